@@ -1,0 +1,3 @@
+//! Pricing as code for products that bill through Stripe.
+
+pub mod clock;

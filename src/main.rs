@@ -1,0 +1,3 @@
+//! The `tier` binary.
+
+fn main() {}

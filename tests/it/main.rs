@@ -1,0 +1,1 @@
+//! Integration tests: the whole server, in process, against the sandbox.
