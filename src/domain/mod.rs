@@ -1,0 +1,3 @@
+//! What Tier knows: names, the pricing model, and how both become Stripe calls.
+
+pub mod refs;

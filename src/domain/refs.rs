@@ -1,0 +1,590 @@
+//! Names of orgs, plans and features, parsed once at the edge: behind it nothing handles raw strings.
+//!
+//! | type | looks like |
+//! |---|---|
+//! | [`OrgName`] | `org:acme` |
+//! | [`PlanName`] | `plan:pro@2` |
+//! | [`FeatureName`] | `feature:seats` |
+//! | [`FeaturePlan`] | `feature:seats@plan:pro@2` |
+//!
+//! All are shared text: a clone copies a pointer. They order by their text, which is how every list is sorted.
+
+use std::fmt::{self, Display};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The longest org name, in characters: it is kept in Stripe's metadata, whose values end there.
+pub const MAX_ORG_CHARS: usize = 500;
+
+/// How much of an offending text is repeated in an error, in characters.
+const SHOWN_CHARS: usize = 120;
+
+/// A name that is none, in the words that a client sees.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RefError {
+    /// An org without the `org:` prefix, or with nothing behind it.
+    #[error("org must be prefixed with \"org:\"")]
+    Org,
+    /// An org that does not fit into Stripe's metadata.
+    #[error("org must not exceed {MAX_ORG_CHARS} characters")]
+    OrgTooLong,
+    /// A plan or feature that breaks `rule`; `text` is what was given (shortened if it is very long).
+    #[error("{rule}: {text:?}")]
+    Name {
+        /// The rule, ready to be read.
+        rule: &'static str,
+        /// The offending text.
+        text: String,
+    },
+}
+
+impl RefError {
+    fn name(rule: &'static str, text: &str) -> Self {
+        let mut shown: String = text.chars().take(SHOWN_CHARS).collect();
+        if shown.len() < text.len() {
+            shown.push('…');
+        }
+        Self::Name { rule, text: shown }
+    }
+}
+
+/// Implements what the four names have in common, over the shared text in their field `text`.
+macro_rules! text_type {
+    ($name:ident) => {
+        impl $name {
+            /// The whole name, prefix included.
+            pub fn as_str(&self) -> &str {
+                &self.text
+            }
+        }
+        impl Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.text)
+            }
+        }
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.text
+            }
+        }
+        parsed_type!($name);
+    };
+}
+
+/// Makes a `FromStr` type (de)serialise as its text.
+macro_rules! parsed_type {
+    ($name:ident) => {
+        impl TryFrom<String> for $name {
+            type Error = RefError;
+            fn try_from(text: String) -> Result<Self, RefError> {
+                text.parse()
+            }
+        }
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+/// A customer of the product that is being sold: `org:` and anything behind it, compared byte for byte.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OrgName {
+    text: Arc<str>,
+}
+text_type!(OrgName);
+
+impl FromStr for OrgName {
+    type Err = RefError;
+
+    fn from_str(text: &str) -> Result<Self, RefError> {
+        match text.strip_prefix("org:") {
+            None | Some("") => Err(RefError::Org),
+            Some(_) if text.chars().count() > MAX_ORG_CHARS => Err(RefError::OrgTooLong),
+            Some(_) => Ok(Self { text: text.into() }),
+        }
+    }
+}
+
+/// One version of a plan, `plan:NAME@VERSION`. Once pushed it never changes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PlanName {
+    text: Arc<str>,
+}
+text_type!(PlanName);
+
+impl PlanName {
+    /// The part between `plan:` and `@`.
+    pub fn name(&self) -> &str {
+        self.split().0
+    }
+
+    /// The part behind `@`.
+    pub fn version(&self) -> &str {
+        self.split().1
+    }
+
+    /// The id of the product that stands for the plan in Stripe.
+    pub fn product_id(&self) -> String {
+        stripe_id(&self.text)
+    }
+
+    fn split(&self) -> (&str, &str) {
+        let rest = &self.text["plan:".len()..];
+        rest.split_once('@')
+            .expect("a plan name was parsed, so it has a version")
+    }
+}
+
+impl FromStr for PlanName {
+    type Err = RefError;
+
+    fn from_str(text: &str) -> Result<Self, RefError> {
+        let Some(rest) = text.strip_prefix("plan:") else {
+            fault_of_what_it_looks_like(text)?;
+            return Err(RefError::name("plan name must start with 'plan:'", text));
+        };
+        let Some((name, version)) = rest.split_once('@') else {
+            return Err(RefError::name("plan must have version", text));
+        };
+        if !is_name(name) {
+            return Err(RefError::name("plan name must match [a-zA-Z0-9:-]+", text));
+        }
+        if !is_version(version) {
+            return Err(RefError::name(
+                "plan version must match [a-zA-Z0-9-]+",
+                text,
+            ));
+        }
+        Ok(Self { text: text.into() })
+    }
+}
+
+/// A feature whatever the plan, `feature:NAME`: what is reported on, and what limits are about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FeatureName {
+    text: Arc<str>,
+}
+text_type!(FeatureName);
+
+impl FeatureName {
+    /// The part behind `feature:`.
+    pub fn name(&self) -> &str {
+        &self.text["feature:".len()..]
+    }
+
+    /// This feature as `plan` grants it.
+    pub fn on(&self, plan: &PlanName) -> FeaturePlan {
+        FeaturePlan {
+            text: format!("{self}@{plan}").into(),
+        }
+    }
+}
+
+impl FromStr for FeatureName {
+    type Err = RefError;
+
+    fn from_str(text: &str) -> Result<Self, RefError> {
+        let Some(name) = text.strip_prefix("feature:") else {
+            fault_of_what_it_looks_like(text)?;
+            return Err(RefError::name(
+                "feature name must start with 'feature:'",
+                text,
+            ));
+        };
+        if !is_name(name) {
+            return Err(RefError::name(
+                "feature name must match [a-zA-Z0-9:-]+",
+                text,
+            ));
+        }
+        Ok(Self { text: text.into() })
+    }
+}
+
+/// A feature as one plan grants it, `feature:NAME@plan:NAME@VERSION`: what has a price.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FeaturePlan {
+    text: Arc<str>,
+}
+text_type!(FeaturePlan);
+
+impl FeaturePlan {
+    /// The feature, whatever the plan.
+    pub fn feature(&self) -> FeatureName {
+        FeatureName {
+            text: self.split().0.into(),
+        }
+    }
+
+    /// The plan that grants it.
+    pub fn plan(&self) -> PlanName {
+        PlanName {
+            text: self.split().1.into(),
+        }
+    }
+
+    /// The price's lookup key in Stripe, and the id of the price's product.
+    pub fn lookup_key(&self) -> String {
+        stripe_id(&self.text)
+    }
+
+    fn split(&self) -> (&str, &str) {
+        self.text
+            .split_once('@')
+            .expect("a feature plan was parsed, so it names a plan")
+    }
+}
+
+impl FromStr for FeaturePlan {
+    type Err = RefError;
+
+    fn from_str(text: &str) -> Result<Self, RefError> {
+        match Reference::feature(text)? {
+            Reference::Feature(feature_plan) => Ok(feature_plan),
+            Reference::Plan(_) | Reference::FeatureVersion(_) => {
+                Err(RefError::name(FEATURE_PLAN_VERSION, text))
+            }
+        }
+    }
+}
+
+const FEATURE_PLAN_VERSION: &str =
+    "feature plan version must match [a-zA-Z0-9-]+ or be a valid plan";
+
+/// What a subscription may name: a plan, or a single feature of one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reference {
+    /// All features of a plan.
+    Plan(PlanName),
+    /// One feature of a plan.
+    Feature(FeaturePlan),
+    /// `feature:NAME@VERSION`, legal to write, but a model has features in plans only: it is never found.
+    FeatureVersion(Arc<str>),
+}
+
+impl Reference {
+    /// The reference as it was written.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Plan(plan) => plan.as_str(),
+            Self::Feature(feature) => feature.as_str(),
+            Self::FeatureVersion(text) => text,
+        }
+    }
+
+    fn feature(text: &str) -> Result<Self, RefError> {
+        let Some(rest) = text.strip_prefix("feature:") else {
+            fault_of_what_it_looks_like(text)?;
+            return Err(RefError::name(
+                "feature plan must start with 'feature:'",
+                text,
+            ));
+        };
+        let (name, version) = match rest.split_once('@') {
+            Some((name, version)) => (name, Some(version)),
+            None => (rest, None),
+        };
+        if !is_name(name) {
+            return Err(RefError::name(
+                "feature plan name must match [a-zA-Z0-9:-]+",
+                text,
+            ));
+        }
+        match version {
+            None => Err(RefError::name("feature plan must have version", text)),
+            Some(version) if is_version(version) => Ok(Self::FeatureVersion(text.into())),
+            Some(plan) if plan.parse::<PlanName>().is_ok() => {
+                Ok(Self::Feature(FeaturePlan { text: text.into() }))
+            }
+            Some(_) => Err(RefError::name(FEATURE_PLAN_VERSION, text)),
+        }
+    }
+}
+
+impl FromStr for Reference {
+    type Err = RefError;
+
+    fn from_str(text: &str) -> Result<Self, RefError> {
+        if text.starts_with("plan:") {
+            text.parse().map(Self::Plan)
+        } else {
+            Self::feature(text)
+        }
+    }
+}
+
+impl Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+parsed_type!(Reference);
+
+/// A plan where a feature was expected, or the reverse, is more likely misspelt than misplaced: its own fault says more.
+fn fault_of_what_it_looks_like(text: &str) -> Result<(), RefError> {
+    if text.starts_with("plan:") {
+        text.parse::<PlanName>().map(drop)
+    } else if text.starts_with("feature:") && text.contains('@') {
+        text.parse::<FeaturePlan>().map(drop)
+    } else if text.starts_with("feature:") {
+        text.parse::<FeatureName>().map(drop)
+    } else {
+        Ok(())
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b':' || b == b'-')
+}
+
+fn is_version(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+/// How the original named things in Stripe, where `:` and `@` cannot be; `-`, which it did not know, is spelt out
+/// so that `a-b` and `a:b` stay apart (no name has a `_` of its own).
+fn stripe_id(name: &str) -> String {
+    let mut id = String::with_capacity("tier__".len() + name.len());
+    id.push_str("tier__");
+    for c in name.chars() {
+        match c {
+            '-' => id.push_str("_2d"),
+            c if c.is_ascii_alphanumeric() => id.push(c),
+            _ => id.push('-'),
+        }
+    }
+    id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn fault<T: FromStr<Err = RefError>>(text: &str) -> String {
+        text.parse::<T>()
+            .err()
+            .expect("the text must be refused")
+            .to_string()
+    }
+
+    #[test]
+    fn orgs() {
+        for good in ["org:a", "org:org:a", "org:a b'\\\"", "org:é"] {
+            assert_eq!(good.parse::<OrgName>().unwrap().as_str(), good);
+        }
+        for bad in ["", "org", "org:", "Org:a", "user:a", " org:a"] {
+            assert_eq!(fault::<OrgName>(bad), r#"org must be prefixed with "org:""#);
+        }
+        let longest = format!("org:{}", "é".repeat(496));
+        assert!(longest.parse::<OrgName>().is_ok());
+        assert_eq!(
+            fault::<OrgName>(&format!("{longest}x")),
+            "org must not exceed 500 characters"
+        );
+    }
+
+    #[test]
+    fn plans() {
+        let plan: PlanName = "plan:pro:eu@trial-23".parse().unwrap();
+        assert_eq!((plan.name(), plan.version()), ("pro:eu", "trial-23"));
+        assert_eq!(plan.product_id(), "tier__plan-pro-eu-trial_2d23");
+        for (text, message) in [
+            ("", r#"plan name must start with 'plan:': """#),
+            ("free@1", r#"plan name must start with 'plan:': "free@1""#),
+            ("plan:free", r#"plan must have version: "plan:free""#),
+            (
+                "plan:@1",
+                r#"plan name must match [a-zA-Z0-9:-]+: "plan:@1""#,
+            ),
+            (
+                "plan:é@1",
+                r#"plan name must match [a-zA-Z0-9:-]+: "plan:é@1""#,
+            ),
+            (
+                "plan:a_b@1",
+                r#"plan name must match [a-zA-Z0-9:-]+: "plan:a_b@1""#,
+            ),
+            (
+                "plan:a@",
+                r#"plan version must match [a-zA-Z0-9-]+: "plan:a@""#,
+            ),
+            (
+                "plan:a@1:2",
+                r#"plan version must match [a-zA-Z0-9-]+: "plan:a@1:2""#,
+            ),
+            (
+                "plan:a@1@2",
+                r#"plan version must match [a-zA-Z0-9-]+: "plan:a@1@2""#,
+            ),
+            (
+                "feature:x",
+                r#"plan name must start with 'plan:': "feature:x""#,
+            ),
+            (
+                "feature:x!",
+                r#"feature name must match [a-zA-Z0-9:-]+: "feature:x!""#,
+            ),
+            (
+                "feature:x@plan:a",
+                r#"feature plan version must match [a-zA-Z0-9-]+ or be a valid plan: "feature:x@plan:a""#,
+            ),
+        ] {
+            assert_eq!(fault::<PlanName>(text), message);
+        }
+    }
+
+    #[test]
+    fn features() {
+        let feature: FeatureName = "feature:feature-id".parse().unwrap();
+        assert_eq!(feature.name(), "feature-id");
+        for (text, message) in [
+            ("x", r#"feature name must start with 'feature:': "x""#),
+            (
+                "feature:",
+                r#"feature name must match [a-zA-Z0-9:-]+: "feature:""#,
+            ),
+            (
+                "feature:x@plan:a@1",
+                r#"feature name must match [a-zA-Z0-9:-]+: "feature:x@plan:a@1""#,
+            ),
+            ("plan:x", r#"plan must have version: "plan:x""#),
+            (
+                "plan:x@1",
+                r#"feature name must start with 'feature:': "plan:x@1""#,
+            ),
+        ] {
+            assert_eq!(fault::<FeatureName>(text), message);
+        }
+    }
+
+    #[test]
+    fn feature_plans() {
+        let full: FeaturePlan = "feature:x:y@plan:a-b@1".parse().unwrap();
+        assert_eq!(full.feature().as_str(), "feature:x:y");
+        assert_eq!(full.plan().as_str(), "plan:a-b@1");
+        assert_eq!(full.lookup_key(), "tier__feature-x-y-plan-a_2db-1");
+        assert_eq!(full.feature().on(&full.plan()), full);
+        let version_only = "feature plan version must match [a-zA-Z0-9-]+ or be a valid plan";
+        for (text, message) in [
+            (
+                "x",
+                r#"feature plan must start with 'feature:': "x""#.to_owned(),
+            ),
+            (
+                "feature:x",
+                r#"feature plan must have version: "feature:x""#.to_owned(),
+            ),
+            (
+                "feature:@plan:a@1",
+                r#"feature plan name must match [a-zA-Z0-9:-]+: "feature:@plan:a@1""#.to_owned(),
+            ),
+            ("feature:x@", format!("{version_only}: \"feature:x@\"")),
+            (
+                "feature:x@plan:a",
+                format!("{version_only}: \"feature:x@plan:a\""),
+            ),
+            ("feature:x@1", format!("{version_only}: \"feature:x@1\"")),
+            ("plan:x", r#"plan must have version: "plan:x""#.to_owned()),
+        ] {
+            assert_eq!(fault::<FeaturePlan>(text), message);
+        }
+    }
+
+    #[test]
+    fn references() {
+        let parse = |text: &str| text.parse::<Reference>();
+        assert_eq!(
+            parse("plan:a@1"),
+            Ok(Reference::Plan("plan:a@1".parse().unwrap()))
+        );
+        assert_eq!(
+            parse("feature:x@plan:a@1"),
+            Ok(Reference::Feature("feature:x@plan:a@1".parse().unwrap()))
+        );
+        assert_eq!(
+            parse("feature:x@v2"),
+            Ok(Reference::FeatureVersion("feature:x@v2".into()))
+        );
+        assert_eq!(
+            fault::<Reference>("free"),
+            r#"feature plan must start with 'feature:': "free""#
+        );
+        assert_eq!(
+            fault::<Reference>("plan:free"),
+            r#"plan must have version: "plan:free""#
+        );
+    }
+
+    #[test]
+    fn a_long_text_is_not_repeated_whole() {
+        let message = fault::<PlanName>(&"é".repeat(10_000));
+        assert!(message.chars().count() < 200, "{message}");
+        assert!(message.ends_with("…\""));
+    }
+
+    #[test]
+    fn names_are_strings_in_json() {
+        let json = r#"["plan:a@1","feature:x@plan:a@1"]"#;
+        let list: Vec<Reference> = serde_json::from_str(json).unwrap();
+        assert_eq!(serde_json::to_string(&list).unwrap(), json);
+        let error = serde_json::from_str::<PlanName>(r#""plan:a""#).unwrap_err();
+        assert!(error.to_string().starts_with("plan must have version"));
+    }
+
+    prop_compose! {
+        fn feature_plan()(
+            feature in "[a-zA-Z0-9:-]{1,12}",
+            plan in "[a-zA-Z0-9:-]{1,12}",
+            version in "[a-zA-Z0-9-]{1,4}",
+        ) -> String {
+            format!("feature:{feature}@plan:{plan}@{version}")
+        }
+    }
+
+    /// The alphabet in which two names collide most easily.
+    fn confusable() -> impl Strategy<Value = String> {
+        ("[a:-]{1,4}", "[a:-]{1,4}", "[a-]{1,3}")
+            .prop_map(|(f, p, v)| format!("feature:{f}@plan:{p}@{v}"))
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_comes_back_as_it_went_in(text in feature_plan()) {
+            let full: FeaturePlan = text.parse().unwrap();
+            prop_assert_eq!(full.to_string(), text);
+            prop_assert_eq!(full.feature().to_string().parse::<FeatureName>().unwrap(), full.feature());
+            prop_assert_eq!(full.plan().to_string().parse::<PlanName>().unwrap(), full.plan());
+            prop_assert_eq!(full.feature().on(&full.plan()), full);
+        }
+
+        #[test]
+        fn any_text_is_refused_or_kept(text in any::<String>()) {
+            let kept = text.parse::<Reference>().map(|r| r.to_string());
+            prop_assert!(kept.is_err() || kept == Ok(text));
+        }
+
+        /// Keys of the original's making cannot tell `:plan:` inside a name from `@plan:` (validation of a model
+        /// refuses such a pair); nothing else may make two names share one.
+        #[test]
+        fn lookup_keys_are_apart(a in confusable(), b in confusable()) {
+            let (a, b): (FeaturePlan, FeaturePlan) = (a.parse().unwrap(), b.parse().unwrap());
+            prop_assert_eq!(a.lookup_key() == b.lookup_key(), a == b);
+            let (p, q) = (a.plan(), b.plan());
+            prop_assert_eq!(p.product_id() == q.product_id(), p == q);
+        }
+    }
+}
