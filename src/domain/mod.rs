@@ -1,3 +1,4 @@
 //! What Tier knows: names, the pricing model, and how both become Stripe calls.
 
+pub mod pricing;
 pub mod refs;

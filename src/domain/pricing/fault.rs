@@ -1,0 +1,228 @@
+//! What is wrong with a model, all of it at once, and where.
+
+use std::fmt::{self, Display};
+
+/// More faults than this are counted, but not described: a broken generator can make a million.
+const DESCRIBED: usize = 1000;
+
+/// Why a text is no model. Displayed, it is a line for each fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Faults {
+    list: Vec<Fault>,
+    more: usize,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The way to it through the model, e.g. `plans["plan:a@1"].features["feature:x"]`; empty at the top.
+    pub place: String,
+    /// What is wrong there.
+    pub message: String,
+    /// What the JSON parser has to say, if the text is not even JSON.
+    pub detail: Option<String>,
+    /// Where that is in the text.
+    pub position: Option<Position>,
+}
+
+/// A place in a text, both counted from one; columns are characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The column.
+    pub column: usize,
+}
+
+impl Faults {
+    /// Those that are described, in the order of the text.
+    pub fn iter(&self) -> impl Iterator<Item = &Fault> {
+        self.list.iter()
+    }
+
+    /// How many there are, described or not.
+    pub fn count(&self) -> usize {
+        self.list.len() + self.more
+    }
+
+    pub(super) fn syntax(detail: String, position: Position) -> Self {
+        let fault = Fault {
+            place: String::new(),
+            message: "invalid json syntax".to_owned(),
+            detail: Some(detail),
+            position: Some(position),
+        };
+        Self {
+            list: vec![fault],
+            more: 0,
+        }
+    }
+
+    pub(super) fn not_utf8(bytes: &[u8], at: usize) -> Self {
+        let before = String::from_utf8_lossy(&bytes[..at]);
+        let position = positions(&before, [at].into_iter()).pop();
+        Self::syntax(
+            "Text must be UTF-8".to_owned(),
+            position.unwrap_or(Position { line: 1, column: 1 }),
+        )
+    }
+}
+
+impl std::error::Error for Faults {}
+
+impl Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, fault) in self.list.iter().enumerate() {
+            let newline = if i == 0 { "" } else { "\n" };
+            write!(f, "{newline}{fault}")?;
+        }
+        if self.more > 0 {
+            write!(f, "\nand {} more", self.more)?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.place.is_empty() {
+            write!(f, "{}: ", self.place)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// Faults while they are being found.
+#[derive(Default)]
+pub(super) struct Collector {
+    found: Vec<(usize, Fault)>,
+    more: usize,
+}
+
+impl Collector {
+    /// Notes a fault at byte `offset` of the text.
+    pub(super) fn add(&mut self, offset: usize, place: &Place<'_>, message: impl Display) {
+        if self.found.len() == DESCRIBED {
+            self.more += 1;
+            return;
+        }
+        let fault = Fault {
+            place: place.to_string(),
+            message: message.to_string(),
+            detail: None,
+            position: None,
+        };
+        self.found.push((offset, fault));
+    }
+
+    /// `value` if nothing was found.
+    pub(super) fn finish<T>(mut self, text: &str, value: T) -> Result<T, Faults> {
+        if self.found.is_empty() {
+            return Ok(value);
+        }
+        self.found.sort_by_key(|(offset, _)| *offset);
+        let places = positions(text, self.found.iter().map(|(offset, _)| *offset));
+        let list = (self.found.into_iter().zip(places))
+            .map(|((_, mut fault), position)| {
+                fault.position = Some(position);
+                fault
+            })
+            .collect();
+        Err(Faults {
+            list,
+            more: self.more,
+        })
+    }
+}
+
+/// Lines and columns of sorted byte `offsets`, in one walk through the text.
+fn positions(text: &str, offsets: impl Iterator<Item = usize>) -> Vec<Position> {
+    let mut at = Position { line: 1, column: 1 };
+    let mut chars = text.char_indices().peekable();
+    offsets
+        .map(|offset| {
+            while let Some((_, c)) = chars.next_if(|(i, _)| *i < offset) {
+                if c == '\n' {
+                    at = Position {
+                        line: at.line + 1,
+                        column: 1,
+                    };
+                } else {
+                    at.column += 1;
+                }
+            }
+            at
+        })
+        .collect()
+}
+
+/// The way to a value, kept on the stack of those who walk it.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    parent: Option<&'a Place<'a>>,
+    step: Step<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Top,
+    Field(&'a str),
+    Entry(&'a str),
+    Index(usize),
+}
+
+impl<'a> Place<'a> {
+    /// The whole text.
+    pub(super) const TOP: Self = Self {
+        parent: None,
+        step: Step::Top,
+    };
+
+    /// A field that every object of its kind may have.
+    pub(super) fn field(&'a self, name: &'a str) -> Self {
+        self.then(Step::Field(name))
+    }
+
+    /// An entry under a key of the user's own.
+    pub(super) fn entry(&'a self, key: &'a str) -> Self {
+        self.then(Step::Entry(key))
+    }
+
+    /// An element of a list, from zero.
+    pub(super) fn index(&'a self, index: usize) -> Self {
+        self.then(Step::Index(index))
+    }
+
+    fn then(&'a self, step: Step<'a>) -> Self {
+        Self {
+            parent: Some(self),
+            step,
+        }
+    }
+}
+
+impl Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parent = self.parent.filter(|p| !matches!(p.step, Step::Top));
+        if let Some(parent) = parent {
+            parent.fmt(f)?;
+        }
+        match self.step {
+            Step::Top => Ok(()),
+            Step::Field(name) if parent.is_some() => write!(f, ".{name}"),
+            Step::Field(name) => f.write_str(name),
+            Step::Entry(key) => write!(f, "[{:?}]", short(key)),
+            Step::Index(index) => write!(f, "[{index}]"),
+        }
+    }
+}
+
+/// `text`, cut if it is longer than anything meant for people.
+pub(super) fn short(text: &str) -> String {
+    const SHOWN_CHARS: usize = 120;
+    let mut shown: String = text.chars().take(SHOWN_CHARS).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    shown
+}

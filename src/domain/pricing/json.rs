@@ -1,0 +1,149 @@
+//! The model as JSON: field order and omissions as the original has them, since people keep the output in git.
+//!
+//! The text of a plan is also what its hash is made of, so a change here makes every pushed plan look changed.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use rust_decimal::Decimal;
+use serde::{Serialize, Serializer};
+use sha2::{Digest, Sha256};
+
+use super::{Aggregate, Divide, Feature, Interval, Mode, Model, Plan, Rounding, Tier};
+use crate::domain::refs::{FeatureName, PlanName};
+use crate::num;
+
+#[derive(Serialize)]
+struct ModelJson<'a> {
+    plans: BTreeMap<&'a PlanName, PlanJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct PlanJson<'a> {
+    title: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval: Option<Interval>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    currency: Option<&'a str>,
+    features: BTreeMap<&'a FeatureName, FeatureJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct FeatureJson<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mode: Option<Mode>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aggregate: Option<Aggregate>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tiers: Option<Vec<TierJson>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    divide: Option<DivideJson>,
+}
+
+#[derive(Serialize)]
+struct TierJson {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upto: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    price: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct DivideJson {
+    by: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rounding: Option<Rounding>,
+}
+
+#[derive(Serialize)]
+struct Number(#[serde(serialize_with = "num::serialize")] Decimal);
+
+fn number(value: Decimal) -> Option<Number> {
+    (!value.is_zero()).then_some(Number(value))
+}
+
+fn unless_default<T: Default + PartialEq>(value: T) -> Option<T> {
+    (value != T::default()).then_some(value)
+}
+
+impl<'a> PlanJson<'a> {
+    fn of(name: &PlanName, plan: &'a Plan) -> Self {
+        let currency = plan.currency.as_str();
+        let features = (plan.features.iter())
+            .map(|(feature_name, feature)| {
+                let default_title = feature_name.on(name);
+                (
+                    feature_name,
+                    FeatureJson::of(default_title.as_str(), feature),
+                )
+            })
+            .collect();
+        Self {
+            title: &plan.title,
+            interval: unless_default(plan.interval),
+            currency: (currency != "usd").then_some(currency),
+            features,
+        }
+    }
+}
+
+impl<'a> FeatureJson<'a> {
+    fn of(default_title: &str, feature: &'a Feature) -> Self {
+        Self {
+            title: (feature.title != default_title).then_some(&feature.title),
+            base: number(feature.base),
+            mode: unless_default(feature.mode),
+            aggregate: unless_default(feature.aggregate),
+            tiers: (feature.tiers.as_ref()).map(|tiers| tiers.iter().map(TierJson::of).collect()),
+            divide: feature.divide.map(DivideJson::of),
+        }
+    }
+}
+
+impl TierJson {
+    fn of(tier: &Tier) -> Self {
+        Self {
+            upto: tier.upto,
+            price: number(tier.price),
+            base: unless_default(tier.base),
+        }
+    }
+}
+
+impl DivideJson {
+    fn of(divide: Divide) -> Self {
+        Self {
+            by: divide.by,
+            rounding: unless_default(divide.rounding),
+        }
+    }
+}
+
+impl Serialize for Model {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let plans = (self.plans.iter())
+            .map(|(name, plan)| (name, PlanJson::of(name, plan)))
+            .collect();
+        ModelJson { plans }.serialize(serializer)
+    }
+}
+
+impl Plan {
+    /// Tells a plan from every other: the SHA-256 of its JSON, in hex. Equal plans of one name have equal hashes.
+    pub fn hash(&self, name: &PlanName) -> String {
+        let json =
+            serde_json::to_vec(&PlanJson::of(name, self)).expect("a plan is text and numbers");
+        Sha256::digest(&json)
+            .iter()
+            .fold(String::new(), |mut hex, byte| {
+                write!(hex, "{byte:02x}").expect("a String takes everything");
+                hex
+            })
+    }
+}

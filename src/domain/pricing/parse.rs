@@ -1,0 +1,247 @@
+//! Reads `pricing.json` and finds everything that is wrong with it, so that one look is enough to repair it.
+
+use std::collections::BTreeMap;
+
+use jsonc_parser::ast::Value;
+use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
+
+use super::fault::{Place, short};
+use super::read::{Fields, Reader};
+use super::{
+    Aggregate, Currency, Divide, Faults, Feature, Interval, MAX_AMOUNT, MAX_LOOKUP_KEY_CHARS, Mode,
+    Model, NO_LIMIT, Plan, Position, Rounding, Tier,
+};
+use crate::domain::refs::{FeatureName, FeaturePlan, PlanName};
+
+/// JSON with comments and trailing commas, and none of the other liberties that the parser knows.
+const SYNTAX: ParseOptions = ParseOptions {
+    allow_comments: true,
+    allow_loose_object_property_names: false,
+    allow_trailing_commas: true,
+    allow_missing_commas: false,
+    allow_single_quoted_strings: false,
+    allow_hexadecimal_numbers: false,
+    allow_unary_plus_numbers: false,
+    allow_bare_decimal_point_numbers: false,
+    allow_non_finite_numbers: false,
+    allow_extended_string_escapes: false,
+};
+
+pub(super) fn model(text: &str) -> Result<Model, Faults> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let parsed = parse_to_ast(text, &CollectOptions::default(), &SYNTAX).map_err(|error| {
+        let position = Position {
+            line: error.line_display(),
+            column: error.column_display(),
+        };
+        Faults::syntax(error.kind().to_string(), position)
+    })?;
+    let mut reader = Reader::default();
+    let model = match &parsed.value {
+        None | Some(Value::NullKeyword(_)) => Model::default(),
+        Some(value) => reader.model(value),
+    };
+    reader.faults.finish(text, model)
+}
+
+impl Reader {
+    fn model(&mut self, value: &Value<'_>) -> Model {
+        let mut model = Model::default();
+        let place = Place::TOP;
+        let Some(fields) = self.fields(&place, value, &["plans"]) else {
+            return model;
+        };
+        let place = place.field("plans");
+        for (key, start, value) in self.entries(&place, fields.get("plans")) {
+            let place = place.entry(key);
+            let name = self.name::<PlanName>(&place, key, start);
+            let plan = self.plan(&place, name.as_ref(), value);
+            model.plans.extend(name.zip(plan));
+        }
+        model
+    }
+
+    /// A plan whose name is at fault is read all the same, for the faults in it.
+    fn plan(
+        &mut self,
+        place: &Place<'_>,
+        name: Option<&PlanName>,
+        value: &Value<'_>,
+    ) -> Option<Plan> {
+        let known = ["title", "interval", "currency", "features"];
+        let fields = self.fields(place, value, &known)?;
+        let interval = self.word(place, &fields, "interval", Interval::from_word);
+        let currency = match self.string(place, &fields, "currency") {
+            None | Some("") => Currency::default(),
+            Some(code) => Currency::new(code).unwrap_or_else(|| {
+                let message = format!(
+                    "currency must be three lower-case letters: {:?}",
+                    short(code)
+                );
+                self.faults.add(fields.offset("currency"), place, message);
+                Currency::default()
+            }),
+        };
+        let default_title = name.map_or("", PlanName::as_str);
+        let title = self.title(place, &fields, default_title);
+        let features = self.features(place, &fields, name);
+        Some(Plan {
+            title,
+            interval,
+            currency,
+            features,
+        })
+    }
+
+    fn features(
+        &mut self,
+        plan_place: &Place<'_>,
+        plan_fields: &Fields<'_>,
+        plan: Option<&PlanName>,
+    ) -> BTreeMap<FeatureName, Feature> {
+        let place = plan_place.field("features");
+        let value = plan_fields.get("features");
+        let mut features = BTreeMap::new();
+        let entries = self.entries(&place, value);
+        let is_object = value.is_none_or(|value| matches!(value, Value::Object(_)));
+        if entries.is_empty() && is_object {
+            let message = "plans must have at least one feature";
+            self.faults
+                .add(plan_fields.offset("features"), plan_place, message);
+        }
+        for (key, start, value) in entries {
+            let place = place.entry(key);
+            let name = self.name::<FeatureName>(&place, key, start);
+            let full = name.as_ref().zip(plan).map(|(name, plan)| name.on(plan));
+            if let Some(full) = &full {
+                self.lookup_key(&place, start, full);
+            }
+            let feature = self.feature(&place, full.as_ref(), value);
+            features.extend(name.zip(feature));
+        }
+        features
+    }
+
+    fn feature(
+        &mut self,
+        place: &Place<'_>,
+        full: Option<&FeaturePlan>,
+        value: &Value<'_>,
+    ) -> Option<Feature> {
+        let known = ["title", "base", "mode", "aggregate", "tiers", "divide"];
+        let fields = self.fields(place, value, &known)?;
+        let mut feature = Feature {
+            title: self.title(place, &fields, full.map_or("", FeaturePlan::as_str)),
+            base: self.amount(place, &fields, "base", "base"),
+            mode: self.word(place, &fields, "mode", Mode::from_word),
+            aggregate: self.word(place, &fields, "aggregate", Aggregate::from_word),
+            tiers: self.tiers(place, &fields),
+            divide: self.divide(place, &fields),
+        };
+        if feature.is_metered() && !feature.base.is_zero() {
+            let message = "base must be zero with tiers";
+            self.faults.add(fields.offset("base"), place, message);
+        }
+        let divisible = match feature.tiers.as_deref() {
+            None => true,
+            Some([only]) => only.base == 0,
+            Some(_) => false,
+        };
+        if feature.divide.is_some() && !divisible {
+            let message = "divide must be used with base, or with one tier that has no base";
+            self.faults.add(fields.offset("divide"), place, message);
+        }
+        feature.normalise();
+        Some(feature)
+    }
+
+    fn tiers(&mut self, place: &Place<'_>, fields: &Fields<'_>) -> Option<Vec<Tier>> {
+        let value = fields.get("tiers")?;
+        let place = place.field("tiers");
+        let Value::Array(array) = value else {
+            self.wrong_type(&place, value, "a list");
+            return None;
+        };
+        let mut tiers: Vec<Tier> = Vec::with_capacity(array.elements.len().min(1024));
+        let mut before = 0;
+        for (i, value) in array.elements.iter().enumerate() {
+            let place = place.index(i);
+            let Some((tier, upto_at)) = self.tier(&place, value) else {
+                continue;
+            };
+            let last = i + 1 == array.elements.len();
+            match tier.upto {
+                None if !last => {
+                    let message = "only the last tier may be without upto";
+                    self.faults.add(upto_at, &place, message);
+                }
+                Some(upto) if upto > 0 && upto <= before => {
+                    let message = "upto must be greater than in the tier before";
+                    self.faults.add(upto_at, &place, message);
+                }
+                _ => {}
+            }
+            before = tier.upto.unwrap_or(before).max(before);
+            tiers.push(tier);
+        }
+        Some(tiers)
+    }
+
+    /// A tier, and where its bound is in the text.
+    fn tier(&mut self, place: &Place<'_>, value: &Value<'_>) -> Option<(Tier, usize)> {
+        let fields = self.fields(place, value, &["upto", "price", "base"])?;
+        let upto = self.integer(place, &fields, "upto", NO_LIMIT);
+        if upto.is_some_and(|upto| upto < 1) {
+            let message = "upto must be greater than zero";
+            self.faults.add(fields.offset("upto"), place, message);
+        }
+        let base = self
+            .integer(place, &fields, "base", MAX_AMOUNT)
+            .unwrap_or(0);
+        if base < 0 {
+            self.faults
+                .add(fields.offset("base"), place, "base must be positive");
+        }
+        let tier = Tier {
+            // Go clients spell "no limit" out.
+            upto: upto.filter(|upto| *upto != NO_LIMIT),
+            price: self.amount(place, &fields, "price", "tier prices"),
+            base,
+        };
+        Some((tier, fields.offset("upto")))
+    }
+
+    fn divide(&mut self, place: &Place<'_>, fields: &Fields<'_>) -> Option<Divide> {
+        let place = place.field("divide");
+        let fields = self.fields(&place, fields.get("divide")?, &["by", "rounding"])?;
+        let rounding = self.word(&place, &fields, "rounding", Rounding::from_word);
+        let by = self.integer(&place, &fields, "by", NO_LIMIT);
+        if fields.get("by").is_none() || by.is_some_and(|by| by < 1) {
+            let message = "by must be greater than zero";
+            self.faults.add(fields.offset("by"), &place, message);
+        }
+        Some(Divide {
+            by: by.unwrap_or(1),
+            rounding,
+        })
+    }
+
+    /// Stripe's lookup keys are shorter than its other texts, and cannot tell `:plan:` in a name from `@plan:`.
+    fn lookup_key(&mut self, place: &Place<'_>, offset: usize, full: &FeaturePlan) {
+        let key = full.lookup_key();
+        if key.len() > MAX_LOOKUP_KEY_CHARS {
+            let message = format!(
+                "the names of feature and plan are too long: Stripe's lookup key for them has {} characters, \
+                 and must not exceed {MAX_LOOKUP_KEY_CHARS}",
+                key.len()
+            );
+            self.faults.add(offset, place, message);
+        } else if let Some(other) = self.lookup_keys.get(&key) {
+            let message =
+                format!("the names of feature and plan read like {other} in Stripe; rename one");
+            self.faults.add(offset, place, message);
+        } else {
+            self.lookup_keys.insert(key, full.clone());
+        }
+    }
+}

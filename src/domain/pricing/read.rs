@@ -1,0 +1,247 @@
+//! Values of a syntax tree, whatever they mean: objects, texts, numbers, and the faults that each can have.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
+use std::str::FromStr;
+
+use jsonc_parser::ast::{ObjectProp, Value};
+use jsonc_parser::common::Ranged;
+use rust_decimal::Decimal;
+
+use super::fault::{Collector, Place, short};
+use super::{MAX_AMOUNT, MAX_DECIMALS, MAX_TITLE_CHARS};
+use crate::domain::refs::FeaturePlan;
+use crate::num::{self, NumberError};
+
+/// Walks the syntax tree. What it returns counts only if no fault was found.
+#[derive(Default)]
+pub(super) struct Reader {
+    pub(super) faults: Collector,
+    /// Which feature has a lookup key, since two names may spell the same one.
+    pub(super) lookup_keys: HashMap<String, FeaturePlan>,
+}
+
+/// The fields of an object that are there and not null.
+pub(super) struct Fields<'a> {
+    start: usize,
+    list: Vec<&'a ObjectProp<'a>>,
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn get(&self, name: &str) -> Option<&'a Value<'a>> {
+        let found = self.list.iter().find(|prop| prop.name.as_str() == name)?;
+        Some(&found.value)
+    }
+
+    /// Where the field's value is in the text, or the object itself if the field is missing.
+    pub(super) fn offset(&self, name: &str) -> usize {
+        self.get(name).map_or(self.start, Ranged::start)
+    }
+}
+
+impl Reader {
+    /// An object's fields; unknown and repeated ones are faults.
+    pub(super) fn fields<'a>(
+        &mut self,
+        place: &Place<'_>,
+        value: &'a Value<'a>,
+        known: &[&str],
+    ) -> Option<Fields<'a>> {
+        let Value::Object(object) = value else {
+            self.wrong_type(place, value, "an object");
+            return None;
+        };
+        let mut seen: Vec<&str> = Vec::with_capacity(known.len());
+        let mut list = Vec::with_capacity(known.len());
+        for prop in &object.properties {
+            let name = prop.name.as_str();
+            if !known.contains(&name) {
+                let message = format!("unknown field {:?}", short(name));
+                self.faults.add(prop.name.start(), place, message);
+            } else if seen.contains(&name) {
+                self.duplicate(place, name, prop.name.start());
+            } else {
+                seen.push(name);
+                if !matches!(prop.value, Value::NullKeyword(_)) {
+                    list.push(prop);
+                }
+            }
+        }
+        Some(Fields {
+            start: object.start(),
+            list,
+        })
+    }
+
+    /// Keys, where they are, and values of an object that has keys of the user's own.
+    pub(super) fn entries<'a>(
+        &mut self,
+        place: &Place<'_>,
+        value: Option<&'a Value<'a>>,
+    ) -> Vec<(&'a str, usize, &'a Value<'a>)> {
+        let object = match value {
+            None => return Vec::new(),
+            Some(Value::Object(object)) => object,
+            Some(other) => {
+                self.wrong_type(place, other, "an object");
+                return Vec::new();
+            }
+        };
+        let mut seen = HashSet::with_capacity(object.properties.len());
+        let mut entries = Vec::with_capacity(object.properties.len());
+        for prop in &object.properties {
+            let (key, start) = (prop.name.as_str(), prop.name.start());
+            if seen.insert(key) {
+                entries.push((key, start, &prop.value));
+            } else {
+                self.duplicate(place, key, start);
+            }
+        }
+        entries
+    }
+
+    fn duplicate(&mut self, place: &Place<'_>, key: &str, offset: usize) {
+        let message = format!("duplicate key {:?}", short(key));
+        self.faults.add(offset, place, message);
+    }
+
+    pub(super) fn name<T: FromStr<Err: Display>>(
+        &mut self,
+        place: &Place<'_>,
+        key: &str,
+        offset: usize,
+    ) -> Option<T> {
+        key.parse()
+            .map_err(|error| self.faults.add(offset, place, error))
+            .ok()
+    }
+
+    pub(super) fn wrong_type(&mut self, place: &Place<'_>, value: &Value<'_>, expected: &str) {
+        let got = match value {
+            Value::StringLit(_) => "a string",
+            Value::NumberLit(_) => "a number",
+            Value::BooleanLit(_) => "a boolean",
+            Value::Object(_) => "an object",
+            Value::Array(_) => "a list",
+            Value::NullKeyword(_) => "null",
+        };
+        let message = format!("expected {expected}, got {got}");
+        self.faults.add(value.start(), place, message);
+    }
+
+    pub(super) fn string<'a>(
+        &mut self,
+        place: &Place<'_>,
+        fields: &Fields<'a>,
+        field: &str,
+    ) -> Option<&'a str> {
+        let value = fields.get(field)?;
+        if let Value::StringLit(text) = value {
+            return Some(&text.value);
+        }
+        self.wrong_type(&place.field(field), value, "a string");
+        None
+    }
+
+    pub(super) fn title(
+        &mut self,
+        place: &Place<'_>,
+        fields: &Fields<'_>,
+        default: &str,
+    ) -> String {
+        let title = self
+            .string(place, fields, "title")
+            .filter(|t| !t.is_empty());
+        if title.is_some_and(|title| title.chars().nth(MAX_TITLE_CHARS).is_some()) {
+            let message = format!("title must not exceed {MAX_TITLE_CHARS} characters");
+            self.faults.add(fields.offset("title"), place, message);
+        }
+        title.unwrap_or(default).to_owned()
+    }
+
+    pub(super) fn word<T: Default>(
+        &mut self,
+        place: &Place<'_>,
+        fields: &Fields<'_>,
+        field: &str,
+        meaning: fn(&str) -> Option<T>,
+    ) -> T {
+        let Some(word) = self.string(place, fields, field) else {
+            return T::default();
+        };
+        meaning(word).unwrap_or_else(|| {
+            let message = format!("unknown {field}: {:?}", short(word));
+            self.faults.add(fields.offset(field), place, message);
+            T::default()
+        })
+    }
+
+    /// A whole number up to `max`; the least is for the caller to check.
+    pub(super) fn integer(
+        &mut self,
+        place: &Place<'_>,
+        fields: &Fields<'_>,
+        field: &str,
+        max: i64,
+    ) -> Option<i64> {
+        let value = fields.get(field)?;
+        let Value::NumberLit(literal) = value else {
+            self.wrong_type(&place.field(field), value, "an integer");
+            return None;
+        };
+        let number = match num::parse(literal.value) {
+            Ok(number) if number.is_integer() => number,
+            Ok(_) | Err(NumberError::TooPrecise | NumberError::Invalid) => {
+                let message = format!("expected an integer, got {}", short(literal.value));
+                self.faults.add(value.start(), &place.field(field), message);
+                return None;
+            }
+            Err(NumberError::OutOfRange) if literal.value.starts_with('-') => Decimal::MIN,
+            Err(NumberError::OutOfRange) => Decimal::MAX,
+        };
+        if number > Decimal::from(max) {
+            let message = format!("{field} must not exceed {max}");
+            self.faults.add(value.start(), place, message);
+        }
+        // Only the sign of what does not fit counts from here on, and only if it is negative.
+        let clamped = number.clamp(Decimal::from(i64::MIN), Decimal::from(max));
+        i64::try_from(clamped).ok()
+    }
+
+    /// An amount of money, zero if it is not there; `plural` is what several of them are called.
+    pub(super) fn amount(
+        &mut self,
+        place: &Place<'_>,
+        fields: &Fields<'_>,
+        field: &str,
+        plural: &str,
+    ) -> Decimal {
+        let Some(value) = fields.get(field) else {
+            return Decimal::ZERO;
+        };
+        let Value::NumberLit(literal) = value else {
+            self.wrong_type(&place.field(field), value, "a number");
+            return Decimal::ZERO;
+        };
+        let too_large = format!("{field} must not exceed {MAX_AMOUNT}");
+        let message = match num::parse(literal.value) {
+            Ok(number) if number.is_sign_negative() && !number.is_zero() => {
+                format!("{field} must be positive")
+            }
+            Ok(number) if number > Decimal::from(MAX_AMOUNT) => too_large,
+            Ok(number) if number.scale() <= MAX_DECIMALS => return number,
+            Ok(_) | Err(NumberError::TooPrecise | NumberError::Invalid) => {
+                let shown = short(literal.value);
+                format!(
+                    "invalid {field}: {shown}; {plural} must not exceed {MAX_DECIMALS} decimal places"
+                )
+            }
+            Err(NumberError::OutOfRange) if literal.value.starts_with('-') => {
+                format!("{field} must be positive")
+            }
+            Err(NumberError::OutOfRange) => too_large,
+        };
+        self.faults.add(value.start(), place, message);
+        Decimal::ZERO
+    }
+}
