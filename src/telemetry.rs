@@ -1,0 +1,167 @@
+//! Logs, on stderr: readable text on a terminal, one JSON object a line everywhere else.
+//!
+//! Lines are handed to a thread that writes all that has gathered in one go, so that a request never waits for
+//! whoever reads the log, and a busy server makes one system call for many lines.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Beyond this many unwritten bytes, whoever logs waits for the writer: memory is bounded, and no line is lost.
+const MAX_PENDING: usize = 1 << 20;
+
+/// How long the writer lets lines gather once there is one: unnoticed by a reader, and hundreds of requests' worth.
+const GATHER: Duration = Duration::from_millis(5);
+
+/// Starts logging for the whole process; a second call changes nothing. `filter` is in `tracing`'s directive syntax
+/// (`info`, `tier=debug`). Keep the guard until the end: dropping it writes what is left.
+#[must_use = "dropping the guard ends the writing of the log"]
+pub fn init(filter: &str) -> Guard {
+    let log = Log::default();
+    let guard = Guard::start(log.clone());
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_writer(log);
+    let started = if io::stderr().is_terminal() {
+        lines.finish().try_init()
+    } else {
+        lines.json().flatten_event(true).finish().try_init()
+    };
+    if started.is_ok() {
+        std::panic::set_hook(Box::new(|panic| {
+            let place = panic.location().map(ToString::to_string);
+            tracing::error!(place, message = panic_text(panic.payload()), "panic");
+        }));
+    }
+    guard
+}
+
+/// What a panic said, if it said something.
+pub fn panic_text(payload: &(dyn std::any::Any + Send)) -> &str {
+    payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("(no message)")
+}
+
+/// The lines that wait to be written.
+#[derive(Clone, Default)]
+struct Log(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    pending: Mutex<Pending>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Pending {
+    bytes: Vec<u8>,
+    closed: bool,
+}
+
+impl Shared {
+    /// A panic elsewhere does not make the bytes wrong; the log goes on.
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, pending: MutexGuard<'a, Pending>) -> MutexGuard<'a, Pending> {
+        self.changed
+            .wait(pending)
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_until_closed(&self) {
+        let mut batch = Vec::new();
+        loop {
+            let mut pending = self.lock();
+            while pending.bytes.is_empty() && !pending.closed {
+                pending = self.wait(pending);
+            }
+            if pending.bytes.is_empty() {
+                return;
+            }
+            if !pending.closed {
+                drop(pending);
+                std::thread::sleep(GATHER);
+                pending = self.lock();
+            }
+            std::mem::swap(&mut batch, &mut pending.bytes);
+            drop(pending);
+            self.changed.notify_all();
+            // Nobody is left to tell when stderr itself is gone.
+            let _ = io::stderr().lock().write_all(&batch);
+            batch.clear();
+            batch.shrink_to(MAX_PENDING / 16);
+        }
+    }
+}
+
+/// Owns the writing thread.
+pub struct Guard {
+    log: Log,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Guard {
+    fn start(log: Log) -> Self {
+        let shared = Arc::clone(&log.0);
+        let writer = std::thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || shared.write_until_closed())
+            .ok();
+        Self { log, writer }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.log.0.lock().closed = true;
+        self.log.0.changed.notify_all();
+        if let Some(writer) = self.writer.take() {
+            // It cannot panic: it only copies bytes.
+            let _ = writer.join();
+        }
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Line<'a> {
+        Line(&self.0)
+    }
+}
+
+/// One event on its way; the formatter writes it in one piece.
+struct Line<'a>(&'a Shared);
+
+impl Write for Line<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut pending = self.0.lock();
+        if pending.closed {
+            drop(pending);
+            return io::stderr().lock().write(line);
+        }
+        while pending.bytes.len() > MAX_PENDING && !pending.closed {
+            pending = self.0.wait(pending);
+        }
+        pending.bytes.extend_from_slice(line);
+        drop(pending);
+        self.0.changed.notify_all();
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
