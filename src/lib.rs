@@ -5,4 +5,5 @@ pub mod config;
 pub mod domain;
 pub mod num;
 pub mod server;
+pub mod stripe;
 pub mod telemetry;

@@ -1,0 +1,133 @@
+//! What can go wrong between us and Stripe, and the only place that reads Stripe's message texts.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// Why a call to Stripe gave no usable answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// Stripe answered, and said no.
+    #[error(transparent)]
+    Api(Box<ApiError>),
+    /// No answer in time.
+    #[error("Stripe did not answer in time ({0})")]
+    Timeout(&'static str),
+    /// No connection, or one that broke before the answer was whole.
+    #[error("cannot reach Stripe: {0}")]
+    Transport(String),
+    /// An answer that is not what Stripe documents.
+    #[error("Stripe's answer to {endpoint} cannot be read: {cause}")]
+    Decode {
+        /// Method and path of the call.
+        endpoint: String,
+        /// What the decoder said; never the body, which may hold personal data.
+        cause: String,
+    },
+}
+
+/// An error object of Stripe's with the parts of the answer that retries need.
+#[derive(Clone, Debug, Default, Deserialize, thiserror::Error)]
+#[error("Stripe: {message} ({status}{})", .code.as_deref().map(|c| format!(" {c}")).unwrap_or_default())]
+pub struct ApiError {
+    /// HTTP status.
+    #[serde(skip)]
+    pub status: u16,
+    /// `invalid_request_error`, `idempotency_error`, `card_error`, …
+    #[serde(default, rename = "type")]
+    pub kind: String,
+    /// `resource_missing`, `email_invalid`, …; often absent.
+    #[serde(default)]
+    pub code: Option<String>,
+    /// The parameter at fault.
+    #[serde(default)]
+    pub param: Option<String>,
+    /// Stripe's text for people.
+    #[serde(default)]
+    pub message: String,
+    /// `Request-Id`, by which Stripe's support and dashboard find the call.
+    #[serde(skip)]
+    pub request_id: Option<String>,
+    /// `Stripe-Should-Retry`, if Stripe said either way.
+    #[serde(skip)]
+    pub should_retry: Option<bool>,
+    /// `Retry-After`.
+    #[serde(skip)]
+    pub retry_after: Option<Duration>,
+}
+
+impl Error {
+    /// Stripe's own error, if it answered with one.
+    pub fn api(&self) -> Option<&ApiError> {
+        match self {
+            Self::Api(error) => Some(error),
+            Self::Timeout(_) | Self::Transport(_) | Self::Decode { .. } => None,
+        }
+    }
+
+    fn api_is(&self, test: impl FnOnce(&ApiError) -> bool) -> bool {
+        self.api().is_some_and(test)
+    }
+
+    /// The idempotency key was used before with other parameters.
+    pub fn is_idempotency_conflict(&self) -> bool {
+        self.api_is(|e| e.kind == "idempotency_error")
+    }
+
+    /// There is nothing to invoice next.
+    pub fn is_no_upcoming_invoice(&self) -> bool {
+        self.api_is(|e| e.is("invoice_upcoming_none"))
+    }
+
+    /// The object to be created is there already: a product's id is taken.
+    pub fn is_already_exists(&self) -> bool {
+        self.api_is(|e| e.is("resource_already_exists"))
+    }
+
+    /// The price's lookup key is taken. Stripe gives this one no code.
+    pub fn is_lookup_key_taken(&self) -> bool {
+        self.api_is(|e| {
+            e.param.as_deref() == Some("lookup_key")
+                || e.message.contains("already uses that lookup key")
+        })
+    }
+
+    /// The schedule was released, or ended, since it was read.
+    pub fn is_schedule_over(&self) -> bool {
+        self.api_is(|e| {
+            e.status == 400
+                && [
+                    "released",
+                    "canceled",
+                    "completed",
+                    "start date of the current phase",
+                ]
+                .iter()
+                .any(|word| e.message.contains(word))
+        })
+    }
+
+    /// The subscription to be ended has ended.
+    pub fn is_subscription_over(&self) -> bool {
+        self.api_is(|e| e.is("resource_missing") && e.message.starts_with("No such subscription"))
+    }
+
+    /// Stripe does not offer search to this account (it does not in some countries).
+    pub fn is_search_refused(&self) -> bool {
+        self.api_is(|e| matches!(e.status, 400 | 403 | 404) && !e.is("account_invalid"))
+    }
+}
+
+impl ApiError {
+    /// The customer that the call names does not exist (any more).
+    pub fn is_customer_missing(&self) -> bool {
+        self.is("resource_missing")
+            && (self.param.as_deref() == Some("customer")
+                || self.message.starts_with("No such customer"))
+    }
+
+    /// Whether Stripe's error code is `code`.
+    pub fn is(&self, code: &str) -> bool {
+        self.code.as_deref() == Some(code)
+    }
+}

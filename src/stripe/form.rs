@@ -1,0 +1,68 @@
+//! Stripe's parameter encoding: `application/x-www-form-urlencoded` with Rack's bracketed keys.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+
+/// Parameters in the order in which they are sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Form(Vec<(Cow<'static, str>, String)>);
+
+impl Form {
+    /// No parameters.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a parameter. `key` is as Stripe documents it, e.g. `recurring[interval]`.
+    pub fn push(&mut self, key: impl Into<Cow<'static, str>>, value: impl Display) {
+        self.0.push((key.into(), value.to_string()));
+    }
+
+    /// Adds a parameter if there is a value: Stripe reads a missing one as "leave as it is".
+    pub fn push_some(&mut self, key: impl Into<Cow<'static, str>>, value: Option<impl Display>) {
+        if let Some(value) = value {
+            self.push(key, value);
+        }
+    }
+
+    /// Adds all of `other`'s parameters after these.
+    pub fn append(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
+    /// Whether there are no parameters.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The parameters, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(key, value)| (key.as_ref(), value.as_str()))
+    }
+
+    /// The encoded form: a body, or a query string.
+    pub fn encode(&self) -> String {
+        let mut out = form_urlencoded::Serializer::new(String::new());
+        out.extend_pairs(self.iter());
+        out.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_order_and_escapes_what_a_form_must() {
+        let mut form = Form::new();
+        form.push("metadata[tier.org]", "org:a&b=c d");
+        form.push_some("email", None::<&str>);
+        form.push("expand[]", "data.price");
+        assert_eq!(
+            form.encode(),
+            "metadata%5Btier.org%5D=org%3Aa%26b%3Dc+d&expand%5B%5D=data.price"
+        );
+    }
+}

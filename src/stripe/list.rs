@@ -1,0 +1,59 @@
+//! Stripe's lists, page after page.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::{Error, Request};
+
+/// A page of a list, newest first.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Page<T> {
+    /// The objects.
+    pub data: Vec<T>,
+    /// Whether there are more after these.
+    #[serde(default)]
+    pub has_more: bool,
+    /// Where a search goes on.
+    #[serde(default)]
+    pub next_page: Option<String>,
+}
+
+/// An object that a list can go on after.
+pub trait Identified {
+    /// Stripe's id.
+    fn id(&self) -> &str;
+}
+
+impl Request {
+    /// Reads the whole list, a hundred at a time.
+    ///
+    /// # Errors
+    /// As [`Request::send`]; what was read before is dropped.
+    pub async fn list<T: DeserializeOwned + Identified>(self) -> Result<Vec<T>, Error> {
+        self.list_pages(usize::MAX).await
+    }
+
+    /// Reads at most `pages` pages of a hundred.
+    ///
+    /// # Errors
+    /// As [`Request::send`].
+    pub async fn list_pages<T: DeserializeOwned + Identified>(
+        self,
+        pages: usize,
+    ) -> Result<Vec<T>, Error> {
+        let mut request = self.param("limit", 100);
+        let mut all: Vec<T> = Vec::new();
+        for _ in 0..pages {
+            let page: Page<T> = request.clone().send().await?;
+            let more = page.has_more && !page.data.is_empty();
+            all.extend(page.data);
+            let Some(last) = all.last().filter(|_| more) else {
+                break;
+            };
+            let after = last.id().to_owned();
+            request.remove_param("starting_after");
+            request = request.param("starting_after", after);
+        }
+        Ok(all)
+    }
+}

@@ -1,0 +1,261 @@
+//! One call: built by `domain`, sent (and sent again) here.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::time::Duration;
+
+use backon::Retryable;
+use reqwest::Method;
+use reqwest::header::{self, HeaderMap, HeaderName};
+use serde::de::DeserializeOwned;
+
+use super::error::{ApiError, Error};
+use super::transport::chain;
+use super::{API_VERSION, Client, Form, retry};
+
+const STRIPE_VERSION: HeaderName = HeaderName::from_static("stripe-version");
+const STRIPE_ACCOUNT: HeaderName = HeaderName::from_static("stripe-account");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// A call in the making.
+#[derive(Clone, Debug)]
+#[must_use = "a request does nothing until it is sent"]
+pub struct Request {
+    client: Client,
+    method: Method,
+    path: String,
+    form: Form,
+    idempotency_key: Option<String>,
+}
+
+impl Request {
+    pub(super) fn new(client: Client, method: Method, path: String) -> Self {
+        Self {
+            client,
+            method,
+            path,
+            form: Form::new(),
+            idempotency_key: None,
+        }
+    }
+
+    /// Adds a parameter.
+    pub fn param(mut self, key: impl Into<Cow<'static, str>>, value: impl Display) -> Self {
+        self.form.push(key, value);
+        self
+    }
+
+    /// Adds a parameter if there is a value.
+    pub fn param_some(
+        mut self,
+        key: impl Into<Cow<'static, str>>,
+        value: Option<impl Display>,
+    ) -> Self {
+        self.form.push_some(key, value);
+        self
+    }
+
+    /// Adds many parameters.
+    pub fn form(mut self, form: Form) -> Self {
+        self.form.append(form);
+        self
+    }
+
+    /// Asks for an object in place of its id, e.g. `data.schedule`.
+    pub fn expand(self, path: &str) -> Self {
+        self.param("expand[]", path)
+    }
+
+    /// Uses `key` instead of a random one, for effects that must happen once over several calls.
+    pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
+        self.idempotency_key = Some(key.into());
+        self
+    }
+
+    /// Sends, tries again as [`retry`] has it, and decodes the answer.
+    ///
+    /// # Errors
+    /// What the last try gave; [`Error::Timeout`] if all of them together took too long.
+    pub async fn send<T: DeserializeOwned>(self) -> Result<T, Error> {
+        let endpoint = format!("{} {}", self.method, self.path);
+        let body = self.send_bytes(|body| {
+            serde_json::from_slice(body).map_err(|error| Error::Decode {
+                endpoint: endpoint.clone(),
+                cause: error.to_string(),
+            })
+        });
+        body.await
+    }
+
+    async fn send_bytes<T>(
+        mut self,
+        decode: impl Fn(&[u8]) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        if self.method == Method::POST {
+            let key = self
+                .idempotency_key
+                .take()
+                .unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+            self.idempotency_key = Some(match &self.client.credentials.key_prefix {
+                Some(prefix) => format!("{prefix}#{key}"),
+                None => key,
+            });
+        }
+        let options = &self.client.transport.options;
+        let tries = (|| async { decode(&self.attempt().await?) })
+            .retry(retry::backoff(options.retries))
+            .when(retry::is_worthwhile)
+            .adjust(retry::wait)
+            .notify(|error, after: Duration| {
+                tracing::warn!(%error, ?after, endpoint = self.endpoint(), "stripe call is tried again");
+            });
+        tokio::time::timeout(options.deadline, tries)
+            .await
+            .unwrap_or(Err(Error::Timeout("all tries together")))
+    }
+
+    /// One try: the whole body of a successful answer, or why there is none.
+    async fn attempt(&self) -> Result<Vec<u8>, Error> {
+        let answer = self.build().send().await.map_err(broken)?;
+        let status = answer.status();
+        let headers = answer.headers().clone();
+        // Read to the end whatever the status, or the connection cannot be used again.
+        let body = answer.bytes().await.map_err(broken)?;
+        if self.client.transport.options.debug {
+            tracing::info!(
+                target: "stripe",
+                method = %self.method, path = self.path, params = masked(&self.form),
+                status = status.as_u16(), request_id = text(&headers, "request-id"), "stripe call"
+            );
+        }
+        if status.is_success() {
+            Ok(body.into())
+        } else {
+            Err(refusal(status.as_u16(), &headers, &body))
+        }
+    }
+
+    fn build(&self) -> reqwest::RequestBuilder {
+        let Client {
+            transport,
+            credentials,
+        } = &self.client;
+        let mut url = format!("{}{}", transport.options.base_url, self.path);
+        let in_body = self.method == Method::POST;
+        if !in_body && !self.form.is_empty() {
+            url.push('?');
+            url.push_str(&self.form.encode());
+        }
+        let mut request = transport
+            .http
+            .request(self.method.clone(), url)
+            .basic_auth(&credentials.key, None::<&str>)
+            .header(STRIPE_VERSION, API_VERSION);
+        if let Some(account) = &credentials.account {
+            request = request.header(STRIPE_ACCOUNT, account);
+        }
+        if let Some(key) = &self.idempotency_key {
+            request = request.header(IDEMPOTENCY_KEY, key);
+        }
+        if in_body {
+            request = request
+                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(self.form.encode());
+        }
+        request
+    }
+
+    pub(super) fn endpoint(&self) -> &str {
+        &self.path
+    }
+
+    pub(super) fn remove_param(&mut self, key: &str) {
+        let kept = self.form.iter().filter(|(k, _)| *k != key);
+        let mut form = Form::new();
+        for (key, value) in kept {
+            form.push(key.to_owned(), value);
+        }
+        self.form = form;
+    }
+}
+
+fn broken(error: reqwest::Error) -> Error {
+    if error.is_timeout() && !error.is_connect() {
+        Error::Timeout("one try")
+    } else {
+        Error::Transport(chain(&error.without_url()))
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Envelope {
+    error: ApiError,
+}
+
+fn refusal(status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
+    // A proxy's HTML page has a status too, and only that counts.
+    let mut error = serde_json::from_slice::<Envelope>(body).map_or_else(
+        |_| ApiError {
+            message: format!("HTTP {status} without an error object"),
+            ..ApiError::default()
+        },
+        |envelope| envelope.error,
+    );
+    error.status = status;
+    error.request_id = text(headers, "request-id").map(Into::into);
+    error.should_retry = text(headers, "stripe-should-retry").map(|value| value == "true");
+    error.retry_after = text(headers, "retry-after")
+        .and_then(|s| s.parse().ok())
+        .map(Duration::from_secs);
+    Error::Api(Box::new(error))
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// Parameters for a log: ids, numbers and Tier's own metadata are shown, what a person or an app
+/// wrote is not.
+fn masked(form: &Form) -> String {
+    let shown = |key: &str| {
+        let personal = [
+            "email",
+            "name",
+            "phone",
+            "description",
+            "query",
+            "card",
+            "address",
+            "url",
+        ];
+        let foreign = key.contains("metadata") && !key.contains("tier.");
+        !foreign && !key.contains("tier.org") && !personal.iter().any(|word| key.contains(word))
+    };
+    let mut out = String::new();
+    for (key, value) in form.iter() {
+        let value = if shown(key) { value } else { "***" };
+        out.push_str(if out.is_empty() { "" } else { "&" });
+        out.push_str(key);
+        out.push('=');
+        out.push_str(value);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks_what_a_person_wrote() {
+        let mut form = Form::new();
+        form.push("email", "a@example.com");
+        form.push("metadata[note]", "secret");
+        form.push("metadata[tier.feature]", "feature:x@plan:p@1");
+        form.push("quantity", 3);
+        assert_eq!(
+            masked(&form),
+            "email=***&metadata[note]=***&metadata[tier.feature]=feature:x@plan:p@1&quantity=3"
+        );
+    }
+}

@@ -1,0 +1,121 @@
+//! Connections to a Stripe: one pool for all accounts, TLS by rustls, time-outs on everything.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Error;
+
+/// How a Stripe is reached. The defaults are right for the real one.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where Stripe is, without a trailing slash.
+    pub base_url: String,
+    /// How long one try may take, from the first byte sent to the last one read.
+    pub timeout: Duration,
+    /// How long a connection may take to be made.
+    pub connect_timeout: Duration,
+    /// How long all tries of one call may take together.
+    pub deadline: Duration,
+    /// How often a call is tried again.
+    pub retries: usize,
+    /// `STRIPE_DEBUG=1`: log every call, with secrets and personal data masked.
+    pub debug: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            base_url: super::BASE_URL.into(),
+            timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(5),
+            deadline: Duration::from_secs(60),
+            retries: 4,
+            debug: false,
+        }
+    }
+}
+
+/// A pool of connections to one Stripe. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Transport {
+    pub(super) http: reqwest::Client,
+    pub(super) options: Arc<Options>,
+}
+
+impl Transport {
+    /// Prepares the pool; nothing is connected yet.
+    ///
+    /// # Errors
+    /// If the base URL is no URL, or TLS cannot be set up.
+    pub fn new(mut options: Options) -> Result<Self, Error> {
+        let url = reqwest::Url::parse(&options.base_url).map_err(|error| {
+            Error::Transport(format!("{:?} is not a base URL: {error}", options.base_url))
+        })?;
+        options
+            .base_url
+            .truncate(options.base_url.trim_end_matches('/').len());
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls())
+            .timeout(options.timeout)
+            .connect_timeout(options.connect_timeout)
+            .pool_idle_timeout(Duration::from_secs(90))
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(Duration::from_secs(30))
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("tier/", env!("CARGO_PKG_VERSION")));
+        if is_loopback(&url) {
+            builder = builder.no_proxy();
+        }
+        let http = builder
+            .build()
+            .map_err(|error| Error::Transport(chain(&error)))?;
+        Ok(Self {
+            http,
+            options: Arc::new(options),
+        })
+    }
+
+    /// Where this transport's Stripe is.
+    pub fn base_url(&self) -> &str {
+        &self.options.base_url
+    }
+}
+
+/// Mozilla's roots, compiled in: an image needs no certificate files, and start-up reads none.
+fn tls() -> rustls::ClientConfig {
+    let roots = rustls::RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
+    let mut config = rustls::ClientConfig::builder_with_provider(Arc::new(
+        rustls::crypto::ring::default_provider(),
+    ))
+    .with_safe_default_protocol_versions()
+    .expect("ring supports TLS 1.2 and 1.3")
+    .with_root_certificates(roots)
+    .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config
+}
+
+fn is_loopback(url: &reqwest::Url) -> bool {
+    url.host_str().is_some_and(|host| {
+        host == "localhost"
+            || host
+                .trim_matches(['[', ']'])
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|ip| ip.is_loopback())
+    })
+}
+
+/// An error with its causes; reqwest's own text stops at "error sending request". The URL is left
+/// out, since its query may name a customer.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
