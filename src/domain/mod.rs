@@ -1,4 +1,114 @@
-//! What Tier knows: names, the pricing model, and how both become Stripe calls.
+//! Tier's own rules: what an org may use, what it has used, and which Stripe calls make it so.
+//!
+//! A [`Domain`] is one account's view: its key, its caches, and perhaps a test clock. Handlers call
+//! one method of it for each endpoint, named like the endpoint. Nothing here knows HTTP.
 
+mod account;
+mod catalog;
+mod checkout;
+mod clock;
+mod error;
+mod locks;
+mod org;
+mod phases;
+mod plan_change;
 pub mod pricing;
 pub mod refs;
+mod schedule;
+mod subscription;
+mod usage;
+
+use std::sync::Arc;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+pub use account::Whoami;
+pub use checkout::Checkout;
+pub use clock::{ClockChange, ClockState};
+pub use error::Error;
+pub use org::{OrgInfo, OrgInfoUpdate, PaymentMethods};
+pub use phases::{Phase, Phases, Span};
+pub use schedule::{RequestedPhase, Subscribe, Tax};
+pub use usage::{FeatureUsage, Report};
+
+use crate::clock::Clock;
+use crate::stripe;
+
+/// What became of a request.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// One account's Tier. Cheap to clone; clones share caches and locks.
+#[derive(Clone)]
+pub struct Domain {
+    account: Arc<Account>,
+    test_clock: Option<Arc<str>>,
+}
+
+struct Account {
+    stripe: stripe::Client,
+    clock: Clock,
+    key_source: String,
+    orgs: org::Directory,
+    /// One subscription change at a time for an org.
+    changes: locks::Locks,
+    /// One read-then-write of a usage total at a time for a subscription item.
+    totals: locks::Locks,
+    reports: usage::KeyedReports,
+}
+
+impl Domain {
+    /// The account that `stripe` acts as. `key_source` says where its key came from, for `whoami`.
+    pub fn new(stripe: stripe::Client, clock: Clock, key_source: impl Into<String>) -> Self {
+        Self {
+            account: Arc::new(Account {
+                stripe,
+                clock,
+                key_source: key_source.into(),
+                orgs: org::Directory::default(),
+                changes: locks::Locks::default(),
+                totals: locks::Locks::default(),
+                reports: usage::KeyedReports::default(),
+            }),
+            test_clock: None,
+        }
+    }
+
+    /// The same account, for customers on the test clock `id`.
+    #[must_use]
+    pub fn on_test_clock(&self, id: impl Into<Arc<str>>) -> Self {
+        Self {
+            account: self.account.clone(),
+            test_clock: Some(id.into()),
+        }
+    }
+
+    fn stripe(&self) -> &stripe::Client {
+        &self.account.stripe
+    }
+
+    /// Unix seconds, in the time that this request's customers live in.
+    async fn now(&self) -> Result<i64> {
+        match &self.test_clock {
+            None => Ok(self.account.clock.unix()),
+            Some(id) => Ok(self.test_clock(id).await?.frozen_time),
+        }
+    }
+
+    /// What a dashboard address holds between host and page: the connected account, `test`.
+    fn dashboard_path(&self) -> String {
+        let credentials = self.stripe().credentials();
+        let account = credentials
+            .account
+            .as_deref()
+            .map(|id| format!("/{id}"))
+            .unwrap_or_default();
+        let mode = if credentials.is_live() { "" } else { "/test" };
+        format!("{account}{mode}")
+    }
+}
+
+/// An id from a client as one segment of a path: it must not reach another endpoint.
+fn path_segment(id: &str) -> impl std::fmt::Display + '_ {
+    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-');
+    utf8_percent_encode(id, ESCAPED)
+}

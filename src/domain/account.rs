@@ -1,0 +1,36 @@
+//! `whoami`: the account that everything here happens in.
+
+use super::{Domain, Result};
+use crate::stripe::types;
+
+/// The Stripe account in force.
+#[derive(Clone, Debug)]
+pub struct Whoami {
+    /// `acct_…`.
+    pub id: String,
+    /// The owner's e-mail address, or empty.
+    pub email: String,
+    /// Unix seconds.
+    pub created: i64,
+    /// Where the key came from: `STRIPE_API_KEY`, a file's path, `sandbox`, `authorization`.
+    pub key_source: String,
+    /// Whether a connected account is in force.
+    pub isolated: bool,
+    /// The account's page in Stripe's dashboard.
+    pub url: String,
+}
+
+impl Domain {
+    /// Asks Stripe whose key it is.
+    pub async fn whoami(&self) -> Result<Whoami> {
+        let account: types::Account = self.stripe().get("/v1/account").send().await?;
+        Ok(Whoami {
+            url: format!("https://dashboard.stripe.com/{}", account.id),
+            id: account.id,
+            email: account.email.unwrap_or_default(),
+            created: account.created.unwrap_or_default(),
+            key_source: self.account.key_source.clone(),
+            isolated: self.stripe().credentials().account.is_some(),
+        })
+    }
+}

@@ -1,0 +1,199 @@
+//! The prices that Tier has pushed: which feature a price sells, and which features make a plan.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use futures::future::try_join_all;
+
+use super::refs::{FeaturePlan, PlanName, Reference};
+use super::{Domain, Error, Result};
+use crate::stripe::types::{Page, Price};
+
+/// How many lookup keys Stripe takes in one call.
+const LOOKUP_KEYS: usize = 10;
+
+/// A feature with the price that sells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PricedFeature {
+    /// Its full name.
+    pub(super) name: FeaturePlan,
+    /// `price_…`.
+    pub(super) price_id: String,
+    /// Whether usage is reported for it.
+    pub(super) metered: bool,
+}
+
+/// Every pushed feature, by price and by plan.
+#[derive(Debug, Default)]
+pub(super) struct Catalog {
+    /// By price id.
+    sold_by: HashMap<String, FeaturePlan>,
+    plans: BTreeMap<PlanName, BTreeSet<FeaturePlan>>,
+    features: BTreeMap<FeaturePlan, PricedFeature>,
+}
+
+impl Domain {
+    /// Reads the catalog: one call for a hundred prices.
+    pub(super) async fn catalog(&self) -> Result<Catalog> {
+        let prices: Vec<Price> = self.stripe().get("/v1/prices").list().await?;
+        Ok(Catalog::new(&prices))
+    }
+
+    /// The features that `references` name, in order, each once.
+    ///
+    /// # Errors
+    /// [`Error::FeatureOrPlanNotFound`] for the first reference that is not in the model.
+    pub(super) async fn expand(&self, references: &[Reference]) -> Result<Vec<PricedFeature>> {
+        Ok(self
+            .expand_all(&[references])
+            .await?
+            .pop()
+            .unwrap_or_default())
+    }
+
+    /// Like [`expand`](Self::expand) for several lists, with no more calls than for one.
+    pub(super) async fn expand_all(
+        &self,
+        lists: &[&[Reference]],
+    ) -> Result<Vec<Vec<PricedFeature>>> {
+        let references: BTreeSet<_> = lists.iter().copied().flatten().collect();
+        let mut names = Vec::with_capacity(references.len());
+        for reference in &references {
+            match reference {
+                Reference::Feature(name) => names.push(name),
+                Reference::Plan(_) | Reference::FeatureVersion(_) => {}
+            }
+        }
+        let catalog = if references.is_empty() {
+            Catalog::default()
+        } else if names.len() == references.len() {
+            self.catalog_of(&names).await?
+        } else {
+            // Stripe cannot be asked for a plan's prices alone.
+            self.catalog().await?
+        };
+        lists.iter().map(|list| catalog.expand(list)).collect()
+    }
+
+    /// The part of the catalog that `names` are in.
+    async fn catalog_of(&self, names: &[&FeaturePlan]) -> Result<Catalog> {
+        let pages = names.chunks(LOOKUP_KEYS).map(|names| {
+            let request = self.stripe().get("/v1/prices").param("limit", 100);
+            let request = names.iter().fold(request, |request, name| {
+                request.param("lookup_keys[]", name.lookup_key())
+            });
+            request.send::<Page<Price>>()
+        });
+        let pages = try_join_all(pages).await?;
+        let prices: Vec<Price> = pages.into_iter().flat_map(|page| page.data).collect();
+        Ok(Catalog::new(&prices))
+    }
+}
+
+impl Catalog {
+    fn new(prices: &[Price]) -> Self {
+        let mut catalog = Self::default();
+        for price in prices {
+            let Some(feature) = price.feature_plan() else {
+                continue;
+            };
+            catalog.sold_by.insert(price.id.clone(), feature.clone());
+            catalog
+                .plans
+                .entry(feature.plan())
+                .or_default()
+                .insert(feature.clone());
+            let (price_id, metered) = (price.id.clone(), price.is_metered());
+            catalog.features.insert(
+                feature.clone(),
+                PricedFeature {
+                    name: feature,
+                    price_id,
+                    metered,
+                },
+            );
+        }
+        catalog
+    }
+
+    fn expand(&self, references: &[Reference]) -> Result<Vec<PricedFeature>> {
+        let mut expanded: Vec<PricedFeature> = Vec::new();
+        let missing = |reference: &Reference| Error::FeatureOrPlanNotFound(reference.to_string());
+        for reference in references {
+            let names = match reference {
+                Reference::Plan(plan) => self
+                    .plans
+                    .get(plan)
+                    .ok_or_else(|| missing(reference))?
+                    .clone(),
+                Reference::Feature(name) => BTreeSet::from([name.clone()]),
+                Reference::FeatureVersion(_) => return Err(missing(reference)),
+            };
+            for name in names {
+                let feature = self.features.get(&name).ok_or_else(|| missing(reference))?;
+                if !expanded.contains(feature) {
+                    expanded.push(feature.clone());
+                }
+            }
+        }
+        Ok(expanded)
+    }
+
+    /// The feature that a price sells, if it is Tier's.
+    pub(super) fn feature(&self, price: &str) -> Option<&FeaturePlan> {
+        self.sold_by.get(price)
+    }
+
+    /// Splits `features` into whole plans and what no whole plan covers; both sorted.
+    pub(super) fn cover(&self, features: &[FeaturePlan]) -> (Vec<PlanName>, Vec<FeaturePlan>) {
+        let present: BTreeSet<_> = features.iter().cloned().collect();
+        let named: BTreeSet<_> = features.iter().map(FeaturePlan::plan).collect();
+        let whole = |plan: &PlanName| {
+            self.plans
+                .get(plan)
+                .is_some_and(|all| all.is_subset(&present))
+        };
+        let covered: BTreeSet<_> = named.into_iter().filter(whole).collect();
+        let fragments = present
+            .into_iter()
+            .filter(|feature| !covered.contains(&feature.plan()));
+        let fragments = fragments.collect();
+        (covered.into_iter().collect(), fragments)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn features_are_covered_by_whole_plans_only() {
+        let price = |feature: &str| -> Price {
+            serde_json::from_value(
+                serde_json::json!({"id": feature, "metadata": {"tier.feature": feature}}),
+            )
+            .expect("a price")
+        };
+        let catalog = Catalog::new(
+            &[
+                "feature:a@plan:p@1",
+                "feature:b@plan:p@1",
+                "feature:a@plan:q@1",
+            ]
+            .map(price),
+        );
+        let names = |names: &[&str]| -> Vec<FeaturePlan> {
+            names
+                .iter()
+                .map(|name| name.parse().expect("a feature"))
+                .collect()
+        };
+        let (plans, fragments) =
+            catalog.cover(&names(&["feature:a@plan:p@1", "feature:a@plan:q@1"]));
+        assert_eq!(plans, ["plan:q@1".parse().expect("a plan")]);
+        assert_eq!(fragments, names(&["feature:a@plan:p@1"]));
+        let (plans, fragments) =
+            catalog.cover(&names(&["feature:a@plan:p@1", "feature:b@plan:p@1"]));
+        assert_eq!(plans, ["plan:p@1".parse().expect("a plan")]);
+        assert!(fragments.is_empty());
+    }
+}

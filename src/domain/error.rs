@@ -1,0 +1,181 @@
+//! What a request can fail with, in Tier's terms. No HTTP here: `api::error` gives each its status.
+
+use std::time::Duration;
+
+use super::refs::RefError;
+use crate::stripe;
+
+/// Why a request was not carried out.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// A reference that does not parse.
+    #[error(transparent)]
+    Reference(#[from] RefError),
+    /// No customer for that org.
+    #[error("org not found")]
+    OrgNotFound,
+    /// Usage was reported for a feature that the org is not subscribed to.
+    #[error("feature not found")]
+    FeatureNotFound,
+    /// Something was named that is not in the pushed model: the first such reference.
+    #[error("feature or plan not found")]
+    FeatureOrPlanNotFound(String),
+    /// Usage was reported for a licensed feature.
+    #[error("feature not reportable")]
+    FeatureNotReportable,
+    /// The org has no phase in force.
+    #[error("no current phase")]
+    NoPhase,
+    /// `info.metadata` has one of Tier's own keys.
+    #[error("metadata keys must not use reserved prefix ('tier.')")]
+    ReservedMetadata,
+    /// Not an e-mail address, says Stripe.
+    #[error("invalid email")]
+    InvalidEmail,
+    /// Stripe does not know the payment method, or cannot use it: its own words.
+    #[error("{0}")]
+    InvalidPaymentMethod(String),
+    /// The request contradicts itself or the contract: what to do about it.
+    #[error("{0}")]
+    Invalid(String),
+    /// Stripe refused the request for what it says: its own words.
+    #[error("{0}")]
+    Refused(String),
+    /// Stripe forgot a customer that it had reported as made.
+    #[error("customer {0} is gone")]
+    CustomerVanished(String),
+    /// Stripe does not accept the key.
+    #[error("invalid api key")]
+    InvalidApiKey,
+    /// The key has no access to the connected account.
+    #[error("the key has no access to the connected account")]
+    AccountInvalid,
+    /// The key may not do this: Stripe's own words.
+    #[error("{0}")]
+    Forbidden(String),
+    /// Too many calls to Stripe; worth another try after the wait.
+    #[error("too many requests to Stripe")]
+    RateLimited {
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// Another request holds what this one needs; worth another try after the wait.
+    #[error("Stripe is busy with another request for the same object")]
+    Busy {
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// Stripe cannot be reached, or answers with faults of its own.
+    #[error("Stripe is unavailable: {0}")]
+    Unavailable(String),
+    /// Stripe did not answer in time. The effect may have taken place.
+    #[error("Stripe did not answer in time")]
+    TimedOut,
+    /// A fault of ours.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// What we say where Stripe does not say when to come back.
+const COME_BACK: Duration = Duration::from_secs(1);
+
+impl From<stripe::Error> for Error {
+    fn from(error: stripe::Error) -> Self {
+        match error {
+            stripe::Error::Timeout(_) => Self::TimedOut,
+            stripe::Error::Transport(cause) => Self::Unavailable(cause),
+            stripe::Error::Decode { .. } => Self::Unavailable(error.to_string()),
+            stripe::Error::Api(answer) if answer.is_customer_missing() => {
+                Self::CustomerVanished(answer.message)
+            }
+            stripe::Error::Api(answer) => from_answer(*answer),
+        }
+    }
+}
+
+fn from_answer(error: stripe::ApiError) -> Error {
+    let retry_after = error.retry_after.unwrap_or(COME_BACK);
+    let names_payment_method = error
+        .param
+        .as_deref()
+        .is_some_and(|param| param.contains("payment_method"))
+        || error.message.starts_with("No such PaymentMethod");
+    match error.status {
+        _ if error.is("account_invalid") => Error::AccountInvalid,
+        _ if error.is("lock_timeout") => Error::Busy { retry_after },
+        401 => Error::InvalidApiKey,
+        403 => Error::Forbidden(error.message),
+        409 => Error::Busy { retry_after },
+        429 => Error::RateLimited { retry_after },
+        400..=499 if error.is("email_invalid") => Error::InvalidEmail,
+        400..=499 if names_payment_method => Error::InvalidPaymentMethod(error.message),
+        400..=499 => Error::Refused(error.message),
+        status => Error::Unavailable(format!("HTTP {status}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, code: Option<&str>, param: Option<&str>, message: &str) -> Error {
+        Error::from(stripe::Error::Api(Box::new(stripe::ApiError {
+            status,
+            code: code.map(Into::into),
+            param: param.map(Into::into),
+            message: message.into(),
+            ..stripe::ApiError::default()
+        })))
+    }
+
+    #[test]
+    fn stripes_answers_in_tiers_terms() {
+        let text = |error| format!("{error:?}");
+        for (error, expected) in [
+            (answer(401, None, None, "Invalid API Key"), "InvalidApiKey"),
+            (
+                answer(403, Some("account_invalid"), None, "…"),
+                "AccountInvalid",
+            ),
+            (answer(403, None, None, "no"), "Forbidden(\"no\")"),
+            (
+                answer(400, Some("email_invalid"), Some("email"), "…"),
+                "InvalidEmail",
+            ),
+            (
+                answer(
+                    400,
+                    Some("resource_missing"),
+                    Some("default_settings[default_payment_method]"),
+                    "No such PaymentMethod: 'pm_card_us'",
+                ),
+                "InvalidPaymentMethod(\"No such PaymentMethod: 'pm_card_us'\")",
+            ),
+            (
+                answer(
+                    404,
+                    Some("resource_missing"),
+                    Some("coupon"),
+                    "No such coupon",
+                ),
+                "Refused(\"No such coupon\")",
+            ),
+            (
+                answer(402, Some("card_declined"), None, "declined"),
+                "Refused(\"declined\")",
+            ),
+            (answer(409, None, None, ""), "Busy { retry_after: 1s }"),
+            (
+                answer(429, Some("lock_timeout"), None, ""),
+                "Busy { retry_after: 1s }",
+            ),
+            (
+                answer(429, Some("rate_limit"), None, ""),
+                "RateLimited { retry_after: 1s }",
+            ),
+            (answer(503, None, None, ""), "Unavailable(\"HTTP 503\")"),
+        ] {
+            assert_eq!(text(error), expected);
+        }
+    }
+}

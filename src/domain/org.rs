@@ -1,0 +1,176 @@
+//! Orgs and the Stripe customers that stand for them.
+//!
+//! An org is found by one search on `metadata['tier.org']` and, since search lags behind creation,
+//! one list of the customers created in the last minutes. Never by paging through all of them,
+//! unless Stripe refuses to search for this account.
+
+mod directory;
+mod info;
+
+pub use info::{OrgInfo, OrgInfoUpdate};
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::refs::OrgName;
+use super::{Domain, Error, Result};
+use crate::stripe::types::Customer;
+
+pub(super) use directory::Directory;
+
+/// An org's payment methods, as Stripe has them.
+#[derive(Clone, Debug)]
+pub struct PaymentMethods {
+    /// Stripe's objects, untouched.
+    pub methods: Vec<Value>,
+}
+
+impl Domain {
+    /// The customer that stands for `org`: its Stripe id.
+    pub async fn whois(&self, org: &OrgName) -> Result<Arc<str>> {
+        self.customer(org).await
+    }
+
+    /// What Stripe knows of the org, read fresh: its id and its particulars.
+    pub async fn lookup_org(&self, org: &OrgName) -> Result<(Arc<str>, OrgInfo)> {
+        self.with_customer(org, |id| async move {
+            let customer: Customer = self
+                .stripe()
+                .get(format!("/v1/customers/{id}"))
+                .send()
+                .await?;
+            if customer.deleted {
+                return Err(Error::CustomerVanished(id.to_string()));
+            }
+            Ok((id, customer.into()))
+        })
+        .await
+    }
+
+    /// The payment methods attached to the org's customer.
+    pub async fn payment_methods(&self, org: &OrgName) -> Result<PaymentMethods> {
+        self.with_customer(org, |id| async move {
+            let path = format!("/v1/customers/{id}/payment_methods");
+            Ok(PaymentMethods {
+                methods: self.stripe().get(path).list().await?,
+            })
+        })
+        .await
+    }
+
+    /// Runs `call` with the org's customer, and once more with a fresh look-up if Stripe says that
+    /// the customer we knew is gone.
+    pub(super) async fn with_customer<T, F>(
+        &self,
+        org: &OrgName,
+        call: impl Fn(Arc<str>) -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        match call(self.customer(org).await?).await {
+            Err(Error::CustomerVanished(_)) => {
+                self.forget_customer(org).await;
+                match call(self.customer(org).await?).await {
+                    // Search may still name a customer that was deleted a moment ago.
+                    Err(Error::CustomerVanished(_)) => {
+                        self.forget_customer(org).await;
+                        Err(Error::OrgNotFound)
+                    }
+                    second => second,
+                }
+            }
+            first => first,
+        }
+    }
+
+    /// Creates the org's customer, or writes `info` to the one that exists. Returns its id.
+    pub(super) async fn put_org(&self, org: &OrgName, info: &OrgInfoUpdate) -> Result<Arc<str>> {
+        match self.customer(org).await {
+            Ok(id) => self.update_customer(id, info).await,
+            Err(Error::OrgNotFound) => self.create_customer(org, info).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The org's customer, created without particulars if there is none.
+    pub(super) async fn ensure_customer(&self, org: &OrgName) -> Result<Arc<str>> {
+        match self.customer(org).await {
+            Err(Error::OrgNotFound) => self.create_customer(org, &OrgInfoUpdate::default()).await,
+            found => found,
+        }
+    }
+
+    async fn create_customer(&self, org: &OrgName, info: &OrgInfoUpdate) -> Result<Arc<str>> {
+        let account = self
+            .stripe()
+            .credentials()
+            .account
+            .as_deref()
+            .unwrap_or_default();
+        let clock = self.test_clock.as_deref().unwrap_or_default();
+        let key = format!("customer:create:{org}{account}{clock}");
+        let create = |key: String| {
+            let request = self
+                .stripe()
+                .post("/v1/customers")
+                .param("metadata[tier.org]", org);
+            request
+                .param_some("test_clock", self.test_clock.as_deref())
+                .form(info.creation_form())
+                .idempotency_key(key)
+                .send::<Customer>()
+        };
+        let customer = match create(key.clone()).await {
+            // Somebody made this org, with other info, since we looked.
+            Err(error) if error.is_idempotency_conflict() => {
+                match self.find_recreated(org).await? {
+                    Some(id) => return self.update_customer(id, info).await,
+                    // And deleted it since: the key is spent, the org is free.
+                    None => create(format!("{key}:{}", uuid::Uuid::new_v4())).await?,
+                }
+            }
+            other => other?,
+        };
+        Ok(self.remember_customer(org, &customer.id).await)
+    }
+
+    async fn update_customer(&self, id: Arc<str>, info: &OrgInfoUpdate) -> Result<Arc<str>> {
+        let attached = match info.payment_method.as_str() {
+            "" => None,
+            method => Some(self.attach_payment_method(&id, method).await?),
+        };
+        let form = info.update_form(attached.as_deref());
+        if !form.is_empty() {
+            let path = format!("/v1/customers/{id}");
+            self.stripe()
+                .post(path)
+                .form(form)
+                .send::<Customer>()
+                .await?;
+        }
+        Ok(id)
+    }
+
+    /// Attaches a payment method, or the card that a test token such as `pm_card_us` stands for.
+    /// Returns the id under which the customer has it.
+    async fn attach_payment_method(&self, customer: &str, method: &str) -> Result<String> {
+        let path = format!("/v1/payment_methods/{}/attach", super::path_segment(method));
+        let sent = self
+            .stripe()
+            .post(path)
+            .param("customer", customer)
+            .send()
+            .await;
+        let attached: crate::stripe::types::Object = sent.map_err(|error| match error.api() {
+            Some(refusal)
+                if matches!(refusal.status, 400 | 404) && !refusal.is_customer_missing() =>
+            {
+                Error::InvalidPaymentMethod(refusal.message.clone())
+            }
+            _ => error.into(),
+        })?;
+        Ok(attached.id)
+    }
+}

@@ -1,0 +1,270 @@
+//! Which customer stands for which org: found once, then remembered, by all callers together.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use moka::future::Cache;
+
+use crate::domain::refs::OrgName;
+use crate::domain::{Domain, Error, Result};
+use crate::stripe;
+use crate::stripe::types::{Customer, Identified, Page};
+
+/// How many orgs are remembered. One takes about 200 bytes.
+const REMEMBERED: u64 = 100_000;
+
+/// How far back the list goes that makes up for search's lag, in seconds. Stripe says "up to a
+/// minute"; the rest is for an outage and for clocks that disagree.
+const RECENT: i64 = 10 * 60;
+
+/// How long Stripe remembers the idempotency key of a creation, in seconds.
+const KEY_LIFETIME: i64 = 24 * 60 * 60;
+
+/// How many pages of recent customers are read for an org that search does not know.
+const RECENT_PAGES: usize = 20;
+
+/// An org, on a test clock perhaps: the same name may live on several.
+type Key = (OrgName, Option<Arc<str>>);
+
+pub(in crate::domain) struct Directory {
+    found: LazyLock<Cache<Key, Arc<str>>>,
+    search_refused: AtomicBool,
+    /// Every org, where search is refused.
+    paged: tokio::sync::Mutex<Paged>,
+}
+
+#[derive(Default)]
+struct Paged {
+    orgs: HashMap<OrgName, Arc<str>>,
+    /// Unix seconds: what was created from then on is not in `orgs` yet.
+    complete_until: i64,
+}
+
+impl Default for Directory {
+    fn default() -> Self {
+        Self {
+            // Lazy: a server that serves no org yet holds no cache.
+            found: LazyLock::new(|| Cache::new(REMEMBERED)),
+            search_refused: AtomicBool::new(false),
+            paged: tokio::sync::Mutex::default(),
+        }
+    }
+}
+
+impl Domain {
+    /// The org's customer, from memory or from Stripe. Concurrent callers share one look-up. That
+    /// an org is unknown is not remembered.
+    pub(in crate::domain) async fn customer(&self, org: &OrgName) -> Result<Arc<str>> {
+        let found = &self.account.orgs.found;
+        let key = self.directory_key(org);
+        if let Some(id) = found.get(&key).await {
+            return Ok(id);
+        }
+        found
+            .try_get_with(key, self.find(org))
+            .await
+            .map_err(|error| (*error).clone())
+    }
+
+    /// Notes the customer of an org, returning its id as it is shared from now on.
+    pub(super) async fn remember_customer(&self, org: &OrgName, id: &str) -> Arc<str> {
+        let id: Arc<str> = id.into();
+        self.account
+            .orgs
+            .found
+            .insert(self.directory_key(org), id.clone())
+            .await;
+        id
+    }
+
+    /// Forgets an org's customer: Stripe says that it is gone.
+    pub(in crate::domain) async fn forget_customer(&self, org: &OrgName) {
+        self.account
+            .orgs
+            .found
+            .invalidate(&self.directory_key(org))
+            .await;
+        self.account.orgs.paged.lock().await.orgs.remove(org);
+    }
+
+    /// Finds an org whose creation Stripe remembers although a look-up just did not show it.
+    pub(super) async fn find_recreated(&self, org: &OrgName) -> Result<Option<Arc<str>>> {
+        let customers = match &self.test_clock {
+            Some(clock) => self.customers_on(clock).await?,
+            None => {
+                self.created_since(self.account.clock.unix() - KEY_LIFETIME)
+                    .list()
+                    .await?
+            }
+        };
+        match newest(&customers, org) {
+            Some(customer) => Ok(Some(self.remember_customer(org, &customer.id).await)),
+            None => Ok(None),
+        }
+    }
+
+    fn directory_key(&self, org: &OrgName) -> Key {
+        (org.clone(), self.test_clock.clone())
+    }
+
+    async fn find(&self, org: &OrgName) -> Result<Arc<str>> {
+        let id = match &self.test_clock {
+            Some(clock) => {
+                newest(&self.customers_on(clock).await?, org).map(|c| c.id.as_str().into())
+            }
+            None if self.account.orgs.search_refused.load(Ordering::Relaxed) => {
+                self.page_for(org).await?
+            }
+            None => self.search_for(org).await?,
+        };
+        id.ok_or(Error::OrgNotFound)
+    }
+
+    async fn search_for(&self, org: &OrgName) -> Result<Option<Arc<str>>> {
+        let recent = self.created_since(self.account.clock.unix() - RECENT);
+        let (searched, listed) = tokio::join!(
+            self.search(org),
+            recent.clone().param("limit", 100).send::<Page<Customer>>()
+        );
+        let mut customers = match searched {
+            Err(error) if error.is_search_refused() => {
+                if !self
+                    .account
+                    .orgs
+                    .search_refused
+                    .swap(true, Ordering::Relaxed)
+                {
+                    tracing::warn!(%error, "stripe refuses to search customers; they are listed once instead");
+                }
+                return self.page_for(org).await;
+            }
+            found => found?,
+        };
+        let listed = listed?;
+        customers.extend(listed.data);
+        if newest(&customers, org).is_none() && listed.has_more {
+            customers = recent.list_pages(RECENT_PAGES).await?;
+        }
+        Ok(newest(&customers, org).map(|customer| customer.id.as_str().into()))
+    }
+
+    /// Every customer that search gives for `org`, which ignores case: twins are told apart later.
+    async fn search(&self, org: &OrgName) -> Result<Vec<Customer>, stripe::Error> {
+        let request = self
+            .stripe()
+            .get("/v1/customers/search")
+            .param("limit", 100);
+        let request = request.param("query", query(org));
+        let mut found = Vec::new();
+        let mut next: Option<String> = None;
+        loop {
+            let page: Page<Customer> = request.clone().param_some("page", next).send().await?;
+            found.extend(page.data);
+            next = page.next_page.filter(|_| page.has_more);
+            if next.is_none() || newest(&found, org).is_some() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Looks `org` up in a full list of customers, which is read once and then kept up to date.
+    async fn page_for(&self, org: &OrgName) -> Result<Option<Arc<str>>> {
+        let mut paged = self.account.orgs.paged.lock().await;
+        if let Some(id) = paged.orgs.get(org) {
+            return Ok(Some(id.clone()));
+        }
+        let now = self.account.clock.unix();
+        let mut customers: Vec<Customer> = match paged.complete_until {
+            0 => self.stripe().get("/v1/customers").list().await?,
+            until => self.created_since(until).list().await?,
+        };
+        customers.reverse();
+        for customer in customers {
+            if let Some(Ok(name)) = customer.metadata.get("tier.org").map(|name| name.parse()) {
+                paged.orgs.insert(name, customer.id.into());
+            }
+        }
+        paged.complete_until = now - RECENT;
+        Ok(paged.orgs.get(org).cloned())
+    }
+
+    fn created_since(&self, unix: i64) -> stripe::Request {
+        self.stripe()
+            .get("/v1/customers")
+            .param("created[gte]", unix)
+    }
+
+    async fn customers_on(&self, clock: &str) -> Result<Vec<Customer>> {
+        Ok(self
+            .stripe()
+            .get("/v1/customers")
+            .param("test_clock", clock)
+            .list()
+            .await?)
+    }
+}
+
+/// The newest customer that is exactly this org's.
+fn newest<'a>(customers: &'a [Customer], org: &OrgName) -> Option<&'a Customer> {
+    let own = |customer: &&Customer| {
+        !customer.deleted
+            && customer
+                .metadata
+                .get("tier.org")
+                .is_some_and(|name| name == org.as_str())
+    };
+    customers
+        .iter()
+        .filter(own)
+        .max_by_key(|customer| (customer.created, customer.id()))
+}
+
+/// Stripe's query language quotes with `'` and escapes with `\`.
+fn query(org: &OrgName) -> String {
+    let mut escaped = String::with_capacity(org.as_str().len() + 24);
+    for character in org.as_str().chars() {
+        if matches!(character, '\'' | '\\') {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    format!("metadata['tier.org']:'{escaped}'")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn org(name: &str) -> OrgName {
+        name.parse().expect("an org name")
+    }
+
+    #[test]
+    fn a_query_escapes_quotes_and_backslashes() {
+        assert_eq!(
+            query(&org(r"org:o'neil\x")),
+            r"metadata['tier.org']:'org:o\'neil\\x'"
+        );
+    }
+
+    #[test]
+    fn only_the_exact_name_matches_and_the_newest_wins() {
+        let customer = |id: &str, name: &str, created| Customer {
+            id: id.into(),
+            created,
+            metadata: [("tier.org".to_owned(), name.to_owned())].into(),
+            ..Customer::default()
+        };
+        let all = [
+            customer("cus_1", "org:Acme", 3),
+            customer("cus_2", "org:acme", 1),
+            customer("cus_3", "org:acme", 2),
+        ];
+        assert_eq!(
+            newest(&all, &org("org:acme")).map(|c| c.id.as_str()),
+            Some("cus_3")
+        );
+        assert!(newest(&all, &org("org:ACME")).is_none());
+    }
+}

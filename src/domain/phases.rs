@@ -1,0 +1,101 @@
+//! `phase` and `phases`: an org's subscription told as a sequence of phases.
+
+mod history;
+
+use super::catalog::Catalog;
+use super::refs::{FeaturePlan, OrgName, PlanName};
+use super::subscription::Detail;
+use super::{Domain, Error, Result};
+use crate::stripe::types::Coupon;
+
+use history::{of_schedule, of_subscription};
+
+/// From a second (included) to a second (excluded), in Unix seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// When it begins.
+    pub effective: i64,
+    /// When it ends.
+    pub end: i64,
+}
+
+/// What an org has, or had, or will have, over a stretch of time.
+#[derive(Clone, Debug)]
+pub struct Phase {
+    /// What is granted, sorted. None: the subscription is over.
+    pub features: Vec<FeaturePlan>,
+    /// The plans of which every feature is in the phase, sorted.
+    pub plans: Vec<PlanName>,
+    /// The features that no whole plan covers, sorted.
+    pub fragments: Vec<FeaturePlan>,
+    /// Whether nothing is charged.
+    pub trial: bool,
+    /// The coupon in force.
+    pub coupon: Option<Coupon>,
+    /// When it begins, Unix seconds.
+    pub effective: i64,
+    /// When it ends, Unix seconds; none: not planned.
+    pub end: Option<i64>,
+    /// The running billing period.
+    pub current: Option<Span>,
+    /// Whether Stripe computes tax.
+    pub automatic_tax: bool,
+}
+
+/// All phases that Stripe knows of.
+#[derive(Clone, Debug, Default)]
+pub struct Phases {
+    /// The running billing period; none without a subscription.
+    pub current: Option<Span>,
+    /// In order of time.
+    pub phases: Vec<Phase>,
+    /// Which of them is in force.
+    pub in_force: Option<usize>,
+}
+
+impl Domain {
+    /// The phase in force.
+    ///
+    /// # Errors
+    /// [`Error::NoPhase`] if there is none.
+    pub async fn phase(&self, org: &OrgName) -> Result<Phase> {
+        let mut all = self.timeline(org, Detail::Schedule).await?;
+        match all.in_force {
+            Some(i) => Ok(all.phases.swap_remove(i)),
+            None => Err(Error::NoPhase),
+        }
+    }
+
+    /// All phases: past ones as far as Stripe keeps them, the one in force, those to come.
+    pub async fn phases(&self, org: &OrgName) -> Result<Phases> {
+        self.timeline(org, Detail::History).await
+    }
+
+    async fn timeline(&self, org: &OrgName, detail: Detail) -> Result<Phases> {
+        self.with_customer(org, |customer| async move {
+            let (found, catalog) =
+                tokio::join!(self.subscriptions(&customer, detail), self.catalog());
+            let (found, catalog) = (found?, catalog?);
+            let mut timeline = match found.current.as_ref().or(found.ended.as_ref()) {
+                Some(subscription) => of_subscription(subscription, &catalog),
+                None if detail == Detail::History => self.to_come(&customer, &catalog).await?,
+                None => Phases::default(),
+            };
+            for phase in &mut timeline.phases {
+                (phase.plans, phase.fragments) = catalog.cover(&phase.features);
+                phase.current = timeline.current;
+            }
+            Ok(timeline)
+        })
+        .await
+    }
+
+    /// The phases of a schedule that has not begun.
+    async fn to_come(&self, customer: &str, catalog: &Catalog) -> Result<Phases> {
+        let waiting = self.waiting_schedules(customer).await?;
+        Ok(waiting
+            .first()
+            .map(|schedule| of_schedule(schedule, catalog, false))
+            .unwrap_or_default())
+    }
+}

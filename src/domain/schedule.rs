@@ -1,0 +1,290 @@
+//! `subscribe`: brings an org's phases in Stripe to what is asked for.
+
+use std::sync::Arc;
+
+use super::org::OrgInfoUpdate;
+use super::plan_change::{self, Action, Asked, Plan, PlannedPhase, Standing, Start};
+use super::refs::{OrgName, Reference};
+use super::subscription::Detail;
+use super::{Domain, Error, Result};
+use crate::stripe::types::{Object, Schedule};
+use crate::stripe::{self, Form};
+
+/// How often a change is decided anew because the clock overtook it.
+const RACES: usize = 3;
+
+/// What to subscribe an org to.
+#[derive(Clone, Debug, Default)]
+pub struct Subscribe {
+    /// Particulars to write first.
+    pub info: Option<OrgInfoUpdate>,
+    /// The phases, in order. None: only `info` is written. One without features: cancel.
+    pub phases: Vec<RequestedPhase>,
+    /// What the subscription is paid with, if not the customer's default; may be empty.
+    pub payment_method: String,
+    /// How tax is treated, in all phases.
+    pub tax: Tax,
+}
+
+/// How tax is treated.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tax {
+    /// Stripe computes it.
+    pub automatic: bool,
+    /// Checkout asks for a tax id.
+    pub collect_id: bool,
+}
+
+/// A phase that a client asks for.
+#[derive(Clone, Debug, Default)]
+pub struct RequestedPhase {
+    /// Unix seconds; none: now.
+    pub effective: Option<i64>,
+    /// Whether the whole phase is a trial.
+    pub trial: bool,
+    /// Plans and features; none: nothing is sold any more.
+    pub features: Vec<Reference>,
+    /// A coupon's id; may be empty.
+    pub coupon: String,
+}
+
+impl Domain {
+    /// Carries out `request`: everything in it is checked before the first write.
+    pub async fn subscribe(&self, org: &OrgName, request: &Subscribe) -> Result<()> {
+        if let Some(info) = &request.info {
+            info.check()?;
+        }
+        if request.info.is_none() && request.phases.is_empty() {
+            return Ok(());
+        }
+        let now = self.now().await?;
+        let asked = plan_change::normalise(self.resolve(&request.phases).await?, now)?;
+
+        let _held = self.account.changes.hold(org.as_str()).await;
+        let customer = self.customer_with(org, request.info.as_ref()).await?;
+        if asked.is_empty() {
+            return Ok(());
+        }
+        match self.change_plan(&customer, &asked, request, now).await {
+            // Ours was a memory of a customer that was deleted since: the org may have another.
+            Err(Error::CustomerVanished(_)) => {
+                self.forget_customer(org).await;
+                let customer = self.customer_with(org, request.info.as_ref()).await?;
+                self.change_plan(&customer, &asked, request, now).await
+            }
+            done => done,
+        }
+    }
+
+    /// The org's customer, made or updated as needed.
+    async fn customer_with(&self, org: &OrgName, info: Option<&OrgInfoUpdate>) -> Result<Arc<str>> {
+        match info {
+            Some(info) => self.put_org(org, info).await,
+            None => self.ensure_customer(org).await,
+        }
+    }
+
+    /// Looks every feature up, in one go for all phases.
+    async fn resolve(&self, phases: &[RequestedPhase]) -> Result<Vec<Asked>> {
+        let lists: Vec<&[Reference]> = phases
+            .iter()
+            .map(|phase| phase.features.as_slice())
+            .collect();
+        let resolved = self.expand_all(&lists).await?;
+        let asked = phases.iter().zip(resolved).map(|(phase, features)| Asked {
+            effective: phase.effective,
+            trial: phase.trial,
+            prices: features
+                .into_iter()
+                .map(|feature| feature.price_id)
+                .collect(),
+            coupon: Some(phase.coupon.clone()).filter(|coupon| !coupon.is_empty()),
+        });
+        Ok(asked.collect())
+    }
+
+    async fn change_plan(
+        &self,
+        customer: &str,
+        asked: &[Asked],
+        request: &Subscribe,
+        now: i64,
+    ) -> Result<()> {
+        for race in 1.. {
+            match self.try_change(customer, asked, request, now).await {
+                Err(Failure::Overtaken(error)) if race == RACES => return Err(error.into()),
+                Err(Failure::Overtaken(error)) => {
+                    tracing::info!(%error, "the schedule changed under us; deciding anew");
+                }
+                Err(Failure::Final(error)) => return Err(error),
+                Ok(()) => return Ok(()),
+            }
+        }
+        unreachable!("the loop returns at the latest at RACES")
+    }
+
+    async fn try_change(
+        &self,
+        customer: &str,
+        asked: &[Asked],
+        request: &Subscribe,
+        now: i64,
+    ) -> Result<(), Failure> {
+        let found = self.subscriptions(customer, Detail::Schedule).await?;
+        for old in &found.superseded {
+            self.end_subscription(&old.id).await?;
+        }
+        let waiting = match &found.current {
+            None => self.waiting_schedules(customer).await?,
+            Some(_) => Vec::new(),
+        };
+        let standing = match (&found.current, waiting.first()) {
+            (Some(subscription), _) => Standing::Subscribed(subscription),
+            (None, Some(schedule)) => Standing::Waiting(schedule),
+            (None, None) => Standing::Nothing,
+        };
+        match plan_change::decide(standing, asked, now) {
+            Action::Nothing => Ok(()),
+            Action::Cancel(subscription) => Ok(self.end_subscription(&subscription).await?),
+            Action::CallOff(schedule) => {
+                let path = format!("/v1/subscription_schedules/{schedule}/cancel");
+                self.stripe().post(path).send::<Object>().await?;
+                Ok(())
+            }
+            Action::Create(plan) => {
+                let form = create_form(customer, &plan, request);
+                self.stripe()
+                    .post("/v1/subscription_schedules")
+                    .form(form)
+                    .send::<Object>()
+                    .await?;
+                Ok(())
+            }
+            Action::Replace(schedule, plan) => {
+                let current = found
+                    .current
+                    .as_ref()
+                    .and_then(|subscription| subscription.active_schedule());
+                let started = current
+                    .and_then(|schedule| schedule.current_phase)
+                    .map(|phase| phase.start_date);
+                self.replace(&schedule, started, &plan, request).await
+            }
+            Action::Adopt(subscription, plan) => {
+                let schedule: Schedule = self
+                    .stripe()
+                    .post("/v1/subscription_schedules")
+                    .param("from_subscription", subscription)
+                    .send()
+                    .await?;
+                let started = schedule.current_phase.map(|phase| phase.start_date);
+                self.replace(&schedule.id, started, &plan, request).await
+            }
+        }
+    }
+
+    async fn replace(
+        &self,
+        schedule: &str,
+        current_phase_start: Option<i64>,
+        plan: &Plan,
+        request: &Subscribe,
+    ) -> Result<(), Failure> {
+        let start = match (plan.start, current_phase_start) {
+            (Start::WithCurrentPhase, Some(start)) | (Start::At(start), _) => start.to_string(),
+            (Start::WithCurrentPhase, None) | (Start::Now, _) => "now".to_owned(),
+        };
+        let mut form = common_form(plan, request);
+        form.push("phases[0][start_date]", start);
+        let path = format!("/v1/subscription_schedules/{schedule}");
+        self.stripe().post(path).form(form).send::<Object>().await?;
+        Ok(())
+    }
+
+    /// Ends a subscription now, billing what was used and refunding what was not.
+    async fn end_subscription(&self, id: &str) -> Result<(), stripe::Error> {
+        let request = self.stripe().delete(format!("/v1/subscriptions/{id}"));
+        match request
+            .param("invoice_now", true)
+            .param("prorate", true)
+            .send::<Object>()
+            .await
+        {
+            // Ended by somebody else since we looked, or by our own try whose answer was lost.
+            Err(error) if error.is_subscription_over() => Ok(()),
+            other => other.map(drop),
+        }
+    }
+}
+
+/// Why a change was not made.
+enum Failure {
+    /// The schedule moved on between our read and our write.
+    Overtaken(stripe::Error),
+    /// Another try would not help.
+    Final(Error),
+}
+
+impl From<stripe::Error> for Failure {
+    fn from(error: stripe::Error) -> Self {
+        if error.is_schedule_over() {
+            Self::Overtaken(error)
+        } else {
+            Self::Final(error.into())
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Final(error)
+    }
+}
+
+fn create_form(customer: &str, plan: &Plan, request: &Subscribe) -> Form {
+    let mut form = Form::new();
+    form.push("customer", customer);
+    match plan.start {
+        Start::At(start) => form.push("start_date", start),
+        Start::Now | Start::WithCurrentPhase => form.push("start_date", "now"),
+    }
+    form.append(common_form(plan, request));
+    form
+}
+
+/// What creating and replacing have in common.
+fn common_form(plan: &Plan, request: &Subscribe) -> Form {
+    let mut form = Form::new();
+    form.push("end_behavior", if plan.ends { "cancel" } else { "release" });
+    // Said of the schedule alone: a phase without a word of its own follows it, the kept one too.
+    form.push(
+        "default_settings[automatic_tax][enabled]",
+        request.tax.automatic,
+    );
+    if !request.payment_method.is_empty() {
+        form.push(
+            "default_settings[default_payment_method]",
+            &request.payment_method,
+        );
+    }
+    for (i, phase) in plan.phases.iter().enumerate() {
+        push_phase(&mut form, i, phase);
+    }
+    form
+}
+
+fn push_phase(form: &mut Form, i: usize, phase: &PlannedPhase) {
+    for (j, (price, quantity)) in phase.items.iter().enumerate() {
+        form.push(format!("phases[{i}][items][{j}][price]"), price);
+        form.push_some(format!("phases[{i}][items][{j}][quantity]"), *quantity);
+    }
+    form.push_some(format!("phases[{i}][end_date]"), phase.end);
+    if phase.trial {
+        form.push(format!("phases[{i}][trial]"), true);
+    }
+    form.push_some(format!("phases[{i}][trial_end]"), phase.trial_end);
+    form.push_some(format!("phases[{i}][coupon]"), phase.coupon.as_deref());
+    for (key, value) in &phase.metadata {
+        form.push(format!("phases[{i}][metadata][{key}]"), value);
+    }
+}

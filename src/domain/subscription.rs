@@ -1,0 +1,192 @@
+//! An org's subscription in Stripe: which one it is, and what it grants.
+
+use super::refs::FeaturePlan;
+use super::{Domain, Result};
+use crate::stripe::types::{Page, Price, Schedule, Subscription};
+
+/// Marks a subscription, and each phase of a schedule, as Tier's.
+pub(super) const MARK: (&str, &str) = ("tier.subscription", "default");
+
+/// "No limit", on the wire and in a price's metadata.
+pub(super) const NO_LIMIT: i64 = i64::MAX;
+
+/// How much of Stripe's objects a caller needs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// Items only: the entitlement path.
+    Items,
+    /// Schedule and coupons too.
+    Schedule,
+    /// The same, with subscriptions that have ended.
+    History,
+}
+
+/// Everything that Tier subscribed a customer to.
+pub(super) struct Subscriptions {
+    /// The org's subscription: the newest that grants something, else the newest that lives.
+    pub(super) current: Option<Subscription>,
+    /// Other live ones, which Checkout leaves behind. The next change ends them.
+    pub(super) superseded: Vec<Subscription>,
+    /// The newest that has ended, if asked for.
+    pub(super) ended: Option<Subscription>,
+}
+
+impl Subscription {
+    /// Whether what the org pays for is its to use.
+    pub(super) fn grants(&self) -> bool {
+        matches!(self.status.as_str(), "trialing" | "active" | "past_due")
+    }
+
+    /// Whether it may still bill somebody.
+    fn is_live(&self) -> bool {
+        !matches!(self.status.as_str(), "canceled" | "incomplete_expired")
+    }
+
+    fn is_tiers(&self) -> bool {
+        self.metadata
+            .get(MARK.0)
+            .is_some_and(|value| value == MARK.1)
+    }
+
+    /// The schedule that drives it, if one does.
+    pub(super) fn active_schedule(&self) -> Option<&Schedule> {
+        self.schedule
+            .as_ref()?
+            .object()
+            .filter(|schedule| schedule.status == "active")
+    }
+}
+
+impl Price {
+    /// The feature that the price sells; none if the price is not Tier's.
+    pub(super) fn feature_plan(&self) -> Option<FeaturePlan> {
+        self.metadata.get("tier.feature")?.parse().ok()
+    }
+
+    /// How much of the feature may be used in a period.
+    pub(super) fn limit(&self) -> i64 {
+        if !self.is_metered() {
+            return NO_LIMIT;
+        }
+        self.metadata
+            .get("tier.limit")
+            .and_then(|limit| limit.parse().ok())
+            .unwrap_or(NO_LIMIT)
+    }
+}
+
+impl Domain {
+    pub(super) async fn subscriptions(
+        &self,
+        customer: &str,
+        detail: Detail,
+    ) -> Result<Subscriptions> {
+        let mut request = self
+            .stripe()
+            .get("/v1/subscriptions")
+            .param("customer", customer)
+            .param("limit", 100);
+        if detail != Detail::Items {
+            request = request
+                .expand("data.schedule.phases.coupon")
+                .expand("data.discount.coupon");
+        }
+        if detail == Detail::History {
+            request = request.param("status", "all");
+        }
+        let page: Page<Subscription> = request.send().await?;
+        Ok(sort_out(page.data))
+    }
+
+    /// Schedules of Tier's that have not begun: what an org without a subscription waits for.
+    pub(super) async fn waiting_schedules(&self, customer: &str) -> Result<Vec<Schedule>> {
+        let request = self
+            .stripe()
+            .get("/v1/subscription_schedules")
+            .param("customer", customer)
+            .param("scheduled", true)
+            .expand("data.phases.coupon");
+        let mut schedules: Vec<Schedule> = request.list().await?;
+        schedules.retain(|schedule| {
+            let first = schedule
+                .phases
+                .first()
+                .and_then(|phase| phase.metadata.as_ref());
+            schedule.status == "not_started"
+                && first
+                    .and_then(|metadata| metadata.get(MARK.0))
+                    .is_some_and(|value| value == MARK.1)
+        });
+        Ok(schedules)
+    }
+}
+
+/// `all` is newest first, as Stripe lists them.
+fn sort_out(all: Vec<Subscription>) -> Subscriptions {
+    let (mut live, over): (Vec<_>, Vec<_>) = all
+        .into_iter()
+        .filter(Subscription::is_tiers)
+        .partition(Subscription::is_live);
+    let best = live.iter().position(Subscription::grants).unwrap_or(0);
+    let current = (!live.is_empty()).then(|| live.remove(best));
+    let ended = over
+        .into_iter()
+        .find(|subscription| subscription.ended_at.is_some());
+    Subscriptions {
+        current,
+        superseded: live,
+        ended,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subscription(id: &str, status: &str, tiers: bool) -> Subscription {
+        let mark = if tiers { "default" } else { "" };
+        serde_json::from_value(serde_json::json!({
+            "id": id, "status": status, "items": {"data": []}, "ended_at": 1,
+            "metadata": {"tier.subscription": mark},
+        }))
+        .expect("a subscription")
+    }
+
+    #[test]
+    fn the_newest_that_grants_is_the_orgs() {
+        for (statuses, current, superseded) in [
+            (vec!["active", "active"], Some("0"), vec!["1"]),
+            (
+                vec!["incomplete", "trialing", "past_due"],
+                Some("1"),
+                vec!["0", "2"],
+            ),
+            (vec!["unpaid", "incomplete"], Some("0"), vec!["1"]),
+            (vec!["canceled", "incomplete_expired"], None, vec![]),
+            (vec![], None, vec![]),
+        ] {
+            let all = statuses.iter().enumerate();
+            let all = all
+                .map(|(i, status)| subscription(&i.to_string(), status, true))
+                .collect();
+            let found = sort_out(all);
+            assert_eq!(
+                found.current.as_ref().map(|s| s.id.as_str()),
+                current,
+                "{statuses:?}"
+            );
+            let others: Vec<_> = found.superseded.iter().map(|s| s.id.as_str()).collect();
+            assert_eq!(others, superseded, "{statuses:?}");
+        }
+    }
+
+    #[test]
+    fn subscriptions_of_others_are_not_touched() {
+        let found = sort_out(vec![
+            subscription("x", "active", false),
+            subscription("y", "active", true),
+        ]);
+        assert_eq!(found.current.map(|s| s.id).as_deref(), Some("y"));
+        assert!(found.superseded.is_empty());
+    }
+}

@@ -1,0 +1,158 @@
+//! Reports with a client's idempotency key: the same key and the same report count once.
+//!
+//! Stripe remembers the key too, so this holds across restarts and instances. What is remembered
+//! here lets a repetition be answered without Stripe, tells the same report from another one, and
+//! covers what makes Stripe see other parameters: a plan change, or a total that has moved.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use moka::future::Cache;
+use sha2::{Digest, Sha256};
+use tokio::sync::Mutex;
+
+use super::{Failure, Report};
+use crate::domain::refs::OrgName;
+use crate::domain::{Domain, Error, Result};
+
+/// How long a key is remembered: as long as Stripe promises to.
+const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How many keys are remembered here; beyond that, Stripe's memory is all there is.
+const KEYS: u64 = 100_000;
+
+/// The keys of the last 24 hours.
+pub(in crate::domain) struct KeyedReports(LazyLock<Cache<String, Arc<Slot>>>);
+
+/// What is known of one key.
+struct Slot {
+    /// The digest of the report that came with it.
+    report: [u8; 32],
+    state: Mutex<State>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Not sent yet.
+    New,
+    /// Sent, and the outcome is not known: Stripe may have counted it.
+    Unsure,
+    /// Counted.
+    Done,
+}
+
+impl Default for KeyedReports {
+    fn default() -> Self {
+        Self(LazyLock::new(|| {
+            Cache::builder()
+                .max_capacity(KEYS)
+                .time_to_live(REMEMBERED)
+                .build()
+        }))
+    }
+}
+
+impl Domain {
+    pub(super) async fn report_once(
+        &self,
+        org: &OrgName,
+        report: &Report,
+        key: &str,
+    ) -> Result<()> {
+        let digest = digest(org, report);
+        // Stripe takes keys of up to 255 characters; a digest is short, and cannot meet the keys
+        // that this server makes for other purposes.
+        let stripe_key = format!("report:{}", hex(&Sha256::digest(key.as_bytes())));
+        let slots = &self.account.reports.0;
+        let fresh = async {
+            Arc::new(Slot {
+                report: digest,
+                state: Mutex::new(State::New),
+            })
+        };
+        let slot = slots.get_with(stripe_key.clone(), fresh).await;
+        if slot.report != digest {
+            return Err(reused());
+        }
+        let mut state = slot.state.lock().await;
+        if *state == State::Done {
+            return Ok(());
+        }
+        let (slot_state, stripe_key_ref) = (&mut *state, stripe_key.as_str());
+        let outcome = self.record_for(org, report, stripe_key_ref).await;
+        match outcome {
+            Ok(()) => {
+                *slot_state = State::Done;
+                Ok(())
+            }
+            // Stripe knows the key with other parameters. If we sent them, they were this report's.
+            Err(Failure::Stripe(error)) if error.is_idempotency_conflict() => {
+                if *slot_state == State::Unsure {
+                    *slot_state = State::Done;
+                    return Ok(());
+                }
+                slots.invalidate(&stripe_key).await;
+                Err(reused())
+            }
+            Err(failure) => {
+                match &failure {
+                    Failure::Stripe(error) if error.api().is_none_or(|e| e.status >= 409) => {
+                        *slot_state = State::Unsure;
+                    }
+                    // Nothing was counted, so the key is free for a corrected report.
+                    _ if *slot_state == State::New => slots.invalidate(&stripe_key).await,
+                    _ => {}
+                }
+                Err(failure.into())
+            }
+        }
+    }
+
+    /// Like [`Domain::with_customer`], keeping Stripe's own error.
+    async fn record_for(&self, org: &OrgName, report: &Report, key: &str) -> Result<(), Failure> {
+        let customer = self.customer(org).await?;
+        match self.record(&customer, report, Some(key)).await {
+            Err(failure) if failure.is_customer_missing() => {
+                self.forget_customer(org).await;
+                let customer = self.customer(org).await?;
+                self.record(&customer, report, Some(key)).await
+            }
+            outcome => outcome,
+        }
+    }
+}
+
+impl Failure {
+    fn is_customer_missing(&self) -> bool {
+        match self {
+            Self::Stripe(error) => error
+                .api()
+                .is_some_and(crate::stripe::ApiError::is_customer_missing),
+            Self::Domain(error) => matches!(error, Error::CustomerVanished(_)),
+        }
+    }
+}
+
+fn reused() -> Error {
+    Error::Invalid(
+        "the Idempotency-Key was used before with another report; use a new key for each".into(),
+    )
+}
+
+fn digest(org: &OrgName, report: &Report) -> [u8; 32] {
+    let text = format!(
+        "{org}\n{}\n{}\n{:?}\n{}",
+        report.feature, report.n, report.at, report.clobber
+    );
+    Sha256::digest(text.as_bytes()).into()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+            write!(out, "{byte:02x}").expect("a String takes everything");
+            out
+        })
+}

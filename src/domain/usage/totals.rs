@@ -1,0 +1,84 @@
+//! How much was used in the running period, read from what Stripe is about to bill.
+
+use std::collections::BTreeMap;
+
+use futures::future::try_join_all;
+
+use crate::domain::{Domain, Result};
+use crate::stripe::types::{InvoiceLine, Page, Subscription, UsageRecordSummary};
+
+/// Units used by subscription item, as far as they are known.
+pub(super) type Used = BTreeMap<String, i64>;
+
+impl Domain {
+    /// Usage by item, from the lines of the upcoming invoice: of `subscription`, or of the one that
+    /// the customer is billed for next. Empty if there is nothing to bill.
+    pub(super) async fn upcoming_usage(
+        &self,
+        customer: &str,
+        subscription: Option<&str>,
+    ) -> Result<Used> {
+        let request = self
+            .stripe()
+            .get("/v1/invoices/upcoming/lines")
+            .param("customer", customer)
+            .param_some("subscription", subscription)
+            .param("limit", 100);
+        match request.send::<Page<InvoiceLine>>().await {
+            // More lines than a page has: Stripe fails on the second one, and a part of the lines
+            // would be a wrong total.
+            Ok(page) if page.has_more => Ok(Used::new()),
+            Ok(page) => Ok(sum(&page.data)),
+            Err(error) if error.is_no_upcoming_invoice() => Ok(Used::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// `used`, completed for the metered items of `subscription` that it says nothing about.
+    pub(super) async fn complete_usage(
+        &self,
+        customer: &str,
+        subscription: &Subscription,
+        mut used: Used,
+        has_others: bool,
+    ) -> Result<Used> {
+        if has_others && !missing(subscription, &used).is_empty() {
+            // The lines were those of another subscription.
+            used = self
+                .upcoming_usage(customer, Some(&subscription.id))
+                .await?;
+        }
+        let missing = missing(subscription, &used);
+        let totals = try_join_all(missing.iter().map(|item| self.total_usage(item))).await?;
+        used.extend(missing.into_iter().zip(totals));
+        Ok(used)
+    }
+
+    /// What was recorded on an item in the running period, aggregated as its price says.
+    pub(super) async fn total_usage(&self, item: &str) -> Result<i64> {
+        let path = format!("/v1/subscription_items/{item}/usage_record_summaries");
+        let page: Page<UsageRecordSummary> =
+            self.stripe().get(path).param("limit", 1).send().await?;
+        Ok(page.data.first().map_or(0, |summary| summary.total_usage))
+    }
+}
+
+/// The metered items that `used` has no figure for. Stripe gives each at least one line.
+fn missing(subscription: &Subscription, used: &Used) -> Vec<String> {
+    let items = subscription.items.data.iter();
+    items
+        .filter(|item| item.price.is_metered() && !used.contains_key(&item.id))
+        .map(|item| item.id.clone())
+        .collect()
+}
+
+/// A tiered price has a line for each tier reached, and its usage is their sum.
+fn sum(lines: &[InvoiceLine]) -> Used {
+    let mut used = Used::new();
+    for line in lines.iter().filter(|line| !line.proration) {
+        if let Some(item) = &line.subscription_item {
+            *used.entry(item.clone()).or_default() += line.quantity.unwrap_or(0);
+        }
+    }
+    used
+}
