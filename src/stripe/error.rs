@@ -69,6 +69,11 @@ impl Error {
         self.api().is_some_and(test)
     }
 
+    /// The object that the path names does not exist.
+    pub fn is_missing(&self) -> bool {
+        self.api_is(|e| e.status == 404 && e.is("resource_missing"))
+    }
+
     /// The idempotency key was used before with other parameters.
     pub fn is_idempotency_conflict(&self) -> bool {
         self.api_is(|e| e.kind == "idempotency_error")

@@ -5,7 +5,6 @@
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 /// A legal model with up to `plans` plans, each of up to `features` features.
@@ -127,11 +126,6 @@ fn amount() -> impl Strategy<Value = Value> {
             json!(number)
         }
     })
-}
-
-/// A number as its own text, for what a float cannot hold.
-pub(crate) fn number(text: &str) -> Box<RawValue> {
-    RawValue::from_string(text.to_owned()).expect("the text is a number")
 }
 
 fn title() -> impl Strategy<Value = String> {

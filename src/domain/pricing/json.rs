@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-use super::{Aggregate, Divide, Feature, Interval, Mode, Model, Plan, Rounding, Tier};
+use super::{Aggregate, Currency, Divide, Feature, Interval, Mode, Model, Plan, Rounding, Tier};
 use crate::domain::refs::{FeatureName, PlanName};
 use crate::num;
 
@@ -123,6 +123,32 @@ impl DivideJson {
             rounding: unless_default(divide.rounding),
         }
     }
+}
+
+/// How a feature is sold, a field each, as JSON; what comes of its plan first. For those who look for differences.
+pub(in crate::domain) fn fields(
+    plan_title: &str,
+    interval: Interval,
+    currency: &Currency,
+    feature: &Feature,
+) -> [(&'static str, String); 9] {
+    let tiers = feature.tiers.as_deref();
+    let tiers = tiers.map(|tiers| tiers.iter().map(TierJson::of).collect::<Vec<_>>());
+    [
+        ("plan title", text(&plan_title)),
+        ("interval", text(&interval)),
+        ("currency", text(&currency.as_str())),
+        ("title", text(&feature.title)),
+        ("base", text(&Number(feature.base))),
+        ("mode", text(&feature.mode)),
+        ("aggregate", text(&feature.aggregate)),
+        ("tiers", text(&tiers)),
+        ("divide", text(&feature.divide.map(DivideJson::of))),
+    ]
+}
+
+fn text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("a model is text and numbers")
 }
 
 impl Serialize for Model {

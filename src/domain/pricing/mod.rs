@@ -6,6 +6,9 @@
 
 mod fault;
 mod json;
+#[cfg(test)]
+#[path = "../../../tests/it/models.rs"]
+pub(crate) mod models;
 mod parse;
 mod read;
 #[cfg(test)]
@@ -18,6 +21,7 @@ use serde::{Serialize, Serializer};
 
 use super::refs::{FeatureName, FeaturePlan, PlanName};
 pub use fault::{Fault, Faults, Position};
+pub(in crate::domain) use json::fields;
 
 /// A limit that is none, and how "no limit" is written on the wire.
 pub const NO_LIMIT: i64 = i64::MAX;
@@ -227,7 +231,7 @@ impl Feature {
     }
 
     /// Gives what means nothing its default, so that equal means the same.
-    fn normalise(&mut self) {
+    pub(super) fn normalise(&mut self) {
         if !self.is_tiered() {
             self.mode = Mode::default();
         }

@@ -7,10 +7,6 @@ use proptest::prelude::*;
 
 use super::*;
 
-#[path = "../../../tests/it/models.rs"]
-#[expect(dead_code, reason = "the integration tests use more of the generators")]
-mod models;
-
 /// The faults of a text, a line each.
 fn faults(text: &str) -> String {
     Model::parse(text)

@@ -1,0 +1,300 @@
+//! Push: makes Stripe have what a model says, and says what became of each feature.
+//!
+//! Plans never change once they are pushed. A plan is claimed by a product of its own, which carries the plan's
+//! hash: whoever comes with the same plan may complete it, whoever comes with another is refused.
+
+use std::collections::{BTreeMap, HashMap};
+
+use futures::{StreamExt, stream};
+
+use super::price::{self, PulledFeature};
+use super::pricing::{Feature, Model, Plan};
+use super::refs::{FeaturePlan, PlanName};
+use super::{Domain, Error, Result};
+use crate::stripe::types::{Price, Product};
+
+/// Under this key a plan's product has the plan's hash.
+const MODEL_HASH: &str = "tier.model";
+
+/// Calls at the same time; Stripe allows live keys several times as many as test keys.
+const PARALLEL_TEST: usize = 20;
+const PARALLEL_LIVE: usize = 50;
+
+/// What became of one feature of a pushed model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PushResult {
+    /// Which feature of which plan.
+    pub feature: FeaturePlan,
+    /// What became of it.
+    pub outcome: PushOutcome,
+    /// Its price, if it has the one that the model says.
+    pub price: Option<PushedPrice>,
+}
+
+/// A price that a push made, or found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PushedPrice {
+    /// `price_…`.
+    pub id: String,
+    /// Its page in Stripe's dashboard.
+    pub link: String,
+}
+
+/// What became of a feature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PushOutcome {
+    /// There was none, and now there is.
+    Created,
+    /// It was there, as the model has it.
+    Unchanged,
+    /// It was there, otherwise than the model has it.
+    Differs,
+    /// Its plan was there, otherwise than the model has it.
+    PlanDiffers,
+    /// Stripe did not make it: why.
+    Failed(String),
+}
+
+impl PushOutcome {
+    /// Whether Stripe has now what the model says.
+    pub fn is_ok(&self) -> bool {
+        matches!(self, Self::Created | Self::Unchanged)
+    }
+
+    /// The `reason` that clients know.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Created => "created",
+            Self::Unchanged | Self::Differs => "feature already exists",
+            Self::PlanDiffers => "plan already exists",
+            Self::Failed(why) => why,
+        }
+    }
+}
+
+/// How a plan of the model stands in Stripe.
+#[derive(Clone, Debug)]
+pub(super) enum Standing {
+    /// It was not there. (A push has claimed it since.)
+    New,
+    /// It is there, and says that it is this very plan: what is missing was never finished.
+    Same,
+    /// It is there, and is another.
+    Other,
+    /// It is there, pushed by the original, which noted no hash.
+    Unmarked,
+    /// Stripe did not say.
+    Unknown(Error),
+}
+
+/// What is to be done about a feature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Create,
+    Unchanged,
+    PlanDiffers,
+}
+
+/// Decides about a feature of a plan that stands so, from its price if it has one, and whether that is as the model says.
+pub(super) fn verdict(standing: &Standing, alike: Option<bool>) -> Verdict {
+    match (standing, alike) {
+        (Standing::Other, _) | (Standing::Unmarked, None | Some(false)) => Verdict::PlanDiffers,
+        (Standing::Same, Some(_)) | (Standing::New | Standing::Unmarked, Some(true)) => {
+            Verdict::Unchanged
+        }
+        // Where another price is in the way, creation says so.
+        (Standing::New, None | Some(false))
+        | (Standing::Same, None)
+        | (Standing::Unknown(_), _) => Verdict::Create,
+    }
+}
+
+impl Domain {
+    /// Creates what is missing of `model`, many features at a time, and calls `progress` as each is done. The results
+    /// are sorted by name. May be repeated: what a push that broke off has left out, the next one creates.
+    ///
+    /// # Errors
+    /// If Stripe cannot be asked about any of the plans, or about their prices. A feature that Stripe refuses is a
+    /// result, and no error.
+    pub async fn push(
+        &self,
+        model: &Model,
+        mut progress: impl FnMut(&PushResult) + Send,
+    ) -> Result<Vec<PushResult>> {
+        let standings = self.claim_plans(model).await?;
+        let pulled = self.pulled_prices(model, &standings).await?;
+        let work: Vec<_> = model.features().collect();
+        let mut running = stream::iter(work)
+            .map(|(name, plan, feature)| {
+                let standing = &standings[&name.plan()];
+                let pulled = pulled.get(&name);
+                self.push_feature(name, plan, feature, standing, pulled)
+            })
+            .buffer_unordered(self.parallel());
+        let mut results = Vec::new();
+        while let Some(result) = running.next().await {
+            progress(&result);
+            results.push(result);
+        }
+        drop(running);
+        results.sort_by(|a, b| a.feature.cmp(&b.feature));
+        Ok(results)
+    }
+
+    async fn push_feature(
+        &self,
+        name: FeaturePlan,
+        plan: &Plan,
+        feature: &Feature,
+        standing: &Standing,
+        pulled: Option<&PulledFeature>,
+    ) -> PushResult {
+        let alike = pulled.map(|pulled| pulled.is_sold_as(plan, feature));
+        let (outcome, price) = match (standing, verdict(standing, alike)) {
+            (Standing::Unknown(error), _) => (PushOutcome::Failed(error.to_string()), None),
+            (_, Verdict::PlanDiffers) => (PushOutcome::PlanDiffers, None),
+            (_, Verdict::Unchanged) => (PushOutcome::Unchanged, pulled.map(|p| p.id.clone())),
+            (_, Verdict::Create) => match self.create_price(&name, plan, feature).await {
+                Ok((outcome, price)) => (outcome, price),
+                Err(error) => (PushOutcome::Failed(error.to_string()), None),
+            },
+        };
+        let price = price.map(|id| PushedPrice {
+            link: self.price_link(&id),
+            id,
+        });
+        PushResult {
+            feature: name,
+            outcome,
+            price,
+        }
+    }
+
+    /// Creates the price, together with its product if that is not there yet.
+    async fn create_price(
+        &self,
+        name: &FeaturePlan,
+        plan: &Plan,
+        feature: &Feature,
+    ) -> Result<(PushOutcome, Option<String>)> {
+        let terms = price::terms(name, plan, feature);
+        let create = self.stripe().post("/v1/prices").form(terms.clone());
+        let with_product = create.form(price::new_product(name, plan, feature));
+        let refused = match with_product.send::<Price>().await {
+            Ok(price) => return Ok((PushOutcome::Created, Some(price.id))),
+            Err(error) if error.is_already_exists() || error.is_lookup_key_taken() => error,
+            Err(error) => return Err(error.into()),
+        };
+        // Another push was here between our look and now, or an earlier one lost its plan's product.
+        let key = name.lookup_key();
+        if let Some(price) = self.prices_by_key(&[key.as_str()]).await?.first() {
+            let found = PulledFeature::read(price).filter(|found| found.name == *name);
+            let alike = found.is_some_and(|found| found.is_sold_as(plan, feature));
+            return Ok(if alike {
+                (PushOutcome::Unchanged, Some(price.id.clone()))
+            } else {
+                (PushOutcome::Differs, None)
+            });
+        }
+        if !refused.is_already_exists() {
+            return Err(refused.into());
+        }
+        let create = self
+            .stripe()
+            .post("/v1/prices")
+            .form(terms)
+            .param("product", key);
+        let price: Price = create.send().await?;
+        Ok((PushOutcome::Created, Some(price.id)))
+    }
+
+    /// Makes each plan's product, or finds out whose it is.
+    async fn claim_plans(&self, model: &Model) -> Result<BTreeMap<PlanName, Standing>> {
+        let standings: BTreeMap<PlanName, Standing> = stream::iter(&model.plans)
+            .map(|(name, plan)| async move {
+                let standing = self.claim_plan(name, plan).await;
+                (name.clone(), standing.unwrap_or_else(Standing::Unknown))
+            })
+            .buffer_unordered(self.parallel())
+            .collect()
+            .await;
+        all_unknown(standings)
+    }
+
+    async fn claim_plan(&self, name: &PlanName, plan: &Plan) -> Result<Standing> {
+        let create = (self.stripe().post("/v1/products"))
+            .param("id", name.product_id())
+            .param("name", &plan.title)
+            .param("active", false)
+            .param(format!("metadata[{MODEL_HASH}]"), plan.hash(name));
+        match create.send::<Product>().await {
+            Ok(_) => Ok(Standing::New),
+            Err(error) if error.is_already_exists() => self.look_at_plan(name, plan).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// How a plan stands, without touching anything.
+    pub(super) async fn look_at_plan(&self, name: &PlanName, plan: &Plan) -> Result<Standing> {
+        let path = format!("/v1/products/{}", name.product_id());
+        match self.stripe().get(path).send::<Product>().await {
+            Ok(product) => Ok(match product.metadata.get(MODEL_HASH) {
+                None => Standing::Unmarked,
+                Some(hash) if *hash == plan.hash(name) => Standing::Same,
+                Some(_) => Standing::Other,
+            }),
+            Err(error) if error.is_missing() => Ok(Standing::New),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The prices that plans of the model have already, where they matter.
+    async fn pulled_prices(
+        &self,
+        model: &Model,
+        standings: &BTreeMap<PlanName, Standing>,
+    ) -> Result<HashMap<FeaturePlan, PulledFeature>> {
+        let keys: Vec<String> = (model.features())
+            .filter(|(name, ..)| {
+                matches!(standings[&name.plan()], Standing::Same | Standing::Unmarked)
+            })
+            .map(|(name, ..)| name.lookup_key())
+            .collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let prices = self.prices_by_key(&keys).await?;
+        Ok((prices.iter())
+            .filter_map(PulledFeature::read)
+            .map(|pulled| (pulled.name.clone(), pulled))
+            .collect())
+    }
+
+    /// How many calls to make at a time.
+    pub(super) fn parallel(&self) -> usize {
+        if self.stripe().credentials().is_live() {
+            PARALLEL_LIVE
+        } else {
+            PARALLEL_TEST
+        }
+    }
+
+    /// A price's page in Stripe's dashboard.
+    fn price_link(&self, id: &str) -> String {
+        format!(
+            "https://dashboard.stripe.com{}/prices/{id}",
+            self.dashboard_path()
+        )
+    }
+}
+
+/// A Stripe that knows nothing about any plan is a failure of the push, not of each feature.
+pub(super) fn all_unknown(
+    standings: BTreeMap<PlanName, Standing>,
+) -> Result<BTreeMap<PlanName, Standing>> {
+    let known = standings
+        .values()
+        .any(|standing| !matches!(standing, Standing::Unknown(_)));
+    match standings.values().next() {
+        Some(Standing::Unknown(error)) if !known => Err(error.clone()),
+        _ => Ok(standings),
+    }
+}

@@ -1,0 +1,313 @@
+//! A JSON Schema of `pricing.json`, for editors: what [`Model::parse`](super::pricing::Model::parse) checks, as far
+//! as a schema can say it. That bounds increase, that amounts have few decimals and that names do not collide, it cannot.
+
+use serde_json::{Value, json};
+
+use super::pricing::{Aggregate, Interval, MAX_AMOUNT, MAX_TITLE_CHARS, Mode, NO_LIMIT, Rounding};
+
+/// The schema, in draft 2020-12. Comments and trailing commas are no matter of a schema.
+pub fn schema() -> Value {
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "pricing.json",
+        "description": "Plans, their features, and what they cost.",
+        "type": ["object", "null"],
+        "additionalProperties": false,
+        "properties": {
+            "plans": {
+                "description": "By name and version: plan:NAME@VERSION. Once pushed, a version does not change.",
+                "type": ["object", "null"],
+                "propertyNames": { "pattern": "^plan:[a-zA-Z0-9:-]+@[a-zA-Z0-9-]+$" },
+                "additionalProperties": { "$ref": "#/$defs/plan" },
+            },
+        },
+        "$defs": {
+            "plan": plan(),
+            "feature": feature(),
+            "tier": tier(),
+            "divide": divide(),
+            "title": { "type": ["string", "null"], "maxLength": MAX_TITLE_CHARS },
+            "amount": { "type": ["number", "null"], "minimum": 0, "maximum": MAX_AMOUNT },
+        },
+    })
+}
+
+fn plan() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["features"],
+        "properties": {
+            "title": described("For people; the plan's name if left out.", "title"),
+            "interval": words("How often the plan is billed.", Interval::ALL, Interval::as_str),
+            "currency": {
+                "description": "Three lower-case letters; usd if left out.",
+                "type": ["string", "null"],
+                "pattern": "^([a-z]{3})?$",
+            },
+            "features": {
+                "description": "What the plan grants, by feature:NAME.",
+                "type": "object",
+                "minProperties": 1,
+                "propertyNames": { "pattern": "^feature:[a-zA-Z0-9:-]+$" },
+                "additionalProperties": { "$ref": "#/$defs/feature" },
+            },
+        },
+    })
+}
+
+fn feature() -> Value {
+    let has_tiers =
+        json!({ "required": ["tiers"], "properties": { "tiers": { "type": "array" } } });
+    let has_divide =
+        json!({ "required": ["divide"], "properties": { "divide": { "type": "object" } } });
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "title": described("For people; the feature's full name if left out.", "title"),
+            "base": described("Price per interval in cents (or what the currency has), billed in advance; not with tiers.", "amount"),
+            "mode": words("How tiers add up.", Mode::ALL, Mode::as_str),
+            "aggregate": words("How the usage within an interval adds up.", Aggregate::ALL, Aggregate::as_str),
+            "tiers": {
+                "description": "Prices by usage. A feature without is not counted; an empty list grants none of it.",
+                "type": ["array", "null"],
+                "items": { "$ref": "#/$defs/tier" },
+            },
+            "divide": {
+                "description": "Divides usage before it is priced; with base, or with one tier that has no base.",
+                "anyOf": [{ "$ref": "#/$defs/divide" }, { "type": "null" }],
+            },
+        },
+        "allOf": [
+            { "if": has_tiers, "then": { "properties": { "base": { "enum": [0, null] } } } },
+            {
+                "if": { "allOf": [has_tiers, has_divide] },
+                "then": { "properties": { "tiers": {
+                    "minItems": 1,
+                    "maxItems": 1,
+                    "items": { "properties": { "base": { "enum": [0, null] } } },
+                } } },
+            },
+        ],
+    })
+}
+
+fn tier() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "upto": {
+                "description": "The last unit of this tier. Only the last tier may be without.",
+                "type": ["integer", "null"],
+                "minimum": 1,
+                "maximum": NO_LIMIT,
+            },
+            "price": described("Per unit, in cents, with up to 12 decimals.", "amount"),
+            "base": {
+                "description": "Once, when the tier is reached, in cents.",
+                "type": ["integer", "null"],
+                "minimum": 0,
+                "maximum": MAX_AMOUNT,
+            },
+        },
+    })
+}
+
+fn divide() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["by"],
+        "properties": {
+            "by": {
+                "description": "Units in a package.",
+                "type": "integer",
+                "minimum": 1,
+                "maximum": NO_LIMIT,
+            },
+            "rounding": words("What becomes of a package that is not full.", Rounding::ALL, Rounding::as_str),
+        },
+    })
+}
+
+fn described(description: &str, definition: &str) -> Value {
+    json!({ "description": description, "$ref": format!("#/$defs/{definition}") })
+}
+
+/// One of some words, the first of which may be left out, or be empty.
+fn words<T: Copy>(description: &str, all: &[T], word: fn(T) -> &'static str) -> Value {
+    let known: Vec<&str> = all.iter().map(|value| word(*value)).collect();
+    let mut allowed: Vec<Value> = known.iter().map(|word| json!(word)).collect();
+    allowed.extend([json!(""), Value::Null]);
+    json!({ "description": description, "enum": allowed, "default": known.first() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::pricing::{Faults, Model, models};
+    use jsonschema::Validator;
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
+    /// Whether a schema could have found one of the faults.
+    fn is_expressible(faults: &Faults) -> bool {
+        faults.iter().any(|fault| {
+            ![
+                "only the last tier may",
+                "upto must be greater than in",
+                "decimal places",
+                "rename one",
+                "lookup key",
+            ]
+            .iter()
+            .any(|beyond| fault.message.contains(beyond))
+        })
+    }
+
+    fn agree(validator: &Validator, json: &Value) -> Result<(), TestCaseError> {
+        let text = json.to_string();
+        match (Model::parse(&text), validator.is_valid(json)) {
+            (Ok(_), true) | (Err(_), false) => Ok(()),
+            (Ok(_), false) => Err(TestCaseError::fail(format!(
+                "the schema alone refuses {text}"
+            ))),
+            (Err(faults), true) if !is_expressible(&faults) => Ok(()),
+            (Err(faults), true) => Err(TestCaseError::fail(format!(
+                "the schema alone accepts {text}:\n{faults}"
+            ))),
+        }
+    }
+
+    /// Every value in `json`, itself included, by its JSON pointer.
+    fn pointers(json: &Value, here: &str, all: &mut Vec<String>) {
+        all.push(here.to_owned());
+        let escape = |key: &str| key.replace('~', "~0").replace('/', "~1");
+        match json {
+            Value::Object(object) => {
+                for (key, value) in object {
+                    pointers(value, &format!("{here}/{}", escape(key)), all);
+                }
+            }
+            Value::Array(list) => {
+                for (i, value) in list.iter().enumerate() {
+                    pointers(value, &format!("{here}/{i}"), all);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn junk() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            prop::sample::select(vec![
+                json!(null),
+                json!(true),
+                json!({}),
+                json!([]),
+                json!([null]),
+                json!([{}]),
+                json!([{}, {}]),
+                json!(""),
+                json!("x"),
+                json!("@hourly"),
+                json!("volume"),
+                json!("USD"),
+                json!("eur"),
+                json!({ "by": 2 }),
+                json!({ "by": 0 }),
+                json!({ "feature:x": {} }),
+                json!({ "x": {} }),
+                json!("é".repeat(501)),
+                json!("x".repeat(500)),
+            ]),
+            prop::sample::select(vec![
+                json!(0),
+                json!(1),
+                json!(-1),
+                json!(0.5),
+                json!(-0.5),
+                json!(1.0),
+                json!(1e3),
+                json!(1e12),
+                json!(1e40),
+                json!(-1e40),
+                json!(1e-40),
+                json!(i64::MAX),
+                json!(u64::MAX),
+                json!(i64::MIN),
+            ]),
+        ]
+    }
+
+    /// Puts junk in place of a value, beside it under another key, or takes the value out.
+    fn spoil(json: &mut Value, place: Index, key: &str, junk: Value, remove: bool) {
+        let mut all = Vec::new();
+        pointers(json, "", &mut all);
+        let pointer = place.get(&all);
+        let target = json
+            .pointer_mut(pointer)
+            .expect("the pointer was taken from the value");
+        match target {
+            Value::Object(object) if remove => {
+                let first = object.keys().next().cloned();
+                first.map(|key| object.remove(&key));
+            }
+            Value::Object(object) if !key.is_empty() => {
+                object.insert(key.to_owned(), junk);
+            }
+            _ => *target = junk,
+        }
+    }
+
+    fn keys() -> impl Strategy<Value = &'static str> {
+        prop::sample::select(vec![
+            "",
+            "",
+            "",
+            "x",
+            "plans",
+            "title",
+            "interval",
+            "features",
+            "base",
+            "mode",
+            "tiers",
+            "divide",
+            "upto",
+            "price",
+            "by",
+            "rounding",
+            "plan:a@1",
+            "plan:a",
+            "feature:x",
+            "feature:x@plan:a@1",
+        ])
+    }
+
+    #[test]
+    fn the_schema_is_one() {
+        assert!(jsonschema::meta::is_valid(&schema()));
+        let validator = jsonschema::validator_for(&schema()).unwrap();
+        assert!(validator.is_valid(&Value::Null));
+        assert!(!validator.is_valid(&json!({ "plans": { "plan:a@1": {} } })));
+    }
+
+    proptest! {
+        #[test]
+        fn schema_and_validator_agree(
+            good in models::models(3, 3),
+            spoils in prop::collection::vec((any::<Index>(), keys(), junk(), any::<bool>()), 0..3),
+        ) {
+            let validator = jsonschema::validator_for(&schema()).unwrap();
+            let mut json = good;
+            for (place, key, junk, remove) in spoils {
+                spoil(&mut json, place, key, junk, remove);
+                agree(&validator, &json)?;
+            }
+            agree(&validator, &json)?;
+        }
+    }
+}
