@@ -1,4 +1,29 @@
 //! Pricing as code for products that bill through Stripe.
+//!
+//! An app describes its plans once, in a `pricing.json`. This crate pushes that model to Stripe,
+//! subscribes the app's customers ("orgs") to plans, answers what an org may use and how much of
+//! it is left, and records usage.
+//!
+//! # Map
+//!
+//! ```text
+//! main -> cli -> server -> api -> domain -> stripe -> (HTTP) -> Stripe | sandbox
+//! ```
+//!
+//! | part | what it knows |
+//! |---|---|
+//! | [`cli`] | commands, which reach the API's handlers in process or over HTTP |
+//! | [`server`] | a listener, and how to stop |
+//! | [`api`] | the HTTP contract: extractors, JSON to the byte, statuses |
+//! | [`domain`] | Tier's rules, as Stripe calls; it names no HTTP |
+//! | [`stripe`] | how Stripe is called: encoding, time-outs, retries |
+//! | [`sandbox`] | a Stripe in memory; it shares no code with the two above |
+//!
+//! A noun keeps its file name in `api`, in `domain` and in `tests/it`. What a part must not name is
+//! held by `tests/it/architecture.rs`.
+//!
+//! Three seams, none of them a trait: Stripe is a base URL, the time is a [`clock::Clock`], and the
+//! account is a value ([`domain::Domain`]) of which one process may hold many.
 
 pub mod clock;
 pub mod config;

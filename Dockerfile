@@ -1,0 +1,21 @@
+# The server as a static binary in an otherwise empty image: no shell, no package manager, no files
+# of certificates (Mozilla's roots are compiled in).
+FROM rust:1-slim-bookworm AS build
+WORKDIR /src
+COPY . .
+# A static C library, so that the binary needs nothing of the image. Naming the target keeps the
+# flag away from build scripts.
+RUN target="$(rustc -vV | sed -n 's/^host: //p')" \
+ && RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target "$target" \
+ && install -D "target/$target/release/tier" /tier
+
+FROM scratch
+COPY --from=build /tier /usr/bin/tier
+USER 65532:65532
+EXPOSE 8080
+# In a container, loopback would be reachable by nobody. Beyond loopback the server wants a
+# TIER_API_KEY, or --insecure-no-auth.
+ENV TIER_ADDR=0.0.0.0:8080
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["/usr/bin/tier", "healthcheck"]
+ENTRYPOINT ["/usr/bin/tier"]
+CMD ["serve"]
