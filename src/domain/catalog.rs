@@ -2,14 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use futures::future::try_join_all;
-
 use super::refs::{FeaturePlan, PlanName, Reference};
 use super::{Domain, Error, Result};
-use crate::stripe::types::{Page, Price};
-
-/// How many lookup keys Stripe takes in one call.
-const LOOKUP_KEYS: usize = 10;
+use crate::stripe::types::Price;
 
 /// A feature with the price that sells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,16 +71,9 @@ impl Domain {
 
     /// The part of the catalog that `names` are in.
     async fn catalog_of(&self, names: &[&FeaturePlan]) -> Result<Catalog> {
-        let pages = names.chunks(LOOKUP_KEYS).map(|names| {
-            let request = self.stripe().get("/v1/prices").param("limit", 100);
-            let request = names.iter().fold(request, |request, name| {
-                request.param("lookup_keys[]", name.lookup_key())
-            });
-            request.send::<Page<Price>>()
-        });
-        let pages = try_join_all(pages).await?;
-        let prices: Vec<Price> = pages.into_iter().flat_map(|page| page.data).collect();
-        Ok(Catalog::new(&prices))
+        let keys: Vec<String> = names.iter().map(|name| name.lookup_key()).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        Ok(Catalog::new(&self.prices_by_key(&keys).await?))
     }
 }
 
