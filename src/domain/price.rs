@@ -239,3 +239,6 @@ fn amount(decimal: Option<Decimal>, whole: Option<i64>) -> Decimal {
 fn bounded(limit: i64) -> Option<i64> {
     (limit != NO_LIMIT).then_some(limit)
 }
+
+#[cfg(test)]
+mod tests;

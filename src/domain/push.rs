@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use futures::{StreamExt, stream};
 
 use super::price::{self, PulledFeature};
-use super::pricing::{Feature, Model, Plan};
+use super::pricing::{Faults, Feature, Model, Plan};
 use super::refs::{FeaturePlan, PlanName};
 use super::{Domain, Error, Result};
 use crate::stripe::types::{Price, Product};
@@ -296,5 +296,31 @@ pub(super) fn all_unknown(
     match standings.values().next() {
         Some(Standing::Unknown(error)) if !known => Err(error.clone()),
         _ => Ok(standings),
+    }
+}
+
+impl From<Faults> for Error {
+    fn from(faults: Faults) -> Self {
+        Self::Invalid(faults.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_done_about_a_feature() {
+        use Verdict::{Create, PlanDiffers, Unchanged};
+        for (standing, missing, differs, alike) in [
+            (Standing::New, Create, Create, Unchanged),
+            (Standing::Same, Create, Unchanged, Unchanged),
+            (Standing::Other, PlanDiffers, PlanDiffers, PlanDiffers),
+            (Standing::Unmarked, PlanDiffers, PlanDiffers, Unchanged),
+        ] {
+            assert_eq!(verdict(&standing, None), missing, "{standing:?}");
+            assert_eq!(verdict(&standing, Some(false)), differs, "{standing:?}");
+            assert_eq!(verdict(&standing, Some(true)), alike, "{standing:?}");
+        }
     }
 }
