@@ -25,6 +25,7 @@
 //! Three seams, none of them a trait: Stripe is a base URL, the time is a [`clock::Clock`], and the
 //! account is a value ([`domain::Domain`]) of which one process may hold many.
 
+pub mod api;
 pub mod clock;
 pub mod config;
 pub mod domain;

@@ -59,11 +59,13 @@ impl Domain {
     }
 
     async fn look_at_plans(&self, model: &Model) -> Result<BTreeMap<PlanName, Standing>> {
-        let standings: BTreeMap<PlanName, Standing> = stream::iter(&model.plans)
+        let looks: Vec<_> = (model.plans.iter())
             .map(|(name, plan)| async move {
                 let standing = self.look_at_plan(name, plan).await;
                 (name.clone(), standing.unwrap_or_else(Standing::Unknown))
             })
+            .collect();
+        let standings: BTreeMap<PlanName, Standing> = stream::iter(looks)
             .buffer_unordered(self.parallel())
             .collect()
             .await;

@@ -38,6 +38,8 @@ pub use push::{PushOutcome, PushResult, PushedPrice};
 pub use schedule::{RequestedPhase, Subscribe, Tax};
 pub use usage::{FeatureUsage, Report};
 
+pub use crate::stripe::types::Coupon;
+
 use crate::clock::Clock;
 use crate::stripe;
 

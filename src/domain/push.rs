@@ -123,14 +123,15 @@ impl Domain {
     ) -> Result<Vec<PushResult>> {
         let standings = self.claim_plans(model).await?;
         let pulled = self.pulled_prices(model, &standings).await?;
-        let work: Vec<_> = model.features().collect();
-        let mut running = stream::iter(work)
+        // Futures do nothing until they are polled; a lazy map over references would not be `Send`.
+        let work: Vec<_> = (model.features())
             .map(|(name, plan, feature)| {
                 let standing = &standings[&name.plan()];
                 let pulled = pulled.get(&name);
                 self.push_feature(name, plan, feature, standing, pulled)
             })
-            .buffer_unordered(self.parallel());
+            .collect();
+        let mut running = stream::iter(work).buffer_unordered(self.parallel());
         let mut results = Vec::new();
         while let Some(result) = running.next().await {
             progress(&result);
@@ -210,11 +211,13 @@ impl Domain {
 
     /// Makes each plan's product, or finds out whose it is.
     async fn claim_plans(&self, model: &Model) -> Result<BTreeMap<PlanName, Standing>> {
-        let standings: BTreeMap<PlanName, Standing> = stream::iter(&model.plans)
+        let claims: Vec<_> = (model.plans.iter())
             .map(|(name, plan)| async move {
                 let standing = self.claim_plan(name, plan).await;
                 (name.clone(), standing.unwrap_or_else(Standing::Unknown))
             })
+            .collect();
+        let standings: BTreeMap<PlanName, Standing> = stream::iter(claims)
             .buffer_unordered(self.parallel())
             .collect()
             .await;

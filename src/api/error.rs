@@ -1,0 +1,213 @@
+//! THE mapping from what went wrong to what the client is told. No other place chooses a status or a code.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::decode::Fault;
+use super::json;
+use crate::domain::{self, pricing};
+
+/// What the client did, where nothing more particular fits.
+const INVALID_REQUEST: &str = "invalid_request";
+
+/// The message of [`domain::Error::CustomerVanished`]; people search for it by its code.
+const TERR1050: &str = "Stripe reported a customer was created and then reported it did not exist. \
+    This might mean you purged your Test Mode and need to reset TIER_KEY_PREFIX=<randomString>.";
+
+/// An answer that is not a success.
+#[derive(Debug)]
+pub struct Error {
+    status: StatusCode,
+    code: &'static str,
+    message: Cow<'static, str>,
+    retry_after: Option<Duration>,
+    cause: Option<Cause>,
+}
+
+/// Why an answer is a fault of ours or of Stripe's. It travels with the answer to the request's log line, and is
+/// never sent.
+#[derive(Clone, Debug)]
+pub(super) struct Cause(pub(super) Arc<str>);
+
+/// The code of an answer that is an error, for its log line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Code(pub(super) &'static str);
+
+impl Error {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+            retry_after: None,
+            cause: None,
+        }
+    }
+
+    fn because(mut self, cause: &impl ToString) -> Self {
+        self.cause = Some(Cause(cause.to_string().into()));
+        self
+    }
+
+    fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// The request contradicts the contract; `message` says what to do about it.
+    pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, INVALID_REQUEST, message)
+    }
+
+    /// No such path.
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "Not Found")
+    }
+
+    /// The path is there, but not for this method.
+    pub fn method_not_allowed() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "Method Not Allowed",
+        )
+    }
+
+    /// None of the server's own keys came with the request.
+    pub fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized")
+    }
+
+    /// The body is larger than `limit` bytes.
+    pub fn too_large(limit: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "request_too_large",
+            format!("the body must not be larger than {limit} bytes"),
+        )
+    }
+
+    /// A fault of ours. The cause is for the log; the client learns nothing of it.
+    pub fn internal(cause: &impl ToString) -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal_error",
+            "Internal Server Error",
+        )
+        .because(cause)
+    }
+
+    fn stripe_unavailable(status: StatusCode, error: &domain::Error) -> Self {
+        Self::new(status, "stripe_unavailable", error.to_string()).because(error)
+    }
+}
+
+impl From<domain::Error> for Error {
+    fn from(error: domain::Error) -> Self {
+        use domain::Error as E;
+        let message = error.to_string();
+        let bad = |code| Self::new(StatusCode::BAD_REQUEST, code, message.clone());
+        match &error {
+            E::OrgNotFound => bad("org_not_found"),
+            E::FeatureNotFound => bad("feature_not_found"),
+            E::FeatureOrPlanNotFound(_) => bad("TERR1020"),
+            E::InvalidEmail => bad("invalid_email"),
+            E::ReservedMetadata => bad("invalid_metadata"),
+            E::InvalidPaymentMethod(_) => bad("invalid_payment_method"),
+            E::Reference(_) | E::FeatureNotReportable | E::Invalid(_) | E::Refused(_) => {
+                bad(INVALID_REQUEST)
+            }
+            E::NoPhase => Self::not_found(),
+            E::InvalidApiKey => Self::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message),
+            E::AccountInvalid => Self::new(StatusCode::UNAUTHORIZED, "account_invalid", ""),
+            E::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, "forbidden", message),
+            E::RateLimited { retry_after } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message)
+                    .retry_after(*retry_after)
+            }
+            E::Busy { retry_after } => {
+                Self::stripe_unavailable(StatusCode::SERVICE_UNAVAILABLE, &error)
+                    .retry_after(*retry_after)
+            }
+            E::Unavailable(_) => Self::stripe_unavailable(StatusCode::BAD_GATEWAY, &error),
+            E::TimedOut => Self::stripe_unavailable(StatusCode::GATEWAY_TIMEOUT, &error),
+            E::CustomerVanished(_) => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "TERR1050", TERR1050).because(&error)
+            }
+            E::Internal(cause) => Self::internal(cause),
+        }
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        Self::invalid(fault.to_string())
+    }
+}
+
+impl From<pricing::Faults> for Error {
+    fn from(faults: pricing::Faults) -> Self {
+        Self::invalid(faults.to_string())
+    }
+}
+
+/// The body of every error, in this order of keys.
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    status: u16,
+    code: &'a str,
+    message: &'a str,
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let body = ErrorBody {
+            status: self.status.as_u16(),
+            code: self.code,
+            message: &self.message,
+        };
+        let mut bytes = json::indented(&body, "    ").unwrap_or_default();
+        bytes.push(b'\n');
+        let mut response = json::body(bytes);
+        *response.status_mut() = self.status;
+        response.extensions_mut().insert(Code(self.code));
+        if let Some(cause) = self.cause {
+            response.extensions_mut().insert(cause);
+        }
+        let headers = response.headers_mut();
+        if let Some(wait) = self.retry_after {
+            headers.insert(RETRY_AFTER, whole_seconds(wait).into());
+        }
+        if self.code == "unauthorized" {
+            headers.insert(
+                WWW_AUTHENTICATE,
+                HeaderValue::from_static("Basic realm=\"tier\", charset=\"UTF-8\", Bearer"),
+            );
+        }
+        response
+    }
+}
+
+/// `Retry-After` has no fractions: rounded up, and never "at once".
+fn whole_seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_rounded_up() {
+        assert_eq!(whole_seconds(Duration::ZERO), 1);
+        assert_eq!(whole_seconds(Duration::from_millis(1)), 1);
+        assert_eq!(whole_seconds(Duration::from_millis(2_001)), 3);
+        assert_eq!(whole_seconds(Duration::from_secs(7)), 7);
+    }
+}

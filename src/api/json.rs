@@ -1,0 +1,59 @@
+//! Answers as the clients know them, to the byte: tabs for what people read in a terminal, four spaces for errors, two
+//! for a model that is saved as a file, and a bare `{}` where there is nothing to say.
+
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::ser::{PrettyFormatter, Serializer};
+
+use super::error::Error;
+
+/// A success with a body: indented by tabs, ended by a newline.
+pub(super) struct Json<T>(pub T);
+
+/// A success with a document that is JSON already.
+pub(super) struct Document(pub String);
+
+/// A success with nothing to say: the two bytes `{}` as plain text, which one client compares as a string and the
+/// others parse as JSON.
+pub(super) struct Empty;
+
+/// `value` as indented JSON.
+pub(super) fn indented<T: Serialize>(value: &T, indent: &str) -> serde_json::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(256);
+    let formatter = PrettyFormatter::with_indent(indent.as_bytes());
+    value.serialize(&mut Serializer::with_formatter(&mut bytes, formatter))?;
+    Ok(bytes)
+}
+
+/// `bytes` as an answer of type `application/json`.
+pub(super) fn body(bytes: Vec<u8>) -> Response {
+    const JSON: HeaderValue = HeaderValue::from_static("application/json");
+    ([(CONTENT_TYPE, JSON)], bytes).into_response()
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        match indented(&self.0, "\t") {
+            Ok(mut bytes) => {
+                bytes.push(b'\n');
+                body(bytes)
+            }
+            Err(cause) => Error::internal(&cause).into_response(),
+        }
+    }
+}
+
+impl IntoResponse for Document {
+    fn into_response(self) -> Response {
+        body(self.0.into_bytes())
+    }
+}
+
+impl IntoResponse for Empty {
+    fn into_response(self) -> Response {
+        const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+        ([(CONTENT_TYPE, TEXT)], "{}").into_response()
+    }
+}
