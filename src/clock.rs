@@ -39,6 +39,18 @@ impl Clock {
         }
     }
 
+    /// Milliseconds since 1970; a manual clock stands at the beginning of its second.
+    pub fn millis(&self) -> i64 {
+        match &self.0 {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "reading the time is what this type is for"
+            )]
+            Source::System => Utc::now().timestamp_millis(),
+            Source::Manual(now) => now.load(Ordering::SeqCst).saturating_mul(1_000),
+        }
+    }
+
     /// The same instant as [`unix`](Self::unix), whole seconds.
     pub fn now(&self) -> DateTime<Utc> {
         DateTime::from_timestamp(self.unix(), 0)

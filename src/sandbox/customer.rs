@@ -1,0 +1,349 @@
+//! Customers: creation, update, deletion and lists. What their parameters are is read in
+//! [`customer_params`](super::customer_params), and how they are searched in [`search`](super::search).
+
+use serde_json::{Value, json};
+
+use super::context::Ctx;
+use super::coupon::Discount;
+use super::error::{Error, Result};
+use super::filter::Created;
+use super::ids::Id;
+use super::metadata::Metadata;
+use super::page::Page;
+use super::params::Params;
+use super::price::Currency;
+use super::search::Index;
+use super::state::Account;
+use super::table::{Row, Table};
+use super::{billing, customer_params, payment_method, test_clock};
+
+const URL: &str = "/v1/customers";
+pub(super) const WHAT: &str = "customer";
+
+/// See the module's text. There may be a great many of them, so what few have is in [`More`].
+#[derive(Clone, Debug)]
+pub(crate) struct Customer {
+    pub(crate) id: Id,
+    pub(crate) created: i64,
+    pub(crate) deleted: bool,
+    pub(crate) email: Option<Box<str>>,
+    pub(crate) name: Option<Box<str>>,
+    pub(crate) description: Option<Box<str>>,
+    pub(crate) phone: Option<Box<str>>,
+    pub(crate) metadata: Metadata,
+    pub(crate) test_clock: Option<Id>,
+    /// `invoice_settings.default_payment_method`
+    pub(crate) default_payment_method: Option<Id>,
+    /// Cents; negative is a credit, which lowers what is to be paid.
+    pub(crate) balance: i64,
+    /// Of the first invoice.
+    pub(crate) currency: Option<Currency>,
+    /// Whether a payment has failed and is still due.
+    pub(crate) delinquent: bool,
+    pub(crate) next_invoice_sequence: u32,
+    pub(crate) more: Option<Box<More>>,
+    /// Positions in the tables of the account, ascending.
+    pub(crate) payment_methods: Vec<u32>,
+    pub(crate) subscriptions: Vec<u32>,
+    pub(crate) invoices: Vec<u32>,
+}
+
+/// What few customers have.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct More {
+    pub(crate) discount: Option<Discount>,
+    pub(super) address: Option<Value>,
+    pub(super) shipping: Option<Value>,
+    pub(super) invoice_prefix: Option<String>,
+    pub(super) preferred_locales: Vec<String>,
+    pub(super) tax_exempt: Option<&'static str>,
+    pub(super) footer: Option<String>,
+}
+
+impl Row for Customer {
+    fn id(&self) -> &Id {
+        &self.id
+    }
+}
+
+impl Customer {
+    pub(super) fn new(created: i64) -> Self {
+        Self {
+            id: Id::default(),
+            created,
+            deleted: false,
+            email: None,
+            name: None,
+            description: None,
+            phone: None,
+            metadata: Metadata::default(),
+            test_clock: None,
+            default_payment_method: None,
+            balance: 0,
+            currency: None,
+            delinquent: false,
+            next_invoice_sequence: 1,
+            more: None,
+            payment_methods: Vec::new(),
+            subscriptions: Vec::new(),
+            invoices: Vec::new(),
+        }
+    }
+
+    pub(super) fn more_mut(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
+    }
+
+    /// The discount that holds for all of the customer's invoices.
+    pub(crate) fn discount(&self) -> Option<&Discount> {
+        self.more.as_ref()?.discount.as_ref()
+    }
+
+    /// What the numbers of the customer's invoices begin with.
+    pub(crate) fn invoice_prefix(&self) -> String {
+        let given = self.more.as_ref().and_then(|more| more.invoice_prefix.clone());
+        given.unwrap_or_else(|| {
+            let end = self.id.len().saturating_sub(8);
+            self.id[end..].to_ascii_uppercase()
+        })
+    }
+
+    /// `now` is the customer's time.
+    pub(crate) fn to_json(&self, now: i64) -> Value {
+        if self.deleted {
+            return json!({"id": &*self.id, "object": "customer", "deleted": true});
+        }
+        let more = self.more.as_deref();
+        let locales = more.map_or(&[][..], |more| &more.preferred_locales);
+        json!({
+            "id": &*self.id,
+            "object": "customer",
+            "address": more.and_then(|more| more.address.clone()),
+            "balance": self.balance,
+            "created": self.created,
+            "currency": self.currency.as_ref().map(Currency::as_str),
+            "default_source": null,
+            "delinquent": self.delinquent,
+            "description": self.description,
+            "discount": self.discount().map(|discount| discount.to_json(now)),
+            "email": self.email,
+            "invoice_prefix": self.invoice_prefix(),
+            "invoice_settings": {
+                "custom_fields": null,
+                "default_payment_method": self.default_payment_method.as_deref(),
+                "footer": more.and_then(|more| more.footer.as_deref()),
+                "rendering_options": null,
+            },
+            "livemode": false,
+            "metadata": self.metadata.to_json(),
+            "name": self.name,
+            "next_invoice_sequence": self.next_invoice_sequence,
+            "phone": self.phone,
+            "preferred_locales": locales,
+            "shipping": more.and_then(|more| more.shipping.clone()),
+            "tax_exempt": more.and_then(|more| more.tax_exempt).unwrap_or("none"),
+            "test_clock": self.test_clock.as_deref(),
+        })
+    }
+}
+
+/// An account's customers. Deleted ones stay, as the tombstones that Stripe shows; see [`find`].
+#[derive(Debug, Default)]
+pub(crate) struct Customers {
+    table: Table<Customer>,
+    pub(super) index: Index,
+}
+
+impl Customers {
+    /// A customer that is not deleted.
+    pub(crate) fn get(&self, id: &str) -> Option<&Customer> {
+        self.table.get(id).filter(|customer| !customer.deleted)
+    }
+
+    /// A customer that is not deleted.
+    pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut Customer> {
+        self.table.get_mut(id).filter(|customer| !customer.deleted)
+    }
+
+    /// A customer, perhaps a deleted one.
+    pub(crate) fn even_deleted(&self, id: &str) -> Option<&Customer> {
+        self.table.get(id)
+    }
+
+    pub(super) fn table(&self) -> &Table<Customer> {
+        &self.table
+    }
+}
+
+/// The customer that the URL names: 404 if there is none.
+pub(crate) fn find<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a Customer> {
+    let customer = ctx.account.customers.get(id);
+    customer.ok_or_else(|| Error::not_found(WHAT, id))
+}
+
+/// The customer that a parameter names: 400 if there is none.
+pub(crate) fn named<'a>(ctx: &'a Ctx<'_>, id: &str, param: &str) -> Result<&'a Customer> {
+    let customer = ctx.account.customers.get(id);
+    customer.ok_or_else(|| Error::no_such(WHAT, id, param))
+}
+
+/// `POST /v1/customers`
+pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let given = customer_params::read_new(ctx, params)?;
+    params.finish()?;
+    let mut customer = given.customer;
+    let id = ctx.account.ids.next("cus", 14);
+    let now = customer.created;
+    customer.id = id.clone();
+    if let Some(clock) = &customer.test_clock
+        && let Some(clock) = ctx.account.clocks.get_mut(clock)
+    {
+        clock.customers.push(id.clone());
+    }
+    let position = ctx.account.customers.table.insert(customer);
+    let method = given
+        .payment_method
+        .map(|method| payment_method::attach_to(ctx, method, &id));
+    let discount = given
+        .coupon
+        .map(|coupon| Discount::new(ctx, coupon, id.clone(), None, now));
+    if let Some(customer) = ctx.account.customers.get_mut(&id) {
+        if given.default_is_new {
+            customer.default_payment_method = method;
+        }
+        if discount.is_some() {
+            customer.more_mut().discount = discount;
+        }
+    }
+    changed(ctx, position);
+    let answer = find(ctx, &id)?.to_json(now);
+    ctx.event("customer.created", &answer, now);
+    Ok(answer)
+}
+
+/// `GET /v1/customers/:id`: of a deleted one, that it is deleted.
+pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    params.finish()?;
+    let id = ctx.arg(0);
+    let customer = ctx.account.customers.even_deleted(&id);
+    let customer = customer.ok_or_else(|| Error::not_found(WHAT, &id))?;
+    Ok(customer.to_json(ctx.time_of(&id)))
+}
+
+/// `POST /v1/customers/:id`; without parameters it changes nothing.
+pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let id = ctx.arg(0);
+    let old = find(ctx, &id)?;
+    let now = ctx.time_of(&id);
+    let before = old.to_json(now);
+    let (mut customer, coupon) = customer_params::read_change(ctx, old.clone(), params)?;
+    params.finish()?;
+    let id = customer.id.clone();
+    if let Some(coupon) = coupon {
+        let discount = coupon.map(|coupon| Discount::new(ctx, coupon, id.clone(), None, now));
+        customer.more_mut().discount = discount;
+    }
+    let after = customer.to_json(now);
+    let position = ctx.account.customers.table.position(&id);
+    if let Some(row) = ctx.account.customers.get_mut(&id) {
+        *row = customer;
+    }
+    if after != before {
+        if let Some(position) = position {
+            changed(ctx, position);
+        }
+        ctx.update_event("customer.updated", &before, &after, now);
+    }
+    Ok(after)
+}
+
+/// `DELETE /v1/customers/:id`: cancels its subscriptions at once.
+pub(crate) fn delete(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    params.finish()?;
+    let id = find(ctx, &ctx.arg(0))?.id.clone();
+    billing::customer_deleted(ctx, &id);
+    let now = ctx.time_of(&id);
+    let before = find(ctx, &id)?.to_json(now);
+    erase_links(ctx.account, &id);
+    let position = ctx.account.customers.table.position(&id);
+    if let Some(customer) = ctx.account.customers.get_mut(&id) {
+        customer.deleted = true;
+        customer.more = None;
+    }
+    if let Some(position) = position {
+        changed(ctx, position);
+    }
+    ctx.event("customer.deleted", &before, now);
+    Ok(json!({"id": &*id, "object": "customer", "deleted": true}))
+}
+
+/// Takes a customer away without a trace, with its test clock. What the billing half holds of it is gone
+/// already.
+pub(super) fn erase(account: &mut Account, id: &Id) {
+    erase_links(account, id);
+    if let Some(position) = account.customers.table.position(id) {
+        account.customers.index.forget(position);
+    }
+    account.customers.table.remove(id);
+}
+
+/// Detaches the payment methods, and leaves the clock.
+fn erase_links(account: &mut Account, id: &Id) {
+    let Some(customer) = account.customers.get_mut(id) else {
+        return;
+    };
+    let clock = customer.test_clock.clone();
+    let methods = std::mem::take(&mut customer.payment_methods);
+    customer.default_payment_method = None;
+    for position in methods {
+        if let Some(method) = account.payment_methods.at_mut(position) {
+            method.customer = None;
+        }
+    }
+    if let Some(clock) = clock.and_then(|clock| account.clocks.get_mut(&clock)) {
+        clock.customers.retain(|other| other != id);
+    }
+}
+
+/// The search will know of it after its lag.
+fn changed(ctx: &mut Ctx<'_>, position: u32) {
+    let due = ctx.now_millis + ctx.origin.search_lag;
+    ctx.account.customers.index.note(position, due);
+}
+
+/// `GET /v1/customers`: those on a test clock only if the clock is named.
+pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let page = Page::read(params)?;
+    let created = Created::read(params)?;
+    let email = params.string("email")?;
+    let clock = params.string("test_clock")?;
+    if let Some(clock) = clock
+        && !ctx.account.clocks.contains(clock)
+    {
+        return Err(Error::no_such("test clock", clock, "test_clock"));
+    }
+    params.finish()?;
+    let cut = page.of_table(&ctx.account.customers.table, WHAT, |customer| {
+        !customer.deleted
+            && customer.test_clock.as_deref() == clock
+            && created.accepts(customer.created)
+            && email.is_none_or(|email| customer.email.as_deref() == Some(email))
+    })?;
+    Ok(cut.to_json(URL, |customer| {
+        customer.to_json(ctx.account.time_on(customer.test_clock.as_ref(), ctx.now))
+    }))
+}
+
+/// The clock that a new customer is to live on, if there is room.
+pub(super) fn clock_for_new(ctx: &Ctx<'_>, id: &str) -> Result<(Id, i64)> {
+    let clock = ctx.account.clocks.get(id);
+    let clock = clock.ok_or_else(|| Error::no_such("test clock", id, "test_clock"))?;
+    if clock.customers.len() >= test_clock::MAX_CUSTOMERS {
+        return Err(Error::invalid(format!(
+            "A test clock takes at most {} customers.",
+            test_clock::MAX_CUSTOMERS
+        ))
+        .param("test_clock"));
+    }
+    Ok((clock.id.clone(), clock.frozen_time))
+}

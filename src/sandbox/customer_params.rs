@@ -1,0 +1,208 @@
+//! What a customer's parameters say.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::context::Ctx;
+use super::coupon::{self, Coupon};
+use super::customer::{self, Customer};
+use super::error::{Error, Result};
+use super::params::Params;
+use super::payment_method::{self, Named};
+
+/// A customer to create; its links are made once it is there.
+pub(super) struct New {
+    pub(super) customer: Customer,
+    pub(super) payment_method: Option<Named>,
+    /// Whether the payment method becomes the default for invoices.
+    pub(super) default_is_new: bool,
+    pub(super) coupon: Option<Arc<Coupon>>,
+}
+
+const UNMODELLED: &[&str] = &[
+    "cash_balance",
+    "default_source",
+    "promotion_code",
+    "source",
+    "tax",
+    "tax_id_data",
+    "validate",
+];
+
+/// Reads the parameters of a new customer. `created` is the time in which it will live.
+pub(super) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
+    let clock = match params.string("test_clock")? {
+        Some(id) => Some(customer::clock_for_new(ctx, id)?),
+        None => None,
+    };
+    let mut customer = Customer::new(clock.as_ref().map_or(ctx.now, |(_, time)| *time));
+    customer.test_clock = clock.map(|(id, _)| id);
+    change_plain(&mut customer, params)?;
+    let token = params.string("payment_method")?;
+    let payment_method = token
+        .map(|token| payment_method::attachable(ctx, token, None, "payment_method"))
+        .transpose()?;
+    let default = settings(&mut customer, params)?.flatten();
+    let default_is_new = default.is_some();
+    if let Some(default) = default
+        && Some(default) != token
+    {
+        // Nothing but the payment method of this very request can be the new customer's.
+        return Err(no_default(ctx, default));
+    }
+    let coupon = coupon(ctx, params, customer.created)?.flatten();
+    params.unmodelled(UNMODELLED)?;
+    Ok(New {
+        customer,
+        payment_method,
+        default_is_new,
+        coupon,
+    })
+}
+
+/// Reads the parameters of an update; the coupon is apart, since a discount takes an id.
+pub(super) fn read_change(
+    ctx: &Ctx<'_>,
+    mut customer: Customer,
+    params: &Params<'_>,
+) -> Result<(Customer, Option<Option<Arc<Coupon>>>)> {
+    change_plain(&mut customer, params)?;
+    match settings(&mut customer, params)? {
+        Some(Some(id)) => {
+            let method = ctx.account.payment_methods.get(id);
+            let own = method.filter(|method| method.customer.as_ref() == Some(&customer.id));
+            let own = own.ok_or_else(|| no_default(ctx, id))?;
+            customer.default_payment_method = Some(own.id.clone());
+        }
+        Some(None) => customer.default_payment_method = None,
+        None => {}
+    }
+    let coupon = coupon(ctx, params, ctx.time_of(&customer.id))?;
+    params.unmodelled(UNMODELLED)?;
+    Ok((customer, coupon))
+}
+
+fn no_default(ctx: &Ctx<'_>, id: &str) -> Error {
+    const PARAM: &str = "invoice_settings[default_payment_method]";
+    if ctx.account.payment_methods.contains(id) {
+        return Error::invalid(format!("The customer does not have a payment method with the ID {id}. The payment method must be attached to the customer."))
+            .code("resource_missing")
+            .param(PARAM);
+    }
+    Error::no_such(payment_method::WHAT, id, PARAM)
+}
+
+fn change_plain(customer: &mut Customer, params: &Params<'_>) -> Result<()> {
+    if let Some(email) = params.nullable("email")? {
+        if let Some(email) = email.as_deref() {
+            check_email(email)?;
+        }
+        customer.email = email.map(Into::into);
+    }
+    if let Some(name) = params.nullable("name")? {
+        customer.name = name.map(Into::into);
+    }
+    if let Some(description) = params.nullable("description")? {
+        customer.description = description.map(Into::into);
+    }
+    if let Some(phone) = params.nullable("phone")? {
+        customer.phone = phone.map(Into::into);
+    }
+    if let Some(balance) = params.integer("balance")? {
+        if balance.abs() > super::price::MAX_AMOUNT {
+            return Err(Error::malformed("balance", "Invalid integer: the balance is too large."));
+        }
+        customer.balance = balance;
+    }
+    if let Some(sequence) = params.integer_from("next_invoice_sequence", 1)? {
+        customer.next_invoice_sequence = u32::try_from(sequence)
+            .map_err(|_| Error::malformed("next_invoice_sequence", format!("Invalid integer: {sequence}")))?;
+    }
+    customer.metadata = params.metadata()?.apply(&customer.metadata)?;
+    change_rare(customer, params)
+}
+
+fn change_rare(customer: &mut Customer, params: &Params<'_>) -> Result<()> {
+    if let Some(given) = params.object("address")? {
+        let unset = params.is_unset("address");
+        customer.more_mut().address = if unset { None } else { Some(address(&given)?) };
+    }
+    if let Some(given) = params.object("shipping")? {
+        let unset = params.is_unset("shipping");
+        customer.more_mut().shipping = if unset { None } else { Some(shipping(&given)?) };
+    }
+    if let Some(prefix) = params.string("invoice_prefix")? {
+        let valid = (3..=12).contains(&prefix.len())
+            && prefix.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+        if !valid {
+            return Err(Error::malformed("invoice_prefix", "Invalid invoice_prefix: must be 3 to 12 uppercase letters or numbers."));
+        }
+        customer.more_mut().invoice_prefix = Some(prefix.to_owned());
+    }
+    if let Some(locales) = params.strings("preferred_locales")? {
+        customer.more_mut().preferred_locales = locales.into_iter().map(str::to_owned).collect();
+    }
+    if params.is_unset("tax_exempt") {
+        params.text("tax_exempt")?;
+        customer.more_mut().tax_exempt = None;
+    } else if let Some(tax) = params.one_of("tax_exempt", &["exempt", "none", "reverse"])? {
+        customer.more_mut().tax_exempt = Some(tax);
+    }
+    Ok(())
+}
+
+/// Reads `invoice_settings` and says what the default payment method becomes, if it is given.
+fn settings<'a>(customer: &mut Customer, params: &Params<'a>) -> Result<Option<Option<&'a str>>> {
+    let Some(settings) = params.object("invoice_settings")? else {
+        return Ok(None);
+    };
+    if let Some(footer) = settings.nullable("footer")? {
+        customer.more_mut().footer = footer;
+    }
+    settings.unmodelled(&["custom_fields", "rendering_options"])?;
+    let default = settings.text("default_payment_method")?;
+    Ok(default.map(|id| Some(id).filter(|id| !id.is_empty())))
+}
+
+fn coupon(ctx: &Ctx<'_>, params: &Params<'_>, now: i64) -> Result<Option<Option<Arc<Coupon>>>> {
+    match params.text("coupon")? {
+        None => Ok(None),
+        Some("") => Ok(Some(None)),
+        Some(id) => coupon::applicable(ctx, id, "coupon", now).map(|coupon| Some(Some(coupon))),
+    }
+}
+
+/// Stripe is strict about little: something, an at sign, and a domain with a dot.
+pub(crate) fn check_email(email: &str) -> Result<()> {
+    let valid = email.split_once('@').is_some_and(|(name, domain)| {
+        let labels = || domain.split('.');
+        !name.is_empty()
+            && labels().count() > 1
+            && labels().all(|label| !label.is_empty())
+            && !domain.contains('@')
+            && !email.contains(|c: char| c.is_whitespace() || c.is_control())
+    });
+    if valid && email.len() <= 512 {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("Invalid email address: {email}"))
+        .code("email_invalid")
+        .param("email"))
+}
+
+/// An address, with null for what is not given.
+pub(crate) fn address(params: &Params<'_>) -> Result<Value> {
+    let mut address = Map::new();
+    for key in ["city", "country", "line1", "line2", "postal_code", "state"] {
+        address.insert(key.into(), json!(params.nullable(key)?.flatten()));
+    }
+    Ok(Value::Object(address))
+}
+
+fn shipping(params: &Params<'_>) -> Result<Value> {
+    let to = params.object("address")?.ok_or_else(|| params.missing("address"))?;
+    let name = params.required("name")?;
+    let phone = params.nullable("phone")?.flatten();
+    Ok(json!({"address": address(&to)?, "name": name, "phone": phone}))
+}

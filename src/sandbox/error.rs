@@ -1,0 +1,108 @@
+//! Errors as Stripe words them: `{"error": {"type", "code", "param", "message", …}}` and a status.
+
+use serde_json::{Value, json};
+
+/// An error answer. Build it with the constructors, refine it with [`param`](Self::param),
+/// [`code`](Self::code) and [`status`](Self::status).
+#[derive(Clone, Debug)]
+pub(crate) struct Error {
+    /// The HTTP status.
+    pub(crate) status: u16,
+    /// Stripe's `type`.
+    pub(crate) kind: &'static str,
+    pub(crate) code: Option<&'static str>,
+    pub(crate) param: Option<String>,
+    pub(crate) message: String,
+    /// The parameters did not pass validation, so the endpoint never began: such an answer is not
+    /// kept under an idempotency key.
+    pub(crate) before_execution: bool,
+    /// The limiter that refused, for the header `Stripe-Rate-Limited-Reason`.
+    pub(crate) limited_by: Option<String>,
+}
+
+/// What every handler answers.
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// A 400 of type `invalid_request_error`.
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self {
+            status: 400,
+            kind: "invalid_request_error",
+            code: None,
+            param: None,
+            message: message.into(),
+            before_execution: false,
+            limited_by: None,
+        }
+    }
+
+    /// A parameter that cannot be read at all; see [`before_execution`](Self::before_execution).
+    pub(crate) fn malformed(param: impl Into<String>, message: impl Into<String>) -> Self {
+        let mut error = Self::invalid(message).param(param);
+        error.before_execution = true;
+        error
+    }
+
+    /// 404: the object that the URL names is not there. `what` is Stripe's name for it in prose,
+    /// such as `customer` or `PaymentMethod`.
+    pub(crate) fn not_found(what: &str, id: &str) -> Self {
+        Self::no_such(what, id, "id").status(404)
+    }
+
+    /// 400: a parameter names an object that is not there.
+    pub(crate) fn no_such(what: &str, id: &str, param: impl Into<String>) -> Self {
+        Self::invalid(format!("No such {what}: '{id}'"))
+            .code("resource_missing")
+            .param(param)
+    }
+
+    /// 400: Stripe knows the parameter, and the sandbox does not act it out.
+    pub(crate) fn unmodelled(param: &str) -> Self {
+        Self::malformed(
+            param,
+            format!(
+                "The sandbox does not model the parameter `{param}`: leave it out, or use Stripe's test mode for it."
+            ),
+        )
+    }
+
+    pub(crate) fn param(mut self, param: impl Into<String>) -> Self {
+        self.param = Some(param.into());
+        self
+    }
+
+    pub(crate) fn code(mut self, code: &'static str) -> Self {
+        self.code = Some(code);
+        self
+    }
+
+    pub(crate) fn status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
+    pub(crate) fn kind(mut self, kind: &'static str) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// The body, as Stripe renders it.
+    pub(crate) fn to_json(&self) -> Value {
+        let mut error = serde_json::Map::new();
+        if let Some(code) = self.code {
+            error.insert("code".into(), json!(code));
+            let page = code.replace('_', "-");
+            error.insert(
+                "doc_url".into(),
+                json!(format!("https://stripe.com/docs/error-codes/{page}")),
+            );
+        }
+        error.insert("message".into(), json!(self.message));
+        if let Some(param) = &self.param {
+            error.insert("param".into(), json!(param));
+        }
+        error.insert("type".into(), json!(self.kind));
+        json!({ "error": error })
+    }
+}

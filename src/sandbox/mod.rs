@@ -1,0 +1,245 @@
+//! A Stripe that fits in memory: API version 2022-11-15, stateful, deterministic, with a clock that can be held.
+//!
+//! [`Sandbox`] is the whole of it, cheap to clone; [`Sandbox::start`] puts it on a loopback port and
+//! [`Sandbox::serve`] on any listener. Any Stripe client works against it.
+//!
+//! How a call goes: [`http`] reads it and finds the account and the [route](routes); [`form`] and [`params`]
+//! read the parameters; the [`fault`] rules, limits and [`idempotency`] keys have their say; the handler,
+//! a plain function over a [`context::Ctx`], checks everything and then changes the [`state`]; [`expand`] adds
+//! what was asked for. One lock guards the state, held for that moment only.
+//!
+//! The sandbox shares no code with the client that calls it (`stripe`): an error in common would be invisible.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+
+mod account;
+mod billing;
+mod call;
+mod context;
+mod control;
+mod coupon;
+mod customer;
+mod customer_params;
+mod engine;
+mod error;
+mod event;
+mod expand;
+mod fault;
+mod filter;
+mod form;
+mod http;
+mod idempotency;
+mod ids;
+mod limit;
+mod metadata;
+mod page;
+mod pages;
+mod params;
+mod payment_method;
+mod price;
+mod price_params;
+mod product;
+mod record;
+mod routes;
+mod search;
+mod setup_intent;
+mod state;
+mod table;
+mod test_clock;
+
+pub use fault::{Action, Amount, Rule, When};
+pub use record::Request;
+
+/// The API version whose answers the sandbox gives.
+pub(crate) const API_VERSION: &str = "2022-11-15";
+
+/// How a sandbox behaves; the default is real time, seed 0, no delays and no limits.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The time of everything that is on no test clock.
+    pub clock: Clock,
+    /// What ids and random faults are made from.
+    pub seed: u64,
+    /// How long a new or changed customer takes to reach the search.
+    pub search_lag: Duration,
+    /// How long every call takes at least.
+    pub latency: Option<Duration>,
+    /// How many calls an account may make in a second.
+    pub rate_limit: Option<u32>,
+    /// Where people reach the sandbox, for the links to its checkout pages; by default, the address that the
+    /// call was sent to.
+    pub public_url: Option<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            clock: Clock::system(),
+            seed: 0,
+            search_lag: Duration::from_secs(1),
+            latency: None,
+            rate_limit: None,
+            public_url: None,
+        }
+    }
+}
+
+/// See the [module](self). Clones are the same sandbox.
+#[derive(Clone, Debug)]
+pub struct Sandbox(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    options: Options,
+    world: Mutex<state::World>,
+    faults: Mutex<fault::Faults>,
+    record: Mutex<record::Record>,
+    limits: Mutex<limit::Limits>,
+    /// The calls under way.
+    tasks: TaskTracker,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic in a handler is a bug that its caller sees; the others go on.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Sandbox {
+    /// An empty sandbox.
+    pub fn new(options: Options) -> Self {
+        Self(Arc::new(Inner {
+            world: Mutex::new(state::World::new(options.seed)),
+            faults: Mutex::default(),
+            record: Mutex::default(),
+            limits: Mutex::default(),
+            tasks: TaskTracker::new(),
+            options,
+        }))
+    }
+
+    /// The API, the controls under `/_sandbox/` and the checkout pages under `/c/`.
+    pub fn router(&self) -> axum::Router {
+        http::router(self.clone())
+    }
+
+    /// Serves on the listener until `shutdown` is done and the calls under way are answered.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> std::io::Result<()> {
+        axum::serve(listener, self.router())
+            .with_graceful_shutdown(shutdown)
+            .await
+    }
+
+    /// A sandbox on a loopback port of its own, until the result is dropped or stopped.
+    pub async fn start(options: Options) -> std::io::Result<Running> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let sandbox = Self::new(options);
+        let stop = CancellationToken::new();
+        let mut server = JoinSet::new();
+        server.spawn(sandbox.clone().serve(listener, stop.clone().cancelled_owned()));
+        Ok(Running {
+            url,
+            sandbox,
+            stop,
+            server,
+        })
+    }
+
+    /// The account that a secret key opens.
+    pub fn account_id(&self, key: &str) -> String {
+        locked(&self.0.world).id_of_key(key).to_string()
+    }
+
+    /// The last calls, at most 1,000, oldest first: of one account, or of all.
+    pub fn requests(&self, account: Option<&str>) -> Vec<Request> {
+        locked(&self.0.record).requests(account)
+    }
+
+    /// How often each endpoint (`GET /v1/customers/:id`) was called: by one account, or by all.
+    pub fn counts(&self, account: Option<&str>) -> BTreeMap<String, u64> {
+        locked(&self.0.record).counts(account)
+    }
+
+    /// Forgets the calls so far, and nothing else.
+    pub fn clear_requests(&self) {
+        locked(&self.0.record).clear(None);
+    }
+
+    /// Adds a fault; see [`Rule`].
+    pub fn add_fault(&self, rule: Rule) {
+        let seed = self.0.options.seed;
+        locked(&self.0.faults).add(rule, seed);
+    }
+
+    /// Takes all faults away.
+    pub fn clear_faults(&self) {
+        locked(&self.0.faults).clear(None);
+    }
+
+    /// Back to an empty sandbox without faults.
+    pub fn reset(&self) {
+        self.reset_only(None);
+    }
+
+    fn reset_only(&self, account: Option<&ids::Id>) {
+        locked(&self.0.world).reset(account);
+        locked(&self.0.faults).clear(account.map(|id| &**id));
+        locked(&self.0.record).clear(account.map(|id| &**id));
+    }
+
+    /// The sandbox's clock.
+    pub fn clock(&self) -> &Clock {
+        &self.0.options.clock
+    }
+
+    fn faults_json(&self, account: Option<&str>) -> Value {
+        locked(&self.0.faults).to_json(account)
+    }
+}
+
+/// A sandbox that listens on a loopback port. It stops when this is dropped.
+#[derive(Debug)]
+pub struct Running {
+    url: String,
+    sandbox: Sandbox,
+    stop: CancellationToken,
+    server: JoinSet<std::io::Result<()>>,
+}
+
+impl Running {
+    /// Where it is, such as `http://127.0.0.1:40001`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The sandbox itself, for looking at and controlling it without HTTP.
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
+    /// Stops, and waits for the calls under way.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        while self.server.join_next().await.is_some() {}
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

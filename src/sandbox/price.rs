@@ -1,0 +1,407 @@
+//! Prices: what a product costs, per unit or in tiers.
+//!
+//! Words such as an interval or an aggregation are kept as Stripe's own words, checked on creation.
+
+use std::collections::HashMap;
+
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+use serde_json::{Value, json};
+
+use super::context::Ctx;
+use super::error::{Error, Result};
+use super::filter::Created;
+use super::ids::Id;
+use super::metadata::Metadata;
+use super::page::Page;
+use super::params::Params;
+use super::price_params;
+use super::table::{Row, Table};
+
+const URL: &str = "/v1/prices";
+pub(super) const WHAT: &str = "price";
+/// The largest amount that Stripe takes: eight digits of cents; the sandbox allows twelve.
+pub(crate) const MAX_AMOUNT: i64 = 999_999_999_999;
+
+/// An ISO 4217 code in lower case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Currency([u8; 3]);
+
+impl Currency {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let bytes: [u8; 3] = text.as_bytes().try_into().ok()?;
+        bytes
+            .iter()
+            .all(u8::is_ascii_alphabetic)
+            .then(|| Self(bytes.map(|byte| byte.to_ascii_lowercase())))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("three ASCII letters")
+    }
+}
+
+/// Reads a currency.
+pub(crate) fn currency(params: &Params<'_>, key: &str) -> Result<Option<Currency>> {
+    let Some(text) = params.string(key)? else {
+        return Ok(None);
+    };
+    Currency::parse(text).map(Some).ok_or_else(|| {
+        Error::malformed(
+            params.name(key),
+            format!("Invalid currency: {text}. Expected a three-letter ISO code, such as usd."),
+        )
+    })
+}
+
+/// See the module's text.
+#[derive(Clone, Debug)]
+pub(crate) struct Price {
+    pub(crate) id: Id,
+    pub(crate) created: i64,
+    pub(crate) active: bool,
+    pub(crate) currency: Currency,
+    pub(crate) lookup_key: Option<Box<str>>,
+    pub(crate) metadata: Metadata,
+    pub(crate) nickname: Option<String>,
+    pub(crate) product: Id,
+    /// `None` for a price that is paid once.
+    pub(crate) recurring: Option<Recurring>,
+    pub(crate) tax_behavior: &'static str,
+    pub(crate) amount: Amount,
+    pub(crate) transform: Option<Transform>,
+}
+
+/// How often, and for what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Recurring {
+    /// `day`, `week`, `month` or `year`.
+    pub(crate) interval: &'static str,
+    pub(crate) interval_count: u32,
+    /// `sum`, `max`, `last_during_period` or `last_ever` of what is reported; `None` for a licensed price.
+    pub(crate) aggregate_usage: Option<&'static str>,
+    pub(crate) trial_period_days: Option<i64>,
+}
+
+impl Recurring {
+    pub(crate) fn metered(&self) -> bool {
+        self.aggregate_usage.is_some()
+    }
+}
+
+/// What it costs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Amount {
+    /// Cents a unit, perhaps with a fraction.
+    PerUnit(Decimal),
+    /// At least one tier; the last is without end.
+    Tiered {
+        /// `graduated` or `volume`.
+        mode: &'static str,
+        tiers: Vec<Tier>,
+    },
+}
+
+/// One tier; amounts in cents, perhaps with a fraction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Tier {
+    /// The last unit in it; `None` is without end.
+    pub(crate) up_to: Option<i64>,
+    pub(crate) unit: Option<Decimal>,
+    pub(crate) flat: Option<Decimal>,
+}
+
+/// Units are sold in packs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Transform {
+    pub(crate) divide_by: i64,
+    /// `up` or `down`.
+    pub(crate) round: &'static str,
+}
+
+impl Row for Price {
+    fn id(&self) -> &Id {
+        &self.id
+    }
+}
+
+/// A decimal as the pair that Stripe shows: whole cents, or null; and the exact text.
+pub(crate) fn amounts(amount: Option<Decimal>) -> (Value, Value) {
+    let Some(amount) = amount.map(|amount| amount.normalize()) else {
+        return (Value::Null, Value::Null);
+    };
+    let whole = if amount.is_integer() {
+        amount.to_i64()
+    } else {
+        None
+    };
+    (json!(whole), json!(amount.to_string()))
+}
+
+impl Price {
+    /// The price without `tiers`, which are shown only if they are expanded.
+    pub(crate) fn to_json(&self) -> Value {
+        let (scheme, mode, unit) = match &self.amount {
+            Amount::PerUnit(unit) => ("per_unit", None, Some(*unit)),
+            Amount::Tiered { mode, .. } => ("tiered", Some(mode), None),
+        };
+        let (unit_amount, unit_amount_decimal) = amounts(unit);
+        json!({
+            "id": &*self.id,
+            "object": "price",
+            "active": self.active,
+            "billing_scheme": scheme,
+            "created": self.created,
+            "currency": self.currency.as_str(),
+            "custom_unit_amount": null,
+            "livemode": false,
+            "lookup_key": self.lookup_key,
+            "metadata": self.metadata.to_json(),
+            "nickname": self.nickname,
+            "product": &*self.product,
+            "recurring": self.recurring.as_ref().map(Recurring::to_json),
+            "tax_behavior": self.tax_behavior,
+            "tiers_mode": mode,
+            "transform_quantity": self.transform.map(Transform::to_json),
+            "type": if self.recurring.is_some() { "recurring" } else { "one_time" },
+            "unit_amount": unit_amount,
+            "unit_amount_decimal": unit_amount_decimal,
+        })
+    }
+
+    /// What `expand[]=tiers` shows; null for a price without.
+    pub(crate) fn tiers_json(&self) -> Value {
+        match &self.amount {
+            Amount::PerUnit(_) => Value::Null,
+            Amount::Tiered { tiers, .. } => tiers.iter().map(Tier::to_json).collect(),
+        }
+    }
+
+    /// What `expand[]=currency_options` shows: the price's own currency.
+    pub(crate) fn currency_options_json(&self) -> Value {
+        let Amount::PerUnit(unit) = self.amount else {
+            return json!({self.currency.as_str(): {
+                "custom_unit_amount": null,
+                "tax_behavior": self.tax_behavior,
+                "tiers": self.tiers_json(),
+                "unit_amount": null,
+                "unit_amount_decimal": null,
+            }});
+        };
+        let (unit_amount, unit_amount_decimal) = amounts(Some(unit));
+        json!({self.currency.as_str(): {
+            "custom_unit_amount": null,
+            "tax_behavior": self.tax_behavior,
+            "unit_amount": unit_amount,
+            "unit_amount_decimal": unit_amount_decimal,
+        }})
+    }
+}
+
+impl Recurring {
+    fn to_json(&self) -> Value {
+        json!({
+            "aggregate_usage": self.aggregate_usage,
+            "interval": self.interval,
+            "interval_count": self.interval_count,
+            "trial_period_days": self.trial_period_days,
+            "usage_type": if self.metered() { "metered" } else { "licensed" },
+        })
+    }
+}
+
+impl Tier {
+    fn to_json(&self) -> Value {
+        let (flat_amount, flat_amount_decimal) = amounts(self.flat);
+        let (unit_amount, unit_amount_decimal) = amounts(self.unit);
+        json!({
+            "flat_amount": flat_amount,
+            "flat_amount_decimal": flat_amount_decimal,
+            "unit_amount": unit_amount,
+            "unit_amount_decimal": unit_amount_decimal,
+            "up_to": self.up_to,
+        })
+    }
+}
+
+impl Transform {
+    fn to_json(self) -> Value {
+        json!({"divide_by": self.divide_by, "round": self.round})
+    }
+}
+
+/// An account's prices, and their lookup keys.
+#[derive(Debug, Default)]
+pub(crate) struct Prices {
+    table: Table<Price>,
+    by_lookup_key: HashMap<Box<str>, u32>,
+}
+
+impl Prices {
+    pub(crate) fn get(&self, id: &str) -> Option<&Price> {
+        self.table.get(id)
+    }
+
+    fn holder(&self, lookup_key: &str) -> Option<&Price> {
+        self.table.at(*self.by_lookup_key.get(lookup_key)?)
+    }
+
+    /// Adds a price, or puts a changed one in its place. Whoever held its lookup key loses it.
+    fn put(&mut self, price: Price) {
+        let position = self.table.position(&price.id);
+        if let Some(old) = position.and_then(|position| self.table.at_mut(position)) {
+            if let Some(key) = old.lookup_key.take() {
+                self.by_lookup_key.remove(&key);
+            }
+        }
+        let key = price.lookup_key.clone();
+        if let Some(holder) = key.as_ref().and_then(|key| self.by_lookup_key.get(key))
+            && let Some(other) = self.table.at_mut(*holder)
+        {
+            other.lookup_key = None;
+        }
+        let position = match position {
+            Some(position) => {
+                if let Some(row) = self.table.at_mut(position) {
+                    *row = price;
+                }
+                position
+            }
+            None => self.table.insert(price),
+        };
+        if let Some(key) = key {
+            self.by_lookup_key.insert(key, position);
+        }
+    }
+}
+
+/// `POST /v1/prices`
+pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let (mut price, product) = price_params::read(ctx, params)?;
+    check_lookup_key(ctx, params, price.lookup_key.as_deref(), None)?;
+    params.finish()?;
+    if let Some(product) = product {
+        price.product = super::product::insert(ctx, product);
+    }
+    price.id = ctx.account.ids.next("price", 24);
+    let answer = price.to_json();
+    ctx.account.prices.put(price);
+    ctx.event("price.created", &answer, ctx.now);
+    Ok(answer)
+}
+
+/// A lookup key names one price, active or not, unless it is moved with `transfer_lookup_key`.
+fn check_lookup_key(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    key: Option<&str>,
+    own: Option<&str>,
+) -> Result<()> {
+    let transfer = params.boolean("transfer_lookup_key")?.unwrap_or(false);
+    let holder = key.and_then(|key| ctx.account.prices.holder(key));
+    match holder {
+        Some(holder) if !transfer && own != Some(&holder.id) => Err(Error::invalid(format!(
+            "A price (`{}`) already uses that lookup key.",
+            holder.id
+        ))
+        .param("lookup_key")),
+        _ => Ok(()),
+    }
+}
+
+/// `GET /v1/prices/:id`
+pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    params.finish()?;
+    Ok(find(ctx, &ctx.arg(0))?.to_json())
+}
+
+/// `POST /v1/prices/:id`
+pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let mut price = find(ctx, &ctx.arg(0))?.clone();
+    let before = price.to_json();
+    price_params::change(&mut price, params)?;
+    check_lookup_key(ctx, params, price.lookup_key.as_deref(), Some(&price.id))?;
+    params.finish()?;
+    let after = price.to_json();
+    ctx.account.prices.put(price);
+    if after != before {
+        ctx.update_event("price.updated", &before, &after, ctx.now);
+    }
+    Ok(after)
+}
+
+/// `GET /v1/prices`
+pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let page = Page::read(params)?;
+    let filter = Filter::read(params)?;
+    let keys = params.strings("lookup_keys")?;
+    params.finish()?;
+    let prices = &ctx.account.prices;
+    let cut = match keys {
+        Some(keys) if keys.len() > 10 => {
+            return Err(Error::malformed(
+                "lookup_keys",
+                "You may provide at most 10 lookup keys.",
+            ));
+        }
+        Some(mut keys) => {
+            keys.sort_unstable();
+            keys.dedup();
+            let found = keys.into_iter().filter_map(|key| prices.holder(key));
+            let rows: Vec<&Price> = found.filter(|price| filter.accepts(price)).collect();
+            page.of_rows(&rows, WHAT)?
+        }
+        None => page.of_table(&prices.table, WHAT, |price| filter.accepts(price))?,
+    };
+    Ok(cut.to_json(URL, Price::to_json))
+}
+
+struct Filter<'a> {
+    active: Option<bool>,
+    created: Created,
+    currency: Option<Currency>,
+    product: Option<&'a str>,
+    recurring: Option<bool>,
+    interval: Option<&'static str>,
+    metered: Option<bool>,
+}
+
+impl<'a> Filter<'a> {
+    fn read(params: &Params<'a>) -> Result<Self> {
+        let (mut interval, mut usage) = (None, None);
+        if let Some(recurring) = params.object("recurring")? {
+            interval = recurring.one_of("interval", price_params::INTERVALS)?;
+            usage = recurring.one_of("usage_type", price_params::USAGE_TYPES)?;
+        }
+        let kind = params.one_of("type", &["one_time", "recurring"])?;
+        Ok(Self {
+            active: params.boolean("active")?,
+            created: Created::read(params)?,
+            currency: currency(params, "currency")?,
+            product: params.string("product")?,
+            recurring: kind.map(|kind| kind == "recurring"),
+            interval,
+            metered: usage.map(|usage| usage == "metered"),
+        })
+    }
+
+    fn accepts(&self, price: &Price) -> bool {
+        let recurring = price.recurring.as_ref();
+        self.active.is_none_or(|active| active == price.active)
+            && self.created.accepts(price.created)
+            && self.currency.is_none_or(|currency| currency == price.currency)
+            && self.product.is_none_or(|product| product == &*price.product)
+            && self.recurring.is_none_or(|wanted| wanted == recurring.is_some())
+            && self.interval.is_none_or(|interval| {
+                recurring.is_some_and(|recurring| recurring.interval == interval)
+            })
+            && self.metered.is_none_or(|metered| {
+                recurring.is_some_and(|recurring| recurring.metered() == metered)
+            })
+    }
+}
+
+fn find<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a Price> {
+    let price = ctx.account.prices.get(id);
+    price.ok_or_else(|| Error::not_found(WHAT, id).param("price"))
+}

@@ -1,0 +1,208 @@
+//! Set-up intents: attaching a payment method for later.
+
+use serde_json::{Value, json};
+
+use super::context::Ctx;
+use super::error::{Error, Result};
+use super::ids::Id;
+use super::metadata::Metadata;
+use super::params::Params;
+use super::payment_method::{self, Named};
+use super::table::Row;
+
+const WHAT: &str = "setupintent";
+const UNMODELLED: &[&str] = &[
+    "mandate_data",
+    "payment_method_data",
+    "payment_method_options",
+];
+
+/// See the module's text.
+#[derive(Clone, Debug)]
+pub(crate) struct SetupIntent {
+    pub(crate) id: Id,
+    created: i64,
+    pub(crate) customer: Option<Id>,
+    pub(crate) payment_method: Option<Id>,
+    status: &'static str,
+    secret: String,
+    description: Option<String>,
+    usage: &'static str,
+    metadata: Metadata,
+    types: Vec<String>,
+}
+
+impl Row for SetupIntent {
+    fn id(&self) -> &Id {
+        &self.id
+    }
+}
+
+impl SetupIntent {
+    pub(crate) fn to_json(&self) -> Value {
+        json!({
+            "id": &*self.id,
+            "object": "setup_intent",
+            "application": null,
+            "automatic_payment_methods": null,
+            "cancellation_reason": null,
+            "client_secret": self.secret,
+            "created": self.created,
+            "customer": self.customer.as_deref(),
+            "description": self.description,
+            "flow_directions": null,
+            "last_setup_error": null,
+            "latest_attempt": null,
+            "livemode": false,
+            "mandate": null,
+            "metadata": self.metadata.to_json(),
+            "next_action": null,
+            "on_behalf_of": null,
+            "payment_method": self.payment_method.as_deref(),
+            "payment_method_options": {
+                "card": {"mandate_options": null, "network": null, "request_three_d_secure": "automatic"},
+            },
+            "payment_method_types": self.types,
+            "single_use_mandate": null,
+            "status": self.status,
+            "usage": self.usage,
+        })
+    }
+}
+
+/// Adds an intent for `customer`, which lives at `now`: checkout in `setup` mode makes one as well.
+pub(crate) fn insert(ctx: &mut Ctx<'_>, customer: Option<Id>, metadata: Metadata, now: i64) -> Id {
+    let id = ctx.account.ids.next("seti", 24);
+    let secret = format!("{id}_secret_{}", ctx.account.ids.text(24));
+    ctx.account.setup_intents.insert(SetupIntent {
+        id: id.clone(),
+        created: now,
+        customer,
+        payment_method: None,
+        status: "requires_payment_method",
+        secret,
+        description: None,
+        usage: "off_session",
+        metadata,
+        types: vec!["card".to_owned()],
+    });
+    id
+}
+
+/// The payment method is there and the customer agrees: attaches it, and the intent has succeeded.
+pub(crate) fn succeed(ctx: &mut Ctx<'_>, id: &Id, method: Named) {
+    let customer = ctx.account.setup_intents.get(id).and_then(|intent| intent.customer.clone());
+    let method = match (&customer, method) {
+        (Some(customer), method) => payment_method::attach_to(ctx, method, customer),
+        (None, Named::Existing(method)) => method,
+        (None, Named::Token(card)) => payment_method::insert_token(ctx, card),
+    };
+    let now = customer.map_or(ctx.now, |customer| ctx.time_of(&customer));
+    let Some(intent) = ctx.account.setup_intents.get_mut(id) else {
+        return;
+    };
+    intent.payment_method = Some(method);
+    intent.status = "succeeded";
+    let rendered = intent.to_json();
+    ctx.event("setup_intent.succeeded", &rendered, now);
+}
+
+/// `POST /v1/setup_intents`
+pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let customer = match params.string("customer")? {
+        Some(id) => Some(super::customer::named(ctx, id, "customer")?.id.clone()),
+        None => None,
+    };
+    let method = method(ctx, params, customer.as_deref())?;
+    let confirm = params.boolean("confirm")?.unwrap_or(false);
+    let description = params.nullable("description")?.flatten();
+    let usage = params.one_of("usage", &["off_session", "on_session"])?;
+    let types = types(params)?;
+    let metadata = params.metadata()?.apply(&Metadata::default())?;
+    params.string("return_url")?;
+    params.unmodelled(UNMODELLED)?;
+    params.unmodelled(&["attach_to_self", "automatic_payment_methods", "flow_directions", "on_behalf_of", "single_use"])?;
+    if confirm && method.is_none() {
+        return Err(no_method());
+    }
+    params.finish()?;
+    let now = customer.as_ref().map_or(ctx.now, |customer| ctx.time_of(customer));
+    let id = insert(ctx, customer, metadata, now);
+    if let Some(intent) = ctx.account.setup_intents.get_mut(&id) {
+        intent.description = description;
+        intent.usage = usage.unwrap_or("off_session");
+        intent.types = types.unwrap_or_else(|| vec!["card".to_owned()]);
+    }
+    let created = find(ctx, &id)?.to_json();
+    ctx.event("setup_intent.created", &created, now);
+    match method {
+        Some(method) if confirm => succeed(ctx, &id, method),
+        Some(method) => choose(ctx, &id, method),
+        None => {}
+    }
+    Ok(find(ctx, &id)?.to_json())
+}
+
+/// The payment method is chosen; it is attached on confirmation.
+fn choose(ctx: &mut Ctx<'_>, id: &Id, method: Named) {
+    let method = match method {
+        Named::Existing(method) => method,
+        Named::Token(card) => payment_method::insert_token(ctx, card),
+    };
+    if let Some(intent) = ctx.account.setup_intents.get_mut(id) {
+        intent.payment_method = Some(method);
+        intent.status = "requires_confirmation";
+    }
+}
+
+fn types(params: &Params<'_>) -> Result<Option<Vec<String>>> {
+    let Some(types) = params.strings("payment_method_types")? else {
+        return Ok(None);
+    };
+    if let Some(other) = types.iter().find(|kind| **kind != "card") {
+        return Err(Error::malformed("payment_method_types", format!("The sandbox models payment methods of type `card` only, not `{other}`.")));
+    }
+    Ok(Some(types.into_iter().map(str::to_owned).collect()))
+}
+
+fn method(ctx: &Ctx<'_>, params: &Params<'_>, customer: Option<&str>) -> Result<Option<Named>> {
+    params
+        .string("payment_method")?
+        .map(|id| payment_method::attachable(ctx, id, customer, "payment_method"))
+        .transpose()
+}
+
+fn no_method() -> Error {
+    Error::invalid("You cannot confirm this SetupIntent because it's missing a payment method. Update the SetupIntent with a payment method and then confirm it again.")
+        .code("setup_intent_unexpected_state")
+}
+
+/// `GET /v1/setup_intents/:id`
+pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    params.string("client_secret")?;
+    params.finish()?;
+    Ok(find(ctx, &ctx.arg(0))?.to_json())
+}
+
+/// `POST /v1/setup_intents/:id/confirm`
+pub(crate) fn confirm(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let intent = find(ctx, &ctx.arg(0))?;
+    let (id, customer, chosen, status) =
+        (intent.id.clone(), intent.customer.clone(), intent.payment_method.clone(), intent.status);
+    let given = method(ctx, params, customer.as_deref())?;
+    params.string("return_url")?;
+    params.unmodelled(UNMODELLED)?;
+    if status == "succeeded" {
+        return Err(Error::invalid("You cannot confirm this SetupIntent because it has already succeeded.")
+            .code("setup_intent_unexpected_state"));
+    }
+    let method = given.or(chosen.map(Named::Existing)).ok_or_else(no_method)?;
+    params.finish()?;
+    succeed(ctx, &id, method);
+    Ok(find(ctx, &id)?.to_json())
+}
+
+fn find<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a SetupIntent> {
+    let intent = ctx.account.setup_intents.get(id);
+    intent.ok_or_else(|| Error::not_found(WHAT, id).param("intent"))
+}
