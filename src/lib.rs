@@ -30,6 +30,7 @@ pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod num;
+pub mod sandbox;
 pub mod server;
 pub mod stripe;
 pub mod telemetry;

@@ -147,8 +147,8 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     )?;
     let (mut business_name, mut business_url) = (None, None);
     if let Some(business) = params.object("business_profile")? {
-        business_name = business.nullable("name")?.flatten();
-        business_url = business.nullable("url")?.flatten();
+        business_name = business.nullable("name")?.value().map(str::to_owned);
+        business_url = business.nullable("url")?.value().map(str::to_owned);
         business.unmodelled(&[
             "mcc",
             "product_description",

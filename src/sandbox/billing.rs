@@ -20,7 +20,12 @@ pub(crate) fn render(_account: &Account, _now: i64, _id: &str) -> Option<Value> 
 }
 
 /// Renders what an object shows only when it is expanded, such as a customer's `subscriptions`.
-pub(crate) fn include(_account: &Account, _now: i64, _object: &Value, _field: &str) -> Option<Value> {
+pub(crate) fn include(
+    _account: &Account,
+    _now: i64,
+    _object: &Value,
+    _field: &str,
+) -> Option<Value> {
     None
 }
 

@@ -46,7 +46,10 @@ pub(super) async fn run(
     let after = met.fault.map(|(action, _)| action);
     let origin = origin(sandbox, &call, caller);
     let form = call.form?;
-    let key = origin.idempotency_key.clone().filter(|_| call.method == "POST");
+    let key = origin
+        .idempotency_key
+        .clone()
+        .filter(|_| call.method == "POST");
     let kept = match &key {
         Some(key) => sandbox.begin(&account, key, fingerprint(&call.method, &call.path, &form))?,
         None => None,
@@ -59,7 +62,9 @@ pub(super) async fn run(
     }
     let result = sandbox.execute(&account, route, args, &form, origin);
     let never_began = matches!(&result, Err(error) if error.before_execution || error.status == 409 || error.status == 429);
-    let mut answer = result.map_or_else(Answer::from, |value| answered(200, value.to_string().into()));
+    let mut answer = result.map_or_else(Answer::from, |value| {
+        answered(200, value.to_string().into())
+    });
     match after {
         Some(Action::Status(status, reason)) if !never_began => {
             answer = control::fault_error(status, reason.as_deref()).into();
@@ -163,7 +168,11 @@ impl Sandbox {
         let expand = Expand::read(&params, route.object)?;
         self.with_account(account, args, origin, |ctx| {
             let mut answer = (route.handler)(ctx, &params)?;
-            debug_assert!(params.finish().is_ok(), "{} did not finish", route.endpoint());
+            debug_assert!(
+                params.finish().is_ok(),
+                "{} did not finish",
+                route.endpoint()
+            );
             expand.apply(ctx.account, ctx.now, &mut answer);
             Ok(answer)
         })
@@ -172,7 +181,10 @@ impl Sandbox {
     fn begin(&self, account: &Id, key: &str, fingerprint: u64) -> Result<Option<Kept>> {
         let now = self.0.options.clock.unix();
         let mut world = locked(&self.0.world);
-        world.account(account, now).keys.begin(key, fingerprint, now)
+        world
+            .account(account, now)
+            .keys
+            .begin(key, fingerprint, now)
     }
 
     fn end(&self, account: &Id, key: &str, answer: Option<&Answer>) {
@@ -225,7 +237,9 @@ fn unauthorized(status: u16, message: String) -> Error {
 
 fn secret_key(call: &Call) -> Result<String> {
     let header = call.headers.get(header::AUTHORIZATION);
-    let header = header.and_then(|header| header.to_str().ok()).unwrap_or_default();
+    let header = header
+        .and_then(|header| header.to_str().ok())
+        .unwrap_or_default();
     let (scheme, value) = header.split_once(' ').unwrap_or(("", header));
     let key = if scheme.eq_ignore_ascii_case("basic") {
         let decoded = STANDARD.decode(value.trim()).unwrap_or_default();
@@ -238,11 +252,22 @@ fn secret_key(call: &Call) -> Result<String> {
         return Err(unauthorized(401, "You did not provide an API key. You need to provide your API key in the Authorization header, using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').".to_owned()));
     }
     if key.starts_with("sk_live_") || key.starts_with("rk_live_") {
-        return Err(unauthorized(401, format!("The sandbox takes test keys only (sk_test_… or rk_test_…), and was sent a live one: {}. Keep live keys away from it.", masked(&key))));
+        return Err(unauthorized(
+            401,
+            format!(
+                "The sandbox takes test keys only (sk_test_… or rk_test_…), and was sent a live one: {}. Keep live keys away from it.",
+                masked(&key)
+            ),
+        ));
     }
-    let rest = key.strip_prefix("sk_test_").or_else(|| key.strip_prefix("rk_test_"));
+    let rest = key
+        .strip_prefix("sk_test_")
+        .or_else(|| key.strip_prefix("rk_test_"));
     if rest.is_none_or(str::is_empty) {
-        return Err(unauthorized(401, format!("Invalid API Key provided: {}", masked(&key))));
+        return Err(unauthorized(
+            401,
+            format!("Invalid API Key provided: {}", masked(&key)),
+        ));
     }
     Ok(key)
 }

@@ -62,6 +62,12 @@ impl Ctx<'_> {
         after: &Value,
         at: i64,
     ) {
-        event::record(self, kind, after, Some(event::difference(before, after)), at);
+        event::record(
+            self,
+            kind,
+            after,
+            Some(event::difference(before, after)),
+            at,
+        );
     }
 }

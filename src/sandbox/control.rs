@@ -88,7 +88,10 @@ fn rule(params: &Params<'_>) -> Result<Rule> {
         (None, Some(probability)) => Amount::Probability(probability.try_into().unwrap_or(1.0)),
         (None, None) => Amount::Always,
         (Some(_), Some(_)) => {
-            return Err(Error::malformed("count", "Give `count` or `probability`, not both."));
+            return Err(Error::malformed(
+                "count",
+                "Give `count` or `probability`, not both.",
+            ));
         }
     };
     let when = params.one_of("when", &["before", "after"])?;
@@ -96,7 +99,11 @@ fn rule(params: &Params<'_>) -> Result<Rule> {
         method: params.string("method")?.unwrap_or("*").to_owned(),
         path: params.string("path")?.unwrap_or("*").to_owned(),
         action,
-        when: if when == Some("after") { When::After } else { When::Before },
+        when: if when == Some("after") {
+            When::After
+        } else {
+            When::Before
+        },
         amount,
         seed: params.integer_from("seed", 0)?.map(i64::unsigned_abs),
         account: None,

@@ -61,7 +61,8 @@ impl Row for Arc<Coupon> {
 
 impl Coupon {
     fn uses(&self) -> i64 {
-        self.times_redeemed.load(std::sync::atomic::Ordering::Relaxed)
+        self.times_redeemed
+            .load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// Counts one use.
@@ -172,18 +173,15 @@ impl Discount {
 }
 
 /// The coupon that a parameter names, if it can be applied at `now`.
-pub(crate) fn applicable(
-    ctx: &Ctx<'_>,
-    id: &str,
-    param: &str,
-    now: i64,
-) -> Result<Arc<Coupon>> {
+pub(crate) fn applicable(ctx: &Ctx<'_>, id: &str, param: &str, now: i64) -> Result<Arc<Coupon>> {
     let coupon = ctx.account.coupons.get(id);
     let coupon = coupon.ok_or_else(|| Error::no_such(WHAT, id, param))?;
     if !coupon.valid(now) {
-        return Err(Error::invalid(format!("This coupon is no longer valid: {id}"))
-            .code("coupon_expired")
-            .param(param));
+        return Err(
+            Error::invalid(format!("This coupon is no longer valid: {id}"))
+                .code("coupon_expired")
+                .param(param),
+        );
     }
     Ok(coupon.clone())
 }
@@ -201,9 +199,12 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let max_redemptions = params.integer_from("max_redemptions", 1)?;
     let redeem_by = params.timestamp("redeem_by")?;
     if redeem_by.is_some_and(|by| by <= ctx.now) {
-        return Err(Error::malformed("redeem_by", "Invalid timestamp: `redeem_by` must be in the future."));
+        return Err(Error::malformed(
+            "redeem_by",
+            "Invalid timestamp: `redeem_by` must be in the future.",
+        ));
     }
-    let name = params.nullable("name")?.flatten();
+    let name = params.nullable("name")?.value().map(str::to_owned);
     let metadata = params.metadata()?.apply(&Metadata::default())?;
     params.unmodelled(&["applies_to", "currency_options"])?;
     params.finish()?;
@@ -232,17 +233,31 @@ fn off(params: &Params<'_>) -> Result<Off> {
     let amount = params.integer_from("amount_off", 1)?;
     let currency = super::price::currency(params, "currency")?;
     match (amount, percent) {
-        (Some(_), Some(_)) => Err(Error::invalid("You may only specify one of these parameters: amount_off, percent_off.")),
-        (None, None) => Err(Error::malformed("amount_off", "Must provide percent_off or amount_off.").code("parameter_missing")),
-        (Some(amount), None) if amount > super::price::MAX_AMOUNT => {
-            Err(Error::malformed("amount_off", "Invalid integer: the amount is too large."))
-        }
+        (Some(_), Some(_)) => Err(Error::invalid(
+            "You may only specify one of these parameters: amount_off, percent_off.",
+        )),
+        (None, None) => Err(Error::malformed(
+            "amount_off",
+            "Must provide percent_off or amount_off.",
+        )
+        .code("parameter_missing")),
+        (Some(amount), None) if amount > super::price::MAX_AMOUNT => Err(Error::malformed(
+            "amount_off",
+            "Invalid integer: the amount is too large.",
+        )),
         (Some(amount), None) => match currency {
             Some(currency) => Ok(Off::Amount(amount, currency)),
-            None => Err(Error::malformed("currency", "You must pass currency when passing amount_off.").code("parameter_missing")),
+            None => Err(Error::malformed(
+                "currency",
+                "You must pass currency when passing amount_off.",
+            )
+            .code("parameter_missing")),
         },
         (None, Some(percent)) if percent <= Decimal::ZERO || percent > Decimal::ONE_HUNDRED => {
-            Err(Error::malformed("percent_off", "Invalid decimal: percent_off must be greater than 0 and at most 100."))
+            Err(Error::malformed(
+                "percent_off",
+                "Invalid decimal: percent_off must be greater than 0 and at most 100.",
+            ))
         }
         (None, Some(percent)) => Ok(Off::Percent(percent)),
     }
@@ -254,10 +269,16 @@ fn duration(params: &Params<'_>) -> Result<Duration> {
     match (kind, months) {
         (Some("repeating"), Some(months)) => match u32::try_from(months) {
             Ok(months) if months <= 1_200 => Ok(Duration::Repeating(months)),
-            _ => Err(Error::malformed("duration_in_months", "Invalid integer: at most 1200 months.")),
+            _ => Err(Error::malformed(
+                "duration_in_months",
+                "Invalid integer: at most 1200 months.",
+            )),
         },
         (Some("repeating"), None) => Err(params.missing("duration_in_months")),
-        (_, Some(_)) => Err(Error::malformed("duration_in_months", "You can only pass duration_in_months when duration is `repeating`.")),
+        (_, Some(_)) => Err(Error::malformed(
+            "duration_in_months",
+            "You can only pass duration_in_months when duration is `repeating`.",
+        )),
         (Some("forever"), None) => Ok(Duration::Forever),
         (_, None) => Ok(Duration::Once),
     }

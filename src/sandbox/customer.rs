@@ -10,7 +10,7 @@ use super::filter::Created;
 use super::ids::Id;
 use super::metadata::Metadata;
 use super::page::Page;
-use super::params::Params;
+use super::params::{Change, Params};
 use super::price::Currency;
 use super::search::Index;
 use super::state::Account;
@@ -101,7 +101,10 @@ impl Customer {
 
     /// What the numbers of the customer's invoices begin with.
     pub(crate) fn invoice_prefix(&self) -> String {
-        let given = self.more.as_ref().and_then(|more| more.invoice_prefix.clone());
+        let given = self
+            .more
+            .as_ref()
+            .and_then(|more| more.invoice_prefix.clone());
         given.unwrap_or_else(|| {
             let end = self.id.len().saturating_sub(8);
             self.id[end..].to_ascii_uppercase()
@@ -208,7 +211,7 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         .coupon
         .map(|coupon| Discount::new(ctx, coupon, id.clone(), None, now));
     if let Some(customer) = ctx.account.customers.get_mut(&id) {
-        if given.default_is_new {
+        if given.becomes_default {
             customer.default_payment_method = method;
         }
         if discount.is_some() {
@@ -239,9 +242,9 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let (mut customer, coupon) = customer_params::read_change(ctx, old.clone(), params)?;
     params.finish()?;
     let id = customer.id.clone();
-    if let Some(coupon) = coupon {
+    if !matches!(coupon, Change::Keep) {
         let discount = coupon.map(|coupon| Discount::new(ctx, coupon, id.clone(), None, now));
-        customer.more_mut().discount = discount;
+        discount.apply(&mut customer.more_mut().discount);
     }
     let after = customer.to_json(now);
     let position = ctx.account.customers.table.position(&id);

@@ -8,7 +8,7 @@ use super::context::Ctx;
 use super::coupon::{self, Coupon};
 use super::customer::{self, Customer};
 use super::error::{Error, Result};
-use super::params::Params;
+use super::params::{Change, Params};
 use super::payment_method::{self, Named};
 
 /// A customer to create; its links are made once it is there.
@@ -16,7 +16,7 @@ pub(super) struct New {
     pub(super) customer: Customer,
     pub(super) payment_method: Option<Named>,
     /// Whether the payment method becomes the default for invoices.
-    pub(super) default_is_new: bool,
+    pub(super) becomes_default: bool,
     pub(super) coupon: Option<Arc<Coupon>>,
 }
 
@@ -43,20 +43,20 @@ pub(super) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
     let payment_method = token
         .map(|token| payment_method::attachable(ctx, token, None, "payment_method"))
         .transpose()?;
-    let default = settings(&mut customer, params)?.flatten();
-    let default_is_new = default.is_some();
+    let default = settings(&mut customer, params)?.value();
+    let becomes_default = default.is_some();
     if let Some(default) = default
         && Some(default) != token
     {
         // Nothing but the payment method of this very request can be the new customer's.
         return Err(no_default(ctx, default));
     }
-    let coupon = coupon(ctx, params, customer.created)?.flatten();
+    let coupon = coupon(ctx, params, customer.created)?.value();
     params.unmodelled(UNMODELLED)?;
     Ok(New {
         customer,
         payment_method,
-        default_is_new,
+        becomes_default,
         coupon,
     })
 }
@@ -66,18 +66,15 @@ pub(super) fn read_change(
     ctx: &Ctx<'_>,
     mut customer: Customer,
     params: &Params<'_>,
-) -> Result<(Customer, Option<Option<Arc<Coupon>>>)> {
+) -> Result<(Customer, Change<Arc<Coupon>>)> {
     change_plain(&mut customer, params)?;
-    match settings(&mut customer, params)? {
-        Some(Some(id)) => {
-            let method = ctx.account.payment_methods.get(id);
-            let own = method.filter(|method| method.customer.as_ref() == Some(&customer.id));
-            let own = own.ok_or_else(|| no_default(ctx, id))?;
-            customer.default_payment_method = Some(own.id.clone());
-        }
-        Some(None) => customer.default_payment_method = None,
-        None => {}
-    }
+    let default = settings(&mut customer, params)?.try_map(|id| {
+        let method = ctx.account.payment_methods.get(id);
+        let own = method.filter(|method| method.customer.as_ref() == Some(&customer.id));
+        own.map(|own| own.id.clone())
+            .ok_or_else(|| no_default(ctx, id))
+    })?;
+    default.apply(&mut customer.default_payment_method);
     let coupon = coupon(ctx, params, ctx.time_of(&customer.id))?;
     params.unmodelled(UNMODELLED)?;
     Ok((customer, coupon))
@@ -94,30 +91,39 @@ fn no_default(ctx: &Ctx<'_>, id: &str) -> Error {
 }
 
 fn change_plain(customer: &mut Customer, params: &Params<'_>) -> Result<()> {
-    if let Some(email) = params.nullable("email")? {
-        if let Some(email) = email.as_deref() {
-            check_email(email)?;
-        }
-        customer.email = email.map(Into::into);
+    let email = params.nullable("email")?;
+    if let Change::Set(email) = email {
+        check_email(email)?;
     }
-    if let Some(name) = params.nullable("name")? {
-        customer.name = name.map(Into::into);
-    }
-    if let Some(description) = params.nullable("description")? {
-        customer.description = description.map(Into::into);
-    }
-    if let Some(phone) = params.nullable("phone")? {
-        customer.phone = phone.map(Into::into);
-    }
+    email.map(Into::into).apply(&mut customer.email);
+    params
+        .nullable("name")?
+        .map(Into::into)
+        .apply(&mut customer.name);
+    params
+        .nullable("description")?
+        .map(Into::into)
+        .apply(&mut customer.description);
+    params
+        .nullable("phone")?
+        .map(Into::into)
+        .apply(&mut customer.phone);
     if let Some(balance) = params.integer("balance")? {
         if balance.abs() > super::price::MAX_AMOUNT {
-            return Err(Error::malformed("balance", "Invalid integer: the balance is too large."));
+            return Err(Error::malformed(
+                "balance",
+                "Invalid integer: the balance is too large.",
+            ));
         }
         customer.balance = balance;
     }
     if let Some(sequence) = params.integer_from("next_invoice_sequence", 1)? {
-        customer.next_invoice_sequence = u32::try_from(sequence)
-            .map_err(|_| Error::malformed("next_invoice_sequence", format!("Invalid integer: {sequence}")))?;
+        customer.next_invoice_sequence = u32::try_from(sequence).map_err(|_| {
+            Error::malformed(
+                "next_invoice_sequence",
+                format!("Invalid integer: {sequence}"),
+            )
+        })?;
     }
     customer.metadata = params.metadata()?.apply(&customer.metadata)?;
     change_rare(customer, params)
@@ -134,43 +140,49 @@ fn change_rare(customer: &mut Customer, params: &Params<'_>) -> Result<()> {
     }
     if let Some(prefix) = params.string("invoice_prefix")? {
         let valid = (3..=12).contains(&prefix.len())
-            && prefix.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+            && prefix
+                .bytes()
+                .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
         if !valid {
-            return Err(Error::malformed("invoice_prefix", "Invalid invoice_prefix: must be 3 to 12 uppercase letters or numbers."));
+            return Err(Error::malformed(
+                "invoice_prefix",
+                "Invalid invoice_prefix: must be 3 to 12 uppercase letters or numbers.",
+            ));
         }
         customer.more_mut().invoice_prefix = Some(prefix.to_owned());
     }
     if let Some(locales) = params.strings("preferred_locales")? {
         customer.more_mut().preferred_locales = locales.into_iter().map(str::to_owned).collect();
     }
-    if params.is_unset("tax_exempt") {
-        params.text("tax_exempt")?;
-        customer.more_mut().tax_exempt = None;
-    } else if let Some(tax) = params.one_of("tax_exempt", &["exempt", "none", "reverse"])? {
-        customer.more_mut().tax_exempt = Some(tax);
+    match params.nullable("tax_exempt")? {
+        Change::Keep => {}
+        Change::Unset => customer.more_mut().tax_exempt = None,
+        Change::Set(_) => {
+            customer.more_mut().tax_exempt =
+                params.one_of("tax_exempt", &["exempt", "none", "reverse"])?;
+        }
     }
     Ok(())
 }
 
-/// Reads `invoice_settings` and says what the default payment method becomes, if it is given.
-fn settings<'a>(customer: &mut Customer, params: &Params<'a>) -> Result<Option<Option<&'a str>>> {
+/// Reads `invoice_settings` and says what the default payment method becomes.
+fn settings<'a>(customer: &mut Customer, params: &Params<'a>) -> Result<Change<&'a str>> {
     let Some(settings) = params.object("invoice_settings")? else {
-        return Ok(None);
+        return Ok(Change::Keep);
     };
-    if let Some(footer) = settings.nullable("footer")? {
-        customer.more_mut().footer = footer;
+    match settings.nullable("footer")? {
+        Change::Keep => {}
+        footer => footer
+            .map(str::to_owned)
+            .apply(&mut customer.more_mut().footer),
     }
     settings.unmodelled(&["custom_fields", "rendering_options"])?;
-    let default = settings.text("default_payment_method")?;
-    Ok(default.map(|id| Some(id).filter(|id| !id.is_empty())))
+    settings.nullable("default_payment_method")
 }
 
-fn coupon(ctx: &Ctx<'_>, params: &Params<'_>, now: i64) -> Result<Option<Option<Arc<Coupon>>>> {
-    match params.text("coupon")? {
-        None => Ok(None),
-        Some("") => Ok(Some(None)),
-        Some(id) => coupon::applicable(ctx, id, "coupon", now).map(|coupon| Some(Some(coupon))),
-    }
+fn coupon(ctx: &Ctx<'_>, params: &Params<'_>, now: i64) -> Result<Change<Arc<Coupon>>> {
+    let given = params.nullable("coupon")?;
+    given.try_map(|id| coupon::applicable(ctx, id, "coupon", now))
 }
 
 /// Stripe is strict about little: something, an at sign, and a domain with a dot.
@@ -195,14 +207,16 @@ pub(crate) fn check_email(email: &str) -> Result<()> {
 pub(crate) fn address(params: &Params<'_>) -> Result<Value> {
     let mut address = Map::new();
     for key in ["city", "country", "line1", "line2", "postal_code", "state"] {
-        address.insert(key.into(), json!(params.nullable(key)?.flatten()));
+        address.insert(key.into(), json!(params.nullable(key)?.value()));
     }
     Ok(Value::Object(address))
 }
 
 fn shipping(params: &Params<'_>) -> Result<Value> {
-    let to = params.object("address")?.ok_or_else(|| params.missing("address"))?;
+    let to = params
+        .object("address")?
+        .ok_or_else(|| params.missing("address"))?;
     let name = params.required("name")?;
-    let phone = params.nullable("phone")?.flatten();
+    let phone = params.nullable("phone")?.value();
     Ok(json!({"address": address(&to)?, "name": name, "phone": phone}))
 }

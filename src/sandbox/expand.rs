@@ -45,7 +45,11 @@ const FIELDS: &[(&str, &str, Field)] = &[
     ("customer", "tax_ids", Hidden("list:tax_id")),
     ("customer", "tax", Hidden("")),
     ("customer", "default_source", Link("")),
-    ("invoice_settings", "default_payment_method", Link("payment_method")),
+    (
+        "invoice_settings",
+        "default_payment_method",
+        Link("payment_method"),
+    ),
     ("discount", "customer", Link("customer")),
     ("discount", "coupon", Part("coupon")),
     ("discount", "promotion_code", Link("")),
@@ -58,11 +62,19 @@ const FIELDS: &[(&str, &str, Field)] = &[
     ("setup_intent", "mandate", Link("")),
     ("subscription", "customer", Link("customer")),
     ("subscription", "schedule", Link("subscription_schedule")),
-    ("subscription", "default_payment_method", Link("payment_method")),
+    (
+        "subscription",
+        "default_payment_method",
+        Link("payment_method"),
+    ),
     ("subscription", "default_source", Link("")),
     ("subscription", "latest_invoice", Link("invoice")),
     ("subscription", "pending_setup_intent", Link("setup_intent")),
-    ("subscription", "test_clock", Link("test_helpers.test_clock")),
+    (
+        "subscription",
+        "test_clock",
+        Link("test_helpers.test_clock"),
+    ),
     ("subscription", "discount", Part("discount")),
     ("subscription", "items", Part("list:subscription_item")),
     ("subscription_item", "price", Part("price")),
@@ -70,11 +82,27 @@ const FIELDS: &[(&str, &str, Field)] = &[
     ("plan", "product", Link("product")),
     ("plan", "tiers", Hidden("")),
     ("subscription_schedule", "customer", Link("customer")),
-    ("subscription_schedule", "subscription", Link("subscription")),
-    ("subscription_schedule", "test_clock", Link("test_helpers.test_clock")),
-    ("subscription_schedule", "default_settings", Part("default_settings")),
+    (
+        "subscription_schedule",
+        "subscription",
+        Link("subscription"),
+    ),
+    (
+        "subscription_schedule",
+        "test_clock",
+        Link("test_helpers.test_clock"),
+    ),
+    (
+        "subscription_schedule",
+        "default_settings",
+        Part("default_settings"),
+    ),
     ("subscription_schedule", "phases", Part("phase")),
-    ("default_settings", "default_payment_method", Link("payment_method")),
+    (
+        "default_settings",
+        "default_payment_method",
+        Link("payment_method"),
+    ),
     ("phase", "coupon", Link("coupon")),
     ("phase", "default_payment_method", Link("payment_method")),
     ("phase", "items", Part("phase_item")),
@@ -116,7 +144,9 @@ fn field(holder: &'static str, name: &str) -> Option<Field> {
     if let Some(element) = holder.strip_prefix("list:") {
         return (name == "data").then_some(Part(element));
     }
-    let found = FIELDS.iter().find(|(kind, field, _)| *kind == holder && *field == name);
+    let found = FIELDS
+        .iter()
+        .find(|(kind, field, _)| *kind == holder && *field == name);
     found.map(|(_, _, field)| *field)
 }
 
@@ -236,9 +266,7 @@ fn render(account: &Account, now: i64, id: &str) -> Option<Value> {
 /// What an object shows on request.
 fn hidden(account: &Account, now: i64, object: &Value, field: &str) -> Option<Value> {
     let id = object["id"].as_str().unwrap_or_default();
-    let list = |path: &str| {
-        json!({"object": "list", "data": [], "has_more": false, "url": format!("/v1/customers/{id}/{path}")})
-    };
+    let list = |path: &str| json!({"object": "list", "data": [], "has_more": false, "url": format!("/v1/customers/{id}/{path}")});
     match (object["object"].as_str().unwrap_or_default(), field) {
         ("price" | "plan", "tiers") => account.prices.get(id).map(Price::tiers_json),
         ("price", "currency_options") => account.prices.get(id).map(Price::currency_options_json),

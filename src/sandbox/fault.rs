@@ -115,7 +115,8 @@ impl Faults {
     }
 
     pub(super) fn clear(&mut self, account: Option<&str>) {
-        self.0.retain(|active| account.is_some() && active.rule.account.as_deref() != account);
+        self.0
+            .retain(|active| account.is_some() && active.rule.account.as_deref() != account);
     }
 
     /// What this call meets: any delays, and the first other fault.
@@ -136,7 +137,8 @@ impl Faults {
     }
 
     pub(super) fn to_json(&self, account: Option<&str>) -> Value {
-        let of = |active: &&Active| account.is_none_or(|_| active.rule.account.as_deref() == account);
+        let of =
+            |active: &&Active| account.is_none_or(|_| active.rule.account.as_deref() == account);
         self.0.iter().filter(of).map(Active::to_json).collect()
     }
 }
@@ -235,7 +237,11 @@ mod tests {
             ("/v1/customers", "/v1/customers", true),
             ("/v1/customers", "/v1/customers/x", false),
             ("/v1/*", "/v1/customers/x", true),
-            ("*/usage_records", "/v1/subscription_items/si_1/usage_records", true),
+            (
+                "*/usage_records",
+                "/v1/subscription_items/si_1/usage_records",
+                true,
+            ),
             ("/v1/*/x/*", "/v1/a/x/b", true),
             ("/v1/*a", "/v1/", false),
             ("*", "", true),
@@ -249,7 +255,10 @@ mod tests {
         let mut faults = Faults::default();
         faults.add(Rule::new("POST", "/v1/*", Action::Drop).times(2), 0);
         let hit = |faults: &mut Faults| faults.meet("acct", "POST", "/v1/x").fault.is_some();
-        assert_eq!([hit(&mut faults), hit(&mut faults), hit(&mut faults)], [true, true, false]);
+        assert_eq!(
+            [hit(&mut faults), hit(&mut faults), hit(&mut faults)],
+            [true, true, false]
+        );
         let draw = |seed| {
             let mut faults = Faults::default();
             let mut rule = Rule::new("*", "*", Action::Drop);

@@ -167,13 +167,11 @@ fn put(node: &mut Node, steps: &[&str], value: String) -> Result<(), ()> {
         return Err(());
     };
     if rest.is_empty() {
-        return match map.get(*step).map(|node| &node.value) {
-            Some(Value::List(_) | Value::Map(_)) => Err(()),
-            _ => {
-                map.insert((*step).to_owned(), Value::Text(value).into());
-                Ok(())
-            }
-        };
+        if let Some(Value::List(_) | Value::Map(_)) = map.get(*step).map(|node| &node.value) {
+            return Err(());
+        }
+        map.insert((*step).to_owned(), Value::Text(value).into());
+        return Ok(());
     }
     put(map.entry((*step).to_owned()).or_default(), rest, value)
 }

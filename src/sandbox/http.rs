@@ -22,9 +22,7 @@ const MAX_DRAINED: usize = 64 << 20;
 
 /// Everything that the sandbox answers to.
 pub(super) fn router(sandbox: Sandbox) -> Router {
-    pages::router()
-        .fallback(handle)
-        .with_state(sandbox)
+    pages::router().fallback(handle).with_state(sandbox)
 }
 
 /// A call, read.
@@ -159,7 +157,11 @@ async fn handle(State(sandbox): State<Sandbox>, request: Request) -> Response {
     let work = tasks.spawn(async move {
         let answer = call::run(&sandbox, call, &mut caller, &mut seen.endpoint).await;
         let answer = answer.unwrap_or_else(Answer::from);
-        seen.status = if answer.broken == Some(Action::Drop) { 0 } else { answer.status };
+        seen.status = if answer.broken == Some(Action::Drop) {
+            0
+        } else {
+            answer.status
+        };
         seen.account = caller.account.as_deref().unwrap_or_default().to_owned();
         seen.replayed = answer.replayed;
         locked(&sandbox.0.record).add(seen);
@@ -169,7 +171,9 @@ async fn handle(State(sandbox): State<Sandbox>, request: Request) -> Response {
         Ok((answer, caller)) => respond(&answer, &caller, key.as_deref()),
         Err(error) => {
             tracing::error!(%error, "a handler of the sandbox panicked");
-            let error = Error::invalid("The sandbox failed; this is a bug of it.").kind("api_error").status(500);
+            let error = Error::invalid("The sandbox failed; this is a bug of it.")
+                .kind("api_error")
+                .status(500);
             respond(&error.into(), &Caller::default(), key.as_deref())
         }
     }
@@ -197,7 +201,8 @@ fn controlled(sandbox: &Sandbox, call: &Call) -> Answer {
 
 fn respond(answer: &Answer, caller: &Caller, key: Option<&str>) -> Response {
     let mut response = Response::new(body(answer));
-    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() =
+        StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     let mut set = |name: &'static str, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -236,20 +241,23 @@ fn respond(answer: &Answer, caller: &Caller, key: Option<&str>) -> Response {
 /// of the answer has been sent.
 fn body(answer: &Answer) -> Body {
     let text = || Bytes::copy_from_slice(answer.body.as_bytes());
-    let broken = || std::io::Error::new(std::io::ErrorKind::ConnectionAborted, "a fault that was asked for");
+    let broken = || {
+        std::io::Error::new(
+            std::io::ErrorKind::ConnectionAborted,
+            "a fault that was asked for",
+        )
+    };
     match answer.broken {
         Some(Action::Drop) => Body::from_stream(futures::stream::iter([Err::<Bytes, _>(broken())])),
         Some(Action::CutBody) => {
             let half = text().slice(..answer.body.len() / 2);
             let parts = futures::stream::unfold(Some(half), move |half| async move {
-                match half {
-                    Some(half) => Some((Ok(half), None)),
-                    None => {
-                        // Lets the first half get out before the connection closes.
-                        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-                        Some((Err(broken()), None))
-                    }
+                if let Some(half) = half {
+                    return Some((Ok(half), None));
                 }
+                // Lets the first half get out before the connection closes.
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                Some((Err(broken()), None))
             });
             Body::from_stream(parts)
         }

@@ -115,7 +115,10 @@ mod tests {
         let mut keys = Keys::default();
         assert!(keys.begin("k", 1, 0).expect("new").is_none());
         let running = keys.begin("k", 1, 0).expect_err("in use");
-        assert_eq!((running.status, running.code), (409, Some("idempotency_key_in_use")));
+        assert_eq!(
+            (running.status, running.code),
+            (409, Some("idempotency_key_in_use"))
+        );
         keys.keep("k", kept());
         assert!(keys.begin("k", 1, KEPT - 1).expect("kept").is_some());
         let other = keys.begin("k", 2, 0).expect_err("other parameters");

@@ -31,13 +31,26 @@ impl Changes {
     /// Adds a change; `param` is its full name, for errors.
     pub(crate) fn set(&mut self, key: &str, value: &str, param: &str) -> Result<()> {
         if key.chars().count() > MAX_KEY_CHARS {
-            return Err(Error::malformed(param, format!("Metadata keys must be at most {MAX_KEY_CHARS} characters; '{key}' is longer.")));
+            return Err(Error::malformed(
+                param,
+                format!(
+                    "Metadata keys must be at most {MAX_KEY_CHARS} characters; '{key}' is longer."
+                ),
+            ));
         }
         if key.contains(['[', ']']) {
-            return Err(Error::malformed(param, "Metadata keys must not contain square brackets."));
+            return Err(Error::malformed(
+                param,
+                "Metadata keys must not contain square brackets.",
+            ));
         }
         if value.chars().count() > MAX_VALUE_CHARS {
-            return Err(Error::malformed(param, format!("Metadata values can have up to {MAX_VALUE_CHARS} characters; the value of '{key}' is longer.")));
+            return Err(Error::malformed(
+                param,
+                format!(
+                    "Metadata values can have up to {MAX_VALUE_CHARS} characters; the value of '{key}' is longer."
+                ),
+            ));
         }
         self.set.push((key.into(), value.into()));
         Ok(())
@@ -66,7 +79,10 @@ impl Changes {
             }
         }
         if after.0.len() > MAX_KEYS {
-            return Err(Error::malformed("metadata", format!("Metadata can have up to {MAX_KEYS} keys.")));
+            return Err(Error::malformed(
+                "metadata",
+                format!("Metadata can have up to {MAX_KEYS} keys."),
+            ));
         }
         Ok(after)
     }

@@ -27,8 +27,11 @@ impl Page {
         let limit = match params.integer("limit")?.unwrap_or(10) {
             limit @ 1..=100 => usize::try_from(limit).expect("at most 100"),
             limit if limit < 1 => {
-                return Err(Error::malformed("limit", "This value must be greater than or equal to 1.")
-                    .code("parameter_invalid_integer"));
+                return Err(Error::malformed(
+                    "limit",
+                    "This value must be greater than or equal to 1.",
+                )
+                .code("parameter_invalid_integer"));
             }
             _ => {
                 return Err(Error::malformed("limit", "This value must be less than or equal to 100 (a list's page has at most 100 objects).")
@@ -38,7 +41,10 @@ impl Page {
         let after = params.string("starting_after")?.map(str::to_owned);
         let before = params.string("ending_before")?.map(str::to_owned);
         if after.is_some() && before.is_some() {
-            return Err(Error::malformed("starting_after", "You cannot give both `starting_after` and `ending_before`."));
+            return Err(Error::malformed(
+                "starting_after",
+                "You cannot give both `starting_after` and `ending_before`.",
+            ));
         }
         Ok(Self {
             limit,
@@ -55,9 +61,7 @@ impl Page {
         keep: impl Fn(&T) -> bool,
     ) -> Result<Cut<'a, T>> {
         let row = |position| table.at(position).filter(|row| keep(row));
-        self.cut(table, what, |from, to| {
-            Box::new((from..to).filter_map(move |position| row(position)))
-        })
+        self.cut(table, what, |from, to| Box::new((from..to).filter_map(row)))
     }
 
     /// Cuts the rows at the given positions (ascending), of those the ones that `keep` accepts.
@@ -72,7 +76,11 @@ impl Page {
         self.cut(table, what, |from, to| {
             let start = positions.partition_point(|position| *position < from);
             let end = positions.partition_point(|position| *position < to);
-            Box::new(positions[start..end].iter().filter_map(move |position| row(*position)))
+            Box::new(
+                positions[start..end]
+                    .iter()
+                    .filter_map(move |position| row(*position)),
+            )
         })
     }
 
@@ -148,6 +156,7 @@ mod tests {
     use super::super::ids::Id;
     use super::*;
 
+    #[derive(Debug)]
     struct Thing(Id, usize);
 
     impl Row for Thing {
@@ -172,7 +181,12 @@ mod tests {
 
     #[test]
     fn limits_and_cursors_are_checked() {
-        for bad in ["limit=0", "limit=101", "limit=x", "starting_after=a&ending_before=b"] {
+        for bad in [
+            "limit=0",
+            "limit=101",
+            "limit=x",
+            "starting_after=a&ending_before=b",
+        ] {
             assert!(page(bad).is_err(), "{bad}");
         }
         let table = table(3);
@@ -188,7 +202,7 @@ mod tests {
         #[test]
         fn walking_visits_all(size in 0_usize..40, limit in 1_usize..12, modulus in 1_usize..4, back: bool, way in 0..3) {
             let table = table(size);
-            let keep = |thing: &Thing| thing.1 % modulus == 0;
+            let keep = |thing: &Thing| thing.1.is_multiple_of(modulus);
             let positions: Vec<u32> = (0..table.end()).collect();
             let mut rows: Vec<&Thing> = table.iter().filter(|thing| keep(thing)).collect();
             rows.reverse();

@@ -12,6 +12,51 @@ use super::error::{Error, Result};
 use super::form::{Form, Node, Value};
 use super::metadata::Changes;
 
+/// What an update does to a field: nothing, empty it (`field=`), or set it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Change<T> {
+    #[default]
+    Keep,
+    Unset,
+    Set(T),
+}
+
+impl<T> Change<T> {
+    /// Does it.
+    pub(crate) fn apply(self, field: &mut Option<T>) {
+        match self {
+            Self::Keep => {}
+            Self::Unset => *field = None,
+            Self::Set(value) => *field = Some(value),
+        }
+    }
+
+    /// The value that is set, if one is: all there is on creation.
+    pub(crate) fn value(self) -> Option<T> {
+        match self {
+            Self::Keep | Self::Unset => None,
+            Self::Set(value) => Some(value),
+        }
+    }
+
+    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Change<U> {
+        match self {
+            Self::Keep => Change::Keep,
+            Self::Unset => Change::Unset,
+            Self::Set(value) => Change::Set(change(value)),
+        }
+    }
+
+    /// [`map`](Self::map) by what can fail.
+    pub(crate) fn try_map<U>(self, change: impl FnOnce(T) -> Result<U>) -> Result<Change<U>> {
+        Ok(match self {
+            Self::Keep => Change::Keep,
+            Self::Unset => Change::Unset,
+            Self::Set(value) => Change::Set(change(value)?),
+        })
+    }
+}
+
 /// The parameters of a request, or of one object or array element in it.
 #[derive(Clone, Debug)]
 pub(crate) struct Params<'a> {
@@ -79,11 +124,13 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// For updates: not given, unset (given empty), or a value.
-    pub(crate) fn nullable(&self, key: &str) -> Result<Option<Option<String>>> {
-        Ok(self
-            .text(key)?
-            .map(|text| (!text.is_empty()).then(|| text.to_owned())))
+    /// A text that an update may empty.
+    pub(crate) fn nullable(&self, key: &str) -> Result<Change<&'a str>> {
+        Ok(match self.text(key)? {
+            None => Change::Keep,
+            Some("") => Change::Unset,
+            Some(text) => Change::Set(text),
+        })
     }
 
     /// Like [`string`](Self::string), and it must be there.
@@ -143,9 +190,12 @@ impl<'a> Params<'a> {
                 format!("Invalid decimal: {number}; must contain at most 12 decimal places."),
             )),
             // Beyond this, arithmetic with quantities could overflow.
-            Some(number) if number.abs() > Decimal::from(1_000_000_000_000_i64) => Err(
-                Error::malformed(self.name(key), format!("Invalid decimal: {number} is too large.")),
-            ),
+            Some(number) if number.abs() > Decimal::from(1_000_000_000_000_i64) => {
+                Err(Error::malformed(
+                    self.name(key),
+                    format!("Invalid decimal: {number} is too large."),
+                ))
+            }
             number => Ok(number),
         }
     }
@@ -181,14 +231,12 @@ impl<'a> Params<'a> {
         let Some(text) = self.string(key)? else {
             return Ok(None);
         };
-        match choices.iter().find(|choice| **choice == text) {
-            Some(choice) => Ok(Some(choice)),
-            None => {
-                let name = self.name(key);
-                let message = format!("Invalid {name}: must be one of {}", choices.join(", "));
-                Err(Error::malformed(name, message))
-            }
-        }
+        let found = choices.iter().find(|choice| **choice == text);
+        found.copied().map(Some).ok_or_else(|| {
+            let name = self.name(key);
+            let message = format!("Invalid {name}: must be one of {}", choices.join(", "));
+            Error::malformed(name, message)
+        })
     }
 
     /// An object. `key[…]` must not be a plain text, save an empty one, which counts as an object without
@@ -344,9 +392,7 @@ fn unread(node: &Node, name: &str) -> Option<String> {
     };
     match &node.value {
         Value::Text(_) => None,
-        Value::Map(map) => map
-            .iter()
-            .find_map(|(key, child)| visit(child, inner(key))),
+        Value::Map(map) => map.iter().find_map(|(key, child)| visit(child, inner(key))),
         Value::List(list) => list
             .iter()
             .enumerate()

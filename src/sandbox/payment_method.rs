@@ -217,9 +217,11 @@ pub(crate) fn attachable(
         let found = ctx.account.payment_methods.get(id);
         let holder = found.and_then(|found| found.customer.as_deref());
         if holder.is_some() && holder != customer {
-            return Err(Error::invalid("The payment method you provided has already been attached to a customer.")
-                .code("resource_already_exists")
-                .param(param));
+            return Err(Error::invalid(
+                "The payment method you provided has already been attached to a customer.",
+            )
+            .code("resource_already_exists")
+            .param(param));
         }
     }
     Ok(named)
@@ -267,7 +269,10 @@ fn insert(ctx: &mut Ctx<'_>, mut method: PaymentMethod) -> Id {
 pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let kind = params.required("type")?;
     if kind != "card" {
-        return Err(Error::malformed("type", format!("The sandbox models payment methods of type `card` only, not `{kind}`.")));
+        return Err(Error::malformed(
+            "type",
+            format!("The sandbox models payment methods of type `card` only, not `{kind}`."),
+        ));
     }
     let mut method = self::card_given(ctx, params)?;
     method.change(params)?;
@@ -279,23 +284,39 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 
 /// The card by `card[token]=tok_visa`, or by the number of a test card.
 fn card_given(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<PaymentMethod> {
-    let object = params.object("card")?.ok_or_else(|| params.missing("card"))?;
+    let object = params
+        .object("card")?
+        .ok_or_else(|| params.missing("card"))?;
     if let Some(token) = object.string("token")? {
-        let card = token.strip_prefix("tok_").and_then(|token| CARDS.iter().find(|card| card.token == token));
+        let card = token
+            .strip_prefix("tok_")
+            .and_then(|token| CARDS.iter().find(|card| card.token == token));
         let card = card.ok_or_else(|| Error::no_such("token", token, object.name("token")))?;
         return Ok(PaymentMethod::new(card, ctx.now));
     }
     let number = object.required("number")?;
-    let month = object.integer("exp_month")?.ok_or_else(|| object.missing("exp_month"))?;
-    let year = object.integer("exp_year")?.ok_or_else(|| object.missing("exp_year"))?;
+    let month = object
+        .integer("exp_month")?
+        .ok_or_else(|| object.missing("exp_month"))?;
+    let year = object
+        .integer("exp_year")?
+        .ok_or_else(|| object.missing("exp_year"))?;
     object.string("cvc")?;
     if !(1..=12).contains(&month) {
-        return Err(card_error("Your card's expiration month is invalid.", "invalid_expiry_month", "exp_month"));
+        return Err(card_error(
+            "Your card's expiration month is invalid.",
+            "invalid_expiry_month",
+            "exp_month",
+        ));
     }
     let mut method = PaymentMethod::new(by_number(number)?, ctx.now);
     let year = if year < 100 { year + 2000 } else { year };
     if !(method.exp_year - 3..=method.exp_year + 50).contains(&year) {
-        return Err(card_error("Your card's expiration year is invalid.", "invalid_expiry_year", "exp_year"));
+        return Err(card_error(
+            "Your card's expiration year is invalid.",
+            "invalid_expiry_year",
+            "exp_year",
+        ));
     }
     (method.exp_month, method.exp_year) = (month, year);
     Ok(method)
@@ -310,7 +331,8 @@ fn by_number(number: &str) -> Result<&'static Card> {
         Some(b'6') => "discover",
         _ => "",
     };
-    let valid = (12..=19).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit());
+    let valid =
+        (12..=19).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit());
     let same = |card: &&Card| card.brand == brand && digits.ends_with(card.last4);
     let found = CARDS.iter().find(same).filter(|_| valid);
     found.ok_or_else(|| card_error("Your card number is incorrect, or not one of the test cards that the sandbox knows, such as 4242 4242 4242 4242.", "incorrect_number", "number"))
@@ -328,9 +350,10 @@ impl PaymentMethod {
     fn change(&mut self, params: &Params<'_>) -> Result<()> {
         if let Some(details) = params.object("billing_details")? {
             for (index, key) in ["email", "name", "phone"].into_iter().enumerate() {
-                if let Some(value) = details.nullable(key)? {
-                    self.billing[index] = value;
-                }
+                details
+                    .nullable(key)?
+                    .map(str::to_owned)
+                    .apply(&mut self.billing[index]);
             }
             details.unmodelled(&["address"])?;
         }
@@ -348,11 +371,18 @@ pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> 
 /// `POST /v1/payment_methods/:id/attach`
 pub(crate) fn attach(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let customer = params.required("customer")?;
-    let customer = super::customer::named(ctx, customer, "customer")?.id.clone();
+    let customer = super::customer::named(ctx, customer, "customer")?
+        .id
+        .clone();
     params.finish()?;
     let id = ctx.arg(0);
-    let named = attachable(ctx, &id, Some(&customer), "payment_method")
-        .map_err(|error| if error.code == Some("resource_missing") { error.status(404) } else { error })?;
+    let named = attachable(ctx, &id, Some(&customer), "payment_method").map_err(|error| {
+        if error.code == Some("resource_missing") {
+            error.status(404)
+        } else {
+            error
+        }
+    })?;
     let id = attach_to(ctx, named, &customer);
     Ok(find(ctx, &id)?.to_json())
 }
@@ -364,7 +394,9 @@ pub(crate) fn detach(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let method = find(ctx, &id)?;
     let before = method.to_json();
     let Some(customer) = method.customer.clone() else {
-        return Err(Error::invalid("The payment method you provided is not attached to a customer so detachment is impossible."));
+        return Err(Error::invalid(
+            "The payment method you provided is not attached to a customer so detachment is impossible.",
+        ));
     };
     let now = ctx.time_of(&customer);
     let position = ctx.account.payment_methods.position(&id);
@@ -372,7 +404,9 @@ pub(crate) fn detach(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         method.customer = None;
     }
     if let Some(customer) = ctx.account.customers.get_mut(&customer) {
-        customer.payment_methods.retain(|held| Some(*held) != position);
+        customer
+            .payment_methods
+            .retain(|held| Some(*held) != position);
         if customer.default_payment_method.as_deref() == Some(&*id) {
             customer.default_payment_method = None;
         }
@@ -385,7 +419,9 @@ pub(crate) fn detach(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 /// `GET /v1/payment_methods?customer=`
 pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let customer = params.required("customer")?;
-    let customer = super::customer::named(ctx, customer, "customer")?.id.clone();
+    let customer = super::customer::named(ctx, customer, "customer")?
+        .id
+        .clone();
     of_customer(ctx, params, &customer, URL)
 }
 

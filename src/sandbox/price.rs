@@ -249,10 +249,10 @@ impl Prices {
     /// Adds a price, or puts a changed one in its place. Whoever held its lookup key loses it.
     fn put(&mut self, price: Price) {
         let position = self.table.position(&price.id);
-        if let Some(old) = position.and_then(|position| self.table.at_mut(position)) {
-            if let Some(key) = old.lookup_key.take() {
-                self.by_lookup_key.remove(&key);
-            }
+        if let Some(old) = position.and_then(|position| self.table.at_mut(position))
+            && let Some(key) = old.lookup_key.take()
+        {
+            self.by_lookup_key.remove(&key);
         }
         let key = price.lookup_key.clone();
         if let Some(holder) = key.as_ref().and_then(|key| self.by_lookup_key.get(key))
@@ -389,9 +389,15 @@ impl<'a> Filter<'a> {
         let recurring = price.recurring.as_ref();
         self.active.is_none_or(|active| active == price.active)
             && self.created.accepts(price.created)
-            && self.currency.is_none_or(|currency| currency == price.currency)
-            && self.product.is_none_or(|product| product == &*price.product)
-            && self.recurring.is_none_or(|wanted| wanted == recurring.is_some())
+            && self
+                .currency
+                .is_none_or(|currency| currency == price.currency)
+            && self
+                .product
+                .is_none_or(|product| product == &*price.product)
+            && self
+                .recurring
+                .is_none_or(|wanted| wanted == recurring.is_some())
             && self.interval.is_none_or(|interval| {
                 recurring.is_some_and(|recurring| recurring.interval == interval)
             })

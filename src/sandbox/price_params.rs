@@ -6,7 +6,7 @@ use super::context::Ctx;
 use super::error::{Error, Result};
 use super::ids::Id;
 use super::metadata::Metadata;
-use super::params::Params;
+use super::params::{Change, Params};
 use super::price::{Amount, MAX_AMOUNT, Price, Recurring, Tier, Transform, currency};
 use super::product::{self, Product};
 
@@ -25,7 +25,10 @@ pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Price, Option<
     let amount = amount(params, recurring.as_ref())?;
     let transform = transform(params)?;
     if transform.is_some() && matches!(amount, Amount::Tiered { .. }) {
-        return Err(Error::malformed("transform_quantity", "`transform_quantity` cannot be combined with `tiers`."));
+        return Err(Error::malformed(
+            "transform_quantity",
+            "`transform_quantity` cannot be combined with `tiers`.",
+        ));
     }
     let mut price = Price {
         id: Id::default(),
@@ -56,15 +59,18 @@ fn change_plain(price: &mut Price, params: &Params<'_>) -> Result<()> {
     if let Some(active) = params.boolean("active")? {
         price.active = active;
     }
-    if let Some(key) = params.nullable("lookup_key")? {
-        if key.as_ref().is_some_and(|key| key.chars().count() > 200) {
-            return Err(Error::malformed("lookup_key", "Invalid string: a lookup key has at most 200 characters."));
-        }
-        price.lookup_key = key.map(Into::into);
+    let key = params.nullable("lookup_key")?;
+    if matches!(key, Change::Set(key) if key.chars().count() > 200) {
+        return Err(Error::malformed(
+            "lookup_key",
+            "Invalid string: a lookup key has at most 200 characters.",
+        ));
     }
-    if let Some(nickname) = params.nullable("nickname")? {
-        price.nickname = nickname;
-    }
+    key.map(Into::into).apply(&mut price.lookup_key);
+    params
+        .nullable("nickname")?
+        .map(str::to_owned)
+        .apply(&mut price.nickname);
     if let Some(behavior) = params.one_of("tax_behavior", TAX_BEHAVIORS)? {
         price.tax_behavior = behavior;
     }
@@ -81,8 +87,15 @@ fn product(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Id, Option<Product>)> 
             None => Err(Error::no_such("product", id, "product")),
         },
         (None, Some(data)) => Ok((Id::default(), Some(product::prepare(ctx, &data)?))),
-        (None, None) => Err(Error::malformed("product", "You must specify either `product` or `product_data` when creating a price.").code("parameter_missing")),
-        (Some(_), Some(_)) => Err(Error::malformed("product", "You may only specify one of these parameters: product, product_data.")),
+        (None, None) => Err(Error::malformed(
+            "product",
+            "You must specify either `product` or `product_data` when creating a price.",
+        )
+        .code("parameter_missing")),
+        (Some(_), Some(_)) => Err(Error::malformed(
+            "product",
+            "You may only specify one of these parameters: product, product_data.",
+        )),
     }
 }
 
@@ -100,16 +113,26 @@ fn recurring(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<Recurring>> {
         _ => 1,
     };
     if count > longest {
-        return Err(Error::malformed(object.name("interval_count"), format!("Invalid integer: a price recurs at least once a year; `interval_count` is at most {longest} with `{interval}`.")));
+        return Err(Error::malformed(
+            object.name("interval_count"),
+            format!(
+                "Invalid integer: a price recurs at least once a year; `interval_count` is at most {longest} with `{interval}`."
+            ),
+        ));
     }
     let metered = object.one_of("usage_type", USAGE_TYPES)? == Some("metered");
     let aggregation = object.one_of("aggregate_usage", AGGREGATIONS)?;
     if aggregation.is_some() && !metered {
-        return Err(Error::malformed(object.name("aggregate_usage"), "`aggregate_usage` can only be given when `usage_type` is `metered`."));
+        return Err(Error::malformed(
+            object.name("aggregate_usage"),
+            "`aggregate_usage` can only be given when `usage_type` is `metered`.",
+        ));
     }
     let version = ctx.origin.version.as_deref();
     if metered && version.is_some_and(|version| version >= METERS_SINCE) {
-        return Err(Error::invalid("Starting with Stripe version `2025-03-31.basil`, metered prices must be backed by meters."));
+        return Err(Error::invalid(
+            "Starting with Stripe version `2025-03-31.basil`, metered prices must be backed by meters.",
+        ));
     }
     let trial_period_days = object.integer_from("trial_period_days", 0)?;
     Ok(Some(Recurring {
@@ -127,10 +150,16 @@ fn amount(params: &Params<'_>, recurring: Option<&Recurring>) -> Result<Amount> 
     let tiers = params.objects("tiers")?;
     if scheme == Some("tiered") {
         if recurring.is_none() {
-            return Err(Error::invalid("Prices with `type=one_time` are not supported with tiered billing.").param("interval"));
+            return Err(Error::invalid(
+                "Prices with `type=one_time` are not supported with tiered billing.",
+            )
+            .param("interval"));
         }
         if unit.is_some() {
-            return Err(Error::malformed("unit_amount", "You cannot set `unit_amount` when `billing_scheme` is `tiered`; set it on the tiers."));
+            return Err(Error::malformed(
+                "unit_amount",
+                "You cannot set `unit_amount` when `billing_scheme` is `tiered`; set it on the tiers.",
+            ));
         }
         return Ok(Amount::Tiered {
             mode: mode.ok_or_else(|| params.missing("tiers_mode"))?,
@@ -139,16 +168,25 @@ fn amount(params: &Params<'_>, recurring: Option<&Recurring>) -> Result<Amount> 
     }
     for (name, given) in [("tiers", tiers.is_some()), ("tiers_mode", mode.is_some())] {
         if given {
-            return Err(Error::malformed(name, format!("`{name}` requires `billing_scheme=tiered`.")));
+            return Err(Error::malformed(
+                name,
+                format!("`{name}` requires `billing_scheme=tiered`."),
+            ));
         }
     }
-    let unit = unit.ok_or_else(|| Error::invalid("Prices require an `unit_amount` or `unit_amount_decimal` parameter to be set."))?;
+    let unit = unit.ok_or_else(|| {
+        Error::invalid(
+            "Prices require an `unit_amount` or `unit_amount_decimal` parameter to be set.",
+        )
+    })?;
     Ok(Amount::PerUnit(unit))
 }
 
 fn tiers(given: &[Params<'_>]) -> Result<Vec<Tier>> {
     let Some(last) = given.len().checked_sub(1) else {
-        return Err(Error::malformed("tiers", "At least one tier is required.").code("parameter_missing"));
+        return Err(
+            Error::malformed("tiers", "At least one tier is required.").code("parameter_missing")
+        );
     };
     let mut tiers = Vec::with_capacity(given.len());
     let mut below = 0;
@@ -156,19 +194,32 @@ fn tiers(given: &[Params<'_>]) -> Result<Vec<Tier>> {
         let name = tier.name("up_to");
         let up_to = match tier.text("up_to")? {
             Some("inf") => None,
-            _ => Some(tier.integer_from("up_to", 1)?.ok_or_else(|| tier.missing("up_to"))?),
+            _ => Some(
+                tier.integer_from("up_to", 1)?
+                    .ok_or_else(|| tier.missing("up_to"))?,
+            ),
         };
         if up_to.is_none() != (index == last) {
-            return Err(Error::malformed(name, "The last tier, and no other, must have `up_to` set to `inf`."));
+            return Err(Error::malformed(
+                name,
+                "The last tier, and no other, must have `up_to` set to `inf`.",
+            ));
         }
         if up_to.is_some_and(|up_to| up_to <= below) {
-            return Err(Error::malformed(name, "Each tier's `up_to` must be greater than that of the tier before."));
+            return Err(Error::malformed(
+                name,
+                "Each tier's `up_to` must be greater than that of the tier before.",
+            ));
         }
         below = up_to.unwrap_or(below);
         let unit = cents(tier, "unit_amount")?;
         let flat = cents(tier, "flat_amount")?;
         if unit.is_none() && flat.is_none() {
-            return Err(Error::malformed(tier.name("unit_amount"), "Each tier requires a `unit_amount` or a `flat_amount`.").code("parameter_missing"));
+            return Err(Error::malformed(
+                tier.name("unit_amount"),
+                "Each tier requires a `unit_amount` or a `flat_amount`.",
+            )
+            .code("parameter_missing"));
         }
         tiers.push(Tier { up_to, unit, flat });
     }
@@ -182,14 +233,20 @@ fn cents(params: &Params<'_>, key: &str) -> Result<Option<Decimal>> {
     let exact = params.decimal(&exactly)?;
     let amount = match (whole, exact) {
         (Some(_), Some(_)) => {
-            return Err(Error::malformed(params.name(key), format!("You may only specify one of these parameters: {key}, {exactly}.")));
+            return Err(Error::malformed(
+                params.name(key),
+                format!("You may only specify one of these parameters: {key}, {exactly}."),
+            ));
         }
         (Some(whole), None) => Decimal::from(whole),
         (None, Some(exact)) => exact,
         (None, None) => return Ok(None),
     };
     if amount < Decimal::ZERO || amount > Decimal::from(MAX_AMOUNT) {
-        return Err(Error::malformed(params.name(key), format!("Invalid amount: expected 0 to {MAX_AMOUNT}, in the currency's smallest unit.")));
+        return Err(Error::malformed(
+            params.name(key),
+            format!("Invalid amount: expected 0 to {MAX_AMOUNT}, in the currency's smallest unit."),
+        ));
     }
     Ok(Some(amount))
 }

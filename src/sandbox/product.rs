@@ -100,24 +100,28 @@ impl Product {
         if let Some(name) = params.string("name")? {
             name.clone_into(&mut self.name);
         }
-        if let Some(description) = params.nullable("description")? {
-            self.description = description;
-        }
+        params
+            .nullable("description")?
+            .map(str::to_owned)
+            .apply(&mut self.description);
         if let Some(images) = params.strings("images")? {
             self.images = images.into_iter().map(str::to_owned).collect();
         }
         if let Some(shippable) = params.boolean("shippable")? {
             self.shippable = Some(shippable);
         }
-        if let Some(descriptor) = params.nullable("statement_descriptor")? {
-            self.statement_descriptor = descriptor;
-        }
-        if let Some(label) = params.nullable("unit_label")? {
-            self.unit_label = label;
-        }
-        if let Some(url) = params.nullable("url")? {
-            self.url = url;
-        }
+        params
+            .nullable("statement_descriptor")?
+            .map(str::to_owned)
+            .apply(&mut self.statement_descriptor);
+        params
+            .nullable("unit_label")?
+            .map(str::to_owned)
+            .apply(&mut self.unit_label);
+        params
+            .nullable("url")?
+            .map(str::to_owned)
+            .apply(&mut self.url);
         self.metadata = params.metadata()?.apply(&self.metadata)?;
         params.unmodelled(UNMODELLED)
     }

@@ -103,7 +103,11 @@ impl Index {
     /// A customer is gone at once.
     pub(super) fn forget(&mut self, position: u32) {
         for hash in self.filed.remove(&position).unwrap_or_default() {
-            if self.found.get_mut(&hash).is_some_and(|found| found.remove(position)) {
+            if self
+                .found
+                .get_mut(&hash)
+                .is_some_and(|found| found.remove(position))
+            {
                 self.found.remove(&hash);
             }
         }
@@ -113,8 +117,13 @@ impl Index {
         let email = customer.email.as_ref();
         let email = email.map(|email| Clause::Email(email.to_string()));
         let metadata = customer.metadata.iter();
-        let metadata = metadata.map(|(key, value)| Clause::Metadata(key.to_owned(), value.to_owned()));
-        let hashes: Box<[u64]> = email.into_iter().chain(metadata).map(|clause| clause.hash()).collect();
+        let metadata =
+            metadata.map(|(key, value)| Clause::Metadata(key.to_owned(), value.to_owned()));
+        let hashes: Box<[u64]> = email
+            .into_iter()
+            .chain(metadata)
+            .map(|clause| clause.hash())
+            .collect();
         for hash in &hashes {
             self.found
                 .entry(*hash)
@@ -126,10 +135,17 @@ impl Index {
 
     /// The positions that the query finds, ascending.
     fn find(&self, query: &Query) -> BTreeSet<u32> {
-        let mut lists: Vec<Option<&Positions>> =
-            query.clauses.iter().map(|clause| self.found.get(&clause.hash())).collect();
+        let mut lists: Vec<Option<&Positions>> = query
+            .clauses
+            .iter()
+            .map(|clause| self.found.get(&clause.hash()))
+            .collect();
         if !query.all {
-            return lists.into_iter().flatten().flat_map(Positions::iter).collect();
+            return lists
+                .into_iter()
+                .flatten()
+                .flat_map(Positions::iter)
+                .collect();
         }
         // The shortest list first: the others are only asked about what is in it.
         lists.sort_by_key(|list| match list {
@@ -170,13 +186,19 @@ pub(crate) fn customers(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value>
     let limit = match params.integer("limit")?.unwrap_or(10) {
         limit @ 1..=100 => usize::try_from(limit).expect("at most 100"),
         limit => {
-            return Err(Error::malformed("limit", format!("Invalid integer: {limit}; the limit is 1 to 100."))
-                .code("parameter_invalid_integer"));
+            return Err(Error::malformed(
+                "limit",
+                format!("Invalid integer: {limit}; the limit is 1 to 100."),
+            )
+            .code("parameter_invalid_integer"));
         }
     };
     let before = match params.string("page")? {
         Some(page) => Some(u32::from_str_radix(page, 36).map_err(|_| {
-            Error::malformed("page", format!("Invalid page: {page}. Use the `next_page` of the answer before."))
+            Error::malformed(
+                "page",
+                format!("Invalid page: {page}. Use the `next_page` of the answer before."),
+            )
         })?),
         None => None,
     };
@@ -184,13 +206,20 @@ pub(crate) fn customers(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value>
     let customers = &mut ctx.account.customers;
     customers.settle(ctx.now_millis);
     let found = customers.index.find(&query);
-    let mut positions = found.iter().rev().filter(|at| before.is_none_or(|before| **at < before));
+    let mut positions = found
+        .iter()
+        .rev()
+        .filter(|at| before.is_none_or(|before| **at < before));
     let page: Vec<u32> = positions.by_ref().take(limit).copied().collect();
     let has_more = positions.next().is_some();
     let next_page = page.last().filter(|_| has_more).map(|last| base36(*last));
-    let customers = page.iter().filter_map(|at| ctx.account.customers.table().at(*at));
+    let customers = page
+        .iter()
+        .filter_map(|at| ctx.account.customers.table().at(*at));
     let data: Vec<Value> = customers
-        .map(|customer| customer.to_json(ctx.account.time_on(customer.test_clock.as_ref(), ctx.now)))
+        .map(|customer| {
+            customer.to_json(ctx.account.time_on(customer.test_clock.as_ref(), ctx.now))
+        })
         .collect();
     Ok(json!({
         "object": "search_result",
@@ -239,7 +268,9 @@ fn parse(text: &str) -> Result<Query> {
 /// AND, OR, or nothing, which means AND.
 fn joiner(rest: &str) -> (bool, &str) {
     for (word, all) in [("AND", true), ("OR", false)] {
-        let found = rest.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
+        let found = rest
+            .get(..word.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(word));
         if found && rest[word.len()..].starts_with(char::is_whitespace) {
             return (all, &rest[word.len()..]);
         }
@@ -250,33 +281,42 @@ fn joiner(rest: &str) -> (bool, &str) {
 fn clause(text: &str) -> Result<(Clause, &str)> {
     if let Some(rest) = text.strip_prefix("metadata[") {
         let (key, rest) = quoted(rest)?;
-        let rest = rest.strip_prefix(']').ok_or_else(|| wrong("Expected `]` after the metadata key."))?;
+        let rest = rest
+            .strip_prefix(']')
+            .ok_or_else(|| wrong("Expected `]` after the metadata key."))?;
         let (value, rest) = value(rest)?;
         return Ok((Clause::Metadata(key, value), rest));
     }
-    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_alphanumeric() && c != '_')
+        .unwrap_or(text.len());
     match &text[..end] {
         "email" => {
             let (value, rest) = value(&text[end..])?;
             Ok((Clause::Email(value), rest))
         }
-        "" => Err(wrong("Expected a clause such as `email:'jane@example.com'` or `metadata['key']:'value'`.")),
-        field => Err(wrong(&format!("Field `{field}` cannot be searched in the sandbox, only `email` and `metadata['key']`."))),
+        "" => Err(wrong(
+            "Expected a clause such as `email:'jane@example.com'` or `metadata['key']:'value'`.",
+        )),
+        field => Err(wrong(&format!(
+            "Field `{field}` cannot be searched in the sandbox, only `email` and `metadata['key']`."
+        ))),
     }
 }
 
 fn value(text: &str) -> Result<(String, &str)> {
     let rest = text.trim_start().strip_prefix(':');
-    let rest = rest.ok_or_else(|| wrong("Expected `:` after the field: the sandbox finds exact values only."))?;
+    let rest = rest.ok_or_else(|| {
+        wrong("Expected `:` after the field: the sandbox finds exact values only.")
+    })?;
     quoted(rest.trim_start())
 }
 
 /// A text in single or double quotes, with `\` before a quote or another `\`.
 fn quoted(text: &str) -> Result<(String, &str)> {
     let mut chars = text.char_indices();
-    let quote = match chars.next() {
-        Some((_, quote @ ('\'' | '"'))) => quote,
-        _ => return Err(wrong("Values must be in quotes.")),
+    let Some((_, quote @ ('\'' | '"'))) = chars.next() else {
+        return Err(wrong("Values must be in quotes."));
     };
     let mut value = String::new();
     while let Some((at, c)) = chars.next() {
@@ -293,7 +333,10 @@ fn quoted(text: &str) -> Result<(String, &str)> {
 }
 
 fn wrong(message: &str) -> Error {
-    Error::malformed("query", format!("We were unable to parse your search query. {message}"))
+    Error::malformed(
+        "query",
+        format!("We were unable to parse your search query. {message}"),
+    )
 }
 
 #[cfg(test)]
@@ -311,7 +354,10 @@ mod tests {
         let one = parse(r"metadata['tier.org']:'o\'brien \\ co'").expect("a query");
         assert_eq!(one.clauses, [metadata("tier.org", r"o'brien \ co")]);
         let two = parse(r#"email:"a@b.co" OR metadata["k"] : "v""#).expect("a query");
-        assert_eq!(two.clauses, [Clause::Email("a@b.co".to_owned()), metadata("k", "v")]);
+        assert_eq!(
+            two.clauses,
+            [Clause::Email("a@b.co".to_owned()), metadata("k", "v")]
+        );
         assert!(!two.all);
         assert!(parse("email:'a' AND email:'b'").expect("a query").all);
         assert!(parse("email:'a' email:'b'").expect("a query").all);
@@ -319,8 +365,19 @@ mod tests {
 
     #[test]
     fn other_queries_are_refused() {
-        for bad in ["", "email", "email:a", "email:'a", "email~'a'", "name:'a'", "metadata['k:'v'",
-            "email:'a' AND", "email:'a' AND email:'b' OR email:'c'", "metadata['k']", "-email:'a'"] {
+        for bad in [
+            "",
+            "email",
+            "email:a",
+            "email:'a",
+            "email~'a'",
+            "name:'a'",
+            "metadata['k:'v'",
+            "email:'a' AND",
+            "email:'a' AND email:'b' OR email:'c'",
+            "metadata['k']",
+            "-email:'a'",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }
@@ -329,7 +386,10 @@ mod tests {
     fn values_are_found_in_any_case_and_keys_are_not() {
         assert_eq!(metadata("k", "Org:Ä").hash(), metadata("k", "ORG:ä").hash());
         assert_ne!(metadata("k", "v").hash(), metadata("K", "v").hash());
-        assert_ne!(metadata("email", "v").hash(), Clause::Email("v".to_owned()).hash());
+        assert_ne!(
+            metadata("email", "v").hash(),
+            Clause::Email("v".to_owned()).hash()
+        );
     }
 
     proptest! {

@@ -91,7 +91,11 @@ pub(crate) fn insert(ctx: &mut Ctx<'_>, customer: Option<Id>, metadata: Metadata
 
 /// The payment method is there and the customer agrees: attaches it, and the intent has succeeded.
 pub(crate) fn succeed(ctx: &mut Ctx<'_>, id: &Id, method: Named) {
-    let customer = ctx.account.setup_intents.get(id).and_then(|intent| intent.customer.clone());
+    let customer = ctx
+        .account
+        .setup_intents
+        .get(id)
+        .and_then(|intent| intent.customer.clone());
     let method = match (&customer, method) {
         (Some(customer), method) => payment_method::attach_to(ctx, method, customer),
         (None, Named::Existing(method)) => method,
@@ -115,18 +119,26 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     };
     let method = method(ctx, params, customer.as_deref())?;
     let confirm = params.boolean("confirm")?.unwrap_or(false);
-    let description = params.nullable("description")?.flatten();
+    let description = params.nullable("description")?.value().map(str::to_owned);
     let usage = params.one_of("usage", &["off_session", "on_session"])?;
     let types = types(params)?;
     let metadata = params.metadata()?.apply(&Metadata::default())?;
     params.string("return_url")?;
     params.unmodelled(UNMODELLED)?;
-    params.unmodelled(&["attach_to_self", "automatic_payment_methods", "flow_directions", "on_behalf_of", "single_use"])?;
+    params.unmodelled(&[
+        "attach_to_self",
+        "automatic_payment_methods",
+        "flow_directions",
+        "on_behalf_of",
+        "single_use",
+    ])?;
     if confirm && method.is_none() {
         return Err(no_method());
     }
     params.finish()?;
-    let now = customer.as_ref().map_or(ctx.now, |customer| ctx.time_of(customer));
+    let now = customer
+        .as_ref()
+        .map_or(ctx.now, |customer| ctx.time_of(customer));
     let id = insert(ctx, customer, metadata, now);
     if let Some(intent) = ctx.account.setup_intents.get_mut(&id) {
         intent.description = description;
@@ -160,7 +172,10 @@ fn types(params: &Params<'_>) -> Result<Option<Vec<String>>> {
         return Ok(None);
     };
     if let Some(other) = types.iter().find(|kind| **kind != "card") {
-        return Err(Error::malformed("payment_method_types", format!("The sandbox models payment methods of type `card` only, not `{other}`.")));
+        return Err(Error::malformed(
+            "payment_method_types",
+            format!("The sandbox models payment methods of type `card` only, not `{other}`."),
+        ));
     }
     Ok(Some(types.into_iter().map(str::to_owned).collect()))
 }
@@ -187,16 +202,24 @@ pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> 
 /// `POST /v1/setup_intents/:id/confirm`
 pub(crate) fn confirm(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let intent = find(ctx, &ctx.arg(0))?;
-    let (id, customer, chosen, status) =
-        (intent.id.clone(), intent.customer.clone(), intent.payment_method.clone(), intent.status);
+    let (id, customer, chosen, status) = (
+        intent.id.clone(),
+        intent.customer.clone(),
+        intent.payment_method.clone(),
+        intent.status,
+    );
     let given = method(ctx, params, customer.as_deref())?;
     params.string("return_url")?;
     params.unmodelled(UNMODELLED)?;
     if status == "succeeded" {
-        return Err(Error::invalid("You cannot confirm this SetupIntent because it has already succeeded.")
-            .code("setup_intent_unexpected_state"));
+        return Err(Error::invalid(
+            "You cannot confirm this SetupIntent because it has already succeeded.",
+        )
+        .code("setup_intent_unexpected_state"));
     }
-    let method = given.or(chosen.map(Named::Existing)).ok_or_else(no_method)?;
+    let method = given
+        .or(chosen.map(Named::Existing))
+        .ok_or_else(no_method)?;
     params.finish()?;
     succeed(ctx, &id, method);
     Ok(find(ctx, &id)?.to_json())

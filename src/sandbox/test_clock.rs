@@ -55,7 +55,7 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let frozen_time = params
         .timestamp("frozen_time")?
         .ok_or_else(|| params.missing("frozen_time"))?;
-    let name = params.nullable("name")?.flatten();
+    let name = params.nullable("name")?.value().map(str::to_owned);
     params.finish()?;
     let clock = TestClock {
         id: ctx.account.ids.next("clock", 24),
@@ -96,14 +96,20 @@ pub(crate) fn advance(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let clock = find(ctx, &ctx.arg(0))?;
     let (id, from) = (clock.id.clone(), clock.frozen_time);
     if to <= from {
-        return Err(refused("Test clocks can only be advanced into the future: `frozen_time` must be after the clock's current time."));
+        return Err(refused(
+            "Test clocks can only be advanced into the future: `frozen_time` must be after the clock's current time.",
+        ));
     }
     match engine::shortest_interval(ctx, &id) {
         Some(interval) if to - from > 2 * interval => {
-            return Err(refused("You can only advance a test clock by up to two intervals of the shortest subscription on it at a time."));
+            return Err(refused(
+                "You can only advance a test clock by up to two intervals of the shortest subscription on it at a time.",
+            ));
         }
         None if to - from > 2 * 366 * DAY => {
-            return Err(refused("You can only advance a test clock without subscriptions by up to two years at a time."));
+            return Err(refused(
+                "You can only advance a test clock without subscriptions by up to two years at a time.",
+            ));
         }
         _ => {}
     }
