@@ -82,6 +82,7 @@ const COME_BACK: Duration = Duration::from_secs(1);
 impl From<stripe::Error> for Error {
     fn from(error: stripe::Error) -> Self {
         match error {
+            stripe::Error::Limited { retry_after } => Self::RateLimited { retry_after },
             stripe::Error::Timeout(_) => Self::TimedOut,
             stripe::Error::Transport(cause) => Self::Unavailable(cause),
             stripe::Error::Decode { .. } => Self::Unavailable(error.to_string()),

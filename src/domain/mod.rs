@@ -43,6 +43,8 @@ pub use crate::stripe::types::Coupon;
 use crate::clock::Clock;
 use crate::stripe;
 
+pub use crate::stripe::Lane;
+
 /// What became of a request.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -50,11 +52,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Clone)]
 pub struct Domain {
     account: Arc<Account>,
+    stripe: stripe::Client,
     test_clock: Option<Arc<str>>,
 }
 
 struct Account {
-    stripe: stripe::Client,
     clock: Clock,
     key_source: String,
     orgs: org::Directory,
@@ -69,8 +71,8 @@ impl Domain {
     /// The account that `stripe` acts as. `key_source` says where its key came from, for `whoami`.
     pub fn new(stripe: stripe::Client, clock: Clock, key_source: impl Into<String>) -> Self {
         Self {
+            stripe,
             account: Arc::new(Account {
-                stripe,
                 clock,
                 key_source: key_source.into(),
                 orgs: org::Directory::default(),
@@ -86,13 +88,24 @@ impl Domain {
     #[must_use]
     pub fn on_test_clock(&self, id: impl Into<Arc<str>>) -> Self {
         Self {
-            account: self.account.clone(),
             test_clock: Some(id.into()),
+            ..self.clone()
         }
     }
 
-    fn stripe(&self) -> &stripe::Client {
-        &self.account.stripe
+    /// The same account for one request, whose calls to Stripe are counted together and wait in
+    /// `lane`.
+    #[must_use]
+    pub fn for_request(&self, lane: Lane) -> Self {
+        Self {
+            stripe: self.stripe.for_request(lane),
+            ..self.clone()
+        }
+    }
+
+    /// The Stripe client of this request: what it has called, how much it may.
+    pub fn stripe(&self) -> &stripe::Client {
+        &self.stripe
     }
 
     /// Unix seconds, in the time that this request's customers live in.

@@ -10,6 +10,12 @@ pub enum Error {
     /// Stripe answered, and said no.
     #[error(transparent)]
     Api(Box<ApiError>),
+    /// Not sent: the account has used up its rate, and the call would wait too long.
+    #[error("too many calls to Stripe")]
+    Limited {
+        /// When to come back.
+        retry_after: Duration,
+    },
     /// No answer in time.
     #[error("Stripe did not answer in time ({0})")]
     Timeout(&'static str),
@@ -61,7 +67,9 @@ impl Error {
     pub fn api(&self) -> Option<&ApiError> {
         match self {
             Self::Api(error) => Some(error),
-            Self::Timeout(_) | Self::Transport(_) | Self::Decode { .. } => None,
+            Self::Limited { .. } | Self::Timeout(_) | Self::Transport(_) | Self::Decode { .. } => {
+                None
+            }
         }
     }
 
@@ -72,6 +80,11 @@ impl Error {
     /// The object that the path names does not exist.
     pub fn is_missing(&self) -> bool {
         self.api_is(|e| e.status == 404 && e.is("resource_missing"))
+    }
+
+    /// There were too many calls, says Stripe: its limiter, not a lock on an object.
+    pub fn is_rate_limit(&self) -> bool {
+        self.api_is(|e| e.status == 429 && !e.is("lock_timeout"))
     }
 
     /// The idempotency key was used before with other parameters.

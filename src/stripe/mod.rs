@@ -3,25 +3,32 @@
 //! A Stripe is a base URL: the real one, the sandbox, or a test's own router. Everything that is
 //! particular to a call (path, parameters, what is read of the answer) belongs to `domain`.
 
+mod endpoint;
 mod error;
 mod form;
+mod limit;
 mod list;
+mod reads;
 mod request;
 mod retry;
 mod transport;
 pub mod types;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::Method;
 
 pub use error::{ApiError, Error};
 pub use form::Form;
+pub use limit::{Lane, Rates};
 pub use request::Request;
 pub use transport::{Options, Transport};
 
 /// The version of Stripe's API that the wire contract of `tier` is pinned to.
 pub const API_VERSION: &str = "2022-11-15";
+
+/// How many calls of a request are noted for its log line.
+const NOTED_CALLS: usize = 1000;
 
 /// Where the real Stripe is.
 pub const BASE_URL: &str = "https://api.stripe.com";
@@ -62,25 +69,92 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// A handle for calling Stripe as one account. Cheap to clone; accounts share connections.
+/// A handle for calling Stripe as one account. Cheap to clone: clones share the account's budget
+/// and its reads in flight, and belong to the same request of a client's.
 #[derive(Clone, Debug)]
 pub struct Client {
     transport: Transport,
-    credentials: Arc<Credentials>,
+    account: Arc<Account>,
+    request: Arc<Context>,
+}
+
+/// What all calls of one account share.
+#[derive(Debug)]
+struct Account {
+    credentials: Credentials,
+    budget: Option<limit::Budget>,
+    reads: reads::Reads,
+}
+
+/// What the calls for one request of a client's have in common.
+#[derive(Debug, Default)]
+struct Context {
+    ticket: limit::Ticket,
+    calls: Mutex<Vec<Option<String>>>,
 }
 
 impl Client {
     /// A client that acts with `credentials` over `transport`.
     pub fn new(transport: Transport, credentials: Credentials) -> Self {
+        let budget = transport
+            .rates(credentials.is_live())
+            .map(limit::Budget::new);
+        let account = Account {
+            credentials,
+            budget,
+            reads: reads::Reads::default(),
+        };
         Self {
             transport,
-            credentials: Arc::new(credentials),
+            account: Arc::new(account),
+            request: Arc::default(),
         }
+    }
+
+    /// The same account's client, for one request whose calls are to be counted together and wait
+    /// in `lane`.
+    #[must_use]
+    pub fn for_request(&self, lane: Lane) -> Self {
+        let context = Context {
+            ticket: limit::Ticket::new(lane),
+            ..Context::default()
+        };
+        Self {
+            request: Arc::new(context),
+            ..self.clone()
+        }
+    }
+
+    /// The ids that Stripe gave the calls made for this request, in order of their answers; none
+    /// for one without an answer.
+    pub fn calls(&self) -> Vec<Option<String>> {
+        self.request
+            .calls
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn note_call(&self, request_id: Option<&str>) {
+        let mut calls = self
+            .request
+            .calls
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // The default context lives as long as its client, and must not grow with it.
+        if calls.len() < NOTED_CALLS {
+            calls.push(request_id.map(Into::into));
+        }
+    }
+
+    /// The share of the account's rate that is free, between 0 and 1; none if there is no limit.
+    pub fn headroom(&self) -> Option<f64> {
+        self.account.budget.as_ref().map(limit::Budget::headroom)
     }
 
     /// Whose objects this client's calls are about.
     pub fn credentials(&self) -> &Credentials {
-        &self.credentials
+        &self.account.credentials
     }
 
     /// Starts a read of `path`, e.g. `/v1/customers`.

@@ -76,47 +76,75 @@ impl Request {
     ///
     /// # Errors
     /// What the last try gave; [`Error::Timeout`] if all of them together took too long.
-    pub async fn send<T: DeserializeOwned>(self) -> Result<T, Error> {
-        let endpoint = format!("{} {}", self.method, self.path);
-        let body = self.send_bytes(|body| {
-            serde_json::from_slice(body).map_err(|error| Error::Decode {
-                endpoint: endpoint.clone(),
-                cause: error.to_string(),
-            })
-        });
-        body.await
-    }
-
-    async fn send_bytes<T>(
-        mut self,
-        decode: impl Fn(&[u8]) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+    pub async fn send<T: DeserializeOwned>(mut self) -> Result<T, Error> {
         if self.method == Method::POST {
-            let key = self
-                .idempotency_key
-                .take()
-                .unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
-            self.idempotency_key = Some(match &self.client.credentials.key_prefix {
+            let key = self.idempotency_key.take();
+            let key = key.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+            self.idempotency_key = Some(match &self.client.credentials().key_prefix {
                 Some(prefix) => format!("{prefix}#{key}"),
                 None => key,
             });
         }
         let options = &self.client.transport.options;
-        let tries = (|| async { decode(&self.attempt().await?) })
+        let tries = (|| self.try_once())
             .retry(retry::backoff(options.retries))
             .when(retry::is_worthwhile)
             .adjust(retry::wait)
             .notify(|error, after: Duration| {
                 tracing::warn!(%error, ?after, endpoint = self.endpoint(), "stripe call is tried again");
             });
-        tokio::time::timeout(options.deadline, tries)
-            .await
-            .unwrap_or(Err(Error::Timeout("all tries together")))
+        let answer = tokio::time::timeout(options.deadline, tries).await;
+        answer.unwrap_or(Err(Error::Timeout("all tries together")))
     }
 
-    /// One try: the whole body of a successful answer, or why there is none.
+    async fn try_once<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        let reads = &self.client.account.reads;
+        let body = if self.method == Method::GET {
+            let name = format!("{}?{}", self.path, self.form.encode());
+            let read = self.clone();
+            reads
+                .share(name, async move { read.attempt().await })
+                .await?
+        } else {
+            let answer = self.attempt().await;
+            reads.written();
+            answer?.into()
+        };
+        serde_json::from_slice(&body).map_err(|error| Error::Decode {
+            endpoint: format!("{} {}", self.method, self.endpoint()),
+            cause: error.to_string(),
+        })
+    }
+
+    /// One try, when its turn has come.
     async fn attempt(&self) -> Result<Vec<u8>, Error> {
-        let answer = self.build().send().await.map_err(broken)?;
+        let Some(budget) = &self.client.account.budget else {
+            return self.exchange().await;
+        };
+        let permit = budget
+            .acquire(self.endpoint(), &self.client.request.ticket)
+            .await;
+        let _permit = permit.map_err(|refused| Error::Limited {
+            retry_after: refused.retry_after,
+        })?;
+        let answer = self.exchange().await;
+        match &answer {
+            Ok(_) => budget.succeeded(),
+            Err(error) if error.is_rate_limit() => budget.throttled(),
+            Err(_) => {}
+        }
+        answer
+    }
+
+    /// The whole body of a successful answer, or why there is none.
+    async fn exchange(&self) -> Result<Vec<u8>, Error> {
+        let answer = self.build().send().await;
+        let request_id = answer
+            .as_ref()
+            .ok()
+            .and_then(|answer| text(answer.headers(), "request-id"));
+        self.client.note_call(request_id);
+        let answer = answer.map_err(broken)?;
         let status = answer.status();
         let headers = answer.headers().clone();
         // Read to the end whatever the status, or the connection cannot be used again.
@@ -136,10 +164,7 @@ impl Request {
     }
 
     fn build(&self) -> reqwest::RequestBuilder {
-        let Client {
-            transport,
-            credentials,
-        } = &self.client;
+        let (transport, credentials) = (&self.client.transport, self.client.credentials());
         let mut url = format!("{}{}", transport.options.base_url, self.path);
         let in_body = self.method == Method::POST;
         if !in_body && !self.form.is_empty() {
@@ -165,8 +190,8 @@ impl Request {
         request
     }
 
-    pub(super) fn endpoint(&self) -> &str {
-        &self.path
+    fn endpoint(&self) -> &'static str {
+        super::endpoint::endpoint(&self.path)
     }
 
     pub(super) fn remove_param(&mut self, key: &str) {

@@ -24,8 +24,8 @@ pub(super) fn is_worthwhile(error: &Error) -> bool {
     match error {
         // No answer, or a body that was cut short or came from a proxy in between.
         Error::Transport(_) | Error::Decode { .. } => true,
-        // The time-out used up the caller's patience; another try would as well.
-        Error::Timeout(_) => false,
+        // The wait used up the caller's patience; another one would as well.
+        Error::Timeout(_) | Error::Limited { .. } => false,
         Error::Api(e) => e
             .should_retry
             .unwrap_or(matches!(e.status, 409 | 429 | 500..)),

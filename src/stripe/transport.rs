@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Error;
+use super::{BASE_URL, Error, Rates};
 
 /// How a Stripe is reached. The defaults are right for the real one.
 #[derive(Clone, Debug)]
@@ -18,6 +18,9 @@ pub struct Options {
     pub deadline: Duration,
     /// How often a call is tried again.
     pub retries: usize,
+    /// How many calls an account may make; none: what Stripe documents if this is Stripe's own host,
+    /// else no limit.
+    pub rates: Option<Rates>,
     /// `STRIPE_DEBUG=1`: log every call, with secrets and personal data masked.
     pub debug: bool,
 }
@@ -25,11 +28,12 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            base_url: super::BASE_URL.into(),
+            base_url: BASE_URL.into(),
             timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
             deadline: Duration::from_secs(60),
             retries: 4,
+            rates: None,
             debug: false,
         }
     }
@@ -73,6 +77,12 @@ impl Transport {
             http,
             options: Arc::new(options),
         })
+    }
+
+    /// How many calls an account with a live key, or with a test key, may make.
+    pub(super) fn rates(&self, live: bool) -> Option<Rates> {
+        let documented = || (self.options.base_url == BASE_URL).then(|| Rates::documented(live));
+        self.options.rates.or_else(documented)
     }
 
     /// Where this transport's Stripe is.

@@ -1,0 +1,167 @@
+//! The budget, in tokio's paused time.
+
+use std::sync::Arc;
+
+use super::*;
+
+const RATES: Rates = Rates {
+    total: 10,
+    endpoint: 8,
+    search: 4,
+    concurrent: 100,
+};
+
+/// Tries `calls` calls at once; how many were let through, and the longest wait asked of the rest.
+async fn burst(budget: &Budget, endpoint: &'static str, calls: usize) -> (usize, Duration) {
+    let mut through = 0;
+    let mut longest = Duration::ZERO;
+    for _ in 0..calls {
+        match budget.acquire(endpoint, &Ticket::new(Lane::Check)).await {
+            Ok(_) => through += 1,
+            Err(refused) => longest = longest.max(refused.retry_after),
+        }
+    }
+    (through, longest)
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_second_holds_more_calls_than_allowed() {
+    let budget = Budget::new(RATES);
+    assert_eq!(burst(&budget, "/v1/a", 5).await.0, 5);
+    assert_eq!(burst(&budget, "/v1/customers/search", 5).await.0, 4);
+    assert_eq!(
+        burst(&budget, "/v1/b", 5).await,
+        (1, Duration::from_secs(1))
+    );
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert_eq!(
+        burst(&budget, "/v1/a", 12).await.0,
+        8,
+        "one endpoint's own rate"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_has_begun_waits_and_one_that_has_not_is_refused_soon() {
+    let budget = Budget::new(RATES);
+    let ticket = Ticket::new(Lane::Check);
+    drop(
+        budget
+            .acquire("/v1/a", &ticket)
+            .await
+            .expect("the first call"),
+    );
+    burst(&budget, "/v1/b", 20).await;
+    burst(&budget, "/v1/c", 20).await;
+    let start = Instant::now();
+    budget
+        .acquire("/v1/a", &Ticket::new(Lane::Check))
+        .await
+        .expect_err("nothing is left");
+    assert!(start.elapsed() <= Duration::from_millis(50));
+    budget
+        .acquire("/v1/a", &ticket)
+        .await
+        .expect("its second call waits for the next second");
+    assert!(start.elapsed() >= Duration::from_millis(500));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_goes_before_bulk_whatever_the_order_of_arrival() {
+    let budget = Arc::new(Budget::new(Rates { total: 1, ..RATES }));
+    drop(
+        budget
+            .acquire("/v1/a", &Ticket::new(Lane::Check))
+            .await
+            .expect("the first call"),
+    );
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let mut tasks = tokio::task::JoinSet::new();
+    for lane in [Lane::Bulk, Lane::Bulk, Lane::Interactive] {
+        let (budget, order) = (budget.clone(), order.clone());
+        tasks.spawn(async move {
+            let _permit = budget
+                .acquire("/v1/a", &Ticket::new(lane))
+                .await
+                .expect("patience");
+            order.lock().expect("not poisoned").push(lane);
+        });
+        tokio::task::yield_now().await;
+    }
+    while tasks.join_next().await.is_some() {}
+    assert_eq!(
+        *order.lock().expect("not poisoned"),
+        [Lane::Interactive, Lane::Bulk, Lane::Bulk]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_endpoint_does_not_hold_up_the_others() {
+    let budget = Arc::new(Budget::new(Rates {
+        endpoint: 1,
+        ..RATES
+    }));
+    drop(
+        budget
+            .acquire("/v1/a", &Ticket::new(Lane::Bulk))
+            .await
+            .expect("the first call"),
+    );
+    let mut tasks = tokio::task::JoinSet::new();
+    let waiting = budget.clone();
+    tasks.spawn(async move {
+        waiting
+            .acquire("/v1/a", &Ticket::new(Lane::Interactive))
+            .await
+            .is_ok()
+    });
+    tokio::task::yield_now().await;
+    let start = Instant::now();
+    budget
+        .acquire("/v1/b", &Ticket::new(Lane::Check))
+        .await
+        .expect("another endpoint");
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    assert_eq!(tasks.join_next().await.map(Result::ok), Some(Some(true)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn concurrent_calls_are_bounded() {
+    let budget = Budget::new(Rates {
+        concurrent: 2,
+        ..RATES
+    });
+    let ticket = || Ticket::new(Lane::Check);
+    let (first, _second) = (
+        budget.acquire("/v1/a", &ticket()).await,
+        budget.acquire("/v1/a", &ticket()).await,
+    );
+    budget
+        .acquire("/v1/a", &ticket())
+        .await
+        .expect_err("two are under way");
+    drop(first);
+    budget
+        .acquire("/v1/a", &ticket())
+        .await
+        .expect("one has ended");
+}
+
+#[tokio::test(start_paused = true)]
+async fn stripes_refusals_shrink_the_rate_and_success_restores_it() {
+    let budget = Budget::new(Rates {
+        endpoint: 10,
+        ..RATES
+    });
+    budget.throttled();
+    budget.throttled();
+    assert_eq!(burst(&budget, "/v1/a", 20).await.0, 8);
+    tokio::time::advance(Duration::from_secs(2)).await;
+    for _ in 0..20 {
+        budget.succeeded();
+    }
+    assert_eq!(burst(&budget, "/v1/a", 20).await.0, 10);
+    assert!(budget.headroom() <= 0.0);
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert!((budget.headroom() - 1.0).abs() < f64::EPSILON);
+}
