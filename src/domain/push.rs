@@ -188,16 +188,17 @@ impl Domain {
         };
         // Another push was here between our look and now, or an earlier one lost its plan's product.
         let key = name.lookup_key();
-        if let Some(price) = self.prices_by_key(&[key.as_str()]).await?.first() {
-            let found = PulledFeature::read(price).filter(|found| found.name == *name);
-            let alike = found.is_some_and(|found| found.is_sold_as(plan, feature));
-            return Ok(if alike {
-                (PushOutcome::Unchanged, Some(price.id.clone()))
+        let prices = self.prices_by_key(&[key.as_str()]).await?;
+        let found = prices.iter().find_map(PulledFeature::read);
+        if let Some(found) = found.filter(|found| found.name == *name) {
+            return Ok(if found.is_sold_as(plan, feature) {
+                (PushOutcome::Unchanged, Some(found.id))
             } else {
                 (PushOutcome::Differs, None)
             });
         }
-        if !refused.is_already_exists() {
+        if !prices.is_empty() || !refused.is_already_exists() {
+            // Somebody else's price has the key.
             return Err(refused.into());
         }
         let create = self

@@ -84,8 +84,8 @@ pub struct Price {
     /// `graduated` or `volume`, for tiered prices.
     #[serde(default)]
     pub tiers_mode: Option<String>,
-    /// The tiers, if expanded.
-    #[serde(default)]
+    /// The tiers, if expanded; none of a price that is not tiered.
+    #[serde(default, deserialize_with = "or_default")]
     pub tiers: Vec<PriceTier>,
     /// Whole cents, if the amount is whole.
     #[serde(default)]
@@ -445,6 +445,13 @@ identified!(
     TestClock,
     Object,
 );
+
+/// Null where a price has nothing of the kind.
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    input: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(input)?.unwrap_or_default())
+}
 
 /// Stripe writes decimals as strings, and percentages as numbers.
 fn decimal<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Decimal>, D::Error> {

@@ -1,1 +1,4 @@
 //! Integration tests: the whole server, in process, against the sandbox.
+
+mod models;
+mod pricing;
