@@ -1,4 +1,5 @@
 //! Integration tests: the whole server, in process, against the sandbox.
 
+mod architecture;
 mod models;
 mod pricing;
