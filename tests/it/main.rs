@@ -3,3 +3,4 @@
 mod architecture;
 mod models;
 mod pricing;
+mod sandbox;
