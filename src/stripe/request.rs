@@ -87,7 +87,7 @@ impl Request {
         }
         let options = &self.client.transport.options;
         let tries = (|| self.try_once())
-            .retry(retry::backoff(options.retries))
+            .retry(retry::backoff(options))
             .when(retry::is_worthwhile)
             .adjust(retry::wait)
             .notify(|error, after: Duration| {

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use backon::ExponentialBuilder;
 
-use super::Error;
+use super::{Error, Options};
 
 /// The longest that we wait because Stripe asked us to.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// Half a second, doubled up to five, jittered: what Stripe's own libraries do.
-pub(super) fn backoff(tries: usize) -> ExponentialBuilder {
+/// Half a second, doubled up to five, jittered: what Stripe's own libraries do, and our default.
+pub(super) fn backoff(options: &Options) -> ExponentialBuilder {
     ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(500))
-        .with_max_delay(Duration::from_secs(5))
-        .with_max_times(tries)
+        .with_min_delay(options.first_wait)
+        .with_max_delay(options.first_wait * 10)
+        .with_max_times(options.retries)
         .with_jitter()
 }
 

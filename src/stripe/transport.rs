@@ -18,6 +18,8 @@ pub struct Options {
     pub deadline: Duration,
     /// How often a call is tried again.
     pub retries: usize,
+    /// The wait before the first of these tries; it doubles, up to ten times as much.
+    pub first_wait: Duration,
     /// How many calls an account may make; none: what Stripe documents if this is Stripe's own host,
     /// else no limit.
     pub rates: Option<Rates>,
@@ -33,6 +35,7 @@ impl Default for Options {
             connect_timeout: Duration::from_secs(5),
             deadline: Duration::from_secs(60),
             retries: 4,
+            first_wait: Duration::from_millis(500),
             rates: None,
             debug: false,
         }
