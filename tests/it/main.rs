@@ -3,4 +3,6 @@
 mod architecture;
 mod models;
 mod pricing;
+mod push;
 mod sandbox;
+mod shop;

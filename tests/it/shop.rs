@@ -1,0 +1,189 @@
+//! A shop to push models to: Tier's domain and a bare Stripe client, over one account of a sandbox of its own.
+
+use serde_json::{Value, json};
+use tier::clock::Clock;
+use tier::domain::pricing::Model;
+use tier::domain::{Domain, PushOutcome, PushResult};
+use tier::sandbox::{self, Action, Amount, Rule, Running, Sandbox, When};
+use tier::stripe::{Client, Credentials, Form, Options, Transport};
+
+/// One account in a sandbox, through Tier and through a bare Stripe client.
+pub(crate) struct Shop {
+    /// The sandbox.
+    pub(crate) stripe: Running,
+    /// Straight to it.
+    pub(crate) client: Client,
+    /// By way of Tier.
+    pub(crate) domain: Domain,
+}
+
+impl Shop {
+    /// An account whose calls are not tried again, so that each fault shows.
+    pub(crate) async fn new() -> Self {
+        Self::with_retries(0).await
+    }
+
+    pub(crate) async fn with_retries(retries: usize) -> Self {
+        let stripe = Sandbox::start(sandbox::Options::default())
+            .await
+            .expect("a loopback port is free");
+        let client = client(&stripe, "sk_test_shop", retries);
+        let domain = Domain::new(client.clone(), Clock::system(), "sandbox");
+        Self {
+            stripe,
+            client,
+            domain,
+        }
+    }
+
+    pub(crate) async fn push(&self, model: &Model) -> Vec<PushResult> {
+        self.domain
+            .push(model, |_| ())
+            .await
+            .expect("the sandbox answers")
+    }
+
+    /// Pushes, and says a line for each feature.
+    pub(crate) async fn pushed(&self, model: &Value) -> String {
+        lines(&self.push(&parse(model)).await)
+    }
+
+    pub(crate) async fn create(&self, path: &str, params: &[(&'static str, &str)]) -> Value {
+        let mut form = Form::new();
+        for (key, value) in params {
+            form.push(*key, value);
+        }
+        self.client
+            .post(path)
+            .form(form)
+            .send()
+            .await
+            .expect("the sandbox takes it")
+    }
+
+    pub(crate) async fn read(&self, path: &str) -> Value {
+        self.client
+            .get(path)
+            .send()
+            .await
+            .expect("the sandbox takes it")
+    }
+
+    pub(crate) async fn count(&self, path: &str) -> usize {
+        let all: Value = self
+            .client
+            .get(path)
+            .param("limit", 100)
+            .send()
+            .await
+            .expect("the sandbox takes it");
+        all["data"].as_array().expect("it is well formed").len()
+    }
+
+    pub(crate) fn fail(&self, method: &str, path: &str, action: Action, when: When, times: u32) {
+        let mut rule = Rule::new(method, path, action);
+        rule.when = when;
+        rule.amount = Amount::Count(times);
+        self.stripe.sandbox().add_fault(rule);
+    }
+}
+
+pub(crate) fn client(stripe: &Running, key: &str, retries: usize) -> Client {
+    let options = Options {
+        base_url: stripe.url().to_owned(),
+        retries,
+        ..Options::default()
+    };
+    Client::new(
+        Transport::new(options).expect("it is well formed"),
+        Credentials::new(key),
+    )
+}
+
+pub(crate) fn parse(model: &Value) -> Model {
+    Model::parse(&model.to_string()).expect("it is well formed")
+}
+
+pub(crate) fn lines(results: &[PushResult]) -> String {
+    let line = |result: &PushResult| {
+        let status = if result.outcome.is_ok() {
+            "ok"
+        } else {
+            "failed"
+        };
+        let priced = if result.price.is_some() {
+            "priced"
+        } else {
+            "-"
+        };
+        format!(
+            "{status} {} {priced} {}",
+            result.feature,
+            result.outcome.reason()
+        )
+    };
+    results.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+pub(crate) fn all_are(outcome: &PushOutcome, results: &[PushResult]) -> bool {
+    results.iter().all(|result| result.outcome == *outcome)
+}
+
+/// A plan of three features.
+pub(crate) fn abc(version: &str) -> Value {
+    json!({ "plans": { format!("plan:a@{version}"): { "features": {
+        "feature:a": { "base": 100 },
+        "feature:b": { "tiers": [{ "upto": 10 }] },
+        "feature:c": { "tiers": [{ "upto": 10, "price": 0.5 }, { "base": 7 }], "aggregate": "max" },
+    } } } })
+}
+
+/// `plan:a@1` as the original pushed it: no hash, and metadata of its time.
+pub(crate) async fn pushed_by_the_original(shop: &Shop) {
+    shop.create(
+        "/v1/products",
+        &[
+            ("id", "tier__plan-a-1"),
+            ("name", "plan:a@1"),
+            ("active", "false"),
+        ],
+    )
+    .await;
+    prices_of_the_original(shop).await;
+}
+
+/// Its first two features, the first of which is licensed.
+pub(crate) async fn prices_of_the_original(shop: &Shop) {
+    let common = [
+        ("currency", "usd"),
+        ("metadata[tier.plan_title]", "plan:a@1"),
+        ("recurring[interval]", "month"),
+        ("recurring[interval_count]", "1"),
+    ];
+    let licensed = [
+        ("lookup_key", "tier__feature-a-plan-a-1"),
+        ("product_data[id]", "tier__feature-a-plan-a-1"),
+        ("product_data[name]", "plan:a@1 - feature:a@plan:a@1"),
+        ("metadata[tier.feature]", "feature:a@plan:a@1"),
+        ("metadata[tier.limit]", "inf"),
+        ("metadata[tier.title]", ""),
+        ("recurring[usage_type]", "licensed"),
+        ("billing_scheme", "per_unit"),
+        ("unit_amount_decimal", "100"),
+    ];
+    let metered = [
+        ("lookup_key", "tier__feature-b-plan-a-1"),
+        ("product_data[id]", "tier__feature-b-plan-a-1"),
+        ("product_data[name]", "plan:a@1 - feature:b@plan:a@1"),
+        ("metadata[tier.feature]", "feature:b@plan:a@1"),
+        ("metadata[tier.limit]", "10"),
+        ("recurring[usage_type]", "metered"),
+        ("recurring[aggregate_usage]", "sum"),
+        ("billing_scheme", "per_unit"),
+        ("unit_amount_decimal", "0"),
+    ];
+    for price in [&licensed, &metered] {
+        shop.create("/v1/prices", &[&common[..], &price[..]].concat())
+            .await;
+    }
+}
