@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::change::Change;
 use super::context::Ctx;
 use super::coupon::Discount;
 use super::error::{Error, Result};
@@ -10,7 +11,7 @@ use super::filter::Created;
 use super::ids::Id;
 use super::metadata::Metadata;
 use super::page::Page;
-use super::params::{Change, Params};
+use super::params::Params;
 use super::price::Currency;
 use super::search::Index;
 use super::state::Account;
@@ -312,6 +313,7 @@ fn erase_links(account: &mut Account, id: &Id) {
 fn changed(ctx: &mut Ctx<'_>, position: u32) {
     let due = ctx.now_millis + ctx.origin.search_lag;
     ctx.account.customers.index.note(position, due);
+    ctx.account.customers.settle(ctx.now_millis);
 }
 
 /// `GET /v1/customers`: those on a test clock only if the clock is named.

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::change::Change;
 use super::context::Ctx;
 use super::coupon::{self, Coupon};
 use super::customer::{self, Customer};
 use super::error::{Error, Result};
-use super::params::{Change, Params};
+use super::params::Params;
 use super::payment_method::{self, Named};
 
 /// A customer to create; its links are made once it is there.

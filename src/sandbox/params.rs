@@ -4,58 +4,11 @@
 //! A handler calls it before it changes anything.
 
 use std::cell::Cell;
-use std::str::FromStr;
 
-use rust_decimal::Decimal;
-
+use super::change::Change;
 use super::error::{Error, Result};
 use super::form::{Form, Node, Value};
 use super::metadata::Changes;
-
-/// What an update does to a field: nothing, empty it (`field=`), or set it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Change<T> {
-    #[default]
-    Keep,
-    Unset,
-    Set(T),
-}
-
-impl<T> Change<T> {
-    /// Does it.
-    pub(crate) fn apply(self, field: &mut Option<T>) {
-        match self {
-            Self::Keep => {}
-            Self::Unset => *field = None,
-            Self::Set(value) => *field = Some(value),
-        }
-    }
-
-    /// The value that is set, if one is: all there is on creation.
-    pub(crate) fn value(self) -> Option<T> {
-        match self {
-            Self::Keep | Self::Unset => None,
-            Self::Set(value) => Some(value),
-        }
-    }
-
-    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Change<U> {
-        match self {
-            Self::Keep => Change::Keep,
-            Self::Unset => Change::Unset,
-            Self::Set(value) => Change::Set(change(value)),
-        }
-    }
-
-    /// [`map`](Self::map) by what can fail.
-    pub(crate) fn try_map<U>(self, change: impl FnOnce(T) -> Result<U>) -> Result<Change<U>> {
-        Ok(match self {
-            Self::Keep => Change::Keep,
-            Self::Unset => Change::Unset,
-            Self::Set(value) => Change::Set(change(value)?),
-        })
-    }
-}
 
 /// The parameters of a request, or of one object or array element in it.
 #[derive(Clone, Debug)]
@@ -143,100 +96,6 @@ impl<'a> Params<'a> {
         let name = self.name(key);
         let message = format!("Missing required param: {name}.");
         Error::malformed(name, message).code("parameter_missing")
-    }
-
-    fn parsed<T: FromStr>(
-        &self,
-        key: &str,
-        what: &str,
-        code: Option<&'static str>,
-    ) -> Result<Option<T>> {
-        let Some(text) = self.string(key)? else {
-            return Ok(None);
-        };
-        text.parse().map(Some).map_err(|_| {
-            let mut error = Error::malformed(self.name(key), format!("Invalid {what}: {text}"));
-            error.code = code;
-            error
-        })
-    }
-
-    pub(crate) fn integer(&self, key: &str) -> Result<Option<i64>> {
-        self.parsed(key, "integer", Some("parameter_invalid_integer"))
-    }
-
-    /// An integer from `least` on.
-    pub(crate) fn integer_from(&self, key: &str, least: i64) -> Result<Option<i64>> {
-        match self.integer(key)? {
-            Some(number) if number < least => Err(Error::malformed(
-                self.name(key),
-                format!("This value must be greater than or equal to {least}."),
-            )
-            .code("parameter_invalid_integer")),
-            number => Ok(number),
-        }
-    }
-
-    pub(crate) fn boolean(&self, key: &str) -> Result<Option<bool>> {
-        self.parsed(key, "boolean", None)
-    }
-
-    /// A decimal of at most 12 places, as `unit_amount_decimal` is.
-    pub(crate) fn decimal(&self, key: &str) -> Result<Option<Decimal>> {
-        let number: Option<Decimal> = self.parsed(key, "decimal", None)?;
-        match number {
-            Some(number) if number.normalize().scale() > 12 => Err(Error::malformed(
-                self.name(key),
-                format!("Invalid decimal: {number}; must contain at most 12 decimal places."),
-            )),
-            // Beyond this, arithmetic with quantities could overflow.
-            Some(number) if number.abs() > Decimal::from(1_000_000_000_000_i64) => {
-                Err(Error::malformed(
-                    self.name(key),
-                    format!("Invalid decimal: {number} is too large."),
-                ))
-            }
-            number => Ok(number),
-        }
-    }
-
-    /// Seconds since 1970, from then until the year 9999.
-    pub(crate) fn timestamp(&self, key: &str) -> Result<Option<i64>> {
-        let Some(text) = self.string(key)? else {
-            return Ok(None);
-        };
-        match text.parse::<i64>() {
-            Ok(at) if (0..253_402_300_800).contains(&at) => Ok(Some(at)),
-            _ => Err(Error::malformed(
-                self.name(key),
-                format!("Invalid timestamp: must be an integer Unix timestamp, not {text}."),
-            )),
-        }
-    }
-
-    /// [`timestamp`](Self::timestamp), or the word `now`, which is `now`.
-    pub(crate) fn timestamp_or_now(&self, key: &str, now: i64) -> Result<Option<i64>> {
-        if self.text(key)? == Some("now") {
-            return Ok(Some(now));
-        }
-        self.timestamp(key)
-    }
-
-    /// One of the listed words.
-    pub(crate) fn one_of(
-        &self,
-        key: &str,
-        choices: &[&'static str],
-    ) -> Result<Option<&'static str>> {
-        let Some(text) = self.string(key)? else {
-            return Ok(None);
-        };
-        let found = choices.iter().find(|choice| **choice == text);
-        found.copied().map(Some).ok_or_else(|| {
-            let name = self.name(key);
-            let message = format!("Invalid {name}: must be one of {}", choices.join(", "));
-            Error::malformed(name, message)
-        })
     }
 
     /// An object. `key[…]` must not be a plain text, save an empty one, which counts as an object without

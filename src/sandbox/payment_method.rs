@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::card::{self, Card};
 use super::context::Ctx;
 use super::error::{Error, Result};
 use super::ids::Id;
@@ -13,80 +14,6 @@ use super::table::Row;
 const URL: &str = "/v1/payment_methods";
 /// Stripe's name for it in messages.
 pub(crate) const WHAT: &str = "PaymentMethod";
-
-/// A card that a test token or number stands for.
-#[derive(Debug)]
-pub(crate) struct Card {
-    /// The part of the token after `pm_card_`.
-    token: &'static str,
-    brand: &'static str,
-    last4: &'static str,
-    country: &'static str,
-    funding: &'static str,
-    /// Whether it can be attached, but not charged.
-    declines: bool,
-}
-
-const fn card(token: &'static str, brand: &'static str, last4: &'static str) -> Card {
-    Card {
-        token,
-        brand,
-        last4,
-        country: "US",
-        funding: "credit",
-        declines: false,
-    }
-}
-
-/// The tokens that the sandbox knows; Stripe has more, which differ in nothing that it acts out.
-const CARDS: &[Card] = &[
-    card("visa", "visa", "4242"),
-    card("us", "visa", "4242"),
-    Card {
-        funding: "debit",
-        ..card("visa_debit", "visa", "5556")
-    },
-    card("mastercard", "mastercard", "4444"),
-    Card {
-        funding: "debit",
-        ..card("mastercard_debit", "mastercard", "8210")
-    },
-    Card {
-        funding: "prepaid",
-        ..card("mastercard_prepaid", "mastercard", "5100")
-    },
-    card("amex", "amex", "8431"),
-    card("discover", "discover", "1117"),
-    card("diners", "diners", "0004"),
-    Card {
-        country: "JP",
-        ..card("jcb", "jcb", "0505")
-    },
-    Card {
-        country: "CN",
-        ..card("unionpay", "unionpay", "0005")
-    },
-    Card {
-        country: "GB",
-        ..card("gb", "visa", "0005")
-    },
-    Card {
-        country: "DE",
-        ..card("de", "visa", "0016")
-    },
-    Card {
-        country: "FR",
-        ..card("fr", "visa", "0003")
-    },
-    Card {
-        country: "CA",
-        ..card("ca", "visa", "0000")
-    },
-    Card {
-        declines: true,
-        ..card("chargeCustomerFail", "visa", "0341")
-    },
-];
 
 /// See the module's text.
 #[derive(Clone, Debug)]
@@ -193,15 +120,10 @@ pub(crate) fn named(ctx: &Ctx<'_>, id: &str, param: &str) -> Result<Named> {
     if let Some(found) = ctx.account.payment_methods.get(id) {
         return Ok(Named::Existing(found.id.clone()));
     }
-    match token(id) {
+    match card::by_token(id, "pm_card_") {
         Some(card) => Ok(Named::Token(card)),
         None => Err(Error::no_such(WHAT, id, param)),
     }
-}
-
-fn token(id: &str) -> Option<&'static Card> {
-    let token = id.strip_prefix("pm_card_")?;
-    CARDS.iter().find(|card| card.token == token)
 }
 
 /// Like [`named`], for attaching to `customer` (`None`: one that is about to be created): what is attached to
@@ -288,9 +210,7 @@ fn card_given(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<PaymentMethod> {
         .object("card")?
         .ok_or_else(|| params.missing("card"))?;
     if let Some(token) = object.string("token")? {
-        let card = token
-            .strip_prefix("tok_")
-            .and_then(|token| CARDS.iter().find(|card| card.token == token));
+        let card = card::by_token(token, "tok_");
         let card = card.ok_or_else(|| Error::no_such("token", token, object.name("token")))?;
         return Ok(PaymentMethod::new(card, ctx.now));
     }
@@ -303,16 +223,16 @@ fn card_given(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<PaymentMethod> {
         .ok_or_else(|| object.missing("exp_year"))?;
     object.string("cvc")?;
     if !(1..=12).contains(&month) {
-        return Err(card_error(
+        return Err(card::card_error(
             "Your card's expiration month is invalid.",
             "invalid_expiry_month",
             "exp_month",
         ));
     }
-    let mut method = PaymentMethod::new(by_number(number)?, ctx.now);
+    let mut method = PaymentMethod::new(card::by_number(number)?, ctx.now);
     let year = if year < 100 { year + 2000 } else { year };
     if !(method.exp_year - 3..=method.exp_year + 50).contains(&year) {
-        return Err(card_error(
+        return Err(card::card_error(
             "Your card's expiration year is invalid.",
             "invalid_expiry_year",
             "exp_year",
@@ -320,30 +240,6 @@ fn card_given(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<PaymentMethod> {
     }
     (method.exp_month, method.exp_year) = (month, year);
     Ok(method)
-}
-
-fn by_number(number: &str) -> Result<&'static Card> {
-    let digits: String = number.chars().filter(|c| !matches!(c, ' ' | '-')).collect();
-    let brand = match digits.as_bytes().first() {
-        Some(b'4') => "visa",
-        Some(b'5' | b'2') => "mastercard",
-        Some(b'3') => "amex",
-        Some(b'6') => "discover",
-        _ => "",
-    };
-    let valid =
-        (12..=19).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit());
-    let same = |card: &&Card| card.brand == brand && digits.ends_with(card.last4);
-    let found = CARDS.iter().find(same).filter(|_| valid);
-    found.ok_or_else(|| card_error("Your card number is incorrect, or not one of the test cards that the sandbox knows, such as 4242 4242 4242 4242.", "incorrect_number", "number"))
-}
-
-fn card_error(message: &str, code: &'static str, param: &str) -> Error {
-    Error::invalid(message)
-        .kind("card_error")
-        .code(code)
-        .param(param)
-        .status(402)
 }
 
 impl PaymentMethod {

@@ -10,15 +10,12 @@ use serde_json::{Value, json};
 
 use super::context::Ctx;
 use super::error::{Error, Result};
-use super::filter::Created;
 use super::ids::Id;
 use super::metadata::Metadata;
-use super::page::Page;
 use super::params::Params;
 use super::price_params;
 use super::table::{Row, Table};
 
-const URL: &str = "/v1/prices";
 pub(super) const WHAT: &str = "price";
 /// The largest amount that Stripe takes: eight digits of cents; the sandbox allows twelve.
 pub(crate) const MAX_AMOUNT: i64 = 999_999_999_999;
@@ -238,11 +235,16 @@ pub(crate) struct Prices {
 }
 
 impl Prices {
+    pub(super) fn table(&self) -> &Table<Price> {
+        &self.table
+    }
+
     pub(crate) fn get(&self, id: &str) -> Option<&Price> {
         self.table.get(id)
     }
 
-    fn holder(&self, lookup_key: &str) -> Option<&Price> {
+    /// The price that has the lookup key, active or not.
+    pub(super) fn holder(&self, lookup_key: &str) -> Option<&Price> {
         self.table.at(*self.by_lookup_key.get(lookup_key)?)
     }
 
@@ -328,83 +330,6 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         ctx.update_event("price.updated", &before, &after, ctx.now);
     }
     Ok(after)
-}
-
-/// `GET /v1/prices`
-pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let page = Page::read(params)?;
-    let filter = Filter::read(params)?;
-    let keys = params.strings("lookup_keys")?;
-    params.finish()?;
-    let prices = &ctx.account.prices;
-    let cut = match keys {
-        Some(keys) if keys.len() > 10 => {
-            return Err(Error::malformed(
-                "lookup_keys",
-                "You may provide at most 10 lookup keys.",
-            ));
-        }
-        Some(mut keys) => {
-            keys.sort_unstable();
-            keys.dedup();
-            let found = keys.into_iter().filter_map(|key| prices.holder(key));
-            let rows: Vec<&Price> = found.filter(|price| filter.accepts(price)).collect();
-            page.of_rows(&rows, WHAT)?
-        }
-        None => page.of_table(&prices.table, WHAT, |price| filter.accepts(price))?,
-    };
-    Ok(cut.to_json(URL, Price::to_json))
-}
-
-struct Filter<'a> {
-    active: Option<bool>,
-    created: Created,
-    currency: Option<Currency>,
-    product: Option<&'a str>,
-    recurring: Option<bool>,
-    interval: Option<&'static str>,
-    metered: Option<bool>,
-}
-
-impl<'a> Filter<'a> {
-    fn read(params: &Params<'a>) -> Result<Self> {
-        let (mut interval, mut usage) = (None, None);
-        if let Some(recurring) = params.object("recurring")? {
-            interval = recurring.one_of("interval", price_params::INTERVALS)?;
-            usage = recurring.one_of("usage_type", price_params::USAGE_TYPES)?;
-        }
-        let kind = params.one_of("type", &["one_time", "recurring"])?;
-        Ok(Self {
-            active: params.boolean("active")?,
-            created: Created::read(params)?,
-            currency: currency(params, "currency")?,
-            product: params.string("product")?,
-            recurring: kind.map(|kind| kind == "recurring"),
-            interval,
-            metered: usage.map(|usage| usage == "metered"),
-        })
-    }
-
-    fn accepts(&self, price: &Price) -> bool {
-        let recurring = price.recurring.as_ref();
-        self.active.is_none_or(|active| active == price.active)
-            && self.created.accepts(price.created)
-            && self
-                .currency
-                .is_none_or(|currency| currency == price.currency)
-            && self
-                .product
-                .is_none_or(|product| product == &*price.product)
-            && self
-                .recurring
-                .is_none_or(|wanted| wanted == recurring.is_some())
-            && self.interval.is_none_or(|interval| {
-                recurring.is_some_and(|recurring| recurring.interval == interval)
-            })
-            && self.metered.is_none_or(|metered| {
-                recurring.is_some_and(|recurring| recurring.metered() == metered)
-            })
-    }
 }
 
 fn find<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a Price> {

@@ -2,11 +2,12 @@
 
 use rust_decimal::Decimal;
 
+use super::change::Change;
 use super::context::Ctx;
 use super::error::{Error, Result};
 use super::ids::Id;
 use super::metadata::Metadata;
-use super::params::{Change, Params};
+use super::params::Params;
 use super::price::{Amount, MAX_AMOUNT, Price, Recurring, Tier, Transform, currency};
 use super::product::{self, Product};
 

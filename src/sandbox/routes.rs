@@ -2,7 +2,7 @@
 
 use super::context::Handler;
 use super::{
-    account, billing, coupon, customer, event, payment_method, price, product, search,
+    account, billing, coupon, customer, event, payment_method, price, price_list, product, search,
     setup_intent, test_clock,
 };
 
@@ -45,7 +45,7 @@ const ROUTES: &[Route] = &[
     route("GET", "/v1/products/:id", product::retrieve, "product"),
     route("POST", "/v1/products/:id", product::update, "product"),
     route("POST", "/v1/prices", price::create, "price"),
-    route("GET", "/v1/prices", price::list, "list:price"),
+    route("GET", "/v1/prices", price_list::list, "list:price"),
     route("GET", "/v1/prices/:id", price::retrieve, "price"),
     route("POST", "/v1/prices/:id", price::update, "price"),
     route("POST", "/v1/customers", customer::create, "customer"),

@@ -1,0 +1,104 @@
+//! Parameters with a plain value of some type: numbers, times, words.
+
+use std::str::FromStr;
+
+use rust_decimal::Decimal;
+
+use super::error::{Error, Result};
+use super::params::Params;
+
+impl Params<'_> {
+    fn parsed<T: FromStr>(
+        &self,
+        key: &str,
+        what: &str,
+        code: Option<&'static str>,
+    ) -> Result<Option<T>> {
+        let Some(text) = self.string(key)? else {
+            return Ok(None);
+        };
+        text.parse().map(Some).map_err(|_| {
+            let mut error = Error::malformed(self.name(key), format!("Invalid {what}: {text}"));
+            error.code = code;
+            error
+        })
+    }
+
+    pub(crate) fn integer(&self, key: &str) -> Result<Option<i64>> {
+        self.parsed(key, "integer", Some("parameter_invalid_integer"))
+    }
+
+    /// An integer from `least` on.
+    pub(crate) fn integer_from(&self, key: &str, least: i64) -> Result<Option<i64>> {
+        match self.integer(key)? {
+            Some(number) if number < least => Err(Error::malformed(
+                self.name(key),
+                format!("This value must be greater than or equal to {least}."),
+            )
+            .code("parameter_invalid_integer")),
+            number => Ok(number),
+        }
+    }
+
+    pub(crate) fn boolean(&self, key: &str) -> Result<Option<bool>> {
+        self.parsed(key, "boolean", None)
+    }
+
+    /// A decimal of at most 12 places, as `unit_amount_decimal` is.
+    pub(crate) fn decimal(&self, key: &str) -> Result<Option<Decimal>> {
+        let number: Option<Decimal> = self.parsed(key, "decimal", None)?;
+        match number {
+            Some(number) if number.normalize().scale() > 12 => Err(Error::malformed(
+                self.name(key),
+                format!("Invalid decimal: {number}; must contain at most 12 decimal places."),
+            )),
+            // Beyond this, arithmetic with quantities could overflow.
+            Some(number) if number.abs() > Decimal::from(1_000_000_000_000_i64) => {
+                Err(Error::malformed(
+                    self.name(key),
+                    format!("Invalid decimal: {number} is too large."),
+                ))
+            }
+            number => Ok(number),
+        }
+    }
+
+    /// Seconds since 1970, from then until the year 9999.
+    pub(crate) fn timestamp(&self, key: &str) -> Result<Option<i64>> {
+        let Some(text) = self.string(key)? else {
+            return Ok(None);
+        };
+        match text.parse::<i64>() {
+            Ok(at) if (0..253_402_300_800).contains(&at) => Ok(Some(at)),
+            _ => Err(Error::malformed(
+                self.name(key),
+                format!("Invalid timestamp: must be an integer Unix timestamp, not {text}."),
+            )),
+        }
+    }
+
+    /// [`timestamp`](Self::timestamp), or the word `now`, which is `now`.
+    pub(crate) fn timestamp_or_now(&self, key: &str, now: i64) -> Result<Option<i64>> {
+        if self.text(key)? == Some("now") {
+            return Ok(Some(now));
+        }
+        self.timestamp(key)
+    }
+
+    /// One of the listed words.
+    pub(crate) fn one_of(
+        &self,
+        key: &str,
+        choices: &[&'static str],
+    ) -> Result<Option<&'static str>> {
+        let Some(text) = self.string(key)? else {
+            return Ok(None);
+        };
+        let found = choices.iter().find(|choice| **choice == text);
+        found.copied().map(Some).ok_or_else(|| {
+            let name = self.name(key);
+            let message = format!("Invalid {name}: must be one of {}", choices.join(", "));
+            Error::malformed(name, message)
+        })
+    }
+}
