@@ -59,8 +59,8 @@ fn plan() -> Value {
 fn feature() -> Value {
     let has_tiers =
         json!({ "required": ["tiers"], "properties": { "tiers": { "type": "array" } } });
-    let has_divide =
-        json!({ "required": ["divide"], "properties": { "divide": { "type": "object" } } });
+    let divisor = json!({ "type": "object", "required": ["by"], "properties": { "by": { "type": "integer" } } });
+    let has_divide = json!({ "required": ["divide"], "properties": { "divide": divisor } });
     json!({
         "type": "object",
         "additionalProperties": false,
@@ -119,11 +119,10 @@ fn divide() -> Value {
     json!({
         "type": "object",
         "additionalProperties": false,
-        "required": ["by"],
         "properties": {
             "by": {
                 "description": "Units in a package.",
-                "type": "integer",
+                "type": ["integer", "null"],
                 "minimum": 1,
                 "maximum": NO_LIMIT,
             },

@@ -211,19 +211,17 @@ impl Reader {
         Some((tier, fields.offset("upto")))
     }
 
+    /// None as well without a divisor, which is how Go clients spell "not divided".
     fn divide(&mut self, place: &Place<'_>, fields: &Fields<'_>) -> Option<Divide> {
         let place = place.field("divide");
         let fields = self.fields(&place, fields.get("divide")?, &["by", "rounding"])?;
         let rounding = self.word(&place, &fields, "rounding", Rounding::from_word);
-        let by = self.integer(&place, &fields, "by", NO_LIMIT);
-        if fields.get("by").is_none() || by.is_some_and(|by| by < 1) {
+        let by = self.integer(&place, &fields, "by", NO_LIMIT)?;
+        if by < 1 {
             let message = "by must be greater than zero";
             self.faults.add(fields.offset("by"), &place, message);
         }
-        Some(Divide {
-            by: by.unwrap_or(1),
-            rounding,
-        })
+        Some(Divide { by, rounding })
     }
 
     /// Stripe's lookup keys are shorter than its other texts, and cannot tell `:plan:` in a name from `@plan:`.

@@ -156,6 +156,8 @@ fn what_means_nothing_has_its_default() {
             "{}",
         ),
         (r#"{"base":10.0}"#, r#"{"base":10}"#),
+        (r#"{"divide":{},"tiers":[]}"#, r#"{"tiers":[]}"#),
+        (r#"{"divide":{"by":null,"rounding":"up"}}"#, "{}"),
         (r#"{"title":"feature:x@plan:a@1"}"#, "{}"),
         (r#"{"tiers":[{}],"mode":"volume"}"#, r#"{"tiers":[{}]}"#),
         (
@@ -316,7 +318,6 @@ fn tiers_at_fault() {
 #[test]
 fn divisions_at_fault() {
     for (json, message) in [
-        (r#"{"divide":{}}"#, "~.divide: by must be greater than zero"),
         (
             r#"{"divide":{"by":0}}"#,
             "~.divide: by must be greater than zero",
@@ -550,4 +551,21 @@ proptest! {
     fn any_bytes_are_refused_or_read(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
         let _ = Model::parse_bytes(&bytes);
     }
+}
+
+#[test]
+fn ten_megabytes_are_read() {
+    let tiers = (1..250_000)
+        .map(|i| format!("{{\"upto\":{i},\"price\":0.000001}}"))
+        .collect::<Vec<_>>()
+        .join(",");
+    assert!(tiers.len() > 8_000_000, "{}", tiers.len());
+    let feature = feature(&format!("{{\"tiers\":[{tiers}]}}")).unwrap();
+    assert_eq!(feature.limit(), 249_999);
+    let faulty = format!("[{}]", "[".repeat(10_000_000));
+    assert_eq!(faults(&faulty), "invalid json syntax");
+    let comment = format!("/*{}", "*".repeat(10_000_000));
+    assert_eq!(faults(&comment), "invalid json syntax");
+    let string = format!("\"{}\"", "\\u00e9".repeat(1_700_000));
+    assert_eq!(faults(&string), "expected an object, got a string");
 }
