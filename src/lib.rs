@@ -26,6 +26,7 @@
 //! account is a value ([`domain::Domain`]) of which one process may hold many.
 
 pub mod api;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;

@@ -1,3 +1,7 @@
 //! The `tier` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tier::cli::main()
+}

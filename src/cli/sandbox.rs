@@ -1,0 +1,97 @@
+//! `tier sandbox`: the Stripe simulator alone, or inside `tier serve --sandbox`.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::output;
+use crate::config;
+use crate::sandbox::{Options, Sandbox};
+use crate::server;
+
+/// Where a sandbox is expected when nobody says otherwise; Stripe clients know this port from other simulators.
+const DEFAULT_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 12111);
+
+/// Serves the simulator until a signal ends it.
+pub(super) async fn run(settings: &config::Sandbox) -> anyhow::Result<()> {
+    let stop = server::stop_signal()?;
+    let listener = bind(&settings.addr).await?;
+    let sandbox = Sandbox::new(Options {
+        seed: settings.seed,
+        search_lag: settings.search_lag,
+        latency: settings.latency,
+        rate_limit: settings.rate_limit,
+        ..Options::default()
+    });
+    output::line(format_args!("listening on {}", listener.local_addr()?))?;
+    server::serve(listener, sandbox.router(), stop).await;
+    Ok(())
+}
+
+/// Listens on `addr`, or says why not.
+pub(super) async fn bind(addr: &config::ListenAddr) -> anyhow::Result<TcpListener> {
+    let bound = addr.bind().await;
+    bound.with_context(|| format!("cannot listen on {addr}"))
+}
+
+/// A sandbox that lives as long as the server that uses it.
+pub(super) struct Embedded {
+    url: String,
+    stop: CancellationToken,
+    server: JoinSet<()>,
+}
+
+impl Embedded {
+    /// Starts it where the settings say, or else on the usual port, or else on a free one.
+    pub(super) async fn start(settings: &config::Serve) -> anyhow::Result<Self> {
+        let listener = match &settings.sandbox_addr {
+            Some(addr) => bind(addr).await?,
+            None => bind_default().await?,
+        };
+        let url = format!("http://{}", reachable(listener.local_addr()?));
+        let sandbox = Sandbox::new(Options {
+            public_url: settings.sandbox_url.clone(),
+            ..Options::default()
+        });
+        let stop = CancellationToken::new();
+        let mut server = JoinSet::new();
+        let stopped = stop.clone().cancelled_owned();
+        server.spawn(server::serve(listener, sandbox.router(), stopped));
+        Ok(Self { url, stop, server })
+    }
+
+    /// Its base URL, for clients on this machine.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Ends it, and waits for what is in flight.
+    pub(super) async fn stop(mut self) {
+        self.stop.cancel();
+        while self.server.join_next().await.is_some() {}
+    }
+}
+
+async fn bind_default() -> anyhow::Result<TcpListener> {
+    if let Ok(listener) = TcpListener::bind(DEFAULT_ADDR).await {
+        return Ok(listener);
+    }
+    let listener = TcpListener::bind((DEFAULT_ADDR.ip(), 0)).await?;
+    let free = listener.local_addr()?;
+    output::note(format_args!(
+        "port {} is taken; the sandbox listens on {free}",
+        DEFAULT_ADDR.port()
+    ));
+    Ok(listener)
+}
+
+/// The address under which a socket on this machine can be called: not every listening address is one.
+fn reachable(mut addr: SocketAddr) -> SocketAddr {
+    if addr.ip().is_unspecified() {
+        addr.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+    addr
+}
