@@ -8,6 +8,7 @@ use backon::Retryable;
 use reqwest::Method;
 use reqwest::header::{self, HeaderMap, HeaderName};
 use serde::de::DeserializeOwned;
+use sha2::{Digest as _, Sha256};
 
 use super::error::{ApiError, Error};
 use super::transport::chain;
@@ -80,10 +81,10 @@ impl Request {
         if self.method == Method::POST {
             let key = self.idempotency_key.take();
             let key = key.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
-            self.idempotency_key = Some(match &self.client.credentials().key_prefix {
+            self.idempotency_key = Some(sendable(match &self.client.credentials().key_prefix {
                 Some(prefix) => format!("{prefix}#{key}"),
                 None => key,
-            });
+            }));
         }
         let options = &self.client.transport.options;
         let tries = (|| self.try_once())
@@ -267,9 +268,33 @@ fn masked(form: &Form) -> String {
     out
 }
 
+/// The longest idempotency key that Stripe takes.
+const MAX_IDEMPOTENCY_KEY: usize = 255;
+
+/// `key`, or where Stripe or HTTP would not take it (a long org name, a line break in one), its digest.
+fn sendable(key: String) -> String {
+    if key.len() <= MAX_IDEMPOTENCY_KEY && !key.chars().any(char::is_control) {
+        return key;
+    }
+    let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
+    digest
+        .iter()
+        .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_idempotency_key_is_one_that_can_be_sent() {
+        let fits = "k".repeat(255);
+        assert_eq!(sendable(fits.clone()), fits);
+        for key in ["k".repeat(256), "org:a\nb".to_owned()] {
+            assert_eq!(sendable(key.clone()).len(), 64);
+            assert_ne!(sendable(key.clone()), sendable(key + "x"));
+        }
+    }
 
     #[test]
     fn masks_what_a_person_wrote() {

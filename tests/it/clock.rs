@@ -1,0 +1,115 @@
+//! Test clocks, and the customers that live on them.
+
+use axum::http::Method;
+use serde_json::json;
+
+use crate::harness::TestApp;
+
+async fn make(app: &TestApp) -> String {
+    let request = json!({"name": "a year", "present": "2023-01-01T00:00:00Z"});
+    let clock = app.post_json("/v1/clock", &request).await.ok().json();
+    clock["id"].as_str().expect("an id").to_owned()
+}
+
+#[tokio::test]
+async fn a_clock_to_the_byte() {
+    let app = TestApp::start().await;
+    let request = json!({"name": "a year", "present": "2023-01-01T01:00:00.9+01:00"});
+    let made = app.post_json("/v1/clock", &request).await.ok();
+    let id = made.json()["id"].as_str().unwrap().to_owned();
+    insta::assert_snapshot!(made.body.replace(&id, "clock_1"), @r#"
+    {
+    	"id": "clock_1",
+    	"link": "https://dashboard.stripe.com/test/test-clocks/clock_1",
+    	"present": "2023-01-01T00:00:00Z",
+    	"status": "ready"
+    }
+    "#);
+    assert_eq!(
+        app.get(&format!("/v1/clock?id={id}")).await.ok().body,
+        made.body
+    );
+}
+
+#[tokio::test]
+async fn a_clock_advances() {
+    let app = TestApp::start().await;
+    let id = make(&app).await;
+    let request = json!({"id": id, "present": "2023-02-01T00:00:00Z"});
+    app.post_json("/v1/clock", &request).await.ok();
+    let clock = app.get(&format!("/v1/clock?id={id}")).await.ok().json();
+    assert_eq!(clock["present"], "2023-02-01T00:00:00Z");
+}
+
+#[tokio::test]
+async fn the_go_clients_spelling() {
+    let app = TestApp::start().await;
+    let made = app
+        .post(
+            "/v1/clock",
+            r#"{"ID":"","Name":"x","Present":"2023-01-01T00:00:00Z"}"#,
+        )
+        .await
+        .ok()
+        .json();
+    let request = json!({"ID": made["id"], "Name": "", "Present": "2023-01-02T00:00:00Z"});
+    let advanced = app.post_json("/v1/clock", &request).await.ok().json();
+    assert_eq!(advanced["id"], made["id"]);
+    let twice = app
+        .post("/v1/clock", r#"{"id":"a","ID":"b"}"#)
+        .await
+        .fails(400, "invalid_request");
+    assert_eq!(twice.json()["message"], "duplicate field `id`");
+}
+
+#[tokio::test]
+async fn what_stripe_refuses_is_said_in_its_words() {
+    let app = TestApp::start().await;
+    let unknown = app
+        .get("/v1/clock?id=clock_none")
+        .await
+        .fails(400, "invalid_request");
+    insta::assert_snapshot!(unknown.body, @r#"
+    {
+        "status": 400,
+        "code": "invalid_request",
+        "message": "No such test clock: 'clock_none'"
+    }
+    "#);
+    let id = make(&app).await;
+    let back = json!({"id": id, "present": "2022-01-01T00:00:00Z"});
+    let back = app
+        .post_json("/v1/clock", &back)
+        .await
+        .fails(400, "invalid_request");
+    assert_ne!(back.json()["message"], "");
+    // An id is one segment of a path, whatever is in it.
+    app.get("/v1/clock?id=../../v1/customers")
+        .await
+        .fails(400, "invalid_request");
+}
+
+#[tokio::test]
+async fn an_org_lives_on_the_clock_that_it_was_made_on() {
+    let app = TestApp::start().await;
+    let id = make(&app).await;
+    let request = json!({"org": "org:a", "info": {}}).to_string();
+    app.request(Method::POST, "/v1/subscribe")
+        .header("tier-clock", &id)
+        .body(request)
+        .send()
+        .await
+        .ok();
+    app.request(Method::GET, "/v1/whois?org=org:a")
+        .header("tier-clock", &id)
+        .send()
+        .await
+        .ok();
+    let other = make(&app).await;
+    let elsewhere = app
+        .request(Method::GET, "/v1/whois?org=org:a")
+        .header("tier-clock", &other)
+        .send()
+        .await;
+    elsewhere.fails(400, "org_not_found");
+}

@@ -1,0 +1,111 @@
+//! Holds every answer that a test sees to `openapi.yaml`.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use axum::http::{Method, StatusCode};
+use jsonschema::Validator;
+use serde_json::{Value, json};
+
+/// The document, as it is served.
+pub(crate) static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
+    serde_json::from_str(tier::api::ops::OPENAPI_JSON).expect("build.rs writes JSON")
+});
+
+/// Compiled schemas by where they are in the document; many tests share a few.
+static VALIDATORS: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
+
+/// The methods that a path of the document has.
+pub(crate) fn documented_methods(path: &str) -> Vec<String> {
+    let operations = DOCUMENT["paths"][path].as_object();
+    operations
+        .into_iter()
+        .flat_map(|operations| operations.keys())
+        .map(|method| method.to_uppercase())
+        .collect()
+}
+
+/// Fails the test if the document does not have this answer.
+pub(crate) fn check(
+    method: &Method,
+    path: &str,
+    status: StatusCode,
+    content_type: &str,
+    body: &str,
+) {
+    let Some(response) = response(method, path, status) else {
+        panic!("{method} {path}: {status} is not in openapi.yaml\n{body}");
+    };
+    let (media_type, _) = content_type.split_once(';').unwrap_or((content_type, ""));
+    let pointer = format!("{response}/content/{}/schema", escape(media_type));
+    assert!(
+        DOCUMENT.pointer(&pointer).is_some(),
+        "{method} {path}: {status} as {content_type:?} is not in openapi.yaml\n{body}"
+    );
+    let instance = if media_type == "application/json" {
+        serde_json::from_str(body).expect("a JSON answer is JSON")
+    } else {
+        Value::String(body.to_owned())
+    };
+    let faults: Vec<String> = validator(&pointer)
+        .iter_errors(&instance)
+        .map(|fault| format!("{}: {fault}", fault.instance_path()))
+        .collect();
+    assert!(
+        faults.is_empty(),
+        "{method} {path}: {status} is not as in openapi.yaml\n{}\n{body}",
+        faults.join("\n")
+    );
+}
+
+/// Where the document describes this answer. What holds for every path (no such path, no such method) is described
+/// once, among the components.
+fn response(method: &Method, path: &str, status: StatusCode) -> Option<String> {
+    let method = if method == Method::HEAD {
+        "get".to_owned()
+    } else {
+        method.as_str().to_lowercase()
+    };
+    let operation = format!(
+        "/paths/{}/{method}/responses/{}",
+        escape(path),
+        status.as_u16()
+    );
+    let found = match DOCUMENT.pointer(&operation) {
+        Some(response) => response["$ref"]
+            .as_str()
+            .map_or(operation, |r| r[1..].to_owned()),
+        None if status == StatusCode::METHOD_NOT_ALLOWED => {
+            "/components/responses/MethodNotAllowed".to_owned()
+        }
+        None if status == StatusCode::NOT_FOUND => "/components/responses/NotFound".to_owned(),
+        None => return None,
+    };
+    Some(found)
+}
+
+fn validator(pointer: &str) -> Arc<Validator> {
+    let mut validators = VALIDATORS
+        .lock()
+        .expect("a test that failed here has failed");
+    let known = validators
+        .entry(pointer.to_owned())
+        .or_insert_with(|| Arc::new(compile(pointer)));
+    Arc::clone(known)
+}
+
+/// The schema at `pointer`, with the whole document around it for its references.
+pub(crate) fn compile(pointer: &str) -> Validator {
+    let mut root = DOCUMENT.clone();
+    root["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    root["$ref"] = json!(format!("#{pointer}"));
+    jsonschema::options()
+        .should_validate_formats(true)
+        .build(&root)
+        .unwrap_or_else(|fault| panic!("{pointer} is no schema: {fault}"))
+}
+
+/// A key as one step of a JSON pointer.
+pub(crate) fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}

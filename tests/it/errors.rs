@@ -1,0 +1,128 @@
+//! Every error of the domain, to the byte that the client sees.
+
+use std::time::Duration;
+
+use axum::body::to_bytes;
+use axum::response::IntoResponse as _;
+use tier::domain::Error;
+use tier::domain::refs::PlanName;
+use tier::sandbox::{Action, Rule};
+
+use crate::harness::{Settings, TestApp};
+
+/// An error, and what is made of it: status, code, message, `Retry-After`.
+type Row = (Error, u16, &'static str, &'static str, Option<&'static str>);
+
+const TERR1050: &str = "Stripe reported a customer was created and then reported it did not exist. This might mean \
+    you purged your Test Mode and need to reset TIER_KEY_PREFIX=<randomString>.";
+
+#[rustfmt::skip]
+fn table() -> Vec<Row> {
+    let wait = Duration::from_millis(1500);
+    let malformed = "free".parse::<PlanName>().expect_err("it has no prefix");
+    vec![
+        (Error::Reference(malformed), 400, "invalid_request", "plan name must start with 'plan:': \"free\"", None),
+        (Error::OrgNotFound, 400, "org_not_found", "org not found", None),
+        (Error::FeatureNotFound, 400, "feature_not_found", "feature not found", None),
+        (Error::FeatureOrPlanNotFound("plan:a@1".into()), 400, "TERR1020", "feature or plan not found", None),
+        (Error::FeatureNotReportable, 400, "invalid_request", "feature not reportable", None),
+        (Error::NoPhase, 404, "not_found", "Not Found", None),
+        (Error::ReservedMetadata, 400, "invalid_metadata", "metadata keys must not use reserved prefix ('tier.')", None),
+        (Error::InvalidEmail, 400, "invalid_email", "invalid email", None),
+        (Error::InvalidPaymentMethod("No such PaymentMethod: 'pm_card_us'".into()), 400, "invalid_payment_method", "No such PaymentMethod: 'pm_card_us'", None),
+        (Error::Invalid("n must not be negative".into()), 400, "invalid_request", "n must not be negative", None),
+        (Error::Refused("Your card was declined.".into()), 400, "invalid_request", "Your card was declined.", None),
+        (Error::CustomerVanished("cus_1".into()), 500, "TERR1050", TERR1050, None),
+        (Error::InvalidApiKey, 401, "invalid_api_key", "invalid api key", None),
+        (Error::AccountInvalid, 401, "account_invalid", "", None),
+        (Error::Forbidden("not with this key".into()), 403, "forbidden", "not with this key", None),
+        (Error::RateLimited { retry_after: wait }, 429, "rate_limited", "too many requests to Stripe", Some("2")),
+        (Error::Busy { retry_after: wait }, 503, "stripe_unavailable", "Stripe is busy with another request for the same object", Some("2")),
+        (Error::Unavailable("HTTP 500".into()), 502, "stripe_unavailable", "Stripe is unavailable: HTTP 500", None),
+        (Error::TimedOut, 504, "stripe_unavailable", "Stripe did not answer in time", None),
+        (Error::Internal("a secret".into()), 500, "internal_error", "Internal Server Error", None),
+    ]
+}
+
+/// A new error belongs into the table above; this match is what reminds of it.
+fn number(error: &Error) -> usize {
+    match error {
+        Error::Reference(_) => 0,
+        Error::OrgNotFound => 1,
+        Error::FeatureNotFound => 2,
+        Error::FeatureOrPlanNotFound(_) => 3,
+        Error::FeatureNotReportable => 4,
+        Error::NoPhase => 5,
+        Error::ReservedMetadata => 6,
+        Error::InvalidEmail => 7,
+        Error::InvalidPaymentMethod(_) => 8,
+        Error::Invalid(_) => 9,
+        Error::Refused(_) => 10,
+        Error::CustomerVanished(_) => 11,
+        Error::InvalidApiKey => 12,
+        Error::AccountInvalid => 13,
+        Error::Forbidden(_) => 14,
+        Error::RateLimited { .. } => 15,
+        Error::Busy { .. } => 16,
+        Error::Unavailable(_) => 17,
+        Error::TimedOut => 18,
+        Error::Internal(_) => 19,
+    }
+}
+
+#[tokio::test]
+async fn every_error_to_the_byte() {
+    for (position, (error, status, code, message, retry_after)) in table().into_iter().enumerate() {
+        assert_eq!(number(&error), position, "{error:?}");
+        let response = tier::api::Error::from(error).into_response();
+        let (head, body) = response.into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap();
+        let message = message.replace('"', "\\\"");
+        let expected = format!(
+            "{{\n    \"status\": {status},\n    \"code\": \"{code}\",\n    \"message\": \"{message}\"\n}}\n"
+        );
+        assert_eq!(std::str::from_utf8(&body).unwrap(), expected);
+        assert_eq!(head.status.as_u16(), status, "{code}");
+        assert_eq!(head.headers["content-type"], "application/json");
+        let wait = head
+            .headers
+            .get("retry-after")
+            .map(|wait| wait.to_str().unwrap());
+        assert_eq!(wait, retry_after, "{code}");
+    }
+    assert_eq!(table().len(), 20);
+}
+
+/// What Stripe's faults become, once the retries are used up.
+#[tokio::test]
+async fn faults_of_stripe() {
+    let app = TestApp::with(Settings {
+        retries: 0,
+        ..Settings::default()
+    })
+    .await;
+    for (action, status, code, retry_after) in [
+        (Action::Status(500, None), 502, "stripe_unavailable", ""),
+        (Action::Status(503, None), 502, "stripe_unavailable", ""),
+        (Action::Status(409, None), 503, "stripe_unavailable", "1"),
+        (
+            Action::Status(429, Some("global-rate".to_owned())),
+            429,
+            "rate_limited",
+            "1",
+        ),
+        // Without a reason it is a lock that another request holds.
+        (Action::Status(429, None), 503, "stripe_unavailable", "1"),
+        (Action::Drop, 502, "stripe_unavailable", ""),
+        (Action::CutBody, 502, "stripe_unavailable", ""),
+        (Action::GarbageJson, 502, "stripe_unavailable", ""),
+        (Action::HtmlPage, 502, "stripe_unavailable", ""),
+    ] {
+        app.sandbox()
+            .add_fault(Rule::new("GET", "/v1/account", action.clone()));
+        let answer = app.get("/v1/whoami").await.fails(status, code);
+        assert_eq!(answer.header("retry-after"), retry_after, "{action:?}");
+        app.sandbox().clear_faults();
+    }
+    app.get("/v1/whoami").await.ok();
+}

@@ -1,0 +1,257 @@
+//! The whole server in one process: the API's router over a sandbox of the test's own, both without a clock that moves
+//! by itself. Every answer is held to `openapi.yaml` before the test sees it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use serde_json::{Value, json};
+use tier::api::{App, Keys, router};
+use tier::clock::Clock;
+use tier::config::MAX_BODY;
+use tier::domain::Domain;
+use tier::sandbox::{Options, Running, Sandbox};
+use tier::stripe::{self, Client, Credentials, Transport};
+use tower::ServiceExt as _;
+
+use crate::contract;
+
+/// When tests begin: 2023-01-01T00:00:00Z.
+pub(crate) const START: i64 = 1_672_531_200;
+
+/// The Stripe key of every test; each has a sandbox of its own.
+pub(crate) const STRIPE_KEY: &str = "sk_test_tests";
+
+/// How the server of a test is set up.
+pub(crate) struct Settings {
+    /// The key that the server calls Stripe with.
+    pub(crate) stripe_key: String,
+    /// Keys that callers need one of.
+    pub(crate) keys: Vec<String>,
+    /// The largest body, in bytes.
+    pub(crate) max_body: usize,
+    /// How long new customers cannot be searched for.
+    pub(crate) search_lag: Duration,
+    /// How often a Stripe call is tried again.
+    pub(crate) retries: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            stripe_key: STRIPE_KEY.to_owned(),
+            keys: Vec::new(),
+            max_body: MAX_BODY,
+            search_lag: Duration::from_secs(1),
+            retries: 2,
+        }
+    }
+}
+
+/// A server and its sandbox.
+pub(crate) struct TestApp {
+    router: Router,
+    sandbox: Arc<Running>,
+    clock: Clock,
+}
+
+impl TestApp {
+    /// As most tests need it.
+    pub(crate) async fn start() -> Self {
+        Self::with(Settings::default()).await
+    }
+
+    /// With settings of its own.
+    pub(crate) async fn with(settings: Settings) -> Self {
+        let clock = Clock::manual(START);
+        let options = Options {
+            clock: clock.clone(),
+            search_lag: settings.search_lag,
+            ..Options::default()
+        };
+        let sandbox = Sandbox::start(options)
+            .await
+            .expect("a loopback port is free");
+        Self::over(Arc::new(sandbox), clock, &settings)
+    }
+
+    /// A second server over the same Stripe, which knows nothing of what the first one did.
+    pub(crate) fn twin(&self) -> Self {
+        Self::over(
+            Arc::clone(&self.sandbox),
+            self.clock.clone(),
+            &Settings::default(),
+        )
+    }
+
+    fn over(sandbox: Arc<Running>, clock: Clock, settings: &Settings) -> Self {
+        let transport = Transport::new(stripe::Options {
+            base_url: sandbox.url().to_owned(),
+            retries: settings.retries,
+            ..stripe::Options::default()
+        });
+        let credentials = Credentials::new(settings.stripe_key.as_str());
+        let stripe = Client::new(transport.expect("a URL"), credentials);
+        let router = router(App {
+            domain: Domain::new(stripe, clock.clone(), "sandbox"),
+            keys: Keys::new(&settings.keys),
+            max_body: settings.max_body,
+        });
+        Self {
+            router,
+            sandbox,
+            clock,
+        }
+    }
+
+    /// A request that is not sent yet.
+    pub(crate) fn request<'a>(&'a self, method: Method, path_and_query: &'a str) -> Call<'a> {
+        Call {
+            app: self,
+            method,
+            path_and_query,
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
+    }
+
+    /// Sends a GET.
+    pub(crate) async fn get(&self, path_and_query: &str) -> Answer {
+        self.request(Method::GET, path_and_query).send().await
+    }
+
+    /// Sends a POST.
+    pub(crate) async fn post(&self, path: &str, body: impl Into<Vec<u8>>) -> Answer {
+        self.request(Method::POST, path).body(body).send().await
+    }
+
+    /// Sends a POST of JSON.
+    pub(crate) async fn post_json(&self, path: &str, body: &Value) -> Answer {
+        self.post(path, body.to_string()).await
+    }
+
+    /// Pushes a model, every feature of which has to be created.
+    pub(crate) async fn push(&self, model: &Value) {
+        let pushed = self.post_json("/v1/push", model).await.ok().json();
+        for result in pushed["results"].as_array().expect("something was pushed") {
+            assert_eq!(result["reason"], "created", "{pushed:#}");
+        }
+    }
+
+    /// Stripe calls since the start, or since [`forget_calls`](Self::forget_calls).
+    pub(crate) fn stripe_calls(&self) -> u64 {
+        self.sandbox().counts(None).values().sum()
+    }
+
+    /// Starts counting anew.
+    pub(crate) fn forget_calls(&self) {
+        self.sandbox().clear_requests();
+    }
+
+    /// The Stripe of this test.
+    pub(crate) fn sandbox(&self) -> &Sandbox {
+        self.sandbox.sandbox()
+    }
+}
+
+/// A request under construction.
+pub(crate) struct Call<'a> {
+    app: &'a TestApp,
+    method: Method,
+    path_and_query: &'a str,
+    headers: Vec<(&'static str, Vec<u8>)>,
+    body: Vec<u8>,
+}
+
+impl Call<'_> {
+    /// Adds a header.
+    pub(crate) fn header(mut self, name: &'static str, value: impl AsRef<[u8]>) -> Self {
+        self.headers.push((name, value.as_ref().to_vec()));
+        self
+    }
+
+    /// Sets the body.
+    pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Sends it, and holds the answer to the document.
+    pub(crate) async fn send(self) -> Answer {
+        let mut request = Request::builder()
+            .method(self.method.clone())
+            .uri(self.path_and_query);
+        for (name, value) in self.headers {
+            request = request.header(name, value);
+        }
+        let request = request
+            .body(Body::from(self.body))
+            .expect("a well-formed request");
+        let path = request.uri().path().to_owned();
+        let response = self.app.router.clone().oneshot(request).await;
+        let (head, body) = response
+            .expect("the router answers everything")
+            .into_parts();
+        let body = to_bytes(body, usize::MAX)
+            .await
+            .expect("the body is in memory");
+        let answer = Answer {
+            status: head.status,
+            headers: head.headers,
+            body: String::from_utf8(body.into()).expect("answers are text"),
+        };
+        if self.method != Method::HEAD {
+            contract::check(
+                &self.method,
+                &path,
+                answer.status,
+                answer.header("content-type"),
+                &answer.body,
+            );
+        }
+        answer
+    }
+}
+
+/// What the server said.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// HTTP status.
+    pub(crate) status: StatusCode,
+    /// Headers.
+    pub(crate) headers: HeaderMap,
+    /// The body's text.
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// This answer, which has to be a success.
+    #[track_caller]
+    pub(crate) fn ok(self) -> Self {
+        assert_eq!(self.status, StatusCode::OK, "{}", self.body);
+        self
+    }
+
+    /// This answer, which has to be an error with `status` and `code`.
+    #[track_caller]
+    pub(crate) fn fails(self, status: u16, code: &str) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}", self.body);
+        assert_eq!(self.json()["code"], code, "{}", self.body);
+        self
+    }
+
+    /// The body as JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).expect("JSON")
+    }
+
+    /// A header's value, empty if it is not there.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().expect("ASCII"))
+    }
+}

@@ -1,0 +1,404 @@
+//! Requests that are wrong in every way that the contract names: the right 400, never a 500, and nothing sent to
+//! Stripe.
+
+use axum::http::{Method, StatusCode};
+
+use crate::harness::TestApp;
+
+const POSTS: [&str; 4] = ["/v1/report", "/v1/subscribe", "/v1/checkout", "/v1/clock"];
+const READS_OF_AN_ORG: [&str; 5] = [
+    "/v1/whois",
+    "/v1/limits",
+    "/v1/phase",
+    "/v1/phases",
+    "/v1/payment_methods",
+];
+const ORG: &str = "org must be prefixed with \"org:\"";
+
+/// Posts `body` and expects a 400 `invalid_request` that says `message`.
+async fn refused(app: &TestApp, path: &str, body: impl Into<Vec<u8>>, message: &str) {
+    let body = body.into();
+    let shown = String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned();
+    let answer = app.post(path, body).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path} {shown}");
+    let error = answer.json();
+    assert_eq!(error["code"], "invalid_request", "{path} {shown}");
+    assert_eq!(error["message"], message, "{path} {shown}");
+}
+
+#[tokio::test]
+async fn bad_syntax() {
+    let app = TestApp::start().await;
+    for path in POSTS {
+        for body in [
+            "{",
+            "[",
+            "\"",
+            "{\"org\":",
+            "{\"org\":\"org:a\"",
+            "{\"org\" \"org:a\"}",
+            "nope",
+            "{'org':1}",
+            "{,}",
+            "{\"org\":\"org:a\",}",
+            "// no comments here\n{}",
+            "NaN",
+            "-",
+            "1e",
+            "\u{feff}{}",
+            "{\"org\":\"\n\"}",
+            "{\"org\":\"\\x\"}",
+            "{\"org\":\"\\ud800\"}",
+        ] {
+            refused(&app, path, body, "invalid json syntax").await;
+        }
+        for body in [
+            &b"\xff"[..],
+            b"{\"org\":\"org:\xff\"}",
+            b"\x00",
+            b"{\"\x00\":1}",
+            b"\xef\xbb\xbf{}",
+        ] {
+            refused(&app, path, body, "invalid json syntax").await;
+        }
+        refused(&app, path, "[".repeat(100_000), "invalid json syntax").await;
+        refused(&app, path, "{\"org\":".repeat(1_000), "invalid json syntax").await;
+    }
+    assert_eq!(app.stripe_calls(), 0);
+}
+
+#[tokio::test]
+async fn another_type_than_an_object() {
+    let app = TestApp::start().await;
+    for path in POSTS {
+        for (body, kind) in [
+            ("[]", "a list"),
+            ("1", "a number"),
+            ("\"\"", "a string"),
+            ("true", "a boolean"),
+        ] {
+            refused(
+                &app,
+                path,
+                body,
+                &format!("the body must be an object, not {kind}"),
+            )
+            .await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn unknown_fields_at_every_depth() {
+    let app = TestApp::start().await;
+    for (path, body) in [
+        ("/v1/report", r#"{"x":1}"#),
+        (
+            "/v1/report",
+            r#"{"org":"org:a","feature":"feature:f","x":null}"#,
+        ),
+        ("/v1/subscribe", r#"{"org":"org:a","x":[]}"#),
+        ("/v1/subscribe", r#"{"org":"org:a","tax":{"x":true}}"#),
+        ("/v1/subscribe", r#"{"org":"org:a","info":{"x":true}}"#),
+        (
+            "/v1/subscribe",
+            r#"{"org":"org:a","info":{"invoice_settings":{"x":true}}}"#,
+        ),
+        ("/v1/subscribe", r#"{"org":"org:a","phases":[{},{"x":""}]}"#),
+        ("/v1/checkout", r#"{"org":"org:a","tax":{"x":1}}"#),
+        ("/v1/clock", r#"{"x":1}"#),
+    ] {
+        refused(&app, path, body, "unknown field \"x\"").await;
+    }
+    refused(
+        &app,
+        "/v1/report",
+        r#"{"Org":"org:a"}"#,
+        "unknown field \"Org\"",
+    )
+    .await;
+    assert_eq!(app.stripe_calls(), 0);
+}
+
+#[tokio::test]
+async fn wrong_types_name_the_field_and_what_is_due() {
+    let app = TestApp::start().await;
+    for (path, body, message) in [
+        (
+            "/v1/report",
+            r#"{"org":1}"#,
+            "org must be a string, not a number",
+        ),
+        (
+            "/v1/report",
+            r#"{"n":"1"}"#,
+            "n must be an integer, not a string",
+        ),
+        (
+            "/v1/report",
+            r#"{"n":true}"#,
+            "n must be an integer, not a boolean",
+        ),
+        (
+            "/v1/report",
+            r#"{"clobber":"yes"}"#,
+            "clobber must be true or false, not a string",
+        ),
+        (
+            "/v1/subscribe",
+            r#"{"phases":{}}"#,
+            "phases must be a list, not an object",
+        ),
+        (
+            "/v1/subscribe",
+            r#"{"phases":[null]}"#,
+            "phases[0] must be a value, not null",
+        ),
+        (
+            "/v1/subscribe",
+            r#"{"phases":[{},[]]}"#,
+            "phases[1] must be an object, not a list",
+        ),
+        (
+            "/v1/subscribe",
+            r#"{"phases":[{"features":[1]}]}"#,
+            "phases[0].features[0] must be a string, not a number",
+        ),
+        (
+            "/v1/subscribe",
+            r#"{"phases":[{"features":"plan:a@1"}]}"#,
+            "phases[0].features must be a list, not a string",
+        ),
+        (
+            "/v1/subscribe",
+            r#"{"info":"x"}"#,
+            "info must be an object, not a string",
+        ),
+        (
+            "/v1/subscribe",
+            r#"{"info":{"metadata":{"a":1}}}"#,
+            "info.metadata.a must be a string, not a number",
+        ),
+        (
+            "/v1/subscribe",
+            r#"{"tax":true}"#,
+            "tax must be an object, not a boolean",
+        ),
+        (
+            "/v1/checkout",
+            r#"{"trial_days":"14"}"#,
+            "trial_days must be an integer, not a string",
+        ),
+        (
+            "/v1/checkout",
+            r#"{"features":[[]]}"#,
+            "features[0] must be a string, not a list",
+        ),
+        (
+            "/v1/clock",
+            r#"{"id":7}"#,
+            "id must be a string, not a number",
+        ),
+    ] {
+        refused(&app, path, body, message).await;
+    }
+    assert_eq!(app.stripe_calls(), 0);
+}
+
+#[tokio::test]
+async fn fractions_and_numbers_out_of_range() {
+    let app = TestApp::start().await;
+    for number in [
+        "1.5",
+        "-0.1",
+        "1e-1",
+        "1e30",
+        "9223372036854775808",
+        "-9223372036854775809",
+    ] {
+        for (path, field) in [("/v1/report", "n"), ("/v1/checkout", "trial_days")] {
+            let answer = app
+                .post(path, format!("{{\"{field}\":{number}}}"))
+                .await
+                .fails(400, "invalid_request");
+            let message = answer.json()["message"].as_str().unwrap().to_owned();
+            let expected = format!("{field} must be an integer of at most 64 bits, not ");
+            assert!(message.starts_with(&expected), "{message}");
+        }
+    }
+    assert_eq!(app.stripe_calls(), 0);
+}
+
+#[tokio::test]
+async fn times_that_are_none() {
+    let app = TestApp::start().await;
+    for (time, shown) in [
+        ("\"today\"", "\"today\""),
+        ("\"\"", "\"\""),
+        ("\"2030-02-30T00:00:00Z\"", "\"2030-02-30T00:00:00Z\""),
+        ("\"2030-01-01T00:00:00\"", "\"2030-01-01T00:00:00\""),
+        ("\"2030-01-01\"", "\"2030-01-01\""),
+        ("1700000000", "a number"),
+        ("{}", "an object"),
+    ] {
+        for (path, field, body) in [
+            ("/v1/report", "at", format!("{{\"at\":{time}}}")),
+            ("/v1/clock", "Present", format!("{{\"Present\":{time}}}")),
+            (
+                "/v1/subscribe",
+                "phases[0].effective",
+                format!("{{\"phases\":[{{\"effective\":{time}}}]}}"),
+            ),
+        ] {
+            let message =
+                format!("{field} must be an RFC 3339 time like 2030-01-31T12:00:00Z, not {shown}");
+            refused(&app, path, body, &message).await;
+        }
+    }
+    assert_eq!(app.stripe_calls(), 0);
+}
+
+#[tokio::test]
+async fn references_that_are_none() {
+    let app = TestApp::start().await;
+    for body in [
+        "",
+        "null",
+        "{}",
+        r#"{"org":null}"#,
+        r#"{"org":""}"#,
+        r#"{"org":"org:"}"#,
+        r#"{"org":"acme"}"#,
+        r#"{"org":"ORG:a"}"#,
+    ] {
+        for path in ["/v1/report", "/v1/subscribe", "/v1/checkout"] {
+            refused(&app, path, body, ORG).await;
+        }
+    }
+    for (reference, message) in [
+        ("", "feature plan must start with 'feature:': \"\""),
+        ("plan:free", "plan must have version: \"plan:free\""),
+        (
+            "plan:@1",
+            "plan name must match [a-zA-Z0-9:-]+: \"plan:@1\"",
+        ),
+        (
+            "plan:a@",
+            "plan version must match [a-zA-Z0-9-]+: \"plan:a@\"",
+        ),
+        ("feature:a", "feature plan must have version: \"feature:a\""),
+        (
+            "feature:a@plan:b",
+            "feature plan version must match [a-zA-Z0-9-]+ or be a valid plan: \"feature:a@plan:b\"",
+        ),
+        (
+            "feature:a b@plan:b@1",
+            "feature plan name must match [a-zA-Z0-9:-]+: \"feature:a b@plan:b@1\"",
+        ),
+    ] {
+        let body = serde_json::json!({"org": "org:a", "phases": [{"features": ["plan:good@1", reference]}]});
+        refused(&app, "/v1/subscribe", body.to_string(), message).await;
+        let body = serde_json::json!({"org": "org:a", "success_url": "https://x.example", "features": [reference]});
+        refused(&app, "/v1/checkout", body.to_string(), message).await;
+    }
+    refused(
+        &app,
+        "/v1/report",
+        r#"{"org":"org:a"}"#,
+        "feature name must start with 'feature:': \"\"",
+    )
+    .await;
+    refused(
+        &app,
+        "/v1/report",
+        r#"{"org":"org:a","feature":"feature:a@1"}"#,
+        "feature name must match [a-zA-Z0-9:-]+: \"feature:a@1\"",
+    )
+    .await;
+    assert_eq!(app.stripe_calls(), 0);
+}
+
+#[tokio::test]
+async fn queries() {
+    let app = TestApp::start().await;
+    for path in READS_OF_AN_ORG {
+        for query in [
+            "",
+            "?",
+            "?org=",
+            "?org=acme",
+            "?org=org:",
+            "?org",
+            "?Org=org:a",
+            "?org=%6frg",
+            "?x=org:a",
+            "?org=&org=org:a",
+        ] {
+            let answer = app.get(&format!("{path}{query}")).await;
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path}{query}");
+            assert_eq!(answer.json()["message"], ORG, "{path}{query}");
+        }
+    }
+    let include = app
+        .get("/v1/whois?org=org:a&include=info&include=all")
+        .await;
+    assert_eq!(
+        include.json()["message"],
+        "include must be \"info\", not \"all\""
+    );
+    let clock = app.get("/v1/clock").await;
+    assert_eq!(
+        clock.json()["message"],
+        "id must name a test clock: ?id=clock_…"
+    );
+    assert_eq!(app.stripe_calls(), 0);
+}
+
+#[tokio::test]
+async fn headers() {
+    let app = TestApp::start().await;
+    let long = "k".repeat(256);
+    let body = r#"{"org":"org:a","feature":"feature:f"}"#;
+    let answer = app
+        .request(Method::POST, "/v1/report")
+        .header("idempotency-key", &long)
+        .body(body)
+        .send()
+        .await;
+    assert_eq!(
+        answer.json()["message"],
+        "Idempotency-Key must not exceed 255 characters"
+    );
+    let answer = app
+        .request(Method::GET, "/v1/whoami")
+        .header("tier-clock", "clock_\u{e9}")
+        .send()
+        .await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        answer.json()["message"],
+        "the header tier-clock must be visible ASCII"
+    );
+    assert_eq!(app.stripe_calls(), 0);
+}
+
+#[tokio::test]
+async fn a_clock_needs_the_time_to_show() {
+    let app = TestApp::start().await;
+    for body in [
+        "",
+        "{}",
+        r#"{"name":"x"}"#,
+        r#"{"present":null}"#,
+        r#"{"Present":"0001-01-01T00:00:00Z"}"#,
+    ] {
+        refused(
+            &app,
+            "/v1/clock",
+            body,
+            "present must be the time that the clock shall show",
+        )
+        .await;
+    }
+    assert_eq!(app.stripe_calls(), 0);
+}

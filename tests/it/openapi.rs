@@ -1,0 +1,112 @@
+//! The document and the server say the same: about paths and methods here, about answers in every test
+//! (see [`crate::contract`]).
+
+use std::collections::BTreeSet;
+
+use axum::http::Method;
+use serde_json::Value;
+
+use crate::contract::{DOCUMENT, compile, documented_methods, escape};
+use crate::harness::TestApp;
+
+#[tokio::test]
+async fn every_path_is_documented_and_every_documented_path_is_served() {
+    let served: BTreeSet<&str> = tier::api::paths().collect();
+    let documented: BTreeSet<&str> = DOCUMENT["paths"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    assert_eq!(served, documented);
+}
+
+#[tokio::test]
+async fn every_method_is_documented_and_every_documented_method_is_served() {
+    let app = TestApp::start().await;
+    for path in tier::api::paths() {
+        let refused = app
+            .request(Method::from_bytes(b"PROPFIND").unwrap(), path)
+            .send()
+            .await;
+        let allowed: BTreeSet<String> = refused
+            .header("allow")
+            .split(',')
+            .map(str::to_owned)
+            .collect();
+        let mut documented: BTreeSet<String> = documented_methods(path).into_iter().collect();
+        if documented.contains("GET") {
+            documented.insert("HEAD".to_owned());
+        }
+        assert_eq!(allowed, documented, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_document_is_served_as_yaml_and_as_json() {
+    let app = TestApp::start().await;
+    let yaml = app.get("/openapi.yaml").await;
+    assert_eq!(yaml.header("content-type"), "application/yaml");
+    assert_eq!(yaml.body, include_str!("../../openapi.yaml"));
+    let json = app.get("/openapi.json").await;
+    assert_eq!(json.header("content-type"), "application/json");
+    assert_eq!(json.json(), *DOCUMENT);
+}
+
+/// Examples are what people copy.
+#[test]
+fn every_example_is_valid() {
+    let mut seen = 0;
+    walk(&DOCUMENT, "", &mut |pointer, node| {
+        let (Some(examples), true) = (
+            node.get("examples").and_then(Value::as_object),
+            node.get("schema").is_some(),
+        ) else {
+            return;
+        };
+        let validator = compile(&format!("{pointer}/schema"));
+        for (name, example) in examples {
+            seen += 1;
+            if let Err(fault) = validator.validate(&example["value"]) {
+                panic!("{pointer} {name:?}: {fault}");
+            }
+        }
+    });
+    assert!(seen > 30, "{seen} examples were found");
+}
+
+/// Objects are closed: what is not described is not sent, and not taken.
+#[test]
+fn every_object_of_ours_is_closed() {
+    let strangers = ["PaymentMethods/properties/methods/items"];
+    walk(
+        &DOCUMENT["components"]["schemas"],
+        "",
+        &mut |pointer, node| {
+            if node.get("properties").is_some() && !pointer.ends_with("/properties") {
+                let known_stranger = strangers.iter().any(|end| pointer.ends_with(end));
+                assert!(
+                    known_stranger || node["additionalProperties"] == false,
+                    "{pointer} is open"
+                );
+            }
+        },
+    );
+}
+
+fn walk(node: &Value, pointer: &str, visit: &mut impl FnMut(&str, &Value)) {
+    visit(pointer, node);
+    match node {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                walk(value, &format!("{pointer}/{}", escape(key)), visit);
+            }
+        }
+        Value::Array(items) => {
+            for (i, item) in items.iter().enumerate() {
+                walk(item, &format!("{pointer}/{i}"), visit);
+            }
+        }
+        _ => {}
+    }
+}
