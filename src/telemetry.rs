@@ -8,6 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use axum::http::{HeaderMap, HeaderValue};
+use tracing::Span;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -41,6 +43,11 @@ pub fn init(filter: &str) -> Guard {
         }));
     }
     guard
+}
+
+/// What the work on one request is a part of.
+pub fn request_span(id: &HeaderValue, endpoint: &'static str, _headers: &HeaderMap) -> Span {
+    tracing::info_span!("request", id = id.to_str().unwrap_or_default(), endpoint)
 }
 
 /// What a panic said, if it said something.

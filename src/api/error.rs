@@ -16,6 +16,9 @@ use crate::domain::{self, pricing};
 /// What the client did, where nothing more particular fits.
 const INVALID_REQUEST: &str = "invalid_request";
 
+/// When a client that was turned away may come back.
+const COME_BACK: Duration = Duration::from_secs(1);
+
 /// The message of [`domain::Error::CustomerVanished`]; people search for it by its code.
 const TERR1050: &str = "Stripe reported a customer was created and then reported it did not exist. \
     This might mean you purged your Test Mode and need to reset TIER_KEY_PREFIX=<randomString>.";
@@ -91,6 +94,40 @@ impl Error {
             "request_too_large",
             format!("the body must not be larger than {limit} bytes"),
         )
+    }
+
+    /// Nobody who may call like this.
+    pub fn forbidden(message: &'static str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+    }
+
+    /// The body did not come to its end in time.
+    pub fn too_slow() -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "request_timeout",
+            "the body did not arrive in time",
+        )
+    }
+
+    /// The server does as much as it may do at once.
+    pub fn overloaded() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "overloaded",
+            "too many requests in flight",
+        )
+        .retry_after(COME_BACK)
+    }
+
+    /// One caller wants more at once than a caller may.
+    pub fn too_many() -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "rate_limited",
+            "too many requests in flight for this API key",
+        )
+        .retry_after(COME_BACK)
     }
 
     /// A fault of ours. The cause is for the log; the client learns nothing of it.

@@ -3,15 +3,17 @@
 use std::borrow::Cow;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 
 use super::error::Error;
+use super::layers::Trail;
+use super::load::is_bulk;
 use super::{App, decode};
-use crate::domain::Domain;
 use crate::domain::refs::OrgName;
+use crate::domain::{Domain, Lane};
 
 /// The longest idempotency key, as with Stripe.
 const MAX_IDEMPOTENCY_KEY: usize = 255;
@@ -35,10 +37,14 @@ impl FromRequest<App> for RawBody {
     type Rejection = Error;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Error> {
-        match Bytes::from_request(request, app).await {
+        let body = Bytes::from_request(request, app);
+        let Ok(body) = tokio::time::timeout(app.limits.body_timeout, body).await else {
+            return Err(Error::too_slow());
+        };
+        match body {
             Ok(bytes) => Ok(Self(bytes)),
             Err(refused) if refused.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                Err(Error::too_large(app.max_body))
+                Err(Error::too_large(app.limits.body))
             }
             Err(_) => Err(Error::invalid("the body could not be read to its end")),
         }
@@ -49,11 +55,28 @@ impl FromRequest<App> for RawBody {
 impl FromRequestParts<App> for Domain {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
-        Ok(match text_header(&parts.headers, "tier-clock")? {
-            Some(clock) => app.domain.on_test_clock(clock),
-            None => app.domain.clone(),
-        })
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Error> {
+        let account = parts.extensions.get::<Self>();
+        let account = account.ok_or_else(|| Error::internal(&"no account was chosen"))?;
+        let mut domain = account.for_request(lane(parts.extensions.get::<MatchedPath>()));
+        if let Some(clock) = text_header(&parts.headers, "tier-clock")? {
+            domain = domain.on_test_clock(clock);
+        }
+        if let Some(Trail(trail)) = parts.extensions.get() {
+            trail.get_or_init(|| domain.clone());
+        }
+        Ok(domain)
+    }
+}
+
+/// Who goes first when calls to Stripe have to wait.
+fn lane(path: Option<&MatchedPath>) -> Lane {
+    match path {
+        Some(path) if is_bulk(path) => Lane::Bulk,
+        Some(path) if matches!(path.as_str(), "/v1/checkout" | "/v1/subscribe") => {
+            Lane::Interactive
+        }
+        _ => Lane::Check,
     }
 }
 

@@ -1,25 +1,22 @@
-//! What surrounds every handler: the request's id, its one line in the log, panics, keys, and the answers for what has
-//! no handler.
+//! What surrounds every handler: the request's id, its one line in the log, what is counted of it, panics, and the
+//! answers for what has no handler.
 
 use std::fmt::Write as _;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use futures::FutureExt as _;
-use sha2::{Digest as _, Sha256};
-use subtle::{Choice, ConstantTimeEq as _};
 use tracing::Instrument as _;
 
 use super::error::{Cause, Code, Error};
+use crate::domain::Domain;
+use crate::metrics::{Answered, Endpoint, Metrics};
 use crate::telemetry::panic_text;
 
 /// Taken from the request, or made; in the answer and in the log.
@@ -28,35 +25,102 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 /// The longest request id that is taken over from a client.
 const MAX_REQUEST_ID: usize = 128;
 
-/// Gives the request its id, writes its line in the log, and turns a panic into a 500 for this request alone.
-pub(super) async fn observe(request: Request, next: Next) -> Response {
+/// Where a handler's [`Domain`] is left for the request's line in the log: it knows the calls that were made.
+#[derive(Clone, Default)]
+pub(super) struct Trail(pub(super) Arc<OnceLock<Domain>>);
+
+/// A request that is counted as in flight until this is dropped.
+struct InFlight(Arc<Metrics>);
+
+impl InFlight {
+    fn new(metrics: &Arc<Metrics>) -> Self {
+        metrics.in_flight.inc();
+        Self(metrics.clone())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.dec();
+    }
+}
+
+/// Gives the request its id, writes its line in the log, counts it, and turns a panic into a 500 for this request alone.
+pub(super) async fn observe(
+    State(metrics): State<Arc<Metrics>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let _in_flight = InFlight::new(&metrics);
     let started = Instant::now();
     let id = request_id(request.headers());
     let method = request.method().clone();
-    let endpoint = request.extensions().get::<MatchedPath>().cloned();
-    let span = tracing::debug_span!("request", id = id.to_str().unwrap_or_default());
+    let endpoint = endpoint(request.extensions().get::<MatchedPath>());
+    let trail = Trail::default();
+    request.extensions_mut().insert(trail.clone());
+    let span = crate::telemetry::request_span(&id, endpoint, request.headers());
 
     let handled = AssertUnwindSafe(next.run(request))
         .catch_unwind()
         .instrument(span)
         .await;
-    let mut response =
-        handled.unwrap_or_else(|panic| Error::internal(&panic_text(&*panic)).into_response());
+    let mut response = handled.unwrap_or_else(|panic| {
+        metrics.panics.inc();
+        Error::internal(&panic_text(&*panic)).into_response()
+    });
 
     let cause = response.extensions_mut().remove::<Cause>();
     let code = response.extensions_mut().remove::<Code>();
+    let status = response.status().as_u16();
+    let took = started.elapsed();
+    let calls = trail.0.get().map(|domain| domain.stripe().calls());
     tracing::info!(
         request_id = id.to_str().unwrap_or_default(),
         method = method.as_str(),
-        endpoint = endpoint.as_ref().map_or("none", MatchedPath::as_str),
-        status = response.status().as_u16(),
+        endpoint,
+        status,
         code = code.map(|code| code.0),
         cause = cause.as_ref().map(|cause| &*cause.0),
-        micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        stripe_calls = calls.as_ref().map(Vec::len),
+        stripe_request_ids = calls.as_deref().and_then(joined),
         "request"
     );
+    let code = code.map_or("", |code| code.0);
+    metrics
+        .requests
+        .get_or_create(&Answered {
+            endpoint,
+            status,
+            code,
+        })
+        .inc();
+    metrics
+        .request_durations
+        .get_or_create(&Endpoint { endpoint })
+        .observe(took.as_secs_f64());
     response.headers_mut().insert(X_REQUEST_ID, id);
     response
+}
+
+/// The path as it is in the table of routes: anything else would let callers make up labels.
+fn endpoint(matched: Option<&MatchedPath>) -> &'static str {
+    let matched = matched.map_or("none", MatchedPath::as_str);
+    super::paths()
+        .find(|path| *path == matched)
+        .unwrap_or("none")
+}
+
+/// The ids of the calls that were answered, for a log line that stays readable.
+fn joined(calls: &[Option<String>]) -> Option<String> {
+    const SHOWN: usize = 20;
+    let ids: Vec<&str> = calls
+        .iter()
+        .flatten()
+        .take(SHOWN)
+        .map(String::as_str)
+        .collect();
+    (!ids.is_empty()).then(|| ids.join(" "))
 }
 
 /// The client's own id if it is fit for a log line, else a new one: unique by a random start, then counted.
@@ -75,68 +139,6 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     })
 }
 
-/// The keys that callers need one of; none: open to everybody. Only their digests are kept.
-#[derive(Clone, Default)]
-pub struct Keys(Arc<[[u8; 32]]>);
-
-impl Keys {
-    /// The digests of `keys`.
-    pub fn new<K: AsRef<[u8]>>(keys: impl IntoIterator<Item = K>) -> Self {
-        Self(
-            keys.into_iter()
-                .map(|key| Sha256::digest(key).into())
-                .collect(),
-        )
-    }
-
-    /// Whether `headers` carry one of the keys. Digests of equal length are compared, all of them and to the end, so
-    /// that the time taken tells nothing about a key.
-    fn admit(&self, headers: &HeaderMap) -> bool {
-        if self.0.is_empty() {
-            return true;
-        }
-        let Some(given) = presented_key(headers) else {
-            return false;
-        };
-        let given = Sha256::digest(given);
-        let found = self.0.iter().fold(Choice::from(0), |found, key| {
-            found | key.as_slice().ct_eq(given.as_slice())
-        });
-        found.into()
-    }
-}
-
-/// The user of Basic authorization, or the Bearer token. An empty user means that the client has no key.
-fn presented_key(headers: &HeaderMap) -> Option<Vec<u8>> {
-    let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, rest) = header.split_once(' ')?;
-    let rest = rest.trim();
-    let key = if scheme.eq_ignore_ascii_case("bearer") {
-        rest.as_bytes().to_vec()
-    } else if scheme.eq_ignore_ascii_case("basic") {
-        let mut pair = BASE64_STANDARD.decode(rest).ok()?;
-        let user = pair.iter().position(|byte| *byte == b':')?;
-        pair.truncate(user);
-        pair
-    } else {
-        return None;
-    };
-    Some(key).filter(|key| !key.is_empty())
-}
-
-/// Lets a request through that has one of the server's keys.
-pub(super) async fn authorize(
-    State(keys): State<Keys>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Error> {
-    if keys.admit(request.headers()) {
-        Ok(next.run(request).await)
-    } else {
-        Err(Error::unauthorized())
-    }
-}
-
 /// Paths that nobody serves, a known one with a slash at its end included.
 pub(super) async fn unknown_path() -> Error {
     Error::not_found()
@@ -153,41 +155,6 @@ mod tests {
 
     fn with(name: HeaderName, value: &str) -> HeaderMap {
         HeaderMap::from_iter([(name, HeaderValue::from_str(value).unwrap())])
-    }
-
-    #[test]
-    fn a_key_is_the_basic_user_or_the_bearer_token() {
-        let keys = Keys::new(["one", "two"]);
-        for value in [
-            "Basic b25lOg==",
-            "basic dHdvOnBhc3N3b3Jk",
-            "Bearer two",
-            "bearer one",
-        ] {
-            assert!(keys.admit(&with(AUTHORIZATION, value)), "{value}");
-        }
-        for value in [
-            "",
-            "Basic",
-            "Basic Og==",
-            "Basic b25l",
-            "Basic !",
-            "Bearer",
-            "Bearer ",
-            "Bearer three",
-            "Bearer on",
-            "Digest one",
-            "one",
-        ] {
-            assert!(!keys.admit(&with(AUTHORIZATION, value)), "{value}");
-        }
-        assert!(!keys.admit(&HeaderMap::new()));
-    }
-
-    #[test]
-    fn without_keys_everybody_may_call() {
-        assert!(Keys::default().admit(&HeaderMap::new()));
-        assert!(Keys::default().admit(&with(AUTHORIZATION, "Basic Og==")));
     }
 
     #[test]

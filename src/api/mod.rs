@@ -4,39 +4,87 @@
 //! written is in [`decode`] and [`json`].
 
 mod account;
+mod accounts;
 mod answers;
 mod clock;
 mod decode;
 mod error;
 mod extract;
 mod json;
+mod keys;
 mod layers;
+mod load;
 pub mod ops;
 mod org;
+mod origin;
 mod pricing;
 mod schedule;
 mod types;
 mod usage;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
 
+pub use accounts::{Accounts, Cloud};
 pub use error::Error;
-pub use layers::Keys;
+pub use keys::Keys;
+pub use load::Limits;
+pub use origin::Origins;
 
 use crate::domain::Domain;
+use crate::metrics::Metrics;
 
 /// What every handler can reach.
 #[derive(Clone)]
 pub struct App {
-    /// The account that is served.
-    pub domain: Domain,
+    /// Whose Stripe account requests act on.
+    pub accounts: Accounts,
     /// Who may call.
     pub keys: Keys,
-    /// The largest request body, in bytes.
-    pub max_body: usize,
+    /// From which web pages.
+    pub origins: Origins,
+    /// How much, and how much at once.
+    pub limits: Limits,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Whether `/metrics` is served here, and not at a listener of its own.
+    pub shows_metrics: bool,
+    places: load::Places,
+    readiness: ops::Readiness,
+}
+
+impl App {
+    /// The API over one account: open to everybody who can reach it, but not to web pages.
+    pub fn new(domain: Domain) -> Self {
+        let metrics = domain.stripe().metrics().clone();
+        Self::over(Accounts::One(domain), metrics)
+    }
+
+    /// The API over many callers' accounts, each found by its key.
+    pub fn for_many(cloud: Cloud) -> Self {
+        let metrics = cloud.metrics().clone();
+        let mut app = Self::over(Accounts::Many(cloud), metrics);
+        // One caller's numbers are none of another's business.
+        app.shows_metrics = false;
+        app
+    }
+
+    fn over(accounts: Accounts, metrics: Arc<Metrics>) -> Self {
+        Self {
+            accounts,
+            keys: Keys::default(),
+            origins: Origins::default(),
+            limits: Limits::default(),
+            metrics,
+            shows_metrics: true,
+            places: load::Places::default(),
+            readiness: ops::Readiness::default(),
+        }
+    }
 }
 
 /// Every path of the API that acts on an account, and so may need a key.
@@ -61,10 +109,16 @@ fn account_routes() -> Vec<(&'static str, MethodRouter<App>)> {
 fn server_routes() -> Vec<(&'static str, MethodRouter<App>)> {
     vec![
         ("/healthz", get(ops::healthz)),
+        ("/readyz", get(ops::readyz)),
         ("/v1/schema", get(pricing::model_schema)),
         ("/openapi.yaml", get(ops::openapi_yaml)),
         ("/openapi.json", get(ops::openapi_json)),
     ]
+}
+
+/// What only the operator may see.
+fn operator_routes() -> Vec<(&'static str, MethodRouter<App>)> {
+    vec![("/metrics", get(ops::metrics))]
 }
 
 /// All paths; the methods of each are in the `Allow` of a 405.
@@ -72,19 +126,42 @@ pub fn paths() -> impl Iterator<Item = &'static str> {
     account_routes()
         .into_iter()
         .chain(server_routes())
+        .chain(operator_routes())
         .map(|(path, _)| path)
 }
 
 /// The API over `app`.
 pub fn router(app: App) -> Router {
-    let keys = from_fn_with_state(app.keys.clone(), layers::authorize);
-    table(account_routes())
-        .route_layer(keys)
-        .merge(table(server_routes()))
+    let mut router = table(account_routes())
+        .route_layer(from_fn_with_state(app.clone(), keys::authorize))
+        .route_layer(from_fn_with_state(app.clone(), load::limit))
+        .merge(table(server_routes()));
+    if app.shows_metrics {
+        let own_key = from_fn_with_state(app.clone(), keys::own_key);
+        router = router.merge(table(operator_routes()).route_layer(own_key));
+    }
+    if !app.origins.allowed.is_empty() {
+        router = router.layer(app.origins.cors());
+    }
+    finished(router, app)
+}
+
+/// What `--admin-addr` serves: the server's state, without a key.
+pub fn admin_router(app: App) -> Router {
+    let probes = table(vec![
+        ("/healthz", get(ops::healthz)),
+        ("/readyz", get(ops::readyz)),
+    ]);
+    finished(probes.merge(table(operator_routes())), app)
+}
+
+fn finished(router: Router<App>, app: App) -> Router {
+    router
         .fallback(layers::unknown_path)
         .method_not_allowed_fallback(layers::unknown_method)
-        .layer(DefaultBodyLimit::max(app.max_body))
-        .layer(from_fn(layers::observe))
+        .layer(DefaultBodyLimit::max(app.limits.body))
+        .layer(from_fn_with_state(app.origins.clone(), origin::guard))
+        .layer(from_fn_with_state(app.metrics.clone(), layers::observe))
         .with_state(app)
 }
 

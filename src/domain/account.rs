@@ -1,6 +1,6 @@
 //! `whoami`: the account that everything here happens in.
 
-use super::{Domain, Result};
+use super::{Domain, Error, Result};
 use crate::stripe::types;
 
 /// The Stripe account in force.
@@ -21,6 +21,15 @@ pub struct Whoami {
 }
 
 impl Domain {
+    /// Whether Stripe can be reached and accepts the key. Being told to slow down counts as reached.
+    pub async fn reach_stripe(&self) -> Result<()> {
+        let asked = self.stripe().get("/v1/account").send::<types::Account>();
+        match asked.await.map_err(Error::from) {
+            Ok(_) | Err(Error::RateLimited { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Asks Stripe whose key it is.
     pub async fn whoami(&self) -> Result<Whoami> {
         let account: types::Account = self.stripe().get("/v1/account").send().await?;

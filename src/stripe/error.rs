@@ -73,6 +73,26 @@ impl Error {
         }
     }
 
+    /// What became of the call, in one word for a metric.
+    pub(super) fn outcome(&self) -> &'static str {
+        match self {
+            Self::Api(error) => match error.status {
+                401 => "401",
+                403 => "403",
+                404 => "404",
+                409 => "409",
+                429 => "429",
+                400..=499 => "400",
+                500..=599 => "5xx",
+                _ => "other",
+            },
+            Self::Limited { .. } => "refused",
+            Self::Timeout(_) => "timeout",
+            Self::Transport(_) => "no_answer",
+            Self::Decode { .. } => "unreadable",
+        }
+    }
+
     fn api_is(&self, test: impl FnOnce(&ApiError) -> bool) -> bool {
         self.api().is_some_and(test)
     }

@@ -18,6 +18,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::Method;
 
+use crate::metrics::Metrics;
+
 pub use error::{ApiError, Error};
 pub use form::Form;
 pub use limit::{Lane, Rates};
@@ -150,6 +152,11 @@ impl Client {
     /// The share of the account's rate that is free, between 0 and 1; none if there is no limit.
     pub fn headroom(&self) -> Option<f64> {
         self.account.budget.as_ref().map(limit::Budget::headroom)
+    }
+
+    /// Where this client's calls are counted.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.transport.options.metrics
     }
 
     /// Whose objects this client's calls are about.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Display;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backon::Retryable;
 use reqwest::Method;
@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use super::error::{ApiError, Error};
 use super::transport::chain;
 use super::{API_VERSION, Client, Form, retry};
+use crate::metrics::Endpoint;
 
 const STRIPE_VERSION: HeaderName = HeaderName::from_static("stripe-version");
 const STRIPE_ACCOUNT: HeaderName = HeaderName::from_static("stripe-account");
@@ -92,7 +93,13 @@ impl Request {
             .when(retry::is_worthwhile)
             .adjust(retry::wait)
             .notify(|error, after: Duration| {
-                tracing::warn!(%error, ?after, endpoint = self.endpoint(), "stripe call is tried again");
+                let endpoint = self.endpoint();
+                let metrics = self.client.metrics();
+                metrics
+                    .stripe_retries
+                    .get_or_create(&Endpoint { endpoint })
+                    .inc();
+                tracing::warn!(%error, ?after, endpoint, "stripe call is tried again");
             });
         let answer = tokio::time::timeout(options.deadline, tries).await;
         answer.unwrap_or(Err(Error::Timeout("all tries together")))
@@ -122,11 +129,19 @@ impl Request {
         let Some(budget) = &self.client.account.budget else {
             return self.exchange().await;
         };
+        let metrics = self.client.metrics();
+        let arrived = Instant::now();
         let permit = budget
             .acquire(self.endpoint(), &self.client.request.ticket)
             .await;
-        let _permit = permit.map_err(|refused| Error::Limited {
-            retry_after: refused.retry_after,
+        metrics
+            .stripe_waits
+            .observe(arrived.elapsed().as_secs_f64());
+        let _permit = permit.map_err(|refused| {
+            metrics.stripe_refusals.inc();
+            Error::Limited {
+                retry_after: refused.retry_after,
+            }
         })?;
         let answer = self.exchange().await;
         match &answer {
@@ -137,8 +152,17 @@ impl Request {
         answer
     }
 
-    /// The whole body of a successful answer, or why there is none.
+    /// The whole body of a successful answer, or why there is none; counted and timed.
     async fn exchange(&self) -> Result<Vec<u8>, Error> {
+        let started = Instant::now();
+        let answer = self.exchange_bytes().await;
+        let outcome = answer.as_ref().err().map_or("ok", Error::outcome);
+        let metrics = self.client.metrics();
+        metrics.called(self.endpoint(), outcome, started.elapsed());
+        answer
+    }
+
+    async fn exchange_bytes(&self) -> Result<Vec<u8>, Error> {
         let answer = self.build().send().await;
         let request_id = answer
             .as_ref()

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{BASE_URL, Error, Rates};
+use crate::metrics::Metrics;
 
 /// How a Stripe is reached. The defaults are right for the real one.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct Options {
     pub rates: Option<Rates>,
     /// `STRIPE_DEBUG=1`: log every call, with secrets and personal data masked.
     pub debug: bool,
+    /// Where calls are counted.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Default for Options {
@@ -38,6 +41,7 @@ impl Default for Options {
             first_wait: Duration::from_millis(500),
             rates: None,
             debug: false,
+            metrics: Arc::default(),
         }
     }
 }
@@ -86,6 +90,11 @@ impl Transport {
     pub(super) fn rates(&self, live: bool) -> Option<Rates> {
         let documented = || (self.options.base_url == BASE_URL).then(|| Rates::documented(live));
         self.options.rates.or_else(documented)
+    }
+
+    /// Where its calls are counted.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.options.metrics
     }
 
     /// Where this transport's Stripe is.

@@ -58,7 +58,9 @@ impl Domain {
     pub(in crate::domain) async fn customer(&self, org: &OrgName) -> Result<Arc<str>> {
         let found = &self.account.orgs.found;
         let key = self.directory_key(org);
-        if let Some(id) = found.get(&key).await {
+        let known = found.get(&key).await;
+        self.stripe().metrics().looked("orgs", known.is_some());
+        if let Some(id) = known {
             return Ok(id);
         }
         found

@@ -1,0 +1,189 @@
+//! Who may call: the keys that a server accepts, or, where each caller brings a Stripe key, any key at all.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::middleware::Next;
+use axum::response::Response;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use super::accounts::Account;
+use super::error::Error;
+use super::load::Places;
+use super::{Accounts, App};
+
+/// The keys that callers need one of; none: open to everybody. Only their digests are kept. Clones share them, so that
+/// they can be [replaced](Self::replace) while the server runs.
+#[derive(Clone, Default)]
+pub struct Keys(Arc<RwLock<Arc<[Key]>>>);
+
+#[derive(Clone)]
+struct Key {
+    digest: [u8; 32],
+    places: Places,
+}
+
+impl Keys {
+    /// The digests of `keys`.
+    pub fn new<K: AsRef<[u8]>>(keys: impl IntoIterator<Item = K>) -> Self {
+        Self(Arc::new(RwLock::new(digests(keys, &[]))))
+    }
+
+    /// Accepts `keys` from now on, and no others; whether that was done. No keys at all would open the server to
+    /// everybody, and are not taken.
+    pub fn replace<K: AsRef<[u8]>>(&self, keys: impl IntoIterator<Item = K>) -> bool {
+        let new = digests(keys, &self.current());
+        if new.is_empty() {
+            return false;
+        }
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = new;
+        true
+    }
+
+    /// Whether everybody may call.
+    pub fn is_open(&self) -> bool {
+        self.current().is_empty()
+    }
+
+    fn current(&self) -> Arc<[Key]> {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The places of the key that `headers` carry, if they do. Digests of equal length are compared, all of them and
+    /// to the end, so that the time taken tells nothing about a key.
+    pub(super) fn admit(&self, headers: &HeaderMap) -> Option<Places> {
+        let given = Sha256::digest(presented(headers)?);
+        let keys = self.current();
+        let same = |key: &&Key| bool::from(key.digest.as_slice().ct_eq(given.as_slice()));
+        let found: Vec<_> = keys.iter().filter(same).collect();
+        found.first().map(|key| key.places.clone())
+    }
+}
+
+/// Keys that stay keep the requests that they have in flight.
+fn digests<K: AsRef<[u8]>>(keys: impl IntoIterator<Item = K>, old: &[Key]) -> Arc<[Key]> {
+    let key = |key: K| {
+        let digest = Sha256::digest(key).into();
+        let known = old.iter().find(|key| key.digest == digest);
+        known.cloned().unwrap_or_else(|| Key {
+            digest,
+            places: Places::default(),
+        })
+    };
+    keys.into_iter().map(key).collect()
+}
+
+/// The user of Basic authorization, or the Bearer token. An empty user means that the client has no key.
+fn presented(headers: &HeaderMap) -> Option<String> {
+    let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, rest) = header.split_once(' ')?;
+    let rest = rest.trim();
+    let key = if scheme.eq_ignore_ascii_case("bearer") {
+        rest.to_owned()
+    } else if scheme.eq_ignore_ascii_case("basic") {
+        let pair = String::from_utf8(BASE64_STANDARD.decode(rest).ok()?).ok()?;
+        pair.split_once(':')?.0.to_owned()
+    } else {
+        return None;
+    };
+    Some(key).filter(|key| !key.is_empty())
+}
+
+/// Lets a request through that may act on an account, finds that account, and bounds what one key may have in flight.
+pub(super) async fn authorize(
+    State(app): State<App>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Error> {
+    let headers = request.headers();
+    let Account { domain, places } = match &app.accounts {
+        Accounts::One(domain) if app.keys.is_open() => Account {
+            domain: domain.clone(),
+            places: Places::default(),
+        },
+        Accounts::One(domain) => Account {
+            domain: domain.clone(),
+            places: app.keys.admit(headers).ok_or_else(Error::unauthorized)?,
+        },
+        Accounts::Many(cloud) => {
+            cloud.account(&presented(headers).ok_or_else(Error::unauthorized)?)
+        }
+    };
+    let _held = places
+        .take(app.limits.concurrent_per_key)
+        .ok_or_else(Error::too_many)?;
+    request.extensions_mut().insert(domain);
+    Ok(next.run(request).await)
+}
+
+/// Lets a request through that has one of the server's own keys, if it has any.
+pub(super) async fn own_key(
+    State(app): State<App>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Error> {
+    if app.keys.is_open() || app.keys.admit(request.headers()).is_some() {
+        Ok(next.run(request).await)
+    } else {
+        Err(Error::unauthorized())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    fn with(value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_str(value).unwrap())])
+    }
+
+    #[test]
+    fn a_key_is_the_basic_user_or_the_bearer_token() {
+        let keys = Keys::new(["one", "two"]);
+        for value in [
+            "Basic b25lOg==",
+            "basic dHdvOnBhc3N3b3Jk",
+            "Bearer two",
+            "bearer one",
+        ] {
+            assert!(keys.admit(&with(value)).is_some(), "{value}");
+        }
+        for value in [
+            "",
+            "Basic",
+            "Basic Og==",
+            "Basic b25l",
+            "Basic !",
+            "Bearer",
+            "Bearer ",
+            "Bearer three",
+            "Bearer on",
+            "Digest one",
+            "one",
+        ] {
+            assert!(keys.admit(&with(value)).is_none(), "{value}");
+        }
+        assert!(keys.admit(&HeaderMap::new()).is_none());
+    }
+
+    #[test]
+    fn keys_are_replaced_for_all_clones_but_never_by_none() {
+        let keys = Keys::new(["one"]);
+        let clone = keys.clone();
+        assert!(keys.replace(["two"]));
+        assert!(clone.admit(&with("Bearer one")).is_none());
+        assert!(clone.admit(&with("Bearer two")).is_some());
+        assert!(!keys.replace([""; 0]));
+        assert!(clone.admit(&with("Bearer two")).is_some() && !clone.is_open());
+        assert!(Keys::default().is_open());
+    }
+}

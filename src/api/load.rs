@@ -1,0 +1,109 @@
+//! How much a server takes on at once. What is over the limit is told so at once: a queue would only make everybody
+//! late, and its callers would have given up by the time they are served.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use super::App;
+use super::error::Error;
+
+/// How much longer than other requests those may take that make many calls to Stripe.
+const BULK_FACTOR: u32 = 10;
+
+/// What a request may take, and how many there may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The largest request body, in bytes.
+    pub body: usize,
+    /// How long a body may take to arrive.
+    pub body_timeout: Duration,
+    /// How long a request may take; push and pull, ten times as long.
+    pub request_timeout: Duration,
+    /// Requests in flight.
+    pub concurrent: usize,
+    /// Requests in flight with one API key.
+    pub concurrent_per_key: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body: crate::config::MAX_BODY,
+            body_timeout: Duration::from_secs(15),
+            request_timeout: Duration::from_secs(60),
+            concurrent: 1024,
+            concurrent_per_key: 256,
+        }
+    }
+}
+
+/// Places for requests in flight: in the server, or of one key.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Places(Arc<AtomicUsize>);
+
+/// A place that is taken until this is dropped.
+#[derive(Debug)]
+pub(super) struct Held(Arc<AtomicUsize>);
+
+impl Places {
+    /// Takes a place if fewer than `most` are taken.
+    pub(super) fn take(&self, most: usize) -> Option<Held> {
+        let more = |taken: usize| (taken < most).then_some(taken + 1);
+        let taken = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        taken.is_ok().then(|| Held(self.0.clone()))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Turns away what is too much for the server, and ends what takes too long.
+pub(super) async fn limit(
+    State(app): State<App>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Error> {
+    let _held = app
+        .places
+        .take(app.limits.concurrent)
+        .ok_or_else(Error::overloaded)?;
+    let bulk = request
+        .extensions()
+        .get::<MatchedPath>()
+        .is_some_and(is_bulk);
+    let factor = if bulk { BULK_FACTOR } else { 1 };
+    let answered = tokio::time::timeout(app.limits.request_timeout * factor, next.run(request));
+    answered
+        .await
+        .map_err(|_| crate::domain::Error::TimedOut.into())
+}
+
+/// Whether the path stands for many calls to Stripe that nobody waits for in a hurry.
+pub(super) fn is_bulk(path: &MatchedPath) -> bool {
+    matches!(path.as_str(), "/v1/push" | "/v1/pull")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_taken_and_given_back() {
+        let places = Places::default();
+        let (first, second) = (places.take(2), places.take(2));
+        assert!(first.is_some() && second.is_some() && places.take(2).is_none());
+        drop(first);
+        assert!(places.take(2).is_some());
+        assert!(places.take(0).is_none());
+    }
+}

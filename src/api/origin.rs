@@ -1,0 +1,134 @@
+//! Which web pages may call. A browser sends a page's requests to loopback ports too, so a server that is open to the
+//! machine would otherwise be open to every page that is visited on it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::header::{
+    AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER, USER_AGENT,
+};
+use axum::http::{HeaderMap, Method, Uri};
+use axum::middleware::Next;
+use axum::response::Response;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use super::error::Error;
+use super::layers::X_REQUEST_ID;
+
+/// How long a browser may remember what it was allowed.
+const REMEMBERED: Duration = Duration::from_secs(600);
+
+/// The origins whose pages may call, and whether the server may be called by any name.
+#[derive(Clone, Default)]
+pub struct Origins {
+    /// As browsers send them: `https://app.example`.
+    pub allowed: Arc<[HeaderValue]>,
+    /// Nobody has to show a key, so only names that cannot lead anywhere else are accepted: a page could give a name
+    /// of its own this machine's address ("DNS rebinding").
+    pub loopback_only: bool,
+}
+
+impl Origins {
+    /// Answers the browser's questions before a call, and marks answers as readable by the allowed origins.
+    pub(super) fn cors(&self) -> CorsLayer {
+        let sent = ["tier-clock", "idempotency-key"].map(HeaderName::from_static);
+        let sent = [AUTHORIZATION, CONTENT_TYPE, USER_AGENT]
+            .into_iter()
+            .chain(sent);
+        CorsLayer::new()
+            .allow_origin(AllowOrigin::list(self.allowed.iter().cloned()))
+            .allow_credentials(true)
+            .allow_methods([Method::GET, Method::HEAD, Method::POST])
+            .allow_headers(sent.collect::<Vec<_>>())
+            .expose_headers([X_REQUEST_ID, RETRY_AFTER])
+            .max_age(REMEMBERED)
+    }
+
+    fn check(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), Error> {
+        if let Some(origin) = headers.get(ORIGIN)
+            && !self.allowed.contains(origin)
+        {
+            return Err(Error::forbidden(
+                "calls from this web page are not allowed: start the server with --cors-origin and the page's origin",
+            ));
+        }
+        if self.loopback_only && !named_loopback(headers, uri) {
+            return Err(Error::forbidden(
+                "without an API key, only loopback names may be called: use 127.0.0.1 or localhost, or set TIER_API_KEY",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Refuses what comes from a page that may not call. Probes are for machines, and tell nothing.
+pub(super) async fn guard(
+    State(origins): State<Origins>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Error> {
+    if !matches!(request.uri().path(), "/healthz" | "/readyz") {
+        origins.check(request.headers(), request.uri())?;
+    }
+    Ok(next.run(request).await)
+}
+
+/// Whether the host that the client believes to be calling can only be this machine. No host: no browser.
+fn named_loopback(headers: &HeaderMap, uri: &Uri) -> bool {
+    let header = || headers.get(HOST).map(HeaderValue::to_str);
+    match uri.authority() {
+        Some(authority) => is_loopback(authority.host()),
+        None => match header() {
+            None => true,
+            Some(Ok(host)) => is_loopback(without_port(host)),
+            Some(Err(_)) => false,
+        },
+    }
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']);
+    host.eq_ignore_ascii_case("localhost")
+        || host.to_ascii_lowercase().ends_with(".localhost")
+        || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_lead_nowhere_else_are_loopback() {
+        for host in [
+            "localhost",
+            "LOCALHOST:8080",
+            "app.localhost:1",
+            "127.0.0.1",
+            "127.9.9.9:8080",
+            "[::1]",
+            "[::1]:8080",
+        ] {
+            assert!(is_loopback(without_port(host)), "{host}");
+        }
+        for host in [
+            "",
+            "example.com",
+            "localhost.example.com:8080",
+            "10.0.0.1:8080",
+            "0.0.0.0:8080",
+            "[::]:80",
+            "127.0.0.1.example.com",
+        ] {
+            assert!(!is_loopback(without_port(host)), "{host}");
+        }
+    }
+}

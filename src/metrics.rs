@@ -1,0 +1,232 @@
+//! What is counted and timed, for Prometheus. The fields' documentation is the help text that `/metrics` shows.
+
+use std::fmt;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+/// The media type of [`Metrics::encode`]'s text.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Seconds; from an answer out of memory to a push that takes minutes.
+const DURATIONS: [f64; 14] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0,
+];
+
+/// A histogram of seconds for each set of labels.
+pub type Durations<L> = Family<L, Histogram, fn() -> Histogram>;
+
+/// A request that was answered.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Answered {
+    /// The path, or `none` for one that nobody serves.
+    pub endpoint: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// The error's code, or empty.
+    pub code: &'static str,
+}
+
+/// A path of ours, or an endpoint of Stripe's with `*` for ids.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Endpoint {
+    /// Which.
+    pub endpoint: &'static str,
+}
+
+/// A call to Stripe that was made.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Called {
+    /// The path, with `*` for ids.
+    pub endpoint: &'static str,
+    /// `ok`, Stripe's status, `timeout` or `no_answer`.
+    pub outcome: &'static str,
+}
+
+/// A look into a cache.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Looked {
+    /// Which cache.
+    pub cache: &'static str,
+    /// `hit` or `miss`.
+    pub outcome: &'static str,
+}
+
+/// One account, by the beginning of its key's digest.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Account {
+    /// Sixteen hexadecimal digits.
+    pub account: String,
+}
+
+/// A kind of metric that can be made without being told more.
+trait Fresh {
+    fn fresh() -> Self;
+}
+
+impl Fresh for Counter {
+    fn fresh() -> Self {
+        Self::default()
+    }
+}
+
+impl Fresh for Gauge {
+    fn fresh() -> Self {
+        Self::default()
+    }
+}
+
+impl Fresh for Histogram {
+    fn fresh() -> Self {
+        Self::new(DURATIONS)
+    }
+}
+
+impl<L: Clone + Eq + std::hash::Hash> Fresh for Family<L, Counter> {
+    fn fresh() -> Self {
+        Self::default()
+    }
+}
+
+impl<L: Clone + Eq + std::hash::Hash> Fresh for Durations<L> {
+    fn fresh() -> Self {
+        Self::new_with_constructor(Histogram::fresh)
+    }
+}
+
+/// Declares the metrics once: name, kind, and the documentation that is the help text.
+macro_rules! metrics {
+    ($($(#[doc = $help:literal])+ $field:ident: $kind:ty = $name:literal,)+) => {
+        /// Every metric. The names of counters get `_total` appended.
+        pub struct Metrics {
+            registry: Registry,
+            $($(#[doc = $help])+ pub $field: $kind,)+
+        }
+
+        impl Default for Metrics {
+            fn default() -> Self {
+                let mut registry = Registry::with_prefix("tier");
+                $(
+                    let $field = <$kind>::fresh();
+                    // The registry ends each text with a full stop of its own.
+                    let help = concat!($($help),+).trim().trim_end_matches('.');
+                    registry.register($name, help, $field.clone());
+                )+
+                let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+                registry.register("build", "What runs", build);
+                Self { registry, $($field,)+ }
+            }
+        }
+    };
+}
+
+metrics! {
+    /// Requests answered, by endpoint, status and error code.
+    requests: Family<Answered, Counter> = "http_requests",
+    /// Seconds from a request's head to its answer, by endpoint.
+    request_durations: Durations<Endpoint> = "http_request_duration_seconds",
+    /// Requests in flight.
+    in_flight: Gauge = "http_requests_in_flight",
+    /// Handlers that panicked; each was a 500 for its request alone.
+    panics: Counter = "panics",
+    /// Connections open.
+    connections: Gauge = "connections",
+    /// Calls made to Stripe, tries counted one by one, by endpoint and outcome.
+    stripe_calls: Family<Called, Counter> = "stripe_calls",
+    /// Seconds a call to Stripe took, by endpoint.
+    stripe_durations: Durations<Endpoint> = "stripe_call_duration_seconds",
+    /// Calls to Stripe that were tried again, by endpoint.
+    stripe_retries: Family<Endpoint, Counter> = "stripe_retries",
+    /// Seconds that calls waited for their turn in an account's rate.
+    stripe_waits: Histogram = "stripe_rate_limit_wait_seconds",
+    /// Calls that were not made, because they would have waited too long for their turn.
+    stripe_refusals: Counter = "stripe_rate_limit_refusals",
+    /// Looks into caches, by cache and outcome.
+    cache_lookups: Family<Looked, Counter> = "cache_lookups",
+}
+
+impl Metrics {
+    /// Counts a look into `cache`.
+    pub fn looked(&self, cache: &'static str, hit: bool) {
+        let outcome = if hit { "hit" } else { "miss" };
+        self.cache_lookups
+            .get_or_create(&Looked { cache, outcome })
+            .inc();
+    }
+
+    /// Notes a call to Stripe's `endpoint`.
+    pub fn called(&self, endpoint: &'static str, outcome: &'static str, took: Duration) {
+        let called = Called { endpoint, outcome };
+        self.stripe_calls.get_or_create(&called).inc();
+        self.stripe_durations
+            .get_or_create(&Endpoint { endpoint })
+            .observe(took.as_secs_f64());
+    }
+
+    /// All metrics as text, with the free share of each account's rate towards Stripe.
+    ///
+    /// # Errors
+    /// Never in practice: writing to a string does not fail.
+    pub fn encode(
+        &self,
+        headroom: impl IntoIterator<Item = (String, f64)>,
+    ) -> Result<String, fmt::Error> {
+        let mut accounts = Registry::with_prefix("tier");
+        let free = Family::<Account, Gauge<f64, std::sync::atomic::AtomicU64>>::default();
+        accounts.register(
+            "stripe_rate_headroom_ratio",
+            "Free share of the account's rate towards Stripe, 0 to 1",
+            free.clone(),
+        );
+        for (account, share) in headroom {
+            free.get_or_create(&Account { account }).set(share);
+        }
+        let mut text = String::new();
+        encode_registry(&mut text, &self.registry)?;
+        encode_registry(&mut text, &accounts)?;
+        encode_eof(&mut text)?;
+        Ok(text)
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_has_names_help_labels_and_an_end() {
+        let metrics = Metrics::default();
+        metrics.looked("orgs", true);
+        metrics.called("/v1/prices", "ok", Duration::from_millis(3));
+        let text = metrics.encode([("00ff".to_owned(), 0.5)]).unwrap();
+        for expected in [
+            "# HELP tier_http_requests Requests answered, by endpoint, status and error code.\n",
+            "# TYPE tier_panics counter\n",
+            "tier_cache_lookups_total{cache=\"orgs\",outcome=\"hit\"} 1\n",
+            "tier_stripe_calls_total{endpoint=\"/v1/prices\",outcome=\"ok\"} 1\n",
+            "tier_stripe_call_duration_seconds_bucket{le=\"0.005\",endpoint=\"/v1/prices\"} 1\n",
+            "tier_stripe_rate_headroom_ratio{account=\"00ff\"} 0.5\n",
+            concat!(
+                "tier_build_info{version=\"",
+                env!("CARGO_PKG_VERSION"),
+                "\"} 1\n"
+            ),
+        ] {
+            assert!(text.contains(expected), "{expected} is not in:\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+}
