@@ -23,7 +23,7 @@ pub(crate) struct Profile {
     country: String,
     default_currency: &'static str,
     business_type: Option<&'static str>,
-    business_name: Option<String>,
+    pub(crate) business_name: Option<String>,
     business_url: Option<String>,
     metadata: Metadata,
     /// The account that a key opens is ready for charges; a connected one has yet to be onboarded.

@@ -1,36 +1,323 @@
 //! The billing half of an account: subscriptions, schedules, usage, invoices and checkout sessions.
+//!
+//! What things are is in [`subscription`](billing::subscription), [`schedule`](billing::schedule) and
+//! [`invoice`](billing::invoice); what becomes of them in [`birth`](billing::birth), [`change`](billing::change),
+//! [`phases`](billing::phases) and [`invoicing`](billing::invoicing); when, in [`timeline`](billing::timeline) and
+//! the [`engine`](super::engine). The files with plural names are endpoints.
+
+pub(crate) mod bill;
+pub(crate) mod birth;
+pub(crate) mod catalog;
+pub(crate) mod change;
+pub(crate) mod checkout;
+pub(crate) mod checkout_params;
+pub(crate) mod drafts;
+pub(crate) mod invoice;
+pub(crate) mod invoices;
+pub(crate) mod invoicing;
+pub(crate) mod items;
+pub(crate) mod phase_params;
+pub(crate) mod phases;
+pub(crate) mod preview;
+pub(crate) mod render;
+pub(crate) mod schedule;
+pub(crate) mod schedules;
+pub(crate) mod session;
+pub(crate) mod subscription;
+pub(crate) mod subscription_items;
+pub(crate) mod subscription_params;
+pub(crate) mod subscriptions;
+pub(crate) mod timeline;
+
+use std::collections::HashMap;
 
 use serde_json::Value;
 
+use self::invoice::Invoice;
+use self::schedule::Schedule;
+use self::session::Session;
+use self::subscription::Subscription;
+use self::timeline::{Due, Timelines};
 use super::context::Ctx;
+use super::coupon::Discount;
 use super::ids::Id;
-use super::routes::Route;
+use super::routes::{Route, route};
 use super::state::Account;
+use super::table::Table;
 
-/// The tables and indexes of the billing half.
+/// The tables and indexes of the billing half. A customer has its own positions in the first three.
 #[derive(Debug, Default)]
-pub(crate) struct Billing {}
+pub(crate) struct Billing {
+    pub(crate) subscriptions: Table<Subscription>,
+    pub(crate) invoices: Table<Invoice>,
+    pub(crate) schedules: Table<Schedule>,
+    pub(crate) sessions: Table<Session>,
+    /// Which subscription an item belongs to, by position.
+    pub(crate) items: HashMap<Id, u32>,
+    /// Discounts that are on an invoice, for `expand[]`.
+    pub(crate) discounts: HashMap<Id, Discount>,
+    pub(crate) timelines: Timelines,
+}
 
 /// The billing half's endpoints.
-pub(crate) const ROUTES: &[Route] = &[];
+pub(crate) const ROUTES: &[Route] = &[
+    route(
+        "POST",
+        "/v1/subscriptions",
+        subscriptions::create,
+        "subscription",
+    ),
+    route(
+        "GET",
+        "/v1/subscriptions",
+        subscriptions::list,
+        "list:subscription",
+    ),
+    route(
+        "GET",
+        "/v1/subscriptions/:id",
+        subscriptions::retrieve,
+        "subscription",
+    ),
+    route(
+        "POST",
+        "/v1/subscriptions/:id",
+        subscriptions::update,
+        "subscription",
+    ),
+    route(
+        "DELETE",
+        "/v1/subscriptions/:id",
+        subscriptions::cancel,
+        "subscription",
+    ),
+    route(
+        "GET",
+        "/v1/subscription_items",
+        subscription_items::list,
+        "list:subscription_item",
+    ),
+    route(
+        "GET",
+        "/v1/subscription_items/:id",
+        subscription_items::retrieve,
+        "subscription_item",
+    ),
+    route(
+        "POST",
+        "/v1/subscription_items/:id/usage_records",
+        subscription_items::report,
+        "usage_record",
+    ),
+    route(
+        "GET",
+        "/v1/subscription_items/:id/usage_record_summaries",
+        subscription_items::summaries,
+        "list:usage_record_summary",
+    ),
+    route(
+        "POST",
+        "/v1/subscription_schedules",
+        schedules::create,
+        "subscription_schedule",
+    ),
+    route(
+        "GET",
+        "/v1/subscription_schedules",
+        schedules::list,
+        "list:subscription_schedule",
+    ),
+    route(
+        "GET",
+        "/v1/subscription_schedules/:id",
+        schedules::retrieve,
+        "subscription_schedule",
+    ),
+    route(
+        "POST",
+        "/v1/subscription_schedules/:id",
+        schedules::update,
+        "subscription_schedule",
+    ),
+    route(
+        "POST",
+        "/v1/subscription_schedules/:id/release",
+        schedules::release,
+        "subscription_schedule",
+    ),
+    route(
+        "POST",
+        "/v1/subscription_schedules/:id/cancel",
+        schedules::cancel,
+        "subscription_schedule",
+    ),
+    route("GET", "/v1/invoices", invoices::list, "list:invoice"),
+    route(
+        "GET",
+        "/v1/invoices/upcoming",
+        invoices::upcoming,
+        "invoice",
+    ),
+    route(
+        "GET",
+        "/v1/invoices/upcoming/lines",
+        invoices::upcoming_lines,
+        "list:line_item",
+    ),
+    route("GET", "/v1/invoices/:id", invoices::retrieve, "invoice"),
+    route(
+        "GET",
+        "/v1/invoices/:id/lines",
+        invoices::lines,
+        "list:line_item",
+    ),
+    route(
+        "POST",
+        "/v1/checkout/sessions",
+        checkout::create,
+        "checkout.session",
+    ),
+    route(
+        "GET",
+        "/v1/checkout/sessions",
+        checkout::list,
+        "list:checkout.session",
+    ),
+    route(
+        "GET",
+        "/v1/checkout/sessions/:id",
+        checkout::retrieve,
+        "checkout.session",
+    ),
+    route(
+        "GET",
+        "/v1/checkout/sessions/:id/line_items",
+        checkout::line_items,
+        "list:item",
+    ),
+    route(
+        "POST",
+        "/v1/checkout/sessions/:id/expire",
+        checkout::expire,
+        "checkout.session",
+    ),
+];
 
 /// Renders an object of the billing half by its id, for `expand[]`.
-pub(crate) fn render(_account: &Account, _now: i64, _id: &str) -> Option<Value> {
-    None
+pub(crate) fn render(account: &Account, now: i64, id: &str) -> Option<Value> {
+    let billing = &account.billing;
+    let kind = id.split('_').next()?;
+    match kind {
+        "in" => Some(bill::invoice(account, billing.invoices.get(id)?)),
+        "di" => {
+            let discount = billing.discounts.get(id)?;
+            Some(discount.to_json(account.time_of(&discount.customer, now)))
+        }
+        "cs" => Some(session::to_json(billing.sessions.get(id)?)),
+        "sub" if id.starts_with("sub_sched_") => Some(render::schedule(billing.schedules.get(id)?)),
+        "sub" => Some(render::subscription(
+            account,
+            billing.subscriptions.get(id)?,
+        )),
+        _ => None,
+    }
 }
 
 /// Renders what an object shows only when it is expanded, such as a customer's `subscriptions`.
-pub(crate) fn include(
-    _account: &Account,
-    _now: i64,
-    _object: &Value,
-    _field: &str,
-) -> Option<Value> {
-    None
+pub(crate) fn include(account: &Account, _now: i64, object: &Value, field: &str) -> Option<Value> {
+    let id = object["id"].as_str()?;
+    match (object["object"].as_str()?, field) {
+        ("customer", "subscriptions") => Some(subscriptions::of_customer(account, id)),
+        ("checkout.session", "line_items") => Some(checkout::first_line_items(
+            account,
+            account.billing.sessions.get(id)?,
+        )),
+        _ => None,
+    }
 }
 
 /// A customer is being deleted: its subscriptions are canceled at once, without an invoice.
-pub(crate) fn customer_deleted(_ctx: &mut Ctx<'_>, _customer: &Id) {}
+pub(crate) fn customer_deleted(ctx: &mut Ctx<'_>, customer: &Id) {
+    let now = ctx.time_of(customer);
+    for position in positions(ctx.account, customer) {
+        let held = change::held(ctx.account, position);
+        if !held.status.ended() {
+            let before = render::subscription(ctx.account, held);
+            change::cancel(ctx, position, now, false, false);
+            render::changed(ctx, position, &before, now);
+        }
+    }
+    let theirs = ctx.account.billing.schedules.iter();
+    let waiting: Vec<Id> = theirs
+        .filter(|schedule| schedule.customer == *customer && schedule.status.live())
+        .map(|schedule| schedule.id.clone())
+        .collect();
+    for id in waiting {
+        phases::call_off(ctx, &id, now);
+    }
+}
 
 /// A test clock and its customers are going away with everything that is theirs, without a trace.
-pub(crate) fn customer_erased(_account: &mut Account, _customer: &Id) {}
+pub(crate) fn customer_erased(account: &mut Account, customer: &Id) {
+    let invoices = account
+        .customers
+        .get(customer)
+        .map(|customer| customer.invoices.clone());
+    for position in invoices.unwrap_or_default() {
+        let id = account
+            .billing
+            .invoices
+            .at(position)
+            .map(|invoice| invoice.id.clone());
+        id.and_then(|id| account.billing.invoices.remove(&id));
+    }
+    for position in positions(account, customer) {
+        let held = change::held(account, position);
+        let (id, clock, due) = (held.id.clone(), held.clock.clone(), held.due);
+        if let Some(at) = due {
+            let due = Due::Subscription(position);
+            account.billing.timelines.remove(clock.as_ref(), at, due);
+        }
+        account.billing.items.retain(|_, of| *of != position);
+        account.billing.subscriptions.remove(&id);
+    }
+    let theirs = account.billing.schedules.iter();
+    let schedules: Vec<Id> = theirs
+        .filter(|schedule| schedule.customer == *customer)
+        .map(|schedule| schedule.id.clone())
+        .collect();
+    for id in schedules {
+        if let Some(position) = account.billing.schedules.position(&id) {
+            phases::forget_start(account, position);
+        }
+        account.billing.schedules.remove(&id);
+    }
+    session::erase(account, customer);
+}
+
+/// The positions of a customer's subscriptions.
+fn positions(account: &Account, customer: &str) -> Vec<u32> {
+    let customer = account.customers.get(customer);
+    customer.map_or_else(Vec::new, |customer| customer.subscriptions.clone())
+}
+
+impl Account {
+    /// Adds a subscription to the table and to its customer.
+    pub(crate) fn insert_subscription(&mut self, subscription: Subscription) -> u32 {
+        let customer = subscription.customer.clone();
+        let position = self.billing.subscriptions.insert(subscription);
+        if let Some(customer) = self.customers.get_mut(&customer) {
+            customer.subscriptions.push(position);
+        }
+        position
+    }
+
+    /// Adds an invoice to the table and to its customer.
+    pub(crate) fn insert_invoice(&mut self, invoice: Invoice) {
+        let customer = invoice.customer.clone();
+        let position = self.billing.invoices.insert(invoice);
+        if let Some(customer) = self.customers.get_mut(&customer) {
+            customer.invoices.push(position);
+        }
+    }
+}

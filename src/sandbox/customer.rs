@@ -100,6 +100,13 @@ impl Customer {
         self.more.as_ref()?.discount.as_ref()
     }
 
+    /// Whether taxes could be worked out.
+    pub(crate) fn has_address(&self) -> bool {
+        self.more
+            .as_ref()
+            .is_some_and(|more| more.address.is_some())
+    }
+
     /// What the numbers of the customer's invoices begin with.
     pub(crate) fn invoice_prefix(&self) -> String {
         let given = self
@@ -223,6 +230,19 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let answer = find(ctx, &id)?.to_json(now);
     ctx.event("customer.created", &answer, now);
     Ok(answer)
+}
+
+/// A customer that checkout makes, off any clock, when a session that names none is paid.
+pub(crate) fn insert_for_checkout(ctx: &mut Ctx<'_>, email: Option<String>) -> Id {
+    let mut customer = Customer::new(ctx.now);
+    let id = ctx.account.ids.next("cus", 14);
+    customer.id = id.clone();
+    customer.email = email.map(String::into_boxed_str);
+    let rendered = customer.to_json(ctx.now);
+    let position = ctx.account.customers.table.insert(customer);
+    changed(ctx, position);
+    ctx.event("customer.created", &rendered, ctx.now);
+    id
 }
 
 /// `GET /v1/customers/:id`: of a deleted one, that it is deleted.

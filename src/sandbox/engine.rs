@@ -1,6 +1,13 @@
 //! The passing of time: whatever falls due is done when its time has come.
 
+use super::billing::change::{self, Turn, held, held_mut};
+use super::billing::invoice::{Reason, Status as InvoiceStatus};
+use super::billing::phases;
+use super::billing::subscription::{INCOMPLETE_FOR, Status};
+use super::billing::timeline::{self, Due};
+use super::billing::{render, session};
 use super::context::Ctx;
+use super::cycle::period::{Every, Interval};
 use super::ids::Id;
 
 /// Does what is due at or before `until`, in the order of its time: on the test clock, or for the customers
@@ -8,10 +15,79 @@ use super::ids::Id;
 ///
 /// It is called before every request for the customers without a clock, so that it has to be quick when
 /// nothing is due. The clock's `frozen_time` is still the old one during the call.
-pub(crate) fn run_until(_ctx: &mut Ctx<'_>, _clock: Option<&Id>, _until: i64) {}
+pub(crate) fn run_until(ctx: &mut Ctx<'_>, clock: Option<&Id>, until: i64) {
+    while let Some((at, due)) = ctx.account.billing.timelines.first(clock, until) {
+        match due {
+            Due::Schedule(position) => phases::start(ctx, position, at),
+            Due::Subscription(position) => step(ctx, position, at),
+            Due::Session(position) => session::expire(ctx, position, at),
+        }
+    }
+}
 
 /// The length in seconds of the shortest interval of a subscription on this clock: it may be advanced by two
 /// of them at most. `None` without subscriptions.
-pub(crate) fn shortest_interval(_ctx: &Ctx<'_>, _clock: &Id) -> Option<i64> {
-    None
+pub(crate) fn shortest_interval(ctx: &Ctx<'_>, clock: &Id) -> Option<i64> {
+    ctx.account
+        .billing
+        .timelines
+        .on(Some(clock))
+        .filter_map(|due| match due {
+            Due::Subscription(position) => Some(longest(held(ctx.account, position).every)),
+            Due::Schedule(_) | Due::Session(_) => None,
+        })
+        .min()
+}
+
+/// The longest that one interval can be: two months are 62 days in July.
+fn longest(every: Every) -> i64 {
+    let days = match every.interval {
+        Interval::Day => 1,
+        Interval::Week => 7,
+        Interval::Month => 31,
+        Interval::Year => 366,
+    };
+    i64::from(every.count) * days * 86_400
+}
+
+/// Does one thing that is due for a subscription; what comes after it at the same time is due again. A phase
+/// ends before the period that ends with it, so that the renewal charges the new items in advance.
+fn step(ctx: &mut Ctx<'_>, position: u32, at: i64) {
+    let subscription = held(ctx.account, position);
+    let phase_over = subscription
+        .schedule
+        .as_ref()
+        .and_then(|id| ctx.account.billing.schedules.get(id))
+        .and_then(|schedule| schedule.running())
+        .is_some_and(|phase| phase.end <= at);
+    let before = render::subscription(ctx.account, subscription);
+    if subscription.status == Status::Incomplete {
+        if at >= subscription.created + INCOMPLETE_FOR {
+            give_up(ctx, position, at);
+        }
+    } else if phase_over {
+        phases::advance(ctx, position, at);
+    } else if subscription
+        .ends_within_period()
+        .is_some_and(|end| end <= at)
+    {
+        let cut_short = at < subscription.period.1;
+        change::cancel(ctx, position, at, true, cut_short);
+    } else if subscription.period.1 <= at {
+        change::roll(ctx, position, at, Turn::Renew, Reason::Cycle);
+    }
+    timeline::reindex(ctx.account, position);
+    render::changed(ctx, position, &before, at);
+}
+
+/// The first payment did not come in time.
+fn give_up(ctx: &mut Ctx<'_>, position: u32, at: i64) {
+    let subscription = held_mut(ctx.account, position);
+    subscription.status = Status::IncompleteExpired;
+    subscription.ended_at = Some(at);
+    let invoice = subscription.latest_invoice.clone();
+    if let Some(invoice) = invoice.and_then(|id| ctx.account.billing.invoices.get_mut(&id)) {
+        invoice.status = InvoiceStatus::Void;
+        invoice.voided_at = Some(at);
+    }
 }

@@ -51,7 +51,8 @@ const FIELDS: &[(&str, &str, Field)] = &[
         Link("payment_method"),
     ),
     ("discount", "customer", Link("customer")),
-    ("discount", "coupon", Part("coupon")),
+    // It is there in any case, and may be named all the same.
+    ("discount", "coupon", Link("coupon")),
     ("discount", "promotion_code", Link("")),
     ("coupon", "applies_to", Hidden("")),
     ("coupon", "currency_options", Hidden("")),

@@ -37,6 +37,7 @@ mod control;
 mod coupon;
 mod customer;
 mod customer_params;
+mod cycle;
 mod engine;
 mod error;
 mod event;

@@ -126,6 +126,17 @@ pub(crate) fn named(ctx: &Ctx<'_>, id: &str, param: &str) -> Result<Named> {
     }
 }
 
+/// Whether charging what was [named] fails.
+pub(crate) fn named_declines(ctx: &Ctx<'_>, named: &Named) -> bool {
+    match named {
+        Named::Token(card) => card.declines,
+        Named::Existing(id) => {
+            let found = ctx.account.payment_methods.get(id);
+            found.is_some_and(PaymentMethod::declines)
+        }
+    }
+}
+
 /// Like [`named`], for attaching to `customer` (`None`: one that is about to be created): what is attached to
 /// somebody else is refused.
 pub(crate) fn attachable(

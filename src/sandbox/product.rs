@@ -39,7 +39,7 @@ pub(crate) struct Product {
     images: Vec<String>,
     shippable: Option<bool>,
     statement_descriptor: Option<String>,
-    unit_label: Option<String>,
+    pub(crate) unit_label: Option<String>,
     url: Option<String>,
 }
 

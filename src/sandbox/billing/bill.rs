@@ -1,0 +1,184 @@
+//! Invoices and their lines as Stripe 2022-11-15 shows them.
+
+use serde_json::{Value, json};
+
+use super::catalog;
+use super::invoice::{Invoice, InvoiceLine, Status};
+use super::render::{merged, nested, plan};
+use crate::sandbox::price::amounts;
+use crate::sandbox::state::Account;
+
+/// An invoice; one without an id is an upcoming one, which shows none.
+pub(crate) fn invoice(account: &Account, invoice: &Invoice) -> Value {
+    let upcoming = invoice.id.is_empty();
+    let url = if upcoming {
+        format!("/v1/invoices/upcoming/lines?customer={}", invoice.customer)
+    } else {
+        format!("/v1/invoices/{}/lines", invoice.id)
+    };
+    let lines = invoice.lines.iter().map(|one| line(account, invoice, one));
+    let lines = nested(&url, invoice.lines.len(), lines);
+    let id = if upcoming {
+        json!({})
+    } else {
+        json!({"id": &*invoice.id})
+    };
+    merged([
+        id,
+        who(account, invoice),
+        sums(invoice),
+        state(invoice, &lines),
+    ])
+}
+
+fn who(account: &Account, invoice: &Invoice) -> Value {
+    let customer = account.customers.get(&invoice.customer);
+    json!({
+        "object": "invoice",
+        "account_country": "US",
+        "account_name": account.profile.business_name.as_deref(),
+        "account_tax_ids": null,
+        "customer": &*invoice.customer,
+        "customer_address": null,
+        "customer_email": customer.and_then(|customer| customer.email.as_deref()),
+        "customer_name": customer.and_then(|customer| customer.name.as_deref()),
+        "customer_phone": customer.and_then(|customer| customer.phone.as_deref()),
+        "customer_shipping": null,
+        "customer_tax_exempt": "none",
+        "customer_tax_ids": [],
+        "subscription": &*invoice.subscription,
+        "test_clock": invoice.clock.as_deref(),
+        "default_payment_method": null,
+        "default_source": null,
+        "default_tax_rates": [],
+        "on_behalf_of": null,
+        "application": null,
+        "application_fee_amount": null,
+        "transfer_data": null,
+        "from_invoice": null,
+        "latest_revision": null,
+        "quote": null,
+        "custom_fields": null,
+        "description": null,
+        "footer": null,
+        "metadata": {},
+        "rendering_options": null,
+        "receipt_number": null,
+        "shipping_cost": null,
+        "shipping_details": null,
+        "statement_descriptor": null,
+    })
+}
+
+fn sums(invoice: &Invoice) -> Value {
+    let discounted = invoice
+        .discount
+        .as_ref()
+        .map(|discount| json!([{"amount": invoice.discounted(), "discount": &*discount.id}]));
+    let paid = invoice.amount_paid();
+    json!({
+        "amount_due": invoice.amount_due,
+        "amount_paid": paid,
+        "amount_remaining": invoice.amount_due - paid,
+        "amount_shipping": 0,
+        "currency": invoice.currency.as_str(),
+        "discount": invoice.discount.as_ref().map(|discount| discount.to_json(invoice.created)),
+        "discounts": invoice.discount.iter().map(|discount| &*discount.id).collect::<Vec<_>>(),
+        "ending_balance": (!invoice.id.is_empty()).then_some(invoice.ending_balance),
+        "post_payment_credit_notes_amount": 0,
+        "pre_payment_credit_notes_amount": 0,
+        "starting_balance": invoice.starting_balance,
+        "subtotal": invoice.subtotal,
+        "subtotal_excluding_tax": invoice.subtotal,
+        "tax": null,
+        "total": invoice.total,
+        "total_discount_amounts": discounted.unwrap_or_else(|| json!([])),
+        "total_excluding_tax": invoice.total,
+        "total_tax_amounts": [],
+    })
+}
+
+fn state(invoice: &Invoice, lines: &Value) -> Value {
+    let upcoming = invoice.id.is_empty();
+    let paid = invoice.status == Status::Paid;
+    let finalized = (!upcoming).then_some(invoice.created);
+    json!({
+        "attempt_count": i64::from(invoice.attempted),
+        "attempted": invoice.attempted || paid,
+        "auto_advance": false,
+        "automatic_tax": {
+            "enabled": invoice.automatic_tax,
+            "status": invoice.automatic_tax.then_some("complete"),
+        },
+        "billing_reason": invoice.reason.as_str(),
+        "charge": null,
+        "collection_method": "charge_automatically",
+        "created": invoice.created,
+        "due_date": null,
+        "hosted_invoice_url": null,
+        "invoice_pdf": null,
+        "last_finalization_error": null,
+        "lines": lines,
+        "livemode": false,
+        "next_payment_attempt": upcoming.then_some(invoice.created + 3600),
+        "number": invoice.number,
+        "paid": paid,
+        "paid_out_of_band": false,
+        "payment_intent": null,
+        "payment_settings": {
+            "default_mandate": null,
+            "payment_method_options": null,
+            "payment_method_types": null,
+        },
+        "period_end": invoice.period.1,
+        "period_start": invoice.period.0,
+        "status": if upcoming { "draft" } else { invoice.status.as_str() },
+        "status_transitions": {
+            "finalized_at": finalized,
+            "marked_uncollectible_at": null,
+            "paid_at": invoice.paid_at,
+            "voided_at": invoice.voided_at,
+        },
+        "webhooks_delivered_at": finalized,
+    })
+}
+
+/// One line of an invoice.
+pub(crate) fn line(account: &Account, invoice: &Invoice, line: &InvoiceLine) -> Value {
+    let price = catalog::price(account, &line.price);
+    let discounts: Vec<Value> = invoice
+        .discount
+        .iter()
+        .filter(|_| line.line.discountable)
+        .map(|discount| json!({"amount": line.discount, "discount": &*discount.id}))
+        .collect();
+    let mut object = json!({
+        "id": &*line.id,
+        "object": "line_item",
+        "amount": line.line.amount,
+        "amount_excluding_tax": line.line.amount,
+        "currency": invoice.currency.as_str(),
+        "description": line.line.description,
+        "discount_amounts": discounts,
+        "discountable": line.line.discountable,
+        "discounts": [],
+        "livemode": false,
+        "metadata": {},
+        "period": {"end": line.line.period.1, "start": line.line.period.0},
+        "plan": plan(price),
+        "price": price.to_json(),
+        "proration": line.line.proration,
+        "proration_details": {"credited_items": null},
+        "quantity": line.line.quantity,
+        "subscription": &*invoice.subscription,
+        "subscription_item": &*line.item,
+        "tax_amounts": [],
+        "tax_rates": [],
+        "type": if line.invoice_item.is_some() { "invoiceitem" } else { "subscription" },
+        "unit_amount_excluding_tax": amounts(Some(line.line.rate)).1,
+    });
+    if let (Some(id), Some(fields)) = (&line.invoice_item, object.as_object_mut()) {
+        fields.insert("invoice_item".into(), json!(&**id));
+    }
+    object
+}

@@ -1,0 +1,113 @@
+//! Prices and coupons in the terms of [`cycle`](crate::sandbox::cycle).
+
+use rust_decimal::Decimal;
+
+use super::schedule::Want;
+use crate::sandbox::coupon::{Discount, Off as CouponOff};
+use crate::sandbox::cycle::discount::Off;
+use crate::sandbox::cycle::lines::Priced;
+use crate::sandbox::cycle::period::{Every, Interval};
+use crate::sandbox::cycle::rating::{Divide, Round, Scheme, Tier};
+use crate::sandbox::cycle::usage::Aggregate;
+use crate::sandbox::price::{Amount, Currency, Price};
+use crate::sandbox::state::Account;
+
+/// A price that a subscription holds. Prices are never deleted.
+pub(crate) fn price<'a>(account: &'a Account, id: &str) -> &'a Price {
+    account.prices.get(id).expect("prices are never deleted")
+}
+
+/// What a price's lines show and cost.
+pub(crate) fn priced(account: &Account, id: &str) -> Priced {
+    let price = price(account, id);
+    let product = account.products.get(&price.product);
+    Priced {
+        name: product.map_or_else(|| price.product.to_string(), |product| product.name.clone()),
+        unit_label: product.and_then(|product| product.unit_label.clone()),
+        currency: price.currency.as_str().to_owned(),
+        every: every_of(price),
+        scheme: scheme(price),
+    }
+}
+
+/// How a metered price adds up its records.
+pub(crate) fn aggregate(account: &Account, id: &str) -> Aggregate {
+    price(account, id)
+        .recurring
+        .as_ref()
+        .and_then(|recurring| Aggregate::parse(recurring.aggregate_usage?))
+        .unwrap_or_default()
+}
+
+/// How often a price recurs.
+pub(crate) fn every_of(price: &Price) -> Every {
+    let recurring = price.recurring.as_ref();
+    Every {
+        interval: recurring
+            .and_then(|recurring| Interval::parse(recurring.interval))
+            .unwrap_or(Interval::Month),
+        count: recurring.map_or(1, |recurring| recurring.interval_count),
+    }
+}
+
+/// How often items recur, which is the same for all of a subscription's.
+pub(crate) fn every(account: &Account, wants: &[Want]) -> Every {
+    let first = wants.first().expect("a subscription has at least one item");
+    every_of(price(account, &first.price))
+}
+
+fn scheme(price: &Price) -> Scheme {
+    match &price.amount {
+        Amount::PerUnit(unit) => Scheme::PerUnit {
+            unit: *unit,
+            divide: price.transform.map(|transform| Divide {
+                by: transform.divide_by,
+                round: if transform.round == "up" {
+                    Round::Up
+                } else {
+                    Round::Down
+                },
+            }),
+        },
+        Amount::Tiered { mode, tiers } => {
+            let tiers = tiers
+                .iter()
+                .map(|tier| Tier {
+                    up_to: tier.up_to,
+                    unit: tier.unit.unwrap_or(Decimal::ZERO),
+                    flat: tier.flat,
+                })
+                .collect();
+            if *mode == "volume" {
+                Scheme::Volume(tiers)
+            } else {
+                Scheme::Graduated(tiers)
+            }
+        }
+    }
+}
+
+/// What a discount takes off.
+pub(crate) fn off(discount: &Discount) -> Off {
+    match discount.coupon.off {
+        CouponOff::Amount(amount, _) => Off::Amount(amount),
+        CouponOff::Percent(percent) => Off::Percent(percent),
+    }
+}
+
+/// The smallest amount that Stripe charges, in the currency's smallest unit: 50 cents and what is about that.
+/// For the currencies that its table does not name, the sandbox takes 50.
+pub(crate) fn smallest_charge(currency: Currency) -> i64 {
+    match currency.as_str() {
+        "aed" | "ron" | "myr" | "pln" => 200,
+        "bgn" => 100,
+        "gbp" => 30,
+        "czk" => 1500,
+        "dkk" => 250,
+        "hkd" => 400,
+        "huf" => 17_500,
+        "mxn" | "thb" => 1000,
+        "nok" | "sek" => 300,
+        _ => 50,
+    }
+}

@@ -1,0 +1,105 @@
+//! What an invoice would say: the one generator behind creation, renewal, changes, cancellation and the preview.
+
+use super::catalog;
+use super::subscription::{Item, Subscription};
+use crate::sandbox::cycle::lines::Line;
+use crate::sandbox::ids::Id;
+use crate::sandbox::state::Account;
+
+/// A line that is not on an invoice yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Draft {
+    pub(crate) line: Line,
+    pub(crate) price: Id,
+    pub(crate) item: Id,
+    pub(crate) invoice_item: Option<Id>,
+}
+
+/// What follows the period that an invoice closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Another one: licensed items are charged in advance, unless it is a trial.
+    Period { start: i64, end: i64, trial: bool },
+    /// Nothing: only what is owed so far.
+    End,
+}
+
+/// The lines of the invoice that closes the subscription's running period at `at`: what waited for it, newest
+/// first, then the items in their order. Metered items are billed in arrears, licensed ones in advance.
+pub(crate) fn closing(
+    account: &Account,
+    subscription: &Subscription,
+    at: i64,
+    next: Next,
+) -> Vec<Draft> {
+    let waiting = subscription.pending.iter().rev().map(|pending| Draft {
+        line: pending.line.clone(),
+        price: pending.price.clone(),
+        item: pending.item.clone(),
+        invoice_item: Some(pending.id.clone()),
+    });
+    let own = subscription.items.iter().flat_map(|item| {
+        let lines = match (item.quantity, next) {
+            (Some(quantity), next) => in_advance(account, item, quantity, next),
+            (None, Next::End) => used(account, subscription, item, subscription.period.1),
+            (None, Next::Period { start, end, .. }) => {
+                let until = at.min(subscription.period.1);
+                if subscription.period.0 < until && item.created < until {
+                    used(account, subscription, item, until)
+                } else {
+                    vec![catalog::priced(account, &item.price).opening((start, end))]
+                }
+            }
+        };
+        attach(item, lines)
+    });
+    waiting.chain(own).collect()
+}
+
+/// The lines for a metered item's usage in the running period, up to `until`.
+pub(crate) fn used(
+    account: &Account,
+    subscription: &Subscription,
+    item: &Item,
+    until: i64,
+) -> Vec<Line> {
+    let start = subscription.period.0;
+    let quantity = catalog::aggregate(account, &item.price).total(&item.records, start, until);
+    let priced = catalog::priced(account, &item.price);
+    let period = (start, until);
+    if subscription.in_trial() {
+        vec![priced.trial(quantity, period)]
+    } else {
+        priced.charged(quantity, period)
+    }
+}
+
+/// Ties lines to the item that they are for.
+pub(crate) fn attach(item: &Item, lines: Vec<Line>) -> Vec<Draft> {
+    lines
+        .into_iter()
+        .map(|line| Draft {
+            line,
+            price: item.price.clone(),
+            item: item.id.clone(),
+            invoice_item: None,
+        })
+        .collect()
+}
+
+fn in_advance(account: &Account, item: &Item, quantity: i64, next: Next) -> Vec<Line> {
+    let priced = catalog::priced(account, &item.price);
+    match next {
+        Next::End => Vec::new(),
+        Next::Period {
+            start,
+            end,
+            trial: true,
+        } => vec![priced.trial(quantity, (start, end))],
+        Next::Period {
+            start,
+            end,
+            trial: false,
+        } => priced.charged(quantity, (start, end)),
+    }
+}

@@ -1,0 +1,107 @@
+//! An invoice as state. Invoices are never drafts here: Stripe finalises one about an hour after its making, the
+//! sandbox at once (our choice), so that a test need not wait.
+
+use crate::sandbox::coupon::Discount;
+use crate::sandbox::cycle::lines::Line;
+use crate::sandbox::ids::Id;
+use crate::sandbox::price::Currency;
+use crate::sandbox::table::Row;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    Open,
+    Paid,
+    Void,
+}
+
+impl Status {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Paid => "paid",
+            Self::Void => "void",
+        }
+    }
+}
+
+/// Why an invoice was made: Stripe's `billing_reason`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    Create,
+    Cycle,
+    Update,
+    Upcoming,
+}
+
+impl Reason {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "subscription_create",
+            Self::Cycle => "subscription_cycle",
+            Self::Update => "subscription_update",
+            Self::Upcoming => "upcoming",
+        }
+    }
+}
+
+/// A line that belongs to something.
+#[derive(Clone, Debug)]
+pub(crate) struct InvoiceLine {
+    pub(crate) id: Id,
+    pub(crate) line: Line,
+    pub(crate) price: Id,
+    pub(crate) item: Id,
+    /// The invoice item that the line came from; a line of the subscription itself has none.
+    pub(crate) invoice_item: Option<Id>,
+    /// What the invoice's discount takes off this line, in cents.
+    pub(crate) discount: i64,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Invoice {
+    /// Empty for an upcoming invoice, which has none.
+    pub(crate) id: Id,
+    pub(crate) customer: Id,
+    pub(crate) subscription: Id,
+    pub(crate) clock: Option<Id>,
+    pub(crate) created: i64,
+    pub(crate) currency: Currency,
+    pub(crate) number: Option<String>,
+    pub(crate) status: Status,
+    pub(crate) reason: Reason,
+    /// The period that ended with the invoice; both are its creation for a first one.
+    pub(crate) period: (i64, i64),
+    pub(crate) lines: Vec<InvoiceLine>,
+    pub(crate) discount: Option<Discount>,
+    pub(crate) subtotal: i64,
+    pub(crate) total: i64,
+    pub(crate) starting_balance: i64,
+    pub(crate) ending_balance: i64,
+    pub(crate) amount_due: i64,
+    pub(crate) attempted: bool,
+    pub(crate) paid_at: Option<i64>,
+    pub(crate) voided_at: Option<i64>,
+    pub(crate) default_payment_method: Option<Id>,
+    pub(crate) automatic_tax: bool,
+}
+
+impl Row for Invoice {
+    fn id(&self) -> &Id {
+        &self.id
+    }
+}
+
+impl Invoice {
+    /// What the discount takes off, in cents.
+    pub(crate) fn discounted(&self) -> i64 {
+        self.lines.iter().map(|line| line.discount).sum()
+    }
+
+    pub(crate) fn amount_paid(&self) -> i64 {
+        if self.status == Status::Paid {
+            self.amount_due
+        } else {
+            0
+        }
+    }
+}

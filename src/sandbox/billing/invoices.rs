@@ -1,0 +1,153 @@
+//! `/v1/invoices`
+
+use serde_json::{Value, json};
+
+use super::invoice::{Invoice, InvoiceLine};
+use super::{bill, preview};
+use crate::sandbox::context::Ctx;
+use crate::sandbox::customer;
+use crate::sandbox::error::{Error, Result};
+use crate::sandbox::filter::Created;
+use crate::sandbox::ids::Id;
+use crate::sandbox::page::Page;
+use crate::sandbox::params::Params;
+use crate::sandbox::table::Row;
+
+const URL: &str = "/v1/invoices";
+const WHAT: &str = "invoice";
+/// What Stripe lets a preview pretend; the sandbox shows the one that will come.
+const UNMODELLED: &[&str] = &[
+    "automatic_tax",
+    "coupon",
+    "currency",
+    "customer_details",
+    "discounts",
+    "invoice_items",
+    "schedule",
+    "subscription_billing_cycle_anchor",
+    "subscription_cancel_at",
+    "subscription_cancel_at_period_end",
+    "subscription_cancel_now",
+    "subscription_default_tax_rates",
+    "subscription_items",
+    "subscription_proration_behavior",
+    "subscription_proration_date",
+    "subscription_resume_at",
+    "subscription_start_date",
+    "subscription_trial_end",
+    "subscription_trial_from_plan",
+];
+
+impl Row for InvoiceLine {
+    fn id(&self) -> &Id {
+        &self.id
+    }
+}
+
+/// `GET /v1/invoices`
+pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let page = Page::read(params)?;
+    let holder = match params.string("customer")? {
+        Some(id) => Some(customer::named(ctx, id, "customer")?),
+        None => None,
+    };
+    let subscription = params.string("subscription")?;
+    let status = params.one_of(
+        "status",
+        &["draft", "open", "paid", "uncollectible", "void"],
+    )?;
+    let created = Created::read(params)?;
+    params.one_of("collection_method", &["charge_automatically"])?;
+    params.unmodelled(&["due_date"])?;
+    params.finish()?;
+    let keep = |invoice: &Invoice| {
+        (holder.is_some() || subscription.is_some() || invoice.clock.is_none())
+            && subscription.is_none_or(|id| &*invoice.subscription == id)
+            && status.is_none_or(|status| invoice.status.as_str() == status)
+            && created.accepts(invoice.created)
+    };
+    let table = &ctx.account.billing.invoices;
+    let cut = match holder {
+        Some(holder) => page.of_positions(table, &holder.invoices, WHAT, keep)?,
+        None => page.of_table(table, WHAT, keep)?,
+    };
+    Ok(cut.to_json(URL, |invoice| bill::invoice(ctx.account, invoice)))
+}
+
+/// `GET /v1/invoices/:id`
+pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    params.finish()?;
+    Ok(bill::invoice(ctx.account, find(ctx)?))
+}
+
+/// `GET /v1/invoices/:id/lines`
+pub(crate) fn lines(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let page = Page::read(params)?;
+    params.finish()?;
+    let invoice = find(ctx)?;
+    page_of_lines(ctx, &page, invoice, &format!("{URL}/{}/lines", invoice.id))
+}
+
+/// `GET /v1/invoices/upcoming`
+pub(crate) fn upcoming(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let invoice = next(ctx, params)?;
+    params.finish()?;
+    Ok(bill::invoice(ctx.account, &invoice))
+}
+
+/// `GET /v1/invoices/upcoming/lines`
+pub(crate) fn upcoming_lines(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let page = Page::read(params)?;
+    let invoice = next(ctx, params)?;
+    params.finish()?;
+    let url = format!("{URL}/upcoming/lines?customer={}", invoice.customer);
+    page_of_lines(ctx, &page, &invoice, &url)
+}
+
+/// The lines of an invoice in their own order, which is not by age.
+fn page_of_lines(ctx: &Ctx<'_>, page: &Page, invoice: &Invoice, url: &str) -> Result<Value> {
+    let rows: Vec<&InvoiceLine> = invoice.lines.iter().collect();
+    let cut = page.of_rows(&rows, "line item")?;
+    let mut list = cut.to_json(url, |line| bill::line(ctx.account, invoice, line));
+    if let Some(fields) = list.as_object_mut() {
+        fields.insert("total_count".into(), json!(rows.len()));
+    }
+    Ok(list)
+}
+
+/// The upcoming invoice that a request asks for: the subscription's, or the customer's next one.
+fn next(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Invoice> {
+    let holder = match params.string("customer")? {
+        Some(id) => Some(customer::named(ctx, id, "customer")?),
+        None => None,
+    };
+    let subscription = match params.string("subscription")? {
+        Some(id) => {
+            let found = ctx.account.billing.subscriptions.get(id);
+            let theirs =
+                found.filter(|found| holder.is_none_or(|holder| holder.id == found.customer));
+            Some(theirs.ok_or_else(|| Error::no_such("subscription", id, "subscription"))?)
+        }
+        None => None,
+    };
+    params.unmodelled(UNMODELLED)?;
+    let (invoice, customer) = match (subscription, holder) {
+        (Some(subscription), _) => (
+            preview::of_subscription(ctx.account, subscription),
+            &subscription.customer,
+        ),
+        (None, Some(holder)) => (preview::of_customer(ctx.account, &holder.id), &holder.id),
+        (None, None) => return Err(params.missing("customer")),
+    };
+    invoice.ok_or_else(|| {
+        Error::invalid(format!("No upcoming invoices for customer: {customer}"))
+            .code("invoice_upcoming_none")
+            .status(404)
+    })
+}
+
+fn find<'a>(ctx: &'a Ctx<'_>) -> Result<&'a Invoice> {
+    let id = ctx.arg(0);
+    let invoice = ctx.account.billing.invoices.get(&id);
+    invoice.ok_or_else(|| Error::not_found(WHAT, &id))
+}

@@ -1,0 +1,223 @@
+//! Making invoices of drafts: discount, balance, payment, and what they do to the subscription.
+
+use super::drafts::Draft;
+use super::invoice::{Invoice, InvoiceLine, Reason, Status};
+use super::subscription::{Status as Standing, Subscription};
+use super::{bill, catalog};
+use crate::sandbox::context::Ctx;
+use crate::sandbox::coupon::{Discount, Duration};
+use crate::sandbox::cycle::discount::spread;
+use crate::sandbox::ids::Id;
+use crate::sandbox::state::Account;
+
+/// How a payment went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Paid,
+    /// There is nothing to pay with.
+    NoMethod,
+    Declined,
+}
+
+/// The invoice that these drafts make, unpaid: sums, discount and the customer's balance are worked out, and
+/// nothing is changed. Its id and those of its lines are empty.
+pub(crate) fn compose(
+    account: &Account,
+    subscription: &Subscription,
+    drafts: Vec<Draft>,
+    reason: Reason,
+    at: i64,
+) -> Invoice {
+    let discount = applicable(account, subscription, at);
+    let amounts: Vec<(i64, bool)> = drafts
+        .iter()
+        .map(|draft| (draft.line.amount, draft.line.discountable))
+        .collect();
+    let off = discount.as_ref().map(catalog::off);
+    let parts = off.map_or_else(|| vec![0; drafts.len()], |off| spread(off, &amounts));
+    let lines: Vec<InvoiceLine> = drafts
+        .into_iter()
+        .zip(parts)
+        .map(|(draft, discount)| InvoiceLine {
+            id: Id::from(""),
+            line: draft.line,
+            price: draft.price,
+            item: draft.item,
+            invoice_item: draft.invoice_item,
+            discount,
+        })
+        .collect();
+    let sum =
+        |amount: fn(&InvoiceLine) -> i64| lines.iter().map(amount).fold(0, i64::saturating_add);
+    let subtotal = sum(|line| line.line.amount);
+    let total = subtotal.saturating_sub(sum(|line| line.discount));
+    let starting_balance = account
+        .customers
+        .get(&subscription.customer)
+        .map_or(0, |customer| customer.balance);
+    let owed = total.saturating_add(starting_balance);
+    // A debt below the smallest charge waits on the balance, and a credit stays there.
+    let ending_balance = if owed < catalog::smallest_charge(subscription.currency) {
+        owed
+    } else {
+        0
+    };
+    Invoice {
+        id: Id::from(""),
+        customer: subscription.customer.clone(),
+        subscription: subscription.id.clone(),
+        clock: subscription.clock.clone(),
+        created: at,
+        currency: subscription.currency,
+        number: None,
+        status: Status::Open,
+        reason,
+        period: (at, at),
+        lines,
+        discount,
+        subtotal,
+        total,
+        starting_balance,
+        ending_balance,
+        amount_due: owed - ending_balance,
+        attempted: false,
+        paid_at: None,
+        voided_at: None,
+        default_payment_method: None,
+        automatic_tax: subscription.automatic_tax,
+    }
+}
+
+/// The discount that an invoice at `at` gets: the subscription's, else the customer's.
+fn applicable(account: &Account, subscription: &Subscription, at: i64) -> Option<Discount> {
+    let customers = || account.customers.get(&subscription.customer)?.discount();
+    subscription
+        .discount
+        .as_ref()
+        .or_else(customers)
+        .filter(|discount| discount.end.is_none_or(|end| at < end))
+        .cloned()
+}
+
+/// Makes, finalises and tries to collect an invoice of the subscription; `period` is the one that it closes.
+/// What was pending is on it and waits no more. Without drafts there is no invoice.
+pub(crate) fn issue(
+    ctx: &mut Ctx<'_>,
+    position: u32,
+    drafts: Vec<Draft>,
+    reason: Reason,
+    period: (i64, i64),
+    at: i64,
+) {
+    if drafts.is_empty() {
+        return;
+    }
+    let subscription = ctx
+        .account
+        .billing
+        .subscriptions
+        .at(position)
+        .expect("the caller holds it");
+    let mut invoice = compose(ctx.account, subscription, drafts, reason, at);
+    invoice.id = ctx.account.ids.next("in", 24);
+    for line in &mut invoice.lines {
+        line.id = ctx.account.ids.next("il", 24);
+    }
+    invoice.period = period;
+    let outcome = collect(ctx.account, &mut invoice);
+    settle(ctx, position, &mut invoice, outcome, at);
+    record(ctx, invoice, outcome, at);
+}
+
+/// Tries to pay the invoice. Whatever a customer's balance covers is paid.
+fn collect(account: &Account, invoice: &mut Invoice) -> Outcome {
+    let subscription = account.billing.subscriptions.get(&invoice.subscription);
+    let own = subscription.and_then(|subscription| subscription.default_payment_method.clone());
+    invoice.default_payment_method = None;
+    let customer = account.customers.get(&invoice.customer);
+    let method = own.or_else(|| customer?.default_payment_method.clone());
+    if invoice.amount_due == 0 {
+        return Outcome::Paid;
+    }
+    invoice.attempted = method.is_some();
+    match method.and_then(|id| account.payment_methods.get(&id)) {
+        None => Outcome::NoMethod,
+        Some(method) if method.declines() => Outcome::Declined,
+        Some(_) => Outcome::Paid,
+    }
+}
+
+/// What the outcome does to the invoice, the subscription and the customer.
+fn settle(ctx: &mut Ctx<'_>, position: u32, invoice: &mut Invoice, outcome: Outcome, at: i64) {
+    if outcome == Outcome::Paid {
+        invoice.status = Status::Paid;
+        invoice.paid_at = Some(at);
+    }
+    if let Some(customer) = ctx.account.customers.get_mut(&invoice.customer) {
+        invoice.number = Some(format!(
+            "{}-{:04}",
+            customer.invoice_prefix(),
+            customer.next_invoice_sequence
+        ));
+        customer.next_invoice_sequence += 1;
+        customer.balance = invoice.ending_balance;
+        customer.currency.get_or_insert(invoice.currency);
+        customer.delinquent = match outcome {
+            Outcome::Declined => true,
+            Outcome::Paid if invoice.amount_due > 0 => false,
+            Outcome::Paid | Outcome::NoMethod => customer.delinquent,
+        };
+    }
+    let discounted = invoice.discounted() > 0;
+    let subscription = ctx
+        .account
+        .billing
+        .subscriptions
+        .at_mut(position)
+        .expect("the caller holds it");
+    subscription.latest_invoice = Some(invoice.id.clone());
+    let billed = |id: &Id| {
+        invoice
+            .lines
+            .iter()
+            .any(|line| line.invoice_item.as_ref() == Some(id))
+    };
+    subscription.pending.retain(|pending| !billed(&pending.id));
+    subscription.status = match (subscription.status, outcome) {
+        (Standing::Active | Standing::Trialing, Outcome::Declined) => Standing::PastDue,
+        (Standing::PastDue, Outcome::Paid) => Standing::Active,
+        (status, _) => status,
+    };
+    if let Some(discount) = &subscription.discount {
+        let over = discount.end.is_some_and(|end| end <= at);
+        if over || (discounted && discount.coupon.duration == Duration::Once) {
+            subscription.discount = None;
+        }
+    }
+}
+
+/// Stores the invoice and tells of it.
+fn record(ctx: &mut Ctx<'_>, invoice: Invoice, outcome: Outcome, at: i64) {
+    let id = invoice.id.clone();
+    if let Some(discount) = &invoice.discount {
+        ctx.account
+            .billing
+            .discounts
+            .insert(discount.id.clone(), discount.clone());
+    }
+    ctx.account.insert_invoice(invoice);
+    let invoice = ctx
+        .account
+        .billing
+        .invoices
+        .get(&id)
+        .expect("just inserted");
+    let object = bill::invoice(ctx.account, invoice);
+    ctx.event("invoice.created", &object, at);
+    ctx.event("invoice.finalized", &object, at);
+    match outcome {
+        Outcome::Paid => ctx.event("invoice.paid", &object, at),
+        Outcome::Declined => ctx.event("invoice.payment_failed", &object, at),
+        Outcome::NoMethod => {}
+    }
+}

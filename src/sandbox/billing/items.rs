@@ -1,0 +1,194 @@
+//! Reading the items of a request: what a subscription is to hold.
+
+use super::catalog;
+use super::schedule::Want;
+use super::subscription::Item;
+use crate::sandbox::context::Ctx;
+use crate::sandbox::cycle::period::Every;
+use crate::sandbox::error::{Error, Result};
+use crate::sandbox::metadata::Metadata;
+use crate::sandbox::params::Params;
+use crate::sandbox::price::{Currency, Price, Recurring};
+
+/// Stripe's limit.
+pub(crate) const MAX_ITEMS: usize = 20;
+/// No quantity of a licensed price or of a usage record is larger, so that what JavaScript clients read is exact.
+pub(crate) const MAX_QUANTITY: i64 = 9_007_199_254_740_991;
+
+/// Parameters of an item that Stripe has and the sandbox does not act out.
+const UNMODELLED: &[&str] = &[
+    "adjustable_quantity",
+    "billing_thresholds",
+    "dynamic_tax_rates",
+    "plan",
+    "price_data",
+    "tax_rates",
+];
+
+/// The items under `key`, for a new subscription or a phase.
+pub(crate) fn read(ctx: &Ctx<'_>, params: &Params<'_>, key: &str) -> Result<Vec<Want>> {
+    let given = params.objects(key)?.unwrap_or_default();
+    if given.is_empty() {
+        return Err(params.missing(key));
+    }
+    let wants = given.iter().map(|item| {
+        let price = price(ctx, item)?.ok_or_else(|| item.missing("price"))?;
+        want(item, price, None)
+    });
+    let wants = wants.collect::<Result<Vec<Want>>>()?;
+    check(ctx, &wants, &params.name(key))?;
+    Ok(wants)
+}
+
+/// The items of an update: those that are named by `id` are changed or deleted, others are added, and the rest
+/// stays as it is.
+pub(crate) fn read_change(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    key: &str,
+    items: &[Item],
+) -> Result<Option<Vec<Want>>> {
+    let Some(given) = params.objects(key)? else {
+        return Ok(None);
+    };
+    let mut wants: Vec<Option<Want>> = items.iter().map(|item| Some(kept(item))).collect();
+    for change in &given {
+        let deleted = change.boolean("deleted")?.unwrap_or(false);
+        // Usage is kept by item, and goes with it.
+        change.boolean("clear_usage")?;
+        let Some(id) = change.string("id")? else {
+            let price = price(ctx, change)?.ok_or_else(|| change.missing("price"))?;
+            wants.push(Some(want(change, price, None)?));
+            continue;
+        };
+        let index = items.iter().position(|item| &*item.id == id);
+        let index =
+            index.ok_or_else(|| Error::no_such("subscription item", id, change.name("id")))?;
+        let other = price(ctx, change)?;
+        let current = catalog::price(ctx.account, &items[index].price);
+        let changed = want(change, other.unwrap_or(current), Some(&items[index]))?;
+        wants[index] = (!deleted).then_some(changed);
+    }
+    let wants: Vec<Want> = wants.into_iter().flatten().collect();
+    if wants.is_empty() {
+        return Err(Error::invalid(
+            "A subscription must have at least one active plan. Cancel the subscription to end it.",
+        )
+        .param(params.name(key)));
+    }
+    check(ctx, &wants, &params.name(key))?;
+    Ok(Some(wants))
+}
+
+/// An item as it is, as a want.
+pub(crate) fn kept(item: &Item) -> Want {
+    Want {
+        item: Some(item.id.clone()),
+        price: item.price.clone(),
+        quantity: item.quantity,
+        metadata: item.metadata.clone(),
+    }
+}
+
+fn want(params: &Params<'_>, price: &Price, before: Option<&Item>) -> Result<Want> {
+    let metered = price.recurring.as_ref().is_some_and(Recurring::metered);
+    let quantity = params.integer_from("quantity", 0)?;
+    if quantity.is_some_and(|quantity| quantity > MAX_QUANTITY) {
+        return Err(too_large(params.name("quantity")));
+    }
+    let own = params.name("");
+    let own = own.trim_end_matches("[]");
+    if metered && quantity.is_some() {
+        return Err(Error::invalid(format!(
+            "Quantity should not be specified where usage_type is `metered`. Remove quantity from `{own}`"
+        ))
+        .param(params.name("quantity")));
+    }
+    let metadata = before.map_or_else(Metadata::default, |item| item.metadata.clone());
+    params.unmodelled(UNMODELLED)?;
+    Ok(Want {
+        item: before.map(|item| item.id.clone()),
+        price: price.id.clone(),
+        quantity: (!metered).then(|| {
+            quantity
+                .or(before.and_then(|item| item.quantity))
+                .unwrap_or(1)
+        }),
+        metadata: params.metadata()?.apply(&metadata)?,
+    })
+}
+
+/// The error for a quantity beyond [`MAX_QUANTITY`].
+pub(crate) fn too_large(param: String) -> Error {
+    Error::malformed(
+        param,
+        format!("This value must be less than or equal to {MAX_QUANTITY}."),
+    )
+    .code("parameter_invalid_integer")
+}
+
+/// The recurring, active price that an item names.
+fn price<'a>(ctx: &'a Ctx<'_>, params: &Params<'_>) -> Result<Option<&'a Price>> {
+    let Some(id) = params.string("price")? else {
+        return Ok(None);
+    };
+    let param = params.name("price");
+    let price = ctx
+        .account
+        .prices
+        .get(id)
+        .ok_or_else(|| Error::no_such("price", id, param.clone()))?;
+    if price.recurring.is_none() {
+        return Err(Error::invalid("The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`.").param(param));
+    }
+    if !price.active {
+        return Err(Error::invalid(
+            "The price specified is inactive. This field only accepts active prices.",
+        )
+        .param(param));
+    }
+    Ok(Some(price))
+}
+
+/// What all items together have to keep to: Stripe's classic billing has one interval and one currency.
+fn check(ctx: &Ctx<'_>, wants: &[Want], param: &str) -> Result<()> {
+    if wants.len() > MAX_ITEMS {
+        return Err(Error::invalid(format!(
+            "You have exceeded the maximum number of items: a subscription can have at most {MAX_ITEMS}, and {} were given.",
+            wants.len()
+        ))
+        .param(param));
+    }
+    let mut seen: Vec<&str> = Vec::new();
+    let mut first: Option<(Every, Currency)> = None;
+    for want in wants {
+        if seen.contains(&&*want.price) {
+            return Err(Error::invalid(format!(
+                "Cannot add multiple subscription items with the same price: {}",
+                want.price
+            ))
+            .param(param));
+        }
+        seen.push(&want.price);
+        let price = catalog::price(ctx.account, &want.price);
+        let (every, currency) = *first.get_or_insert((catalog::every_of(price), price.currency));
+        let mismatch = if every != catalog::every_of(price) {
+            "interval"
+        } else if currency != price.currency {
+            "currency"
+        } else {
+            continue;
+        };
+        return Err(Error::invalid(format!(
+            "Currency and interval fields must match across all plans on this subscription. Found mismatch in {mismatch} field."
+        ))
+        .param(param));
+    }
+    Ok(())
+}
+
+/// The currency of items that [`read`] has checked.
+pub(crate) fn currency(ctx: &Ctx<'_>, wants: &[Want]) -> Currency {
+    let first = wants.first().expect("checked to be at least one");
+    catalog::price(ctx.account, &first.price).currency
+}

@@ -1,0 +1,301 @@
+//! Reading a schedule's phases and default settings.
+
+use std::sync::Arc;
+
+use super::schedule::{Defaults, Phase, Prorate, Want};
+use super::{catalog, items};
+use crate::sandbox::change::Change;
+use crate::sandbox::context::Ctx;
+use crate::sandbox::coupon::{self, Coupon, Off};
+use crate::sandbox::cycle::period::Every;
+use crate::sandbox::error::{Error, Result};
+use crate::sandbox::ids::Id;
+use crate::sandbox::metadata::Metadata;
+use crate::sandbox::params::Params;
+use crate::sandbox::price::Currency;
+
+/// Stripe's limit for the phases that run or are to come.
+const MAX_PHASES: usize = 10;
+const PHASE_UNMODELLED: &[&str] = &[
+    "add_invoice_items",
+    "application_fee_percent",
+    "billing_thresholds",
+    "default_tax_rates",
+    "invoice_settings",
+    "on_behalf_of",
+    "plans",
+    "tax_percent",
+    "transfer_data",
+];
+const DEFAULTS_UNMODELLED: &[&str] = &[
+    "application_fee_percent",
+    "billing_thresholds",
+    "invoice_settings",
+    "on_behalf_of",
+    "transfer_data",
+];
+
+/// What the phases are for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setting<'a> {
+    pub(crate) customer: &'a str,
+    pub(crate) now: i64,
+    /// When the first phase starts, unless it says so itself.
+    pub(crate) start: Option<i64>,
+    /// When the running phase started: phases that end by then are over, and may be given or not.
+    pub(crate) running: Option<i64>,
+    /// Where the subscription's periods are counted from, if there is one.
+    pub(crate) anchor: Option<i64>,
+}
+
+/// Reads `phases`: each starts where the one before it ends. `None` if there are none in the request.
+pub(crate) fn read(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    setting: Setting<'_>,
+) -> Result<Option<Vec<Phase>>> {
+    let Some(given) = params.objects("phases")? else {
+        return Ok(None);
+    };
+    if given.is_empty() {
+        return Err(params.missing("phases"));
+    }
+    if given.len() > MAX_PHASES {
+        return Err(Error::invalid(format!(
+            "A subscription schedule can have at most {MAX_PHASES} current and future phases."
+        ))
+        .param("phases"));
+    }
+    let mut phases: Vec<Phase> = Vec::with_capacity(given.len());
+    for (index, params) in given.iter().enumerate() {
+        let own = params.timestamp_or_now("start_date", setting.now)?;
+        let start = match phases.last() {
+            Some(before) => before.end,
+            None => own
+                .or(setting.start)
+                .ok_or_else(|| params.missing("start_date"))?,
+        };
+        if own.is_some_and(|own| own != start) {
+            return Err(Error::invalid(format!("The `start_date` of a phase must be the `end_date` of the phase before it: expected {start}.")).param(params.name("start_date")));
+        }
+        // A phase without an end ends where the next one says that it starts.
+        let next = match given.get(index + 1) {
+            Some(next) => next.timestamp_or_now("start_date", setting.now)?,
+            None => None,
+        };
+        phases.push(phase(ctx, params, setting, start, next)?);
+    }
+    Ok(Some(phases))
+}
+
+fn phase(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    setting: Setting<'_>,
+    start: i64,
+    next: Option<i64>,
+) -> Result<Phase> {
+    let items = items::read(ctx, params, "items")?;
+    let currency = items::currency(ctx, &items);
+    same_currency(params, currency)?;
+    let end = end(ctx, params, &items, setting, start, next)?;
+    let trial_end = trial_end(params, setting, start, end)?;
+    params.one_of("collection_method", &["charge_automatically"])?;
+    params.unmodelled(PHASE_UNMODELLED)?;
+    Ok(Phase {
+        start,
+        end,
+        trial_end,
+        coupon: coupon(ctx, params, currency, setting.now)?,
+        currency,
+        metadata: params.metadata()?.apply(&Metadata::default())?,
+        description: params.nullable("description")?.value().map(str::to_owned),
+        prorate: prorate(params)?.unwrap_or(Prorate::Create),
+        automatic_tax: automatic_tax(params)?,
+        default_payment_method: payment_method(ctx, params, setting.customer)?.value(),
+        anchored: anchored(params)?.unwrap_or(false),
+        items,
+    })
+}
+
+/// `currency`, if given, must be that of the items.
+pub(crate) fn same_currency(params: &Params<'_>, currency: Currency) -> Result<()> {
+    match crate::sandbox::price::currency(params, "currency")? {
+        Some(given) if given != currency => Err(Error::invalid(format!(
+            "The price specified only supports `{}`. This doesn't match the expected currency: `{}`.",
+            currency.as_str(),
+            given.as_str()
+        ))
+        .param(params.name("currency"))),
+        _ => Ok(()),
+    }
+}
+
+fn end(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    wants: &[Want],
+    setting: Setting<'_>,
+    start: i64,
+    next: Option<i64>,
+) -> Result<i64> {
+    let date = params.timestamp_or_now("end_date", setting.now)?;
+    let iterations = params.integer_from("iterations", 1)?;
+    if date.is_some() && iterations.is_some() {
+        return Err(Error::invalid(
+            "You may only specify one of these parameters: end_date, iterations.",
+        )
+        .param(params.name("end_date")));
+    }
+    let last = |iterations| {
+        let every = catalog::every(ctx.account, wants);
+        after(every, setting, start, iterations)
+    };
+    let end = match (date, iterations, next) {
+        (Some(date), ..) => date,
+        (None, Some(iterations), _) => last(iterations),
+        (None, None, Some(next)) => next,
+        (None, None, None) => last(1),
+    };
+    let past = setting.running.is_some_and(|running| end <= running);
+    let wrong = end <= start || (end < setting.now && !past);
+    if wrong || end > 253_402_300_799 {
+        return Err(Error::invalid(format!("A phase must end after it starts, and not in the past: {end} is not a possible end of a phase that starts at {start}.")).param(params.name("end_date")));
+    }
+    Ok(end)
+}
+
+/// `iterations` intervals after `start`: counted from the subscription's anchor if the phase starts with one of
+/// its periods. For a phase that has run for longer, the first such time that is still to come.
+fn after(every: Every, setting: Setting<'_>, start: i64, iterations: i64) -> i64 {
+    let anchor = setting
+        .anchor
+        .filter(|anchor| every.containing(*anchor, start).0 == start)
+        .unwrap_or(start);
+    let mut end = start;
+    for _ in 0..iterations.min(1200) {
+        end = every.next_after(anchor, end);
+    }
+    if end <= setting.now {
+        end = every.next_after(anchor, setting.now);
+    }
+    end
+}
+
+fn trial_end(
+    params: &Params<'_>,
+    setting: Setting<'_>,
+    start: i64,
+    end: i64,
+) -> Result<Option<i64>> {
+    let whole = params.boolean("trial")?.unwrap_or(false);
+    let at = params.timestamp_or_now("trial_end", setting.now)?;
+    match (whole, at) {
+        (true, Some(_)) => Err(Error::invalid(
+            "You may only specify one of these parameters: trial, trial_end.",
+        )
+        .param(params.name("trial"))),
+        (true, None) => Ok(Some(end)),
+        (false, Some(at)) if at > end || at < start => Err(Error::invalid(
+            "The `trial_end` of a phase must be within the phase.",
+        )
+        .param(params.name("trial_end"))),
+        (false, at) => Ok(at),
+    }
+}
+
+/// `coupon`, which must exist, be valid, and match the currency.
+pub(crate) fn coupon(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    currency: Currency,
+    now: i64,
+) -> Result<Option<Arc<Coupon>>> {
+    let Some(id) = params.nullable("coupon")?.value() else {
+        return Ok(None);
+    };
+    let param = params.name("coupon");
+    let coupon = coupon::applicable(ctx, id, &param, now)?;
+    if let Off::Amount(_, other) = coupon.off
+        && other != currency
+    {
+        return Err(Error::invalid(format!(
+            "The coupon `{id}` takes off an amount in `{}`, and the subscription is in `{}`.",
+            other.as_str(),
+            currency.as_str()
+        ))
+        .param(param));
+    }
+    Ok(Some(coupon))
+}
+
+/// `proration_behavior`
+pub(crate) fn prorate(params: &Params<'_>) -> Result<Option<Prorate>> {
+    Ok(params
+        .one_of("proration_behavior", &Prorate::WORDS)?
+        .and_then(Prorate::parse))
+}
+
+/// `automatic_tax[enabled]`
+pub(crate) fn automatic_tax(params: &Params<'_>) -> Result<Option<bool>> {
+    let Some(tax) = params.object("automatic_tax")? else {
+        return Ok(None);
+    };
+    let enabled = tax.boolean("enabled")?;
+    tax.unmodelled(&["liability"])?;
+    enabled.ok_or_else(|| tax.missing("enabled")).map(Some)
+}
+
+fn anchored(params: &Params<'_>) -> Result<Option<bool>> {
+    let anchor = params.one_of("billing_cycle_anchor", &["automatic", "phase_start"])?;
+    Ok(anchor.map(|anchor| anchor == "phase_start"))
+}
+
+/// `default_payment_method`, which must be the customer's; a test token is none.
+pub(crate) fn payment_method(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    customer: &str,
+) -> Result<Change<Id>> {
+    let id = match params.nullable("default_payment_method")? {
+        Change::Keep => return Ok(Change::Keep),
+        Change::Unset => return Ok(Change::Unset),
+        Change::Set(id) => id,
+    };
+    let param = params.name("default_payment_method");
+    let method = ctx.account.payment_methods.get(id);
+    let method = method.ok_or_else(|| Error::no_such("PaymentMethod", id, param.clone()))?;
+    if method.customer.as_deref() != Some(customer) {
+        return Err(Error::invalid(format!("The customer does not have a payment method with the ID {id}. The payment method must be attached to the customer."))
+            .code("resource_missing")
+            .param(param));
+    }
+    Ok(Change::Set(method.id.clone()))
+}
+
+/// Reads `default_settings` over what they were.
+pub(crate) fn defaults(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    customer: &str,
+    before: &Defaults,
+) -> Result<Defaults> {
+    let mut defaults = before.clone();
+    let Some(given) = params.object("default_settings")? else {
+        return Ok(defaults);
+    };
+    if let Some(enabled) = automatic_tax(&given)? {
+        defaults.automatic_tax = enabled;
+    }
+    payment_method(ctx, &given, customer)?.apply(&mut defaults.default_payment_method);
+    given
+        .nullable("description")?
+        .map(str::to_owned)
+        .apply(&mut defaults.description);
+    if let Some(anchored) = anchored(&given)? {
+        defaults.anchored = anchored;
+    }
+    given.one_of("collection_method", &["charge_automatically"])?;
+    given.unmodelled(DEFAULTS_UNMODELLED)?;
+    Ok(defaults)
+}

@@ -1,0 +1,250 @@
+//! A schedule at work: it starts a subscription, moves it from phase to phase, and ends.
+
+use std::sync::Arc;
+
+use super::birth::{self, Seed};
+use super::change::{self, Change, held, held_mut};
+use super::schedule::{Defaults, EndBehavior, Phase, Prorate, Schedule, Status};
+use super::{render, timeline};
+use crate::sandbox::context::Ctx;
+use crate::sandbox::coupon::{Coupon, Discount};
+use crate::sandbox::ids::Id;
+use crate::sandbox::metadata::{Changes, Metadata};
+use crate::sandbox::state::Account;
+
+/// Begins a schedule: its first phase's subscription is made, and invoiced for the first time.
+pub(crate) fn start(ctx: &mut Ctx<'_>, position: u32, at: i64) {
+    let schedule = scheduled(ctx.account, position);
+    let clock = schedule.clock.clone();
+    let starts = schedule.phases.first().map(|phase| phase.start);
+    if let Some(starts) = starts {
+        let due = timeline::Due::Schedule(position);
+        ctx.account
+            .billing
+            .timelines
+            .remove(clock.as_ref(), starts, due);
+    }
+    let schedule = scheduled(ctx.account, position);
+    let (Status::NotStarted, Some(phase)) = (schedule.status, schedule.phases.first()) else {
+        return;
+    };
+    let seed = seed(schedule, phase);
+    let schedule = scheduled_mut(ctx.account, position);
+    schedule.status = Status::Active;
+    schedule.current = Some(0);
+    let subscription = birth::create(ctx, seed, at);
+    scheduled_mut(ctx.account, position).subscription = Some(subscription);
+    tell(ctx, position, "subscription_schedule.updated", at);
+}
+
+fn seed(schedule: &Schedule, phase: &Phase) -> Seed {
+    Seed {
+        customer: schedule.customer.clone(),
+        clock: schedule.clock.clone(),
+        currency: phase.currency,
+        wants: phase.items.clone(),
+        start_date: phase.start,
+        trial_end: phase.trial_end,
+        metadata: phase.metadata.clone(),
+        description: phase
+            .description
+            .clone()
+            .or_else(|| schedule.defaults.description.clone()),
+        default_payment_method: payment_method(phase, &schedule.defaults),
+        coupon: phase.coupon.clone(),
+        automatic_tax: phase
+            .automatic_tax
+            .unwrap_or(schedule.defaults.automatic_tax),
+        schedule: Some(schedule.id.clone()),
+        cancel_at: None,
+        cancel_at_period_end: false,
+        incomplete: false,
+    }
+}
+
+fn payment_method(phase: &Phase, defaults: &Defaults) -> Option<Id> {
+    phase
+        .default_payment_method
+        .clone()
+        .or_else(|| defaults.default_payment_method.clone())
+}
+
+/// The running phase of a subscription's schedule is over: the next one begins, or the schedule ends.
+pub(crate) fn advance(ctx: &mut Ctx<'_>, subscription: u32, at: i64) {
+    let Some(position) = schedule_of(ctx.account, subscription) else {
+        return;
+    };
+    let schedule = scheduled_mut(ctx.account, position);
+    let Some(index) = schedule.current else {
+        return;
+    };
+    if index + 1 < schedule.phases.len() {
+        schedule.current = Some(index + 1);
+        let over = schedule.phases[index].coupon.clone();
+        enter(
+            ctx,
+            subscription,
+            position,
+            over.as_ref(),
+            How::Transition,
+            at,
+        );
+        tell(ctx, position, "subscription_schedule.updated", at);
+        return;
+    }
+    match schedule.end_behavior {
+        EndBehavior::Release => release(ctx, position, at),
+        EndBehavior::Cancel => {
+            let prorate = schedule.phases[index].prorate != Prorate::Never;
+            schedule.status = Status::Completed;
+            schedule.completed_at = Some(at);
+            schedule.current = None;
+            change::cancel(ctx, subscription, at, true, prorate);
+            tell(ctx, position, "subscription_schedule.completed", at);
+        }
+    }
+}
+
+/// Leaves the subscription, if there is one, to itself.
+pub(crate) fn release(ctx: &mut Ctx<'_>, position: u32, at: i64) {
+    forget_start(ctx.account, position);
+    let schedule = scheduled_mut(ctx.account, position);
+    schedule.release(at);
+    let subscription = schedule.released_subscription.clone();
+    let subscription = subscription.and_then(|id| ctx.account.billing.subscriptions.position(&id));
+    if let Some(subscription) = subscription {
+        held_mut(ctx.account, subscription).schedule = None;
+        timeline::reindex(ctx.account, subscription);
+    }
+    tell(ctx, position, "subscription_schedule.released", at);
+}
+
+/// The subscription ended by other means than the schedule's: that is canceled with it.
+pub(crate) fn subscription_ended(ctx: &mut Ctx<'_>, position: u32, at: i64) {
+    let schedule = scheduled(ctx.account, position);
+    if schedule.status == Status::Active {
+        let id = schedule.id.clone();
+        call_off(ctx, &id, at);
+    }
+}
+
+/// Cancels a live schedule and leaves its subscription alone.
+pub(crate) fn call_off(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
+    let Some(position) = ctx.account.billing.schedules.position(id) else {
+        return;
+    };
+    forget_start(ctx.account, position);
+    let schedule = scheduled_mut(ctx.account, position);
+    schedule.status = Status::Canceled;
+    schedule.canceled_at = Some(at);
+    schedule.current = None;
+    tell(ctx, position, "subscription_schedule.canceled", at);
+}
+
+/// Takes a schedule that has not started off the timeline.
+pub(crate) fn forget_start(account: &mut Account, position: u32) {
+    let schedule = scheduled(account, position);
+    let clock = schedule.clock.clone();
+    if let (Status::NotStarted, Some(phase)) = (schedule.status, schedule.phases.first()) {
+        let at = phase.start;
+        let due = timeline::Due::Schedule(position);
+        account.billing.timelines.remove(clock.as_ref(), at, due);
+    }
+}
+
+/// Why a subscription is made what its phase says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// The phase begins.
+    Transition,
+    /// The running phase was changed by a request, which says what to do about prorations.
+    Request(Prorate),
+}
+
+/// Makes the subscription what the running phase says. `over` is the coupon of the phase before: the same one
+/// stays as it is, used up or not.
+pub(crate) fn enter(
+    ctx: &mut Ctx<'_>,
+    subscription: u32,
+    schedule: u32,
+    over: Option<&Arc<Coupon>>,
+    how: How,
+    at: i64,
+) {
+    let directing = scheduled(ctx.account, schedule);
+    let Some(phase) = directing.running().cloned() else {
+        return;
+    };
+    let method = payment_method(&phase, &directing.defaults);
+    let tax = phase
+        .automatic_tax
+        .unwrap_or(directing.defaults.automatic_tax);
+    let same = over.map(|coupon| &coupon.id) == phase.coupon.as_ref().map(|coupon| &coupon.id);
+    if !same {
+        discount(ctx, subscription, phase.coupon.clone(), at);
+    }
+    let held = held_mut(ctx.account, subscription);
+    held.metadata = merged(&held.metadata, &phase.metadata);
+    held.automatic_tax = tax;
+    if method.is_some() {
+        held.default_payment_method = method;
+    }
+    if phase.description.is_some() {
+        held.description.clone_from(&phase.description);
+    }
+    let change = Change {
+        wants: &phase.items,
+        trial_end: phase.trial_end,
+        prorate: match how {
+            How::Transition => phase.prorate,
+            How::Request(prorate) => prorate,
+        },
+        transition: how == How::Transition,
+        anchored: how == How::Transition && phase.anchored,
+    };
+    change::apply(ctx, subscription, &change, at);
+}
+
+/// Gives the subscription a coupon's discount in place of the one it has, or takes that away.
+pub(crate) fn discount(ctx: &mut Ctx<'_>, position: u32, coupon: Option<Arc<Coupon>>, at: i64) {
+    let subscription = held(ctx.account, position);
+    let (id, customer) = (subscription.id.clone(), subscription.customer.clone());
+    let discount = coupon.map(|coupon| Discount::new(ctx, coupon, customer, Some(id), at));
+    held_mut(ctx.account, position).discount = discount;
+}
+
+/// What a phase's metadata makes of the subscription's: keys are added and replaced, none goes.
+fn merged(before: &Metadata, phase: &Metadata) -> Metadata {
+    let mut changes = Changes::default();
+    for (key, value) in phase.iter() {
+        if changes.set(key, value, "metadata").is_err() {
+            return before.clone();
+        }
+    }
+    // Fifty keys are as many as there can be; a phase that would exceed them adds none.
+    changes.apply(before).unwrap_or_else(|_| before.clone())
+}
+
+/// The position of the live schedule that directs a subscription.
+pub(crate) fn schedule_of(account: &Account, subscription: u32) -> Option<u32> {
+    let id = held(account, subscription).schedule.as_ref()?;
+    account.billing.schedules.position(id)
+}
+
+/// Records an event about a schedule as it is now.
+pub(crate) fn tell(ctx: &mut Ctx<'_>, position: u32, kind: &'static str, at: i64) {
+    let object = render::schedule(scheduled(ctx.account, position));
+    ctx.event(kind, &object, at);
+}
+
+/// The schedule at a position that an index or the timeline gave.
+pub(crate) fn scheduled(account: &Account, position: u32) -> &Schedule {
+    let schedule = account.billing.schedules.at(position);
+    schedule.expect("indexes drop a schedule's position together with it")
+}
+
+/// See [`scheduled`].
+pub(crate) fn scheduled_mut(account: &mut Account, position: u32) -> &mut Schedule {
+    let schedule = account.billing.schedules.at_mut(position);
+    schedule.expect("indexes drop a schedule's position together with it")
+}

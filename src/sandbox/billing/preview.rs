@@ -1,0 +1,73 @@
+//! The upcoming invoice: what the generator would say at the end of the running period, with the usage so far.
+//!
+//! Changes that a schedule has in store are not in it (our choice): it shows the items that the subscription has
+//! now. Of a subscription that ends with the period it shows the last invoice.
+
+use super::change::held;
+use super::drafts::{self, Next};
+use super::invoice::{Invoice, Reason};
+use super::invoicing::compose;
+use super::schedule::EndBehavior;
+use super::subscription::{Status, Subscription};
+use crate::sandbox::ids::Id;
+use crate::sandbox::state::Account;
+
+/// The next invoice of a subscription, if there will be one.
+pub(crate) fn of_subscription(account: &Account, subscription: &Subscription) -> Option<Invoice> {
+    if subscription.status.ended() || subscription.status == Status::Incomplete {
+        return None;
+    }
+    let end = end_of(account, subscription);
+    let at = end.unwrap_or(subscription.period.1);
+    let next = match end {
+        Some(_) => Next::End,
+        None => Next::Period {
+            start: at,
+            end: subscription.every.next_after(subscription.anchor, at),
+            trial: false,
+        },
+    };
+    let drafts = drafts::closing(account, subscription, at, next);
+    if drafts.is_empty() {
+        return None;
+    }
+    let mut invoice = compose(account, subscription, drafts, Reason::Upcoming, at);
+    invoice.period = (subscription.period.0, at);
+    for (index, line) in invoice.lines.iter_mut().enumerate() {
+        line.id = temporary(&line.item, index);
+    }
+    Some(invoice)
+}
+
+/// When the subscription ends, if it does so within the running period.
+fn end_of(account: &Account, subscription: &Subscription) -> Option<i64> {
+    let schedule = subscription
+        .schedule
+        .as_ref()
+        .and_then(|id| account.billing.schedules.get(id))
+        .filter(|schedule| {
+            schedule.end_behavior == EndBehavior::Cancel && schedule.running().is_some()
+        });
+    let scheduled = schedule
+        .and_then(|schedule| schedule.phases.last())
+        .map(|phase| phase.end)
+        .filter(|end| *end <= subscription.period.1);
+    let own = subscription.ends_within_period();
+    own.into_iter().chain(scheduled).min()
+}
+
+/// The next invoice of a customer: of the subscription that is billed first.
+pub(crate) fn of_customer(account: &Account, customer: &str) -> Option<Invoice> {
+    let customer = account.customers.get(customer)?;
+    let invoices = customer
+        .subscriptions
+        .iter()
+        .filter_map(|position| of_subscription(account, held(account, *position)));
+    invoices.min_by_key(|invoice| invoice.created)
+}
+
+/// Upcoming lines have ids that are good for nothing but telling them apart.
+fn temporary(item: &str, index: usize) -> Id {
+    let item = item.trim_start_matches("si_");
+    format!("il_tmp_{item}{index:04}").into()
+}

@@ -1,0 +1,157 @@
+//! A subscription schedule as state: phases, and which one runs.
+
+use std::sync::Arc;
+
+use crate::sandbox::coupon::Coupon;
+use crate::sandbox::ids::Id;
+use crate::sandbox::metadata::Metadata;
+use crate::sandbox::price::Currency;
+use crate::sandbox::table::Row;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    NotStarted,
+    Active,
+    Completed,
+    Released,
+    Canceled,
+}
+
+impl Status {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::NotStarted => "not_started",
+            Self::Active => "active",
+            Self::Completed => "completed",
+            Self::Released => "released",
+            Self::Canceled => "canceled",
+        }
+    }
+
+    /// Whether it still directs a subscription, or will.
+    pub(crate) fn live(self) -> bool {
+        matches!(self, Self::NotStarted | Self::Active)
+    }
+}
+
+/// What follows the last phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EndBehavior {
+    Release,
+    Cancel,
+}
+
+impl EndBehavior {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Cancel => "cancel",
+        }
+    }
+}
+
+/// What a change within a period does about the licensed items it touches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Prorate {
+    /// Credits and charges wait for the next invoice.
+    Create,
+    /// They are invoiced at once.
+    Invoice,
+    Never,
+}
+
+impl Prorate {
+    pub(crate) const WORDS: [&'static str; 3] = ["create_prorations", "always_invoice", "none"];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create_prorations",
+            Self::Invoice => "always_invoice",
+            Self::Never => "none",
+        }
+    }
+
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        [Self::Create, Self::Invoice, Self::Never]
+            .into_iter()
+            .find(|behavior| behavior.as_str() == word)
+    }
+}
+
+/// What a subscription is to hold: a phase's item, or one of a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Want {
+    /// The item that it changes, where a request names one; else it is matched by its price.
+    pub(crate) item: Option<Id>,
+    pub(crate) price: Id,
+    /// `None` exactly for metered prices.
+    pub(crate) quantity: Option<i64>,
+    pub(crate) metadata: Metadata,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Phase {
+    pub(crate) start: i64,
+    pub(crate) end: i64,
+    pub(crate) items: Vec<Want>,
+    pub(crate) trial_end: Option<i64>,
+    pub(crate) coupon: Option<Arc<Coupon>>,
+    pub(crate) currency: Currency,
+    pub(crate) metadata: Metadata,
+    pub(crate) description: Option<String>,
+    pub(crate) prorate: Prorate,
+    pub(crate) automatic_tax: Option<bool>,
+    pub(crate) default_payment_method: Option<Id>,
+    /// `billing_cycle_anchor=phase_start`: a new period begins with the phase.
+    pub(crate) anchored: bool,
+}
+
+/// What phases inherit.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Defaults {
+    pub(crate) automatic_tax: bool,
+    pub(crate) default_payment_method: Option<Id>,
+    pub(crate) description: Option<String>,
+    pub(crate) anchored: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Schedule {
+    pub(crate) id: Id,
+    pub(crate) customer: Id,
+    pub(crate) clock: Option<Id>,
+    pub(crate) created: i64,
+    pub(crate) status: Status,
+    pub(crate) phases: Vec<Phase>,
+    /// The index of the running phase, while the schedule is active.
+    pub(crate) current: Option<usize>,
+    pub(crate) end_behavior: EndBehavior,
+    pub(crate) defaults: Defaults,
+    pub(crate) metadata: Metadata,
+    pub(crate) subscription: Option<Id>,
+    pub(crate) released_subscription: Option<Id>,
+    pub(crate) canceled_at: Option<i64>,
+    pub(crate) completed_at: Option<i64>,
+    pub(crate) released_at: Option<i64>,
+}
+
+impl Row for Schedule {
+    fn id(&self) -> &Id {
+        &self.id
+    }
+}
+
+impl Schedule {
+    /// The phase that runs.
+    pub(crate) fn running(&self) -> Option<&Phase> {
+        self.phases.get(self.current?)
+    }
+
+    /// Leaves the subscription to itself.
+    pub(crate) fn release(&mut self, at: i64) {
+        self.status = Status::Released;
+        self.released_at = Some(at);
+        self.released_subscription = self.subscription.take();
+        self.current = None;
+    }
+}

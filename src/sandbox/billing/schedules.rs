@@ -1,0 +1,369 @@
+//! `/v1/subscription_schedules`
+
+use serde_json::Value;
+
+use super::change::{self, held};
+use super::phase_params::{self, Setting};
+use super::phases::{self, How, scheduled, scheduled_mut};
+use super::schedule::{Defaults, EndBehavior, Phase, Prorate, Schedule, Status};
+use super::timeline::{self, Due};
+use super::{items, render};
+use crate::sandbox::context::Ctx;
+use crate::sandbox::customer;
+use crate::sandbox::engine;
+use crate::sandbox::error::{Error, Result};
+use crate::sandbox::filter::Created;
+use crate::sandbox::metadata::Metadata;
+use crate::sandbox::page::Page;
+use crate::sandbox::params::Params;
+
+const URL: &str = "/v1/subscription_schedules";
+const WHAT: &str = "subscription schedule";
+
+/// `POST /v1/subscription_schedules`: with phases of its own, or over a subscription that is there.
+pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let (schedule, now) = match params.string("from_subscription")? {
+        Some(subscription) => over(ctx, params, subscription)?,
+        None => with_phases(ctx, params)?,
+    };
+    params.finish()?;
+    Ok(begin(ctx, schedule, now))
+}
+
+/// Stores a schedule, and starts it if its time has come.
+fn begin(ctx: &mut Ctx<'_>, mut schedule: Schedule, now: i64) -> Value {
+    schedule.id = ctx.account.ids.next("sub_sched", 24);
+    let id = schedule.id.clone();
+    let subscription = schedule.subscription.clone();
+    let (start, clock) = (schedule.phases[0].start, schedule.clock.clone());
+    let position = ctx.account.billing.schedules.insert(schedule);
+    let subscription = subscription.and_then(|id| ctx.account.billing.subscriptions.position(&id));
+    if let Some(subscription) = subscription {
+        change::held_mut(ctx.account, subscription).schedule = Some(id);
+        timeline::reindex(ctx.account, subscription);
+    } else {
+        let due = Due::Schedule(position);
+        ctx.account
+            .billing
+            .timelines
+            .add(clock.as_ref(), start, due);
+    }
+    phases::tell(ctx, position, "subscription_schedule.created", now);
+    if start <= now && scheduled(ctx.account, position).status == Status::NotStarted {
+        phases::start(ctx, position, now);
+        engine::run_until(ctx, clock.as_ref(), now);
+    }
+    render::schedule(scheduled(ctx.account, position))
+}
+
+fn with_phases(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Schedule, i64)> {
+    let holder = customer::named(ctx, params.required("customer")?, "customer")?;
+    let now = ctx.time_of(&holder.id);
+    let start = params.timestamp_or_now("start_date", now)?.unwrap_or(now);
+    let setting = Setting {
+        customer: &holder.id,
+        now,
+        start: Some(start),
+        running: None,
+        anchor: None,
+    };
+    let phases =
+        phase_params::read(ctx, params, setting)?.ok_or_else(|| params.missing("phases"))?;
+    let schedule = Schedule {
+        end_behavior: end_behavior(params)?.unwrap_or(EndBehavior::Release),
+        defaults: phase_params::defaults(ctx, params, &holder.id, &Defaults::default())?,
+        metadata: params.metadata()?.apply(&Metadata::default())?,
+        ..blank(holder, phases, now)
+    };
+    Ok((schedule, now))
+}
+
+fn blank(holder: &customer::Customer, phases: Vec<Phase>, now: i64) -> Schedule {
+    Schedule {
+        id: "".into(),
+        customer: holder.id.clone(),
+        clock: holder.test_clock.clone(),
+        created: now,
+        status: Status::NotStarted,
+        phases,
+        current: None,
+        end_behavior: EndBehavior::Release,
+        defaults: Defaults::default(),
+        metadata: Metadata::default(),
+        subscription: None,
+        released_subscription: None,
+        canceled_at: None,
+        completed_at: None,
+        released_at: None,
+    }
+}
+
+fn end_behavior(params: &Params<'_>) -> Result<Option<EndBehavior>> {
+    let word = params.one_of("end_behavior", &["cancel", "release"])?;
+    Ok(word.map(|word| {
+        if word == "cancel" {
+            EndBehavior::Cancel
+        } else {
+            EndBehavior::Release
+        }
+    }))
+}
+
+/// `from_subscription`: one phase, which is the running period; nothing else can be said in the same call.
+fn over(ctx: &Ctx<'_>, params: &Params<'_>, id: &str) -> Result<(Schedule, i64)> {
+    let others = [
+        "phases",
+        "customer",
+        "start_date",
+        "end_behavior",
+        "default_settings",
+    ];
+    if let Some(other) = others.iter().find(|other| params.has(other)) {
+        return Err(Error::invalid(format!(
+            "You cannot set `{other}` if `from_subscription` is set"
+        ))
+        .param(*other));
+    }
+    let subscription = ctx.account.billing.subscriptions.get(id);
+    let subscription =
+        subscription.ok_or_else(|| Error::no_such("subscription", id, "from_subscription"))?;
+    if subscription.status.ended() {
+        return Err(Error::invalid(format!(
+            "You cannot migrate a subscription that is in the `{}` status.",
+            subscription.status.as_str()
+        ))
+        .param("from_subscription"));
+    }
+    if subscription.schedule.is_some() {
+        return Err(Error::invalid(
+            "You cannot migrate a subscription that is already attached to a schedule.",
+        )
+        .param("from_subscription"));
+    }
+    let holder = customer::named(ctx, &subscription.customer, "from_subscription")?;
+    let now = ctx.time_of(&holder.id);
+    let phase = Phase {
+        start: subscription.period.0,
+        end: subscription.period.1,
+        items: subscription.items.iter().map(items::kept).collect(),
+        trial_end: subscription.in_trial().then_some(subscription.period.1),
+        coupon: subscription
+            .discount
+            .as_ref()
+            .map(|discount| discount.coupon.clone()),
+        currency: subscription.currency,
+        metadata: subscription.metadata.clone(),
+        description: None,
+        prorate: Prorate::Create,
+        automatic_tax: None,
+        default_payment_method: None,
+        anchored: false,
+    };
+    let schedule = Schedule {
+        status: Status::Active,
+        current: Some(0),
+        subscription: Some(subscription.id.clone()),
+        metadata: params.metadata()?.apply(&Metadata::default())?,
+        defaults: Defaults {
+            automatic_tax: subscription.automatic_tax,
+            default_payment_method: subscription.default_payment_method.clone(),
+            description: subscription.description.clone(),
+            anchored: false,
+        },
+        ..blank(holder, vec![phase], now)
+    };
+    Ok((schedule, now))
+}
+
+/// `GET /v1/subscription_schedules/:id`
+pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    params.finish()?;
+    Ok(render::schedule(scheduled(ctx.account, find(ctx)?)))
+}
+
+/// `GET /v1/subscription_schedules`
+pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let page = Page::read(params)?;
+    let customer = match params.string("customer")? {
+        Some(id) => Some(customer::named(ctx, id, "customer")?.id.clone()),
+        None => None,
+    };
+    let created = Created::read(params)?;
+    let ends = ["canceled_at", "completed_at", "released_at"];
+    let [canceled, completed, released] =
+        ends.map(|key| (params.has(key), Created::read_from(params, key)));
+    let (canceled, completed, released) = (
+        (canceled.0, canceled.1?),
+        (completed.0, completed.1?),
+        (released.0, released.1?),
+    );
+    let waiting = params.boolean("scheduled")?.unwrap_or(false);
+    params.finish()?;
+    let within = |(asked, range): (bool, Created), at: Option<i64>| {
+        !asked || at.is_some_and(|at| range.accepts(at))
+    };
+    let cut = page.of_table(&ctx.account.billing.schedules, WHAT, |schedule| {
+        customer
+            .as_ref()
+            .is_none_or(|customer| *customer == schedule.customer)
+            && (customer.is_some() || schedule.clock.is_none())
+            && created.accepts(schedule.created)
+            && within(canceled, schedule.canceled_at)
+            && within(completed, schedule.completed_at)
+            && within(released, schedule.released_at)
+            && (!waiting || schedule.status == Status::NotStarted)
+    })?;
+    Ok(cut.to_json(URL, render::schedule))
+}
+
+/// `POST /v1/subscription_schedules/:id`
+pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let position = find(ctx)?;
+    let schedule = scheduled(ctx.account, position);
+    live(schedule, "update")?;
+    let now = ctx.time_of(&schedule.customer);
+    let before = render::schedule(schedule);
+    let mut changed = schedule.clone();
+    let phases = new_phases(ctx, params, schedule, now)?;
+    let touches = phases.is_some() || params.has("default_settings");
+    if let Some((phases, current)) = phases {
+        changed.phases = phases;
+        changed.current = current;
+    }
+    if let Some(behavior) = end_behavior(params)? {
+        changed.end_behavior = behavior;
+    }
+    changed.defaults = phase_params::defaults(ctx, params, &schedule.customer, &schedule.defaults)?;
+    changed.metadata = params.metadata()?.apply(&schedule.metadata)?;
+    let prorate = phase_params::prorate(params)?.unwrap_or(Prorate::Create);
+    params.finish()?;
+    let clock = changed.clock.clone();
+    replace(ctx, position, changed, touches.then_some(prorate), now);
+    let after = render::schedule(scheduled(ctx.account, position));
+    ctx.update_event("subscription_schedule.updated", &before, &after, now);
+    engine::run_until(ctx, clock.as_ref(), now);
+    Ok(render::schedule(scheduled(ctx.account, position)))
+}
+
+/// Puts the changed schedule in place of the old one, and makes the subscription what it says now.
+fn replace(
+    ctx: &mut Ctx<'_>,
+    position: u32,
+    changed: Schedule,
+    prorate: Option<Prorate>,
+    now: i64,
+) {
+    phases::forget_start(ctx.account, position);
+    let old = scheduled_mut(ctx.account, position);
+    let over = old.running().and_then(|phase| phase.coupon.clone());
+    let (waits, clock) = (changed.status == Status::NotStarted, changed.clock.clone());
+    let start = changed.phases[0].start;
+    let subscription = changed.subscription.clone();
+    *old = changed;
+    if waits {
+        let due = Due::Schedule(position);
+        ctx.account
+            .billing
+            .timelines
+            .add(clock.as_ref(), start, due);
+    }
+    let subscription = subscription.and_then(|id| ctx.account.billing.subscriptions.position(&id));
+    if let Some(subscription) = subscription {
+        if let Some(prorate) = prorate {
+            let was = render::subscription(ctx.account, held(ctx.account, subscription));
+            phases::enter(
+                ctx,
+                subscription,
+                position,
+                over.as_ref(),
+                How::Request(prorate),
+                now,
+            );
+            render::changed(ctx, subscription, &was, now);
+        }
+        timeline::reindex(ctx.account, subscription);
+    }
+}
+
+/// The phases after an update, and which of them runs: those that are over stay, whether they are given or not.
+fn new_phases(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    schedule: &Schedule,
+    now: i64,
+) -> Result<Option<(Vec<Phase>, Option<usize>)>> {
+    let subscription = schedule.subscription.as_ref();
+    let subscription = subscription.and_then(|id| ctx.account.billing.subscriptions.get(id));
+    let waits = schedule.status == Status::NotStarted;
+    let setting = Setting {
+        customer: &schedule.customer,
+        now,
+        start: waits.then(|| schedule.phases[0].start),
+        running: schedule.running().map(|phase| phase.start),
+        anchor: subscription.map(|subscription| subscription.anchor),
+    };
+    let Some(given) = phase_params::read(ctx, params, setting)? else {
+        return Ok(None);
+    };
+    let (Some(current), Some(running)) = (schedule.current, schedule.running()) else {
+        return Ok(Some((given, None)));
+    };
+    let index = given.iter().position(|phase| phase.start == running.start);
+    let Some(index) = index else {
+        return Err(
+            Error::invalid("You can not modify the start date of the current phase.")
+                .param("phases[0][start_date]"),
+        );
+    };
+    let mut phases = schedule.phases[..current].to_vec();
+    phases.extend(given.into_iter().skip(index));
+    Ok(Some((phases, Some(current))))
+}
+
+/// `POST /v1/subscription_schedules/:id/release`
+pub(crate) fn release(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    params.unmodelled(&["preserve_cancel_date"])?;
+    let position = find(ctx)?;
+    let schedule = scheduled(ctx.account, position);
+    live(schedule, "release")?;
+    let now = ctx.time_of(&schedule.customer);
+    params.finish()?;
+    phases::release(ctx, position, now);
+    Ok(render::schedule(scheduled(ctx.account, position)))
+}
+
+/// `POST /v1/subscription_schedules/:id/cancel`: its subscription ends with it.
+pub(crate) fn cancel(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let invoice_now = params.boolean("invoice_now")?.unwrap_or(true);
+    let prorate = params.boolean("prorate")?.unwrap_or(true);
+    let position = find(ctx)?;
+    let schedule = scheduled(ctx.account, position);
+    live(schedule, "cancel")?;
+    let now = ctx.time_of(&schedule.customer);
+    let (id, subscription) = (schedule.id.clone(), schedule.subscription.clone());
+    params.finish()?;
+    phases::call_off(ctx, &id, now);
+    let subscription = subscription.and_then(|id| ctx.account.billing.subscriptions.position(&id));
+    if let Some(subscription) = subscription {
+        let before = render::subscription(ctx.account, held(ctx.account, subscription));
+        change::cancel(ctx, subscription, now, invoice_now, prorate);
+        render::changed(ctx, subscription, &before, now);
+    }
+    Ok(render::schedule(scheduled(ctx.account, position)))
+}
+
+fn live(schedule: &Schedule, verb: &str) -> Result<()> {
+    if schedule.status.live() {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "You cannot {verb} a subscription schedule that is currently in the `{}` status. It must be in one of the following statuses: `not_started`, `active`.",
+        schedule.status.as_str()
+    )))
+}
+
+fn find(ctx: &Ctx<'_>) -> Result<u32> {
+    let id = ctx.arg(0);
+    let position = ctx.account.billing.schedules.position(&id);
+    position.ok_or_else(|| Error::not_found(WHAT, &id))
+}

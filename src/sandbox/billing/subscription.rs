@@ -1,0 +1,129 @@
+//! A subscription as state: what it sells, where in its cycle it stands, and what it will do next.
+
+use crate::sandbox::coupon::Discount;
+use crate::sandbox::cycle::lines::Line;
+use crate::sandbox::cycle::period::Every;
+use crate::sandbox::cycle::usage::Records;
+use crate::sandbox::ids::Id;
+use crate::sandbox::metadata::Metadata;
+use crate::sandbox::price::Currency;
+use crate::sandbox::table::Row;
+
+/// How long a first payment may be outstanding before Stripe gives the subscription up: 23 hours.
+pub(crate) const INCOMPLETE_FOR: i64 = 23 * 3600;
+
+/// Stripe's `status`, as far as the sandbox can reach it (`paused` and `unpaid` need settings of the account).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    Incomplete,
+    IncompleteExpired,
+    Trialing,
+    Active,
+    PastDue,
+    Canceled,
+}
+
+impl Status {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Incomplete => "incomplete",
+            Self::IncompleteExpired => "incomplete_expired",
+            Self::Trialing => "trialing",
+            Self::Active => "active",
+            Self::PastDue => "past_due",
+            Self::Canceled => "canceled",
+        }
+    }
+
+    /// Whether nothing will ever happen to it again.
+    pub(crate) fn ended(self) -> bool {
+        matches!(self, Self::IncompleteExpired | Self::Canceled)
+    }
+}
+
+/// One price of a subscription.
+#[derive(Clone, Debug)]
+pub(crate) struct Item {
+    pub(crate) id: Id,
+    pub(crate) price: Id,
+    /// Units of a licensed price; a metered one has none.
+    pub(crate) quantity: Option<i64>,
+    pub(crate) created: i64,
+    pub(crate) metadata: Metadata,
+    pub(crate) records: Records,
+}
+
+/// An amount that waits for the next invoice: Stripe's invoice item.
+#[derive(Clone, Debug)]
+pub(crate) struct Pending {
+    pub(crate) id: Id,
+    pub(crate) price: Id,
+    pub(crate) item: Id,
+    pub(crate) line: Line,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Subscription {
+    pub(crate) id: Id,
+    pub(crate) customer: Id,
+    pub(crate) clock: Option<Id>,
+    pub(crate) created: i64,
+    pub(crate) start_date: i64,
+    pub(crate) status: Status,
+    pub(crate) currency: Currency,
+    pub(crate) every: Every,
+    /// Where periods are counted from.
+    pub(crate) anchor: i64,
+    /// The running period, end exclusive. A trial is one period, whatever its length.
+    pub(crate) period: (i64, i64),
+    pub(crate) items: Vec<Item>,
+    /// Start and end of the latest trial, which may be over.
+    pub(crate) trial: Option<(i64, i64)>,
+    pub(crate) cancel_at: Option<i64>,
+    pub(crate) cancel_at_period_end: bool,
+    pub(crate) canceled_at: Option<i64>,
+    pub(crate) ended_at: Option<i64>,
+    pub(crate) cancellation_reason: Option<&'static str>,
+    pub(crate) schedule: Option<Id>,
+    pub(crate) default_payment_method: Option<Id>,
+    pub(crate) description: Option<String>,
+    pub(crate) metadata: Metadata,
+    pub(crate) discount: Option<Discount>,
+    pub(crate) automatic_tax: bool,
+    pub(crate) latest_invoice: Option<Id>,
+    /// Oldest first; invoices show them newest first.
+    pub(crate) pending: Vec<Pending>,
+    /// The key under which the timeline holds it.
+    pub(crate) due: Option<i64>,
+}
+
+impl Row for Subscription {
+    fn id(&self) -> &Id {
+        &self.id
+    }
+}
+
+impl Subscription {
+    /// Whether the running period is a trial.
+    pub(crate) fn in_trial(&self) -> bool {
+        self.trial.is_some_and(|(_, end)| end > self.period.0)
+    }
+
+    /// When it ends of itself, if that is before or at the end of the running period.
+    pub(crate) fn ends_within_period(&self) -> Option<i64> {
+        let at_end = self.cancel_at_period_end.then_some(self.period.1);
+        self.cancel_at.filter(|at| *at <= self.period.1).or(at_end)
+    }
+
+    /// The next time at which something happens to it, its schedule's phases aside.
+    pub(crate) fn next_event(&self) -> Option<i64> {
+        match self.status {
+            Status::Canceled | Status::IncompleteExpired => None,
+            Status::Incomplete => Some(self.created + INCOMPLETE_FOR),
+            Status::Trialing | Status::Active | Status::PastDue => Some(
+                self.cancel_at
+                    .map_or(self.period.1, |at| at.min(self.period.1)),
+            ),
+        }
+    }
+}

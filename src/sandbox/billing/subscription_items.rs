@@ -1,0 +1,191 @@
+//! `/v1/subscription_items` and the usage that is reported for them.
+
+use serde_json::{Value, json};
+
+use super::change::{held, held_mut};
+use super::items::{MAX_QUANTITY, too_large};
+use super::subscription::{Item, Subscription};
+use super::{catalog, render};
+use crate::sandbox::context::Ctx;
+use crate::sandbox::error::{Error, Result};
+use crate::sandbox::ids::Id;
+use crate::sandbox::page::Page;
+use crate::sandbox::params::Params;
+use crate::sandbox::state::Account;
+use crate::sandbox::table::Row;
+
+const WHAT: &str = "subscription item";
+/// How far ahead of the customer's time a record may be: what clients with another clock are allowed.
+const AHEAD: i64 = 300;
+
+impl Row for Item {
+    fn id(&self) -> &Id {
+        &self.id
+    }
+}
+
+/// `GET /v1/subscription_items?subscription=`
+pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let page = Page::read(params)?;
+    let id = params.required("subscription")?;
+    let subscription = ctx.account.billing.subscriptions.get(id);
+    let subscription =
+        subscription.ok_or_else(|| Error::no_such("subscription", id, "subscription"))?;
+    params.finish()?;
+    let rows: Vec<&Item> = subscription.items.iter().collect();
+    let cut = page.of_rows(&rows, WHAT)?;
+    let url = format!("/v1/subscription_items?subscription={}", subscription.id);
+    Ok(cut.to_json(&url, |item| render::item(ctx.account, subscription, item)))
+}
+
+/// `GET /v1/subscription_items/:id`
+pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    params.finish()?;
+    let (subscription, item) = find(ctx)?;
+    Ok(render::item(ctx.account, subscription, item))
+}
+
+/// `POST /v1/subscription_items/:id/usage_records`: a quantity at a time, which is added to what was reported
+/// for that very time, or replaces it.
+pub(crate) fn report(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let (subscription, item) = find(ctx)?;
+    let quantity = params
+        .integer_from("quantity", 0)?
+        .ok_or_else(|| params.missing("quantity"))?;
+    let now = ctx.time_of(&subscription.customer);
+    let timestamp = params.timestamp_or_now("timestamp", now)?.unwrap_or(now);
+    let set = params.one_of("action", &["increment", "set"])? == Some("set");
+    params.finish()?;
+    check(subscription, item, timestamp, now)?;
+    let there = if set { 0 } else { item.records.get(timestamp) };
+    let sum = there.saturating_add(quantity);
+    if sum > MAX_QUANTITY {
+        return Err(too_large("quantity".into()));
+    }
+    let id = item.id.clone();
+    let record = ctx.account.ids.next("mbur", 24);
+    let position = ctx.account.billing.items[&id];
+    let items = &mut held_mut(ctx.account, position).items;
+    if let Some(item) = items.iter_mut().find(|item| item.id == id) {
+        item.records.set(timestamp, sum);
+    }
+    Ok(json!({
+        "id": &*record,
+        "object": "usage_record",
+        "livemode": false,
+        "quantity": quantity,
+        "subscription_item": &*id,
+        "timestamp": timestamp,
+    }))
+}
+
+fn check(subscription: &Subscription, item: &Item, timestamp: i64, now: i64) -> Result<()> {
+    if subscription.status.ended() {
+        return Err(Error::invalid(
+            "Cannot create the usage record because the subscription has been canceled.",
+        ));
+    }
+    if item.quantity.is_some() {
+        return Err(Error::invalid(format!(
+            "Cannot create the usage record because the price of `{}` is not metered. Usage can only be reported for prices with `usage_type=metered`.",
+            item.id
+        )));
+    }
+    if timestamp < subscription.period.0 {
+        return Err(Error::invalid("Cannot create the usage record with this timestamp because timestamps must be after the subscription's last invoice period (or current period start time).").param("timestamp"));
+    }
+    if timestamp > now + AHEAD {
+        return Err(Error::invalid("Cannot create the usage record with this timestamp because timestamps must not be in the future.").param("timestamp"));
+    }
+    Ok(())
+}
+
+/// The usage of one period.
+struct Summary {
+    id: Id,
+    invoice: Option<Id>,
+    period: (i64, i64),
+    total: i64,
+}
+
+impl Row for Summary {
+    fn id(&self) -> &Id {
+        &self.id
+    }
+}
+
+/// `GET /v1/subscription_items/:id/usage_record_summaries`: a total per period, the running one first.
+pub(crate) fn summaries(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let page = Page::read(params)?;
+    let (subscription, item) = find(ctx)?;
+    params.finish()?;
+    if item.quantity.is_some() {
+        return Err(Error::invalid(format!(
+            "The price of `{}` is not metered: it has no usage.",
+            item.id
+        )));
+    }
+    let summaries = periods(ctx.account, subscription, item);
+    let rows: Vec<&Summary> = summaries.iter().collect();
+    let url = format!("/v1/subscription_items/{}/usage_record_summaries", item.id);
+    let cut = page.of_rows(&rows, "usage record summary")?;
+    Ok(cut.to_json(&url, |summary| {
+        json!({
+            "id": &*summary.id,
+            "object": "usage_record_summary",
+            "invoice": summary.invoice.as_deref(),
+            "livemode": false,
+            "period": {"end": summary.period.1, "start": summary.period.0},
+            "subscription_item": &*item.id,
+            "total_usage": summary.total,
+        })
+    }))
+}
+
+fn periods(account: &Account, subscription: &Subscription, item: &Item) -> Vec<Summary> {
+    let name = item.id.trim_start_matches("si_");
+    let summary = |invoice: Option<Id>, period: (i64, i64), total| Summary {
+        id: format!("sis_{name}{}", period.0).into(),
+        invoice,
+        period,
+        total,
+    };
+    let running = catalog::aggregate(account, &item.price).total(
+        &item.records,
+        subscription.period.0,
+        subscription.period.1,
+    );
+    let running =
+        (!subscription.status.ended()).then(|| summary(None, subscription.period, running));
+    let customer = account.customers.get(&subscription.customer);
+    let positions = customer.map_or(&[][..], |customer| &customer.invoices);
+    let billed = positions.iter().rev().filter_map(|position| {
+        let invoice = account.billing.invoices.at(*position)?;
+        let mut lines = invoice
+            .lines
+            .iter()
+            .filter(|line| {
+                line.item == item.id
+                    && line.invoice_item.is_none()
+                    && invoice.period.0 < invoice.period.1
+            })
+            .peekable();
+        lines.peek()?;
+        let total = lines.map(|line| line.line.quantity).sum();
+        Some(summary(Some(invoice.id.clone()), invoice.period, total))
+    });
+    running.into_iter().chain(billed).collect()
+}
+
+fn find<'a>(ctx: &'a Ctx<'_>) -> Result<(&'a Subscription, &'a Item)> {
+    let id = ctx.arg(0);
+    let position = ctx.account.billing.items.get(&*id);
+    let found = position.and_then(|position| {
+        let subscription = held(ctx.account, *position);
+        Some((
+            subscription,
+            subscription.items.iter().find(|item| *item.id == *id)?,
+        ))
+    });
+    found.ok_or_else(|| Error::not_found(WHAT, &id))
+}

@@ -1,0 +1,242 @@
+//! `/v1/subscriptions`
+
+use serde_json::Value;
+
+use super::change::{self, Change, held, held_mut};
+use super::phases::{self, scheduled_mut};
+use super::subscription::{Status, Subscription};
+use super::subscription_params::{self, Update};
+use super::{birth, items, render, timeline};
+use crate::sandbox::change::Change as Set;
+use crate::sandbox::context::Ctx;
+use crate::sandbox::customer;
+use crate::sandbox::error::{Error, Result};
+use crate::sandbox::filter::Created;
+use crate::sandbox::page::Page;
+use crate::sandbox::params::Params;
+use crate::sandbox::state::Account;
+
+const URL: &str = "/v1/subscriptions";
+pub(super) const WHAT: &str = "subscription";
+const STATUSES: &[&str] = &[
+    "active",
+    "all",
+    "canceled",
+    "ended",
+    "incomplete",
+    "incomplete_expired",
+    "past_due",
+    "paused",
+    "trialing",
+    "unpaid",
+];
+
+/// `POST /v1/subscriptions`
+pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let (seed, now) = subscription_params::read_new(ctx, params)?;
+    params.finish()?;
+    let id = birth::create(ctx, seed, now);
+    let subscription = ctx.account.billing.subscriptions.get(&id);
+    Ok(render::subscription(
+        ctx.account,
+        subscription.expect("just created"),
+    ))
+}
+
+/// `GET /v1/subscriptions/:id`
+pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    params.finish()?;
+    Ok(render::subscription(
+        ctx.account,
+        held(ctx.account, find(ctx)?),
+    ))
+}
+
+/// `GET /v1/subscriptions`: those on a test clock only if the clock or the customer is named, and those that
+/// have ended only if a status is.
+pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let page = Page::read(params)?;
+    let holder = match params.string("customer")? {
+        Some(id) => Some(customer::named(ctx, id, "customer")?),
+        None => None,
+    };
+    let clock = params.string("test_clock")?;
+    let status = params.one_of("status", STATUSES)?;
+    let price = params.string("price")?;
+    let created = Created::read(params)?;
+    let starts = Created::read_from(params, "current_period_start")?;
+    let ends = Created::read_from(params, "current_period_end")?;
+    params.one_of("collection_method", &["charge_automatically"])?;
+    params.unmodelled(&["automatic_tax", "plan"])?;
+    params.finish()?;
+    let keep = |one: &Subscription| {
+        (holder.is_some() || one.clock.as_deref() == clock)
+            && clock.is_none_or(|clock| one.clock.as_deref() == Some(clock))
+            && in_status(one.status, status)
+            && price.is_none_or(|price| one.items.iter().any(|item| &*item.price == price))
+            && created.accepts(one.created)
+            && starts.accepts(one.period.0)
+            && ends.accepts(one.period.1)
+    };
+    let table = &ctx.account.billing.subscriptions;
+    let cut = match holder {
+        Some(holder) => page.of_positions(table, &holder.subscriptions, WHAT, keep)?,
+        None => page.of_table(table, WHAT, keep)?,
+    };
+    Ok(cut.to_json(URL, |one| render::subscription(ctx.account, one)))
+}
+
+fn in_status(status: Status, asked: Option<&str>) -> bool {
+    match asked {
+        None => !status.ended(),
+        Some("all") => true,
+        Some("ended") => status.ended(),
+        Some(word) => status.as_str() == word,
+    }
+}
+
+/// What a customer shows when `subscriptions` is expanded.
+pub(super) fn of_customer(account: &Account, id: &str) -> Value {
+    let positions = account
+        .customers
+        .get(id)
+        .map(|customer| &customer.subscriptions);
+    let mut live: Vec<&Subscription> = positions
+        .into_iter()
+        .flatten()
+        .map(|position| held(account, *position))
+        .filter(|one| !one.status.ended())
+        .collect();
+    live.reverse();
+    let url = format!("/v1/customers/{id}/subscriptions");
+    let shown = live.iter().map(|one| render::subscription(account, one));
+    render::nested(&url, live.len(), shown)
+}
+
+/// `POST /v1/subscriptions/:id`
+pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let position = find(ctx)?;
+    let subscription = held(ctx.account, position);
+    if subscription.status.ended() {
+        return Err(Error::invalid(
+            "A canceled subscription can no longer be updated: create a new one.",
+        ));
+    }
+    let now = ctx.time_of(&subscription.customer);
+    let update = subscription_params::read_update(ctx, params, subscription, now)?;
+    params.finish()?;
+    let before = render::subscription(ctx.account, subscription);
+    apply(ctx, position, update, now);
+    timeline::reindex(ctx.account, position);
+    render::changed(ctx, position, &before, now);
+    Ok(render::subscription(
+        ctx.account,
+        held(ctx.account, position),
+    ))
+}
+
+fn apply(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
+    match update.coupon {
+        Set::Set(coupon) => phases::discount(ctx, position, Some(coupon), now),
+        Set::Unset => phases::discount(ctx, position, None, now),
+        Set::Keep => {}
+    }
+    let subscription = held_mut(ctx.account, position);
+    subscription.metadata = update.metadata;
+    update
+        .default_payment_method
+        .apply(&mut subscription.default_payment_method);
+    update.description.apply(&mut subscription.description);
+    if let Some(enabled) = update.automatic_tax {
+        subscription.automatic_tax = enabled;
+    }
+    ends(
+        subscription,
+        update.cancel_at,
+        update.cancel_at_period_end,
+        now,
+    );
+    if update.wants.is_none() && update.trial_end.is_none() {
+        return;
+    }
+    let running = subscription.in_trial().then_some(subscription.period.1);
+    let kept = || subscription.items.iter().map(items::kept).collect();
+    let wants = update.wants.unwrap_or_else(kept);
+    let change = Change {
+        wants: &wants,
+        trial_end: update.trial_end.or(running),
+        prorate: update.prorate,
+        transition: false,
+        anchored: false,
+    };
+    change::apply(ctx, position, &change, now);
+    reflect(ctx, position);
+}
+
+/// Sets or takes back the end of a subscription. `canceled_at` is when it was asked for.
+fn ends(subscription: &mut Subscription, at: Set<i64>, at_period_end: Option<bool>, now: i64) {
+    if at == Set::Keep && at_period_end.is_none() {
+        return;
+    }
+    if matches!(at, Set::Set(_)) {
+        subscription.cancel_at_period_end = false;
+    }
+    at.apply(&mut subscription.cancel_at);
+    if let Some(at_period_end) = at_period_end {
+        subscription.cancel_at_period_end = at_period_end;
+        if at_period_end {
+            subscription.cancel_at = None;
+        }
+    }
+    let ending = subscription.cancel_at.is_some() || subscription.cancel_at_period_end;
+    subscription.canceled_at = ending.then_some(now);
+    subscription.cancellation_reason = ending.then_some("cancellation_requested");
+}
+
+/// The running phase of a schedule shows what a direct update made of the subscription.
+fn reflect(ctx: &mut Ctx<'_>, position: u32) {
+    let subscription = held(ctx.account, position);
+    let wants: Vec<_> = subscription.items.iter().map(items::kept).collect();
+    let trial_end = subscription.in_trial().then_some(subscription.period.1);
+    let Some(schedule) = phases::schedule_of(ctx.account, position) else {
+        return;
+    };
+    let schedule = scheduled_mut(ctx.account, schedule);
+    let Some(phase) = schedule
+        .current
+        .and_then(|index| schedule.phases.get_mut(index))
+    else {
+        return;
+    };
+    phase.items = wants;
+    phase.trial_end = trial_end.map(|end| end.min(phase.end));
+}
+
+/// `DELETE /v1/subscriptions/:id`: at once.
+pub(crate) fn cancel(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let invoice_now = params.boolean("invoice_now")?.unwrap_or(false);
+    let prorate = params.boolean("prorate")?.unwrap_or(false);
+    params.unmodelled(&["cancellation_details"])?;
+    let position = find(ctx)?;
+    let subscription = held(ctx.account, position);
+    if subscription.status.ended() {
+        return Err(Error::not_found(WHAT, &subscription.id));
+    }
+    params.finish()?;
+    let now = ctx.time_of(&subscription.customer);
+    let before = render::subscription(ctx.account, subscription);
+    change::cancel(ctx, position, now, invoice_now, prorate);
+    held_mut(ctx.account, position).cancellation_reason = Some("cancellation_requested");
+    held_mut(ctx.account, position).canceled_at = Some(now);
+    render::changed(ctx, position, &before, now);
+    Ok(render::subscription(
+        ctx.account,
+        held(ctx.account, position),
+    ))
+}
+
+fn find(ctx: &Ctx<'_>) -> Result<u32> {
+    let id = ctx.arg(0);
+    let position = ctx.account.billing.subscriptions.position(&id);
+    position.ok_or_else(|| Error::not_found(WHAT, &id))
+}

@@ -1,0 +1,96 @@
+//! What a coupon takes off an invoice, and off each of its lines.
+
+use rust_decimal::Decimal;
+
+use super::{round_half_up, times};
+
+/// What a coupon is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Off {
+    /// Cents, once per invoice.
+    Amount(i64),
+    /// 0 to 100, of what can be discounted.
+    Percent(Decimal),
+}
+
+/// The discount per line, in the order of `lines` (amount in cents, whether it can be discounted). Prorations
+/// and credits cannot; a discount never turns an invoice negative, and the parts add up to the whole exactly.
+pub(crate) fn spread(off: Off, lines: &[(i64, bool)]) -> Vec<i64> {
+    let base =
+        |(amount, discountable): &(i64, bool)| if *discountable { (*amount).max(0) } else { 0 };
+    let whole: i64 = lines.iter().map(base).fold(0, i64::saturating_add);
+    let subtotal = lines
+        .iter()
+        .fold(0_i64, |sum, (amount, _)| sum.saturating_add(*amount));
+    let wanted = match off {
+        Off::Amount(cents) => cents,
+        Off::Percent(percent) => {
+            round_half_up(times(Decimal::from(whole), percent) / Decimal::ONE_HUNDRED)
+        }
+    };
+    let discount = wanted.min(whole).min(subtotal).max(0);
+    let mut seen = 0_i64;
+    let mut given = 0;
+    lines
+        .iter()
+        .map(|line| {
+            seen = seen.saturating_add(base(line));
+            let so_far = if seen == whole {
+                discount
+            } else {
+                round_half_up(
+                    times(Decimal::from(discount), Decimal::from(seen)) / Decimal::from(whole),
+                )
+            };
+            let part = so_far - given;
+            given = so_far;
+            part
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rust_decimal::Decimal;
+
+    use super::{Off, spread};
+
+    #[test]
+    fn an_amount_is_spread_and_capped() {
+        assert_eq!(
+            spread(Off::Amount(100), &[(300, true), (100, true)]),
+            [75, 25]
+        );
+        assert_eq!(
+            spread(Off::Amount(1000), &[(300, true), (100, true)]),
+            [300, 100]
+        );
+        assert_eq!(spread(Off::Amount(50), &[(0, true)]), [0]);
+    }
+
+    #[test]
+    fn prorations_are_left_alone() {
+        let lines = [(-100, false), (500, true), (300, false)];
+        assert_eq!(spread(Off::Percent(Decimal::from(50)), &lines), [0, 250, 0]);
+        assert_eq!(
+            spread(Off::Amount(50), &[(-900, false), (500, true)]),
+            [0, 0]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn parts_add_up(off in 0_i64..5000, percent: bool, lines in prop::collection::vec((-500_i64..2000, any::<bool>()), 0..12)) {
+            let rule = if percent { Off::Percent(Decimal::from(off % 101)) } else { Off::Amount(off) };
+            let parts = spread(rule, &lines);
+            let whole: i64 = lines.iter().filter(|(amount, ok)| *ok && *amount > 0).map(|(amount, _)| amount).sum();
+            let subtotal: i64 = lines.iter().map(|(amount, _)| amount).sum();
+            let wanted = if percent { (2 * whole * (off % 101) + 100) / 200 } else { off };
+            prop_assert_eq!(parts.iter().sum::<i64>(), wanted.min(whole).min(subtotal).max(0));
+            for (part, (amount, ok)) in parts.iter().zip(&lines) {
+                prop_assert!(*part >= 0 && (*part == 0 || *ok && part <= amount), "{part} of {amount}");
+            }
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! What a quantity costs: per unit (with a divisor), or in tiers, graduated or by volume. The result is a list of
+//! charges, because Stripe's invoices show every reached tier, and its flat amount, as a line of its own.
+
+use rust_decimal::Decimal;
+
+use super::{round_half_up, times};
+
+/// Which way a divisor rounds what is left over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Round {
+    Up,
+    Down,
+}
+
+/// `transform_quantity`: units are sold in packs of `by`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Divide {
+    pub(crate) by: i64,
+    pub(crate) round: Round,
+}
+
+impl Divide {
+    fn packs(self, quantity: i64) -> i64 {
+        let by = self.by.max(1);
+        let whole = quantity / by;
+        match self.round {
+            Round::Up if quantity % by != 0 => whole + 1,
+            Round::Up | Round::Down => whole,
+        }
+    }
+}
+
+/// One tier of a tiered price. Amounts are in cents and may have a fraction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Tier {
+    /// The last unit in it; `None` is without end.
+    pub(crate) up_to: Option<i64>,
+    /// The price of a unit; Stripe counts a missing one as 0.
+    pub(crate) unit: Decimal,
+    /// What reaching the tier costs; a flat 0 is a line, a missing one is none.
+    pub(crate) flat: Option<Decimal>,
+}
+
+/// How a price turns a quantity into money.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    PerUnit {
+        unit: Decimal,
+        divide: Option<Divide>,
+    },
+    /// Every unit costs what its own tier says.
+    Graduated(Vec<Tier>),
+    /// All units cost what the tier that the quantity reaches says.
+    Volume(Vec<Tier>),
+}
+
+/// One amount on an invoice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Charge {
+    /// Units charged; a flat amount has 0.
+    pub(crate) quantity: i64,
+    /// Cents.
+    pub(crate) amount: i64,
+    /// The price of one, before rounding: a unit's, or the flat amount.
+    pub(crate) rate: Decimal,
+    /// The tier, counted from 1.
+    pub(crate) tier: Option<usize>,
+    /// Whether this is a tier's flat amount.
+    pub(crate) flat: bool,
+}
+
+impl Scheme {
+    /// The charges for `quantity` units (not negative), in the order of Stripe's lines. There is always one at
+    /// least: the first tier counts as reached when nothing was used.
+    pub(crate) fn charges(&self, quantity: i64) -> Vec<Charge> {
+        match self {
+            Self::PerUnit { unit, divide } => {
+                let sold = divide.map_or(quantity, |divide| divide.packs(quantity));
+                vec![Charge {
+                    quantity,
+                    amount: round_half_up(times(Decimal::from(sold), *unit)),
+                    rate: *unit,
+                    tier: None,
+                    flat: false,
+                }]
+            }
+            Self::Graduated(tiers) => graduated(tiers, quantity),
+            Self::Volume(tiers) => tiers
+                .iter()
+                .enumerate()
+                .find(|(_, tier)| tier.up_to.is_none_or(|last| quantity <= last))
+                .or_else(|| tiers.iter().enumerate().next_back())
+                .map(|(index, tier)| reached(tier, index, quantity))
+                .unwrap_or_default(),
+        }
+    }
+
+    /// The cost of `quantity` units: the sum of its charges.
+    pub(crate) fn amount(&self, quantity: i64) -> i64 {
+        self.charges(quantity)
+            .iter()
+            .fold(0, |sum, charge| sum.saturating_add(charge.amount))
+    }
+
+    /// The price of a single unit to show beside a line that has no charge (a trial's, or a first invoice's).
+    pub(crate) fn first_rate(&self) -> Decimal {
+        match self {
+            Self::PerUnit { unit, .. } => *unit,
+            Self::Graduated(tiers) | Self::Volume(tiers) => {
+                tiers.first().map_or(Decimal::ZERO, |tier| tier.unit)
+            }
+        }
+    }
+}
+
+fn graduated(tiers: &[Tier], quantity: i64) -> Vec<Charge> {
+    let mut below = 0;
+    let mut charges = Vec::new();
+    for (index, tier) in tiers.iter().enumerate() {
+        if index > 0 && quantity <= below {
+            break;
+        }
+        let last = index + 1 == tiers.len();
+        let top = tier.up_to.filter(|_| !last).unwrap_or(i64::MAX);
+        charges.extend(reached(tier, index, quantity.min(top) - below));
+        below = top;
+    }
+    charges
+}
+
+fn reached(tier: &Tier, index: usize, quantity: i64) -> Vec<Charge> {
+    let units = Charge {
+        quantity,
+        amount: round_half_up(times(Decimal::from(quantity), tier.unit)),
+        rate: tier.unit,
+        tier: Some(index + 1),
+        flat: false,
+    };
+    let flat = tier.flat.map(|flat| Charge {
+        quantity: 0,
+        amount: round_half_up(flat),
+        rate: flat,
+        tier: Some(index + 1),
+        flat: true,
+    });
+    std::iter::once(units).chain(flat).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rust_decimal::Decimal;
+
+    use super::{Divide, Round, Scheme, Tier};
+
+    fn tier(up_to: Option<i64>, unit: &str, flat: Option<i64>) -> Tier {
+        Tier {
+            up_to,
+            unit: unit.parse().unwrap(),
+            flat: flat.map(Decimal::from),
+        }
+    }
+
+    fn pairs(scheme: &Scheme, quantity: i64) -> Vec<(i64, i64)> {
+        scheme
+            .charges(quantity)
+            .iter()
+            .map(|charge| (charge.quantity, charge.amount))
+            .collect()
+    }
+
+    #[test]
+    fn graduated_tiers_bill_every_tier_that_is_reached() {
+        let scheme = Scheme::Graduated(vec![
+            tier(Some(1000), "0", Some(900)),
+            tier(None, "3.6", Some(0)),
+        ]);
+        assert_eq!(
+            pairs(&scheme, 1031),
+            [(1000, 0), (0, 900), (31, 112), (0, 0)]
+        );
+        assert_eq!(pairs(&scheme, 1000), [(1000, 0), (0, 900)]);
+        assert_eq!(pairs(&scheme, 0), [(0, 0), (0, 900)]);
+    }
+
+    #[test]
+    fn volume_tiers_bill_the_tier_that_is_reached() {
+        let scheme = Scheme::Volume(vec![
+            tier(Some(10), "5", None),
+            tier(None, "2.5", Some(100)),
+        ]);
+        assert_eq!(pairs(&scheme, 10), [(10, 50)]);
+        assert_eq!(pairs(&scheme, 11), [(11, 28), (0, 100)]);
+    }
+
+    #[test]
+    fn packs_round_as_told_and_lines_show_raw_usage() {
+        let scheme = |round| Scheme::PerUnit {
+            unit: Decimal::from(2),
+            divide: Some(Divide { by: 3, round }),
+        };
+        assert_eq!(pairs(&scheme(Round::Up), 100), [(100, 68)]);
+        assert_eq!(pairs(&scheme(Round::Down), 100), [(100, 66)]);
+        assert_eq!(pairs(&scheme(Round::Up), 99), [(99, 66)]);
+    }
+
+    #[test]
+    fn halves_round_up_and_the_absurd_saturates() {
+        let unit = |text: &str| Scheme::PerUnit {
+            unit: text.parse().unwrap(),
+            divide: None,
+        };
+        assert_eq!(unit("0.5").amount(1), 1);
+        assert_eq!(unit("0.05").amount(9), 0);
+        assert_eq!(unit("99999999999.99").amount(i64::MAX), i64::MAX);
+    }
+
+    /// A price in thousandths of a cent, so that the check below needs integers only.
+    #[derive(Clone, Debug)]
+    struct Milli {
+        widths: Vec<i64>,
+        units: Vec<i64>,
+        flats: Vec<Option<i64>>,
+    }
+
+    impl Milli {
+        fn tiers(&self) -> Vec<Tier> {
+            let mut top = 0;
+            let last = self.units.len() - 1;
+            (0..=last)
+                .map(|i| {
+                    top += self.widths[i];
+                    Tier {
+                        up_to: (i < last).then_some(top),
+                        unit: Decimal::new(self.units[i], 3),
+                        flat: self.flats[i].map(Decimal::from),
+                    }
+                })
+                .collect()
+        }
+    }
+
+    fn cents(milli: i128) -> i128 {
+        (milli + 500).div_euclid(1000)
+    }
+
+    fn prices() -> impl Strategy<Value = Milli> {
+        (1_usize..6).prop_flat_map(|n| {
+            (
+                prop::collection::vec(1_i64..2000, n),
+                prop::collection::vec(0_i64..100_000, n),
+                prop::collection::vec(prop::option::of(0_i64..10_000), n),
+            )
+                .prop_map(|(widths, units, flats)| Milli {
+                    widths,
+                    units,
+                    flats,
+                })
+        })
+    }
+
+    proptest! {
+        /// Unit by unit: which tier is it in, and what has been paid for that tier's flat amount.
+        #[test]
+        fn graduated_equals_counting_units(price in prices(), quantity in 0_i64..9000) {
+            let tiers = price.tiers();
+            let mut in_tier = vec![0_i128; tiers.len()];
+            for unit in 1..=quantity {
+                let at = tiers.iter().position(|t| t.up_to.is_none_or(|top| unit <= top)).unwrap();
+                in_tier[at] += 1;
+            }
+            let mut total = 0_i128;
+            for (i, count) in in_tier.iter().enumerate() {
+                if i == 0 || *count > 0 {
+                    total += cents(count * i128::from(price.units[i])) + i128::from(price.flats[i].unwrap_or(0));
+                }
+            }
+            let scheme = Scheme::Graduated(tiers);
+            prop_assert_eq!(i128::from(scheme.amount(quantity)), total);
+            let units: i64 = scheme.charges(quantity).iter().map(|charge| charge.quantity).sum();
+            prop_assert_eq!(units, quantity);
+        }
+
+        #[test]
+        fn volume_equals_one_multiplication(price in prices(), quantity in 0_i64..9000) {
+            let tiers = price.tiers();
+            let at = tiers.iter().filter(|t| t.up_to.is_some_and(|top| quantity > top)).count();
+            let total = cents(i128::from(quantity) * i128::from(price.units[at])) + i128::from(price.flats[at].unwrap_or(0));
+            prop_assert_eq!(i128::from(Scheme::Volume(tiers).amount(quantity)), total);
+        }
+
+        #[test]
+        fn packs_equal_filling_them(unit in 0_i64..100_000, by in 1_i64..50, up: bool, quantity in 0_i64..2000) {
+            let (mut packs, mut open) = (0_i128, 0);
+            for _ in 0..quantity {
+                open += 1;
+                if open == by { packs += 1; open = 0; }
+            }
+            if up && open > 0 { packs += 1; }
+            let round = if up { Round::Up } else { Round::Down };
+            let scheme = Scheme::PerUnit { unit: Decimal::new(unit, 3), divide: Some(Divide { by, round }) };
+            prop_assert_eq!(i128::from(scheme.amount(quantity)), cents(packs * i128::from(unit)));
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What usage records add up to in a period, by the price's `aggregate_usage`.
+
+use std::collections::BTreeMap;
+
+/// How a metered price reads its records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Aggregate {
+    /// All quantities of the period together.
+    #[default]
+    Sum,
+    /// The greatest quantity at one time in the period.
+    Max,
+    /// The quantity at the period's latest time, 0 without any.
+    LastDuringPeriod,
+    /// The same, but a period without records keeps the last quantity of those before it.
+    LastEver,
+}
+
+impl Aggregate {
+    /// Stripe's word for it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Sum => "sum",
+            Self::Max => "max",
+            Self::LastDuringPeriod => "last_during_period",
+            Self::LastEver => "last_ever",
+        }
+    }
+
+    /// Reads Stripe's word.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        [Self::Sum, Self::Max, Self::LastDuringPeriod, Self::LastEver]
+            .into_iter()
+            .find(|aggregate| aggregate.as_str() == text)
+    }
+
+    /// The usage of the period `start..end` (end exclusive). A sum saturates.
+    pub(crate) fn total(self, records: &Records, start: i64, end: i64) -> i64 {
+        if start >= end && self != Self::LastEver {
+            return 0;
+        }
+        let within = || records.at.range(start..end).map(|(_, quantity)| *quantity);
+        match self {
+            Self::Sum => within().fold(0, i64::saturating_add),
+            Self::Max => within().max().unwrap_or(0),
+            Self::LastDuringPeriod => within().next_back().unwrap_or(0),
+            Self::LastEver => records
+                .at
+                .range(..end)
+                .next_back()
+                .map_or(0, |(_, quantity)| *quantity),
+        }
+    }
+}
+
+/// The records of one subscription item: one quantity per time, which is how Stripe keeps them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Records {
+    at: BTreeMap<i64, i64>,
+}
+
+impl Records {
+    /// The quantity at `timestamp`, and no other.
+    pub(crate) fn get(&self, timestamp: i64) -> i64 {
+        self.at.get(&timestamp).copied().unwrap_or(0)
+    }
+
+    /// Replaces the quantity at `timestamp`, and no other; adding to it is setting the sum.
+    pub(crate) fn set(&mut self, timestamp: i64, quantity: i64) {
+        self.at.insert(timestamp, quantity);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Aggregate, Records};
+
+    fn records(pairs: &[(i64, i64)]) -> Records {
+        let mut records = Records::default();
+        for (at, quantity) in pairs {
+            records.set(*at, records.get(*at) + quantity);
+        }
+        records
+    }
+
+    #[test]
+    fn each_aggregate_reads_its_own_way() {
+        let records = records(&[(5, 9), (10, 3), (10, 1), (20, 2), (30, 50)]);
+        let total = |aggregate: Aggregate| aggregate.total(&records, 10, 30);
+        assert_eq!(total(Aggregate::Sum), 6);
+        assert_eq!(total(Aggregate::Max), 4);
+        assert_eq!(total(Aggregate::LastDuringPeriod), 2);
+        assert_eq!(total(Aggregate::LastEver), 2);
+    }
+
+    #[test]
+    fn only_last_ever_remembers_earlier_periods() {
+        let records = records(&[(5, 9)]);
+        for aggregate in [Aggregate::Sum, Aggregate::Max, Aggregate::LastDuringPeriod] {
+            assert_eq!(aggregate.total(&records, 10, 30), 0);
+        }
+        assert_eq!(Aggregate::LastEver.total(&records, 10, 30), 9);
+        assert_eq!(Aggregate::LastEver.total(&records, 0, 5), 0);
+    }
+
+    #[test]
+    fn set_overwrites_one_time_only() {
+        let mut records = records(&[(10, 3), (11, 4)]);
+        records.set(11, 1);
+        assert_eq!(Aggregate::Sum.total(&records, 0, 100), 4);
+    }
+
+    #[test]
+    fn a_sum_saturates() {
+        let records = records(&[(10, i64::MAX), (11, 5)]);
+        assert_eq!(Aggregate::Sum.total(&records, 0, 12), i64::MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn aggregates_equal_a_scan(reports in prop::collection::vec((0_i64..40, 0_i64..100, any::<bool>()), 0..60), start in 0_i64..40, length in 1_i64..40) {
+            let mut records = Records::default();
+            let mut naive = [None::<i64>; 40];
+            for (at, quantity, set) in reports {
+                let slot = &mut naive[usize::try_from(at).unwrap()];
+                if set { records.set(at, quantity); *slot = Some(quantity); }
+                else { records.set(at, records.get(at) + quantity); *slot = Some(slot.unwrap_or(0) + quantity); }
+            }
+            let end = start + length;
+            let seen: Vec<i64> = (start..end.min(40)).filter_map(|at| naive[usize::try_from(at).unwrap()]).collect();
+            let ever = (0..end.min(40)).filter_map(|at| naive[usize::try_from(at).unwrap()]).next_back();
+            prop_assert_eq!(Aggregate::Sum.total(&records, start, end), seen.iter().sum::<i64>());
+            prop_assert_eq!(Aggregate::Max.total(&records, start, end), seen.iter().copied().max().unwrap_or(0));
+            prop_assert_eq!(Aggregate::LastDuringPeriod.total(&records, start, end), seen.last().copied().unwrap_or(0));
+            prop_assert_eq!(Aggregate::LastEver.total(&records, start, end), ever.unwrap_or(0));
+        }
+    }
+}
