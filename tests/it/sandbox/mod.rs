@@ -1,6 +1,7 @@
 //! The sandbox over HTTP, as any Stripe client meets it.
 
 mod bad_input;
+mod billing;
 mod catalogue;
 mod clocks;
 mod customers;
