@@ -33,11 +33,9 @@ pub(super) async fn run(
         let stripe = &environment.stripe_base_url;
         domain(environment, stripe, &key.secret, &key.source)?
     };
-    let app = App {
-        domain,
-        keys: Keys::new(&environment.api_keys),
-        max_body: settings.max_body,
-    };
+    let mut app = App::new(domain);
+    app.keys = Keys::new(&environment.api_keys);
+    app.limits.body = settings.max_body;
 
     let listener = bind(&settings.addr).await?;
     output::line(format_args!("listening on {}", listener.local_addr()?))?;

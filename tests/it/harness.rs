@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tier::api::{App, Keys, router};
 use tier::clock::Clock;
 use tier::config::MAX_BODY;
@@ -94,11 +94,10 @@ impl TestApp {
         });
         let credentials = Credentials::new(settings.stripe_key.as_str());
         let stripe = Client::new(transport.expect("a URL"), credentials);
-        let router = router(App {
-            domain: Domain::new(stripe, clock.clone(), "sandbox"),
-            keys: Keys::new(&settings.keys),
-            max_body: settings.max_body,
-        });
+        let mut app = App::new(Domain::new(stripe, clock.clone(), "sandbox"));
+        app.keys = Keys::new(&settings.keys);
+        app.limits.body = settings.max_body;
+        let router = router(app);
         Self {
             router,
             sandbox,
