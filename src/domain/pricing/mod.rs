@@ -5,6 +5,8 @@
 //! two models that mean the same are equal.
 
 mod fault;
+#[cfg(test)]
+mod fault_tests;
 mod json;
 #[cfg(test)]
 #[path = "../../../tests/it/models.rs"]
