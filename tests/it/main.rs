@@ -14,5 +14,6 @@ mod org;
 mod pricing;
 mod push;
 mod sandbox;
+mod server;
 mod shop;
 mod wire;

@@ -1,0 +1,125 @@
+//! The listener: answers over a real socket, and stops without breaking off what is in flight.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+use tier::server::serve;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// A server with one slow path, in the hands of the test.
+struct Slow {
+    address: std::net::SocketAddr,
+    /// A request has reached the handler.
+    reached: Arc<Notify>,
+    /// The handler may answer.
+    release: Arc<Notify>,
+    stop: CancellationToken,
+    server: JoinSet<()>,
+}
+
+impl Slow {
+    async fn start() -> Self {
+        let (reached, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (signal, wait) = (Arc::clone(&reached), Arc::clone(&release));
+        let slow = get(async move || {
+            signal.notify_one();
+            wait.notified().await;
+            "done"
+        });
+        let app = Router::new()
+            .route("/slow", slow)
+            .route("/fast", get(async || "fast"));
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
+        let stop = CancellationToken::new();
+        let mut server = JoinSet::new();
+        server.spawn(serve(listener, app, stop.clone().cancelled_owned()));
+        Self {
+            address,
+            reached,
+            release,
+            stop,
+            server,
+        }
+    }
+
+    async fn send(&self, path: &str, connection: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).await.expect("it listens");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: {connection}\r\n\r\n");
+        stream
+            .write_all(request.as_bytes())
+            .await
+            .expect("it reads");
+        stream
+    }
+}
+
+async fn read_to_end(mut stream: TcpStream) -> String {
+    let mut text = String::new();
+    stream
+        .read_to_string(&mut text)
+        .await
+        .expect("an orderly end");
+    text
+}
+
+#[tokio::test]
+async fn answers_until_told_to_stop() {
+    let mut server = Slow::start().await;
+    let answer = read_to_end(server.send("/fast", "close").await).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("fast"),
+        "{answer}"
+    );
+    server.stop.cancel();
+    server.server.join_next().await;
+    TcpStream::connect(server.address)
+        .await
+        .expect_err("nobody listens");
+}
+
+#[tokio::test]
+async fn what_is_in_flight_is_finished() {
+    let mut server = Slow::start().await;
+    let in_flight = server.send("/slow", "keep-alive").await;
+    server.reached.notified().await;
+    server.stop.cancel();
+    // It stops listening at once, and waits for the request.
+    while TcpStream::connect(server.address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    assert!(server.server.try_join_next().is_none());
+    server.release.notify_one();
+    let answer = read_to_end(in_flight).await;
+    assert!(answer.ends_with("done"), "{answer}");
+    server
+        .server
+        .join_next()
+        .await
+        .expect("it ends")
+        .expect("without a panic");
+}
+
+#[tokio::test]
+async fn an_idle_connection_does_not_hold_up_the_end() {
+    let mut server = Slow::start().await;
+    let mut idle = server.send("/fast", "keep-alive").await;
+    let mut answer = [0; 12];
+    idle.read_exact(&mut answer).await.expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    server.stop.cancel();
+    server
+        .server
+        .join_next()
+        .await
+        .expect("it ends")
+        .expect("without a panic");
+    assert!(read_to_end(idle).await.ends_with("fast"));
+}
