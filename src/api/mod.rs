@@ -22,7 +22,7 @@ mod schedule;
 mod types;
 mod usage;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -123,11 +123,12 @@ fn operator_routes() -> Vec<(&'static str, MethodRouter<App>)> {
 
 /// All paths; the methods of each are in the `Allow` of a 405.
 pub fn paths() -> impl Iterator<Item = &'static str> {
-    account_routes()
-        .into_iter()
-        .chain(server_routes())
-        .chain(operator_routes())
-        .map(|(path, _)| path)
+    static PATHS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+        let tables = [account_routes(), server_routes(), operator_routes()];
+        let routes = tables.into_iter().flatten();
+        routes.map(|(path, _)| path).collect()
+    });
+    PATHS.iter().copied()
 }
 
 /// The API over `app`.

@@ -53,6 +53,11 @@ async fn the_document_is_served_as_yaml_and_as_json() {
     assert_eq!(json.json(), *DOCUMENT);
 }
 
+#[test]
+fn the_document_has_the_version_of_the_package() {
+    assert_eq!(DOCUMENT["info"]["version"], env!("CARGO_PKG_VERSION"));
+}
+
 /// Examples are what people copy.
 #[test]
 fn every_example_is_valid() {
