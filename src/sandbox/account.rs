@@ -121,6 +121,8 @@ impl Profile {
                 "statement_descriptor": null,
                 "statement_descriptor_kana": null,
                 "statement_descriptor_kanji": null,
+                "statement_descriptor_prefix_kana": null,
+                "statement_descriptor_prefix_kanji": null,
             },
             "payouts": {
                 "debit_negative_balances": true,

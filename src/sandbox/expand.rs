@@ -269,7 +269,7 @@ fn hidden(account: &Account, now: i64, object: &Value, field: &str) -> Option<Va
     let id = object["id"].as_str().unwrap_or_default();
     let list = |path: &str| json!({"object": "list", "data": [], "has_more": false, "url": format!("/v1/customers/{id}/{path}")});
     match (object["object"].as_str().unwrap_or_default(), field) {
-        ("price" | "plan", "tiers") => account.prices.get(id).map(Price::tiers_json),
+        ("price" | "plan", "tiers") => account.prices.get(id)?.tiers_json(),
         ("price", "currency_options") => account.prices.get(id).map(Price::currency_options_json),
         ("customer", "sources" | "tax_ids") => Some(list(field)),
         ("customer", "tax") => Some(json!({

@@ -91,7 +91,6 @@ impl PaymentMethod {
                 "exp_year": self.exp_year,
                 "fingerprint": format!("sandbox{}{}", self.card.brand, self.card.last4),
                 "funding": self.card.funding,
-                "generated_from": null,
                 "last4": self.card.last4,
                 "networks": {"available": [self.card.brand], "preferred": null},
                 "three_d_secure_usage": {"supported": true},

@@ -166,11 +166,11 @@ impl Price {
         })
     }
 
-    /// What `expand[]=tiers` shows; null for a price without.
-    pub(crate) fn tiers_json(&self) -> Value {
+    /// What `expand[]=tiers` shows: nothing for a price without.
+    pub(crate) fn tiers_json(&self) -> Option<Value> {
         match &self.amount {
-            Amount::PerUnit(_) => Value::Null,
-            Amount::Tiered { tiers, .. } => tiers.iter().map(Tier::to_json).collect(),
+            Amount::PerUnit(_) => None,
+            Amount::Tiered { tiers, .. } => Some(tiers.iter().map(Tier::to_json).collect()),
         }
     }
 

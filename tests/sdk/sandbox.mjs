@@ -1,0 +1,58 @@
+// Starts the sandbox and makes Stripe clients for it.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import Stripe from 'stripe';
+
+/** The command that starts the sandbox; `run` sets it. */
+const command = process.env.TIER_SANDBOX ?? '../../target/debug/tier sandbox --addr 127.0.0.1:0 --search-lag 0s';
+
+/** A sandbox of its own for a test file: `stripe(key)` makes a client, `stop()` ends it. */
+export async function start() {
+  const [program, ...args] = command.split(' ');
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const address = await new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code) => reject(new Error(`the sandbox ended with ${code}`)));
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      const found = /listening on (.*):(\d+)$/.exec(line);
+      if (found) resolve({ host: found[1], port: Number(found[2]) });
+    });
+  });
+  child.removeAllListeners('exit');
+  return {
+    url: `http://${address.host}:${address.port}`,
+    stripe: (key = 'sk_test_sdk', options = {}) =>
+      new Stripe(key, {
+        apiVersion: '2022-11-15',
+        ...address,
+        protocol: 'http',
+        maxNetworkRetries: 0,
+        telemetry: false,
+        ...options,
+      }),
+    async stop() {
+      const exit = once(child, 'exit');
+      child.kill();
+      await exit;
+    },
+  };
+}
+
+/** What a promise is rejected with; a promise that is kept is an error. */
+export async function refused(promise) {
+  const answer = await promise.then(
+    (value) => ({ value }),
+    (error) => ({ error }),
+  );
+  if (!answer.error) throw new Error(`expected a refusal, got ${JSON.stringify(answer.value)}`);
+  return answer.error;
+}
+
+/** All pages of a list, with the client's own pagination. */
+export async function all(list) {
+  const found = [];
+  for await (const item of list) found.push(item);
+  return found;
+}
