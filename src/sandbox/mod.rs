@@ -52,6 +52,7 @@ mod limit;
 mod metadata;
 mod page;
 mod pages;
+mod pages_view;
 mod params;
 mod payment_method;
 mod price;

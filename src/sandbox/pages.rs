@@ -1,10 +1,114 @@
-//! The pages that the sandbox shows to people.
+//! The checkout page, `/c/pay/<session>`: what is being bought, a choice of test cards, and two ways out. It is
+//! plain HTML that works without scripts, and nothing on it is what somebody sent without being escaped; see
+//! [`view`](super::pages_view).
 
 use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse as _, Response};
+use axum::routing::get;
+use percent_encoding::{CONTROLS, utf8_percent_encode};
 
-use super::Sandbox;
+use super::billing::checkout;
+use super::context::{Ctx, Origin};
+use super::error::Error;
+use super::form::Form;
+use super::ids::Id;
+use super::pages_view as view;
+use super::params::Params;
+use super::{Sandbox, locked};
+
+/// Nothing is loaded and nothing runs; the page is in nobody's frame.
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
 
 /// The pages' routes; everything else goes to the API.
 pub(super) fn router() -> Router<Sandbox> {
-    Router::new()
+    Router::new().route("/c/pay/{session}", get(show).post(pay))
+}
+
+async fn show(State(sandbox): State<Sandbox>, Path(session): Path<String>) -> Response {
+    at_session(&sandbox, &session, |ctx| page(ctx, &session, None))
+}
+
+async fn pay(State(sandbox): State<Sandbox>, Path(session): Path<String>, body: Bytes) -> Response {
+    let card = match card(&body) {
+        Ok(card) => card,
+        Err(error) => {
+            return at_session(&sandbox, &session, |ctx| page(ctx, &session, Some(&error)));
+        }
+    };
+    at_session(&sandbox, &session, |ctx| {
+        match checkout::pay(ctx, &session, &card) {
+            Ok(target) => to(&target),
+            Err(error) => page(ctx, &session, Some(&error)),
+        }
+    })
+}
+
+/// The card that was chosen; a form without one means the usual one.
+fn card(body: &[u8]) -> Result<String, Error> {
+    let mut form = Form::default();
+    form.read(body)?;
+    let params = Params::new(&form);
+    let card = params.string("card")?.unwrap_or("pm_card_visa").to_owned();
+    params.finish()?;
+    Ok(card)
+}
+
+/// Works in the account that the session is of, after whatever has fallen due is done.
+fn at_session(
+    sandbox: &Sandbox,
+    session: &str,
+    work: impl FnOnce(&mut Ctx<'_>) -> Response,
+) -> Response {
+    match owner(sandbox, session) {
+        Some(account) => {
+            let lag = sandbox.0.options.search_lag.as_millis();
+            let origin = Origin {
+                search_lag: i64::try_from(lag).unwrap_or(i64::MAX / 2),
+                ..Origin::default()
+            };
+            sandbox.with_account(&account, Vec::new(), origin, work)
+        }
+        None => html(StatusCode::NOT_FOUND, view::unknown()),
+    }
+}
+
+fn owner(sandbox: &Sandbox, session: &str) -> Option<Id> {
+    let mut world = locked(&sandbox.0.world);
+    let mut accounts = world.accounts();
+    let owner = accounts.find(|account| account.billing.sessions.contains(session))?;
+    Some(owner.profile.id.clone())
+}
+
+/// The page as the session is now, with a word on what went wrong.
+fn page(ctx: &mut Ctx<'_>, session: &str, error: Option<&Error>) -> Response {
+    let Some(session) = ctx.account.billing.sessions.get(session) else {
+        return html(StatusCode::NOT_FOUND, view::unknown());
+    };
+    let message = error.map(|error| error.message.as_str());
+    let status = match error {
+        Some(_) => StatusCode::CONFLICT,
+        None => StatusCode::OK,
+    };
+    html(status, view::checkout(ctx.account, session, message))
+}
+
+fn html(status: StatusCode, body: String) -> Response {
+    let headers = [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (status, headers, Html(body)).into_response()
+}
+
+/// `303 See Other`, so that a reload does not pay again.
+fn to(target: &str) -> Response {
+    let target = utf8_percent_encode(target, CONTROLS).to_string();
+    let location = HeaderValue::from_str(&target).expect("nothing but visible ASCII is left");
+    (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
 }

@@ -3,7 +3,7 @@
 use rust_decimal::Decimal;
 
 use super::schedule::Want;
-use crate::sandbox::coupon::{Discount, Off as CouponOff};
+use crate::sandbox::coupon::{Coupon, Off as CouponOff};
 use crate::sandbox::cycle::discount::Off;
 use crate::sandbox::cycle::lines::Priced;
 use crate::sandbox::cycle::period::{Every, Interval};
@@ -87,9 +87,9 @@ fn scheme(price: &Price) -> Scheme {
     }
 }
 
-/// What a discount takes off.
-pub(crate) fn off(discount: &Discount) -> Off {
-    match discount.coupon.off {
+/// What a coupon takes off.
+pub(crate) fn off(coupon: &Coupon) -> Off {
+    match coupon.off {
         CouponOff::Amount(amount, _) => Off::Amount(amount),
         CouponOff::Percent(percent) => Off::Percent(percent),
     }

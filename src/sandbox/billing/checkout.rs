@@ -193,7 +193,7 @@ pub(crate) fn pay(ctx: &mut Ctx<'_>, id: &str, card: &str) -> Result<String> {
     }
     let method = payment_method::named(ctx, card, "card")?;
     let due = match &session.mode {
-        Mode::Subscription(purchase) => purchase.subtotal,
+        Mode::Subscription(purchase) => purchase.due(),
         Mode::Setup { .. } => 0,
     };
     if due > 0 && payment_method::named_declines(ctx, &method) {

@@ -6,6 +6,7 @@ use super::session::{Mode, Purchase, Session, Status};
 use super::{catalog, items};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::customer::{self, Customer};
+use crate::sandbox::cycle::discount::spread;
 use crate::sandbox::error::{Error, Result};
 use crate::sandbox::metadata::Metadata;
 use crate::sandbox::params::Params;
@@ -148,6 +149,7 @@ fn purchase(ctx: &Ctx<'_>, params: &Params<'_>, holder: Option<&Customer>) -> Re
         trial_days: None,
         trial_end: None,
         subtotal: 0,
+        discount: 0,
     };
     if let Some(data) = params.object("subscription_data")? {
         purchase.metadata = data.metadata()?.apply(&Metadata::default())?;
@@ -166,6 +168,11 @@ fn purchase(ctx: &Ctx<'_>, params: &Params<'_>, holder: Option<&Customer>) -> Re
             )
         });
         purchase.subtotal = amounts.flatten().fold(0, i64::saturating_add);
+        let parts = purchase
+            .coupon
+            .as_ref()
+            .map(|coupon| spread(catalog::off(coupon), &[(purchase.subtotal, true)]));
+        purchase.discount = parts.into_iter().flatten().sum();
     }
     Ok(Mode::Subscription(Box::new(purchase)))
 }

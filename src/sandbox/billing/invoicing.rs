@@ -33,7 +33,9 @@ pub(crate) fn compose(
         .iter()
         .map(|draft| (draft.line.amount, draft.line.discountable))
         .collect();
-    let off = discount.as_ref().map(catalog::off);
+    let off = discount
+        .as_ref()
+        .map(|discount| catalog::off(&discount.coupon));
     let parts = off.map_or_else(|| vec![0; drafts.len()], |off| spread(off, &amounts));
     let lines: Vec<InvoiceLine> = drafts
         .into_iter()

@@ -52,8 +52,16 @@ pub(crate) struct Purchase {
     /// How long, in days from paying; and until when, in seconds. At most one of the two.
     pub(crate) trial_days: Option<i64>,
     pub(crate) trial_end: Option<i64>,
-    /// Due on paying, in cents, before discounts.
+    /// Due on paying, in cents, before the coupon, and what that takes off.
     pub(crate) subtotal: i64,
+    pub(crate) discount: i64,
+}
+
+impl Purchase {
+    /// Due on paying, in cents.
+    pub(crate) fn due(&self) -> i64 {
+        self.subtotal - self.discount
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -109,7 +117,7 @@ pub(crate) fn to_json(session: &Session) -> Value {
         "after_expiration": null,
         "allow_promotion_codes": session.promotion_codes,
         "amount_subtotal": subtotal,
-        "amount_total": subtotal,
+        "amount_total": purchase.map(|purchase| purchase.due()),
         "automatic_tax": {
             "enabled": session.automatic_tax,
             "status": session.automatic_tax.then_some(if open { "requires_location_inputs" } else { "complete" }),
@@ -154,8 +162,8 @@ pub(crate) fn to_json(session: &Session) -> Value {
         "subscription": session.subscription.as_deref(),
         "success_url": session.success_url,
         "tax_id_collection": {"enabled": session.tax_ids},
-        "total_details": subtotal.map(|_| json!({
-            "amount_discount": 0,
+        "total_details": purchase.map(|purchase| json!({
+            "amount_discount": purchase.discount,
             "amount_shipping": 0,
             "amount_tax": 0,
         })),
