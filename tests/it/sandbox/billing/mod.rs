@@ -1,6 +1,8 @@
 //! Subscriptions and what follows from them: schedules, usage, invoices, checkout.
 
+mod checkout;
 mod examples;
+mod usage;
 
 use serde_json::Value;
 
