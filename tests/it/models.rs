@@ -151,6 +151,102 @@ fn apart(name: &str) -> bool {
     !name.contains(":plan:")
 }
 
+/// What pull shows of a model: every default left out, and what means nothing.
+pub(crate) fn as_pulled(model: &Value) -> Value {
+    let plans =
+        entries(&model["plans"]).map(|(name, plan)| (name.clone(), plan_as_pulled(name, plan)));
+    json!({ "plans": plans.collect::<Map<_, _>>() })
+}
+
+fn plan_as_pulled(name: &str, plan: &Value) -> Value {
+    let mut shown = Map::new();
+    set(
+        &mut shown,
+        "title",
+        Some(text(plan, "title", "").unwrap_or(name)),
+    );
+    set(&mut shown, "interval", text(plan, "interval", "@monthly"));
+    set(&mut shown, "currency", text(plan, "currency", "usd"));
+    let features = entries(&plan["features"]).map(|(feature, terms)| {
+        let title = format!("{feature}@{name}");
+        (feature.clone(), feature_as_pulled(&title, terms))
+    });
+    set(
+        &mut shown,
+        "features",
+        Some(features.collect::<Map<_, _>>()),
+    );
+    Value::Object(shown)
+}
+
+fn feature_as_pulled(default_title: &str, feature: &Value) -> Value {
+    let tiers = feature["tiers"].as_array();
+    let is_tiered = tiers.is_some_and(|tiers| match tiers.as_slice() {
+        [] => false,
+        [only] => amount_of(only, "base").is_some(),
+        _ => true,
+    });
+    let mut shown = Map::new();
+    set(&mut shown, "title", text(feature, "title", default_title));
+    set(&mut shown, "base", amount_of(feature, "base"));
+    set(
+        &mut shown,
+        "mode",
+        text(feature, "mode", "graduated").filter(|_| is_tiered),
+    );
+    set(
+        &mut shown,
+        "aggregate",
+        text(feature, "aggregate", "sum").filter(|_| tiers.is_some()),
+    );
+    set(
+        &mut shown,
+        "tiers",
+        tiers.map(|tiers| tiers.iter().map(tier_as_pulled).collect::<Vec<_>>()),
+    );
+    set(
+        &mut shown,
+        "divide",
+        feature["divide"].as_object().map(|_| {
+            let mut divide = Map::from_iter([("by".to_owned(), feature["divide"]["by"].clone())]);
+            set(
+                &mut divide,
+                "rounding",
+                text(&feature["divide"], "rounding", "down"),
+            );
+            divide
+        }),
+    );
+    Value::Object(shown)
+}
+
+fn tier_as_pulled(tier: &Value) -> Value {
+    let mut shown = Map::new();
+    set(
+        &mut shown,
+        "upto",
+        tier["upto"].as_i64().filter(|upto| *upto != i64::MAX),
+    );
+    set(&mut shown, "price", amount_of(tier, "price"));
+    set(&mut shown, "base", amount_of(tier, "base"));
+    Value::Object(shown)
+}
+
+fn entries(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    object.as_object().into_iter().flatten()
+}
+
+/// A text that is there and says something other than the default.
+fn text<'a>(object: &'a Value, key: &str, default: &str) -> Option<&'a str> {
+    object[key]
+        .as_str()
+        .filter(|text| !text.is_empty() && *text != default)
+}
+
+fn amount_of<'a>(object: &'a Value, key: &str) -> Option<&'a Value> {
+    Some(&object[key]).filter(|amount| amount.as_f64().is_some_and(|amount| amount != 0.0))
+}
+
 fn set(object: &mut Map<String, Value>, key: &str, value: Option<impl serde::Serialize>) {
     if let Some(value) = value {
         let value = serde_json::to_value(value).expect("a value is made of plain JSON");

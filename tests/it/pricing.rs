@@ -1,55 +1,47 @@
 //! What was pushed comes back by pull, whatever the model.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
-use tier::clock::Clock;
-use tier::domain::{Domain, PushOutcome, PushResult};
-use tier::sandbox::{self, Sandbox};
+use tier::domain::PushOutcome;
 
+use crate::harness::TestApp;
 use crate::models;
-use crate::shop::{Shop, abc, all_are, client, lines, parse};
+use crate::shop::{Shop, abc, all_are, parse};
 
 #[test]
 fn what_is_pushed_is_pulled() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let stripe = runtime
-        .block_on(Sandbox::start(sandbox::Options::default()))
-        .unwrap();
-    let accounts = AtomicU32::new(0);
+    let app = runtime.block_on(TestApp::start());
     let mut runner = TestRunner::new(Config {
         cases: 64,
         ..Config::with_source_file(file!())
     });
-    let outcome = runner.run(&models::models(3, 4), |json| {
-        let key = format!("sk_test_{}", accounts.fetch_add(1, Ordering::Relaxed));
-        let domain = Domain::new(client(&stripe, &key, 0), Clock::system(), "sandbox");
-        let model = parse(&json);
-        runtime.block_on(async {
-            let first = domain.push(&model, |_| ()).await.unwrap();
-            prop_assert_eq!(first.len(), model.features().count());
-            prop_assert!(all_are(&PushOutcome::Created, &first), "{}", lines(&first));
-
-            let pulled = domain.pull().await.unwrap();
-            prop_assert_eq!(&pulled, &model);
-            prop_assert_eq!(pulled.to_json(), model.to_json());
-
-            let again = domain.push(&pulled, |_| ()).await.unwrap();
-            prop_assert!(
-                all_are(&PushOutcome::Unchanged, &again),
-                "{}",
-                lines(&again)
-            );
-            let prices = |results: &[PushResult]| -> Vec<_> {
-                results.iter().map(|result| result.price.clone()).collect()
-            };
-            prop_assert_eq!(prices(&first), prices(&again));
-            Ok(())
-        })
+    let outcome = runner.run(&models::models(3, 4), |model| {
+        app.sandbox().reset();
+        runtime.block_on(round_trip(&app, &model))
     });
     outcome.unwrap();
+}
+
+async fn round_trip(app: &TestApp, model: &Value) -> Result<(), TestCaseError> {
+    let first = app.post_json("/v1/push", model).await.ok().json();
+    let pulled = app.get("/v1/pull").await.ok();
+    prop_assert_eq!(pulled.json(), models::as_pulled(model));
+
+    // What was pulled is the same model, and there already.
+    let again = app.post("/v1/push", pulled.body.as_str()).await.ok().json();
+    prop_assert_eq!(app.get("/v1/pull").await.ok().body, pulled.body);
+    for (result, reason) in [(first, "created"), (again, "feature already exists")] {
+        for result in result["results"].as_array().into_iter().flatten() {
+            prop_assert_eq!(
+                (&result["status"], &result["reason"]),
+                (&json!("ok"), &json!(reason))
+            );
+            prop_assert!(result["id"].is_string());
+        }
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -215,6 +215,8 @@ proptest! {
         let again = Model::parse(&model.to_json()).unwrap();
         prop_assert_eq!(&again, &model);
         prop_assert_eq!(again.to_json(), model.to_json());
+        let written: serde_json::Value = serde_json::from_str(&model.to_json()).unwrap();
+        prop_assert_eq!(written, models::as_pulled(&json));
         for (name, plan) in &model.plans {
             prop_assert_eq!(again.plans[name].hash(name), plan.hash(name));
         }
