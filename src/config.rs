@@ -105,6 +105,15 @@ impl fmt::Display for ListenAddr {
 }
 
 impl ListenAddr {
+    /// The address as a client on this machine can call it: every interface is this machine's own, too.
+    pub fn reachable(&self) -> String {
+        let (host, port) = self.0.rsplit_once(':').unwrap_or(("", &self.0));
+        match host {
+            "" | "0.0.0.0" | "[::]" => format!("127.0.0.1:{port}"),
+            _ => self.0.clone(),
+        }
+    }
+
     /// Binds the first address that the name stands for and that is free.
     ///
     /// # Errors
@@ -138,6 +147,14 @@ pub struct Environment {
     pub key_prefix: String,
     /// `TIER_API_KEY`: the keys that callers of `/v1` must have one of, separated by commas; none: open to all
     pub api_keys: Vec<String>,
+    /// `TIER_BASE_URL`: the tier server that commands are sent to [default: none, they are handled in the process]
+    pub base_url: Option<String>,
+    /// `TIER_SANDBOX_URL`: where commands look for a sandbox, with --sandbox [default: <http://127.0.0.1:12111>]
+    pub sandbox_url: Option<String>,
+    /// `TIER_DASHBOARD_URL`: where `tier connect` asks for keys [default: <https://dashboard.stripe.com>]
+    pub dashboard_url: Option<String>,
+    /// `TIER_MODEL_URL`: the Model Builder that `tier share` sends models to
+    pub model_url: Option<String>,
 }
 
 impl Environment {
@@ -156,6 +173,10 @@ impl Environment {
                 .filter(|key| !key.is_empty())
                 .map(str::to_owned)
                 .collect(),
+            base_url: variable("TIER_BASE_URL"),
+            sandbox_url: variable("TIER_SANDBOX_URL"),
+            dashboard_url: variable("TIER_DASHBOARD_URL"),
+            model_url: variable("TIER_MODEL_URL"),
         }
     }
 }
@@ -256,7 +277,8 @@ struct Profile {
     testmode_key_secret: String,
 }
 
-fn config_file() -> Option<PathBuf> {
+/// Where `tier connect` keeps keys; none without a home directory.
+pub fn config_file() -> Option<PathBuf> {
     let home = variable("HOME")?;
     Some(PathBuf::from(home).join(".config/tier/config.json"))
 }
@@ -274,8 +296,14 @@ fn saved_key(live: bool) -> Result<StripeKey, KeyError> {
         }
         Err(cause) => return Err(broken(cause.to_string())),
     };
-    let file: ConfigFile =
-        serde_json::from_slice(&bytes).map_err(|cause| broken(cause.to_string()))?;
+    let file: ConfigFile = serde_json::from_slice(&bytes).map_err(|cause| {
+        // The cause's own text may quote the file, and so a key.
+        broken(format!(
+            "unexpected content at line {}, column {}",
+            cause.line(),
+            cause.column()
+        ))
+    })?;
     let profile = file.profiles.tier;
     let secret = if live {
         profile.livemode_key_secret
@@ -339,6 +367,15 @@ mod tests {
         ] {
             assert!(ms(text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn an_address_to_listen_on_can_be_called() {
+        let called = |text: &str| text.parse::<ListenAddr>().map(|addr| addr.reachable());
+        for every in [":80", "0.0.0.0:80", "[::]:80"] {
+            assert_eq!(called(every).as_deref(), Ok("127.0.0.1:80"));
+        }
+        assert_eq!(called("localhost:80").as_deref(), Ok("localhost:80"));
     }
 
     #[test]

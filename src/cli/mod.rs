@@ -1,12 +1,37 @@
 //! The `tier` command: what is typed, and which file carries it out.
+//!
+//! Every command that has an endpoint sends the endpoint's request ([`client`]): to a server if one is named, or else
+//! to the same router in this process. So there is one behaviour, and no command decides what an endpoint decides.
 
+mod account;
+mod args;
+mod client;
+mod compare;
+mod connect;
+mod document;
+mod failure;
+mod fetch;
+mod help;
+mod http;
+mod limits;
+mod model;
 mod output;
+mod phases;
+mod profile;
+mod push;
 mod sandbox;
 mod serve;
+mod session;
+mod share;
+mod subscribe;
+mod suggest;
+mod switch;
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use serde_json::json;
 
 use crate::config::{self, Environment};
 use crate::telemetry;
@@ -16,7 +41,17 @@ use crate::telemetry;
 #[command(
     name = "tier",
     disable_version_flag = true,
-    arg_required_else_help = true
+    disable_help_subcommand = true,
+    arg_required_else_help = true,
+    after_help = "\
+Start here:
+  tier sandbox                         in one terminal: a Stripe to try things out with
+  tier --sandbox push pricing.json     in another
+  tier --sandbox subscribe org:acme plan:free@1
+  tier --sandbox limits org:acme
+
+`tier help COMMAND` has examples of each command, `tier help environment` all variables,
+`tier help pricing` an example of a pricing.json."
 )]
 struct Cli {
     #[command(flatten)]
@@ -28,6 +63,7 @@ struct Cli {
 
 /// What holds for every command, written before it or after it.
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 struct Global {
     /// Work with live data: needed with a live key, refused with a test key
     #[arg(long, global = true)]
@@ -37,59 +73,205 @@ struct Global {
     #[arg(short, long, global = true)]
     verbose: bool,
 
-    /// Work with the built-in Stripe sandbox, without an account; `STRIPE_API_KEY` is not read
+    /// Work with the Stripe sandbox, without an account: the one that runs at 127.0.0.1:12111 (or at
+    /// `TIER_SANDBOX_URL`), or with `tier serve` one of its own; `STRIPE_API_KEY` is not read
     #[arg(long, global = true, conflicts_with = "live")]
     sandbox: bool,
+
+    /// Print JSON, for programs
+    #[arg(long, global = true)]
+    json: bool,
+
+    /// Send the command to the tier server there, instead of handling it in this process; also `TIER_BASE_URL`
+    #[arg(long, global = true, value_name = "URL", conflicts_with_all = ["live", "sandbox"])]
+    base_url: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve the API
+    #[command(after_help = "\
+Examples:
+  tier serve
+  tier serve --addr :8080              on every interface
+  tier serve --sandbox                 without a Stripe account")]
     Serve(config::Serve),
     /// Serve the Stripe sandbox alone, for any Stripe client
+    #[command(after_help = "\
+Examples:
+  tier sandbox
+  tier sandbox --latency 100ms         as slow as the real one
+  STRIPE_BASE_API_URL=http://127.0.0.1:12111 STRIPE_API_KEY=sk_test_x tier whoami")]
     Sandbox(config::Sandbox),
+    /// Make Stripe have what a pricing.json says
+    Push(push::Push),
+    /// Print the model that is in Stripe
+    Pull(model::Pull),
+    /// List the features of all plans
+    Ls(model::Ls),
+    /// Compare a pricing.json with what is in Stripe
+    Diff(compare::Diff),
+    /// Check a pricing.json without asking anybody
+    Validate(model::Validate),
+    /// Print a JSON Schema of pricing.json
+    Schema(model::Schema),
+    /// Subscribe an org to plans, or cancel, or write its details
+    Subscribe(subscribe::Subscribe),
+    /// List what an org was on, is on, and will be on
+    Phases(phases::PhasesArgs),
+    /// List what an org may use, and has used
+    Limits(limits::LimitsArgs),
+    /// Record usage of a feature
+    Report(limits::Report),
+    /// Print which Stripe account is in force
+    Whoami(account::Whoami),
+    /// Print an org's Stripe customer
+    Whois(account::Whois),
+    /// Work in a connected account, apart from everybody else
+    Switch(switch::Switch),
+    /// Delete connected accounts that were made to try things out
+    Clean(switch::Clean),
+    /// Get keys from Stripe, by way of your browser
+    Connect(connect::Connect),
+    /// Put a model where others can look at it
+    Share(share::Share),
+    /// Send any request to the API
+    Fetch(fetch::Fetch),
+    /// Check that a server is healthy
+    Healthcheck(fetch::Healthcheck),
     /// Print the version
     Version,
+    /// Print help on a command or topic
+    Help(help::Help),
+    /// Print a completion script for a shell
+    Completions(help::Completions),
+    /// Print man pages
+    Man(help::Man),
+}
+
+/// What a command is carried out with.
+struct Context {
+    global: Global,
+    environment: Environment,
+}
+
+impl Context {
+    async fn client(&self) -> anyhow::Result<client::Client> {
+        client::Client::open(&self.global, &self.environment).await
+    }
+
+    async fn session(&self) -> anyhow::Result<session::Session> {
+        session::Session::open(&self.global, &self.environment).await
+    }
+
+    /// Prints what the API answered, if somebody asked for it: success is silent.
+    fn print_json(&self, answer: &client::Answer) -> anyhow::Result<()> {
+        if !self.global.json {
+            return Ok(());
+        }
+        let body = answer.body.trim_ascii_end();
+        output::line(String::from_utf8_lossy(body))
+    }
 }
 
 /// Reads the command line, carries it out, and says how that went.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = parse();
     let environment = Environment::of_process();
     let verbose = cli.global.verbose || environment.debug;
-    let log = telemetry::init(if verbose {
-        "debug,hyper=info,h2=info"
-    } else {
-        "info"
+    let log = telemetry::init(match (verbose, &cli.command) {
+        (true, _) => "debug,hyper=info,h2=info",
+        (false, Command::Serve(_) | Command::Sandbox(_)) => "info",
+        // What fails is told anyway; STRIPE_DEBUG is still heard.
+        (false, _) => "error,stripe=info",
     });
-    let ended = run(cli, &environment);
+    let context = Context {
+        global: cli.global,
+        environment,
+    };
+    let ended = run(&context, cli.command);
     drop(log);
     match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            output::fault(&error);
-            ExitCode::FAILURE
-        }
+        Err(error) => exit_code(&error),
     }
 }
 
-fn run(cli: Cli, environment: &Environment) -> anyhow::Result<()> {
+fn parse() -> Cli {
+    let command = Cli::command();
+    let args = args::with_two_dashes(std::env::args_os(), &args::long_flags(&command));
+    let parsed = command
+        .try_get_matches_from(args)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    parsed.unwrap_or_else(|error| error.exit())
+}
+
+/// Tells what went wrong: wrong usage is status 2, everything else 1.
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    if let Some(usage) = error.downcast_ref::<clap::Error>() {
+        // Nowhere is left to complain if stderr is gone.
+        let _ = usage.print();
+        return ExitCode::from(2);
+    }
+    let io = error.downcast_ref::<std::io::Error>();
+    if io.is_some_and(|cause| cause.kind() == ErrorKind::BrokenPipe) {
+        // Who reads has had enough, as `head` does.
+        return ExitCode::SUCCESS;
+    }
+    output::fault(error);
+    ExitCode::FAILURE
+}
+
+fn run(context: &Context, command: Command) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(async {
-        match cli.command {
-            Command::Serve(settings) => serve::run(&cli.global, &settings, environment).await,
-            Command::Sandbox(settings) => sandbox::run(&settings).await,
-            Command::Version => output::line(env!("CARGO_PKG_VERSION")),
-        }
-    })
+    runtime.block_on(carry_out(context, command))
+}
+
+async fn carry_out(context: &Context, command: Command) -> anyhow::Result<()> {
+    let Context {
+        global,
+        environment,
+    } = context;
+    match command {
+        Command::Serve(settings) => serve::run(global, &settings, environment).await,
+        Command::Sandbox(settings) => sandbox::run(&settings).await,
+        Command::Push(arguments) => push::run(context, &arguments).await,
+        Command::Pull(_) => model::pull(context).await,
+        Command::Ls(_) => model::ls(context).await,
+        Command::Diff(arguments) => compare::run(context, &arguments).await,
+        Command::Validate(arguments) => model::validate(context, &arguments).await,
+        Command::Schema(_) => model::print_schema(),
+        Command::Subscribe(arguments) => subscribe::run(context, &arguments).await,
+        Command::Phases(arguments) => phases::run(context, &arguments).await,
+        Command::Limits(arguments) => limits::limits(context, &arguments).await,
+        Command::Report(arguments) => limits::report(context, &arguments).await,
+        Command::Whoami(_) => account::whoami(context).await,
+        Command::Whois(arguments) => account::whois(context, &arguments).await,
+        Command::Switch(arguments) => switch::run(context, &arguments).await,
+        Command::Clean(arguments) => switch::clean(context, &arguments).await,
+        Command::Connect(_) => connect::run(context).await,
+        Command::Share(arguments) => share::run(context, &arguments).await,
+        Command::Fetch(arguments) => fetch::run(context, &arguments).await,
+        Command::Healthcheck(arguments) => fetch::healthcheck(context, &arguments).await,
+        Command::Version => version(global),
+        Command::Help(arguments) => help::help(&arguments),
+        Command::Completions(arguments) => help::completions(&arguments),
+        Command::Man(arguments) => help::man(&arguments),
+    }
+}
+
+fn version(global: &Global) -> anyhow::Result<()> {
+    let version = env!("CARGO_PKG_VERSION");
+    if global.json {
+        return output::json(&json!({ "version": version }));
+    }
+    output::line(version)
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
@@ -105,6 +287,19 @@ mod tests {
         ] {
             let cli = Cli::try_parse_from(args).unwrap();
             assert!(cli.global.live && cli.global.verbose && !cli.global.sandbox);
+        }
+    }
+
+    #[test]
+    fn every_command_that_takes_arguments_has_examples() {
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let plain = ["version", "help"].contains(&name);
+            assert!(plain || help.contains("Examples:\n  "), "{name}");
         }
     }
 }

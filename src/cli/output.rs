@@ -1,21 +1,145 @@
-//! What commands say: results on stdout, everything else on stderr.
+//! What commands say: results on stdout, everything else on stderr; colours where a person looks at them.
 
-use std::io::{self, Write as _};
+use std::fmt::Display;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use tabwriter::TabWriter;
+
+/// How long something may take before a person is shown that it goes on.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How often the elapsed time is drawn.
+const TICK: Duration = Duration::from_millis(100);
+
+const HEADING: Style = Style::new().bold();
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const NOTABLE: Style = AnsiColor::Yellow.on_default();
+
+/// What a word tells, for the colour that it gets on a terminal.
+#[derive(Clone, Copy)]
+pub(super) enum Tone {
+    Good,
+    Bad,
+    Notable,
+}
+
+/// A word in the colour of its tone. The streams below take the colour out where nobody would see it.
+pub(super) fn toned(tone: Tone, text: impl Display) -> String {
+    let style = match tone {
+        Tone::Good => GOOD,
+        Tone::Bad => BAD,
+        Tone::Notable => NOTABLE,
+    };
+    format!("{style}{text}{style:#}")
+}
 
 /// A line on stdout, sent at once: programs wait for it.
-pub(super) fn line(text: impl std::fmt::Display) -> anyhow::Result<()> {
-    let mut stdout = io::stdout().lock();
+pub(super) fn line(text: impl Display) -> anyhow::Result<()> {
+    let mut stdout = anstream::stdout().lock();
     writeln!(stdout, "{text}")?;
     Ok(stdout.flush()?)
 }
 
+/// Bytes on stdout, as they are; on a terminal the prompt that follows gets a line of its own.
+pub(super) fn bytes(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes)?;
+    if stdout.is_terminal() && !bytes.is_empty() && !bytes.ends_with(b"\n") {
+        stdout.write_all(b"\n")?;
+    }
+    Ok(stdout.flush()?)
+}
+
+/// A value for programs.
+pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    line(serde_json::to_string_pretty(value)?)
+}
+
+/// Rows below their headings, in columns.
+pub(super) fn table(
+    headings: &str,
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> anyhow::Result<()> {
+    let mut writer = TabWriter::new(Vec::new()).padding(2);
+    writeln!(writer, "{}", headings.replace(' ', "\t"))?;
+    for row in rows {
+        let cells: Vec<String> = row.iter().map(|cell| printable(cell)).collect();
+        writeln!(writer, "{}", cells.join("\t"))?;
+    }
+    let aligned = String::from_utf8(writer.into_inner()?)?;
+    let (headings, rows) = aligned.split_once('\n').unwrap_or((&aligned, ""));
+    let mut stdout = anstream::stdout().lock();
+    writeln!(stdout, "{HEADING}{headings}{HEADING:#}")?;
+    stdout.write_all(rows.as_bytes())?;
+    Ok(stdout.flush()?)
+}
+
+/// Text from elsewhere, without what would break a table or control a terminal.
+pub(super) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
 /// Something that a person should know, on stderr.
-pub(super) fn note(text: impl std::fmt::Display) {
+pub(super) fn note(text: impl Display) {
     // There is nowhere left to complain if stderr is gone.
-    let _ = writeln!(io::stderr().lock(), "tier: {text}");
+    let _ = writeln!(anstream::stderr().lock(), "tier: {text}");
 }
 
 /// Why the command failed, with its causes, on stderr.
 pub(super) fn fault(error: &anyhow::Error) {
-    note(format_args!("{error:#}"));
+    let name = toned(Tone::Bad, "tier:");
+    let _ = writeln!(anstream::stderr().lock(), "{name} {error:#}");
+}
+
+/// Waits for `work`. A person who waits for more than half a second sees for how long already.
+pub(super) async fn watched<T>(what: &'static str, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    if !io::stderr().is_terminal() {
+        return work.await;
+    }
+    if let Ok(done) = tokio::time::timeout(PATIENCE, &mut work).await {
+        return done;
+    }
+    let spinner = ProgressBar::new_spinner().with_elapsed(PATIENCE);
+    let style = ProgressStyle::with_template("{spinner} {msg} {elapsed_precise}");
+    spinner.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    spinner.set_message(what);
+    spinner.enable_steady_tick(TICK);
+    let done = work.await;
+    spinner.finish_and_clear();
+    done
+}
+
+/// The letter that stands for more than one.
+pub(super) fn plural(count: usize, one: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {one}{s}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_from_elsewhere_controls_a_terminal() {
+        assert_eq!(
+            printable("a\tb\x1b[31mé\n"),
+            "a\u{fffd}b\u{fffd}[31mé\u{fffd}"
+        );
+    }
+
+    #[test]
+    fn counts_read_well() {
+        assert_eq!(
+            (plural(1, "plan"), plural(2, "plan")),
+            ("1 plan".to_owned(), "2 plans".to_owned())
+        );
+    }
 }

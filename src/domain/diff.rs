@@ -1,16 +1,12 @@
-//! What a push would do, and where Stripe and a model differ: only looks.
+//! What a push would do, and where Stripe and a model differ: from two models, without asking anybody.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::{StreamExt, stream};
-
-use super::price::PulledFeature;
 use super::pricing::{Feature, Model, Plan, fields};
-use super::push::{PushOutcome, Standing, Verdict, all_unknown, verdict};
-use super::refs::{FeaturePlan, PlanName};
-use super::{Domain, Result};
+use super::push::PushOutcome;
+use super::refs::FeaturePlan;
 
-/// A feature that is in the model, in Stripe, or in both.
+/// A feature of a plan of the model; or one that Stripe alone has on such a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeatureDiff {
     /// Which feature of which plan.
@@ -21,6 +17,13 @@ pub struct FeatureDiff {
     pub fields: Vec<FieldDiff>,
     /// What a push of the model would come to; none if the model does not have the feature.
     pub push: Option<PushOutcome>,
+}
+
+impl FeatureDiff {
+    /// Whether Stripe has, or would have after a push, what the model says.
+    pub fn is_ok(&self) -> bool {
+        self.push.as_ref().is_some_and(PushOutcome::is_ok)
+    }
 }
 
 /// A field that differs, with its effective values as JSON.
@@ -34,69 +37,47 @@ pub struct FieldDiff {
     pub model: String,
 }
 
-impl Domain {
-    /// Compares `model` with Stripe, feature by feature, sorted by name.
-    ///
-    /// # Errors
-    /// If Stripe cannot be asked about everything: half a comparison would mislead.
-    pub async fn diff(&self, model: &Model) -> Result<Vec<FeatureDiff>> {
-        let (pulled, standings) = tokio::join!(self.pulled_features(), self.look_at_plans(model));
-        let (pulled, standings) = (pulled?, standings?);
-        let wanted: BTreeMap<FeaturePlan, (&Plan, &Feature)> = (model.features())
-            .map(|(name, plan, feature)| (name, (plan, feature)))
-            .collect();
-        let names: BTreeSet<&FeaturePlan> = pulled.keys().chain(wanted.keys()).collect();
-        Ok((names.into_iter())
-            .map(|name| {
-                compare(
-                    name,
-                    pulled.get(name),
-                    wanted.get(name).copied(),
-                    &standings,
-                )
-            })
-            .collect())
-    }
+/// Compares `model` with what was pulled from Stripe, feature by feature, sorted by name. Plans that only Stripe has
+/// are left out: an old version of a plan stays in Stripe for ever, and is no difference.
+pub fn diff(stripe: &Model, model: &Model) -> Vec<FeatureDiff> {
+    let pulled = by_name(stripe);
+    let wanted = by_name(model);
+    let of_our_plans = pulled
+        .keys()
+        .filter(|name| model.plans.contains_key(&name.plan()));
+    let names: BTreeSet<&FeaturePlan> = of_our_plans.chain(wanted.keys()).collect();
+    (names.into_iter())
+        .map(|name| {
+            let plan_is_there = stripe.plans.contains_key(&name.plan());
+            compare(name, pulled.get(name), wanted.get(name), plan_is_there)
+        })
+        .collect()
+}
 
-    async fn look_at_plans(&self, model: &Model) -> Result<BTreeMap<PlanName, Standing>> {
-        let looks: Vec<_> = (model.plans.iter())
-            .map(|(name, plan)| async move {
-                let standing = self.look_at_plan(name, plan).await;
-                (name.clone(), standing.unwrap_or_else(Standing::Unknown))
-            })
-            .collect();
-        let standings: BTreeMap<PlanName, Standing> = stream::iter(looks)
-            .buffer_unordered(self.parallel())
-            .collect()
-            .await;
-        all_unknown(standings)
-    }
+type Priced<'a> = (&'a Plan, &'a Feature);
+
+fn by_name(model: &Model) -> BTreeMap<FeaturePlan, Priced<'_>> {
+    (model.features())
+        .map(|(name, plan, feature)| (name, (plan, feature)))
+        .collect()
 }
 
 fn compare(
     name: &FeaturePlan,
-    pulled: Option<&PulledFeature>,
-    wanted: Option<(&Plan, &Feature)>,
-    standings: &BTreeMap<PlanName, Standing>,
+    pulled: Option<&Priced<'_>>,
+    wanted: Option<&Priced<'_>>,
+    plan_is_there: bool,
 ) -> FeatureDiff {
     let differing = match (pulled, wanted) {
-        (Some(pulled), Some((plan, feature))) => differing(pulled, plan, feature),
+        (Some(pulled), Some(wanted)) => differing(*pulled, *wanted),
         _ => Vec::new(),
     };
-    let push = wanted
-        .and_then(|_| standings.get(&name.plan()))
-        .map(|standing| {
-            match (
-                standing,
-                verdict(standing, pulled.map(|_| differing.is_empty())),
-            ) {
-                (Standing::Unknown(error), _) => PushOutcome::Failed(error.to_string()),
-                (_, Verdict::Create) if pulled.is_some() => PushOutcome::Differs,
-                (_, Verdict::Create) => PushOutcome::Created,
-                (_, Verdict::Unchanged) => PushOutcome::Unchanged,
-                (_, Verdict::PlanDiffers) => PushOutcome::PlanDiffers,
-            }
-        });
+    let push = wanted.map(|_| match pulled {
+        Some(_) if differing.is_empty() => PushOutcome::Unchanged,
+        Some(_) => PushOutcome::Differs,
+        None if plan_is_there => PushOutcome::PlanDiffers,
+        None => PushOutcome::Created,
+    });
     FeatureDiff {
         feature: name.clone(),
         in_stripe: pulled.is_some(),
@@ -105,14 +86,9 @@ fn compare(
     }
 }
 
-fn differing(pulled: &PulledFeature, plan: &Plan, feature: &Feature) -> Vec<FieldDiff> {
-    let theirs = fields(
-        &pulled.plan_title,
-        pulled.interval,
-        &pulled.currency,
-        &pulled.feature,
-    );
-    let ours = fields(&plan.title, plan.interval, &plan.currency, feature);
+fn differing(pulled: Priced<'_>, wanted: Priced<'_>) -> Vec<FieldDiff> {
+    let [theirs, ours] = [pulled, wanted]
+        .map(|(plan, feature)| fields(&plan.title, plan.interval, &plan.currency, feature));
     (theirs.into_iter().zip(ours))
         .filter(|((_, stripe), (_, model))| stripe != model)
         .map(|((field, stripe), (_, model))| FieldDiff {
@@ -121,4 +97,100 @@ fn differing(pulled: &PulledFeature, plan: &Plan, feature: &Feature) -> Vec<Fiel
             model,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(text: &str) -> Model {
+        Model::parse(text).unwrap()
+    }
+
+    #[test]
+    fn each_feature_stands_for_itself() {
+        let stripe = model(
+            r#"{"plans":{"plan:a@1":{"features":{"feature:same":{},"feature:price":{"base":10},"feature:theirs":{}}},
+                "plan:old@0":{"features":{"feature:same":{}}}}}"#,
+        );
+        let ours = model(
+            r#"{"plans":{"plan:a@1":{"features":{"feature:same":{},"feature:price":{"base":20},"feature:ours":{}}},
+                "plan:new@1":{"features":{"feature:same":{}}}}}"#,
+        );
+        let rows: Vec<_> = diff(&stripe, &ours)
+            .into_iter()
+            .map(|row| {
+                (
+                    row.feature.to_string(),
+                    row.push,
+                    row.in_stripe,
+                    row.fields.len(),
+                )
+            })
+            .collect();
+        let row = |name: &str, push, in_stripe, fields| (name.to_owned(), push, in_stripe, fields);
+        let expected = [
+            row(
+                "feature:ours@plan:a@1",
+                Some(PushOutcome::PlanDiffers),
+                false,
+                0,
+            ),
+            row(
+                "feature:price@plan:a@1",
+                Some(PushOutcome::Differs),
+                true,
+                1,
+            ),
+            row(
+                "feature:same@plan:a@1",
+                Some(PushOutcome::Unchanged),
+                true,
+                0,
+            ),
+            row("feature:theirs@plan:a@1", None, true, 0),
+            row(
+                "feature:same@plan:new@1",
+                Some(PushOutcome::Created),
+                false,
+                0,
+            ),
+        ];
+        assert!(rows.len() == expected.len(), "{rows:?}");
+        for row in expected {
+            assert!(rows.contains(&row), "{row:?} is not in {rows:?}");
+        }
+    }
+
+    #[test]
+    fn values_are_the_effective_ones() {
+        let stripe = model(r#"{"plans":{"plan:a@1":{"features":{"feature:x":{"base":0.1}}}}}"#);
+        let ours = model(
+            r#"{"plans":{"plan:a@1":{"currency":"eur","features":{"feature:x":{"tiers":[{"upto":5}]}}}}}"#,
+        );
+        let rows = diff(&stripe, &ours);
+        let texts: Vec<_> = rows[0]
+            .fields
+            .iter()
+            .map(|field| format!("{} {} {}", field.field, field.stripe, field.model))
+            .collect();
+        assert_eq!(
+            texts,
+            [
+                r#"currency "usd" "eur""#,
+                "base 0.1 0",
+                r#"tiers null [{"upto":5}]"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn nothing_differs_from_itself() {
+        let same = model(r#"{"plans":{"plan:a@1":{"features":{"feature:x":{"tiers":[]}}}}}"#);
+        assert!(
+            diff(&same, &same)
+                .iter()
+                .all(|row| row.push == Some(PushOutcome::Unchanged))
+        );
+    }
 }

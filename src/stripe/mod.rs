@@ -24,6 +24,7 @@ pub use error::{ApiError, Error};
 pub use form::Form;
 pub use limit::{Lane, Rates};
 pub use request::Request;
+pub(crate) use transport::tls;
 pub use transport::{Options, Transport};
 
 /// The version of Stripe's API that the wire contract of `tier` is pinned to.

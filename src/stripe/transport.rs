@@ -104,7 +104,7 @@ impl Transport {
 }
 
 /// Mozilla's roots, compiled in: an image needs no certificate files, and start-up reads none.
-fn tls() -> rustls::ClientConfig {
+pub(crate) fn tls() -> rustls::ClientConfig {
     let roots = rustls::RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
     };

@@ -1,0 +1,70 @@
+//! `tier whoami` and `tier whois`: which account this is, and which customer an org is.
+
+use serde::Deserialize;
+
+use super::{Context, output};
+
+/// Arguments of `tier whoami`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  tier whoami
+  tier --live whoami")]
+pub(super) struct Whoami {}
+
+#[derive(Deserialize)]
+struct Account {
+    id: String,
+    key_source: String,
+    isolated: bool,
+    email: String,
+    created: String,
+    url: String,
+}
+
+/// The account that commands act in.
+pub(super) async fn whoami(context: &Context) -> anyhow::Result<()> {
+    let client = context.client().await?;
+    let answer = client.get("/v1/whoami", &[]).await?;
+    if context.global.json {
+        return output::bytes(&answer.body);
+    }
+    let account: Account = answer.decode()?;
+    for (label, value) in [
+        ("ID:", account.id),
+        ("KeySource:", account.key_source),
+        ("Isolated:", account.isolated.to_string()),
+        ("Email:", account.email),
+        ("Created:", account.created),
+        ("URL:", account.url),
+    ] {
+        let line = format!("{label:<11}{}", output::printable(&value));
+        output::line(line.trim_end())?;
+    }
+    Ok(())
+}
+
+/// Arguments of `tier whois`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  tier whois org:acme")]
+pub(super) struct Whois {
+    /// Who, as org:NAME
+    org: String,
+}
+
+#[derive(Deserialize)]
+struct Customer {
+    stripe_id: String,
+}
+
+/// The Stripe customer that an org is.
+pub(super) async fn whois(context: &Context, arguments: &Whois) -> anyhow::Result<()> {
+    let client = context.client().await?;
+    let answer = client.get("/v1/whois", &[("org", &arguments.org)]).await?;
+    if context.global.json {
+        return output::bytes(&answer.body);
+    }
+    output::line(answer.decode::<Customer>()?.stripe_id)
+}

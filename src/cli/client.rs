@@ -1,0 +1,231 @@
+//! The API as commands see it: the same requests, to a server over HTTP or to the same router in this process.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use reqwest::redirect::Policy;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tower::ServiceExt as _;
+
+use super::failure::Failure;
+use super::session::Session;
+use super::{Global, http};
+use crate::api::{self, App};
+use crate::config::Environment;
+
+/// How long an answer may take; a push of thousands of features takes its time.
+const TIMEOUT: Duration = Duration::from_secs(600);
+
+/// The largest body, in bytes: nobody has to be kept from sending too much to himself.
+const MAX_BODY: usize = 1 << 30;
+
+/// Sends requests to the API.
+pub(super) struct Client {
+    target: Target,
+    is_isolated: bool,
+}
+
+enum Target {
+    Remote {
+        http: reqwest::Client,
+        base_url: reqwest::Url,
+        key: Option<String>,
+    },
+    InProcess(Router),
+}
+
+/// What the API answered.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) body: Bytes,
+}
+
+impl Answer {
+    /// The body as a value.
+    pub(super) fn decode<T: DeserializeOwned>(&self) -> anyhow::Result<T> {
+        serde_json::from_slice(&self.body)
+            .context("the server's answer is not what this version of tier expects")
+    }
+}
+
+impl Client {
+    /// The API of the server that is named, or else our own over the account that is in force.
+    ///
+    /// # Errors
+    /// The server's URL is none, or [`Session::open`] fails.
+    pub(super) async fn open(global: &Global, environment: &Environment) -> anyhow::Result<Self> {
+        let base_url = global.base_url.as_ref().or(environment.base_url.as_ref());
+        if let Some(base_url) = base_url.filter(|_| !global.sandbox) {
+            anyhow::ensure!(
+                !global.live,
+                "--live cannot be used with TIER_BASE_URL: the server there has a key of its own"
+            );
+            return Self::remote(base_url, environment);
+        }
+        let session = Session::open(global, environment).await?;
+        Ok(Self::in_process(session))
+    }
+
+    fn remote(base_url: &str, environment: &Environment) -> anyhow::Result<Self> {
+        let base_url = http::url(base_url, "the base URL of the tier server")?;
+        Ok(Self {
+            target: Target::Remote {
+                http: http::client(TIMEOUT, Policy::none())?,
+                base_url,
+                key: environment.api_keys.first().cloned(),
+            },
+            is_isolated: false,
+        })
+    }
+
+    /// Our own API over `session`.
+    pub(super) fn in_process(session: Session) -> Self {
+        let is_isolated = session.is_isolated();
+        let mut app = App::new(session.domain());
+        app.limits.body = MAX_BODY;
+        app.limits.request_timeout = TIMEOUT;
+        Self {
+            target: Target::InProcess(api::router(app)),
+            is_isolated,
+        }
+    }
+
+    /// Reads from an endpoint; `query` is encoded here.
+    ///
+    /// # Errors
+    /// As [`checked`](Self::checked).
+    pub(super) async fn get(&self, path: &str, query: &[(&str, &str)]) -> anyhow::Result<Answer> {
+        let mut path = path.to_owned();
+        if !query.is_empty() {
+            let mut encoder = form_urlencoded::Serializer::new(String::new());
+            encoder.extend_pairs(query);
+            path = format!("{path}?{}", encoder.finish());
+        }
+        self.checked(Method::GET, &path, Bytes::new()).await
+    }
+
+    /// Writes to an endpoint.
+    ///
+    /// # Errors
+    /// As [`checked`](Self::checked).
+    pub(super) async fn post(&self, path: &str, body: &impl Serialize) -> anyhow::Result<Answer> {
+        let body = serde_json::to_vec(body)?;
+        self.checked(Method::POST, path, body.into()).await
+    }
+
+    /// As [`post`](Self::post), for a body that is text already.
+    ///
+    /// # Errors
+    /// The API cannot be reached, or its answer is an error.
+    pub(super) async fn checked(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> anyhow::Result<Answer> {
+        let answer = self.send(method, path, HeaderMap::new(), body).await?;
+        match self.failure(&answer) {
+            None => Ok(answer),
+            Some(failure) => Err(failure.into()),
+        }
+    }
+
+    /// What an answer says has failed, if it is not a success.
+    pub(super) fn failure(&self, answer: &Answer) -> Option<Failure> {
+        if answer.status.is_success() {
+            return None;
+        }
+        let is_remote = matches!(self.target, Target::Remote { .. });
+        let failure = Failure::of_answer(answer.status.as_u16(), &answer.body, is_remote);
+        if self.is_isolated && failure.has_code("account_invalid") {
+            return Some(Failure::new(
+                "Running in isolated mode without the API key that started it; See 'tier switch -h'.",
+            ));
+        }
+        Some(failure)
+    }
+
+    /// Sends any request; `path` may have a query. Error statuses are answers as well.
+    ///
+    /// # Errors
+    /// The API cannot be reached, or the path is none.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        mut headers: HeaderMap,
+        body: Bytes,
+    ) -> anyhow::Result<Answer> {
+        headers
+            .entry(ACCEPT)
+            .or_insert(HeaderValue::from_static("application/json"));
+        if !body.is_empty() {
+            headers
+                .entry(CONTENT_TYPE)
+                .or_insert(HeaderValue::from_static("application/json"));
+        }
+        match &self.target {
+            Target::InProcess(router) => in_process(router, method, path, headers, body).await,
+            Target::Remote {
+                http,
+                base_url,
+                key,
+            } => {
+                let url = format!("{}{path}", base_url.as_str().trim_end_matches('/'));
+                let key = key
+                    .as_ref()
+                    .filter(|_| !headers.contains_key(AUTHORIZATION));
+                let mut request = http.request(method, url).headers(headers).body(body);
+                if let Some(key) = key {
+                    request = request.basic_auth(key, Some(""));
+                }
+                over_http(request, base_url).await
+            }
+        }
+    }
+}
+
+async fn in_process(
+    router: &Router,
+    method: Method,
+    path: &str,
+    headers: HeaderMap,
+    body: Bytes,
+) -> anyhow::Result<Answer> {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .body(Body::from(body))
+        .with_context(|| format!("{path:?} is not a path"))?;
+    *request.headers_mut() = headers;
+    let response = match router.clone().oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    };
+    let status = response.status();
+    let body = to_bytes(response.into_body(), usize::MAX).await?;
+    Ok(Answer { status, body })
+}
+
+async fn over_http(
+    request: reqwest::RequestBuilder,
+    base_url: &reqwest::Url,
+) -> anyhow::Result<Answer> {
+    let unreachable = |cause: reqwest::Error| {
+        let shown = http::shown(base_url);
+        let cause = anyhow::Error::from(cause.without_url());
+        Failure::new(format!(
+            "cannot reach the tier server at {shown}: {cause:#}"
+        ))
+        .advise("start it with `tier serve`, or unset TIER_BASE_URL to work without a server")
+    };
+    let response = request.send().await.map_err(unreachable)?;
+    let status = response.status();
+    let body = response.bytes().await.map_err(unreachable)?;
+    Ok(Answer { status, body })
+}

@@ -1,0 +1,179 @@
+//! `tier diff`, and `tier push --dry-run`: a pricing.json beside what Stripe has. There is no endpoint for that; what
+//! Stripe has comes from `/v1/pull`, and the comparison asks nobody.
+
+use anyhow::Context as _;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::Context;
+use super::document::{Document, Source};
+use super::failure::Failure;
+use super::output::{self, Tone};
+use crate::domain::pricing::Model;
+use crate::domain::{FeatureDiff, FieldDiff, PushOutcome, diff};
+
+/// Arguments of `tier diff`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The exit status is 1 if something that is in Stripe differs: a push of the model would be refused. Plans that only \
+Stripe has are left out.
+
+Examples:
+  tier diff pricing.json               before a merge, in CI
+  tier diff --json pricing.json
+  curl -s https://example.com/pricing.json | tier diff -")]
+pub(super) struct Diff {
+    /// The model: a file, a URL, or - for standard input
+    #[arg(value_name = "FILE|URL|-")]
+    model: Source,
+}
+
+/// Compares.
+pub(super) async fn run(context: &Context, arguments: &Diff) -> anyhow::Result<()> {
+    let document = arguments.model.read().await?;
+    let model = document.model()?;
+    show(context, &document, &model).await
+}
+
+/// What a push would come to, for programs.
+#[derive(Serialize)]
+struct Report<'a> {
+    create: usize,
+    same: usize,
+    differ: usize,
+    features: Vec<Row<'a>>,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    feature: &'a str,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fields: Vec<Field<'a>>,
+}
+
+#[derive(Serialize)]
+struct Field<'a> {
+    #[serde(rename = "field")]
+    name: &'static str,
+    stripe: &'a RawValue,
+    model: &'a RawValue,
+}
+
+/// Says how `model` compares with what Stripe has.
+///
+/// # Errors
+/// Something differs; or Stripe has a model that cannot be read.
+pub(super) async fn show(
+    context: &Context,
+    document: &Document,
+    model: &Model,
+) -> anyhow::Result<()> {
+    let client = context.client().await?;
+    let answer = output::watched("asking Stripe", client.get("/v1/pull", &[])).await?;
+    let stripe = Model::parse_bytes(&answer.body).context("the model in Stripe cannot be read")?;
+    let rows = diff(&stripe, model);
+    if context.global.json {
+        output::json(&report(&rows)?)?;
+    } else {
+        for row in &rows {
+            show_row(row)?;
+        }
+        output::line(summary(&rows))?;
+    }
+    verdict(&rows, &document.name)
+}
+
+fn report(rows: &[FeatureDiff]) -> anyhow::Result<Report<'_>> {
+    let features = rows.iter().map(|row| {
+        let fields = row.fields.iter().map(|field| {
+            Ok(Field {
+                name: field.field,
+                stripe: serde_json::from_str(&field.stripe)?,
+                model: serde_json::from_str(&field.model)?,
+            })
+        });
+        Ok(Row {
+            feature: row.feature.as_str(),
+            status: status(row),
+            reason: reason(row),
+            fields: fields.collect::<anyhow::Result<_>>()?,
+        })
+    });
+    Ok(Report {
+        create: count(rows, "create"),
+        same: count(rows, "same"),
+        differ: count(rows, "differs"),
+        features: features.collect::<anyhow::Result<_>>()?,
+    })
+}
+
+fn status(row: &FeatureDiff) -> &'static str {
+    match row.push {
+        Some(PushOutcome::Created) => "create",
+        Some(PushOutcome::Unchanged) => "same",
+        _ => "differs",
+    }
+}
+
+/// Why a feature differs that Stripe and the model do not both have.
+fn reason(row: &FeatureDiff) -> Option<&'static str> {
+    match row.push {
+        None => Some("only in Stripe"),
+        Some(PushOutcome::PlanDiffers) => Some("not in Stripe, where the plan is already"),
+        _ => None,
+    }
+}
+
+fn show_row(row: &FeatureDiff) -> anyhow::Result<()> {
+    let tone = match row.push {
+        Some(PushOutcome::Created) => Some(Tone::Good),
+        Some(PushOutcome::Unchanged) => None,
+        _ => Some(Tone::Notable),
+    };
+    let status = format!("{:<7}", status(row));
+    let status = tone.map_or(status.clone(), |tone| output::toned(tone, status));
+    let reason = reason(row).map(|reason| format!("\t[{reason}]"));
+    let (feature, plan) = super::push::split(row.feature.as_str());
+    output::line(format_args!(
+        "{status}\t{plan}\t{feature}{}",
+        reason.unwrap_or_default()
+    ))?;
+    for FieldDiff {
+        field,
+        stripe,
+        model,
+    } in &row.fields
+    {
+        output::line(format_args!("\t{field}: {stripe} in Stripe, {model} here"))?;
+    }
+    Ok(())
+}
+
+fn count(rows: &[FeatureDiff], with: &str) -> usize {
+    rows.iter().filter(|row| status(row) == with).count()
+}
+
+fn summary(rows: &[FeatureDiff]) -> String {
+    let [create, same, differ] = ["create", "same", "differs"].map(|status| count(rows, status));
+    format!("{create} to create, {same} the same, {differ} different")
+}
+
+fn verdict(rows: &[FeatureDiff], name: &str) -> anyhow::Result<()> {
+    let Some(row) = rows.iter().find(|row| !row.is_ok()) else {
+        return Ok(());
+    };
+    let differ = rows.iter().filter(|row| !row.is_ok()).count();
+    let features = output::plural(differ, "feature");
+    let plan = row.feature.plan();
+    let message = format!("{name} differs from what is in Stripe: {features}");
+    let advice = match reason(row) {
+        Some(_) if row.push.is_some() => format!(
+            "give {plan} a new version; or push again, if an earlier push of this very plan broke off"
+        ),
+        _ => format!("plans never change once they are pushed: give {plan} a new version"),
+    };
+    Err(Failure::new(message).advise(advice).into())
+}

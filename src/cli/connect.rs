@@ -1,0 +1,201 @@
+//! `tier connect`: gets keys from Stripe's dashboard by way of a browser, as Stripe's own command line does.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use reqwest::StatusCode;
+use reqwest::header::CONTENT_TYPE;
+use reqwest::redirect::Policy;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::failure::Failure;
+use super::profile::{ConfigFile, Profile};
+use super::{Context, http, output};
+use crate::config;
+
+/// Where Stripe's dashboard is unless `TIER_DASHBOARD_URL` says otherwise.
+const DASHBOARD: &str = "https://dashboard.stripe.com";
+
+/// How long one request may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often Stripe is asked whether the person has agreed.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a person has to agree.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Arguments of `tier connect`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The keys are kept in ~/.config/tier/config.json, which only you can read. STRIPE_API_KEY goes before them.
+
+Examples:
+  tier connect")]
+pub(super) struct Connect {}
+
+/// Where the person goes, and where we ask.
+#[derive(Deserialize)]
+struct Links {
+    browser_url: String,
+    poll_url: String,
+    verification_code: String,
+}
+
+/// Guides the person to the browser, and saves the keys that come of it.
+pub(super) async fn run(context: &Context) -> anyhow::Result<()> {
+    let path =
+        config::config_file().context("HOME is not set, so there is no place to keep the keys")?;
+    // Before the person takes trouble in vain.
+    let file = ConfigFile::open(path)?;
+    let client = http::client(TIMEOUT, Policy::none())?;
+    let dashboard = context
+        .environment
+        .dashboard_url
+        .as_deref()
+        .unwrap_or(DASHBOARD);
+    let links = begin(&client, dashboard).await?;
+    let steps = format!(
+        "1. Open {} in your browser.\n2. Check that it shows the code: {}\n3. Allow access; tier waits here.",
+        output::printable(&links.browser_url),
+        output::printable(&links.verification_code)
+    );
+    if context.global.json {
+        output::note(format_args!("\n{steps}"));
+    } else {
+        output::line(steps)?;
+    }
+    let poll = http::url(&links.poll_url, "the address to ask at")?;
+    let waiting = until_redeemed(async || ask(&client, poll.clone()).await);
+    let profile = output::watched("waiting for the browser", waiting).await?;
+    let path = file.save(&profile)?;
+    if context.global.json {
+        return output::json(&json!({
+            "account_id": profile.account_id,
+            "account_display_name": profile.account_display_name,
+            "config": path,
+        }));
+    }
+    let name = output::printable(&profile.account_display_name);
+    output::line(format_args!(
+        "Connected to {name} ({}).",
+        profile.account_id
+    ))
+}
+
+async fn begin(client: &reqwest::Client, dashboard: &str) -> anyhow::Result<Links> {
+    let url = http::url(
+        &format!("{}/stripecli/auth", dashboard.trim_end_matches('/')),
+        "TIER_DASHBOARD_URL",
+    )?;
+    let device = gethostname::gethostname();
+    let form = form_urlencoded::Serializer::new(String::new())
+        .append_pair("device_name", &device.to_string_lossy())
+        .finish();
+    let request = client.post(url);
+    let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+    let cannot = "cannot ask Stripe's dashboard for access";
+    let answer = request.body(form).send().await;
+    let answer = answer
+        .map_err(reqwest::Error::without_url)
+        .context(cannot)?;
+    let status = answer.status();
+    anyhow::ensure!(status.is_success(), "{cannot}: HTTP {status}");
+    let body = answer
+        .bytes()
+        .await
+        .map_err(reqwest::Error::without_url)
+        .context(cannot)?;
+    serde_json::from_slice(&body)
+        .map_err(|_| anyhow::anyhow!("{cannot}: its answer is unknown to this version"))
+}
+
+/// What became of asking once.
+enum Asked {
+    Redeemed(Box<Profile>),
+    NotYet,
+}
+
+/// Network troubles in between are no answer. The texts never quote one: there are keys in it.
+async fn ask(client: &reqwest::Client, url: reqwest::Url) -> anyhow::Result<Asked> {
+    let Ok(answer) = client.get(url).send().await else {
+        return Ok(Asked::NotYet);
+    };
+    match answer.status() {
+        status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+            return Ok(Asked::NotYet);
+        }
+        status if !status.is_success() => {
+            let message = format!("Stripe's dashboard did not grant access: HTTP {status}");
+            return Err(Failure::new(message)
+                .advise("run `tier connect` again")
+                .into());
+        }
+        _ => {}
+    }
+    let Ok(body) = answer.bytes().await else {
+        return Ok(Asked::NotYet);
+    };
+    let profile: Profile = serde_json::from_slice(&body)
+        .map_err(|_| anyhow::anyhow!("the dashboard's answer is unknown to this version"))?;
+    Ok(if profile.redeemed {
+        Asked::Redeemed(Box::new(profile))
+    } else {
+        Asked::NotYet
+    })
+}
+
+async fn until_redeemed(
+    mut ask: impl AsyncFnMut() -> anyhow::Result<Asked>,
+) -> anyhow::Result<Profile> {
+    let asking = async {
+        loop {
+            match ask().await? {
+                Asked::Redeemed(profile) => return Ok(*profile),
+                Asked::NotYet => tokio::time::sleep(INTERVAL).await,
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, asking)
+        .await
+        .unwrap_or_else(|_| {
+            Err(Failure::new("nobody allowed access within five minutes")
+                .advise("run `tier connect` again, and open the page that it names")
+                .into())
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_ends_after_five_minutes() {
+        let mut asked = 0;
+        let ended = until_redeemed(async || {
+            asked += 1;
+            Ok(Asked::NotYet)
+        });
+        let fault = ended.await.err().unwrap().to_string();
+        assert!(
+            fault.starts_with("nobody allowed access within five minutes"),
+            "{fault}"
+        );
+        assert_eq!(asked, 300);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn asking_goes_on_until_it_is_redeemed() {
+        let mut asked = 0;
+        let profile = until_redeemed(async || {
+            asked += 1;
+            Ok(match asked {
+                3 => Asked::Redeemed(Box::default()),
+                _ => Asked::NotYet,
+            })
+        });
+        assert!(profile.await.is_ok());
+        assert_eq!(asked, 3);
+    }
+}

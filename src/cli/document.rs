@@ -1,0 +1,202 @@
+//! A pricing.json, wherever it is: a file, the web, or standard input; and what is wrong with it, shown in place.
+
+use std::fmt::Write as _;
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::body::Bytes;
+use reqwest::header::ACCEPT;
+use reqwest::redirect::Policy;
+
+use super::failure::Failure;
+use super::{http, output};
+use crate::domain::pricing::{Fault, Faults, Model, Position};
+
+/// How long the web may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Redirects that are followed.
+const REDIRECTS: usize = 5;
+
+/// A line that is shown, in characters; of a longer one, what is around the fault.
+const SHOWN: usize = 100;
+
+/// Faults that are shown in full.
+const SHOWN_FAULTS: usize = 20;
+
+/// Where a model is to be read from.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    Stdin,
+    Web(String),
+    File(PathBuf),
+}
+
+impl FromStr for Source {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "-" => Self::Stdin,
+            _ if text.starts_with("http://") || text.starts_with("https://") => {
+                Self::Web(text.to_owned())
+            }
+            _ => Self::File(text.into()),
+        })
+    }
+}
+
+/// A model's text.
+pub(super) struct Document {
+    /// What faults call it.
+    pub(super) name: String,
+    pub(super) bytes: Bytes,
+}
+
+impl Source {
+    /// Reads all of it.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(super) async fn read(&self) -> anyhow::Result<Document> {
+        let (name, bytes) = match self {
+            Self::Stdin => {
+                let mut bytes = Vec::new();
+                let read = std::io::stdin().read_to_end(&mut bytes);
+                read.context("cannot read standard input")?;
+                ("(stdin)".to_owned(), bytes.into())
+            }
+            Self::File(path) => {
+                let name = path.display().to_string();
+                let bytes = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
+                (name, bytes.into())
+            }
+            Self::Web(url) => {
+                let url = http::url(url, "the address of the model")?;
+                (http::shown(&url), fetch(url).await?)
+            }
+        };
+        Ok(Document { name, bytes })
+    }
+}
+
+async fn fetch(url: reqwest::Url) -> anyhow::Result<Bytes> {
+    let shown = http::shown(&url);
+    let client = http::client(TIMEOUT, Policy::limited(REDIRECTS))?;
+    let answer = client
+        .get(url)
+        .header(ACCEPT, "application/json")
+        .send()
+        .await;
+    let answer = answer
+        .map_err(reqwest::Error::without_url)
+        .with_context(|| format!("cannot read {shown}"))?;
+    let status = answer.status();
+    anyhow::ensure!(status.is_success(), "cannot read {shown}: HTTP {status}");
+    let body = answer.bytes().await.map_err(reqwest::Error::without_url);
+    body.with_context(|| format!("cannot read {shown}"))
+}
+
+impl Document {
+    /// The model, checked without asking anybody.
+    ///
+    /// # Errors
+    /// All faults, each with the line that it is in.
+    pub(super) fn model(&self) -> anyhow::Result<Model> {
+        Model::parse_bytes(&self.bytes).map_err(|faults| self.refusal(&faults).into())
+    }
+
+    /// What to say of a model with faults.
+    pub(super) fn refusal(&self, faults: &Faults) -> Failure {
+        let count = output::plural(faults.count(), "fault");
+        let mut message = format!("{} is not a valid model: {count}", self.name);
+        let text = String::from_utf8_lossy(&self.bytes);
+        let lines: Vec<&str> = text.lines().collect();
+        for fault in faults.iter().take(SHOWN_FAULTS) {
+            message.push('\n');
+            self.show(&mut message, fault, &lines);
+        }
+        let rest = faults.count().saturating_sub(SHOWN_FAULTS);
+        if rest > 0 {
+            write!(message, "\nand {rest} more").expect("a String takes everything");
+        }
+        Failure::new(message).code("invalid_request")
+    }
+
+    fn show(&self, message: &mut String, fault: &Fault, lines: &[&str]) {
+        let name = &self.name;
+        let detail = match &fault.detail {
+            Some(detail) => format!(": {detail}"),
+            None => String::new(),
+        };
+        let fault_text = output::printable(&format!("{fault}{detail}"));
+        let written = match fault.position {
+            None => write!(message, "{name}: {fault_text}"),
+            Some(Position { line, column }) => {
+                let (excerpt, marker) = excerpt(lines.get(line - 1).unwrap_or(&""), column);
+                write!(
+                    message,
+                    "{name}:{line}:{column}: {fault_text}\n{line:>5} | {excerpt}\n      | {marker}"
+                )
+            }
+        };
+        written.expect("a String takes everything");
+    }
+}
+
+/// The part of a line that is around a column, and a mark that goes below it.
+fn excerpt(line: &str, column: usize) -> (String, String) {
+    let chars: Vec<char> = output::printable(&line.replace('\t', " "))
+        .chars()
+        .collect();
+    let at = column.saturating_sub(1).min(chars.len());
+    let start = if chars.len() > SHOWN {
+        at.saturating_sub(SHOWN / 2)
+    } else {
+        0
+    };
+    let end = chars.len().min(start + SHOWN);
+    let before = if start > 0 { "…" } else { "" };
+    let after = if end < chars.len() { "…" } else { "" };
+    let shown: String = chars[start..end].iter().collect();
+    let spaces = " ".repeat(at - start + before.chars().count());
+    (format!("{before}{shown}{after}"), format!("{spaces}^"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_told_by_its_looks() {
+        let source = |text: &str| match text.parse() {
+            Ok(source) => source,
+            Err(never) => match never {},
+        };
+        assert!(matches!(source("-"), Source::Stdin));
+        assert!(matches!(
+            source("https://example.com/p.json"),
+            Source::Web(_)
+        ));
+        assert!(matches!(source("pricing.json"), Source::File(_)));
+        assert!(matches!(source("./http"), Source::File(_)));
+    }
+
+    #[test]
+    fn a_fault_is_marked_in_its_line() {
+        let line = "\t\"upto\": é0,";
+        assert_eq!(
+            excerpt(line, 10),
+            (" \"upto\": é0,".to_owned(), "         ^".to_owned())
+        );
+        assert_eq!(excerpt("", 1), (String::new(), "^".to_owned()));
+        let long = format!("{}X{}", "a".repeat(500), "b".repeat(500));
+        let (shown, marker) = excerpt(&long, 501);
+        let under_it = shown.chars().nth(marker.chars().count() - 1);
+        assert_eq!(under_it, Some('X'));
+        assert_eq!(shown.chars().count(), SHOWN + 2);
+    }
+}

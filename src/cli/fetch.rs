@@ -1,0 +1,155 @@
+//! `tier fetch` and `tier healthcheck`: requests to a server, as they are.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use reqwest::redirect::Policy;
+use serde_json::json;
+
+use super::failure::{Failure, usage};
+use super::{Context, http, output};
+use crate::config::ListenAddr;
+
+/// How long a healthy server takes at most.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Arguments of `tier fetch`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The answer goes to standard output, an error's as well (exit status 1).
+
+Examples:
+  tier fetch /v1/whoami
+  tier fetch '/v1/limits?org=org:acme'
+  tier fetch -d '{\"org\":\"org:acme\",\"feature\":\"feature:convert\",\"n\":1}' /v1/report
+  tier fetch -d @pricing.json /v1/push
+  tier fetch -H 'Tier-Clock: clock_1' '/v1/phase?org=org:acme'")]
+pub(super) struct Fetch {
+    /// Method of the request [default: GET, or POST with a body]
+    #[arg(short = 'X', value_name = "METHOD")]
+    method: Option<Method>,
+
+    /// A header as NAME: VALUE; may be repeated
+    #[arg(short = 'H', value_name = "HEADER", value_parser = header)]
+    headers: Vec<(HeaderName, HeaderValue)>,
+
+    /// The body; @FILE takes it from a file, @- from standard input
+    #[arg(short = 'd', value_name = "BODY", allow_hyphen_values = true)]
+    body: Option<String>,
+
+    /// The path, and its query if there is one
+    path: String,
+}
+
+fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let fault = || format!("expected NAME: VALUE, not {text:?}");
+    let (name, value) = text.split_once(':').ok_or_else(fault)?;
+    let name = name.trim().parse().map_err(|_| fault())?;
+    let value = value.trim().parse().map_err(|_| fault())?;
+    Ok((name, value))
+}
+
+/// Sends a request, and prints what is answered.
+pub(super) async fn run(context: &Context, arguments: &Fetch) -> anyhow::Result<()> {
+    if !arguments.path.starts_with('/') {
+        return Err(usage(
+            "fetch",
+            "the path has to begin with /, like /v1/whoami",
+        ));
+    }
+    let body = match &arguments.body {
+        None => Bytes::new(),
+        Some(body) => body_of(body).await?,
+    };
+    let usual = if arguments.body.is_some() {
+        Method::POST
+    } else {
+        Method::GET
+    };
+    let method = arguments.method.clone().unwrap_or(usual);
+    let mut headers = HeaderMap::new();
+    for (name, value) in &arguments.headers {
+        headers.append(name, value.clone());
+    }
+    let client = context.client().await?;
+    let request = client.send(method, &arguments.path, headers, body);
+    let answer = output::watched("waiting for the answer", request).await?;
+    output::bytes(&answer.body)?;
+    match client.failure(&answer) {
+        None => Ok(()),
+        Some(failure) => Err(failure.into()),
+    }
+}
+
+async fn body_of(text: &str) -> anyhow::Result<Bytes> {
+    match text.strip_prefix('@') {
+        None => Ok(text.to_owned().into()),
+        Some(file) => {
+            let source: super::document::Source = match file {
+                "-" => super::document::Source::Stdin,
+                path => super::document::Source::File(path.into()),
+            };
+            Ok(source.read().await?.bytes)
+        }
+    }
+}
+
+/// Arguments of `tier healthcheck`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Says nothing if the server is healthy; for containers, which have no curl.
+
+Examples:
+  tier healthcheck
+  tier healthcheck --addr :9090")]
+pub(super) struct Healthcheck {
+    /// Where the server listens
+    #[arg(
+        long,
+        env = "TIER_ADDR",
+        value_name = "HOST:PORT",
+        default_value = "127.0.0.1:8080"
+    )]
+    addr: ListenAddr,
+}
+
+/// Fails unless a healthy server is there.
+pub(super) async fn healthcheck(context: &Context, arguments: &Healthcheck) -> anyhow::Result<()> {
+    let addr = arguments.addr.reachable();
+    let url = http::url(&format!("http://{addr}/healthz"), "--addr")?;
+    let client = http::client(TIMEOUT, Policy::none())?;
+    let answer = client
+        .get(url)
+        .send()
+        .await
+        .map_err(reqwest::Error::without_url);
+    let answer = answer.with_context(|| format!("no healthy server at {addr}"))?;
+    let status = answer.status();
+    if !status.is_success() {
+        let message = format!("the server at {addr} is not healthy: HTTP {status}");
+        return Err(Failure::new(message).into());
+    }
+    if context.global.json {
+        return output::json(&json!({ "healthy": true }));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_a_name_and_a_value() {
+        let (name, value) = header("Tier-Clock: clock_1").unwrap();
+        assert_eq!(
+            (name.as_str(), value.to_str().unwrap()),
+            ("tier-clock", "clock_1")
+        );
+        for text in ["", "x", ": y", "a b: c", "a: b\nc"] {
+            assert!(header(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! `tier help`, `tier completions` and `tier man`: the command line about itself.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Command, CommandFactory as _};
+
+use super::failure::usage;
+use super::{Cli, output, suggest};
+
+/// Arguments of `tier help`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Help {
+    /// A command, or one of: environment, pricing
+    topic: Option<String>,
+}
+
+/// Topics that are no commands.
+const TOPICS: [(&str, &str); 2] = [("environment", ENVIRONMENT), ("pricing", PRICING)];
+
+const ENVIRONMENT: &str = "\
+Variables that tier reads:
+
+  STRIPE_API_KEY       the Stripe key; without it, the one that `tier connect` saved
+  STRIPE_BASE_API_URL  where Stripe is [https://api.stripe.com]
+  STRIPE_DEBUG=1       log every call to Stripe, with secrets masked
+  TIER_BASE_URL        send commands to the tier server there, instead of handling them in the process
+  TIER_API_KEY         the key of that server; for `tier serve`, the keys that it asks for, separated by commas
+  TIER_KEY_PREFIX      goes before idempotency keys; change it after purging test data
+  TIER_ADDR            where `tier serve` listens [127.0.0.1:8080]
+  TIER_MAX_BODY        the largest request to `tier serve`, in bytes
+  TIER_SANDBOX_URL     where --sandbox looks for a sandbox [http://127.0.0.1:12111]
+  TIER_DASHBOARD_URL   where `tier connect` goes [https://dashboard.stripe.com]
+  TIER_MODEL_URL       where `tier share` goes [https://model.tier.run]
+  TIER_DEBUG           say more about what happens, as -v does
+  NO_COLOR             no colours
+
+Files:
+
+  ~/.config/tier/config.json  keys, written by `tier connect`
+  tier.state                  the account that commands in this directory act in, written by `tier switch`
+";
+
+const PRICING: &str = r#"A pricing.json has plans, and what each grants and costs. Amounts are in cents. Comments are allowed.
+
+  {
+    "plans": {
+      "plan:pro@1": {
+        "title": "Pro",
+        "interval": "@monthly",           // or @daily, @weekly, @quarterly, @yearly
+        "currency": "usd",
+        "features": {
+          "feature:base": { "base": 4900 },                 // $49 a month
+          "feature:convert": {
+            "aggregate": "sum",                             // or max, last, perpetual
+            "mode": "graduated",                            // or volume
+            "tiers": [
+              { "upto": 1000 },                             // the first thousand are free
+              { "price": 0.5 }                              // half a cent for each one more
+            ]
+          }
+        }
+      }
+    }
+  }
+
+`tier validate FILE` checks one, `tier schema` prints a schema for editors.
+"#;
+
+/// Help on a topic, or on everything.
+pub(super) fn help(arguments: &Help) -> anyhow::Result<()> {
+    let mut cli = Cli::command();
+    cli.build();
+    let Some(topic) = arguments.topic.as_deref() else {
+        return Ok(cli.print_long_help()?);
+    };
+    if let Some((_, text)) = TOPICS.iter().find(|(name, _)| *name == topic) {
+        return output::bytes(text.as_bytes());
+    }
+    if let Some(command) = cli.find_subcommand_mut(topic) {
+        return Ok(command.print_long_help()?);
+    }
+    let commands = cli
+        .get_subcommands()
+        .map(|command| command.get_name().to_owned());
+    let topics = TOPICS.iter().map(|(name, _)| (*name).to_owned());
+    let names: Vec<String> = commands.chain(topics).collect();
+    let meant = suggest::nearest(topic, &names);
+    let meant = meant.map(|name| format!("; did you mean {name:?}?"));
+    let message = format!("there is no help on {topic:?}{}", meant.unwrap_or_default());
+    Err(usage("help", message))
+}
+
+/// Arguments of `tier completions`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  tier completions bash > /etc/bash_completion.d/tier
+  tier completions zsh > \"${fpath[1]}/_tier\"
+  tier completions fish > ~/.config/fish/completions/tier.fish")]
+pub(super) struct Completions {
+    /// For which shell
+    shell: clap_complete::Shell,
+}
+
+/// A script that teaches a shell the command line.
+pub(super) fn completions(arguments: &Completions) -> anyhow::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Cli::command(), "tier", &mut script);
+    output::bytes(&script)
+}
+
+/// Arguments of `tier man`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  tier man | man -l -
+  tier man push | man -l -
+  tier man --dir /usr/local/share/man/man1")]
+pub(super) struct Man {
+    /// Write all pages into this folder
+    #[arg(long, value_name = "FOLDER", conflicts_with = "command")]
+    dir: Option<PathBuf>,
+
+    /// The page of a command, instead of the first one
+    command: Option<String>,
+}
+
+/// Man pages.
+pub(super) fn man(arguments: &Man) -> anyhow::Result<()> {
+    let mut cli = Cli::command();
+    cli.build();
+    if let Some(dir) = &arguments.dir {
+        let written = clap_mangen::generate_to(cli, dir);
+        return written.with_context(|| format!("cannot write to {}", dir.display()));
+    }
+    let Some(name) = arguments.command.as_deref() else {
+        return first_page(&cli);
+    };
+    match cli.find_subcommand(name) {
+        Some(command) => page(command, |_| Ok(())),
+        None => Err(usage("man", format!("there is no command {name:?}"))),
+    }
+}
+
+/// The page of all commands ends with what the environment says.
+fn first_page(cli: &Command) -> anyhow::Result<()> {
+    page(cli, |page| {
+        writeln!(page, ".SH ENVIRONMENT AND FILES\n.nf")?;
+        for line in ENVIRONMENT.lines() {
+            // A line that begins with a dot or a quote would be an instruction.
+            writeln!(
+                page,
+                "\\&{}",
+                line.replace('\\', "\\\\").replace('-', "\\-")
+            )?;
+        }
+        Ok(writeln!(page, ".fi")?)
+    })
+}
+
+fn page(
+    command: &Command,
+    more: impl FnOnce(&mut Vec<u8>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command.clone()).render(&mut page)?;
+    more(&mut page)?;
+    output::bytes(&page)
+}

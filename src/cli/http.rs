@@ -1,0 +1,71 @@
+//! HTTP to everything but Stripe: a tier server, a model on the web, Stripe's dashboard.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use reqwest::redirect::Policy;
+
+use crate::stripe;
+
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A client whose requests take at most `timeout`, with the certificates that are compiled in.
+pub(super) fn client(timeout: Duration, redirects: Policy) -> anyhow::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(stripe::tls())
+        .timeout(timeout)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .redirect(redirects)
+        .user_agent(concat!("tier/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .context("cannot set up HTTP")
+}
+
+/// An absolute URL. Its text is not repeated in the error, since there may be a password in it.
+pub(super) fn url(text: &str, what: &str) -> anyhow::Result<reqwest::Url> {
+    let url = reqwest::Url::parse(text).with_context(|| format!("{what} is not a URL"))?;
+    anyhow::ensure!(
+        matches!(url.scheme(), "http" | "https") && url.has_host(),
+        "{what} has to begin with http:// or https://"
+    );
+    Ok(url)
+}
+
+/// A URL as it can be shown: without the parts that may be secret.
+pub(super) fn shown(url: &reqwest::Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let port = url
+        .port()
+        .map(|port| format!(":{port}"))
+        .unwrap_or_default();
+    format!("{}://{host}{port}{}", url.scheme(), url.path())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_in_urls_are_not_shown() {
+        let url = url(
+            "https://me:secret@example.com:8443/a/b?token=secret#secret",
+            "x",
+        )
+        .unwrap();
+        assert_eq!(shown(&url), "https://example.com:8443/a/b");
+    }
+
+    #[test]
+    fn a_url_has_a_scheme_and_a_host() {
+        for text in [
+            "",
+            "localhost:8080",
+            "file:///etc/passwd",
+            "ftp://example.com",
+            "/v1",
+        ] {
+            assert!(url(text, "x").is_err(), "{text}");
+        }
+    }
+}

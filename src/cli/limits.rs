@@ -1,0 +1,130 @@
+//! `tier limits` and `tier report`: what an org may use, and what it has used.
+
+use anyhow::Context as _;
+use chrono::DateTime;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Context, output, suggest};
+use crate::domain::pricing::NO_LIMIT;
+
+/// Arguments of `tier limits`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  tier limits org:acme
+  tier limits --json org:acme | jq '.usage[] | select(.used >= .limit)'")]
+pub(super) struct LimitsArgs {
+    /// Who, as org:NAME
+    org: String,
+}
+
+/// Answer of `/v1/limits`.
+#[derive(Deserialize)]
+pub(super) struct Limits {
+    usage: Vec<FeatureUsage>,
+}
+
+#[derive(Deserialize)]
+struct FeatureUsage {
+    feature: String,
+    used: i64,
+    limit: i64,
+}
+
+impl Limits {
+    /// The names of the features that the org has.
+    pub(super) fn features(self) -> Vec<String> {
+        self.usage.into_iter().map(|row| row.feature).collect()
+    }
+}
+
+/// A table of limits and usage.
+pub(super) async fn limits(context: &Context, arguments: &LimitsArgs) -> anyhow::Result<()> {
+    let client = context.client().await?;
+    let answer = client.get("/v1/limits", &[("org", &arguments.org)]).await?;
+    if context.global.json {
+        return output::bytes(&answer.body);
+    }
+    let limits: Limits = answer.decode()?;
+    let rows = limits.usage.into_iter().map(|row| {
+        let limit = match row.limit {
+            NO_LIMIT => "∞".to_owned(),
+            limit => limit.to_string(),
+        };
+        vec![row.feature, limit, row.used.to_string()]
+    });
+    output::table("FEATURE LIMIT USED", rows)
+}
+
+/// Arguments of `tier report`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  tier report org:acme feature:convert 1
+  tier report --clobber org:acme feature:seats 5
+  tier report --at 2030-01-31T12:00:00Z org:acme feature:convert 10")]
+pub(super) struct Report {
+    /// Set the usage of the period, instead of adding to it
+    #[arg(long)]
+    clobber: bool,
+
+    /// When it was used, as RFC 3339 or in Unix seconds, instead of now
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    at: Option<String>,
+
+    /// Who, as org:NAME
+    org: String,
+
+    /// Of what, as feature:NAME
+    feature: String,
+
+    /// How much
+    #[arg(allow_negative_numbers = true)]
+    n: i64,
+}
+
+/// RFC 3339, from that or from Unix seconds.
+fn instant(text: &str) -> Result<String, String> {
+    if let Ok(seconds) = text.parse() {
+        let time = DateTime::from_timestamp(seconds, 0).ok_or("out of range")?;
+        return Ok(time.to_rfc3339());
+    }
+    DateTime::parse_from_rfc3339(text)
+        .map(|time| time.to_rfc3339())
+        .map_err(|_| "expected a time like 2030-01-31T12:00:00Z, or Unix seconds".to_owned())
+}
+
+/// Records usage.
+pub(super) async fn report(context: &Context, arguments: &Report) -> anyhow::Result<()> {
+    let Report { org, feature, .. } = arguments;
+    let mut body = json!({
+        "org": org,
+        "feature": feature,
+        "n": arguments.n,
+        "clobber": arguments.clobber,
+    });
+    if let Some(at) = &arguments.at {
+        body["at"] = json!(at);
+    }
+    let client = context.client().await?;
+    match client.post("/v1/report", &body).await {
+        Ok(answer) => context.print_json(&answer).context("usage was recorded"),
+        Err(error) => Err(suggest::for_feature(&client, org, feature, error).await),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_are_unix_seconds_or_rfc_3339() {
+        let expected = Ok("2023-01-01T00:00:00+00:00".to_owned());
+        assert_eq!(instant("1672531200"), expected);
+        assert_eq!(instant("2023-01-01T00:00:00Z"), expected);
+        for text in ["", "tomorrow", "2023-01-01", "9223372036854775807"] {
+            assert!(instant(text).is_err(), "{text}");
+        }
+    }
+}

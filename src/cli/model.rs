@@ -1,0 +1,130 @@
+//! Commands that show models: `tier pull`, `tier ls`, and without any account `tier validate` and `tier schema`.
+
+use anyhow::Context as _;
+use rust_decimal::Decimal;
+use serde::Serialize;
+use serde_json::json;
+
+use super::document::Source;
+use super::{Context, output};
+use crate::domain::pricing::Model;
+use crate::domain::schema;
+use crate::num;
+
+/// Arguments of `tier pull`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  tier pull > pricing.json
+  tier pull | tier diff -")]
+pub(super) struct Pull {}
+
+/// The model, as it is in Stripe.
+pub(super) async fn pull(context: &Context) -> anyhow::Result<()> {
+    let client = context.client().await?;
+    let answer = output::watched("asking Stripe", client.get("/v1/pull", &[])).await?;
+    output::bytes(&answer.body)
+}
+
+/// Arguments of `tier ls`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  tier ls
+  tier ls | grep plan:pro
+  tier ls --json | jq '.[].plan'")]
+pub(super) struct Ls {}
+
+#[derive(Serialize)]
+struct Row {
+    plan: String,
+    feature: String,
+    mode: &'static str,
+    aggregate: &'static str,
+    #[serde(serialize_with = "num::serialize")]
+    base: Decimal,
+}
+
+/// All features of all plans, with their effective values.
+pub(super) async fn ls(context: &Context) -> anyhow::Result<()> {
+    let client = context.client().await?;
+    let answer = output::watched("asking Stripe", client.get("/v1/pull", &[])).await?;
+    let model = Model::parse_bytes(&answer.body).context("the model in Stripe cannot be read")?;
+    let rows = model.features().map(|(name, _, feature)| Row {
+        plan: name.plan().to_string(),
+        feature: name.feature().to_string(),
+        mode: feature.mode.as_str(),
+        aggregate: feature.aggregate.as_str(),
+        base: feature.base,
+    });
+    if context.global.json {
+        return output::json(&rows.collect::<Vec<_>>());
+    }
+    let cells = rows.map(|row| {
+        let base = num::plain(row.base);
+        let [mode, aggregate] = [row.mode, row.aggregate].map(str::to_owned);
+        vec![row.plan, row.feature, mode, aggregate, base]
+    });
+    output::table("PLAN FEATURE MODE AGG BASE", cells)
+}
+
+/// Arguments of `tier validate`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Nobody is asked, and no key is needed. Each fault is shown with its line.
+
+Examples:
+  tier validate pricing.json
+  tier pull | tier validate -")]
+pub(super) struct Validate {
+    /// The model: a file, a URL, or - for standard input
+    #[arg(value_name = "FILE|URL|-")]
+    model: Source,
+}
+
+/// Whether a model could be pushed, as far as that can be told without Stripe.
+pub(super) async fn validate(context: &Context, arguments: &Validate) -> anyhow::Result<()> {
+    let document = arguments.model.read().await?;
+    let model = match Model::parse_bytes(&document.bytes) {
+        Ok(model) => model,
+        Err(faults) => {
+            if context.global.json {
+                let list: Vec<_> = (faults.iter())
+                    .map(|fault| {
+                        json!({
+                            "line": fault.position.map(|position| position.line),
+                            "column": fault.position.map(|position| position.column),
+                            "place": fault.place,
+                            "message": fault.message,
+                        })
+                    })
+                    .collect();
+                output::json(&json!({ "valid": false, "faults": list }))?;
+            }
+            return Err(document.refusal(&faults).into());
+        }
+    };
+    if context.global.json {
+        return output::json(&json!({ "valid": true, "faults": [] }));
+    }
+    let plans = output::plural(model.plans.len(), "plan");
+    let features = output::plural(model.features().count(), "feature");
+    output::line(format_args!(
+        "{} is valid: {plans}, {features}",
+        document.name
+    ))
+}
+
+/// Arguments of `tier schema`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Editors complete and check a pricing.json by it. A server has the same at /v1/schema.
+
+Examples:
+  tier schema > pricing.schema.json")]
+pub(super) struct Schema {}
+
+/// The JSON Schema of a pricing.json.
+pub(super) fn print_schema() -> anyhow::Result<()> {
+    output::json(&schema::schema())
+}

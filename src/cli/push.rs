@@ -1,0 +1,145 @@
+//! `tier push`: makes Stripe have what a pricing.json says.
+
+use axum::http::Method;
+use serde::Deserialize;
+
+use super::document::Source;
+use super::failure::Failure;
+use super::output::{self, Tone};
+use super::{Context, compare, switch};
+
+/// Arguments of `tier push`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Plans never change once they are pushed: to change one, give it a new version. A push can be repeated; one that broke \
+off is completed by pushing again.
+
+Examples:
+  tier push pricing.json               create what is not in Stripe yet
+  tier push --dry-run pricing.json     only say what would be created, and what differs
+  tier push https://example.com/pricing.json
+  tier pull | tier push -c -           copy the model into a new, isolated account")]
+pub(super) struct Push {
+    /// First make an isolated account, and work in it from then on, as `tier switch -c` does
+    #[arg(short = 'c', conflicts_with = "dry_run")]
+    create_account: bool,
+
+    /// Only say what would be created, what is there already, and what differs (exit status 1)
+    #[arg(long)]
+    dry_run: bool,
+
+    /// The model: a file, a URL, or - for standard input
+    #[arg(value_name = "FILE|URL|-")]
+    model: Source,
+}
+
+#[derive(Deserialize)]
+struct Pushed {
+    #[serde(default)]
+    results: Vec<PushedFeature>,
+}
+
+#[derive(Deserialize)]
+struct PushedFeature {
+    /// `feature:x@plan:y@1`.
+    feature: String,
+    status: String,
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    link: Option<String>,
+}
+
+impl PushedFeature {
+    fn is_ok(&self) -> bool {
+        self.status == "ok"
+    }
+
+    fn is_of_existing_plan(&self) -> bool {
+        !self.is_ok() && self.reason.ends_with("already exists")
+    }
+
+    fn line(&self) -> String {
+        let (feature, plan) = split(&self.feature);
+        let tone = if self.is_ok() { Tone::Good } else { Tone::Bad };
+        let status = output::toned(tone, &self.status);
+        let link = self.link.as_deref().filter(|_| self.is_ok()).unwrap_or("-");
+        let reason = output::printable(&self.reason);
+        format!("{status}\t{plan}\t{feature}\t{link}\t[{reason}]")
+    }
+}
+
+/// The feature and the plan of a feature's full name.
+pub(super) fn split(full_name: &str) -> (&str, &str) {
+    full_name.split_once('@').unwrap_or((full_name, "-"))
+}
+
+/// Pushes, and says what became of each feature.
+pub(super) async fn run(context: &Context, arguments: &Push) -> anyhow::Result<()> {
+    let document = arguments.model.read().await?;
+    let model = document.model()?;
+    if arguments.dry_run {
+        return compare::show(context, &document, &model).await;
+    }
+    if arguments.create_account {
+        switch::create(context).await?;
+    }
+    let client = context.client().await?;
+    let push = client.checked(Method::POST, "/v1/push", document.bytes);
+    let answer = output::watched("pushing to Stripe", push).await?;
+    let pushed: Pushed = answer.decode()?;
+    if context.global.json {
+        output::bytes(&answer.body)?;
+    } else {
+        for feature in &pushed.results {
+            output::line(feature.line())?;
+        }
+    }
+    verdict(&pushed.results)
+}
+
+fn verdict(results: &[PushedFeature]) -> anyhow::Result<()> {
+    let failed = results.iter().filter(|result| !result.is_ok()).count();
+    if failed == 0 {
+        return Ok(());
+    }
+    if results.iter().any(PushedFeature::is_of_existing_plan) {
+        let message = "illegal attempt to push features to existing plan(s); aborting.";
+        return Err(Failure::new(message)
+            .advise("give the plans that changed a new version; `tier diff` shows what differs")
+            .into());
+    }
+    let all = output::plural(results.len(), "feature");
+    let message = format!("{failed} of {all} could not be pushed");
+    Err(Failure::new(message)
+        .advise("push again to complete it: what was created stays")
+        .into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(status: &str, reason: &str) -> PushedFeature {
+        PushedFeature {
+            feature: "feature:x@plan:p@1".to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+            link: None,
+        }
+    }
+
+    #[test]
+    fn a_failure_names_the_remedy() {
+        let fault = |results: &[PushedFeature]| verdict(results).unwrap_err().to_string();
+        assert!(verdict(&[]).is_ok());
+        assert!(verdict(&[result("ok", "feature already exists")]).is_ok());
+        let existing = [
+            result("ok", "created"),
+            result("failed", "plan already exists"),
+        ];
+        assert!(fault(&existing).starts_with("illegal attempt to push features"));
+        let other = [result("ok", "created"), result("failed", "no more disk")];
+        assert!(fault(&other).starts_with("1 of 2 features could not be pushed"));
+    }
+}

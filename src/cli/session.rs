@@ -1,0 +1,120 @@
+//! The account that a command acts in: which Stripe, whose key, and the connected account of `tier switch`.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpStream;
+
+use super::failure::Failure;
+use super::{Global, http, profile};
+use crate::clock::Clock;
+use crate::config::{self, Environment};
+use crate::domain::Domain;
+use crate::stripe::{Client, Credentials, Options, Transport};
+
+/// The key that the sandbox is used with; any test key would do, but all commands have to use the same.
+pub(super) const SANDBOX_KEY: &str = "sk_test_sandbox";
+
+/// Where the sandbox is unless `TIER_SANDBOX_URL` says otherwise.
+const SANDBOX_URL: &str = "http://127.0.0.1:12111";
+
+/// How long a sandbox on this machine may take to accept a connection.
+const SANDBOX_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// An account of a Stripe.
+pub(super) struct Session {
+    transport: Transport,
+    credentials: Credentials,
+    key_source: String,
+}
+
+impl Session {
+    /// The account that the flags, the environment and `tier.state` name.
+    ///
+    /// # Errors
+    /// There is no key, or it is of the other mode than `--live` says; no sandbox runs; `tier.state` is broken.
+    pub(super) async fn open(global: &Global, environment: &Environment) -> anyhow::Result<Self> {
+        let mut session = if global.sandbox {
+            let url = environment.sandbox_url.as_deref().unwrap_or(SANDBOX_URL);
+            look_for_sandbox(url).await?;
+            Self::of_sandbox(environment, url)?
+        } else {
+            let key = config::stripe_key(global.live)?;
+            Self::new(
+                environment,
+                &environment.stripe_base_url,
+                &key.secret,
+                &key.source,
+            )?
+        };
+        if let Some(state) = profile::read_state()? {
+            session.credentials.key_prefix = Some(state.id.clone());
+            session.credentials.account = Some(state.id);
+        }
+        Ok(session)
+    }
+
+    /// The account that the sandbox at `url` has for us.
+    pub(super) fn of_sandbox(environment: &Environment, url: &str) -> anyhow::Result<Self> {
+        Self::new(environment, url, SANDBOX_KEY, "sandbox")
+    }
+
+    fn new(
+        environment: &Environment,
+        base_url: &str,
+        key: &str,
+        key_source: &str,
+    ) -> anyhow::Result<Self> {
+        let transport = Transport::new(Options {
+            base_url: base_url.to_owned(),
+            debug: environment.stripe_debug,
+            ..Options::default()
+        });
+        let prefix = &environment.key_prefix;
+        Ok(Self {
+            transport: transport.context("cannot call Stripe")?,
+            credentials: Credentials {
+                key_prefix: (!prefix.is_empty()).then(|| prefix.clone()),
+                ..Credentials::new(key)
+            },
+            key_source: key_source.to_owned(),
+        })
+    }
+
+    /// The same key without its connected account: what owns those accounts.
+    #[must_use]
+    pub(super) fn of_owner(mut self) -> Self {
+        self.credentials.account = None;
+        self
+    }
+
+    /// Whether a connected account is in force.
+    pub(super) fn is_isolated(&self) -> bool {
+        self.credentials.account.is_some()
+    }
+
+    /// Whether real money moves.
+    pub(super) fn is_live(&self) -> bool {
+        self.credentials.is_live()
+    }
+
+    /// Tier in this account.
+    pub(super) fn domain(self) -> Domain {
+        let stripe = Client::new(self.transport, self.credentials);
+        Domain::new(stripe, Clock::system(), self.key_source)
+    }
+}
+
+/// Tells early, and better than a failed call would, that no sandbox runs.
+async fn look_for_sandbox(url: &str) -> anyhow::Result<()> {
+    let url = http::url(url, "TIER_SANDBOX_URL")?;
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let port = url.port_or_known_default().unwrap_or(80);
+    let connection = TcpStream::connect((host, port));
+    match tokio::time::timeout(SANDBOX_TIMEOUT, connection).await {
+        Ok(Ok(_)) => Ok(()),
+        _ => Err(Failure::new(format!("no sandbox runs at {}", http::shown(&url)))
+            .advise("start one in another terminal with `tier sandbox`, or set TIER_SANDBOX_URL to where one is")
+            .into()),
+    }
+}

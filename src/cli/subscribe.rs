@@ -1,0 +1,206 @@
+//! `tier subscribe`: what an org is on, from now on.
+
+use anyhow::Context as _;
+use chrono::{SecondsFormat, TimeDelta};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::client::Client;
+use super::failure::{Failure, usage};
+use super::{Context, output, suggest};
+use crate::clock::Clock;
+
+/// Arguments of `tier subscribe`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Without a plan only the customer is written; an org that does not exist yet is created.
+
+Examples:
+  tier subscribe org:acme plan:free@1
+  tier subscribe --email ops@acme.com org:acme
+  tier subscribe --trial 14 org:acme plan:pro@1     two weeks free, then plan:pro@1
+  tier subscribe org:acme plan:pro@1 feature:support@plan:extra@1
+  tier subscribe --checkout https://example.com/thanks org:acme plan:pro@1
+  tier subscribe --cancel org:acme")]
+pub(super) struct Subscribe {
+    /// E-mail address of the org
+    #[arg(long)]
+    email: Option<String>,
+
+    /// Days that are free before the plan is paid for; less than 0: a trial without end
+    #[arg(
+        long,
+        value_name = "DAYS",
+        default_value_t = 0,
+        hide_default_value = true,
+        allow_negative_numbers = true,
+        conflicts_with = "cancel"
+    )]
+    trial: i64,
+
+    /// End the subscription at once
+    #[arg(long)]
+    cancel: bool,
+
+    /// Let the org pay in its browser, which goes to this URL afterwards; prints the address of the page
+    #[arg(long, value_name = "URL", conflicts_with_all = ["cancel", "paymentmethod"])]
+    checkout: Option<String>,
+
+    /// Where the browser goes if the person turns back, with --checkout
+    #[arg(
+        long = "cancel_url",
+        alias = "cancel-url",
+        value_name = "URL",
+        requires = "checkout"
+    )]
+    cancel_url: Option<String>,
+
+    /// Ask for an address, with --checkout
+    #[arg(
+        long = "require_billing_address",
+        alias = "require-billing-address",
+        requires = "checkout"
+    )]
+    require_billing_address: bool,
+
+    /// What invoices are paid with from now on
+    #[arg(long, alias = "payment-method", value_name = "pm_…")]
+    paymentmethod: Option<String>,
+
+    /// Let Stripe compute tax
+    #[arg(long, value_name = "auto")]
+    tax: Option<String>,
+
+    /// Who, as org:NAME
+    org: String,
+
+    /// Plans, and single features of plans
+    #[arg(value_name = "PLAN|FEATURE")]
+    features: Vec<String>,
+}
+
+/// Carries out one of subscribing, cancelling, writing the customer, and preparing a checkout page.
+pub(super) async fn run(context: &Context, arguments: &Subscribe) -> anyhow::Result<()> {
+    arguments.check()?;
+    let client = context.client().await?;
+    let done = match &arguments.checkout {
+        Some(success_url) => checkout(context, &client, arguments, success_url).await,
+        None => subscribe(context, &client, arguments).await,
+    };
+    match done {
+        Ok(()) => Ok(()),
+        Err(error) => Err(suggest::for_references(&client, &arguments.features, error).await),
+    }
+}
+
+impl Subscribe {
+    fn check(&self) -> anyhow::Result<()> {
+        if let Some(tax) = self.tax.as_deref().filter(|tax| *tax != "auto") {
+            let fault = Failure::new(format!("invalid tax rate {tax:?}"));
+            return Err(fault.advise("the only one is auto").into());
+        }
+        if self.cancel && !self.features.is_empty() {
+            return Err(usage("subscribe", "--cancel takes no plans or features"));
+        }
+        if self.trial != 0 && self.features.is_empty() {
+            return Err(usage("subscribe", "--trial needs a plan or feature to try"));
+        }
+        if self.trial < 0 && self.checkout.is_some() {
+            return Err(usage("subscribe", "--checkout takes no trial without end"));
+        }
+        Ok(())
+    }
+
+    /// The phases to ask for; none leaves the subscription as it is.
+    fn phases(&self) -> anyhow::Result<Vec<Value>> {
+        let features = &self.features;
+        if features.is_empty() {
+            return Ok(if self.cancel {
+                vec![json!({})]
+            } else {
+                Vec::new()
+            });
+        }
+        if self.trial == 0 {
+            return Ok(vec![json!({ "features": features })]);
+        }
+        let trial = json!({ "trial": true, "features": features });
+        if self.trial < 0 {
+            return Ok(vec![trial]);
+        }
+        let end = TimeDelta::try_days(self.trial)
+            .and_then(|length| Clock::system().now().checked_add_signed(length))
+            .context("--trial is longer than time itself")?;
+        let end = end.to_rfc3339_opts(SecondsFormat::Secs, true);
+        Ok(vec![
+            trial,
+            json!({ "effective": end, "features": features }),
+        ])
+    }
+
+    fn tax(&self) -> Option<Value> {
+        self.tax.as_ref().map(|_| json!({ "automatic": true }))
+    }
+
+    fn info(&self) -> Value {
+        json!({ "email": self.email.as_deref().unwrap_or_default() })
+    }
+}
+
+async fn subscribe(
+    context: &Context,
+    client: &Client,
+    arguments: &Subscribe,
+) -> anyhow::Result<()> {
+    let phases = arguments.phases()?;
+    let mut body = Map::from_iter([("org".to_owned(), json!(arguments.org))]);
+    if arguments.email.is_some() || phases.is_empty() {
+        body.insert("info".to_owned(), arguments.info());
+    }
+    if !phases.is_empty() {
+        body.insert("phases".to_owned(), phases.into());
+    }
+    if let Some(method) = &arguments.paymentmethod {
+        body.insert("payment_method_id".to_owned(), json!(method));
+    }
+    if let Some(tax) = arguments.tax() {
+        body.insert("tax".to_owned(), tax);
+    }
+    let request = client.post("/v1/subscribe", &body);
+    let answer = output::watched("subscribing", request).await?;
+    context.print_json(&answer)
+}
+
+async fn checkout(
+    context: &Context,
+    client: &Client,
+    arguments: &Subscribe,
+    success_url: &str,
+) -> anyhow::Result<()> {
+    #[derive(Deserialize)]
+    struct Page {
+        url: String,
+    }
+    if arguments.email.is_some() {
+        let body = json!({ "org": arguments.org, "info": arguments.info() });
+        client.post("/v1/subscribe", &body).await?;
+    }
+    let mut body = json!({
+        "org": arguments.org,
+        "success_url": success_url,
+        "features": arguments.features,
+        "trial_days": arguments.trial,
+        "require_billing_address": arguments.require_billing_address,
+    });
+    if let Some(cancel_url) = &arguments.cancel_url {
+        body["cancel_url"] = json!(cancel_url);
+    }
+    if let Some(tax) = arguments.tax() {
+        body["tax"] = tax;
+    }
+    let answer = client.post("/v1/checkout", &body).await?;
+    if context.global.json {
+        return output::bytes(&answer.body);
+    }
+    output::line(answer.decode::<Page>()?.url)
+}

@@ -1,0 +1,96 @@
+//! "Did you mean": the name that is there and is nearest to the one that was typed.
+
+use super::client::Client;
+use super::failure::Failure;
+use crate::domain::pricing::Model;
+
+/// Names less alike than this (0 to 1) are other names.
+const ALIKE: f64 = 0.8;
+
+/// The nearest of the names, unless all are too far, or it was typed rightly.
+pub(super) fn nearest(typed: &str, names: &[String]) -> Option<String> {
+    let alike = |name: &str| strsim::jaro_winkler(typed, name);
+    if names.iter().any(|name| name == typed) {
+        return None;
+    }
+    let nearest = names.iter().max_by(|a, b| alike(a).total_cmp(&alike(b)));
+    nearest.filter(|name| alike(name) >= ALIKE).cloned()
+}
+
+/// What there is to subscribe to: plans, and features of plans.
+async fn references(client: &Client) -> Vec<String> {
+    // Advice is worth one more call, but no other error than the one that it is about.
+    let Ok(answer) = client.get("/v1/pull", &[]).await else {
+        return Vec::new();
+    };
+    let model = Model::parse_bytes(&answer.body).unwrap_or_default();
+    let plans = model.plans.keys().map(ToString::to_string);
+    let features = model.features().map(|(name, ..)| name.to_string());
+    plans.chain(features).collect()
+}
+
+/// Adds to what the API refused the plan or feature that may have been meant.
+pub(super) async fn for_references(
+    client: &Client,
+    typed: &[String],
+    error: anyhow::Error,
+) -> anyhow::Error {
+    let is_about_names =
+        |failure: &Failure| failure.has_code("TERR1020") || failure.has_code("invalid_request");
+    match error.downcast::<Failure>() {
+        Ok(failure) if is_about_names(&failure) => {
+            let names = references(client).await;
+            advise(failure, typed, &names).into()
+        }
+        Ok(failure) => failure.into(),
+        Err(other) => other,
+    }
+}
+
+/// As [`for_references`], for a feature that the org should have.
+pub(super) async fn for_feature(
+    client: &Client,
+    org: &str,
+    typed: &str,
+    error: anyhow::Error,
+) -> anyhow::Error {
+    let failure = match error.downcast::<Failure>() {
+        Ok(failure) if failure.has_code("feature_not_found") => failure,
+        Ok(failure) => return failure.into(),
+        Err(other) => return other,
+    };
+    let names = match client.get("/v1/limits", &[("org", org)]).await {
+        Ok(answer) => answer
+            .decode::<super::limits::Limits>()
+            .map(super::limits::Limits::features),
+        Err(_) => Ok(Vec::new()),
+    };
+    advise(failure, &[typed.to_owned()], &names.unwrap_or_default()).into()
+}
+
+fn advise(failure: Failure, typed: &[String], names: &[String]) -> Failure {
+    let meant: Vec<String> = typed
+        .iter()
+        .filter_map(|typed| nearest(typed, names))
+        .collect();
+    if meant.is_empty() {
+        return failure;
+    }
+    failure.advise(format!("did you mean {}?", meant.join(" and ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_meant() {
+        let names = ["plan:free@1", "plan:pro@1", "feature:convert@plan:pro@1"].map(str::to_owned);
+        let meant = |typed| nearest(typed, &names);
+        assert_eq!(meant("plan:pr@1").as_deref(), Some("plan:pro@1"));
+        assert_eq!(meant("plan:fre").as_deref(), Some("plan:free@1"));
+        assert_eq!(meant("plan:free@1"), None, "typed rightly");
+        assert_eq!(meant("zzz"), None, "too far");
+        assert_eq!(nearest("plan:a", &[]), None);
+    }
+}
