@@ -30,6 +30,8 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod metrics;
 pub mod num;
 pub mod sandbox;

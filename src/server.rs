@@ -1,31 +1,94 @@
 //! Serves a router on a listener that the caller owns, until it is told to stop; then lets what is in flight finish.
+//!
+//! A connection costs a file descriptor and some memory, so there is a bound on how many there are, and on how long
+//! one may do nothing: send its request byte by byte, leave its answer unread, or just stay.
+
+mod connection;
+mod tls;
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// How long a connection may take to send the head of its next request. Idle connections count too, so this is longer
-/// than what clients keep an unused connection for.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+use connection::Talk;
+pub use tls::Tls;
 
-/// How long the requests in flight have to finish once the server was told to stop.
-const DRAIN: Duration = Duration::from_secs(30);
+use crate::metrics::Metrics;
 
 /// How long to wait when the machine has no more file descriptors: trying at once again would only burn time.
 const EXHAUSTED: Duration = Duration::from_millis(200);
 
+/// What a connection is told that is one too many.
+const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+
+/// What one HTTP/2 connection may ask for at once.
+const STREAMS: u32 = 250;
+
+/// How connections are treated.
+#[derive(Clone)]
+pub struct Options {
+    /// Speak TLS, with this certificate.
+    pub tls: Option<Tls>,
+    /// The largest head of a request, in bytes; at least 8192.
+    pub max_head: usize,
+    /// How long a head may take to arrive, from its first byte, and a TLS handshake.
+    pub head_timeout: Duration,
+    /// How long nothing may move on a connection, unless a request is being worked on.
+    pub idle_timeout: Duration,
+    /// Connections open at the same time.
+    pub connections: usize,
+    /// How long the requests in flight have to finish once the server was told to stop.
+    pub drain: Duration,
+    /// Where open connections are counted.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            tls: None,
+            max_head: 16 * 1024,
+            head_timeout: Duration::from_secs(10),
+            // Longer than what clients keep an unused connection for.
+            idle_timeout: Duration::from_secs(75),
+            connections: 4096,
+            drain: Duration::from_secs(30),
+            metrics: Arc::default(),
+        }
+    }
+}
+
 /// Answers requests on `listener` until `shutdown` completes; then stops accepting and waits for the requests in
 /// flight, at most 30 seconds. Never fails: what goes wrong with one connection ends that connection.
 pub async fn serve(listener: TcpListener, app: Router, shutdown: impl Future<Output = ()>) {
-    let builder = builder();
+    serve_with(listener, app, Options::default(), shutdown).await;
+}
+
+/// As [`serve`], with connections treated as `options` say.
+pub async fn serve_with(
+    listener: TcpListener,
+    app: Router,
+    options: Options,
+    shutdown: impl Future<Output = ()>,
+) {
+    let places = Arc::new(Semaphore::new(options.connections));
+    let drain = options.drain;
+    let tls = options.tls.is_some();
+    let talk = Arc::new(Talk {
+        builder: builder(&options),
+        app,
+        options,
+    });
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
@@ -34,40 +97,50 @@ pub async fn serve(listener: TcpListener, app: Router, shutdown: impl Future<Out
             biased;
             () = &mut shutdown => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            stream = accept(&listener) => {
-                let service = TowerToHyperService::new(app.clone());
-                let connection = builder
-                    .serve_connection_with_upgrades(TokioIo::new(stream), service)
-                    .into_owned();
-                let connection = graceful.watch(connection);
-                connections.spawn(async move {
-                    if let Err(cause) = connection.await {
-                        tracing::debug!(%cause, "connection ended early");
-                    }
-                });
+            stream = accept(&listener) => match places.clone().try_acquire_owned() {
+                Ok(place) => {
+                    let (talk, watcher) = (talk.clone(), graceful.watcher());
+                    connections.spawn(async move {
+                        talk.with(stream, watcher).await;
+                        drop(place);
+                    });
+                }
+                Err(_) if tls => {}
+                Err(_) => turn_away(stream).await,
             }
         }
     }
     drop(listener);
-    if tokio::time::timeout(DRAIN, graceful.shutdown())
+    if tokio::time::timeout(drain, graceful.shutdown())
         .await
         .is_err()
     {
-        tracing::warn!(
-            seconds = DRAIN.as_secs(),
-            "stopped with requests still in flight"
-        );
+        let seconds = drain.as_secs();
+        tracing::warn!(seconds, "stopped with requests still in flight");
     }
 }
 
-fn builder() -> Builder<TokioExecutor> {
+fn builder(options: &Options) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT);
-    builder.http2().timer(TokioTimer::new());
+        .max_buf_size(options.max_head.max(8192))
+        // The connection's own watch is stricter about heads; this one is for the time between requests.
+        .header_read_timeout(options.idle_timeout);
     builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(u32::try_from(options.max_head).unwrap_or(u32::MAX));
+    builder
+}
+
+/// One write fits into the socket's own buffer, so nobody is waited for.
+async fn turn_away(mut stream: TcpStream) {
+    if let Err(cause) = stream.write_all(TOO_MANY).await {
+        tracing::debug!(%cause, "could not turn a connection away");
+    }
 }
 
 async fn accept(listener: &TcpListener) -> TcpStream {
@@ -111,4 +184,12 @@ pub fn stop_signal() -> io::Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
         }
     })
+}
+
+/// Every SIGHUP: the operator has changed files that are read at the start.
+///
+/// # Errors
+/// The operating system refuses to register the handler.
+pub fn reload_signal() -> io::Result<Signal> {
+    signal(SignalKind::hangup())
 }

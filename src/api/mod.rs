@@ -173,3 +173,16 @@ fn table(routes: Vec<(&'static str, MethodRouter<App>)>) -> Router<App> {
             router.route(path, methods)
         })
 }
+
+/// Reads `body` as each kind of request, for fuzzing.
+pub(crate) fn decode_all(body: &[u8]) {
+    fn read<T: serde::de::DeserializeOwned>(body: &[u8]) {
+        if let Err(fault) = decode::from_slice::<T>(body) {
+            assert!(!fault.to_string().is_empty(), "a fault says what to do");
+        }
+    }
+    read::<types::SubscribeRequest>(body);
+    read::<types::CheckoutRequest>(body);
+    read::<types::ReportRequest>(body);
+    read::<types::ClockRequest>(body);
+}

@@ -121,6 +121,14 @@ struct Inner {
     tasks: TaskTracker,
 }
 
+/// Reads a form and writes it as JSON, for fuzzing.
+pub(crate) fn read_form(encoded: &[u8]) {
+    let mut form = form::Form::default();
+    if form.read(encoded).is_ok() {
+        form.to_json();
+    }
+}
+
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic in a handler is a bug that its caller sees; the others go on.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,0 +1,6 @@
+//! The sandbox's forms.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| tier::fuzzing::sandbox_form(bytes));
