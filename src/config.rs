@@ -1,6 +1,8 @@
 //! Every setting, with its flag, its variable and its default in one place: the doc comments are the manual, and
 //! `tier serve --help` prints them. Nothing else reads the environment.
 
+mod serve;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -10,36 +12,10 @@ use clap::Args;
 use serde::Deserialize;
 use tokio::net::TcpListener;
 
+pub use serve::{AccessError, ApiKeys, Load, Serve, StripeBudget};
+
 /// The largest request body by default, in bytes; a model with some thousand features fits.
 pub const MAX_BODY: usize = 1 << 20;
-
-/// Settings of `tier serve`.
-#[derive(Debug, Clone, Args)]
-pub struct Serve {
-    /// Where the API listens. Loopback unless told otherwise, because whoever reaches it can bill; `:PORT` is every
-    /// interface
-    #[arg(
-        long,
-        env = "TIER_ADDR",
-        value_name = "HOST:PORT",
-        default_value = "127.0.0.1:8080"
-    )]
-    pub addr: ListenAddr,
-
-    /// Where the API and the checkout pages of the sandbox listen, with --sandbox
-    /// [default: 127.0.0.1:12111, or a free port if that one is taken]
-    #[arg(long, value_name = "HOST:PORT")]
-    pub sandbox_addr: Option<ListenAddr>,
-
-    /// What links to the sandbox's checkout pages begin with, if browsers reach it under another name than it listens
-    /// on, with --sandbox
-    #[arg(long, value_name = "URL")]
-    pub sandbox_url: Option<String>,
-
-    /// The largest request body, in bytes
-    #[arg(long, env = "TIER_MAX_BODY", value_name = "BYTES", default_value_t = MAX_BODY)]
-    pub max_body: usize,
-}
 
 /// Settings of `tier sandbox`.
 #[derive(Debug, Clone, Args)]
@@ -112,6 +88,14 @@ impl ListenAddr {
             "" | "0.0.0.0" | "[::]" => format!("127.0.0.1:{port}"),
             _ => self.0.clone(),
         }
+    }
+
+    /// Whether only this machine can reach it. A name that is not known to be of this machine is not.
+    pub fn is_loopback(&self) -> bool {
+        let host = self.0.rsplit_once(':').map_or("", |(host, _)| host);
+        let host = host.trim_matches(['[', ']']);
+        host.eq_ignore_ascii_case("localhost")
+            || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
 
     /// Binds the first address that the name stands for and that is free.
@@ -376,6 +360,17 @@ mod tests {
             assert_eq!(called(every).as_deref(), Ok("127.0.0.1:80"));
         }
         assert_eq!(called("localhost:80").as_deref(), Ok("localhost:80"));
+    }
+
+    #[test]
+    fn loopback_is_told_from_the_rest() {
+        let is_loopback = |text: &str| text.parse::<ListenAddr>().unwrap().is_loopback();
+        for text in ["127.0.0.1:1", "localhost:1", "[::1]:1", "127.8.0.1:1"] {
+            assert!(is_loopback(text), "{text}");
+        }
+        for text in [":1", "0.0.0.0:1", "[::]:1", "10.0.0.1:1", "app.example:1"] {
+            assert!(!is_loopback(text), "{text}");
+        }
     }
 
     #[test]

@@ -1,11 +1,19 @@
-//! `tier serve`: the API, over the real Stripe or over a sandbox of its own.
+//! `tier serve`: the API, over the real Stripe or over a sandbox of its own, for one account or for many.
+
+use std::sync::Arc;
+
+use tokio::signal::unix::Signal;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::sandbox::{Embedded, bind};
 use super::session::Session;
 use super::{Global, output};
-use crate::api::{self, App, Keys};
-use crate::config::{self, Environment};
-use crate::server;
+use crate::api::{self, App, Cloud, Keys, Limits, Origins};
+use crate::clock::Clock;
+use crate::config::{self, ApiKeys, Environment};
+use crate::server::{self, Tls};
+use crate::stripe::RateSettings;
 
 /// Serves until a signal ends it.
 pub(super) async fn run(
@@ -14,25 +22,149 @@ pub(super) async fn run(
     environment: &Environment,
 ) -> anyhow::Result<()> {
     let stop = server::stop_signal()?;
+    let reload = server::reload_signal()?;
+    let keys = settings.api_keys(environment);
+    let accepted = Keys::new(keys.read()?);
+    settings.check_exposure(!accepted.is_open())?;
+    let tls = match (&settings.tls_cert, &settings.tls_key) {
+        (Some(cert), Some(key)) => Some(Tls::load(cert.clone(), key.clone())?),
+        _ => None,
+    };
     let sandbox = if global.sandbox {
         Some(Embedded::start(settings).await?)
     } else {
         None
     };
-    let session = match &sandbox {
-        // Nothing has been in it before, so `tier.state` names nothing there.
-        Some(sandbox) => Session::of_sandbox(environment, sandbox.url())?,
-        None => Session::open(global, environment).await?,
-    };
-    let mut app = App::new(session.domain());
-    app.keys = Keys::new(&environment.api_keys);
-    app.limits.body = settings.max_body;
+    let mut app = app(global, settings, environment, sandbox.as_ref()).await?;
+    app.keys = accepted.clone();
+    app.origins = origins(settings, accepted.is_open())?;
+    app.limits = limits(&settings.load);
+    app.shows_metrics &= settings.admin_addr.is_none();
 
-    let listener = bind(&settings.addr).await?;
-    output::line(format_args!("listening on {}", listener.local_addr()?))?;
-    server::serve(listener, api::router(app), stop).await;
+    let mut background = JoinSet::new();
+    background.spawn(reload_at(reload, keys, accepted, tls.clone()));
+    listen(settings, app, tls, stop).await?;
+    background.shutdown().await;
     if let Some(sandbox) = sandbox {
         sandbox.stop().await;
     }
     Ok(())
+}
+
+/// The API over the account, or the accounts, that the settings name.
+async fn app(
+    global: &Global,
+    settings: &config::Serve,
+    environment: &Environment,
+    sandbox: Option<&Embedded>,
+) -> anyhow::Result<App> {
+    let rates = rates(&settings.stripe);
+    if settings.cloud {
+        let url = sandbox.map_or(environment.stripe_base_url.as_str(), Embedded::url);
+        let transport = Session::without_key(environment, url)?
+            .with_rates(rates)
+            .transport();
+        let prefix = Some(environment.key_prefix.clone()).filter(|prefix| !prefix.is_empty());
+        let (most, idle) = (settings.load.max_accounts, settings.load.account_idle);
+        let cloud = Cloud::new(transport, Clock::system(), prefix, most, idle);
+        return Ok(App::for_many(cloud));
+    }
+    let session = match sandbox {
+        // Nothing has been in it before, so `tier.state` names nothing there.
+        Some(sandbox) => Session::of_sandbox(environment, sandbox.url())?,
+        None => Session::open(global, environment).await?,
+    };
+    Ok(App::new(session.with_rates(rates).domain()))
+}
+
+/// Binds, says so, and serves the API and perhaps the operator's pages.
+async fn listen(
+    settings: &config::Serve,
+    app: App,
+    tls: Option<Tls>,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let listener = bind(&settings.addr).await?;
+    let admin = match &settings.admin_addr {
+        Some(addr) => Some((bind(addr).await?, api::admin_router(app.clone()))),
+        None => None,
+    };
+    output::line(format_args!("listening on {}", listener.local_addr()?))?;
+    let options = server::Options {
+        tls,
+        max_head: settings.load.max_head,
+        head_timeout: settings.load.head_timeout,
+        idle_timeout: settings.load.idle_timeout,
+        connections: settings.load.max_connections,
+        drain: settings.load.drain_timeout,
+        metrics: app.metrics.clone(),
+    };
+    let stopped = CancellationToken::new();
+    let pages = async {
+        if let Some((listener, router)) = admin {
+            // Until the API has stopped, so that its last moments can be watched.
+            server::serve(listener, router, stopped.cancelled()).await;
+        }
+    };
+    let serving = async {
+        server::serve_with(listener, api::router(app), options, stop).await;
+        stopped.cancel();
+    };
+    tokio::join!(serving, pages);
+    Ok(())
+}
+
+/// Reads keys and certificate again whenever told to. What cannot be read leaves in force what was.
+async fn reload_at(mut signal: Signal, source: ApiKeys, keys: Keys, tls: Option<Tls>) {
+    while signal.recv().await.is_some() {
+        match source.read() {
+            // Without a file there is nothing new, and without keys the server was open before.
+            Ok(new) if new.is_empty() => {}
+            Ok(new) => {
+                keys.replace(new);
+                tracing::info!("API keys reloaded");
+            }
+            Err(error) => tracing::error!(%error, "API keys not reloaded"),
+        }
+        match tls.as_ref().map(Tls::reload) {
+            None => {}
+            Some(Ok(())) => tracing::info!("certificate reloaded"),
+            Some(Err(error)) => tracing::error!(%error, "certificate not reloaded"),
+        }
+    }
+}
+
+fn origins(settings: &config::Serve, open: bool) -> anyhow::Result<Origins> {
+    let header = |origin: &String| {
+        let origin = origin.trim_end_matches('/');
+        anyhow::ensure!(
+            origin.starts_with("http://") || origin.starts_with("https://"),
+            "--cors-origin must be like https://app.example, not {origin:?}"
+        );
+        Ok(origin.parse()?)
+    };
+    let allowed: anyhow::Result<Arc<[_]>> = settings.cors_origin.iter().map(header).collect();
+    Ok(Origins {
+        allowed: allowed?,
+        loopback_only: open && !settings.cloud && !settings.insecure_no_auth,
+    })
+}
+
+fn limits(load: &config::Load) -> Limits {
+    Limits {
+        body: load.max_body,
+        body_timeout: load.body_timeout,
+        request_timeout: load.request_timeout,
+        concurrent: load.max_requests,
+        concurrent_per_key: load.max_requests_per_key,
+    }
+}
+
+fn rates(budget: &config::StripeBudget) -> RateSettings {
+    RateSettings {
+        total: budget.stripe_rate,
+        endpoint: budget.stripe_endpoint_rate,
+        search: budget.stripe_search_rate,
+        concurrent: budget.stripe_concurrency.map(Into::into),
+    }
 }

@@ -10,7 +10,7 @@ use super::{Global, http, profile};
 use crate::clock::Clock;
 use crate::config::{self, Environment};
 use crate::domain::Domain;
-use crate::stripe::{Client, Credentials, Options, Transport};
+use crate::stripe::{Client, Credentials, Options, RateSettings, Transport};
 
 /// The key that the sandbox is used with; any test key would do, but all commands have to use the same.
 pub(super) const SANDBOX_KEY: &str = "sk_test_sandbox";
@@ -79,6 +79,23 @@ impl Session {
             },
             key_source: key_source.to_owned(),
         })
+    }
+
+    /// The Stripe at `base_url` without a key of ours: callers bring theirs.
+    pub(super) fn without_key(environment: &Environment, base_url: &str) -> anyhow::Result<Self> {
+        Self::new(environment, base_url, "", "")
+    }
+
+    /// The same account with other limits on calls to Stripe.
+    #[must_use]
+    pub(super) fn with_rates(mut self, rates: RateSettings) -> Self {
+        self.transport = self.transport.with_rates(rates);
+        self
+    }
+
+    /// How its Stripe is reached.
+    pub(super) fn transport(self) -> Transport {
+        self.transport
     }
 
     /// The same key without its connected account: what owns those accounts.

@@ -159,10 +159,12 @@ impl Activity {
         if self.working.load(Ordering::Relaxed) > 0 {
             return None;
         }
-        let at = |millis: &AtomicU64| self.opened + Duration::from_millis(millis.load(Ordering::Relaxed));
+        let at = |millis: &AtomicU64| {
+            self.opened + Duration::from_millis(millis.load(Ordering::Relaxed))
+        };
         let idle = at(&self.moved) + idle_timeout;
-        let in_head = !self.http2.load(Ordering::Relaxed)
-            && self.head.load(Ordering::Relaxed) != NO_HEAD;
+        let in_head =
+            !self.http2.load(Ordering::Relaxed) && self.head.load(Ordering::Relaxed) != NO_HEAD;
         Some(if in_head {
             idle.min(at(&self.head) + head_timeout)
         } else {

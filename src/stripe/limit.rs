@@ -79,6 +79,35 @@ impl Rates {
     }
 }
 
+/// Which of the [`Rates`] are not the documented ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RateSettings {
+    /// Of one account. Towards another host than Stripe's own, there is a limit only if this is set.
+    pub total: Option<u32>,
+    /// Of one account to one endpoint.
+    pub endpoint: Option<u32>,
+    /// Of one account to search.
+    pub search: Option<u32>,
+    /// At the same time, of one account.
+    pub concurrent: Option<usize>,
+}
+
+impl RateSettings {
+    /// What holds for an account with a live key, or with a test key; none: no limit.
+    pub(super) fn rates(&self, live: bool, stripes_own_host: bool) -> Option<Rates> {
+        if !stripes_own_host && self.total.is_none() {
+            return None;
+        }
+        let documented = Rates::documented(live);
+        Some(Rates {
+            total: self.total.unwrap_or(documented.total),
+            endpoint: self.endpoint.unwrap_or(documented.endpoint),
+            search: self.search.unwrap_or(documented.search),
+            concurrent: self.concurrent.unwrap_or(documented.concurrent),
+        })
+    }
+}
+
 /// What a request brings along: its lane, and whether its first call was let through.
 #[derive(Debug, Default)]
 pub(super) struct Ticket {

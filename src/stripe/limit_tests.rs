@@ -165,3 +165,21 @@ async fn stripes_refusals_shrink_the_rate_and_success_restores_it() {
     tokio::time::advance(Duration::from_secs(2)).await;
     assert!((budget.headroom() - 1.0).abs() < f64::EPSILON);
 }
+
+#[test]
+fn limits_hold_towards_stripe_itself_and_elsewhere_if_asked_for() {
+    let default = RateSettings::default();
+    assert_eq!(default.rates(false, false), None);
+    assert_eq!(default.rates(false, true), Some(Rates::documented(false)));
+    assert_eq!(
+        default.rates(true, true).map(|rates| rates.total),
+        Some(100)
+    );
+    let set = RateSettings {
+        total: Some(50),
+        search: Some(5),
+        ..default
+    };
+    let rates = set.rates(true, false).expect("a rate was asked for");
+    assert_eq!((rates.total, rates.search, rates.endpoint), (50, 5, 25));
+}

@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 
 pub use error::{ApiError, Error};
 pub use form::Form;
-pub use limit::{Lane, Rates};
+pub use limit::{Lane, RateSettings, Rates};
 pub use request::Request;
 pub(crate) use transport::tls;
 pub use transport::{Options, Transport};

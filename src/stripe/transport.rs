@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{BASE_URL, Error, Rates};
+use super::{BASE_URL, Error, RateSettings, Rates};
 use crate::metrics::Metrics;
 
 /// How a Stripe is reached. The defaults are right for the real one.
@@ -21,9 +21,8 @@ pub struct Options {
     pub retries: usize,
     /// The wait before the first of these tries; it doubles, up to ten times as much.
     pub first_wait: Duration,
-    /// How many calls an account may make; none: what Stripe documents if this is Stripe's own host,
-    /// else no limit.
-    pub rates: Option<Rates>,
+    /// How many calls an account may make, where that is not what Stripe documents.
+    pub rates: RateSettings,
     /// `STRIPE_DEBUG=1`: log every call, with secrets and personal data masked.
     pub debug: bool,
     /// Where calls are counted.
@@ -39,7 +38,7 @@ impl Default for Options {
             deadline: Duration::from_secs(60),
             retries: 4,
             first_wait: Duration::from_millis(500),
-            rates: None,
+            rates: RateSettings::default(),
             debug: false,
             metrics: Arc::default(),
         }
@@ -88,8 +87,15 @@ impl Transport {
 
     /// How many calls an account with a live key, or with a test key, may make.
     pub(super) fn rates(&self, live: bool) -> Option<Rates> {
-        let documented = || (self.options.base_url == BASE_URL).then(|| Rates::documented(live));
-        self.options.rates.or_else(documented)
+        let stripes_own_host = self.options.base_url == BASE_URL;
+        self.options.rates.rates(live, stripes_own_host)
+    }
+
+    /// The same pool, with other limits on calls.
+    #[must_use]
+    pub fn with_rates(mut self, rates: RateSettings) -> Self {
+        Arc::make_mut(&mut self.options).rates = rates;
+        self
     }
 
     /// Where its calls are counted.

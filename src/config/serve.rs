@@ -1,0 +1,303 @@
+//! The settings of `tier serve`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{Environment, ListenAddr, MAX_BODY, duration};
+
+/// Settings of `tier serve`.
+#[derive(Debug, Clone, Args)]
+pub struct Serve {
+    /// Where the API listens. Loopback unless told otherwise, because whoever reaches it can bill; `:PORT` is every
+    /// interface
+    #[arg(
+        long,
+        env = "TIER_ADDR",
+        value_name = "HOST:PORT",
+        default_value = "127.0.0.1:8080"
+    )]
+    pub addr: ListenAddr,
+
+    /// Where the API and the checkout pages of the sandbox listen, with --sandbox
+    /// [default: 127.0.0.1:12111, or a free port if that one is taken]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub sandbox_addr: Option<ListenAddr>,
+
+    /// What links to the sandbox's checkout pages begin with, if browsers reach it under another name than it listens
+    /// on, with --sandbox
+    #[arg(long, value_name = "URL")]
+    pub sandbox_url: Option<String>,
+
+    /// Serve many accounts: each caller's API key is the Stripe key, live or test, that its requests act with
+    #[arg(long, env = "TIER_CLOUD", conflicts_with = "api_key_file")]
+    pub cloud: bool,
+
+    /// A file with the keys that callers need one of, one a line, besides those in `TIER_API_KEY`; read again on SIGHUP
+    #[arg(long, env = "TIER_API_KEY_FILE", value_name = "FILE")]
+    pub api_key_file: Option<PathBuf>,
+
+    /// Listen beyond loopback without a key: whoever reaches the port can bill your customers
+    #[arg(long, env = "TIER_INSECURE_NO_AUTH")]
+    pub insecure_no_auth: bool,
+
+    /// A web origin, like `https://app.example`, whose pages may call from browsers; repeatable
+    #[arg(
+        long,
+        env = "TIER_CORS_ORIGIN",
+        value_name = "ORIGIN",
+        value_delimiter = ','
+    )]
+    pub cors_origin: Vec<String>,
+
+    /// Speak HTTPS with this certificate chain (PEM), read again on SIGHUP
+    #[arg(long, env = "TIER_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The certificate's private key (PEM), read again on SIGHUP
+    #[arg(long, env = "TIER_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Serve /metrics, /healthz and /readyz here, without a key, and /metrics nowhere else
+    #[arg(long, env = "TIER_ADMIN_ADDR", value_name = "HOST:PORT")]
+    pub admin_addr: Option<ListenAddr>,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would take it for the help's heading")]
+    pub load: Load,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would take it for the help's heading")]
+    pub stripe: StripeBudget,
+}
+
+/// What the server takes on at once, and for how long.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Load")]
+pub struct Load {
+    /// The largest request body, in bytes
+    #[arg(long, env = "TIER_MAX_BODY", value_name = "BYTES", default_value_t = MAX_BODY)]
+    pub max_body: usize,
+
+    /// The largest request head, in bytes; at least 8192
+    #[arg(
+        long,
+        env = "TIER_MAX_HEAD",
+        value_name = "BYTES",
+        default_value_t = 16384
+    )]
+    pub max_head: usize,
+
+    /// Requests in flight; one more is answered 503 at once
+    #[arg(
+        long,
+        env = "TIER_MAX_REQUESTS",
+        value_name = "N",
+        default_value_t = 1024
+    )]
+    pub max_requests: usize,
+
+    /// Requests in flight with one API key; one more is answered 429 at once
+    #[arg(
+        long,
+        env = "TIER_MAX_REQUESTS_PER_KEY",
+        value_name = "N",
+        default_value_t = 256
+    )]
+    pub max_requests_per_key: usize,
+
+    /// Open connections; one more is answered 503 and closed
+    #[arg(
+        long,
+        env = "TIER_MAX_CONNECTIONS",
+        value_name = "N",
+        default_value_t = 4096
+    )]
+    pub max_connections: usize,
+
+    /// How long a request may take, its calls to Stripe included; push and pull, ten times as long
+    #[arg(long, env = "TIER_REQUEST_TIMEOUT", value_name = "DURATION", value_parser = duration, default_value = "60s")]
+    pub request_timeout: Duration,
+
+    /// How long a request's head, and a TLS handshake, may take to arrive
+    #[arg(long, env = "TIER_HEAD_TIMEOUT", value_name = "DURATION", value_parser = duration, default_value = "10s")]
+    pub head_timeout: Duration,
+
+    /// How long a request's body may take to arrive
+    #[arg(long, env = "TIER_BODY_TIMEOUT", value_name = "DURATION", value_parser = duration, default_value = "15s")]
+    pub body_timeout: Duration,
+
+    /// How long a connection may be open with nothing moving on it
+    #[arg(long, env = "TIER_IDLE_TIMEOUT", value_name = "DURATION", value_parser = duration, default_value = "75s")]
+    pub idle_timeout: Duration,
+
+    /// How long requests in flight have to finish after SIGTERM
+    #[arg(long, env = "TIER_DRAIN_TIMEOUT", value_name = "DURATION", value_parser = duration, default_value = "30s")]
+    pub drain_timeout: Duration,
+
+    /// Accounts kept in memory, with --cloud; the one idle for longest goes first
+    #[arg(
+        long,
+        env = "TIER_MAX_ACCOUNTS",
+        value_name = "N",
+        default_value_t = 10_000
+    )]
+    pub max_accounts: u64,
+
+    /// How long an account that nobody uses is kept in memory, with --cloud
+    #[arg(long, env = "TIER_ACCOUNT_IDLE", value_name = "DURATION", value_parser = duration, default_value = "30m")]
+    pub account_idle: Duration,
+}
+
+/// How many calls to Stripe one account may make.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Calls to Stripe")]
+pub struct StripeBudget {
+    /// Calls to Stripe a second and account [default: what Stripe allows, 100 for live keys and 25 for test keys; no
+    /// limit towards other hosts]
+    #[arg(long, env = "TIER_STRIPE_RATE", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub stripe_rate: Option<u32>,
+
+    /// Calls a second and account to one endpoint of Stripe's [default: 25]
+    #[arg(long, env = "TIER_STRIPE_ENDPOINT_RATE", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub stripe_endpoint_rate: Option<u32>,
+
+    /// Calls a second and account to Stripe's search [default: 20]
+    #[arg(long, env = "TIER_STRIPE_SEARCH_RATE", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub stripe_search_rate: Option<u32>,
+
+    /// Calls to Stripe at the same time, of one account [default: 50]
+    #[arg(long, env = "TIER_STRIPE_CONCURRENCY", value_name = "N")]
+    pub stripe_concurrency: Option<std::num::NonZeroUsize>,
+}
+
+/// Why the server does not start with these settings.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// Everybody in the network could bill.
+    #[error(
+        "listening on {0} without an API key would let everybody there bill your customers: \
+         set TIER_API_KEY or --api-key-file, or say --insecure-no-auth"
+    )]
+    Open(ListenAddr),
+    /// The file cannot be read.
+    #[error("cannot read --api-key-file {}: {cause}", .path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        cause: std::io::Error,
+    },
+    /// The file has no key, which would mean that everybody may call.
+    #[error("--api-key-file {} has no key: write one a line", .0.display())]
+    NoKey(PathBuf),
+}
+
+/// Where the keys of callers come from.
+#[derive(Clone)]
+pub struct ApiKeys {
+    of_environment: Vec<String>,
+    file: Option<PathBuf>,
+}
+
+impl ApiKeys {
+    /// The keys in force now.
+    ///
+    /// # Errors
+    /// The file cannot be read, or has no key.
+    pub fn read(&self) -> Result<Vec<String>, AccessError> {
+        let mut keys = self.of_environment.clone();
+        if let Some(path) = &self.file {
+            let text = std::fs::read_to_string(path).map_err(|cause| AccessError::File {
+                path: path.clone(),
+                cause,
+            })?;
+            let lines = text.lines().map(str::trim);
+            let in_file = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+            let before = keys.len();
+            keys.extend(in_file.map(str::to_owned));
+            if keys.len() == before {
+                return Err(AccessError::NoKey(path.clone()));
+            }
+        }
+        Ok(keys)
+    }
+}
+
+impl Serve {
+    /// Where the keys of callers come from.
+    pub fn api_keys(&self, environment: &Environment) -> ApiKeys {
+        ApiKeys {
+            of_environment: environment.api_keys.clone(),
+            file: self.api_key_file.clone(),
+        }
+    }
+
+    /// Refuses to be open to a network by mistake. With `--cloud`, every call needs a key by nature.
+    ///
+    /// # Errors
+    /// Always, if the address is not loopback, there is no key, and nobody said that this is meant.
+    pub fn check_exposure(&self, has_keys: bool) -> Result<(), AccessError> {
+        if has_keys || self.cloud || self.insecure_no_auth || self.addr.is_loopback() {
+            Ok(())
+        } else {
+            Err(AccessError::Open(self.addr.clone()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        serve: Serve,
+    }
+
+    fn serve(args: &[&str]) -> Result<Serve, clap::Error> {
+        let args = std::iter::once("serve").chain(args.iter().copied());
+        Cli::try_parse_from(args).map(|cli| cli.serve)
+    }
+
+    #[test]
+    fn beyond_loopback_a_key_is_needed_or_the_word_that_it_is_not() {
+        let refused =
+            |args: &[&str], has_keys| serve(args).unwrap().check_exposure(has_keys).is_err();
+        assert!(!refused(&[], false));
+        for open in [":8080", "0.0.0.0:8080", "10.1.2.3:80", "app.example:80"] {
+            assert!(refused(&["--addr", open], false), "{open}");
+            assert!(!refused(&["--addr", open], true), "{open}");
+            assert!(!refused(&["--addr", open, "--insecure-no-auth"], false));
+            assert!(!refused(&["--addr", open, "--cloud"], false));
+        }
+    }
+
+    #[test]
+    fn a_certificate_and_its_key_come_together_and_a_cloud_has_no_keys_of_its_own() {
+        assert!(serve(&["--tls-cert", "a"]).is_err());
+        assert!(serve(&["--tls-key", "a"]).is_err());
+        assert!(serve(&["--tls-cert", "a", "--tls-key", "b"]).is_ok());
+        assert!(serve(&["--cloud", "--api-key-file", "a"]).is_err());
+        assert!(serve(&["--stripe-rate", "0"]).is_err());
+    }
+
+    #[test]
+    fn a_file_of_keys_has_one_a_line_and_at_least_one() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let keys = ApiKeys {
+            of_environment: vec!["zero".to_owned()],
+            file: Some(file.path().to_owned()),
+        };
+        std::fs::write(file.path(), "# ours\none\n\n  two \n").unwrap();
+        assert_eq!(keys.read().unwrap(), ["zero", "one", "two"]);
+        std::fs::write(file.path(), "\n# none\n").unwrap();
+        assert!(matches!(keys.read(), Err(AccessError::NoKey(_))));
+        drop(file);
+        assert!(matches!(keys.read(), Err(AccessError::File { .. })));
+    }
+}
