@@ -2,12 +2,15 @@
 
 use insta::assert_snapshot;
 use serde_json::json;
+use tier::clock::Clock;
 use tier::domain::pricing::Model;
-use tier::domain::{Error, PushOutcome};
+use tier::domain::{Domain, Error, PushOutcome};
 use tier::sandbox::{Action, When};
+use tier::stripe::Client;
 
 use crate::shop::{
-    Shop, abc, all_are, lines, parse, prices_of_the_original, pushed_by_the_original,
+    Shop, abc, all_are, client, lines, parse, prices_of_the_original, pushed_by_the_original,
+    transport,
 };
 
 #[tokio::test]
@@ -190,6 +193,32 @@ async fn a_stripe_that_is_down_fails_the_push() {
         .collect();
     assert!(!failed.is_empty() && failed.len() < 4);
     assert!(failed.iter().all(|plan| *plan == failed[0]));
+}
+
+#[tokio::test]
+async fn a_key_that_stripe_refuses_fails_the_push() {
+    let shop = Shop::new().await;
+    let domain = Domain::new(client(&shop.stripe, "sk_bogus", 0), Clock::system(), "flag");
+    let pushed = domain.push(&parse(&abc("1")), |_| ()).await;
+    assert!(matches!(pushed, Err(Error::InvalidApiKey)), "{pushed:?}");
+}
+
+#[tokio::test]
+async fn links_lead_to_the_connected_account() {
+    let shop = Shop::new().await;
+    let account = shop.create("/v1/accounts", &[("type", "standard")]).await;
+    let id = account["id"].as_str().unwrap();
+    let mut credentials = shop.client.credentials().clone();
+    credentials.account = Some(id.to_owned());
+    let client = Client::new(transport(&shop.stripe, 0), credentials);
+    let domain = Domain::new(client, Clock::system(), "sandbox");
+    let results = domain.push(&parse(&abc("1")), |_| ()).await.unwrap();
+    for price in results.iter().map(|result| result.price.as_ref().unwrap()) {
+        let page = format!("https://dashboard.stripe.com/{id}/test/prices/{}", price.id);
+        assert_eq!(price.link, page);
+    }
+    // The account that owns the key has none of it.
+    assert_eq!(shop.count("/v1/prices").await, 0);
 }
 
 #[tokio::test]

@@ -88,16 +88,18 @@ impl Shop {
     }
 }
 
-pub(crate) fn client(stripe: &Running, key: &str, retries: usize) -> Client {
+/// Tries each call `retries` times more.
+pub(crate) fn transport(stripe: &Running, retries: usize) -> Transport {
     let options = Options {
         base_url: stripe.url().to_owned(),
         retries,
         ..Options::default()
     };
-    Client::new(
-        Transport::new(options).expect("it is well formed"),
-        Credentials::new(key),
-    )
+    Transport::new(options).expect("the sandbox has a URL")
+}
+
+pub(crate) fn client(stripe: &Running, key: &str, retries: usize) -> Client {
+    Client::new(transport(stripe, retries), Credentials::new(key))
 }
 
 pub(crate) fn parse(model: &Value) -> Model {
