@@ -2,6 +2,10 @@
 
 mod checkout;
 mod examples;
+mod invoices;
+mod properties;
+mod schedules;
+mod subscriptions;
 mod usage;
 
 use serde_json::Value;
