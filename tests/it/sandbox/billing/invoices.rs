@@ -329,11 +329,12 @@ async fn previews_show_the_next_invoice() {
 async fn lists_of_lines_are_complete_under_pagination() {
     let world = World::new().await;
     let customer = world.customer().await;
-    let mut form = String::new();
+    let mut items = Vec::new();
     for index in 0..15 {
         let price = world.price(&format!("unit_amount={}", 100 + index)).await;
-        form.push_str(&format!("&items[{index}][price]={price}"));
+        items.push(format!("items[{index}][price]={price}"));
     }
+    let form = items.join("&");
     subscribe(&world, &customer, &form).await;
     let invoice = world.invoices(&customer).await.remove(0);
     let list = &invoice["lines"];

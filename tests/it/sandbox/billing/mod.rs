@@ -1,9 +1,11 @@
 //! Subscriptions and what follows from them: schedules, usage, invoices, checkout.
 
+mod bad_schedules;
 mod checkout;
 mod examples;
 mod invoices;
 mod properties;
+mod running_phases;
 mod schedules;
 mod subscriptions;
 mod usage;

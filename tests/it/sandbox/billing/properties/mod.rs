@@ -1,0 +1,26 @@
+//! What holds whatever is sold, however the clock is advanced, and whatever is called in which order.
+
+mod calls;
+mod prices;
+mod steps;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
+
+/// Runs a property on a runtime of its own; every case is a sandbox of its own.
+pub(super) fn check<S: Strategy>(cases: u32, strategy: &S, property: impl AsyncFn(S::Value)) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let config = Config {
+        cases,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Off)),
+        ..Config::default()
+    };
+    let outcome = TestRunner::new(config).run(strategy, |value| {
+        runtime.block_on(property(value));
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+}
