@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tier::api::{App, Keys, router};
 use tier::clock::Clock;
 use tier::config::MAX_BODY;
@@ -20,6 +20,9 @@ use crate::contract;
 
 /// When tests begin: 2023-01-01T00:00:00Z.
 pub(crate) const START: i64 = 1_672_531_200;
+
+/// A day.
+pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 
 /// The Stripe key of every test; each has a sandbox of its own.
 pub(crate) const STRIPE_KEY: &str = "sk_test_tests";
@@ -54,6 +57,7 @@ impl Default for Settings {
 pub(crate) struct TestApp {
     router: Router,
     sandbox: Arc<Running>,
+    stripe: Client,
     clock: Clock,
 }
 
@@ -94,13 +98,14 @@ impl TestApp {
         });
         let credentials = Credentials::new(settings.stripe_key.as_str());
         let stripe = Client::new(transport.expect("a URL"), credentials);
-        let mut app = App::new(Domain::new(stripe, clock.clone(), "sandbox"));
+        let mut app = App::new(Domain::new(stripe.clone(), clock.clone(), "sandbox"));
         app.keys = Keys::new(&settings.keys);
         app.limits.body = settings.max_body;
         let router = router(app);
         Self {
             router,
             sandbox,
+            stripe,
             clock,
         }
     }
@@ -139,9 +144,62 @@ impl TestApp {
         }
     }
 
+    /// Subscribes an org to plans and features, from now on.
+    pub(crate) async fn subscribe(&self, org: &str, features: &[&str]) {
+        let request = json!({"org": org, "phases": [{"features": features}]});
+        self.post_json("/v1/subscribe", &request).await.ok();
+    }
+
+    /// Adds usage of a feature, now.
+    pub(crate) async fn report(&self, org: &str, feature: &str, n: i64) {
+        let request = json!({"org": org, "feature": feature, "n": n});
+        self.post_json("/v1/report", &request).await.ok();
+    }
+
+    /// An org's limits as rows of feature, used and limit.
+    pub(crate) async fn limits(&self, org: &str) -> Vec<(String, i64, i64)> {
+        let limits = self.get(&format!("/v1/limits?org={org}")).await.ok().json();
+        let rows = limits["usage"].as_array().expect("a list").iter();
+        rows.map(|row| {
+            let feature = row["feature"].as_str().expect("a name").to_owned();
+            let number = |field: &str| row[field].as_i64().expect("an integer");
+            (feature, number("used"), number("limit"))
+        })
+        .collect()
+    }
+
+    /// Asks Stripe itself.
+    pub(crate) async fn stripe_get(&self, path: &str) -> Value {
+        let answer = self.stripe.get(path).send().await;
+        answer.expect("Stripe has it")
+    }
+
+    /// Does something at Stripe behind the server's back.
+    pub(crate) async fn stripe_post(&self, path: &str, params: &[(&'static str, &str)]) -> Value {
+        let request = params
+            .iter()
+            .fold(self.stripe.post(path), |request, (name, value)| {
+                request.param(*name, value)
+            });
+        request.send().await.expect("Stripe takes it")
+    }
+
+    /// Lets time pass, for the server and for Stripe.
+    pub(crate) fn advance(&self, by: Duration) {
+        let seconds = i64::try_from(by.as_secs()).expect("tests last less than an eternity");
+        self.clock.set(self.clock.unix() + seconds);
+    }
+
     /// Stripe calls since the start, or since [`forget_calls`](Self::forget_calls).
     pub(crate) fn stripe_calls(&self) -> u64 {
         self.sandbox().counts(None).values().sum()
+    }
+
+    /// The parameters of the calls to an endpoint, such as `POST /v1/customers/:id`, in order.
+    pub(crate) fn sent(&self, endpoint: &str) -> Vec<Value> {
+        let calls = self.sandbox().requests(None).into_iter();
+        let calls = calls.filter(|call| call.endpoint == endpoint);
+        calls.map(|call| call.params).collect()
     }
 
     /// Starts counting anew.

@@ -2,18 +2,22 @@
 
 mod account;
 mod architecture;
+mod checkout;
 mod clock;
 mod contract;
 mod errors;
 mod harness;
 mod layers;
 mod malformed;
+mod malformed_names;
 mod models;
 mod openapi;
 mod org;
 mod pricing;
 mod push;
 mod sandbox;
+mod schedule;
 mod server;
 mod shop;
+mod usage;
 mod wire;

@@ -1,0 +1,292 @@
+//! `limits` and `report`.
+
+use axum::http::Method;
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, TestApp};
+
+const NONE: i64 = i64::MAX;
+
+/// Features of every kind.
+async fn start() -> TestApp {
+    let app = TestApp::start().await;
+    app.push(&json!({"plans": {
+        "plan:free@1": {"features": {
+            "feature:calls": {"tiers": [{"upto": 10}]},
+            "feature:support": {"base": 0},
+        }},
+        "plan:pro@1": {"features": {
+            "feature:calls": {"tiers": [{"upto": 1000, "base": 900}, {"price": 3.6}]},
+            "feature:peak": {"aggregate": "max", "tiers": [{"upto": 50, "price": 2}]},
+            "feature:level": {"aggregate": "last", "tiers": [{"price": 1}]},
+            "feature:seats": {"base": 1000},
+        }},
+        "plan:extra@1": {"features": {"feature:calls": {"tiers": [{"upto": 5}]}, "feature:off": {"tiers": []}}},
+    }}))
+    .await;
+    app
+}
+
+fn row(feature: &str, used: i64, limit: i64) -> (String, i64, i64) {
+    (format!("feature:{feature}"), used, limit)
+}
+
+async fn report(app: &TestApp, body: Value) -> Answer {
+    app.post_json("/v1/report", &body).await
+}
+
+#[tokio::test]
+async fn limits_to_the_byte() {
+    let app = start().await;
+    app.subscribe("org:a", &["plan:free@1"]).await;
+    app.report("org:a", "feature:calls", 8).await;
+    let limits = app.get("/v1/limits?org=org:a").await.ok();
+    assert_eq!(limits.header("content-type"), "application/json");
+    assert!(limits.body.ends_with("}\n"));
+    insta::assert_snapshot!(limits.body, @r#"
+    {
+    	"org": "org:a",
+    	"usage": [
+    		{
+    			"feature": "feature:calls",
+    			"used": 8,
+    			"limit": 10
+    		},
+    		{
+    			"feature": "feature:support",
+    			"used": 1,
+    			"limit": 9223372036854775807
+    		}
+    	]
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn without_a_subscription_nothing_is_granted() {
+    let app = start().await;
+    app.subscribe("org:a", &["plan:free@1"]).await;
+    app.post_json("/v1/subscribe", &json!({"org": "org:a", "phases": [{}]}))
+        .await
+        .ok();
+    app.post_json(
+        "/v1/subscribe",
+        &json!({"org": "org:b", "info": {"name": "B"}}),
+    )
+    .await
+    .ok();
+    for org in ["org:a", "org:b"] {
+        let limits = app.get(&format!("/v1/limits?org={org}")).await.ok();
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(limits.body.replace(org, "org:x"), @r#"
+            {
+            	"org": "org:x",
+            	"usage": []
+            }
+            "#);
+        }
+        report(
+            &app,
+            json!({"org": org, "feature": "feature:calls", "n": 1}),
+        )
+        .await
+        .fails(400, "feature_not_found");
+    }
+}
+
+#[tokio::test]
+async fn reports_add_up_beyond_the_limit() {
+    let app = start().await;
+    app.subscribe("org:a", &["plan:free@1"]).await;
+    for n in [4, 0, 9] {
+        app.report("org:a", "feature:calls", n).await;
+    }
+    let answer = report(&app, json!({"org": "org:a", "feature": "feature:calls"}))
+        .await
+        .ok();
+    assert_eq!(
+        (answer.body.as_str(), answer.header("content-type")),
+        ("{}", "text/plain; charset=utf-8")
+    );
+    assert_eq!(
+        app.limits("org:a").await,
+        [row("calls", 13, 10), row("support", 1, NONE)]
+    );
+}
+
+/// The original read the largest line of the invoice, and so 1,000.
+#[tokio::test]
+async fn usage_over_tiers_is_the_total() {
+    let app = start().await;
+    app.subscribe("org:a", &["plan:pro@1"]).await;
+    app.report("org:a", "feature:calls", 1031).await;
+    let rows = [
+        row("calls", 1031, NONE),
+        row("level", 0, NONE),
+        row("peak", 0, 50),
+        row("seats", 1, NONE),
+    ];
+    assert_eq!(app.limits("org:a").await, rows);
+}
+
+#[tokio::test]
+async fn a_feature_of_two_plans_is_one_row() {
+    let app = start().await;
+    app.subscribe("org:a", &["plan:free@1", "plan:extra@1"])
+        .await;
+    app.report("org:a", "feature:calls", 3).await;
+    assert_eq!(
+        app.limits("org:a").await,
+        [
+            row("calls", 3, 15),
+            row("off", 0, 0),
+            row("support", 1, NONE)
+        ]
+    );
+    app.subscribe("org:b", &["plan:pro@1", "feature:calls@plan:extra@1"])
+        .await;
+    assert_eq!(app.limits("org:b").await[0], row("calls", 0, NONE));
+}
+
+#[tokio::test]
+async fn what_cannot_be_reported() {
+    let app = start().await;
+    app.subscribe("org:a", &["plan:free@1"]).await;
+    let licensed = report(
+        &app,
+        json!({"org": "org:a", "feature": "feature:support", "n": 1}),
+    )
+    .await;
+    insta::assert_snapshot!(licensed.fails(400, "invalid_request").body, @r#"
+    {
+        "status": 400,
+        "code": "invalid_request",
+        "message": "feature not reportable"
+    }
+    "#);
+    let unknown = report(
+        &app,
+        json!({"org": "org:a", "feature": "feature:peak", "n": 1}),
+    )
+    .await;
+    insta::assert_snapshot!(unknown.fails(400, "feature_not_found").body, @r#"
+    {
+        "status": 400,
+        "code": "feature_not_found",
+        "message": "feature not found"
+    }
+    "#);
+    app.forget_calls();
+    let negative = report(
+        &app,
+        json!({"org": "org:a", "feature": "feature:calls", "n": -1}),
+    )
+    .await;
+    insta::assert_snapshot!(negative.fails(400, "invalid_request").body, @r#"
+    {
+        "status": 400,
+        "code": "invalid_request",
+        "message": "n must not be negative"
+    }
+    "#);
+    assert_eq!(app.stripe_calls(), 0);
+}
+
+#[tokio::test]
+async fn clobber_sets_what_can_be_set() {
+    let app = start().await;
+    app.subscribe("org:a", &["plan:pro@1"]).await;
+    let set = async |feature: &str, n: i64| {
+        report(
+            &app,
+            json!({"org": "org:a", "feature": feature, "n": n, "clobber": true}),
+        )
+        .await
+    };
+    app.report("org:a", "feature:calls", 5).await;
+    set("feature:calls", 12).await.ok();
+    set("feature:calls", 12).await.ok();
+    assert_eq!(app.limits("org:a").await[0], row("calls", 12, NONE));
+    let lower = set("feature:calls", 11).await.fails(400, "invalid_request");
+    insta::assert_snapshot!(lower.body, @r#"
+    {
+        "status": 400,
+        "code": "invalid_request",
+        "message": "usage of feature:calls cannot be lowered: 12 are recorded in this period, and n is 11"
+    }
+    "#);
+    assert_eq!(app.limits("org:a").await[0], row("calls", 12, NONE));
+
+    set("feature:level", 7).await.ok();
+    set("feature:level", 3).await.ok();
+    set("feature:peak", 9).await.ok();
+    assert_eq!(
+        app.limits("org:a").await[1..3],
+        [row("level", 3, NONE), row("peak", 9, 50)]
+    );
+}
+
+#[tokio::test]
+async fn a_time_may_be_given() {
+    let app = start().await;
+    app.subscribe("org:a", &["plan:free@1"]).await;
+    let at = |at: &str| json!({"org": "org:a", "feature": "feature:calls", "n": 2, "at": at});
+    report(&app, at("2023-01-01T00:00:00.75Z")).await.ok();
+    report(&app, at("0001-01-01T00:00:00Z")).await.ok();
+    assert_eq!(app.limits("org:a").await[0], row("calls", 4, 10));
+    let before = report(&app, at("2020-01-01T00:00:00Z"))
+        .await
+        .fails(400, "invalid_request");
+    assert_ne!(before.json()["message"], "");
+    let sent = app.sent("POST /v1/subscription_items/:id/usage_records");
+    let times: Vec<_> = sent.iter().map(|params| &params["timestamp"]).collect();
+    // What is unset is Stripe's "now": a computed second would spoil a replay.
+    assert_eq!(times[..2], ["1672531200", "now"]);
+}
+
+#[tokio::test]
+async fn an_idempotency_key_counts_once() {
+    let app = start().await;
+    app.subscribe("org:a", &["plan:free@1"]).await;
+    let keyed = async |key: &'static str, n: i64| {
+        let body = json!({"org": "org:a", "feature": "feature:calls", "n": n}).to_string();
+        app.request(Method::POST, "/v1/report")
+            .header("idempotency-key", key)
+            .body(body)
+            .send()
+            .await
+    };
+    let first = keyed("one", 2).await.ok();
+    for _ in 0..3 {
+        assert_eq!(keyed("one", 2).await.ok().body, first.body);
+    }
+    assert_eq!(app.limits("org:a").await[0], row("calls", 2, 10));
+    keyed("two", 2).await.ok();
+    assert_eq!(app.limits("org:a").await[0], row("calls", 4, 10));
+    let other = keyed("one", 3).await.fails(400, "invalid_request");
+    assert_ne!(other.json()["message"], "");
+    assert_eq!(app.limits("org:a").await[0], row("calls", 4, 10));
+}
+
+/// The original's numbers, or better.
+#[tokio::test]
+async fn calls_to_stripe_with_a_warm_cache() {
+    let app = start().await;
+    app.subscribe("org:a", &["plan:free@1"]).await;
+    for _ in 0..2 {
+        app.forget_calls();
+        app.limits("org:a").await;
+        assert!(
+            app.stripe_calls() <= 2,
+            "limits: {:?}",
+            app.sandbox().counts(None)
+        );
+        app.forget_calls();
+        app.report("org:a", "feature:calls", 1).await;
+        assert!(
+            app.stripe_calls() <= 2,
+            "report: {:?}",
+            app.sandbox().counts(None)
+        );
+    }
+}
