@@ -56,11 +56,6 @@ impl Changes {
         Ok(())
     }
 
-    /// Whether nothing was given.
-    pub(crate) fn is_empty(&self) -> bool {
-        !self.clear && self.set.is_empty()
-    }
-
     /// The metadata after these changes; `before` is as it was, empty on creation.
     pub(crate) fn apply(self, before: &Metadata) -> Result<Metadata> {
         let mut after = if self.clear {
@@ -89,10 +84,6 @@ impl Changes {
 }
 
 impl Metadata {
-    pub(crate) fn get(&self, key: &str) -> Option<&str> {
-        self.iter().find(|(k, _)| *k == key).map(|(_, v)| v)
-    }
-
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (&**key, &**value))
     }

@@ -10,11 +10,6 @@
 //!
 //! The sandbox shares no code with the client that calls it (`stripe`): an error in common would be invisible.
 
-#![expect(
-    dead_code,
-    reason = "the billing half is what uses the rest of this one"
-)]
-
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -56,11 +56,6 @@ impl PaymentMethod {
         self.card.declines
     }
 
-    /// `visa` and the like, and the number's last four digits: what a person is shown.
-    pub(crate) fn brand_and_last4(&self) -> (&'static str, &'static str) {
-        (self.card.brand, self.card.last4)
-    }
-
     pub(crate) fn to_json(&self) -> Value {
         let [email, name, phone] = &self.billing;
         json!({

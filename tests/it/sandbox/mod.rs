@@ -9,6 +9,7 @@ mod expansion;
 mod faults;
 mod idempotency;
 mod lists;
+mod sequences;
 mod transport;
 
 use std::sync::Arc;
