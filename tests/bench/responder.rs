@@ -1,0 +1,116 @@
+//! A Stripe that costs next to nothing, for measuring the server alone: it forwards each call that it has not seen to a
+//! real sandbox, and from then on replays that answer.
+//!
+//! `cargo run --release --example responder -- SANDBOX_URL` prints `listening on <addr>`; `GET /_calls` answers with
+//! the number of calls since the last time it was asked.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::IntoResponse;
+use axum::routing::get;
+
+/// A recorded answer: its status and its JSON.
+type Answer = (StatusCode, Bytes);
+
+struct Responder {
+    sandbox: String,
+    http: reqwest::Client,
+    recorded: RwLock<HashMap<(Method, Uri), Answer>>,
+    calls: AtomicU64,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let sandbox = std::env::args()
+        .nth(1)
+        .context("the sandbox's URL is the argument")?;
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+    let responder = Arc::new(Responder {
+        sandbox,
+        http: reqwest::Client::builder().no_proxy().build()?,
+        recorded: RwLock::default(),
+        calls: AtomicU64::new(0),
+    });
+    let router = Router::new()
+        .route("/_calls", get(calls))
+        .fallback(respond)
+        .with_state(responder);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    #[expect(
+        clippy::print_stdout,
+        reason = "whoever started it waits for this line"
+    )]
+    {
+        println!("listening on {}", listener.local_addr()?);
+    }
+    axum::serve(listener, router).await?;
+    Ok(())
+}
+
+async fn calls(State(responder): State<Arc<Responder>>) -> String {
+    responder.calls.swap(0, Ordering::Relaxed).to_string()
+}
+
+async fn respond(State(responder): State<Arc<Responder>>, request: Request) -> impl IntoResponse {
+    responder.calls.fetch_add(1, Ordering::Relaxed);
+    let (head, body) = request.into_parts();
+    let name = (head.method, head.uri);
+    let recorded = responder
+        .recorded
+        .read()
+        .expect("no writer panics")
+        .get(&name)
+        .cloned();
+    let (status, body) = if let Some(answer) = recorded {
+        answer
+    } else {
+        let body = axum::body::to_bytes(body, usize::MAX).await;
+        let answer = responder
+            .record(&name, &head.headers, body.unwrap_or_default())
+            .await;
+        let answer =
+            answer.unwrap_or_else(|error| (StatusCode::BAD_GATEWAY, error.to_string().into()));
+        let mut recorded = responder.recorded.write().expect("no writer panics");
+        recorded.insert(name, answer.clone());
+        answer
+    };
+    (
+        status,
+        [
+            (CONTENT_TYPE, "application/json"),
+            ("request-id".parse().expect("a name"), "req_recorded"),
+        ],
+        body,
+    )
+}
+
+impl Responder {
+    async fn record(
+        &self,
+        (method, uri): &(Method, Uri),
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> anyhow::Result<Answer> {
+        let mut call = self
+            .http
+            .request(method.clone(), format!("{}{uri}", self.sandbox))
+            .body(body);
+        for name in [AUTHORIZATION, CONTENT_TYPE] {
+            if let Some(value) = headers.get(&name) {
+                call = call.header(name, value);
+            }
+        }
+        let answer = call.send().await?;
+        Ok((answer.status(), answer.bytes().await?))
+    }
+}
