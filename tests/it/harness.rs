@@ -39,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) search_lag: Duration,
     /// How often a Stripe call is tried again.
     pub(crate) retries: usize,
+    /// The wait before the first of these tries.
+    pub(crate) first_wait: Duration,
 }
 
 impl Default for Settings {
@@ -49,6 +51,7 @@ impl Default for Settings {
             max_body: MAX_BODY,
             search_lag: Duration::from_secs(1),
             retries: 2,
+            first_wait: Duration::from_millis(1),
         }
     }
 }
@@ -94,6 +97,7 @@ impl TestApp {
         let transport = Transport::new(stripe::Options {
             base_url: sandbox.url().to_owned(),
             retries: settings.retries,
+            first_wait: settings.first_wait,
             ..stripe::Options::default()
         });
         let credentials = Credentials::new(settings.stripe_key.as_str());

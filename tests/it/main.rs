@@ -19,5 +19,6 @@ mod sandbox;
 mod schedule;
 mod server;
 mod shop;
+mod simulation;
 mod usage;
 mod wire;

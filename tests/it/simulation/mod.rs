@@ -1,0 +1,110 @@
+//! Random lists of operations against the whole server, held to a model that shares no code with it.
+//!
+//! A list runs on a Stripe account of its own. After every operation the orgs that it touched are asked for their
+//! limits and their phase, and Stripe for their subscriptions: what was acknowledged is there, exactly once, whatever
+//! went wrong in between.
+//!
+//! The seed is printed. `SIMULATION_SEED` repeats it, `SIMULATION_LISTS` runs fewer or more. A list that fails is
+//! shortened and printed as code: it goes into `regressions.rs`, and stays there.
+
+mod model;
+mod ops;
+mod regressions;
+mod run;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+
+use ops::Op;
+
+/// How many lists are run in all, and how long they are.
+const LISTS: u32 = 2000;
+const SHORTEST: usize = 30;
+const LONGEST: usize = 40;
+
+/// How many lists run at the same time: what CI has cores.
+const THREADS: u32 = 2;
+
+fn setting(name: &str) -> Option<u64> {
+    std::env::var_os(name)?.to_str()?.parse().ok()
+}
+
+#[test]
+fn what_was_acknowledged_is_in_stripe_exactly_once() {
+    let lists = setting("SIMULATION_LISTS").and_then(|lists| u32::try_from(lists).ok());
+    let lists = lists.unwrap_or(LISTS).div_ceil(THREADS);
+    let seed = setting("SIMULATION_SEED").unwrap_or_else(|| proptest::num::u64::ANY.new_seed());
+    eprintln!(
+        "simulation: SIMULATION_SEED={seed}, {} lists",
+        lists * THREADS
+    );
+    let ran = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                scope.spawn({
+                    let ran = &ran;
+                    move || run_lists(seed.wrapping_add(u64::from(thread)), lists, ran)
+                })
+            })
+            .collect();
+        for run in runs {
+            run.join()
+                .expect("no panic but the one that says what failed");
+        }
+    });
+    let ran = ran.load(Ordering::Relaxed);
+    eprintln!("simulation: {ran} operations");
+    assert!(
+        ran >= lists as usize * SHORTEST,
+        "lists of {SHORTEST} operations or more"
+    );
+}
+
+/// Runs lists until one fails, which is then shortened.
+fn run_lists(seed: u64, lists: u32, ran: &AtomicUsize) {
+    let runtime = run::runtime();
+    let world = runtime.block_on(run::World::start());
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let config = Config {
+        cases: lists,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(config, rng);
+    let list = prop::collection::vec(ops::op(), SHORTEST..=LONGEST);
+    let outcome = runner.run(&list, |list| {
+        ran.fetch_add(list.len(), Ordering::Relaxed);
+        runtime
+            .block_on(world.run(&list))
+            .map_err(TestCaseError::fail)
+    });
+    if let Err(TestError::Fail(reason, list)) = outcome {
+        panic!(
+            "{reason}\n\nSIMULATION_SEED={seed}; for regressions.rs:\n{}",
+            as_code(&list)
+        );
+    }
+    outcome.expect("no list is given up");
+}
+
+fn as_code(list: &[Op]) -> String {
+    let lines: Vec<_> = list.iter().map(|op| format!("    {op:?},\n")).collect();
+    format!("&[\n{}]", lines.concat())
+}
+
+/// A seed from the operating system, by way of proptest.
+trait NewSeed {
+    fn new_seed(&self) -> u64;
+}
+
+impl<S: Strategy<Value = u64>> NewSeed for S {
+    fn new_seed(&self) -> u64 {
+        let mut runner = TestRunner::default();
+        self.new_tree(&mut runner).expect("a number").current()
+    }
+}

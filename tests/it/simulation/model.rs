@@ -1,0 +1,246 @@
+//! What should be true, worked out anew and naively: which features an org has, and what it has used of them.
+
+use std::collections::BTreeMap;
+
+use super::ops::{COMBINATIONS, Combination};
+
+/// The largest integer there is: no limit.
+pub(super) const NO_LIMIT: i64 = 9_223_372_036_854_775_807;
+
+/// The model that is pushed. Everything is billed daily, so that periods pass in a list of operations.
+pub(super) const PRICING: &str = r#"{"plans": {
+    "plan:free@1": {"interval": "@daily", "features": {
+        "feature:calls": {"tiers": [{"upto": 10}]}}},
+    "plan:pro@1": {"interval": "@daily", "features": {
+        "feature:calls": {"tiers": [{"upto": 5, "base": 100}, {"price": 2}]},
+        "feature:seat": {"base": 1000}}},
+    "plan:team@1": {"interval": "@daily", "features": {
+        "feature:calls": {"tiers": [{"upto": 7, "price": 1}, {"upto": 1000, "price": 0.5}], "mode": "volume"},
+        "feature:peak": {"aggregate": "max", "tiers": [{"upto": 50, "price": 1}]},
+        "feature:seat": {"base": 2000}}},
+    "plan:data@1": {"interval": "@daily", "features": {
+        "feature:store": {"aggregate": "perpetual", "tiers": [{"price": 1}]},
+        "feature:level": {"aggregate": "last", "tiers": [{"upto": 7}]}}}
+}}"#;
+
+/// How reports of a period combine.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Combine {
+    Sum,
+    Max,
+    /// The last of the period.
+    Last,
+    /// The last of all.
+    Perpetual,
+    /// Nothing is reported.
+    Licensed,
+}
+
+/// What is pushed, once more: full name, limit, and how usage combines.
+const SOLD: &[(&str, i64, Combine)] = &[
+    ("feature:calls@plan:free@1", 10, Combine::Sum),
+    ("feature:calls@plan:pro@1", NO_LIMIT, Combine::Sum),
+    ("feature:seat@plan:pro@1", NO_LIMIT, Combine::Licensed),
+    ("feature:calls@plan:team@1", 1000, Combine::Sum),
+    ("feature:peak@plan:team@1", 50, Combine::Max),
+    ("feature:seat@plan:team@1", NO_LIMIT, Combine::Licensed),
+    ("feature:store@plan:data@1", NO_LIMIT, Combine::Perpetual),
+    ("feature:level@plan:data@1", 7, Combine::Last),
+];
+
+fn terms(full: &str) -> (i64, Combine) {
+    let sold = SOLD.iter().find(|(name, ..)| *name == full);
+    sold.map(|(_, limit, combine)| (*limit, *combine))
+        .expect("a feature of the model")
+}
+
+/// The full names of what a combination is made of, sorted.
+pub(super) fn features(of: Combination) -> Vec<&'static str> {
+    let references = COMBINATIONS[usize::from(of)];
+    let named = |full: &str| {
+        let plan = full.split_once('@').map_or("", |(_, plan)| plan);
+        references
+            .iter()
+            .any(|reference| *reference == full || *reference == plan)
+    };
+    let mut names: Vec<_> = SOLD
+        .iter()
+        .map(|(full, ..)| *full)
+        .filter(|full| named(full))
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+fn bare(full: &str) -> &str {
+    full.split_once('@').map_or(full, |(feature, _)| feature)
+}
+
+/// Usage of an item by the second at which it was recorded.
+type Ledger = BTreeMap<i64, i64>;
+
+/// What should be true of one org.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Org {
+    /// Whether a customer stands for it.
+    pub(super) known: bool,
+    /// What begins when; the last one that has begun is in force. None: nothing.
+    plan: Vec<(i64, Option<Combination>)>,
+    /// Usage of what is in force; what leaves takes its usage along.
+    ledgers: BTreeMap<&'static str, Ledger>,
+}
+
+/// What should become of a report.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Verdict {
+    Counted,
+    /// The org does not have the feature.
+    NotFound,
+    /// The feature is not metered, or a sum would have to go down.
+    Invalid,
+}
+
+impl Org {
+    /// What is in force.
+    pub(super) fn current(&self) -> Option<Combination> {
+        self.plan.first().and_then(|(_, what)| *what)
+    }
+
+    /// Whether anything is in force or to come.
+    fn has_schedule(&self) -> bool {
+        self.current().is_some() || self.plan.iter().any(|(_, what)| what.is_some())
+    }
+
+    /// Replaces what is and what was planned.
+    pub(super) fn subscribe(&mut self, now: i64, what: Combination) {
+        self.known = true;
+        self.plan = vec![(now, Some(what))];
+        self.settle();
+    }
+
+    /// Keeps what is until `at`, and replaces what was planned.
+    pub(super) fn schedule(&mut self, now: i64, at: i64, what: Option<Combination>) {
+        self.known = true;
+        if what.is_none() && !self.has_schedule() {
+            return;
+        }
+        self.plan = vec![(now, self.current()), (at, what)];
+    }
+
+    /// Ends everything.
+    pub(super) fn cancel(&mut self) {
+        self.known = true;
+        self.plan.clear();
+        self.ledgers.clear();
+    }
+
+    /// Lets time pass until `now`.
+    pub(super) fn advance(&mut self, now: i64) {
+        while self.plan.get(1).is_some_and(|(starts, _)| *starts <= now) {
+            self.plan.remove(0);
+            self.settle();
+        }
+    }
+
+    /// Only what is in force has usage.
+    fn settle(&mut self) {
+        let present = self.current().map(features).unwrap_or_default();
+        self.ledgers.retain(|full, _| present.contains(full));
+    }
+
+    /// The item that usage of a feature is recorded on: the first that is metered.
+    fn item(&self, feature: &str) -> Result<&'static str, Verdict> {
+        let sold: Vec<_> = self.current().map(features).unwrap_or_default();
+        let mut sold = sold
+            .into_iter()
+            .filter(|full| bare(full) == feature)
+            .peekable();
+        if sold.peek().is_none() {
+            return Err(Verdict::NotFound);
+        }
+        sold.find(|full| terms(full).1 != Combine::Licensed)
+            .ok_or(Verdict::Invalid)
+    }
+
+    /// What should become of a report; `apply` says whether it is to be noted.
+    pub(super) fn report(&mut self, now: i64, feature: &str, n: i64, apply: bool) -> Verdict {
+        match self.item(feature) {
+            Err(verdict) => verdict,
+            Ok(full) => {
+                if apply {
+                    *self
+                        .ledgers
+                        .entry(full)
+                        .or_default()
+                        .entry(now)
+                        .or_default() += n;
+                }
+                Verdict::Counted
+            }
+        }
+    }
+
+    /// Like [`report`](Self::report) for usage that is set. `period` is when the running one began.
+    pub(super) fn clobber(
+        &mut self,
+        now: i64,
+        period: i64,
+        feature: &str,
+        n: i64,
+        apply: bool,
+    ) -> Verdict {
+        let full = match self.item(feature) {
+            Err(verdict) => return verdict,
+            Ok(full) => full,
+        };
+        let sums = terms(full).1 == Combine::Sum;
+        let missing = n - self.used(full, period);
+        if sums && missing < 0 {
+            return Verdict::Invalid;
+        }
+        if apply {
+            let recorded = self
+                .ledgers
+                .entry(full)
+                .or_default()
+                .entry(now)
+                .or_default();
+            *recorded = if sums { *recorded + missing } else { n };
+        }
+        Verdict::Counted
+    }
+
+    fn used(&self, full: &str, period: i64) -> i64 {
+        let (_, combine) = terms(full);
+        let Some(ledger) = self.ledgers.get(full) else {
+            return i64::from(combine == Combine::Licensed);
+        };
+        let in_period = ledger.range(period..).map(|(_, n)| *n);
+        match combine {
+            Combine::Sum => in_period.sum(),
+            Combine::Max => in_period.max().unwrap_or(0),
+            Combine::Last => in_period.last().unwrap_or(0),
+            Combine::Perpetual => ledger.values().next_back().copied().unwrap_or(0),
+            Combine::Licensed => 1,
+        }
+    }
+
+    /// What was reported on a feature in all periods, if it adds up; none if it does not.
+    pub(super) fn summed(&self, full: &str) -> Option<i64> {
+        let ledger = self.ledgers.get(full)?;
+        (terms(full).1 == Combine::Sum).then(|| ledger.values().sum())
+    }
+
+    /// What `/v1/limits` should say: feature, used, limit.
+    pub(super) fn limits(&self, period: i64) -> Vec<(String, i64, i64)> {
+        let mut rows: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
+        for full in self.current().map(features).unwrap_or_default() {
+            let row = rows.entry(bare(full)).or_default();
+            row.0 += self.used(full, period);
+            row.1 = row.1.saturating_add(terms(full).0);
+        }
+        rows.into_iter()
+            .map(|(feature, (used, limit))| (feature.to_owned(), used, limit))
+            .collect()
+    }
+}

@@ -1,0 +1,87 @@
+//! Lists that failed once, shortened. Each stays.
+
+use super::ops::{Fault, Op};
+use super::run;
+
+fn replay(list: &[Op]) {
+    let runtime = run::runtime();
+    let outcome = runtime.block_on(async { run::World::start().await.run(list).await });
+    outcome.expect("what failed once does not fail again");
+}
+
+/// The operations themselves, each at least once.
+#[test]
+fn one_of_each() {
+    replay(&[
+        Op::Subscribe {
+            org: 0,
+            to: 0,
+            trial: false,
+        },
+        Op::Report {
+            org: 0,
+            feature: 0,
+            n: 3,
+            keyed: true,
+        },
+        Op::Fault {
+            fault: Fault::DropAfter,
+            calls: 2,
+        },
+        Op::Report {
+            org: 0,
+            feature: 0,
+            n: 4,
+            keyed: false,
+        },
+        Op::Clobber {
+            org: 0,
+            feature: 0,
+            n: 9,
+        },
+        Op::Clobber {
+            org: 0,
+            feature: 0,
+            n: 2,
+        },
+        Op::Schedule {
+            org: 0,
+            to: 1,
+            hours: 30,
+        },
+        Op::Advance { hours: 48 },
+        Op::Report {
+            org: 0,
+            feature: 0,
+            n: 5,
+            keyed: false,
+        },
+        Op::Report {
+            org: 0,
+            feature: 4,
+            n: 5,
+            keyed: false,
+        },
+        Op::TrialThenPaid {
+            org: 1,
+            to: 2,
+            hours: 24,
+        },
+        Op::Report {
+            org: 1,
+            feature: 1,
+            n: 8,
+            keyed: true,
+        },
+        Op::Advance { hours: 24 },
+        Op::Phases {
+            org: 1,
+            now: 2,
+            then: 3,
+            hours: 5,
+        },
+        Op::CancelLater { org: 1, hours: 100 },
+        Op::Advance { hours: 100 },
+        Op::Cancel { org: 0 },
+    ]);
+}
