@@ -211,6 +211,16 @@ impl TestApp {
         self.sandbox().clear_requests();
     }
 
+    /// Sets the time, for the server and for Stripe, in Unix seconds.
+    pub(crate) fn set_clock(&self, unix: i64) {
+        self.clock.set(unix);
+    }
+
+    /// Where the Stripe of this test listens.
+    pub(crate) fn stripe_url(&self) -> &str {
+        self.sandbox.url()
+    }
+
     /// The Stripe of this test.
     pub(crate) fn sandbox(&self) -> &Sandbox {
         self.sandbox.sandbox()

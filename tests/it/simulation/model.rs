@@ -63,13 +63,13 @@ pub(super) fn features(of: Combination) -> Vec<&'static str> {
             .iter()
             .any(|reference| *reference == full || *reference == plan)
     };
-    let mut names: Vec<_> = SOLD
+    let mut full_names: Vec<_> = SOLD
         .iter()
         .map(|(full, ..)| *full)
         .filter(|full| named(full))
         .collect();
-    names.sort_unstable();
-    names
+    full_names.sort_unstable();
+    full_names
 }
 
 fn bare(full: &str) -> &str {
@@ -215,11 +215,11 @@ impl Org {
         let Some(ledger) = self.ledgers.get(full) else {
             return i64::from(combine == Combine::Licensed);
         };
-        let in_period = ledger.range(period..).map(|(_, n)| *n);
+        let mut in_period = ledger.range(period..).map(|(_, n)| *n);
         match combine {
             Combine::Sum => in_period.sum(),
             Combine::Max => in_period.max().unwrap_or(0),
-            Combine::Last => in_period.last().unwrap_or(0),
+            Combine::Last => in_period.next_back().unwrap_or(0),
             Combine::Perpetual => ledger.values().next_back().copied().unwrap_or(0),
             Combine::Licensed => 1,
         }

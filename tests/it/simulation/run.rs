@@ -24,7 +24,9 @@ struct Run<'a> {
     now: i64,
     orgs: Vec<Org>,
     keys: usize,
-    /// Whether calls to Stripe may go wrong in the next operation.
+    /// What goes wrong in the next operation.
+    faults: Vec<Rule>,
+    /// Whether calls to Stripe may go wrong now.
     faulty: bool,
 }
 
@@ -69,6 +71,7 @@ impl World {
             now: START,
             orgs,
             keys: 0,
+            faults: Vec::new(),
             faulty: false,
         };
         for (i, op) in ops.iter().enumerate() {
@@ -149,6 +152,7 @@ impl Run<'_> {
             Op::Advance { hours } => {
                 self.now = at(hours);
                 self.world.app.set_clock(self.now);
+                self.clear_faults();
                 for org in 0..ORGS {
                     let now = self.now;
                     self.org(org).advance(now);
@@ -156,8 +160,7 @@ impl Run<'_> {
                 }
             }
             Op::Fault { fault, calls } => {
-                self.world.app.sandbox().add_fault(rule(fault, calls));
-                self.faulty = true;
+                self.faults.push(rule(fault, calls));
                 return Ok(());
             }
         }
@@ -183,14 +186,24 @@ impl Run<'_> {
         format!("org:{}-{org}", self.list)
     }
 
+    /// From now on calls go wrong.
+    fn arm_faults(&mut self) {
+        for rule in self.faults.drain(..) {
+            self.world.app.sandbox().add_fault(rule);
+            self.faulty = true;
+        }
+    }
+
     fn clear_faults(&mut self) {
         self.world.app.sandbox().clear_faults();
+        self.faults.clear();
         self.faulty = false;
     }
 
     /// Asks until it is done: what was asked for is a state, so that asking again changes nothing.
     async fn subscribe(&mut self, org: u8, phases: Value) -> Outcome {
         let body = json!({"org": self.name(org), "phases": phases});
+        self.arm_faults();
         let first = self.world.app.post_json("/v1/subscribe", &body).await;
         if self.is_done(&first)? {
             return Ok(());
@@ -242,6 +255,7 @@ impl Run<'_> {
         expected: Verdict,
         apply: impl Fn(&mut Org) -> Verdict,
     ) -> Outcome {
+        self.arm_faults();
         let mut answer = self.send_report(body, key.as_deref()).await;
         if self.is_fault(&answer) && key.is_some() {
             self.clear_faults();
@@ -288,6 +302,9 @@ impl Run<'_> {
 
     /// A report was not acknowledged: it was counted once or not at all.
     async fn find_out(&mut self, org: u8, apply: impl Fn(&mut Org) -> Verdict) -> Outcome {
+        if !self.org(org).known {
+            return Ok(());
+        }
         let period = self.period(org).await?;
         if self.limits(org).await? != self.org(org).limits(period) {
             apply(self.org(org));
