@@ -182,7 +182,7 @@ mod tests {
             fault.starts_with("nobody allowed access within five minutes"),
             "{fault}"
         );
-        assert_eq!(asked, 300);
+        assert!((299..=301).contains(&asked), "asked {asked} times");
     }
 
     #[tokio::test(start_paused = true)]
