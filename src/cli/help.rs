@@ -68,18 +68,17 @@ const PRICING: &str = r#"A pricing.json has plans, and what each grants and cost
 `tier validate FILE` checks one, `tier schema` prints a schema for editors.
 "#;
 
-/// Help on a topic, or on everything.
+/// Help on a topic, or on everything: for commands, what `--help` says.
 pub(super) fn help(arguments: &Help) -> anyhow::Result<()> {
-    let mut cli = Cli::command();
-    cli.build();
     let Some(topic) = arguments.topic.as_deref() else {
-        return Ok(cli.print_long_help()?);
+        return print_help(&["tier", "--help"]);
     };
     if let Some((_, text)) = TOPICS.iter().find(|(name, _)| *name == topic) {
         return output::bytes(text.as_bytes());
     }
-    if let Some(command) = cli.find_subcommand_mut(topic) {
-        return Ok(command.print_long_help()?);
+    let cli = Cli::command();
+    if cli.find_subcommand(topic).is_some() {
+        return print_help(&["tier", topic, "--help"]);
     }
     let commands = cli
         .get_subcommands()
@@ -90,6 +89,14 @@ pub(super) fn help(arguments: &Help) -> anyhow::Result<()> {
     let meant = meant.map(|name| format!("; did you mean {name:?}?"));
     let message = format!("there is no help on {topic:?}{}", meant.unwrap_or_default());
     Err(usage("help", message))
+}
+
+/// What clap answers to a request for help.
+fn print_help(args: &[&str]) -> anyhow::Result<()> {
+    match Cli::command().try_get_matches_from(args) {
+        Ok(_) => Ok(()),
+        Err(help) => Ok(help.print()?),
+    }
 }
 
 /// Arguments of `tier completions`.

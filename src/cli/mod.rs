@@ -63,6 +63,7 @@ struct Cli {
 
 /// What holds for every command, written before it or after it.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every command")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 struct Global {
     /// Work with live data: needed with a live key, refused with a test key

@@ -3,6 +3,7 @@
 mod account;
 mod architecture;
 mod checkout;
+mod cli;
 mod clock;
 mod contract;
 mod errors;

@@ -1,0 +1,186 @@
+//! Whoami, switch and clean: which account commands act in.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::{KEY, Place, json};
+
+#[tokio::test]
+async fn whoami_tells_the_account_and_where_its_key_is_from() {
+    let place = Place::start().await;
+    let id = place.sandbox().sandbox().account_id(KEY);
+    let text = place.tier(&["whoami"]).ok().await;
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 6, "{text}");
+    assert_eq!(lines[0], format!("ID:        {id}"));
+    assert_eq!(lines[1], "KeySource: STRIPE_API_KEY");
+    assert_eq!(lines[2], "Isolated:  false");
+    assert!(
+        lines[3].starts_with("Email:") && lines[4].starts_with("Created:"),
+        "{text}"
+    );
+    assert_eq!(
+        lines[5],
+        format!("URL:       https://dashboard.stripe.com/{id}")
+    );
+    let machine = json(&place.tier(&["whoami", "--json"]).ok().await);
+    assert_eq!(machine["id"], id);
+}
+
+#[tokio::test]
+async fn switch_makes_an_account_of_its_own() {
+    let place = Place::pushed().await;
+    let owner = place.sandbox().sandbox().account_id(KEY);
+    let said = place.tier(&["switch", "-c"]).ok().await;
+    assert!(said.starts_with("Running in isolation mode.\n"), "{said}");
+    assert!(said.contains("rm tier.state"), "{said}");
+    let text = place.read("tier.state");
+    let state = json(&text);
+    let id = state["ID"].as_str().unwrap();
+    let created = state["Created"].as_str().unwrap();
+    assert_eq!(
+        text,
+        format!(r#"{{"ID":"{id}","Created":"{created}","Type":"","Meta":null}}"#)
+    );
+    let mode = std::fs::metadata(place.path().join("tier.state"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    let who = json(&place.tier(&["whoami", "--json"]).ok().await);
+    assert_eq!(
+        (&who["id"], &who["isolated"]),
+        (&state["ID"], &serde_json::json!(true))
+    );
+    assert_eq!(
+        place.tier(&["pull"]).ok().await,
+        "{\n  \"plans\": {}\n}",
+        "it is empty"
+    );
+    let pushed = place.tier(&["push", "pricing.json"]).ok().await;
+    let link = format!("https://dashboard.stripe.com/{id}/test/prices/price_");
+    assert!(pushed.lines().all(|line| line.contains(&link)), "{pushed}");
+    assert_eq!(place.tier(&["switch"]).ok().await, said);
+
+    let again = place.tier(&["switch", "-c"]).fault().await;
+    assert!(again.starts_with("tier: tier.state exists"), "{again}");
+
+    std::fs::remove_file(place.path().join("tier.state")).unwrap();
+    let who = json(&place.tier(&["whoami", "--json"]).ok().await);
+    assert_eq!(who["id"], owner);
+    assert_eq!(
+        place.tier(&["switch"]).ok().await,
+        "Not running in isolation mode.\n"
+    );
+}
+
+#[tokio::test]
+async fn the_account_made_is_one_of_ours() {
+    let place = Place::start().await;
+    place.tier(&["switch", "-c"]).ok().await;
+    let requests = place.sandbox().sandbox().requests(None);
+    let text = format!("{:?}", requests.first().unwrap());
+    for part in ["standard", "tier.switch.", "tier.account", "switch"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn push_c_switches_first() {
+    let place = Place::start().await;
+    place.write("pricing.json", super::PRICING);
+    let pushed = place.tier(&["push", "-c", "pricing.json"]).ok().await;
+    let id = json(&place.read("tier.state"))["ID"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(pushed.lines().all(|line| line.contains(&id)), "{pushed}");
+}
+
+#[tokio::test]
+async fn switch_knows_accounts_by_id_and_by_page() {
+    let place = Place::offline();
+    for account in [
+        "acct_9",
+        "https://dashboard.stripe.com/acct_9/test/dashboard",
+        "https://dashboard.stripe.com/acct_9",
+    ] {
+        let said = place.tier(&["switch", account]).ok().await;
+        assert!(said.starts_with("Running in isolation mode.\n"), "{said}");
+        assert_eq!(
+            place.read("tier.state"),
+            r#"{"ID":"acct_9","Created":"0001-01-01T00:00:00Z","Type":"","Meta":null}"#
+        );
+    }
+    let machine = place.tier(&["switch", "--json", "acct_9"]).ok().await;
+    assert_eq!(json(&machine)["ID"], "acct_9");
+    let fault = place.tier(&["switch", "cus_9"]).fault().await;
+    assert!(fault.contains("is neither an account's id nor"), "{fault}");
+}
+
+#[tokio::test]
+async fn an_account_of_somebody_else_is_told_as_such() {
+    let place = Place::start().await;
+    place.tier(&["switch", "acct_9"]).ok().await;
+    for args in [&["whoami"][..], &["pull"], &["limits", "org:a"]] {
+        assert_eq!(
+            place.tier(args).fault().await,
+            "tier: Running in isolated mode without the API key that started it; See 'tier switch -h'.\n",
+            "{args:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_broken_state_is_neither_ignored_nor_overwritten() {
+    let place = Place::start().await;
+    for broken in ["", "{", "[]", r#"{"ID":"acct_1\nx"}"#, r#"{"ID":""}"#] {
+        place.write("tier.state", broken);
+        for args in [
+            &["whoami"][..],
+            &["switch"],
+            &["switch", "-c"],
+            &["switch", "acct_9"],
+        ] {
+            let fault = place.tier(args).fault().await;
+            assert!(
+                fault.starts_with("tier: tier.state "),
+                "{broken:?} {args:?}: {fault}"
+            );
+            assert!(fault.contains("remove it"), "{fault}");
+        }
+        assert_eq!(place.read("tier.state"), broken);
+    }
+}
+
+#[tokio::test]
+async fn clean_deletes_what_switch_made() {
+    let place = Place::start().await;
+    let mut made = Vec::new();
+    for _ in 0..2 {
+        place.tier(&["switch", "-c"]).ok().await;
+        made.push(
+            json(&place.read("tier.state"))["ID"]
+                .as_str()
+                .unwrap()
+                .to_owned(),
+        );
+        std::fs::remove_file(place.path().join("tier.state")).unwrap();
+    }
+    assert_eq!(
+        place.tier(&["clean", "--switchaccounts", "1h"]).ok().await,
+        ""
+    );
+    // In one of them, too: the owner is asked.
+    place.tier(&["switch", &made[0]]).ok().await;
+    let cleaned = place.tier(&["clean", "-switchaccounts", "0s"]).ok().await;
+    let mut ids: Vec<&str> = cleaned.lines().collect();
+    ids.sort_unstable();
+    made.sort_unstable();
+    assert_eq!(ids, made);
+    let machine = place
+        .tier(&["clean", "--json", "--switchaccounts", "0s"])
+        .ok()
+        .await;
+    assert_eq!(json(&machine)["deleted"], serde_json::json!([]));
+}

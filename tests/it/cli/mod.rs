@@ -1,0 +1,230 @@
+//! The real binary, as people and programs run it: what it prints, where, and how it ends.
+
+mod accounts;
+mod keys;
+mod models;
+mod orgs;
+mod readme;
+mod terminal;
+mod usage;
+mod web;
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tier::sandbox::{Options, Running, Sandbox};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+/// The binary under test.
+pub(crate) const TIER: &str = env!("CARGO_BIN_EXE_tier");
+
+/// The Stripe key of these tests; it must never be seen.
+const KEY: &str = "sk_test_secret";
+
+/// Two plans, one with a price for nothing.
+const PRICING: &str = r#"{
+  "plans": {
+    "plan:free@1": {
+      "features": {
+        "feature:convert": { "tiers": [{ "upto": 10 }] }, // ten are free
+      },
+    },
+    "plan:pro@1": {
+      "title": "Pro",
+      "features": {
+        "feature:base": { "base": 1000 },
+        "feature:convert": { "tiers": [{ "upto": 100 }, { "price": 0.5 }], "mode": "volume", "aggregate": "max" },
+      },
+    },
+  },
+}
+"#;
+
+/// A working directory and a home, with nothing in them, and perhaps a Stripe.
+struct Place {
+    folder: TempDir,
+    sandbox: Option<Running>,
+}
+
+impl Place {
+    /// Without a Stripe: what is called then is nobody.
+    fn offline() -> Self {
+        Self {
+            folder: tempfile::tempdir().expect("a temporary folder"),
+            sandbox: None,
+        }
+    }
+
+    /// With a Stripe of its own.
+    async fn start() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    async fn with(options: Options) -> Self {
+        let options = Options {
+            search_lag: Duration::ZERO,
+            ..options
+        };
+        let sandbox = Sandbox::start(options).await.expect("a loopback port");
+        Self {
+            sandbox: Some(sandbox),
+            ..Self::offline()
+        }
+    }
+
+    /// With [`PRICING`] in a file, and pushed.
+    async fn pushed() -> Self {
+        let place = Self::start().await;
+        place.write("pricing.json", PRICING);
+        place.tier(&["push", "pricing.json"]).ok().await;
+        place
+    }
+
+    fn sandbox(&self) -> &Running {
+        self.sandbox.as_ref().expect("this place has a Stripe")
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.path().join(name);
+        let folder = path.parent().expect("it is in a folder");
+        std::fs::create_dir_all(folder).expect("a folder");
+        std::fs::write(path, text).expect("a file");
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path().join(name)).expect("a file")
+    }
+
+    /// A run of the binary, not started yet.
+    fn tier(&self, args: &[&str]) -> Run {
+        let mut command = Command::new(TIER);
+        command
+            .args(args)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.path())
+            .env("STRIPE_API_KEY", KEY)
+            .env("STRIPE_BASE_API_URL", self.stripe_url())
+            .current_dir(self.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        Run {
+            command,
+            stdin: Vec::new(),
+        }
+    }
+
+    fn stripe_url(&self) -> &str {
+        // Nothing listens at the discard port.
+        self.sandbox
+            .as_ref()
+            .map_or("http://127.0.0.1:9", Running::url)
+    }
+}
+
+/// A run in the making.
+struct Run {
+    command: Command,
+    stdin: Vec<u8>,
+}
+
+impl Run {
+    fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    fn without(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
+    fn stdin(mut self, text: impl Into<Vec<u8>>) -> Self {
+        self.stdin = text.into();
+        self
+    }
+
+    async fn end(mut self) -> Ended {
+        let mut child = self.command.spawn().expect("the binary starts");
+        let mut stdin = child.stdin.take().expect("it is piped");
+        // Who does not read its input may end before it is written.
+        let _ = stdin.write_all(&self.stdin).await;
+        drop(stdin);
+        let output = child.wait_with_output().await.expect("it ends");
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        let ended = Ended {
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        };
+        assert!(
+            !format!("{ended:?}").contains("secret"),
+            "the key is shown: {ended:?}"
+        );
+        ended
+    }
+
+    /// Stdout of a run that succeeds, and has nothing to complain about.
+    async fn ok(self) -> String {
+        let ended = self.end().await;
+        assert_eq!(
+            (ended.code, ended.stderr.as_str()),
+            (Some(0), ""),
+            "{ended:?}"
+        );
+        ended.stdout
+    }
+
+    /// Stderr of a run that fails, and prints no results.
+    async fn fault(self) -> String {
+        let ended = self.end().await;
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (Some(1), ""),
+            "{ended:?}"
+        );
+        assert!(ended.stderr.starts_with("tier: "), "{ended:?}");
+        ended.stderr
+    }
+
+    /// Stderr of a run that is used wrongly.
+    async fn misused(self) -> String {
+        let ended = self.end().await;
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (Some(2), ""),
+            "{ended:?}"
+        );
+        ended.stderr
+    }
+}
+
+/// What a run left.
+#[derive(Debug)]
+struct Ended {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+/// The JSON in a text.
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// Columns without their padding, a row each.
+fn cells(table: &str) -> Vec<Vec<&str>> {
+    table
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect()
+}
