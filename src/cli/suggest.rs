@@ -4,17 +4,17 @@ use super::client::Client;
 use super::failure::Failure;
 use crate::domain::pricing::Model;
 
-/// Names less alike than this (0 to 1) are other names.
-const ALIKE: f64 = 0.8;
+/// One slip is forgiven for each so many characters of a name.
+const CHARS_PER_SLIP: usize = 4;
 
 /// The nearest of the names, unless all are too far, or it was typed rightly.
 pub(super) fn nearest(typed: &str, names: &[String]) -> Option<String> {
-    let alike = |name: &str| strsim::jaro_winkler(typed, name);
-    if names.iter().any(|name| name == typed) {
-        return None;
-    }
-    let nearest = names.iter().max_by(|a, b| alike(a).total_cmp(&alike(b)));
-    nearest.filter(|name| alike(name) >= ALIKE).cloned()
+    let slips = |name: &str| strsim::damerau_levenshtein(typed, name);
+    let nearest = names.iter().min_by_key(|name| slips(name))?;
+    let allowed = (nearest.chars().count() / CHARS_PER_SLIP).max(1);
+    (1..=allowed)
+        .contains(&slips(nearest))
+        .then(|| nearest.clone())
 }
 
 /// What there is to subscribe to: plans, and features of plans.
@@ -88,9 +88,10 @@ mod tests {
         let names = ["plan:free@1", "plan:pro@1", "feature:convert@plan:pro@1"].map(str::to_owned);
         let meant = |typed| nearest(typed, &names);
         assert_eq!(meant("plan:pr@1").as_deref(), Some("plan:pro@1"));
-        assert_eq!(meant("plan:fre").as_deref(), Some("plan:free@1"));
+        assert_eq!(meant("plan:free").as_deref(), Some("plan:free@1"));
         assert_eq!(meant("plan:free@1"), None, "typed rightly");
-        assert_eq!(meant("zzz"), None, "too far");
+        assert_eq!(meant("plan:por@1").as_deref(), Some("plan:pro@1"));
+        assert_eq!(meant("plan:zzz@7"), None, "too far");
         assert_eq!(nearest("plan:a", &[]), None);
     }
 }

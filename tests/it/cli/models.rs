@@ -141,10 +141,10 @@ async fn a_diff_shows_what_differs_field_by_field() {
      plan title: "Pro" in Stripe, "plan:pro@1" here
      interval: "@monthly" in Stripe, "@yearly" here
      base: 1000 in Stripe, 2000.5 here
+    create  plan:free@2 feature:convert
     differs plan:pro@1 feature:convert
      plan title: "Pro" in Stripe, "plan:pro@1" here
      interval: "@monthly" in Stripe, "@yearly" here
-    create  plan:free@2 feature:convert
     1 to create, 0 the same, 2 different
     "#);
     assert_eq!(

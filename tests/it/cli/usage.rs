@@ -217,9 +217,9 @@ async fn faults_of_a_model_are_shown_in_place() {
     let fault = place.tier(&["validate", "bad.json"]).fault().await;
     assert_snapshot!(fault, @r#"
     tier: bad.json is not a valid model: 2 faults (invalid_request)
-    bad.json:5:45: plans["plan:a@1"].features["feature:x"].tiers[0]: upto must be greater than zero
+    bad.json:5:44: plans["plan:a@1"].features["feature:x"].tiers[0]: upto must be greater than zero
         5 |         "feature:x": { "tiers": [{ "upto": 0 }] },
-          |                                             ^
+          |                                            ^
     bad.json:6:24: plans["plan:a@1"].features["feature:y"]: unknown field "bas"
         6 |         "feature:y": { "bas": 1 }
           |                        ^
