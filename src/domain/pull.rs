@@ -1,6 +1,6 @@
 //! Pull: the model as Stripe has it. Nothing is remembered, since a limit may be changed in Stripe at any time.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -16,22 +16,9 @@ const KEYS_PER_CALL: usize = 10;
 impl Domain {
     /// Everything that is for sale: one call for each hundred prices.
     pub async fn pull(&self) -> Result<Model> {
-        Ok(model(self.pulled_features().await?.into_values()))
-    }
-
-    /// Everything that is for sale, by name.
-    pub(super) async fn pulled_features(&self) -> Result<BTreeMap<FeaturePlan, PulledFeature>> {
-        let prices = self
-            .stripe()
-            .get("/v1/prices")
-            .expand("data.tiers")
-            .list()
-            .await?;
-        let chosen = one_each(prices);
-        let features = chosen.values().filter_map(PulledFeature::read);
-        Ok(features
-            .map(|feature| (feature.name.clone(), feature))
-            .collect())
+        let prices = self.stripe().get("/v1/prices").expand("data.tiers");
+        let chosen = one_each(prices.list().await?);
+        Ok(model(chosen.values().filter_map(PulledFeature::read)))
     }
 
     /// The prices that have `keys`, as far as there are any.
@@ -62,8 +49,8 @@ impl Domain {
 }
 
 /// Of several prices that claim to be the same feature, the one with Tier's lookup key is; else the newest.
-fn one_each(prices: Vec<Price>) -> HashMap<FeaturePlan, Price> {
-    let mut chosen: HashMap<FeaturePlan, Price> = HashMap::new();
+fn one_each(prices: Vec<Price>) -> BTreeMap<FeaturePlan, Price> {
+    let mut chosen: BTreeMap<FeaturePlan, Price> = BTreeMap::new();
     for price in prices {
         let Some(name) = price.feature_plan() else {
             continue;

@@ -74,8 +74,8 @@ impl PushOutcome {
 
 /// How a plan of the model stands in Stripe.
 #[derive(Clone, Debug)]
-pub(super) enum Standing {
-    /// It was not there. (A push has claimed it since.)
+enum Standing {
+    /// It was not there; this push has claimed it.
     New,
     /// It is there, and says that it is this very plan: what is missing was never finished.
     Same,
@@ -89,14 +89,14 @@ pub(super) enum Standing {
 
 /// What is to be done about a feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+enum Verdict {
     Create,
     Unchanged,
     PlanDiffers,
 }
 
 /// Decides about a feature of a plan that stands so, from its price if it has one, and whether that is as the model says.
-pub(super) fn verdict(standing: &Standing, alike: Option<bool>) -> Verdict {
+fn verdict(standing: &Standing, alike: Option<bool>) -> Verdict {
     match (standing, alike) {
         (Standing::Other, _) | (Standing::Unmarked, None | Some(false)) => Verdict::PlanDiffers,
         (Standing::Same, Some(_)) | (Standing::New | Standing::Unmarked, Some(true)) => {
@@ -238,8 +238,8 @@ impl Domain {
         }
     }
 
-    /// How a plan stands, without touching anything.
-    pub(super) async fn look_at_plan(&self, name: &PlanName, plan: &Plan) -> Result<Standing> {
+    /// How a plan stands that somebody has claimed before.
+    async fn look_at_plan(&self, name: &PlanName, plan: &Plan) -> Result<Standing> {
         let path = format!("/v1/products/{}", name.product_id());
         match self.stripe().get(path).send::<Product>().await {
             Ok(product) => Ok(match product.metadata.get(MODEL_HASH) {
@@ -291,9 +291,7 @@ impl Domain {
 }
 
 /// A Stripe that knows nothing about any plan is a failure of the push, not of each feature.
-pub(super) fn all_unknown(
-    standings: BTreeMap<PlanName, Standing>,
-) -> Result<BTreeMap<PlanName, Standing>> {
+fn all_unknown(standings: BTreeMap<PlanName, Standing>) -> Result<BTreeMap<PlanName, Standing>> {
     let known = standings
         .values()
         .any(|standing| !matches!(standing, Standing::Unknown(_)));
