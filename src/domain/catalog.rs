@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::pull::one_each;
 use super::refs::{FeaturePlan, PlanName, Reference};
 use super::{Domain, Error, Result};
 use crate::stripe::types::Price;
@@ -30,7 +31,7 @@ impl Domain {
     /// Reads the catalog: one call for a hundred prices.
     pub(super) async fn catalog(&self) -> Result<Catalog> {
         let prices: Vec<Price> = self.stripe().get("/v1/prices").list().await?;
-        Ok(Catalog::new(&prices))
+        Ok(Catalog::new(prices))
     }
 
     /// The features that `references` name, in order, each once.
@@ -73,32 +74,27 @@ impl Domain {
     async fn catalog_of(&self, names: &[&FeaturePlan]) -> Result<Catalog> {
         let keys: Vec<String> = names.iter().map(|name| name.lookup_key()).collect();
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-        Ok(Catalog::new(&self.prices_by_key(&keys).await?))
+        Ok(Catalog::new(self.prices_by_key(&keys).await?))
     }
 }
 
 impl Catalog {
-    fn new(prices: &[Price]) -> Self {
+    fn new(prices: Vec<Price>) -> Self {
         let mut catalog = Self::default();
-        for price in prices {
-            let Some(feature) = price.feature_plan() else {
-                continue;
+        for price in &prices {
+            if let Some(name) = price.feature_plan() {
+                catalog.sold_by.insert(price.id.clone(), name);
+            }
+        }
+        for (name, price) in one_each(prices) {
+            let plan = catalog.plans.entry(name.plan()).or_default();
+            plan.insert(name.clone());
+            let feature = PricedFeature {
+                name: name.clone(),
+                metered: price.is_metered(),
+                price_id: price.id,
             };
-            catalog.sold_by.insert(price.id.clone(), feature.clone());
-            catalog
-                .plans
-                .entry(feature.plan())
-                .or_default()
-                .insert(feature.clone());
-            let (price_id, metered) = (price.id.clone(), price.is_metered());
-            catalog.features.insert(
-                feature.clone(),
-                PricedFeature {
-                    name: feature,
-                    price_id,
-                    metered,
-                },
-            );
+            catalog.features.insert(name, feature);
         }
         catalog
     }
@@ -162,12 +158,13 @@ mod tests {
             .expect("a price")
         };
         let catalog = Catalog::new(
-            &[
+            [
                 "feature:a@plan:p@1",
                 "feature:b@plan:p@1",
                 "feature:a@plan:q@1",
             ]
-            .map(price),
+            .map(price)
+            .into(),
         );
         let names = |names: &[&str]| -> Vec<FeaturePlan> {
             names

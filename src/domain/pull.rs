@@ -49,7 +49,7 @@ impl Domain {
 }
 
 /// Of several prices that claim to be the same feature, the one with Tier's lookup key is; else the newest.
-fn one_each(prices: Vec<Price>) -> BTreeMap<FeaturePlan, Price> {
+pub(super) fn one_each(prices: Vec<Price>) -> BTreeMap<FeaturePlan, Price> {
     let mut chosen: BTreeMap<FeaturePlan, Price> = BTreeMap::new();
     for price in prices {
         let Some(name) = price.feature_plan() else {
