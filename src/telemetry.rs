@@ -87,7 +87,7 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_until_closed(&self) {
+    fn write_until_closed(&self, sink: &mut impl Write) {
         let mut batch = Vec::new();
         loop {
             let mut pending = self.lock();
@@ -106,7 +106,7 @@ impl Shared {
             drop(pending);
             self.changed.notify_all();
             // Nobody is left to tell when stderr itself is gone.
-            let _ = io::stderr().lock().write_all(&batch);
+            let _ = sink.write_all(&batch);
             batch.clear();
             batch.shrink_to(MAX_PENDING / 16);
         }
@@ -124,8 +124,10 @@ impl Guard {
         let shared = Arc::clone(&log.0);
         let writer = std::thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || shared.write_until_closed())
+            .spawn(move || shared.write_until_closed(&mut io::stderr()))
             .ok();
+        // Without a thread, every line is written by whoever logs it.
+        log.0.lock().closed = writer.is_none();
         Self { log, writer }
     }
 }
@@ -170,5 +172,44 @@ impl Write for Line<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_is_written_whole_and_in_its_threads_order() {
+        const LINES: usize = 200;
+        let log = Log::default();
+        let mut written = Vec::new();
+        std::thread::scope(|scope| {
+            let writers: Vec<_> = ["a", "b", "c"]
+                .map(|name| {
+                    let log = &log;
+                    scope.spawn(move || {
+                        for i in 0..LINES {
+                            let line = format!("{name} {i:03}\n");
+                            log.make_writer().write_all(line.as_bytes()).unwrap();
+                        }
+                    })
+                })
+                .into();
+            let shared = &log.0;
+            let sink = &mut written;
+            scope.spawn(move || shared.write_until_closed(sink));
+            for writer in writers {
+                writer.join().unwrap();
+            }
+            shared.lock().closed = true;
+            shared.changed.notify_all();
+        });
+        let text = String::from_utf8(written).unwrap();
+        for name in ["a", "b", "c"] {
+            let expected: Vec<String> = (0..LINES).map(|i| format!("{name} {i:03}")).collect();
+            let of_thread: Vec<&str> = text.lines().filter(|line| line.starts_with(name)).collect();
+            assert_eq!(of_thread, expected);
+        }
     }
 }

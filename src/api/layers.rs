@@ -54,6 +54,8 @@ pub(super) async fn observe(
     let _in_flight = InFlight::new(&metrics);
     let started = Instant::now();
     let id = request_id(request.headers());
+    let idempotency_key = request.headers().get("idempotency-key").cloned();
+    let idempotency_key = idempotency_key.as_ref().and_then(|key| key.to_str().ok());
     let method = request.method().clone();
     let endpoint = endpoint(request.extensions().get::<MatchedPath>());
     let trail = Trail::default();
@@ -78,6 +80,7 @@ pub(super) async fn observe(
         request_id = id.to_str().unwrap_or_default(),
         method = method.as_str(),
         endpoint,
+        idempotency_key,
         status,
         code = code.map(|code| code.0),
         cause = cause.as_ref().map(|cause| &*cause.0),

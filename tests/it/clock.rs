@@ -113,3 +113,28 @@ async fn an_org_lives_on_the_clock_that_it_was_made_on() {
         .await;
     elsewhere.fails(400, "org_not_found");
 }
+
+#[tokio::test]
+async fn a_clock_that_is_none() {
+    let app = TestApp::start().await;
+    let body = json!({"org": "org:a", "info": {"name": "A"}}).to_string();
+    let made = app
+        .request(Method::POST, "/v1/subscribe")
+        .header("tier-clock", "clock_none")
+        .body(body);
+    let answer = made.send().await.fails(400, "invalid_request");
+    assert!(
+        answer.json()["message"]
+            .as_str()
+            .unwrap()
+            .contains("clock_none"),
+        "{}",
+        answer.body
+    );
+    // An empty header is none.
+    app.request(Method::GET, "/v1/whoami")
+        .header("tier-clock", "")
+        .send()
+        .await
+        .ok();
+}

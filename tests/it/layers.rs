@@ -204,3 +204,33 @@ async fn health_asks_nobody() {
     );
     assert_eq!(app.stripe_calls(), 0);
 }
+
+/// The Go client sends one with every GET.
+#[tokio::test]
+async fn the_body_of_a_read_is_not_looked_at() {
+    let app = TestApp::start().await;
+    for body in ["null", "{", "\u{0}"] {
+        app.request(Method::GET, "/v1/whoami")
+            .body(body)
+            .send()
+            .await
+            .ok();
+    }
+}
+
+#[tokio::test]
+async fn content_types_are_not_looked_at() {
+    let app = TestApp::start().await;
+    for content_type in [
+        "",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "nonsense",
+    ] {
+        let body = r#"{"org":"org:a","info":{"name":"A"}}"#;
+        let request = app
+            .request(Method::POST, "/v1/subscribe")
+            .header("content-type", content_type);
+        request.body(body).send().await.ok();
+    }
+}
