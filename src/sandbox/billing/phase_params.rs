@@ -16,6 +16,8 @@ use crate::sandbox::price::Currency;
 
 /// Stripe's limit for the phases that run or are to come.
 const MAX_PHASES: usize = 10;
+/// More intervals than anybody plans for; it keeps what a phase costs to read small.
+const MAX_ITERATIONS: i64 = 1200;
 const PHASE_UNMODELLED: &[&str] = &[
     "add_invoice_items",
     "application_fee_percent",
@@ -44,6 +46,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) start: Option<i64>,
     /// When the running phase started: phases that end by then are over, and may be given or not.
     pub(crate) running: Option<i64>,
+    /// Whether phases may say when they start: in updates, not on creation.
+    pub(crate) dated: bool,
     /// Where the subscription's periods are counted from, if there is one.
     pub(crate) anchor: Option<i64>,
 }
@@ -68,7 +72,7 @@ pub(crate) fn read(
     }
     let mut phases: Vec<Phase> = Vec::with_capacity(given.len());
     for (index, params) in given.iter().enumerate() {
-        let own = params.timestamp_or_now("start_date", setting.now)?;
+        let own = start_of(params, setting)?;
         let start = match phases.last() {
             Some(before) => before.end,
             None => own
@@ -80,12 +84,19 @@ pub(crate) fn read(
         }
         // A phase without an end ends where the next one says that it starts.
         let next = match given.get(index + 1) {
-            Some(next) => next.timestamp_or_now("start_date", setting.now)?,
+            Some(next) => start_of(next, setting)?,
             None => None,
         };
         phases.push(phase(ctx, params, setting, start, next)?);
     }
     Ok(Some(phases))
+}
+
+fn start_of(params: &Params<'_>, setting: Setting<'_>) -> Result<Option<i64>> {
+    if setting.dated {
+        return params.timestamp_or_now("start_date", setting.now);
+    }
+    Ok(None)
 }
 
 fn phase(
@@ -141,6 +152,13 @@ fn end(
 ) -> Result<i64> {
     let date = params.timestamp_or_now("end_date", setting.now)?;
     let iterations = params.integer_from("iterations", 1)?;
+    if iterations.is_some_and(|iterations| iterations > MAX_ITERATIONS) {
+        return Err(Error::malformed(
+            params.name("iterations"),
+            format!("This value must be less than or equal to {MAX_ITERATIONS}."),
+        )
+        .code("parameter_invalid_integer"));
+    }
     if date.is_some() && iterations.is_some() {
         return Err(Error::invalid(
             "You may only specify one of these parameters: end_date, iterations.",
@@ -173,7 +191,7 @@ fn after(every: Every, setting: Setting<'_>, start: i64, iterations: i64) -> i64
         .filter(|anchor| every.containing(*anchor, start).0 == start)
         .unwrap_or(start);
     let mut end = start;
-    for _ in 0..iterations.min(1200) {
+    for _ in 0..iterations {
         end = every.next_after(anchor, end);
     }
     if end <= setting.now {

@@ -65,6 +65,7 @@ fn with_phases(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Schedule, i64)> {
         now,
         start: Some(start),
         running: None,
+        dated: false,
         anchor: None,
     };
     let phases =
@@ -300,6 +301,7 @@ fn new_phases(
         now,
         start: waits.then(|| schedule.phases[0].start),
         running: schedule.running().map(|phase| phase.start),
+        dated: true,
         anchor: subscription.map(|subscription| subscription.anchor),
     };
     let Some(given) = phase_params::read(ctx, params, setting)? else {

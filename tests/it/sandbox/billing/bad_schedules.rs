@@ -165,6 +165,16 @@ async fn the_times_and_words_of_a_phase_must_be_possible() {
             "phases[0][coupon]",
         ),
         (
+            format!("{item}&phases[0][start_date]={START}"),
+            "Received unknown parameter: phases[0][start_date]",
+            "phases[0][start_date]",
+        ),
+        (
+            format!("{item}&phases[0][iterations]=100000"),
+            "This value must be less than or equal to 1200.",
+            "phases[0][iterations]",
+        ),
+        (
             format!("{item}&phases[0][colour]=red"),
             "Received unknown parameter: phases[0][colour]",
             "phases[0][colour]",

@@ -179,7 +179,7 @@ async fn holds(world: &World, customers: &[String]) {
 #[test]
 fn any_calls_keep_the_state_sound() {
     let calls = prop::collection::vec(any::<Call>(), 1..25);
-    check(20, &calls, async |calls| {
+    check(12, &calls, async |calls| {
         let world = World::new().await;
         let customers = [world.customer().await, world.customer().await];
         let prices = [

@@ -114,7 +114,7 @@ fn sold() -> impl Strategy<Value = Sold> {
 fn an_invoice_is_the_sum_of_its_lines_and_the_price_of_the_usage() {
     let coupon = prop::option::of((any::<bool>(), 1_i64..100));
     check(
-        32,
+        24,
         &(sold(), 0_i64..150, coupon),
         async |(sold, usage, coupon)| {
             let world = World::new().await;

@@ -139,7 +139,7 @@ fn one_step_or_many_give_the_same_invoices() {
     let phases = prop::collection::vec((5_i64..50, any::<bool>()), 1..4);
     let acts = prop::collection::vec((0_i64..40, act()), 0..6);
     check(
-        32,
+        16,
         &(phases, acts, 2_i64..9),
         async |(phases, acts, steps)| {
             let coarse = story(&phases, &acts, 1).await;
