@@ -126,7 +126,7 @@ fn origin(sandbox: &Sandbox, call: &Call, caller: &Caller) -> Origin {
     };
     Origin {
         request_id: Some(caller.request_id.clone()),
-        idempotency_key: call.header("idempotency-key").map(str::to_owned),
+        idempotency_key: call.idempotency_key().map(str::to_owned),
         version: call.header("stripe-version").map(str::to_owned),
         public_url,
         search_lag: i64::try_from(options.search_lag.as_millis()).unwrap_or(i64::MAX / 2),

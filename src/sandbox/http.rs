@@ -57,6 +57,11 @@ impl Call {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
+
+    /// The key that makes a call safe to repeat; an empty one is none.
+    pub(super) fn idempotency_key(&self) -> Option<&str> {
+        self.header("idempotency-key").filter(|key| !key.is_empty())
+    }
 }
 
 /// A body that is not a form is refused with a word on what is wanted, rather than read as one strange name.
@@ -134,7 +139,7 @@ pub(super) struct Caller {
 
 async fn handle(State(sandbox): State<Sandbox>, request: Request) -> Response {
     let call = Call::read(request).await;
-    let key = call.header("idempotency-key").map(str::to_owned);
+    let key = call.idempotency_key().map(str::to_owned);
     if call.path.starts_with("/_sandbox/") {
         return respond(&controlled(&sandbox, &call), &Caller::default(), None);
     }
@@ -223,8 +228,11 @@ fn respond(answer: &Answer, caller: &Caller, key: Option<&str>) -> Response {
     if answer.replayed {
         set("idempotent-replayed", "true");
     }
-    if let Some(reason) = &answer.limited_by {
-        set("stripe-rate-limited-reason", reason);
+    match &answer.limited_by {
+        Some(reason) => set("stripe-rate-limited-reason", reason),
+        // A lock that was not to be had in time: worth another try, says Stripe.
+        None if answer.status == 429 => set("stripe-should-retry", "true"),
+        None => {}
     }
     match answer.broken {
         Some(Action::HtmlPage) => {

@@ -110,6 +110,7 @@ async fn limits_say_which_limiter_it_was_and_locks_do_not() {
     fault(&api, "action=429&count=1").await;
     let locked = api.get("/v1/customers").await;
     assert!(locked.headers.get("stripe-rate-limited-reason").is_none());
+    assert_eq!(locked.header("stripe-should-retry"), "true");
     assert_eq!(locked.error(429)["code"], "lock_timeout");
     fault(&api, "action=409&count=1").await;
     api.get("/v1/customers").await.error(409);
