@@ -135,8 +135,9 @@ pub struct Environment {
     pub base_url: Option<String>,
     /// `TIER_SANDBOX_URL`: where commands look for a sandbox, with --sandbox [default: <http://127.0.0.1:12111>]
     pub sandbox_url: Option<String>,
-    /// `TIER_DASHBOARD_URL`: where `tier connect` asks for keys [default: <https://dashboard.stripe.com>]
-    pub dashboard_url: Option<String>,
+    /// `TIER_DASHBOARD_URL`: where links lead, and `tier connect` asks for keys
+    /// [default: <https://dashboard.stripe.com>]
+    pub dashboard_url: String,
     /// `TIER_MODEL_URL`: the Model Builder that `tier share` sends models to
     pub model_url: Option<String>,
 }
@@ -159,7 +160,8 @@ impl Environment {
                 .collect(),
             base_url: variable("TIER_BASE_URL"),
             sandbox_url: variable("TIER_SANDBOX_URL"),
-            dashboard_url: variable("TIER_DASHBOARD_URL"),
+            dashboard_url: variable("TIER_DASHBOARD_URL")
+                .unwrap_or_else(|| "https://dashboard.stripe.com".to_owned()),
             model_url: variable("TIER_MODEL_URL"),
         }
     }
@@ -224,7 +226,8 @@ pub fn stripe_key(live: bool) -> Result<StripeKey, KeyError> {
     match variable("STRIPE_API_KEY") {
         Some(secret) => guard(
             StripeKey {
-                secret,
+                // A line's end comes along where a variable is filled from a file.
+                secret: secret.trim().to_owned(),
                 source: "STRIPE_API_KEY".to_owned(),
             },
             live,

@@ -53,14 +53,21 @@ impl Answer {
     }
 }
 
+/// The server that commands are sent to, if one is named. The sandbox has none.
+pub(super) fn base_url<'a>(global: &'a Global, environment: &'a Environment) -> Option<&'a str> {
+    let named = global.base_url.as_deref();
+    named
+        .or(environment.base_url.as_deref())
+        .filter(|_| !global.sandbox)
+}
+
 impl Client {
     /// The API of the server that is named, or else our own over the account that is in force.
     ///
     /// # Errors
     /// The server's URL is none, or [`Session::open`] fails.
     pub(super) async fn open(global: &Global, environment: &Environment) -> anyhow::Result<Self> {
-        let base_url = global.base_url.as_ref().or(environment.base_url.as_ref());
-        if let Some(base_url) = base_url.filter(|_| !global.sandbox) {
+        if let Some(base_url) = base_url(global, environment) {
             anyhow::ensure!(
                 !global.live,
                 "--live cannot be used with TIER_BASE_URL: the server there has a key of its own"

@@ -14,9 +14,6 @@ use super::profile::{ConfigFile, Profile};
 use super::{Context, http, output};
 use crate::config;
 
-/// Where Stripe's dashboard is unless `TIER_DASHBOARD_URL` says otherwise.
-const DASHBOARD: &str = "https://dashboard.stripe.com";
-
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -50,12 +47,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<()> {
     // Before the person takes trouble in vain.
     let file = ConfigFile::open(path)?;
     let client = http::client(TIMEOUT, Policy::none())?;
-    let dashboard = context
-        .environment
-        .dashboard_url
-        .as_deref()
-        .unwrap_or(DASHBOARD);
-    let links = begin(&client, dashboard).await?;
+    let links = begin(&client, &context.environment.dashboard_url).await?;
     let steps = format!(
         "1. Open {} in your browser.\n2. Check that it shows the code: {}\n3. Allow access; tier waits here.",
         output::printable(&links.browser_url),

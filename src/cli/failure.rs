@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use super::output;
+
 /// Displayed as `message (code)`, and what to do on the lines below.
 #[derive(Debug)]
 pub(super) struct Failure {
@@ -52,7 +54,12 @@ impl Failure {
         };
         let message = match body.message.as_str() {
             "" => "Stripe does not let this key use the account".to_owned(),
-            _ => body.message,
+            // Stripe's own words may be in it.
+            message => message
+                .lines()
+                .map(output::printable)
+                .collect::<Vec<_>>()
+                .join("\n"),
         };
         let failure = Self::new(message);
         let failure = match advice(&body.code, is_remote) {

@@ -11,6 +11,11 @@ use super::{Cli, output, suggest};
 
 /// Arguments of `tier help`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  tier help push
+  tier help environment                all variables and files
+  tier help pricing                    an example of a pricing.json")]
 pub(super) struct Help {
     /// A command, or one of: environment, pricing
     topic: Option<String>,
@@ -31,7 +36,7 @@ Variables that tier reads:
   TIER_ADDR            where `tier serve` listens [127.0.0.1:8080]
   TIER_MAX_BODY        the largest request to `tier serve`, in bytes
   TIER_SANDBOX_URL     where --sandbox looks for a sandbox [http://127.0.0.1:12111]
-  TIER_DASHBOARD_URL   where `tier connect` goes [https://dashboard.stripe.com]
+  TIER_DASHBOARD_URL   where links lead, and `tier connect` asks for keys [https://dashboard.stripe.com]
   TIER_MODEL_URL       where `tier share` goes [https://model.tier.run]
   TIER_DEBUG           say more about what happens, as -v does
   NO_COLOR             no colours

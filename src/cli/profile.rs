@@ -76,9 +76,8 @@ pub(super) fn is_account_id(text: &str) -> bool {
 }
 
 /// What Stripe gives to whom a browser has let in.
-#[derive(Deserialize, Serialize)]
+#[derive(Default, Deserialize, Serialize)]
 #[serde(default)]
-#[derive(Default)]
 pub(super) struct Profile {
     pub(super) redeemed: bool,
     pub(super) account_id: String,
@@ -102,12 +101,19 @@ impl ConfigFile {
     /// It cannot be read: it would be lost if it were written now.
     pub(super) fn open(path: PathBuf) -> anyhow::Result<Self> {
         let advice = "repair it, or move it away, and run `tier connect` again";
-        let content = match read(&path, advice)? {
+        let content: Map<String, Value> = match read(&path, advice)? {
             None => Map::new(),
             Some(bytes) => {
                 serde_json::from_slice(&bytes).map_err(|cause| broken(&path, &cause, advice))?
             }
         };
+        if content
+            .get("profiles")
+            .is_some_and(|profiles| !profiles.is_object())
+        {
+            let message = format!("{} is not what tier wrote (profiles)", path.display());
+            return Err(Failure::new(message).advise(advice).into());
+        }
         Ok(Self { path, content })
     }
 
@@ -117,9 +123,6 @@ impl ConfigFile {
             .content
             .entry("profiles")
             .or_insert_with(|| Map::new().into());
-        if !profiles.is_object() {
-            *profiles = Map::new().into();
-        }
         profiles["tier"] = serde_json::to_value(profile)?;
         let json = serde_json::to_vec_pretty(&self.content)?;
         write_private(&self.path, &json)
@@ -217,6 +220,20 @@ mod tests {
             let fault = format!("{:#}", ConfigFile::open(path.clone()).err().unwrap());
             assert!(fault.contains("line 1, column"), "{fault}");
             assert!(!fault.contains("secret"), "{fault}");
+        }
+    }
+
+    #[test]
+    fn profiles_of_another_shape_are_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.json");
+        for text in [r#"{"profiles":["sk_test_secret"]}"#, r#"{"profiles":null}"#] {
+            fs::write(&path, text).unwrap();
+            let fault = format!("{:#}", ConfigFile::open(path.clone()).err().unwrap());
+            assert!(
+                fault.contains("is not what tier wrote (profiles)"),
+                "{fault}"
+            );
         }
     }
 

@@ -81,6 +81,13 @@ pub(super) async fn run(context: &Context, arguments: &Push) -> anyhow::Result<(
     if arguments.dry_run {
         return compare::show(context, &document, &model).await;
     }
+    if arguments.create_account && context.is_remote() {
+        return Err(Failure::new(
+            "-c cannot be used with TIER_BASE_URL: the server there would stay in its own account",
+        )
+        .advise("unset TIER_BASE_URL, or run `tier switch -c` where that server is started")
+        .into());
+    }
     if arguments.create_account {
         switch::create(context).await?;
     }

@@ -67,6 +67,7 @@ impl Session {
     ) -> anyhow::Result<Self> {
         let transport = Transport::new(Options {
             base_url: base_url.to_owned(),
+            dashboard_url: environment.dashboard_url.clone(),
             debug: environment.stripe_debug,
             ..Options::default()
         });

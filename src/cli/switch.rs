@@ -96,10 +96,8 @@ fn announce(context: &Context, state: &State) -> anyhow::Result<()> {
         return output::json(state);
     }
     output::line("Running in isolation mode.")?;
-    output::line(format_args!(
-        "Account: https://dashboard.stripe.com/{}",
-        state.id
-    ))?;
+    let dashboard = context.environment.dashboard_url.trim_end_matches('/');
+    output::line(format_args!("Account: {dashboard}/{}", state.id))?;
     output::line(format_args!(
         "To switch back, remove {STATE_FILE}: rm {STATE_FILE}"
     ))
@@ -132,15 +130,25 @@ pub(super) async fn clean(context: &Context, arguments: &Clean) -> anyhow::Resul
     let domain = session.domain();
     let age = i64::try_from(arguments.switchaccounts.as_secs()).unwrap_or(i64::MAX);
     let mut deleted = Vec::new();
+    let mut kept = 0;
     for account in domain.isolated_accounts(age).await? {
-        domain.delete_isolated_account(&account).await?;
+        // One that Stripe does not let go is no reason to keep the others.
+        if let Err(error) = domain.delete_isolated_account(&account).await {
+            output::note(format_args!("{} was not deleted: {error}", account.id));
+            kept += 1;
+            continue;
+        }
         if !context.global.json {
             output::line(&account.id)?;
         }
         deleted.push(account.id);
     }
     if context.global.json {
-        return output::json(&json!({ "deleted": deleted }));
+        output::json(&json!({ "deleted": deleted }))?;
+    }
+    if kept > 0 {
+        let accounts = output::plural(kept, "account");
+        return Err(Failure::new(format!("{accounts} could not be deleted")).into());
     }
     Ok(())
 }

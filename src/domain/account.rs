@@ -34,7 +34,7 @@ impl Domain {
     pub async fn whoami(&self) -> Result<Whoami> {
         let account: types::Account = self.stripe().get("/v1/account").send().await?;
         Ok(Whoami {
-            url: format!("https://dashboard.stripe.com/{}", account.id),
+            url: format!("{}/{}", self.stripe().dashboard_url(), account.id),
             id: account.id,
             email: account.email.unwrap_or_default(),
             created: account.created.unwrap_or_default(),

@@ -67,11 +67,7 @@ impl Domain {
 
     fn clock_state(&self, clock: TestClock) -> ClockState {
         ClockState {
-            link: format!(
-                "https://dashboard.stripe.com{}/test-clocks/{}",
-                self.dashboard_path(),
-                clock.id
-            ),
+            link: self.dashboard_page(&format!("test-clocks/{}", clock.id)),
             id: clock.id,
             present: clock.frozen_time,
             status: clock.status,

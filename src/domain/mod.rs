@@ -118,8 +118,9 @@ impl Domain {
         }
     }
 
-    /// What a dashboard address holds between host and page: the connected account, `test`.
-    fn dashboard_path(&self) -> String {
+    /// The address of a page about something in this account, in Stripe's dashboard.
+    fn dashboard_page(&self, page: &str) -> String {
+        let dashboard = self.stripe().dashboard_url();
         let credentials = self.stripe().credentials();
         let account = credentials
             .account
@@ -127,7 +128,7 @@ impl Domain {
             .map(|id| format!("/{id}"))
             .unwrap_or_default();
         let mode = if credentials.is_live() { "" } else { "/test" };
-        format!("{account}{mode}")
+        format!("{dashboard}{account}{mode}/{page}")
     }
 }
 

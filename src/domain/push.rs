@@ -283,10 +283,7 @@ impl Domain {
 
     /// A price's page in Stripe's dashboard.
     fn price_link(&self, id: &str) -> String {
-        format!(
-            "https://dashboard.stripe.com{}/prices/{id}",
-            self.dashboard_path()
-        )
+        self.dashboard_page(&format!("prices/{id}"))
     }
 }
 

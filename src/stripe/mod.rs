@@ -36,6 +36,9 @@ const NOTED_CALLS: usize = 1000;
 /// Where the real Stripe is.
 pub const BASE_URL: &str = "https://api.stripe.com";
 
+/// Where people look at what is in Stripe.
+pub const DASHBOARD_URL: &str = "https://dashboard.stripe.com";
+
 /// Whose Stripe objects a call is about: a key, perhaps a connected account, and the prefix that
 /// keeps our idempotency keys apart from those of another installation.
 #[derive(Clone)]
@@ -163,6 +166,11 @@ impl Client {
     /// Whose objects this client's calls are about.
     pub fn credentials(&self) -> &Credentials {
         &self.account.credentials
+    }
+
+    /// Where people look at this client's objects, without a trailing slash.
+    pub fn dashboard_url(&self) -> &str {
+        &self.transport.options.dashboard_url
     }
 
     /// Starts a read of `path`, e.g. `/v1/customers`.

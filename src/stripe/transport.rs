@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{BASE_URL, Error, RateSettings, Rates};
+use super::{BASE_URL, DASHBOARD_URL, Error, RateSettings, Rates};
 use crate::metrics::Metrics;
 
 /// How a Stripe is reached. The defaults are right for the real one.
@@ -11,6 +11,8 @@ use crate::metrics::Metrics;
 pub struct Options {
     /// Where Stripe is, without a trailing slash.
     pub base_url: String,
+    /// Where people look at what is in it, for links; without a trailing slash.
+    pub dashboard_url: String,
     /// How long one try may take, from the first byte sent to the last one read.
     pub timeout: Duration,
     /// How long a connection may take to be made.
@@ -33,6 +35,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             base_url: BASE_URL.into(),
+            dashboard_url: DASHBOARD_URL.into(),
             timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
             deadline: Duration::from_secs(60),
@@ -61,9 +64,9 @@ impl Transport {
         let url = reqwest::Url::parse(&options.base_url).map_err(|error| {
             Error::Transport(format!("{:?} is not a base URL: {error}", options.base_url))
         })?;
-        options
-            .base_url
-            .truncate(options.base_url.trim_end_matches('/').len());
+        for url in [&mut options.base_url, &mut options.dashboard_url] {
+            url.truncate(url.trim_end_matches('/').len());
+        }
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls())
             .timeout(options.timeout)

@@ -2,7 +2,13 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use super::{KEY, Place, json};
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::json as object;
+
+use super::{KEY, Place, Web, json};
 
 #[tokio::test]
 async fn whoami_tells_the_account_and_where_its_key_is_from() {
@@ -183,4 +189,47 @@ async fn clean_deletes_what_switch_made() {
         .ok()
         .await;
     assert_eq!(json(&machine)["deleted"], serde_json::json!([]));
+}
+
+/// A Stripe with five connected accounts, of which it does not let the second go.
+async fn stripe_with_accounts() -> Web {
+    let account = |id: &str, made_by: &str, created: i64| object!({ "id": id, "object": "account", "created": created, "metadata": { "tier.account": made_by } });
+    let list = object!({
+        "object": "list",
+        "has_more": false,
+        "data": [
+            account("acct_5", "switch", 9_999_999_999),
+            account("acct_4", "stroke", 1),
+            account("acct_3", "somebody", 1),
+            account("acct_2", "switch", 1),
+            account("acct_1", "switch", 1),
+        ],
+    });
+    let delete = |Path(id): Path<String>| async move {
+        match id.as_str() {
+            "acct_1" | "acct_4" => (StatusCode::OK, Json(object!({ "id": id, "deleted": true }))),
+            _ => (
+                StatusCode::BAD_REQUEST,
+                Json(object!({ "error": { "message": "it has a balance" } })),
+            ),
+        }
+    };
+    let router = Router::new()
+        .route("/v1/accounts", get(|| async { Json(list) }))
+        .route("/v1/accounts/{id}", axum::routing::delete(delete));
+    Web::start(router).await
+}
+
+#[tokio::test]
+async fn clean_knows_what_is_ours_and_does_not_stop_half_way() {
+    let place = Place::offline();
+    let stripe = stripe_with_accounts().await;
+    let run = place.tier(&["clean", "--switchaccounts", "1h"]);
+    let ended = run.env("STRIPE_BASE_API_URL", &stripe.url).end().await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert_eq!(ended.stdout, "acct_4\nacct_1\n");
+    assert_eq!(
+        ended.stderr,
+        "tier: acct_2 was not deleted: it has a balance\ntier: 1 account could not be deleted\n"
+    );
 }

@@ -63,6 +63,14 @@ async fn live_accounts_are_not_for_trying_things_out() {
 }
 
 #[tokio::test]
+async fn a_key_may_end_with_a_line() {
+    let place = Place::start().await;
+    let run = place.tier(&["whoami", "--json"]);
+    let who = run.env("STRIPE_API_KEY", "sk_test_secret\n").ok().await;
+    assert_eq!(json(&who)["id"], place.sandbox().sandbox().account_id(KEY));
+}
+
+#[tokio::test]
 async fn without_a_key_the_ways_to_one_are_named() {
     let place = Place::start().await;
     let fault = place

@@ -1,6 +1,7 @@
 //! The real binary, as people and programs run it: what it prints, where, and how it ends.
 
 mod accounts;
+mod connect;
 mod keys;
 mod models;
 mod orgs;
@@ -13,10 +14,14 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use axum::Router;
 use tempfile::TempDir;
 use tier::sandbox::{Options, Running, Sandbox};
 use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
 use tokio::process::Command;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 /// The binary under test.
 pub(crate) const TIER: &str = env!("CARGO_BIN_EXE_tier");
@@ -202,6 +207,34 @@ impl Run {
             "{ended:?}"
         );
         ended.stderr
+    }
+}
+
+/// A web server of the test's own, until it is dropped.
+struct Web {
+    url: String,
+    _server: JoinSet<()>,
+}
+
+impl Web {
+    async fn start(router: Router) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port is free");
+        Self::on(listener, |_| router)
+    }
+
+    /// A server whose answers have its own address in them.
+    fn on(listener: TcpListener, router: impl FnOnce(&str) -> Router) -> Self {
+        let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+        let router = router(&url);
+        let mut server = JoinSet::new();
+        let forever = CancellationToken::new().cancelled_owned();
+        server.spawn(tier::server::serve(listener, router, forever));
+        Self {
+            url,
+            _server: server,
+        }
     }
 }
 

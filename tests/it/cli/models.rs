@@ -40,6 +40,27 @@ async fn a_push_says_what_became_of_each_feature() {
 }
 
 #[tokio::test]
+async fn links_lead_to_the_dashboard_that_is_set() {
+    let place = Place::start().await;
+    let run = place.tier(&["push", "-"]).stdin(PRICING);
+    let pushed = run
+        .env("TIER_DASHBOARD_URL", "http://dashboard.example/")
+        .ok()
+        .await;
+    let link = "\thttp://dashboard.example/test/prices/price_";
+    assert!(pushed.lines().all(|line| line.contains(link)), "{pushed}");
+    let run = place.tier(&["whoami"]);
+    let who = run
+        .env("TIER_DASHBOARD_URL", "http://dashboard.example")
+        .ok()
+        .await;
+    assert!(
+        who.contains("URL:       http://dashboard.example/acct_"),
+        "{who}"
+    );
+}
+
+#[tokio::test]
 async fn a_plan_that_exists_is_not_changed() {
     let place = Place::pushed().await;
     let other = PRICING.replace("\"upto\": 10 ", "\"upto\": 20 ");

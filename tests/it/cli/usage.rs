@@ -182,6 +182,8 @@ async fn man_pages_are_troff() {
 async fn the_schema_accepts_what_the_validator_accepts() {
     let place = Place::offline();
     let schema = json(&place.tier(&["schema"]).without("STRIPE_API_KEY").ok().await);
+    let served = place.tier(&["fetch", "/v1/schema"]).ok().await;
+    assert_eq!(json(&served), schema, "a server has the same");
     let validator = jsonschema::validator_for(&schema).unwrap();
     let model = Model::parse(PRICING).unwrap();
     let model = json(&model.to_json());

@@ -1,50 +1,15 @@
-//! Commands that talk to others: a tier server, a web server with a model, Stripe's dashboard, the Model Builder.
+//! Commands that talk to others: a tier server, a web server with a model, the Model Builder.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
-use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use serde_json::json as object;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::net::TcpListener;
 use tokio::process::Child;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
-use super::{PRICING, Place, json};
-
-/// A web server of the test's own, until it is dropped.
-struct Web {
-    url: String,
-    _server: JoinSet<()>,
-}
-
-impl Web {
-    async fn start(router: Router) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("a port is free");
-        Self::on(listener, |_| router)
-    }
-
-    /// A server whose answers have its own address in them.
-    fn on(listener: TcpListener, router: impl FnOnce(&str) -> Router) -> Self {
-        let url = format!("http://{}", listener.local_addr().expect("it is bound"));
-        let router = router(&url);
-        let mut server = JoinSet::new();
-        let forever = CancellationToken::new().cancelled_owned();
-        server.spawn(tier::server::serve(listener, router, forever));
-        Self {
-            url,
-            _server: server,
-        }
-    }
-}
+use super::{PRICING, Place, Web, json};
 
 /// `tier serve` over the Stripe of `place`, and its URL.
 async fn serve(place: &Place, key: Option<&str>) -> (Child, String) {
@@ -112,6 +77,19 @@ async fn commands_can_be_sent_to_a_server() {
         live.contains("--live cannot be used with TIER_BASE_URL"),
         "{live}"
     );
+}
+
+#[tokio::test]
+async fn a_push_to_a_server_cannot_switch_accounts() {
+    let place = Place::start().await;
+    place.write("pricing.json", PRICING);
+    let run = place.tier(&["push", "-c", "pricing.json"]);
+    let fault = run.env("TIER_BASE_URL", "http://127.0.0.1:9").fault().await;
+    assert!(
+        fault.contains("-c cannot be used with TIER_BASE_URL"),
+        "{fault}"
+    );
+    assert!(!place.path().join("tier.state").exists());
 }
 
 #[tokio::test]
@@ -317,132 +295,4 @@ async fn share_prints_the_link() {
             "{fault}"
         );
     }
-}
-
-/// A dashboard that lets the person in at the third time of asking.
-async fn dashboard() -> Web {
-    let listener = TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a port is free");
-    Web::on(listener, |url| {
-        let poll_url = format!("{url}/poll");
-        let auth = post(move |body: String| async move {
-            assert!(body.starts_with("device_name="), "{body}");
-            axum::Json(object!({
-                "browser_url": "https://dashboard.example/confirm?t=1",
-                "poll_url": poll_url,
-                "verification_code": "excels-win-bright",
-            }))
-        });
-        let poll = get(|State(asked): State<Arc<AtomicUsize>>| async move {
-            axum::Json(match asked.fetch_add(1, Ordering::SeqCst) {
-                0 => object!({ "redeemed": false }),
-                _ => object!({
-                    "redeemed": true,
-                    "account_id": "acct_1",
-                    "account_display_name": "Acme",
-                    "livemode_key_secret": "rk_live_secret",
-                    "livemode_key_publishable": "pk_live_1",
-                    "testmode_key_secret": "rk_test_secret",
-                    "testmode_key_publishable": "pk_test_1",
-                }),
-            })
-        });
-        Router::new()
-            .route("/stripecli/auth", auth)
-            .route("/poll", poll)
-            .with_state(Arc::default())
-    })
-}
-
-#[tokio::test]
-async fn connect_saves_the_keys() {
-    let place = Place::start().await;
-    let web = dashboard().await;
-    let run = place.tier(&["connect"]).without("STRIPE_API_KEY");
-    let said = run.env("TIER_DASHBOARD_URL", &web.url).ok().await;
-    assert_eq!(
-        said,
-        "1. Open https://dashboard.example/confirm?t=1 in your browser.\n\
-         2. Check that it shows the code: excels-win-bright\n\
-         3. Allow access; tier waits here.\n\
-         Connected to Acme (acct_1).\n"
-    );
-    let path = place.path().join(".config/tier/config.json");
-    let mode =
-        |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
-    let profile = &json(&place.read(".config/tier/config.json"))["profiles"]["tier"];
-    assert_eq!(profile["testmode_key_secret"], "rk_test_secret");
-    assert_eq!(profile["redeemed"], true);
-    // And they are used.
-    let who = place
-        .tier(&["whoami", "--json"])
-        .without("STRIPE_API_KEY")
-        .ok()
-        .await;
-    assert_eq!(json(&who)["key_source"], path.display().to_string());
-
-    let again = place
-        .tier(&["connect", "--json"])
-        .env("TIER_DASHBOARD_URL", &web.url)
-        .end()
-        .await;
-    assert_eq!(json(&again.stdout)["account_id"], "acct_1", "{again:?}");
-    assert!(again.stderr.contains("excels-win-bright"), "{again:?}");
-}
-
-#[tokio::test]
-async fn connect_does_not_lose_what_it_cannot_read() {
-    let place = Place::offline();
-    let web = dashboard().await;
-    place.write(".config/tier/config.json", "{ broken");
-    let fault = place
-        .tier(&["connect"])
-        .env("TIER_DASHBOARD_URL", &web.url)
-        .fault()
-        .await;
-    assert!(
-        fault.contains("config.json is not valid JSON (line 1, column"),
-        "{fault}"
-    );
-    assert_eq!(place.read(".config/tier/config.json"), "{ broken");
-}
-
-#[tokio::test]
-async fn connect_tells_what_the_dashboard_did_not_do() {
-    let place = Place::offline();
-    let web = Web::start(Router::new()).await;
-    let fault = place
-        .tier(&["connect"])
-        .env("TIER_DASHBOARD_URL", &web.url)
-        .fault()
-        .await;
-    assert!(
-        fault.contains("cannot ask Stripe's dashboard for access: HTTP 404"),
-        "{fault}"
-    );
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let web = Web::on(listener, |url| {
-        let links = object!({
-            "browser_url": "https://dashboard.example/", "poll_url": format!("{url}/poll"), "verification_code": "a",
-        });
-        Router::new()
-            .route("/stripecli/auth", post(|| async move { axum::Json(links) }))
-            .route(
-                "/poll",
-                get(|| async { (StatusCode::FORBIDDEN, "rk_test_secret") }),
-            )
-    });
-    let ended = place
-        .tier(&["connect"])
-        .env("TIER_DASHBOARD_URL", &web.url)
-        .end()
-        .await;
-    assert_eq!(ended.code, Some(1));
-    assert!(
-        ended.stderr.contains("did not grant access: HTTP 403"),
-        "{ended:?}"
-    );
-    assert!(!place.path().join(".config").exists());
 }
