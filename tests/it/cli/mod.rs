@@ -6,6 +6,7 @@ mod keys;
 mod models;
 mod orgs;
 mod readme;
+mod servers;
 mod terminal;
 mod usage;
 mod web;
@@ -17,9 +18,9 @@ use std::time::Duration;
 use axum::Router;
 use tempfile::TempDir;
 use tier::sandbox::{Options, Running, Sandbox};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
-use tokio::process::Command;
+use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -158,6 +159,23 @@ impl Run {
         self
     }
 
+    /// Waits until it says where it listens.
+    async fn started(mut self) -> Server {
+        let mut child = self.command.spawn().expect("the binary starts");
+        let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut line = String::new();
+        stdout.read_line(&mut line).await.expect("it prints");
+        let Some(address) = line.trim_end().strip_prefix("listening on ") else {
+            let output = child.wait_with_output().await.expect("it ends");
+            panic!("it does not listen: {line:?} {output:?}");
+        };
+        Server {
+            address: address.to_owned(),
+            child,
+            stdout,
+        }
+    }
+
     async fn end(mut self) -> Ended {
         let mut child = self.command.spawn().expect("the binary starts");
         let mut stdin = child.stdin.take().expect("it is piped");
@@ -243,6 +261,35 @@ fn shows_a_key(text: &str) -> bool {
     ["_secret", "-secret", ":secret", "=secret"]
         .iter()
         .any(|key| text.contains(key))
+}
+
+/// A run that serves, until it is dropped or stopped.
+struct Server {
+    address: String,
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Server {
+    fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Sends a signal, and waits for the end. What it printed first is not in the result.
+    async fn stop(mut self, signal: &str) -> Ended {
+        let process = self.child.id().expect("it runs").to_string();
+        let kill = Command::new("kill").args([signal, &process]).status();
+        assert!(kill.await.expect("kill starts").success());
+        let mut stdout = String::new();
+        let read = self.stdout.read_to_string(&mut stdout).await;
+        read.expect("text");
+        let output = self.child.wait_with_output().await.expect("it ends");
+        Ended {
+            code: output.status.code(),
+            stdout,
+            stderr: String::from_utf8(output.stderr).expect("text"),
+        }
+    }
 }
 
 /// What a run left.

@@ -1,9 +1,6 @@
 //! The README's section on the command line, followed from top to bottom, so that it cannot rot.
 
 use std::fmt::Write as _;
-use std::process::Stdio;
-
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use super::{Place, TIER};
 
@@ -109,13 +106,8 @@ async fn the_section_on_the_command_line_can_be_followed() {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = format!("{}:{}", bin.display(), path.display());
 
-    let mut sandbox = place
-        .tier(&["sandbox", "--addr", "127.0.0.1:0", "--search-lag", "0s"])
-        .command;
-    let mut sandbox = sandbox.stderr(Stdio::null()).spawn().unwrap();
-    let mut lines = BufReader::new(sandbox.stdout.take().unwrap()).lines();
-    let line = lines.next_line().await.unwrap().unwrap();
-    let url = format!("http://{}", line.strip_prefix("listening on ").unwrap());
+    let sandbox = ["sandbox", "--addr", "127.0.0.1:0", "--search-lag", "0s"];
+    let sandbox = place.tier(&sandbox).started().await;
 
     for step in steps {
         let mut shell = tokio::process::Command::new("sh");
@@ -124,7 +116,7 @@ async fn the_section_on_the_command_line_can_be_followed() {
             .env_clear()
             .env("PATH", &path)
             .env("HOME", place.path())
-            .env("TIER_SANDBOX_URL", &url)
+            .env("TIER_SANDBOX_URL", sandbox.url())
             .current_dir(place.path());
         let output = shell.output().await.unwrap();
         let printed = [output.stdout, output.stderr].concat();

@@ -1,36 +1,20 @@
 //! Commands that talk to others: a tier server, a web server with a model, the Model Builder.
 
-use std::process::Stdio;
-
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use serde_json::json as object;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::Child;
 
 use super::{PRICING, Place, Web, json};
-
-/// `tier serve` over the Stripe of `place`, and its URL.
-async fn serve(place: &Place, key: Option<&str>) -> (Child, String) {
-    let mut run = place.tier(&["serve", "--addr", "127.0.0.1:0"]);
-    if let Some(key) = key {
-        run = run.env("TIER_API_KEY", key);
-    }
-    run.command.stderr(Stdio::null());
-    let mut child = run.command.spawn().expect("the binary starts");
-    let stdout = child.stdout.take().expect("it is piped");
-    let mut lines = BufReader::new(stdout).lines();
-    let line = lines.next_line().await.expect("it prints").expect("a line");
-    let address = line.strip_prefix("listening on ").expect("its address");
-    let url = format!("http://{address}");
-    (child, url)
-}
 
 #[tokio::test]
 async fn commands_can_be_sent_to_a_server() {
     let place = Place::pushed().await;
-    let (_server, url) = serve(&place, None).await;
+    let server = place
+        .tier(&["serve", "--addr", "127.0.0.1:0"])
+        .started()
+        .await;
+    let url = server.url();
     let away = Place::offline();
     away.write("pricing.json", PRICING);
     let at = |args: &[&str]| {
@@ -95,7 +79,9 @@ async fn a_push_to_a_server_cannot_switch_accounts() {
 #[tokio::test]
 async fn a_server_may_want_a_key() {
     let place = Place::start().await;
-    let (_server, url) = serve(&place, Some("server-secret")).await;
+    let run = place.tier(&["serve", "--addr", "127.0.0.1:0"]);
+    let server = run.env("TIER_API_KEY", "server-secret").started().await;
+    let url = server.url();
     let fault = place.tier(&["whoami", "--base-url", &url]).fault().await;
     assert_eq!(
         fault,
@@ -192,7 +178,9 @@ async fn fetch_prints_any_answer() {
 #[tokio::test]
 async fn healthcheck_tells_by_its_exit_status() {
     let place = Place::start().await;
-    let (_server, url) = serve(&place, Some("server-secret")).await;
+    let run = place.tier(&["serve", "--addr", "127.0.0.1:0"]);
+    let server = run.env("TIER_API_KEY", "server-secret").started().await;
+    let url = server.url();
     let addr = url.strip_prefix("http://").unwrap();
     assert_eq!(place.tier(&["healthcheck", "--addr", addr]).ok().await, "");
     let port = addr.rsplit_once(':').unwrap().1;

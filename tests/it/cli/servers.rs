@@ -1,0 +1,130 @@
+//! Serve and sandbox, as the SDKs and process managers start and end them.
+
+use tokio::net::TcpListener;
+
+use super::{KEY, Place, json};
+
+#[tokio::test]
+async fn a_server_says_where_it_listens_and_ends_when_told() {
+    let place = Place::start().await;
+    for (args, signal) in [
+        // As the npm package does it.
+        (&["-v", "serve", "--addr", "127.0.0.1:0"][..], "-TERM"),
+        (&["serve", "-addr", "127.0.0.1:0"], "-INT"),
+        (&["sandbox", "--addr", "localhost:0"], "-TERM"),
+    ] {
+        let server = place.tier(args).started().await;
+        let ended = server.stop(signal).await;
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (Some(0), ""),
+            "{args:?}: {ended:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_server_logs_to_stderr_and_never_a_key() {
+    let place = Place::start().await;
+    let server = place.tier(&["serve", "--addr", "127.0.0.1:0"]);
+    let server = server.env("TIER_API_KEY", "server-secret").started().await;
+    let who = place.tier(&["whoami", "--base-url", &server.url()]);
+    who.env("TIER_API_KEY", "server-secret").ok().await;
+    place
+        .tier(&["whoami", "--base-url", &server.url()])
+        .fault()
+        .await;
+    let ended = server.stop("-TERM").await;
+    let endpoints = ended.stderr.matches("/v1/whoami").count();
+    assert!(endpoints >= 2, "{ended:?}");
+    assert!(!super::shows_a_key(&ended.stderr), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_told() {
+    let place = Place::start().await;
+    let held = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let taken = held.local_addr().unwrap().to_string();
+    for command in ["serve", "sandbox"] {
+        let fault = place.tier(&[command, "--addr", &taken]).fault().await;
+        assert!(
+            fault.starts_with(&format!("tier: cannot listen on {taken}: ")),
+            "{fault}"
+        );
+    }
+    drop(held);
+}
+
+#[tokio::test]
+async fn a_server_can_bring_its_own_sandbox() {
+    let place = Place::offline();
+    // The usual port is taken: by us, or by whoever was first.
+    let _held = TcpListener::bind("127.0.0.1:12111").await;
+    let args = [
+        "serve",
+        "--sandbox",
+        "--addr",
+        "127.0.0.1:0",
+        "--sandbox-url",
+        "http://pay.example",
+    ];
+    // A live key would be refused if it were read.
+    let server = place
+        .tier(&args)
+        .env("STRIPE_API_KEY", "sk_live_secret")
+        .started()
+        .await;
+    let url = server.url();
+    let who = place
+        .tier(&["whoami", "--json", "--base-url", &url])
+        .ok()
+        .await;
+    assert_eq!(json(&who)["key_source"], "sandbox");
+    let checkout = [
+        "subscribe",
+        "--checkout",
+        "https://example.com",
+        "org:acme",
+        "--base-url",
+        &url,
+    ];
+    let link = place.tier(&checkout).ok().await;
+    assert!(link.starts_with("http://pay.example/"), "{link}");
+    let ended = server.stop("-TERM").await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let note = "port 12111 is taken; the sandbox listens on 127.0.0.1:";
+    assert!(ended.stderr.contains(note), "{ended:?}");
+}
+
+#[tokio::test]
+async fn any_stripe_client_can_use_the_sandbox() {
+    let place = Place::offline();
+    let sandbox = place
+        .tier(&["sandbox", "--addr", "127.0.0.1:0"])
+        .started()
+        .await;
+    let run = place.tier(&["whoami", "--json"]);
+    let who = run.env("STRIPE_BASE_API_URL", &sandbox.url()).ok().await;
+    assert_eq!(json(&who)["key_source"], "STRIPE_API_KEY");
+    let run = place
+        .tier(&["push", "--sandbox", "-"])
+        .stdin(super::PRICING);
+    let pushed = run.env("TIER_SANDBOX_URL", &sandbox.url()).ok().await;
+    assert_eq!(pushed.matches("[created]").count(), 3);
+}
+
+#[tokio::test]
+async fn a_server_works_in_the_account_of_its_directory() {
+    let place = Place::start().await;
+    place.tier(&["switch", "-c"]).ok().await;
+    let server = place
+        .tier(&["serve", "--addr", "127.0.0.1:0"])
+        .started()
+        .await;
+    let who = place
+        .tier(&["whoami", "--json", "--base-url", &server.url()])
+        .ok()
+        .await;
+    assert_eq!(json(&who)["id"], json(&place.read("tier.state"))["ID"]);
+    assert_ne!(json(&who)["id"], place.sandbox().sandbox().account_id(KEY));
+}
