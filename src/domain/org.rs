@@ -88,7 +88,17 @@ impl Domain {
     /// Creates the org's customer, or writes `info` to the one that exists. Returns its id.
     pub(super) async fn put_org(&self, org: &OrgName, info: &OrgInfoUpdate) -> Result<Arc<str>> {
         match self.customer(org).await {
-            Ok(id) => self.update_customer(id, info).await,
+            Ok(id) => match self.update_customer(id, info).await {
+                // Deleted since, though search may name it for a while yet.
+                Err(Error::CustomerVanished(_)) => {
+                    self.forget_customer(org).await;
+                    match self.find_recreated(org).await? {
+                        Some(id) => self.update_customer(id, info).await,
+                        None => self.create_customer(org, info).await,
+                    }
+                }
+                updated => updated,
+            },
             Err(Error::OrgNotFound) => self.create_customer(org, info).await,
             Err(error) => Err(error),
         }

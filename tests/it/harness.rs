@@ -188,6 +188,12 @@ impl TestApp {
         request.send().await.expect("Stripe takes it")
     }
 
+    /// Deletes something at Stripe behind the server's back.
+    pub(crate) async fn stripe_delete(&self, path: &str) -> Value {
+        let answer = self.stripe.delete(path).send().await;
+        answer.expect("Stripe deletes it")
+    }
+
     /// Lets time pass, for the server and for Stripe.
     pub(crate) fn advance(&self, by: Duration) {
         let seconds = i64::try_from(by.as_secs()).expect("tests last less than an eternity");

@@ -6,6 +6,7 @@ mod checkout;
 mod cli;
 mod clock;
 mod contract;
+mod directory;
 mod errors;
 mod harness;
 mod layers;
