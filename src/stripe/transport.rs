@@ -39,7 +39,7 @@ impl Default for Options {
             timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
             deadline: Duration::from_secs(60),
-            retries: 4,
+            retries: 3,
             first_wait: Duration::from_millis(500),
             rates: RateSettings::default(),
             debug: false,
