@@ -1,0 +1,54 @@
+# What the suites that need more than Rust share: a built binary, and what has to be installed. Sourced by bash.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+# Debian packages that are missing; needs root or sudo.
+need_packages() {
+  local sudo=
+  [ "$(id -u)" = 0 ] || sudo=sudo
+  $sudo apt-get update -qq
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "$@" >/dev/null
+}
+
+need_node() {
+  command -v npm >/dev/null || need_packages nodejs npm
+}
+
+# Packages of the package.json in this folder, as its lock file names them.
+install_modules() {
+  need_node
+  npm ci --no-audit --no-fund --loglevel=error
+}
+
+# The binary under test, in TIER_BIN: whatever that names already, or a fresh build.
+build_tier() {
+  if [ -z "${TIER_BIN:-}" ]; then
+    cargo build --quiet --locked --bin tier --manifest-path "$root/Cargo.toml"
+    TIER_BIN="${CARGO_TARGET_DIR:-$root/target}/debug/tier"
+  fi
+  export TIER_BIN
+}
+
+# Starts a program in the background and waits for "listening on <address>" on its stdout. Sets `address`; the process
+# id is added to `started`, which stop_started ends.
+started=()
+start_listening() {
+  local out
+  out=$(mktemp)
+  "$@" >"$out" &
+  local pid=$!
+  started+=("$pid")
+  until address=$(sed -n 's/^listening on //p' "$out") && [ -n "$address" ]; do
+    kill -0 "$pid" 2>/dev/null || { echo "ended before it listened: $*" >&2; return 1; }
+    sleep 0.05
+  done
+  rm -f "$out"
+}
+
+stop_started() {
+  local pid
+  for pid in "${started[@]}"; do
+    kill "$pid" 2>/dev/null && wait "$pid" || true
+  done
+  started=()
+}
