@@ -117,7 +117,7 @@ export const model = {
       title: 'A year',
       currency: 'eur',
       interval: '@yearly',
-      features: { 'feature:pack': { base: 9900.5, divide: { by: 100, rounding: 'up' } } },
+      features: { 'feature:pack': { base: 9900, divide: { by: 100, rounding: 'up' } } },
     },
   },
 }

@@ -38,6 +38,14 @@ const subscribed = async (features, options) => {
   return org
 }
 
+// An org without a subscription.
+const newCustomer = async () => {
+  const org = newOrg()
+  await tier.updateOrg(org, { metadata: {} })
+  const { stripe_id: customer } = await tier.whois(org)
+  return { org, customer }
+}
+
 before(async () => {
   const { results } = await tier.push(model)
   assert.equal(results.length, featureCount)
@@ -198,9 +206,7 @@ describe('subscribe', () => {
   })
 
   test('with a payment method', async () => {
-    const org = newOrg()
-    await tier.subscribe(org, [])
-    const { stripe_id: customer } = await tier.whois(org)
+    const { org, customer } = await newCustomer()
     const card = await stripe.paymentMethods.attach('pm_card_us', { customer })
     await tier.subscribe(org, 'plan:pro@1', { paymentMethodID: card.id })
     const { data } = await stripe.subscriptions.list({ customer })
@@ -208,9 +214,12 @@ describe('subscribe', () => {
     assert.equal(data[0].default_payment_method, card.id)
   })
 
-  test('to nothing: the customer is made, and no subscription', async () => {
-    const org = await subscribed([])
-    await refused(tier.lookupPhase(org), 404, 'not_found', 'Not Found')
+  test('to nothing: nothing is done', async () => {
+    const unknown = await subscribed([])
+    await refused(tier.whois(unknown), 400, 'org_not_found', 'org not found')
+    const org = await subscribed('plan:free@1')
+    assert.deepEqual(await tier.subscribe(org, []), {})
+    assert.deepEqual((await tier.lookupPhase(org)).plans, ['plan:free@1'])
   })
 
   test('what goes wrong', async () => {
@@ -450,9 +459,7 @@ describe('orgs', () => {
   })
 
   test('a default payment method', async () => {
-    const org = newOrg()
-    await tier.subscribe(org, [])
-    const { stripe_id: customer } = await tier.whois(org)
+    const { org, customer } = await newCustomer()
     const card = await stripe.paymentMethods.attach('pm_card_us', { customer })
     const invoiceSettings = { defaultPaymentMethod: card.id }
     await tier.updateOrg(org, { metadata: {}, invoiceSettings })
@@ -466,11 +473,9 @@ describe('orgs', () => {
   })
 
   test('lookupPaymentMethods', async () => {
-    const org = newOrg()
-    await refused(tier.lookupPaymentMethods(org), 400, 'org_not_found', 'org not found')
-    await tier.subscribe(org, [])
+    await refused(tier.lookupPaymentMethods(newOrg()), 400, 'org_not_found', 'org not found')
+    const { org, customer } = await newCustomer()
     assert.deepEqual(await tier.lookupPaymentMethods(org), { org, methods: [] })
-    const { stripe_id: customer } = await tier.whois(org)
     const card = await stripe.paymentMethods.attach('pm_card_us', { customer })
     const { methods } = await tier.lookupPaymentMethods(org)
     assert.deepEqual(
@@ -693,7 +698,8 @@ describe('test clocks', () => {
     assert.match(clocked.clockID, /^clock_/)
 
     const org = newOrg()
-    await clocked.subscribe(org, 'plan:pro@1', { trialDays: 10 })
+    // The SDK counts trial days from `effective`, or else from this machine's time.
+    await clocked.subscribe(org, 'plan:pro@1', { trialDays: 10, effective: present })
     const trial = await clocked.lookupPhase(org)
     assert.equal(trial.trial, true)
     assert.equal(trial.effective.getTime(), present.getTime())
