@@ -35,8 +35,10 @@ started=()
 start_listening() {
   local out
   out=$(mktemp)
+  set -m # A process group of its own, so that ending it ends what it started.
   "$@" >"$out" &
   local pid=$!
+  set +m
   started+=("$pid")
   until address=$(sed -n 's/^listening on //p' "$out") && [ -n "$address" ]; do
     kill -0 "$pid" 2>/dev/null || { echo "ended before it listened: $*" >&2; return 1; }
@@ -48,7 +50,7 @@ start_listening() {
 stop_started() {
   local pid
   for pid in "${started[@]}"; do
-    kill "$pid" 2>/dev/null && wait "$pid" || true
+    kill -- "-$pid" 2>/dev/null && wait "$pid" || true
   done
   started=()
 }

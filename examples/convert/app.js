@@ -93,7 +93,9 @@ app.post('/upgrade', signedIn, async (req, res) => {
 })
 
 app.post('/trial', signedIn, async (req, res) => {
-  await req.user.tier.subscribe(req.user.org, req.body?.plan, { trialDays: TRIAL_DAYS })
+  // The SDK counts the days from `effective`, or else from this machine's time, which a test clock is not at.
+  const options = { trialDays: TRIAL_DAYS, effective: req.user.now }
+  await req.user.tier.subscribe(req.user.org, req.body?.plan, options)
   res.redirect(303, '/usage')
 })
 

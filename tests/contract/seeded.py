@@ -33,7 +33,7 @@ def map_body(context, body):
     if "org" in body:
         body["org"] = pick(SEED["orgs"])
     if "feature" in body:
-        body["feature"] = pick(SEED["features"])
+        body["feature"] = "feature:convert"
     for part in [body, *(body.get("phases") or [])]:
         if part.get("features"):
             part["features"] = [pick(SEED["plans"])]

@@ -1,0 +1,232 @@
+// Clicks through the app as a customer would, in Chromium, and looks into Stripe (the sandbox) beside it.
+//
+// Screenshots of the steps are left in test/screenshots.
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, rm } from 'node:fs/promises'
+import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { chromium } from 'playwright-core'
+
+const at = path => fileURLToPath(new URL(path, import.meta.url))
+const shots = at('screenshots')
+
+// Everything that `npm start` starts.
+const app = spawn(process.execPath, [at('../start.js')], {
+  env: { ...process.env, PORT: '0' },
+  stdio: ['ignore', 'pipe', 'pipe'],
+})
+let output = ''
+const home = await new Promise((resolve, reject) => {
+  const read = chunk => {
+    output += chunk
+    const found = /convert: (\S+)\n/.exec(output)
+    if (found) resolve(found[1])
+  }
+  app.stdout.on('data', read)
+  app.stderr.on('data', read)
+  app.once('exit', () => reject(new Error(output)))
+})
+
+let browser, page
+const dialogs = []
+
+before(async () => {
+  await rm(shots, { recursive: true, force: true })
+  await mkdir(shots, { recursive: true })
+  browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  })
+  page = await (await browser.newContext({ viewport: { width: 1000, height: 700 } })).newPage()
+  page.on('dialog', dialog => {
+    dialogs.push(dialog.message())
+    return dialog.dismiss()
+  })
+})
+
+after(async () => {
+  await browser?.close()
+  const exited = once(app, 'exit')
+  app.kill('SIGTERM')
+  const [code] = await exited
+  assert.equal(code, 0, output)
+})
+
+let shot = 0
+const look = name =>
+  page.screenshot({ path: `${shots}/${String(++shot).padStart(2, '0')}-${name}.png`, fullPage: true })
+
+const button = name => page.getByRole('button', { name, exact: true })
+const plan = () => page.locator('#plan').textContent()
+
+const click = async (name, then) => {
+  await button(name).click()
+  await page.waitForURL(then)
+}
+
+const signUp = async (name, email) => {
+  await page.getByLabel('Name').fill(name)
+  await page.getByLabel('E-mail').fill(email)
+  await click('Sign up', `${home}/convert`)
+}
+
+const convert = async celsius => {
+  await page.goto(`${home}/convert`)
+  await page.getByLabel('Celsius').fill(String(celsius))
+  await button('Convert').click()
+  return page.locator('.result, .stopped').textContent()
+}
+
+// What the usage page shows: used and limit of each feature.
+const limits = async () => {
+  await page.goto(`${home}/usage`)
+  const rows = await page.locator('tr[data-feature]').evaluateAll(rows =>
+    rows.map(row => [
+      row.dataset.feature,
+      ['.used', '.limit'].map(cell => row.querySelector(cell).textContent),
+    ])
+  )
+  return Object.fromEntries(rows)
+}
+
+// What Stripe has, asked with the key that the server uses with a sandbox of its own.
+let sandbox
+const stripe = async path => {
+  const authorization = `Basic ${Buffer.from('sk_test_sandbox:').toString('base64')}`
+  const response = await fetch(`${sandbox}${path}`, { headers: { authorization } })
+  assert.equal(response.status, 200, path)
+  return (await response.json()).data
+}
+
+// Customers on a test clock are in no list but the clock's.
+const customerOf = async email => {
+  for (const { id } of await stripe('/v1/test_helpers/test_clocks?limit=100')) {
+    const customers = await stripe(`/v1/customers?test_clock=${id}`)
+    const found = customers.find(customer => customer.email === email)
+    if (found) return found.id
+  }
+  throw new Error(`no customer has the address ${email}`)
+}
+
+test('the pricing page shows the model', async () => {
+  await page.goto(home)
+  const card = name => page.locator(`[data-plan="${name}"]`).innerText()
+  assert.match(await card('plan:free@1'), /Free[^]*\$0\.00[^]*Conversions: first 5 included/)
+  assert.match(
+    await card('plan:pro@1'),
+    /Pro[^]*\$9\.00[^]*Conversions: first 100 included, more at \$0\.025 each/
+  )
+  await look('pricing')
+})
+
+// It would run, were it not escaped.
+const NAME = 'Jo <script>alert(1)</script> & "Co"'
+
+test('sign-up is the free plan', async () => {
+  await signUp(NAME, 'jo@example.com')
+  assert.equal(await page.locator('.who').textContent(), NAME)
+  assert.deepEqual(dialogs, [])
+  assert.deepEqual(await limits(), { 'feature:convert': ['0', '5'] })
+  assert.match(await plan(), /You are on plan:free@1/)
+  await look('signed-up')
+})
+
+test('use, until the limit', async () => {
+  for (const [celsius, fahrenheit] of [
+    [0, '32'],
+    [100, '212'],
+    [-40, '-40'],
+    [36.6, '97.88'],
+    ['37,5', '99.5'],
+  ]) {
+    const text = await convert(celsius)
+    assert.ok(text.endsWith(` = ${fahrenheit} °F`), text)
+  }
+  await look('converted')
+  assert.match(await convert(20), /no conversions left/)
+  await look('stopped')
+  assert.deepEqual(await limits(), { 'feature:convert': ['5', '5'] })
+})
+
+test('upgrade, on the checkout page', async () => {
+  await page.goto(home)
+  await click('Upgrade to Pro', /\/c\/pay\/cs_test_/)
+  sandbox = new URL(page.url()).origin
+  await look('checkout')
+  await page.getByRole('button').click()
+  await page.waitForURL(`${home}/usage`)
+  assert.match(await plan(), /You are on plan:pro@1/)
+  await look('upgraded')
+  assert.deepEqual(await limits(), {
+    'feature:base': ['1', '∞'],
+    'feature:convert': ['0', '∞'],
+  })
+})
+
+test('use again, beyond what was free', async () => {
+  for (let celsius = 1; celsius <= 7; celsius++) {
+    assert.match(await convert(celsius), / °F$/)
+  }
+  assert.deepEqual((await limits())['feature:convert'], ['7', '∞'])
+  await look('used-again')
+})
+
+test('a month later the count begins anew, and the month is billed', async () => {
+  await click('Let a month pass', `${home}/usage`)
+  assert.deepEqual((await limits())['feature:convert'], ['0', '∞'])
+  await look('a-month-later')
+  const customer = await customerOf('jo@example.com')
+  const invoices = await stripe(`/v1/invoices?customer=${customer}&limit=100`)
+  const billed = feature =>
+    invoices
+      .flatMap(invoice => invoice.lines.data)
+      .filter(line => line.price.metadata['tier.feature'] === `${feature}@plan:pro@1`)
+  const used = billed('feature:convert').map(line => line.quantity)
+  assert.equal(used.reduce((sum, quantity) => sum + quantity, 0), 7)
+  assert.deepEqual(billed('feature:base').map(line => line.amount), [900, 900])
+})
+
+test('cancel: nothing is granted, and no live subscription is left', async () => {
+  await page.goto(`${home}/usage`)
+  await click('Cancel', `${home}/usage`)
+  assert.match(await plan(), /You have no plan/)
+  await look('cancelled')
+  assert.deepEqual(await limits(), {})
+  assert.match(await convert(20), /no conversions left/)
+  const customer = await customerOf('jo@example.com')
+  const all = await stripe(`/v1/subscriptions?customer=${customer}&status=all&limit=100`)
+  assert.ok(all.length > 0)
+  assert.deepEqual(all.filter(({ status }) => status !== 'canceled'), [])
+})
+
+test('another customer: a trial, paid later, then back to the free plan', async () => {
+  await click('Sign out', `${home}/`)
+  await signUp('Al', 'al@example.com')
+  await page.goto(home)
+  await click('Try for 14 days', `${home}/usage`)
+  assert.match(await plan(), /You are on plan:pro@1, on trial until/)
+  await look('trial')
+  await click('Let a month pass', `${home}/usage`)
+  assert.match(await plan(), /You are on plan:pro@1\./)
+  await page.goto(home)
+  await click('Choose', `${home}/usage`)
+  assert.match(await plan(), /You are on plan:free@1\./)
+  await look('back-to-free')
+})
+
+test('what a person gets wrong is said', async () => {
+  assert.match(await convert('warm'), /not a temperature/)
+  await page.goto(`${home}/nowhere`)
+  assert.match(await page.locator('main').textContent(), /no such page/)
+  await look('not-found')
+})
