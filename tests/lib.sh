@@ -54,3 +54,16 @@ stop_started() {
   done
   started=()
 }
+
+# `node --test` with these arguments; its own output only if something failed, and then a line that begins with $1.
+node_tests() {
+  local name=$1 out failed=0
+  shift
+  out=$(mktemp)
+  node --test --test-reporter=spec "$@" >"$out" 2>&1 || failed=1
+  [ "$failed" = 0 ] || cat "$out"
+  printf '%s: %s passed, %s failed\n' "$name" \
+    "$(sed -n 's/^ℹ pass //p' "$out")" "$(sed -n 's/^ℹ fail //p' "$out")"
+  rm -f "$out"
+  return "$failed"
+}

@@ -159,9 +159,10 @@ fn text_header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>
         return Ok(None);
     };
     match value.to_str() {
-        Ok(text) => Ok(Some(text)),
-        Err(_) => Err(Error::invalid(format!(
-            "the header {name} must be visible ASCII"
+        // Spaces and tabs are text to HTTP, but in no id or key of Stripe's.
+        Ok(text) if text.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Some(text)),
+        _ => Err(Error::invalid(format!(
+            "the header {name} must be visible ASCII, without spaces"
         ))),
     }
 }

@@ -125,15 +125,17 @@ async fn headers() {
         answer.json()["message"],
         "Idempotency-Key must not exceed 255 characters"
     );
-    let answer = app
-        .request(Method::GET, "/v1/whoami")
-        .header("tier-clock", "clock_\u{e9}")
-        .send()
-        .await;
-    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
-    assert_eq!(
-        answer.json()["message"],
-        "the header tier-clock must be visible ASCII"
-    );
+    for clock in ["clock_\u{e9}", "clock 1", "clock\t1"] {
+        let answer = app
+            .request(Method::GET, "/v1/whoami")
+            .header("tier-clock", clock)
+            .send()
+            .await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{clock:?}");
+        assert_eq!(
+            answer.json()["message"],
+            "the header tier-clock must be visible ASCII, without spaces"
+        );
+    }
     assert_eq!(app.stripe_calls(), 0);
 }

@@ -1,7 +1,8 @@
 // No TIER_BASE_URL: the SDK spawns `tier` from PATH, takes its first output as "ready", and ends it with SIGTERM.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -9,7 +10,13 @@ import { fileURLToPath } from 'node:url'
 import { TIER, cleanEnv, listens, startSandbox } from '../support.js'
 
 const sandbox = await startSandbox()
-after(() => sandbox.stop())
+// A folder for PATH, in which the binary has the name that the SDK looks for.
+const folder = mkdtempSync(path.join(tmpdir(), 'tier-'))
+symlinkSync(TIER, path.join(folder, 'tier'))
+after(() => {
+  rmSync(folder, { recursive: true })
+  return sandbox.stop()
+})
 
 const app = fileURLToPath(new URL('../fixtures/app.js', import.meta.url))
 
@@ -17,7 +24,7 @@ const app = fileURLToPath(new URL('../fixtures/app.js', import.meta.url))
 const run = async env => {
   const child = spawn(process.execPath, [app], {
     env: cleanEnv({
-      PATH: `${path.dirname(TIER)}:${process.env.PATH}`,
+      PATH: `${folder}:${process.env.PATH}`,
       STRIPE_BASE_API_URL: sandbox.url,
       ...env,
     }),

@@ -1,0 +1,44 @@
+"""Counts what the runs in a folder did, prints a line for each, and holds the totals to what is promised."""
+
+import collections
+import json
+import pathlib
+import sys
+
+CASES = 5_000
+SUCCEEDED = 0.30
+
+
+def statuses(report):
+    """How many answers there were of each status."""
+    counted = collections.Counter()
+    for line in report.open():
+        scenario = json.loads(line).get("ScenarioFinished")
+        if scenario is None:
+            continue
+        for interaction in scenario["recorder"].get("interactions", {}).values():
+            response = interaction.get("response")
+            counted[response["status_code"] if response else 0] += 1
+    return counted
+
+
+runs = {path.stem: statuses(path) for path in sorted(pathlib.Path(sys.argv[1]).glob("*.ndjson"))}
+shares = {}
+for name, counted in runs.items():
+    cases = counted.total()
+    shares[name] = sum(n for status, n in counted.items() if 200 <= status < 300) / max(cases, 1)
+    detail = ", ".join(f"{n} of {status}" for status, n in sorted(counted.items()))
+    print(f"contract {name}: {cases} cases, {shares[name]:.0%} of the answers 2xx ({detail})")
+
+total = sum(counted.total() for counted in runs.values())
+faults = []
+if total < CASES:
+    faults.append(f"only {total} cases, not {CASES}")
+if shares.get("seeded", 0) < SUCCEEDED:
+    faults.append(f"over seeded orgs only {shares.get('seeded', 0):.0%} got through, not {SUCCEEDED:.0%}")
+if any(status >= 500 or status == 0 for counted in runs.values() for status in counted):
+    faults.append("answers of 5xx, or none")
+for fault in faults:
+    print(f"contract: {fault}", file=sys.stderr)
+print(f"contract: {total} cases in {len(runs)} runs" + (", FAILED" if faults else ""))
+sys.exit(bool(faults))
