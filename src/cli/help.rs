@@ -22,7 +22,16 @@ pub(super) struct Help {
 }
 
 /// Topics that are no commands.
-const TOPICS: [(&str, &str); 2] = [("environment", ENVIRONMENT), ("pricing", PRICING)];
+const TOPICS: [&str; 2] = ["environment", "pricing"];
+
+/// What there is to say on a topic.
+fn text(topic: &str) -> Option<String> {
+    match topic {
+        "environment" => Some(environment()),
+        "pricing" => Some(PRICING.to_owned()),
+        _ => None,
+    }
+}
 
 const ENVIRONMENT: &str = "\
 Variables that tier reads:
@@ -33,14 +42,14 @@ Variables that tier reads:
   TIER_BASE_URL        send commands to the tier server there, instead of handling them in the process
   TIER_API_KEY         the key of that server; for `tier serve`, the keys that it asks for, separated by commas
   TIER_KEY_PREFIX      goes before idempotency keys; change it after purging test data
-  TIER_ADDR            where `tier serve` listens [127.0.0.1:8080]
-  TIER_MAX_BODY        the largest request to `tier serve`, in bytes
   TIER_SANDBOX_URL     where --sandbox looks for a sandbox [http://127.0.0.1:12111]
   TIER_DASHBOARD_URL   where links lead, and `tier connect` asks for keys [https://dashboard.stripe.com]
   TIER_MODEL_URL       where `tier share` goes [https://model.tier.run]
   TIER_DEBUG           say more about what happens, as -v does
   NO_COLOR             no colours
+";
 
+const FILES: &str = "\
 Files:
 
   ~/.config/tier/config.json  keys, written by `tier connect`
@@ -73,12 +82,27 @@ const PRICING: &str = r#"A pricing.json has plans, and what each grants and cost
 `tier validate FILE` checks one, `tier schema` prints a schema for editors.
 "#;
 
+/// All variables and files; those that are flags of the server as well are found at the flags.
+fn environment() -> String {
+    let cli = Cli::command();
+    let serve = cli.find_subcommand("serve");
+    let flags = serve.into_iter().flat_map(Command::get_arguments);
+    let lines = flags.filter_map(|flag| {
+        let (name, long) = (flag.get_env()?.to_str()?, flag.get_long()?);
+        Some(format!("  {name:<26} --{long}\n"))
+    });
+    let lines: String = lines.collect();
+    format!(
+        "{ENVIRONMENT}\nVariables in place of flags of `tier serve`, which its --help explains:\n\n{lines}\n{FILES}"
+    )
+}
+
 /// Help on a topic, or on everything: for commands, what `--help` says.
 pub(super) fn help(arguments: &Help) -> anyhow::Result<()> {
     let Some(topic) = arguments.topic.as_deref() else {
         return print_help(&["tier", "--help"]);
     };
-    if let Some((_, text)) = TOPICS.iter().find(|(name, _)| *name == topic) {
+    if let Some(text) = text(topic) {
         return output::bytes(text.as_bytes());
     }
     let cli = Cli::command();
@@ -88,7 +112,7 @@ pub(super) fn help(arguments: &Help) -> anyhow::Result<()> {
     let commands = cli
         .get_subcommands()
         .map(|command| command.get_name().to_owned());
-    let topics = TOPICS.iter().map(|(name, _)| (*name).to_owned());
+    let topics = TOPICS.map(str::to_owned).into_iter();
     let names: Vec<String> = commands.chain(topics).collect();
     let meant = suggest::nearest(topic, &names);
     let meant = meant.map(|name| format!("; did you mean {name:?}?"));
@@ -160,7 +184,7 @@ pub(super) fn man(arguments: &Man) -> anyhow::Result<()> {
 fn first_page(cli: &Command) -> anyhow::Result<()> {
     page(cli, |page| {
         writeln!(page, ".SH ENVIRONMENT AND FILES\n.nf")?;
-        for line in ENVIRONMENT.lines() {
+        for line in environment().lines() {
             // A line that begins with a dot or a quote would be an instruction.
             writeln!(
                 page,

@@ -1,6 +1,6 @@
 //! The `tier` command: what is typed, and which file carries it out.
 //!
-//! Every command that has an endpoint sends the endpoint's request ([`client`]): to a server if one is named, or else
+//! Every command that has an endpoint sends the endpoint's request (`client`): to a server if one is named, or else
 //! to the same router in this process. So there is one behaviour, and no command decides what an endpoint decides.
 
 mod account;

@@ -62,6 +62,15 @@ async fn usage_can_be_of_another_time() {
         .tier(&["subscribe", "org:acme", "plan:free@1"])
         .ok()
         .await;
+    let now = tier::clock::Clock::system().now();
+    for at in [now.timestamp().to_string(), now.to_rfc3339()] {
+        place
+            .tier(&["report", "--at", &at, "org:acme", "feature:convert", "2"])
+            .ok()
+            .await;
+    }
+    let limits = place.tier(&["limits", "org:acme"]).ok().await;
+    assert_eq!(cells(&limits)[1], ["feature:convert", "10", "4"]);
     for at in ["9999999999", "2286-11-20T17:46:39Z"] {
         let late = ["report", "--at", at, "org:acme", "feature:convert", "1"];
         let fault = place.tier(&late).fault().await;
@@ -98,7 +107,8 @@ async fn phases_show_where_an_org_is() {
             .parse()
             .unwrap()
     };
-    assert_eq!((time(1) - time(0)).num_days(), 14);
+    // To the hour: the trial began when Stripe learned of it.
+    assert_eq!(((time(1) - time(0)).num_minutes() + 30) / 60, 14 * 24);
     assert_eq!(machine["phases"][0]["trial"], true);
 }
 

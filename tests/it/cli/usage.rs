@@ -66,7 +66,13 @@ async fn help_is_there_for_everything() {
 async fn help_has_topics() {
     let place = Place::offline();
     let environment = place.tier(&["help", "environment"]).ok().await;
-    for name in ["STRIPE_API_KEY", "TIER_BASE_URL", "NO_COLOR", "tier.state"] {
+    for name in [
+        "STRIPE_API_KEY",
+        "TIER_BASE_URL",
+        "NO_COLOR",
+        "TIER_TLS_CERT",
+        "tier.state",
+    ] {
         assert!(environment.contains(name), "{name}");
     }
     // The example in the help is a model.
