@@ -35,7 +35,8 @@ pub use keys::Keys;
 pub use load::Limits;
 pub use origin::Origins;
 
-use crate::domain::Domain;
+use crate::domain::refs::OrgName;
+use crate::domain::{Domain, FeatureUsage};
 use crate::metrics::Metrics;
 
 /// What every handler can reach.
@@ -185,4 +186,15 @@ pub(crate) fn decode_all(body: &[u8]) {
     read::<types::CheckoutRequest>(body);
     read::<types::ReportRequest>(body);
     read::<types::ClockRequest>(body);
+}
+
+/// The body of `/v1/limits`, for benchmarks.
+pub(crate) fn limits_answer(org: &OrgName, rows: &[FeatureUsage]) -> Vec<u8> {
+    let usage = rows
+        .iter()
+        .cloned()
+        .map(answers::FeatureUsage::from)
+        .collect();
+    let org = org.clone();
+    json::indented(&answers::Limits { org, usage }, "\t").unwrap_or_default()
 }

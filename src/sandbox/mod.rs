@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rust_decimal::Decimal;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -122,6 +123,18 @@ pub(crate) fn read_form(encoded: &[u8]) {
     if form.read(encoded).is_ok() {
         form.to_json();
     }
+}
+
+/// What `quantity` units cost over graduated tiers of (last unit, price, flat amount), for benchmarks.
+pub(crate) fn graduated_cost(tiers: &[(Option<i64>, Decimal, Decimal)], quantity: i64) -> i64 {
+    let tiers = tiers
+        .iter()
+        .map(|&(up_to, unit, flat)| cycle::rating::Tier {
+            up_to,
+            unit,
+            flat: Some(flat),
+        });
+    cycle::rating::Scheme::Graduated(tiers.collect()).amount(quantity)
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
