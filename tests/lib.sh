@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What the suites that need more than Rust share: a built binary, and what has to be installed. Sourced by bash.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -50,7 +51,7 @@ start_listening() {
 stop_started() {
   local pid
   for pid in "${started[@]}"; do
-    kill -- "-$pid" 2>/dev/null && wait "$pid" || true
+    if kill -- "-$pid" 2>/dev/null; then wait "$pid" || true; fi
   done
   started=()
 }

@@ -139,4 +139,6 @@ const server = app.listen(Number(process.env.PORT ?? 3000), '127.0.0.1', error =
   if (error) throw error
   console.log(`convert: http://127.0.0.1:${server.address().port}`)
 })
-process.once('SIGTERM', () => server.close(() => process.exit(0)).closeAllConnections())
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.once(signal, () => server.close(() => process.exit(0)).closeAllConnections())
+}
