@@ -8,6 +8,7 @@ mod accounts;
 mod answers;
 mod clock;
 mod decode;
+mod docs;
 mod error;
 mod extract;
 mod json;
@@ -112,6 +113,7 @@ fn server_routes() -> Vec<(&'static str, MethodRouter<App>)> {
         ("/healthz", get(ops::healthz)),
         ("/readyz", get(ops::readyz)),
         ("/v1/schema", get(pricing::model_schema)),
+        ("/docs", get(docs::page)),
         ("/openapi.yaml", get(ops::openapi_yaml)),
         ("/openapi.json", get(ops::openapi_json)),
     ]
