@@ -12,8 +12,9 @@ use serde_json::Value;
 use super::ops::OPENAPI_JSON;
 
 /// Nothing is loaded, run or sent.
-const POLICY: HeaderValue =
-    HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+);
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;--line:#8884;--soft:#8881}\
@@ -127,8 +128,14 @@ impl<'a> Page<'a> {
             let parameter = self.resolved(parameter);
             let name = text(&parameter["name"]);
             let place = text(&parameter["in"]);
-            let required = if parameter["required"] == true { ", required" } else { "" };
-            self.push(&format!("<tr><th><code>{name}</code><td>{place}{required}<td>"));
+            let required = if parameter["required"] == true {
+                ", required"
+            } else {
+                ""
+            };
+            self.push(&format!(
+                "<tr><th><code>{name}</code><td>{place}{required}<td>"
+            ));
             self.markdown(&parameter["description"]);
         }
         self.push("</table>");
@@ -142,7 +149,9 @@ impl<'a> Page<'a> {
             self.push(&kind);
             for (name, example) in fields(&body["examples"]) {
                 let value = &example["value"];
-                let shown = value.as_str().map_or_else(|| format!("{value:#}"), str::to_owned);
+                let shown = value
+                    .as_str()
+                    .map_or_else(|| format!("{value:#}"), str::to_owned);
                 let (name, shown) = (escape(name), escape(&shown));
                 self.push(&format!("<p>Example, {name}:<pre>{shown}</pre>"));
             }
@@ -171,7 +180,11 @@ impl<'a> Page<'a> {
         if schema["properties"].is_object() {
             self.push("<table>");
             for (field, property) in fields(&schema["properties"]) {
-                let mark = if required.contains(&field) { ", required" } else { "" };
+                let mark = if required.contains(&field) {
+                    ", required"
+                } else {
+                    ""
+                };
                 let (field, kind) = (escape(field), self.kind(property));
                 self.push(&format!("<tr><th><code>{field}</code><td>{kind}{mark}<td>"));
                 self.markdown(&property["description"]);
@@ -186,7 +199,10 @@ impl<'a> Page<'a> {
 
     /// A schema in a few words.
     fn kind(&self, schema: &Value) -> String {
-        if let Some(name) = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
+        if let Some(name) = schema["$ref"]
+            .as_str()
+            .and_then(|path| path.rsplit('/').next())
+        {
             let name = escape(name);
             return format!("<a href=\"#schema-{name}\">{name}</a>");
         }
@@ -200,15 +216,20 @@ impl<'a> Page<'a> {
         match word.as_str() {
             "" if !schema["const"].is_null() => format!("<code>{}</code>", text(&schema["const"])),
             "" => "any".to_owned(),
-            list if list.starts_with("array") => format!("{word} of {}", self.kind(&schema["items"])),
+            list if list.starts_with("array") => {
+                format!("{word} of {}", self.kind(&schema["items"]))
+            }
             _ => word,
         }
     }
 
     /// The node itself, or what it refers to.
     fn resolved(&self, node: &'a Value) -> &'a Value {
-        let path = node["$ref"].as_str().and_then(|path| path.strip_prefix('#'));
-        path.and_then(|path| self.document.pointer(path)).unwrap_or(node)
+        let path = node["$ref"]
+            .as_str()
+            .and_then(|path| path.strip_prefix('#'));
+        path.and_then(|path| self.document.pointer(path))
+            .unwrap_or(node)
     }
 
     /// The little of Markdown that the document uses: paragraphs, `code` and **bold**.

@@ -72,6 +72,7 @@ impl TestApp {
 
     /// With settings of its own.
     pub(crate) async fn with(settings: Settings) -> Self {
+        crate::logs::watch();
         let clock = Clock::manual(START);
         let options = Options {
             clock: clock.clone(),
@@ -98,6 +99,7 @@ impl TestApp {
             base_url: sandbox.url().to_owned(),
             retries: settings.retries,
             first_wait: settings.first_wait,
+            debug: true,
             ..stripe::Options::default()
         });
         let credentials = Credentials::new(settings.stripe_key.as_str());
