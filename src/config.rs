@@ -167,6 +167,12 @@ impl Environment {
     }
 }
 
+/// `OTEL_EXPORTER_OTLP_ENDPOINT`: the collector that traces are sent to, with the feature `otel` [default: none]
+#[cfg(feature = "otel")]
+pub fn otlp_endpoint() -> Option<String> {
+    variable("OTEL_EXPORTER_OTLP_ENDPOINT")
+}
+
 /// A variable that is set and not empty.
 fn variable(name: &str) -> Option<String> {
     #[expect(

@@ -3,6 +3,9 @@
 //! Lines are handed to a thread that writes all that has gathered in one go, so that a request never waits for
 //! whoever reads the log, and a busy server makes one system call for many lines.
 
+#[cfg(feature = "otel")]
+mod traces;
+
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -12,7 +15,8 @@ use axum::http::{HeaderMap, HeaderValue};
 use tracing::Span;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Beyond this many unwritten bytes, whoever logs waits for the writer: memory is bounded, and no line is lost.
 const MAX_PENDING: usize = 1 << 20;
@@ -25,17 +29,26 @@ const GATHER: Duration = Duration::from_millis(5);
 #[must_use = "dropping the guard ends the writing of the log"]
 pub fn init(filter: &str) -> Guard {
     let log = Log::default();
-    let guard = Guard::start(log.clone());
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_target(false)
-        .with_writer(log);
-    let started = if io::stderr().is_terminal() {
-        lines.finish().try_init()
-    } else {
-        lines.json().flatten_event(true).finish().try_init()
+        .with_writer(log.clone());
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let registry = tracing_subscriber::registry().with(filter);
+    #[cfg(feature = "otel")]
+    let (traces, registry) = {
+        let traces = crate::config::otlp_endpoint().map(|endpoint| traces::provider(&endpoint));
+        let layer = traces.as_ref().and_then(|traces| traces.as_ref().ok());
+        let layer = layer.map(traces::layer);
+        (traces, registry.with(layer))
     };
+    let started = if io::stderr().is_terminal() {
+        registry.with(lines).try_init()
+    } else {
+        registry.with(lines.json().flatten_event(true)).try_init()
+    };
+    let guard = Guard::start(log);
+    #[cfg(feature = "otel")]
+    let guard = guard.ending(traces);
     if started.is_ok() {
         std::panic::set_hook(Box::new(|panic| {
             let place = panic.location().map(ToString::to_string);
@@ -46,8 +59,14 @@ pub fn init(filter: &str) -> Guard {
 }
 
 /// What the work on one request is a part of.
-pub fn request_span(id: &HeaderValue, endpoint: &'static str, _headers: &HeaderMap) -> Span {
-    tracing::info_span!("request", id = id.to_str().unwrap_or_default(), endpoint)
+pub fn request_span(id: &HeaderValue, endpoint: &'static str, headers: &HeaderMap) -> Span {
+    let id = id.to_str().unwrap_or_default();
+    let span = tracing::info_span!("request", id, endpoint);
+    #[cfg(feature = "otel")]
+    traces::continue_trace(&span, headers);
+    #[cfg(not(feature = "otel"))]
+    let _ = headers;
+    span
 }
 
 /// What a panic said, if it said something.
@@ -117,6 +136,8 @@ impl Shared {
 pub struct Guard {
     log: Log,
     writer: Option<JoinHandle<()>>,
+    #[cfg(feature = "otel")]
+    traces: Option<opentelemetry_sdk::trace::SdkTracerProvider>,
 }
 
 impl Guard {
@@ -128,12 +149,38 @@ impl Guard {
             .ok();
         // Without a thread, every line is written by whoever logs it.
         log.0.lock().closed = writer.is_none();
-        Self { log, writer }
+        Self {
+            log,
+            writer,
+            #[cfg(feature = "otel")]
+            traces: None,
+        }
+    }
+}
+
+#[cfg(feature = "otel")]
+impl Guard {
+    /// The guard of the traces too, or of the word that there are none.
+    fn ending(
+        mut self,
+        traces: Option<
+            Result<opentelemetry_sdk::trace::SdkTracerProvider, Box<dyn std::error::Error>>,
+        >,
+    ) -> Self {
+        self.traces = traces.and_then(|traces| {
+            let failed = |error| tracing::error!(%error, "traces are not exported");
+            traces.map_err(failed).ok()
+        });
+        self
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
+        #[cfg(feature = "otel")]
+        if let Some(Err(error)) = self.traces.take().map(|traces| traces.shutdown()) {
+            tracing::warn!(%error, "the last traces were not exported");
+        }
         self.log.0.lock().closed = true;
         self.log.0.changed.notify_all();
         if let Some(writer) = self.writer.take() {

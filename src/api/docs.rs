@@ -145,7 +145,7 @@ impl<'a> Page<'a> {
     fn content(&mut self, content: &Value) {
         for (media_type, body) in fields(content) {
             self.push(&format!("<p><code>{}</code> ", escape(media_type)));
-            let kind = self.kind(&body["schema"]);
+            let kind = kind(&body["schema"]);
             self.push(&kind);
             for (name, example) in fields(&body["examples"]) {
                 let value = &example["value"];
@@ -185,7 +185,7 @@ impl<'a> Page<'a> {
                 } else {
                     ""
                 };
-                let (field, kind) = (escape(field), self.kind(property));
+                let (field, kind) = (escape(field), kind(property));
                 self.push(&format!("<tr><th><code>{field}</code><td>{kind}{mark}<td>"));
                 self.markdown(&property["description"]);
             }
@@ -195,32 +195,6 @@ impl<'a> Page<'a> {
             self.push(&format!("<pre>{shown}</pre>"));
         }
         self.push("</section>");
-    }
-
-    /// A schema in a few words.
-    fn kind(&self, schema: &Value) -> String {
-        if let Some(name) = schema["$ref"]
-            .as_str()
-            .and_then(|path| path.rsplit('/').next())
-        {
-            let name = escape(name);
-            return format!("<a href=\"#schema-{name}\">{name}</a>");
-        }
-        let word = match &schema["type"] {
-            Value::Array(types) => {
-                let types: Vec<_> = types.iter().map(text).collect();
-                types.join(" or ")
-            }
-            word => text(word),
-        };
-        match word.as_str() {
-            "" if !schema["const"].is_null() => format!("<code>{}</code>", text(&schema["const"])),
-            "" => "any".to_owned(),
-            list if list.starts_with("array") => {
-                format!("{word} of {}", self.kind(&schema["items"]))
-            }
-            _ => word,
-        }
     }
 
     /// The node itself, or what it refers to.
@@ -239,6 +213,32 @@ impl<'a> Page<'a> {
             let html = spans(&spans(&escape(paragraph), "**", "b"), "`", "code");
             self.push(&format!("<p>{html}</p>"));
         }
+    }
+}
+
+/// A schema in a few words.
+fn kind(schema: &Value) -> String {
+    if let Some(name) = schema["$ref"]
+        .as_str()
+        .and_then(|path| path.rsplit('/').next())
+    {
+        let name = escape(name);
+        return format!("<a href=\"#schema-{name}\">{name}</a>");
+    }
+    let word = match &schema["type"] {
+        Value::Array(types) => {
+            let types: Vec<_> = types.iter().map(text).collect();
+            types.join(" or ")
+        }
+        word => text(word),
+    };
+    match word.as_str() {
+        "" if !schema["const"].is_null() => format!("<code>{}</code>", text(&schema["const"])),
+        "" => "any".to_owned(),
+        list if list.starts_with("array") => {
+            format!("{word} of {}", kind(&schema["items"]))
+        }
+        _ => word,
     }
 }
 

@@ -9,6 +9,7 @@ use reqwest::Method;
 use reqwest::header::{self, HeaderMap, HeaderName};
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
+use tracing::Instrument as _;
 
 use super::error::{ApiError, Error};
 use super::transport::chain;
@@ -155,7 +156,8 @@ impl Request {
     /// The whole body of a successful answer, or why there is none; counted and timed.
     async fn exchange(&self) -> Result<Vec<u8>, Error> {
         let started = Instant::now();
-        let answer = self.exchange_bytes().await;
+        let span = tracing::info_span!("stripe", method = %self.method, endpoint = self.endpoint());
+        let answer = self.exchange_bytes().instrument(span).await;
         let outcome = answer.as_ref().err().map_or("ok", Error::outcome);
         let metrics = self.client.metrics();
         metrics.called(self.endpoint(), outcome, started.elapsed());

@@ -214,7 +214,7 @@ impl<'a> Cell<'a> {
             let made = send(&app, "POST", path, &body.to_string()).await;
             assert_eq!(made.status, 200, "{path}: {}", made.body);
             if let Some(id) = made.body["id"].as_str() {
-                cell.clock = id.to_owned();
+                id.clone_into(&mut cell.clock);
             }
         }
         cell
@@ -361,11 +361,6 @@ impl<'a> Cell<'a> {
             tokio::time::sleep(DELAY / 10).await;
         }
         panic!("{cell}: it does not get better");
-    }
-
-    async fn used(&self, app: &Router) -> i64 {
-        let limits = send(app, "GET", "/v1/limits?org=org:there", "").await;
-        limits.body["usage"][0]["used"].as_i64().unwrap_or_default()
     }
 
     /// Every org is one customer, with one live subscription at most; every feature is sold by one price.
