@@ -20,6 +20,10 @@ const STRIPE_VERSION: HeaderName = HeaderName::from_static("stripe-version");
 const STRIPE_ACCOUNT: HeaderName = HeaderName::from_static("stripe-account");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
+/// In bytes; a page of a hundred large objects has about one megabyte. Whoever answers in Stripe's place must not be able
+/// to use up the memory.
+const LARGEST_ANSWER: usize = 32 << 20;
+
 /// A call in the making.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is sent"]
@@ -171,11 +175,18 @@ impl Request {
             .ok()
             .and_then(|answer| text(answer.headers(), "request-id"));
         self.client.note_call(request_id);
-        let answer = answer.map_err(broken)?;
+        let mut answer = answer.map_err(broken)?;
         let status = answer.status();
         let headers = answer.headers().clone();
         // Read to the end whatever the status, or the connection cannot be used again.
-        let body = answer.bytes().await.map_err(broken)?;
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(broken)? {
+            if body.len() + chunk.len() > LARGEST_ANSWER {
+                let limit = LARGEST_ANSWER >> 20;
+                return Err(Error::Transport(format!("an answer of more than {limit} MB")));
+            }
+            body.extend_from_slice(&chunk);
+        }
         if self.client.transport.options.debug {
             tracing::info!(
                 target: "stripe",
@@ -184,7 +195,7 @@ impl Request {
             );
         }
         if status.is_success() {
-            Ok(body.into())
+            Ok(body)
         } else {
             Err(refusal(status.as_u16(), &headers, &body))
         }
