@@ -144,9 +144,6 @@ pub fn router(app: App) -> Router {
         let own_key = from_fn_with_state(app.clone(), keys::own_key);
         router = router.merge(table(operator_routes()).route_layer(own_key));
     }
-    if !app.origins.allowed.is_empty() {
-        router = router.layer(app.origins.cors());
-    }
     finished(router, app)
 }
 
@@ -160,10 +157,14 @@ pub fn admin_router(app: App) -> Router {
 }
 
 fn finished(router: Router<App>, app: App) -> Router {
-    router
+    let mut router = router
         .fallback(layers::unknown_path)
         .method_not_allowed_fallback(layers::unknown_method)
-        .layer(DefaultBodyLimit::max(app.limits.body))
+        .layer(DefaultBodyLimit::max(app.limits.body));
+    if !app.origins.allowed.is_empty() {
+        router = router.layer(app.origins.cors());
+    }
+    router
         .layer(from_fn_with_state(app.origins.clone(), origin::guard))
         .layer(from_fn_with_state(app.metrics.clone(), layers::observe))
         .with_state(app)

@@ -183,7 +183,9 @@ impl Request {
         while let Some(chunk) = answer.chunk().await.map_err(broken)? {
             if body.len() + chunk.len() > LARGEST_ANSWER {
                 let limit = LARGEST_ANSWER >> 20;
-                return Err(Error::Transport(format!("an answer of more than {limit} MB")));
+                return Err(Error::Transport(format!(
+                    "an answer of more than {limit} MB"
+                )));
             }
             body.extend_from_slice(&chunk);
         }
@@ -197,7 +199,7 @@ impl Request {
         if status.is_success() {
             Ok(body)
         } else {
-            Err(refusal(status.as_u16(), &headers, &body))
+            Err(refusal(self.endpoint(), status.as_u16(), &headers, &body))
         }
     }
 
@@ -255,15 +257,22 @@ struct Envelope {
     error: ApiError,
 }
 
-fn refusal(status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
-    // A proxy's HTML page has a status too, and only that counts.
-    let mut error = serde_json::from_slice::<Envelope>(body).map_or_else(
-        |_| ApiError {
-            message: format!("HTTP {status} without an error object"),
+fn refusal(endpoint: &str, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
+    let message = || format!("HTTP {status} without an error object");
+    let mut error = match serde_json::from_slice::<Envelope>(body) {
+        Ok(envelope) => envelope.error,
+        // A proxy's page, or a broken answer: it does not say that the request was wrong.
+        Err(_) if (400..500).contains(&status) && !matches!(status, 409 | 429) => {
+            return Error::Decode {
+                endpoint: endpoint.to_owned(),
+                cause: message(),
+            };
+        }
+        Err(_) => ApiError {
+            message: message(),
             ..ApiError::default()
         },
-        |envelope| envelope.error,
-    );
+    };
     error.status = status;
     error.request_id = text(headers, "request-id").map(Into::into);
     error.should_retry = text(headers, "stripe-should-retry").map(|value| value == "true");

@@ -1,13 +1,19 @@
 //! What is too much, too slow or broken is told so at once, and hurts nobody else.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::Router;
+use axum::body::{Body, Bytes};
 use axum::http::Request;
 use futures::stream;
-use tier::api::Keys;
+use tier::api::{App, Keys, router};
+use tier::clock::Clock;
+use tier::domain::Domain;
 use tier::sandbox::{Action, Rule};
+use tier::stripe::{Client, Credentials};
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -107,4 +113,33 @@ async fn a_panic_is_a_500_for_its_request_alone_and_is_counted() {
     assert_eq!(service.metrics.panics.get(), 1);
     assert_eq!(service.metrics.in_flight.get(), 0);
     service.get("/v1/whoami", &[]).await.is(200, "");
+}
+
+#[tokio::test]
+async fn an_answer_without_end_does_not_use_up_the_memory() {
+    let served = Arc::new(AtomicUsize::new(0));
+    let counted = served.clone();
+    let chunk = Bytes::from(vec![b' '; 1 << 20]);
+    let stripe = Router::new().fallback(async move || {
+        let body = stream::repeat_with(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, std::io::Error>(chunk.clone())
+        });
+        Body::from_stream(body)
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+    let mut server = JoinSet::new();
+    server.spawn(tier::server::serve(
+        listener,
+        stripe,
+        std::future::pending(),
+    ));
+    let client = Client::new(super::transport(&url), Credentials::new("sk_test_x"));
+    let app = App::new(Domain::new(client, Clock::system(), "sandbox"));
+    let request = super::build("GET", "/v1/whoami", &[], "");
+    send(&router(app), request)
+        .await
+        .is(502, "stripe_unavailable");
+    assert!(served.load(Ordering::Relaxed) < 100, "megabytes");
 }
