@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use axum::http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::contract::{DOCUMENT, compile, documented_methods, escape};
 use crate::harness::TestApp;
@@ -78,6 +78,47 @@ fn every_example_is_valid() {
         }
     });
     assert!(seen > 30, "{seen} examples were found");
+}
+
+/// Whatever may be left out of a model may be left empty as well, and the document says where that ends.
+#[tokio::test]
+async fn what_a_pushed_model_may_leave_empty() {
+    let app = TestApp::start().await;
+    let request = "/paths/~1v1~1push/post/requestBody";
+    let schema = compile(&format!("{request}/content/application~1json/schema"));
+    let plan = |plan: Value| json!({"plans": {"plan:a@1": plan}});
+    let feature = |feature: Value| plan(json!({"features": {"feature:x": feature}}));
+    let empty = json!({
+        "title": null, "base": null, "mode": null, "aggregate": "",
+        "tiers": [{"upto": null, "price": null, "base": null}],
+        "divide": {"by": null, "rounding": ""},
+    });
+    let features = json!({"feature:x": empty});
+    for (model, taken) in [
+        (Value::Null, true),
+        (json!({"plans": null}), true),
+        (
+            plan(json!({"title": null, "interval": null, "currency": null, "features": features})),
+            true,
+        ),
+        (
+            plan(json!({"title": "", "interval": "", "currency": "", "features": features})),
+            true,
+        ),
+        (feature(json!({"tiers": null, "divide": null})), true),
+        (plan(Value::Null), false),
+        (plan(json!({})), false),
+        (plan(json!({"features": null})), false),
+        (feature(Value::Null), false),
+        (feature(json!({"tiers": [null]})), false),
+        (feature(json!({"tiers": [{"upto": 0}]})), false),
+    ] {
+        let answer = app.post_json("/v1/push", &model).await;
+        assert_eq!(answer.status == 200, taken, "{model}: {}", answer.body);
+        assert_eq!(schema.is_valid(&model), taken, "{model}");
+    }
+    app.request(Method::POST, "/v1/push").send().await.ok();
+    assert!(DOCUMENT.pointer(&format!("{request}/required")).is_none());
 }
 
 /// Objects are closed: what is not described is not sent, and not taken.
