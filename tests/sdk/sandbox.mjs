@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import Stripe from 'stripe';
 
 /** The command that starts the sandbox; `run` sets it. */
-const command = process.env.TIER_SANDBOX ?? '../../target/debug/tier sandbox --addr 127.0.0.1:0 --search-lag 0s';
+const command = process.env.TIER_SANDBOX;
 
 /** A sandbox of its own for a test file: `stripe(key)` makes a client, `stop()` ends it. */
 export async function start() {
