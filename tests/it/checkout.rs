@@ -1,6 +1,7 @@
 //! `checkout`: what the session asks for, and what paying does.
 
 use serde_json::{Value, json};
+use tower::ServiceExt as _;
 
 use crate::harness::{Answer, TestApp};
 
@@ -129,4 +130,69 @@ async fn calls_to_stripe_with_a_warm_cache() {
     app.forget_calls();
     checkout(&app, body).await.ok();
     assert!(app.stripe_calls() <= 2, "{:?}", app.sandbox().counts(None));
+}
+
+/// A person pays on the page of the session; where it leads then.
+async fn pay(app: &TestApp, answer: &Answer) -> String {
+    let url = answer.json()["url"].as_str().expect("a page").to_owned();
+    let page = url
+        .strip_prefix(app.stripe_url())
+        .expect("a page of this sandbox");
+    let request = axum::http::Request::post(page).body(axum::body::Body::empty());
+    let paid = app
+        .sandbox()
+        .router()
+        .oneshot(request.expect("a request"))
+        .await;
+    let paid = paid.expect("the router answers everything");
+    assert_eq!(paid.status(), 303);
+    paid.headers()["location"]
+        .to_str()
+        .expect("ASCII")
+        .to_owned()
+}
+
+#[tokio::test]
+async fn paying_upgrades_and_the_next_change_ends_what_was_before() {
+    let app = start().await;
+    app.subscribe("org:a", &["feature:seats@plan:pro@1"]).await;
+    app.advance(std::time::Duration::from_secs(60));
+    let success = "https://app.example/ok?session={CHECKOUT_SESSION_ID}";
+    let answer = checkout(
+        &app,
+        json!({"success_url": success, "features": ["plan:pro@1"]}),
+    )
+    .await
+    .ok();
+    assert_eq!(
+        app.limits("org:a").await.len(),
+        1,
+        "nothing is granted before it is paid"
+    );
+    let location = pay(&app, &answer).await;
+    assert!(
+        location.starts_with("https://app.example/ok?session=cs_test_"),
+        "{location}"
+    );
+    // There are two subscriptions now: the newer one counts.
+    assert_eq!(app.limits("org:a").await.len(), 2);
+    app.report("org:a", "feature:calls", 4).await;
+    assert_eq!(
+        app.limits("org:a").await[0],
+        ("feature:calls".to_owned(), 4, 10)
+    );
+    let methods = app.get("/v1/payment_methods?org=org:a").await.ok().json();
+    assert_eq!(methods["methods"].as_array().map(Vec::len), Some(1));
+
+    app.subscribe("org:a", &["plan:pro@1"]).await;
+    assert_eq!(
+        app.limits("org:a").await[0],
+        ("feature:calls".to_owned(), 4, 10)
+    );
+    let live = app.stripe_get("/v1/subscriptions").await;
+    assert_eq!(
+        live["data"].as_array().map(Vec::len),
+        Some(1),
+        "the older one is ended"
+    );
 }

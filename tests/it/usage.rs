@@ -290,3 +290,40 @@ async fn calls_to_stripe_with_a_warm_cache() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_payment_that_failed_grants_until_stripe_gives_up_and_one_that_never_came_does_not() {
+    let app = start().await;
+    let declined = "pm_card_chargeCustomerFail";
+    let info = json!({"payment_method": declined, "invoice_settings": {"default_payment_method": declined}});
+    let phases = json!([{"features": ["feature:seats@plan:pro@1"]}]);
+    app.post_json(
+        "/v1/subscribe",
+        &json!({"org": "org:late", "info": info, "phases": phases}),
+    )
+    .await
+    .ok();
+    let late = &app.stripe_get("/v1/subscriptions").await["data"][0];
+    assert_eq!(late["status"], "past_due");
+    assert_eq!(app.limits("org:late").await, [row("seats", 1, i64::MAX)]);
+    app.get("/v1/phase?org=org:late").await.ok();
+
+    // Made by the app itself, and its first payment was declined.
+    app.post_json("/v1/subscribe", &json!({"org": "org:never", "info": info}))
+        .await
+        .ok();
+    let customer = app.get("/v1/whois?org=org:never").await.ok().json();
+    let customer = customer["stripe_id"].as_str().expect("an id").to_owned();
+    let price = late["items"]["data"][0]["price"]["id"]
+        .as_str()
+        .expect("a price")
+        .to_owned();
+    let mark = ("metadata[tier.subscription]", "default");
+    let params = [("customer", &*customer), ("items[0][price]", &*price), mark];
+    let never = app.stripe_post("/v1/subscriptions", &params).await;
+    assert_eq!(never["status"], "incomplete");
+    assert_eq!(app.limits("org:never").await, []);
+    app.get("/v1/phase?org=org:never")
+        .await
+        .fails(404, "not_found");
+}
