@@ -82,7 +82,7 @@ impl Client {
         let base_url = http::url(base_url, "the base URL of the tier server")?;
         Ok(Self {
             target: Target::Remote {
-                http: http::client(TIMEOUT, Policy::none())?,
+                http: http::client(&base_url, TIMEOUT, Policy::none())?,
                 base_url,
                 key: environment.api_keys.first().cloned(),
             },

@@ -46,8 +46,11 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<()> {
         config::config_file().context("HOME is not set, so there is no place to keep the keys")?;
     // Before the person takes trouble in vain.
     let file = ConfigFile::open(path)?;
-    let client = http::client(TIMEOUT, Policy::none())?;
-    let links = begin(&client, &context.environment.dashboard_url).await?;
+    let dashboard = context.environment.dashboard_url.trim_end_matches('/');
+    let auth = format!("{dashboard}/stripecli/auth");
+    let auth = http::url(&auth, "TIER_DASHBOARD_URL")?;
+    let client = http::client(&auth, TIMEOUT, Policy::none())?;
+    let links = begin(&client, auth).await?;
     let steps = format!(
         "1. Open {} in your browser.\n2. Check that it shows the code: {}\n3. Allow access; tier waits here.",
         output::printable(&links.browser_url),
@@ -76,16 +79,12 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<()> {
     ))
 }
 
-async fn begin(client: &reqwest::Client, dashboard: &str) -> anyhow::Result<Links> {
-    let url = http::url(
-        &format!("{}/stripecli/auth", dashboard.trim_end_matches('/')),
-        "TIER_DASHBOARD_URL",
-    )?;
+async fn begin(client: &reqwest::Client, auth: reqwest::Url) -> anyhow::Result<Links> {
     let device = gethostname::gethostname();
     let form = form_urlencoded::Serializer::new(String::new())
         .append_pair("device_name", &device.to_string_lossy())
         .finish();
-    let request = client.post(url);
+    let request = client.post(auth);
     let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
     let cannot = "cannot ask Stripe's dashboard for access";
     let answer = request.body(form).send().await;

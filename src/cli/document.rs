@@ -85,7 +85,7 @@ impl Source {
 
 async fn fetch(url: reqwest::Url) -> anyhow::Result<Bytes> {
     let shown = http::shown(&url);
-    let client = http::client(TIMEOUT, Policy::limited(REDIRECTS))?;
+    let client = http::client(&url, TIMEOUT, Policy::limited(REDIRECTS))?;
     let answer = client
         .get(url)
         .header(ACCEPT, "application/json")

@@ -119,7 +119,7 @@ pub(super) struct Healthcheck {
 pub(super) async fn healthcheck(context: &Context, arguments: &Healthcheck) -> anyhow::Result<()> {
     let addr = arguments.addr.reachable();
     let url = http::url(&format!("http://{addr}/healthz"), "--addr")?;
-    let client = http::client(TIMEOUT, Policy::none())?;
+    let client = http::client(&url, TIMEOUT, Policy::none())?;
     let answer = client
         .get(url)
         .send()

@@ -10,9 +10,18 @@ use crate::stripe;
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A client whose requests take at most `timeout`, with the certificates that are compiled in.
-pub(super) fn client(timeout: Duration, redirects: Policy) -> anyhow::Result<reqwest::Client> {
-    reqwest::Client::builder()
+/// A client for `url` whose requests take at most `timeout`, with the certificates that are compiled in. Proxies of the
+/// environment are used, but not towards this machine.
+pub(super) fn client(
+    url: &reqwest::Url,
+    timeout: Duration,
+    redirects: Policy,
+) -> anyhow::Result<reqwest::Client> {
+    let mut builder = reqwest::Client::builder();
+    if stripe::is_loopback(url) {
+        builder = builder.no_proxy();
+    }
+    builder
         .tls_backend_preconfigured(stripe::tls())
         .timeout(timeout)
         .connect_timeout(CONNECT_TIMEOUT)

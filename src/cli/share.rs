@@ -42,7 +42,7 @@ pub(super) async fn run(context: &Context, arguments: &Share) -> anyhow::Result<
         .unwrap_or(MODEL_BUILDER);
     let url = http::url(builder, "TIER_MODEL_URL")?;
     let cannot = format!("cannot share the model at {}", http::shown(&url));
-    let client = http::client(TIMEOUT, Policy::none())?;
+    let client = http::client(&url, TIMEOUT, Policy::none())?;
     let request = client
         .post(url.clone())
         .header(CONTENT_TYPE, "application/json")

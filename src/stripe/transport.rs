@@ -128,7 +128,8 @@ pub(crate) fn tls() -> rustls::ClientConfig {
     config
 }
 
-fn is_loopback(url: &reqwest::Url) -> bool {
+/// Whether a URL names this machine, which no proxy stands before.
+pub(crate) fn is_loopback(url: &reqwest::Url) -> bool {
     url.host_str().is_some_and(|host| {
         host == "localhost"
             || host
