@@ -1,8 +1,8 @@
 //! The billing half of an account: subscriptions, schedules, usage, invoices and checkout sessions.
 //!
-//! What things are is in [`subscription`](billing::subscription), [`schedule`](billing::schedule) and
-//! [`invoice`](billing::invoice); what becomes of them in [`birth`](billing::birth), [`change`](billing::change),
-//! [`phases`](billing::phases) and [`invoicing`](billing::invoicing); when, in [`timeline`](billing::timeline) and
+//! What things are is in [`subscription`], [`schedule`] and
+//! [`invoice`]; what becomes of them in [`birth`], [`change`],
+//! [`phases`] and [`invoicing`]; when, in [`timeline`] and
 //! the [`engine`](super::engine). The files with plural names are endpoints.
 
 pub(crate) mod bill;

@@ -96,6 +96,8 @@ class Server:
         """Makes what the endpoints need, once; through this server, so that its caches are warm."""
         call(self.url, "/v1/push", MODEL)
         call(self.url, "/v1/subscribe", {"org": ORG, "phases": [{"features": ["plan:pro@1"]}]})
+        if self.stripe.name == "responder":
+            call(self.stripe.url, "/_record")
         for name, path in ENDPOINTS.items():
             call(self.url, path, POST.get(name))
 

@@ -1,11 +1,11 @@
 //! A Stripe that costs next to nothing, for measuring the server alone: it forwards each call that it has not seen to a
 //! real sandbox, and from then on replays that answer.
 //!
-//! `cargo run --release --example responder -- SANDBOX_URL` prints `listening on <addr>`; `GET /_calls` answers with
-//! the number of calls since the last time it was asked.
+//! `cargo run --release --example responder -- SANDBOX_URL` prints `listening on <addr>`. It forwards everything until
+//! `GET /_record` tells it to replay; `GET /_calls` answers with the number of calls since the last time it was asked.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use anyhow::Context as _;
@@ -25,6 +25,7 @@ struct Responder {
     http: reqwest::Client,
     recorded: RwLock<HashMap<(Method, Uri), Answer>>,
     calls: AtomicU64,
+    replays: AtomicBool,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -40,9 +41,11 @@ async fn main() -> anyhow::Result<()> {
         http: reqwest::Client::builder().no_proxy().build()?,
         recorded: RwLock::default(),
         calls: AtomicU64::new(0),
+        replays: AtomicBool::new(false),
     });
     let router = Router::new()
         .route("/_calls", get(calls))
+        .route("/_record", get(record))
         .fallback(respond)
         .with_state(responder);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
@@ -59,6 +62,10 @@ async fn main() -> anyhow::Result<()> {
 
 async fn calls(State(responder): State<Arc<Responder>>) -> String {
     responder.calls.swap(0, Ordering::Relaxed).to_string()
+}
+
+async fn record(State(responder): State<Arc<Responder>>) {
+    responder.replays.store(true, Ordering::Relaxed);
 }
 
 async fn respond(State(responder): State<Arc<Responder>>, request: Request) -> impl IntoResponse {
@@ -80,8 +87,10 @@ async fn respond(State(responder): State<Arc<Responder>>, request: Request) -> i
             .await;
         let answer =
             answer.unwrap_or_else(|error| (StatusCode::BAD_GATEWAY, error.to_string().into()));
-        let mut recorded = responder.recorded.write().expect("no writer panics");
-        recorded.insert(name, answer.clone());
+        if responder.replays.load(Ordering::Relaxed) {
+            let mut recorded = responder.recorded.write().expect("no writer panics");
+            recorded.insert(name, answer.clone());
+        }
         answer
     };
     (
