@@ -122,6 +122,11 @@ impl Ticket {
             begun: AtomicBool::new(false),
         }
     }
+
+    /// The request has got something out of Stripe, by a call of its own or of another's.
+    pub(super) fn begin(&self) {
+        self.begun.store(true, Ordering::Relaxed);
+    }
 }
 
 /// One account's budget.
@@ -205,7 +210,7 @@ impl Budget {
             let place = state.place(ticket.lane, begun);
             match state.try_take(&self.rates, endpoint, place, now) {
                 None => {
-                    ticket.begun.store(true, Ordering::Relaxed);
+                    ticket.begin();
                     return Ok(Permit(self));
                 }
                 Some(opens) if state.waiting.len() >= LONGEST_QUEUE || opens > deadline => {
@@ -225,7 +230,7 @@ impl Budget {
                 let mut state = self.state();
                 match state.try_take(&self.rates, endpoint, queued.place, now) {
                     None => {
-                        ticket.begun.store(true, Ordering::Relaxed);
+                        ticket.begin();
                         return Ok(Permit(self));
                     }
                     Some(opens) if now >= deadline => {

@@ -115,9 +115,12 @@ impl Request {
         let body = if self.method == Method::GET {
             let name = format!("{}?{}", self.path, self.form.encode());
             let read = self.clone();
-            reads
+            let body = reads
                 .share(name, async move { read.attempt().await })
-                .await?
+                .await?;
+            // Also if another request's call brought it: to be refused the next one would waste this one.
+            self.client.request.ticket.begin();
+            body
         } else {
             let answer = self.attempt().await;
             reads.written();
