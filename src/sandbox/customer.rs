@@ -1,5 +1,5 @@
 //! Customers: creation, update, deletion and lists. What their parameters are is read in
-//! [`customer_params`](super::customer_params), and how they are searched in [`search`](super::search).
+//! [`customer_params`], and how they are searched in [`search`](super::search).
 
 use serde_json::{Value, json};
 

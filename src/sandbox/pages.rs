@@ -1,6 +1,6 @@
 //! The checkout page, `/c/pay/<session>`: what is being bought, a choice of test cards, and two ways out. It is
 //! plain HTML that works without scripts, and nothing on it is what somebody sent without being escaped; see
-//! [`view`](super::pages_view).
+//! [`view`].
 
 use axum::Router;
 use axum::body::Bytes;

@@ -16,7 +16,7 @@ import tempfile
 import time
 import urllib.request
 
-ORG = "org:bench"
+ORGS = 64
 MODEL = {
     "plans": {
         "plan:pro@1": {
@@ -28,16 +28,13 @@ MODEL = {
         }
     }
 }
-POST = {
-    "report": {"org": ORG, "feature": "feature:convert", "n": 1},
-    "push": MODEL,
-}
+# One org after the other, so that requests have little in common; `{}` is its number.
 ENDPOINTS = {
-    "whois": f"/v1/whois?org={ORG}",
-    "limits": f"/v1/limits?org={ORG}",
-    "report": "/v1/report",
-    "phase": f"/v1/phase?org={ORG}",
-    "push": "/v1/push",
+    "whois": ("/v1/whois?org=org:{}", None),
+    "limits": ("/v1/limits?org=org:{}", None),
+    "report": ("/v1/report", {"org": "org:{}", "feature": "feature:convert", "n": 1}),
+    "phase": ("/v1/phase?org=org:{}", None),
+    "push": ("/v1/push", MODEL),
 }
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -59,6 +56,10 @@ def call(base, path, body=None):
     data = None if body is None else json.dumps(body).encode()
     with urllib.request.urlopen(urllib.request.Request(base + path, data=data), timeout=30) as answer:
         return answer.read().decode()
+
+
+def fill(text, org):
+    return text.replace("{}", str(org))
 
 
 def cpu_seconds(pid):
@@ -95,16 +96,28 @@ class Server:
     def prepare(self):
         """Makes what the endpoints need, once; through this server, so that its caches are warm."""
         call(self.url, "/v1/push", MODEL)
-        call(self.url, "/v1/subscribe", {"org": ORG, "phases": [{"features": ["plan:pro@1"]}]})
+        for org in range(ORGS):
+            call(self.url, "/v1/subscribe", {"org": f"org:{org}", "phases": [{"features": ["plan:pro@1"]}]})
         if self.stripe.name == "responder":
             call(self.stripe.url, "/_record")
-        for name, path in ENDPOINTS.items():
-            call(self.url, path, POST.get(name))
+        for path, body in ENDPOINTS.values():
+            for org in range(ORGS):
+                filled = body and json.loads(fill(json.dumps(body), org))
+                call(self.url, fill(path, org), filled)
 
     def load(self, endpoint, connections, seconds):
-        script = ""
-        if endpoint in POST:
-            script = f"wrk.method='POST'\nwrk.body=[==[{json.dumps(POST[endpoint])}]==]\n"
+        path, body = ENDPOINTS[endpoint]
+        method, text = ("POST", json.dumps(body)) if body else ("GET", "")
+        script = f"""
+            local requests, n = {{}}, 0
+            init = function()
+              for org = 0, {ORGS - 1} do
+                local fill = function(text) return (text:gsub('{{}}', org)) end
+                requests[org] = wrk.format('{method}', fill('{path}'), nil, fill([==[{text}]==]))
+              end
+            end
+            request = function() n = (n + 1) % {ORGS}; return requests[n] end
+        """
         script += (
             "done=function(s,l) print(string.format('RESULT %d %d %d %d %d', s.requests, s.duration,"
             " l:percentile(50), l:percentile(99), s.errors.status+s.errors.connect+s.errors.read+s.errors.timeout)) end\n"
@@ -115,7 +128,7 @@ class Server:
             self.stripe.calls()
             before = cpu_seconds(self.process.pid)
             output = subprocess.run(
-                ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", lua.name, self.url + ENDPOINTS[endpoint]],
+                ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", lua.name, self.url],
                 capture_output=True, text=True, check=True,
             ).stdout
             cpu = cpu_seconds(self.process.pid) - before
