@@ -76,8 +76,10 @@ async fn serve(mut stream: TcpStream, answers: Answers) {
             6 => 429,
             _ => 500,
         };
-        let head = format!("HTTP/1.1 {status} X\r\nrequest-id: req_1\r\ncontent-length: {}\r\n\r\n", body.len());
-        if stream.write_all(head.as_bytes()).await.is_err() || stream.write_all(body).await.is_err() {
+        // In one piece: a second one would wait for the first to be acknowledged.
+        let mut whole = format!("HTTP/1.1 {status} X\r\nrequest-id: req_1\r\ncontent-length: {}\r\n\r\n", body.len()).into_bytes();
+        whole.extend_from_slice(body);
+        if stream.write_all(&whole).await.is_err() {
             return;
         }
     }

@@ -74,8 +74,7 @@ impl Domain {
     async fn timeline(&self, org: &OrgName, detail: Detail) -> Result<Phases> {
         self.with_customer(org, |customer| async move {
             let (found, catalog) =
-                tokio::join!(self.subscriptions(&customer, detail), self.catalog());
-            let (found, catalog) = (found?, catalog?);
+                tokio::try_join!(self.subscriptions(&customer, detail), self.catalog())?;
             let mut timeline = match found.current.as_ref().or(found.ended.as_ref()) {
                 Some(subscription) => of_subscription(subscription, &catalog),
                 None if detail == Detail::History => self.to_come(&customer, &catalog).await?,

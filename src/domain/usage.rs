@@ -41,11 +41,15 @@ impl Domain {
     /// What the org may use and has used, by feature name. Empty if nothing is granted.
     pub async fn limits(&self, org: &OrgName) -> Result<Vec<FeatureUsage>> {
         self.with_customer(org, |customer| async move {
-            let (subscriptions, lines) = tokio::join!(
-                self.subscriptions(&customer, Detail::Items),
-                self.upcoming_usage(&customer, None)
-            );
-            let subscriptions = subscriptions?;
+            // To be told to come back is told at once; other faults matter only if the lines are needed.
+            let lines = async {
+                match self.upcoming_usage(&customer, None).await {
+                    Err(error @ Error::RateLimited { .. }) => Err(error),
+                    lines => Ok(lines),
+                }
+            };
+            let subscriptions = self.subscriptions(&customer, Detail::Items);
+            let (subscriptions, lines) = tokio::try_join!(subscriptions, lines)?;
             let Some(current) = subscriptions.current.filter(Subscription::grants) else {
                 return Ok(Vec::new());
             };
