@@ -61,12 +61,19 @@ pub fn init(filter: &str) -> Guard {
 /// What the work on one request is a part of.
 pub fn request_span(id: &HeaderValue, endpoint: &'static str, headers: &HeaderMap) -> Span {
     let id = id.to_str().unwrap_or_default();
-    let span = tracing::info_span!("request", id, endpoint);
     #[cfg(feature = "otel")]
-    traces::continue_trace(&span, headers);
+    {
+        let span = tracing::info_span!("request", id, endpoint);
+        traces::continue_trace(&span, headers);
+        span
+    }
+    // Without traces, only `-v` shows what happens within a request; its one line in the log has the
+    // id anyway, and a span would be formatted for nothing.
     #[cfg(not(feature = "otel"))]
-    let _ = headers;
-    span
+    {
+        let _ = headers;
+        tracing::debug_span!("request", id, endpoint)
+    }
 }
 
 /// What a panic said, if it said something.

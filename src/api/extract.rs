@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::error::Error;
 use super::layers::Trail;
 use super::load::is_bulk;
-use super::{App, decode};
+use super::{Shared, decode};
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Lane};
 
@@ -21,10 +21,10 @@ const MAX_IDEMPOTENCY_KEY: usize = 255;
 /// A JSON body, read as [`decode`] says. The content type is not looked at: clients send any.
 pub(super) struct Strict<T>(pub T);
 
-impl<T: DeserializeOwned> FromRequest<App> for Strict<T> {
+impl<T: DeserializeOwned> FromRequest<Shared> for Strict<T> {
     type Rejection = Error;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, Error> {
+    async fn from_request(request: Request, app: &Shared) -> Result<Self, Error> {
         let RawBody(bytes) = RawBody::from_request(request, app).await?;
         Ok(Self(decode::from_slice(&bytes)?))
     }
@@ -33,10 +33,10 @@ impl<T: DeserializeOwned> FromRequest<App> for Strict<T> {
 /// A body as it came, within the size limit.
 pub(super) struct RawBody(pub Bytes);
 
-impl FromRequest<App> for RawBody {
+impl FromRequest<Shared> for RawBody {
     type Rejection = Error;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, Error> {
+    async fn from_request(request: Request, app: &Shared) -> Result<Self, Error> {
         let body = Bytes::from_request(request, app);
         let Ok(body) = tokio::time::timeout(app.limits.body_timeout, body).await else {
             return Err(Error::too_slow());
@@ -52,10 +52,10 @@ impl FromRequest<App> for RawBody {
 }
 
 /// The account that the request acts on, in the time of the test clock that the header `Tier-Clock` names.
-impl FromRequestParts<App> for Domain {
+impl FromRequestParts<Shared> for Domain {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Error> {
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Error> {
         let account = parts.extensions.get::<Self>();
         let account = account.ok_or_else(|| Error::internal(&"no account was chosen"))?;
         let mut domain = account.for_request(lane(parts.extensions.get::<MatchedPath>()));
@@ -83,10 +83,10 @@ fn lane(path: Option<&MatchedPath>) -> Lane {
 /// The org that the query names.
 pub(super) struct Org(pub OrgName);
 
-impl FromRequestParts<App> for Org {
+impl FromRequestParts<Shared> for Org {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Error> {
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Error> {
         let org = query(parts).find(|(name, _)| name == "org");
         let text = org.as_ref().map_or("", |(_, value)| value);
         Ok(Self(text.parse().map_err(crate::domain::Error::from)?))
@@ -96,10 +96,10 @@ impl FromRequestParts<App> for Org {
 /// The test clock that the query names.
 pub(super) struct ClockId(pub String);
 
-impl FromRequestParts<App> for ClockId {
+impl FromRequestParts<Shared> for ClockId {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Error> {
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Error> {
         match query(parts).find(|(name, value)| name == "id" && !value.is_empty()) {
             Some((_, id)) => Ok(Self(id.into_owned())),
             None => Err(Error::invalid("id must name a test clock: ?id=clock_…")),
@@ -113,10 +113,10 @@ pub(super) struct Include {
     pub info: bool,
 }
 
-impl FromRequestParts<App> for Include {
+impl FromRequestParts<Shared> for Include {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Error> {
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Error> {
         let mut include = Self { info: false };
         for (_, value) in query(parts).filter(|(name, _)| name == "include") {
             match &*value {
@@ -135,10 +135,10 @@ impl FromRequestParts<App> for Include {
 /// The client's own `Idempotency-Key`, if it sent one.
 pub(super) struct IdempotencyKey(pub Option<String>);
 
-impl FromRequestParts<App> for IdempotencyKey {
+impl FromRequestParts<Shared> for IdempotencyKey {
     type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Error> {
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Error> {
         let key = text_header(&parts.headers, "idempotency-key")?;
         if key.is_some_and(|key| key.len() > MAX_IDEMPOTENCY_KEY) {
             return Err(Error::invalid(format!(

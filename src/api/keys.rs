@@ -15,7 +15,7 @@ use subtle::ConstantTimeEq as _;
 use super::accounts::Account;
 use super::error::Error;
 use super::load::Places;
-use super::{Accounts, App};
+use super::{Accounts, Shared};
 
 /// The keys that callers need one of; none: open to everybody. Only their digests are kept. Clones share them, so that
 /// they can be [replaced](Self::replace) while the server runs.
@@ -99,7 +99,7 @@ fn presented(headers: &HeaderMap) -> Option<String> {
 
 /// Lets a request through that may act on an account, finds that account, and bounds what one key may have in flight.
 pub(super) async fn authorize(
-    State(app): State<App>,
+    State(app): State<Shared>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Error> {
@@ -126,7 +126,7 @@ pub(super) async fn authorize(
 
 /// Lets a request through that has one of the server's own keys, if it has any.
 pub(super) async fn own_key(
-    State(app): State<App>,
+    State(app): State<Shared>,
     request: Request,
     next: Next,
 ) -> Result<Response, Error> {

@@ -9,7 +9,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::App;
+use super::Shared;
 use super::error::Error;
 
 /// How much longer than other requests those may take that make many calls to Stripe.
@@ -69,7 +69,7 @@ impl Drop for Held {
 
 /// Turns away what is too much for the server, and ends what takes too long.
 pub(super) async fn limit(
-    State(app): State<App>,
+    State(app): State<Shared>,
     request: Request,
     next: Next,
 ) -> Result<Response, Error> {

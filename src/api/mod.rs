@@ -59,6 +59,9 @@ pub struct App {
     readiness: ops::Readiness,
 }
 
+/// What is handed around: a layer that takes it copies a pointer.
+type Shared = Arc<App>;
+
 impl App {
     /// The API over one account: open to everybody who can reach it, but not to web pages.
     pub fn new(domain: Domain) -> Self {
@@ -90,7 +93,7 @@ impl App {
 }
 
 /// Every path of the API that acts on an account, and so may need a key.
-fn account_routes() -> Vec<(&'static str, MethodRouter<App>)> {
+fn account_routes() -> Vec<(&'static str, MethodRouter<Shared>)> {
     vec![
         ("/v1/whoami", get(account::whoami)),
         ("/v1/whois", get(org::whois)),
@@ -108,7 +111,7 @@ fn account_routes() -> Vec<(&'static str, MethodRouter<App>)> {
 }
 
 /// Every path that is about the server itself.
-fn server_routes() -> Vec<(&'static str, MethodRouter<App>)> {
+fn server_routes() -> Vec<(&'static str, MethodRouter<Shared>)> {
     vec![
         ("/healthz", get(ops::healthz)),
         ("/readyz", get(ops::readyz)),
@@ -120,7 +123,7 @@ fn server_routes() -> Vec<(&'static str, MethodRouter<App>)> {
 }
 
 /// What only the operator may see.
-fn operator_routes() -> Vec<(&'static str, MethodRouter<App>)> {
+fn operator_routes() -> Vec<(&'static str, MethodRouter<Shared>)> {
     vec![("/metrics", get(ops::metrics))]
 }
 
@@ -136,6 +139,7 @@ pub fn paths() -> impl Iterator<Item = &'static str> {
 
 /// The API over `app`.
 pub fn router(app: App) -> Router {
+    let app = Arc::new(app);
     let mut router = table(account_routes())
         .route_layer(from_fn_with_state(app.clone(), keys::authorize))
         .route_layer(from_fn_with_state(app.clone(), load::limit))
@@ -149,6 +153,7 @@ pub fn router(app: App) -> Router {
 
 /// What `--admin-addr` serves: the server's state, without a key.
 pub fn admin_router(app: App) -> Router {
+    let app = Arc::new(app);
     let probes = table(vec![
         ("/healthz", get(ops::healthz)),
         ("/readyz", get(ops::readyz)),
@@ -156,7 +161,7 @@ pub fn admin_router(app: App) -> Router {
     finished(probes.merge(table(operator_routes())), app)
 }
 
-fn finished(router: Router<App>, app: App) -> Router {
+fn finished(router: Router<Shared>, app: Shared) -> Router {
     let mut router = router
         .fallback(layers::unknown_path)
         .method_not_allowed_fallback(layers::unknown_method)
@@ -170,7 +175,7 @@ fn finished(router: Router<App>, app: App) -> Router {
         .with_state(app)
 }
 
-fn table(routes: Vec<(&'static str, MethodRouter<App>)>) -> Router<App> {
+fn table(routes: Vec<(&'static str, MethodRouter<Shared>)>) -> Router<Shared> {
     routes
         .into_iter()
         .fold(Router::new(), |router, (path, methods)| {

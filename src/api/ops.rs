@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use super::error::Error;
 use super::json::Empty;
-use super::{Accounts, App};
+use super::{Accounts, Shared};
 use crate::domain;
 
 /// The document that describes this API, as it is in the repository.
@@ -35,7 +35,7 @@ pub(super) async fn healthz() -> Empty {
 }
 
 /// Stripe can be reached.
-pub(super) async fn readyz(State(app): State<App>) -> Result<Empty, Error> {
+pub(super) async fn readyz(State(app): State<Shared>) -> Result<Empty, Error> {
     app.readiness.check(&app.accounts).await?;
     Ok(Empty)
 }
@@ -74,7 +74,7 @@ impl Readiness {
 }
 
 /// Everything that is counted.
-pub(super) async fn metrics(State(app): State<App>) -> Result<impl IntoResponse, Error> {
+pub(super) async fn metrics(State(app): State<Shared>) -> Result<impl IntoResponse, Error> {
     let text = app.metrics.encode(app.accounts.headroom());
     let text = text.map_err(|cause| Error::internal(&cause))?;
     Ok(([(CONTENT_TYPE, crate::metrics::CONTENT_TYPE)], text))

@@ -106,7 +106,8 @@ impl Request {
                     .inc();
                 tracing::warn!(%error, ?after, endpoint, "stripe call is tried again");
             });
-        let answer = tokio::time::timeout(options.deadline, tries).await;
+        // On the heap: a request holds several calls, and would carry the space of each.
+        let answer = tokio::time::timeout(options.deadline, Box::pin(tries)).await;
         answer.unwrap_or(Err(Error::Timeout("all tries together")))
     }
 

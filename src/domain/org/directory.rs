@@ -63,8 +63,9 @@ impl Domain {
         if let Some(id) = known {
             return Ok(id);
         }
-        found
-            .try_get_with(key, self.find(org))
+        // On the heap: otherwise every request that finds its org in memory would carry the space
+        // that a look-up takes.
+        Box::pin(found.try_get_with(key, self.find(org)))
             .await
             .map_err(|error| (*error).clone())
     }
