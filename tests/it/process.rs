@@ -172,3 +172,26 @@ fn the_operators_pages_can_have_an_address_of_their_own() {
     drop(pages);
     assert_eq!(server.stop().0, Some(0));
 }
+
+#[test]
+fn the_readme_has_every_flag_and_variable() {
+    let readme = include_str!("../../README.md");
+    let help = Command::new(env!("CARGO_BIN_EXE_tier"))
+        .args(["serve", "--help"])
+        .output();
+    let help = String::from_utf8(help.expect("the binary was built").stdout).expect("text");
+    let inside = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let words = help.split(|c| !inside(c));
+    let named: Vec<_> = words
+        .filter(|word| word.starts_with("--") || word.starts_with("TIER_"))
+        .collect();
+    assert!(named.len() > 40, "{help}");
+    // These are every command's.
+    let others = ["--help", "--json", "--base-url"];
+    for name in named.into_iter().filter(|name| !others.contains(name)) {
+        assert!(
+            readme.contains(&format!("`{name}")),
+            "{name} is not in README.md"
+        );
+    }
+}
