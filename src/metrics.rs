@@ -210,6 +210,13 @@ mod tests {
     fn the_text_has_names_help_labels_and_an_end() {
         let metrics = Metrics::default();
         metrics.looked("orgs", true);
+        // A family shows once it has something to show.
+        let answered = Answered {
+            endpoint: "/v1/limits",
+            status: 200,
+            code: "",
+        };
+        metrics.requests.get_or_create(&answered).inc();
         metrics.called("/v1/prices", "ok", Duration::from_millis(3));
         let text = metrics.encode([("00ff".to_owned(), 0.5)]).unwrap();
         for expected in [
