@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
-use reqwest::redirect::Policy;
+use clap::builder::FalseyValueParser;
 use serde_json::json;
 
 use super::failure::{Failure, usage};
@@ -103,7 +103,8 @@ Says nothing if the server is healthy; for containers, which have no curl.
 
 Examples:
   tier healthcheck
-  tier healthcheck --addr :9090")]
+  tier healthcheck --addr :9090
+  tier healthcheck --tls               of a server with a certificate of its own")]
 pub(super) struct Healthcheck {
     /// Where the server listens
     #[arg(
@@ -113,13 +114,19 @@ pub(super) struct Healthcheck {
         default_value = "127.0.0.1:8080"
     )]
     addr: ListenAddr,
+
+    /// Ask over TLS, as is done where the server's `TIER_TLS_CERT` is set; the certificate is not checked, since there is
+    /// no secret in the question or the answer
+    #[arg(long, env = "TIER_TLS_CERT", hide_env_values = true, value_parser = FalseyValueParser::new())]
+    tls: bool,
 }
 
 /// Fails unless a healthy server is there.
 pub(super) async fn healthcheck(context: &Context, arguments: &Healthcheck) -> anyhow::Result<()> {
     let addr = arguments.addr.reachable();
-    let url = http::url(&format!("http://{addr}/healthz"), "--addr")?;
-    let client = http::client(&url, TIMEOUT, Policy::none())?;
+    let scheme = if arguments.tls { "https" } else { "http" };
+    let url = http::url(&format!("{scheme}://{addr}/healthz"), "--addr")?;
+    let client = http::unverified_client(&url, TIMEOUT)?;
     let answer = client
         .get(url)
         .send()

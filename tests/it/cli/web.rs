@@ -214,6 +214,33 @@ async fn healthcheck_tells_by_its_exit_status() {
 }
 
 #[tokio::test]
+async fn healthcheck_asks_a_server_with_a_certificate_over_tls() {
+    let place = Place::start().await;
+    let made = rcgen::generate_simple_self_signed(["tier.example".to_owned()]).unwrap();
+    place.write("cert.pem", &made.cert.pem());
+    place.write("key.pem", &made.signing_key.serialize_pem());
+    let server = place.tier(&[
+        "serve",
+        "--addr",
+        "127.0.0.1:0",
+        "--tls-cert",
+        "cert.pem",
+        "--tls-key",
+        "key.pem",
+    ]);
+    let server = server.started().await;
+    let url = server.url();
+    let addr = url.split_once("://").unwrap().1;
+    let check = ["healthcheck", "--addr", addr];
+    place.tier(&[&check[..], &["--tls"]].concat()).ok().await;
+    // In a container, the check has the server's environment.
+    let in_container = place.tier(&check).env("TIER_TLS_CERT", "cert.pem");
+    in_container.ok().await;
+    let plain = place.tier(&check).fault().await;
+    assert!(plain.starts_with("tier: no healthy server at"), "{plain}");
+}
+
+#[tokio::test]
 async fn a_model_can_be_on_the_web() {
     let place = Place::start().await;
     let router = Router::new().route(
