@@ -54,17 +54,14 @@ impl Domain {
         if let Some(info) = &request.info {
             info.check()?;
         }
-        if request.info.is_none() && request.phases.is_empty() {
-            return Ok(());
+        if request.phases.is_empty() {
+            return self.write_info(org, request.info.as_ref()).await;
         }
         let now = self.now().await?;
         let asked = plan_change::normalise(self.resolve(&request.phases).await?, now)?;
 
         let _held = self.account.changes.hold(org.as_str()).await;
         let customer = self.customer_with(org, request.info.as_ref()).await?;
-        if asked.is_empty() {
-            return Ok(());
-        }
         match self.change_plan(&customer, &asked, request, now).await {
             // Ours was a memory of a customer that was deleted since: the org may have another.
             Err(Error::CustomerVanished(_)) => {
@@ -74,6 +71,15 @@ impl Domain {
             }
             done => done,
         }
+    }
+
+    /// Writes the org's particulars, and leaves what it is subscribed to as it is.
+    async fn write_info(&self, org: &OrgName, info: Option<&OrgInfoUpdate>) -> Result<()> {
+        if let Some(info) = info {
+            let _held = self.account.changes.hold(org.as_str()).await;
+            self.put_org(org, info).await?;
+        }
+        Ok(())
     }
 
     /// The org's customer, made or updated as needed.

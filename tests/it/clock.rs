@@ -94,12 +94,19 @@ async fn an_org_lives_on_the_clock_that_it_was_made_on() {
     let app = TestApp::start().await;
     let id = make(&app).await;
     let request = json!({"org": "org:a", "info": {}}).to_string();
+    app.forget_calls();
     app.request(Method::POST, "/v1/subscribe")
         .header("tier-clock", &id)
         .body(request)
         .send()
         .await
         .ok();
+    // Particulars are written whatever the time is.
+    assert!(
+        app.sent("GET /v1/test_helpers/test_clocks/:id").is_empty(),
+        "{:?}",
+        app.sandbox().counts(None)
+    );
     app.request(Method::GET, "/v1/whois?org=org:a")
         .header("tier-clock", &id)
         .send()
