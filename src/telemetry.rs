@@ -76,6 +76,19 @@ pub fn request_span(id: &HeaderValue, endpoint: &'static str, headers: &HeaderMa
     }
 }
 
+/// The W3C headers by which another service's spans become a part of the trace that `span` is in; none without traces.
+pub fn trace_headers(span: &Span) -> HeaderMap {
+    #[cfg(feature = "otel")]
+    {
+        traces::headers_of(span)
+    }
+    #[cfg(not(feature = "otel"))]
+    {
+        let _ = span;
+        HeaderMap::new()
+    }
+}
+
 /// What a panic said, if it said something.
 pub fn panic_text(payload: &(dyn std::any::Any + Send)) -> &str {
     payload

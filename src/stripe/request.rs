@@ -219,7 +219,8 @@ impl Request {
             .http
             .request(self.method.clone(), url)
             .basic_auth(&credentials.key, None::<&str>)
-            .header(STRIPE_VERSION, API_VERSION);
+            .header(STRIPE_VERSION, API_VERSION)
+            .headers(crate::telemetry::trace_headers(&tracing::Span::current()));
         if let Some(account) = &credentials.account {
             request = request.header(STRIPE_ACCOUNT, account);
         }

@@ -1,8 +1,8 @@
 //! Traces over OTLP, with the feature `otel`: a span for each request, which continues the caller's trace, and one for
-//! each call to Stripe in it.
+//! each call to Stripe in it, which is told of the trace.
 
-use axum::http::HeaderMap;
-use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator as _};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
@@ -48,6 +48,26 @@ pub(super) fn continue_trace(span: &Span, headers: &HeaderMap) {
     }
 }
 
+/// The W3C headers that name `span`.
+pub(super) fn headers_of(span: &Span) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    TraceContextPropagator::new().inject_context(&span.context(), &mut NewHeaders(&mut headers));
+    headers
+}
+
+struct NewHeaders<'a>(&'a mut HeaderMap);
+
+impl Injector for NewHeaders<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        // A caller's tracestate came in a header, so it can go on in one.
+        if let (Ok(name), Ok(value)) = (key.parse::<HeaderName>(), HeaderValue::try_from(value))
+            && !value.is_empty()
+        {
+            self.0.insert(name, value);
+        }
+    }
+}
+
 struct Headers<'a>(&'a HeaderMap);
 
 impl Extractor for Headers<'_> {
@@ -56,7 +76,7 @@ impl Extractor for Headers<'_> {
     }
 
     fn keys(&self) -> Vec<&str> {
-        self.0.keys().map(axum::http::HeaderName::as_str).collect()
+        self.0.keys().map(HeaderName::as_str).collect()
     }
 }
 
@@ -81,30 +101,58 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_request_continues_its_callers_trace() {
+    /// The spans that `work` makes.
+    fn spans_of(work: impl FnOnce()) -> Vec<SpanData> {
         let kept = Kept::default();
         let provider = SdkTracerProvider::builder()
             .with_simple_exporter(kept.clone())
             .build();
         let spans = tracing_subscriber::registry().with(layer(&provider));
-        tracing::subscriber::with_default(spans, || {
-            let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-            let headers = HeaderMap::from_iter([(
-                axum::http::HeaderName::from_static("traceparent"),
-                axum::http::HeaderValue::from_static(parent),
-            )]);
-            let id = axum::http::HeaderValue::from_static("1");
-            let span = super::super::request_span(&id, "/v1/limits", &headers);
-            span.in_scope(|| drop(tracing::info_span!("stripe")));
+        tracing::subscriber::with_default(spans, work);
+        std::mem::take(&mut kept.0.lock().unwrap())
+    }
+
+    #[test]
+    fn a_request_continues_its_callers_trace_and_hands_it_on() {
+        let caller = HeaderMap::from_iter(
+            [
+                (
+                    "traceparent",
+                    "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+                ),
+                ("tracestate", "vendor=1"),
+            ]
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            }),
+        );
+        let mut handed_on = HeaderMap::new();
+        let spans = spans_of(|| {
+            let id = HeaderValue::from_static("1");
+            let span = super::super::request_span(&id, "/v1/limits", &caller);
+            span.in_scope(|| handed_on = headers_of(&tracing::info_span!("stripe")));
         });
-        let spans = kept.0.lock().unwrap();
         assert_eq!(spans.len(), 2);
-        for span in spans.iter() {
+        for span in &spans {
             let trace = span.span_context.trace_id().to_string();
             assert_eq!(trace, "0af7651916cd43dd8448eb211c80319c");
         }
-        assert_eq!(spans[0].parent_span_id, spans[1].span_context.span_id());
-        assert_eq!(spans[1].parent_span_id.to_string(), "b7ad6b7169203331");
+        let (call, request) = (&spans[0], &spans[1]);
+        assert_eq!(call.parent_span_id, request.span_context.span_id());
+        assert_eq!(request.parent_span_id.to_string(), "b7ad6b7169203331");
+        let parent = format!(
+            "00-0af7651916cd43dd8448eb211c80319c-{}-01",
+            call.span_context.span_id()
+        );
+        assert_eq!(handed_on["traceparent"], parent.as_str());
+        assert_eq!(handed_on["tracestate"], "vendor=1");
+    }
+
+    #[test]
+    fn nothing_is_handed_on_where_nothing_is_traced() {
+        assert!(headers_of(&tracing::info_span!("stripe")).is_empty());
     }
 }
