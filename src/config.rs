@@ -14,6 +14,8 @@ use tokio::net::TcpListener;
 
 pub use serve::{AccessError, ApiKeys, Load, Serve, StripeBudget};
 
+use crate::net::is_loopback_host;
+
 /// The largest request body by default, in bytes; a model with some thousand features fits.
 pub const MAX_BODY: usize = 1 << 20;
 
@@ -93,9 +95,7 @@ impl ListenAddr {
     /// Whether only this machine can reach it. A name that is not known to be of this machine is not.
     pub fn is_loopback(&self) -> bool {
         let host = self.0.rsplit_once(':').map_or("", |(host, _)| host);
-        let host = host.trim_matches(['[', ']']);
-        host.eq_ignore_ascii_case("localhost")
-            || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        is_loopback_host(host)
     }
 
     /// Binds the first address that the name stands for and that is free.

@@ -33,6 +33,7 @@ pub mod domain;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod metrics;
+mod net;
 pub mod num;
 pub mod sandbox;
 pub mod server;

@@ -1,7 +1,6 @@
 //! Which web pages may call. A browser sends a page's requests to loopback ports too, so a server that is open to the
 //! machine would otherwise be open to every page that is visited on it.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::error::Error;
 use super::layers::X_REQUEST_ID;
+use crate::net::is_loopback_host;
 
 /// How long a browser may remember what it was allowed.
 const REMEMBERED: Duration = Duration::from_secs(600);
@@ -79,10 +79,10 @@ pub(super) async fn guard(
 fn named_loopback(headers: &HeaderMap, uri: &Uri) -> bool {
     let header = || headers.get(HOST).map(HeaderValue::to_str);
     match uri.authority() {
-        Some(authority) => is_loopback(authority.host()),
+        Some(authority) => is_loopback_host(authority.host()),
         None => match header() {
             None => true,
-            Some(Ok(host)) => is_loopback(without_port(host)),
+            Some(Ok(host)) => is_loopback_host(without_port(host)),
             Some(Err(_)) => false,
         },
     }
@@ -95,40 +95,31 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
-    let host = host.trim_matches(['[', ']']);
-    host.eq_ignore_ascii_case("localhost")
-        || host.to_ascii_lowercase().ends_with(".localhost")
-        || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn only_names_that_lead_nowhere_else_are_loopback() {
+    fn a_host_is_judged_without_its_port() {
         for host in [
             "localhost",
             "LOCALHOST:8080",
             "app.localhost:1",
-            "127.0.0.1",
             "127.9.9.9:8080",
             "[::1]",
             "[::1]:8080",
         ] {
-            assert!(is_loopback(without_port(host)), "{host}");
+            assert!(is_loopback_host(without_port(host)), "{host}");
         }
         for host in [
             "",
-            "example.com",
             "localhost.example.com:8080",
             "10.0.0.1:8080",
             "0.0.0.0:8080",
             "[::]:80",
-            "127.0.0.1.example.com",
+            "127.0.0.1:80.example.com",
         ] {
-            assert!(!is_loopback(without_port(host)), "{host}");
+            assert!(!is_loopback_host(without_port(host)), "{host}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use reqwest::redirect::Policy;
 
-use crate::stripe;
+use crate::net;
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -18,7 +18,7 @@ pub(super) fn client(
     redirects: Policy,
 ) -> anyhow::Result<reqwest::Client> {
     builder(url, timeout)
-        .tls_backend_preconfigured(stripe::tls())
+        .tls_backend_preconfigured(net::client_tls())
         .redirect(redirects)
         .build()
         .context("cannot set up HTTP")
@@ -41,7 +41,7 @@ pub(super) fn unverified_client(
 
 fn builder(url: &reqwest::Url, timeout: Duration) -> reqwest::ClientBuilder {
     let mut builder = reqwest::Client::builder();
-    if stripe::is_loopback(url) {
+    if url.host_str().is_some_and(net::is_loopback_host) {
         builder = builder.no_proxy();
     }
     builder

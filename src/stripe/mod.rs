@@ -25,7 +25,6 @@ pub use form::Form;
 pub use limit::{Lane, RateSettings, Rates};
 pub use request::Request;
 pub use transport::{Options, Transport};
-pub(crate) use transport::{is_loopback, tls};
 
 /// The version of Stripe's API that the wire contract of `tier` is pinned to.
 pub const API_VERSION: &str = "2022-11-15";

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{BASE_URL, DASHBOARD_URL, Error, RateSettings, Rates};
 use crate::metrics::Metrics;
+use crate::net;
 
 /// How a Stripe is reached. The defaults are right for the real one.
 #[derive(Clone, Debug)]
@@ -68,7 +69,7 @@ impl Transport {
             url.truncate(url.trim_end_matches('/').len());
         }
         let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls())
+            .tls_backend_preconfigured(net::client_tls())
             .timeout(options.timeout)
             .connect_timeout(options.connect_timeout)
             .pool_idle_timeout(Duration::from_secs(90))
@@ -76,7 +77,8 @@ impl Transport {
             .http2_keep_alive_interval(Duration::from_secs(30))
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("tier/", env!("CARGO_PKG_VERSION")));
-        if is_loopback(&url) {
+        // No proxy stands before this machine.
+        if url.host_str().is_some_and(net::is_loopback_host) {
             builder = builder.no_proxy();
         }
         let http = builder
@@ -110,33 +112,6 @@ impl Transport {
     pub fn base_url(&self) -> &str {
         &self.options.base_url
     }
-}
-
-/// Mozilla's roots, compiled in: an image needs no certificate files, and start-up reads none.
-pub(crate) fn tls() -> rustls::ClientConfig {
-    let roots = rustls::RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
-    let mut config = rustls::ClientConfig::builder_with_provider(Arc::new(
-        rustls::crypto::ring::default_provider(),
-    ))
-    .with_safe_default_protocol_versions()
-    .expect("ring supports TLS 1.2 and 1.3")
-    .with_root_certificates(roots)
-    .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    config
-}
-
-/// Whether a URL names this machine, which no proxy stands before.
-pub(crate) fn is_loopback(url: &reqwest::Url) -> bool {
-    url.host_str().is_some_and(|host| {
-        host == "localhost"
-            || host
-                .trim_matches(['[', ']'])
-                .parse::<std::net::IpAddr>()
-                .is_ok_and(|ip| ip.is_loopback())
-    })
 }
 
 /// An error with its causes; reqwest's own text stops at "error sending request". The URL is left

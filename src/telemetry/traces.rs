@@ -19,7 +19,7 @@ use tracing_subscriber::registry::LookupSpan;
 /// The endpoint is no URL, or TLS cannot be set up.
 pub(super) fn provider(endpoint: &str) -> Result<SdkTracerProvider, Box<dyn std::error::Error>> {
     let http = reqwest::blocking::Client::builder()
-        .tls_backend_preconfigured(crate::stripe::tls())
+        .tls_backend_preconfigured(crate::net::client_tls())
         .build()?;
     let exporter = SpanExporter::builder()
         .with_http()
