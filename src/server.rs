@@ -69,7 +69,7 @@ impl Default for Options {
 }
 
 /// Answers requests on `listener` until `shutdown` completes; then stops accepting and waits for the requests in
-/// flight, at most 30 seconds. Never fails: what goes wrong with one connection ends that connection.
+/// flight, as long as [`Options::drain`] says. Never fails: what goes wrong with one connection ends that connection.
 pub async fn serve(listener: TcpListener, app: Router, shutdown: impl Future<Output = ()>) {
     serve_with(listener, app, Options::default(), shutdown).await;
 }

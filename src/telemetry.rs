@@ -25,9 +25,10 @@ const MAX_PENDING: usize = 1 << 20;
 const GATHER: Duration = Duration::from_millis(5);
 
 /// Starts logging for the whole process; a second call changes nothing. `filter` is in `tracing`'s directive syntax
-/// (`info`, `tier=debug`). Keep the guard until the end: dropping it writes what is left.
+/// (`info`, `tier=debug`); with the feature `otel`, traces go to the `collector`, if one is named. Keep the guard until
+/// the end: dropping it writes what is left.
 #[must_use = "dropping the guard ends the writing of the log"]
-pub fn init(filter: &str) -> Guard {
+pub fn init(filter: &str, collector: Option<&str>) -> Guard {
     let log = Log::default();
     let lines = tracing_subscriber::fmt::layer()
         .with_target(false)
@@ -36,11 +37,13 @@ pub fn init(filter: &str) -> Guard {
     let registry = tracing_subscriber::registry().with(filter);
     #[cfg(feature = "otel")]
     let (traces, registry) = {
-        let traces = crate::config::otlp_endpoint().map(|endpoint| traces::provider(&endpoint));
+        let traces = collector.map(traces::provider);
         let layer = traces.as_ref().and_then(|traces| traces.as_ref().ok());
         let layer = layer.map(traces::layer);
         (traces, registry.with(layer))
     };
+    #[cfg(not(feature = "otel"))]
+    let _ = collector;
     let started = if io::stderr().is_terminal() {
         registry.with(lines).try_init()
     } else {

@@ -33,7 +33,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            body: crate::config::MAX_BODY,
+            // A model with some thousand features fits.
+            body: 1 << 20,
             body_timeout: Duration::from_secs(15),
             request_timeout: Duration::from_secs(60),
             concurrent: 1024,

@@ -10,9 +10,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::failure::Failure;
-use super::profile::{ConfigFile, Profile};
 use super::{Context, http, output};
-use crate::config;
+use crate::config::{KeyFile, Profile};
 
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -42,10 +41,9 @@ struct Links {
 
 /// Guides the person to the browser, and saves the keys that come of it.
 pub(super) async fn run(context: &Context) -> anyhow::Result<()> {
-    let path =
-        config::config_file().context("HOME is not set, so there is no place to keep the keys")?;
+    let path = KeyFile::path().context("HOME is not set, so there is no place to keep the keys")?;
     // Before the person takes trouble in vain.
-    let file = ConfigFile::open(path)?;
+    let file = KeyFile::open(path.clone())?;
     let dashboard = context.environment.dashboard_url.trim_end_matches('/');
     let auth = format!("{dashboard}/stripecli/auth");
     let auth = http::url(&auth, "TIER_DASHBOARD_URL")?;
@@ -64,7 +62,8 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<()> {
     let poll = http::url(&links.poll_url, "the address to ask at")?;
     let waiting = until_redeemed(async || ask(&client, poll.clone()).await);
     let profile = output::watched("waiting for the browser", waiting).await?;
-    let path = file.save(&profile)?;
+    file.save(&profile)
+        .with_context(|| format!("cannot write {}", path.display()))?;
     if context.global.json {
         return output::json(&json!({
             "account_id": profile.account_id,

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::failure::{Failure, usage};
 use super::{Context, http, output};
-use crate::config::ListenAddr;
+use crate::config::{API_ADDR, ListenAddr};
 
 /// How long a healthy server takes at most.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -111,7 +111,7 @@ pub(super) struct Healthcheck {
         long,
         env = "TIER_ADDR",
         value_name = "HOST:PORT",
-        default_value = "127.0.0.1:8080"
+        default_value_t = API_ADDR.into()
     )]
     addr: ListenAddr,
 

@@ -17,12 +17,12 @@ mod limits;
 mod model;
 mod output;
 mod phases;
-mod profile;
 mod push;
 mod sandbox;
 mod serve;
 mod session;
 mod share;
+mod state;
 mod subscribe;
 mod suggest;
 mod switch;
@@ -188,12 +188,13 @@ pub fn main() -> ExitCode {
     let cli = parse();
     let environment = Environment::of_process();
     let verbose = cli.global.verbose || environment.debug;
-    let log = telemetry::init(match (verbose, &cli.command) {
+    let filter = match (verbose, &cli.command) {
         (true, _) => "debug,hyper=info,h2=info",
         (false, Command::Serve(_) | Command::Sandbox(_)) => "info",
         // What fails is told anyway; STRIPE_DEBUG is still heard.
         (false, _) => "error,stripe=info",
-    });
+    };
+    let log = telemetry::init(filter, environment.otlp_endpoint.as_deref());
     let context = Context {
         global: cli.global,
         environment,

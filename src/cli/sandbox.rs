@@ -1,19 +1,14 @@
 //! `tier sandbox`: the Stripe simulator alone, or inside `tier serve --sandbox`.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::output;
-use crate::config;
+use crate::config::{self, ListenAddr, SANDBOX_ADDR};
 use crate::sandbox::{Options, Sandbox};
 use crate::server;
-
-/// Where a sandbox is expected when nobody says otherwise; Stripe clients know this port from other simulators.
-const DEFAULT_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 12111);
 
 /// Serves the simulator until a signal ends it.
 pub(super) async fn run(settings: &config::Sandbox) -> anyhow::Result<()> {
@@ -21,8 +16,8 @@ pub(super) async fn run(settings: &config::Sandbox) -> anyhow::Result<()> {
     let listener = bind(&settings.addr).await?;
     let sandbox = Sandbox::new(Options {
         seed: settings.seed,
-        search_lag: settings.search_lag,
-        latency: settings.latency,
+        search_lag: settings.search_lag.0,
+        latency: settings.latency.map(Into::into),
         rate_limit: settings.rate_limit,
         ..Options::default()
     });
@@ -32,12 +27,13 @@ pub(super) async fn run(settings: &config::Sandbox) -> anyhow::Result<()> {
 }
 
 /// Listens on `addr`, or says why not.
-pub(super) async fn bind(addr: &config::ListenAddr) -> anyhow::Result<TcpListener> {
+pub(super) async fn bind(addr: &ListenAddr) -> anyhow::Result<TcpListener> {
     let bound = addr.bind().await;
     bound.with_context(|| format!("cannot listen on {addr}"))
 }
 
-/// A sandbox that lives as long as the server that uses it.
+/// A sandbox that lives as long as the server that uses it. It is served as the API is, with bounds on connections and on
+/// how long its end may take.
 pub(super) struct Embedded {
     url: String,
     stop: CancellationToken,
@@ -51,7 +47,8 @@ impl Embedded {
             Some(addr) => bind(addr).await?,
             None => bind_default().await?,
         };
-        let url = format!("http://{}", reachable(listener.local_addr()?));
+        let addr = ListenAddr::from(listener.local_addr()?);
+        let url = format!("http://{}", addr.reachable());
         let sandbox = Sandbox::new(Options {
             public_url: settings.sandbox_url.clone(),
             ..Options::default()
@@ -76,22 +73,14 @@ impl Embedded {
 }
 
 async fn bind_default() -> anyhow::Result<TcpListener> {
-    if let Ok(listener) = TcpListener::bind(DEFAULT_ADDR).await {
+    if let Ok(listener) = TcpListener::bind(SANDBOX_ADDR).await {
         return Ok(listener);
     }
-    let listener = TcpListener::bind((DEFAULT_ADDR.ip(), 0)).await?;
+    let listener = TcpListener::bind((SANDBOX_ADDR.ip(), 0)).await?;
     let free = listener.local_addr()?;
     output::note(format_args!(
         "port {} is taken; the sandbox listens on {free}",
-        DEFAULT_ADDR.port()
+        SANDBOX_ADDR.port()
     ));
     Ok(listener)
-}
-
-/// The address under which a socket on this machine can be called: not every listening address is one.
-fn reachable(mut addr: SocketAddr) -> SocketAddr {
-    if addr.ip().is_unspecified() {
-        addr.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    }
-    addr
 }

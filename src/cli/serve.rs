@@ -65,7 +65,7 @@ async fn app(
             .with_rates(rates)
             .transport();
         let prefix = Some(environment.key_prefix.clone()).filter(|prefix| !prefix.is_empty());
-        let (most, idle) = (settings.load.max_accounts, settings.load.account_idle);
+        let (most, idle) = (settings.load.max_accounts, settings.load.account_idle.0);
         let cloud = Cloud::new(transport, Clock::system(), prefix, most, idle);
         return Ok(App::for_many(cloud));
     }
@@ -93,10 +93,10 @@ async fn listen(
     let options = server::Options {
         tls,
         max_head: settings.load.max_head,
-        head_timeout: settings.load.head_timeout,
-        idle_timeout: settings.load.idle_timeout,
+        head_timeout: settings.load.head_timeout.0,
+        idle_timeout: settings.load.idle_timeout.0,
         connections: settings.load.max_connections,
-        drain: settings.load.drain_timeout,
+        drain: settings.load.drain_timeout.0,
         metrics: app.metrics.clone(),
     };
     let stopped = CancellationToken::new();
@@ -153,8 +153,8 @@ fn origins(settings: &config::Serve, open: bool) -> anyhow::Result<Origins> {
 fn limits(load: &config::Load) -> Limits {
     Limits {
         body: load.max_body,
-        body_timeout: load.body_timeout,
-        request_timeout: load.request_timeout,
+        body_timeout: load.body_timeout.0,
+        request_timeout: load.request_timeout.0,
         concurrent: load.max_requests,
         concurrent_per_key: load.max_requests_per_key,
     }

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use tokio::net::TcpStream;
 
 use super::failure::Failure;
-use super::{Global, http, profile};
+use super::{Global, http, state};
 use crate::clock::Clock;
 use crate::config::{self, Environment};
 use crate::domain::Domain;
@@ -14,9 +14,6 @@ use crate::stripe::{Client, Credentials, Options, RateSettings, Transport};
 
 /// The key that the sandbox is used with; any test key would do, but all commands have to use the same.
 pub(super) const SANDBOX_KEY: &str = "sk_test_sandbox";
-
-/// Where the sandbox is unless `TIER_SANDBOX_URL` says otherwise.
-const SANDBOX_URL: &str = "http://127.0.0.1:12111";
 
 /// How long a sandbox on this machine may take to accept a connection.
 const SANDBOX_TIMEOUT: Duration = Duration::from_secs(2);
@@ -35,7 +32,7 @@ impl Session {
     /// There is no key, or it is of the other mode than `--live` says; no sandbox runs; `tier.state` is broken.
     pub(super) async fn open(global: &Global, environment: &Environment) -> anyhow::Result<Self> {
         let mut session = if global.sandbox {
-            let url = environment.sandbox_url.as_deref().unwrap_or(SANDBOX_URL);
+            let url = &environment.sandbox_url;
             look_for_sandbox(url).await?;
             Self::of_sandbox(environment, url)?
         } else {
@@ -47,7 +44,7 @@ impl Session {
                 &key.source,
             )?
         };
-        if let Some(state) = profile::read_state()? {
+        if let Some(state) = state::read()? {
             session.credentials.key_prefix = Some(state.id.clone());
             session.credentials.account = Some(state.id);
         }

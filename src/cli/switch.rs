@@ -1,15 +1,14 @@
 //! `tier switch` and `tier clean`: connected accounts to try things out in, and their end. There is no endpoint for
 //! either, so they ask the domain.
 
-use std::time::Duration;
-
 use chrono::{DateTime, SecondsFormat};
 use serde_json::json;
 
 use super::failure::{Failure, usage};
-use super::profile::{self, STATE_FILE, State};
 use super::session::Session;
+use super::state::{self, STATE_FILE, State};
 use super::{Context, output};
+use crate::config::TimeSpan;
 
 /// Go's zero time: when an account was made that we have not asked about.
 const UNKNOWN: &str = "0001-01-01T00:00:00Z";
@@ -44,7 +43,7 @@ pub(super) async fn run(context: &Context, arguments: &Switch) -> anyhow::Result
             let state = create(context).await?;
             announce(context, &state)
         }
-        None => match profile::read_state()? {
+        None => match state::read()? {
             Some(state) => announce(context, &state),
             None if context.global.json => output::json(&json!(null)),
             None => output::line("Not running in isolation mode."),
@@ -54,10 +53,10 @@ pub(super) async fn run(context: &Context, arguments: &Switch) -> anyhow::Result
 
 fn to(context: &Context, account: &str) -> anyhow::Result<()> {
     // A state that cannot be read is not overwritten.
-    profile::read_state()?;
+    state::read()?;
     let id = account
         .split(['/', '?', '#'])
-        .find(|part| profile::is_account_id(part));
+        .find(|part| state::is_account_id(part));
     let Some(id) = id else {
         let message = format!("{account:?} is neither an account's id nor its dashboard's address");
         return Err(Failure::new(message)
@@ -65,13 +64,13 @@ fn to(context: &Context, account: &str) -> anyhow::Result<()> {
             .into());
     };
     let state = State::new(id.to_owned(), UNKNOWN.to_owned());
-    profile::write_state(&state)?;
+    state::write(&state)?;
     announce(context, &state)
 }
 
 /// Makes a connected account, and puts this directory's commands into it.
 pub(super) async fn create(context: &Context) -> anyhow::Result<State> {
-    if let Some(state) = profile::read_state()? {
+    if let Some(state) = state::read()? {
         let message = format!(
             "{STATE_FILE} exists: commands here act in {} already",
             state.id
@@ -87,7 +86,7 @@ pub(super) async fn create(context: &Context) -> anyhow::Result<State> {
     let created = DateTime::from_timestamp(account.created, 0).unwrap_or_default();
     let created = created.to_rfc3339_opts(SecondsFormat::Secs, true);
     let state = State::new(account.id, created);
-    profile::write_state(&state)?;
+    state::write(&state)?;
     Ok(state)
 }
 
@@ -119,8 +118,8 @@ Examples:
   tier clean --switchaccounts 0s       all of them")]
 pub(super) struct Clean {
     /// Delete the accounts made to try things out that are older than this, such as 90m, 24h or 7d
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
-    switchaccounts: Duration,
+    #[arg(long, value_name = "DURATION")]
+    switchaccounts: TimeSpan,
 }
 
 /// Deletes old accounts, and prints their ids.
@@ -128,7 +127,7 @@ pub(super) async fn clean(context: &Context, arguments: &Clean) -> anyhow::Resul
     let session = context.session().await?.of_owner();
     refuse_live(&session, "clean")?;
     let domain = session.domain();
-    let age = i64::try_from(arguments.switchaccounts.as_secs()).unwrap_or(i64::MAX);
+    let age = i64::try_from(arguments.switchaccounts.0.as_secs()).unwrap_or(i64::MAX);
     let mut deleted = Vec::new();
     let mut kept = 0;
     for account in domain.isolated_accounts(age).await? {

@@ -1,11 +1,16 @@
 //! The settings of `tier serve`.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 
-use super::{Environment, ListenAddr, MAX_BODY, duration};
+use super::{Environment, ListenAddr, TimeSpan};
+use crate::api::Limits;
+use crate::server;
+
+/// Where the API listens when nobody says otherwise.
+pub const API_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
 /// Settings of `tier serve`.
 #[derive(Debug, Clone, Args)]
@@ -16,7 +21,7 @@ pub struct Serve {
         long,
         env = "TIER_ADDR",
         value_name = "HOST:PORT",
-        default_value = "127.0.0.1:8080"
+        default_value_t = API_ADDR.into()
     )]
     pub addr: ListenAddr,
 
@@ -77,7 +82,7 @@ pub struct Serve {
 #[command(next_help_heading = "Load")]
 pub struct Load {
     /// The largest request body, in bytes
-    #[arg(long, env = "TIER_MAX_BODY", value_name = "BYTES", default_value_t = MAX_BODY)]
+    #[arg(long, env = "TIER_MAX_BODY", value_name = "BYTES", default_value_t = Limits::default().body)]
     pub max_body: usize,
 
     /// The largest request head, in bytes; at least 8192
@@ -85,7 +90,7 @@ pub struct Load {
         long,
         env = "TIER_MAX_HEAD",
         value_name = "BYTES",
-        default_value_t = 16384
+        default_value_t = server::Options::default().max_head
     )]
     pub max_head: usize,
 
@@ -94,7 +99,7 @@ pub struct Load {
         long,
         env = "TIER_MAX_REQUESTS",
         value_name = "N",
-        default_value_t = 1024
+        default_value_t = Limits::default().concurrent
     )]
     pub max_requests: usize,
 
@@ -103,7 +108,7 @@ pub struct Load {
         long,
         env = "TIER_MAX_REQUESTS_PER_KEY",
         value_name = "N",
-        default_value_t = 256
+        default_value_t = Limits::default().concurrent_per_key
     )]
     pub max_requests_per_key: usize,
 
@@ -112,29 +117,29 @@ pub struct Load {
         long,
         env = "TIER_MAX_CONNECTIONS",
         value_name = "N",
-        default_value_t = 4096
+        default_value_t = server::Options::default().connections
     )]
     pub max_connections: usize,
 
     /// How long a request may take, its calls to Stripe included; push and pull, ten times as long
-    #[arg(long, env = "TIER_REQUEST_TIMEOUT", value_name = "DURATION", value_parser = duration, default_value = "60s")]
-    pub request_timeout: Duration,
+    #[arg(long, env = "TIER_REQUEST_TIMEOUT", value_name = "DURATION", default_value_t = Limits::default().request_timeout.into())]
+    pub request_timeout: TimeSpan,
 
     /// How long a request's head, and a TLS handshake, may take to arrive
-    #[arg(long, env = "TIER_HEAD_TIMEOUT", value_name = "DURATION", value_parser = duration, default_value = "10s")]
-    pub head_timeout: Duration,
+    #[arg(long, env = "TIER_HEAD_TIMEOUT", value_name = "DURATION", default_value_t = server::Options::default().head_timeout.into())]
+    pub head_timeout: TimeSpan,
 
     /// How long a request's body may take to arrive
-    #[arg(long, env = "TIER_BODY_TIMEOUT", value_name = "DURATION", value_parser = duration, default_value = "15s")]
-    pub body_timeout: Duration,
+    #[arg(long, env = "TIER_BODY_TIMEOUT", value_name = "DURATION", default_value_t = Limits::default().body_timeout.into())]
+    pub body_timeout: TimeSpan,
 
     /// How long a connection may be open with nothing moving on it
-    #[arg(long, env = "TIER_IDLE_TIMEOUT", value_name = "DURATION", value_parser = duration, default_value = "75s")]
-    pub idle_timeout: Duration,
+    #[arg(long, env = "TIER_IDLE_TIMEOUT", value_name = "DURATION", default_value_t = server::Options::default().idle_timeout.into())]
+    pub idle_timeout: TimeSpan,
 
     /// How long requests in flight have to finish after SIGTERM
-    #[arg(long, env = "TIER_DRAIN_TIMEOUT", value_name = "DURATION", value_parser = duration, default_value = "30s")]
-    pub drain_timeout: Duration,
+    #[arg(long, env = "TIER_DRAIN_TIMEOUT", value_name = "DURATION", default_value_t = server::Options::default().drain.into())]
+    pub drain_timeout: TimeSpan,
 
     /// Accounts kept in memory, with --cloud; the one idle for longest goes first
     #[arg(
@@ -146,8 +151,13 @@ pub struct Load {
     pub max_accounts: u64,
 
     /// How long an account that nobody uses is kept in memory, with --cloud
-    #[arg(long, env = "TIER_ACCOUNT_IDLE", value_name = "DURATION", value_parser = duration, default_value = "30m")]
-    pub account_idle: Duration,
+    #[arg(
+        long,
+        env = "TIER_ACCOUNT_IDLE",
+        value_name = "DURATION",
+        default_value = "30m"
+    )]
+    pub account_idle: TimeSpan,
 }
 
 /// How many calls to Stripe one account may make.

@@ -8,9 +8,8 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use serde_json::{Value, json};
-use tier::api::{App, Keys, router};
+use tier::api::{App, Keys, Limits, router};
 use tier::clock::Clock;
-use tier::config::MAX_BODY;
 use tier::domain::Domain;
 use tier::sandbox::{Options, Running, Sandbox};
 use tier::stripe::{self, Client, Credentials, Transport};
@@ -48,7 +47,7 @@ impl Default for Settings {
         Self {
             stripe_key: STRIPE_KEY.to_owned(),
             keys: Vec::new(),
-            max_body: MAX_BODY,
+            max_body: Limits::default().body,
             search_lag: Duration::from_secs(1),
             retries: 2,
             first_wait: Duration::from_millis(1),

@@ -1,0 +1,86 @@
+//! `tier.state`: the account that `tier switch` has put a directory's commands into.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::failure::Failure;
+use crate::config::file;
+
+/// In the working directory.
+pub(super) const STATE_FILE: &str = "tier.state";
+
+/// The connected account that commands in this directory act in. The names are Go's, whose files stay readable.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct State {
+    /// `acct_…`.
+    #[serde(rename = "ID")]
+    pub(super) id: String,
+    /// RFC 3339; the year 1 if it is not known.
+    #[serde(rename = "Created", default)]
+    pub(super) created: String,
+    #[serde(rename = "Type", default)]
+    kind: String,
+    #[serde(rename = "Meta", default)]
+    meta: Value,
+}
+
+impl State {
+    pub(super) fn new(id: String, created: String) -> Self {
+        Self {
+            id,
+            created,
+            kind: String::new(),
+            meta: Value::Null,
+        }
+    }
+}
+
+/// The state of this directory, if it has one.
+///
+/// # Errors
+/// It cannot be read, or is not what `tier switch` writes. To go on without would act in the wrong account.
+pub(super) fn read() -> anyhow::Result<Option<State>> {
+    let advice = "remove it to leave isolation mode, then run `tier switch` again";
+    let read = file::read(Path::new(STATE_FILE));
+    let state: Option<State> =
+        read.map_err(|fault| Failure::new(fault.to_string()).advise(advice))?;
+    if state
+        .as_ref()
+        .is_some_and(|state| !is_account_id(&state.id))
+    {
+        let message = format!("{STATE_FILE} does not name an account");
+        return Err(Failure::new(message).advise(advice).into());
+    }
+    Ok(state)
+}
+
+/// Puts this directory's commands into an account.
+pub(super) fn write(state: &State) -> anyhow::Result<()> {
+    let json = serde_json::to_vec(state)?;
+    file::write(Path::new(STATE_FILE), &json).with_context(|| format!("cannot write {STATE_FILE}"))
+}
+
+/// Whether a text is an account's id. It becomes a header's value, so what is in it counts.
+pub(super) fn is_account_id(text: &str) -> bool {
+    text.strip_prefix("acct_").is_some_and(|rest| {
+        !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_has_an_id_that_fits_into_a_header() {
+        assert!(is_account_id("acct_1Abc"));
+        for text in [
+            "", "acct_", "acct_1\n", "acct_1 2", "acct_é", "cus_1", "acct_1/x",
+        ] {
+            assert!(!is_account_id(text), "{text:?}");
+        }
+    }
+}

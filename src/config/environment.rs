@@ -1,0 +1,57 @@
+//! What is set in the environment.
+
+use super::{SANDBOX_ADDR, variable};
+use crate::stripe;
+
+/// What is set outside the command line: secrets, so that none shows in a process list, and what other programs share.
+#[derive(Clone)]
+pub struct Environment {
+    /// `STRIPE_BASE_API_URL`: where Stripe is [default: <https://api.stripe.com>]
+    pub stripe_base_url: String,
+    /// `STRIPE_DEBUG=1`: log every call to Stripe, with secrets masked
+    pub stripe_debug: bool,
+    /// `TIER_DEBUG`: log in detail, as `-v` does
+    pub debug: bool,
+    /// `TIER_KEY_PREFIX`: put before the idempotency keys sent to Stripe; change it after purging test data
+    pub key_prefix: String,
+    /// `TIER_API_KEY`: the keys that callers of `/v1` must have one of, separated by commas; none: open to all
+    pub api_keys: Vec<String>,
+    /// `TIER_BASE_URL`: the tier server that commands are sent to [default: none, they are handled in the process]
+    pub base_url: Option<String>,
+    /// `TIER_SANDBOX_URL`: where commands look for a sandbox, with --sandbox [default: <http://127.0.0.1:12111>]
+    pub sandbox_url: String,
+    /// `TIER_DASHBOARD_URL`: where links lead, and `tier connect` asks for keys
+    /// [default: <https://dashboard.stripe.com>]
+    pub dashboard_url: String,
+    /// `TIER_MODEL_URL`: the Model Builder that `tier share` sends models to
+    pub model_url: Option<String>,
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`: the collector that traces are sent to, with the feature `otel` [default: none]
+    pub otlp_endpoint: Option<String>,
+}
+
+impl Environment {
+    /// The environment of this process.
+    pub fn of_process() -> Self {
+        Self {
+            stripe_base_url: variable("STRIPE_BASE_API_URL")
+                .unwrap_or_else(|| stripe::BASE_URL.to_owned()),
+            stripe_debug: variable("STRIPE_DEBUG").is_some_and(|v| v != "0"),
+            debug: variable("TIER_DEBUG").is_some_and(|v| v != "0"),
+            key_prefix: variable("TIER_KEY_PREFIX").unwrap_or_default(),
+            api_keys: variable("TIER_API_KEY")
+                .iter()
+                .flat_map(|keys| keys.split(','))
+                .map(str::trim)
+                .filter(|key| !key.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            base_url: variable("TIER_BASE_URL"),
+            sandbox_url: variable("TIER_SANDBOX_URL")
+                .unwrap_or_else(|| format!("http://{SANDBOX_ADDR}")),
+            dashboard_url: variable("TIER_DASHBOARD_URL")
+                .unwrap_or_else(|| stripe::DASHBOARD_URL.to_owned()),
+            model_url: variable("TIER_MODEL_URL"),
+            otlp_endpoint: variable("OTEL_EXPORTER_OTLP_ENDPOINT"),
+        }
+    }
+}

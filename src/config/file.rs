@@ -1,0 +1,67 @@
+//! The files that commands write, in JSON: they appear whole or not at all, and only their owner may read them.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+
+/// Why a file cannot be read. What is in it is never quoted: it may be a key.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{0}")]
+pub struct Unreadable(String);
+
+impl Unreadable {
+    /// It is JSON, but something else than what tier writes, at `place`.
+    pub(crate) fn unknown(path: &Path, place: &str) -> Self {
+        Self(format!(
+            "{} is not what tier wrote ({place})",
+            path.display()
+        ))
+    }
+}
+
+/// What is in a file; none if there is no such file.
+pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Unreadable> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(cause) => {
+            let message = format!("cannot read {}: {cause}", path.display());
+            return Err(Unreadable(message));
+        }
+    };
+    serde_json::from_slice(&bytes).map_err(|cause| {
+        let place = format!("line {}, column {}", cause.line(), cause.column());
+        if cause.is_data() {
+            return Unreadable::unknown(path, &place);
+        }
+        Unreadable(format!("{} is not valid JSON ({place})", path.display()))
+    })
+}
+
+/// Writes a file into a folder that only its owner may open.
+pub(crate) fn write_into_private_folder(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
+        fs::set_permissions(folder, Permissions::from_mode(0o700))?;
+    }
+    write(path, bytes)
+}
+
+/// Writes beside `path`, and then puts that in its place; only the owner may read it.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}

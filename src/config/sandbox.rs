@@ -1,0 +1,35 @@
+//! The settings of `tier sandbox`.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use clap::Args;
+
+use super::{ListenAddr, TimeSpan};
+use crate::sandbox::Options;
+
+/// Where a sandbox is expected when nobody says otherwise; Stripe clients know this port from other simulators.
+pub const SANDBOX_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 12111);
+
+/// Settings of `tier sandbox`.
+#[derive(Debug, Clone, Args)]
+pub struct Sandbox {
+    /// Where the simulator listens; `:PORT` is every interface
+    #[arg(long, value_name = "HOST:PORT", default_value_t = SANDBOX_ADDR.into())]
+    pub addr: ListenAddr,
+
+    /// Adds this to every answer, for example 100ms
+    #[arg(long, value_name = "DURATION")]
+    pub latency: Option<TimeSpan>,
+
+    /// Calls a second and account, above which the answer is 429; Stripe's test mode allows 25 [default: no limit]
+    #[arg(long, value_name = "N")]
+    pub rate_limit: Option<u32>,
+
+    /// Makes ids, and faults by probability, the same in every run
+    #[arg(long, value_name = "N", default_value_t = Options::default().seed)]
+    pub seed: u64,
+
+    /// How long a new customer cannot be found by search, as with Stripe
+    #[arg(long, value_name = "DURATION", default_value_t = Options::default().search_lag.into())]
+    pub search_lag: TimeSpan,
+}

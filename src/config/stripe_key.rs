@@ -1,0 +1,116 @@
+//! The Stripe key in force: the variable's, or the one that `tier connect` saved.
+
+use std::fmt;
+
+use super::key_file::{KeyFile, KeyFileError};
+use super::variable;
+
+/// The Stripe key in force, and where it was found.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StripeKey {
+    /// The key itself; never to be shown.
+    pub secret: String,
+    /// `STRIPE_API_KEY`, or the path of the file: what `whoami` calls the key's source.
+    pub source: String,
+}
+
+impl fmt::Debug for StripeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StripeKey")
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why there is no Stripe key to work with.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum KeyError {
+    /// A live key moves real money, and has to be asked for.
+    #[error("--live is required if stripe key is a live key")]
+    LiveKeyWithoutFlag,
+    /// The reverse: who expects real money to move is told that it will not.
+    #[error("--live provided with test key")]
+    TestKeyWithFlag,
+    /// Neither source has a key.
+    #[error(
+        "no Stripe key: set STRIPE_API_KEY, run `tier connect` to get one from your Stripe account, \
+         or try Tier without an account with --sandbox"
+    )]
+    Missing,
+    /// The file that `tier connect` writes is there, but is not what it wrote.
+    #[error(transparent)]
+    BrokenFile(#[from] KeyFileError),
+}
+
+/// `STRIPE_API_KEY`, else the key that `tier connect` saved.
+///
+/// # Errors
+/// There is no key, or it is of the other mode than `live` says.
+pub fn stripe_key(live: bool) -> Result<StripeKey, KeyError> {
+    match variable("STRIPE_API_KEY") {
+        Some(secret) => guard(
+            StripeKey {
+                // A line's end comes along where a variable is filled from a file.
+                secret: secret.trim().to_owned(),
+                source: "STRIPE_API_KEY".to_owned(),
+            },
+            live,
+        ),
+        None => guard(saved_key(live)?, live),
+    }
+}
+
+/// A key and the `--live` flag have to agree.
+fn guard(key: StripeKey, live: bool) -> Result<StripeKey, KeyError> {
+    match (key.secret.contains("_live_"), live) {
+        (true, false) => Err(KeyError::LiveKeyWithoutFlag),
+        (false, true) => Err(KeyError::TestKeyWithFlag),
+        _ => Ok(key),
+    }
+}
+
+fn saved_key(live: bool) -> Result<StripeKey, KeyError> {
+    let path = KeyFile::path().ok_or(KeyError::Missing)?;
+    let source = path.display().to_string();
+    let profile = KeyFile::open(path)?.profile()?.ok_or(KeyError::Missing)?;
+    let secret = if live {
+        profile.livemode_key_secret
+    } else {
+        profile.testmode_key_secret
+    };
+    if secret.is_empty() {
+        return Err(KeyError::Missing);
+    }
+    Ok(StripeKey { secret, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(secret: &str) -> StripeKey {
+        StripeKey {
+            secret: secret.to_owned(),
+            source: "STRIPE_API_KEY".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_live_flag_and_the_key_must_agree() {
+        assert_eq!(
+            guard(key("sk_live_1"), false),
+            Err(KeyError::LiveKeyWithoutFlag)
+        );
+        assert_eq!(
+            guard(key("rk_test_1"), true),
+            Err(KeyError::TestKeyWithFlag)
+        );
+        assert_eq!(guard(key("rk_live_1"), true), Ok(key("rk_live_1")));
+        assert_eq!(guard(key("sk_test_1"), false), Ok(key("sk_test_1")));
+    }
+
+    #[test]
+    fn a_key_is_not_shown() {
+        assert!(!format!("{:?}", key("sk_test_secret")).contains("secret"));
+    }
+}
