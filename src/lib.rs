@@ -7,20 +7,30 @@
 //! # Map
 //!
 //! ```text
-//! main -> cli -> server -> api -> domain -> stripe -> (HTTP) -> Stripe | sandbox
+//! main -> cli -> api -> domain -> stripe -> (HTTP) -> Stripe | sandbox
+//!          |---> server, which serves any router
+//!          `---> sandbox, which is a Stripe itself
 //! ```
 //!
 //! | part | what it knows |
 //! |---|---|
 //! | [`cli`] | commands, which reach the API's handlers in process or over HTTP |
-//! | [`server`] | a listener, and how to stop |
+//! | [`config`] | every flag and variable; the parts below [`cli`] are handed what they need of it |
+//! | [`server`] | a listener, what a connection may do, and how to stop |
 //! | [`api`] | the HTTP contract: extractors, JSON to the byte, statuses |
 //! | [`domain`] | Tier's rules, as Stripe calls; it names no HTTP |
 //! | [`stripe`] | how Stripe is called: encoding, time-outs, retries |
 //! | [`sandbox`] | a Stripe in memory; it shares no code with the two above |
+//! | [`telemetry`] | where log lines and spans go |
+//! | [`metrics`] | what is counted and timed |
+//! | [`clock`] | the time |
+//! | [`num`] | numbers in JSON, as Go writes them |
+//! | `net` | which hosts are this machine, and whom TLS trusts |
 //!
 //! A noun keeps its file name in `api`, in `domain` and in `tests/it`. What a part must not name is
 //! held by `tests/it/architecture.rs`.
+//!
+//! The last five know nothing of the others, and may be named by all.
 //!
 //! Three seams, none of them a trait: Stripe is a base URL, the time is a [`clock::Clock`], and the
 //! account is a value ([`domain::Domain`]) of which one process may hold many.
