@@ -115,11 +115,28 @@ impl Domain {
                 self.add_record(&item, "increment", missing, report.at, key)
                     .await
             }
-            _ => Err(Error::Invalid(format!(
-                "usage of {} cannot be lowered: {total} are recorded in this period, and n is {}",
-                report.feature, report.n
-            ))
-            .into()),
+            _ => {
+                if let Some(key) = key {
+                    self.ask_for_key(&item, key).await?;
+                }
+                Err(Error::Invalid(format!(
+                    "usage of {} cannot be lowered: {total} are recorded in this period, and n is {}",
+                    report.feature, report.n
+                ))
+                .into())
+            }
+        }
+    }
+
+    /// Fails with Stripe's idempotency error if something was recorded with `key` already. That is
+    /// found out with a record that Stripe refuses: it counts nothing, and does not spend the key.
+    async fn ask_for_key(&self, item: &SubscriptionItem, key: &str) -> Result<(), Failure> {
+        match self
+            .add_record(item, "increment", -1, None, Some(key))
+            .await
+        {
+            Err(Failure::Stripe(error)) if error.is_invalid_request() => Ok(()),
+            other => other,
         }
     }
 

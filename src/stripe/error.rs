@@ -112,6 +112,11 @@ impl Error {
         self.api_is(|e| e.kind == "idempotency_error")
     }
 
+    /// The request was wrong in itself, and had no effect.
+    pub fn is_invalid_request(&self) -> bool {
+        self.api_is(|e| e.status == 400 && e.kind == "invalid_request_error")
+    }
+
     /// There is nothing to invoice next.
     pub fn is_no_upcoming_invoice(&self) -> bool {
         self.api_is(|e| e.is("invoice_upcoming_none"))

@@ -2,7 +2,7 @@
 //!
 //! Stripe remembers the key too, so this holds across restarts and instances. What is remembered
 //! here lets a repetition be answered without Stripe, tells the same report from another one, and
-//! covers what makes Stripe see other parameters: a plan change, or a total that has moved.
+//! covers a plan change, by which Stripe sees other parameters.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -60,9 +60,7 @@ impl Domain {
         key: &str,
     ) -> Result<()> {
         let digest = digest(org, report);
-        // Stripe takes keys of up to 255 characters; a digest is short, and cannot meet the keys
-        // that this server makes for other purposes.
-        let stripe_key = format!("report:{}", hex(&Sha256::digest(key.as_bytes())));
+        let name = self.name_of(key);
         let slots = &self.account.reports.0;
         let fresh = async {
             Arc::new(Slot {
@@ -70,7 +68,7 @@ impl Domain {
                 state: Mutex::new(State::New),
             })
         };
-        let slot = slots.get_with(stripe_key.clone(), fresh).await;
+        let slot = slots.get_with(name.clone(), fresh).await;
         if slot.report != digest {
             return Err(reused());
         }
@@ -78,34 +76,51 @@ impl Domain {
         if *state == State::Done {
             return Ok(());
         }
-        let (slot_state, stripe_key_ref) = (&mut *state, stripe_key.as_str());
-        let outcome = self.record_for(org, report, stripe_key_ref).await;
-        match outcome {
+        // What a clobber sends depends on what is recorded by then, and would not tell Stripe
+        // whether this is the same report. The key does: it is spent by this report alone.
+        let stripe_key = if report.clobber {
+            format!("{name}:{}", hex(&digest))
+        } else {
+            name.clone()
+        };
+        match self.record_for(org, report, &stripe_key).await {
             Ok(()) => {
-                *slot_state = State::Done;
+                *state = State::Done;
                 Ok(())
             }
             // Stripe knows the key with other parameters. If we sent them, they were this report's.
             Err(Failure::Stripe(error)) if error.is_idempotency_conflict() => {
-                if *slot_state == State::Unsure {
-                    *slot_state = State::Done;
+                if report.clobber || *state == State::Unsure {
+                    *state = State::Done;
                     return Ok(());
                 }
-                slots.invalidate(&stripe_key).await;
+                slots.invalidate(&name).await;
                 Err(reused())
             }
             Err(failure) => {
                 match &failure {
                     Failure::Stripe(error) if error.api().is_none_or(|e| e.status >= 409) => {
-                        *slot_state = State::Unsure;
+                        *state = State::Unsure;
                     }
                     // Nothing was counted, so the key is free for a corrected report.
-                    _ if *slot_state == State::New => slots.invalidate(&stripe_key).await,
+                    _ if *state == State::New => slots.invalidate(&name).await,
                     _ => {}
                 }
                 Err(failure.into())
             }
         }
+    }
+
+    /// A client's key as Stripe is sent it. Stripe takes up to 255 characters; a digest is short, and cannot meet the
+    /// keys that this server makes for other purposes. Each test clock is a world of its own.
+    fn name_of(&self, key: &str) -> String {
+        let clock = self.test_clock.as_deref().unwrap_or_default();
+        let digest = Sha256::new()
+            .chain_update(clock)
+            .chain_update([0])
+            .chain_update(key)
+            .finalize();
+        format!("report:{}", hex(&digest))
     }
 
     /// Like [`Domain::with_customer`], keeping Stripe's own error.
