@@ -77,9 +77,11 @@ impl Domain {
                 tokio::try_join!(self.subscriptions(&customer, detail), self.catalog())?;
             let mut timeline = match found.current.as_ref().or(found.ended.as_ref()) {
                 Some(subscription) => of_subscription(subscription, &catalog),
-                None if detail == Detail::History => self.to_come(&customer, &catalog).await?,
                 None => Phases::default(),
             };
+            if found.current.is_none() && detail == Detail::History {
+                timeline.follow(self.to_come(&customer, &catalog).await?);
+            }
             for phase in &mut timeline.phases {
                 (phase.plans, phase.fragments) = catalog.cover(&phase.features);
                 phase.current = timeline.current;
@@ -90,11 +92,21 @@ impl Domain {
     }
 
     /// The phases of a schedule that has not begun.
-    async fn to_come(&self, customer: &str, catalog: &Catalog) -> Result<Phases> {
+    async fn to_come(&self, customer: &str, catalog: &Catalog) -> Result<Vec<Phase>> {
         let waiting = self.waiting_schedules(customer).await?;
-        Ok(waiting
-            .first()
-            .map(|schedule| of_schedule(schedule, catalog, false))
-            .unwrap_or_default())
+        let first = waiting.first();
+        Ok(first.map_or_else(Vec::new, |schedule| {
+            of_schedule(schedule, catalog, false).phases
+        }))
+    }
+}
+
+impl Phases {
+    /// Adds phases that begin when all these are over.
+    fn follow(&mut self, to_come: Vec<Phase>) {
+        if let (Some(last), Some(first)) = (self.phases.last_mut(), to_come.first()) {
+            last.end = Some(first.effective);
+        }
+        self.phases.extend(to_come);
     }
 }

@@ -136,27 +136,26 @@ impl Domain {
         request: &Subscribe,
         now: i64,
     ) -> Result<(), Failure> {
+        // In this order, a schedule that begins meanwhile is seen twice rather than not at all.
+        let mut waiting = self.waiting_schedules(customer).await?;
         let found = self.subscriptions(customer, Detail::Schedule).await?;
+        let begun = found.current.as_ref().and_then(|s| s.schedule.as_ref());
+        waiting.retain(|schedule| begun.is_none_or(|begun| begun.id() != schedule.id));
+        let (standing, obsolete) = match (&found.current, waiting.split_first()) {
+            (Some(subscription), _) => (Standing::Subscribed(subscription), &waiting[..]),
+            (None, Some((schedule, others))) => (Standing::Waiting(schedule), others),
+            (None, None) => (Standing::Nothing, &[][..]),
+        };
         for old in &found.superseded {
             self.end_subscription(&old.id).await?;
         }
-        let waiting = match &found.current {
-            None => self.waiting_schedules(customer).await?,
-            Some(_) => Vec::new(),
-        };
-        let standing = match (&found.current, waiting.first()) {
-            (Some(subscription), _) => Standing::Subscribed(subscription),
-            (None, Some(schedule)) => Standing::Waiting(schedule),
-            (None, None) => Standing::Nothing,
-        };
+        for schedule in obsolete {
+            self.call_off(&schedule.id).await?;
+        }
         match plan_change::decide(standing, asked, now) {
             Action::Nothing => Ok(()),
             Action::Cancel(subscription) => Ok(self.end_subscription(&subscription).await?),
-            Action::CallOff(schedule) => {
-                let path = format!("/v1/subscription_schedules/{schedule}/cancel");
-                self.stripe().post(path).send::<Object>().await?;
-                Ok(())
-            }
+            Action::CallOff(schedule) => Ok(self.call_off(&schedule).await?),
             Action::Create(plan) => {
                 let form = create_form(customer, &plan, request);
                 self.stripe()
@@ -204,6 +203,13 @@ impl Domain {
         form.push("phases[0][start_date]", start);
         let path = format!("/v1/subscription_schedules/{schedule}");
         self.stripe().post(path).form(form).send::<Object>().await?;
+        Ok(())
+    }
+
+    /// Cancels a schedule that has not begun.
+    async fn call_off(&self, schedule: &str) -> Result<(), stripe::Error> {
+        let path = format!("/v1/subscription_schedules/{schedule}/cancel");
+        self.stripe().post(path).send::<Object>().await?;
         Ok(())
     }
 

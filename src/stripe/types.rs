@@ -96,9 +96,6 @@ pub struct Price {
     /// How a quantity is divided before it is multiplied.
     #[serde(default)]
     pub transform_quantity: Option<TransformQuantity>,
-    /// The product, or its id.
-    #[serde(default)]
-    pub product: Option<Expandable<Product>>,
 }
 
 impl Price {
@@ -161,9 +158,6 @@ pub struct TransformQuantity {
 pub struct Product {
     /// Tier chooses it: `tier__…`.
     pub id: String,
-    /// Display name.
-    #[serde(default)]
-    pub name: String,
     /// `tier.model` on a plan's product.
     #[serde(default)]
     pub metadata: Metadata,
@@ -176,9 +170,6 @@ pub struct Subscription {
     pub id: String,
     /// `trialing`, `active`, `past_due`, …
     pub status: String,
-    /// Unix seconds.
-    #[serde(default)]
-    pub created: i64,
     /// Unix seconds.
     #[serde(default)]
     pub start_date: i64,
@@ -292,12 +283,17 @@ pub struct Schedule {
     /// `cancel` or `release`: what happens after the last phase.
     #[serde(default)]
     pub end_behavior: String,
-    /// The subscription, once it started.
+    /// What holds in a phase that does not say otherwise.
     #[serde(default)]
-    pub subscription: Option<Expandable<Object>>,
-    /// `tier.*` keys.
-    #[serde(default)]
-    pub metadata: Metadata,
+    pub default_settings: ScheduleSettings,
+}
+
+/// The terms that phases have in common.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ScheduleSettings {
+    /// Whether tax is computed.
+    pub automatic_tax: AutomaticTax,
 }
 
 /// From a second (included) to a second (excluded).

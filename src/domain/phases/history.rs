@@ -7,10 +7,10 @@ use crate::stripe::types::{Schedule, SchedulePhase, Subscription};
 
 /// The phases of a subscription: those of its schedule, or what its own dates tell.
 pub(super) fn of_subscription(subscription: &Subscription, catalog: &Catalog) -> Phases {
-    let tax = subscription.automatic_tax.enabled;
+    let trialing = subscription.status == "trialing";
     let mut timeline = match subscription.active_schedule() {
-        Some(schedule) => of_schedule(schedule, catalog, tax),
-        None => of_dates(subscription),
+        Some(schedule) => of_schedule(schedule, catalog, trialing),
+        None => of_dates(subscription, trialing),
     };
     timeline.current = subscription.ended_at.is_none().then_some(Span {
         effective: subscription.current_period_start,
@@ -22,30 +22,44 @@ pub(super) fn of_subscription(subscription: &Subscription, catalog: &Catalog) ->
     timeline
 }
 
-/// The phases of a schedule, then the end if it cancels. `tax` holds where a phase says nothing.
-pub(super) fn of_schedule(schedule: &Schedule, catalog: &Catalog, tax: bool) -> Phases {
+/// The phases of a schedule, then the end if it cancels. A phase whose trial ends before it does is shown as two;
+/// `trialing` tells which of them is in force.
+pub(super) fn of_schedule(schedule: &Schedule, catalog: &Catalog, trialing: bool) -> Phases {
+    let tax = schedule.default_settings.automatic_tax.enabled;
     let cancels = schedule.end_behavior == "cancel";
+    let current = schedule.current_phase.map(|phase| phase.start_date);
     let mut phases: Vec<Phase> = Vec::with_capacity(schedule.phases.len() + 1);
-    for phase in &schedule.phases {
-        phases.push(of_phase(phase, catalog, tax));
+    let mut in_force = None;
+    for (i, phase) in schedule.phases.iter().enumerate() {
+        let is_last = i + 1 == schedule.phases.len();
+        let end = (!is_last || cancels).then_some(phase.end_date);
+        let whole = Phase {
+            end,
+            ..of_phase(phase, catalog, tax)
+        };
+        let first = phases.len();
+        match phase.trial_end {
+            Some(trial_end) if phase.start_date < trial_end && trial_end < phase.end_date => {
+                let paid = Phase {
+                    trial: false,
+                    effective: trial_end,
+                    ..whole.clone()
+                };
+                let trial = Phase {
+                    end: Some(trial_end),
+                    ..whole
+                };
+                phases.extend([trial, paid]);
+            }
+            _ => phases.push(whole),
+        }
+        if Some(phase.start_date) == current {
+            in_force = Some(if trialing { first } else { phases.len() - 1 });
+        }
     }
-    let last = phases.len().saturating_sub(1);
-    let ends = schedule
-        .phases
-        .iter()
-        .map(|phase| phase.end_date)
-        .enumerate();
-    for ((i, end), phase) in ends.zip(&mut phases) {
-        phase.end = (i < last || cancels).then_some(end);
+    if let (true, Some(last)) = (cancels, schedule.phases.last()) {
+        phases.push(over(last.end_date, tax));
     }
-    if let (true, Some(end)) = (cancels, schedule.phases.last().map(|phase| phase.end_date)) {
-        phases.push(over(end, tax));
-    }
-    let start = schedule.current_phase.map(|phase| phase.start_date);
-    let in_force = schedule
-        .phases
-        .iter()
-        .position(|phase| Some(phase.start_date) == start);
     Phases {
         current: None,
         phases,
@@ -74,7 +88,7 @@ fn of_phase(phase: &SchedulePhase, catalog: &Catalog, tax: bool) -> Phase {
 }
 
 /// What a subscription without a schedule has gone through, and what is planned for it.
-fn of_dates(subscription: &Subscription) -> Phases {
+fn of_dates(subscription: &Subscription, trialing: bool) -> Phases {
     let tax = subscription.automatic_tax.enabled;
     let items = subscription.items.data.iter();
     let features = sorted(items.filter_map(|item| item.price.feature_plan()).collect());
@@ -110,7 +124,6 @@ fn of_dates(subscription: &Subscription) -> Phases {
         }
         None => add(subscription.start_date, false),
     }
-    let trialing = subscription.status == "trialing";
     let in_force = phases.iter().rposition(|phase| phase.trial == trialing);
     if let Some(end) = end {
         if let Some(last) = phases.last_mut() {

@@ -1,5 +1,6 @@
 //! `subscribe`, `phase` and `phases`.
 
+mod ahead;
 mod cancel;
 mod refused;
 mod terms;
@@ -40,6 +41,45 @@ async fn subscriptions(app: &TestApp) -> Vec<Value> {
         .stripe_get(&format!("/v1/subscriptions?status=all&customer={customer}"))
         .await;
     list["data"].as_array().expect("a list").clone()
+}
+
+/// The org's phases, a line each: `01-01 .. 01-15: plan:pro@1, trial`.
+async fn timeline(app: &TestApp) -> Vec<String> {
+    let all = phases(app).await.ok().json();
+    let day = |time: &Value| {
+        time.as_str()
+            .map_or("-".to_owned(), |time| time[5..10].to_owned())
+    };
+    let line = |phase: &Value| {
+        let plans = phase["plans"].as_array().into_iter().flatten();
+        let plans: Vec<&str> = plans.filter_map(Value::as_str).collect();
+        let trial = if phase["trial"] == true {
+            ", trial"
+        } else {
+            ""
+        };
+        let (effective, end) = (day(&phase["effective"]), day(&phase["end"]));
+        format!("{effective} .. {end}: {}{trial}", plans.join(" "))
+    };
+    let phases = all["phases"].as_array().expect("a list");
+    phases.iter().map(line).collect()
+}
+
+/// A subscription to one feature of a plan, as Checkout makes one.
+async fn buy(app: &TestApp, feature: &str, more: &[(&'static str, &str)]) {
+    let org = app.get("/v1/whois?org=org:a").await.ok().json();
+    let key = format!("/v1/prices?lookup_keys[]=tier__{feature}");
+    let prices = app.stripe_get(&key).await;
+    let made = [
+        ("customer", org["stripe_id"].as_str().expect("an id")),
+        (
+            "items[0][price]",
+            prices["data"][0]["id"].as_str().expect("an id"),
+        ),
+        ("metadata[tier.subscription]", "default"),
+    ];
+    app.stripe_post("/v1/subscriptions", &[&made, more].concat())
+        .await;
 }
 
 #[tokio::test]
@@ -222,17 +262,8 @@ async fn the_newest_subscription_is_the_orgs_and_the_next_change_ends_the_others
     let app = start().await;
     app.subscribe("org:a", &["plan:extra@1"]).await;
     let old = subscriptions(&app).await[0].clone();
-    let prices = app
-        .stripe_get("/v1/prices?lookup_keys[]=tier__feature-calls-plan-free-1")
-        .await;
-    let price = prices["data"][0]["id"].as_str().unwrap();
     app.advance(DAY);
-    let made = [
-        ("customer", old["customer"].as_str().unwrap()),
-        ("items[0][price]", price),
-        ("metadata[tier.subscription]", "default"),
-    ];
-    app.stripe_post("/v1/subscriptions", &made).await;
+    buy(&app, "feature-calls-plan-free-1", &[]).await;
     assert_eq!(
         phase(&app).await.ok().json()["plans"],
         json!(["plan:free@1"])
