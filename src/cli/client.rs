@@ -17,6 +17,7 @@ use super::session::Session;
 use super::{Global, http};
 use crate::api::{self, App};
 use crate::config::Environment;
+use crate::domain::pricing::Model;
 
 /// How long an answer may take; a push of thousands of features takes its time.
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -100,6 +101,15 @@ impl Client {
             target: Target::InProcess(api::router(app)),
             is_isolated,
         }
+    }
+
+    /// The model that is in Stripe.
+    ///
+    /// # Errors
+    /// As [`checked`](Self::checked), or the model is none that this version can read.
+    pub(super) async fn model(&self) -> anyhow::Result<Model> {
+        let answer = self.get("/v1/pull", &[]).await?;
+        Model::parse_bytes(&answer.body).context("the model in Stripe cannot be read")
     }
 
     /// Reads from an endpoint; `query` is encoded here.

@@ -6,17 +6,16 @@
 mod account;
 mod args;
 mod client;
-mod compare;
 mod connect;
+mod diff;
 mod document;
 mod failure;
 mod fetch;
 mod help;
 mod http;
-mod limits;
-mod model;
 mod output;
 mod phases;
+mod pricing;
 mod push;
 mod sandbox;
 mod serve;
@@ -26,6 +25,7 @@ mod state;
 mod subscribe;
 mod suggest;
 mod switch;
+mod usage;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
@@ -107,23 +107,23 @@ Examples:
     /// Make Stripe have what a pricing.json says
     Push(push::Push),
     /// Print the model that is in Stripe
-    Pull(model::Pull),
+    Pull(pricing::Pull),
     /// List the features of all plans
-    Ls(model::Ls),
+    Ls(pricing::Ls),
     /// Compare a pricing.json with what is in Stripe
-    Diff(compare::Diff),
+    Diff(diff::Diff),
     /// Check a pricing.json without asking anybody
-    Validate(model::Validate),
+    Validate(pricing::Validate),
     /// Print a JSON Schema of pricing.json
-    Schema(model::Schema),
+    Schema(pricing::Schema),
     /// Subscribe an org to plans, or cancel, or write its details
     Subscribe(subscribe::Subscribe),
     /// List what an org was on, is on, and will be on
     Phases(phases::PhasesArgs),
     /// List what an org may use, and has used
-    Limits(limits::LimitsArgs),
+    Limits(usage::LimitsArgs),
     /// Record usage of a feature
-    Report(limits::Report),
+    Report(usage::Report),
     /// Print which Stripe account is in force
     Whoami(account::Whoami),
     /// Print an org's Stripe customer
@@ -248,15 +248,15 @@ async fn carry_out(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Serve(settings) => serve::run(global, &settings, environment).await,
         Command::Sandbox(settings) => sandbox::run(&settings).await,
         Command::Push(arguments) => push::run(context, &arguments).await,
-        Command::Pull(_) => model::pull(context).await,
-        Command::Ls(_) => model::ls(context).await,
-        Command::Diff(arguments) => compare::run(context, &arguments).await,
-        Command::Validate(arguments) => model::validate(context, &arguments).await,
-        Command::Schema(_) => model::print_schema(),
+        Command::Pull(_) => pricing::pull(context).await,
+        Command::Ls(_) => pricing::ls(context).await,
+        Command::Diff(arguments) => diff::run(context, &arguments).await,
+        Command::Validate(arguments) => pricing::validate(context, &arguments).await,
+        Command::Schema(_) => pricing::print_schema(),
         Command::Subscribe(arguments) => subscribe::run(context, &arguments).await,
         Command::Phases(arguments) => phases::run(context, &arguments).await,
-        Command::Limits(arguments) => limits::limits(context, &arguments).await,
-        Command::Report(arguments) => limits::report(context, &arguments).await,
+        Command::Limits(arguments) => usage::limits(context, &arguments).await,
+        Command::Report(arguments) => usage::report(context, &arguments).await,
         Command::Whoami(_) => account::whoami(context).await,
         Command::Whois(arguments) => account::whois(context, &arguments).await,
         Command::Switch(arguments) => switch::run(context, &arguments).await,

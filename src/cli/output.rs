@@ -86,6 +86,11 @@ pub(super) fn printable(text: &str) -> String {
         .collect()
 }
 
+/// The feature and the plan of a feature's full name, for their columns.
+pub(super) fn feature_and_plan(full_name: &str) -> (&str, &str) {
+    full_name.split_once('@').unwrap_or((full_name, "-"))
+}
+
 /// Something that a person should know, on stderr.
 pub(super) fn note(text: impl Display) {
     // There is nowhere left to complain if stderr is gone.

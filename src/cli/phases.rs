@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
-use super::{Context, output, push};
+use super::{Context, output};
 use crate::clock::Clock;
 
 /// Arguments of `tier phases`.
@@ -59,7 +59,7 @@ impl Phase {
         }
         self.features
             .iter()
-            .map(|name| push::split(name))
+            .map(|name| output::feature_and_plan(name))
             .map(|(feature, plan)| row(feature, plan))
             .collect()
     }

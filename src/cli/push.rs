@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::document::Source;
 use super::failure::Failure;
 use super::output::{self, Tone};
-use super::{Context, compare, switch};
+use super::{Context, diff, switch};
 
 /// Arguments of `tier push`.
 #[derive(Debug, clap::Args)]
@@ -60,7 +60,7 @@ impl PushedFeature {
     }
 
     fn line(&self) -> String {
-        let (feature, plan) = split(&self.feature);
+        let (feature, plan) = output::feature_and_plan(&self.feature);
         let tone = if self.is_ok() { Tone::Good } else { Tone::Bad };
         let status = output::toned(tone, &self.status);
         let link = self.link.as_deref().filter(|_| self.is_ok()).unwrap_or("-");
@@ -69,17 +69,12 @@ impl PushedFeature {
     }
 }
 
-/// The feature and the plan of a feature's full name.
-pub(super) fn split(full_name: &str) -> (&str, &str) {
-    full_name.split_once('@').unwrap_or((full_name, "-"))
-}
-
 /// Pushes, and says what became of each feature.
 pub(super) async fn run(context: &Context, arguments: &Push) -> anyhow::Result<()> {
     let document = arguments.model.read().await?;
     let model = document.model()?;
     if arguments.dry_run {
-        return compare::show(context, &document, &model).await;
+        return diff::show(context, &document, &model).await;
     }
     if arguments.create_account && context.is_remote() {
         return Err(Failure::new(

@@ -2,7 +2,6 @@
 
 use super::client::Client;
 use super::failure::Failure;
-use crate::domain::pricing::Model;
 
 /// One slip is forgiven for each so many characters of a name.
 const CHARS_PER_SLIP: usize = 4;
@@ -20,10 +19,7 @@ pub(super) fn nearest(typed: &str, names: &[String]) -> Option<String> {
 /// What there is to subscribe to: plans, and features of plans.
 async fn references(client: &Client) -> Vec<String> {
     // Advice is worth one more call, but no other error than the one that it is about.
-    let Ok(answer) = client.get("/v1/pull", &[]).await else {
-        return Vec::new();
-    };
-    let model = Model::parse_bytes(&answer.body).unwrap_or_default();
+    let model = client.model().await.unwrap_or_default();
     let plans = model.plans.keys().map(ToString::to_string);
     let features = model.features().map(|(name, ..)| name.to_string());
     plans.chain(features).collect()
@@ -61,8 +57,8 @@ pub(super) async fn for_feature(
     };
     let names = match client.get("/v1/limits", &[("org", org)]).await {
         Ok(answer) => answer
-            .decode::<super::limits::Limits>()
-            .map(super::limits::Limits::features),
+            .decode::<super::usage::Limits>()
+            .map(super::usage::Limits::features),
         Err(_) => Ok(Vec::new()),
     };
     advise(failure, &[typed.to_owned()], &names.unwrap_or_default()).into()

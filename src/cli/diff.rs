@@ -1,7 +1,6 @@
 //! `tier diff`, and `tier push --dry-run`: a pricing.json beside what Stripe has. There is no endpoint for that; what
 //! Stripe has comes from `/v1/pull`, and the comparison asks nobody.
 
-use anyhow::Context as _;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -72,8 +71,7 @@ pub(super) async fn show(
     model: &Model,
 ) -> anyhow::Result<()> {
     let client = context.client().await?;
-    let answer = output::watched("asking Stripe", client.get("/v1/pull", &[])).await?;
-    let stripe = Model::parse_bytes(&answer.body).context("the model in Stripe cannot be read")?;
+    let stripe = output::watched("asking Stripe", client.model()).await?;
     let rows = diff(&stripe, model);
     if context.global.json {
         output::json(&report(&rows)?)?;
@@ -136,7 +134,7 @@ fn show_row(row: &FeatureDiff) -> anyhow::Result<()> {
     let status = format!("{:<7}", status(row));
     let status = tone.map_or(status.clone(), |tone| output::toned(tone, status));
     let reason = reason(row).map(|reason| format!("\t[{reason}]"));
-    let (feature, plan) = super::push::split(row.feature.as_str());
+    let (feature, plan) = output::feature_and_plan(row.feature.as_str());
     output::line(format_args!(
         "{status}\t{plan}\t{feature}{}",
         reason.unwrap_or_default()

@@ -1,6 +1,5 @@
 //! Commands that show models: `tier pull`, `tier ls`, and without any account `tier validate` and `tier schema`.
 
-use anyhow::Context as _;
 use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::json;
@@ -48,8 +47,7 @@ struct Row {
 /// All features of all plans, with their effective values.
 pub(super) async fn ls(context: &Context) -> anyhow::Result<()> {
     let client = context.client().await?;
-    let answer = output::watched("asking Stripe", client.get("/v1/pull", &[])).await?;
-    let model = Model::parse_bytes(&answer.body).context("the model in Stripe cannot be read")?;
+    let model = output::watched("asking Stripe", client.model()).await?;
     let rows = model.features().map(|(name, _, feature)| Row {
         plan: name.plan().to_string(),
         feature: name.feature().to_string(),
