@@ -20,7 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use connection::Talk;
+use connection::Connections;
 pub use tls::Tls;
 
 use crate::metrics::Metrics;
@@ -84,24 +84,24 @@ pub async fn serve_with(
     let places = Arc::new(Semaphore::new(options.connections));
     let drain = options.drain;
     let tls = options.tls.is_some();
-    let talk = Arc::new(Talk {
+    let connections = Arc::new(Connections {
         builder: builder(&options),
         app,
         options,
     });
     let graceful = GracefulShutdown::new();
-    let mut connections = JoinSet::new();
+    let mut open = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         tokio::select! {
             biased;
             () = &mut shutdown => break,
-            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            Some(_) = open.join_next(), if !open.is_empty() => {}
             stream = accept(&listener) => match places.clone().try_acquire_owned() {
                 Ok(place) => {
-                    let (talk, watcher) = (talk.clone(), graceful.watcher());
-                    connections.spawn(async move {
-                        talk.with(stream, watcher).await;
+                    let (connections, watcher) = (connections.clone(), graceful.watcher());
+                    open.spawn(async move {
+                        connections.serve(stream, watcher).await;
                         drop(place);
                     });
                 }

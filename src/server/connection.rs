@@ -21,16 +21,16 @@ use tower::ServiceExt as _;
 
 use super::Options;
 
-/// How connections are talked to; shared by all of a listener.
-pub(super) struct Talk {
+/// What all connections of a listener have in common.
+pub(super) struct Connections {
     pub(super) builder: Builder<TokioExecutor>,
     pub(super) app: Router,
     pub(super) options: Options,
 }
 
-impl Talk {
+impl Connections {
     /// Answers what comes over `stream`, until its end or until nothing moves for too long.
-    pub(super) async fn with(&self, stream: TcpStream, watcher: Watcher) {
+    pub(super) async fn serve(&self, stream: TcpStream, watcher: Watcher) {
         let Some(tls) = &self.options.tls else {
             return self.over(stream, watcher).await;
         };
@@ -132,10 +132,10 @@ impl Activity {
             self.http2.store(true, Ordering::Relaxed);
         }
         if self.working.load(Ordering::Relaxed) == 0 {
-            let begun = (NO_HEAD, now);
-            let (relaxed, head) = (Ordering::Relaxed, &self.head);
             // It may have begun before: then that time stands.
-            let _ = head.compare_exchange(begun.0, begun.1, relaxed, relaxed);
+            let _ = self
+                .head
+                .compare_exchange(NO_HEAD, now, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 
