@@ -27,10 +27,9 @@
 //! | [`num`] | numbers in JSON, as Go writes them |
 //! | `net` | which hosts are this machine, and whom TLS trusts |
 //!
-//! A noun keeps its file name in `api`, in `domain` and in `tests/it`. What a part must not name is
-//! held by `tests/it/architecture.rs`.
-//!
-//! The last five know nothing of the others, and may be named by all.
+//! A noun keeps its file name in `api`, in `domain` and in `tests/it`; in `cli`, commands about one noun share its file,
+//! and others have their own. The last five parts know nothing of the others, and may be named by all; what a part must not
+//! name is held by `tests/it/architecture.rs`.
 //!
 //! Three seams, none of them a trait: Stripe is a base URL, the time is a [`clock::Clock`], and the
 //! account is a value ([`domain::Domain`]) of which one process may hold many.
@@ -41,7 +40,7 @@ pub mod clock;
 pub mod config;
 pub mod domain;
 #[doc(hidden)]
-pub mod fuzzing;
+pub mod internals;
 pub mod metrics;
 mod net;
 pub mod num;

@@ -25,7 +25,7 @@ pub type Durations<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// A request that was answered.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Answered {
+pub struct HttpRequest {
     /// The path, or `none` for one that nobody serves.
     pub endpoint: &'static str,
     /// The HTTP status.
@@ -43,26 +43,27 @@ pub struct Endpoint {
 
 /// A call to Stripe that was made.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Called {
+pub struct StripeCall {
     /// The path, with `*` for ids.
     pub endpoint: &'static str,
-    /// `ok`, Stripe's status, `timeout` or `no_answer`.
+    /// `ok`; Stripe's status (`400` for every other of a caller's faults, `5xx`, `other`); `unreadable`, if the answer
+    /// was; `timeout` or `no_answer`; `refused`, if the call was not made because it would have waited too long.
     pub outcome: &'static str,
 }
 
 /// A look into a cache.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Looked {
+pub struct CacheLookup {
     /// Which cache.
     pub cache: &'static str,
     /// `hit` or `miss`.
     pub outcome: &'static str,
 }
 
-/// One account, by the beginning of its key's digest.
+/// One account towards Stripe.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Account {
-    /// Sixteen hexadecimal digits.
+    /// `own`, or with many accounts sixteen hexadecimal digits: the beginning of the key's digest.
     pub account: String,
 }
 
@@ -129,7 +130,7 @@ macro_rules! metrics {
 
 metrics! {
     /// Requests answered, by endpoint, status and error code.
-    requests: Family<Answered, Counter> = "http_requests",
+    requests: Family<HttpRequest, Counter> = "http_requests",
     /// Seconds from a request's head to its answer, by endpoint.
     request_durations: Durations<Endpoint> = "http_request_duration_seconds",
     /// Requests in flight.
@@ -139,7 +140,7 @@ metrics! {
     /// Connections open.
     connections: Gauge = "connections",
     /// Calls made to Stripe, tries counted one by one, by endpoint and outcome.
-    stripe_calls: Family<Called, Counter> = "stripe_calls",
+    stripe_calls: Family<StripeCall, Counter> = "stripe_calls",
     /// Seconds a call to Stripe took, by endpoint.
     stripe_durations: Durations<Endpoint> = "stripe_call_duration_seconds",
     /// Calls to Stripe that were tried again, by endpoint.
@@ -149,7 +150,7 @@ metrics! {
     /// Calls that were not made, because they would have waited too long for their turn.
     stripe_refusals: Counter = "stripe_rate_limit_refusals",
     /// Looks into caches, by cache and outcome.
-    cache_lookups: Family<Looked, Counter> = "cache_lookups",
+    cache_lookups: Family<CacheLookup, Counter> = "cache_lookups",
 }
 
 impl Metrics {
@@ -157,14 +158,14 @@ impl Metrics {
     pub fn looked(&self, cache: &'static str, hit: bool) {
         let outcome = if hit { "hit" } else { "miss" };
         self.cache_lookups
-            .get_or_create(&Looked { cache, outcome })
+            .get_or_create(&CacheLookup { cache, outcome })
             .inc();
     }
 
     /// Notes a call to Stripe's `endpoint`.
     pub fn called(&self, endpoint: &'static str, outcome: &'static str, took: Duration) {
-        let called = Called { endpoint, outcome };
-        self.stripe_calls.get_or_create(&called).inc();
+        let call = StripeCall { endpoint, outcome };
+        self.stripe_calls.get_or_create(&call).inc();
         self.stripe_durations
             .get_or_create(&Endpoint { endpoint })
             .observe(took.as_secs_f64());
@@ -211,12 +212,12 @@ mod tests {
         let metrics = Metrics::default();
         metrics.looked("orgs", true);
         // A family shows once it has something to show.
-        let answered = Answered {
+        let request = HttpRequest {
             endpoint: "/v1/limits",
             status: 200,
             code: "",
         };
-        metrics.requests.get_or_create(&answered).inc();
+        metrics.requests.get_or_create(&request).inc();
         metrics.called("/v1/prices", "ok", Duration::from_millis(3));
         let text = metrics.encode([("00ff".to_owned(), 0.5)]).unwrap();
         for expected in [

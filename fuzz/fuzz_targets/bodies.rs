@@ -3,4 +3,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| tier::fuzzing::request_bodies(bytes));
+fuzz_target!(|bytes: &[u8]| tier::internals::request_bodies(bytes));

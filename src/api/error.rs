@@ -96,7 +96,7 @@ impl Error {
         )
     }
 
-    /// Nobody who may call like this.
+    /// A caller who may not do this, or not from there.
     pub fn forbidden(message: &'static str) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", message)
     }

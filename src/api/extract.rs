@@ -3,17 +3,16 @@
 use std::borrow::Cow;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 
 use super::error::Error;
 use super::layers::Trail;
-use super::load::is_bulk;
 use super::{Shared, decode};
+use crate::domain::Domain;
 use crate::domain::refs::OrgName;
-use crate::domain::{Domain, Lane};
 
 /// The longest idempotency key, as with Stripe.
 const MAX_IDEMPOTENCY_KEY: usize = 255;
@@ -56,9 +55,9 @@ impl FromRequestParts<Shared> for Domain {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Error> {
-        let account = parts.extensions.get::<Self>();
-        let account = account.ok_or_else(|| Error::internal(&"no account was chosen"))?;
-        let mut domain = account.for_request(lane(parts.extensions.get::<MatchedPath>()));
+        let chosen = parts.extensions.get::<Self>().zip(parts.extensions.get());
+        let (account, lane) = chosen.ok_or_else(|| Error::internal(&"no account was chosen"))?;
+        let mut domain = account.for_request(*lane);
         if let Some(clock) = text_header(&parts.headers, "tier-clock")? {
             domain = domain.on_test_clock(clock);
         }
@@ -66,17 +65,6 @@ impl FromRequestParts<Shared> for Domain {
             trail.get_or_init(|| domain.clone());
         }
         Ok(domain)
-    }
-}
-
-/// Who goes first when calls to Stripe have to wait.
-fn lane(path: Option<&MatchedPath>) -> Lane {
-    match path {
-        Some(path) if is_bulk(path) => Lane::Bulk,
-        Some(path) if matches!(path.as_str(), "/v1/checkout" | "/v1/subscribe") => {
-            Lane::Interactive
-        }
-        _ => Lane::Check,
     }
 }
 

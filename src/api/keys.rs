@@ -12,9 +12,9 @@ use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::accounts::Account;
 use super::error::Error;
 use super::load::Places;
+use super::tenants::Account;
 use super::{Accounts, Shared};
 
 /// The keys that callers need one of; none: open to everybody. Only their digests are kept. Clones share them, so that

@@ -16,7 +16,7 @@ use tracing::Instrument as _;
 
 use super::error::{Cause, Code, Error};
 use crate::domain::Domain;
-use crate::metrics::{Answered, Endpoint, Metrics};
+use crate::metrics::{Endpoint, HttpRequest, Metrics};
 use crate::telemetry::panic_text;
 
 /// Taken from the request, or made; in the answer and in the log.
@@ -92,7 +92,7 @@ pub(super) async fn observe(
     let code = code.map_or("", |code| code.0);
     metrics
         .requests
-        .get_or_create(&Answered {
+        .get_or_create(&HttpRequest {
             endpoint,
             status,
             code,

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 
 use super::Shared;
 use super::error::Error;
+use crate::domain::{self, Lane};
 
 /// How much longer than other requests those may take that make many calls to Stripe.
 const BULK_FACTOR: u32 = 10;
@@ -78,20 +79,12 @@ pub(super) async fn limit(
         .places
         .take(app.limits.concurrent)
         .ok_or_else(Error::overloaded)?;
-    let bulk = request
-        .extensions()
-        .get::<MatchedPath>()
-        .is_some_and(is_bulk);
-    let factor = if bulk { BULK_FACTOR } else { 1 };
+    let factor = match request.extensions().get::<Lane>() {
+        Some(Lane::Bulk) => BULK_FACTOR,
+        _ => 1,
+    };
     let answered = tokio::time::timeout(app.limits.request_timeout * factor, next.run(request));
-    answered
-        .await
-        .map_err(|_| crate::domain::Error::TimedOut.into())
-}
-
-/// Whether the path stands for many calls to Stripe that nobody waits for in a hurry.
-pub(super) fn is_bulk(path: &MatchedPath) -> bool {
-    matches!(path.as_str(), "/v1/push" | "/v1/pull")
+    answered.await.map_err(|_| domain::Error::TimedOut.into())
 }
 
 #[cfg(test)]

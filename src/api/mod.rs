@@ -4,8 +4,8 @@
 //! written is in [`decode`] and [`json`].
 
 mod account;
-mod accounts;
 mod answers;
+mod checkout;
 mod clock;
 mod decode;
 mod docs;
@@ -18,26 +18,28 @@ mod load;
 pub mod ops;
 mod org;
 mod origin;
+mod phases;
 mod pricing;
 mod schedule;
+mod tenants;
 mod types;
 mod usage;
 
 use std::sync::{Arc, LazyLock};
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
+use axum::{Extension, Router};
 
-pub use accounts::{Accounts, Cloud};
 pub use error::Error;
 pub use keys::Keys;
 pub use load::Limits;
 pub use origin::Origins;
+pub use tenants::{Accounts, Cloud};
 
 use crate::domain::refs::OrgName;
-use crate::domain::{Domain, FeatureUsage};
+use crate::domain::{Domain, FeatureUsage, Lane};
 use crate::metrics::Metrics;
 
 /// What every handler can reach.
@@ -92,29 +94,40 @@ impl App {
     }
 }
 
-/// Every path of the API that acts on an account, and so may need a key.
-fn account_routes() -> Vec<(&'static str, MethodRouter<Shared>)> {
+/// A path, and what answers each of its methods.
+type Route = (&'static str, MethodRouter<Shared>);
+
+/// Every path of the API that acts on an account, and so may need a key. The lane says who goes first when calls to
+/// Stripe have to wait: what a person waits for, before checks, before bulk, which is given more time in turn.
+fn account_routes() -> Vec<(Route, Lane)> {
+    let [bulk, check, interactive] = [Lane::Bulk, Lane::Check, Lane::Interactive];
     vec![
-        ("/v1/whoami", get(account::whoami)),
-        ("/v1/whois", get(org::whois)),
-        ("/v1/payment_methods", get(org::payment_methods)),
-        ("/v1/pull", get(pricing::pull)),
-        ("/v1/push", post(pricing::push)),
-        ("/v1/subscribe", post(schedule::subscribe)),
-        ("/v1/checkout", post(schedule::checkout)),
-        ("/v1/phase", get(schedule::phase)),
-        ("/v1/phases", get(schedule::phases)),
-        ("/v1/limits", get(usage::limits)),
-        ("/v1/report", post(usage::report)),
-        ("/v1/clock", get(clock::get).post(clock::change)),
+        (("/v1/whoami", get(account::whoami)), check),
+        (("/v1/whois", get(org::whois)), check),
+        (("/v1/payment_methods", get(org::payment_methods)), check),
+        (("/v1/pull", get(pricing::pull)), bulk),
+        (("/v1/push", post(pricing::push)), bulk),
+        (("/v1/subscribe", post(schedule::subscribe)), interactive),
+        (("/v1/checkout", post(checkout::checkout)), interactive),
+        (("/v1/phase", get(phases::phase)), check),
+        (("/v1/phases", get(phases::phases)), check),
+        (("/v1/limits", get(usage::limits)), check),
+        (("/v1/report", post(usage::report)), check),
+        (("/v1/clock", get(clock::get).post(clock::change)), check),
     ]
 }
 
-/// Every path that is about the server itself.
-fn server_routes() -> Vec<(&'static str, MethodRouter<Shared>)> {
+/// What machines ask to learn how the server is: of everybody, under any name, on every listener.
+fn probe_routes() -> Vec<Route> {
     vec![
         ("/healthz", get(ops::healthz)),
         ("/readyz", get(ops::readyz)),
+    ]
+}
+
+/// Every other path that is about the server itself.
+fn server_routes() -> Vec<Route> {
+    vec![
         ("/v1/schema", get(pricing::model_schema)),
         ("/docs", get(docs::page)),
         ("/openapi.yaml", get(ops::openapi_yaml)),
@@ -123,26 +136,35 @@ fn server_routes() -> Vec<(&'static str, MethodRouter<Shared>)> {
 }
 
 /// What only the operator may see.
-fn operator_routes() -> Vec<(&'static str, MethodRouter<Shared>)> {
+fn operator_routes() -> Vec<Route> {
     vec![("/metrics", get(ops::metrics))]
+}
+
+fn paths_of(routes: Vec<Route>) -> Vec<&'static str> {
+    routes.into_iter().map(|(path, _)| path).collect()
 }
 
 /// All paths; the methods of each are in the `Allow` of a 405.
 pub fn paths() -> impl Iterator<Item = &'static str> {
     static PATHS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
-        let tables = [account_routes(), server_routes(), operator_routes()];
-        let routes = tables.into_iter().flatten();
-        routes.map(|(path, _)| path).collect()
+        let account = account_routes().into_iter().map(|(route, _)| route);
+        let others = [probe_routes(), server_routes(), operator_routes()];
+        paths_of(account.chain(others.into_iter().flatten()).collect())
     });
     PATHS.iter().copied()
+}
+
+/// Whether the path is a probe's.
+fn is_probe(path: &str) -> bool {
+    static PROBES: LazyLock<Vec<&'static str>> = LazyLock::new(|| paths_of(probe_routes()));
+    PROBES.contains(&path)
 }
 
 /// The API over `app`.
 pub fn router(app: App) -> Router {
     let app = Arc::new(app);
-    let mut router = table(account_routes())
-        .route_layer(from_fn_with_state(app.clone(), keys::authorize))
-        .route_layer(from_fn_with_state(app.clone(), load::limit))
+    let mut router = account_table(&app)
+        .merge(table(probe_routes()))
         .merge(table(server_routes()));
     if app.shows_metrics {
         let own_key = from_fn_with_state(app.clone(), keys::own_key);
@@ -153,12 +175,8 @@ pub fn router(app: App) -> Router {
 
 /// What `--admin-addr` serves: the server's state, without a key.
 pub fn admin_router(app: App) -> Router {
-    let app = Arc::new(app);
-    let probes = table(vec![
-        ("/healthz", get(ops::healthz)),
-        ("/readyz", get(ops::readyz)),
-    ]);
-    finished(probes.merge(table(operator_routes())), app)
+    let routes = table(probe_routes()).merge(table(operator_routes()));
+    finished(routes, Arc::new(app))
 }
 
 fn finished(router: Router<Shared>, app: Shared) -> Router {
@@ -175,12 +193,25 @@ fn finished(router: Router<Shared>, app: Shared) -> Router {
         .with_state(app)
 }
 
-fn table(routes: Vec<(&'static str, MethodRouter<Shared>)>) -> Router<Shared> {
-    routes
+fn table(routes: Vec<Route>) -> Router<Shared> {
+    let add = |router: Router<Shared>, (path, methods)| router.route(path, methods);
+    routes.into_iter().fold(Router::new(), add)
+}
+
+/// The routes that act on an account: each request is told its lane, gets a place, and then an account.
+fn account_table(app: &Shared) -> Router<Shared> {
+    let authorize = from_fn_with_state(app.clone(), keys::authorize);
+    let limit = from_fn_with_state(app.clone(), load::limit);
+    let prepared = |(route, lane): (Route, Lane)| {
+        table(vec![route])
+            .route_layer(authorize.clone())
+            .route_layer(limit.clone())
+            .route_layer(Extension(lane))
+    };
+    account_routes()
         .into_iter()
-        .fold(Router::new(), |router, (path, methods)| {
-            router.route(path, methods)
-        })
+        .map(prepared)
+        .fold(Router::new(), Router::merge)
 }
 
 /// Reads `body` as each kind of request, for fuzzing.

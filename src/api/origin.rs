@@ -14,6 +14,7 @@ use axum::response::Response;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::error::Error;
+use super::is_probe;
 use super::layers::X_REQUEST_ID;
 use crate::net::is_loopback_host;
 
@@ -69,7 +70,7 @@ pub(super) async fn guard(
     request: Request,
     next: Next,
 ) -> Result<Response, Error> {
-    if !matches!(request.uri().path(), "/healthz" | "/readyz") {
+    if !is_probe(request.uri().path()) {
         origins.check(request.headers(), request.uri())?;
     }
     Ok(next.run(request).await)

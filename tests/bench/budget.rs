@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tier::api::{App, router};
 use tier::clock::Clock;
 use tier::domain::Domain;
-use tier::metrics::{Called, Metrics};
+use tier::metrics::{Metrics, StripeCall};
 use tier::sandbox::{self, Running, Sandbox};
 use tier::stripe::{Client, Credentials, Options, RateSettings, Transport};
 use tokio::net::TcpListener;
@@ -196,7 +196,7 @@ impl World {
         let all: u64 = self.stripe.sandbox().counts(None).values().sum();
         let mut refused = 0;
         for endpoint in ENDPOINTS {
-            let called = Called {
+            let called = StripeCall {
                 endpoint,
                 outcome: "429",
             };

@@ -10,7 +10,7 @@ use rust_decimal::Decimal;
 use tier::domain::FeatureUsage;
 use tier::domain::pricing::Model;
 use tier::domain::refs::{FeaturePlan, OrgName};
-use tier::fuzzing;
+use tier::internals;
 use tier::stripe::Form;
 
 /// A model of `plans` plans with ten features each.
@@ -68,7 +68,7 @@ fn pure(c: &mut Criterion) {
         (None, Decimal::new(36, 1), Decimal::ZERO),
     ];
     c.bench_function("bill 1,031 units over two tiers", |b| {
-        b.iter(|| fuzzing::graduated_cost(&tiers, black_box(1031)));
+        b.iter(|| internals::graduated_cost(&tiers, black_box(1031)));
     });
     let form = schedule();
     c.bench_function("encode a form of 23 fields", |b| {
@@ -77,7 +77,7 @@ fn pure(c: &mut Criterion) {
     let org: OrgName = "org:acme".parse().expect("an org");
     let rows: Vec<_> = (0..10).map(|i| row(&format!("feature:f{i}"))).collect();
     c.bench_function("answer limits of 10 features", |b| {
-        b.iter(|| fuzzing::limits_answer(&org, black_box(&rows)));
+        b.iter(|| internals::limits_answer(&org, black_box(&rows)));
     });
 }
 

@@ -1,0 +1,31 @@
+//! Pages on which an org leaves a card, and subscribes.
+
+use super::answers::CheckoutPage;
+use super::error::Error;
+use super::extract::Strict;
+use super::json::Json;
+use super::types::CheckoutRequest;
+use crate::domain::{Checkout, Domain};
+
+/// `POST /v1/checkout`
+pub(super) async fn checkout(
+    domain: Domain,
+    Strict(request): Strict<CheckoutRequest>,
+) -> Result<Json<CheckoutPage>, Error> {
+    let (org, checkout) = (request.org.0.clone(), request.into());
+    let url = domain.checkout(&org, &checkout).await?;
+    Ok(Json(CheckoutPage { url }))
+}
+
+impl From<CheckoutRequest> for Checkout {
+    fn from(request: CheckoutRequest) -> Self {
+        Self {
+            success_url: request.success_url,
+            cancel_url: request.cancel_url,
+            features: request.features,
+            trial_days: request.trial_days,
+            require_billing_address: request.require_billing_address,
+            tax: request.tax.into(),
+        }
+    }
+}
