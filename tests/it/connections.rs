@@ -8,46 +8,29 @@ use axum::Router;
 use axum::routing::get;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use tier::server::{Options, Tls, serve_with};
+use tier::server::{Options, Tls};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+
+use crate::web::Web;
 
 /// Long enough for whatever has to happen.
 const PATIENCE: Duration = Duration::from_secs(30);
 const SOON: Duration = Duration::from_millis(50);
 
-struct Server {
-    address: std::net::SocketAddr,
-    _running: JoinSet<()>,
+async fn server(options: Options) -> Web {
+    let app = Router::new()
+        .route("/", get(async || "here"))
+        .route("/slow", get(async || std::future::pending::<&str>().await));
+    Web::with(options, app).await
 }
 
-impl Server {
-    async fn start(options: Options) -> Self {
-        let app = Router::new()
-            .route("/", get(async || "here"))
-            .route("/slow", get(async || std::future::pending::<&str>().await));
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("it is bound");
-        let mut running = JoinSet::new();
-        running.spawn(serve_with(listener, app, options, std::future::pending()));
-        Self {
-            address,
-            _running: running,
-        }
-    }
-
-    async fn connect(&self) -> TcpStream {
-        TcpStream::connect(self.address).await.expect("it listens")
-    }
-
-    /// Connects, sends `bytes` and reads until the server ends the connection.
-    async fn until_closed(&self, bytes: &[u8]) -> String {
-        let mut stream = self.connect().await;
-        stream.write_all(bytes).await.expect("it reads");
-        rest(stream).await
-    }
+/// Connects, sends `bytes` and reads until the server ends the connection.
+async fn until_closed(server: &Web, bytes: &[u8]) -> String {
+    let mut stream = server.connect().await;
+    stream.write_all(bytes).await.expect("it reads");
+    rest(stream).await
 }
 
 async fn rest(mut stream: TcpStream) -> String {
@@ -60,14 +43,12 @@ async fn rest(mut stream: TcpStream) -> String {
 
 #[tokio::test]
 async fn a_head_that_does_not_come_to_its_end_is_not_waited_for() {
-    let server = Server::start(Options {
+    let server = server(Options {
         head_timeout: SOON,
         ..Options::default()
     })
     .await;
-    let answer = server
-        .until_closed(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
-        .await;
+    let answer = until_closed(&server, b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ").await;
     assert_eq!(answer, "");
     // The second head on a connection is no better.
     let mut stream = server.connect().await;
@@ -82,20 +63,20 @@ async fn a_head_that_does_not_come_to_its_end_is_not_waited_for() {
 
 #[tokio::test]
 async fn a_connection_without_bytes_is_closed_before_and_after_a_request() {
-    let server = Server::start(Options {
+    let server = server(Options {
         idle_timeout: SOON,
         ..Options::default()
     })
     .await;
-    assert_eq!(server.until_closed(b"").await, "");
-    let answer = server
-        .until_closed(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        .await;
+    assert_eq!(until_closed(&server, b"").await, "");
+    let answer = until_closed(&server, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
     assert!(answer.ends_with("here"), "{answer}");
     // HTTP/2's opening, and then nothing.
-    server
-        .until_closed(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
-        .await;
+    until_closed(
+        &server,
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -105,7 +86,7 @@ async fn a_request_that_is_worked_on_is_not_idle() {
         head_timeout: SOON,
         ..Options::default()
     };
-    let server = Server::start(options).await;
+    let server = server(options).await;
     let mut stream = server.connect().await;
     stream
         .write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -118,7 +99,7 @@ async fn a_request_that_is_worked_on_is_not_idle() {
 
 #[tokio::test]
 async fn one_connection_too_many_is_told_to_come_back() {
-    let server = Server::start(Options {
+    let server = server(Options {
         connections: 1,
         ..Options::default()
     })
@@ -137,10 +118,12 @@ async fn one_connection_too_many_is_told_to_come_back() {
     );
     drop(first);
     // It may take the server a moment to notice.
-    while !server
-        .until_closed(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        .await
-        .ends_with("here")
+    while !until_closed(
+        &server,
+        b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    )
+    .await
+    .ends_with("here")
     {
         tokio::task::yield_now().await;
     }
@@ -148,7 +131,7 @@ async fn one_connection_too_many_is_told_to_come_back() {
 
 #[tokio::test]
 async fn a_head_that_is_too_large_is_431() {
-    let server = Server::start(Options {
+    let server = server(Options {
         max_head: 8192,
         ..Options::default()
     })
@@ -157,7 +140,7 @@ async fn a_head_that_is_too_large_is_431() {
         "GET / HTTP/1.1\r\nHost: x\r\nX-Large: {}\r\n\r\n",
         "x".repeat(9000)
     );
-    let answer = server.until_closed(head.as_bytes()).await;
+    let answer = until_closed(&server, head.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
 }
 
@@ -180,7 +163,7 @@ fn certify(folder: &Path) -> TlsConnector {
     TlsConnector::from(Arc::new(config))
 }
 
-async fn call(server: &Server, trusting: &TlsConnector) -> std::io::Result<String> {
+async fn call(server: &Web, trusting: &TlsConnector) -> std::io::Result<String> {
     let name = ServerName::try_from("localhost").expect("a name");
     let mut stream = trusting.connect(name, server.connect().await).await?;
     stream
@@ -200,7 +183,7 @@ async fn a_certificate_is_served_and_replaced_but_not_by_a_broken_one() {
         folder.path().join("key.pem"),
     )
     .expect("it is well formed");
-    let server = Server::start(Options {
+    let server = server(Options {
         tls: Some(tls.clone()),
         ..Options::default()
     })

@@ -6,17 +6,10 @@ mod table;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::http::{Method, Request, StatusCode};
 use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
-use tier::api::{App, router};
-use tier::clock::Clock;
-use tier::domain::Domain;
-use tier::sandbox::{self, Running, Sandbox};
-use tier::stripe::{Client, Credentials, Options, Transport};
-use tower::ServiceExt as _;
+
+use crate::harness::{Answer, Settings, TestApp};
 
 use table::{DELAY, ENDPOINTS, Endpoint, FAULTS, Fault};
 
@@ -31,21 +24,15 @@ const AT_ONCE: usize = 30;
 
 /// One account of the sandbox, set up for one cell of the table.
 struct Cell<'a> {
-    stripe: &'a Running,
+    stripe: &'a TestApp,
     key: String,
     fault: Fault,
     endpoint: Endpoint,
     clock: String,
 }
 
-struct Answer {
-    status: u16,
-    body: Value,
-    retry_after: bool,
-}
-
 impl<'a> Cell<'a> {
-    async fn new(stripe: &'a Running, fault: Fault, endpoint: Endpoint, lasting: bool) -> Self {
+    async fn new(stripe: &'a TestApp, fault: Fault, endpoint: Endpoint, lasting: bool) -> Self {
         let name = endpoint
             .path
             .replace(|c: char| !c.is_ascii_alphanumeric(), "");
@@ -66,41 +53,33 @@ impl<'a> Cell<'a> {
             ("/v1/subscribe", &there),
             ("/v1/clock", &clock),
         ] {
-            let made = send(&app, "POST", path, &body.to_string()).await;
-            assert_eq!(made.status, 200, "{path}: {}", made.body);
-            if let Some(id) = made.body["id"].as_str() {
+            let made = app.post_json(path, body).await.ok();
+            if let Some(id) = made.json()["id"].as_str() {
                 id.clone_into(&mut cell.clock);
             }
         }
         cell
     }
 
-    fn client(&self, url: &str, timeout: Duration) -> Client {
-        let options = Options {
-            base_url: url.to_owned(),
-            timeout,
-            retries: 2,
-            first_wait: Duration::from_millis(1),
-            ..Options::default()
-        };
-        let transport = Transport::new(options).expect("a URL");
-        Client::new(transport, Credentials::new(self.key.as_str()))
-    }
-
     /// A server that remembers nothing.
-    fn router(&self, url: &str, timeout: Duration) -> Router {
-        let domain = Domain::new(self.client(url, timeout), Clock::system(), "sandbox");
-        router(App::new(domain))
+    fn server(&self, settings: Settings) -> TestApp {
+        self.stripe.beside(&Settings {
+            stripe_key: self.key.clone(),
+            ..settings
+        })
     }
 
     /// A server whose calls do not go wrong.
-    fn healthy(&self) -> Router {
-        self.router(self.stripe.url(), DEADLINE / 2)
+    fn healthy(&self) -> TestApp {
+        self.server(Settings::default())
     }
 
-    async fn send(&self, app: &Router) -> Answer {
+    async fn send(&self, app: &TestApp) -> Answer {
         let path = self.endpoint.path.replace("CLOCK", &self.clock);
-        send(app, self.endpoint.method, &path, self.endpoint.body).await
+        let method = self.endpoint.method.parse().expect("a method");
+        let sent = app.request(method, &path).body(self.endpoint.body).send();
+        let answered = tokio::time::timeout(DEADLINE, sent).await;
+        answered.expect("an answer within the deadline")
     }
 
     /// Sends the request into a fault that lasts or that happens once; then, with the fault gone, until it succeeds.
@@ -117,54 +96,48 @@ impl<'a> Cell<'a> {
                 .sandbox()
                 .add_fault(if lasting { rule } else { rule.times(1) });
         }
-        // Nobody listens on port 1.
-        let url = if self.fault == Fault::Refused {
-            "http://127.0.0.1:1"
-        } else {
-            self.stripe.url()
+        let settings = Settings::default();
+        let settings = match self.fault {
+            // Nobody listens on port 1.
+            Fault::Refused => Settings {
+                stripe_url: Some("http://127.0.0.1:1".to_owned()),
+                ..settings
+            },
+            Fault::Delay => Settings {
+                timeout: TRY,
+                ..settings
+            },
+            _ => settings,
         };
-        let timeout = if self.fault == Fault::Delay {
-            TRY
-        } else {
-            DEADLINE / 2
-        };
-        let answer = self.send(&self.router(url, timeout)).await;
+        let answer = self.send(&self.server(settings)).await;
         let acknowledged = self.check(&cell, &answer, lasting);
-        let controls = self.client(self.stripe.url(), DEADLINE / 2);
-        let ended = controls.delete("/_sandbox/faults").send::<Value>().await;
-        ended.expect("the sandbox takes it");
+        self.healthy().stripe_delete("/_sandbox/faults").await;
         self.check_effects(&cell, acknowledged).await;
         if answer.status == 200 && !acknowledged {
             "200 failed".to_owned()
         } else {
-            answer.status.to_string()
+            answer.status.as_u16().to_string()
         }
     }
 
     /// Whether the request was said to be done; it has to be, if the fault goes away while it is worked on.
     fn check(&self, cell: &str, answer: &Answer, lasting: bool) -> bool {
         let (status, code) = self.fault.answer();
-        let results = answer.body["results"].as_array();
-        let failed = |result: &Value| result["status"] == "failed";
+        let body = answer.json();
         if answer.status == 200 {
-            // A push tells of each feature.
-            let none_failed = !results.is_some_and(|results| results.iter().any(failed));
-            assert!(
-                !(lasting && none_failed),
-                "{cell}: a success cannot be\n{}",
-                answer.body
-            );
-            return none_failed;
+            let is_done = none_failed(&body);
+            assert!(!(lasting && is_done), "{cell}: a success cannot be\n{body}");
+            return is_done;
         }
         let told_at_once = self.fault == Fault::Delay || self.fault == Fault::Refused;
-        assert!(lasting || told_at_once, "{cell}: {}", answer.body);
+        assert!(lasting || told_at_once, "{cell}: {body}");
         assert_eq!(
-            (answer.status, &answer.body["code"]),
+            (answer.status.as_u16(), &body["code"]),
             (status, &json!(code)),
-            "{cell}: {}",
-            answer.body
+            "{cell}: {body}"
         );
-        assert_eq!(answer.retry_after, matches!(status, 429 | 503), "{cell}");
+        let says_when = !answer.header("retry-after").is_empty();
+        assert_eq!(says_when, matches!(status, 429 | 503), "{cell}");
         false
     }
 
@@ -172,8 +145,8 @@ impl<'a> Cell<'a> {
     async fn check_effects(&self, cell: &str, acknowledged: bool) {
         let app = self.healthy();
         let used = async || {
-            let limits = send(&app, "GET", "/v1/limits?org=org:there", "").await;
-            limits.body["usage"][0]["used"].as_i64().unwrap_or_default()
+            let limits = app.get("/v1/limits?org=org:there").await.json();
+            limits["usage"][0]["used"].as_i64().unwrap_or_default()
         };
         let before = used().await;
         if self.endpoint.name == "report" {
@@ -198,14 +171,11 @@ impl<'a> Cell<'a> {
         self.check_world(cell).await;
     }
 
-    async fn until_done(&self, app: &Router, cell: &str) {
+    async fn until_done(&self, app: &TestApp, cell: &str) {
         // A delayed call may still hold its idempotency key for a while.
         for _ in 0..50 {
             let answer = self.send(app).await;
-            let failed = answer.body["results"]
-                .as_array()
-                .is_some_and(|results| results.iter().any(|result| result["status"] == "failed"));
-            if answer.status == 200 && !failed {
+            if answer.status == 200 && none_failed(&answer.json()) {
                 return;
             }
             assert!(
@@ -220,13 +190,11 @@ impl<'a> Cell<'a> {
 
     /// Every org is one customer, with one live subscription at most; every feature is sold by one price.
     async fn check_world(&self, cell: &str) {
-        let stripe = self.client(self.stripe.url(), DEADLINE / 2);
+        let stripe = self.healthy();
         let list = async |path: &str, status: &str| -> Vec<Value> {
-            let mut request = stripe.get(path).param("limit", 100);
-            if !status.is_empty() {
-                request = request.param("status", status);
-            }
-            let page: Value = request.send().await.expect("the fault is over");
+            let page = stripe
+                .stripe_get(&format!("{path}?limit=100{status}"))
+                .await;
             page["data"].as_array().expect("a list").clone()
         };
         for (path, field) in [
@@ -244,7 +212,7 @@ impl<'a> Cell<'a> {
             names.dedup();
             assert_eq!(names.len(), all, "{cell}: {path} has twins");
         }
-        let mut customers: Vec<_> = list("/v1/subscriptions", "active")
+        let mut customers: Vec<_> = list("/v1/subscriptions", "&status=active")
             .await
             .iter()
             .map(|subscription| subscription["customer"].to_string())
@@ -256,36 +224,23 @@ impl<'a> Cell<'a> {
     }
 }
 
-async fn send(app: &Router, method: &str, path: &str, body: &str) -> Answer {
-    let method: Method = method.parse().expect("a method");
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .body(Body::from(body.to_owned()));
-    let answered =
-        tokio::time::timeout(DEADLINE, app.clone().oneshot(request.expect("well formed")));
-    let (head, body) = answered
-        .await
-        .expect("an answer within the deadline")
-        .expect("the router answers everything")
-        .into_parts();
-    let body = to_bytes(body, usize::MAX).await.expect("it is in memory");
-    Answer {
-        status: StatusCode::as_u16(&head.status),
-        body: serde_json::from_slice(&body).expect("JSON"),
-        retry_after: head.headers.contains_key("retry-after"),
-    }
+/// A push tells of each feature; whatever else succeeds, succeeds as a whole.
+fn none_failed(body: &Value) -> bool {
+    let results = body["results"].as_array().into_iter().flatten();
+    results
+        .filter(|result| result["status"] == "failed")
+        .count()
+        == 0
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[expect(clippy::print_stdout, reason = "the table is what people run this for")]
 async fn every_fault_on_every_endpoint_is_told_right_and_doubles_or_loses_nothing() {
-    let stripe = Sandbox::start(sandbox::Options {
+    let stripe = TestApp::with(Settings {
         search_lag: Duration::ZERO,
-        ..sandbox::Options::default()
+        ..Settings::default()
     })
-    .await
-    .expect("a free port");
+    .await;
     for lasting in [true, false] {
         let mut table = format!("\n{:>16}", if lasting { "lasting" } else { "once" });
         for fault in FAULTS {

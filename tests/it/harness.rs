@@ -8,9 +8,10 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use serde_json::{Value, json};
-use tier::api::{App, Keys, Limits, router};
+use tier::api::{App, admin_router, router};
 use tier::clock::Clock;
 use tier::domain::Domain;
+use tier::metrics::Metrics;
 use tier::sandbox::{Options, Running, Sandbox};
 use tier::stripe::{self, Client, Credentials, Transport};
 use tower::ServiceExt as _;
@@ -30,10 +31,10 @@ pub(crate) const STRIPE_KEY: &str = "sk_test_tests";
 pub(crate) struct Settings {
     /// The key that the server calls Stripe with.
     pub(crate) stripe_key: String,
-    /// Keys that callers need one of.
-    pub(crate) keys: Vec<String>,
-    /// The largest body, in bytes.
-    pub(crate) max_body: usize,
+    /// Where the server looks for Stripe, if not at its sandbox.
+    pub(crate) stripe_url: Option<String>,
+    /// How long a try of a Stripe call may take.
+    pub(crate) timeout: Duration,
     /// How long new customers cannot be searched for.
     pub(crate) search_lag: Duration,
     /// How often a Stripe call is tried again.
@@ -46,8 +47,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             stripe_key: STRIPE_KEY.to_owned(),
-            keys: Vec::new(),
-            max_body: Limits::default().body,
+            stripe_url: None,
+            timeout: Duration::from_secs(30),
             search_lag: Duration::from_secs(1),
             retries: 2,
             first_wait: Duration::from_millis(1),
@@ -55,12 +56,13 @@ impl Default for Settings {
     }
 }
 
-/// A server and its sandbox.
+/// A server and its sandbox. Clones are the same.
+#[derive(Clone)]
 pub(crate) struct TestApp {
+    app: App,
     router: Router,
     sandbox: Arc<Running>,
     stripe: Client,
-    clock: Clock,
 }
 
 impl TestApp {
@@ -72,46 +74,51 @@ impl TestApp {
     /// With settings of its own.
     pub(crate) async fn with(settings: Settings) -> Self {
         crate::logs::watch();
-        let clock = Clock::manual(START);
         let options = Options {
-            clock: clock.clone(),
+            clock: Clock::manual(START),
             search_lag: settings.search_lag,
             ..Options::default()
         };
-        let sandbox = Sandbox::start(options)
-            .await
-            .expect("a loopback port is free");
-        Self::over(Arc::new(sandbox), clock, &settings)
+        let sandbox = Sandbox::start(options).await;
+        Self::over(Arc::new(sandbox.expect("a loopback port")), &settings)
+    }
+
+    /// The same, with another `App` than most tests need.
+    pub(crate) fn adjusted(mut self, adjust: impl FnOnce(&mut App)) -> Self {
+        adjust(&mut self.app);
+        self.router = router(self.app.clone());
+        self
     }
 
     /// A second server over the same Stripe, which knows nothing of what the first one did.
     pub(crate) fn twin(&self) -> Self {
-        Self::over(
-            Arc::clone(&self.sandbox),
-            self.clock.clone(),
-            &Settings::default(),
-        )
+        self.beside(&Settings::default())
     }
 
-    fn over(sandbox: Arc<Running>, clock: Clock, settings: &Settings) -> Self {
-        let transport = Transport::new(stripe::Options {
-            base_url: sandbox.url().to_owned(),
-            retries: settings.retries,
-            first_wait: settings.first_wait,
-            debug: true,
-            ..stripe::Options::default()
-        });
-        let credentials = Credentials::new(settings.stripe_key.as_str());
-        let stripe = Client::new(transport.expect("a URL"), credentials);
-        let mut app = App::new(Domain::new(stripe.clone(), clock.clone(), "sandbox"));
-        app.keys = Keys::new(&settings.keys);
-        app.limits.body = settings.max_body;
-        let router = router(app);
+    /// As [`twin`](Self::twin), with settings of its own.
+    pub(crate) fn beside(&self, settings: &Settings) -> Self {
+        Self::over(Arc::clone(&self.sandbox), settings)
+    }
+
+    /// The operator's pages of this server.
+    pub(crate) fn admin(&self) -> Self {
         Self {
-            router,
+            router: admin_router(self.app.clone()),
+            ..self.clone()
+        }
+    }
+
+    fn over(sandbox: Arc<Running>, settings: &Settings) -> Self {
+        let url = settings.stripe_url.as_deref().unwrap_or(sandbox.url());
+        let credentials = Credentials::new(settings.stripe_key.as_str());
+        let stripe = Client::new(transport(url, settings), credentials);
+        let clock = sandbox.sandbox().clock().clone();
+        let app = App::new(Domain::new(stripe.clone(), clock, "sandbox"));
+        Self {
+            router: router(app.clone()),
+            app,
             sandbox,
             stripe,
-            clock,
         }
     }
 
@@ -122,8 +129,16 @@ impl TestApp {
             method,
             path_and_query,
             headers: Vec::new(),
-            body: Vec::new(),
+            body: Body::empty(),
         }
+    }
+
+    /// Sends a GET with headers.
+    pub(crate) async fn get_with(&self, path: &str, headers: &[(&'static str, &str)]) -> Answer {
+        self.request(Method::GET, path)
+            .headers(headers)
+            .send()
+            .await
     }
 
     /// Sends a GET.
@@ -198,7 +213,8 @@ impl TestApp {
     /// Lets time pass, for the server and for Stripe.
     pub(crate) fn advance(&self, by: Duration) {
         let seconds = i64::try_from(by.as_secs()).expect("tests last less than an eternity");
-        self.clock.set(self.clock.unix() + seconds);
+        let clock = self.sandbox().clock();
+        clock.set(clock.unix() + seconds);
     }
 
     /// Stripe calls since the start, or since [`forget_calls`](Self::forget_calls).
@@ -220,12 +236,17 @@ impl TestApp {
 
     /// Sets the time, for the server and for Stripe, in Unix seconds.
     pub(crate) fn set_clock(&self, unix: i64) {
-        self.clock.set(unix);
+        self.sandbox().clock().set(unix);
     }
 
     /// Where the Stripe of this test listens.
     pub(crate) fn stripe_url(&self) -> &str {
         self.sandbox.url()
+    }
+
+    /// What this server counts.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.app.metrics
     }
 
     /// The Stripe of this test.
@@ -234,16 +255,37 @@ impl TestApp {
     }
 }
 
+/// The way to the Stripe at `url`.
+pub(crate) fn transport(url: &str, settings: &Settings) -> Transport {
+    let options = stripe::Options {
+        base_url: url.to_owned(),
+        timeout: settings.timeout,
+        retries: settings.retries,
+        first_wait: settings.first_wait,
+        debug: true,
+        ..stripe::Options::default()
+    };
+    Transport::new(options).expect("a URL")
+}
+
 /// A request under construction.
 pub(crate) struct Call<'a> {
     app: &'a TestApp,
     method: Method,
     path_and_query: &'a str,
     headers: Vec<(&'static str, Vec<u8>)>,
-    body: Vec<u8>,
+    body: Body,
 }
 
 impl Call<'_> {
+    /// Adds headers.
+    pub(crate) fn headers(mut self, headers: &[(&'static str, &str)]) -> Self {
+        for (name, value) in headers {
+            self = self.header(name, value);
+        }
+        self
+    }
+
     /// Adds a header.
     pub(crate) fn header(mut self, name: &'static str, value: impl AsRef<[u8]>) -> Self {
         self.headers.push((name, value.as_ref().to_vec()));
@@ -251,22 +293,27 @@ impl Call<'_> {
     }
 
     /// Sets the body.
-    pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
-        self.body = body.into();
+    pub(crate) fn body(self, body: impl Into<Vec<u8>>) -> Self {
+        self.streamed(Body::from(body.into()))
+    }
+
+    /// Sets a body that comes bit by bit.
+    pub(crate) fn streamed(mut self, body: Body) -> Self {
+        self.body = body;
         self
     }
 
-    /// Sends it, and holds the answer to the document.
+    /// Sends it, and holds the answer to the document. What browsers ask before a call is not in there.
     pub(crate) async fn send(self) -> Answer {
+        let asked = "access-control-request-method";
+        let is_preflight = self.headers.iter().any(|(name, _)| *name == asked);
         let mut request = Request::builder()
             .method(self.method.clone())
             .uri(self.path_and_query);
         for (name, value) in self.headers {
             request = request.header(name, value);
         }
-        let request = request
-            .body(Body::from(self.body))
-            .expect("a well-formed request");
+        let request = request.body(self.body).expect("a well-formed request");
         let path = request.uri().path().to_owned();
         let response = self.app.router.clone().oneshot(request).await;
         let (head, body) = response
@@ -280,7 +327,7 @@ impl Call<'_> {
             headers: head.headers,
             body: String::from_utf8(body.into()).expect("answers are text"),
         };
-        if self.method != Method::HEAD {
+        if self.method != Method::HEAD && !is_preflight {
             contract::check(
                 &self.method,
                 &path,

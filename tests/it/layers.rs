@@ -1,8 +1,9 @@
 //! What holds for every path: methods, unknown paths, ids, keys, sizes.
 
 use axum::http::{Method, StatusCode};
+use tier::api::Keys;
 
-use crate::harness::{Settings, TestApp};
+use crate::harness::TestApp;
 
 #[tokio::test]
 async fn paths_are_exact() {
@@ -93,11 +94,8 @@ async fn a_request_keeps_its_id_or_gets_one() {
 #[tokio::test]
 async fn with_keys_every_v1_call_needs_one() {
     let keys = ["first".to_owned(), "second".to_owned()];
-    let app = TestApp::with(Settings {
-        keys: keys.to_vec(),
-        ..Settings::default()
-    })
-    .await;
+    let app = TestApp::start().await;
+    let app = app.adjusted(|app| app.keys = Keys::new(&keys));
     for path in ["/v1/whoami", "/v1/whois?org=org:a", "/v1/limits?org=org:a"] {
         let refused = app.get(path).await;
         assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "{path}");
@@ -166,11 +164,8 @@ async fn without_keys_everybody_may_call() {
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_413() {
-    let app = TestApp::with(Settings {
-        max_body: 1_000,
-        ..Settings::default()
-    })
-    .await;
+    let app = TestApp::start().await;
+    let app = app.adjusted(|app| app.limits.body = 1_000);
     for path in [
         "/v1/push",
         "/v1/report",

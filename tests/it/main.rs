@@ -2,6 +2,7 @@
 
 mod account;
 mod architecture;
+mod binary;
 mod checkout;
 mod cli;
 mod clock;
@@ -28,4 +29,5 @@ mod server;
 mod shop;
 mod simulation;
 mod usage;
+mod web;
 mod wire;

@@ -4,22 +4,19 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
-use tier::server::serve;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+
+use crate::web::Web;
 
 /// A server with one slow path, in the hands of the test.
 struct Slow {
-    address: std::net::SocketAddr,
+    web: Web,
     /// A request has reached the handler.
     reached: Arc<Notify>,
     /// The handler may answer.
     release: Arc<Notify>,
-    stop: CancellationToken,
-    server: JoinSet<()>,
 }
 
 impl Slow {
@@ -34,24 +31,15 @@ impl Slow {
         let app = Router::new()
             .route("/slow", slow)
             .route("/fast", get(async || "fast"));
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("a port is free");
-        let address = listener.local_addr().expect("it is bound");
-        let stop = CancellationToken::new();
-        let mut server = JoinSet::new();
-        server.spawn(serve(listener, app, stop.clone().cancelled_owned()));
         Self {
-            address,
+            web: Web::start(app).await,
             reached,
             release,
-            stop,
-            server,
         }
     }
 
     async fn send(&self, path: &str, connection: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(self.address).await.expect("it listens");
+        let mut stream = self.web.connect().await;
         let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: {connection}\r\n\r\n");
         stream
             .write_all(request.as_bytes())
@@ -78,9 +66,9 @@ async fn answers_until_told_to_stop() {
         answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("fast"),
         "{answer}"
     );
-    server.stop.cancel();
-    server.server.join_next().await;
-    TcpStream::connect(server.address)
+    server.web.stop();
+    server.web.ended().await;
+    TcpStream::connect(server.web.address())
         .await
         .expect_err("nobody listens");
 }
@@ -90,21 +78,16 @@ async fn what_is_in_flight_is_finished() {
     let mut server = Slow::start().await;
     let in_flight = server.send("/slow", "keep-alive").await;
     server.reached.notified().await;
-    server.stop.cancel();
+    server.web.stop();
     // It stops listening at once, and waits for the request.
-    while TcpStream::connect(server.address).await.is_ok() {
+    while TcpStream::connect(server.web.address()).await.is_ok() {
         tokio::task::yield_now().await;
     }
-    assert!(server.server.try_join_next().is_none());
+    assert!(!server.web.has_ended());
     server.release.notify_one();
     let answer = read_to_end(in_flight).await;
     assert!(answer.ends_with("done"), "{answer}");
-    server
-        .server
-        .join_next()
-        .await
-        .expect("it ends")
-        .expect("without a panic");
+    server.web.ended().await;
 }
 
 #[tokio::test]
@@ -114,12 +97,7 @@ async fn an_idle_connection_does_not_hold_up_the_end() {
     let mut answer = [0; 12];
     idle.read_exact(&mut answer).await.expect("an answer");
     assert_eq!(&answer, b"HTTP/1.1 200");
-    server.stop.cancel();
-    server
-        .server
-        .join_next()
-        .await
-        .expect("it ends")
-        .expect("without a panic");
+    server.web.stop();
+    server.web.ended().await;
     assert!(read_to_end(idle).await.ends_with("fast"));
 }

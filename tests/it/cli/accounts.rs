@@ -225,7 +225,7 @@ async fn clean_knows_what_is_ours_and_does_not_stop_half_way() {
     let place = Place::offline();
     let stripe = stripe_with_accounts().await;
     let run = place.tier(&["clean", "--switchaccounts", "1h"]);
-    let ended = run.env("STRIPE_BASE_API_URL", &stripe.url).end().await;
+    let ended = run.env("STRIPE_BASE_API_URL", stripe.url()).end().await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert_eq!(ended.stdout, "acct_4\nacct_1\n");
     assert_eq!(

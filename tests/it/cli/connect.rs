@@ -9,16 +9,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use serde_json::json as object;
-use tokio::net::TcpListener;
 
 use super::{Place, Web, json};
 
 /// A dashboard that lets the person in at the third time of asking.
 async fn dashboard() -> Web {
-    let listener = TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a port is free");
-    Web::on(listener, |url| {
+    Web::knowing_itself(|url| {
         let poll_url = format!("{url}/poll");
         let auth = post(move |body: String| async move {
             assert!(body.starts_with("device_name="), "{body}");
@@ -47,6 +43,7 @@ async fn dashboard() -> Web {
             .route("/poll", poll)
             .with_state(Arc::default())
     })
+    .await
 }
 
 #[tokio::test]
@@ -54,7 +51,7 @@ async fn connect_saves_the_keys() {
     let place = Place::start().await;
     let web = dashboard().await;
     let run = place.tier(&["connect"]).without("STRIPE_API_KEY");
-    let said = run.env("TIER_DASHBOARD_URL", &web.url).ok().await;
+    let said = run.env("TIER_DASHBOARD_URL", web.url()).ok().await;
     assert_eq!(
         said,
         "1. Open https://dashboard.example/confirm?t=1 in your browser.\n\
@@ -79,7 +76,7 @@ async fn connect_saves_the_keys() {
 
     let again = place
         .tier(&["connect", "--json"])
-        .env("TIER_DASHBOARD_URL", &web.url)
+        .env("TIER_DASHBOARD_URL", web.url())
         .end()
         .await;
     assert_eq!(json(&again.stdout)["account_id"], "acct_1", "{again:?}");
@@ -94,7 +91,9 @@ async fn connect_does_not_lose_what_it_cannot_read() {
         ".config/tier/config.json",
         r#"{"profiles":"sk_test_secret"}"#,
     );
-    let run = place.tier(&["connect"]).env("TIER_DASHBOARD_URL", &web.url);
+    let run = place
+        .tier(&["connect"])
+        .env("TIER_DASHBOARD_URL", web.url());
     let fault = run.fault().await;
     assert!(
         fault.contains("config.json is not what tier wrote"),
@@ -103,7 +102,7 @@ async fn connect_does_not_lose_what_it_cannot_read() {
     place.write(".config/tier/config.json", "{ broken");
     let fault = place
         .tier(&["connect"])
-        .env("TIER_DASHBOARD_URL", &web.url)
+        .env("TIER_DASHBOARD_URL", web.url())
         .fault()
         .await;
     assert!(
@@ -119,15 +118,14 @@ async fn connect_tells_what_the_dashboard_did_not_do() {
     let web = Web::start(Router::new()).await;
     let fault = place
         .tier(&["connect"])
-        .env("TIER_DASHBOARD_URL", &web.url)
+        .env("TIER_DASHBOARD_URL", web.url())
         .fault()
         .await;
     assert!(
         fault.contains("cannot ask Stripe's dashboard for access: HTTP 404"),
         "{fault}"
     );
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let web = Web::on(listener, |url| {
+    let web = Web::knowing_itself(|url| {
         let links = object!({
             "browser_url": "https://dashboard.example/", "poll_url": format!("{url}/poll"), "verification_code": "a",
         });
@@ -137,10 +135,11 @@ async fn connect_tells_what_the_dashboard_did_not_do() {
                 "/poll",
                 get(|| async { (StatusCode::FORBIDDEN, "rk_test_secret") }),
             )
-    });
+    })
+    .await;
     let ended = place
         .tier(&["connect"])
-        .env("TIER_DASHBOARD_URL", &web.url)
+        .env("TIER_DASHBOARD_URL", web.url())
         .end()
         .await;
     assert_eq!(ended.code, Some(1));

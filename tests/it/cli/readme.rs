@@ -129,3 +129,23 @@ async fn the_section_on_the_command_line_can_be_followed() {
         );
     }
 }
+
+#[tokio::test]
+async fn the_readme_has_every_flag_and_variable_of_serve() {
+    let readme = std::fs::read_to_string(README).unwrap();
+    let help = Place::offline().tier(&["serve", "--help"]).ok().await;
+    let inside = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let words = help.split(|c| !inside(c));
+    let named: Vec<_> = words
+        .filter(|word| word.starts_with("--") || word.starts_with("TIER_"))
+        .collect();
+    assert!(named.len() > 40, "{help}");
+    // These are every command's.
+    let others = ["--help", "--json", "--base-url", "TIER_SANDBOX_URL"];
+    for name in named.into_iter().filter(|name| !others.contains(name)) {
+        assert!(
+            readme.contains(&format!("`{name}")),
+            "{name} is not in README.md"
+        );
+    }
+}

@@ -112,7 +112,7 @@ async fn a_server_that_is_not_there_is_told_as_such() {
     }
     // Not every server is one of ours.
     let web = Web::start(Router::new()).await;
-    let fault = place.tier(&["ls", "--base-url", &web.url]).fault().await;
+    let fault = place.tier(&["ls", "--base-url", web.url()]).fault().await;
     assert!(
         fault.starts_with("tier: the server answered HTTP 404\ncheck that"),
         "{fault}"
@@ -208,7 +208,7 @@ async fn healthcheck_tells_by_its_exit_status() {
         get(|| async { StatusCode::SERVICE_UNAVAILABLE }),
     );
     let web = Web::start(ill).await;
-    let addr = web.url.strip_prefix("http://").unwrap();
+    let addr = web.url().strip_prefix("http://").unwrap();
     let fault = place.tier(&["healthcheck", "--addr", addr]).fault().await;
     assert!(fault.contains("is not healthy: HTTP 503"), "{fault}");
 }
@@ -251,23 +251,23 @@ async fn a_model_can_be_on_the_web() {
         }),
     );
     let web = Web::start(router).await;
-    let url = format!("{}/pricing.json?token=secret", web.url);
+    let url = format!("{}/pricing.json?token=secret", web.url());
     let pushed = place.tier(&["push", &url]).ok().await;
     assert_eq!(pushed.lines().count(), 3);
     let valid = place.tier(&["validate", &url]).ok().await;
     assert_eq!(
         valid,
-        format!("{}/pricing.json is valid: 2 plans, 3 features\n", web.url)
+        format!("{}/pricing.json is valid: 2 plans, 3 features\n", web.url())
     );
     let fault = place
-        .tier(&["push", &format!("{}/none.json?token=secret", web.url)])
+        .tier(&["push", &format!("{}/none.json?token=secret", web.url())])
         .fault()
         .await;
     assert_eq!(
         fault,
         format!(
             "tier: cannot read {}/none.json: HTTP 404 Not Found\n",
-            web.url
+            web.url()
         )
     );
 }
@@ -295,7 +295,7 @@ async fn share_prints_the_link() {
         place
             .tier(args)
             .without("STRIPE_API_KEY")
-            .env("TIER_MODEL_URL", &format!("{}{path}", web.url))
+            .env("TIER_MODEL_URL", &format!("{}{path}", web.url()))
     };
     let link = at("/models", &["share", "pricing.json"]).ok().await;
     assert_eq!(link, "https://example.com/m/1\n");

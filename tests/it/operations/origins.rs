@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::http::HeaderValue;
+use axum::http::{HeaderValue, Method};
 use tier::api::{Keys, Origins};
 
-use super::{Service, build};
+use crate::harness::TestApp;
 
 const PAGE: &str = "https://app.example";
 
@@ -23,9 +23,10 @@ fn allow(origins: &[&'static str], loopback_only: bool) -> Origins {
 
 #[tokio::test]
 async fn a_page_that_is_not_allowed_is_refused_before_anything_happens() {
-    let open = Service::start(|_| ()).await;
-    let some = Service::start(|app| app.origins = allow(&[PAGE], false)).await;
-    for service in [open, some] {
+    let open = TestApp::start().await;
+    let some = TestApp::start().await;
+    let some = some.adjusted(|app| app.origins = allow(&[PAGE], false));
+    for app in [open, some] {
         for origin in [
             "https://evil.example",
             "null",
@@ -33,37 +34,34 @@ async fn a_page_that_is_not_allowed_is_refused_before_anything_happens() {
             "https://app.example.evil",
         ] {
             let cancel = r#"{"org":"org:a","phases":[{}]}"#;
-            let post = build("POST", "/v1/subscribe", &[("origin", origin)], cancel);
-            service.send(post).await.is(403, "forbidden");
-            service
-                .get("/v1/whoami", &[("origin", origin)])
+            let post = app.request(Method::POST, "/v1/subscribe").body(cancel);
+            let refused = post.header("origin", origin).send().await;
+            refused.fails(403, "forbidden");
+            app.get_with("/v1/whoami", &[("origin", origin)])
                 .await
-                .is(403, "forbidden");
+                .fails(403, "forbidden");
             let asks = [
                 ("origin", origin),
                 ("access-control-request-method", "POST"),
             ];
-            let preflight = service
-                .send(build("OPTIONS", "/v1/subscribe", &asks, ""))
-                .await;
+            let preflight = app.request(Method::OPTIONS, "/v1/subscribe");
+            let preflight = preflight.headers(&asks).send().await;
             assert_eq!(preflight.status, 403);
             assert_eq!(preflight.header("access-control-allow-origin"), "");
         }
-        assert_eq!(service.stripe_calls(), 0);
-        service
-            .get("/healthz", &[("origin", "https://evil.example")])
+        assert_eq!(app.stripe_calls(), 0);
+        app.get_with("/healthz", &[("origin", "https://evil.example")])
             .await
-            .is(200, "");
+            .ok();
     }
 }
 
 #[tokio::test]
 async fn an_allowed_page_may_ask_and_read_answers_and_errors_with_credentials() {
-    let service = Service::start(|app| {
+    let app = TestApp::start().await.adjusted(|app| {
         app.origins = allow(&["https://other.example", PAGE], false);
         app.keys = Keys::new(["one"]);
-    })
-    .await;
+    });
     let asks = [
         ("origin", PAGE),
         ("access-control-request-method", "POST"),
@@ -73,10 +71,8 @@ async fn an_allowed_page_may_ask_and_read_answers_and_errors_with_credentials() 
         ),
     ];
     // A browser asks without a key.
-    let preflight = service
-        .send(build("OPTIONS", "/v1/report", &asks, ""))
-        .await
-        .is(200, "");
+    let preflight = app.request(Method::OPTIONS, "/v1/report");
+    let preflight = preflight.headers(&asks).send().await.ok();
     assert_eq!(preflight.header("access-control-allow-origin"), PAGE);
     assert_eq!(preflight.header("access-control-allow-credentials"), "true");
     let allowed = preflight.header("access-control-allow-headers");
@@ -89,45 +85,42 @@ async fn an_allowed_page_may_ask_and_read_answers_and_errors_with_credentials() 
     ] {
         assert!(allowed.contains(header), "{header} in {allowed}");
     }
-    let called = service.get(
+    let called = app.get_with(
         "/v1/whoami",
         &[("origin", PAGE), ("authorization", "Bearer one")],
     );
-    let answer = called.await.is(200, "");
+    let answer = called.await.ok();
     assert_eq!(answer.header("access-control-allow-origin"), PAGE);
     assert!(
         answer
             .header("access-control-expose-headers")
             .contains("retry-after")
     );
-    let refused = service
-        .get("/v1/whoami", &[("origin", PAGE)])
+    let refused = app
+        .get_with("/v1/whoami", &[("origin", PAGE)])
         .await
-        .is(401, "unauthorized");
+        .fails(401, "unauthorized");
     assert_eq!(refused.header("access-control-allow-origin"), PAGE);
 }
 
 #[tokio::test]
 async fn an_open_port_is_called_by_loopback_names_only() {
-    let service = Service::start(|app| app.origins = allow(&[], true)).await;
+    let app = TestApp::start().await;
+    let app = app.adjusted(|app| app.origins = allow(&[], true));
     for host in ["127.0.0.1:8080", "localhost:8080", "[::1]:8080"] {
-        service
-            .get("/v1/whoami", &[("host", host)])
-            .await
-            .is(200, "");
+        app.get_with("/v1/whoami", &[("host", host)]).await.ok();
     }
-    let before = service.stripe_calls();
+    let before = app.stripe_calls();
     for host in [
         "evil.example",
         "evil.example:8080",
         "127.0.0.1.evil.example",
         "192.168.0.1:8080",
     ] {
-        service
-            .get("/v1/whoami", &[("host", host)])
+        app.get_with("/v1/whoami", &[("host", host)])
             .await
-            .is(403, "forbidden");
-        service.get("/healthz", &[("host", host)]).await.is(200, "");
+            .fails(403, "forbidden");
+        app.get_with("/healthz", &[("host", host)]).await.ok();
     }
-    assert_eq!(service.stripe_calls(), before);
+    assert_eq!(app.stripe_calls(), before);
 }

@@ -1,45 +1,36 @@
 //! What operators look at: probes and numbers.
 
-use tier::api::{App, Keys, router};
-use tier::clock::Clock;
-use tier::domain::Domain;
-use tier::stripe::{Client, Credentials};
+use tier::api::Keys;
 
-use super::{Service, build, send, transport};
+use crate::harness::{Settings, TestApp};
 
 #[tokio::test]
 async fn readiness_asks_stripe_but_not_for_every_probe() {
-    let service = Service::start(|app| app.keys = Keys::new(["one"])).await;
+    let app = TestApp::start().await;
+    let app = app.adjusted(|app| app.keys = Keys::new(["one"]));
     for _ in 0..20 {
-        service.get("/readyz", &[]).await.is(200, "");
+        app.get("/readyz").await.ok();
     }
-    assert_eq!(service.stripe_calls(), 1);
+    assert_eq!(app.stripe_calls(), 1);
 
-    let nowhere = transport("http://127.0.0.1:1");
-    let client = Client::new(nowhere, Credentials::new("sk_test_x"));
-    let app = App::new(Domain::new(client, Clock::system(), "sandbox"));
-    let router = router(app);
-    send(&router, build("GET", "/readyz", &[], ""))
-        .await
-        .is(502, "stripe_unavailable");
-    send(&router, build("GET", "/healthz", &[], ""))
-        .await
-        .is(200, "");
+    let nowhere = Settings {
+        stripe_url: Some("http://127.0.0.1:1".to_owned()),
+        ..Settings::default()
+    };
+    let app = TestApp::with(nowhere).await;
+    app.get("/readyz").await.fails(502, "stripe_unavailable");
+    app.get("/healthz").await.ok();
 }
 
 #[tokio::test]
 async fn requests_and_calls_are_counted_by_endpoint_and_outcome() {
-    let service = Service::start(|_| ()).await;
-    service.get("/v1/whoami", &[]).await.is(200, "");
-    service
-        .get("/v1/whois?org=org:nobody", &[])
+    let app = TestApp::start().await;
+    app.get("/v1/whoami").await.ok();
+    app.get("/v1/whois?org=org:nobody")
         .await
-        .is(400, "org_not_found");
-    service
-        .get("/v1/made/up/path", &[])
-        .await
-        .is(404, "not_found");
-    let shown = service.get("/metrics", &[]).await.is(200, "");
+        .fails(400, "org_not_found");
+    app.get("/v1/made/up/path").await.fails(404, "not_found");
+    let shown = app.get("/metrics").await.ok();
     assert!(
         shown
             .header("content-type")
@@ -71,20 +62,20 @@ async fn requests_and_calls_are_counted_by_endpoint_and_outcome() {
 
 #[tokio::test]
 async fn numbers_need_a_key_where_calls_do() {
-    let service = Service::start(|app| app.keys = Keys::new(["one"])).await;
-    service.get("/metrics", &[]).await.is(401, "unauthorized");
-    service
-        .get("/metrics", &[("authorization", "Bearer one")])
+    let app = TestApp::start().await;
+    let app = app.adjusted(|app| app.keys = Keys::new(["one"]));
+    app.get("/metrics").await.fails(401, "unauthorized");
+    app.get_with("/metrics", &[("authorization", "Bearer one")])
         .await
-        .is(200, "");
-    let elsewhere = Service::start(|app| app.shows_metrics = false).await;
-    elsewhere.get("/metrics", &[]).await.is(404, "not_found");
+        .ok();
+    let elsewhere = app.adjusted(|app| app.shows_metrics = false);
+    elsewhere.get("/metrics").await.fails(404, "not_found");
 }
 
 #[tokio::test]
 async fn the_document_is_a_page_that_loads_nothing() {
-    let service = Service::start(|_| ()).await;
-    let page = service.get("/docs", &[]).await.is(200, "");
+    let app = TestApp::start().await;
+    let page = app.get("/docs").await.ok();
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
     assert!(
         page.header("content-security-policy")

@@ -1,0 +1,242 @@
+//! The binary under test, run in a place of its own.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tier::sandbox::{Options, Running, Sandbox};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
+
+/// The binary under test.
+pub(crate) const TIER: &str = env!("CARGO_BIN_EXE_tier");
+
+/// The Stripe key of these tests; it must never be seen.
+pub(crate) const KEY: &str = "sk_test_secret";
+
+/// A working directory and a home, with nothing in them, and perhaps a Stripe.
+pub(crate) struct Place {
+    folder: TempDir,
+    sandbox: Option<Running>,
+}
+
+impl Place {
+    /// Without a Stripe: what is called then is nobody.
+    pub(crate) fn offline() -> Self {
+        Self {
+            folder: tempfile::tempdir().expect("a temporary folder"),
+            sandbox: None,
+        }
+    }
+
+    /// With a Stripe of its own.
+    pub(crate) async fn start() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    pub(crate) async fn with(options: Options) -> Self {
+        let options = Options {
+            search_lag: Duration::ZERO,
+            ..options
+        };
+        let sandbox = Sandbox::start(options).await.expect("a loopback port");
+        Self {
+            sandbox: Some(sandbox),
+            ..Self::offline()
+        }
+    }
+
+    pub(crate) fn sandbox(&self) -> &Running {
+        self.sandbox.as_ref().expect("this place has a Stripe")
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let path = self.path().join(name);
+        let folder = path.parent().expect("it is in a folder");
+        std::fs::create_dir_all(folder).expect("a folder");
+        std::fs::write(path, text).expect("a file");
+    }
+
+    pub(crate) fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path().join(name)).expect("a file")
+    }
+
+    /// A run of the binary, not started yet.
+    pub(crate) fn tier(&self, args: &[&str]) -> Run {
+        let mut command = Command::new(TIER);
+        command
+            .args(args)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.path())
+            .env("STRIPE_API_KEY", KEY)
+            .env("STRIPE_BASE_API_URL", self.stripe_url())
+            .current_dir(self.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        Run {
+            command,
+            stdin: Vec::new(),
+        }
+    }
+
+    pub(crate) fn stripe_url(&self) -> &str {
+        // Nothing listens at the discard port.
+        self.sandbox
+            .as_ref()
+            .map_or("http://127.0.0.1:9", Running::url)
+    }
+}
+
+/// A run in the making.
+pub(crate) struct Run {
+    command: Command,
+    stdin: Vec<u8>,
+}
+
+impl Run {
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
+    pub(crate) fn stdin(mut self, text: impl Into<Vec<u8>>) -> Self {
+        self.stdin = text.into();
+        self
+    }
+
+    /// Waits until it says where it listens.
+    pub(crate) async fn started(mut self) -> Server {
+        let mut child = self.command.spawn().expect("the binary starts");
+        let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut line = String::new();
+        stdout.read_line(&mut line).await.expect("it prints");
+        let Some(address) = line.trim_end().strip_prefix("listening on ") else {
+            let output = child.wait_with_output().await.expect("it ends");
+            panic!("it does not listen: {line:?} {output:?}");
+        };
+        Server {
+            address: address.to_owned(),
+            child,
+            stdout,
+        }
+    }
+
+    pub(crate) async fn end(mut self) -> Ended {
+        let mut child = self.command.spawn().expect("the binary starts");
+        let mut stdin = child.stdin.take().expect("it is piped");
+        // Who does not read its input may end before it is written.
+        let _ = stdin.write_all(&self.stdin).await;
+        drop(stdin);
+        let output = child.wait_with_output().await.expect("it ends");
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        let ended = Ended {
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        };
+        assert!(!shows_a_key(&format!("{ended:?}")), "{ended:?}");
+        ended
+    }
+
+    /// Stdout of a run that succeeds, and has nothing to complain about.
+    pub(crate) async fn ok(self) -> String {
+        let ended = self.end().await;
+        assert_eq!(
+            (ended.code, ended.stderr.as_str()),
+            (Some(0), ""),
+            "{ended:?}"
+        );
+        ended.stdout
+    }
+
+    /// Stderr of a run that fails, and prints no results.
+    pub(crate) async fn fault(self) -> String {
+        let ended = self.end().await;
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (Some(1), ""),
+            "{ended:?}"
+        );
+        assert!(ended.stderr.starts_with("tier: "), "{ended:?}");
+        ended.stderr
+    }
+
+    /// Stderr of a run that is used wrongly.
+    pub(crate) async fn misused(self) -> String {
+        let ended = self.end().await;
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (Some(2), ""),
+            "{ended:?}"
+        );
+        ended.stderr
+    }
+}
+
+/// Whether there is one of the keys, passwords and tokens in a text that these tests use.
+pub(crate) fn shows_a_key(text: &str) -> bool {
+    ["_secret", "-secret", ":secret", "=secret"]
+        .iter()
+        .any(|key| text.contains(key))
+}
+
+/// A run that serves, until it is dropped or stopped.
+pub(crate) struct Server {
+    address: String,
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Server {
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Sends a signal, such as `-HUP`.
+    pub(crate) async fn signal(&self, name: &str) {
+        let process = self.child.id().expect("it runs");
+        // The shell's own, since not every machine has the program.
+        let kill = format!("kill {name} {process}");
+        let sent = Command::new("sh").args(["-c", &kill]).status().await;
+        assert!(sent.expect("there is a shell").success());
+    }
+
+    /// Sends a signal, and waits for the end. What it printed first is not in the result.
+    pub(crate) async fn stop(mut self, signal: &str) -> Ended {
+        self.signal(signal).await;
+        let mut stdout = String::new();
+        let read = self.stdout.read_to_string(&mut stdout).await;
+        read.expect("text");
+        let output = self.child.wait_with_output().await.expect("it ends");
+        Ended {
+            code: output.status.code(),
+            stdout,
+            stderr: String::from_utf8(output.stderr).expect("text"),
+        }
+    }
+}
+
+/// What a run left.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
