@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// Arguments of `tier connect`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The keys are kept in ~/.config/tier/config.json, which only you can read. STRIPE_API_KEY goes before them.
+The keys are kept in ~/.config/tier/config.json, which only you can read. STRIPE_API_KEY takes precedence.
 
 Examples:
   tier connect")]

@@ -39,13 +39,13 @@ Variables that tier reads:
   STRIPE_API_KEY       the Stripe key; without it, the one that `tier connect` saved
   STRIPE_BASE_API_URL  where Stripe is [https://api.stripe.com]
   STRIPE_DEBUG=1       log every call to Stripe, with secrets masked
-  TIER_BASE_URL        send commands to the tier server there, instead of handling them in the process
+  TIER_BASE_URL        send commands to the tier server there, instead of handling them in this process
   TIER_API_KEY         the key of that server; for `tier serve`, the keys that it asks for, separated by commas
-  TIER_KEY_PREFIX      goes before idempotency keys; change it after purging test data
+  TIER_KEY_PREFIX      what idempotency keys begin with; change it after purging test data
   TIER_SANDBOX_URL     where --sandbox looks for a sandbox [http://127.0.0.1:12111]
   TIER_DASHBOARD_URL   where links lead, and `tier connect` asks for keys [https://dashboard.stripe.com]
   TIER_MODEL_URL       where `tier share` goes [https://model.tier.run]
-  TIER_DEBUG           say more about what happens, as -v does
+  TIER_DEBUG           log in detail, as -v does
   NO_COLOR             no colours
 ";
 

@@ -70,7 +70,7 @@ struct Global {
     #[arg(long, global = true)]
     live: bool,
 
-    /// Say more about what happens, on stderr
+    /// Log in detail, on stderr
     #[arg(short, long, global = true)]
     verbose: bool,
 
@@ -104,7 +104,7 @@ Examples:
   tier sandbox --latency 100ms         as slow as the real one
   STRIPE_BASE_API_URL=http://127.0.0.1:12111 STRIPE_API_KEY=sk_test_x tier whoami")]
     Sandbox(config::Sandbox),
-    /// Make Stripe have what a pricing.json says
+    /// Push a pricing.json to Stripe
     Push(push::Push),
     /// Print the model that is in Stripe
     Pull(pricing::Pull),
@@ -112,27 +112,27 @@ Examples:
     Ls(pricing::Ls),
     /// Compare a pricing.json with what is in Stripe
     Diff(diff::Diff),
-    /// Check a pricing.json without asking anybody
+    /// Check a pricing.json, offline
     Validate(pricing::Validate),
     /// Print a JSON Schema of pricing.json
     Schema(pricing::Schema),
-    /// Subscribe an org to plans, or cancel, or write its details
+    /// Subscribe an org to plans, cancel, or update its details
     Subscribe(subscribe::Subscribe),
-    /// List what an org was on, is on, and will be on
+    /// List the phases of an org: past, present and to come
     Phases(phases::PhasesArgs),
     /// List what an org may use, and has used
     Limits(usage::LimitsArgs),
     /// Record usage of a feature
     Report(usage::Report),
-    /// Print which Stripe account is in force
+    /// Print the Stripe account that commands act in
     Whoami(account::Whoami),
     /// Print an org's Stripe customer
     Whois(account::Whois),
-    /// Work in a connected account, apart from everybody else
+    /// Work in an isolated account, apart from everybody else
     Switch(switch::Switch),
-    /// Delete connected accounts that were made to try things out
+    /// Delete isolated accounts that were made to try things out
     Clean(switch::Clean),
-    /// Get keys from Stripe, by way of your browser
+    /// Get keys from Stripe, through your browser
     Connect(connect::Connect),
     /// Put a model where others can look at it
     Share(share::Share),

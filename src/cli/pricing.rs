@@ -69,7 +69,7 @@ pub(super) async fn ls(context: &Context) -> anyhow::Result<()> {
 /// Arguments of `tier validate`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Nobody is asked, and no key is needed. Each fault is shown with its line.
+It needs no key and no network. Each fault is shown with its line.
 
 Examples:
   tier validate pricing.json
@@ -116,7 +116,7 @@ pub(super) async fn validate(context: &Context, arguments: &Validate) -> anyhow:
 /// Arguments of `tier schema`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Editors complete and check a pricing.json by it. A server has the same at /v1/schema.
+With it, editors complete and check a pricing.json. A server has the same at /v1/schema.
 
 Examples:
   tier schema > pricing.schema.json")]

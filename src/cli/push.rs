@@ -11,8 +11,8 @@ use super::{Context, diff, switch};
 /// Arguments of `tier push`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Plans never change once they are pushed: to change one, give it a new version. A push can be repeated; one that broke \
-off is completed by pushing again.
+Plans never change once they are pushed: to change one, give it a new version. A push can be repeated; one that was \
+interrupted is completed by pushing again.
 
 Examples:
   tier push pricing.json               create what is not in Stripe yet

@@ -16,8 +16,8 @@ const UNKNOWN: &str = "0001-01-01T00:00:00Z";
 /// Arguments of `tier switch`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The file tier.state remembers the account for this directory: from then on every command here acts in it, with the \
-key that owns it. Remove the file to go back. Without arguments, says which account is in force.
+The file tier.state remembers the account for this directory: from then on, every command here acts in it, with the \
+key that owns it. Remove the file to go back. Without arguments, says which account that is.
 
 Examples:
   tier switch -c                       make a new account, and switch to it

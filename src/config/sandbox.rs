@@ -17,19 +17,19 @@ pub struct Sandbox {
     #[arg(long, value_name = "HOST:PORT", default_value_t = SANDBOX_ADDR.into())]
     pub addr: ListenAddr,
 
-    /// Adds this to every answer, for example 100ms
+    /// How long every call takes at least, for example 100ms
     #[arg(long, value_name = "DURATION")]
     pub latency: Option<TimeSpan>,
 
-    /// Calls a second and account, above which the answer is 429; Stripe's test mode allows 25 [default: no limit]
+    /// Calls that an account may make per second; one more is answered 429. Stripe's test mode allows 25 [default: no limit]
     #[arg(long, value_name = "N")]
     pub rate_limit: Option<u32>,
 
-    /// Makes ids, and faults by probability, the same in every run
+    /// What ids and random faults are made from: with the same seed they are the same in every run
     #[arg(long, value_name = "N", default_value_t = Options::default().seed)]
     pub seed: u64,
 
-    /// How long a new customer cannot be found by search, as with Stripe
+    /// How long it takes until search finds a new customer; with Stripe, it takes a while too
     #[arg(long, value_name = "DURATION", default_value_t = Options::default().search_lag.into())]
     pub search_lag: TimeSpan,
 }

@@ -30,8 +30,8 @@ pub struct Serve {
     #[arg(long, value_name = "HOST:PORT")]
     pub sandbox_addr: Option<ListenAddr>,
 
-    /// What links to the sandbox's checkout pages begin with, if browsers reach it under another name than it listens
-    /// on, with --sandbox
+    /// What links to the sandbox's checkout pages begin with, if browsers reach it under another name than the one it
+    /// listens on, with --sandbox
     #[arg(long, value_name = "URL")]
     pub sandbox_url: Option<String>,
 
@@ -39,7 +39,7 @@ pub struct Serve {
     #[arg(long, env = "TIER_CLOUD", conflicts_with = "api_key_file")]
     pub cloud: bool,
 
-    /// A file with the keys that callers need one of, one a line, besides those in `TIER_API_KEY`; read again on SIGHUP
+    /// A file with keys, one a line, besides those in `TIER_API_KEY`; callers need one of them. Read again on SIGHUP
     #[arg(long, env = "TIER_API_KEY_FILE", value_name = "FILE")]
     pub api_key_file: Option<PathBuf>,
 
@@ -164,20 +164,20 @@ pub struct Load {
 #[derive(Debug, Clone, Copy, Args)]
 #[command(next_help_heading = "Calls to Stripe")]
 pub struct StripeBudget {
-    /// Calls to Stripe a second and account [default: what Stripe allows, 100 for live keys and 25 for test keys; no
+    /// Calls to Stripe per second and account [default: what Stripe allows, 100 for live keys and 25 for test keys; no
     /// limit towards other hosts]
     #[arg(long, env = "TIER_STRIPE_RATE", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub stripe_rate: Option<u32>,
 
-    /// Calls a second and account to one endpoint of Stripe's [default: 25]
+    /// Calls per second and account to one endpoint of Stripe's [default: 25]
     #[arg(long, env = "TIER_STRIPE_ENDPOINT_RATE", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub stripe_endpoint_rate: Option<u32>,
 
-    /// Calls a second and account to Stripe's search [default: 20]
+    /// Calls per second and account to Stripe's search [default: 20]
     #[arg(long, env = "TIER_STRIPE_SEARCH_RATE", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub stripe_search_rate: Option<u32>,
 
-    /// Calls to Stripe at the same time, of one account [default: 50]
+    /// Calls to Stripe at the same time, by one account [default: 50]
     #[arg(long, env = "TIER_STRIPE_CONCURRENCY", value_name = "N")]
     pub stripe_concurrency: Option<std::num::NonZeroUsize>,
 }
