@@ -127,7 +127,7 @@ fn purchase(ctx: &Ctx<'_>, params: &Params<'_>, holder: Option<&Customer>) -> Re
                 .param("setup_intent_data"),
         );
     }
-    let wants = items::read(ctx, params, "line_items")?;
+    let wants = items::read(ctx, params, "line_items", &[])?;
     let given = params.objects("line_items")?.unwrap_or_default();
     for (index, (want, item)) in wants.iter().zip(&given).enumerate() {
         if want.quantity.is_some() && !item.has("quantity") {

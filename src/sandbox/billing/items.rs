@@ -25,14 +25,20 @@ const UNMODELLED: &[&str] = &[
     "tax_rates",
 ];
 
-/// The items under `key`, for a new subscription or a phase.
-pub(crate) fn read(ctx: &Ctx<'_>, params: &Params<'_>, key: &str) -> Result<Vec<Want>> {
+/// The items under `key`, for a new subscription or a phase. `held` are those that the subscription has already:
+/// Stripe lets them keep a price that was archived since.
+pub(crate) fn read(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    key: &str,
+    held: &[Item],
+) -> Result<Vec<Want>> {
     let given = params.objects(key)?.unwrap_or_default();
     if given.is_empty() {
         return Err(params.missing(key));
     }
     let wants = given.iter().map(|item| {
-        let price = price(ctx, item)?.ok_or_else(|| item.missing("price"))?;
+        let price = price(ctx, item, held)?.ok_or_else(|| item.missing("price"))?;
         want(item, price, None)
     });
     let wants = wants.collect::<Result<Vec<Want>>>()?;
@@ -57,14 +63,14 @@ pub(crate) fn read_change(
         // Usage is kept by item, and goes with it.
         change.boolean("clear_usage")?;
         let Some(id) = change.string("id")? else {
-            let price = price(ctx, change)?.ok_or_else(|| change.missing("price"))?;
+            let price = price(ctx, change, items)?.ok_or_else(|| change.missing("price"))?;
             wants.push(Some(want(change, price, None)?));
             continue;
         };
         let index = items.iter().position(|item| &*item.id == id);
         let index =
             index.ok_or_else(|| Error::no_such("subscription item", id, change.name("id")))?;
-        let other = price(ctx, change)?;
+        let other = price(ctx, change, items)?;
         let current = catalog::price(ctx.account, &items[index].price);
         let changed = want(change, other.unwrap_or(current), Some(&items[index]))?;
         wants[index] = (!deleted).then_some(changed);
@@ -127,8 +133,8 @@ pub(crate) fn too_large(param: String) -> Error {
     .code("parameter_invalid_integer")
 }
 
-/// The recurring, active price that an item names.
-fn price<'a>(ctx: &'a Ctx<'_>, params: &Params<'_>) -> Result<Option<&'a Price>> {
+/// The recurring price that an item names: an active one, or one of those that are held.
+fn price<'a>(ctx: &'a Ctx<'_>, params: &Params<'_>, held: &[Item]) -> Result<Option<&'a Price>> {
     let Some(id) = params.string("price")? else {
         return Ok(None);
     };
@@ -141,7 +147,7 @@ fn price<'a>(ctx: &'a Ctx<'_>, params: &Params<'_>) -> Result<Option<&'a Price>>
     if price.recurring.is_none() {
         return Err(Error::invalid("The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`.").param(param));
     }
-    if !price.active {
+    if !price.active && !held.iter().any(|item| item.price == price.id) {
         return Err(Error::invalid(
             "The price specified is inactive. This field only accepts active prices.",
         )

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::schedule::{Defaults, Phase, Prorate, Want};
+use super::subscription::Item;
 use super::{catalog, items};
 use crate::sandbox::change::Change;
 use crate::sandbox::context::Ctx;
@@ -50,6 +51,10 @@ pub(crate) struct Setting<'a> {
     pub(crate) dated: bool,
     /// Where the subscription's periods are counted from, if there is one.
     pub(crate) anchor: Option<i64>,
+    /// What the subscription, if there is one, holds.
+    pub(crate) held: &'a [Item],
+    /// The running phase's coupon.
+    pub(crate) coupon: Option<&'a Arc<Coupon>>,
 }
 
 /// Reads `phases`: each starts where the one before it ends. `None` if there are none in the request.
@@ -87,7 +92,8 @@ pub(crate) fn read(
             Some(next) => start_of(next, setting)?,
             None => None,
         };
-        phases.push(phase(ctx, params, setting, start, next)?);
+        let before = phases.last();
+        phases.push(phase(ctx, params, setting, start, next, before)?);
     }
     Ok(Some(phases))
 }
@@ -105,8 +111,9 @@ fn phase(
     setting: Setting<'_>,
     start: i64,
     next: Option<i64>,
+    before: Option<&Phase>,
 ) -> Result<Phase> {
-    let items = items::read(ctx, params, "items")?;
+    let items = items::read(ctx, params, "items", setting.held)?;
     let currency = items::currency(ctx, &items);
     same_currency(params, currency)?;
     let end = end(ctx, params, &items, setting, start, next)?;
@@ -117,7 +124,7 @@ fn phase(
         start,
         end,
         trial_end,
-        coupon: coupon(ctx, params, currency, setting.now)?,
+        coupon: coupon_of_phase(ctx, params, currency, setting, start, before)?,
         currency,
         metadata: params.metadata()?.apply(&Metadata::default())?,
         description: params.nullable("description")?.value().map(str::to_owned),
@@ -219,6 +226,28 @@ fn trial_end(
         )
         .param(params.name("trial_end"))),
         (false, at) => Ok(at),
+    }
+}
+
+/// `coupon`: one that the phase has from the phase before it, or has because it runs, is not redeemed again, so
+/// that it may be used up or deleted by now.
+fn coupon_of_phase(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    currency: Currency,
+    setting: Setting<'_>,
+    start: i64,
+    before: Option<&Phase>,
+) -> Result<Option<Arc<Coupon>>> {
+    let from_before = match before {
+        _ if setting.running == Some(start) => setting.coupon,
+        Some(phase) => phase.coupon.as_ref(),
+        None => None,
+    };
+    let given = params.nullable("coupon")?.value();
+    match from_before {
+        Some(coupon) if given == Some(&*coupon.id) => Ok(Some(coupon.clone())),
+        _ => coupon(ctx, params, currency, setting.now),
     }
 }
 

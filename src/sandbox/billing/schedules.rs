@@ -67,6 +67,8 @@ fn with_phases(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Schedule, i64)> {
         running: None,
         dated: false,
         anchor: None,
+        held: &[],
+        coupon: None,
     };
     let phases =
         phase_params::read(ctx, params, setting)?.ok_or_else(|| params.missing("phases"))?;
@@ -303,6 +305,8 @@ fn new_phases(
         running: schedule.running().map(|phase| phase.start),
         dated: true,
         anchor: subscription.map(|subscription| subscription.anchor),
+        held: subscription.map_or(&[], |subscription| &subscription.items),
+        coupon: schedule.running().and_then(|phase| phase.coupon.as_ref()),
     };
     let Some(given) = phase_params::read(ctx, params, setting)? else {
         return Ok(None);

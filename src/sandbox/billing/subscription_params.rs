@@ -41,7 +41,7 @@ const UNMODELLED: &[&str] = &[
 pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Seed, i64)> {
     let holder = customer::named(ctx, params.required("customer")?, "customer")?;
     let now = ctx.time_of(&holder.id);
-    let wants = items::read(ctx, params, "items")?;
+    let wants = items::read(ctx, params, "items", &[])?;
     let currency = items::currency(ctx, &wants);
     same_currency(params, currency)?;
     let trial_end = trial_end(ctx, params, &wants, now)?;

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::change::{self, Change, held, held_mut};
 use super::phases::{self, scheduled_mut};
+use super::schedule::Phase;
 use super::subscription::{Status, Subscription};
 use super::subscription_params::{self, Update};
 use super::{birth, items, render, timeline};
@@ -136,10 +137,12 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 }
 
 fn apply(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
-    match update.coupon {
-        Set::Set(coupon) => phases::discount(ctx, position, Some(coupon), now),
-        Set::Unset => phases::discount(ctx, position, None, now),
-        Set::Keep => {}
+    if !matches!(update.coupon, Set::Keep) {
+        let coupon = update.coupon.value();
+        if let Some(phase) = running_phase(ctx, position) {
+            phase.coupon.clone_from(&coupon);
+        }
+        phases::discount(ctx, position, coupon, now);
     }
     let subscription = held_mut(ctx.account, position);
     subscription.metadata = update.metadata;
@@ -198,18 +201,17 @@ fn reflect(ctx: &mut Ctx<'_>, position: u32) {
     let subscription = held(ctx.account, position);
     let wants: Vec<_> = subscription.items.iter().map(items::kept).collect();
     let trial_end = subscription.in_trial().then_some(subscription.period.1);
-    let Some(schedule) = phases::schedule_of(ctx.account, position) else {
-        return;
-    };
+    if let Some(phase) = running_phase(ctx, position) {
+        phase.items = wants;
+        phase.trial_end = trial_end.map(|end| end.min(phase.end));
+    }
+}
+
+/// The phase that a subscription is in, if a schedule directs it.
+fn running_phase<'a>(ctx: &'a mut Ctx<'_>, position: u32) -> Option<&'a mut Phase> {
+    let schedule = phases::schedule_of(ctx.account, position)?;
     let schedule = scheduled_mut(ctx.account, schedule);
-    let Some(phase) = schedule
-        .current
-        .and_then(|index| schedule.phases.get_mut(index))
-    else {
-        return;
-    };
-    phase.items = wants;
-    phase.trial_end = trial_end.map(|end| end.min(phase.end));
+    schedule.phases.get_mut(schedule.current?)
 }
 
 /// `DELETE /v1/subscriptions/:id`: at once.

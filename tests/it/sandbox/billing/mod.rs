@@ -5,6 +5,7 @@ mod checkout;
 mod examples;
 mod invoices;
 mod properties;
+mod resent_phases;
 mod running_phases;
 mod schedules;
 mod subscriptions;
@@ -49,6 +50,17 @@ impl World {
         self.api.create("/v1/prices", &form).await
     }
 
+    /// A coupon for ever, unless the form says otherwise.
+    pub(crate) async fn coupon(&self, form: &str) -> String {
+        let duration = if form.contains("duration=") {
+            ""
+        } else {
+            "&duration=forever"
+        };
+        let form = format!("{form}{duration}");
+        self.api.create("/v1/coupons", &form).await
+    }
+
     /// A metered monthly price.
     pub(crate) async fn metered(&self, form: &str) -> String {
         self.price(&format!("recurring[usage_type]=metered&{form}"))
@@ -76,6 +88,13 @@ impl World {
 
     pub(crate) async fn subscription(&self, id: &str) -> Value {
         self.api.get(&format!("/v1/subscriptions/{id}")).await.ok()
+    }
+
+    /// The path of the schedule that directs a subscription.
+    pub(crate) async fn schedule_of(&self, subscription: &str) -> String {
+        let subscription = self.subscription(subscription).await;
+        let schedule = subscription["schedule"].as_str().expect("a schedule");
+        format!("/v1/subscription_schedules/{schedule}")
     }
 
     /// Reports usage for the first metered item.

@@ -1,6 +1,6 @@
 //! Updates of a schedule that runs.
 
-use super::schedules::{URL, created, path, prices};
+use super::schedules::{created, path, prices};
 use super::{DAY, START, World, number};
 
 #[tokio::test]
@@ -19,11 +19,7 @@ async fn the_running_phase_is_replaced_in_place() {
         )
         .await;
     world.report(&id, 50).await;
-    let schedule = world.subscription(&id).await["schedule"]
-        .as_str()
-        .expect("a schedule")
-        .to_owned();
-    let path = format!("{URL}/{schedule}");
+    let path = world.schedule_of(&id).await;
     world.advance_to(START + 10 * DAY).await;
     let form = format!("phases[0][items][0][price]={large}&phases[0][start_date]={START}");
     let updated = world.api.post(&path, &form).await.ok();
@@ -61,19 +57,12 @@ async fn prorations_can_be_invoiced_at_once_or_left_out() {
         let id = world
             .schedule(&customer, &format!("phases[0][items][0][price]={small}"))
             .await;
-        let schedule = world.subscription(&id).await["schedule"]
-            .as_str()
-            .expect("a schedule")
-            .to_owned();
+        let path = world.schedule_of(&id).await;
         world.advance_to(START + 10 * DAY).await;
         let form = format!(
             "phases[0][items][0][price]={large}&phases[0][start_date]={START}&proration_behavior={behavior}"
         );
-        world
-            .api
-            .post(&format!("{URL}/{schedule}"), &form)
-            .await
-            .ok();
+        world.api.post(&path, &form).await.ok();
         world.advance_to(START + 31 * DAY).await;
         assert_eq!(world.billed(&customer).await, expected, "{behavior}");
     }
@@ -157,11 +146,7 @@ async fn trials_begin_and_end_with_the_request() {
     let id = world
         .schedule(&customer, &format!("phases[0][items][0][price]={price}"))
         .await;
-    let schedule = world.subscription(&id).await["schedule"]
-        .as_str()
-        .expect("a schedule")
-        .to_owned();
-    let path = format!("{URL}/{schedule}");
+    let path = world.schedule_of(&id).await;
     world.advance_to(START + 10 * DAY).await;
     let end = START + 740 * DAY;
     let form = |rest: &str| {

@@ -172,11 +172,7 @@ async fn a_release_leaves_the_subscription() {
             ),
         )
         .await;
-    let schedule = world.subscription(&id).await["schedule"]
-        .as_str()
-        .expect("a schedule")
-        .to_owned();
-    let path = format!("{URL}/{schedule}");
+    let path = world.schedule_of(&id).await;
     let released = world.api.post(&format!("{path}/release"), "").await.ok();
     assert_eq!(
         (&released["status"], &released["released_subscription"]),
@@ -248,16 +244,12 @@ async fn cancelling_a_schedule_ends_the_subscription() {
     let id = world
         .schedule(&customer, &format!("phases[0][items][0][price]={price}"))
         .await;
-    let schedule = world.subscription(&id).await["schedule"].clone();
+    let path = world.schedule_of(&id).await;
     world
         .api
         .delete(&format!("/v1/subscriptions/{id}"))
         .await
         .ok();
-    let with_it = world
-        .api
-        .get(&format!("{URL}/{}", schedule.as_str().expect("an id")))
-        .await
-        .ok();
+    let with_it = world.api.get(&path).await.ok();
     assert_eq!(with_it["status"], "canceled");
 }
