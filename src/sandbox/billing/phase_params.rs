@@ -131,7 +131,7 @@ fn phase(
         prorate: prorate(params)?.unwrap_or(Prorate::Create),
         automatic_tax: automatic_tax(params)?,
         default_payment_method: payment_method(ctx, params, setting.customer)?.value(),
-        anchored: anchored(params)?.unwrap_or(false),
+        anchored: anchored(params)?,
         items,
     })
 }

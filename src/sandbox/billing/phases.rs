@@ -56,7 +56,7 @@ fn seed(schedule: &Schedule, phase: &Phase) -> Seed {
             .automatic_tax
             .unwrap_or(schedule.defaults.automatic_tax),
         schedule: Some(schedule.id.clone()),
-        cancel_at: None,
+        cancel_at: schedule.ends_at(),
         cancel_at_period_end: false,
         incomplete: false,
     }
@@ -114,9 +114,18 @@ pub(crate) fn release(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     let subscription = subscription.and_then(|id| ctx.account.billing.subscriptions.position(&id));
     if let Some(subscription) = subscription {
         held_mut(ctx.account, subscription).schedule = None;
+        follow_end(ctx.account, subscription, at);
         timeline::reindex(ctx.account, subscription);
     }
     tell(ctx, position, "subscription_schedule.released", at);
+}
+
+/// Makes the subscription end when its schedule does, if that cancels it, and not otherwise. Stripe shows this as
+/// `cancel_at`, and a release takes it away (`preserve_cancel_date` is false by default).
+pub(crate) fn follow_end(account: &mut Account, subscription: u32, now: i64) {
+    let schedule = schedule_of(account, subscription);
+    let end = schedule.and_then(|position| scheduled(account, position).ends_at());
+    held_mut(account, subscription).end_with_schedule(end, now);
 }
 
 /// The subscription ended by other means than the schedule's: that is canceled with it.
@@ -176,6 +185,7 @@ pub(crate) fn enter(
         return;
     };
     let method = payment_method(&phase, &directing.defaults);
+    let anchored = phase.anchored.unwrap_or(directing.defaults.anchored);
     let tax = phase
         .automatic_tax
         .unwrap_or(directing.defaults.automatic_tax);
@@ -200,7 +210,7 @@ pub(crate) fn enter(
             How::Request(prorate) => prorate,
         },
         transition: how == How::Transition,
-        anchored: how == How::Transition && phase.anchored,
+        anchored: how == How::Transition && anchored,
     };
     change::apply(ctx, subscription, &change, at);
 }

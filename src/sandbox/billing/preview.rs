@@ -7,7 +7,6 @@ use super::change::held;
 use super::drafts::{self, Next};
 use super::invoice::{Invoice, Reason};
 use super::invoicing::compose;
-use super::schedule::EndBehavior;
 use super::subscription::{Status, Subscription};
 use crate::sandbox::ids::Id;
 use crate::sandbox::state::Account;
@@ -17,7 +16,7 @@ pub(crate) fn of_subscription(account: &Account, subscription: &Subscription) ->
     if subscription.status.ended() || subscription.status == Status::Incomplete {
         return None;
     }
-    let end = end_of(account, subscription);
+    let end = subscription.ends_within_period();
     let at = end.unwrap_or(subscription.period.1);
     let next = match end {
         Some(_) => Next::End,
@@ -37,23 +36,6 @@ pub(crate) fn of_subscription(account: &Account, subscription: &Subscription) ->
         line.id = temporary(&line.item, index);
     }
     Some(invoice)
-}
-
-/// When the subscription ends, if it does so within the running period.
-fn end_of(account: &Account, subscription: &Subscription) -> Option<i64> {
-    let schedule = subscription
-        .schedule
-        .as_ref()
-        .and_then(|id| account.billing.schedules.get(id))
-        .filter(|schedule| {
-            schedule.end_behavior == EndBehavior::Cancel && schedule.running().is_some()
-        });
-    let scheduled = schedule
-        .and_then(|schedule| schedule.phases.last())
-        .map(|phase| phase.end)
-        .filter(|end| *end <= subscription.period.1);
-    let own = subscription.ends_within_period();
-    own.into_iter().chain(scheduled).min()
 }
 
 /// The next invoice of a customer: of the subscription that is billed first.

@@ -52,7 +52,7 @@ pub(crate) fn subscription(account: &Account, subscription: &Subscription) -> Va
         "automatic_tax": {"enabled": subscription.automatic_tax},
         "billing_cycle_anchor": subscription.anchor,
         "billing_thresholds": null,
-        "cancel_at": cancel_at(subscription),
+        "cancel_at": subscription.ends_at(),
         "cancel_at_period_end": subscription.cancel_at_period_end,
         "canceled_at": subscription.canceled_at,
         "cancellation_details": {
@@ -106,14 +106,6 @@ pub(crate) fn subscription(account: &Account, subscription: &Subscription) -> Va
         "trial_start": trial_start,
     });
     merged([first, second])
-}
-
-/// Stripe shows when a cancellation at the period's end will be.
-fn cancel_at(subscription: &Subscription) -> Option<i64> {
-    let at_end = subscription
-        .cancel_at_period_end
-        .then_some(subscription.period.1);
-    subscription.cancel_at.or(at_end)
 }
 
 /// The subscription's time, by which a coupon is still valid or not.
@@ -236,7 +228,7 @@ fn phase(phase: &Phase) -> Value {
         fields.insert("automatic_tax".into(), json!({"enabled": enabled}));
     }
     let rest = json!({
-        "billing_cycle_anchor": phase.anchored.then_some("phase_start"),
+        "billing_cycle_anchor": phase.anchored.map(anchor),
         "billing_thresholds": null,
         "collection_method": null,
         "coupon": phase.coupon.as_ref().map(|coupon| &*coupon.id),

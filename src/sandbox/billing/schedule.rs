@@ -103,7 +103,7 @@ pub(crate) struct Phase {
     pub(crate) automatic_tax: Option<bool>,
     pub(crate) default_payment_method: Option<Id>,
     /// `billing_cycle_anchor=phase_start`: a new period begins with the phase.
-    pub(crate) anchored: bool,
+    pub(crate) anchored: Option<bool>,
 }
 
 /// What phases inherit.
@@ -145,6 +145,12 @@ impl Schedule {
     /// The phase that runs.
     pub(crate) fn running(&self) -> Option<&Phase> {
         self.phases.get(self.current?)
+    }
+
+    /// When the subscription is to end, if it does so with the schedule.
+    pub(crate) fn ends_at(&self) -> Option<i64> {
+        let last = self.phases.last()?;
+        (self.end_behavior == EndBehavior::Cancel).then_some(last.end)
     }
 
     /// Leaves the subscription to itself.

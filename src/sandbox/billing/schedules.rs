@@ -37,10 +37,14 @@ fn begin(ctx: &mut Ctx<'_>, mut schedule: Schedule, now: i64) -> Value {
     let subscription = schedule.subscription.clone();
     let (start, clock) = (schedule.phases[0].start, schedule.clock.clone());
     let position = ctx.account.billing.schedules.insert(schedule);
+    phases::tell(ctx, position, "subscription_schedule.created", now);
     let subscription = subscription.and_then(|id| ctx.account.billing.subscriptions.position(&id));
     if let Some(subscription) = subscription {
+        let was = render::subscription(ctx.account, held(ctx.account, subscription));
         change::held_mut(ctx.account, subscription).schedule = Some(id);
+        phases::follow_end(ctx.account, subscription, now);
         timeline::reindex(ctx.account, subscription);
+        render::changed(ctx, subscription, &was, now);
     } else {
         let due = Due::Schedule(position);
         ctx.account
@@ -48,7 +52,6 @@ fn begin(ctx: &mut Ctx<'_>, mut schedule: Schedule, now: i64) -> Value {
             .timelines
             .add(clock.as_ref(), start, due);
     }
-    phases::tell(ctx, position, "subscription_schedule.created", now);
     if start <= now && scheduled(ctx.account, position).status == Status::NotStarted {
         phases::start(ctx, position, now);
         engine::run_until(ctx, clock.as_ref(), now);
@@ -112,7 +115,8 @@ fn end_behavior(params: &Params<'_>) -> Result<Option<EndBehavior>> {
     }))
 }
 
-/// `from_subscription`: one phase, which is the running period; nothing else can be said in the same call.
+/// `from_subscription`: one phase, which is the running period; nothing else can be said in the same call. If the
+/// subscription is to end, the phase lasts until then, and the schedule ends it: from now on that has the say.
 fn over(ctx: &Ctx<'_>, params: &Params<'_>, id: &str) -> Result<(Schedule, i64)> {
     let others = [
         "phases",
@@ -145,11 +149,14 @@ fn over(ctx: &Ctx<'_>, params: &Params<'_>, id: &str) -> Result<(Schedule, i64)>
     }
     let holder = customer::named(ctx, &subscription.customer, "from_subscription")?;
     let now = ctx.time_of(&holder.id);
+    let (start, period_end) = subscription.period;
+    let end = subscription.ends_at().unwrap_or(period_end);
+    let trial_end = subscription.in_trial().then_some(period_end.min(end));
     let phase = Phase {
-        start: subscription.period.0,
-        end: subscription.period.1,
+        start,
+        end,
+        trial_end,
         items: subscription.items.iter().map(items::kept).collect(),
-        trial_end: subscription.in_trial().then_some(subscription.period.1),
         coupon: subscription
             .discount
             .as_ref()
@@ -160,11 +167,15 @@ fn over(ctx: &Ctx<'_>, params: &Params<'_>, id: &str) -> Result<(Schedule, i64)>
         prorate: Prorate::Create,
         automatic_tax: None,
         default_payment_method: None,
-        anchored: false,
+        anchored: None,
     };
     let schedule = Schedule {
         status: Status::Active,
         current: Some(0),
+        end_behavior: match subscription.ends_at() {
+            Some(_) => EndBehavior::Cancel,
+            None => EndBehavior::Release,
+        },
         subscription: Some(subscription.id.clone()),
         metadata: params.metadata()?.apply(&Metadata::default())?,
         defaults: Defaults {
@@ -272,19 +283,14 @@ fn replace(
     }
     let subscription = subscription.and_then(|id| ctx.account.billing.subscriptions.position(&id));
     if let Some(subscription) = subscription {
+        let was = render::subscription(ctx.account, held(ctx.account, subscription));
+        phases::follow_end(ctx.account, subscription, now);
         if let Some(prorate) = prorate {
-            let was = render::subscription(ctx.account, held(ctx.account, subscription));
-            phases::enter(
-                ctx,
-                subscription,
-                position,
-                over.as_ref(),
-                How::Request(prorate),
-                now,
-            );
-            render::changed(ctx, subscription, &was, now);
+            let how = How::Request(prorate);
+            phases::enter(ctx, subscription, position, over.as_ref(), how, now);
         }
         timeline::reindex(ctx.account, subscription);
+        render::changed(ctx, subscription, &was, now);
     }
 }
 

@@ -109,10 +109,23 @@ impl Subscription {
         self.trial.is_some_and(|(_, end)| end > self.period.0)
     }
 
+    /// When it is to end of itself.
+    pub(crate) fn ends_at(&self) -> Option<i64> {
+        let at_end = self.cancel_at_period_end.then_some(self.period.1);
+        self.cancel_at.or(at_end)
+    }
+
     /// When it ends of itself, if that is before or at the end of the running period.
     pub(crate) fn ends_within_period(&self) -> Option<i64> {
-        let at_end = self.cancel_at_period_end.then_some(self.period.1);
-        self.cancel_at.filter(|at| *at <= self.period.1).or(at_end)
+        self.ends_at().filter(|at| *at <= self.period.1)
+    }
+
+    /// Ends when its schedule says, or not at all. `now` is when that was asked for, if it was not before.
+    pub(crate) fn end_with_schedule(&mut self, end: Option<i64>, now: i64) {
+        self.cancel_at = end;
+        self.cancel_at_period_end = false;
+        self.canceled_at = end.map(|_| self.canceled_at.unwrap_or(now));
+        self.cancellation_reason = self.cancellation_reason.filter(|_| end.is_some());
     }
 
     /// The next time at which something happens to it, its schedule's phases aside.

@@ -1,5 +1,6 @@
 //! Subscriptions and what follows from them: schedules, usage, invoices, checkout.
 
+mod adopted;
 mod bad_schedules;
 mod checkout;
 mod examples;

@@ -253,3 +253,30 @@ async fn cancelling_a_schedule_ends_the_subscription() {
     let with_it = world.api.get(&path).await.ok();
     assert_eq!(with_it["status"], "canceled");
 }
+
+#[tokio::test]
+async fn phases_follow_the_schedules_billing_cycle_anchor() {
+    let end = START + 10 * DAY;
+    // The schedule's word, the second phase's own, and whether a period begins with that phase.
+    for (schedule, own, anchored) in [
+        ("phase_start", None, true),
+        ("phase_start", Some("automatic"), false),
+        ("automatic", Some("phase_start"), true),
+        ("automatic", None, false),
+    ] {
+        let world = World::new().await;
+        let customer = world.customer().await;
+        let price = world.price("unit_amount=3100").await;
+        let own = own.map_or_else(String::new, |own| {
+            format!("&phases[1][billing_cycle_anchor]={own}")
+        });
+        let form = format!(
+            "start_date=now&default_settings[billing_cycle_anchor]={schedule}&phases[0][items][0][price]={price}&phases[0][end_date]={end}&phases[1][items][0][price]={price}{own}"
+        );
+        let made = created(&world, &customer, &form).await;
+        world.advance_to(end).await;
+        let id = made["subscription"].as_str().expect("started");
+        let start = number(&world.subscription(id).await, "current_period_start");
+        assert_eq!(start, if anchored { end } else { START }, "{schedule}{own}");
+    }
+}
