@@ -11,6 +11,7 @@ pub(crate) mod catalog;
 pub(crate) mod change;
 pub(crate) mod checkout;
 pub(crate) mod checkout_params;
+pub(crate) mod currency;
 pub(crate) mod drafts;
 pub(crate) mod invoice;
 pub(crate) mod invoices;
@@ -247,9 +248,8 @@ pub(crate) fn customer_deleted(ctx: &mut Ctx<'_>, customer: &Id) {
             render::changed(ctx, position, &before, now);
         }
     }
-    let theirs = ctx.account.billing.schedules.iter();
-    let waiting: Vec<Id> = theirs
-        .filter(|schedule| schedule.customer == *customer && schedule.status.live())
+    let waiting: Vec<Id> = schedules_of(ctx.account, customer)
+        .filter(|schedule| schedule.status.live())
         .map(|schedule| schedule.id.clone())
         .collect();
     for id in waiting {
@@ -281,9 +281,7 @@ pub(crate) fn customer_erased(account: &mut Account, customer: &Id) {
         account.billing.items.retain(|_, of| *of != position);
         account.billing.subscriptions.remove(&id);
     }
-    let theirs = account.billing.schedules.iter();
-    let schedules: Vec<Id> = theirs
-        .filter(|schedule| schedule.customer == *customer)
+    let schedules: Vec<Id> = schedules_of(account, customer)
         .map(|schedule| schedule.id.clone())
         .collect();
     for id in schedules {
@@ -301,6 +299,18 @@ fn positions(account: &Account, customer: &str) -> Vec<u32> {
     customer.map_or_else(Vec::new, |customer| customer.subscriptions.clone())
 }
 
+/// A customer's schedules, oldest first.
+fn schedules_of<'a>(
+    account: &'a Account,
+    customer: &str,
+) -> impl Iterator<Item = &'a Schedule> + use<'a> {
+    let customer = account.customers.get(customer);
+    let positions = customer
+        .into_iter()
+        .flat_map(|customer| &customer.schedules);
+    positions.filter_map(|position| account.billing.schedules.at(*position))
+}
+
 impl Account {
     /// Adds a subscription to the table and to its customer.
     pub(crate) fn insert_subscription(&mut self, subscription: Subscription) -> u32 {
@@ -308,6 +318,16 @@ impl Account {
         let position = self.billing.subscriptions.insert(subscription);
         if let Some(customer) = self.customers.get_mut(&customer) {
             customer.subscriptions.push(position);
+        }
+        position
+    }
+
+    /// Adds a schedule to the table and to its customer.
+    pub(crate) fn insert_schedule(&mut self, schedule: Schedule) -> u32 {
+        let customer = schedule.customer.clone();
+        let position = self.billing.schedules.insert(schedule);
+        if let Some(customer) = self.customers.get_mut(&customer) {
+            customer.schedules.push(position);
         }
         position
     }

@@ -37,7 +37,7 @@ pub(crate) struct Customer {
     pub(crate) default_payment_method: Option<Id>,
     /// Cents; negative is a credit, which lowers what is to be paid.
     pub(crate) balance: i64,
-    /// Of the first invoice.
+    /// Of the last invoice.
     pub(crate) currency: Option<Currency>,
     /// Whether a payment has failed and is still due.
     pub(crate) delinquent: bool,
@@ -47,6 +47,7 @@ pub(crate) struct Customer {
     pub(crate) payment_methods: Vec<u32>,
     pub(crate) subscriptions: Vec<u32>,
     pub(crate) invoices: Vec<u32>,
+    pub(crate) schedules: Vec<u32>,
 }
 
 /// What few customers have.
@@ -88,6 +89,7 @@ impl Customer {
             payment_methods: Vec::new(),
             subscriptions: Vec::new(),
             invoices: Vec::new(),
+            schedules: Vec::new(),
         }
     }
 

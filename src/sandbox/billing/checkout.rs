@@ -6,7 +6,7 @@ use super::birth::{self, Seed};
 use super::checkout_params;
 use super::session::{self, Mode, Purchase, Session, Status};
 use super::timeline::Due;
-use super::{catalog, render};
+use super::{catalog, currency, render};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::cycle::lines::Priced;
 use crate::sandbox::error::{Error, Result};
@@ -190,6 +190,11 @@ pub(crate) fn pay(ctx: &mut Ctx<'_>, id: &str, card: &str) -> Result<String> {
             "This checkout is {} already.",
             session.status.as_str()
         )));
+    }
+    let holder = session.customer.as_ref();
+    let holder = holder.and_then(|id| ctx.account.customers.get(id));
+    if let (Mode::Subscription(purchase), Some(holder)) = (&session.mode, holder) {
+        currency::check(ctx.account, holder, purchase.currency, None)?;
     }
     let method = payment_method::named(ctx, card, "card")?;
     let due = match &session.mode {

@@ -139,6 +139,9 @@ fn purchase(ctx: &Ctx<'_>, params: &Params<'_>, holder: Option<&Customer>) -> Re
     }
     let currency = items::currency(ctx, &wants);
     same_currency(params, currency)?;
+    if let Some(holder) = holder {
+        super::currency::check(ctx.account, holder, currency, None)?;
+    }
     let now = holder.map_or(ctx.now, |holder| ctx.time_of(&holder.id));
     let mut purchase = Purchase {
         wants,

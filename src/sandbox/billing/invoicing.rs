@@ -163,7 +163,7 @@ fn settle(ctx: &mut Ctx<'_>, position: u32, invoice: &mut Invoice, outcome: Outc
         ));
         customer.next_invoice_sequence += 1;
         customer.balance = invoice.ending_balance;
-        customer.currency.get_or_insert(invoice.currency);
+        customer.currency = Some(invoice.currency);
         customer.delinquent = match outcome {
             Outcome::Declined => true,
             Outcome::Paid if invoice.amount_due > 0 => false,

@@ -193,6 +193,11 @@ fn check(ctx: &Ctx<'_>, wants: &[Want], param: &str) -> Result<()> {
     Ok(())
 }
 
+/// The error for items whose currency is not the subscription's.
+pub(crate) fn other_currency(param: String) -> Error {
+    Error::invalid("You cannot change the currency of a subscription.").param(param)
+}
+
 /// The currency of items that [`read`] has checked.
 pub(crate) fn currency(ctx: &Ctx<'_>, wants: &[Want]) -> Currency {
     let first = wants.first().expect("checked to be at least one");

@@ -51,7 +51,9 @@ pub(crate) struct Setting<'a> {
     pub(crate) dated: bool,
     /// Where the subscription's periods are counted from, if there is one.
     pub(crate) anchor: Option<i64>,
-    /// What the subscription, if there is one, holds.
+    /// The currency of the subscription, if there is one.
+    pub(crate) currency: Option<Currency>,
+    /// What it holds.
     pub(crate) held: &'a [Item],
     /// The running phase's coupon.
     pub(crate) coupon: Option<&'a Arc<Coupon>>,
@@ -116,6 +118,10 @@ fn phase(
     let items = items::read(ctx, params, "items", setting.held)?;
     let currency = items::currency(ctx, &items);
     same_currency(params, currency)?;
+    let expected = before.map(|before| before.currency).or(setting.currency);
+    if expected.is_some_and(|expected| expected != currency) {
+        return Err(items::other_currency(params.name("items")));
+    }
     let end = end(ctx, params, &items, setting, start, next)?;
     let trial_end = trial_end(params, setting, start, end)?;
     params.one_of("collection_method", &["charge_automatically"])?;

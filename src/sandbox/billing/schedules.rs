@@ -7,7 +7,7 @@ use super::phase_params::{self, Setting};
 use super::phases::{self, How, scheduled, scheduled_mut};
 use super::schedule::{Defaults, EndBehavior, Phase, Prorate, Schedule, Status};
 use super::timeline::{self, Due};
-use super::{items, render};
+use super::{currency, items, render};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::customer;
 use crate::sandbox::engine;
@@ -36,7 +36,7 @@ fn begin(ctx: &mut Ctx<'_>, mut schedule: Schedule, now: i64) -> Value {
     let id = schedule.id.clone();
     let subscription = schedule.subscription.clone();
     let (start, clock) = (schedule.phases[0].start, schedule.clock.clone());
-    let position = ctx.account.billing.schedules.insert(schedule);
+    let position = ctx.account.insert_schedule(schedule);
     phases::tell(ctx, position, "subscription_schedule.created", now);
     let subscription = subscription.and_then(|id| ctx.account.billing.subscriptions.position(&id));
     if let Some(subscription) = subscription {
@@ -70,11 +70,13 @@ fn with_phases(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Schedule, i64)> {
         running: None,
         dated: false,
         anchor: None,
+        currency: None,
         held: &[],
         coupon: None,
     };
     let phases =
         phase_params::read(ctx, params, setting)?.ok_or_else(|| params.missing("phases"))?;
+    currency::check(ctx.account, holder, phases[0].currency, None)?;
     let schedule = Schedule {
         end_behavior: end_behavior(params)?.unwrap_or(EndBehavior::Release),
         defaults: phase_params::defaults(ctx, params, &holder.id, &Defaults::default())?,
@@ -198,8 +200,8 @@ pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> 
 /// `GET /v1/subscription_schedules`
 pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let page = Page::read(params)?;
-    let customer = match params.string("customer")? {
-        Some(id) => Some(customer::named(ctx, id, "customer")?.id.clone()),
+    let holder = match params.string("customer")? {
+        Some(id) => Some(customer::named(ctx, id, "customer")?),
         None => None,
     };
     let created = Created::read(params)?;
@@ -216,17 +218,19 @@ pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let within = |(asked, range): (bool, Created), at: Option<i64>| {
         !asked || at.is_some_and(|at| range.accepts(at))
     };
-    let cut = page.of_table(&ctx.account.billing.schedules, WHAT, |schedule| {
-        customer
-            .as_ref()
-            .is_none_or(|customer| *customer == schedule.customer)
-            && (customer.is_some() || schedule.clock.is_none())
+    let keep = |schedule: &Schedule| {
+        (holder.is_some() || schedule.clock.is_none())
             && created.accepts(schedule.created)
             && within(canceled, schedule.canceled_at)
             && within(completed, schedule.completed_at)
             && within(released, schedule.released_at)
             && (!waiting || schedule.status == Status::NotStarted)
-    })?;
+    };
+    let table = &ctx.account.billing.schedules;
+    let cut = match holder {
+        Some(holder) => page.of_positions(table, &holder.schedules, WHAT, keep)?,
+        None => page.of_table(table, WHAT, keep)?,
+    };
     Ok(cut.to_json(URL, render::schedule))
 }
 
@@ -311,6 +315,7 @@ fn new_phases(
         running: schedule.running().map(|phase| phase.start),
         dated: true,
         anchor: subscription.map(|subscription| subscription.anchor),
+        currency: subscription.map(|subscription| subscription.currency),
         held: subscription.map_or(&[], |subscription| &subscription.items),
         coupon: schedule.running().and_then(|phase| phase.coupon.as_ref()),
     };
@@ -318,6 +323,8 @@ fn new_phases(
         return Ok(None);
     };
     let (Some(current), Some(running)) = (schedule.current, schedule.running()) else {
+        let holder = customer::named(ctx, &schedule.customer, "customer")?;
+        currency::check(ctx.account, holder, given[0].currency, Some(&schedule.id))?;
         return Ok(Some((given, None)));
     };
     let index = given.iter().position(|phase| phase.start == running.start);

@@ -44,6 +44,7 @@ pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Seed, i64)
     let wants = items::read(ctx, params, "items", &[])?;
     let currency = items::currency(ctx, &wants);
     same_currency(params, currency)?;
+    super::currency::check(ctx.account, holder, currency, None)?;
     let trial_end = trial_end(ctx, params, &wants, now)?;
     let method = payment_method(ctx, params, &holder.id)?.value();
     let behavior = params.one_of(
@@ -201,9 +202,7 @@ pub(crate) fn read_update(
         .as_ref()
         .map_or(subscription.currency, |wants| items::currency(ctx, wants));
     if currency != subscription.currency {
-        return Err(
-            Error::invalid("You cannot change the currency of a subscription.").param("items"),
-        );
+        return Err(items::other_currency(params.name("items")));
     }
     let coupon_given = params.has("coupon");
     let coupon = coupon(ctx, params, currency, now)?;

@@ -3,6 +3,7 @@
 mod adopted;
 mod bad_schedules;
 mod checkout;
+mod currencies;
 mod examples;
 mod invoices;
 mod properties;
