@@ -20,6 +20,7 @@ pub(crate) mod items;
 pub(crate) mod phase_params;
 pub(crate) mod phases;
 pub(crate) mod preview;
+pub(crate) mod proration;
 pub(crate) mod render;
 pub(crate) mod schedule;
 pub(crate) mod schedules;

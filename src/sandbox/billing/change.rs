@@ -5,9 +5,8 @@ use super::invoice::Reason;
 use super::invoicing::issue;
 use super::schedule::{Prorate, Want};
 use super::subscription::{Item, Pending, Status, Subscription};
-use super::{catalog, phases, timeline};
+use super::{catalog, phases, proration, timeline};
 use crate::sandbox::context::Ctx;
-use crate::sandbox::cycle::lines::Line;
 use crate::sandbox::cycle::usage::Records;
 use crate::sandbox::ids::Id;
 use crate::sandbox::state::Account;
@@ -19,9 +18,6 @@ pub(crate) struct Change<'a> {
     /// When the trial is to end; `None`, or a time that has come, is no trial.
     pub(crate) trial_end: Option<i64>,
     pub(crate) prorate: Prorate,
-    /// The schedule moves to its next phase: usage of metered items that go is invoiced on its own. A change by
-    /// request bills none of it, as Stripe has it.
-    pub(crate) transition: bool,
     /// A new period begins in any case.
     pub(crate) anchored: bool,
 }
@@ -60,21 +56,23 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
     let every = catalog::every(ctx.account, change.wants);
     let pairs = pair(&subscription.items, change.wants);
     let closed = (subscription.period.0, at);
-    let leaving = if change.transition {
-        leaving(ctx.account, subscription, &pairs)
-    } else {
-        Vec::new()
-    };
     let within = at < subscription.period.1 && !subscription.in_trial();
-    let prorations = if within && change.prorate != Prorate::Never {
-        prorations(ctx.account, subscription, change.wants, &pairs, effect, at)
+    let prorated = within && change.prorate != Prorate::Never;
+    let costs = proration::costs(ctx.account, subscription, change.wants, at);
+    let prorations = if prorated {
+        let restart = effect != Effect::Keep;
+        let (account, wants) = (&*ctx.account, change.wants);
+        proration::of_change(account, subscription, wants, &pairs, &costs, restart, at)
     } else {
         Vec::new()
     };
+    let billed = proration::billed(&subscription.items, change.wants, &pairs, &costs, prorated);
     replace_items(ctx, position, change.wants, &pairs, at);
-    add_prorations(ctx, position, prorations);
-    issue(ctx, position, leaving, Reason::Update, closed, at);
+    proration::add(ctx, position, prorations);
     let subscription = held_mut(ctx.account, position);
+    for (item, billed) in subscription.items.iter_mut().zip(billed) {
+        item.billed = billed;
+    }
     subscription.every = every;
     match effect {
         Effect::MoveTrial(end) => {
@@ -150,18 +148,8 @@ pub(crate) fn cancel(ctx: &mut Ctx<'_>, position: u32, at: i64, bill: bool, pror
     let subscription = held(ctx.account, position);
     let closed = (subscription.period.0, at);
     if prorate && at < subscription.period.1 && !subscription.in_trial() {
-        let credits = subscription
-            .items
-            .iter()
-            .filter_map(|item| {
-                Some((
-                    item.id.clone(),
-                    item.price.clone(),
-                    credit(ctx.account, subscription, item, at)?,
-                ))
-            })
-            .collect();
-        add_prorations(ctx, position, credits);
+        let credits = proration::of_end(ctx.account, subscription, at);
+        proration::add(ctx, position, credits);
     }
     if bill {
         let drafts = drafts::closing(ctx.account, held(ctx.account, position), at, Next::End);
@@ -200,7 +188,16 @@ fn pair(items: &[Item], wants: &[Want]) -> Vec<Option<usize>> {
         .collect()
 }
 
-/// The usage of metered items that no want keeps.
+/// Invoices, on its own, the usage of metered items that no want keeps: what Stripe does when a schedule moves to
+/// its next phase. A change by request bills none of it.
+pub(crate) fn bill_leaving(ctx: &mut Ctx<'_>, position: u32, wants: &[Want], at: i64) {
+    let subscription = held(ctx.account, position);
+    let closed = (subscription.period.0, at);
+    let pairs = pair(&subscription.items, wants);
+    let drafts = leaving(ctx.account, subscription, &pairs);
+    issue(ctx, position, drafts, Reason::Update, closed, at);
+}
+
 fn leaving(account: &Account, subscription: &Subscription, pairs: &[Option<usize>]) -> Vec<Draft> {
     subscription
         .items
@@ -214,79 +211,6 @@ fn leaving(account: &Account, subscription: &Subscription, pairs: &[Option<usize
             )
         })
         .collect()
-}
-
-/// An item, its price, and what a change credits or charges for it.
-type Proration = (Id, Id, Line);
-
-fn prorations(
-    account: &Account,
-    subscription: &Subscription,
-    wants: &[Want],
-    pairs: &[Option<usize>],
-    effect: Effect,
-    at: i64,
-) -> Vec<Proration> {
-    let restart = effect != Effect::Keep;
-    let mut prorations = Vec::new();
-    for (index, item) in subscription.items.iter().enumerate() {
-        let kept = pairs
-            .iter()
-            .position(|pair| *pair == Some(index))
-            .is_some_and(|want| wants[want].sells(item));
-        if kept && !restart {
-            continue;
-        }
-        if let Some(line) = credit(account, subscription, item, at) {
-            prorations.push((item.id.clone(), item.price.clone(), line));
-        }
-    }
-    if restart {
-        return prorations;
-    }
-    for (want, pair) in wants.iter().zip(pairs) {
-        let Some(quantity) = want.quantity else {
-            continue;
-        };
-        let item = pair.map(|index| &subscription.items[index]);
-        if item.is_some_and(|item| want.sells(item)) {
-            continue;
-        }
-        let line = catalog::priced(account, &want.price).rest(quantity, subscription.period, at);
-        // A new item has no id yet: it gets its line's when it is made.
-        let id = item.map_or_else(|| Id::from(""), |item| item.id.clone());
-        prorations.push((id, want.price.clone(), line));
-    }
-    prorations
-}
-
-/// The credit for the rest of the period of a licensed item.
-fn credit(account: &Account, subscription: &Subscription, item: &Item, at: i64) -> Option<Line> {
-    let quantity = item.quantity?;
-    Some(catalog::priced(account, &item.price).unused(quantity, subscription.period, at))
-}
-
-fn add_prorations(ctx: &mut Ctx<'_>, position: u32, prorations: Vec<Proration>) {
-    for (item, price, line) in prorations {
-        let id = ctx.account.ids.next("ii", 24);
-        let subscription = held_mut(ctx.account, position);
-        let item = if item.is_empty() {
-            let made = subscription
-                .items
-                .iter()
-                .rev()
-                .find(|item| item.price == price);
-            made.map_or(item, |item| item.id.clone())
-        } else {
-            item
-        };
-        subscription.pending.push(Pending {
-            id,
-            price,
-            item,
-            line,
-        });
-    }
 }
 
 pub(crate) fn replace_items(
@@ -331,7 +255,7 @@ pub(crate) fn replace_items(
 
 impl Want {
     /// Whether the item is this want already.
-    fn sells(&self, item: &Item) -> bool {
+    pub(super) fn sells(&self, item: &Item) -> bool {
         item.price == self.price && item.quantity == self.quantity
     }
 }
@@ -342,6 +266,7 @@ fn item_of(want: &Want, at: i64) -> Item {
         id: Id::from(""),
         price: want.price.clone(),
         quantity: want.quantity,
+        billed: 0,
         created: at,
         metadata: want.metadata.clone(),
         records: Records::default(),

@@ -33,10 +33,7 @@ pub(crate) fn compose(
         .iter()
         .map(|draft| (draft.line.amount, draft.line.discountable))
         .collect();
-    let off = discount
-        .as_ref()
-        .map(|discount| catalog::off(&discount.coupon));
-    let parts = off.map_or_else(|| vec![0; drafts.len()], |off| spread(off, &amounts));
+    let parts = taken_off(discount.as_ref(), &amounts);
     let lines: Vec<InvoiceLine> = drafts
         .into_iter()
         .zip(parts)
@@ -90,8 +87,18 @@ pub(crate) fn compose(
     }
 }
 
+/// What the discount takes off each of these amounts; see [`spread`].
+pub(crate) fn taken_off(discount: Option<&Discount>, amounts: &[(i64, bool)]) -> Vec<i64> {
+    let off = discount.map(|discount| catalog::off(&discount.coupon));
+    off.map_or_else(|| vec![0; amounts.len()], |off| spread(off, amounts))
+}
+
 /// The discount that an invoice at `at` gets: the subscription's, else the customer's.
-fn applicable(account: &Account, subscription: &Subscription, at: i64) -> Option<Discount> {
+pub(crate) fn applicable(
+    account: &Account,
+    subscription: &Subscription,
+    at: i64,
+) -> Option<Discount> {
     let customers = || account.customers.get(&subscription.customer)?.discount();
     subscription
         .discount
@@ -185,6 +192,13 @@ fn settle(ctx: &mut Ctx<'_>, position: u32, invoice: &mut Invoice, outcome: Outc
             .any(|line| line.invoice_item.as_ref() == Some(id))
     };
     subscription.pending.retain(|pending| !billed(&pending.id));
+    for item in &mut subscription.items {
+        let own = |line: &&InvoiceLine| line.item == item.id && line.invoice_item.is_none();
+        let net = |line: &InvoiceLine| line.line.amount - line.discount;
+        if item.quantity.is_some() && invoice.lines.iter().any(|line| own(&line)) {
+            item.billed = invoice.lines.iter().filter(own).map(net).sum();
+        }
+    }
     subscription.status = match (subscription.status, outcome) {
         (Standing::Active | Standing::Trialing, Outcome::Declined) => Standing::PastDue,
         (Standing::PastDue, Outcome::Paid) => Standing::Active,

@@ -190,6 +190,10 @@ pub(crate) fn enter(
         .automatic_tax
         .unwrap_or(directing.defaults.automatic_tax);
     let same = over.map(|coupon| &coupon.id) == phase.coupon.as_ref().map(|coupon| &coupon.id);
+    if how == How::Transition {
+        // What was used in the phase that ends is billed with its discount.
+        change::bill_leaving(ctx, subscription, &phase.items, at);
+    }
     if !same {
         discount(ctx, subscription, phase.coupon.clone(), at);
     }
@@ -209,7 +213,6 @@ pub(crate) fn enter(
             How::Transition => phase.prorate,
             How::Request(prorate) => prorate,
         },
-        transition: how == How::Transition,
         anchored: how == How::Transition && anchored,
     };
     change::apply(ctx, subscription, &change, at);

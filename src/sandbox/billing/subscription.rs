@@ -48,6 +48,9 @@ pub(crate) struct Item {
     pub(crate) price: Id,
     /// Units of a licensed price; a metered one has none.
     pub(crate) quantity: Option<i64>,
+    /// What was billed for the whole running period in advance, in cents, discount deducted: credits for unused
+    /// time are a part of it. After a change within the period, as if its price had held for all of it.
+    pub(crate) billed: i64,
     pub(crate) created: i64,
     pub(crate) metadata: Metadata,
     pub(crate) records: Records,

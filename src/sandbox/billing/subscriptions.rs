@@ -169,7 +169,6 @@ fn apply(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
         wants: &wants,
         trial_end: update.trial_end.or(running),
         prorate: update.prorate,
-        transition: false,
         anchored: false,
     };
     change::apply(ctx, position, &change, now);

@@ -71,18 +71,27 @@ impl Priced {
         free(quantity, period, format!("Trial period for {name}"))
     }
 
-    /// The credit for what is left of a paid period at `at`.
-    pub(crate) fn unused(&self, quantity: i64, period: (i64, i64), at: i64) -> Line {
-        self.prorated("Unused time on", -1, quantity, period, at)
+    /// The credit for what is left at `at` of a period for which `billed` was charged, discount deducted.
+    pub(crate) fn unused(&self, billed: i64, quantity: i64, period: (i64, i64), at: i64) -> Line {
+        let amount = -remaining(billed, period.0, period.1, at);
+        self.prorated("Unused time on", amount, quantity, period, at)
     }
 
-    /// The charge for what is left of a running period at `at`.
-    pub(crate) fn rest(&self, quantity: i64, period: (i64, i64), at: i64) -> Line {
-        self.prorated("Remaining time on", 1, quantity, period, at)
+    /// The charge for what is left at `at` of a period that costs `net`, discount deducted.
+    pub(crate) fn rest(&self, net: i64, quantity: i64, period: (i64, i64), at: i64) -> Line {
+        let amount = remaining(net, period.0, period.1, at);
+        self.prorated("Remaining time on", amount, quantity, period, at)
     }
 
-    fn prorated(&self, what: &str, sign: i64, quantity: i64, period: (i64, i64), at: i64) -> Line {
-        let amount = sign * remaining(self.scheme.amount(quantity), period.0, period.1, at);
+    /// Its discount is in the amount: Stripe's prorations are never discountable.
+    fn prorated(
+        &self,
+        what: &str,
+        amount: i64,
+        quantity: i64,
+        period: (i64, i64),
+        at: i64,
+    ) -> Line {
         let times = if quantity == 1 {
             String::new()
         } else {
@@ -234,11 +243,11 @@ mod tests {
             ..credits()
         };
         let day = 86_400;
-        let credit = licensed.unused(1, (0, 31 * day), 10 * day);
+        let credit = licensed.unused(31_000, 1, (0, 31 * day), 10 * day);
         assert_eq!((credit.quantity, credit.amount), (1, -21_000));
         assert_eq!(credit.period, (10 * day, 31 * day));
         assert_eq!(credit.description, "Unused time on Name after 11 Jan 1970");
-        let charge = licensed.rest(2, (0, 31 * day), 10 * day);
+        let charge = licensed.rest(62_000, 2, (0, 31 * day), 10 * day);
         assert_eq!(charge.amount, 42_000);
         assert_eq!(
             charge.description,

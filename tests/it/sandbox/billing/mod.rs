@@ -7,6 +7,7 @@ mod currencies;
 mod examples;
 mod invoices;
 mod properties;
+mod prorations;
 mod resent_phases;
 mod running_phases;
 mod schedules;

@@ -1,6 +1,7 @@
 //! What holds whatever is sold, however the clock is advanced, and whatever is called in which order.
 
 mod calls;
+mod credits;
 mod prices;
 mod steps;
 
