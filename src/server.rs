@@ -19,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio_util::task::TaskTracker;
 
 use connection::Connections;
 pub use tls::Tls;
@@ -51,6 +52,8 @@ pub struct Options {
     pub drain: Duration,
     /// Where open connections are counted.
     pub metrics: Arc<Metrics>,
+    /// Work that goes on when its connection is gone, and is in flight too.
+    pub detached: TaskTracker,
 }
 
 impl Default for Options {
@@ -64,6 +67,7 @@ impl Default for Options {
             connections: 4096,
             drain: Duration::from_secs(30),
             metrics: Arc::default(),
+            detached: TaskTracker::new(),
         }
     }
 }
@@ -83,6 +87,7 @@ pub async fn serve_with(
 ) {
     let places = Arc::new(Semaphore::new(options.connections));
     let drain = options.drain;
+    let detached = options.detached.clone();
     let tls = options.tls.is_some();
     let connections = Arc::new(Connections {
         builder: builder(&options),
@@ -111,10 +116,12 @@ pub async fn serve_with(
         }
     }
     drop(listener);
-    if tokio::time::timeout(drain, graceful.shutdown())
-        .await
-        .is_err()
-    {
+    let finished = async {
+        graceful.shutdown().await;
+        detached.close();
+        detached.wait().await;
+    };
+    if tokio::time::timeout(drain, finished).await.is_err() {
         let seconds = drain.as_secs();
         tracing::warn!(seconds, "stopped with requests still in flight");
     }

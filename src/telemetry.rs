@@ -3,6 +3,7 @@
 //! Lines are handed to a thread that writes all that has gathered in one go, so that a request never waits for
 //! whoever reads the log, and a busy server makes one system call for many lines.
 
+mod mask;
 #[cfg(feature = "otel")]
 mod traces;
 
@@ -17,6 +18,8 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+pub use mask::mask_secrets;
 
 /// Beyond this many unwritten bytes, whoever logs waits for the writer: memory is bounded, and no line is lost.
 const MAX_PENDING: usize = 1 << 20;

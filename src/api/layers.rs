@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt as _;
@@ -17,10 +17,13 @@ use tracing::Instrument as _;
 use super::error::{Cause, Code, Error};
 use crate::domain::Domain;
 use crate::metrics::{Endpoint, HttpRequest, Metrics};
-use crate::telemetry::panic_text;
+use crate::telemetry::{mask_secrets, panic_text};
 
 /// Taken from the request, or made; in the answer and in the log.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The status in the log and in metrics of a request whose client did not wait for the answer: nginx's.
+const CLIENT_GONE: u16 = 499;
 
 /// The longest request id that is taken over from a client.
 const MAX_REQUEST_ID: usize = 128;
@@ -29,19 +32,81 @@ const MAX_REQUEST_ID: usize = 128;
 #[derive(Clone, Default)]
 pub(super) struct Trail(pub(super) Arc<OnceLock<Domain>>);
 
-/// A request that is counted as in flight until this is dropped.
-struct InFlight(Arc<Metrics>);
+/// What is told of a request when this is dropped: with its answer, or because its client went away before.
+struct Observed {
+    metrics: Arc<Metrics>,
+    started: Instant,
+    id: HeaderValue,
+    method: Method,
+    endpoint: &'static str,
+    idempotency_key: Option<HeaderValue>,
+    trail: Trail,
+    status: u16,
+    code: &'static str,
+    cause: Option<Cause>,
+}
 
-impl InFlight {
-    fn new(metrics: &Arc<Metrics>) -> Self {
+impl Observed {
+    fn new(metrics: Arc<Metrics>, request: &Request) -> Self {
         metrics.in_flight.inc();
-        Self(metrics.clone())
+        Self {
+            metrics,
+            started: Instant::now(),
+            id: request_id(request.headers()),
+            method: request.method().clone(),
+            endpoint: endpoint(request.extensions().get::<MatchedPath>()),
+            idempotency_key: request.headers().get("idempotency-key").cloned(),
+            trail: Trail::default(),
+            status: CLIENT_GONE,
+            code: "client_gone",
+            cause: None,
+        }
+    }
+
+    /// Takes from the answer what its line says.
+    fn answered(&mut self, response: &mut Response) {
+        let code = response.extensions_mut().remove::<Code>();
+        self.status = response.status().as_u16();
+        self.code = code.map_or("", |code| code.0);
+        self.cause = response.extensions_mut().remove();
     }
 }
 
-impl Drop for InFlight {
+impl Drop for Observed {
     fn drop(&mut self) {
-        self.0.in_flight.dec();
+        let (endpoint, status, code) = (self.endpoint, self.status, self.code);
+        let took = self.started.elapsed();
+        let calls = self.trail.0.get().map(|domain| domain.stripe().calls());
+        let key = self.idempotency_key.as_ref();
+        tracing::info!(
+            request_id = self.id.to_str().unwrap_or_default(),
+            method = self.method.as_str(),
+            endpoint,
+            idempotency_key = key
+                .and_then(|key| key.to_str().ok())
+                .map(mask_secrets)
+                .as_deref(),
+            status,
+            code = (!code.is_empty()).then_some(code),
+            cause = self.cause.as_ref().map(|cause| &*cause.0),
+            micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            stripe_calls = calls.as_ref().map(Vec::len),
+            stripe_request_ids = calls.as_deref().and_then(joined),
+            "request"
+        );
+        self.metrics.in_flight.dec();
+        self.metrics
+            .requests
+            .get_or_create(&HttpRequest {
+                endpoint,
+                status,
+                code,
+            })
+            .inc();
+        self.metrics
+            .request_durations
+            .get_or_create(&Endpoint { endpoint })
+            .observe(took.as_secs_f64());
     }
 }
 
@@ -51,58 +116,21 @@ pub(super) async fn observe(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let _in_flight = InFlight::new(&metrics);
-    let started = Instant::now();
-    let id = request_id(request.headers());
-    let idempotency_key = request.headers().get("idempotency-key").cloned();
-    let idempotency_key = idempotency_key.as_ref().and_then(|key| key.to_str().ok());
-    let method = request.method().clone();
-    let endpoint = endpoint(request.extensions().get::<MatchedPath>());
-    let trail = Trail::default();
-    request.extensions_mut().insert(trail.clone());
-    let span = crate::telemetry::request_span(&id, endpoint, request.headers());
-
+    let mut observed = Observed::new(metrics, &request);
+    let span = crate::telemetry::request_span(&observed.id, observed.endpoint, request.headers());
+    request.extensions_mut().insert(observed.trail.clone());
     let handled = AssertUnwindSafe(next.run(request))
         .catch_unwind()
         .instrument(span)
         .await;
     let mut response = handled.unwrap_or_else(|panic| {
-        metrics.panics.inc();
+        observed.metrics.panics.inc();
         Error::internal(&panic_text(&*panic)).into_response()
     });
-
-    let cause = response.extensions_mut().remove::<Cause>();
-    let code = response.extensions_mut().remove::<Code>();
-    let status = response.status().as_u16();
-    let took = started.elapsed();
-    let calls = trail.0.get().map(|domain| domain.stripe().calls());
-    tracing::info!(
-        request_id = id.to_str().unwrap_or_default(),
-        method = method.as_str(),
-        endpoint,
-        idempotency_key,
-        status,
-        code = code.map(|code| code.0),
-        cause = cause.as_ref().map(|cause| &*cause.0),
-        micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-        stripe_calls = calls.as_ref().map(Vec::len),
-        stripe_request_ids = calls.as_deref().and_then(joined),
-        "request"
-    );
-    let code = code.map_or("", |code| code.0);
-    metrics
-        .requests
-        .get_or_create(&HttpRequest {
-            endpoint,
-            status,
-            code,
-        })
-        .inc();
-    metrics
-        .request_durations
-        .get_or_create(&Endpoint { endpoint })
-        .observe(took.as_secs_f64());
-    response.headers_mut().insert(X_REQUEST_ID, id);
+    observed.answered(&mut response);
+    response
+        .headers_mut()
+        .insert(X_REQUEST_ID, observed.id.clone());
     response
 }
 
@@ -131,7 +159,9 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     static START: LazyLock<u128> = LazyLock::new(|| uuid::Uuid::new_v4().as_u128());
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let given = headers.get(X_REQUEST_ID).filter(|id| {
-        (1..=MAX_REQUEST_ID).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+        let fits = (1..=MAX_REQUEST_ID).contains(&id.len());
+        let text = id.to_str().unwrap_or_default();
+        fits && text.bytes().all(|byte| byte.is_ascii_graphic()) && mask_secrets(text) == text
     });
     given.cloned().unwrap_or_else(|| {
         let mut id = String::with_capacity(40);
@@ -164,7 +194,7 @@ mod tests {
     fn a_clients_request_id_is_taken_over_if_it_is_fit_for_a_log() {
         let id = request_id(&with(X_REQUEST_ID, "abc-1"));
         assert_eq!(id, "abc-1");
-        for unfit in ["", "two words", &"x".repeat(129)] {
+        for unfit in ["", "two words", "jo@acme.example", &"x".repeat(129)] {
             assert_ne!(request_id(&with(X_REQUEST_ID, unfit)), unfit);
         }
         assert_ne!(request_id(&HeaderMap::new()), request_id(&HeaderMap::new()));

@@ -1,6 +1,7 @@
 //! How much a server takes on at once. What is over the limit is told so at once: a queue would only make everybody
 //! late, and its callers would have given up by the time they are served.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use tracing::Instrument as _;
 
 use super::Shared;
 use super::error::Error;
@@ -69,13 +71,16 @@ impl Drop for Held {
     }
 }
 
-/// Turns away what is too much for the server, and ends what takes too long.
+/// Turns away what is too much for the server, and ends the wait for what takes too long.
+///
+/// A write that has begun is carried through whoever still waits for it: half of it may be in Stripe, and the caller's
+/// next try must find its lock held until all of it is.
 pub(super) async fn limit(
     State(app): State<Shared>,
     request: Request,
     next: Next,
 ) -> Result<Response, Error> {
-    let _held = app
+    let held = app
         .places
         .take(app.limits.concurrent)
         .ok_or_else(Error::overloaded)?;
@@ -83,8 +88,21 @@ pub(super) async fn limit(
         Some(Lane::Bulk) => BULK_FACTOR,
         _ => 1,
     };
-    let answered = tokio::time::timeout(app.limits.request_timeout * factor, next.run(request));
-    answered.await.map_err(|_| domain::Error::TimedOut.into())
+    let writes = !request.method().is_safe();
+    let handled = async move {
+        let _held = held;
+        next.run(request).await
+    };
+    let wait = app.limits.request_timeout * factor;
+    let answered = if writes {
+        let write = app.writes.spawn(handled.in_current_span());
+        tokio::time::timeout(wait, write)
+            .await
+            .map(|ended| ended.unwrap_or_else(|ended| resume_unwind(ended.into_panic())))
+    } else {
+        tokio::time::timeout(wait, handled).await
+    };
+    answered.map_err(|_| domain::Error::TimedOut.into())
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Router};
+use tokio_util::task::TaskTracker;
 
 pub use error::Error;
 pub use keys::Keys;
@@ -57,6 +58,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Whether `/metrics` is served here, and not at a listener of its own.
     pub shows_metrics: bool,
+    /// Writes in flight, which nobody may be waiting for any more.
+    pub writes: TaskTracker,
     places: load::Places,
     readiness: ops::Readiness,
 }
@@ -88,6 +91,7 @@ impl App {
             limits: Limits::default(),
             metrics,
             shows_metrics: true,
+            writes: TaskTracker::new(),
             places: load::Places::default(),
             readiness: ops::Readiness::default(),
         }

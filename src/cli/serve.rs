@@ -98,6 +98,7 @@ async fn listen(
         connections: settings.load.max_connections,
         drain: settings.load.drain_timeout.0,
         metrics: app.metrics.clone(),
+        detached: app.writes.clone(),
     };
     let stopped = CancellationToken::new();
     let pages = async {

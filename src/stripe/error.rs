@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::telemetry::mask_secrets;
+
 /// Why a call to Stripe gave no usable answer.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
@@ -32,9 +34,9 @@ pub enum Error {
     },
 }
 
-/// An error object of Stripe's with the parts of the answer that retries need.
+/// An error object of Stripe's (shown without what a log must not hold) with the parts of the answer that retries need.
 #[derive(Clone, Debug, Default, Deserialize, thiserror::Error)]
-#[error("Stripe: {message} ({status}{})", .code.as_deref().map(|c| format!(" {c}")).unwrap_or_default())]
+#[error("Stripe: {} ({status}{})", mask_secrets(message), .code.as_deref().map(|c| format!(" {c}")).unwrap_or_default())]
 pub struct ApiError {
     /// HTTP status.
     #[serde(skip)]
@@ -172,5 +174,23 @@ impl ApiError {
     /// Whether Stripe's error code is `code`.
     pub fn is(&self, code: &str) -> bool {
         self.code.as_deref() == Some(code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_of_a_refusal_can_be_logged() {
+        let error = ApiError {
+            status: 400,
+            message: "Invalid email address: jo@acme.example".to_owned(),
+            ..ApiError::default()
+        };
+        assert_eq!(
+            error.to_string(),
+            "Stripe: Invalid email address: *** (400)"
+        );
     }
 }

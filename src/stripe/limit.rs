@@ -43,6 +43,12 @@ impl Lane {
 /// How long a request that has begun waits for a further call: giving up would waste the first.
 const PATIENCE_ONCE_BEGUN: Duration = Duration::from_secs(30);
 
+/// How long a check waits if only bulk is in its way: until that has left the window.
+const PATIENCE_BEHIND_BULK: Duration = Duration::from_millis(1100);
+
+/// One in so many calls of the rate is not for bulk, which would leave nothing to whoever comes next.
+const KEPT_FROM_BULK: u32 = 5;
+
 /// How many calls may wait; beyond that, all lanes refuse at once.
 const LONGEST_QUEUE: usize = 1000;
 
@@ -143,6 +149,7 @@ struct State {
     share: f64,
     cut_at: Option<Instant>,
     total: Window,
+    bulk: Window,
     endpoints: HashMap<&'static str, Window>,
     in_flight: usize,
     /// Whoever waits, first come first served within a rank.
@@ -179,6 +186,7 @@ impl Budget {
             share: 1.0,
             cut_at: None,
             total: Window::default(),
+            bulk: Window::default(),
             endpoints: HashMap::new(),
             in_flight: 0,
             waiting: BTreeMap::new(),
@@ -198,16 +206,17 @@ impl Budget {
         ticket: &Ticket,
     ) -> Result<Permit<'_>, Refused> {
         let begun = ticket.begun.load(Ordering::Relaxed);
-        let patience = if begun {
-            PATIENCE_ONCE_BEGUN
-        } else {
-            ticket.lane.patience()
-        };
         let now = Instant::now();
-        let deadline = now + patience;
+        let deadline;
         let queued = {
             let mut state = self.state();
             let place = state.place(ticket.lane, begun);
+            deadline = now
+                + match ticket.lane {
+                    _ if begun => PATIENCE_ONCE_BEGUN,
+                    Lane::Check if state.gives_way(place, now) => PATIENCE_BEHIND_BULK,
+                    lane => lane.patience(),
+                };
             match state.try_take(&self.rates, endpoint, place, now) {
                 None => {
                     ticket.begin();
@@ -295,6 +304,11 @@ impl State {
         (rank, self.arrivals)
     }
 
+    /// Whether what bulk leaves behind is enough for all who go before it, up to `place`.
+    fn gives_way(&mut self, place: Place, now: Instant) -> bool {
+        self.bulk.count(now) > self.waiting.range(..place).count()
+    }
+
     fn allowed(&self, rate: u32) -> u32 {
         let scaled = (f64::from(rate) * self.share).round();
         #[expect(
@@ -314,34 +328,47 @@ impl State {
         place: Place,
         now: Instant,
     ) -> Option<Instant> {
-        let opens = self.opens(rates, endpoint, now);
+        let opens = self.opens(rates, endpoint, place.0, now);
         if opens > now {
             return Some(opens);
         }
         // Whoever is ahead goes first, unless it waits for an endpoint of its own.
-        let ahead: Vec<_> = self
-            .waiting
-            .range(..place)
-            .map(|(_, endpoint)| *endpoint)
+        let ahead = self.waiting.range(..place);
+        let ahead: Vec<_> = ahead
+            .map(|((rank, _), endpoint)| (*rank, *endpoint))
             .collect();
         if ahead
             .into_iter()
-            .any(|endpoint| self.opens(rates, endpoint, now) <= now)
+            .any(|(rank, endpoint)| self.opens(rates, endpoint, rank, now) <= now)
         {
             return Some(now + Duration::from_millis(5));
         }
         self.total.add(now);
+        if place.0 == Rank::Bulk {
+            self.bulk.add(now);
+        }
         self.endpoints.entry(endpoint).or_default().add(now);
         self.in_flight += 1;
         None
     }
 
-    fn opens(&mut self, rates: &Rates, endpoint: &'static str, now: Instant) -> Instant {
-        if self.in_flight >= rates.concurrent {
+    fn opens(
+        &mut self,
+        rates: &Rates,
+        endpoint: &'static str,
+        rank: Rank,
+        now: Instant,
+    ) -> Instant {
+        let kept = if rank == Rank::Bulk {
+            KEPT_FROM_BULK
+        } else {
+            u32::MAX
+        };
+        if self.in_flight >= rates.concurrent - rates.concurrent / kept as usize {
             return now + Duration::from_millis(20);
         }
         let (total, own) = (self.allowed(rates.total), self.allowed(rates.of(endpoint)));
-        let total = self.total.opens(total as usize, now);
+        let total = self.total.opens((total - total / kept) as usize, now);
         total.max(
             self.endpoints
                 .entry(endpoint)

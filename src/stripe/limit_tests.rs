@@ -95,6 +95,54 @@ async fn a_person_goes_before_bulk_whatever_the_order_of_arrival() {
     );
 }
 
+/// The calls of a push, as fast as they are let through, for as long as the returned set is kept.
+async fn push_for_ever(budget: &Arc<Budget>) -> tokio::task::JoinSet<()> {
+    let mut push = tokio::task::JoinSet::new();
+    for endpoint in ["/v1/prices", "/v1/products"].repeat(10) {
+        let budget = budget.clone();
+        push.spawn(async move {
+            while budget
+                .acquire(endpoint, &Ticket::new(Lane::Bulk))
+                .await
+                .is_ok()
+            {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        });
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    push
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_push_leaves_room_for_checks() {
+    let budget = Arc::new(Budget::new(RATES));
+    let _push = push_for_ever(&budget).await;
+    // Twice what is kept from bulk, every second.
+    for _ in 0..40 {
+        let check = Ticket::new(Lane::Check);
+        let permit = budget.acquire("/v1/subscriptions", &check).await;
+        drop(permit.expect("it goes before the push"));
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn checks_that_are_too_many_even_without_the_push_are_refused() {
+    let budget = Arc::new(Budget::new(RATES));
+    let _push = push_for_ever(&budget).await;
+    let mut checks = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let budget = budget.clone();
+        checks.spawn(async move {
+            let check = Ticket::new(Lane::Check);
+            budget.acquire("/v1/subscriptions", &check).await.is_ok()
+        });
+    }
+    let through = checks.join_all().await.into_iter().filter(|ok| *ok).count();
+    assert!((6..=10).contains(&through), "{through}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_full_endpoint_does_not_hold_up_the_others() {
     let budget = Arc::new(Budget::new(Rates {

@@ -15,6 +15,7 @@ use super::error::{ApiError, Error};
 use super::transport::chain;
 use super::{API_VERSION, Client, Form, retry};
 use crate::metrics::Endpoint;
+use crate::telemetry::mask_secrets;
 
 const STRIPE_VERSION: HeaderName = HeaderName::from_static("stripe-version");
 const STRIPE_ACCOUNT: HeaderName = HeaderName::from_static("stripe-account");
@@ -196,7 +197,7 @@ impl Request {
         if self.client.transport.options.debug {
             tracing::info!(
                 target: "stripe",
-                method = %self.method, path = self.path, params = masked(&self.form),
+                method = %self.method, path = &*mask_secrets(&self.path), params = masked(&self.form),
                 status = status.as_u16(), request_id = text(&headers, "request-id"), "stripe call"
             );
         }
@@ -314,7 +315,7 @@ fn masked(form: &Form) -> String {
         out.push_str(if out.is_empty() { "" } else { "&" });
         out.push_str(key);
         out.push('=');
-        out.push_str(value);
+        out.push_str(&mask_secrets(value));
     }
     out
 }

@@ -33,10 +33,8 @@ struct Cell<'a> {
 
 impl<'a> Cell<'a> {
     async fn new(stripe: &'a TestApp, fault: Fault, endpoint: Endpoint, lasting: bool) -> Self {
-        let name = endpoint
-            .path
-            .replace(|c: char| !c.is_ascii_alphanumeric(), "");
-        let key = format!("sk_test_{fault:?}{name}{}{lasting}", endpoint.name.len());
+        let name = endpoint.name.replace(' ', "");
+        let key = format!("sk_test_{fault:?}{name}{lasting}");
         let mut cell = Self {
             stripe,
             key,
@@ -45,7 +43,8 @@ impl<'a> Cell<'a> {
             clock: String::new(),
         };
         let app = cell.healthy();
-        let model = json!({"plans": {"plan:p@1": {"features": {"feature:f": {"tiers": [{}]}}}}});
+        let plan = json!({"features": {"feature:f": {"tiers": [{}]}}});
+        let model = json!({"plans": {"plan:p@1": plan, "plan:other@1": plan}});
         let there = json!({"org": "org:there", "phases": [{"features": ["plan:p@1"]}]});
         let clock = json!({"name": "first", "present": "2030-01-01T00:00:00Z"});
         for (path, body) in [
@@ -90,7 +89,10 @@ impl<'a> Cell<'a> {
             self.fault.name(),
             if lasting { "lasting" } else { "once" }
         );
-        if let Some(mut rule) = self.fault.rule(self.endpoint.calls) {
+        if let Some(mut rule) = self
+            .fault
+            .rule(self.endpoint.calls, self.endpoint.calls_path)
+        {
             rule.account = Some(self.stripe.sandbox().account_id(&self.key));
             self.stripe
                 .sandbox()

@@ -1,5 +1,6 @@
 //! Integration tests: the whole server, in process, against the sandbox.
 
+mod abandoned;
 mod account;
 mod architecture;
 mod binary;

@@ -52,8 +52,8 @@ impl Fault {
     }
 
     /// The rule for the sandbox; none if it is not even reached.
-    pub(super) fn rule(self, method: &str) -> Option<Rule> {
-        let rule = |action| Rule::new(method, "*", action);
+    pub(super) fn rule(self, method: &str, path: &str) -> Option<Rule> {
+        let rule = |action| Rule::new(method, path, action);
         Some(match self {
             Self::Refused => return None,
             Self::Delay => rule(Action::Delay(DELAY)),
@@ -88,6 +88,18 @@ pub(super) struct Endpoint {
     pub(super) body: &'static str,
     /// The method of these calls: of a write, those that have an effect.
     pub(super) calls: &'static str,
+    /// Their path.
+    pub(super) calls_path: &'static str,
+}
+
+impl Endpoint {
+    /// The same, but only calls to `path` go wrong: those before them have had their effect.
+    const fn at(self, path: &'static str) -> Self {
+        Self {
+            calls_path: path,
+            ..self
+        }
+    }
 }
 
 const fn read(name: &'static str, path: &'static str) -> Endpoint {
@@ -97,6 +109,7 @@ const fn read(name: &'static str, path: &'static str) -> Endpoint {
         path,
         body: "",
         calls: "*",
+        calls_path: "*",
     }
 }
 
@@ -107,10 +120,19 @@ const fn write(name: &'static str, path: &'static str, body: &'static str) -> En
         path,
         body,
         calls: "POST",
+        calls_path: "*",
     }
 }
 
-pub(super) const ENDPOINTS: [Endpoint; 15] = [
+const SUBSCRIBE: &str = r#"{"org":"org:new","phases":[{"features":["plan:p@1"]}]}"#;
+const CHANGE: &str = r#"{"org":"org:there","phases":[{"features":["plan:other@1"]}]}"#;
+const CANCEL: &str = r#"{"org":"org:there","phases":[{}]}"#;
+const CHECKOUT: &str =
+    r#"{"org":"org:new","success_url":"https://x.example","features":["plan:p@1"]}"#;
+const PUSH: &str =
+    r#"{"plans":{"plan:q@1":{"features":{"feature:f":{"base":1},"feature:g":{"tiers":[{}]}}}}}"#;
+
+pub(super) const ENDPOINTS: [Endpoint; 19] = [
     read("whoami", "/v1/whoami"),
     read("whois", "/v1/whois?org=org:there"),
     read("whois info", "/v1/whois?org=org:there&include=info"),
@@ -125,29 +147,17 @@ pub(super) const ENDPOINTS: [Endpoint; 15] = [
         "/v1/report",
         r#"{"org":"org:there","feature":"feature:f","n":7}"#,
     ),
-    write(
-        "subscribe",
-        "/v1/subscribe",
-        r#"{"org":"org:new","phases":[{"features":["plan:p@1"]}]}"#,
-    ),
+    write("subscribe", "/v1/subscribe", SUBSCRIBE),
+    write("its schedule", "/v1/subscribe", SUBSCRIBE).at("/v1/subscription_schedules"),
+    write("change of plan", "/v1/subscribe", CHANGE),
     Endpoint {
         calls: "DELETE",
-        ..write(
-            "cancel",
-            "/v1/subscribe",
-            r#"{"org":"org:there","phases":[{}]}"#,
-        )
+        ..write("cancel", "/v1/subscribe", CANCEL)
     },
-    write(
-        "checkout",
-        "/v1/checkout",
-        r#"{"org":"org:new","success_url":"https://x.example","features":["plan:p@1"]}"#,
-    ),
-    write(
-        "push",
-        "/v1/push",
-        r#"{"plans":{"plan:q@1":{"features":{"feature:f":{"base":1},"feature:g":{"tiers":[{}]}}}}}"#,
-    ),
+    write("checkout", "/v1/checkout", CHECKOUT),
+    write("its session", "/v1/checkout", CHECKOUT).at("/v1/checkout/sessions"),
+    write("push", "/v1/push", PUSH),
+    write("its prices", "/v1/push", PUSH).at("/v1/prices"),
     write(
         "make clock",
         "/v1/clock",

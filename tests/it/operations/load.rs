@@ -13,33 +13,46 @@ use tier::sandbox::{Action, Rule};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::harness::{Answer, Settings, TestApp};
+use crate::harness::{Settings, TestApp};
 use crate::web::Web;
 
-/// Reports with a body that never ends, and tells when it is waited for.
-async fn report_endlessly(app: TestApp, key: &str, reached: Arc<Notify>) -> Answer {
-    let body = stream::poll_fn(move |_| {
+/// Reports with a body that does not come. Tells when it is waited for, and hangs up when told so.
+async fn report_endlessly(
+    app: TestApp,
+    key: &str,
+    reached: Arc<Notify>,
+    hang_up: Arc<Notify>,
+) -> u16 {
+    let body = stream::once(async move {
         reached.notify_one();
-        std::task::Poll::<Option<Result<&'static [u8], std::io::Error>>>::Pending
+        hang_up.notified().await;
+        Err::<&[u8], _>(std::io::Error::other("the client is gone"))
     });
     let report = app.request(Method::POST, "/v1/report");
     let report = report.header("authorization", format!("Bearer {key}"));
-    report.streamed(Body::from_stream(body)).send().await
+    let answer = report.streamed(Body::from_stream(body)).send().await;
+    answer.status.as_u16()
 }
 
 #[tokio::test]
 async fn one_request_too_many_is_503_at_once() {
     let app = TestApp::start().await;
     let app = app.adjusted(|app| app.limits.concurrent = 1);
-    let reached = Arc::new(Notify::new());
+    let (reached, hang_up) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let mut in_flight = JoinSet::new();
-    in_flight.spawn(report_endlessly(app.clone(), "x", reached.clone()));
+    in_flight.spawn(report_endlessly(
+        app.clone(),
+        "x",
+        reached.clone(),
+        hang_up.clone(),
+    ));
     reached.notified().await;
     let refused = app.get("/v1/whoami").await.fails(503, "overloaded");
     assert_eq!(refused.header("retry-after"), "1");
     // Probes are answered whatever the load.
     app.get("/healthz").await.ok();
-    in_flight.shutdown().await;
+    hang_up.notify_one();
+    assert_eq!(in_flight.join_all().await, [400]);
     app.get("/v1/whoami").await.ok();
 }
 
@@ -49,9 +62,14 @@ async fn one_key_cannot_take_all_places() {
         app.keys = Keys::new(["one", "two"]);
         app.limits.concurrent_per_key = 1;
     });
-    let reached = Arc::new(Notify::new());
+    let (reached, hang_up) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let mut in_flight = JoinSet::new();
-    in_flight.spawn(report_endlessly(app.clone(), "one", reached.clone()));
+    in_flight.spawn(report_endlessly(
+        app.clone(),
+        "one",
+        reached.clone(),
+        hang_up.clone(),
+    ));
     reached.notified().await;
     let refused = app
         .get_with("/v1/whoami", &[("authorization", "Bearer one")])
@@ -63,7 +81,8 @@ async fn one_key_cannot_take_all_places() {
     app.get_with("/v1/whoami", &[("authorization", "Bearer two")])
         .await
         .ok();
-    in_flight.shutdown().await;
+    hang_up.notify_one();
+    assert_eq!(in_flight.join_all().await, [400]);
     app.get_with("/v1/whoami", &[("authorization", "Bearer one")])
         .await
         .ok();
@@ -73,8 +92,8 @@ async fn one_key_cannot_take_all_places() {
 async fn a_body_that_does_not_come_is_408() {
     let app = TestApp::start().await;
     let app = app.adjusted(|app| app.limits.body_timeout = Duration::from_millis(10));
-    let answer = report_endlessly(app, "x", Arc::default()).await;
-    answer.fails(408, "request_timeout");
+    let status = report_endlessly(app, "x", Arc::default(), Arc::default()).await;
+    assert_eq!(status, 408);
 }
 
 #[tokio::test]
@@ -84,6 +103,26 @@ async fn a_request_that_takes_too_long_is_504() {
     let slow = Rule::new("*", "*", Action::Delay(Duration::from_secs(600)));
     app.sandbox().add_fault(slow);
     app.get("/v1/whoami").await.fails(504, "stripe_unavailable");
+}
+
+/// What was told 504 is carried through; its place is free when it is done.
+#[tokio::test]
+async fn a_write_that_takes_too_long_is_504_and_goes_on() {
+    let app = TestApp::start().await.adjusted(|app| {
+        app.limits.request_timeout = Duration::from_millis(50);
+        app.limits.concurrent = 1;
+    });
+    let slow = Action::Delay(Duration::from_millis(300));
+    app.sandbox()
+        .add_fault(Rule::new("POST", "/v1/customers", slow).times(1));
+    let late = app.post("/v1/subscribe", r#"{"org": "org:a", "info": {}}"#);
+    late.await.fails(504, "stripe_unavailable");
+    let whois = async || app.get("/v1/whois?org=org:a").await;
+    whois().await.fails(503, "overloaded");
+    while whois().await.status == 503 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    whois().await.ok();
 }
 
 #[tokio::test]

@@ -1,6 +1,10 @@
 //! What operators look at: probes and numbers.
 
+use std::time::Duration;
+
+use axum::http::Method;
 use tier::api::Keys;
+use tier::sandbox::{Action, Rule};
 
 use crate::harness::{Settings, TestApp};
 
@@ -82,4 +86,39 @@ async fn the_document_is_a_page_that_loads_nothing() {
             .starts_with("default-src 'none'")
     );
     assert!(page.body.contains("<code>/v1/limits</code>"));
+}
+
+/// The watch over all lines ends the run if one of these comes through.
+#[tokio::test]
+async fn secrets_that_others_wrote_are_not_logged() {
+    let app = TestApp::start().await;
+    let answer = app
+        .request(Method::GET, "/v1/whois?org=org:jo@acme.example")
+        .header("idempotency-key", "usage:jo@acme.example:sk_test_abc")
+        .header("x-request-id", "jo@acme.example")
+        .header("tier-clock", "jo@acme.example");
+    let answer = answer.send().await;
+    assert_ne!(answer.header("x-request-id"), "jo@acme.example");
+    let body = r#"{"org": "org:a", "info": {"payment_method": "4242424242424242"}}"#;
+    // Made, then attached.
+    for _ in 0..2 {
+        app.post("/v1/subscribe", body).await;
+        app.post("/v1/subscribe", r#"{"org": "org:a", "info": {}}"#)
+            .await
+            .ok();
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_is_counted() {
+    let app = TestApp::start().await;
+    let slow = Rule::new("*", "*", Action::Delay(Duration::from_secs(600)));
+    app.sandbox().add_fault(slow);
+    let gone = tokio::time::timeout(Duration::from_millis(100), app.get("/v1/whoami")).await;
+    assert!(gone.is_err());
+    let numbers = app.get("/metrics").await.ok().body;
+    let counted =
+        r#"tier_http_requests_total{endpoint="/v1/whoami",status="499",code="client_gone"} 1"#;
+    assert!(numbers.contains(counted), "{numbers}");
+    assert_eq!(app.metrics().in_flight.get(), 0);
 }

@@ -1,0 +1,87 @@
+//! Writes whose caller does not wait for the answer: they are carried through, and the caller's next try finds them.
+
+use std::time::Duration;
+
+use axum::http::Method;
+use serde_json::{Value, json};
+use tier::sandbox::{Action, Rule};
+
+use crate::harness::TestApp;
+
+async fn start() -> TestApp {
+    let app = TestApp::start().await;
+    app.push(&json!({"plans": {"plan:pro@1": {"features": {
+        "feature:calls": {"tiers": [{"upto": 100}]}, "feature:seats": {"base": 1000},
+    }}}}))
+    .await;
+    app
+}
+
+/// Sends a request, and hangs up when the call to Stripe that `path` names is under way.
+async fn hang_up(app: &TestApp, path: &str, request: (&str, &Value, &str)) {
+    let slow = Action::Delay(Duration::from_millis(300));
+    app.sandbox()
+        .add_fault(Rule::new("POST", path, slow).times(1));
+    let (endpoint, body, key) = request;
+    let call = app
+        .request(Method::POST, endpoint)
+        .header("idempotency-key", key)
+        .body(body.to_string())
+        .send();
+    let answer = tokio::time::timeout(Duration::from_millis(100), call).await;
+    assert!(answer.is_err(), "Stripe is slower than its caller");
+}
+
+#[tokio::test]
+async fn a_subscribe() {
+    let app = start().await;
+    app.post_json("/v1/subscribe", &json!({"org": "org:a", "info": {}}))
+        .await
+        .ok();
+    let body = json!({"org": "org:a", "phases": [{"features": ["plan:pro@1"]}]});
+    hang_up(
+        &app,
+        "/v1/subscription_schedules",
+        ("/v1/subscribe", &body, ""),
+    )
+    .await;
+    app.post_json("/v1/subscribe", &body).await.ok();
+    let all = app.stripe_get("/v1/subscriptions?status=all").await;
+    assert_eq!(all["data"].as_array().map(Vec::len), Some(1), "{all}");
+    let invoices = app.stripe_get("/v1/invoices").await;
+    assert_eq!(
+        invoices["data"].as_array().map(Vec::len),
+        Some(1),
+        "{invoices}"
+    );
+}
+
+#[tokio::test]
+async fn a_clobber() {
+    let app = start().await;
+    app.subscribe("org:a", &["plan:pro@1"]).await;
+    let body = json!({"org": "org:a", "feature": "feature:calls", "n": 10, "clobber": true});
+    let records = "/v1/subscription_items/*/usage_records";
+    hang_up(&app, records, ("/v1/report", &body, "")).await;
+    app.post_json("/v1/report", &body).await.ok();
+    let calls = ("feature:calls".to_owned(), 10, 100);
+    assert_eq!(app.limits("org:a").await[0], calls);
+}
+
+#[tokio::test]
+async fn a_report_with_a_key() {
+    let app = start().await;
+    app.subscribe("org:a", &["plan:pro@1"]).await;
+    let body = json!({"org": "org:a", "feature": "feature:calls", "n": 10});
+    let records = "/v1/subscription_items/*/usage_records";
+    hang_up(&app, records, ("/v1/report", &body, "one")).await;
+    app.report("org:a", "feature:calls", 5).await;
+    app.request(Method::POST, "/v1/report")
+        .header("idempotency-key", "one")
+        .body(body.to_string())
+        .send()
+        .await
+        .ok();
+    let calls = ("feature:calls".to_owned(), 15, 100);
+    assert_eq!(app.limits("org:a").await[0], calls);
+}
