@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+
+use crate::telemetry;
 
 /// The media type of [`Metrics::encode`]'s text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -171,7 +173,7 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// All metrics as text, with the free share of each account's rate towards Stripe.
+    /// All metrics as text, with the free share of each account's rate towards Stripe, and what the log has lost.
     ///
     /// # Errors
     /// Never in practice: writing to a string does not fail.
@@ -179,9 +181,9 @@ impl Metrics {
         &self,
         headroom: impl IntoIterator<Item = (String, f64)>,
     ) -> Result<String, fmt::Error> {
-        let mut accounts = Registry::with_prefix("tier");
+        let mut now = Registry::with_prefix("tier");
         let free = Family::<Account, Gauge<f64, std::sync::atomic::AtomicU64>>::default();
-        accounts.register(
+        now.register(
             "stripe_rate_headroom_ratio",
             "Free share of the account's rate towards Stripe, 0 to 1",
             free.clone(),
@@ -189,9 +191,14 @@ impl Metrics {
         for (account, share) in headroom {
             free.get_or_create(&Account { account }).set(share);
         }
+        now.register(
+            "log_lines_dropped",
+            "Lines of the log that were dropped, because stderr was read too slowly",
+            ConstCounter::new(telemetry::lines_dropped()),
+        );
         let mut text = String::new();
         encode_registry(&mut text, &self.registry)?;
-        encode_registry(&mut text, &accounts)?;
+        encode_registry(&mut text, &now)?;
         encode_eof(&mut text)?;
         Ok(text)
     }

@@ -1,35 +1,25 @@
 //! Logs, on stderr: readable text on a terminal, one JSON object a line everywhere else.
-//!
-//! Lines are handed to a thread that writes all that has gathered in one go, so that a request never waits for
-//! whoever reads the log, and a busy server makes one system call for many lines.
 
+mod log;
 mod mask;
 #[cfg(feature = "otel")]
 mod traces;
 
-use std::io::{self, IsTerminal, Write};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::io::{self, IsTerminal as _};
 
 use axum::http::{HeaderMap, HeaderValue};
 use tracing::Span;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use log::Log;
+pub(crate) use log::lines_dropped;
 pub use mask::mask_secrets;
-
-/// Beyond this many unwritten bytes, whoever logs waits for the writer: memory is bounded, and no line is lost.
-const MAX_PENDING: usize = 1 << 20;
-
-/// How long the writer lets lines gather once there is one: unnoticed by a reader, and hundreds of requests' worth.
-const GATHER: Duration = Duration::from_millis(5);
 
 /// Starts logging for the whole process; a second call changes nothing. `filter` is in `tracing`'s directive syntax
 /// (`info`, `tier=debug`); with the feature `otel`, traces go to the `collector`, if one is named. Keep the guard until
-/// the end: dropping it writes what is left.
+/// the end: dropping it writes what is left, unless nobody reads it.
 #[must_use = "dropping the guard ends the writing of the log"]
 pub fn init(filter: &str, collector: Option<&str>) -> Guard {
     let log = Log::default();
@@ -104,80 +94,18 @@ pub fn panic_text(payload: &(dyn std::any::Any + Send)) -> &str {
         .unwrap_or("(no message)")
 }
 
-/// The lines that wait to be written.
-#[derive(Clone, Default)]
-struct Log(Arc<Shared>);
-
-#[derive(Default)]
-struct Shared {
-    pending: Mutex<Pending>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct Pending {
-    bytes: Vec<u8>,
-    closed: bool,
-}
-
-impl Shared {
-    /// A panic elsewhere does not make the bytes wrong; the log goes on.
-    fn lock(&self) -> MutexGuard<'_, Pending> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait<'a>(&self, pending: MutexGuard<'a, Pending>) -> MutexGuard<'a, Pending> {
-        self.changed
-            .wait(pending)
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write_until_closed(&self, sink: &mut impl Write) {
-        let mut batch = Vec::new();
-        loop {
-            let mut pending = self.lock();
-            while pending.bytes.is_empty() && !pending.closed {
-                pending = self.wait(pending);
-            }
-            if pending.bytes.is_empty() {
-                return;
-            }
-            if !pending.closed {
-                drop(pending);
-                std::thread::sleep(GATHER);
-                pending = self.lock();
-            }
-            std::mem::swap(&mut batch, &mut pending.bytes);
-            drop(pending);
-            self.changed.notify_all();
-            // Nobody is left to tell when stderr itself is gone.
-            let _ = sink.write_all(&batch);
-            batch.clear();
-            batch.shrink_to(MAX_PENDING / 16);
-        }
-    }
-}
-
-/// Owns the writing thread.
+/// The log, and the traces, until their end.
 pub struct Guard {
     log: Log,
-    writer: Option<JoinHandle<()>>,
     #[cfg(feature = "otel")]
     traces: Option<opentelemetry_sdk::trace::SdkTracerProvider>,
 }
 
 impl Guard {
     fn start(log: Log) -> Self {
-        let shared = Arc::clone(&log.0);
-        let writer = std::thread::Builder::new()
-            .name("log".to_owned())
-            .spawn(move || shared.write_until_closed(&mut io::stderr()))
-            .ok();
-        // Without a thread, every line is written by whoever logs it.
-        log.0.lock().closed = writer.is_none();
+        log.start();
         Self {
             log,
-            writer,
             #[cfg(feature = "otel")]
             traces: None,
         }
@@ -207,82 +135,6 @@ impl Drop for Guard {
         if let Some(Err(error)) = self.traces.take().map(|traces| traces.shutdown()) {
             tracing::warn!(%error, "the last traces were not exported");
         }
-        self.log.0.lock().closed = true;
-        self.log.0.changed.notify_all();
-        if let Some(writer) = self.writer.take() {
-            // It cannot panic: it only copies bytes.
-            let _ = writer.join();
-        }
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Line<'a>;
-
-    fn make_writer(&'a self) -> Line<'a> {
-        Line(&self.0)
-    }
-}
-
-/// One event on its way; the formatter writes it in one piece.
-struct Line<'a>(&'a Shared);
-
-impl Write for Line<'_> {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut pending = self.0.lock();
-        if pending.closed {
-            drop(pending);
-            return io::stderr().lock().write(line);
-        }
-        while pending.bytes.len() > MAX_PENDING && !pending.closed {
-            pending = self.0.wait(pending);
-        }
-        pending.bytes.extend_from_slice(line);
-        drop(pending);
-        self.0.changed.notify_all();
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_line_is_written_whole_and_in_its_threads_order() {
-        const LINES: usize = 200;
-        let log = Log::default();
-        let mut written = Vec::new();
-        std::thread::scope(|scope| {
-            let writers: Vec<_> = ["a", "b", "c"]
-                .map(|name| {
-                    let log = &log;
-                    scope.spawn(move || {
-                        for i in 0..LINES {
-                            let line = format!("{name} {i:03}\n");
-                            log.make_writer().write_all(line.as_bytes()).unwrap();
-                        }
-                    })
-                })
-                .into();
-            let shared = &log.0;
-            let sink = &mut written;
-            scope.spawn(move || shared.write_until_closed(sink));
-            for writer in writers {
-                writer.join().unwrap();
-            }
-            shared.lock().closed = true;
-            shared.changed.notify_all();
-        });
-        let text = String::from_utf8(written).unwrap();
-        for name in ["a", "b", "c"] {
-            let expected: Vec<String> = (0..LINES).map(|i| format!("{name} {i:03}")).collect();
-            let of_thread: Vec<&str> = text.lines().filter(|line| line.starts_with(name)).collect();
-            assert_eq!(of_thread, expected);
-        }
+        self.log.finish();
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tier::sandbox::{Options, Running, Sandbox};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 /// The binary under test.
 pub(crate) const TIER: &str = env!("CARGO_BIN_EXE_tier");
@@ -207,6 +207,11 @@ impl Server {
 
     pub(crate) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Its log from now on, which nobody else reads then.
+    pub(crate) fn stderr(&mut self) -> ChildStderr {
+        self.child.stderr.take().expect("it is taken once")
     }
 
     /// Sends a signal, such as `-HUP`.

@@ -1,5 +1,7 @@
 //! `tier serve` as a process: what it refuses, what signals do, and what it logs.
 
+mod pressure;
+
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -13,8 +15,14 @@ async fn start(place: &Place, args: &[&str]) -> Server {
     place.tier(&[&serve[..], args].concat()).started().await
 }
 
-/// The status of a GET, over a socket: nothing tries again, and nothing is kept open.
+/// The status of a GET.
 async fn status(address: &str, path: &str, key: &str) -> u16 {
+    let answer = get(address, path, key).await;
+    answer[9..12].parse().expect("a status")
+}
+
+/// What a GET is answered, over a socket: nothing tries again, and nothing is kept open.
+async fn get(address: &str, path: &str, key: &str) -> String {
     let mut stream = TcpStream::connect(address).await.expect("it listens");
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n\r\n"
@@ -24,7 +32,7 @@ async fn status(address: &str, path: &str, key: &str) -> u16 {
     let mut answer = String::new();
     let read = stream.read_to_string(&mut answer).await;
     read.expect("an answer");
-    answer[9..12].parse().expect("a status")
+    answer
 }
 
 #[tokio::test]

@@ -1,0 +1,263 @@
+//! The way of the log's lines to stderr.
+//!
+//! A thread writes all that has gathered in one go, so that a busy server makes one system call for many lines. Whoever
+//! logs never waits: when the reader of stderr stands still, the lines that find no room are dropped, and counted.
+
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tracing_subscriber::fmt::MakeWriter;
+
+/// How many unwritten bytes there may be: a busy server's lines of half a second.
+const MAX_PENDING: usize = 8 << 20;
+
+/// How much room is kept for the next lines once some were written.
+const KEPT: usize = 256 << 10;
+
+/// How long the writer lets lines gather once there is one: unnoticed by a reader, and hundreds of requests' worth.
+const GATHER: Duration = Duration::from_millis(5);
+
+/// How long the end of the process waits for what is left to be written.
+const LAST_WAIT: Duration = Duration::from_secs(2);
+
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// How many lines of this process's log were dropped so far.
+pub(crate) fn lines_dropped() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
+}
+
+/// The lines that wait to be written.
+#[derive(Clone, Default)]
+pub(super) struct Log(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    pending: Mutex<Pending>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Pending {
+    bytes: Vec<u8>,
+    /// Lines that found no room since the last ones were taken.
+    dropped: u64,
+    /// The thread takes what is there, and ends.
+    closed: bool,
+    /// The thread has ended.
+    written: bool,
+}
+
+impl Log {
+    /// Starts the thread that writes to stderr.
+    pub(super) fn start(&self) {
+        let shared = Arc::clone(&self.0);
+        let tell = |dropped| {
+            tracing::warn!(
+                dropped,
+                "lines of the log were dropped: stderr is read too slowly"
+            );
+        };
+        let thread = std::thread::Builder::new().name("log".to_owned());
+        let started = thread.spawn(move || shared.write_until_closed(&mut io::stderr(), tell));
+        if started.is_err() {
+            // Without a thread, every line is written by whoever logs it.
+            let mut pending = self.0.lock();
+            (pending.closed, pending.written) = (true, true);
+        }
+    }
+
+    /// Has what is left written, and waits for that if it does not take long.
+    pub(super) fn finish(&self) {
+        let mut pending = self.0.lock();
+        pending.closed = true;
+        self.0.changed.notify_all();
+        // If the reader stands still now, the lines are lost with the process.
+        let waited = self
+            .0
+            .changed
+            .wait_timeout_while(pending, LAST_WAIT, |pending| !pending.written);
+        drop(waited);
+    }
+}
+
+impl Shared {
+    /// A panic elsewhere does not make the bytes wrong; the log goes on.
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `tell` is told how many lines are missing after what is written then.
+    fn write_until_closed(&self, sink: &mut impl Write, tell: impl Fn(u64)) {
+        let mut batch = Vec::new();
+        while let Some(dropped) = self.take(&mut batch) {
+            if dropped > 0 {
+                // There is room now, so this itself is not dropped.
+                tell(dropped);
+            }
+            // Nobody is left to tell when stderr itself is gone.
+            let _ = sink.write_all(&batch);
+            batch.clear();
+            batch.shrink_to(KEPT);
+        }
+        self.lock().written = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits for lines and moves them to the empty `batch`; how many were dropped after them. `None` at the end.
+    fn take(&self, batch: &mut Vec<u8>) -> Option<u64> {
+        let mut pending = self.lock();
+        while pending.bytes.is_empty() && !pending.closed {
+            let changed = self.changed.wait(pending);
+            pending = changed.unwrap_or_else(PoisonError::into_inner);
+        }
+        if pending.bytes.is_empty() {
+            return None;
+        }
+        if !pending.closed {
+            drop(pending);
+            std::thread::sleep(GATHER);
+            pending = self.lock();
+        }
+        std::mem::swap(batch, &mut pending.bytes);
+        Some(std::mem::take(&mut pending.dropped))
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Line<'a> {
+        Line(&self.0)
+    }
+}
+
+/// One event on its way; the formatter writes it in one piece.
+pub(super) struct Line<'a>(&'a Shared);
+
+impl Write for Line<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut pending = self.0.lock();
+        if pending.closed {
+            drop(pending);
+            return io::stderr().lock().write(line);
+        }
+        if pending.bytes.len() + line.len() > MAX_PENDING {
+            pending.dropped += 1;
+            DROPPED.fetch_add(1, Ordering::Relaxed);
+            return Ok(line.len());
+        }
+        let first = pending.bytes.is_empty();
+        pending.bytes.extend_from_slice(line);
+        drop(pending);
+        if first {
+            // The writer sleeps only while there is nothing.
+            self.0.changed.notify_all();
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn log_line(log: &Log, line: &str) {
+        log.make_writer().write_all(line.as_bytes()).unwrap();
+    }
+
+    fn close(log: &Log) {
+        log.0.lock().closed = true;
+        log.0.changed.notify_all();
+    }
+
+    #[test]
+    fn every_line_is_written_whole_and_in_its_threads_order() {
+        const LINES: usize = 200;
+        let log = Log::default();
+        let mut written = Vec::new();
+        std::thread::scope(|scope| {
+            let writers: Vec<_> = ["a", "b", "c"]
+                .map(|name| {
+                    let log = &log;
+                    scope.spawn(move || {
+                        for i in 0..LINES {
+                            log_line(log, &format!("{name} {i:03}\n"));
+                        }
+                    })
+                })
+                .into();
+            let shared = &log.0;
+            let sink = &mut written;
+            scope.spawn(move || shared.write_until_closed(sink, |_| panic!("none is dropped")));
+            for writer in writers {
+                writer.join().unwrap();
+            }
+            close(&log);
+        });
+        let text = String::from_utf8(written).unwrap();
+        for name in ["a", "b", "c"] {
+            let expected: Vec<String> = (0..LINES).map(|i| format!("{name} {i:03}")).collect();
+            let of_thread: Vec<&str> = text.lines().filter(|line| line.starts_with(name)).collect();
+            assert_eq!(of_thread, expected);
+        }
+    }
+
+    /// Takes nothing before it is told to, or before nobody can tell it any more.
+    struct Stuck {
+        go_on: mpsc::Receiver<()>,
+        bytes: usize,
+    }
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.go_on.recv();
+            self.bytes += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_a_reader_that_stands_still_and_dropped_lines_are_counted() {
+        const LINE: usize = 1 << 16;
+        let lines = 3 * MAX_PENDING / LINE;
+        let log = Log::default();
+        let told = AtomicU64::new(0);
+        let (release, go_on) = mpsc::channel();
+        let mut sink = Stuck { go_on, bytes: 0 };
+        std::thread::scope(|scope| {
+            let (shared, told, sink) = (&log.0, &told, &mut sink);
+            scope.spawn(move || {
+                shared.write_until_closed(sink, |dropped| {
+                    told.fetch_add(dropped, Ordering::Relaxed);
+                });
+            });
+            // Were it waited for, this would never come to its end.
+            let line = "x".repeat(LINE);
+            for _ in 0..lines {
+                log_line(&log, &line);
+            }
+            drop(release);
+            close(&log);
+        });
+        let dropped = usize::try_from(told.into_inner()).unwrap();
+        // One full buffer may be with the sink, and another one waits.
+        assert!(
+            (lines / 3..lines).contains(&dropped),
+            "{dropped} of {lines}"
+        );
+        assert_eq!(sink.bytes / LINE + dropped, lines);
+    }
+}
