@@ -1,9 +1,10 @@
 //! Serves a router on a listener that the caller owns, until it is told to stop; then lets what is in flight finish.
 //!
 //! A connection costs a file descriptor and some memory, so there is a bound on how many there are, and on how long
-//! one may do nothing: send its request byte by byte, leave its answer unread, or just stay.
+//! one may go without a request: send it byte by byte, leave its answer unread, or just stay.
 
 mod connection;
+mod frames;
 mod tls;
 
 use std::io;
@@ -13,12 +14,12 @@ use std::time::Duration;
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use connection::Connections;
@@ -42,9 +43,9 @@ pub struct Options {
     pub tls: Option<Tls>,
     /// The largest head of a request, in bytes; at least 8192.
     pub max_head: usize,
-    /// How long a head may take to arrive, from its first byte, and a TLS handshake.
+    /// How long a head may take to arrive, from its first byte; likewise a TLS handshake, and the opening of HTTP/2.
     pub head_timeout: Duration,
-    /// How long nothing may move on a connection, unless a request is being worked on.
+    /// How long a connection may be without a request that is being worked on; so long may its last answer be read.
     pub idle_timeout: Duration,
     /// Connections open at the same time.
     pub connections: usize,
@@ -85,7 +86,8 @@ pub async fn serve_with(
     options: Options,
     shutdown: impl Future<Output = ()>,
 ) {
-    let places = Arc::new(Semaphore::new(options.connections));
+    let places = options.connections.min(Semaphore::MAX_PERMITS);
+    let places = Arc::new(Semaphore::new(places));
     let drain = options.drain;
     let detached = options.detached.clone();
     let tls = options.tls.is_some();
@@ -93,8 +95,8 @@ pub async fn serve_with(
         builder: builder(&options),
         app,
         options,
+        stopping: CancellationToken::new(),
     });
-    let graceful = GracefulShutdown::new();
     let mut open = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -104,9 +106,9 @@ pub async fn serve_with(
             Some(_) = open.join_next(), if !open.is_empty() => {}
             stream = accept(&listener) => match places.clone().try_acquire_owned() {
                 Ok(place) => {
-                    let (connections, watcher) = (connections.clone(), graceful.watcher());
+                    let connections = connections.clone();
                     open.spawn(async move {
-                        connections.serve(stream, watcher).await;
+                        connections.serve(stream).await;
                         drop(place);
                     });
                 }
@@ -116,14 +118,19 @@ pub async fn serve_with(
         }
     }
     drop(listener);
+    connections.stopping.cancel();
     let finished = async {
-        graceful.shutdown().await;
+        while open.join_next().await.is_some() {}
         detached.close();
         detached.wait().await;
     };
     if tokio::time::timeout(drain, finished).await.is_err() {
-        let seconds = drain.as_secs();
-        tracing::warn!(seconds, "stopped with requests still in flight");
+        tracing::warn!(
+            seconds = drain.as_secs_f64(),
+            connections = open.len(),
+            writes = detached.len(),
+            "stopped with requests still in flight"
+        );
     }
 }
 

@@ -1,9 +1,10 @@
 //! One connection, and the watch on it.
+//!
+//! Bytes alone do not keep a connection open: anybody can send some now and then for ever. Requests do.
 
 use std::io;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,42 +14,46 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::Watcher;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::Options;
+use super::frames::Protocol;
+
+/// How long a client has to take leave, once it was told that its idle connection ends.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// What all connections of a listener have in common.
 pub(super) struct Connections {
     pub(super) builder: Builder<TokioExecutor>,
     pub(super) app: Router,
     pub(super) options: Options,
+    /// Finish what is in flight, and take nothing new.
+    pub(super) stopping: CancellationToken,
 }
 
 impl Connections {
-    /// Answers what comes over `stream`, until its end or until nothing moves for too long.
-    pub(super) async fn serve(&self, stream: TcpStream, watcher: Watcher) {
+    /// Answers what comes over `stream`, until its end or until no request comes for too long.
+    pub(super) async fn serve(&self, stream: TcpStream) {
         let Some(tls) = &self.options.tls else {
-            return self.over(stream, watcher).await;
+            return self.over(stream).await;
         };
         let handshake = tls.acceptor().accept(stream);
-        match tokio::time::timeout(self.options.head_timeout, handshake).await {
-            Ok(Ok(stream)) => self.over(stream, watcher).await,
-            Ok(Err(cause)) => tracing::debug!(%cause, "TLS handshake failed"),
-            Err(_) => tracing::debug!("TLS handshake took too long"),
+        let handshake = tokio::time::timeout(self.options.head_timeout, handshake);
+        match self.stopping.run_until_cancelled(handshake).await {
+            Some(Ok(Ok(stream))) => self.over(stream).await,
+            Some(Ok(Err(cause))) => tracing::debug!(%cause, "TLS handshake failed"),
+            Some(Err(_)) => tracing::debug!("TLS handshake took too long"),
+            None => {}
         }
     }
 
-    async fn over(
-        &self,
-        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        watcher: Watcher,
-    ) {
-        let connections = &self.options.metrics.connections;
-        connections.inc();
+    async fn over(&self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
+        let open = &self.options.metrics.connections;
+        open.inc();
         let activity = Arc::new(Activity::new());
         let (app, active) = (self.app.clone(), activity.clone());
         let service = service_fn(move |request: hyper::Request<Incoming>| {
@@ -64,128 +69,149 @@ impl Connections {
             stream,
             activity: activity.clone(),
         });
-        let connection = self.builder.serve_connection_with_upgrades(stream, service);
-        let connection = watcher.watch(connection.into_owned());
-        tokio::select! {
-            ended = connection => if let Err(cause) = ended {
-                tracing::debug!(%cause, "connection ended early");
-            },
-            () = activity.stalls(self.options.head_timeout, self.options.idle_timeout) => {
-                tracing::debug!("connection closed: nothing moved for too long");
+        let mut connection = pin!(self.builder.serve_connection(stream, service));
+        let (mut stopping, mut idle_timeout) = (false, self.options.idle_timeout);
+        loop {
+            tokio::select! {
+                ended = connection.as_mut() => {
+                    if let Err(cause) = ended {
+                        tracing::debug!(%cause, "connection ended early");
+                    }
+                    break;
+                }
+                () = self.stopping.cancelled(), if !stopping => {
+                    stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                waited_for = activity.stalls(self.options.head_timeout, idle_timeout) => {
+                    tracing::debug!(?waited_for, "connection closed: it took too long");
+                    if waited_for == WaitedFor::Head || idle_timeout > self.options.idle_timeout {
+                        break;
+                    }
+                    idle_timeout += FAREWELL;
+                    connection.as_mut().graceful_shutdown();
+                }
             }
         }
-        connections.dec();
+        open.dec();
     }
 }
 
 /// What happens on a connection.
 #[derive(Debug)]
-struct Activity {
-    opened: Instant,
-    /// When the last byte moved, in milliseconds after the opening.
-    moved: AtomicU64,
-    /// When the first byte of a request's head came, likewise; [`NO_HEAD`] outside of heads.
-    head: AtomicU64,
+struct Activity(Mutex<Seen>);
+
+#[derive(Debug)]
+struct Seen {
+    protocol: Protocol,
+    /// Since when a head, or the opening of HTTP/2, has been under way.
+    head: Option<Instant>,
     /// Requests that are being worked on.
-    working: AtomicUsize,
-    /// HTTP/2 has frames that belong to no request, so heads are not timed there.
-    http2: AtomicBool,
+    working: usize,
+    /// Without any: since when.
+    idle: Instant,
 }
 
-const NO_HEAD: u64 = u64::MAX;
+/// What did not come in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WaitedFor {
+    /// The rest of a head, or of the opening of HTTP/2.
+    Head,
+    /// A request.
+    Request,
+}
 
 /// A request that is being worked on until this is dropped.
 struct Working(Arc<Activity>);
 
 impl Drop for Working {
     fn drop(&mut self) {
-        self.0.moved.store(self.0.now(), Ordering::Relaxed);
-        self.0.working.fetch_sub(1, Ordering::Relaxed);
+        let mut seen = self.0.lock();
+        seen.working -= 1;
+        seen.idle = Instant::now();
     }
 }
 
 impl Activity {
     fn new() -> Self {
-        Self {
-            opened: Instant::now(),
-            moved: AtomicU64::new(0),
-            head: AtomicU64::new(NO_HEAD),
-            working: AtomicUsize::new(0),
-            http2: AtomicBool::new(false),
-        }
+        Self(Mutex::new(Seen {
+            protocol: Protocol::Unknown(0),
+            head: None,
+            working: 0,
+            idle: Instant::now(),
+        }))
     }
 
-    fn now(&self) -> u64 {
-        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(NO_HEAD - 1)
+    /// A panic elsewhere does not make what was seen wrong.
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn begin(self: &Arc<Self>) -> Working {
-        self.working.fetch_add(1, Ordering::Relaxed);
-        self.head.store(NO_HEAD, Ordering::Relaxed);
+        let mut seen = self.lock();
+        seen.working += 1;
+        if matches!(seen.protocol, Protocol::Http1) {
+            seen.head = None;
+        }
         Working(self.clone())
     }
 
     fn read(&self, bytes: &[u8]) {
-        let now = self.now();
-        let first = self.moved.swap(now, Ordering::Relaxed) == 0;
-        if first && bytes.starts_with(b"PRI") {
-            self.http2.store(true, Ordering::Relaxed);
-        }
-        if self.working.load(Ordering::Relaxed) == 0 {
-            // It may have begun before: then that time stands.
-            let _ = self
-                .head
-                .compare_exchange(NO_HEAD, now, Ordering::Relaxed, Ordering::Relaxed);
-        }
-    }
-
-    /// Completes when a head, or anything at all, has been awaited for too long.
-    async fn stalls(&self, head_timeout: Duration, idle_timeout: Duration) {
-        loop {
-            let Some(until) = self.patience(head_timeout, idle_timeout) else {
-                tokio::time::sleep(head_timeout.min(idle_timeout)).await;
-                continue;
-            };
-            if until <= Instant::now() {
-                return;
+        let seen = &mut *self.lock();
+        let bytes = seen.protocol.learn(bytes);
+        let in_head = match &mut seen.protocol {
+            Protocol::Http2(frames) => {
+                if frames.follow(bytes) {
+                    seen.head = None;
+                }
+                frames.is_open()
             }
-            // In steps, since a head may begin meanwhile.
-            let step = Instant::now() + head_timeout.min(idle_timeout);
-            tokio::time::sleep_until(until.min(step)).await;
+            // While a request is worked on, these are its body's, or wait until it was answered.
+            Protocol::Http1 | Protocol::Unknown(_) => seen.working == 0,
+        };
+        if in_head {
+            seen.head.get_or_insert_with(Instant::now);
         }
     }
 
-    fn patience(&self, head_timeout: Duration, idle_timeout: Duration) -> Option<Instant> {
-        if self.working.load(Ordering::Relaxed) > 0 {
-            return None;
+    /// Completes when a head, or a request, has been awaited for too long.
+    async fn stalls(&self, head_timeout: Duration, idle_timeout: Duration) -> WaitedFor {
+        loop {
+            let now = Instant::now();
+            // In steps, since a head may begin meanwhile.
+            let mut wake = now + head_timeout.min(idle_timeout);
+            if let Some((until, waited_for)) = self.patience(head_timeout, idle_timeout) {
+                if until <= now {
+                    return waited_for;
+                }
+                wake = wake.min(until);
+            }
+            tokio::time::sleep_until(wake).await;
         }
-        let at = |millis: &AtomicU64| {
-            self.opened + Duration::from_millis(millis.load(Ordering::Relaxed))
-        };
-        let idle = at(&self.moved) + idle_timeout;
-        let in_head =
-            !self.http2.load(Ordering::Relaxed) && self.head.load(Ordering::Relaxed) != NO_HEAD;
-        Some(if in_head {
-            idle.min(at(&self.head) + head_timeout)
-        } else {
-            idle
-        })
+    }
+
+    /// Until when is waited for what.
+    fn patience(
+        &self,
+        head_timeout: Duration,
+        idle_timeout: Duration,
+    ) -> Option<(Instant, WaitedFor)> {
+        let seen = self.lock();
+        let head = seen
+            .head
+            .map(|since| (since + head_timeout, WaitedFor::Head));
+        let is_idle = seen.working == 0;
+        let request = is_idle.then(|| (seen.idle + idle_timeout, WaitedFor::Request));
+        head.into_iter()
+            .chain(request)
+            .min_by_key(|(until, _)| *until)
     }
 }
 
-/// A stream that notes when its bytes move.
+/// A stream whose reader is watched.
 struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,
-}
-
-impl<S> Watched<S> {
-    fn wrote(&self, poll: &Poll<io::Result<usize>>) {
-        if matches!(poll, Poll::Ready(Ok(count)) if *count > 0) {
-            let now = self.activity.now().max(1);
-            self.activity.moved.store(now, Ordering::Relaxed);
-        }
-    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
@@ -210,9 +236,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.wrote(&poll);
-        poll
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -220,9 +244,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.wrote(&poll);
-        poll
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,4 +1,6 @@
-//! Connections on which nothing moves are closed, there is a bound on how many there are, and TLS can be renewed.
+//! Connections without requests are closed, there is a bound on how many there are, and TLS can be renewed.
+
+mod heads;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -62,7 +64,7 @@ async fn a_head_that_does_not_come_to_its_end_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_connection_without_bytes_is_closed_before_and_after_a_request() {
+async fn a_connection_without_requests_is_closed_before_and_after_a_request() {
     let server = server(Options {
         idle_timeout: SOON,
         ..Options::default()
@@ -145,7 +147,7 @@ async fn a_head_that_is_too_large_is_431() {
 }
 
 /// Writes a new certificate for localhost; the client trusts exactly this one.
-fn certify(folder: &Path) -> TlsConnector {
+pub(crate) fn certify(folder: &Path) -> TlsConnector {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     std::fs::write(folder.join("cert.pem"), made.cert.pem()).expect("a folder of ours");
     std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem())
@@ -164,11 +166,19 @@ fn certify(folder: &Path) -> TlsConnector {
 }
 
 async fn call(server: &Web, trusting: &TlsConnector) -> std::io::Result<String> {
+    get_over_tls(server.connect().await, "/", trusting).await
+}
+
+/// What a GET is answered.
+pub(crate) async fn get_over_tls(
+    stream: TcpStream,
+    path: &str,
+    trusting: &TlsConnector,
+) -> std::io::Result<String> {
     let name = ServerName::try_from("localhost").expect("a name");
-    let mut stream = trusting.connect(name, server.connect().await).await?;
-    stream
-        .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        .await?;
+    let mut stream = trusting.connect(name, stream).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
     let mut text = String::new();
     stream.read_to_string(&mut text).await?;
     Ok(text)

@@ -1,9 +1,11 @@
 //! The listener: answers over a real socket, and stops without breaking off what is in flight.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
+use tier::server::Options;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -21,6 +23,10 @@ struct Slow {
 
 impl Slow {
     async fn start() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    async fn with(options: Options) -> Self {
         let (reached, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (signal, wait) = (Arc::clone(&reached), Arc::clone(&release));
         let slow = get(async move || {
@@ -32,7 +38,7 @@ impl Slow {
             .route("/slow", slow)
             .route("/fast", get(async || "fast"));
         Self {
-            web: Web::start(app).await,
+            web: Web::with(options, app).await,
             reached,
             release,
         }
@@ -88,6 +94,20 @@ async fn what_is_in_flight_is_finished() {
     let answer = read_to_end(in_flight).await;
     assert!(answer.ends_with("done"), "{answer}");
     server.web.ended().await;
+}
+
+#[tokio::test]
+async fn what_is_in_flight_for_too_long_is_broken_off() {
+    let mut server = Slow::with(Options {
+        drain: Duration::from_millis(50),
+        ..Options::default()
+    })
+    .await;
+    let in_flight = server.send("/slow", "keep-alive").await;
+    server.reached.notified().await;
+    server.web.stop();
+    server.web.ended().await;
+    assert_eq!(read_to_end(in_flight).await, "");
 }
 
 #[tokio::test]

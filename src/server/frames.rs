@@ -1,0 +1,171 @@
+//! Whether the bytes that came over a connection leave something open: a head, or the opening of HTTP/2.
+//!
+//! hyper times the heads of HTTP/1 alone, and between its frames HTTP/2 has none. So the frames are followed here, by
+//! what their first nine bytes say (RFC 9113, section 4.1); whether they are well formed is for hyper to judge.
+
+/// What HTTP/2 begins with.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The length of what each frame begins with.
+const HEADER: usize = 9;
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const CONTINUATION: u8 = 9;
+const END_HEADERS: u8 = 4;
+
+/// What a connection speaks.
+#[derive(Debug)]
+pub(super) enum Protocol {
+    /// So many bytes could be those of the preface; without any, nothing is known.
+    Unknown(usize),
+    Http1,
+    Http2(Frames),
+}
+
+impl Protocol {
+    /// Takes in what came; what is left of it once it is clear what is spoken.
+    pub(super) fn learn<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let Self::Unknown(known) = self else {
+            return bytes;
+        };
+        let awaited = &PREFACE[*known..];
+        let (new, rest) = bytes.split_at(awaited.len().min(bytes.len()));
+        if !awaited.starts_with(new) {
+            *self = Self::Http1;
+        } else if new.len() == awaited.len() {
+            *self = Self::Http2(Frames::default());
+        } else {
+            *known += new.len();
+        }
+        rest
+    }
+}
+
+/// How far the frames of a connection have come.
+#[derive(Debug, Default)]
+pub(super) struct Frames {
+    /// The first bytes of the frame under way, and how many there are.
+    header: [u8; HEADER],
+    arrived: usize,
+    /// How much of its payload is to come.
+    left: usize,
+    /// There was a whole frame: the settings, which the opening ends with.
+    opened: bool,
+    /// A request's head continues in the next frame.
+    in_head: bool,
+}
+
+impl Frames {
+    /// Takes in what came; whether, at some point in it, nothing was left [open](Self::is_open).
+    pub(super) fn follow(&mut self, mut bytes: &[u8]) -> bool {
+        let mut was_closed = false;
+        while !bytes.is_empty() {
+            let awaited = if self.arrived < HEADER {
+                HEADER - self.arrived
+            } else {
+                self.left
+            };
+            let (new, rest) = bytes.split_at(awaited.min(bytes.len()));
+            bytes = rest;
+            if self.arrived < HEADER {
+                self.header[self.arrived..][..new.len()].copy_from_slice(new);
+                self.arrived += new.len();
+                if self.arrived == HEADER {
+                    self.begin();
+                }
+            } else {
+                self.left -= new.len();
+            }
+            if self.arrived == HEADER && self.left == 0 {
+                self.arrived = 0;
+                self.opened = true;
+            }
+            was_closed |= !self.is_open();
+        }
+        was_closed
+    }
+
+    /// Whether more has to come: of the opening, of a head, or of any frame but a body's, which is timed as a body.
+    pub(super) fn is_open(&self) -> bool {
+        let in_data = self.arrived == HEADER && self.header[3] == DATA;
+        !self.opened || self.in_head || (self.arrived > 0 && !in_data)
+    }
+
+    fn begin(&mut self) {
+        let [a, b, c, kind, flags, ..] = self.header;
+        self.left = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+        if matches!(kind, HEADERS | CONTINUATION) {
+            self.in_head = flags & END_HEADERS == 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(payload.len()).unwrap();
+        let mut bytes = vec![0, 0, length, kind, flags, 0, 0, 0, 1];
+        bytes.extend_from_slice(payload);
+        bytes
+    }
+
+    /// Whether something is open after the bytes, in one piece and one by one.
+    fn open_after(bytes: &[u8]) -> bool {
+        let mut whole = Frames::default();
+        whole.follow(bytes);
+        let mut pieces = Frames::default();
+        for byte in bytes {
+            pieces.follow(&[*byte]);
+        }
+        assert_eq!(whole.is_open(), pieces.is_open());
+        whole.is_open()
+    }
+
+    #[test]
+    fn a_protocol_is_known_by_its_first_bytes() {
+        let learnt = |pieces: &[&[u8]]| {
+            let mut protocol = Protocol::Unknown(0);
+            let rest = pieces.iter().map(|piece| protocol.learn(piece)).last();
+            (protocol, rest.unwrap().to_vec())
+        };
+        assert!(matches!(learnt(&[b"PRI"]).0, Protocol::Unknown(3)));
+        assert!(matches!(learnt(&[b"GET / "]).0, Protocol::Http1));
+        assert!(matches!(
+            learnt(&[b"PR", b"I / HTTP/1.1"]).0,
+            Protocol::Http1
+        ));
+        let (protocol, rest) = learnt(&[&PREFACE[..10], &PREFACE[10..23], b"\n\0\0"]);
+        assert!(matches!(protocol, Protocol::Http2(_)));
+        assert_eq!(rest, [0, 0]);
+    }
+
+    #[test]
+    fn heads_and_frames_are_open_until_their_last_byte() {
+        let settings = frame(4, 0, &[0; 6]);
+        assert!(open_after(&[]));
+        assert!(open_after(&settings[..14]));
+        assert!(!open_after(&settings));
+        let after_settings = |rest: &[u8]| open_after(&[&settings[..], rest].concat());
+        let ping = frame(6, 0, &[0; 8]);
+        assert!(after_settings(&ping[..3]) && after_settings(&ping[..9]) && !after_settings(&ping));
+        let head = |flags| frame(HEADERS, flags, b"abc");
+        assert!(!after_settings(&head(END_HEADERS)) && after_settings(&head(0)));
+        let two = |flags| [head(0), frame(CONTINUATION, flags, b"")].concat();
+        assert!(!after_settings(&two(END_HEADERS)) && after_settings(&two(0)));
+        let data = frame(DATA, 0, b"abc");
+        assert!(after_settings(&data[..8]) && !after_settings(&data[..9]));
+        assert!(!after_settings(&data));
+    }
+
+    #[test]
+    fn what_was_closed_on_the_way_is_told() {
+        let settings = frame(4, 0, b"");
+        let mut frames = Frames::default();
+        assert!(!frames.follow(&settings[..5]));
+        assert!(frames.follow(&[&settings[5..], &[0]].concat()));
+        assert!(frames.is_open() && !frames.follow(&[0, 0]));
+    }
+}

@@ -1,0 +1,134 @@
+//! Slow clients: no bytes but those of a request in time keep a connection open.
+
+use std::time::Duration;
+
+use tier::server::Options;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::{PATIENCE, SOON, rest, server, until_closed};
+use crate::web::Web;
+
+/// What HTTP/2 begins with: the preface, and settings without any.
+const OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0everyday";
+
+/// The type of a frame that says goodbye.
+const GOAWAY: u8 = 7;
+
+/// A frame of type HEADERS with a GET of `path`, on stream 1.
+fn get(path: &str) -> Vec<u8> {
+    let length = |text: &str| u8::try_from(text.len()).expect("a short text");
+    // Method GET and scheme http are in HPACK's table; the names of the path and the authority too.
+    let mut head = vec![0x82, 0x86, 0x04, length(path)];
+    head.extend_from_slice(path.as_bytes());
+    head.extend_from_slice(b"\x01\x01x");
+    let size = u8::try_from(head.len()).expect("a short head");
+    let end_of_stream_and_headers = 5;
+    [
+        &[0, 0, size, 1, end_of_stream_and_headers, 0, 0, 0, 1],
+        &head[..],
+    ]
+    .concat()
+}
+
+/// A frame of type HEADERS on stream 3, that others have to follow.
+const HALF_A_HEAD: &[u8] = b"\0\0\x01\x01\x01\0\0\0\x03\x82";
+
+/// Opens a connection with `opening`, then sends `piece` again and again until the server ends it; what it said.
+async fn dribble(server: &Web, opening: &[u8], piece: &[u8]) -> Vec<u8> {
+    let (mut reader, mut writer) = server.connect().await.into_split();
+    writer.write_all(opening).await.expect("it reads");
+    let talks = async {
+        while writer.write_all(piece).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let mut said = Vec::new();
+    let ends = async {
+        tokio::select! {
+            // A reset is an end as well.
+            _ = reader.read_to_end(&mut said) => {}
+            () = talks => {}
+        }
+    };
+    let ended = tokio::time::timeout(PATIENCE, ends).await;
+    ended.expect("the server ends the connection");
+    said
+}
+
+/// The types of the frames in `bytes`.
+fn kinds(mut bytes: &[u8]) -> Vec<u8> {
+    let mut kinds = Vec::new();
+    while let [a, b, c, kind, _, _, _, _, _, rest @ ..] = bytes {
+        kinds.push(*kind);
+        let length = usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c);
+        bytes = &rest[length.min(rest.len())..];
+    }
+    kinds
+}
+
+/// Heads have little time, and idleness a lot.
+async fn impatient() -> Web {
+    server(Options {
+        head_timeout: SOON,
+        ..Options::default()
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_connection_without_requests_ends_whatever_else_comes() {
+    let server = server(Options {
+        idle_timeout: SOON,
+        ..Options::default()
+    })
+    .await;
+    let said = dribble(&server, OPENING, PING).await;
+    assert!(kinds(&said).contains(&GOAWAY), "{said:?}");
+    // A request only puts it off.
+    let said = dribble(&server, &[OPENING, &get("/")].concat(), PING).await;
+    let (kinds, text) = (kinds(&said), String::from_utf8_lossy(&said));
+    assert!(kinds.contains(&GOAWAY) && text.contains("here"), "{said:?}");
+}
+
+#[tokio::test]
+async fn the_opening_of_http2_has_to_come_to_its_end() {
+    let server = impatient().await;
+    let settings_to_come = [&OPENING[..24], b"\0\x3f\x00\x04\0\0\0\0\0"].concat();
+    dribble(&server, &settings_to_come, b"\0").await;
+    until_closed(&server, &OPENING[..12]).await;
+    until_closed(&server, &OPENING[..24]).await;
+}
+
+#[tokio::test]
+async fn a_head_of_http2_has_to_come_to_its_end() {
+    let server = impatient().await;
+    until_closed(&server, &[OPENING, HALF_A_HEAD].concat()).await;
+    let all_but_a_byte = [OPENING, &get("/")[..12]].concat();
+    until_closed(&server, &all_but_a_byte).await;
+    // Other requests of the connection are no excuse.
+    let beside_another = [OPENING, &get("/slow"), HALF_A_HEAD].concat();
+    until_closed(&server, &beside_another).await;
+}
+
+#[tokio::test]
+async fn what_only_begins_like_http2_is_timed_like_http1() {
+    let server = impatient().await;
+    until_closed(&server, b"PRI / HTTP/1.1\r\nHost: ").await;
+    dribble(&server, b"PRI / HTTP/1.1\r\nX-Slow: ", b"x").await;
+}
+
+#[tokio::test]
+async fn a_request_of_http2_that_is_worked_on_is_not_idle() {
+    let server = server(Options {
+        head_timeout: SOON,
+        idle_timeout: SOON,
+        ..Options::default()
+    })
+    .await;
+    let mut stream = server.connect().await;
+    let request = [OPENING, &get("/slow")].concat();
+    stream.write_all(&request).await.expect("it reads");
+    let ended = tokio::time::timeout(SOON * 10, rest(stream)).await;
+    assert!(ended.is_err(), "the connection stays open: {ended:?}");
+}
