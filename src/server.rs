@@ -4,6 +4,7 @@
 //! one may go without a request: send it byte by byte, leave its answer unread, or just stay.
 
 mod connection;
+mod descriptors;
 mod frames;
 mod tls;
 
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use connection::Connections;
+pub use descriptors::connections_that_fit;
 pub use tls::Tls;
 
 use crate::metrics::Metrics;

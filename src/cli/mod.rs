@@ -29,12 +29,16 @@ mod usage;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use serde_json::json;
 
 use crate::config::{self, Environment};
 use crate::telemetry;
+
+/// How long the end waits for what nobody needs any more.
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// Pricing as code for products that bill through Stripe.
 #[derive(Debug, Parser)]
@@ -236,7 +240,10 @@ fn run(context: &Context, command: Command) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(carry_out(context, command))
+    let ended = runtime.block_on(carry_out(context, command));
+    // The system may still look a name up, for a call that was broken off.
+    runtime.shutdown_timeout(LAST_WAIT);
+    ended
 }
 
 async fn carry_out(context: &Context, command: Command) -> anyhow::Result<()> {

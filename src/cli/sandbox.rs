@@ -3,7 +3,6 @@
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use super::output;
 use crate::config::{self, ListenAddr, SANDBOX_ADDR};
@@ -22,7 +21,9 @@ pub(super) async fn run(settings: &config::Sandbox) -> anyhow::Result<()> {
         ..Options::default()
     });
     output::line(format_args!("listening on {}", listener.local_addr()?))?;
-    server::serve(listener, sandbox.router(), stop).await;
+    let mut options = server::Options::default();
+    options.connections = server::connections_that_fit(options.connections);
+    server::serve_with(listener, sandbox.router(), options, stop).await;
     Ok(())
 }
 
@@ -32,11 +33,9 @@ pub(super) async fn bind(addr: &ListenAddr) -> anyhow::Result<TcpListener> {
     bound.with_context(|| format!("cannot listen on {addr}"))
 }
 
-/// A sandbox that lives as long as the server that uses it. It is served as the API is, with bounds on connections and on
-/// how long its end may take.
+/// A sandbox that lives as long as the server that uses it. It is served as the API is, with a bound on connections.
 pub(super) struct Embedded {
     url: String,
-    stop: CancellationToken,
     server: JoinSet<()>,
 }
 
@@ -53,11 +52,10 @@ impl Embedded {
             public_url: settings.sandbox_url.clone(),
             ..Options::default()
         });
-        let stop = CancellationToken::new();
         let mut server = JoinSet::new();
-        let stopped = stop.clone().cancelled_owned();
-        server.spawn(server::serve(listener, sandbox.router(), stopped));
-        Ok(Self { url, stop, server })
+        let until_stopped = std::future::pending();
+        server.spawn(server::serve(listener, sandbox.router(), until_stopped));
+        Ok(Self { url, server })
     }
 
     /// Its base URL, for clients on this machine.
@@ -65,10 +63,9 @@ impl Embedded {
         &self.url
     }
 
-    /// Ends it, and waits for what is in flight.
+    /// Ends it at once: the server had the time to finish its calls, and what others did here ends with the process.
     pub(super) async fn stop(mut self) {
-        self.stop.cancel();
-        while self.server.join_next().await.is_some() {}
+        self.server.shutdown().await;
     }
 }
 

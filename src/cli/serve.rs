@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::signal::unix::Signal;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::sandbox::{Embedded, bind};
 use super::session::Session;
@@ -14,6 +15,9 @@ use crate::clock::Clock;
 use crate::config::{self, ApiKeys, Environment};
 use crate::server::{self, Tls};
 use crate::stripe::RateSettings;
+
+/// Connections to the operator's pages: enough for some scrapers and probes, out of the reserve of file descriptors.
+const ADMIN_CONNECTIONS: usize = 64;
 
 /// Serves until a signal ends it.
 pub(super) async fn run(
@@ -95,22 +99,29 @@ async fn listen(
         max_head: settings.load.max_head,
         head_timeout: settings.load.head_timeout.0,
         idle_timeout: settings.load.idle_timeout.0,
-        connections: settings.load.max_connections,
+        connections: server::connections_that_fit(settings.load.max_connections),
         drain: settings.load.drain_timeout.0,
         metrics: app.metrics.clone(),
         detached: app.writes.clone(),
     };
-    let stopped = CancellationToken::new();
+    let for_admin = server::Options {
+        tls: None,
+        connections: ADMIN_CONNECTIONS,
+        metrics: Arc::default(),
+        detached: TaskTracker::new(),
+        ..options.clone()
+    };
+    let stopping = CancellationToken::new();
     let pages = async {
         if let Some((listener, router)) = admin {
-            // Until the API has stopped, so that its last moments can be watched.
-            server::serve(listener, router, stopped.cancelled()).await;
+            server::serve_with(listener, router, for_admin, stopping.cancelled()).await;
         }
     };
-    let serving = async {
-        server::serve_with(listener, api::router(app), options, stop).await;
-        stopped.cancel();
+    let stop = async {
+        stop.await;
+        stopping.cancel();
     };
+    let serving = server::serve_with(listener, api::router(app), options, stop);
     tokio::join!(serving, pages);
     Ok(())
 }

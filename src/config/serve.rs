@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 
 use super::{Environment, ListenAddr, TimeSpan};
 use crate::api::Limits;
@@ -11,6 +12,9 @@ use crate::server;
 
 /// Where the API listens when nobody says otherwise.
 pub const API_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+/// More connections than one process can have.
+const MOST_CONNECTIONS: u64 = 1_000_000;
 
 /// Settings of `tier serve`.
 #[derive(Debug, Clone, Args)]
@@ -112,11 +116,13 @@ pub struct Load {
     )]
     pub max_requests_per_key: usize,
 
-    /// Open connections; one more is answered 503 and closed
+    /// Open connections; one more is answered 503 and closed, or with TLS just closed. Lowered if the limit on open files
+    /// has no room for them
     #[arg(
         long,
         env = "TIER_MAX_CONNECTIONS",
         value_name = "N",
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..=MOST_CONNECTIONS),
         default_value_t = server::Options::default().connections
     )]
     pub max_connections: usize,
@@ -125,7 +131,7 @@ pub struct Load {
     #[arg(long, env = "TIER_REQUEST_TIMEOUT", value_name = "DURATION", default_value_t = Limits::default().request_timeout.into())]
     pub request_timeout: TimeSpan,
 
-    /// How long a request's head, and a TLS handshake, may take to arrive
+    /// How long a request's head, a TLS handshake and the opening of HTTP/2 may take to arrive
     #[arg(long, env = "TIER_HEAD_TIMEOUT", value_name = "DURATION", default_value_t = server::Options::default().head_timeout.into())]
     pub head_timeout: TimeSpan,
 
@@ -133,11 +139,11 @@ pub struct Load {
     #[arg(long, env = "TIER_BODY_TIMEOUT", value_name = "DURATION", default_value_t = Limits::default().body_timeout.into())]
     pub body_timeout: TimeSpan,
 
-    /// How long a connection may be open with nothing moving on it
+    /// How long a connection may be open without a request in flight
     #[arg(long, env = "TIER_IDLE_TIMEOUT", value_name = "DURATION", default_value_t = server::Options::default().idle_timeout.into())]
     pub idle_timeout: TimeSpan,
 
-    /// How long requests in flight have to finish after SIGTERM
+    /// How long requests in flight have to finish after SIGTERM; then they are broken off
     #[arg(long, env = "TIER_DRAIN_TIMEOUT", value_name = "DURATION", default_value_t = server::Options::default().drain.into())]
     pub drain_timeout: TimeSpan,
 
@@ -294,6 +300,18 @@ mod tests {
         assert!(serve(&["--tls-cert", "a", "--tls-key", "b"]).is_ok());
         assert!(serve(&["--cloud", "--api-key-file", "a"]).is_err());
         assert!(serve(&["--stripe-rate", "0"]).is_err());
+    }
+
+    #[test]
+    fn what_no_server_can_have_is_refused() {
+        for (flag, value) in [
+            ("--max-connections", "0"),
+            ("--max-connections", "9223372036854775807"),
+            ("--account-idle", "9999999h"),
+        ] {
+            let refused = serve(&[flag, value]).unwrap_err().to_string();
+            assert!(refused.contains(flag), "{refused}");
+        }
     }
 
     #[test]

@@ -8,8 +8,8 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeSpan(pub Duration);
 
-/// Longer than anybody waits, and still short enough to be added to any time.
-const LONGEST: Duration = Duration::from_millis(u64::MAX);
+/// A century: longer than anybody waits, and still short enough for whatever keeps the time.
+const LONGEST: Duration = Duration::from_secs(876_000 * 60 * 60);
 
 impl FromStr for TimeSpan {
     type Err = String;
@@ -18,7 +18,7 @@ impl FromStr for TimeSpan {
         let span = humantime::parse_duration(text)
             .map_err(|cause| format!("expected a duration like 100ms, 1s or 2m: {cause}"))?;
         if span > LONGEST {
-            return Err("that is too long".to_owned());
+            return Err("that is too long: 876000h (100 years) at most".to_owned());
         }
         Ok(Self(span))
     }
@@ -58,6 +58,7 @@ mod tests {
         assert_eq!(millis("2m"), Ok(120_000));
         assert_eq!(millis("24h"), Ok(86_400_000));
         assert_eq!(millis("1h 30m"), Ok(5_400_000));
+        assert_eq!(millis("876000h"), Ok(3_153_600_000_000));
         for text in [
             "",
             "1",
@@ -65,6 +66,7 @@ mod tests {
             "-1s",
             "1 fortnight",
             "99999999999999999999s",
+            "876001h",
             "9999999999999999999h",
             "9999999999999999999s",
         ] {

@@ -68,7 +68,17 @@ impl Place {
 
     /// A run of the binary, not started yet.
     pub(crate) fn tier(&self, args: &[&str]) -> Run {
-        let mut command = Command::new(TIER);
+        self.run(Command::new(TIER), args)
+    }
+
+    /// As [`tier`](Self::tier), after a shell command that changes what the process may do.
+    pub(crate) fn tier_after(&self, before: &str, args: &[&str]) -> Run {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &format!("{before} && exec \"$0\" \"$@\""), TIER]);
+        self.run(shell, args)
+    }
+
+    fn run(&self, mut command: Command, args: &[&str]) -> Run {
         command
             .args(args)
             .env_clear()

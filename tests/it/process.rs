@@ -7,12 +7,16 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::binary::{Place, Server};
-use crate::logs;
+use crate::{connections, logs};
 
 /// A server with a sandbox inside, on a port of its own.
 async fn start(place: &Place, args: &[&str]) -> Server {
+    place.tier(&serve(args)).started().await
+}
+
+fn serve<'a>(args: &[&'a str]) -> Vec<&'a str> {
     let serve = ["serve", "--sandbox", "--sandbox-addr", "127.0.0.1:0"];
-    place.tier(&[&serve[..], args].concat()).started().await
+    [&serve[..], args].concat()
 }
 
 /// The status of a GET.
@@ -38,8 +42,7 @@ async fn get(address: &str, path: &str, key: &str) -> String {
 #[tokio::test]
 async fn beyond_loopback_it_does_not_start_without_a_key() {
     let place = Place::offline();
-    let serve = ["serve", "--sandbox", "--sandbox-addr", "127.0.0.1:0"];
-    let refused = place.tier(&[&serve[..], &["--addr", "0.0.0.0:0"]].concat());
+    let refused = place.tier(&serve(&["--addr", "0.0.0.0:0"]));
     let said = refused.fault().await;
     for way in ["TIER_API_KEY", "--api-key-file", "--insecure-no-auth"] {
         assert!(said.contains(way), "{said}");
@@ -118,6 +121,29 @@ async fn a_request_is_one_line_of_json_with_ids_and_calls() {
     );
     assert!(requests[1]["micros"].is_u64() && requests[1]["request_id"].is_string());
     assert_eq!(logs::secret(&log), None);
+}
+
+#[tokio::test]
+async fn the_certificate_is_read_again_on_a_hangup() {
+    let place = Place::offline();
+    let old = connections::certify(place.path());
+    let tls = ["--tls-cert", "cert.pem", "--tls-key", "key.pem"];
+    let server = start(&place, &[&["--addr", "127.0.0.1:0"][..], &tls].concat()).await;
+    let health = async |trusting| {
+        let stream = TcpStream::connect(server.address()).await;
+        connections::get_over_tls(stream.expect("it listens"), "/healthz", trusting).await
+    };
+    let answer = health(&old).await.expect("TLS");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+
+    let new = connections::certify(place.path());
+    health(&new).await.expect_err("it was not read yet");
+    server.signal("-HUP").await;
+    while health(&new).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    health(&old).await.expect_err("it was replaced");
+    assert_eq!(server.stop("-TERM").await.code, Some(0));
 }
 
 #[tokio::test]

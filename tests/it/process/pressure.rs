@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
-use super::{get, start};
+use super::{get, serve, start, status};
 use crate::binary::{Place, Server};
 
 /// Long enough for whatever has to happen.
@@ -61,4 +61,76 @@ async fn a_log_that_nobody_reads_holds_nothing_up_and_says_what_it_lost() {
     let ended = tokio::time::timeout(PATIENCE, server.stop("-TERM")).await;
     assert_eq!(ended.expect("it does not wait").code, Some(0));
     drop(log);
+}
+
+#[tokio::test]
+async fn a_request_that_outlasts_the_drain_is_broken_off_and_the_exit_is_0() {
+    let place = Place::offline();
+    let args = ["--addr", "127.0.0.1:0", "--drain-timeout", "50ms"];
+    let server = start(&place, &args).await;
+    let host = server.address();
+    let head = "POST /v1/report HTTP/1.1\r\nContent-Length: 9\r\nExpect: 100-continue\r\n";
+    let head = format!("{head}Host: {host}\r\n\r\n");
+    let mut stream = TcpStream::connect(host).await.expect("it listens");
+    stream.write_all(head.as_bytes()).await.expect("it reads");
+    // So it is in flight, and waits for a body that does not come.
+    let mut go_on = [0; 25];
+    stream.read_exact(&mut go_on).await.expect("an answer");
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    let ended = server.stop("-TERM").await;
+    assert_eq!(ended.code, Some(0));
+    let lines = ended.stderr.lines();
+    let lines = lines.map(|line| serde_json::from_str(line).expect("a line is JSON"));
+    let warned: Vec<Value> = lines
+        .filter(|line: &Value| line["message"] == "stopped with requests still in flight")
+        .collect();
+    assert_eq!(warned.len(), 1, "{}", ended.stderr);
+    assert_eq!(warned[0]["connections"], 1, "{warned:?}");
+}
+
+/// Connections that do nothing.
+async fn idle(server: &Server, count: usize) -> Vec<TcpStream> {
+    let mut idle = Vec::new();
+    for _ in 0..count {
+        let stream = TcpStream::connect(server.address()).await;
+        idle.push(stream.expect("it listens"));
+    }
+    idle
+}
+
+#[tokio::test]
+async fn connections_leave_file_descriptors_for_everything_else() {
+    let place = Place::offline();
+    let run = place.tier_after("ulimit -n 64", &serve(&["--addr", "127.0.0.1:0"]));
+    let server = run.started().await;
+    let mut idle = idle(&server, 100).await;
+    // Those that there is no room for are turned away, and the others stay.
+    let mut answer = [0; 12];
+    let last = idle.last_mut().expect("a hundred");
+    last.read_exact(&mut answer).await.expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 503");
+    let host = server.address();
+    let request = format!("GET /v1/whoami HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    let written = idle[0].write_all(request.as_bytes()).await;
+    written.expect("it reads");
+    idle[0].read_exact(&mut answer).await.expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 200");
+
+    let ended = server.stop("-TERM").await;
+    assert_eq!(ended.code, Some(0));
+    let log = ended.stderr;
+    let warned: Vec<_> = log.lines().filter(|line| line.contains("ulimit")).collect();
+    assert_eq!(warned.len(), 1, "{log}");
+    assert!(warned[0].contains(r#""connections":32"#), "{warned:?}");
+}
+
+#[tokio::test]
+async fn the_limit_on_open_files_is_raised_as_far_as_it_may_be() {
+    let place = Place::offline();
+    let run = place.tier_after("ulimit -Sn 64", &serve(&["--addr", "127.0.0.1:0"]));
+    let server = run.started().await;
+    let idle = idle(&server, 100).await;
+    assert_eq!(status(server.address(), "/v1/whoami", "").await, 200);
+    drop(idle);
+    assert_eq!(server.stop("-TERM").await.code, Some(0));
 }
