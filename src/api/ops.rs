@@ -29,7 +29,7 @@ const UNREADY_FOR: Duration = Duration::from_secs(2);
 /// How long Stripe may take to answer a probe.
 const PROBE: Duration = Duration::from_secs(5);
 
-/// The process lives.
+/// The process is alive.
 pub(super) async fn healthz() -> Empty {
     Empty
 }
