@@ -203,7 +203,7 @@ pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> 
     }
     let profile = ctx.account.connected.get(&id);
     let profile = profile.filter(|profile| !profile.deleted);
-    Ok(profile.ok_or_else(|| no_access(&id))?.to_json())
+    Ok(profile.ok_or_else(|| no_access(None, &id))?.to_json())
 }
 
 /// `GET /v1/accounts`
@@ -224,14 +224,16 @@ pub(crate) fn delete(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let profile = ctx.account.connected.get_mut(&id);
     let profile = profile
         .filter(|profile| !profile.deleted)
-        .ok_or_else(|| no_access(&id))?;
+        .ok_or_else(|| no_access(None, &id))?;
     profile.deleted = true;
     Ok(json!({"id": id, "object": "account", "deleted": true}))
 }
 
-fn no_access(id: &str) -> Error {
+/// The error for an account that is not the key's. `key` is the key as it may be shown, where Stripe shows it.
+pub(super) fn no_access(key: Option<&str>, id: &str) -> Error {
+    let key = key.map_or_else(String::new, |key| format!(" '{key}'"));
     Error::invalid(format!(
-        "The provided key does not have access to account '{id}' (or that account does not exist). Application access may have been revoked."
+        "The provided key{key} does not have access to account '{id}' (or that account does not exist). Application access may have been revoked."
     ))
     .code("account_invalid")
     .status(403)

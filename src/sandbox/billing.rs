@@ -1,12 +1,13 @@
 //! The billing half of an account: subscriptions, schedules, usage, invoices and checkout sessions.
 //!
-//! What things are is in [`subscription`], [`schedule`] and
-//! [`invoice`]; what becomes of them in [`birth`], [`change`],
-//! [`phases`] and [`invoicing`]; when, in [`timeline`] and
-//! the [`engine`](super::engine). The files with plural names are endpoints.
+//! What things are: [`subscription`], [`schedule`], [`invoice`], [`session`].
+//! What becomes of them: [`new_subscription`], [`change`], [`proration`], [`phases`], [`drafts`], [`invoicing`]; and
+//! when: [`timeline`], with the [`engine`](super::engine).
+//! The endpoints: [`subscriptions`], [`subscription_items`], [`schedules`], [`invoices`] with [`preview`], [`checkout`].
+//! How their parameters are read: [`subscription_params`], [`items`], [`phase_params`], [`checkout_params`],
+//! [`currency`]. How objects are shown: [`render`], [`invoice_json`], [`session`].
+//! Prices in the terms of the arithmetic in [`cycle`](super::cycle): [`catalog`].
 
-pub(crate) mod bill;
-pub(crate) mod birth;
 pub(crate) mod catalog;
 pub(crate) mod change;
 pub(crate) mod checkout;
@@ -14,9 +15,11 @@ pub(crate) mod checkout_params;
 pub(crate) mod currency;
 pub(crate) mod drafts;
 pub(crate) mod invoice;
+pub(crate) mod invoice_json;
 pub(crate) mod invoices;
 pub(crate) mod invoicing;
 pub(crate) mod items;
+pub(crate) mod new_subscription;
 pub(crate) mod phase_params;
 pub(crate) mod phases;
 pub(crate) mod preview;
@@ -35,6 +38,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use self::change::Cancellation;
 use self::invoice::Invoice;
 use self::schedule::Schedule;
 use self::session::Session;
@@ -210,7 +214,7 @@ pub(crate) fn render(account: &Account, now: i64, id: &str) -> Option<Value> {
     let billing = &account.billing;
     let kind = id.split('_').next()?;
     match kind {
-        "in" => Some(bill::invoice(account, billing.invoices.get(id)?)),
+        "in" => Some(invoice_json::invoice(account, billing.invoices.get(id)?)),
         "di" => {
             let discount = billing.discounts.get(id)?;
             Some(discount.to_json(account.time_of(&discount.customer, now)))
@@ -226,7 +230,7 @@ pub(crate) fn render(account: &Account, now: i64, id: &str) -> Option<Value> {
 }
 
 /// Renders what an object shows only when it is expanded, such as a customer's `subscriptions`.
-pub(crate) fn include(account: &Account, _now: i64, object: &Value, field: &str) -> Option<Value> {
+pub(crate) fn include(account: &Account, object: &Value, field: &str) -> Option<Value> {
     let id = object["id"].as_str()?;
     match (object["object"].as_str()?, field) {
         ("customer", "subscriptions") => Some(subscriptions::of_customer(account, id)),
@@ -242,10 +246,14 @@ pub(crate) fn include(account: &Account, _now: i64, object: &Value, field: &str)
 pub(crate) fn customer_deleted(ctx: &mut Ctx<'_>, customer: &Id) {
     let now = ctx.time_of(customer);
     for position in positions(ctx.account, customer) {
-        let held = change::held(ctx.account, position);
+        let held = ctx.account.subscription(position);
         if !held.status.ended() {
             let before = render::subscription(ctx.account, held);
-            change::cancel(ctx, position, now, false, false);
+            let how = Cancellation {
+                invoice_now: false,
+                prorate: false,
+            };
+            change::cancel(ctx, position, how, now);
             render::changed(ctx, position, &before, now);
         }
     }
@@ -273,7 +281,7 @@ pub(crate) fn customer_erased(account: &mut Account, customer: &Id) {
         id.and_then(|id| account.billing.invoices.remove(&id));
     }
     for position in positions(account, customer) {
-        let held = change::held(account, position);
+        let held = account.subscription(position);
         let (id, clock, due) = (held.id.clone(), held.clock.clone(), held.due);
         if let Some(at) = due {
             let due = Due::Subscription(position);
@@ -313,6 +321,30 @@ fn schedules_of<'a>(
 }
 
 impl Account {
+    /// The subscription at a position that an index or the timeline gave.
+    pub(crate) fn subscription(&self, position: u32) -> &Subscription {
+        let subscription = self.billing.subscriptions.at(position);
+        subscription.expect("indexes drop a subscription's position together with it")
+    }
+
+    /// See [`subscription`](Self::subscription).
+    pub(crate) fn subscription_mut(&mut self, position: u32) -> &mut Subscription {
+        let subscription = self.billing.subscriptions.at_mut(position);
+        subscription.expect("indexes drop a subscription's position together with it")
+    }
+
+    /// The schedule at a position that an index or the timeline gave.
+    pub(crate) fn schedule(&self, position: u32) -> &Schedule {
+        let schedule = self.billing.schedules.at(position);
+        schedule.expect("indexes drop a schedule's position together with it")
+    }
+
+    /// See [`schedule`](Self::schedule).
+    pub(crate) fn schedule_mut(&mut self, position: u32) -> &mut Schedule {
+        let schedule = self.billing.schedules.at_mut(position);
+        schedule.expect("indexes drop a schedule's position together with it")
+    }
+
     /// Adds a subscription to the table and to its customer.
     pub(crate) fn insert_subscription(&mut self, subscription: Subscription) -> u32 {
         let customer = subscription.customer.clone();

@@ -17,7 +17,7 @@ use super::idempotency::Kept;
 use super::ids::Id;
 use super::params::Params;
 use super::routes::{self, Route};
-use super::{Sandbox, control, engine, locked};
+use super::{Sandbox, account, control, engine, locked};
 
 /// Runs a call. `caller` and `endpoint` are filled in as soon as they are known.
 pub(super) async fn run(
@@ -63,7 +63,7 @@ pub(super) async fn run(
     let result = sandbox.execute(&account, route, args, &form, origin);
     let never_began = matches!(&result, Err(error) if error.before_execution || error.status == 409 || error.status == 429);
     let mut answer = result.map_or_else(Answer::from, |value| {
-        answered(200, value.to_string().into())
+        Answer::new(200, value.to_string().into())
     });
     match after {
         Some(Action::Status(status, reason)) if !never_began => {
@@ -77,18 +77,8 @@ pub(super) async fn run(
     Ok(answer)
 }
 
-fn answered(status: u16, body: std::sync::Arc<str>) -> Answer {
-    Answer {
-        status,
-        body,
-        replayed: false,
-        limited_by: None,
-        broken: None,
-    }
-}
-
 fn replay(kept: Kept, after: Option<Action>) -> Answer {
-    let mut answer = answered(kept.status, kept.body);
+    let mut answer = Answer::new(kept.status, kept.body);
     answer.replayed = true;
     answer.broken = after.filter(|action| !matches!(action, Action::Status(..)));
     answer
@@ -100,7 +90,7 @@ fn fault_before(action: Action) -> Result<Answer> {
         return Err(control::fault_error(status, reason.as_deref()));
     }
     let body = r#"{"object": "list", "data": [], "has_more": false, "url": "/v1"}"#;
-    let mut answer = answered(200, body.into());
+    let mut answer = Answer::new(200, body.into());
     answer.broken = Some(action);
     Ok(answer)
 }
@@ -129,7 +119,7 @@ fn origin(sandbox: &Sandbox, call: &Call, caller: &Caller) -> Origin {
         idempotency_key: call.idempotency_key().map(str::to_owned),
         version: call.header("stripe-version").map(str::to_owned),
         public_url,
-        search_lag: i64::try_from(options.search_lag.as_millis()).unwrap_or(i64::MAX / 2),
+        search_lag: options.search_lag_millis(),
     }
 }
 
@@ -218,21 +208,12 @@ pub(super) fn authenticate(sandbox: &Sandbox, call: &Call) -> Result<(Id, bool)>
     }
     match world.connected(&own, connected) {
         Some(account) => Ok((account.profile.id.clone(), true)),
-        None => Err(unauthorized(
-            403,
-            format!(
-                "The provided key '{}' does not have access to account '{connected}' (or that account does not exist). Application access may have been revoked.",
-                masked(&key)
-            ),
-        )
-        .code("account_invalid")),
+        None => Err(account::no_access(Some(&masked(&key)), connected).before_execution()),
     }
 }
 
-fn unauthorized(status: u16, message: String) -> Error {
-    let mut error = Error::invalid(message).status(status);
-    error.before_execution = true;
-    error
+fn unauthorized(message: String) -> Error {
+    Error::invalid(message).status(401).before_execution()
 }
 
 fn secret_key(call: &Call) -> Result<String> {
@@ -249,25 +230,22 @@ fn secret_key(call: &Call) -> Result<String> {
         value.trim().to_owned()
     };
     if key.is_empty() {
-        return Err(unauthorized(401, "You did not provide an API key. You need to provide your API key in the Authorization header, using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').".to_owned()));
+        return Err(unauthorized("You did not provide an API key. You need to provide your API key in the Authorization header, using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').".to_owned()));
     }
     if key.starts_with("sk_live_") || key.starts_with("rk_live_") {
-        return Err(unauthorized(
-            401,
-            format!(
-                "The sandbox takes test keys only (sk_test_… or rk_test_…), and was sent a live one: {}. Keep live keys away from it.",
-                masked(&key)
-            ),
-        ));
+        return Err(unauthorized(format!(
+            "The sandbox takes test keys only (sk_test_… or rk_test_…), and was sent a live one: {}. Keep live keys away from it.",
+            masked(&key)
+        )));
     }
     let rest = key
         .strip_prefix("sk_test_")
         .or_else(|| key.strip_prefix("rk_test_"));
     if rest.is_none_or(str::is_empty) {
-        return Err(unauthorized(
-            401,
-            format!("Invalid API Key provided: {}", masked(&key)),
-        ));
+        return Err(unauthorized(format!(
+            "Invalid API Key provided: {}",
+            masked(&key)
+        )));
     }
     Ok(key)
 }
@@ -278,9 +256,10 @@ fn masked(key: &str) -> String {
         .into_iter()
         .find(|prefix| key.starts_with(prefix))
         .unwrap_or_default();
-    let rest: Vec<char> = key[prefix.len()..].chars().collect();
-    let shown = rest.len().saturating_sub(4).max(rest.len().min(4));
-    let end: String = rest[shown.min(rest.len())..].iter().collect();
+    let secret: Vec<char> = key[prefix.len()..].chars().collect();
+    // Of a short secret nothing is shown.
+    let shown = secret.len().saturating_sub(4).min(4);
+    let end: String = secret[secret.len() - shown..].iter().collect();
     format!("{prefix}****{end}")
 }
 

@@ -3,10 +3,10 @@
 
 use serde_json::{Value, json};
 
-use super::change::Change;
 use super::context::Ctx;
 use super::coupon::Discount;
 use super::error::{Error, Result};
+use super::field_update::FieldUpdate;
 use super::filter::Created;
 use super::ids::Id;
 use super::metadata::Metadata;
@@ -265,7 +265,7 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let (mut customer, coupon) = customer_params::read_change(ctx, old.clone(), params)?;
     params.finish()?;
     let id = customer.id.clone();
-    if !matches!(coupon, Change::Keep) {
+    if !matches!(coupon, FieldUpdate::Keep) {
         let discount = coupon.map(|coupon| Discount::new(ctx, coupon, id.clone(), None, now));
         discount.apply(&mut customer.more_mut().discount);
     }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::change::Change;
 use super::context::Ctx;
 use super::coupon::{self, Coupon};
 use super::customer::{self, Customer};
 use super::error::{Error, Result};
+use super::field_update::FieldUpdate;
 use super::params::Params;
 use super::payment_method::{self, Named};
 
@@ -67,7 +67,7 @@ pub(super) fn read_change(
     ctx: &Ctx<'_>,
     mut customer: Customer,
     params: &Params<'_>,
-) -> Result<(Customer, Change<Arc<Coupon>>)> {
+) -> Result<(Customer, FieldUpdate<Arc<Coupon>>)> {
     change_plain(&mut customer, params)?;
     let default = settings(&mut customer, params)?.try_map(|id| {
         let method = ctx.account.payment_methods.get(id);
@@ -84,16 +84,14 @@ pub(super) fn read_change(
 fn no_default(ctx: &Ctx<'_>, id: &str) -> Error {
     const PARAM: &str = "invoice_settings[default_payment_method]";
     if ctx.account.payment_methods.contains(id) {
-        return Error::invalid(format!("The customer does not have a payment method with the ID {id}. The payment method must be attached to the customer."))
-            .code("resource_missing")
-            .param(PARAM);
+        return payment_method::not_theirs(id, PARAM);
     }
     Error::no_such(payment_method::WHAT, id, PARAM)
 }
 
 fn change_plain(customer: &mut Customer, params: &Params<'_>) -> Result<()> {
     let email = params.nullable("email")?;
-    if let Change::Set(email) = email {
+    if let FieldUpdate::Set(email) = email {
         check_email(email)?;
     }
     email.map(Into::into).apply(&mut customer.email);
@@ -156,9 +154,9 @@ fn change_rare(customer: &mut Customer, params: &Params<'_>) -> Result<()> {
         customer.more_mut().preferred_locales = locales.into_iter().map(str::to_owned).collect();
     }
     match params.nullable("tax_exempt")? {
-        Change::Keep => {}
-        Change::Unset => customer.more_mut().tax_exempt = None,
-        Change::Set(_) => {
+        FieldUpdate::Keep => {}
+        FieldUpdate::Unset => customer.more_mut().tax_exempt = None,
+        FieldUpdate::Set(_) => {
             customer.more_mut().tax_exempt =
                 params.one_of("tax_exempt", &["exempt", "none", "reverse"])?;
         }
@@ -167,12 +165,12 @@ fn change_rare(customer: &mut Customer, params: &Params<'_>) -> Result<()> {
 }
 
 /// Reads `invoice_settings` and says what the default payment method becomes.
-fn settings<'a>(customer: &mut Customer, params: &Params<'a>) -> Result<Change<&'a str>> {
+fn settings<'a>(customer: &mut Customer, params: &Params<'a>) -> Result<FieldUpdate<&'a str>> {
     let Some(settings) = params.object("invoice_settings")? else {
-        return Ok(Change::Keep);
+        return Ok(FieldUpdate::Keep);
     };
     match settings.nullable("footer")? {
-        Change::Keep => {}
+        FieldUpdate::Keep => {}
         footer => footer
             .map(str::to_owned)
             .apply(&mut customer.more_mut().footer),
@@ -181,7 +179,7 @@ fn settings<'a>(customer: &mut Customer, params: &Params<'a>) -> Result<Change<&
     settings.nullable("default_payment_method")
 }
 
-fn coupon(ctx: &Ctx<'_>, params: &Params<'_>, now: i64) -> Result<Change<Arc<Coupon>>> {
+fn coupon(ctx: &Ctx<'_>, params: &Params<'_>, now: i64) -> Result<FieldUpdate<Arc<Coupon>>> {
     let given = params.nullable("coupon")?;
     given.try_map(|id| coupon::applicable(ctx, id, "coupon", now))
 }

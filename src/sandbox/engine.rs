@@ -1,13 +1,13 @@
 //! The passing of time: whatever falls due is done when its time has come.
 
-use super::billing::change::{self, Turn, held, held_mut};
+use super::billing::change::{self, Anchor, Cancellation};
 use super::billing::invoice::{Reason, Status as InvoiceStatus};
 use super::billing::phases;
 use super::billing::subscription::{INCOMPLETE_FOR, Status};
 use super::billing::timeline::{self, Due};
 use super::billing::{render, session};
 use super::context::Ctx;
-use super::cycle::period::{Every, Interval};
+use super::cycle::period::{DAY, Every, Interval};
 use super::ids::Id;
 
 /// Does what is due at or before `until`, in the order of its time: on the test clock, or for the customers
@@ -33,7 +33,7 @@ pub(crate) fn shortest_interval(ctx: &Ctx<'_>, clock: &Id) -> Option<i64> {
         .timelines
         .on(Some(clock))
         .filter_map(|due| match due {
-            Due::Subscription(position) => Some(longest(held(ctx.account, position).every)),
+            Due::Subscription(position) => Some(longest(ctx.account.subscription(position).every)),
             Due::Schedule(_) | Due::Session(_) => None,
         })
         .min()
@@ -47,13 +47,13 @@ fn longest(every: Every) -> i64 {
         Interval::Month => 31,
         Interval::Year => 366,
     };
-    i64::from(every.count) * days * 86_400
+    i64::from(every.count) * days * DAY
 }
 
 /// Does one thing that is due for a subscription; what comes after it at the same time is due again. A phase
 /// ends before the period that ends with it, so that the renewal charges the new items in advance.
 fn step(ctx: &mut Ctx<'_>, position: u32, at: i64) {
-    let subscription = held(ctx.account, position);
+    let subscription = ctx.account.subscription(position);
     let phase_over = subscription
         .schedule
         .as_ref()
@@ -71,10 +71,13 @@ fn step(ctx: &mut Ctx<'_>, position: u32, at: i64) {
         .ends_within_period()
         .is_some_and(|end| end <= at)
     {
-        let cut_short = at < subscription.period.1;
-        change::cancel(ctx, position, at, true, cut_short);
+        let how = Cancellation {
+            invoice_now: true,
+            prorate: true,
+        };
+        change::cancel(ctx, position, how, at);
     } else if subscription.period.1 <= at {
-        change::roll(ctx, position, at, Turn::Renew, Reason::Cycle);
+        change::roll(ctx, position, at, Anchor::Unchanged, Reason::Cycle);
     }
     timeline::reindex(ctx.account, position);
     render::changed(ctx, position, &before, at);
@@ -82,7 +85,7 @@ fn step(ctx: &mut Ctx<'_>, position: u32, at: i64) {
 
 /// The first payment did not come in time.
 fn give_up(ctx: &mut Ctx<'_>, position: u32, at: i64) {
-    let subscription = held_mut(ctx.account, position);
+    let subscription = ctx.account.subscription_mut(position);
     subscription.status = Status::IncompleteExpired;
     subscription.ended_at = Some(at);
     let invoice = subscription.latest_invoice.clone();

@@ -37,11 +37,9 @@ impl Error {
         }
     }
 
-    /// A parameter that cannot be read at all; see [`before_execution`](Self::before_execution).
+    /// A parameter that cannot be read at all; see the field [`before_execution`](Self#structfield.before_execution).
     pub(crate) fn malformed(param: impl Into<String>, message: impl Into<String>) -> Self {
-        let mut error = Self::invalid(message).param(param);
-        error.before_execution = true;
-        error
+        Self::invalid(message).param(param).before_execution()
     }
 
     /// 404: the object that the URL names is not there. `what` is Stripe's name for it in prose,
@@ -69,6 +67,12 @@ impl Error {
 
     pub(crate) fn param(mut self, param: impl Into<String>) -> Self {
         self.param = Some(param.into());
+        self
+    }
+
+    /// Marks it as found before the endpoint began; see the field.
+    pub(crate) fn before_execution(mut self) -> Self {
+        self.before_execution = true;
         self
     }
 

@@ -213,7 +213,7 @@ fn walk(account: &Account, now: i64, holder: &'static str, value: &mut Value, pa
     if let Hidden(_) = field
         && value.is_object()
         && value.get(step).is_none()
-        && let Some(shown) = hidden(account, now, value, step)
+        && let Some(shown) = hidden(account, value, step)
     {
         value[step.as_str()] = shown;
     }
@@ -265,7 +265,7 @@ fn render(account: &Account, now: i64, id: &str) -> Option<Value> {
 }
 
 /// What an object shows on request.
-fn hidden(account: &Account, now: i64, object: &Value, field: &str) -> Option<Value> {
+fn hidden(account: &Account, object: &Value, field: &str) -> Option<Value> {
     let id = object["id"].as_str().unwrap_or_default();
     let list = |path: &str| json!({"object": "list", "data": [], "has_more": false, "url": format!("/v1/customers/{id}/{path}")});
     match (object["object"].as_str().unwrap_or_default(), field) {
@@ -277,6 +277,6 @@ fn hidden(account: &Account, now: i64, object: &Value, field: &str) -> Option<Va
             "ip_address": null,
             "location": null,
         })),
-        _ => billing::include(account, now, object, field),
+        _ => billing::include(account, object, field),
     }
 }

@@ -111,9 +111,7 @@ fn json(node: &Node) -> Json {
 }
 
 fn unreadable(message: String) -> Error {
-    let mut error = Error::invalid(message);
-    error.before_execution = true;
-    error
+    Error::invalid(message).before_execution()
 }
 
 fn decode(encoded: &[u8]) -> Result<String> {

@@ -13,7 +13,7 @@ use super::error::{Error, Result};
 use super::fault::Action;
 use super::form::Form;
 use super::ids::Id;
-use super::{API_VERSION, Sandbox, call, control, locked, pages, record};
+use super::{API_VERSION, Sandbox, call, checkout_page, control, locked, record};
 
 /// Stripe's own limit is not published; no real call comes near this.
 const MAX_BODY: usize = 1 << 20;
@@ -22,7 +22,7 @@ const MAX_DRAINED: usize = 64 << 20;
 
 /// Everything that the sandbox answers to.
 pub(super) fn router(sandbox: Sandbox) -> Router {
-    pages::router().fallback(handle).with_state(sandbox)
+    checkout_page::router().fallback(handle).with_state(sandbox)
 }
 
 /// A call, read.
@@ -71,11 +71,10 @@ fn check_type(headers: &HeaderMap, body: &[u8]) -> Result<()> {
     if body.is_empty() || kind.is_empty() || kind.starts_with("application/x-www-form-urlencoded") {
         return Ok(());
     }
-    let mut error = Error::invalid(format!(
+    Err(Error::invalid(format!(
         "Invalid request: send parameters as `application/x-www-form-urlencoded`, not as `{kind}`."
-    ));
-    error.before_execution = true;
-    Err(error)
+    ))
+    .before_execution())
 }
 
 async fn read_body(body: Body) -> Result<Bytes> {
@@ -99,9 +98,7 @@ async fn read_body(body: Body) -> Result<Bytes> {
 }
 
 fn unreadable(message: &str, status: u16) -> Error {
-    let mut error = Error::invalid(message).status(status);
-    error.before_execution = true;
-    error
+    Error::invalid(message).status(status).before_execution()
 }
 
 /// An answer, or what goes wrong with it.
@@ -115,14 +112,24 @@ pub(super) struct Answer {
     pub(super) broken: Option<Action>,
 }
 
+impl Answer {
+    /// An answer that arrives as it is.
+    pub(super) fn new(status: u16, body: Arc<str>) -> Self {
+        Self {
+            status,
+            body,
+            replayed: false,
+            limited_by: None,
+            broken: None,
+        }
+    }
+}
+
 impl From<Error> for Answer {
     fn from(error: Error) -> Self {
         Self {
-            status: error.status,
-            body: error.to_json().to_string().into(),
-            replayed: false,
-            limited_by: error.limited_by,
-            broken: None,
+            limited_by: error.limited_by.clone(),
+            ..Self::new(error.status, error.to_json().to_string().into())
         }
     }
 }
@@ -195,12 +202,8 @@ fn controlled(sandbox: &Sandbox, call: &Call) -> Answer {
         let params = super::params::Params::new(form);
         control::answer(sandbox, &call.method, &call.path, account.as_ref(), &params)
     };
-    run().map_or_else(Answer::from, |value| Answer {
-        status: 200,
-        body: value.to_string().into(),
-        replayed: false,
-        limited_by: None,
-        broken: None,
+    run().map_or_else(Answer::from, |value| {
+        Answer::new(200, value.to_string().into())
     })
 }
 

@@ -94,9 +94,9 @@ impl Keys {
 }
 
 fn refused(message: String) -> Error {
-    let mut error = Error::invalid(message).kind("idempotency_error");
-    error.before_execution = true;
-    error
+    Error::invalid(message)
+        .kind("idempotency_error")
+        .before_execution()
 }
 
 #[cfg(test)]

@@ -30,12 +30,14 @@ impl Limits {
 
 /// A 429. With a reason it is a limiter's; without, Stripe means that an object is locked.
 pub(super) fn limited(reason: Option<&str>) -> Error {
-    let mut error = match reason {
+    let error = match reason {
         Some(_) => Error::invalid("Request rate limit exceeded. Learn more about rate limits here https://stripe.com/docs/rate-limits.").code("rate_limit"),
         None => Error::invalid("This object cannot be accessed right now because another API request or Stripe process is currently accessing it. If you see this error intermittently, retry the request. If you see this error frequently and are making multiple concurrent requests to a single object, make your requests serially or at a lower rate. For more details, see https://stripe.com/docs/rate-limits#object-lock-timeouts.").code("lock_timeout"),
     }
-    .status(429);
-    error.before_execution = true;
-    error.limited_by = reason.map(str::to_owned);
-    error
+    .status(429)
+    .before_execution();
+    Error {
+        limited_by: reason.map(str::to_owned),
+        ..error
+    }
 }

@@ -27,7 +27,7 @@ mod account;
 mod billing;
 mod call;
 mod card;
-mod change;
+mod checkout_page;
 mod context;
 mod control;
 mod coupon;
@@ -39,6 +39,7 @@ mod error;
 mod event;
 mod expand;
 mod fault;
+mod field_update;
 mod filter;
 mod form;
 mod http;
@@ -47,8 +48,6 @@ mod ids;
 mod limit;
 mod metadata;
 mod page;
-mod pages;
-mod pages_view;
 mod params;
 mod payment_method;
 mod price;
@@ -87,6 +86,13 @@ pub struct Options {
     /// Where people reach the sandbox, for the links to its checkout pages; by default, the address that the
     /// call was sent to.
     pub public_url: Option<String>,
+}
+
+impl Options {
+    /// The search's lag in milliseconds.
+    fn search_lag_millis(&self) -> i64 {
+        i64::try_from(self.search_lag.as_millis()).unwrap_or(i64::MAX / 2)
+    }
 }
 
 impl Default for Options {

@@ -5,8 +5,8 @@
 
 use std::cell::Cell;
 
-use super::change::Change;
 use super::error::{Error, Result};
+use super::field_update::FieldUpdate;
 use super::form::{Form, Node, Value};
 use super::metadata::Changes;
 
@@ -78,11 +78,11 @@ impl<'a> Params<'a> {
     }
 
     /// A text that an update may empty.
-    pub(crate) fn nullable(&self, key: &str) -> Result<Change<&'a str>> {
+    pub(crate) fn nullable(&self, key: &str) -> Result<FieldUpdate<&'a str>> {
         Ok(match self.text(key)? {
-            None => Change::Keep,
-            Some("") => Change::Unset,
-            Some(text) => Change::Set(text),
+            None => FieldUpdate::Keep,
+            Some("") => FieldUpdate::Unset,
+            Some(text) => FieldUpdate::Set(text),
         })
     }
 

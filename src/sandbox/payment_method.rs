@@ -192,15 +192,28 @@ fn insert(ctx: &mut Ctx<'_>, mut method: PaymentMethod) -> Id {
     id
 }
 
+/// Refuses types of payment methods other than cards.
+pub(crate) fn cards_only(param: &str, types: &[&str]) -> Result<()> {
+    match types.iter().find(|kind| **kind != "card") {
+        Some(other) => Err(Error::malformed(
+            param,
+            format!("The sandbox models payment methods of type `card` only, not `{other}`."),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The error for a payment method that is there, and not the customer's.
+pub(crate) fn not_theirs(id: &str, param: impl Into<String>) -> Error {
+    Error::invalid(format!("The customer does not have a payment method with the ID {id}. The payment method must be attached to the customer."))
+        .code("resource_missing")
+        .param(param)
+}
+
 /// `POST /v1/payment_methods`
 pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let kind = params.required("type")?;
-    if kind != "card" {
-        return Err(Error::malformed(
-            "type",
-            format!("The sandbox models payment methods of type `card` only, not `{kind}`."),
-        ));
-    }
+    cards_only("type", &[kind])?;
     let mut method = self::card_given(ctx, params)?;
     method.change(params)?;
     params.unmodelled(&["customer", "payment_method", "radar_options"])?;

@@ -2,9 +2,9 @@
 
 use rust_decimal::Decimal;
 
-use super::change::Change;
 use super::context::Ctx;
 use super::error::{Error, Result};
+use super::field_update::FieldUpdate;
 use super::ids::Id;
 use super::metadata::Metadata;
 use super::params::Params;
@@ -61,7 +61,7 @@ fn change_plain(price: &mut Price, params: &Params<'_>) -> Result<()> {
         price.active = active;
     }
     let key = params.nullable("lookup_key")?;
-    if matches!(key, Change::Set(key) if key.chars().count() > 200) {
+    if matches!(key, FieldUpdate::Set(key) if key.chars().count() > 200) {
         return Err(Error::malformed(
             "lookup_key",
             "Invalid string: a lookup key has at most 200 characters.",

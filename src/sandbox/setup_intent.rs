@@ -171,12 +171,7 @@ fn types(params: &Params<'_>) -> Result<Option<Vec<String>>> {
     let Some(types) = params.strings("payment_method_types")? else {
         return Ok(None);
     };
-    if let Some(other) = types.iter().find(|kind| **kind != "card") {
-        return Err(Error::malformed(
-            "payment_method_types",
-            format!("The sandbox models payment methods of type `card` only, not `{other}`."),
-        ));
-    }
+    payment_method::cards_only("payment_method_types", &types)?;
     Ok(Some(types.into_iter().map(str::to_owned).collect()))
 }
 

@@ -2,7 +2,7 @@
 
 use rust_decimal::Decimal;
 
-use super::schedule::Want;
+use super::schedule::ItemSpec;
 use crate::sandbox::coupon::{Coupon, Off as CouponOff};
 use crate::sandbox::cycle::discount::Off;
 use crate::sandbox::cycle::lines::Priced;
@@ -51,8 +51,8 @@ pub(crate) fn every_of(price: &Price) -> Every {
 }
 
 /// How often items recur, which is the same for all of a subscription's.
-pub(crate) fn every(account: &Account, wants: &[Want]) -> Every {
-    let first = wants.first().expect("a subscription has at least one item");
+pub(crate) fn every(account: &Account, specs: &[ItemSpec]) -> Every {
+    let first = specs.first().expect("a subscription has at least one item");
     every_of(price(account, &first.price))
 }
 

@@ -3,8 +3,8 @@
 use super::drafts::{self, Draft, Next};
 use super::invoice::Reason;
 use super::invoicing::issue;
-use super::schedule::{Prorate, Want};
-use super::subscription::{Item, Pending, Status, Subscription};
+use super::schedule::{ItemSpec, Prorate};
+use super::subscription::{Item, Status, Subscription};
 use super::{catalog, phases, proration, timeline};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::cycle::usage::Records;
@@ -14,7 +14,7 @@ use crate::sandbox::state::Account;
 /// A new set of items and a new trial for a subscription.
 #[derive(Clone, Debug)]
 pub(crate) struct Change<'a> {
-    pub(crate) wants: &'a [Want],
+    pub(crate) specs: &'a [ItemSpec],
     /// When the trial is to end; `None`, or a time that has come, is no trial.
     pub(crate) trial_end: Option<i64>,
     pub(crate) prorate: Prorate,
@@ -38,7 +38,7 @@ impl Change<'_> {
     fn effect(&self, account: &Account, subscription: &Subscription, at: i64) -> Effect {
         let within = at < subscription.period.1;
         let goal = self.trial_end.filter(|end| *end > at);
-        let every = catalog::every(account, self.wants);
+        let every = catalog::every(account, self.specs);
         match (subscription.in_trial(), goal) {
             (true, Some(end)) => Effect::MoveTrial(end),
             (false, Some(end)) => Effect::StartTrial(end),
@@ -51,25 +51,25 @@ impl Change<'_> {
 
 /// Applies a change at `at`. Everything that is invoiced at once is invoiced here.
 pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i64) {
-    let subscription = held(ctx.account, position);
+    let subscription = ctx.account.subscription(position);
     let effect = change.effect(ctx.account, subscription, at);
-    let every = catalog::every(ctx.account, change.wants);
-    let pairs = pair(&subscription.items, change.wants);
+    let every = catalog::every(ctx.account, change.specs);
+    let pairs = pair(&subscription.items, change.specs);
     let closed = (subscription.period.0, at);
     let within = at < subscription.period.1 && !subscription.in_trial();
     let prorated = within && change.prorate != Prorate::Never;
-    let costs = proration::costs(ctx.account, subscription, change.wants, at);
+    let costs = proration::costs(ctx.account, subscription, change.specs, at);
     let prorations = if prorated {
         let restart = effect != Effect::Keep;
-        let (account, wants) = (&*ctx.account, change.wants);
-        proration::of_change(account, subscription, wants, &pairs, &costs, restart, at)
+        let (account, specs) = (&*ctx.account, change.specs);
+        proration::of_change(account, subscription, specs, &pairs, &costs, restart, at)
     } else {
         Vec::new()
     };
-    let billed = proration::billed(&subscription.items, change.wants, &pairs, &costs, prorated);
-    replace_items(ctx, position, change.wants, &pairs, at);
+    let billed = proration::billed(&subscription.items, change.specs, &pairs, &costs, prorated);
+    replace_items(ctx, position, change.specs, &pairs, at);
     proration::add(ctx, position, prorations);
-    let subscription = held_mut(ctx.account, position);
+    let subscription = ctx.account.subscription_mut(position);
     for (item, billed) in subscription.items.iter_mut().zip(billed) {
         item.billed = billed;
     }
@@ -80,10 +80,10 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
             subscription.period.1 = end;
             subscription.trial = subscription.trial.map(|(start, _)| (start, end));
         }
-        Effect::StartTrial(end) => roll(ctx, position, at, Turn::Trial(end), Reason::Update),
-        Effect::Restart => roll(ctx, position, at, Turn::Anchor, Reason::Update),
+        Effect::StartTrial(end) => roll(ctx, position, at, Anchor::TrialEnd(end), Reason::Update),
+        Effect::Restart => roll(ctx, position, at, Anchor::Now, Reason::Update),
         Effect::Keep if change.prorate == Prorate::Invoice => {
-            let waiting = waiting(subscription);
+            let waiting = drafts::waiting(subscription).collect();
             issue(ctx, position, waiting, Reason::Update, closed, at);
         }
         Effect::Keep => {}
@@ -91,29 +91,27 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
     timeline::reindex(ctx.account, position);
 }
 
-/// How one period turns into the next.
+/// From when the next period and those after it are counted: Stripe's `billing_cycle_anchor`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
-    /// As the anchor says.
-    Renew,
-    /// From now on, counted from now.
-    Anchor,
-    /// A trial that ends then, from which periods are counted.
-    Trial(i64),
+pub(crate) enum Anchor {
+    Unchanged,
+    Now,
+    /// The end of the trial that begins.
+    TrialEnd(i64),
 }
 
 /// Closes the running period at `at`, opens the next one and invoices both sides of it.
-pub(crate) fn roll(ctx: &mut Ctx<'_>, position: u32, at: i64, turn: Turn, reason: Reason) {
-    let subscription = held(ctx.account, position);
-    let (anchor, end) = match turn {
-        Turn::Trial(end) => (end, end),
-        Turn::Anchor => (at, subscription.every.next_after(at, at)),
-        Turn::Renew => (
+pub(crate) fn roll(ctx: &mut Ctx<'_>, position: u32, at: i64, anchoring: Anchor, reason: Reason) {
+    let subscription = ctx.account.subscription(position);
+    let (anchor, end) = match anchoring {
+        Anchor::TrialEnd(end) => (end, end),
+        Anchor::Now => (at, subscription.every.next_after(at, at)),
+        Anchor::Unchanged => (
             subscription.anchor,
             subscription.every.next_after(subscription.anchor, at),
         ),
     };
-    let trial = matches!(turn, Turn::Trial(_));
+    let trial = matches!(anchoring, Anchor::TrialEnd(_));
     let drafts = drafts::closing(
         ctx.account,
         subscription,
@@ -125,7 +123,7 @@ pub(crate) fn roll(ctx: &mut Ctx<'_>, position: u32, at: i64, turn: Turn, reason
         },
     );
     let closed = (subscription.period.0, at);
-    let subscription = held_mut(ctx.account, position);
+    let subscription = ctx.account.subscription_mut(position);
     subscription.trial = match subscription.trial {
         _ if trial => Some((at, end)),
         Some((start, end)) => Some((start, end.min(at))),
@@ -142,20 +140,33 @@ pub(crate) fn roll(ctx: &mut Ctx<'_>, position: u32, at: i64, turn: Turn, reason
     timeline::reindex(ctx.account, position);
 }
 
-/// Ends the subscription at `at`: with `bill`, on a last invoice with the metered usage; with `prorate`, with
-/// credits for what is left of licensed items.
-pub(crate) fn cancel(ctx: &mut Ctx<'_>, position: u32, at: i64, bill: bool, prorate: bool) {
-    let subscription = held(ctx.account, position);
+/// What a cancellation is to do, by Stripe's names.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cancellation {
+    /// Makes a last invoice, with the metered usage.
+    pub(crate) invoice_now: bool,
+    /// Credits what is left of licensed items.
+    pub(crate) prorate: bool,
+}
+
+/// Ends the subscription at `at`.
+pub(crate) fn cancel(ctx: &mut Ctx<'_>, position: u32, how: Cancellation, at: i64) {
+    let subscription = ctx.account.subscription(position);
     let closed = (subscription.period.0, at);
-    if prorate && at < subscription.period.1 && !subscription.in_trial() {
+    if how.prorate && at < subscription.period.1 && !subscription.in_trial() {
         let credits = proration::of_end(ctx.account, subscription, at);
         proration::add(ctx, position, credits);
     }
-    if bill {
-        let drafts = drafts::closing(ctx.account, held(ctx.account, position), at, Next::End);
+    if how.invoice_now {
+        let drafts = drafts::closing(
+            ctx.account,
+            ctx.account.subscription(position),
+            at,
+            Next::End,
+        );
         issue(ctx, position, drafts, Reason::Update, closed, at);
     }
-    let subscription = held_mut(ctx.account, position);
+    let subscription = ctx.account.subscription_mut(position);
     subscription.status = Status::Canceled;
     subscription.canceled_at.get_or_insert(at);
     subscription.ended_at = Some(at);
@@ -165,35 +176,35 @@ pub(crate) fn cancel(ctx: &mut Ctx<'_>, position: u32, at: i64, bill: bool, pror
     timeline::reindex(ctx.account, position);
 }
 
-/// Finds the item that each want keeps: the one it names, else the first of the same price that is not taken.
-fn pair(items: &[Item], wants: &[Want]) -> Vec<Option<usize>> {
-    let named = |want: &Want| {
-        want.item
+/// Finds the item that each spec keeps: the one it names, else the first of the same price that is not taken.
+fn pair(items: &[Item], specs: &[ItemSpec]) -> Vec<Option<usize>> {
+    let named = |spec: &ItemSpec| {
+        spec.item
             .as_ref()
             .and_then(|id| items.iter().position(|item| item.id == *id))
     };
     let mut taken = vec![false; items.len()];
-    for index in wants.iter().filter_map(named) {
+    for index in specs.iter().filter_map(named) {
         taken[index] = true;
     }
-    let mut by_price = |want: &Want| {
+    let mut by_price = |spec: &ItemSpec| {
         let index =
-            (0..items.len()).find(|index| !taken[*index] && items[*index].price == want.price)?;
+            (0..items.len()).find(|index| !taken[*index] && items[*index].price == spec.price)?;
         taken[index] = true;
         Some(index)
     };
-    wants
+    specs
         .iter()
-        .map(|want| named(want).or_else(|| by_price(want)))
+        .map(|spec| named(spec).or_else(|| by_price(spec)))
         .collect()
 }
 
-/// Invoices, on its own, the usage of metered items that no want keeps: what Stripe does when a schedule moves to
+/// Invoices, on its own, the usage of metered items that no spec keeps: what Stripe does when a schedule moves to
 /// its next phase. A change by request bills none of it.
-pub(crate) fn bill_leaving(ctx: &mut Ctx<'_>, position: u32, wants: &[Want], at: i64) {
-    let subscription = held(ctx.account, position);
+pub(crate) fn bill_leaving(ctx: &mut Ctx<'_>, position: u32, specs: &[ItemSpec], at: i64) {
+    let subscription = ctx.account.subscription(position);
     let closed = (subscription.period.0, at);
-    let pairs = pair(&subscription.items, wants);
+    let pairs = pair(&subscription.items, specs);
     let drafts = leaving(ctx.account, subscription, &pairs);
     issue(ctx, position, drafts, Reason::Update, closed, at);
 }
@@ -216,31 +227,32 @@ fn leaving(account: &Account, subscription: &Subscription, pairs: &[Option<usize
 pub(crate) fn replace_items(
     ctx: &mut Ctx<'_>,
     position: u32,
-    wants: &[Want],
+    specs: &[ItemSpec],
     pairs: &[Option<usize>],
     at: i64,
 ) {
-    let mut old: Vec<Option<Item>> = std::mem::take(&mut held_mut(ctx.account, position).items)
-        .into_iter()
-        .map(Some)
-        .collect();
-    let mut items = Vec::with_capacity(wants.len());
-    for (want, pair) in wants.iter().zip(pairs) {
+    let mut old: Vec<Option<Item>> =
+        std::mem::take(&mut ctx.account.subscription_mut(position).items)
+            .into_iter()
+            .map(Some)
+            .collect();
+    let mut items = Vec::with_capacity(specs.len());
+    for (spec, pair) in specs.iter().zip(pairs) {
         let kept = pair.and_then(|index| old[index].take());
         items.push(match kept {
-            Some(item) if item.price == want.price => Item {
-                quantity: want.quantity,
-                metadata: want.metadata.clone(),
+            Some(item) if item.price == spec.price => Item {
+                quantity: spec.quantity,
+                metadata: spec.metadata.clone(),
                 ..item
             },
             // Another price on the same item: usage counts from here.
             Some(item) => Item {
                 id: item.id,
-                ..item_of(want, at)
+                ..item_of(spec, at)
             },
             None => Item {
                 id: ctx.account.ids.next("si", 14),
-                ..item_of(want, at)
+                ..item_of(spec, at)
             },
         });
     }
@@ -250,48 +262,25 @@ pub(crate) fn replace_items(
     for item in &items {
         ctx.account.billing.items.insert(item.id.clone(), position);
     }
-    held_mut(ctx.account, position).items = items;
+    ctx.account.subscription_mut(position).items = items;
 }
 
-impl Want {
-    /// Whether the item is this want already.
+impl ItemSpec {
+    /// Whether the item is this spec already.
     pub(super) fn sells(&self, item: &Item) -> bool {
         item.price == self.price && item.quantity == self.quantity
     }
 }
 
-/// A fresh item for a want, without an id.
-fn item_of(want: &Want, at: i64) -> Item {
+/// A fresh item for a spec, without an id.
+fn item_of(spec: &ItemSpec, at: i64) -> Item {
     Item {
         id: Id::from(""),
-        price: want.price.clone(),
-        quantity: want.quantity,
+        price: spec.price.clone(),
+        quantity: spec.quantity,
         billed: 0,
         created: at,
-        metadata: want.metadata.clone(),
+        metadata: spec.metadata.clone(),
         records: Records::default(),
     }
-}
-
-/// What waits for the subscription's next invoice, newest first.
-fn waiting(subscription: &Subscription) -> Vec<Draft> {
-    let draft = |pending: &Pending| Draft {
-        line: pending.line.clone(),
-        price: pending.price.clone(),
-        item: pending.item.clone(),
-        invoice_item: Some(pending.id.clone()),
-    };
-    subscription.pending.iter().rev().map(draft).collect()
-}
-
-/// The subscription at a position that an index or the timeline gave.
-pub(crate) fn held(account: &Account, position: u32) -> &Subscription {
-    let subscription = account.billing.subscriptions.at(position);
-    subscription.expect("indexes drop a subscription's position together with it")
-}
-
-/// See [`held`].
-pub(crate) fn held_mut(account: &mut Account, position: u32) -> &mut Subscription {
-    let subscription = account.billing.subscriptions.at_mut(position);
-    subscription.expect("indexes drop a subscription's position together with it")
 }

@@ -1,17 +1,17 @@
-//! `/v1/checkout/sessions`. The page that a session's `url` leads to is in [`pages`](crate::sandbox::pages).
+//! `/v1/checkout/sessions`. The page that a session's `url` leads to is in [`checkout_page`](crate::sandbox::checkout_page).
 
 use serde_json::{Value, json};
 
-use super::birth::{self, Seed};
 use super::checkout_params;
+use super::new_subscription::{self, NewSubscription};
 use super::session::{self, Mode, Purchase, Session, Status};
 use super::timeline::Due;
 use super::{catalog, currency, render};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::cycle::lines::Priced;
+use crate::sandbox::cycle::period::DAY;
 use crate::sandbox::error::{Error, Result};
 use crate::sandbox::ids::Id;
-use crate::sandbox::metadata::Metadata;
 use crate::sandbox::page::Page;
 use crate::sandbox::params::Params;
 use crate::sandbox::payment_method::{self, Named};
@@ -21,7 +21,6 @@ use crate::sandbox::{customer, setup_intent};
 
 const URL: &str = "/v1/checkout/sessions";
 const WHAT: &str = "checkout session";
-const DAY: i64 = 86_400;
 
 /// `POST /v1/checkout/sessions`
 pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
@@ -87,13 +86,13 @@ pub(crate) fn basket(account: &Account, session: &Session) -> Vec<LineItem> {
         return Vec::new();
     };
     let name = session.id.trim_start_matches("cs_test_");
-    let item = |(index, want): (usize, &super::schedule::Want)| LineItem {
+    let item = |(index, spec): (usize, &super::schedule::ItemSpec)| LineItem {
         id: format!("li_{}{index:02}", &name[..name.len().min(22)]).into(),
-        priced: catalog::priced(account, &want.price),
-        quantity: want.quantity,
-        price: want.price.clone(),
+        priced: catalog::priced(account, &spec.price),
+        quantity: spec.quantity,
+        price: spec.price.clone(),
     };
-    purchase.wants.iter().enumerate().map(item).collect()
+    purchase.specs.iter().enumerate().map(item).collect()
 }
 
 /// `GET /v1/checkout/sessions/:id/line_items`
@@ -244,11 +243,11 @@ fn subscribe(ctx: &mut Ctx<'_>, session: &mut Session, purchase: Purchase, metho
         .get(&holder)
         .and_then(|customer| customer.test_clock.clone());
     let from_days = purchase.trial_days.map(|days| now + days * DAY);
-    let seed = Seed {
+    let new = NewSubscription {
         customer: holder,
         clock,
         currency: purchase.currency,
-        wants: purchase.wants,
+        specs: purchase.specs,
         start_date: now,
         trial_end: from_days.or(purchase.trial_end),
         metadata: purchase.metadata,
@@ -261,7 +260,7 @@ fn subscribe(ctx: &mut Ctx<'_>, session: &mut Session, purchase: Purchase, metho
         cancel_at_period_end: false,
         incomplete: false,
     };
-    let subscription = birth::create(ctx, seed, now);
+    let subscription = new_subscription::create(ctx, new, now);
     let made = ctx.account.billing.subscriptions.get(&subscription);
     session.invoice = made.and_then(|made| made.latest_invoice.clone());
     session.subscription = Some(subscription);
@@ -276,6 +275,3 @@ fn details(account: &Account, customer: &str) -> Option<[Option<String>; 3]> {
         text(&customer.phone),
     ])
 }
-
-/// Metadata for a set-up intent, from `setup_intent_data`.
-pub(super) type IntentData = Option<Metadata>;

@@ -1,17 +1,18 @@
 //! Reading a new checkout session.
 
-use super::checkout::IntentData;
 use super::phase_params::{automatic_tax, coupon, same_currency};
 use super::session::{Mode, Purchase, Session, Status};
+use super::subscription_params::LONGEST_TRIAL;
 use super::{catalog, items};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::customer::{self, Customer};
 use crate::sandbox::cycle::discount::spread;
+use crate::sandbox::cycle::period::DAY;
 use crate::sandbox::error::{Error, Result};
 use crate::sandbox::metadata::Metadata;
 use crate::sandbox::params::Params;
+use crate::sandbox::payment_method;
 
-const DAY: i64 = 86_400;
 const UNMODELLED: &[&str] = &[
     "after_expiration",
     "consent_collection",
@@ -38,7 +39,7 @@ const DATA_UNMODELLED: &[&str] = &[
 ];
 
 /// The session, without its id and url; in `setup` mode the metadata of the intent that is to be made for it.
-pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Session, IntentData)> {
+pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Session, Option<Metadata>)> {
     let mode = params.one_of("mode", &["payment", "setup", "subscription"])?;
     let holder = match params.string("customer")? {
         Some(id) => Some(customer::named(ctx, id, "customer")?),
@@ -127,24 +128,24 @@ fn purchase(ctx: &Ctx<'_>, params: &Params<'_>, holder: Option<&Customer>) -> Re
                 .param("setup_intent_data"),
         );
     }
-    let wants = items::read(ctx, params, "line_items", &[])?;
+    let specs = items::read(ctx, params, "line_items", &[])?;
     let given = params.objects("line_items")?.unwrap_or_default();
-    for (index, (want, item)) in wants.iter().zip(&given).enumerate() {
-        if want.quantity.is_some() && !item.has("quantity") {
+    for (index, (spec, item)) in specs.iter().zip(&given).enumerate() {
+        if spec.quantity.is_some() && !item.has("quantity") {
             return Err(Error::invalid(format!(
                 "Quantity is required. Add `quantity` to `line_items[{index}]`"
             ))
             .param(item.name("quantity")));
         }
     }
-    let currency = items::currency(ctx, &wants);
+    let currency = items::currency(ctx, &specs);
     same_currency(params, currency)?;
     if let Some(holder) = holder {
         super::currency::check(ctx.account, holder, currency, None)?;
     }
     let now = holder.map_or(ctx.now, |holder| ctx.time_of(&holder.id));
     let mut purchase = Purchase {
-        wants,
+        specs,
         currency,
         metadata: Metadata::default(),
         description: None,
@@ -162,10 +163,10 @@ fn purchase(ctx: &Ctx<'_>, params: &Params<'_>, holder: Option<&Customer>) -> Re
         data.unmodelled(DATA_UNMODELLED)?;
     }
     if purchase.trial_days.is_none() && purchase.trial_end.is_none() {
-        let amounts = purchase.wants.iter().map(|want| {
-            let quantity = want.quantity?;
+        let amounts = purchase.specs.iter().map(|spec| {
+            let quantity = spec.quantity?;
             Some(
-                catalog::priced(ctx.account, &want.price)
+                catalog::priced(ctx.account, &spec.price)
                     .scheme
                     .amount(quantity),
             )
@@ -183,10 +184,10 @@ fn purchase(ctx: &Ctx<'_>, params: &Params<'_>, holder: Option<&Customer>) -> Re
 fn trial(data: &Params<'_>, now: i64) -> Result<(Option<i64>, Option<i64>)> {
     let days = data.integer_from("trial_period_days", 1)?;
     let end = data.timestamp("trial_end")?;
-    if days.is_some_and(|days| days > 730) {
+    if days.is_some_and(|days| days > LONGEST_TRIAL) {
         return Err(Error::malformed(
             data.name("trial_period_days"),
-            "Invalid integer: a trial can last at most 730 days.",
+            format!("Invalid integer: a trial can last at most {LONGEST_TRIAL} days."),
         ));
     }
     if days.is_some() && end.is_some() {
@@ -243,13 +244,7 @@ fn updates(params: &Params<'_>, holder: Option<&Customer>, tax: bool, tax_ids: b
 
 fn card_only(params: &Params<'_>) -> Result<()> {
     let types = params.strings("payment_method_types")?.unwrap_or_default();
-    match types.iter().find(|kind| **kind != "card") {
-        Some(other) => Err(Error::malformed(
-            "payment_method_types",
-            format!("The sandbox models payment methods of type `card` only, not `{other}`."),
-        )),
-        None => Ok(()),
-    }
+    payment_method::cards_only("payment_method_types", &types)
 }
 
 /// A day by default; from half an hour to a day.

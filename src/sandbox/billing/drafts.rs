@@ -32,12 +32,6 @@ pub(crate) fn closing(
     at: i64,
     next: Next,
 ) -> Vec<Draft> {
-    let waiting = subscription.pending.iter().rev().map(|pending| Draft {
-        line: pending.line.clone(),
-        price: pending.price.clone(),
-        item: pending.item.clone(),
-        invoice_item: Some(pending.id.clone()),
-    });
     let own = subscription.items.iter().flat_map(|item| {
         let lines = match (item.quantity, next) {
             (Some(quantity), next) => in_advance(account, item, quantity, next),
@@ -53,7 +47,17 @@ pub(crate) fn closing(
         };
         attach(item, lines)
     });
-    waiting.chain(own).collect()
+    waiting(subscription).chain(own).collect()
+}
+
+/// What waits for the subscription's next invoice, newest first.
+pub(crate) fn waiting(subscription: &Subscription) -> impl Iterator<Item = Draft> {
+    subscription.pending.iter().rev().map(|pending| Draft {
+        line: pending.line.clone(),
+        price: pending.price.clone(),
+        item: pending.item.clone(),
+        invoice_item: Some(pending.id.clone()),
+    })
 }
 
 /// The lines for a metered item's usage in the running period, up to `until`.

@@ -81,7 +81,6 @@ pub(crate) struct Invoice {
     pub(crate) attempted: bool,
     pub(crate) paid_at: Option<i64>,
     pub(crate) voided_at: Option<i64>,
-    pub(crate) default_payment_method: Option<Id>,
     pub(crate) automatic_tax: bool,
 }
 

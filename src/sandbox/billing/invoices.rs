@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::invoice::{Invoice, InvoiceLine};
-use super::{bill, preview};
+use super::{invoice_json, preview};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::customer;
 use crate::sandbox::error::{Error, Result};
@@ -71,13 +71,13 @@ pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         Some(holder) => page.of_positions(table, &holder.invoices, WHAT, keep)?,
         None => page.of_table(table, WHAT, keep)?,
     };
-    Ok(cut.to_json(URL, |invoice| bill::invoice(ctx.account, invoice)))
+    Ok(cut.to_json(URL, |invoice| invoice_json::invoice(ctx.account, invoice)))
 }
 
 /// `GET /v1/invoices/:id`
 pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     params.finish()?;
-    Ok(bill::invoice(ctx.account, find(ctx)?))
+    Ok(invoice_json::invoice(ctx.account, find(ctx)?))
 }
 
 /// `GET /v1/invoices/:id/lines`
@@ -92,7 +92,7 @@ pub(crate) fn lines(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 pub(crate) fn upcoming(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let invoice = next(ctx, params)?;
     params.finish()?;
-    Ok(bill::invoice(ctx.account, &invoice))
+    Ok(invoice_json::invoice(ctx.account, &invoice))
 }
 
 /// `GET /v1/invoices/upcoming/lines`
@@ -108,7 +108,7 @@ pub(crate) fn upcoming_lines(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<V
 fn page_of_lines(ctx: &Ctx<'_>, page: &Page, invoice: &Invoice, url: &str) -> Result<Value> {
     let rows: Vec<&InvoiceLine> = invoice.lines.iter().collect();
     let cut = page.of_rows(&rows, "line item")?;
-    let mut list = cut.to_json(url, |line| bill::line(ctx.account, invoice, line));
+    let mut list = cut.to_json(url, |line| invoice_json::line(ctx.account, invoice, line));
     if let Some(fields) = list.as_object_mut() {
         fields.insert("total_count".into(), json!(rows.len()));
     }

@@ -3,7 +3,7 @@
 use super::drafts::Draft;
 use super::invoice::{Invoice, InvoiceLine, Reason, Status};
 use super::subscription::{Status as Standing, Subscription};
-use super::{bill, catalog};
+use super::{catalog, invoice_json};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::coupon::{Discount, Duration};
 use crate::sandbox::cycle::discount::spread;
@@ -82,7 +82,6 @@ pub(crate) fn compose(
         attempted: false,
         paid_at: None,
         voided_at: None,
-        default_payment_method: None,
         automatic_tax: subscription.automatic_tax,
     }
 }
@@ -121,12 +120,7 @@ pub(crate) fn issue(
     if drafts.is_empty() {
         return;
     }
-    let subscription = ctx
-        .account
-        .billing
-        .subscriptions
-        .at(position)
-        .expect("the caller holds it");
+    let subscription = ctx.account.subscription(position);
     let mut invoice = compose(ctx.account, subscription, drafts, reason, at);
     invoice.id = ctx.account.ids.next("in", 24);
     for line in &mut invoice.lines {
@@ -142,7 +136,6 @@ pub(crate) fn issue(
 fn collect(account: &Account, invoice: &mut Invoice) -> Outcome {
     let subscription = account.billing.subscriptions.get(&invoice.subscription);
     let own = subscription.and_then(|subscription| subscription.default_payment_method.clone());
-    invoice.default_payment_method = None;
     let customer = account.customers.get(&invoice.customer);
     let method = own.or_else(|| customer?.default_payment_method.clone());
     if invoice.amount_due == 0 {
@@ -178,12 +171,7 @@ fn settle(ctx: &mut Ctx<'_>, position: u32, invoice: &mut Invoice, outcome: Outc
         };
     }
     let discounted = invoice.discounted() > 0;
-    let subscription = ctx
-        .account
-        .billing
-        .subscriptions
-        .at_mut(position)
-        .expect("the caller holds it");
+    let subscription = ctx.account.subscription_mut(position);
     subscription.latest_invoice = Some(invoice.id.clone());
     let billed = |id: &Id| {
         invoice
@@ -228,7 +216,7 @@ fn record(ctx: &mut Ctx<'_>, invoice: Invoice, outcome: Outcome, at: i64) {
         .invoices
         .get(&id)
         .expect("just inserted");
-    let object = bill::invoice(ctx.account, invoice);
+    let object = invoice_json::invoice(ctx.account, invoice);
     ctx.event("invoice.created", &object, at);
     ctx.event("invoice.finalized", &object, at);
     match outcome {

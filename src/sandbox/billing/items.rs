@@ -1,7 +1,7 @@
 //! Reading the items of a request: what a subscription is to hold.
 
 use super::catalog;
-use super::schedule::Want;
+use super::schedule::ItemSpec;
 use super::subscription::Item;
 use crate::sandbox::context::Ctx;
 use crate::sandbox::cycle::period::Every;
@@ -32,18 +32,18 @@ pub(crate) fn read(
     params: &Params<'_>,
     key: &str,
     held: &[Item],
-) -> Result<Vec<Want>> {
+) -> Result<Vec<ItemSpec>> {
     let given = params.objects(key)?.unwrap_or_default();
     if given.is_empty() {
         return Err(params.missing(key));
     }
-    let wants = given.iter().map(|item| {
+    let specs = given.iter().map(|item| {
         let price = price(ctx, item, held)?.ok_or_else(|| item.missing("price"))?;
-        want(item, price, None)
+        spec(item, price, None)
     });
-    let wants = wants.collect::<Result<Vec<Want>>>()?;
-    check(ctx, &wants, &params.name(key))?;
-    Ok(wants)
+    let specs = specs.collect::<Result<Vec<ItemSpec>>>()?;
+    check(ctx, &specs, &params.name(key))?;
+    Ok(specs)
 }
 
 /// The items of an update: those that are named by `id` are changed or deleted, others are added, and the rest
@@ -53,18 +53,18 @@ pub(crate) fn read_change(
     params: &Params<'_>,
     key: &str,
     items: &[Item],
-) -> Result<Option<Vec<Want>>> {
+) -> Result<Option<Vec<ItemSpec>>> {
     let Some(given) = params.objects(key)? else {
         return Ok(None);
     };
-    let mut wants: Vec<Option<Want>> = items.iter().map(|item| Some(kept(item))).collect();
+    let mut specs: Vec<Option<ItemSpec>> = items.iter().map(|item| Some(kept(item))).collect();
     for change in &given {
         let deleted = change.boolean("deleted")?.unwrap_or(false);
         // Usage is kept by item, and goes with it.
         change.boolean("clear_usage")?;
         let Some(id) = change.string("id")? else {
             let price = price(ctx, change, items)?.ok_or_else(|| change.missing("price"))?;
-            wants.push(Some(want(change, price, None)?));
+            specs.push(Some(spec(change, price, None)?));
             continue;
         };
         let index = items.iter().position(|item| &*item.id == id);
@@ -72,23 +72,23 @@ pub(crate) fn read_change(
             index.ok_or_else(|| Error::no_such("subscription item", id, change.name("id")))?;
         let other = price(ctx, change, items)?;
         let current = catalog::price(ctx.account, &items[index].price);
-        let changed = want(change, other.unwrap_or(current), Some(&items[index]))?;
-        wants[index] = (!deleted).then_some(changed);
+        let changed = spec(change, other.unwrap_or(current), Some(&items[index]))?;
+        specs[index] = (!deleted).then_some(changed);
     }
-    let wants: Vec<Want> = wants.into_iter().flatten().collect();
-    if wants.is_empty() {
+    let specs: Vec<ItemSpec> = specs.into_iter().flatten().collect();
+    if specs.is_empty() {
         return Err(Error::invalid(
             "A subscription must have at least one active plan. Cancel the subscription to end it.",
         )
         .param(params.name(key)));
     }
-    check(ctx, &wants, &params.name(key))?;
-    Ok(Some(wants))
+    check(ctx, &specs, &params.name(key))?;
+    Ok(Some(specs))
 }
 
-/// An item as it is, as a want.
-pub(crate) fn kept(item: &Item) -> Want {
-    Want {
+/// An item as it is, as a spec.
+pub(crate) fn kept(item: &Item) -> ItemSpec {
+    ItemSpec {
         item: Some(item.id.clone()),
         price: item.price.clone(),
         quantity: item.quantity,
@@ -96,7 +96,7 @@ pub(crate) fn kept(item: &Item) -> Want {
     }
 }
 
-fn want(params: &Params<'_>, price: &Price, before: Option<&Item>) -> Result<Want> {
+fn spec(params: &Params<'_>, price: &Price, before: Option<&Item>) -> Result<ItemSpec> {
     let metered = price.recurring.as_ref().is_some_and(Recurring::metered);
     let quantity = params.integer_from("quantity", 0)?;
     if quantity.is_some_and(|quantity| quantity > MAX_QUANTITY) {
@@ -112,7 +112,7 @@ fn want(params: &Params<'_>, price: &Price, before: Option<&Item>) -> Result<Wan
     }
     let metadata = before.map_or_else(Metadata::default, |item| item.metadata.clone());
     params.unmodelled(UNMODELLED)?;
-    Ok(Want {
+    Ok(ItemSpec {
         item: before.map(|item| item.id.clone()),
         price: price.id.clone(),
         quantity: (!metered).then(|| {
@@ -157,26 +157,26 @@ fn price<'a>(ctx: &'a Ctx<'_>, params: &Params<'_>, held: &[Item]) -> Result<Opt
 }
 
 /// What all items together have to keep to: Stripe's classic billing has one interval and one currency.
-fn check(ctx: &Ctx<'_>, wants: &[Want], param: &str) -> Result<()> {
-    if wants.len() > MAX_ITEMS {
+fn check(ctx: &Ctx<'_>, specs: &[ItemSpec], param: &str) -> Result<()> {
+    if specs.len() > MAX_ITEMS {
         return Err(Error::invalid(format!(
             "You have exceeded the maximum number of items: a subscription can have at most {MAX_ITEMS}, and {} were given.",
-            wants.len()
+            specs.len()
         ))
         .param(param));
     }
     let mut seen: Vec<&str> = Vec::new();
     let mut first: Option<(Every, Currency)> = None;
-    for want in wants {
-        if seen.contains(&&*want.price) {
+    for spec in specs {
+        if seen.contains(&&*spec.price) {
             return Err(Error::invalid(format!(
                 "Cannot add multiple subscription items with the same price: {}",
-                want.price
+                spec.price
             ))
             .param(param));
         }
-        seen.push(&want.price);
-        let price = catalog::price(ctx.account, &want.price);
+        seen.push(&spec.price);
+        let price = catalog::price(ctx.account, &spec.price);
         let (every, currency) = *first.get_or_insert((catalog::every_of(price), price.currency));
         let mismatch = if every != catalog::every_of(price) {
             "interval"
@@ -199,7 +199,7 @@ pub(crate) fn other_currency(param: String) -> Error {
 }
 
 /// The currency of items that [`read`] has checked.
-pub(crate) fn currency(ctx: &Ctx<'_>, wants: &[Want]) -> Currency {
-    let first = wants.first().expect("checked to be at least one");
+pub(crate) fn currency(ctx: &Ctx<'_>, specs: &[ItemSpec]) -> Currency {
+    let first = specs.first().expect("checked to be at least one");
     catalog::price(ctx.account, &first.price).currency
 }

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use super::schedule::{Defaults, Phase, Prorate, Want};
+use super::schedule::{Defaults, ItemSpec, Phase, Prorate};
 use super::subscription::Item;
 use super::{catalog, items};
-use crate::sandbox::change::Change;
 use crate::sandbox::context::Ctx;
 use crate::sandbox::coupon::{self, Coupon, Off};
 use crate::sandbox::cycle::period::Every;
 use crate::sandbox::error::{Error, Result};
+use crate::sandbox::field_update::FieldUpdate;
 use crate::sandbox::ids::Id;
 use crate::sandbox::metadata::Metadata;
 use crate::sandbox::params::Params;
+use crate::sandbox::payment_method;
 use crate::sandbox::price::Currency;
 
 /// Stripe's limit for the phases that run or are to come.
@@ -158,7 +159,7 @@ pub(crate) fn same_currency(params: &Params<'_>, currency: Currency) -> Result<(
 fn end(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
-    wants: &[Want],
+    specs: &[ItemSpec],
     setting: Setting<'_>,
     start: i64,
     next: Option<i64>,
@@ -179,7 +180,7 @@ fn end(
         .param(params.name("end_date")));
     }
     let last = |iterations| {
-        let every = catalog::every(ctx.account, wants);
+        let every = catalog::every(ctx.account, specs);
         after(every, setting, start, iterations)
     };
     let end = match (date, iterations, next) {
@@ -309,21 +310,19 @@ pub(crate) fn payment_method(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
     customer: &str,
-) -> Result<Change<Id>> {
+) -> Result<FieldUpdate<Id>> {
     let id = match params.nullable("default_payment_method")? {
-        Change::Keep => return Ok(Change::Keep),
-        Change::Unset => return Ok(Change::Unset),
-        Change::Set(id) => id,
+        FieldUpdate::Keep => return Ok(FieldUpdate::Keep),
+        FieldUpdate::Unset => return Ok(FieldUpdate::Unset),
+        FieldUpdate::Set(id) => id,
     };
     let param = params.name("default_payment_method");
     let method = ctx.account.payment_methods.get(id);
     let method = method.ok_or_else(|| Error::no_such("PaymentMethod", id, param.clone()))?;
     if method.customer.as_deref() != Some(customer) {
-        return Err(Error::invalid(format!("The customer does not have a payment method with the ID {id}. The payment method must be attached to the customer."))
-            .code("resource_missing")
-            .param(param));
+        return Err(payment_method::not_theirs(id, param));
     }
-    Ok(Change::Set(method.id.clone()))
+    Ok(FieldUpdate::Set(method.id.clone()))
 }
 
 /// Reads `default_settings` over what they were.

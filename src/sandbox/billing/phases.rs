@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::birth::{self, Seed};
-use super::change::{self, Change, held, held_mut};
+use super::change::{self, Cancellation, Change};
+use super::new_subscription::{self, NewSubscription};
 use super::schedule::{Defaults, EndBehavior, Phase, Prorate, Schedule, Status};
 use super::{render, timeline};
 use crate::sandbox::context::Ctx;
@@ -14,7 +14,7 @@ use crate::sandbox::state::Account;
 
 /// Begins a schedule: its first phase's subscription is made, and invoiced for the first time.
 pub(crate) fn start(ctx: &mut Ctx<'_>, position: u32, at: i64) {
-    let schedule = scheduled(ctx.account, position);
+    let schedule = ctx.account.schedule(position);
     let clock = schedule.clock.clone();
     let starts = schedule.phases.first().map(|phase| phase.start);
     if let Some(starts) = starts {
@@ -24,25 +24,26 @@ pub(crate) fn start(ctx: &mut Ctx<'_>, position: u32, at: i64) {
             .timelines
             .remove(clock.as_ref(), starts, due);
     }
-    let schedule = scheduled(ctx.account, position);
+    let schedule = ctx.account.schedule(position);
     let (Status::NotStarted, Some(phase)) = (schedule.status, schedule.phases.first()) else {
         return;
     };
-    let seed = seed(schedule, phase);
-    let schedule = scheduled_mut(ctx.account, position);
+    let new = subscription_of(schedule, phase);
+    let schedule = ctx.account.schedule_mut(position);
     schedule.status = Status::Active;
     schedule.current = Some(0);
-    let subscription = birth::create(ctx, seed, at);
-    scheduled_mut(ctx.account, position).subscription = Some(subscription);
+    let subscription = new_subscription::create(ctx, new, at);
+    ctx.account.schedule_mut(position).subscription = Some(subscription);
     tell(ctx, position, "subscription_schedule.updated", at);
 }
 
-fn seed(schedule: &Schedule, phase: &Phase) -> Seed {
-    Seed {
+/// What a schedule's first phase makes.
+fn subscription_of(schedule: &Schedule, phase: &Phase) -> NewSubscription {
+    NewSubscription {
         customer: schedule.customer.clone(),
         clock: schedule.clock.clone(),
         currency: phase.currency,
-        wants: phase.items.clone(),
+        specs: phase.items.clone(),
         start_date: phase.start,
         trial_end: phase.trial_end,
         metadata: phase.metadata.clone(),
@@ -74,7 +75,7 @@ pub(crate) fn advance(ctx: &mut Ctx<'_>, subscription: u32, at: i64) {
     let Some(position) = schedule_of(ctx.account, subscription) else {
         return;
     };
-    let schedule = scheduled_mut(ctx.account, position);
+    let schedule = ctx.account.schedule_mut(position);
     let Some(index) = schedule.current else {
         return;
     };
@@ -86,7 +87,7 @@ pub(crate) fn advance(ctx: &mut Ctx<'_>, subscription: u32, at: i64) {
             subscription,
             position,
             over.as_ref(),
-            How::Transition,
+            Cause::Transition,
             at,
         );
         tell(ctx, position, "subscription_schedule.updated", at);
@@ -95,11 +96,14 @@ pub(crate) fn advance(ctx: &mut Ctx<'_>, subscription: u32, at: i64) {
     match schedule.end_behavior {
         EndBehavior::Release => release(ctx, position, at),
         EndBehavior::Cancel => {
-            let prorate = schedule.phases[index].prorate != Prorate::Never;
+            let how = Cancellation {
+                invoice_now: true,
+                prorate: schedule.phases[index].prorate != Prorate::Never,
+            };
             schedule.status = Status::Completed;
             schedule.completed_at = Some(at);
             schedule.current = None;
-            change::cancel(ctx, subscription, at, true, prorate);
+            change::cancel(ctx, subscription, how, at);
             tell(ctx, position, "subscription_schedule.completed", at);
         }
     }
@@ -108,12 +112,12 @@ pub(crate) fn advance(ctx: &mut Ctx<'_>, subscription: u32, at: i64) {
 /// Leaves the subscription, if there is one, to itself.
 pub(crate) fn release(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     forget_start(ctx.account, position);
-    let schedule = scheduled_mut(ctx.account, position);
+    let schedule = ctx.account.schedule_mut(position);
     schedule.release(at);
     let subscription = schedule.released_subscription.clone();
     let subscription = subscription.and_then(|id| ctx.account.billing.subscriptions.position(&id));
     if let Some(subscription) = subscription {
-        held_mut(ctx.account, subscription).schedule = None;
+        ctx.account.subscription_mut(subscription).schedule = None;
         follow_end(ctx.account, subscription, at);
         timeline::reindex(ctx.account, subscription);
     }
@@ -124,13 +128,15 @@ pub(crate) fn release(ctx: &mut Ctx<'_>, position: u32, at: i64) {
 /// `cancel_at`, and a release takes it away (`preserve_cancel_date` is false by default).
 pub(crate) fn follow_end(account: &mut Account, subscription: u32, now: i64) {
     let schedule = schedule_of(account, subscription);
-    let end = schedule.and_then(|position| scheduled(account, position).ends_at());
-    held_mut(account, subscription).end_with_schedule(end, now);
+    let end = schedule.and_then(|position| account.schedule(position).ends_at());
+    account
+        .subscription_mut(subscription)
+        .end_with_schedule(end, now);
 }
 
 /// The subscription ended by other means than the schedule's: that is canceled with it.
 pub(crate) fn subscription_ended(ctx: &mut Ctx<'_>, position: u32, at: i64) {
-    let schedule = scheduled(ctx.account, position);
+    let schedule = ctx.account.schedule(position);
     if schedule.status == Status::Active {
         let id = schedule.id.clone();
         call_off(ctx, &id, at);
@@ -143,7 +149,7 @@ pub(crate) fn call_off(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
         return;
     };
     forget_start(ctx.account, position);
-    let schedule = scheduled_mut(ctx.account, position);
+    let schedule = ctx.account.schedule_mut(position);
     schedule.status = Status::Canceled;
     schedule.canceled_at = Some(at);
     schedule.current = None;
@@ -152,7 +158,7 @@ pub(crate) fn call_off(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
 
 /// Takes a schedule that has not started off the timeline.
 pub(crate) fn forget_start(account: &mut Account, position: u32) {
-    let schedule = scheduled(account, position);
+    let schedule = account.schedule(position);
     let clock = schedule.clock.clone();
     if let (Status::NotStarted, Some(phase)) = (schedule.status, schedule.phases.first()) {
         let at = phase.start;
@@ -163,7 +169,7 @@ pub(crate) fn forget_start(account: &mut Account, position: u32) {
 
 /// Why a subscription is made what its phase says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum How {
+pub(crate) enum Cause {
     /// The phase begins.
     Transition,
     /// The running phase was changed by a request, which says what to do about prorations.
@@ -177,10 +183,10 @@ pub(crate) fn enter(
     subscription: u32,
     schedule: u32,
     over: Option<&Arc<Coupon>>,
-    how: How,
+    cause: Cause,
     at: i64,
 ) {
-    let directing = scheduled(ctx.account, schedule);
+    let directing = ctx.account.schedule(schedule);
     let Some(phase) = directing.running().cloned() else {
         return;
     };
@@ -190,14 +196,14 @@ pub(crate) fn enter(
         .automatic_tax
         .unwrap_or(directing.defaults.automatic_tax);
     let same = over.map(|coupon| &coupon.id) == phase.coupon.as_ref().map(|coupon| &coupon.id);
-    if how == How::Transition {
+    if cause == Cause::Transition {
         // What was used in the phase that ends is billed with its discount.
         change::bill_leaving(ctx, subscription, &phase.items, at);
     }
     if !same {
         discount(ctx, subscription, phase.coupon.clone(), at);
     }
-    let held = held_mut(ctx.account, subscription);
+    let held = ctx.account.subscription_mut(subscription);
     held.metadata = merged(&held.metadata, &phase.metadata);
     held.automatic_tax = tax;
     if method.is_some() {
@@ -207,23 +213,23 @@ pub(crate) fn enter(
         held.description.clone_from(&phase.description);
     }
     let change = Change {
-        wants: &phase.items,
+        specs: &phase.items,
         trial_end: phase.trial_end,
-        prorate: match how {
-            How::Transition => phase.prorate,
-            How::Request(prorate) => prorate,
+        prorate: match cause {
+            Cause::Transition => phase.prorate,
+            Cause::Request(prorate) => prorate,
         },
-        anchored: how == How::Transition && anchored,
+        anchored: cause == Cause::Transition && anchored,
     };
     change::apply(ctx, subscription, &change, at);
 }
 
 /// Gives the subscription a coupon's discount in place of the one it has, or takes that away.
 pub(crate) fn discount(ctx: &mut Ctx<'_>, position: u32, coupon: Option<Arc<Coupon>>, at: i64) {
-    let subscription = held(ctx.account, position);
+    let subscription = ctx.account.subscription(position);
     let (id, customer) = (subscription.id.clone(), subscription.customer.clone());
     let discount = coupon.map(|coupon| Discount::new(ctx, coupon, customer, Some(id), at));
-    held_mut(ctx.account, position).discount = discount;
+    ctx.account.subscription_mut(position).discount = discount;
 }
 
 /// What a phase's metadata makes of the subscription's: keys are added and replaced, none goes.
@@ -240,24 +246,12 @@ fn merged(before: &Metadata, phase: &Metadata) -> Metadata {
 
 /// The position of the live schedule that directs a subscription.
 pub(crate) fn schedule_of(account: &Account, subscription: u32) -> Option<u32> {
-    let id = held(account, subscription).schedule.as_ref()?;
+    let id = account.subscription(subscription).schedule.as_ref()?;
     account.billing.schedules.position(id)
 }
 
 /// Records an event about a schedule as it is now.
 pub(crate) fn tell(ctx: &mut Ctx<'_>, position: u32, kind: &'static str, at: i64) {
-    let object = render::schedule(scheduled(ctx.account, position));
+    let object = render::schedule(ctx.account.schedule(position));
     ctx.event(kind, &object, at);
-}
-
-/// The schedule at a position that an index or the timeline gave.
-pub(crate) fn scheduled(account: &Account, position: u32) -> &Schedule {
-    let schedule = account.billing.schedules.at(position);
-    schedule.expect("indexes drop a schedule's position together with it")
-}
-
-/// See [`scheduled`].
-pub(crate) fn scheduled_mut(account: &mut Account, position: u32) -> &mut Schedule {
-    let schedule = account.billing.schedules.at_mut(position);
-    schedule.expect("indexes drop a schedule's position together with it")
 }

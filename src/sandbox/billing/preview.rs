@@ -3,7 +3,6 @@
 //! Changes that a schedule has in store are not in it (our choice): it shows the items that the subscription has
 //! now. Of a subscription that ends with the period it shows the last invoice.
 
-use super::change::held;
 use super::drafts::{self, Next};
 use super::invoice::{Invoice, Reason};
 use super::invoicing::compose;
@@ -44,7 +43,7 @@ pub(crate) fn of_customer(account: &Account, customer: &str) -> Option<Invoice> 
     let invoices = customer
         .subscriptions
         .iter()
-        .filter_map(|position| of_subscription(account, held(account, *position)));
+        .filter_map(|position| of_subscription(account, account.subscription(*position)));
     invoices.min_by_key(|invoice| invoice.created)
 }
 

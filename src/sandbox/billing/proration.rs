@@ -1,9 +1,8 @@
 //! What a change within a period credits and charges: Stripe's prorations, discounts deducted.
 
 use super::catalog;
-use super::change::held_mut;
 use super::invoicing::{applicable, taken_off};
-use super::schedule::Want;
+use super::schedule::ItemSpec;
 use super::subscription::{Item, Pending, Subscription};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::coupon::Duration;
@@ -11,23 +10,23 @@ use crate::sandbox::cycle::lines::Line;
 use crate::sandbox::ids::Id;
 use crate::sandbox::state::Account;
 
-/// What a whole period of each want costs, in cents, less the discount in force; metered ones cost nothing in
+/// What a whole period of each spec costs, in cents, less the discount in force; metered ones cost nothing in
 /// advance. A discount for `once` is for an invoice, not for a price.
 pub(super) fn costs(
     account: &Account,
     subscription: &Subscription,
-    wants: &[Want],
+    specs: &[ItemSpec],
     at: i64,
 ) -> Vec<i64> {
-    let cost = |want: &Want| {
+    let cost = |spec: &ItemSpec| {
         let price = |quantity| {
-            catalog::priced(account, &want.price)
+            catalog::priced(account, &spec.price)
                 .scheme
                 .amount(quantity)
         };
-        (want.quantity.map_or(0, price), true)
+        (spec.quantity.map_or(0, price), true)
     };
-    let gross: Vec<(i64, bool)> = wants.iter().map(cost).collect();
+    let gross: Vec<(i64, bool)> = specs.iter().map(cost).collect();
     let discount = applicable(account, subscription, at)
         .filter(|discount| discount.coupon.duration != Duration::Once);
     let off = taken_off(discount.as_ref(), &gross);
@@ -38,19 +37,19 @@ pub(super) fn costs(
         .collect()
 }
 
-/// What counts as [billed](Item::billed) for each want's item after a change: with prorations, what it costs; without,
+/// What counts as [billed](Item::billed) for each spec's item after a change: with prorations, what it costs; without,
 /// not more than had been billed before.
 pub(super) fn billed(
     items: &[Item],
-    wants: &[Want],
+    specs: &[ItemSpec],
     pairs: &[Option<usize>],
     costs: &[i64],
     prorated: bool,
 ) -> Vec<i64> {
-    let each = wants.iter().zip(pairs).zip(costs);
+    let each = specs.iter().zip(pairs).zip(costs);
     each.map(
-        |((want, pair), cost)| match pair.map(|index| &items[index]) {
-            Some(item) if want.sells(item) => item.billed,
+        |((spec, pair), cost)| match pair.map(|index| &items[index]) {
+            Some(item) if spec.sells(item) => item.billed,
             _ if prorated => *cost,
             item => item.map_or(0, |item| item.billed.min(*cost)),
         },
@@ -72,15 +71,15 @@ pub(super) struct Proration {
 pub(super) fn of_change(
     account: &Account,
     subscription: &Subscription,
-    wants: &[Want],
+    specs: &[ItemSpec],
     pairs: &[Option<usize>],
     costs: &[i64],
     restart: bool,
     at: i64,
 ) -> Vec<Proration> {
     let sells = |index: usize, item: &Item| {
-        let want = pairs.iter().position(|pair| *pair == Some(index));
-        want.is_some_and(|want| wants[want].sells(item))
+        let spec = pairs.iter().position(|pair| *pair == Some(index));
+        spec.is_some_and(|spec| specs[spec].sells(item))
     };
     let items = subscription.items.iter().enumerate();
     let changed = items.filter(|(index, item)| restart || !sells(*index, item));
@@ -88,7 +87,7 @@ pub(super) fn of_change(
         .filter_map(|(_, item)| credit(account, subscription, item, at))
         .collect();
     if !restart {
-        prorations.extend(charges(account, subscription, wants, pairs, costs, at));
+        prorations.extend(charges(account, subscription, specs, pairs, costs, at));
     }
     prorations
 }
@@ -96,22 +95,22 @@ pub(super) fn of_change(
 fn charges(
     account: &Account,
     subscription: &Subscription,
-    wants: &[Want],
+    specs: &[ItemSpec],
     pairs: &[Option<usize>],
     costs: &[i64],
     at: i64,
 ) -> Vec<Proration> {
-    let each = wants.iter().zip(pairs).zip(costs);
-    each.filter_map(|((want, pair), cost)| {
+    let each = specs.iter().zip(pairs).zip(costs);
+    each.filter_map(|((spec, pair), cost)| {
         let item = pair.map(|index| &subscription.items[index]);
-        if item.is_some_and(|item| want.sells(item)) {
+        if item.is_some_and(|item| spec.sells(item)) {
             return None;
         }
-        let priced = catalog::priced(account, &want.price);
+        let priced = catalog::priced(account, &spec.price);
         Some(Proration {
             item: item.map(|item| item.id.clone()),
-            price: want.price.clone(),
-            line: priced.rest(*cost, want.quantity?, subscription.period, at),
+            price: spec.price.clone(),
+            line: priced.rest(*cost, spec.quantity?, subscription.period, at),
         })
     })
     .collect()
@@ -144,7 +143,7 @@ pub(super) fn of_end(account: &Account, subscription: &Subscription, at: i64) ->
 pub(super) fn add(ctx: &mut Ctx<'_>, position: u32, prorations: Vec<Proration>) {
     for Proration { item, price, line } in prorations {
         let id = ctx.account.ids.next("ii", 24);
-        let subscription = held_mut(ctx.account, position);
+        let subscription = ctx.account.subscription_mut(position);
         let made = || {
             let mut items = subscription.items.iter().rev();
             let made = items.find(|item| item.price == price);

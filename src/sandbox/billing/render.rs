@@ -3,8 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::catalog;
-use super::change::held;
-use super::schedule::{Phase, Schedule, Want};
+use super::schedule::{ItemSpec, Phase, Schedule};
 use super::subscription::{Item, Subscription};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::price::{Amount, Price, Recurring, amounts};
@@ -249,22 +248,22 @@ fn phase(phase: &Phase) -> Value {
     merged([object, rest])
 }
 
-fn phase_item(want: &Want) -> Value {
+fn phase_item(spec: &ItemSpec) -> Value {
     let mut object = json!({
         "billing_thresholds": null,
-        "metadata": want.metadata.to_json(),
-        "plan": &*want.price,
-        "price": &*want.price,
+        "metadata": spec.metadata.to_json(),
+        "plan": &*spec.price,
+        "price": &*spec.price,
     });
     let fields = object.as_object_mut().expect("built as an object");
-    quantity(fields, want.quantity);
+    quantity(fields, spec.quantity);
     fields.insert("tax_rates".into(), json!([]));
     object
 }
 
 /// Records what became of a subscription that was `before`, if anything did.
 pub(crate) fn changed(ctx: &mut Ctx<'_>, position: u32, before: &Value, at: i64) {
-    let after = subscription(ctx.account, held(ctx.account, position));
+    let after = subscription(ctx.account, ctx.account.subscription(position));
     if after == *before {
         return;
     }

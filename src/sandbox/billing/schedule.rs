@@ -80,7 +80,7 @@ impl Prorate {
 
 /// What a subscription is to hold: a phase's item, or one of a request.
 #[derive(Clone, Debug)]
-pub(crate) struct Want {
+pub(crate) struct ItemSpec {
     /// The item that it changes, where a request names one; else it is matched by its price.
     pub(crate) item: Option<Id>,
     pub(crate) price: Id,
@@ -93,7 +93,7 @@ pub(crate) struct Want {
 pub(crate) struct Phase {
     pub(crate) start: i64,
     pub(crate) end: i64,
-    pub(crate) items: Vec<Want>,
+    pub(crate) items: Vec<ItemSpec>,
     pub(crate) trial_end: Option<i64>,
     pub(crate) coupon: Option<Arc<Coupon>>,
     pub(crate) currency: Currency,

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::change::{self, held};
+use super::change::{self, Cancellation};
 use super::phase_params::{self, Setting};
-use super::phases::{self, How, scheduled, scheduled_mut};
+use super::phases::{self, Cause};
 use super::schedule::{Defaults, EndBehavior, Phase, Prorate, Schedule, Status};
 use super::timeline::{self, Due};
 use super::{currency, items, render};
@@ -40,8 +40,8 @@ fn begin(ctx: &mut Ctx<'_>, mut schedule: Schedule, now: i64) -> Value {
     phases::tell(ctx, position, "subscription_schedule.created", now);
     let subscription = subscription.and_then(|id| ctx.account.billing.subscriptions.position(&id));
     if let Some(subscription) = subscription {
-        let was = render::subscription(ctx.account, held(ctx.account, subscription));
-        change::held_mut(ctx.account, subscription).schedule = Some(id);
+        let was = render::subscription(ctx.account, ctx.account.subscription(subscription));
+        ctx.account.subscription_mut(subscription).schedule = Some(id);
         phases::follow_end(ctx.account, subscription, now);
         timeline::reindex(ctx.account, subscription);
         render::changed(ctx, subscription, &was, now);
@@ -52,11 +52,11 @@ fn begin(ctx: &mut Ctx<'_>, mut schedule: Schedule, now: i64) -> Value {
             .timelines
             .add(clock.as_ref(), start, due);
     }
-    if start <= now && scheduled(ctx.account, position).status == Status::NotStarted {
+    if start <= now && ctx.account.schedule(position).status == Status::NotStarted {
         phases::start(ctx, position, now);
         engine::run_until(ctx, clock.as_ref(), now);
     }
-    render::schedule(scheduled(ctx.account, position))
+    render::schedule(ctx.account.schedule(position))
 }
 
 fn with_phases(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Schedule, i64)> {
@@ -194,7 +194,7 @@ fn over(ctx: &Ctx<'_>, params: &Params<'_>, id: &str) -> Result<(Schedule, i64)>
 /// `GET /v1/subscription_schedules/:id`
 pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     params.finish()?;
-    Ok(render::schedule(scheduled(ctx.account, find(ctx)?)))
+    Ok(render::schedule(ctx.account.schedule(find(ctx)?)))
 }
 
 /// `GET /v1/subscription_schedules`
@@ -237,7 +237,7 @@ pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 /// `POST /v1/subscription_schedules/:id`
 pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let position = find(ctx)?;
-    let schedule = scheduled(ctx.account, position);
+    let schedule = ctx.account.schedule(position);
     live(schedule, "update")?;
     let now = ctx.time_of(&schedule.customer);
     let before = render::schedule(schedule);
@@ -257,10 +257,10 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     params.finish()?;
     let clock = changed.clock.clone();
     replace(ctx, position, changed, touches.then_some(prorate), now);
-    let after = render::schedule(scheduled(ctx.account, position));
+    let after = render::schedule(ctx.account.schedule(position));
     ctx.update_event("subscription_schedule.updated", &before, &after, now);
     engine::run_until(ctx, clock.as_ref(), now);
-    Ok(render::schedule(scheduled(ctx.account, position)))
+    Ok(render::schedule(ctx.account.schedule(position)))
 }
 
 /// Puts the changed schedule in place of the old one, and makes the subscription what it says now.
@@ -272,7 +272,7 @@ fn replace(
     now: i64,
 ) {
     phases::forget_start(ctx.account, position);
-    let old = scheduled_mut(ctx.account, position);
+    let old = ctx.account.schedule_mut(position);
     let over = old.running().and_then(|phase| phase.coupon.clone());
     let (waits, clock) = (changed.status == Status::NotStarted, changed.clock.clone());
     let start = changed.phases[0].start;
@@ -287,11 +287,11 @@ fn replace(
     }
     let subscription = subscription.and_then(|id| ctx.account.billing.subscriptions.position(&id));
     if let Some(subscription) = subscription {
-        let was = render::subscription(ctx.account, held(ctx.account, subscription));
+        let was = render::subscription(ctx.account, ctx.account.subscription(subscription));
         phases::follow_end(ctx.account, subscription, now);
         if let Some(prorate) = prorate {
-            let how = How::Request(prorate);
-            phases::enter(ctx, subscription, position, over.as_ref(), how, now);
+            let cause = Cause::Request(prorate);
+            phases::enter(ctx, subscription, position, over.as_ref(), cause, now);
         }
         timeline::reindex(ctx.account, subscription);
         render::changed(ctx, subscription, &was, now);
@@ -343,20 +343,22 @@ fn new_phases(
 pub(crate) fn release(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     params.unmodelled(&["preserve_cancel_date"])?;
     let position = find(ctx)?;
-    let schedule = scheduled(ctx.account, position);
+    let schedule = ctx.account.schedule(position);
     live(schedule, "release")?;
     let now = ctx.time_of(&schedule.customer);
     params.finish()?;
     phases::release(ctx, position, now);
-    Ok(render::schedule(scheduled(ctx.account, position)))
+    Ok(render::schedule(ctx.account.schedule(position)))
 }
 
 /// `POST /v1/subscription_schedules/:id/cancel`: its subscription ends with it.
 pub(crate) fn cancel(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let invoice_now = params.boolean("invoice_now")?.unwrap_or(true);
-    let prorate = params.boolean("prorate")?.unwrap_or(true);
+    let how = Cancellation {
+        invoice_now: params.boolean("invoice_now")?.unwrap_or(true),
+        prorate: params.boolean("prorate")?.unwrap_or(true),
+    };
     let position = find(ctx)?;
-    let schedule = scheduled(ctx.account, position);
+    let schedule = ctx.account.schedule(position);
     live(schedule, "cancel")?;
     let now = ctx.time_of(&schedule.customer);
     let (id, subscription) = (schedule.id.clone(), schedule.subscription.clone());
@@ -364,11 +366,11 @@ pub(crate) fn cancel(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     phases::call_off(ctx, &id, now);
     let subscription = subscription.and_then(|id| ctx.account.billing.subscriptions.position(&id));
     if let Some(subscription) = subscription {
-        let before = render::subscription(ctx.account, held(ctx.account, subscription));
-        change::cancel(ctx, subscription, now, invoice_now, prorate);
+        let before = render::subscription(ctx.account, ctx.account.subscription(subscription));
+        change::cancel(ctx, subscription, how, now);
         render::changed(ctx, subscription, &before, now);
     }
-    Ok(render::schedule(scheduled(ctx.account, position)))
+    Ok(render::schedule(ctx.account.schedule(position)))
 }
 
 fn live(schedule: &Schedule, verb: &str) -> Result<()> {

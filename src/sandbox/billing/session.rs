@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::render::merged;
-use super::schedule::Want;
+use super::schedule::ItemSpec;
 use super::timeline::Due;
 use crate::sandbox::context::Ctx;
 use crate::sandbox::coupon::Coupon;
@@ -44,7 +44,7 @@ pub(crate) enum Mode {
 /// The subscription that is bought.
 #[derive(Clone, Debug)]
 pub(crate) struct Purchase {
-    pub(crate) wants: Vec<Want>,
+    pub(crate) specs: Vec<ItemSpec>,
     pub(crate) currency: Currency,
     pub(crate) metadata: Metadata,
     pub(crate) description: Option<String>,

@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use super::change::{held, held_mut};
 use super::items::{MAX_QUANTITY, too_large};
 use super::subscription::{Item, Subscription};
 use super::{catalog, render};
@@ -65,7 +64,7 @@ pub(crate) fn report(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let id = item.id.clone();
     let record = ctx.account.ids.next("mbur", 24);
     let position = ctx.account.billing.items[&id];
-    let items = &mut held_mut(ctx.account, position).items;
+    let items = &mut ctx.account.subscription_mut(position).items;
     if let Some(item) = items.iter_mut().find(|item| item.id == id) {
         item.records.set(timestamp, sum);
     }
@@ -181,7 +180,7 @@ fn find<'a>(ctx: &'a Ctx<'_>) -> Result<(&'a Subscription, &'a Item)> {
     let id = ctx.arg(0);
     let position = ctx.account.billing.items.get(&*id);
     let found = position.and_then(|position| {
-        let subscription = held(ctx.account, *position);
+        let subscription = ctx.account.subscription(*position);
         Some((
             subscription,
             subscription.items.iter().find(|item| *item.id == *id)?,

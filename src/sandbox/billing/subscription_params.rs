@@ -2,24 +2,24 @@
 
 use std::sync::Arc;
 
-use super::birth::Seed;
+use super::new_subscription::NewSubscription;
 use super::phase_params::{automatic_tax, coupon, payment_method, prorate, same_currency};
-use super::schedule::{Prorate, Want};
+use super::schedule::{ItemSpec, Prorate};
 use super::subscription::Subscription;
 use super::{catalog, items};
-use crate::sandbox::change::Change;
 use crate::sandbox::context::Ctx;
 use crate::sandbox::coupon::Coupon;
 use crate::sandbox::customer::{self, Customer};
+use crate::sandbox::cycle::period::DAY;
 use crate::sandbox::error::{Error, Result};
+use crate::sandbox::field_update::FieldUpdate;
 use crate::sandbox::ids::Id;
 use crate::sandbox::metadata::Metadata;
 use crate::sandbox::params::Params;
 use crate::sandbox::payment_method::PaymentMethod;
 
-const DAY: i64 = 86_400;
-/// Stripe's limit for a trial: two years.
-const LONGEST_TRIAL: i64 = 730;
+/// Stripe's limit for a trial, in days: two years.
+pub(super) const LONGEST_TRIAL: i64 = 730;
 const UNMODELLED: &[&str] = &[
     "add_invoice_items",
     "application_fee_percent",
@@ -38,28 +38,28 @@ const UNMODELLED: &[&str] = &[
 ];
 
 /// Reads a new subscription, and the customer's time.
-pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Seed, i64)> {
+pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(NewSubscription, i64)> {
     let holder = customer::named(ctx, params.required("customer")?, "customer")?;
     let now = ctx.time_of(&holder.id);
-    let wants = items::read(ctx, params, "items", &[])?;
-    let currency = items::currency(ctx, &wants);
+    let specs = items::read(ctx, params, "items", &[])?;
+    let currency = items::currency(ctx, &specs);
     same_currency(params, currency)?;
     super::currency::check(ctx.account, holder, currency, None)?;
-    let trial_end = trial_end(ctx, params, &wants, now)?;
+    let trial_end = trial_end(ctx, params, &specs, now)?;
     let method = payment_method(ctx, params, &holder.id)?.value();
     let behavior = params.one_of(
         "payment_behavior",
         &["allow_incomplete", "error_if_incomplete"],
     )?;
     if behavior == Some("error_if_incomplete") && trial_end.is_none() {
-        check_payment(ctx, holder, method.as_ref(), &wants)?;
+        check_payment(ctx, holder, method.as_ref(), &specs)?;
     }
     // There is nothing to prorate yet.
     prorate(params)?;
     params.one_of("collection_method", &["charge_automatically"])?;
     params.unmodelled(UNMODELLED)?;
     params.unmodelled(&["backdate_start_date"])?;
-    let seed = Seed {
+    let new = NewSubscription {
         customer: holder.id.clone(),
         clock: holder.test_clock.clone(),
         currency,
@@ -74,12 +74,12 @@ pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Seed, i64)
         cancel_at: cancel_at(params, now)?.value(),
         cancel_at_period_end: params.boolean("cancel_at_period_end")?.unwrap_or(false),
         incomplete: true,
-        wants,
+        specs,
     };
-    if seed.cancel_at.is_some() && seed.cancel_at_period_end {
+    if new.cancel_at.is_some() && new.cancel_at_period_end {
         return Err(one_end_only());
     }
-    Ok((seed, now))
+    Ok((new, now))
 }
 
 fn one_end_only() -> Error {
@@ -88,7 +88,12 @@ fn one_end_only() -> Error {
 }
 
 /// `trial_end`, `trial_period_days`, or with `trial_from_plan` the days that the prices say.
-fn trial_end(ctx: &Ctx<'_>, params: &Params<'_>, wants: &[Want], now: i64) -> Result<Option<i64>> {
+fn trial_end(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    specs: &[ItemSpec],
+    now: i64,
+) -> Result<Option<i64>> {
     let end = trial_end_given(params, now)?;
     let days = params.integer_from("trial_period_days", 0)?;
     let from_plan = params.boolean("trial_from_plan")?.unwrap_or(false);
@@ -99,13 +104,13 @@ fn trial_end(ctx: &Ctx<'_>, params: &Params<'_>, wants: &[Want], now: i64) -> Re
         .param("trial_end"));
     }
     let planned = || {
-        let days = |want: &Want| {
-            catalog::price(ctx.account, &want.price)
+        let days = |spec: &ItemSpec| {
+            catalog::price(ctx.account, &spec.price)
                 .recurring
                 .as_ref()?
                 .trial_period_days
         };
-        wants.iter().filter_map(days).max().filter(|_| from_plan)
+        specs.iter().filter_map(days).max().filter(|_| from_plan)
     };
     let from_days = days.or_else(planned).filter(|days| *days > 0);
     if from_days.is_some_and(|days| days > LONGEST_TRIAL) {
@@ -134,16 +139,16 @@ fn trial_end_given(params: &Params<'_>, now: i64) -> Result<Option<i64>> {
     }
 }
 
-fn cancel_at(params: &Params<'_>, now: i64) -> Result<Change<i64>> {
-    if params.nullable("cancel_at")? == Change::Unset {
-        return Ok(Change::Unset);
+fn cancel_at(params: &Params<'_>, now: i64) -> Result<FieldUpdate<i64>> {
+    if params.nullable("cancel_at")? == FieldUpdate::Unset {
+        return Ok(FieldUpdate::Unset);
     }
     match params.timestamp("cancel_at")? {
         Some(at) if at <= now => {
             Err(Error::invalid("`cancel_at` must be in the future.").param("cancel_at"))
         }
-        Some(at) => Ok(Change::Set(at)),
-        None => Ok(Change::Keep),
+        Some(at) => Ok(FieldUpdate::Set(at)),
+        None => Ok(FieldUpdate::Keep),
     }
 }
 
@@ -152,11 +157,11 @@ fn check_payment(
     ctx: &Ctx<'_>,
     holder: &Customer,
     method: Option<&Id>,
-    wants: &[Want],
+    specs: &[ItemSpec],
 ) -> Result<()> {
-    let due = wants.iter().any(|want| {
-        want.quantity.is_some_and(|quantity| {
-            catalog::priced(ctx.account, &want.price)
+    let due = specs.iter().any(|spec| {
+        spec.quantity.is_some_and(|quantity| {
+            catalog::priced(ctx.account, &spec.price)
                 .scheme
                 .amount(quantity)
                 > 0
@@ -176,15 +181,15 @@ fn check_payment(
 /// What a request changes on a subscription.
 #[derive(Debug)]
 pub(crate) struct Update {
-    pub(crate) wants: Option<Vec<Want>>,
+    pub(crate) specs: Option<Vec<ItemSpec>>,
     /// A time that has come ends the trial.
     pub(crate) trial_end: Option<i64>,
-    pub(crate) cancel_at: Change<i64>,
+    pub(crate) cancel_at: FieldUpdate<i64>,
     pub(crate) cancel_at_period_end: Option<bool>,
     /// The coupon to apply, or none to take the discount away.
-    pub(crate) coupon: Change<Arc<Coupon>>,
-    pub(crate) default_payment_method: Change<Id>,
-    pub(crate) description: Change<String>,
+    pub(crate) coupon: FieldUpdate<Arc<Coupon>>,
+    pub(crate) default_payment_method: FieldUpdate<Id>,
+    pub(crate) description: FieldUpdate<String>,
     pub(crate) metadata: Metadata,
     pub(crate) automatic_tax: Option<bool>,
     pub(crate) prorate: Prorate,
@@ -197,10 +202,10 @@ pub(crate) fn read_update(
     subscription: &Subscription,
     now: i64,
 ) -> Result<Update> {
-    let wants = items::read_change(ctx, params, "items", &subscription.items)?;
-    let currency = wants
+    let specs = items::read_change(ctx, params, "items", &subscription.items)?;
+    let currency = specs
         .as_ref()
-        .map_or(subscription.currency, |wants| items::currency(ctx, wants));
+        .map_or(subscription.currency, |specs| items::currency(ctx, specs));
     if currency != subscription.currency {
         return Err(items::other_currency(params.name("items")));
     }
@@ -216,14 +221,14 @@ pub(crate) fn read_update(
         "trial_from_plan",
     ])?;
     let update = Update {
-        wants,
+        specs,
         trial_end: trial_end_given(params, now)?,
         cancel_at: cancel_at(params, now)?,
         cancel_at_period_end: params.boolean("cancel_at_period_end")?,
         coupon: match coupon {
-            Some(coupon) => Change::Set(coupon),
-            None if coupon_given => Change::Unset,
-            None => Change::Keep,
+            Some(coupon) => FieldUpdate::Set(coupon),
+            None if coupon_given => FieldUpdate::Unset,
+            None => FieldUpdate::Keep,
         },
         default_payment_method: payment_method(ctx, params, &subscription.customer)?,
         description: params.nullable("description")?.map(str::to_owned),
@@ -231,7 +236,8 @@ pub(crate) fn read_update(
         automatic_tax: automatic_tax(params)?,
         prorate: prorate(params)?.unwrap_or(Prorate::Create),
     };
-    if update.cancel_at_period_end == Some(true) && matches!(update.cancel_at, Change::Set(_)) {
+    if update.cancel_at_period_end == Some(true) && matches!(update.cancel_at, FieldUpdate::Set(_))
+    {
         return Err(one_end_only());
     }
     check_directed(subscription, &update)?;
@@ -243,7 +249,7 @@ fn check_directed(subscription: &Subscription, update: &Update) -> Result<()> {
     let Some(schedule) = &subscription.schedule else {
         return Ok(());
     };
-    if update.cancel_at != Change::Keep || update.cancel_at_period_end.is_some() {
+    if update.cancel_at != FieldUpdate::Keep || update.cancel_at_period_end.is_some() {
         return Err(Error::invalid(format!(
             "The subscription is managed by the subscription schedule `{schedule}`, and updating any cancelation behavior directly is not allowed. Please update the schedule instead."
         )));

@@ -2,16 +2,16 @@
 
 use serde_json::Value;
 
-use super::change::{self, Change, held, held_mut};
-use super::phases::{self, scheduled_mut};
+use super::change::{self, Cancellation, Change};
+use super::phases;
 use super::schedule::Phase;
 use super::subscription::{Status, Subscription};
 use super::subscription_params::{self, Update};
-use super::{birth, items, render, timeline};
-use crate::sandbox::change::Change as Set;
+use super::{items, new_subscription, render, timeline};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::customer;
 use crate::sandbox::error::{Error, Result};
+use crate::sandbox::field_update::FieldUpdate;
 use crate::sandbox::filter::Created;
 use crate::sandbox::page::Page;
 use crate::sandbox::params::Params;
@@ -34,9 +34,9 @@ const STATUSES: &[&str] = &[
 
 /// `POST /v1/subscriptions`
 pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let (seed, now) = subscription_params::read_new(ctx, params)?;
+    let (new, now) = subscription_params::read_new(ctx, params)?;
     params.finish()?;
-    let id = birth::create(ctx, seed, now);
+    let id = new_subscription::create(ctx, new, now);
     let subscription = ctx.account.billing.subscriptions.get(&id);
     Ok(render::subscription(
         ctx.account,
@@ -49,7 +49,7 @@ pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> 
     params.finish()?;
     Ok(render::subscription(
         ctx.account,
-        held(ctx.account, find(ctx)?),
+        ctx.account.subscription(find(ctx)?),
     ))
 }
 
@@ -105,7 +105,7 @@ pub(super) fn of_customer(account: &Account, id: &str) -> Value {
     let mut live: Vec<&Subscription> = positions
         .into_iter()
         .flatten()
-        .map(|position| held(account, *position))
+        .map(|position| account.subscription(*position))
         .filter(|one| !one.status.ended())
         .collect();
     live.reverse();
@@ -117,7 +117,7 @@ pub(super) fn of_customer(account: &Account, id: &str) -> Value {
 /// `POST /v1/subscriptions/:id`
 pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let position = find(ctx)?;
-    let subscription = held(ctx.account, position);
+    let subscription = ctx.account.subscription(position);
     if subscription.status.ended() {
         return Err(Error::invalid(
             "A canceled subscription can no longer be updated: create a new one.",
@@ -132,19 +132,19 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     render::changed(ctx, position, &before, now);
     Ok(render::subscription(
         ctx.account,
-        held(ctx.account, position),
+        ctx.account.subscription(position),
     ))
 }
 
 fn apply(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
-    if !matches!(update.coupon, Set::Keep) {
+    if !matches!(update.coupon, FieldUpdate::Keep) {
         let coupon = update.coupon.value();
         if let Some(phase) = running_phase(ctx, position) {
             phase.coupon.clone_from(&coupon);
         }
         phases::discount(ctx, position, coupon, now);
     }
-    let subscription = held_mut(ctx.account, position);
+    let subscription = ctx.account.subscription_mut(position);
     subscription.metadata = update.metadata;
     update
         .default_payment_method
@@ -159,14 +159,14 @@ fn apply(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
         update.cancel_at_period_end,
         now,
     );
-    if update.wants.is_none() && update.trial_end.is_none() {
+    if update.specs.is_none() && update.trial_end.is_none() {
         return;
     }
     let running = subscription.in_trial().then_some(subscription.period.1);
     let kept = || subscription.items.iter().map(items::kept).collect();
-    let wants = update.wants.unwrap_or_else(kept);
+    let specs = update.specs.unwrap_or_else(kept);
     let change = Change {
-        wants: &wants,
+        specs: &specs,
         trial_end: update.trial_end.or(running),
         prorate: update.prorate,
         anchored: false,
@@ -176,11 +176,16 @@ fn apply(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
 }
 
 /// Sets or takes back the end of a subscription. `canceled_at` is when it was asked for.
-fn ends(subscription: &mut Subscription, at: Set<i64>, at_period_end: Option<bool>, now: i64) {
-    if at == Set::Keep && at_period_end.is_none() {
+fn ends(
+    subscription: &mut Subscription,
+    at: FieldUpdate<i64>,
+    at_period_end: Option<bool>,
+    now: i64,
+) {
+    if at == FieldUpdate::Keep && at_period_end.is_none() {
         return;
     }
-    if matches!(at, Set::Set(_)) {
+    if matches!(at, FieldUpdate::Set(_)) {
         subscription.cancel_at_period_end = false;
     }
     at.apply(&mut subscription.cancel_at);
@@ -197,11 +202,11 @@ fn ends(subscription: &mut Subscription, at: Set<i64>, at_period_end: Option<boo
 
 /// The running phase of a schedule shows what a direct update made of the subscription.
 fn reflect(ctx: &mut Ctx<'_>, position: u32) {
-    let subscription = held(ctx.account, position);
-    let wants: Vec<_> = subscription.items.iter().map(items::kept).collect();
+    let subscription = ctx.account.subscription(position);
+    let specs: Vec<_> = subscription.items.iter().map(items::kept).collect();
     let trial_end = subscription.in_trial().then_some(subscription.period.1);
     if let Some(phase) = running_phase(ctx, position) {
-        phase.items = wants;
+        phase.items = specs;
         phase.trial_end = trial_end.map(|end| end.min(phase.end));
     }
 }
@@ -209,30 +214,32 @@ fn reflect(ctx: &mut Ctx<'_>, position: u32) {
 /// The phase that a subscription is in, if a schedule directs it.
 fn running_phase<'a>(ctx: &'a mut Ctx<'_>, position: u32) -> Option<&'a mut Phase> {
     let schedule = phases::schedule_of(ctx.account, position)?;
-    let schedule = scheduled_mut(ctx.account, schedule);
+    let schedule = ctx.account.schedule_mut(schedule);
     schedule.phases.get_mut(schedule.current?)
 }
 
 /// `DELETE /v1/subscriptions/:id`: at once.
 pub(crate) fn cancel(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let invoice_now = params.boolean("invoice_now")?.unwrap_or(false);
-    let prorate = params.boolean("prorate")?.unwrap_or(false);
+    let how = Cancellation {
+        invoice_now: params.boolean("invoice_now")?.unwrap_or(false),
+        prorate: params.boolean("prorate")?.unwrap_or(false),
+    };
     params.unmodelled(&["cancellation_details"])?;
     let position = find(ctx)?;
-    let subscription = held(ctx.account, position);
+    let subscription = ctx.account.subscription(position);
     if subscription.status.ended() {
         return Err(Error::not_found(WHAT, &subscription.id));
     }
     params.finish()?;
     let now = ctx.time_of(&subscription.customer);
     let before = render::subscription(ctx.account, subscription);
-    change::cancel(ctx, position, now, invoice_now, prorate);
-    held_mut(ctx.account, position).cancellation_reason = Some("cancellation_requested");
-    held_mut(ctx.account, position).canceled_at = Some(now);
+    change::cancel(ctx, position, how, now);
+    ctx.account.subscription_mut(position).cancellation_reason = Some("cancellation_requested");
+    ctx.account.subscription_mut(position).canceled_at = Some(now);
     render::changed(ctx, position, &before, now);
     Ok(render::subscription(
         ctx.account,
-        held(ctx.account, position),
+        ctx.account.subscription(position),
     ))
 }
 

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::change::{held, held_mut};
 use super::subscription::Status;
 use crate::sandbox::ids::Id;
 use crate::sandbox::state::Account;
@@ -56,7 +55,7 @@ impl Timelines {
 
 /// Puts a subscription where its next event is, after any change to it or to its schedule.
 pub(crate) fn reindex(account: &mut Account, position: u32) {
-    let subscription = held(account, position);
+    let subscription = account.subscription(position);
     let phase_end = subscription
         .schedule
         .as_ref()
@@ -72,7 +71,7 @@ pub(crate) fn reindex(account: &mut Account, position: u32) {
         return;
     }
     let clock = subscription.clock.clone();
-    held_mut(account, position).due = next;
+    account.subscription_mut(position).due = next;
     let timelines = &mut account.billing.timelines;
     if let Some(at) = before {
         timelines.remove(clock.as_ref(), at, Due::Subscription(position));

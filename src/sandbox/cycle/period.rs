@@ -3,6 +3,9 @@
 
 use chrono::{DateTime, Datelike as _, Days, Months, Utc};
 
+/// The seconds of one.
+pub(crate) const DAY: i64 = 86_400;
+
 /// The unit of a recurring price's interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Interval {

@@ -1,6 +1,8 @@
 //! The checkout page, `/c/pay/<session>`: what is being bought, a choice of test cards, and two ways out. It is
 //! plain HTML that works without scripts, and nothing on it is what somebody sent without being escaped; see
-//! [`view`].
+//! [`html`].
+
+mod html;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -15,7 +17,6 @@ use super::context::{Ctx, Origin};
 use super::error::Error;
 use super::form::Form;
 use super::ids::Id;
-use super::pages_view as view;
 use super::params::Params;
 use super::{Sandbox, locked};
 
@@ -23,7 +24,7 @@ use super::{Sandbox, locked};
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
 
-/// The pages' routes; everything else goes to the API.
+/// The page's routes; everything else goes to the API.
 pub(super) fn router() -> Router<Sandbox> {
     Router::new().route("/c/pay/{session}", get(show).post(pay))
 }
@@ -65,14 +66,13 @@ fn at_session(
 ) -> Response {
     match owner(sandbox, session) {
         Some(account) => {
-            let lag = sandbox.0.options.search_lag.as_millis();
             let origin = Origin {
-                search_lag: i64::try_from(lag).unwrap_or(i64::MAX / 2),
+                search_lag: sandbox.0.options.search_lag_millis(),
                 ..Origin::default()
             };
             sandbox.with_account(&account, Vec::new(), origin, work)
         }
-        None => html(StatusCode::NOT_FOUND, view::unknown()),
+        None => respond(StatusCode::NOT_FOUND, html::unknown()),
     }
 }
 
@@ -86,17 +86,17 @@ fn owner(sandbox: &Sandbox, session: &str) -> Option<Id> {
 /// The page as the session is now, with a word on what went wrong.
 fn page(ctx: &mut Ctx<'_>, session: &str, error: Option<&Error>) -> Response {
     let Some(session) = ctx.account.billing.sessions.get(session) else {
-        return html(StatusCode::NOT_FOUND, view::unknown());
+        return respond(StatusCode::NOT_FOUND, html::unknown());
     };
     let message = error.map(|error| error.message.as_str());
     let status = match error {
         Some(_) => StatusCode::CONFLICT,
         None => StatusCode::OK,
     };
-    html(status, view::checkout(ctx.account, session, message))
+    respond(status, html::checkout(ctx.account, session, message))
 }
 
-fn html(status: StatusCode, body: String) -> Response {
+fn respond(status: StatusCode, body: String) -> Response {
     let headers = [
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

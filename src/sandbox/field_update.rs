@@ -4,14 +4,14 @@ use super::error::Result;
 
 /// Nothing, empty it (`field=`), or set it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Change<T> {
+pub(crate) enum FieldUpdate<T> {
     #[default]
     Keep,
     Unset,
     Set(T),
 }
 
-impl<T> Change<T> {
+impl<T> FieldUpdate<T> {
     /// Does it.
     pub(crate) fn apply(self, field: &mut Option<T>) {
         match self {
@@ -29,20 +29,20 @@ impl<T> Change<T> {
         }
     }
 
-    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Change<U> {
+    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> FieldUpdate<U> {
         match self {
-            Self::Keep => Change::Keep,
-            Self::Unset => Change::Unset,
-            Self::Set(value) => Change::Set(change(value)),
+            Self::Keep => FieldUpdate::Keep,
+            Self::Unset => FieldUpdate::Unset,
+            Self::Set(value) => FieldUpdate::Set(change(value)),
         }
     }
 
     /// [`map`](Self::map) by what can fail.
-    pub(crate) fn try_map<U>(self, change: impl FnOnce(T) -> Result<U>) -> Result<Change<U>> {
+    pub(crate) fn try_map<U>(self, change: impl FnOnce(T) -> Result<U>) -> Result<FieldUpdate<U>> {
         Ok(match self {
-            Self::Keep => Change::Keep,
-            Self::Unset => Change::Unset,
-            Self::Set(value) => Change::Set(change(value)?),
+            Self::Keep => FieldUpdate::Keep,
+            Self::Unset => FieldUpdate::Unset,
+            Self::Set(value) => FieldUpdate::Set(change(value)?),
         })
     }
 }

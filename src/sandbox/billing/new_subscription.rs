@@ -2,24 +2,25 @@
 
 use std::sync::Arc;
 
-use super::change::{self, Turn, held_mut};
+use super::change::{self, Anchor};
 use super::invoice::Reason;
-use super::schedule::Want;
+use super::schedule::ItemSpec;
 use super::subscription::{Status, Subscription};
 use super::{catalog, phases, render};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::coupon::Coupon;
+use crate::sandbox::cycle::period::Every;
 use crate::sandbox::ids::Id;
 use crate::sandbox::metadata::Metadata;
 use crate::sandbox::price::Currency;
 
 /// What a new subscription is made of; everything in it has been checked.
 #[derive(Clone, Debug)]
-pub(crate) struct Seed {
+pub(crate) struct NewSubscription {
     pub(crate) customer: Id,
     pub(crate) clock: Option<Id>,
     pub(crate) currency: Currency,
-    pub(crate) wants: Vec<Want>,
+    pub(crate) specs: Vec<ItemSpec>,
     /// In the past, periods are counted from then, and the first one is the one that runs.
     pub(crate) start_date: i64,
     pub(crate) trial_end: Option<i64>,
@@ -36,60 +37,55 @@ pub(crate) struct Seed {
 }
 
 /// Makes the subscription and its first invoice, and returns its id.
-pub(crate) fn create(ctx: &mut Ctx<'_>, seed: Seed, at: i64) -> Id {
+pub(crate) fn create(ctx: &mut Ctx<'_>, new: NewSubscription, at: i64) -> Id {
     let id = ctx.account.ids.next("sub", 24);
-    let trial_end = seed.trial_end.filter(|end| *end > at);
-    let every = catalog::every(ctx.account, &seed.wants);
-    let (coupon, wants, incomplete) = (seed.coupon.clone(), seed.wants.clone(), seed.incomplete);
-    let subscription = unborn(id.clone(), seed, every, at);
+    let trial_end = new.trial_end.filter(|end| *end > at);
+    let every = catalog::every(ctx.account, &new.specs);
+    let (coupon, specs, incomplete) = (new.coupon.clone(), new.specs.clone(), new.incomplete);
+    let subscription = before_first_period(id.clone(), new, every, at);
     let position = ctx.account.insert_subscription(subscription);
     if coupon.is_some() {
         phases::discount(ctx, position, coupon, at);
     }
-    change::replace_items(ctx, position, &wants, &vec![None; wants.len()], at);
-    let turn = trial_end.map_or(Turn::Renew, Turn::Trial);
-    change::roll(ctx, position, at, turn, Reason::Create);
-    let subscription = held_mut(ctx.account, position);
+    change::replace_items(ctx, position, &specs, &vec![None; specs.len()], at);
+    let anchoring = trial_end.map_or(Anchor::Unchanged, Anchor::TrialEnd);
+    change::roll(ctx, position, at, anchoring, Reason::Create);
+    let subscription = ctx.account.subscription_mut(position);
     if incomplete && subscription.status == Status::PastDue {
         subscription.status = Status::Incomplete;
     }
     super::timeline::reindex(ctx.account, position);
-    let object = render::subscription(ctx.account, change::held(ctx.account, position));
+    let object = render::subscription(ctx.account, ctx.account.subscription(position));
     ctx.event("customer.subscription.created", &object, at);
     id
 }
 
 /// The subscription before its first period, which an empty one stands for.
-fn unborn(
-    id: Id,
-    seed: Seed,
-    every: crate::sandbox::cycle::period::Every,
-    at: i64,
-) -> Subscription {
+fn before_first_period(id: Id, new: NewSubscription, every: Every, at: i64) -> Subscription {
     Subscription {
         id,
-        customer: seed.customer,
-        clock: seed.clock,
+        customer: new.customer,
+        clock: new.clock,
         created: at,
-        start_date: seed.start_date,
+        start_date: new.start_date,
         status: Status::Active,
-        currency: seed.currency,
+        currency: new.currency,
         every,
-        anchor: seed.start_date,
+        anchor: new.start_date,
         period: (at, at),
         items: Vec::new(),
         trial: None,
-        cancel_at: seed.cancel_at,
-        cancel_at_period_end: seed.cancel_at_period_end,
-        canceled_at: (seed.cancel_at_period_end || seed.cancel_at.is_some()).then_some(at),
+        cancel_at: new.cancel_at,
+        cancel_at_period_end: new.cancel_at_period_end,
+        canceled_at: (new.cancel_at_period_end || new.cancel_at.is_some()).then_some(at),
         ended_at: None,
         cancellation_reason: None,
-        schedule: seed.schedule,
-        default_payment_method: seed.default_payment_method,
-        description: seed.description,
-        metadata: seed.metadata,
+        schedule: new.schedule,
+        default_payment_method: new.default_payment_method,
+        description: new.description,
+        metadata: new.metadata,
         discount: None,
-        automatic_tax: seed.automatic_tax,
+        automatic_tax: new.automatic_tax,
         latest_invoice: None,
         pending: Vec::new(),
         due: None,

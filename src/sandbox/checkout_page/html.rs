@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 
 use rust_decimal::Decimal;
 
-use super::billing::checkout::{self, LineItem};
-use super::billing::session::{Mode, Session, Status};
-use super::cycle::lines::{Priced, money};
-use super::cycle::period::day;
-use super::cycle::rating::{Round, Scheme, Tier};
-use super::state::Account;
+use crate::sandbox::billing::checkout::{self, LineItem};
+use crate::sandbox::billing::session::{Mode, Session, Status};
+use crate::sandbox::cycle::lines::{Priced, money};
+use crate::sandbox::cycle::period::day;
+use crate::sandbox::cycle::rating::{Round, Scheme, Tier};
+use crate::sandbox::state::Account;
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:3rem auto;padding:0 1rem;color:#1a1f36}
 h1{font-size:1.4rem}h2{font-size:1rem;margin:1.2rem 0 .2rem}p{margin:.3rem 0}.note{color:#697386;font-size:.85rem}
