@@ -1,6 +1,4 @@
 //! Prices: what a product costs, per unit or in tiers.
-//!
-//! Words such as an interval or an aggregation are kept as Stripe's own words, checked on creation.
 
 use std::collections::HashMap;
 
@@ -9,6 +7,9 @@ use rust_decimal::prelude::ToPrimitive;
 use serde_json::{Value, json};
 
 use super::context::Ctx;
+use super::cycle::period::Every;
+use super::cycle::rating::Divide;
+use super::cycle::usage::Aggregate;
 use super::error::{Error, Result};
 use super::ids::Id;
 use super::metadata::Metadata;
@@ -66,17 +67,16 @@ pub(crate) struct Price {
     pub(crate) recurring: Option<Recurring>,
     pub(crate) tax_behavior: &'static str,
     pub(crate) amount: Amount,
-    pub(crate) transform: Option<Transform>,
+    /// `transform_quantity`
+    pub(crate) transform: Option<Divide>,
 }
 
 /// How often, and for what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Recurring {
-    /// `day`, `week`, `month` or `year`.
-    pub(crate) interval: &'static str,
-    pub(crate) interval_count: u32,
-    /// `sum`, `max`, `last_during_period` or `last_ever` of what is reported; `None` for a licensed price.
-    pub(crate) aggregate_usage: Option<&'static str>,
+    pub(crate) every: Every,
+    /// What is made of the usage that is reported; `None` for a licensed price.
+    pub(crate) aggregate_usage: Option<Aggregate>,
     pub(crate) trial_period_days: Option<i64>,
 }
 
@@ -92,11 +92,25 @@ pub(crate) enum Amount {
     /// Cents a unit, perhaps with a fraction.
     PerUnit(Decimal),
     /// At least one tier; the last is without end.
-    Tiered {
-        /// `graduated` or `volume`.
-        mode: &'static str,
-        tiers: Vec<Tier>,
-    },
+    Tiered { mode: TiersMode, tiers: Vec<Tier> },
+}
+
+/// How tiers apply to a quantity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TiersMode {
+    Graduated,
+    Volume,
+}
+
+impl TiersMode {
+    pub(super) const ALL: [Self; 2] = [Self::Graduated, Self::Volume];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Graduated => "graduated",
+            Self::Volume => "volume",
+        }
+    }
 }
 
 /// One tier; amounts in cents, perhaps with a fraction.
@@ -106,14 +120,6 @@ pub(crate) struct Tier {
     pub(crate) up_to: Option<i64>,
     pub(crate) unit: Option<Decimal>,
     pub(crate) flat: Option<Decimal>,
-}
-
-/// Units are sold in packs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Transform {
-    pub(crate) divide_by: i64,
-    /// `up` or `down`.
-    pub(crate) round: &'static str,
 }
 
 impl Row for Price {
@@ -140,7 +146,7 @@ impl Price {
     pub(crate) fn to_json(&self) -> Value {
         let (scheme, mode, unit) = match &self.amount {
             Amount::PerUnit(unit) => ("per_unit", None, Some(*unit)),
-            Amount::Tiered { mode, .. } => ("tiered", Some(mode), None),
+            Amount::Tiered { mode, .. } => ("tiered", Some(mode.as_str()), None),
         };
         let (unit_amount, unit_amount_decimal) = amounts(unit);
         json!({
@@ -159,7 +165,7 @@ impl Price {
             "recurring": self.recurring.as_ref().map(Recurring::to_json),
             "tax_behavior": self.tax_behavior,
             "tiers_mode": mode,
-            "transform_quantity": self.transform.map(Transform::to_json),
+            "transform_quantity": self.transform.map(transform_json),
             "type": if self.recurring.is_some() { "recurring" } else { "one_time" },
             "unit_amount": unit_amount,
             "unit_amount_decimal": unit_amount_decimal,
@@ -198,9 +204,9 @@ impl Price {
 impl Recurring {
     fn to_json(&self) -> Value {
         json!({
-            "aggregate_usage": self.aggregate_usage,
-            "interval": self.interval,
-            "interval_count": self.interval_count,
+            "aggregate_usage": self.aggregate_usage.map(Aggregate::as_str),
+            "interval": self.every.interval.as_str(),
+            "interval_count": self.every.count,
             "trial_period_days": self.trial_period_days,
             "usage_type": if self.metered() { "metered" } else { "licensed" },
         })
@@ -221,10 +227,9 @@ impl Tier {
     }
 }
 
-impl Transform {
-    fn to_json(self) -> Value {
-        json!({"divide_by": self.divide_by, "round": self.round})
-    }
+/// A price's `transform_quantity`, and a plan's `transform_usage`.
+pub(crate) fn transform_json(transform: Divide) -> Value {
+    json!({"divide_by": transform.by, "round": transform.round.as_str()})
 }
 
 /// An account's prices, and their lookup keys.

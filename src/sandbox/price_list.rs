@@ -3,12 +3,13 @@
 use serde_json::Value;
 
 use super::context::Ctx;
+use super::cycle::period::Interval;
 use super::error::{Error, Result};
 use super::filter::Created;
 use super::page::Page;
 use super::params::Params;
 use super::price::{Currency, Price, WHAT, currency};
-use super::price_params::{INTERVALS, USAGE_TYPES};
+use super::price_params::USAGE_TYPES;
 
 const URL: &str = "/v1/prices";
 
@@ -44,7 +45,7 @@ struct Filter<'a> {
     currency: Option<Currency>,
     product: Option<&'a str>,
     recurring: Option<bool>,
-    interval: Option<&'static str>,
+    interval: Option<Interval>,
     metered: Option<bool>,
 }
 
@@ -52,7 +53,7 @@ impl<'a> Filter<'a> {
     fn read(params: &Params<'a>) -> Result<Self> {
         let (mut interval, mut usage) = (None, None);
         if let Some(recurring) = params.object("recurring")? {
-            interval = recurring.one_of("interval", INTERVALS)?;
+            interval = recurring.variant("interval", &Interval::ALL, Interval::as_str)?;
             usage = recurring.one_of("usage_type", USAGE_TYPES)?;
         }
         let kind = params.one_of("type", &["one_time", "recurring"])?;
@@ -81,7 +82,7 @@ impl<'a> Filter<'a> {
                 .recurring
                 .is_none_or(|wanted| wanted == recurring.is_some())
             && self.interval.is_none_or(|interval| {
-                recurring.is_some_and(|recurring| recurring.interval == interval)
+                recurring.is_some_and(|recurring| recurring.every.interval == interval)
             })
             && self.metered.is_none_or(|metered| {
                 recurring.is_some_and(|recurring| recurring.metered() == metered)

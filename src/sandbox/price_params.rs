@@ -3,17 +3,18 @@
 use rust_decimal::Decimal;
 
 use super::context::Ctx;
+use super::cycle::period::{Every, Interval};
+use super::cycle::rating::{Divide, Round};
+use super::cycle::usage::Aggregate;
 use super::error::{Error, Result};
 use super::field_update::FieldUpdate;
 use super::ids::Id;
 use super::metadata::Metadata;
 use super::params::Params;
-use super::price::{Amount, MAX_AMOUNT, Price, Recurring, Tier, Transform, currency};
+use super::price::{Amount, MAX_AMOUNT, Price, Recurring, Tier, TiersMode, currency};
 use super::product::{self, Product};
 
-pub(super) const INTERVALS: &[&str] = &["day", "week", "month", "year"];
 pub(super) const USAGE_TYPES: &[&str] = &["licensed", "metered"];
-const AGGREGATIONS: &[&str] = &["sum", "max", "last_during_period", "last_ever"];
 const TAX_BEHAVIORS: &[&str] = &["exclusive", "inclusive", "unspecified"];
 /// The first API version without usage records.
 const METERS_SINCE: &str = "2025-03-31";
@@ -104,25 +105,26 @@ fn recurring(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<Recurring>> {
     let Some(object) = params.object("recurring")? else {
         return Ok(None);
     };
-    let interval = object.one_of("interval", INTERVALS)?;
+    let interval = object.variant("interval", &Interval::ALL, Interval::as_str)?;
     let interval = interval.ok_or_else(|| object.missing("interval"))?;
     let count = object.integer_from("interval_count", 1)?.unwrap_or(1);
     let longest = match interval {
-        "day" => 365,
-        "week" => 52,
-        "month" => 12,
-        _ => 1,
+        Interval::Day => 365,
+        Interval::Week => 52,
+        Interval::Month => 12,
+        Interval::Year => 1,
     };
     if count > longest {
         return Err(Error::malformed(
             object.name("interval_count"),
             format!(
-                "Invalid integer: a price recurs at least once a year; `interval_count` is at most {longest} with `{interval}`."
+                "Invalid integer: a price recurs at least once a year; `interval_count` is at most {longest} with `{}`.",
+                interval.as_str()
             ),
         ));
     }
     let metered = object.one_of("usage_type", USAGE_TYPES)? == Some("metered");
-    let aggregation = object.one_of("aggregate_usage", AGGREGATIONS)?;
+    let aggregation = object.variant("aggregate_usage", &Aggregate::ALL, Aggregate::as_str)?;
     if aggregation.is_some() && !metered {
         return Err(Error::malformed(
             object.name("aggregate_usage"),
@@ -137,9 +139,11 @@ fn recurring(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<Recurring>> {
     }
     let trial_period_days = object.integer_from("trial_period_days", 0)?;
     Ok(Some(Recurring {
-        interval,
-        interval_count: u32::try_from(count).expect("at most 365"),
-        aggregate_usage: metered.then(|| aggregation.unwrap_or("sum")),
+        every: Every {
+            interval,
+            count: u32::try_from(count).expect("at most 365"),
+        },
+        aggregate_usage: metered.then(|| aggregation.unwrap_or_default()),
         trial_period_days,
     }))
 }
@@ -147,7 +151,7 @@ fn recurring(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<Recurring>> {
 fn amount(params: &Params<'_>, recurring: Option<&Recurring>) -> Result<Amount> {
     let scheme = params.one_of("billing_scheme", &["per_unit", "tiered"])?;
     let unit = cents(params, "unit_amount")?;
-    let mode = params.one_of("tiers_mode", &["graduated", "volume"])?;
+    let mode = params.variant("tiers_mode", &TiersMode::ALL, TiersMode::as_str)?;
     let tiers = params.objects("tiers")?;
     if scheme == Some("tiered") {
         if recurring.is_none() {
@@ -252,14 +256,14 @@ fn cents(params: &Params<'_>, key: &str) -> Result<Option<Decimal>> {
     Ok(Some(amount))
 }
 
-fn transform(params: &Params<'_>) -> Result<Option<Transform>> {
+fn transform(params: &Params<'_>) -> Result<Option<Divide>> {
     let Some(object) = params.object("transform_quantity")? else {
         return Ok(None);
     };
     let divide_by = object.integer_from("divide_by", 1)?;
-    let round = object.one_of("round", &["up", "down"])?;
-    Ok(Some(Transform {
-        divide_by: divide_by.ok_or_else(|| object.missing("divide_by"))?,
+    let round = object.variant("round", &Round::ALL, Round::as_str)?;
+    Ok(Some(Divide {
+        by: divide_by.ok_or_else(|| object.missing("divide_by"))?,
         round: round.ok_or_else(|| object.missing("round"))?,
     }))
 }

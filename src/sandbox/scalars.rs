@@ -101,4 +101,16 @@ impl Params<'_> {
             Error::malformed(name, message)
         })
     }
+
+    /// One of the values for which Stripe has these words.
+    pub(crate) fn variant<T: Copy>(
+        &self,
+        key: &str,
+        all: &[T],
+        word: fn(T) -> &'static str,
+    ) -> Result<Option<T>> {
+        let words: Vec<&'static str> = all.iter().map(|value| word(*value)).collect();
+        let given = self.one_of(key, &words)?;
+        Ok(given.and_then(|given| all.iter().copied().find(|value| word(*value) == given)))
+    }
 }

@@ -6,10 +6,10 @@ use super::schedule::ItemSpec;
 use crate::sandbox::coupon::{Coupon, Off as CouponOff};
 use crate::sandbox::cycle::discount::Off;
 use crate::sandbox::cycle::lines::Priced;
-use crate::sandbox::cycle::period::{Every, Interval};
-use crate::sandbox::cycle::rating::{Divide, Round, Scheme, Tier};
+use crate::sandbox::cycle::period::Every;
+use crate::sandbox::cycle::rating::{Scheme, Tier};
 use crate::sandbox::cycle::usage::Aggregate;
-use crate::sandbox::price::{Amount, Currency, Price};
+use crate::sandbox::price::{Amount, Currency, Price, TiersMode};
 use crate::sandbox::state::Account;
 
 /// A price that a subscription holds. Prices are never deleted.
@@ -35,19 +35,14 @@ pub(crate) fn aggregate(account: &Account, id: &str) -> Aggregate {
     price(account, id)
         .recurring
         .as_ref()
-        .and_then(|recurring| Aggregate::parse(recurring.aggregate_usage?))
+        .and_then(|recurring| recurring.aggregate_usage)
         .unwrap_or_default()
 }
 
 /// How often a price recurs.
 pub(crate) fn every_of(price: &Price) -> Every {
     let recurring = price.recurring.as_ref();
-    Every {
-        interval: recurring
-            .and_then(|recurring| Interval::parse(recurring.interval))
-            .unwrap_or(Interval::Month),
-        count: recurring.map_or(1, |recurring| recurring.interval_count),
-    }
+    recurring.expect("items have recurring prices only").every
 }
 
 /// How often items recur, which is the same for all of a subscription's.
@@ -60,14 +55,7 @@ fn scheme(price: &Price) -> Scheme {
     match &price.amount {
         Amount::PerUnit(unit) => Scheme::PerUnit {
             unit: *unit,
-            divide: price.transform.map(|transform| Divide {
-                by: transform.divide_by,
-                round: if transform.round == "up" {
-                    Round::Up
-                } else {
-                    Round::Down
-                },
-            }),
+            divide: price.transform,
         },
         Amount::Tiered { mode, tiers } => {
             let tiers = tiers
@@ -78,10 +66,9 @@ fn scheme(price: &Price) -> Scheme {
                     flat: tier.flat,
                 })
                 .collect();
-            if *mode == "volume" {
-                Scheme::Volume(tiers)
-            } else {
-                Scheme::Graduated(tiers)
+            match mode {
+                TiersMode::Volume => Scheme::Volume(tiers),
+                TiersMode::Graduated => Scheme::Graduated(tiers),
             }
         }
     }

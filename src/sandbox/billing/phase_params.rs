@@ -285,9 +285,7 @@ pub(crate) fn coupon(
 
 /// `proration_behavior`
 pub(crate) fn prorate(params: &Params<'_>) -> Result<Option<Prorate>> {
-    Ok(params
-        .one_of("proration_behavior", &Prorate::WORDS)?
-        .and_then(Prorate::parse))
+    params.variant("proration_behavior", &Prorate::ALL, Prorate::as_str)
 }
 
 /// `automatic_tax[enabled]`

@@ -6,7 +6,8 @@ use super::catalog;
 use super::schedule::{ItemSpec, Phase, Schedule};
 use super::subscription::{Item, Subscription};
 use crate::sandbox::context::Ctx;
-use crate::sandbox::price::{Amount, Price, Recurring, amounts};
+use crate::sandbox::cycle::usage::Aggregate;
+use crate::sandbox::price::{Amount, Price, amounts, transform_json};
 use crate::sandbox::state::Account;
 
 /// How many objects a list inside an object shows.
@@ -141,34 +142,31 @@ fn quantity(fields: &mut Map<String, Value>, quantity: Option<i64>) {
 pub(crate) fn plan(price: &Price) -> Value {
     let (scheme, mode, unit) = match &price.amount {
         Amount::PerUnit(unit) => ("per_unit", None, Some(*unit)),
-        Amount::Tiered { mode, .. } => ("tiered", Some(*mode), None),
+        Amount::Tiered { mode, .. } => ("tiered", Some(mode.as_str()), None),
     };
     let (amount, amount_decimal) = amounts(unit);
     let recurring = price.recurring.as_ref();
-    let metered = recurring.is_some_and(Recurring::metered);
+    let aggregate = recurring.and_then(|recurring| recurring.aggregate_usage);
     json!({
         "id": &*price.id,
         "object": "plan",
         "active": price.active,
-        "aggregate_usage": recurring.and_then(|recurring| recurring.aggregate_usage),
+        "aggregate_usage": aggregate.map(Aggregate::as_str),
         "amount": amount,
         "amount_decimal": amount_decimal,
         "billing_scheme": scheme,
         "created": price.created,
         "currency": price.currency.as_str(),
-        "interval": recurring.map(|recurring| recurring.interval),
-        "interval_count": recurring.map(|recurring| recurring.interval_count),
+        "interval": recurring.map(|recurring| recurring.every.interval.as_str()),
+        "interval_count": recurring.map(|recurring| recurring.every.count),
         "livemode": false,
         "metadata": price.metadata.to_json(),
         "nickname": price.nickname,
         "product": &*price.product,
         "tiers_mode": mode,
-        "transform_usage": price.transform.map(|transform| json!({
-            "divide_by": transform.divide_by,
-            "round": transform.round,
-        })),
+        "transform_usage": price.transform.map(transform_json),
         "trial_period_days": recurring.and_then(|recurring| recurring.trial_period_days),
-        "usage_type": if metered { "metered" } else { "licensed" },
+        "usage_type": if aggregate.is_some() { "metered" } else { "licensed" },
     })
 }
 

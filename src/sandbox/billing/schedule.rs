@@ -42,6 +42,8 @@ pub(crate) enum EndBehavior {
 }
 
 impl EndBehavior {
+    pub(crate) const ALL: [Self; 2] = [Self::Cancel, Self::Release];
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Release => "release",
@@ -61,7 +63,7 @@ pub(crate) enum Prorate {
 }
 
 impl Prorate {
-    pub(crate) const WORDS: [&'static str; 3] = ["create_prorations", "always_invoice", "none"];
+    pub(crate) const ALL: [Self; 3] = [Self::Create, Self::Invoice, Self::Never];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -69,12 +71,6 @@ impl Prorate {
             Self::Invoice => "always_invoice",
             Self::Never => "none",
         }
-    }
-
-    pub(crate) fn parse(word: &str) -> Option<Self> {
-        [Self::Create, Self::Invoice, Self::Never]
-            .into_iter()
-            .find(|behavior| behavior.as_str() == word)
     }
 }
 

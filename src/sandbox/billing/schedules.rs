@@ -107,14 +107,7 @@ fn blank(holder: &customer::Customer, phases: Vec<Phase>, now: i64) -> Schedule 
 }
 
 fn end_behavior(params: &Params<'_>) -> Result<Option<EndBehavior>> {
-    let word = params.one_of("end_behavior", &["cancel", "release"])?;
-    Ok(word.map(|word| {
-        if word == "cancel" {
-            EndBehavior::Cancel
-        } else {
-            EndBehavior::Release
-        }
-    }))
+    params.variant("end_behavior", &EndBehavior::ALL, EndBehavior::as_str)
 }
 
 /// `from_subscription`: one phase, which is the running period; nothing else can be said in the same call. If the

@@ -8,7 +8,7 @@ use crate::sandbox::billing::checkout::{self, LineItem};
 use crate::sandbox::billing::session::{Mode, Session, Status};
 use crate::sandbox::cycle::lines::{Priced, money};
 use crate::sandbox::cycle::period::day;
-use crate::sandbox::cycle::rating::{Round, Scheme, Tier};
+use crate::sandbox::cycle::rating::{Scheme, Tier};
 use crate::sandbox::state::Account;
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:3rem auto;padding:0 1rem;color:#1a1f36}
@@ -168,10 +168,7 @@ fn bought(item: &LineItem) -> String {
         Scheme::PerUnit { unit, divide } => {
             let unit = escaped(&money(*unit, &priced.currency));
             let pack = divide.map_or_else(String::new, |divide| {
-                let way = match divide.round {
-                    Round::Up => "up",
-                    Round::Down => "down",
-                };
+                let way = divide.round.as_str();
                 format!(" for {} (rounded {way})", divide.by)
             });
             let _ = writeln!(text, "<p>{unit}{pack} / {per}</p>");

@@ -16,6 +16,8 @@ pub(crate) enum Interval {
 }
 
 impl Interval {
+    pub(crate) const ALL: [Self; 4] = [Self::Day, Self::Week, Self::Month, Self::Year];
+
     /// Stripe's word for it.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -24,13 +26,6 @@ impl Interval {
             Self::Month => "month",
             Self::Year => "year",
         }
-    }
-
-    /// Reads Stripe's word.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        [Self::Day, Self::Week, Self::Month, Self::Year]
-            .into_iter()
-            .find(|interval| interval.as_str() == text)
     }
 }
 

@@ -12,6 +12,18 @@ pub(crate) enum Round {
     Down,
 }
 
+impl Round {
+    pub(crate) const ALL: [Self; 2] = [Self::Up, Self::Down];
+
+    /// Stripe's word for it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+}
+
 /// `transform_quantity`: units are sold in packs of `by`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Divide {

@@ -17,6 +17,9 @@ pub(crate) enum Aggregate {
 }
 
 impl Aggregate {
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Sum, Self::Max, Self::LastDuringPeriod, Self::LastEver];
+
     /// Stripe's word for it.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -25,13 +28,6 @@ impl Aggregate {
             Self::LastDuringPeriod => "last_during_period",
             Self::LastEver => "last_ever",
         }
-    }
-
-    /// Reads Stripe's word.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        [Self::Sum, Self::Max, Self::LastDuringPeriod, Self::LastEver]
-            .into_iter()
-            .find(|aggregate| aggregate.as_str() == text)
     }
 
     /// The usage of the period `start..end` (end exclusive). A sum saturates.
