@@ -5,7 +5,7 @@
 //! when: [`timeline`], with the [`engine`](super::engine).
 //! The endpoints: [`subscriptions`], [`subscription_items`], [`schedules`], [`invoices`] with [`preview`], [`checkout`].
 //! How their parameters are read: [`subscription_params`], [`items`], [`phase_params`], [`checkout_params`],
-//! [`currency`]. How objects are shown: [`render`], [`invoice_json`], [`session`].
+//! [`currency`]. How objects are shown: [`mod@render`], [`invoice_json`], [`session`].
 //! Prices in the terms of the arithmetic in [`cycle`](super::cycle): [`catalog`].
 
 pub(crate) mod catalog;
