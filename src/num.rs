@@ -2,9 +2,19 @@
 //!
 //! Existing clients compare answers with what Go's `encoding/json` prints; Stripe takes plain decimals only.
 
+use std::fmt::Write as _;
+
 use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
+
+/// Bytes as lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").expect("a String takes everything");
+        hex
+    })
+}
 
 /// Decimals are held with up to this many significant digits.
 const MAX_DIGITS: usize = 28;

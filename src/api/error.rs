@@ -174,10 +174,9 @@ impl From<domain::Error> for Error {
             }
             E::Unavailable(_) => Self::stripe_unavailable(StatusCode::BAD_GATEWAY, &error),
             E::TimedOut => Self::stripe_unavailable(StatusCode::GATEWAY_TIMEOUT, &error),
-            E::CustomerVanished(_) => {
+            E::CustomerVanished => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "TERR1050", TERR1050).because(&error)
             }
-            E::Internal(cause) => Self::internal(cause),
         }
     }
 }

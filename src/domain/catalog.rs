@@ -2,10 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::pull::one_each;
+use futures::{StreamExt, TryStreamExt, stream};
+
 use super::refs::{FeaturePlan, PlanName, Reference};
 use super::{Domain, Error, Result};
-use crate::stripe::types::Price;
+use crate::stripe::types::{Page, Price};
+
+/// Stripe looks up this many prices in a call.
+const KEYS_PER_CALL: usize = 10;
 
 /// A feature with the price that sells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +80,47 @@ impl Domain {
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
         Ok(Catalog::new(self.prices_by_key(&keys).await?))
     }
+
+    /// The prices that have `keys`, as far as there are any.
+    pub(super) async fn prices_by_key(&self, keys: &[&str]) -> Result<Vec<Price>> {
+        let keys: BTreeSet<&str> = keys.iter().copied().collect();
+        let keys: Vec<String> = keys.into_iter().map(str::to_owned).collect();
+        let batches: Vec<Vec<String>> = keys.chunks(KEYS_PER_CALL).map(<[_]>::to_vec).collect();
+        let pages: Vec<Vec<Price>> = stream::iter(batches)
+            .map(|batch| self.price_batch(batch))
+            .buffered(self.parallel())
+            .try_collect()
+            .await?;
+        Ok(pages.into_iter().flatten().collect())
+    }
+
+    async fn price_batch(&self, keys: Vec<String>) -> Result<Vec<Price>> {
+        let mut request = self
+            .stripe()
+            .get("/v1/prices")
+            .param("limit", 100)
+            .expand("data.tiers");
+        for key in keys {
+            request = request.param("lookup_keys[]", key);
+        }
+        let page: Page<Price> = request.send().await?;
+        Ok(page.data)
+    }
+}
+
+/// Of several prices that claim to be the same feature, the one with Tier's lookup key is; else the newest.
+pub(super) fn one_each(prices: Vec<Price>) -> BTreeMap<FeaturePlan, Price> {
+    let mut chosen: BTreeMap<FeaturePlan, Price> = BTreeMap::new();
+    for price in prices {
+        let Some(name) = price.feature_plan() else {
+            continue;
+        };
+        let is_keyed = price.lookup_key.as_deref() == Some(&name.lookup_key());
+        if is_keyed || !chosen.contains_key(&name) {
+            chosen.insert(name, price);
+        }
+    }
+    chosen
 }
 
 impl Catalog {

@@ -36,15 +36,13 @@ impl Domain {
             return Err(Error::Invalid("trial_days must not be negative".into()));
         }
         let items = self.line_items(&checkout.features).await?;
-        let customer = self.ensure_customer(org).await?;
-        match self.open_session(&customer, checkout, &items).await {
-            Err(Error::CustomerVanished(_)) => {
-                self.forget_customer(org).await;
-                let customer = self.ensure_customer(org).await?;
-                self.open_session(&customer, checkout, &items).await
-            }
-            opened => opened,
-        }
+        let items = &items;
+        let attempt = || async move {
+            let customer = self.ensure_customer(org).await?;
+            self.open_session(&customer, checkout, items).await
+        };
+        self.again_if_gone(org, Error::is_customer_gone, attempt)
+            .await
     }
 
     async fn line_items(&self, features: &[Reference]) -> Result<Form> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::pricing::Faults;
 use super::refs::RefError;
 use crate::stripe;
 
@@ -42,8 +43,8 @@ pub enum Error {
     #[error("{0}")]
     Refused(String),
     /// Stripe forgot a customer that it had reported as made.
-    #[error("customer {0} is gone")]
-    CustomerVanished(String),
+    #[error("the customer is gone")]
+    CustomerVanished,
     /// Stripe does not accept the key.
     #[error("invalid api key")]
     InvalidApiKey,
@@ -71,13 +72,23 @@ pub enum Error {
     /// Stripe did not answer in time. The effect may have taken place.
     #[error("Stripe did not answer in time")]
     TimedOut,
-    /// A fault of ours.
-    #[error("{0}")]
-    Internal(String),
+}
+
+impl From<Faults> for Error {
+    fn from(faults: Faults) -> Self {
+        Self::Invalid(faults.to_string())
+    }
 }
 
 /// What we say where Stripe does not say when to come back.
 const COME_BACK: Duration = Duration::from_secs(1);
+
+impl Error {
+    /// The customer that the request acted on does not exist any more.
+    pub(super) fn is_customer_gone(&self) -> bool {
+        matches!(self, Self::CustomerVanished)
+    }
+}
 
 impl From<stripe::Error> for Error {
     fn from(error: stripe::Error) -> Self {
@@ -86,9 +97,7 @@ impl From<stripe::Error> for Error {
             stripe::Error::Timeout(_) => Self::TimedOut,
             stripe::Error::Transport(cause) => Self::Unavailable(cause),
             stripe::Error::Decode { .. } => Self::Unavailable(error.to_string()),
-            stripe::Error::Api(answer) if answer.is_customer_missing() => {
-                Self::CustomerVanished(answer.message)
-            }
+            stripe::Error::Api(answer) if answer.is_customer_missing() => Self::CustomerVanished,
             stripe::Error::Api(answer) => from_answer(*answer),
         }
     }
@@ -96,11 +105,6 @@ impl From<stripe::Error> for Error {
 
 fn from_answer(error: stripe::ApiError) -> Error {
     let retry_after = error.retry_after.unwrap_or(COME_BACK);
-    let names_payment_method = error
-        .param
-        .as_deref()
-        .is_some_and(|param| param.contains("payment_method"))
-        || error.message.starts_with("No such PaymentMethod");
     match error.status {
         _ if error.is("account_invalid") => Error::AccountInvalid,
         _ if error.is("lock_timeout") => Error::Busy { retry_after },
@@ -109,7 +113,7 @@ fn from_answer(error: stripe::ApiError) -> Error {
         409 => Error::Busy { retry_after },
         429 => Error::RateLimited { retry_after },
         400..=499 if error.is("email_invalid") => Error::InvalidEmail,
-        400..=499 if names_payment_method => Error::InvalidPaymentMethod(error.message),
+        400..=499 if error.is_about_payment_method() => Error::InvalidPaymentMethod(error.message),
         400..=499 => Error::Refused(error.message),
         status => Error::Unavailable(format!("HTTP {status}")),
     }

@@ -50,6 +50,10 @@ pub use crate::stripe::Lane;
 /// What became of a request.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// Calls at the same time; Stripe allows live keys several times as many as test keys.
+const PARALLEL_TEST: usize = 20;
+const PARALLEL_LIVE: usize = 50;
+
 /// One account's Tier. Cheap to clone; clones share caches and locks.
 #[derive(Clone)]
 pub struct Domain {
@@ -115,6 +119,15 @@ impl Domain {
         match &self.test_clock {
             None => Ok(self.account.clock.unix()),
             Some(id) => Ok(self.test_clock(id).await?.frozen_time),
+        }
+    }
+
+    /// How many calls to make at a time.
+    fn parallel(&self) -> usize {
+        if self.stripe().credentials().is_live() {
+            PARALLEL_LIVE
+        } else {
+            PARALLEL_TEST
         }
     }
 

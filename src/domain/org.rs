@@ -19,6 +19,9 @@ use crate::stripe::types::Customer;
 
 pub(super) use directory::Directory;
 
+/// The metadata key by which a customer is an org's.
+const ORG: &str = "tier.org";
+
 /// An org's payment methods, as Stripe has them.
 #[derive(Clone, Debug)]
 pub struct PaymentMethods {
@@ -41,7 +44,7 @@ impl Domain {
                 .send()
                 .await?;
             if customer.deleted {
-                return Err(Error::CustomerVanished(id.to_string()));
+                return Err(Error::CustomerVanished);
             }
             Ok((id, customer.into()))
         })
@@ -69,19 +72,38 @@ impl Domain {
     where
         F: Future<Output = Result<T>>,
     {
-        match call(self.customer(org).await?).await {
-            Err(Error::CustomerVanished(_)) => {
+        let call = &call;
+        let attempt = || async move { call(self.customer(org).await?).await };
+        match self
+            .again_if_gone(org, Error::is_customer_gone, attempt)
+            .await
+        {
+            // Search may still name a customer that was deleted a moment ago.
+            Err(Error::CustomerVanished) => {
                 self.forget_customer(org).await;
-                match call(self.customer(org).await?).await {
-                    // Search may still name a customer that was deleted a moment ago.
-                    Err(Error::CustomerVanished(_)) => {
-                        self.forget_customer(org).await;
-                        Err(Error::OrgNotFound)
-                    }
-                    second => second,
-                }
+                Err(Error::OrgNotFound)
             }
-            first => first,
+            outcome => outcome,
+        }
+    }
+
+    /// Runs `attempt`, and if it ends with the customer that was remembered for `org` gone, forgets that one and runs
+    /// it once more: the org may have another.
+    pub(super) async fn again_if_gone<T, E, F>(
+        &self,
+        org: &OrgName,
+        is_gone: impl FnOnce(&E) -> bool,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, E>
+    where
+        F: Future<Output = Result<T, E>>,
+    {
+        match attempt().await {
+            Err(error) if is_gone(&error) => {
+                self.forget_customer(org).await;
+                attempt().await
+            }
+            outcome => outcome,
         }
     }
 
@@ -90,7 +112,7 @@ impl Domain {
         match self.customer(org).await {
             Ok(id) => match self.update_customer(id, info).await {
                 // Deleted since, though search may name it for a while yet.
-                Err(Error::CustomerVanished(_)) => {
+                Err(Error::CustomerVanished) => {
                     self.forget_customer(org).await;
                     match self.find_recreated(org).await? {
                         Some(id) => self.update_customer(id, info).await,
@@ -125,7 +147,7 @@ impl Domain {
             let request = self
                 .stripe()
                 .post("/v1/customers")
-                .param("metadata[tier.org]", org);
+                .param(format!("metadata[{ORG}]"), org);
             request
                 .param_some("test_clock", self.test_clock.as_deref())
                 .form(info.creation_form())

@@ -38,11 +38,11 @@ pub(super) enum Action {
     /// Things are as asked for.
     Nothing,
     /// Make a schedule for the customer.
-    Create(Plan),
+    Create(NewSchedule),
     /// Give this schedule other phases.
-    Replace(String, Plan),
+    Replace(String, NewSchedule),
     /// Give this subscription a schedule, then other phases.
-    Adopt(String, Plan),
+    Adopt(String, NewSchedule),
     /// End the subscription at once, billing what was used.
     Cancel(String),
     /// Call off a schedule that has not begun.
@@ -51,7 +51,7 @@ pub(super) enum Action {
 
 /// The phases that a schedule is to have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Plan {
+pub(super) struct NewSchedule {
     pub(super) start: Start,
     /// At least one, in order.
     pub(super) phases: Vec<PlannedPhase>,
@@ -131,14 +131,13 @@ pub(super) fn decide(standing: Standing<'_>, asked: &[Asked], now: i64) -> Actio
     let Some(first) = phases.first() else {
         return end(standing, ends, now);
     };
-    let ends_at = ends;
-    let plan = |start, kept: Option<PlannedPhase>, open_end| Plan {
+    let plan = |start, kept: Option<PlannedPhase>, open_end| NewSchedule {
         start,
         phases: kept
             .into_iter()
-            .chain(planned(phases, ends_at, now, open_end))
+            .chain(planned(phases, ends, now, open_end))
             .collect(),
-        ends: ends_at.is_some(),
+        ends: ends.is_some(),
     };
     match (standing, first.effective) {
         (Standing::Nothing, None) => Action::Create(plan(Start::Now, None, None)),
@@ -171,7 +170,7 @@ fn end(standing: Standing<'_>, at: Option<i64>, now: i64) -> Action {
             let phases = vec![keep(subscription, at, now)];
             on_subscription(
                 subscription,
-                Plan {
+                NewSchedule {
                     start: Start::WithCurrentPhase,
                     phases,
                     ends: true,
@@ -181,7 +180,7 @@ fn end(standing: Standing<'_>, at: Option<i64>, now: i64) -> Action {
     }
 }
 
-fn on_subscription(subscription: &Subscription, plan: Plan) -> Action {
+fn on_subscription(subscription: &Subscription, plan: NewSchedule) -> Action {
     match subscription.active_schedule() {
         Some(schedule) => Action::Replace(schedule.id.clone(), plan),
         None => Action::Adopt(subscription.id.clone(), plan),
@@ -291,5 +290,4 @@ fn period_end_of_long_phase(subscription: &Subscription, now: i64) -> Option<i64
 }
 
 #[cfg(test)]
-#[path = "plan_change_tests.rs"]
 mod tests;

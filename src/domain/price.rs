@@ -13,9 +13,9 @@ use crate::stripe::Form;
 use crate::stripe::types::{Price, PriceTier};
 
 /// Which feature of which plan a price is for.
-const FEATURE: &str = "tier.feature";
+pub(super) const FEATURE: &str = "tier.feature";
 /// How much of it may be used in a period.
-const LIMIT: &str = "tier.limit";
+pub(super) const LIMIT: &str = "tier.limit";
 const TITLE: &str = "tier.title";
 const PLAN_TITLE: &str = "tier.plan_title";
 

@@ -8,17 +8,13 @@ use std::collections::{BTreeMap, HashMap};
 use futures::{StreamExt, stream};
 
 use super::price::{self, PulledFeature};
-use super::pricing::{Faults, Feature, Model, Plan};
+use super::pricing::{Feature, Model, Plan};
 use super::refs::{FeaturePlan, PlanName};
 use super::{Domain, Error, Result};
 use crate::stripe::types::{Price, Product};
 
 /// Under this key a plan's product has the plan's hash.
 const MODEL_HASH: &str = "tier.model";
-
-/// Calls at the same time; Stripe allows live keys several times as many as test keys.
-const PARALLEL_TEST: usize = 20;
-const PARALLEL_LIVE: usize = 50;
 
 /// What became of one feature of a pushed model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -272,15 +268,6 @@ impl Domain {
             .collect())
     }
 
-    /// How many calls to make at a time.
-    pub(super) fn parallel(&self) -> usize {
-        if self.stripe().credentials().is_live() {
-            PARALLEL_LIVE
-        } else {
-            PARALLEL_TEST
-        }
-    }
-
     /// A price's page in Stripe's dashboard.
     fn price_link(&self, id: &str) -> String {
         self.dashboard_page(&format!("prices/{id}"))
@@ -295,12 +282,6 @@ fn all_unknown(standings: BTreeMap<PlanName, Standing>) -> Result<BTreeMap<PlanN
     match standings.values().next() {
         Some(Standing::Unknown(error)) if !known => Err(error.clone()),
         _ => Ok(standings),
-    }
-}
-
-impl From<Faults> for Error {
-    fn from(faults: Faults) -> Self {
-        Self::Invalid(faults.to_string())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::org::OrgInfoUpdate;
-use super::plan_change::{self, Action, Asked, Plan, PlannedPhase, Standing, Start};
+use super::plan_change::{self, Action, Asked, NewSchedule, PlannedPhase, Standing, Start};
 use super::refs::{OrgName, Reference};
 use super::subscription::Detail;
 use super::{Domain, Error, Result};
@@ -61,16 +61,13 @@ impl Domain {
         let asked = plan_change::normalise(self.resolve(&request.phases).await?, now)?;
 
         let _held = self.account.changes.hold(org.as_str()).await;
-        let customer = self.customer_with(org, request.info.as_ref()).await?;
-        match self.change_plan(&customer, &asked, request, now).await {
-            // Ours was a memory of a customer that was deleted since: the org may have another.
-            Err(Error::CustomerVanished(_)) => {
-                self.forget_customer(org).await;
-                let customer = self.customer_with(org, request.info.as_ref()).await?;
-                self.change_plan(&customer, &asked, request, now).await
-            }
-            done => done,
-        }
+        let asked = &asked;
+        let attempt = || async move {
+            let customer = self.customer_with(org, request.info.as_ref()).await?;
+            self.change_plan(&customer, asked, request, now).await
+        };
+        self.again_if_gone(org, Error::is_customer_gone, attempt)
+            .await
     }
 
     /// Writes the org's particulars, and leaves what it is subscribed to as it is.
@@ -192,7 +189,7 @@ impl Domain {
         &self,
         schedule: &str,
         current_phase_start: Option<i64>,
-        plan: &Plan,
+        plan: &NewSchedule,
         request: &Subscribe,
     ) -> Result<(), Failure> {
         let start = match (plan.start, current_phase_start) {
@@ -253,7 +250,7 @@ impl From<Error> for Failure {
     }
 }
 
-fn create_form(customer: &str, plan: &Plan, request: &Subscribe) -> Form {
+fn create_form(customer: &str, plan: &NewSchedule, request: &Subscribe) -> Form {
     let mut form = Form::new();
     form.push("customer", customer);
     match plan.start {
@@ -265,7 +262,7 @@ fn create_form(customer: &str, plan: &Plan, request: &Subscribe) -> Form {
 }
 
 /// What creating and replacing have in common.
-fn common_form(plan: &Plan, request: &Subscribe) -> Form {
+fn common_form(plan: &NewSchedule, request: &Subscribe) -> Form {
     let mut form = Form::new();
     form.push("end_behavior", if plan.ends { "cancel" } else { "release" });
     // Said of the schedule alone: a phase without a word of its own follows it, the kept one too.

@@ -1,14 +1,12 @@
 //! An org's subscription in Stripe: which one it is, and what it grants.
 
+use super::pricing::NO_LIMIT;
 use super::refs::FeaturePlan;
-use super::{Domain, Result};
+use super::{Domain, Result, price};
 use crate::stripe::types::{Page, Price, Schedule, Subscription};
 
 /// Marks a subscription, and each phase of a schedule, as Tier's.
 pub(super) const MARK: (&str, &str) = ("tier.subscription", "default");
-
-/// "No limit", on the wire and in a price's metadata.
-pub(super) const NO_LIMIT: i64 = i64::MAX;
 
 /// How much of Stripe's objects a caller needs.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,7 +58,7 @@ impl Subscription {
 impl Price {
     /// The feature that the price sells; none if the price is not Tier's.
     pub(super) fn feature_plan(&self) -> Option<FeaturePlan> {
-        self.metadata.get("tier.feature")?.parse().ok()
+        self.metadata.get(price::FEATURE)?.parse().ok()
     }
 
     /// How much of the feature may be used in a period.
@@ -69,7 +67,7 @@ impl Price {
             return NO_LIMIT;
         }
         self.metadata
-            .get("tier.limit")
+            .get(price::LIMIT)
             .and_then(|limit| limit.parse().ok())
             .unwrap_or(NO_LIMIT)
     }

@@ -249,7 +249,7 @@ fn rows(subscription: &Subscription, used: &BTreeMap<String, i64>) -> Vec<Featur
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::subscription::NO_LIMIT;
+    use crate::domain::pricing::NO_LIMIT;
 
     #[test]
     fn rows_sum_what_several_plans_grant_and_leave_out_what_is_not_tiers() {

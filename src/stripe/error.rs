@@ -119,6 +119,11 @@ impl Error {
         self.api_is(|e| e.status == 400 && e.kind == "invalid_request_error")
     }
 
+    /// The call may have had its effect: there is no answer, or one that does not say that it was refused.
+    pub fn is_inconclusive(&self) -> bool {
+        self.api().is_none_or(|e| e.status >= 409)
+    }
+
     /// There is nothing to invoice next.
     pub fn is_no_upcoming_invoice(&self) -> bool {
         self.api_is(|e| e.is("invoice_upcoming_none"))
@@ -164,6 +169,13 @@ impl Error {
 }
 
 impl ApiError {
+    /// It is a payment method that Stripe does not know, or cannot use.
+    pub fn is_about_payment_method(&self) -> bool {
+        let names = |param: &str| param.contains("payment_method");
+        self.param.as_deref().is_some_and(names)
+            || self.message.starts_with("No such PaymentMethod")
+    }
+
     /// The customer that the call names does not exist (any more).
     pub fn is_customer_missing(&self) -> bool {
         self.is("resource_missing")

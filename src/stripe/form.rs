@@ -30,6 +30,11 @@ impl Form {
         self.0.extend(other.0);
     }
 
+    /// Takes out the parameter `key`, if it is there.
+    pub fn remove(&mut self, key: &str) {
+        self.0.retain(|(other, _)| other != key);
+    }
+
     /// Whether there are no parameters.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -409,5 +409,4 @@ impl Drop for Permit<'_> {
 }
 
 #[cfg(test)]
-#[path = "limit_tests.rs"]
 mod tests;

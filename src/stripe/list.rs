@@ -51,8 +51,7 @@ impl Request {
                 break;
             };
             let after = last.id().to_owned();
-            request.remove_param("starting_after");
-            request = request.param("starting_after", after);
+            request = request.replace_param("starting_after", after);
         }
         Ok(all)
     }

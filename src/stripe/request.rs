@@ -15,6 +15,7 @@ use super::error::{ApiError, Error};
 use super::transport::chain;
 use super::{API_VERSION, Client, Form, retry};
 use crate::metrics::Endpoint;
+use crate::num;
 use crate::telemetry::mask_secrets;
 
 const STRIPE_VERSION: HeaderName = HeaderName::from_static("stripe-version");
@@ -240,13 +241,10 @@ impl Request {
         super::endpoint::endpoint(&self.path)
     }
 
-    pub(super) fn remove_param(&mut self, key: &str) {
-        let kept = self.form.iter().filter(|(k, _)| *k != key);
-        let mut form = Form::new();
-        for (key, value) in kept {
-            form.push(key.to_owned(), value);
-        }
-        self.form = form;
+    /// Gives a parameter another value.
+    pub(super) fn replace_param(mut self, key: &'static str, value: impl Display) -> Self {
+        self.form.remove(key);
+        self.param(key, value)
     }
 }
 
@@ -328,10 +326,7 @@ fn sendable(key: String) -> String {
     if key.len() <= MAX_IDEMPOTENCY_KEY && !key.chars().any(char::is_control) {
         return key;
     }
-    let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
-    digest
-        .iter()
-        .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+    num::hex(&Sha256::digest(key.as_bytes()))
 }
 
 #[cfg(test)]

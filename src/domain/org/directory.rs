@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use moka::future::Cache;
 
+use super::ORG;
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Result};
 use crate::stripe;
@@ -184,7 +185,7 @@ impl Domain {
         };
         customers.reverse();
         for customer in customers {
-            if let Some(Ok(name)) = customer.metadata.get("tier.org").map(|name| name.parse()) {
+            if let Some(Ok(name)) = customer.metadata.get(ORG).map(|name| name.parse()) {
                 paged.orgs.insert(name, customer.id.into());
             }
         }
@@ -214,7 +215,7 @@ fn newest<'a>(customers: &'a [Customer], org: &OrgName) -> Option<&'a Customer> 
         !customer.deleted
             && customer
                 .metadata
-                .get("tier.org")
+                .get(ORG)
                 .is_some_and(|name| name == org.as_str())
     };
     customers
@@ -232,7 +233,7 @@ fn query(org: &OrgName) -> String {
         }
         escaped.push(character);
     }
-    format!("metadata['tier.org']:'{escaped}'")
+    format!("metadata['{ORG}']:'{escaped}'")
 }
 
 #[cfg(test)]

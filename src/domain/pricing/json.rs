@@ -3,7 +3,6 @@
 //! The text of a plan is also what its hash is made of, so a change here makes every pushed plan look changed.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
@@ -165,11 +164,6 @@ impl Plan {
     pub fn hash(&self, name: &PlanName) -> String {
         let json =
             serde_json::to_vec(&PlanJson::of(name, self)).expect("a plan is text and numbers");
-        Sha256::digest(&json)
-            .iter()
-            .fold(String::new(), |mut hex, byte| {
-                write!(hex, "{byte:02x}").expect("a String takes everything");
-                hex
-            })
+        num::hex(&Sha256::digest(&json))
     }
 }

@@ -14,6 +14,7 @@ use tokio::sync::Mutex;
 use super::{Failure, Report};
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Result};
+use crate::num::hex;
 
 /// How long a key is remembered: as long as Stripe promises to.
 const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
@@ -99,7 +100,7 @@ impl Domain {
             }
             Err(failure) => {
                 match &failure {
-                    Failure::Stripe(error) if error.api().is_none_or(|e| e.status >= 409) => {
+                    Failure::Stripe(error) if error.is_inconclusive() => {
                         *state = State::Unsure;
                     }
                     // Nothing was counted, so the key is free for a corrected report.
@@ -125,25 +126,22 @@ impl Domain {
 
     /// Like [`Domain::with_customer`], keeping Stripe's own error.
     async fn record_for(&self, org: &OrgName, report: &Report, key: &str) -> Result<(), Failure> {
-        let customer = self.customer(org).await?;
-        match self.record(&customer, report, Some(key)).await {
-            Err(failure) if failure.is_customer_missing() => {
-                self.forget_customer(org).await;
-                let customer = self.customer(org).await?;
-                self.record(&customer, report, Some(key)).await
-            }
-            outcome => outcome,
-        }
+        let attempt = || async move {
+            let customer = self.customer(org).await?;
+            self.record(&customer, report, Some(key)).await
+        };
+        self.again_if_gone(org, Failure::is_customer_gone, attempt)
+            .await
     }
 }
 
 impl Failure {
-    fn is_customer_missing(&self) -> bool {
+    fn is_customer_gone(&self) -> bool {
         match self {
             Self::Stripe(error) => error
                 .api()
                 .is_some_and(crate::stripe::ApiError::is_customer_missing),
-            Self::Domain(error) => matches!(error, Error::CustomerVanished(_)),
+            Self::Domain(error) => error.is_customer_gone(),
         }
     }
 }
@@ -160,14 +158,4 @@ fn digest(org: &OrgName, report: &Report) -> [u8; 32] {
         report.feature, report.n, report.at, report.clobber
     );
     Sha256::digest(text.as_bytes()).into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-            write!(out, "{byte:02x}").expect("a String takes everything");
-            out
-        })
 }

@@ -63,8 +63,8 @@ fn phase(end: Option<i64>, prices: &[&str]) -> PlannedPhase {
     }
 }
 
-fn plan(start: Start, phases: Vec<PlannedPhase>) -> Plan {
-    Plan {
+fn plan(start: Start, phases: Vec<PlannedPhase>) -> NewSchedule {
+    NewSchedule {
         start,
         phases,
         ends: false,
@@ -100,7 +100,7 @@ fn an_org_with_nothing() {
     );
     assert_eq!(
         decide(&[ask(None, &["p"]), ask(Some(LATER), &[])]),
-        Action::Create(Plan {
+        Action::Create(NewSchedule {
             start: Start::Now,
             phases: vec![phase(Some(LATER), &["p"])],
             ends: true
@@ -152,7 +152,7 @@ fn a_scheduled_subscription_keeps_or_replaces_its_phase() {
     );
     assert_eq!(
         decide(&[ask(Some(LATEST), &[])]),
-        replace(Plan {
+        replace(NewSchedule {
             start: Start::WithCurrentPhase,
             phases: vec![kept(LATEST)],
             ends: true
