@@ -128,19 +128,19 @@ pub struct Load {
     pub max_connections: usize,
 
     /// How long a request may take, its calls to Stripe included; push and pull, ten times as long
-    #[arg(long, env = "TIER_REQUEST_TIMEOUT", value_name = "DURATION", default_value_t = Limits::default().request_timeout.into())]
+    #[arg(long, env = "TIER_REQUEST_TIMEOUT", value_name = "DURATION", value_parser = TimeSpan::above_zero, default_value_t = Limits::default().request_timeout.into())]
     pub request_timeout: TimeSpan,
 
     /// How long a request's head, a TLS handshake and the opening of HTTP/2 may take to arrive
-    #[arg(long, env = "TIER_HEAD_TIMEOUT", value_name = "DURATION", default_value_t = server::Options::default().head_timeout.into())]
+    #[arg(long, env = "TIER_HEAD_TIMEOUT", value_name = "DURATION", value_parser = TimeSpan::above_zero, default_value_t = server::Options::default().head_timeout.into())]
     pub head_timeout: TimeSpan,
 
     /// How long a request's body may take to arrive
-    #[arg(long, env = "TIER_BODY_TIMEOUT", value_name = "DURATION", default_value_t = Limits::default().body_timeout.into())]
+    #[arg(long, env = "TIER_BODY_TIMEOUT", value_name = "DURATION", value_parser = TimeSpan::above_zero, default_value_t = Limits::default().body_timeout.into())]
     pub body_timeout: TimeSpan,
 
     /// How long a connection may be open without a request in flight
-    #[arg(long, env = "TIER_IDLE_TIMEOUT", value_name = "DURATION", default_value_t = server::Options::default().idle_timeout.into())]
+    #[arg(long, env = "TIER_IDLE_TIMEOUT", value_name = "DURATION", value_parser = TimeSpan::above_zero, default_value_t = server::Options::default().idle_timeout.into())]
     pub idle_timeout: TimeSpan,
 
     /// How long requests in flight have to finish after SIGTERM; then they are broken off
@@ -308,6 +308,8 @@ mod tests {
             ("--max-connections", "0"),
             ("--max-connections", "9223372036854775807"),
             ("--account-idle", "9999999h"),
+            ("--idle-timeout", "0s"),
+            ("--head-timeout", "0ms"),
         ] {
             let refused = serve(&[flag, value]).unwrap_err().to_string();
             assert!(refused.contains(flag), "{refused}");

@@ -11,6 +11,19 @@ pub struct TimeSpan(pub Duration);
 /// A century: longer than anybody waits, and still short enough for whatever keeps the time.
 const LONGEST: Duration = Duration::from_secs(876_000 * 60 * 60);
 
+impl TimeSpan {
+    /// For what cannot be done in no time.
+    ///
+    /// # Errors
+    /// As parsing; and if it is none.
+    pub fn above_zero(text: &str) -> Result<Self, String> {
+        match text.parse()? {
+            Self(Duration::ZERO) => Err("it has to be longer than nothing".to_owned()),
+            span => Ok(span),
+        }
+    }
+}
+
 impl FromStr for TimeSpan {
     type Err = String;
 
