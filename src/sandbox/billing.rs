@@ -4,8 +4,8 @@
 //! What becomes of them: [`new_subscription`], [`change`], [`proration`], [`phases`], [`drafts`], [`invoicing`]; and
 //! when: [`timeline`], with the [`engine`](super::engine).
 //! The endpoints: [`subscriptions`], [`subscription_items`], [`schedules`], [`invoices`] with [`preview`], [`checkout`].
-//! How their parameters are read: [`subscription_params`], [`items`], [`phase_params`], [`checkout_params`],
-//! [`currency`]. How objects are shown: [`mod@render`], [`invoice_json`], [`session`].
+//! How their parameters are read: [`subscription_params`], [`items`], [`schedule_params`], [`phase_params`],
+//! [`checkout_params`], [`currency`]. How objects are shown: [`mod@render`], [`invoice_json`], [`session`].
 //! Prices in the terms of the arithmetic in [`cycle`](super::cycle): [`catalog`].
 
 pub(crate) mod catalog;
@@ -26,6 +26,7 @@ pub(crate) mod preview;
 pub(crate) mod proration;
 pub(crate) mod render;
 pub(crate) mod schedule;
+pub(crate) mod schedule_params;
 pub(crate) mod schedules;
 pub(crate) mod session;
 pub(crate) mod subscription;
