@@ -284,7 +284,9 @@ impl Budget {
         let mut state = self.state();
         let allowed = state.allowed(self.rates.total);
         let used = state.total.count(Instant::now());
-        1.0 - f64::from(u32::try_from(used).unwrap_or(u32::MAX)) / f64::from(allowed).max(1.0)
+        let used = f64::from(u32::try_from(used).unwrap_or(u32::MAX));
+        // More than is allowed now may have been used, before the share was cut.
+        (1.0 - used / f64::from(allowed).max(1.0)).max(0.0)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
