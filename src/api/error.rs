@@ -120,6 +120,20 @@ impl Error {
         .retry_after(COME_BACK)
     }
 
+    /// A probe wants to know whether Stripe answers, and Stripe was asked `ago`.
+    pub fn still_asking(ago: Duration) -> Self {
+        let message = format!(
+            "Stripe was asked {} s ago and has not answered yet",
+            ago.as_secs()
+        );
+        let error = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "stripe_unavailable",
+            message,
+        );
+        error.retry_after(COME_BACK)
+    }
+
     /// One caller wants more at once than a caller may.
     pub fn too_many() -> Self {
         Self::new(

@@ -1,13 +1,15 @@
 //! What the server says about itself.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use tokio::sync::Mutex;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::error::Error;
 use super::json::Empty;
@@ -26,8 +28,11 @@ const READY_FOR: Duration = Duration::from_secs(10);
 /// How long a failure counts.
 const UNREADY_FOR: Duration = Duration::from_secs(2);
 
-/// How long Stripe may take to answer a probe.
+/// How long Stripe may take to answer.
 const PROBE: Duration = Duration::from_secs(5);
+
+/// How long a probe waits for that: those who ask give up soon, and learn more from an answer than from none.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The process is alive.
 pub(super) async fn healthz() -> Empty {
@@ -42,34 +47,73 @@ pub(super) async fn readyz(State(app): State<Shared>) -> Result<Empty, Error> {
 
 /// What was found out last about reaching Stripe. Clones share it.
 #[derive(Clone, Default)]
-pub(super) struct Readiness(Arc<Mutex<Option<Seen>>>);
+pub(super) struct Readiness(Arc<Mutex<Option<Check>>>);
+
+/// One question to Stripe. It does not end with the probe that caused it: those who give up early would only cause
+/// more of them.
+struct Check {
+    asked: Instant,
+    seen: watch::Receiver<Option<Seen>>,
+    _task: JoinSet<()>,
+}
 
 struct Seen {
     until: Instant,
     reached: domain::Result<()>,
 }
 
-impl Readiness {
-    /// Asks Stripe, unless that was done a moment ago. Probes that come meanwhile wait for the same answer.
-    async fn check(&self, accounts: &Accounts) -> domain::Result<()> {
-        let mut last = self.0.lock().await;
-        if let Some(seen) = &*last
-            && Instant::now() < seen.until
-        {
-            return seen.reached.clone();
-        }
-        let asked = tokio::time::timeout(PROBE, accounts.reach_stripe()).await;
-        let reached = asked.unwrap_or(Err(domain::Error::TimedOut));
-        let counts = if reached.is_ok() {
-            READY_FOR
-        } else {
-            UNREADY_FOR
-        };
-        *last = Some(Seen {
-            until: Instant::now() + counts,
-            reached: reached.clone(),
+impl Check {
+    fn start(accounts: Accounts) -> Self {
+        let (tell, seen) = watch::channel(None);
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            let asked = tokio::time::timeout(PROBE, accounts.reach_stripe()).await;
+            let reached = asked.unwrap_or(Err(domain::Error::TimedOut));
+            let counts = if reached.is_ok() {
+                READY_FOR
+            } else {
+                UNREADY_FOR
+            };
+            let until = Instant::now() + counts;
+            tell.send_replace(Some(Seen { until, reached }));
         });
-        reached
+        Self {
+            asked: Instant::now(),
+            seen,
+            _task: task,
+        }
+    }
+
+    /// Whether its answer counts, or may still come.
+    fn counts(&self) -> bool {
+        match &*self.seen.borrow() {
+            Some(seen) => Instant::now() < seen.until,
+            None => self.seen.has_changed().is_ok(),
+        }
+    }
+}
+
+impl Readiness {
+    /// Asks Stripe, unless that was done a moment ago. Probes that come meanwhile wait for the same answer, but not for
+    /// long.
+    async fn check(&self, accounts: &Accounts) -> Result<(), Error> {
+        let (asked, mut seen) = {
+            let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if !last.as_ref().is_some_and(Check::counts) {
+                *last = None;
+            }
+            let check = last.get_or_insert_with(|| Check::start(accounts.clone()));
+            (check.asked, check.seen.clone())
+        };
+        let answered = seen.wait_for(Option::is_some);
+        let answered = tokio::time::timeout_at(asked + PATIENCE, answered).await;
+        let Ok(Ok(seen)) = answered else {
+            return Err(Error::still_asking(asked.elapsed()));
+        };
+        match &*seen {
+            Some(seen) => Ok(seen.reached.clone()?),
+            None => Err(Error::still_asking(asked.elapsed())),
+        }
     }
 }
 

@@ -1,12 +1,17 @@
 //! What operators look at: probes and numbers.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use axum::Router;
 use axum::http::Method;
 use tier::api::Keys;
 use tier::sandbox::{Action, Rule};
+use tokio::sync::Notify;
 
 use crate::harness::{Settings, TestApp};
+use crate::web::Web;
 
 #[tokio::test]
 async fn readiness_asks_stripe_but_not_for_every_probe() {
@@ -24,6 +29,48 @@ async fn readiness_asks_stripe_but_not_for_every_probe() {
     let app = TestApp::with(nowhere).await;
     app.get("/readyz").await.fails(502, "stripe_unavailable");
     app.get("/healthz").await.ok();
+}
+
+#[tokio::test]
+async fn probes_that_give_up_leave_one_question_and_its_answer() {
+    let (asked, answer) = (Arc::<Notify>::default(), Arc::<Notify>::default());
+    let calls = Arc::<AtomicUsize>::default();
+    let (reached, told, counted) = (asked.clone(), answer.clone(), calls.clone());
+    let stripe = Router::new().fallback(async move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        reached.notify_one();
+        told.notified().await;
+        r#"{"id":"acct_1","object":"account","created":1}"#
+    });
+    let stripe = Web::start(stripe).await;
+    let app = TestApp::with(Settings {
+        stripe_url: Some(stripe.url().to_owned()),
+        ..Settings::default()
+    })
+    .await;
+    for _ in 0..8 {
+        let gives_up = Box::pin(app.get("/readyz"));
+        assert!(futures::poll!(gives_up).is_pending());
+    }
+    asked.notified().await;
+
+    // Those who wait are told soon what is known.
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(2)).await;
+    let unsure = app.get("/readyz").await.fails(503, "stripe_unavailable");
+    assert_eq!(unsure.header("retry-after"), "1");
+    assert_eq!(
+        unsure.json()["message"],
+        "Stripe was asked 2 s ago and has not answered yet"
+    );
+    tokio::time::resume();
+
+    answer.notify_one();
+    while app.get("/readyz").await.status != 200 {
+        tokio::task::yield_now().await;
+    }
+    app.get("/readyz").await.ok();
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
