@@ -13,6 +13,7 @@ mod sandbox;
 mod serve;
 mod stripe_key;
 mod time_span;
+mod web_origin;
 
 pub use environment::Environment;
 pub use key_file::{KeyFile, Profile};
@@ -21,6 +22,7 @@ pub use sandbox::{SANDBOX_ADDR, Sandbox};
 pub use serve::{API_ADDR, AccessError, ApiKeys, Load, Serve, StripeBudget};
 pub use stripe_key::{KeyError, StripeKey, stripe_key};
 pub use time_span::TimeSpan;
+pub use web_origin::WebOrigin;
 
 /// A variable that is set and not empty.
 fn variable(name: &str) -> Option<String> {

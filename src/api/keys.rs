@@ -14,7 +14,6 @@ use subtle::ConstantTimeEq as _;
 
 use super::error::Error;
 use super::load::Places;
-use super::tenants::Account;
 use super::{Accounts, Shared};
 
 /// The keys that callers need one of; none: open to everybody. Only their digests are kept. Clones share them, so that
@@ -104,17 +103,18 @@ pub(super) async fn authorize(
     next: Next,
 ) -> Result<Response, Error> {
     let headers = request.headers();
-    let Account { domain, places } = match &app.accounts {
-        Accounts::One(domain) if app.keys.is_open() => Account {
-            domain: domain.clone(),
-            places: Places::default(),
-        },
-        Accounts::One(domain) => Account {
-            domain: domain.clone(),
-            places: app.keys.admit(headers).ok_or_else(Error::unauthorized)?,
-        },
+    // Until the answer is there, a caller's account must stay the one that others with its key find.
+    let (domain, places, _account) = match &app.accounts {
+        Accounts::One(domain) if app.keys.is_open() => (domain.clone(), Places::default(), None),
+        Accounts::One(domain) => {
+            let places = app.keys.admit(headers).ok_or_else(Error::unauthorized)?;
+            (domain.clone(), places, None)
+        }
         Accounts::Many(cloud) => {
-            cloud.account(&presented(headers).ok_or_else(Error::unauthorized)?)
+            let key = presented(headers).ok_or_else(Error::unauthorized)?;
+            let account = cloud.hold(&key).ok_or_else(Error::overloaded)?;
+            let places = account.places.clone();
+            (account.domain.clone(), places, Some(account))
         }
     };
     let _held = places

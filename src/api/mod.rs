@@ -20,6 +20,7 @@ mod org;
 mod origin;
 mod phases;
 mod pricing;
+mod roster;
 mod schedule;
 mod tenants;
 mod types;
@@ -177,8 +178,10 @@ pub fn router(app: App) -> Router {
     finished(router, app)
 }
 
-/// What `--admin-addr` serves: the server's state, without a key.
-pub fn admin_router(app: App) -> Router {
+/// What `--admin-addr` serves: the server's state, without a key. Where only this machine can reach it, web pages that
+/// are visited there are kept out by `loopback_only`, whatever holds for the API.
+pub fn admin_router(mut app: App, loopback_only: bool) -> Router {
+    app.origins.loopback_only = loopback_only;
     let routes = table(probe_routes()).merge(table(operator_routes()));
     finished(routes, Arc::new(app))
 }

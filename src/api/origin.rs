@@ -26,8 +26,8 @@ const REMEMBERED: Duration = Duration::from_secs(600);
 pub struct Origins {
     /// As browsers send them: `https://app.example`.
     pub allowed: Arc<[HeaderValue]>,
-    /// Nobody has to show a key, so only names that cannot lead anywhere else are accepted: a page could give a name
-    /// of its own this machine's address ("DNS rebinding").
+    /// Nobody has to show a key, and only this machine can reach the port, so only names that cannot lead anywhere else
+    /// are accepted: a page could give a name of its own this machine's address ("DNS rebinding").
     pub loopback_only: bool,
 }
 
@@ -57,7 +57,7 @@ impl Origins {
         }
         if self.loopback_only && !named_loopback(headers, uri) {
             return Err(Error::forbidden(
-                "without an API key, only loopback names may be called: use 127.0.0.1 or localhost, or set TIER_API_KEY",
+                "where no key is needed, only loopback names may be called: use 127.0.0.1 or localhost",
             ));
         }
         Ok(())

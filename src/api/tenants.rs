@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
 use sha2::{Digest as _, Sha256};
 
 use super::load::Places;
+use super::roster::{self, Roster};
 use crate::clock::Clock;
-use crate::domain::Domain;
+use crate::domain::{Domain, Memory};
 use crate::metrics::Metrics;
 use crate::stripe::{Client, Credentials, Transport};
+
+/// How many orgs the accounts of a [`Cloud`] remember together, and how many keys of reports.
+const REMEMBERED: u64 = 250_000;
 
 /// The accounts that a server acts on.
 #[derive(Clone)]
@@ -22,18 +24,23 @@ pub enum Accounts {
     Many(Cloud),
 }
 
-/// The accounts of many callers, found by the digest of their keys. They share nothing but the pool of connections:
-/// caches, locks and the budget towards Stripe belong to one account each. What is idle is forgotten.
+/// The accounts of many callers, found by the digest of their keys. They share the pool of connections and the room in
+/// memory; what is remembered, locks and the budget towards Stripe belong to one account each. An account that a request
+/// holds is the only one of its key. What is idle is forgotten, and what Stripe has not let in is not kept at all.
 #[derive(Clone)]
 pub struct Cloud {
     transport: Transport,
     clock: Clock,
     key_prefix: Option<String>,
-    known: Cache<Digest, Account>,
+    memory: Memory,
+    known: Roster<Digest, Account>,
 }
 
 /// A key's SHA-256.
 pub(super) type Digest = [u8; 32];
+
+/// An account that a request holds.
+pub(super) type Held = roster::Held<Digest, Account>;
 
 /// What belongs to one caller's account.
 #[derive(Clone)]
@@ -44,26 +51,23 @@ pub(super) struct Account {
 }
 
 impl Cloud {
-    /// Accounts at the Stripe of `transport`; at most `most` of them are kept in memory, each until it was `idle` for
-    /// that long.
+    /// Accounts at the Stripe of `transport`; at most `most` of them are in memory, each until it was `idle` for that
+    /// long.
     pub fn new(
         transport: Transport,
         clock: Clock,
         key_prefix: Option<String>,
-        most: u64,
+        most: usize,
         idle: Duration,
     ) -> Self {
-        let known = Cache::builder()
-            .max_capacity(most)
-            .time_to_idle(idle)
-            // The default policy may refuse newcomers, and each of their requests would start from nothing.
-            .eviction_policy(EvictionPolicy::lru())
-            .build();
+        // Anybody can invent keys.
+        let accepted = |account: &Account| account.domain.stripe().is_key_accepted();
         Self {
             transport,
             clock,
             key_prefix,
-            known,
+            memory: Memory::of(REMEMBERED),
+            known: Roster::new(most, idle, accepted),
         }
     }
 
@@ -72,26 +76,25 @@ impl Cloud {
         self.transport.metrics()
     }
 
-    /// The account that `key` opens, remembered or new.
-    pub(super) fn account(&self, key: &str) -> Account {
+    /// The account that `key` opens, in memory or new; none if requests hold all that there is room for.
+    pub(super) fn hold(&self, key: &str) -> Option<Held> {
         let digest = Sha256::digest(key).into();
-        let metrics = self.transport.metrics();
-        if let Some(account) = self.known.get(&digest) {
-            metrics.looked("accounts", true);
-            return account;
+        let (account, known) = self.known.hold(digest, || self.account(key))?;
+        self.metrics().looked("accounts", known);
+        Some(account)
+    }
+
+    fn account(&self, key: &str) -> Account {
+        let credentials = Credentials {
+            key_prefix: self.key_prefix.clone(),
+            ..Credentials::new(key)
+        };
+        let stripe = Client::new(self.transport.clone(), credentials);
+        let (clock, memory) = (self.clock.clone(), self.memory.clone());
+        Account {
+            domain: Domain::with_memory(stripe, clock, "authorization", memory),
+            places: Places::default(),
         }
-        metrics.looked("accounts", false);
-        self.known.get_with(digest, || {
-            let credentials = Credentials {
-                key_prefix: self.key_prefix.clone(),
-                ..Credentials::new(key)
-            };
-            let stripe = Client::new(self.transport.clone(), credentials);
-            Account {
-                domain: Domain::new(stripe, self.clock.clone(), "authorization"),
-                places: Places::default(),
-            }
-        })
     }
 }
 
@@ -107,7 +110,8 @@ impl Accounts {
             }
             Self::Many(cloud) => cloud
                 .known
-                .iter()
+                .all()
+                .into_iter()
                 .filter_map(|(digest, account)| {
                     Some((short(&digest), account.domain.stripe().headroom()?))
                 })
@@ -142,41 +146,4 @@ fn short(digest: &Digest) -> String {
         debug_assert!(written.is_ok(), "a String takes everything");
         text
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::stripe::Options;
-
-    fn cloud(most: u64) -> Cloud {
-        let options = Options {
-            base_url: "http://127.0.0.1:1".to_owned(),
-            ..Options::default()
-        };
-        let transport = Transport::new(options).unwrap();
-        let idle = Duration::from_secs(60);
-        Cloud::new(transport, Clock::system(), None, most, idle)
-    }
-
-    #[test]
-    fn a_key_has_one_account_and_keys_share_none() {
-        let cloud = cloud(10);
-        let held = cloud.account("a").places.take(1);
-        assert!(held.is_some());
-        assert!(cloud.account("a").places.take(1).is_none());
-        assert!(cloud.account("b").places.take(1).is_some());
-    }
-
-    #[test]
-    fn thousands_of_keys_are_bounded_and_the_latest_are_kept() {
-        let cloud = cloud(100);
-        for i in 0..5_000 {
-            cloud.account(&format!("sk_test_{i}"));
-        }
-        let held = cloud.account("sk_test_last").places.take(1);
-        cloud.known.run_pending_tasks();
-        assert!(cloud.known.entry_count() <= 100);
-        assert!(held.is_some() && cloud.account("sk_test_last").places.take(1).is_none());
-    }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use axum::http::HeaderValue;
+use tokio::net::TcpListener;
 use tokio::signal::unix::Signal;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -10,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::sandbox::{Embedded, bind};
 use super::session::Session;
 use super::{Global, output};
-use crate::api::{self, App, Cloud, Keys, Limits, Origins};
+use crate::api::{self, App, Cloud, Keys, Limits};
 use crate::clock::Clock;
 use crate::config::{self, ApiKeys, Environment};
 use crate::server::{self, Tls};
@@ -41,7 +43,7 @@ pub(super) async fn run(
     };
     let mut app = app(global, settings, environment, sandbox.as_ref()).await?;
     app.keys = accepted.clone();
-    app.origins = origins(settings, accepted.is_open())?;
+    app.origins.allowed = origins(settings);
     app.limits = limits(&settings.load);
     app.shows_metrics &= settings.admin_addr.is_none();
 
@@ -84,13 +86,19 @@ async fn app(
 /// Binds, says so, and serves the API and perhaps the operator's pages.
 async fn listen(
     settings: &config::Serve,
-    app: App,
+    mut app: App,
     tls: Option<Tls>,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let listener = bind(&settings.addr).await?;
+    let open = app.keys.is_open() && !settings.cloud;
+    app.origins.loopback_only = open && is_loopback(&listener)?;
     let admin = match &settings.admin_addr {
-        Some(addr) => Some((bind(addr).await?, api::admin_router(app.clone()))),
+        Some(addr) => {
+            let listener = bind(addr).await?;
+            let loopback_only = is_loopback(&listener)?;
+            Some((listener, api::admin_router(app.clone(), loopback_only)))
+        }
         None => None,
     };
     output::line(format_args!("listening on {}", listener.local_addr()?))?;
@@ -146,20 +154,18 @@ async fn reload_at(mut signal: Signal, source: ApiKeys, keys: Keys, tls: Option<
     }
 }
 
-fn origins(settings: &config::Serve, open: bool) -> anyhow::Result<Origins> {
-    let header = |origin: &String| {
-        let origin = origin.trim_end_matches('/');
-        anyhow::ensure!(
-            origin.starts_with("http://") || origin.starts_with("https://"),
-            "--cors-origin must be like https://app.example, not {origin:?}"
-        );
-        Ok(origin.parse()?)
+/// Whether only this machine can reach it. Then it is called by this machine's own names only, or a web page could give
+/// a name of its own this machine's address.
+fn is_loopback(listener: &TcpListener) -> std::io::Result<bool> {
+    let ip = listener.local_addr()?.ip();
+    Ok(ip.to_canonical().is_loopback())
+}
+
+fn origins(settings: &config::Serve) -> Arc<[HeaderValue]> {
+    let header = |origin: &config::WebOrigin| {
+        HeaderValue::from_str(origin.as_str()).expect("an origin is visible ASCII")
     };
-    let allowed: anyhow::Result<Arc<[_]>> = settings.cors_origin.iter().map(header).collect();
-    Ok(Origins {
-        allowed: allowed?,
-        loopback_only: open && !settings.cloud && !settings.insecure_no_auth,
-    })
+    settings.cors_origin.iter().map(header).collect()
 }
 
 fn limits(load: &config::Load) -> Limits {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 
-use super::{Environment, ListenAddr, TimeSpan};
+use super::{Environment, ListenAddr, TimeSpan, WebOrigin};
 use crate::api::Limits;
 use crate::server;
 
@@ -47,7 +47,8 @@ pub struct Serve {
     #[arg(long, env = "TIER_API_KEY_FILE", value_name = "FILE")]
     pub api_key_file: Option<PathBuf>,
 
-    /// Listen beyond loopback without a key: whoever reaches the port can bill your customers
+    /// Listen beyond loopback without a key, and answer to any name there: whoever reaches the port can bill your
+    /// customers
     #[arg(long, env = "TIER_INSECURE_NO_AUTH")]
     pub insecure_no_auth: bool,
 
@@ -58,7 +59,7 @@ pub struct Serve {
         value_name = "ORIGIN",
         value_delimiter = ','
     )]
-    pub cors_origin: Vec<String>,
+    pub cors_origin: Vec<WebOrigin>,
 
     /// Speak HTTPS with this certificate chain (PEM), read again on SIGHUP
     #[arg(long, env = "TIER_TLS_CERT", value_name = "FILE", requires = "tls_key")]
@@ -147,14 +148,15 @@ pub struct Load {
     #[arg(long, env = "TIER_DRAIN_TIMEOUT", value_name = "DURATION", default_value_t = server::Options::default().drain.into())]
     pub drain_timeout: TimeSpan,
 
-    /// Accounts kept in memory, with --cloud; the one idle for longest goes first
+    /// Accounts in memory, with --cloud; the one idle for longest makes room, and if requests hold all of them, one more is
+    /// answered 503
     #[arg(
         long,
         env = "TIER_MAX_ACCOUNTS",
         value_name = "N",
         default_value_t = 10_000
     )]
-    pub max_accounts: u64,
+    pub max_accounts: usize,
 
     /// How long an account that nobody uses is kept in memory, with --cloud
     #[arg(
@@ -175,15 +177,15 @@ pub struct StripeBudget {
     #[arg(long, env = "TIER_STRIPE_RATE", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub stripe_rate: Option<u32>,
 
-    /// Calls per second and account to one endpoint of Stripe's [default: 25]
+    /// Calls per second and account to one endpoint of Stripe's; towards other hosts, with --stripe-rate [default: 25]
     #[arg(long, env = "TIER_STRIPE_ENDPOINT_RATE", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub stripe_endpoint_rate: Option<u32>,
 
-    /// Calls per second and account to Stripe's search [default: 20]
+    /// Calls per second and account to Stripe's search; towards other hosts, with --stripe-rate [default: 20]
     #[arg(long, env = "TIER_STRIPE_SEARCH_RATE", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub stripe_search_rate: Option<u32>,
 
-    /// Calls to Stripe at the same time, by one account [default: 50]
+    /// Calls to Stripe at the same time, by one account; towards other hosts, with --stripe-rate [default: 50]
     #[arg(long, env = "TIER_STRIPE_CONCURRENCY", value_name = "N")]
     pub stripe_concurrency: Option<std::num::NonZeroUsize>,
 }
@@ -197,6 +199,12 @@ pub enum AccessError {
          set TIER_API_KEY or --api-key-file, or say --insecure-no-auth"
     )]
     Open(ListenAddr),
+    /// There are keys that would mean nothing.
+    #[error(
+        "with --cloud each caller's API key is its Stripe key, so the keys in TIER_API_KEY would let nobody in and \
+         keep nobody out: unset it, or leave out --cloud"
+    )]
+    CloudKeys,
     /// The file cannot be read.
     #[error("cannot read --api-key-file {}: {cause}", .path.display())]
     File {
@@ -250,12 +258,16 @@ impl Serve {
         }
     }
 
-    /// Refuses to be open to a network by mistake. With `--cloud`, every call needs a key by nature.
+    /// Refuses to be open to a network by mistake, and keys that are not what lets callers in. With `--cloud`, every
+    /// call needs a key by nature.
     ///
     /// # Errors
-    /// Always, if the address is not loopback, there is no key, and nobody said that this is meant.
+    /// Always, if the address is not loopback, there is no key, and nobody said that this is meant; and with `--cloud`,
+    /// if there is one.
     pub fn check_exposure(&self, has_keys: bool) -> Result<(), AccessError> {
-        if has_keys || self.cloud || self.insecure_no_auth || self.addr.is_loopback() {
+        if self.cloud && has_keys {
+            Err(AccessError::CloudKeys)
+        } else if has_keys || self.cloud || self.insecure_no_auth || self.addr.is_loopback() {
             Ok(())
         } else {
             Err(AccessError::Open(self.addr.clone()))
@@ -290,6 +302,7 @@ mod tests {
             assert!(!refused(&["--addr", open], true), "{open}");
             assert!(!refused(&["--addr", open, "--insecure-no-auth"], false));
             assert!(!refused(&["--addr", open, "--cloud"], false));
+            assert!(refused(&["--addr", open, "--cloud"], true));
         }
     }
 

@@ -11,6 +11,7 @@ mod diff;
 mod error;
 mod isolation;
 mod locks;
+mod memory;
 mod org;
 mod phases;
 mod plan_change;
@@ -34,6 +35,7 @@ pub use clock::{ClockChange, ClockState};
 pub use diff::{FeatureDiff, FieldDiff, diff};
 pub use error::Error;
 pub use isolation::IsolatedAccount;
+pub use memory::Memory;
 pub use org::{OrgInfo, OrgInfoUpdate, PaymentMethods};
 pub use phases::{Phase, Phases, Span};
 pub use push::{PushOutcome, PushResult, PushedPrice};
@@ -65,26 +67,40 @@ pub struct Domain {
 struct Account {
     clock: Clock,
     key_source: String,
+    memory: Memory,
+    /// What tells this account's part of the memory from others'.
+    number: u64,
     orgs: org::Directory,
     /// One subscription change at a time for an org.
     changes: locks::Locks,
     /// One read-then-write of a usage total at a time for a subscription item.
     totals: locks::Locks,
-    reports: usage::KeyedReports,
 }
 
 impl Domain {
-    /// The account that `stripe` acts as. `key_source` says where its key came from, for `whoami`.
+    /// The account that `stripe` acts as, with a memory of its own. `key_source` says where its key came from, for
+    /// `whoami`.
     pub fn new(stripe: stripe::Client, clock: Clock, key_source: impl Into<String>) -> Self {
+        Self::with_memory(stripe, clock, key_source, Memory::default())
+    }
+
+    /// Likewise, with a memory that it shares with other accounts, of whose part it sees nothing.
+    pub fn with_memory(
+        stripe: stripe::Client,
+        clock: Clock,
+        key_source: impl Into<String>,
+        memory: Memory,
+    ) -> Self {
         Self {
             stripe,
             account: Arc::new(Account {
                 clock,
                 key_source: key_source.into(),
+                number: memory.number(),
+                memory,
                 orgs: org::Directory::default(),
                 changes: locks::Locks::default(),
                 totals: locks::Locks::default(),
-                reports: usage::KeyedReports::default(),
             }),
             test_clock: None,
         }

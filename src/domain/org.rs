@@ -17,7 +17,7 @@ use super::refs::OrgName;
 use super::{Domain, Error, Result};
 use crate::stripe::types::Customer;
 
-pub(super) use directory::Directory;
+pub(super) use directory::{Customers, Directory};
 
 /// The metadata key by which a customer is an org's.
 const ORG: &str = "tier.org";

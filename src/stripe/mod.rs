@@ -14,6 +14,7 @@ mod retry;
 mod transport;
 pub mod types;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::Method;
@@ -87,6 +88,8 @@ pub struct Client {
 #[derive(Debug)]
 struct Account {
     credentials: Credentials,
+    /// Whether Stripe accepted the key when it last answered.
+    key_accepted: AtomicBool,
     budget: Option<limit::Budget>,
     reads: reads::Reads,
 }
@@ -106,6 +109,7 @@ impl Client {
             .map(limit::Budget::new);
         let account = Account {
             credentials,
+            key_accepted: AtomicBool::new(false),
             budget,
             reads: reads::Reads::default(),
         };
@@ -150,6 +154,22 @@ impl Client {
         if calls.len() < NOTED_CALLS {
             calls.push(request_id.map(Into::into));
         }
+    }
+
+    fn note_key(&self, answer: &Result<Vec<u8>, Error>) {
+        let accepted = match answer.as_ref().map_err(Error::api) {
+            Ok(_) => true,
+            Err(Some(refusal)) if refusal.status == 401 => false,
+            // Whoever may do something wrong is known. Other answers may come from before the key was looked at.
+            Err(Some(refusal)) if (400..429).contains(&refusal.status) => true,
+            Err(_) => return,
+        };
+        self.account.key_accepted.store(accepted, Ordering::Relaxed);
+    }
+
+    /// Whether Stripe has answered with this key, and did not refuse it when it last did.
+    pub fn is_key_accepted(&self) -> bool {
+        self.account.key_accepted.load(Ordering::Relaxed)
     }
 
     /// The share of the account's rate that is free, between 0 and 1; none if there is no limit.

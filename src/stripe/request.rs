@@ -171,6 +171,7 @@ impl Request {
         let outcome = answer.as_ref().err().map_or("ok", Error::outcome);
         let metrics = self.client.metrics();
         metrics.called(self.endpoint(), outcome, started.elapsed());
+        self.client.note_key(&answer);
         answer
     }
 

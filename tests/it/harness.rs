@@ -100,10 +100,10 @@ impl TestApp {
         Self::over(Arc::clone(&self.sandbox), settings)
     }
 
-    /// The operator's pages of this server.
-    pub(crate) fn admin(&self) -> Self {
+    /// The operator's pages of this server, on a listener that other machines reach, or do not.
+    pub(crate) fn admin(&self, loopback_only: bool) -> Self {
         Self {
-            router: admin_router(self.app.clone()),
+            router: admin_router(self.app.clone(), loopback_only),
             ..self.clone()
         }
     }

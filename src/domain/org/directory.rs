@@ -1,8 +1,8 @@
 //! Which customer stands for which org: found once, then remembered, by all callers together.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
 
 use moka::future::Cache;
 
@@ -11,9 +11,6 @@ use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Result};
 use crate::stripe;
 use crate::stripe::types::{Customer, Identified, Page};
-
-/// How many orgs are remembered. One takes about 200 bytes.
-const REMEMBERED: u64 = 100_000;
 
 /// How far back the list goes that makes up for search's lag, in seconds. Stripe says "up to a
 /// minute"; the rest is for an outage and for clocks that disagree.
@@ -25,11 +22,14 @@ const KEY_LIFETIME: i64 = 24 * 60 * 60;
 /// How many pages of recent customers are read for an org that search does not know.
 const RECENT_PAGES: usize = 20;
 
-/// An org, on a test clock perhaps: the same name may live on several.
-type Key = (OrgName, Option<Arc<str>>);
+/// An org of the account with that number, on a test clock perhaps: the same name may live on several.
+type Key = (u64, OrgName, Option<Arc<str>>);
 
+/// The customers that were found.
+pub(in crate::domain) type Customers = Cache<Key, Arc<str>>;
+
+#[derive(Default)]
 pub(in crate::domain) struct Directory {
-    found: LazyLock<Cache<Key, Arc<str>>>,
     search_refused: AtomicBool,
     /// Every org, where search is refused.
     paged: tokio::sync::Mutex<Paged>,
@@ -42,22 +42,11 @@ struct Paged {
     complete_until: i64,
 }
 
-impl Default for Directory {
-    fn default() -> Self {
-        Self {
-            // Lazy: a server that serves no org yet holds no cache.
-            found: LazyLock::new(|| Cache::new(REMEMBERED)),
-            search_refused: AtomicBool::new(false),
-            paged: tokio::sync::Mutex::default(),
-        }
-    }
-}
-
 impl Domain {
     /// The org's customer, from memory or from Stripe. Concurrent callers share one look-up. That
     /// an org is unknown is not remembered.
     pub(in crate::domain) async fn customer(&self, org: &OrgName) -> Result<Arc<str>> {
-        let found = &self.account.orgs.found;
+        let found = self.account.memory.customers();
         let key = self.directory_key(org);
         let known = found.get(&key).await;
         self.stripe().metrics().looked("orgs", known.is_some());
@@ -75,8 +64,8 @@ impl Domain {
     pub(super) async fn remember_customer(&self, org: &OrgName, id: &str) -> Arc<str> {
         let id: Arc<str> = id.into();
         self.account
-            .orgs
-            .found
+            .memory
+            .customers()
             .insert(self.directory_key(org), id.clone())
             .await;
         id
@@ -85,8 +74,8 @@ impl Domain {
     /// Forgets an org's customer: Stripe says that it is gone.
     pub(in crate::domain) async fn forget_customer(&self, org: &OrgName) {
         self.account
-            .orgs
-            .found
+            .memory
+            .customers()
             .invalidate(&self.directory_key(org))
             .await;
         self.account.orgs.paged.lock().await.orgs.remove(org);
@@ -109,7 +98,7 @@ impl Domain {
     }
 
     fn directory_key(&self, org: &OrgName) -> Key {
-        (org.clone(), self.test_clock.clone())
+        (self.account.number, org.clone(), self.test_clock.clone())
     }
 
     async fn find(&self, org: &OrgName) -> Result<Arc<str>> {

@@ -4,10 +4,11 @@
 //! here lets a repetition be answered without Stripe, tells the same report from another one, and
 //! covers a plan change, by which Stripe sees other parameters.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use moka::future::Cache;
+use moka::policy::EvictionPolicy;
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
@@ -19,11 +20,8 @@ use crate::num::hex;
 /// How long a key is remembered: as long as Stripe promises to.
 const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How many keys are remembered here; beyond that, Stripe's memory is all there is.
-const KEYS: u64 = 100_000;
-
-/// The keys of the last 24 hours.
-pub(in crate::domain) struct KeyedReports(LazyLock<Cache<String, Arc<Slot>>>);
+/// The keys of the last 24 hours, each with the number of its account.
+pub(in crate::domain) struct KeyedReports(Cache<(u64, String), Arc<Slot>>);
 
 /// What is known of one key.
 struct Slot {
@@ -42,14 +40,16 @@ enum State {
     Done,
 }
 
-impl Default for KeyedReports {
-    fn default() -> Self {
-        Self(LazyLock::new(|| {
-            Cache::builder()
-                .max_capacity(KEYS)
-                .time_to_live(REMEMBERED)
-                .build()
-        }))
+impl KeyedReports {
+    /// Room for `most` keys; of those beyond, Stripe's memory is all there is.
+    pub(in crate::domain) fn new(most: u64) -> Self {
+        let cache = Cache::builder()
+            .max_capacity(most)
+            .time_to_live(REMEMBERED)
+            // A report is repeated soon or never, so the newest keys are the ones to have.
+            .eviction_policy(EvictionPolicy::lru())
+            .build();
+        Self(cache)
     }
 }
 
@@ -62,14 +62,15 @@ impl Domain {
     ) -> Result<()> {
         let digest = digest(org, report);
         let name = self.name_of(key);
-        let slots = &self.account.reports.0;
+        let slots = &self.account.memory.reports().0;
+        let entry = (self.account.number, name.clone());
         let fresh = async {
             Arc::new(Slot {
                 report: digest,
                 state: Mutex::new(State::New),
             })
         };
-        let slot = slots.get_with(name.clone(), fresh).await;
+        let slot = slots.get_with(entry.clone(), fresh).await;
         if slot.report != digest {
             return Err(reused());
         }
@@ -95,7 +96,7 @@ impl Domain {
                     *state = State::Done;
                     return Ok(());
                 }
-                slots.invalidate(&name).await;
+                slots.invalidate(&entry).await;
                 Err(reused())
             }
             Err(failure) => {
@@ -104,7 +105,7 @@ impl Domain {
                         *state = State::Unsure;
                     }
                     // Nothing was counted, so the key is free for a corrected report.
-                    _ if *state == State::New => slots.invalidate(&name).await,
+                    _ if *state == State::New => slots.invalidate(&entry).await,
                     _ => {}
                 }
                 Err(failure.into())

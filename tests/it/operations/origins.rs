@@ -124,3 +124,24 @@ async fn an_open_port_is_called_by_loopback_names_only() {
     }
     assert_eq!(app.stripe_calls(), before);
 }
+
+#[tokio::test]
+async fn the_operators_listener_has_a_rule_of_its_own() {
+    let app = TestApp::start().await;
+    for api_is_loopback_only in [true, false] {
+        let origins = allow(&[], api_is_loopback_only);
+        let app = app.clone().adjusted(|app| app.origins = origins);
+        for (loopback_only, host, status) in [
+            (true, "127.0.0.1:9090", 200),
+            (true, "evil.example:9090", 403),
+            (false, "tier.internal:9090", 200),
+            (false, "10.0.0.7:9090", 200),
+        ] {
+            let admin = app.admin(loopback_only);
+            let host = [("host", host)];
+            let numbers = admin.get_with("/metrics", &host).await;
+            assert_eq!(numbers.status, status, "{host:?}");
+            admin.get_with("/healthz", &host).await.ok();
+        }
+    }
+}

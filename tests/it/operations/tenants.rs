@@ -10,14 +10,21 @@ use base64::prelude::BASE64_STANDARD;
 use tier::api::{App, Cloud};
 use tier::clock::Clock;
 use tier::stripe::RateSettings;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
-use crate::harness::{Settings, TestApp, transport};
+use crate::harness::{Answer, Settings, TestApp, transport};
 use crate::web::Web;
 
 const MODEL: &str = r#"{"plans":{"plan:p@1":{"features":{"feature:f":{"tiers":[{}]}}}}}"#;
 
 /// A server for everybody who has a key of the Stripe at `url`, or at its own sandbox.
 async fn cloud(url: Option<&str>) -> TestApp {
+    cloud_of(100, url).await
+}
+
+/// With room for `most` accounts.
+async fn cloud_of(most: usize, url: Option<&str>) -> TestApp {
     let app = TestApp::start().await;
     let rates = RateSettings {
         total: Some(1000),
@@ -26,7 +33,7 @@ async fn cloud(url: Option<&str>) -> TestApp {
     let transport = transport(url.unwrap_or(app.stripe_url()), &Settings::default());
     let idle = Duration::from_secs(60);
     let transport = transport.with_rates(rates);
-    let cloud = Cloud::new(transport, Clock::system(), None, 100, idle);
+    let cloud = Cloud::new(transport, Clock::system(), None, most, idle);
     app.adjusted(|app| *app = App::for_many(cloud))
 }
 
@@ -86,12 +93,136 @@ async fn each_key_is_an_account_and_none_sees_another() {
     app.get_with("/v1/whoami", &[("authorization", "Bearer nonsense")])
         .await
         .fails(401, "invalid_api_key");
+
+    // Nor does one know the other's reports by their keys.
+    for (key, org, refused) in [
+        (&one, "org:a", None),
+        (&one, "org:b", Some("invalid_request")),
+        (&two, "org:b", Some("org_not_found")),
+    ] {
+        let report = format!(r#"{{"org":"{org}","feature":"feature:f","n":1}}"#);
+        let post = app.request(Method::POST, "/v1/report").body(report);
+        let post = post.header("authorization", key);
+        let answer = post.header("idempotency-key", "k").send().await;
+        match refused {
+            None => answer.ok(),
+            Some(code) => answer.fails(400, code),
+        };
+    }
+}
+
+/// Over a Stripe that accepts every key, and has answers for the one held back only when it is told to.
+struct Reluctant {
+    app: TestApp,
+    asked: Arc<Notify>,
+    answer: Arc<Notify>,
+    _stripe: Web,
+}
+
+const HELD: &str = "Bearer sk_test_held";
+
+impl Reluctant {
+    async fn start(most: usize) -> Self {
+        let (asked, answer) = (Arc::<Notify>::default(), Arc::<Notify>::default());
+        let (reached, told) = (asked.clone(), answer.clone());
+        let stripe = Router::new().fallback(async move |headers: HeaderMap| {
+            if headers["authorization"] == basic("sk_test_held") {
+                reached.notify_one();
+                told.notified().await;
+            }
+            r#"{"id":"acct_1","object":"account","created":1}"#
+        });
+        let stripe = Web::start(stripe).await;
+        let app = cloud_of(most, Some(stripe.url())).await;
+        Self {
+            app: app.adjusted(|app| app.limits.concurrent_per_key = 1),
+            asked,
+            answer,
+            _stripe: stripe,
+        }
+    }
+
+    /// A request that Stripe lets wait.
+    async fn hold(&self) -> JoinSet<Answer> {
+        let app = self.app.clone();
+        let mut held = JoinSet::new();
+        held.spawn(async move {
+            let headers = [("authorization", HELD)];
+            app.get_with("/v1/whoami", &headers).await
+        });
+        self.asked.notified().await;
+        held
+    }
+
+    /// Stripe answers, and so do we.
+    async fn release(&self, mut held: JoinSet<Answer>) {
+        self.answer.notify_one();
+        let answer = held.join_next().await.expect("one is held");
+        answer.expect("without a panic").ok();
+    }
+
+    async fn whoami(&self, authorization: &str) -> Answer {
+        let headers = [("authorization", authorization)];
+        self.app.get_with("/v1/whoami", &headers).await
+    }
+}
+
+#[tokio::test]
+async fn an_account_in_use_is_the_only_one_of_its_key() {
+    let stripe = Reluctant::start(10).await;
+    let held = stripe.hold().await;
+    for i in 0..40 {
+        stripe.whoami(&format!("Bearer sk_test_{i}")).await.ok();
+    }
+    stripe.whoami(HELD).await.fails(429, "rate_limited");
+    stripe.release(held).await;
+    let again = stripe.hold().await;
+    stripe.release(again).await;
+}
+
+#[tokio::test]
+async fn a_new_key_is_told_to_come_back_when_all_accounts_are_in_use() {
+    let stripe = Reluctant::start(1).await;
+    let held = stripe.hold().await;
+    let refused = stripe.whoami("Bearer sk_test_new").await;
+    let refused = refused.fails(503, "overloaded");
+    assert_eq!(refused.header("retry-after"), "1");
+    stripe.release(held).await;
+    stripe.whoami("Bearer sk_test_new").await.ok();
+}
+
+#[tokio::test]
+async fn what_stripe_does_not_let_in_is_not_kept() {
+    let app = cloud(None).await;
+    for _ in 0..2 {
+        for i in 0..20 {
+            let invented = format!("Bearer invented_{i}");
+            // Some never get as far as Stripe.
+            let (path, status, code) = match i % 2 {
+                0 => ("/v1/whoami", 401, "invalid_api_key"),
+                _ => ("/v1/whois?org=x", 400, "invalid_request"),
+            };
+            let answer = app.get_with(path, &[("authorization", &invented)]).await;
+            answer.fails(status, code);
+        }
+        let known = [("authorization", "Bearer sk_test_known")];
+        app.get_with("/v1/whoami", &known).await.ok();
+    }
+    let shown = app.admin(true).get("/metrics").await.ok().body;
+    for line in [
+        "tier_cache_lookups_total{cache=\"accounts\",outcome=\"miss\"} 41",
+        "tier_cache_lookups_total{cache=\"accounts\",outcome=\"hit\"} 1",
+    ] {
+        assert!(shown.lines().any(|shown| shown == line), "{line}:\n{shown}");
+    }
+    let kept = shown.matches("tier_stripe_rate_headroom_ratio{").count();
+    assert_eq!(kept, 1, "{shown}");
 }
 
 #[tokio::test]
 async fn numbers_are_for_the_operator_and_name_no_key() {
     let app = cloud(None).await;
-    let admin = app.admin();
+    let admin = app.admin(true);
     app.get_with(
         "/v1/whoami",
         &[("authorization", "Bearer sk_test_secretkey")],
