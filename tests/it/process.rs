@@ -1,10 +1,11 @@
 //! `tier serve` as a process: what it refuses, what signals do, and what it logs.
 
+mod flags;
 mod pressure;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::binary::{Place, Server};
 use crate::{connections, logs};
@@ -21,22 +22,43 @@ fn serve<'a>(args: &[&'a str]) -> Vec<&'a str> {
 
 /// The status of a GET.
 async fn status(address: &str, path: &str, key: &str) -> u16 {
-    let answer = get(address, path, key).await;
-    answer[9..12].parse().expect("a status")
+    status_of(&get(address, path, key).await)
 }
 
 /// What a GET is answered, over a socket: nothing tries again, and nothing is kept open.
 async fn get(address: &str, path: &str, key: &str) -> String {
-    let mut stream = TcpStream::connect(address).await.expect("it listens");
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n\r\n"
     );
-    let written = stream.write_all(request.as_bytes()).await;
-    written.expect("it reads");
-    let mut answer = String::new();
-    let read = stream.read_to_string(&mut answer).await;
-    read.expect("an answer");
-    answer
+    exchange(address, &request).await
+}
+
+/// What is answered to these bytes, until the connection ends.
+async fn exchange(address: &str, bytes: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.expect("it listens");
+    // It may be turned away before all is sent.
+    let _ = stream.write_all(bytes.as_bytes()).await;
+    rest(stream).await
+}
+
+/// What is read until the other side ends the connection, in whatever way.
+async fn rest(mut stream: TcpStream) -> String {
+    let mut bytes = Vec::new();
+    let _ = stream.read_to_end(&mut bytes).await;
+    String::from_utf8(bytes).expect("text")
+}
+
+#[track_caller]
+fn status_of(answer: &str) -> u16 {
+    let digits = answer.get(9..12).expect("an answer");
+    digits.parse().expect("a status")
+}
+
+/// Where nobody listens yet.
+async fn free_address() -> String {
+    let free = TcpListener::bind("127.0.0.1:0").await;
+    let free = free.expect("a free port").local_addr();
+    free.expect("it is bound").to_string()
 }
 
 #[tokio::test]
@@ -53,6 +75,54 @@ async fn beyond_loopback_it_does_not_start_without_a_key() {
     ] {
         let ended = start(&place, meant).await.stop("-TERM").await;
         assert_eq!(ended.code, Some(0), "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_cloud_does_not_start_with_keys_of_its_own() {
+    let place = Place::offline();
+    let cloud = place.tier(&serve(&["--addr", "127.0.0.1:0", "--cloud"]));
+    let said = cloud.env("TIER_API_KEY", "one").fault().await;
+    assert!(
+        said.contains("TIER_API_KEY") && said.contains("--cloud"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn what_only_this_machine_can_reach_is_called_by_its_names_only() {
+    let place = Place::offline();
+    let get = async |address: &str, path: &str, host: &str| {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        status_of(&exchange(address, &request).await)
+    };
+    let loopback = start(&place, &["--addr", "127.0.0.1:0", "--insecure-no-auth"]).await;
+    assert_eq!(
+        get(loopback.address(), "/v1/whoami", "localhost").await,
+        200
+    );
+    assert_eq!(
+        get(loopback.address(), "/v1/whoami", "evil.example").await,
+        403
+    );
+
+    let every = ["--addr", "0.0.0.0:0", "--insecure-no-auth"];
+    let every = start(&place, &every).await;
+    let address = every.address().replace("0.0.0.0", "127.0.0.1");
+    assert_eq!(get(&address, "/v1/whoami", "tier.internal").await, 200);
+
+    for (interface, keys, whoami, metrics) in
+        [("0.0.0.0", "", 403, 200), ("127.0.0.1", "one", 401, 403)]
+    {
+        let admin = free_address().await;
+        let listens = admin.replace("127.0.0.1", interface);
+        let server = place.tier(&serve(&["--addr", "127.0.0.1:0", "--admin-addr", &listens]));
+        let server = server.env("TIER_API_KEY", keys).started().await;
+        assert_eq!(get(&admin, "/metrics", "tier.internal").await, metrics);
+        assert_eq!(
+            get(server.address(), "/v1/whoami", "tier.internal").await,
+            whoami
+        );
     }
 }
 
@@ -148,10 +218,7 @@ async fn the_certificate_is_read_again_on_a_hangup() {
 
 #[tokio::test]
 async fn the_operators_pages_can_have_an_address_of_their_own() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .and_then(|free| free.local_addr())
-        .expect("a free port");
-    let admin = port.to_string();
+    let admin = free_address().await;
     let place = Place::offline();
     let server = start(&place, &["--addr", "127.0.0.1:0", "--admin-addr", &admin]).await;
     assert_eq!(status(server.address(), "/metrics", "x").await, 404);

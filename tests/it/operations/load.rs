@@ -1,13 +1,15 @@
 //! What is too much, too slow or broken is told so at once, and hurts nobody else.
 
-use std::sync::Arc;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::Method;
 use futures::stream;
+use serde_json::Value;
 use tier::api::Keys;
 use tier::sandbox::{Action, Rule};
 use tokio::sync::Notify;
@@ -125,9 +127,45 @@ async fn a_write_that_takes_too_long_is_504_and_goes_on() {
     whois().await.ok();
 }
 
+/// What is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("no panic").write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    /// The fields of the lines about requests.
+    fn requests(&self) -> Vec<Value> {
+        let bytes = self.0.lock().expect("no panic").clone();
+        let text = String::from_utf8(bytes).expect("text");
+        let lines = text
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        let fields = lines.map(|mut line| line["fields"].take());
+        fields
+            .filter(|fields| fields["message"] == "request")
+            .collect()
+    }
+}
+
 #[tokio::test]
-async fn a_panic_is_a_500_for_its_request_alone_and_is_counted() {
+async fn a_panic_is_a_500_for_its_request_alone_and_is_counted_and_logged() {
     let app = TestApp::start().await;
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .with_writer(move || writer.clone());
+    // This test's requests are all worked on by its own thread.
+    let _logging = tracing::subscriber::set_default(subscriber.finish());
     let body = stream::poll_fn(
         |_| -> std::task::Poll<Option<Result<&'static [u8], std::io::Error>>> {
             panic!("a fault that was asked for")
@@ -139,6 +177,11 @@ async fn a_panic_is_a_500_for_its_request_alone_and_is_counted() {
     assert_eq!(answer.json()["message"], "Internal Server Error");
     assert_eq!(app.metrics().panics.get(), 1);
     assert_eq!(app.metrics().in_flight.get(), 0);
+    let logged = log.requests();
+    assert_eq!(logged.len(), 1, "{logged:?}");
+    assert_eq!(logged[0]["status"], 500);
+    assert_eq!(logged[0]["cause"], "a fault that was asked for");
+    assert_eq!(logged[0]["request_id"], answer.header("x-request-id"));
     app.get("/v1/whoami").await.ok();
 }
 

@@ -1,0 +1,216 @@
+//! Limits, each from its flag to what it does.
+
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+
+const WHOAMI: &str = "/v1/whoami";
+
+/// A server with these flags.
+async fn with(flags: &[&str]) -> Server {
+    let flags = [&["--addr", "127.0.0.1:0"], flags].concat();
+    start(&Place::offline(), &flags).await
+}
+
+/// A server with these flags over a Stripe that takes every call and answers none.
+async fn over_silence(flags: &[&str]) -> (Server, TcpListener) {
+    let stripe = TcpListener::bind("127.0.0.1:0").await;
+    let stripe = stripe.expect("a free port");
+    let url = format!("http://{}", stripe.local_addr().expect("it is bound"));
+    let flags = [&["serve", "--addr", "127.0.0.1:0"], flags].concat();
+    let place = Place::offline();
+    let run = place.tier(&flags);
+    (run.env("STRIPE_BASE_API_URL", &url).started().await, stripe)
+}
+
+/// The answer to a GET with one header more.
+async fn answer(server: &Server, path: &str, name: &str, value: &str) -> String {
+    let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+    let request = format!("{head}{name}: {value}\r\n\r\n");
+    exchange(server.address(), &request).await
+}
+
+/// A connection on which this was written.
+async fn begin(server: &Server, bytes: &str) -> TcpStream {
+    let stream = TcpStream::connect(server.address()).await;
+    let mut stream = stream.expect("it listens");
+    let written = stream.write_all(bytes.as_bytes()).await;
+    written.expect("it reads");
+    stream
+}
+
+/// A request whose body does not come. It is in flight until the connection is dropped.
+async fn begin_report(server: &Server, key: &str) -> TcpStream {
+    let head = "POST /v1/report HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n";
+    begin(
+        server,
+        &format!("{head}Authorization: Bearer {key}\r\n\r\n"),
+    )
+    .await
+}
+
+/// The answer to a GET that has this status, sooner or later.
+async fn comes_to(server: &Server, path: &str, key: &str, status: u16) -> String {
+    for _ in 0..100 {
+        let authorization = format!("Bearer {key}");
+        let answer = answer(server, path, "Authorization", &authorization).await;
+        if status_of(&answer) == status {
+            return answer;
+        }
+    }
+    panic!("{path} is never {status}");
+}
+
+async fn get(server: &Server, path: &str, key: &str) -> u16 {
+    status(server.address(), path, key).await
+}
+
+#[tokio::test]
+async fn what_a_request_may_be() {
+    let server = with(&["--max-body", "100", "--max-head", "8192"]).await;
+    for (size, expected) in [(100, 400), (101, 413)] {
+        let body = " ".repeat(size);
+        let head = format!("Content-Length: {size}\r\nConnection: close\r\n\r\n");
+        let post = format!("POST /v1/report HTTP/1.1\r\nHost: localhost\r\n{head}{body}");
+        let answer = exchange(server.address(), &post).await;
+        assert_eq!(status_of(&answer), expected);
+    }
+    for (size, expected) in [(7_000, 200), (9_000, 431)] {
+        let long = "x".repeat(size);
+        let answer = answer(&server, WHOAMI, "X-Long", &long).await;
+        assert_eq!(status_of(&answer), expected);
+    }
+}
+
+#[tokio::test]
+async fn how_many_requests_there_may_be() {
+    let server = with(&["--max-requests", "1"]).await;
+    let begun = begin_report(&server, "x").await;
+    let refused = comes_to(&server, WHOAMI, "x", 503).await;
+    assert!(refused.contains("overloaded"), "{refused}");
+    assert_eq!(get(&server, "/healthz", "x").await, 200);
+    drop(begun);
+    comes_to(&server, WHOAMI, "x", 200).await;
+
+    let flags = ["--addr", "127.0.0.1:0", "--max-requests-per-key", "1"];
+    let place = Place::offline();
+    let server = place.tier(&serve(&flags)).env("TIER_API_KEY", "one, two");
+    let server = server.started().await;
+    let _begun = begin_report(&server, "one").await;
+    comes_to(&server, WHOAMI, "one", 429).await;
+    assert_eq!(get(&server, WHOAMI, "two").await, 200);
+}
+
+#[tokio::test]
+async fn how_many_connections_there_may_be() {
+    let server = with(&["--max-connections", "1"]).await;
+    let first = begin(&server, "").await;
+    assert_eq!(get(&server, "/healthz", "x").await, 503);
+    drop(first);
+    comes_to(&server, "/healthz", "x", 200).await;
+}
+
+#[tokio::test]
+async fn how_long_things_may_take() {
+    let timeouts = ["--body-timeout", "50ms", "--head-timeout", "50ms"];
+    let others = ["--request-timeout", "500ms", "--idle-timeout", "5s"];
+    let (server, _stripe) = over_silence(&[timeouts, others].concat()).await;
+    let answer = rest(begin_report(&server, "x").await).await;
+    assert_eq!(status_of(&answer), 408);
+    assert_eq!(get(&server, WHOAMI, "x").await, 504);
+    // These connections end.
+    rest(begin(&server, "GET / HT").await).await;
+    let server = with(&["--idle-timeout", "50ms"]).await;
+    let request = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let answer = rest(begin(&server, request).await).await;
+    assert_eq!(status_of(&answer), 200);
+}
+
+#[tokio::test]
+async fn how_long_a_stop_waits() {
+    let server = with(&["--drain-timeout", "50ms", "--max-requests", "1"]).await;
+    let _begun = begin_report(&server, "x").await;
+    comes_to(&server, WHOAMI, "x", 503).await;
+    let ended = server.stop("-TERM").await;
+    assert_eq!(ended.code, Some(0));
+    let said = "stopped with requests still in flight";
+    assert!(ended.stderr.contains(said), "{ended:?}");
+}
+
+#[tokio::test]
+async fn how_many_calls_stripe_gets() {
+    let whois = "/v1/whois?org=org:nobody";
+    let rate = ["--stripe-rate", "100"];
+    for (flags, path) in [
+        (
+            ["--stripe-rate", "1", "--stripe-endpoint-rate", "100"],
+            WHOAMI,
+        ),
+        ([rate[0], rate[1], "--stripe-endpoint-rate", "1"], WHOAMI),
+        ([rate[0], rate[1], "--stripe-search-rate", "1"], whois),
+    ] {
+        let server = with(&flags).await;
+        let refused = comes_to(&server, path, "x", 429).await;
+        assert!(refused.contains("rate_limited"), "{refused}");
+        assert!(refused.contains("retry-after: "), "{refused}");
+    }
+    // Elsewhere than at Stripe's own host, there is no limit without the first of them.
+    let flags = ["--stripe-endpoint-rate", "1", "--stripe-search-rate", "1"];
+    let server = with(&flags).await;
+    for _ in 0..3 {
+        assert_eq!(get(&server, WHOAMI, "x").await, 200);
+        assert_eq!(get(&server, whois, "x").await, 400);
+    }
+
+    let flags = [rate[0], rate[1], "--stripe-concurrency", "1"];
+    let (server, stripe) = over_silence(&flags).await;
+    let request = "GET /v1/whoami HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let _first = begin(&server, request).await;
+    let _call = stripe.accept().await.expect("a call");
+    assert_eq!(get(&server, whois, "x").await, 429);
+}
+
+#[tokio::test]
+async fn how_many_accounts_are_in_memory_and_how_long() {
+    let flags = ["--cloud", "--max-accounts", "1"];
+    let server = with(&[&flags[..], &["--max-requests-per-key", "1"]].concat()).await;
+    let begun = begin_report(&server, "sk_test_one").await;
+    comes_to(&server, WHOAMI, "sk_test_two", 503).await;
+    assert_eq!(get(&server, WHOAMI, "sk_test_one").await, 429);
+    drop(begun);
+    comes_to(&server, WHOAMI, "sk_test_two", 200).await;
+
+    for (idle, lookups) in [("0s", "\"miss\"} 3\n"), ("30m", "\"hit\"} 2\n")] {
+        let admin = free_address().await;
+        let server = with(&["--cloud", "--account-idle", idle, "--admin-addr", &admin]).await;
+        for _ in 0..3 {
+            assert_eq!(get(&server, WHOAMI, "sk_test_one").await, 200);
+        }
+        let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        let numbers = exchange(&admin, request).await;
+        let expected = format!("tier_cache_lookups_total{{cache=\"accounts\",outcome={lookups}");
+        assert!(numbers.contains(&expected), "{numbers}");
+    }
+}
+
+#[tokio::test]
+async fn which_pages_may_call() {
+    let origins = "https://App.Example:443,http://localhost:3000/";
+    let server = with(&["--cors-origin", origins]).await;
+    for origin in ["https://app.example", "http://localhost:3000"] {
+        let answer = answer(&server, WHOAMI, "Origin", origin).await;
+        assert_eq!(status_of(&answer), 200, "{answer}");
+        let allowed = format!("access-control-allow-origin: {origin}\r\n");
+        assert!(answer.contains(&allowed), "{answer}");
+    }
+    for origin in ["https://app.example:8443", "http://app.example", "null"] {
+        let answer = answer(&server, WHOAMI, "Origin", origin).await;
+        assert_eq!(status_of(&answer), 403, "{origin}");
+    }
+    for refused in ["https://app.example/path", "app.example", "*", "null"] {
+        let place = Place::offline();
+        let run = place.tier(&serve(&["--cors-origin", refused]));
+        let said = run.misused().await;
+        assert!(said.contains("--cors-origin"), "{said}");
+    }
+}
