@@ -136,3 +136,29 @@ async fn a_trial_that_ends_within_a_kept_phase() {
         (&Value::Null, &json!("2023-01-11T00:00:00Z"), &json!(LATER))
     );
 }
+
+/// An end that was set at Stripe gives way to what is asked for later.
+#[tokio::test]
+async fn a_plan_for_a_subscription_that_was_about_to_end() {
+    let app = start().await;
+    app.post_json("/v1/subscribe", &json!({"org": "org:a", "info": {}}))
+        .await
+        .ok();
+    buy(&app, "feature-calls-plan-free-1", &[]).await;
+    let id = subscriptions(&app).await[0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let ending = [("cancel_at_period_end", "true")];
+    app.stripe_post(&format!("/v1/subscriptions/{id}"), &ending)
+        .await;
+    assert_eq!(
+        timeline(&app).await,
+        ["01-01 .. 02-01: plan:free@1", "02-01 .. -: "]
+    );
+    app.advance(DAY);
+    app.subscribe("org:a", &["plan:extra@1"]).await;
+    app.advance(40 * DAY);
+    assert_eq!(live(&app).await, 1);
+    assert_eq!(timeline(&app).await, ["01-01 .. -: plan:extra@1"]);
+}
