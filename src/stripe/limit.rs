@@ -5,6 +5,7 @@
 //! person waits for before the rest, and an answer at once for those who would wait too long.
 //! `governor` was looked at: it knows neither lanes nor rates that adapt.
 
+mod rates;
 mod window;
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,6 +16,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+pub use rates::{RateSettings, Rates};
 use window::Window;
 
 /// Who goes first when calls must wait.
@@ -51,68 +53,6 @@ const KEPT_FROM_BULK: u32 = 5;
 
 /// How many calls may wait; beyond that, all lanes refuse at once.
 const LONGEST_QUEUE: usize = 1000;
-
-/// Calls for each second, and at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rates {
-    /// Of one account.
-    pub total: u32,
-    /// Of one account to one endpoint.
-    pub endpoint: u32,
-    /// Of one account to search.
-    pub search: u32,
-    /// At the same time, of one account.
-    pub concurrent: usize,
-}
-
-impl Rates {
-    /// What Stripe documents for live keys, and for test keys.
-    pub fn documented(live: bool) -> Self {
-        Self {
-            total: if live { 100 } else { 25 },
-            endpoint: 25,
-            search: 20,
-            concurrent: 50,
-        }
-    }
-
-    fn of(&self, endpoint: &str) -> u32 {
-        if endpoint.ends_with("/search") {
-            self.search
-        } else {
-            self.endpoint
-        }
-    }
-}
-
-/// Which of the [`Rates`] are not the documented ones.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RateSettings {
-    /// Of one account. Towards another host than Stripe's own, there is a limit only if this is set.
-    pub total: Option<u32>,
-    /// Of one account to one endpoint.
-    pub endpoint: Option<u32>,
-    /// Of one account to search.
-    pub search: Option<u32>,
-    /// At the same time, of one account.
-    pub concurrent: Option<usize>,
-}
-
-impl RateSettings {
-    /// What holds for an account with a live key, or with a test key; none: no limit.
-    pub(super) fn rates(&self, live: bool, stripes_own_host: bool) -> Option<Rates> {
-        if !stripes_own_host && self.total.is_none() {
-            return None;
-        }
-        let documented = Rates::documented(live);
-        Some(Rates {
-            total: self.total.unwrap_or(documented.total),
-            endpoint: self.endpoint.unwrap_or(documented.endpoint),
-            search: self.search.unwrap_or(documented.search),
-            concurrent: self.concurrent.unwrap_or(documented.concurrent),
-        })
-    }
-}
 
 /// What a request brings along: its lane, and whether its first call was let through.
 #[derive(Debug, Default)]
