@@ -115,28 +115,26 @@ impl Domain {
                 self.add_record(&item, "increment", missing, report.at, key)
                     .await
             }
-            _ => {
-                if let Some(key) = key {
-                    self.ask_for_key(&item, key).await?;
-                }
-                Err(Error::Invalid(format!(
-                    "usage of {} cannot be lowered: {total} are recorded in this period, and n is {}",
-                    report.feature, report.n
-                ))
-                .into())
-            }
+            _ if self.is_spent(&item, key).await? => Ok(()),
+            _ => Err(Error::Invalid(format!(
+                "usage of {} cannot be lowered: {total} are recorded in this period, and n is {}",
+                report.feature, report.n
+            ))
+            .into()),
         }
     }
 
-    /// Fails with Stripe's idempotency error if something was recorded with `key` already. That is
-    /// found out with a record that Stripe refuses: it counts nothing, and does not spend the key.
-    async fn ask_for_key(&self, item: &SubscriptionItem, key: &str) -> Result<(), Failure> {
+    /// Whether something was recorded with `key` already. That is found out with a record that
+    /// Stripe refuses: it counts nothing, and does not spend the key.
+    async fn is_spent(&self, item: &SubscriptionItem, key: Option<&str>) -> Result<bool, Failure> {
+        let Some(key) = key else { return Ok(false) };
         match self
             .add_record(item, "increment", -1, None, Some(key))
             .await
         {
-            Err(Failure::Stripe(error)) if error.is_invalid_request() => Ok(()),
-            other => other,
+            Err(Failure::Stripe(error)) if error.is_idempotency_conflict() => Ok(true),
+            Err(Failure::Stripe(error)) if error.is_invalid_request() => Ok(false),
+            other => other.map(|()| false),
         }
     }
 

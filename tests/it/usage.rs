@@ -304,6 +304,23 @@ async fn an_idempotency_key_counts_once_across_restarts() {
     assert_eq!(app.limits("org:a").await[0], row("calls", 8, 10));
 }
 
+/// What Stripe refused was not counted, and is not said to be when it is sent again and the total has moved.
+#[tokio::test]
+async fn a_clobber_that_was_refused_is_not_taken_for_done() {
+    let app = start().await;
+    app.subscribe("org:a", &["plan:free@1"]).await;
+    let body = json!({"org": "org:a", "feature": "feature:calls", "n": 6, "clobber": true,
+        "at": "2022-06-01T00:00:00Z"})
+    .to_string();
+    for server in [&app, &app, &app.twin()] {
+        let request = server.request(Method::POST, "/v1/report");
+        let request = request.header("idempotency-key", "one").body(body.clone());
+        request.send().await.fails(400, "invalid_request");
+        app.report("org:a", "feature:calls", 1).await;
+    }
+    assert_eq!(app.limits("org:a").await[0], row("calls", 3, 10));
+}
+
 /// An org of the same name on another clock is another customer.
 #[tokio::test]
 async fn an_idempotency_key_belongs_to_its_test_clock() {

@@ -79,7 +79,8 @@ impl Domain {
             return Ok(());
         }
         // What a clobber sends depends on what is recorded by then, and would not tell Stripe
-        // whether this is the same report. The key does: it is spent by this report alone.
+        // whether this is the same report. The key does: it is spent by this report alone. If it is
+        // spent and the total is not below `n`, this was counted; below, Stripe may have refused it.
         let stripe_key = if report.clobber {
             format!("{name}:{}", hex(&digest))
         } else {
@@ -92,7 +93,7 @@ impl Domain {
             }
             // Stripe knows the key with other parameters. If we sent them, they were this report's.
             Err(Failure::Stripe(error)) if error.is_idempotency_conflict() => {
-                if report.clobber || *state == State::Unsure {
+                if *state == State::Unsure {
                     *state = State::Done;
                     return Ok(());
                 }
