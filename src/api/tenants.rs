@@ -10,6 +10,7 @@ use super::roster::{self, Roster};
 use crate::clock::Clock;
 use crate::domain::{Domain, Memory};
 use crate::metrics::Metrics;
+use crate::num;
 use crate::stripe::{Client, Credentials, Transport};
 
 /// How many orgs the accounts of a [`Cloud`] remember together, and how many keys of reports.
@@ -140,10 +141,5 @@ impl Accounts {
 
 /// Enough of a digest to tell accounts apart.
 fn short(digest: &Digest) -> String {
-    use std::fmt::Write as _;
-    digest[..8].iter().fold(String::new(), |mut text, byte| {
-        let written = write!(text, "{byte:02x}");
-        debug_assert!(written.is_ok(), "a String takes everything");
-        text
-    })
+    num::hex(&digest[..8])
 }
