@@ -1,5 +1,7 @@
 //! Prorations: what is given back was paid, and what is charged has its discount.
 
+use serde_json::Value;
+
 use super::schedules::created;
 use super::{DAY, START, World, lines, number};
 
@@ -9,6 +11,17 @@ async fn ten_days_in(world: &World, customer: &str, price: &str, coupon: &str) -
     let id = world.schedule(customer, &form).await;
     world.advance_to(START + 10 * DAY).await;
     id
+}
+
+/// The next invoice of a subscription that changes to `price`, with the coupon `c`.
+async fn renewal_after_upgrade(world: &World, customer: &str, id: &str, price: &str) -> Value {
+    let path = world.schedule_of(id).await;
+    let form = format!(
+        "phases[0][items][0][price]={price}&phases[0][start_date]={START}&phases[0][coupon]=c&phases[0][iterations]=2"
+    );
+    world.api.post(&path, &form).await.ok();
+    world.advance_to(START + 31 * DAY).await;
+    world.invoices(customer).await.remove(0)
 }
 
 #[tokio::test]
@@ -59,13 +72,7 @@ async fn an_upgrade_costs_what_the_coupon_leaves_of_it() {
         ];
         world.coupon(&format!("id=c&{coupon}")).await;
         let id = ten_days_in(&world, &customer, &small, "c").await;
-        let path = world.schedule_of(&id).await;
-        let form = format!(
-            "phases[0][items][0][price]={large}&phases[0][start_date]={START}&phases[0][coupon]=c&phases[0][iterations]=2"
-        );
-        world.api.post(&path, &form).await.ok();
-        world.advance_to(START + 31 * DAY).await;
-        let renewal = world.invoices(&customer).await.remove(0);
+        let renewal = renewal_after_upgrade(&world, &customer, &id, &large).await;
         assert_eq!(
             lines(&renewal),
             [(1, charge), (1, credit), (1, 6200)],
@@ -91,13 +98,7 @@ async fn a_coupon_for_once_is_not_spent_on_prorations() {
     let form = format!("phases[0][items][0][price]={small}");
     let id = world.schedule(&customer, &form).await;
     world.advance_to(START + 10 * DAY).await;
-    let path = world.schedule_of(&id).await;
-    let form = format!(
-        "phases[0][items][0][price]={large}&phases[0][start_date]={START}&phases[0][coupon]=c&phases[0][iterations]=2"
-    );
-    world.api.post(&path, &form).await.ok();
-    world.advance_to(START + 31 * DAY).await;
-    let renewal = world.invoices(&customer).await.remove(0);
+    let renewal = renewal_after_upgrade(&world, &customer, &id, &large).await;
     assert_eq!(lines(&renewal), [(1, 4200), (1, -2100), (1, 6200)]);
     assert_eq!(number(&renewal, "total"), 4200 - 2100 + 3100);
 }
