@@ -152,7 +152,10 @@ fn replace(
     if let Some(subscription) = subscription {
         let was = render::subscription(ctx.account, ctx.account.subscription(subscription));
         phases::follow_end(ctx.account, subscription, now);
-        if let Some(prorate) = prorate {
+        // A phase that ends now is not made the subscription's for no time: the next one begins instead.
+        let goes_on = ctx.account.schedule(position).running();
+        let goes_on = goes_on.is_some_and(|phase| now < phase.end);
+        if let Some(prorate) = prorate.filter(|_| goes_on) {
             let cause = Cause::Request(prorate);
             phases::enter(ctx, subscription, position, over.as_ref(), cause, now);
         }

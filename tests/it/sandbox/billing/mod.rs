@@ -4,6 +4,7 @@ mod adopted;
 mod bad_schedules;
 mod checkout;
 mod currencies;
+mod ended_phases;
 mod examples;
 mod invoices;
 mod properties;
