@@ -1,0 +1,164 @@
+//! The recorded calls, made again: a case at a time, in order, each on a sandbox of its own that stands at the recorded
+//! time. Status, error, shape, amounts and times agree, or it is a disagreement.
+
+mod catalogue;
+mod compare;
+mod names;
+mod recording;
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+use self::compare::Comparison;
+use self::names::Names;
+use self::recording::{Call, account_of};
+use crate::listed::Found;
+use crate::openapi::{Document, FIRST, LAST};
+use crate::stripe::{Param, Stripe};
+
+/// How many calls went how.
+#[derive(Debug, Default)]
+struct Tally {
+    agree: usize,
+    differ: usize,
+    unplayed: usize,
+}
+
+/// Replays all.
+pub(crate) async fn run(folder: &Path) -> anyhow::Result<Found> {
+    let judge = Judge {
+        first: Document::read(folder, FIRST)?,
+        last: Document::read(folder, LAST)?,
+    };
+    let mut found = Found::default();
+    let mut tally = Tally::default();
+    for case in recording::read(folder)? {
+        let played = judge.replay(&case, &mut found, &mut tally).await;
+        played.with_context(|| case[0].case.clone())?;
+    }
+    let Tally {
+        agree,
+        differ,
+        unplayed,
+    } = tally;
+    found.summary = format!(
+        "{} calls: {agree} agree, {differ} differ in something, {unplayed} cannot be played",
+        agree + differ + unplayed
+    );
+    Ok(found)
+}
+
+struct Judge {
+    first: Document,
+    last: Document,
+}
+
+impl Judge {
+    async fn replay(
+        &self,
+        case: &[Call],
+        found: &mut Found,
+        tally: &mut Tally,
+    ) -> anyhow::Result<()> {
+        let stripe = Stripe::new(1_500_000_000);
+        let mut names = Names::default();
+        for account in recording::accounts(case) {
+            let (status, made) = stripe
+                .send(
+                    "post",
+                    "/v1/accounts",
+                    &[("type".into(), "standard".into())],
+                    None,
+                )
+                .await?;
+            anyhow::ensure!(status == 200, "no account: {made}");
+            names.relate(account, made["id"].as_str().unwrap_or_default());
+        }
+        catalogue::prepare(case, None, &stripe, &mut names).await?;
+        if let Some(account) = case.iter().find_map(|call| account_of(case, call)) {
+            let account = names.translate(account);
+            catalogue::prepare(case, Some(&account), &stripe, &mut names).await?;
+        }
+        for (index, call) in case.iter().enumerate() {
+            let differences = self.play(case, call, &stripe, &mut names).await?;
+            match &differences {
+                Ok(none) if none.is_empty() => tally.agree += 1,
+                Ok(_) => tally.differ += 1,
+                Err(_) => tally.unplayed += 1,
+            }
+            let place = format!(
+                "{} call {}: {} {}",
+                call.case,
+                index + 1,
+                call.method,
+                call.path()
+            );
+            let differences = differences.unwrap_or_else(|unplayed| vec![unplayed]);
+            for difference in differences {
+                found.add(difference, &place);
+            }
+        }
+        Ok(())
+    }
+
+    /// What differs, or why the call cannot be made.
+    async fn play(
+        &self,
+        case: &[Call],
+        call: &Call,
+        stripe: &Stripe,
+        names: &mut Names,
+    ) -> anyhow::Result<Result<Vec<String>, String>> {
+        if let Some(time) = call.time() {
+            stripe.pass_time(time);
+        }
+        let endpoint = self.endpoint(call);
+        let (path, params) = match translated(call, names) {
+            Ok(translated) => translated,
+            Err(unknown) => {
+                let kind = names::prefix(&unknown);
+                let why = format!("cannot be played, as there is no {kind}_… yet");
+                return Ok(Err(format!("{endpoint}: {why}")));
+            }
+        };
+        let account = account_of(case, call).map(|account| names.translate(account));
+        let (status, answer) = stripe
+            .send(&call.method, &path, &params, account.as_deref())
+            .await?;
+        if status != call.status {
+            let said = |answer: &Value| match &answer["error"]["message"] {
+                Value::String(message) => format!(" {:?}", names::without_ids(message)),
+                _ => String::new(),
+            };
+            let (then, now) = (said(&call.answer), said(&answer));
+            return Ok(Err(format!(
+                "{endpoint}: recorded {}{then}, here {status}{now}",
+                call.status
+            )));
+        }
+        let is_old = call.version == "2022-11-15";
+        let mut comparison = Comparison::new(names, &self.last, is_old.then_some(&self.first));
+        comparison.answers(&call.answer, &answer);
+        Ok(Ok(comparison.found))
+    }
+
+    fn endpoint(&self, call: &Call) -> String {
+        let path = self.last.path_of(call.path()).unwrap_or(call.path());
+        format!("{} {path}", call.method.to_uppercase())
+    }
+}
+
+/// Path and parameters with the sandbox's names, or a name that nothing has yet.
+fn translated(call: &Call, names: &Names) -> Result<(String, Vec<Param>), String> {
+    let known = |text: &str| match names.unknown(text) {
+        Some(unknown) => Err(unknown.to_owned()),
+        None => Ok(names.translate(text)),
+    };
+    let path = known(call.path())?;
+    let params = call.params().into_iter();
+    let params = params.map(|(name, value)| known(&value).map(|value| (name, value)));
+    let params: Result<Vec<Param>, String> = params.collect();
+    Ok((path, params?))
+}

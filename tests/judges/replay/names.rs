@@ -1,0 +1,80 @@
+//! Ids differ from run to run: which one of the sandbox stands for which of the recording.
+
+use std::collections::HashMap;
+
+/// Pairs of names; one is learnt where answers have them in the same place.
+#[derive(Debug, Default)]
+pub(super) struct Names(HashMap<String, String>);
+
+impl Names {
+    /// Whether both name the same thing; a name that is new stands for the other from now on.
+    pub(super) fn relate(&mut self, recorded: &str, replayed: &str) -> bool {
+        if let Some(known) = self.0.get(recorded) {
+            return known == replayed;
+        }
+        self.0.insert(recorded.to_owned(), replayed.to_owned());
+        true
+    }
+
+    /// The text with the sandbox's names in place of the recording's.
+    pub(super) fn translate(&self, text: &str) -> String {
+        if let Some(name) = self.0.get(text) {
+            return name.clone();
+        }
+        words(text)
+            .map(|word| self.0.get(word).map_or(word, String::as_str))
+            .collect()
+    }
+
+    /// A name of the text that stands for nothing yet.
+    pub(super) fn unknown<'a>(&self, text: &'a str) -> Option<&'a str> {
+        words(text).find(|word| is_id(word) && !self.0.contains_key(*word))
+    }
+}
+
+/// An id as Stripe makes them: letters, an underscore, and then at least eight letters and digits in which not all is
+/// lower case. Test cards have names that only look like it.
+pub(super) fn is_id(text: &str) -> bool {
+    let Some((prefix, random)) = text.rsplit_once('_') else {
+        return false;
+    };
+    !prefix.is_empty()
+        && prefix != "pm_card"
+        && prefix.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+        && random.len() >= 8
+        && random.chars().all(|c| c.is_ascii_alphanumeric())
+        && random.chars().any(|c| !c.is_ascii_lowercase())
+}
+
+/// What an id says about the kind of its object.
+pub(super) fn prefix(id: &str) -> &str {
+    id.rsplit_once('_').map_or("", |(prefix, _)| prefix)
+}
+
+/// The text with placeholders for its ids.
+pub(super) fn without_ids(text: &str) -> String {
+    words(text)
+        .map(|word| {
+            if is_id(word) {
+                format!("{}_…", prefix(word))
+            } else {
+                word.to_owned()
+            }
+        })
+        .collect()
+}
+
+/// The words of a text and what is between them.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let first = rest.chars().next()?;
+        let end = rest
+            .find(|c| is_word(c) != is_word(first))
+            .unwrap_or(rest.len());
+        let (word, after) = rest.split_at(end);
+        rest = after;
+        Some(word)
+    })
+}

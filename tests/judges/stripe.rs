@@ -1,0 +1,72 @@
+//! Calls to a sandbox in this process.
+
+use axum::body::{Body, to_bytes};
+use axum::http::Request;
+use serde_json::Value;
+use tier::clock::Clock;
+use tier::sandbox::{Options, Sandbox};
+use tower::ServiceExt as _;
+
+/// A sandbox whose clock stands still.
+#[derive(Debug)]
+pub(crate) struct Stripe {
+    sandbox: Sandbox,
+}
+
+/// Status and body of an answer.
+pub(crate) type Answer = (u16, Value);
+
+/// A parameter, with brackets and all, and its value.
+pub(crate) type Param = (String, String);
+
+impl Stripe {
+    /// An empty one, at this time.
+    pub(crate) fn new(unix: i64) -> Self {
+        let options = Options {
+            clock: Clock::manual(unix),
+            ..Options::default()
+        };
+        Self {
+            sandbox: Sandbox::new(options),
+        }
+    }
+
+    /// Lets time pass up to then; it never goes back.
+    pub(crate) fn pass_time(&self, until: i64) {
+        let clock = self.sandbox.clock();
+        clock.set(clock.unix().max(until));
+    }
+
+    /// Sends a call, on a connected account if one is named.
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        params: &[Param],
+        account: Option<&str>,
+    ) -> anyhow::Result<Answer> {
+        let encoded = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(params)
+            .finish();
+        let is_get = method.eq_ignore_ascii_case("get");
+        let uri = if is_get && !encoded.is_empty() {
+            format!("{path}?{encoded}")
+        } else {
+            path.to_owned()
+        };
+        let mut request = Request::builder()
+            .method(method.to_uppercase().as_str())
+            .uri(uri)
+            .header("host", "sandbox")
+            .header("authorization", "Bearer sk_test_judge")
+            .header("content-type", "application/x-www-form-urlencoded");
+        if let Some(account) = account {
+            request = request.header("stripe-account", account);
+        }
+        let request = request.body(Body::from(if is_get { String::new() } else { encoded }))?;
+        let response = self.sandbox.router().oneshot(request).await?;
+        let status = response.status().as_u16();
+        let body = to_bytes(response.into_body(), usize::MAX).await?;
+        Ok((status, serde_json::from_slice(&body)?))
+    }
+}
