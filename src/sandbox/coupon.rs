@@ -39,7 +39,7 @@ pub(crate) struct Coupon {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Off {
     /// An amount in the currency's smallest unit.
-    Amount(i64, super::price::Currency),
+    Amount(i64, super::currency::Currency),
     /// More than 0, at most 100.
     Percent(Decimal),
 }
@@ -231,7 +231,7 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 fn off(params: &Params<'_>) -> Result<Off> {
     let percent = params.decimal("percent_off")?;
     let amount = params.integer_from("amount_off", 1)?;
-    let currency = super::price::currency(params, "currency")?;
+    let currency = super::currency::read(params, "currency")?;
     match (amount, percent) {
         (Some(_), Some(_)) => Err(Error::invalid(
             "You may only specify one of these parameters: amount_off, percent_off.",

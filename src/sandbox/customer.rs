@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::context::Ctx;
 use super::coupon::Discount;
+use super::currency::Currency;
 use super::error::{Error, Result};
 use super::field_update::FieldUpdate;
 use super::filter::Created;
@@ -12,7 +13,6 @@ use super::ids::Id;
 use super::metadata::Metadata;
 use super::page::Page;
 use super::params::Params;
-use super::price::Currency;
 use super::search::Index;
 use super::state::Account;
 use super::table::{Row, Table};

@@ -31,6 +31,7 @@ mod checkout_page;
 mod context;
 mod control;
 mod coupon;
+mod currency;
 mod customer;
 mod customer_params;
 mod cycle;

@@ -7,6 +7,7 @@ use rust_decimal::prelude::ToPrimitive;
 use serde_json::{Value, json};
 
 use super::context::Ctx;
+use super::currency::Currency;
 use super::cycle::period::Every;
 use super::cycle::rating::Divide;
 use super::cycle::usage::Aggregate;
@@ -20,37 +21,6 @@ use super::table::{Row, Table};
 pub(super) const WHAT: &str = "price";
 /// The largest amount that Stripe takes: eight digits of cents; the sandbox allows twelve.
 pub(crate) const MAX_AMOUNT: i64 = 999_999_999_999;
-
-/// An ISO 4217 code in lower case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Currency([u8; 3]);
-
-impl Currency {
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        let bytes: [u8; 3] = text.as_bytes().try_into().ok()?;
-        bytes
-            .iter()
-            .all(u8::is_ascii_alphabetic)
-            .then(|| Self(bytes.map(|byte| byte.to_ascii_lowercase())))
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("three ASCII letters")
-    }
-}
-
-/// Reads a currency.
-pub(crate) fn currency(params: &Params<'_>, key: &str) -> Result<Option<Currency>> {
-    let Some(text) = params.string(key)? else {
-        return Ok(None);
-    };
-    Currency::parse(text).map(Some).ok_or_else(|| {
-        Error::malformed(
-            params.name(key),
-            format!("Invalid currency: {text}. Expected a three-letter ISO code, such as usd."),
-        )
-    })
-}
 
 /// See the module's text.
 #[derive(Clone, Debug)]
@@ -316,6 +286,18 @@ fn check_lookup_key(
     }
 }
 
+/// A product's default price cannot be archived.
+fn check_default(ctx: &Ctx<'_>, price: &Price) -> Result<()> {
+    let product = ctx.account.products.get(&price.product);
+    if !price.active && product.is_some_and(|product| product.defaults_to(&price.id)) {
+        return Err(Error::invalid(
+            "This price cannot be archived because it is the default price of its product.",
+        )
+        .param("active"));
+    }
+    Ok(())
+}
+
 /// `GET /v1/prices/:id`
 pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     params.finish()?;
@@ -327,6 +309,7 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let mut price = find(ctx, &ctx.arg(0))?.clone();
     let before = price.to_json();
     price_params::change(&mut price, params)?;
+    check_default(ctx, &price)?;
     check_lookup_key(ctx, params, price.lookup_key.as_deref(), Some(&price.id))?;
     params.finish()?;
     let after = price.to_json();

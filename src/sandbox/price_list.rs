@@ -3,12 +3,13 @@
 use serde_json::Value;
 
 use super::context::Ctx;
+use super::currency::{self, Currency};
 use super::cycle::period::Interval;
 use super::error::{Error, Result};
 use super::filter::Created;
 use super::page::Page;
 use super::params::Params;
-use super::price::{Currency, Price, WHAT, currency};
+use super::price::{Price, WHAT};
 use super::price_params::USAGE_TYPES;
 
 const URL: &str = "/v1/prices";
@@ -60,7 +61,7 @@ impl<'a> Filter<'a> {
         Ok(Self {
             active: params.boolean("active")?,
             created: Created::read(params)?,
-            currency: currency(params, "currency")?,
+            currency: currency::read(params, "currency")?,
             product: params.string("product")?,
             recurring: kind.map(|kind| kind == "recurring"),
             interval,

@@ -3,6 +3,7 @@
 use rust_decimal::Decimal;
 
 use super::context::Ctx;
+use super::currency;
 use super::cycle::period::{Every, Interval};
 use super::cycle::rating::{Divide, Round};
 use super::cycle::usage::Aggregate;
@@ -11,7 +12,7 @@ use super::field_update::FieldUpdate;
 use super::ids::Id;
 use super::metadata::Metadata;
 use super::params::Params;
-use super::price::{Amount, MAX_AMOUNT, Price, Recurring, Tier, TiersMode, currency};
+use super::price::{Amount, MAX_AMOUNT, Price, Recurring, Tier, TiersMode};
 use super::product::{self, Product};
 
 pub(super) const USAGE_TYPES: &[&str] = &["licensed", "metered"];
@@ -21,7 +22,7 @@ const METERS_SINCE: &str = "2025-03-31";
 
 /// Reads a new price, which has no id yet, and the product to create for it, if any.
 pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Price, Option<Product>)> {
-    let currency = currency(params, "currency")?.ok_or_else(|| params.missing("currency"))?;
+    let currency = currency::read(params, "currency")?.ok_or_else(|| params.missing("currency"))?;
     let (product, new_product) = product(ctx, params)?;
     let recurring = recurring(ctx, params)?;
     let amount = amount(params, recurring.as_ref())?;

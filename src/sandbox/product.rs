@@ -68,6 +68,11 @@ impl Product {
         }
     }
 
+    /// Whether this is its default price.
+    pub(crate) fn defaults_to(&self, price: &Id) -> bool {
+        self.default_price.as_ref() == Some(price)
+    }
+
     pub(crate) fn to_json(&self) -> Value {
         json!({
             "id": &*self.id,

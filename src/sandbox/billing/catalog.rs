@@ -4,12 +4,13 @@ use rust_decimal::Decimal;
 
 use super::schedule::ItemSpec;
 use crate::sandbox::coupon::{Coupon, Off as CouponOff};
+use crate::sandbox::currency::Currency;
 use crate::sandbox::cycle::discount::Off;
 use crate::sandbox::cycle::lines::Priced;
 use crate::sandbox::cycle::period::Every;
 use crate::sandbox::cycle::rating::{Scheme, Tier};
 use crate::sandbox::cycle::usage::Aggregate;
-use crate::sandbox::price::{Amount, Currency, Price, TiersMode};
+use crate::sandbox::price::{Amount, Price, TiersMode};
 use crate::sandbox::state::Account;
 
 /// A price that a subscription holds. Prices are never deleted.

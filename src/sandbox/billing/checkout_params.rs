@@ -113,7 +113,7 @@ fn setup(params: &Params<'_>) -> Result<Metadata> {
             Error::invalid(format!("You can not pass `{key}` in `setup` mode.")).param(*key),
         );
     }
-    crate::sandbox::price::currency(params, "currency")?;
+    crate::sandbox::currency::read(params, "currency")?;
     let Some(data) = params.object("setup_intent_data")? else {
         return Ok(Metadata::default());
     };

@@ -3,10 +3,10 @@
 
 use super::invoice::Status;
 use crate::sandbox::coupon::Off;
+use crate::sandbox::currency::Currency;
 use crate::sandbox::customer::Customer;
 use crate::sandbox::error::{Error, Result};
 use crate::sandbox::ids::Id;
-use crate::sandbox::price::Currency;
 use crate::sandbox::state::Account;
 
 /// Whether the customer may be billed in `currency`. `except` is a schedule that would be so in its place.

@@ -2,9 +2,9 @@
 //! sandbox at once (our choice), so that a test need not wait.
 
 use crate::sandbox::coupon::Discount;
+use crate::sandbox::currency::Currency;
 use crate::sandbox::cycle::lines::Line;
 use crate::sandbox::ids::Id;
-use crate::sandbox::price::Currency;
 use crate::sandbox::table::Row;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,11 +4,13 @@ use super::catalog;
 use super::schedule::ItemSpec;
 use super::subscription::Item;
 use crate::sandbox::context::Ctx;
+use crate::sandbox::currency::Currency;
 use crate::sandbox::cycle::period::Every;
 use crate::sandbox::error::{Error, Result};
+use crate::sandbox::ids::Id;
 use crate::sandbox::metadata::Metadata;
 use crate::sandbox::params::Params;
-use crate::sandbox::price::{Currency, Price, Recurring};
+use crate::sandbox::price::{Price, Recurring};
 
 /// Stripe's limit.
 pub(crate) const MAX_ITEMS: usize = 20;
@@ -25,13 +27,13 @@ const UNMODELLED: &[&str] = &[
     "tax_rates",
 ];
 
-/// The items under `key`, for a new subscription or a phase. `held` are those that the subscription has already:
-/// Stripe lets them keep a price that was archived since.
+/// The items under `key`, for a new subscription or a phase. `held` are the prices that are sold already: they may
+/// be archived by now.
 pub(crate) fn read(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
     key: &str,
-    held: &[Item],
+    held: &[Id],
 ) -> Result<Vec<ItemSpec>> {
     let given = params.objects(key)?.unwrap_or_default();
     if given.is_empty() {
@@ -57,20 +59,21 @@ pub(crate) fn read_change(
     let Some(given) = params.objects(key)? else {
         return Ok(None);
     };
+    let held: Vec<Id> = items.iter().map(|item| item.price.clone()).collect();
     let mut specs: Vec<Option<ItemSpec>> = items.iter().map(|item| Some(kept(item))).collect();
     for change in &given {
         let deleted = change.boolean("deleted")?.unwrap_or(false);
         // Usage is kept by item, and goes with it.
         change.boolean("clear_usage")?;
         let Some(id) = change.string("id")? else {
-            let price = price(ctx, change, items)?.ok_or_else(|| change.missing("price"))?;
+            let price = price(ctx, change, &held)?.ok_or_else(|| change.missing("price"))?;
             specs.push(Some(spec(change, price, None)?));
             continue;
         };
         let index = items.iter().position(|item| &*item.id == id);
         let index =
             index.ok_or_else(|| Error::no_such("subscription item", id, change.name("id")))?;
-        let other = price(ctx, change, items)?;
+        let other = price(ctx, change, &held)?;
         let current = catalog::price(ctx.account, &items[index].price);
         let changed = spec(change, other.unwrap_or(current), Some(&items[index]))?;
         specs[index] = (!deleted).then_some(changed);
@@ -133,8 +136,8 @@ pub(crate) fn too_large(param: String) -> Error {
     .code("parameter_invalid_integer")
 }
 
-/// The recurring price that an item names: an active one, or one of those that are held.
-fn price<'a>(ctx: &'a Ctx<'_>, params: &Params<'_>, held: &[Item]) -> Result<Option<&'a Price>> {
+/// The recurring price that an item names: one that is for sale, or one of those that are held.
+fn price<'a>(ctx: &'a Ctx<'_>, params: &Params<'_>, held: &[Id]) -> Result<Option<&'a Price>> {
     let Some(id) = params.string("price")? else {
         return Ok(None);
     };
@@ -147,13 +150,30 @@ fn price<'a>(ctx: &'a Ctx<'_>, params: &Params<'_>, held: &[Item]) -> Result<Opt
     if price.recurring.is_none() {
         return Err(Error::invalid("The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`.").param(param));
     }
-    if !price.active && !held.iter().any(|item| item.price == price.id) {
+    if !held.contains(&price.id) {
+        for_sale(ctx, price, &param)?;
+    }
+    Ok(Some(price))
+}
+
+/// Whether a price can be sold: neither it nor its product is archived.
+pub(crate) fn for_sale(ctx: &Ctx<'_>, price: &Price, param: &str) -> Result<()> {
+    if !price.active {
         return Err(Error::invalid(
             "The price specified is inactive. This field only accepts active prices.",
         )
         .param(param));
     }
-    Ok(Some(price))
+    let product = ctx.account.products.get(&price.product);
+    if product.is_some_and(|product| !product.active) {
+        // Word for word what Stripe answered in 2023.
+        return Err(Error::invalid(format!(
+            "The product {} is marked as inactive, and thus no new subscriptions can be create to any plans of this product. You provided the plan {}.",
+            price.product, price.id
+        ))
+        .param(param));
+    }
+    Ok(())
 }
 
 /// What all items together have to keep to: Stripe's classic billing has one interval and one currency.

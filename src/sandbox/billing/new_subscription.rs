@@ -9,10 +9,10 @@ use super::subscription::{Status, Subscription};
 use super::{catalog, phases, render};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::coupon::Coupon;
+use crate::sandbox::currency::Currency;
 use crate::sandbox::cycle::period::Every;
 use crate::sandbox::ids::Id;
 use crate::sandbox::metadata::Metadata;
-use crate::sandbox::price::Currency;
 
 /// What a new subscription is made of; everything in it has been checked.
 #[derive(Clone, Debug)]

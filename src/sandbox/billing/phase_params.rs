@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::schedule::{Defaults, ItemSpec, Phase, Prorate};
-use super::subscription::Item;
 use super::{catalog, items};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::coupon::{self, Coupon, Off};
+use crate::sandbox::currency::Currency;
 use crate::sandbox::cycle::period::Every;
 use crate::sandbox::error::{Error, Result};
 use crate::sandbox::field_update::FieldUpdate;
@@ -14,7 +14,6 @@ use crate::sandbox::ids::Id;
 use crate::sandbox::metadata::Metadata;
 use crate::sandbox::params::Params;
 use crate::sandbox::payment_method;
-use crate::sandbox::price::Currency;
 
 /// Stripe's limit for the phases that run or are to come.
 const MAX_PHASES: usize = 10;
@@ -54,8 +53,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) anchor: Option<i64>,
     /// The currency of the subscription, if there is one.
     pub(crate) currency: Option<Currency>,
-    /// What it holds.
-    pub(crate) held: &'a [Item],
+    /// The prices that it holds, or is to hold by the phases so far.
+    pub(crate) held: &'a [Id],
     /// The running phase's coupon.
     pub(crate) coupon: Option<&'a Arc<Coupon>>,
 }
@@ -145,7 +144,7 @@ fn phase(
 
 /// `currency`, if given, must be that of the items.
 pub(crate) fn same_currency(params: &Params<'_>, currency: Currency) -> Result<()> {
-    match crate::sandbox::price::currency(params, "currency")? {
+    match crate::sandbox::currency::read(params, "currency")? {
         Some(given) if given != currency => Err(Error::invalid(format!(
             "The price specified only supports `{}`. This doesn't match the expected currency: `{}`.",
             currency.as_str(),

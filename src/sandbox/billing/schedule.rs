@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::sandbox::coupon::Coupon;
+use crate::sandbox::currency::Currency;
 use crate::sandbox::ids::Id;
 use crate::sandbox::metadata::Metadata;
-use crate::sandbox::price::Currency;
 use crate::sandbox::table::Row;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,10 +2,12 @@
 
 use super::phase_params::{self, Setting};
 use super::schedule::{Defaults, EndBehavior, Phase, Prorate, Schedule, Status};
+use super::subscription::Subscription;
 use super::{currency, items};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::customer::{self, Customer};
 use crate::sandbox::error::{Error, Result};
+use crate::sandbox::ids::Id;
 use crate::sandbox::metadata::Metadata;
 use crate::sandbox::params::Params;
 
@@ -143,6 +145,17 @@ fn over(ctx: &Ctx<'_>, params: &Params<'_>, id: &str) -> Result<(Schedule, i64)>
     Ok((schedule, now))
 }
 
+/// The prices that a schedule or its subscription sells already.
+fn held(schedule: &Schedule, subscription: Option<&Subscription>) -> Vec<Id> {
+    let phases = schedule.phases.iter().flat_map(|phase| &phase.items);
+    let items = subscription.into_iter().flat_map(|held| &held.items);
+    let prices = phases.map(|spec| &spec.price);
+    prices
+        .chain(items.map(|item| &item.price))
+        .cloned()
+        .collect()
+}
+
 /// The phases after an update, and which of them runs: those that are over stay, whether they are given or not.
 pub(super) fn new_phases(
     ctx: &Ctx<'_>,
@@ -152,6 +165,7 @@ pub(super) fn new_phases(
 ) -> Result<Option<(Vec<Phase>, Option<usize>)>> {
     let subscription = schedule.subscription.as_ref();
     let subscription = subscription.and_then(|id| ctx.account.billing.subscriptions.get(id));
+    let held = held(schedule, subscription);
     let waits = schedule.status == Status::NotStarted;
     let setting = Setting {
         customer: &schedule.customer,
@@ -161,7 +175,7 @@ pub(super) fn new_phases(
         dated: true,
         anchor: subscription.map(|subscription| subscription.anchor),
         currency: subscription.map(|subscription| subscription.currency),
-        held: subscription.map_or(&[], |subscription| &subscription.items),
+        held: &held,
         coupon: schedule.running().and_then(|phase| phase.coupon.as_ref()),
     };
     let Some(given) = phase_params::read(ctx, params, setting)? else {

@@ -9,9 +9,9 @@ use super::schedule::ItemSpec;
 use super::timeline::Due;
 use crate::sandbox::context::Ctx;
 use crate::sandbox::coupon::Coupon;
+use crate::sandbox::currency::Currency;
 use crate::sandbox::ids::Id;
 use crate::sandbox::metadata::Metadata;
-use crate::sandbox::price::Currency;
 use crate::sandbox::state::Account;
 use crate::sandbox::table::Row;
 

@@ -1,12 +1,12 @@
 //! A subscription as state: what it sells, where in its cycle it stands, and what it will do next.
 
 use crate::sandbox::coupon::Discount;
+use crate::sandbox::currency::Currency;
 use crate::sandbox::cycle::lines::Line;
 use crate::sandbox::cycle::period::Every;
 use crate::sandbox::cycle::usage::Records;
 use crate::sandbox::ids::Id;
 use crate::sandbox::metadata::Metadata;
-use crate::sandbox::price::Currency;
 use crate::sandbox::table::Row;
 
 /// How long a first payment may be outstanding before Stripe gives the subscription up: 23 hours.

@@ -6,7 +6,8 @@ use rust_decimal::Decimal;
 
 use crate::sandbox::billing::checkout::{self, LineItem};
 use crate::sandbox::billing::session::{Mode, Session, Status};
-use crate::sandbox::cycle::lines::{Priced, money};
+use crate::sandbox::cycle::lines::Priced;
+use crate::sandbox::cycle::money::money;
 use crate::sandbox::cycle::period::day;
 use crate::sandbox::cycle::rating::{Scheme, Tier};
 use crate::sandbox::state::Account;

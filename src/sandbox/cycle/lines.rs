@@ -2,6 +2,7 @@
 
 use rust_decimal::Decimal;
 
+use super::money::money;
 use super::period::{Every, day};
 use super::proration::remaining;
 use super::rating::{Charge, Scheme};
@@ -150,43 +151,11 @@ fn free(quantity: i64, period: (i64, i64), description: String) -> Line {
     }
 }
 
-/// An amount in the smallest unit of its currency, as people write it: `$0.036`, `€9.00`, `¥900`, `CHF 1.00`.
-/// Fractions of a cent are kept.
-pub(crate) fn money(amount: Decimal, currency: &str) -> String {
-    const WITHOUT_CENTS: [&str; 16] = [
-        "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv",
-        "xaf", "xof", "xpf",
-    ];
-    let places = if WITHOUT_CENTS.contains(&currency) {
-        0
-    } else {
-        2
-    };
-    let mut value = amount.abs().normalize() / Decimal::from(10_i64.pow(places));
-    value = value.normalize();
-    if value.scale() < places {
-        value.rescale(places);
-    }
-    let symbol = match currency {
-        "usd" => "$".to_owned(),
-        "eur" => "€".to_owned(),
-        "gbp" => "£".to_owned(),
-        "jpy" => "¥".to_owned(),
-        other => format!("{} ", other.to_uppercase()),
-    };
-    let sign = if amount.is_sign_negative() && !amount.is_zero() {
-        "-"
-    } else {
-        ""
-    };
-    format!("{sign}{symbol}{value}")
-}
-
 #[cfg(test)]
 mod tests {
     use rust_decimal::Decimal;
 
-    use super::{Priced, money};
+    use super::Priced;
     use crate::sandbox::cycle::period::{Every, Interval};
     use crate::sandbox::cycle::rating::{Scheme, Tier};
 
@@ -253,14 +222,5 @@ mod tests {
             charge.description,
             "Remaining time on 2 × Name after 11 Jan 1970"
         );
-    }
-
-    #[test]
-    fn money_reads_in_its_currency() {
-        let cents = |text: &str| text.parse::<Decimal>().unwrap();
-        assert_eq!(money(cents("3.6"), "usd"), "$0.036");
-        assert_eq!(money(cents("100000"), "eur"), "€1000.00");
-        assert_eq!(money(cents("900"), "jpy"), "¥900");
-        assert_eq!(money(cents("-150.0"), "chf"), "-CHF 1.50");
     }
 }

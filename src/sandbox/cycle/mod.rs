@@ -1,11 +1,12 @@
 //! The arithmetic of billing, and nothing else: no state, no HTTP, no clock.
 //!
 //! Periods ([`period`]), what a quantity costs ([`rating`]), what usage records add up to ([`usage`]), the lines
-//! of an invoice ([`lines`]), prorations ([`proration`]) and discounts ([`discount`]). Amounts are whole cents,
+//! of an invoice ([`lines`]), prorations ([`proration`]), discounts ([`discount`]) and amounts as text ([`mod@money`]). Amounts are whole cents,
 //! times are seconds since 1970; anything finer is [`Decimal`], and a float appears nowhere.
 
 pub(crate) mod discount;
 pub(crate) mod lines;
+pub(crate) mod money;
 pub(crate) mod period;
 pub(crate) mod proration;
 pub(crate) mod rating;

@@ -120,3 +120,57 @@ async fn a_session_in_another_one_cannot_be_paid() {
     let list = format!("{SUBSCRIPTIONS}?customer={customer}");
     assert_eq!(world.api.ids(&list).await.len(), 1);
 }
+
+#[tokio::test]
+async fn those_that_stripe_lacks_are_refused_by_name() {
+    let world = World::new().await;
+    let price = "unit_amount=1000&product_data[name]=N&currency";
+    let coupon = "amount_off=1&duration=once&currency";
+    for (path, form) in [("/v1/prices", price), ("/v1/coupons", coupon)] {
+        for code in ["xyz", "XYZ", "us", "usdollar", "üsd"] {
+            let refused = world.api.post(path, &format!("{form}={code}")).await;
+            let (message, _, param) = refused.refused(400);
+            let named = format!(
+                "Invalid currency: {}. Stripe currently supports these currencies: usd, aed, afn, all, amd, ",
+                code.to_lowercase()
+            );
+            assert!(message.starts_with(&named), "{message}");
+            assert_eq!(param, "currency");
+        }
+        for code in ["usd", "EUR", "kwd", "ugx", "zmw", "ghs"] {
+            let made = world.api.post(path, &format!("{form}={code}")).await.ok();
+            assert_eq!(made["currency"], code.to_lowercase());
+        }
+    }
+}
+
+#[tokio::test]
+async fn amounts_are_shown_with_their_decimals() {
+    for (currency, text) in [
+        ("kwd", "KWD 12.340"),
+        ("ugx", "UGX 123.40"),
+        ("jpy", "¥12340"),
+        ("usd", "$123.40"),
+    ] {
+        let world = World::new().await;
+        let customer = world.customer().await;
+        let form = format!(
+            "currency={currency}&unit_amount=12340&recurring[interval]=month&product_data[name]=N"
+        );
+        let price = world.api.create("/v1/prices", &form).await;
+        let form = session(&customer, &price);
+        let made = world.api.post(SESSIONS, &form).await.ok();
+        let page = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .expect("a client");
+        let page = page.get(made["url"].as_str().expect("a page")).send().await;
+        let page = page.expect("an answer").text().await.expect("a text");
+        assert!(page.contains(&format!(">Pay {text}</button>")), "{page}");
+        let form = format!("customer={customer}&items[0][price]={price}");
+        world.api.post(SUBSCRIPTIONS, &form).await.ok();
+        let line = world.invoices(&customer).await[0]["lines"]["data"][0].clone();
+        assert_eq!(line["description"], format!("1 × N (at {text} / month)"));
+        assert_eq!(line["amount"], 12340);
+    }
+}

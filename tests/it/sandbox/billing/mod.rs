@@ -1,6 +1,7 @@
 //! Subscriptions and what follows from them: schedules, usage, invoices, checkout.
 
 mod adopted;
+mod archived;
 mod bad_schedules;
 mod checkout;
 mod currencies;
