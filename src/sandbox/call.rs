@@ -17,7 +17,7 @@ use super::idempotency::Kept;
 use super::ids::Id;
 use super::params::Params;
 use super::routes::{self, Route};
-use super::{Sandbox, account, control, engine, locked};
+use super::{API_VERSION, Sandbox, account, control, engine, locked};
 
 /// Runs a call. `caller` and `endpoint` are filled in as soon as they are known.
 pub(super) async fn run(
@@ -34,6 +34,7 @@ pub(super) async fn run(
     caller.account = Some(account.clone());
     caller.connected = connected;
     let (route, args) = route.ok_or_else(|| unrecognized(&call))?;
+    check_version(&call)?;
     if let Some(limit) = sandbox.0.options.rate_limit {
         locked(&sandbox.0.limits).admit(&account, limit)?;
     }
@@ -101,6 +102,18 @@ fn unrecognized(call: &Call) -> Error {
         .status(404)
 }
 
+/// A client that speaks another version would misread the answers.
+fn check_version(call: &Call) -> Result<()> {
+    match call.headers.get("stripe-version") {
+        Some(version) if version != API_VERSION => Err(Error::invalid(format!(
+            "The sandbox plays the Stripe API version `{API_VERSION}` only, and was asked for `{}`: send `Stripe-Version: {API_VERSION}`, or leave the header out.",
+            String::from_utf8_lossy(version.as_bytes())
+        ))
+        .before_execution()),
+        _ => Ok(()),
+    }
+}
+
 fn fingerprint(method: &str, path: &str, form: &Form) -> u64 {
     let mut hasher = DefaultHasher::new();
     (method, path, form.to_json().to_string()).hash(&mut hasher);
@@ -117,7 +130,6 @@ fn origin(sandbox: &Sandbox, call: &Call, caller: &Caller) -> Origin {
     Origin {
         request_id: Some(caller.request_id.clone()),
         idempotency_key: call.idempotency_key().map(str::to_owned),
-        version: call.header("stripe-version").map(str::to_owned),
         public_url,
         search_lag: options.search_lag_millis(),
     }

@@ -30,8 +30,6 @@ pub(crate) struct Ctx<'a> {
 pub(crate) struct Origin {
     pub(crate) request_id: Option<Id>,
     pub(crate) idempotency_key: Option<String>,
-    /// The `Stripe-Version` that the client asked for; the answer is 2022-11-15's in any case.
-    pub(crate) version: Option<String>,
     /// Where the sandbox is reached, without a slash at the end.
     pub(crate) public_url: String,
     /// How long a change takes to reach the search, in milliseconds.

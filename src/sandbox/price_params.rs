@@ -17,14 +17,12 @@ use super::product::{self, Product};
 
 pub(super) const USAGE_TYPES: &[&str] = &["licensed", "metered"];
 const TAX_BEHAVIORS: &[&str] = &["exclusive", "inclusive", "unspecified"];
-/// The first API version without usage records.
-const METERS_SINCE: &str = "2025-03-31";
 
 /// Reads a new price, which has no id yet, and the product to create for it, if any.
 pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Price, Option<Product>)> {
     let currency = currency::read(params, "currency")?.ok_or_else(|| params.missing("currency"))?;
     let (product, new_product) = product(ctx, params)?;
-    let recurring = recurring(ctx, params)?;
+    let recurring = recurring(params)?;
     let amount = amount(params, recurring.as_ref())?;
     let transform = transform(params)?;
     if transform.is_some() && matches!(amount, Amount::Tiered { .. }) {
@@ -102,7 +100,7 @@ fn product(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Id, Option<Product>)> 
     }
 }
 
-fn recurring(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<Recurring>> {
+fn recurring(params: &Params<'_>) -> Result<Option<Recurring>> {
     let Some(object) = params.object("recurring")? else {
         return Ok(None);
     };
@@ -130,12 +128,6 @@ fn recurring(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<Recurring>> {
         return Err(Error::malformed(
             object.name("aggregate_usage"),
             "`aggregate_usage` can only be given when `usage_type` is `metered`.",
-        ));
-    }
-    let version = ctx.origin.version.as_deref();
-    if metered && version.is_some_and(|version| version >= METERS_SINCE) {
-        return Err(Error::invalid(
-            "Starting with Stripe version `2025-03-31.basil`, metered prices must be backed by meters.",
         ));
     }
     let trial_period_days = object.integer_from("trial_period_days", 0)?;

@@ -229,24 +229,6 @@ async fn prices_without_sense_are_refused() {
 }
 
 #[tokio::test]
-async fn metered_prices_need_meters_from_basil_on() {
-    let api = Api::start().await;
-    let form =
-        format!("{PRICE}&unit_amount=1&recurring[interval]=month&recurring[usage_type]=metered");
-    let basil = api.header("stripe-version", "2025-03-31.basil");
-    let (message, code, param) = basil.post("/v1/prices", &form).await.refused(400);
-    assert_eq!(
-        message,
-        "Starting with Stripe version `2025-03-31.basil`, metered prices must be backed by meters."
-    );
-    assert_eq!((code.as_str(), param.as_str()), ("", ""));
-    api.header("stripe-version", "2022-11-15")
-        .post("/v1/prices", &form)
-        .await
-        .ok();
-}
-
-#[tokio::test]
 async fn lookup_keys_give_a_stable_order() {
     let api = Api::start().await;
     api.create("/v1/products", "id=p&name=P").await;

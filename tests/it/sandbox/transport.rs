@@ -95,6 +95,33 @@ async fn answers_carry_stripes_headers() {
 }
 
 #[tokio::test]
+async fn other_api_versions_are_refused() {
+    let api = Api::start().await;
+    for version in ["2022-11-15", ""] {
+        let played = match version {
+            "" => api.clone(),
+            version => api.header("stripe-version", version),
+        };
+        played.get("/v1/customers").await.ok();
+    }
+    for version in ["2023-08-16", "2020-08-27", "2025-03-31.basil", "latest"] {
+        let other = api.header("stripe-version", version);
+        let refused = other.once(version).post("/v1/customers", "").await;
+        assert_eq!(refused.header("stripe-version"), "2022-11-15");
+        assert_eq!(
+            refused.refused(400).0,
+            format!(
+                "The sandbox plays the Stripe API version `2022-11-15` only, and was asked for `{version}`: send `Stripe-Version: 2022-11-15`, or leave the header out."
+            )
+        );
+    }
+    assert!(api.ids("/v1/customers").await.is_empty());
+    // Whoever is not let in hears of that first.
+    let stranger = api.key("sk_test_").header("stripe-version", "latest");
+    stranger.get("/v1/customers").await.error(401);
+}
+
+#[tokio::test]
 async fn parameters_are_read_from_query_and_body_on_any_method() {
     let api = Api::start().await;
     for n in 0..3 {
