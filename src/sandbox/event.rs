@@ -48,6 +48,11 @@ impl Events {
     pub(crate) fn get(&self, id: &str) -> Option<&Event> {
         self.table.get(id)
     }
+
+    /// All that are kept, oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Event> {
+        self.order.iter().filter_map(|id| self.table.get(id))
+    }
 }
 
 /// See [`Ctx::event`].

@@ -149,6 +149,16 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+async fn serve(
+    listener: TcpListener,
+    router: axum::Router,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    axum::serve(listener, router)
+        .with_graceful_shutdown(shutdown)
+        .await
+}
+
 impl Sandbox {
     /// An empty sandbox.
     pub fn new(options: Options) -> Self {
@@ -173,23 +183,29 @@ impl Sandbox {
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
-        axum::serve(listener, self.router())
-            .with_graceful_shutdown(shutdown)
-            .await
+        serve(listener, self.router(), shutdown).await
     }
 
     /// A sandbox on a loopback port of its own, until the result is dropped or stopped.
     pub async fn start(options: Options) -> std::io::Result<Running> {
+        Self::start_with(options, |router| router).await
+    }
+
+    /// The same, with layers of the caller's around its [router](Self::router), to watch what is answered.
+    pub async fn start_with(
+        options: Options,
+        layers: impl FnOnce(axum::Router) -> axum::Router,
+    ) -> std::io::Result<Running> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let sandbox = Self::new(options);
         let stop = CancellationToken::new();
         let mut server = JoinSet::new();
-        server.spawn(
-            sandbox
-                .clone()
-                .serve(listener, stop.clone().cancelled_owned()),
-        );
+        server.spawn(serve(
+            listener,
+            layers(sandbox.router()),
+            stop.clone().cancelled_owned(),
+        ));
         Ok(Running {
             url,
             sandbox,
@@ -206,6 +222,13 @@ impl Sandbox {
     /// The last calls, at most 1,000, oldest first: of one account, or of all.
     pub fn requests(&self, account: Option<&str>) -> Vec<Request> {
         locked(&self.0.record).requests(account)
+    }
+
+    /// What has happened, as Stripe's events: the last 10,000 of every account, an account's in order.
+    pub fn events(&self) -> Vec<Value> {
+        let mut world = locked(&self.0.world);
+        let events = world.accounts().flat_map(|account| account.events.iter());
+        events.map(event::Event::to_json).collect()
     }
 
     /// How often each endpoint (`GET /v1/customers/:id`) was called: by one account, or by all.

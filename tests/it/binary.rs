@@ -5,7 +5,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tier::sandbox::{Options, Running, Sandbox};
+use tier::sandbox::{Options, Running};
+
+use crate::observed::{self, Observed};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
@@ -18,7 +20,7 @@ pub(crate) const KEY: &str = "sk_test_secret";
 /// A working directory and a home, with nothing in them, and perhaps a Stripe.
 pub(crate) struct Place {
     folder: TempDir,
-    sandbox: Option<Running>,
+    sandbox: Option<Observed>,
 }
 
 impl Place {
@@ -40,7 +42,7 @@ impl Place {
             search_lag: Duration::ZERO,
             ..options
         };
-        let sandbox = Sandbox::start(options).await.expect("a loopback port");
+        let sandbox = observed::start(options).await;
         Self {
             sandbox: Some(sandbox),
             ..Self::offline()
@@ -101,7 +103,7 @@ impl Place {
         // Nothing listens at the discard port.
         self.sandbox
             .as_ref()
-            .map_or("http://127.0.0.1:9", Running::url)
+            .map_or("http://127.0.0.1:9", |sandbox| sandbox.url())
     }
 }
 

@@ -12,11 +12,12 @@ use tier::api::{App, admin_router, router};
 use tier::clock::Clock;
 use tier::domain::Domain;
 use tier::metrics::Metrics;
-use tier::sandbox::{Options, Running, Sandbox};
+use tier::sandbox::{Options, Sandbox};
 use tier::stripe::{self, Client, Credentials, Transport};
 use tower::ServiceExt as _;
 
 use crate::contract;
+use crate::observed::{self, Observed};
 
 /// When tests begin: 2023-01-01T00:00:00Z.
 pub(crate) const START: i64 = 1_672_531_200;
@@ -61,7 +62,7 @@ impl Default for Settings {
 pub(crate) struct TestApp {
     app: App,
     router: Router,
-    sandbox: Arc<Running>,
+    sandbox: Arc<Observed>,
     stripe: Client,
 }
 
@@ -79,8 +80,8 @@ impl TestApp {
             search_lag: settings.search_lag,
             ..Options::default()
         };
-        let sandbox = Sandbox::start(options).await;
-        Self::over(Arc::new(sandbox.expect("a loopback port")), &settings)
+        let sandbox = observed::start(options).await;
+        Self::over(Arc::new(sandbox), &settings)
     }
 
     /// The same, with another `App` than most tests need.
@@ -108,7 +109,7 @@ impl TestApp {
         }
     }
 
-    fn over(sandbox: Arc<Running>, settings: &Settings) -> Self {
+    fn over(sandbox: Arc<Observed>, settings: &Settings) -> Self {
         let url = settings.stripe_url.as_deref().unwrap_or(sandbox.url());
         let credentials = Credentials::new(settings.stripe_key.as_str());
         let stripe = Client::new(transport(url, settings), credentials);

@@ -2,6 +2,7 @@
 
 mod abandoned;
 mod account;
+mod answers;
 mod architecture;
 mod binary;
 mod checkout;
@@ -18,6 +19,7 @@ mod logs;
 mod malformed;
 mod malformed_names;
 mod models;
+mod observed;
 mod openapi;
 mod operations;
 mod org;

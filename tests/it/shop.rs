@@ -4,13 +4,15 @@ use serde_json::{Value, json};
 use tier::clock::Clock;
 use tier::domain::pricing::Model;
 use tier::domain::{Domain, PushOutcome, PushResult};
-use tier::sandbox::{self, Action, Amount, Rule, Running, Sandbox, When};
+use tier::sandbox::{self, Action, Amount, Rule, Running, When};
 use tier::stripe::{Client, Credentials, Form, Options, Transport};
+
+use crate::observed::{self, Observed};
 
 /// One account in a sandbox, through Tier and through a bare Stripe client.
 pub(crate) struct Shop {
     /// The sandbox.
-    pub(crate) stripe: Running,
+    pub(crate) stripe: Observed,
     /// Straight to it.
     pub(crate) client: Client,
     /// By way of Tier.
@@ -24,9 +26,7 @@ impl Shop {
     }
 
     pub(crate) async fn with_retries(retries: usize) -> Self {
-        let stripe = Sandbox::start(sandbox::Options::default())
-            .await
-            .expect("a loopback port is free");
+        let stripe = observed::start(sandbox::Options::default()).await;
         let client = client(&stripe, "sk_test_shop", retries);
         let domain = Domain::new(client.clone(), Clock::system(), "sandbox");
         Self {

@@ -3,9 +3,12 @@
 
 #![expect(clippy::print_stdout, reason = "a judge prints its verdict")]
 
+#[path = "../it/answers.rs"]
+mod answers;
 mod listed;
 mod openapi;
 mod replay;
+mod schemas;
 mod stripe;
 
 use std::path::Path;
@@ -14,7 +17,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 
 const USAGE: &str = "usage: judges JUDGE FOLDER [--list]
-  JUDGE    replay
+  JUDGE    replay, schemas
   FOLDER   Stripe's data: openapi-*.json, recorded.jsonl
   --list   print every disagreement, listed or not, and judge nothing";
 
@@ -28,6 +31,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Runtime::new().context("no runtime")?;
     let found = match judge {
         "replay" => runtime.block_on(replay::run(folder))?,
+        "schemas" => schemas::run(folder)?,
         _ => bail!(USAGE),
     };
     if list {

@@ -13,7 +13,7 @@ pub(crate) const LAST: &str = "openapi-2023-08-11.json";
 
 /// One document.
 #[derive(Debug)]
-pub(crate) struct Document(Value);
+pub(crate) struct Document(pub(crate) Value);
 
 impl Document {
     /// Reads it from the folder.
@@ -33,6 +33,14 @@ impl Document {
             .filter(|template| matches(template, path))
             .min_by_key(|template| template.matches('{').count())
             .map(String::as_str)
+    }
+
+    /// The same, if it has the method.
+    pub(crate) fn operation(&self, method: &str, path: &str) -> Option<&str> {
+        let path = self.path_of(path)?;
+        self.0["paths"][path]
+            .get(method.to_lowercase())
+            .map(|_| path)
     }
 
     /// Whether an object of this type (`object` in answers) may have the field.

@@ -1,5 +1,6 @@
 //! Calls to a sandbox in this process.
 
+use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use serde_json::Value;
@@ -7,10 +8,13 @@ use tier::clock::Clock;
 use tier::sandbox::{Options, Sandbox};
 use tower::ServiceExt as _;
 
+use crate::answers;
+
 /// A sandbox whose clock stands still.
 #[derive(Debug)]
 pub(crate) struct Stripe {
     sandbox: Sandbox,
+    router: Router,
 }
 
 /// Status and body of an answer.
@@ -26,9 +30,9 @@ impl Stripe {
             clock: Clock::manual(unix),
             ..Options::default()
         };
-        Self {
-            sandbox: Sandbox::new(options),
-        }
+        let sandbox = Sandbox::new(options);
+        let router = answers::watch(sandbox.router());
+        Self { sandbox, router }
     }
 
     /// Lets time pass up to then; it never goes back.
@@ -64,9 +68,15 @@ impl Stripe {
             request = request.header("stripe-account", account);
         }
         let request = request.body(Body::from(if is_get { String::new() } else { encoded }))?;
-        let response = self.sandbox.router().oneshot(request).await?;
+        let response = self.router.clone().oneshot(request).await?;
         let status = response.status().as_u16();
         let body = to_bytes(response.into_body(), usize::MAX).await?;
         Ok((status, serde_json::from_slice(&body)?))
+    }
+}
+
+impl Drop for Stripe {
+    fn drop(&mut self) {
+        answers::keep_events(&self.sandbox);
     }
 }

@@ -17,7 +17,9 @@ use std::sync::Arc;
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::Value;
 use tier::clock::Clock;
-use tier::sandbox::{Options, Running, Sandbox};
+use tier::sandbox::{Options, Sandbox};
+
+use crate::observed::{self, Observed};
 
 /// A time to hold clocks at: 2019-12-31T00:00Z.
 pub(crate) const START: i64 = 1_577_750_400;
@@ -26,7 +28,7 @@ pub(crate) const START: i64 = 1_577_750_400;
 #[derive(Clone)]
 pub(crate) struct Api {
     http: reqwest::Client,
-    running: Arc<Running>,
+    running: Arc<Observed>,
     headers: Vec<(&'static str, String)>,
 }
 
@@ -84,7 +86,7 @@ impl Api {
     pub(crate) async fn with(options: Options) -> Self {
         // Fails if another test was first.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let running = Sandbox::start(options).await.expect("a loopback port");
+        let running = observed::start(options).await;
         Self {
             http: reqwest::Client::builder()
                 .no_proxy()
