@@ -20,6 +20,7 @@ pub mod pricing;
 mod pull;
 mod push;
 pub mod refs;
+mod revision;
 mod schedule;
 pub mod schema;
 mod subscription;

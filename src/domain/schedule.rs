@@ -5,13 +5,14 @@ use std::sync::Arc;
 use super::org::OrgInfoUpdate;
 use super::plan_change::{self, Action, Asked, NewSchedule, PlannedPhase, Standing, Start};
 use super::refs::{OrgName, Reference};
+use super::revision::{self, Decisions, Refusal, Revision};
 use super::subscription::Detail;
 use super::{Domain, Error, Result};
 use crate::stripe::types::{Object, Schedule};
 use crate::stripe::{self, Form};
 
-/// How often a change is decided anew because the clock overtook it.
-const RACES: usize = 3;
+/// The step of a change that makes its revision.
+const CHANGE: &str = "change";
 
 /// What to subscribe an org to.
 #[derive(Clone, Debug, Default)]
@@ -113,17 +114,18 @@ impl Domain {
         request: &Subscribe,
         now: i64,
     ) -> Result<()> {
-        for race in 1.. {
-            match self.try_change(customer, asked, request, now).await {
-                Err(Failure::Overtaken(error)) if race == RACES => return Err(error.into()),
-                Err(Failure::Overtaken(error)) => {
-                    tracing::info!(%error, "the schedule changed under us; deciding anew");
-                }
-                Err(Failure::Final(error)) => return Err(error),
+        let mut decisions = Decisions::new(customer);
+        loop {
+            let changed = self.try_change(customer, asked, request, now, &mut decisions);
+            match changed.await {
                 Ok(()) => return Ok(()),
+                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Refused(refusal)) => {
+                    let wait = decisions.after(refusal)?;
+                    tokio::time::sleep(self.stripe().first_wait() * wait).await;
+                }
             }
         }
-        unreachable!("the loop returns at the latest at RACES")
     }
 
     async fn try_change(
@@ -132,10 +134,15 @@ impl Domain {
         asked: &[Asked],
         request: &Subscribe,
         now: i64,
+        decisions: &mut Decisions,
     ) -> Result<(), Failure> {
         // In this order, a schedule that begins meanwhile is seen twice rather than not at all.
-        let mut waiting = self.waiting_schedules(customer).await?;
-        let found = self.subscriptions(customer, Detail::Schedule).await?;
+        let schedules = self.schedules(customer).await?;
+        let found = self.subscriptions(customer, Detail::History).await?;
+        let seen = revision::newest([].iter(), schedules.iter()).max(found.revision);
+        let revision = &decisions.at(seen);
+        let mut waiting = schedules;
+        waiting.retain(Schedule::is_waiting);
         let begun = found.current.as_ref().and_then(|s| s.schedule.as_ref());
         waiting.retain(|schedule| begun.is_none_or(|begun| begun.id() != schedule.id));
         let (standing, obsolete) = match (&found.current, waiting.split_first()) {
@@ -154,12 +161,9 @@ impl Domain {
             Action::Cancel(subscription) => Ok(self.end_subscription(&subscription).await?),
             Action::CallOff(schedule) => Ok(self.call_off(&schedule).await?),
             Action::Create(plan) => {
-                let form = create_form(customer, &plan, request);
-                self.stripe()
-                    .post("/v1/subscription_schedules")
-                    .form(form)
-                    .send::<Object>()
-                    .await?;
+                let form = create_form(customer, &plan, request, revision);
+                let create = self.stripe().post("/v1/subscription_schedules").form(form);
+                revision.write(CHANGE, create).send::<Object>().await?;
                 Ok(())
             }
             Action::Replace(schedule, plan) => {
@@ -170,17 +174,18 @@ impl Domain {
                 let started = current
                     .and_then(|schedule| schedule.current_phase)
                     .map(|phase| phase.start_date);
-                self.replace(&schedule, started, &plan, request).await
+                self.replace(&schedule, started, &plan, request, revision)
+                    .await
             }
             Action::Adopt(subscription, plan) => {
-                let schedule: Schedule = self
+                let adopt = self
                     .stripe()
                     .post("/v1/subscription_schedules")
-                    .param("from_subscription", subscription)
-                    .send()
-                    .await?;
+                    .param("from_subscription", subscription);
+                let schedule: Schedule = revision.once("adopt", adopt).send().await?;
                 let started = schedule.current_phase.map(|phase| phase.start_date);
-                self.replace(&schedule.id, started, &plan, request).await
+                self.replace(&schedule.id, started, &plan, request, revision)
+                    .await
             }
         }
     }
@@ -191,15 +196,17 @@ impl Domain {
         current_phase_start: Option<i64>,
         plan: &NewSchedule,
         request: &Subscribe,
+        revision: &Revision,
     ) -> Result<(), Failure> {
         let start = match (plan.start, current_phase_start) {
             (Start::WithCurrentPhase, Some(start)) | (Start::At(start), _) => start.to_string(),
             (Start::WithCurrentPhase, None) | (Start::Now, _) => "now".to_owned(),
         };
-        let mut form = common_form(plan, request);
+        let mut form = common_form(plan, request, revision);
         form.push("phases[0][start_date]", start);
         let path = format!("/v1/subscription_schedules/{schedule}");
-        self.stripe().post(path).form(form).send::<Object>().await?;
+        let replace = self.stripe().post(path).form(form);
+        revision.write(CHANGE, replace).send::<Object>().await?;
         Ok(())
     }
 
@@ -228,18 +235,17 @@ impl Domain {
 
 /// Why a change was not made.
 enum Failure {
-    /// The schedule moved on between our read and our write.
-    Overtaken(stripe::Error),
-    /// Another try would not help.
+    /// Another decision, based on what is there by then, may go through.
+    Refused(Refusal),
+    /// Another one would not help.
     Final(Error),
 }
 
 impl From<stripe::Error> for Failure {
     fn from(error: stripe::Error) -> Self {
-        if error.is_schedule_over() {
-            Self::Overtaken(error)
-        } else {
-            Self::Final(error.into())
+        match Refusal::of(error) {
+            Ok(refusal) => Self::Refused(refusal),
+            Err(error) => Self::Final(error.into()),
         }
     }
 }
@@ -250,19 +256,24 @@ impl From<Error> for Failure {
     }
 }
 
-fn create_form(customer: &str, plan: &NewSchedule, request: &Subscribe) -> Form {
+fn create_form(
+    customer: &str,
+    plan: &NewSchedule,
+    request: &Subscribe,
+    revision: &Revision,
+) -> Form {
     let mut form = Form::new();
     form.push("customer", customer);
     match plan.start {
         Start::At(start) => form.push("start_date", start),
         Start::Now | Start::WithCurrentPhase => form.push("start_date", "now"),
     }
-    form.append(common_form(plan, request));
+    form.append(common_form(plan, request, revision));
     form
 }
 
 /// What creating and replacing have in common.
-fn common_form(plan: &NewSchedule, request: &Subscribe) -> Form {
+fn common_form(plan: &NewSchedule, request: &Subscribe, revision: &Revision) -> Form {
     let mut form = Form::new();
     form.push("end_behavior", if plan.ends { "cancel" } else { "release" });
     // Said of the schedule alone: a phase without a word of its own follows it, the kept one too.
@@ -277,12 +288,12 @@ fn common_form(plan: &NewSchedule, request: &Subscribe) -> Form {
         );
     }
     for (i, phase) in plan.phases.iter().enumerate() {
-        push_phase(&mut form, i, phase);
+        push_phase(&mut form, i, phase, revision);
     }
     form
 }
 
-fn push_phase(form: &mut Form, i: usize, phase: &PlannedPhase) {
+fn push_phase(form: &mut Form, i: usize, phase: &PlannedPhase, revision: &Revision) {
     for (j, (price, quantity)) in phase.items.iter().enumerate() {
         form.push(format!("phases[{i}][items][{j}][price]"), price);
         form.push_some(format!("phases[{i}][items][{j}][quantity]"), *quantity);
@@ -293,7 +304,9 @@ fn push_phase(form: &mut Form, i: usize, phase: &PlannedPhase) {
     }
     form.push_some(format!("phases[{i}][trial_end]"), phase.trial_end);
     form.push_some(format!("phases[{i}][coupon]"), phase.coupon.as_deref());
-    for (key, value) in &phase.metadata {
+    let mut metadata = phase.metadata.clone();
+    revision.mark(&mut metadata);
+    for (key, value) in &metadata {
         form.push(format!("phases[{i}][metadata][{key}]"), value);
     }
 }

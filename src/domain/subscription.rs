@@ -2,7 +2,7 @@
 
 use super::pricing::NO_LIMIT;
 use super::refs::FeaturePlan;
-use super::{Domain, Result, price};
+use super::{Domain, Result, price, revision};
 use crate::stripe::types::{Page, Price, Schedule, Subscription};
 
 /// Marks a subscription, and each phase of a schedule, as Tier's.
@@ -27,6 +27,8 @@ pub(super) struct Subscriptions {
     pub(super) superseded: Vec<Subscription>,
     /// The newest that has ended, if asked for.
     pub(super) ended: Option<Subscription>,
+    /// The newest revision among all that were asked for.
+    pub(super) revision: u64,
 }
 
 impl Subscription {
@@ -52,6 +54,20 @@ impl Subscription {
             .as_ref()?
             .object()
             .filter(|schedule| schedule.status == "active")
+    }
+}
+
+impl Schedule {
+    /// Whether it has not begun.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.status == "not_started"
+    }
+
+    fn is_tiers(&self) -> bool {
+        let first = self.phases.first();
+        let metadata = first.and_then(|phase| phase.metadata.as_ref());
+        let mark = metadata.and_then(|metadata| metadata.get(MARK.0));
+        mark.is_some_and(|value| value == MARK.1)
     }
 }
 
@@ -96,6 +112,18 @@ impl Domain {
         Ok(sort_out(page.data))
     }
 
+    /// All schedules of Tier's, newest first: those to come, the one in force, and past ones.
+    pub(super) async fn schedules(&self, customer: &str) -> Result<Vec<Schedule>> {
+        let request = self
+            .stripe()
+            .get("/v1/subscription_schedules")
+            .param("customer", customer)
+            .expand("data.phases.coupon");
+        let mut schedules: Vec<Schedule> = request.list().await?;
+        schedules.retain(Schedule::is_tiers);
+        Ok(schedules)
+    }
+
     /// Schedules of Tier's that have not begun: what an org without a subscription waits for.
     pub(super) async fn waiting_schedules(&self, customer: &str) -> Result<Vec<Schedule>> {
         let request = self
@@ -105,26 +133,16 @@ impl Domain {
             .param("scheduled", true)
             .expand("data.phases.coupon");
         let mut schedules: Vec<Schedule> = request.list().await?;
-        schedules.retain(|schedule| {
-            let first = schedule
-                .phases
-                .first()
-                .and_then(|phase| phase.metadata.as_ref());
-            schedule.status == "not_started"
-                && first
-                    .and_then(|metadata| metadata.get(MARK.0))
-                    .is_some_and(|value| value == MARK.1)
-        });
+        schedules.retain(|schedule| schedule.is_tiers() && schedule.is_waiting());
         Ok(schedules)
     }
 }
 
 /// `all` is newest first, as Stripe lists them.
-fn sort_out(all: Vec<Subscription>) -> Subscriptions {
-    let (mut live, over): (Vec<_>, Vec<_>) = all
-        .into_iter()
-        .filter(Subscription::is_tiers)
-        .partition(Subscription::is_live);
+fn sort_out(mut all: Vec<Subscription>) -> Subscriptions {
+    all.retain(Subscription::is_tiers);
+    let revision = revision::newest(all.iter(), [].iter());
+    let (mut live, over): (Vec<_>, Vec<_>) = all.into_iter().partition(Subscription::is_live);
     let best = live.iter().position(Subscription::grants).unwrap_or(0);
     let current = (!live.is_empty()).then(|| live.remove(best));
     let ended = over
@@ -134,6 +152,7 @@ fn sort_out(all: Vec<Subscription>) -> Subscriptions {
         current,
         superseded: live,
         ended,
+        revision,
     }
 }
 

@@ -62,6 +62,9 @@ pub struct ApiError {
     /// `Retry-After`.
     #[serde(skip)]
     pub retry_after: Option<Duration>,
+    /// `Idempotent-Replayed`: the answer that an earlier call with the same key got.
+    #[serde(skip)]
+    pub replayed: bool,
 }
 
 impl Error {
@@ -112,6 +115,17 @@ impl Error {
     /// The idempotency key was used before with other parameters.
     pub fn is_idempotency_conflict(&self) -> bool {
         self.api_is(|e| e.kind == "idempotency_error")
+    }
+
+    /// The failure of an earlier call with the same idempotency key, told again. Another try under this key gets no other
+    /// answer for as long as Stripe keeps it.
+    pub fn is_replayed(&self) -> bool {
+        self.api_is(|e| e.replayed)
+    }
+
+    /// The call itself was turned away, whatever became of an earlier one with the same idempotency key.
+    pub(super) fn is_turned_away(&self) -> bool {
+        matches!(self, Self::Limited { .. }) || self.api_is(|e| matches!(e.status, 409 | 429))
     }
 
     /// The request was wrong in itself, and had no effect.

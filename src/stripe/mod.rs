@@ -16,6 +16,7 @@ pub mod types;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use reqwest::Method;
 
@@ -24,7 +25,7 @@ use crate::metrics::Metrics;
 pub use error::{ApiError, Error};
 pub use form::Form;
 pub use limit::{Lane, RateSettings, Rates};
-pub use request::Request;
+pub use request::{Answer, Request};
 pub use transport::{Options, Transport};
 
 /// The version of Stripe's API that the wire contract of `tier` is pinned to.
@@ -156,7 +157,7 @@ impl Client {
         }
     }
 
-    fn note_key(&self, answer: &Result<Vec<u8>, Error>) {
+    fn note_key<T>(&self, answer: &Result<T, Error>) {
         let accepted = match answer.as_ref().map_err(Error::api) {
             Ok(_) => true,
             Err(Some(refusal)) if refusal.status == 401 => false,
@@ -185,6 +186,11 @@ impl Client {
     /// Whose objects this client's calls are about.
     pub fn credentials(&self) -> &Credentials {
         &self.account.credentials
+    }
+
+    /// The wait before a call is tried for the second time.
+    pub fn first_wait(&self) -> Duration {
+        self.transport.options.first_wait
     }
 
     /// Where people look at this client's objects, without a trailing slash.

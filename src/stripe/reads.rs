@@ -56,9 +56,18 @@ impl Reads {
         shared.clone().await
     }
 
-    /// A write has ended, successfully or not.
-    pub(super) fn written(&self) {
-        self.writes.fetch_add(1, Ordering::AcqRel);
+    /// A write that is under way, until what this returns is dropped: successful, refused, or given up.
+    pub(super) fn writing(&self) -> Writing<'_> {
+        Writing(self)
+    }
+}
+
+/// A write. When it is dropped, the reads that began before are shared with nobody who comes after.
+pub(super) struct Writing<'a>(&'a Reads);
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        self.0.writes.fetch_add(1, Ordering::AcqRel);
     }
 }
 
@@ -113,7 +122,7 @@ mod tests {
         assert!(futures::poll!(&mut first).is_pending());
         assert!(futures::poll!(&mut second).is_pending());
         assert_eq!(made.load(Ordering::SeqCst), 1);
-        reads.written();
+        drop(reads.writing());
         let mut third = Box::pin(share());
         assert!(futures::poll!(&mut third).is_pending());
         assert_eq!(

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Display;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use backon::Retryable;
@@ -25,6 +26,22 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// In bytes; a page of a hundred large objects has about one megabyte. Whoever answers in Stripe's place must not be able
 /// to use up the memory.
 const LARGEST_ANSWER: usize = 32 << 20;
+
+/// What Stripe answered to a call that it carried out.
+#[derive(Clone, Debug)]
+pub struct Answer<T> {
+    /// The decoded body.
+    pub value: T,
+    /// Whether an earlier call with the same idempotency key got this answer first.
+    pub replayed: bool,
+}
+
+/// The body of a successful answer.
+#[derive(Debug)]
+struct Body {
+    bytes: Vec<u8>,
+    replayed: bool,
+}
 
 /// A call in the making.
 #[derive(Clone, Debug)]
@@ -84,8 +101,17 @@ impl Request {
     /// Sends, tries again as [`retry`] has it, and decodes the answer.
     ///
     /// # Errors
-    /// What the last try gave; [`Error::Timeout`] if all of them together took too long.
-    pub async fn send<T: DeserializeOwned>(mut self) -> Result<T, Error> {
+    /// What the last try gave; [`Error::Timeout`] if all of them together took too long. If the last try was only turned
+    /// away, and an earlier one may have had its effect, what the earlier one gave.
+    pub async fn send<T: DeserializeOwned>(self) -> Result<T, Error> {
+        Ok(self.send_once().await?.value)
+    }
+
+    /// As [`send`](Self::send), and says whether the answer is that of an earlier call with the same idempotency key.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn send_once<T: DeserializeOwned>(mut self) -> Result<Answer<T>, Error> {
         if self.method == Method::POST {
             let key = self.idempotency_key.take();
             let key = key.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
@@ -95,11 +121,15 @@ impl Request {
             }));
         }
         let options = &self.client.transport.options;
+        let unsure = OnceLock::new();
         let tries = (|| self.try_once())
             .retry(retry::backoff(options))
             .when(retry::is_worthwhile)
             .adjust(retry::wait)
-            .notify(|error, after: Duration| {
+            .notify(|error: &Error, after: Duration| {
+                if !error.is_turned_away() && error.is_inconclusive() {
+                    unsure.get_or_init(|| error.clone());
+                }
                 let endpoint = self.endpoint();
                 let metrics = self.client.metrics();
                 metrics
@@ -110,33 +140,40 @@ impl Request {
             });
         // On the heap: a request holds several calls, and would carry the space of each.
         let answer = tokio::time::timeout(options.deadline, Box::pin(tries)).await;
-        answer.unwrap_or(Err(Error::Timeout("all tries together")))
+        match answer.unwrap_or(Err(Error::Timeout("all tries together"))) {
+            Err(last) if last.is_turned_away() => Err(unsure.into_inner().unwrap_or(last)),
+            answer => answer,
+        }
     }
 
-    async fn try_once<T: DeserializeOwned>(&self) -> Result<T, Error> {
+    async fn try_once<T: DeserializeOwned>(&self) -> Result<Answer<T>, Error> {
         let reads = &self.client.account.reads;
-        let body = if self.method == Method::GET {
+        let (body, replayed) = if self.method == Method::GET {
             let name = format!("{}?{}", self.path, self.form.encode());
             let read = self.clone();
             let body = reads
-                .share(name, async move { read.attempt().await })
+                .share(name, async move { Ok(read.attempt().await?.bytes) })
                 .await?;
             // Also if another request's call brought it: to be refused the next one would waste this one.
             self.client.request.ticket.begin();
-            body
+            (body, false)
         } else {
-            let answer = self.attempt().await;
-            reads.written();
-            answer?.into()
+            // Dropped however this try ends: a write that its deadline cuts short may have had its effect.
+            let written = reads.writing();
+            let body = self.attempt().await;
+            drop(written);
+            let body = body?;
+            (body.bytes.into(), body.replayed)
         };
-        serde_json::from_slice(&body).map_err(|error| Error::Decode {
+        let value = serde_json::from_slice(&body).map_err(|error| Error::Decode {
             endpoint: format!("{} {}", self.method, self.endpoint()),
             cause: error.to_string(),
-        })
+        })?;
+        Ok(Answer { value, replayed })
     }
 
     /// One try, when its turn has come.
-    async fn attempt(&self) -> Result<Vec<u8>, Error> {
+    async fn attempt(&self) -> Result<Body, Error> {
         let Some(budget) = &self.client.account.budget else {
             return self.exchange().await;
         };
@@ -164,7 +201,7 @@ impl Request {
     }
 
     /// The whole body of a successful answer, or why there is none; counted and timed.
-    async fn exchange(&self) -> Result<Vec<u8>, Error> {
+    async fn exchange(&self) -> Result<Body, Error> {
         let started = Instant::now();
         let span = tracing::info_span!("stripe", method = %self.method, endpoint = self.endpoint());
         let answer = self.exchange_bytes().instrument(span).await;
@@ -175,7 +212,7 @@ impl Request {
         answer
     }
 
-    async fn exchange_bytes(&self) -> Result<Vec<u8>, Error> {
+    async fn exchange_bytes(&self) -> Result<Body, Error> {
         let answer = self.build().send().await;
         let request_id = answer
             .as_ref()
@@ -186,15 +223,15 @@ impl Request {
         let status = answer.status();
         let headers = answer.headers().clone();
         // Read to the end whatever the status, or the connection cannot be used again.
-        let mut body = Vec::new();
+        let mut bytes = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(broken)? {
-            if body.len() + chunk.len() > LARGEST_ANSWER {
+            if bytes.len() + chunk.len() > LARGEST_ANSWER {
                 let limit = LARGEST_ANSWER >> 20;
                 return Err(Error::Transport(format!(
                     "an answer of more than {limit} MB"
                 )));
             }
-            body.extend_from_slice(&chunk);
+            bytes.extend_from_slice(&chunk);
         }
         if self.client.transport.options.debug {
             tracing::info!(
@@ -204,9 +241,10 @@ impl Request {
             );
         }
         if status.is_success() {
-            Ok(body)
+            let replayed = is_replayed(&headers);
+            Ok(Body { bytes, replayed })
         } else {
-            Err(refusal(self.endpoint(), status.as_u16(), &headers, &body))
+            Err(refusal(self.endpoint(), status.as_u16(), &headers, &bytes))
         }
     }
 
@@ -265,7 +303,10 @@ struct Envelope {
 fn refusal(endpoint: &str, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
     let message = || format!("HTTP {status} without an error object");
     let mut error = match serde_json::from_slice::<Envelope>(body) {
-        Ok(envelope) => envelope.error,
+        Ok(envelope) => ApiError {
+            replayed: is_replayed(headers),
+            ..envelope.error
+        },
         // A proxy's page, or a broken answer: it does not say that the request was wrong.
         Err(_) if (400..500).contains(&status) && !matches!(status, 409 | 429) => {
             return Error::Decode {
@@ -285,6 +326,11 @@ fn refusal(endpoint: &str, status: u16, headers: &HeaderMap, body: &[u8]) -> Err
         .and_then(|s| s.parse().ok())
         .map(Duration::from_secs);
     Error::Api(Box::new(error))
+}
+
+/// Whether Stripe gave the answer that it kept under the call's idempotency key.
+fn is_replayed(headers: &HeaderMap) -> bool {
+    text(headers, "idempotent-replayed") == Some("true")
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -26,6 +26,8 @@ pub(super) fn is_worthwhile(error: &Error) -> bool {
         Error::Transport(_) | Error::Decode { .. } => true,
         // The wait used up the caller's patience; another one would as well.
         Error::Timeout(_) | Error::Limited { .. } => false,
+        // Stripe tells what it kept, and would tell it again.
+        Error::Api(e) if e.replayed => false,
         Error::Api(e) => e
             .should_retry
             .unwrap_or(matches!(e.status, 409 | 429 | 500..)),

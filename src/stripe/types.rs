@@ -286,6 +286,9 @@ pub struct Schedule {
     /// What holds in a phase that does not say otherwise.
     #[serde(default)]
     pub default_settings: ScheduleSettings,
+    /// The schedule's own; that of a phase goes to the subscription.
+    #[serde(default)]
+    pub metadata: Metadata,
 }
 
 /// The terms that phases have in common.

@@ -26,6 +26,7 @@ mod org;
 mod pricing;
 mod process;
 mod push;
+mod replicas;
 mod sandbox;
 mod schedule;
 mod server;

@@ -1,0 +1,281 @@
+//! The revision of what Tier has in Stripe for a customer. It makes one write of what several processes decide at once.
+//!
+//! Every write to a subscription or a schedule says in `metadata[tier.rev]` which revision it makes: the one that was
+//! seen when it was decided, plus one. Its idempotency key names the customer, the revision seen and the step, and
+//! nothing of what was decided. So of all that was decided at one revision Stripe carries out one: the same request gets
+//! the same answer, a different one is refused, reads again and decides again on top of it.
+//!
+//! To add a write:
+//! - Build it from what was seen and from the request alone: no random value, and no computed time where "now" will do.
+//! - Send it as [`Revision::write`] has it. All writes of one decision make the same revision, each under a step of its
+//!   own name. The first must be one that changes the revision, on the schedule if there is one.
+//! - Every phase that is sent carries the revision too ([`Revision::mark`]): Stripe copies the metadata of a phase to the
+//!   subscription when the phase begins, and the revision must never go back.
+//! - An end needs no key: ending twice is ending once.
+
+use crate::stripe::types::{Metadata, Schedule, Subscription};
+use crate::stripe::{self, Request};
+
+/// The metadata key under which the revision is.
+const REVISION: &str = "tier.rev";
+
+/// How many decisions are made for one request. Each but the last met another request's write, or a kept failure.
+const DECISIONS: u32 = 100;
+
+/// How often a change is decided anew because the clock overtook it.
+const RACES: u32 = 3;
+
+/// How often the revision is read again while another request's write, which has taken the key, does not show. After
+/// that it is taken to have failed, and the next key is used.
+const LOOKS: u32 = 5;
+
+/// What a decision is based on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Revision {
+    customer: String,
+    seen: u64,
+    /// Counts the keys of this revision: the earlier ones are known to be spent on failures.
+    attempt: u32,
+}
+
+impl Revision {
+    /// The revision that the writes of this decision make.
+    fn made(&self) -> u64 {
+        self.seen.saturating_add(1)
+    }
+
+    /// Marks metadata that is sent along with a phase.
+    pub(super) fn mark(&self, metadata: &mut Metadata) {
+        metadata.insert(REVISION.to_owned(), self.made().to_string());
+    }
+
+    /// A write to a subscription or a schedule as one step of this decision.
+    pub(super) fn write(&self, step: &str, request: Request) -> Request {
+        self.once(step, request)
+            .param(format!("metadata[{REVISION}]"), self.made())
+    }
+
+    /// A step that takes no metadata: Stripe allows none beside `from_subscription`.
+    pub(super) fn once(&self, step: &str, request: Request) -> Request {
+        request.idempotency_key(self.key(step))
+    }
+
+    fn key(&self, step: &str) -> String {
+        let Self {
+            customer,
+            seen,
+            attempt,
+        } = self;
+        match attempt {
+            1 => format!("sub:{customer}:{seen}:{step}"),
+            _ => format!("sub:{customer}:{seen}:{step}:{attempt}"),
+        }
+    }
+}
+
+/// The newest revision among all that Tier has, or had, for a customer. What has ended counts too, or whoever comes back
+/// would be given the answer of their first time.
+pub(super) fn newest<'a>(
+    subscriptions: impl Iterator<Item = &'a Subscription>,
+    schedules: impl Iterator<Item = &'a Schedule>,
+) -> u64 {
+    let of_subscription = |subscription: &'a Subscription| {
+        let schedule = subscription.schedule.as_ref();
+        let schedule = schedule.and_then(|schedule| schedule.object());
+        of(&subscription.metadata).max(schedule.map_or(0, of_schedule))
+    };
+    let subscriptions = subscriptions.map(of_subscription);
+    subscriptions
+        .chain(schedules.map(of_schedule))
+        .max()
+        .unwrap_or_default()
+}
+
+fn of_schedule(schedule: &Schedule) -> u64 {
+    let phases = schedule.phases.iter();
+    let phases = phases.filter_map(|phase| phase.metadata.as_ref());
+    phases
+        .chain([&schedule.metadata])
+        .map(of)
+        .max()
+        .unwrap_or_default()
+}
+
+fn of(metadata: &Metadata) -> u64 {
+    let revision = metadata.get(REVISION);
+    revision.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// Why a write did not go through, where another decision may.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// The schedule moved on between our read and our write.
+    Overtaken(stripe::Error),
+    /// The key was used with other parameters: by another request, which may still be under way.
+    Taken(stripe::Error),
+    /// The key gives the failure of an earlier try.
+    Kept(stripe::Error),
+}
+
+impl Refusal {
+    /// The refusal that `error` is, or `error` itself if another decision would not help.
+    pub(super) fn of(error: stripe::Error) -> Result<Self, stripe::Error> {
+        if error.is_idempotency_conflict() {
+            Ok(Self::Taken(error))
+        } else if error.is_schedule_over() {
+            Ok(Self::Overtaken(error))
+        } else if error.is_replayed() {
+            Ok(Self::Kept(error))
+        } else {
+            Err(error)
+        }
+    }
+
+    fn error(&self) -> &stripe::Error {
+        let (Self::Overtaken(error) | Self::Taken(error) | Self::Kept(error)) = self;
+        error
+    }
+}
+
+/// The decisions that one request makes, one after the other, until its writes go through.
+pub(super) struct Decisions {
+    current: Revision,
+    made: u32,
+    races: u32,
+    looks: u32,
+}
+
+impl Decisions {
+    pub(super) fn new(customer: &str) -> Self {
+        Self {
+            current: Revision {
+                customer: customer.to_owned(),
+                seen: 0,
+                attempt: 1,
+            },
+            made: 0,
+            races: 0,
+            looks: 0,
+        }
+    }
+
+    /// The next decision, which is based on the revision `seen`.
+    pub(super) fn at(&mut self, seen: u64) -> Revision {
+        if self.current.seen != seen {
+            (self.current.seen, self.current.attempt, self.looks) = (seen, 1, 0);
+        }
+        self.made += 1;
+        self.current.clone()
+    }
+
+    /// How long to wait, in units of the first wait between tries, before everything is read again.
+    ///
+    /// # Errors
+    /// Why the request is given up.
+    pub(super) fn after(&mut self, refusal: Refusal) -> Result<u32, stripe::Error> {
+        tracing::info!(error = %refusal.error(), revision = self.current.seen, "decided anew");
+        let (wait, give_up) = match &refusal {
+            Refusal::Taken(_) if self.looks < LOOKS => {
+                self.looks += 1;
+                // The first look is free: most often the other request has just ended.
+                ((1 << self.looks) >> 2, false)
+            }
+            Refusal::Overtaken(_) => {
+                self.races += 1;
+                self.current.attempt += 1;
+                (0, self.races >= RACES)
+            }
+            Refusal::Taken(_) | Refusal::Kept(_) => {
+                self.current.attempt += 1;
+                (0, false)
+            }
+        };
+        if give_up || self.made >= DECISIONS {
+            let (Refusal::Overtaken(error) | Refusal::Taken(error) | Refusal::Kept(error)) =
+                refusal;
+            return Err(error);
+        }
+        Ok(wait)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(kind: &str, status: u16, replayed: bool) -> stripe::Error {
+        stripe::Error::Api(Box::new(stripe::ApiError {
+            kind: kind.into(),
+            status,
+            replayed,
+            ..stripe::ApiError::default()
+        }))
+    }
+
+    fn refusal(kind: &str, status: u16, replayed: bool) -> Refusal {
+        Refusal::of(error(kind, status, replayed)).expect("worth another decision")
+    }
+
+    #[test]
+    fn the_newest_revision_counts_wherever_it_is() {
+        let subscription = |metadata: serde_json::Value, phase: &str| -> Subscription {
+            serde_json::from_value(serde_json::json!({
+                "id": "sub", "status": "canceled", "items": {"data": []}, "metadata": metadata,
+                "schedule": {"id": "sched", "status": "canceled", "phases": [{
+                    "start_date": 1, "end_date": 2, "metadata": {"tier.rev": phase}}]},
+            }))
+            .expect("a subscription")
+        };
+        let schedule: Schedule = serde_json::from_value(serde_json::json!({
+            "id": "sched", "status": "canceled", "metadata": {"tier.rev": "7"},
+        }))
+        .expect("a schedule");
+        let old = subscription(serde_json::json!({"tier.rev": "3"}), "x");
+        let with_phase = subscription(serde_json::json!({}), "5");
+        assert_eq!(newest([].iter(), [].iter()), 0);
+        assert_eq!(newest([&old].into_iter(), [].iter()), 3);
+        assert_eq!(newest([&old, &with_phase].into_iter(), [].iter()), 5);
+        assert_eq!(newest([&old].into_iter(), [&schedule].into_iter()), 7);
+    }
+
+    #[test]
+    fn a_key_says_what_was_seen_and_a_spent_one_is_followed_by_the_next() {
+        let mut decisions = Decisions::new("cus_1");
+        assert_eq!(decisions.at(4).key("change"), "sub:cus_1:4:change");
+        let kept = refusal("card_error", 402, true);
+        assert_eq!(decisions.after(kept).expect("goes on"), 0);
+        assert_eq!(decisions.at(4).key("change"), "sub:cus_1:4:change:2");
+        assert_eq!(decisions.at(5).key("change"), "sub:cus_1:5:change");
+        assert!(Refusal::of(error("card_error", 402, false)).is_err());
+    }
+
+    #[test]
+    fn a_key_that_another_request_took_is_waited_for_before_the_next_is_used() {
+        let mut decisions = Decisions::new("cus_1");
+        let mut waits = Vec::new();
+        while decisions.at(0).key("x") == "sub:cus_1:0:x" {
+            waits.push(
+                decisions
+                    .after(refusal("idempotency_error", 400, false))
+                    .expect("goes on"),
+            );
+        }
+        assert_eq!(waits, [0, 1, 2, 4, 8, 0]);
+        assert_eq!(decisions.at(0).key("x"), "sub:cus_1:0:x:2");
+        assert_eq!(decisions.at(1).key("x"), "sub:cus_1:1:x");
+    }
+
+    #[test]
+    fn a_request_is_given_up_in_the_end() {
+        let mut decisions = Decisions::new("cus_1");
+        let mut made = 0;
+        let given_up = loop {
+            decisions.at(0);
+            made += 1;
+            if let Err(error) = decisions.after(refusal("card_error", 402, true)) {
+                break error;
+            }
+        };
+        assert_eq!((made, given_up.is_replayed()), (DECISIONS, true));
+    }
+}

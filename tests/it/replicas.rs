@@ -1,0 +1,200 @@
+//! Several servers over one Stripe, as an operator runs replicas: what they do at once is done once.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tier::sandbox::{Action, Rule};
+
+use crate::harness::{Answer, Settings, TestApp};
+
+/// Two servers that share nothing but their Stripe, where the plans are pushed.
+async fn two() -> (TestApp, TestApp) {
+    let one = TestApp::with(patient()).await;
+    one.push(&json!({"plans": {
+        "plan:free@1": {"features": {"feature:calls": {"tiers": [{"upto": 10}]}}},
+        "plan:pro@1": {"features": {
+            "feature:calls": {"tiers": [{"upto": 100}]}, "feature:seats": {"base": 1000}}},
+    }}))
+    .await;
+    let two = one.beside(&patient());
+    (one, two)
+}
+
+/// Waits for another server's call, but not as long as in production.
+fn patient() -> Settings {
+    Settings {
+        search_lag: Duration::ZERO,
+        retries: 8,
+        first_wait: Duration::from_millis(10),
+        ..Settings::default()
+    }
+}
+
+/// The next call like this takes a while. An idempotency key is in use from its beginning.
+fn slow(app: &TestApp, method: &str, path: &str) {
+    let slow = Action::Delay(Duration::from_millis(150));
+    app.sandbox()
+        .add_fault(Rule::new(method, path, slow).times(1));
+}
+
+async fn subscribe(app: &TestApp, org: &str, features: &[&str]) -> Answer {
+    let body = json!({"org": org, "phases": [{"features": features}]});
+    app.post_json("/v1/subscribe", &body).await
+}
+
+/// The live subscriptions of all customers.
+async fn live(app: &TestApp) -> Vec<Value> {
+    let page = app.stripe_get("/v1/subscriptions?limit=100").await;
+    page["data"].as_array().expect("a list").clone()
+}
+
+/// The bare names of the features that the org may use.
+async fn features(app: &TestApp, org: &str) -> Vec<String> {
+    let rows = app.limits(org).await.into_iter();
+    rows.map(|(feature, ..)| feature).collect()
+}
+
+#[tokio::test]
+async fn the_same_subscribe_at_once_is_one() {
+    let (one, two) = two().await;
+    subscribe(&one, "org:a", &[]).await.ok();
+    two.get("/v1/whois?org=org:a").await.ok();
+    slow(&one, "POST", "/v1/subscription_schedules");
+    let pro = &["plan:pro@1"];
+    let (first, second) =
+        tokio::join!(subscribe(&one, "org:a", pro), subscribe(&two, "org:a", pro));
+    first.ok();
+    second.ok();
+    assert_eq!(live(&one).await.len(), 1);
+    let invoices = one.stripe_get("/v1/invoices").await;
+    assert_eq!(invoices["data"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn different_subscribes_at_once_come_one_after_the_other() {
+    let (one, two) = two().await;
+    subscribe(&one, "org:a", &[]).await.ok();
+    two.get("/v1/whois?org=org:a").await.ok();
+    slow(&one, "POST", "/v1/subscription_schedules");
+    let (first, second) = tokio::join!(
+        subscribe(&one, "org:a", &["plan:pro@1"]),
+        subscribe(&two, "org:a", &["plan:free@1"]),
+    );
+    first.ok();
+    second.ok();
+    assert_eq!(live(&one).await.len(), 1);
+    assert_eq!(features(&one, "org:a").await, features(&two, "org:a").await);
+}
+
+/// Neither is lost: the second one is decided on top of the first.
+#[tokio::test]
+async fn a_change_and_a_cancellation_at_once_leave_one_of_the_two() {
+    let (one, two) = two().await;
+    for round in 0..5 {
+        let org = format!("org:{round}");
+        subscribe(&one, &org, &["plan:free@1"]).await.ok();
+        two.get(&format!("/v1/whois?org={org}")).await.ok();
+        let (changed, ended) = tokio::join!(
+            subscribe(&one, &org, &["plan:pro@1"]),
+            subscribe(&two, &org, &[])
+        );
+        changed.ok();
+        ended.ok();
+    }
+    let customers: Vec<_> = live(&one)
+        .await
+        .iter()
+        .map(|s| s["customer"].to_string())
+        .collect();
+    let mut distinct = customers.clone();
+    distinct.sort();
+    distinct.dedup();
+    assert_eq!(distinct.len(), customers.len(), "{customers:?}");
+}
+
+/// Stripe remembers the first creation for a day, but that is not what is asked for now.
+#[tokio::test]
+async fn an_org_that_comes_back_within_a_day_is_subscribed_anew() {
+    let (one, two) = two().await;
+    for server in [&one, &two, &one] {
+        subscribe(server, "org:a", &["plan:pro@1"]).await.ok();
+        assert_eq!(live(&one).await.len(), 1);
+        subscribe(server, "org:a", &[]).await.ok();
+        assert_eq!(live(&one).await.len(), 0);
+    }
+    let later = json!({"org": "org:b", "phases": [
+        {"effective": "2023-02-01T00:00:00Z", "features": ["plan:pro@1"]}]});
+    for server in [&one, &two, &one] {
+        server.post_json("/v1/subscribe", &later).await.ok();
+        let phases = one.get("/v1/phases?org=org:b").await.ok().json();
+        assert_eq!(
+            phases["phases"].as_array().map(Vec::len),
+            Some(1),
+            "{phases}"
+        );
+        subscribe(server, "org:b", &[]).await.ok();
+        let phases = one.get("/v1/phases?org=org:b").await.ok().json();
+        assert_eq!(phases["phases"], json!([]));
+    }
+}
+
+/// The revision goes up with every write, also over the beginning of a phase, whose metadata Stripe copies.
+#[tokio::test]
+async fn the_revision_never_goes_back() {
+    let (one, two) = two().await;
+    let mut seen = Vec::new();
+    let mut note = async || {
+        let subscription = live(&one).await.remove(0);
+        let revision = subscription["metadata"]["tier.rev"]
+            .as_str()
+            .expect("a revision");
+        seen.push(revision.parse::<u64>().expect("a number"));
+    };
+    subscribe(&one, "org:a", &["plan:free@1"]).await.ok();
+    note().await;
+    let phases = json!({"org": "org:a", "phases": [
+        {"features": ["plan:pro@1"]},
+        {"effective": "2023-01-20T00:00:00Z", "features": ["plan:free@1"]},
+    ]});
+    two.post_json("/v1/subscribe", &phases).await.ok();
+    note().await;
+    one.advance(Duration::from_hours(24 * 25));
+    note().await;
+    subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
+    note().await;
+    assert!(seen.is_sorted(), "{seen:?}");
+    assert!(seen[0] < seen[1] && seen[2] < seen[3], "{seen:?}");
+}
+
+/// What Stripe kept as a failure is not the answer to the next try, on whichever server, nor in the way of another
+/// request.
+#[tokio::test]
+async fn a_kept_failure_does_not_stick() {
+    let (one, two) = two().await;
+    subscribe(&one, "org:a", &[]).await.ok();
+    let sudden = |count| {
+        let rule = Rule::new(
+            "POST",
+            "/v1/subscription_schedules",
+            Action::Status(402, None),
+        );
+        one.sandbox().add_fault(rule.after().times(count));
+    };
+    // The effect of these calls takes place all the same: what is there is then found.
+    for server in [&one, &two] {
+        sudden(1);
+        let first = subscribe(server, "org:a", &["plan:pro@1"]).await;
+        assert!([200, 400].contains(&first.status.as_u16()), "{first:?}");
+        subscribe(server, "org:a", &["plan:pro@1"]).await.ok();
+        assert_eq!(live(&one).await.len(), 1);
+        subscribe(server, "org:a", &[]).await.ok();
+    }
+    let unknown =
+        json!({"org": "org:a", "phases": [{"features": ["plan:pro@1"], "coupon": "none"}]});
+    for server in [&one, &two] {
+        let refused = server.post_json("/v1/subscribe", &unknown).await;
+        refused.fails(400, "invalid_request");
+    }
+    subscribe(&two, "org:a", &["plan:free@1"]).await.ok();
+    assert_eq!(features(&one, "org:a").await, ["feature:calls"]);
+}
