@@ -21,6 +21,7 @@
 //! | [`domain`] | Tier's rules, as Stripe calls; it names no HTTP |
 //! | [`stripe`] | how Stripe is called: encoding, time-outs, retries |
 //! | [`sandbox`] | a Stripe in memory; it shares no code with the two above |
+//! | [`admission`] | how many requests there may be at once, and how they share the places |
 //! | [`telemetry`] | where log lines and spans go |
 //! | [`metrics`] | what is counted and timed |
 //! | [`clock`] | the time |
@@ -28,12 +29,13 @@
 //! | `net` | which hosts are this machine, and whom TLS trusts |
 //!
 //! A noun keeps its file name in `api`, in `domain` and in `tests/it`; in `cli`, commands about one noun share its file,
-//! and others have their own. The last five parts know nothing of the others, and may be named by all; what a part must not
+//! and others have their own. The last six parts know nothing of the others, and may be named by all; what a part must not
 //! name is held by `tests/it/architecture.rs`.
 //!
 //! Three seams, none of them a trait: Stripe is a base URL, the time is a [`clock::Clock`], and the
 //! account is a value ([`domain::Domain`]) of which one process may hold many.
 
+pub mod admission;
 pub mod api;
 pub mod cli;
 pub mod clock;

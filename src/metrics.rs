@@ -137,6 +137,8 @@ metrics! {
     request_durations: Durations<Endpoint> = "http_request_duration_seconds",
     /// Requests in flight.
     in_flight: Gauge = "http_requests_in_flight",
+    /// Requests in flight that wait for another one to finish, and have no place meanwhile.
+    waiting: Gauge = "http_requests_waiting",
     /// Handlers that panicked; each was a 500 for its request alone.
     panics: Counter = "panics",
     /// Connections open.

@@ -2,7 +2,7 @@
 
 use super::answers::CheckoutPage;
 use super::error::Error;
-use super::extract::Strict;
+use super::extract::OfOrg;
 use super::json::Json;
 use super::types::CheckoutRequest;
 use crate::domain::{Checkout, Domain};
@@ -10,7 +10,7 @@ use crate::domain::{Checkout, Domain};
 /// `POST /v1/checkout`
 pub(super) async fn checkout(
     domain: Domain,
-    Strict(request): Strict<CheckoutRequest>,
+    OfOrg(request): OfOrg<CheckoutRequest>,
 ) -> Result<Json<CheckoutPage>, Error> {
     let (org, checkout) = (request.org.0.clone(), request.into());
     let url = domain.checkout(&org, &checkout).await?;

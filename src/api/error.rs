@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::decode::Fault;
 use super::json;
+use crate::admission::Refused;
 use crate::domain::{self, pricing};
 
 /// What the client did, where nothing more particular fits.
@@ -134,16 +135,6 @@ impl Error {
         error.retry_after(COME_BACK)
     }
 
-    /// One caller wants more at once than a caller may.
-    pub fn too_many() -> Self {
-        Self::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "rate_limited",
-            "too many requests in flight for this API key",
-        )
-        .retry_after(COME_BACK)
-    }
-
     /// A fault of ours. The cause is for the log; the client learns nothing of it.
     pub fn internal(cause: &impl ToString) -> Self {
         Self::new(
@@ -175,6 +166,7 @@ impl From<domain::Error> for Error {
                 bad(INVALID_REQUEST)
             }
             E::NoPhase => Self::not_found(),
+            E::NotAdmitted(refused) => (*refused).into(),
             E::InvalidApiKey => Self::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message),
             E::AccountInvalid => Self::new(StatusCode::UNAUTHORIZED, "account_invalid", ""),
             E::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, "forbidden", message),
@@ -192,6 +184,18 @@ impl From<domain::Error> for Error {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "TERR1050", TERR1050).because(&error)
             }
         }
+    }
+}
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        let (status, code) = match refused {
+            Refused::Server | Refused::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            Refused::Caller | Refused::Org | Refused::OrgQueue | Refused::Queue => {
+                (StatusCode::TOO_MANY_REQUESTS, "rate_limited")
+            }
+        };
+        Self::new(status, code, refused.to_string()).retry_after(COME_BACK)
     }
 }
 

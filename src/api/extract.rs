@@ -29,6 +29,33 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Strict<T> {
     }
 }
 
+/// A request about one org.
+pub(super) trait AboutOrg {
+    /// Which.
+    fn org(&self) -> &OrgName;
+}
+
+/// A JSON body about one org, which has a share of its caller's places.
+pub(super) struct OfOrg<T>(pub T);
+
+impl<T: DeserializeOwned + AboutOrg> FromRequest<Shared> for OfOrg<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, app: &Shared) -> Result<Self, Error> {
+        let domain = request.extensions().get::<Domain>().cloned();
+        let Strict(body) = Strict::<T>::from_request(request, app).await?;
+        share_places(domain.as_ref(), body.org())?;
+        Ok(Self(body))
+    }
+}
+
+fn share_places(domain: Option<&Domain>, org: &OrgName) -> Result<(), Error> {
+    match domain.and_then(Domain::admission) {
+        Some(admission) => Ok(admission.for_org(org.as_str())?),
+        None => Ok(()),
+    }
+}
+
 /// A body as it came, within the size limit.
 pub(super) struct RawBody(pub Bytes);
 
@@ -68,7 +95,7 @@ impl FromRequestParts<Shared> for Domain {
     }
 }
 
-/// The org that the query names.
+/// The org that the query names, which has a share of its caller's places.
 pub(super) struct Org(pub OrgName);
 
 impl FromRequestParts<Shared> for Org {
@@ -77,7 +104,9 @@ impl FromRequestParts<Shared> for Org {
     async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Error> {
         let org = query(parts).find(|(name, _)| name == "org");
         let text = org.as_ref().map_or("", |(_, value)| value);
-        Ok(Self(text.parse().map_err(crate::domain::Error::from)?))
+        let org = text.parse().map_err(crate::domain::Error::from)?;
+        share_places(parts.extensions.get(), &org)?;
+        Ok(Self(org))
     }
 }
 

@@ -13,8 +13,9 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::error::Error;
-use super::load::Places;
-use super::{Accounts, Shared};
+use super::{Accounts, Shared, tenants};
+use crate::admission::Share;
+use crate::domain::Domain;
 
 /// The keys that callers need one of; none: open to everybody. Only their digests are kept. Clones share them, so that
 /// they can be [replaced](Self::replace) while the server runs.
@@ -24,7 +25,7 @@ pub struct Keys(Arc<RwLock<Arc<[Key]>>>);
 #[derive(Clone)]
 struct Key {
     digest: [u8; 32],
-    places: Places,
+    share: Share,
 }
 
 impl Keys {
@@ -56,14 +57,14 @@ impl Keys {
             .clone()
     }
 
-    /// The places of the key that `headers` carry, if they do. Digests of equal length are compared, all of them and
+    /// The share of the key that `headers` carry, if they do. Digests of equal length are compared, all of them and
     /// to the end, so that the time taken tells nothing about a key.
-    pub(super) fn admit(&self, headers: &HeaderMap) -> Option<Places> {
+    pub(super) fn admit(&self, headers: &HeaderMap) -> Option<Share> {
         let given = Sha256::digest(presented(headers)?);
         let keys = self.current();
         let same = |key: &&Key| bool::from(key.digest.as_slice().ct_eq(given.as_slice()));
         let found: Vec<_> = keys.iter().filter(same).collect();
-        found.first().map(|key| key.places.clone())
+        found.first().map(|key| key.share.clone())
     }
 }
 
@@ -74,7 +75,7 @@ fn digests<K: AsRef<[u8]>>(keys: impl IntoIterator<Item = K>, old: &[Key]) -> Ar
         let known = old.iter().find(|key| key.digest == digest);
         known.cloned().unwrap_or_else(|| Key {
             digest,
-            places: Places::default(),
+            share: Share::default(),
         })
     };
     keys.into_iter().map(key).collect()
@@ -96,32 +97,52 @@ fn presented(headers: &HeaderMap) -> Option<String> {
     Some(key).filter(|key| !key.is_empty())
 }
 
-/// Lets a request through that may act on an account, finds that account, and bounds what one key may have in flight.
+/// Who sent a request.
+pub(super) struct Caller {
+    /// The account that the request acts on.
+    pub(super) domain: Domain,
+    /// The caller's requests in flight.
+    pub(super) share: Share,
+    /// Whether the caller is known by a key; without keys, all callers are one.
+    pub(super) has_key: bool,
+    /// Until the answer is there, a caller's account must stay the one that others with its key find.
+    _account: Option<tenants::Held>,
+}
+
+/// Lets a request through that may act on an account, and finds that account.
 pub(super) async fn authorize(
     State(app): State<Shared>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Error> {
-    let headers = request.headers();
-    // Until the answer is there, a caller's account must stay the one that others with its key find.
-    let (domain, places, _account) = match &app.accounts {
-        Accounts::One(domain) if app.keys.is_open() => (domain.clone(), Places::default(), None),
+    let caller = caller(&app, request.headers())?;
+    request.extensions_mut().insert(Arc::new(caller));
+    Ok(next.run(request).await)
+}
+
+fn caller(app: &Shared, headers: &HeaderMap) -> Result<Caller, Error> {
+    let (domain, share, account) = match &app.accounts {
         Accounts::One(domain) => {
-            let places = app.keys.admit(headers).ok_or_else(Error::unauthorized)?;
-            (domain.clone(), places, None)
+            let share = if app.keys.is_open() {
+                app.everybody.clone()
+            } else {
+                app.keys.admit(headers).ok_or_else(Error::unauthorized)?
+            };
+            (domain.clone(), share, None)
         }
         Accounts::Many(cloud) => {
             let key = presented(headers).ok_or_else(Error::unauthorized)?;
             let account = cloud.hold(&key).ok_or_else(Error::overloaded)?;
-            let places = account.places.clone();
-            (account.domain.clone(), places, Some(account))
+            let (domain, share) = (account.domain.clone(), account.share.clone());
+            (domain, share, Some(account))
         }
     };
-    let _held = places
-        .take(app.limits.concurrent_per_key)
-        .ok_or_else(Error::too_many)?;
-    request.extensions_mut().insert(domain);
-    Ok(next.run(request).await)
+    Ok(Caller {
+        domain,
+        share,
+        has_key: account.is_some() || !app.keys.is_open(),
+        _account: account,
+    })
 }
 
 /// Lets a request through that has one of the server's own keys, if it has any.

@@ -1,9 +1,8 @@
-//! How much a server takes on at once. What is over the limit is told so at once: a queue would only make everybody
-//! late, and its callers would have given up by the time they are served.
+//! How much a server takes on at once, and for how long. What is over the limit is told so at once: a queue would only
+//! make everybody late, and its callers would have given up by the time they are served.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::extract::{Request, State};
@@ -13,6 +12,8 @@ use tracing::Instrument as _;
 
 use super::Shared;
 use super::error::Error;
+use super::keys::Caller;
+use crate::admission::Bounds;
 use crate::domain::{self, Lane};
 
 /// How much longer than other requests those may take that make many calls to Stripe.
@@ -46,28 +47,16 @@ impl Default for Limits {
     }
 }
 
-/// Places for requests in flight: in the server, or of one key.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Places(Arc<AtomicUsize>);
-
-/// A place that is taken until this is dropped.
-#[derive(Debug)]
-pub(super) struct Held(Arc<AtomicUsize>);
-
-impl Places {
-    /// Takes a place if fewer than `most` are taken.
-    pub(super) fn take(&self, most: usize) -> Option<Held> {
-        let more = |taken: usize| (taken < most).then_some(taken + 1);
-        let taken = self
-            .0
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-        taken.is_ok().then(|| Held(self.0.clone()))
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+impl Limits {
+    fn bounds(&self, caller: &Caller) -> Bounds {
+        Bounds {
+            server: self.concurrent,
+            caller: if caller.has_key {
+                self.concurrent_per_key
+            } else {
+                self.concurrent
+            },
+        }
     }
 }
 
@@ -77,20 +66,25 @@ impl Drop for Held {
 /// next try must find its lock held until all of it is.
 pub(super) async fn limit(
     State(app): State<Shared>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, Error> {
-    let held = app
+    let caller: Arc<Caller> = request
+        .extensions_mut()
+        .remove()
+        .ok_or_else(|| Error::internal(&"no account was chosen"))?;
+    let admitted = app
         .places
-        .take(app.limits.concurrent)
-        .ok_or_else(Error::overloaded)?;
+        .admit(&caller.share, app.limits.bounds(&caller))?;
+    let domain = caller.domain.admitted(admitted.admission().clone());
+    request.extensions_mut().insert(domain);
     let factor = match request.extensions().get::<Lane>() {
         Some(Lane::Bulk) => BULK_FACTOR,
         _ => 1,
     };
     let writes = !request.method().is_safe();
     let handled = async move {
-        let _held = held;
+        let _held = (admitted, caller);
         next.run(request).await
     };
     let wait = app.limits.request_timeout * factor;
@@ -103,19 +97,4 @@ pub(super) async fn limit(
         tokio::time::timeout(wait, handled).await
     };
     answered.map_err(|_| domain::Error::TimedOut.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_are_taken_and_given_back() {
-        let places = Places::default();
-        let (first, second) = (places.take(2), places.take(2));
-        assert!(first.is_some() && second.is_some() && places.take(2).is_none());
-        drop(first);
-        assert!(places.take(2).is_some());
-        assert!(places.take(0).is_none());
-    }
 }

@@ -40,6 +40,7 @@ pub use load::Limits;
 pub use origin::Origins;
 pub use tenants::{Accounts, Cloud};
 
+use crate::admission::{Places, Share};
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, FeatureUsage, Lane};
 use crate::metrics::Metrics;
@@ -61,7 +62,10 @@ pub struct App {
     pub shows_metrics: bool,
     /// Writes in flight, which nobody may be waiting for any more.
     pub writes: TaskTracker,
-    places: load::Places,
+    /// The places for requests in flight.
+    pub places: Places,
+    /// The share of all callers of a server without keys.
+    everybody: Share,
     readiness: ops::Readiness,
 }
 
@@ -93,7 +97,8 @@ impl App {
             metrics,
             shows_metrics: true,
             writes: TaskTracker::new(),
-            places: load::Places::default(),
+            places: Places::default(),
+            everybody: Share::default(),
             readiness: ops::Readiness::default(),
         }
     }
@@ -205,14 +210,14 @@ fn table(routes: Vec<Route>) -> Router<Shared> {
     routes.into_iter().fold(Router::new(), add)
 }
 
-/// The routes that act on an account: each request is told its lane, gets a place, and then an account.
+/// The routes that act on an account: each request is told its lane, its caller is found, and then it gets a place.
 fn account_table(app: &Shared) -> Router<Shared> {
     let authorize = from_fn_with_state(app.clone(), keys::authorize);
     let limit = from_fn_with_state(app.clone(), load::limit);
     let prepared = |(route, lane): (Route, Lane)| {
         table(vec![route])
-            .route_layer(authorize.clone())
             .route_layer(limit.clone())
+            .route_layer(authorize.clone())
             .route_layer(Extension(lane))
     };
     account_routes()

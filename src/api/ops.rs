@@ -119,6 +119,8 @@ impl Readiness {
 
 /// Everything that is counted.
 pub(super) async fn metrics(State(app): State<Shared>) -> Result<impl IntoResponse, Error> {
+    let waiting = i64::try_from(app.places.waiting());
+    app.metrics.waiting.set(waiting.unwrap_or(i64::MAX));
     let text = app.metrics.encode(app.accounts.headroom());
     let text = text.map_err(|cause| Error::internal(&cause))?;
     Ok(([(CONTENT_TYPE, crate::metrics::CONTENT_TYPE)], text))

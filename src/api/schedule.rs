@@ -1,7 +1,7 @@
 //! Who shall be on which plan, and when.
 
 use super::error::Error;
-use super::extract::Strict;
+use super::extract::OfOrg;
 use super::json::Empty;
 use super::types::{InfoRequest, PhaseRequest, SubscribeRequest, TaxRequest};
 use crate::domain::{Domain, OrgInfoUpdate, RequestedPhase, Subscribe, Tax};
@@ -9,7 +9,7 @@ use crate::domain::{Domain, OrgInfoUpdate, RequestedPhase, Subscribe, Tax};
 /// `POST /v1/subscribe`
 pub(super) async fn subscribe(
     domain: Domain,
-    Strict(request): Strict<SubscribeRequest>,
+    OfOrg(request): OfOrg<SubscribeRequest>,
 ) -> Result<Empty, Error> {
     let (org, subscribe) = (request.org.0.clone(), request.into());
     domain.subscribe(&org, &subscribe).await?;

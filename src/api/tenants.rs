@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use super::load::Places;
 use super::roster::{self, Roster};
+use crate::admission::Share;
 use crate::clock::Clock;
 use crate::domain::{Domain, Memory};
 use crate::metrics::Metrics;
@@ -48,7 +48,7 @@ pub(super) type Held = roster::Held<Digest, Account>;
 pub(super) struct Account {
     pub(super) domain: Domain,
     /// Where its requests in flight are counted.
-    pub(super) places: Places,
+    pub(super) share: Share,
 }
 
 impl Cloud {
@@ -94,7 +94,7 @@ impl Cloud {
         let (clock, memory) = (self.clock.clone(), self.memory.clone());
         Account {
             domain: Domain::with_memory(stripe, clock, "authorization", memory),
-            places: Places::default(),
+            share: Share::default(),
         }
     }
 }

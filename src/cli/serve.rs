@@ -6,7 +6,6 @@ use axum::http::HeaderValue;
 use tokio::net::TcpListener;
 use tokio::signal::unix::Signal;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::sandbox::{Embedded, bind};
@@ -119,7 +118,7 @@ async fn listen(
         detached: TaskTracker::new(),
         ..options.clone()
     };
-    let stopping = CancellationToken::new();
+    let stopping = app.places.stopping.clone();
     let pages = async {
         if let Some((listener, router)) = admin {
             server::serve_with(listener, router, for_admin, stopping.cancelled()).await;

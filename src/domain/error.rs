@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::pricing::Faults;
 use super::refs::RefError;
+use crate::admission::Refused;
 use crate::stripe;
 
 /// Why a request was not carried out.
@@ -54,6 +55,9 @@ pub enum Error {
     /// The key may not do this: Stripe's own words.
     #[error("{0}")]
     Forbidden(String),
+    /// The request is not worked on, or may not wait for another one.
+    #[error(transparent)]
+    NotAdmitted(#[from] Refused),
     /// Too many calls to Stripe; worth another try after the wait.
     #[error("too many requests to Stripe")]
     RateLimited {

@@ -5,6 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::OwnedMutexGuard;
 
+use super::{Domain, Result};
+use crate::admission::Refused;
+
 type Lock = tokio::sync::Mutex<()>;
 
 /// A lock for each name in use. Names nobody holds any more cost nothing for long.
@@ -14,16 +17,40 @@ pub(super) struct Locks(Mutex<HashMap<String, Weak<Lock>>>);
 /// When to look for names that nobody holds: early, since there may be thousands of accounts with locks of their own.
 const SWEEP_AT: usize = 16;
 
-impl Locks {
-    /// Waits for `name`'s lock, which is held until the guard is dropped.
-    pub(super) async fn hold(&self, name: &str) -> OwnedMutexGuard<()> {
-        self.get(name).lock_owned().await
+/// How many requests may wait for one lock. More would not be answered in time.
+const MOST_WAITING: usize = 32;
+
+impl Domain {
+    /// Waits for `name`'s lock, which is held until the guard is dropped. The request has no place meanwhile.
+    pub(super) async fn hold(&self, locks: &Locks, name: &str) -> Result<OwnedMutexGuard<()>> {
+        let lock = locks.join(name)?;
+        match lock.clone().try_lock_owned() {
+            Ok(guard) => Ok(guard),
+            Err(_) => self.wait(lock.lock_owned()).await,
+        }
     }
 
-    fn get(&self, name: &str) -> Arc<Lock> {
+    /// Awaits what other requests have to finish.
+    async fn wait<T>(&self, other: impl Future<Output = T>) -> Result<T> {
+        match &self.admission {
+            Some(admission) => Ok(admission.wait(other).await?),
+            None => Ok(other.await),
+        }
+    }
+}
+
+impl Locks {
+    /// The lock of `name`, unless too many wait for it.
+    fn join(&self, name: &str) -> Result<Arc<Lock>, Refused> {
         let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lock) = locks.get(name).and_then(Weak::upgrade) {
-            return lock;
+            // Whoever holds it, all who wait, and this one.
+            let joined = Arc::strong_count(&lock);
+            return if joined > MOST_WAITING + 1 {
+                Err(Refused::OrgQueue)
+            } else {
+                Ok(lock)
+            };
         }
         if locks.len() >= SWEEP_AT && locks.len() == locks.capacity() {
             locks.retain(|_, lock| lock.strong_count() > 0);
@@ -33,7 +60,7 @@ impl Locks {
         }
         let lock = Arc::new(Lock::default());
         locks.insert(name.to_owned(), Arc::downgrade(&lock));
-        lock
+        Ok(lock)
     }
 }
 
@@ -41,17 +68,28 @@ impl Locks {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn one_name_one_holder_and_no_more_names_than_holders_for_ever() {
+    #[test]
+    fn one_name_one_lock_and_no_more_names_than_holders_for_ever() {
         let locks = Locks::default();
-        let held = locks.hold("a").await;
-        assert!(locks.get("a").try_lock().is_err());
-        assert!(locks.get("b").try_lock().is_ok());
+        let lock = locks.join("a").expect("room");
+        let held = lock.try_lock_owned().expect("it is free");
+        assert!(locks.join("a").expect("room").try_lock().is_err());
+        assert!(locks.join("b").expect("room").try_lock().is_ok());
         drop(held);
-        assert!(locks.get("a").try_lock().is_ok());
+        assert!(locks.join("a").expect("room").try_lock().is_ok());
         for i in 0..100_000 {
-            drop(locks.hold(&i.to_string()).await);
+            drop(locks.join(&i.to_string()));
         }
         assert!(locks.0.lock().expect("not poisoned").len() < 100);
+    }
+
+    #[test]
+    fn a_queue_has_an_end_and_others_have_their_own() {
+        let locks = Locks::default();
+        let mut joined: Vec<_> = std::iter::from_fn(|| locks.join("a").ok()).collect();
+        assert_eq!(joined.len(), MOST_WAITING + 1);
+        assert!(locks.join("b").is_ok());
+        joined.pop();
+        assert!(locks.join("a").is_ok());
     }
 }

@@ -45,6 +45,7 @@ pub use usage::{FeatureUsage, Report};
 
 pub use crate::stripe::types::Coupon;
 
+use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::stripe;
 
@@ -63,6 +64,8 @@ pub struct Domain {
     account: Arc<Account>,
     stripe: stripe::Client,
     test_clock: Option<Arc<str>>,
+    /// Where requests are bounded, this one's place.
+    admission: Option<Admission>,
 }
 
 struct Account {
@@ -104,6 +107,16 @@ impl Domain {
                 totals: locks::Locks::default(),
             }),
             test_clock: None,
+            admission: None,
+        }
+    }
+
+    /// The same account for a request that has a place, which it gives away while it waits for others.
+    #[must_use]
+    pub fn admitted(&self, admission: Admission) -> Self {
+        Self {
+            admission: Some(admission),
+            ..self.clone()
         }
     }
 
@@ -124,6 +137,11 @@ impl Domain {
             stripe: self.stripe.for_request(lane),
             ..self.clone()
         }
+    }
+
+    /// This request's place, where requests are bounded.
+    pub fn admission(&self) -> Option<&Admission> {
+        self.admission.as_ref()
     }
 
     /// The Stripe client of this request: what it has called, how much it may.

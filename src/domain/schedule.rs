@@ -61,7 +61,7 @@ impl Domain {
         let now = self.now().await?;
         let asked = plan_change::normalise(self.resolve(&request.phases).await?, now)?;
 
-        let _held = self.account.changes.hold(org.as_str()).await;
+        let _held = self.hold(&self.account.changes, org.as_str()).await?;
         let asked = &asked;
         let attempt = || async move {
             let customer = self.customer_with(org, request.info.as_ref()).await?;
@@ -74,7 +74,7 @@ impl Domain {
     /// Writes the org's particulars, and leaves what it is subscribed to as it is.
     async fn write_info(&self, org: &OrgName, info: Option<&OrgInfoUpdate>) -> Result<()> {
         if let Some(info) = info {
-            let _held = self.account.changes.hold(org.as_str()).await;
+            let _held = self.hold(&self.account.changes, org.as_str()).await?;
             self.put_org(org, info).await?;
         }
         Ok(())

@@ -107,7 +107,7 @@ impl Domain {
                 .await;
         }
         // A sum cannot be set: what is missing is added, and nobody else may add meanwhile.
-        let _held = self.account.totals.hold(&item.id).await;
+        let _held = self.hold(&self.account.totals, &item.id).await?;
         let total = self.total_usage(&item.id).await?;
         match report.n - total {
             0 => Ok(()),

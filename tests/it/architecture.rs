@@ -36,6 +36,7 @@ const RULES: &[(&str, &[&str], &[&str])] = &[
         ],
         &["axum", "reqwest"],
     ),
+    ("admission", &[], &[]),
     ("clock", &[], &[]),
     ("metrics", &[], &[]),
     ("net", &[], &[]),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::body::to_bytes;
 use axum::response::IntoResponse as _;
+use tier::admission::Refused;
 use tier::domain::Error;
 use tier::domain::refs::PlanName;
 use tier::sandbox::{Action, Rule};
@@ -40,6 +41,7 @@ fn table() -> Vec<Row> {
         (Error::Busy { retry_after: wait }, 503, "stripe_unavailable", "Stripe is busy with another request for the same object", Some("2")),
         (Error::Unavailable("HTTP 500".into()), 502, "stripe_unavailable", "Stripe is unavailable: HTTP 500", None),
         (Error::TimedOut, 504, "stripe_unavailable", "Stripe did not answer in time", None),
+        (Error::NotAdmitted(Refused::OrgQueue), 429, "rate_limited", "too many requests are waiting to change this org, and nothing was done", Some("1")),
     ]
 }
 
@@ -65,6 +67,7 @@ fn number(error: &Error) -> usize {
         Error::Busy { .. } => 16,
         Error::Unavailable(_) => 17,
         Error::TimedOut => 18,
+        Error::NotAdmitted(_) => 19,
     }
 }
 
@@ -88,7 +91,7 @@ async fn every_error_to_the_byte() {
             .map(|wait| wait.to_str().unwrap());
         assert_eq!(wait, retry_after, "{code}");
     }
-    assert_eq!(table().len(), 19);
+    assert_eq!(table().len(), 20);
 }
 
 /// What Stripe's faults become, once the retries are used up.

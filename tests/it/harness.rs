@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use serde_json::{Value, json};
+use tier::admission::Places;
 use tier::api::{App, admin_router, router};
 use tier::clock::Clock;
 use tier::domain::Domain;
@@ -243,6 +244,11 @@ impl TestApp {
     /// Where the Stripe of this test listens.
     pub(crate) fn stripe_url(&self) -> &str {
         self.sandbox.url()
+    }
+
+    /// The places for requests in flight.
+    pub(crate) fn places(&self) -> &Places {
+        &self.app.places
     }
 
     /// What this server counts.

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use tier::sandbox::{Action, Rule};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
-use super::{get, serve, start, status};
+use super::{exchange, get, serve, start, status, status_of};
 use crate::binary::{Place, Server};
 
 /// Long enough for whatever has to happen.
@@ -86,6 +88,45 @@ async fn a_request_that_outlasts_the_drain_is_broken_off_and_the_exit_is_0() {
         .collect();
     assert_eq!(warned.len(), 1, "{}", ended.stderr);
     assert_eq!(warned[0]["connections"], 1, "{warned:?}");
+}
+
+#[tokio::test]
+async fn what_waits_when_the_server_stops_is_told_that_nothing_was_done() {
+    let place = Place::start().await;
+    let server = place.tier(&["serve", "--addr", "127.0.0.1:0"]);
+    let server = server.started().await;
+    let post = |path: &str, body: &str| {
+        let (host, length) = (server.address().to_owned(), body.len());
+        let head = format!("POST {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
+        let request = format!("{head}Content-Length: {length}\r\n\r\n{body}");
+        async move { exchange(&host, &request).await }
+    };
+    let model = r#"{"plans":{"plan:p@1":{"features":{"feature:f":{}}}}}"#;
+    assert_eq!(status_of(&post("/v1/push", model).await), 200);
+    let slow = Action::Delay(Duration::from_millis(500));
+    let sandbox = place.sandbox().sandbox();
+    sandbox.add_fault(Rule::new("POST", "/v1/subscription_schedules", slow));
+    let subscribe = r#"{"org":"org:a","phases":[{"features":["plan:p@1"]}]}"#;
+    let mut queued = JoinSet::new();
+    for _ in 0..3 {
+        queued.spawn(post("/v1/subscribe", subscribe));
+    }
+    let waiting = "tier_http_requests_waiting 2\n";
+    while !get(server.address(), "/metrics", "x")
+        .await
+        .contains(waiting)
+    {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let ended = server.stop("-TERM").await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let mut answers = queued.join_all().await;
+    answers.sort();
+    let statuses: Vec<u16> = answers.iter().map(|answer| status_of(answer)).collect();
+    assert_eq!(statuses, [200, 503, 503], "{answers:?}");
+    assert!(answers[1].contains("nothing was done"), "{answers:?}");
+    let calls = sandbox.counts(None);
+    assert_eq!(calls.get("POST /v1/subscription_schedules"), Some(&1));
 }
 
 /// Connections that do nothing.
