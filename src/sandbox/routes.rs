@@ -173,7 +173,8 @@ fn holes(pattern: &str, path: &str) -> Option<Vec<String>> {
             }
             continue;
         }
-        if segment.is_empty() {
+        // `search` is no id, but an endpoint of its own.
+        if segment.is_empty() || segment == "search" {
             return None;
         }
         let decoded = percent_encoding::percent_decode_str(segment).decode_utf8();
@@ -201,6 +202,7 @@ mod tests {
         assert_eq!(route.endpoint(), "GET /v1/customers/:id/payment_methods");
         assert_eq!(holes, ["cus_1"]);
         assert!(find("GET", "/v1/customers/").is_none());
+        assert!(find("GET", "/v1/prices/search").is_none());
         assert!(find("PUT", "/v1/customers").is_none());
         assert!(find("GET", "/v1/customers/a/b").is_none());
         assert!(find("GET", "/v1/customers/%ff").is_none());

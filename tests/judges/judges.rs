@@ -6,7 +6,9 @@
 #[path = "../it/answers.rs"]
 mod answers;
 mod listed;
+mod names;
 mod openapi;
+mod parameters;
 mod replay;
 mod schemas;
 mod stripe;
@@ -17,7 +19,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 
 const USAGE: &str = "usage: judges JUDGE FOLDER [--list]
-  JUDGE    replay, schemas
+  JUDGE    replay, parameters, schemas
   FOLDER   Stripe's data: openapi-*.json, recorded.jsonl
   --list   print every disagreement, listed or not, and judge nothing";
 
@@ -31,6 +33,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Runtime::new().context("no runtime")?;
     let found = match judge {
         "replay" => runtime.block_on(replay::run(folder))?,
+        "parameters" => runtime.block_on(parameters::run(folder))?,
         "schemas" => schemas::run(folder)?,
         _ => bail!(USAGE),
     };

@@ -43,6 +43,20 @@ impl Document {
             .map(|_| path)
     }
 
+    /// All operations: path, method and what the document says of it.
+    pub(crate) fn operations(&self) -> impl Iterator<Item = (&str, &str, &Value)> {
+        let paths = self.0["paths"].as_object().into_iter().flatten();
+        paths.flat_map(|(path, methods)| {
+            let methods = methods.as_object().into_iter().flatten();
+            methods.map(move |(method, operation)| (path.as_str(), method.as_str(), operation))
+        })
+    }
+
+    /// What the document says of an operation; null if it has none.
+    pub(crate) fn operation_at(&self, path: &str, method: &str) -> &Value {
+        &self.0["paths"][path][method]
+    }
+
     /// Whether an object of this type (`object` in answers) may have the field.
     pub(crate) fn knows_field(&self, object: &str, path: &[&str]) -> bool {
         let components = self.0["components"]["schemas"].as_object();
@@ -80,7 +94,7 @@ impl Document {
     }
 
     /// A schema without references and `anyOf` around it.
-    fn alternatives<'a>(&'a self, schema: &'a Value) -> Vec<&'a Value> {
+    pub(crate) fn alternatives<'a>(&'a self, schema: &'a Value) -> Vec<&'a Value> {
         if let Some(reference) = schema["$ref"].as_str() {
             let target = self.0.pointer(reference.trim_start_matches('#'));
             return target

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::names::Names;
 use super::recording::Call;
+use crate::names::Names;
 use crate::stripe::{Param, Stripe};
 
 /// Products are in no answer. Their names are read from the descriptions of invoice lines.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use super::names::{self, Names};
+use crate::names::{self, Names};
 use crate::openapi::Document;
 
 /// What differs from account to account or from day to day. The type agrees all the same.

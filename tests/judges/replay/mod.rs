@@ -3,7 +3,6 @@
 
 mod catalogue;
 mod compare;
-mod names;
 mod recording;
 
 use std::path::Path;
@@ -12,9 +11,9 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use self::compare::Comparison;
-use self::names::Names;
 use self::recording::{Call, account_of};
 use crate::listed::Found;
+use crate::names::{self, Names};
 use crate::openapi::{Document, FIRST, LAST};
 use crate::stripe::{Param, Stripe};
 

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 /// Pairs of names; one is learnt where answers have them in the same place.
 #[derive(Debug, Default)]
-pub(super) struct Names(HashMap<String, String>);
+pub(crate) struct Names(HashMap<String, String>);
 
 impl Names {
     /// Whether both name the same thing; a name that is new stands for the other from now on.
-    pub(super) fn relate(&mut self, recorded: &str, replayed: &str) -> bool {
+    pub(crate) fn relate(&mut self, recorded: &str, replayed: &str) -> bool {
         if let Some(known) = self.0.get(recorded) {
             return known == replayed;
         }
@@ -17,7 +17,7 @@ impl Names {
     }
 
     /// The text with the sandbox's names in place of the recording's.
-    pub(super) fn translate(&self, text: &str) -> String {
+    pub(crate) fn translate(&self, text: &str) -> String {
         if let Some(name) = self.0.get(text) {
             return name.clone();
         }
@@ -27,14 +27,14 @@ impl Names {
     }
 
     /// A name of the text that stands for nothing yet.
-    pub(super) fn unknown<'a>(&self, text: &'a str) -> Option<&'a str> {
+    pub(crate) fn unknown<'a>(&self, text: &'a str) -> Option<&'a str> {
         words(text).find(|word| is_id(word) && !self.0.contains_key(*word))
     }
 }
 
 /// An id as Stripe makes them: letters, an underscore, and then at least eight letters and digits in which not all is
 /// lower case. Test cards have names that only look like it.
-pub(super) fn is_id(text: &str) -> bool {
+pub(crate) fn is_id(text: &str) -> bool {
     let Some((prefix, random)) = text.rsplit_once('_') else {
         return false;
     };
@@ -47,12 +47,12 @@ pub(super) fn is_id(text: &str) -> bool {
 }
 
 /// What an id says about the kind of its object.
-pub(super) fn prefix(id: &str) -> &str {
+pub(crate) fn prefix(id: &str) -> &str {
     id.rsplit_once('_').map_or("", |(prefix, _)| prefix)
 }
 
 /// The text with placeholders for its ids.
-pub(super) fn without_ids(text: &str) -> String {
+pub(crate) fn without_ids(text: &str) -> String {
     words(text)
         .map(|word| {
             if is_id(word) {

@@ -1,0 +1,154 @@
+//! Valid calls, from `calls.txt`.
+
+use std::collections::HashMap;
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+use crate::stripe::{Answer, Param, Stripe};
+
+/// When everything is probed: in February, which is shorter than the months around it.
+const NOW: i64 = 1_676_000_000;
+
+/// A call with names in braces for what has to be made first.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) params: Vec<Param>,
+}
+
+impl Call {
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let mut words = text.trim().splitn(3, ' ');
+        let (method, path) = words
+            .next()
+            .zip(words.next())
+            .with_context(|| format!("no call: {text}"))?;
+        let params = words
+            .next()
+            .unwrap_or_default()
+            .split('&')
+            .filter(|pair| !pair.is_empty());
+        let params = params.map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (name.to_owned(), value.to_owned())
+        });
+        Ok(Self {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            params: params.collect(),
+        })
+    }
+
+    /// The same with other values for some parameters, or more of them.
+    pub(super) fn with(&self, params: &[Param]) -> Self {
+        let mut call = self.clone();
+        call.params
+            .retain(|(name, _)| params.iter().all(|(other, _)| other != name));
+        call.with_more(params)
+    }
+
+    /// The same with more parameters.
+    pub(super) fn with_more(&self, params: &[Param]) -> Self {
+        let mut call = self.clone();
+        call.params.extend_from_slice(params);
+        call
+    }
+}
+
+/// The calls of the file.
+#[derive(Debug)]
+pub(super) struct Calls {
+    /// How a name is made: the call, and where in its answer the name is.
+    recipes: HashMap<String, (Call, String)>,
+    pub(super) endpoints: Vec<Call>,
+}
+
+impl Calls {
+    pub(super) fn read() -> anyhow::Result<Self> {
+        let (mut recipes, mut endpoints) = (HashMap::new(), Vec::new());
+        let lines = include_str!("calls.txt").lines();
+        for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            if let Some((name, call)) = line.split_once(" = ") {
+                let (call, place) = call.split_once(" > ").unwrap_or((call, "id"));
+                recipes.insert(name.to_owned(), (Call::parse(call)?, place.to_owned()));
+            } else {
+                endpoints.push(Call::parse(line)?);
+            }
+        }
+        Ok(Self { recipes, endpoints })
+    }
+
+    /// Whether something of this name can be made.
+    pub(super) fn makes(&self, name: &str) -> bool {
+        self.recipes.contains_key(name)
+    }
+}
+
+/// A sandbox in which names are made as they are needed.
+#[derive(Debug)]
+pub(super) struct World<'a> {
+    calls: &'a Calls,
+    stripe: Stripe,
+    ids: HashMap<String, String>,
+}
+
+impl<'a> World<'a> {
+    pub(super) fn new(calls: &'a Calls) -> Self {
+        Self {
+            calls,
+            stripe: Stripe::new(NOW),
+            ids: HashMap::new(),
+        }
+    }
+
+    /// Makes the call, after what it names.
+    pub(super) async fn send(&mut self, call: &Call) -> anyhow::Result<Answer> {
+        let path = self.filled(&call.path).await?;
+        let mut params = Vec::new();
+        for (name, value) in &call.params {
+            params.push((name.clone(), self.filled(value).await?));
+        }
+        self.stripe.send(&call.method, &path, &params, None).await
+    }
+
+    /// The text with ids in place of names.
+    pub(super) async fn filled(&mut self, text: &str) -> anyhow::Result<String> {
+        let mut filled = text.to_owned();
+        while let Some((before, rest)) = filled.split_once('{') {
+            let (name, after) = rest.split_once('}').context("a brace is not closed")?;
+            let id = Box::pin(self.id(name)).await?;
+            filled = format!("{before}{id}{after}");
+        }
+        Ok(filled)
+    }
+
+    async fn id(&mut self, name: &str) -> anyhow::Result<String> {
+        if let Some(id) = self.ids.get(name) {
+            return Ok(id.clone());
+        }
+        let calls = self.calls;
+        let (call, place) = calls
+            .recipes
+            .get(name)
+            .with_context(|| format!("calls.txt does not make {name}"))?;
+        let (status, answer) = self.send(call).await?;
+        let id = found(&answer, place).and_then(Value::as_str);
+        let id = id
+            .filter(|_| status == 200)
+            .with_context(|| format!("no {name}: {answer}"))?;
+        self.ids.insert(name.to_owned(), id.to_owned());
+        Ok(id.to_owned())
+    }
+}
+
+/// What an answer has in this place, such as `items.data.0.id`.
+pub(super) fn found<'a>(answer: &'a Value, place: &str) -> Option<&'a Value> {
+    place
+        .split('.')
+        .try_fold(answer, |value, name| match name.parse::<usize>() {
+            Ok(index) => value.get(index).or_else(|| value["data"].get(index)),
+            Err(_) => value.get(name),
+        })
+}
