@@ -153,6 +153,7 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         business_url = business.nullable("url")?.value().map(str::to_owned);
         business.unmodelled(&[
             "mcc",
+            "monthly_estimated_revenue",
             "product_description",
             "support_address",
             "support_email",
@@ -165,6 +166,7 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let email = params.string("email")?.map(str::to_owned);
     params.unmodelled(&[
         "account_token",
+        "bank_account",
         "capabilities",
         "company",
         "default_currency",

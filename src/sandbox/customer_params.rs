@@ -23,12 +23,19 @@ pub(super) struct New {
 
 const UNMODELLED: &[&str] = &[
     "cash_balance",
-    "default_source",
     "promotion_code",
     "source",
     "tax",
-    "tax_id_data",
     "validate",
+];
+/// What Stripe knows on an update only.
+const UPDATE_UNMODELLED: &[&str] = &[
+    "bank_account",
+    "card",
+    "default_alipay_account",
+    "default_bank_account",
+    "default_card",
+    "default_source",
 ];
 
 /// Reads the parameters of a new customer. `created` is the time in which it will live.
@@ -54,6 +61,7 @@ pub(super) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
     }
     let coupon = coupon(ctx, params, customer.created)?.value();
     params.unmodelled(UNMODELLED)?;
+    params.unmodelled(&["tax_id_data"])?;
     Ok(New {
         customer,
         payment_method,
@@ -78,6 +86,7 @@ pub(super) fn read_change(
     default.apply(&mut customer.default_payment_method);
     let coupon = coupon(ctx, params, ctx.time_of(&customer.id))?;
     params.unmodelled(UNMODELLED)?;
+    params.unmodelled(UPDATE_UNMODELLED)?;
     Ok((customer, coupon))
 }
 
@@ -175,7 +184,7 @@ fn settings<'a>(customer: &mut Customer, params: &Params<'a>) -> Result<FieldUpd
             .map(str::to_owned)
             .apply(&mut customer.more_mut().footer),
     }
-    settings.unmodelled(&["custom_fields", "rendering_options"])?;
+    settings.unmodelled(&["custom_fields?", "rendering_options?"])?;
     settings.nullable("default_payment_method")
 }
 

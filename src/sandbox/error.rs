@@ -65,6 +65,16 @@ impl Error {
         )
     }
 
+    /// 400: Stripe knows the word, and the sandbox does not act it out.
+    pub(crate) fn unmodelled_value(param: &str, word: &str) -> Self {
+        Self::malformed(
+            param,
+            format!(
+                "The sandbox does not model `{word}` as `{param}`: leave it out, or use Stripe's test mode for it."
+            ),
+        )
+    }
+
     pub(crate) fn param(mut self, param: impl Into<String>) -> Self {
         self.param = Some(param.into());
         self

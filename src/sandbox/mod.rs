@@ -64,6 +64,7 @@ mod setup_intent;
 mod state;
 mod table;
 mod test_clock;
+mod unmodelled;
 
 pub use fault::{Action, Amount, Rule, When};
 pub use record::Request;

@@ -46,14 +46,15 @@ pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Price, Option<
         transform,
     };
     change_plain(&mut price, params)?;
-    params.unmodelled(&["currency_options", "custom_unit_amount"])?;
+    params.disabled("custom_unit_amount")?;
+    params.unmodelled(&["currency_options"])?;
     Ok((price, new_product))
 }
 
 /// Reads what an update may change.
 pub(super) fn change(price: &mut Price, params: &Params<'_>) -> Result<()> {
     change_plain(price, params)?;
-    params.unmodelled(&["currency_options", "recurring"])
+    params.unmodelled(&["currency_options?", "recurring"])
 }
 
 fn change_plain(price: &mut Price, params: &Params<'_>) -> Result<()> {

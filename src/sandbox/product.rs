@@ -20,8 +20,8 @@ const UNMODELLED: &[&str] = &[
     "caption",
     "deactivate_on",
     "default_price_data",
-    "package_dimensions",
-    "tax_code",
+    "package_dimensions?",
+    "tax_code?",
     "type",
 ];
 
@@ -205,12 +205,14 @@ pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let ids = params.strings("ids")?;
     let url = params.string("url")?;
     let created = Created::read(params)?;
-    params.unmodelled(&["shippable", "type"])?;
+    let shippable = params.boolean("shippable")?;
+    params.unmodelled(&["type"])?;
     params.finish()?;
     let cut = page.of_table(&ctx.account.products, WHAT, |product| {
         active.is_none_or(|active| active == product.active)
             && ids.as_ref().is_none_or(|ids| ids.contains(&&*product.id))
             && url.is_none_or(|url| product.url.as_deref() == Some(url))
+            && (shippable.is_none() || shippable == product.shippable)
             && created.accepts(product.created)
     })?;
     Ok(cut.to_json(URL, Product::to_json))

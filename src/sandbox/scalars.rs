@@ -97,9 +97,25 @@ impl Params<'_> {
         let found = choices.iter().find(|choice| **choice == text);
         found.copied().map(Some).ok_or_else(|| {
             let name = self.name(key);
-            let message = format!("Invalid {name}: must be one of {}", choices.join(", "));
+            let message = format!("Invalid {name}: must be one of {}", listed(choices));
             Error::malformed(name, message)
         })
+    }
+
+    /// One of the listed words. Stripe has `others` too, and the sandbox does not act them out.
+    pub(crate) fn one_of_modelled(
+        &self,
+        key: &str,
+        modelled: &[&'static str],
+        others: &[&'static str],
+    ) -> Result<Option<&'static str>> {
+        let given = self.one_of(key, &[modelled, others].concat())?;
+        match given {
+            Some(word) if others.contains(&word) => {
+                Err(Error::unmodelled_value(&self.name(key), word))
+            }
+            given => Ok(given),
+        }
     }
 
     /// One of the values for which Stripe has these words.
@@ -112,5 +128,62 @@ impl Params<'_> {
         let words: Vec<&'static str> = all.iter().map(|value| word(*value)).collect();
         let given = self.one_of(key, &words)?;
         Ok(given.and_then(|given| all.iter().copied().find(|value| word(*value) == given)))
+    }
+}
+
+/// `a, b, or c`, as Stripe's errors list words.
+fn listed(words: &[&str]) -> String {
+    match words {
+        [] => String::new(),
+        [only] => (*only).to_owned(),
+        [first, second] => format!("{first} or {second}"),
+        [others @ .., last] => format!("{}, or {last}", others.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::sandbox::error::{Error, Result};
+    use crate::sandbox::params::Params;
+    use crate::sandbox::params::tests::form;
+
+    #[test]
+    fn words_are_refused_in_stripes_words() {
+        let form = form("a=x&b=later");
+        let params = Params::new(&form);
+        let message = |result: Result<Option<&'static str>>| result.expect_err("refused").message;
+        assert_eq!(
+            message(params.one_of("a", &["p", "q", "r"])),
+            "Invalid a: must be one of p, q, or r"
+        );
+        assert_eq!(
+            message(params.one_of("a", &["p", "q"])),
+            "Invalid a: must be one of p or q"
+        );
+        assert_eq!(
+            message(params.one_of_modelled("a", &["now"], &["later"])),
+            "Invalid a: must be one of now or later"
+        );
+        assert_eq!(
+            message(params.one_of_modelled("b", &["now"], &["later"])),
+            "The sandbox does not model `later` as `b`: leave it out, or use Stripe's test mode for it."
+        );
+    }
+
+    #[test]
+    fn numbers_are_refused_in_stripes_words() {
+        let form = form("i=1.5&big=99999999999999999999&neg=-1&t=tomorrow&d=1e400&far=1e30&no=");
+        let params = Params::new(&form);
+        let message = |error: Error| error.message;
+        assert_eq!(
+            params.integer("i").map_err(message),
+            Err("Invalid integer: 1.5".to_owned())
+        );
+        assert!(params.integer("big").is_err());
+        assert!(params.integer_from("neg", 0).is_err());
+        assert!(params.timestamp("t").is_err());
+        assert!(params.decimal("d").is_err());
+        assert!(params.decimal("far").is_err());
+        assert!(params.integer("no").is_err());
     }
 }

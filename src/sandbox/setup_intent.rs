@@ -39,6 +39,18 @@ impl Row for SetupIntent {
 }
 
 impl SetupIntent {
+    /// `client_secret`, by which a client without a secret key shows that the intent is its own.
+    fn check_secret(&self, params: &Params<'_>) -> Result<()> {
+        match params.string("client_secret")? {
+            Some(secret) if secret != self.secret => Err(Error::invalid(
+                "The client_secret provided does not match the client_secret associated with the SetupIntent.",
+            )
+            .code("setup_intent_invalid_parameter")
+            .param("client_secret")),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn to_json(&self) -> Value {
         json!({
             "id": &*self.id,
@@ -124,6 +136,7 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let types = types(params)?;
     let metadata = params.metadata()?.apply(&Metadata::default())?;
     params.string("return_url")?;
+    params.only("use_stripe_sdk", "false")?;
     params.unmodelled(UNMODELLED)?;
     params.unmodelled(&[
         "attach_to_self",
@@ -189,14 +202,16 @@ fn no_method() -> Error {
 
 /// `GET /v1/setup_intents/:id`
 pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.string("client_secret")?;
+    let intent = find(ctx, &ctx.arg(0))?;
+    intent.check_secret(params)?;
     params.finish()?;
-    Ok(find(ctx, &ctx.arg(0))?.to_json())
+    Ok(intent.to_json())
 }
 
 /// `POST /v1/setup_intents/:id/confirm`
 pub(crate) fn confirm(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let intent = find(ctx, &ctx.arg(0))?;
+    intent.check_secret(params)?;
     let (id, customer, chosen, status) = (
         intent.id.clone(),
         intent.customer.clone(),
@@ -205,6 +220,7 @@ pub(crate) fn confirm(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     );
     let given = method(ctx, params, customer.as_deref())?;
     params.string("return_url")?;
+    params.only("use_stripe_sdk", "false")?;
     params.unmodelled(UNMODELLED)?;
     if status == "succeeded" {
         return Err(Error::invalid(

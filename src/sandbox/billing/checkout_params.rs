@@ -20,10 +20,8 @@ const UNMODELLED: &[&str] = &[
     "custom_text",
     "customer_creation",
     "discounts",
-    "invoice_creation",
     "payment_intent_data",
     "payment_method_options",
-    "phone_number_collection",
     "shipping_address_collection",
     "shipping_options",
     "shipping_rates",
@@ -31,11 +29,20 @@ const UNMODELLED: &[&str] = &[
 ];
 const DATA_UNMODELLED: &[&str] = &[
     "application_fee_percent",
+    "billing_cycle_anchor",
     "default_tax_rates",
     "on_behalf_of",
+    "proration_behavior",
     "transfer_data",
     "trial_from_plan",
     "trial_settings",
+];
+
+/// The languages that Stripe's page speaks; the sandbox's is in English in any case.
+const LOCALES: &[&str] = &[
+    "auto", "bg", "cs", "da", "de", "el", "en", "en-GB", "es", "es-419", "et", "fi", "fil", "fr",
+    "fr-CA", "hr", "hu", "id", "it", "ja", "ko", "lt", "lv", "ms", "mt", "nb", "nl", "pl", "pt",
+    "pt-BR", "ro", "ru", "sk", "sl", "sv", "th", "tr", "vi", "zh", "zh-HK", "zh-TW",
 ];
 
 /// The session, without its id and url; in `setup` mode the metadata of the intent that is to be made for it.
@@ -70,6 +77,8 @@ pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Session, Optio
     let tax_ids = tax_ids(params)?;
     updates(params, holder, tax && intent.is_none(), tax_ids)?;
     card_only(params)?;
+    params.disabled("invoice_creation")?;
+    params.disabled("phone_number_collection")?;
     params.unmodelled(UNMODELLED)?;
     let session = Session {
         id: "".into(),
@@ -90,7 +99,7 @@ pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Session, Optio
             .nullable("client_reference_id")?
             .value()
             .map(str::to_owned),
-        locale: params.nullable("locale")?.value().map(str::to_owned),
+        locale: params.one_of("locale", LOCALES)?,
         promotion_codes: params.boolean("allow_promotion_codes")?,
         collection: params
             .one_of("payment_method_collection", &["always", "if_required"])?

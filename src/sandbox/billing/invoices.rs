@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::invoice::{Invoice, InvoiceLine};
+use super::subscriptions::COLLECTION_METHODS;
 use super::{invoice_json, preview};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::customer;
@@ -57,11 +58,12 @@ pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         &["draft", "open", "paid", "uncollectible", "void"],
     )?;
     let created = Created::read(params)?;
-    params.one_of("collection_method", &["charge_automatically"])?;
+    let collection = params.one_of("collection_method", COLLECTION_METHODS)?;
     params.unmodelled(&["due_date"])?;
     params.finish()?;
     let keep = |invoice: &Invoice| {
-        (holder.is_some() || subscription.is_some() || invoice.clock.is_none())
+        collection != Some("send_invoice")
+            && (holder.is_some() || subscription.is_some() || invoice.clock.is_none())
             && subscription.is_none_or(|id| &*invoice.subscription == id)
             && status.is_none_or(|status| invoice.status.as_str() == status)
             && created.accepts(invoice.created)

@@ -19,12 +19,11 @@ pub(crate) const MAX_QUANTITY: i64 = 9_007_199_254_740_991;
 
 /// Parameters of an item that Stripe has and the sandbox does not act out.
 const UNMODELLED: &[&str] = &[
-    "adjustable_quantity",
-    "billing_thresholds",
+    "billing_thresholds?",
     "dynamic_tax_rates",
     "plan",
     "price_data",
-    "tax_rates",
+    "tax_rates?",
 ];
 
 /// The items under `key`, for a new subscription or a phase. `held` are the prices that are sold already: they may
@@ -114,6 +113,7 @@ fn spec(params: &Params<'_>, price: &Price, before: Option<&Item>) -> Result<Ite
         .param(params.name("quantity")));
     }
     let metadata = before.map_or_else(Metadata::default, |item| item.metadata.clone());
+    params.disabled("adjustable_quantity")?;
     params.unmodelled(UNMODELLED)?;
     Ok(ItemSpec {
         item: before.map(|item| item.id.clone()),

@@ -22,8 +22,8 @@ const MAX_ITERATIONS: i64 = 1200;
 const PHASE_UNMODELLED: &[&str] = &[
     "add_invoice_items",
     "application_fee_percent",
-    "billing_thresholds",
-    "default_tax_rates",
+    "billing_thresholds?",
+    "default_tax_rates?",
     "invoice_settings",
     "on_behalf_of",
     "plans",
@@ -32,10 +32,10 @@ const PHASE_UNMODELLED: &[&str] = &[
 ];
 const DEFAULTS_UNMODELLED: &[&str] = &[
     "application_fee_percent",
-    "billing_thresholds",
+    "billing_thresholds?",
     "invoice_settings",
-    "on_behalf_of",
-    "transfer_data",
+    "on_behalf_of?",
+    "transfer_data?",
 ];
 
 /// What the phases are for.
@@ -124,7 +124,7 @@ fn phase(
     }
     let end = end(ctx, params, &items, setting, start, next)?;
     let trial_end = trial_end(params, setting, start, end)?;
-    params.one_of("collection_method", &["charge_automatically"])?;
+    collection_method(params)?;
     params.unmodelled(PHASE_UNMODELLED)?;
     Ok(Phase {
         start,
@@ -287,6 +287,13 @@ pub(crate) fn prorate(params: &Params<'_>) -> Result<Option<Prorate>> {
     params.variant("proration_behavior", &Prorate::ALL, Prorate::as_str)
 }
 
+/// `collection_method`
+pub(crate) fn collection_method(params: &Params<'_>) -> Result<()> {
+    let modelled = &["charge_automatically"];
+    params.one_of_modelled("collection_method", modelled, &["send_invoice"])?;
+    Ok(())
+}
+
 /// `automatic_tax[enabled]`
 pub(crate) fn automatic_tax(params: &Params<'_>) -> Result<Option<bool>> {
     let Some(tax) = params.object("automatic_tax")? else {
@@ -344,7 +351,7 @@ pub(crate) fn defaults(
     if let Some(anchored) = anchored(&given)? {
         defaults.anchored = anchored;
     }
-    given.one_of("collection_method", &["charge_automatically"])?;
+    collection_method(&given)?;
     given.unmodelled(DEFAULTS_UNMODELLED)?;
     Ok(defaults)
 }

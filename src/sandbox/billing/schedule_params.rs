@@ -68,7 +68,10 @@ fn blank(holder: &Customer, phases: Vec<Phase>, now: i64) -> Schedule {
 
 /// `end_behavior`
 pub(super) fn end_behavior(params: &Params<'_>) -> Result<Option<EndBehavior>> {
-    params.variant("end_behavior", &EndBehavior::ALL, EndBehavior::as_str)
+    let modelled = EndBehavior::ALL.map(EndBehavior::as_str);
+    let given = params.one_of_modelled("end_behavior", &modelled, &["none", "renew"])?;
+    let mut all = EndBehavior::ALL.into_iter();
+    Ok(given.and_then(|word| all.find(|behavior| behavior.as_str() == word)))
 }
 
 /// `from_subscription`: one phase, which is the running period; nothing else can be said in the same call. If the

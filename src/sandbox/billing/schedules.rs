@@ -166,7 +166,7 @@ fn replace(
 
 /// `POST /v1/subscription_schedules/:id/release`
 pub(crate) fn release(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.unmodelled(&["preserve_cancel_date"])?;
+    params.only("preserve_cancel_date", "false")?;
     let position = find(ctx)?;
     let schedule = ctx.account.schedule(position);
     live(schedule, "release")?;

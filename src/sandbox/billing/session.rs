@@ -81,7 +81,7 @@ pub(crate) struct Session {
     pub(crate) tax_ids: bool,
     pub(crate) billing_address: Option<&'static str>,
     pub(crate) client_reference: Option<String>,
-    pub(crate) locale: Option<String>,
+    pub(crate) locale: Option<&'static str>,
     pub(crate) promotion_codes: Option<bool>,
     pub(crate) collection: &'static str,
     pub(crate) metadata: Metadata,

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::new_subscription::NewSubscription;
-use super::phase_params::{automatic_tax, coupon, payment_method, prorate, same_currency};
+use super::phase_params::{
+    automatic_tax, collection_method, coupon, payment_method, prorate, same_currency,
+};
 use super::schedule::{ItemSpec, Prorate};
 use super::subscription::Subscription;
 use super::{catalog, items};
@@ -24,16 +26,14 @@ const UNMODELLED: &[&str] = &[
     "add_invoice_items",
     "application_fee_percent",
     "billing_cycle_anchor",
-    "billing_thresholds",
+    "billing_thresholds?",
     "days_until_due",
-    "default_source",
-    "default_tax_rates",
+    "default_tax_rates?",
     "off_session",
-    "on_behalf_of",
+    "on_behalf_of?",
     "payment_settings",
-    "pending_invoice_item_interval",
+    "pending_invoice_item_interval?",
     "promotion_code",
-    "transfer_data",
     "trial_settings",
 ];
 
@@ -47,18 +47,19 @@ pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(NewSubscri
     super::currency::check(ctx.account, holder, currency, None)?;
     let trial_end = trial_end(ctx, params, &specs, now)?;
     let method = payment_method(ctx, params, &holder.id)?.value();
-    let behavior = params.one_of(
+    let behavior = params.one_of_modelled(
         "payment_behavior",
         &["allow_incomplete", "error_if_incomplete"],
+        &["default_incomplete", "pending_if_incomplete"],
     )?;
     if behavior == Some("error_if_incomplete") && trial_end.is_none() {
         check_payment(ctx, holder, method.as_ref(), &specs)?;
     }
     // There is nothing to prorate yet.
     prorate(params)?;
-    params.one_of("collection_method", &["charge_automatically"])?;
+    collection_method(params)?;
     params.unmodelled(UNMODELLED)?;
-    params.unmodelled(&["backdate_start_date"])?;
+    params.unmodelled(&["backdate_start_date", "default_source", "transfer_data"])?;
     let new = NewSubscription {
         customer: holder.id.clone(),
         clock: holder.test_clock.clone(),
@@ -211,15 +212,25 @@ pub(crate) fn read_update(
     }
     let coupon_given = params.has("coupon");
     let coupon = coupon(ctx, params, currency, now)?;
-    params.one_of("payment_behavior", &["allow_incomplete"])?;
-    params.one_of("collection_method", &["charge_automatically"])?;
+    params.one_of_modelled(
+        "payment_behavior",
+        &["allow_incomplete"],
+        &[
+            "default_incomplete",
+            "error_if_incomplete",
+            "pending_if_incomplete",
+        ],
+    )?;
+    collection_method(params)?;
     params.unmodelled(UNMODELLED)?;
     params.unmodelled(&[
         "cancellation_details",
-        "pause_collection",
+        "default_source?",
+        "pause_collection?",
         "proration_date",
-        "trial_from_plan",
+        "transfer_data?",
     ])?;
+    params.only("trial_from_plan", "false")?;
     let update = Update {
         specs,
         trial_end: trial_end_given(params, now)?,

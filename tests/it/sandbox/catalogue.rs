@@ -182,7 +182,7 @@ async fn prices_without_sense_are_refused() {
         ),
         (
             "unit_amount=1&recurring[interval]=hour".to_owned(),
-            "Invalid recurring[interval]: must be one of day, week, month, year",
+            "Invalid recurring[interval]: must be one of day, week, month, or year",
             "recurring[interval]",
         ),
         (

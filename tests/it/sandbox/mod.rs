@@ -11,6 +11,7 @@ mod idempotency;
 mod lists;
 mod sequences;
 mod transport;
+mod unmodelled;
 
 use std::sync::Arc;
 
