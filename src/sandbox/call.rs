@@ -39,12 +39,17 @@ pub(super) async fn run(
         locked(&sandbox.0.limits).admit(&account, limit)?;
     }
     let met = locked(&sandbox.0.faults).meet(&account, &call.method, &call.path);
-    let wait = sandbox.0.options.latency.unwrap_or_default() + met.delay;
-    if let Some((action, When::Before)) = met.fault {
-        tokio::time::sleep(wait).await;
+    let wait = async {
+        if let Some(latency) = sandbox.0.options.latency {
+            tokio::time::sleep(latency).await;
+        }
+        met.wait().await;
+    };
+    if let Some((action, When::Before)) = met.fault.clone() {
+        wait.await;
         return fault_before(action);
     }
-    let after = met.fault.map(|(action, _)| action);
+    let after = met.fault.clone().map(|(action, _)| action);
     let origin = origin(sandbox, &call, caller);
     let form = call.form?;
     let key = origin
@@ -55,9 +60,7 @@ pub(super) async fn run(
         Some(key) => sandbox.begin(&account, key, fingerprint(&call.method, &call.path, &form))?,
         None => None,
     };
-    if !wait.is_zero() {
-        tokio::time::sleep(wait).await;
-    }
+    wait.await;
     if let Some(kept) = kept {
         return Ok(replay(kept, after));
     }

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::ids::mix;
 
 /// What goes wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// The answer takes this much longer.
+    /// The answer takes this much longer, or until the rule is deleted.
     Delay(Duration),
     /// An error answer: 409, 429 (with the header `Stripe-Rate-Limited-Reason`, if a reason is given) or 5xx.
     Status(u16, Option<String>),
@@ -102,15 +103,21 @@ struct Active {
     rule: Rule,
     random: u64,
     hits: u64,
+    /// Cancelled when the rule is deleted.
+    deleted: CancellationToken,
+    _on_drop: DropGuard,
 }
 
 impl Faults {
     pub(super) fn add(&mut self, rule: Rule, seed: u64) {
         let random = mix(rule.seed.unwrap_or(seed));
+        let deleted = CancellationToken::new();
         self.0.push(Active {
             rule,
             random,
             hits: 0,
+            _on_drop: deleted.clone().drop_guard(),
+            deleted,
         });
     }
 
@@ -129,11 +136,16 @@ impl Faults {
             }
             active.hits += 1;
             match active.rule.action.clone() {
-                Action::Delay(time) => met.delay += time,
+                Action::Delay(time) => met.delays.push((time, active.deleted.clone())),
                 action => met.fault = Some((action, active.rule.when)),
             }
         }
         met
+    }
+
+    /// How many calls the rules have applied to.
+    pub(super) fn hits(&self) -> u64 {
+        self.0.iter().map(|active| active.hits).sum()
     }
 
     pub(super) fn to_json(&self, account: Option<&str>) -> Value {
@@ -146,8 +158,18 @@ impl Faults {
 /// See [`Faults::meet`].
 #[derive(Debug, Default)]
 pub(super) struct Met {
-    pub(super) delay: Duration,
+    /// Each with the token that ends it early.
+    delays: Vec<(Duration, CancellationToken)>,
     pub(super) fault: Option<(Action, When)>,
+}
+
+impl Met {
+    /// Waits as long as the delays say.
+    pub(super) async fn wait(&self) {
+        for (time, deleted) in &self.delays {
+            deleted.run_until_cancelled(tokio::time::sleep(*time)).await;
+        }
+    }
 }
 
 impl Active {

@@ -248,7 +248,12 @@ impl Sandbox {
         locked(&self.0.faults).add(rule, seed);
     }
 
-    /// Takes all faults away.
+    /// How many calls the faults that are in force have applied to.
+    pub fn fault_hits(&self) -> u64 {
+        locked(&self.0.faults).hits()
+    }
+
+    /// Deletes all faults, which ends their delays.
     pub fn clear_faults(&self) {
         locked(&self.0.faults).clear(None);
     }

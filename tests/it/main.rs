@@ -32,6 +32,7 @@ mod schedule;
 mod server;
 mod shop;
 mod simulation;
+mod time;
 mod usage;
 mod web;
 mod wire;
