@@ -1,5 +1,6 @@
 //! `tier serve`: the API, over the real Stripe or over a sandbox of its own, for one account or for many.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::http::HeaderValue;
@@ -100,7 +101,15 @@ async fn listen(
         }
         None => None,
     };
-    output::line(format_args!("listening on {}", listener.local_addr()?))?;
+    let mut addresses = format!("listening on {}", listener.local_addr()?);
+    if let Some((listener, _)) = &admin {
+        write!(
+            addresses,
+            "\noperator's pages on {}",
+            listener.local_addr()?
+        )?;
+    }
+    output::line(addresses)?;
     let options = server::Options {
         tls,
         max_head: settings.load.max_head,
