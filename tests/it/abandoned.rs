@@ -17,19 +17,31 @@ async fn start() -> TestApp {
     app
 }
 
-/// Sends a request, and hangs up when the call to Stripe that `path` names is under way.
-async fn hang_up(app: &TestApp, path: &str, request: (&str, &Value, &str)) {
-    let slow = Action::Delay(Duration::from_millis(300));
+/// Sends a request, hangs up when the call to Stripe that `path` names is under way, and lets that call end while
+/// `next` goes on.
+async fn hang_up<T>(
+    app: &TestApp,
+    path: &str,
+    request: (&str, &Value, &str),
+    next: impl Future<Output = T>,
+) -> T {
+    let slow = Action::Delay(Duration::from_secs(600));
     app.sandbox()
         .add_fault(Rule::new("POST", path, slow).times(1));
     let (endpoint, body, key) = request;
     let call = app
         .request(Method::POST, endpoint)
         .header("idempotency-key", key)
-        .body(body.to_string())
-        .send();
-    let answer = tokio::time::timeout(Duration::from_millis(100), call).await;
-    assert!(answer.is_err(), "Stripe is slower than its caller");
+        .body(body.to_string());
+    app.hang_up(call).await;
+    let call_ends = async {
+        // Long enough for what comes next to reach the lock.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        app.sandbox().clear_faults();
+    };
+    futures::join!(next, call_ends).0
 }
 
 #[tokio::test]
@@ -39,13 +51,9 @@ async fn a_subscribe() {
         .await
         .ok();
     let body = json!({"org": "org:a", "phases": [{"features": ["plan:pro@1"]}]});
-    hang_up(
-        &app,
-        "/v1/subscription_schedules",
-        ("/v1/subscribe", &body, ""),
-    )
-    .await;
-    app.post_json("/v1/subscribe", &body).await.ok();
+    let (schedules, request) = ("/v1/subscription_schedules", ("/v1/subscribe", &body, ""));
+    let again = app.post_json("/v1/subscribe", &body);
+    hang_up(&app, schedules, request, again).await.ok();
     let all = app.stripe_get("/v1/subscriptions?status=all").await;
     assert_eq!(all["data"].as_array().map(Vec::len), Some(1), "{all}");
     let invoices = app.stripe_get("/v1/invoices").await;
@@ -62,8 +70,9 @@ async fn a_clobber() {
     app.subscribe("org:a", &["plan:pro@1"]).await;
     let body = json!({"org": "org:a", "feature": "feature:calls", "n": 10, "clobber": true});
     let records = "/v1/subscription_items/*/usage_records";
-    hang_up(&app, records, ("/v1/report", &body, "")).await;
-    app.post_json("/v1/report", &body).await.ok();
+    let again = app.post_json("/v1/report", &body);
+    let request = ("/v1/report", &body, "");
+    hang_up(&app, records, request, again).await.ok();
     let calls = ("feature:calls".to_owned(), 10, 100);
     assert_eq!(app.limits("org:a").await[0], calls);
 }
@@ -74,14 +83,14 @@ async fn a_report_with_a_key() {
     app.subscribe("org:a", &["plan:pro@1"]).await;
     let body = json!({"org": "org:a", "feature": "feature:calls", "n": 10});
     let records = "/v1/subscription_items/*/usage_records";
-    hang_up(&app, records, ("/v1/report", &body, "one")).await;
-    app.report("org:a", "feature:calls", 5).await;
-    app.request(Method::POST, "/v1/report")
-        .header("idempotency-key", "one")
-        .body(body.to_string())
-        .send()
-        .await
-        .ok();
+    let next = async {
+        app.report("org:a", "feature:calls", 5).await;
+        let again = app.request(Method::POST, "/v1/report");
+        let again = again.header("idempotency-key", "one");
+        again.body(body.to_string()).send().await
+    };
+    let request = ("/v1/report", &body, "one");
+    hang_up(&app, records, request, next).await.ok();
     let calls = ("feature:calls".to_owned(), 15, 100);
     assert_eq!(app.limits("org:a").await[0], calls);
 }

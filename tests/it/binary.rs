@@ -133,14 +133,12 @@ impl Run {
     pub(crate) async fn started(mut self) -> Server {
         let mut child = self.command.spawn().expect("the binary starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
-        let mut line = String::new();
-        stdout.read_line(&mut line).await.expect("it prints");
-        let Some(address) = line.trim_end().strip_prefix("listening on ") else {
+        let Some(address) = address(&mut stdout, "listening on ").await else {
             let output = child.wait_with_output().await.expect("it ends");
-            panic!("it does not listen: {line:?} {output:?}");
+            panic!("it does not listen: {output:?}");
         };
         Server {
-            address: address.to_owned(),
+            address,
             child,
             stdout,
         }
@@ -198,6 +196,13 @@ impl Run {
     }
 }
 
+/// The address in the next line, which has to begin like that.
+async fn address(stdout: &mut BufReader<ChildStdout>, beginning: &str) -> Option<String> {
+    let mut line = String::new();
+    stdout.read_line(&mut line).await.expect("it prints");
+    Some(line.trim_end().strip_prefix(beginning)?.to_owned())
+}
+
 /// Whether there is one of the keys, passwords and tokens in a text that these tests use.
 pub(crate) fn shows_a_key(text: &str) -> bool {
     ["_secret", "-secret", ":secret", "=secret"]
@@ -219,6 +224,12 @@ impl Server {
 
     pub(crate) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Where the operator's pages are, if they have an address of their own. It is told once.
+    pub(crate) async fn admin_address(&mut self) -> String {
+        let told = address(&mut self.stdout, "operator's pages on ").await;
+        told.expect("it was started with --admin-addr")
     }
 
     /// Its log from now on, which nobody else reads then.

@@ -4,6 +4,7 @@ mod heads;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
@@ -11,36 +12,101 @@ use axum::routing::get;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tier::server::{Options, Tls};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio_rustls::TlsConnector;
 
+use crate::time::{hold_time, until};
 use crate::web::Web;
 
-/// Long enough for whatever has to happen.
-const PATIENCE: Duration = Duration::from_secs(30);
 const SOON: Duration = Duration::from_millis(50);
 
-async fn server(options: Options) -> Web {
+/// A server, and what its slow path waits for.
+struct Server {
+    web: Web,
+    /// A request has come to the slow path.
+    reached: Arc<Notify>,
+    /// It may be answered.
+    release: Arc<Notify>,
+}
+
+async fn server(options: Options) -> Server {
+    let (reached, release) = (Arc::<Notify>::default(), Arc::<Notify>::default());
+    let (signal, wait) = (reached.clone(), release.clone());
+    let slow = async move || {
+        signal.notify_one();
+        wait.notified().await;
+        "done"
+    };
     let app = Router::new()
         .route("/", get(async || "here"))
-        .route("/slow", get(async || std::future::pending::<&str>().await));
-    Web::with(options, app).await
+        .route("/slow", get(slow));
+    let web = Web::with(options, app).await;
+    Server {
+        web,
+        reached,
+        release,
+    }
 }
 
-/// Connects, sends `bytes` and reads until the server ends the connection.
-async fn until_closed(server: &Web, bytes: &[u8]) -> String {
-    let mut stream = server.connect().await;
-    stream.write_all(bytes).await.expect("it reads");
-    rest(stream).await
+impl Server {
+    /// A connection on which `bytes` were sent.
+    async fn begin(&self, bytes: &[u8]) -> TcpStream {
+        let mut stream = self.web.connect().await;
+        stream.write_all(bytes).await.expect("it reads");
+        stream
+    }
+
+    /// Sends a request for the slow path, lets a day pass while it is worked on, and reads until `end`.
+    async fn wait_for_a_day(&self, request: &[u8], end: &[u8]) {
+        let mut stream = self.begin(request).await;
+        self.reached.notified().await;
+        for _ in 0..24 {
+            tokio::time::advance(Duration::from_secs(3600)).await;
+            tokio::task::yield_now().await;
+        }
+        self.release.notify_one();
+        read_to(&mut stream, end).await;
+    }
 }
 
-async fn rest(mut stream: TcpStream) -> String {
+/// What is read until `part` has come, before the connection ends.
+async fn read_to(stream: &mut TcpStream, part: &[u8]) -> Vec<u8> {
+    let mut said = Vec::new();
+    while !part.is_empty() && !said.windows(part.len()).any(|window| window == part) {
+        let read = stream.read_buf(&mut said).await;
+        let read = read.expect("the connection stays open");
+        assert!(read > 0, "the connection ended: {said:?}");
+    }
+    said
+}
+
+/// What is read until the server ends the connection.
+async fn rest(mut stream: impl AsyncRead + Unpin) -> String {
     let mut text = Vec::new();
-    let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut text)).await;
     // A reset is an end as well.
-    drop(read.expect("the server ends the connection"));
+    let _ = stream.read_to_end(&mut text).await;
     String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The same, while time passes. At each of its steps, `step` is done.
+async fn rest_in_time(stream: impl AsyncRead + Unpin, mut step: impl AsyncFnMut()) -> String {
+    let mut rest = std::pin::pin!(rest(stream));
+    until("the server ends the connection", async || {
+        step().await;
+        tokio::time::advance(SOON / 10).await;
+        match futures::poll!(&mut rest) {
+            Poll::Ready(text) => Some(text),
+            Poll::Pending => None,
+        }
+    })
+    .await
+}
+
+/// What a client who then does nothing reads until the server ends the connection, while time passes.
+async fn rest_of_silence(stream: TcpStream) -> String {
+    rest_in_time(stream, async || ()).await
 }
 
 #[tokio::test]
@@ -50,17 +116,15 @@ async fn a_head_that_does_not_come_to_its_end_is_not_waited_for() {
         ..Options::default()
     })
     .await;
-    let answer = until_closed(&server, b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ").await;
-    assert_eq!(answer, "");
+    let _time = hold_time();
+    let begun = server.begin(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ").await;
+    assert_eq!(rest_of_silence(begun).await, "");
     // The second head on a connection is no better.
-    let mut stream = server.connect().await;
-    let whole = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
-    stream.write_all(whole).await.expect("it reads");
-    let mut start = [0; 15];
-    stream.read_exact(&mut start).await.expect("an answer");
-    assert_eq!(&start, b"HTTP/1.1 200 OK");
+    let mut stream = server.begin(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let answer = read_to(&mut stream, b"here").await;
+    assert!(answer.starts_with(b"HTTP/1.1 200 OK"), "{answer:?}");
     stream.write_all(b"GET / HT").await.expect("it reads");
-    assert!(rest(stream).await.ends_with("here"));
+    assert_eq!(rest_of_silence(stream).await, "");
 }
 
 #[tokio::test]
@@ -70,15 +134,14 @@ async fn a_connection_without_requests_is_closed_before_and_after_a_request() {
         ..Options::default()
     })
     .await;
-    assert_eq!(until_closed(&server, b"").await, "");
-    let answer = until_closed(&server, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
-    assert!(answer.ends_with("here"), "{answer}");
+    let _time = hold_time();
+    assert_eq!(rest_of_silence(server.begin(b"").await).await, "");
+    let mut stream = server.begin(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    read_to(&mut stream, b"here").await;
+    assert_eq!(rest_of_silence(stream).await, "");
     // HTTP/2's opening, and then nothing.
-    until_closed(
-        &server,
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
-    )
-    .await;
+    let opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    rest_of_silence(server.begin(opening).await).await;
 }
 
 #[tokio::test]
@@ -89,14 +152,9 @@ async fn a_request_that_is_worked_on_is_not_idle() {
         ..Options::default()
     };
     let server = server(options).await;
-    let mut stream = server.connect().await;
-    stream
-        .write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
-        .await
-        .expect("it reads");
-    let mut byte = [0];
-    let read = tokio::time::timeout(SOON * 10, stream.read(&mut byte)).await;
-    assert!(read.is_err(), "the connection stays open");
+    let _time = hold_time();
+    let request = b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n";
+    server.wait_for_a_day(request, b"done").await;
 }
 
 #[tokio::test]
@@ -106,29 +164,22 @@ async fn one_connection_too_many_is_told_to_come_back() {
         ..Options::default()
     })
     .await;
-    let mut first = server.connect().await;
-    first
-        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        .await
-        .expect("it reads");
-    let mut start = [0; 12];
-    first.read_exact(&mut start).await.expect("an answer");
-    let refused = rest(server.connect().await).await;
+    let mut first = server.begin(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    read_to(&mut first, b"here").await;
+    let refused = rest(server.begin(b"").await).await;
     assert!(
         refused.starts_with("HTTP/1.1 503 ") && refused.contains("Retry-After: 1\r\n"),
         "{refused}"
     );
     drop(first);
-    // It may take the server a moment to notice.
-    while !until_closed(
-        &server,
-        b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-    )
-    .await
-    .ends_with("here")
-    {
-        tokio::task::yield_now().await;
-    }
+    let request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    until("there is room again", async || {
+        let mut stream = server.web.connect().await;
+        // It may be turned away before it is written.
+        let _ = stream.write_all(request).await;
+        rest(stream).await.ends_with("here").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -142,7 +193,7 @@ async fn a_head_that_is_too_large_is_431() {
         "GET / HTTP/1.1\r\nHost: x\r\nX-Large: {}\r\n\r\n",
         "x".repeat(9000)
     );
-    let answer = until_closed(&server, head.as_bytes()).await;
+    let answer = rest(server.begin(head.as_bytes()).await).await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
 }
 
@@ -165,8 +216,8 @@ pub(crate) fn certify(folder: &Path) -> TlsConnector {
     TlsConnector::from(Arc::new(config))
 }
 
-async fn call(server: &Web, trusting: &TlsConnector) -> std::io::Result<String> {
-    get_over_tls(server.connect().await, "/", trusting).await
+async fn call(server: &Server, trusting: &TlsConnector) -> std::io::Result<String> {
+    get_over_tls(server.web.connect().await, "/", trusting).await
 }
 
 /// What a GET is answered.

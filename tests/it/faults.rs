@@ -10,11 +10,9 @@ use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Settings, TestApp};
+use crate::time::{PATIENCE, until};
 
-use table::{DELAY, ENDPOINTS, Endpoint, FAULTS, Fault};
-
-/// Longer than any answer may take, whatever happens.
-const DEADLINE: Duration = Duration::from_secs(60);
+use table::{ENDPOINTS, Endpoint, FAULTS, Fault};
 
 /// How long a try may take where that is what is tested.
 const TRY: Duration = Duration::from_millis(1500);
@@ -77,8 +75,8 @@ impl<'a> Cell<'a> {
         let path = self.endpoint.path.replace("CLOCK", &self.clock);
         let method = self.endpoint.method.parse().expect("a method");
         let sent = app.request(method, &path).body(self.endpoint.body).send();
-        let answered = tokio::time::timeout(DEADLINE, sent).await;
-        answered.expect("an answer within the deadline")
+        let answered = tokio::time::timeout(PATIENCE, sent).await;
+        answered.expect("an answer")
     }
 
     /// Sends the request into a fault that lasts or that happens once; then, with the fault gone, until it succeeds.
@@ -174,20 +172,20 @@ impl<'a> Cell<'a> {
     }
 
     async fn until_done(&self, app: &TestApp, cell: &str) {
-        // A delayed call may still hold its idempotency key for a while.
-        for _ in 0..50 {
+        // A call whose delay has just ended may still hold its idempotency key.
+        until("it gets better", async || {
             let answer = self.send(app).await;
             if answer.status == 200 && none_failed(&answer.json()) {
-                return;
+                return Some(());
             }
             assert!(
                 self.fault == Fault::Delay,
                 "{cell}: afterwards, {}",
                 answer.body
             );
-            tokio::time::sleep(DELAY / 10).await;
-        }
-        panic!("{cell}: it does not get better");
+            None
+        })
+        .await;
     }
 
     /// Every org is one customer, with one live subscription at most; every feature is sold by one price.

@@ -19,6 +19,7 @@ use tower::ServiceExt as _;
 
 use crate::contract;
 use crate::observed::{self, Observed};
+use crate::time::until;
 
 /// When tests begin: 2023-01-01T00:00:00Z.
 pub(crate) const START: i64 = 1_672_531_200;
@@ -188,6 +189,18 @@ impl TestApp {
             (feature, number("used"), number("limit"))
         })
         .collect()
+    }
+
+    /// Sends a request, and hangs up once it waits for a call to Stripe that a fault delays.
+    pub(crate) async fn hang_up(&self, call: Call<'_>) {
+        let before = self.sandbox().fault_hits();
+        let delayed = until("a delayed call", async || {
+            (self.sandbox().fault_hits() > before).then_some(())
+        });
+        tokio::select! {
+            answer = call.send() => panic!("there is an answer before the delay ends: {answer:?}"),
+            () = delayed => {}
+        }
     }
 
     /// Asks Stripe itself.

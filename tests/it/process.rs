@@ -5,9 +5,10 @@ mod pressure;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use crate::binary::{Place, Server};
+use crate::time::until;
 use crate::{connections, logs};
 
 /// A server with a sandbox inside, on a port of its own.
@@ -52,13 +53,6 @@ async fn rest(mut stream: TcpStream) -> String {
 fn status_of(answer: &str) -> u16 {
     let digits = answer.get(9..12).expect("an answer");
     digits.parse().expect("a status")
-}
-
-/// Where nobody listens yet.
-async fn free_address() -> String {
-    let free = TcpListener::bind("127.0.0.1:0").await;
-    let free = free.expect("a free port").local_addr();
-    free.expect("it is bound").to_string()
 }
 
 #[tokio::test]
@@ -114,10 +108,10 @@ async fn what_only_this_machine_can_reach_is_called_by_its_names_only() {
     for (interface, keys, whoami, metrics) in
         [("0.0.0.0", "", 403, 200), ("127.0.0.1", "one", 401, 403)]
     {
-        let admin = free_address().await;
-        let listens = admin.replace("127.0.0.1", interface);
+        let listens = format!("{interface}:0");
         let server = place.tier(&serve(&["--addr", "127.0.0.1:0", "--admin-addr", &listens]));
-        let server = server.env("TIER_API_KEY", keys).started().await;
+        let mut server = server.env("TIER_API_KEY", keys).started().await;
+        let admin = server.admin_address().await.replace("0.0.0.0", "127.0.0.1");
         assert_eq!(get(&admin, "/metrics", "tier.internal").await, metrics);
         assert_eq!(
             get(server.address(), "/v1/whoami", "tier.internal").await,
@@ -138,9 +132,10 @@ async fn keys_are_read_again_on_a_hangup_and_a_term_ends_it_with_0() {
 
     place.write("keys", "sk_test_second\n");
     server.signal("-HUP").await;
-    while status("sk_test_second").await == 401 {
-        tokio::task::yield_now().await;
-    }
+    until("the new key is in force", async || {
+        (status("sk_test_second").await == 200).then_some(())
+    })
+    .await;
     assert_eq!(status("sk_test_first").await, 401);
 
     // A file without a key does not open the server.
@@ -209,18 +204,20 @@ async fn the_certificate_is_read_again_on_a_hangup() {
     let new = connections::certify(place.path());
     health(&new).await.expect_err("it was not read yet");
     server.signal("-HUP").await;
-    while health(&new).await.is_err() {
-        tokio::task::yield_now().await;
-    }
+    until("the new certificate is in use", async || {
+        health(&new).await.ok()
+    })
+    .await;
     health(&old).await.expect_err("it was replaced");
     assert_eq!(server.stop("-TERM").await.code, Some(0));
 }
 
 #[tokio::test]
 async fn the_operators_pages_can_have_an_address_of_their_own() {
-    let admin = free_address().await;
     let place = Place::offline();
-    let server = start(&place, &["--addr", "127.0.0.1:0", "--admin-addr", &admin]).await;
+    let args = ["--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"];
+    let mut server = start(&place, &args).await;
+    let admin = server.admin_address().await;
     assert_eq!(status(server.address(), "/metrics", "x").await, 404);
     assert_eq!(status(&admin, "/metrics", "x").await, 200);
     assert_eq!(status(&admin, "/readyz", "x").await, 200);

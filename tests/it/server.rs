@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+use crate::time::until;
 use crate::web::Web;
 
 /// A server with one slow path, in the hands of the test.
@@ -64,6 +65,14 @@ async fn read_to_end(mut stream: TcpStream) -> String {
     text
 }
 
+/// Its port may be another test's for a while.
+async fn until_nobody_listens(web: &Web) {
+    until("nobody listens", async || {
+        TcpStream::connect(web.address()).await.err()
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn answers_until_told_to_stop() {
     let mut server = Slow::start().await;
@@ -74,9 +83,7 @@ async fn answers_until_told_to_stop() {
     );
     server.web.stop();
     server.web.ended().await;
-    TcpStream::connect(server.web.address())
-        .await
-        .expect_err("nobody listens");
+    until_nobody_listens(&server.web).await;
 }
 
 #[tokio::test]
@@ -86,9 +93,7 @@ async fn what_is_in_flight_is_finished() {
     server.reached.notified().await;
     server.web.stop();
     // It stops listening at once, and waits for the request.
-    while TcpStream::connect(server.web.address()).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
+    until_nobody_listens(&server.web).await;
     assert!(!server.web.has_ended());
     server.release.notify_one();
     let answer = read_to_end(in_flight).await;

@@ -1,15 +1,15 @@
 //! Slow clients: no bytes but those of a request in time keep a connection open.
 
-use std::time::Duration;
-
 use tier::server::Options;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 
-use super::{PATIENCE, SOON, rest, server, until_closed};
-use crate::web::Web;
+use super::{SOON, Server, read_to, rest_in_time, rest_of_silence, server};
+use crate::time::hold_time;
 
 /// What HTTP/2 begins with: the preface, and settings without any.
 const OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+/// The header of the server's settings, but for their length.
+const SETTINGS: &[u8] = b"\x04\0\0\0\0\0";
 const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0everyday";
 
 /// The type of a frame that says goodbye.
@@ -34,25 +34,17 @@ fn get(path: &str) -> Vec<u8> {
 /// A frame of type HEADERS on stream 3, that others have to follow.
 const HALF_A_HEAD: &[u8] = b"\0\0\x01\x01\x01\0\0\0\x03\x82";
 
-/// Opens a connection with `opening`, then sends `piece` again and again until the server ends it; what it said.
-async fn dribble(server: &Web, opening: &[u8], piece: &[u8]) -> Vec<u8> {
-    let (mut reader, mut writer) = server.connect().await.into_split();
-    writer.write_all(opening).await.expect("it reads");
-    let talks = async {
-        while writer.write_all(piece).await.is_ok() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    let mut said = Vec::new();
-    let ends = async {
-        tokio::select! {
-            // A reset is an end as well.
-            _ = reader.read_to_end(&mut said) => {}
-            () = talks => {}
-        }
-    };
-    let ended = tokio::time::timeout(PATIENCE, ends).await;
-    ended.expect("the server ends the connection");
+/// Opens a connection with `opening`. Once the server has said `awaited`, time passes, and `piece` is sent again and
+/// again until the server ends the connection; what it said.
+async fn dribble(server: &Server, opening: &[u8], awaited: &[u8], piece: &[u8]) -> Vec<u8> {
+    let mut stream = server.begin(opening).await;
+    let mut said = read_to(&mut stream, awaited).await;
+    let (reader, mut writer) = stream.into_split();
+    let rest = rest_in_time(reader, async || {
+        // It may just have been ended.
+        let _ = writer.write_all(piece).await;
+    });
+    said.extend(rest.await.into_bytes());
     said
 }
 
@@ -68,7 +60,7 @@ fn kinds(mut bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Heads have little time, and idleness a lot.
-async fn impatient() -> Web {
+async fn impatient() -> Server {
     server(Options {
         head_timeout: SOON,
         ..Options::default()
@@ -83,10 +75,11 @@ async fn a_connection_without_requests_ends_whatever_else_comes() {
         ..Options::default()
     })
     .await;
-    let said = dribble(&server, OPENING, PING).await;
+    let _time = hold_time();
+    let said = dribble(&server, OPENING, SETTINGS, PING).await;
     assert!(kinds(&said).contains(&GOAWAY), "{said:?}");
     // A request only puts it off.
-    let said = dribble(&server, &[OPENING, &get("/")].concat(), PING).await;
+    let said = dribble(&server, &[OPENING, &get("/")].concat(), b"here", PING).await;
     let (kinds, text) = (kinds(&said), String::from_utf8_lossy(&said));
     assert!(kinds.contains(&GOAWAY) && text.contains("here"), "{said:?}");
 }
@@ -94,28 +87,33 @@ async fn a_connection_without_requests_ends_whatever_else_comes() {
 #[tokio::test]
 async fn the_opening_of_http2_has_to_come_to_its_end() {
     let server = impatient().await;
+    let _time = hold_time();
     let settings_to_come = [&OPENING[..24], b"\0\x3f\x00\x04\0\0\0\0\0"].concat();
-    dribble(&server, &settings_to_come, b"\0").await;
-    until_closed(&server, &OPENING[..12]).await;
-    until_closed(&server, &OPENING[..24]).await;
+    dribble(&server, &settings_to_come, b"", b"\0").await;
+    rest_of_silence(server.begin(&OPENING[..12]).await).await;
+    rest_of_silence(server.begin(&OPENING[..24]).await).await;
 }
 
 #[tokio::test]
 async fn a_head_of_http2_has_to_come_to_its_end() {
     let server = impatient().await;
-    until_closed(&server, &[OPENING, HALF_A_HEAD].concat()).await;
+    let _time = hold_time();
+    rest_of_silence(server.begin(&[OPENING, HALF_A_HEAD].concat()).await).await;
     let all_but_a_byte = [OPENING, &get("/")[..12]].concat();
-    until_closed(&server, &all_but_a_byte).await;
+    rest_of_silence(server.begin(&all_but_a_byte).await).await;
     // Other requests of the connection are no excuse.
     let beside_another = [OPENING, &get("/slow"), HALF_A_HEAD].concat();
-    until_closed(&server, &beside_another).await;
+    let stream = server.begin(&beside_another).await;
+    server.reached.notified().await;
+    rest_of_silence(stream).await;
 }
 
 #[tokio::test]
 async fn what_only_begins_like_http2_is_timed_like_http1() {
     let server = impatient().await;
-    until_closed(&server, b"PRI / HTTP/1.1\r\nHost: ").await;
-    dribble(&server, b"PRI / HTTP/1.1\r\nX-Slow: ", b"x").await;
+    let _time = hold_time();
+    rest_of_silence(server.begin(b"PRI / HTTP/1.1\r\nHost: ").await).await;
+    dribble(&server, b"PRI / HTTP/1.1\r\nX-Slow: ", b"", b"x").await;
 }
 
 #[tokio::test]
@@ -126,9 +124,7 @@ async fn a_request_of_http2_that_is_worked_on_is_not_idle() {
         ..Options::default()
     })
     .await;
-    let mut stream = server.connect().await;
+    let _time = hold_time();
     let request = [OPENING, &get("/slow")].concat();
-    stream.write_all(&request).await.expect("it reads");
-    let ended = tokio::time::timeout(SOON * 10, rest(stream)).await;
-    assert!(ended.is_err(), "the connection stays open: {ended:?}");
+    server.wait_for_a_day(&request, b"done").await;
 }

@@ -1,7 +1,6 @@
 //! One server for many: each caller's key is the Stripe key that its requests act with.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderMap, Method};
@@ -13,7 +12,7 @@ use tier::stripe::RateSettings;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::harness::{Answer, Settings, TestApp, transport};
+use crate::harness::{Answer, DAY, Settings, TestApp, transport};
 use crate::web::Web;
 
 const MODEL: &str = r#"{"plans":{"plan:p@1":{"features":{"feature:f":{"tiers":[{}]}}}}}"#;
@@ -31,9 +30,8 @@ async fn cloud_of(most: usize, url: Option<&str>) -> TestApp {
         ..RateSettings::default()
     };
     let transport = transport(url.unwrap_or(app.stripe_url()), &Settings::default());
-    let idle = Duration::from_secs(60);
     let transport = transport.with_rates(rates);
-    let cloud = Cloud::new(transport, Clock::system(), None, most, idle);
+    let cloud = Cloud::new(transport, Clock::system(), None, most, DAY);
     app.adjusted(|app| *app = App::for_many(cloud))
 }
 

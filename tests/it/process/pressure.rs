@@ -1,7 +1,5 @@
 //! A process that gets less than it wants: a reader of its log, file descriptors, an end to its requests.
 
-use std::time::Duration;
-
 use serde_json::Value;
 use tier::sandbox::{Action, Rule};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -10,9 +8,7 @@ use tokio::task::JoinSet;
 
 use super::{exchange, get, serve, start, status, status_of};
 use crate::binary::{Place, Server};
-
-/// Long enough for whatever has to happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::time::PATIENCE;
 
 /// Sends requests whose lines are long, over one connection, and reads the answers.
 async fn fill_the_log(server: &Server) {
