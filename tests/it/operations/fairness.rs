@@ -8,6 +8,7 @@ use tier::sandbox::{Action, Rule};
 use tokio::task::JoinSet;
 
 use crate::harness::{Answer, TestApp};
+use crate::time::until;
 
 fn model() -> Value {
     json!({"plans": {"plan:p@1": {"features": {"feature:f": {"tiers": [{}]}}}}})
@@ -47,14 +48,16 @@ async fn post(app: TestApp, path: &'static str, body: Value) -> Answer {
 async fn queue(app: &TestApp, waiting: usize) -> JoinSet<Answer> {
     let mut queued = JoinSet::new();
     for before in 0..=waiting {
-        while app.places().waiting() + 1 < before {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        until("those before it wait", async || {
+            (app.places().waiting() + 1 >= before).then_some(())
+        })
+        .await;
         queued.spawn(post(app.clone(), "/v1/subscribe", subscribe("org:busy")));
     }
-    while app.places().waiting() < waiting {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    until("all wait", async || {
+        (app.places().waiting() >= waiting).then_some(())
+    })
+    .await;
     queued
 }
 
