@@ -243,6 +243,31 @@ pub(crate) fn include(account: &Account, object: &Value, field: &str) -> Option<
     }
 }
 
+/// A payment method is no longer the customer's, so it is the default of none of their subscriptions and schedules.
+pub(crate) fn payment_method_detached(account: &mut Account, customer: &Id, method: &Id) {
+    let forget = |default: &mut Option<Id>| {
+        if default.as_ref() == Some(method) {
+            *default = None;
+        }
+    };
+    let Some(holder) = account.customers.get(customer) else {
+        return;
+    };
+    for position in &holder.subscriptions {
+        if let Some(held) = account.billing.subscriptions.at_mut(*position) {
+            forget(&mut held.default_payment_method);
+        }
+    }
+    for position in &holder.schedules {
+        if let Some(schedule) = account.billing.schedules.at_mut(*position) {
+            forget(&mut schedule.defaults.default_payment_method);
+            for phase in &mut schedule.phases {
+                forget(&mut phase.default_payment_method);
+            }
+        }
+    }
+}
+
 /// A customer is being deleted: its subscriptions are canceled at once, without an invoice.
 pub(crate) fn customer_deleted(ctx: &mut Ctx<'_>, customer: &Id) {
     let now = ctx.time_of(customer);

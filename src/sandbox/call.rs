@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use super::card::Presence;
 use super::context::{Ctx, Origin};
 use super::error::{Error, Result};
 use super::expand::Expand;
@@ -156,6 +157,7 @@ impl Sandbox {
             now_millis: clock.millis(),
             args,
             origin,
+            presence: Presence::OffSession,
         };
         engine::run_until(&mut ctx, None, now);
         work(&mut ctx)

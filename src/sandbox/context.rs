@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::card::Presence;
 use super::error::Result;
 use super::event;
 use super::ids::Id;
@@ -23,6 +24,8 @@ pub(crate) struct Ctx<'a> {
     /// The parts of the path that the route leaves open, in order.
     pub(crate) args: Vec<String>,
     pub(crate) origin: Origin,
+    /// Whether the customer is there while the call pays. They are not when time pays, or a schedule.
+    pub(crate) presence: Presence,
 }
 
 /// Where a call comes from and how it is to be answered.
@@ -37,6 +40,15 @@ pub(crate) struct Origin {
 }
 
 impl Ctx<'_> {
+    /// Reads `off_session`: a call that pays is made while the customer is there, unless it says otherwise.
+    pub(crate) fn read_presence(&mut self, params: &Params<'_>) -> Result<()> {
+        self.presence = match params.boolean("off_session")? {
+            Some(true) => Presence::OffSession,
+            _ => Presence::OnSession,
+        };
+        Ok(())
+    }
+
     /// The n-th open part of the path. Routes and handlers agree on how many there are.
     pub(crate) fn arg(&self, index: usize) -> String {
         self.args.get(index).cloned().unwrap_or_default()

@@ -41,6 +41,8 @@ pub(crate) struct Customer {
     pub(crate) currency: Option<Currency>,
     /// Whether a payment has failed and is still due.
     pub(crate) delinquent: bool,
+    /// Whether a payment method was ever attached.
+    pub(crate) had_payment_method: bool,
     pub(crate) next_invoice_sequence: u32,
     pub(crate) more: Option<Box<More>>,
     /// Positions in the tables of the account, ascending.
@@ -84,6 +86,7 @@ impl Customer {
             balance: 0,
             currency: None,
             delinquent: false,
+            had_payment_method: false,
             next_invoice_sequence: 1,
             more: None,
             payment_methods: Vec::new(),
@@ -324,6 +327,7 @@ fn erase_links(account: &mut Account, id: &Id) {
     for position in methods {
         if let Some(method) = account.payment_methods.at_mut(position) {
             method.customer = None;
+            method.used_up = true;
         }
     }
     if let Some(clock) = clock.and_then(|clock| account.clocks.get_mut(&clock)) {

@@ -1,6 +1,6 @@
 //! Errors as Stripe words them: `{"error": {"type", "code", "param", "message", …}}` and a status.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// An error answer. Build it with the constructors, refine it with [`param`](Self::param),
 /// [`code`](Self::code) and [`status`](Self::status).
@@ -13,6 +13,8 @@ pub(crate) struct Error {
     pub(crate) code: Option<&'static str>,
     pub(crate) param: Option<String>,
     pub(crate) message: String,
+    /// Fields that only errors of some kinds have, such as `decline_code`.
+    pub(crate) more: Option<Box<Map<String, Value>>>,
     /// The parameters did not pass validation, so the endpoint never began: such an answer is not
     /// kept under an idempotency key.
     pub(crate) before_execution: bool,
@@ -32,6 +34,7 @@ impl Error {
             code: None,
             param: None,
             message: message.into(),
+            more: None,
             before_execution: false,
             limited_by: None,
         }
@@ -80,6 +83,13 @@ impl Error {
         self
     }
 
+    /// Adds a field that only errors of some kinds have.
+    pub(crate) fn field(mut self, name: &str, value: Value) -> Self {
+        let more = self.more.get_or_insert_default();
+        more.insert(name.to_owned(), value);
+        self
+    }
+
     /// Marks it as found before the endpoint began; see the field.
     pub(crate) fn before_execution(mut self) -> Self {
         self.before_execution = true;
@@ -103,7 +113,7 @@ impl Error {
 
     /// The body, as Stripe renders it.
     pub(crate) fn to_json(&self) -> Value {
-        let mut error = serde_json::Map::new();
+        let mut error = self.more.as_deref().cloned().unwrap_or_default();
         if let Some(code) = self.code {
             error.insert("code".into(), json!(code));
             let page = code.replace('_', "-");

@@ -51,6 +51,7 @@ mod metadata;
 mod page;
 mod params;
 mod payment_method;
+mod payment_methods;
 mod price;
 mod price_list;
 mod price_params;

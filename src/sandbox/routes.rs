@@ -2,7 +2,7 @@
 
 use super::context::Handler;
 use super::{
-    account, billing, coupon, customer, event, payment_method, price, price_list, product, search,
+    account, billing, coupon, customer, event, payment_methods, price, price_list, product, search,
     setup_intent, test_clock,
 };
 
@@ -62,37 +62,49 @@ const ROUTES: &[Route] = &[
     route(
         "GET",
         "/v1/customers/:id/payment_methods",
-        payment_method::list_of_customer,
+        payment_methods::list_of_customer,
         "list:payment_method",
+    ),
+    route(
+        "GET",
+        "/v1/customers/:id/payment_methods/:id",
+        payment_methods::retrieve_of_customer,
+        "payment_method",
     ),
     route(
         "POST",
         "/v1/payment_methods",
-        payment_method::create,
+        payment_methods::create,
         "payment_method",
     ),
     route(
         "GET",
         "/v1/payment_methods",
-        payment_method::list,
+        payment_methods::list,
         "list:payment_method",
     ),
     route(
         "GET",
         "/v1/payment_methods/:id",
-        payment_method::retrieve,
+        payment_methods::retrieve,
+        "payment_method",
+    ),
+    route(
+        "POST",
+        "/v1/payment_methods/:id",
+        payment_methods::update,
         "payment_method",
     ),
     route(
         "POST",
         "/v1/payment_methods/:id/attach",
-        payment_method::attach,
+        payment_methods::attach,
         "payment_method",
     ),
     route(
         "POST",
         "/v1/payment_methods/:id/detach",
-        payment_method::detach,
+        payment_methods::detach,
         "payment_method",
     ),
     route(

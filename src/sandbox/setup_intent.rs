@@ -114,6 +114,9 @@ pub(crate) fn succeed(ctx: &mut Ctx<'_>, id: &Id, method: Named) {
         (None, Named::Token(card)) => payment_method::insert_token(ctx, card),
     };
     let now = customer.map_or(ctx.now, |customer| ctx.time_of(&customer));
+    if let Some(method) = ctx.account.payment_methods.get_mut(&method) {
+        method.set_up = true;
+    }
     let Some(intent) = ctx.account.setup_intents.get_mut(id) else {
         return;
     };
@@ -145,8 +148,9 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         "on_behalf_of",
         "single_use",
     ])?;
-    if confirm && method.is_none() {
-        return Err(no_method());
+    if confirm {
+        let method = method.as_ref().ok_or_else(no_method)?;
+        method.card(ctx).check_attachable()?;
     }
     params.finish()?;
     let now = customer
@@ -191,7 +195,7 @@ fn types(params: &Params<'_>) -> Result<Option<Vec<String>>> {
 fn method(ctx: &Ctx<'_>, params: &Params<'_>, customer: Option<&str>) -> Result<Option<Named>> {
     params
         .string("payment_method")?
-        .map(|id| payment_method::attachable(ctx, id, customer, "payment_method"))
+        .map(|id| payment_method::usable(ctx, id, customer, "payment_method"))
         .transpose()
 }
 
@@ -231,6 +235,7 @@ pub(crate) fn confirm(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let method = given
         .or(chosen.map(Named::Existing))
         .ok_or_else(no_method)?;
+    method.card(ctx).check_attachable()?;
     params.finish()?;
     succeed(ctx, &id, method);
     Ok(find(ctx, &id)?.to_json())

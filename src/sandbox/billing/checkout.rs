@@ -7,6 +7,7 @@ use super::new_subscription::{self, NewSubscription};
 use super::session::{self, Mode, Purchase, Session, Status};
 use super::timeline::Due;
 use super::{catalog, currency, render};
+use crate::sandbox::card::{Charged, Presence};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::cycle::lines::Priced;
 use crate::sandbox::cycle::period::DAY;
@@ -200,7 +201,13 @@ pub(crate) fn pay(ctx: &mut Ctx<'_>, id: &str, card: &str) -> Result<String> {
         Mode::Subscription(purchase) => purchase.due(),
         Mode::Setup { .. } => 0,
     };
-    if due > 0 && payment_method::named_declines(ctx, &method) {
+    ctx.presence = Presence::Authenticated;
+    let bank = method.card(ctx);
+    let declined = match bank.charge(ctx.presence, false) {
+        Charged::Declined(_) if due > 0 => true,
+        _ => bank.check_attachable().is_err(),
+    };
+    if declined {
         return Err(Error::invalid(
             "Your card was declined. Choose another one.",
         ));

@@ -4,10 +4,13 @@ use super::drafts::Draft;
 use super::invoice::{Invoice, InvoiceLine, Reason, Status};
 use super::subscription::{Status as Standing, Subscription};
 use super::{catalog, invoice_json};
+use crate::sandbox::card::Charged;
 use crate::sandbox::context::Ctx;
 use crate::sandbox::coupon::{Discount, Duration};
 use crate::sandbox::cycle::discount::spread;
+use crate::sandbox::error::Error;
 use crate::sandbox::ids::Id;
+use crate::sandbox::payment_method::PaymentMethod;
 use crate::sandbox::state::Account;
 
 /// How a payment went.
@@ -17,6 +20,8 @@ enum Outcome {
     /// There is nothing to pay with.
     NoMethod,
     Declined,
+    /// The customer has to authenticate first.
+    NeedsAuthentication,
 }
 
 /// The invoice that these drafts make, unpaid: sums, discount and the customer's balance are worked out, and
@@ -127,25 +132,49 @@ pub(crate) fn issue(
         line.id = ctx.account.ids.next("il", 24);
     }
     invoice.period = period;
-    let outcome = collect(ctx.account, &mut invoice);
+    let outcome = collect(ctx, &mut invoice);
     settle(ctx, position, &mut invoice, outcome, at);
     record(ctx, invoice, outcome, at);
 }
 
+/// What pays for a subscription: its `own` payment method, else the customer's default.
+pub(crate) fn payment_method<'a>(
+    account: &'a Account,
+    own: Option<&Id>,
+    customer: &Id,
+) -> Option<&'a PaymentMethod> {
+    let default = || {
+        account
+            .customers
+            .get(customer)?
+            .default_payment_method
+            .as_ref()
+    };
+    let method = account.payment_methods.get(own.or_else(default)?)?;
+    Some(method).filter(|method| method.customer.as_ref() == Some(customer))
+}
+
+/// The error for a payment that is due at once, and nothing to pay with.
+pub(crate) fn nothing_to_pay_with() -> Error {
+    Error::invalid("This customer has no attached payment source or default payment method. Please consider adding a default payment method. For more information, visit https://stripe.com/docs/billing/subscriptions/payment-methods-setting#payment-method-priority.")
+        .code("resource_missing")
+}
+
 /// Tries to pay the invoice. Whatever a customer's balance covers is paid.
-fn collect(account: &Account, invoice: &mut Invoice) -> Outcome {
-    let subscription = account.billing.subscriptions.get(&invoice.subscription);
-    let own = subscription.and_then(|subscription| subscription.default_payment_method.clone());
-    let customer = account.customers.get(&invoice.customer);
-    let method = own.or_else(|| customer?.default_payment_method.clone());
+fn collect(ctx: &Ctx<'_>, invoice: &mut Invoice) -> Outcome {
     if invoice.amount_due == 0 {
         return Outcome::Paid;
     }
+    let billing = &ctx.account.billing;
+    let subscription = billing.subscriptions.get(&invoice.subscription);
+    let own = subscription.and_then(|subscription| subscription.default_payment_method.as_ref());
+    let method = payment_method(ctx.account, own, &invoice.customer);
     invoice.attempted = method.is_some();
-    match method.and_then(|id| account.payment_methods.get(&id)) {
+    match method.map(|method| method.charge(ctx.presence)) {
         None => Outcome::NoMethod,
-        Some(method) if method.declines() => Outcome::Declined,
-        Some(_) => Outcome::Paid,
+        Some(Charged::Paid) => Outcome::Paid,
+        Some(Charged::Declined(_)) => Outcome::Declined,
+        Some(Charged::NeedsAuthentication) => Outcome::NeedsAuthentication,
     }
 }
 
@@ -165,11 +194,13 @@ fn settle(ctx: &mut Ctx<'_>, position: u32, invoice: &mut Invoice, outcome: Outc
         customer.balance = invoice.ending_balance;
         customer.currency = Some(invoice.currency);
         customer.delinquent = match outcome {
-            Outcome::Declined => true,
+            Outcome::Declined | Outcome::NeedsAuthentication => true,
             Outcome::Paid if invoice.amount_due > 0 => false,
             Outcome::Paid | Outcome::NoMethod => customer.delinquent,
         };
     }
+    let customer = ctx.account.customers.get(&invoice.customer);
+    let never_had_one = customer.is_some_and(|customer| !customer.had_payment_method);
     let discounted = invoice.discounted() > 0;
     let subscription = ctx.account.subscription_mut(position);
     subscription.latest_invoice = Some(invoice.id.clone());
@@ -188,7 +219,12 @@ fn settle(ctx: &mut Ctx<'_>, position: u32, invoice: &mut Invoice, outcome: Outc
         }
     }
     subscription.status = match (subscription.status, outcome) {
-        (Standing::Active | Standing::Trialing, Outcome::Declined) => Standing::PastDue,
+        // Our choice: what a schedule sells to somebody who never had a payment method goes on.
+        (status, Outcome::NoMethod) if subscription.from_schedule && never_had_one => status,
+        (
+            Standing::Active | Standing::Trialing,
+            Outcome::NoMethod | Outcome::Declined | Outcome::NeedsAuthentication,
+        ) => Standing::PastDue,
         (Standing::PastDue, Outcome::Paid) => Standing::Active,
         (status, _) => status,
     };
@@ -222,6 +258,10 @@ fn record(ctx: &mut Ctx<'_>, invoice: Invoice, outcome: Outcome, at: i64) {
     match outcome {
         Outcome::Paid => ctx.event("invoice.paid", &object, at),
         Outcome::Declined => ctx.event("invoice.payment_failed", &object, at),
+        Outcome::NeedsAuthentication => {
+            ctx.event("invoice.payment_action_required", &object, at);
+            ctx.event("invoice.payment_failed", &object, at);
+        }
         Outcome::NoMethod => {}
     }
 }

@@ -3,16 +3,20 @@
 use std::sync::Arc;
 
 use super::change::{self, Anchor};
+use super::drafts::{self, Next};
 use super::invoice::Reason;
+use super::invoicing::compose;
 use super::schedule::ItemSpec;
-use super::subscription::{Status, Subscription};
+use super::subscription::{Item, Status, Subscription};
 use super::{catalog, phases, render};
 use crate::sandbox::context::Ctx;
-use crate::sandbox::coupon::Coupon;
+use crate::sandbox::coupon::{Coupon, Discount};
 use crate::sandbox::currency::Currency;
 use crate::sandbox::cycle::period::Every;
+use crate::sandbox::cycle::usage::Records;
 use crate::sandbox::ids::Id;
 use crate::sandbox::metadata::Metadata;
+use crate::sandbox::state::Account;
 
 /// What a new subscription is made of; everything in it has been checked.
 #[derive(Clone, Debug)]
@@ -60,6 +64,38 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, new: NewSubscription, at: i64) -> Id {
     id
 }
 
+/// What the first invoice would ask for, if the subscription were made.
+pub(crate) fn first_amount_due(account: &Account, new: &NewSubscription, at: i64) -> i64 {
+    let every = catalog::every(account, &new.specs);
+    let mut subscription = before_first_period(Id::default(), new.clone(), every, at);
+    let item = |spec: &ItemSpec| Item {
+        id: Id::default(),
+        price: spec.price.clone(),
+        quantity: spec.quantity,
+        billed: 0,
+        created: at,
+        metadata: Metadata::default(),
+        records: Records::default(),
+    };
+    subscription.items = new.specs.iter().map(item).collect();
+    subscription.discount = new.coupon.clone().map(|coupon| Discount {
+        id: Id::default(),
+        coupon,
+        customer: new.customer.clone(),
+        subscription: None,
+        start: at,
+        end: None,
+    });
+    let trial_end = new.trial_end.filter(|end| *end > at);
+    let next = Next::Period {
+        start: at,
+        end: trial_end.unwrap_or_else(|| every.next_after(subscription.anchor, at)),
+        trial: trial_end.is_some(),
+    };
+    let drafts = drafts::closing(account, &subscription, at, next);
+    compose(account, &subscription, drafts, Reason::Create, at).amount_due
+}
+
 /// The subscription before its first period, which an empty one stands for.
 fn before_first_period(id: Id, new: NewSubscription, every: Every, at: i64) -> Subscription {
     Subscription {
@@ -80,6 +116,7 @@ fn before_first_period(id: Id, new: NewSubscription, every: Every, at: i64) -> S
         canceled_at: (new.cancel_at_period_end || new.cancel_at.is_some()).then_some(at),
         ended_at: None,
         cancellation_reason: None,
+        from_schedule: new.schedule.is_some(),
         schedule: new.schedule,
         default_payment_method: new.default_payment_method,
         description: new.description,

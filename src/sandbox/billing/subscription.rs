@@ -88,6 +88,8 @@ pub(crate) struct Subscription {
     pub(crate) ended_at: Option<i64>,
     pub(crate) cancellation_reason: Option<&'static str>,
     pub(crate) schedule: Option<Id>,
+    /// Whether a schedule made it.
+    pub(crate) from_schedule: bool,
     pub(crate) default_payment_method: Option<Id>,
     pub(crate) description: Option<String>,
     pub(crate) metadata: Metadata,

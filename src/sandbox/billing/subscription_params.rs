@@ -2,23 +2,24 @@
 
 use std::sync::Arc;
 
-use super::new_subscription::NewSubscription;
+use super::invoicing;
+use super::new_subscription::{self, NewSubscription};
 use super::phase_params::{
     automatic_tax, collection_method, coupon, payment_method, prorate, same_currency,
 };
 use super::schedule::{ItemSpec, Prorate};
 use super::subscription::Subscription;
 use super::{catalog, items};
+use crate::sandbox::card::Charged;
 use crate::sandbox::context::Ctx;
 use crate::sandbox::coupon::Coupon;
-use crate::sandbox::customer::{self, Customer};
+use crate::sandbox::customer;
 use crate::sandbox::cycle::period::DAY;
 use crate::sandbox::error::{Error, Result};
 use crate::sandbox::field_update::FieldUpdate;
 use crate::sandbox::ids::Id;
 use crate::sandbox::metadata::Metadata;
 use crate::sandbox::params::Params;
-use crate::sandbox::payment_method::PaymentMethod;
 
 /// Stripe's limit for a trial, in days: two years.
 pub(super) const LONGEST_TRIAL: i64 = 730;
@@ -29,7 +30,6 @@ const UNMODELLED: &[&str] = &[
     "billing_thresholds?",
     "days_until_due",
     "default_tax_rates?",
-    "off_session",
     "on_behalf_of?",
     "payment_settings",
     "pending_invoice_item_interval?",
@@ -52,9 +52,6 @@ pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(NewSubscri
         &["allow_incomplete", "error_if_incomplete"],
         &["default_incomplete", "pending_if_incomplete"],
     )?;
-    if behavior == Some("error_if_incomplete") && trial_end.is_none() {
-        check_payment(ctx, holder, method.as_ref(), &specs)?;
-    }
     // There is nothing to prorate yet.
     prorate(params)?;
     collection_method(params)?;
@@ -80,6 +77,7 @@ pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(NewSubscri
     if new.cancel_at.is_some() && new.cancel_at_period_end {
         return Err(one_end_only());
     }
+    check_payment(ctx, &new, behavior == Some("error_if_incomplete"), now)?;
     Ok((new, now))
 }
 
@@ -153,30 +151,26 @@ fn cancel_at(params: &Params<'_>, now: i64) -> Result<FieldUpdate<i64>> {
     }
 }
 
-/// `error_if_incomplete`: nothing is created if what is due at once cannot be paid.
-fn check_payment(
-    ctx: &Ctx<'_>,
-    holder: &Customer,
-    method: Option<&Id>,
-    specs: &[ItemSpec],
-) -> Result<()> {
-    let due = specs.iter().any(|spec| {
-        spec.quantity.is_some_and(|quantity| {
-            catalog::priced(ctx.account, &spec.price)
-                .scheme
-                .amount(quantity)
-                > 0
-        })
-    });
-    let method = method.or(holder.default_payment_method.as_ref());
-    let method = method.and_then(|id| ctx.account.payment_methods.get(id));
-    if due && method.is_some_and(PaymentMethod::declines) {
-        return Err(Error::invalid("Your card was declined.")
-            .kind("card_error")
-            .code("card_declined")
-            .status(402));
+/// What is due at once needs something to pay with, and with `error_if_incomplete`, must be paid.
+fn check_payment(ctx: &Ctx<'_>, new: &NewSubscription, or_fail: bool, now: i64) -> Result<()> {
+    if new_subscription::first_amount_due(ctx.account, new, now) == 0 {
+        return Ok(());
     }
-    Ok(())
+    let own = new.default_payment_method.as_ref();
+    let method = invoicing::payment_method(ctx.account, own, &new.customer);
+    let method = method.ok_or_else(invoicing::nothing_to_pay_with)?;
+    match method.charge(ctx.presence) {
+        Charged::Declined(decline) if or_fail => Err(decline.error()),
+        Charged::NeedsAuthentication if or_fail => Err(needs_action()),
+        _ => Ok(()),
+    }
+}
+
+fn needs_action() -> Error {
+    Error::invalid("Payment for this subscription requires additional user action before it can be completed successfully. Payment can be completed using the PaymentIntent associated with `subscription.latest_invoice`. For more details see: https://stripe.com/docs/billing/subscriptions/overview#requires-action")
+        .kind("card_error")
+        .code("subscription_payment_intent_requires_action")
+        .status(402)
 }
 
 /// What a request changes on a subscription.

@@ -37,6 +37,7 @@ pub(super) const COLLECTION_METHODS: &[&str] = &["charge_automatically", "send_i
 
 /// `POST /v1/subscriptions`
 pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    ctx.read_presence(params)?;
     let (new, now) = subscription_params::read_new(ctx, params)?;
     params.finish()?;
     let id = new_subscription::create(ctx, new, now);
@@ -120,6 +121,7 @@ pub(super) fn of_customer(account: &Account, id: &str) -> Value {
 
 /// `POST /v1/subscriptions/:id`
 pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    ctx.read_presence(params)?;
     let position = find(ctx)?;
     let subscription = ctx.account.subscription(position);
     if subscription.status.ended() {

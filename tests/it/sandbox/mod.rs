@@ -9,6 +9,7 @@ mod expansion;
 mod faults;
 mod idempotency;
 mod lists;
+mod payments;
 mod sequences;
 mod transport;
 mod unmodelled;

@@ -86,8 +86,9 @@ async fn an_invoice_that_is_open_holds_the_currency() {
     let form = format!("test_clock={}", world.clock);
     let customer = world.api.create("/v1/customers", &form).await;
     let [dollars, euros] = [world.price("unit_amount=1000").await, euros(&world).await];
-    let form = format!("customer={customer}&items[0][price]={dollars}");
-    let id = world.api.create(SUBSCRIPTIONS, &form).await;
+    // A schedule sells to customers without a card, too.
+    let form = format!("phases[0][items][0][price]={dollars}");
+    let id = world.schedule(&customer, &form).await;
     let path = format!("{SUBSCRIPTIONS}/{id}");
     world.api.delete(&path).await.ok();
     let form = format!("customer={customer}&items[0][price]={euros}");

@@ -1,0 +1,296 @@
+//! What a request for a credit note says, checked against its invoice.
+
+use rust_decimal::Decimal;
+
+use super::{CreditNote, Line, Payout};
+use crate::sandbox::billing::invoice::{Invoice, InvoiceLine, Status};
+use crate::sandbox::context::Ctx;
+use crate::sandbox::cycle::lines::money;
+use crate::sandbox::cycle::{round_half_up, times};
+use crate::sandbox::error::{Error, Result};
+use crate::sandbox::ids::Id;
+use crate::sandbox::metadata::Metadata;
+use crate::sandbox::params::Params;
+use crate::sandbox::price::MAX_AMOUNT;
+
+const REASONS: &[&str] = &[
+    "duplicate",
+    "fraudulent",
+    "order_change",
+    "product_unsatisfactory",
+];
+
+/// Reads a credit note; it and its lines have no ids yet.
+pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<CreditNote> {
+    let id = params.required("invoice")?;
+    let invoice = ctx.account.billing.invoices.get(id);
+    let invoice = invoice.ok_or_else(|| Error::no_such("invoice", id, "invoice"))?;
+    let before: Vec<&CreditNote> = of_invoice(ctx, &invoice.id).collect();
+    let lines = match params.objects("lines")? {
+        Some(given) => lines(&given, invoice, &before)?,
+        None => Vec::new(),
+    };
+    let subtotal = subtotal(params, &lines)?;
+    let mut note = CreditNote {
+        id: Id::default(),
+        invoice: invoice.id.clone(),
+        customer: invoice.customer.clone(),
+        created: ctx.time_of(&invoice.customer),
+        currency: invoice.currency,
+        number: number(invoice, before.len()),
+        lines,
+        subtotal,
+        payout: Payout::BeforePayment,
+        reason: params.one_of("reason", REASONS)?,
+        memo: params.nullable("memo")?.value().map(str::to_owned),
+        metadata: params.metadata()?.apply(&Metadata::default())?,
+        voided_at: None,
+    };
+    note.payout = payout(params, invoice, note.total())?;
+    params.unmodelled(&[
+        "effective_at",
+        "email_type",
+        "refund",
+        "refunds",
+        "shipping_cost",
+    ])?;
+    check_amount(invoice, &note)?;
+    Ok(note)
+}
+
+/// The credit notes of an invoice that hold, oldest first.
+pub(super) fn of_invoice<'a>(
+    ctx: &'a Ctx<'_>,
+    invoice: &'a str,
+) -> impl Iterator<Item = &'a CreditNote> {
+    let notes = ctx.account.billing.credit_notes.iter();
+    notes.filter(move |note| &*note.invoice == invoice)
+}
+
+fn number(invoice: &Invoice, before: usize) -> String {
+    let number = invoice.number.as_deref().unwrap_or_default();
+    format!("{number}-CN-{:02}", before + 1)
+}
+
+/// The sum of the lines, or `amount`; where both are given, they agree.
+fn subtotal(params: &Params<'_>, lines: &[Line]) -> Result<i64> {
+    let amount = params.integer_from("amount", 1)?;
+    let sum = lines
+        .iter()
+        .map(|line| line.amount)
+        .fold(0, i64::saturating_add);
+    let discounted: i64 = lines.iter().map(|line| line.discount).sum();
+    match amount {
+        None if lines.is_empty() => Err(Error::invalid(
+            "You must specify either `amount` or `lines` to create a credit note.",
+        )
+        .param("amount")),
+        Some(amount) if lines.is_empty() => Ok(amount),
+        Some(amount) if amount != sum - discounted => Err(Error::invalid(format!(
+            "The `amount` ({amount}) must be the total of the `lines` ({}).",
+            sum - discounted
+        ))
+        .param("amount")),
+        _ => Ok(sum),
+    }
+}
+
+fn lines(given: &[Params<'_>], invoice: &Invoice, before: &[&CreditNote]) -> Result<Vec<Line>> {
+    let mut lines: Vec<Line> = Vec::with_capacity(given.len());
+    for params in given {
+        let kind = params.one_of("type", &["custom_line_item", "invoice_line_item"])?;
+        let kind = kind.ok_or_else(|| params.missing("type"))?;
+        let line = if kind == "custom_line_item" {
+            custom_line(params)?
+        } else {
+            invoice_line(params, invoice, before, &lines)?
+        };
+        params.unmodelled(&["tax_amounts", "tax_rates"])?;
+        lines.push(line);
+    }
+    Ok(lines)
+}
+
+fn custom_line(params: &Params<'_>) -> Result<Line> {
+    let description = params.required("description")?.to_owned();
+    let quantity = params
+        .integer_from("quantity", 1)?
+        .ok_or_else(|| params.missing("quantity"))?;
+    let whole = params.integer_from("unit_amount", 0)?.map(Decimal::from);
+    let unit = match (whole, params.decimal("unit_amount_decimal")?) {
+        (Some(_), Some(_)) => {
+            return Err(Error::invalid(
+                "You may only specify one of these parameters: unit_amount, unit_amount_decimal.",
+            )
+            .param(params.name("unit_amount")));
+        }
+        (whole, decimal) => whole
+            .or(decimal)
+            .ok_or_else(|| params.missing("unit_amount"))?,
+    };
+    let amount = round_half_up(times(unit, Decimal::from(quantity)));
+    if !(0..=MAX_AMOUNT).contains(&amount) {
+        return Err(Error::malformed(
+            params.name("unit_amount"),
+            format!("Invalid integer: the amount of the line must be from 0 to {MAX_AMOUNT}."),
+        ));
+    }
+    Ok(Line {
+        id: Id::default(),
+        invoice_line: None,
+        description: Some(description),
+        amount,
+        discount: 0,
+        quantity: Some(quantity),
+        unit_amount: Some(unit),
+    })
+}
+
+/// A part of a line of the invoice: an amount of it, before discount, or some of its units. What earlier credit notes
+/// and earlier lines of this one have taken off is gone.
+fn invoice_line(
+    params: &Params<'_>,
+    invoice: &Invoice,
+    before: &[&CreditNote],
+    earlier: &[Line],
+) -> Result<Line> {
+    let id = params.required("invoice_line_item")?;
+    let param = params.name("invoice_line_item");
+    let line = invoice.lines.iter().find(|line| &*line.id == id);
+    let line = line.ok_or_else(|| Error::no_such("invoice line item", id, param.clone()))?;
+    let taken = before
+        .iter()
+        .filter(|note| note.issued())
+        .flat_map(|note| &note.lines)
+        .chain(earlier)
+        .filter(|one| one.invoice_line.as_ref() == Some(&line.id));
+    let taken = taken.fold(Taken::default(), |sum, one| Taken {
+        amount: sum.amount + one.amount,
+        discount: sum.discount + one.discount,
+    });
+    let quantity = params.integer_from("quantity", 1)?;
+    let amount = match (params.integer_from("amount", 0)?, quantity) {
+        (Some(amount), None) => amount,
+        (None, Some(quantity)) => of_units(params, line, quantity)?,
+        _ => {
+            return Err(Error::invalid("You must specify exactly one of `amount` and `quantity` for a line of type `invoice_line_item`.")
+                .param(params.name("amount")));
+        }
+    };
+    let left = line.line.amount - taken.amount;
+    if amount > left {
+        return Err(Error::invalid(format!(
+            "The amount to credit ({amount}) is more than what is left of the invoice line item `{id}` ({}).",
+            left.max(0)
+        ))
+        .param(params.name("amount")));
+    }
+    Ok(Line {
+        id: Id::default(),
+        invoice_line: Some(line.id.clone()),
+        description: Some(line.line.description.clone()),
+        amount,
+        discount: taken.discount_of(line, amount),
+        quantity,
+        unit_amount: quantity.map(|_| line.line.rate),
+    })
+}
+
+/// What of a line was taken off before.
+#[derive(Clone, Copy, Debug, Default)]
+struct Taken {
+    amount: i64,
+    discount: i64,
+}
+
+impl Taken {
+    /// The part of the line's discount that goes with another `amount`, so that the parts add up to the whole.
+    fn discount_of(self, line: &InvoiceLine, amount: i64) -> i64 {
+        if line.line.amount <= 0 {
+            return 0;
+        }
+        let so_far = times(
+            Decimal::from(line.discount),
+            Decimal::from(self.amount + amount),
+        );
+        round_half_up(so_far / Decimal::from(line.line.amount)) - self.discount
+    }
+}
+
+fn of_units(params: &Params<'_>, line: &InvoiceLine, quantity: i64) -> Result<i64> {
+    if quantity > line.line.quantity {
+        return Err(Error::invalid(format!(
+            "The quantity to credit ({quantity}) is more than the line's ({}).",
+            line.line.quantity
+        ))
+        .param(params.name("quantity")));
+    }
+    let part = times(Decimal::from(line.line.amount), Decimal::from(quantity));
+    Ok(round_half_up(part / Decimal::from(line.line.quantity)))
+}
+
+/// What becomes of the total: of a paid invoice, the request says where it goes, to the cent.
+fn payout(params: &Params<'_>, invoice: &Invoice, total: i64) -> Result<Payout> {
+    const TARGETS: [&str; 3] = ["credit_amount", "out_of_band_amount", "refund_amount"];
+    let mut given = [None; 3];
+    for (target, amount) in TARGETS.iter().zip(&mut given) {
+        *amount = params.integer_from(target, 0)?;
+    }
+    let currency = invoice.currency.as_str();
+    let shown = |amount: i64| money(amount.into(), currency);
+    if invoice.status != Status::Paid {
+        return match TARGETS.iter().zip(given).find(|(_, amount)| amount.is_some()) {
+            Some((target, _)) => Err(Error::invalid(format!(
+                "`{target}` can be given for invoices that are paid only: a credit note lowers what is due of this one."
+            ))
+            .param(*target)),
+            None => Ok(Payout::BeforePayment),
+        };
+    }
+    params.unmodelled(&["refund_amount"])?;
+    let [to_balance, out_of_band, _] = given;
+    let sum = given
+        .iter()
+        .flatten()
+        .fold(0_i64, |sum, amount| sum.saturating_add(*amount));
+    if sum != total {
+        return Err(Error::invalid(format!(
+            "The sum of `credit_amount`, `out_of_band_amount` and `refund_amount` ({}) must equal the total of the credit note ({}).",
+            shown(sum),
+            shown(total)
+        )));
+    }
+    Ok(Payout::AfterPayment {
+        to_balance: to_balance.unwrap_or(0),
+        out_of_band,
+    })
+}
+
+/// No more is taken off than is due, or than is left of the total of a paid invoice.
+fn check_amount(invoice: &Invoice, note: &CreditNote) -> Result<()> {
+    let credited = invoice.credited.before_payment + invoice.credited.after_payment;
+    let most = match invoice.status {
+        Status::Open | Status::Uncollectible => invoice.amount_due,
+        Status::Paid => invoice.total - credited,
+        Status::Void => {
+            return Err(Error::invalid(format!(
+                "Credit notes can only be created for invoices that are open, paid or uncollectible; this one is {}.",
+                invoice.status.as_str()
+            )));
+        }
+    };
+    if note.total() > most {
+        let shown = |amount: i64| money(amount.into(), invoice.currency.as_str());
+        return Err(Error::invalid(format!(
+            "The total of the credit note ({}) cannot be more than what can be credited of the invoice ({}).",
+            shown(note.total()),
+            shown(most.max(0))
+        )));
+    }
+    if note.total() <= 0 {
+        return Err(Error::invalid(
+            "The total of a credit note must be greater than 0.",
+        ));
+    }
+    Ok(())
+}

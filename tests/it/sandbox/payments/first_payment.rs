@@ -1,0 +1,161 @@
+//! What a new subscription needs to be paid with, and what becomes of it otherwise.
+
+use serde_json::Value;
+
+use super::super::START;
+use super::super::billing::{DAY, World};
+
+/// A customer on the clock with a card that need not be good, or without any.
+async fn customer(world: &World, card: &str) -> String {
+    let form = match card {
+        "" => format!("test_clock={}", world.clock),
+        card => format!(
+            "test_clock={}&payment_method={card}&invoice_settings[default_payment_method]={card}",
+            world.clock
+        ),
+    };
+    world.api.create("/v1/customers", &form).await
+}
+
+#[tokio::test]
+async fn nobody_is_subscribed_without_a_card_when_an_amount_is_due() {
+    let world = World::new().await;
+    let customer = customer(&world, "").await;
+    let price = world.price("unit_amount=1000").await;
+    let form = format!("customer={customer}&items[0][price]={price}");
+    for behavior in [
+        "",
+        "&payment_behavior=allow_incomplete",
+        "&payment_behavior=error_if_incomplete",
+    ] {
+        let error = world
+            .api
+            .post("/v1/subscriptions", &format!("{form}{behavior}"))
+            .await
+            .error(400);
+        assert_eq!(error["code"], "resource_missing");
+        assert_eq!(
+            error["message"],
+            "This customer has no attached payment source or default payment method. Please consider adding a default payment method. For more information, visit https://stripe.com/docs/billing/subscriptions/payment-methods-setting#payment-method-priority."
+        );
+        assert_eq!(error["param"], Value::Null);
+    }
+    // A card that is attached, and the default of nothing, is not charged.
+    world
+        .api
+        .post(
+            "/v1/payment_methods/pm_card_visa/attach",
+            &format!("customer={customer}"),
+        )
+        .await
+        .ok();
+    world.api.post("/v1/subscriptions", &form).await.error(400);
+    assert!(world.invoices(&customer).await.is_empty());
+    assert!(
+        world
+            .api
+            .ids(&format!("/v1/subscriptions?customer={customer}"))
+            .await
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn no_card_is_needed_where_nothing_is_due() {
+    let world = World::new().await;
+    let paid = world.price("unit_amount=1000").await;
+    let free = world.price("unit_amount=0").await;
+    let metered = world.metered("unit_amount=10").await;
+    let all_off = world.coupon("percent_off=100").await;
+    let half_off = world.coupon("percent_off=50").await;
+    let customer = customer(&world, "").await;
+    for (form, status) in [
+        (
+            format!("items[0][price]={paid}&trial_period_days=7"),
+            "trialing",
+        ),
+        (format!("items[0][price]={free}"), "active"),
+        (format!("items[0][price]={metered}"), "active"),
+        (format!("items[0][price]={paid}&coupon={all_off}"), "active"),
+    ] {
+        let form = format!("customer={customer}&{form}");
+        let made = world.api.post("/v1/subscriptions", &form).await.ok();
+        assert_eq!(made["status"], status, "{form}");
+    }
+    let half = format!("customer={customer}&items[0][price]={paid}&coupon={half_off}");
+    world.api.post("/v1/subscriptions", &half).await.error(400);
+    let path = format!("/v1/customers/{customer}");
+    world.api.post(&path, "balance=-1000").await.ok();
+    let form = format!("customer={customer}&items[0][price]={paid}");
+    let made = world.api.post("/v1/subscriptions", &form).await.ok();
+    assert_eq!(made["status"], "active", "the balance pays");
+}
+
+#[tokio::test]
+async fn a_trial_that_ends_without_a_card_leaves_it_past_due() {
+    let world = World::new().await;
+    let customer = customer(&world, "").await;
+    let price = world.price("unit_amount=1000").await;
+    let form = format!("customer={customer}&items[0][price]={price}&trial_period_days=7");
+    let id = world.api.create("/v1/subscriptions", &form).await;
+    world.advance_to(START + 7 * DAY).await;
+    assert_eq!(world.subscription(&id).await["status"], "past_due");
+    let invoice = world.invoices(&customer).await.remove(0);
+    assert_eq!(
+        (&invoice["status"], &invoice["amount_due"]),
+        (&"open".into(), &1000.into())
+    );
+}
+
+#[tokio::test]
+async fn a_card_that_cannot_pay_leaves_it_incomplete() {
+    let world = World::new().await;
+    let price = world.price("unit_amount=1000").await;
+    for (card, code, event) in [
+        (
+            "pm_card_chargeCustomerFail",
+            "card_declined",
+            "invoice.payment_failed",
+        ),
+        (
+            "pm_card_authenticationRequired",
+            "subscription_payment_intent_requires_action",
+            "invoice.payment_action_required",
+        ),
+    ] {
+        let customer = customer(&world, card).await;
+        let form = format!("customer={customer}&items[0][price]={price}");
+        let strict = format!("{form}&payment_behavior=error_if_incomplete");
+        let error = world
+            .api
+            .post("/v1/subscriptions", &strict)
+            .await
+            .error(402);
+        assert_eq!(
+            (&error["type"], &error["code"]),
+            (&"card_error".into(), &code.into())
+        );
+        assert!(world.invoices(&customer).await.is_empty());
+        let made = world.api.post("/v1/subscriptions", &form).await.ok();
+        assert_eq!(made["status"], "incomplete");
+        let events = world
+            .api
+            .get(&format!("/v1/events?type={event}"))
+            .await
+            .ok();
+        assert_eq!(events["data"][0]["data"]["object"]["customer"], customer);
+    }
+}
+
+#[tokio::test]
+async fn a_card_that_was_set_up_pays_without_the_customer() {
+    let world = World::new().await;
+    let price = world.price("unit_amount=1000").await;
+    let customer = customer(&world, "pm_card_authenticationRequiredSetupForOffSession").await;
+    let form = format!("customer={customer}&items[0][price]={price}");
+    let there = world.api.post("/v1/subscriptions", &form).await.ok();
+    assert_eq!(there["status"], "incomplete");
+    let away = format!("{form}&off_session=true");
+    let away = world.api.post("/v1/subscriptions", &away).await.ok();
+    assert_eq!(away["status"], "active");
+}
