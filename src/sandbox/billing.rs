@@ -1,9 +1,11 @@
 //! The billing half of an account: subscriptions, schedules, usage, invoices and checkout sessions.
 //!
-//! What things are: [`subscription`], [`schedule`], [`invoice`], [`session`].
-//! What becomes of them: [`new_subscription`], [`change`], [`proration`], [`phases`], [`drafts`], [`invoicing`]; and
+//! What things are: [`subscription`], [`schedule`], [`invoice`], [`credit_note`], [`session`].
+//! What becomes of them: [`new_subscription`], [`change`], [`proration`], [`phases`], [`drafts`], [`invoicing`],
+//! [`collection`]; and
 //! when: [`timeline`], with the [`engine`](super::engine).
-//! The endpoints: [`subscriptions`], [`subscription_items`], [`schedules`], [`invoices`] with [`preview`], [`checkout`].
+//! The endpoints: [`subscriptions`], [`subscription_items`], [`schedules`], [`invoices`] with [`preview`] and
+//! [`invoice_actions`], [`checkout`].
 //! How their parameters are read: [`subscription_params`], [`items`], [`schedule_params`], [`phase_params`],
 //! [`checkout_params`], [`currency`]. How objects are shown: [`mod@render`], [`invoice_json`], [`session`].
 //! Prices in the terms of the arithmetic in [`cycle`](super::cycle): [`catalog`].
@@ -12,9 +14,12 @@ pub(crate) mod catalog;
 pub(crate) mod change;
 pub(crate) mod checkout;
 pub(crate) mod checkout_params;
+pub(crate) mod collection;
+pub(crate) mod credit_note;
 pub(crate) mod currency;
 pub(crate) mod drafts;
 pub(crate) mod invoice;
+pub(crate) mod invoice_actions;
 pub(crate) mod invoice_json;
 pub(crate) mod invoices;
 pub(crate) mod invoicing;
@@ -40,6 +45,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use self::change::Cancellation;
+use self::credit_note::CreditNote;
 use self::invoice::Invoice;
 use self::schedule::Schedule;
 use self::session::Session;
@@ -57,6 +63,7 @@ use super::table::Table;
 pub(crate) struct Billing {
     pub(crate) subscriptions: Table<Subscription>,
     pub(crate) invoices: Table<Invoice>,
+    pub(crate) credit_notes: Table<CreditNote>,
     pub(crate) schedules: Table<Schedule>,
     pub(crate) sessions: Table<Session>,
     /// Which subscription an item belongs to, by position.
@@ -67,7 +74,9 @@ pub(crate) struct Billing {
 }
 
 /// The billing half's endpoints.
-pub(crate) const ROUTES: &[Route] = &[
+pub(crate) const ROUTES: &[&[Route]] = &[OWN_ROUTES, credit_note::ROUTES];
+
+const OWN_ROUTES: &[Route] = &[
     route(
         "POST",
         "/v1/subscriptions",
@@ -173,6 +182,24 @@ pub(crate) const ROUTES: &[Route] = &[
     ),
     route("GET", "/v1/invoices/:id", invoices::retrieve, "invoice"),
     route(
+        "POST",
+        "/v1/invoices/:id/pay",
+        invoice_actions::pay,
+        "invoice",
+    ),
+    route(
+        "POST",
+        "/v1/invoices/:id/void",
+        invoice_actions::void,
+        "invoice",
+    ),
+    route(
+        "POST",
+        "/v1/invoices/:id/mark_uncollectible",
+        invoice_actions::mark_uncollectible,
+        "invoice",
+    ),
+    route(
         "GET",
         "/v1/invoices/:id/lines",
         invoices::lines,
@@ -216,6 +243,7 @@ pub(crate) fn render(account: &Account, now: i64, id: &str) -> Option<Value> {
     let kind = id.split('_').next()?;
     match kind {
         "in" => Some(invoice_json::invoice(account, billing.invoices.get(id)?)),
+        "cn" => Some(credit_note::to_json(account, billing.credit_notes.get(id)?)),
         "di" => {
             let discount = billing.discounts.get(id)?;
             Some(discount.to_json(account.time_of(&discount.customer, now)))
@@ -294,6 +322,11 @@ pub(crate) fn customer_deleted(ctx: &mut Ctx<'_>, customer: &Id) {
 
 /// A test clock and its customers are going away with everything that is theirs, without a trace.
 pub(crate) fn customer_erased(account: &mut Account, customer: &Id) {
+    let notes = account.billing.credit_notes.iter();
+    let notes = notes.filter(|note| note.customer == *customer);
+    for id in notes.map(|note| note.id.clone()).collect::<Vec<_>>() {
+        account.billing.credit_notes.remove(&id);
+    }
     let invoices = account
         .customers
         .get(customer)

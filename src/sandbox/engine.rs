@@ -1,7 +1,8 @@
 //! The passing of time: whatever falls due is done when its time has come.
 
 use super::billing::change::{self, Anchor, Cancellation};
-use super::billing::invoice::{Reason, Status as InvoiceStatus};
+use super::billing::collection;
+use super::billing::invoice::Reason;
 use super::billing::phases;
 use super::billing::subscription::{INCOMPLETE_FOR, Status};
 use super::billing::timeline::{self, Due};
@@ -83,14 +84,10 @@ fn step(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     render::changed(ctx, position, &before, at);
 }
 
-/// The first payment did not come in time.
+/// The first payment did not come in time: its invoice is void, and the subscription never begins.
 fn give_up(ctx: &mut Ctx<'_>, position: u32, at: i64) {
-    let subscription = ctx.account.subscription_mut(position);
-    subscription.status = Status::IncompleteExpired;
-    subscription.ended_at = Some(at);
-    let invoice = subscription.latest_invoice.clone();
-    if let Some(invoice) = invoice.and_then(|id| ctx.account.billing.invoices.get_mut(&id)) {
-        invoice.status = InvoiceStatus::Void;
-        invoice.voided_at = Some(at);
-    }
+    let subscription = ctx.account.subscription(position);
+    let first = subscription.latest_invoice.clone();
+    let first = first.expect("a subscription is incomplete for its first invoice");
+    collection::void(ctx, &first, at);
 }

@@ -169,7 +169,7 @@ const CLOCK: &str = "test_helpers.test_clock";
 pub(crate) fn find(method: &str, path: &str) -> Option<(&'static Route, Vec<String>)> {
     ROUTES
         .iter()
-        .chain(billing::ROUTES)
+        .chain(billing::ROUTES.iter().copied().flatten())
         .filter(|route| route.method == method)
         .find_map(|route| Some((route, holes(route.path, path)?)))
 }

@@ -11,6 +11,8 @@ use crate::sandbox::table::Row;
 pub(crate) enum Status {
     Open,
     Paid,
+    /// Given up, though it can still be paid.
+    Uncollectible,
     Void,
 }
 
@@ -19,6 +21,7 @@ impl Status {
         match self {
             Self::Open => "open",
             Self::Paid => "paid",
+            Self::Uncollectible => "uncollectible",
             Self::Void => "void",
         }
     }
@@ -57,6 +60,15 @@ pub(crate) struct InvoiceLine {
     pub(crate) discount: i64,
 }
 
+/// What credit notes have taken off, in cents.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Credited {
+    /// Before it was paid: this lowered what was due.
+    pub(crate) before_payment: i64,
+    /// After it was paid.
+    pub(crate) after_payment: i64,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Invoice {
     /// Empty for an upcoming invoice, which has none.
@@ -77,9 +89,14 @@ pub(crate) struct Invoice {
     pub(crate) total: i64,
     pub(crate) starting_balance: i64,
     pub(crate) ending_balance: i64,
+    /// What is to be paid, credit notes deducted.
     pub(crate) amount_due: i64,
-    pub(crate) attempted: bool,
+    /// How often a payment was tried.
+    pub(crate) attempts: u32,
+    pub(crate) paid_out_of_band: bool,
+    pub(crate) credited: Credited,
     pub(crate) paid_at: Option<i64>,
+    pub(crate) marked_uncollectible_at: Option<i64>,
     pub(crate) voided_at: Option<i64>,
     pub(crate) automatic_tax: bool,
 }
@@ -91,6 +108,11 @@ impl Row for Invoice {
 }
 
 impl Invoice {
+    /// Whether it is final and not paid, though it can be.
+    pub(crate) fn payable(&self) -> bool {
+        matches!(self.status, Status::Open | Status::Uncollectible)
+    }
+
     /// What the discount takes off, in cents.
     pub(crate) fn discounted(&self) -> i64 {
         self.lines.iter().map(|line| line.discount).sum()

@@ -77,7 +77,7 @@ fn check_amount(invoice: &Invoice) -> Result<()> {
         let currency = invoice.currency.as_str();
         return Err(Error::invalid(format!(
             "Amount must be at least {} {currency}",
-            crate::sandbox::cycle::lines::money(least.into(), currency)
+            crate::sandbox::cycle::money::money(least.into(), currency)
         ))
         .code("amount_too_small"));
     }

@@ -85,8 +85,8 @@ fn sums(invoice: &Invoice) -> Value {
         "discount": invoice.discount.as_ref().map(|discount| discount.to_json(invoice.created)),
         "discounts": invoice.discount.iter().map(|discount| &*discount.id).collect::<Vec<_>>(),
         "ending_balance": (!invoice.id.is_empty()).then_some(invoice.ending_balance),
-        "post_payment_credit_notes_amount": 0,
-        "pre_payment_credit_notes_amount": 0,
+        "post_payment_credit_notes_amount": invoice.credited.after_payment,
+        "pre_payment_credit_notes_amount": invoice.credited.before_payment,
         "starting_balance": invoice.starting_balance,
         "subtotal": invoice.subtotal,
         "subtotal_excluding_tax": invoice.subtotal,
@@ -103,8 +103,8 @@ fn state(invoice: &Invoice, lines: &Value) -> Value {
     let paid = invoice.status == Status::Paid;
     let finalized = (!upcoming).then_some(invoice.created);
     json!({
-        "attempt_count": i64::from(invoice.attempted),
-        "attempted": invoice.attempted || paid,
+        "attempt_count": invoice.attempts,
+        "attempted": invoice.attempts > 0 || paid,
         "auto_advance": false,
         "automatic_tax": {
             "enabled": invoice.automatic_tax,
@@ -123,7 +123,7 @@ fn state(invoice: &Invoice, lines: &Value) -> Value {
         "next_payment_attempt": upcoming.then_some(invoice.created + 3600),
         "number": invoice.number,
         "paid": paid,
-        "paid_out_of_band": false,
+        "paid_out_of_band": invoice.paid_out_of_band,
         "payment_intent": null,
         "payment_settings": {
             "default_mandate": null,
@@ -135,7 +135,7 @@ fn state(invoice: &Invoice, lines: &Value) -> Value {
         "status": if upcoming { "draft" } else { invoice.status.as_str() },
         "status_transitions": {
             "finalized_at": finalized,
-            "marked_uncollectible_at": null,
+            "marked_uncollectible_at": invoice.marked_uncollectible_at,
             "paid_at": invoice.paid_at,
             "voided_at": invoice.voided_at,
         },

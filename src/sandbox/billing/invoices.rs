@@ -148,7 +148,7 @@ fn next(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Invoice> {
     })
 }
 
-fn find<'a>(ctx: &'a Ctx<'_>) -> Result<&'a Invoice> {
+pub(super) fn find<'a>(ctx: &'a Ctx<'_>) -> Result<&'a Invoice> {
     let id = ctx.arg(0);
     let invoice = ctx.account.billing.invoices.get(&id);
     invoice.ok_or_else(|| Error::not_found(WHAT, &id))

@@ -1,28 +1,14 @@
 //! Making invoices of drafts: discount, balance, payment, and what they do to the subscription.
 
 use super::drafts::Draft;
-use super::invoice::{Invoice, InvoiceLine, Reason, Status};
-use super::subscription::{Status as Standing, Subscription};
-use super::{catalog, invoice_json};
-use crate::sandbox::card::Charged;
+use super::invoice::{Credited, Invoice, InvoiceLine, Reason, Status};
+use super::subscription::Subscription;
+use super::{catalog, collection, invoice_json};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::coupon::{Discount, Duration};
 use crate::sandbox::cycle::discount::spread;
-use crate::sandbox::error::Error;
 use crate::sandbox::ids::Id;
-use crate::sandbox::payment_method::PaymentMethod;
 use crate::sandbox::state::Account;
-
-/// How a payment went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    Paid,
-    /// There is nothing to pay with.
-    NoMethod,
-    Declined,
-    /// The customer has to authenticate first.
-    NeedsAuthentication,
-}
 
 /// The invoice that these drafts make, unpaid: sums, discount and the customer's balance are worked out, and
 /// nothing is changed. Its id and those of its lines are empty.
@@ -84,8 +70,11 @@ pub(crate) fn compose(
         starting_balance,
         ending_balance,
         amount_due: owed - ending_balance,
-        attempted: false,
+        attempts: 0,
+        paid_out_of_band: false,
+        credited: Credited::default(),
         paid_at: None,
+        marked_uncollectible_at: None,
         voided_at: None,
         automatic_tax: subscription.automatic_tax,
     }
@@ -132,58 +121,14 @@ pub(crate) fn issue(
         line.id = ctx.account.ids.next("il", 24);
     }
     invoice.period = period;
-    let outcome = collect(ctx, &mut invoice);
-    settle(ctx, position, &mut invoice, outcome, at);
-    record(ctx, invoice, outcome, at);
+    enter(ctx, position, &mut invoice, at);
+    let id = invoice.id.clone();
+    record(ctx, invoice, at);
+    collection::collect(ctx, &id, None, at);
 }
 
-/// What pays for a subscription: its `own` payment method, else the customer's default.
-pub(crate) fn payment_method<'a>(
-    account: &'a Account,
-    own: Option<&Id>,
-    customer: &Id,
-) -> Option<&'a PaymentMethod> {
-    let default = || {
-        account
-            .customers
-            .get(customer)?
-            .default_payment_method
-            .as_ref()
-    };
-    let method = account.payment_methods.get(own.or_else(default)?)?;
-    Some(method).filter(|method| method.customer.as_ref() == Some(customer))
-}
-
-/// The error for a payment that is due at once, and nothing to pay with.
-pub(crate) fn nothing_to_pay_with() -> Error {
-    Error::invalid("This customer has no attached payment source or default payment method. Please consider adding a default payment method. For more information, visit https://stripe.com/docs/billing/subscriptions/payment-methods-setting#payment-method-priority.")
-        .code("resource_missing")
-}
-
-/// Tries to pay the invoice. Whatever a customer's balance covers is paid.
-fn collect(ctx: &Ctx<'_>, invoice: &mut Invoice) -> Outcome {
-    if invoice.amount_due == 0 {
-        return Outcome::Paid;
-    }
-    let billing = &ctx.account.billing;
-    let subscription = billing.subscriptions.get(&invoice.subscription);
-    let own = subscription.and_then(|subscription| subscription.default_payment_method.as_ref());
-    let method = payment_method(ctx.account, own, &invoice.customer);
-    invoice.attempted = method.is_some();
-    match method.map(|method| method.charge(ctx.presence)) {
-        None => Outcome::NoMethod,
-        Some(Charged::Paid) => Outcome::Paid,
-        Some(Charged::Declined(_)) => Outcome::Declined,
-        Some(Charged::NeedsAuthentication) => Outcome::NeedsAuthentication,
-    }
-}
-
-/// What the outcome does to the invoice, the subscription and the customer.
-fn settle(ctx: &mut Ctx<'_>, position: u32, invoice: &mut Invoice, outcome: Outcome, at: i64) {
-    if outcome == Outcome::Paid {
-        invoice.status = Status::Paid;
-        invoice.paid_at = Some(at);
-    }
+/// Finalizes the invoice: it gets its number, takes what the customer's balance has, and is the subscription's latest.
+fn enter(ctx: &mut Ctx<'_>, position: u32, invoice: &mut Invoice, at: i64) {
     if let Some(customer) = ctx.account.customers.get_mut(&invoice.customer) {
         invoice.number = Some(format!(
             "{}-{:04}",
@@ -193,14 +138,7 @@ fn settle(ctx: &mut Ctx<'_>, position: u32, invoice: &mut Invoice, outcome: Outc
         customer.next_invoice_sequence += 1;
         customer.balance = invoice.ending_balance;
         customer.currency = Some(invoice.currency);
-        customer.delinquent = match outcome {
-            Outcome::Declined | Outcome::NeedsAuthentication => true,
-            Outcome::Paid if invoice.amount_due > 0 => false,
-            Outcome::Paid | Outcome::NoMethod => customer.delinquent,
-        };
     }
-    let customer = ctx.account.customers.get(&invoice.customer);
-    let never_had_one = customer.is_some_and(|customer| !customer.had_payment_method);
     let discounted = invoice.discounted() > 0;
     let subscription = ctx.account.subscription_mut(position);
     subscription.latest_invoice = Some(invoice.id.clone());
@@ -218,16 +156,6 @@ fn settle(ctx: &mut Ctx<'_>, position: u32, invoice: &mut Invoice, outcome: Outc
             item.billed = invoice.lines.iter().filter(own).map(net).sum();
         }
     }
-    subscription.status = match (subscription.status, outcome) {
-        // Our choice: what a schedule sells to somebody who never had a payment method goes on.
-        (status, Outcome::NoMethod) if subscription.from_schedule && never_had_one => status,
-        (
-            Standing::Active | Standing::Trialing,
-            Outcome::NoMethod | Outcome::Declined | Outcome::NeedsAuthentication,
-        ) => Standing::PastDue,
-        (Standing::PastDue, Outcome::Paid) => Standing::Active,
-        (status, _) => status,
-    };
     if let Some(discount) = &subscription.discount {
         let over = discount.end.is_some_and(|end| end <= at);
         if over || (discounted && discount.coupon.duration == Duration::Once) {
@@ -237,7 +165,7 @@ fn settle(ctx: &mut Ctx<'_>, position: u32, invoice: &mut Invoice, outcome: Outc
 }
 
 /// Stores the invoice and tells of it.
-fn record(ctx: &mut Ctx<'_>, invoice: Invoice, outcome: Outcome, at: i64) {
+fn record(ctx: &mut Ctx<'_>, invoice: Invoice, at: i64) {
     let id = invoice.id.clone();
     if let Some(discount) = &invoice.discount {
         ctx.account
@@ -246,22 +174,8 @@ fn record(ctx: &mut Ctx<'_>, invoice: Invoice, outcome: Outcome, at: i64) {
             .insert(discount.id.clone(), discount.clone());
     }
     ctx.account.insert_invoice(invoice);
-    let invoice = ctx
-        .account
-        .billing
-        .invoices
-        .get(&id)
-        .expect("just inserted");
+    let invoice = collection::get(ctx.account, &id);
     let object = invoice_json::invoice(ctx.account, invoice);
     ctx.event("invoice.created", &object, at);
     ctx.event("invoice.finalized", &object, at);
-    match outcome {
-        Outcome::Paid => ctx.event("invoice.paid", &object, at),
-        Outcome::Declined => ctx.event("invoice.payment_failed", &object, at),
-        Outcome::NeedsAuthentication => {
-            ctx.event("invoice.payment_action_required", &object, at);
-            ctx.event("invoice.payment_failed", &object, at);
-        }
-        Outcome::NoMethod => {}
-    }
 }

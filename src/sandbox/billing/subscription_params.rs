@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::invoicing;
+use super::collection;
 use super::new_subscription::{self, NewSubscription};
 use super::phase_params::{
     automatic_tax, collection_method, coupon, payment_method, prorate, same_currency,
@@ -157,8 +157,8 @@ fn check_payment(ctx: &Ctx<'_>, new: &NewSubscription, or_fail: bool, now: i64) 
         return Ok(());
     }
     let own = new.default_payment_method.as_ref();
-    let method = invoicing::payment_method(ctx.account, own, &new.customer);
-    let method = method.ok_or_else(invoicing::nothing_to_pay_with)?;
+    let method = collection::payment_method(ctx.account, own, &new.customer);
+    let method = method.ok_or_else(collection::nothing_to_pay_with)?;
     match method.charge(ctx.presence) {
         Charged::Declined(decline) if or_fail => Err(decline.error()),
         Charged::NeedsAuthentication if or_fail => Err(needs_action()),

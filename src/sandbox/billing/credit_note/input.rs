@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use super::{CreditNote, Line, Payout};
 use crate::sandbox::billing::invoice::{Invoice, InvoiceLine, Status};
 use crate::sandbox::context::Ctx;
-use crate::sandbox::cycle::lines::money;
+use crate::sandbox::cycle::money::money;
 use crate::sandbox::cycle::{round_half_up, times};
 use crate::sandbox::error::{Error, Result};
 use crate::sandbox::ids::Id;
@@ -137,7 +137,7 @@ fn custom_line(params: &Params<'_>) -> Result<Line> {
     }
     Ok(Line {
         id: Id::default(),
-        invoice_line: None,
+        of: None,
         description: Some(description),
         amount,
         discount: 0,
@@ -163,7 +163,7 @@ fn invoice_line(
         .filter(|note| note.issued())
         .flat_map(|note| &note.lines)
         .chain(earlier)
-        .filter(|one| one.invoice_line.as_ref() == Some(&line.id));
+        .filter(|one| one.of.as_ref() == Some(&line.id));
     let taken = taken.fold(Taken::default(), |sum, one| Taken {
         amount: sum.amount + one.amount,
         discount: sum.discount + one.discount,
@@ -187,7 +187,7 @@ fn invoice_line(
     }
     Ok(Line {
         id: Id::default(),
-        invoice_line: Some(line.id.clone()),
+        of: Some(line.id.clone()),
         description: Some(line.line.description.clone()),
         amount,
         discount: taken.discount_of(line, amount),

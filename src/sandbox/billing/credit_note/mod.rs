@@ -12,9 +12,10 @@ pub(super) use view::note as to_json;
 
 use rust_decimal::Decimal;
 
+use crate::sandbox::currency::Currency;
 use crate::sandbox::ids::Id;
 use crate::sandbox::metadata::Metadata;
-use crate::sandbox::price::Currency;
+
 use crate::sandbox::table::Row;
 
 /// See the module's text.
@@ -58,8 +59,8 @@ enum Payout {
 #[derive(Clone, Debug)]
 struct Line {
     id: Id,
-    /// The invoice's line; a custom one has none.
-    invoice_line: Option<Id>,
+    /// The invoice's line that it is taken off; a custom one has none.
+    of: Option<Id>,
     description: Option<String>,
     /// In cents, before the discount.
     amount: i64,

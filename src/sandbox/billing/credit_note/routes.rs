@@ -159,7 +159,7 @@ fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     note.metadata = params.metadata()?.apply(&note.metadata)?;
     params.finish()?;
     let (id, at) = (note.id.clone(), ctx.time_of(&note.customer));
-    changed(ctx, note, &before, "credit_note.updated", at);
+    changed(ctx, &note, &before, "credit_note.updated", at);
     Ok(view::note(ctx.account, find(ctx, &id)?))
 }
 
@@ -183,16 +183,16 @@ fn void(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         let invoice = collection::get_mut(ctx.account, &invoice);
         invoice.credited.before_payment -= note.total();
         invoice.amount_due += note.total();
-        changed(ctx, note, &before, "credit_note.voided", at);
+        changed(ctx, &note, &before, "credit_note.voided", at);
     });
     Ok(view::note(ctx.account, find(ctx, &id)?))
 }
 
 /// Puts a changed credit note in its place, and tells of it.
-fn changed(ctx: &mut Ctx<'_>, note: CreditNote, before: &Value, kind: &'static str, at: i64) {
-    let after = view::note(ctx.account, &note);
+fn changed(ctx: &mut Ctx<'_>, note: &CreditNote, before: &Value, kind: &'static str, at: i64) {
+    let after = view::note(ctx.account, note);
     if let Some(row) = ctx.account.billing.credit_notes.get_mut(&note.id) {
-        row.clone_from(&note);
+        row.clone_from(note);
     }
     if after != *before {
         ctx.update_event(kind, before, &after, at);

@@ -86,7 +86,7 @@ pub(super) fn line(account: &Account, note: &CreditNote, line: &Line) -> Value {
     object.insert("unit_amount", json!(unit));
     object.insert("unit_amount_decimal", json!(unit_decimal));
     object.insert("unit_amount_excluding_tax", json!(unit_decimal));
-    let kind = match &line.invoice_line {
+    let kind = match &line.of {
         Some(id) => {
             object.insert("invoice_line_item", json!(&**id));
             "invoice_line_item"

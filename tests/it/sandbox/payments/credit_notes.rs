@@ -6,7 +6,7 @@ use super::super::START;
 use super::super::billing::{DAY, World, number};
 use super::unpaid;
 
-async fn line_of(invoice: &Value) -> (String, String) {
+fn line_of(invoice: &Value) -> (String, String) {
     let id = |object: &Value| object["id"].as_str().expect("an id").to_owned();
     (id(invoice), id(&invoice["lines"]["data"][0]))
 }
@@ -15,7 +15,7 @@ async fn line_of(invoice: &Value) -> (String, String) {
 async fn one_lowers_what_is_due_and_pays_out_nothing() {
     let world = World::new().await;
     let (customer, subscription) = unpaid(&world, "unit_amount=1000", "").await;
-    let (invoice, line) = line_of(&world.invoices(&customer).await[0]).await;
+    let (invoice, line) = line_of(&world.invoices(&customer).await[0]);
     let form = format!(
         "invoice={invoice}&lines[0][type]=invoice_line_item&lines[0][invoice_line_item]={line}&lines[0][amount]=333&reason=order_change&memo=unused"
     );
@@ -97,7 +97,7 @@ async fn one_lowers_what_is_due_and_pays_out_nothing() {
 async fn a_void_one_is_due_again() {
     let world = World::new().await;
     let (customer, _) = unpaid(&world, "unit_amount=1000", "").await;
-    let (invoice, line) = line_of(&world.invoices(&customer).await[0]).await;
+    let (invoice, line) = line_of(&world.invoices(&customer).await[0]);
     let whole = format!(
         "lines[0][type]=invoice_line_item&lines[0][invoice_line_item]={line}&lines[0][amount]=600"
     );
@@ -155,7 +155,7 @@ async fn the_parts_of_a_discount_add_up() {
     let invoice = world.invoices(&customer).await.remove(0);
     // 33 % of 1001 are 330.
     assert_eq!(number(&invoice, "amount_due"), 671);
-    let (id, line) = line_of(&invoice).await;
+    let (id, line) = line_of(&invoice);
     let mut due = 671;
     let mut discounts = 0;
     for amount in [333, 335, 333] {
@@ -186,10 +186,28 @@ async fn the_parts_of_a_discount_add_up() {
 async fn units_and_custom_lines_are_taken_off() {
     let world = World::new().await;
     let (customer, _) = unpaid(&world, "unit_amount=500", "&items[0][quantity]=3").await;
-    let (invoice, line) = line_of(&world.invoices(&customer).await[0]).await;
+    let (invoice, line) = line_of(&world.invoices(&customer).await[0]);
     let form = format!(
         "invoice={invoice}&lines[0][type]=invoice_line_item&lines[0][invoice_line_item]={line}&lines[0][quantity]=2&lines[1][type]=custom_line_item&lines[1][description]=Sorry&lines[1][quantity]=3&lines[1][unit_amount]=50"
     );
+    for (wrong, param) in [
+        ("&amount=1149", "amount"),
+        ("&lines[2][type]=other", "lines[2][type]"),
+        (
+            "&lines[2][type]=custom_line_item&lines[2][quantity]=1&lines[2][unit_amount]=1",
+            "lines[2][description]",
+        ),
+        ("&refund_amount=5", "refund_amount"),
+        ("&credit_amount=5", "credit_amount"),
+        ("&shipping_cost[shipping_rate]=x", "shipping_cost"),
+    ] {
+        let (_, _, named) = world
+            .api
+            .post("/v1/credit_notes", &format!("{form}{wrong}"))
+            .await
+            .refused(400);
+        assert_eq!(named, param, "{wrong}");
+    }
     let note = world
         .api
         .post("/v1/credit_notes", &format!("{form}&amount=1150"))
@@ -215,24 +233,6 @@ async fn units_and_custom_lines_are_taken_off() {
         (&shown["has_more"], &shown["data"][0]),
         (&true.into(), &lines[0])
     );
-    for (wrong, param) in [
-        ("&amount=1149", "amount"),
-        ("&lines[2][type]=other", "lines[2][type]"),
-        (
-            "&lines[2][type]=custom_line_item&lines[2][quantity]=1&lines[2][unit_amount]=1",
-            "lines[2][description]",
-        ),
-        ("&refund_amount=5", "refund_amount"),
-        ("&credit_amount=5", "credit_amount"),
-        ("&shipping_cost[shipping_rate]=x", "shipping_cost"),
-    ] {
-        let (_, _, named) = world
-            .api
-            .post("/v1/credit_notes", &format!("{form}{wrong}"))
-            .await
-            .refused(400);
-        assert_eq!(named, param, "{wrong}");
-    }
     let now = world.api.get(&format!("/v1/invoices/{invoice}")).await.ok();
     assert_eq!(number(&now, "amount_due"), 350);
 }
@@ -241,7 +241,7 @@ async fn units_and_custom_lines_are_taken_off() {
 async fn of_an_uncollectible_invoice_too_and_of_no_other() {
     let world = World::new().await;
     let (customer, _) = unpaid(&world, "unit_amount=1000", "").await;
-    let invoice = line_of(&world.invoices(&customer).await[0]).await.0;
+    let invoice = line_of(&world.invoices(&customer).await[0]).0;
     let path = format!("/v1/invoices/{invoice}");
     world
         .api
@@ -272,7 +272,7 @@ async fn of_a_paid_invoice_the_payout_adds_up() {
     let price = world.price("unit_amount=1000").await;
     let form = format!("customer={customer}&items[0][price]={price}");
     world.api.create("/v1/subscriptions", &form).await;
-    let invoice = line_of(&world.invoices(&customer).await[0]).await.0;
+    let invoice = line_of(&world.invoices(&customer).await[0]).0;
     let form = format!("invoice={invoice}&amount=500");
     for wrong in [
         "",

@@ -4,18 +4,7 @@ use serde_json::Value;
 
 use super::super::START;
 use super::super::billing::{DAY, World};
-
-/// A customer on the clock with a card that need not be good, or without any.
-async fn customer(world: &World, card: &str) -> String {
-    let form = match card {
-        "" => format!("test_clock={}", world.clock),
-        card => format!(
-            "test_clock={}&payment_method={card}&invoice_settings[default_payment_method]={card}",
-            world.clock
-        ),
-    };
-    world.api.create("/v1/customers", &form).await
-}
+use super::customer;
 
 #[tokio::test]
 async fn nobody_is_subscribed_without_a_card_when_an_amount_is_due() {

@@ -37,7 +37,10 @@ async fn a_past_due_subscription_recovers_when_its_latest_invoice_is_paid() {
         .await
         .error(400);
     let path = "/v1/payment_methods/pm_card_visa/attach";
-    let card = world.api.create(path, &format!("customer={customer}")).await;
+    let card = world
+        .api
+        .create(path, &format!("customer={customer}"))
+        .await;
     let with = format!("payment_method={card}");
     let paid = pay(first, &with).await.ok();
     assert_eq!(

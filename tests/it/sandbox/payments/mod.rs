@@ -1,4 +1,31 @@
 //! Payments: cards and how they are charged, with what that does to invoices and subscriptions.
 
 mod cards;
+mod credit_notes;
 mod first_payment;
+mod invoices;
+
+use super::START;
+use super::billing::{DAY, World};
+
+/// A customer on the clock with a card that need not be good, or without any.
+async fn customer(world: &World, card: &str) -> String {
+    let form = match card {
+        "" => format!("test_clock={}", world.clock),
+        card => format!(
+            "test_clock={}&payment_method={card}&invoice_settings[default_payment_method]={card}",
+            world.clock
+        ),
+    };
+    world.api.create("/v1/customers", &form).await
+}
+
+/// A customer without a card, and a subscription whose trial of a week is over: it is past due.
+async fn unpaid(world: &World, price: &str, more: &str) -> (String, String) {
+    let customer = customer(world, "").await;
+    let price = world.price(price).await;
+    let form = format!("customer={customer}&items[0][price]={price}&trial_period_days=7{more}");
+    let subscription = world.api.create("/v1/subscriptions", &form).await;
+    world.advance_to(START + 7 * DAY).await;
+    (customer, subscription)
+}
