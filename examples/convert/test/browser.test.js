@@ -29,6 +29,9 @@ const home = await new Promise((resolve, reject) => {
   app.once('exit', () => reject(new Error(output)))
 })
 
+// Long enough for whatever has to happen, on a machine that does ten other things.
+const PATIENCE = 120_000
+
 let browser, page
 const dialogs = []
 
@@ -36,6 +39,7 @@ before(async () => {
   await rm(shots, { recursive: true, force: true })
   await mkdir(shots, { recursive: true })
   browser = await chromium.launch({
+    timeout: PATIENCE,
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: [
       '--no-sandbox',
@@ -48,6 +52,7 @@ before(async () => {
     ],
   })
   page = await (await browser.newContext({ viewport: { width: 1000, height: 700 } })).newPage()
+  page.setDefaultTimeout(PATIENCE)
   page.on('dialog', dialog => {
     dialogs.push(dialog.message())
     return dialog.dismiss()
@@ -69,8 +74,11 @@ const look = name =>
 const button = name => page.getByRole('button', { name, exact: true })
 const plan = () => page.locator('#plan').textContent()
 
+// Clicks, and waits for the page that comes of it: it may have the address of this one.
 const click = async (name, then) => {
+  const next = page.waitForEvent('load')
   await button(name).click()
+  await next
   await page.waitForURL(then)
 }
 

@@ -20,8 +20,15 @@ after(() => {
 
 const app = fileURLToPath(new URL('../fixtures/app.js', import.meta.url))
 
-// Runs the app to its end.
+// Runs the app to its end. The SDK makes the port from the process id; if that one is taken, another process is tried.
 const run = async env => {
+  for (;;) {
+    const ended = await runOnce(env)
+    if (!/cannot listen on .*in use/.test(ended.err)) return ended
+  }
+}
+
+const runOnce = async env => {
   const child = spawn(process.execPath, [app], {
     env: cleanEnv({
       PATH: `${folder}:${process.env.PATH}`,
