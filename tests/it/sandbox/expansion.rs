@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Api;
+use super::billing::World;
 
 #[tokio::test]
 async fn ids_become_objects() {
@@ -54,7 +55,7 @@ async fn only_what_can_be_expanded_is_and_nothing_happens_otherwise() {
         "name",
         "email",
         "nothing",
-        "invoice_settings",
+        "metadata",
         "test_clock.name",
         "data.test_clock",
         "",
@@ -82,4 +83,92 @@ async fn only_what_can_be_expanded_is_and_nothing_happens_otherwise() {
     assert!(api.ids("/v1/products").await.is_empty());
     let four = "/v1/products?expand[]=data.default_price.product.default_price.product";
     api.get(four).await.ok();
+}
+
+#[tokio::test]
+async fn what_stripe_can_expand_is_taken_though_nothing_may_be_there() {
+    let world = World::new().await;
+    let customer = world.customer().await;
+    let price = world.price("unit_amount=1000").await;
+    let form = format!("phases[0][items][0][price]={price}");
+    let id = world.schedule(&customer, &form).await;
+    let schedule = world.schedule_of(&id).await;
+    let invoice = world.invoices(&customer).await.remove(0)["id"].clone();
+    let invoice = invoice.as_str().expect("an id");
+    for (path, fields) in [
+        (
+            format!("/v1/subscriptions/{id}"),
+            "latest_invoice.total_tax_amounts.tax_rate latest_invoice.payment_intent.payment_method \
+             pending_setup_intent default_tax_rates items.data.tax_rates items application on_behalf_of \
+             transfer_data.destination latest_invoice.charge.balance_transaction discount.promotion_code \
+             latest_invoice.lines.data.price default_source pause_collection",
+        ),
+        (
+            format!("/v1/invoices/{invoice}"),
+            "quote account_tax_ids default_tax_rates application on_behalf_of transfer_data.destination \
+             total_tax_amounts.tax_rate total_discount_amounts.discount from_invoice.invoice latest_revision \
+             lines lines.data.tax_amounts.tax_rate lines.data.plan.product",
+        ),
+        (
+            format!("/v1/customers/{customer}"),
+            "tax tax.location cash_balance invoice_credit_balance address shipping default_source sources tax_ids \
+             tax_ids.data.customer subscriptions.data.latest_invoice",
+        ),
+        (
+            schedule.clone(),
+            "phases.items.tax_rates phases.default_tax_rates default_settings.on_behalf_of application current_phase",
+        ),
+        (
+            "/v1/account".to_owned(),
+            "settings capabilities external_accounts",
+        ),
+    ] {
+        for field in fields.split_whitespace() {
+            world
+                .api
+                .get(&format!("{path}?expand[]={field}"))
+                .await
+                .ok();
+        }
+    }
+    let tax =
+        format!("/v1/customers/{customer}?expand[]=invoice_credit_balance&expand[]=cash_balance");
+    let shown = world.api.get(&tax).await.ok();
+    assert_eq!(shown["invoice_credit_balance"], json!({}));
+    assert_eq!(shown.get("cash_balance"), Some(&Value::Null));
+    for (path, field) in [
+        (format!("/v1/subscriptions/{id}"), "latest_invoice.metadata"),
+        (format!("/v1/subscriptions/{id}"), "items.data.quantity"),
+        (format!("/v1/subscriptions/{id}"), "latest_invoice.quote.x"),
+        (format!("/v1/invoices/{invoice}"), "lines.price"),
+        (schedule.clone(), "phases.metadata"),
+    ] {
+        let refused = world.api.get(&format!("{path}?expand[]={field}")).await;
+        let (message, ..) = refused.refused(400);
+        assert_eq!(
+            message,
+            format!("This property cannot be expanded ({field}).")
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_plan_of_a_phase_is_shown_as_a_plan() {
+    let world = World::new().await;
+    let customer = world.customer().await;
+    let price = world.price("unit_amount=1000").await;
+    let form = format!("phases[0][items][0][price]={price}");
+    let id = world.schedule(&customer, &form).await;
+    let schedule = world.schedule_of(&id).await;
+    let paths = "expand[]=phases.items.plan.product&expand[]=phases.items.price.product";
+    let shown = world.api.get(&format!("{schedule}?{paths}")).await.ok();
+    let item = &shown["phases"][0]["items"][0];
+    for kind in ["plan", "price"] {
+        assert_eq!(
+            (&item[kind]["object"], &item[kind]["id"]),
+            (&json!(kind), &json!(price))
+        );
+        assert_eq!(item[kind]["product"]["object"], "product");
+    }
+    assert_eq!(item["plan"]["amount"], 1000);
 }
