@@ -178,6 +178,8 @@ impl From<domain::Error> for Error {
                 Self::stripe_unavailable(StatusCode::SERVICE_UNAVAILABLE, &error)
                     .retry_after(*retry_after)
             }
+            E::Listing { .. } => Self::stripe_unavailable(StatusCode::SERVICE_UNAVAILABLE, &error)
+                .retry_after(COME_BACK),
             E::Unavailable(_) => Self::stripe_unavailable(StatusCode::BAD_GATEWAY, &error),
             E::TimedOut => Self::stripe_unavailable(StatusCode::GATEWAY_TIMEOUT, &error),
             E::CustomerVanished => {

@@ -70,6 +70,14 @@ pub enum Error {
         /// When to come back.
         retry_after: Duration,
     },
+    /// Stripe does not search this account's customers, and the list of them is not read to its end yet. Nothing was done.
+    #[error(
+        "the customers of this account are being listed, since Stripe does not search them: {read} orgs so far"
+    )]
+    Listing {
+        /// Orgs that were read.
+        read: usize,
+    },
     /// Stripe cannot be reached, or answers with faults of its own.
     #[error("Stripe is unavailable: {0}")]
     Unavailable(String),

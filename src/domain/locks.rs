@@ -31,7 +31,7 @@ impl Domain {
     }
 
     /// Awaits what other requests have to finish.
-    async fn wait<T>(&self, other: impl Future<Output = T>) -> Result<T> {
+    pub(super) async fn wait<T>(&self, other: impl Future<Output = T>) -> Result<T> {
         match &self.admission {
             Some(admission) => Ok(admission.wait(other).await?),
             None => Ok(other.await),

@@ -1,11 +1,12 @@
 //! Orgs and the Stripe customers that stand for them.
 //!
 //! An org is found by one search on `metadata['tier.org']` and, since search lags behind creation,
-//! one list of the customers created in the last minutes. Never by paging through all of them,
-//! unless Stripe refuses to search for this account.
+//! one page of the customers created in the last minutes. Never by paging through all of them,
+//! unless Stripe does not search for this account.
 
 mod directory;
 mod info;
+mod listing;
 
 pub use info::{OrgInfo, OrgInfoUpdate};
 

@@ -176,9 +176,21 @@ impl Error {
         self.api_is(|e| e.is("resource_missing") && e.message.starts_with("No such subscription"))
     }
 
-    /// Stripe does not offer search to this account (it does not in some countries).
-    pub fn is_search_refused(&self) -> bool {
-        self.api_is(|e| matches!(e.status, 400 | 403 | 404) && !e.is("account_invalid"))
+    /// Stripe does not offer search to this account (it does not in some countries), or this Stripe has none. Only its
+    /// own words say so: a search can be refused for other reasons, which pass.
+    pub fn is_search_unavailable(&self) -> bool {
+        self.api_is(|e| {
+            let message = e.message.to_lowercase();
+            let says = |words: &str| message.contains(words);
+            let unavailable = [
+                "unavailable",
+                "not available",
+                "not supported",
+                "not offered",
+            ];
+            let in_words = says("search") && unavailable.iter().any(|words| says(words));
+            matches!(e.status, 400 | 403 | 404) && (in_words || says("unrecognized request url"))
+        })
     }
 }
 
@@ -206,6 +218,37 @@ impl ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_stripes_words_say_that_there_is_no_search() {
+        let refused = |status, message: &str| {
+            let error = ApiError {
+                status,
+                message: message.to_owned(),
+                ..ApiError::default()
+            };
+            Error::Api(Box::new(error)).is_search_unavailable()
+        };
+        for message in [
+            "search feature unavailable for merchant",
+            "Search is not available for merchants in your country.",
+            "Unrecognized request URL (GET: /v1/customers/search).",
+        ] {
+            assert!(refused(400, message) && refused(404, message), "{message}");
+            assert!(!refused(503, message), "{message}");
+        }
+        for message in [
+            "We were unable to parse your search query.",
+            "The page cursor is invalid.",
+            "The provided key does not have the required permissions for this endpoint.",
+            "",
+        ] {
+            assert!(
+                !refused(400, message) && !refused(403, message),
+                "{message}"
+            );
+        }
+    }
 
     #[test]
     fn what_is_shown_of_a_refusal_can_be_logged() {

@@ -4,23 +4,28 @@
 //! hits whoever comes next, so we count ourselves: no more calls in any second than allowed, what a
 //! person waits for before the rest, and an answer at once for those who would wait too long.
 //! `governor` was looked at: it knows neither lanes nor rates that adapt.
+//!
+//! Calls that wait stand in [`queue`]s. Whatever makes room hands it to the first call that may use it and wakes that
+//! one alone, so a call costs the same however many wait.
 
+mod queue;
 mod rates;
+mod ticket;
 mod window;
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use queue::{Queues, Waiter};
 pub use rates::{RateSettings, Rates};
+pub(super) use ticket::Ticket;
 use window::Window;
 
-/// Who goes first when calls must wait.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Who goes first when calls must wait; the most urgent lane is the least.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lane {
     /// A person waits: checkout, subscribe.
     Interactive,
@@ -54,33 +59,11 @@ const KEPT_FROM_BULK: u32 = 5;
 /// How many calls may wait; beyond that, all lanes refuse at once.
 const LONGEST_QUEUE: usize = 1000;
 
-/// What a request brings along: its lane, and whether its first call was let through.
-#[derive(Debug, Default)]
-pub(super) struct Ticket {
-    pub(super) lane: Lane,
-    begun: AtomicBool,
-}
-
-impl Ticket {
-    pub(super) fn new(lane: Lane) -> Self {
-        Self {
-            lane,
-            begun: AtomicBool::new(false),
-        }
-    }
-
-    /// The request has got something out of Stripe, by a call of its own or of another's.
-    pub(super) fn begin(&self) {
-        self.begun.store(true, Ordering::Relaxed);
-    }
-}
-
 /// One account's budget.
 #[derive(Debug)]
 pub(super) struct Budget {
     rates: Rates,
     state: Mutex<State>,
-    moved: Notify,
 }
 
 #[derive(Debug)]
@@ -92,13 +75,8 @@ struct State {
     bulk: Window,
     endpoints: HashMap<&'static str, Window>,
     in_flight: usize,
-    /// Whoever waits, first come first served within a rank.
-    waiting: BTreeMap<Place, &'static str>,
-    arrivals: u64,
+    queues: Queues,
 }
-
-/// Rank, then order of arrival.
-type Place = (Rank, u64);
 
 /// In this order calls are let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,13 +107,11 @@ impl Budget {
             bulk: Window::default(),
             endpoints: HashMap::new(),
             in_flight: 0,
-            waiting: BTreeMap::new(),
-            arrivals: 0,
+            queues: Queues::default(),
         };
         Self {
             rates,
             state: Mutex::new(state),
-            moved: Notify::new(),
         }
     }
 
@@ -145,54 +121,50 @@ impl Budget {
         endpoint: &'static str,
         ticket: &Ticket,
     ) -> Result<Permit<'_>, Refused> {
-        let begun = ticket.begun.load(Ordering::Relaxed);
-        let now = Instant::now();
-        let deadline;
-        let queued = {
-            let mut state = self.state();
-            let place = state.place(ticket.lane, begun);
-            deadline = now
-                + match ticket.lane {
-                    _ if begun => PATIENCE_ONCE_BEGUN,
-                    Lane::Check if state.gives_way(place, now) => PATIENCE_BEHIND_BULK,
-                    lane => lane.patience(),
-                };
-            match state.try_take(&self.rates, endpoint, place, now) {
-                None => {
+        let mut raised = ticket.raised();
+        let mut queued = self.enter(endpoint, ticket)?;
+        loop {
+            let wake = {
+                let mut state = self.state();
+                let now = Instant::now();
+                state.hand_out(&self.rates, now);
+                if queued.waiter.is_through() {
+                    drop(state);
                     ticket.begin();
-                    return Ok(Permit(self));
+                    return Ok(queued.into_permit());
                 }
-                Some(opens) if state.waiting.len() >= LONGEST_QUEUE || opens > deadline => {
+                if now >= queued.deadline {
+                    let opens = state.opens(&self.rates, endpoint, queued.waiter.rank(), now);
                     return Err(state.refusal(&self.rates, opens, now));
                 }
-                Some(_) => state.waiting.insert(place, endpoint),
-            };
-            Queued {
-                budget: self,
-                place,
-            }
-        };
-        loop {
-            let moved = self.moved.notified();
-            let now = Instant::now();
-            let opens = {
-                let mut state = self.state();
-                match state.try_take(&self.rates, endpoint, queued.place, now) {
-                    None => {
-                        ticket.begin();
-                        return Ok(Permit(self));
-                    }
-                    Some(opens) if now >= deadline => {
-                        return Err(state.refusal(&self.rates, opens, now));
-                    }
-                    Some(opens) => opens,
-                }
+                queued.deadline.min(state.queues.wakes(&queued.waiter))
             };
             tokio::select! {
-                () = moved => {}
-                () = tokio::time::sleep_until(opens.min(deadline)) => {}
+                () = queued.waiter.woken() => {}
+                () = raised.wait() => self.state().raise(&mut queued, ticket),
+                () = tokio::time::sleep_until(wake) => {}
             }
         }
+    }
+
+    /// Takes a place in the queues, unless the wait would be longer than there is patience.
+    fn enter(&self, endpoint: &'static str, ticket: &Ticket) -> Result<Queued<'_>, Refused> {
+        let mut state = self.state();
+        let now = Instant::now();
+        let rank = ticket.rank();
+        let deadline = now + state.patience(rank, now);
+        state.hand_out(&self.rates, now);
+        let opens = state.opens(&self.rates, endpoint, rank, now);
+        let is_late = opens.is_some_and(|opens| opens > deadline);
+        let must_wait = opens != Some(now);
+        if is_late || (must_wait && state.queues.len() >= LONGEST_QUEUE) {
+            return Err(state.refusal(&self.rates, opens, now));
+        }
+        Ok(Queued {
+            budget: self,
+            waiter: state.queues.join(rank, endpoint),
+            deadline,
+        })
     }
 
     /// Stripe let a call through: what was taken from the rate comes back, a fiftieth at a time.
@@ -235,20 +207,16 @@ impl Budget {
 }
 
 impl State {
-    fn place(&mut self, lane: Lane, begun: bool) -> Place {
-        self.arrivals += 1;
-        let rank = match lane {
-            Lane::Interactive => Rank::Interactive,
-            Lane::Check if begun => Rank::Begun,
-            Lane::Check => Rank::Check,
-            Lane::Bulk => Rank::Bulk,
-        };
-        (rank, self.arrivals)
-    }
-
-    /// Whether what bulk leaves behind is enough for all who go before it, up to `place`.
-    fn gives_way(&mut self, place: Place, now: Instant) -> bool {
-        self.bulk.count(now) > self.waiting.range(..place).count()
+    /// How long a call of this rank waits.
+    fn patience(&mut self, rank: Rank, now: Instant) -> Duration {
+        match rank {
+            Rank::Interactive => Lane::Interactive.patience(),
+            Rank::Begun => PATIENCE_ONCE_BEGUN,
+            // What bulk leaves behind is enough for all who go before.
+            Rank::Check if self.bulk.count(now) > self.queues.up_to(rank) => PATIENCE_BEHIND_BULK,
+            Rank::Check => Lane::Check.patience(),
+            Rank::Bulk => Lane::Bulk.patience(),
+        }
     }
 
     fn allowed(&self, rate: u32) -> u32 {
@@ -262,91 +230,116 @@ impl State {
         allowed
     }
 
-    /// Takes a place in this second, or says when to look again.
-    fn try_take(
-        &mut self,
-        rates: &Rates,
-        endpoint: &'static str,
-        place: Place,
-        now: Instant,
-    ) -> Option<Instant> {
-        let opens = self.opens(rates, endpoint, place.0, now);
-        if opens > now {
-            return Some(opens);
-        }
-        // Whoever is ahead goes first, unless it waits for an endpoint of its own.
-        let ahead = self.waiting.range(..place);
-        let ahead: Vec<_> = ahead
-            .map(|((rank, _), endpoint)| (*rank, *endpoint))
-            .collect();
-        if ahead
-            .into_iter()
-            .any(|(rank, endpoint)| self.opens(rates, endpoint, rank, now) <= now)
-        {
-            return Some(now + Duration::from_millis(5));
-        }
+    /// Lets through whoever may go now, in order, and has the next one look again when time makes room.
+    fn hand_out(&mut self, rates: &Rates, now: Instant) {
+        let next = loop {
+            let mut first: Option<(Rank, u64, &'static str)> = None;
+            let mut next: Option<Instant> = None;
+            for head @ (rank, _, endpoint) in self.queues.heads() {
+                if first.is_some_and(|first| first < head) {
+                    continue;
+                }
+                match self.opens(rates, endpoint, rank, now) {
+                    Some(opens) if opens <= now => first = Some(head),
+                    Some(opens) => next = Some(next.map_or(opens, |next| next.min(opens))),
+                    None => {}
+                }
+            }
+            let Some((rank, arrival, endpoint)) = first else {
+                break next;
+            };
+            self.queues.let_through(rank, arrival, endpoint);
+            self.count(rank, endpoint, now);
+        };
+        self.queues.look_again(next, now);
+    }
+
+    fn count(&mut self, rank: Rank, endpoint: &'static str, now: Instant) {
         self.total.add(now);
-        if place.0 == Rank::Bulk {
+        if rank == Rank::Bulk {
             self.bulk.add(now);
         }
         self.endpoints.entry(endpoint).or_default().add(now);
         self.in_flight += 1;
-        None
     }
 
+    /// When a call may be made: now, at a later time, or (none) once another one has ended.
     fn opens(
         &mut self,
         rates: &Rates,
         endpoint: &'static str,
         rank: Rank,
         now: Instant,
-    ) -> Instant {
+    ) -> Option<Instant> {
         let kept = if rank == Rank::Bulk {
             KEPT_FROM_BULK
         } else {
             u32::MAX
         };
         if self.in_flight >= rates.concurrent - rates.concurrent / kept as usize {
-            return now + Duration::from_millis(20);
+            return None;
         }
         let (total, own) = (self.allowed(rates.total), self.allowed(rates.of(endpoint)));
         let total = self.total.opens((total - total / kept) as usize, now);
-        total.max(
-            self.endpoints
-                .entry(endpoint)
-                .or_default()
-                .opens(own as usize, now),
-        )
+        let endpoint = self.endpoints.entry(endpoint).or_default();
+        Some(total.max(endpoint.opens(own as usize, now)))
+    }
+
+    /// The request has become more urgent.
+    fn raise(&mut self, queued: &mut Queued<'_>, ticket: &Ticket) {
+        let (rank, now) = (ticket.rank(), Instant::now());
+        queued.deadline = queued.deadline.max(now + self.patience(rank, now));
+        self.queues.change_rank(&queued.waiter, rank);
     }
 
     /// When to come back: after those who wait already.
-    fn refusal(&self, rates: &Rates, opens: Instant, now: Instant) -> Refused {
-        let queue = f64::from(u32::try_from(self.waiting.len()).unwrap_or(u32::MAX));
+    fn refusal(&self, rates: &Rates, opens: Option<Instant>, now: Instant) -> Refused {
+        let queue = f64::from(u32::try_from(self.queues.len()).unwrap_or(u32::MAX));
         let wait = queue / f64::from(self.allowed(rates.total));
-        let seconds = (opens.saturating_duration_since(now).as_secs_f64() + wait).round();
+        let opens = opens.unwrap_or(now).saturating_duration_since(now);
+        let seconds = (opens.as_secs_f64() + wait).round();
         Refused {
             retry_after: Duration::from_secs_f64(seconds.clamp(1.0, 60.0)),
         }
     }
 }
 
-/// A place in the queue, given up however the wait ends.
+/// A call that waits, given up however the wait ends.
 struct Queued<'a> {
     budget: &'a Budget,
-    place: Place,
+    waiter: Waiter,
+    deadline: Instant,
+}
+
+impl<'a> Queued<'a> {
+    /// The call was let through.
+    fn into_permit(self) -> Permit<'a> {
+        let budget = self.budget;
+        self.waiter.use_up();
+        Permit(budget)
+    }
 }
 
 impl Drop for Queued<'_> {
     fn drop(&mut self) {
-        self.budget.state().waiting.remove(&self.place);
-        self.budget.moved.notify_waiters();
+        if self.waiter.is_used_up() {
+            return;
+        }
+        let mut state = self.budget.state();
+        state.queues.leave(&self.waiter);
+        if self.waiter.is_through() {
+            // Nobody is there to make the call.
+            state.in_flight -= 1;
+        }
+        state.hand_out(&self.budget.rates, Instant::now());
     }
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        self.0.state().in_flight -= 1;
-        self.0.moved.notify_waiters();
+        let mut state = self.0.state();
+        state.in_flight -= 1;
+        state.hand_out(&self.0.rates, Instant::now());
     }
 }
 

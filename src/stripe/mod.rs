@@ -3,8 +3,10 @@
 //! A Stripe is a base URL: the real one, the sandbox, or a test's own router. Everything that is
 //! particular to a call (path, parameters, what is read of the answer) belongs to `domain`.
 
+mod context;
 mod endpoint;
 mod error;
+mod flights;
 mod form;
 mod limit;
 mod list;
@@ -14,15 +16,17 @@ mod retry;
 mod transport;
 pub mod types;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::Method;
 
 use crate::metrics::Metrics;
 
+use context::Context;
 pub use error::{ApiError, Error};
+pub use flights::Flights;
 pub use form::Form;
 pub use limit::{Lane, RateSettings, Rates};
 pub use request::{Answer, Request};
@@ -30,9 +34,6 @@ pub use transport::{Options, Transport};
 
 /// The version of Stripe's API that the wire contract of `tier` is pinned to.
 pub const API_VERSION: &str = "2022-11-15";
-
-/// How many calls of a request are noted for its log line.
-const NOTED_CALLS: usize = 1000;
 
 /// Where the real Stripe is.
 pub const BASE_URL: &str = "https://api.stripe.com";
@@ -95,13 +96,6 @@ struct Account {
     reads: reads::Reads,
 }
 
-/// What the calls for one request of a client's have in common.
-#[derive(Debug, Default)]
-struct Context {
-    ticket: limit::Ticket,
-    calls: Mutex<Vec<Option<String>>>,
-}
-
 impl Client {
     /// A client that acts with `credentials` over `transport`.
     pub fn new(transport: Transport, credentials: Credentials) -> Self {
@@ -125,36 +119,25 @@ impl Client {
     /// in `lane`.
     #[must_use]
     pub fn for_request(&self, lane: Lane) -> Self {
-        let context = Context {
-            ticket: limit::Ticket::new(lane),
-            ..Context::default()
-        };
         Self {
-            request: Arc::new(context),
+            request: Arc::new(Context::new(lane)),
             ..self.clone()
         }
+    }
+
+    /// The same account's client, for work that several requests may come to wait for.
+    fn for_work(&self) -> Self {
+        self.for_request(self.request.ticket.lane())
+    }
+
+    fn context(&self) -> &Arc<Context> {
+        &self.request
     }
 
     /// The ids that Stripe gave the calls made for this request, in order of their answers; none
     /// for one without an answer.
     pub fn calls(&self) -> Vec<Option<String>> {
-        self.request
-            .calls
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    fn note_call(&self, request_id: Option<&str>) {
-        let mut calls = self
-            .request
-            .calls
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        // The default context lives as long as its client, and must not grow with it.
-        if calls.len() < NOTED_CALLS {
-            calls.push(request_id.map(Into::into));
-        }
+        self.request.calls()
     }
 
     fn note_key<T>(&self, answer: &Result<T, Error>) {

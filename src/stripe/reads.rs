@@ -1,59 +1,39 @@
 //! Identical reads in flight are one call. A read that began before a write ended is never shared
 //! with one that began after it: whoever was told that a write is done sees it.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::FutureExt as _;
-use futures::future::{BoxFuture, Shared};
-
-use super::Error;
+use super::{Client, Error, Flights};
 
 /// The body of an answer, or why there is none.
 type Answer = Result<Arc<[u8]>, Error>;
 
-/// A read that several may wait for.
-type Read = Shared<BoxFuture<'static, Answer>>;
-
-/// Reads are the same if no write ended between them and they ask the same.
-type Key = (u64, String);
-
 /// The reads of one account that are in flight.
 #[derive(Debug, Default)]
 pub(super) struct Reads {
-    /// How many writes have ended. Part of each read's name.
+    /// How many writes have ended. Reads are the same if no write ended between them and they ask the same.
     writes: AtomicU64,
-    in_flight: Mutex<HashMap<Key, Read>>,
+    in_flight: Flights<(u64, String), Answer>,
 }
 
 impl Reads {
     /// Answers as `read` does, or as one of the same name that is in flight does.
-    pub(super) async fn share(
+    pub(super) async fn share<F>(
         &self,
         name: String,
-        read: impl Future<Output = Result<Vec<u8>, Error>> + Send + 'static,
-    ) -> Answer {
+        client: &Client,
+        read: impl FnOnce(Client) -> F,
+    ) -> Answer
+    where
+        F: Future<Output = Result<Vec<u8>, Error>> + Send + 'static,
+    {
         let key = (self.writes.load(Ordering::Acquire), name);
-        let shared = {
-            let mut in_flight = self
-                .in_flight
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            if let Some(shared) = in_flight.get(&key) {
-                shared.clone()
-            } else {
-                let shared = read.map(|body| body.map(Arc::from)).boxed().shared();
-                in_flight.insert(key.clone(), shared.clone());
-                shared
-            }
+        let read = |client| {
+            let read = read(client);
+            async move { read.await.map(Arc::from) }
         };
-        let _entry = Entry {
-            reads: self,
-            key: &key,
-            shared: &shared,
-        };
-        shared.clone().await
+        self.in_flight.share(key, client, read).await
     }
 
     /// A write that is under way, until what this returns is dropped: successful, refused, or given up.
@@ -71,35 +51,17 @@ impl Drop for Writing<'_> {
     }
 }
 
-/// A reader's interest in a read. The first to leave takes it off the list: it has its answer, or
-/// gave up, and then the others still drive it but no newcomer joins.
-struct Entry<'a> {
-    reads: &'a Reads,
-    key: &'a Key,
-    shared: &'a Read,
-}
-
-impl Drop for Entry<'_> {
-    fn drop(&mut self) {
-        let mut in_flight = self
-            .reads
-            .in_flight
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if in_flight
-            .get(self.key)
-            .is_some_and(|listed| listed.ptr_eq(self.shared))
-        {
-            in_flight.remove(self.key);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicUsize;
 
     use super::*;
+    use crate::stripe::{Credentials, Options, Transport};
+
+    fn client() -> Client {
+        let transport = Transport::new(Options::default()).expect("a URL");
+        Client::new(transport, Credentials::new("sk_test_x"))
+    }
 
     /// A read that counts how often it is made and ends when told to.
     fn read(
@@ -117,7 +79,8 @@ mod tests {
     #[tokio::test]
     async fn readers_share_until_a_write_ends() {
         let (reads, made, end) = (Reads::default(), Arc::default(), Arc::default());
-        let share = || reads.share("/v1/x".into(), read(&made, &end));
+        let client = client();
+        let share = || reads.share("/v1/x".into(), &client, |_| read(&made, &end));
         let (mut first, mut second) = (Box::pin(share()), Box::pin(share()));
         assert!(futures::poll!(&mut first).is_pending());
         assert!(futures::poll!(&mut second).is_pending());
@@ -134,13 +97,14 @@ mod tests {
         for reader in [first, second, third] {
             assert_eq!(&*reader.await.expect("an answer"), b"body");
         }
-        assert!(reads.in_flight.lock().expect("not poisoned").is_empty());
+        assert!(reads.in_flight.is_empty());
     }
 
     #[tokio::test]
     async fn a_reader_that_gives_up_does_not_take_the_read_with_it() {
         let (reads, made, end) = (Reads::default(), Arc::default(), Arc::default());
-        let share = || reads.share("/v1/x".into(), read(&made, &end));
+        let client = client();
+        let share = || reads.share("/v1/x".into(), &client, |_| read(&made, &end));
         let (mut first, mut second) = (Box::pin(share()), Box::pin(share()));
         assert!(futures::poll!(&mut first).is_pending());
         assert!(futures::poll!(&mut second).is_pending());

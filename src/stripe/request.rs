@@ -150,12 +150,16 @@ impl Request {
         let reads = &self.client.account.reads;
         let (body, replayed) = if self.method == Method::GET {
             let name = format!("{}?{}", self.path, self.form.encode());
-            let read = self.clone();
-            let body = reads
-                .share(name, async move { Ok(read.attempt().await?.bytes) })
-                .await?;
+            let read = |client| {
+                let read = Self {
+                    client,
+                    ..self.clone()
+                };
+                async move { Ok(read.attempt().await?.bytes) }
+            };
+            let body = reads.share(name, &self.client, read).await?;
             // Also if another request's call brought it: to be refused the next one would waste this one.
-            self.client.request.ticket.begin();
+            self.client.request.begin();
             (body, false)
         } else {
             // Dropped however this try ends: a write that its deadline cuts short may have had its effect.
@@ -218,7 +222,7 @@ impl Request {
             .as_ref()
             .ok()
             .and_then(|answer| text(answer.headers(), "request-id"));
-        self.client.note_call(request_id);
+        self.client.request.note_call(request_id);
         let mut answer = answer.map_err(broken)?;
         let status = answer.status();
         let headers = answer.headers().clone();

@@ -1,10 +1,20 @@
 //! How an org's customer is found: by few calls, by all callers together, and never another org's.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse as _, Response};
 use futures::future::join_all;
 use serde_json::json;
 use tier::sandbox::{Action, Rule};
+use tier::stripe::RateSettings;
 
-use crate::harness::TestApp;
+use crate::harness::{Settings, TestApp};
+use crate::web::Web;
 
 const SEARCH: &str = "GET /v1/customers/search";
 const LIST: &str = "GET /v1/customers";
@@ -32,7 +42,7 @@ async fn whois(app: &TestApp, org: &str) -> String {
 async fn a_cold_look_up_is_two_calls_however_many_customers_there_are() {
     let app = TestApp::start().await;
     let id = create(&app, "org:old").await;
-    app.advance(std::time::Duration::from_secs(3600));
+    app.advance(Duration::from_secs(3600));
     for i in 0..250 {
         create(&app, &format!("org:{i}")).await;
     }
@@ -54,24 +64,100 @@ async fn callers_share_one_look_up() {
 }
 
 #[tokio::test]
-async fn where_stripe_refuses_search_customers_are_listed_once() {
+async fn an_unknown_org_is_two_calls_however_many_customers_are_new() {
     let app = TestApp::start().await;
+    for i in 0..250 {
+        create(&app, &format!("org:{i}")).await;
+    }
+    app.forget_calls();
+    let unknown = app.get("/v1/limits?org=org:nobody").await;
+    unknown.fails(400, "org_not_found");
+    assert_eq!((look_ups(&app), app.stripe_calls()), ((1, 1), 2));
+}
+
+const UNAVAILABLE: &str = "search feature unavailable for merchant";
+
+/// What goes wrong at a Stripe.
+#[derive(Default)]
+struct Faulty {
+    /// What searches are refused with, and how many.
+    words: &'static str,
+    searches: AtomicUsize,
+    /// The page of customers, after the first, that cannot be had, and how many were asked for.
+    broken_page: usize,
+    pages: AtomicUsize,
+}
+
+impl Faulty {
+    /// What is answered instead of what Stripe has.
+    fn answer(&self, request: &Request) -> Option<Response> {
+        let order = Ordering::Relaxed;
+        let uri = request.uri();
+        let refusal = |status, message| {
+            let error = json!({"type": "invalid_request_error", "message": message});
+            let body = json!({"error": error}).to_string();
+            Some((status, body).into_response())
+        };
+        if uri.path() == "/v1/customers/search" {
+            let one_less = |left: usize| left.checked_sub(1);
+            self.searches.fetch_update(order, order, one_less).ok()?;
+            return refusal(StatusCode::BAD_REQUEST, self.words);
+        }
+        let goes_on = uri
+            .query()
+            .is_some_and(|query| query.contains("starting_after"));
+        if goes_on && self.pages.fetch_add(1, order) + 1 == self.broken_page {
+            return refusal(StatusCode::INTERNAL_SERVER_ERROR, "broken");
+        }
+        None
+    }
+}
+
+/// A server of such a Stripe.
+async fn over(faulty: Faulty) -> (TestApp, Web) {
+    let app = TestApp::start().await;
+    let faulty = Arc::new(faulty);
+    let layer = from_fn(move |request: Request, next: Next| {
+        let faulty = faulty.clone();
+        async move {
+            match faulty.answer(&request) {
+                Some(answer) => answer,
+                None => next.run(request).await,
+            }
+        }
+    });
+    let stripe = Web::start(app.sandbox().router().layer(layer)).await;
+    let settings = Settings {
+        stripe_url: Some(stripe.url().to_owned()),
+        retries: 0,
+        ..Settings::default()
+    };
+    (app.beside(&settings), stripe)
+}
+
+async fn refusing(words: &'static str, searches: usize) -> (TestApp, Web) {
+    let searches = AtomicUsize::new(searches);
+    over(Faulty {
+        words,
+        searches,
+        ..Faulty::default()
+    })
+    .await
+}
+
+#[tokio::test]
+async fn where_stripe_does_not_search_customers_are_listed_once() {
+    let (app, _stripe) = refusing(UNAVAILABLE, usize::MAX).await;
     let mut orgs = Vec::new();
     for i in 0..120 {
         let org = format!("org:{i}");
         orgs.push((create(&app, &org).await, org));
     }
-    app.sandbox().add_fault(Rule::new(
-        "GET",
-        "/v1/customers/search",
-        Action::Status(403, None),
-    ));
     app.forget_calls();
     for (id, org) in &orgs {
         assert_eq!(whois(&app, org).await, *id);
     }
-    let (searched, listed) = look_ups(&app);
-    assert_eq!(searched, 1, "a refusal is not asked for again");
+    let (_, listed) = look_ups(&app);
     assert!(
         listed <= 3,
         "two pages, and the list beside the search: {listed}"
@@ -85,6 +171,114 @@ async fn where_stripe_refuses_search_customers_are_listed_once() {
         later,
         "one that was made since"
     );
+}
+
+#[tokio::test]
+async fn search_is_tried_again_after_a_while() {
+    let (app, _stripe) = refusing(UNAVAILABLE, 1).await;
+    create(&app, "org:a").await;
+    app.advance(Duration::from_secs(3600));
+    whois(&app, "org:a").await;
+    create(&app, "org:b").await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(601)).await;
+    tokio::time::resume();
+    app.forget_calls();
+    whois(&app, "org:b").await;
+    assert_eq!(look_ups(&app), (1, 1));
+}
+
+#[tokio::test]
+async fn a_search_that_fails_for_another_reason_changes_nothing() {
+    let unparsed = "We were unable to parse your search query.";
+    let (app, _stripe) = refusing(unparsed, 1).await;
+    for i in 0..250 {
+        create(&app, &format!("org:{i}")).await;
+    }
+    app.advance(Duration::from_secs(3600));
+    app.forget_calls();
+    whois(&app, "org:0").await;
+    assert_eq!(look_ups(&app), (1, 1), "it was sent again");
+    app.forget_calls();
+    whois(&app, "org:1").await;
+    assert_eq!(look_ups(&app), (1, 1));
+
+    let (app, _stripe) = refusing(unparsed, 2).await;
+    create(&app, "org:a").await;
+    app.advance(Duration::from_secs(3600));
+    let failed = app.get("/v1/whois?org=org:a").await;
+    failed.fails(502, "stripe_unavailable");
+    whois(&app, "org:a").await;
+}
+
+/// With 451 customers, which are five pages; returns the oldest.
+async fn many(app: &TestApp) -> String {
+    let oldest = create(app, "org:oldest").await;
+    for i in 0..450 {
+        create(app, &format!("org:{i}")).await;
+    }
+    app.forget_calls();
+    oldest
+}
+
+#[tokio::test]
+async fn a_list_that_breaks_off_goes_on_where_it_stopped() {
+    let (app, _stripe) = over(Faulty {
+        words: UNAVAILABLE,
+        searches: AtomicUsize::new(usize::MAX),
+        broken_page: 3,
+        ..Faulty::default()
+    })
+    .await;
+    let oldest = many(&app).await;
+    let broken = app.get("/v1/whois?org=org:oldest").await;
+    broken.fails(502, "stripe_unavailable");
+    assert_eq!(whois(&app, "org:oldest").await, oldest);
+    // One beside the search, and five pages.
+    assert_eq!(look_ups(&app), (0, 6));
+}
+
+#[tokio::test]
+async fn a_list_goes_on_when_those_who_wait_for_it_have_left() {
+    let (app, _stripe) = refusing(UNAVAILABLE, usize::MAX).await;
+    let oldest = many(&app).await;
+    let slow = Action::Delay(Duration::from_millis(100));
+    app.sandbox()
+        .add_fault(Rule::new("GET", "/v1/customers", slow));
+    let hasty = app
+        .clone()
+        .adjusted(|app| app.limits.request_timeout = Duration::from_millis(30));
+    while hasty.get("/v1/whois?org=org:oldest").await.status != 200 {}
+    assert_eq!(whois(&app, "org:oldest").await, oldest);
+    let (_, listed) = look_ups(&app);
+    assert!(listed <= 6, "{listed}");
+}
+
+/// A check would be told to come back after 25 ms; a person waits until there is room.
+#[tokio::test]
+async fn a_checkout_that_joins_the_look_up_of_a_check_is_not_refused_with_it() {
+    let rates = RateSettings {
+        total: Some(1000),
+        concurrent: Some(1),
+        ..RateSettings::default()
+    };
+    let app = TestApp::with(Settings {
+        rates,
+        ..Settings::default()
+    })
+    .await;
+    create(&app, "org:a").await;
+    let slow = Action::Delay(Duration::from_millis(300));
+    app.sandbox()
+        .add_fault(Rule::new("GET", "/v1/account", slow));
+    let checkout = json!({"org": "org:a", "success_url": "https://app.example"});
+    let (_, check, checkout) = tokio::join!(
+        app.get("/v1/whoami"),
+        app.get("/v1/whois?org=org:a"),
+        app.post_json("/v1/checkout", &checkout)
+    );
+    checkout.ok();
+    assert!(matches!(check.status.as_u16(), 200 | 429), "{check:?}");
 }
 
 #[tokio::test]

@@ -42,6 +42,7 @@ fn table() -> Vec<Row> {
         (Error::Unavailable("HTTP 500".into()), 502, "stripe_unavailable", "Stripe is unavailable: HTTP 500", None),
         (Error::TimedOut, 504, "stripe_unavailable", "Stripe did not answer in time", None),
         (Error::NotAdmitted(Refused::OrgQueue), 429, "rate_limited", "too many requests are waiting to change this org, and nothing was done", Some("1")),
+        (Error::Listing { read: 7 }, 503, "stripe_unavailable", "the customers of this account are being listed, since Stripe does not search them: 7 orgs so far", Some("1")),
     ]
 }
 
@@ -68,6 +69,7 @@ fn number(error: &Error) -> usize {
         Error::Unavailable(_) => 17,
         Error::TimedOut => 18,
         Error::NotAdmitted(_) => 19,
+        Error::Listing { .. } => 20,
     }
 }
 
@@ -91,7 +93,7 @@ async fn every_error_to_the_byte() {
             .map(|wait| wait.to_str().unwrap());
         assert_eq!(wait, retry_after, "{code}");
     }
-    assert_eq!(table().len(), 20);
+    assert_eq!(table().len(), 21);
 }
 
 /// What Stripe's faults become, once the retries are used up.

@@ -14,7 +14,7 @@ use tier::clock::Clock;
 use tier::domain::Domain;
 use tier::metrics::Metrics;
 use tier::sandbox::{Options, Sandbox};
-use tier::stripe::{self, Client, Credentials, Transport};
+use tier::stripe::{self, Client, Credentials, RateSettings, Transport};
 use tower::ServiceExt as _;
 
 use crate::contract;
@@ -44,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) retries: usize,
     /// The wait before the first of these tries.
     pub(crate) first_wait: Duration,
+    /// How many calls to Stripe an account may make.
+    pub(crate) rates: RateSettings,
 }
 
 impl Default for Settings {
@@ -55,6 +57,7 @@ impl Default for Settings {
             search_lag: Duration::from_secs(1),
             retries: 2,
             first_wait: Duration::from_millis(1),
+            rates: RateSettings::default(),
         }
     }
 }
@@ -282,6 +285,7 @@ pub(crate) fn transport(url: &str, settings: &Settings) -> Transport {
         timeout: settings.timeout,
         retries: settings.retries,
         first_wait: settings.first_wait,
+        rates: settings.rates,
         debug: true,
         ..stripe::Options::default()
     };

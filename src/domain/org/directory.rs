@@ -1,16 +1,17 @@
 //! Which customer stands for which org: found once, then remembered, by all callers together.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use moka::future::Cache;
+use tokio::time::Instant;
 
 use super::ORG;
+use super::listing::Listing;
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Result};
-use crate::stripe;
 use crate::stripe::types::{Customer, Identified, Page};
+use crate::stripe::{self, Flights};
 
 /// How far back the list goes that makes up for search's lag, in seconds. Stripe says "up to a
 /// minute"; the rest is for an outage and for clocks that disagree.
@@ -19,8 +20,8 @@ const RECENT: i64 = 10 * 60;
 /// How long Stripe remembers the idempotency key of a creation, in seconds.
 const KEY_LIFETIME: i64 = 24 * 60 * 60;
 
-/// How many pages of recent customers are read for an org that search does not know.
-const RECENT_PAGES: usize = 20;
+/// How long a look-up waits for the list of all customers to be read.
+const LISTING_PATIENCE: Duration = Duration::from_secs(10);
 
 /// An org of the account with that number, on a test clock perhaps: the same name may live on several.
 type Key = (u64, OrgName, Option<Arc<str>>);
@@ -30,16 +31,9 @@ pub(in crate::domain) type Customers = Cache<Key, Arc<str>>;
 
 #[derive(Default)]
 pub(in crate::domain) struct Directory {
-    search_refused: AtomicBool,
-    /// Every org, where search is refused.
-    paged: tokio::sync::Mutex<Paged>,
-}
-
-#[derive(Default)]
-struct Paged {
-    orgs: HashMap<OrgName, Arc<str>>,
-    /// Unix seconds: what was created from then on is not in `orgs` yet.
-    complete_until: i64,
+    look_ups: Flights<Key, Result<Arc<str>>>,
+    /// Every org, where search is unavailable.
+    pub(super) listing: Listing,
 }
 
 impl Domain {
@@ -55,9 +49,38 @@ impl Domain {
         }
         // On the heap: otherwise every request that finds its org in memory would carry the space
         // that a look-up takes.
-        Box::pin(found.try_get_with(key, self.find(org)))
-            .await
-            .map_err(|error| (*error).clone())
+        Box::pin(self.look_up(org, key)).await
+    }
+
+    /// Finds an org that is not in memory. What was remembered meanwhile is newer, and stays.
+    async fn look_up(&self, org: &OrgName, key: Key) -> Result<Arc<str>> {
+        let look_up = async || {
+            let look_ups = &self.account.orgs.look_ups;
+            let found = look_ups.share(key.clone(), self.stripe(), |stripe| {
+                let domain = Self {
+                    stripe,
+                    ..self.clone()
+                };
+                let (org, key) = (org.clone(), key.clone());
+                async move {
+                    let id = domain.find(&org).await?;
+                    let customers = domain.account.memory.customers();
+                    Ok(customers.entry(key).or_insert(id).await.into_value())
+                }
+            });
+            found.await
+        };
+        let deadline = Instant::now() + LISTING_PATIENCE;
+        loop {
+            let progress = self.account.orgs.listing.progress();
+            match look_up().await {
+                Err(Error::Listing { .. }) if Instant::now() < deadline => {
+                    let moved = tokio::time::timeout_at(deadline, progress.wait());
+                    let _: Result<(), _> = self.wait(moved).await?;
+                }
+                found => return found,
+            }
+        }
     }
 
     /// Notes the customer of an org, returning its id as it is shared from now on.
@@ -78,7 +101,7 @@ impl Domain {
             .customers()
             .invalidate(&self.directory_key(org))
             .await;
-        self.account.orgs.paged.lock().await.orgs.remove(org);
+        self.account.orgs.listing.forget(org);
     }
 
     /// Finds an org whose creation Stripe remembers although a look-up just did not show it.
@@ -106,38 +129,45 @@ impl Domain {
             Some(clock) => {
                 newest(&self.customers_on(clock).await?, org).map(|c| c.id.as_str().into())
             }
-            None if self.account.orgs.search_refused.load(Ordering::Relaxed) => {
-                self.page_for(org).await?
-            }
+            None if self.account.orgs.listing.is_in_use() => self.listed(org).await?,
             None => self.search_for(org).await?,
         };
         id.ok_or(Error::OrgNotFound)
     }
 
+    /// Two calls, however many customers are new: of those whom search does not know yet, the newest hundred are found.
     async fn search_for(&self, org: &OrgName) -> Result<Option<Arc<str>>> {
         let recent = self.created_since(self.account.clock.unix() - RECENT);
-        let (searched, listed) = tokio::join!(
-            self.search(org),
-            recent.clone().param("limit", 100).send::<Page<Customer>>()
-        );
-        let mut customers = match searched {
-            Err(error) if error.is_search_refused() => {
-                if !self
-                    .account
-                    .orgs
-                    .search_refused
-                    .swap(true, Ordering::Relaxed)
-                {
-                    tracing::warn!(%error, "stripe refuses to search customers; they are listed once instead");
+        let search = async {
+            let searched = self.search(org).await;
+            // At once, since the request may end before the list is there.
+            searched.inspect_err(|error| {
+                if error.is_search_unavailable() {
+                    self.account.orgs.listing.begin(error);
                 }
-                return self.page_for(org).await;
-            }
-            found => found?,
+            })
         };
-        let listed = listed?;
-        customers.extend(listed.data);
-        if newest(&customers, org).is_none() && listed.has_more {
-            customers = recent.list_pages(RECENT_PAGES).await?;
+        let (searched, listed) =
+            tokio::join!(search, recent.param("limit", 100).send::<Page<Customer>>());
+        let searched = match searched {
+            Err(error) if error.is_search_unavailable() => return self.listed(org).await,
+            // Our query does not change from one try to the next, so this is Stripe's fault, and may be over.
+            Err(error) if error.is_invalid_request() => {
+                self.search(org).await.map_err(|error| match error {
+                    error if error.is_invalid_request() => {
+                        Error::Unavailable(format!("search: {error}"))
+                    }
+                    error => error.into(),
+                })
+            }
+            searched => Ok(searched?),
+        };
+        let mut customers = listed?.data;
+        let is_new = newest(&customers, org).is_some();
+        match searched {
+            Ok(found) => customers.extend(found),
+            Err(error) if !is_new => return Err(error),
+            Err(_) => {}
         }
         Ok(newest(&customers, org).map(|customer| customer.id.as_str().into()))
     }
@@ -161,28 +191,7 @@ impl Domain {
         }
     }
 
-    /// Looks `org` up in a full list of customers, which is read once and then kept up to date.
-    async fn page_for(&self, org: &OrgName) -> Result<Option<Arc<str>>> {
-        let mut paged = self.account.orgs.paged.lock().await;
-        if let Some(id) = paged.orgs.get(org) {
-            return Ok(Some(id.clone()));
-        }
-        let now = self.account.clock.unix();
-        let mut customers: Vec<Customer> = match paged.complete_until {
-            0 => self.stripe().get("/v1/customers").list().await?,
-            until => self.created_since(until).list().await?,
-        };
-        customers.reverse();
-        for customer in customers {
-            if let Some(Ok(name)) = customer.metadata.get(ORG).map(|name| name.parse()) {
-                paged.orgs.insert(name, customer.id.into());
-            }
-        }
-        paged.complete_until = now - RECENT;
-        Ok(paged.orgs.get(org).cloned())
-    }
-
-    fn created_since(&self, unix: i64) -> stripe::Request {
+    pub(super) fn created_since(&self, unix: i64) -> stripe::Request {
         self.stripe()
             .get("/v1/customers")
             .param("created[gte]", unix)

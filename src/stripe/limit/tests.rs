@@ -1,6 +1,7 @@
 //! The budget, in tokio's paused time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 
@@ -215,6 +216,82 @@ async fn stripes_refusals_shrink_the_rate_and_success_restores_it() {
     assert!(budget.headroom().abs() < f64::EPSILON);
     tokio::time::advance(Duration::from_secs(2)).await;
     assert!((budget.headroom() - 1.0).abs() < f64::EPSILON);
+}
+
+/// Counts how often a future is polled.
+async fn polled<T>(polls: Arc<AtomicUsize>, future: impl Future<Output = T>) -> T {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|cx| {
+        polls.fetch_add(1, Ordering::Relaxed);
+        future.as_mut().poll(cx)
+    })
+    .await
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_wait_are_not_woken_for_others() {
+    const CALLS: usize = 500;
+    let rates = Rates {
+        total: 100,
+        endpoint: 100,
+        search: 100,
+        concurrent: 10,
+    };
+    let (budget, polls) = (Arc::new(Budget::new(rates)), Arc::<AtomicUsize>::default());
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..CALLS {
+        let (budget, polls) = (budget.clone(), polls.clone());
+        calls.spawn(polled(polls, async move {
+            let ticket = Ticket::new(Lane::Interactive);
+            let permit = budget.acquire("/v1/a", &ticket).await.expect("patience");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            drop(permit);
+        }));
+    }
+    calls.join_all().await;
+    // Four or so for each call, whoever else waits: it asks, looks again, is let through, and ends.
+    let polls = polls.load(Ordering::Relaxed);
+    assert!(polls < 8 * CALLS, "{polls}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_becomes_urgent_while_it_waits_goes_first_and_waits_longer() {
+    let budget = Budget::new(Rates {
+        concurrent: 1,
+        ..RATES
+    });
+    let first = Ticket::new(Lane::Check);
+    let held = budget.acquire("/v1/a", &first).await;
+    let (bulk, check) = (Ticket::new(Lane::Bulk), Ticket::new(Lane::Check));
+    let mut before = Box::pin(budget.acquire("/v1/a", &bulk));
+    let mut call = Box::pin(budget.acquire("/v1/a", &check));
+    assert!(futures::poll!(&mut before).is_pending());
+    assert!(futures::poll!(&mut call).is_pending());
+    check.raise(Lane::Interactive);
+    assert!(futures::poll!(&mut call).is_pending());
+    tokio::time::advance(Lane::Check.patience() * 2).await;
+    assert!(futures::poll!(&mut call).is_pending());
+    drop(held);
+    assert!(futures::poll!(&mut before).is_pending());
+    assert!(call.await.is_ok());
+    assert!(before.await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_handed_to_a_call_that_is_given_up_goes_to_the_next() {
+    let budget = Budget::new(Rates {
+        concurrent: 1,
+        ..RATES
+    });
+    let ticket = || Ticket::new(Lane::Interactive);
+    let (one, two, three) = (ticket(), ticket(), ticket());
+    let held = budget.acquire("/v1/a", &one).await.expect("it is free");
+    let mut second = Box::pin(budget.acquire("/v1/a", &two));
+    let mut third = Box::pin(budget.acquire("/v1/a", &three));
+    assert!(futures::poll!(&mut second).is_pending() && futures::poll!(&mut third).is_pending());
+    drop(held);
+    drop(second);
+    assert!(third.await.is_ok());
 }
 
 #[test]

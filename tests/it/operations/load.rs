@@ -190,6 +190,29 @@ async fn a_panic_is_a_500_for_its_request_alone_and_is_counted_and_logged() {
 }
 
 #[tokio::test]
+async fn a_call_that_several_requests_wait_for_is_in_the_line_of_each() {
+    let app = TestApp::start().await;
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .with_writer(move || writer.clone());
+    let _logging = tracing::subscriber::set_default(subscriber.finish());
+    let slow = Action::Delay(Duration::from_millis(100));
+    app.sandbox()
+        .add_fault(Rule::new("GET", "/v1/account", slow));
+    tokio::join!(app.get("/v1/whoami"), app.get("/v1/whoami"));
+    assert_eq!(app.stripe_calls(), 1);
+    let logged = log.requests();
+    assert_eq!(logged.len(), 2, "{logged:?}");
+    let id = &logged[0]["stripe_request_ids"];
+    assert!(
+        id.is_string() && *id == logged[1]["stripe_request_ids"],
+        "{logged:?}"
+    );
+}
+
+#[tokio::test]
 async fn an_answer_without_end_does_not_use_up_the_memory() {
     let megabytes = Arc::new(AtomicUsize::new(0));
     let counted = megabytes.clone();

@@ -1,0 +1,205 @@
+//! Every org of an account whose customers Stripe does not search: read in the background, a page at a time.
+//!
+//! Each page is kept, so that what breaks off goes on where it stopped, whoever asks next. Once all are read, only the
+//! new ones are looked for. Search is tried again after a while.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::ORG;
+use crate::domain::refs::OrgName;
+use crate::domain::{Domain, Error, Lane, Result};
+use crate::stripe;
+use crate::stripe::types::{Customer, Page};
+
+/// When search is tried again.
+const SEARCH_AGAIN: Duration = Duration::from_secs(10 * 60);
+
+/// In seconds: customers of one second may come into the list one after the other.
+const OVERLAP: i64 = 5;
+
+#[derive(Default)]
+pub(super) struct Listing {
+    state: Mutex<State>,
+    /// How many pages were read, or reading broke off.
+    steps: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Until then, search is not tried.
+    until: Option<Instant>,
+    /// When each org's newest customer was created (Unix seconds), and its id.
+    orgs: HashMap<OrgName, (i64, Arc<str>)>,
+    /// The customer that was read last; the next page begins after it.
+    last: Option<String>,
+    /// Unix seconds: when the newest customer that was read was created.
+    newest: i64,
+    /// Every customer was read that was there when reading began.
+    is_complete: bool,
+    is_reading: bool,
+    reader: JoinSet<()>,
+    /// Why reading broke off.
+    failure: Option<Error>,
+}
+
+impl Listing {
+    /// Whether orgs are looked up here, and not by search.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.state()
+            .until
+            .is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Stripe does not search: it will not be asked to for a while.
+    pub(super) fn begin(&self, error: &stripe::Error) {
+        let until = Instant::now() + SEARCH_AGAIN;
+        if self.state().until.replace(until).is_none() {
+            tracing::warn!(%error, "Stripe does not search the customers of this account: they are listed");
+        }
+    }
+
+    /// Forgets an org's customer: Stripe says that it is gone.
+    pub(super) fn forget(&self, org: &OrgName) {
+        self.state().orgs.remove(org);
+    }
+
+    /// Tells when more was read than up to now.
+    pub(super) fn progress(&self) -> Progress {
+        Progress(self.steps.subscribe())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a reader has to be started.
+    fn must_read(&self) -> bool {
+        let mut state = self.state();
+        let must = !state.is_reading && !state.is_complete;
+        state.is_reading |= must;
+        must
+    }
+
+    fn end_reading(&self, failure: Option<Error>) {
+        let mut state = self.state();
+        state.is_reading = false;
+        state.failure = failure;
+        drop(state);
+        self.steps.send_modify(|steps| *steps += 1);
+    }
+}
+
+impl State {
+    fn keep(&mut self, customers: Vec<Customer>) {
+        for customer in customers {
+            self.newest = self.newest.max(customer.created);
+            let Some(Ok(org)) = customer.metadata.get(ORG).map(|name| name.parse()) else {
+                continue;
+            };
+            let known = self.orgs.get(&org);
+            if known.is_none_or(|(created, _)| *created <= customer.created) {
+                self.orgs
+                    .insert(org, (customer.created, customer.id.into()));
+            }
+        }
+    }
+}
+
+/// Watches a listing.
+pub(super) struct Progress(watch::Receiver<u64>);
+
+impl Progress {
+    /// Completes when more was read.
+    pub(super) async fn wait(mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// A reader that ends in whatever way: the next look-up may start another one.
+struct Reading<'a>(&'a Domain, Option<Error>);
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.0.account.orgs.listing.end_reading(self.1.take());
+    }
+}
+
+impl Domain {
+    /// Looks `org` up among all customers.
+    ///
+    /// # Errors
+    /// [`Error::Listing`] while they are being read, or why that broke off.
+    pub(super) async fn listed(&self, org: &OrgName) -> Result<Option<Arc<str>>> {
+        let listing = &self.account.orgs.listing;
+        if let Some((_, id)) = listing.state().orgs.get(org) {
+            return Ok(Some(id.clone()));
+        }
+        if let Some(failure) = listing.state().failure.take() {
+            return Err(failure);
+        }
+        if listing.must_read() {
+            let domain = self.for_request(Lane::Bulk);
+            let mut state = listing.state();
+            // The one before has ended.
+            state.reader = JoinSet::new();
+            state.reader.spawn(async move {
+                let mut reading = Reading(&domain, None);
+                reading.1 = domain.read_all().await.err();
+            });
+        }
+        let since = {
+            let state = listing.state();
+            if !state.is_complete {
+                return Err(Error::Listing {
+                    read: state.orgs.len(),
+                });
+            }
+            state.newest - OVERLAP
+        };
+        let new: Vec<Customer> = self.created_since(since).list().await?;
+        let mut state = listing.state();
+        state.keep(new);
+        Ok(state.orgs.get(org).map(|(_, id)| id.clone()))
+    }
+
+    /// Reads on to the end of the list.
+    async fn read_all(&self) -> Result<()> {
+        let listing = &self.account.orgs.listing;
+        loop {
+            let last = listing.state().last.clone();
+            let request = self.stripe().get("/v1/customers").param("limit", 100);
+            let page = request.param_some("starting_after", last).send();
+            let page: Page<Customer> = match page.await {
+                Ok(page) => page,
+                // The customer that was read last is gone, and there is no other to go on after.
+                Err(error)
+                    if error
+                        .api()
+                        .is_some_and(stripe::ApiError::is_customer_missing) =>
+                {
+                    listing.state().last = None;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let mut state = listing.state();
+            state.last = page.data.last().map(|customer| customer.id.clone());
+            state.is_complete = !page.has_more || page.data.is_empty();
+            state.keep(page.data);
+            let is_complete = state.is_complete;
+            drop(state);
+            listing.steps.send_modify(|steps| *steps += 1);
+            if is_complete {
+                return Ok(());
+            }
+        }
+    }
+}
