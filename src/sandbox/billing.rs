@@ -1,8 +1,8 @@
 //! The billing half of an account: subscriptions, schedules, usage, invoices and checkout sessions.
 //!
 //! What things are: [`subscription`], [`schedule`], [`invoice`], [`credit_note`], [`session`].
-//! What becomes of them: [`new_subscription`], [`change`], [`proration`], [`phases`], [`drafts`], [`invoicing`],
-//! [`collection`]; and
+//! What becomes of them: [`new_subscription`], [`change`], [`item_set`], [`proration`], [`renewal`], [`phases`],
+//! [`drafts`], [`invoicing`], [`collection`]; and
 //! when: [`timeline`], with the [`engine`](super::engine).
 //! The endpoints: [`subscriptions`], [`subscription_items`], [`schedules`], [`invoices`] with [`preview`] and
 //! [`invoice_actions`], [`checkout`].
@@ -23,6 +23,7 @@ pub(crate) mod invoice_actions;
 pub(crate) mod invoice_json;
 pub(crate) mod invoices;
 pub(crate) mod invoicing;
+pub(crate) mod item_set;
 pub(crate) mod items;
 pub(crate) mod new_subscription;
 pub(crate) mod phase_params;
@@ -30,6 +31,7 @@ pub(crate) mod phases;
 pub(crate) mod preview;
 pub(crate) mod proration;
 pub(crate) mod render;
+pub(crate) mod renewal;
 pub(crate) mod schedule;
 pub(crate) mod schedule_params;
 pub(crate) mod schedules;

@@ -1,9 +1,9 @@
 //! The passing of time: whatever falls due is done when its time has come.
 
-use super::billing::change::{self, Anchor, Cancellation};
+use super::billing::change::{self, Cancellation};
 use super::billing::collection;
-use super::billing::invoice::Reason;
 use super::billing::phases;
+use super::billing::renewal;
 use super::billing::subscription::{INCOMPLETE_FOR, Status};
 use super::billing::timeline::{self, Due};
 use super::billing::{render, session};
@@ -78,7 +78,7 @@ fn step(ctx: &mut Ctx<'_>, position: u32, at: i64) {
         };
         change::cancel(ctx, position, how, at);
     } else if subscription.period.1 <= at {
-        change::roll(ctx, position, at, Anchor::Unchanged, Reason::Cycle);
+        renewal::renew(ctx, position, at);
     }
     timeline::reindex(ctx.account, position);
     render::changed(ctx, position, &before, at);

@@ -52,6 +52,17 @@ pub(crate) fn every(account: &Account, specs: &[ItemSpec]) -> Every {
     every_of(price(account, &first.price))
 }
 
+/// Whether a price costs nothing, whatever the quantity. A price that is not free is so for a quantity of 0 too.
+pub(crate) fn is_free(account: &Account, id: &str) -> bool {
+    match &price(account, id).amount {
+        Amount::PerUnit(unit) => unit.is_zero(),
+        Amount::Tiered { tiers, .. } => tiers.iter().all(|tier| {
+            tier.unit.is_none_or(|unit| unit.is_zero())
+                && tier.flat.is_none_or(|flat| flat.is_zero())
+        }),
+    }
+}
+
 fn scheme(price: &Price) -> Scheme {
     match &price.amount {
         Amount::PerUnit(unit) => Scheme::PerUnit {

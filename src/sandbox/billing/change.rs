@@ -1,13 +1,15 @@
-//! Changing what a subscription sells, and moving it from one period to the next.
+//! Changing what a subscription sells, and ending it.
 
 use super::drafts::{self, Draft, Next};
 use super::invoice::Reason;
 use super::invoicing::issue;
+use super::item_set::{pair, replace_items};
+use super::proration::{self, Prorating, Proration};
+use super::renewal::{self, Anchor};
 use super::schedule::{ItemSpec, Prorate};
-use super::subscription::{Item, Status, Subscription};
-use super::{catalog, phases, proration, timeline};
+use super::subscription::{Status, Subscription};
+use super::{catalog, phases, timeline};
 use crate::sandbox::context::Ctx;
-use crate::sandbox::cycle::usage::Records;
 use crate::sandbox::ids::Id;
 use crate::sandbox::state::Account;
 
@@ -18,6 +20,8 @@ pub(crate) struct Change<'a> {
     /// When the trial is to end; `None`, or a time that has come, is no trial.
     pub(crate) trial_end: Option<i64>,
     pub(crate) prorate: Prorate,
+    /// `proration_date`: prorations are worked out as if the change were made then.
+    pub(crate) prorate_from: Option<i64>,
     /// A new period begins in any case.
     pub(crate) anchored: bool,
 }
@@ -25,7 +29,8 @@ pub(crate) struct Change<'a> {
 /// What a change does to the running period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Effect {
-    Keep,
+    /// It runs on. `cut` is where the subscription is to end within it: then it ends there.
+    Keep { cut: Option<i64> },
     /// The trial that runs gets another end.
     MoveTrial(i64),
     /// A trial begins, and with it a period that lasts as long.
@@ -36,16 +41,48 @@ enum Effect {
 
 impl Change<'_> {
     fn effect(&self, account: &Account, subscription: &Subscription, at: i64) -> Effect {
-        let within = at < subscription.period.1;
+        let end = subscription.period.1;
+        let within = at < end;
         let goal = self.trial_end.filter(|end| *end > at);
-        let every = catalog::every(account, self.specs);
+        // In classic billing, a trial does not outlast the subscription.
+        let goal = goal.map(|end| subscription.ends_between(at, end).unwrap_or(end));
         match (subscription.in_trial(), goal) {
             (true, Some(end)) => Effect::MoveTrial(end),
             (false, Some(end)) => Effect::StartTrial(end),
             (true, None) if within => Effect::Restart,
-            _ if every != subscription.every || self.anchored => Effect::Restart,
-            _ => Effect::Keep,
+            _ if self.restarts(account, subscription) => Effect::Restart,
+            _ => Effect::Keep {
+                cut: subscription.ends_between(at, end),
+            },
         }
+    }
+
+    /// Whether the billing cycle begins anew, as it does in classic billing with another interval, and when the
+    /// first price that is not free takes the place of free ones.
+    fn restarts(&self, account: &Account, subscription: &Subscription) -> bool {
+        let free = |price: &Id| catalog::is_free(account, price);
+        let was_free = subscription.items.iter().all(|item| free(&item.price));
+        self.anchored
+            || catalog::every(account, self.specs) != subscription.every
+            || was_free && !self.specs.iter().all(|spec| free(&spec.price))
+    }
+
+    /// What is credited and charged at once for what the change does to the running period.
+    fn prorations(
+        &self,
+        account: &Account,
+        subscription: &Subscription,
+        pairs: &[Option<usize>],
+        effect: Effect,
+        at: i64,
+    ) -> Vec<Proration> {
+        let within = at < subscription.period.1 && !subscription.in_trial();
+        if !within || self.prorate == Prorate::Never {
+            return Vec::new();
+        }
+        let from = self.prorate_from.unwrap_or(at);
+        let restart = !matches!(effect, Effect::Keep { .. });
+        Prorating::new(account, subscription, from, at).change(self.specs, pairs, restart)
     }
 }
 
@@ -55,89 +92,70 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
     let effect = change.effect(ctx.account, subscription, at);
     let every = catalog::every(ctx.account, change.specs);
     let pairs = pair(&subscription.items, change.specs);
-    let closed = (subscription.period.0, at);
-    let within = at < subscription.period.1 && !subscription.in_trial();
-    let prorated = within && change.prorate != Prorate::Never;
-    let costs = proration::costs(ctx.account, subscription, change.specs, at);
-    let prorations = if prorated {
-        let restart = effect != Effect::Keep;
-        let (account, specs) = (&*ctx.account, change.specs);
-        proration::of_change(account, subscription, specs, &pairs, &costs, restart, at)
-    } else {
-        Vec::new()
-    };
-    let billed = proration::billed(&subscription.items, change.specs, &pairs, &costs, prorated);
+    let prorations = change.prorations(ctx.account, subscription, &pairs, effect, at);
     replace_items(ctx, position, change.specs, &pairs, at);
-    proration::add(ctx, position, prorations);
-    let subscription = ctx.account.subscription_mut(position);
-    for (item, billed) in subscription.items.iter_mut().zip(billed) {
-        item.billed = billed;
-    }
-    subscription.every = every;
-    match effect {
+    let made = proration::add(ctx, position, prorations);
+    ctx.account.subscription_mut(position).every = every;
+    let anchor = match effect {
         Effect::MoveTrial(end) => {
-            subscription.anchor = end;
-            subscription.period.1 = end;
-            subscription.trial = subscription.trial.map(|(start, _)| (start, end));
+            move_trial(ctx.account.subscription_mut(position), end);
+            None
         }
-        Effect::StartTrial(end) => roll(ctx, position, at, Anchor::TrialEnd(end), Reason::Update),
-        Effect::Restart => roll(ctx, position, at, Anchor::Now, Reason::Update),
-        Effect::Keep if change.prorate == Prorate::Invoice => {
-            let waiting = drafts::waiting(subscription).collect();
-            issue(ctx, position, waiting, Reason::Update, closed, at);
+        Effect::Keep { cut } => {
+            if let Some(cut) = cut {
+                shorten(ctx, position, cut, change.prorate, at);
+            }
+            if change.prorate == Prorate::Invoice {
+                let closed = (ctx.account.subscription(position).period.0, at);
+                let drafts = at_once(ctx.account, position, &pairs, at);
+                issue(ctx, position, drafts, Reason::Update, closed, at);
+            }
+            None
         }
-        Effect::Keep => {}
+        Effect::StartTrial(end) => Some(Anchor::TrialEnd(end)),
+        Effect::Restart => Some(Anchor::Now),
+    };
+    if let Some(anchor) = anchor {
+        // An invoice that is asked for the prorations has them alone, in classic billing.
+        let only = (change.prorate == Prorate::Invoice).then_some(&made[..]);
+        renewal::restart(ctx, position, at, anchor, only);
     }
     timeline::reindex(ctx.account, position);
 }
 
-/// From when the next period and those after it are counted: Stripe's `billing_cycle_anchor`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Anchor {
-    Unchanged,
-    Now,
-    /// The end of the trial that begins.
-    TrialEnd(i64),
+/// What is invoiced when a change asks for an invoice and the period runs on: all that is pending, and in classic
+/// billing a line without an amount for each metered item that is new.
+fn at_once(account: &Account, position: u32, pairs: &[Option<usize>], at: i64) -> Vec<Draft> {
+    let subscription = account.subscription(position);
+    let period = (at, subscription.period.1);
+    let items = subscription.items.iter().zip(pairs);
+    let new = items.filter(|(item, pair)| pair.is_none() && item.quantity.is_none());
+    let lines = new.flat_map(|(item, _)| {
+        let line = catalog::priced(account, &item.price).opening(period);
+        drafts::attach(item, vec![line])
+    });
+    drafts::waiting(subscription).chain(lines).collect()
 }
 
-/// Closes the running period at `at`, opens the next one and invoices both sides of it.
-pub(crate) fn roll(ctx: &mut Ctx<'_>, position: u32, at: i64, anchoring: Anchor, reason: Reason) {
-    let subscription = ctx.account.subscription(position);
-    let (anchor, end) = match anchoring {
-        Anchor::TrialEnd(end) => (end, end),
-        Anchor::Now => (at, subscription.every.next_after(at, at)),
-        Anchor::Unchanged => (
-            subscription.anchor,
-            subscription.every.next_after(subscription.anchor, at),
-        ),
-    };
-    let trial = matches!(anchoring, Anchor::TrialEnd(_));
-    let drafts = drafts::closing(
-        ctx.account,
-        subscription,
-        at,
-        Next::Period {
-            start: at,
-            end,
-            trial,
-        },
-    );
-    let closed = (subscription.period.0, at);
+fn move_trial(subscription: &mut Subscription, end: i64) {
+    let start = subscription.period.0;
+    subscription.anchor = end;
+    subscription.period.1 = end;
+    subscription.whole = (start, end);
+    subscription.trial = subscription.trial.map(|(first, _)| (first, end));
+}
+
+/// The subscription is to end at `cut`, within the running period, which ends there too, and with it the billing
+/// cycle is counted from there. What was charged beyond it is credited.
+fn shorten(ctx: &mut Ctx<'_>, position: u32, cut: i64, prorate: Prorate, at: i64) {
+    if prorate != Prorate::Never {
+        let subscription = ctx.account.subscription(position);
+        let credits = Prorating::new(ctx.account, subscription, cut, at).end();
+        proration::add(ctx, position, credits);
+    }
     let subscription = ctx.account.subscription_mut(position);
-    subscription.trial = match subscription.trial {
-        _ if trial => Some((at, end)),
-        Some((start, end)) => Some((start, end.min(at))),
-        None => None,
-    };
-    subscription.anchor = anchor;
-    subscription.period = (at, end);
-    subscription.status = match subscription.status {
-        _ if trial => Status::Trialing,
-        Status::Trialing => Status::Active,
-        status => status,
-    };
-    issue(ctx, position, drafts, reason, closed, at);
-    timeline::reindex(ctx.account, position);
+    subscription.period.1 = cut;
+    subscription.anchor = cut;
 }
 
 /// What a cancellation is to do, by Stripe's names.
@@ -154,16 +172,12 @@ pub(crate) fn cancel(ctx: &mut Ctx<'_>, position: u32, how: Cancellation, at: i6
     let subscription = ctx.account.subscription(position);
     let closed = (subscription.period.0, at);
     if how.prorate && at < subscription.period.1 && !subscription.in_trial() {
-        let credits = proration::of_end(ctx.account, subscription, at);
+        let credits = Prorating::new(ctx.account, subscription, at, at).end();
         proration::add(ctx, position, credits);
     }
     if how.invoice_now {
-        let drafts = drafts::closing(
-            ctx.account,
-            ctx.account.subscription(position),
-            at,
-            Next::End,
-        );
+        let subscription = ctx.account.subscription(position);
+        let drafts = drafts::closing(ctx.account, subscription, at, Next::End, None);
         issue(ctx, position, drafts, Reason::Update, closed, at);
     }
     let subscription = ctx.account.subscription_mut(position);
@@ -174,29 +188,6 @@ pub(crate) fn cancel(ctx: &mut Ctx<'_>, position: u32, how: Cancellation, at: i6
         phases::subscription_ended(ctx, schedule, at);
     }
     timeline::reindex(ctx.account, position);
-}
-
-/// Finds the item that each spec keeps: the one it names, else the first of the same price that is not taken.
-fn pair(items: &[Item], specs: &[ItemSpec]) -> Vec<Option<usize>> {
-    let named = |spec: &ItemSpec| {
-        spec.item
-            .as_ref()
-            .and_then(|id| items.iter().position(|item| item.id == *id))
-    };
-    let mut taken = vec![false; items.len()];
-    for index in specs.iter().filter_map(named) {
-        taken[index] = true;
-    }
-    let mut by_price = |spec: &ItemSpec| {
-        let index =
-            (0..items.len()).find(|index| !taken[*index] && items[*index].price == spec.price)?;
-        taken[index] = true;
-        Some(index)
-    };
-    specs
-        .iter()
-        .map(|spec| named(spec).or_else(|| by_price(spec)))
-        .collect()
 }
 
 /// Invoices, on its own, the usage of metered items that no spec keeps: what Stripe does when a schedule moves to
@@ -222,65 +213,4 @@ fn leaving(account: &Account, subscription: &Subscription, pairs: &[Option<usize
             )
         })
         .collect()
-}
-
-pub(crate) fn replace_items(
-    ctx: &mut Ctx<'_>,
-    position: u32,
-    specs: &[ItemSpec],
-    pairs: &[Option<usize>],
-    at: i64,
-) {
-    let mut old: Vec<Option<Item>> =
-        std::mem::take(&mut ctx.account.subscription_mut(position).items)
-            .into_iter()
-            .map(Some)
-            .collect();
-    let mut items = Vec::with_capacity(specs.len());
-    for (spec, pair) in specs.iter().zip(pairs) {
-        let kept = pair.and_then(|index| old[index].take());
-        items.push(match kept {
-            Some(item) if item.price == spec.price => Item {
-                quantity: spec.quantity,
-                metadata: spec.metadata.clone(),
-                ..item
-            },
-            // Another price on the same item: usage counts from here.
-            Some(item) => Item {
-                id: item.id,
-                ..item_of(spec, at)
-            },
-            None => Item {
-                id: ctx.account.ids.next("si", 14),
-                ..item_of(spec, at)
-            },
-        });
-    }
-    for gone in old.into_iter().flatten() {
-        ctx.account.billing.items.remove(&gone.id);
-    }
-    for item in &items {
-        ctx.account.billing.items.insert(item.id.clone(), position);
-    }
-    ctx.account.subscription_mut(position).items = items;
-}
-
-impl ItemSpec {
-    /// Whether the item is this spec already.
-    pub(super) fn sells(&self, item: &Item) -> bool {
-        item.price == self.price && item.quantity == self.quantity
-    }
-}
-
-/// A fresh item for a spec, without an id.
-fn item_of(spec: &ItemSpec, at: i64) -> Item {
-    Item {
-        id: Id::from(""),
-        price: spec.price.clone(),
-        quantity: spec.quantity,
-        billed: 0,
-        created: at,
-        metadata: spec.metadata.clone(),
-        records: Records::default(),
-    }
 }

@@ -1,8 +1,10 @@
 //! What an invoice would say: the one generator behind creation, renewal, changes, cancellation and the preview.
 
 use super::catalog;
+use super::renewal::Period;
 use super::subscription::{Item, Subscription};
 use crate::sandbox::cycle::lines::Line;
+use crate::sandbox::cycle::proration::share;
 use crate::sandbox::ids::Id;
 use crate::sandbox::state::Account;
 
@@ -19,35 +21,42 @@ pub(crate) struct Draft {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     /// Another one: licensed items are charged in advance, unless it is a trial.
-    Period { start: i64, end: i64, trial: bool },
+    Period(Period),
     /// Nothing: only what is owed so far.
     End,
 }
 
 /// The lines of the invoice that closes the subscription's running period at `at`: what waited for it, newest
-/// first, then the items in their order. Metered items are billed in arrears, licensed ones in advance.
+/// first, then the items in their order. Metered items are billed in arrears, licensed ones in advance. `only` are
+/// the pending items that it takes, if not all.
 pub(crate) fn closing(
     account: &Account,
     subscription: &Subscription,
     at: i64,
     next: Next,
+    only: Option<&[Id]>,
 ) -> Vec<Draft> {
     let own = subscription.items.iter().flat_map(|item| {
         let lines = match (item.quantity, next) {
             (Some(quantity), next) => in_advance(account, item, quantity, next),
             (None, Next::End) => used(account, subscription, item, subscription.period.1),
-            (None, Next::Period { start, end, .. }) => {
+            (None, Next::Period(period)) => {
                 let until = at.min(subscription.period.1);
-                if subscription.period.0 < until && item.created < until {
+                if subscription.period.0 < until && item.since < until {
                     used(account, subscription, item, until)
                 } else {
-                    vec![catalog::priced(account, &item.price).opening((start, end))]
+                    let priced = catalog::priced(account, &item.price);
+                    vec![priced.opening((period.start, period.end))]
                 }
             }
         };
         attach(item, lines)
     });
-    waiting(subscription).chain(own).collect()
+    let taken = |draft: &Draft| {
+        let id = draft.invoice_item.as_ref();
+        only.is_none_or(|only| id.is_some_and(|id| only.contains(id)))
+    };
+    waiting(subscription).filter(taken).chain(own).collect()
 }
 
 /// What waits for the subscription's next invoice, newest first.
@@ -72,7 +81,7 @@ pub(crate) fn used(
     let priced = catalog::priced(account, &item.price);
     let period = (start, until);
     if subscription.in_trial() {
-        vec![priced.trial(quantity, period)]
+        vec![priced.free_usage(quantity, period)]
     } else {
         priced.charged(quantity, period)
     }
@@ -95,15 +104,25 @@ fn in_advance(account: &Account, item: &Item, quantity: i64, next: Next) -> Vec<
     let priced = catalog::priced(account, &item.price);
     match next {
         Next::End => Vec::new(),
-        Next::Period {
+        Next::Period(Period {
             start,
             end,
             trial: true,
-        } => vec![priced.trial(quantity, (start, end))],
-        Next::Period {
-            start,
-            end,
-            trial: false,
-        } => priced.charged(quantity, (start, end)),
+            ..
+        }) => {
+            vec![priced.trial(quantity, (start, end))]
+        }
+        Next::Period(Period {
+            start, end, whole, ..
+        }) => {
+            let mut lines = priced.charged(quantity, (start, end));
+            if (start, end) != whole {
+                for line in &mut lines {
+                    line.amount = share(line.amount, (start, end), whole);
+                    line.proration = true;
+                }
+            }
+            lines
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::drafts::Draft;
 use super::invoice::{Credited, Invoice, InvoiceLine, Reason, Status};
-use super::subscription::Subscription;
+use super::subscription::{Item, Subscription};
 use super::{catalog, collection, invoice_json};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::coupon::{Discount, Duration};
@@ -149,12 +149,12 @@ fn enter(ctx: &mut Ctx<'_>, position: u32, invoice: &mut Invoice, at: i64) {
             .any(|line| line.invoice_item.as_ref() == Some(id))
     };
     subscription.pending.retain(|pending| !billed(&pending.id));
-    for item in &mut subscription.items {
-        let own = |line: &&InvoiceLine| line.item == item.id && line.invoice_item.is_none();
-        let net = |line: &InvoiceLine| line.line.amount - line.discount;
-        if item.quantity.is_some() && invoice.lines.iter().any(|line| own(&line)) {
-            item.billed = invoice.lines.iter().filter(own).map(net).sum();
-        }
+    let in_advance = |line: &InvoiceLine| {
+        let licensed = |item: &Item| item.id == line.item && item.quantity.is_some();
+        line.invoice_item.is_none() && subscription.items.iter().any(licensed)
+    };
+    if invoice.lines.iter().any(in_advance) {
+        subscription.charged_with.clone_from(&invoice.discount);
     }
     if let Some(discount) = &subscription.discount {
         let over = discount.end.is_some_and(|end| end <= at);

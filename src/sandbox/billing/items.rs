@@ -62,8 +62,7 @@ pub(crate) fn read_change(
     let mut specs: Vec<Option<ItemSpec>> = items.iter().map(|item| Some(kept(item))).collect();
     for change in &given {
         let deleted = change.boolean("deleted")?.unwrap_or(false);
-        // Usage is kept by item, and goes with it.
-        change.boolean("clear_usage")?;
+        let clear_usage = change.boolean("clear_usage")?.unwrap_or(false);
         let Some(id) = change.string("id")? else {
             let price = price(ctx, change, &held)?.ok_or_else(|| change.missing("price"))?;
             specs.push(Some(spec(change, price, None)?));
@@ -75,7 +74,13 @@ pub(crate) fn read_change(
         let other = price(ctx, change, &held)?;
         let current = catalog::price(ctx.account, &items[index].price);
         let changed = spec(change, other.unwrap_or(current), Some(&items[index]))?;
-        specs[index] = (!deleted).then_some(changed);
+        if deleted {
+            check_usage(&items[index], clear_usage)?;
+        }
+        specs[index] = (!deleted).then_some(ItemSpec {
+            clear_usage,
+            ..changed
+        });
     }
     let specs: Vec<ItemSpec> = specs.into_iter().flatten().collect();
     if specs.is_empty() {
@@ -88,12 +93,26 @@ pub(crate) fn read_change(
     Ok(Some(specs))
 }
 
+/// Stripe lets a metered item go only together with its usage, which the request has to say. It asks for that
+/// whether any usage was reported or not: its error is about the item's plan (clients such as Laravel Cashier always
+/// send `clear_usage` for one).
+fn check_usage(item: &Item, clear_usage: bool) -> Result<()> {
+    if item.quantity.is_none() && !clear_usage {
+        return Err(Error::invalid(format!(
+            "When deleting the subscription item {} with a metered plan, all related usage records must be cleared too by setting `clear_usage=true`.",
+            item.id
+        )));
+    }
+    Ok(())
+}
+
 /// An item as it is, as a spec.
 pub(crate) fn kept(item: &Item) -> ItemSpec {
     ItemSpec {
         item: Some(item.id.clone()),
         price: item.price.clone(),
         quantity: item.quantity,
+        clear_usage: false,
         metadata: item.metadata.clone(),
     }
 }
@@ -118,11 +137,14 @@ fn spec(params: &Params<'_>, price: &Price, before: Option<&Item>) -> Result<Ite
     Ok(ItemSpec {
         item: before.map(|item| item.id.clone()),
         price: price.id.clone(),
+        // Another price begins with a quantity of 1 again.
         quantity: (!metered).then(|| {
+            let same = before.filter(|item| item.price == price.id);
             quantity
-                .or(before.and_then(|item| item.quantity))
+                .or(same.and_then(|item| item.quantity))
                 .unwrap_or(1)
         }),
+        clear_usage: false,
         metadata: params.metadata()?.apply(&metadata)?,
     })
 }

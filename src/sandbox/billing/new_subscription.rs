@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use super::change::{self, Anchor};
 use super::drafts::{self, Next};
 use super::invoice::Reason;
 use super::invoicing::compose;
+use super::item_set::{item_of, replace_items};
+use super::renewal::{self, Anchor, Period};
 use super::schedule::ItemSpec;
-use super::subscription::{Item, Status, Subscription};
+use super::subscription::{Status, Subscription};
 use super::{catalog, phases, render};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::coupon::{Coupon, Discount};
 use crate::sandbox::currency::Currency;
 use crate::sandbox::cycle::period::Every;
-use crate::sandbox::cycle::usage::Records;
 use crate::sandbox::ids::Id;
 use crate::sandbox::metadata::Metadata;
 use crate::sandbox::state::Account;
@@ -51,9 +51,9 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, new: NewSubscription, at: i64) -> Id {
     if coupon.is_some() {
         phases::discount(ctx, position, coupon, at);
     }
-    change::replace_items(ctx, position, &specs, &vec![None; specs.len()], at);
+    replace_items(ctx, position, &specs, &vec![None; specs.len()], at);
     let anchoring = trial_end.map_or(Anchor::Unchanged, Anchor::TrialEnd);
-    change::roll(ctx, position, at, anchoring, Reason::Create);
+    renewal::begin(ctx, position, at, anchoring);
     let subscription = ctx.account.subscription_mut(position);
     if incomplete && subscription.status == Status::PastDue {
         subscription.status = Status::Incomplete;
@@ -68,16 +68,8 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, new: NewSubscription, at: i64) -> Id {
 pub(crate) fn first_amount_due(account: &Account, new: &NewSubscription, at: i64) -> i64 {
     let every = catalog::every(account, &new.specs);
     let mut subscription = before_first_period(Id::default(), new.clone(), every, at);
-    let item = |spec: &ItemSpec| Item {
-        id: Id::default(),
-        price: spec.price.clone(),
-        quantity: spec.quantity,
-        billed: 0,
-        created: at,
-        metadata: Metadata::default(),
-        records: Records::default(),
-    };
-    subscription.items = new.specs.iter().map(item).collect();
+    let items = new.specs.iter().map(|spec| item_of(spec, at));
+    subscription.items = items.collect();
     subscription.discount = new.coupon.clone().map(|coupon| Discount {
         id: Id::default(),
         coupon,
@@ -87,12 +79,9 @@ pub(crate) fn first_amount_due(account: &Account, new: &NewSubscription, at: i64
         end: None,
     });
     let trial_end = new.trial_end.filter(|end| *end > at);
-    let next = Next::Period {
-        start: at,
-        end: trial_end.unwrap_or_else(|| every.next_after(subscription.anchor, at)),
-        trial: trial_end.is_some(),
-    };
-    let drafts = drafts::closing(account, &subscription, at, next);
+    let anchoring = trial_end.map_or(Anchor::Unchanged, Anchor::TrialEnd);
+    let next = Next::Period(Period::next(&subscription, at, anchoring));
+    let drafts = drafts::closing(account, &subscription, at, next, None);
     compose(account, &subscription, drafts, Reason::Create, at).amount_due
 }
 
@@ -109,6 +98,7 @@ fn before_first_period(id: Id, new: NewSubscription, every: Every, at: i64) -> S
         every,
         anchor: new.start_date,
         period: (at, at),
+        whole: (at, at),
         items: Vec::new(),
         trial: None,
         cancel_at: new.cancel_at,
@@ -122,6 +112,7 @@ fn before_first_period(id: Id, new: NewSubscription, every: Every, at: i64) -> S
         description: new.description,
         metadata: new.metadata,
         discount: None,
+        charged_with: None,
         automatic_tax: new.automatic_tax,
         latest_invoice: None,
         pending: Vec::new(),

@@ -219,6 +219,7 @@ pub(crate) fn enter(
             Cause::Transition => phase.prorate,
             Cause::Request(prorate) => prorate,
         },
+        prorate_from: None,
         anchored: cause == Cause::Transition && anchored,
     };
     change::apply(ctx, subscription, &change, at);
@@ -229,7 +230,9 @@ pub(crate) fn discount(ctx: &mut Ctx<'_>, position: u32, coupon: Option<Arc<Coup
     let subscription = ctx.account.subscription(position);
     let (id, customer) = (subscription.id.clone(), subscription.customer.clone());
     let discount = coupon.map(|coupon| Discount::new(ctx, coupon, customer, Some(id), at));
-    ctx.account.subscription_mut(position).discount = discount;
+    let subscription = ctx.account.subscription_mut(position);
+    subscription.discount = discount;
+    subscription.charged_with = None;
 }
 
 /// What a phase's metadata makes of the subscription's: keys are added and replaced, none goes.

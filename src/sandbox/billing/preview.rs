@@ -6,6 +6,7 @@
 use super::drafts::{self, Next};
 use super::invoice::{Invoice, Reason};
 use super::invoicing::compose;
+use super::renewal::{Anchor, Period};
 use super::subscription::{Status, Subscription};
 use crate::sandbox::ids::Id;
 use crate::sandbox::state::Account;
@@ -19,13 +20,9 @@ pub(crate) fn of_subscription(account: &Account, subscription: &Subscription) ->
     let at = end.unwrap_or(subscription.period.1);
     let next = match end {
         Some(_) => Next::End,
-        None => Next::Period {
-            start: at,
-            end: subscription.every.next_after(subscription.anchor, at),
-            trial: false,
-        },
+        None => Next::Period(Period::next(subscription, at, Anchor::Unchanged)),
     };
-    let drafts = drafts::closing(account, subscription, at, next);
+    let drafts = drafts::closing(account, subscription, at, next, None);
     if drafts.is_empty() {
         return None;
     }

@@ -1,61 +1,19 @@
-//! What a change within a period credits and charges: Stripe's prorations, discounts deducted.
+//! What a change within a period credits and charges: Stripe's prorations, by the rules of classic billing.
+//!
+//! A credit is for the item's current price and quantity, whether that was ever billed or not (flexible billing,
+//! which 2022-11-15 does not have, would credit what was debited). Both sides have the subscription's discount in
+//! the amount; a change of the discount in the same request comes first.
 
 use super::catalog;
-use super::invoicing::{applicable, taken_off};
+use super::invoicing::applicable;
 use super::schedule::ItemSpec;
 use super::subscription::{Item, Pending, Subscription};
 use crate::sandbox::context::Ctx;
-use crate::sandbox::coupon::Duration;
-use crate::sandbox::cycle::lines::Line;
+use crate::sandbox::coupon::{Discount, Duration};
+use crate::sandbox::cycle::discount::Off;
+use crate::sandbox::cycle::lines::{Kind, Line, Proration as Share};
 use crate::sandbox::ids::Id;
 use crate::sandbox::state::Account;
-
-/// What a whole period of each spec costs, in cents, less the discount in force; metered ones cost nothing in
-/// advance. A discount for `once` is for an invoice, not for a price.
-pub(super) fn costs(
-    account: &Account,
-    subscription: &Subscription,
-    specs: &[ItemSpec],
-    at: i64,
-) -> Vec<i64> {
-    let cost = |spec: &ItemSpec| {
-        let price = |quantity| {
-            catalog::priced(account, &spec.price)
-                .scheme
-                .amount(quantity)
-        };
-        (spec.quantity.map_or(0, price), true)
-    };
-    let gross: Vec<(i64, bool)> = specs.iter().map(cost).collect();
-    let discount = applicable(account, subscription, at)
-        .filter(|discount| discount.coupon.duration != Duration::Once);
-    let off = taken_off(discount.as_ref(), &gross);
-    gross
-        .iter()
-        .zip(off)
-        .map(|((gross, _), off)| gross - off)
-        .collect()
-}
-
-/// What counts as [billed](Item::billed) for each spec's item after a change: with prorations, what it costs; without,
-/// not more than had been billed before.
-pub(super) fn billed(
-    items: &[Item],
-    specs: &[ItemSpec],
-    pairs: &[Option<usize>],
-    costs: &[i64],
-    prorated: bool,
-) -> Vec<i64> {
-    let each = specs.iter().zip(pairs).zip(costs);
-    each.map(
-        |((spec, pair), cost)| match pair.map(|index| &items[index]) {
-            Some(item) if spec.sells(item) => item.billed,
-            _ if prorated => *cost,
-            item => item.map_or(0, |item| item.billed.min(*cost)),
-        },
-    )
-    .collect()
-}
 
 /// What a change credits or charges for an item.
 #[derive(Debug)]
@@ -66,82 +24,124 @@ pub(super) struct Proration {
     line: Line,
 }
 
-/// Credits for the items that change or go, then charges for what comes in their place, in the order of the items.
-/// If a period begins anew, all items are credited, and charged by the new period.
-pub(super) fn of_change(
-    account: &Account,
-    subscription: &Subscription,
-    specs: &[ItemSpec],
-    pairs: &[Option<usize>],
-    costs: &[i64],
-    restart: bool,
-    at: i64,
-) -> Vec<Proration> {
-    let sells = |index: usize, item: &Item| {
-        let spec = pairs.iter().position(|pair| *pair == Some(index));
-        spec.is_some_and(|spec| specs[spec].sells(item))
-    };
-    let items = subscription.items.iter().enumerate();
-    let changed = items.filter(|(index, item)| restart || !sells(*index, item));
-    let mut prorations: Vec<Proration> = changed
-        .filter_map(|(_, item)| credit(account, subscription, item, at))
-        .collect();
-    if !restart {
-        prorations.extend(charges(account, subscription, specs, pairs, costs, at));
-    }
-    prorations
+/// How a subscription is prorated at a time: the discounts, and the part of the period that is left.
+pub(super) struct Prorating<'a> {
+    account: &'a Account,
+    subscription: &'a Subscription,
+    credits: Option<Off>,
+    charges: Option<Off>,
+    rest: (i64, i64),
 }
 
-fn charges(
-    account: &Account,
-    subscription: &Subscription,
-    specs: &[ItemSpec],
-    pairs: &[Option<usize>],
-    costs: &[i64],
-    at: i64,
-) -> Vec<Proration> {
-    let each = specs.iter().zip(pairs).zip(costs);
-    each.filter_map(|((spec, pair), cost)| {
-        let item = pair.map(|index| &subscription.items[index]);
-        if item.is_some_and(|item| spec.sells(item)) {
-            return None;
+impl<'a> Prorating<'a> {
+    /// Prorates what is left of the running period at `from`, with the discounts of `at`.
+    pub(super) fn new(
+        account: &'a Account,
+        subscription: &'a Subscription,
+        from: i64,
+        at: i64,
+    ) -> Self {
+        let (start, end) = subscription.period;
+        let off = |discount: Discount| catalog::off(&discount.coupon);
+        Self {
+            account,
+            subscription,
+            credits: last_discount(account, subscription, at).map(off),
+            charges: discount_of_prices(account, subscription, at).map(off),
+            rest: (from.clamp(start, end), end),
         }
-        let priced = catalog::priced(account, &spec.price);
-        Some(Proration {
-            item: item.map(|item| item.id.clone()),
-            price: spec.price.clone(),
-            line: priced.rest(*cost, spec.quantity?, subscription.period, at),
+    }
+
+    /// Credits for the items that change or go, then charges for what comes in their place, in the order of the
+    /// items. If a period begins anew, all items are credited, and charged by the new period.
+    pub(super) fn change(
+        &self,
+        specs: &[ItemSpec],
+        pairs: &[Option<usize>],
+        restart: bool,
+    ) -> Vec<Proration> {
+        let sells = |index: usize, item: &Item| {
+            let spec = pairs.iter().position(|pair| *pair == Some(index));
+            spec.is_some_and(|spec| specs[spec].sells(item))
+        };
+        let items = self.subscription.items.iter().enumerate();
+        let changed = items.filter(|(index, item)| restart || !sells(*index, item));
+        let credits = changed.filter_map(|(_, item)| self.credit(item));
+        if restart {
+            return credits.collect();
+        }
+        credits.chain(self.charges(specs, pairs)).collect()
+    }
+
+    /// The credits for all items: the subscription ends, now or when the rest begins.
+    pub(super) fn end(&self) -> Vec<Proration> {
+        let items = self.subscription.items.iter();
+        items.filter_map(|item| self.credit(item)).collect()
+    }
+
+    fn charges(
+        &self,
+        specs: &[ItemSpec],
+        pairs: &[Option<usize>],
+    ) -> impl Iterator<Item = Proration> {
+        specs.iter().zip(pairs).filter_map(|(spec, pair)| {
+            let item = pair.map(|index| &self.subscription.items[index]);
+            if item.is_some_and(|item| spec.sells(item)) {
+                return None;
+            }
+            Some(Proration {
+                item: item.map(|item| item.id.clone()),
+                price: spec.price.clone(),
+                line: self.line(&spec.price, spec.quantity?, Kind::Charge),
+            })
         })
-    })
-    .collect()
+    }
+
+    fn credit(&self, item: &Item) -> Option<Proration> {
+        Some(Proration {
+            item: Some(item.id.clone()),
+            price: item.price.clone(),
+            line: self.line(&item.price, item.quantity?, Kind::Credit),
+        })
+    }
+
+    fn line(&self, price: &str, quantity: i64, kind: Kind) -> Line {
+        let off = match kind {
+            Kind::Credit => self.credits,
+            Kind::Charge => self.charges,
+        };
+        catalog::priced(self.account, price).prorated(&Share {
+            kind,
+            quantity,
+            off,
+            rest: self.rest,
+            whole: self.subscription.whole,
+        })
+    }
 }
 
-/// The credit for the rest of the period of a licensed item.
-fn credit(
-    account: &Account,
-    subscription: &Subscription,
-    item: &Item,
-    at: i64,
-) -> Option<Proration> {
-    let priced = catalog::priced(account, &item.price);
-    Some(Proration {
-        item: Some(item.id.clone()),
-        price: item.price.clone(),
-        line: priced.unused(item.billed, item.quantity?, subscription.period, at),
-    })
+/// The discount that prices have. One for `once` is for an invoice, not for a price (our choice: Stripe does not
+/// say what it does to prorations).
+fn discount_of_prices(account: &Account, subscription: &Subscription, at: i64) -> Option<Discount> {
+    applicable(account, subscription, at)
+        .filter(|discount| discount.coupon.duration != Duration::Once)
 }
 
-/// The credits for all items: the subscription ends.
-pub(super) fn of_end(account: &Account, subscription: &Subscription, at: i64) -> Vec<Proration> {
-    let items = subscription.items.iter();
-    items
-        .filter_map(|item| credit(account, subscription, item, at))
-        .collect()
+/// The last discount of the items that are held: the one in force, except that what the running period was charged
+/// with counts until the discounts are changed, although it has been used up or has ended meanwhile.
+fn last_discount(account: &Account, subscription: &Subscription, at: i64) -> Option<Discount> {
+    let over = |discount: &&Discount| {
+        discount.coupon.duration == Duration::Once || discount.end.is_some_and(|end| end <= at)
+    };
+    let used = subscription.charged_with.as_ref().filter(over);
+    used.cloned()
+        .or_else(|| discount_of_prices(account, subscription, at))
 }
 
-/// Lets prorations wait for the next invoice. The items of the change are there by now.
-pub(super) fn add(ctx: &mut Ctx<'_>, position: u32, prorations: Vec<Proration>) {
-    for Proration { item, price, line } in prorations {
+/// Lets prorations wait for the next invoice, which shows what is pending newest first: the last one goes first.
+/// The items of the change are there by now. Answers with their ids.
+pub(super) fn add(ctx: &mut Ctx<'_>, position: u32, prorations: Vec<Proration>) -> Vec<Id> {
+    let add = |Proration { item, price, line }| {
         let id = ctx.account.ids.next("ii", 24);
         let subscription = ctx.account.subscription_mut(position);
         let made = || {
@@ -151,10 +151,12 @@ pub(super) fn add(ctx: &mut Ctx<'_>, position: u32, prorations: Vec<Proration>) 
         };
         let item = item.unwrap_or_else(made);
         subscription.pending.push(Pending {
-            id,
+            id: id.clone(),
             price,
             item,
             line,
         });
-    }
+        id
+    };
+    prorations.into_iter().rev().map(add).collect()
 }

@@ -82,6 +82,8 @@ pub(crate) struct ItemSpec {
     pub(crate) price: Id,
     /// `None` exactly for metered prices.
     pub(crate) quantity: Option<i64>,
+    /// Whether the usage so far is dropped: else it moves with the item to another metered price.
+    pub(crate) clear_usage: bool,
     pub(crate) metadata: Metadata,
 }
 

@@ -48,10 +48,9 @@ pub(crate) struct Item {
     pub(crate) price: Id,
     /// Units of a licensed price; a metered one has none.
     pub(crate) quantity: Option<i64>,
-    /// What was billed for the whole running period in advance, in cents, discount deducted: credits for unused
-    /// time are a part of it. After a change within the period, as if its price had held for all of it.
-    pub(crate) billed: i64,
     pub(crate) created: i64,
+    /// From when usage counts for it: its creation, or when it became metered or lost its usage.
+    pub(crate) since: i64,
     pub(crate) metadata: Metadata,
     pub(crate) records: Records,
 }
@@ -79,8 +78,12 @@ pub(crate) struct Subscription {
     pub(crate) anchor: i64,
     /// The running period, end exclusive. A trial is one period, whatever its length.
     pub(crate) period: (i64, i64),
+    /// The period that a full price is for. The running one is shorter if the subscription began or will end
+    /// within it: then only that part is charged.
+    pub(crate) whole: (i64, i64),
     pub(crate) items: Vec<Item>,
-    /// Start and end of the latest trial, which may be over.
+    /// Start of the first trial and end of the latest one, which may be over: in classic billing, a further trial
+    /// keeps the start of the first.
     pub(crate) trial: Option<(i64, i64)>,
     pub(crate) cancel_at: Option<i64>,
     pub(crate) cancel_at_period_end: bool,
@@ -94,6 +97,8 @@ pub(crate) struct Subscription {
     pub(crate) description: Option<String>,
     pub(crate) metadata: Metadata,
     pub(crate) discount: Option<Discount>,
+    /// The discount that the running period was charged with in advance, until a request changes the discounts.
+    pub(crate) charged_with: Option<Discount>,
     pub(crate) automatic_tax: bool,
     pub(crate) latest_invoice: Option<Id>,
     /// Oldest first; invoices show them newest first.
@@ -123,6 +128,13 @@ impl Subscription {
     /// When it ends of itself, if that is before or at the end of the running period.
     pub(crate) fn ends_within_period(&self) -> Option<i64> {
         self.ends_at().filter(|at| *at <= self.period.1)
+    }
+
+    /// When it ends of itself within a period, which is cut short by that. The end of a schedule does not do so:
+    /// what that is to credit is said by its last phase (our choice).
+    pub(crate) fn ends_between(&self, start: i64, end: i64) -> Option<i64> {
+        let own = self.cancel_at.filter(|_| self.schedule.is_none());
+        own.filter(|at| start < *at && *at < end)
     }
 
     /// Ends when its schedule says, or not at all. `now` is when that was asked for, if it was not before.

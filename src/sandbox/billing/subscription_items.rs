@@ -166,12 +166,12 @@ fn periods(account: &Account, subscription: &Subscription, item: &Item) -> Vec<S
             .filter(|line| {
                 line.item == item.id
                     && line.invoice_item.is_none()
-                    && invoice.period.0 < invoice.period.1
+                    && line.line.period.1 <= invoice.created
             })
             .peekable();
-        lines.peek()?;
+        let period = lines.peek()?.line.period;
         let total = lines.map(|line| line.line.quantity).sum();
-        Some(summary(Some(invoice.id.clone()), invoice.period, total))
+        Some(summary(Some(invoice.id.clone()), period, total))
     });
     running.into_iter().chain(billed).collect()
 }

@@ -165,7 +165,8 @@ fn apply(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
         update.cancel_at_period_end,
         now,
     );
-    if update.specs.is_none() && update.trial_end.is_none() {
+    let cut = subscription.ends_between(now, subscription.period.1);
+    if update.specs.is_none() && update.trial_end.is_none() && cut.is_none() {
         return;
     }
     let running = subscription.in_trial().then_some(subscription.period.1);
@@ -175,6 +176,7 @@ fn apply(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
         specs: &specs,
         trial_end: update.trial_end.or(running),
         prorate: update.prorate,
+        prorate_from: None,
         anchored: false,
     };
     change::apply(ctx, position, &change, now);

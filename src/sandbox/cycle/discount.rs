@@ -15,6 +15,7 @@ pub(crate) enum Off {
 
 /// The discount per line, in the order of `lines` (amount in cents, whether it can be discounted). Prorations
 /// and credits cannot; a discount never turns an invoice negative, and the parts add up to the whole exactly.
+/// What is left over of a cent goes to the lines further down: 5 off 10 and 20 is 1.66 and 3.34.
 pub(crate) fn spread(off: Off, lines: &[(i64, bool)]) -> Vec<i64> {
     let base =
         |(amount, discountable): &(i64, bool)| if *discountable { (*amount).max(0) } else { 0 };
@@ -35,13 +36,7 @@ pub(crate) fn spread(off: Off, lines: &[(i64, bool)]) -> Vec<i64> {
         .iter()
         .map(|line| {
             seen = seen.saturating_add(base(line));
-            let so_far = if seen == whole {
-                discount
-            } else {
-                round_half_up(
-                    times(Decimal::from(discount), Decimal::from(seen)) / Decimal::from(whole),
-                )
-            };
+            let so_far = part_of(discount, seen, whole);
             let part = so_far - given;
             given = so_far;
             part
@@ -49,12 +44,34 @@ pub(crate) fn spread(off: Off, lines: &[(i64, bool)]) -> Vec<i64> {
         .collect()
 }
 
+/// `discount × seen ÷ whole`, rounded down.
+fn part_of(discount: i64, seen: i64, whole: i64) -> i64 {
+    if seen == whole {
+        return discount;
+    }
+    let exact = i128::from(discount) * i128::from(seen) / i128::from(whole);
+    i64::try_from(exact).unwrap_or(discount)
+}
+
+/// What is left of one licensed amount when it is prorated. Classic billing does not spread an amount over the
+/// items: each of them is prorated as if the whole amount were taken off it alone.
+pub(crate) fn net(off: Option<Off>, amount: i64) -> i64 {
+    let off = match off {
+        None => 0,
+        Some(Off::Amount(cents)) => cents,
+        Some(Off::Percent(percent)) => {
+            round_half_up(times(Decimal::from(amount), percent) / Decimal::ONE_HUNDRED)
+        }
+    };
+    amount - off.min(amount).max(0)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use rust_decimal::Decimal;
 
-    use super::{Off, spread};
+    use super::{Off, net, spread};
 
     #[test]
     fn an_amount_is_spread_and_capped() {
@@ -67,6 +84,14 @@ mod tests {
             [300, 100]
         );
         assert_eq!(spread(Off::Amount(50), &[(0, true)]), [0]);
+        assert_eq!(
+            spread(Off::Amount(500), &[(1000, true), (2000, true)]),
+            [166, 334]
+        );
+        let thirds = spread(Off::Amount(100), &[(7, true), (7, true), (7, true)]);
+        assert_eq!(thirds, [7, 7, 7]);
+        let thirds = spread(Off::Amount(20), &[(7, true), (7, true), (7, true)]);
+        assert_eq!(thirds, [6, 7, 7]);
     }
 
     #[test]
@@ -77,6 +102,18 @@ mod tests {
             spread(Off::Amount(50), &[(-900, false), (500, true)]),
             [0, 0]
         );
+    }
+
+    #[test]
+    fn each_item_is_prorated_as_if_it_had_the_discount_alone() {
+        assert_eq!(net(None, 1000), 1000);
+        assert_eq!(net(Some(Off::Amount(500)), 1000), 500);
+        assert_eq!(net(Some(Off::Amount(500)), 300), 0);
+        assert_eq!(net(Some(Off::Amount(500)), 0), 0);
+        let percent = |text: &str| Some(Off::Percent(text.parse().unwrap()));
+        assert_eq!(net(percent("50"), 997), 498);
+        assert_eq!(net(percent("33.3"), 1000), 667);
+        assert_eq!(net(percent("100"), 997), 0);
     }
 
     proptest! {

@@ -2,9 +2,10 @@
 
 use rust_decimal::Decimal;
 
+use super::discount::{Off, net};
 use super::money::money;
 use super::period::{Every, day};
-use super::proration::remaining;
+use super::proration::share;
 use super::rating::{Charge, Scheme};
 
 /// What a price says that its lines show.
@@ -31,6 +32,27 @@ pub(crate) struct Line {
     pub(crate) period: (i64, i64),
     pub(crate) proration: bool,
     pub(crate) discountable: bool,
+}
+
+/// Which side of a change a proration is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// For what is not used any more.
+    Credit,
+    /// For what is used from now on.
+    Charge,
+}
+
+/// What a licensed price is prorated by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Proration {
+    pub(crate) kind: Kind,
+    pub(crate) quantity: i64,
+    pub(crate) off: Option<Off>,
+    /// The part of the period that is credited or charged.
+    pub(crate) rest: (i64, i64),
+    /// The period that the price is for.
+    pub(crate) whole: (i64, i64),
 }
 
 impl Priced {
@@ -66,46 +88,61 @@ impl Priced {
         free(0, period, self.describe(charge))
     }
 
-    /// The one line of any price in a trial: the real quantity, at nothing.
+    /// The one line of a licensed price in a trial: the real quantity, at nothing.
     pub(crate) fn trial(&self, quantity: i64, period: (i64, i64)) -> Line {
         let name = &self.name;
-        free(quantity, period, format!("Trial period for {name}"))
+        let per = self.unit_label.as_ref();
+        let per = per.map_or_else(String::new, |label| format!(" (per {label})"));
+        free(quantity, period, format!("Trial period for {name}{per}"))
     }
 
-    /// The credit for what is left at `at` of a period for which `billed` was charged, discount deducted.
-    pub(crate) fn unused(&self, billed: i64, quantity: i64, period: (i64, i64), at: i64) -> Line {
-        let amount = -remaining(billed, period.0, period.1, at);
-        self.prorated("Unused time on", amount, quantity, period, at)
+    /// The one line of a metered price in a trial: what was used, at nothing.
+    pub(crate) fn free_usage(&self, quantity: i64, period: (i64, i64)) -> Line {
+        let units = self.units(quantity);
+        let name = &self.name;
+        free(quantity, period, format!("{units} × {name} (Free trial)"))
     }
 
-    /// The charge for what is left at `at` of a period that costs `net`, discount deducted.
-    pub(crate) fn rest(&self, net: i64, quantity: i64, period: (i64, i64), at: i64) -> Line {
-        let amount = remaining(net, period.0, period.1, at);
-        self.prorated("Remaining time on", amount, quantity, period, at)
-    }
-
-    /// Its discount is in the amount: Stripe's prorations are never discountable.
-    fn prorated(
-        &self,
-        what: &str,
-        amount: i64,
-        quantity: i64,
-        period: (i64, i64),
-        at: i64,
-    ) -> Line {
+    /// The credit or the charge for the rest of a period.
+    pub(crate) fn prorated(&self, proration: &Proration) -> Line {
+        let Proration {
+            kind,
+            quantity,
+            off,
+            rest,
+            whole,
+        } = *proration;
+        let price = net(off, self.scheme.amount(quantity));
+        let (what, amount) = match kind {
+            Kind::Credit => ("Unused time on", share(-price, rest, whole)),
+            Kind::Charge => ("Remaining time on", share(price, rest, whole)),
+        };
         let times = if quantity == 1 {
             String::new()
         } else {
             format!("{quantity} × ")
         };
+        let with = match off {
+            Some(Off::Percent(percent)) => format!(" (with {}% off)", one_place(percent)),
+            Some(Off::Amount(_)) | None => String::new(),
+        };
+        let name = &self.name;
         Line {
             quantity,
             amount,
             rate: (Decimal::from(amount) / Decimal::from(quantity.max(1))).round_dp(12),
-            description: format!("{what} {times}{} after {}", self.name, day(at)),
-            period: (at, period.1),
+            description: format!("{what} {times}{name}{with} after {}", day(rest.0)),
+            period: rest,
             proration: true,
+            // The discount is in the amount already.
             discountable: false,
+        }
+    }
+
+    fn units(&self, quantity: i64) -> String {
+        match &self.unit_label {
+            Some(label) => format!("{quantity} {label}"),
+            None => quantity.to_string(),
         }
     }
 
@@ -119,14 +156,8 @@ impl Priced {
         if charge.flat {
             return format!("{name} ({tier}at {price} / {per})");
         }
-        let label = self
-            .unit_label
-            .as_ref()
-            .map_or_else(String::new, |label| format!(" {label}"));
-        format!(
-            "{}{label} × {name} ({tier}at {price} / {per})",
-            charge.quantity
-        )
+        let units = self.units(charge.quantity);
+        format!("{units} × {name} ({tier}at {price} / {per})")
     }
 
     /// `month`, or `every 3 months`.
@@ -151,11 +182,20 @@ fn free(quantity: i64, period: (i64, i64), description: String) -> Line {
     }
 }
 
+/// A percentage with one decimal place at least: `50.0`, `33.33`.
+fn one_place(percent: Decimal) -> Decimal {
+    let mut percent = percent.normalize();
+    if percent.scale() == 0 {
+        percent.rescale(1);
+    }
+    percent
+}
+
 #[cfg(test)]
 mod tests {
     use rust_decimal::Decimal;
 
-    use super::Priced;
+    use super::{Kind, Off, Priced, Proration};
     use crate::sandbox::cycle::period::{Every, Interval};
     use crate::sandbox::cycle::rating::{Scheme, Tier};
 
@@ -199,7 +239,21 @@ mod tests {
         assert_eq!((opening.quantity, opening.amount), (0, 0));
         let trial = credits().trial(7, (1, 2));
         assert_eq!((trial.quantity, trial.amount), (7, 0));
-        assert_eq!(trial.description, "Trial period for Name");
+        assert_eq!(trial.description, "Trial period for Name (per credit)");
+        let usage = credits().free_usage(7, (1, 2));
+        assert_eq!((usage.quantity, usage.amount), (7, 0));
+        assert_eq!(usage.description, "7 credit × Name (Free trial)");
+        let plain = Priced {
+            unit_label: None,
+            ..credits()
+        };
+        assert_eq!(
+            [
+                plain.trial(2, (1, 2)).description,
+                plain.free_usage(10, (1, 2)).description
+            ],
+            ["Trial period for Name", "10 × Name (Free trial)"]
+        );
     }
 
     #[test]
@@ -212,15 +266,36 @@ mod tests {
             ..credits()
         };
         let day = 86_400;
-        let credit = licensed.unused(31_000, 1, (0, 31 * day), 10 * day);
+        let month = (0, 31 * day);
+        let proration = Proration {
+            kind: Kind::Credit,
+            quantity: 1,
+            off: None,
+            rest: (10 * day, 31 * day),
+            whole: month,
+        };
+        let credit = licensed.prorated(&proration);
         assert_eq!((credit.quantity, credit.amount), (1, -21_000));
         assert_eq!(credit.period, (10 * day, 31 * day));
         assert_eq!(credit.description, "Unused time on Name after 11 Jan 1970");
-        let charge = licensed.rest(62_000, 2, (0, 31 * day), 10 * day);
+        let charge = licensed.prorated(&Proration {
+            kind: Kind::Charge,
+            quantity: 2,
+            ..proration
+        });
         assert_eq!(charge.amount, 42_000);
         assert_eq!(
             charge.description,
             "Remaining time on 2 × Name after 11 Jan 1970"
+        );
+        let half = licensed.prorated(&Proration {
+            off: Some(Off::Percent(Decimal::from(50))),
+            ..proration
+        });
+        assert_eq!(half.amount, -10_500);
+        assert_eq!(
+            half.description,
+            "Unused time on Name (with 50.0% off) after 11 Jan 1970"
         );
     }
 }

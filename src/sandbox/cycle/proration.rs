@@ -1,41 +1,60 @@
-//! The part of a licensed amount that the rest of a period is worth.
+//! The share of a licensed amount that a part of a period is worth.
 
-use rust_decimal::Decimal;
-
-use super::{round_half_up, times};
-
-/// `amount × remaining ÷ length`, rounded half up, where `remaining` is what is left of `start..end` at `at`.
-/// A period without length has no rest.
-pub(crate) fn remaining(amount: i64, start: i64, end: i64, at: i64) -> i64 {
-    let left = end - at.clamp(start, end);
-    if left <= 0 {
+/// `amount × part ÷ whole`, in whole cents, where both are spans of time. It is rounded down, whatever its sign: a
+/// credit of 333⅓ cents is -334, and a charge of 666⅔ is 666. The rule is one that a newer version of Stripe was
+/// recorded with, and Stripe's worked example for classic billing (-667 and +333) fits it. A span without length is
+/// worth nothing.
+pub(crate) fn share(amount: i64, part: (i64, i64), whole: (i64, i64)) -> i64 {
+    let length = whole.1.saturating_sub(whole.0);
+    let left = part.1.saturating_sub(part.0);
+    if left <= 0 || length <= 0 {
         return 0;
     }
-    round_half_up(times(Decimal::from(amount), Decimal::from(left)) / Decimal::from(end - start))
+    let exact = i128::from(amount) * i128::from(left);
+    i64::try_from(exact.div_euclid(i128::from(length))).unwrap_or(if amount < 0 {
+        i64::MIN
+    } else {
+        i64::MAX
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::remaining;
+    use super::share;
 
     const DAY: i64 = 86_400;
 
     #[test]
     fn ten_days_of_31_leave_21() {
-        assert_eq!(remaining(31_000, 0, 31 * DAY, 10 * DAY), 21_000);
-        assert_eq!(remaining(31_000, 0, 31 * DAY, 0), 31_000);
-        assert_eq!(remaining(31_000, 0, 31 * DAY, 31 * DAY), 0);
-        assert_eq!(remaining(31_000, 7, 7, 7), 0);
+        let month = (0, 31 * DAY);
+        assert_eq!(share(31_000, (10 * DAY, 31 * DAY), month), 21_000);
+        assert_eq!(share(31_000, month, month), 31_000);
+        assert_eq!(share(31_000, (31 * DAY, 31 * DAY), month), 0);
+        assert_eq!(share(31_000, (40 * DAY, 31 * DAY), month), 0);
+        assert_eq!(share(31_000, (7, 7), (7, 7)), 0);
+        assert_eq!(share(i64::MIN, month, (0, DAY)), i64::MIN);
+    }
+
+    #[test]
+    fn fractions_are_rounded_down_on_both_sides() {
+        let third = |amount| share(amount, (20 * DAY, 30 * DAY), (0, 30 * DAY));
+        assert_eq!([third(-1000), third(2000)], [-334, 666]);
+        assert_eq!([third(-2000), third(1000)], [-667, 333]);
+        let tie = |amount| share(amount, (399, 400), (0, 400));
+        assert_eq!([tie(-1000), tie(1800), tie(3000), tie(0)], [-3, 4, 7, 0]);
     }
 
     proptest! {
+        /// Counting down from above: the greatest whole number of cents that is not more than the exact amount.
         #[test]
-        fn it_is_the_integer_quotient(amount in 0_i64..100_000_000, length in 1_i64..40_000_000, used in 0_i64..40_000_000) {
-            let left = i128::from((length - used).max(0));
-            let exact = (2 * i128::from(amount) * left + i128::from(length)).div_euclid(2 * i128::from(length));
-            prop_assert_eq!(i128::from(remaining(amount, 1000, 1000 + length, 1000 + used)), exact);
+        fn it_is_the_greatest_whole_amount_below(amount in -100_000_000_i64..100_000_000, length in 1_i64..40_000_000, used in 0_i64..40_000_000) {
+            let left = (length - used).max(0);
+            let cents = i128::from(share(amount, (1000 + used, 1000 + length), (1000, 1000 + length)));
+            let exact = i128::from(amount) * i128::from(left);
+            let length = i128::from(length);
+            prop_assert!(cents * length <= exact && exact < (cents + 1) * length);
         }
     }
 }

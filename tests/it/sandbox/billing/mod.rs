@@ -5,9 +5,11 @@ mod archived;
 mod bad_schedules;
 mod checkout;
 mod currencies;
+mod cycle_resets;
 mod ended_phases;
 mod examples;
 mod invoices;
+mod item_changes;
 mod properties;
 mod prorations;
 mod resent_phases;
@@ -95,6 +97,20 @@ impl World {
         self.api.get(&format!("/v1/subscriptions/{id}")).await.ok()
     }
 
+    /// Subscribes a customer as the form says, and says the subscription and its first item.
+    pub(crate) async fn subscribe(&self, customer: &str, form: &str) -> (String, String) {
+        let form = format!("customer={customer}&{form}");
+        let made = self.api.post("/v1/subscriptions", &form).await.ok();
+        let id = |object: &Value| object["id"].as_str().expect("an id").to_owned();
+        (id(&made), id(&made["items"]["data"][0]))
+    }
+
+    /// Updates a subscription.
+    pub(crate) async fn update(&self, subscription: &str, form: &str) -> Value {
+        let path = format!("/v1/subscriptions/{subscription}");
+        self.api.post(&path, form).await.ok()
+    }
+
     /// The path of the schedule that directs a subscription.
     pub(crate) async fn schedule_of(&self, subscription: &str) -> String {
         let subscription = self.subscription(subscription).await;
@@ -142,6 +158,13 @@ pub(crate) fn lines(invoice: &Value) -> Vec<(i64, i64)> {
         .iter()
         .map(|line| (number(line, "quantity"), number(line, "amount")))
         .collect()
+}
+
+/// The descriptions of an invoice's lines.
+pub(crate) fn descriptions(invoice: &Value) -> Vec<String> {
+    let lines = invoice["lines"]["data"].as_array().expect("lines");
+    let text = |line: &Value| line["description"].as_str().expect("a text").to_owned();
+    lines.iter().map(text).collect()
 }
 
 /// A whole number of an object.

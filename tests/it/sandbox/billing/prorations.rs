@@ -1,4 +1,4 @@
-//! Prorations: what is given back was paid, and what is charged has its discount.
+//! Prorations by the rules of classic billing: credits are for the current price, quantity and last discount.
 
 use serde_json::Value;
 
@@ -25,7 +25,7 @@ async fn renewal_after_upgrade(world: &World, customer: &str, id: &str, price: &
 }
 
 #[tokio::test]
-async fn a_credit_is_of_what_was_paid() {
+async fn a_credit_has_the_last_discount() {
     for (coupon, credit) in [
         ("percent_off=100", 0),
         ("percent_off=50", -1050),
@@ -75,7 +75,7 @@ async fn an_upgrade_costs_what_the_coupon_leaves_of_it() {
         let renewal = renewal_after_upgrade(&world, &customer, &id, &large).await;
         assert_eq!(
             lines(&renewal),
-            [(1, charge), (1, credit), (1, 6200)],
+            [(1, credit), (1, charge), (1, 6200)],
             "{coupon}"
         );
         assert_eq!(
@@ -99,12 +99,12 @@ async fn a_coupon_for_once_is_not_spent_on_prorations() {
     let id = world.schedule(&customer, &form).await;
     world.advance_to(START + 10 * DAY).await;
     let renewal = renewal_after_upgrade(&world, &customer, &id, &large).await;
-    assert_eq!(lines(&renewal), [(1, 4200), (1, -2100), (1, 6200)]);
+    assert_eq!(lines(&renewal), [(1, -2100), (1, 4200), (1, 6200)]);
     assert_eq!(number(&renewal, "total"), 4200 - 2100 + 3100);
 }
 
 #[tokio::test]
-async fn what_was_changed_without_proration_is_not_given_back() {
+async fn a_price_that_was_never_billed_is_credited() {
     let world = World::new().await;
     let customer = world.customer().await;
     let [small, large] = [
@@ -121,7 +121,7 @@ async fn what_was_changed_without_proration_is_not_given_back() {
     world.api.post(&path, &form).await.ok();
     let end = format!("{path}?invoice_now=true&prorate=true");
     world.api.delete(&end).await.ok();
-    assert_eq!(world.billed(&customer).await, [[(1, -2100)], [(1, 3100)]]);
+    assert_eq!(world.billed(&customer).await, [[(1, -4200)], [(1, 3100)]]);
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ async fn the_running_phase_is_replaced_in_place() {
     // The credit and the charge for 21 of 31 days, newest first; the usage of the item that went is lost.
     assert_eq!(
         world.billed(&customer).await[0],
-        [(1, 4200), (1, -2100), (1, 6200)]
+        [(1, -2100), (1, 4200), (1, 6200)]
     );
 }
 
@@ -42,7 +42,7 @@ async fn prorations_can_be_invoiced_at_once_or_left_out() {
             "always_invoice",
             vec![
                 vec![(1, 6200)],
-                vec![(1, 4200), (1, -2100)],
+                vec![(1, -2100), (1, 4200)],
                 vec![(1, 3100)],
             ],
         ),

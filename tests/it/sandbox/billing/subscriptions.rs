@@ -42,10 +42,10 @@ async fn items_are_changed_by_their_ids() {
         .ok();
     assert!(events["data"][0]["data"]["previous_attributes"]["items"].is_object());
     world.advance_to(START + 31 * DAY).await;
-    // Newest first: support's rest, the four seats' rest, the credit for two.
+    // The credit for two seats, then the rest of four and of support.
     assert_eq!(
         world.billed(&customer).await[0],
-        [(1, 2100), (4, 840), (2, -420), (4, 1240), (5, 5), (1, 3100)]
+        [(2, -420), (4, 840), (1, 2100), (4, 1240), (5, 5), (1, 3100)]
     );
     let form = format!(
         "items[0][id]={}&items[0][deleted]=true&items[1][id]={}&items[1][price]={support}",

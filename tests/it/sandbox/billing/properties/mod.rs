@@ -1,7 +1,8 @@
 //! What holds whatever is sold, however the clock is advanced, and whatever is called in which order.
 
 mod calls;
-mod credits;
+mod classic;
+mod classic_model;
 mod prices;
 mod steps;
 
