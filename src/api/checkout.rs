@@ -4,8 +4,8 @@ use super::answers::CheckoutPage;
 use super::error::Error;
 use super::extract::OfOrg;
 use super::json::Json;
-use super::types::CheckoutRequest;
-use crate::domain::{Checkout, Domain};
+use super::types::{CheckoutRequest, TaxRequest};
+use crate::domain::{Checkout, Domain, Tax};
 
 /// `POST /v1/checkout`
 pub(super) async fn checkout(
@@ -26,6 +26,15 @@ impl From<CheckoutRequest> for Checkout {
             trial_days: request.trial_days,
             require_billing_address: request.require_billing_address,
             tax: request.tax.into(),
+        }
+    }
+}
+
+impl From<TaxRequest> for Tax {
+    fn from(tax: TaxRequest) -> Self {
+        Self {
+            automatic: tax.automatic.unwrap_or(false),
+            collect_id: tax.collect_id,
         }
     }
 }

@@ -3,8 +3,8 @@
 use super::error::Error;
 use super::extract::OfOrg;
 use super::json::Empty;
-use super::types::{InfoRequest, PhaseRequest, SubscribeRequest, TaxRequest};
-use crate::domain::{Domain, OrgInfoUpdate, RequestedPhase, Subscribe, Tax};
+use super::types::{InfoRequest, PhaseRequest, SubscribeRequest};
+use crate::domain::{Domain, OrgInfoUpdate, RequestedPhase, Subscribe};
 
 /// `POST /v1/subscribe`
 pub(super) async fn subscribe(
@@ -26,7 +26,7 @@ impl From<SubscribeRequest> for Subscribe {
                 .map(RequestedPhase::from)
                 .collect(),
             payment_method: request.payment_method_id,
-            tax: request.tax.into(),
+            automatic_tax: request.tax.automatic,
         }
     }
 }
@@ -55,15 +55,6 @@ impl From<InfoRequest> for OrgInfoUpdate {
                 .collect(),
             payment_method: info.payment_method,
             default_payment_method: info.invoice_settings.default_payment_method,
-        }
-    }
-}
-
-impl From<TaxRequest> for Tax {
-    fn from(tax: TaxRequest) -> Self {
-        Self {
-            automatic: tax.automatic,
-            collect_id: tax.collect_id,
         }
     }
 }

@@ -131,8 +131,8 @@ pub(super) struct SubscribeRequest {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct TaxRequest {
-    /// Stripe computes it.
-    pub automatic: bool,
+    /// Stripe computes it. Unset: as it is.
+    pub automatic: Option<bool>,
     /// Checkout asks for a tax id.
     pub collect_id: bool,
 }
@@ -177,8 +177,8 @@ pub(super) struct PhaseRequest {
     pub effective: Moment,
     /// Plans, and single features of plans.
     pub features: Vec<Reference>,
-    /// Id of a coupon.
-    pub coupon: String,
+    /// Id of a coupon. Unset: the one that runs; empty: none.
+    pub coupon: Option<String>,
     /// Part of what `phase` answers, and ignored when it comes back.
     pub coupon_data: IgnoredAny,
 }

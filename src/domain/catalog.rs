@@ -20,6 +20,29 @@ pub(super) struct PricedFeature {
     pub(super) price_id: String,
     /// Whether usage is reported for it.
     pub(super) metered: bool,
+    /// How usage adds up, for metered features: Stripe's word.
+    pub(super) aggregate: Option<String>,
+    /// When and in which currency it is billed.
+    pub(super) billing: Billing,
+}
+
+/// What all items of a subscription must have in common.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Billing {
+    /// `day`, `week`, `month` or `year`, and how many of them.
+    pub(super) every: Option<(String, u64)>,
+    /// Three lower-case letters.
+    pub(super) currency: String,
+}
+
+impl Billing {
+    pub(super) fn of(price: &Price) -> Self {
+        let recurring = price.recurring.as_ref();
+        Self {
+            every: recurring.map(|every| (every.interval.clone(), every.interval_count)),
+            currency: price.currency.clone(),
+        }
+    }
 }
 
 /// Every pushed feature, by price and by plan.
@@ -137,6 +160,8 @@ impl Catalog {
             let feature = PricedFeature {
                 name: name.clone(),
                 metered: price.is_metered(),
+                aggregate: price.aggregate().map(str::to_owned),
+                billing: Billing::of(&price),
                 price_id: price.id,
             };
             catalog.features.insert(name, feature);

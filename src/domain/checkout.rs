@@ -1,7 +1,6 @@
 //! `checkout`: a page at Stripe where a person leaves a card, and perhaps subscribes.
 
 use super::refs::{OrgName, Reference};
-use super::schedule::Tax;
 use super::subscription::MARK;
 use super::{Domain, Error, Result};
 use crate::stripe::Form;
@@ -22,6 +21,15 @@ pub struct Checkout {
     pub require_billing_address: bool,
     /// How tax is treated.
     pub tax: Tax,
+}
+
+/// How tax is treated.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tax {
+    /// Stripe computes it.
+    pub automatic: bool,
+    /// Checkout asks for a tax id.
+    pub collect_id: bool,
 }
 
 impl Domain {

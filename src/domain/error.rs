@@ -96,6 +96,18 @@ impl From<Faults> for Error {
 const COME_BACK: Duration = Duration::from_secs(1);
 
 impl Error {
+    /// The request was refused for what it says, and had no effect: no other outcome is possible.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Invalid(_)
+                | Self::Refused(_)
+                | Self::InvalidPaymentMethod(_)
+                | Self::InvalidEmail
+                | Self::Forbidden(_)
+        )
+    }
+
     /// The customer that the request acted on does not exist any more.
     pub(super) fn is_customer_gone(&self) -> bool {
         matches!(self, Self::CustomerVanished)

@@ -31,7 +31,7 @@ use std::sync::Arc;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 pub use account::Whoami;
-pub use checkout::Checkout;
+pub use checkout::{Checkout, Tax};
 pub use clock::{ClockChange, ClockState};
 pub use diff::{FeatureDiff, FieldDiff, diff};
 pub use error::Error;
@@ -40,7 +40,7 @@ pub use memory::Memory;
 pub use org::{OrgInfo, OrgInfoUpdate, PaymentMethods};
 pub use phases::{Phase, Phases, Span};
 pub use push::{PushOutcome, PushResult, PushedPrice};
-pub use schedule::{RequestedPhase, Subscribe, Tax};
+pub use schedule::{RequestedPhase, Subscribe};
 pub use usage::{FeatureUsage, Report};
 
 pub use crate::stripe::types::Coupon;

@@ -8,7 +8,10 @@ mod directory;
 mod info;
 mod listing;
 
+mod update;
+
 pub use info::{OrgInfo, OrgInfoUpdate};
+pub(super) use update::Written;
 
 use std::sync::Arc;
 
@@ -108,8 +111,8 @@ impl Domain {
         }
     }
 
-    /// Creates the org's customer, or writes `info` to the one that exists. Returns its id.
-    pub(super) async fn put_org(&self, org: &OrgName, info: &OrgInfoUpdate) -> Result<Arc<str>> {
+    /// Creates the org's customer, or writes `info` to the one that exists.
+    pub(super) async fn put_org(&self, org: &OrgName, info: &OrgInfoUpdate) -> Result<Written> {
         match self.customer(org).await {
             Ok(id) => match self.update_customer(id, info).await {
                 // Deleted since, though search may name it for a while yet.
@@ -130,12 +133,15 @@ impl Domain {
     /// The org's customer, created without particulars if there is none.
     pub(super) async fn ensure_customer(&self, org: &OrgName) -> Result<Arc<str>> {
         match self.customer(org).await {
-            Err(Error::OrgNotFound) => self.create_customer(org, &OrgInfoUpdate::default()).await,
+            Err(Error::OrgNotFound) => {
+                let info = OrgInfoUpdate::default();
+                Ok(self.create_customer(org, &info).await?.id)
+            }
             found => found,
         }
     }
 
-    async fn create_customer(&self, org: &OrgName, info: &OrgInfoUpdate) -> Result<Arc<str>> {
+    async fn create_customer(&self, org: &OrgName, info: &OrgInfoUpdate) -> Result<Written> {
         let account = self
             .stripe()
             .credentials()
@@ -166,44 +172,7 @@ impl Domain {
             }
             other => other?,
         };
-        Ok(self.remember_customer(org, &customer.id).await)
-    }
-
-    async fn update_customer(&self, id: Arc<str>, info: &OrgInfoUpdate) -> Result<Arc<str>> {
-        let attached = match info.payment_method.as_str() {
-            "" => None,
-            method => Some(self.attach_payment_method(&id, method).await?),
-        };
-        let form = info.update_form(attached.as_deref());
-        if !form.is_empty() {
-            let path = format!("/v1/customers/{id}");
-            self.stripe()
-                .post(path)
-                .form(form)
-                .send::<Customer>()
-                .await?;
-        }
-        Ok(id)
-    }
-
-    /// Attaches a payment method, or the card that a test token such as `pm_card_us` stands for.
-    /// Returns the id under which the customer has it.
-    async fn attach_payment_method(&self, customer: &str, method: &str) -> Result<String> {
-        let path = format!("/v1/payment_methods/{}/attach", super::path_segment(method));
-        let sent = self
-            .stripe()
-            .post(path)
-            .param("customer", customer)
-            .send()
-            .await;
-        let attached: crate::stripe::types::Object = sent.map_err(|error| match error.api() {
-            Some(refusal)
-                if matches!(refusal.status, 400 | 404) && !refusal.is_customer_missing() =>
-            {
-                Error::InvalidPaymentMethod(refusal.message.clone())
-            }
-            _ => error.into(),
-        })?;
-        Ok(attached.id)
+        let id = self.remember_customer(org, &customer.id).await;
+        Ok(Written::new(id, customer))
     }
 }

@@ -1,12 +1,20 @@
 //! What to do in Stripe so that an org's phases become the requested ones. Pure: from what is and
 //! what is asked to an [`Action`], which `schedule` then carries out.
 
+mod held;
+
+use super::catalog::PricedFeature;
 use super::subscription::MARK;
 use super::{Error, Result};
-use crate::stripe::types::{Coupon, Expandable, Metadata, Schedule, Subscription};
+use crate::stripe::types::{Metadata, Schedule, Subscription};
+
+pub(super) use held::Held;
 
 /// How long Stripe lets a trial last: 730 days, in seconds.
 pub(super) const LONGEST_TRIAL: i64 = 730 * 24 * 60 * 60;
+
+/// How many phases, running and to come, Stripe lets a schedule have.
+const MAX_PHASES: usize = 10;
 
 /// What the org has now.
 #[derive(Clone, Copy)]
@@ -26,10 +34,23 @@ pub(super) struct Asked {
     pub(super) effective: Option<i64>,
     /// Whether the whole phase is a trial.
     pub(super) trial: bool,
-    /// The price ids of its features; none: nothing is sold any more.
-    pub(super) prices: Vec<String>,
-    /// A coupon's id.
+    /// Its features; none: nothing is sold any more.
+    pub(super) features: Vec<PricedFeature>,
+    /// A coupon's id, or empty for no coupon; unset: the one that runs.
     pub(super) coupon: Option<String>,
+}
+
+/// A change that is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Change<'a> {
+    /// The phases, [normalised](normalise); at least one.
+    pub(super) asked: &'a [Asked],
+    /// Whether Stripe computes tax; unset: as it is.
+    pub(super) automatic_tax: Option<bool>,
+    /// What the subscription is paid with; unset: as it is.
+    pub(super) payment_method: Option<&'a str>,
+    /// Unix seconds.
+    pub(super) now: i64,
 }
 
 /// What to ask of Stripe.
@@ -57,6 +78,10 @@ pub(super) struct NewSchedule {
     pub(super) phases: Vec<PlannedPhase>,
     /// Whether the subscription ends with the last phase.
     pub(super) ends: bool,
+    /// Whether Stripe computes tax, in all phases.
+    pub(super) automatic_tax: bool,
+    /// What invoices are paid with; none: the customer's default.
+    pub(super) payment_method: Option<String>,
 }
 
 /// When the first phase of a plan starts.
@@ -70,13 +95,22 @@ pub(super) enum Start {
     WithCurrentPhase,
 }
 
+/// When a phase ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// When Stripe gets to it; the next phase begins.
+    Now,
+    /// Unix seconds.
+    At(i64),
+}
+
 /// A phase as it is sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct PlannedPhase {
-    /// Unix seconds; none on a last phase: one billing interval, then it goes on by itself.
-    pub(super) end: Option<i64>,
-    /// Price ids with quantities, where there is one to keep.
-    pub(super) items: Vec<(String, Option<u64>)>,
+    /// None on a last phase: one billing interval, then it goes on by itself.
+    pub(super) end: Option<End>,
+    /// What is sold.
+    pub(super) items: Vec<PlannedItem>,
     /// Whether the whole phase is a trial.
     pub(super) trial: bool,
     /// Unix seconds; for a kept phase whose trial ends in the middle.
@@ -84,6 +118,17 @@ pub(super) struct PlannedPhase {
     /// A coupon's id.
     pub(super) coupon: Option<String>,
     /// Becomes the subscription's.
+    pub(super) metadata: Metadata,
+}
+
+/// An item of a phase as it is sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct PlannedItem {
+    /// `price_…`.
+    pub(super) price: String,
+    /// None: one, or none of a metered price.
+    pub(super) quantity: Option<u64>,
+    /// The app's own pairs.
     pub(super) metadata: Metadata,
 }
 
@@ -112,32 +157,35 @@ pub(super) fn normalise(mut asked: Vec<Asked>, now: i64) -> Result<Vec<Asked>> {
                 "phases[{i}]: effective must be later than that of the phase before it"
             )));
         }
-        if phase.prices.is_empty() && i != last {
+        if phase.features.is_empty() && i != last {
             return Err(Error::Invalid(format!(
                 "phases[{i}]: only the last phase may be without features; it ends the subscription"
             )));
         }
         previous = Some(starts);
     }
+    if asked.len() > MAX_PHASES {
+        return Err(Error::Invalid(format!(
+            "a subscription can have at most {MAX_PHASES} phases, the running one included"
+        )));
+    }
     Ok(asked)
 }
 
-/// What to do about `asked`, which is [normalised](normalise) and not empty.
-pub(super) fn decide(standing: Standing<'_>, asked: &[Asked], now: i64) -> Action {
-    let (phases, ends) = match asked.split_last() {
-        Some((last, before)) if last.prices.is_empty() => (before, last.effective),
-        _ => (asked, None),
+/// What to do about a change.
+pub(super) fn decide(standing: Standing<'_>, change: Change<'_>) -> Action {
+    let held = Held::of(standing, change.now);
+    let (phases, ends) = match change.asked.split_last() {
+        Some((last, before)) if last.features.is_empty() => (before, last.effective),
+        _ => (change.asked, None),
     };
     let Some(first) = phases.first() else {
-        return end(standing, ends, now);
+        return end(standing, &held, change, ends);
     };
-    let plan = |start, kept: Option<PlannedPhase>, open_end| NewSchedule {
-        start,
-        phases: kept
-            .into_iter()
-            .chain(planned(phases, ends, now, open_end))
-            .collect(),
-        ends: ends.is_some(),
+    let plan = |start, kept: Option<PlannedPhase>, open_end| {
+        let planned = planned(phases, ends, &held, change.now, open_end);
+        let phases = kept.into_iter().chain(planned).collect();
+        schedule(start, phases, ends.is_some(), &held, change)
     };
     match (standing, first.effective) {
         (Standing::Nothing, None) => Action::Create(plan(Start::Now, None, None)),
@@ -147,11 +195,14 @@ pub(super) fn decide(standing: Standing<'_>, asked: &[Asked], now: i64) -> Actio
             plan(at.map_or(Start::Now, Start::At), None, None),
         ),
         (Standing::Subscribed(subscription), None) => {
-            let open_end = period_end_of_long_phase(subscription, now);
-            on_subscription(subscription, plan(Start::WithCurrentPhase, None, open_end))
+            let begins = begins_anew(subscription, &held, first, change.now);
+            let kept = begins.then(|| keep(subscription, &held, End::Now, change.now));
+            let open_end = period_end_of_long_phase(subscription, change.now);
+            let open_end = open_end.filter(|_| !begins);
+            on_subscription(subscription, plan(Start::WithCurrentPhase, kept, open_end))
         }
         (Standing::Subscribed(subscription), Some(at)) => {
-            let kept = keep(subscription, at, now);
+            let kept = keep(subscription, &held, End::At(at), change.now);
             on_subscription(
                 subscription,
                 plan(Start::WithCurrentPhase, Some(kept), None),
@@ -161,22 +212,36 @@ pub(super) fn decide(standing: Standing<'_>, asked: &[Asked], now: i64) -> Actio
 }
 
 /// Nothing is to be sold any more: from `at`, or from now on.
-fn end(standing: Standing<'_>, at: Option<i64>, now: i64) -> Action {
+fn end(standing: Standing<'_>, held: &Held, change: Change<'_>, at: Option<i64>) -> Action {
     match (standing, at) {
         (Standing::Nothing, _) => Action::Nothing,
         (Standing::Waiting(schedule), _) => Action::CallOff(schedule.id.clone()),
         (Standing::Subscribed(subscription), None) => Action::Cancel(subscription.id.clone()),
         (Standing::Subscribed(subscription), Some(at)) => {
-            let phases = vec![keep(subscription, at, now)];
+            let phases = vec![keep(subscription, held, End::At(at), change.now)];
             on_subscription(
                 subscription,
-                NewSchedule {
-                    start: Start::WithCurrentPhase,
-                    phases,
-                    ends: true,
-                },
+                schedule(Start::WithCurrentPhase, phases, true, held, change),
             )
         }
+    }
+}
+
+/// A schedule of these phases. What the change does not mention is as it was.
+fn schedule(
+    start: Start,
+    phases: Vec<PlannedPhase>,
+    ends: bool,
+    held: &Held,
+    change: Change<'_>,
+) -> NewSchedule {
+    let payment_method = change.payment_method.map(str::to_owned);
+    NewSchedule {
+        start,
+        phases,
+        ends,
+        automatic_tax: change.automatic_tax.unwrap_or(held.automatic_tax),
+        payment_method: payment_method.or_else(|| held.payment_method.clone()),
     }
 }
 
@@ -187,17 +252,36 @@ fn on_subscription(subscription: &Subscription, plan: NewSchedule) -> Action {
     }
 }
 
+/// Whether a change now ends the running phase: then Stripe bills the metered items that go, at their own price. One
+/// that leaves the items as they are changes the phase in place, and so does one in the second in which the phase
+/// began, since no phase lasts no time.
+fn begins_anew(subscription: &Subscription, held: &Held, first: &Asked, now: i64) -> bool {
+    let same = held.sells_just(&first.features) && held.trialing == first.trial;
+    phase_start(subscription) < now && !same
+}
+
+/// When the phase in force began. A subscription without a schedule is given one that begins with its period.
+pub(super) fn phase_start(subscription: &Subscription) -> i64 {
+    let current = subscription
+        .active_schedule()
+        .and_then(|schedule| schedule.current_phase);
+    current.map_or(subscription.current_period_start, |phase| phase.start_date)
+}
+
 /// The requested phases, each ending where the next begins. `open_end` is for a last phase that
 /// would otherwise end one interval after a start that may be long ago.
 fn planned(
     asked: &[Asked],
     ends: Option<i64>,
+    held: &Held,
     now: i64,
     open_end: Option<i64>,
 ) -> Vec<PlannedPhase> {
     let starts = asked.iter().map(|phase| phase.effective);
     let next = starts.skip(1).chain([ends]);
     let only = asked.len() == 1;
+    // The running coupon goes on until a phase says something else.
+    let mut coupon = held.coupon.clone();
     let phase = |(phase, end): (&Asked, Option<i64>)| {
         let for_ever = || {
             if phase.trial {
@@ -206,16 +290,19 @@ fn planned(
                 open_end.filter(|_| only)
             }
         };
+        let own = match &phase.coupon {
+            Some(given) => {
+                coupon = None;
+                Some(given.clone()).filter(|given| !given.is_empty())
+            }
+            None => coupon.clone(),
+        };
         PlannedPhase {
-            end: end.or_else(for_ever),
-            items: phase
-                .prices
-                .iter()
-                .map(|price| (price.clone(), None))
-                .collect(),
+            end: end.or_else(for_ever).map(End::At),
+            items: held.items_with(&phase.features),
             trial: phase.trial,
             trial_end: None,
-            coupon: phase.coupon.clone(),
+            coupon: own,
             metadata: marked(Metadata::new()),
         }
     };
@@ -223,7 +310,7 @@ fn planned(
 }
 
 /// The phase in force as it must be resent so that it stays as it is, until `end`.
-fn keep(subscription: &Subscription, end: i64, now: i64) -> PlannedPhase {
+fn keep(subscription: &Subscription, held: &Held, end: End, now: i64) -> PlannedPhase {
     let current = subscription.active_schedule().and_then(|schedule| {
         let start = schedule.current_phase?.start_date;
         schedule
@@ -231,46 +318,28 @@ fn keep(subscription: &Subscription, end: i64, now: i64) -> PlannedPhase {
             .iter()
             .find(|phase| phase.start_date == start)
     });
-    let (items, trial_end, coupon, metadata) = match current {
+    let (trial_end, coupon, metadata) = match current {
         Some(phase) => (
-            phase
-                .items
-                .iter()
-                .map(|item| (item.price.id().to_owned(), item.quantity))
-                .collect(),
             phase.trial_end,
-            phase
-                .coupon
-                .as_ref()
-                .map(|coupon: &Expandable<Coupon>| coupon.id().to_owned()),
+            phase.coupon.as_ref().map(|coupon| coupon.id().to_owned()),
             phase.metadata.clone().unwrap_or_default(),
         ),
         None => (
-            subscription
-                .items
-                .data
-                .iter()
-                .map(|item| {
-                    (
-                        item.price.id.clone(),
-                        item.quantity.filter(|_| !item.price.is_metered()),
-                    )
-                })
-                .collect(),
             subscription.trial_end,
-            subscription
-                .discount
-                .as_ref()
-                .map(|discount| discount.coupon.id.clone()),
+            held.coupon.clone(),
             subscription.metadata.clone(),
         ),
+    };
+    let until = match end {
+        End::Now => now,
+        End::At(at) => at,
     };
     let trial_end = trial_end.filter(|trial_end| *trial_end > now);
     PlannedPhase {
         end: Some(end),
-        items,
-        trial: trial_end.is_some_and(|trial_end| trial_end >= end),
-        trial_end: trial_end.filter(|trial_end| *trial_end < end),
+        items: held.items(),
+        trial: trial_end.is_some_and(|trial_end| trial_end >= until),
+        trial_end: trial_end.filter(|trial_end| *trial_end < until),
         coupon,
         metadata: marked(metadata),
     }

@@ -77,6 +77,11 @@ impl Price {
         self.metadata.get(price::FEATURE)?.parse().ok()
     }
 
+    /// How usage adds up, for metered prices: `sum`, `max`, `last_during_period` or `last_ever`.
+    pub(super) fn aggregate(&self) -> Option<&str> {
+        self.recurring.as_ref()?.aggregate_usage.as_deref()
+    }
+
     /// How much of the feature may be used in a period.
     pub(super) fn limit(&self) -> i64 {
         if !self.is_metered() {
@@ -118,7 +123,8 @@ impl Domain {
             .stripe()
             .get("/v1/subscription_schedules")
             .param("customer", customer)
-            .expand("data.phases.coupon");
+            .expand("data.phases.coupon")
+            .expand("data.phases.items.price");
         let mut schedules: Vec<Schedule> = request.list().await?;
         schedules.retain(Schedule::is_tiers);
         Ok(schedules)
@@ -131,7 +137,8 @@ impl Domain {
             .get("/v1/subscription_schedules")
             .param("customer", customer)
             .param("scheduled", true)
-            .expand("data.phases.coupon");
+            .expand("data.phases.coupon")
+            .expand("data.phases.items.price");
         let mut schedules: Vec<Schedule> = request.list().await?;
         schedules.retain(|schedule| schedule.is_tiers() && schedule.is_waiting());
         Ok(schedules)

@@ -90,12 +90,7 @@ impl Domain {
         key: Option<&str>,
     ) -> Result<(), Failure> {
         let item = self.metered_item(customer, &report.feature).await?;
-        let aggregate = item
-            .price
-            .recurring
-            .as_ref()
-            .and_then(|recurring| recurring.aggregate_usage.as_deref());
-        let sums = matches!(aggregate, None | Some("sum"));
+        let sums = matches!(item.price.aggregate(), None | Some("sum"));
         if !report.clobber {
             return self
                 .add_record(&item, "increment", report.n, report.at, key)

@@ -194,6 +194,12 @@ pub struct Subscription {
     /// `tier.subscription` marks Tier's.
     #[serde(default)]
     pub metadata: Metadata,
+    /// Three lower-case letters.
+    #[serde(default)]
+    pub currency: String,
+    /// What its invoices are paid with, if not the customer's default: `pm_…`.
+    #[serde(default)]
+    pub default_payment_method: Option<String>,
     /// At most 20, so they are always all here.
     pub items: Page<SubscriptionItem>,
     /// The schedule that drives it, or its id.
@@ -225,6 +231,9 @@ pub struct SubscriptionItem {
     /// Absent on metered items.
     #[serde(default)]
     pub quantity: Option<u64>,
+    /// The app's own pairs.
+    #[serde(default)]
+    pub metadata: Metadata,
 }
 
 /// A coupon in force.
@@ -232,6 +241,9 @@ pub struct SubscriptionItem {
 pub struct Discount {
     /// Its terms.
     pub coupon: Coupon,
+    /// Unix seconds; none: it has no end.
+    #[serde(default)]
+    pub end: Option<i64>,
 }
 
 /// A coupon's terms.
@@ -292,11 +304,13 @@ pub struct Schedule {
 }
 
 /// The terms that phases have in common.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ScheduleSettings {
     /// Whether tax is computed.
     pub automatic_tax: AutomaticTax,
+    /// What invoices are paid with, if not the customer's default.
+    pub default_payment_method: Option<String>,
 }
 
 /// From a second (included) to a second (excluded).
@@ -340,6 +354,19 @@ pub struct PhaseItem {
     /// Absent on metered items.
     #[serde(default)]
     pub quantity: Option<u64>,
+    /// The app's own pairs.
+    #[serde(default)]
+    pub metadata: Metadata,
+}
+
+/// A payment method.
+#[derive(Clone, Debug, Deserialize)]
+pub struct PaymentMethod {
+    /// `pm_…`.
+    pub id: String,
+    /// Whose it is, once it is attached.
+    #[serde(default)]
+    pub customer: Option<String>,
 }
 
 /// A line of an invoice.

@@ -101,6 +101,34 @@ impl OrgInfoUpdate {
         self.common_form(same.unwrap_or(named))
     }
 
+    /// What sets everything that this writes back to what it was `before`.
+    pub(super) fn undo_form(&self, before: &Customer) -> Form {
+        let settings = &before.invoice_settings;
+        let texts = [
+            ("email", &self.email, &before.email),
+            ("name", &self.name, &before.name),
+            ("description", &self.description, &before.description),
+            ("phone", &self.phone, &before.phone),
+            (
+                "invoice_settings[default_payment_method]",
+                &self.default_payment_method,
+                &settings.default_payment_method,
+            ),
+        ];
+        let mut form = Form::new();
+        for (name, written, was) in texts {
+            if !written.is_empty() {
+                // An empty text unsets.
+                form.push(name, was.as_deref().unwrap_or_default());
+            }
+        }
+        for key in self.metadata.keys() {
+            let was = before.metadata.get(key).map_or("", String::as_str);
+            form.push(format!("metadata[{key}]"), was);
+        }
+        form
+    }
+
     fn common_form(&self, default_payment_method: &str) -> Form {
         let mut form = Form::new();
         form.push_some("email", filled(&self.email));

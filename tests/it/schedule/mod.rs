@@ -2,7 +2,9 @@
 
 mod ahead;
 mod cancel;
+mod cards;
 mod refused;
+mod stays;
 mod terms;
 
 use serde_json::{Value, json};
@@ -187,7 +189,7 @@ async fn plans_and_fragments() {
 }
 
 #[tokio::test]
-async fn a_change_takes_the_place_of_the_current_phase() {
+async fn a_change_ends_the_running_phase_and_the_new_one_follows() {
     let app = start().await;
     app.subscribe("org:a", &["plan:free@1"]).await;
     app.advance(3 * DAY);
@@ -195,9 +197,15 @@ async fn a_change_takes_the_place_of_the_current_phase() {
     let phase = phase(&app).await.ok().json();
     assert_eq!(
         (&phase["plans"], &phase["effective"]),
-        (&json!(["plan:pro@1"]), &json!("2023-01-01T00:00:00Z"))
+        (&json!(["plan:pro@1"]), &json!("2023-01-04T00:00:00Z"))
     );
     assert_eq!(subscriptions(&app).await.len(), 1);
+    let before = ["01-01 .. 01-04: plan:free@1", "01-04 .. -: plan:pro@1"];
+    assert_eq!(timeline(&app).await, before);
+    // The same items again change the phase in place.
+    app.advance(DAY);
+    app.subscribe("org:a", &["plan:pro@1"]).await;
+    assert_eq!(timeline(&app).await, before);
 }
 
 #[tokio::test]

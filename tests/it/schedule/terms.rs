@@ -195,5 +195,12 @@ async fn tax_holds_for_all_phases() {
     )
     .await
     .ok();
+    assert_eq!(
+        phase(&app).await.ok().json()["tax"],
+        json!({"automatic": true})
+    );
+    let body = json!({"org": "org:a", "tax": {"automatic": false},
+        "phases": [{"effective": "2023-02-01T00:00:00Z", "features": ["plan:free@1"]}]});
+    app.post_json("/v1/subscribe", &body).await.ok();
     assert_eq!(phase(&app).await.ok().json()["tax"], Value::Null);
 }

@@ -1,0 +1,287 @@
+//! A change of plan, carried out: read, decide, write, and end what is superseded.
+
+use std::sync::Arc;
+
+use super::checks::Attachment;
+use super::{Subscribe, forms};
+use crate::domain::plan_change::{self, Action, Asked, Change, Held, NewSchedule, Standing};
+use crate::domain::refs::OrgName;
+use crate::domain::revision::{self, Decisions, Refusal, Revision};
+use crate::domain::subscription::Detail;
+use crate::domain::{Domain, Error, Result};
+use crate::stripe;
+use crate::stripe::types::{Object, Schedule, Subscription};
+
+/// The step of a change that makes its revision.
+const CHANGE: &str = "change";
+
+/// What a customer is subscribed to, and waits for.
+pub(super) struct Found {
+    pub(super) current: Option<Subscription>,
+    /// The schedule that waits, where there is no subscription.
+    pub(super) waiting: Option<Schedule>,
+    /// Other live subscriptions, which the change ends.
+    pub(super) superseded: Vec<Subscription>,
+    /// Other schedules that wait, which it calls off.
+    obsolete: Vec<Schedule>,
+    /// The revision of all this.
+    pub(super) seen: u64,
+}
+
+impl Found {
+    fn standing(&self) -> Standing<'_> {
+        match (&self.current, &self.waiting) {
+            (Some(subscription), _) => Standing::Subscribed(subscription),
+            (None, Some(schedule)) => Standing::Waiting(schedule),
+            (None, None) => Standing::Nothing,
+        }
+    }
+}
+
+impl Domain {
+    /// Makes the org's customer with all that the request says of it, and subscribes it.
+    pub(super) async fn sign_up(
+        &self,
+        org: &OrgName,
+        asked: &[Asked],
+        request: &Subscribe,
+        now: i64,
+    ) -> Result<()> {
+        let method = Some(request.payment_method.as_str()).filter(|method| !method.is_empty());
+        self.check_coupons(asked, &Held::default()).await?;
+        let mut info = request.info.clone().unwrap_or_default();
+        if let Some(method) = method {
+            self.check_payment_method(method, None).await?;
+            if info.payment_method.is_empty() {
+                method.clone_into(&mut info.payment_method);
+            }
+        }
+        let customer = self.put_org(org, &info).await?.id;
+        if let Some(method) = method.filter(|method| *method != info.payment_method) {
+            self.attach_payment_method(&customer, method).await?;
+        }
+        let change = Change {
+            asked,
+            automatic_tax: request.automatic_tax,
+            payment_method: method,
+            now,
+        };
+        self.decide_and_write(&customer, change, None).await
+    }
+
+    /// Writes the request's particulars to a customer that is there, and changes what it is subscribed to.
+    pub(super) async fn change_plan(
+        &self,
+        customer: Arc<str>,
+        asked: &[Asked],
+        request: &Subscribe,
+        now: i64,
+    ) -> Result<()> {
+        let found = self.find_standing(&customer).await?;
+        let held = Held::of(found.standing(), now);
+        for phase in asked {
+            held.check(&phase.features)?;
+        }
+        self.check_coupons(asked, &held).await?;
+        let mut method = Some(request.payment_method.clone()).filter(|method| !method.is_empty());
+        let mut attachment = Attachment::Attached;
+        if let Some(method) = &method {
+            attachment = self.check_payment_method(method, Some(&customer)).await?;
+        }
+        let before = match &request.info {
+            Some(_) => Some(self.customer_before(&customer).await?),
+            None => None,
+        };
+        let mut default = None;
+        if let Some(info) = &request.info {
+            let written = self.update_customer(customer.clone(), info).await?;
+            default = written.default_payment_method;
+            default = default.filter(|_| !info.default_payment_method.is_empty());
+        }
+        if let (Some(method), Attachment::Free) = (&method, attachment) {
+            self.attach_payment_method(&customer, method).await?;
+        }
+        if held.payment_method.is_some() {
+            // The new default reaches a subscription to which another one is pinned.
+            method = method.or(default);
+        }
+        let change = Change {
+            asked,
+            automatic_tax: request.automatic_tax,
+            payment_method: method.as_deref(),
+            now,
+        };
+        let outcome = self.decide_and_write(&customer, change, Some(found)).await;
+        if let (Err(error), Some(info), Some(before)) = (&outcome, &request.info, before)
+            && error.is_refusal()
+        {
+            self.take_back(info, &before).await;
+        }
+        outcome
+    }
+
+    /// Decides and writes, and does so again when the clock or another request has overtaken it. `found` is what was
+    /// read already.
+    async fn decide_and_write(
+        &self,
+        customer: &str,
+        change: Change<'_>,
+        mut found: Option<Found>,
+    ) -> Result<()> {
+        let mut decisions = Decisions::new(customer);
+        loop {
+            let read = match found.take() {
+                Some(found) => found,
+                None => self.find_standing(customer).await?,
+            };
+            let revision = decisions.at(read.seen);
+            match self.write(customer, change, &read, &revision).await {
+                Ok(()) => return Ok(()),
+                Err(failure) => self.before_next(&mut decisions, failure).await?,
+            }
+        }
+    }
+
+    /// Waits until another decision may go through.
+    ///
+    /// # Errors
+    /// If none would.
+    pub(super) async fn before_next(
+        &self,
+        decisions: &mut Decisions,
+        failure: Failure,
+    ) -> Result<()> {
+        match failure {
+            Failure::Final(error) => Err(error),
+            Failure::Refused(refusal) => {
+                let wait = decisions.after(refusal)?;
+                tokio::time::sleep(self.stripe().first_wait() * wait).await;
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) async fn find_standing(&self, customer: &str) -> Result<Found> {
+        // In this order, a schedule that begins meanwhile is seen twice rather than not at all.
+        let schedules = self.schedules(customer).await?;
+        let found = self.subscriptions(customer, Detail::History).await?;
+        let seen = revision::newest([].iter(), schedules.iter()).max(found.revision);
+        let mut waiting = schedules;
+        waiting.retain(Schedule::is_waiting);
+        let begun = found.current.as_ref().and_then(|s| s.schedule.as_ref());
+        waiting.retain(|schedule| begun.is_none_or(|begun| begun.id() != schedule.id));
+        let obsolete = match found.current {
+            Some(_) => waiting.split_off(0),
+            None => waiting.split_off(waiting.len().min(1)),
+        };
+        Ok(Found {
+            current: found.current,
+            waiting: waiting.pop(),
+            superseded: found.superseded,
+            obsolete,
+            seen,
+        })
+    }
+
+    /// Writes the new state, and then ends what it supersedes.
+    async fn write(
+        &self,
+        customer: &str,
+        change: Change<'_>,
+        found: &Found,
+        revision: &Revision,
+    ) -> Result<(), Failure> {
+        match plan_change::decide(found.standing(), change) {
+            Action::Nothing => {}
+            Action::Cancel(subscription) => self.end_subscription(&subscription).await?,
+            Action::CallOff(schedule) => self.call_off(&schedule).await?,
+            Action::Create(plan) => {
+                let form = forms::create_form(customer, &plan, revision);
+                let create = self.stripe().post("/v1/subscription_schedules").form(form);
+                revision.write(CHANGE, create).send::<Object>().await?;
+            }
+            Action::Replace(schedule, plan) => {
+                let current = found.current.as_ref();
+                let current = current.and_then(Subscription::active_schedule);
+                let started = current.and_then(|schedule| schedule.current_phase);
+                let started = started.map(|phase| phase.start_date);
+                self.replace(&schedule, started, &plan, revision).await?;
+            }
+            Action::Adopt(subscription, plan) => {
+                let adopt = self
+                    .stripe()
+                    .post("/v1/subscription_schedules")
+                    .param("from_subscription", subscription);
+                let schedule: Schedule = revision.once("adopt", adopt).send().await?;
+                let started = schedule.current_phase.map(|phase| phase.start_date);
+                self.replace(&schedule.id, started, &plan, revision).await?;
+            }
+        }
+        for old in &found.superseded {
+            self.end_subscription(&old.id).await?;
+        }
+        for schedule in &found.obsolete {
+            self.call_off(&schedule.id).await?;
+        }
+        Ok(())
+    }
+
+    async fn replace(
+        &self,
+        schedule: &str,
+        current_phase_start: Option<i64>,
+        plan: &NewSchedule,
+        revision: &Revision,
+    ) -> Result<(), Failure> {
+        let form = forms::replace_form(plan, current_phase_start, revision);
+        let path = format!("/v1/subscription_schedules/{schedule}");
+        let replace = self.stripe().post(path).form(form);
+        revision.write(CHANGE, replace).send::<Object>().await?;
+        Ok(())
+    }
+
+    /// Cancels a schedule that has not begun.
+    async fn call_off(&self, schedule: &str) -> Result<(), stripe::Error> {
+        let path = format!("/v1/subscription_schedules/{schedule}/cancel");
+        self.stripe().post(path).send::<Object>().await?;
+        Ok(())
+    }
+
+    /// Ends a subscription now, billing what was used and refunding what was not.
+    async fn end_subscription(&self, id: &str) -> Result<(), stripe::Error> {
+        let request = self.stripe().delete(format!("/v1/subscriptions/{id}"));
+        match request
+            .param("invoice_now", true)
+            .param("prorate", true)
+            .send::<Object>()
+            .await
+        {
+            // Ended by somebody else since we looked, or by our own try whose answer was lost.
+            Err(error) if error.is_subscription_over() => Ok(()),
+            other => other.map(drop),
+        }
+    }
+}
+
+/// Why a change was not made.
+pub(super) enum Failure {
+    /// Another decision, based on what is there by then, may go through.
+    Refused(Refusal),
+    /// Another one would not help.
+    Final(Error),
+}
+
+impl From<stripe::Error> for Failure {
+    fn from(error: stripe::Error) -> Self {
+        match Refusal::of(error) {
+            Ok(refusal) => Self::Refused(refusal),
+            Err(error) => Self::Final(error.into()),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Final(error)
+    }
+}

@@ -1,0 +1,136 @@
+//! What an org pays with, and requests without phases.
+
+use std::sync::Arc;
+
+use super::Subscribe;
+use super::change::{Failure, Found};
+use crate::domain::org::OrgInfoUpdate;
+use crate::domain::refs::OrgName;
+use crate::domain::revision::{Decisions, Revision};
+use crate::domain::{Domain, Error, Result};
+use crate::stripe::types::{Object, Schedule, Subscription};
+
+impl Domain {
+    /// Writes the org's particulars and what it pays with, and leaves what it is subscribed to as it is.
+    pub(super) async fn write_details(&self, org: &OrgName, request: &Subscribe) -> Result<()> {
+        let method = request.payment_method.as_str();
+        if request.info.is_none() && method.is_empty() {
+            return Ok(());
+        }
+        let mut info = request.info.clone().unwrap_or_default();
+        let named = !method.is_empty();
+        let _held = self.hold(&self.account.changes, org.as_str()).await?;
+        if named && info.payment_method.is_empty() {
+            info.payment_method = method.to_owned();
+        }
+        if named {
+            info.default_payment_method = method.to_owned();
+        }
+        let info = &info;
+        let attempt = || async move {
+            let default = self.put_details(org, info, method).await?;
+            let Some((customer, default)) = default else {
+                return Ok(());
+            };
+            self.pay_with(&customer, &default, named).await
+        };
+        self.again_if_gone(org, Error::is_customer_gone, attempt)
+            .await
+    }
+
+    /// Writes `info`. If it names a default payment method and the customer was there before, returns both.
+    async fn put_details(
+        &self,
+        org: &OrgName,
+        info: &OrgInfoUpdate,
+        method: &str,
+    ) -> Result<Option<(Arc<str>, String)>> {
+        let known = match self.customer(org).await {
+            Err(Error::OrgNotFound) => false,
+            known => known.map(|_| true)?,
+        };
+        let mut info = info.clone();
+        if known && !method.is_empty() && info.payment_method != method {
+            // Both are attached; the default must be named by what it has become.
+            let customer = self.customer(org).await?;
+            info.default_payment_method = self.attach_payment_method(&customer, method).await?;
+        }
+        let written = self.put_org(org, &info).await?;
+        let default = written.default_payment_method;
+        let told = known && !info.default_payment_method.is_empty();
+        Ok(default
+            .filter(|_| told)
+            .map(|default| (written.id, default)))
+    }
+
+    /// Lets the org's subscription be paid with the customer's new default: always if that was `asked` for, else where
+    /// another payment method is pinned, as Checkout does.
+    pub(super) async fn pay_with(&self, customer: &str, method: &str, asked: bool) -> Result<()> {
+        let mut decisions = Decisions::new(customer);
+        loop {
+            let found = self.find_standing(customer).await?;
+            let revision = decisions.at(found.seen);
+            match self.pin_all(&found, method, asked, &revision).await {
+                Ok(()) => return Ok(()),
+                Err(failure) => self.before_next(&mut decisions, failure).await?,
+            }
+        }
+    }
+
+    async fn pin_all(
+        &self,
+        found: &Found,
+        method: &str,
+        asked: bool,
+        revision: &Revision,
+    ) -> Result<(), Failure> {
+        let applies = |pinned: Option<&str>| match pinned {
+            Some(pinned) => pinned != method,
+            None => asked,
+        };
+        for subscription in found.current.iter().chain(&found.superseded) {
+            if applies(subscription.default_payment_method.as_deref()) {
+                self.pin(subscription, method, revision).await?;
+            }
+        }
+        if let Some(schedule) = &found.waiting {
+            let pinned = schedule.default_settings.default_payment_method.as_deref();
+            if applies(pinned) {
+                self.pin_schedule(schedule, method, revision).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn pin(
+        &self,
+        subscription: &Subscription,
+        method: &str,
+        revision: &Revision,
+    ) -> Result<(), Failure> {
+        // The schedule too, or its next phase brings the old one back.
+        if let Some(schedule) = subscription.active_schedule() {
+            self.pin_schedule(schedule, method, revision).await?;
+        }
+        let path = format!("/v1/subscriptions/{}", subscription.id);
+        let pin = self.stripe().post(path);
+        let pin = pin.param("default_payment_method", method);
+        let step = format!("pin:{}", subscription.id);
+        revision.write(&step, pin).send::<Object>().await?;
+        Ok(())
+    }
+
+    async fn pin_schedule(
+        &self,
+        schedule: &Schedule,
+        method: &str,
+        revision: &Revision,
+    ) -> Result<(), Failure> {
+        let path = format!("/v1/subscription_schedules/{}", schedule.id);
+        let pin = self.stripe().post(path);
+        let pin = pin.param("default_settings[default_payment_method]", method);
+        let step = format!("pin:{}", schedule.id);
+        revision.write(&step, pin).send::<Object>().await?;
+        Ok(())
+    }
+}
