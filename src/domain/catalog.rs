@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::refs::{FeaturePlan, PlanName, Reference};
+use super::subscription::PERPETUAL;
 use super::{Domain, Error, Result};
 use crate::stripe::types::{Page, Price};
 
@@ -24,6 +25,20 @@ pub(super) struct PricedFeature {
     pub(super) aggregate: Option<String>,
     /// When and in which currency it is billed.
     pub(super) billing: Billing,
+    /// Whether it never costs anything, as far as its tiers are known.
+    pub(super) free: bool,
+}
+
+impl PricedFeature {
+    /// Whether usage of it is a state, not a sum.
+    pub(super) fn is_level(&self) -> bool {
+        self.metered && !matches!(self.aggregate.as_deref(), None | Some("sum"))
+    }
+
+    /// Whether it does not start again with the period.
+    pub(super) fn is_perpetual(&self) -> bool {
+        self.metered && self.aggregate.as_deref() == Some(PERPETUAL)
+    }
 }
 
 /// What all items of a subscription must have in common.
@@ -92,7 +107,8 @@ impl Domain {
             self.catalog_of(&names).await?
         } else {
             // Stripe cannot be asked for a plan's prices alone.
-            self.catalog().await?
+            let prices = self.stripe().get("/v1/prices").expand("data.tiers");
+            Catalog::new(prices.list().await?)
         };
         lists.iter().map(|list| catalog.expand(list)).collect()
     }
@@ -162,6 +178,7 @@ impl Catalog {
                 metered: price.is_metered(),
                 aggregate: price.aggregate().map(str::to_owned),
                 billing: Billing::of(&price),
+                free: price.is_free(),
                 price_id: price.id,
             };
             catalog.features.insert(name, feature);

@@ -5,6 +5,7 @@ mod held;
 
 use super::catalog::PricedFeature;
 use super::subscription::MARK;
+use super::usage::SCHEDULED;
 use super::{Error, Result};
 use crate::stripe::types::{Metadata, Schedule, Subscription};
 
@@ -82,6 +83,8 @@ pub(super) struct NewSchedule {
     pub(super) automatic_tax: bool,
     /// What invoices are paid with; none: the customer's default.
     pub(super) payment_method: Option<String>,
+    /// Which phase begins now, or is changed in place; none if the first one is kept as it is.
+    pub(super) begins: Option<usize>,
 }
 
 /// When the first phase of a plan starts.
@@ -184,8 +187,15 @@ pub(super) fn decide(standing: Standing<'_>, change: Change<'_>) -> Action {
     };
     let plan = |start, kept: Option<PlannedPhase>, open_end| {
         let planned = planned(phases, ends, &held, change.now, open_end);
+        let begins = match &kept {
+            None => Some(0),
+            Some(kept) => (kept.end == Some(End::Now)).then_some(1),
+        };
         let phases = kept.into_iter().chain(planned).collect();
-        schedule(start, phases, ends.is_some(), &held, change)
+        NewSchedule {
+            begins,
+            ..schedule(start, phases, ends.is_some(), &held, change)
+        }
     };
     match (standing, first.effective) {
         (Standing::Nothing, None) => Action::Create(plan(Start::Now, None, None)),
@@ -230,11 +240,12 @@ fn end(standing: Standing<'_>, held: &Held, change: Change<'_>, at: Option<i64>)
 /// A schedule of these phases. What the change does not mention is as it was.
 fn schedule(
     start: Start,
-    phases: Vec<PlannedPhase>,
+    mut phases: Vec<PlannedPhase>,
     ends: bool,
     held: &Held,
     change: Change<'_>,
 ) -> NewSchedule {
+    mark_scheduled(&mut phases);
     let payment_method = change.payment_method.map(str::to_owned);
     NewSchedule {
         start,
@@ -242,6 +253,18 @@ fn schedule(
         ends,
         automatic_tax: change.automatic_tax.unwrap_or(held.automatic_tax),
         payment_method: payment_method.or_else(|| held.payment_method.clone()),
+        begins: None,
+    }
+}
+
+/// Lets each phase that begins later, after another one, say when. Who sees it in the subscription's metadata knows that
+/// the items changed while nobody was there.
+fn mark_scheduled(phases: &mut [PlannedPhase]) {
+    for i in 1..phases.len() {
+        if let Some(End::At(starts)) = phases[i - 1].end {
+            let at = starts.to_string();
+            phases[i].metadata.insert(SCHEDULED.to_owned(), at);
+        }
     }
 }
 
@@ -322,7 +345,7 @@ fn keep(subscription: &Subscription, held: &Held, end: End, now: i64) -> Planned
         Some(phase) => (
             phase.trial_end,
             phase.coupon.as_ref().map(|coupon| coupon.id().to_owned()),
-            phase.metadata.clone().unwrap_or_default(),
+            as_it_is(phase.metadata.as_ref(), &subscription.metadata),
         ),
         None => (
             subscription.trial_end,
@@ -343,6 +366,15 @@ fn keep(subscription: &Subscription, held: &Held, end: End, now: i64) -> Planned
         coupon,
         metadata: marked(metadata),
     }
+}
+
+/// The metadata of a running phase that must not undo what was written to the subscription since it began.
+fn as_it_is(phase: Option<&Metadata>, subscription: &Metadata) -> Metadata {
+    let keys = phase.into_iter().flat_map(Metadata::keys);
+    let current = keys.filter_map(|key| subscription.get_key_value(key));
+    current
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
 }
 
 fn marked(mut metadata: Metadata) -> Metadata {

@@ -1,5 +1,6 @@
 //! `subscribe`: brings an org's phases in Stripe to what is asked for.
 
+mod carry;
 mod change;
 mod checks;
 mod forms;

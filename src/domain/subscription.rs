@@ -1,12 +1,17 @@
 //! An org's subscription in Stripe: which one it is, and what it grants.
 
+use rust_decimal::Decimal;
+
 use super::pricing::NO_LIMIT;
 use super::refs::FeaturePlan;
 use super::{Domain, Result, price, revision};
-use crate::stripe::types::{Page, Price, Schedule, Subscription};
+use crate::stripe::types::{Page, Price, PriceTier, Schedule, Subscription};
 
 /// Marks a subscription, and each phase of a schedule, as Tier's.
 pub(super) const MARK: (&str, &str) = ("tier.subscription", "default");
+
+/// Stripe's word for usage that does not start again with the period.
+pub(super) const PERPETUAL: &str = "last_ever";
 
 /// How much of Stripe's objects a caller needs.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,6 +85,31 @@ impl Price {
     /// How usage adds up, for metered prices: `sum`, `max`, `last_during_period` or `last_ever`.
     pub(super) fn aggregate(&self) -> Option<&str> {
         self.recurring.as_ref()?.aggregate_usage.as_deref()
+    }
+
+    /// Whether usage of it is a state, not a sum.
+    pub(super) fn is_level(&self) -> bool {
+        self.is_metered() && !matches!(self.aggregate(), None | Some("sum"))
+    }
+
+    /// Whether usage of it does not start again with the period.
+    pub(super) fn is_perpetual(&self) -> bool {
+        self.is_metered() && self.aggregate() == Some(PERPETUAL)
+    }
+
+    /// Whether it never costs anything. Of a price with tiers that were not asked for, that is not known.
+    pub(super) fn is_free(&self) -> bool {
+        let nothing = |amount: Option<i64>, exact: Option<Decimal>| {
+            amount.unwrap_or(0) == 0 && exact.is_none_or(|exact| exact.is_zero())
+        };
+        if self.billing_scheme != "tiered" {
+            return nothing(self.unit_amount, self.unit_amount_decimal);
+        }
+        let free = |tier: &PriceTier| {
+            nothing(tier.unit_amount, tier.unit_amount_decimal)
+                && tier.flat_amount.unwrap_or(0) == 0
+        };
+        !self.tiers.is_empty() && self.tiers.iter().all(free)
     }
 
     /// How much of the feature may be used in a period.

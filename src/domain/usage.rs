@@ -1,5 +1,6 @@
 //! `limits` and `report`: what an org may use, what it has used, and one more use.
 
+mod carried;
 mod keyed;
 mod totals;
 
@@ -11,7 +12,9 @@ use super::{Domain, Error, Result};
 use crate::stripe::types::{Subscription, SubscriptionItem};
 use crate::stripe::{self, types};
 
+pub(super) use carried::{Carried, Figure, SCHEDULED};
 pub(super) use keyed::KeyedReports;
+pub(super) use totals::Used;
 
 /// What an org may use of a feature in the running period, and what it has used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +64,8 @@ impl Domain {
                     !subscriptions.superseded.is_empty(),
                 )
                 .await?;
-            Ok(rows(&current, &used))
+            let carried = self.carried(&current).await?;
+            Ok(rows(&current, &used, &carried))
         })
         .await
     }
@@ -89,7 +93,7 @@ impl Domain {
         report: &Report,
         key: Option<&str>,
     ) -> Result<(), Failure> {
-        let item = self.metered_item(customer, &report.feature).await?;
+        let (subscription, item) = self.metered_item(customer, &report.feature).await?;
         let sums = matches!(item.price.aggregate(), None | Some("sum"));
         if !report.clobber {
             return self
@@ -103,7 +107,8 @@ impl Domain {
         }
         // A sum cannot be set: what is missing is added, and nobody else may add meanwhile.
         let _held = self.hold(&self.account.totals, &item.id).await?;
-        let total = self.total_usage(&item.id).await?;
+        let carried = self.carried(&subscription).await?.get(&report.feature);
+        let total = self.total_usage(&item.id).await?.saturating_add(carried);
         match report.n - total {
             0 => Ok(()),
             missing if missing > 0 => {
@@ -138,14 +143,11 @@ impl Domain {
         &self,
         customer: &str,
         feature: &FeatureName,
-    ) -> Result<SubscriptionItem> {
+    ) -> Result<(Subscription, SubscriptionItem)> {
         let subscriptions = self.subscriptions(customer, Detail::Items).await?;
-        let items = subscriptions
-            .current
-            .map(|subscription| subscription.items.data)
-            .unwrap_or_default();
+        let subscription = subscriptions.current.ok_or(Error::FeatureNotFound)?;
+        let items = subscription.items.data.iter().cloned();
         let mut sold: Vec<_> = items
-            .into_iter()
             .filter_map(|item| Some((item.price.feature_plan()?, item)))
             .filter(|(name, _)| name.feature() == *feature)
             .collect();
@@ -157,7 +159,8 @@ impl Domain {
             .into_iter()
             .map(|(_, item)| item)
             .find(|item| item.price.is_metered());
-        metered.ok_or(Error::FeatureNotReportable)
+        let item = metered.ok_or(Error::FeatureNotReportable)?;
+        Ok((subscription, item))
     }
 
     async fn add_record(
@@ -213,9 +216,13 @@ impl From<Failure> for Error {
     }
 }
 
-/// One row for each feature name; what two plans grant is summed.
-fn rows(subscription: &Subscription, used: &BTreeMap<String, i64>) -> Vec<FeatureUsage> {
-    let mut rows: BTreeMap<FeatureName, (i64, i64)> = BTreeMap::new();
+/// One row for each feature name; what two plans grant is summed, and what was used on items that are gone counts.
+fn rows(
+    subscription: &Subscription,
+    used: &BTreeMap<String, i64>,
+    carried: &Carried,
+) -> Vec<FeatureUsage> {
+    let mut rows: BTreeMap<FeatureName, Row> = BTreeMap::new();
     for item in &subscription.items.data {
         let Some(name) = item.price.feature_plan() else {
             continue;
@@ -226,17 +233,39 @@ fn rows(subscription: &Subscription, used: &BTreeMap<String, i64>) -> Vec<Featur
         } else {
             1
         };
-        let (used, limit) = rows.entry(name.feature()).or_insert((0, 0));
-        *used = used.saturating_add(item_used);
+        let row = rows.entry(name.feature()).or_default();
+        row.used = row.used.saturating_add(item_used);
         // No limit is the largest number, and stays so.
-        *limit = limit.saturating_add(item.price.limit());
+        row.limit = row.limit.saturating_add(item.price.limit());
+        row.sums |= metered && !item.price.is_level();
+        row.levels |= item.price.is_level();
     }
-    let row = |(feature, (used, limit))| FeatureUsage {
+    let row = |(feature, row): (FeatureName, Row)| FeatureUsage {
+        used: row.with(carried.get(&feature)),
+        limit: row.limit,
         feature,
-        used,
-        limit,
     };
     rows.into_iter().map(row).collect()
+}
+
+/// What the items of one feature say together.
+#[derive(Default)]
+struct Row {
+    used: i64,
+    limit: i64,
+    sums: bool,
+    levels: bool,
+}
+
+impl Row {
+    /// What is used, with what was used before.
+    fn with(&self, before: i64) -> i64 {
+        match (self.sums, self.levels) {
+            (true, _) => self.used.saturating_add(before),
+            (false, true) => self.used.max(before),
+            (false, false) => self.used,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -272,7 +301,7 @@ mod tests {
         let used = [("a", 8), ("b", 1), ("d", 7)]
             .map(|(id, n)| (id.to_owned(), n))
             .into();
-        let rows: Vec<_> = rows(&subscription, &used)
+        let rows: Vec<_> = rows(&subscription, &used, &Carried::default())
             .into_iter()
             .map(|row| (row.feature.to_string(), row.used, row.limit))
             .collect();

@@ -295,6 +295,9 @@ pub struct Schedule {
     /// `cancel` or `release`: what happens after the last phase.
     #[serde(default)]
     pub end_behavior: String,
+    /// The subscription that it drives, or its id.
+    #[serde(default)]
+    pub subscription: Option<Expandable<Subscription>>,
     /// What holds in a phase that does not say otherwise.
     #[serde(default)]
     pub default_settings: ScheduleSettings,
@@ -369,18 +372,58 @@ pub struct PaymentMethod {
     pub customer: Option<String>,
 }
 
+/// An invoice.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Invoice {
+    /// `in_…`.
+    pub id: String,
+    /// Unix seconds.
+    #[serde(default)]
+    pub created: i64,
+    /// The first ten at least.
+    pub lines: Page<InvoiceLine>,
+}
+
 /// A line of an invoice.
 #[derive(Clone, Debug, Deserialize)]
 pub struct InvoiceLine {
+    /// `il_…`.
+    #[serde(default)]
+    pub id: String,
     /// The subscription item it bills.
     #[serde(default)]
     pub subscription_item: Option<String>,
+    /// What it sells.
+    #[serde(default)]
+    pub price: Option<Price>,
     /// How many.
     #[serde(default)]
     pub quantity: Option<i64>,
+    /// Cents, discounts not deducted.
+    #[serde(default)]
+    pub amount: i64,
+    /// Three lower-case letters.
+    #[serde(default)]
+    pub currency: String,
+    /// For people.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// The time that it is for.
+    #[serde(default)]
+    pub period: Period,
     /// Whether it corrects an earlier charge.
     #[serde(default)]
     pub proration: bool,
+}
+
+/// The time that a line is for.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(default)]
+pub struct Period {
+    /// Unix seconds.
+    pub start: i64,
+    /// Unix seconds.
+    pub end: i64,
 }
 
 /// Usage of one item in one period.
@@ -466,6 +509,8 @@ identified!(
     Subscription,
     SubscriptionItem,
     Schedule,
+    Invoice,
+    InvoiceLine,
     Coupon,
     UsageRecordSummary,
     TestClock,

@@ -43,7 +43,7 @@ fn schedule_json(status: &str, trial_end: Option<i64>) -> serde_json::Value {
             {"start_date": START - 100, "end_date": START, "items": [{"price": "price_past"}]},
             {"start_date": START, "end_date": LATER, "trial_end": trial_end, "coupon": "five",
              "items": [{"price": "price_old", "quantity": 2}, {"price": "price_use"}],
-             "metadata": {"note": "kept"}},
+             "metadata": {"app": "as it was", "gone": "since"}},
             {"start_date": LATER, "end_date": LATEST, "items": [{"price": "price_future"}]},
         ],
     })
@@ -58,6 +58,7 @@ fn sold(price: &str) -> PricedFeature {
         metered: false,
         aggregate: None,
         billing: Billing::default(),
+        free: false,
     }
 }
 
@@ -110,13 +111,21 @@ fn phase(end: Option<i64>, prices: &[&str]) -> PlannedPhase {
     }
 }
 
-fn plan(start: Start, phases: Vec<PlannedPhase>) -> NewSchedule {
+/// Phases that begin later say when.
+fn plan(start: Start, mut phases: Vec<PlannedPhase>) -> NewSchedule {
+    for i in 1..phases.len() {
+        if let Some(End::At(at)) = phases[i - 1].end {
+            let at = ("tier.scheduled".to_owned(), at.to_string());
+            phases[i].metadata.extend([at]);
+        }
+    }
     NewSchedule {
         start,
         phases,
         ends: false,
         automatic_tax: false,
         payment_method: None,
+        begins: Some(0),
     }
 }
 
@@ -139,7 +148,7 @@ fn kept(end: End) -> PlannedPhase {
         coupon: Some("five".into()),
         metadata: mark()
             .into_iter()
-            .chain([("note".into(), "kept".into())])
+            .chain([("app".into(), "x".into())])
             .collect(),
         ..PlannedPhase::default()
     }
@@ -147,7 +156,9 @@ fn kept(end: End) -> PlannedPhase {
 
 /// A plan for [`subscription`], whose payment method and tax stay.
 fn on(phases: Vec<PlannedPhase>) -> NewSchedule {
+    let ends_now = phases[0].end == Some(End::Now);
     NewSchedule {
+        begins: ends_now.then_some(1),
         automatic_tax: true,
         payment_method: Some("pm_pinned".into()),
         ..plan(Start::WithCurrentPhase, phases)

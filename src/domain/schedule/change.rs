@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::carry::{Carry, Move};
 use super::checks::Attachment;
 use super::{Subscribe, forms};
 use crate::domain::plan_change::{self, Action, Asked, Change, Held, NewSchedule, Standing};
@@ -10,7 +11,7 @@ use crate::domain::revision::{self, Decisions, Refusal, Revision};
 use crate::domain::subscription::Detail;
 use crate::domain::{Domain, Error, Result};
 use crate::stripe;
-use crate::stripe::types::{Object, Schedule, Subscription};
+use crate::stripe::types::{Expandable, Object, Schedule, Subscription};
 
 /// The step of a change that makes its revision.
 const CHANGE: &str = "change";
@@ -191,7 +192,15 @@ impl Domain {
         found: &Found,
         revision: &Revision,
     ) -> Result<(), Failure> {
-        match plan_change::decide(found.standing(), change) {
+        let mut action = plan_change::decide(found.standing(), change);
+        let carry = self
+            .carry_into(customer, change, found, &mut action)
+            .await?;
+        if let Some(subscription) = &found.current {
+            self.empty_levels(subscription, &carry, revision).await?;
+        }
+        let mut changed = None;
+        match action {
             Action::Nothing => {}
             Action::Cancel(subscription) => self.end_subscription(&subscription).await?,
             Action::CallOff(schedule) => self.call_off(&schedule).await?,
@@ -205,7 +214,7 @@ impl Domain {
                 let current = current.and_then(Subscription::active_schedule);
                 let started = current.and_then(|schedule| schedule.current_phase);
                 let started = started.map(|phase| phase.start_date);
-                self.replace(&schedule, started, &plan, revision).await?;
+                changed = self.replace(&schedule, started, &plan, revision).await?;
             }
             Action::Adopt(subscription, plan) => {
                 let adopt = self
@@ -214,8 +223,12 @@ impl Domain {
                     .param("from_subscription", subscription);
                 let schedule: Schedule = revision.once("adopt", adopt).send().await?;
                 let started = schedule.current_phase.map(|phase| phase.start_date);
-                self.replace(&schedule.id, started, &plan, revision).await?;
+                changed = self.replace(&schedule.id, started, &plan, revision).await?;
             }
+        }
+        if let Some(subscription) = &changed {
+            self.settle_carry(customer, subscription, &carry, revision)
+                .await?;
         }
         for old in &found.superseded {
             self.end_subscription(&old.id).await?;
@@ -226,18 +239,53 @@ impl Domain {
         Ok(())
     }
 
+    /// Works out what an action now takes along of the running subscription's usage, and notes it in the phase that
+    /// begins.
+    async fn carry_into(
+        &self,
+        customer: &str,
+        change: Change<'_>,
+        found: &Found,
+        action: &mut Action,
+    ) -> Result<Carry> {
+        let (Action::Replace(_, plan) | Action::Adopt(_, plan)) = action else {
+            return Ok(Carry::default());
+        };
+        let (Some(subscription), Some(begins), Some(first)) =
+            (&found.current, plan.begins, change.asked.first())
+        else {
+            return Ok(Carry::default());
+        };
+        let change = Move {
+            subscription,
+            features: &first.features,
+            ends_phase: begins > 0,
+            trial: first.trial,
+            now: change.now,
+        };
+        let carry = self.carry(customer, change).await?;
+        plan.phases[begins].metadata.extend(carry.figures.clone());
+        Ok(carry)
+    }
+
+    /// Gives a schedule other phases. Answers with the subscription as it is then, if there is one.
     async fn replace(
         &self,
         schedule: &str,
         current_phase_start: Option<i64>,
         plan: &NewSchedule,
         revision: &Revision,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Subscription>, Failure> {
         let form = forms::replace_form(plan, current_phase_start, revision);
         let path = format!("/v1/subscription_schedules/{schedule}");
         let replace = self.stripe().post(path).form(form);
-        revision.write(CHANGE, replace).send::<Object>().await?;
-        Ok(())
+        let replace = revision.write(CHANGE, replace.expand("subscription"));
+        let schedule: Schedule = replace.send().await?;
+        let subscription = schedule.subscription;
+        Ok(subscription.and_then(|subscription| match subscription {
+            Expandable::Object(subscription) => Some(*subscription),
+            Expandable::Id(_) => None,
+        }))
     }
 
     /// Cancels a schedule that has not begun.

@@ -8,7 +8,7 @@ use crate::domain::{Domain, Result};
 use crate::stripe::types::{InvoiceLine, Page, Subscription, UsageRecordSummary};
 
 /// Units used by subscription item, as far as they are known.
-pub(super) type Used = BTreeMap<String, i64>;
+pub(in crate::domain) type Used = BTreeMap<String, i64>;
 
 impl Domain {
     /// Usage by item, from the lines of the upcoming invoice: of `subscription`, or of the one that
@@ -18,6 +18,15 @@ impl Domain {
         customer: &str,
         subscription: Option<&str>,
     ) -> Result<Used> {
+        Ok(sum(&self.upcoming_lines(customer, subscription).await?))
+    }
+
+    /// The lines themselves.
+    pub(in crate::domain) async fn upcoming_lines(
+        &self,
+        customer: &str,
+        subscription: Option<&str>,
+    ) -> Result<Vec<InvoiceLine>> {
         let request = self
             .stripe()
             .get("/v1/invoices/upcoming/lines")
@@ -27,9 +36,9 @@ impl Domain {
         match request.send::<Page<InvoiceLine>>().await {
             // More lines than a page has: Stripe fails on the second one, and a part of the lines
             // would be a wrong total.
-            Ok(page) if page.has_more => Ok(Used::new()),
-            Ok(page) => Ok(sum(&page.data)),
-            Err(error) if error.is_no_upcoming_invoice() => Ok(Used::new()),
+            Ok(page) if page.has_more => Ok(Vec::new()),
+            Ok(page) => Ok(page.data),
+            Err(error) if error.is_no_upcoming_invoice() => Ok(Vec::new()),
             Err(error) => Err(error.into()),
         }
     }
@@ -52,6 +61,17 @@ impl Domain {
         let totals = try_join_all(missing.iter().map(|item| self.total_usage(item))).await?;
         used.extend(missing.into_iter().zip(totals));
         Ok(used)
+    }
+
+    /// Usage by item of `subscription`, given the `lines` of its upcoming invoice.
+    pub(in crate::domain) async fn usage_of(
+        &self,
+        customer: &str,
+        subscription: &Subscription,
+        lines: &[InvoiceLine],
+    ) -> Result<Used> {
+        self.complete_usage(customer, subscription, sum(lines), false)
+            .await
     }
 
     /// What was recorded on an item in the running period, aggregated as its price says.

@@ -1,0 +1,346 @@
+//! What a change of plan now takes along of the usage of items that go.
+//!
+//! What was used of a `sum` is billed by the change, at the price it was used at; a figure of it goes into the metadata
+//! of the phase that begins. A level (`max`, `last`, `perpetual`) is billed once, at the period's end, by the plan then
+//! in force: the old item is emptied, and its value set on the item that takes its place. In between the figure says so,
+//! so that whoever goes on after a break finds it.
+
+use std::collections::BTreeSet;
+
+use super::change::Failure;
+use crate::domain::catalog::{Billing, PricedFeature};
+use crate::domain::refs::FeatureName;
+use crate::domain::revision::Revision;
+use crate::domain::usage::{Carried, Figure, SCHEDULED, Used};
+use crate::domain::{Domain, Result};
+use crate::stripe::types::{InvoiceLine, Metadata, Object, Subscription, SubscriptionItem};
+
+/// What is taken along.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Carry {
+    /// For the metadata of the phase that begins.
+    pub(super) figures: Metadata,
+    /// Items whose level goes to another one: id and price.
+    emptied: Vec<(String, String)>,
+    /// Levels to set.
+    levels: Vec<Level>,
+    /// What no phase's end bills: charged by itself.
+    charges: Vec<Charge>,
+}
+
+/// A level to set on the item that sells a price.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Level {
+    feature: FeatureName,
+    price: String,
+    value: i64,
+}
+
+/// A line that Stripe would have invoiced for usage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Charge {
+    amount: i64,
+    currency: String,
+    description: String,
+}
+
+/// A change now, as far as usage is concerned.
+#[derive(Clone, Copy)]
+pub(super) struct Move<'a> {
+    pub(super) subscription: &'a Subscription,
+    /// What is sold from now on.
+    pub(super) features: &'a [PricedFeature],
+    /// Whether the running phase ends: then Stripe bills the metered items that go. It does not where the phase is
+    /// changed in place.
+    pub(super) ends_phase: bool,
+    /// Whether it begins a trial, or goes on with one.
+    pub(super) trial: bool,
+    /// Unix seconds.
+    pub(super) now: i64,
+}
+
+impl Move<'_> {
+    /// The metered items that go, by feature.
+    fn going(&self) -> impl Iterator<Item = (FeatureName, &SubscriptionItem)> {
+        let items = self.subscription.items.data.iter();
+        items.filter_map(|item| {
+            let goes = !self
+                .features
+                .iter()
+                .any(|one| one.price_id == item.price.id);
+            let name = item.price.feature_plan()?.feature();
+            (item.price.is_metered() && goes).then_some((name, item))
+        })
+    }
+
+    /// The item that usage of a feature is recorded on from now on, if it is metered.
+    fn target(&self, feature: &FeatureName) -> Option<&PricedFeature> {
+        let sold = self.features.iter();
+        let sold = sold.filter(|one| one.metered && one.name.feature() == *feature);
+        sold.min_by(|a, b| a.name.cmp(&b.name))
+    }
+
+    /// A figure of what was used until now.
+    fn figure(&self, n: i64) -> Figure {
+        let subscription = self.subscription;
+        Figure {
+            n,
+            period: (
+                subscription.current_period_start,
+                subscription.current_period_end,
+            ),
+            as_of: self.now,
+            open: false,
+            ever: false,
+        }
+    }
+
+    /// Whether a period begins with the change: with another interval, or with the beginning or end of a trial.
+    fn restarts(&self) -> bool {
+        let every = |item: &SubscriptionItem| Billing::of(&item.price).every;
+        let before = self.subscription.items.data.first().map(every);
+        let after = self.features.first().map(|one| one.billing.every.clone());
+        before != after || (self.subscription.status == "trialing") != self.trial
+    }
+
+    /// What to take along, given what was `used` of each item, and what was `carried` before.
+    fn carry(&self, used: &Used, carried: &Carried, lines: &[InvoiceLine]) -> Carry {
+        let mut carry = Carry::default();
+        let going = self.going().map(|(feature, _)| feature);
+        let metered = self.features.iter().filter(|one| one.metered);
+        let coming = metered.map(|one| one.name.feature());
+        let features: BTreeSet<FeatureName> = going.chain(coming).collect();
+        for feature in features {
+            let own = self.going().filter(|(name, _)| *name == feature);
+            let going: Vec<&SubscriptionItem> = own.map(|(_, item)| item).collect();
+            match self.target(&feature) {
+                Some(target) if self.moves_level(target, &going) => {
+                    self.carry_level(&mut carry, &feature, target, &going, used, carried);
+                }
+                _ => self.note(&mut carry, &feature, &going, used, carried),
+            }
+        }
+        if !self.ends_phase {
+            carry.charges = self.charges(&carry, used, lines);
+        }
+        carry
+    }
+
+    /// Whether a level goes from one item to another. In a new period only one that never starts again does.
+    fn moves_level(&self, target: &PricedFeature, going: &[&SubscriptionItem]) -> bool {
+        let levels = going.iter().all(|item| item.price.is_level());
+        target.is_level() && levels && (target.is_perpetual() || !self.restarts())
+    }
+
+    /// Notes what was used of a feature. The change bills it.
+    fn note(
+        &self,
+        carry: &mut Carry,
+        feature: &FeatureName,
+        going: &[&SubscriptionItem],
+        used: &Used,
+        carried: &Carried,
+    ) {
+        let before = carried.get(feature).saturating_add(self.kept(feature));
+        let n = before.saturating_add(total(going, used));
+        if n > 0 {
+            let figure = Figure {
+                ever: going.iter().any(|item| item.price.is_perpetual()),
+                ..self.figure(n)
+            };
+            carry
+                .figures
+                .insert(Figure::key(feature), figure.to_string());
+        }
+    }
+
+    /// What was used before a paid plan, of a plan without prices that is returned to within the period that it had.
+    fn kept(&self, feature: &FeatureName) -> i64 {
+        let free = self.features.iter().all(|one| one.free);
+        let figure = Figure::of(self.subscription, feature);
+        let started = self.subscription.current_period_start;
+        let kept = figure.filter(|figure| {
+            free && !figure.ever && figure.period.0 < started && self.now < figure.period.1
+        });
+        kept.map_or(0, |figure| figure.n)
+    }
+
+    fn carry_level(
+        &self,
+        carry: &mut Carry,
+        feature: &FeatureName,
+        target: &PricedFeature,
+        going: &[&SubscriptionItem],
+        used: &Used,
+        carried: &Carried,
+    ) {
+        let noted = Figure::of(self.subscription, feature);
+        let noted = noted.filter(|figure| figure.counts(self.subscription));
+        let open = noted.filter(|figure| figure.open || figure.ever);
+        let open = match open {
+            Some(figure) => figure.n,
+            None if target.is_perpetual() => carried.get(feature),
+            None => 0,
+        };
+        let items = self.subscription.items.data.iter();
+        let stays: Vec<_> = items
+            .filter(|item| item.price.id == target.price_id)
+            .collect();
+        let own = total(&stays, used);
+        let moved = total(going, used);
+        // What is on the item since is newer than what is still to be set, unless it is a maximum.
+        let is_newer = own > 0 && target.aggregate.as_deref() != Some("max");
+        let value = match moved {
+            0 if open == 0 || is_newer => return,
+            0 => open.max(own),
+            _ => open.max(moved.saturating_add(own)),
+        };
+        let figure = Figure {
+            open: true,
+            ever: target.is_perpetual(),
+            ..self.figure(value)
+        };
+        carry
+            .figures
+            .insert(Figure::key(feature), figure.to_string());
+        let filled = going.iter().filter(|item| used_of(item, used) > 0);
+        let filled = filled.map(|item| (item.id.clone(), item.price.id.clone()));
+        carry.emptied.extend(filled);
+        carry.levels.push(Level {
+            feature: feature.clone(),
+            price: target.price_id.clone(),
+            value,
+        });
+    }
+
+    /// What Stripe would have invoiced for usage of the items that go and are not emptied.
+    fn charges(&self, carry: &Carry, used: &Used, lines: &[InvoiceLine]) -> Vec<Charge> {
+        let dropped = |item: &SubscriptionItem| {
+            let emptied = carry.emptied.iter().any(|(id, _)| *id == item.id);
+            used_of(item, used) > 0 && !emptied
+        };
+        let going = self.going().filter(|(_, item)| dropped(item));
+        let going: Vec<&str> = going.map(|(_, item)| item.id.as_str()).collect();
+        let billed = |line: &&InvoiceLine| {
+            let item = line.subscription_item.as_deref();
+            !line.proration && line.amount > 0 && item.is_some_and(|item| going.contains(&item))
+        };
+        let charge = |line: &InvoiceLine| Charge {
+            amount: line.amount,
+            currency: line.currency.clone(),
+            description: line.description.clone().unwrap_or_default(),
+        };
+        lines.iter().filter(billed).map(charge).collect()
+    }
+}
+
+fn used_of(item: &SubscriptionItem, used: &Used) -> i64 {
+    used.get(&item.id).copied().unwrap_or(0)
+}
+
+fn total(items: &[&SubscriptionItem], used: &Used) -> i64 {
+    let each = items.iter().map(|item| used_of(item, used));
+    each.fold(0, i64::saturating_add)
+}
+
+impl Domain {
+    /// Works out what a change now takes along. Nothing is read if no metered item goes.
+    pub(super) async fn carry(&self, customer: &str, change: Move<'_>) -> Result<Carry> {
+        let subscription = change.subscription;
+        let scheduled = subscription.scheduled_change().is_some();
+        if change.going().next().is_none() && !scheduled && !Figure::any(subscription) {
+            return Ok(Carry::default());
+        }
+        let lines = self
+            .upcoming_lines(customer, Some(&subscription.id))
+            .await?;
+        let used = self.usage_of(customer, subscription, &lines).await?;
+        let carried = self.carried(subscription).await?;
+        let mut carry = change.carry(&used, &carried, &lines);
+        for (key, nothing) in Figure::outdated(&subscription.metadata, change.now) {
+            carry.figures.entry(key).or_insert(nothing);
+        }
+        if scheduled {
+            carry.figures.insert(SCHEDULED.to_owned(), String::new());
+        }
+        Ok(carry)
+    }
+
+    /// Empties the items whose level is taken along, and notes it in the same call.
+    pub(super) async fn empty_levels(
+        &self,
+        subscription: &Subscription,
+        carry: &Carry,
+        revision: &Revision,
+    ) -> Result<(), Failure> {
+        if carry.emptied.is_empty() {
+            return Ok(());
+        }
+        let path = format!("/v1/subscriptions/{}", subscription.id);
+        let mut request = self.stripe().post(path).param("proration_behavior", "none");
+        // Deleted and added again: no later record takes anything away from a maximum.
+        for (i, (item, price)) in carry.emptied.iter().enumerate() {
+            let (old, new) = (2 * i, 2 * i + 1);
+            request = request
+                .param(format!("items[{old}][id]"), item)
+                .param(format!("items[{old}][deleted]"), true)
+                .param(format!("items[{old}][clear_usage]"), true)
+                .param(format!("items[{new}][price]"), price);
+        }
+        for (key, value) in &carry.figures {
+            request = request.param(format!("metadata[{key}]"), value);
+        }
+        revision.write("levels", request).send::<Object>().await?;
+        Ok(())
+    }
+
+    /// Sets the levels on the items that the subscription has now, and charges what no phase's end billed.
+    pub(super) async fn settle_carry(
+        &self,
+        customer: &str,
+        subscription: &Subscription,
+        carry: &Carry,
+        revision: &Revision,
+    ) -> Result<(), Failure> {
+        let mut settled = Metadata::new();
+        for level in &carry.levels {
+            let mut items = subscription.items.data.iter();
+            let Some(item) = items.find(|item| item.price.id == level.price) else {
+                continue;
+            };
+            let path = format!("/v1/subscription_items/{}/usage_records", item.id);
+            let set = self.stripe().post(path).param("quantity", level.value);
+            let set = set.param("action", "set").param("timestamp", "now");
+            let step = format!("level:{}", level.price);
+            revision.once(&step, set).send::<Object>().await?;
+            settled.insert(Figure::key(&level.feature), String::new());
+        }
+        if !settled.is_empty() {
+            let path = format!("/v1/subscriptions/{}", subscription.id);
+            let mut request = self.stripe().post(path);
+            for (key, nothing) in &settled {
+                request = request.param(format!("metadata[{key}]"), nothing);
+            }
+            revision.write("carried", request).send::<Object>().await?;
+        }
+        for (i, charge) in carry.charges.iter().enumerate() {
+            let request = self.stripe().post("/v1/invoiceitems");
+            let request = request
+                .param("customer", customer)
+                .param("subscription", &subscription.id)
+                .param("amount", charge.amount)
+                .param("currency", &charge.currency)
+                .param("description", &charge.description);
+            let step = format!("charge:{i}");
+            let charged = revision.once(&step, request).send::<Object>().await;
+            if let Err(error) = charged {
+                // The change is made, and asking for it again would not charge it.
+                let Charge {
+                    amount, currency, ..
+                } = charge;
+                tracing::error!(target: "audit", %error, customer, amount, currency, "usage was not charged");
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,303 @@
+//! What was used in the running period on items that are gone.
+//!
+//! `used` belongs to the org, the feature and the period, but Stripe counts on subscription items, which go with a change
+//! of plan. A change that is made now notes in the subscription's metadata what was used until then, one figure for each
+//! feature. A change that was scheduled happens while nobody is there: what was used is on the invoice that it made.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use sha2::{Digest, Sha256};
+
+use crate::domain::refs::FeatureName;
+use crate::domain::{Domain, Result};
+use crate::num::hex;
+use crate::stripe::types::{Invoice, InvoiceLine, Metadata, Subscription};
+
+/// A phase that was scheduled says by this metadata key when it begins, in Unix seconds.
+pub(in crate::domain) const SCHEDULED: &str = "tier.scheduled";
+
+/// What the metadata key of a figure begins with.
+const PREFIX: &str = "tier.u.";
+
+/// What was used of a feature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::domain) struct Figure {
+    pub(in crate::domain) n: i64,
+    /// The billing period it is for, in Unix seconds.
+    pub(in crate::domain) period: (i64, i64),
+    /// Unix seconds: later changes are not in it.
+    pub(in crate::domain) as_of: i64,
+    /// A level that no item has yet: it is still to be set, and to be billed.
+    pub(in crate::domain) open: bool,
+    /// It does not start again with the period.
+    pub(in crate::domain) ever: bool,
+}
+
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            n, period, as_of, ..
+        } = self;
+        write!(f, "{n} {} {} {as_of}", period.0, period.1)?;
+        if self.open {
+            f.write_str(" open")?;
+        }
+        if self.ever {
+            f.write_str(" ever")?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Figure {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut words = text.split(' ');
+        let mut number = || words.next().and_then(|word| word.parse().ok()).ok_or(());
+        let (n, start, end, as_of) = (number()?, number()?, number()?, number()?);
+        let (mut open, mut ever) = (false, false);
+        for word in words {
+            match word {
+                "open" => open = true,
+                "ever" => ever = true,
+                _ => return Err(()),
+            }
+        }
+        Ok(Self {
+            n,
+            period: (start, end),
+            as_of,
+            open,
+            ever,
+        })
+    }
+}
+
+impl Figure {
+    /// The metadata key of a feature's figure: names may be longer than Stripe's keys.
+    pub(in crate::domain) fn key(feature: &FeatureName) -> String {
+        let digest = hex(&Sha256::digest(feature.to_string().as_bytes()));
+        format!("{PREFIX}{}", &digest[..16])
+    }
+
+    /// What the subscription says was used of a feature, in whatever period.
+    pub(in crate::domain) fn of(
+        subscription: &Subscription,
+        feature: &FeatureName,
+    ) -> Option<Self> {
+        subscription.metadata.get(&Self::key(feature))?.parse().ok()
+    }
+
+    /// Whether it counts in the running period.
+    pub(in crate::domain) fn counts(self, subscription: &Subscription) -> bool {
+        self.ever || self.period.0 == subscription.current_period_start
+    }
+
+    /// Whether the subscription has any.
+    pub(in crate::domain) fn any(subscription: &Subscription) -> bool {
+        subscription
+            .metadata
+            .keys()
+            .any(|key| key.starts_with(PREFIX))
+    }
+
+    /// The figures that count no more at `now`, each to be removed.
+    pub(in crate::domain) fn outdated(metadata: &Metadata, now: i64) -> Metadata {
+        let own = metadata.iter().filter(|(key, _)| key.starts_with(PREFIX));
+        let over = own.filter(|(_, value)| {
+            let figure: Result<Self, ()> = value.parse();
+            figure.map_or(!value.is_empty(), |figure| {
+                !figure.ever && figure.period.1 <= now
+            })
+        });
+        over.map(|(key, _)| (key.clone(), String::new())).collect()
+    }
+}
+
+/// What was used before, by feature.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::domain) struct Carried(BTreeMap<FeatureName, i64>);
+
+impl Carried {
+    /// What the subscription itself says.
+    pub(in crate::domain) fn noted(subscription: &Subscription) -> Self {
+        let mut carried = BTreeMap::new();
+        if Figure::any(subscription) {
+            for item in &subscription.items.data {
+                let Some(name) = item.price.feature_plan() else {
+                    continue;
+                };
+                let figure = Figure::of(subscription, &name.feature());
+                if let Some(figure) = figure.filter(|figure| figure.counts(subscription)) {
+                    carried.insert(name.feature(), figure.n);
+                }
+            }
+        }
+        Self(carried)
+    }
+
+    pub(in crate::domain) fn get(&self, feature: &FeatureName) -> i64 {
+        self.0.get(feature).copied().unwrap_or(0)
+    }
+}
+
+/// Usage that the invoice of a scheduled change billed.
+#[derive(Clone, Debug)]
+struct Billed {
+    feature: FeatureName,
+    created: i64,
+    period_start: i64,
+    quantity: i64,
+    aggregate: Option<String>,
+}
+
+impl Subscription {
+    /// When the last change that was scheduled happened, if that was in the running period and nobody has noted since
+    /// what was used before it.
+    pub(in crate::domain) fn scheduled_change(&self) -> Option<i64> {
+        let at: i64 = self.metadata.get(SCHEDULED)?.parse().ok()?;
+        Some(at).filter(|at| *at >= self.current_period_start)
+    }
+}
+
+impl Domain {
+    /// What was used before, also before a scheduled change.
+    pub(in crate::domain) async fn carried(&self, subscription: &Subscription) -> Result<Carried> {
+        let mut carried = Carried::noted(subscription);
+        let Some(at) = subscription.scheduled_change() else {
+            return Ok(carried);
+        };
+        let within = at > subscription.current_period_start;
+        let counts = |aggregate: Option<&str>| within || aggregate == Some("last_ever");
+        let items = subscription.items.data.iter();
+        let mut metered = items.filter(|item| item.price.is_metered());
+        if !metered.any(|item| counts(item.price.aggregate())) {
+            return Ok(carried);
+        }
+        let mut billed = self.billed_on_changes(subscription).await?;
+        billed.sort_by_key(|billed| billed.created);
+        for one in billed {
+            let figure = Figure::of(subscription, &one.feature);
+            let noted = figure.filter(|figure| figure.counts(subscription));
+            if noted.is_some_and(|figure| one.created <= figure.as_of) {
+                continue;
+            }
+            let n = carried.0.entry(one.feature).or_default();
+            match one.aggregate.as_deref() {
+                None | Some("sum") if one.period_start >= subscription.current_period_start => {
+                    *n = n.saturating_add(one.quantity);
+                }
+                Some("max") if one.period_start >= subscription.current_period_start => {
+                    *n = one.quantity.max(*n);
+                }
+                Some("last_during_period")
+                    if one.period_start >= subscription.current_period_start =>
+                {
+                    *n = one.quantity;
+                }
+                Some("last_ever") => *n = one.quantity,
+                _ => {}
+            }
+        }
+        Ok(carried)
+    }
+
+    /// The usage on invoices since the running period began that is of items which are gone.
+    async fn billed_on_changes(&self, subscription: &Subscription) -> Result<Vec<Billed>> {
+        let request = self
+            .stripe()
+            .get("/v1/invoices")
+            .param("subscription", &subscription.id)
+            .param("created[gte]", subscription.current_period_start);
+        let invoices: Vec<Invoice> = request.list().await?;
+        let mut billed = Vec::new();
+        for invoice in invoices {
+            let lines = if invoice.lines.has_more {
+                let path = format!("/v1/invoices/{}/lines", invoice.id);
+                self.stripe().get(path).list().await?
+            } else {
+                invoice.lines.data
+            };
+            billed.extend(gone(&lines, subscription, invoice.created));
+        }
+        Ok(billed)
+    }
+}
+
+/// What the lines of one invoice bill of metered items that the subscription has no more: one row an item.
+fn gone(lines: &[InvoiceLine], subscription: &Subscription, created: i64) -> Vec<Billed> {
+    let mut rows: BTreeMap<&str, Billed> = BTreeMap::new();
+    for line in lines.iter().filter(|line| !line.proration) {
+        let (Some(item), Some(price)) = (&line.subscription_item, &line.price) else {
+            continue;
+        };
+        let held = subscription.items.data.iter().any(|own| own.id == *item);
+        let Some(name) = price.feature_plan().filter(|_| price.is_metered() && !held) else {
+            continue;
+        };
+        let row = rows.entry(item).or_insert_with(|| Billed {
+            feature: name.feature(),
+            created,
+            period_start: line.period.start,
+            quantity: 0,
+            aggregate: price.aggregate().map(str::to_owned),
+        });
+        row.quantity = row.quantity.saturating_add(line.quantity.unwrap_or(0));
+    }
+    rows.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_is_what_was_written() {
+        for (open, ever, text) in [
+            (false, false, "7 10 20 15"),
+            (true, false, "7 10 20 15 open"),
+            (true, true, "7 10 20 15 open ever"),
+        ] {
+            let figure = Figure {
+                n: 7,
+                period: (10, 20),
+                as_of: 15,
+                open,
+                ever,
+            };
+            assert_eq!(figure.to_string(), text);
+            assert_eq!(text.parse(), Ok(figure));
+        }
+        for text in ["", "7", "7 10 20", "x 10 20 15", "7 10 20 15 what"] {
+            assert_eq!(text.parse::<Figure>(), Err(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_fits_and_differs_by_feature() {
+        let key = |name: &str| Figure::key(&name.parse().expect("a name"));
+        let long = format!("feature:{}", "x".repeat(100));
+        assert!(key(&long).len() <= 40);
+        assert_ne!(key("feature:a"), key("feature:b"));
+    }
+
+    #[test]
+    fn what_counts_no_more_is_removed() {
+        let metadata: Metadata = [
+            ("tier.u.a", "7 10 20 15"),
+            ("tier.u.b", "7 10 30 15"),
+            ("tier.u.c", "7 10 20 15 ever"),
+            ("tier.u.d", "?"),
+            ("app", "x"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into();
+        let outdated = Figure::outdated(&metadata, 25);
+        let keys: Vec<&str> = outdated.keys().map(String::as_str).collect();
+        assert_eq!(keys, ["tier.u.a", "tier.u.d"]);
+        assert!(outdated.values().all(String::is_empty));
+    }
+}
