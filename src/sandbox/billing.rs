@@ -250,6 +250,7 @@ pub(crate) fn render(account: &Account, now: i64, id: &str) -> Option<Value> {
             let discount = billing.discounts.get(id)?;
             Some(discount.to_json(account.time_of(&discount.customer, now)))
         }
+        "si" => subscription_items::rendered(account, id),
         "cs" => Some(session::to_json(billing.sessions.get(id)?)),
         "sub" if id.starts_with("sub_sched_") => Some(render::schedule(billing.schedules.get(id)?)),
         "sub" => Some(render::subscription(

@@ -88,12 +88,8 @@ impl Expand {
             }
             let mut holders = vec![object];
             for (index, step) in steps.iter().enumerate() {
-                holders = field(&holders, step).ok_or_else(|| {
-                    refused(format!(
-                        "This property cannot be expanded ({}).",
-                        steps[..=index].join(".")
-                    ))
-                })?;
+                let inner = field(&holders, step);
+                holders = inner.ok_or_else(|| no_such_field(object, &steps[..=index]))?;
             }
             paths.push(steps);
         }
@@ -108,8 +104,19 @@ impl Expand {
     }
 }
 
+/// The refusal of a path that ends in what cannot be expanded. Stripe names no parameter in it.
+fn no_such_field(object: Kind, path: &[String]) -> Error {
+    let path = path.join(".");
+    let mut message = format!("This property cannot be expanded ({path}).");
+    if object.starts_with("list:") && !path.starts_with("data") {
+        let hint = format!(" You may want to try expanding 'data.{path}' instead.");
+        message.push_str(&hint);
+    }
+    refused(message)
+}
+
 fn refused(message: String) -> Error {
-    Error::malformed("expand", message)
+    Error::invalid(message).before_execution()
 }
 
 fn walk(account: &Account, now: i64, holders: &[Kind], value: &mut Value, path: &[String]) {

@@ -178,13 +178,17 @@ fn periods(account: &Account, subscription: &Subscription, item: &Item) -> Vec<S
 
 fn find<'a>(ctx: &'a Ctx<'_>) -> Result<(&'a Subscription, &'a Item)> {
     let id = ctx.arg(0);
-    let position = ctx.account.billing.items.get(&*id);
-    let found = position.and_then(|position| {
-        let subscription = ctx.account.subscription(*position);
-        Some((
-            subscription,
-            subscription.items.iter().find(|item| *item.id == *id)?,
-        ))
-    });
-    found.ok_or_else(|| Error::not_found(WHAT, &id))
+    of_id(ctx.account, &id).ok_or_else(|| Error::not_found(WHAT, &id))
+}
+
+fn of_id<'a>(account: &'a Account, id: &str) -> Option<(&'a Subscription, &'a Item)> {
+    let subscription = account.subscription(*account.billing.items.get(id)?);
+    let mut items = subscription.items.iter();
+    Some((subscription, items.find(|item| *item.id == *id)?))
+}
+
+/// The item of this id, as the API shows it.
+pub(crate) fn rendered(account: &Account, id: &str) -> Option<Value> {
+    let (subscription, item) = of_id(account, id)?;
+    Some(render::item(account, subscription, item))
 }

@@ -61,7 +61,7 @@ async fn only_what_can_be_expanded_is_and_nothing_happens_otherwise() {
         "",
         "invoice_settings..x",
     ] {
-        let (message, _, param) = api
+        let (message, code, param) = api
             .post("/v1/customers", &format!("expand[]={bad}"))
             .await
             .refused(400);
@@ -69,7 +69,7 @@ async fn only_what_can_be_expanded_is_and_nothing_happens_otherwise() {
             message.starts_with("This property cannot be expanded"),
             "{bad}: {message}"
         );
-        assert_eq!(param, "expand");
+        assert_eq!((code.as_str(), param.as_str()), ("", ""));
     }
     let (message, ..) = api
         .post(
@@ -171,4 +171,18 @@ async fn the_plan_of_a_phase_is_shown_as_a_plan() {
         assert_eq!(item[kind]["product"]["object"], "product");
     }
     assert_eq!(item["plan"]["amount"], 1000);
+}
+
+#[tokio::test]
+async fn in_a_list_what_to_expand_begins_with_data() {
+    let api = Api::start().await;
+    let path = "/v1/customers?expand[]=";
+    api.get(&format!("{path}data")).await.ok();
+    let (message, ..) = api.get(&format!("{path}test_clock")).await.refused(400);
+    assert_eq!(
+        message,
+        "This property cannot be expanded (test_clock). You may want to try expanding 'data.test_clock' instead."
+    );
+    let (message, ..) = api.get(&format!("{path}data.email")).await.refused(400);
+    assert_eq!(message, "This property cannot be expanded (data.email).");
 }

@@ -161,14 +161,19 @@ impl Judge<'_> {
                 .send(&call.with_more(&params))
                 .await?;
             if status == 200 {
+                for path in asked.iter().filter(|path| has_id(&answer, path)) {
+                    let example = format!("{endpoint} expand[]={path}");
+                    self.found.add(
+                        format!("{} stays an id when it is expanded", fields[path]),
+                        &example,
+                    );
+                }
                 paths.drain(..asked.len());
                 continue;
             }
             let message = answer["error"]["message"].as_str().unwrap_or_default();
             // The message may name but the beginning of the path.
-            let named = message
-                .rsplit_once('(')
-                .map_or("", |(_, named)| named.trim_end_matches([')', '.']));
+            let named = message.split(['(', ')']).nth(1).unwrap_or_default();
             let is_under = |path: &String| path == named || path.starts_with(&format!("{named}."));
             let under = paths.iter().find(|path| is_under(path));
             let path = under.with_context(|| format!("which of {asked:?} is refused? {answer}"))?;
@@ -190,6 +195,18 @@ impl Judge<'_> {
                 .add(format!("{endpoint} expands what is not there"), "");
         }
         Ok(())
+    }
+}
+
+/// Whether an answer has an id where the path leads.
+fn has_id(value: &Value, path: &str) -> bool {
+    if let Value::Array(elements) = value {
+        return elements.iter().any(|value| has_id(value, path));
+    }
+    match path.split_once('.') {
+        _ if path.is_empty() => value.is_string(),
+        Some((field, rest)) => has_id(&value[field], rest),
+        None => has_id(&value[path], ""),
     }
 }
 
