@@ -47,7 +47,13 @@ pub(crate) async fn run(folder: &Path) -> anyhow::Result<Found> {
             call.method.eq_ignore_ascii_case(method)
                 && documents[1].path_of(&call.path) == Some(path)
         });
-        let call = call.with_context(|| format!("{endpoint}: calls.txt has no call of it"))?;
+        let Some(call) = call else {
+            judge.found.add(
+                format!("{endpoint}: parameters/calls.txt has no call of it"),
+                "",
+            );
+            continue;
+        };
         let older = documents[0].operation_at(path, method);
         let operations = [(&documents[1], operation), (&documents[0], older)];
         judge
@@ -98,7 +104,14 @@ impl Judge<'_> {
     ) -> anyhow::Result<()> {
         let mut world = World::new(self.calls);
         let (status, answer) = world.send(call).await?;
-        anyhow::ensure!(status == 200, "the call of calls.txt fails: {answer}");
+        if status != 200 {
+            let message = answer.to_string();
+            self.found.add(
+                format!("{endpoint}: the call of parameters/calls.txt fails"),
+                &message,
+            );
+            return Ok(());
+        }
         if call.method != "GET" {
             world = World::new(self.calls);
         }
@@ -260,7 +273,8 @@ fn hidden(probe: &Probe, sent: &str, answer: &Value) -> Option<String> {
             .parse::<f64>()
             .is_ok_and(|shown| sent.parse() == Ok(shown));
     let Probe { name, value, .. } = probe;
-    let differ = !is_same && !sent.is_empty();
+    // The time that is now is shown as such.
+    let differ = !is_same && !sent.is_empty() && sent != "now";
     differ.then(|| {
         format!(
             "{name}={value}: accepted, and not shown, but {:?}",
