@@ -6,7 +6,7 @@
 //! when: [`timeline`], with the [`engine`](super::engine).
 //! The endpoints: [`subscriptions`], [`subscription_items`], [`schedules`], [`invoices`] with [`preview`] and
 //! [`invoice_actions`], [`checkout`].
-//! How their parameters are read: [`subscription_params`], [`items`], [`schedule_params`], [`phase_params`],
+//! How their parameters are read: [`subscription_params`], [`payment_params`], [`items`], [`schedule_params`], [`phase_params`],
 //! [`checkout_params`], [`currency`]. How objects are shown: [`mod@render`], [`invoice_json`], [`session`].
 //! Prices in the terms of the arithmetic in [`cycle`](super::cycle): [`catalog`].
 
@@ -26,6 +26,7 @@ pub(crate) mod invoicing;
 pub(crate) mod item_set;
 pub(crate) mod items;
 pub(crate) mod new_subscription;
+pub(crate) mod payment_params;
 pub(crate) mod phase_params;
 pub(crate) mod phases;
 pub(crate) mod preview;
@@ -56,6 +57,7 @@ use self::timeline::{Due, Timelines};
 use super::context::Ctx;
 use super::coupon::Discount;
 use super::ids::Id;
+use super::payment;
 use super::routes::{Route, route};
 use super::state::Account;
 use super::table::Table;
@@ -107,6 +109,12 @@ const OWN_ROUTES: &[Route] = &[
         "DELETE",
         "/v1/subscriptions/:id",
         subscriptions::cancel,
+        "subscription",
+    ),
+    route(
+        "POST",
+        "/v1/subscriptions/:id/resume",
+        subscriptions::resume,
         "subscription",
     ),
     route(
@@ -299,6 +307,17 @@ pub(crate) fn payment_method_detached(account: &mut Account, customer: &Id, meth
     }
 }
 
+/// A set-up intent of the customer has succeeded: a subscription that waited for it has something to pay with.
+pub(crate) fn setup_succeeded(account: &mut Account, customer: &Id, intent: &Id, method: &Id) {
+    for position in positions(account, customer) {
+        let held = account.subscription_mut(position);
+        if held.pending_setup_intent.as_ref() == Some(intent) {
+            held.pending_setup_intent = None;
+            held.default_payment_method = Some(method.clone());
+        }
+    }
+}
+
 /// A customer is being deleted: its subscriptions are canceled at once, without an invoice.
 pub(crate) fn customer_deleted(ctx: &mut Ctx<'_>, customer: &Id) {
     let now = ctx.time_of(customer);
@@ -325,6 +344,7 @@ pub(crate) fn customer_deleted(ctx: &mut Ctx<'_>, customer: &Id) {
 
 /// A test clock and its customers are going away with everything that is theirs, without a trace.
 pub(crate) fn customer_erased(account: &mut Account, customer: &Id) {
+    payment::customer_erased(account, customer);
     let notes = account.billing.credit_notes.iter();
     let notes = notes.filter(|note| note.customer == *customer);
     for id in notes.map(|note| note.id.clone()).collect::<Vec<_>>() {

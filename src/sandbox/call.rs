@@ -158,6 +158,7 @@ impl Sandbox {
             args,
             origin,
             presence: Presence::OffSession,
+            awaits_confirmation: false,
         };
         engine::run_until(&mut ctx, None, now);
         work(&mut ctx)

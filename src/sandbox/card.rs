@@ -76,6 +76,16 @@ impl Decline {
         }
     }
 
+    /// The bank wants the customer to authenticate, who is not there.
+    pub(super) const fn authentication_required() -> Self {
+        Self {
+            code: "authentication_required",
+            reason: Some("authentication_required"),
+            message: "Your card was declined. This transaction requires authentication.",
+            param: "",
+        }
+    }
+
     /// 402: what the caller is told.
     pub(crate) fn error(self) -> Error {
         let error = card_error(self.message, self.code, self.param);
@@ -117,6 +127,17 @@ impl Card {
             Behavior::Declines(decline) => Err(decline.error()),
             _ => Ok(()),
         }
+    }
+
+    /// Whether the customer has to authenticate before the card is set up for charges without them.
+    pub(super) fn authenticates_set_up(&self) -> bool {
+        matches!(
+            self.behavior,
+            Behavior::Authenticates {
+                off_session: OffSession::Always | OffSession::UnlessSetUp,
+                ..
+            }
+        )
     }
 
     /// What a charge comes to; a card may have been set up for charges without the customer.

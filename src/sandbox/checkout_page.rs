@@ -1,7 +1,8 @@
-//! The checkout page, `/c/pay/<session>`: what is being bought, a choice of test cards, and two ways out. It is
-//! plain HTML that works without scripts, and nothing on it is what somebody sent without being escaped; see
+//! The checkout page, `/c/pay/<session>`: what is being bought, a choice of test cards, and two ways out; and the one
+//! where a payment is [authenticated](authentication). They are plain HTML that works without scripts, and nothing on them is what somebody sent without being escaped; see
 //! [`html`].
 
+mod authentication;
 mod html;
 
 use axum::Router;
@@ -18,6 +19,7 @@ use super::error::Error;
 use super::form::Form;
 use super::ids::Id;
 use super::params::Params;
+use super::state::Account;
 use super::{Sandbox, locked};
 
 /// Nothing is loaded and nothing runs; the page is in nobody's frame.
@@ -26,7 +28,12 @@ const POLICY: &str =
 
 /// The page's routes; everything else goes to the API.
 pub(super) fn router() -> Router<Sandbox> {
-    Router::new().route("/c/pay/{session}", get(show).post(pay))
+    Router::new()
+        .route("/c/pay/{session}", get(show).post(pay))
+        .route(
+            "/c/authenticate/{intent}",
+            get(authentication::show).post(authentication::decide),
+        )
 }
 
 async fn show(State(sandbox): State<Sandbox>, Path(session): Path<String>) -> Response {
@@ -58,13 +65,23 @@ fn card(body: &[u8]) -> Result<String, Error> {
     Ok(card)
 }
 
-/// Works in the account that the session is of, after whatever has fallen due is done.
+/// Works in the account that the session is of.
 fn at_session(
     sandbox: &Sandbox,
     session: &str,
     work: impl FnOnce(&mut Ctx<'_>) -> Response,
 ) -> Response {
-    match owner(sandbox, session) {
+    let holds = |account: &Account| account.billing.sessions.contains(session);
+    at_account(sandbox, holds, work)
+}
+
+/// Works in the account that holds something, after whatever has fallen due is done.
+fn at_account(
+    sandbox: &Sandbox,
+    holds: impl Fn(&Account) -> bool,
+    work: impl FnOnce(&mut Ctx<'_>) -> Response,
+) -> Response {
+    match owner(sandbox, holds) {
         Some(account) => {
             let origin = Origin {
                 search_lag: sandbox.0.options.search_lag_millis(),
@@ -76,10 +93,10 @@ fn at_session(
     }
 }
 
-fn owner(sandbox: &Sandbox, session: &str) -> Option<Id> {
+fn owner(sandbox: &Sandbox, holds: impl Fn(&Account) -> bool) -> Option<Id> {
     let mut world = locked(&sandbox.0.world);
     let mut accounts = world.accounts();
-    let owner = accounts.find(|account| account.billing.sessions.contains(session))?;
+    let owner = accounts.find(|account| holds(account))?;
     Some(owner.profile.id.clone())
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct Ctx<'a> {
     pub(crate) origin: Origin,
     /// Whether the customer is there while the call pays. They are not when time pays, or a schedule.
     pub(crate) presence: Presence,
+    /// `payment_behavior=default_incomplete`: what falls due waits for the customer to confirm it.
+    pub(crate) awaits_confirmation: bool,
 }
 
 /// Where a call comes from and how it is to be answered.

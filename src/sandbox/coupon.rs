@@ -129,6 +129,24 @@ pub(crate) struct Discount {
     pub(crate) end: Option<i64>,
 }
 
+/// Tells what became of the discount of a customer or a subscription.
+pub(crate) fn tell_change(
+    ctx: &mut Ctx<'_>,
+    before: Option<&Discount>,
+    after: Option<&Discount>,
+    at: i64,
+) {
+    let json = |discount: &Discount| discount.to_json(at);
+    match (before.map(json), after.map(json)) {
+        (Some(before), None) => ctx.event("customer.discount.deleted", &before, at),
+        (None, Some(after)) => ctx.event("customer.discount.created", &after, at),
+        (Some(before), Some(after)) if before != after => {
+            ctx.update_event("customer.discount.updated", &before, &after, at);
+        }
+        _ => {}
+    }
+}
+
 impl Discount {
     /// A coupon's new discount from `start` on. Takes an id, and counts the use.
     pub(crate) fn new(

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::context::Ctx;
-use super::coupon::Discount;
+use super::coupon::{Discount, tell_change};
 use super::currency::Currency;
 use super::error::{Error, Result};
 use super::field_update::FieldUpdate;
@@ -228,12 +228,13 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
             customer.default_payment_method = method;
         }
         if discount.is_some() {
-            customer.more_mut().discount = discount;
+            customer.more_mut().discount.clone_from(&discount);
         }
     }
     changed(ctx, position);
     let answer = find(ctx, &id)?.to_json(now);
     ctx.event("customer.created", &answer, now);
+    tell_change(ctx, None, discount.as_ref(), now);
     Ok(answer)
 }
 
@@ -270,7 +271,9 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let id = customer.id.clone();
     if !matches!(coupon, FieldUpdate::Keep) {
         let discount = coupon.map(|coupon| Discount::new(ctx, coupon, id.clone(), None, now));
+        let before = customer.discount().cloned();
         discount.apply(&mut customer.more_mut().discount);
+        tell_change(ctx, before.as_ref(), customer.discount(), now);
     }
     let after = customer.to_json(now);
     let position = ctx.account.customers.table.position(&id);

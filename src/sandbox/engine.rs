@@ -4,7 +4,7 @@ use super::billing::change::{self, Cancellation};
 use super::billing::collection;
 use super::billing::phases;
 use super::billing::renewal;
-use super::billing::subscription::{INCOMPLETE_FOR, Status};
+use super::billing::subscription::{INCOMPLETE_FOR, MissingMethod, Status};
 use super::billing::timeline::{self, Due};
 use super::billing::{render, session};
 use super::context::Ctx;
@@ -77,11 +77,37 @@ fn step(ctx: &mut Ctx<'_>, position: u32, at: i64) {
             prorate: true,
         };
         change::cancel(ctx, position, how, at);
-    } else if subscription.period.1 <= at {
+    } else if subscription.period.1 <= at && !ends_without_method(ctx, position, at) {
         renewal::renew(ctx, position, at);
     }
     timeline::reindex(ctx.account, position);
     render::changed(ctx, position, &before, at);
+}
+
+/// Whether a trial ends without a payment method in one of the ways that make no invoice.
+fn ends_without_method(ctx: &mut Ctx<'_>, position: u32, at: i64) -> bool {
+    let subscription = ctx.account.subscription(position);
+    let own = subscription.default_payment_method.as_ref();
+    let method = collection::payment_method(ctx.account, own, &subscription.customer);
+    if !subscription.in_trial() || method.is_some() {
+        return false;
+    }
+    match subscription.missing_method {
+        MissingMethod::CreateInvoice => return false,
+        MissingMethod::Cancel => {
+            let how = Cancellation {
+                invoice_now: false,
+                prorate: false,
+            };
+            change::cancel(ctx, position, how, at);
+        }
+        MissingMethod::Pause => {
+            ctx.account.subscription_mut(position).status = Status::Paused;
+            let object = render::subscription(ctx.account, ctx.account.subscription(position));
+            ctx.event("customer.subscription.paused", &object, at);
+        }
+    }
+    true
 }
 
 /// The first payment did not come in time: its invoice is void, and the subscription never begins.

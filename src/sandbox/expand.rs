@@ -13,6 +13,7 @@ use super::billing;
 use super::billing::render::plan;
 use super::error::{Error, Result};
 use super::params::Params;
+use super::payment;
 use super::payment_method::PaymentMethod;
 use super::price::Price;
 use super::product::Product;
@@ -180,7 +181,7 @@ fn render(account: &Account, now: i64, kinds: &[Kind], id: &str) -> Option<Value
         "pm" => account.payment_methods.get(id).map(PaymentMethod::to_json),
         "seti" => account.setup_intents.get(id).map(SetupIntent::to_json),
         "clock" => account.clocks.get(id).map(TestClock::to_json),
-        _ => billing::render(account, now, id),
+        _ => payment::render(account, id).or_else(|| billing::render(account, now, id)),
     }
 }
 
@@ -199,6 +200,7 @@ fn hidden(account: &Account, object: &Value, field: &str) -> Option<Value> {
             "ip_address": null,
             "location": null,
         })),
-        _ => billing::include(account, object, field),
+        _ => payment::include(account, object, field)
+            .or_else(|| billing::include(account, object, field)),
     }
 }

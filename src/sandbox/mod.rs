@@ -50,6 +50,7 @@ mod limit;
 mod metadata;
 mod page;
 mod params;
+mod payment;
 mod payment_method;
 mod payment_methods;
 mod price;

@@ -130,6 +130,37 @@ impl PaymentMethod {
         })
     }
 
+    /// What a charge of it shows as `billing_details`.
+    pub(super) fn billing_json(&self) -> Value {
+        self.billing.to_json()
+    }
+
+    /// What a charge of it shows as `payment_method_details`.
+    pub(super) fn charged_json(&self) -> Value {
+        json!({
+            "card": {
+                "brand": self.card.brand,
+                "checks": self.checks_json(),
+                "country": self.card.country,
+                "exp_month": self.expiry.month,
+                "exp_year": self.expiry.year,
+                "fingerprint": self.fingerprint(),
+                "funding": self.card.funding,
+                "installments": null,
+                "last4": self.card.last4(),
+                "mandate": null,
+                "network": self.card.brand,
+                "three_d_secure": null,
+                "wallet": null,
+            },
+            "type": "card",
+        })
+    }
+
+    fn fingerprint(&self) -> String {
+        format!("sandbox{}{}", self.card.brand, self.card.last4())
+    }
+
     fn card_json(&self) -> Value {
         json!({
             "brand": self.card.brand,
@@ -137,7 +168,7 @@ impl PaymentMethod {
             "country": self.card.country,
             "exp_month": self.expiry.month,
             "exp_year": self.expiry.year,
-            "fingerprint": format!("sandbox{}{}", self.card.brand, self.card.last4()),
+            "fingerprint": self.fingerprint(),
             "funding": self.card.funding,
             "generated_from": null,
             "last4": self.card.last4(),

@@ -2,8 +2,8 @@
 
 use super::context::Handler;
 use super::{
-    account, billing, coupon, customer, event, payment_methods, price, price_list, product, search,
-    setup_intent, test_clock,
+    account, billing, coupon, customer, event, payment, payment_methods, price, price_list,
+    product, search, setup_intent, test_clock,
 };
 
 /// One endpoint. Its name, `METHOD /path/:with/holes`, is what calls are counted under.
@@ -169,7 +169,13 @@ const CLOCK: &str = "test_helpers.test_clock";
 pub(crate) fn find(method: &str, path: &str) -> Option<(&'static Route, Vec<String>)> {
     ROUTES
         .iter()
-        .chain(billing::ROUTES.iter().copied().flatten())
+        .chain(
+            billing::ROUTES
+                .iter()
+                .chain(payment::ROUTES)
+                .copied()
+                .flatten(),
+        )
         .filter(|route| route.method == method)
         .find_map(|route| Some((route, holes(route.path, path)?)))
 }

@@ -2,11 +2,13 @@
 
 use serde_json::{Value, json};
 
+use super::billing;
 use super::context::Ctx;
 use super::error::{Error, Result};
 use super::ids::Id;
 use super::metadata::Metadata;
 use super::params::Params;
+use super::payment::authentication;
 use super::payment_method::{self, Named};
 use super::table::Row;
 
@@ -25,6 +27,9 @@ pub(crate) struct SetupIntent {
     pub(crate) customer: Option<Id>,
     pub(crate) payment_method: Option<Id>,
     status: &'static str,
+    /// Where the customer authenticates, if the intent waits for that.
+    authentication_url: Option<String>,
+    return_url: Option<String>,
     secret: String,
     description: Option<String>,
     usage: &'static str,
@@ -39,6 +44,25 @@ impl Row for SetupIntent {
 }
 
 impl SetupIntent {
+    /// Whether the customer has been asked to authenticate, and has not answered.
+    pub(super) fn awaits_authentication(&self) -> bool {
+        self.status == "requires_action"
+    }
+
+    fn next_action(&self) -> Option<Value> {
+        let url = self.authentication_url.as_ref()?;
+        Some(match &self.return_url {
+            Some(back) => json!({
+                "redirect_to_url": {"return_url": back, "url": url},
+                "type": "redirect_to_url",
+            }),
+            None => json!({
+                "type": "use_stripe_sdk",
+                "use_stripe_sdk": {"stripe_js": url, "type": "three_d_secure_redirect"},
+            }),
+        })
+    }
+
     /// `client_secret`, by which a client without a secret key shows that the intent is its own.
     fn check_secret(&self, params: &Params<'_>) -> Result<()> {
         match params.string("client_secret")? {
@@ -68,7 +92,7 @@ impl SetupIntent {
             "livemode": false,
             "mandate": null,
             "metadata": self.metadata.to_json(),
-            "next_action": null,
+            "next_action": self.next_action(),
             "on_behalf_of": null,
             "payment_method": self.payment_method.as_deref(),
             "payment_method_options": {
@@ -92,6 +116,8 @@ pub(crate) fn insert(ctx: &mut Ctx<'_>, customer: Option<Id>, metadata: Metadata
         customer,
         payment_method: None,
         status: "requires_payment_method",
+        authentication_url: None,
+        return_url: None,
         secret,
         description: None,
         usage: "off_session",
@@ -99,6 +125,41 @@ pub(crate) fn insert(ctx: &mut Ctx<'_>, customer: Option<Id>, metadata: Metadata
         types: vec!["card".to_owned()],
     });
     id
+}
+
+/// Confirms with a payment method: its bank may want the customer to authenticate first.
+fn proceed(ctx: &mut Ctx<'_>, id: &Id, method: Named) {
+    if !method.card(ctx).authenticates_set_up() {
+        return succeed(ctx, id, method);
+    }
+    choose(ctx, id, method);
+    let url = authentication::url(ctx, id);
+    let Some(intent) = ctx.account.setup_intents.get_mut(id) else {
+        return;
+    };
+    intent.status = "requires_action";
+    intent.authentication_url = Some(url);
+    let (rendered, customer) = (intent.to_json(), intent.customer.clone());
+    let now = customer.map_or(ctx.now, |customer| ctx.time_of(&customer));
+    ctx.event("setup_intent.requires_action", &rendered, now);
+}
+
+/// The customer authenticates, or refuses to. Returns where they go next.
+pub(super) fn authenticate(ctx: &mut Ctx<'_>, id: &str, agrees: bool) -> Option<String> {
+    let intent = ctx.account.setup_intents.get_mut(id)?;
+    let (id, back) = (intent.id.clone(), intent.return_url.clone());
+    intent.authentication_url = None;
+    if agrees {
+        let method = intent.payment_method.clone()?;
+        succeed(ctx, &id, Named::Existing(method));
+        return back;
+    }
+    intent.status = "requires_payment_method";
+    intent.payment_method = None;
+    let (rendered, customer) = (intent.to_json(), intent.customer.clone());
+    let now = customer.map_or(ctx.now, |customer| ctx.time_of(&customer));
+    ctx.event("setup_intent.setup_failed", &rendered, now);
+    back
 }
 
 /// The payment method is there and the customer agrees: attaches it, and the intent has succeeded.
@@ -113,6 +174,9 @@ pub(crate) fn succeed(ctx: &mut Ctx<'_>, id: &Id, method: Named) {
         (None, Named::Existing(method)) => method,
         (None, Named::Token(card)) => payment_method::insert_token(ctx, card),
     };
+    if let Some(customer) = &customer {
+        billing::setup_succeeded(ctx.account, customer, id, &method);
+    }
     let now = customer.map_or(ctx.now, |customer| ctx.time_of(&customer));
     if let Some(method) = ctx.account.payment_methods.get_mut(&method) {
         method.set_up = true;
@@ -138,7 +202,7 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let usage = params.one_of("usage", &["off_session", "on_session"])?;
     let types = types(params)?;
     let metadata = params.metadata()?.apply(&Metadata::default())?;
-    params.string("return_url")?;
+    let return_url = params.string("return_url")?.map(str::to_owned);
     params.only("use_stripe_sdk", "false")?;
     params.unmodelled(UNMODELLED)?;
     params.unmodelled(&[
@@ -159,13 +223,14 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let id = insert(ctx, customer, metadata, now);
     if let Some(intent) = ctx.account.setup_intents.get_mut(&id) {
         intent.description = description;
+        intent.return_url = return_url;
         intent.usage = usage.unwrap_or("off_session");
         intent.types = types.unwrap_or_else(|| vec!["card".to_owned()]);
     }
     let created = find(ctx, &id)?.to_json();
     ctx.event("setup_intent.created", &created, now);
     match method {
-        Some(method) if confirm => succeed(ctx, &id, method),
+        Some(method) if confirm => proceed(ctx, &id, method),
         Some(method) => choose(ctx, &id, method),
         None => {}
     }
@@ -223,7 +288,7 @@ pub(crate) fn confirm(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         intent.status,
     );
     let given = method(ctx, params, customer.as_deref())?;
-    params.string("return_url")?;
+    let return_url = params.string("return_url")?.map(str::to_owned);
     params.only("use_stripe_sdk", "false")?;
     params.unmodelled(UNMODELLED)?;
     if status == "succeeded" {
@@ -237,7 +302,10 @@ pub(crate) fn confirm(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         .ok_or_else(no_method)?;
     method.card(ctx).check_attachable()?;
     params.finish()?;
-    succeed(ctx, &id, method);
+    if let (Some(url), Some(intent)) = (return_url, ctx.account.setup_intents.get_mut(&id)) {
+        intent.return_url = Some(url);
+    }
+    proceed(ctx, &id, method);
     Ok(find(ctx, &id)?.to_json())
 }
 

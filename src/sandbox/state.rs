@@ -9,6 +9,7 @@ use super::customer::Customers;
 use super::event::Events;
 use super::idempotency::Keys;
 use super::ids::{Id, Ids};
+use super::payment::Payments;
 use super::payment_method::PaymentMethod;
 use super::price::Prices;
 use super::product::Product;
@@ -30,6 +31,7 @@ pub(crate) struct Account {
     pub(crate) customers: Customers,
     pub(crate) payment_methods: Table<PaymentMethod>,
     pub(crate) setup_intents: Table<SetupIntent>,
+    pub(crate) payments: Payments,
     pub(crate) coupons: Coupons,
     pub(crate) clocks: Table<TestClock>,
     pub(crate) events: Events,
@@ -49,6 +51,7 @@ impl Account {
             customers: Customers::default(),
             payment_methods: Table::default(),
             setup_intents: Table::default(),
+            payments: Payments::default(),
             coupons: Coupons::default(),
             clocks: Table::default(),
             events: Events::default(),

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::checkout_params;
-use super::new_subscription::{self, NewSubscription};
+use super::new_subscription::{self, FirstPayment, NewSubscription};
 use super::session::{self, Mode, Purchase, Session, Status};
+use super::subscription::{MissingMethod, PaymentSettings};
 use super::timeline::Due;
 use super::{catalog, currency, render};
 use crate::sandbox::card::{Charged, Presence};
@@ -265,7 +266,9 @@ fn subscribe(ctx: &mut Ctx<'_>, session: &mut Session, purchase: Purchase, metho
         schedule: None,
         cancel_at: None,
         cancel_at_period_end: false,
-        incomplete: false,
+        first_payment: FirstPayment::Owed,
+        payment_settings: PaymentSettings::default(),
+        missing_method: MissingMethod::default(),
     };
     let subscription = new_subscription::create(ctx, new, now);
     let made = ctx.account.billing.subscriptions.get(&subscription);

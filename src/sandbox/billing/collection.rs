@@ -1,12 +1,14 @@
 //! Collecting what finalized invoices ask for, and what becomes of them, of the subscription and of the customer.
 
-use super::invoice::{Invoice, Status};
+use super::invoice::{Invoice, Reason, Status};
 use super::subscription::Status as Standing;
 use super::{invoice_json, phases, render, timeline};
 use crate::sandbox::card::{Charged, Decline};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::error::Error;
 use crate::sandbox::ids::Id;
+use crate::sandbox::payment::charge::Charge;
+use crate::sandbox::payment::process;
 use crate::sandbox::payment_method::PaymentMethod;
 use crate::sandbox::state::Account;
 
@@ -44,19 +46,88 @@ pub(crate) fn nothing_to_pay_with() -> Error {
         .code("resource_missing")
 }
 
+/// Makes what is to pay an invoice that was just finalized, and tries it; or lets it wait for the customer, where the
+/// call says so (`default_incomplete`).
+pub(crate) fn begin(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
+    let invoice = get(ctx.account, id);
+    if invoice.amount_due > 0 {
+        let description = match invoice.reason {
+            Reason::Create => "Subscription creation",
+            Reason::Cycle | Reason::Update | Reason::Upcoming => "Subscription update",
+        };
+        let sum = (invoice.amount_due, invoice.currency);
+        let customer = invoice.customer.clone();
+        let intent = process::insert_for_invoice(ctx, id, &customer, sum, description, at);
+        get_mut(ctx.account, id).payment_intent = Some(intent.clone());
+        if ctx.awaits_confirmation {
+            if let Some(method) = method_for(ctx.account, id, None) {
+                process::choose(ctx.account, &intent, method);
+            }
+            return unpaid(ctx, id, Outcome::NeedsAuthentication);
+        }
+    }
+    collect(ctx, id, None, at);
+}
+
 /// Tries to pay an open invoice: with the payment method that is `given`, else with its subscription's or the
 /// customer's. Where nothing is due, nothing is charged.
 pub(crate) fn collect(ctx: &mut Ctx<'_>, id: &Id, given: Option<&Id>, at: i64) -> Outcome {
-    let outcome = attempt(ctx, id, given);
+    let outcome = attempt(ctx, id, given, at);
+    conclude(ctx, id, outcome, at);
+    outcome
+}
+
+/// Charges what is due.
+fn attempt(ctx: &mut Ctx<'_>, id: &Id, given: Option<&Id>, at: i64) -> Outcome {
     let invoice = get(ctx.account, id);
-    let due = invoice.amount_due;
-    let customer = invoice.customer.clone();
+    let Some(intent) = invoice
+        .payment_intent
+        .clone()
+        .filter(|_| invoice.amount_due > 0)
+    else {
+        return Outcome::Paid;
+    };
+    let Some(method) = method_for(ctx.account, id, given) else {
+        return Outcome::NoMethod;
+    };
+    get_mut(ctx.account, id).attempts += 1;
+    process::choose(ctx.account, &intent, method);
+    process::confirm(ctx, &intent, at).into()
+}
+
+impl From<Charged> for Outcome {
+    fn from(charged: Charged) -> Self {
+        match charged {
+            Charged::Paid => Self::Paid,
+            Charged::Declined(decline) => Self::Declined(decline),
+            Charged::NeedsAuthentication => Self::NeedsAuthentication,
+        }
+    }
+}
+
+/// What is to be charged for an invoice.
+fn method_for(account: &Account, id: &Id, given: Option<&Id>) -> Option<Id> {
+    let invoice = get(account, id);
+    let subscription = account.billing.subscriptions.get(&invoice.subscription);
+    let own = subscription.and_then(|subscription| subscription.default_payment_method.as_ref());
+    let method = payment_method(account, given.or(own), &invoice.customer)?;
+    Some(method.id.clone())
+}
+
+/// The invoice's payment intent was confirmed by itself.
+pub(crate) fn confirmed(ctx: &mut Ctx<'_>, id: &Id, charged: Charged, at: i64) {
+    get_mut(ctx.account, id).attempts += 1;
+    conclude(ctx, id, charged.into(), at);
+}
+
+/// What came of an attempt to pay.
+fn conclude(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome, at: i64) {
     if outcome == Outcome::Paid {
         return settle(ctx, id, at);
     }
+    let customer = get(ctx.account, id).customer.clone();
     if let Some(customer) = ctx.account.customers.get_mut(&customer)
         && outcome != Outcome::NoMethod
-        && due > 0
     {
         customer.delinquent = true;
     }
@@ -70,33 +141,10 @@ pub(crate) fn collect(ctx: &mut Ctx<'_>, id: &Id, given: Option<&Id>, at: i64) -
             ctx.event("invoice.payment_failed", &object, at);
         }
     }
-    outcome
-}
-
-/// Charges, and counts the attempt.
-fn attempt(ctx: &mut Ctx<'_>, id: &Id, given: Option<&Id>) -> Outcome {
-    let account = &*ctx.account;
-    let invoice = get(account, id);
-    if invoice.amount_due == 0 {
-        return Outcome::Paid;
-    }
-    let subscription = account.billing.subscriptions.get(&invoice.subscription);
-    let own = subscription.and_then(|subscription| subscription.default_payment_method.as_ref());
-    let method = payment_method(account, given.or(own), &invoice.customer);
-    let Some(method) = method else {
-        return Outcome::NoMethod;
-    };
-    let charged = method.charge(ctx.presence);
-    get_mut(ctx.account, id).attempts += 1;
-    match charged {
-        Charged::Paid => Outcome::Paid,
-        Charged::Declined(decline) => Outcome::Declined(decline),
-        Charged::NeedsAuthentication => Outcome::NeedsAuthentication,
-    }
 }
 
 /// The invoice is paid, or nothing is left to pay.
-pub(crate) fn settle(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> Outcome {
+pub(crate) fn settle(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     let invoice = get_mut(ctx.account, id);
     invoice.status = Status::Paid;
     invoice.paid_at = Some(at);
@@ -106,11 +154,43 @@ pub(crate) fn settle(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> Outcome {
     {
         customer.delinquent = false;
     }
+    keep_method(ctx.account, id);
     restore(ctx.account, id);
+    call_off(ctx, id, "automatic", at);
     let object = invoice_json::invoice(ctx.account, get(ctx.account, id));
     ctx.event("invoice.paid", &object, at);
     ctx.event("invoice.payment_succeeded", &object, at);
-    Outcome::Paid
+}
+
+/// What has paid becomes the subscription's default, if that is what it is set to do.
+fn keep_method(account: &mut Account, id: &Id) {
+    let intent = get(account, id).payment_intent.as_ref();
+    let intent = intent.and_then(|intent| account.payments.intents.get(intent));
+    let method = intent.and_then(|intent| intent.payment_method.clone());
+    if let (Some(method), Some(position)) = (method, subscription_of(account, id)) {
+        let subscription = account.subscription_mut(position);
+        if subscription.payment_settings.save_default {
+            subscription.default_payment_method = Some(method);
+        }
+    }
+}
+
+/// Cancels the invoice's payment intent, if that waits still: nothing is to be paid with it any more.
+fn call_off(ctx: &mut Ctx<'_>, id: &Id, reason: &'static str, at: i64) {
+    if let Some(intent) = get(ctx.account, id).payment_intent.clone()
+        && process::get(ctx.account, &intent).pending()
+    {
+        process::cancel(ctx, &intent, Some(reason), at);
+    }
+}
+
+/// Another sum is due than before.
+pub(crate) fn reprice(account: &mut Account, id: &Id, due: i64) {
+    let invoice = get_mut(account, id);
+    invoice.amount_due = due;
+    if let Some(intent) = invoice.payment_intent.clone().filter(|_| due > 0) {
+        process::get_mut(account, &intent).amount = due;
+    }
 }
 
 /// What a payment that did not succeed does to the subscription.
@@ -175,6 +255,7 @@ pub(crate) fn void(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     if let Some(customer) = ctx.account.customers.get_mut(&customer) {
         customer.balance = customer.balance.saturating_add(applied);
     }
+    call_off(ctx, id, "void_invoice", at);
     let object = invoice_json::invoice(ctx.account, get(ctx.account, id));
     ctx.event("invoice.voided", &object, at);
     let Some(position) = subscription_of(ctx.account, id) else {
@@ -230,6 +311,13 @@ pub(crate) fn act<T>(
         render::changed(ctx, position, &held, at);
     }
     result
+}
+
+/// The charge that has paid an invoice, if one has.
+pub(crate) fn charge<'a>(account: &'a Account, id: &Id) -> Option<&'a Charge> {
+    let intent = get(account, id).payment_intent.as_ref()?;
+    let intent = account.payments.intents.get(intent)?;
+    account.payments.charges.get(intent.latest_charge.as_ref()?)
 }
 
 fn subscription_of(account: &Account, id: &Id) -> Option<u32> {

@@ -95,6 +95,8 @@ pub(crate) struct Invoice {
     pub(crate) attempts: u32,
     pub(crate) paid_out_of_band: bool,
     pub(crate) credited: Credited,
+    /// What is to pay it; where nothing is due, there is none.
+    pub(crate) payment_intent: Option<Id>,
     pub(crate) paid_at: Option<i64>,
     pub(crate) marked_uncollectible_at: Option<i64>,
     pub(crate) voided_at: Option<i64>,

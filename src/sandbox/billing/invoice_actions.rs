@@ -4,12 +4,13 @@ use serde_json::Value;
 
 use super::collection::{self, Outcome};
 use super::invoice::{Invoice, Status};
+use super::invoice_json;
 use super::invoices::find;
-use super::{catalog, invoice_json};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::error::{Error, Result};
 use crate::sandbox::ids::Id;
 use crate::sandbox::params::Params;
+use crate::sandbox::payment::check_smallest;
 use crate::sandbox::payment_method;
 
 /// `POST /v1/invoices/:id/pay`: by card, or `paid_out_of_band`. Unlike elsewhere, an error leaves something behind:
@@ -21,23 +22,34 @@ pub(crate) fn pay(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let out_of_band = params.boolean("paid_out_of_band")?.unwrap_or(false);
     params.unmodelled(&["forgive", "mandate", "source"])?;
     check_payable(invoice)?;
-    if !out_of_band {
-        check_amount(invoice)?;
+    if !out_of_band && invoice.amount_due > 0 {
+        // Credit notes may have left less than can be charged.
+        check_smallest(invoice.amount_due, invoice.currency)?;
     }
     params.finish()?;
     let (id, at) = (invoice.id.clone(), ctx.time_of(&invoice.customer));
+    let intent = invoice.payment_intent.clone();
     let outcome = collection::act(ctx, &id, at, |ctx| {
         if out_of_band {
             collection::get_mut(ctx.account, &id).paid_out_of_band = true;
-            return collection::settle(ctx, &id, at);
+            collection::settle(ctx, &id, at);
+            return Outcome::Paid;
         }
         collection::collect(ctx, &id, given.as_ref(), at)
     });
     match outcome {
         Outcome::Paid => Ok(invoice_json::invoice(ctx.account, find(ctx)?)),
         Outcome::NoMethod => Err(Error::invalid("There is no `default_payment_method` set on this Customer or Invoice. Please consider adding a default payment method. For more information, visit https://stripe.com/docs/billing/subscriptions/payment-methods-setting#payment-method-priority.").code("resource_missing")),
-        Outcome::Declined(decline) => Err(decline.error()),
-        Outcome::NeedsAuthentication => Err(needs_action()),
+        Outcome::Declined(decline) => Err(shown(ctx, intent.as_ref(), decline.error())),
+        Outcome::NeedsAuthentication => Err(shown(ctx, intent.as_ref(), needs_action())),
+    }
+}
+
+/// The error shows the intent that failed.
+fn shown(ctx: &Ctx<'_>, intent: Option<&Id>, error: Error) -> Error {
+    match intent.and_then(|id| ctx.account.payments.intents.get(id)) {
+        Some(intent) => error.field("payment_intent", intent.to_json()),
+        None => error,
     }
 }
 
@@ -68,20 +80,6 @@ fn check_payable(invoice: &Invoice) -> Result<()> {
         Status::Paid => Err(Error::invalid("Invoice is already paid")),
         Status::Void => Err(Error::invalid("This invoice can no longer be paid")),
     }
-}
-
-/// Credit notes may leave less than can be charged.
-fn check_amount(invoice: &Invoice) -> Result<()> {
-    let least = catalog::smallest_charge(invoice.currency);
-    if (1..least).contains(&invoice.amount_due) {
-        let currency = invoice.currency.as_str();
-        return Err(Error::invalid(format!(
-            "Amount must be at least {} {currency}",
-            crate::sandbox::cycle::money::money(least.into(), currency)
-        ))
-        .code("amount_too_small"));
-    }
-    Ok(())
 }
 
 /// `POST /v1/invoices/:id/void`

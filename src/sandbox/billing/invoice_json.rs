@@ -27,7 +27,7 @@ pub(crate) fn invoice(account: &Account, invoice: &Invoice) -> Value {
         id,
         who(account, invoice),
         sums(invoice),
-        state(invoice, &lines),
+        state(account, invoice, &lines),
     ])
 }
 
@@ -98,7 +98,16 @@ fn sums(invoice: &Invoice) -> Value {
     })
 }
 
-fn state(invoice: &Invoice, lines: &Value) -> Value {
+/// The last charge that was made for the invoice, whether it succeeded or not.
+fn latest_charge<'a>(account: &'a Account, invoice: &Invoice) -> Option<&'a str> {
+    let intent = account
+        .payments
+        .intents
+        .get(invoice.payment_intent.as_ref()?)?;
+    intent.latest_charge.as_deref()
+}
+
+fn state(account: &Account, invoice: &Invoice, lines: &Value) -> Value {
     let upcoming = invoice.id.is_empty();
     let paid = invoice.status == Status::Paid;
     let finalized = (!upcoming).then_some(invoice.created);
@@ -111,7 +120,7 @@ fn state(invoice: &Invoice, lines: &Value) -> Value {
             "status": invoice.automatic_tax.then_some("complete"),
         },
         "billing_reason": invoice.reason.as_str(),
-        "charge": null,
+        "charge": latest_charge(account, invoice),
         "collection_method": "charge_automatically",
         "created": invoice.created,
         "due_date": null,
@@ -124,7 +133,7 @@ fn state(invoice: &Invoice, lines: &Value) -> Value {
         "number": invoice.number,
         "paid": paid,
         "paid_out_of_band": invoice.paid_out_of_band,
-        "payment_intent": null,
+        "payment_intent": invoice.payment_intent.as_deref(),
         "payment_settings": {
             "default_mandate": null,
             "payment_method_options": null,

@@ -5,7 +5,7 @@ use super::invoice::{Credited, Invoice, InvoiceLine, Reason, Status};
 use super::subscription::{Item, Subscription};
 use super::{catalog, collection, invoice_json};
 use crate::sandbox::context::Ctx;
-use crate::sandbox::coupon::{Discount, Duration};
+use crate::sandbox::coupon::{Discount, Duration, tell_change};
 use crate::sandbox::cycle::discount::spread;
 use crate::sandbox::ids::Id;
 use crate::sandbox::state::Account;
@@ -73,6 +73,7 @@ pub(crate) fn compose(
         attempts: 0,
         paid_out_of_band: false,
         credited: Credited::default(),
+        payment_intent: None,
         paid_at: None,
         marked_uncollectible_at: None,
         voided_at: None,
@@ -124,7 +125,7 @@ pub(crate) fn issue(
     enter(ctx, position, &mut invoice, at);
     let id = invoice.id.clone();
     record(ctx, invoice, at);
-    collection::collect(ctx, &id, None, at);
+    collection::begin(ctx, &id, at);
 }
 
 /// Finalizes the invoice: it gets its number, takes what the customer's balance has, and is the subscription's latest.
@@ -159,7 +160,8 @@ fn enter(ctx: &mut Ctx<'_>, position: u32, invoice: &mut Invoice, at: i64) {
     if let Some(discount) = &subscription.discount {
         let over = discount.end.is_some_and(|end| end <= at);
         if over || (discounted && discount.coupon.duration == Duration::Once) {
-            subscription.discount = None;
+            let over = subscription.discount.take();
+            tell_change(ctx, over.as_ref(), None, at);
         }
     }
 }

@@ -8,14 +8,15 @@ use super::invoicing::compose;
 use super::item_set::{item_of, replace_items};
 use super::renewal::{self, Anchor, Period};
 use super::schedule::ItemSpec;
-use super::subscription::{Status, Subscription};
-use super::{catalog, phases, render};
+use super::subscription::{MissingMethod, PaymentSettings, Status, Subscription};
+use super::{catalog, collection, phases, render};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::coupon::{Coupon, Discount};
 use crate::sandbox::currency::Currency;
 use crate::sandbox::cycle::period::Every;
 use crate::sandbox::ids::Id;
 use crate::sandbox::metadata::Metadata;
+use crate::sandbox::setup_intent;
 use crate::sandbox::state::Account;
 
 /// What a new subscription is made of; everything in it has been checked.
@@ -36,8 +37,20 @@ pub(crate) struct NewSubscription {
     pub(crate) schedule: Option<Id>,
     pub(crate) cancel_at: Option<i64>,
     pub(crate) cancel_at_period_end: bool,
-    /// Whether a declined first payment leaves it `incomplete`, not `past_due`.
-    pub(crate) incomplete: bool,
+    pub(crate) first_payment: FirstPayment,
+    pub(crate) payment_settings: PaymentSettings,
+    pub(crate) missing_method: MissingMethod,
+}
+
+/// What is due at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FirstPayment {
+    /// Without it the subscription begins all the same, and is `past_due`.
+    Owed,
+    /// Without it the subscription is `incomplete`.
+    Needed,
+    /// Likewise, and nothing is charged until the customer confirms it.
+    AwaitsConfirmation,
 }
 
 /// Makes the subscription and its first invoice, and returns its id.
@@ -45,7 +58,9 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, new: NewSubscription, at: i64) -> Id {
     let id = ctx.account.ids.next("sub", 24);
     let trial_end = new.trial_end.filter(|end| *end > at);
     let every = catalog::every(ctx.account, &new.specs);
-    let (coupon, specs, incomplete) = (new.coupon.clone(), new.specs.clone(), new.incomplete);
+    let (coupon, specs) = (new.coupon.clone(), new.specs.clone());
+    let first_payment = new.first_payment;
+    ctx.awaits_confirmation = first_payment == FirstPayment::AwaitsConfirmation;
     let subscription = before_first_period(id.clone(), new, every, at);
     let position = ctx.account.insert_subscription(subscription);
     if coupon.is_some() {
@@ -55,13 +70,30 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, new: NewSubscription, at: i64) -> Id {
     let anchoring = trial_end.map_or(Anchor::Unchanged, Anchor::TrialEnd);
     renewal::begin(ctx, position, at, anchoring);
     let subscription = ctx.account.subscription_mut(position);
-    if incomplete && subscription.status == Status::PastDue {
+    if first_payment != FirstPayment::Owed && subscription.status == Status::PastDue {
         subscription.status = Status::Incomplete;
+    }
+    if ctx.awaits_confirmation {
+        collect_later(ctx, position, at);
     }
     super::timeline::reindex(ctx.account, position);
     let object = render::subscription(ctx.account, ctx.account.subscription(position));
     ctx.event("customer.subscription.created", &object, at);
     id
+}
+
+/// Where nothing is due yet, and there is nothing to pay with, a set-up intent collects it.
+fn collect_later(ctx: &mut Ctx<'_>, position: u32, at: i64) {
+    let subscription = ctx.account.subscription(position);
+    let customer = subscription.customer.clone();
+    let own = subscription.default_payment_method.as_ref();
+    if subscription.status == Status::Incomplete
+        || collection::payment_method(ctx.account, own, &customer).is_some()
+    {
+        return;
+    }
+    let intent = setup_intent::insert(ctx, Some(customer), Metadata::default(), at);
+    ctx.account.subscription_mut(position).pending_setup_intent = Some(intent);
 }
 
 /// What the first invoice would ask for, if the subscription were made.
@@ -109,6 +141,9 @@ fn before_first_period(id: Id, new: NewSubscription, every: Every, at: i64) -> S
         from_schedule: new.schedule.is_some(),
         schedule: new.schedule,
         default_payment_method: new.default_payment_method,
+        payment_settings: new.payment_settings,
+        missing_method: new.missing_method,
+        pending_setup_intent: None,
         description: new.description,
         metadata: new.metadata,
         discount: None,

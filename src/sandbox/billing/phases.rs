@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::change::{self, Cancellation, Change};
-use super::new_subscription::{self, NewSubscription};
+use super::new_subscription::{self, FirstPayment, NewSubscription};
 use super::schedule::{Defaults, EndBehavior, Phase, Prorate, Schedule, Status};
+use super::subscription::{MissingMethod, PaymentSettings};
 use super::{render, timeline};
 use crate::sandbox::context::Ctx;
-use crate::sandbox::coupon::{Coupon, Discount};
+use crate::sandbox::coupon::{Coupon, Discount, tell_change};
 use crate::sandbox::ids::Id;
 use crate::sandbox::metadata::{Changes, Metadata};
 use crate::sandbox::state::Account;
@@ -59,7 +60,9 @@ fn subscription_of(schedule: &Schedule, phase: &Phase) -> NewSubscription {
         schedule: Some(schedule.id.clone()),
         cancel_at: schedule.ends_at(),
         cancel_at_period_end: false,
-        incomplete: false,
+        first_payment: FirstPayment::Owed,
+        payment_settings: PaymentSettings::default(),
+        missing_method: MissingMethod::default(),
     }
 }
 
@@ -229,7 +232,9 @@ pub(crate) fn enter(
 pub(crate) fn discount(ctx: &mut Ctx<'_>, position: u32, coupon: Option<Arc<Coupon>>, at: i64) {
     let subscription = ctx.account.subscription(position);
     let (id, customer) = (subscription.id.clone(), subscription.customer.clone());
+    let before = subscription.discount.clone();
     let discount = coupon.map(|coupon| Discount::new(ctx, coupon, customer, Some(id), at));
+    tell_change(ctx, before.as_ref(), discount.as_ref(), at);
     let subscription = ctx.account.subscription_mut(position);
     subscription.discount = discount;
     subscription.charged_with = None;

@@ -13,7 +13,9 @@ use crate::sandbox::state::Account;
 
 /// The next invoice of a subscription, if there will be one.
 pub(crate) fn of_subscription(account: &Account, subscription: &Subscription) -> Option<Invoice> {
-    if subscription.status.ended() || subscription.status == Status::Incomplete {
+    if subscription.status.ended()
+        || matches!(subscription.status, Status::Incomplete | Status::Paused)
+    {
         return None;
     }
     let end = subscription.ends_within_period();

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::catalog;
 use super::schedule::{ItemSpec, Phase, Schedule};
-use super::subscription::{Item, Subscription};
+use super::subscription::{Item, PaymentSettings, Subscription};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::cycle::usage::Aggregate;
 use crate::sandbox::price::{Amount, Price, amounts, transform_json};
@@ -88,13 +88,9 @@ pub(crate) fn subscription(account: &Account, subscription: &Subscription) -> Va
         "next_pending_invoice_item_invoice": null,
         "on_behalf_of": null,
         "pause_collection": null,
-        "payment_settings": {
-            "payment_method_options": null,
-            "payment_method_types": null,
-            "save_default_payment_method": "off",
-        },
+        "payment_settings": payment_settings(subscription.payment_settings),
         "pending_invoice_item_interval": null,
-        "pending_setup_intent": null,
+        "pending_setup_intent": subscription.pending_setup_intent.as_deref(),
         "pending_update": null,
         "schedule": subscription.schedule.as_deref(),
         "start_date": subscription.start_date,
@@ -102,10 +98,20 @@ pub(crate) fn subscription(account: &Account, subscription: &Subscription) -> Va
         "test_clock": subscription.clock.as_deref(),
         "transfer_data": null,
         "trial_end": trial_end,
-        "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},
+        "trial_settings": {
+            "end_behavior": {"missing_payment_method": subscription.missing_method.as_str()},
+        },
         "trial_start": trial_start,
     });
     merged([first, second])
+}
+
+fn payment_settings(settings: PaymentSettings) -> Value {
+    json!({
+        "payment_method_options": null,
+        "payment_method_types": settings.cards_named.then_some(["card"]),
+        "save_default_payment_method": if settings.save_default { "on_subscription" } else { "off" },
+    })
 }
 
 /// The subscription's time, by which a coupon is still valid or not.

@@ -12,7 +12,7 @@ use crate::sandbox::table::Row;
 /// How long a first payment may be outstanding before Stripe gives the subscription up: 23 hours.
 pub(crate) const INCOMPLETE_FOR: i64 = 23 * 3600;
 
-/// Stripe's `status`, as far as the sandbox can reach it (`paused` and `unpaid` need settings of the account).
+/// Stripe's `status`, as far as the sandbox can reach it (`unpaid` needs a setting of the account).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
     Incomplete,
@@ -20,6 +20,8 @@ pub(crate) enum Status {
     Trialing,
     Active,
     PastDue,
+    /// A trial is over, and it waits for a payment method.
+    Paused,
     Canceled,
 }
 
@@ -31,6 +33,7 @@ impl Status {
             Self::Trialing => "trialing",
             Self::Active => "active",
             Self::PastDue => "past_due",
+            Self::Paused => "paused",
             Self::Canceled => "canceled",
         }
     }
@@ -64,6 +67,36 @@ pub(crate) struct Pending {
     pub(crate) line: Line,
 }
 
+/// What a trial's end does if there is no payment method by then: Stripe's `trial_settings`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum MissingMethod {
+    #[default]
+    CreateInvoice,
+    Cancel,
+    Pause,
+}
+
+impl MissingMethod {
+    pub(crate) const ALL: [Self; 3] = [Self::Cancel, Self::CreateInvoice, Self::Pause];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::CreateInvoice => "create_invoice",
+            Self::Cancel => "cancel",
+            Self::Pause => "pause",
+        }
+    }
+}
+
+/// Stripe's `payment_settings`, as far as there are cards only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PaymentSettings {
+    /// Whether `payment_method_types` was given; it can name cards only.
+    pub(crate) cards_named: bool,
+    /// Whether what pays becomes the subscription's default.
+    pub(crate) save_default: bool,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Subscription {
     pub(crate) id: Id,
@@ -94,6 +127,10 @@ pub(crate) struct Subscription {
     /// Whether a schedule made it.
     pub(crate) from_schedule: bool,
     pub(crate) default_payment_method: Option<Id>,
+    pub(crate) payment_settings: PaymentSettings,
+    pub(crate) missing_method: MissingMethod,
+    /// What collects a payment method where nothing was due at first.
+    pub(crate) pending_setup_intent: Option<Id>,
     pub(crate) description: Option<String>,
     pub(crate) metadata: Metadata,
     pub(crate) discount: Option<Discount>,
@@ -149,6 +186,7 @@ impl Subscription {
     pub(crate) fn next_event(&self) -> Option<i64> {
         match self.status {
             Status::Canceled | Status::IncompleteExpired => None,
+            Status::Paused => self.cancel_at,
             Status::Incomplete => Some(self.created + INCOMPLETE_FOR),
             Status::Trialing | Status::Active | Status::PastDue => Some(
                 self.cancel_at

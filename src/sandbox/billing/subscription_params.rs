@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use super::collection;
-use super::new_subscription::{self, NewSubscription};
+use super::new_subscription::{FirstPayment, NewSubscription};
+use super::payment_params::{self, Behavior};
 use super::phase_params::{
     automatic_tax, collection_method, coupon, payment_method, prorate, same_currency,
 };
 use super::schedule::{ItemSpec, Prorate};
-use super::subscription::Subscription;
+use super::subscription::{MissingMethod, PaymentSettings, Subscription};
 use super::{catalog, items};
-use crate::sandbox::card::Charged;
 use crate::sandbox::context::Ctx;
 use crate::sandbox::coupon::Coupon;
 use crate::sandbox::customer;
@@ -31,10 +30,8 @@ const UNMODELLED: &[&str] = &[
     "days_until_due",
     "default_tax_rates?",
     "on_behalf_of?",
-    "payment_settings",
     "pending_invoice_item_interval?",
     "promotion_code",
-    "trial_settings",
 ];
 
 /// Reads a new subscription, and the customer's time.
@@ -47,10 +44,9 @@ pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(NewSubscri
     super::currency::check(ctx.account, holder, currency, None)?;
     let trial_end = trial_end(ctx, params, &specs, now)?;
     let method = payment_method(ctx, params, &holder.id)?.value();
-    let behavior = params.one_of_modelled(
-        "payment_behavior",
-        &["allow_incomplete", "error_if_incomplete"],
-        &["default_incomplete", "pending_if_incomplete"],
+    let behavior = payment_params::behavior(
+        params,
+        &[Behavior::Allow, Behavior::Default, Behavior::Error],
     )?;
     // There is nothing to prorate yet.
     prorate(params)?;
@@ -71,13 +67,18 @@ pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(NewSubscri
         schedule: None,
         cancel_at: cancel_at(params, now)?.value(),
         cancel_at_period_end: params.boolean("cancel_at_period_end")?.unwrap_or(false),
-        incomplete: true,
+        first_payment: match behavior {
+            Behavior::Default => FirstPayment::AwaitsConfirmation,
+            Behavior::Allow | Behavior::Error => FirstPayment::Needed,
+        },
+        payment_settings: payment_params::payment_settings(params, PaymentSettings::default())?,
+        missing_method: payment_params::trial_settings(params, MissingMethod::default())?,
         specs,
     };
     if new.cancel_at.is_some() && new.cancel_at_period_end {
         return Err(one_end_only());
     }
-    check_payment(ctx, &new, behavior == Some("error_if_incomplete"), now)?;
+    payment_params::check(ctx, &new, behavior, now)?;
     Ok((new, now))
 }
 
@@ -151,28 +152,6 @@ fn cancel_at(params: &Params<'_>, now: i64) -> Result<FieldUpdate<i64>> {
     }
 }
 
-/// What is due at once needs something to pay with, and with `error_if_incomplete`, must be paid.
-fn check_payment(ctx: &Ctx<'_>, new: &NewSubscription, or_fail: bool, now: i64) -> Result<()> {
-    if new_subscription::first_amount_due(ctx.account, new, now) == 0 {
-        return Ok(());
-    }
-    let own = new.default_payment_method.as_ref();
-    let method = collection::payment_method(ctx.account, own, &new.customer);
-    let method = method.ok_or_else(collection::nothing_to_pay_with)?;
-    match method.charge(ctx.presence) {
-        Charged::Declined(decline) if or_fail => Err(decline.error()),
-        Charged::NeedsAuthentication if or_fail => Err(needs_action()),
-        _ => Ok(()),
-    }
-}
-
-fn needs_action() -> Error {
-    Error::invalid("Payment for this subscription requires additional user action before it can be completed successfully. Payment can be completed using the PaymentIntent associated with `subscription.latest_invoice`. For more details see: https://stripe.com/docs/billing/subscriptions/overview#requires-action")
-        .kind("card_error")
-        .code("subscription_payment_intent_requires_action")
-        .status(402)
-}
-
 /// What a request changes on a subscription.
 #[derive(Debug)]
 pub(crate) struct Update {
@@ -188,6 +167,10 @@ pub(crate) struct Update {
     pub(crate) metadata: Metadata,
     pub(crate) automatic_tax: Option<bool>,
     pub(crate) prorate: Prorate,
+    /// What falls due waits for the customer to confirm it.
+    pub(crate) awaits_confirmation: bool,
+    pub(crate) payment_settings: PaymentSettings,
+    pub(crate) missing_method: MissingMethod,
 }
 
 /// Reads an update.
@@ -206,15 +189,7 @@ pub(crate) fn read_update(
     }
     let coupon_given = params.has("coupon");
     let coupon = coupon(ctx, params, currency, now)?;
-    params.one_of_modelled(
-        "payment_behavior",
-        &["allow_incomplete"],
-        &[
-            "default_incomplete",
-            "error_if_incomplete",
-            "pending_if_incomplete",
-        ],
-    )?;
+    let behavior = payment_params::behavior(params, &[Behavior::Allow, Behavior::Default])?;
     collection_method(params)?;
     params.unmodelled(UNMODELLED)?;
     params.unmodelled(&[
@@ -240,6 +215,9 @@ pub(crate) fn read_update(
         metadata: params.metadata()?.apply(&subscription.metadata)?,
         automatic_tax: automatic_tax(params)?,
         prorate: prorate(params)?.unwrap_or(Prorate::Create),
+        awaits_confirmation: behavior == Behavior::Default,
+        payment_settings: payment_params::payment_settings(params, subscription.payment_settings)?,
+        missing_method: payment_params::trial_settings(params, subscription.missing_method)?,
     };
     if update.cancel_at_period_end == Some(true) && matches!(update.cancel_at, FieldUpdate::Set(_))
     {

@@ -4,10 +4,11 @@ use serde_json::Value;
 
 use super::change::{self, Cancellation, Change};
 use super::phases;
+use super::renewal::{self, Anchor};
 use super::schedule::Phase;
 use super::subscription::{Status, Subscription};
 use super::subscription_params::{self, Update};
-use super::{items, new_subscription, render, timeline};
+use super::{collection, items, new_subscription, phase_params, render, timeline};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::customer;
 use crate::sandbox::error::{Error, Result};
@@ -133,6 +134,7 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let update = subscription_params::read_update(ctx, params, subscription, now)?;
     params.finish()?;
     let before = render::subscription(ctx.account, subscription);
+    ctx.awaits_confirmation = update.awaits_confirmation;
     apply(ctx, position, update, now);
     timeline::reindex(ctx.account, position);
     render::changed(ctx, position, &before, now);
@@ -156,6 +158,8 @@ fn apply(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
         .default_payment_method
         .apply(&mut subscription.default_payment_method);
     update.description.apply(&mut subscription.description);
+    subscription.payment_settings = update.payment_settings;
+    subscription.missing_method = update.missing_method;
     if let Some(enabled) = update.automatic_tax {
         subscription.automatic_tax = enabled;
     }
@@ -224,6 +228,35 @@ fn running_phase<'a>(ctx: &'a mut Ctx<'_>, position: u32) -> Option<&'a mut Phas
     let schedule = phases::schedule_of(ctx.account, position)?;
     let schedule = ctx.account.schedule_mut(schedule);
     schedule.phases.get_mut(schedule.current?)
+}
+
+/// `POST /v1/subscriptions/:id/resume`: of one that is paused. A period begins now, and is charged.
+pub(crate) fn resume(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    ctx.read_presence(params)?;
+    params.one_of_modelled("billing_cycle_anchor", &["now"], &["unchanged"])?;
+    phase_params::prorate(params)?;
+    params.unmodelled(&["proration_date"])?;
+    let position = find(ctx)?;
+    let subscription = ctx.account.subscription(position);
+    if subscription.status != Status::Paused {
+        return Err(Error::invalid(format!(
+            "Only paused subscriptions can be resumed; this one is {}.",
+            subscription.status.as_str()
+        )));
+    }
+    let own = subscription.default_payment_method.as_ref();
+    if collection::payment_method(ctx.account, own, &subscription.customer).is_none() {
+        return Err(collection::nothing_to_pay_with());
+    }
+    params.finish()?;
+    let now = ctx.time_of(&subscription.customer);
+    let before = render::subscription(ctx.account, subscription);
+    ctx.account.subscription_mut(position).status = Status::Active;
+    renewal::restart(ctx, position, now, Anchor::Now, None);
+    render::changed(ctx, position, &before, now);
+    let after = render::subscription(ctx.account, ctx.account.subscription(position));
+    ctx.event("customer.subscription.resumed", &after, now);
+    Ok(after)
 }
 
 /// `DELETE /v1/subscriptions/:id`: at once.

@@ -10,6 +10,7 @@ use crate::sandbox::cycle::lines::Priced;
 use crate::sandbox::cycle::money::money;
 use crate::sandbox::cycle::period::day;
 use crate::sandbox::cycle::rating::{Scheme, Tier};
+use crate::sandbox::payment::authentication::Request;
 use crate::sandbox::state::Account;
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:3rem auto;padding:0 1rem;color:#1a1f36}
@@ -49,6 +50,30 @@ fn document(title: &str, body: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title><style>{STYLE}</style></head>\n<body>\n{body}<p class=\"note\">This is a sandbox: no card is charged and nothing is bought.</p>\n</body></html>\n"
     )
+}
+
+/// The page on which a payment is authenticated.
+pub(super) fn authentication(request: &Request, message: Option<&str>) -> String {
+    let mut body = String::from("<h1>Your bank asks</h1>\n");
+    if let Some(message) = message {
+        let _ = writeln!(body, "<p class=\"error\">{}</p>", escaped(message));
+    }
+    if !request.open {
+        body += "<p>There is nothing to decide any more. You may close this page.</p>\n";
+        return document("Authentication", &body);
+    }
+    let question = match &request.sum {
+        Some((amount, currency)) => {
+            format!("Do you pay {}?", money(Decimal::from(*amount), currency))
+        }
+        None => "May your card be charged later?".to_owned(),
+    };
+    let _ = writeln!(
+        body,
+        "<p>{}</p>\n<form method=\"post\"><button name=\"outcome\" value=\"complete\">Yes, it is me</button> <button name=\"outcome\" value=\"fail\">No</button></form>",
+        escaped(&question)
+    );
+    document("Authentication", &body)
 }
 
 /// The page for a session that is not there.

@@ -3,6 +3,7 @@
 use rust_decimal::Decimal;
 
 use super::{CreditNote, Line, Payout};
+use crate::sandbox::billing::collection;
 use crate::sandbox::billing::invoice::{Invoice, InvoiceLine, Status};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::cycle::money::money;
@@ -11,7 +12,9 @@ use crate::sandbox::error::{Error, Result};
 use crate::sandbox::ids::Id;
 use crate::sandbox::metadata::Metadata;
 use crate::sandbox::params::Params;
+use crate::sandbox::payment::refund;
 use crate::sandbox::price::MAX_AMOUNT;
+use crate::sandbox::table::Row as _;
 
 const REASONS: &[&str] = &[
     "duplicate",
@@ -41,19 +44,14 @@ pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<CreditNote> {
         lines,
         subtotal,
         payout: Payout::BeforePayment,
+        refund: None,
         reason: params.one_of("reason", REASONS)?,
         memo: params.nullable("memo")?.value().map(str::to_owned),
         metadata: params.metadata()?.apply(&Metadata::default())?,
         voided_at: None,
     };
-    note.payout = payout(params, invoice, note.total())?;
-    params.unmodelled(&[
-        "effective_at",
-        "email_type",
-        "refund",
-        "refunds",
-        "shipping_cost",
-    ])?;
+    note.payout = payout(ctx, params, invoice, &mut note)?;
+    params.unmodelled(&["effective_at", "email_type", "refunds", "shipping_cost"])?;
     check_amount(invoice, &note)?;
     Ok(note)
 }
@@ -230,30 +228,57 @@ fn of_units(params: &Params<'_>, line: &InvoiceLine, quantity: i64) -> Result<i6
 }
 
 /// What becomes of the total: of a paid invoice, the request says where it goes, to the cent.
-fn payout(params: &Params<'_>, invoice: &Invoice, total: i64) -> Result<Payout> {
-    const TARGETS: [&str; 3] = ["credit_amount", "out_of_band_amount", "refund_amount"];
-    let mut given = [None; 3];
-    for (target, amount) in TARGETS.iter().zip(&mut given) {
-        *amount = params.integer_from(target, 0)?;
-    }
-    let currency = invoice.currency.as_str();
-    let shown = |amount: i64| money(amount.into(), currency);
+fn payout(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    invoice: &Invoice,
+    note: &mut CreditNote,
+) -> Result<Payout> {
+    const TARGETS: [&str; 4] = [
+        "credit_amount",
+        "out_of_band_amount",
+        "refund_amount",
+        "refund",
+    ];
+    let to_balance = params.integer_from(TARGETS[0], 0)?;
+    let out_of_band = params.integer_from(TARGETS[1], 0)?;
+    let to_card = params.integer_from(TARGETS[2], 0)?.unwrap_or(0);
     if invoice.status != Status::Paid {
-        return match TARGETS.iter().zip(given).find(|(_, amount)| amount.is_some()) {
-            Some((target, _)) => Err(Error::invalid(format!(
+        return match TARGETS.into_iter().find(|target| params.has(target)) {
+            Some(target) => Err(Error::invalid(format!(
                 "`{target}` can be given for invoices that are paid only: a credit note lowers what is due of this one."
             ))
-            .param(*target)),
+            .param(target)),
             None => Ok(Payout::BeforePayment),
         };
     }
-    params.unmodelled(&["refund_amount"])?;
-    let [to_balance, out_of_band, _] = given;
-    let sum = given
+    let charge = collection::charge(ctx.account, &invoice.id);
+    let mut refunded = 0;
+    if let Some(id) = params.string(TARGETS[3])? {
+        let refund = ctx.account.payments.refunds.get(id);
+        let refund =
+            refund.filter(|refund| charge.is_some_and(|charge| charge.id == refund.charge));
+        let refund = refund.ok_or_else(|| Error::no_such("refund", id, "refund"))?;
+        refunded = refund.amount;
+        note.refund = Some(refund.id().clone());
+    }
+    if to_card > 0 {
+        let charge = charge.ok_or_else(|| {
+            Error::invalid(
+                "This invoice was not paid with a charge, so there is nothing to refund.",
+            )
+            .param("refund_amount")
+        })?;
+        refund::check(charge, to_card)?;
+    }
+    let parts = [to_balance, out_of_band, Some(to_card), Some(refunded)];
+    let sum = parts
         .iter()
         .flatten()
-        .fold(0_i64, |sum, amount| sum.saturating_add(*amount));
+        .fold(0_i64, |sum, part| sum.saturating_add(*part));
+    let total = note.total();
     if sum != total {
+        let shown = |amount: i64| money(amount.into(), invoice.currency.as_str());
         return Err(Error::invalid(format!(
             "The sum of `credit_amount`, `out_of_band_amount` and `refund_amount` ({}) must equal the total of the credit note ({}).",
             shown(sum),
@@ -263,6 +288,7 @@ fn payout(params: &Params<'_>, invoice: &Invoice, total: i64) -> Result<Payout> 
     Ok(Payout::AfterPayment {
         to_balance: to_balance.unwrap_or(0),
         out_of_band,
+        to_card,
     })
 }
 

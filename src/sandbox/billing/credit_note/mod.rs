@@ -1,7 +1,7 @@
 //! Credit notes: what is taken off an invoice after it is final.
 //!
 //! Of an invoice that is not paid, one lowers what is due, and pays out nothing. Of a paid one, it gives money back:
-//! to the customer's balance, or outside of Stripe.
+//! to the card, to the customer's balance, or outside of Stripe.
 
 mod input;
 mod routes;
@@ -31,6 +31,8 @@ pub(crate) struct CreditNote {
     /// In cents, before what the invoice's discount had taken off.
     subtotal: i64,
     payout: Payout,
+    /// What went back to the card: made with the note, or before it.
+    refund: Option<Id>,
     reason: Option<&'static str>,
     memo: Option<String>,
     metadata: Metadata,
@@ -52,6 +54,8 @@ enum Payout {
     AfterPayment {
         to_balance: i64,
         out_of_band: Option<i64>,
+        /// To the card.
+        to_card: i64,
     },
 }
 

@@ -9,8 +9,10 @@ use crate::sandbox::billing::invoice::Invoice;
 use crate::sandbox::context::Ctx;
 use crate::sandbox::customer;
 use crate::sandbox::error::{Error, Result};
+use crate::sandbox::metadata::Metadata;
 use crate::sandbox::page::Page;
 use crate::sandbox::params::Params;
+use crate::sandbox::payment::refund;
 use crate::sandbox::routes::{Route, route};
 
 const WHAT: &str = "credit note";
@@ -59,16 +61,28 @@ fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 }
 
 /// Takes the total off the invoice, and pays out what is to be paid out.
-fn apply(ctx: &mut Ctx<'_>, note: CreditNote) -> CreditNote {
+fn apply(ctx: &mut Ctx<'_>, mut note: CreditNote) -> CreditNote {
     let total = note.total();
     let invoice = collection::get_mut(ctx.account, &note.invoice);
     match note.payout {
         Payout::BeforePayment => {
             invoice.credited.before_payment += total;
-            invoice.amount_due -= total;
+            let due = invoice.amount_due - total;
+            collection::reprice(ctx.account, &note.invoice, due);
         }
-        Payout::AfterPayment { to_balance, .. } => {
+        Payout::AfterPayment {
+            to_balance,
+            to_card,
+            ..
+        } => {
             invoice.credited.after_payment += total;
+            if to_card > 0 {
+                let charge = collection::charge(ctx.account, &note.invoice);
+                let charge = charge.expect("the refund was checked").id.clone();
+                let metadata = Metadata::default();
+                let refund = refund::give_back(ctx, &charge, to_card, None, metadata, note.created);
+                note.refund = Some(refund);
+            }
             if let Some(customer) = ctx.account.customers.get_mut(&note.customer) {
                 customer.balance = customer.balance.saturating_sub(to_balance);
             }
@@ -180,9 +194,10 @@ fn void(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let before = view::note(ctx.account, &note);
     note.voided_at = Some(at);
     collection::act(ctx, &invoice, at, |ctx| {
-        let invoice = collection::get_mut(ctx.account, &invoice);
-        invoice.credited.before_payment -= note.total();
-        invoice.amount_due += note.total();
+        let row = collection::get_mut(ctx.account, &invoice);
+        row.credited.before_payment -= note.total();
+        let due = row.amount_due + note.total();
+        collection::reprice(ctx.account, &invoice, due);
         changed(ctx, &note, &before, "credit_note.voided", at);
     });
     Ok(view::note(ctx.account, find(ctx, &id)?))

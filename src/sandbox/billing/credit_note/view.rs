@@ -44,7 +44,7 @@ pub(in crate::sandbox::billing) fn note(account: &Account, note: &CreditNote) ->
         "out_of_band_amount": out_of_band,
         "pdf": format!("https://pay.stripe.com/credit_notes/{}/{}/pdf", account.profile.id, note.id),
         "reason": note.reason,
-        "refund": null,
+        "refund": note.refund.as_deref(),
         "shipping_cost": null,
         "status": if note.issued() { "issued" } else { "void" },
         "subtotal": note.subtotal,

@@ -1,12 +1,26 @@
 //! Payments: cards and how they are charged, with what that does to invoices and subscriptions.
 
+mod authentication;
 mod cards;
+mod charges;
 mod credit_notes;
+mod events;
 mod first_payment;
+mod incomplete;
+mod intents;
 mod invoices;
+mod trial_end;
 
 use super::START;
 use super::billing::{DAY, World};
+
+/// The types of an account's events that begin so, oldest first.
+async fn kinds(world: &World, start: &str) -> Vec<String> {
+    let list = world.api.get("/v1/events?limit=100").await.ok();
+    let events = list["data"].as_array().expect("a list").iter().rev();
+    let kinds = events.map(|event| event["type"].as_str().expect("a type").to_owned());
+    kinds.filter(|kind| kind.starts_with(start)).collect()
+}
 
 /// A customer on the clock with a card that need not be good, or without any.
 async fn customer(world: &World, card: &str) -> String {

@@ -1,0 +1,209 @@
+//! `default_incomplete`: a subscription that the customer completes.
+
+use serde_json::Value;
+
+use super::super::START;
+use super::super::billing::{DAY, World, number};
+use super::{customer, kinds};
+
+const SUBSCRIPTIONS: &str = "/v1/subscriptions";
+
+#[tokio::test]
+async fn confirming_the_intent_completes_it() {
+    let world = World::new().await;
+    let customer = customer(&world, "").await;
+    let price = world.price("unit_amount=1000").await;
+    let form = format!(
+        "customer={customer}&items[0][price]={price}&payment_behavior=default_incomplete&payment_settings[save_default_payment_method]=on_subscription&payment_settings[payment_method_types][]=card&expand[]=latest_invoice.payment_intent"
+    );
+    let made = world.api.post(SUBSCRIPTIONS, &form).await.ok();
+    let (invoice, id) = (&made["latest_invoice"], made["id"].as_str().expect("an id"));
+    let intent = &invoice["payment_intent"];
+    assert_eq!(
+        (&made["status"], &invoice["status"], &intent["status"]),
+        (
+            &"incomplete".into(),
+            &"open".into(),
+            &"requires_payment_method".into()
+        )
+    );
+    assert_eq!(
+        (&invoice["attempted"], number(invoice, "attempt_count")),
+        (&false.into(), 0)
+    );
+    assert_eq!(
+        made["payment_settings"]["payment_method_types"],
+        serde_json::json!(["card"])
+    );
+    let path = format!(
+        "/v1/payment_intents/{}",
+        intent["id"].as_str().expect("an id")
+    );
+    world
+        .api
+        .post(&format!("{path}/cancel"), "")
+        .await
+        .error(400);
+    world.api.post(&path, "amount=5000").await.error(400);
+    let error = world
+        .api
+        .post(
+            &format!("{path}/confirm"),
+            "payment_method=pm_card_chargeDeclined",
+        )
+        .await
+        .error(402);
+    assert_eq!(error["payment_intent"]["status"], "requires_payment_method");
+    assert_eq!(world.subscription(id).await["status"], "incomplete");
+    let done = world
+        .api
+        .post(&format!("{path}/confirm"), "payment_method=pm_card_visa")
+        .await
+        .ok();
+    assert_eq!(done["status"], "succeeded");
+    let held = world.subscription(id).await;
+    assert_eq!(
+        (&held["status"], &held["default_payment_method"]),
+        (&"active".into(), &done["payment_method"])
+    );
+    let cards = world
+        .api
+        .ids(&format!("/v1/payment_methods?customer={customer}"))
+        .await;
+    assert_eq!(
+        cards,
+        [done["payment_method"].as_str().expect("an id")],
+        "it is kept"
+    );
+    let invoice = world.invoices(&customer).await.remove(0);
+    assert_eq!(
+        (&invoice["status"], number(&invoice, "attempt_count")),
+        (&"paid".into(), 2)
+    );
+    // The saved card renews it.
+    world.advance_to(START + 31 * DAY).await;
+    assert_eq!(world.invoices(&customer).await[0]["status"], "paid");
+    assert_eq!(world.subscription(id).await["status"], "active");
+}
+
+#[tokio::test]
+async fn paying_the_invoice_completes_it_and_a_card_waits_for_confirmation() {
+    let world = World::new().await;
+    let customer = customer(&world, "pm_card_visa").await;
+    let price = world.price("unit_amount=1000").await;
+    let form = format!(
+        "customer={customer}&items[0][price]={price}&payment_behavior=default_incomplete&expand[]=latest_invoice.payment_intent"
+    );
+    let made = world.api.post(SUBSCRIPTIONS, &form).await.ok();
+    let invoice = &made["latest_invoice"];
+    assert_eq!(invoice["payment_intent"]["status"], "requires_confirmation");
+    assert_eq!(made["status"], "incomplete");
+    let path = format!(
+        "/v1/invoices/{}/pay",
+        invoice["id"].as_str().expect("an id")
+    );
+    world.api.post(&path, "").await.ok();
+    let id = made["id"].as_str().expect("an id");
+    assert_eq!(world.subscription(id).await["status"], "active");
+    assert!(kinds(&world, "invoice.payment_failed").await.is_empty());
+    // A change that costs something waits as well.
+    let dearer = world.price("unit_amount=3000").await;
+    let item = &made["items"]["data"][0]["id"];
+    let form = format!(
+        "items[0][id]={}&items[0][price]={dearer}&proration_behavior=always_invoice&payment_behavior=default_incomplete",
+        item.as_str().expect("an id")
+    );
+    world.advance_to(START + DAY).await;
+    let changed = world
+        .api
+        .post(&format!("{SUBSCRIPTIONS}/{id}"), &form)
+        .await
+        .ok();
+    assert_eq!(changed["status"], "past_due");
+}
+
+#[tokio::test]
+async fn one_that_nobody_completes_expires() {
+    let world = World::new().await;
+    let customer = customer(&world, "").await;
+    let price = world.price("unit_amount=1000").await;
+    let form =
+        format!("customer={customer}&items[0][price]={price}&payment_behavior=default_incomplete");
+    let id = world.api.create(SUBSCRIPTIONS, &form).await;
+    world.advance_to(START + 23 * 3600).await;
+    assert_eq!(
+        world.subscription(&id).await["status"],
+        "incomplete_expired"
+    );
+    let path = format!("/v1/invoices?customer={customer}&expand[]=data.payment_intent");
+    let invoice = world.api.get(&path).await.ok()["data"][0].clone();
+    assert_eq!(
+        (
+            &invoice["status"],
+            &invoice["payment_intent"]["status"],
+            &invoice["payment_intent"]["cancellation_reason"]
+        ),
+        (&"void".into(), &"canceled".into(), &"void_invoice".into())
+    );
+}
+
+#[tokio::test]
+async fn where_nothing_is_due_a_setup_intent_collects_the_card() {
+    let world = World::new().await;
+    let customer = customer(&world, "").await;
+    let price = world.price("unit_amount=1000").await;
+    let form = format!(
+        "customer={customer}&items[0][price]={price}&payment_behavior=default_incomplete&trial_period_days=7&expand[]=pending_setup_intent"
+    );
+    let made = world.api.post(SUBSCRIPTIONS, &form).await.ok();
+    assert_eq!(made["status"], "trialing");
+    let intent = made["pending_setup_intent"]["id"]
+        .as_str()
+        .expect("an intent");
+    let path = format!("/v1/setup_intents/{intent}/confirm");
+    let done = world
+        .api
+        .post(&path, "payment_method=pm_card_visa")
+        .await
+        .ok();
+    let id = made["id"].as_str().expect("an id");
+    let held = world.subscription(id).await;
+    assert_eq!(
+        (
+            &held["pending_setup_intent"],
+            &held["default_payment_method"]
+        ),
+        (&Value::Null, &done["payment_method"])
+    );
+    world.advance_to(START + 7 * DAY).await;
+    assert_eq!(world.subscription(id).await["status"], "active");
+}
+
+#[tokio::test]
+async fn behaviors_that_are_not_modelled_are_named() {
+    let world = World::new().await;
+    let customer = customer(&world, "pm_card_visa").await;
+    let price = world.price("unit_amount=1000").await;
+    let form = format!("customer={customer}&items[0][price]={price}");
+    for more in [
+        "payment_behavior=pending_if_incomplete",
+        "payment_settings[payment_method_options][card][request_three_d_secure]=any",
+        "payment_settings[payment_method_types][]=sepa_debit",
+    ] {
+        let (message, ..) = world
+            .api
+            .post(SUBSCRIPTIONS, &format!("{form}&{more}"))
+            .await
+            .refused(400);
+        assert!(message.contains("does not model"), "{message}");
+    }
+    let (message, ..) = world
+        .api
+        .post(SUBSCRIPTIONS, &format!("{form}&payment_behavior=never"))
+        .await
+        .refused(400);
+    assert!(
+        message.starts_with("Invalid payment_behavior: must be one of"),
+        "{message}"
+    );
+}
