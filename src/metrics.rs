@@ -139,6 +139,8 @@ metrics! {
     in_flight: Gauge = "http_requests_in_flight",
     /// Requests in flight that wait for another one to finish, and have no place meanwhile.
     waiting: Gauge = "http_requests_waiting",
+    /// Writes that ended after their caller had left, by endpoint, status and error code.
+    left_writes: Family<HttpRequest, Counter> = "http_writes_left",
     /// Handlers that panicked; each was a 500 for its request alone.
     panics: Counter = "panics",
     /// Connections open.

@@ -181,7 +181,14 @@ impl From<domain::Error> for Error {
             E::Listing { .. } => Self::stripe_unavailable(StatusCode::SERVICE_UNAVAILABLE, &error)
                 .retry_after(COME_BACK),
             E::Unavailable(_) => Self::stripe_unavailable(StatusCode::BAD_GATEWAY, &error),
-            E::TimedOut => Self::stripe_unavailable(StatusCode::GATEWAY_TIMEOUT, &error),
+            E::OutcomeUnknown(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown", message)
+                    .because(&error)
+            }
+            // Nobody is told of what is abandoned.
+            E::TimedOut | E::Abandoned => {
+                Self::stripe_unavailable(StatusCode::GATEWAY_TIMEOUT, &error)
+            }
             E::CustomerVanished => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "TERR1050", TERR1050).because(&error)
             }

@@ -28,6 +28,16 @@ const CLIENT_GONE: u16 = 499;
 /// The longest request id that is taken over from a client.
 const MAX_REQUEST_ID: usize = 128;
 
+/// The id of a request, for what is told of it elsewhere than in its own line.
+#[derive(Clone)]
+pub(super) struct RequestId(HeaderValue);
+
+impl RequestId {
+    pub(super) fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
 /// Where a handler's [`Domain`] is left for the request's line in the log: it knows the calls that were made.
 #[derive(Clone, Default)]
 pub(super) struct Trail(pub(super) Arc<OnceLock<Domain>>);
@@ -119,6 +129,9 @@ pub(super) async fn observe(
     let mut observed = Observed::new(metrics, &request);
     let span = crate::telemetry::request_span(&observed.id, observed.endpoint, request.headers());
     request.extensions_mut().insert(observed.trail.clone());
+    request
+        .extensions_mut()
+        .insert(RequestId(observed.id.clone()));
     let handled = AssertUnwindSafe(next.run(request))
         .catch_unwind()
         .instrument(span)
@@ -135,7 +148,7 @@ pub(super) async fn observe(
 }
 
 /// The path as it is in the table of routes: anything else would let callers make up labels.
-fn endpoint(matched: Option<&MatchedPath>) -> &'static str {
+pub(super) fn endpoint(matched: Option<&MatchedPath>) -> &'static str {
     let matched = matched.map_or("none", MatchedPath::as_str);
     super::paths()
         .find(|path| *path == matched)

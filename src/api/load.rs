@@ -8,13 +8,16 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::Shared;
-use super::error::Error;
+use super::error::{Code, Error};
 use super::keys::Caller;
+use super::layers::{self, RequestId};
 use crate::admission::Bounds;
 use crate::domain::{self, Lane};
+use crate::metrics::{HttpRequest, Metrics};
 
 /// How much longer than other requests those may take that make many calls to Stripe.
 const BULK_FACTOR: u32 = 10;
@@ -63,7 +66,8 @@ impl Limits {
 /// Turns away what is too much for the server, and ends the wait for what takes too long.
 ///
 /// A write that has begun is carried through whoever still waits for it: half of it may be in Stripe, and the caller's
-/// next try must find its lock held until all of it is.
+/// next try must find its lock held until all of it is. One that has not begun when its caller leaves does not begin: the
+/// caller may have decided otherwise by then.
 pub(super) async fn limit(
     State(app): State<Shared>,
     mut request: Request,
@@ -76,25 +80,82 @@ pub(super) async fn limit(
     let admitted = app
         .places
         .admit(&caller.share, app.limits.bounds(&caller))?;
+    let left = CancellationToken::new();
     let domain = caller.domain.admitted(admitted.admission().clone());
-    request.extensions_mut().insert(domain);
+    request
+        .extensions_mut()
+        .insert(domain.for_caller(left.clone()));
     let factor = match request.extensions().get::<Lane>() {
         Some(Lane::Bulk) => BULK_FACTOR,
         _ => 1,
     };
     let writes = !request.method().is_safe();
+    let end = LateEnd::of(&request, app.metrics.clone(), left.clone());
     let handled = async move {
         let _held = (admitted, caller);
         next.run(request).await
     };
     let wait = app.limits.request_timeout * factor;
     let answered = if writes {
+        let handled = async move {
+            let response = handled.await;
+            end.tell(&response);
+            response
+        };
         let write = app.writes.spawn(handled.in_current_span());
-        tokio::time::timeout(wait, write)
-            .await
-            .map(|ended| ended.unwrap_or_else(|ended| resume_unwind(ended.into_panic())))
+        // The caller leaves if it hangs up, by which this is dropped, and when it is told that it took too long.
+        let leaves = left.drop_guard();
+        let ended = tokio::time::timeout(wait, write).await;
+        if ended.is_ok() {
+            leaves.disarm();
+        }
+        ended.map(|ended| ended.unwrap_or_else(|ended| resume_unwind(ended.into_panic())))
     } else {
         tokio::time::timeout(wait, handled).await
     };
     answered.map_err(|_| domain::Error::TimedOut.into())
+}
+
+/// What is told of a write that ends after its caller has left: its line in the log was written when the caller did.
+struct LateEnd {
+    request_id: Option<RequestId>,
+    endpoint: &'static str,
+    metrics: Arc<Metrics>,
+    left: CancellationToken,
+}
+
+impl LateEnd {
+    fn of(request: &Request, metrics: Arc<Metrics>, left: CancellationToken) -> Self {
+        Self {
+            request_id: request.extensions().get().cloned(),
+            endpoint: layers::endpoint(request.extensions().get()),
+            metrics,
+            left,
+        }
+    }
+
+    fn tell(&self, response: &Response) {
+        if !self.left.is_cancelled() {
+            return;
+        }
+        let (endpoint, status) = (self.endpoint, response.status().as_u16());
+        let code = response
+            .extensions()
+            .get::<Code>()
+            .map_or("", |code| code.0);
+        let request_id = self.request_id.as_ref().map(RequestId::as_str);
+        tracing::info!(
+            request_id,
+            endpoint,
+            status,
+            code = (!code.is_empty()).then_some(code),
+            "a write ended after its caller had left"
+        );
+        let ended = HttpRequest {
+            endpoint,
+            status,
+            code,
+        };
+        self.metrics.left_writes.get_or_create(&ended).inc();
+    }
 }

@@ -45,6 +45,9 @@ impl Domain {
         }
         let items = self.line_items(&checkout.features).await?;
         let items = &items;
+        // The org's customer may be in the making.
+        let shared = self.shared().await?;
+        let _held = self.hold(&shared.changes, org.as_str()).await?;
         let attempt = || async move {
             let customer = self.ensure_customer(org).await?;
             self.open_session(&customer, checkout, items).await

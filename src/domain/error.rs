@@ -78,9 +78,15 @@ pub enum Error {
         /// Orgs that were read.
         read: usize,
     },
+    /// The caller left before anything was written, and nothing was.
+    #[error("the caller left before anything was done")]
+    Abandoned,
     /// Stripe cannot be reached, or answers with faults of its own.
     #[error("Stripe is unavailable: {0}")]
     Unavailable(String),
+    /// Whether the usage was counted cannot be found out.
+    #[error("it cannot be found out whether this was counted: {0}")]
+    OutcomeUnknown(&'static str),
     /// Stripe did not answer in time. The effect may have taken place.
     #[error("Stripe did not answer in time")]
     TimedOut,
@@ -118,6 +124,7 @@ impl From<stripe::Error> for Error {
     fn from(error: stripe::Error) -> Self {
         match error {
             stripe::Error::Limited { retry_after } => Self::RateLimited { retry_after },
+            stripe::Error::Abandoned => Self::Abandoned,
             stripe::Error::Timeout(_) => Self::TimedOut,
             stripe::Error::Transport(cause) => Self::Unavailable(cause),
             stripe::Error::Decode { .. } => Self::Unavailable(error.to_string()),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::OwnedMutexGuard;
 
-use super::{Domain, Result};
+use super::{Domain, Error, Result};
 use crate::admission::Refused;
 
 type Lock = tokio::sync::Mutex<()>;
@@ -24,9 +24,13 @@ impl Domain {
     /// Waits for `name`'s lock, which is held until the guard is dropped. The request has no place meanwhile.
     pub(super) async fn hold(&self, locks: &Locks, name: &str) -> Result<OwnedMutexGuard<()>> {
         let lock = locks.join(name)?;
-        match lock.clone().try_lock_owned() {
-            Ok(guard) => Ok(guard),
-            Err(_) => self.wait(lock.lock_owned()).await,
+        if let Ok(guard) = lock.clone().try_lock_owned() {
+            return Ok(guard);
+        }
+        tokio::select! {
+            biased;
+            () = self.stripe().caller().cancelled() => Err(Error::Abandoned),
+            guard = self.wait(lock.lock_owned()) => guard,
         }
     }
 

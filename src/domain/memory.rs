@@ -1,11 +1,11 @@
 //! What is remembered to save calls to Stripe. Many accounts may share one memory, so that one bound holds for all of
 //! them together, and an account that does nothing takes no room; each finds what is its own.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use moka::future::Cache;
 
+use super::identity::Known;
 use super::org::Customers;
 use super::usage::KeyedReports;
 
@@ -19,7 +19,7 @@ pub struct Memory(Arc<Parts>);
 /// Each is made when it is first used: a server that serves no org yet holds no cache.
 struct Parts {
     most: u64,
-    accounts: AtomicU64,
+    accounts: Known,
     customers: OnceLock<Customers>,
     reports: OnceLock<KeyedReports>,
 }
@@ -35,15 +35,15 @@ impl Memory {
     pub fn of(most: u64) -> Self {
         Self(Arc::new(Parts {
             most,
-            accounts: AtomicU64::default(),
+            accounts: Known::default(),
             customers: OnceLock::new(),
             reports: OnceLock::new(),
         }))
     }
 
-    /// The number of one more account.
-    pub(super) fn number(&self) -> u64 {
-        self.0.accounts.fetch_add(1, Ordering::Relaxed)
+    /// The accounts that are in use.
+    pub(super) fn accounts(&self) -> &Known {
+        &self.0.accounts
     }
 
     /// Which customer stands for which org.

@@ -9,6 +9,7 @@ mod checkout;
 mod clock;
 mod diff;
 mod error;
+mod identity;
 mod isolation;
 mod locks;
 mod memory;
@@ -28,6 +29,8 @@ mod usage;
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 pub use account::Whoami;
@@ -44,6 +47,8 @@ pub use schedule::{RequestedPhase, Subscribe};
 pub use usage::{FeatureUsage, Report};
 
 pub use crate::stripe::types::Coupon;
+
+use identity::Identity;
 
 use crate::admission::Admission;
 use crate::clock::Clock;
@@ -71,40 +76,39 @@ pub struct Domain {
 struct Account {
     clock: Clock,
     key_source: String,
-    memory: Memory,
-    /// What tells this account's part of the memory from others'.
-    number: u64,
-    orgs: org::Directory,
-    /// One subscription change at a time for an org.
-    changes: locks::Locks,
-    /// One read-then-write of a usage total at a time for a subscription item.
-    totals: locks::Locks,
+    identity: Identity,
 }
 
 impl Domain {
     /// The account that `stripe` acts as, with a memory of its own. `key_source` says where its key came from, for
     /// `whoami`.
     pub fn new(stripe: stripe::Client, clock: Clock, key_source: impl Into<String>) -> Self {
-        Self::with_memory(stripe, clock, key_source, Memory::default())
+        Self::of(stripe, clock, key_source, Identity::only(Memory::default()))
     }
 
-    /// Likewise, with a memory that it shares with other accounts, of whose part it sees nothing.
+    /// Likewise, with a memory that it shares with other accounts, of whose part it sees nothing. Other keys of the
+    /// same account see the same part.
     pub fn with_memory(
         stripe: stripe::Client,
         clock: Clock,
         key_source: impl Into<String>,
         memory: Memory,
     ) -> Self {
+        Self::of(stripe, clock, key_source, Identity::one_of(memory))
+    }
+
+    fn of(
+        stripe: stripe::Client,
+        clock: Clock,
+        key_source: impl Into<String>,
+        identity: Identity,
+    ) -> Self {
         Self {
             stripe,
             account: Arc::new(Account {
                 clock,
                 key_source: key_source.into(),
-                number: memory.number(),
-                memory,
-                orgs: org::Directory::default(),
-                changes: locks::Locks::default(),
-                totals: locks::Locks::default(),
+                identity,
             }),
             test_clock: None,
             admission: None,
@@ -125,6 +129,25 @@ impl Domain {
     pub fn on_test_clock(&self, id: impl Into<Arc<str>>) -> Self {
         Self {
             test_clock: Some(id.into()),
+            ..self.clone()
+        }
+    }
+
+    /// The same account for a caller who leaves when `caller` is cancelled: what has not begun by then does not begin.
+    #[must_use]
+    pub fn for_caller(&self, caller: CancellationToken) -> Self {
+        Self {
+            stripe: self.stripe.for_caller(caller),
+            ..self.clone()
+        }
+    }
+
+    /// The same account for work that nobody waits for, whose calls wait in `lane`.
+    #[must_use]
+    pub fn in_background(&self, lane: Lane) -> Self {
+        Self {
+            stripe: self.stripe.for_background(lane),
+            admission: None,
             ..self.clone()
         }
     }

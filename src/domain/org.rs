@@ -4,6 +4,7 @@
 //! one page of the customers created in the last minutes. Never by paging through all of them,
 //! unless Stripe does not search for this account.
 
+mod create;
 mod directory;
 mod info;
 mod listing;
@@ -34,9 +35,9 @@ pub struct PaymentMethods {
 }
 
 impl Domain {
-    /// The customer that stands for `org`: its Stripe id.
+    /// The customer that stands for `org`: its Stripe id. One that was deleted stands for nobody.
     pub async fn whois(&self, org: &OrgName) -> Result<Arc<str>> {
-        self.customer(org).await
+        Ok(self.lookup_org(org).await?.0)
     }
 
     /// What Stripe knows of the org, read fresh: its id and its particulars.
@@ -84,7 +85,7 @@ impl Domain {
         {
             // Search may still name a customer that was deleted a moment ago.
             Err(Error::CustomerVanished) => {
-                self.forget_customer(org).await;
+                self.forget_customer(org).await?;
                 Err(Error::OrgNotFound)
             }
             outcome => outcome,
@@ -101,10 +102,11 @@ impl Domain {
     ) -> Result<T, E>
     where
         F: Future<Output = Result<T, E>>,
+        E: From<Error>,
     {
         match attempt().await {
             Err(error) if is_gone(&error) => {
-                self.forget_customer(org).await;
+                self.forget_customer(org).await?;
                 attempt().await
             }
             outcome => outcome,
@@ -117,7 +119,7 @@ impl Domain {
             Ok(id) => match self.update_customer(id, info).await {
                 // Deleted since, though search may name it for a while yet.
                 Err(Error::CustomerVanished) => {
-                    self.forget_customer(org).await;
+                    self.forget_customer(org).await?;
                     match self.find_recreated(org).await? {
                         Some(id) => self.update_customer(id, info).await,
                         None => self.create_customer(org, info).await,
@@ -139,40 +141,5 @@ impl Domain {
             }
             found => found,
         }
-    }
-
-    async fn create_customer(&self, org: &OrgName, info: &OrgInfoUpdate) -> Result<Written> {
-        let account = self
-            .stripe()
-            .credentials()
-            .account
-            .as_deref()
-            .unwrap_or_default();
-        let clock = self.test_clock.as_deref().unwrap_or_default();
-        let key = format!("customer:create:{org}{account}{clock}");
-        let create = |key: String| {
-            let request = self
-                .stripe()
-                .post("/v1/customers")
-                .param(format!("metadata[{ORG}]"), org);
-            request
-                .param_some("test_clock", self.test_clock.as_deref())
-                .form(info.creation_form())
-                .idempotency_key(key)
-                .send::<Customer>()
-        };
-        let customer = match create(key.clone()).await {
-            // Somebody made this org, with other info, since we looked.
-            Err(error) if error.is_idempotency_conflict() => {
-                match self.find_recreated(org).await? {
-                    Some(id) => return self.update_customer(id, info).await,
-                    // And deleted it since: the key is spent, the org is free.
-                    None => create(format!("{key}:{}", uuid::Uuid::new_v4())).await?,
-                }
-            }
-            other => other?,
-        };
-        let id = self.remember_customer(org, &customer.id).await;
-        Ok(Written::new(id, customer))
     }
 }

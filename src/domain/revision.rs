@@ -135,37 +135,34 @@ impl Refusal {
         let (Self::Overtaken(error) | Self::Taken(error) | Self::Kept(error)) = self;
         error
     }
+
+    fn into_error(self) -> stripe::Error {
+        let (Self::Overtaken(error) | Self::Taken(error) | Self::Kept(error)) = self;
+        error
+    }
 }
 
 /// The decisions that one request makes, one after the other, until its writes go through.
 pub(super) struct Decisions {
-    current: Revision,
-    made: u32,
-    races: u32,
-    looks: u32,
+    customer: String,
+    attempts: Attempts,
 }
 
 impl Decisions {
     pub(super) fn new(customer: &str) -> Self {
         Self {
-            current: Revision {
-                customer: customer.to_owned(),
-                seen: 0,
-                attempt: 1,
-            },
-            made: 0,
-            races: 0,
-            looks: 0,
+            customer: customer.to_owned(),
+            attempts: Attempts::default(),
         }
     }
 
     /// The next decision, which is based on the revision `seen`.
     pub(super) fn at(&mut self, seen: u64) -> Revision {
-        if self.current.seen != seen {
-            (self.current.seen, self.current.attempt, self.looks) = (seen, 1, 0);
+        Revision {
+            customer: self.customer.clone(),
+            seen,
+            attempt: self.attempts.at(seen),
         }
-        self.made += 1;
-        self.current.clone()
     }
 
     /// How long to wait, in units of the first wait between tries, before everything is read again.
@@ -173,7 +170,39 @@ impl Decisions {
     /// # Errors
     /// Why the request is given up.
     pub(super) fn after(&mut self, refusal: Refusal) -> Result<u32, stripe::Error> {
-        tracing::info!(error = %refusal.error(), revision = self.current.seen, "decided anew");
+        self.attempts.after(refusal)
+    }
+}
+
+/// Which of the keys that are made of what was seen is next.
+#[derive(Default)]
+pub(super) struct Attempts {
+    /// What was seen last: a revision, or a total.
+    seen: Option<u64>,
+    attempt: u32,
+    made: u32,
+    races: u32,
+    looks: u32,
+}
+
+impl Attempts {
+    /// The number of the key for what is `seen` now, from 1.
+    pub(super) fn at(&mut self, seen: u64) -> u32 {
+        if self.seen != Some(seen) {
+            (self.seen, self.attempt, self.looks) = (Some(seen), 1, 0);
+        }
+        self.made += 1;
+        self.attempt
+    }
+
+    /// The key is spent, and what it was spent on is no more.
+    pub(super) fn next(&mut self) {
+        self.attempt += 1;
+    }
+
+    /// As [`Decisions::after`].
+    pub(super) fn after(&mut self, refusal: Refusal) -> Result<u32, stripe::Error> {
+        tracing::info!(error = %refusal.error(), seen = self.seen, "decided anew");
         let (wait, give_up) = match &refusal {
             Refusal::Taken(_) if self.looks < LOOKS => {
                 self.looks += 1;
@@ -182,18 +211,16 @@ impl Decisions {
             }
             Refusal::Overtaken(_) => {
                 self.races += 1;
-                self.current.attempt += 1;
+                self.attempt += 1;
                 (0, self.races >= RACES)
             }
             Refusal::Taken(_) | Refusal::Kept(_) => {
-                self.current.attempt += 1;
+                self.attempt += 1;
                 (0, false)
             }
         };
         if give_up || self.made >= DECISIONS {
-            let (Refusal::Overtaken(error) | Refusal::Taken(error) | Refusal::Kept(error)) =
-                refusal;
-            return Err(error);
+            return Err(refusal.into_error());
         }
         Ok(wait)
     }

@@ -51,7 +51,8 @@ impl Domain {
         for phase in &asked {
             Held::default().check(&phase.features)?;
         }
-        let _held = self.hold(&self.account.changes, org.as_str()).await?;
+        let shared = self.shared().await?;
+        let _held = self.hold(&shared.changes, org.as_str()).await?;
         let asked = &asked;
         let attempt = || async move {
             match self.customer(org).await {

@@ -117,10 +117,18 @@ impl Price {
         if !self.is_metered() {
             return NO_LIMIT;
         }
-        self.metadata
-            .get(price::LIMIT)
-            .and_then(|limit| limit.parse().ok())
-            .unwrap_or(NO_LIMIT)
+        match self.metadata.get(price::LIMIT).map(String::as_str) {
+            None | Some("" | "inf") => NO_LIMIT,
+            Some(text) => text.parse().unwrap_or_else(|_| {
+                // Whoever mistyped it meant some limit. None at all would give away what should be paid for.
+                let price = &self.id;
+                tracing::error!(
+                    price,
+                    "tier.limit in the price's metadata is not a number: the limit is taken to be 0"
+                );
+                0
+            }),
+        }
     }
 }
 
@@ -176,7 +184,7 @@ impl Domain {
 }
 
 /// `all` is newest first, as Stripe lists them.
-fn sort_out(mut all: Vec<Subscription>) -> Subscriptions {
+pub(super) fn sort_out(mut all: Vec<Subscription>) -> Subscriptions {
     all.retain(Subscription::is_tiers);
     let revision = revision::newest(all.iter(), [].iter());
     let (mut live, over): (Vec<_>, Vec<_>) = all.into_iter().partition(Subscription::is_live);

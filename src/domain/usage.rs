@@ -1,20 +1,27 @@
 //! `limits` and `report`: what an org may use, what it has used, and one more use.
 
 mod carried;
+mod claim;
 mod keyed;
+mod keyed_clobber;
+mod record;
 mod totals;
+mod writes;
 
 use std::collections::BTreeMap;
 
 use super::refs::{FeatureName, OrgName};
 use super::subscription::Detail;
 use super::{Domain, Error, Result};
-use crate::stripe::types::{Subscription, SubscriptionItem};
-use crate::stripe::{self, types};
+use crate::stripe;
+use crate::stripe::types::{Price, Subscription};
+
+use record::LOOK_UPS;
 
 pub(super) use carried::{Carried, Figure, SCHEDULED};
 pub(super) use keyed::KeyedReports;
 pub(super) use totals::Used;
+pub(super) use writes::Writes;
 
 /// What an org may use of a feature in the running period, and what it has used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,30 +51,37 @@ impl Domain {
     /// What the org may use and has used, by feature name. Empty if nothing is granted.
     pub async fn limits(&self, org: &OrgName) -> Result<Vec<FeatureUsage>> {
         self.with_customer(org, |customer| async move {
-            // To be told to come back is told at once; other faults matter only if the lines are needed.
-            let lines = async {
-                match self.upcoming_usage(&customer, None).await {
-                    Err(error @ Error::RateLimited { .. }) => Err(error),
-                    lines => Ok(lines),
+            for _ in 1..LOOK_UPS {
+                match self.read_limits(&customer).await {
+                    // The plan was changed between two reads.
+                    Err(Failure::Stripe(error)) if error.is_item_gone() => {}
+                    rows => return Ok(rows?),
                 }
-            };
-            let subscriptions = self.subscriptions(&customer, Detail::Items);
-            let (subscriptions, lines) = tokio::try_join!(subscriptions, lines)?;
-            let Some(current) = subscriptions.current.filter(Subscription::grants) else {
-                return Ok(Vec::new());
-            };
-            let used = self
-                .complete_usage(
-                    &customer,
-                    &current,
-                    lines?,
-                    !subscriptions.superseded.is_empty(),
-                )
-                .await?;
-            let carried = self.carried(&current).await?;
-            Ok(rows(&current, &used, &carried))
+            }
+            let rows = self.read_limits(&customer).await;
+            Ok(rows.map_err(Failure::without_item)?)
         })
         .await
+    }
+
+    async fn read_limits(&self, customer: &str) -> Result<Vec<FeatureUsage>, Failure> {
+        // To be told to come back is told at once; other faults matter only if the lines are needed.
+        let lines = async {
+            match self.upcoming_usage(customer, None).await {
+                Err(error @ Error::RateLimited { .. }) => Err(error),
+                lines => Ok(lines),
+            }
+        };
+        let subscriptions = self.subscriptions(customer, Detail::Items);
+        let (subscriptions, lines) = tokio::try_join!(subscriptions, lines)?;
+        let Some(current) = subscriptions.current.filter(Subscription::grants) else {
+            return Ok(Vec::new());
+        };
+        let has_others = !subscriptions.superseded.is_empty();
+        let used = self.complete_usage(customer, &current, lines?, has_others);
+        let used = used.await?;
+        let carried = self.carried(&current).await?;
+        Ok(rows(&current, &used, &carried))
     }
 
     /// Records usage. With `key`, a repetition of the same report counts once for 24 hours.
@@ -77,115 +91,11 @@ impl Domain {
         }
         match key {
             None => {
-                self.with_customer(org, |id| async move {
-                    Ok(self.record(&id, report, None).await?)
-                })
-                .await
+                self.with_customer(org, |id| async move { Ok(self.record(&id, report).await?) })
+                    .await
             }
             Some(key) => self.report_once(org, report, key).await,
         }
-    }
-
-    /// Adds or sets. `key` becomes Stripe's idempotency key.
-    async fn record(
-        &self,
-        customer: &str,
-        report: &Report,
-        key: Option<&str>,
-    ) -> Result<(), Failure> {
-        let (subscription, item) = self.metered_item(customer, &report.feature).await?;
-        let sums = matches!(item.price.aggregate(), None | Some("sum"));
-        if !report.clobber {
-            return self
-                .add_record(&item, "increment", report.n, report.at, key)
-                .await;
-        }
-        if !sums {
-            return self
-                .add_record(&item, "set", report.n, report.at, key)
-                .await;
-        }
-        // A sum cannot be set: what is missing is added, and nobody else may add meanwhile.
-        let _held = self.hold(&self.account.totals, &item.id).await?;
-        let carried = self.carried(&subscription).await?.get(&report.feature);
-        let total = self.total_usage(&item.id).await?.saturating_add(carried);
-        match report.n - total {
-            0 => Ok(()),
-            missing if missing > 0 => {
-                self.add_record(&item, "increment", missing, report.at, key)
-                    .await
-            }
-            _ if self.is_spent(&item, key).await? => Ok(()),
-            _ => Err(Error::Invalid(format!(
-                "usage of {} cannot be lowered: {total} are recorded in this period, and n is {}",
-                report.feature, report.n
-            ))
-            .into()),
-        }
-    }
-
-    /// Whether something was recorded with `key` already. That is found out with a record that
-    /// Stripe refuses: it counts nothing, and does not spend the key.
-    async fn is_spent(&self, item: &SubscriptionItem, key: Option<&str>) -> Result<bool, Failure> {
-        let Some(key) = key else { return Ok(false) };
-        match self
-            .add_record(item, "increment", -1, None, Some(key))
-            .await
-        {
-            Err(Failure::Stripe(error)) if error.is_idempotency_conflict() => Ok(true),
-            Err(Failure::Stripe(error)) if error.is_invalid_request() => Ok(false),
-            other => other.map(|()| false),
-        }
-    }
-
-    /// The item that usage of `feature` is recorded on.
-    async fn metered_item(
-        &self,
-        customer: &str,
-        feature: &FeatureName,
-    ) -> Result<(Subscription, SubscriptionItem)> {
-        let subscriptions = self.subscriptions(customer, Detail::Items).await?;
-        let subscription = subscriptions.current.ok_or(Error::FeatureNotFound)?;
-        let items = subscription.items.data.iter().cloned();
-        let mut sold: Vec<_> = items
-            .filter_map(|item| Some((item.price.feature_plan()?, item)))
-            .filter(|(name, _)| name.feature() == *feature)
-            .collect();
-        if sold.is_empty() {
-            return Err(Error::FeatureNotFound);
-        }
-        sold.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let metered = sold
-            .into_iter()
-            .map(|(_, item)| item)
-            .find(|item| item.price.is_metered());
-        let item = metered.ok_or(Error::FeatureNotReportable)?;
-        Ok((subscription, item))
-    }
-
-    async fn add_record(
-        &self,
-        item: &SubscriptionItem,
-        action: &str,
-        quantity: i64,
-        at: Option<i64>,
-        key: Option<&str>,
-    ) -> Result<(), Failure> {
-        let mut request = self
-            .stripe()
-            .post(format!("/v1/subscription_items/{}/usage_records", item.id))
-            .param("quantity", quantity)
-            .param("action", action);
-        request = match at {
-            Some(at) => request.param("timestamp", at),
-            // Not a computed second: a repetition must have the same parameters.
-            None => request.param("timestamp", "now"),
-        };
-        if let Some(key) = key {
-            request = request.idempotency_key(key);
-        }
-        request.send::<types::Object>().await?;
-        Ok(())
     }
 }
 
@@ -207,12 +117,31 @@ impl From<Error> for Failure {
     }
 }
 
+impl Failure {
+    /// What is told where the item that the report was for is gone again and again: nothing of Stripe's own ids.
+    fn without_item(self) -> Self {
+        match self {
+            Self::Stripe(error) if error.is_item_gone() => {
+                Self::Domain(Error::Unavailable("the plan is being changed".into()))
+            }
+            other => other,
+        }
+    }
+}
+
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Stripe(error) => error.into(),
             Failure::Domain(error) => error,
         }
+    }
+}
+
+impl Price {
+    /// Whether what is reported adds up over a period.
+    fn sums(&self) -> bool {
+        matches!(self.aggregate(), None | Some("sum"))
     }
 }
 

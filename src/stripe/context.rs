@@ -3,7 +3,10 @@
 //! Work that several requests wait for has a context of its own. It is as urgent as the most urgent of them, and what
 //! it calls is noted for all of them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use tokio_util::sync::CancellationToken;
 
 use super::limit::{Lane, Ticket};
 
@@ -18,6 +21,9 @@ pub(super) struct Context {
     waiting: Mutex<Vec<Arc<Context>>>,
     /// The work that this waits for.
     awaited: Mutex<Vec<Weak<Context>>>,
+    /// Cancelled if the caller leaves before the answer.
+    caller: CancellationToken,
+    has_written: AtomicBool,
 }
 
 impl Context {
@@ -26,6 +32,34 @@ impl Context {
             ticket: Ticket::new(lane),
             ..Self::default()
         }
+    }
+
+    pub(super) fn of_caller(caller: CancellationToken) -> Self {
+        Self {
+            caller,
+            ..Self::default()
+        }
+    }
+
+    /// Of a request of the same caller.
+    pub(super) fn for_request(&self, lane: Lane) -> Self {
+        Self {
+            caller: self.caller.clone(),
+            ..Self::new(lane)
+        }
+    }
+
+    pub(super) fn caller(&self) -> &CancellationToken {
+        &self.caller
+    }
+
+    /// Whether a write may be sent. What has begun is carried through, whoever waits for it; what has not begun when
+    /// the caller leaves does not begin.
+    pub(super) fn may_write(&self) -> bool {
+        if !self.caller.is_cancelled() {
+            self.has_written.store(true, Ordering::Relaxed);
+        }
+        self.has_written.load(Ordering::Relaxed)
     }
 
     /// The ids of the calls made, in order of their answers; none for one without an answer.

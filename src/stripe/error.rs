@@ -18,6 +18,9 @@ pub enum Error {
         /// When to come back.
         retry_after: Duration,
     },
+    /// Not sent: it would have been the first write of a request whose caller has left.
+    #[error("the caller left before anything was written")]
+    Abandoned,
     /// No answer in time.
     #[error("Stripe did not answer in time ({0})")]
     Timeout(&'static str),
@@ -72,9 +75,11 @@ impl Error {
     pub fn api(&self) -> Option<&ApiError> {
         match self {
             Self::Api(error) => Some(error),
-            Self::Limited { .. } | Self::Timeout(_) | Self::Transport(_) | Self::Decode { .. } => {
-                None
-            }
+            Self::Limited { .. }
+            | Self::Abandoned
+            | Self::Timeout(_)
+            | Self::Transport(_)
+            | Self::Decode { .. } => None,
         }
     }
 
@@ -91,7 +96,7 @@ impl Error {
                 500..=599 => "5xx",
                 _ => "other",
             },
-            Self::Limited { .. } => "refused",
+            Self::Limited { .. } | Self::Abandoned => "refused",
             Self::Timeout(_) => "timeout",
             Self::Transport(_) => "no_answer",
             Self::Decode { .. } => "unreadable",
@@ -135,7 +140,11 @@ impl Error {
 
     /// The call may have had its effect: there is no answer, or one that does not say that it was refused.
     pub fn is_inconclusive(&self) -> bool {
-        self.api().is_none_or(|e| e.status >= 409)
+        match self {
+            Self::Limited { .. } | Self::Abandoned => false,
+            Self::Api(e) => e.status >= 409,
+            Self::Timeout(_) | Self::Transport(_) | Self::Decode { .. } => true,
+        }
     }
 
     /// There is nothing to invoice next.
@@ -174,6 +183,19 @@ impl Error {
     /// The subscription to be ended has ended.
     pub fn is_subscription_over(&self) -> bool {
         self.api_is(|e| e.is("resource_missing") && e.message.starts_with("No such subscription"))
+    }
+
+    /// The item that usage was to be recorded on has gone with a change of plan, or with its subscription.
+    pub fn is_item_gone(&self) -> bool {
+        self.api_is(|e| {
+            let ended = e.message.contains("subscription has been canceled");
+            e.status == 404 || e.status == 400 && (e.is("resource_missing") || ended)
+        })
+    }
+
+    /// Stripe itself (not a proxy before it) failed, and does not say whether the call had its effect.
+    pub fn is_failure_of_stripes(&self) -> bool {
+        self.api_is(|e| e.status >= 500 && !e.kind.is_empty())
     }
 
     /// Stripe does not offer search to this account (it does not in some countries), or this Stripe has none. Only its

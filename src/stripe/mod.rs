@@ -17,10 +17,11 @@ mod transport;
 pub mod types;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use reqwest::Method;
+use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
 
@@ -120,14 +121,37 @@ impl Client {
     #[must_use]
     pub fn for_request(&self, lane: Lane) -> Self {
         Self {
+            request: Arc::new(self.request.for_request(lane)),
+            ..self.clone()
+        }
+    }
+
+    /// The same account's client, for requests of a caller who leaves when `caller` is cancelled.
+    #[must_use]
+    pub fn for_caller(&self, caller: CancellationToken) -> Self {
+        Self {
+            request: Arc::new(Context::of_caller(caller)),
+            ..self.clone()
+        }
+    }
+
+    /// The same account's client, for work that nobody waits for, in `lane`.
+    #[must_use]
+    pub fn for_background(&self, lane: Lane) -> Self {
+        Self {
             request: Arc::new(Context::new(lane)),
             ..self.clone()
         }
     }
 
+    /// Cancelled if the caller leaves before the answer.
+    pub fn caller(&self) -> &CancellationToken {
+        self.request.caller()
+    }
+
     /// The same account's client, for work that several requests may come to wait for.
     fn for_work(&self) -> Self {
-        self.for_request(self.request.ticket.lane())
+        self.for_background(self.request.ticket.lane())
     }
 
     fn context(&self) -> &Arc<Context> {
@@ -154,6 +178,12 @@ impl Client {
     /// Whether Stripe has answered with this key, and did not refuse it when it last did.
     pub fn is_key_accepted(&self) -> bool {
         self.account.key_accepted.load(Ordering::Relaxed)
+    }
+
+    /// Counts this key's writes together with those of other keys of the account: a read that began before one of them
+    /// ended is not shared with a later one.
+    pub fn share_writes(&self, all: Arc<AtomicU64>) {
+        self.account.reads.share_writes(all);
     }
 
     /// The share of the account's rate that is free, between 0 and 1; none if there is no limit.

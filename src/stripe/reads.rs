@@ -1,8 +1,8 @@
 //! Identical reads in flight are one call. A read that began before a write ended is never shared
 //! with one that began after it: whoever was told that a write is done sees it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::{Client, Error, Flights};
 
@@ -14,6 +14,8 @@ type Answer = Result<Arc<[u8]>, Error>;
 pub(super) struct Reads {
     /// How many writes have ended. Reads are the same if no write ended between them and they ask the same.
     writes: AtomicU64,
+    /// The same, of all keys of the account.
+    shared_writes: OnceLock<Arc<AtomicU64>>,
     in_flight: Flights<(u64, String), Answer>,
 }
 
@@ -28,12 +30,24 @@ impl Reads {
     where
         F: Future<Output = Result<Vec<u8>, Error>> + Send + 'static,
     {
-        let key = (self.writes.load(Ordering::Acquire), name);
+        let key = (self.writes(), name);
         let read = |client| {
             let read = read(client);
             async move { read.await.map(Arc::from) }
         };
         self.in_flight.share(key, client, read).await
+    }
+
+    /// Counts the writes of other keys too, from now on.
+    pub(super) fn share_writes(&self, all: Arc<AtomicU64>) {
+        // The first account that a key opens is the only one.
+        let _ = self.shared_writes.set(all);
+    }
+
+    fn writes(&self) -> u64 {
+        let shared = self.shared_writes.get();
+        let shared = shared.map_or(0, |shared| shared.load(Ordering::Acquire));
+        self.writes.load(Ordering::Acquire) + shared
     }
 
     /// A write that is under way, until what this returns is dropped: successful, refused, or given up.
@@ -47,7 +61,9 @@ pub(super) struct Writing<'a>(&'a Reads);
 
 impl Drop for Writing<'_> {
     fn drop(&mut self) {
-        self.0.writes.fetch_add(1, Ordering::AcqRel);
+        let shared = self.0.shared_writes.get();
+        let counter = shared.map_or(&self.0.writes, |shared| &**shared);
+        counter.fetch_add(1, Ordering::AcqRel);
     }
 }
 

@@ -179,6 +179,7 @@ impl Request {
     /// One try, when its turn has come.
     async fn attempt(&self) -> Result<Body, Error> {
         let Some(budget) = &self.client.account.budget else {
+            self.begin()?;
             return self.exchange().await;
         };
         let metrics = self.client.metrics();
@@ -195,6 +196,7 @@ impl Request {
                 retry_after: refused.retry_after,
             }
         })?;
+        self.begin()?;
         let answer = self.exchange().await;
         match &answer {
             Ok(_) => budget.succeeded(),
@@ -202,6 +204,15 @@ impl Request {
             Err(_) => {}
         }
         answer
+    }
+
+    /// Notes that the request of a client's writes now, if it is not too late to begin with that.
+    fn begin(&self) -> Result<(), Error> {
+        if self.method == Method::GET || self.client.request.may_write() {
+            Ok(())
+        } else {
+            Err(Error::Abandoned)
+        }
     }
 
     /// The whole body of a successful answer, or why there is none; counted and timed.

@@ -25,7 +25,7 @@ pub(super) fn is_worthwhile(error: &Error) -> bool {
         // No answer, or a body that was cut short or came from a proxy in between.
         Error::Transport(_) | Error::Decode { .. } => true,
         // The wait used up the caller's patience; another one would as well.
-        Error::Timeout(_) | Error::Limited { .. } => false,
+        Error::Timeout(_) | Error::Limited { .. } | Error::Abandoned => false,
         // Stripe tells what it kept, and would tell it again.
         Error::Api(e) if e.replayed => false,
         Error::Api(e) => e

@@ -51,6 +51,8 @@ pub struct Customer {
     pub metadata: Metadata,
     /// How invoices are paid.
     pub invoice_settings: InvoiceSettings,
+    /// Those that have not ended, if expanded.
+    pub subscriptions: Option<Page<Subscription>>,
 }
 
 /// A customer's settings for invoices.
@@ -433,6 +435,19 @@ pub struct UsageRecordSummary {
     pub id: String,
     /// Aggregated as the price says.
     pub total_usage: i64,
+    /// The billing period.
+    #[serde(default)]
+    pub period: UsagePeriod,
+}
+
+/// The period of a summary.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct UsagePeriod {
+    /// Unix seconds.
+    pub start: Option<i64>,
+    /// Unix seconds.
+    pub end: Option<i64>,
 }
 
 /// A page at Stripe on which somebody pays.

@@ -1,4 +1,5 @@
-//! Writes whose caller does not wait for the answer: they are carried through, and the caller's next try finds them.
+//! Writes whose caller does not wait for the answer: what has begun is carried through, and the caller's next try finds
+//! it; what has not begun does not begin.
 
 use std::time::Duration;
 
@@ -93,4 +94,66 @@ async fn a_report_with_a_key() {
     hang_up(&app, records, request, next).await.ok();
     let calls = ("feature:calls".to_owned(), 15, 100);
     assert_eq!(app.limits("org:a").await[0], calls);
+}
+
+/// A change that takes a while, and what is to be cancelled by it.
+async fn slow_change(app: &TestApp) {
+    app.subscribe("org:a", &["plan:pro@1"]).await;
+    let schedules = "/v1/subscription_schedules*";
+    app.slow_down("POST", schedules, Duration::from_millis(300));
+}
+
+/// How many writes ended after their callers had left, by the status that nobody was told.
+fn ended_late(app: &TestApp) -> String {
+    let shown = app.metrics().encode(Vec::new()).expect("text");
+    let lines = shown.lines();
+    let lines = lines.filter(|line| line.starts_with("tier_http_writes_left_total{"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+async fn until_ended_late(app: &TestApp, expected: &str) {
+    while !ended_late(app).contains(expected) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+const FREE: &str = r#"{"org": "org:a", "phases": [{"features": ["feature:calls@plan:pro@1"]}]}"#;
+const CANCEL: &str = r#"{"org": "org:a", "phases": [{}]}"#;
+
+#[tokio::test]
+async fn a_cancellation_that_waits_for_another_change_when_its_caller_hangs_up_does_not_begin() {
+    let app = start().await;
+    slow_change(&app).await;
+    let changed = app.post("/v1/subscribe", FREE);
+    let cancelled = async {
+        app.until_slow().await;
+        let mut waits = Box::pin(app.post("/v1/subscribe", CANCEL));
+        while app.places().waiting() == 0 {
+            tokio::select! {
+                biased;
+                answer = &mut waits => panic!("it has to wait: {answer:?}"),
+                () = tokio::time::sleep(Duration::from_millis(1)) => {}
+            }
+        }
+    };
+    let (changed, ()) = tokio::join!(changed, cancelled);
+    changed.ok();
+    until_ended_late(&app, "status=\"504\"").await;
+    app.post("/v1/subscribe", FREE).await.ok();
+    let counts = app.sandbox().counts(None);
+    assert_eq!(counts.get("DELETE /v1/subscriptions/:id"), None);
+    assert_eq!(app.limits("org:a").await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_has_begun_when_its_caller_is_told_that_it_took_too_long_ends_and_is_counted() {
+    let app = start().await;
+    slow_change(&app).await;
+    let hasty = app
+        .clone()
+        .adjusted(|app| app.limits.request_timeout = Duration::from_millis(150));
+    let late = hasty.post("/v1/subscribe", FREE).await;
+    late.fails(504, "stripe_unavailable");
+    until_ended_late(&app, "endpoint=\"/v1/subscribe\",status=\"200\"").await;
+    assert_eq!(app.limits("org:a").await.len(), 1);
 }

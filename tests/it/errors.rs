@@ -43,6 +43,8 @@ fn table() -> Vec<Row> {
         (Error::TimedOut, 504, "stripe_unavailable", "Stripe did not answer in time", None),
         (Error::NotAdmitted(Refused::OrgQueue), 429, "rate_limited", "too many requests are waiting to change this org, and nothing was done", Some("1")),
         (Error::Listing { read: 7 }, 503, "stripe_unavailable", "the customers of this account are being listed, since Stripe does not search them: 7 orgs so far", Some("1")),
+        (Error::OutcomeUnknown("Stripe failed"), 503, "outcome_unknown", "it cannot be found out whether this was counted: Stripe failed", None),
+        (Error::Abandoned, 504, "stripe_unavailable", "the caller left before anything was done", None),
     ]
 }
 
@@ -70,6 +72,8 @@ fn number(error: &Error) -> usize {
         Error::TimedOut => 18,
         Error::NotAdmitted(_) => 19,
         Error::Listing { .. } => 20,
+        Error::OutcomeUnknown(_) => 21,
+        Error::Abandoned => 22,
     }
 }
 
@@ -93,7 +97,7 @@ async fn every_error_to_the_byte() {
             .map(|wait| wait.to_str().unwrap());
         assert_eq!(wait, retry_after, "{code}");
     }
-    assert_eq!(table().len(), 21);
+    assert_eq!(table().len(), 23);
 }
 
 /// What Stripe's faults become, once the retries are used up.

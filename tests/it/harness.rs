@@ -13,7 +13,7 @@ use tier::api::{App, admin_router, router};
 use tier::clock::Clock;
 use tier::domain::Domain;
 use tier::metrics::Metrics;
-use tier::sandbox::{Options, Sandbox};
+use tier::sandbox::{Action, Options, Rule, Sandbox};
 use tier::stripe::{self, Client, Credentials, RateSettings, Transport};
 use tower::ServiceExt as _;
 
@@ -233,6 +233,26 @@ impl TestApp {
         let seconds = i64::try_from(by.as_secs()).expect("tests last less than an eternity");
         let clock = self.sandbox().clock();
         clock.set(clock.unix() + seconds);
+    }
+
+    /// The next call like this takes that much longer. Its idempotency key is in use from the beginning.
+    pub(crate) fn slow_down(&self, method: &str, path: &str, by: Duration) {
+        let mut rule = Rule::new(method, path, Action::Delay(by)).times(1);
+        rule.account = Some(self.sandbox().account_id(STRIPE_KEY));
+        self.sandbox().add_fault(rule);
+    }
+
+    /// Waits until a call has come that is [slowed down](Self::slow_down).
+    pub(crate) async fn until_slow(&self) {
+        loop {
+            let faults = self.stripe_get("/_sandbox/faults").await;
+            let faults = faults["faults"].as_array().cloned();
+            let mut faults = faults.expect("a list").into_iter();
+            if faults.all(|fault| fault["hits"] == 1) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 
     /// Stripe calls since the start, or since [`forget_calls`](Self::forget_calls).

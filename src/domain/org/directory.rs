@@ -1,6 +1,7 @@
 //! Which customer stands for which org: found once, then remembered, by all callers together.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use moka::future::Cache;
@@ -8,6 +9,7 @@ use tokio::time::Instant;
 
 use super::ORG;
 use super::listing::Listing;
+use crate::domain::identity::SharedState;
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Result};
 use crate::stripe::types::{Customer, Identified, Page};
@@ -23,57 +25,81 @@ const KEY_LIFETIME: i64 = 24 * 60 * 60;
 /// How long a look-up waits for the list of all customers to be read.
 const LISTING_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a customer is remembered, in seconds. Where an org has two, whoever knows the one agrees with whoever knows
+/// the other again within that time.
+const REMEMBERED: i64 = 60;
+
 /// An org of the account with that number, on a test clock perhaps: the same name may live on several.
 type Key = (u64, OrgName, Option<Arc<str>>);
 
+/// What is looked for, and the customer that it is not.
+type LookUp = (Key, Option<Arc<str>>);
+
 /// The customers that were found.
-pub(in crate::domain) type Customers = Cache<Key, Arc<str>>;
+pub(in crate::domain) type Customers = Cache<Key, Known>;
+
+/// What is known of an org.
+#[derive(Clone)]
+pub(in crate::domain) struct Known {
+    /// Its customer; none: no such is known.
+    id: Option<Arc<str>>,
+    /// The last one that was deleted, which search may still find.
+    gone: Option<Arc<str>>,
+    /// When that was asked for, in the order in which things were asked.
+    asked: u64,
+    /// The same in Unix seconds.
+    at: i64,
+}
 
 #[derive(Default)]
 pub(in crate::domain) struct Directory {
-    look_ups: Flights<Key, Result<Arc<str>>>,
+    look_ups: Flights<LookUp, Result<Arc<str>>>,
+    /// Counts what was asked.
+    asked: AtomicU64,
     /// Every org, where search is unavailable.
     pub(super) listing: Listing,
 }
 
+impl Directory {
+    /// The place of a question, which begins now, among all of this account.
+    fn ask(&self) -> u64 {
+        self.asked.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
 impl Domain {
-    /// The org's customer, from memory or from Stripe. Concurrent callers share one look-up. That
-    /// an org is unknown is not remembered.
+    /// The org's customer, from memory or from Stripe. Concurrent callers share one look-up. That an org is unknown is
+    /// not remembered.
     pub(in crate::domain) async fn customer(&self, org: &OrgName) -> Result<Arc<str>> {
-        let found = self.account.memory.customers();
-        let key = self.directory_key(org);
-        let known = found.get(&key).await;
-        self.stripe().metrics().looked("orgs", known.is_some());
-        if let Some(id) = known {
-            return Ok(id);
+        let shared = self.shared().await?;
+        let customers = shared.memory.customers();
+        let known = customers.get(&self.directory_key(&shared, org)).await;
+        let fresh = known.as_ref().filter(|known| {
+            let age = self.account.clock.unix() - known.at;
+            (0..REMEMBERED).contains(&age)
+        });
+        let id = fresh.and_then(|known| known.id.clone());
+        self.stripe().metrics().looked("orgs", id.is_some());
+        match id {
+            Some(id) => Ok(id),
+            // On the heap: otherwise every request that finds its org in memory would carry the space
+            // that a look-up takes.
+            None => Box::pin(self.look_up(&shared, org, known)).await,
         }
-        // On the heap: otherwise every request that finds its org in memory would carry the space
-        // that a look-up takes.
-        Box::pin(self.look_up(org, key)).await
     }
 
-    /// Finds an org that is not in memory. What was remembered meanwhile is newer, and stays.
-    async fn look_up(&self, org: &OrgName, key: Key) -> Result<Arc<str>> {
-        let look_up = async || {
-            let look_ups = &self.account.orgs.look_ups;
-            let found = look_ups.share(key.clone(), self.stripe(), |stripe| {
-                let domain = Self {
-                    stripe,
-                    ..self.clone()
-                };
-                let (org, key) = (org.clone(), key.clone());
-                async move {
-                    let id = domain.find(&org).await?;
-                    let customers = domain.account.memory.customers();
-                    Ok(customers.entry(key).or_insert(id).await.into_value())
-                }
-            });
-            found.await
-        };
+    /// Finds an org that is not in memory, or is there for too long.
+    async fn look_up(
+        &self,
+        shared: &Arc<SharedState>,
+        org: &OrgName,
+        known: Option<Known>,
+    ) -> Result<Arc<str>> {
+        let gone = known.and_then(|known| known.gone);
         let deadline = Instant::now() + LISTING_PATIENCE;
         loop {
-            let progress = self.account.orgs.listing.progress();
-            match look_up().await {
+            let progress = shared.orgs.listing.progress();
+            match self.look_up_together(shared, org, gone.clone()).await {
                 Err(Error::Listing { .. }) if Instant::now() < deadline => {
                     let moved = tokio::time::timeout_at(deadline, progress.wait());
                     let _: Result<(), _> = self.wait(moved).await?;
@@ -83,25 +109,79 @@ impl Domain {
         }
     }
 
+    async fn look_up_together(
+        &self,
+        shared: &Arc<SharedState>,
+        org: &OrgName,
+        gone: Option<Arc<str>>,
+    ) -> Result<Arc<str>> {
+        let key = (self.directory_key(shared, org), gone.clone());
+        let look_up = shared.orgs.look_ups.share(key, self.stripe(), |stripe| {
+            let domain = Self {
+                stripe,
+                ..self.clone()
+            };
+            let (shared, org) = (shared.clone(), org.clone());
+            async move {
+                let (asked, at) = (shared.orgs.ask(), domain.account.clock.unix());
+                let id = domain.find(&shared, &org, gone.as_deref()).await?;
+                let id = id.ok_or(Error::OrgNotFound)?;
+                let known = Known {
+                    id: Some(id.clone()),
+                    gone,
+                    asked,
+                    at,
+                };
+                domain.note(&shared, &org, known).await;
+                Ok(id)
+            }
+        });
+        look_up.await
+    }
+
     /// Notes the customer of an org, returning its id as it is shared from now on.
-    pub(super) async fn remember_customer(&self, org: &OrgName, id: &str) -> Arc<str> {
+    pub(super) async fn remember_customer(&self, org: &OrgName, id: &str) -> Result<Arc<str>> {
         let id: Arc<str> = id.into();
-        self.account
-            .memory
-            .customers()
-            .insert(self.directory_key(org), id.clone())
-            .await;
-        id
+        let shared = self.shared().await?;
+        let known = Known {
+            id: Some(id.clone()),
+            gone: None,
+            asked: shared.orgs.ask(),
+            at: self.account.clock.unix(),
+        };
+        self.note(&shared, org, known).await;
+        Ok(id)
     }
 
     /// Forgets an org's customer: Stripe says that it is gone.
-    pub(in crate::domain) async fn forget_customer(&self, org: &OrgName) {
-        self.account
-            .memory
-            .customers()
-            .invalidate(&self.directory_key(org))
-            .await;
-        self.account.orgs.listing.forget(org);
+    pub(in crate::domain) async fn forget_customer(&self, org: &OrgName) -> Result<()> {
+        let shared = self.shared().await?;
+        let customers = shared.memory.customers();
+        let known = customers.get(&self.directory_key(&shared, org)).await;
+        let gone = known.and_then(|known| known.id.or(known.gone));
+        let known = Known {
+            id: None,
+            gone,
+            asked: shared.orgs.ask(),
+            at: self.account.clock.unix(),
+        };
+        self.note(&shared, org, known).await;
+        shared.orgs.listing.forget(org);
+        Ok(())
+    }
+
+    /// Notes an answer, unless what is known was asked for later: a slow look-up tells of times that are over.
+    async fn note(&self, shared: &SharedState, org: &OrgName, known: Known) {
+        let customers = shared.memory.customers();
+        let entry = customers.entry(self.directory_key(shared, org));
+        let newer = |there: Option<moka::Entry<Key, Known>>| {
+            let there = there.map(moka::Entry::into_value);
+            std::future::ready(match there {
+                Some(there) if there.asked > known.asked => there,
+                _ => known,
+            })
+        };
+        entry.and_upsert_with(newer).await;
     }
 
     /// Finds an org whose creation Stripe remembers although a look-up just did not show it.
@@ -115,42 +195,53 @@ impl Domain {
             }
         };
         match newest(&customers, org) {
-            Some(customer) => Ok(Some(self.remember_customer(org, &customer.id).await)),
+            Some(customer) => Ok(Some(self.remember_customer(org, &customer.id).await?)),
             None => Ok(None),
         }
     }
 
-    fn directory_key(&self, org: &OrgName) -> Key {
-        (self.account.number, org.clone(), self.test_clock.clone())
+    fn directory_key(&self, shared: &SharedState, org: &OrgName) -> Key {
+        (shared.number, org.clone(), self.test_clock.clone())
     }
 
-    async fn find(&self, org: &OrgName) -> Result<Arc<str>> {
-        let id = match &self.test_clock {
-            Some(clock) => {
-                newest(&self.customers_on(clock).await?, org).map(|c| c.id.as_str().into())
-            }
-            None if self.account.orgs.listing.is_in_use() => self.listed(org).await?,
-            None => self.search_for(org).await?,
-        };
-        id.ok_or(Error::OrgNotFound)
+    /// The org's customer, which is not the one that is `gone`.
+    async fn find(
+        &self,
+        shared: &Arc<SharedState>,
+        org: &OrgName,
+        gone: Option<&str>,
+    ) -> Result<Option<Arc<str>>> {
+        if let Some(clock) = &self.test_clock {
+            let customers = self.customers_on(clock).await?;
+            Ok(newest(&customers, org).map(|customer| customer.id.as_str().into()))
+        } else if shared.orgs.listing.is_in_use() {
+            self.listed(shared, org).await
+        } else {
+            self.search_for(shared, org, gone).await
+        }
     }
 
     /// Two calls, however many customers are new: of those whom search does not know yet, the newest hundred are found.
-    async fn search_for(&self, org: &OrgName) -> Result<Option<Arc<str>>> {
+    async fn search_for(
+        &self,
+        shared: &Arc<SharedState>,
+        org: &OrgName,
+        gone: Option<&str>,
+    ) -> Result<Option<Arc<str>>> {
         let recent = self.created_since(self.account.clock.unix() - RECENT);
         let search = async {
             let searched = self.search(org).await;
             // At once, since the request may end before the list is there.
             searched.inspect_err(|error| {
                 if error.is_search_unavailable() {
-                    self.account.orgs.listing.begin(error);
+                    shared.orgs.listing.begin(error);
                 }
             })
         };
         let (searched, listed) =
             tokio::join!(search, recent.param("limit", 100).send::<Page<Customer>>());
         let searched = match searched {
-            Err(error) if error.is_search_unavailable() => return self.listed(org).await,
+            Err(error) if error.is_search_unavailable() => return self.listed(shared, org).await,
             // Our query does not change from one try to the next, so this is Stripe's fault, and may be over.
             Err(error) if error.is_invalid_request() => {
                 self.search(org).await.map_err(|error| match error {
@@ -162,10 +253,12 @@ impl Domain {
             }
             searched => Ok(searched?),
         };
+        // Search may still find one that was deleted a moment ago.
+        let is_there = |customer: &Customer| Some(customer.id.as_str()) != gone;
         let mut customers = listed?.data;
         let is_new = newest(&customers, org).is_some();
         match searched {
-            Ok(found) => customers.extend(found),
+            Ok(found) => customers.extend(found.into_iter().filter(is_there)),
             Err(error) if !is_new => return Err(error),
             Err(_) => {}
         }

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::ORG;
+use crate::domain::identity::SharedState;
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Lane, Result};
 use crate::stripe;
@@ -124,11 +125,11 @@ impl Progress {
 }
 
 /// A reader that ends in whatever way: the next look-up may start another one.
-struct Reading<'a>(&'a Domain, Option<Error>);
+struct Reading<'a>(&'a Listing, Option<Error>);
 
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
-        self.0.account.orgs.listing.end_reading(self.1.take());
+        self.0.end_reading(self.1.take());
     }
 }
 
@@ -137,8 +138,12 @@ impl Domain {
     ///
     /// # Errors
     /// [`Error::Listing`] while they are being read, or why that broke off.
-    pub(super) async fn listed(&self, org: &OrgName) -> Result<Option<Arc<str>>> {
-        let listing = &self.account.orgs.listing;
+    pub(super) async fn listed(
+        &self,
+        shared: &Arc<SharedState>,
+        org: &OrgName,
+    ) -> Result<Option<Arc<str>>> {
+        let listing = &shared.orgs.listing;
         if let Some((_, id)) = listing.state().orgs.get(org) {
             return Ok(Some(id.clone()));
         }
@@ -146,13 +151,14 @@ impl Domain {
             return Err(failure);
         }
         if listing.must_read() {
-            let domain = self.for_request(Lane::Bulk);
+            let (domain, shared) = (self.in_background(Lane::Bulk), shared.clone());
             let mut state = listing.state();
             // The one before has ended.
             state.reader = JoinSet::new();
             state.reader.spawn(async move {
-                let mut reading = Reading(&domain, None);
-                reading.1 = domain.read_all().await.err();
+                let listing = &shared.orgs.listing;
+                let mut reading = Reading(listing, None);
+                reading.1 = domain.read_all(listing).await.err();
             });
         }
         let since = {
@@ -171,8 +177,7 @@ impl Domain {
     }
 
     /// Reads on to the end of the list.
-    async fn read_all(&self) -> Result<()> {
-        let listing = &self.account.orgs.listing;
+    async fn read_all(&self, listing: &Listing) -> Result<()> {
         loop {
             let last = listing.state().last.clone();
             let request = self.stripe().get("/v1/customers").param("limit", 100);

@@ -35,6 +35,8 @@ impl Domain {
         };
         let form = info.update_form(attached.as_deref());
         if form.is_empty() {
+            // Whether it is still there matters all the same.
+            self.customer_before(&id).await?;
             return Ok(Written {
                 id,
                 default_payment_method: None,

@@ -19,7 +19,8 @@ impl Domain {
         }
         let mut info = request.info.clone().unwrap_or_default();
         let named = !method.is_empty();
-        let _held = self.hold(&self.account.changes, org.as_str()).await?;
+        let shared = self.shared().await?;
+        let _held = self.hold(&shared.changes, org.as_str()).await?;
         if named && info.payment_method.is_empty() {
             info.payment_method = method.to_owned();
         }

@@ -1,8 +1,7 @@
 //! Reports with a client's idempotency key: the same key and the same report count once.
 //!
-//! Stripe remembers the key too, so this holds across restarts and instances. What is remembered
-//! here lets a repetition be answered without Stripe, tells the same report from another one, and
-//! covers a plan change, by which Stripe sees other parameters.
+//! Stripe remembers it, as [`claim`](super::claim) has it: so this holds across restarts and instances, and across a
+//! change of plan. What is remembered here lets a repetition be answered without Stripe.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +11,13 @@ use moka::policy::EvictionPolicy;
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
+use super::claim::{Claim, Key, reused};
+use super::record::{LOOK_UPS, Record, unknown};
 use super::{Failure, Report};
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Result};
 use crate::num::hex;
+use crate::stripe::types::{Subscription, SubscriptionItem};
 
 /// How long a key is remembered: as long as Stripe promises to.
 const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
@@ -30,15 +32,25 @@ struct Slot {
     state: Mutex<State>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Not sent yet.
+    /// Not claimed at Stripe yet, as far as this server knows.
     New,
-    /// Sent, and the outcome is not known: Stripe may have counted it.
-    Unsure,
+    /// Claimed. The outcome is not known: Stripe may have counted it.
+    Begun(Progress),
     /// Counted.
     Done,
 }
+
+/// How far a report has come.
+pub(super) struct Progress {
+    /// Where it is recorded, if that is not the claim's item, which was gone when it was to be recorded.
+    moved_to: Option<Box<(Subscription, SubscriptionItem)>>,
+    /// The number of the next record's idempotency key. The ones before are known to have counted nothing.
+    pub(super) attempt: u32,
+}
+
+/// How many idempotency keys a report may use up for records that counted nothing.
+pub(super) const RECORDS: u32 = 10;
 
 impl KeyedReports {
     /// Room for `most` keys; of those beyond, Stripe's memory is all there is.
@@ -60,56 +72,151 @@ impl Domain {
         report: &Report,
         key: &str,
     ) -> Result<()> {
-        let digest = digest(org, report);
-        let name = self.name_of(key);
-        let slots = &self.account.memory.reports().0;
-        let entry = (self.account.number, name.clone());
+        let key = Key {
+            name: self.name_of(key),
+            report: digest(org, report),
+        };
+        let shared = self.shared().await?;
+        let slots = &shared.memory.reports().0;
+        let entry = (shared.number, key.name.clone());
         let fresh = async {
             Arc::new(Slot {
-                report: digest,
+                report: key.report,
                 state: Mutex::new(State::New),
             })
         };
         let slot = slots.get_with(entry.clone(), fresh).await;
-        if slot.report != digest {
+        if slot.report != key.report {
             return Err(reused());
         }
         let mut state = slot.state.lock().await;
-        if *state == State::Done {
+        if matches!(*state, State::Done) {
             return Ok(());
         }
-        // What a clobber sends depends on what is recorded by then, and would not tell Stripe
-        // whether this is the same report. The key does: it is spent by this report alone. If it is
-        // spent and the total is not below `n`, this was counted; below, Stripe may have refused it.
-        let stripe_key = if report.clobber {
-            format!("{name}:{}", hex(&digest))
-        } else {
-            name.clone()
-        };
-        match self.record_for(org, report, &stripe_key).await {
-            Ok(()) => {
-                *state = State::Done;
-                Ok(())
-            }
-            // Stripe knows the key with other parameters. If we sent them, they were this report's.
-            Err(Failure::Stripe(error)) if error.is_idempotency_conflict() => {
-                if *state == State::Unsure {
-                    *state = State::Done;
-                    return Ok(());
-                }
-                slots.invalidate(&entry).await;
-                Err(reused())
-            }
-            Err(failure) => {
-                match &failure {
-                    Failure::Stripe(error) if error.is_inconclusive() => {
-                        *state = State::Unsure;
+        let recorded = self.record_for(org, report, &key, &mut state).await;
+        match &recorded {
+            Ok(()) => *state = State::Done,
+            // The key is free, or another report's.
+            Err(_) if matches!(*state, State::New) => slots.invalidate(&entry).await,
+            Err(_) => {}
+        }
+        Ok(recorded?)
+    }
+
+    /// Like [`Domain::with_customer`], keeping Stripe's own error.
+    async fn record_for(
+        &self,
+        org: &OrgName,
+        report: &Report,
+        key: &Key,
+        state: &mut State,
+    ) -> Result<(), Failure> {
+        for again in [true, false] {
+            let customer = self.customer(org).await?;
+            match self.record_once(&customer, report, key, state).await {
+                Err(failure) if failure.is_customer_gone() => {
+                    self.forget_customer(org).await?;
+                    if !again {
+                        break;
                     }
-                    // Nothing was counted, so the key is free for a corrected report.
-                    _ if *state == State::New => slots.invalidate(&entry).await,
-                    _ => {}
                 }
-                Err(failure.into())
+                outcome => return outcome,
+            }
+        }
+        Err(Error::OrgNotFound.into())
+    }
+
+    /// Claims the key, and records on the item that it was claimed for, or on the one that took its place.
+    async fn record_once(
+        &self,
+        customer: &str,
+        report: &Report,
+        key: &Key,
+        state: &mut State,
+    ) -> Result<(), Failure> {
+        let mut claim = self.claim(customer, &report.feature, key).await?;
+        if !matches!(state, State::Begun(_)) {
+            *state = State::Begun(Progress {
+                moved_to: None,
+                attempt: 1,
+            });
+        }
+        let State::Begun(progress) = state else {
+            return Ok(());
+        };
+        if let Some(moved_to) = &progress.moved_to {
+            (claim.subscription, claim.item) = (**moved_to).clone();
+        }
+        for _ in 1..LOOK_UPS {
+            let recorded = if report.clobber && claim.item.price.sums() {
+                self.set_sum_once(customer, &claim, report, key, progress)
+                    .await
+            } else {
+                self.add_once(&claim, report, key, progress).await
+            };
+            match recorded {
+                Err(Failure::Stripe(error)) if error.is_item_gone() => {
+                    tracing::info!(%error, "the plan was changed meanwhile; the item is looked up again");
+                    let found = self.metered_item(customer, &report.feature).await?;
+                    (claim.subscription, claim.item) = found.clone();
+                    progress.moved_to = Some(Box::new(found));
+                    progress.attempt += 1;
+                }
+                outcome => return outcome,
+            }
+        }
+        Err(Error::Unavailable("the plan is being changed".into()).into())
+    }
+
+    /// Adds, or sets what can be set, once.
+    async fn add_once(
+        &self,
+        claim: &Claim,
+        report: &Report,
+        key: &Key,
+        progress: &mut Progress,
+    ) -> Result<(), Failure> {
+        let item = &claim.item;
+        let shared = self.shared().await?;
+        let write = shared.writes.begin(&item.id);
+        // What the total moves by tells what became of a record whose answer is a failure.
+        let tells = !report.clobber && item.price.sums() && !claim.repeated;
+        let before = if tells {
+            Some(self.period_usage(&item.id, None).await?.total)
+        } else {
+            None
+        };
+        let record = Record {
+            item: &item.id,
+            set: report.clobber,
+            quantity: report.n,
+            at: report.at,
+        };
+        loop {
+            let name = key.of_record(progress.attempt);
+            match self.add_record(record, Some(name)).await {
+                Ok(_) => return Ok(()),
+                // The key is this report's alone, so it was sent before, to an item that is unknown by now.
+                Err(error) if error.is_idempotency_conflict() => {
+                    tracing::error!(item = %item.id, n = report.n, "this report was sent for another item: whether it was counted is not known");
+                    return Err(unknown());
+                }
+                Err(error) if error.is_replayed() && error.is_failure_of_stripes() => {
+                    let after = self.period_usage(&item.id, None).await?.total;
+                    if before.is_none() && !report.clobber || progress.attempt >= RECORDS {
+                        tracing::error!(item = %item.id, n = report.n, after, "stripe keeps a failure for an answer: whether this report was counted is not known");
+                        return Err(unknown());
+                    }
+                    match became(before, after, report, write.is_alone()) {
+                        Some(true) => return Ok(()),
+                        Some(false) => progress.attempt += 1,
+                        None => {
+                            tracing::error!(item = %item.id, n = report.n, before, after, "stripe keeps a failure for an answer: whether this report was counted is not known");
+                            return Err(unknown());
+                        }
+                    }
+                }
+                Err(error) => return Err(error.into()),
             }
         }
     }
@@ -125,15 +232,19 @@ impl Domain {
             .finalize();
         format!("report:{}", hex(&digest))
     }
+}
 
-    /// Like [`Domain::with_customer`], keeping Stripe's own error.
-    async fn record_for(&self, org: &OrgName, report: &Report, key: &str) -> Result<(), Failure> {
-        let attempt = || async move {
-            let customer = self.customer(org).await?;
-            self.record(&customer, report, Some(key)).await
-        };
-        self.again_if_gone(org, Failure::is_customer_gone, attempt)
-            .await
+/// Whether the report was counted, by what the total moved by while it was sent.
+fn became(before: Option<i64>, after: i64, report: &Report, alone: bool) -> Option<bool> {
+    // To set once more is to set.
+    let Some(before) = before else {
+        return Some(false);
+    };
+    match after.checked_sub(before)? {
+        0 if report.n == 0 => Some(true),
+        0 => Some(false),
+        moved if moved == report.n && alone => Some(true),
+        _ => None,
     }
 }
 
@@ -148,16 +259,39 @@ impl Failure {
     }
 }
 
-fn reused() -> Error {
-    Error::Invalid(
-        "the Idempotency-Key was used before with another report; use a new key for each".into(),
-    )
-}
-
 fn digest(org: &OrgName, report: &Report) -> [u8; 32] {
     let text = format!(
         "{org}\n{}\n{}\n{:?}\n{}",
         report.feature, report.n, report.at, report.clobber
     );
     Sha256::digest(text.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_total_tells_what_became_of_a_report_only_if_nothing_else_moved_it() {
+        let report = |n| Report {
+            feature: "feature:x".parse().expect("a name"),
+            n,
+            at: None,
+            clobber: false,
+        };
+        for (before, after, n, alone, counted) in [
+            (Some(3), 8, 5, true, Some(true)),
+            (Some(3), 3, 5, true, Some(false)),
+            (Some(3), 3, 5, false, Some(false)),
+            (Some(3), 8, 5, false, None),
+            (Some(3), 7, 5, true, None),
+            (Some(3), 13, 5, true, None),
+            (Some(9), 0, 5, true, None),
+            (Some(3), 3, 0, true, Some(true)),
+            (None, 8, 5, true, Some(false)),
+        ] {
+            let told = became(before, after, &report(n), alone);
+            assert_eq!(told, counted, "{before:?} {after} {n} {alone}");
+        }
+    }
 }

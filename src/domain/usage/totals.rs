@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use futures::future::try_join_all;
 
+use super::Failure;
 use crate::domain::{Domain, Result};
-use crate::stripe::types::{InvoiceLine, Page, Subscription, UsageRecordSummary};
+use crate::stripe;
+use crate::stripe::types::{InvoiceLine, Page, Subscription, UsagePeriod, UsageRecordSummary};
 
 /// Units used by subscription item, as far as they are known.
 pub(in crate::domain) type Used = BTreeMap<String, i64>;
@@ -50,7 +52,7 @@ impl Domain {
         subscription: &Subscription,
         mut used: Used,
         has_others: bool,
-    ) -> Result<Used> {
+    ) -> Result<Used, Failure> {
         if has_others && !missing(subscription, &used).is_empty() {
             // The lines were those of another subscription.
             used = self
@@ -70,17 +72,46 @@ impl Domain {
         subscription: &Subscription,
         lines: &[InvoiceLine],
     ) -> Result<Used> {
-        self.complete_usage(customer, subscription, sum(lines), false)
-            .await
+        let used = self.complete_usage(customer, subscription, sum(lines), false);
+        Ok(used.await?)
     }
 
     /// What was recorded on an item in the running period, aggregated as its price says.
-    pub(super) async fn total_usage(&self, item: &str) -> Result<i64> {
-        let path = format!("/v1/subscription_items/{item}/usage_record_summaries");
-        let page: Page<UsageRecordSummary> =
-            self.stripe().get(path).param("limit", 1).send().await?;
-        Ok(page.data.first().map_or(0, |summary| summary.total_usage))
+    async fn total_usage(&self, item: &str) -> Result<i64, stripe::Error> {
+        Ok(self.period_usage(item, None).await?.total)
     }
+
+    /// What was recorded on an item in the period that was running `at` some time, or in the one that runs now.
+    pub(super) async fn period_usage(
+        &self,
+        item: &str,
+        at: Option<i64>,
+    ) -> Result<PeriodUsage, stripe::Error> {
+        let path = format!("/v1/subscription_items/{item}/usage_record_summaries");
+        let limit = if at.is_some() { 100 } else { 1 };
+        let request = self.stripe().get(path).param("limit", limit);
+        let page: Page<UsageRecordSummary> = request.send().await?;
+        let mut summaries = page.data.iter();
+        let found = match at {
+            None => summaries.next(),
+            Some(at) => summaries.find(|summary| {
+                let UsagePeriod { start, end } = summary.period;
+                start.is_none_or(|start| start <= at) && end.is_none_or(|end| at < end)
+            }),
+        };
+        Ok(PeriodUsage {
+            total: found.map_or(0, |summary| summary.total_usage),
+            start: found.and_then(|summary| summary.period.start),
+        })
+    }
+}
+
+/// What was used of an item in a period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PeriodUsage {
+    pub(super) total: i64,
+    /// Unix seconds.
+    pub(super) start: Option<i64>,
 }
 
 /// The metered items that `used` has no figure for. Stripe gives each at least one line.
@@ -97,7 +128,8 @@ fn sum(lines: &[InvoiceLine]) -> Used {
     let mut used = Used::new();
     for line in lines.iter().filter(|line| !line.proration) {
         if let Some(item) = &line.subscription_item {
-            *used.entry(item.clone()).or_default() += line.quantity.unwrap_or(0);
+            let total = used.entry(item.clone()).or_default();
+            *total = total.saturating_add(line.quantity.unwrap_or(0));
         }
     }
     used

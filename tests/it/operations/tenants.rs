@@ -263,3 +263,80 @@ async fn live_and_test_keys_are_passed_on_as_they_are() {
     let expected = ["sk_live_a", "sk_test_a", "rk_live_b"].map(basic);
     assert_eq!(*seen.lock().expect("no panic"), expected);
 }
+
+fn http_client() -> reqwest::Client {
+    // The client asks for TLS although nothing here has it. A second caller finds it installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().no_proxy().build();
+    client.expect("a client")
+}
+
+/// A Stripe where every key opens the same account.
+async fn one_account(app: &TestApp) -> Web {
+    let (url, http) = (app.stripe_url().to_owned(), http_client());
+    Web::start(
+        Router::new().fallback(async move |request: axum::extract::Request| {
+            let (head, body) = request.into_parts();
+            let path = head.uri.path_and_query().expect("a path").as_str();
+            let body = axum::body::to_bytes(body, usize::MAX)
+                .await
+                .expect("a body");
+            let mut headers = head.headers;
+            for name in ["authorization", "host", "content-length"] {
+                headers.remove(name);
+            }
+            let call = http.request(head.method, format!("{url}{path}"));
+            let call = call
+                .headers(headers)
+                .bearer_auth(crate::harness::STRIPE_KEY);
+            let answer = call.body(body).send().await.expect("an answer");
+            let (status, headers) = (answer.status(), answer.headers().clone());
+            let body = answer.bytes().await.expect("its body");
+            let mut copy = axum::response::Response::new(axum::body::Body::from(body));
+            *copy.status_mut() = status;
+            for name in ["content-type", "idempotent-replayed"] {
+                if let Some(value) = headers.get(name) {
+                    let name = axum::http::HeaderName::from_static(name);
+                    copy.headers_mut().insert(name, value.clone());
+                }
+            }
+            copy
+        }),
+    )
+    .await
+}
+
+#[tokio::test]
+async fn two_keys_of_one_account_share_what_is_known_of_it() {
+    let stripe = TestApp::start().await;
+    let web = one_account(&stripe).await;
+    let app = cloud(Some(web.url())).await;
+    let post = |key: &'static str, path: &'static str, body: String| {
+        let call = app.request(Method::POST, path).body(body);
+        call.header("authorization", key).send()
+    };
+    let (one, two) = ("Bearer sk_test_one", "Bearer rk_test_two");
+    post(one, "/v1/push", MODEL.to_owned()).await.ok();
+    let subscribe = r#"{"org":"org:a","phases":[{"features":["plan:p@1"]}]}"#.to_owned();
+    let twice = tokio::join!(
+        post(one, "/v1/subscribe", subscribe.clone()),
+        post(two, "/v1/subscribe", subscribe)
+    );
+    twice.0.ok();
+    twice.1.ok();
+    let live = stripe.stripe_get("/v1/subscriptions").await;
+    assert_eq!(live["data"].as_array().map(Vec::len), Some(1), "{live}");
+
+    stripe.forget_calls();
+    let set = r#"{"org":"org:a","feature":"feature:f","n":10,"clobber":true}"#.to_owned();
+    for key in [one, two, one] {
+        post(key, "/v1/report", set.clone()).await.ok();
+    }
+    let counts = stripe.sandbox().counts(None);
+    for endpoint in ["GET /v1/account", "GET /v1/customers/search"] {
+        assert_eq!(counts.get(endpoint), None, "it is known: {counts:?}");
+    }
+    let headers = [("authorization", two)];
+    let limits = app.get_with("/v1/limits?org=org:a", &headers).await;
+    assert_eq!(limits.ok().json()["usage"][0]["used"], 10);
+}

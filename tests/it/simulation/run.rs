@@ -276,7 +276,7 @@ impl Run<'_> {
                 Ok(())
             }
             // A fault's own answer, which a repetition under a key gets as well.
-            _ if self.is_fault(&answer) || key.is_some() && answer.status == 502 => {
+            _ if self.is_fault(&answer) || key.is_some() && is_unsure(&answer) => {
                 self.clear_faults();
                 self.find_out(org, apply).await
             }
@@ -435,6 +435,11 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// Stripe failed, and it is not known what became of the call.
+fn is_unsure(answer: &Answer) -> bool {
+    answer.status == 502 || answer.status == 503 && answer.json()["code"] == "outcome_unknown"
 }
 
 /// `calls` calls to Stripe in a row go wrong.

@@ -1,5 +1,7 @@
 //! Several servers over one Stripe, as an operator runs replicas: what they do at once is done once.
 
+mod usage;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -30,11 +32,9 @@ fn patient() -> Settings {
     }
 }
 
-/// The next call like this takes a while. An idempotency key is in use from its beginning.
+/// The next call like this takes a while.
 fn slow(app: &TestApp, method: &str, path: &str) {
-    let slow = Action::Delay(Duration::from_millis(150));
-    app.sandbox()
-        .add_fault(Rule::new(method, path, slow).times(1));
+    app.slow_down(method, path, Duration::from_millis(150));
 }
 
 async fn subscribe(app: &TestApp, org: &str, features: &[&str]) -> Answer {
@@ -197,4 +197,76 @@ async fn a_kept_failure_does_not_stick() {
     }
     subscribe(&two, "org:a", &["plan:free@1"]).await.ok();
     assert_eq!(features(&one, "org:a").await, ["feature:calls"]);
+}
+
+/// A person signs up: the app writes particulars, and opens Checkout, while Stripe takes its time to make the customer.
+#[tokio::test]
+async fn an_org_that_is_made_by_two_requests_at_once_is_one_customer() {
+    let checkout = json!({"org": "org:a", "success_url": "https://app.example/ok", "features": ["plan:pro@1"]});
+    let named = json!({"org": "org:a", "info": {"email": "jo@acme.example"},
+        "phases": [{"features": ["plan:pro@1"]}]});
+    let plain = json!({"org": "org:a", "phases": [{"features": ["plan:pro@1"]}]});
+    for first in [&named, &plain] {
+        for same_server in [true, false] {
+            let (one, two) = two().await;
+            let other = if same_server { &one } else { &two };
+            slow(&one, "POST", "/v1/customers");
+            let opened = async {
+                one.until_slow().await;
+                other.post_json("/v1/checkout", &checkout).await.ok();
+            };
+            let (subscribed, ()) = tokio::join!(one.post_json("/v1/subscribe", first), opened);
+            subscribed.ok();
+            let customers = one.stripe_get("/v1/customers").await;
+            assert_eq!(
+                customers["data"].as_array().map(Vec::len),
+                Some(1),
+                "{first} {same_server}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_servers_push_one_model() {
+    let (one, two) = two().await;
+    let model = json!({"plans": {"plan:new@1": {"features": {
+        "feature:a": {"tiers": [{}]}, "feature:b": {"base": 5}}}}});
+    let (first, second) = tokio::join!(
+        one.post_json("/v1/push", &model),
+        two.post_json("/v1/push", &model)
+    );
+    for pushed in [first, second] {
+        let pushed = pushed.ok().json();
+        let results = pushed["results"].as_array().expect("a list");
+        assert!(
+            results.iter().all(|result| result["status"] == "ok"),
+            "{pushed:#}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn particulars_that_two_servers_write_at_once_are_all_there() {
+    let (one, two) = two().await;
+    let info = |name: &str| json!({"org": "org:a", "info": {"metadata": {name: "x"}}});
+    for round in 0..3 {
+        let (a, b) = (info(&format!("a{round}")), info(&format!("b{round}")));
+        let (a, b) = tokio::join!(
+            one.post_json("/v1/subscribe", &a),
+            two.post_json("/v1/subscribe", &b)
+        );
+        a.ok();
+        b.ok();
+    }
+    let known = two
+        .get("/v1/whois?org=org:a&include=info")
+        .await
+        .ok()
+        .json();
+    assert_eq!(
+        known["metadata"].as_object().map(serde_json::Map::len),
+        Some(6),
+        "{known}"
+    );
 }

@@ -1,0 +1,124 @@
+//! Which account a key opens. Locks, caches and what is remembered belong to the account: two keys of one account, in a
+//! server for many callers, must not get in each other's way unseen.
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use sha2::{Digest as _, Sha256};
+use tokio::sync::OnceCell;
+
+use super::memory::Memory;
+use super::{Domain, Error, Result, locks, org, usage};
+use crate::num::hex;
+use crate::stripe::{Client, types};
+
+/// What all keys of one account share.
+pub(super) struct SharedState {
+    pub(super) memory: Memory,
+    /// What tells this account's part of the memory from others'.
+    pub(super) number: u64,
+    pub(super) orgs: org::Directory,
+    /// One subscription change at a time for an org.
+    pub(super) changes: locks::Locks,
+    /// One read-then-write of a usage total at a time for a subscription item.
+    pub(super) totals: locks::Locks,
+    /// Usage that is being recorded.
+    pub(super) writes: usage::Writes,
+    /// Counts the writes to Stripe.
+    written: Arc<AtomicU64>,
+}
+
+impl SharedState {
+    fn new(memory: Memory, number: u64) -> Self {
+        Self {
+            memory,
+            number,
+            orgs: org::Directory::default(),
+            changes: locks::Locks::default(),
+            totals: locks::Locks::default(),
+            writes: usage::Writes::default(),
+            written: Arc::default(),
+        }
+    }
+}
+
+/// Whose objects a key's calls are about.
+pub(super) enum Identity {
+    /// The only account of the process: nobody needs to know which.
+    Only(Arc<SharedState>),
+    /// One of many, asked for once.
+    OneOf(Memory, OnceCell<Arc<SharedState>>),
+}
+
+impl Identity {
+    pub(super) fn only(memory: Memory) -> Self {
+        Self::Only(Arc::new(SharedState::new(memory, 0)))
+    }
+
+    pub(super) fn one_of(memory: Memory) -> Self {
+        Self::OneOf(memory, OnceCell::new())
+    }
+}
+
+/// The accounts of a process that are in use.
+#[derive(Default)]
+pub(super) struct Known(Mutex<HashMap<u64, Weak<SharedState>>>);
+
+impl Known {
+    fn get(&self, memory: &Memory, number: u64) -> Arc<SharedState> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(state) = known.get(&number).and_then(Weak::upgrade) {
+            return state;
+        }
+        known.retain(|_, state| state.strong_count() > 0);
+        let state = Arc::new(SharedState::new(memory.clone(), number));
+        known.insert(number, Arc::downgrade(&state));
+        state
+    }
+}
+
+impl Domain {
+    /// What this account's keys share. Where there are many accounts, Stripe is asked once which one the key opens.
+    pub(super) async fn shared(&self) -> Result<Arc<SharedState>> {
+        match &self.account.identity {
+            Identity::Only(state) => Ok(state.clone()),
+            Identity::OneOf(memory, found) => {
+                let state = found.get_or_try_init(|| self.identify(memory)).await?;
+                Ok(state.clone())
+            }
+        }
+    }
+
+    async fn identify(&self, memory: &Memory) -> Result<Arc<SharedState>> {
+        let asked = self.stripe().get("/v1/account").send::<types::Account>();
+        let id = match asked.await.map_err(Error::from) {
+            Ok(account) => account.id,
+            // A restricted key that may not read its account stands for itself.
+            Err(Error::Forbidden(reason)) => {
+                tracing::warn!(
+                    reason,
+                    "the key may not read its account: other keys of it share no lock with this one"
+                );
+                hex(&Sha256::digest(&self.stripe().credentials().key))
+            }
+            Err(error) => return Err(error),
+        };
+        let number = number(&id, self.stripe());
+        let state = memory.accounts().get(memory, number);
+        self.stripe().share_writes(state.written.clone());
+        Ok(state)
+    }
+}
+
+/// An account in one of its two modes, as a number that stays the same.
+fn number(id: &str, stripe: &Client) -> u64 {
+    let mode: &[u8] = if stripe.credentials().is_live() {
+        b"live"
+    } else {
+        b"test"
+    };
+    let digest = Sha256::new().chain_update(mode).chain_update(id).finalize();
+    let first: [u8; 8] = std::array::from_fn(|i| digest[i]);
+    u64::from_le_bytes(first)
+}

@@ -1,0 +1,137 @@
+//! Usage that is set under a client's idempotency key, where it adds up: what has to be added depends on what is there,
+//! so a repetition cannot simply be the same call.
+
+use super::Failure;
+use super::claim::{Claim, Key};
+use super::keyed::{Progress, RECORDS};
+use super::record::{Record, cannot_be_lowered, total_key};
+use super::{Report, totals::PeriodUsage};
+use crate::domain::Domain;
+use crate::domain::revision::Attempts;
+use crate::stripe;
+use crate::stripe::types::Object;
+
+impl Domain {
+    /// Brings the total of the claim's period to `n`, once. Of several that saw the same total, one adds: whoever has
+    /// reserved it.
+    pub(super) async fn set_sum_once(
+        &self,
+        customer: &str,
+        claim: &Claim,
+        report: &Report,
+        key: &Key,
+        progress: &mut Progress,
+    ) -> Result<(), Failure> {
+        let item = &claim.item.id;
+        let shared = self.shared().await?;
+        let _held = self.hold(&shared.totals, item).await?;
+        let _write = shared.writes.begin(item);
+        let carried = self.carried(&claim.subscription).await?;
+        let carried = carried.get(&report.feature);
+        let mut attempts = Attempts::default();
+        loop {
+            let seen = match self.seen_by(claim, carried, report, key).await? {
+                Seen::Done => return Ok(()),
+                Seen::Total(seen) => seen,
+            };
+            let total = seen.total.saturating_add(carried);
+            let missing = report.n.saturating_sub(total);
+            if missing == 0 {
+                return Ok(());
+            }
+            if missing < 0 {
+                if claim.repeated && self.was_recorded(item, report, key).await? {
+                    return Ok(());
+                }
+                return Err(cannot_be_lowered(report, total).into());
+            }
+            let reserve = self
+                .stripe()
+                .post(format!("/v1/customers/{customer}"))
+                .param(key.mark(), "")
+                .idempotency_key(total_key(item, seen, &mut attempts));
+            if let Err(error) = reserve.send::<Object>().await {
+                self.look_again(&mut attempts, error).await?;
+                continue;
+            }
+            let record = Record {
+                item,
+                set: false,
+                quantity: missing,
+                at: report.at,
+            };
+            let name = key.of_record(progress.attempt);
+            match self.add_record(record, Some(name)).await {
+                Ok(_) => return Ok(()),
+                // It was tried before with another quantity, or to no avail: the total would not be below `n` otherwise.
+                Err(error)
+                    if (error.is_idempotency_conflict() || error.is_replayed())
+                        && !error.is_item_gone()
+                        && progress.attempt < RECORDS =>
+                {
+                    progress.attempt += 1;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// The total that `n` is compared with.
+    async fn seen_by(
+        &self,
+        claim: &Claim,
+        carried: i64,
+        report: &Report,
+        key: &Key,
+    ) -> Result<Seen, Failure> {
+        let item = &claim.item.id;
+        let running = match self.period_usage(item, None).await {
+            Ok(running) => running,
+            // With the item its totals are gone. If it was recorded, it was so before that.
+            Err(error) if error.is_item_gone() && claim.repeated => {
+                let recorded = self.was_recorded(item, report, key).await?;
+                return if recorded {
+                    Ok(Seen::Done)
+                } else {
+                    Err(error.into())
+                };
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let began = claim.subscription.current_period_start;
+        if claim.repeated && running.start.is_some_and(|start| start > began) {
+            let then = self.period_usage(item, Some(began)).await?;
+            if then.total.saturating_add(carried) >= report.n {
+                return Ok(Seen::Done);
+            }
+        }
+        Ok(Seen::Total(running))
+    }
+
+    /// Whether the key's record was written. To find out, nothing is added under the same key: Stripe refuses that only
+    /// if something else was sent with it.
+    async fn was_recorded(
+        &self,
+        item: &str,
+        report: &Report,
+        key: &Key,
+    ) -> Result<bool, stripe::Error> {
+        let nothing = Record {
+            item,
+            set: false,
+            quantity: 0,
+            at: report.at,
+        };
+        match self.add_record(nothing, Some(key.of_record(1))).await {
+            Ok(_) => Ok(false),
+            Err(error) if error.is_idempotency_conflict() => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+enum Seen {
+    /// It is done already.
+    Done,
+    Total(PeriodUsage),
+}

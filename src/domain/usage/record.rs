@@ -1,0 +1,195 @@
+//! One more use, recorded: which item it goes to, how it is told to Stripe, and what became of it where Stripe does not
+//! say.
+
+use super::totals::PeriodUsage;
+use super::{Failure, Report};
+use crate::domain::refs::FeatureName;
+use crate::domain::revision::{Attempts, Refusal};
+use crate::domain::subscription::{Detail, Subscriptions};
+use crate::domain::{Domain, Error, Result};
+use crate::stripe::types::{Object, Subscription, SubscriptionItem};
+use crate::stripe::{self, Answer};
+
+/// How often an item is looked up for one report, because the one before has gone with a change of plan.
+pub(super) const LOOK_UPS: u32 = 5;
+
+/// A usage record to write.
+#[derive(Clone, Copy)]
+pub(super) struct Record<'a> {
+    pub(super) item: &'a str,
+    /// Sets in place of adding.
+    pub(super) set: bool,
+    pub(super) quantity: i64,
+    /// Unix seconds; none: now.
+    pub(super) at: Option<i64>,
+}
+
+impl Domain {
+    /// Adds or sets, once.
+    pub(super) async fn record(&self, customer: &str, report: &Report) -> Result<(), Failure> {
+        for _ in 1..LOOK_UPS {
+            let (subscription, item) = self.metered_item(customer, &report.feature).await?;
+            match self.record_on(&subscription, &item, report).await {
+                Err(Failure::Stripe(error)) if error.is_item_gone() => {
+                    tracing::info!(%error, "the plan was changed meanwhile; the item is looked up again");
+                }
+                outcome => return outcome,
+            }
+        }
+        let (subscription, item) = self.metered_item(customer, &report.feature).await?;
+        let outcome = self.record_on(&subscription, &item, report).await;
+        outcome.map_err(Failure::without_item)
+    }
+
+    async fn record_on(
+        &self,
+        subscription: &Subscription,
+        item: &SubscriptionItem,
+        report: &Report,
+    ) -> Result<(), Failure> {
+        if report.clobber && item.price.sums() {
+            return self.set_sum(subscription, &item.id, report).await;
+        }
+        let record = Record {
+            item: &item.id,
+            set: report.clobber,
+            quantity: report.n,
+            at: report.at,
+        };
+        let shared = self.shared().await?;
+        let _write = shared.writes.begin(&item.id);
+        match self.add_record(record, None).await {
+            Err(error) if error.is_replayed() && error.is_failure_of_stripes() => {
+                tracing::error!(item = %item.id, n = report.n, "stripe keeps a failure for an answer: whether this report was counted is not known");
+                Err(unknown())
+            }
+            outcome => Ok(outcome.map(drop)?),
+        }
+    }
+
+    /// Brings the period's total to `n` by adding what is missing. Of several that saw the same total, one adds.
+    async fn set_sum(
+        &self,
+        subscription: &Subscription,
+        item: &str,
+        report: &Report,
+    ) -> Result<(), Failure> {
+        let shared = self.shared().await?;
+        let _held = self.hold(&shared.totals, item).await?;
+        let _write = shared.writes.begin(item);
+        let carried = self.carried(subscription).await?.get(&report.feature);
+        let mut attempts = Attempts::default();
+        loop {
+            let seen = self.period_usage(item, None).await?;
+            let total = seen.total.saturating_add(carried);
+            let missing = report.n.saturating_sub(total);
+            if missing == 0 {
+                return Ok(());
+            }
+            if missing < 0 {
+                return Err(cannot_be_lowered(report, total).into());
+            }
+            let key = total_key(item, seen, &mut attempts);
+            let record = Record {
+                item,
+                set: false,
+                quantity: missing,
+                at: report.at,
+            };
+            match self.add_record(record, Some(key)).await {
+                Ok(_) => return Ok(()),
+                Err(error) if error.is_item_gone() => return Err(error.into()),
+                Err(error) => self.look_again(&mut attempts, error).await?,
+            }
+        }
+    }
+
+    /// Waits until it is time to read the total again, if that may help.
+    pub(super) async fn look_again(
+        &self,
+        attempts: &mut Attempts,
+        error: stripe::Error,
+    ) -> Result<(), Failure> {
+        let wait = attempts.after(Refusal::of(error)?)?;
+        tokio::time::sleep(self.stripe().first_wait() * wait).await;
+        Ok(())
+    }
+
+    /// Writes a usage record. Without a key of ours, our own tries count once all the same.
+    pub(super) async fn add_record(
+        &self,
+        record: Record<'_>,
+        key: Option<String>,
+    ) -> Result<Answer<Object>, stripe::Error> {
+        let path = format!("/v1/subscription_items/{}/usage_records", record.item);
+        let action = if record.set { "set" } else { "increment" };
+        let mut request = self
+            .stripe()
+            .post(path)
+            .param("quantity", record.quantity)
+            .param("action", action);
+        request = match record.at {
+            Some(at) => request.param("timestamp", at),
+            // Not a computed second: a repetition must have the same parameters.
+            None => request.param("timestamp", "now"),
+        };
+        if let Some(key) = key {
+            request = request.idempotency_key(key);
+        }
+        request.send_once().await
+    }
+
+    /// The item that usage of `feature` is recorded on.
+    pub(super) async fn metered_item(
+        &self,
+        customer: &str,
+        feature: &FeatureName,
+    ) -> Result<(Subscription, SubscriptionItem)> {
+        metered_item(self.subscriptions(customer, Detail::Items).await?, feature)
+    }
+}
+
+/// The item that usage of `feature` is recorded on, where nothing is granted none.
+pub(super) fn metered_item(
+    subscriptions: Subscriptions,
+    feature: &FeatureName,
+) -> Result<(Subscription, SubscriptionItem)> {
+    let current = subscriptions.current.filter(Subscription::grants);
+    let subscription = current.ok_or(Error::FeatureNotFound)?;
+    let items = subscription.items.data.iter().cloned();
+    let mut sold: Vec<_> = items
+        .filter_map(|item| Some((item.price.feature_plan()?, item)))
+        .filter(|(name, _)| name.feature() == *feature)
+        .collect();
+    if sold.is_empty() {
+        return Err(Error::FeatureNotFound);
+    }
+    sold.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let metered = sold
+        .into_iter()
+        .map(|(_, item)| item)
+        .find(|item| item.price.is_metered());
+    let item = metered.ok_or(Error::FeatureNotReportable)?;
+    Ok((subscription, item))
+}
+
+/// The idempotency key of whatever is added to the total that was seen.
+pub(super) fn total_key(item: &str, seen: PeriodUsage, attempts: &mut Attempts) -> String {
+    let (total, start) = (seen.total, seen.start.unwrap_or_default());
+    match attempts.at(total.unsigned_abs()) {
+        1 => format!("clobber:{item}:{start}:{total}"),
+        attempt => format!("clobber:{item}:{start}:{total}:{attempt}"),
+    }
+}
+
+pub(super) fn cannot_be_lowered(report: &Report, total: i64) -> Error {
+    Error::Invalid(format!(
+        "usage of {} cannot be lowered: {total} are recorded in this period, and n is {}",
+        report.feature, report.n
+    ))
+}
+
+/// Stripe failed once and tells that ever since.
+pub(super) fn unknown() -> Failure {
+    Error::OutcomeUnknown("Stripe failed while it was recorded").into()
+}

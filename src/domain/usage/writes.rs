@@ -1,0 +1,85 @@
+//! Which writes of usage are under way, by item: a total that moved meanwhile tells what one of them did only if it was
+//! the only one.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The writes of usage of one account.
+#[derive(Default)]
+pub(in crate::domain) struct Writes(Mutex<HashMap<String, Item>>);
+
+#[derive(Default)]
+struct Item {
+    under_way: u32,
+    /// How many have begun since the item is listed.
+    begun: u64,
+}
+
+/// A write that is under way until this is dropped.
+pub(super) struct Write<'a> {
+    writes: &'a Writes,
+    item: String,
+    /// Its own number, if no other was under way when it began.
+    alone: Option<u64>,
+}
+
+impl Writes {
+    /// Begins a write to `item`.
+    pub(super) fn begin(&self, item: &str) -> Write<'_> {
+        let mut items = self.items();
+        let listed = items.entry(item.to_owned()).or_default();
+        listed.under_way += 1;
+        listed.begun += 1;
+        let alone = (listed.under_way == 1).then_some(listed.begun);
+        Write {
+            writes: self,
+            item: item.to_owned(),
+            alone,
+        }
+    }
+
+    fn items(&self) -> MutexGuard<'_, HashMap<String, Item>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Write<'_> {
+    /// Whether no other write to the item was under way since this one began.
+    pub(super) fn is_alone(&self) -> bool {
+        let items = self.writes.items();
+        let begun = items.get(&self.item).map(|item| item.begun);
+        self.alone.is_some() && self.alone == begun
+    }
+}
+
+impl Drop for Write<'_> {
+    fn drop(&mut self) {
+        let mut items = self.writes.items();
+        if let Some(item) = items.get_mut(&self.item) {
+            item.under_way -= 1;
+            if item.under_way == 0 {
+                items.remove(&self.item);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_is_alone_until_another_begins_and_never_again() {
+        let writes = Writes::default();
+        let first = writes.begin("si_1");
+        let _elsewhere = writes.begin("si_2");
+        assert!(first.is_alone());
+        let second = writes.begin("si_1");
+        assert!(!first.is_alone() && !second.is_alone());
+        drop(second);
+        assert!(!first.is_alone(), "it was not");
+        drop(first);
+        assert!(writes.begin("si_1").is_alone());
+        assert_eq!(writes.items().len(), 1);
+    }
+}

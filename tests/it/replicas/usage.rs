@@ -1,0 +1,192 @@
+//! Usage that several servers are told of, or that one is told of again: counted once.
+
+use std::time::Duration;
+
+use axum::http::Method;
+use serde_json::{Value, json};
+use tier::sandbox::{Action, Rule};
+
+use super::{slow, subscribe, two};
+use crate::harness::{Answer, TestApp};
+
+const RECORDS: &str = "/v1/subscription_items/*/usage_records";
+
+fn body(n: i64) -> Value {
+    json!({"org": "org:a", "feature": "feature:calls", "n": n})
+}
+
+fn clobber(n: i64) -> Value {
+    json!({"org": "org:a", "feature": "feature:calls", "n": n, "clobber": true})
+}
+
+async fn report(app: &TestApp, body: &Value, key: Option<&str>) -> Answer {
+    let request = app
+        .request(Method::POST, "/v1/report")
+        .body(body.to_string());
+    match key {
+        Some(key) => request.header("idempotency-key", key).send().await,
+        None => request.send().await,
+    }
+}
+
+async fn used(app: &TestApp) -> i64 {
+    app.limits("org:a").await[0].1
+}
+
+fn fails(app: &TestApp, method: &str, path: &str, status: u16) {
+    let rule = Rule::new(method, path, Action::Status(status, None));
+    app.sandbox().add_fault(rule.after().times(1));
+}
+
+#[tokio::test]
+async fn a_clobber_on_two_servers_at_once_counts_once() {
+    let (one, two) = two().await;
+    subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
+    two.limits("org:a").await;
+    for (n, keys) in [
+        (10, [None, None]),
+        (20, [Some("k"), Some("k")]),
+        (30, [Some("l"), Some("m")]),
+        (40, [None, Some("n")]),
+    ] {
+        slow(&one, "POST", RECORDS);
+        let [first, second] = keys;
+        let set = clobber(n);
+        let (first, second) = tokio::join!(report(&one, &set, first), report(&two, &set, second));
+        first.ok();
+        second.ok();
+        assert_eq!(used(&one).await, n, "{keys:?}");
+        report(&two, &set, None).await.ok();
+        assert_eq!(used(&one).await, n);
+    }
+}
+
+#[tokio::test]
+async fn different_clobbers_at_once_come_one_after_the_other() {
+    let (one, two) = two().await;
+    subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
+    two.limits("org:a").await;
+    slow(&one, "POST", RECORDS);
+    let (low, high) = (clobber(10), clobber(30));
+    let (low, high) = tokio::join!(report(&one, &low, None), report(&two, &high, None));
+    high.ok();
+    if low.status != 200 {
+        low.fails(400, "invalid_request");
+    }
+    assert_eq!(used(&one).await, 30);
+}
+
+#[tokio::test]
+async fn a_key_is_one_reports_on_every_server() {
+    let (one, two) = two().await;
+    subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
+    subscribe(&one, "org:b", &["plan:pro@1"]).await.ok();
+    for (i, first) in [body(10), clobber(20)].iter().enumerate() {
+        let key = format!("k{i}");
+        report(&one, first, Some(&key)).await.ok();
+        let mut elsewhere = first.clone();
+        elsewhere["org"] = json!("org:b");
+        for other in [body(1), clobber(50), elsewhere] {
+            let refused = report(&two, &other, Some(&key)).await;
+            refused.fails(400, "invalid_request");
+        }
+        report(&two, first, Some(&key)).await.ok();
+    }
+    assert_eq!(used(&one).await, 20);
+}
+
+/// The item of the first try has gone, and the retry is not another report for that.
+#[tokio::test]
+async fn a_retry_after_a_change_of_plan_is_answered_as_the_first_time() {
+    let (one, two) = two().await;
+    subscribe(&one, "org:a", &["plan:free@1"]).await.ok();
+    report(&one, &body(3), Some("added")).await.ok();
+    report(&one, &clobber(5), Some("set")).await.ok();
+    subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
+    let before = used(&one).await;
+    for server in [&one, &two, &one.beside(&super::patient())] {
+        report(server, &body(3), Some("added")).await.ok();
+        report(server, &clobber(5), Some("set")).await.ok();
+    }
+    assert_eq!(used(&one).await, before);
+    report(&two, &body(4), Some("added"))
+        .await
+        .fails(400, "invalid_request");
+}
+
+#[tokio::test]
+async fn a_retry_after_the_end_of_the_period_is_answered_as_the_first_time() {
+    let (one, two) = two().await;
+    subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
+    let end = 1_675_209_600;
+    one.set_clock(end - 10);
+    report(&one, &body(3), Some("added")).await.ok();
+    report(&one, &clobber(20), Some("set")).await.ok();
+    one.set_clock(end + 10);
+    assert_eq!(used(&one).await, 0);
+    for server in [&one, &two] {
+        report(server, &body(3), Some("added")).await.ok();
+        report(server, &clobber(20), Some("set")).await.ok();
+    }
+    assert_eq!(used(&one).await, 0);
+}
+
+/// Stripe keeps the failure for an answer. What the total moved by says what became of the report.
+#[tokio::test]
+async fn a_kept_failure_of_a_report_that_was_counted_is_done() {
+    let (one, _) = two().await;
+    subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
+    fails(&one, "POST", RECORDS, 500);
+    for _ in 0..3 {
+        report(&one, &body(5), Some("k")).await.ok();
+    }
+    assert_eq!(used(&one).await, 5);
+}
+
+#[tokio::test]
+async fn a_report_that_stripe_kept_a_failure_of_is_not_guessed_at() {
+    let (one, two) = two().await;
+    subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
+    fails(&one, "POST", RECORDS, 500);
+    let bare = report(&one, &body(5), None).await;
+    let bare = bare.fails(503, "outcome_unknown");
+    assert_eq!(bare.header("retry-after"), "");
+    assert_eq!(used(&two).await, 5, "it was counted, and nobody can tell");
+}
+
+/// A report that meets a change of plan is recorded on what took the place of its item.
+#[tokio::test]
+async fn a_report_during_a_change_of_plan_finds_the_new_item() {
+    for key in [None, Some("k")] {
+        let (one, two) = two().await;
+        subscribe(&one, "org:a", &["plan:free@1"]).await.ok();
+        two.limits("org:a").await;
+        one.slow_down("POST", RECORDS, Duration::from_millis(400));
+        let late = body(5);
+        let change = async {
+            one.until_slow().await;
+            subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
+        };
+        let (reported, ()) = tokio::join!(report(&two, &late, key), change);
+        reported.ok();
+        assert_eq!(used(&one).await, 5);
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_granted_is_not_recorded() {
+    let (one, two) = two().await;
+    subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
+    report(&two, &body(1), None).await.ok();
+    subscribe(&one, "org:a", &[]).await.ok();
+    for key in [None, Some("k")] {
+        let refused = report(&two, &body(1), key).await;
+        refused.fails(400, "feature_not_found");
+    }
+    // The key is still that report's.
+    subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
+    for server in [&one, &two, &one] {
+        report(server, &body(1), Some("k")).await.ok();
+    }
+    assert_eq!(used(&one).await, 1);
+}
