@@ -1,10 +1,10 @@
 //! The billing half of an account: subscriptions, schedules, usage, invoices and checkout sessions.
 //!
-//! What things are: [`subscription`], [`schedule`], [`invoice`], [`credit_note`], [`session`].
+//! What things are: [`subscription`], [`schedule`], [`invoice`], [`invoice_item`], [`credit_note`], [`session`].
 //! What becomes of them: [`new_subscription`], [`change`], [`item_set`], [`proration`], [`renewal`], [`phases`],
 //! [`drafts`], [`invoicing`], [`collection`]; and
 //! when: [`timeline`], with the [`engine`](super::engine).
-//! The endpoints: [`subscriptions`], [`subscription_items`], [`schedules`], [`invoices`] with [`preview`] and
+//! The endpoints: [`subscriptions`], [`subscription_items`], [`schedules`], [`invoice_items`], [`invoices`] with [`preview`] and
 //! [`invoice_actions`], [`checkout`].
 //! How their parameters are read: [`subscription_params`], [`payment_params`], [`items`], [`schedule_params`], [`phase_params`],
 //! [`checkout_params`], [`currency`]. How objects are shown: [`mod@render`], [`invoice_json`], [`session`].
@@ -20,6 +20,8 @@ pub(crate) mod currency;
 pub(crate) mod drafts;
 pub(crate) mod invoice;
 pub(crate) mod invoice_actions;
+pub(crate) mod invoice_item;
+pub(crate) mod invoice_items;
 pub(crate) mod invoice_json;
 pub(crate) mod invoices;
 pub(crate) mod invoicing;
@@ -50,6 +52,7 @@ use serde_json::Value;
 use self::change::Cancellation;
 use self::credit_note::CreditNote;
 use self::invoice::Invoice;
+use self::invoice_item::InvoiceItems;
 use self::schedule::Schedule;
 use self::session::Session;
 use self::subscription::Subscription;
@@ -67,6 +70,7 @@ use super::table::Table;
 pub(crate) struct Billing {
     pub(crate) subscriptions: Table<Subscription>,
     pub(crate) invoices: Table<Invoice>,
+    pub(crate) invoice_items: InvoiceItems,
     pub(crate) credit_notes: Table<CreditNote>,
     pub(crate) schedules: Table<Schedule>,
     pub(crate) sessions: Table<Session>,
@@ -124,10 +128,58 @@ const OWN_ROUTES: &[Route] = &[
         "list:subscription_item",
     ),
     route(
+        "POST",
+        "/v1/subscription_items",
+        subscription_items::create,
+        "subscription_item",
+    ),
+    route(
         "GET",
         "/v1/subscription_items/:id",
         subscription_items::retrieve,
         "subscription_item",
+    ),
+    route(
+        "POST",
+        "/v1/subscription_items/:id",
+        subscription_items::update,
+        "subscription_item",
+    ),
+    route(
+        "DELETE",
+        "/v1/subscription_items/:id",
+        subscription_items::delete,
+        "subscription_item",
+    ),
+    route(
+        "POST",
+        "/v1/invoiceitems",
+        invoice_items::create,
+        "invoiceitem",
+    ),
+    route(
+        "GET",
+        "/v1/invoiceitems",
+        invoice_items::list,
+        "list:invoiceitem",
+    ),
+    route(
+        "GET",
+        "/v1/invoiceitems/:id",
+        invoice_items::retrieve,
+        "invoiceitem",
+    ),
+    route(
+        "POST",
+        "/v1/invoiceitems/:id",
+        invoice_items::update,
+        "invoiceitem",
+    ),
+    route(
+        "DELETE",
+        "/v1/invoiceitems/:id",
+        invoice_items::delete,
+        "invoiceitem",
     ),
     route(
         "POST",
@@ -254,6 +306,7 @@ pub(crate) fn render(account: &Account, now: i64, id: &str) -> Option<Value> {
     match kind {
         "in" => Some(invoice_json::invoice(account, billing.invoices.get(id)?)),
         "cn" => Some(credit_note::to_json(account, billing.credit_notes.get(id)?)),
+        "ii" => Some(billing.invoice_items.table.get(id)?.to_json(account)),
         "di" => {
             let discount = billing.discounts.get(id)?;
             Some(discount.to_json(account.time_of(&discount.customer, now)))
@@ -333,6 +386,7 @@ pub(crate) fn customer_deleted(ctx: &mut Ctx<'_>, customer: &Id) {
             render::changed(ctx, position, &before, now);
         }
     }
+    ctx.account.billing.invoice_items.remove_waiting(customer);
     let waiting: Vec<Id> = schedules_of(ctx.account, customer)
         .filter(|schedule| schedule.status.live())
         .map(|schedule| schedule.id.clone())
@@ -345,6 +399,7 @@ pub(crate) fn customer_deleted(ctx: &mut Ctx<'_>, customer: &Id) {
 /// A test clock and its customers are going away with everything that is theirs, without a trace.
 pub(crate) fn customer_erased(account: &mut Account, customer: &Id) {
     payment::customer_erased(account, customer);
+    account.billing.invoice_items.erase(customer);
     let notes = account.billing.credit_notes.iter();
     let notes = notes.filter(|note| note.customer == *customer);
     for id in notes.map(|note| note.id.clone()).collect::<Vec<_>>() {

@@ -18,12 +18,23 @@ pub(crate) fn price<'a>(account: &'a Account, id: &str) -> &'a Price {
     account.prices.get(id).expect("prices are never deleted")
 }
 
+/// The name of a price's product.
+pub(crate) fn product_name(account: &Account, price: &Price) -> String {
+    let product = account.products.get(&price.product);
+    product.map_or_else(|| price.product.to_string(), |product| product.name.clone())
+}
+
+/// What one unit of a price costs.
+pub(crate) fn rate(price: &Price) -> Decimal {
+    scheme(price).first_rate()
+}
+
 /// What a price's lines show and cost.
 pub(crate) fn priced(account: &Account, id: &str) -> Priced {
     let price = price(account, id);
     let product = account.products.get(&price.product);
     Priced {
-        name: product.map_or_else(|| price.product.to_string(), |product| product.name.clone()),
+        name: product_name(account, price),
         unit_label: product.and_then(|product| product.unit_label.clone()),
         currency: price.currency.as_str().to_owned(),
         every: every_of(price),

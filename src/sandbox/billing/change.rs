@@ -2,6 +2,7 @@
 
 use super::drafts::{self, Draft, Next};
 use super::invoice::Reason;
+use super::invoice_item;
 use super::invoicing::issue;
 use super::item_set::{pair, replace_items};
 use super::proration::{self, Prorating, Proration};
@@ -94,7 +95,7 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
     let pairs = pair(&subscription.items, change.specs);
     let prorations = change.prorations(ctx.account, subscription, &pairs, effect, at);
     replace_items(ctx, position, change.specs, &pairs, at);
-    let made = proration::add(ctx, position, prorations);
+    let made = proration::add(ctx, position, prorations, at);
     ctx.account.subscription_mut(position).every = every;
     let anchor = match effect {
         Effect::MoveTrial(end) => {
@@ -134,7 +135,9 @@ fn at_once(account: &Account, position: u32, pairs: &[Option<usize>], at: i64) -
         let line = catalog::priced(account, &item.price).opening(period);
         drafts::attach(item, vec![line])
     });
-    drafts::waiting(subscription).chain(lines).collect()
+    drafts::waiting(account, subscription)
+        .chain(lines)
+        .collect()
 }
 
 fn move_trial(subscription: &mut Subscription, end: i64) {
@@ -151,7 +154,7 @@ fn shorten(ctx: &mut Ctx<'_>, position: u32, cut: i64, prorate: Prorate, at: i64
     if prorate != Prorate::Never {
         let subscription = ctx.account.subscription(position);
         let credits = Prorating::new(ctx.account, subscription, cut, at).end();
-        proration::add(ctx, position, credits);
+        proration::add(ctx, position, credits, at);
     }
     let subscription = ctx.account.subscription_mut(position);
     subscription.period.1 = cut;
@@ -167,13 +170,20 @@ pub(crate) struct Cancellation {
     pub(crate) prorate: bool,
 }
 
-/// Ends the subscription at `at`.
+/// Ends the subscription at `at`. Without a last invoice, the credit waits for the customer's next one (as a newer
+/// version of Stripe was recorded), and so do earlier prorations, without which it would be too large; without a
+/// credit, those are taken back, as Stripe's reference says of an end at once.
 pub(crate) fn cancel(ctx: &mut Ctx<'_>, position: u32, how: Cancellation, at: i64) {
     let subscription = ctx.account.subscription(position);
     let closed = (subscription.period.0, at);
     if how.prorate && at < subscription.period.1 && !subscription.in_trial() {
         let credits = Prorating::new(ctx.account, subscription, at, at).end();
-        proration::add(ctx, position, credits);
+        let made = proration::add(ctx, position, credits, at);
+        if !how.invoice_now {
+            proration::leave_to_customer(ctx.account, &made);
+        }
+    } else if !how.prorate && !how.invoice_now {
+        invoice_item::remove_prorations(ctx, position, at);
     }
     if how.invoice_now {
         let subscription = ctx.account.subscription(position);

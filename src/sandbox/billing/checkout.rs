@@ -257,6 +257,7 @@ fn subscribe(ctx: &mut Ctx<'_>, session: &mut Session, purchase: Purchase, metho
         currency: purchase.currency,
         specs: purchase.specs,
         start_date: now,
+        anchor: None,
         trial_end: from_days.or(purchase.trial_end),
         metadata: purchase.metadata,
         description: purchase.description,

@@ -1,6 +1,7 @@
 //! What an invoice would say: the one generator behind creation, renewal, changes, cancellation and the preview.
 
 use super::catalog;
+use super::invoice_item;
 use super::renewal::Period;
 use super::subscription::{Item, Subscription};
 use crate::sandbox::cycle::lines::Line;
@@ -12,8 +13,9 @@ use crate::sandbox::state::Account;
 #[derive(Clone, Debug)]
 pub(crate) struct Draft {
     pub(crate) line: Line,
-    pub(crate) price: Id,
-    pub(crate) item: Id,
+    /// What an invoice item is for may have neither a price nor a subscription item.
+    pub(crate) price: Option<Id>,
+    pub(crate) item: Option<Id>,
     pub(crate) invoice_item: Option<Id>,
 }
 
@@ -56,16 +58,22 @@ pub(crate) fn closing(
         let id = draft.invoice_item.as_ref();
         only.is_none_or(|only| id.is_some_and(|id| only.contains(id)))
     };
-    waiting(subscription).filter(taken).chain(own).collect()
+    waiting(account, subscription)
+        .filter(taken)
+        .chain(own)
+        .collect()
 }
 
 /// What waits for the subscription's next invoice, newest first.
-pub(crate) fn waiting(subscription: &Subscription) -> impl Iterator<Item = Draft> {
-    subscription.pending.iter().rev().map(|pending| Draft {
-        line: pending.line.clone(),
-        price: pending.price.clone(),
-        item: pending.item.clone(),
-        invoice_item: Some(pending.id.clone()),
+pub(crate) fn waiting<'a>(
+    account: &'a Account,
+    subscription: &'a Subscription,
+) -> impl Iterator<Item = Draft> + use<'a> {
+    invoice_item::waiting(account, subscription).map(|waiting| Draft {
+        line: waiting.line.clone(),
+        price: waiting.price.clone(),
+        item: waiting.item.clone(),
+        invoice_item: Some(waiting.id.clone()),
     })
 }
 
@@ -93,8 +101,8 @@ pub(crate) fn attach(item: &Item, lines: Vec<Line>) -> Vec<Draft> {
         .into_iter()
         .map(|line| Draft {
             line,
-            price: item.price.clone(),
-            item: item.id.clone(),
+            price: Some(item.price.clone()),
+            item: Some(item.id.clone()),
             invoice_item: None,
         })
         .collect()

@@ -52,8 +52,8 @@ impl Reason {
 pub(crate) struct InvoiceLine {
     pub(crate) id: Id,
     pub(crate) line: Line,
-    pub(crate) price: Id,
-    pub(crate) item: Id,
+    pub(crate) price: Option<Id>,
+    pub(crate) item: Option<Id>,
     /// The invoice item that the line came from; a line of the subscription itself has none.
     pub(crate) invoice_item: Option<Id>,
     /// What the invoice's discount takes off this line, in cents.

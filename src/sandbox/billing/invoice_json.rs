@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::catalog;
 use super::invoice::{Invoice, InvoiceLine, Status};
 use super::render::{merged, nested, plan};
-use crate::sandbox::price::amounts;
+use crate::sandbox::price::{Price, amounts};
 use crate::sandbox::state::Account;
 
 /// An invoice; one without an id is an upcoming one, which shows none.
@@ -154,7 +154,15 @@ fn state(account: &Account, invoice: &Invoice, lines: &Value) -> Value {
 
 /// One line of an invoice.
 pub(crate) fn line(account: &Account, invoice: &Invoice, line: &InvoiceLine) -> Value {
-    let price = catalog::price(account, &line.price);
+    let price = line.price.as_ref();
+    let price = price.map(|id| catalog::price(account, id));
+    let origin = line.invoice_item.as_ref();
+    let origin = origin.and_then(|id| account.billing.invoice_items.table.get(id));
+    let subscription = match origin {
+        Some(origin) => origin.subscription.as_deref(),
+        None => Some(&*invoice.subscription),
+    };
+    let metadata = origin.map_or_else(|| json!({}), |origin| origin.metadata.to_json());
     let discounts: Vec<Value> = invoice
         .discount
         .iter()
@@ -167,27 +175,31 @@ pub(crate) fn line(account: &Account, invoice: &Invoice, line: &InvoiceLine) -> 
         "amount": line.line.amount,
         "amount_excluding_tax": line.line.amount,
         "currency": invoice.currency.as_str(),
-        "description": line.line.description,
+        "description": (!line.line.description.is_empty()).then_some(&line.line.description),
         "discount_amounts": discounts,
         "discountable": line.line.discountable,
         "discounts": [],
         "livemode": false,
-        "metadata": {},
+        "metadata": metadata,
         "period": {"end": line.line.period.1, "start": line.line.period.0},
-        "plan": plan(price),
-        "price": price.to_json(),
+        // A price that is paid once has no plan.
+        "plan": price.filter(|price| price.recurring.is_some()).map(plan),
+        "price": price.map(Price::to_json),
         "proration": line.line.proration,
         "proration_details": {"credited_items": null},
         "quantity": line.line.quantity,
-        "subscription": &*invoice.subscription,
-        "subscription_item": &*line.item,
+        "subscription": subscription,
         "tax_amounts": [],
         "tax_rates": [],
         "type": if line.invoice_item.is_some() { "invoiceitem" } else { "subscription" },
         "unit_amount_excluding_tax": amounts(Some(line.line.rate)).1,
     });
-    if let (Some(id), Some(fields)) = (&line.invoice_item, object.as_object_mut()) {
+    let fields = object.as_object_mut().expect("built as an object");
+    if let Some(id) = &line.invoice_item {
         fields.insert("invoice_item".into(), json!(&**id));
+    }
+    if let Some(id) = &line.item {
+        fields.insert("subscription_item".into(), json!(&**id));
     }
     object
 }

@@ -140,18 +140,18 @@ fn enter(ctx: &mut Ctx<'_>, position: u32, invoice: &mut Invoice, at: i64) {
         customer.balance = invoice.ending_balance;
         customer.currency = Some(invoice.currency);
     }
+    let taken = invoice.lines.iter();
+    let taken = taken.filter_map(|line| line.invoice_item.clone());
+    ctx.account
+        .billing
+        .invoice_items
+        .invoiced(taken, &invoice.id);
     let discounted = invoice.discounted() > 0;
     let subscription = ctx.account.subscription_mut(position);
     subscription.latest_invoice = Some(invoice.id.clone());
-    let billed = |id: &Id| {
-        invoice
-            .lines
-            .iter()
-            .any(|line| line.invoice_item.as_ref() == Some(id))
-    };
-    subscription.pending.retain(|pending| !billed(&pending.id));
     let in_advance = |line: &InvoiceLine| {
-        let licensed = |item: &Item| item.id == line.item && item.quantity.is_some();
+        let licensed =
+            |item: &Item| line.item.as_ref() == Some(&item.id) && item.quantity.is_some();
         line.invoice_item.is_none() && subscription.items.iter().any(licensed)
     };
     if invoice.lines.iter().any(in_advance) {

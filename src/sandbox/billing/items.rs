@@ -58,39 +58,86 @@ pub(crate) fn read_change(
     let Some(given) = params.objects(key)? else {
         return Ok(None);
     };
-    let held: Vec<Id> = items.iter().map(|item| item.price.clone()).collect();
+    let held = held(items);
     let mut specs: Vec<Option<ItemSpec>> = items.iter().map(|item| Some(kept(item))).collect();
     for change in &given {
         let deleted = change.boolean("deleted")?.unwrap_or(false);
         let clear_usage = change.boolean("clear_usage")?.unwrap_or(false);
         let Some(id) = change.string("id")? else {
-            let price = price(ctx, change, &held)?.ok_or_else(|| change.missing("price"))?;
-            specs.push(Some(spec(change, price, None)?));
+            specs.push(Some(added(ctx, change, &held)?));
             continue;
         };
         let index = items.iter().position(|item| &*item.id == id);
         let index =
             index.ok_or_else(|| Error::no_such("subscription item", id, change.name("id")))?;
-        let other = price(ctx, change, &held)?;
-        let current = catalog::price(ctx.account, &items[index].price);
-        let changed = spec(change, other.unwrap_or(current), Some(&items[index]))?;
+        let mut changed = changed(ctx, change, &items[index], &held)?;
+        changed.clear_usage = clear_usage;
         if deleted {
             check_usage(&items[index], clear_usage)?;
         }
-        specs[index] = (!deleted).then_some(ItemSpec {
-            clear_usage,
-            ..changed
-        });
+        specs[index] = (!deleted).then_some(changed);
     }
     let specs: Vec<ItemSpec> = specs.into_iter().flatten().collect();
     if specs.is_empty() {
-        return Err(Error::invalid(
-            "A subscription must have at least one active plan. Cancel the subscription to end it.",
-        )
-        .param(params.name(key)));
+        return Err(nothing_left().param(params.name(key)));
     }
     check(ctx, &specs, &params.name(key))?;
     Ok(Some(specs))
+}
+
+/// The prices that a subscription has already.
+fn held(items: &[Item]) -> Vec<Id> {
+    items.iter().map(|item| item.price.clone()).collect()
+}
+
+fn nothing_left() -> Error {
+    Error::invalid(
+        "A subscription must have at least one active plan. Cancel the subscription to end it.",
+    )
+}
+
+fn added(ctx: &Ctx<'_>, params: &Params<'_>, held: &[Id]) -> Result<ItemSpec> {
+    let price = price(ctx, params, held)?.ok_or_else(|| params.missing("price"))?;
+    spec(params, price, None)
+}
+
+fn changed(ctx: &Ctx<'_>, params: &Params<'_>, item: &Item, held: &[Id]) -> Result<ItemSpec> {
+    let other = price(ctx, params, held)?;
+    let current = catalog::price(ctx.account, &item.price);
+    spec(params, other.unwrap_or(current), Some(item))
+}
+
+/// What a request does to one item of a subscription; the others stay as they are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum One {
+    Add,
+    Change(usize),
+    Remove(usize),
+}
+
+/// The items after a request that is about one of them.
+pub(crate) fn read_one(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    items: &[Item],
+    one: One,
+) -> Result<Vec<ItemSpec>> {
+    let mut specs: Vec<ItemSpec> = items.iter().map(kept).collect();
+    let held = held(items);
+    match one {
+        One::Add => specs.push(added(ctx, params, &held)?),
+        One::Change(index) => specs[index] = changed(ctx, params, &items[index], &held)?,
+        One::Remove(index) => {
+            let clear = params.boolean("clear_usage")?.unwrap_or(false);
+            check_usage(&items[index], clear)?;
+            specs.remove(index);
+        }
+    }
+    if specs.is_empty() {
+        return Err(nothing_left());
+    }
+    check(ctx, &specs, &params.name("price"))?;
+    Ok(specs)
 }
 
 /// Stripe lets a metered item go only together with its usage, which the request has to say. It asks for that

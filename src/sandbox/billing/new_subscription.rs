@@ -28,6 +28,8 @@ pub(crate) struct NewSubscription {
     pub(crate) specs: Vec<ItemSpec>,
     /// In the past, periods are counted from then, and the first one is the one that runs.
     pub(crate) start_date: i64,
+    /// When the first whole period begins, if not at once or with the end of the trial.
+    pub(crate) anchor: Option<FirstAnchor>,
     pub(crate) trial_end: Option<i64>,
     pub(crate) metadata: Metadata,
     pub(crate) description: Option<String>,
@@ -53,6 +55,14 @@ pub(crate) enum FirstPayment {
     AwaitsConfirmation,
 }
 
+/// When a first whole period begins, as a request asks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FirstAnchor {
+    pub(crate) at: i64,
+    /// Whether the time until then is free, and not prorated.
+    pub(crate) free_before: bool,
+}
+
 /// Makes the subscription and its first invoice, and returns its id.
 pub(crate) fn create(ctx: &mut Ctx<'_>, new: NewSubscription, at: i64) -> Id {
     let id = ctx.account.ids.next("sub", 24);
@@ -61,6 +71,7 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, new: NewSubscription, at: i64) -> Id {
     let (coupon, specs) = (new.coupon.clone(), new.specs.clone());
     let first_payment = new.first_payment;
     ctx.awaits_confirmation = first_payment == FirstPayment::AwaitsConfirmation;
+    let anchor = new.anchor;
     let subscription = before_first_period(id.clone(), new, every, at);
     let position = ctx.account.insert_subscription(subscription);
     if coupon.is_some() {
@@ -68,7 +79,15 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, new: NewSubscription, at: i64) -> Id {
     }
     replace_items(ctx, position, &specs, &vec![None; specs.len()], at);
     let anchoring = trial_end.map_or(Anchor::Unchanged, Anchor::TrialEnd);
-    renewal::begin(ctx, position, at, anchoring);
+    if anchor.is_some_and(|anchor| anchor.free_before) && trial_end.is_none() {
+        renewal::begin_free(ctx, position, at);
+    } else {
+        renewal::begin(ctx, position, at, anchoring);
+    }
+    // A trial does not move an anchor that was asked for.
+    if let (Some(anchor), Some(_)) = (anchor, trial_end) {
+        ctx.account.subscription_mut(position).anchor = anchor.at;
+    }
     let subscription = ctx.account.subscription_mut(position);
     if first_payment != FirstPayment::Owed && subscription.status == Status::PastDue {
         subscription.status = Status::Incomplete;
@@ -111,6 +130,9 @@ pub(crate) fn first_amount_due(account: &Account, new: &NewSubscription, at: i64
         end: None,
     });
     let trial_end = new.trial_end.filter(|end| *end > at);
+    if new.anchor.is_some_and(|anchor| anchor.free_before) && trial_end.is_none() {
+        return 0;
+    }
     let anchoring = trial_end.map_or(Anchor::Unchanged, Anchor::TrialEnd);
     let next = Next::Period(Period::next(&subscription, at, anchoring));
     let drafts = drafts::closing(account, &subscription, at, next, None);
@@ -128,7 +150,7 @@ fn before_first_period(id: Id, new: NewSubscription, every: Every, at: i64) -> S
         status: Status::Active,
         currency: new.currency,
         every,
-        anchor: new.start_date,
+        anchor: new.anchor.map_or(new.start_date, |anchor| anchor.at),
         period: (at, at),
         whole: (at, at),
         items: Vec::new(),
@@ -150,7 +172,6 @@ fn before_first_period(id: Id, new: NewSubscription, every: Every, at: i64) -> S
         charged_with: None,
         automatic_tax: new.automatic_tax,
         latest_invoice: None,
-        pending: Vec::new(),
         due: None,
     }
 }

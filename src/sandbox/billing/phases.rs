@@ -46,6 +46,7 @@ fn subscription_of(schedule: &Schedule, phase: &Phase) -> NewSubscription {
         currency: phase.currency,
         specs: phase.items.clone(),
         start_date: phase.start,
+        anchor: None,
         trial_end: phase.trial_end,
         metadata: phase.metadata.clone(),
         description: phase

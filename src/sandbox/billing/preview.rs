@@ -31,7 +31,7 @@ pub(crate) fn of_subscription(account: &Account, subscription: &Subscription) ->
     let mut invoice = compose(account, subscription, drafts, Reason::Upcoming, at);
     invoice.period = (subscription.period.0, at);
     for (index, line) in invoice.lines.iter_mut().enumerate() {
-        line.id = temporary(&line.item, index);
+        line.id = temporary(line.item.as_deref(), index);
     }
     Some(invoice)
 }
@@ -47,7 +47,7 @@ pub(crate) fn of_customer(account: &Account, customer: &str) -> Option<Invoice> 
 }
 
 /// Upcoming lines have ids that are good for nothing but telling them apart.
-fn temporary(item: &str, index: usize) -> Id {
-    let item = item.trim_start_matches("si_");
+fn temporary(item: Option<&str>, index: usize) -> Id {
+    let item = item.unwrap_or_default().trim_start_matches("si_");
     format!("il_tmp_{item}{index:04}").into()
 }

@@ -5,14 +5,16 @@
 //! the amount; a change of the discount in the same request comes first.
 
 use super::catalog;
+use super::invoice_item::{self, InvoiceItem};
 use super::invoicing::applicable;
 use super::schedule::ItemSpec;
-use super::subscription::{Item, Pending, Subscription};
+use super::subscription::{Item, Subscription};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::coupon::{Discount, Duration};
 use crate::sandbox::cycle::discount::Off;
 use crate::sandbox::cycle::lines::{Kind, Line, Proration as Share};
 use crate::sandbox::ids::Id;
+use crate::sandbox::metadata::Metadata;
 use crate::sandbox::state::Account;
 
 /// What a change credits or charges for an item.
@@ -140,23 +142,43 @@ fn last_discount(account: &Account, subscription: &Subscription, at: i64) -> Opt
 
 /// Lets prorations wait for the next invoice, which shows what is pending newest first: the last one goes first.
 /// The items of the change are there by now. Answers with their ids.
-pub(super) fn add(ctx: &mut Ctx<'_>, position: u32, prorations: Vec<Proration>) -> Vec<Id> {
+pub(super) fn add(
+    ctx: &mut Ctx<'_>,
+    position: u32,
+    prorations: Vec<Proration>,
+    at: i64,
+) -> Vec<Id> {
     let add = |Proration { item, price, line }| {
-        let id = ctx.account.ids.next("ii", 24);
-        let subscription = ctx.account.subscription_mut(position);
+        let subscription = ctx.account.subscription(position);
         let made = || {
             let mut items = subscription.items.iter().rev();
             let made = items.find(|item| item.price == price);
             made.expect("what is charged is an item").id.clone()
         };
-        let item = item.unwrap_or_else(made);
-        subscription.pending.push(Pending {
-            id: id.clone(),
-            price,
-            item,
+        let waiting = InvoiceItem {
+            id: Id::default(),
+            customer: subscription.customer.clone(),
+            clock: subscription.clock.clone(),
+            created: at,
+            currency: subscription.currency,
+            subscription: Some(subscription.id.clone()),
+            item: Some(item.unwrap_or_else(made)),
+            price: Some(price),
             line,
-        });
-        id
+            metadata: Metadata::default(),
+            invoice: None,
+        };
+        invoice_item::add(ctx, waiting)
     };
     prorations.into_iter().rev().map(add).collect()
+}
+
+/// The subscription of these is gone: they are for the customer's next invoice, whatever that is for.
+pub(super) fn leave_to_customer(account: &mut Account, ids: &[Id]) {
+    for id in ids {
+        if let Some(waiting) = account.billing.invoice_items.table.get_mut(id) {
+            waiting.subscription = None;
+            waiting.item = None;
+        }
+    }
 }

@@ -77,6 +77,14 @@ pub(crate) fn begin(ctx: &mut Ctx<'_>, position: u32, at: i64, anchoring: Anchor
     roll(ctx, position, next, Reason::Create, (at, at), None);
 }
 
+/// The first period begins, and costs nothing: there is no invoice.
+pub(crate) fn begin_free(ctx: &mut Ctx<'_>, position: u32, at: i64) {
+    let subscription = ctx.account.subscription_mut(position);
+    let next = Period::next(subscription, at, Anchor::Unchanged);
+    enter(subscription, next);
+    timeline::reindex(ctx.account, position);
+}
+
 fn roll(
     ctx: &mut Ctx<'_>,
     position: u32,

@@ -2,7 +2,6 @@
 
 use crate::sandbox::coupon::Discount;
 use crate::sandbox::currency::Currency;
-use crate::sandbox::cycle::lines::Line;
 use crate::sandbox::cycle::period::Every;
 use crate::sandbox::cycle::usage::Records;
 use crate::sandbox::ids::Id;
@@ -56,15 +55,6 @@ pub(crate) struct Item {
     pub(crate) since: i64,
     pub(crate) metadata: Metadata,
     pub(crate) records: Records,
-}
-
-/// An amount that waits for the next invoice: Stripe's invoice item.
-#[derive(Clone, Debug)]
-pub(crate) struct Pending {
-    pub(crate) id: Id,
-    pub(crate) price: Id,
-    pub(crate) item: Id,
-    pub(crate) line: Line,
 }
 
 /// What a trial's end does if there is no payment method by then: Stripe's `trial_settings`.
@@ -138,8 +128,6 @@ pub(crate) struct Subscription {
     pub(crate) charged_with: Option<Discount>,
     pub(crate) automatic_tax: bool,
     pub(crate) latest_invoice: Option<Id>,
-    /// Oldest first; invoices show them newest first.
-    pub(crate) pending: Vec<Pending>,
     /// The key under which the timeline holds it.
     pub(crate) due: Option<i64>,
 }

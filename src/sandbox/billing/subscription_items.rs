@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::items::{MAX_QUANTITY, too_large};
+use super::items::{self, MAX_QUANTITY, One, too_large};
 use super::subscription::{Item, Subscription};
-use super::{catalog, render};
+use super::{catalog, render, subscription_params, subscriptions};
 use crate::sandbox::context::Ctx;
+use crate::sandbox::cycle::usage::Aggregate;
 use crate::sandbox::error::{Error, Result};
 use crate::sandbox::ids::Id;
 use crate::sandbox::page::Page;
@@ -14,6 +15,9 @@ use crate::sandbox::state::Account;
 use crate::sandbox::table::Row;
 
 const WHAT: &str = "subscription item";
+/// How long after a period's end usage for it is still taken, because clocks differ. The invoice for the period is
+/// final by then, so it counts in the new period.
+const BEHIND: i64 = 300;
 /// How far ahead of the customer's time a record may be: what clients with another clock are allowed.
 const AHEAD: i64 = 300;
 
@@ -44,6 +48,47 @@ pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> 
     Ok(render::item(ctx.account, subscription, item))
 }
 
+/// `POST /v1/subscription_items`: another item for a subscription.
+pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let id = params.required("subscription")?;
+    let position = ctx.account.billing.subscriptions.position(id);
+    let position = position.ok_or_else(|| Error::no_such("subscription", id, "subscription"))?;
+    change(ctx, params, position, One::Add)?;
+    let subscription = ctx.account.subscription(position);
+    let item = subscription.items.last().expect("just added");
+    Ok(render::item(ctx.account, subscription, item))
+}
+
+/// `POST /v1/subscription_items/:id`
+pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let (position, index) = locate(ctx)?;
+    change(ctx, params, position, One::Change(index))?;
+    let subscription = ctx.account.subscription(position);
+    let item = &subscription.items[index];
+    Ok(render::item(ctx.account, subscription, item))
+}
+
+/// `DELETE /v1/subscription_items/:id`
+pub(crate) fn delete(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let (position, index) = locate(ctx)?;
+    let id = ctx.account.subscription(position).items[index].id.clone();
+    change(ctx, params, position, One::Remove(index))?;
+    Ok(json!({"id": &*id, "object": "subscription_item", "deleted": true}))
+}
+
+/// Changes one item as an update of its subscription would.
+fn change(ctx: &mut Ctx<'_>, params: &Params<'_>, position: u32, one: One) -> Result<()> {
+    ctx.read_presence(params)?;
+    let subscription = ctx.account.subscription(position);
+    subscriptions::check_live(subscription)?;
+    let now = ctx.time_of(&subscription.customer);
+    let specs = items::read_one(ctx, params, &subscription.items, one)?;
+    let update = subscription_params::read_item_update(ctx, params, subscription, specs)?;
+    params.finish()?;
+    subscriptions::change(ctx, position, update, now);
+    Ok(())
+}
+
 /// `POST /v1/subscription_items/:id/usage_records`: a quantity at a time, which is added to what was reported
 /// for that very time, or replaces it.
 pub(crate) fn report(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
@@ -55,8 +100,9 @@ pub(crate) fn report(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let timestamp = params.timestamp_or_now("timestamp", now)?.unwrap_or(now);
     let set = params.one_of("action", &["increment", "set"])? == Some("set");
     params.finish()?;
-    check(subscription, item, timestamp, now)?;
-    let there = if set { 0 } else { item.records.get(timestamp) };
+    check(ctx.account, subscription, item, timestamp, now)?;
+    let counted = timestamp.max(subscription.period.0);
+    let there = if set { 0 } else { item.records.get(counted) };
     let sum = there.saturating_add(quantity);
     if sum > MAX_QUANTITY {
         return Err(too_large("quantity".into()));
@@ -66,7 +112,7 @@ pub(crate) fn report(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let position = ctx.account.billing.items[&id];
     let items = &mut ctx.account.subscription_mut(position).items;
     if let Some(item) = items.iter_mut().find(|item| item.id == id) {
-        item.records.set(timestamp, sum);
+        item.records.set(counted, sum);
     }
     Ok(json!({
         "id": &*record,
@@ -78,7 +124,13 @@ pub(crate) fn report(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     }))
 }
 
-fn check(subscription: &Subscription, item: &Item, timestamp: i64, now: i64) -> Result<()> {
+fn check(
+    account: &Account,
+    subscription: &Subscription,
+    item: &Item,
+    timestamp: i64,
+    now: i64,
+) -> Result<()> {
     if subscription.status.ended() {
         return Err(Error::invalid(
             "Cannot create the usage record because the subscription has been canceled.",
@@ -90,13 +142,23 @@ fn check(subscription: &Subscription, item: &Item, timestamp: i64, now: i64) -> 
             item.id
         )));
     }
-    if timestamp < subscription.period.0 {
+    if timestamp < earliest(account, subscription, item, now) {
         return Err(Error::invalid("Cannot create the usage record with this timestamp because timestamps must be after the subscription's last invoice period (or current period start time).").param("timestamp"));
     }
     if timestamp > now + AHEAD {
         return Err(Error::invalid("Cannot create the usage record with this timestamp because timestamps must not be in the future.").param("timestamp"));
     }
     Ok(())
+}
+
+/// From when usage is taken: that of sums a little before the period, in the period's first minutes.
+fn earliest(account: &Account, subscription: &Subscription, item: &Item, now: i64) -> i64 {
+    let start = subscription.period.0;
+    let sums = catalog::aggregate(account, &item.price) == Aggregate::Sum;
+    let late = sums && now < start + BEHIND;
+    // Nothing was used before there was an item.
+    let earliest = if late { start - BEHIND } else { start };
+    earliest.max(item.since.min(start))
 }
 
 /// The usage of one period.
@@ -113,7 +175,8 @@ impl Row for Summary {
     }
 }
 
-/// `GET /v1/subscription_items/:id/usage_record_summaries`: a total per period, the running one first.
+/// `GET /v1/subscription_items/:id/usage_record_summaries`: a total per period, the running one first, which
+/// has no end yet.
 pub(crate) fn summaries(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let page = Page::read(params)?;
     let (subscription, item) = find(ctx)?;
@@ -134,7 +197,7 @@ pub(crate) fn summaries(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value>
             "object": "usage_record_summary",
             "invoice": summary.invoice.as_deref(),
             "livemode": false,
-            "period": {"end": summary.period.1, "start": summary.period.0},
+            "period": {"end": summary.invoice.as_ref().map(|_| summary.period.1), "start": summary.period.0},
             "subscription_item": &*item.id,
             "total_usage": summary.total,
         })
@@ -164,7 +227,7 @@ fn periods(account: &Account, subscription: &Subscription, item: &Item) -> Vec<S
             .lines
             .iter()
             .filter(|line| {
-                line.item == item.id
+                line.item.as_ref() == Some(&item.id)
                     && line.invoice_item.is_none()
                     && line.line.period.1 <= invoice.created
             })
@@ -177,18 +240,30 @@ fn periods(account: &Account, subscription: &Subscription, item: &Item) -> Vec<S
 }
 
 fn find<'a>(ctx: &'a Ctx<'_>) -> Result<(&'a Subscription, &'a Item)> {
+    let (position, index) = locate(ctx)?;
+    let subscription = ctx.account.subscription(position);
+    Ok((subscription, &subscription.items[index]))
+}
+
+/// The position of the subscription, and that of the item in it.
+fn locate(ctx: &Ctx<'_>) -> Result<(u32, usize)> {
     let id = ctx.arg(0);
     of_id(ctx.account, &id).ok_or_else(|| Error::not_found(WHAT, &id))
 }
 
-fn of_id<'a>(account: &'a Account, id: &str) -> Option<(&'a Subscription, &'a Item)> {
-    let subscription = account.subscription(*account.billing.items.get(id)?);
-    let mut items = subscription.items.iter();
-    Some((subscription, items.find(|item| *item.id == *id)?))
+fn of_id(account: &Account, id: &str) -> Option<(u32, usize)> {
+    let position = *account.billing.items.get(id)?;
+    let mut items = account.subscription(position).items.iter();
+    Some((position, items.position(|item| *item.id == *id)?))
 }
 
 /// The item of this id, as the API shows it.
 pub(crate) fn rendered(account: &Account, id: &str) -> Option<Value> {
-    let (subscription, item) = of_id(account, id)?;
-    Some(render::item(account, subscription, item))
+    let (position, index) = of_id(account, id)?;
+    let subscription = account.subscription(position);
+    Some(render::item(
+        account,
+        subscription,
+        &subscription.items[index],
+    ))
 }

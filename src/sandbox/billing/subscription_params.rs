@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::new_subscription::{FirstPayment, NewSubscription};
+use super::new_subscription::{FirstAnchor, FirstPayment, NewSubscription};
 use super::payment_params::{self, Behavior};
 use super::phase_params::{
     automatic_tax, collection_method, coupon, payment_method, prorate, same_currency,
@@ -25,7 +25,6 @@ pub(super) const LONGEST_TRIAL: i64 = 730;
 const UNMODELLED: &[&str] = &[
     "add_invoice_items",
     "application_fee_percent",
-    "billing_cycle_anchor",
     "billing_thresholds?",
     "days_until_due",
     "default_tax_rates?",
@@ -48,8 +47,9 @@ pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(NewSubscri
         params,
         &[Behavior::Allow, Behavior::Default, Behavior::Error],
     )?;
-    // There is nothing to prorate yet.
-    prorate(params)?;
+    let anchor = anchor(ctx, params, &specs, trial_end, now)?;
+    // There is nothing else to prorate yet.
+    let free_before = prorate(params)? == Some(Prorate::Never);
     collection_method(params)?;
     params.unmodelled(UNMODELLED)?;
     params.unmodelled(&["backdate_start_date", "default_source", "transfer_data"])?;
@@ -58,6 +58,7 @@ pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(NewSubscri
         clock: holder.test_clock.clone(),
         currency,
         start_date: now,
+        anchor: anchor.map(|at| FirstAnchor { at, free_before }),
         trial_end,
         metadata: params.metadata()?.apply(&Metadata::default())?,
         description: params.nullable("description")?.value().map(str::to_owned),
@@ -80,6 +81,31 @@ pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(NewSubscri
     }
     payment_params::check(ctx, &new, behavior, now)?;
     Ok((new, now))
+}
+
+/// `billing_cycle_anchor`: when the first whole period begins, which is not later than it would without.
+fn anchor(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    specs: &[ItemSpec],
+    trial_end: Option<i64>,
+    now: i64,
+) -> Result<Option<i64>> {
+    let Some(anchor) = params.timestamp("billing_cycle_anchor")? else {
+        return Ok(None);
+    };
+    let start = trial_end.unwrap_or(now);
+    let natural = catalog::every(ctx.account, specs).next_after(start, start);
+    let message = if anchor <= now {
+        "billing_cycle_anchor must be in the future.".to_owned()
+    } else if anchor > natural {
+        format!(
+            "billing_cycle_anchor cannot be later than next natural billing date ({natural}) for plan"
+        )
+    } else {
+        return Ok(Some(anchor));
+    };
+    Err(Error::invalid(message).param("billing_cycle_anchor"))
 }
 
 fn one_end_only() -> Error {
@@ -171,6 +197,9 @@ pub(crate) struct Update {
     pub(crate) awaits_confirmation: bool,
     pub(crate) payment_settings: PaymentSettings,
     pub(crate) missing_method: MissingMethod,
+    pub(crate) prorate_from: Option<i64>,
+    /// `billing_cycle_anchor=now`
+    pub(crate) anchored: bool,
 }
 
 /// Reads an update.
@@ -196,7 +225,6 @@ pub(crate) fn read_update(
         "cancellation_details",
         "default_source?",
         "pause_collection?",
-        "proration_date",
         "transfer_data?",
     ])?;
     params.only("trial_from_plan", "false")?;
@@ -218,6 +246,8 @@ pub(crate) fn read_update(
         awaits_confirmation: behavior == Behavior::Default,
         payment_settings: payment_params::payment_settings(params, subscription.payment_settings)?,
         missing_method: payment_params::trial_settings(params, subscription.missing_method)?,
+        prorate_from: prorate_from(params, subscription)?,
+        anchored: params.one_of("billing_cycle_anchor", &["now", "unchanged"])? == Some("now"),
     };
     if update.cancel_at_period_end == Some(true) && matches!(update.cancel_at, FieldUpdate::Set(_))
     {
@@ -225,6 +255,49 @@ pub(crate) fn read_update(
     }
     check_directed(subscription, &update)?;
     Ok(update)
+}
+
+/// Reads what else a request says that changes one item of a subscription, for which `specs` are the items then.
+pub(crate) fn read_item_update(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    subscription: &Subscription,
+    specs: Vec<ItemSpec>,
+) -> Result<Update> {
+    if items::currency(ctx, &specs) != subscription.currency {
+        return Err(items::other_currency(params.name("price")));
+    }
+    let behavior = payment_params::behavior(params, &[Behavior::Allow, Behavior::Default])?;
+    Ok(Update {
+        specs: Some(specs),
+        trial_end: None,
+        cancel_at: FieldUpdate::Keep,
+        cancel_at_period_end: None,
+        coupon: FieldUpdate::Keep,
+        default_payment_method: FieldUpdate::Keep,
+        description: FieldUpdate::Keep,
+        metadata: subscription.metadata.clone(),
+        automatic_tax: None,
+        awaits_confirmation: behavior == Behavior::Default,
+        payment_settings: subscription.payment_settings,
+        missing_method: subscription.missing_method,
+        prorate: prorate(params)?.unwrap_or(Prorate::Create),
+        prorate_from: prorate_from(params, subscription)?,
+        anchored: false,
+    })
+}
+
+/// `proration_date`, which is within the running period.
+fn prorate_from(params: &Params<'_>, subscription: &Subscription) -> Result<Option<i64>> {
+    let from = params.timestamp("proration_date")?;
+    let (start, end) = subscription.period;
+    if from.is_some_and(|from| from < start || from > end) {
+        return Err(Error::invalid(
+            "Cannot specify a proration_date outside of the subscription's current billing period.",
+        )
+        .param("proration_date"));
+    }
+    Ok(from)
 }
 
 /// What only the schedule may say of a subscription that it directs.

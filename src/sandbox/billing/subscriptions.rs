@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::change::{self, Cancellation, Change};
+use super::change::{Cancellation, Change};
 use super::phases;
 use super::renewal::{self, Anchor};
 use super::schedule::Phase;
@@ -125,23 +125,33 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     ctx.read_presence(params)?;
     let position = find(ctx)?;
     let subscription = ctx.account.subscription(position);
+    check_live(subscription)?;
+    let now = ctx.time_of(&subscription.customer);
+    let update = subscription_params::read_update(ctx, params, subscription, now)?;
+    params.finish()?;
+    change(ctx, position, update, now);
+    Ok(render::subscription(
+        ctx.account,
+        ctx.account.subscription(position),
+    ))
+}
+
+pub(super) fn check_live(subscription: &Subscription) -> Result<()> {
     if subscription.status.ended() {
         return Err(Error::invalid(
             "A canceled subscription can no longer be updated: create a new one.",
         ));
     }
-    let now = ctx.time_of(&subscription.customer);
-    let update = subscription_params::read_update(ctx, params, subscription, now)?;
-    params.finish()?;
-    let before = render::subscription(ctx.account, subscription);
+    Ok(())
+}
+
+/// Carries an update out, and tells of it.
+pub(super) fn change(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
     ctx.awaits_confirmation = update.awaits_confirmation;
+    let before = render::subscription(ctx.account, ctx.account.subscription(position));
     apply(ctx, position, update, now);
     timeline::reindex(ctx.account, position);
     render::changed(ctx, position, &before, now);
-    Ok(render::subscription(
-        ctx.account,
-        ctx.account.subscription(position),
-    ))
 }
 
 fn apply(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
@@ -170,7 +180,8 @@ fn apply(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
         now,
     );
     let cut = subscription.ends_between(now, subscription.period.1);
-    if update.specs.is_none() && update.trial_end.is_none() && cut.is_none() {
+    let changes = update.specs.is_some() || update.trial_end.is_some() || update.anchored;
+    if !changes && cut.is_none() {
         return;
     }
     let running = subscription.in_trial().then_some(subscription.period.1);
@@ -180,10 +191,10 @@ fn apply(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
         specs: &specs,
         trial_end: update.trial_end.or(running),
         prorate: update.prorate,
-        prorate_from: None,
-        anchored: false,
+        prorate_from: update.prorate_from,
+        anchored: update.anchored,
     };
-    change::apply(ctx, position, &change, now);
+    super::change::apply(ctx, position, &change, now);
     reflect(ctx, position);
 }
 
@@ -274,7 +285,7 @@ pub(crate) fn cancel(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     params.finish()?;
     let now = ctx.time_of(&subscription.customer);
     let before = render::subscription(ctx.account, subscription);
-    change::cancel(ctx, position, how, now);
+    super::change::cancel(ctx, position, how, now);
     ctx.account.subscription_mut(position).cancellation_reason = Some("cancellation_requested");
     ctx.account.subscription_mut(position).canceled_at = Some(now);
     render::changed(ctx, position, &before, now);

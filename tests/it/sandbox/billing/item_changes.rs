@@ -227,3 +227,102 @@ async fn halves_and_thirds_of_a_cent_are_rounded_down_in_every_currency() {
         assert_eq!(billed[..2], [[(1, -667), (1, 333)], [(1, -334), (1, 666)]]);
     }
 }
+
+#[tokio::test]
+async fn items_have_endpoints_of_their_own() {
+    let world = World::at(APRIL).await;
+    let customer = world.customer().await;
+    let [ten, six, metered] = [
+        world.price("unit_amount=1000").await,
+        world.price("unit_amount=600").await,
+        world.metered("unit_amount=10").await,
+    ];
+    let (id, first) = world
+        .subscribe(&customer, &format!("items[0][price]={ten}"))
+        .await;
+    world.advance_to(APRIL + 15 * DAY).await;
+    let url = "/v1/subscription_items";
+    let form =
+        format!("subscription={id}&price={six}&quantity=2&proration_behavior=always_invoice");
+    let made = world.api.post(url, &form).await.ok();
+    assert_eq!(
+        (&made["object"], number(&made, "quantity")),
+        (&"subscription_item".into(), 2)
+    );
+    assert_eq!(world.billed(&customer).await[0], [(2, 600)]);
+    let path = format!("{url}/{}", made["id"].as_str().expect("an id"));
+    let form = "quantity=1&proration_behavior=always_invoice&metadata[k]=v";
+    let changed = world.api.post(&path, form).await.ok();
+    assert_eq!(
+        (number(&changed, "quantity"), &changed["metadata"]["k"]),
+        (1, &"v".into())
+    );
+    assert_eq!(world.billed(&customer).await[0], [(2, -600), (1, 300)]);
+    let gone = world
+        .api
+        .delete(&format!("{path}?proration_behavior=always_invoice"))
+        .await
+        .ok();
+    assert_eq!(gone["deleted"], true);
+    assert_eq!(world.billed(&customer).await[0], [(1, -300)]);
+    world.api.get(&path).await.refused(404);
+    let meter = world
+        .api
+        .create(url, &format!("subscription={id}&price={metered}"))
+        .await;
+    let path = format!("{url}/{meter}");
+    world.api.delete(&path).await.refused(400);
+    world
+        .api
+        .delete(&format!("{path}?clear_usage=true"))
+        .await
+        .ok();
+    world
+        .api
+        .delete(&format!("{url}/{first}"))
+        .await
+        .refused(400);
+    assert_eq!(world.subscription(&id).await["items"]["total_count"], 1);
+    for (form, param) in [
+        (format!("price={six}"), "subscription"),
+        (format!("subscription={id}"), "price"),
+        (format!("subscription=sub_x&price={six}"), "subscription"),
+        (format!("subscription={id}&price={ten}"), "price"),
+    ] {
+        assert_eq!(
+            world.api.post(url, &form).await.refused(400).2,
+            param,
+            "{form}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn prorations_can_be_of_another_time() {
+    let world = World::at(APRIL).await;
+    let customer = world.customer().await;
+    let price = world.price("unit_amount=3000").await;
+    let (id, item) = world
+        .subscribe(&customer, &format!("items[0][price]={price}"))
+        .await;
+    world.advance_to(APRIL + 15 * DAY).await;
+    let form =
+        format!("items[0][id]={item}&items[0][quantity]=2&proration_behavior=always_invoice");
+    for (days, lines) in [(10, [(1, -2000), (2, 4000)]), (20, [(2, -2000), (1, 1000)])] {
+        let quantity = if days == 10 { 2 } else { 1 };
+        let form = form.replace("quantity]=2", &format!("quantity]={quantity}"));
+        world
+            .update(
+                &id,
+                &format!("{form}&proration_date={}", APRIL + days * DAY),
+            )
+            .await;
+        assert_eq!(world.billed(&customer).await[0], lines);
+    }
+    for date in [APRIL - 1, APRIL + 30 * DAY + 1] {
+        let form = format!("{form}&proration_date={date}");
+        let path = format!("/v1/subscriptions/{id}");
+        let (.., param) = world.api.post(&path, &form).await.refused(400);
+        assert_eq!(param, "proration_date");
+    }
+}

@@ -1,6 +1,7 @@
 //! Subscriptions and what follows from them: schedules, usage, invoices, checkout.
 
 mod adopted;
+mod anchors;
 mod archived;
 mod bad_schedules;
 mod checkout;
@@ -8,6 +9,7 @@ mod currencies;
 mod cycle_resets;
 mod ended_phases;
 mod examples;
+mod invoice_items;
 mod invoices;
 mod item_changes;
 mod properties;

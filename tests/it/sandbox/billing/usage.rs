@@ -198,3 +198,66 @@ async fn what_cannot_be_counted_is_refused() {
         "Cannot create the usage record because the subscription has been canceled."
     );
 }
+
+#[tokio::test]
+async fn usage_for_the_last_minutes_of_a_period_is_late_for_a_few() {
+    let end = START + 31 * DAY;
+    for (aggregate, now, timestamp, taken) in [
+        ("sum", end + 60, end - 60, true),
+        ("sum", end + 299, end - 300, true),
+        ("sum", end + 60, end - 301, false),
+        ("sum", end + 300, end - 1, false),
+        ("max", end + 60, end - 60, false),
+    ] {
+        let world = World::new().await;
+        let customer = world.customer().await;
+        let form = format!("unit_amount=1&recurring[aggregate_usage]={aggregate}");
+        let price = world.metered(&form).await;
+        let (_, item) = world
+            .subscribe(&customer, &format!("items[0][price]={price}"))
+            .await;
+        let path = format!("/v1/subscription_items/{item}/usage_records");
+        world.advance_to(now).await;
+        let form = format!("quantity=7&timestamp={timestamp}");
+        let reply = world.api.post(&path, &form).await;
+        if !taken {
+            assert_eq!(reply.refused(400).2, "timestamp");
+            continue;
+        }
+        assert_eq!(number(&reply.ok(), "timestamp"), timestamp);
+        // The invoice for the period is final: it counts in the next one, with what comes then.
+        world.api.post(&path, &form).await.ok();
+        world.api.post(&path, "quantity=1").await.ok();
+        assert_eq!(upcoming_usage(&world, &customer).await, 15);
+    }
+    // There was nothing to use before the subscription began.
+    let world = World::new().await;
+    let customer = world.customer().await;
+    let price = world.metered("unit_amount=1").await;
+    let (_, item) = world
+        .subscribe(&customer, &format!("items[0][price]={price}"))
+        .await;
+    let path = format!("/v1/subscription_items/{item}/usage_records");
+    let form = format!("quantity=1&timestamp={}", START - 60);
+    world.api.post(&path, &form).await.refused(400);
+}
+
+#[tokio::test]
+async fn the_running_period_has_no_end_yet() {
+    let world = World::new().await;
+    let customer = world.customer().await;
+    let price = world.metered("unit_amount=1").await;
+    let (_, item) = world
+        .subscribe(&customer, &format!("items[0][price]={price}"))
+        .await;
+    world.advance_to(START + 31 * DAY).await;
+    let path = format!("/v1/subscription_items/{item}/usage_record_summaries");
+    let list = world.api.get(&path).await.ok();
+    let [running, over] = [&list["data"][0]["period"], &list["data"][1]["period"]];
+    assert!(running["end"].is_null());
+    assert_eq!(number(running, "start"), START + 31 * DAY);
+    assert_eq!(
+        (number(over, "start"), number(over, "end")),
+        (START, START + 31 * DAY)
+    );
+}
