@@ -2,12 +2,11 @@
 //!
 //! What things are: [`subscription`], [`schedule`], [`invoice`], [`invoice_item`], [`credit_note`], [`session`].
 //! What becomes of them: [`new_subscription`], [`change`], [`item_set`], [`proration`], [`renewal`], [`phases`],
-//! [`drafts`], [`invoicing`], [`collection`]; and
-//! when: [`timeline`], with the [`engine`](super::engine).
-//! The endpoints: [`subscriptions`], [`subscription_items`], [`schedules`], [`invoice_items`], [`invoices`] with [`preview`] and
-//! [`invoice_actions`], [`checkout`].
-//! How their parameters are read: [`subscription_params`], [`payment_params`], [`items`], [`schedule_params`], [`phase_params`],
-//! [`checkout_params`], [`currency`]. How objects are shown: [`mod@render`], [`invoice_json`], [`session`].
+//! [`drafts`], [`invoicing`], [`collection`]; and when: [`timeline`], with the [`engine`](super::engine).
+//! The endpoints: [`subscriptions`], [`subscription_items`], [`schedules`], [`invoice_items`], [`invoices`] with
+//! [`preview`], [`draft_invoices`], [`invoice_actions`], [`checkout`].
+//! How their parameters are read: [`subscription_params`], [`payment_params`], [`items`], [`schedule_params`],
+//! [`phase_params`], [`checkout_params`], [`currency`]. How objects are shown: [`mod@render`], [`invoice_json`], [`session`].
 //! Prices in the terms of the arithmetic in [`cycle`](super::cycle): [`catalog`].
 
 pub(crate) mod catalog;
@@ -17,6 +16,7 @@ pub(crate) mod checkout_params;
 pub(crate) mod collection;
 pub(crate) mod credit_note;
 pub(crate) mod currency;
+pub(crate) mod draft_invoices;
 pub(crate) mod drafts;
 pub(crate) mod invoice;
 pub(crate) mod invoice_actions;
@@ -230,6 +230,7 @@ const OWN_ROUTES: &[Route] = &[
         "subscription_schedule",
     ),
     route("GET", "/v1/invoices", invoices::list, "list:invoice"),
+    route("POST", "/v1/invoices", draft_invoices::create, "invoice"),
     route(
         "GET",
         "/v1/invoices/upcoming",
@@ -243,6 +244,24 @@ const OWN_ROUTES: &[Route] = &[
         "list:line_item",
     ),
     route("GET", "/v1/invoices/:id", invoices::retrieve, "invoice"),
+    route(
+        "POST",
+        "/v1/invoices/:id",
+        draft_invoices::update,
+        "invoice",
+    ),
+    route(
+        "DELETE",
+        "/v1/invoices/:id",
+        draft_invoices::delete,
+        "invoice",
+    ),
+    route(
+        "POST",
+        "/v1/invoices/:id/finalize",
+        draft_invoices::finalize,
+        "invoice",
+    ),
     route(
         "POST",
         "/v1/invoices/:id/pay",

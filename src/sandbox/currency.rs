@@ -25,6 +25,11 @@ impl Currency {
     }
 }
 
+/// The currency of an account in the United States.
+pub(crate) fn usd() -> Currency {
+    Currency(*b"usd")
+}
+
 /// Reads a currency.
 pub(crate) fn read(params: &Params<'_>, key: &str) -> Result<Option<Currency>> {
     let Some(code) = params.string(key)? else {

@@ -124,6 +124,17 @@ impl Customer {
         })
     }
 
+    /// The number of the customer's next invoice, which is then taken.
+    pub(crate) fn next_invoice_number(&mut self) -> String {
+        let number = format!(
+            "{}-{:04}",
+            self.invoice_prefix(),
+            self.next_invoice_sequence
+        );
+        self.next_invoice_sequence += 1;
+        number
+    }
+
     /// `now` is the customer's time.
     pub(crate) fn to_json(&self, now: i64) -> Value {
         if self.deleted {

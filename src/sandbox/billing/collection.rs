@@ -49,24 +49,33 @@ pub(crate) fn nothing_to_pay_with() -> Error {
 /// Makes what is to pay an invoice that was just finalized, and tries it; or lets it wait for the customer, where the
 /// call says so (`default_incomplete`).
 pub(crate) fn begin(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
-    let invoice = get(ctx.account, id);
-    if invoice.amount_due > 0 {
-        let description = match invoice.reason {
-            Reason::Create => "Subscription creation",
-            Reason::Cycle | Reason::Update | Reason::Upcoming => "Subscription update",
-        };
-        let sum = (invoice.amount_due, invoice.currency);
-        let customer = invoice.customer.clone();
-        let intent = process::insert_for_invoice(ctx, id, &customer, sum, description, at);
-        get_mut(ctx.account, id).payment_intent = Some(intent.clone());
-        if ctx.awaits_confirmation {
-            if let Some(method) = method_for(ctx.account, id, None) {
-                process::choose(ctx.account, &intent, method);
-            }
-            return unpaid(ctx, id, Outcome::NeedsAuthentication);
+    if let Some(intent) = prepare(ctx, id, at)
+        && ctx.awaits_confirmation
+    {
+        if let Some(method) = method_for(ctx.account, id, None) {
+            process::choose(ctx.account, &intent, method);
         }
+        return unpaid(ctx, id, Outcome::NeedsAuthentication);
     }
     collect(ctx, id, None, at);
+}
+
+/// Makes the payment intent of an invoice that asks for something.
+pub(crate) fn prepare(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> Option<Id> {
+    let invoice = get(ctx.account, id);
+    if invoice.amount_due == 0 {
+        return None;
+    }
+    let description = match invoice.reason {
+        Reason::Create => "Subscription creation",
+        Reason::Cycle | Reason::Update | Reason::Upcoming => "Subscription update",
+        Reason::Manual => "Payment for Invoice",
+    };
+    let sum = (invoice.amount_due, invoice.currency);
+    let customer = invoice.customer.clone();
+    let intent = process::insert_for_invoice(ctx, id, &customer, sum, description, at);
+    get_mut(ctx.account, id).payment_intent = Some(intent.clone());
+    Some(intent)
 }
 
 /// Tries to pay an open invoice: with the payment method that is `given`, else with its subscription's or the
@@ -108,8 +117,10 @@ impl From<Charged> for Outcome {
 /// What is to be charged for an invoice.
 fn method_for(account: &Account, id: &Id, given: Option<&Id>) -> Option<Id> {
     let invoice = get(account, id);
-    let subscription = account.billing.subscriptions.get(&invoice.subscription);
-    let own = subscription.and_then(|subscription| subscription.default_payment_method.as_ref());
+    let subscription = invoice.subscription.as_ref();
+    let subscription = subscription.and_then(|id| account.billing.subscriptions.get(id));
+    let own = invoice.details.default_payment_method.as_ref();
+    let own = own.or_else(|| subscription?.default_payment_method.as_ref());
     let method = payment_method(account, given.or(own), &invoice.customer)?;
     Some(method.id.clone())
 }
@@ -234,14 +245,19 @@ fn restore(account: &mut Account, id: &Id) {
     }
 }
 
-/// The latest invoice of a subscription that is not void.
+/// Whether a subscription can go by an invoice: one that is void, or made by request, does not count.
+fn counts(invoice: &Invoice) -> bool {
+    invoice.status != Status::Void && invoice.reason != Reason::Manual
+}
+
+/// The latest invoice that a subscription goes by.
 fn latest(account: &Account, position: u32) -> Option<&Invoice> {
     let subscription = account.subscription(position);
     let customer = account.customers.get(&subscription.customer)?;
     let newest_first = customer.invoices.iter().rev();
     newest_first
         .filter_map(|position| account.billing.invoices.at(*position))
-        .find(|invoice| invoice.subscription == subscription.id && invoice.status != Status::Void)
+        .find(|invoice| counts(invoice) && invoice.subscription.as_ref() == Some(&subscription.id))
 }
 
 /// Voids an invoice that is not paid: what it had taken from the customer's balance goes back. A subscription whose
@@ -320,12 +336,12 @@ pub(crate) fn charge<'a>(account: &'a Account, id: &Id) -> Option<&'a Charge> {
     account.payments.charges.get(intent.latest_charge.as_ref()?)
 }
 
+/// The subscription that goes by an invoice.
 fn subscription_of(account: &Account, id: &Id) -> Option<u32> {
     let invoice = get(account, id);
-    account
-        .billing
-        .subscriptions
-        .position(&invoice.subscription)
+    let subscription = invoice.subscription.as_ref();
+    let subscription = subscription.filter(|_| invoice.reason != Reason::Manual);
+    account.billing.subscriptions.position(subscription?)
 }
 
 /// An invoice that is known to be there.

@@ -1,14 +1,17 @@
-//! An invoice as state. Invoices are never drafts here: Stripe finalises one about an hour after its making, the
-//! sandbox at once (our choice), so that a test need not wait.
+//! An invoice as state. Those of subscriptions are never drafts here: Stripe finalises one about an hour after its
+//! making, the sandbox at once (our choice), so that a test need not wait.
 
 use crate::sandbox::coupon::Discount;
 use crate::sandbox::currency::Currency;
 use crate::sandbox::cycle::lines::Line;
 use crate::sandbox::ids::Id;
+use crate::sandbox::metadata::Metadata;
 use crate::sandbox::table::Row;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
+    /// Made by request, and not final yet.
+    Draft,
     Open,
     Paid,
     /// Given up, though it can still be paid.
@@ -19,6 +22,7 @@ pub(crate) enum Status {
 impl Status {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
+            Self::Draft => "draft",
             Self::Open => "open",
             Self::Paid => "paid",
             Self::Uncollectible => "uncollectible",
@@ -33,6 +37,8 @@ pub(crate) enum Reason {
     Create,
     Cycle,
     Update,
+    /// A request made it.
+    Manual,
     Upcoming,
 }
 
@@ -42,6 +48,7 @@ impl Reason {
             Self::Create => "subscription_create",
             Self::Cycle => "subscription_cycle",
             Self::Update => "subscription_update",
+            Self::Manual => "manual",
             Self::Upcoming => "upcoming",
         }
     }
@@ -69,12 +76,22 @@ pub(crate) struct Credited {
     pub(crate) after_payment: i64,
 }
 
+/// What an invoice says apart from its amounts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Details {
+    pub(crate) default_payment_method: Option<Id>,
+    pub(crate) description: Option<String>,
+    pub(crate) footer: Option<String>,
+    pub(crate) metadata: Metadata,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Invoice {
     /// Empty for an upcoming invoice, which has none.
     pub(crate) id: Id,
     pub(crate) customer: Id,
-    pub(crate) subscription: Id,
+    /// Those of requests may be for none.
+    pub(crate) subscription: Option<Id>,
     pub(crate) clock: Option<Id>,
     pub(crate) created: i64,
     pub(crate) currency: Currency,
@@ -97,6 +114,8 @@ pub(crate) struct Invoice {
     pub(crate) credited: Credited,
     /// What is to pay it; where nothing is due, there is none.
     pub(crate) payment_intent: Option<Id>,
+    pub(crate) details: Details,
+    pub(crate) finalized_at: Option<i64>,
     pub(crate) paid_at: Option<i64>,
     pub(crate) marked_uncollectible_at: Option<i64>,
     pub(crate) voided_at: Option<i64>,

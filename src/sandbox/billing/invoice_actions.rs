@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::collection::{self, Outcome};
 use super::invoice::{Invoice, Status};
-use super::invoice_json;
 use super::invoices::find;
+use super::{draft_invoices, invoice_json};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::error::{Error, Result};
 use crate::sandbox::ids::Id;
@@ -29,7 +29,12 @@ pub(crate) fn pay(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     params.finish()?;
     let (id, at) = (invoice.id.clone(), ctx.time_of(&invoice.customer));
     let intent = invoice.payment_intent.clone();
+    let draft = invoice.status == Status::Draft;
     let outcome = collection::act(ctx, &id, at, |ctx| {
+        if draft {
+            draft_invoices::seal(ctx, &id, at);
+            collection::prepare(ctx, &id, at);
+        }
         if out_of_band {
             collection::get_mut(ctx.account, &id).paid_out_of_band = true;
             collection::settle(ctx, &id, at);
@@ -76,7 +81,7 @@ fn method_given(ctx: &Ctx<'_>, params: &Params<'_>, invoice: &Invoice) -> Result
 
 fn check_payable(invoice: &Invoice) -> Result<()> {
     match invoice.status {
-        Status::Open | Status::Uncollectible => Ok(()),
+        Status::Draft | Status::Open | Status::Uncollectible => Ok(()),
         Status::Paid => Err(Error::invalid("Invoice is already paid")),
         Status::Void => Err(Error::invalid("This invoice can no longer be paid")),
     }

@@ -46,9 +46,9 @@ fn who(account: &Account, invoice: &Invoice) -> Value {
         "customer_shipping": null,
         "customer_tax_exempt": "none",
         "customer_tax_ids": [],
-        "subscription": &*invoice.subscription,
+        "subscription": invoice.subscription.as_deref(),
         "test_clock": invoice.clock.as_deref(),
-        "default_payment_method": null,
+        "default_payment_method": invoice.details.default_payment_method.as_deref(),
         "default_source": null,
         "default_tax_rates": [],
         "on_behalf_of": null,
@@ -59,9 +59,9 @@ fn who(account: &Account, invoice: &Invoice) -> Value {
         "latest_revision": null,
         "quote": null,
         "custom_fields": null,
-        "description": null,
-        "footer": null,
-        "metadata": {},
+        "description": invoice.details.description,
+        "footer": invoice.details.footer,
+        "metadata": invoice.details.metadata.to_json(),
         "rendering_options": null,
         "receipt_number": null,
         "shipping_cost": null,
@@ -84,7 +84,7 @@ fn sums(invoice: &Invoice) -> Value {
         "currency": invoice.currency.as_str(),
         "discount": invoice.discount.as_ref().map(|discount| discount.to_json(invoice.created)),
         "discounts": invoice.discount.iter().map(|discount| &*discount.id).collect::<Vec<_>>(),
-        "ending_balance": (!invoice.id.is_empty()).then_some(invoice.ending_balance),
+        "ending_balance": invoice.finalized_at.map(|_| invoice.ending_balance),
         "post_payment_credit_notes_amount": invoice.credited.after_payment,
         "pre_payment_credit_notes_amount": invoice.credited.before_payment,
         "starting_balance": invoice.starting_balance,
@@ -110,7 +110,7 @@ fn latest_charge<'a>(account: &'a Account, invoice: &Invoice) -> Option<&'a str>
 fn state(account: &Account, invoice: &Invoice, lines: &Value) -> Value {
     let upcoming = invoice.id.is_empty();
     let paid = invoice.status == Status::Paid;
-    let finalized = (!upcoming).then_some(invoice.created);
+    let made = (!upcoming).then_some(invoice.created);
     json!({
         "attempt_count": invoice.attempts,
         "attempted": invoice.attempts > 0 || paid,
@@ -143,12 +143,12 @@ fn state(account: &Account, invoice: &Invoice, lines: &Value) -> Value {
         "period_start": invoice.period.0,
         "status": if upcoming { "draft" } else { invoice.status.as_str() },
         "status_transitions": {
-            "finalized_at": finalized,
+            "finalized_at": invoice.finalized_at,
             "marked_uncollectible_at": invoice.marked_uncollectible_at,
             "paid_at": invoice.paid_at,
             "voided_at": invoice.voided_at,
         },
-        "webhooks_delivered_at": finalized,
+        "webhooks_delivered_at": made,
     })
 }
 
@@ -160,7 +160,7 @@ pub(crate) fn line(account: &Account, invoice: &Invoice, line: &InvoiceLine) -> 
     let origin = origin.and_then(|id| account.billing.invoice_items.table.get(id));
     let subscription = match origin {
         Some(origin) => origin.subscription.as_deref(),
-        None => Some(&*invoice.subscription),
+        None => invoice.subscription.as_deref(),
     };
     let metadata = origin.map_or_else(|| json!({}), |origin| origin.metadata.to_json());
     let discounts: Vec<Value> = invoice

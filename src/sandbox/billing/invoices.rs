@@ -64,7 +64,7 @@ pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let keep = |invoice: &Invoice| {
         collection != Some("send_invoice")
             && (holder.is_some() || subscription.is_some() || invoice.clock.is_none())
-            && subscription.is_none_or(|id| &*invoice.subscription == id)
+            && subscription.is_none_or(|id| invoice.subscription.as_deref() == Some(id))
             && status.is_none_or(|status| invoice.status.as_str() == status)
             && created.accepts(invoice.created)
     };

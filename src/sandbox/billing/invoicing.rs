@@ -1,7 +1,7 @@
 //! Making invoices of drafts: discount, balance, payment, and what they do to the subscription.
 
 use super::drafts::Draft;
-use super::invoice::{Credited, Invoice, InvoiceLine, Reason, Status};
+use super::invoice::{Credited, Details, Invoice, InvoiceLine, Reason, Status};
 use super::subscription::{Item, Subscription};
 use super::{catalog, collection, invoice_json};
 use crate::sandbox::context::Ctx;
@@ -55,7 +55,7 @@ pub(crate) fn compose(
     Invoice {
         id: Id::from(""),
         customer: subscription.customer.clone(),
-        subscription: subscription.id.clone(),
+        subscription: Some(subscription.id.clone()),
         clock: subscription.clock.clone(),
         created: at,
         currency: subscription.currency,
@@ -73,7 +73,9 @@ pub(crate) fn compose(
         attempts: 0,
         paid_out_of_band: false,
         credited: Credited::default(),
+        details: Details::default(),
         payment_intent: None,
+        finalized_at: None,
         paid_at: None,
         marked_uncollectible_at: None,
         voided_at: None,
@@ -130,13 +132,9 @@ pub(crate) fn issue(
 
 /// Finalizes the invoice: it gets its number, takes what the customer's balance has, and is the subscription's latest.
 fn enter(ctx: &mut Ctx<'_>, position: u32, invoice: &mut Invoice, at: i64) {
+    invoice.finalized_at = Some(at);
     if let Some(customer) = ctx.account.customers.get_mut(&invoice.customer) {
-        invoice.number = Some(format!(
-            "{}-{:04}",
-            customer.invoice_prefix(),
-            customer.next_invoice_sequence
-        ));
-        customer.next_invoice_sequence += 1;
+        invoice.number = Some(customer.next_invoice_number());
         customer.balance = invoice.ending_balance;
         customer.currency = Some(invoice.currency);
     }

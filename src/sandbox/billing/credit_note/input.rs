@@ -298,7 +298,7 @@ fn check_amount(invoice: &Invoice, note: &CreditNote) -> Result<()> {
     let most = match invoice.status {
         Status::Open | Status::Uncollectible => invoice.amount_due,
         Status::Paid => invoice.total - credited,
-        Status::Void => {
+        Status::Draft | Status::Void => {
             return Err(Error::invalid(format!(
                 "Credit notes can only be created for invoices that are open, paid or uncollectible; this one is {}.",
                 invoice.status.as_str()

@@ -4,6 +4,7 @@ mod authentication;
 mod cards;
 mod charges;
 mod credit_notes;
+mod drafts;
 mod events;
 mod first_payment;
 mod incomplete;

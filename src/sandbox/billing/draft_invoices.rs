@@ -1,0 +1,212 @@
+//! Invoices by request: drafts that are created, changed, finalized or deleted. What an invoice says apart from its
+//! amounts can be changed later, too.
+
+use serde_json::{Value, json};
+
+use super::collection;
+use super::invoice::{Credited, Details, Invoice, Reason, Status};
+use super::invoices::find;
+use super::{catalog, invoice_json};
+use crate::sandbox::context::Ctx;
+use crate::sandbox::currency;
+use crate::sandbox::customer;
+use crate::sandbox::error::{Error, Result};
+use crate::sandbox::ids::Id;
+use crate::sandbox::params::Params;
+
+const UNMODELLED: &[&str] = &[
+    "account_tax_ids",
+    "application_fee_amount",
+    "custom_fields",
+    "days_until_due",
+    "default_source",
+    "default_tax_rates",
+    "discounts",
+    "due_date",
+    "effective_at",
+    "on_behalf_of",
+    "payment_settings",
+    "rendering_options",
+    "shipping_cost",
+    "shipping_details",
+    "statement_descriptor",
+    "transfer_data",
+];
+
+/// `POST /v1/invoices`: a draft without lines, as it is by default (`pending_invoice_items_behavior=exclude`).
+pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let subscription = match params.string("subscription")? {
+        Some(id) => {
+            let found = ctx.account.billing.subscriptions.get(id);
+            Some(found.ok_or_else(|| Error::no_such("subscription", id, "subscription"))?)
+        }
+        None => None,
+    };
+    let holder = match (params.string("customer")?, subscription) {
+        (Some(id), _) => customer::named(ctx, id, "customer")?,
+        (None, Some(subscription)) => customer::named(ctx, &subscription.customer, "customer")?,
+        (None, None) => return Err(params.missing("customer")),
+    };
+    if let Some(subscription) = subscription
+        && subscription.customer != holder.id
+    {
+        return Err(Error::no_such(
+            "subscription",
+            &subscription.id,
+            "subscription",
+        ));
+    }
+    let given = currency::read(params, "currency")?;
+    let currency = subscription
+        .map(|subscription| subscription.currency)
+        .or(given)
+        .or(holder.currency)
+        .unwrap_or_else(currency::usd);
+    params.one_of_modelled(
+        "pending_invoice_items_behavior",
+        &["exclude"],
+        &["include", "include_and_require"],
+    )?;
+    let details = details(ctx, params, &holder.id, Details::default())?;
+    params.unmodelled(&["automatic_tax?", "from_invoice"])?;
+    let at = ctx.time_of(&holder.id);
+    let start = subscription.map_or(at, |subscription| subscription.period.0);
+    let mut invoice = Invoice {
+        id: Id::default(),
+        customer: holder.id.clone(),
+        subscription: subscription.map(|subscription| subscription.id.clone()),
+        clock: holder.test_clock.clone(),
+        created: at,
+        currency,
+        number: None,
+        status: Status::Draft,
+        reason: Reason::Manual,
+        period: (start.min(at), at),
+        lines: Vec::new(),
+        discount: None,
+        subtotal: 0,
+        total: 0,
+        starting_balance: 0,
+        ending_balance: 0,
+        amount_due: 0,
+        attempts: 0,
+        paid_out_of_band: false,
+        credited: Credited::default(),
+        details,
+        payment_intent: None,
+        finalized_at: None,
+        paid_at: None,
+        marked_uncollectible_at: None,
+        voided_at: None,
+        automatic_tax: false,
+    };
+    params.finish()?;
+    invoice.id = ctx.account.ids.next("in", 24);
+    let object = invoice_json::invoice(ctx.account, &invoice);
+    ctx.account.insert_invoice(invoice);
+    ctx.event("invoice.created", &object, at);
+    Ok(object)
+}
+
+/// What an invoice says apart from its amounts.
+fn details(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    customer: &Id,
+    mut details: Details,
+) -> Result<Details> {
+    let text = |key| Ok::<_, Error>(params.nullable(key)?.map(str::to_owned));
+    text("description")?.apply(&mut details.description);
+    text("footer")?.apply(&mut details.footer);
+    details.metadata = params.metadata()?.apply(&details.metadata)?;
+    super::phase_params::payment_method(ctx, params, customer)?
+        .apply(&mut details.default_payment_method);
+    super::phase_params::collection_method(params)?;
+    // Nothing happens to a draft by itself.
+    params.only("auto_advance", "false")?;
+    params.unmodelled(UNMODELLED)?;
+    Ok(details)
+}
+
+/// `POST /v1/invoices/:id`: a draft, or what a final one says.
+pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let invoice = find(ctx)?;
+    let details = details(ctx, params, &invoice.customer, invoice.details.clone())?;
+    params.unmodelled(&["automatic_tax?"])?;
+    params.finish()?;
+    let (id, at) = (invoice.id.clone(), ctx.time_of(&invoice.customer));
+    collection::act(ctx, &id, at, |ctx| {
+        collection::get_mut(ctx.account, &id).details = details;
+    });
+    Ok(invoice_json::invoice(ctx.account, find(ctx)?))
+}
+
+/// `POST /v1/invoices/:id/finalize`
+pub(crate) fn finalize(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    params.boolean("auto_advance")?;
+    let invoice = find(ctx)?;
+    if invoice.status != Status::Draft {
+        return Err(Error::invalid(
+            "This invoice is already finalized, you can't re-finalize a non-draft invoice.",
+        )
+        .code("invoice_not_editable"));
+    }
+    params.finish()?;
+    let (id, at) = (invoice.id.clone(), ctx.time_of(&invoice.customer));
+    collection::act(ctx, &id, at, |ctx| {
+        seal(ctx, &id, at);
+        collection::prepare(ctx, &id, at);
+        if collection::get(ctx.account, &id).amount_due == 0 {
+            collection::settle(ctx, &id, at);
+        }
+    });
+    Ok(invoice_json::invoice(ctx.account, find(ctx)?))
+}
+
+/// Makes a draft final: it gets its number, and takes what the customer's balance has.
+pub(super) fn seal(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
+    let invoice = collection::get(ctx.account, id).clone();
+    let Some(holder) = ctx.account.customers.get_mut(&invoice.customer) else {
+        return;
+    };
+    let number = holder.next_invoice_number();
+    let starting_balance = holder.balance;
+    let owed = invoice.total.saturating_add(starting_balance);
+    let ending_balance = if owed < catalog::smallest_charge(invoice.currency) {
+        owed
+    } else {
+        0
+    };
+    holder.balance = ending_balance;
+    holder.currency = Some(invoice.currency);
+    let invoice = collection::get_mut(ctx.account, id);
+    invoice.number = Some(number);
+    invoice.status = Status::Open;
+    invoice.finalized_at = Some(at);
+    invoice.starting_balance = starting_balance;
+    invoice.ending_balance = ending_balance;
+    invoice.amount_due = owed - ending_balance;
+    let object = invoice_json::invoice(ctx.account, collection::get(ctx.account, id));
+    ctx.event("invoice.finalized", &object, at);
+}
+
+/// `DELETE /v1/invoices/:id`: of a draft that is for no subscription.
+pub(crate) fn delete(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    params.finish()?;
+    let invoice = find(ctx)?;
+    if invoice.status != Status::Draft || invoice.subscription.is_some() {
+        return Err(Error::invalid(
+            "You can only delete draft invoices that are not of a subscription. Void this one instead.",
+        ));
+    }
+    let (id, customer) = (invoice.id.clone(), invoice.customer.clone());
+    let at = ctx.time_of(&customer);
+    let before = invoice_json::invoice(ctx.account, invoice);
+    let position = ctx.account.billing.invoices.position(&id);
+    ctx.account.billing.invoices.remove(&id);
+    if let Some(holder) = ctx.account.customers.get_mut(&customer) {
+        holder.invoices.retain(|held| Some(*held) != position);
+    }
+    ctx.event("invoice.deleted", &before, at);
+    Ok(json!({"id": &*id, "object": "invoice", "deleted": true}))
+}
