@@ -21,7 +21,6 @@ pub(crate) const MAX_QUANTITY: i64 = 9_007_199_254_740_991;
 const UNMODELLED: &[&str] = &[
     "billing_thresholds?",
     "dynamic_tax_rates",
-    "plan",
     "price_data",
     "tax_rates?",
 ];
@@ -36,7 +35,8 @@ pub(crate) fn read(
 ) -> Result<Vec<ItemSpec>> {
     let given = params.objects(key)?.unwrap_or_default();
     if given.is_empty() {
-        return Err(params.missing(key));
+        let only = by_plan(ctx, params, None, held)?;
+        return Ok(vec![only.ok_or_else(|| params.missing(key))?]);
     }
     let specs = given.iter().map(|item| {
         let price = price(ctx, item, held)?.ok_or_else(|| item.missing("price"))?;
@@ -55,10 +55,16 @@ pub(crate) fn read_change(
     key: &str,
     items: &[Item],
 ) -> Result<Option<Vec<ItemSpec>>> {
-    let Some(given) = params.objects(key)? else {
-        return Ok(None);
-    };
     let held = held(items);
+    let Some(given) = params.objects(key)? else {
+        let only = by_plan(ctx, params, items.first(), &held)?;
+        if only.is_some() && items.len() > 1 {
+            return Err(Error::invalid(
+                "A subscription with several items cannot be changed by `plan` and `quantity`: use `items`.",
+            ));
+        }
+        return Ok(only.map(|only| vec![only]));
+    };
     let mut specs: Vec<Option<ItemSpec>> = items.iter().map(|item| Some(kept(item))).collect();
     for change in &given {
         let deleted = change.boolean("deleted")?.unwrap_or(false);
@@ -164,7 +170,33 @@ pub(crate) fn kept(item: &Item) -> ItemSpec {
     }
 }
 
-fn spec(params: &Params<'_>, price: &Price, before: Option<&Item>) -> Result<ItemSpec> {
+/// The one item of a subscription, by the older parameters `plan` and `quantity` of the subscription itself.
+fn by_plan(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    before: Option<&Item>,
+    held: &[Id],
+) -> Result<Option<ItemSpec>> {
+    let at_top = params.name("plan") == "plan";
+    if !at_top || !(params.has("plan") || before.is_some() && params.has("quantity")) {
+        return Ok(None);
+    }
+    let price = match (price(ctx, params, held)?, before) {
+        (Some(price), _) => price,
+        (None, Some(item)) => catalog::price(ctx.account, &item.price),
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(ItemSpec {
+        item: before.map(|item| item.id.clone()),
+        price: price.id.clone(),
+        quantity: quantity(params, price, before)?,
+        clear_usage: false,
+        metadata: before.map_or_else(Metadata::default, |item| item.metadata.clone()),
+    }))
+}
+
+/// How many units of a price an item sells; a metered one has none.
+fn quantity(params: &Params<'_>, price: &Price, before: Option<&Item>) -> Result<Option<i64>> {
     let metered = price.recurring.as_ref().is_some_and(Recurring::metered);
     let quantity = params.integer_from("quantity", 0)?;
     if quantity.is_some_and(|quantity| quantity > MAX_QUANTITY) {
@@ -178,19 +210,20 @@ fn spec(params: &Params<'_>, price: &Price, before: Option<&Item>) -> Result<Ite
         ))
         .param(params.name("quantity")));
     }
+    // Another price begins with a quantity of 1 again.
+    let same = before.filter(|item| item.price == price.id);
+    let kept = || same.and_then(|item| item.quantity);
+    Ok((!metered).then(|| quantity.or_else(kept).unwrap_or(1)))
+}
+
+fn spec(params: &Params<'_>, price: &Price, before: Option<&Item>) -> Result<ItemSpec> {
     let metadata = before.map_or_else(Metadata::default, |item| item.metadata.clone());
     params.disabled("adjustable_quantity")?;
     params.unmodelled(UNMODELLED)?;
     Ok(ItemSpec {
         item: before.map(|item| item.id.clone()),
         price: price.id.clone(),
-        // Another price begins with a quantity of 1 again.
-        quantity: (!metered).then(|| {
-            let same = before.filter(|item| item.price == price.id);
-            quantity
-                .or(same.and_then(|item| item.quantity))
-                .unwrap_or(1)
-        }),
+        quantity: quantity(params, price, before)?,
         clear_usage: false,
         metadata: params.metadata()?.apply(&metadata)?,
     })
@@ -207,15 +240,26 @@ pub(crate) fn too_large(param: String) -> Error {
 
 /// The recurring price that an item names: one that is for sale, or one of those that are held.
 fn price<'a>(ctx: &'a Ctx<'_>, params: &Params<'_>, held: &[Id]) -> Result<Option<&'a Price>> {
-    let Some(id) = params.string("price")? else {
+    // Prices were plans once, and are still taken by that name.
+    let (key, param) = if params.has("plan") {
+        ("plan", "plan".to_owned())
+    } else {
+        ("price", params.name("price"))
+    };
+    if key == "plan" && params.has("price") {
+        return Err(
+            Error::invalid("You may only specify one of these parameters: plan, price.")
+                .param(param),
+        );
+    }
+    let Some(id) = params.string(key)? else {
         return Ok(None);
     };
-    let param = params.name("price");
     let price = ctx
         .account
         .prices
         .get(id)
-        .ok_or_else(|| Error::no_such("price", id, param.clone()))?;
+        .ok_or_else(|| Error::no_such(key, id, param.clone()))?;
     if price.recurring.is_none() {
         return Err(Error::invalid("The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`.").param(param));
     }

@@ -148,3 +148,47 @@ async fn a_card_that_was_set_up_pays_without_the_customer() {
     let away = world.api.post("/v1/subscriptions", &away).await.ok();
     assert_eq!(away["status"], "active");
 }
+
+#[tokio::test]
+async fn prices_are_taken_by_their_older_name() {
+    let world = World::new().await;
+    let customer = customer(&world, "pm_card_visa").await;
+    let [small, large] = [
+        world.price("unit_amount=1000").await,
+        world.price("unit_amount=3000").await,
+    ];
+    for form in [
+        format!("plan={small}&quantity=3"),
+        format!("items[0][plan]={small}&items[0][quantity]=3"),
+    ] {
+        let form = format!("customer={customer}&{form}");
+        let made = world.api.post("/v1/subscriptions", &form).await.ok();
+        let item = &made["items"]["data"][0];
+        assert_eq!(
+            (&item["price"]["id"], &item["quantity"]),
+            (&small.as_str().into(), &3.into())
+        );
+        let path = format!("/v1/subscriptions/{}", made["id"].as_str().expect("an id"));
+        let changed = world.api.post(&path, &format!("plan={large}")).await.ok();
+        let changed = &changed["items"]["data"][0];
+        assert_eq!(
+            (
+                &changed["id"],
+                &changed["price"]["id"],
+                &changed["quantity"]
+            ),
+            (&item["id"], &large.as_str().into(), &1.into())
+        );
+        let more = world.api.post(&path, "quantity=2").await.ok();
+        assert_eq!(more["items"]["data"][0]["quantity"], 2);
+    }
+    let path = "/v1/subscriptions";
+    let none = format!("customer={customer}&items[0][plan]=none");
+    let (message, code, param) = world.api.post(path, &none).await.refused(400);
+    assert_eq!(
+        (&*message, &*code, &*param),
+        ("No such plan: 'none'", "resource_missing", "plan")
+    );
+    let both = format!("customer={customer}&items[0][plan]={small}&items[0][price]={small}");
+    world.api.post(path, &both).await.error(400);
+}
