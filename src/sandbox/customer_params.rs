@@ -95,7 +95,7 @@ fn no_default(ctx: &Ctx<'_>, id: &str) -> Error {
     if ctx.account.payment_methods.contains(id) {
         return payment_method::not_theirs(id, PARAM);
     }
-    Error::no_such(payment_method::WHAT, id, PARAM)
+    payment_method::missing(ctx.account, id, PARAM)
 }
 
 fn change_plain(customer: &mut Customer, params: &Params<'_>) -> Result<()> {

@@ -193,7 +193,6 @@ fn hidden(account: &Account, object: &Value, field: &str) -> Option<Value> {
         ("price" | "plan", "tiers") => account.prices.get(id)?.tiers_json(),
         ("price", "currency_options") => account.prices.get(id).map(Price::currency_options_json),
         ("customer", "cash_balance") => Some(Value::Null),
-        ("customer", "invoice_credit_balance") => Some(json!({})),
         ("customer", "sources" | "tax_ids") => Some(list(field)),
         ("customer", "tax") => Some(json!({
             "automatic_tax": "unrecognized_location",

@@ -8,10 +8,11 @@ use super::context::Ctx;
 use super::error::{Error, Result};
 use super::ids::Id;
 use super::metadata::Metadata;
+use super::state::Account;
 use super::table::Row;
 
 /// Stripe's name for it in messages.
-pub(crate) const WHAT: &str = "PaymentMethod";
+pub(super) const WHAT: &str = "PaymentMethod";
 
 /// Stripe's other types, none of which the sandbox models.
 pub(super) const OTHER_TYPES: &[&str] = &[
@@ -224,7 +225,16 @@ pub(crate) fn named(ctx: &Ctx<'_>, id: &str, param: &str) -> Result<Named> {
     }
     let card = card::by_token(id, "pm_card_", param)?;
     card.map(Named::Token)
-        .ok_or_else(|| Error::no_such(WHAT, id, param))
+        .ok_or_else(|| missing(ctx.account, id, param))
+}
+
+/// The error for a payment method that is not there. A platform is reminded of its connected accounts.
+pub(crate) fn missing(account: &Account, id: &str, param: &str) -> Error {
+    let mut error = Error::no_such(WHAT, id, param);
+    if account.connected.iter().next().is_some() {
+        error.message.push_str("; It's possible this PaymentMethod exists on one of your connected accounts, in which case you should retry this request on that connected account. Learn more at https://stripe.com/docs/connect/authentication");
+    }
+    error
 }
 
 impl Named {

@@ -10,7 +10,7 @@ use super::page::Page;
 use super::params::Params;
 use super::payment_method::{
     Expiry, OTHER_TYPES, PaymentMethod, WHAT, attach_to, attachable, cards_only, detach_from,
-    insert,
+    insert, missing,
 };
 
 const URL: &str = "/v1/payment_methods";
@@ -117,7 +117,7 @@ pub(crate) fn retrieve_of_customer(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Re
     let id = ctx.arg(1);
     let method = ctx.account.payment_methods.get(&id);
     let theirs = method.filter(|method| method.customer.as_ref() == Some(&customer.id));
-    let theirs = theirs.ok_or_else(|| Error::not_found(WHAT, &id).param("payment_method"))?;
+    let theirs = theirs.ok_or_else(|| missing(ctx.account, &id, "payment_method").status(404))?;
     Ok(theirs.to_json())
 }
 
@@ -225,5 +225,5 @@ fn of_customer(ctx: &Ctx<'_>, params: &Params<'_>, customer: &str, url: &str) ->
 
 fn find<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a PaymentMethod> {
     let method = ctx.account.payment_methods.get(id);
-    method.ok_or_else(|| Error::not_found(WHAT, id).param("payment_method"))
+    method.ok_or_else(|| missing(ctx.account, id, "payment_method").status(404))
 }

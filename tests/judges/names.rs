@@ -21,8 +21,11 @@ impl Names {
         if let Some(name) = self.0.get(text) {
             return name.clone();
         }
+        // A plan may be called as an English word.
+        let is_name = |word: &str| word.contains(|c: char| !c.is_ascii_lowercase());
+        let named = |word| self.0.get(word).filter(|_| is_name(word));
         words(text)
-            .map(|word| self.0.get(word).map_or(word, String::as_str))
+            .map(|word| named(word).map_or(word, String::as_str))
             .collect()
     }
 

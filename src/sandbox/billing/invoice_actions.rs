@@ -72,7 +72,7 @@ fn method_given(ctx: &Ctx<'_>, params: &Params<'_>, invoice: &Invoice) -> Result
         return Ok(None);
     };
     let method = ctx.account.payment_methods.get(id);
-    let method = method.ok_or_else(|| Error::no_such(payment_method::WHAT, id, PARAM))?;
+    let method = method.ok_or_else(|| payment_method::missing(ctx.account, id, PARAM))?;
     if method.customer.as_ref() != Some(&invoice.customer) {
         return Err(payment_method::not_theirs(id, PARAM));
     }

@@ -13,9 +13,20 @@ const PRODUCTS: [(&str, &str); 3] = [
     ("prod_IxQQWtyij0rvGp", "T-Shirt"),
 ];
 
-/// Makes every product, price and coupon that the answers of a case show, at its time.
+/// The prices and coupons in the answers, each once and as it was at first, in the order in which they were made.
+pub(super) fn shown<'a>(calls: impl Iterator<Item = &'a Call>) -> Vec<Value> {
+    let mut shown = Vec::new();
+    for call in calls {
+        collect(&call.answer, &mut shown);
+    }
+    shown.sort_by_key(|object| object["created"].as_i64());
+    shown.into_iter().cloned().collect()
+}
+
+/// Makes the products, and these prices and coupons, each at its time.
 pub(super) async fn prepare(
-    case: &[Call],
+    catalogue: &[Value],
+    is_old: bool,
     account: Option<&str>,
     stripe: &Stripe,
     names: &mut Names,
@@ -23,26 +34,18 @@ pub(super) async fn prepare(
     for (id, name) in PRODUCTS {
         let mut params = pairs(&[("id", id), ("name", name)]);
         // The first recordings' lines are without it.
-        if name == "Test Subscription" && case[0].version != "2022-11-15" {
+        if name == "Test Subscription" && !is_old {
             params.extend(pairs(&[("unit_label", "user")]));
         }
         make(stripe, "/v1/products", &params, account, id, names).await?;
     }
-    let mut shown = Vec::new();
-    for call in case {
-        collect(&call.answer, &mut shown);
-    }
-    shown.sort_by_key(|object| object["created"].as_i64());
-    for object in shown {
+    for object in catalogue {
         stripe.pass_time(object["created"].as_i64().unwrap_or_default());
         let (path, params) = match object["object"].as_str() {
-            Some("coupon") => (
-                "/v1/coupons",
-                copied(
-                    object,
-                    &["id", "name", "amount_off", "currency", "duration"],
-                ),
-            ),
+            Some("coupon") => {
+                let fields = ["id", "name", "amount_off", "currency", "duration"];
+                ("/v1/coupons", copied(object, &fields))
+            }
             _ => ("/v1/prices", price(object)),
         };
         let id = object["id"].as_str().unwrap_or_default();

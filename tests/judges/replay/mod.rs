@@ -27,14 +27,17 @@ struct Tally {
 
 /// Replays all.
 pub(crate) async fn run(folder: &Path) -> anyhow::Result<Found> {
+    let cases = recording::read(folder)?;
+    let catalogue = catalogue::shown(cases.iter().flatten());
     let judge = Judge {
+        catalogue,
         first: Document::read(folder, FIRST)?,
         last: Document::read(folder, LAST)?,
     };
     let mut found = Found::default();
     let mut tally = Tally::default();
-    for case in recording::read(folder)? {
-        let played = judge.replay(&case, &mut found, &mut tally).await;
+    for case in &cases {
+        let played = judge.replay(case, &mut found, &mut tally).await;
         played.with_context(|| case[0].case.clone())?;
     }
     let Tally {
@@ -50,6 +53,8 @@ pub(crate) async fn run(folder: &Path) -> anyhow::Result<Found> {
 }
 
 struct Judge {
+    /// The prices and coupons that were there before.
+    catalogue: Vec<Value>,
     first: Document,
     last: Document,
 }
@@ -64,22 +69,24 @@ impl Judge {
         let stripe = Stripe::new(1_500_000_000);
         let mut names = Names::default();
         for account in recording::accounts(case) {
-            let (status, made) = stripe
-                .send(
-                    "post",
-                    "/v1/accounts",
-                    &[("type".into(), "standard".into())],
-                    None,
-                )
-                .await?;
+            let params = [("type", "standard"), ("business_profile[name]", "Judged")];
+            let params = params.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let (status, made) = stripe.send("post", "/v1/accounts", &params, None).await?;
             anyhow::ensure!(status == 200, "no account: {made}");
             names.relate(account, made["id"].as_str().unwrap_or_default());
         }
-        catalogue::prepare(case, None, &stripe, &mut names).await?;
-        if let Some(account) = case.iter().find_map(|call| account_of(case, call)) {
-            let account = names.translate(account);
-            catalogue::prepare(case, Some(&account), &stripe, &mut names).await?;
-        }
+        let subscribes = case.iter().find(|call| call.path() == "/v1/subscriptions");
+        let seller = subscribes.and_then(|call| account_of(case, call));
+        let seller = seller.map(|account| names.translate(account));
+        let is_old = case[0].version == "2022-11-15";
+        catalogue::prepare(
+            &self.catalogue,
+            is_old,
+            seller.as_deref(),
+            &stripe,
+            &mut names,
+        )
+        .await?;
         for (index, call) in case.iter().enumerate() {
             let differences = self.play(case, call, &stripe, &mut names).await?;
             match &differences {

@@ -81,12 +81,13 @@ pub(super) fn account_of(case: &[Call], call: &Call) -> Option<&'static str> {
     (call.is_connected() || related.any(Call::is_connected)).then_some(CONNECTED.0)
 }
 
-/// The connected accounts that the calls of the case name or are made on.
+/// The connected accounts that the calls of the case name or are made on, and the one that makes the recorded account a
+/// platform in every case.
 pub(super) fn accounts(case: &[Call]) -> BTreeSet<&str> {
     let params = case.iter().flat_map(|call| call.request.split(['=', '&']));
     let named = params.filter(|value| value.starts_with("acct_"));
     let acting = case.iter().filter_map(|call| account_of(case, call));
-    named.chain(acting).collect()
+    named.chain(acting).chain([CONNECTED.0]).collect()
 }
 
 /// All calls, a list for each case.
