@@ -331,3 +331,24 @@ async fn search_results_come_in_pages() {
     }
     assert_eq!(seen, made);
 }
+
+/// Recorded: a platform is told that the payment method may be a connected account's.
+#[tokio::test]
+async fn a_platform_is_told_where_a_payment_method_may_be() {
+    let api = Api::start().await;
+    let customer = api.create("/v1/customers", "").await;
+    let form = format!("customer={customer}");
+    let path = "/v1/payment_methods/pm_none/attach";
+    let (message, ..) = api.post(path, &form).await.refused(404);
+    assert_eq!(message, "No such PaymentMethod: 'pm_none'");
+    api.create("/v1/accounts", "type=standard").await;
+    let (message, code, param) = api.post(path, &form).await.refused(404);
+    assert!(
+        message.starts_with("No such PaymentMethod: 'pm_none'; It's possible this PaymentMethod exists on one of your connected accounts"),
+        "{message}"
+    );
+    assert_eq!(
+        (code.as_str(), param.as_str()),
+        ("resource_missing", "payment_method")
+    );
+}

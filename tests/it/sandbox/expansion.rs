@@ -134,7 +134,7 @@ async fn what_stripe_can_expand_is_taken_though_nothing_may_be_there() {
     let tax =
         format!("/v1/customers/{customer}?expand[]=invoice_credit_balance&expand[]=cash_balance");
     let shown = world.api.get(&tax).await.ok();
-    assert_eq!(shown["invoice_credit_balance"], json!({}));
+    assert!(shown.get("invoice_credit_balance").is_none());
     assert_eq!(shown.get("cash_balance"), Some(&Value::Null));
     for (path, field) in [
         (format!("/v1/subscriptions/{id}"), "latest_invoice.metadata"),
