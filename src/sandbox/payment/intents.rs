@@ -186,6 +186,7 @@ fn capture(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let amount = params.integer_from("amount_to_capture", 1)?;
     params.unmodelled(&[
         "application_fee_amount",
+        "metadata",
         "statement_descriptor",
         "statement_descriptor_suffix",
         "transfer_data",

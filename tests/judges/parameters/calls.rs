@@ -60,8 +60,8 @@ impl Call {
 /// The calls of the file.
 #[derive(Debug)]
 pub(super) struct Calls {
-    /// How a name is made: the call, and where in its answer the name is.
-    recipes: HashMap<String, (Call, String)>,
+    /// How a name is made: the calls, and where in the last one's answer the name is.
+    recipes: HashMap<String, (Vec<Call>, String)>,
     pub(super) endpoints: Vec<Call>,
 }
 
@@ -72,7 +72,8 @@ impl Calls {
         for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
             if let Some((name, call)) = line.split_once(" = ") {
                 let (call, place) = call.split_once(" > ").unwrap_or((call, "id"));
-                recipes.insert(name.to_owned(), (Call::parse(call)?, place.to_owned()));
+                let calls: anyhow::Result<_> = call.split(" ; ").map(Call::parse).collect();
+                recipes.insert(name.to_owned(), (calls?, place.to_owned()));
             } else {
                 endpoints.push(Call::parse(line)?);
             }
@@ -129,15 +130,16 @@ impl<'a> World<'a> {
             return Ok(id.clone());
         }
         let calls = self.calls;
-        let (call, place) = calls
-            .recipes
-            .get(name)
-            .with_context(|| format!("calls.txt does not make {name}"))?;
-        let (status, answer) = self.send(call).await?;
+        let recipe = calls.recipes.get(name);
+        let (steps, place) = recipe.with_context(|| format!("calls.txt does not make {name}"))?;
+        let mut answer = Value::Null;
+        for step in steps {
+            let (status, answered) = self.send(step).await?;
+            anyhow::ensure!(status == 200, "no {name}: {answered}");
+            answer = answered;
+        }
         let id = found(&answer, place).and_then(Value::as_str);
-        let id = id
-            .filter(|_| status == 200)
-            .with_context(|| format!("no {name}: {answer}"))?;
+        let id = id.with_context(|| format!("no {name} in {answer}"))?;
         self.ids.insert(name.to_owned(), id.to_owned());
         Ok(id.to_owned())
     }

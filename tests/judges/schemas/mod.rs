@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use self::validator::{Fault, Schemas};
 use crate::listed::Found;
+use crate::names::without_ids;
 use crate::openapi::{Document, FIRST, LAST};
 
 /// An answer that was kept.
@@ -83,13 +84,22 @@ impl Judge {
     fn endpoint(&self, kept: &Kept) -> String {
         match self.document.operation(&kept.method, &kept.path) {
             Some(path) => validator::answer(&kept.method, path, kept.status),
-            None if kept.status == 200 => format!("{} {}", kept.method, kept.path),
+            // A document that does not know the endpoint may know the object.
+            None if kept.status == 200 => kept.answer["object"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
             None => validator::ERROR.to_owned(),
         }
     }
 
     fn judge(&self, kept: &Kept, found: &mut Found) {
         let endpoint = self.endpoint(kept);
+        if kept.status == 200 && self.document.operation(&kept.method, &kept.path).is_none() {
+            let path = without_ids(&kept.path);
+            let disagreement = format!("{} {path} is unknown for {}", kept.method, self.name);
+            found.add(disagreement, &kept.path);
+        }
         let mut add = |whole: &Value, faults: Vec<Fault>| {
             for fault in faults {
                 let disagreement = format!(
