@@ -19,6 +19,8 @@ pub struct Bounds {
     pub server: usize,
     /// Of one caller.
     pub caller: usize,
+    /// Bytes of bodies that are in memory, in the server.
+    pub bytes: usize,
 }
 
 impl Bounds {
@@ -27,6 +29,15 @@ impl Bounds {
         // Who may have all shares with nobody.
         let is_only_one = self.caller >= self.server;
         taken < self.caller && (is_only_one || is_fair(taken, left))
+    }
+
+    /// Whether a caller whose bodies have `taken` bytes may have `more` of those `left` in the server.
+    fn has_bytes(self, taken: usize, more: usize, left: usize) -> bool {
+        let is_only_one = self.caller >= self.server;
+        let after = left.checked_sub(more);
+        after.is_some_and(|after| {
+            taken == 0 || is_only_one || taken + more <= after.saturating_mul(SHARE)
+        })
     }
 }
 
@@ -50,6 +61,9 @@ pub enum Refused {
     /// As many requests as may do so wait to change the same org.
     #[error("too many requests are waiting to change this org, and nothing was done")]
     OrgQueue,
+    /// The bodies of requests take as much memory as they may.
+    #[error("too many bytes of request bodies in flight")]
+    Bytes,
     /// Too many requests wait for others to finish.
     #[error("too many requests are waiting for others to finish, and nothing was done")]
     Queue,
@@ -74,6 +88,7 @@ pub struct Share(Arc<Mutex<CallersTaken>>);
 struct Taken {
     working: usize,
     waiting: usize,
+    bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -191,6 +206,14 @@ impl Admission {
         }
     }
 
+    /// Room in memory for a body, of which nothing is there yet.
+    pub fn buffer(&self) -> Buffer {
+        Buffer {
+            admission: self.clone(),
+            bytes: 0,
+        }
+    }
+
     fn change(&self, to: Now) -> Result<(), Refused> {
         let Request {
             places,
@@ -218,6 +241,44 @@ impl Admission {
             callers.change_org(org, from, to);
         }
         Ok(())
+    }
+}
+
+/// Room in memory that a body takes until this is dropped.
+#[derive(Debug)]
+pub struct Buffer {
+    admission: Admission,
+    bytes: usize,
+}
+
+impl Buffer {
+    /// Makes the room as large as `bytes`, if it is smaller.
+    pub fn grow_to(&mut self, bytes: usize) -> Result<(), Refused> {
+        let more = bytes.saturating_sub(self.bytes);
+        let Request {
+            places,
+            share,
+            bounds,
+            ..
+        } = &*self.admission.0;
+        let mut callers = locked(&share.0);
+        let mut servers = locked(&places.taken);
+        let left = bounds.bytes.saturating_sub(servers.bytes);
+        if more > 0 && !bounds.has_bytes(callers.all.bytes, more, left) {
+            return Err(Refused::Bytes);
+        }
+        servers.bytes += more;
+        callers.all.bytes += more;
+        self.bytes += more;
+        Ok(())
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let Request { places, share, .. } = &*self.admission.0;
+        locked(&share.0).all.bytes -= self.bytes;
+        locked(&places.taken).bytes -= self.bytes;
     }
 }
 
@@ -275,7 +336,11 @@ mod tests {
     use super::*;
 
     fn bounds(server: usize, caller: usize) -> Bounds {
-        Bounds { server, caller }
+        Bounds {
+            server,
+            caller,
+            bytes: 1000,
+        }
     }
 
     /// As many requests as are let in.
@@ -359,6 +424,30 @@ mod tests {
         assert_eq!(waits.await, Err(Refused::Stopping));
         let late = admitted.admission().wait(async {});
         assert_eq!(late.await, Err(Refused::Stopping));
+    }
+
+    #[test]
+    fn the_bytes_of_all_bodies_are_bounded_and_no_caller_takes_them_all() {
+        let (places, bounds) = (Places::default(), bounds(100, 50));
+        let (one, other) = (Share::default(), Share::default());
+        let buffers = |share: &Share| {
+            let admitted = places.admit(share, bounds).expect("a place");
+            let buffer = || {
+                let mut buffer = admitted.admission().buffer();
+                buffer.grow_to(100).map(|()| buffer)
+            };
+            std::iter::from_fn(|| buffer().ok()).collect::<Vec<_>>()
+        };
+        let ones = buffers(&one);
+        assert_eq!(ones.len(), 7, "three times as much as is left");
+        assert!(!buffers(&other).is_empty());
+        let admitted = places.admit(&one, bounds).expect("a place");
+        let mut large = admitted.admission().buffer();
+        assert_eq!(large.grow_to(1001), Err(Refused::Bytes));
+        drop(ones);
+        assert_eq!(large.grow_to(1000), Ok(()));
+        drop(large);
+        assert_eq!(locked(&places.taken).bytes, 0);
     }
 
     #[tokio::test]

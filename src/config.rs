@@ -5,6 +5,7 @@
 //! [`server::Options`](crate::server::Options)); no part reads this module, but the command line, which hands on what
 //! was set.
 
+mod dangers;
 mod environment;
 pub(crate) mod file;
 mod key_file;

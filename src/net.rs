@@ -3,6 +3,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+/// Who is at the other end of a connection; with each of its requests.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer {
+    /// Its address.
+    pub(crate) address: IpAddr,
+}
+
 /// Whether `host` can only be this machine: a loopback address, with or without the brackets of IPv6, `localhost`, or a
 /// name below it, which RFC 6761 keeps out of the DNS. Nothing is looked up: what a name of somebody else's leads to
 /// is for its owner to say, and may change from one moment to the next.

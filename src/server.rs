@@ -28,6 +28,7 @@ pub use descriptors::connections_that_fit;
 pub use tls::Tls;
 
 use crate::metrics::Metrics;
+use crate::net::Peer;
 
 /// How long to wait when the machine has no more file descriptors: trying at once again would only burn time.
 const EXHAUSTED: Duration = Duration::from_millis(200);
@@ -106,11 +107,11 @@ pub async fn serve_with(
             biased;
             () = &mut shutdown => break,
             Some(_) = open.join_next(), if !open.is_empty() => {}
-            stream = accept(&listener) => match places.clone().try_acquire_owned() {
+            (stream, peer) = accept(&listener) => match places.clone().try_acquire_owned() {
                 Ok(place) => {
                     let connections = connections.clone();
                     open.spawn(async move {
-                        connections.serve(stream).await;
+                        connections.serve(stream, peer).await;
                         drop(place);
                     });
                 }
@@ -159,14 +160,15 @@ async fn turn_away(mut stream: TcpStream) {
     }
 }
 
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener) -> (TcpStream, Peer) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, address)) => {
                 if let Err(cause) = stream.set_nodelay(true) {
                     tracing::debug!(%cause, "could not turn off Nagle's algorithm");
                 }
-                return stream;
+                let address = address.ip();
+                return (stream, Peer { address });
             }
             Err(cause) if is_of_one_connection(&cause) => {}
             Err(cause) => {

@@ -2,7 +2,7 @@
 
 use super::answers::Clock;
 use super::error::Error;
-use super::extract::{ClockId, Strict};
+use super::extract::{Changing, ClockId};
 use super::json::Json;
 use super::types::ClockRequest;
 use crate::domain::{ClockChange, Domain};
@@ -15,7 +15,7 @@ pub(super) async fn get(domain: Domain, ClockId(id): ClockId) -> Result<Json<Clo
 /// `POST /v1/clock`
 pub(super) async fn change(
     domain: Domain,
-    Strict(request): Strict<ClockRequest>,
+    Changing(request): Changing<ClockRequest>,
 ) -> Result<Json<Clock>, Error> {
     let change = request.try_into()?;
     Ok(Json(domain.change_clock(change).await?.into()))

@@ -98,7 +98,7 @@ impl Error {
     }
 
     /// A caller who may not do this, or not from there.
-    pub fn forbidden(message: &'static str) -> Self {
+    pub fn forbidden(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", message)
     }
 
@@ -199,7 +199,9 @@ impl From<domain::Error> for Error {
 impl From<Refused> for Error {
     fn from(refused: Refused) -> Self {
         let (status, code) = match refused {
-            Refused::Server | Refused::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            Refused::Server | Refused::Bytes | Refused::Stopping => {
+                (StatusCode::SERVICE_UNAVAILABLE, "overloaded")
+            }
             Refused::Caller | Refused::Org | Refused::OrgQueue | Refused::Queue => {
                 (StatusCode::TOO_MANY_REQUESTS, "rate_limited")
             }

@@ -2,50 +2,42 @@
 
 use std::borrow::Cow;
 
-use axum::body::Bytes;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
+use futures::StreamExt as _;
 use serde::de::DeserializeOwned;
 
+use super::audit::{Change, Noted};
 use super::error::Error;
 use super::layers::Trail;
 use super::{Shared, decode};
+use crate::admission::{Admission, Buffer};
 use crate::domain::Domain;
 use crate::domain::refs::OrgName;
 
 /// The longest idempotency key, as with Stripe.
 const MAX_IDEMPOTENCY_KEY: usize = 255;
 
-/// A JSON body, read as [`decode`] says. The content type is not looked at: clients send any.
-pub(super) struct Strict<T>(pub T);
+/// A JSON body that changes something, read as [`decode`] says. The content type is not looked at: clients send any. The audit trail is told what, and the org has a share of its caller's places.
+pub(super) struct Changing<T>(pub T);
 
-impl<T: DeserializeOwned> FromRequest<Shared> for Strict<T> {
-    type Rejection = Error;
-
-    async fn from_request(request: Request, app: &Shared) -> Result<Self, Error> {
-        let RawBody(bytes) = RawBody::from_request(request, app).await?;
-        Ok(Self(decode::from_slice(&bytes)?))
-    }
-}
-
-/// A request about one org.
-pub(super) trait AboutOrg {
-    /// Which.
-    fn org(&self) -> &OrgName;
-}
-
-/// A JSON body about one org, which has a share of its caller's places.
-pub(super) struct OfOrg<T>(pub T);
-
-impl<T: DeserializeOwned + AboutOrg> FromRequest<Shared> for OfOrg<T> {
+impl<T: DeserializeOwned + Change> FromRequest<Shared> for Changing<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, app: &Shared) -> Result<Self, Error> {
         let domain = request.extensions().get::<Domain>().cloned();
-        let Strict(body) = Strict::<T>::from_request(request, app).await?;
-        share_places(domain.as_ref(), body.org())?;
-        Ok(Self(body))
+        let noted = request.extensions().get::<Noted>().cloned();
+        let body = RawBody::from_request(request, app).await?;
+        let request: T = decode::from_slice(&body.bytes)?;
+        if let Some(noted) = noted {
+            noted.note(request.org(), request.change());
+        }
+        if let Some(org) = request.org() {
+            share_places(domain.as_ref(), org)?;
+        }
+        Ok(Self(request))
     }
 }
 
@@ -57,24 +49,48 @@ fn share_places(domain: Option<&Domain>, org: &OrgName) -> Result<(), Error> {
 }
 
 /// A body as it came, within the size limit.
-pub(super) struct RawBody(pub Bytes);
+pub(super) struct RawBody {
+    pub(super) bytes: Vec<u8>,
+    /// The room that it takes in memory.
+    _room: Option<Buffer>,
+}
 
 impl FromRequest<Shared> for RawBody {
     type Rejection = Error;
 
     async fn from_request(request: Request, app: &Shared) -> Result<Self, Error> {
-        let body = Bytes::from_request(request, app);
-        let Ok(body) = tokio::time::timeout(app.limits.body_timeout, body).await else {
-            return Err(Error::too_slow());
-        };
-        match body {
-            Ok(bytes) => Ok(Self(bytes)),
-            Err(refused) if refused.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                Err(Error::too_large(app.limits.body))
-            }
-            Err(_) => Err(Error::invalid("the body could not be read to its end")),
-        }
+        let domain: Option<&Domain> = request.extensions().get();
+        let mut room = domain.and_then(Domain::admission).map(Admission::buffer);
+        let body = request.into_body();
+        let read = read(body, app.limits.body, room.as_mut());
+        let read = tokio::time::timeout(app.limits.body_timeout, read).await;
+        Ok(Self {
+            bytes: read.unwrap_or_else(|_| Err(Error::too_slow()))?,
+            _room: room,
+        })
     }
+}
+
+/// Reads a body to its end, unless it is, or says that it is, larger than `most` bytes.
+async fn read(body: Body, most: usize, mut room: Option<&mut Buffer>) -> Result<Vec<u8>, Error> {
+    let mut grow_to = |size| room.as_mut().map_or(Ok(()), |room| room.grow_to(size));
+    let said = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if said > most {
+        return Err(Error::too_large(most));
+    }
+    grow_to(said)?;
+    let mut chunks = body.into_data_stream();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| Error::invalid("the body could not be read to its end"))?;
+        let size = bytes.len() + chunk.len();
+        if size > most {
+            return Err(Error::too_large(most));
+        }
+        grow_to(size)?;
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
 }
 
 /// The account that the request acts on, in the time of the test clock that the header `Tier-Clock` names.

@@ -1,5 +1,6 @@
 //! Who may call: the keys that a server accepts, or, where each caller brings a Stripe key, any key at all.
 
+use std::str::FromStr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::extract::{Request, State};
@@ -16,6 +17,82 @@ use super::error::Error;
 use super::{Accounts, Shared, tenants};
 use crate::admission::Share;
 use crate::domain::Domain;
+use crate::num;
+
+/// What a key lets its callers do. Each role may do what those before it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Look at plans, limits and phases; not at a customer's details or cards.
+    Read,
+    /// Record usage.
+    Report,
+    /// Everything.
+    Admin,
+}
+
+impl Role {
+    /// As the file of keys has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Report => "report",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// A key that callers may have.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    /// The key itself; never to be shown.
+    pub secret: String,
+    /// What it is called where it must not be shown.
+    pub name: Option<String>,
+    /// What it allows.
+    pub role: Role,
+}
+
+impl From<String> for ApiKey {
+    /// A key that allows everything.
+    fn from(secret: String) -> Self {
+        Self {
+            secret,
+            name: None,
+            role: Role::Admin,
+        }
+    }
+}
+
+impl From<&str> for ApiKey {
+    fn from(secret: &str) -> Self {
+        secret.to_owned().into()
+    }
+}
+
+impl FromStr for ApiKey {
+    type Err = ();
+
+    /// `KEY`, or `NAME:ROLE:KEY`. No key has a colon, since Basic authorization could not carry it.
+    fn from_str(line: &str) -> Result<Self, ()> {
+        let (name, role, secret) = match line.split(':').collect::<Vec<_>>()[..] {
+            [secret] => (None, Role::Admin, secret),
+            [name, role, secret] if !name.is_empty() => {
+                let roles = [Role::Read, Role::Report, Role::Admin];
+                let role = roles.into_iter().find(|known| known.as_str() == role);
+                (Some(name.to_owned()), role.ok_or(())?, secret)
+            }
+            _ => return Err(()),
+        };
+        if secret.is_empty() {
+            return Err(());
+        }
+        Ok(Self {
+            secret: secret.to_owned(),
+            name,
+            role,
+        })
+    }
+}
 
 /// The keys that callers need one of; none: open to everybody. Only their digests are kept. Clones share them, so that
 /// they can be [replaced](Self::replace) while the server runs.
@@ -23,20 +100,22 @@ use crate::domain::Domain;
 pub struct Keys(Arc<RwLock<Arc<[Key]>>>);
 
 #[derive(Clone)]
-struct Key {
+pub(super) struct Key {
     digest: [u8; 32],
+    name: String,
+    role: Role,
     share: Share,
 }
 
 impl Keys {
     /// The digests of `keys`.
-    pub fn new<K: AsRef<[u8]>>(keys: impl IntoIterator<Item = K>) -> Self {
+    pub fn new<K: Into<ApiKey>>(keys: impl IntoIterator<Item = K>) -> Self {
         Self(Arc::new(RwLock::new(digests(keys, &[]))))
     }
 
     /// Accepts `keys` from now on, and no others; whether that was done. No keys at all would open the server to
     /// everybody, and are not taken.
-    pub fn replace<K: AsRef<[u8]>>(&self, keys: impl IntoIterator<Item = K>) -> bool {
+    pub fn replace<K: Into<ApiKey>>(&self, keys: impl IntoIterator<Item = K>) -> bool {
         let new = digests(keys, &self.current());
         if new.is_empty() {
             return false;
@@ -57,28 +136,36 @@ impl Keys {
             .clone()
     }
 
-    /// The share of the key that `headers` carry, if they do. Digests of equal length are compared, all of them and
+    /// The key that `headers` carry, if they do. Digests of equal length are compared, all of them and
     /// to the end, so that the time taken tells nothing about a key.
-    pub(super) fn admit(&self, headers: &HeaderMap) -> Option<Share> {
+    pub(super) fn admit(&self, headers: &HeaderMap) -> Option<Key> {
         let given = Sha256::digest(presented(headers)?);
         let keys = self.current();
         let same = |key: &&Key| bool::from(key.digest.as_slice().ct_eq(given.as_slice()));
         let found: Vec<_> = keys.iter().filter(same).collect();
-        found.first().map(|key| key.share.clone())
+        found.first().map(|key| (*key).clone())
     }
 }
 
 /// Keys that stay keep the requests that they have in flight.
-fn digests<K: AsRef<[u8]>>(keys: impl IntoIterator<Item = K>, old: &[Key]) -> Arc<[Key]> {
+fn digests<K: Into<ApiKey>>(keys: impl IntoIterator<Item = K>, old: &[Key]) -> Arc<[Key]> {
     let key = |key: K| {
-        let digest = Sha256::digest(key).into();
+        let key: ApiKey = key.into();
+        let digest: [u8; 32] = Sha256::digest(&key.secret).into();
         let known = old.iter().find(|key| key.digest == digest);
-        known.cloned().unwrap_or_else(|| Key {
+        Key {
+            name: key.name.unwrap_or_else(|| short(&digest)),
+            role: key.role,
+            share: known.map(|key| key.share.clone()).unwrap_or_default(),
             digest,
-            share: Share::default(),
-        })
+        }
     };
     keys.into_iter().map(key).collect()
+}
+
+/// Enough of a key's digest to tell it from others.
+pub(super) fn short(digest: &[u8; 32]) -> String {
+    num::hex(&digest[..8])
 }
 
 /// The user of Basic authorization, or the Bearer token. An empty user means that the client has no key.
@@ -103,8 +190,10 @@ pub(super) struct Caller {
     pub(super) domain: Domain,
     /// The caller's requests in flight.
     pub(super) share: Share,
-    /// Whether the caller is known by a key; without keys, all callers are one.
-    pub(super) has_key: bool,
+    /// The name of the caller's key; without keys, all callers are one.
+    pub(super) key: Option<String>,
+    /// What the caller may do.
+    role: Role,
     /// Until the answer is there, a caller's account must stay the one that others with its key find.
     _account: Option<tenants::Held>,
 }
@@ -116,33 +205,68 @@ pub(super) async fn authorize(
     next: Next,
 ) -> Result<Response, Error> {
     let caller = caller(&app, request.headers())?;
+    let needed = needed(&request);
+    if caller.role < needed {
+        return Err(Error::forbidden(format!(
+            "this API key has the role {}, and this request needs {}",
+            caller.role.as_str(),
+            needed.as_str()
+        )));
+    }
     request.extensions_mut().insert(Arc::new(caller));
     Ok(next.run(request).await)
 }
 
+/// The role that a request needs.
+fn needed(request: &Request) -> Role {
+    let uri = request.uri();
+    let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    let shows_details = || {
+        query
+            .into_iter()
+            .any(|(name, value)| name == "include" && value == "info")
+    };
+    match uri.path() {
+        "/v1/report" => Role::Report,
+        // A customer's details and cards.
+        "/v1/payment_methods" => Role::Admin,
+        "/v1/whois" if shows_details() => Role::Admin,
+        _ if request.method().is_safe() => Role::Read,
+        _ => Role::Admin,
+    }
+}
+
 fn caller(app: &Shared, headers: &HeaderMap) -> Result<Caller, Error> {
-    let (domain, share, account) = match &app.accounts {
+    match &app.accounts {
+        Accounts::One(domain) if app.keys.is_open() => Ok(Caller {
+            domain: domain.clone(),
+            share: app.everybody.clone(),
+            key: None,
+            role: Role::Admin,
+            _account: None,
+        }),
         Accounts::One(domain) => {
-            let share = if app.keys.is_open() {
-                app.everybody.clone()
-            } else {
-                app.keys.admit(headers).ok_or_else(Error::unauthorized)?
-            };
-            (domain.clone(), share, None)
+            let key = app.keys.admit(headers).ok_or_else(Error::unauthorized)?;
+            Ok(Caller {
+                domain: domain.clone(),
+                share: key.share,
+                key: Some(key.name),
+                role: key.role,
+                _account: None,
+            })
         }
         Accounts::Many(cloud) => {
             let key = presented(headers).ok_or_else(Error::unauthorized)?;
             let account = cloud.hold(&key).ok_or_else(Error::overloaded)?;
-            let (domain, share) = (account.domain.clone(), account.share.clone());
-            (domain, share, Some(account))
+            Ok(Caller {
+                domain: account.domain.clone(),
+                share: account.share.clone(),
+                key: Some(short(&Sha256::digest(&key).into())),
+                role: Role::Admin,
+                _account: Some(account),
+            })
         }
-    };
-    Ok(Caller {
-        domain,
-        share,
-        has_key: account.is_some() || !app.keys.is_open(),
-        _account: account,
-    })
+    }
 }
 
 /// Lets a request through that has one of the server's own keys, if it has any.
@@ -194,6 +318,32 @@ mod tests {
             assert!(keys.admit(&with(value)).is_none(), "{value}");
         }
         assert!(keys.admit(&HeaderMap::new()).is_none());
+    }
+
+    #[test]
+    fn a_line_is_a_key_or_a_name_a_role_and_a_key() {
+        let read = |line: &str| {
+            line.parse::<ApiKey>()
+                .map(|key| (key.name, key.role, key.secret))
+        };
+        let name = |name: &str| Some(name.to_owned());
+        assert_eq!(read("one"), Ok((None, Role::Admin, "one".to_owned())));
+        for role in [Role::Read, Role::Report, Role::Admin] {
+            let line = format!("front end:{}:one", role.as_str());
+            assert_eq!(read(&line), Ok((name("front end"), role, "one".to_owned())));
+        }
+        for line in [
+            "",
+            "a:b",
+            "a:write:b",
+            "a:READ:b",
+            ":read:b",
+            "a:read:",
+            "a:read:b:c",
+            "::",
+        ] {
+            assert_eq!(read(line), Err(()), "{line}");
+        }
     }
 
     #[test]

@@ -12,11 +12,13 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt as _;
+use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 
 use super::error::{Cause, Code, Error};
 use crate::domain::Domain;
 use crate::metrics::{Endpoint, HttpRequest, Metrics};
+use crate::num;
 use crate::telemetry::{mask_secrets, panic_text};
 
 /// Taken from the request, or made; in the answer and in the log.
@@ -87,15 +89,12 @@ impl Drop for Observed {
         let (endpoint, status, code) = (self.endpoint, self.status, self.code);
         let took = self.started.elapsed();
         let calls = self.trail.0.get().map(|domain| domain.stripe().calls());
-        let key = self.idempotency_key.as_ref();
+        let key = self.idempotency_key.as_ref().map(digest);
         tracing::info!(
             request_id = self.id.to_str().unwrap_or_default(),
             method = self.method.as_str(),
             endpoint,
-            idempotency_key = key
-                .and_then(|key| key.to_str().ok())
-                .map(mask_secrets)
-                .as_deref(),
+            idempotency_key_sha256 = key.as_deref(),
             status,
             code = (!code.is_empty()).then_some(code),
             cause = self.cause.as_ref().map(|cause| &*cause.0),
@@ -153,6 +152,11 @@ pub(super) fn endpoint(matched: Option<&MatchedPath>) -> &'static str {
     super::paths()
         .find(|path| *path == matched)
         .unwrap_or("none")
+}
+
+/// Tells a client's key from others without showing it: clients put all kinds of things into their keys.
+fn digest(key: &HeaderValue) -> String {
+    num::hex(&Sha256::digest(key.as_bytes())[..8])
 }
 
 /// The ids of the calls that were answered, for a log line that stays readable.

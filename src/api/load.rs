@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::Shared;
+use super::audit::Audited;
 use super::error::{Code, Error};
 use super::keys::Caller;
 use super::layers::{self, RequestId};
@@ -31,6 +32,8 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// How long a request may take; push and pull, ten times as long.
     pub request_timeout: Duration,
+    /// Bytes of all bodies that are in memory; room for a few of the largest there always is.
+    pub bodies: usize,
     /// Requests in flight.
     pub concurrent: usize,
     /// Requests in flight with one API key.
@@ -42,6 +45,7 @@ impl Default for Limits {
         Self {
             // A model with some thousand features fits.
             body: 1 << 20,
+            bodies: 64 << 20,
             body_timeout: Duration::from_secs(15),
             request_timeout: Duration::from_secs(60),
             concurrent: 1024,
@@ -54,11 +58,12 @@ impl Limits {
     fn bounds(&self, caller: &Caller) -> Bounds {
         Bounds {
             server: self.concurrent,
-            caller: if caller.has_key {
+            caller: if caller.key.is_some() {
                 self.concurrent_per_key
             } else {
                 self.concurrent
             },
+            bytes: self.bodies.max(self.body.saturating_mul(4)),
         }
     }
 }
@@ -91,6 +96,7 @@ pub(super) async fn limit(
     };
     let writes = !request.method().is_safe();
     let end = LateEnd::of(&request, app.metrics.clone(), left.clone());
+    let audited = Audited::of(&app, &mut request, &caller);
     let handled = async move {
         let _held = (admitted, caller);
         next.run(request).await
@@ -100,6 +106,7 @@ pub(super) async fn limit(
         let handled = async move {
             let response = handled.await;
             end.tell(&response);
+            audited.tell(&response);
             response
         };
         let write = app.writes.spawn(handled.in_current_span());

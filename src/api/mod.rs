@@ -5,6 +5,7 @@
 
 mod account;
 mod answers;
+mod audit;
 mod checkout;
 mod clock;
 mod decode;
@@ -18,6 +19,7 @@ mod load;
 pub mod ops;
 mod org;
 mod origin;
+mod peer;
 mod phases;
 mod pricing;
 mod roster;
@@ -28,16 +30,17 @@ mod usage;
 
 use std::sync::{Arc, LazyLock};
 
-use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Router};
 use tokio_util::task::TaskTracker;
 
+pub use audit::Audit;
 pub use error::Error;
-pub use keys::Keys;
+pub use keys::{ApiKey, Keys, Role};
 pub use load::Limits;
 pub use origin::Origins;
+pub use peer::{Network, Proxies};
 pub use tenants::{Accounts, Cloud};
 
 use crate::admission::{Places, Share};
@@ -54,6 +57,10 @@ pub struct App {
     pub keys: Keys,
     /// From which web pages.
     pub origins: Origins,
+    /// Whose word counts about where requests come from.
+    pub proxies: Proxies,
+    /// Where writes are noted.
+    pub audit: Audit,
     /// How much, and how much at once.
     pub limits: Limits,
     /// What is counted.
@@ -93,6 +100,8 @@ impl App {
             accounts,
             keys: Keys::default(),
             origins: Origins::default(),
+            proxies: Proxies::default(),
+            audit: Audit::default(),
             limits: Limits::default(),
             metrics,
             shows_metrics: true,
@@ -194,8 +203,7 @@ pub fn admin_router(mut app: App, loopback_only: bool) -> Router {
 fn finished(router: Router<Shared>, app: Shared) -> Router {
     let mut router = router
         .fallback(layers::unknown_path)
-        .method_not_allowed_fallback(layers::unknown_method)
-        .layer(DefaultBodyLimit::max(app.limits.body));
+        .method_not_allowed_fallback(layers::unknown_method);
     if !app.origins.allowed.is_empty() {
         router = router.layer(app.origins.cors());
     }

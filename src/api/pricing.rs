@@ -1,6 +1,9 @@
 //! The model.
 
+use serde_json::json;
+
 use super::answers::PushResults;
+use super::audit::Noted;
 use super::error::Error;
 use super::extract::RawBody;
 use super::json::{Document, Json};
@@ -15,9 +18,12 @@ pub(super) async fn pull(domain: Domain) -> Result<Document, Error> {
 /// `POST /v1/push`
 pub(super) async fn push(
     domain: Domain,
-    RawBody(body): RawBody,
+    noted: Noted,
+    body: RawBody,
 ) -> Result<Json<PushResults>, Error> {
-    let model = Model::parse_bytes(&body)?;
+    let model = Model::parse_bytes(&body.bytes)?;
+    let plans: Vec<_> = model.plans.keys().map(ToString::to_string).collect();
+    noted.note(None, json!({"plans": plans}));
     let results = domain.push(&model, |_| ()).await?;
     Ok(Json(results.into()))
 }

@@ -1,7 +1,7 @@
 //! Who shall be on which plan, and when.
 
 use super::error::Error;
-use super::extract::OfOrg;
+use super::extract::Changing;
 use super::json::Empty;
 use super::types::{InfoRequest, PhaseRequest, SubscribeRequest};
 use crate::domain::{Domain, OrgInfoUpdate, RequestedPhase, Subscribe};
@@ -9,7 +9,7 @@ use crate::domain::{Domain, OrgInfoUpdate, RequestedPhase, Subscribe};
 /// `POST /v1/subscribe`
 pub(super) async fn subscribe(
     domain: Domain,
-    OfOrg(request): OfOrg<SubscribeRequest>,
+    Changing(request): Changing<SubscribeRequest>,
 ) -> Result<Empty, Error> {
     let (org, subscribe) = (request.org.0.clone(), request.into());
     domain.subscribe(&org, &subscribe).await?;

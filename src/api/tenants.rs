@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+use super::keys::short;
 use super::roster::{self, Roster};
 use crate::admission::Share;
 use crate::clock::Clock;
 use crate::domain::{Domain, Memory};
 use crate::metrics::Metrics;
-use crate::num;
 use crate::stripe::{Client, Credentials, Transport};
 
 /// How many orgs the accounts of a [`Cloud`] remember together, and how many keys of reports.
@@ -99,8 +99,20 @@ impl Cloud {
     }
 }
 
+/// Accounts whose rate is shown; those with the least that is free come first.
+const SHOWN: usize = 100;
+
 impl Accounts {
-    /// The free share of each account's rate towards Stripe, by a name that tells nothing of its key.
+    /// Whether it is one, and real money moves in it.
+    pub fn is_live(&self) -> bool {
+        match self {
+            Self::One(domain) => domain.stripe().credentials().is_live(),
+            Self::Many(_) => false,
+        }
+    }
+
+    /// The free share of accounts' rates towards Stripe, by names that tell nothing of their keys. However many accounts
+    /// there are, they are not more series than a monitor can take.
     pub(super) fn headroom(&self) -> Vec<(String, f64)> {
         match self {
             Self::One(domain) => {
@@ -109,14 +121,17 @@ impl Accounts {
                     .into_iter()
                     .collect()
             }
-            Self::Many(cloud) => cloud
-                .known
-                .all()
-                .into_iter()
-                .filter_map(|(digest, account)| {
-                    Some((short(&digest), account.domain.stripe().headroom()?))
-                })
-                .collect(),
+            Self::Many(cloud) => {
+                let known = cloud.known.all().into_iter();
+                let mut free: Vec<_> = known
+                    .filter_map(|(digest, account)| {
+                        Some((short(&digest), account.domain.stripe().headroom()?))
+                    })
+                    .collect();
+                free.sort_by(|(_, a), (_, b)| a.total_cmp(b));
+                free.truncate(SHOWN);
+                free
+            }
         }
     }
 
@@ -137,9 +152,4 @@ impl Accounts {
             }
         }
     }
-}
-
-/// Enough of a digest to tell accounts apart.
-fn short(digest: &Digest) -> String {
-    num::hex(&digest[..8])
 }

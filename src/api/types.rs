@@ -11,20 +11,7 @@ use chrono::{DateTime, SecondsFormat};
 use serde::de::{IgnoredAny, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::extract::AboutOrg;
 use crate::domain::refs::{FeatureName, OrgName, Reference};
-
-macro_rules! about_org {
-    ($($request:ty),+) => {$(
-        impl AboutOrg for $request {
-            fn org(&self) -> &OrgName {
-                &self.org.0
-            }
-        }
-    )+};
-}
-
-about_org!(ReportRequest, CheckoutRequest, SubscribeRequest);
 
 /// A reference that has to be there. Missing reads as the empty text, so that the message is the one that the
 /// reference's own parser gives.

@@ -2,7 +2,7 @@
 
 use super::answers::{FeatureUsage, Limits};
 use super::error::Error;
-use super::extract::{IdempotencyKey, OfOrg, Org};
+use super::extract::{Changing, IdempotencyKey, Org};
 use super::json::{Empty, Json};
 use super::types::ReportRequest;
 use crate::domain::{Domain, Report};
@@ -18,7 +18,7 @@ pub(super) async fn limits(domain: Domain, Org(org): Org) -> Result<Json<Limits>
 pub(super) async fn report(
     domain: Domain,
     IdempotencyKey(key): IdempotencyKey,
-    OfOrg(request): OfOrg<ReportRequest>,
+    Changing(request): Changing<ReportRequest>,
 ) -> Result<Empty, Error> {
     let org = request.org.0;
     let report = Report {

@@ -100,7 +100,7 @@ Examples:
   tier serve
   tier serve --addr :8080              on every interface
   tier serve --sandbox                 without a Stripe account")]
-    Serve(config::Serve),
+    Serve(Box<config::Serve>),
     /// Serve the Stripe sandbox alone, for any Stripe client
     #[command(after_help = "\
 Examples:

@@ -18,6 +18,7 @@ pub(super) async fn run(settings: &config::Sandbox) -> anyhow::Result<()> {
         search_lag: settings.search_lag.0,
         latency: settings.latency.map(Into::into),
         rate_limit: settings.rate_limit,
+        loopback_only: is_loopback(&listener)?,
         ..Options::default()
     });
     output::line(format_args!("listening on {}", listener.local_addr()?))?;
@@ -31,6 +32,13 @@ pub(super) async fn run(settings: &config::Sandbox) -> anyhow::Result<()> {
 pub(super) async fn bind(addr: &ListenAddr) -> anyhow::Result<TcpListener> {
     let bound = addr.bind().await;
     bound.with_context(|| format!("cannot listen on {addr}"))
+}
+
+/// Whether only this machine can reach it. Then it is called by this machine's own names only, or a web page could give
+/// a name of its own this machine's address.
+pub(super) fn is_loopback(listener: &TcpListener) -> std::io::Result<bool> {
+    let ip = listener.local_addr()?.ip();
+    Ok(ip.to_canonical().is_loopback())
 }
 
 /// A sandbox that lives as long as the server that uses it. It is served as the API is, with a bound on connections.
@@ -50,6 +58,7 @@ impl Embedded {
         let url = format!("http://{}", addr.reachable());
         let sandbox = Sandbox::new(Options {
             public_url: settings.sandbox_url.clone(),
+            loopback_only: is_loopback(&listener)?,
             ..Options::default()
         });
         let mut server = JoinSet::new();

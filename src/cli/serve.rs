@@ -1,18 +1,20 @@
 //! `tier serve`: the API, over the real Stripe or over a sandbox of its own, for one account or for many.
 
 use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use axum::http::HeaderValue;
-use tokio::net::TcpListener;
 use tokio::signal::unix::Signal;
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
-use super::sandbox::{Embedded, bind};
+use super::sandbox::{Embedded, bind, is_loopback};
 use super::session::Session;
 use super::{Global, output};
-use crate::api::{self, App, Cloud, Keys, Limits};
+use crate::api::{self, App, Audit, Cloud, Keys, Limits, Proxies};
 use crate::clock::Clock;
 use crate::config::{self, ApiKeys, Environment};
 use crate::server::{self, Tls};
@@ -41,9 +43,14 @@ pub(super) async fn run(
     } else {
         None
     };
-    let mut app = app(global, settings, environment, sandbox.as_ref()).await?;
+    let (stripe_url, mut app) = app(global, settings, environment, sandbox.as_ref()).await?;
+    for danger in settings.dangers(&stripe_url, app.accounts.is_live()) {
+        tracing::warn!("{danger}");
+    }
     app.keys = accepted.clone();
     app.origins.allowed = origins(settings);
+    app.proxies = Proxies(settings.trusted_proxy.clone().into());
+    app.audit = audit(settings)?;
     app.limits = limits(&settings.load);
     app.shows_metrics &= settings.admin_addr.is_none();
 
@@ -57,13 +64,13 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// The API over the account, or the accounts, that the settings name.
+/// The API over the account, or the accounts, that the settings name, and where their Stripe is.
 async fn app(
     global: &Global,
     settings: &config::Serve,
     environment: &Environment,
     sandbox: Option<&Embedded>,
-) -> anyhow::Result<App> {
+) -> anyhow::Result<(String, App)> {
     let rates = rates(&settings.stripe);
     if settings.cloud {
         let url = sandbox.map_or(environment.stripe_base_url.as_str(), Embedded::url);
@@ -73,14 +80,16 @@ async fn app(
         let prefix = Some(environment.key_prefix.clone()).filter(|prefix| !prefix.is_empty());
         let (most, idle) = (settings.load.max_accounts, settings.load.account_idle.0);
         let cloud = Cloud::new(transport, Clock::system(), prefix, most, idle);
-        return Ok(App::for_many(cloud));
+        return Ok((url.to_owned(), App::for_many(cloud)));
     }
     let session = match sandbox {
         // Nothing has been in it before, so `tier.state` names nothing there.
         Some(sandbox) => Session::of_sandbox(environment, sandbox.url())?,
         None => Session::open(global, environment).await?,
     };
-    Ok(App::new(session.with_rates(rates).domain()))
+    let session = session.with_rates(rates);
+    let url = session.stripe_url().to_owned();
+    Ok((url, App::new(session.domain())))
 }
 
 /// Binds, says so, and serves the API and perhaps the operator's pages.
@@ -162,13 +171,6 @@ async fn reload_at(mut signal: Signal, source: ApiKeys, keys: Keys, tls: Option<
     }
 }
 
-/// Whether only this machine can reach it. Then it is called by this machine's own names only, or a web page could give
-/// a name of its own this machine's address.
-fn is_loopback(listener: &TcpListener) -> std::io::Result<bool> {
-    let ip = listener.local_addr()?.ip();
-    Ok(ip.to_canonical().is_loopback())
-}
-
 fn origins(settings: &config::Serve) -> Arc<[HeaderValue]> {
     let header = |origin: &config::WebOrigin| {
         HeaderValue::from_str(origin.as_str()).expect("an origin is visible ASCII")
@@ -176,9 +178,26 @@ fn origins(settings: &config::Serve) -> Arc<[HeaderValue]> {
     settings.cors_origin.iter().map(header).collect()
 }
 
+fn audit(settings: &config::Serve) -> anyhow::Result<Audit> {
+    let Some(path) = &settings.audit else {
+        return Ok(Audit::default());
+    };
+    if path.as_os_str() == "stderr" {
+        return Ok(Audit::to(std::io::stderr()));
+    }
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path);
+    let file = file.with_context(|| format!("cannot write --audit {}", path.display()))?;
+    Ok(Audit::to(file))
+}
+
 fn limits(load: &config::Load) -> Limits {
     Limits {
         body: load.max_body,
+        bodies: load.max_bodies,
         body_timeout: load.body_timeout.0,
         request_timeout: load.request_timeout.0,
         concurrent: load.max_requests,

@@ -91,6 +91,11 @@ impl Session {
         self
     }
 
+    /// Where its Stripe is.
+    pub(super) fn stripe_url(&self) -> &str {
+        self.transport.base_url()
+    }
+
     /// How its Stripe is reached.
     pub(super) fn transport(self) -> Transport {
         self.transport

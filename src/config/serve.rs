@@ -7,7 +7,7 @@ use clap::Args;
 use clap::builder::RangedU64ValueParser;
 
 use super::{Environment, ListenAddr, TimeSpan, WebOrigin};
-use crate::api::Limits;
+use crate::api::{ApiKey, Limits, Network};
 use crate::server;
 
 /// Where the API listens when nobody says otherwise.
@@ -43,7 +43,8 @@ pub struct Serve {
     #[arg(long, env = "TIER_CLOUD", conflicts_with = "api_key_file")]
     pub cloud: bool,
 
-    /// A file with keys, one a line, besides those in `TIER_API_KEY`; callers need one of them. Read again on SIGHUP
+    /// A file with keys besides those in `TIER_API_KEY`, each on a line as KEY or NAME:ROLE:KEY, where ROLE is read, report
+    /// or admin; callers need one of them. Read again on SIGHUP
     #[arg(long, env = "TIER_API_KEY_FILE", value_name = "FILE")]
     pub api_key_file: Option<PathBuf>,
 
@@ -60,6 +61,20 @@ pub struct Serve {
         value_delimiter = ','
     )]
     pub cors_origin: Vec<WebOrigin>,
+
+    /// The address or network of a proxy in front of the server, whose X-Forwarded-For says where a request comes from;
+    /// repeatable
+    #[arg(
+        long,
+        env = "TIER_TRUSTED_PROXY",
+        value_name = "ADDRESS",
+        value_delimiter = ','
+    )]
+    pub trusted_proxy: Vec<Network>,
+
+    /// Where a line of JSON is written for every write: who asked for what, and how it ended. A file, or stderr
+    #[arg(long, env = "TIER_AUDIT", value_name = "FILE|stderr")]
+    pub audit: Option<PathBuf>,
 
     /// Speak HTTPS with this certificate chain (PEM), read again on SIGHUP
     #[arg(long, env = "TIER_TLS_CERT", value_name = "FILE", requires = "tls_key")]
@@ -89,6 +104,10 @@ pub struct Load {
     /// The largest request body, in bytes
     #[arg(long, env = "TIER_MAX_BODY", value_name = "BYTES", default_value_t = Limits::default().body)]
     pub max_body: usize,
+
+    /// Bytes of all request bodies that are in memory; one more is answered 503. At least four times --max-body
+    #[arg(long, env = "TIER_MAX_BODIES", value_name = "BYTES", default_value_t = Limits::default().bodies)]
+    pub max_bodies: usize,
 
     /// The largest request head, in bytes; at least 8192
     #[arg(
@@ -213,6 +232,17 @@ pub enum AccessError {
         /// What the system says.
         cause: std::io::Error,
     },
+    /// A line of the file is nothing that it can be. It may be a key, and is not shown.
+    #[error(
+        "--api-key-file {}: line {line} is neither KEY nor NAME:ROLE:KEY, with read, report or admin as ROLE",
+        .path.display()
+    )]
+    Line {
+        /// Which file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+    },
     /// The file has no key, which would mean that everybody may call.
     #[error("--api-key-file {} has no key: write one a line", .0.display())]
     NoKey(PathBuf),
@@ -229,18 +259,27 @@ impl ApiKeys {
     /// The keys in force now.
     ///
     /// # Errors
-    /// The file cannot be read, or has no key.
-    pub fn read(&self) -> Result<Vec<String>, AccessError> {
-        let mut keys = self.of_environment.clone();
+    /// The file cannot be read, has a line that is nothing, or has no key.
+    pub fn read(&self) -> Result<Vec<ApiKey>, AccessError> {
+        let of_environment = self.of_environment.iter().cloned();
+        let mut keys: Vec<ApiKey> = of_environment.map(ApiKey::from).collect();
         if let Some(path) = &self.file {
             let text = std::fs::read_to_string(path).map_err(|cause| AccessError::File {
                 path: path.clone(),
                 cause,
             })?;
-            let lines = text.lines().map(str::trim);
-            let in_file = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+            // Some editors begin a text with a mark of its byte order.
+            let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+            let lines = (1..).zip(text.lines().map(str::trim));
+            let in_file = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
             let before = keys.len();
-            keys.extend(in_file.map(str::to_owned));
+            for (line, text) in in_file {
+                let path = || path.clone();
+                let key = text
+                    .parse()
+                    .map_err(|()| AccessError::Line { path: path(), line });
+                keys.push(key?);
+            }
             if keys.len() == before {
                 return Err(AccessError::NoKey(path.clone()));
             }
@@ -336,8 +375,20 @@ mod tests {
             of_environment: vec!["zero".to_owned()],
             file: Some(file.path().to_owned()),
         };
+        let read = || {
+            let keys = keys.read().unwrap().into_iter();
+            keys.map(|key| key.secret).collect::<Vec<_>>()
+        };
         std::fs::write(file.path(), "# ours\none\n\n  two \n").unwrap();
-        assert_eq!(keys.read().unwrap(), ["zero", "one", "two"]);
+        assert_eq!(read(), ["zero", "one", "two"]);
+        std::fs::write(file.path(), "\u{feff}one\r\nfront:read:two\r\n").unwrap();
+        assert_eq!(read(), ["zero", "one", "two"]);
+        std::fs::write(file.path(), "one\nfront:write:secret\n").unwrap();
+        let refused = keys.read().err().unwrap().to_string();
+        assert!(
+            refused.contains("line 2") && !refused.contains("secret"),
+            "{refused}"
+        );
         std::fs::write(file.path(), "\n# none\n").unwrap();
         assert!(matches!(keys.read(), Err(AccessError::NoKey(_))));
         drop(file);

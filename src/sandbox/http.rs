@@ -6,6 +6,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use futures::StreamExt;
 
@@ -13,7 +14,7 @@ use super::error::{Error, Result};
 use super::fault::Action;
 use super::form::Form;
 use super::ids::Id;
-use super::{API_VERSION, Sandbox, call, checkout_page, control, locked, record};
+use super::{API_VERSION, Sandbox, call, checkout_page, control, guard, locked, record};
 
 /// Stripe's own limit is not published; no real call comes near this.
 const MAX_BODY: usize = 1 << 20;
@@ -22,7 +23,10 @@ const MAX_DRAINED: usize = 64 << 20;
 
 /// Everything that the sandbox answers to.
 pub(super) fn router(sandbox: Sandbox) -> Router {
-    checkout_page::router().fallback(handle).with_state(sandbox)
+    checkout_page::router()
+        .fallback(handle)
+        .layer(from_fn_with_state(sandbox.clone(), guard::guard))
+        .with_state(sandbox)
 }
 
 /// A call, read.

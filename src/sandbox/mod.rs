@@ -43,6 +43,7 @@ mod fault;
 mod field_update;
 mod filter;
 mod form;
+mod guard;
 mod http;
 mod idempotency;
 mod ids;
@@ -90,6 +91,9 @@ pub struct Options {
     /// Where people reach the sandbox, for the links to its checkout pages; by default, the address that the
     /// call was sent to.
     pub public_url: Option<String>,
+    /// Only this machine can reach it. Its controls and checkout pages then answer to names of this machine only: a web
+    /// page could give a name of its own this machine's address.
+    pub loopback_only: bool,
 }
 
 impl Options {
@@ -108,6 +112,7 @@ impl Default for Options {
             latency: None,
             rate_limit: None,
             public_url: None,
+            loopback_only: true,
         }
     }
 }

@@ -22,6 +22,7 @@ use tower::ServiceExt as _;
 
 use super::Options;
 use super::frames::Protocol;
+use crate::net::Peer;
 
 /// How long a client has to take leave, once it was told that its idle connection ends.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -37,27 +38,28 @@ pub(super) struct Connections {
 
 impl Connections {
     /// Answers what comes over `stream`, until its end or until no request comes for too long.
-    pub(super) async fn serve(&self, stream: TcpStream) {
+    pub(super) async fn serve(&self, stream: TcpStream, peer: Peer) {
         let Some(tls) = &self.options.tls else {
-            return self.over(stream).await;
+            return self.over(stream, peer).await;
         };
         let handshake = tls.acceptor().accept(stream);
         let handshake = tokio::time::timeout(self.options.head_timeout, handshake);
         match self.stopping.run_until_cancelled(handshake).await {
-            Some(Ok(Ok(stream))) => self.over(stream).await,
+            Some(Ok(Ok(stream))) => self.over(stream, peer).await,
             Some(Ok(Err(cause))) => tracing::debug!(%cause, "TLS handshake failed"),
             Some(Err(_)) => tracing::debug!("TLS handshake took too long"),
             None => {}
         }
     }
 
-    async fn over(&self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
+    async fn over(&self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, peer: Peer) {
         let open = &self.options.metrics.connections;
         open.inc();
         let activity = Arc::new(Activity::new());
         let (app, active) = (self.app.clone(), activity.clone());
-        let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             let working = active.begin();
+            request.extensions_mut().insert(peer);
             let answer = app.clone().oneshot(request.map(Body::new));
             async move {
                 let answer = answer.await;

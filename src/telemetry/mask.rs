@@ -1,6 +1,13 @@
 //! What must never be in a log, in text that others wrote: a header of a client's, a message of Stripe's.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
+
+/// What keys of Stripe's begin with.
+const KEYS: [&str; 5] = ["sk_test_", "sk_live_", "rk_test_", "rk_live_", "whsec_"];
 
 /// `text` with `***` for API keys, e-mail addresses and card numbers.
 pub fn mask_secrets(text: &str) -> Cow<'_, str> {
@@ -29,8 +36,26 @@ fn is_secret(word: &str) -> bool {
 }
 
 fn is_key(word: &str) -> bool {
-    let kinds = ["sk_test_", "sk_live_", "rk_test_", "rk_live_", "whsec_"];
-    kinds.iter().any(|kind| word.contains(kind))
+    KEYS.iter().any(|kind| word.contains(kind)) || encoded_kinds().any(|kind| word.contains(kind))
+}
+
+/// How each kind of key looks in the middle of Base64, which is how Basic authorization carries it: in three ways, by
+/// where in a group of three bytes it begins.
+fn encoded_kinds() -> impl Iterator<Item = &'static str> {
+    static ENCODED: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let variants = KEYS
+            .iter()
+            .flat_map(|kind| (0..3).map(move |before| (kind, before)));
+        let encoded = variants.map(|(kind, before)| {
+            let bytes = [&[0; 2][..before], kind.as_bytes()].concat();
+            let text = BASE64_STANDARD_NO_PAD.encode(&bytes);
+            // Characters that depend on what comes before or after are left out.
+            let first = (before * 8).div_ceil(6);
+            text[first..bytes.len() * 8 / 6].to_owned()
+        });
+        encoded.collect()
+    });
+    ENCODED.iter().map(String::as_str)
 }
 
 fn is_email(word: &str) -> bool {
@@ -66,6 +91,10 @@ mod tests {
             ),
             ("card 4242-4242-4242-4242 é", "card *** é"),
             ("key rk_live_x", "key ***"),
+            // "sk_test_abc:", "0sk_live_abc:" and "00rk_test_abc:"
+            ("Basic c2tfdGVzdF9hYmM6", "Basic ***"),
+            ("Basic MHNrX2xpdmVfYWJjOg==", "Basic ***=="),
+            ("MDBya190ZXN0X2FiYzo=", "***="),
         ] {
             assert_eq!(mask_secrets(text), masked);
         }

@@ -95,7 +95,7 @@ async fn a_request_keeps_its_id_or_gets_one() {
 async fn with_keys_every_v1_call_needs_one() {
     let keys = ["first".to_owned(), "second".to_owned()];
     let app = TestApp::start().await;
-    let app = app.adjusted(|app| app.keys = Keys::new(&keys));
+    let app = app.adjusted(|app| app.keys = Keys::new(keys.iter().map(String::as_str)));
     for path in ["/v1/whoami", "/v1/whois?org=org:a", "/v1/limits?org=org:a"] {
         let refused = app.get(path).await;
         assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "{path}");

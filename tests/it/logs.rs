@@ -64,6 +64,10 @@ fn is_key(word: &str) -> bool {
             let rest = word.split_once(kind).map_or("", |(_, rest)| rest);
             !rest.is_empty()
         })
+        // The same in Base64.
+        || ["c2tfdGVzdF9", "c2tfbGl2ZV9", "cmtfdGVzdF9", "cmtfbGl2ZV9"]
+            .iter()
+            .any(|kind| word.contains(kind))
 }
 
 /// Names of features and plans have an `@` too, but no dot behind it.

@@ -99,6 +99,58 @@ async fn a_body_that_does_not_come_is_408() {
     assert_eq!(status, 408);
 }
 
+/// A body that never comes, of a size that is said.
+struct Promised(u64);
+
+impl hyper::body::Body for Promised {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, std::io::Error>>> {
+        std::task::Poll::Pending
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        hyper::body::SizeHint::with_exact(self.0)
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_says_it_is_too_large_is_not_waited_for() {
+    let app = TestApp::start().await;
+    let app = app.adjusted(|app| app.limits.body = 100);
+    for path in ["/v1/report", "/v1/push"] {
+        let promised = Body::new(Promised(101));
+        let answer = app.request(Method::POST, path).streamed(promised).send();
+        answer.await.fails(413, "request_too_large");
+    }
+}
+
+#[tokio::test]
+async fn the_bytes_of_all_bodies_are_bounded() {
+    let app = TestApp::start().await.adjusted(|app| {
+        app.limits.body = 100;
+        app.limits.bodies = 400;
+    });
+    let mut unfinished = JoinSet::new();
+    for _ in 0..5 {
+        let app = app.clone();
+        unfinished.spawn(async move {
+            let report = app.request(Method::POST, "/v1/report");
+            report.streamed(Body::new(Promised(100))).send().await
+        });
+    }
+    let refused = unfinished.join_next().await.expect("one is too many");
+    refused.expect("no panic").fails(503, "overloaded");
+    drop(unfinished);
+    while app.post("/v1/report", vec![b' '; 100]).await.status == 503 {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn a_request_that_takes_too_long_is_504() {
     let app = TestApp::start().await;

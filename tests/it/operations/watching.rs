@@ -148,6 +148,11 @@ async fn secrets_that_others_wrote_are_not_logged() {
         .header("tier-clock", "jo@acme.example");
     let answer = answer.send().await;
     assert_ne!(answer.header("x-request-id"), "jo@acme.example");
+    // "sk_test_abc:", as Basic authorization has it.
+    let encoded = "c2tfdGVzdF9hYmM6";
+    let headers = [("idempotency-key", encoded), ("x-request-id", encoded)];
+    let answer = app.get_with("/v1/whoami", &headers).await;
+    assert_ne!(answer.header("x-request-id"), encoded);
     let body = r#"{"org": "org:a", "info": {"payment_method": "4242424242424242"}}"#;
     // Made, then attached.
     for _ in 0..2 {

@@ -98,6 +98,44 @@ async fn what_a_request_may_be() {
 }
 
 #[tokio::test]
+async fn writes_are_noted_in_a_file_with_the_address_that_they_came_from() {
+    let place = Place::offline();
+    let flags = [
+        "--addr",
+        "127.0.0.1:0",
+        "--audit",
+        "audit",
+        "--trusted-proxy",
+        "127.0.0.0/8",
+    ];
+    let server = start(&place, &flags).await;
+    let body = r#"{"org":"org:a","info":{}}"#;
+    let head = "POST /v1/subscribe HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
+    let head = format!(
+        "{head}X-Forwarded-For: 198.51.100.7\r\nContent-Length: {}",
+        body.len()
+    );
+    let answer = exchange(server.address(), &format!("{head}\r\n\r\n{body}")).await;
+    assert_eq!(status_of(&answer), 200);
+    let line: Value = serde_json::from_str(&place.read("audit")).expect("a line of JSON");
+    assert_eq!(
+        (&line["org"], &line["peer"]),
+        (&"org:a".into(), &"198.51.100.7".into())
+    );
+    assert_eq!(server.stop("-TERM").await.code, Some(0));
+}
+
+#[tokio::test]
+async fn what_may_be_a_mistake_is_warned_of() {
+    let place = Place::offline();
+    place.write("keys", "one\n");
+    let flags = ["--addr", "127.0.0.1:0", "--api-key-file", "keys"];
+    let ended = start(&place, &flags).await.stop("-TERM").await;
+    let warned = |text: &str| text.contains("--api-key-file keys can be read by others");
+    assert!(ended.stderr.lines().any(warned), "{}", ended.stderr);
+}
+
+#[tokio::test]
 async fn how_many_requests_there_may_be() {
     let server = with(&["--max-requests", "1"]).await;
     let begun = begin_report(&server, "x").await;

@@ -13,6 +13,7 @@ mod payments;
 mod sequences;
 mod transport;
 mod unmodelled;
+mod web_pages;
 
 use std::sync::Arc;
 

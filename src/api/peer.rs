@@ -1,0 +1,139 @@
+//! From which address a request comes.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use axum::http::{Extensions, HeaderMap};
+
+use crate::net::Peer;
+
+/// Proxies whose word counts: a request that comes from one is from where `X-Forwarded-For` says.
+#[derive(Clone, Debug, Default)]
+pub struct Proxies(pub Arc<[Network]>);
+
+/// Addresses that begin alike: `10.0.0.0/8`, or a single one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    bits: u32,
+}
+
+impl FromStr for Network {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let expected = "expected an address or a network, for example 10.0.0.7 or 10.0.0.0/8";
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| expected)?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Ok(most), str::parse).map_err(|_| expected)?;
+        if bits > most {
+            return Err(expected);
+        }
+        Ok(Self { address, bits })
+    }
+}
+
+impl Network {
+    fn contains(self, address: IpAddr) -> bool {
+        let same = |a: u128, b: u128, width: u32| {
+            let rest = width - self.bits;
+            rest == width || a >> rest == b >> rest
+        };
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => same(a.to_bits().into(), b.to_bits().into(), 32),
+            (IpAddr::V6(a), IpAddr::V6(b)) => same(a.to_bits(), b.to_bits(), 128),
+            _ => false,
+        }
+    }
+}
+
+impl Proxies {
+    /// Whether it is one of them.
+    pub fn contain(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(address))
+    }
+
+    /// Where a request comes from. Each proxy adds the address that it was called from at the end of `X-Forwarded-For`;
+    /// what stands before the last one that is no proxy's own, anybody can have written.
+    pub(super) fn origin(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
+        let peer: &Peer = extensions.get()?;
+        let mut address = peer.address.to_canonical();
+        let forwarded = headers.get_all("x-forwarded-for").iter();
+        let hops: Vec<&str> = forwarded
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .collect();
+        for hop in hops.into_iter().rev() {
+            if !self.contain(address) {
+                break;
+            }
+            let Ok(hop) = hop.trim().parse::<IpAddr>() else {
+                break;
+            };
+            address = hop.to_canonical();
+        }
+        Some(address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proxies(networks: &[&str]) -> Proxies {
+        let networks = networks.iter().map(|text| text.parse().expect("a network"));
+        Proxies(networks.collect())
+    }
+
+    fn origin(proxies: &Proxies, peer: &str, forwarded: &[&str]) -> String {
+        let mut extensions = Extensions::new();
+        extensions.insert(Peer {
+            address: peer.parse().expect("an address"),
+        });
+        let mut headers = HeaderMap::new();
+        for value in forwarded {
+            headers.append("x-forwarded-for", value.parse().expect("a header"));
+        }
+        let origin = proxies.origin(&headers, &extensions);
+        origin.expect("a peer").to_string()
+    }
+
+    #[test]
+    fn only_proxies_are_believed() {
+        let none = Proxies::default();
+        assert_eq!(origin(&none, "192.0.2.1", &["198.51.100.7"]), "192.0.2.1");
+        let own = proxies(&["10.0.0.0/8", "::1"]);
+        for (peer, forwarded, expected) in [
+            ("10.1.2.3", &["198.51.100.7"][..], "198.51.100.7"),
+            ("10.1.2.3", &["203.0.113.9, 198.51.100.7"], "198.51.100.7"),
+            (
+                "10.1.2.3",
+                &["203.0.113.9", "198.51.100.7, 10.9.9.9"],
+                "198.51.100.7",
+            ),
+            ("::1", &["2001:db8::1"], "2001:db8::1"),
+            ("::ffff:10.1.2.3", &["198.51.100.7"], "198.51.100.7"),
+            ("10.1.2.3", &["unknown"], "10.1.2.3"),
+            ("10.1.2.3", &[], "10.1.2.3"),
+            ("11.1.2.3", &["198.51.100.7"], "11.1.2.3"),
+        ] {
+            assert_eq!(
+                origin(&own, peer, forwarded),
+                expected,
+                "{peer} {forwarded:?}"
+            );
+        }
+        assert_eq!(
+            origin(&proxies(&["0.0.0.0/0"]), "1.2.3.4", &["5.6.7.8"]),
+            "5.6.7.8"
+        );
+        for text in ["", "10.0.0.0/33", "10.0.0/8", "a", "::/129", "10.0.0.1/x"] {
+            assert!(text.parse::<Network>().is_err(), "{text}");
+        }
+    }
+}
