@@ -6,6 +6,7 @@
 mod connection;
 mod descriptors;
 mod frames;
+mod open;
 mod tls;
 
 use std::io;
@@ -18,17 +19,17 @@ use hyper_util::server::conn::auto::Builder;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use connection::Connections;
 pub use descriptors::connections_that_fit;
+use open::Open;
 pub use tls::Tls;
 
 use crate::metrics::Metrics;
-use crate::net::Peer;
+use crate::net::{Peer, Proxies};
 
 /// How long to wait when the machine has no more file descriptors: trying at once again would only burn time.
 const EXHAUSTED: Duration = Duration::from_millis(200);
@@ -36,8 +37,8 @@ const EXHAUSTED: Duration = Duration::from_millis(200);
 /// What a connection is told that is one too many.
 const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
-/// What one HTTP/2 connection may ask for at once.
-const STREAMS: u32 = 250;
+/// What one HTTP/2 connection may ask for at once. Each takes memory as long as its answer is not read.
+const STREAMS: u32 = 64;
 
 /// How connections are treated.
 #[derive(Clone)]
@@ -50,8 +51,12 @@ pub struct Options {
     pub head_timeout: Duration,
     /// How long a connection may be without a request that is being worked on; so long may its last answer be read.
     pub idle_timeout: Duration,
-    /// Connections open at the same time.
+    /// Connections open at the same time. One more takes the place of one that has not brought a request yet.
     pub connections: usize,
+    /// Likewise of one address; none: half of all.
+    pub connections_per_peer: Option<usize>,
+    /// Proxies, whose connections are not counted by address.
+    pub proxies: Proxies,
     /// How long the requests in flight have to finish once the server was told to stop.
     pub drain: Duration,
     /// Where open connections are counted.
@@ -69,6 +74,8 @@ impl Default for Options {
             // Longer than what clients keep an unused connection for.
             idle_timeout: Duration::from_secs(75),
             connections: 4096,
+            connections_per_peer: None,
+            proxies: Proxies::default(),
             drain: Duration::from_secs(30),
             metrics: Arc::default(),
             detached: TaskTracker::new(),
@@ -89,8 +96,10 @@ pub async fn serve_with(
     options: Options,
     shutdown: impl Future<Output = ()>,
 ) {
-    let places = options.connections.min(Semaphore::MAX_PERMITS);
-    let places = Arc::new(Semaphore::new(places));
+    let most_of_peer = options.connections_per_peer;
+    let most_of_peer = most_of_peer.unwrap_or(options.connections.div_ceil(2));
+    let places = Open::new(options.connections, most_of_peer);
+    let proxies = options.proxies.clone();
     let drain = options.drain;
     let detached = options.detached.clone();
     let tls = options.tls.is_some();
@@ -107,16 +116,17 @@ pub async fn serve_with(
             biased;
             () = &mut shutdown => break,
             Some(_) = open.join_next(), if !open.is_empty() => {}
-            (stream, peer) = accept(&listener) => match places.clone().try_acquire_owned() {
-                Ok(place) => {
-                    let connections = connections.clone();
-                    open.spawn(async move {
-                        connections.serve(stream, peer).await;
-                        drop(place);
-                    });
+            (stream, peer) = accept(&listener) => {
+                // What comes through a proxy is not from its address.
+                let bounded = Some(peer.address).filter(|address| !proxies.contain(*address));
+                match places.enter(bounded) {
+                    Some(place) => {
+                        let connections = connections.clone();
+                        open.spawn(async move { connections.serve(stream, peer, place).await });
+                    }
+                    None if tls => {}
+                    None => turn_away(stream).await,
                 }
-                Err(_) if tls => {}
-                Err(_) => turn_away(stream).await,
             }
         }
     }

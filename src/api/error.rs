@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::decode::Fault;
-use super::json;
+use super::{json, strangers};
 use crate::admission::Refused;
 use crate::domain::{self, pricing};
 
@@ -19,6 +19,9 @@ const INVALID_REQUEST: &str = "invalid_request";
 
 /// When a client that was turned away may come back.
 const COME_BACK: Duration = Duration::from_secs(1);
+
+/// Likewise, where it takes a while until there is room.
+const COME_BACK_LATER: Duration = Duration::from_secs(10);
 
 /// The message of [`domain::Error::CustomerVanished`]; people search for it by its code.
 const TERR1050: &str = "Stripe reported a customer was created and then reported it did not exist. \
@@ -192,6 +195,26 @@ impl From<domain::Error> for Error {
             E::CustomerVanished => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "TERR1050", TERR1050).because(&error)
             }
+        }
+    }
+}
+
+impl From<strangers::Refused> for Error {
+    fn from(refused: strangers::Refused) -> Self {
+        match refused {
+            strangers::Refused::Key => domain::Error::InvalidApiKey.into(),
+            strangers::Refused::Peer => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate_limited",
+                "too many requests with unknown API keys from this address",
+            )
+            .retry_after(COME_BACK_LATER),
+            strangers::Refused::All => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "overloaded",
+                "too many requests with unknown API keys",
+            )
+            .retry_after(COME_BACK_LATER),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
 use base64::Engine as _;
@@ -14,10 +15,12 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::error::Error;
+use super::strangers::Stranger;
 use super::{Accounts, Shared, tenants};
 use crate::admission::Share;
-use crate::domain::Domain;
+use crate::domain::{self, Domain};
 use crate::num;
+use crate::stripe::Client;
 
 /// What a key lets its callers do. Each role may do what those before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -194,18 +197,35 @@ pub(super) struct Caller {
     pub(super) key: Option<String>,
     /// What the caller may do.
     role: Role,
+    /// Where Stripe has not accepted the key yet.
+    _stranger: Option<Suspect>,
     /// Until the answer is there, a caller's account must stay the one that others with its key find.
     _account: Option<tenants::Held>,
+}
+
+/// A request with a key that Stripe has not accepted yet. If it refuses it, that is remembered.
+struct Suspect {
+    stranger: Stranger,
+    stripe: Client,
+}
+
+impl Drop for Suspect {
+    fn drop(&mut self) {
+        if self.stripe.is_key_refused() {
+            self.stranger.is_refused();
+        }
+    }
 }
 
 /// Lets a request through that may act on an account, and finds that account.
 pub(super) async fn authorize(
     State(app): State<Shared>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Result<Response, Error> {
-    let caller = caller(&app, request.headers())?;
-    let needed = needed(&request);
+    let (mut parts, body) = request.into_parts();
+    let caller = caller(&app, &parts).await?;
+    let needed = needed(&parts);
     if caller.role < needed {
         return Err(Error::forbidden(format!(
             "this API key has the role {}, and this request needs {}",
@@ -213,36 +233,34 @@ pub(super) async fn authorize(
             needed.as_str()
         )));
     }
-    request.extensions_mut().insert(Arc::new(caller));
-    Ok(next.run(request).await)
+    parts.extensions.insert(Arc::new(caller));
+    Ok(next.run(Request::from_parts(parts, body)).await)
 }
 
 /// The role that a request needs.
-fn needed(request: &Request) -> Role {
-    let uri = request.uri();
-    let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
-    let shows_details = || {
-        query
-            .into_iter()
-            .any(|(name, value)| name == "include" && value == "info")
-    };
-    match uri.path() {
+fn needed(request: &Parts) -> Role {
+    let query = request.uri.query().unwrap_or_default();
+    let mut query = form_urlencoded::parse(query.as_bytes());
+    let mut shows_details = || query.any(|(name, value)| name == "include" && value == "info");
+    match request.uri.path() {
         "/v1/report" => Role::Report,
         // A customer's details and cards.
         "/v1/payment_methods" => Role::Admin,
         "/v1/whois" if shows_details() => Role::Admin,
-        _ if request.method().is_safe() => Role::Read,
+        _ if request.method.is_safe() => Role::Read,
         _ => Role::Admin,
     }
 }
 
-fn caller(app: &Shared, headers: &HeaderMap) -> Result<Caller, Error> {
+async fn caller(app: &Shared, request: &Parts) -> Result<Caller, Error> {
+    let headers = &request.headers;
     match &app.accounts {
         Accounts::One(domain) if app.keys.is_open() => Ok(Caller {
             domain: domain.clone(),
             share: app.everybody.clone(),
             key: None,
             role: Role::Admin,
+            _stranger: None,
             _account: None,
         }),
         Accounts::One(domain) => {
@@ -252,17 +270,38 @@ fn caller(app: &Shared, headers: &HeaderMap) -> Result<Caller, Error> {
                 share: key.share,
                 key: Some(key.name),
                 role: key.role,
+                _stranger: None,
                 _account: None,
             })
         }
         Accounts::Many(cloud) => {
             let key = presented(headers).ok_or_else(Error::unauthorized)?;
+            let digest = Sha256::digest(&key).into();
             let account = cloud.hold(&key).ok_or_else(Error::overloaded)?;
+            let stripe = account.domain.stripe();
+            let stranger = if stripe.is_key_accepted() {
+                None
+            } else {
+                let peer = app.proxies.origin(headers, &request.extensions);
+                let most = app.limits.concurrent;
+                let stranger = cloud.strangers.enter(digest, peer, most)?;
+                Some(Suspect {
+                    stranger,
+                    stripe: stripe.clone(),
+                })
+            };
+            // A body is not read before the key is known to be good. What has none asks Stripe by itself.
+            if stranger.is_some() && !request.method.is_safe() {
+                let asked = account.domain.check_key();
+                let asked = tokio::time::timeout(app.limits.request_timeout, asked).await;
+                asked.unwrap_or(Err(domain::Error::TimedOut))?;
+            }
             Ok(Caller {
                 domain: account.domain.clone(),
                 share: account.share.clone(),
-                key: Some(short(&Sha256::digest(&key).into())),
+                key: Some(short(&digest)),
                 role: Role::Admin,
+                _stranger: stranger,
                 _account: Some(account),
             })
         }

@@ -24,6 +24,7 @@ mod phases;
 mod pricing;
 mod roster;
 mod schedule;
+mod strangers;
 mod tenants;
 mod types;
 mod usage;
@@ -40,13 +41,13 @@ pub use error::Error;
 pub use keys::{ApiKey, Keys, Role};
 pub use load::Limits;
 pub use origin::Origins;
-pub use peer::{Network, Proxies};
 pub use tenants::{Accounts, Cloud};
 
 use crate::admission::{Places, Share};
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, FeatureUsage, Lane};
 use crate::metrics::Metrics;
+pub use crate::net::{Network, Proxies};
 
 /// What every handler can reach.
 #[derive(Clone)]

@@ -1,63 +1,12 @@
 //! From which address a request comes.
 
 use std::net::IpAddr;
-use std::str::FromStr;
-use std::sync::Arc;
 
 use axum::http::{Extensions, HeaderMap};
 
-use crate::net::Peer;
-
-/// Proxies whose word counts: a request that comes from one is from where `X-Forwarded-For` says.
-#[derive(Clone, Debug, Default)]
-pub struct Proxies(pub Arc<[Network]>);
-
-/// Addresses that begin alike: `10.0.0.0/8`, or a single one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    bits: u32,
-}
-
-impl FromStr for Network {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let expected = "expected an address or a network, for example 10.0.0.7 or 10.0.0.0/8";
-        let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(bits)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| expected)?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(most), str::parse).map_err(|_| expected)?;
-        if bits > most {
-            return Err(expected);
-        }
-        Ok(Self { address, bits })
-    }
-}
-
-impl Network {
-    fn contains(self, address: IpAddr) -> bool {
-        let same = |a: u128, b: u128, width: u32| {
-            let rest = width - self.bits;
-            rest == width || a >> rest == b >> rest
-        };
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => same(a.to_bits().into(), b.to_bits().into(), 32),
-            (IpAddr::V6(a), IpAddr::V6(b)) => same(a.to_bits(), b.to_bits(), 128),
-            _ => false,
-        }
-    }
-}
+use crate::net::{Peer, Proxies};
 
 impl Proxies {
-    /// Whether it is one of them.
-    pub fn contain(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|network| network.contains(address))
-    }
-
     /// Where a request comes from. Each proxy adds the address that it was called from at the end of `X-Forwarded-For`;
     /// what stands before the last one that is no proxy's own, anybody can have written.
     pub(super) fn origin(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
@@ -84,6 +33,7 @@ impl Proxies {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::Network;
 
     fn proxies(networks: &[&str]) -> Proxies {
         let networks = networks.iter().map(|text| text.parse().expect("a network"));

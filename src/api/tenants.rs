@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::keys::short;
 use super::roster::{self, Roster};
+use super::strangers::Strangers;
 use crate::admission::Share;
 use crate::clock::Clock;
 use crate::domain::{Domain, Memory};
@@ -35,6 +36,7 @@ pub struct Cloud {
     key_prefix: Option<String>,
     memory: Memory,
     known: Roster<Digest, Account>,
+    pub(super) strangers: Strangers,
 }
 
 /// A key's SHA-256.
@@ -69,6 +71,7 @@ impl Cloud {
             key_prefix,
             memory: Memory::of(REMEMBERED),
             known: Roster::new(most, idle, accepted),
+            strangers: Strangers::default(),
         }
     }
 

@@ -125,6 +125,8 @@ async fn listen(
         head_timeout: settings.load.head_timeout.0,
         idle_timeout: settings.load.idle_timeout.0,
         connections: server::connections_that_fit(settings.load.max_connections),
+        connections_per_peer: settings.load.max_connections_per_peer,
+        proxies: app.proxies.clone(),
         drain: settings.load.drain_timeout.0,
         metrics: app.metrics.clone(),
         detached: app.writes.clone(),
@@ -132,6 +134,7 @@ async fn listen(
     let for_admin = server::Options {
         tls: None,
         connections: ADMIN_CONNECTIONS,
+        connections_per_peer: None,
         metrics: Arc::default(),
         detached: TaskTracker::new(),
         ..options.clone()

@@ -136,8 +136,8 @@ pub struct Load {
     )]
     pub max_requests_per_key: usize,
 
-    /// Open connections; one more is answered 503 and closed, or with TLS just closed. Lowered if the limit on open files
-    /// has no room for them
+    /// Open connections. One more takes the place of one that has not brought a request yet; if there is none, it is
+    /// answered 503 and closed, or with TLS just closed. Lowered if the limit on open files has no room for them
     #[arg(
         long,
         env = "TIER_MAX_CONNECTIONS",
@@ -146,6 +146,10 @@ pub struct Load {
         default_value_t = server::Options::default().connections
     )]
     pub max_connections: usize,
+
+    /// Open connections of one address, --trusted-proxy left out [default: half of all]
+    #[arg(long, env = "TIER_MAX_CONNECTIONS_PER_PEER", value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=MOST_CONNECTIONS))]
+    pub max_connections_per_peer: Option<usize>,
 
     /// How long a request may take, its calls to Stripe included; push and pull, ten times as long
     #[arg(long, env = "TIER_REQUEST_TIMEOUT", value_name = "DURATION", value_parser = TimeSpan::above_zero, default_value_t = Limits::default().request_timeout.into())]

@@ -90,6 +90,11 @@ impl Domain {
         }
     }
 
+    /// Whether Stripe accepts the key. It is asked once, where there are many accounts.
+    pub async fn check_key(&self) -> Result<()> {
+        self.shared().await.map(drop)
+    }
+
     async fn identify(&self, memory: &Memory) -> Result<Arc<SharedState>> {
         let asked = self.stripe().get("/v1/account").send::<types::Account>();
         let id = match asked.await.map_err(Error::from) {

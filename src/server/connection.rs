@@ -22,6 +22,7 @@ use tower::ServiceExt as _;
 
 use super::Options;
 use super::frames::Protocol;
+use super::open::Place;
 use crate::net::Peer;
 
 /// How long a client has to take leave, once it was told that its idle connection ends.
@@ -38,27 +39,37 @@ pub(super) struct Connections {
 
 impl Connections {
     /// Answers what comes over `stream`, until its end or until no request comes for too long.
-    pub(super) async fn serve(&self, stream: TcpStream, peer: Peer) {
+    pub(super) async fn serve(&self, stream: TcpStream, peer: Peer, place: Place) {
         let Some(tls) = &self.options.tls else {
-            return self.over(stream, peer).await;
+            return self.over(stream, peer, place).await;
         };
         let handshake = tls.acceptor().accept(stream);
         let handshake = tokio::time::timeout(self.options.head_timeout, handshake);
-        match self.stopping.run_until_cancelled(handshake).await {
-            Some(Ok(Ok(stream))) => self.over(stream, peer).await,
+        let handshake = place.lost.run_until_cancelled(handshake);
+        match self.stopping.run_until_cancelled(handshake).await.flatten() {
+            Some(Ok(Ok(stream))) => self.over(stream, peer, place).await,
             Some(Ok(Err(cause))) => tracing::debug!(%cause, "TLS handshake failed"),
             Some(Err(_)) => tracing::debug!("TLS handshake took too long"),
             None => {}
         }
     }
 
-    async fn over(&self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, peer: Peer) {
+    async fn over(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        peer: Peer,
+        place: Place,
+    ) {
         let open = &self.options.metrics.connections;
         open.inc();
         let activity = Arc::new(Activity::new());
         let (app, active) = (self.app.clone(), activity.clone());
+        let lost = place.lost.clone();
+        let place = Arc::new(place);
+        let speaks = place.clone();
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             let working = active.begin();
+            speaks.speaks();
             request.extensions_mut().insert(peer);
             let answer = app.clone().oneshot(request.map(Body::new));
             async move {
@@ -81,6 +92,7 @@ impl Connections {
                     }
                     break;
                 }
+                () = lost.cancelled() => break,
                 () = self.stopping.cancelled(), if !stopping => {
                     stopping = true;
                     connection.as_mut().graceful_shutdown();

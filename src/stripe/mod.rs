@@ -93,6 +93,8 @@ struct Account {
     credentials: Credentials,
     /// Whether Stripe accepted the key when it last answered.
     key_accepted: AtomicBool,
+    /// Whether Stripe refused the key when it last answered.
+    key_refused: AtomicBool,
     budget: Option<limit::Budget>,
     reads: reads::Reads,
 }
@@ -106,6 +108,7 @@ impl Client {
         let account = Account {
             credentials,
             key_accepted: AtomicBool::new(false),
+            key_refused: AtomicBool::new(false),
             budget,
             reads: reads::Reads::default(),
         };
@@ -173,6 +176,7 @@ impl Client {
             Err(_) => return,
         };
         self.account.key_accepted.store(accepted, Ordering::Relaxed);
+        self.account.key_refused.store(!accepted, Ordering::Relaxed);
     }
 
     /// Whether Stripe has answered with this key, and did not refuse it when it last did.
@@ -184,6 +188,11 @@ impl Client {
     /// ended is not shared with a later one.
     pub fn share_writes(&self, all: Arc<AtomicU64>) {
         self.account.reads.share_writes(all);
+    }
+
+    /// Whether Stripe refused the key when it last answered.
+    pub fn is_key_refused(&self) -> bool {
+        self.account.key_refused.load(Ordering::Relaxed)
     }
 
     /// The share of the account's rate that is free, between 0 and 1; none if there is no limit.

@@ -158,6 +158,39 @@ async fn a_request_that_is_worked_on_is_not_idle() {
 }
 
 #[tokio::test]
+async fn connections_that_bring_nothing_make_room() {
+    let server = server(Options {
+        connections: 2,
+        connections_per_peer: Some(2),
+        ..Options::default()
+    })
+    .await;
+    let first = server.begin(b"").await;
+    let mut others = Vec::new();
+    for _ in 0..10 {
+        others.push(server.begin(b"").await);
+    }
+    let request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let answer = rest(server.begin(request).await).await;
+    assert!(answer.ends_with("here"), "{answer}");
+    assert_eq!(rest(first).await, "");
+}
+
+#[tokio::test]
+async fn one_address_does_not_take_all_connections() {
+    let server = server(Options {
+        connections: 100,
+        connections_per_peer: Some(1),
+        ..Options::default()
+    })
+    .await;
+    let mut first = server.begin(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    read_to(&mut first, b"here").await;
+    let refused = rest(server.begin(b"").await).await;
+    assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+}
+
+#[tokio::test]
 async fn one_connection_too_many_is_told_to_come_back() {
     let server = server(Options {
         connections: 1,

@@ -218,6 +218,47 @@ async fn what_stripe_does_not_let_in_is_not_kept() {
 }
 
 #[tokio::test]
+async fn invented_keys_reach_stripe_once_and_their_bodies_are_not_read() {
+    let app = cloud(None).await;
+    for _ in 0..3 {
+        for method in [Method::POST, Method::GET] {
+            let path = if method == Method::POST {
+                "/v1/subscribe"
+            } else {
+                "/v1/limits?org=org:a"
+            };
+            // It never comes.
+            let body = axum::body::Body::from_stream(futures::stream::pending::<
+                Result<&[u8], std::io::Error>,
+            >());
+            let call = app
+                .request(method, path)
+                .header("authorization", "Bearer invented");
+            call.streamed(body)
+                .send()
+                .await
+                .fails(401, "invalid_api_key");
+        }
+    }
+    assert_eq!(app.stripe_calls(), 1);
+}
+
+#[tokio::test]
+async fn strangers_have_a_bound_and_known_callers_notice_nothing() {
+    let mut stripe = Reluctant::start(10).await;
+    stripe.app = stripe.app.clone().adjusted(|app| app.limits.concurrent = 2);
+    stripe.whoami("Bearer sk_test_known").await.ok();
+    // Nobody knows yet whether this key is good.
+    let held = stripe.hold().await;
+    let refused = stripe.whoami("Bearer sk_test_new").await;
+    let refused = refused.fails(503, "overloaded");
+    assert_eq!(refused.header("retry-after"), "10");
+    stripe.whoami("Bearer sk_test_known").await.ok();
+    stripe.release(held).await;
+    stripe.whoami("Bearer sk_test_new").await.ok();
+}
+
+#[tokio::test]
 async fn numbers_are_for_the_operator_and_name_no_key() {
     let app = cloud(None).await;
     let admin = app.admin(true);
