@@ -4,7 +4,7 @@
 //! What becomes of them: [`new_subscription`], [`change`], [`item_set`], [`proration`], [`renewal`], [`phases`],
 //! [`drafts`], [`invoicing`], [`collection`]; and when: [`timeline`], with the [`engine`](super::engine).
 //! The endpoints: [`subscriptions`], [`subscription_items`], [`schedules`], [`invoice_items`], [`invoices`] with
-//! [`preview`], [`draft_invoices`], [`invoice_actions`], [`checkout`].
+//! [`preview`] and [`preview_params`] (on a [`copy`]), [`draft_invoices`], [`invoice_actions`], [`checkout`].
 //! How their parameters are read: [`subscription_params`], [`payment_params`], [`items`], [`schedule_params`],
 //! [`phase_params`], [`checkout_params`], [`currency`]. How objects are shown: [`mod@render`], [`invoice_json`], [`session`].
 //! Prices in the terms of the arithmetic in [`cycle`](super::cycle): [`catalog`].
@@ -14,6 +14,7 @@ pub(crate) mod change;
 pub(crate) mod checkout;
 pub(crate) mod checkout_params;
 pub(crate) mod collection;
+pub(crate) mod copy;
 pub(crate) mod credit_note;
 pub(crate) mod currency;
 pub(crate) mod draft_invoices;
@@ -32,6 +33,7 @@ pub(crate) mod payment_params;
 pub(crate) mod phase_params;
 pub(crate) mod phases;
 pub(crate) mod preview;
+pub(crate) mod preview_params;
 pub(crate) mod proration;
 pub(crate) mod render;
 pub(crate) mod renewal;

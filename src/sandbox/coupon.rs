@@ -65,6 +65,17 @@ impl Coupon {
             .load(std::sync::atomic::Ordering::Relaxed)
     }
 
+    /// The same coupon for itself: its uses do not count.
+    pub(crate) fn copy(&self) -> Self {
+        Self {
+            id: self.id.clone(),
+            name: self.name.clone(),
+            metadata: self.metadata.clone(),
+            times_redeemed: self.uses().into(),
+            ..*self
+        }
+    }
+
     /// Counts one use.
     pub(crate) fn redeem(&self) {
         self.times_redeemed

@@ -182,6 +182,13 @@ pub(crate) struct Customers {
 }
 
 impl Customers {
+    /// This customer alone, whom no search finds.
+    pub(crate) fn only(customer: Customer) -> Self {
+        let mut customers = Self::default();
+        customers.table.insert(customer);
+        customers
+    }
+
     /// A customer that is not deleted.
     pub(crate) fn get(&self, id: &str) -> Option<&Customer> {
         self.table.get(id).filter(|customer| !customer.deleted)

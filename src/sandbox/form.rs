@@ -23,13 +23,13 @@ pub(crate) struct Form {
 }
 
 /// A parameter's value, and whether a handler has read it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Node {
     pub(super) seen: Cell<bool>,
     pub(super) value: Value,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Value {
     Text(String),
     List(Vec<Node>),
@@ -93,9 +93,28 @@ impl Form {
             .map_err(|()| Error::malformed(steps[0], format!("Invalid parameters: `{key}` is given both as a value and as an object or array.")))
     }
 
+    /// Adds a parameter at the root, as if a request had it.
+    pub(super) fn set(&mut self, key: &str, node: Node) {
+        if let Value::Map(map) = &mut self.root.value {
+            map.insert(key.to_owned(), node);
+        }
+    }
+
     /// The form as JSON, for the request log and to tell two requests apart.
     pub(crate) fn to_json(&self) -> Json {
         json(&self.root)
+    }
+}
+
+impl Node {
+    /// Marks all of it as read.
+    pub(super) fn see(&self) {
+        self.seen.set(true);
+        match &self.value {
+            Value::Text(_) => {}
+            Value::List(list) => list.iter().for_each(Self::see),
+            Value::Map(map) => map.values().for_each(Self::see),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ pub(crate) type Id = Arc<str>;
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// A stream of ids. Distinct by construction: the mixing below is a permutation of the counter.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ids {
     seed: u64,
     counter: u64,

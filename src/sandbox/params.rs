@@ -42,6 +42,20 @@ impl<'a> Params<'a> {
         }
     }
 
+    /// A form of the parameters that have the first of these names, under the second. Here they count as read; who
+    /// reads the form calls its [`finish`](Self::finish).
+    pub(crate) fn renamed(&self, names: &[(&str, &str)]) -> Form {
+        let mut form = Form::default();
+        for (name, other) in names {
+            if let Some(node) = self.get(name) {
+                // It has been read nowhere yet.
+                form.set(other, node.clone());
+                node.see();
+            }
+        }
+        form
+    }
+
     /// Whether the parameter is given at all, even empty. Does not mark it as known.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.get(key).is_some()

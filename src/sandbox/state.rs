@@ -60,6 +60,14 @@ impl Account {
         }
     }
 
+    /// The same account without anything in it; its ids go on from where they are.
+    pub(crate) fn emptied(&self) -> Self {
+        Self {
+            ids: self.ids.clone(),
+            ..Self::new(self.profile.clone(), 0)
+        }
+    }
+
     /// The time in which a customer lives: its test clock's, else `now`, which is the account's.
     pub(crate) fn time_of(&self, customer: &str, now: i64) -> i64 {
         let clock = self

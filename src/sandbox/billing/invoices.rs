@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::invoice::{Invoice, InvoiceLine};
 use super::subscriptions::COLLECTION_METHODS;
-use super::{invoice_json, preview};
+use super::{copy, invoice_json, preview, preview_params};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::customer;
 use crate::sandbox::error::{Error, Result};
@@ -16,29 +16,6 @@ use crate::sandbox::table::Row;
 
 const URL: &str = "/v1/invoices";
 const WHAT: &str = "invoice";
-/// What Stripe lets a preview pretend; the sandbox shows the one that will come.
-const UNMODELLED: &[&str] = &[
-    "automatic_tax",
-    "coupon",
-    "currency",
-    "customer_details",
-    "discounts",
-    "invoice_items",
-    "schedule",
-    "subscription_billing_cycle_anchor",
-    "subscription_cancel_at",
-    "subscription_cancel_at_period_end",
-    "subscription_cancel_now",
-    "subscription_default_tax_rates",
-    "subscription_items",
-    "subscription_proration_behavior",
-    "subscription_proration_date",
-    "subscription_resume_at",
-    "subscription_start_date",
-    "subscription_trial_end",
-    "subscription_trial_from_plan",
-];
-
 impl Row for InvoiceLine {
     fn id(&self) -> &Id {
         &self.id
@@ -92,18 +69,18 @@ pub(crate) fn lines(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 
 /// `GET /v1/invoices/upcoming`
 pub(crate) fn upcoming(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let invoice = next(ctx, params)?;
-    params.finish()?;
-    Ok(invoice_json::invoice(ctx.account, &invoice))
+    previewed(ctx, params, |ctx, invoice| {
+        Ok(invoice_json::invoice(ctx.account, invoice))
+    })
 }
 
 /// `GET /v1/invoices/upcoming/lines`
 pub(crate) fn upcoming_lines(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let page = Page::read(params)?;
-    let invoice = next(ctx, params)?;
-    params.finish()?;
-    let url = format!("{URL}/upcoming/lines?customer={}", invoice.customer);
-    page_of_lines(ctx, &page, &invoice, &url)
+    previewed(ctx, params, |ctx, invoice| {
+        let url = format!("{URL}/upcoming/lines?customer={}", invoice.customer);
+        page_of_lines(ctx, &page, invoice, &url)
+    })
 }
 
 /// The lines of an invoice in their own order, which is not by age.
@@ -117,34 +94,59 @@ fn page_of_lines(ctx: &Ctx<'_>, page: &Page, invoice: &Invoice, url: &str) -> Re
     Ok(list)
 }
 
-/// The upcoming invoice that a request asks for: the subscription's, or the customer's next one.
-fn next(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Invoice> {
+/// Shows the upcoming invoice that a request asks for: the subscription's or the customer's next one, or what would
+/// come of a change.
+fn previewed(
+    ctx: &mut Ctx<'_>,
+    params: &Params<'_>,
+    show: impl FnOnce(&Ctx<'_>, &Invoice) -> Result<Value>,
+) -> Result<Value> {
+    let (customer, subscription) = whose(ctx, params)?;
+    let changes = preview_params::changes(params)?;
+    let show = |ctx: &Ctx<'_>, invoice: Option<Invoice>| {
+        params.finish()?;
+        let invoice = invoice.ok_or_else(|| {
+            Error::invalid(format!("No upcoming invoices for customer: {customer}"))
+                .code("invoice_upcoming_none")
+                .status(404)
+        })?;
+        show(ctx, &invoice)
+    };
+    if changes {
+        return copy::on_copy(ctx, &customer, |ctx| {
+            let subscription = subscription.as_ref();
+            let invoice = preview_params::after_change(ctx, params, &customer, subscription)?;
+            show(ctx, invoice)
+        });
+    }
+    let found = subscription.and_then(|id| ctx.account.billing.subscriptions.get(&id));
+    let invoice = match found {
+        Some(subscription) => preview::of_subscription(ctx.account, subscription),
+        None => preview::of_customer(ctx.account, &customer),
+    };
+    show(ctx, invoice)
+}
+
+/// The customer whose invoice it is, and the subscription that it is for, if one is named.
+fn whose(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Id, Option<Id>)> {
     let holder = match params.string("customer")? {
         Some(id) => Some(customer::named(ctx, id, "customer")?),
         None => None,
     };
-    let subscription = match params.string("subscription")? {
-        Some(id) => {
-            let found = ctx.account.billing.subscriptions.get(id);
-            let theirs =
-                found.filter(|found| holder.is_none_or(|holder| holder.id == found.customer));
-            Some(theirs.ok_or_else(|| Error::no_such("subscription", id, "subscription"))?)
-        }
-        None => None,
+    if let Some(id) = params.string("subscription")? {
+        let found = ctx.account.billing.subscriptions.get(id);
+        let theirs = found.filter(|found| holder.is_none_or(|holder| holder.id == found.customer));
+        let found = theirs.ok_or_else(|| Error::no_such("subscription", id, "subscription"))?;
+        return Ok((found.customer.clone(), Some(found.id.clone())));
+    }
+    let scheduled = || {
+        let id = params.string("schedule").ok()??;
+        let schedule = ctx.account.billing.schedules.get(id)?;
+        Some((schedule.customer.clone(), None))
     };
-    params.unmodelled(UNMODELLED)?;
-    let (invoice, customer) = match (subscription, holder) {
-        (Some(subscription), _) => (
-            preview::of_subscription(ctx.account, subscription),
-            &subscription.customer,
-        ),
-        (None, Some(holder)) => (preview::of_customer(ctx.account, &holder.id), &holder.id),
-        (None, None) => return Err(params.missing("customer")),
-    };
-    invoice.ok_or_else(|| {
-        Error::invalid(format!("No upcoming invoices for customer: {customer}"))
-            .code("invoice_upcoming_none")
-            .status(404)
+    let named = holder.map(|holder| (holder.id.clone(), None));
+    named.or_else(scheduled).ok_or_else(|| {
+        Error::invalid("You must either provide a `customer` or a `subscription` to the upcoming invoice endpoint.")
     })
 }
 

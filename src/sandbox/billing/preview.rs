@@ -30,10 +30,15 @@ pub(crate) fn of_subscription(account: &Account, subscription: &Subscription) ->
     }
     let mut invoice = compose(account, subscription, drafts, Reason::Upcoming, at);
     invoice.period = (subscription.period.0, at);
+    name_lines(&mut invoice);
+    Some(invoice)
+}
+
+/// Gives the lines of an upcoming invoice ids.
+pub(super) fn name_lines(invoice: &mut Invoice) {
     for (index, line) in invoice.lines.iter_mut().enumerate() {
         line.id = temporary(line.item.as_deref(), index);
     }
-    Some(invoice)
 }
 
 /// The next invoice of a customer: of the subscription that is billed first.
