@@ -2,7 +2,7 @@
 
 use super::answers::CheckoutPage;
 use super::error::Error;
-use super::extract::Changing;
+use super::extract::{Changing, IdempotencyKey};
 use super::json::Json;
 use super::types::{CheckoutRequest, TaxRequest};
 use crate::domain::{Checkout, Domain, Tax};
@@ -10,10 +10,11 @@ use crate::domain::{Checkout, Domain, Tax};
 /// `POST /v1/checkout`
 pub(super) async fn checkout(
     domain: Domain,
+    IdempotencyKey(key): IdempotencyKey,
     Changing(request): Changing<CheckoutRequest>,
 ) -> Result<Json<CheckoutPage>, Error> {
     let (org, checkout) = (request.org.0.clone(), request.into());
-    let url = domain.checkout(&org, &checkout).await?;
+    let url = domain.checkout(&org, &checkout, key.as_deref()).await?;
     Ok(Json(CheckoutPage { url }))
 }
 

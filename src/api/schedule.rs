@@ -1,7 +1,7 @@
 //! Who shall be on which plan, and when.
 
 use super::error::Error;
-use super::extract::Changing;
+use super::extract::{Changing, IdempotencyKey};
 use super::json::Empty;
 use super::types::{InfoRequest, PhaseRequest, SubscribeRequest};
 use crate::domain::{Domain, OrgInfoUpdate, RequestedPhase, Subscribe};
@@ -9,10 +9,13 @@ use crate::domain::{Domain, OrgInfoUpdate, RequestedPhase, Subscribe};
 /// `POST /v1/subscribe`
 pub(super) async fn subscribe(
     domain: Domain,
+    IdempotencyKey(key): IdempotencyKey,
     Changing(request): Changing<SubscribeRequest>,
 ) -> Result<Empty, Error> {
     let (org, subscribe) = (request.org.0.clone(), request.into());
-    domain.subscribe(&org, &subscribe).await?;
+    domain
+        .subscribe_once(&org, &subscribe, key.as_deref())
+        .await?;
     Ok(Empty)
 }
 
@@ -27,6 +30,7 @@ impl From<SubscribeRequest> for Subscribe {
                 .collect(),
             payment_method: request.payment_method_id,
             automatic_tax: request.tax.automatic,
+            key: None,
         }
     }
 }

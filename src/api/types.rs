@@ -35,11 +35,17 @@ pub(super) struct Time(pub i64);
 impl Time {
     /// Go's zero time, which its client sends for every time that is not set.
     pub(super) const ZERO: Self = Self(-62_135_596_800);
+
+    /// The last second of the year 9999.
+    const LAST: Self = Self(253_402_300_799);
 }
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let time = DateTime::from_timestamp(self.0, 0).unwrap_or_default();
+        // Beyond what RFC 3339 can say, the nearest that it can.
+        let seconds = self.0.clamp(Self::ZERO.0, Self::LAST.0);
+        let time = DateTime::from_timestamp(seconds, 0)
+            .ok_or_else(|| serde::ser::Error::custom(format!("{seconds} s is no time")))?;
         serializer.collect_str(&time.to_rfc3339_opts(SecondsFormat::Secs, true))
     }
 }

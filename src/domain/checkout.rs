@@ -1,8 +1,13 @@
 //! `checkout`: a page at Stripe where a person leaves a card, and perhaps subscribes.
 
+use sha2::{Digest as _, Sha256};
+
 use super::refs::{OrgName, Reference};
-use super::subscription::MARK;
+use super::request_key::reused;
+use super::revision::{Attempts, Refusal};
+use super::subscription::{Detail, MARK};
 use super::{Domain, Error, Result};
+use crate::num::hex;
 use crate::stripe::Form;
 use crate::stripe::types::CheckoutSession;
 
@@ -33,8 +38,15 @@ pub struct Tax {
 }
 
 impl Domain {
-    /// Opens a Checkout session for the org, whose customer is created if needed. Returns its URL.
-    pub async fn checkout(&self, org: &OrgName, checkout: &Checkout) -> Result<String> {
+    /// Opens a Checkout session for the org, whose customer is created if needed. Returns its URL: with `key`, the same
+    /// one for 24 hours; without, for the same request the same one within a minute, unless something was changed
+    /// meanwhile.
+    pub async fn checkout(
+        &self,
+        org: &OrgName,
+        checkout: &Checkout,
+        key: Option<&str>,
+    ) -> Result<String> {
         if checkout.success_url.is_empty() {
             return Err(Error::Invalid(
                 "success_url is required: where to go after the payment".into(),
@@ -50,7 +62,11 @@ impl Domain {
         let _held = self.hold(&shared.changes, org.as_str()).await?;
         let attempt = || async move {
             let customer = self.ensure_customer(org).await?;
-            self.open_session(&customer, checkout, items).await
+            let form = session_form(&customer, checkout, items);
+            match key {
+                Some(key) => self.open_session(form, self.key_digest(key), true).await,
+                None => self.open_this_minute(&customer, form).await,
+            }
         };
         self.again_if_gone(org, Error::is_customer_gone, attempt)
             .await
@@ -67,15 +83,36 @@ impl Domain {
         Ok(form)
     }
 
-    async fn open_session(
-        &self,
-        customer: &str,
-        checkout: &Checkout,
-        items: &Form,
-    ) -> Result<String> {
-        let form = session_form(customer, checkout, items);
+    /// Two clicks, or two servers, open one session. After a purchase or a change it is another one.
+    async fn open_this_minute(&self, customer: &str, form: Form) -> Result<String> {
+        let found = self.subscriptions(customer, Detail::History).await?;
+        let seen = found.revision;
+        let minute = self.account.clock.unix().div_euclid(60);
+        let digest = hex(&Sha256::digest(form.encode())[..16]);
+        let name = format!("{digest}:{seen}:{minute}");
+        self.open_session(form, name, false).await
+    }
+
+    /// Opens the session of that name, or finds that it was opened.
+    async fn open_session(&self, form: Form, name: String, is_clients: bool) -> Result<String> {
         let request = self.stripe().post("/v1/checkout/sessions").form(form);
-        Ok(request.send::<CheckoutSession>().await?.url)
+        let mut attempts = Attempts::default();
+        loop {
+            let key = match attempts.at(0) {
+                1 => format!("checkout:{name}"),
+                attempt => format!("checkout:{name}:{attempt}"),
+            };
+            let opened = request.clone().idempotency_key(key);
+            let refusal = match opened.send::<CheckoutSession>().await {
+                Ok(session) => return Ok(session.url),
+                Err(error) if is_clients && error.is_idempotency_conflict() => {
+                    return Err(reused());
+                }
+                Err(error) => Refusal::of(error)?,
+            };
+            let wait = attempts.after(refusal)?;
+            tokio::time::sleep(self.stripe().first_wait() * wait).await;
+        }
     }
 }
 

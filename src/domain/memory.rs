@@ -7,6 +7,7 @@ use moka::future::Cache;
 
 use super::identity::Known;
 use super::org::Customers;
+use super::request_key::KeyedRequests;
 use super::usage::KeyedReports;
 
 /// How many orgs are remembered, and how many keys of reports, unless said otherwise.
@@ -22,6 +23,7 @@ struct Parts {
     accounts: Known,
     customers: OnceLock<Customers>,
     reports: OnceLock<KeyedReports>,
+    requests: OnceLock<KeyedRequests>,
 }
 
 impl Default for Memory {
@@ -38,6 +40,7 @@ impl Memory {
             accounts: Known::default(),
             customers: OnceLock::new(),
             reports: OnceLock::new(),
+            requests: OnceLock::new(),
         }))
     }
 
@@ -50,6 +53,12 @@ impl Memory {
     pub(super) fn customers(&self) -> &Customers {
         let customers = &self.0.customers;
         customers.get_or_init(|| Cache::new(self.0.most))
+    }
+
+    /// The keys that subscribes came with.
+    pub(super) fn requests(&self) -> &KeyedRequests {
+        let requests = &self.0.requests;
+        requests.get_or_init(|| KeyedRequests::new(self.0.most))
     }
 
     /// The keys that reports came with.

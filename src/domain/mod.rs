@@ -21,6 +21,7 @@ pub mod pricing;
 mod pull;
 mod push;
 pub mod refs;
+mod request_key;
 mod revision;
 mod schedule;
 pub mod schema;

@@ -13,6 +13,7 @@
 //!   subscription when the phase begins, and the revision must never go back.
 //! - An end needs no key: ending twice is ending once.
 
+use super::request_key::KEYS;
 use crate::stripe::types::{Metadata, Schedule, Subscription};
 use crate::stripe::{self, Request};
 
@@ -36,9 +37,21 @@ pub(super) struct Revision {
     seen: u64,
     /// Counts the keys of this revision: the earlier ones are known to be spent on failures.
     attempt: u32,
+    /// The keys of clients' requests that are known once this is written.
+    request_keys: Option<String>,
 }
 
 impl Revision {
+    /// Writes the keys of clients' requests along.
+    pub(super) fn remember(&mut self, request_keys: String) {
+        self.request_keys = Some(request_keys);
+    }
+
+    /// The keys of clients' requests that are to be written along.
+    pub(super) fn request_keys(&self) -> Option<&str> {
+        self.request_keys.as_deref()
+    }
+
     /// The revision that the writes of this decision make.
     fn made(&self) -> u64 {
         self.seen.saturating_add(1)
@@ -47,12 +60,16 @@ impl Revision {
     /// Marks metadata that is sent along with a phase.
     pub(super) fn mark(&self, metadata: &mut Metadata) {
         metadata.insert(REVISION.to_owned(), self.made().to_string());
+        if let Some(keys) = &self.request_keys {
+            metadata.insert(KEYS.to_owned(), keys.clone());
+        }
     }
 
     /// A write to a subscription or a schedule as one step of this decision.
     pub(super) fn write(&self, step: &str, request: Request) -> Request {
         self.once(step, request)
             .param(format!("metadata[{REVISION}]"), self.made())
+            .param_some(format!("metadata[{KEYS}]"), self.request_keys())
     }
 
     /// A step that takes no metadata: Stripe allows none beside `from_subscription`.
@@ -65,6 +82,7 @@ impl Revision {
             customer,
             seen,
             attempt,
+            request_keys: _,
         } = self;
         match attempt {
             1 => format!("sub:{customer}:{seen}:{step}"),
@@ -162,6 +180,7 @@ impl Decisions {
             customer: self.customer.clone(),
             seen,
             attempt: self.attempts.at(seen),
+            request_keys: None,
         }
     }
 

@@ -22,6 +22,9 @@ pub struct Subscribe {
     pub payment_method: String,
     /// Whether Stripe computes tax, in all phases; unset: as it is.
     pub automatic_tax: Option<bool>,
+    /// The digest of the key that the request came with: once that is known, nothing is done any more.
+    /// [`Domain::subscribe_once`] sets it.
+    pub key: Option<String>,
 }
 
 /// A phase that a client asks for.

@@ -4,7 +4,7 @@ use rust_decimal::Decimal;
 
 use super::pricing::NO_LIMIT;
 use super::refs::FeaturePlan;
-use super::{Domain, Result, price, revision};
+use super::{Domain, Result, price, request_key, revision};
 use crate::stripe::types::{Page, Price, PriceTier, Schedule, Subscription};
 
 /// Marks a subscription, and each phase of a schedule, as Tier's.
@@ -34,6 +34,8 @@ pub(super) struct Subscriptions {
     pub(super) ended: Option<Subscription>,
     /// The newest revision among all that were asked for.
     pub(super) revision: u64,
+    /// The keys of clients' requests that they know.
+    pub(super) request_keys: Vec<String>,
 }
 
 impl Subscription {
@@ -187,6 +189,7 @@ impl Domain {
 pub(super) fn sort_out(mut all: Vec<Subscription>) -> Subscriptions {
     all.retain(Subscription::is_tiers);
     let revision = revision::newest(all.iter(), [].iter());
+    let request_keys = request_key::noted(all.iter().map(|subscription| &subscription.metadata));
     let (mut live, over): (Vec<_>, Vec<_>) = all.into_iter().partition(Subscription::is_live);
     let best = live.iter().position(Subscription::grants).unwrap_or(0);
     let current = (!live.is_empty()).then(|| live.remove(best));
@@ -198,6 +201,7 @@ pub(super) fn sort_out(mut all: Vec<Subscription>) -> Subscriptions {
         superseded: live,
         ended,
         revision,
+        request_keys,
     }
 }
 

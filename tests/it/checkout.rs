@@ -129,7 +129,8 @@ async fn calls_to_stripe_with_a_warm_cache() {
     checkout(&app, body.clone()).await.ok();
     app.forget_calls();
     checkout(&app, body).await.ok();
-    assert!(app.stripe_calls() <= 2, "{:?}", app.sandbox().counts(None));
+    // One of them for what the org has: the page is another one after a purchase.
+    assert!(app.stripe_calls() <= 3, "{:?}", app.sandbox().counts(None));
 }
 
 /// A person pays on the page of the session; where it leads then.

@@ -7,6 +7,7 @@ use super::checks::Attachment;
 use super::{Subscribe, forms};
 use crate::domain::plan_change::{self, Action, Asked, Change, Held, NewSchedule, Standing};
 use crate::domain::refs::OrgName;
+use crate::domain::request_key;
 use crate::domain::revision::{self, Decisions, Refusal, Revision};
 use crate::domain::subscription::Detail;
 use crate::domain::{Domain, Error, Result};
@@ -27,9 +28,16 @@ pub(super) struct Found {
     obsolete: Vec<Schedule>,
     /// The revision of all this.
     pub(super) seen: u64,
+    /// The keys of clients' requests that it knows.
+    request_keys: Vec<String>,
 }
 
 impl Found {
+    /// Whether the request that came with `key` was carried out before.
+    fn knows(&self, key: Option<&str>) -> bool {
+        key.is_some_and(|key| self.request_keys.iter().any(|known| known == key))
+    }
+
     fn standing(&self) -> Standing<'_> {
         match (&self.current, &self.waiting) {
             (Some(subscription), _) => Standing::Subscribed(subscription),
@@ -67,7 +75,8 @@ impl Domain {
             payment_method: method,
             now,
         };
-        self.decide_and_write(&customer, change, None).await
+        self.decide_and_write(&customer, change, None, request.key.as_deref())
+            .await
     }
 
     /// Writes the request's particulars to a customer that is there, and changes what it is subscribed to.
@@ -79,6 +88,9 @@ impl Domain {
         now: i64,
     ) -> Result<()> {
         let found = self.find_standing(&customer).await?;
+        if found.knows(request.key.as_deref()) {
+            return Ok(());
+        }
         let held = Held::of(found.standing(), now);
         for phase in asked {
             held.check(&phase.features)?;
@@ -112,7 +124,10 @@ impl Domain {
             payment_method: method.as_deref(),
             now,
         };
-        let outcome = self.decide_and_write(&customer, change, Some(found)).await;
+        let key = request.key.as_deref();
+        let outcome = self
+            .decide_and_write(&customer, change, Some(found), key)
+            .await;
         if let (Err(error), Some(info), Some(before)) = (&outcome, &request.info, before)
             && error.is_refusal()
         {
@@ -128,6 +143,7 @@ impl Domain {
         customer: &str,
         change: Change<'_>,
         mut found: Option<Found>,
+        key: Option<&str>,
     ) -> Result<()> {
         let mut decisions = Decisions::new(customer);
         loop {
@@ -135,7 +151,13 @@ impl Domain {
                 Some(found) => found,
                 None => self.find_standing(customer).await?,
             };
-            let revision = decisions.at(read.seen);
+            if read.knows(key) {
+                return Ok(());
+            }
+            let mut revision = decisions.at(read.seen);
+            if let Some(key) = key {
+                revision.remember(request_key::with(&read.request_keys, key));
+            }
             match self.write(customer, change, &read, &revision).await {
                 Ok(()) => return Ok(()),
                 Err(failure) => self.before_next(&mut decisions, failure).await?,
@@ -167,6 +189,10 @@ impl Domain {
         let schedules = self.schedules(customer).await?;
         let found = self.subscriptions(customer, Detail::History).await?;
         let seen = revision::newest([].iter(), schedules.iter()).max(found.revision);
+        let metadata = schedules.iter().map(|schedule| &schedule.metadata);
+        let of_schedules = request_key::noted(metadata);
+        let mut request_keys = found.request_keys;
+        request_keys.extend(of_schedules);
         let mut waiting = schedules;
         waiting.retain(Schedule::is_waiting);
         let begun = found.current.as_ref().and_then(|s| s.schedule.as_ref());
@@ -181,6 +207,7 @@ impl Domain {
             superseded: found.superseded,
             obsolete,
             seen,
+            request_keys,
         })
     }
 
@@ -202,7 +229,10 @@ impl Domain {
         let mut changed = None;
         match action {
             Action::Nothing => {}
-            Action::Cancel(subscription) => self.end_subscription(&subscription).await?,
+            Action::Cancel(subscription) => {
+                self.end_subscription(&subscription).await?;
+                self.note_keys(&subscription, revision).await;
+            }
             Action::CallOff(schedule) => self.call_off(&schedule).await?,
             Action::Create(plan) => {
                 let form = forms::create_form(customer, &plan, revision);
@@ -286,6 +316,20 @@ impl Domain {
             Expandable::Object(subscription) => Some(*subscription),
             Expandable::Id(_) => None,
         }))
+    }
+
+    /// Notes the request's key on what it has ended: an end takes no metadata along.
+    async fn note_keys(&self, subscription: &str, revision: &Revision) {
+        let Some(keys) = revision.request_keys() else {
+            return;
+        };
+        let note = self
+            .stripe()
+            .post(format!("/v1/subscriptions/{subscription}"))
+            .param(format!("metadata[{}]", request_key::KEYS), keys);
+        if let Err(error) = note.send::<Object>().await {
+            tracing::warn!(%error, subscription, "another server will not know the key of this cancellation");
+        }
     }
 
     /// Cancels a schedule that has not begun.

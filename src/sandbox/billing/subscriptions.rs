@@ -125,8 +125,10 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     ctx.read_presence(params)?;
     let position = find(ctx)?;
     let subscription = ctx.account.subscription(position);
-    check_live(subscription)?;
     let now = ctx.time_of(&subscription.customer);
+    if subscription.status.ended() {
+        return update_ended(ctx, position, params, now);
+    }
     let update = subscription_params::read_update(ctx, params, subscription, now)?;
     params.finish()?;
     change(ctx, position, update, now);
@@ -152,6 +154,24 @@ pub(super) fn change(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64)
     apply(ctx, position, update, now);
     timeline::reindex(ctx.account, position);
     render::changed(ctx, position, &before, now);
+}
+
+/// What has ended is still described.
+fn update_ended(ctx: &mut Ctx<'_>, position: u32, params: &Params<'_>, now: i64) -> Result<Value> {
+    let subscription = ctx.account.subscription(position);
+    let metadata = params.metadata()?.apply(&subscription.metadata)?;
+    if params.finish().is_err() {
+        return Err(Error::invalid(
+            "A canceled subscription can only update its cancellation_details and metadata.",
+        ));
+    }
+    let before = render::subscription(ctx.account, subscription);
+    ctx.account.subscription_mut(position).metadata = metadata;
+    render::changed(ctx, position, &before, now);
+    Ok(render::subscription(
+        ctx.account,
+        ctx.account.subscription(position),
+    ))
 }
 
 fn apply(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {

@@ -1,5 +1,6 @@
 //! Several servers over one Stripe, as an operator runs replicas: what they do at once is done once.
 
+mod keys;
 mod usage;
 
 use std::time::Duration;

@@ -1,0 +1,149 @@
+//! A client's `Idempotency-Key` on subscribe: a request that comes again is answered as the first time, and nothing is
+//! written.
+//!
+//! In this process a key is remembered for a day. For other servers, and after a restart, the digests of the last five
+//! keys are in the metadata of the subscription, written along with what the request changed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::future::Cache;
+use moka::policy::EvictionPolicy;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Mutex;
+
+use super::refs::OrgName;
+use super::schedule::Subscribe;
+use super::{Domain, Error, Result};
+use crate::num::hex;
+use crate::stripe::types::Metadata;
+
+/// The metadata key under which the digests are.
+pub(super) const KEYS: &str = "tier.keys";
+
+/// How many are kept in metadata.
+const KEPT: usize = 5;
+
+/// How long a key is remembered in this process.
+const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The keys of the last 24 hours, each with the number of its account.
+pub(super) struct KeyedRequests(Cache<(u64, String), Arc<Slot>>);
+
+/// What is known of one key.
+struct Slot {
+    /// The digest of the request that came with it.
+    request: [u8; 32],
+    done: Mutex<bool>,
+}
+
+impl KeyedRequests {
+    pub(super) fn new(most: u64) -> Self {
+        let cache = Cache::builder()
+            .max_capacity(most)
+            .time_to_live(REMEMBERED)
+            .eviction_policy(EvictionPolicy::lru())
+            .build();
+        Self(cache)
+    }
+}
+
+impl Domain {
+    /// Like [`Domain::subscribe`]; with `key`, a repetition of the same request does nothing for 24 hours.
+    pub async fn subscribe_once(
+        &self,
+        org: &OrgName,
+        request: &Subscribe,
+        key: Option<&str>,
+    ) -> Result<()> {
+        let Some(key) = key else {
+            return self.subscribe(org, request).await;
+        };
+        let digest = self.key_digest(key);
+        let shared = self.shared().await?;
+        let slots = &shared.memory.requests().0;
+        let entry = (shared.number, digest.clone());
+        let asked = Sha256::digest(format!("{org}\n{request:?}")).into();
+        let fresh = async {
+            Arc::new(Slot {
+                request: asked,
+                done: Mutex::new(false),
+            })
+        };
+        let slot = slots.get_with(entry.clone(), fresh).await;
+        if slot.request != asked {
+            return Err(reused());
+        }
+        let mut done = slot.done.lock().await;
+        if *done {
+            return Ok(());
+        }
+        let request = Subscribe {
+            key: Some(digest),
+            ..request.clone()
+        };
+        let outcome = self.subscribe(org, &request).await;
+        match &outcome {
+            Ok(()) => *done = true,
+            // Something may have been done.
+            Err(Error::Unavailable(_) | Error::TimedOut | Error::CustomerVanished) => {}
+            // Nothing was, so the key is free for a corrected request.
+            Err(_) => slots.invalidate(&entry).await,
+        }
+        outcome
+    }
+
+    /// A client's key as it is kept: short, and telling nothing. Each test clock is a world of its own.
+    pub(super) fn key_digest(&self, key: &str) -> String {
+        let clock = self.test_clock.as_deref().unwrap_or_default();
+        let digest = Sha256::new()
+            .chain_update(clock)
+            .chain_update([0])
+            .chain_update(key)
+            .finalize();
+        hex(&digest[..8])
+    }
+}
+
+pub(super) fn reused() -> Error {
+    Error::Invalid(
+        "the Idempotency-Key was used before with another request; use a new key for each".into(),
+    )
+}
+
+/// The keys that objects know, those of the first ones first.
+pub(super) fn noted<'a>(objects: impl Iterator<Item = &'a Metadata>) -> Vec<String> {
+    let mut keys: Vec<String> = Vec::new();
+    for key in objects
+        .filter_map(|metadata| metadata.get(KEYS))
+        .flat_map(|keys| keys.split(' '))
+    {
+        if !key.is_empty() && !keys.iter().any(|known| known == key) {
+            keys.push(key.to_owned());
+        }
+    }
+    keys
+}
+
+/// What metadata says once `key` is known too.
+pub(super) fn with(known: &[String], key: &str) -> String {
+    let known = known.iter().map(String::as_str);
+    let keys: Vec<_> = std::iter::once(key).chain(known).take(KEPT).collect();
+    keys.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_five_keys_are_kept() {
+        let metadata = |keys: &str| Metadata::from([(KEYS.to_owned(), keys.to_owned())]);
+        let objects = [metadata("b a"), Metadata::new(), metadata("c b")];
+        let known = noted(objects.iter());
+        assert_eq!(known, ["b", "a", "c"]);
+        assert_eq!(with(&known, "d"), "d b a c");
+        let known = noted([metadata("5 4 3 2 1")].iter());
+        assert_eq!(with(&known, "6"), "6 5 4 3 2");
+    }
+}
