@@ -4,11 +4,15 @@
 use serde_json::{Value, json};
 
 use super::collection;
-use super::invoice::{Credited, Details, Invoice, Reason, Status};
+use super::invoice::{Credited, Details, Invoice, InvoiceLine, Reason, Status};
+use super::invoice_item::InvoiceItem;
 use super::invoices::find;
+use super::invoicing::{applicable, taken_off};
+use super::subscription::Subscription;
 use super::{catalog, invoice_json};
 use crate::sandbox::context::Ctx;
-use crate::sandbox::currency;
+use crate::sandbox::coupon::Discount;
+use crate::sandbox::currency::{self, Currency};
 use crate::sandbox::customer;
 use crate::sandbox::error::{Error, Result};
 use crate::sandbox::ids::Id;
@@ -33,7 +37,8 @@ const UNMODELLED: &[&str] = &[
     "transfer_data",
 ];
 
-/// `POST /v1/invoices`: a draft without lines, as it is by default (`pending_invoice_items_behavior=exclude`).
+/// `POST /v1/invoices`: a draft, which takes what waits for an invoice only if it is to
+/// (`pending_invoice_items_behavior=include`).
 pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let subscription = match params.string("subscription")? {
         Some(id) => {
@@ -62,15 +67,27 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         .or(given)
         .or(holder.currency)
         .unwrap_or_else(currency::usd);
-    params.one_of_modelled(
+    let includes = params.one_of_modelled(
         "pending_invoice_items_behavior",
-        &["exclude"],
-        &["include", "include_and_require"],
+        &["exclude", "include"],
+        &["include_and_require"],
     )?;
     let details = details(ctx, params, &holder.id, Details::default())?;
     params.unmodelled(&["automatic_tax?", "from_invoice"])?;
     let at = ctx.time_of(&holder.id);
     let start = subscription.map_or(at, |subscription| subscription.period.0);
+    let discount = match subscription {
+        Some(subscription) => applicable(ctx.account, subscription, at),
+        None => holder.discount().cloned(),
+    };
+    let lines = if includes == Some("include") {
+        let waiting = waiting(ctx, &holder.id, subscription, currency)?;
+        lines(&waiting, discount.as_ref())
+    } else {
+        Vec::new()
+    };
+    let subtotal: i64 = lines.iter().map(|line| line.line.amount).sum();
+    let discounted: i64 = lines.iter().map(|line| line.discount).sum();
     let mut invoice = Invoice {
         id: Id::default(),
         customer: holder.id.clone(),
@@ -82,13 +99,13 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         status: Status::Draft,
         reason: Reason::Manual,
         period: (start.min(at), at),
-        lines: Vec::new(),
-        discount: None,
-        subtotal: 0,
-        total: 0,
+        discount: discount.filter(|_| !lines.is_empty()),
+        lines,
+        subtotal,
+        total: subtotal - discounted,
         starting_balance: 0,
         ending_balance: 0,
-        amount_due: 0,
+        amount_due: (subtotal - discounted).max(0),
         attempts: 0,
         paid_out_of_band: false,
         credited: Credited::default(),
@@ -102,10 +119,59 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     };
     params.finish()?;
     invoice.id = ctx.account.ids.next("in", 24);
+    for line in &mut invoice.lines {
+        line.id = ctx.account.ids.next("il", 24);
+    }
+    let taken = invoice.lines.iter();
+    let taken = taken.filter_map(|line| line.invoice_item.clone());
+    let billing = &mut ctx.account.billing;
+    billing.invoice_items.invoiced(taken, &invoice.id);
+    if let Some(discount) = &invoice.discount {
+        let discounts = &mut billing.discounts;
+        discounts.insert(discount.id.clone(), discount.clone());
+    }
     let object = invoice_json::invoice(ctx.account, &invoice);
     ctx.account.insert_invoice(invoice);
     ctx.event("invoice.created", &object, at);
     Ok(object)
+}
+
+/// What waits for an invoice of the customer, or of one subscription, newest first.
+fn waiting<'a>(
+    ctx: &'a Ctx<'_>,
+    customer: &Id,
+    subscription: Option<&Subscription>,
+    currency: Currency,
+) -> Result<Vec<&'a InvoiceItem>> {
+    let own = |item: &&InvoiceItem| {
+        item.currency == currency
+            && subscription.is_none_or(|one| item.subscription.as_ref() == Some(&one.id))
+    };
+    let all = ctx.account.billing.invoice_items.waiting(customer);
+    let waiting: Vec<&InvoiceItem> = all.rev().filter(own).collect();
+    if waiting.is_empty() {
+        return Err(Error::invalid("Nothing to invoice for customer")
+            .code("invoice_no_customer_line_items"));
+    }
+    Ok(waiting)
+}
+
+/// The lines of invoice items, in the order given.
+fn lines(items: &[&InvoiceItem], discount: Option<&Discount>) -> Vec<InvoiceLine> {
+    let amounts: Vec<(i64, bool)> = items
+        .iter()
+        .map(|item| (item.line.amount, item.line.discountable))
+        .collect();
+    let parts = taken_off(discount, &amounts);
+    let line = |(item, discount): (&&InvoiceItem, i64)| InvoiceLine {
+        id: Id::default(),
+        line: item.line.clone(),
+        price: item.price.clone(),
+        item: item.item.clone(),
+        invoice_item: Some(item.id.clone()),
+        discount,
+    };
+    items.iter().zip(parts).map(line).collect()
 }
 
 /// What an invoice says apart from its amounts.
@@ -204,6 +270,7 @@ pub(crate) fn delete(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let before = invoice_json::invoice(ctx.account, invoice);
     let position = ctx.account.billing.invoices.position(&id);
     ctx.account.billing.invoices.remove(&id);
+    ctx.account.billing.invoice_items.released(&id);
     if let Some(holder) = ctx.account.customers.get_mut(&customer) {
         holder.invoices.retain(|held| Some(*held) != position);
     }

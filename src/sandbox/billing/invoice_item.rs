@@ -123,6 +123,20 @@ impl InvoiceItems {
         }
     }
 
+    /// A draft that had taken some is gone: they wait again.
+    pub(crate) fn released(&mut self, invoice: &Id) {
+        for position in 0..self.table.end() {
+            let item = self.table.at_mut(position);
+            let Some(item) = item.filter(|item| item.invoice.as_ref() == Some(invoice)) else {
+                continue;
+            };
+            item.invoice = None;
+            let waiting = self.waiting.entry(item.customer.clone()).or_default();
+            waiting.push(position);
+            waiting.sort_unstable();
+        }
+    }
+
     /// Forgets one that waits.
     pub(crate) fn remove(&mut self, id: &str) {
         let Some(position) = self.table.position(id) else {

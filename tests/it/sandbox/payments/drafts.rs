@@ -126,7 +126,7 @@ async fn a_draft_is_deleted_and_what_is_not_modelled_is_named() {
     world.api.get(&path).await.error(404);
     assert!(world.invoices(&customer).await.is_empty());
     for more in [
-        "pending_invoice_items_behavior=include",
+        "pending_invoice_items_behavior=include_and_require",
         "collection_method=send_invoice",
         "auto_advance=true",
         "discounts[0][coupon]=x",
@@ -144,4 +144,39 @@ async fn a_draft_is_deleted_and_what_is_not_modelled_is_named() {
         .post(INVOICES, &format!("{form}&subscription=sub_none"))
         .await
         .error(400);
+}
+
+#[tokio::test]
+async fn what_waits_is_invoiced_by_request() {
+    let world = World::new().await;
+    let customer = customer(&world, "pm_card_visa").await;
+    let form = format!("customer={customer}&pending_invoice_items_behavior=include");
+    let (_, code, _) = world.api.post(INVOICES, &form).await.refused(400);
+    assert_eq!(code, "invoice_no_customer_line_items");
+    for amount in [700, 500] {
+        let item = format!("customer={customer}&currency=usd&amount={amount}");
+        world.api.create("/v1/invoiceitems", &item).await;
+    }
+    let first = world.api.create(INVOICES, &form).await;
+    world.api.post(INVOICES, &form).await.error(400);
+    world.api.delete(&format!("{INVOICES}/{first}")).await.ok();
+    let draft = world.api.post(INVOICES, &form).await.ok();
+    assert_eq!(
+        (
+            number(&draft, "total"),
+            number(&draft["lines"], "total_count")
+        ),
+        (1200, 2)
+    );
+    let path = format!("{INVOICES}/{}", draft["id"].as_str().expect("an id"));
+    let open = world.api.post(&format!("{path}/finalize"), "").await.ok();
+    assert_eq!(
+        (&open["status"], number(&open, "amount_due")),
+        (&"open".into(), 1200)
+    );
+    let paid = world.api.post(&format!("{path}/pay"), "").await.ok();
+    assert_eq!(
+        (&paid["status"], number(&paid, "amount_paid")),
+        (&"paid".into(), 1200)
+    );
 }
