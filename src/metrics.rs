@@ -62,6 +62,15 @@ pub struct CacheLookup {
     pub outcome: &'static str,
 }
 
+/// Work that nobody waited for, and that has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Task {
+    /// What it was: `settle`.
+    pub task: &'static str,
+    /// `ok` or `failed`.
+    pub outcome: &'static str,
+}
+
 /// One account towards Stripe.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Account {
@@ -155,6 +164,10 @@ metrics! {
     stripe_waits: Histogram = "stripe_rate_limit_wait_seconds",
     /// Calls that were not made, because they would have waited too long for their turn.
     stripe_refusals: Counter = "stripe_rate_limit_refusals",
+    /// Tasks that ran without anybody waiting for them, by task and outcome.
+    background: Family<Task, Counter> = "background_tasks",
+    /// Subscriptions and schedules ended because another subscription of the same org took their place.
+    superseded: Counter = "superseded",
     /// Looks into caches, by cache and outcome.
     cache_lookups: Family<CacheLookup, Counter> = "cache_lookups",
 }

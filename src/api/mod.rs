@@ -45,7 +45,7 @@ pub use tenants::{Accounts, Cloud};
 
 use crate::admission::{Places, Share};
 use crate::domain::refs::OrgName;
-use crate::domain::{Domain, FeatureUsage, Lane};
+use crate::domain::{Background, Domain, FeatureUsage, Lane};
 use crate::metrics::Metrics;
 pub use crate::net::{Network, Proxies};
 
@@ -68,8 +68,10 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Whether `/metrics` is served here, and not at a listener of its own.
     pub shows_metrics: bool,
-    /// Writes in flight, which nobody may be waiting for any more.
+    /// Writes in flight, which nobody may be waiting for any more, and work that nobody ever waited for.
     pub writes: TaskTracker,
+    /// The latter alone.
+    pub background: Background,
     /// The places for requests in flight.
     pub places: Places,
     /// The share of all callers of a server without keys.
@@ -97,6 +99,7 @@ impl App {
     }
 
     fn over(accounts: Accounts, metrics: Arc<Metrics>) -> Self {
+        let background = accounts.background();
         Self {
             accounts,
             keys: Keys::default(),
@@ -106,7 +109,8 @@ impl App {
             limits: Limits::default(),
             metrics,
             shows_metrics: true,
-            writes: TaskTracker::new(),
+            writes: background.tasks().clone(),
+            background,
             places: Places::default(),
             everybody: Share::default(),
             readiness: ops::Readiness::default(),

@@ -10,7 +10,7 @@ use super::roster::{self, Roster};
 use super::strangers::Strangers;
 use crate::admission::Share;
 use crate::clock::Clock;
-use crate::domain::{Domain, Memory};
+use crate::domain::{Background, Domain, Memory};
 use crate::metrics::Metrics;
 use crate::stripe::{Client, Credentials, Transport};
 
@@ -111,6 +111,14 @@ impl Accounts {
         match self {
             Self::One(domain) => domain.stripe().credentials().is_live(),
             Self::Many(_) => false,
+        }
+    }
+
+    /// The work of all accounts that nobody waits for.
+    pub(super) fn background(&self) -> Background {
+        match self {
+            Self::One(domain) => domain.background().clone(),
+            Self::Many(cloud) => cloud.memory.background().clone(),
         }
     }
 

@@ -30,6 +30,22 @@ pub(super) struct PricedFeature {
 }
 
 impl PricedFeature {
+    /// What a price sells; none if it is not Tier's.
+    pub(super) fn of(price: &Price) -> Option<Self> {
+        Some(Self::named(price.feature_plan()?, price))
+    }
+
+    fn named(name: FeaturePlan, price: &Price) -> Self {
+        Self {
+            name,
+            metered: price.is_metered(),
+            aggregate: price.aggregate().map(str::to_owned),
+            billing: Billing::of(price),
+            free: price.is_free(),
+            price_id: price.id.clone(),
+        }
+    }
+
     /// Whether usage of it is a state, not a sum.
     pub(super) fn is_level(&self) -> bool {
         self.metered && !matches!(self.aggregate.as_deref(), None | Some("sum"))
@@ -173,14 +189,7 @@ impl Catalog {
         for (name, price) in one_each(prices) {
             let plan = catalog.plans.entry(name.plan()).or_default();
             plan.insert(name.clone());
-            let feature = PricedFeature {
-                name: name.clone(),
-                metered: price.is_metered(),
-                aggregate: price.aggregate().map(str::to_owned),
-                billing: Billing::of(&price),
-                free: price.is_free(),
-                price_id: price.id,
-            };
+            let feature = PricedFeature::named(name.clone(), &price);
             catalog.features.insert(name, feature);
         }
         catalog

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use moka::future::Cache;
 
+use super::background::Background;
 use super::identity::Known;
 use super::org::Customers;
 use super::request_key::KeyedRequests;
@@ -24,6 +25,8 @@ struct Parts {
     customers: OnceLock<Customers>,
     reports: OnceLock<KeyedReports>,
     requests: OnceLock<KeyedRequests>,
+    settled: OnceLock<Cache<(u64, String), ()>>,
+    background: Background,
 }
 
 impl Default for Memory {
@@ -41,6 +44,8 @@ impl Memory {
             customers: OnceLock::new(),
             reports: OnceLock::new(),
             requests: OnceLock::new(),
+            settled: OnceLock::new(),
+            background: Background::default(),
         }))
     }
 
@@ -59,6 +64,17 @@ impl Memory {
     pub(super) fn requests(&self) -> &KeyedRequests {
         let requests = &self.0.requests;
         requests.get_or_init(|| KeyedRequests::new(self.0.most))
+    }
+
+    /// Subscriptions that nothing waits for, as somebody has looked, each with the number of its account.
+    pub(super) fn settled(&self) -> &Cache<(u64, String), ()> {
+        let settled = &self.0.settled;
+        settled.get_or_init(|| Cache::new(self.0.most))
+    }
+
+    /// The work that nobody waits for.
+    pub fn background(&self) -> &Background {
+        &self.0.background
     }
 
     /// The keys that reports came with.

@@ -4,6 +4,7 @@
 //! one method of it for each endpoint, named like the endpoint. Nothing here knows HTTP.
 
 mod account;
+mod background;
 mod catalog;
 mod checkout;
 mod clock;
@@ -25,6 +26,7 @@ mod request_key;
 mod revision;
 mod schedule;
 pub mod schema;
+mod settle;
 mod subscription;
 mod usage;
 
@@ -35,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 pub use account::Whoami;
+pub use background::Background;
 pub use checkout::{Checkout, Tax};
 pub use clock::{ClockChange, ClockState};
 pub use diff::{FeatureDiff, FieldDiff, diff};
@@ -160,6 +163,14 @@ impl Domain {
         Self {
             stripe: self.stripe.for_request(lane),
             ..self.clone()
+        }
+    }
+
+    /// The work of this account, and of those that it shares its memory with, that nobody waits for.
+    pub fn background(&self) -> &Background {
+        match &self.account.identity {
+            Identity::Only(shared) => shared.memory.background(),
+            Identity::OneOf(memory, _) => memory.background(),
         }
     }
 

@@ -75,6 +75,7 @@ impl Domain {
         self.with_customer(org, |customer| async move {
             let (found, catalog) =
                 tokio::try_join!(self.subscriptions(&customer, detail), self.catalog())?;
+            self.look_after(org, &found).await;
             let mut timeline = match found.current.as_ref().or(found.ended.as_ref()) {
                 Some(subscription) => of_subscription(subscription, &catalog),
                 None => Phases::default(),

@@ -83,6 +83,8 @@ pub(super) struct NewSchedule {
     pub(super) automatic_tax: bool,
     /// What invoices are paid with; none: the customer's default.
     pub(super) payment_method: Option<String>,
+    /// Whether what is unused is not credited, nor the rest of the period charged.
+    pub(super) unprorated: bool,
     /// Which phase begins now, or is changed in place; none if the first one is kept as it is.
     pub(super) begins: Option<usize>,
 }
@@ -253,6 +255,7 @@ fn schedule(
         ends,
         automatic_tax: change.automatic_tax.unwrap_or(held.automatic_tax),
         payment_method: payment_method.or_else(|| held.payment_method.clone()),
+        unprorated: false,
         begins: None,
     }
 }

@@ -77,7 +77,8 @@ impl Revision {
         request.idempotency_key(self.key(step))
     }
 
-    fn key(&self, step: &str) -> String {
+    /// The idempotency key of a step.
+    pub(super) fn key(&self, step: &str) -> String {
         let Self {
             customer,
             seen,
@@ -107,6 +108,11 @@ pub(super) fn newest<'a>(
         .chain(schedules.map(of_schedule))
         .max()
         .unwrap_or_default()
+}
+
+/// Whether a write of ours made it what it is.
+pub(super) fn is_marked(metadata: &Metadata) -> bool {
+    metadata.contains_key(REVISION)
 }
 
 fn of_schedule(schedule: &Schedule) -> u64 {

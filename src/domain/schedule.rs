@@ -5,6 +5,9 @@ mod change;
 mod checks;
 mod forms;
 mod payment;
+mod unpaid;
+
+pub(super) use change::{Failure, Found};
 
 use super::org::OrgInfoUpdate;
 use super::plan_change::{self, Asked, Held};

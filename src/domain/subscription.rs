@@ -26,10 +26,13 @@ pub(super) enum Detail {
 
 /// Everything that Tier subscribed a customer to.
 pub(super) struct Subscriptions {
-    /// The org's subscription: the newest that grants something, else the newest that lives.
+    /// The org's subscription: the newest that is paid for, else the newest that grants something, else the newest
+    /// that lives.
     pub(super) current: Option<Subscription>,
-    /// Other live ones, which Checkout leaves behind. The next change ends them.
+    /// Live ones that are older than one that is paid for, which Checkout leaves behind.
     pub(super) superseded: Vec<Subscription>,
+    /// Other live ones, which wait for a payment: they supersede nothing.
+    pub(super) others: Vec<Subscription>,
     /// The newest that has ended, if asked for.
     pub(super) ended: Option<Subscription>,
     /// The newest revision among all that were asked for.
@@ -42,6 +45,11 @@ impl Subscription {
     /// Whether what the org pays for is its to use.
     pub(super) fn grants(&self) -> bool {
         matches!(self.status.as_str(), "trialing" | "active" | "past_due")
+    }
+
+    /// Whether all is well with it: only then it takes the place of older ones.
+    pub(super) fn is_paid_for(&self) -> bool {
+        matches!(self.status.as_str(), "trialing" | "active")
     }
 
     /// Whether it may still bill somebody.
@@ -191,14 +199,17 @@ pub(super) fn sort_out(mut all: Vec<Subscription>) -> Subscriptions {
     let revision = revision::newest(all.iter(), [].iter());
     let request_keys = request_key::noted(all.iter().map(|subscription| &subscription.metadata));
     let (mut live, over): (Vec<_>, Vec<_>) = all.into_iter().partition(Subscription::is_live);
-    let best = live.iter().position(Subscription::grants).unwrap_or(0);
-    let current = (!live.is_empty()).then(|| live.remove(best));
+    let paid = live.iter().position(Subscription::is_paid_for);
+    let best = paid.or_else(|| live.iter().position(Subscription::grants));
+    let superseded = paid.map_or_else(Vec::new, |paid| live.split_off(paid + 1));
+    let current = (!live.is_empty()).then(|| live.remove(best.unwrap_or(0)));
     let ended = over
         .into_iter()
         .find(|subscription| subscription.ended_at.is_some());
     Subscriptions {
         current,
-        superseded: live,
+        superseded,
+        others: live,
         ended,
         revision,
         request_keys,
@@ -219,18 +230,30 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_that_grants_is_the_orgs() {
-        for (statuses, current, superseded) in [
-            (vec!["active", "active"], Some("0"), vec!["1"]),
+    fn the_newest_that_is_paid_for_is_the_orgs() {
+        type Ids = Vec<&'static str>;
+        let ids =
+            |all: &[Subscription]| -> Vec<String> { all.iter().map(|s| s.id.clone()).collect() };
+        let cases: [(Ids, Option<&str>, Ids, Ids); 7] = [
+            (vec!["active", "active"], Some("0"), vec!["1"], vec![]),
             (
                 vec!["incomplete", "trialing", "past_due"],
                 Some("1"),
-                vec!["0", "2"],
+                vec!["2"],
+                vec!["0"],
             ),
-            (vec!["unpaid", "incomplete"], Some("0"), vec!["1"]),
-            (vec!["canceled", "incomplete_expired"], None, vec![]),
-            (vec![], None, vec![]),
-        ] {
+            (
+                vec!["past_due", "active", "active"],
+                Some("1"),
+                vec!["2"],
+                vec!["0"],
+            ),
+            (vec!["incomplete", "past_due"], Some("1"), vec![], vec!["0"]),
+            (vec!["unpaid", "incomplete"], Some("0"), vec![], vec!["1"]),
+            (vec!["canceled", "incomplete_expired"], None, vec![], vec![]),
+            (vec![], None, vec![], vec![]),
+        ];
+        for (statuses, current, superseded, others) in cases {
             let all = statuses.iter().enumerate();
             let all = all
                 .map(|(i, status)| subscription(&i.to_string(), status, true))
@@ -241,8 +264,8 @@ mod tests {
                 current,
                 "{statuses:?}"
             );
-            let others: Vec<_> = found.superseded.iter().map(|s| s.id.as_str()).collect();
-            assert_eq!(others, superseded, "{statuses:?}");
+            assert_eq!(ids(&found.superseded), superseded, "{statuses:?}");
+            assert_eq!(ids(&found.others), others, "{statuses:?}");
         }
     }
 

@@ -52,19 +52,23 @@ impl Domain {
     pub async fn limits(&self, org: &OrgName) -> Result<Vec<FeatureUsage>> {
         self.with_customer(org, |customer| async move {
             for _ in 1..LOOK_UPS {
-                match self.read_limits(&customer).await {
+                match self.read_limits(org, &customer).await {
                     // The plan was changed between two reads.
                     Err(Failure::Stripe(error)) if error.is_item_gone() => {}
                     rows => return Ok(rows?),
                 }
             }
-            let rows = self.read_limits(&customer).await;
+            let rows = self.read_limits(org, &customer).await;
             Ok(rows.map_err(Failure::without_item)?)
         })
         .await
     }
 
-    async fn read_limits(&self, customer: &str) -> Result<Vec<FeatureUsage>, Failure> {
+    async fn read_limits(
+        &self,
+        org: &OrgName,
+        customer: &str,
+    ) -> Result<Vec<FeatureUsage>, Failure> {
         // To be told to come back is told at once; other faults matter only if the lines are needed.
         let lines = async {
             match self.upcoming_usage(customer, None).await {
@@ -74,10 +78,11 @@ impl Domain {
         };
         let subscriptions = self.subscriptions(customer, Detail::Items);
         let (subscriptions, lines) = tokio::try_join!(subscriptions, lines)?;
+        self.look_after(org, &subscriptions).await;
         let Some(current) = subscriptions.current.filter(Subscription::grants) else {
             return Ok(Vec::new());
         };
-        let has_others = !subscriptions.superseded.is_empty();
+        let has_others = !subscriptions.superseded.is_empty() || !subscriptions.others.is_empty();
         let used = self.complete_usage(customer, &current, lines?, has_others);
         let used = used.await?;
         let carried = self.carried(&current).await?;

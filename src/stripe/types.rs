@@ -382,8 +382,52 @@ pub struct Invoice {
     /// Unix seconds.
     #[serde(default)]
     pub created: i64,
+    /// `draft`, `open`, `paid`, `uncollectible` or `void`.
+    #[serde(default)]
+    pub status: Option<String>,
+    /// `charge_automatically` or `send_invoice`.
+    #[serde(default)]
+    pub collection_method: String,
+    /// When it is to be paid, Unix seconds; none if it is charged automatically.
+    #[serde(default)]
+    pub due_date: Option<i64>,
+    /// Cents.
+    #[serde(default)]
+    pub amount_remaining: i64,
+    /// The payment under way.
+    #[serde(default)]
+    pub payment_intent: Option<Expandable<PaymentIntent>>,
     /// The first ten at least.
     pub lines: Page<InvoiceLine>,
+}
+
+/// A payment.
+#[derive(Clone, Debug, Deserialize)]
+pub struct PaymentIntent {
+    /// `pi_…`.
+    pub id: String,
+    /// `processing`, `succeeded`, …
+    #[serde(default)]
+    pub status: String,
+}
+
+/// What waits for a customer's next invoice.
+#[derive(Clone, Debug, Deserialize)]
+pub struct InvoiceItem {
+    /// `ii_…`.
+    pub id: String,
+    /// Cents.
+    #[serde(default)]
+    pub amount: i64,
+    /// What it is for.
+    #[serde(default)]
+    pub price: Option<Price>,
+    /// Whose invoice it waits for.
+    #[serde(default)]
+    pub subscription: Option<String>,
+    /// Whether it corrects an earlier charge.
+    #[serde(default)]
+    pub proration: bool,
 }
 
 /// A line of an invoice.
@@ -525,6 +569,7 @@ identified!(
     SubscriptionItem,
     Schedule,
     Invoice,
+    InvoiceItem,
     InvoiceLine,
     Coupon,
     UsageRecordSummary,

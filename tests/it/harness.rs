@@ -255,6 +255,11 @@ impl TestApp {
         }
     }
 
+    /// Waits until the server has done what nobody waits for.
+    pub(crate) async fn settled(&self) {
+        self.app.background.idle().await;
+    }
+
     /// Stripe calls since the start, or since [`forget_calls`](Self::forget_calls).
     pub(crate) fn stripe_calls(&self) -> u64 {
         self.sandbox().counts(None).values().sum()

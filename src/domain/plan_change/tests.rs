@@ -125,6 +125,7 @@ fn plan(start: Start, mut phases: Vec<PlannedPhase>) -> NewSchedule {
         ends: false,
         automatic_tax: false,
         payment_method: None,
+        unprorated: false,
         begins: Some(0),
     }
 }

@@ -95,14 +95,6 @@ impl Move<'_> {
         }
     }
 
-    /// Whether a period begins with the change: with another interval, or with the beginning or end of a trial.
-    fn restarts(&self) -> bool {
-        let every = |item: &SubscriptionItem| Billing::of(&item.price).every;
-        let before = self.subscription.items.data.first().map(every);
-        let after = self.features.first().map(|one| one.billing.every.clone());
-        before != after || (self.subscription.status == "trialing") != self.trial
-    }
-
     /// What to take along, given what was `used` of each item, and what was `carried` before.
     fn carry(&self, used: &Used, carried: &Carried, lines: &[InvoiceLine]) -> Carry {
         let mut carry = Carry::default();
@@ -129,7 +121,9 @@ impl Move<'_> {
     /// Whether a level goes from one item to another. In a new period only one that never starts again does.
     fn moves_level(&self, target: &PricedFeature, going: &[&SubscriptionItem]) -> bool {
         let levels = going.iter().all(|item| item.price.is_level());
-        target.is_level() && levels && (target.is_perpetual() || !self.restarts())
+        target.is_level()
+            && levels
+            && (target.is_perpetual() || !restarts(self.subscription, self.features, self.trial))
     }
 
     /// Notes what was used of a feature. The change bills it.
@@ -234,6 +228,18 @@ impl Move<'_> {
     }
 }
 
+/// Whether a period begins with a change: with another interval, or with the beginning or end of a trial.
+pub(super) fn restarts(
+    subscription: &Subscription,
+    features: &[PricedFeature],
+    trial: bool,
+) -> bool {
+    let every = |item: &SubscriptionItem| Billing::of(&item.price).every;
+    let before = subscription.items.data.first().map(every);
+    let after = features.first().map(|one| one.billing.every.clone());
+    before != after || (subscription.status == "trialing") != trial
+}
+
 fn used_of(item: &SubscriptionItem, used: &Used) -> i64 {
     used.get(&item.id).copied().unwrap_or(0)
 }
@@ -264,6 +270,38 @@ impl Domain {
             carry.figures.insert(SCHEDULED.to_owned(), String::new());
         }
         Ok(carry)
+    }
+
+    /// Notes on the subscription what was used before a scheduled change, and sets the levels that never start again.
+    pub(in crate::domain) async fn note_scheduled_change(
+        &self,
+        customer: &str,
+        subscription: &Subscription,
+        revision: &Revision,
+    ) -> Result<(), Failure> {
+        if subscription.scheduled_change().is_none() {
+            return Ok(());
+        }
+        let items = subscription.items.data.iter();
+        let features: Vec<PricedFeature> = items
+            .filter_map(|item| PricedFeature::of(&item.price))
+            .collect();
+        let change = Move {
+            subscription,
+            features: &features,
+            ends_phase: true,
+            trial: subscription.status == "trialing",
+            now: self.now().await?,
+        };
+        let carry = self.carry(customer, change).await?;
+        let path = format!("/v1/subscriptions/{}", subscription.id);
+        let mut request = self.stripe().post(path);
+        for (key, value) in &carry.figures {
+            request = request.param(format!("metadata[{key}]"), value);
+        }
+        revision.write("settle", request).send::<Object>().await?;
+        self.settle_carry(customer, subscription, &carry, revision)
+            .await
     }
 
     /// Empties the items whose level is taken along, and notes it in the same call.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::carry::{Carry, Move};
+use super::carry::{Carry, Move, restarts};
 use super::checks::Attachment;
 use super::{Subscribe, forms};
 use crate::domain::plan_change::{self, Action, Asked, Change, Held, NewSchedule, Standing};
@@ -12,22 +12,24 @@ use crate::domain::revision::{self, Decisions, Refusal, Revision};
 use crate::domain::subscription::Detail;
 use crate::domain::{Domain, Error, Result};
 use crate::stripe;
-use crate::stripe::types::{Expandable, Object, Schedule, Subscription};
+use crate::stripe::types::{Expandable, Invoice, Object, Schedule, Subscription};
 
 /// The step of a change that makes its revision.
 const CHANGE: &str = "change";
 
 /// What a customer is subscribed to, and waits for.
-pub(super) struct Found {
-    pub(super) current: Option<Subscription>,
+pub(in crate::domain) struct Found {
+    pub(in crate::domain) current: Option<Subscription>,
     /// The schedule that waits, where there is no subscription.
-    pub(super) waiting: Option<Schedule>,
-    /// Other live subscriptions, which the change ends.
-    pub(super) superseded: Vec<Subscription>,
-    /// Other schedules that wait, which it calls off.
+    pub(in crate::domain) waiting: Option<Schedule>,
+    /// Older live subscriptions, whose place the org's has taken.
+    pub(in crate::domain) superseded: Vec<Subscription>,
+    /// Other live subscriptions, which supersede nothing. Only a cancellation ends them.
+    pub(in crate::domain) others: Vec<Subscription>,
+    /// Other schedules that wait, which a change calls off.
     obsolete: Vec<Schedule>,
     /// The revision of all this.
-    pub(super) seen: u64,
+    pub(in crate::domain) seen: u64,
     /// The keys of clients' requests that it knows.
     request_keys: Vec<String>,
 }
@@ -36,6 +38,10 @@ impl Found {
     /// Whether the request that came with `key` was carried out before.
     fn knows(&self, key: Option<&str>) -> bool {
         key.is_some_and(|key| self.request_keys.iter().any(|known| known == key))
+    }
+
+    fn is_paid_for(&self) -> bool {
+        self.current.as_ref().is_some_and(Subscription::is_paid_for)
     }
 
     fn standing(&self) -> Standing<'_> {
@@ -169,7 +175,7 @@ impl Domain {
     ///
     /// # Errors
     /// If none would.
-    pub(super) async fn before_next(
+    pub(in crate::domain) async fn before_next(
         &self,
         decisions: &mut Decisions,
         failure: Failure,
@@ -184,7 +190,7 @@ impl Domain {
         }
     }
 
-    pub(super) async fn find_standing(&self, customer: &str) -> Result<Found> {
+    pub(in crate::domain) async fn find_standing(&self, customer: &str) -> Result<Found> {
         // In this order, a schedule that begins meanwhile is seen twice rather than not at all.
         let schedules = self.schedules(customer).await?;
         let found = self.subscriptions(customer, Detail::History).await?;
@@ -205,6 +211,7 @@ impl Domain {
             current: found.current,
             waiting: waiting.pop(),
             superseded: found.superseded,
+            others: found.others,
             obsolete,
             seen,
             request_keys,
@@ -223,17 +230,29 @@ impl Domain {
         let carry = self
             .carry_into(customer, change, found, &mut action)
             .await?;
+        let unpaid = self.unpaid_before(change, found, &mut action).await?;
         if let Some(subscription) = &found.current {
             self.empty_levels(subscription, &carry, revision).await?;
         }
+        let cancels = matches!(action, Action::Cancel(_));
         let mut changed = None;
         match action {
             Action::Nothing => {}
-            Action::Cancel(subscription) => {
-                self.end_subscription(&subscription).await?;
-                self.note_keys(&subscription, revision).await;
+            Action::Cancel(_) => {
+                for live in found
+                    .current
+                    .iter()
+                    .chain(&found.others)
+                    .chain(&found.superseded)
+                {
+                    let key = revision.key(&format!("end:{}", live.id));
+                    self.end_subscription(live, change.now, &key).await?;
+                }
+                if let Some(current) = &found.current {
+                    self.note_keys(&current.id, revision).await;
+                }
             }
-            Action::CallOff(schedule) => self.call_off(&schedule).await?,
+            Action::CallOff(schedule) => self.call_off(&schedule, None).await?,
             Action::Create(plan) => {
                 let form = forms::create_form(customer, &plan, revision);
                 let create = self.stripe().post("/v1/subscription_schedules").form(form);
@@ -259,12 +278,44 @@ impl Domain {
         if let Some(subscription) = &changed {
             self.settle_carry(customer, subscription, &carry, revision)
                 .await?;
+            self.settle_unpaid(customer, change.now, found, subscription, &unpaid, revision)
+                .await?;
         }
+        if !cancels {
+            self.end_superseded(None, found, change.now).await?;
+        }
+        if cancels || !found.is_paid_for() {
+            for schedule in &found.obsolete {
+                self.call_off(&schedule.id, None).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the subscriptions whose place the org's has taken, and calls off what waits, once the org's is paid for.
+    pub(in crate::domain) async fn end_superseded(
+        &self,
+        org: Option<&OrgName>,
+        found: &Found,
+        now: i64,
+    ) -> Result<(), Failure> {
+        let Some(current) = found.current.as_ref().filter(|s| s.is_paid_for()) else {
+            return Ok(());
+        };
+        let audit = |old: &str| {
+            self.stripe().metrics().superseded.inc();
+            let org = org.map(ToString::to_string);
+            tracing::info!(target: "audit", org, old, new = current.id, "ended what another subscription superseded");
+        };
         for old in &found.superseded {
-            self.end_subscription(&old.id).await?;
+            let key = format!("supersede:{}:{}", old.id, current.id);
+            self.end_subscription(old, now, &key).await?;
+            audit(&old.id);
         }
         for schedule in &found.obsolete {
-            self.call_off(&schedule.id).await?;
+            let key = format!("supersede:{}:{}", schedule.id, current.id);
+            self.call_off(&schedule.id, Some(key)).await?;
+            audit(&schedule.id);
         }
         Ok(())
     }
@@ -333,30 +384,108 @@ impl Domain {
     }
 
     /// Cancels a schedule that has not begun.
-    async fn call_off(&self, schedule: &str) -> Result<(), stripe::Error> {
+    async fn call_off(&self, schedule: &str, key: Option<String>) -> Result<(), stripe::Error> {
         let path = format!("/v1/subscription_schedules/{schedule}/cancel");
-        self.stripe().post(path).send::<Object>().await?;
+        let mut request = self.stripe().post(path);
+        if let Some(key) = key {
+            request = request.idempotency_key(key);
+        }
+        match request.send::<Object>().await {
+            // Called off by somebody else since we looked.
+            Err(error) if error.is_schedule_over() => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// The unpaid invoices that charge for time which the action gives back. Where a period begins, Stripe would credit
+    /// it at once: then nothing is prorated.
+    async fn unpaid_before(
+        &self,
+        change: Change<'_>,
+        found: &Found,
+        action: &mut Action,
+    ) -> Result<Vec<Invoice>> {
+        let (Action::Replace(_, plan) | Action::Adopt(_, plan)) = action else {
+            return Ok(Vec::new());
+        };
+        let (Some(subscription), Some(begins)) = (&found.current, plan.begins) else {
+            return Ok(Vec::new());
+        };
+        let Some(first) = change.asked.first() else {
+            return Ok(Vec::new());
+        };
+        let stays = |price: &str| {
+            let mut items = plan.phases[begins].items.iter();
+            items.any(|item| item.price == price)
+        };
+        let restarts = restarts(subscription, &first.features, first.trial);
+        let items = &subscription.items.data;
+        if !restarts && items.iter().all(|item| stays(&item.price.id)) {
+            return Ok(Vec::new());
+        }
+        let unpaid = self.unpaid(subscription, change.now).await?;
+        plan.unprorated = restarts && !unpaid.is_empty();
+        Ok(unpaid)
+    }
+
+    /// Takes what a change has given back off the invoices that nobody has paid.
+    async fn settle_unpaid(
+        &self,
+        customer: &str,
+        now: i64,
+        found: &Found,
+        changed: &Subscription,
+        unpaid: &[Invoice],
+        revision: &Revision,
+    ) -> Result<(), Failure> {
+        let (Some(before), false) = (&found.current, unpaid.is_empty()) else {
+            return Ok(());
+        };
+        let restarted = changed.current_period_start != before.current_period_start;
+        let stays = |price: &str| changed.items.data.iter().any(|item| item.price.id == price);
+        let prices = before.items.data.iter().map(|item| item.price.id.as_str());
+        let prices: Vec<&str> = prices.filter(|price| restarted || !stays(price)).collect();
+        if !restarted {
+            self.drop_credits(customer, &changed.id, &prices).await?;
+        }
+        for invoice in unpaid {
+            let key = revision.key(&format!("unpaid:{}", invoice.id));
+            self.take_off(invoice, &prices, now, &key).await?;
+        }
         Ok(())
     }
 
-    /// Ends a subscription now, billing what was used and refunding what was not.
-    async fn end_subscription(&self, id: &str) -> Result<(), stripe::Error> {
+    /// Ends a subscription now, billing what was used and giving back what was paid and is not.
+    async fn end_subscription(
+        &self,
+        subscription: &Subscription,
+        now: i64,
+        key: &str,
+    ) -> Result<(), Failure> {
+        let id = &subscription.id;
+        let unpaid = self.unpaid(subscription, now).await?;
         let request = self.stripe().delete(format!("/v1/subscriptions/{id}"));
-        match request
+        let ended = request
             .param("invoice_now", true)
-            .param("prorate", true)
-            .send::<Object>()
-            .await
-        {
+            .param("prorate", unpaid.is_empty())
+            .send::<Object>();
+        match ended.await {
             // Ended by somebody else since we looked, or by our own try whose answer was lost.
-            Err(error) if error.is_subscription_over() => Ok(()),
-            other => other.map(drop),
+            Err(error) if error.is_subscription_over() => {}
+            other => drop(other?),
         }
+        let prices = subscription.items.data.iter();
+        let prices: Vec<&str> = prices.map(|item| item.price.id.as_str()).collect();
+        for invoice in &unpaid {
+            let key = format!("{key}:{}", invoice.id);
+            self.take_off(invoice, &prices, now, &key).await?;
+        }
+        Ok(())
     }
 }
 
 /// Why a change was not made.
-pub(super) enum Failure {
+pub(in crate::domain) enum Failure {
     /// Another decision, based on what is there by then, may go through.
     Refused(Refusal),
     /// Another one would not help.

@@ -44,7 +44,13 @@ fn common_form(plan: &NewSchedule, revision: &Revision) -> Form {
         "default_settings[default_payment_method]",
         plan.payment_method.as_deref(),
     );
+    if plan.unprorated {
+        form.push("proration_behavior", "none");
+    }
     for (i, phase) in plan.phases.iter().enumerate() {
+        if plan.unprorated && plan.begins == Some(i) {
+            form.push(format!("phases[{i}][proration_behavior]"), "none");
+        }
         push_phase(&mut form, i, phase, revision);
     }
     form

@@ -89,7 +89,12 @@ impl Domain {
             Some(pinned) => pinned != method,
             None => asked,
         };
-        for subscription in found.current.iter().chain(&found.superseded) {
+        for subscription in found
+            .current
+            .iter()
+            .chain(&found.superseded)
+            .chain(&found.others)
+        {
             if applies(subscription.default_payment_method.as_deref()) {
                 self.pin(subscription, method, revision).await?;
             }

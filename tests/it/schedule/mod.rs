@@ -5,7 +5,9 @@ mod cancel;
 mod cards;
 mod refused;
 mod stays;
+mod superseded;
 mod terms;
+mod unpaid;
 
 use serde_json::{Value, json};
 

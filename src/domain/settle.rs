@@ -1,0 +1,103 @@
+//! What an org's subscriptions need although no request asks for it.
+//!
+//! Checkout may add a subscription beside the one that there is, or while another waits for its start: the newest that is
+//! paid for is the org's, and the others are ended, or they would be billed until somebody changes the plan. A scheduled
+//! change leaves what was used before it on an invoice alone. Whoever sees such a thing queues a task, and goes on.
+
+use super::identity::SharedState;
+use super::refs::OrgName;
+use super::revision::{self, Decisions, Revision};
+use super::schedule::{Failure, Found};
+use super::subscription::Subscriptions;
+use super::{Domain, Lane, Result};
+use crate::metrics::Task;
+use crate::stripe::types::Subscription;
+
+impl Domain {
+    /// Queues what `found` shows to be needed. The caller does not wait for it.
+    pub(super) async fn look_after(&self, org: &OrgName, found: &Subscriptions) {
+        let Some(current) = &found.current else {
+            return;
+        };
+        let Ok(shared) = self.shared().await else {
+            return;
+        };
+        let needed = !found.superseded.is_empty()
+            || current.scheduled_change().is_some()
+            || may_be_waited_for(&shared, current);
+        if !needed {
+            return;
+        }
+        let clock = self.test_clock.as_deref().unwrap_or_default();
+        let name = format!("settle:{}:{clock}:{org}", shared.number);
+        let domain = Self {
+            admission: None,
+            ..self.for_request(Lane::Bulk)
+        };
+        let org = org.clone();
+        self.background().start(name, async move {
+            let outcome = match domain.settle(&org).await {
+                Ok(()) => "ok",
+                Err(error) => {
+                    // The next read of the org queues it again.
+                    tracing::warn!(%error, %org, "could not settle an org's subscriptions");
+                    "failed"
+                }
+            };
+            let task = Task {
+                task: "settle",
+                outcome,
+            };
+            domain
+                .stripe()
+                .metrics()
+                .background
+                .get_or_create(&task)
+                .inc();
+        });
+    }
+
+    async fn settle(&self, org: &OrgName) -> Result<()> {
+        let shared = self.shared().await?;
+        let _held = self.hold(&shared.changes, org.as_str()).await?;
+        let customer = self.customer(org).await?;
+        let mut decisions = Decisions::new(&customer);
+        loop {
+            let found = self.find_standing(&customer).await?;
+            let revision = decisions.at(found.seen);
+            match self.settle_found(org, &customer, &found, &revision).await {
+                Ok(()) => return Ok(()),
+                Err(failure) => self.before_next(&mut decisions, failure).await?,
+            }
+        }
+    }
+
+    async fn settle_found(
+        &self,
+        org: &OrgName,
+        customer: &str,
+        found: &Found,
+        revision: &Revision,
+    ) -> Result<(), Failure> {
+        let Some(current) = &found.current else {
+            return Ok(());
+        };
+        let now = self.now().await?;
+        self.end_superseded(Some(org), found, now).await?;
+        self.note_scheduled_change(customer, current, revision)
+            .await?;
+        let shared = self.shared().await?;
+        let key = (shared.number, current.id.clone());
+        shared.memory.settled().insert(key, ()).await;
+        Ok(())
+    }
+}
+
+/// Whether a schedule may wait beside a subscription that Checkout made. It is looked up once.
+fn may_be_waited_for(shared: &SharedState, current: &Subscription) -> bool {
+    let key = (shared.number, current.id.clone());
+    current.is_paid_for()
+        && current.schedule.is_none()
+        && !revision::is_marked(&current.metadata)
+        && !shared.memory.settled().contains_key(&key)
+}

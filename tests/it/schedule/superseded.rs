@@ -1,0 +1,155 @@
+//! Two subscriptions of one org: the newest that is paid for is the org's, and the older ones are ended without anybody
+//! asking for it.
+
+use serde_json::json;
+use tier::sandbox::{Action, Rule};
+
+use super::{buy, phase, schedule, start, subscriptions, timeline};
+use crate::harness::{DAY, TestApp};
+
+async fn live(app: &TestApp) -> Vec<String> {
+    let all = subscriptions(app).await.into_iter();
+    let live = all.filter(|s| s["status"] != "canceled");
+    live.map(|s| s["id"].as_str().expect("an id").to_owned())
+        .collect()
+}
+
+/// An org on a plan that bought another one a day later.
+async fn bought_twice() -> (TestApp, String) {
+    let app = start().await;
+    let body = json!({"org": "org:a", "info": {"payment_method": "pm_card_visa", "invoice_settings": {"default_payment_method": "pm_card_visa"}}});
+    app.post_json("/v1/subscribe", &body).await.ok();
+    app.subscribe("org:a", &["plan:pro@1"]).await;
+    app.report("org:a", "feature:calls", 3).await;
+    app.advance(DAY);
+    buy(&app, "feature-storage-plan-extra-1", &[]).await;
+    let newest = live(&app).await[0].clone();
+    (app, newest)
+}
+
+#[tokio::test]
+async fn every_read_queues_the_end_of_the_older_one() {
+    for path in ["/v1/limits", "/v1/phase", "/v1/phases"] {
+        let (app, newest) = bought_twice().await;
+        assert_eq!(live(&app).await.len(), 2);
+        app.get(&format!("{path}?org=org:a")).await.ok();
+        app.settled().await;
+        assert_eq!(live(&app).await, [newest.as_str()], "{path}");
+        assert_eq!(app.metrics().superseded.get(), 1);
+        // What was paid and not used is given back.
+        let org = app.get("/v1/whois?org=org:a").await.ok().json();
+        let customer = format!(
+            "/v1/customers/{}",
+            org["stripe_id"].as_str().expect("an id")
+        );
+        let balance = app.stripe_get(&customer).await["balance"].clone();
+        assert!(balance.as_i64().expect("a number") < 0, "{balance}");
+    }
+}
+
+#[tokio::test]
+async fn a_read_does_not_wait_for_it_and_does_not_fail_with_it() {
+    let (app, newest) = bought_twice().await;
+    let failing = Action::Status(500, None);
+    app.sandbox()
+        .add_fault(Rule::new("DELETE", "/v1/subscriptions/*", failing));
+    app.get("/v1/limits?org=org:a").await.ok();
+    app.settled().await;
+    assert_eq!(live(&app).await.len(), 2);
+    // The next read tries again.
+    app.sandbox().clear_faults();
+    app.get("/v1/limits?org=org:a").await.ok();
+    app.settled().await;
+    assert_eq!(live(&app).await, [newest]);
+}
+
+#[tokio::test]
+async fn one_that_is_not_paid_for_supersedes_nothing() {
+    let app = start().await;
+    app.subscribe("org:a", &["plan:pro@1"]).await;
+    let old = live(&app).await;
+    app.advance(DAY);
+    let org = app.get("/v1/whois?org=org:a").await.ok().json();
+    let attach = "/v1/payment_methods/pm_card_chargeCustomerFail/attach";
+    let holder = [("customer", org["stripe_id"].as_str().expect("an id"))];
+    let declined = app.stripe_post(attach, &holder).await;
+    let declined = declined["id"].as_str().expect("an id");
+    buy(
+        &app,
+        "feature-storage-plan-extra-1",
+        &[("default_payment_method", declined)],
+    )
+    .await;
+    app.get("/v1/limits?org=org:a").await.ok();
+    app.settled().await;
+    assert_eq!(live(&app).await.len(), 2);
+    assert_eq!(
+        phase(&app).await.ok().json()["plans"],
+        json!(["plan:pro@1"])
+    );
+    // A change is made to the one that is paid for, and leaves the other alone.
+    app.subscribe("org:a", &["plan:free@1"]).await;
+    assert_eq!(live(&app).await.len(), 2);
+    assert!(live(&app).await.contains(&old[0]));
+    schedule(&app, json!([{}])).await.ok();
+    assert_eq!(live(&app).await.len(), 0, "a cancellation ends all");
+}
+
+#[tokio::test]
+async fn what_waited_for_its_start_is_called_off() {
+    for trial in [None, Some(("trial_period_days", "7"))] {
+        let app = start().await;
+        let later = json!([{"effective": "2023-01-20T00:00:00Z", "features": ["plan:pro@1"]}]);
+        schedule(&app, later).await.ok();
+        app.advance(DAY);
+        buy(&app, "feature-calls-plan-free-1", trial.as_slice()).await;
+        app.get("/v1/limits?org=org:a").await.ok();
+        app.settled().await;
+        app.advance(30 * DAY);
+        assert_eq!(live(&app).await.len(), 1);
+        assert_eq!(
+            timeline(&app)
+                .await
+                .last()
+                .map(|last| last.ends_with("plan:free@1")),
+            Some(true)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_of_checkout_is_looked_after_once() {
+    let app = start().await;
+    app.post_json("/v1/subscribe", &json!({"org": "org:a", "info": {}}))
+        .await
+        .ok();
+    buy(&app, "feature-calls-plan-free-1", &[]).await;
+    app.get("/v1/limits?org=org:a").await.ok();
+    app.settled().await;
+    app.forget_calls();
+    app.get("/v1/limits?org=org:a").await.ok();
+    app.settled().await;
+    assert_eq!(app.stripe_calls(), 2);
+}
+
+#[tokio::test]
+async fn subscriptions_of_others_stay() {
+    let (app, _) = bought_twice().await;
+    let org = app.get("/v1/whois?org=org:a").await.ok().json();
+    let prices = app
+        .stripe_get("/v1/prices?lookup_keys[]=tier__feature-logs-plan-extra-1")
+        .await;
+    let theirs = [
+        ("customer", org["stripe_id"].as_str().expect("an id")),
+        (
+            "items[0][price]",
+            prices["data"][0]["id"].as_str().expect("an id"),
+        ),
+    ];
+    let theirs = app.stripe_post("/v1/subscriptions", &theirs).await;
+    app.get("/v1/limits?org=org:a").await.ok();
+    app.settled().await;
+    let left = live(&app).await;
+    assert_eq!(left.len(), 2);
+    assert!(left.contains(&theirs["id"].as_str().expect("an id").to_owned()));
+}
