@@ -2,13 +2,12 @@
 
 mod history;
 
-use super::catalog::Catalog;
 use super::refs::{FeaturePlan, OrgName, PlanName};
 use super::subscription::Detail;
 use super::{Domain, Error, Result};
 use crate::stripe::types::Coupon;
 
-use history::{of_schedule, of_subscription};
+use history::{needs_past, of_schedule, of_subscription};
 
 /// From a second (included) to a second (excluded), in Unix seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,12 +75,21 @@ impl Domain {
             let (found, catalog) =
                 tokio::try_join!(self.subscriptions(&customer, detail), self.catalog())?;
             self.look_after(org, &found).await;
-            let mut timeline = match found.current.as_ref().or(found.ended.as_ref()) {
-                Some(subscription) => of_subscription(subscription, &catalog),
+            let subscription = found.current.as_ref().or(found.ended.as_ref());
+            let schedules = if detail == Detail::History || subscription.is_some_and(needs_past) {
+                self.schedules(&customer).await?
+            } else {
+                Vec::new()
+            };
+            let mut timeline = match subscription {
+                Some(subscription) => of_subscription(subscription, &schedules, &catalog),
                 None => Phases::default(),
             };
             if found.current.is_none() && detail == Detail::History {
-                timeline.follow(self.to_come(&customer, &catalog).await?);
+                let mut waiting = schedules.iter().filter(|schedule| schedule.is_waiting());
+                let first = waiting.next();
+                let to_come = first.map(|schedule| of_schedule(schedule, &catalog, false).phases);
+                timeline.follow(to_come.unwrap_or_default());
             }
             for phase in &mut timeline.phases {
                 (phase.plans, phase.fragments) = catalog.cover(&phase.features);
@@ -90,15 +98,6 @@ impl Domain {
             Ok(timeline)
         })
         .await
-    }
-
-    /// The phases of a schedule that has not begun.
-    async fn to_come(&self, customer: &str, catalog: &Catalog) -> Result<Vec<Phase>> {
-        let waiting = self.waiting_schedules(customer).await?;
-        let first = waiting.first();
-        Ok(first.map_or_else(Vec::new, |schedule| {
-            of_schedule(schedule, catalog, false).phases
-        }))
     }
 }
 

@@ -177,20 +177,6 @@ impl Domain {
         schedules.retain(Schedule::is_tiers);
         Ok(schedules)
     }
-
-    /// Schedules of Tier's that have not begun: what an org without a subscription waits for.
-    pub(super) async fn waiting_schedules(&self, customer: &str) -> Result<Vec<Schedule>> {
-        let request = self
-            .stripe()
-            .get("/v1/subscription_schedules")
-            .param("customer", customer)
-            .param("scheduled", true)
-            .expand("data.phases.coupon")
-            .expand("data.phases.items.price");
-        let mut schedules: Vec<Schedule> = request.list().await?;
-        schedules.retain(|schedule| schedule.is_tiers() && schedule.is_waiting());
-        Ok(schedules)
-    }
 }
 
 /// `all` is newest first, as Stripe lists them.

@@ -243,6 +243,9 @@ pub struct SubscriptionItem {
 pub struct Discount {
     /// Its terms.
     pub coupon: Coupon,
+    /// Unix seconds.
+    #[serde(default)]
+    pub start: i64,
     /// Unix seconds; none: it has no end.
     #[serde(default)]
     pub end: Option<i64>,
@@ -297,6 +300,18 @@ pub struct Schedule {
     /// `cancel` or `release`: what happens after the last phase.
     #[serde(default)]
     pub end_behavior: String,
+    /// The subscription that it drove until it was released.
+    #[serde(default)]
+    pub released_subscription: Option<String>,
+    /// Unix seconds.
+    #[serde(default)]
+    pub released_at: Option<i64>,
+    /// Unix seconds.
+    #[serde(default)]
+    pub canceled_at: Option<i64>,
+    /// Unix seconds.
+    #[serde(default)]
+    pub completed_at: Option<i64>,
     /// The subscription that it drives, or its id.
     #[serde(default)]
     pub subscription: Option<Expandable<Subscription>>,

@@ -3,15 +3,26 @@
 use super::{Phase, Phases, Span};
 use crate::domain::catalog::Catalog;
 use crate::domain::refs::FeaturePlan;
-use crate::stripe::types::{Schedule, SchedulePhase, Subscription};
+use crate::stripe::types::{Expandable, Schedule, SchedulePhase, Subscription};
 
-/// The phases of a subscription: those of its schedule, or what its own dates tell.
-pub(super) fn of_subscription(subscription: &Subscription, catalog: &Catalog) -> Phases {
+/// The phases of a subscription: those of its schedules, the `past` ones too, or what its own dates tell.
+pub(super) fn of_subscription(
+    subscription: &Subscription,
+    past: &[Schedule],
+    catalog: &Catalog,
+) -> Phases {
     let trialing = subscription.status == "trialing";
-    let mut timeline = match subscription.active_schedule() {
+    let mut whole = History::default();
+    for schedule in over(subscription, past) {
+        whole.add_past(schedule, catalog);
+    }
+    let present = match subscription.active_schedule() {
         Some(schedule) => of_schedule(schedule, catalog, trialing),
         None => of_dates(subscription, trialing),
     };
+    whole.add_present(present, subscription.active_schedule().is_none());
+    whole.begin_with(subscription);
+    let mut timeline = whole.finish();
     timeline.current = subscription.ended_at.is_none().then_some(Span {
         effective: subscription.current_period_start,
         end: subscription.current_period_end,
@@ -20,6 +31,137 @@ pub(super) fn of_subscription(subscription: &Subscription, catalog: &Catalog) ->
         timeline.in_force = None;
     }
     timeline
+}
+
+/// Whether the phase in force may have begun before all that the subscription itself tells.
+pub(super) fn needs_past(subscription: &Subscription) -> bool {
+    let Some(schedule) = subscription.active_schedule() else {
+        return true;
+    };
+    let first = schedule.phases.first().map(|phase| phase.start_date);
+    let current = schedule.current_phase.map(|phase| phase.start_date);
+    first == current && first > Some(subscription.start_date)
+}
+
+/// The schedules that a subscription had and has no more, in order of time.
+fn over<'a>(subscription: &Subscription, past: &'a [Schedule]) -> Vec<&'a Schedule> {
+    let own = |schedule: &&Schedule| {
+        let driven = schedule.subscription.as_ref().map(Expandable::id);
+        let driven = driven.or(schedule.released_subscription.as_deref());
+        driven == Some(subscription.id.as_str()) && ended(schedule).is_some()
+    };
+    let mut own: Vec<&Schedule> = past.iter().filter(own).collect();
+    own.sort_by_key(|schedule| schedule.phases.first().map(|phase| phase.start_date));
+    own
+}
+
+/// When a schedule ended.
+fn ended(schedule: &Schedule) -> Option<i64> {
+    let ends = [
+        schedule.released_at,
+        schedule.canceled_at,
+        schedule.completed_at,
+    ];
+    ends.into_iter().flatten().min()
+}
+
+/// Phases from several sources, in order of time.
+#[derive(Default)]
+struct History {
+    phases: Vec<Phase>,
+    in_force: Option<usize>,
+}
+
+impl History {
+    /// Adds the phases of a schedule that is over, as far as they came about.
+    fn add_past(&mut self, schedule: &Schedule, catalog: &Catalog) {
+        let Some(over) = ended(schedule) else { return };
+        for mut phase in of_schedule(schedule, catalog, false).phases {
+            if phase.features.is_empty() || phase.effective >= over {
+                continue;
+            }
+            phase.end = Some(phase.end.map_or(over, |end| end.min(over)));
+            self.add(phase, false);
+        }
+    }
+
+    /// Adds what is now and is to come. `unscheduled`: what a released schedule left goes on, whatever its coupon.
+    fn add_present(&mut self, present: Phases, unscheduled: bool) {
+        for (i, phase) in present.phases.into_iter().enumerate() {
+            let index = self.add(phase, unscheduled);
+            if present.in_force == Some(i) {
+                self.in_force = index;
+            }
+        }
+    }
+
+    /// Adds a phase after those that are there, or lets the last one go on where nothing changes. Says where it is.
+    fn add(&mut self, mut phase: Phase, unscheduled: bool) -> Option<usize> {
+        let Some(last) = self.phases.last_mut() else {
+            self.phases.push(phase);
+            return Some(0);
+        };
+        // What lies before is known better from the schedule that was in force.
+        let began = last.end.unwrap_or(last.effective);
+        if !phase.features.is_empty() {
+            phase.effective = phase.effective.max(began);
+        }
+        if phase.end.is_some_and(|end| end <= phase.effective) {
+            return None;
+        }
+        let coupon = |phase: &Phase| phase.coupon.as_ref().map(|coupon| coupon.id.clone());
+        let same = last.features == phase.features
+            && last.trial == phase.trial
+            && (unscheduled || coupon(last) == coupon(&phase));
+        if same {
+            last.end = phase.end;
+            last.coupon = phase.coupon;
+        } else {
+            last.end = Some(phase.effective);
+            self.phases.push(phase);
+        }
+        Some(self.phases.len() - 1)
+    }
+
+    /// What was before the first schedule was the same as at its beginning, but for a trial.
+    fn begin_with(&mut self, subscription: &Subscription) {
+        let start = subscription.start_date;
+        let Some(first) = self.phases.first_mut() else {
+            return;
+        };
+        if first.features.is_empty() || start == 0 || first.effective <= start {
+            return;
+        }
+        let trial_end = subscription.trial_end.filter(|end| *end <= first.effective);
+        first.effective = trial_end.unwrap_or(start).max(start);
+        if let Some(end) = trial_end.filter(|end| *end > start) {
+            let trial = Phase {
+                trial: true,
+                effective: start,
+                end: Some(end),
+                ..first.clone()
+            };
+            self.phases.insert(0, trial);
+            self.in_force = self.in_force.map(|index| index + 1);
+        }
+    }
+
+    /// All phases that lasted for some time.
+    fn finish(self) -> Phases {
+        let lasted = |phase: &Phase| phase.end != Some(phase.effective);
+        let before = |index: usize| {
+            self.phases[..index]
+                .iter()
+                .filter(|one| lasted(one))
+                .count()
+        };
+        let in_force = self.in_force.map(before);
+        Phases {
+            current: None,
+            in_force,
+            phases: self.phases.into_iter().filter(lasted).collect(),
+        }
+    }
 }
 
 /// The phases of a schedule, then the end if it cancels. A phase whose trial ends before it does is shown as two;
@@ -58,7 +200,7 @@ pub(super) fn of_schedule(schedule: &Schedule, catalog: &Catalog, trialing: bool
         }
     }
     if let (true, Some(last)) = (cancels, schedule.phases.last()) {
-        phases.push(over(last.end_date, tax));
+        phases.push(nothing(last.end_date, tax));
     }
     Phases {
         current: None,
@@ -80,7 +222,7 @@ fn of_phase(phase: &SchedulePhase, catalog: &Catalog, tax: bool) -> Phase {
             .as_ref()
             .and_then(|coupon| coupon.object())
             .cloned(),
-        ..over(
+        ..nothing(
             phase.start_date,
             phase.automatic_tax.map_or(tax, |phase| phase.enabled),
         )
@@ -96,6 +238,8 @@ fn of_dates(subscription: &Subscription, trialing: bool) -> Phases {
         .discount
         .as_ref()
         .map(|discount| discount.coupon.clone());
+    let discount = subscription.discount.as_ref();
+    let given = discount.map_or(0, |discount| discount.start);
     let end = subscription.ended_at.or(subscription.cancel_at);
 
     let mut phases: Vec<Phase> = Vec::new();
@@ -103,13 +247,15 @@ fn of_dates(subscription: &Subscription, trialing: bool) -> Phases {
         if end.is_none_or(|end| effective < end) {
             if let Some(previous) = phases.last_mut() {
                 previous.end = Some(effective);
+                // It had the coupon only if that was given by then.
+                previous.coupon.take_if(|_| given >= effective);
             }
             let (features, coupon) = (features.clone(), coupon.clone());
             phases.push(Phase {
                 features,
                 trial,
                 coupon,
-                ..over(effective, tax)
+                ..nothing(effective, tax)
             });
         }
     };
@@ -129,7 +275,7 @@ fn of_dates(subscription: &Subscription, trialing: bool) -> Phases {
         if let Some(last) = phases.last_mut() {
             last.end = Some(end);
         }
-        phases.push(over(end, tax));
+        phases.push(nothing(end, tax));
     }
     Phases {
         current: None,
@@ -139,7 +285,7 @@ fn of_dates(subscription: &Subscription, trialing: bool) -> Phases {
 }
 
 /// A phase from `effective` on in which nothing is granted.
-fn over(effective: i64, automatic_tax: bool) -> Phase {
+fn nothing(effective: i64, automatic_tax: bool) -> Phase {
     Phase {
         features: Vec::new(),
         plans: Vec::new(),
@@ -178,7 +324,7 @@ mod tests {
             subscription[key] = value.clone();
         }
         let subscription = serde_json::from_value(subscription).expect("a subscription");
-        let found = of_subscription(&subscription, &Catalog::default());
+        let found = of_subscription(&subscription, &[], &Catalog::default());
         let row = |phase: &Phase| {
             (
                 phase.effective,

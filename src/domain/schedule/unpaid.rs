@@ -239,7 +239,7 @@ mod tests {
     fn nothing_but_unused_time() {
         let invoice = invoice(&json!({}), &[line(1000, "licensed"), line(0, "metered")]);
         assert!(invoice.is_only_unused(&["price"], 0));
-        assert!(!invoice.is_only_unused(&["price"], 1));
+        assert!(!invoice.is_only_unused(&["price"], DAY));
     }
 
     #[test]

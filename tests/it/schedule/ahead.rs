@@ -160,5 +160,8 @@ async fn a_plan_for_a_subscription_that_was_about_to_end() {
     app.subscribe("org:a", &["plan:extra@1"]).await;
     app.advance(40 * DAY);
     assert_eq!(live(&app).await, 1);
-    assert_eq!(timeline(&app).await, ["01-01 .. -: plan:extra@1"]);
+    assert_eq!(
+        timeline(&app).await,
+        ["01-01 .. 01-02: plan:free@1", "01-02 .. -: plan:extra@1"]
+    );
 }

@@ -3,6 +3,7 @@
 mod ahead;
 mod cancel;
 mod cards;
+mod history;
 mod refused;
 mod stays;
 mod superseded;

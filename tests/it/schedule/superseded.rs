@@ -76,7 +76,7 @@ async fn one_that_is_not_paid_for_supersedes_nothing() {
     let declined = declined["id"].as_str().expect("an id");
     buy(
         &app,
-        "feature-storage-plan-extra-1",
+        "feature-seats-plan-pro-1",
         &[("default_payment_method", declined)],
     )
     .await;

@@ -86,8 +86,13 @@ pub(super) struct Org {
     pub(super) known: bool,
     /// What begins when; the last one that has begun is in force. None: nothing.
     plan: Vec<(i64, Option<Combination>)>,
-    /// Usage of what is in force; what leaves takes its usage along.
+    /// Usage of the items in force; what leaves takes its records along.
     ledgers: BTreeMap<&'static str, Ledger>,
+    /// Usage of features that add up, whatever the plan: it is remembered across changes.
+    totals: BTreeMap<String, Ledger>,
+    /// Features of which nothing is claimed until a period begins after that second: what a restarted period keeps, and
+    /// when a level goes to another item, is tested elsewhere.
+    unclaimed: BTreeMap<String, i64>,
 }
 
 /// What should become of a report.
@@ -115,7 +120,14 @@ impl Org {
     pub(super) fn subscribe(&mut self, now: i64, what: Combination) {
         self.known = true;
         self.plan = vec![(now, Some(what))];
-        self.settle();
+        self.settle(now);
+    }
+
+    /// A change has begun a new period.
+    pub(super) fn restart(&mut self, now: i64) {
+        for full in SOLD.iter().map(|(full, ..)| *full) {
+            self.unclaimed.insert(bare(full).to_owned(), now);
+        }
     }
 
     /// Keeps what is until `at`, and replaces what was planned.
@@ -132,19 +144,35 @@ impl Org {
         self.known = true;
         self.plan.clear();
         self.ledgers.clear();
+        self.totals.clear();
+        self.unclaimed.clear();
     }
 
     /// Lets time pass until `now`.
     pub(super) fn advance(&mut self, now: i64) {
-        while self.plan.get(1).is_some_and(|(starts, _)| *starts <= now) {
+        while let Some((starts, _)) = self
+            .plan
+            .get(1)
+            .copied()
+            .filter(|(starts, _)| *starts <= now)
+        {
             self.plan.remove(0);
-            self.settle();
+            self.settle(starts);
+        }
+        if self.current().is_none() {
+            self.totals.clear();
+            self.unclaimed.clear();
         }
     }
 
-    /// Only what is in force has usage.
-    fn settle(&mut self) {
+    /// Only what is in force has records.
+    fn settle(&mut self, now: i64) {
         let present = self.current().map(features).unwrap_or_default();
+        for full in self.ledgers.keys().filter(|full| !present.contains(full)) {
+            if terms(full).1 != Combine::Sum {
+                self.unclaimed.insert(bare(full).to_owned(), now);
+            }
+        }
         self.ledgers.retain(|full, _| present.contains(full));
     }
 
@@ -168,12 +196,7 @@ impl Org {
             Err(verdict) => verdict,
             Ok(full) => {
                 if apply {
-                    *self
-                        .ledgers
-                        .entry(full)
-                        .or_default()
-                        .entry(now)
-                        .or_default() += n;
+                    self.note(now, full, n);
                 }
                 Verdict::Counted
             }
@@ -194,20 +217,41 @@ impl Org {
             Ok(full) => full,
         };
         let sums = terms(full).1 == Combine::Sum;
-        let missing = n - self.used(full, period);
+        let used = match self.totals.get(feature) {
+            Some(total) if sums => total.range(period..).map(|(_, n)| *n).sum(),
+            _ => self.used(full, period),
+        };
+        let missing = n - used;
         if sums && missing < 0 {
             return Verdict::Invalid;
         }
-        if apply {
-            let recorded = self
-                .ledgers
-                .entry(full)
-                .or_default()
-                .entry(now)
-                .or_default();
-            *recorded = if sums { *recorded + missing } else { n };
+        if apply && sums {
+            self.note(now, full, missing);
+        } else if apply {
+            self.ledgers.entry(full).or_default().insert(now, n);
         }
         Verdict::Counted
+    }
+
+    /// Whether anything is claimed of a feature in the period that began then.
+    pub(super) fn claims(&self, feature: &str, period: i64) -> bool {
+        self.unclaimed.get(feature).is_none_or(|since| {
+            // A level that never starts again may have come from before.
+            *since < period && feature != "feature:store"
+        })
+    }
+
+    fn note(&mut self, now: i64, full: &'static str, n: i64) {
+        *self
+            .ledgers
+            .entry(full)
+            .or_default()
+            .entry(now)
+            .or_default() += n;
+        if terms(full).1 == Combine::Sum {
+            let total = self.totals.entry(bare(full).to_owned()).or_default();
+            *total.entry(now).or_default() += n;
+        }
     }
 
     fn used(&self, full: &str, period: i64) -> i64 {
@@ -238,6 +282,11 @@ impl Org {
             let row = rows.entry(bare(full)).or_default();
             row.0 += self.used(full, period);
             row.1 = row.1.saturating_add(terms(full).0);
+        }
+        for (feature, total) in &self.totals {
+            if let Some(row) = rows.get_mut(feature.as_str()) {
+                row.0 = total.range(period..).map(|(_, n)| *n).sum();
+            }
         }
         rows.into_iter()
             .map(|(feature, (used, limit))| (feature.to_owned(), used, limit))

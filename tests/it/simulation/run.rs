@@ -101,13 +101,15 @@ impl Run<'_> {
             Op::Subscribe { org, to, trial } => {
                 self.subscribe(org, json!([{"features": references(to), "trial": trial}]))
                     .await?;
-                self.org(org).subscribe(0, to);
+                let now = self.now;
+                self.org(org).subscribe(now, to);
             }
             Op::TrialThenPaid { org, to, hours } => {
                 let phases = json!([{"features": references(to), "trial": true},
                     {"features": references(to), "effective": time(at(hours))}]);
                 self.subscribe(org, phases).await?;
-                self.org(org).subscribe(0, to);
+                let now = self.now;
+                self.org(org).subscribe(now, to);
             }
             Op::Schedule { org, to, hours } => {
                 let (now, at) = (self.now, at(hours));
@@ -203,13 +205,23 @@ impl Run<'_> {
     /// Asks until it is done: what was asked for is a state, so that asking again changes nothing.
     async fn subscribe(&mut self, org: u8, phases: Value) -> Outcome {
         let body = json!({"org": self.name(org), "phases": phases});
+        let before = self.period(org).await?;
+        self.ask(&body).await?;
+        if self.org(org).current().is_some() && self.period(org).await? != before {
+            let now = self.now;
+            self.org(org).restart(now);
+        }
+        Ok(())
+    }
+
+    async fn ask(&mut self, body: &Value) -> Outcome {
         self.arm_faults();
-        let first = self.world.app.post_json("/v1/subscribe", &body).await;
+        let first = self.world.app.post_json("/v1/subscribe", body).await;
         if self.is_done(&first)? {
             return Ok(());
         }
         self.clear_faults();
-        let second = self.world.app.post_json("/v1/subscribe", &body).await;
+        let second = self.world.app.post_json("/v1/subscribe", body).await;
         if self.is_done(&second)? {
             Ok(())
         } else {
@@ -241,6 +253,10 @@ impl Run<'_> {
         let feature = FEATURES[usize::from(feature)];
         let body = json!({"org": self.name(org), "feature": feature, "n": n, "clobber": true});
         let (now, period) = (self.now, self.period(org).await?);
+        if !self.org(org).claims(feature, period) {
+            // What is missing to `n` is not known.
+            return Ok(());
+        }
         let expected = self.org(org).clobber(now, period, feature, n.into(), false);
         let after = |org: &mut Org| org.clobber(now, period, feature, n.into(), true);
         self.use_up(org, &body, None, expected, after).await
@@ -278,7 +294,8 @@ impl Run<'_> {
             // A fault's own answer, which a repetition under a key gets as well.
             _ if self.is_fault(&answer) || key.is_some() && is_unsure(&answer) => {
                 self.clear_faults();
-                self.find_out(org, apply).await
+                self.find_out(org, body["feature"].as_str().unwrap_or_default(), apply)
+                    .await
             }
             _ => Err(format!("expected {expected:?}, got {answer:?}")),
         }
@@ -301,15 +318,39 @@ impl Run<'_> {
     }
 
     /// A report was not acknowledged: it was counted once or not at all.
-    async fn find_out(&mut self, org: u8, apply: impl Fn(&mut Org) -> Verdict) -> Outcome {
+    async fn find_out(
+        &mut self,
+        org: u8,
+        feature: &str,
+        apply: impl Fn(&mut Org) -> Verdict,
+    ) -> Outcome {
         if !self.org(org).known {
             return Ok(());
         }
         let period = self.period(org).await?;
-        if self.limits(org).await? != self.org(org).limits(period) {
+        let counted = if self.org(org).claims(feature, period) {
+            self.limits(org).await? != self.claimed(org, period).await?
+        } else {
+            self.check_all_usage(org).await.is_err()
+        };
+        if counted {
             apply(self.org(org));
         }
         Ok(())
+    }
+
+    /// What `/v1/limits` should say. Where nothing is claimed, what it says.
+    async fn claimed(&mut self, org: u8, period: i64) -> Outcome<Vec<(String, i64, i64)>> {
+        let said = self.limits(org).await?;
+        let model = &self.orgs[usize::from(org)];
+        let mut expected = model.limits(period);
+        for (feature, used, _) in &mut expected {
+            let row = said.iter().find(|(name, ..)| name == feature);
+            if let Some(row) = row.filter(|_| !model.claims(feature, period)) {
+                *used = row.1;
+            }
+        }
+        Ok(expected)
     }
 
     /// Compares everything that can be seen of an org.
@@ -328,7 +369,7 @@ impl Run<'_> {
             ));
         }
         let (period, limits) = (self.period(org).await?, self.limits(org).await?);
-        let expected = self.org(org).limits(period);
+        let expected = self.claimed(org, period).await?;
         if limits != expected {
             return Err(format!("limits are {limits:?}, expected {expected:?}"));
         }

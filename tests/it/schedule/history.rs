@@ -1,0 +1,156 @@
+//! What was before: kept when Stripe has released the schedule that made it.
+
+use serde_json::{Value, json};
+
+use super::{buy, phase, phases, schedule, start, timeline};
+use crate::harness::{DAY, TestApp};
+
+/// An org that went from one plan to another on the 10th.
+async fn upgraded() -> TestApp {
+    let app = start().await;
+    app.subscribe("org:a", &["plan:free@1"]).await;
+    app.advance(9 * DAY);
+    app.subscribe("org:a", &["plan:pro@1"]).await;
+    app
+}
+
+#[tokio::test]
+async fn the_day_of_the_change_stays_when_the_schedule_is_released() {
+    let app = upgraded().await;
+    let whole = ["01-01 .. 01-10: plan:free@1", "01-10 .. -: plan:pro@1"];
+    for days in [1, 40, 40] {
+        assert_eq!(timeline(&app).await, whole);
+        assert_eq!(
+            phase(&app).await.ok().json()["effective"],
+            json!("2023-01-10T00:00:00Z")
+        );
+        app.advance(days * DAY);
+    }
+}
+
+#[tokio::test]
+async fn what_follows_a_released_schedule_follows_its_phases() {
+    let app = upgraded().await;
+    app.advance(60 * DAY);
+    let later = json!([{"effective": "2023-03-20T00:00:00Z", "features": ["plan:extra@1"]}]);
+    schedule(&app, later).await.ok();
+    let whole = [
+        "01-01 .. 01-10: plan:free@1",
+        "01-10 .. 03-20: plan:pro@1",
+        "03-20 .. -: plan:extra@1",
+    ];
+    assert_eq!(timeline(&app).await, whole);
+    assert_eq!(
+        phase(&app).await.ok().json()["effective"],
+        json!("2023-01-10T00:00:00Z")
+    );
+    app.advance(10 * DAY);
+    assert_eq!(timeline(&app).await, whole);
+    app.advance(60 * DAY);
+    app.subscribe("org:a", &["plan:free@1"]).await;
+    assert_eq!(
+        timeline(&app).await[2..],
+        ["03-20 .. 05-20: plan:extra@1", "05-20 .. -: plan:free@1"]
+    );
+}
+
+#[tokio::test]
+async fn each_phase_has_its_own_coupon() {
+    let app = start().await;
+    for id in ["first", "second"] {
+        let coupon = [("id", id), ("percent_off", "50"), ("duration", "forever")];
+        app.stripe_post("/v1/coupons", &coupon).await;
+    }
+    let with = |plan: &str, coupon: &str| json!([{"features": [plan], "coupon": coupon}]);
+    schedule(&app, with("plan:free@1", "first")).await.ok();
+    app.advance(9 * DAY);
+    schedule(&app, with("plan:pro@1", "second")).await.ok();
+    app.advance(9 * DAY);
+    schedule(&app, with("plan:extra@1", "")).await.ok();
+    for days in [1, 40] {
+        let all = phases(&app).await.ok().json();
+        let all = all["phases"].as_array().expect("a list").iter();
+        let coupons: Vec<Value> = all.map(|phase| phase["coupon"].clone()).collect();
+        assert_eq!(coupons, [json!("first"), json!("second"), Value::Null]);
+        app.advance(days * DAY);
+    }
+}
+
+#[tokio::test]
+async fn what_checkout_made_is_there_from_its_beginning() {
+    let app = start().await;
+    app.post_json("/v1/subscribe", &json!({"org": "org:a", "info": {}}))
+        .await
+        .ok();
+    let trial = [("trial_period_days", "10")];
+    buy(&app, "feature-calls-plan-free-1", &trial).await;
+    app.advance(60 * DAY);
+    app.subscribe("org:a", &["plan:pro@1"]).await;
+    assert_eq!(
+        timeline(&app).await,
+        [
+            "01-01 .. 01-11: plan:free@1, trial",
+            "01-11 .. 03-02: plan:free@1",
+            "03-02 .. -: plan:pro@1"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_coupon_that_came_later_is_not_on_what_was_before() {
+    let app = start().await;
+    app.post_json("/v1/subscribe", &json!({"org": "org:a", "info": {}}))
+        .await
+        .ok();
+    let trial = [("trial_period_days", "10")];
+    buy(&app, "feature-calls-plan-free-1", &trial).await;
+    let coupon = [
+        ("id", "half"),
+        ("percent_off", "50"),
+        ("duration", "forever"),
+    ];
+    app.stripe_post("/v1/coupons", &coupon).await;
+    app.advance(20 * DAY);
+    let subscriptions = super::subscriptions(&app).await;
+    let id = subscriptions[0]["id"].as_str().expect("an id");
+    app.stripe_post(&format!("/v1/subscriptions/{id}"), &[("coupon", "half")])
+        .await;
+    let all = phases(&app).await.ok().json();
+    assert_eq!(
+        (&all["phases"][0]["coupon"], &all["phases"][1]["coupon"]),
+        (&Value::Null, &json!("half"))
+    );
+}
+
+#[tokio::test]
+async fn a_trial_that_lasted_no_time_is_left_out() {
+    let app = start().await;
+    schedule(&app, json!([{"trial": true, "features": ["plan:pro@1"]}]))
+        .await
+        .ok();
+    app.subscribe("org:a", &["plan:pro@1"]).await;
+    for days in [1, 60] {
+        assert_eq!(timeline(&app).await, ["01-01 .. -: plan:pro@1"]);
+        app.advance(days * DAY);
+    }
+}
+
+#[tokio::test]
+async fn a_trial_that_was_ended_early_is_there_as_long_as_it_was() {
+    let app = start().await;
+    schedule(&app, json!([{"trial": true, "features": ["plan:pro@1"]}]))
+        .await
+        .ok();
+    app.advance(4 * DAY);
+    app.subscribe("org:a", &["plan:pro@1"]).await;
+    for days in [1, 60] {
+        assert_eq!(
+            timeline(&app).await,
+            [
+                "01-01 .. 01-05: plan:pro@1, trial",
+                "01-05 .. -: plan:pro@1"
+            ]
+        );
+        app.advance(days * DAY);
+    }
+}
