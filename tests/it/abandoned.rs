@@ -1,6 +1,7 @@
 //! Writes whose caller does not wait for the answer: what has begun is carried through, and the caller's next try finds
 //! it; what has not begun does not begin.
 
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::http::Method;
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 use tier::sandbox::{Action, Rule};
 
 use crate::harness::TestApp;
+use crate::time::{hold_time, until};
 
 async fn start() -> TestApp {
     let app = TestApp::start().await;
@@ -96,11 +98,11 @@ async fn a_report_with_a_key() {
     assert_eq!(app.limits("org:a").await[0], calls);
 }
 
-/// A change that takes a while, and what is to be cancelled by it.
+/// The next change takes until faults are cleared.
 async fn slow_change(app: &TestApp) {
     app.subscribe("org:a", &["plan:pro@1"]).await;
     let schedules = "/v1/subscription_schedules*";
-    app.slow_down("POST", schedules, Duration::from_millis(300));
+    app.slow_down("POST", schedules, Duration::from_secs(600));
 }
 
 /// How many writes ended after their callers had left, by the status that nobody was told.
@@ -112,9 +114,10 @@ fn ended_late(app: &TestApp) -> String {
 }
 
 async fn until_ended_late(app: &TestApp, expected: &str) {
-    while !ended_late(app).contains(expected) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until(expected, async || {
+        ended_late(app).contains(expected).then_some(())
+    })
+    .await;
 }
 
 const FREE: &str = r#"{"org": "org:a", "phases": [{"features": ["feature:calls@plan:pro@1"]}]}"#;
@@ -128,13 +131,15 @@ async fn a_cancellation_that_waits_for_another_change_when_its_caller_hangs_up_d
     let cancelled = async {
         app.until_slow().await;
         let mut waits = Box::pin(app.post("/v1/subscribe", CANCEL));
-        while app.places().waiting() == 0 {
-            tokio::select! {
-                biased;
-                answer = &mut waits => panic!("it has to wait: {answer:?}"),
-                () = tokio::time::sleep(Duration::from_millis(1)) => {}
+        until("it waits", async || {
+            if let Poll::Ready(answer) = futures::poll!(&mut waits) {
+                panic!("it has to wait: {answer:?}");
             }
-        }
+            (app.places().waiting() > 0).then_some(())
+        })
+        .await;
+        drop(waits);
+        app.sandbox().clear_faults();
     };
     let (changed, ()) = tokio::join!(changed, cancelled);
     changed.ok();
@@ -152,8 +157,14 @@ async fn what_has_begun_when_its_caller_is_told_that_it_took_too_long_ends_and_i
     let hasty = app
         .clone()
         .adjusted(|app| app.limits.request_timeout = Duration::from_millis(150));
-    let late = hasty.post("/v1/subscribe", FREE).await;
+    let _time = hold_time();
+    let time_passes = async {
+        app.until_slow().await;
+        tokio::time::advance(Duration::from_secs(1)).await;
+    };
+    let (late, ()) = tokio::join!(hasty.post("/v1/subscribe", FREE), time_passes);
     late.fails(504, "stripe_unavailable");
+    app.sandbox().clear_faults();
     until_ended_late(&app, "endpoint=\"/v1/subscribe\",status=\"200\"").await;
     assert_eq!(app.limits("org:a").await.len(), 1);
 }

@@ -244,15 +244,10 @@ impl TestApp {
 
     /// Waits until a call has come that is [slowed down](Self::slow_down).
     pub(crate) async fn until_slow(&self) {
-        loop {
-            let faults = self.stripe_get("/_sandbox/faults").await;
-            let faults = faults["faults"].as_array().cloned();
-            let mut faults = faults.expect("a list").into_iter();
-            if faults.all(|fault| fault["hits"] == 1) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        until("a call that is slowed down", async || {
+            (self.sandbox().fault_hits() > 0).then_some(())
+        })
+        .await;
     }
 
     /// Waits until the server has done what nobody waits for.

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::harness::{Settings, TestApp};
-use crate::time::{PATIENCE, until};
+use crate::time::{hold_time, until};
 use crate::web::Web;
 
 /// Reports with a body that does not come. Tells when it is waited for, and hangs up when told so.
@@ -171,12 +171,17 @@ async fn a_write_that_takes_too_long_is_504_and_goes_on() {
     let slow = Action::Delay(Duration::from_secs(600));
     app.sandbox()
         .add_fault(Rule::new("POST", "/v1/customers", slow));
+    let _time = hold_time();
     let late = app.post("/v1/subscribe", r#"{"org": "org:a", "info": {}}"#);
-    late.await.fails(504, "stripe_unavailable");
-    let patient = app.adjusted(|app| app.limits.request_timeout = PATIENCE);
-    let whois = async || patient.get("/v1/whois?org=org:a").await;
+    let time_passes = async {
+        app.until_slow().await;
+        tokio::time::advance(Duration::from_secs(1)).await;
+    };
+    let (late, ()) = tokio::join!(late, time_passes);
+    late.fails(504, "stripe_unavailable");
+    let whois = async || app.get("/v1/whois?org=org:a").await;
     whois().await.fails(503, "overloaded");
-    patient.sandbox().clear_faults();
+    app.sandbox().clear_faults();
     until("its place is free", async || {
         (whois().await.status != 503).then_some(())
     })

@@ -161,11 +161,12 @@ async fn a_report_during_a_change_of_plan_finds_the_new_item() {
         let (one, two) = two().await;
         subscribe(&one, "org:a", &["plan:free@1"]).await.ok();
         two.limits("org:a").await;
-        one.slow_down("POST", RECORDS, Duration::from_millis(400));
+        one.slow_down("POST", RECORDS, Duration::from_secs(600));
         let late = body(5);
         let change = async {
             one.until_slow().await;
             subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
+            one.sandbox().clear_faults();
         };
         let (reported, ()) = tokio::join!(report(&two, &late, key), change);
         reported.ok();
