@@ -8,7 +8,7 @@ use super::billing::subscription::{INCOMPLETE_FOR, MissingMethod, Status};
 use super::billing::timeline::{self, Due};
 use super::billing::{render, session};
 use super::context::Ctx;
-use super::cycle::period::{DAY, Every, Interval};
+use super::cycle::period::Every;
 use super::ids::Id;
 
 /// Does what is due at or before `until`, in the order of its time: on the test clock, or for the customers
@@ -26,29 +26,19 @@ pub(crate) fn run_until(ctx: &mut Ctx<'_>, clock: Option<&Id>, until: i64) {
     }
 }
 
-/// The length in seconds of the shortest interval of a subscription on this clock: it may be advanced by two
-/// of them at most. `None` without subscriptions.
-pub(crate) fn shortest_interval(ctx: &Ctx<'_>, clock: &Id) -> Option<i64> {
+/// The end of two intervals from `from`, of the subscription on this clock that has the shortest: it may be advanced
+/// until then. `None` without subscriptions.
+pub(crate) fn two_intervals(ctx: &Ctx<'_>, clock: &Id, from: i64) -> Option<i64> {
+    let end = |every: Every| every.next_after(from, every.next_after(from, from));
     ctx.account
         .billing
         .timelines
         .on(Some(clock))
         .filter_map(|due| match due {
-            Due::Subscription(position) => Some(longest(ctx.account.subscription(position).every)),
+            Due::Subscription(position) => Some(end(ctx.account.subscription(position).every)),
             Due::Schedule(_) | Due::Session(_) => None,
         })
         .min()
-}
-
-/// The longest that one interval can be: two months are 62 days in July.
-fn longest(every: Every) -> i64 {
-    let days = match every.interval {
-        Interval::Day => 1,
-        Interval::Week => 7,
-        Interval::Month => 31,
-        Interval::Year => 366,
-    };
-    i64::from(every.count) * days * DAY
 }
 
 /// Does one thing that is due for a subscription; what comes after it at the same time is due again. A phase

@@ -73,17 +73,36 @@ impl Changes {
                 None => after.0.push((key, value)),
             }
         }
-        if after.0.len() > MAX_KEYS {
+        after.check_size()?;
+        Ok(after)
+    }
+}
+
+impl Changes {
+    /// The changes as metadata that is to be applied later: empty values are kept, and remove keys then.
+    pub(crate) fn deferred(self) -> Result<Metadata> {
+        let given = self.set.len();
+        let mut kept = Metadata(Vec::with_capacity(given));
+        for (key, value) in self.set {
+            kept.0.retain(|(other, _)| *other != key);
+            kept.0.push((key, value));
+        }
+        kept.check_size()?;
+        Ok(kept)
+    }
+}
+
+impl Metadata {
+    fn check_size(&self) -> Result<()> {
+        if self.0.len() > MAX_KEYS {
             return Err(Error::malformed(
                 "metadata",
                 format!("Metadata can have up to {MAX_KEYS} keys."),
             ));
         }
-        Ok(after)
+        Ok(())
     }
-}
 
-impl Metadata {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (&**key, &**value))
     }

@@ -16,6 +16,8 @@ const WHAT: &str = "test clock";
 const DAY: i64 = 24 * 60 * 60;
 /// How many customers Stripe allows on one clock.
 pub(crate) const MAX_CUSTOMERS: usize = 3;
+/// How many subscriptions Stripe allows for each of them; the sandbox does not count those that have ended.
+pub(crate) const MAX_SUBSCRIPTIONS: usize = 3;
 
 /// See the module's text.
 #[derive(Debug)]
@@ -41,7 +43,7 @@ impl TestClock {
             "id": &*self.id,
             "object": "test_helpers.test_clock",
             "created": self.created,
-            "deletes_after": self.created + 7 * DAY,
+            "deletes_after": self.created + 30 * DAY,
             "frozen_time": self.frozen_time,
             "livemode": false,
             "name": self.name,
@@ -100,8 +102,8 @@ pub(crate) fn advance(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
             "Test clocks can only be advanced into the future: `frozen_time` must be after the clock's current time.",
         ));
     }
-    match engine::shortest_interval(ctx, &id) {
-        Some(interval) if to - from > 2 * interval => {
+    match engine::two_intervals(ctx, &id, from) {
+        Some(farthest) if to > farthest => {
             return Err(refused(
                 "You can only advance a test clock by up to two intervals of the shortest subscription on it at a time.",
             ));

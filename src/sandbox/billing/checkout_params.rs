@@ -151,6 +151,7 @@ fn purchase(ctx: &Ctx<'_>, params: &Params<'_>, holder: Option<&Customer>) -> Re
     same_currency(params, currency)?;
     if let Some(holder) = holder {
         super::currency::check(ctx.account, holder, currency, None)?;
+        super::subscriptions::check_room(ctx.account, holder)?;
     }
     let now = holder.map_or(ctx.now, |holder| ctx.time_of(&holder.id));
     let mut purchase = Purchase {

@@ -16,6 +16,7 @@ use crate::sandbox::currency::{self, Currency};
 use crate::sandbox::customer;
 use crate::sandbox::error::{Error, Result};
 use crate::sandbox::ids::Id;
+use crate::sandbox::metadata::Metadata;
 use crate::sandbox::params::Params;
 
 const UNMODELLED: &[&str] = &[
@@ -116,6 +117,7 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         marked_uncollectible_at: None,
         voided_at: None,
         automatic_tax: false,
+        subscription_metadata: subscription.map_or_else(Metadata::default, |subscription| subscription.metadata.clone()),
     };
     params.finish()?;
     invoice.id = ctx.account.ids.next("in", 24);

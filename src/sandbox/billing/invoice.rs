@@ -120,6 +120,8 @@ pub(crate) struct Invoice {
     pub(crate) marked_uncollectible_at: Option<i64>,
     pub(crate) voided_at: Option<i64>,
     pub(crate) automatic_tax: bool,
+    /// The subscription's metadata when the invoice was made.
+    pub(crate) subscription_metadata: Metadata,
 }
 
 impl Row for Invoice {

@@ -47,6 +47,7 @@ fn who(account: &Account, invoice: &Invoice) -> Value {
         "customer_tax_exempt": "none",
         "customer_tax_ids": [],
         "subscription": invoice.subscription.as_deref(),
+        "subscription_details": details(invoice),
         "test_clock": invoice.clock.as_deref(),
         "default_payment_method": invoice.details.default_payment_method.as_deref(),
         "default_source": null,
@@ -68,6 +69,14 @@ fn who(account: &Account, invoice: &Invoice) -> Value {
         "shipping_details": null,
         "statement_descriptor": null,
     })
+}
+
+/// What an invoice shows of its subscription, if it has one.
+fn details(invoice: &Invoice) -> Value {
+    match invoice.subscription {
+        Some(_) => json!({"metadata": invoice.subscription_metadata.to_json()}),
+        None => Value::Null,
+    }
 }
 
 fn sums(invoice: &Invoice) -> Value {
@@ -124,6 +133,7 @@ fn state(account: &Account, invoice: &Invoice, lines: &Value) -> Value {
         "collection_method": "charge_automatically",
         "created": invoice.created,
         "due_date": null,
+        "effective_at": invoice.finalized_at,
         "hosted_invoice_url": null,
         "invoice_pdf": null,
         "last_finalization_error": null,

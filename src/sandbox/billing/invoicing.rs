@@ -80,6 +80,7 @@ pub(crate) fn compose(
         marked_uncollectible_at: None,
         voided_at: None,
         automatic_tax: subscription.automatic_tax,
+        subscription_metadata: subscription.metadata.clone(),
     }
 }
 

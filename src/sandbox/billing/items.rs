@@ -303,7 +303,7 @@ fn check(ctx: &Ctx<'_>, specs: &[ItemSpec], param: &str) -> Result<()> {
     for spec in specs {
         if seen.contains(&&*spec.price) {
             return Err(Error::invalid(format!(
-                "Cannot add multiple subscription items with the same price: {}",
+                "Cannot create a Subscription with multiple Subscription Items with the same Price: {}",
                 spec.price
             ))
             .param(param));

@@ -11,7 +11,6 @@ use crate::sandbox::cycle::period::Every;
 use crate::sandbox::error::{Error, Result};
 use crate::sandbox::field_update::FieldUpdate;
 use crate::sandbox::ids::Id;
-use crate::sandbox::metadata::Metadata;
 use crate::sandbox::params::Params;
 use crate::sandbox::payment_method;
 
@@ -132,7 +131,7 @@ fn phase(
         trial_end,
         coupon: coupon_of_phase(ctx, params, currency, setting, start, before)?,
         currency,
-        metadata: params.metadata()?.apply(&Metadata::default())?,
+        metadata: params.metadata()?.deferred()?,
         description: params.nullable("description")?.value().map(str::to_owned),
         prorate: prorate(params)?.unwrap_or(Prorate::Create),
         automatic_tax: automatic_tax(params)?,

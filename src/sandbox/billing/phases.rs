@@ -48,7 +48,7 @@ fn subscription_of(schedule: &Schedule, phase: &Phase) -> NewSubscription {
         start_date: phase.start,
         anchor: None,
         trial_end: phase.trial_end,
-        metadata: phase.metadata.clone(),
+        metadata: merged(&Metadata::default(), &phase.metadata),
         description: phase
             .description
             .clone()
@@ -241,7 +241,7 @@ pub(crate) fn discount(ctx: &mut Ctx<'_>, position: u32, coupon: Option<Arc<Coup
     subscription.charged_with = None;
 }
 
-/// What a phase's metadata makes of the subscription's: keys are added and replaced, none goes.
+/// What a phase's metadata makes of the subscription's: keys are added and replaced, and those without a value go.
 fn merged(before: &Metadata, phase: &Metadata) -> Metadata {
     let mut changes = Changes::default();
     for (key, value) in phase.iter() {

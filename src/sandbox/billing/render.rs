@@ -103,7 +103,18 @@ pub(crate) fn subscription(account: &Account, subscription: &Subscription) -> Va
         },
         "trial_start": trial_start,
     });
-    merged([first, second])
+    merged([first, second, only_item(account, subscription)])
+}
+
+/// What a subscription with one item shows of it.
+fn only_item(account: &Account, subscription: &Subscription) -> Value {
+    let [only] = &*subscription.items else {
+        return json!({});
+    };
+    let mut object = json!({"plan": plan(catalog::price(account, &only.price))});
+    let fields = object.as_object_mut().expect("built as an object");
+    quantity(fields, only.quantity);
+    object
 }
 
 fn payment_settings(settings: PaymentSettings) -> Value {

@@ -95,6 +95,7 @@ pub(crate) struct Phase {
     pub(crate) trial_end: Option<i64>,
     pub(crate) coupon: Option<Arc<Coupon>>,
     pub(crate) currency: Currency,
+    /// What the subscription's becomes with the phase; a key without a value is to be removed there.
     pub(crate) metadata: Metadata,
     pub(crate) description: Option<String>,
     pub(crate) prorate: Prorate,

@@ -23,6 +23,7 @@ fn with_phases(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Schedule, i64)> {
     let holder = customer::named(ctx, params.required("customer")?, "customer")?;
     let now = ctx.time_of(&holder.id);
     let start = params.timestamp_or_now("start_date", now)?.unwrap_or(now);
+    check_start(start, now, "start_date")?;
     let setting = Setting {
         customer: &holder.id,
         now,
@@ -37,6 +38,7 @@ fn with_phases(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Schedule, i64)> {
     let phases =
         phase_params::read(ctx, params, setting)?.ok_or_else(|| params.missing("phases"))?;
     currency::check(ctx.account, holder, phases[0].currency, None)?;
+    super::subscriptions::check_room(ctx.account, holder)?;
     let schedule = Schedule {
         end_behavior: end_behavior(params)?.unwrap_or(EndBehavior::Release),
         defaults: phase_params::defaults(ctx, params, &holder.id, &Defaults::default())?,
@@ -44,6 +46,19 @@ fn with_phases(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Schedule, i64)> {
         ..blank(holder, phases, now)
     };
     Ok((schedule, now))
+}
+
+/// Stripe bills the time since a start in the past; the sandbox does not.
+fn check_start(start: i64, now: i64, param: &str) -> Result<()> {
+    if start < now {
+        return Err(Error::malformed(
+            param,
+            format!(
+                "The sandbox does not model schedules that start in the past: `{param}` must be `now` or later, or use Stripe's test mode for it."
+            ),
+        ));
+    }
+    Ok(())
 }
 
 fn blank(holder: &Customer, phases: Vec<Phase>, now: i64) -> Schedule {
@@ -186,6 +201,7 @@ pub(super) fn new_phases(
     };
     let (Some(current), Some(running)) = (schedule.current, schedule.running()) else {
         let holder = customer::named(ctx, &schedule.customer, "customer")?;
+        check_start(given[0].start, now, "phases[0][start_date]")?;
         currency::check(ctx.account, holder, given[0].currency, Some(&schedule.id))?;
         return Ok(Some((given, None)));
     };

@@ -41,6 +41,7 @@ pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(NewSubscri
     let currency = items::currency(ctx, &specs);
     same_currency(params, currency)?;
     super::currency::check(ctx.account, holder, currency, None)?;
+    super::subscriptions::check_room(ctx.account, holder)?;
     let trial_end = trial_end(ctx, params, &specs, now)?;
     let method = payment_method(ctx, params, &holder.id)?.value();
     let behavior = payment_params::behavior(

@@ -10,13 +10,14 @@ use super::subscription::{Status, Subscription};
 use super::subscription_params::{self, Update};
 use super::{collection, items, new_subscription, phase_params, render, timeline};
 use crate::sandbox::context::Ctx;
-use crate::sandbox::customer;
+use crate::sandbox::customer::{self, Customer};
 use crate::sandbox::error::{Error, Result};
 use crate::sandbox::field_update::FieldUpdate;
 use crate::sandbox::filter::Created;
 use crate::sandbox::page::Page;
 use crate::sandbox::params::Params;
 use crate::sandbox::state::Account;
+use crate::sandbox::test_clock::MAX_SUBSCRIPTIONS;
 
 const URL: &str = "/v1/subscriptions";
 pub(super) const WHAT: &str = "subscription";
@@ -47,6 +48,19 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         ctx.account,
         subscription.expect("just created"),
     ))
+}
+
+/// Whether a customer may have one more: on a test clock, there are only so many.
+pub(super) fn check_room(account: &Account, holder: &Customer) -> Result<()> {
+    let positions = holder.subscriptions.iter();
+    let held = positions.filter(|position| !account.subscription(**position).status.ended());
+    if holder.test_clock.is_some() && held.count() >= MAX_SUBSCRIPTIONS {
+        return Err(Error::invalid(format!(
+            "A customer on a test clock can have at most {MAX_SUBSCRIPTIONS} subscriptions."
+        ))
+        .param("customer"));
+    }
+    Ok(())
 }
 
 /// `GET /v1/subscriptions/:id`
@@ -138,10 +152,11 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     ))
 }
 
+/// Whether more than the metadata of a subscription can be changed.
 pub(super) fn check_live(subscription: &Subscription) -> Result<()> {
     if subscription.status.ended() {
         return Err(Error::invalid(
-            "A canceled subscription can no longer be updated: create a new one.",
+            "A canceled subscription can only update its cancellation_details and metadata.",
         ));
     }
     Ok(())

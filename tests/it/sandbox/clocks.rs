@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::billing::World;
 use super::{Api, START};
 
 const CLOCKS: &str = "/v1/test_helpers/test_clocks";
@@ -18,7 +19,7 @@ async fn a_clock_stands_until_it_is_advanced() {
         (&made["status"], &made["frozen_time"]),
         (&json!("ready"), &json!(START + DAY))
     );
-    assert_eq!(made["deletes_after"], START + 7 * DAY);
+    assert_eq!(made["deletes_after"], START + 30 * DAY);
     let id = made["id"].as_str().expect("an id");
     let advance = format!("{CLOCKS}/{id}/advance");
     let going = api
@@ -120,4 +121,75 @@ async fn a_deleted_clock_takes_its_customers_along() {
     api.get(&format!("{CLOCKS}/{clock}")).await.error(404);
     assert!(api.ids(search).await.is_empty());
     assert!(api.ids(CLOCKS).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_clock_goes_on_by_two_of_the_shortest_intervals() {
+    // Two months after the first of January 2023 is the first of March, 59 days on.
+    let january = 1_672_531_200;
+    let world = World::at(january).await;
+    let customer = world.customer().await;
+    let yearly = "currency=usd&unit_amount=1&recurring[interval]=year&product_data[name]=N";
+    let yearly = world.api.create("/v1/prices", yearly).await;
+    let monthly = world.price("unit_amount=1000").await;
+    for price in [yearly, monthly] {
+        let form = format!("customer={customer}&items[0][price]={price}");
+        world.api.create("/v1/subscriptions", &form).await;
+    }
+    let advance = format!("{CLOCKS}/{}/advance", world.clock);
+    let to = |time: i64| format!("frozen_time={time}");
+    let march = january + 59 * DAY;
+    let (message, _, param) = world.api.post(&advance, &to(march + 1)).await.refused(400);
+    assert!(message.contains("two intervals"), "{message}");
+    assert_eq!(param, "frozen_time");
+    world.api.post(&advance, &to(march)).await.ok();
+    // From there to the first of May.
+    world
+        .api
+        .post(&advance, &to(march + 61 * DAY + 1))
+        .await
+        .refused(400);
+    world.api.post(&advance, &to(march + 61 * DAY)).await.ok();
+}
+
+#[tokio::test]
+async fn a_customer_on_a_clock_has_three_subscriptions_at_most() {
+    let world = World::new().await;
+    let customer = world.customer().await;
+    let price = world.price("unit_amount=1000").await;
+    let direct = format!("customer={customer}&items[0][price]={price}");
+    let item = format!("phases[0][items][0][price]={price}");
+    let first = world.api.create("/v1/subscriptions", &direct).await;
+    world.api.create("/v1/subscriptions", &direct).await;
+    world.schedule(&customer, &item).await;
+    let session = format!(
+        "customer={customer}&mode=subscription&success_url=http://x.test/&line_items[0][price]={price}&line_items[0][quantity]=1"
+    );
+    for (path, form) in [
+        ("/v1/subscriptions", &direct),
+        (
+            "/v1/subscription_schedules",
+            &format!("customer={customer}&start_date=now&{item}"),
+        ),
+        ("/v1/checkout/sessions", &session),
+    ] {
+        let (message, _, param) = world.api.post(path, form).await.refused(400);
+        assert_eq!(
+            (&*message, &*param),
+            (
+                "A customer on a test clock can have at most 3 subscriptions.",
+                "customer"
+            )
+        );
+    }
+    let path = format!("/v1/subscriptions/{first}");
+    world.api.delete(&path).await.ok();
+    world.api.create("/v1/subscriptions", &direct).await;
+    // Without a clock there is no limit.
+    let free = "payment_method=pm_card_visa&invoice_settings[default_payment_method]=pm_card_visa";
+    let free = world.api.create("/v1/customers", free).await;
+    for _ in 0..5 {
+        let form = format!("customer={free}&items[0][price]={price}");
+        world.api.create("/v1/subscriptions", &form).await;
+    }
 }

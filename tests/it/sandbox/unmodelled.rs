@@ -204,6 +204,10 @@ async fn what_changes_nothing_is_taken() {
             "invoice_settings[custom_fields]=&invoice_settings[rendering_options]=",
         ),
         ("/v1/setup_intents", "use_stripe_sdk=false"),
+        (
+            "subscribe",
+            "items[0][billing_thresholds]=&items[0][tax_rates]=",
+        ),
         ("release", "preserve_cancel_date=false"),
     ] {
         subject.post(endpoint, form).await.ok();

@@ -12,6 +12,7 @@ mod examples;
 mod invoice_items;
 mod invoices;
 mod item_changes;
+mod older_names;
 mod previews;
 mod properties;
 mod prorations;

@@ -280,3 +280,51 @@ async fn phases_follow_the_schedules_billing_cycle_anchor() {
         assert_eq!(start, if anchored { end } else { START }, "{schedule}{own}");
     }
 }
+
+#[tokio::test]
+async fn metadata_without_a_value_goes_from_the_subscription() {
+    let world = World::new().await;
+    let customer = world.customer().await;
+    let price = world.price("unit_amount=100").await;
+    let item = |index: usize| {
+        format!("phases[{index}][items][0][price]={price}&phases[{index}][iterations]=1")
+    };
+    let form = format!(
+        "start_date=now&{}&phases[0][metadata][up]=a&phases[0][metadata][stays]=b&phases[0][metadata][none]=&{}&phases[1][metadata][up]=&phases[1][metadata][new]=c",
+        item(0),
+        item(1)
+    );
+    let made = created(&world, &customer, &form).await;
+    assert_eq!(
+        made["phases"][1]["metadata"],
+        serde_json::json!({"up": "", "new": "c"})
+    );
+    let id = made["subscription"].as_str().expect("started");
+    assert_eq!(
+        world.subscription(id).await["metadata"],
+        serde_json::json!({"up": "a", "stays": "b"})
+    );
+    world.advance_to(START + 31 * DAY).await;
+    assert_eq!(
+        world.subscription(id).await["metadata"],
+        serde_json::json!({"stays": "b", "new": "c"})
+    );
+}
+
+#[tokio::test]
+async fn a_start_in_the_past_is_not_modelled() {
+    let world = World::new().await;
+    let customer = world.customer().await;
+    let price = world.price("unit_amount=100").await;
+    let item = format!("phases[0][items][0][price]={price}&phases[0][iterations]=3");
+    let past = format!("customer={customer}&start_date={}&{item}", START - DAY);
+    let (message, _, param) = world.api.post(URL, &past).await.refused(400);
+    assert!(message.contains("does not model"), "{message}");
+    assert_eq!(param, "start_date");
+    let later = format!("start_date={}&{item}", START + DAY);
+    let waiting = created(&world, &customer, &later).await;
+    let earlier = format!("phases[0][start_date]={}&{item}", START - DAY);
+    let refused = world.api.post(&path(&waiting), &earlier).await;
+    assert_eq!(refused.refused(400).2, "phases[0][start_date]");
+    assert!(world.invoices(&customer).await.is_empty());
+}
