@@ -86,6 +86,7 @@ pub(crate) fn advance(ctx: &mut Ctx<'_>, subscription: u32, at: i64) {
     if index + 1 < schedule.phases.len() {
         schedule.current = Some(index + 1);
         let over = schedule.phases[index].coupon.clone();
+        follow_end(ctx.account, subscription, at);
         enter(
             ctx,
             subscription,
@@ -129,7 +130,7 @@ pub(crate) fn release(ctx: &mut Ctx<'_>, position: u32, at: i64) {
 }
 
 /// Makes the subscription end when its schedule does, if that cancels it, and not otherwise. Stripe shows this as
-/// `cancel_at`, and a release takes it away (`preserve_cancel_date` is false by default).
+/// `cancel_at` from the last phase on, and a release takes it away (`preserve_cancel_date` is false by default).
 pub(crate) fn follow_end(account: &mut Account, subscription: u32, now: i64) {
     let schedule = schedule_of(account, subscription);
     let end = schedule.and_then(|position| account.schedule(position).ends_at());

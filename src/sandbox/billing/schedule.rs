@@ -146,10 +146,13 @@ impl Schedule {
         self.phases.get(self.current?)
     }
 
-    /// When the subscription is to end, if it does so with the schedule.
+    /// When the subscription is to end, if it does so with the schedule and the last phase runs, or begins.
     pub(crate) fn ends_at(&self) -> Option<i64> {
-        let last = self.phases.last()?;
-        (self.end_behavior == EndBehavior::Cancel).then_some(last.end)
+        let coming = &self.phases[self.current.unwrap_or(0)..];
+        match (self.end_behavior, coming) {
+            (EndBehavior::Cancel, [last]) => Some(last.end),
+            _ => None,
+        }
     }
 
     /// Leaves the subscription to itself.

@@ -328,3 +328,41 @@ async fn a_start_in_the_past_is_not_modelled() {
     assert_eq!(refused.refused(400).2, "phases[0][start_date]");
     assert!(world.invoices(&customer).await.is_empty());
 }
+
+#[tokio::test]
+async fn the_end_of_a_schedule_is_the_subscriptions_from_its_last_phase_on() {
+    let world = World::new().await;
+    let customer = world.customer().await;
+    let price = world.price("unit_amount=100").await;
+    let item = |index: usize| {
+        format!("phases[{index}][items][0][price]={price}&phases[{index}][iterations]=1")
+    };
+    let form = format!("start_date=now&end_behavior=cancel&{}&{}", item(0), item(1));
+    let made = created(&world, &customer, &form).await;
+    let id = made["subscription"].as_str().expect("started");
+    let ends = async || {
+        let subscription = world.subscription(id).await;
+        (
+            subscription["cancel_at"].as_i64(),
+            subscription["canceled_at"].as_i64(),
+        )
+    };
+    assert_eq!(ends().await, (None, None));
+    let (second, end) = (START + 31 * DAY, START + 60 * DAY);
+    world.advance_to(second).await;
+    assert_eq!(ends().await, (Some(end), Some(second)));
+    world
+        .api
+        .post(&path(&made), "end_behavior=release")
+        .await
+        .ok();
+    assert_eq!(ends().await, (None, None));
+    world
+        .api
+        .post(&path(&made), "end_behavior=cancel")
+        .await
+        .ok();
+    assert_eq!(ends().await, (Some(end), Some(second)));
+    world.advance_to(end).await;
+    assert_eq!(world.subscription(id).await["status"], "canceled");
+}
