@@ -1,16 +1,15 @@
 //! What a customer's parameters say.
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value, json};
 
 use super::context::Ctx;
-use super::coupon::{self, Coupon};
+use super::coupon::{self, Applied};
 use super::customer::{self, Customer};
 use super::error::{Error, Result};
 use super::field_update::FieldUpdate;
 use super::params::Params;
 use super::payment_method::{self, Named};
+use super::promotion_code::Purchase;
 
 /// A customer to create; its links are made once it is there.
 pub(super) struct New {
@@ -18,16 +17,10 @@ pub(super) struct New {
     pub(super) payment_method: Option<Named>,
     /// Whether the payment method becomes the default for invoices.
     pub(super) becomes_default: bool,
-    pub(super) coupon: Option<Arc<Coupon>>,
+    pub(super) coupon: Option<Applied>,
 }
 
-const UNMODELLED: &[&str] = &[
-    "cash_balance",
-    "promotion_code",
-    "source",
-    "tax",
-    "validate",
-];
+const UNMODELLED: &[&str] = &["cash_balance", "source", "tax", "validate"];
 /// What Stripe knows on an update only.
 const UPDATE_UNMODELLED: &[&str] = &[
     "bank_account",
@@ -59,7 +52,7 @@ pub(super) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
         // Nothing but the payment method of this very request can be the new customer's.
         return Err(no_default(ctx, default));
     }
-    let coupon = coupon(ctx, params, customer.created)?.value();
+    let coupon = coupon::given(ctx, params, purchase(None, customer.created))?.value();
     params.unmodelled(UNMODELLED)?;
     params.unmodelled(&["tax_id_data"])?;
     Ok(New {
@@ -75,7 +68,7 @@ pub(super) fn read_change(
     ctx: &Ctx<'_>,
     mut customer: Customer,
     params: &Params<'_>,
-) -> Result<(Customer, FieldUpdate<Arc<Coupon>>)> {
+) -> Result<(Customer, FieldUpdate<Applied>)> {
     change_plain(&mut customer, params)?;
     let default = settings(&mut customer, params)?.try_map(|id| {
         let method = ctx.account.payment_methods.get(id);
@@ -84,7 +77,8 @@ pub(super) fn read_change(
             .ok_or_else(|| no_default(ctx, id))
     })?;
     default.apply(&mut customer.default_payment_method);
-    let coupon = coupon(ctx, params, ctx.time_of(&customer.id))?;
+    let now = ctx.time_of(&customer.id);
+    let coupon = coupon::given(ctx, params, purchase(Some(&customer), now))?;
     params.unmodelled(UNMODELLED)?;
     params.unmodelled(UPDATE_UNMODELLED)?;
     Ok((customer, coupon))
@@ -188,9 +182,13 @@ fn settings<'a>(customer: &mut Customer, params: &Params<'a>) -> Result<FieldUpd
     settings.nullable("default_payment_method")
 }
 
-fn coupon(ctx: &Ctx<'_>, params: &Params<'_>, now: i64) -> Result<FieldUpdate<Arc<Coupon>>> {
-    let given = params.nullable("coupon")?;
-    given.try_map(|id| coupon::applicable(ctx, id, "coupon", now))
+/// A customer's discount is for no purchase yet.
+fn purchase(customer: Option<&Customer>, now: i64) -> Purchase<'_> {
+    Purchase {
+        customer,
+        amount: None,
+        now,
+    }
 }
 
 /// Stripe is strict about little: something, an at sign, and a domain with a dot.

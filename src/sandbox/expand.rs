@@ -180,6 +180,7 @@ fn render(account: &Account, now: i64, kinds: &[Kind], id: &str) -> Option<Value
         "price" => account.prices.get(id).map(Price::to_json),
         "pm" => account.payment_methods.get(id).map(PaymentMethod::to_json),
         "seti" => account.setup_intents.get(id).map(SetupIntent::to_json),
+        "promo" => Some(account.promotion_codes.get(id)?.to_json(now)),
         "clock" => account.clocks.get(id).map(TestClock::to_json),
         _ => payment::render(account, id).or_else(|| billing::render(account, now, id)),
     }

@@ -58,6 +58,7 @@ mod price;
 mod price_list;
 mod price_params;
 mod product;
+mod promotion_code;
 mod record;
 mod routes;
 mod scalars;

@@ -3,7 +3,7 @@
 use super::context::Handler;
 use super::{
     account, billing, coupon, customer, event, payment, payment_methods, price, price_list,
-    product, search, setup_intent, test_clock,
+    product, promotion_code, search, setup_intent, test_clock,
 };
 
 /// One endpoint. Its name, `METHOD /path/:with/holes`, is what calls are counted under.
@@ -169,6 +169,7 @@ const CLOCK: &str = "test_helpers.test_clock";
 pub(crate) fn find(method: &str, path: &str) -> Option<(&'static Route, Vec<String>)> {
     ROUTES
         .iter()
+        .chain(promotion_code::ROUTES)
         .chain(
             billing::ROUTES
                 .iter()

@@ -13,6 +13,7 @@ use super::payment::Payments;
 use super::payment_method::PaymentMethod;
 use super::price::Prices;
 use super::product::Product;
+use super::promotion_code::PromotionCodes;
 use super::setup_intent::SetupIntent;
 use super::table::Table;
 use super::test_clock::TestClock;
@@ -33,6 +34,7 @@ pub(crate) struct Account {
     pub(crate) setup_intents: Table<SetupIntent>,
     pub(crate) payments: Payments,
     pub(crate) coupons: Coupons,
+    pub(crate) promotion_codes: PromotionCodes,
     pub(crate) clocks: Table<TestClock>,
     pub(crate) events: Events,
     pub(crate) keys: Keys,
@@ -53,6 +55,7 @@ impl Account {
             setup_intents: Table::default(),
             payments: Payments::default(),
             coupons: Coupons::default(),
+            promotion_codes: PromotionCodes::default(),
             clocks: Table::default(),
             events: Events::default(),
             keys: Keys::default(),

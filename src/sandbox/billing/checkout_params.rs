@@ -1,10 +1,12 @@
 //! Reading a new checkout session.
 
-use super::phase_params::{automatic_tax, coupon, same_currency};
+use super::phase_params::{automatic_tax, coupon, discount, same_currency};
+use super::schedule::ItemSpec;
 use super::session::{Mode, Purchase, Session, Status};
 use super::subscription_params::LONGEST_TRIAL;
 use super::{catalog, items};
 use crate::sandbox::context::Ctx;
+use crate::sandbox::coupon::Applied;
 use crate::sandbox::customer::{self, Customer};
 use crate::sandbox::cycle::discount::spread;
 use crate::sandbox::cycle::period::DAY;
@@ -19,7 +21,6 @@ const UNMODELLED: &[&str] = &[
     "custom_fields",
     "custom_text",
     "customer_creation",
-    "discounts",
     "payment_intent_data",
     "payment_method_options",
     "shipping_address_collection",
@@ -114,7 +115,7 @@ pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Session, Optio
 
 /// The metadata of the intent. Nothing can be bought in this mode.
 fn setup(params: &Params<'_>) -> Result<Metadata> {
-    if let Some(key) = ["line_items", "subscription_data"]
+    if let Some(key) = ["discounts", "line_items", "subscription_data"]
         .iter()
         .find(|key| params.has(key))
     {
@@ -168,9 +169,12 @@ fn purchase(ctx: &Ctx<'_>, params: &Params<'_>, holder: Option<&Customer>) -> Re
     if let Some(data) = params.object("subscription_data")? {
         purchase.metadata = data.metadata()?.apply(&Metadata::default())?;
         purchase.description = data.nullable("description")?.value().map(str::to_owned);
-        purchase.coupon = coupon(ctx, &data, currency, now)?;
+        purchase.coupon = coupon(ctx, &data, currency, now)?.map(Applied::from);
         (purchase.trial_days, purchase.trial_end) = trial(&data, now)?;
         data.unmodelled(DATA_UNMODELLED)?;
+    }
+    if let Some(applied) = discounts(ctx, params, holder, &purchase.specs, now)? {
+        purchase.coupon = Some(applied);
     }
     if purchase.trial_days.is_none() && purchase.trial_end.is_none() {
         let amounts = purchase.specs.iter().map(|spec| {
@@ -185,10 +189,37 @@ fn purchase(ctx: &Ctx<'_>, params: &Params<'_>, holder: Option<&Customer>) -> Re
         let parts = purchase
             .coupon
             .as_ref()
-            .map(|coupon| spread(catalog::off(coupon), &[(purchase.subtotal, true)]));
+            .map(|applied| spread(catalog::off(&applied.coupon), &[(purchase.subtotal, true)]));
         purchase.discount = parts.into_iter().flatten().sum();
     }
     Ok(Mode::Subscription(Box::new(purchase)))
+}
+
+/// `discounts`: one, by its coupon or its promotion code.
+fn discounts(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    holder: Option<&Customer>,
+    specs: &[ItemSpec],
+    now: i64,
+) -> Result<Option<Applied>> {
+    let given = params.objects("discounts")?.unwrap_or_default();
+    let [one] = &*given else {
+        return match given.len() {
+            0 => Ok(None),
+            _ => Err(
+                Error::invalid("You can only apply one discount to a Checkout Session.")
+                    .param("discounts"),
+            ),
+        };
+    };
+    if params.has("allow_promotion_codes") {
+        return Err(Error::invalid(
+            "You may only specify one of these parameters: allow_promotion_codes, discounts.",
+        )
+        .param("discounts"));
+    }
+    Ok(discount(ctx, one, holder, specs, now)?.value())
 }
 
 fn trial(data: &Params<'_>, now: i64) -> Result<(Option<i64>, Option<i64>)> {

@@ -117,7 +117,9 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         marked_uncollectible_at: None,
         voided_at: None,
         automatic_tax: false,
-        subscription_metadata: subscription.map_or_else(Metadata::default, |subscription| subscription.metadata.clone()),
+        subscription_metadata: subscription.map_or_else(Metadata::default, |subscription| {
+            subscription.metadata.clone()
+        }),
     };
     params.finish()?;
     invoice.id = ctx.account.ids.next("in", 24);

@@ -1,7 +1,5 @@
 //! How a subscription begins, whoever makes it: the API, a schedule, or a checkout.
 
-use std::sync::Arc;
-
 use super::drafts::{self, Next};
 use super::invoice::Reason;
 use super::invoicing::compose;
@@ -11,7 +9,7 @@ use super::schedule::ItemSpec;
 use super::subscription::{MissingMethod, PaymentSettings, Status, Subscription};
 use super::{catalog, collection, phases, render};
 use crate::sandbox::context::Ctx;
-use crate::sandbox::coupon::{Coupon, Discount};
+use crate::sandbox::coupon::{Applied, Discount};
 use crate::sandbox::currency::Currency;
 use crate::sandbox::cycle::period::Every;
 use crate::sandbox::ids::Id;
@@ -34,7 +32,7 @@ pub(crate) struct NewSubscription {
     pub(crate) metadata: Metadata,
     pub(crate) description: Option<String>,
     pub(crate) default_payment_method: Option<Id>,
-    pub(crate) coupon: Option<Arc<Coupon>>,
+    pub(crate) coupon: Option<Applied>,
     pub(crate) automatic_tax: bool,
     pub(crate) schedule: Option<Id>,
     pub(crate) cancel_at: Option<i64>,
@@ -121,9 +119,10 @@ pub(crate) fn first_amount_due(account: &Account, new: &NewSubscription, at: i64
     let mut subscription = before_first_period(Id::default(), new.clone(), every, at);
     let items = new.specs.iter().map(|spec| item_of(spec, at));
     subscription.items = items.collect();
-    subscription.discount = new.coupon.clone().map(|coupon| Discount {
+    subscription.discount = new.coupon.clone().map(|applied| Discount {
         id: Id::default(),
-        coupon,
+        coupon: applied.coupon,
+        promotion_code: None,
         customer: new.customer.clone(),
         subscription: None,
         start: at,

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use super::schedule::{Defaults, ItemSpec, Phase, Prorate};
 use super::{catalog, items};
 use crate::sandbox::context::Ctx;
-use crate::sandbox::coupon::{self, Coupon, Off};
+use crate::sandbox::coupon::{self, Applied, Coupon, Off};
 use crate::sandbox::currency::Currency;
+use crate::sandbox::customer::Customer;
 use crate::sandbox::cycle::period::Every;
 use crate::sandbox::error::{Error, Result};
 use crate::sandbox::field_update::FieldUpdate;
 use crate::sandbox::ids::Id;
 use crate::sandbox::params::Params;
 use crate::sandbox::payment_method;
+use crate::sandbox::promotion_code::Purchase;
 
 /// Stripe's limit for the phases that run or are to come.
 const MAX_PHASES: usize = 10;
@@ -268,17 +270,46 @@ pub(crate) fn coupon(
     };
     let param = params.name("coupon");
     let coupon = coupon::applicable(ctx, id, &param, now)?;
-    if let Off::Amount(_, other) = coupon.off
-        && other != currency
-    {
-        return Err(Error::invalid(format!(
-            "The coupon `{id}` takes off an amount in `{}`, and the subscription is in `{}`.",
+    check_currency(&coupon, currency, &param)?;
+    Ok(Some(coupon))
+}
+
+fn check_currency(coupon: &Coupon, currency: Currency, param: &str) -> Result<()> {
+    match coupon.off {
+        Off::Amount(_, other) if other != currency => Err(Error::invalid(format!(
+            "The coupon `{}` takes off an amount in `{}`, and the subscription is in `{}`.",
+            coupon.id,
             other.as_str(),
             currency.as_str()
         ))
-        .param(param));
+        .param(param)),
+        _ => Ok(()),
     }
-    Ok(Some(coupon))
+}
+
+/// `coupon` or `promotion_code` for what a subscription sells, which must match the currency.
+pub(crate) fn discount(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    customer: Option<&Customer>,
+    specs: &[ItemSpec],
+    now: i64,
+) -> Result<FieldUpdate<Applied>> {
+    let currency = items::currency(ctx, specs);
+    let amounts = specs.iter().filter_map(|spec| {
+        let priced = catalog::priced(ctx.account, &spec.price);
+        Some(priced.scheme.amount(spec.quantity?))
+    });
+    let purchase = Purchase {
+        customer,
+        amount: Some((amounts.fold(0, i64::saturating_add), currency)),
+        now,
+    };
+    let given = coupon::given(ctx, params, purchase)?;
+    if let FieldUpdate::Set(applied) = &given {
+        check_currency(&applied.coupon, currency, &params.name("coupon"))?;
+    }
+    Ok(given)
 }
 
 /// `proration_behavior`

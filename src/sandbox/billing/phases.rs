@@ -8,7 +8,7 @@ use super::schedule::{Defaults, EndBehavior, Phase, Prorate, Schedule, Status};
 use super::subscription::{MissingMethod, PaymentSettings};
 use super::{render, timeline};
 use crate::sandbox::context::Ctx;
-use crate::sandbox::coupon::{Coupon, Discount, tell_change};
+use crate::sandbox::coupon::{Applied, Coupon, Discount, tell_change};
 use crate::sandbox::ids::Id;
 use crate::sandbox::metadata::{Changes, Metadata};
 use crate::sandbox::state::Account;
@@ -54,7 +54,7 @@ fn subscription_of(schedule: &Schedule, phase: &Phase) -> NewSubscription {
             .clone()
             .or_else(|| schedule.defaults.description.clone()),
         default_payment_method: payment_method(phase, &schedule.defaults),
-        coupon: phase.coupon.clone(),
+        coupon: phase.coupon.clone().map(Applied::from),
         automatic_tax: phase
             .automatic_tax
             .unwrap_or(schedule.defaults.automatic_tax),
@@ -206,7 +206,12 @@ pub(crate) fn enter(
         change::bill_leaving(ctx, subscription, &phase.items, at);
     }
     if !same {
-        discount(ctx, subscription, phase.coupon.clone(), at);
+        discount(
+            ctx,
+            subscription,
+            phase.coupon.clone().map(Applied::from),
+            at,
+        );
     }
     let held = ctx.account.subscription_mut(subscription);
     held.metadata = merged(&held.metadata, &phase.metadata);
@@ -231,7 +236,7 @@ pub(crate) fn enter(
 }
 
 /// Gives the subscription a coupon's discount in place of the one it has, or takes that away.
-pub(crate) fn discount(ctx: &mut Ctx<'_>, position: u32, coupon: Option<Arc<Coupon>>, at: i64) {
+pub(crate) fn discount(ctx: &mut Ctx<'_>, position: u32, coupon: Option<Applied>, at: i64) {
     let subscription = ctx.account.subscription(position);
     let (id, customer) = (subscription.id.clone(), subscription.customer.clone());
     let before = subscription.discount.clone();

@@ -1,14 +1,12 @@
 //! A checkout session as state, and as Stripe 2022-11-15 shows it.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use super::render::merged;
 use super::schedule::ItemSpec;
 use super::timeline::Due;
 use crate::sandbox::context::Ctx;
-use crate::sandbox::coupon::Coupon;
+use crate::sandbox::coupon::Applied;
 use crate::sandbox::currency::Currency;
 use crate::sandbox::ids::Id;
 use crate::sandbox::metadata::Metadata;
@@ -48,7 +46,7 @@ pub(crate) struct Purchase {
     pub(crate) currency: Currency,
     pub(crate) metadata: Metadata,
     pub(crate) description: Option<String>,
-    pub(crate) coupon: Option<Arc<Coupon>>,
+    pub(crate) coupon: Option<Applied>,
     /// How long, in days from paying; and until when, in seconds. At most one of the two.
     pub(crate) trial_days: Option<i64>,
     pub(crate) trial_end: Option<i64>,

@@ -1,17 +1,15 @@
 //! Reading what a subscription is created with and changed by.
 
-use std::sync::Arc;
-
 use super::new_subscription::{FirstAnchor, FirstPayment, NewSubscription};
 use super::payment_params::{self, Behavior};
 use super::phase_params::{
-    automatic_tax, collection_method, coupon, payment_method, prorate, same_currency,
+    automatic_tax, collection_method, discount, payment_method, prorate, same_currency,
 };
 use super::schedule::{ItemSpec, Prorate};
 use super::subscription::{MissingMethod, PaymentSettings, Subscription};
 use super::{catalog, items};
 use crate::sandbox::context::Ctx;
-use crate::sandbox::coupon::Coupon;
+use crate::sandbox::coupon::Applied;
 use crate::sandbox::customer;
 use crate::sandbox::cycle::period::DAY;
 use crate::sandbox::error::{Error, Result};
@@ -30,7 +28,6 @@ const UNMODELLED: &[&str] = &[
     "default_tax_rates?",
     "on_behalf_of?",
     "pending_invoice_item_interval?",
-    "promotion_code",
 ];
 
 /// Reads a new subscription, and the customer's time.
@@ -64,7 +61,7 @@ pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(NewSubscri
         metadata: params.metadata()?.apply(&Metadata::default())?,
         description: params.nullable("description")?.value().map(str::to_owned),
         default_payment_method: method,
-        coupon: coupon(ctx, params, currency, now)?,
+        coupon: discount(ctx, params, Some(holder), &specs, now)?.value(),
         automatic_tax: automatic_tax(params)?.unwrap_or(false),
         schedule: None,
         cancel_at: cancel_at(params, now)?.value(),
@@ -188,7 +185,7 @@ pub(crate) struct Update {
     pub(crate) cancel_at: FieldUpdate<i64>,
     pub(crate) cancel_at_period_end: Option<bool>,
     /// The coupon to apply, or none to take the discount away.
-    pub(crate) coupon: FieldUpdate<Arc<Coupon>>,
+    pub(crate) coupon: FieldUpdate<Applied>,
     pub(crate) default_payment_method: FieldUpdate<Id>,
     pub(crate) description: FieldUpdate<String>,
     pub(crate) metadata: Metadata,
@@ -217,8 +214,10 @@ pub(crate) fn read_update(
     if currency != subscription.currency {
         return Err(items::other_currency(params.name("items")));
     }
-    let coupon_given = params.has("coupon");
-    let coupon = coupon(ctx, params, currency, now)?;
+    let holder = customer::named(ctx, &subscription.customer, "customer")?;
+    let kept = || subscription.items.iter().map(items::kept).collect();
+    let sold: Vec<ItemSpec> = specs.clone().unwrap_or_else(kept);
+    let coupon = discount(ctx, params, Some(holder), &sold, now)?;
     let behavior = payment_params::behavior(params, &[Behavior::Allow, Behavior::Default])?;
     collection_method(params)?;
     params.unmodelled(UNMODELLED)?;
@@ -234,11 +233,7 @@ pub(crate) fn read_update(
         trial_end: trial_end_given(params, now)?,
         cancel_at: cancel_at(params, now)?,
         cancel_at_period_end: params.boolean("cancel_at_period_end")?,
-        coupon: match coupon {
-            Some(coupon) => FieldUpdate::Set(coupon),
-            None if coupon_given => FieldUpdate::Unset,
-            None => FieldUpdate::Keep,
-        },
+        coupon,
         default_payment_method: payment_method(ctx, params, &subscription.customer)?,
         description: params.nullable("description")?.map(str::to_owned),
         metadata: params.metadata()?.apply(&subscription.metadata)?,

@@ -193,7 +193,7 @@ fn apply(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
     if !matches!(update.coupon, FieldUpdate::Keep) {
         let coupon = update.coupon.value();
         if let Some(phase) = running_phase(ctx, position) {
-            phase.coupon.clone_from(&coupon);
+            phase.coupon = coupon.as_ref().map(|applied| applied.coupon.clone());
         }
         phases::discount(ctx, position, coupon, now);
     }

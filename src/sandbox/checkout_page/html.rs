@@ -127,7 +127,7 @@ fn open(account: &Account, session: &Session) -> String {
                 body.push_str(&bought(&item));
             }
             if let Some(coupon) = &purchase.coupon {
-                let _ = writeln!(body, "<p>With coupon {}</p>", escaped(&coupon.id));
+                let _ = writeln!(body, "<p>With coupon {}</p>", escaped(&coupon.coupon.id));
             }
             if let Some(trial) = trial(purchase.trial_days, purchase.trial_end) {
                 let _ = writeln!(body, "<p><strong>{trial}</strong></p>");

@@ -14,6 +14,7 @@ mod invoices;
 mod item_changes;
 mod older_names;
 mod previews;
+mod promotion_codes;
 mod properties;
 mod prorations;
 mod resent_phases;
