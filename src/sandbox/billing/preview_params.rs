@@ -166,7 +166,8 @@ fn discount_customer(ctx: &mut Ctx<'_>, params: &Params<'_>, holder: &Id, now: i
         Some(id) => Some(coupon::applicable(ctx, id, "coupon", now)?),
         None => None,
     };
-    let discount = coupon.map(|coupon| Discount::new(ctx, coupon.into(), holder.clone(), None, now));
+    let discount =
+        coupon.map(|coupon| Discount::new(ctx, coupon.into(), holder.clone(), None, now));
     if let Some(customer) = ctx.account.customers.get_mut(holder) {
         customer.more_mut().discount = discount;
     }

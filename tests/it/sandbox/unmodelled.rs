@@ -187,10 +187,6 @@ async fn what_changes_nothing_is_taken() {
         ("subscription", &*unset.concat()),
         ("subscription", "trial_from_plan=false"),
         (
-            "subscribe",
-            "items[0][billing_thresholds]=&items[0][tax_rates]=",
-        ),
-        (
             "scheduled",
             "default_settings[billing_thresholds]=&default_settings[on_behalf_of]=&default_settings[transfer_data]=",
         ),
