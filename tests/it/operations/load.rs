@@ -163,9 +163,9 @@ async fn a_request_that_takes_too_long_is_504() {
 /// What was told 504 is carried through; its place is free when it is done.
 #[tokio::test]
 async fn a_write_that_takes_too_long_is_504_and_goes_on() {
+    let patience = Duration::from_secs(2);
     let app = TestApp::start().await.adjusted(|app| {
-        // Long enough for the write to begin: what has not does not go on.
-        app.limits.request_timeout = Duration::from_secs(2);
+        app.limits.request_timeout = patience;
         app.limits.concurrent = 1;
     });
     let slow = Action::Delay(Duration::from_secs(600));
@@ -175,7 +175,7 @@ async fn a_write_that_takes_too_long_is_504_and_goes_on() {
     let late = app.post("/v1/subscribe", r#"{"org": "org:a", "info": {}}"#);
     let time_passes = async {
         app.until_slow().await;
-        tokio::time::advance(Duration::from_secs(1)).await;
+        tokio::time::advance(patience).await;
     };
     let (late, ()) = tokio::join!(late, time_passes);
     late.fails(504, "stripe_unavailable");
