@@ -16,6 +16,7 @@ pub(super) async fn run(settings: &config::Sandbox) -> anyhow::Result<()> {
     let sandbox = Sandbox::new(Options {
         seed: settings.seed,
         search_lag: settings.search_lag.0,
+        invoice_draft: settings.invoice_draft.0,
         latency: settings.latency.map(Into::into),
         rate_limit: settings.rate_limit,
         loopback_only: is_loopback(&listener)?,
@@ -59,6 +60,7 @@ impl Embedded {
         let sandbox = Sandbox::new(Options {
             public_url: settings.sandbox_url.clone(),
             loopback_only: is_loopback(&listener)?,
+            invoice_draft: settings.invoice_draft.0,
             ..Options::default()
         });
         let mut server = JoinSet::new();

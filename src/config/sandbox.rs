@@ -32,4 +32,9 @@ pub struct Sandbox {
     /// How long it takes until search finds a new customer; with Stripe, it takes a while too
     #[arg(long, value_name = "DURATION", default_value_t = Options::default().search_lag.into())]
     pub search_lag: TimeSpan,
+
+    /// How long renewals and the first invoices of schedules are drafts, which usage can still be added to, before they
+    /// are charged; with Stripe, an hour
+    #[arg(long, value_name = "DURATION", default_value_t = Options::default().invoice_draft.into())]
+    pub invoice_draft: TimeSpan,
 }

@@ -39,6 +39,11 @@ pub struct Serve {
     #[arg(long, value_name = "URL")]
     pub sandbox_url: Option<String>,
 
+    /// How long renewals and the first invoices of schedules are drafts, which usage can still be added to, before they
+    /// are charged, with --sandbox; with Stripe, an hour
+    #[arg(long, value_name = "DURATION", default_value = "0s")]
+    pub invoice_draft: TimeSpan,
+
     /// Serve many accounts: each caller's API key is the Stripe key, live or test, that its requests act with
     #[arg(long, env = "TIER_CLOUD", conflicts_with = "api_key_file")]
     pub cloud: bool,

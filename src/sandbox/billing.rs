@@ -2,7 +2,8 @@
 //!
 //! What things are: [`subscription`], [`schedule`], [`invoice`], [`invoice_item`], [`credit_note`], [`session`].
 //! What becomes of them: [`new_subscription`], [`change`], [`item_set`], [`proration`], [`renewal`], [`phases`],
-//! [`drafts`], [`invoicing`], [`collection`]; and when: [`timeline`], with the [`engine`](super::engine).
+//! [`drafts`], [`invoicing`], [`finalization`], [`collection`]; and when: [`timeline`], with the
+//! [`engine`](super::engine).
 //! The endpoints: [`subscriptions`], [`subscription_items`], [`schedules`], [`invoice_items`], [`invoices`] with
 //! [`preview`] and [`preview_params`] (on a [`copy`]), [`draft_invoices`], [`invoice_actions`], [`checkout`].
 //! How their parameters are read: [`subscription_params`], [`payment_params`], [`items`], [`schedule_params`],
@@ -19,6 +20,7 @@ pub(crate) mod credit_note;
 pub(crate) mod currency;
 pub(crate) mod draft_invoices;
 pub(crate) mod drafts;
+pub(crate) mod finalization;
 pub(crate) mod invoice;
 pub(crate) mod invoice_actions;
 pub(crate) mod invoice_item;
@@ -431,12 +433,11 @@ pub(crate) fn customer_erased(account: &mut Account, customer: &Id) {
         .get(customer)
         .map(|customer| customer.invoices.clone());
     for position in invoices.unwrap_or_default() {
-        let id = account
-            .billing
-            .invoices
-            .at(position)
-            .map(|invoice| invoice.id.clone());
-        id.and_then(|id| account.billing.invoices.remove(&id));
+        let invoice = account.billing.invoices.at(position);
+        if let Some(id) = invoice.map(|invoice| invoice.id.clone()) {
+            finalization::forget(account, &id);
+            account.billing.invoices.remove(&id);
+        }
     }
     for position in positions(account, customer) {
         let held = account.subscription(position);

@@ -136,6 +136,7 @@ fn origin(sandbox: &Sandbox, call: &Call, caller: &Caller) -> Origin {
         idempotency_key: call.idempotency_key().map(str::to_owned),
         public_url,
         search_lag: options.search_lag_millis(),
+        invoice_draft: options.invoice_draft_seconds(),
     }
 }
 

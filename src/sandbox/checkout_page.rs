@@ -85,6 +85,7 @@ fn at_account(
         Some(account) => {
             let origin = Origin {
                 search_lag: sandbox.0.options.search_lag_millis(),
+                invoice_draft: sandbox.0.options.invoice_draft_seconds(),
                 ..Origin::default()
             };
             sandbox.with_account(&account, Vec::new(), origin, work)

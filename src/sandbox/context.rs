@@ -39,6 +39,8 @@ pub(crate) struct Origin {
     pub(crate) public_url: String,
     /// How long a change takes to reach the search, in milliseconds.
     pub(crate) search_lag: i64,
+    /// How long renewals and the first invoices of schedules are drafts, in seconds.
+    pub(crate) invoice_draft: i64,
 }
 
 impl Ctx<'_> {

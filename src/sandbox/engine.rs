@@ -2,6 +2,7 @@
 
 use super::billing::change::{self, Cancellation};
 use super::billing::collection;
+use super::billing::finalization;
 use super::billing::phases;
 use super::billing::renewal;
 use super::billing::subscription::{INCOMPLETE_FOR, MissingMethod, Status};
@@ -20,6 +21,7 @@ pub(crate) fn run_until(ctx: &mut Ctx<'_>, clock: Option<&Id>, until: i64) {
     while let Some((at, due)) = ctx.account.billing.timelines.first(clock, until) {
         match due {
             Due::Schedule(position) => phases::start(ctx, position, at),
+            Due::Invoice(position) => finalization::fall_due(ctx, position, at),
             Due::Subscription(position) => step(ctx, position, at),
             Due::Session(position) => session::expire(ctx, position, at),
         }
@@ -36,7 +38,7 @@ pub(crate) fn two_intervals(ctx: &Ctx<'_>, clock: &Id, from: i64) -> Option<i64>
         .on(Some(clock))
         .filter_map(|due| match due {
             Due::Subscription(position) => Some(end(ctx.account.subscription(position).every)),
-            Due::Schedule(_) | Due::Session(_) => None,
+            Due::Schedule(_) | Due::Invoice(_) | Due::Session(_) => None,
         })
         .min()
 }

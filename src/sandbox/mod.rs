@@ -85,6 +85,9 @@ pub struct Options {
     pub seed: u64,
     /// How long a new or changed customer takes to reach the search.
     pub search_lag: Duration,
+    /// How long renewals and the first invoices of schedules are drafts before they are finalized and charged; with
+    /// Stripe, about an hour.
+    pub invoice_draft: Duration,
     /// How long every call takes at least.
     pub latency: Option<Duration>,
     /// How many calls an account may make in a second.
@@ -98,6 +101,11 @@ pub struct Options {
 }
 
 impl Options {
+    /// How long invoices are drafts, in seconds.
+    fn invoice_draft_seconds(&self) -> i64 {
+        i64::try_from(self.invoice_draft.as_secs()).unwrap_or(i64::MAX / 2)
+    }
+
     /// The search's lag in milliseconds.
     fn search_lag_millis(&self) -> i64 {
         i64::try_from(self.search_lag.as_millis()).unwrap_or(i64::MAX / 2)
@@ -110,6 +118,7 @@ impl Default for Options {
             clock: Clock::system(),
             seed: 0,
             search_lag: Duration::from_secs(1),
+            invoice_draft: Duration::ZERO,
             latency: None,
             rate_limit: None,
             public_url: None,

@@ -40,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) timeout: Duration,
     /// How long new customers cannot be searched for.
     pub(crate) search_lag: Duration,
+    /// How long invoices are drafts.
+    pub(crate) invoice_draft: Duration,
     /// How often a Stripe call is tried again.
     pub(crate) retries: usize,
     /// The wait before the first of these tries.
@@ -55,6 +57,7 @@ impl Default for Settings {
             stripe_url: None,
             timeout: Duration::from_secs(30),
             search_lag: Duration::from_secs(1),
+            invoice_draft: Duration::ZERO,
             retries: 2,
             first_wait: Duration::from_millis(1),
             rates: RateSettings::default(),
@@ -83,6 +86,7 @@ impl TestApp {
         let options = Options {
             clock: Clock::manual(START),
             search_lag: settings.search_lag,
+            invoice_draft: settings.invoice_draft,
             ..Options::default()
         };
         let sandbox = observed::start(options).await;

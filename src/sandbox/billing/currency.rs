@@ -56,7 +56,7 @@ fn owes(account: &Account, holder: &Customer) -> bool {
     let open = |position: &u32| {
         invoices
             .at(*position)
-            .is_some_and(|invoice| invoice.status == Status::Open)
+            .is_some_and(|invoice| matches!(invoice.status, Status::Draft | Status::Open))
     };
     holder.balance != 0 || holder.invoices.iter().any(open)
 }

@@ -9,7 +9,7 @@ use super::invoice_item::InvoiceItem;
 use super::invoices::find;
 use super::invoicing::{applicable, taken_off};
 use super::subscription::Subscription;
-use super::{catalog, invoice_json};
+use super::{catalog, finalization, invoice_json};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::coupon::Discount;
 use crate::sandbox::currency::{self, Currency};
@@ -75,6 +75,8 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     )?;
     let details = details(ctx, params, &holder.id, Details::default())?;
     params.unmodelled(&["automatic_tax?", "from_invoice"])?;
+    // Nothing happens to a draft by itself.
+    params.only("auto_advance", "false")?;
     let at = ctx.time_of(&holder.id);
     let start = subscription.map_or(at, |subscription| subscription.period.0);
     let discount = match subscription {
@@ -112,6 +114,7 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         credited: Credited::default(),
         details,
         payment_intent: None,
+        draft_until: None,
         finalized_at: None,
         paid_at: None,
         marked_uncollectible_at: None,
@@ -192,8 +195,6 @@ fn details(
     super::phase_params::payment_method(ctx, params, customer)?
         .apply(&mut details.default_payment_method);
     super::phase_params::collection_method(params)?;
-    // Nothing happens to a draft by itself.
-    params.only("auto_advance", "false")?;
     params.unmodelled(UNMODELLED)?;
     Ok(details)
 }
@@ -203,17 +204,21 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let invoice = find(ctx)?;
     let details = details(ctx, params, &invoice.customer, invoice.details.clone())?;
     params.unmodelled(&["automatic_tax?"])?;
+    let advance = params.boolean("auto_advance")?;
     params.finish()?;
     let (id, at) = (invoice.id.clone(), ctx.time_of(&invoice.customer));
     collection::act(ctx, &id, at, |ctx| {
         collection::get_mut(ctx.account, &id).details = details;
+        if let Some(advance) = advance {
+            finalization::advance(ctx, &id, advance, at);
+        }
     });
     Ok(invoice_json::invoice(ctx.account, find(ctx)?))
 }
 
 /// `POST /v1/invoices/:id/finalize`
 pub(crate) fn finalize(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.boolean("auto_advance")?;
+    let advance = params.boolean("auto_advance")?.unwrap_or(false);
     let invoice = find(ctx)?;
     if invoice.status != Status::Draft {
         return Err(Error::invalid(
@@ -228,6 +233,8 @@ pub(crate) fn finalize(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> 
         collection::prepare(ctx, &id, at);
         if collection::get(ctx.account, &id).amount_due == 0 {
             collection::settle(ctx, &id, at);
+        } else if advance {
+            collection::collect(ctx, &id, None, at);
         }
     });
     Ok(invoice_json::invoice(ctx.account, find(ctx)?))
@@ -235,6 +242,7 @@ pub(crate) fn finalize(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> 
 
 /// Makes a draft final: it gets its number, and takes what the customer's balance has.
 pub(super) fn seal(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
+    finalization::forget(ctx.account, id);
     let invoice = collection::get(ctx.account, id).clone();
     let Some(holder) = ctx.account.customers.get_mut(&invoice.customer) else {
         return;

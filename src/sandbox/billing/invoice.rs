@@ -1,5 +1,5 @@
-//! An invoice as state. Those of subscriptions are never drafts here: Stripe finalises one about an hour after its
-//! making, the sandbox at once (our choice), so that a test need not wait.
+//! An invoice as state. Stripe finalizes most of them about an hour after their making; the sandbox does so at once
+//! (our choice), so that a test need not wait, unless it is told for how long they are drafts.
 
 use crate::sandbox::coupon::Discount;
 use crate::sandbox::currency::Currency;
@@ -10,7 +10,7 @@ use crate::sandbox::table::Row;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
-    /// Made by request, and not final yet.
+    /// Not final yet.
     Draft,
     Open,
     Paid,
@@ -115,6 +115,8 @@ pub(crate) struct Invoice {
     /// What is to pay it; where nothing is due, there is none.
     pub(crate) payment_intent: Option<Id>,
     pub(crate) details: Details,
+    /// When a draft is to be finalized.
+    pub(crate) draft_until: Option<i64>,
     pub(crate) finalized_at: Option<i64>,
     pub(crate) paid_at: Option<i64>,
     pub(crate) marked_uncollectible_at: Option<i64>,

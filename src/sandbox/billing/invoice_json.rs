@@ -120,10 +120,13 @@ fn state(account: &Account, invoice: &Invoice, lines: &Value) -> Value {
     let upcoming = invoice.id.is_empty();
     let paid = invoice.status == Status::Paid;
     let made = (!upcoming).then_some(invoice.created);
+    let attempt = invoice
+        .draft_until
+        .or(upcoming.then_some(invoice.created + 3600));
     json!({
         "attempt_count": invoice.attempts,
         "attempted": invoice.attempts > 0 || paid,
-        "auto_advance": false,
+        "auto_advance": invoice.draft_until.is_some(),
         "automatic_tax": {
             "enabled": invoice.automatic_tax,
             "status": invoice.automatic_tax.then_some("complete"),
@@ -139,7 +142,7 @@ fn state(account: &Account, invoice: &Invoice, lines: &Value) -> Value {
         "last_finalization_error": null,
         "lines": lines,
         "livemode": false,
-        "next_payment_attempt": upcoming.then_some(invoice.created + 3600),
+        "next_payment_attempt": attempt,
         "number": invoice.number,
         "paid": paid,
         "paid_out_of_band": invoice.paid_out_of_band,
@@ -151,7 +154,7 @@ fn state(account: &Account, invoice: &Invoice, lines: &Value) -> Value {
         },
         "period_end": invoice.period.1,
         "period_start": invoice.period.0,
-        "status": if upcoming { "draft" } else { invoice.status.as_str() },
+        "status": invoice.status.as_str(),
         "status_transitions": {
             "finalized_at": invoice.finalized_at,
             "marked_uncollectible_at": invoice.marked_uncollectible_at,

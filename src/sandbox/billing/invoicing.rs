@@ -3,7 +3,7 @@
 use super::drafts::Draft;
 use super::invoice::{Credited, Details, Invoice, InvoiceLine, Reason, Status};
 use super::subscription::{Item, Subscription};
-use super::{catalog, collection, invoice_json};
+use super::{catalog, finalization};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::coupon::{Discount, Duration, tell_change};
 use crate::sandbox::cycle::discount::spread;
@@ -37,22 +37,7 @@ pub(crate) fn compose(
             discount,
         })
         .collect();
-    let sum =
-        |amount: fn(&InvoiceLine) -> i64| lines.iter().map(amount).fold(0, i64::saturating_add);
-    let subtotal = sum(|line| line.line.amount);
-    let total = subtotal.saturating_sub(sum(|line| line.discount));
-    let starting_balance = account
-        .customers
-        .get(&subscription.customer)
-        .map_or(0, |customer| customer.balance);
-    let owed = total.saturating_add(starting_balance);
-    // A debt below the smallest charge waits on the balance, and a credit stays there.
-    let ending_balance = if owed < catalog::smallest_charge(subscription.currency) {
-        owed
-    } else {
-        0
-    };
-    Invoice {
+    let mut invoice = Invoice {
         id: Id::from(""),
         customer: subscription.customer.clone(),
         subscription: Some(subscription.id.clone()),
@@ -60,28 +45,54 @@ pub(crate) fn compose(
         created: at,
         currency: subscription.currency,
         number: None,
-        status: Status::Open,
+        status: Status::Draft,
         reason,
         period: (at, at),
         lines,
         discount,
-        subtotal,
-        total,
-        starting_balance,
-        ending_balance,
-        amount_due: owed - ending_balance,
+        subtotal: 0,
+        total: 0,
+        starting_balance: 0,
+        ending_balance: 0,
+        amount_due: 0,
         attempts: 0,
         paid_out_of_band: false,
         credited: Credited::default(),
         details: Details::default(),
         payment_intent: None,
+        draft_until: None,
         finalized_at: None,
         paid_at: None,
         marked_uncollectible_at: None,
         voided_at: None,
         automatic_tax: subscription.automatic_tax,
         subscription_metadata: subscription.metadata.clone(),
-    }
+    };
+    sum_up(account, &mut invoice);
+    invoice
+}
+
+/// Works out the sums of an invoice, by its lines and by the customer's balance.
+pub(super) fn sum_up(account: &Account, invoice: &mut Invoice) {
+    let lines = &invoice.lines;
+    let sum =
+        |amount: fn(&InvoiceLine) -> i64| lines.iter().map(amount).fold(0, i64::saturating_add);
+    let subtotal = sum(|line| line.line.amount);
+    let total = subtotal.saturating_sub(sum(|line| line.discount));
+    let customer = account.customers.get(&invoice.customer);
+    let starting_balance = customer.map_or(0, |customer| customer.balance);
+    let owed = total.saturating_add(starting_balance);
+    // A debt below the smallest charge waits on the balance, and a credit stays there.
+    let ending_balance = if owed < catalog::smallest_charge(invoice.currency) {
+        owed
+    } else {
+        0
+    };
+    invoice.subtotal = subtotal;
+    invoice.total = total;
+    invoice.starting_balance = starting_balance;
+    invoice.ending_balance = ending_balance;
+    invoice.amount_due = owed - ending_balance;
 }
 
 /// What the discount takes off each of these amounts; see [`spread`].
@@ -105,8 +116,8 @@ pub(crate) fn applicable(
         .cloned()
 }
 
-/// Makes, finalises and tries to collect an invoice of the subscription; `period` is the one that it closes.
-/// What was pending is on it and waits no more. Without drafts there is no invoice.
+/// Makes an invoice of the subscription, which is finalized now or in a while; `period` is the one that it closes.
+/// What was pending is on it and waits no more. Without lines there is no invoice.
 pub(crate) fn issue(
     ctx: &mut Ctx<'_>,
     position: u32,
@@ -125,20 +136,12 @@ pub(crate) fn issue(
         line.id = ctx.account.ids.next("il", 24);
     }
     invoice.period = period;
-    enter(ctx, position, &mut invoice, at);
-    let id = invoice.id.clone();
-    record(ctx, invoice, at);
-    collection::begin(ctx, &id, at);
+    enter(ctx, position, &invoice, at);
+    finalization::begin(ctx, invoice, at);
 }
 
-/// Finalizes the invoice: it gets its number, takes what the customer's balance has, and is the subscription's latest.
-fn enter(ctx: &mut Ctx<'_>, position: u32, invoice: &mut Invoice, at: i64) {
-    invoice.finalized_at = Some(at);
-    if let Some(customer) = ctx.account.customers.get_mut(&invoice.customer) {
-        invoice.number = Some(customer.next_invoice_number());
-        customer.balance = invoice.ending_balance;
-        customer.currency = Some(invoice.currency);
-    }
+/// The invoice is the subscription's latest, which owes no longer what is on it.
+fn enter(ctx: &mut Ctx<'_>, position: u32, invoice: &Invoice, at: i64) {
     let taken = invoice.lines.iter();
     let taken = taken.filter_map(|line| line.invoice_item.clone());
     ctx.account
@@ -163,20 +166,4 @@ fn enter(ctx: &mut Ctx<'_>, position: u32, invoice: &mut Invoice, at: i64) {
             tell_change(ctx, over.as_ref(), None, at);
         }
     }
-}
-
-/// Stores the invoice and tells of it.
-fn record(ctx: &mut Ctx<'_>, invoice: Invoice, at: i64) {
-    let id = invoice.id.clone();
-    if let Some(discount) = &invoice.discount {
-        ctx.account
-            .billing
-            .discounts
-            .insert(discount.id.clone(), discount.clone());
-    }
-    ctx.account.insert_invoice(invoice);
-    let invoice = collection::get(ctx.account, &id);
-    let object = invoice_json::invoice(ctx.account, invoice);
-    ctx.event("invoice.created", &object, at);
-    ctx.event("invoice.finalized", &object, at);
 }

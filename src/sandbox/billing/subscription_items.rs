@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::items::{self, MAX_QUANTITY, One, too_large};
 use super::subscription::{Item, Subscription};
-use super::{catalog, render, subscription_params, subscriptions};
+use super::{catalog, finalization, render, subscription_params, subscriptions};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::cycle::usage::Aggregate;
 use crate::sandbox::error::{Error, Result};
@@ -100,8 +100,18 @@ pub(crate) fn report(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let timestamp = params.timestamp_or_now("timestamp", now)?.unwrap_or(now);
     let set = params.one_of("action", &["increment", "set"])? == Some("set");
     params.finish()?;
-    check(ctx.account, subscription, item, timestamp, now)?;
-    let counted = timestamp.max(subscription.period.0);
+    let draft = finalization::draft_for(ctx.account, subscription, item, timestamp);
+    let draft = draft.map(|draft| draft.id.clone());
+    let from = match draft {
+        Some(_) => timestamp,
+        None => earliest(ctx.account, subscription, item, now),
+    };
+    check(subscription, item, timestamp, from, now)?;
+    // What comes a little late counts in the period that runs, if there is no draft for the one before.
+    let counted = match draft {
+        Some(_) => timestamp,
+        None => timestamp.max(subscription.period.0),
+    };
     let there = if set { 0 } else { item.records.get(counted) };
     let sum = there.saturating_add(quantity);
     if sum > MAX_QUANTITY {
@@ -113,6 +123,10 @@ pub(crate) fn report(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let items = &mut ctx.account.subscription_mut(position).items;
     if let Some(item) = items.iter_mut().find(|item| item.id == id) {
         item.records.set(counted, sum);
+        if let Some(draft) = draft {
+            let item = item.clone();
+            finalization::update_usage(ctx.account, &draft, position, &item);
+        }
     }
     Ok(json!({
         "id": &*record,
@@ -125,10 +139,10 @@ pub(crate) fn report(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 }
 
 fn check(
-    account: &Account,
     subscription: &Subscription,
     item: &Item,
     timestamp: i64,
+    from: i64,
     now: i64,
 ) -> Result<()> {
     if subscription.status.ended() {
@@ -142,7 +156,7 @@ fn check(
             item.id
         )));
     }
-    if timestamp < earliest(account, subscription, item, now) {
+    if timestamp < from {
         return Err(Error::invalid("Cannot create the usage record with this timestamp because timestamps must be after the subscription's last invoice period (or current period start time).").param("timestamp"));
     }
     if timestamp > now + AHEAD {

@@ -12,6 +12,8 @@ use crate::sandbox::state::Account;
 pub(crate) enum Due {
     /// A schedule begins.
     Schedule(u32),
+    /// A draft is finalized.
+    Invoice(u32),
     /// A subscription's phase, period or life ends.
     Subscription(u32),
     /// A checkout session expires.

@@ -13,6 +13,7 @@ mod regressions;
 mod run;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
@@ -24,6 +25,9 @@ use ops::Op;
 const LISTS: u32 = 2000;
 const SHORTEST: usize = 30;
 const LONGEST: usize = 40;
+
+/// How long Stripe's invoices are drafts: not at all, or as long as the real one's. Threads take turns.
+const INVOICE_DRAFTS: [Duration; 2] = [Duration::ZERO, Duration::from_secs(3600)];
 
 /// How many lists run at the same time: what CI has cores.
 const THREADS: u32 = 2;
@@ -51,7 +55,7 @@ fn what_was_acknowledged_is_in_stripe_exactly_once() {
             .map(|thread| {
                 scope.spawn({
                     let ran = &ran;
-                    move || run_lists(seed.wrapping_add(u64::from(thread)), lists, ran)
+                    move || run_lists(seed.wrapping_add(u64::from(thread)), lists, thread, ran)
                 })
             })
             .collect();
@@ -69,9 +73,10 @@ fn what_was_acknowledged_is_in_stripe_exactly_once() {
 }
 
 /// Runs lists until one fails, which is then shortened.
-fn run_lists(seed: u64, lists: u32, ran: &AtomicUsize) {
+fn run_lists(seed: u64, lists: u32, thread: u32, ran: &AtomicUsize) {
     let runtime = run::runtime();
-    let world = runtime.block_on(run::World::start());
+    let draft = INVOICE_DRAFTS[thread as usize % INVOICE_DRAFTS.len()];
+    let world = runtime.block_on(run::World::start(draft));
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let config = Config {
@@ -95,7 +100,7 @@ fn run_lists(seed: u64, lists: u32, ran: &AtomicUsize) {
     if let Err(TestError::Fail(reason, list)) = outcome {
         let list: Vec<Op> = list.into_iter().flatten().collect();
         panic!(
-            "{reason}\n\nSIMULATION_SEED={seed}; for regressions.rs:\n{}",
+            "{reason}\n\nSIMULATION_SEED={seed}, invoices are drafts for {draft:?}; for regressions.rs:\n{}",
             as_code(&list)
         );
     }

@@ -40,11 +40,12 @@ pub(super) fn runtime() -> tokio::runtime::Runtime {
 }
 
 impl World {
-    pub(super) async fn start() -> Self {
+    pub(super) async fn start(invoice_draft: Duration) -> Self {
         // Fails if another test was first.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let settings = Settings {
             retries: 4,
+            invoice_draft,
             first_wait: Duration::from_micros(10),
             ..Settings::default()
         };

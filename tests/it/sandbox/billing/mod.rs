@@ -9,6 +9,7 @@ mod currencies;
 mod cycle_resets;
 mod ended_phases;
 mod examples;
+mod invoice_drafts;
 mod invoice_items;
 mod invoices;
 mod item_changes;
