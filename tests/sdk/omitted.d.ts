@@ -9,6 +9,22 @@ declare module 'stripe' {
       total_count?: number;
     }
 
+    interface Invoice {
+      /** When it was finalized, in Unix seconds. */
+      effective_at?: number | null;
+
+      /** The metadata of the subscription when the invoice was made. */
+      subscription_details?: object | null;
+    }
+
+    interface Subscription {
+      /** The plan of the only item. */
+      plan?: object | null;
+
+      /** The quantity of the only item. */
+      quantity?: number;
+    }
+
     namespace PaymentMethod {
       interface Card {
         /** The payment method that the card was made from. */
