@@ -113,13 +113,13 @@ async fn request(domain: &Domain, which: u8) {
             drop(domain.report(&org, &report, None).await);
         }
         9 => {
-            let phase = |features, effective| RequestedPhase { effective, trial: which >= 128, features, coupon: String::new() };
+            let phase = |features, effective| RequestedPhase { effective, trial: which >= 128, features, coupon: None };
             let phases = vec![phase(features(), None), phase(features(), Some(i64::MAX / 4))];
             drop(domain.subscribe(&org, &Subscribe { phases, ..Subscribe::default() }).await);
         }
         10 => {
             let checkout = Checkout { success_url: "https://x.example".into(), features: features(), ..Checkout::default() };
-            drop(domain.checkout(&org, &checkout).await);
+            drop(domain.checkout(&org, &checkout, None).await);
         }
         _ => drop(domain.clock("clock_1").await),
     }
