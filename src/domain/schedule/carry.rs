@@ -80,15 +80,16 @@ impl Move<'_> {
         sold.min_by(|a, b| a.name.cmp(&b.name))
     }
 
-    /// A figure of what was used until now.
+    /// A figure of what was used until now. A trial is no interval of the plan, so nothing of it is kept for a return.
     fn figure(&self, n: i64) -> Figure {
         let subscription = self.subscription;
+        let ends = match subscription.status.as_str() {
+            "trialing" => self.now,
+            _ => subscription.current_period_end,
+        };
         Figure {
             n,
-            period: (
-                subscription.current_period_start,
-                subscription.current_period_end,
-            ),
+            period: (subscription.current_period_start, ends),
             as_of: self.now,
             open: false,
             ever: false,

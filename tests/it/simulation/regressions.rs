@@ -87,3 +87,62 @@ fn one_of_each() {
         Op::Cancel { org: 0 },
     ]);
 }
+
+/// A trial may last for years, and what was used in it was kept for the free plan's periods after it.
+#[test]
+fn usage_of_a_trial_ends_with_it() {
+    replay(&[
+        Op::Subscribe {
+            org: 0,
+            to: 0,
+            trial: true,
+        },
+        Op::Report {
+            org: 0,
+            feature: 0,
+            n: 1,
+            keyed: false,
+        },
+        Op::Subscribe {
+            org: 0,
+            to: 1,
+            trial: false,
+        },
+        Op::Advance { hours: 24 },
+        Op::Subscribe {
+            org: 0,
+            to: 0,
+            trial: false,
+        },
+    ]);
+    replay(&[
+        Op::TrialThenPaid {
+            org: 0,
+            to: 1,
+            hours: 1,
+        },
+        Op::Report {
+            org: 0,
+            feature: 0,
+            n: 1,
+            keyed: false,
+        },
+        Op::Subscribe {
+            org: 0,
+            to: 0,
+            trial: true,
+        },
+        Op::Phases {
+            org: 0,
+            now: 0,
+            then: 0,
+            hours: 1,
+        },
+        Op::Advance { hours: 24 },
+        Op::Subscribe {
+            org: 0,
+            to: 0,
+            trial: false,
+        },
+    ]);
+}
