@@ -1,0 +1,116 @@
+//! The phases of a plan as they are sent: those that are asked for, and the one that is kept.
+
+use super::{Asked, End, Held, LONGEST_TRIAL, PlannedPhase};
+use crate::domain::subscription::MARK;
+use crate::domain::usage::SCHEDULED;
+use crate::stripe::types::{Metadata, Subscription};
+
+/// Lets each phase that begins later, after another one, say when. Who sees it in the subscription's metadata knows that
+/// the items changed while nobody was there.
+pub(super) fn mark_scheduled(phases: &mut [PlannedPhase]) {
+    for i in 1..phases.len() {
+        if let Some(End::At(starts)) = phases[i - 1].end {
+            let at = starts.to_string();
+            phases[i].metadata.insert(SCHEDULED.to_owned(), at);
+        }
+    }
+}
+
+/// The requested phases, each ending where the next begins. `open_end` is for a last phase that
+/// would otherwise end one interval after a start that may be long ago.
+pub(super) fn planned(
+    asked: &[Asked],
+    ends: Option<i64>,
+    held: &Held,
+    now: i64,
+    open_end: Option<i64>,
+) -> Vec<PlannedPhase> {
+    let starts = asked.iter().map(|phase| phase.effective);
+    let next = starts.skip(1).chain([ends]);
+    let only = asked.len() == 1;
+    // The running coupon goes on until a phase says something else.
+    let mut coupon = held.coupon.clone();
+    let phase = |(phase, end): (&Asked, Option<i64>)| {
+        let for_ever = || {
+            if phase.trial {
+                Some(phase.effective.unwrap_or(now) + LONGEST_TRIAL)
+            } else {
+                open_end.filter(|_| only)
+            }
+        };
+        let own = match &phase.coupon {
+            Some(given) => {
+                coupon = None;
+                Some(given.clone()).filter(|given| !given.is_empty())
+            }
+            None => coupon.clone(),
+        };
+        PlannedPhase {
+            end: end.or_else(for_ever).map(End::At),
+            items: held.items_with(&phase.features),
+            trial: phase.trial,
+            trial_end: None,
+            coupon: own,
+            metadata: marked(Metadata::new()),
+        }
+    };
+    asked.iter().zip(next).map(phase).collect()
+}
+
+/// The phase in force as it must be resent so that it stays as it is, until `end`.
+pub(super) fn keep(subscription: &Subscription, held: &Held, end: End, now: i64) -> PlannedPhase {
+    let current = subscription.active_schedule().and_then(|schedule| {
+        let start = schedule.current_phase?.start_date;
+        schedule
+            .phases
+            .iter()
+            .find(|phase| phase.start_date == start)
+    });
+    let (trial_end, coupon, metadata) = match current {
+        Some(phase) => (
+            phase.trial_end,
+            phase.coupon.as_ref().map(|coupon| coupon.id().to_owned()),
+            as_it_is(phase.metadata.as_ref(), &subscription.metadata),
+        ),
+        None => (
+            subscription.trial_end,
+            held.coupon.clone(),
+            subscription.metadata.clone(),
+        ),
+    };
+    let until = match end {
+        End::Now => now,
+        End::At(at) => at,
+    };
+    let trial_end = trial_end.filter(|trial_end| *trial_end > now);
+    PlannedPhase {
+        end: Some(end),
+        items: held.items(),
+        trial: trial_end.is_some_and(|trial_end| trial_end >= until),
+        trial_end: trial_end.filter(|trial_end| *trial_end < until),
+        coupon,
+        metadata: marked(metadata),
+    }
+}
+
+/// The metadata of a running phase that must not undo what was written to the subscription since it began.
+fn as_it_is(phase: Option<&Metadata>, subscription: &Metadata) -> Metadata {
+    let keys = phase.into_iter().flat_map(Metadata::keys);
+    let current = keys.filter_map(|key| subscription.get_key_value(key));
+    current
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
+fn marked(mut metadata: Metadata) -> Metadata {
+    metadata.insert(MARK.0.to_owned(), MARK.1.to_owned());
+    metadata
+}
+
+/// Where a phase in force that began before the running billing period must end at the earliest:
+/// one interval after its start, Stripe's default, may be over.
+pub(super) fn period_end_of_long_phase(subscription: &Subscription, now: i64) -> Option<i64> {
+    let start = subscription.active_schedule()?.current_phase?.start_date;
+    let began_earlier = start < subscription.current_period_start;
+    Some(subscription.current_period_end).filter(|end| began_earlier && *end > now)
+}
