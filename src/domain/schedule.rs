@@ -3,11 +3,13 @@
 mod carry;
 mod change;
 mod checks;
+mod end;
 mod forms;
+mod found;
 mod payment;
 mod unpaid;
 
-pub(super) use change::{Failure, Found};
+pub(super) use found::{Failure, Found};
 
 use super::org::OrgInfoUpdate;
 use super::plan_change::{self, Asked, Held};

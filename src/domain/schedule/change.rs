@@ -2,56 +2,19 @@
 
 use std::sync::Arc;
 
-use super::carry::{Carry, Move, restarts};
+use super::carry::{Carry, Move};
 use super::checks::Attachment;
+use super::found::{Failure, Found};
 use super::{Subscribe, forms};
-use crate::domain::plan_change::{self, Action, Asked, Change, Held, NewSchedule, Standing};
+use crate::domain::plan_change::{self, Action, Asked, Change, Held, NewSchedule};
 use crate::domain::refs::OrgName;
 use crate::domain::request_key;
-use crate::domain::revision::{self, Decisions, Refusal, Revision};
-use crate::domain::subscription::Detail;
-use crate::domain::{Domain, Error, Result};
-use crate::stripe;
-use crate::stripe::types::{Expandable, Invoice, Object, Schedule, Subscription};
+use crate::domain::revision::{Decisions, Revision};
+use crate::domain::{Domain, Result};
+use crate::stripe::types::{Expandable, Object, Schedule, Subscription};
 
 /// The step of a change that makes its revision.
 const CHANGE: &str = "change";
-
-/// What a customer is subscribed to, and waits for.
-pub(in crate::domain) struct Found {
-    pub(in crate::domain) current: Option<Subscription>,
-    /// The schedule that waits, where there is no subscription.
-    pub(in crate::domain) waiting: Option<Schedule>,
-    /// Older live subscriptions, whose place the org's has taken.
-    pub(in crate::domain) superseded: Vec<Subscription>,
-    /// Other live subscriptions, which supersede nothing. Only a cancellation ends them.
-    pub(in crate::domain) others: Vec<Subscription>,
-    /// Other schedules that wait, which a change calls off.
-    obsolete: Vec<Schedule>,
-    /// The revision of all this.
-    pub(in crate::domain) seen: u64,
-    /// The keys of clients' requests that it knows.
-    request_keys: Vec<String>,
-}
-
-impl Found {
-    /// Whether the request that came with `key` was carried out before.
-    fn knows(&self, key: Option<&str>) -> bool {
-        key.is_some_and(|key| self.request_keys.iter().any(|known| known == key))
-    }
-
-    fn is_paid_for(&self) -> bool {
-        self.current.as_ref().is_some_and(Subscription::is_paid_for)
-    }
-
-    fn standing(&self) -> Standing<'_> {
-        match (&self.current, &self.waiting) {
-            (Some(subscription), _) => Standing::Subscribed(subscription),
-            (None, Some(schedule)) => Standing::Waiting(schedule),
-            (None, None) => Standing::Nothing,
-        }
-    }
-}
 
 impl Domain {
     /// Makes the org's customer with all that the request says of it, and subscribes it.
@@ -171,53 +134,6 @@ impl Domain {
         }
     }
 
-    /// Waits until another decision may go through.
-    ///
-    /// # Errors
-    /// If none would.
-    pub(in crate::domain) async fn before_next(
-        &self,
-        decisions: &mut Decisions,
-        failure: Failure,
-    ) -> Result<()> {
-        match failure {
-            Failure::Final(error) => Err(error),
-            Failure::Refused(refusal) => {
-                let wait = decisions.after(refusal)?;
-                tokio::time::sleep(self.stripe().first_wait() * wait).await;
-                Ok(())
-            }
-        }
-    }
-
-    pub(in crate::domain) async fn find_standing(&self, customer: &str) -> Result<Found> {
-        // In this order, a schedule that begins meanwhile is seen twice rather than not at all.
-        let schedules = self.schedules(customer).await?;
-        let found = self.subscriptions(customer, Detail::History).await?;
-        let seen = revision::newest([].iter(), schedules.iter()).max(found.revision);
-        let metadata = schedules.iter().map(|schedule| &schedule.metadata);
-        let of_schedules = request_key::noted(metadata);
-        let mut request_keys = found.request_keys;
-        request_keys.extend(of_schedules);
-        let mut waiting = schedules;
-        waiting.retain(Schedule::is_waiting);
-        let begun = found.current.as_ref().and_then(|s| s.schedule.as_ref());
-        waiting.retain(|schedule| begun.is_none_or(|begun| begun.id() != schedule.id));
-        let obsolete = match found.current {
-            Some(_) => waiting.split_off(0),
-            None => waiting.split_off(waiting.len().min(1)),
-        };
-        Ok(Found {
-            current: found.current,
-            waiting: waiting.pop(),
-            superseded: found.superseded,
-            others: found.others,
-            obsolete,
-            seen,
-            request_keys,
-        })
-    }
-
     /// Writes the new state, and then ends what it supersedes.
     async fn write(
         &self,
@@ -292,34 +208,6 @@ impl Domain {
         Ok(())
     }
 
-    /// Ends the subscriptions whose place the org's has taken, and calls off what waits, once the org's is paid for.
-    pub(in crate::domain) async fn end_superseded(
-        &self,
-        org: Option<&OrgName>,
-        found: &Found,
-        now: i64,
-    ) -> Result<(), Failure> {
-        let Some(current) = found.current.as_ref().filter(|s| s.is_paid_for()) else {
-            return Ok(());
-        };
-        let audit = |old: &str| {
-            self.stripe().metrics().superseded.inc();
-            let org = org.map(ToString::to_string);
-            tracing::info!(target: "audit", org, old, new = current.id, "ended what another subscription superseded");
-        };
-        for old in &found.superseded {
-            let key = format!("supersede:{}:{}", old.id, current.id);
-            self.end_subscription(old, now, &key).await?;
-            audit(&old.id);
-        }
-        for schedule in &found.obsolete {
-            let key = format!("supersede:{}:{}", schedule.id, current.id);
-            self.call_off(&schedule.id, Some(key)).await?;
-            audit(&schedule.id);
-        }
-        Ok(())
-    }
-
     /// Works out what an action now takes along of the running subscription's usage, and notes it in the phase that
     /// begins.
     async fn carry_into(
@@ -367,142 +255,5 @@ impl Domain {
             Expandable::Object(subscription) => Some(*subscription),
             Expandable::Id(_) => None,
         }))
-    }
-
-    /// Notes the request's key on what it has ended: an end takes no metadata along.
-    async fn note_keys(&self, subscription: &str, revision: &Revision) {
-        let Some(keys) = revision.request_keys() else {
-            return;
-        };
-        let note = self
-            .stripe()
-            .post(format!("/v1/subscriptions/{subscription}"))
-            .param(format!("metadata[{}]", request_key::KEYS), keys);
-        if let Err(error) = note.send::<Object>().await {
-            tracing::warn!(%error, subscription, "another server will not know the key of this cancellation");
-        }
-    }
-
-    /// Cancels a schedule that has not begun.
-    async fn call_off(&self, schedule: &str, key: Option<String>) -> Result<(), stripe::Error> {
-        let path = format!("/v1/subscription_schedules/{schedule}/cancel");
-        let mut request = self.stripe().post(path);
-        if let Some(key) = key {
-            request = request.idempotency_key(key);
-        }
-        match request.send::<Object>().await {
-            // Called off by somebody else since we looked.
-            Err(error) if error.is_schedule_over() => Ok(()),
-            other => other.map(drop),
-        }
-    }
-
-    /// The unpaid invoices that charge for time which the action gives back. Where a period begins, Stripe would credit
-    /// it at once: then nothing is prorated.
-    async fn unpaid_before(
-        &self,
-        change: Change<'_>,
-        found: &Found,
-        action: &mut Action,
-    ) -> Result<Vec<Invoice>> {
-        let (Action::Replace(_, plan) | Action::Adopt(_, plan)) = action else {
-            return Ok(Vec::new());
-        };
-        let (Some(subscription), Some(begins)) = (&found.current, plan.begins) else {
-            return Ok(Vec::new());
-        };
-        let Some(first) = change.asked.first() else {
-            return Ok(Vec::new());
-        };
-        let stays = |price: &str| {
-            let mut items = plan.phases[begins].items.iter();
-            items.any(|item| item.price == price)
-        };
-        let restarts = restarts(subscription, &first.features, first.trial);
-        let items = &subscription.items.data;
-        if !restarts && items.iter().all(|item| stays(&item.price.id)) {
-            return Ok(Vec::new());
-        }
-        let unpaid = self.unpaid(subscription, change.now).await?;
-        plan.unprorated = restarts && !unpaid.is_empty();
-        Ok(unpaid)
-    }
-
-    /// Takes what a change has given back off the invoices that nobody has paid.
-    async fn settle_unpaid(
-        &self,
-        customer: &str,
-        now: i64,
-        found: &Found,
-        changed: &Subscription,
-        unpaid: &[Invoice],
-        revision: &Revision,
-    ) -> Result<(), Failure> {
-        let (Some(before), false) = (&found.current, unpaid.is_empty()) else {
-            return Ok(());
-        };
-        let restarted = changed.current_period_start != before.current_period_start;
-        let stays = |price: &str| changed.items.data.iter().any(|item| item.price.id == price);
-        let prices = before.items.data.iter().map(|item| item.price.id.as_str());
-        let prices: Vec<&str> = prices.filter(|price| restarted || !stays(price)).collect();
-        if !restarted {
-            self.drop_credits(customer, &changed.id, &prices).await?;
-        }
-        for invoice in unpaid {
-            let key = revision.key(&format!("unpaid:{}", invoice.id));
-            self.take_off(invoice, &prices, now, &key).await?;
-        }
-        Ok(())
-    }
-
-    /// Ends a subscription now, billing what was used and giving back what was paid and is not.
-    async fn end_subscription(
-        &self,
-        subscription: &Subscription,
-        now: i64,
-        key: &str,
-    ) -> Result<(), Failure> {
-        let id = &subscription.id;
-        let unpaid = self.unpaid(subscription, now).await?;
-        let request = self.stripe().delete(format!("/v1/subscriptions/{id}"));
-        let ended = request
-            .param("invoice_now", true)
-            .param("prorate", unpaid.is_empty())
-            .send::<Object>();
-        match ended.await {
-            // Ended by somebody else since we looked, or by our own try whose answer was lost.
-            Err(error) if error.is_subscription_over() => {}
-            other => drop(other?),
-        }
-        let prices = subscription.items.data.iter();
-        let prices: Vec<&str> = prices.map(|item| item.price.id.as_str()).collect();
-        for invoice in &unpaid {
-            let key = format!("{key}:{}", invoice.id);
-            self.take_off(invoice, &prices, now, &key).await?;
-        }
-        Ok(())
-    }
-}
-
-/// Why a change was not made.
-pub(in crate::domain) enum Failure {
-    /// Another decision, based on what is there by then, may go through.
-    Refused(Refusal),
-    /// Another one would not help.
-    Final(Error),
-}
-
-impl From<stripe::Error> for Failure {
-    fn from(error: stripe::Error) -> Self {
-        match Refusal::of(error) {
-            Ok(refusal) => Self::Refused(refusal),
-            Err(error) => Self::Final(error.into()),
-        }
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Final(error)
     }
 }

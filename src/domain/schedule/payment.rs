@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Subscribe;
-use super::change::{Failure, Found};
+use super::found::{Failure, Found};
 use crate::domain::org::OrgInfoUpdate;
 use crate::domain::refs::OrgName;
 use crate::domain::revision::{Decisions, Revision};

@@ -3,74 +3,17 @@
 //! Stripe credits the unused time of a licensed item whether its invoice was paid or not. Where it was not, there is no
 //! such credit: the unused part is taken off the invoice, and what was used stays due.
 
+mod invoice;
+
+use super::carry::restarts;
+use super::found::{Failure, Found};
+use crate::domain::plan_change::{Action, Change};
+use crate::domain::revision::Revision;
 use crate::domain::{Domain, Result};
-use crate::stripe::types::{Invoice, InvoiceItem, InvoiceLine, Object, Price, Subscription};
-use crate::stripe::{self, Form};
+use crate::stripe;
+use crate::stripe::types::{Invoice, InvoiceItem, Object, Subscription};
 
-/// A part of an invoice's line that is for time to come.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Unused {
-    line: String,
-    /// Cents, discounts not deducted.
-    amount: i64,
-}
-
-impl Invoice {
-    fn is(&self, status: &str) -> bool {
-        self.status.as_deref() == Some(status)
-    }
-
-    /// Whether nobody has paid it, or is about to, by `now`.
-    fn is_unpaid(&self, now: i64) -> bool {
-        let waits = self.is("draft") || self.is("open") || self.is("uncollectible");
-        let sent = self.collection_method == "send_invoice";
-        let overdue = self.due_date.is_some_and(|due| due <= now);
-        let payment = self
-            .payment_intent
-            .as_ref()
-            .and_then(|payment| payment.object());
-        let processing = payment.is_some_and(|payment| payment.status == "processing");
-        waits && !processing && (!sent || overdue) && self.amount_remaining > 0
-    }
-
-    /// The parts of lines for `prices` that are for time after `now`.
-    fn unused(&self, prices: &[&str], now: i64) -> Vec<Unused> {
-        let lines = self.lines.data.iter();
-        let lines = lines.filter(|line| line.sells(prices));
-        let parts = lines.map(|line| Unused {
-            line: line.id.clone(),
-            amount: line.unused(now),
-        });
-        parts.filter(|part| part.amount > 0).collect()
-    }
-
-    /// Whether all that is due is time after `now` of `prices`.
-    fn is_only_unused(&self, prices: &[&str], now: i64) -> bool {
-        let charges = self.lines.data.iter().filter(|line| line.amount != 0);
-        let mut whole = charges.map(|line| line.sells(prices) && line.unused(now) == line.amount);
-        whole.all(|whole| whole)
-    }
-}
-
-impl InvoiceLine {
-    fn sells(&self, prices: &[&str]) -> bool {
-        let price = self.price.as_ref();
-        price.is_some_and(|price| prices.contains(&price.id.as_str()))
-    }
-
-    /// Cents of it that are for time after `now`, rounded as Stripe rounds a credit.
-    fn unused(&self, now: i64) -> i64 {
-        let metered = self.price.as_ref().is_none_or(Price::is_metered);
-        let (start, end) = (self.period.start, self.period.end);
-        if metered || self.amount <= 0 || end <= start {
-            return 0;
-        }
-        let rest = (end - now.max(start)).max(0);
-        let (amount, length) = (i128::from(self.amount), i128::from(end - start));
-        let part = (amount * i128::from(rest) + length - 1) / length;
-        i64::try_from(part).unwrap_or(self.amount)
-    }
-}
+use invoice::credit_note;
 
 impl Domain {
     /// The unpaid invoices that charge for time of `subscription` after `now`.
@@ -143,9 +86,7 @@ impl Domain {
         }
         Ok(())
     }
-}
 
-impl Domain {
     /// Deletes the credits for time of `prices` that a change has just made and that nobody has paid for.
     pub(super) async fn drop_credits(
         &self,
@@ -176,114 +117,62 @@ impl Domain {
         }
         Ok(())
     }
-}
 
-/// A credit note for what is unused, and no more than is due: it pays out nothing.
-fn credit_note(invoice: &Invoice, prices: &[&str], now: i64) -> Form {
-    let mut form = Form::new();
-    form.push("invoice", &invoice.id);
-    form.push("reason", "order_change");
-    let mut due = invoice.amount_remaining;
-    for (i, part) in invoice.unused(prices, now).into_iter().enumerate() {
-        let amount = part.amount.min(due);
-        if amount == 0 {
-            break;
-        }
-        due -= amount;
-        form.push(format!("lines[{i}][type]"), "invoice_line_item");
-        form.push(format!("lines[{i}][invoice_line_item]"), part.line);
-        form.push(format!("lines[{i}][amount]"), amount);
-    }
-    form
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    const DAY: i64 = 86_400;
-
-    fn line(amount: i64, usage_type: &str) -> Value {
-        json!({"id": format!("il_{amount}"), "amount": amount, "period": {"start": 0, "end": 30 * DAY},
-            "price": {"id": "price", "recurring": {"interval": "month", "usage_type": usage_type}}})
-    }
-
-    fn invoice(more: &Value, lines: &[Value]) -> Invoice {
-        let mut invoice = json!({"id": "in_1", "status": "open", "collection_method": "charge_automatically",
-            "amount_remaining": 3000, "lines": {"data": lines}});
-        for (key, value) in more.as_object().expect("an object") {
-            invoice[key] = value.clone();
-        }
-        serde_json::from_value(invoice).expect("an invoice")
-    }
-
-    #[test]
-    fn unused_is_the_rest_of_licensed_time() {
-        let invoice = invoice(&json!({}), &[line(1000, "licensed"), line(500, "metered")]);
-        let part = |amount| {
-            vec![Unused {
-                line: "il_1000".into(),
-                amount,
-            }]
+    /// The unpaid invoices that charge for time which the action gives back. Where a period begins, Stripe would credit
+    /// it at once: then nothing is prorated.
+    pub(super) async fn unpaid_before(
+        &self,
+        change: Change<'_>,
+        found: &Found,
+        action: &mut Action,
+    ) -> Result<Vec<Invoice>> {
+        let (Action::Replace(_, plan) | Action::Adopt(_, plan)) = action else {
+            return Ok(Vec::new());
         };
-        assert_eq!(invoice.unused(&["price"], 0), part(1000));
-        assert_eq!(invoice.unused(&["price"], 20 * DAY), part(334));
-        assert_eq!(invoice.unused(&["price"], 30 * DAY), []);
-        assert_eq!(invoice.unused(&["other"], 0), []);
-        assert!(!invoice.is_only_unused(&["price"], 0));
-    }
-
-    #[test]
-    fn nothing_but_unused_time() {
-        let invoice = invoice(&json!({}), &[line(1000, "licensed"), line(0, "metered")]);
-        assert!(invoice.is_only_unused(&["price"], 0));
-        assert!(!invoice.is_only_unused(&["price"], DAY));
-    }
-
-    #[test]
-    fn what_counts_as_unpaid() {
-        for (more, unpaid) in [
-            (json!({}), true),
-            (json!({"status": "draft"}), true),
-            (json!({"status": "uncollectible"}), true),
-            (json!({"status": "paid"}), false),
-            (json!({"status": "void"}), false),
-            (json!({"amount_remaining": 0}), false),
-            (
-                json!({"payment_intent": {"id": "pi", "status": "processing"}}),
-                false,
-            ),
-            (
-                json!({"payment_intent": {"id": "pi", "status": "requires_payment_method"}}),
-                true,
-            ),
-            (
-                json!({"collection_method": "send_invoice", "due_date": 101}),
-                false,
-            ),
-            (
-                json!({"collection_method": "send_invoice", "due_date": 100}),
-                true,
-            ),
-        ] {
-            assert_eq!(invoice(&more, &[]).is_unpaid(100), unpaid, "{more}");
+        let (Some(subscription), Some(begins)) = (&found.current, plan.begins) else {
+            return Ok(Vec::new());
+        };
+        let Some(first) = change.asked.first() else {
+            return Ok(Vec::new());
+        };
+        let stays = |price: &str| {
+            let mut items = plan.phases[begins].items.iter();
+            items.any(|item| item.price == price)
+        };
+        let restarts = restarts(subscription, &first.features, first.trial);
+        let items = &subscription.items.data;
+        if !restarts && items.iter().all(|item| stays(&item.price.id)) {
+            return Ok(Vec::new());
         }
+        let unpaid = self.unpaid(subscription, change.now).await?;
+        plan.unprorated = restarts && !unpaid.is_empty();
+        Ok(unpaid)
     }
 
-    #[test]
-    fn a_credit_note_is_for_no_more_than_is_due() {
-        let due = json!({"amount_remaining": 1200});
-        let invoice = invoice(&due, &[line(1000, "licensed"), line(800, "licensed")]);
-        let form = credit_note(&invoice, &["price"], 0);
-        let amounts: Vec<_> = form
-            .iter()
-            .filter(|(key, _)| key.ends_with("[amount]"))
-            .collect();
-        assert_eq!(
-            amounts,
-            [("lines[0][amount]", "1000"), ("lines[1][amount]", "200")]
-        );
+    /// Takes what a change has given back off the invoices that nobody has paid.
+    pub(super) async fn settle_unpaid(
+        &self,
+        customer: &str,
+        now: i64,
+        found: &Found,
+        changed: &Subscription,
+        unpaid: &[Invoice],
+        revision: &Revision,
+    ) -> Result<(), Failure> {
+        let (Some(before), false) = (&found.current, unpaid.is_empty()) else {
+            return Ok(());
+        };
+        let restarted = changed.current_period_start != before.current_period_start;
+        let stays = |price: &str| changed.items.data.iter().any(|item| item.price.id == price);
+        let prices = before.items.data.iter().map(|item| item.price.id.as_str());
+        let prices: Vec<&str> = prices.filter(|price| restarted || !stays(price)).collect();
+        if !restarted {
+            self.drop_credits(customer, &changed.id, &prices).await?;
+        }
+        for invoice in unpaid {
+            let key = revision.key(&format!("unpaid:{}", invoice.id));
+            self.take_off(invoice, &prices, now, &key).await?;
+        }
+        Ok(())
     }
 }

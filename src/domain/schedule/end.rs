@@ -1,0 +1,99 @@
+//! Ends of subscriptions, and of schedules that have not begun.
+
+use super::found::{Failure, Found};
+use crate::domain::refs::OrgName;
+use crate::domain::request_key;
+use crate::domain::revision::Revision;
+use crate::domain::{Domain, Result};
+use crate::stripe;
+use crate::stripe::types::{Object, Subscription};
+
+impl Domain {
+    /// Ends the subscriptions whose place the org's has taken, and calls off what waits, once the org's is paid for.
+    pub(in crate::domain) async fn end_superseded(
+        &self,
+        org: Option<&OrgName>,
+        found: &Found,
+        now: i64,
+    ) -> Result<(), Failure> {
+        let Some(current) = found.current.as_ref().filter(|s| s.is_paid_for()) else {
+            return Ok(());
+        };
+        let audit = |old: &str| {
+            self.stripe().metrics().superseded.inc();
+            let org = org.map(ToString::to_string);
+            tracing::info!(target: "audit", org, old, new = current.id, "ended what another subscription superseded");
+        };
+        for old in &found.superseded {
+            let key = format!("supersede:{}:{}", old.id, current.id);
+            self.end_subscription(old, now, &key).await?;
+            audit(&old.id);
+        }
+        for schedule in &found.obsolete {
+            let key = format!("supersede:{}:{}", schedule.id, current.id);
+            self.call_off(&schedule.id, Some(key)).await?;
+            audit(&schedule.id);
+        }
+        Ok(())
+    }
+
+    /// Ends a subscription now, billing what was used and giving back what was paid and is not.
+    pub(super) async fn end_subscription(
+        &self,
+        subscription: &Subscription,
+        now: i64,
+        key: &str,
+    ) -> Result<(), Failure> {
+        let id = &subscription.id;
+        let unpaid = self.unpaid(subscription, now).await?;
+        let request = self.stripe().delete(format!("/v1/subscriptions/{id}"));
+        let ended = request
+            .param("invoice_now", true)
+            .param("prorate", unpaid.is_empty())
+            .send::<Object>();
+        match ended.await {
+            // Ended by somebody else since we looked, or by our own try whose answer was lost.
+            Err(error) if error.is_subscription_over() => {}
+            other => drop(other?),
+        }
+        let prices = subscription.items.data.iter();
+        let prices: Vec<&str> = prices.map(|item| item.price.id.as_str()).collect();
+        for invoice in &unpaid {
+            let key = format!("{key}:{}", invoice.id);
+            self.take_off(invoice, &prices, now, &key).await?;
+        }
+        Ok(())
+    }
+
+    /// Cancels a schedule that has not begun.
+    pub(super) async fn call_off(
+        &self,
+        schedule: &str,
+        key: Option<String>,
+    ) -> Result<(), stripe::Error> {
+        let path = format!("/v1/subscription_schedules/{schedule}/cancel");
+        let mut request = self.stripe().post(path);
+        if let Some(key) = key {
+            request = request.idempotency_key(key);
+        }
+        match request.send::<Object>().await {
+            // Called off by somebody else since we looked.
+            Err(error) if error.is_schedule_over() => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// Notes the request's key on what it has ended: an end takes no metadata along.
+    pub(super) async fn note_keys(&self, subscription: &str, revision: &Revision) {
+        let Some(keys) = revision.request_keys() else {
+            return;
+        };
+        let note = self
+            .stripe()
+            .post(format!("/v1/subscriptions/{subscription}"))
+            .param(format!("metadata[{}]", request_key::KEYS), keys);
+        if let Err(error) = note.send::<Object>().await {
+            tracing::warn!(%error, subscription, "another server will not know the key of this cancellation");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What a customer is subscribed to, and waits for, as a decision needs it; and why a decision was not carried out.
+
+use crate::domain::plan_change::Standing;
+use crate::domain::request_key;
+use crate::domain::revision::{self, Decisions, Refusal};
+use crate::domain::subscription::Detail;
+use crate::domain::{Domain, Error, Result};
+use crate::stripe;
+use crate::stripe::types::{Schedule, Subscription};
+
+/// What a customer is subscribed to, and waits for.
+pub(in crate::domain) struct Found {
+    pub(in crate::domain) current: Option<Subscription>,
+    /// The schedule that waits, where there is no subscription.
+    pub(in crate::domain) waiting: Option<Schedule>,
+    /// Older live subscriptions, whose place the org's has taken.
+    pub(in crate::domain) superseded: Vec<Subscription>,
+    /// Other live subscriptions, which supersede nothing. Only a cancellation ends them.
+    pub(in crate::domain) others: Vec<Subscription>,
+    /// Other schedules that wait, which a change calls off.
+    pub(super) obsolete: Vec<Schedule>,
+    /// The revision of all this.
+    pub(in crate::domain) seen: u64,
+    /// The keys of clients' requests that it knows.
+    pub(super) request_keys: Vec<String>,
+}
+
+impl Found {
+    /// Whether the request that came with `key` was carried out before.
+    pub(super) fn knows(&self, key: Option<&str>) -> bool {
+        key.is_some_and(|key| self.request_keys.iter().any(|known| known == key))
+    }
+
+    pub(super) fn is_paid_for(&self) -> bool {
+        self.current.as_ref().is_some_and(Subscription::is_paid_for)
+    }
+
+    pub(super) fn standing(&self) -> Standing<'_> {
+        match (&self.current, &self.waiting) {
+            (Some(subscription), _) => Standing::Subscribed(subscription),
+            (None, Some(schedule)) => Standing::Waiting(schedule),
+            (None, None) => Standing::Nothing,
+        }
+    }
+}
+
+impl Domain {
+    pub(in crate::domain) async fn find_standing(&self, customer: &str) -> Result<Found> {
+        // In this order, a schedule that begins meanwhile is seen twice rather than not at all.
+        let schedules = self.schedules(customer).await?;
+        let found = self.subscriptions(customer, Detail::History).await?;
+        let seen = revision::newest([].iter(), schedules.iter()).max(found.revision);
+        let metadata = schedules.iter().map(|schedule| &schedule.metadata);
+        let of_schedules = request_key::noted(metadata);
+        let mut request_keys = found.request_keys;
+        request_keys.extend(of_schedules);
+        let mut waiting = schedules;
+        waiting.retain(Schedule::is_waiting);
+        let begun = found.current.as_ref().and_then(|s| s.schedule.as_ref());
+        waiting.retain(|schedule| begun.is_none_or(|begun| begun.id() != schedule.id));
+        let obsolete = match found.current {
+            Some(_) => waiting.split_off(0),
+            None => waiting.split_off(waiting.len().min(1)),
+        };
+        Ok(Found {
+            current: found.current,
+            waiting: waiting.pop(),
+            superseded: found.superseded,
+            others: found.others,
+            obsolete,
+            seen,
+            request_keys,
+        })
+    }
+
+    /// Waits until another decision may go through.
+    ///
+    /// # Errors
+    /// If none would.
+    pub(in crate::domain) async fn before_next(
+        &self,
+        decisions: &mut Decisions,
+        failure: Failure,
+    ) -> Result<()> {
+        match failure {
+            Failure::Final(error) => Err(error),
+            Failure::Refused(refusal) => {
+                let wait = decisions.after(refusal)?;
+                tokio::time::sleep(self.stripe().first_wait() * wait).await;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Why a change was not made.
+pub(in crate::domain) enum Failure {
+    /// Another decision, based on what is there by then, may go through.
+    Refused(Refusal),
+    /// Another one would not help.
+    Final(Error),
+}
+
+impl From<stripe::Error> for Failure {
+    fn from(error: stripe::Error) -> Self {
+        match Refusal::of(error) {
+            Ok(refusal) => Self::Refused(refusal),
+            Err(error) => Self::Final(error.into()),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Final(error)
+    }
+}
