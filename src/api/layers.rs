@@ -16,9 +16,9 @@ use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 
 use super::error::{Cause, Code, Error};
+use super::keys;
 use crate::domain::Domain;
 use crate::metrics::{Endpoint, HttpRequest, Metrics};
-use crate::num;
 use crate::telemetry::{mask_secrets, panic_text};
 
 /// Taken from the request, or made; in the answer and in the log.
@@ -156,7 +156,7 @@ pub(super) fn endpoint(matched: Option<&MatchedPath>) -> &'static str {
 
 /// Tells a client's key from others without showing it: clients put all kinds of things into their keys.
 fn digest(key: &HeaderValue) -> String {
-    num::hex(&Sha256::digest(key.as_bytes())[..8])
+    keys::short(&Sha256::digest(key.as_bytes()).into())
 }
 
 /// The ids of the calls that were answered, for a log line that stays readable.
