@@ -5,9 +5,10 @@
 //! [`drafts`], [`invoicing`], [`finalization`], [`collection`]; and when: [`timeline`], with the
 //! [`engine`](super::engine).
 //! The endpoints: [`subscriptions`], [`subscription_items`], [`schedules`], [`invoice_items`], [`invoices`] with
-//! [`preview`] and [`preview_params`] (on a [`copy`]), [`draft_invoices`], [`invoice_actions`], [`checkout`].
+//! [`preview`] and [`preview_params`] (on a [`copy`]), [`draft_invoices`] with [`draft_lines`], [`invoice_actions`],
+//! [`checkout`].
 //! How their parameters are read: [`subscription_params`], [`payment_params`], [`items`], [`schedule_params`],
-//! [`phase_params`], [`checkout_params`], [`currency`]. How objects are shown: [`mod@render`], [`invoice_json`], [`session`].
+//! [`phase_params`], [`invoice_item_params`], [`checkout_params`], [`currency`]. How objects are shown: [`mod@render`], [`invoice_json`], [`session`].
 //! Prices in the terms of the arithmetic in [`cycle`](super::cycle): [`catalog`].
 
 pub(crate) mod catalog;
@@ -19,11 +20,13 @@ pub(crate) mod copy;
 pub(crate) mod credit_note;
 pub(crate) mod currency;
 pub(crate) mod draft_invoices;
+pub(crate) mod draft_lines;
 pub(crate) mod drafts;
 pub(crate) mod finalization;
 pub(crate) mod invoice;
 pub(crate) mod invoice_actions;
 pub(crate) mod invoice_item;
+pub(crate) mod invoice_item_params;
 pub(crate) mod invoice_items;
 pub(crate) mod invoice_json;
 pub(crate) mod invoices;

@@ -3,7 +3,7 @@
 use super::invoice::{Invoice, Reason, Status};
 use super::subscription::Status as Standing;
 use super::{invoice_json, phases, render, timeline};
-use crate::sandbox::card::{Charged, Decline};
+use crate::sandbox::card::{Charged, Decline, Presence};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::error::Error;
 use crate::sandbox::ids::Id;
@@ -21,6 +21,8 @@ pub(crate) enum Outcome {
     Declined(Decline),
     /// The customer has to authenticate first.
     NeedsAuthentication,
+    /// The customer was asked to authenticate, and did not.
+    NotAuthenticated,
 }
 
 /// What pays for a subscription: its `own` payment method, else the customer's default.
@@ -99,9 +101,16 @@ fn attempt(ctx: &mut Ctx<'_>, id: &Id, given: Option<&Id>, at: i64) -> Outcome {
     let Some(method) = method_for(ctx.account, id, given) else {
         return Outcome::NoMethod;
     };
-    get_mut(ctx.account, id).attempts += 1;
     process::choose(ctx.account, &intent, method);
-    process::confirm(ctx, &intent, at).into()
+    let charged = process::confirm(ctx, &intent, at);
+    let invoice = get_mut(ctx.account, id);
+    invoice.attempts.any = true;
+    // Stripe was recorded not to count a first payment that waits for its customer.
+    let waits = charged == Charged::NeedsAuthentication && ctx.presence == Presence::OnSession;
+    if !(waits && invoice.reason == Reason::Create && given.is_none()) {
+        invoice.attempts.count += 1;
+    }
+    charged.into()
 }
 
 impl From<Charged> for Outcome {
@@ -126,9 +135,11 @@ fn method_for(account: &Account, id: &Id, given: Option<&Id>) -> Option<Id> {
 }
 
 /// The invoice's payment intent was confirmed by itself.
-pub(crate) fn confirmed(ctx: &mut Ctx<'_>, id: &Id, charged: Charged, at: i64) {
-    get_mut(ctx.account, id).attempts += 1;
-    conclude(ctx, id, charged.into(), at);
+pub(crate) fn confirmed(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome, at: i64) {
+    let invoice = get_mut(ctx.account, id);
+    invoice.attempts.any = true;
+    invoice.attempts.count += 1;
+    conclude(ctx, id, outcome, at);
 }
 
 /// What came of an attempt to pay.
@@ -146,7 +157,9 @@ fn conclude(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome, at: i64) {
     let object = invoice_json::invoice(ctx.account, get(ctx.account, id));
     match outcome {
         Outcome::Paid | Outcome::NoMethod => {}
-        Outcome::Declined(_) => ctx.event("invoice.payment_failed", &object, at),
+        Outcome::Declined(_) | Outcome::NotAuthenticated => {
+            ctx.event("invoice.payment_failed", &object, at);
+        }
         Outcome::NeedsAuthentication => {
             ctx.event("invoice.payment_action_required", &object, at);
             ctx.event("invoice.payment_failed", &object, at);

@@ -4,19 +4,17 @@
 use serde_json::{Value, json};
 
 use super::collection;
-use super::invoice::{Credited, Details, Invoice, InvoiceLine, Reason, Status};
+use super::invoice::{Details, Invoice, Reason, Status};
 use super::invoice_item::InvoiceItem;
 use super::invoices::find;
-use super::invoicing::{applicable, taken_off};
+use super::invoicing::{applicable, restate};
 use super::subscription::Subscription;
-use super::{catalog, finalization, invoice_json};
+use super::{catalog, draft_lines, finalization, invoice_json};
 use crate::sandbox::context::Ctx;
-use crate::sandbox::coupon::Discount;
 use crate::sandbox::currency::{self, Currency};
-use crate::sandbox::customer;
+use crate::sandbox::customer::{self, Customer};
 use crate::sandbox::error::{Error, Result};
 use crate::sandbox::ids::Id;
-use crate::sandbox::metadata::Metadata;
 use crate::sandbox::params::Params;
 
 const UNMODELLED: &[&str] = &[
@@ -41,6 +39,84 @@ const UNMODELLED: &[&str] = &[
 /// `POST /v1/invoices`: a draft, which takes what waits for an invoice only if it is to
 /// (`pending_invoice_items_behavior=include`).
 pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let (holder, subscription) = whose(ctx, params)?;
+    let given = currency::read(params, "currency")?;
+    let currency = subscription
+        .map(|subscription| subscription.currency)
+        .or(given)
+        .or(holder.currency)
+        .unwrap_or_else(currency::usd);
+    let includes = params.one_of(
+        "pending_invoice_items_behavior",
+        &["exclude", "include", "include_and_require"],
+    )?;
+    let details = details(ctx, params, &holder.id, Details::default())?;
+    params.unmodelled(&["automatic_tax?", "from_invoice"])?;
+    let advances = params.boolean("auto_advance")?.unwrap_or(false);
+    let at = ctx.time_of(&holder.id);
+    let start = subscription.map_or(at, |subscription| subscription.period.0);
+    let discount = match subscription {
+        Some(subscription) => applicable(ctx.account, subscription, at),
+        None => holder.discount().cloned(),
+    };
+    let taken = match includes {
+        Some("include" | "include_and_require") => waiting(ctx, &holder.id, subscription, currency),
+        _ => Vec::new(),
+    };
+    if taken.is_empty() && includes == Some("include_and_require") {
+        return Err(Error::invalid("Nothing to invoice for customer")
+            .code("invoice_no_customer_line_items"));
+    }
+    let lines = taken.into_iter().map(draft_lines::line_of).collect();
+    let invoice = Invoice {
+        subscription: subscription.map(|subscription| subscription.id.clone()),
+        clock: holder.test_clock.clone(),
+        period: (start.min(at), at),
+        discount,
+        lines,
+        advances,
+        details,
+        subscription_metadata: subscription
+            .map(|subscription| subscription.metadata.clone())
+            .unwrap_or_default(),
+        ..Invoice::new(holder.id.clone(), currency, Reason::Manual, at)
+    };
+    params.finish()?;
+    let id = store(ctx, invoice);
+    if advances {
+        finalization::schedule(ctx, &id, at);
+    }
+    let made = collection::get(ctx.account, &id);
+    Ok(invoice_json::invoice(ctx.account, made))
+}
+
+/// Stores a new draft, and tells of it. What is on it waits no more.
+fn store(ctx: &mut Ctx<'_>, mut invoice: Invoice) -> Id {
+    restate(ctx.account, &mut invoice);
+    invoice.id = ctx.account.ids.next("in", 24);
+    for line in &mut invoice.lines {
+        line.id = ctx.account.ids.next("il", 24);
+    }
+    let taken = invoice.lines.iter();
+    let taken = taken.filter_map(|line| line.invoice_item.clone());
+    let billing = &mut ctx.account.billing;
+    billing.invoice_items.invoiced(taken, &invoice.id);
+    if let Some(discount) = &invoice.discount {
+        let discounts = &mut billing.discounts;
+        discounts.insert(discount.id.clone(), discount.clone());
+    }
+    let (id, at) = (invoice.id.clone(), invoice.created);
+    let object = invoice_json::invoice(ctx.account, &invoice);
+    ctx.account.insert_invoice(invoice);
+    ctx.event("invoice.created", &object, at);
+    id
+}
+
+/// The customer, and the subscription, if one is named.
+fn whose<'a>(
+    ctx: &'a Ctx<'_>,
+    params: &Params<'_>,
+) -> Result<(&'a Customer, Option<&'a Subscription>)> {
     let subscription = match params.string("subscription")? {
         Some(id) => {
             let found = ctx.account.billing.subscriptions.get(id);
@@ -62,85 +138,7 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
             "subscription",
         ));
     }
-    let given = currency::read(params, "currency")?;
-    let currency = subscription
-        .map(|subscription| subscription.currency)
-        .or(given)
-        .or(holder.currency)
-        .unwrap_or_else(currency::usd);
-    let includes = params.one_of_modelled(
-        "pending_invoice_items_behavior",
-        &["exclude", "include"],
-        &["include_and_require"],
-    )?;
-    let details = details(ctx, params, &holder.id, Details::default())?;
-    params.unmodelled(&["automatic_tax?", "from_invoice"])?;
-    // Nothing happens to a draft by itself.
-    params.only("auto_advance", "false")?;
-    let at = ctx.time_of(&holder.id);
-    let start = subscription.map_or(at, |subscription| subscription.period.0);
-    let discount = match subscription {
-        Some(subscription) => applicable(ctx.account, subscription, at),
-        None => holder.discount().cloned(),
-    };
-    let lines = if includes == Some("include") {
-        let waiting = waiting(ctx, &holder.id, subscription, currency)?;
-        lines(&waiting, discount.as_ref())
-    } else {
-        Vec::new()
-    };
-    let subtotal: i64 = lines.iter().map(|line| line.line.amount).sum();
-    let discounted: i64 = lines.iter().map(|line| line.discount).sum();
-    let mut invoice = Invoice {
-        id: Id::default(),
-        customer: holder.id.clone(),
-        subscription: subscription.map(|subscription| subscription.id.clone()),
-        clock: holder.test_clock.clone(),
-        created: at,
-        currency,
-        number: None,
-        status: Status::Draft,
-        reason: Reason::Manual,
-        period: (start.min(at), at),
-        discount: discount.filter(|_| !lines.is_empty()),
-        lines,
-        subtotal,
-        total: subtotal - discounted,
-        starting_balance: 0,
-        ending_balance: 0,
-        amount_due: (subtotal - discounted).max(0),
-        attempts: 0,
-        paid_out_of_band: false,
-        credited: Credited::default(),
-        details,
-        payment_intent: None,
-        draft_until: None,
-        finalized_at: None,
-        paid_at: None,
-        marked_uncollectible_at: None,
-        voided_at: None,
-        automatic_tax: false,
-        subscription_metadata: subscription.map_or_else(Metadata::default, |subscription| {
-            subscription.metadata.clone()
-        }),
-    };
-    params.finish()?;
-    invoice.id = ctx.account.ids.next("in", 24);
-    for line in &mut invoice.lines {
-        line.id = ctx.account.ids.next("il", 24);
-    }
-    let taken = invoice.lines.iter();
-    let taken = taken.filter_map(|line| line.invoice_item.clone());
-    let billing = &mut ctx.account.billing;
-    billing.invoice_items.invoiced(taken, &invoice.id);
-    if let Some(discount) = &invoice.discount {
-        let discounts = &mut billing.discounts;
-        discounts.insert(discount.id.clone(), discount.clone());
-    }
-    let object = invoice_json::invoice(ctx.account, &invoice);
-    ctx.account.insert_invoice(invoice);
-    ctx.event("invoice.created", &object, at);
-    Ok(object)
+    Ok((holder, subscription))
 }
 
 /// What waits for an invoice of the customer, or of one subscription, newest first.
@@ -149,36 +147,13 @@ fn waiting<'a>(
     customer: &Id,
     subscription: Option<&Subscription>,
     currency: Currency,
-) -> Result<Vec<&'a InvoiceItem>> {
+) -> Vec<&'a InvoiceItem> {
     let own = |item: &&InvoiceItem| {
         item.currency == currency
             && subscription.is_none_or(|one| item.subscription.as_ref() == Some(&one.id))
     };
     let all = ctx.account.billing.invoice_items.waiting(customer);
-    let waiting: Vec<&InvoiceItem> = all.rev().filter(own).collect();
-    if waiting.is_empty() {
-        return Err(Error::invalid("Nothing to invoice for customer")
-            .code("invoice_no_customer_line_items"));
-    }
-    Ok(waiting)
-}
-
-/// The lines of invoice items, in the order given.
-fn lines(items: &[&InvoiceItem], discount: Option<&Discount>) -> Vec<InvoiceLine> {
-    let amounts: Vec<(i64, bool)> = items
-        .iter()
-        .map(|item| (item.line.amount, item.line.discountable))
-        .collect();
-    let parts = taken_off(discount, &amounts);
-    let line = |(item, discount): (&&InvoiceItem, i64)| InvoiceLine {
-        id: Id::default(),
-        line: item.line.clone(),
-        price: item.price.clone(),
-        item: item.item.clone(),
-        invoice_item: Some(item.id.clone()),
-        discount,
-    };
-    items.iter().zip(parts).map(line).collect()
+    all.rev().filter(own).collect()
 }
 
 /// What an invoice says apart from its amounts.
@@ -218,8 +193,9 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 
 /// `POST /v1/invoices/:id/finalize`
 pub(crate) fn finalize(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let advance = params.boolean("auto_advance")?.unwrap_or(false);
+    let advance = params.boolean("auto_advance")?;
     let invoice = find(ctx)?;
+    let advance = advance.unwrap_or(invoice.advances);
     if invoice.status != Status::Draft {
         return Err(Error::invalid(
             "This invoice is already finalized, you can't re-finalize a non-draft invoice.",
@@ -230,6 +206,7 @@ pub(crate) fn finalize(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> 
     let (id, at) = (invoice.id.clone(), ctx.time_of(&invoice.customer));
     collection::act(ctx, &id, at, |ctx| {
         seal(ctx, &id, at);
+        collection::get_mut(ctx.account, &id).advances = advance;
         collection::prepare(ctx, &id, at);
         if collection::get(ctx.account, &id).amount_due == 0 {
             collection::settle(ctx, &id, at);

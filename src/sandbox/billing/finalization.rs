@@ -1,13 +1,16 @@
 //! Drafts: what may still change on an invoice, and how it becomes final.
 
 use super::invoice::{Invoice, InvoiceLine, Reason, Status};
-use super::invoicing::{sum_up, taken_off};
+use super::invoicing::restate;
 use super::subscription::{Item, Subscription};
 use super::timeline::Due;
 use super::{catalog, collection, draft_invoices, drafts, invoice_json};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::ids::Id;
 use crate::sandbox::state::Account;
+
+/// How long a draft that goes on by itself is one, with Stripe: an hour.
+const STRIPES_DRAFT: i64 = 3600;
 
 /// Stores a new invoice and tells of it. Renewals, and what a schedule charges first, are drafts for as long as the
 /// sandbox was told; others are finalized and collected at once.
@@ -69,9 +72,11 @@ pub(crate) fn forget(account: &mut Account, id: &Id) {
 /// `auto_advance`: whether the invoice goes on by itself. A draft is finalized in a while, or not; a final one that
 /// was not tried is collected at once (our choice; Stripe takes an hour).
 pub(super) fn advance(ctx: &mut Ctx<'_>, id: &Id, advances: bool, at: i64) {
-    let invoice = collection::get(ctx.account, id);
-    let (status, untried) = (invoice.status, invoice.attempts == 0);
+    let invoice = collection::get_mut(ctx.account, id);
+    invoice.advances = advances;
+    let (status, untried) = (invoice.status, !invoice.attempts.any);
     match (status, advances) {
+        (Status::Draft, true) if invoice.draft_until.is_some() => {}
         (Status::Draft, true) => schedule(ctx, id, at),
         (Status::Draft, false) => forget(ctx.account, id),
         (Status::Open, true) if untried => drop(collection::collect(ctx, id, None, at)),
@@ -79,14 +84,19 @@ pub(super) fn advance(ctx: &mut Ctx<'_>, id: &Id, advances: bool, at: i64) {
     }
 }
 
-/// Lets a draft be one for as long as the sandbox was told, which may be no time.
-fn schedule(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
+/// Lets a draft be one for as long as the sandbox was told, which may be no time. One that a request has made lasts for
+/// as long as with Stripe then, as nobody could add anything to it otherwise.
+pub(super) fn schedule(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     forget(ctx.account, id);
-    let until = at.saturating_add(ctx.origin.invoice_draft);
+    let invoice = collection::get_mut(ctx.account, id);
+    let lasts = match ctx.origin.invoice_draft {
+        0 if invoice.reason == Reason::Manual => STRIPES_DRAFT,
+        told => told,
+    };
+    let until = at.saturating_add(lasts);
     if until == at {
         return finalize(ctx, id, at);
     }
-    let invoice = collection::get_mut(ctx.account, id);
     invoice.draft_until = Some(until);
     let clock = invoice.clock.clone();
     let billing = &mut ctx.account.billing;
@@ -156,15 +166,6 @@ pub(super) fn update_usage(account: &mut Account, draft: &Id, subscription: u32,
     let lines: Vec<InvoiceLine> = lines.collect();
     let place = place.unwrap_or(invoice.lines.len());
     invoice.lines.splice(place..place, lines);
-    let amounts: Vec<(i64, bool)> = invoice
-        .lines
-        .iter()
-        .map(|line| (line.line.amount, line.line.discountable))
-        .collect();
-    let parts = taken_off(invoice.discount.as_ref(), &amounts);
-    for (line, part) in invoice.lines.iter_mut().zip(parts) {
-        line.discount = part;
-    }
-    sum_up(account, &mut invoice);
+    restate(account, &mut invoice);
     *collection::get_mut(account, draft) = invoice;
 }

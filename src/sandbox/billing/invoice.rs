@@ -76,6 +76,14 @@ pub(crate) struct Credited {
     pub(crate) after_payment: i64,
 }
 
+/// The attempts to pay an invoice.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Attempts {
+    /// How many there were; one that waits for the customer to authenticate it may not count yet.
+    pub(crate) count: u32,
+    pub(crate) any: bool,
+}
+
 /// What an invoice says apart from its amounts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Details {
@@ -108,8 +116,9 @@ pub(crate) struct Invoice {
     pub(crate) ending_balance: i64,
     /// What is to be paid, credit notes deducted.
     pub(crate) amount_due: i64,
-    /// How often a payment was tried.
-    pub(crate) attempts: u32,
+    /// Stripe's `auto_advance`: whether it is finalized and collected without a request.
+    pub(crate) advances: bool,
+    pub(crate) attempts: Attempts,
     pub(crate) paid_out_of_band: bool,
     pub(crate) credited: Credited,
     /// What is to pay it; where nothing is due, there is none.
@@ -133,6 +142,47 @@ impl Row for Invoice {
 }
 
 impl Invoice {
+    /// A draft without lines, for no subscription, and without an id.
+    pub(crate) fn new(customer: Id, currency: Currency, reason: Reason, at: i64) -> Self {
+        Self {
+            id: Id::default(),
+            customer,
+            subscription: None,
+            clock: None,
+            created: at,
+            currency,
+            number: None,
+            status: Status::Draft,
+            reason,
+            period: (at, at),
+            lines: Vec::new(),
+            discount: None,
+            subtotal: 0,
+            total: 0,
+            starting_balance: 0,
+            ending_balance: 0,
+            amount_due: 0,
+            advances: false,
+            attempts: Attempts::default(),
+            paid_out_of_band: false,
+            credited: Credited::default(),
+            details: Details::default(),
+            payment_intent: None,
+            draft_until: None,
+            finalized_at: None,
+            paid_at: None,
+            marked_uncollectible_at: None,
+            voided_at: None,
+            automatic_tax: false,
+            subscription_metadata: Metadata::default(),
+        }
+    }
+
+    /// Whether it will be finalized or collected without a request.
+    pub(crate) fn auto_advance(&self) -> bool {
+        self.advances && matches!(self.status, Status::Draft | Status::Open)
+    }
+
     /// Whether it is final and not paid, though it can be.
     pub(crate) fn payable(&self) -> bool {
         matches!(self.status, Status::Open | Status::Uncollectible)

@@ -46,7 +46,7 @@ pub(crate) fn pay(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         Outcome::Paid => Ok(invoice_json::invoice(ctx.account, find(ctx)?)),
         Outcome::NoMethod => Err(Error::invalid("There is no `default_payment_method` set on this Customer or Invoice. Please consider adding a default payment method. For more information, visit https://stripe.com/docs/billing/subscriptions/payment-methods-setting#payment-method-priority.").code("resource_missing")),
         Outcome::Declined(decline) => Err(shown(ctx, intent.as_ref(), decline.error())),
-        Outcome::NeedsAuthentication => Err(shown(ctx, intent.as_ref(), needs_action())),
+        Outcome::NeedsAuthentication | Outcome::NotAuthenticated => Err(shown(ctx, intent.as_ref(), needs_action())),
     }
 }
 

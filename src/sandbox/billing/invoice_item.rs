@@ -96,11 +96,14 @@ pub(crate) struct InvoiceItems {
 }
 
 impl InvoiceItems {
-    /// Adds one that waits.
+    /// Adds one; it waits unless it is on an invoice already.
     pub(crate) fn insert(&mut self, item: InvoiceItem) {
+        let waits = item.invoice.is_none();
         let customer = item.customer.clone();
         let position = self.table.insert(item);
-        self.waiting.entry(customer).or_default().push(position);
+        if waits {
+            self.waiting.entry(customer).or_default().push(position);
+        }
     }
 
     /// Those of a customer that wait, oldest first.
@@ -137,7 +140,7 @@ impl InvoiceItems {
         }
     }
 
-    /// Forgets one that waits.
+    /// Forgets one.
     pub(crate) fn remove(&mut self, id: &str) {
         let Some(position) = self.table.position(id) else {
             return;
@@ -212,7 +215,7 @@ pub(crate) fn remove_prorations(ctx: &mut Ctx<'_>, subscription: u32, at: i64) {
     }
 }
 
-/// Removes one that waits, and tells of it.
+/// Removes one, and tells of it.
 pub(crate) fn remove(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     let items = &mut ctx.account.billing.invoice_items;
     if let Some(item) = items.table.get(id).cloned() {

@@ -3,223 +3,58 @@
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
+use super::invoice::Status;
 use super::invoice_item::{self, InvoiceItem};
-use super::items::{MAX_QUANTITY, too_large};
-use super::{catalog, currency as currencies};
+use super::invoice_item_params::{UNMODELLED, period, quantity, read_cost, read_new};
+use super::{collection, draft_lines};
 use crate::sandbox::context::Ctx;
-use crate::sandbox::currency::{self, Currency};
-use crate::sandbox::customer::{self, Customer};
-use crate::sandbox::cycle::lines::Line;
+use crate::sandbox::customer;
 use crate::sandbox::cycle::{round_half_up, times};
 use crate::sandbox::error::{Error, Result};
 use crate::sandbox::field_update::FieldUpdate;
 use crate::sandbox::filter::Created;
 use crate::sandbox::ids::Id;
-use crate::sandbox::metadata::Metadata;
 use crate::sandbox::page::Page;
 use crate::sandbox::params::Params;
-use crate::sandbox::price::MAX_AMOUNT;
 
 const URL: &str = "/v1/invoiceitems";
 const WHAT: &str = "invoiceitem";
-const UNMODELLED: &[&str] = &[
-    "discounts?",
-    "price_data",
-    "tax_behavior",
-    "tax_code?",
-    "tax_rates?",
-];
 
-/// `POST /v1/invoiceitems`
+/// `POST /v1/invoiceitems`: for the next invoice, or for a draft that is named.
 pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let holder = customer::named(ctx, params.required("customer")?, "customer")?;
-    params.unmodelled(&["invoice"])?;
-    let item = read_new(ctx, params, holder)?;
+    let mut item = read_new(ctx, params, holder)?;
+    if let Some(id) = params.string("invoice")? {
+        let invoice = ctx.account.billing.invoices.get(id);
+        let invoice = invoice.ok_or_else(|| Error::no_such("invoice", id, "invoice"))?;
+        draft_lines::check_room(invoice, &item, "invoice")?;
+        item.invoice = Some(invoice.id.clone());
+    }
     params.finish()?;
+    let (draft, at) = (item.invoice.clone(), item.created);
     let id = invoice_item::add(ctx, item);
-    let item = ctx.account.billing.invoice_items.table.get(&id);
-    Ok(item.expect("just added").to_json(ctx.account))
+    on_draft(ctx, draft.as_ref(), at, |ctx, draft| {
+        let item = get(ctx, &id).clone();
+        draft_lines::put(ctx.account, draft, &item);
+    });
+    Ok(get(ctx, &id).to_json(ctx.account))
 }
 
-/// Reads a new one, without an id.
-pub(super) fn read_new(
-    ctx: &Ctx<'_>,
-    params: &Params<'_>,
-    holder: &Customer,
-) -> Result<InvoiceItem> {
-    let now = ctx.time_of(&holder.id);
-    let cost = read_cost(ctx, params)?.ok_or_else(|| {
-        Error::invalid(
-            "You must specify one of these parameters: amount, price, price_data, unit_amount.",
-        )
-        .code("parameter_missing")
-        .param(params.name("amount"))
-    })?;
-    let given = currency::read(params, "currency")?;
-    let currency = match (cost.currency, given) {
-        (Some(of_price), Some(given)) if of_price != given => {
-            return Err(Error::invalid(format!(
-                "The price specified only supports `{}`. This doesn't match the expected currency: `{}`.",
-                of_price.as_str(),
-                given.as_str()
-            ))
-            .param(params.name("currency")));
-        }
-        (of_price, given) => of_price
-            .or(given)
-            .ok_or_else(|| params.missing("currency"))?,
-    };
-    currencies::check(ctx.account, holder, currency, None)?;
-    let description = params.nullable("description")?.value().map(str::to_owned);
-    let amount = cost.amount();
-    params.unmodelled(UNMODELLED)?;
-    Ok(InvoiceItem {
-        id: Id::default(),
-        customer: holder.id.clone(),
-        clock: holder.test_clock.clone(),
-        created: now,
-        currency,
-        subscription: subscription(ctx, params, &holder.id)?,
-        item: None,
-        line: Line {
-            quantity: cost.quantity,
-            amount,
-            rate: cost.rate,
-            description: description.or(cost.name).unwrap_or_default(),
-            period: period(params)?.unwrap_or((now, now)),
-            proration: false,
-            // A credit is not discounted, unless that is asked for.
-            discountable: params.boolean("discountable")?.unwrap_or(amount >= 0),
-        },
-        price: cost.price,
-        metadata: params.metadata()?.apply(&Metadata::default())?,
-        invoice: None,
-    })
-}
-
-/// What an invoice item costs.
-#[derive(Debug)]
-struct Cost {
-    price: Option<Id>,
-    name: Option<String>,
-    currency: Option<Currency>,
-    quantity: i64,
-    /// Of one unit, perhaps with a fraction of a cent.
-    rate: Decimal,
-}
-
-impl Cost {
-    fn amount(&self) -> i64 {
-        round_half_up(times(Decimal::from(self.quantity), self.rate))
+/// Changes the draft that an item is on, if it is on one.
+fn on_draft(
+    ctx: &mut Ctx<'_>,
+    draft: Option<&Id>,
+    at: i64,
+    change: impl FnOnce(&mut Ctx<'_>, &Id),
+) {
+    if let Some(draft) = draft {
+        collection::act(ctx, draft, at, |ctx| change(ctx, draft));
     }
 }
 
-/// `amount`, or a quantity of a `price`, or of a `unit_amount`.
-fn read_cost(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<Cost>> {
-    let whole = params.integer("amount")?;
-    let unit = params.integer("unit_amount")?.map(Decimal::from);
-    let decimal = params.decimal("unit_amount_decimal")?;
-    let quantity = quantity(params)?;
-    let price = params.string("price")?;
-    let given = [
-        whole.is_some(),
-        unit.is_some(),
-        decimal.is_some(),
-        price.is_some(),
-    ];
-    if given.iter().filter(|given| **given).count() > 1 {
-        return Err(Error::invalid("You may only specify one of these parameters: amount, price, unit_amount, unit_amount_decimal.").param(params.name("amount")));
-    }
-    if whole.is_some() && quantity.is_some() {
-        return Err(Error::invalid(
-            "You may only specify one of these parameters: amount, quantity.",
-        )
-        .param(params.name("quantity")));
-    }
-    let quantity = quantity.unwrap_or(1);
-    if let Some(id) = price {
-        return of_price(ctx, params, id, quantity).map(Some);
-    }
-    let Some(rate) = whole.map(Decimal::from).or(unit).or(decimal) else {
-        return Ok(None);
-    };
-    if rate.abs() > Decimal::from(MAX_AMOUNT) {
-        return Err(Error::malformed(
-            params.name("amount"),
-            "Invalid integer: the amount is too large.",
-        ));
-    }
-    Ok(Some(Cost {
-        price: None,
-        name: None,
-        currency: None,
-        quantity,
-        rate,
-    }))
-}
-
-fn quantity(params: &Params<'_>) -> Result<Option<i64>> {
-    match params.integer_from("quantity", 0)? {
-        Some(quantity) if quantity > MAX_QUANTITY => Err(too_large(params.name("quantity"))),
-        quantity => Ok(quantity),
-    }
-}
-
-fn of_price(ctx: &Ctx<'_>, params: &Params<'_>, id: &str, quantity: i64) -> Result<Cost> {
-    let param = params.name("price");
-    let price = ctx.account.prices.get(id);
-    let price = price.ok_or_else(|| Error::no_such("price", id, param.clone()))?;
-    if price.recurring.is_some() {
-        return Err(Error::invalid("The price specified is set to `type=recurring` but this field only accepts prices with `type=one_time`.").param(param));
-    }
-    if !price.active {
-        return Err(Error::invalid(
-            "The price specified is inactive. This field only accepts active prices.",
-        )
-        .param(param));
-    }
-    Ok(Cost {
-        price: Some(price.id.clone()),
-        name: Some(catalog::product_name(ctx.account, price)),
-        currency: Some(price.currency),
-        quantity,
-        rate: catalog::rate(price),
-    })
-}
-
-fn period(params: &Params<'_>) -> Result<Option<(i64, i64)>> {
-    let Some(period) = params.object("period")? else {
-        return Ok(None);
-    };
-    let start = period
-        .timestamp("start")?
-        .ok_or_else(|| period.missing("start"))?;
-    let end = period
-        .timestamp("end")?
-        .ok_or_else(|| period.missing("end"))?;
-    if end < start {
-        return Err(
-            Error::invalid("The period's end must not be before its start.")
-                .param(period.name("end")),
-        );
-    }
-    Ok(Some((start, end)))
-}
-
-fn subscription(ctx: &Ctx<'_>, params: &Params<'_>, customer: &Id) -> Result<Option<Id>> {
-    let Some(id) = params.string("subscription")? else {
-        return Ok(None);
-    };
-    let found = ctx.account.billing.subscriptions.get(id);
-    let theirs = found.filter(|found| found.customer == *customer && !found.status.ended());
-    match theirs {
-        Some(subscription) => Ok(Some(subscription.id.clone())),
-        None => Err(Error::no_such(
-            "subscription",
-            id,
-            params.name("subscription"),
-        )),
-    }
+fn get<'a>(ctx: &'a Ctx<'_>, id: &Id) -> &'a InvoiceItem {
+    let item = ctx.account.billing.invoice_items.table.get(id);
+    item.expect("the caller has found it")
 }
 
 /// `GET /v1/invoiceitems/:id`
@@ -257,7 +92,7 @@ pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 /// `POST /v1/invoiceitems/:id`
 pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let item = find(ctx)?;
-    waits(item, "updated")?;
+    check_editable(ctx, item)?;
     let mut changed = item.clone();
     let now = ctx.time_of(&item.customer);
     let only_quantity = ["amount", "price", "unit_amount", "unit_amount_decimal"]
@@ -301,11 +136,14 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let after = changed.to_json(ctx.account);
     let items = &mut ctx.account.billing.invoice_items.table;
     if let Some(item) = items.get_mut(&changed.id.clone()) {
-        *item = changed;
+        item.clone_from(&changed);
     }
     if after != before {
         ctx.update_event("invoiceitem.updated", &before, &after, now);
     }
+    on_draft(ctx, changed.invoice.as_ref(), now, |ctx, draft| {
+        draft_lines::put(ctx.account, draft, &changed);
+    });
     Ok(after)
 }
 
@@ -313,18 +151,22 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 pub(crate) fn delete(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     params.finish()?;
     let item = find(ctx)?;
-    waits(item, "deleted")?;
+    check_editable(ctx, item)?;
     let (id, at) = (item.id.clone(), ctx.time_of(&item.customer));
+    let draft = item.invoice.clone();
+    on_draft(ctx, draft.as_ref(), at, |ctx, draft| {
+        draft_lines::remove(ctx.account, draft, &id);
+    });
     invoice_item::remove(ctx, &id, at);
     Ok(json!({"id": &*id, "object": "invoiceitem", "deleted": true}))
 }
 
-fn waits(item: &InvoiceItem, verb: &str) -> Result<()> {
-    match &item.invoice {
-        None => Ok(()),
-        Some(invoice) => Err(Error::invalid(format!(
-            "This invoice item cannot be {verb}: it is on the invoice {invoice}, which is no longer editable."
-        ))),
+/// Whether an item waits, or is on a draft.
+fn check_editable(ctx: &Ctx<'_>, item: &InvoiceItem) -> Result<()> {
+    let invoice = item.invoice.as_ref();
+    match invoice.and_then(|id| ctx.account.billing.invoices.get(id)) {
+        Some(invoice) if invoice.status != Status::Draft => Err(draft_lines::not_editable()),
+        _ => Ok(()),
     }
 }
 

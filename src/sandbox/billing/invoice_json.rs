@@ -124,9 +124,9 @@ fn state(account: &Account, invoice: &Invoice, lines: &Value) -> Value {
         .draft_until
         .or(upcoming.then_some(invoice.created + 3600));
     json!({
-        "attempt_count": invoice.attempts,
-        "attempted": invoice.attempts > 0 || paid,
-        "auto_advance": invoice.draft_until.is_some(),
+        "attempt_count": invoice.attempts.count,
+        "attempted": invoice.attempts.any || paid,
+        "auto_advance": invoice.auto_advance(),
         "automatic_tax": {
             "enabled": invoice.automatic_tax,
             "status": invoice.automatic_tax.then_some("complete"),

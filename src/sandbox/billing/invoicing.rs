@@ -1,7 +1,7 @@
 //! Making invoices of drafts: discount, balance, payment, and what they do to the subscription.
 
 use super::drafts::Draft;
-use super::invoice::{Credited, Details, Invoice, InvoiceLine, Reason, Status};
+use super::invoice::{Invoice, InvoiceLine, Reason};
 use super::subscription::{Item, Subscription};
 use super::{catalog, finalization};
 use crate::sandbox::context::Ctx;
@@ -19,61 +19,42 @@ pub(crate) fn compose(
     reason: Reason,
     at: i64,
 ) -> Invoice {
-    let discount = applicable(account, subscription, at);
-    let amounts: Vec<(i64, bool)> = drafts
-        .iter()
-        .map(|draft| (draft.line.amount, draft.line.discountable))
-        .collect();
-    let parts = taken_off(discount.as_ref(), &amounts);
-    let lines: Vec<InvoiceLine> = drafts
-        .into_iter()
-        .zip(parts)
-        .map(|(draft, discount)| InvoiceLine {
-            id: Id::from(""),
-            line: draft.line,
-            price: draft.price,
-            item: draft.item,
-            invoice_item: draft.invoice_item,
-            discount,
-        })
-        .collect();
-    let mut invoice = Invoice {
+    let lines = drafts.into_iter().map(|draft| InvoiceLine {
         id: Id::from(""),
-        customer: subscription.customer.clone(),
+        line: draft.line,
+        price: draft.price,
+        item: draft.item,
+        invoice_item: draft.invoice_item,
+        discount: 0,
+    });
+    let customer = subscription.customer.clone();
+    let mut invoice = Invoice {
         subscription: Some(subscription.id.clone()),
         clock: subscription.clock.clone(),
-        created: at,
-        currency: subscription.currency,
-        number: None,
-        status: Status::Draft,
-        reason,
-        period: (at, at),
-        lines,
-        discount,
-        subtotal: 0,
-        total: 0,
-        starting_balance: 0,
-        ending_balance: 0,
-        amount_due: 0,
-        attempts: 0,
-        paid_out_of_band: false,
-        credited: Credited::default(),
-        details: Details::default(),
-        payment_intent: None,
-        draft_until: None,
-        finalized_at: None,
-        paid_at: None,
-        marked_uncollectible_at: None,
-        voided_at: None,
+        lines: lines.collect(),
+        discount: applicable(account, subscription, at),
+        advances: true,
         automatic_tax: subscription.automatic_tax,
         subscription_metadata: subscription.metadata.clone(),
+        ..Invoice::new(customer, subscription.currency, reason, at)
     };
-    sum_up(account, &mut invoice);
+    restate(account, &mut invoice);
     invoice
 }
 
-/// Works out the sums of an invoice, by its lines and by the customer's balance.
-pub(super) fn sum_up(account: &Account, invoice: &mut Invoice) {
+/// Works out what the discount takes off each line of an invoice, and its sums, by its lines and by the customer's
+/// balance.
+pub(super) fn restate(account: &Account, invoice: &mut Invoice) {
+    let amount = |line: &InvoiceLine| (line.line.amount, line.line.discountable);
+    let amounts: Vec<(i64, bool)> = invoice.lines.iter().map(amount).collect();
+    let parts = taken_off(invoice.discount.as_ref(), &amounts);
+    for (line, part) in invoice.lines.iter_mut().zip(parts) {
+        line.discount = part;
+    }
+    sum_up(account, invoice);
+}
+
+fn sum_up(account: &Account, invoice: &mut Invoice) {
     let lines = &invoice.lines;
     let sum =
         |amount: fn(&InvoiceLine) -> i64| lines.iter().map(amount).fold(0, i64::saturating_add);

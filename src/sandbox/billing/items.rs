@@ -17,6 +17,9 @@ pub(crate) const MAX_ITEMS: usize = 20;
 /// No quantity of a licensed price or of a usage record is larger, so that what JavaScript clients read is exact.
 pub(crate) const MAX_QUANTITY: i64 = 9_007_199_254_740_991;
 
+/// What Stripe names where a list of items has a price twice, whether it has it as `plan` or as `price`.
+const OLDER: &str = "plan";
+
 /// Parameters of an item that Stripe has and the sandbox does not act out.
 const UNMODELLED: &[&str] = &[
     "billing_thresholds?",
@@ -43,7 +46,7 @@ pub(crate) fn read(
         spec(item, price, None)
     });
     let specs = specs.collect::<Result<Vec<ItemSpec>>>()?;
-    check(ctx, &specs, &params.name(key))?;
+    check(ctx, &specs, &params.name(key), OLDER)?;
     Ok(specs)
 }
 
@@ -87,7 +90,7 @@ pub(crate) fn read_change(
     if specs.is_empty() {
         return Err(nothing_left().param(params.name(key)));
     }
-    check(ctx, &specs, &params.name(key))?;
+    check(ctx, &specs, &params.name(key), OLDER)?;
     Ok(Some(specs))
 }
 
@@ -142,7 +145,8 @@ pub(crate) fn read_one(
     if specs.is_empty() {
         return Err(nothing_left());
     }
-    check(ctx, &specs, &params.name("price"))?;
+    let param = params.name("price");
+    check(ctx, &specs, &param, &param)?;
     Ok(specs)
 }
 
@@ -289,8 +293,9 @@ pub(crate) fn for_sale(ctx: &Ctx<'_>, price: &Price, param: &str) -> Result<()> 
     Ok(())
 }
 
-/// What all items together have to keep to: Stripe's classic billing has one interval and one currency.
-fn check(ctx: &Ctx<'_>, specs: &[ItemSpec], param: &str) -> Result<()> {
+/// What all items together have to keep to: Stripe's classic billing has one interval and one currency. `twice` is the
+/// parameter that the error for a price that is there twice names.
+fn check(ctx: &Ctx<'_>, specs: &[ItemSpec], param: &str, twice: &str) -> Result<()> {
     if specs.len() > MAX_ITEMS {
         return Err(Error::invalid(format!(
             "You have exceeded the maximum number of items: a subscription can have at most {MAX_ITEMS}, and {} were given.",
@@ -306,7 +311,7 @@ fn check(ctx: &Ctx<'_>, specs: &[ItemSpec], param: &str) -> Result<()> {
                 "Cannot create a Subscription with multiple Subscription Items with the same Price: {}",
                 spec.price
             ))
-            .param(param));
+            .param(twice));
         }
         seen.push(&spec.price);
         let price = catalog::price(ctx.account, &spec.price);

@@ -125,7 +125,7 @@ fn phase(
     }
     let end = end(ctx, params, &items, setting, start, next)?;
     let trial_end = trial_end(params, setting, start, end)?;
-    collection_method(params)?;
+    let collection_named = collection_method(params)?.is_some();
     params.unmodelled(PHASE_UNMODELLED)?;
     Ok(Phase {
         start,
@@ -138,6 +138,7 @@ fn phase(
         prorate: prorate(params)?.unwrap_or(Prorate::Create),
         automatic_tax: automatic_tax(params)?,
         default_payment_method: payment_method(ctx, params, setting.customer)?.value(),
+        collection_named,
         anchored: anchored(params)?,
         items,
     })
@@ -318,10 +319,9 @@ pub(crate) fn prorate(params: &Params<'_>) -> Result<Option<Prorate>> {
 }
 
 /// `collection_method`
-pub(crate) fn collection_method(params: &Params<'_>) -> Result<()> {
+pub(crate) fn collection_method<'a>(params: &Params<'a>) -> Result<Option<&'a str>> {
     let modelled = &["charge_automatically"];
-    params.one_of_modelled("collection_method", modelled, &["send_invoice"])?;
-    Ok(())
+    params.one_of_modelled("collection_method", modelled, &["send_invoice"])
 }
 
 /// `automatic_tax[enabled]`

@@ -2,10 +2,10 @@
 //! invoice next is shown.
 
 use super::change::{self, Cancellation};
-use super::invoice::{Invoice, Reason, Status as InvoiceStatus};
+use super::invoice::{Attempts, Invoice, Reason, Status as InvoiceStatus};
 use super::schedule::{Prorate, Status};
 use super::{
-    invoice_item, invoice_items, new_subscription, phases, preview, subscription_params,
+    invoice_item, invoice_item_params, new_subscription, phases, preview, subscription_params,
     subscriptions,
 };
 use crate::sandbox::context::Ctx;
@@ -82,7 +82,7 @@ fn add_items(ctx: &mut Ctx<'_>, params: &Params<'_>, holder: &Id) -> Result<()> 
     for given in params.objects("invoice_items")?.unwrap_or_default() {
         given.unmodelled(&["invoiceitem"])?;
         let holder = customer::named(ctx, holder, "customer")?;
-        let item = invoice_items::read_new(ctx, &given, holder)?;
+        let item = invoice_item_params::read_new(ctx, &given, holder)?;
         invoice_item::add(ctx, item);
     }
     Ok(())
@@ -181,7 +181,7 @@ fn issued(ctx: &Ctx<'_>) -> Option<Invoice> {
     invoice.number = None;
     invoice.status = InvoiceStatus::Open;
     invoice.reason = Reason::Upcoming;
-    invoice.attempts = 0;
+    invoice.attempts = Attempts::default();
     invoice.paid_at = None;
     preview::name_lines(&mut invoice);
     Some(invoice)

@@ -244,7 +244,7 @@ fn phase(phase: &Phase) -> Value {
     let rest = json!({
         "billing_cycle_anchor": phase.anchored.map(anchor),
         "billing_thresholds": null,
-        "collection_method": null,
+        "collection_method": phase.collection_named.then_some("charge_automatically"),
         "coupon": phase.coupon.as_ref().map(|coupon| &*coupon.id),
         "currency": phase.currency.as_str(),
         "default_payment_method": phase.default_payment_method.as_deref(),

@@ -141,6 +141,7 @@ fn over(ctx: &Ctx<'_>, params: &Params<'_>, id: &str) -> Result<(Schedule, i64)>
         prorate: Prorate::Create,
         automatic_tax: None,
         default_payment_method: None,
+        collection_named: false,
         anchored: None,
     };
     let schedule = Schedule {

@@ -2,7 +2,7 @@
 //! the sandbox's page for it.
 
 use super::process;
-use crate::sandbox::billing::collection;
+use crate::sandbox::billing::collection::{self, Outcome};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::error::{Error, Result};
 use crate::sandbox::ids::Id;
@@ -55,7 +55,8 @@ pub(crate) fn decide(ctx: &mut Ctx<'_>, id: &str, agrees: bool) -> Result<Option
     match invoice {
         Some(invoice) => collection::act(ctx, &invoice, at, |ctx| {
             let charged = process::authenticate(ctx, &id, agrees, at);
-            collection::confirmed(ctx, &invoice, charged, at);
+            let outcome = charged.map_or(Outcome::NotAuthenticated, Outcome::from);
+            collection::confirmed(ctx, &invoice, outcome, at);
         }),
         None => {
             process::authenticate(ctx, &id, agrees, at);

@@ -69,7 +69,7 @@ fn confirm_now(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> Result<()> {
         Some(invoice) => {
             let charged = collection::act(ctx, &invoice, at, |ctx| {
                 let charged = process::confirm(ctx, id, at);
-                collection::confirmed(ctx, &invoice, charged, at);
+                collection::confirmed(ctx, &invoice, charged.into(), at);
                 charged
             });
             if let Charged::Declined(decline) = charged {

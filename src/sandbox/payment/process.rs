@@ -142,11 +142,11 @@ pub(super) fn authentication_required(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> Er
     decline.error()
 }
 
-/// The customer has authenticated, or has refused to.
-pub(super) fn authenticate(ctx: &mut Ctx<'_>, id: &Id, agrees: bool, at: i64) -> Charged {
+/// The customer has authenticated, or has refused to: then nothing is charged.
+pub(super) fn authenticate(ctx: &mut Ctx<'_>, id: &Id, agrees: bool, at: i64) -> Option<Charged> {
     if agrees {
         ctx.presence = Presence::Authenticated;
-        return confirm(ctx, id, at);
+        return Some(confirm(ctx, id, at));
     }
     let method = get(ctx.account, id).payment_method.clone();
     let method = method.expect("it was confirmed with one");
@@ -154,7 +154,7 @@ pub(super) fn authenticate(ctx: &mut Ctx<'_>, id: &Id, agrees: bool, at: i64) ->
         .kind("invalid_request_error")
         .code("payment_intent_authentication_failure");
     fail(ctx, id, &method, &error, at);
-    Charged::NeedsAuthentication
+    None
 }
 
 /// Takes the money, or a part of it, that a charge has reserved.

@@ -117,7 +117,7 @@ async fn the_items_of_a_phase_must_fit_together() {
         (
             format!("{item}&phases[0][items][1][price]={price}"),
             "Cannot create a Subscription with multiple Subscription Items with the same Price",
-            "phases[0][items]",
+            "plan",
         ),
         (
             format!("{now}{many}"),

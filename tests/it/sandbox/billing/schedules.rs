@@ -366,3 +366,20 @@ async fn the_end_of_a_schedule_is_the_subscriptions_from_its_last_phase_on() {
     world.advance_to(end).await;
     assert_eq!(world.subscription(id).await["status"], "canceled");
 }
+
+#[tokio::test]
+async fn a_phase_shows_how_it_is_collected_if_it_was_told() {
+    let world = World::new().await;
+    let customer = world.customer().await;
+    let price = world.price("unit_amount=100").await;
+    let form = format!(
+        "start_date=now&phases[0][items][0][price]={price}&phases[0][collection_method]=charge_automatically&phases[1][items][0][price]={price}"
+    );
+    let made = created(&world, &customer, &form).await;
+    let phases = made["phases"].as_array().expect("phases");
+    let told = phases.iter().map(|phase| &phase["collection_method"]);
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [&"charge_automatically".into(), &Value::Null]
+    );
+}

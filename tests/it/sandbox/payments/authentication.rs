@@ -166,3 +166,41 @@ async fn a_card_that_was_set_up_renews_without_the_customer() {
     let made = world.api.post("/v1/subscriptions", &form).await.ok();
     assert_eq!(made["status"], "active");
 }
+
+#[tokio::test]
+async fn a_first_payment_that_waits_for_its_customer_is_no_attempt_yet() {
+    let world = World::new().await;
+    let customer = customer(&world, "pm_card_authenticationRequired").await;
+    let price = world.price("unit_amount=1000").await;
+    let form = format!(
+        "customer={customer}&items[0][price]={price}&expand[]=latest_invoice.payment_intent"
+    );
+    let made = world.api.post("/v1/subscriptions", &form).await.ok();
+    let state = |invoice: &Value| {
+        let keys = ["status", "attempted", "attempt_count", "auto_advance"];
+        serde_json::json!(keys.map(|key| invoice[key].clone()))
+    };
+    let invoice = &made["latest_invoice"];
+    assert_eq!(state(invoice), serde_json::json!(["open", true, 0, true]));
+    assert_eq!(invoice["next_payment_attempt"], Value::Null);
+
+    let intent = &invoice["payment_intent"];
+    assert_eq!(answer(intent, "fail").await.0, 200);
+    let path = format!("/v1/invoices/{}", invoice["id"].as_str().expect("an id"));
+    let refused = world.api.get(&path).await.ok();
+    assert_eq!(state(&refused), serde_json::json!(["open", true, 1, true]));
+    // It was asked for once, and failed with the refusal.
+    let count = async |kind| kinds(&world, kind).await.len();
+    assert_eq!(count("invoice.payment_action_required").await, 1);
+    assert_eq!(count("payment_intent.requires_action").await, 1);
+    assert_eq!(count("payment_intent.payment_failed").await, 1);
+
+    let card = format!(
+        "/v1/payment_intents/{}/confirm",
+        intent["id"].as_str().expect("an id")
+    );
+    let form = "payment_method=pm_card_visa";
+    world.api.post(&card, form).await.ok();
+    let paid = world.api.get(&path).await.ok();
+    assert_eq!(state(&paid), serde_json::json!(["paid", true, 2, false]));
+}
