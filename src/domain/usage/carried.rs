@@ -104,13 +104,15 @@ impl Figure {
             .any(|key| key.starts_with(PREFIX))
     }
 
-    /// The figures that count no more at `now`, each to be removed.
-    pub(in crate::domain) fn outdated(metadata: &Metadata, now: i64) -> Metadata {
-        let own = metadata.iter().filter(|(key, _)| key.starts_with(PREFIX));
+    /// The figures that count no more at `now`, each to be removed. One of a trial that ended in the second in which it
+    /// began still counts: the period that follows has the same beginning.
+    pub(in crate::domain) fn outdated(subscription: &Subscription, now: i64) -> Metadata {
+        let metadata = subscription.metadata.iter();
+        let own = metadata.filter(|(key, _)| key.starts_with(PREFIX));
         let over = own.filter(|(_, value)| {
             let figure: Result<Self, ()> = value.parse();
             figure.map_or(!value.is_empty(), |figure| {
-                !figure.ever && figure.period.1 <= now
+                !figure.counts(subscription) && figure.period.1 <= now
             })
         });
         over.map(|(key, _)| (key.clone(), String::new())).collect()
@@ -286,16 +288,16 @@ mod tests {
 
     #[test]
     fn what_counts_no_more_is_removed() {
-        let metadata: Metadata = [
-            ("tier.u.a", "7 10 20 15"),
-            ("tier.u.b", "7 10 30 15"),
-            ("tier.u.c", "7 10 20 15 ever"),
-            ("tier.u.d", "?"),
-            ("app", "x"),
-        ]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into();
-        let outdated = Figure::outdated(&metadata, 25);
+        let subscription: Subscription = serde_json::from_value(serde_json::json!({
+            "id": "sub", "status": "active", "items": {"data": []},
+            "current_period_start": 20, "current_period_end": 40,
+            "metadata": {
+                "tier.u.a": "7 10 20 15", "tier.u.b": "7 10 30 15", "tier.u.c": "7 10 20 15 ever",
+                "tier.u.d": "?", "tier.u.e": "7 20 20 20", "app": "x",
+            },
+        }))
+        .expect("a subscription");
+        let outdated = Figure::outdated(&subscription, 25);
         let keys: Vec<&str> = outdated.keys().map(String::as_str).collect();
         assert_eq!(keys, ["tier.u.a", "tier.u.d"]);
         assert!(outdated.values().all(String::is_empty));

@@ -26,7 +26,7 @@ impl Domain {
         let used = self.usage_of(customer, subscription, &lines).await?;
         let carried = self.carried(subscription).await?;
         let mut carry = change.carry(&used, &carried, &lines);
-        for (key, nothing) in Figure::outdated(&subscription.metadata, change.now) {
+        for (key, nothing) in Figure::outdated(subscription, change.now) {
             carry.figures.entry(key).or_insert(nothing);
         }
         if scheduled {
