@@ -104,8 +104,8 @@ impl Domain {
     }
 }
 
-/// Why usage was not recorded. Stripe's own error is kept: what it says of idempotency matters.
-enum Failure {
+/// Why usage was not recorded, or not read. Stripe's own error is kept: what it says of idempotency matters.
+pub(super) enum Failure {
     Stripe(stripe::Error),
     Domain(Error),
 }

@@ -216,7 +216,7 @@ impl Domain {
         change: Change<'_>,
         found: &Found,
         action: &mut Action,
-    ) -> Result<Carry> {
+    ) -> Result<Carry, Failure> {
         let (Action::Replace(_, plan) | Action::Adopt(_, plan)) = action else {
             return Ok(Carry::default());
         };

@@ -4,7 +4,7 @@ use crate::domain::plan_change::Standing;
 use crate::domain::request_key;
 use crate::domain::revision::{self, Decisions, Refusal};
 use crate::domain::subscription::Detail;
-use crate::domain::{Domain, Error, Result};
+use crate::domain::{Domain, Error, Result, usage};
 use crate::stripe;
 use crate::stripe::types::{Schedule, Subscription};
 
@@ -85,7 +85,7 @@ impl Domain {
         match failure {
             Failure::Final(error) => Err(error),
             Failure::Refused(refusal) => {
-                let wait = decisions.after(refusal)?;
+                let wait = decisions.after(refusal).map_err(given_up)?;
                 tokio::time::sleep(self.stripe().first_wait() * wait).await;
                 Ok(())
             }
@@ -113,5 +113,27 @@ impl From<stripe::Error> for Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Final(error)
+    }
+}
+
+impl From<usage::Failure> for Failure {
+    fn from(failure: usage::Failure) -> Self {
+        match failure {
+            // Another request has changed the plan since the subscription was read.
+            usage::Failure::Stripe(error) if error.is_item_gone() => {
+                Self::Refused(Refusal::Overtaken(error))
+            }
+            usage::Failure::Stripe(error) => error.into(),
+            usage::Failure::Domain(error) => error.into(),
+        }
+    }
+}
+
+/// What is told where others changed the plan again and again: nothing of Stripe's own ids.
+fn given_up(error: stripe::Error) -> Error {
+    if error.is_item_gone() || error.is_schedule_over() {
+        Error::Unavailable("the plan is being changed".into())
+    } else {
+        error.into()
     }
 }

@@ -71,9 +71,9 @@ impl Domain {
         customer: &str,
         subscription: &Subscription,
         lines: &[InvoiceLine],
-    ) -> Result<Used> {
-        let used = self.complete_usage(customer, subscription, sum(lines), false);
-        Ok(used.await?)
+    ) -> Result<Used, Failure> {
+        self.complete_usage(customer, subscription, sum(lines), false)
+            .await
     }
 
     /// What was recorded on an item in the running period, aggregated as its price says.

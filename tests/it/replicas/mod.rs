@@ -87,6 +87,30 @@ async fn different_subscribes_at_once_come_one_after_the_other() {
     assert_eq!(features(&one, "org:a").await, features(&two, "org:a").await);
 }
 
+/// What was used is read of items that another server's change has taken away meanwhile.
+#[tokio::test]
+async fn a_change_that_is_overtaken_while_it_reads_what_was_used_is_decided_anew() {
+    let (one, two) = two().await;
+    subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
+    one.report("org:a", "feature:calls", 3).await;
+    one.advance(Duration::from_secs(60));
+    let lines = "/v1/invoices/upcoming/lines";
+    one.slow_down("GET", lines, Duration::from_secs(600));
+    let slow = subscribe(&one, "org:a", &["plan:free@1"]);
+    let meanwhile = async {
+        one.until_slow().await;
+        let other = subscribe(&two, "org:a", &["plan:free@1"]).await;
+        one.sandbox().clear_faults();
+        other
+    };
+    let (first, second) = tokio::join!(slow, meanwhile);
+    first.ok();
+    second.ok();
+    let calls = ("feature:calls".to_owned(), 3, 10);
+    assert_eq!(one.limits("org:a").await, [calls]);
+    assert_eq!(live(&one).await.len(), 1);
+}
+
 /// Neither is lost: the second one is decided on top of the first.
 #[tokio::test]
 async fn a_change_and_a_cancellation_at_once_leave_one_of_the_two() {

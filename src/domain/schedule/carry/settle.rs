@@ -1,11 +1,11 @@
 //! Working out what is taken along, and writing it.
 
 use super::{Carry, Charge, Move};
+use crate::domain::Domain;
 use crate::domain::catalog::PricedFeature;
 use crate::domain::revision::Revision;
 use crate::domain::schedule::found::Failure;
 use crate::domain::usage::{Figure, SCHEDULED};
-use crate::domain::{Domain, Result};
 use crate::stripe::types::{Metadata, Object, Subscription};
 
 impl Domain {
@@ -14,7 +14,7 @@ impl Domain {
         &self,
         customer: &str,
         change: Move<'_>,
-    ) -> Result<Carry> {
+    ) -> Result<Carry, Failure> {
         let subscription = change.subscription;
         let scheduled = subscription.scheduled_change().is_some();
         if change.going().next().is_none() && !scheduled && !Figure::any(subscription) {
