@@ -1,23 +1,28 @@
-//! Random lists of operations against the whole server, held to a model that shares no code with it.
+//! Random lists of operations against two servers over one Stripe, held to a model that shares no code with them.
 //!
-//! A list runs on a Stripe account of its own. After every operation the orgs that it touched are asked for their
-//! limits and their phase, and Stripe for their subscriptions: what was acknowledged is there, exactly once, whatever
-//! went wrong in between.
+//! A list runs on a Stripe account of its own. After every operation one server is asked for the limits of the orgs that
+//! it touched, the other one for their phase, and Stripe for their subscriptions: what was acknowledged is there,
+//! exactly once, whatever went wrong in between, whoever was asked at the same time, and whoever hung up. What was not
+//! acknowledged is there once or not at all.
 //!
 //! The seed is printed. `SIMULATION_SEED` repeats it, `SIMULATION_LISTS` runs fewer or more. A list that fails is
 //! shortened and printed as code: it goes into `regressions.rs`, and stays there.
 
+mod calls;
 mod model;
 mod ops;
 mod regressions;
 mod run;
+mod seen;
+mod sent;
+mod shorten;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
-use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use ops::Op;
 
@@ -79,32 +84,24 @@ fn run_lists(seed: u64, lists: u32, thread: u32, ran: &AtomicUsize) {
     let world = runtime.block_on(run::World::start(draft));
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let config = Config {
-        cases: lists,
-        failure_persistence: None,
-        max_shrink_iters: 2000,
-        ..Config::default()
-    };
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let mut runner = TestRunner::new_with_rng(config, rng);
-    // A list is shortened by putting none in an operation's place; a fresh one has next to no none.
-    let op = prop::option::weighted(0.9999, ops::op());
-    let list = prop::collection::vec(op, SHORTEST + 1..=LONGEST);
-    let outcome = runner.run(&list, |list| {
-        let list: Vec<Op> = list.into_iter().flatten().collect();
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let lists_of_ops = prop::collection::vec(ops::op(), SHORTEST..=LONGEST);
+    for _ in 0..lists {
+        let list = lists_of_ops
+            .new_tree(&mut runner)
+            .expect("a list")
+            .current();
         ran.fetch_add(list.len(), Ordering::Relaxed);
-        runtime
-            .block_on(world.run(&list))
-            .map_err(TestCaseError::fail)
-    });
-    if let Err(TestError::Fail(reason, list)) = outcome {
-        let list: Vec<Op> = list.into_iter().flatten().collect();
-        panic!(
-            "{reason}\n\nSIMULATION_SEED={seed}, invoices are drafts for {draft:?}; for regressions.rs:\n{}",
-            as_code(&list)
-        );
+        let run = |list: &[Op]| runtime.block_on(world.run(list));
+        if let Err(failure) = run(&list) {
+            let (list, failure) = shorten::shorten(list, failure, run);
+            panic!(
+                "{failure}\n\nSIMULATION_SEED={seed}, invoices are drafts for {draft:?}; for regressions.rs:\n{}",
+                as_code(&list)
+            );
+        }
     }
-    outcome.expect("no list is given up");
 }
 
 fn as_code(list: &[Op]) -> String {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::ops::{COMBINATIONS, Combination};
+use super::ops::{COMBINATIONS, Combination, FEATURES, HOUR, Request};
 
 /// The largest integer there is: no limit.
 pub(super) const NO_LIMIT: i64 = 9_223_372_036_854_775_807;
@@ -80,7 +80,7 @@ fn bare(full: &str) -> &str {
 type Ledger = BTreeMap<i64, i64>;
 
 /// What should be true of one org.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Org {
     /// Whether a customer stands for it.
     pub(super) known: bool,
@@ -95,10 +95,12 @@ pub(super) struct Org {
     unclaimed: BTreeMap<String, i64>,
 }
 
-/// What should become of a report.
+/// What should become of a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Verdict {
-    Counted,
+    Done,
+    /// There is no such org.
+    NoOrg,
     /// The org does not have the feature.
     NotFound,
     /// The feature is not metered, or a sum would have to go down.
@@ -116,8 +118,43 @@ impl Org {
         self.current().is_some() || self.plan.iter().any(|(_, what)| what.is_some())
     }
 
+    /// Carries a request out. `period` is when the running one began.
+    pub(super) fn apply(&mut self, now: i64, period: i64, request: Request) -> Verdict {
+        let at = |hours: u8| now + i64::from(hours) * HOUR;
+        match request {
+            Request::Subscribe { to, .. } | Request::TrialThenPaid { to, .. } => {
+                self.subscribe(now, to);
+            }
+            Request::Schedule { to, hours } => self.schedule(now, at(hours), Some(to)),
+            Request::Phases {
+                now: first,
+                then,
+                hours,
+            } => {
+                self.subscribe(now, first);
+                self.schedule(now, at(hours), Some(then));
+            }
+            Request::CancelLater { hours } => self.schedule(now, at(hours), None),
+            Request::Cancel => self.cancel(),
+            Request::Report { feature, n, .. } => {
+                return self.report(now, FEATURES[usize::from(feature)], n.into());
+            }
+            Request::Clobber { feature, n } => {
+                return self.clobber(now, period, FEATURES[usize::from(feature)], n.into());
+            }
+        }
+        Verdict::Done
+    }
+
+    /// A subscription of its own takes the place of what is and of what was planned.
+    pub(super) fn buy(&mut self, now: i64, what: Combination) {
+        self.ledgers.clear();
+        self.subscribe(now, what);
+        self.restart(now);
+    }
+
     /// Replaces what is and what was planned.
-    pub(super) fn subscribe(&mut self, now: i64, what: Combination) {
+    fn subscribe(&mut self, now: i64, what: Combination) {
         self.known = true;
         self.plan = vec![(now, Some(what))];
         self.settle(now);
@@ -131,7 +168,7 @@ impl Org {
     }
 
     /// Keeps what is until `at`, and replaces what was planned.
-    pub(super) fn schedule(&mut self, now: i64, at: i64, what: Option<Combination>) {
+    fn schedule(&mut self, now: i64, at: i64, what: Option<Combination>) {
         self.known = true;
         if what.is_none() && !self.has_schedule() {
             return;
@@ -140,7 +177,7 @@ impl Org {
     }
 
     /// Ends everything.
-    pub(super) fn cancel(&mut self) {
+    fn cancel(&mut self) {
         self.known = true;
         self.plan.clear();
         self.ledgers.clear();
@@ -178,6 +215,9 @@ impl Org {
 
     /// The item that usage of a feature is recorded on: the first that is metered.
     fn item(&self, feature: &str) -> Result<&'static str, Verdict> {
+        if !self.known {
+            return Err(Verdict::NoOrg);
+        }
         let sold: Vec<_> = self.current().map(features).unwrap_or_default();
         let mut sold = sold
             .into_iter()
@@ -190,28 +230,17 @@ impl Org {
             .ok_or(Verdict::Invalid)
     }
 
-    /// What should become of a report; `apply` says whether it is to be noted.
-    pub(super) fn report(&mut self, now: i64, feature: &str, n: i64, apply: bool) -> Verdict {
+    fn report(&mut self, now: i64, feature: &str, n: i64) -> Verdict {
         match self.item(feature) {
             Err(verdict) => verdict,
             Ok(full) => {
-                if apply {
-                    self.note(now, full, n);
-                }
-                Verdict::Counted
+                self.note(now, full, n);
+                Verdict::Done
             }
         }
     }
 
-    /// Like [`report`](Self::report) for usage that is set. `period` is when the running one began.
-    pub(super) fn clobber(
-        &mut self,
-        now: i64,
-        period: i64,
-        feature: &str,
-        n: i64,
-        apply: bool,
-    ) -> Verdict {
+    fn clobber(&mut self, now: i64, period: i64, feature: &str, n: i64) -> Verdict {
         let full = match self.item(feature) {
             Err(verdict) => return verdict,
             Ok(full) => full,
@@ -225,12 +254,12 @@ impl Org {
         if sums && missing < 0 {
             return Verdict::Invalid;
         }
-        if apply && sums {
+        if sums {
             self.note(now, full, missing);
-        } else if apply {
+        } else {
             self.ledgers.entry(full).or_default().insert(now, n);
         }
-        Verdict::Counted
+        Verdict::Done
     }
 
     /// Whether anything is claimed of a feature in the period that began then.

@@ -5,6 +5,9 @@ use proptest::prelude::*;
 /// How many orgs a list has.
 pub(super) const ORGS: u8 = 3;
 
+/// How many servers there are over one Stripe.
+pub(super) const SERVERS: u8 = 2;
+
 /// An hour, in seconds: the unit in which the clock is advanced.
 pub(super) const HOUR: i64 = 3600;
 
@@ -30,43 +33,71 @@ pub(super) const FEATURES: &[&str] = &[
     "feature:seat",
 ];
 
-/// One operation.
+/// One operation. `at` is the server that is asked.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Op {
-    /// From now on, replacing what is and what was planned; perhaps as a trial without an end.
-    Subscribe {
+    /// A request about an org. What fails is sent again, if it may be.
+    Ask { at: u8, org: u8, request: Request },
+    /// Two requests about an org at the same time, the first at one server, the second at the other.
+    AtOnce { org: u8, requests: [Request; 2] },
+    /// A request whose caller hangs up after so many calls to Stripe, and perhaps sends it again at a server at once.
+    HangUp {
+        at: u8,
         org: u8,
-        to: Combination,
-        trial: bool,
+        request: Request,
+        calls: u8,
+        again: Option<u8>,
     },
+    /// The org's people subscribe it in Checkout.
+    Buy { at: u8, org: u8, to: Combination },
+    /// A server starts again, and remembers nothing.
+    Restart { at: u8 },
+    /// Time passes for everybody.
+    Advance { hours: u8 },
+    /// The next `calls` calls to Stripe go wrong. More of them than a call is tried fail the operation.
+    Fault { fault: Fault, calls: u8 },
+}
+
+/// What a server may be asked to do for an org.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Request {
+    /// From now on, replacing what is and what was planned; perhaps as a trial without an end.
+    Subscribe { to: Combination, trial: bool },
     /// A trial now, and from `hours` on the same, paid.
-    TrialThenPaid { org: u8, to: Combination, hours: u8 },
+    TrialThenPaid { to: Combination, hours: u8 },
     /// In `hours`, keeping what is until then.
-    Schedule { org: u8, to: Combination, hours: u8 },
+    Schedule { to: Combination, hours: u8 },
     /// One thing now and another in `hours`.
     Phases {
-        org: u8,
         now: Combination,
         then: Combination,
         hours: u8,
     },
     /// An end in `hours`.
-    CancelLater { org: u8, hours: u8 },
+    CancelLater { hours: u8 },
     /// An end now.
-    Cancel { org: u8 },
-    /// Usage. With `keyed`, it is repeated under one key until it is acknowledged, and once more.
-    Report {
-        org: u8,
-        feature: u8,
-        n: u8,
-        keyed: bool,
-    },
+    Cancel,
+    /// Usage. With `keyed`, it is sent under a key, and once more when it is acknowledged.
+    Report { feature: u8, n: u8, keyed: bool },
     /// Usage that is set.
-    Clobber { org: u8, feature: u8, n: u8 },
-    /// Time passes for everybody.
-    Advance { hours: u8 },
-    /// The next `calls` calls to Stripe go wrong. More of them than a call is tried fail the operation.
-    Fault { fault: Fault, calls: u8 },
+    Clobber { feature: u8, n: u8 },
+}
+
+impl Request {
+    /// Whether it asks for a state, so that asking again changes nothing.
+    pub(super) fn is_change(self) -> bool {
+        !matches!(self, Self::Report { .. } | Self::Clobber { .. })
+    }
+
+    /// Whether it counts once, however often it is sent.
+    pub(super) fn is_keyed(self) -> bool {
+        matches!(self, Self::Report { keyed: true, .. })
+    }
+
+    /// Whether what it does depends on what was used before.
+    pub(super) fn is_clobber(self) -> bool {
+        matches!(self, Self::Clobber { .. })
+    }
 }
 
 /// What goes wrong.
@@ -93,24 +124,74 @@ fn fault() -> impl Strategy<Value = Fault> {
     ])
 }
 
+fn combination() -> impl Strategy<Value = Combination> {
+    0..u8::try_from(COMBINATIONS.len()).expect("few")
+}
+
+fn hours() -> impl Strategy<Value = u8> {
+    prop::sample::select(vec![1_u8, 5, 24, 30, 48, 100])
+}
+
+fn change() -> impl Strategy<Value = Request> {
+    prop_oneof![
+        3 => (combination(), prop::bool::weighted(0.25))
+            .prop_map(|(to, trial)| Request::Subscribe { to, trial }),
+        1 => (combination(), hours()).prop_map(|(to, hours)| Request::TrialThenPaid { to, hours }),
+        2 => (combination(), hours()).prop_map(|(to, hours)| Request::Schedule { to, hours }),
+        1 => (combination(), combination(), hours())
+            .prop_map(|(now, then, hours)| Request::Phases { now, then, hours }),
+        1 => hours().prop_map(|hours| Request::CancelLater { hours }),
+        1 => Just(Request::Cancel),
+    ]
+}
+
+fn feature() -> impl Strategy<Value = u8> {
+    0..u8::try_from(FEATURES.len()).expect("few")
+}
+
+fn report() -> impl Strategy<Value = Request> {
+    (feature(), 0..20_u8, any::<bool>()).prop_map(|(feature, n, keyed)| Request::Report {
+        feature,
+        n,
+        keyed,
+    })
+}
+
+fn clobber() -> impl Strategy<Value = Request> {
+    (feature(), 0..40_u8).prop_map(|(feature, n)| Request::Clobber { feature, n })
+}
+
+fn usage() -> impl Strategy<Value = Request> {
+    prop_oneof![4 => report(), 1 => clobber()]
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    prop_oneof![9 => change(), 10 => usage()]
+}
+
+/// Two requests at once. What a clobber adds is not known while a plan is changed.
+fn at_once() -> impl Strategy<Value = [Request; 2]> {
+    prop_oneof![
+        2 => [change(), change()],
+        1 => (change(), report()).prop_map(|(change, report)| [change, report]),
+        1 => (change(), report()).prop_map(|(change, report)| [report, change]),
+        1 => request().prop_map(|same| [same, same]),
+        2 => [usage(), usage()],
+    ]
+}
+
 /// Any operation; reports and the passing of time more often than the rest.
 pub(super) fn op() -> impl Strategy<Value = Op> {
-    let org = 0..ORGS;
-    let to = || 0..u8::try_from(COMBINATIONS.len()).expect("few");
-    let feature = || 0..u8::try_from(FEATURES.len()).expect("few");
-    let hours = || prop::sample::select(vec![1_u8, 5, 24, 30, 48, 100]);
+    let org = || 0..ORGS;
+    let at = || 0..SERVERS;
     prop_oneof![
-        3 => (org.clone(), to(), prop::bool::weighted(0.25))
-            .prop_map(|(org, to, trial)| Op::Subscribe { org, to, trial }),
-        1 => (org.clone(), to(), hours()).prop_map(|(org, to, hours)| Op::TrialThenPaid { org, to, hours }),
-        2 => (org.clone(), to(), hours()).prop_map(|(org, to, hours)| Op::Schedule { org, to, hours }),
-        1 => (org.clone(), to(), to(), hours())
-            .prop_map(|(org, now, then, hours)| Op::Phases { org, now, then, hours }),
-        1 => (org.clone(), hours()).prop_map(|(org, hours)| Op::CancelLater { org, hours }),
-        1 => org.clone().prop_map(|org| Op::Cancel { org }),
-        8 => (org.clone(), feature(), 0..20_u8, any::<bool>())
-            .prop_map(|(org, feature, n, keyed)| Op::Report { org, feature, n, keyed }),
-        2 => (org, feature(), 0..40_u8).prop_map(|(org, feature, n)| Op::Clobber { org, feature, n }),
+        17 => (at(), org(), request()).prop_map(|(at, org, request)| Op::Ask { at, org, request }),
+        2 => (org(), at_once()).prop_map(|(org, requests)| Op::AtOnce { org, requests }),
+        2 => (at(), org(), request(), 0..12_u8, prop::option::weighted(0.7, at())).prop_map(
+            |(at, org, request, calls, again)| Op::HangUp { at, org, request, calls, again }
+        ),
+        1 => (at(), org(), combination()).prop_map(|(at, org, to)| Op::Buy { at, org, to }),
+        1 => at().prop_map(|at| Op::Restart { at }),
         5 => hours().prop_map(|hours| Op::Advance { hours }),
         4 => (fault(), prop::sample::select(vec![1_u8, 1, 2, 2, 3, 9]))
             .prop_map(|(fault, calls)| Op::Fault { fault, calls }),

@@ -1,7 +1,21 @@
 //! Lists that failed once, shortened. Each stays.
 
-use super::ops::{Fault, Op};
+use super::ops::Fault::DropAfter;
+use super::ops::Op::{self, Advance, Ask, AtOnce, Buy, Fault, HangUp, Restart};
+use super::ops::Request;
+use super::ops::Request::{
+    Cancel, CancelLater, Clobber, Phases, Report, Schedule, Subscribe, TrialThenPaid,
+};
 use super::{INVOICE_DRAFTS, run};
+
+/// A request at the first server.
+const fn ask(org: u8, request: Request) -> Op {
+    Ask {
+        at: 0,
+        org,
+        request,
+    }
+}
 
 fn replay(list: &[Op]) {
     let runtime = run::runtime();
@@ -15,76 +29,102 @@ fn replay(list: &[Op]) {
 #[test]
 fn one_of_each() {
     replay(&[
-        Op::Subscribe {
-            org: 0,
-            to: 0,
-            trial: false,
-        },
-        Op::Report {
-            org: 0,
-            feature: 0,
-            n: 3,
-            keyed: true,
-        },
-        Op::Fault {
-            fault: Fault::DropAfter,
+        ask(
+            0,
+            Subscribe {
+                to: 0,
+                trial: false,
+            },
+        ),
+        ask(
+            0,
+            Report {
+                feature: 0,
+                n: 3,
+                keyed: true,
+            },
+        ),
+        Fault {
+            fault: DropAfter,
             calls: 2,
         },
-        Op::Report {
+        ask(
+            0,
+            Report {
+                feature: 0,
+                n: 4,
+                keyed: false,
+            },
+        ),
+        ask(0, Clobber { feature: 0, n: 9 }),
+        ask(0, Clobber { feature: 0, n: 2 }),
+        ask(0, Schedule { to: 1, hours: 30 }),
+        Advance { hours: 48 },
+        ask(
+            0,
+            Report {
+                feature: 0,
+                n: 5,
+                keyed: false,
+            },
+        ),
+        ask(
+            0,
+            Report {
+                feature: 4,
+                n: 5,
+                keyed: false,
+            },
+        ),
+        ask(1, TrialThenPaid { to: 2, hours: 24 }),
+        ask(
+            1,
+            Report {
+                feature: 1,
+                n: 8,
+                keyed: true,
+            },
+        ),
+        Advance { hours: 24 },
+        ask(
+            1,
+            Phases {
+                now: 2,
+                then: 3,
+                hours: 5,
+            },
+        ),
+        ask(1, CancelLater { hours: 100 }),
+        Advance { hours: 100 },
+        ask(0, Cancel),
+        AtOnce {
             org: 0,
-            feature: 0,
-            n: 4,
-            keyed: false,
+            requests: [
+                Subscribe {
+                    to: 1,
+                    trial: false,
+                },
+                Subscribe { to: 2, trial: true },
+            ],
         },
-        Op::Clobber {
-            org: 0,
-            feature: 0,
-            n: 9,
+        HangUp {
+            at: 1,
+            org: 1,
+            request: Report {
+                feature: 0,
+                n: 2,
+                keyed: true,
+            },
+            calls: 1,
+            again: Some(0),
         },
-        Op::Clobber {
-            org: 0,
-            feature: 0,
-            n: 2,
-        },
-        Op::Schedule {
-            org: 0,
+        Restart { at: 1 },
+        Buy {
+            at: 1,
+            org: 2,
             to: 1,
-            hours: 30,
         },
-        Op::Advance { hours: 48 },
-        Op::Report {
-            org: 0,
-            feature: 0,
-            n: 5,
-            keyed: false,
-        },
-        Op::Report {
-            org: 0,
-            feature: 4,
-            n: 5,
-            keyed: false,
-        },
-        Op::TrialThenPaid {
-            org: 1,
-            to: 2,
-            hours: 24,
-        },
-        Op::Report {
-            org: 1,
-            feature: 1,
-            n: 8,
-            keyed: true,
-        },
-        Op::Advance { hours: 24 },
-        Op::Phases {
-            org: 1,
-            now: 2,
-            then: 3,
-            hours: 5,
-        },
-        Op::CancelLater { org: 1, hours: 100 },
-        Op::Advance { hours: 100 },
-        Op::Cancel { org: 0 },
+        Advance { hours: 24 },
     ]);
 }
 
@@ -92,58 +132,58 @@ fn one_of_each() {
 #[test]
 fn usage_of_a_trial_ends_with_it() {
     replay(&[
-        Op::Subscribe {
-            org: 0,
-            to: 0,
-            trial: true,
-        },
-        Op::Report {
-            org: 0,
-            feature: 0,
-            n: 1,
-            keyed: false,
-        },
-        Op::Subscribe {
-            org: 0,
-            to: 1,
-            trial: false,
-        },
-        Op::Advance { hours: 24 },
-        Op::Subscribe {
-            org: 0,
-            to: 0,
-            trial: false,
-        },
+        ask(0, Subscribe { to: 0, trial: true }),
+        ask(
+            0,
+            Report {
+                feature: 0,
+                n: 1,
+                keyed: false,
+            },
+        ),
+        ask(
+            0,
+            Subscribe {
+                to: 1,
+                trial: false,
+            },
+        ),
+        Advance { hours: 24 },
+        ask(
+            0,
+            Subscribe {
+                to: 0,
+                trial: false,
+            },
+        ),
     ]);
     replay(&[
-        Op::TrialThenPaid {
-            org: 0,
-            to: 1,
-            hours: 1,
-        },
-        Op::Report {
-            org: 0,
-            feature: 0,
-            n: 1,
-            keyed: false,
-        },
-        Op::Subscribe {
-            org: 0,
-            to: 0,
-            trial: true,
-        },
-        Op::Phases {
-            org: 0,
-            now: 0,
-            then: 0,
-            hours: 1,
-        },
-        Op::Advance { hours: 24 },
-        Op::Subscribe {
-            org: 0,
-            to: 0,
-            trial: false,
-        },
+        ask(0, TrialThenPaid { to: 1, hours: 1 }),
+        ask(
+            0,
+            Report {
+                feature: 0,
+                n: 1,
+                keyed: false,
+            },
+        ),
+        ask(0, Subscribe { to: 0, trial: true }),
+        ask(
+            0,
+            Phases {
+                now: 0,
+                then: 0,
+                hours: 1,
+            },
+        ),
+        Advance { hours: 24 },
+        ask(
+            0,
+            Subscribe {
+                to: 0,
+                trial: false,
+            },
+        ),
     ]);
 }
 

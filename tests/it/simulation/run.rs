@@ -1,18 +1,24 @@
 //! Carries a list out, and compares.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-use tier::sandbox::{Action, Amount, Rule, When};
+use axum::http::Method;
+use serde_json::json;
+use tier::sandbox::Rule;
 
+use super::calls::{body, is_unsure, pay, rule};
 use super::model::{self, Org, Verdict};
-use super::ops::{COMBINATIONS, FEATURES, Fault, HOUR, ORGS, Op};
-use crate::harness::{Answer, START, STRIPE_KEY, Settings, TestApp};
+use super::ops::{COMBINATIONS, Combination, FEATURES, HOUR, ORGS, Op, Request, SERVERS};
+use super::seen::{self, Seen};
+use super::sent::{Sent, outcomes};
+use crate::harness::{Answer, START, Settings, TestApp};
+use crate::time::until;
 
-/// A server over a sandbox, used for one list after the other.
+/// Servers over a sandbox, used for one list after the other. They share nothing but their Stripe.
 pub(super) struct World {
-    app: TestApp,
+    servers: RefCell<Vec<TestApp>>,
     http: reqwest::Client,
     lists: Cell<usize>,
 }
@@ -22,7 +28,7 @@ struct Run<'a> {
     world: &'a World,
     list: usize,
     now: i64,
-    orgs: Vec<Org>,
+    orgs: Vec<Known>,
     keys: usize,
     /// What goes wrong in the next operation.
     faults: Vec<Rule>,
@@ -30,7 +36,29 @@ struct Run<'a> {
     faulty: bool,
 }
 
-type Outcome<T = ()> = Result<T, String>;
+/// What is known of an org.
+#[derive(Clone)]
+struct Known {
+    /// All that may be true of it: more than one where something was not acknowledged, or happened at once.
+    states: Vec<Org>,
+    /// When its billing period began.
+    period: i64,
+}
+
+pub(super) type Outcome<T = ()> = Result<T, String>;
+
+/// What is wrong, and after which operation of the list.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) operation: usize,
+    what: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "operation {}: {}", self.operation, self.what)
+    }
+}
 
 pub(super) fn runtime() -> tokio::runtime::Runtime {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -44,122 +72,98 @@ impl World {
         // Fails if another test was first.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let settings = Settings {
-            retries: 4,
             invoice_draft,
-            first_wait: Duration::from_micros(10),
-            ..Settings::default()
+            ..settings()
         };
         let http = reqwest::Client::builder().no_proxy().build();
+        let first = TestApp::with(settings).await;
+        let others = (1..SERVERS).map(|_| first.beside(&self::settings()));
+        let servers: Vec<_> = [first.clone()].into_iter().chain(others).collect();
         Self {
-            app: TestApp::with(settings).await,
+            servers: RefCell::new(servers),
             http: http.expect("a client"),
             lists: Cell::new(0),
         }
     }
 
+    fn server(&self, at: u8) -> TestApp {
+        self.servers.borrow()[usize::from(at)].clone()
+    }
+
+    pub(super) fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    pub(super) fn stripe_url(&self) -> String {
+        self.server(0).stripe_url().to_owned()
+    }
+
     /// Runs a list on an account that is empty but for the model.
-    pub(super) async fn run(&self, ops: &[Op]) -> Outcome {
-        self.app.sandbox().clear_faults();
-        self.app.sandbox().reset();
-        self.app.set_clock(START);
-        self.app.post("/v1/push", model::PRICING).await.ok();
-        // The server remembers orgs, so each list has its own.
+    pub(super) async fn run(&self, ops: &[Op]) -> Result<(), Failure> {
+        let server = self.server(0);
+        server.sandbox().clear_faults();
+        server.sandbox().reset();
+        server.set_clock(START);
+        server.post("/v1/push", model::PRICING).await.ok();
+        // Servers remember orgs, so each list has its own.
         let list = self.lists.replace(self.lists.get() + 1);
-        let orgs = vec![Org::default(); usize::from(ORGS)];
+        let unknown = Known {
+            states: vec![Org::default()],
+            period: START,
+        };
         let mut run = Run {
             world: self,
             list,
             now: START,
-            orgs,
+            orgs: vec![unknown; usize::from(ORGS)],
             keys: 0,
             faults: Vec::new(),
             faulty: false,
         };
-        for (i, op) in ops.iter().enumerate() {
-            run.step(*op)
-                .await
-                .map_err(|reason| format!("operation {i}, {op:?}: {reason}"))?;
+        for (operation, op) in ops.iter().enumerate() {
+            let done = run.step(*op).await;
+            done.map_err(|what| Failure { operation, what })?;
         }
-        for org in 0..ORGS {
-            run.check_all_usage(org).await?;
-        }
-        Ok(())
+        run.compare_all_usage().await.map_err(|what| Failure {
+            operation: ops.len(),
+            what,
+        })
+    }
+}
+
+/// How a server is set up.
+fn settings() -> Settings {
+    Settings {
+        retries: 4,
+        first_wait: Duration::from_micros(10),
+        ..Settings::default()
     }
 }
 
 impl Run<'_> {
     async fn step(&mut self, op: Op) -> Outcome {
-        let at = |hours: u8| self.now + i64::from(hours) * HOUR;
-        let references = |of: u8| json!(COMBINATIONS[usize::from(of)]);
-        let time = |at: i64| {
-            json!(
-                chrono::DateTime::from_timestamp(at, 0)
-                    .expect("a time")
-                    .to_rfc3339()
-            )
-        };
         match op {
-            Op::Subscribe { org, to, trial } => {
-                self.subscribe(org, json!([{"features": references(to), "trial": trial}]))
-                    .await?;
-                let now = self.now;
-                self.org(org).subscribe(now, to);
-            }
-            Op::TrialThenPaid { org, to, hours } => {
-                let phases = json!([{"features": references(to), "trial": true},
-                    {"features": references(to), "effective": time(at(hours))}]);
-                self.subscribe(org, phases).await?;
-                let now = self.now;
-                self.org(org).subscribe(now, to);
-            }
-            Op::Schedule { org, to, hours } => {
-                let (now, at) = (self.now, at(hours));
-                self.subscribe(
-                    org,
-                    json!([{"features": references(to), "effective": time(at)}]),
-                )
-                .await?;
-                self.org(org).schedule(now, at, Some(to));
-            }
-            Op::Phases {
+            Op::Ask { at, org, request } => self.ask(at, org, request).await?,
+            Op::AtOnce { org, requests } => self.at_once(org, requests).await?,
+            Op::HangUp {
+                at,
                 org,
-                now,
-                then,
-                hours,
-            } => {
-                let start = at(hours);
-                let phases = json!([{"features": references(now)},
-                    {"features": references(then), "effective": time(start)}]);
-                self.subscribe(org, phases).await?;
-                let present = self.now;
-                self.org(org).subscribe(present, now);
-                self.org(org).schedule(present, start, Some(then));
-            }
-            Op::CancelLater { org, hours } => {
-                let (now, at) = (self.now, at(hours));
-                self.subscribe(org, json!([{"effective": time(at)}]))
-                    .await?;
-                self.org(org).schedule(now, at, None);
-            }
-            Op::Cancel { org } => {
-                self.subscribe(org, json!([{}])).await?;
-                self.org(org).cancel();
-            }
-            Op::Report {
-                org,
-                feature,
-                n,
-                keyed,
-            } => self.report(org, feature, n, keyed).await?,
-            Op::Clobber { org, feature, n } => self.clobber(org, feature, n).await?,
+                request,
+                calls,
+                again,
+            } => self.hang_up(at, org, request, calls, again).await?,
+            Op::Buy { at, org, to } => self.buy(at, org, to).await?,
+            Op::Restart { at } => self.restart(at).await,
             Op::Advance { hours } => {
-                self.now = at(hours);
-                self.world.app.set_clock(self.now);
+                self.now += i64::from(hours) * HOUR;
+                self.world.server(0).set_clock(self.now);
                 self.clear_faults();
                 for org in 0..ORGS {
-                    let now = self.now;
-                    self.org(org).advance(now);
-                    self.check(org).await?;
+                    for state in &mut self.orgs[usize::from(org)].states {
+                        state.advance(self.now);
+                    }
+                    let seen = self.look(org, hours % SERVERS).await?;
+                    self.compare(org, &seen).await?;
                 }
             }
             Op::Fault { fault, calls } => {
@@ -168,336 +172,293 @@ impl Run<'_> {
             }
         }
         self.clear_faults();
-        match op {
-            Op::Subscribe { org, .. }
-            | Op::TrialThenPaid { org, .. }
-            | Op::Schedule { org, .. }
-            | Op::Phases { org, .. }
-            | Op::CancelLater { org, .. }
-            | Op::Cancel { org }
-            | Op::Report { org, .. }
-            | Op::Clobber { org, .. } => self.check(org).await,
-            Op::Advance { .. } | Op::Fault { .. } => Ok(()),
-        }
+        Ok(())
     }
 
-    fn org(&mut self, org: u8) -> &mut Org {
-        &mut self.orgs[usize::from(org)]
+    async fn ask(&mut self, at: u8, org: u8, request: Request) -> Outcome {
+        if !self.is_claimed(org, request) {
+            return Ok(());
+        }
+        self.arm_faults();
+        let key = self.key(request);
+        let answer = self.send(at, org, request, key.as_deref()).await;
+        let sent = [self.sent(request, &answer)?];
+        self.conclude(org, at, &sent, &[key]).await
+    }
+
+    async fn at_once(&mut self, org: u8, requests: [Request; 2]) -> Outcome {
+        if !requests
+            .iter()
+            .all(|request| self.is_claimed(org, *request))
+        {
+            return Ok(());
+        }
+        self.arm_faults();
+        let [one, other] = requests;
+        let first = self.key(one);
+        // The same twice is one request that was sent twice.
+        let second = if one == other {
+            first.clone()
+        } else {
+            self.key(other)
+        };
+        let (a, b, read) = tokio::join!(
+            self.send(0, org, one, first.as_deref()),
+            self.send(1, org, other, second.as_deref()),
+            self.read(org)
+        );
+        read?;
+        let sent = [self.sent(one, &a)?, self.sent(other, &b)?];
+        self.conclude(org, 0, &sent, &[first, second]).await
+    }
+
+    /// Reads at both servers, which nothing that goes on must disturb.
+    async fn read(&self, org: u8) -> Outcome {
+        for at in 0..SERVERS {
+            let path = format!("/v1/limits?org={}", self.name(org));
+            let answer = self.world.server(at).get(&path).await;
+            let is_known = answer.status != 400 || answer.json()["code"] != "org_not_found";
+            if is_known && answer.status != 200 && !self.is_fault(&answer) {
+                return Err(format!("meanwhile: {answer:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn hang_up(
+        &mut self,
+        at: u8,
+        org: u8,
+        request: Request,
+        calls: u8,
+        again: Option<u8>,
+    ) -> Outcome {
+        if !self.is_claimed(org, request) {
+            return Ok(());
+        }
+        self.arm_faults();
+        let key = self.key(request);
+        let server = self.world.server(at);
+        let last = server.stripe_calls() + u64::from(calls);
+        let gone = until("a call to Stripe", async || {
+            (server.stripe_calls() > last).then_some(())
+        });
+        let answer = tokio::select! {
+            biased;
+            answer = self.send(at, org, request, key.as_deref()) => Some(answer),
+            () = gone => None,
+        };
+        let Some(answer) = answer else {
+            let mut sent = vec![Sent {
+                request,
+                told: None,
+            }];
+            // Half of a change may be there if a fault ends it.
+            let again = again.or((self.faulty && request.is_change()).then_some(at));
+            if let Some(again) = again {
+                let answer = self.send(again, org, request, key.as_deref()).await;
+                sent.push(self.sent(request, &answer)?);
+            }
+            let keys = vec![key; sent.len()];
+            return self.conclude(org, at, &sent, &keys).await;
+        };
+        let sent = [self.sent(request, &answer)?];
+        self.conclude(org, at, &sent, &[key]).await
+    }
+
+    /// Sends again what may be, and compares.
+    async fn conclude(
+        &mut self,
+        org: u8,
+        at: u8,
+        sent: &[Sent],
+        keys: &[Option<String>],
+    ) -> Outcome {
+        // What was left goes on.
+        for server in 0..SERVERS {
+            self.world.server(server).settled().await;
+        }
+        let was_faulty = self.faulty;
+        self.clear_faults();
+        let mut after = Vec::new();
+        for (sent, key) in sent.iter().zip(keys) {
+            let request = sent.request;
+            let may_be = request.is_change() || request.is_keyed();
+            let failed = sent.told.is_none() && was_faulty && may_be;
+            if failed || request.is_keyed() && sent.told == Some(Verdict::Done) {
+                let other = (at + 1) % SERVERS;
+                let answer = self.send(other, org, request, key.as_deref()).await;
+                after.push(self.sent(request, &answer)?);
+            }
+        }
+        let known = &self.orgs[usize::from(org)];
+        let moment = (self.now, known.period);
+        let states = known.states.iter();
+        let states = states.flat_map(|state| outcomes(state, sent, &after, moment));
+        let mut states: Vec<_> = states.collect();
+        if states.is_empty() {
+            return Err(format!("told {sent:?} and then {after:?}"));
+        }
+        let seen = self.look(org, at).await?;
+        if seen.period != moment.1 && sent.iter().any(|sent| sent.request.is_change()) {
+            for state in &mut states {
+                state.restart(self.now);
+            }
+        }
+        self.orgs[usize::from(org)].states = states;
+        self.compare(org, &seen)
+            .await
+            .map_err(|reason| format!("told {sent:?} and then {after:?}: {reason}"))
+    }
+
+    /// Keeps the states that are what is seen.
+    async fn compare(&mut self, org: u8, seen: &Seen) -> Outcome {
+        let known = &mut self.orgs[usize::from(org)];
+        known.period = seen.period;
+        keep(&mut known.states, |state| seen.compare(state))?;
+        if known.states.len() > 1 {
+            self.compare_usage(org, seen).await?;
+        }
+        Ok(())
+    }
+
+    async fn compare_all_usage(&mut self) -> Outcome {
+        for org in 0..ORGS {
+            let seen = self.look(org, 0).await?;
+            self.compare_usage(org, &seen).await?;
+        }
+        Ok(())
+    }
+
+    async fn compare_usage(&mut self, org: u8, seen: &Seen) -> Outcome {
+        let usage = seen.usage(self.world).await?;
+        let known = &mut self.orgs[usize::from(org)];
+        keep(&mut known.states, |state| {
+            seen::compare_usage(&usage, state)
+        })
+    }
+
+    async fn look(&self, org: u8, at: u8) -> Outcome<Seen> {
+        let (one, other) = (self.world.server((at + 1) % SERVERS), self.world.server(at));
+        Seen::of(self.world, &self.name(org), [&one, &other], self.now).await
+    }
+
+    async fn buy(&mut self, at: u8, org: u8, to: Combination) -> Outcome {
+        self.arm_faults();
+        let body = json!({"org": self.name(org), "success_url": "https://app.example/ok",
+            "features": COMBINATIONS[usize::from(to)]});
+        let server = self.world.server(at);
+        let mut opened = server.post_json("/v1/checkout", &body).await;
+        if self.is_fault(&opened) {
+            self.clear_faults();
+            opened = server.post_json("/v1/checkout", &body).await;
+        }
+        self.clear_faults();
+        if opened.status != 200 {
+            return Err(format!("checkout: {opened:?}"));
+        }
+        let paid = pay(&server, &opened).await;
+        let now = self.now;
+        for state in &mut self.orgs[usize::from(org)].states {
+            state.known = true;
+            if paid {
+                state.buy(now, to);
+            }
+        }
+        // Whoever looks first finds what is to be ended.
+        self.look(org, at).await?;
+        let seen = self.look(org, at).await?;
+        self.compare(org, &seen).await
+    }
+
+    async fn restart(&self, at: u8) {
+        let server = self.world.server(at);
+        server.settled().await;
+        self.world.servers.borrow_mut()[usize::from(at)] = server.beside(&settings());
     }
 
     fn name(&self, org: u8) -> String {
         format!("org:{}-{org}", self.list)
     }
 
-    /// From now on calls go wrong.
-    fn arm_faults(&mut self) {
-        for rule in self.faults.drain(..) {
-            self.world.app.sandbox().add_fault(rule);
-            self.faulty = true;
-        }
-    }
-
-    fn clear_faults(&mut self) {
-        self.world.app.sandbox().clear_faults();
-        self.faults.clear();
-        self.faulty = false;
-    }
-
-    /// Asks until it is done: what was asked for is a state, so that asking again changes nothing.
-    async fn subscribe(&mut self, org: u8, phases: Value) -> Outcome {
-        let body = json!({"org": self.name(org), "phases": phases});
-        let before = self.period(org).await?;
-        self.ask(&body).await?;
-        if self.org(org).current().is_some() && self.period(org).await? != before {
-            let now = self.now;
-            self.org(org).restart(now);
-        }
-        Ok(())
-    }
-
-    async fn ask(&mut self, body: &Value) -> Outcome {
-        self.arm_faults();
-        let first = self.world.app.post_json("/v1/subscribe", body).await;
-        if self.is_done(&first)? {
-            return Ok(());
-        }
-        self.clear_faults();
-        let second = self.world.app.post_json("/v1/subscribe", body).await;
-        if self.is_done(&second)? {
-            Ok(())
-        } else {
-            Err(format!("not even without faults: {second:?}"))
-        }
-    }
-
-    /// Whether the server says that it was done; if not, it must be for a fault of Stripe's.
-    fn is_done(&self, answer: &Answer) -> Outcome<bool> {
-        match answer.status.as_u16() {
-            200 => Ok(true),
-            429 | 502 | 503 | 504 if self.faulty => Ok(false),
-            _ => Err(format!("unexpected answer: {answer:?}")),
-        }
-    }
-
-    async fn report(&mut self, org: u8, feature: u8, n: u8, keyed: bool) -> Outcome {
+    /// Whether it is known what a clobber sets.
+    fn is_claimed(&self, org: u8, request: Request) -> bool {
+        let Request::Clobber { feature, .. } = request else {
+            return true;
+        };
+        let known = &self.orgs[usize::from(org)];
         let feature = FEATURES[usize::from(feature)];
-        let body = json!({"org": self.name(org), "feature": feature, "n": n});
-        let now = self.now;
-        let expected = self.org(org).report(now, feature, n.into(), false);
-        let after = |org: &mut Org| org.report(now, feature, n.into(), true);
+        let mut states = known.states.iter();
+        states.all(|state| state.claims(feature, known.period))
+    }
+
+    fn key(&mut self, request: Request) -> Option<String> {
         self.keys += 1;
-        let key = keyed.then(|| format!("{}-{}", self.list, self.keys));
-        self.use_up(org, &body, key, expected, after).await
+        let key = format!("{}-{}", self.list, self.keys);
+        request.is_keyed().then_some(key)
     }
 
-    async fn clobber(&mut self, org: u8, feature: u8, n: u8) -> Outcome {
-        let feature = FEATURES[usize::from(feature)];
-        let body = json!({"org": self.name(org), "feature": feature, "n": n, "clobber": true});
-        let (now, period) = (self.now, self.period(org).await?);
-        if !self.org(org).claims(feature, period) {
-            // What is missing to `n` is not known.
-            return Ok(());
-        }
-        let expected = self.org(org).clobber(now, period, feature, n.into(), false);
-        let after = |org: &mut Org| org.clobber(now, period, feature, n.into(), true);
-        self.use_up(org, &body, None, expected, after).await
-    }
-
-    /// Sends a report and holds the answer to what is `expected`; `apply` notes it in the model.
-    async fn use_up(
-        &mut self,
-        org: u8,
-        body: &Value,
-        key: Option<String>,
-        expected: Verdict,
-        apply: impl Fn(&mut Org) -> Verdict,
-    ) -> Outcome {
-        self.arm_faults();
-        let mut answer = self.send_report(body, key.as_deref()).await;
-        if self.is_fault(&answer) && key.is_some() {
-            self.clear_faults();
-            answer = self.send_report(body, key.as_deref()).await;
-        }
-        let text = |code: &str| answer.status.as_u16() == 400 && answer.json()["code"] == code;
-        let known = self.org(org).known;
-        match expected {
-            _ if !known && text("org_not_found") => Ok(()),
-            Verdict::NotFound if text("feature_not_found") => Ok(()),
-            Verdict::Invalid if text("invalid_request") => Ok(()),
-            Verdict::Counted if answer.status == 200 => {
-                apply(self.org(org));
-                if key.is_some() {
-                    self.clear_faults();
-                    self.send_report(body, key.as_deref()).await.ok();
-                }
-                Ok(())
-            }
-            // A fault's own answer, which a repetition under a key gets as well.
-            _ if self.is_fault(&answer) || key.is_some() && is_unsure(&answer) => {
-                self.clear_faults();
-                self.find_out(org, body["feature"].as_str().unwrap_or_default(), apply)
-                    .await
-            }
-            _ => Err(format!("expected {expected:?}, got {answer:?}")),
-        }
-    }
-
-    async fn send_report(&self, body: &Value, key: Option<&str>) -> Answer {
-        let request = self
-            .world
-            .app
-            .request(axum::http::Method::POST, "/v1/report");
-        let request = request.body(body.to_string());
+    async fn send(&self, at: u8, org: u8, request: Request, key: Option<&str>) -> Answer {
+        let (path, body) = body(request, &self.name(org), self.now);
+        let server = self.world.server(at);
+        let call = server.request(Method::POST, path).body(body.to_string());
         match key {
-            Some(key) => request.header("idempotency-key", key).send().await,
-            None => request.send().await,
+            Some(key) => call.header("idempotency-key", key).send().await,
+            None => call.send().await,
         }
+    }
+
+    /// What an answer says of a request.
+    fn sent(&self, request: Request, answer: &Answer) -> Outcome<Sent> {
+        let code = |code: &str| answer.status == 400 && answer.json()["code"] == code;
+        let told = if answer.status == 200 {
+            Some(Verdict::Done)
+        } else if code("org_not_found") {
+            Some(Verdict::NoOrg)
+        } else if code("feature_not_found") {
+            Some(Verdict::NotFound)
+        } else if code("invalid_request") && !request.is_change() {
+            Some(Verdict::Invalid)
+        } else if self.is_fault(answer) || request.is_keyed() && is_unsure(answer) {
+            None
+        } else {
+            return Err(format!("{request:?} is answered {answer:?}"));
+        };
+        Ok(Sent { request, told })
     }
 
     fn is_fault(&self, answer: &Answer) -> bool {
         self.faulty && matches!(answer.status.as_u16(), 429 | 502 | 503 | 504)
     }
 
-    /// A report was not acknowledged: it was counted once or not at all.
-    async fn find_out(
-        &mut self,
-        org: u8,
-        feature: &str,
-        apply: impl Fn(&mut Org) -> Verdict,
-    ) -> Outcome {
-        if !self.org(org).known {
-            return Ok(());
-        }
-        let period = self.period(org).await?;
-        let counted = if self.org(org).claims(feature, period) {
-            self.limits(org).await? != self.claimed(org, period).await?
-        } else {
-            self.check_all_usage(org).await.is_err()
-        };
-        if counted {
-            apply(self.org(org));
-        }
-        Ok(())
-    }
-
-    /// What `/v1/limits` should say. Where nothing is claimed, what it says.
-    async fn claimed(&mut self, org: u8, period: i64) -> Outcome<Vec<(String, i64, i64)>> {
-        let said = self.limits(org).await?;
-        let model = &self.orgs[usize::from(org)];
-        let mut expected = model.limits(period);
-        for (feature, used, _) in &mut expected {
-            let row = said.iter().find(|(name, ..)| name == feature);
-            if let Some(row) = row.filter(|_| !model.claims(feature, period)) {
-                *used = row.1;
-            }
-        }
-        Ok(expected)
-    }
-
-    /// Compares everything that can be seen of an org.
-    async fn check(&mut self, org: u8) -> Outcome {
-        let path = format!("/v1/phase?org={}", self.name(org));
-        if !self.org(org).known {
-            self.world.app.get(&path).await.fails(400, "org_not_found");
-            return Ok(());
-        }
-        let live = self.live_subscriptions(org).await?;
-        let current = self.org(org).current();
-        if live.len() != usize::from(current.is_some()) {
-            return Err(format!(
-                "{} live subscriptions, current {current:?}",
-                live.len()
-            ));
-        }
-        let (period, limits) = (self.period(org).await?, self.limits(org).await?);
-        let expected = self.claimed(org, period).await?;
-        if limits != expected {
-            return Err(format!("limits are {limits:?}, expected {expected:?}"));
-        }
-        let phase = self.world.app.get(&path).await;
-        let features = match phase.status.as_u16() {
-            404 => json!(null),
-            200 => phase.json()["features"].clone(),
-            _ => return Err(format!("phase: {phase:?}")),
-        };
-        let expected = current.map_or(json!(null), |current| json!(model::features(current)));
-        if features == expected {
-            Ok(())
-        } else {
-            Err(format!("phase is {phase:?}, expected {expected}"))
+    /// From now on calls go wrong.
+    fn arm_faults(&mut self) {
+        for rule in self.faults.drain(..) {
+            self.world.server(0).sandbox().add_fault(rule);
+            self.faulty = true;
         }
     }
 
-    async fn limits(&self, org: u8) -> Outcome<Vec<(String, i64, i64)>> {
-        let answer = self
-            .world
-            .app
-            .get(&format!("/v1/limits?org={}", self.name(org)))
-            .await;
-        if answer.status != 200 {
-            return Err(format!("limits: {answer:?}"));
-        }
-        let answer = answer.json();
-        let rows = answer["usage"].as_array().ok_or("no usage")?.iter();
-        let row = |row: &Value| {
-            let feature = row["feature"].as_str()?.to_owned();
-            Some((feature, row["used"].as_i64()?, row["limit"].as_i64()?))
-        };
-        rows.map(row)
-            .collect::<Option<_>>()
-            .ok_or_else(|| format!("limits: {answer}"))
-    }
-
-    /// Reads Stripe itself.
-    async fn stripe(&self, path: &str) -> Outcome<Vec<Value>> {
-        let url = format!("{}{path}", self.world.app.stripe_url());
-        let request = self.world.http.get(url).bearer_auth(STRIPE_KEY);
-        let answer = request.send().await.map_err(|error| error.to_string())?;
-        let text = answer.text().await.map_err(|error| error.to_string())?;
-        let list: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-        list["data"].as_array().cloned().ok_or(text)
-    }
-
-    /// What may still bill the org.
-    async fn live_subscriptions(&self, org: u8) -> Outcome<Vec<Value>> {
-        let name = self.name(org);
-        let customers = self.stripe("/v1/customers?limit=100").await?;
-        let own: Vec<_> = customers
-            .iter()
-            .filter(|c| c["metadata"]["tier.org"] == name.as_str())
-            .collect();
-        match own[..] {
-            [customer] => {
-                let id = customer["id"].as_str().ok_or("a customer without an id")?;
-                self.stripe(&format!("/v1/subscriptions?customer={id}&limit=100"))
-                    .await
-            }
-            _ => Err(format!("{} customers for {name}", own.len())),
-        }
-    }
-
-    /// When the running billing period began, by Stripe's word: what is counted in it is the model's matter.
-    async fn period(&mut self, org: u8) -> Outcome<i64> {
-        if !self.org(org).known {
-            return Ok(self.now);
-        }
-        let live = self.live_subscriptions(org).await?;
-        Ok(live
-            .first()
-            .and_then(|s| s["current_period_start"].as_i64())
-            .unwrap_or(self.now))
-    }
-
-    /// Over all periods, sums are what was acknowledged.
-    async fn check_all_usage(&mut self, org: u8) -> Outcome {
-        if !self.org(org).known {
-            return Ok(());
-        }
-        for subscription in self.live_subscriptions(org).await? {
-            for item in subscription["items"]["data"].as_array().ok_or("no items")? {
-                let full = item["price"]["metadata"]["tier.feature"]
-                    .as_str()
-                    .unwrap_or_default();
-                let Some(expected) = self.org(org).summed(full) else {
-                    continue;
-                };
-                let id = item["id"].as_str().unwrap_or_default();
-                let path = format!("/v1/subscription_items/{id}/usage_record_summaries?limit=100");
-                let periods = self.stripe(&path).await?;
-                let total: i64 = periods
-                    .iter()
-                    .filter_map(|period| period["total_usage"].as_i64())
-                    .sum();
-                if total != expected {
-                    return Err(format!(
-                        "{full}: {total} in Stripe, {expected} acknowledged"
-                    ));
-                }
-            }
-        }
-        Ok(())
+    fn clear_faults(&mut self) {
+        self.world.server(0).sandbox().clear_faults();
+        self.faults.clear();
+        self.faulty = false;
     }
 }
 
-/// Stripe failed, and it is not known what became of the call.
-fn is_unsure(answer: &Answer) -> bool {
-    answer.status == 502 || answer.status == 503 && answer.json()["code"] == "outcome_unknown"
-}
-
-/// `calls` calls to Stripe in a row go wrong.
-fn rule(fault: Fault, calls: u8) -> Rule {
-    let (action, when) = match fault {
-        Fault::DropBefore => (Action::Drop, When::Before),
-        Fault::DropAfter => (Action::Drop, When::After),
-        Fault::CutBody => (Action::CutBody, When::After),
-        Fault::TooMany => (Action::Status(429, None), When::Before),
-        Fault::ServerError => (Action::Status(500, None), When::After),
-        Fault::Conflict => (Action::Status(409, None), When::Before),
-        Fault::Garbage => (Action::GarbageJson, When::After),
-    };
-    Rule {
-        when,
-        amount: Amount::Count(calls.into()),
-        ..Rule::new("*", "/v1/*", action)
+/// Keeps the states that pass; one has to.
+fn keep(states: &mut Vec<Org>, check: impl Fn(&Org) -> Outcome) -> Outcome {
+    let mut reason = String::new();
+    states.retain(|state| match check(state) {
+        Ok(()) => true,
+        Err(why) => {
+            reason = why;
+            false
+        }
+    });
+    if states.is_empty() {
+        Err(reason)
+    } else {
+        Ok(())
     }
 }

@@ -1,0 +1,71 @@
+//! Operations as calls: to the servers, and to the sandbox that stands for Stripe.
+
+use serde_json::{Value, json};
+use tier::sandbox::{Action, Amount, Rule, When};
+use tower::ServiceExt as _;
+
+use super::ops::{COMBINATIONS, Combination, FEATURES, Fault, HOUR, Request};
+use crate::harness::{Answer, TestApp};
+
+/// Path and body of a request, made at `now`.
+pub(super) fn body(request: Request, org: &str, now: i64) -> (&'static str, Value) {
+    let features = |of: Combination| json!(COMBINATIONS[usize::from(of)]);
+    let time = |hours: u8| {
+        let at = chrono::DateTime::from_timestamp(now + i64::from(hours) * HOUR, 0);
+        json!(at.expect("a time").to_rfc3339())
+    };
+    let phases = match request {
+        Request::Subscribe { to, trial } => json!([{"features": features(to), "trial": trial}]),
+        Request::TrialThenPaid { to, hours } => json!([
+            {"features": features(to), "trial": true},
+            {"features": features(to), "effective": time(hours)}]),
+        Request::Schedule { to, hours } => {
+            json!([{"features": features(to), "effective": time(hours)}])
+        }
+        Request::Phases { now, then, hours } => json!([
+            {"features": features(now)},
+            {"features": features(then), "effective": time(hours)}]),
+        Request::CancelLater { hours } => json!([{"effective": time(hours)}]),
+        Request::Cancel => json!([{}]),
+        Request::Report { feature, n, .. } | Request::Clobber { feature, n } => {
+            let feature = FEATURES[usize::from(feature)];
+            let body = json!({"org": org, "feature": feature, "n": n,
+                "clobber": request.is_clobber()});
+            return ("/v1/report", body);
+        }
+    };
+    ("/v1/subscribe", json!({"org": org, "phases": phases}))
+}
+
+/// Stripe failed, and it is not known what became of the call.
+pub(super) fn is_unsure(answer: &Answer) -> bool {
+    answer.status == 502 || answer.status == 503 && answer.json()["code"] == "outcome_unknown"
+}
+
+/// Pays on a Checkout page, unless that was done before.
+pub(super) async fn pay(server: &TestApp, opened: &Answer) -> bool {
+    let url = opened.json()["url"].as_str().unwrap_or_default().to_owned();
+    let page = url.strip_prefix(server.stripe_url()).unwrap_or_default();
+    let request = axum::http::Request::post(page).body(axum::body::Body::empty());
+    let router = server.sandbox().router();
+    let paid = router.oneshot(request.expect("a request")).await;
+    paid.expect("the router answers everything").status() == 303
+}
+
+/// `calls` calls to Stripe in a row go wrong.
+pub(super) fn rule(fault: Fault, calls: u8) -> Rule {
+    let (action, when) = match fault {
+        Fault::DropBefore => (Action::Drop, When::Before),
+        Fault::DropAfter => (Action::Drop, When::After),
+        Fault::CutBody => (Action::CutBody, When::After),
+        Fault::TooMany => (Action::Status(429, None), When::Before),
+        Fault::ServerError => (Action::Status(500, None), When::After),
+        Fault::Conflict => (Action::Status(409, None), When::Before),
+        Fault::Garbage => (Action::GarbageJson, When::After),
+    };
+    Rule {
+        when,
+        amount: Amount::Count(calls.into()),
+        ..Rule::new("*", "/v1/*", action)
+    }
+}

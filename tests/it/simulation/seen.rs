@@ -1,0 +1,179 @@
+//! What can be seen of an org: at the servers, and at Stripe itself.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::model::{self, Org};
+use super::run::{Outcome, World};
+use crate::harness::{STRIPE_KEY, TestApp};
+
+/// One look at an org.
+#[derive(Debug)]
+pub(super) struct Seen {
+    known: bool,
+    /// How many subscriptions may bill it.
+    live: usize,
+    /// When the running billing period began, by Stripe's word: what is counted in it is the model's matter.
+    pub(super) period: i64,
+    /// Feature, used, limit.
+    limits: Vec<(String, i64, i64)>,
+    /// The full names of what is in force; none: no phase.
+    features: Option<Value>,
+    /// The items that have usage, with the full names of their features.
+    metered: Vec<(String, String)>,
+}
+
+impl Seen {
+    /// Asks two servers and Stripe. What nobody waits for has been done by then.
+    pub(super) async fn of(
+        world: &World,
+        name: &str,
+        [one, other]: [&TestApp; 2],
+        now: i64,
+    ) -> Outcome<Self> {
+        let mut seen = Self {
+            known: false,
+            live: 0,
+            period: now,
+            limits: Vec::new(),
+            features: None,
+            metered: Vec::new(),
+        };
+        let phase = other.get(&format!("/v1/phase?org={name}")).await;
+        match phase.status.as_u16() {
+            200 => seen.features = Some(phase.json()["features"].clone()),
+            404 => {}
+            400 if phase.json()["code"] == "org_not_found" => return Ok(seen),
+            _ => return Err(format!("phase: {phase:?}")),
+        }
+        seen.known = true;
+        seen.limits = limits(one, name).await?;
+        one.settled().await;
+        other.settled().await;
+        let live = live_subscriptions(world, name).await?;
+        seen.live = live.len();
+        if let Some(subscription) = live.first() {
+            let period = subscription["current_period_start"].as_i64();
+            seen.period = period.ok_or("no period")?;
+            let items = subscription["items"]["data"].as_array().ok_or("no items")?;
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let metered = items
+                .iter()
+                .filter(|item| item["price"]["recurring"]["usage_type"] == "metered");
+            seen.metered = metered
+                .map(|item| {
+                    let feature = &item["price"]["metadata"]["tier.feature"];
+                    (text(&item["id"]), text(feature))
+                })
+                .collect();
+        }
+        Ok(seen)
+    }
+
+    /// Whether it is what `state` says; if not, what is different.
+    pub(super) fn compare(&self, state: &Org) -> Outcome {
+        let expected = |what: &str, expected: &dyn std::fmt::Debug| {
+            Err(format!("{what}: expected {expected:?}, seen {self:?}"))
+        };
+        if self.known != state.known {
+            return expected("known", &state.known);
+        }
+        if !self.known {
+            return Ok(());
+        }
+        let current = state.current();
+        if self.live != usize::from(current.is_some()) {
+            return expected("live subscriptions", &current);
+        }
+        let limits = self.claimed(state);
+        if self.limits != limits {
+            return expected("limits", &limits);
+        }
+        let features = current.map(|current| serde_json::json!(model::features(current)));
+        if self.features != features {
+            return expected("phase", &features);
+        }
+        Ok(())
+    }
+
+    /// What `/v1/limits` should say. Where nothing is claimed, what it says.
+    fn claimed(&self, state: &Org) -> Vec<(String, i64, i64)> {
+        let mut expected = state.limits(self.period);
+        for (feature, used, _) in &mut expected {
+            let row = self.limits.iter().find(|(name, ..)| name == feature);
+            if let Some(row) = row.filter(|_| !state.claims(feature, self.period)) {
+                *used = row.1;
+            }
+        }
+        expected
+    }
+
+    /// The usage of these items over all periods, by Stripe's word.
+    pub(super) async fn usage(&self, world: &World) -> Outcome<BTreeMap<String, i64>> {
+        let mut totals = BTreeMap::new();
+        for (item, full) in &self.metered {
+            let path = format!("/v1/subscription_items/{item}/usage_record_summaries?limit=100");
+            let periods = stripe(world, &path).await?;
+            let total = periods
+                .iter()
+                .filter_map(|period| period["total_usage"].as_i64())
+                .sum();
+            totals.insert(full.clone(), total);
+        }
+        Ok(totals)
+    }
+}
+
+/// Over all periods, sums are what was acknowledged.
+pub(super) fn compare_usage(usage: &BTreeMap<String, i64>, state: &Org) -> Outcome {
+    for (full, total) in usage {
+        if let Some(expected) = state.summed(full).filter(|expected| expected != total) {
+            return Err(format!(
+                "{full}: {total} in Stripe, {expected} acknowledged"
+            ));
+        }
+    }
+    Ok(())
+}
+
+async fn limits(app: &TestApp, name: &str) -> Outcome<Vec<(String, i64, i64)>> {
+    let answer = app.get(&format!("/v1/limits?org={name}")).await;
+    if answer.status != 200 {
+        return Err(format!("limits: {answer:?}"));
+    }
+    let answer = answer.json();
+    let rows = answer["usage"].as_array().ok_or("no usage")?.iter();
+    let row = |row: &Value| {
+        let feature = row["feature"].as_str()?.to_owned();
+        Some((feature, row["used"].as_i64()?, row["limit"].as_i64()?))
+    };
+    rows.map(row)
+        .collect::<Option<_>>()
+        .ok_or_else(|| format!("limits: {answer}"))
+}
+
+/// Reads Stripe itself.
+async fn stripe(world: &World, path: &str) -> Outcome<Vec<Value>> {
+    let url = format!("{}{path}", world.stripe_url());
+    let request = world.http().get(url).bearer_auth(STRIPE_KEY);
+    let answer = request.send().await.map_err(|error| error.to_string())?;
+    let text = answer.text().await.map_err(|error| error.to_string())?;
+    let list: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    list["data"].as_array().cloned().ok_or(text)
+}
+
+/// What may still bill the org, which is one customer.
+async fn live_subscriptions(world: &World, name: &str) -> Outcome<Vec<Value>> {
+    let customers = stripe(world, "/v1/customers?limit=100&expand[]=data.subscriptions").await?;
+    let mut own = customers
+        .iter()
+        .filter(|customer| customer["metadata"]["tier.org"] == name);
+    match (own.next(), own.next()) {
+        (Some(customer), None) => {
+            let live = customer["subscriptions"]["data"].as_array();
+            Ok(live.ok_or("no subscriptions")?.clone())
+        }
+        _ => Err(format!("not one customer for {name}: {customers:?}")),
+    }
+}
