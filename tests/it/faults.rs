@@ -1,5 +1,6 @@
 //! What clients see, and what Stripe holds, when calls to Stripe go wrong: every fault on every endpoint, once and
-//! lastingly. `cargo test --test it faults -- --nocapture` prints the table.
+//! lastingly; with one caller, with two who ask two servers at once, and with one who hangs up. Afterwards another
+//! server is asked. `cargo test --test it faults -- --nocapture` prints the tables.
 
 mod table;
 
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use crate::harness::{Answer, Settings, TestApp};
 use crate::time::{PATIENCE, until};
 
-use table::{ENDPOINTS, Endpoint, FAULTS, Fault};
+use table::{Callers, ENDPOINTS, Endpoint, FAULTS, Fault};
 
 /// How long a try may take where that is what is tested.
 const TRY: Duration = Duration::from_millis(1500);
@@ -25,18 +26,26 @@ struct Cell<'a> {
     stripe: &'a TestApp,
     key: String,
     fault: Fault,
+    lasting: bool,
+    callers: Callers,
     endpoint: Endpoint,
     clock: String,
 }
 
 impl<'a> Cell<'a> {
-    async fn new(stripe: &'a TestApp, fault: Fault, endpoint: Endpoint, lasting: bool) -> Self {
+    async fn new(
+        stripe: &'a TestApp,
+        (callers, lasting): (Callers, bool),
+        (endpoint, fault): (Endpoint, Fault),
+    ) -> Self {
         let name = endpoint.name.replace(' ', "");
-        let key = format!("sk_test_{fault:?}{name}{lasting}");
+        let key = format!("sk_test_{fault:?}{name}{lasting}{callers:?}");
         let mut cell = Self {
             stripe,
             key,
             fault,
+            lasting,
+            callers,
             endpoint,
             clock: String::new(),
         };
@@ -74,18 +83,63 @@ impl<'a> Cell<'a> {
     async fn send(&self, app: &TestApp) -> Answer {
         let path = self.endpoint.path.replace("CLOCK", &self.clock);
         let method = self.endpoint.method.parse().expect("a method");
-        let sent = app.request(method, &path).body(self.endpoint.body).send();
-        let answered = tokio::time::timeout(PATIENCE, sent).await;
+        let mut call = app.request(method, &path).body(self.endpoint.body);
+        if self.endpoint.keyed {
+            call = call.header("idempotency-key", "a-key");
+        }
+        let answered = tokio::time::timeout(PATIENCE, call.send()).await;
         answered.expect("an answer")
     }
 
+    /// Sends it, and hangs up as soon as a call that may go wrong has ended. There may be an answer before that.
+    async fn send_and_hang_up(&self, app: &TestApp) -> Option<Answer> {
+        let account = self.stripe.sandbox().account_id(&self.key);
+        let calls = || {
+            let counts = self.stripe.sandbox().counts(Some(&account)).into_iter();
+            let own = counts.filter(|(endpoint, _)| endpoint.starts_with(self.endpoint.calls));
+            own.map(|(_, count)| count).sum::<u64>()
+        };
+        let before = calls();
+        let called = until("a call to Stripe", async || {
+            (calls() > before).then_some(())
+        });
+        tokio::select! {
+            answer = self.send(app) => Some(answer),
+            () = called => None,
+        }
+    }
+
+    /// The servers that are asked while calls go wrong.
+    fn faulty(&self) -> [TestApp; 2] {
+        let settings = || match self.fault {
+            // Nobody listens on port 1.
+            Fault::Refused => Settings {
+                stripe_url: Some("http://127.0.0.1:1".to_owned()),
+                ..Settings::default()
+            },
+            Fault::Delay => Settings {
+                timeout: TRY,
+                ..Settings::default()
+            },
+            // Two wait for each other's calls.
+            _ if self.callers == Callers::AtOnce && !self.lasting => Settings {
+                retries: 8,
+                first_wait: Duration::from_millis(10),
+                ..Settings::default()
+            },
+            _ => Settings::default(),
+        };
+        [self.server(settings()), self.server(settings())]
+    }
+
     /// Sends the request into a fault that lasts or that happens once; then, with the fault gone, until it succeeds.
-    async fn run(&self, lasting: bool) -> String {
+    async fn run(&self) -> String {
         let cell = format!(
-            "{} × {}, {}",
+            "{} × {}, {}, {:?}",
             self.endpoint.name,
             self.fault.name(),
-            if lasting { "lasting" } else { "once" }
+            if self.lasting { "lasting" } else { "once" },
+            self.callers,
         );
         if let Some(mut rule) = self
             .fault
@@ -94,92 +148,114 @@ impl<'a> Cell<'a> {
             rule.account = Some(self.stripe.sandbox().account_id(&self.key));
             self.stripe
                 .sandbox()
-                .add_fault(if lasting { rule } else { rule.times(1) });
+                .add_fault(if self.lasting { rule } else { rule.times(1) });
         }
-        let settings = Settings::default();
-        let settings = match self.fault {
-            // Nobody listens on port 1.
-            Fault::Refused => Settings {
-                stripe_url: Some("http://127.0.0.1:1".to_owned()),
-                ..settings
-            },
-            Fault::Delay => Settings {
-                timeout: TRY,
-                ..settings
-            },
-            _ => settings,
+        let servers = self.faulty();
+        let [one, other] = &servers;
+        let answers = match self.callers {
+            Callers::One => vec![Some(self.send(one).await)],
+            Callers::AtOnce => {
+                let (a, b) = tokio::join!(self.send(one), self.send(other));
+                vec![Some(a), Some(b)]
+            }
+            Callers::HangUp => vec![self.send_and_hang_up(one).await],
         };
-        let answer = self.send(&self.server(settings)).await;
-        let acknowledged = self.check(&cell, &answer, lasting);
+        let answered = answers.iter().flatten();
+        let acknowledged = answered.filter(|answer| self.check(&cell, answer)).count();
         self.healthy().stripe_delete("/_sandbox/faults").await;
-        self.check_effects(&cell, acknowledged).await;
-        if answer.status == 200 && !acknowledged {
-            "200 failed".to_owned()
-        } else {
-            answer.status.as_u16().to_string()
-        }
+        self.check_effects(&cell, &servers, acknowledged, answers.len())
+            .await;
+        let shown = answers.iter().map(|answer| match answer {
+            None => "left".to_owned(),
+            Some(answer) if answer.status == 200 && !none_failed(&answer.json()) => {
+                "200 failed".to_owned()
+            }
+            Some(answer) => answer.status.as_u16().to_string(),
+        });
+        shown.collect::<Vec<_>>().join("+")
     }
 
     /// Whether the request was said to be done; it has to be, if the fault goes away while it is worked on.
-    fn check(&self, cell: &str, answer: &Answer, lasting: bool) -> bool {
+    fn check(&self, cell: &str, answer: &Answer) -> bool {
         let (status, code) = self.fault.answer();
         let body = answer.json();
         if answer.status == 200 {
             let is_done = none_failed(&body);
-            assert!(!(lasting && is_done), "{cell}: a success cannot be\n{body}");
+            // Another server may find what took effect although its answer was lost.
+            let cannot_be = self.lasting && self.callers != Callers::AtOnce;
+            assert!(
+                !(cannot_be && is_done),
+                "{cell}: a success cannot be\n{body}"
+            );
             return is_done;
         }
         let told_at_once = self.fault == Fault::Delay || self.fault == Fault::Refused;
-        assert!(lasting || told_at_once, "{cell}: {body}");
-        assert_eq!(
-            (answer.status.as_u16(), &body["code"]),
-            (status, &json!(code)),
-            "{cell}: {body}"
-        );
+        assert!(self.lasting || told_at_once, "{cell}: {body}");
+        let told = (answer.status.as_u16(), body["code"].as_str());
+        // Who waits too long for the other one's call is told so.
+        let other = self.callers == Callers::AtOnce && told == (503, Some("stripe_unavailable"));
+        assert!(told == (status, Some(code)) || other, "{cell}: {body}");
         let says_when = !answer.header("retry-after").is_empty();
-        assert_eq!(says_when, matches!(status, 429 | 503), "{cell}");
+        assert_eq!(says_when, matches!(told.0, 429 | 503), "{cell}");
         false
     }
 
-    /// The client tries again until it succeeds, and then everything is there once.
-    async fn check_effects(&self, cell: &str, acknowledged: bool) {
+    /// Another server is asked until it succeeds, and then everything is there once.
+    async fn check_effects(
+        &self,
+        cell: &str,
+        servers: &[TestApp],
+        acknowledged: usize,
+        asked: usize,
+    ) {
         let app = self.healthy();
         let used = async || {
             let limits = app.get("/v1/limits?org=org:there").await.json();
             limits["usage"][0]["used"].as_i64().unwrap_or_default()
         };
+        let settle = async || {
+            for server in servers {
+                server.settled().await;
+            }
+        };
+        let counts = |n: usize| 7 * i64::try_from(n).expect("few");
+        let adds = self.endpoint.name == "report";
         let before = used().await;
-        if self.endpoint.name == "report" {
-            let counted = if acknowledged { 7..=7 } else { 0..=7 };
+        if adds && self.callers != Callers::HangUp {
             assert!(
-                before % 7 == 0 && counted.contains(&before),
+                before % 7 == 0 && (counts(acknowledged)..=counts(asked)).contains(&before),
                 "{cell}: {before} are counted"
             );
         }
-        if !acknowledged {
+        if acknowledged < asked {
             self.until_done(&app, cell).await;
-            if self.endpoint.name == "report" {
-                let after = used().await;
-                // What was delayed may have come meanwhile.
-                let late = if self.fault == Fault::Delay { 7 } else { 0 };
-                assert!(
-                    after == before + 7 || after == before + 7 + late,
-                    "{cell}: {after} are counted"
-                );
-            }
+            settle().await;
+            let after = used().await;
+            // What was delayed, or left, may have come meanwhile.
+            let is_late = self.fault == Fault::Delay || self.callers == Callers::HangUp;
+            let late = if is_late { counts(asked) } else { 0 };
+            let expected = before + 7..=before + 7 + late;
+            assert!(
+                !adds || after % 7 == 0 && expected.contains(&after),
+                "{cell}: {after} are counted after {before}"
+            );
+        }
+        settle().await;
+        if self.endpoint.counts_once {
+            assert_eq!(used().await, 7, "{cell}");
         }
         self.check_world(cell).await;
     }
 
     async fn until_done(&self, app: &TestApp, cell: &str) {
-        // A call whose delay has just ended may still hold its idempotency key.
+        // A call whose delay has just ended, or whose caller has left, may still hold its idempotency key.
         until("it gets better", async || {
             let answer = self.send(app).await;
             if answer.status == 200 && none_failed(&answer.json()) {
                 return Some(());
             }
             assert!(
-                self.fault == Fault::Delay,
+                self.fault == Fault::Delay || self.callers == Callers::HangUp,
                 "{cell}: afterwards, {}",
                 answer.body
             );
@@ -241,31 +317,31 @@ async fn every_fault_on_every_endpoint_is_told_right_and_doubles_or_loses_nothin
         ..Settings::default()
     })
     .await;
-    for lasting in [true, false] {
+    for (callers, lasting) in table::SITUATIONS {
         let mut table = format!("\n{:>16}", if lasting { "lasting" } else { "once" });
         for fault in FAULTS {
             write!(table, " {:>11}", fault.name()).expect("a String takes everything");
         }
-        let cells: Vec<_> = ENDPOINTS
+        let rows = ENDPOINTS.iter().filter(|row| callers.ask_for(row));
+        let rows: Vec<_> = rows.copied().collect();
+        let cells: Vec<_> = rows
             .iter()
-            .flat_map(|endpoint| FAULTS.map(|fault| (*endpoint, fault)))
-            .map(|(endpoint, fault)| {
+            .flat_map(|row| FAULTS.map(|fault| (*row, fault)))
+            .map(|place| {
                 let stripe = &stripe;
                 async move {
-                    Cell::new(stripe, fault, endpoint, lasting)
-                        .await
-                        .run(lasting)
-                        .await
+                    let cell = Cell::new(stripe, (callers, lasting), place).await;
+                    cell.run().await
                 }
             })
             .collect();
         let seen: Vec<String> = stream::iter(cells).buffered(AT_ONCE).collect().await;
-        for (endpoint, row) in ENDPOINTS.iter().zip(seen.chunks(FAULTS.len())) {
-            write!(table, "\n{:>16}", endpoint.name).expect("a String takes everything");
-            for cell in row {
+        for (row, cells) in rows.iter().zip(seen.chunks(FAULTS.len())) {
+            write!(table, "\n{:>16}", row.name).expect("a String takes everything");
+            for cell in cells {
                 write!(table, " {cell:>11}").expect("a String takes everything");
             }
         }
-        println!("{table}");
+        println!("\n{callers:?}{table}");
     }
 }

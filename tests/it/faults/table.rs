@@ -79,6 +79,34 @@ impl Fault {
     }
 }
 
+/// Who sends the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Callers {
+    One,
+    /// Two, to two servers.
+    AtOnce,
+    /// One who does not wait for the answer.
+    HangUp,
+}
+
+/// With whom the table is filled in, and whether the fault lasts.
+pub(super) const SITUATIONS: [(Callers, bool); 6] = [
+    (Callers::One, true),
+    (Callers::One, false),
+    (Callers::AtOnce, true),
+    (Callers::AtOnce, false),
+    (Callers::HangUp, true),
+    (Callers::HangUp, false),
+];
+
+impl Callers {
+    /// Whether `row` is filled in with them. With several, it is about what an org has.
+    pub(super) fn ask_for(self, row: &Endpoint) -> bool {
+        let changes_an_org = ["/v1/report", "/v1/subscribe", "/v1/checkout"];
+        self == Self::One || changes_an_org.contains(&row.path)
+    }
+}
+
 /// A request, and the calls to Stripe that go wrong.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Endpoint {
@@ -90,6 +118,10 @@ pub(super) struct Endpoint {
     pub(super) calls: &'static str,
     /// Their path.
     pub(super) calls_path: &'static str,
+    /// Whether it is sent with an `Idempotency-Key`.
+    pub(super) keyed: bool,
+    /// Whether 7 units are used in the end, however often it is sent.
+    pub(super) counts_once: bool,
 }
 
 impl Endpoint {
@@ -97,6 +129,22 @@ impl Endpoint {
     const fn at(self, path: &'static str) -> Self {
         Self {
             calls_path: path,
+            ..self
+        }
+    }
+
+    /// The same with an `Idempotency-Key`.
+    const fn keyed(self) -> Self {
+        Self {
+            keyed: true,
+            ..self
+        }
+    }
+
+    /// A report that counts once, however often it is sent.
+    const fn once(self) -> Self {
+        Self {
+            counts_once: true,
             ..self
         }
     }
@@ -110,6 +158,8 @@ const fn read(name: &'static str, path: &'static str) -> Endpoint {
         body: "",
         calls: "*",
         calls_path: "*",
+        keyed: false,
+        counts_once: false,
     }
 }
 
@@ -121,6 +171,8 @@ const fn write(name: &'static str, path: &'static str, body: &'static str) -> En
         body,
         calls: "POST",
         calls_path: "*",
+        keyed: false,
+        counts_once: false,
     }
 }
 
@@ -132,7 +184,10 @@ const CHECKOUT: &str =
 const PUSH: &str =
     r#"{"plans":{"plan:q@1":{"features":{"feature:f":{"base":1},"feature:g":{"tiers":[{}]}}}}}"#;
 
-pub(super) const ENDPOINTS: [Endpoint; 19] = [
+const REPORT: &str = r#"{"org":"org:there","feature":"feature:f","n":7}"#;
+const CLOBBER: &str = r#"{"org":"org:there","feature":"feature:f","n":7,"clobber":true}"#;
+
+pub(super) const ENDPOINTS: [Endpoint; 24] = [
     read("whoami", "/v1/whoami"),
     read("whois", "/v1/whois?org=org:there"),
     read("whois info", "/v1/whois?org=org:there&include=info"),
@@ -142,19 +197,23 @@ pub(super) const ENDPOINTS: [Endpoint; 19] = [
     read("payment methods", "/v1/payment_methods?org=org:there"),
     read("pull", "/v1/pull"),
     read("clock", "/v1/clock?id=CLOCK"),
-    write(
-        "report",
-        "/v1/report",
-        r#"{"org":"org:there","feature":"feature:f","n":7}"#,
-    ),
+    write("report", "/v1/report", REPORT),
+    write("keyed report", "/v1/report", REPORT).keyed().once(),
+    write("its record", "/v1/report", REPORT)
+        .at("/v1/subscription_items/*")
+        .keyed()
+        .once(),
+    write("clobber", "/v1/report", CLOBBER).once(),
     write("subscribe", "/v1/subscribe", SUBSCRIBE),
     write("its schedule", "/v1/subscribe", SUBSCRIBE).at("/v1/subscription_schedules"),
     write("change of plan", "/v1/subscribe", CHANGE),
+    write("keyed change", "/v1/subscribe", CHANGE).keyed(),
     Endpoint {
         calls: "DELETE",
         ..write("cancel", "/v1/subscribe", CANCEL)
     },
     write("checkout", "/v1/checkout", CHECKOUT),
+    write("keyed checkout", "/v1/checkout", CHECKOUT).keyed(),
     write("its session", "/v1/checkout", CHECKOUT).at("/v1/checkout/sessions"),
     write("push", "/v1/push", PUSH),
     write("its prices", "/v1/push", PUSH).at("/v1/prices"),
