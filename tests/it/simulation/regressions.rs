@@ -191,25 +191,21 @@ fn usage_of_a_trial_ends_with_it() {
 #[test]
 fn usage_of_a_trial_of_no_length_is_of_the_period_after_it() {
     replay(&[
-        Op::TrialThenPaid {
-            org: 0,
-            to: 0,
-            hours: 1,
-        },
-        Op::Clobber {
-            org: 0,
-            feature: 0,
-            n: 1,
-        },
-        Op::Subscribe {
-            org: 0,
-            to: 5,
-            trial: false,
-        },
-        Op::Subscribe {
-            org: 0,
-            to: 0,
-            trial: false,
-        },
+        ask(0, TrialThenPaid { to: 0, hours: 1 }),
+        ask(0, Clobber { feature: 0, n: 1 }),
+        ask(
+            0,
+            Subscribe {
+                to: 5,
+                trial: false,
+            },
+        ),
+        ask(
+            0,
+            Subscribe {
+                to: 0,
+                trial: false,
+            },
+        ),
     ]);
 }
