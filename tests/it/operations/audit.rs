@@ -114,7 +114,7 @@ async fn a_write_leaves_a_line() {
         (&json!(3), &json!("feature:f"))
     );
     let digest = all[2]["key"].as_str().expect("a digest");
-    assert!(digest.len() == 16 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    assert!(digest.len() == 20 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()));
     assert_eq!(all[3]["change"]["phases"][0]["features"], json!([]));
     assert_eq!(
         (&all[5]["status"], &all[5]["code"]),
