@@ -11,6 +11,7 @@
 //! [`phase_params`], [`invoice_item_params`], [`checkout_params`], [`currency`]. How objects are shown: [`mod@render`], [`invoice_json`], [`session`].
 //! Prices in the terms of the arithmetic in [`cycle`](super::cycle): [`catalog`].
 
+pub(crate) mod added_items;
 pub(crate) mod catalog;
 pub(crate) mod change;
 pub(crate) mod checkout;
@@ -34,6 +35,7 @@ pub(crate) mod invoicing;
 pub(crate) mod item_set;
 pub(crate) mod items;
 pub(crate) mod new_subscription;
+pub(crate) mod pause;
 pub(crate) mod payment_params;
 pub(crate) mod phase_params;
 pub(crate) mod phases;

@@ -136,6 +136,13 @@ pub(crate) struct Applied {
     pub(crate) code: Option<Arc<PromotionCode>>,
 }
 
+impl Applied {
+    /// The same discount, of which the use counts nowhere.
+    pub(crate) fn without_count(self) -> Self {
+        Self::from(Arc::new(self.coupon.copy()))
+    }
+}
+
 impl From<Arc<Coupon>> for Applied {
     fn from(coupon: Arc<Coupon>) -> Self {
         Self { coupon, code: None }

@@ -58,6 +58,12 @@ fn step(ctx: &mut Ctx<'_>, position: u32, at: i64) {
         if at >= subscription.created + INCOMPLETE_FOR {
             give_up(ctx, position, at);
         }
+    } else if subscription
+        .pause
+        .and_then(|pause| pause.resumes_at)
+        .is_some_and(|resumes| resumes <= at)
+    {
+        ctx.account.subscription_mut(position).pause = None;
     } else if phase_over {
         phases::advance(ctx, position, at);
     } else if subscription

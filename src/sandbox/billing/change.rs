@@ -18,6 +18,8 @@ use crate::sandbox::state::Account;
 #[derive(Clone, Debug)]
 pub(crate) struct Change<'a> {
     pub(crate) specs: &'a [ItemSpec],
+    /// Invoice items that come with it, and go on its invoice, if it has one.
+    pub(crate) added: &'a [Id],
     /// When the trial is to end; `None`, or a time that has come, is no trial.
     pub(crate) trial_end: Option<i64>,
     pub(crate) prorate: Prorate,
@@ -118,7 +120,8 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
     };
     if let Some(anchor) = anchor {
         // An invoice that is asked for the prorations has them alone, in classic billing.
-        let only = (change.prorate == Prorate::Invoice).then_some(&made[..]);
+        let only = [&made[..], change.added].concat();
+        let only = (change.prorate == Prorate::Invoice).then_some(&only[..]);
         renewal::restart(ctx, position, at, anchor, only);
     }
     timeline::reindex(ctx.account, position);

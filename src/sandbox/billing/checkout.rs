@@ -256,6 +256,7 @@ fn subscribe(ctx: &mut Ctx<'_>, session: &mut Session, purchase: Purchase, metho
         clock,
         currency: purchase.currency,
         specs: purchase.specs,
+        added: Vec::new(),
         start_date: now,
         anchor: None,
         trial_end: from_days.or(purchase.trial_end),

@@ -2,6 +2,7 @@
 
 use super::invoice::{Invoice, InvoiceLine, Reason, Status};
 use super::invoicing::restate;
+use super::pause::Behavior;
 use super::subscription::{Item, Subscription};
 use super::timeline::Due;
 use super::{catalog, collection, draft_invoices, drafts, invoice_json};
@@ -22,15 +23,41 @@ pub(super) fn begin(ctx: &mut Ctx<'_>, invoice: Invoice, at: i64) {
             .discounts
             .insert(discount.id.clone(), discount.clone());
     }
+    let pause = paused(ctx.account, &invoice);
     ctx.account.insert_invoice(invoice);
+    if pause == Some(Behavior::KeepAsDraft) {
+        collection::get_mut(ctx.account, &id).advances = false;
+    }
     let invoice = collection::get(ctx.account, &id);
     let waits = may_wait(ctx.account, invoice);
     let object = invoice_json::invoice(ctx.account, invoice);
     ctx.event("invoice.created", &object, at);
-    if waits {
-        schedule(ctx, &id, at);
-    } else {
-        finalize(ctx, &id, at);
+    match pause {
+        Some(behavior) => set_aside(ctx, &id, behavior, at),
+        None if waits => schedule(ctx, &id, at),
+        None => finalize(ctx, &id, at),
+    }
+}
+
+/// What becomes of an invoice whose subscription's collection is paused.
+fn paused(account: &Account, invoice: &Invoice) -> Option<Behavior> {
+    let subscription = account
+        .billing
+        .subscriptions
+        .get(invoice.subscription.as_ref()?)?;
+    Some(subscription.pause?.behavior)
+}
+
+/// Does with an invoice what a pause says. Nothing is collected; one of which nothing is due is paid as it would be.
+fn set_aside(ctx: &mut Ctx<'_>, id: &Id, behavior: Behavior, at: i64) {
+    if behavior == Behavior::KeepAsDraft {
+        return;
+    }
+    draft_invoices::seal(ctx, id, at);
+    match behavior {
+        Behavior::Void => collection::void(ctx, id, at),
+        _ if collection::get(ctx.account, id).amount_due == 0 => collection::settle(ctx, id, at),
+        _ => collection::mark_uncollectible(ctx, id, at),
     }
 }
 

@@ -16,6 +16,20 @@ use crate::sandbox::price::amounts;
 use crate::sandbox::state::Account;
 use crate::sandbox::table::{Row, Table};
 
+/// Lines of one invoice that a credit is for.
+#[derive(Clone, Debug)]
+pub(crate) struct CreditedLines {
+    pub(crate) invoice: Id,
+    pub(crate) lines: Vec<Id>,
+}
+
+impl CreditedLines {
+    pub(crate) fn to_json(&self) -> Value {
+        let lines: Vec<&str> = self.lines.iter().map(|line| &**line).collect();
+        json!({"invoice": &*self.invoice, "invoice_line_items": lines})
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct InvoiceItem {
     pub(crate) id: Id,
@@ -28,6 +42,8 @@ pub(crate) struct InvoiceItem {
     /// The subscription item that a proration is for.
     pub(crate) item: Option<Id>,
     pub(crate) price: Option<Id>,
+    /// The invoice lines that a credit gives back.
+    pub(crate) credited: Option<Box<CreditedLines>>,
     /// As invoices show it; the description may be empty.
     pub(crate) line: Line,
     pub(crate) metadata: Metadata,

@@ -4,7 +4,7 @@ use rust_decimal::Decimal;
 
 use super::invoice_item::InvoiceItem;
 use super::items::{MAX_QUANTITY, too_large};
-use super::{catalog, currency as currencies};
+use super::{catalog, currency as currencies, phase_params};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::currency::{self, Currency};
 use crate::sandbox::customer::Customer;
@@ -39,19 +39,11 @@ pub(super) fn read_new(
         .param(params.name("amount"))
     })?;
     let given = currency::read(params, "currency")?;
-    let currency = match (cost.currency, given) {
-        (Some(of_price), Some(given)) if of_price != given => {
-            return Err(Error::invalid(format!(
-                "The price specified only supports `{}`. This doesn't match the expected currency: `{}`.",
-                of_price.as_str(),
-                given.as_str()
-            ))
-            .param(params.name("currency")));
-        }
-        (of_price, given) => of_price
-            .or(given)
-            .ok_or_else(|| params.missing("currency"))?,
-    };
+    if let (Some(of_price), Some(given)) = (cost.currency, given) {
+        phase_params::check_same(of_price, given, params.name("currency"))?;
+    }
+    let currency = cost.currency.or(given);
+    let currency = currency.ok_or_else(|| params.missing("currency"))?;
     currencies::check(ctx.account, holder, currency, None)?;
     let description = params.nullable("description")?.value().map(str::to_owned);
     let amount = cost.amount();
@@ -64,6 +56,7 @@ pub(super) fn read_new(
         currency,
         subscription: subscription(ctx, params, &holder.id)?,
         item: None,
+        credited: None,
         line: Line {
             quantity: cost.quantity,
             amount,

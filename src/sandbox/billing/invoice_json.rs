@@ -175,6 +175,7 @@ pub(crate) fn line(account: &Account, invoice: &Invoice, line: &InvoiceLine) -> 
         Some(origin) => origin.subscription.as_deref(),
         None => invoice.subscription.as_deref(),
     };
+    let credited = origin.and_then(|origin| Some(origin.credited.as_ref()?.to_json()));
     let metadata = origin.map_or_else(|| json!({}), |origin| origin.metadata.to_json());
     let discounts: Vec<Value> = invoice
         .discount
@@ -199,7 +200,7 @@ pub(crate) fn line(account: &Account, invoice: &Invoice, line: &InvoiceLine) -> 
         "plan": price.filter(|price| price.recurring.is_some()).map(plan),
         "price": price.map(Price::to_json),
         "proration": line.line.proration,
-        "proration_details": {"credited_items": null},
+        "proration_details": {"credited_items": credited},
         "quantity": line.line.quantity,
         "subscription": subscription,
         "tax_amounts": [],

@@ -1,5 +1,6 @@
 //! How a subscription begins, whoever makes it: the API, a schedule, or a checkout.
 
+use super::added_items::{self, AddedItem};
 use super::drafts::{self, Next};
 use super::invoice::Reason;
 use super::invoicing::compose;
@@ -24,6 +25,7 @@ pub(crate) struct NewSubscription {
     pub(crate) clock: Option<Id>,
     pub(crate) currency: Currency,
     pub(crate) specs: Vec<ItemSpec>,
+    pub(crate) added: Vec<AddedItem>,
     /// In the past, periods are counted from then, and the first one is the one that runs.
     pub(crate) start_date: i64,
     /// When the first whole period begins, if not at once or with the end of the trial.
@@ -67,6 +69,7 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, new: NewSubscription, at: i64) -> Id {
     let trial_end = new.trial_end.filter(|end| *end > at);
     let every = catalog::every(ctx.account, &new.specs);
     let (coupon, specs) = (new.coupon.clone(), new.specs.clone());
+    let added = new.added.clone();
     let first_payment = new.first_payment;
     ctx.awaits_confirmation = first_payment == FirstPayment::AwaitsConfirmation;
     let anchor = new.anchor;
@@ -77,6 +80,8 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, new: NewSubscription, at: i64) -> Id {
     }
     replace_items(ctx, position, &specs, &vec![None; specs.len()], at);
     let anchoring = trial_end.map_or(Anchor::Unchanged, Anchor::TrialEnd);
+    let first = Period::next(ctx.account.subscription(position), at, anchoring);
+    added_items::add(ctx, position, &added, (first.start, first.end), at);
     if anchor.is_some_and(|anchor| anchor.free_before) && trial_end.is_none() {
         renewal::begin_free(ctx, position, at);
     } else {
@@ -133,8 +138,11 @@ pub(crate) fn first_amount_due(account: &Account, new: &NewSubscription, at: i64
         return 0;
     }
     let anchoring = trial_end.map_or(Anchor::Unchanged, Anchor::TrialEnd);
-    let next = Next::Period(Period::next(&subscription, at, anchoring));
-    let drafts = drafts::closing(account, &subscription, at, next, None);
+    let first = Period::next(&subscription, at, anchoring);
+    let added = new.added.iter();
+    let added = added.map(|item| item.draft(account, (first.start, first.end)));
+    let closing = drafts::closing(account, &subscription, at, Next::Period(first), None);
+    let drafts = added.chain(closing).collect();
     compose(account, &subscription, drafts, Reason::Create, at).amount_due
 }
 
@@ -164,6 +172,7 @@ fn before_first_period(id: Id, new: NewSubscription, every: Every, at: i64) -> S
         default_payment_method: new.default_payment_method,
         payment_settings: new.payment_settings,
         missing_method: new.missing_method,
+        pause: None,
         pending_setup_intent: None,
         description: new.description,
         metadata: new.metadata,

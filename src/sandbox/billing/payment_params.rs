@@ -1,8 +1,10 @@
 //! What a subscription's parameters say about paying it.
 
-use super::collection;
+use super::invoice::Status;
 use super::new_subscription::{self, NewSubscription};
 use super::subscription::{MissingMethod, PaymentSettings};
+use super::subscription_params::Update;
+use super::{collection, copy, subscriptions};
 use crate::sandbox::card::Charged;
 use crate::sandbox::context::Ctx;
 use crate::sandbox::error::{Error, Result};
@@ -11,7 +13,7 @@ use crate::sandbox::payment_method;
 
 /// Stripe's `payment_behavior`: what happens if what is due at once is not paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Behavior {
+pub(crate) enum Behavior {
     /// The subscription is made or changed all the same.
     Allow,
     /// Nobody tries to pay: the customer confirms the payment.
@@ -20,9 +22,9 @@ pub(super) enum Behavior {
     Error,
 }
 
-const BEHAVIORS: [Behavior; 3] = [Behavior::Allow, Behavior::Default, Behavior::Error];
-
 impl Behavior {
+    const ALL: [Self; 3] = [Self::Allow, Self::Default, Self::Error];
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Allow => "allow_incomplete",
@@ -32,20 +34,13 @@ impl Behavior {
     }
 }
 
-/// `payment_behavior`, of those that are `modelled`.
-pub(super) fn behavior(params: &Params<'_>, modelled: &[Behavior]) -> Result<Behavior> {
-    let (known, mut others): (Vec<Behavior>, Vec<Behavior>) = BEHAVIORS
-        .into_iter()
-        .partition(|behavior| modelled.contains(behavior));
-    let words = |behaviors: Vec<Behavior>| behaviors.into_iter().map(Behavior::as_str);
-    let known: Vec<&str> = words(known).collect();
-    let others: Vec<&str> = words(std::mem::take(&mut others))
-        .chain(["pending_if_incomplete"])
-        .collect();
-    let given = params.one_of_modelled("payment_behavior", &known, &others)?;
-    let given = BEHAVIORS
-        .into_iter()
-        .find(|behavior| Some(behavior.as_str()) == given);
+/// `payment_behavior`
+pub(super) fn behavior(params: &Params<'_>) -> Result<Behavior> {
+    let modelled = Behavior::ALL.map(Behavior::as_str);
+    let given =
+        params.one_of_modelled("payment_behavior", &modelled, &["pending_if_incomplete"])?;
+    let mut all = Behavior::ALL.into_iter();
+    let given = given.and_then(|word| all.find(|behavior| behavior.as_str() == word));
     Ok(given.unwrap_or(Behavior::Allow))
 }
 
@@ -100,13 +95,52 @@ pub(super) fn check(
     }
     let own = new.default_payment_method.as_ref();
     let method = collection::payment_method(ctx.account, own, &new.customer);
-    let method = method.ok_or_else(collection::nothing_to_pay_with)?;
-    match method.charge(ctx.presence) {
-        _ if behavior != Behavior::Error => Ok(()),
-        Charged::Paid => Ok(()),
-        Charged::Declined(decline) => Err(decline.error()),
-        Charged::NeedsAuthentication => Err(needs_action()),
+    let charged = method.map(|method| method.charge(ctx.presence));
+    match charged {
+        Some(_) if behavior != Behavior::Error => Ok(()),
+        charged => must_be_paid(charged),
     }
+}
+
+/// The error for what could not be charged; without a payment method, nothing can.
+fn must_be_paid(charged: Option<Charged>) -> Result<()> {
+    match charged {
+        Some(Charged::Paid) => Ok(()),
+        Some(Charged::Declined(decline)) => Err(decline.error()),
+        Some(Charged::NeedsAuthentication) => Err(needs_action()),
+        None => Err(collection::nothing_to_pay_with()),
+    }
+}
+
+/// With `error_if_incomplete`, a change of a subscription is refused if what it makes due at once would not be paid:
+/// it is tried out on a copy.
+pub(super) fn check_change(
+    ctx: &mut Ctx<'_>,
+    position: u32,
+    update: &Update,
+    now: i64,
+) -> Result<()> {
+    if update.behavior != Behavior::Error {
+        return Ok(());
+    }
+    let subscription = ctx.account.subscription(position);
+    let (id, customer) = (subscription.id.clone(), subscription.customer.clone());
+    copy::on_copy(ctx, &customer, |ctx| {
+        let position = ctx.account.billing.subscriptions.position(&id);
+        let position = position.expect("the copy has the customer's subscriptions");
+        subscriptions::change(ctx, position, update.without_count(), now);
+        let mut invoices = ctx.account.billing.invoices.iter();
+        if !invoices.any(|invoice| invoice.status == Status::Open) {
+            return Ok(());
+        }
+        let own = ctx
+            .account
+            .subscription(position)
+            .default_payment_method
+            .as_ref();
+        let method = collection::payment_method(ctx.account, own, &customer);
+        must_be_paid(method.map(|method| method.charge(ctx.presence)))
+    })
 }
 
 fn needs_action() -> Error {

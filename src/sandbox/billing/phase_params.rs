@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::schedule::{Defaults, ItemSpec, Phase, Prorate};
-use super::{catalog, items};
+use super::{added_items, catalog, items};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::coupon::{self, Applied, Coupon, Off};
 use crate::sandbox::currency::Currency;
@@ -21,7 +21,6 @@ const MAX_PHASES: usize = 10;
 /// More intervals than anybody plans for; it keeps what a phase costs to read small.
 const MAX_ITERATIONS: i64 = 1200;
 const PHASE_UNMODELLED: &[&str] = &[
-    "add_invoice_items",
     "application_fee_percent",
     "billing_thresholds?",
     "default_tax_rates?",
@@ -136,6 +135,7 @@ fn phase(
         metadata: params.metadata()?.deferred()?,
         description: params.nullable("description")?.value().map(str::to_owned),
         prorate: prorate(params)?.unwrap_or(Prorate::Create),
+        added: added_items::read(ctx, params, currency)?,
         automatic_tax: automatic_tax(params)?,
         default_payment_method: payment_method(ctx, params, setting.customer)?.value(),
         collection_named,
@@ -147,14 +147,22 @@ fn phase(
 /// `currency`, if given, must be that of the items.
 pub(crate) fn same_currency(params: &Params<'_>, currency: Currency) -> Result<()> {
     match crate::sandbox::currency::read(params, "currency")? {
-        Some(given) if given != currency => Err(Error::invalid(format!(
-            "The price specified only supports `{}`. This doesn't match the expected currency: `{}`.",
-            currency.as_str(),
-            given.as_str()
-        ))
-        .param(params.name("currency"))),
-        _ => Ok(()),
+        Some(given) => check_same(currency, given, params.name("currency")),
+        None => Ok(()),
     }
+}
+
+/// Whether a price's currency is the one that a parameter asks for.
+pub(crate) fn check_same(of_price: Currency, expected: Currency, param: String) -> Result<()> {
+    if of_price == expected {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "The price specified only supports `{}`. This doesn't match the expected currency: `{}`.",
+        of_price.as_str(),
+        expected.as_str()
+    ))
+    .param(param))
 }
 
 fn end(

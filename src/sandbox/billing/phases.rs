@@ -6,7 +6,7 @@ use super::change::{self, Cancellation, Change};
 use super::new_subscription::{self, FirstPayment, NewSubscription};
 use super::schedule::{Defaults, EndBehavior, Phase, Prorate, Schedule, Status};
 use super::subscription::{MissingMethod, PaymentSettings};
-use super::{render, timeline};
+use super::{added_items, render, timeline};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::coupon::{Applied, Coupon, Discount, tell_change};
 use crate::sandbox::ids::Id;
@@ -45,6 +45,7 @@ fn subscription_of(schedule: &Schedule, phase: &Phase) -> NewSubscription {
         clock: schedule.clock.clone(),
         currency: phase.currency,
         specs: phase.items.clone(),
+        added: phase.added.clone(),
         start_date: phase.start,
         anchor: None,
         trial_end: phase.trial_end,
@@ -222,8 +223,17 @@ pub(crate) fn enter(
     if phase.description.is_some() {
         held.description.clone_from(&phase.description);
     }
+    let added = match cause {
+        Cause::Transition => {
+            let period = (at, ctx.account.subscription(subscription).period.1.max(at));
+            added_items::add(ctx, subscription, &phase.added, period, at)
+        }
+        // They were added when the phase began.
+        Cause::Request(_) => Vec::new(),
+    };
     let change = Change {
         specs: &phase.items,
+        added: &added,
         trial_end: phase.trial_end,
         prorate: match cause {
             Cause::Transition => phase.prorate,

@@ -5,7 +5,8 @@
 //! the amount; a change of the discount in the same request comes first.
 
 use super::catalog;
-use super::invoice_item::{self, InvoiceItem};
+use super::invoice::InvoiceLine;
+use super::invoice_item::{self, CreditedLines, InvoiceItem};
 use super::invoicing::applicable;
 use super::schedule::ItemSpec;
 use super::subscription::{Item, Subscription};
@@ -23,6 +24,7 @@ pub(super) struct Proration {
     /// `None` for the item that is yet to be made for the price.
     item: Option<Id>,
     price: Id,
+    kind: Kind,
     line: Line,
 }
 
@@ -94,6 +96,7 @@ impl<'a> Prorating<'a> {
             Some(Proration {
                 item: item.map(|item| item.id.clone()),
                 price: spec.price.clone(),
+                kind: Kind::Charge,
                 line: self.line(&spec.price, spec.quantity?, Kind::Charge),
             })
         })
@@ -103,6 +106,7 @@ impl<'a> Prorating<'a> {
         Some(Proration {
             item: Some(item.id.clone()),
             price: item.price.clone(),
+            kind: Kind::Credit,
             line: self.line(&item.price, item.quantity?, Kind::Credit),
         })
     }
@@ -148,12 +152,23 @@ pub(super) fn add(
     prorations: Vec<Proration>,
     at: i64,
 ) -> Vec<Id> {
-    let add = |Proration { item, price, line }| {
+    let add = |proration| {
+        let Proration {
+            item,
+            price,
+            kind,
+            line,
+        } = proration;
         let subscription = ctx.account.subscription(position);
         let made = || {
             let mut items = subscription.items.iter().rev();
             let made = items.find(|item| item.price == price);
             made.expect("what is charged is an item").id.clone()
+        };
+        let item = item.unwrap_or_else(made);
+        let credited = match kind {
+            Kind::Credit => credited(ctx.account, subscription, &item, &price, line.period.1),
+            Kind::Charge => None,
         };
         let waiting = InvoiceItem {
             id: Id::default(),
@@ -162,8 +177,9 @@ pub(super) fn add(
             created: at,
             currency: subscription.currency,
             subscription: Some(subscription.id.clone()),
-            item: Some(item.unwrap_or_else(made)),
+            item: Some(item),
             price: Some(price),
+            credited: credited.map(Box::new),
             line,
             metadata: Metadata::default(),
             invoice: None,
@@ -171,6 +187,33 @@ pub(super) fn add(
         invoice_item::add(ctx, waiting)
     };
     prorations.into_iter().rev().map(add).collect()
+}
+
+/// The lines that have charged an item for the time up to `end`, of the last invoice that did.
+fn credited(
+    account: &Account,
+    subscription: &Subscription,
+    item: &Id,
+    price: &Id,
+    end: i64,
+) -> Option<CreditedLines> {
+    let charges = |line: &&InvoiceLine| {
+        line.item.as_ref() == Some(item)
+            && line.price.as_ref() == Some(price)
+            && line.line.period.1 == end
+            && line.line.amount >= 0
+    };
+    let customer = account.customers.get(&subscription.customer)?;
+    let mut newest_first = customer.invoices.iter().rev();
+    newest_first.find_map(|position| {
+        let invoice = account.billing.invoices.at(*position)?;
+        let lines = invoice.lines.iter().filter(charges);
+        let lines: Vec<Id> = lines.map(|line| line.id.clone()).collect();
+        (!lines.is_empty()).then(|| CreditedLines {
+            invoice: invoice.id.clone(),
+            lines,
+        })
+    })
 }
 
 /// The subscription of these is gone: they are for the customer's next invoice, whatever that is for.

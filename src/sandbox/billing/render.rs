@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+use super::added_items::AddedItem;
 use super::catalog;
+use super::pause::Pause;
 use super::schedule::{ItemSpec, Phase, Schedule};
 use super::subscription::{Item, PaymentSettings, Subscription};
 use crate::sandbox::context::Ctx;
@@ -87,7 +89,7 @@ pub(crate) fn subscription(account: &Account, subscription: &Subscription) -> Va
         "metadata": subscription.metadata.to_json(),
         "next_pending_invoice_item_invoice": null,
         "on_behalf_of": null,
-        "pause_collection": null,
+        "pause_collection": subscription.pause.map(Pause::to_json),
         "payment_settings": payment_settings(subscription.payment_settings),
         "pending_invoice_item_interval": null,
         "pending_setup_intent": subscription.pending_setup_intent.as_deref(),
@@ -234,7 +236,7 @@ fn anchor(anchored: bool) -> &'static str {
 fn phase(phase: &Phase) -> Value {
     let items: Vec<Value> = phase.items.iter().map(phase_item).collect();
     let mut object = json!({
-        "add_invoice_items": [],
+        "add_invoice_items": phase.added.iter().map(AddedItem::to_json).collect::<Vec<_>>(),
         "application_fee_percent": null,
     });
     let fields = object.as_object_mut().expect("built as an object");

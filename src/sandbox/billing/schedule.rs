@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::added_items::AddedItem;
 use crate::sandbox::coupon::Coupon;
 use crate::sandbox::currency::Currency;
 use crate::sandbox::ids::Id;
@@ -99,6 +100,8 @@ pub(crate) struct Phase {
     pub(crate) metadata: Metadata,
     pub(crate) description: Option<String>,
     pub(crate) prorate: Prorate,
+    /// Invoice items that it adds when it begins.
+    pub(crate) added: Vec<AddedItem>,
     pub(crate) automatic_tax: Option<bool>,
     pub(crate) default_payment_method: Option<Id>,
     /// Whether `collection_method` was given; it can only be `charge_automatically`.

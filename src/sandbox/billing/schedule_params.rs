@@ -139,6 +139,7 @@ fn over(ctx: &Ctx<'_>, params: &Params<'_>, id: &str) -> Result<(Schedule, i64)>
         metadata: subscription.metadata.clone(),
         description: None,
         prorate: Prorate::Create,
+        added: Vec::new(),
         automatic_tax: None,
         default_payment_method: None,
         collection_named: false,

@@ -1,5 +1,6 @@
 //! A subscription as state: what it sells, where in its cycle it stands, and what it will do next.
 
+use super::pause::Pause;
 use crate::sandbox::coupon::Discount;
 use crate::sandbox::currency::Currency;
 use crate::sandbox::cycle::period::Every;
@@ -119,6 +120,7 @@ pub(crate) struct Subscription {
     pub(crate) default_payment_method: Option<Id>,
     pub(crate) payment_settings: PaymentSettings,
     pub(crate) missing_method: MissingMethod,
+    pub(crate) pause: Option<Pause>,
     /// What collects a payment method where nothing was due at first.
     pub(crate) pending_setup_intent: Option<Id>,
     pub(crate) description: Option<String>,
@@ -176,10 +178,11 @@ impl Subscription {
             Status::Canceled | Status::IncompleteExpired => None,
             Status::Paused => self.cancel_at,
             Status::Incomplete => Some(self.created + INCOMPLETE_FOR),
-            Status::Trialing | Status::Active | Status::PastDue => Some(
-                self.cancel_at
-                    .map_or(self.period.1, |at| at.min(self.period.1)),
-            ),
+            Status::Trialing | Status::Active | Status::PastDue => {
+                let resumes = self.pause.and_then(|pause| pause.resumes_at);
+                let others = [self.cancel_at, resumes];
+                others.into_iter().flatten().chain([self.period.1]).min()
+            }
         }
     }
 }

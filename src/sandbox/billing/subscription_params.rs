@@ -1,13 +1,15 @@
 //! Reading what a subscription is created with and changed by.
 
+use super::added_items::AddedItem;
 use super::new_subscription::{FirstAnchor, FirstPayment, NewSubscription};
+use super::pause::{self, Pause};
 use super::payment_params::{self, Behavior};
 use super::phase_params::{
     automatic_tax, collection_method, discount, payment_method, prorate, same_currency,
 };
 use super::schedule::{ItemSpec, Prorate};
 use super::subscription::{MissingMethod, PaymentSettings, Subscription};
-use super::{catalog, items};
+use super::{added_items, catalog, items};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::coupon::Applied;
 use crate::sandbox::customer;
@@ -21,7 +23,6 @@ use crate::sandbox::params::Params;
 /// Stripe's limit for a trial, in days: two years.
 pub(super) const LONGEST_TRIAL: i64 = 730;
 const UNMODELLED: &[&str] = &[
-    "add_invoice_items",
     "application_fee_percent",
     "billing_thresholds?",
     "days_until_due",
@@ -41,10 +42,7 @@ pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(NewSubscri
     super::subscriptions::check_room(ctx.account, holder)?;
     let trial_end = trial_end(ctx, params, &specs, now)?;
     let method = payment_method(ctx, params, &holder.id)?.value();
-    let behavior = payment_params::behavior(
-        params,
-        &[Behavior::Allow, Behavior::Default, Behavior::Error],
-    )?;
+    let behavior = payment_params::behavior(params)?;
     let anchor = anchor(ctx, params, &specs, trial_end, now)?;
     // There is nothing else to prorate yet.
     let free_before = prorate(params)? == Some(Prorate::Never);
@@ -72,6 +70,7 @@ pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(NewSubscri
         },
         payment_settings: payment_params::payment_settings(params, PaymentSettings::default())?,
         missing_method: payment_params::trial_settings(params, MissingMethod::default())?,
+        added: added_items::read(ctx, params, currency)?,
         specs,
     };
     if new.cancel_at.is_some() && new.cancel_at_period_end {
@@ -177,9 +176,10 @@ fn cancel_at(params: &Params<'_>, now: i64) -> Result<FieldUpdate<i64>> {
 }
 
 /// What a request changes on a subscription.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Update {
     pub(crate) specs: Option<Vec<ItemSpec>>,
+    pub(crate) added: Vec<AddedItem>,
     /// A time that has come ends the trial.
     pub(crate) trial_end: Option<i64>,
     pub(crate) cancel_at: FieldUpdate<i64>,
@@ -191,13 +191,24 @@ pub(crate) struct Update {
     pub(crate) metadata: Metadata,
     pub(crate) automatic_tax: Option<bool>,
     pub(crate) prorate: Prorate,
-    /// What falls due waits for the customer to confirm it.
-    pub(crate) awaits_confirmation: bool,
+    /// What happens if what falls due is not paid.
+    pub(crate) behavior: Behavior,
+    pub(crate) pause: FieldUpdate<Pause>,
     pub(crate) payment_settings: PaymentSettings,
     pub(crate) missing_method: MissingMethod,
     pub(crate) prorate_from: Option<i64>,
     /// `billing_cycle_anchor=now`
     pub(crate) anchored: bool,
+}
+
+impl Update {
+    /// The same for trying it out: its coupon is not counted as redeemed.
+    pub(super) fn without_count(&self) -> Self {
+        Self {
+            coupon: self.coupon.clone().map(Applied::without_count),
+            ..self.clone()
+        }
+    }
 }
 
 /// Reads an update.
@@ -218,18 +229,14 @@ pub(crate) fn read_update(
     let kept = || subscription.items.iter().map(items::kept).collect();
     let sold: Vec<ItemSpec> = specs.clone().unwrap_or_else(kept);
     let coupon = discount(ctx, params, Some(holder), &sold, now)?;
-    let behavior = payment_params::behavior(params, &[Behavior::Allow, Behavior::Default])?;
+    let behavior = payment_params::behavior(params)?;
     collection_method(params)?;
     params.unmodelled(UNMODELLED)?;
-    params.unmodelled(&[
-        "cancellation_details",
-        "default_source?",
-        "pause_collection?",
-        "transfer_data?",
-    ])?;
+    params.unmodelled(&["cancellation_details", "default_source?", "transfer_data?"])?;
     params.only("trial_from_plan", "false")?;
     let update = Update {
         specs,
+        added: added_items::read(ctx, params, currency)?,
         trial_end: trial_end_given(params, now)?,
         cancel_at: cancel_at(params, now)?,
         cancel_at_period_end: params.boolean("cancel_at_period_end")?,
@@ -239,7 +246,8 @@ pub(crate) fn read_update(
         metadata: params.metadata()?.apply(&subscription.metadata)?,
         automatic_tax: automatic_tax(params)?,
         prorate: prorate(params)?.unwrap_or(Prorate::Create),
-        awaits_confirmation: behavior == Behavior::Default,
+        behavior,
+        pause: pause::read(params, now)?,
         payment_settings: payment_params::payment_settings(params, subscription.payment_settings)?,
         missing_method: payment_params::trial_settings(params, subscription.missing_method)?,
         prorate_from: prorate_from(params, subscription)?,
@@ -263,9 +271,11 @@ pub(crate) fn read_item_update(
     if items::currency(ctx, &specs) != subscription.currency {
         return Err(items::other_currency(params.name("price")));
     }
-    let behavior = payment_params::behavior(params, &[Behavior::Allow, Behavior::Default])?;
     Ok(Update {
         specs: Some(specs),
+        added: Vec::new(),
+        pause: FieldUpdate::Keep,
+        behavior: payment_params::behavior(params)?,
         trial_end: None,
         cancel_at: FieldUpdate::Keep,
         cancel_at_period_end: None,
@@ -274,7 +284,6 @@ pub(crate) fn read_item_update(
         description: FieldUpdate::Keep,
         metadata: subscription.metadata.clone(),
         automatic_tax: None,
-        awaits_confirmation: behavior == Behavior::Default,
         payment_settings: subscription.payment_settings,
         missing_method: subscription.missing_method,
         prorate: prorate(params)?.unwrap_or(Prorate::Create),

@@ -3,12 +3,13 @@
 use serde_json::Value;
 
 use super::change::{Cancellation, Change};
+use super::payment_params::{self, Behavior};
 use super::phases;
 use super::renewal::{self, Anchor};
 use super::schedule::Phase;
 use super::subscription::{Status, Subscription};
 use super::subscription_params::{self, Update};
-use super::{collection, items, new_subscription, phase_params, render, timeline};
+use super::{added_items, collection, items, new_subscription, phase_params, render, timeline};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::customer::{self, Customer};
 use crate::sandbox::error::{Error, Result};
@@ -145,6 +146,7 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     }
     let update = subscription_params::read_update(ctx, params, subscription, now)?;
     params.finish()?;
+    payment_params::check_change(ctx, position, &update, now)?;
     change(ctx, position, update, now);
     Ok(render::subscription(
         ctx.account,
@@ -164,7 +166,7 @@ pub(super) fn check_live(subscription: &Subscription) -> Result<()> {
 
 /// Carries an update out, and tells of it.
 pub(super) fn change(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
-    ctx.awaits_confirmation = update.awaits_confirmation;
+    ctx.awaits_confirmation = update.behavior == Behavior::Default;
     let before = render::subscription(ctx.account, ctx.account.subscription(position));
     apply(ctx, position, update, now);
     timeline::reindex(ctx.account, position);
@@ -205,6 +207,7 @@ fn apply(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
     update.description.apply(&mut subscription.description);
     subscription.payment_settings = update.payment_settings;
     subscription.missing_method = update.missing_method;
+    update.pause.apply(&mut subscription.pause);
     if let Some(enabled) = update.automatic_tax {
         subscription.automatic_tax = enabled;
     }
@@ -215,6 +218,9 @@ fn apply(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
         now,
     );
     let cut = subscription.ends_between(now, subscription.period.1);
+    let period = subscription.period;
+    let added = added_items::add(ctx, position, &update.added, period, now);
+    let subscription = ctx.account.subscription(position);
     let changes = update.specs.is_some() || update.trial_end.is_some() || update.anchored;
     if !changes && cut.is_none() {
         return;
@@ -224,6 +230,7 @@ fn apply(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
     let specs = update.specs.unwrap_or_else(kept);
     let change = Change {
         specs: &specs,
+        added: &added,
         trial_end: update.trial_end.or(running),
         prorate: update.prorate,
         prorate_from: update.prorate_from,

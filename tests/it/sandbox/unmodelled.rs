@@ -88,11 +88,6 @@ async fn parameters_that_are_not_acted_out_are_refused_by_name() {
             "items[0][billing_thresholds][usage_gte]=1",
             "items[0][billing_thresholds]",
         ),
-        (
-            "subscription",
-            "pause_collection[behavior]=void",
-            "pause_collection",
-        ),
         ("subscription", "trial_from_plan=true", "trial_from_plan"),
         (
             "release",

@@ -1,5 +1,6 @@
 //! Subscriptions and what follows from them: schedules, usage, invoices, checkout.
 
+mod added_items;
 mod adopted;
 mod anchors;
 mod archived;
@@ -14,6 +15,7 @@ mod invoice_items;
 mod invoices;
 mod item_changes;
 mod older_names;
+mod pauses;
 mod previews;
 mod promotion_codes;
 mod properties;

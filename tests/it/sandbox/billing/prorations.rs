@@ -147,3 +147,39 @@ async fn the_usage_of_a_phase_has_the_discount_of_that_phase() {
         assert_eq!(discount.is_null(), second.is_empty());
     }
 }
+
+#[tokio::test]
+async fn a_credit_names_the_lines_that_it_gives_back() {
+    let world = World::new().await;
+    let customer = world.customer().await;
+    let price = world.price("unit_amount=3100").await;
+    let (id, item) = world
+        .subscribe(&customer, &format!("items[0][price]={price}"))
+        .await;
+    let first = world.invoices(&customer).await.remove(0);
+    let path = format!("/v1/subscriptions/{id}");
+    let change = async |quantity: i64| {
+        let form = format!(
+            "items[0][id]={item}&items[0][quantity]={quantity}&proration_behavior=always_invoice"
+        );
+        world.api.post(&path, &form).await.ok();
+        world.invoices(&customer).await.remove(0)
+    };
+    let credited = |invoice: &Value, line: usize| {
+        invoice["lines"]["data"][line]["proration_details"]["credited_items"].clone()
+    };
+    let names = |invoice: &Value, line: usize| {
+        serde_json::json!({
+            "invoice": invoice["id"],
+            "invoice_line_items": [invoice["lines"]["data"][line]["id"]],
+        })
+    };
+    world.advance_to(START + DAY).await;
+    let second = change(2).await;
+    assert_eq!(credited(&second, 0), names(&first, 0));
+    assert_eq!(credited(&second, 1), Value::Null);
+    // What the change has charged is given back in its turn.
+    world.advance_to(START + 2 * DAY).await;
+    let third = change(1).await;
+    assert_eq!(credited(&third, 0), names(&second, 1));
+}

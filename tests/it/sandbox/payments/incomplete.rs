@@ -207,3 +207,100 @@ async fn behaviors_that_are_not_modelled_are_named() {
         "{message}"
     );
 }
+
+/// A subscription that was paid, whose customer's card cannot pay any more.
+async fn with_card_now(world: &World, card: &str) -> (String, String, String) {
+    let customer = customer(world, "pm_card_visa").await;
+    let price = world.price("unit_amount=1000").await;
+    let form = format!("customer={customer}&items[0][price]={price}");
+    let made = world.api.post(SUBSCRIPTIONS, &form).await.ok();
+    let path = format!("/v1/payment_methods/{card}/attach");
+    let card = world
+        .api
+        .create(&path, &format!("customer={customer}"))
+        .await;
+    let form = format!("invoice_settings[default_payment_method]={card}");
+    let path = format!("/v1/customers/{customer}");
+    world.api.post(&path, &form).await.ok();
+    let text = |value: &Value| value.as_str().expect("an id").to_owned();
+    (
+        customer,
+        text(&made["id"]),
+        text(&made["items"]["data"][0]["id"]),
+    )
+}
+
+#[tokio::test]
+async fn a_change_that_would_not_be_paid_is_refused_and_leaves_no_trace() {
+    let world = World::new().await;
+    world
+        .coupon("id=twice&percent_off=1&max_redemptions=2")
+        .await;
+    for (card, code) in [
+        ("pm_card_chargeCustomerFail", "card_declined"),
+        (
+            "pm_card_authenticationRequired",
+            "subscription_payment_intent_requires_action",
+        ),
+    ] {
+        let (customer, id, item) = with_card_now(&world, card).await;
+        let path = format!("{SUBSCRIPTIONS}/{id}");
+        let before = world.subscription(&id).await;
+        let events = kinds(&world, "").await.len();
+        let strict = "payment_behavior=error_if_incomplete&proration_behavior=always_invoice";
+        let update = format!("items[0][id]={item}&items[0][quantity]=3&coupon=twice&{strict}");
+        let own = format!("/v1/subscription_items/{item}");
+        for (path, form) in [(&path, update), (&own, format!("quantity=3&{strict}"))] {
+            let error = world.api.post(path, &form).await.error(402);
+            assert_eq!(
+                (&error["type"], &error["code"]),
+                (&"card_error".into(), &code.into())
+            );
+        }
+        assert_eq!(world.subscription(&id).await, before);
+        assert_eq!(world.invoices(&customer).await.len(), 1);
+        assert_eq!(kinds(&world, "").await.len(), events);
+        let pending = format!("/v1/invoiceitems?customer={customer}&pending=true");
+        assert!(world.api.ids(&pending).await.is_empty());
+        let coupon = world.api.get("/v1/coupons/twice").await.ok();
+        assert_eq!(number(&coupon, "times_redeemed"), 0);
+        // What is due later, or is allowed to be owed, is changed.
+        let later = format!(
+            "items[0][id]={item}&items[0][quantity]=3&payment_behavior=error_if_incomplete"
+        );
+        let changed = world.api.post(&path, &later).await.ok();
+        assert_eq!(number(&changed, "quantity"), 3);
+        let owed =
+            format!("items[0][id]={item}&items[0][quantity]=4&proration_behavior=always_invoice");
+        let owing = world.api.post(&path, &owed).await.ok();
+        assert_eq!(owing["status"], "past_due");
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_is_paid_is_carried_out_once() {
+    let world = World::new().await;
+    let (customer, id, item) = with_card_now(&world, "pm_card_visa").await;
+    let form = format!(
+        "items[0][id]={item}&items[0][quantity]=3&payment_behavior=error_if_incomplete&proration_behavior=always_invoice"
+    );
+    let path = format!("{SUBSCRIPTIONS}/{id}");
+    let changed = world.api.post(&path, &form).await.ok();
+    assert_eq!(
+        (&changed["status"], number(&changed, "quantity")),
+        (&"active".into(), 3)
+    );
+    let invoices = world.invoices(&customer).await;
+    assert_eq!(invoices.len(), 2);
+    assert_eq!(number(&invoices[0], "amount_paid"), 2000);
+    // Without a card, nothing is due to be paid by one.
+    let cards = format!("/v1/payment_methods?customer={customer}");
+    for card in world.api.ids(&cards).await {
+        let path = format!("/v1/payment_methods/{card}/detach");
+        world.api.post(&path, "").await.ok();
+    }
+    let form = form.replace("[quantity]=3", "[quantity]=5");
+    let (_, code, _) = world.api.post(&path, &form).await.refused(400);
+    assert_eq!(code, "resource_missing");
+    assert_eq!(number(&world.subscription(&id).await, "quantity"), 3);
+}
