@@ -182,7 +182,7 @@ fn render(account: &Account, now: i64, kinds: &[Kind], id: &str) -> Option<Value
         "seti" => account.setup_intents.get(id).map(SetupIntent::to_json),
         "promo" => Some(account.promotion_codes.get(id)?.to_json(now)),
         "clock" => account.clocks.get(id).map(TestClock::to_json),
-        _ => payment::render(account, id).or_else(|| billing::render(account, now, id)),
+        _ => payment::render(account, now, id).or_else(|| billing::render(account, now, id)),
     }
 }
 

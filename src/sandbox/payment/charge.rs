@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::balance;
 use super::intent::Intent;
 use crate::sandbox::billing::render::merged;
 use crate::sandbox::card::Decline;
@@ -41,12 +42,14 @@ pub(crate) struct Charge {
     pub(super) currency: Currency,
     /// In cents.
     pub(super) captured: i64,
+    /// When the money was taken, if it was.
+    pub(super) captured_at: Option<i64>,
     /// Whether the money is reserved, and waits for being captured.
     pub(super) uncaptured: bool,
     /// In cents.
     pub(super) refunded: i64,
     pub(super) failure: Option<Failure>,
-    description: Option<String>,
+    pub(super) description: Option<String>,
     receipt_email: Option<String>,
     shipping: Option<Value>,
     statement_descriptor: Option<String>,
@@ -98,6 +101,7 @@ impl Charge {
             amount: intent.amount,
             currency: intent.currency,
             captured: if captures { intent.amount } else { 0 },
+            captured_at: captures.then_some(at),
             uncaptured: failure.is_none() && details.manual_capture,
             refunded: 0,
             failure,
@@ -130,7 +134,7 @@ impl Charge {
             "application": null,
             "application_fee": null,
             "application_fee_amount": null,
-            "balance_transaction": null,
+            "balance_transaction": self.captured_at.map(|_| balance::id_of(&self.id).to_string()),
             "billing_details": method.map(PaymentMethod::billing_json),
             "calculated_statement_descriptor": "SANDBOX",
             "captured": paid && !self.uncaptured,

@@ -1,9 +1,11 @@
-//! Payments: [intents](intent), the [charges](charge) that they make, and [refunds](refund) of these.
+//! Payments: [intents](intent), the [charges](charge) that they make, [refunds](refund) of these, and what they do to the
+//! [balance].
 //!
 //! An intent is confirmed with a payment method, and then waits for the customer's authentication, or is charged; see
 //! [`process`]. Those of invoices are made and confirmed by the billing half, which is told when one is confirmed here.
 
 pub(crate) mod authentication;
+mod balance;
 pub(crate) mod charge;
 pub(crate) mod intent;
 mod intent_params;
@@ -32,14 +34,20 @@ pub(crate) struct Payments {
 }
 
 /// The endpoints.
-pub(super) const ROUTES: &[&[Route]] = &[intents::ROUTES, charge::ROUTES, refund::ROUTES];
+pub(super) const ROUTES: &[&[Route]] = &[
+    intents::ROUTES,
+    charge::ROUTES,
+    refund::ROUTES,
+    balance::ROUTES,
+];
 
 /// Renders a payment's object by its id, for `expand[]`.
-pub(super) fn render(account: &Account, id: &str) -> Option<Value> {
+pub(super) fn render(account: &Account, now: i64, id: &str) -> Option<Value> {
     let payments = &account.payments;
     match id.split('_').next()? {
         "pi" => payments.intents.get(id).map(Intent::to_json),
         "ch" => Some(payments.charges.get(id)?.to_json(account)),
+        "txn" => balance::render(account, now, id),
         "re" => payments.refunds.get(id).map(Refund::to_json),
         _ => None,
     }

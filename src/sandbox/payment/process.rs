@@ -166,6 +166,7 @@ pub(super) fn capture(ctx: &mut Ctx<'_>, id: &Id, amount: i64, at: i64) {
     let charge = charge.expect("a charge has reserved the money");
     let charge = charge_mut(ctx.account, &charge);
     charge.captured = amount;
+    charge.captured_at = Some(at);
     charge.uncaptured = false;
     // What is not captured is released.
     charge.refunded = charge.amount - amount;

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::balance;
 use super::charge::{self, Charge};
 use super::process;
 use crate::sandbox::billing::render::nested;
@@ -37,12 +38,12 @@ pub(super) const ROUTES: &[Route] = &[
 /// See the module's text.
 #[derive(Clone, Debug)]
 pub(crate) struct Refund {
-    id: Id,
-    created: i64,
+    pub(super) id: Id,
+    pub(super) created: i64,
     pub(crate) charge: Id,
     intent: Id,
     pub(crate) amount: i64,
-    currency: Currency,
+    pub(super) currency: Currency,
     reason: Option<&'static str>,
     metadata: Metadata,
 }
@@ -59,7 +60,7 @@ impl Refund {
             "id": &*self.id,
             "object": "refund",
             "amount": self.amount,
-            "balance_transaction": null,
+            "balance_transaction": &*balance::id_of(&self.id),
             "charge": &*self.charge,
             "created": self.created,
             "currency": self.currency.as_str(),

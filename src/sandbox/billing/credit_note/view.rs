@@ -30,6 +30,7 @@ pub(in crate::sandbox::billing) fn note(account: &Account, note: &CreditNote) ->
         "amount": note.total(),
         "amount_shipping": 0,
         "created": note.created,
+        "effective_at": note.created,
         "currency": note.currency.as_str(),
         "customer": &*note.customer,
         "customer_balance_transaction": null,

@@ -1,6 +1,7 @@
 //! Payments: cards and how they are charged, with what that does to invoices and subscriptions.
 
 mod authentication;
+mod balance;
 mod cards;
 mod charges;
 mod credit_notes;
