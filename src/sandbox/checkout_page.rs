@@ -41,28 +41,30 @@ async fn show(State(sandbox): State<Sandbox>, Path(session): Path<String>) -> Re
 }
 
 async fn pay(State(sandbox): State<Sandbox>, Path(session): Path<String>, body: Bytes) -> Response {
-    let card = match card(&body) {
-        Ok(card) => card,
+    let (card, code) = match choices(&body) {
+        Ok(choices) => choices,
         Err(error) => {
             return at_session(&sandbox, &session, |ctx| page(ctx, &session, Some(&error)));
         }
     };
     at_session(&sandbox, &session, |ctx| {
-        match checkout::pay(ctx, &session, &card) {
+        match checkout::pay(ctx, &session, &card, code.as_deref()) {
             Ok(target) => to(&target),
             Err(error) => page(ctx, &session, Some(&error)),
         }
     })
 }
 
-/// The card that was chosen; a form without one means the usual one.
-fn card(body: &[u8]) -> Result<String, Error> {
+/// The card that was chosen (a form without one means the usual one), and the promotion code that was typed.
+fn choices(body: &[u8]) -> Result<(String, Option<String>), Error> {
     let mut form = Form::default();
     form.read(body)?;
     let params = Params::new(&form);
     let card = params.string("card")?.unwrap_or("pm_card_visa").to_owned();
+    let code = params.nullable("promotion_code")?.value();
+    let code = code.map(str::trim).filter(|code| !code.is_empty());
     params.finish()?;
-    Ok(card)
+    Ok((card, code.map(str::to_owned)))
 }
 
 /// Works in the account that the session is of.

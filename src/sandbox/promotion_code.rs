@@ -162,6 +162,21 @@ pub(crate) fn applicable(
     })
 }
 
+/// The promotion code that a customer has typed, in whatever case, if it can be used for the purchase.
+pub(crate) fn typed(ctx: &Ctx<'_>, text: &str, purchase: Purchase<'_>) -> Result<Applied> {
+    const PARAM: &str = "promotion_code";
+    let customer = purchase.customer.map(|customer| &customer.id);
+    let theirs = |code: &&Arc<PromotionCode>| {
+        code.usable(purchase.now)
+            && code.code.eq_ignore_ascii_case(text)
+            && (code.customer.is_none() || code.customer.as_ref() == customer)
+    };
+    let mut codes = ctx.account.promotion_codes.iter();
+    let code = codes.find(theirs);
+    let code = code.ok_or_else(|| Error::invalid("This code is invalid.").param(PARAM))?;
+    applicable(ctx, &code.id, PARAM, purchase)
+}
+
 /// `POST /v1/promotion_codes`
 fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let coupon = super::coupon::applicable(ctx, params.required("coupon")?, "coupon", ctx.now)?;

@@ -24,6 +24,15 @@ pub(crate) fn product_name(account: &Account, price: &Price) -> String {
     product.map_or_else(|| price.product.to_string(), |product| product.name.clone())
 }
 
+/// What items cost at the beginning of a period.
+pub(crate) fn in_advance(account: &Account, specs: &[ItemSpec]) -> i64 {
+    let amounts = specs.iter().filter_map(|spec| {
+        let quantity = spec.quantity?;
+        Some(priced(account, &spec.price).scheme.amount(quantity))
+    });
+    amounts.fold(0, i64::saturating_add)
+}
+
 /// What one unit of a price costs.
 pub(crate) fn rate(price: &Price) -> Decimal {
     scheme(price).first_rate()

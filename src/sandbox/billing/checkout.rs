@@ -175,25 +175,28 @@ fn find<'a>(ctx: &'a Ctx<'_>) -> Result<&'a Session> {
     session.ok_or_else(|| Error::not_found(WHAT, &id))
 }
 
-/// Pays an open session with a test card (`pm_card_…`): the card is kept, and the subscription, if one is bought,
-/// starts. Returns where the person goes next.
+/// Pays an open session with a test card (`pm_card_…`), less what a promotion code takes off: the card is kept, and the
+/// subscription, if one is bought, starts. Returns where the person goes next.
 ///
 /// # Errors
 /// What to tell the person, if it cannot be: nothing has changed then.
-pub(crate) fn pay(ctx: &mut Ctx<'_>, id: &str, card: &str) -> Result<String> {
+pub(crate) fn pay(ctx: &mut Ctx<'_>, id: &str, card: &str, code: Option<&str>) -> Result<String> {
     let sessions = &ctx.account.billing.sessions;
     let (Some(position), Some(session)) = (sessions.position(id), sessions.get(id)) else {
         return Err(Error::not_found(WHAT, id));
     };
-    let session = session.clone();
+    let mut session = session.clone();
     if session.status != Status::Open {
         return Err(Error::invalid(format!(
             "This checkout is {} already.",
             session.status.as_str()
         )));
     }
-    let holder = session.customer.as_ref();
-    let holder = holder.and_then(|id| ctx.account.customers.get(id));
+    let holder = session.customer.clone();
+    let holder = holder.and_then(|id| ctx.account.customers.get(&id));
+    if let Some(code) = code {
+        checkout_params::redeem(ctx, &mut session, holder, code)?;
+    }
     if let (Mode::Subscription(purchase), Some(holder)) = (&session.mode, holder) {
         currency::check(ctx.account, holder, purchase.currency, None)?;
     }

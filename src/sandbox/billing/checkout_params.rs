@@ -1,6 +1,6 @@
 //! Reading a new checkout session.
 
-use super::phase_params::{automatic_tax, coupon, discount, same_currency};
+use super::phase_params::{automatic_tax, check_currency, coupon, discount, same_currency};
 use super::schedule::ItemSpec;
 use super::session::{Mode, Purchase, Session, Status};
 use super::subscription_params::LONGEST_TRIAL;
@@ -14,6 +14,8 @@ use crate::sandbox::error::{Error, Result};
 use crate::sandbox::metadata::Metadata;
 use crate::sandbox::params::Params;
 use crate::sandbox::payment_method;
+use crate::sandbox::promotion_code;
+use crate::sandbox::state::Account;
 
 const UNMODELLED: &[&str] = &[
     "after_expiration",
@@ -176,23 +178,53 @@ fn purchase(ctx: &Ctx<'_>, params: &Params<'_>, holder: Option<&Customer>) -> Re
     if let Some(applied) = discounts(ctx, params, holder, &purchase.specs, now)? {
         purchase.coupon = Some(applied);
     }
-    if purchase.trial_days.is_none() && purchase.trial_end.is_none() {
-        let amounts = purchase.specs.iter().map(|spec| {
-            let quantity = spec.quantity?;
-            Some(
-                catalog::priced(ctx.account, &spec.price)
-                    .scheme
-                    .amount(quantity),
-            )
-        });
-        purchase.subtotal = amounts.flatten().fold(0, i64::saturating_add);
-        let parts = purchase
-            .coupon
-            .as_ref()
-            .map(|applied| spread(catalog::off(&applied.coupon), &[(purchase.subtotal, true)]));
-        purchase.discount = parts.into_iter().flatten().sum();
-    }
+    sum_up(ctx.account, &mut purchase);
     Ok(Mode::Subscription(Box::new(purchase)))
+}
+
+/// Works out what is due on paying: nothing, if a trial begins.
+fn sum_up(account: &Account, purchase: &mut Purchase) {
+    if purchase.trial_days.is_some() || purchase.trial_end.is_some() {
+        return;
+    }
+    purchase.subtotal = catalog::in_advance(account, &purchase.specs);
+    let off = purchase.coupon.as_ref();
+    let off = off.map(|applied| catalog::off(&applied.coupon));
+    let parts = off.map(|off| spread(off, &[(purchase.subtotal, true)]));
+    purchase.discount = parts.into_iter().flatten().sum();
+}
+
+/// Applies the promotion code that a customer has typed on the page, if the session takes one.
+pub(super) fn redeem(
+    ctx: &Ctx<'_>,
+    session: &mut Session,
+    holder: Option<&Customer>,
+    code: &str,
+) -> Result<()> {
+    let takes = session.promotion_codes == Some(true);
+    let Mode::Subscription(purchase) = &mut session.mode else {
+        return Err(no_codes());
+    };
+    if !takes {
+        return Err(no_codes());
+    }
+    let bought = promotion_code::Purchase {
+        customer: holder,
+        amount: Some((
+            catalog::in_advance(ctx.account, &purchase.specs),
+            purchase.currency,
+        )),
+        now: holder.map_or(ctx.now, |holder| ctx.time_of(&holder.id)),
+    };
+    let applied = promotion_code::typed(ctx, code, bought)?;
+    check_currency(&applied.coupon, purchase.currency, "promotion_code")?;
+    purchase.coupon = Some(applied);
+    sum_up(ctx.account, purchase);
+    Ok(())
+}
+
+fn no_codes() -> Error {
+    Error::invalid("This checkout takes no promotion codes.").param("promotion_code")
 }
 
 /// `discounts`: one, by its coupon or its promotion code.

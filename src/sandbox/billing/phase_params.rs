@@ -283,7 +283,8 @@ pub(crate) fn coupon(
     Ok(Some(coupon))
 }
 
-fn check_currency(coupon: &Coupon, currency: Currency, param: &str) -> Result<()> {
+/// Whether a coupon can be applied to what is in this currency.
+pub(crate) fn check_currency(coupon: &Coupon, currency: Currency, param: &str) -> Result<()> {
     match coupon.off {
         Off::Amount(_, other) if other != currency => Err(Error::invalid(format!(
             "The coupon `{}` takes off an amount in `{}`, and the subscription is in `{}`.",
@@ -305,13 +306,9 @@ pub(crate) fn discount(
     now: i64,
 ) -> Result<FieldUpdate<Applied>> {
     let currency = items::currency(ctx, specs);
-    let amounts = specs.iter().filter_map(|spec| {
-        let priced = catalog::priced(ctx.account, &spec.price);
-        Some(priced.scheme.amount(spec.quantity?))
-    });
     let purchase = Purchase {
         customer,
-        amount: Some((amounts.fold(0, i64::saturating_add), currency)),
+        amount: Some((catalog::in_advance(ctx.account, specs), currency)),
         now,
     };
     let given = coupon::given(ctx, params, purchase)?;

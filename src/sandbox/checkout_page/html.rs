@@ -152,11 +152,12 @@ fn open(account: &Account, session: &Session) -> String {
     if let Some(email) = email {
         let _ = writeln!(body, "<p class=\"note\">For {}</p>", escaped(email));
     }
-    body.push_str(&form(&session.id, &button));
+    let takes_codes = session.promotion_codes == Some(true);
+    body.push_str(&form(&session.id, &button, takes_codes));
     body
 }
 
-fn form(session: &str, button: &str) -> String {
+fn form(session: &str, button: &str, takes_codes: bool) -> String {
     let mut form = format!(
         "<form method=\"post\" action=\"/c/pay/{}\">\n<label>Card<br><select name=\"card\">\n",
         escaped(session)
@@ -164,10 +165,13 @@ fn form(session: &str, button: &str) -> String {
     for (token, name) in CARDS {
         let _ = writeln!(form, "<option value=\"{token}\">{name}</option>");
     }
-    let _ = writeln!(
-        form,
-        "</select></label><br>\n<button type=\"submit\">{button}</button>\n</form>"
-    );
+    form.push_str("</select></label><br>\n");
+    if takes_codes {
+        form.push_str(
+            "<label>Promotion code<br><input name=\"promotion_code\" autocomplete=\"off\"></label><br>\n",
+        );
+    }
+    let _ = writeln!(form, "<button type=\"submit\">{button}</button>\n</form>");
     form
 }
 

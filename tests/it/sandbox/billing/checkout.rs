@@ -6,13 +6,13 @@ use serde_json::Value;
 use super::{DAY, START, World, lines, number};
 
 /// What a person's browser gets, without following it anywhere.
-struct Page {
-    status: u16,
-    location: String,
-    body: String,
+pub(super) struct Page {
+    pub(super) status: u16,
+    pub(super) location: String,
+    pub(super) body: String,
 }
 
-async fn browse(url: &str, form: Option<&str>) -> Page {
+pub(super) async fn browse(url: &str, form: Option<&str>) -> Page {
     let client = reqwest::Client::builder()
         .no_proxy()
         .redirect(Policy::none())
@@ -48,7 +48,7 @@ async fn browse(url: &str, form: Option<&str>) -> Page {
 
 const ENDS: &str = "success_url=https://app.test/done%3Fs%3D{CHECKOUT_SESSION_ID}&cancel_url=https://app.test/back%3Fa%3D1%26b%3D2";
 
-async fn session(world: &World, form: &str) -> (String, String) {
+pub(super) async fn session(world: &World, form: &str) -> (String, String) {
     let made = world
         .api
         .post("/v1/checkout/sessions", &format!("{ENDS}&{form}"))
@@ -59,7 +59,7 @@ async fn session(world: &World, form: &str) -> (String, String) {
     (text("id"), text("url"))
 }
 
-async fn retrieved(world: &World, id: &str) -> Value {
+pub(super) async fn retrieved(world: &World, id: &str) -> Value {
     world
         .api
         .get(&format!("/v1/checkout/sessions/{id}"))

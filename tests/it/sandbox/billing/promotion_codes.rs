@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::checkout::{browse, retrieved, session};
 use super::{START, World, number};
 
 const URL: &str = "/v1/promotion_codes";
@@ -190,4 +191,88 @@ async fn restrictions_hold() {
     let form = format!("promotion_code={}", id(&large));
     let (message, ..) = world.api.post("/v1/customers", &form).await.refused(400);
     assert!(message.contains("does not model"), "{message}");
+}
+
+/// A session that takes promotion codes, and a code that takes half off.
+async fn checkout_with_codes(world: &World, customer: &str) -> (String, String) {
+    world.coupon("id=half&percent_off=50").await;
+    let form = "coupon=half&code=HALF";
+    world.api.create("/v1/promotion_codes", form).await;
+    let price = world.price("unit_amount=1000").await;
+    let form = format!(
+        "mode=subscription&customer={customer}&line_items[0][price]={price}&line_items[0][quantity]=1&allow_promotion_codes=true"
+    );
+    session(world, &form).await
+}
+
+#[tokio::test]
+async fn a_customer_types_one_at_checkout() {
+    let world = World::new().await;
+    let customer = world.customer().await;
+    let (id, url) = checkout_with_codes(&world, &customer).await;
+    assert!(
+        browse(&url, None)
+            .await
+            .body
+            .contains("name=\"promotion_code\"")
+    );
+    // One that is wrong is said to be so, and nothing is bought.
+    let wrong = browse(&url, Some("card=pm_card_visa&promotion_code=HALV")).await;
+    assert_eq!(wrong.status, 409);
+    assert!(
+        wrong.body.contains("This code is invalid."),
+        "{}",
+        wrong.body
+    );
+    let open = retrieved(&world, &id).await;
+    assert_eq!(
+        (&open["status"], number(&open, "amount_total")),
+        (&"open".into(), 1000)
+    );
+    let bought = browse(&url, Some("card=pm_card_visa&promotion_code=+half+")).await;
+    assert_eq!(bought.status, 303);
+    let done = retrieved(&world, &id).await;
+    assert_eq!(
+        (
+            number(&done, "amount_subtotal"),
+            number(&done, "amount_total"),
+            number(&done["total_details"], "amount_discount")
+        ),
+        (1000, 500, 500)
+    );
+    let invoice = world.invoices(&customer).await.remove(0);
+    assert_eq!(number(&invoice, "amount_paid"), 500);
+    let subscription = done["subscription"].as_str().expect("an id");
+    let discount = &world.subscription(subscription).await["discount"];
+    assert!(discount["promotion_code"].is_string(), "{discount}");
+}
+
+#[tokio::test]
+async fn a_code_typed_at_checkout_must_be_taken_there_and_be_the_customers() {
+    let world = World::new().await;
+    let (mine, other) = (world.customer().await, world.customer().await);
+    let (_, url) = checkout_with_codes(&world, &mine).await;
+    for code in [
+        format!("coupon=half&code=THEIRS&customer={other}"),
+        "coupon=half&code=OVER&active=false".to_owned(),
+        "coupon=half&code=MUCH&restrictions[minimum_amount]=1001&restrictions[minimum_amount_currency]=usd".to_owned(),
+    ] {
+        world.api.create("/v1/promotion_codes", &code).await;
+    }
+    for code in ["THEIRS", "OVER", "MUCH"] {
+        let form = format!("promotion_code={code}");
+        assert_eq!(browse(&url, Some(&form)).await.status, 409, "{code}");
+    }
+    // None was typed.
+    assert_eq!(browse(&url, Some("promotion_code=")).await.status, 303);
+    assert_eq!(number(&world.invoices(&mine).await[0], "amount_paid"), 1000);
+
+    let price = world.price("unit_amount=1000").await;
+    let form = format!(
+        "mode=subscription&customer={other}&line_items[0][price]={price}&line_items[0][quantity]=1"
+    );
+    let (_, url) = session(&world, &form).await;
+    assert!(!browse(&url, None).await.body.contains("promotion_code"));
+    let page = browse(&url, Some("promotion_code=HALF")).await;
+    assert_eq!(page.status, 409);
 }
