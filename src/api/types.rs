@@ -312,4 +312,18 @@ mod tests {
         assert_eq!(request.phases[0].effective, Moment(None));
         assert!(request.phases[0].features.is_empty());
     }
+
+    #[test]
+    fn a_time_beyond_what_can_be_written_is_the_nearest_that_can() {
+        let shown = |seconds| serde_json::to_string(&Time(seconds)).expect("a time");
+        for (seconds, expected) in [
+            (i64::MIN, "0001-01-01T00:00:00Z"),
+            (0, "1970-01-01T00:00:00Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+            (253_402_300_800, "9999-12-31T23:59:59Z"),
+            (i64::MAX, "9999-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(shown(seconds), format!("\"{expected}\""));
+        }
+    }
 }

@@ -264,4 +264,23 @@ mod tests {
         assert_eq!(found.current.map(|s| s.id).as_deref(), Some("y"));
         assert!(found.superseded.is_empty());
     }
+
+    #[test]
+    fn a_limit_that_cannot_be_read_is_not_no_limit() {
+        let limit = |text: &str| {
+            let price: Price = serde_json::from_value(serde_json::json!({
+                "id": "price", "metadata": {"tier.feature": "feature:x@plan:p@1", "tier.limit": text},
+                "recurring": {"interval": "month", "usage_type": "metered"},
+            }))
+            .expect("a price");
+            price.limit()
+        };
+        for text in ["1o0", "10.5", "ten", "1 000", "99999999999999999999"] {
+            assert_eq!(limit(text), 0, "{text}");
+        }
+        assert_eq!(limit("10"), 10);
+        for text in ["", "inf"] {
+            assert_eq!(limit(text), NO_LIMIT, "{text}");
+        }
+    }
 }

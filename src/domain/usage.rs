@@ -250,4 +250,29 @@ mod tests {
             ]
         );
     }
+
+    #[test]
+    fn sums_stop_at_the_largest_number() {
+        let row = |used| Row {
+            used,
+            sums: true,
+            ..Row::default()
+        };
+        assert_eq!(row(i64::MAX).with(1), i64::MAX);
+        assert_eq!(row(3).with(i64::MAX), i64::MAX);
+        let item = |id: &str, plan: &str| {
+            serde_json::json!({"id": id, "price": {"id": "price",
+                "metadata": {"tier.feature": format!("feature:x@plan:{plan}@1"), "tier.limit": "9223372036854775806"},
+                "recurring": {"interval": "month", "usage_type": "metered"}}})
+        };
+        let subscription: Subscription = serde_json::from_value(serde_json::json!({
+            "id": "sub", "status": "active", "items": {"data": [item("a", "p"), item("b", "q")]},
+        }))
+        .expect("a subscription");
+        let used = [("a", i64::MAX), ("b", 1)]
+            .map(|(id, n)| (id.to_owned(), n))
+            .into();
+        let rows = rows(&subscription, &used, &Carried::default());
+        assert_eq!((rows[0].used, rows[0].limit), (i64::MAX, NO_LIMIT));
+    }
 }

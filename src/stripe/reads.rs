@@ -129,4 +129,23 @@ mod tests {
         assert!(second.await.is_ok());
         assert_eq!(made.load(Ordering::SeqCst), 1);
     }
+
+    /// It may have had its effect.
+    #[tokio::test]
+    async fn a_write_that_its_deadline_cuts_short_is_over_for_readers() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        let silent = silent.expect("a port");
+        let address = silent.local_addr().expect("an address");
+        let options = Options {
+            base_url: format!("http://{address}"),
+            deadline: std::time::Duration::from_millis(10),
+            ..Options::default()
+        };
+        let transport = Transport::new(options).expect("a URL");
+        let client = Client::new(transport, Credentials::new("sk_test_x"));
+        let before = client.account.reads.writes();
+        let cut = client.post("/v1/x").send::<serde_json::Value>().await;
+        assert!(matches!(cut, Err(Error::Timeout(_))), "{cut:?}");
+        assert_eq!(client.account.reads.writes(), before + 1);
+    }
 }

@@ -133,3 +133,35 @@ async fn faults_of_stripe() {
     }
     app.get("/v1/whoami").await.ok();
 }
+
+/// Some HTTP clients send again on `Retry-After` by themselves, and would count twice.
+#[tokio::test]
+async fn a_write_says_when_to_come_back_only_if_no_try_can_have_taken_effect() {
+    let app = TestApp::start().await;
+    let plan = serde_json::json!({"features": {"feature:f": {"tiers": [{}]}}});
+    app.push(&serde_json::json!({"plans": {"plan:p@1": plan}}))
+        .await;
+    app.subscribe("org:a", &["plan:p@1"]).await;
+    let records = "/v1/subscription_items/*/usage_records";
+    let rule = |action| Rule::new("POST", records, action);
+    let rate = || Action::Status(429, Some("global-rate".to_owned()));
+    let busy = || Action::Status(409, None);
+    let body = r#"{"org": "org:a", "feature": "feature:f", "n": 1}"#;
+    for (first, then, status, retry_after) in [
+        (busy(), busy(), 503, "1"),
+        (busy(), rate(), 429, "1"),
+        (Action::Drop, busy(), 502, ""),
+        (Action::CutBody, busy(), 502, ""),
+        (Action::GarbageJson, rate(), 502, ""),
+        (Action::HtmlPage, busy(), 502, ""),
+        (Action::Status(502, None), rate(), 502, ""),
+    ] {
+        let told = format!("{first:?}, then {then:?}");
+        app.sandbox().add_fault(rule(first).after().times(1));
+        app.sandbox().add_fault(rule(then));
+        let answer = app.post("/v1/report", body).await;
+        assert_eq!(answer.status.as_u16(), status, "{told}: {}", answer.body);
+        assert_eq!(answer.header("retry-after"), retry_after, "{told}");
+        app.sandbox().clear_faults();
+    }
+}

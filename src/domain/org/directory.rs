@@ -330,6 +330,8 @@ fn query(org: &OrgName) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
+    use crate::stripe::{Client, Credentials, Options, Transport};
 
     fn org(name: &str) -> OrgName {
         name.parse().expect("an org name")
@@ -361,5 +363,32 @@ mod tests {
             Some("cus_3")
         );
         assert!(newest(&all, &org("org:ACME")).is_none());
+    }
+
+    /// A slow look-up of a customer that is not the org's any more ends after another one has found the new one.
+    #[tokio::test]
+    async fn what_was_asked_for_later_counts_whenever_its_answer_comes() {
+        let transport = Transport::new(Options::default()).expect("a URL");
+        let client = Client::new(transport, Credentials::new("sk_test_x"));
+        let domain = Domain::new(client, Clock::manual(0), "here");
+        let shared = domain.shared().await.expect("the only account");
+        let known = |id: Option<&str>, asked| Known {
+            id: id.map(Into::into),
+            gone: None,
+            asked,
+            at: 0,
+        };
+        let (slow, quick) = (shared.orgs.ask(), shared.orgs.ask());
+        let org = org("org:a");
+        for new in [Some("cus_new"), None] {
+            domain.note(&shared, &org, known(new, quick)).await;
+            domain
+                .note(&shared, &org, known(Some("cus_old"), slow))
+                .await;
+            let key = domain.directory_key(&shared, &org);
+            let there = shared.memory.customers().get(&key).await;
+            let there = there.expect("something is known").id;
+            assert_eq!(there.as_deref(), new);
+        }
     }
 }

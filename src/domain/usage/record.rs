@@ -193,3 +193,38 @@ pub(super) fn cannot_be_lowered(report: &Report, total: i64) -> Error {
 pub(super) fn unknown() -> Failure {
     Error::OutcomeUnknown("Stripe failed while it was recorded").into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::subscription::sort_out;
+
+    /// What `/v1/limits` shows as nothing.
+    #[test]
+    fn nothing_is_recorded_where_nothing_is_granted() {
+        let feature = "feature:x".parse().expect("a name");
+        let recorded_on = |status: &str| {
+            let subscription = serde_json::from_value(serde_json::json!({
+                "id": "sub", "status": status, "metadata": {"tier.subscription": "default"},
+                "items": {"data": [{"id": "si", "price": {"id": "price",
+                    "metadata": {"tier.feature": "feature:x@plan:p@1"},
+                    "recurring": {"interval": "month", "usage_type": "metered"}}}]},
+            }));
+            let subscriptions = sort_out(vec![subscription.expect("a subscription")]);
+            metered_item(subscriptions, &feature)
+        };
+        for status in ["trialing", "active", "past_due"] {
+            assert!(recorded_on(status).is_ok(), "{status}");
+        }
+        for status in [
+            "unpaid",
+            "paused",
+            "incomplete",
+            "incomplete_expired",
+            "canceled",
+        ] {
+            let refused = recorded_on(status);
+            assert!(matches!(refused, Err(Error::FeatureNotFound)), "{status}");
+        }
+    }
+}
