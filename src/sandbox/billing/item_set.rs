@@ -25,7 +25,10 @@ pub(super) fn pair(items: &[Item], specs: &[ItemSpec]) -> Vec<Option<usize>> {
     };
     specs
         .iter()
-        .map(|spec| named(spec).or_else(|| by_price(spec)))
+        .map(|spec| {
+            let kept = named(spec);
+            kept.or_else(|| (!spec.is_new).then(|| by_price(spec))?)
+        })
         .collect()
 }
 

@@ -107,7 +107,10 @@ fn nothing_left() -> Error {
 
 fn added(ctx: &Ctx<'_>, params: &Params<'_>, held: &[Id]) -> Result<ItemSpec> {
     let price = price(ctx, params, held)?.ok_or_else(|| params.missing("price"))?;
-    spec(params, price, None)
+    Ok(ItemSpec {
+        is_new: true,
+        ..spec(params, price, None)?
+    })
 }
 
 fn changed(ctx: &Ctx<'_>, params: &Params<'_>, item: &Item, held: &[Id]) -> Result<ItemSpec> {
@@ -169,6 +172,7 @@ pub(crate) fn kept(item: &Item) -> ItemSpec {
         item: Some(item.id.clone()),
         price: item.price.clone(),
         quantity: item.quantity,
+        is_new: false,
         clear_usage: false,
         metadata: item.metadata.clone(),
     }
@@ -194,6 +198,7 @@ fn by_plan(
         item: before.map(|item| item.id.clone()),
         price: price.id.clone(),
         quantity: quantity(params, price, before)?,
+        is_new: false,
         clear_usage: false,
         metadata: before.map_or_else(Metadata::default, |item| item.metadata.clone()),
     }))
@@ -228,6 +233,7 @@ fn spec(params: &Params<'_>, price: &Price, before: Option<&Item>) -> Result<Ite
         item: before.map(|item| item.id.clone()),
         price: price.id.clone(),
         quantity: quantity(params, price, before)?,
+        is_new: false,
         clear_usage: false,
         metadata: params.metadata()?.apply(&metadata)?,
     })

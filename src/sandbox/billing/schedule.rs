@@ -83,6 +83,8 @@ pub(crate) struct ItemSpec {
     pub(crate) price: Id,
     /// `None` exactly for metered prices.
     pub(crate) quantity: Option<i64>,
+    /// Whether a request adds it: it takes the place of no item, not even of one of the same price that it deletes.
+    pub(crate) is_new: bool,
     /// Whether the usage so far is dropped: else it moves with the item to another metered price.
     pub(crate) clear_usage: bool,
     pub(crate) metadata: Metadata,

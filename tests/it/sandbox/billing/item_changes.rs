@@ -93,6 +93,26 @@ async fn a_metered_item_goes_only_with_its_usage() {
 }
 
 #[tokio::test]
+async fn an_item_that_is_added_is_another_one_than_what_is_deleted() {
+    let world = World::new().await;
+    let customer = world.customer().await;
+    let price = world.metered("unit_amount=10").await;
+    let (id, item) = world
+        .subscribe(&customer, &format!("items[0][price]={price}"))
+        .await;
+    world.report(&id, 1000).await;
+    let form = format!(
+        "items[0][id]={item}&items[0][deleted]=true&items[0][clear_usage]=true&items[1][price]={price}"
+    );
+    let after = world.update(&id, &form).await;
+    assert_eq!(after["items"]["total_count"], 1);
+    assert_ne!(after["items"]["data"][0]["id"], item.as_str());
+    world.advance_to(START + 31 * DAY).await;
+    let renewal = world.invoices(&customer).await.remove(0);
+    assert_eq!(lines(&renewal), [(0, 0)]);
+}
+
+#[tokio::test]
 async fn a_metered_item_that_comes_with_an_invoice_has_a_line_on_it() {
     let world = World::new().await;
     let customer = world.customer().await;
