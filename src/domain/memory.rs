@@ -66,7 +66,8 @@ impl Memory {
         requests.get_or_init(|| KeyedRequests::new(self.0.most))
     }
 
-    /// Subscriptions that nothing waits for, as somebody has looked, each with the number of its account.
+    /// Subscriptions, and customers without one, for which nothing waits to be done, as somebody has looked; each with the
+    /// number of its account.
     pub(super) fn settled(&self) -> &Cache<(u64, String), ()> {
         let settled = &self.0.settled;
         settled.get_or_init(|| Cache::new(self.0.most))

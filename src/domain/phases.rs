@@ -74,7 +74,7 @@ impl Domain {
         self.with_customer(org, |customer| async move {
             let (found, catalog) =
                 tokio::try_join!(self.subscriptions(&customer, detail), self.catalog())?;
-            self.look_after(org, &found).await;
+            self.look_after(org, &customer, &found).await;
             let subscription = found.current.as_ref().or(found.ended.as_ref());
             let schedules = if detail == Detail::History || subscription.is_some_and(needs_past) {
                 self.schedules(&customer).await?

@@ -53,7 +53,7 @@ impl Revision {
     }
 
     /// The revision that the writes of this decision make.
-    fn made(&self) -> u64 {
+    pub(super) fn made(&self) -> u64 {
         self.seen.saturating_add(1)
     }
 
@@ -75,6 +75,20 @@ impl Revision {
     /// A step that takes no metadata: Stripe allows none beside `from_subscription`.
     pub(super) fn once(&self, step: &str, request: Request) -> Request {
         request.idempotency_key(self.key(step))
+    }
+
+    /// Whether no key of this revision is known to be spent on a failure.
+    pub(super) fn is_first(&self) -> bool {
+        self.attempt == 1
+    }
+
+    /// The idempotency key of what must happen once whatever the revision. A failure that Stripe keeps under it is
+    /// followed by the next one.
+    pub(super) fn fixed(&self, name: &str) -> String {
+        match self.attempt {
+            1 => name.to_owned(),
+            attempt => format!("{name}:{attempt}"),
+        }
     }
 
     /// The idempotency key of a step.

@@ -2,10 +2,12 @@
 
 mod carry;
 mod change;
+mod charge;
 mod checks;
 mod end;
 mod forms;
 mod found;
+mod notes;
 mod payment;
 mod unpaid;
 

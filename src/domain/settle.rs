@@ -15,17 +15,11 @@ use crate::stripe::types::Subscription;
 
 impl Domain {
     /// Queues what `found` shows to be needed. The caller does not wait for it.
-    pub(super) async fn look_after(&self, org: &OrgName, found: &Subscriptions) {
-        let Some(current) = &found.current else {
-            return;
-        };
+    pub(super) async fn look_after(&self, org: &OrgName, customer: &str, found: &Subscriptions) {
         let Ok(shared) = self.shared().await else {
             return;
         };
-        let needed = !found.superseded.is_empty()
-            || current.scheduled_change().is_some()
-            || may_be_waited_for(&shared, current);
-        if !needed {
+        if !is_needed(&shared, customer, found) {
             return;
         }
         let clock = self.test_clock.as_deref().unwrap_or_default();
@@ -79,18 +73,29 @@ impl Domain {
         found: &Found,
         revision: &Revision,
     ) -> Result<(), Failure> {
-        let Some(current) = &found.current else {
-            return Ok(());
-        };
         let now = self.now().await?;
-        self.end_superseded(Some(org), found, now).await?;
-        self.note_scheduled_change(customer, current, revision)
+        self.end_superseded(Some(org), customer, found, now, revision)
             .await?;
+        self.settle_changes(customer, found, revision).await?;
         let shared = self.shared().await?;
-        let key = (shared.number, current.id.clone());
+        let current = found.current.as_ref();
+        let settled = current.map_or(customer, |current| current.id.as_str());
+        let key = (shared.number, settled.to_owned());
         shared.memory.settled().insert(key, ()).await;
         Ok(())
     }
+}
+
+fn is_needed(shared: &SharedState, customer: &str, found: &Subscriptions) -> bool {
+    if !found.superseded.is_empty() || !found.ended_unsettled.is_empty() {
+        return true;
+    }
+    if let Some(current) = &found.current {
+        return current.is_unsettled() || may_be_waited_for(shared, current);
+    }
+    // Whether one that has ended left something to be done is looked up once.
+    let key = (shared.number, customer.to_owned());
+    !shared.memory.settled().contains_key(&key)
 }
 
 /// Whether a schedule may wait beside a subscription that Checkout made. It is looked up once.

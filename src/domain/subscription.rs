@@ -35,6 +35,8 @@ pub(super) struct Subscriptions {
     pub(super) others: Vec<Subscription>,
     /// The newest that has ended, if asked for.
     pub(super) ended: Option<Subscription>,
+    /// Those that have ended, if asked for, and have left something to be done.
+    pub(super) ended_unsettled: Vec<Subscription>,
     /// The newest revision among all that were asked for.
     pub(super) revision: u64,
     /// The keys of clients' requests that they know.
@@ -190,13 +192,16 @@ pub(super) fn sort_out(mut all: Vec<Subscription>) -> Subscriptions {
     let superseded = paid.map_or_else(Vec::new, |paid| live.split_off(paid + 1));
     let current = (!live.is_empty()).then(|| live.remove(best.unwrap_or(0)));
     let ended = over
-        .into_iter()
-        .find(|subscription| subscription.ended_at.is_some());
+        .iter()
+        .find(|subscription| subscription.ended_at.is_some())
+        .cloned();
+    let (ended_unsettled, _) = over.into_iter().partition(Subscription::is_unsettled);
     Subscriptions {
         current,
         superseded,
         others: live,
         ended,
+        ended_unsettled,
         revision,
         request_keys,
     }

@@ -18,7 +18,7 @@ use crate::stripe::types::{Price, Subscription};
 
 use record::LOOK_UPS;
 
-pub(super) use carried::{Carried, Figure, SCHEDULED};
+pub(super) use carried::{Billed, Carried, Figure, SCHEDULED};
 pub(super) use keyed::KeyedReports;
 pub(super) use totals::Used;
 pub(super) use writes::Writes;
@@ -78,14 +78,14 @@ impl Domain {
         };
         let subscriptions = self.subscriptions(customer, Detail::Items);
         let (subscriptions, lines) = tokio::try_join!(subscriptions, lines)?;
-        self.look_after(org, &subscriptions).await;
+        self.look_after(org, customer, &subscriptions).await;
         let Some(current) = subscriptions.current.filter(Subscription::grants) else {
             return Ok(Vec::new());
         };
         let has_others = !subscriptions.superseded.is_empty() || !subscriptions.others.is_empty();
         let used = self.complete_usage(customer, &current, lines?, has_others);
         let used = used.await?;
-        let carried = self.carried(&current).await?;
+        let carried = self.carried_to_items(&current).await?;
         Ok(rows(&current, &used, &carried))
     }
 

@@ -443,6 +443,25 @@ pub struct InvoiceItem {
     /// Whether it corrects an earlier charge.
     #[serde(default)]
     pub proration: bool,
+    /// When it was made, Unix seconds.
+    #[serde(default)]
+    pub date: i64,
+    /// The invoice that it is on; none while it waits for one.
+    #[serde(default)]
+    pub invoice: Option<String>,
+    /// Free pairs.
+    #[serde(default)]
+    pub metadata: Metadata,
+}
+
+/// What was taken off an invoice after it was made.
+#[derive(Clone, Debug, Deserialize)]
+pub struct CreditNote {
+    /// `cn_…`.
+    pub id: String,
+    /// Free pairs.
+    #[serde(default)]
+    pub metadata: Metadata,
 }
 
 /// A line of an invoice.
@@ -463,6 +482,9 @@ pub struct InvoiceLine {
     /// Cents, discounts not deducted.
     #[serde(default)]
     pub amount: i64,
+    /// What discounts take off it.
+    #[serde(default, deserialize_with = "or_default")]
+    pub discount_amounts: Vec<DiscountAmount>,
     /// Three lower-case letters.
     #[serde(default)]
     pub currency: String,
@@ -475,6 +497,14 @@ pub struct InvoiceLine {
     /// Whether it corrects an earlier charge.
     #[serde(default)]
     pub proration: bool,
+}
+
+/// What a discount takes off a line.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct DiscountAmount {
+    /// Cents.
+    pub amount: i64,
 }
 
 /// The time that a line is for.
@@ -586,6 +616,7 @@ identified!(
     Invoice,
     InvoiceItem,
     InvoiceLine,
+    CreditNote,
     Coupon,
     UsageRecordSummary,
     TestClock,

@@ -5,13 +5,17 @@
 //! in force: the old item is emptied, and its value set on the item that takes its place. In between the figure says so,
 //! so that whoever goes on after a break finds it.
 
-mod settle;
+mod levels;
+mod scheduled;
 
 use std::collections::BTreeSet;
 
+use super::charge::Charge;
+use super::found::Failure;
+use crate::domain::Domain;
 use crate::domain::catalog::{Billing, PricedFeature};
 use crate::domain::refs::FeatureName;
-use crate::domain::usage::{Carried, Figure, Used};
+use crate::domain::usage::{Carried, Figure, SCHEDULED, Used};
 use crate::stripe::types::{InvoiceLine, Metadata, Subscription, SubscriptionItem};
 
 /// What is taken along.
@@ -21,26 +25,8 @@ pub(super) struct Carry {
     pub(super) figures: Metadata,
     /// Items whose level goes to another one: id and price.
     emptied: Vec<(String, String)>,
-    /// Levels to set.
-    levels: Vec<Level>,
     /// What no phase's end bills: charged by itself.
-    charges: Vec<Charge>,
-}
-
-/// A level to set on the item that sells a price.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Level {
-    feature: FeatureName,
-    price: String,
-    value: i64,
-}
-
-/// A line that Stripe would have invoiced for usage.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Charge {
-    amount: i64,
-    currency: String,
-    description: String,
+    pub(super) charges: Vec<Charge>,
 }
 
 /// A change now, as far as usage is concerned.
@@ -54,6 +40,8 @@ pub(super) struct Move<'a> {
     pub(super) ends_phase: bool,
     /// Whether it begins a trial, or goes on with one.
     pub(super) trial: bool,
+    /// Whether it was scheduled, and has been made already.
+    pub(super) scheduled: bool,
     /// Unix seconds.
     pub(super) now: i64,
 }
@@ -101,7 +89,8 @@ impl Move<'_> {
         let going = self.going().map(|(feature, _)| feature);
         let metered = self.features.iter().filter(|one| one.metered);
         let coming = metered.map(|one| one.name.feature());
-        let features: BTreeSet<FeatureName> = going.chain(coming).collect();
+        let known = carried.features().cloned();
+        let features: BTreeSet<FeatureName> = going.chain(coming).chain(known).collect();
         for feature in features {
             let own = self.going().filter(|(name, _)| *name == feature);
             let going: Vec<&SubscriptionItem> = own.map(|(_, item)| item).collect();
@@ -170,24 +159,25 @@ impl Move<'_> {
     ) {
         let noted = Figure::of(self.subscription, feature);
         let noted = noted.filter(|figure| figure.counts(self.subscription));
-        let open = noted.filter(|figure| figure.open || figure.ever);
-        let open = match open {
-            Some(figure) => figure.n,
-            None if target.is_perpetual() => carried.get(feature),
-            None => 0,
+        let before = match noted.filter(|figure| figure.open || figure.ever) {
+            Some(figure) if !self.scheduled => figure.n,
+            _ if target.is_perpetual() || self.scheduled => carried.get(feature),
+            _ => 0,
         };
+        let before = before.max(self.kept(feature));
         let items = self.subscription.items.data.iter();
         let stays: Vec<_> = items
             .filter(|item| item.price.id == target.price_id)
             .collect();
         let own = total(&stays, used);
         let moved = total(going, used);
-        // What is on the item since is newer than what is still to be set, unless it is a maximum.
-        let is_newer = own > 0 && target.aggregate.as_deref() != Some("max");
+        // What is on an item is newer than what was before, which matters unless it is a maximum.
+        let is_max = target.aggregate.as_deref() == Some("max");
         let value = match moved {
-            0 if open == 0 || is_newer => return,
-            0 => open.max(own),
-            _ => open.max(moved.saturating_add(own)),
+            0 if before <= own || (own > 0 && !is_max) => return,
+            0 => before,
+            _ if is_max => before.max(moved.saturating_add(own)),
+            _ => moved.saturating_add(own),
         };
         let figure = Figure {
             open: true,
@@ -200,31 +190,28 @@ impl Move<'_> {
         let filled = going.iter().filter(|item| used_of(item, used) > 0);
         let filled = filled.map(|item| (item.id.clone(), item.price.id.clone()));
         carry.emptied.extend(filled);
-        carry.levels.push(Level {
-            feature: feature.clone(),
-            price: target.price_id.clone(),
-            value,
-        });
     }
 
     /// What Stripe would have invoiced for usage of the items that go and are not emptied.
     fn charges(&self, carry: &Carry, used: &Used, lines: &[InvoiceLine]) -> Vec<Charge> {
-        let dropped = |item: &SubscriptionItem| {
-            let emptied = carry.emptied.iter().any(|(id, _)| *id == item.id);
-            used_of(item, used) > 0 && !emptied
+        let emptied = |item: &SubscriptionItem| carry.emptied.iter().any(|(id, _)| *id == item.id);
+        let charge = |(_, item): (FeatureName, &SubscriptionItem)| {
+            let used = used_of(item, used);
+            let own = |line: &&InvoiceLine| {
+                line.subscription_item.as_ref() == Some(&item.id) && !line.proration
+            };
+            let own = lines.iter().filter(own).map(|line| line.amount);
+            let amount = own.fold(0, i64::saturating_add);
+            let feature = item.price.feature_plan()?.to_string();
+            (used > 0 && amount > 0 && !emptied(item)).then(|| Charge {
+                amount,
+                currency: item.price.currency.clone(),
+                used,
+                as_of: self.now,
+                feature,
+            })
         };
-        let going = self.going().filter(|(_, item)| dropped(item));
-        let going: Vec<&str> = going.map(|(_, item)| item.id.as_str()).collect();
-        let billed = |line: &&InvoiceLine| {
-            let item = line.subscription_item.as_deref();
-            !line.proration && line.amount > 0 && item.is_some_and(|item| going.contains(&item))
-        };
-        let charge = |line: &InvoiceLine| Charge {
-            amount: line.amount,
-            currency: line.currency.clone(),
-            description: line.description.clone().unwrap_or_default(),
-        };
-        lines.iter().filter(billed).map(charge).collect()
+        self.going().filter_map(charge).collect()
     }
 }
 
@@ -247,4 +234,28 @@ fn used_of(item: &SubscriptionItem, used: &Used) -> i64 {
 fn total(items: &[&SubscriptionItem], used: &Used) -> i64 {
     let each = items.iter().map(|item| used_of(item, used));
     each.fold(0, i64::saturating_add)
+}
+
+impl Domain {
+    /// Works out what a change now takes along. Nothing is read if no metered item goes.
+    pub(super) async fn carry(&self, customer: &str, change: Move<'_>) -> Result<Carry, Failure> {
+        let subscription = change.subscription;
+        let going = change.going().next().is_some();
+        if !going && !change.scheduled && !Figure::any(subscription) {
+            return Ok(Carry::default());
+        }
+        let lines = self
+            .upcoming_lines(customer, Some(&subscription.id))
+            .await?;
+        let used = self.usage_of(customer, subscription, &lines).await?;
+        let carried = self.carried(subscription).await?;
+        let mut carry = change.carry(&used, &carried, &lines);
+        for (key, nothing) in Figure::outdated(subscription, change.now) {
+            carry.figures.entry(key).or_insert(nothing);
+        }
+        if subscription.scheduled_change().is_some() {
+            carry.figures.insert(SCHEDULED.to_owned(), String::new());
+        }
+        Ok(carry)
+    }
 }

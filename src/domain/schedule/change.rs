@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::carry::{Carry, Move};
+use super::charge::Charge;
 use super::checks::Attachment;
 use super::found::{Failure, Found};
 use super::{Subscribe, forms};
@@ -115,6 +116,7 @@ impl Domain {
         key: Option<&str>,
     ) -> Result<()> {
         let mut decisions = Decisions::new(customer);
+        let mut settled = false;
         loop {
             let read = match found.take() {
                 Some(found) => found,
@@ -124,6 +126,13 @@ impl Domain {
                 return Ok(());
             }
             let mut revision = decisions.at(read.seen);
+            if !settled && read.is_unsettled() {
+                match self.settle_changes(customer, &read, &revision).await {
+                    Ok(()) => settled = true,
+                    Err(failure) => self.before_next(&mut decisions, failure).await?,
+                }
+                continue;
+            }
             if let Some(key) = key {
                 revision.remember(request_key::with(&read.request_keys, key));
             }
@@ -144,9 +153,10 @@ impl Domain {
     ) -> Result<(), Failure> {
         let mut action = plan_change::decide(found.standing(), change);
         let carry = self
-            .carry_into(customer, change, found, &mut action)
+            .carry_into(customer, change, found, &mut action, revision)
             .await?;
-        let unpaid = self.unpaid_before(change, found, &mut action).await?;
+        self.note_unpaid(customer, change, found, &mut action)
+            .await?;
         if let Some(subscription) = &found.current {
             self.empty_levels(subscription, &carry, revision).await?;
         }
@@ -161,8 +171,8 @@ impl Domain {
                     .chain(&found.others)
                     .chain(&found.superseded)
                 {
-                    let key = revision.key(&format!("end:{}", live.id));
-                    self.end_subscription(live, change.now, &key).await?;
+                    self.end_subscription(customer, live, change.now, revision)
+                        .await?;
                 }
                 if let Some(current) = &found.current {
                     self.note_keys(&current.id, revision).await;
@@ -192,13 +202,12 @@ impl Domain {
             }
         }
         if let Some(subscription) = &changed {
-            self.settle_carry(customer, subscription, &carry, revision)
-                .await?;
-            self.settle_unpaid(customer, change.now, found, subscription, &unpaid, revision)
+            self.settle_notes(customer, subscription, true, revision)
                 .await?;
         }
         if !cancels {
-            self.end_superseded(None, found, change.now).await?;
+            self.end_superseded(None, customer, found, change.now, revision)
+                .await?;
         }
         if cancels || !found.is_paid_for() {
             for schedule in &found.obsolete {
@@ -216,6 +225,7 @@ impl Domain {
         change: Change<'_>,
         found: &Found,
         action: &mut Action,
+        revision: &Revision,
     ) -> Result<Carry, Failure> {
         let (Action::Replace(_, plan) | Action::Adopt(_, plan)) = action else {
             return Ok(Carry::default());
@@ -230,10 +240,13 @@ impl Domain {
             features: &first.features,
             ends_phase: begins > 0,
             trial: first.trial,
+            scheduled: false,
             now: change.now,
         };
         let carry = self.carry(customer, change).await?;
-        plan.phases[begins].metadata.extend(carry.figures.clone());
+        let metadata = &mut plan.phases[begins].metadata;
+        metadata.extend(carry.figures.clone());
+        metadata.extend(Charge::notes(&carry.charges, revision.made()));
         Ok(carry)
     }
 

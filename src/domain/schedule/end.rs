@@ -13,8 +13,10 @@ impl Domain {
     pub(in crate::domain) async fn end_superseded(
         &self,
         org: Option<&OrgName>,
+        customer: &str,
         found: &Found,
         now: i64,
+        revision: &Revision,
     ) -> Result<(), Failure> {
         let Some(current) = found.current.as_ref().filter(|s| s.is_paid_for()) else {
             return Ok(());
@@ -25,8 +27,9 @@ impl Domain {
             tracing::info!(target: "audit", org, old, new = current.id, "ended what another subscription superseded");
         };
         for old in &found.superseded {
-            let key = format!("supersede:{}:{}", old.id, current.id);
-            self.end_subscription(old, now, &key).await?;
+            self.hand_levels_over(customer, old, current, revision)
+                .await?;
+            self.end_subscription(customer, old, now, revision).await?;
             audit(&old.id);
         }
         for schedule in &found.obsolete {
@@ -40,29 +43,28 @@ impl Domain {
     /// Ends a subscription now, billing what was used and giving back what was paid and is not.
     pub(super) async fn end_subscription(
         &self,
+        customer: &str,
         subscription: &Subscription,
         now: i64,
-        key: &str,
+        revision: &Revision,
     ) -> Result<(), Failure> {
-        let id = &subscription.id;
-        let unpaid = self.unpaid(subscription, now).await?;
-        let request = self.stripe().delete(format!("/v1/subscriptions/{id}"));
-        let ended = request
-            .param("invoice_now", true)
-            .param("prorate", unpaid.is_empty())
-            .send::<Object>();
-        match ended.await {
+        self.settle_subscription(customer, subscription, revision)
+            .await?;
+        let path = format!("/v1/subscriptions/{}", subscription.id);
+        let unpaid = self
+            .note_unpaid_at_end(customer, subscription, now, revision)
+            .await?;
+        let request = self.stripe().delete(path.as_str());
+        let request = request.param("invoice_now", true).param("prorate", !unpaid);
+        let ended: Subscription = match request.send().await {
             // Ended by somebody else since we looked, or by our own try whose answer was lost.
-            Err(error) if error.is_subscription_over() => {}
-            other => drop(other?),
-        }
-        let prices = subscription.items.data.iter();
-        let prices: Vec<&str> = prices.map(|item| item.price.id.as_str()).collect();
-        for invoice in &unpaid {
-            let key = format!("{key}:{}", invoice.id);
-            self.take_off(invoice, &prices, now, &key).await?;
-        }
-        Ok(())
+            Err(error) if error.is_subscription_over() && unpaid => {
+                self.stripe().get(path).send().await?
+            }
+            Err(error) if error.is_subscription_over() => return Ok(()),
+            ended => ended?,
+        };
+        self.settle_notes(customer, &ended, false, revision).await
     }
 
     /// Cancels a schedule that has not begun.

@@ -17,6 +17,8 @@ pub(in crate::domain) struct Found {
     pub(in crate::domain) superseded: Vec<Subscription>,
     /// Other live subscriptions, which supersede nothing. Only a cancellation ends them.
     pub(in crate::domain) others: Vec<Subscription>,
+    /// Ended ones that have left something to be done.
+    pub(in crate::domain) ended_unsettled: Vec<Subscription>,
     /// Other schedules that wait, which a change calls off.
     pub(super) obsolete: Vec<Schedule>,
     /// The revision of all this.
@@ -29,6 +31,12 @@ impl Found {
     /// Whether the request that came with `key` was carried out before.
     pub(super) fn knows(&self, key: Option<&str>) -> bool {
         key.is_some_and(|key| self.request_keys.iter().any(|known| known == key))
+    }
+
+    /// Whether earlier changes have left something to be done.
+    pub(super) fn is_unsettled(&self) -> bool {
+        let current = self.current.as_ref();
+        !self.ended_unsettled.is_empty() || current.is_some_and(Subscription::is_unsettled)
     }
 
     pub(super) fn is_paid_for(&self) -> bool {
@@ -67,6 +75,7 @@ impl Domain {
             waiting: waiting.pop(),
             superseded: found.superseded,
             others: found.others,
+            ended_unsettled: found.ended_unsettled,
             obsolete,
             seen,
             request_keys,

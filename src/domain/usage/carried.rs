@@ -104,6 +104,19 @@ impl Figure {
             .any(|key| key.starts_with(PREFIX))
     }
 
+    /// The levels that no item has yet, by the features that the subscription sells.
+    pub(in crate::domain) fn open_levels(
+        subscription: &Subscription,
+    ) -> BTreeMap<FeatureName, Self> {
+        let items = subscription.items.data.iter();
+        let features = items.filter_map(|item| Some(item.price.feature_plan()?.feature()));
+        let figure = |feature| {
+            let figure = Self::of(subscription, &feature)?;
+            figure.open.then_some((feature, figure))
+        };
+        features.filter_map(figure).collect()
+    }
+
     /// The figures that count no more at `now`, each to be removed. One of a trial that ended in the second in which it
     /// began still counts: the period that follows has the same beginning.
     pub(in crate::domain) fn outdated(subscription: &Subscription, now: i64) -> Metadata {
@@ -144,50 +157,67 @@ impl Carried {
     pub(in crate::domain) fn get(&self, feature: &FeatureName) -> i64 {
         self.0.get(feature).copied().unwrap_or(0)
     }
+
+    /// The features of which something is known.
+    pub(in crate::domain) fn features(&self) -> impl Iterator<Item = &FeatureName> {
+        self.0.keys()
+    }
 }
 
-/// Usage that the invoice of a scheduled change billed.
+/// Usage that the invoice of a scheduled change billed: of one item.
 #[derive(Clone, Debug)]
-struct Billed {
-    feature: FeatureName,
-    created: i64,
-    period_start: i64,
+pub(in crate::domain) struct Billed {
+    pub(in crate::domain) feature: FeatureName,
+    pub(in crate::domain) period_start: i64,
     quantity: i64,
     aggregate: Option<String>,
+    /// The lines that bill it.
+    pub(in crate::domain) lines: Vec<InvoiceLine>,
+}
+
+impl Billed {
+    /// Whether the usage is a state, not a sum.
+    pub(in crate::domain) fn is_level(&self) -> bool {
+        !matches!(self.aggregate.as_deref(), None | Some("sum"))
+    }
 }
 
 impl Subscription {
-    /// When the last change that was scheduled happened, if that was in the running period and nobody has noted since
-    /// what was used before it.
+    /// When the last change that was scheduled happened, if nobody has noted since what was used before it.
     pub(in crate::domain) fn scheduled_change(&self) -> Option<i64> {
-        let at: i64 = self.metadata.get(SCHEDULED)?.parse().ok()?;
-        Some(at).filter(|at| *at >= self.current_period_start)
+        self.metadata.get(SCHEDULED)?.parse().ok()
     }
 }
 
 impl Domain {
+    /// What was used before of what the subscription sells now.
+    pub(super) async fn carried_to_items(&self, subscription: &Subscription) -> Result<Carried> {
+        let within = subscription
+            .scheduled_change()
+            .is_some_and(|at| at > subscription.current_period_start);
+        let items = subscription.items.data.iter();
+        let mut metered = items.filter(|item| item.price.is_metered());
+        if metered.any(|item| within || item.price.is_perpetual()) {
+            self.carried(subscription).await
+        } else {
+            Ok(Carried::noted(subscription))
+        }
+    }
+
     /// What was used before, also before a scheduled change.
     pub(in crate::domain) async fn carried(&self, subscription: &Subscription) -> Result<Carried> {
         let mut carried = Carried::noted(subscription);
         let Some(at) = subscription.scheduled_change() else {
             return Ok(carried);
         };
-        let within = at > subscription.current_period_start;
-        let counts = |aggregate: Option<&str>| within || aggregate == Some("last_ever");
-        let items = subscription.items.data.iter();
-        let mut metered = items.filter(|item| item.price.is_metered());
-        if !metered.any(|item| counts(item.price.aggregate())) {
-            return Ok(carried);
-        }
-        let mut billed = self.billed_on_changes(subscription).await?;
-        billed.sort_by_key(|billed| billed.created);
-        for one in billed {
+        for (invoice, one) in self.billed_on_changes(subscription, at).await? {
             let figure = Figure::of(subscription, &one.feature);
             let noted = figure.filter(|figure| figure.counts(subscription));
-            if noted.is_some_and(|figure| one.created <= figure.as_of) {
+            if noted.is_some_and(|figure| invoice.created <= figure.as_of) {
                 continue;
             }
-            let n = carried.0.entry(one.feature).or_default();
+            let before = noted.map_or(0, |figure| figure.n);
+            let n = carried.0.entry(one.feature).or_insert(before);
             match one.aggregate.as_deref() {
                 None | Some("sum") if one.period_start >= subscription.current_period_start => {
                     *n = n.saturating_add(one.quantity);
@@ -207,30 +237,48 @@ impl Domain {
         Ok(carried)
     }
 
-    /// The usage on invoices since the running period began that is of items which are gone.
-    async fn billed_on_changes(&self, subscription: &Subscription) -> Result<Vec<Billed>> {
+    /// The usage of items which are gone, with the invoices that bill it: those since the running period began, or since
+    /// a scheduled change `at` an earlier time. Oldest first.
+    pub(in crate::domain) async fn billed_on_changes(
+        &self,
+        subscription: &Subscription,
+        at: i64,
+    ) -> Result<Vec<(Invoice, Billed)>> {
+        let mut billed = Vec::new();
+        let since = at.min(subscription.current_period_start);
+        for invoice in self.invoices_since(&subscription.id, since).await? {
+            let gone = gone(&invoice.lines.data, subscription);
+            billed.extend(gone.into_iter().map(|one| (invoice.clone(), one)));
+        }
+        billed.sort_by_key(|(invoice, _)| invoice.created);
+        Ok(billed)
+    }
+
+    /// The subscription's invoices since a time, each with all its lines.
+    pub(in crate::domain) async fn invoices_since(
+        &self,
+        subscription: &str,
+        since: i64,
+    ) -> Result<Vec<Invoice>> {
         let request = self
             .stripe()
             .get("/v1/invoices")
-            .param("subscription", &subscription.id)
-            .param("created[gte]", subscription.current_period_start);
-        let invoices: Vec<Invoice> = request.list().await?;
-        let mut billed = Vec::new();
-        for invoice in invoices {
-            let lines = if invoice.lines.has_more {
+            .param("subscription", subscription)
+            .param("created[gte]", since)
+            .expand("data.payment_intent");
+        let mut invoices: Vec<Invoice> = request.list().await?;
+        for invoice in &mut invoices {
+            if invoice.lines.has_more {
                 let path = format!("/v1/invoices/{}/lines", invoice.id);
-                self.stripe().get(path).list().await?
-            } else {
-                invoice.lines.data
-            };
-            billed.extend(gone(&lines, subscription, invoice.created));
+                invoice.lines.data = self.stripe().get(path).list().await?;
+            }
         }
-        Ok(billed)
+        Ok(invoices)
     }
 }
 
 /// What the lines of one invoice bill of metered items that the subscription has no more: one row an item.
-fn gone(lines: &[InvoiceLine], subscription: &Subscription, created: i64) -> Vec<Billed> {
+fn gone(lines: &[InvoiceLine], subscription: &Subscription) -> Vec<Billed> {
     let mut rows: BTreeMap<&str, Billed> = BTreeMap::new();
     for line in lines.iter().filter(|line| !line.proration) {
         let (Some(item), Some(price)) = (&line.subscription_item, &line.price) else {
@@ -242,11 +290,12 @@ fn gone(lines: &[InvoiceLine], subscription: &Subscription, created: i64) -> Vec
         };
         let row = rows.entry(item).or_insert_with(|| Billed {
             feature: name.feature(),
-            created,
             period_start: line.period.start,
             quantity: 0,
             aggregate: price.aggregate().map(str::to_owned),
+            lines: Vec::new(),
         });
+        row.lines.push(line.clone());
         row.quantity = row.quantity.saturating_add(line.quantity.unwrap_or(0));
     }
     rows.into_values().collect()

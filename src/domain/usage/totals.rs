@@ -77,7 +77,7 @@ impl Domain {
     }
 
     /// What was recorded on an item in the running period, aggregated as its price says.
-    async fn total_usage(&self, item: &str) -> Result<i64, stripe::Error> {
+    pub(in crate::domain) async fn total_usage(&self, item: &str) -> Result<i64, stripe::Error> {
         Ok(self.period_usage(item, None).await?.total)
     }
 

@@ -3,6 +3,7 @@
 mod ahead;
 mod cancel;
 mod cards;
+mod carried;
 mod history;
 mod refused;
 mod stays;

@@ -2,20 +2,36 @@
 
 use serde_json::{Value, json};
 
+use std::time::Duration;
+
+use tier::sandbox::{Action, Rule};
+
 use super::{schedule, subscriptions};
-use crate::harness::{DAY, TestApp};
+use crate::harness::{DAY, Settings, TestApp};
 
 const BAD_CARD: &str = "pm_card_chargeCustomerFail";
 
 /// An org whose card is declined, or which has none, on a plan of 3100 a month that also counts calls.
 async fn start(card: &str) -> TestApp {
-    let app = TestApp::start().await;
+    start_with(Settings::default(), card, 0).await
+}
+
+/// Likewise, on an account with other settings, where the customer has a `balance`.
+async fn start_with(settings: Settings, card: &str, balance: i64) -> TestApp {
+    let app = TestApp::with(settings).await;
     app.push(&json!({"plans": {
         "plan:big@1": {"features": {"feature:k": {"base": 3100}, "feature:calls": {"tiers": [{"price": 10}]}}},
         "plan:small@1": {"features": {"feature:k": {"base": 310}, "feature:calls": {"tiers": [{"price": 10}]}}},
         "plan:yearly@1": {"interval": "@yearly", "features": {"feature:k": {"base": 31000}}},
     }}))
     .await;
+    if balance != 0 {
+        let body = json!({"org": "org:a", "info": {"name": "A"}});
+        app.post_json("/v1/subscribe", &body).await.ok();
+        let path = format!("/v1/customers/{}", id(&customer(&app).await));
+        let balance = balance.to_string();
+        app.stripe_post(&path, &[("balance", &balance)]).await;
+    }
     let mut body = json!({"org": "org:a", "phases": [{"features": ["plan:big@1"]}]});
     if !card.is_empty() {
         body["info"] =
@@ -23,6 +39,10 @@ async fn start(card: &str) -> TestApp {
     }
     app.post_json("/v1/subscribe", &body).await.ok();
     app
+}
+
+fn id(object: &Value) -> &str {
+    object["id"].as_str().expect("an id")
 }
 
 async fn customer(app: &TestApp) -> Value {
@@ -109,4 +129,206 @@ async fn a_period_that_restarts_brings_no_credit() {
     );
     assert_eq!(invoices(&app).await.last(), Some(&row("open", 31000)));
     assert_eq!(subscriptions(&app).await.len(), 1);
+}
+
+/// What waits for the next invoice, smallest first, in cents.
+async fn pending(app: &TestApp) -> Vec<i64> {
+    let list = app
+        .stripe_get("/v1/invoiceitems?pending=true&limit=100")
+        .await;
+    let list = list["data"].as_array().expect("a list").iter();
+    let mut amounts: Vec<i64> = list.filter_map(|item| item["amount"].as_i64()).collect();
+    amounts.sort_unstable();
+    amounts
+}
+
+/// The first invoice, as the org's owner may treat it in Stripe's dashboard.
+async fn treat(app: &TestApp, action: &str) {
+    let first = &app.stripe_get("/v1/invoices").await["data"][0];
+    let path = format!("/v1/invoices/{}/{action}", id(first));
+    app.stripe_post(&path, &[]).await;
+}
+
+#[tokio::test]
+async fn a_downgrade_takes_unused_time_off_what_is_not_paid() {
+    for (card, action, first) in [
+        (BAD_CARD, "", row("open", 1000)),
+        ("", "", row("open", 1000)),
+        ("", "mark_uncollectible", row("uncollectible", 1000)),
+        ("", "void", row("void", 3100)),
+    ] {
+        let app = start(card).await;
+        app.advance(10 * DAY);
+        if !action.is_empty() {
+            treat(&app, action).await;
+        }
+        app.subscribe("org:a", &["plan:small@1"]).await;
+        let case = format!("{card:?} {action:?}");
+        assert_eq!(invoices(&app).await[0], first, "{case}");
+        assert_eq!(pending(&app).await, [210], "{case}");
+        // There and back: what the next invoice charges is credited there.
+        app.advance(5 * DAY);
+        app.subscribe("org:a", &["plan:big@1"]).await;
+        app.advance(5 * DAY);
+        app.subscribe("org:a", &["plan:small@1"]).await;
+        assert_eq!(invoices(&app).await[0], first, "{case}");
+        assert_eq!(pending(&app).await, [-1100, -160, 110, 210, 1600], "{case}");
+        assert_eq!(customer(&app).await["balance"], 0, "{case}");
+        assert_eq!(subscriptions(&app).await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_downgrade_of_what_was_paid_is_credited_by_stripe() {
+    let app = start("pm_card_visa").await;
+    app.advance(10 * DAY);
+    app.subscribe("org:a", &["plan:small@1"]).await;
+    assert_eq!(invoices(&app).await[0], row("paid", 0));
+    assert_eq!(pending(&app).await, [-2100, 210]);
+}
+
+/// Nobody has paid an invoice that is a draft yet.
+#[tokio::test]
+async fn unused_time_is_taken_off_a_draft_before_it_is_charged() {
+    for (card, status) in [("pm_card_visa", "paid"), ("", "open")] {
+        for cancel in [false, true] {
+            let settings = Settings {
+                invoice_draft: Duration::from_secs(3600),
+                ..Settings::default()
+            };
+            let app = start_with(settings, card, 0).await;
+            app.report("org:a", "feature:calls", 5).await;
+            app.advance(Duration::from_secs(1860));
+            assert_eq!(invoices(&app).await, [row("draft", 3100)]);
+            let phase = if cancel {
+                json!({})
+            } else {
+                json!({"features": ["plan:small@1"]})
+            };
+            schedule(&app, json!([phase])).await.ok();
+            app.advance(DAY);
+            let first = app.stripe_get("/v1/invoices").await["data"].clone();
+            let first = first.as_array().expect("a list").last().expect("one");
+            // 1860 s of 31 days.
+            let used = 3100 - (3100_i64 * (31 * 86_400 - 1860) + 31 * 86_400 - 1) / (31 * 86_400);
+            let seen = (&first["status"], &first["total"]);
+            let due = first["amount_due"].as_i64();
+            assert_eq!(
+                (seen.0, due),
+                (&json!(status), Some(used)),
+                "{card} {cancel} {first:#}"
+            );
+            assert_eq!(customer(&app).await["balance"], 0);
+        }
+    }
+}
+
+/// What the customer's balance has paid of an invoice goes back there.
+#[tokio::test]
+async fn what_the_balance_has_paid_is_given_back() {
+    for (balance, due, back) in [(-1000, 0, 0), (-500, 500, 0), (-2000, 0, -1000)] {
+        for cancel in [false, true] {
+            let app = start_with(Settings::default(), "", balance).await;
+            assert_eq!(invoices(&app).await, [row("open", 3100 + balance)]);
+            app.advance(10 * DAY);
+            let phase = if cancel {
+                json!({})
+            } else {
+                json!({"features": ["plan:small@1"]})
+            };
+            schedule(&app, json!([phase])).await.ok();
+            let case = format!("{balance} {cancel}");
+            assert_eq!(invoices(&app).await[0].1, due, "{case}");
+            assert_eq!(customer(&app).await["balance"], back, "{case}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_invoice_that_is_voided_gives_the_balance_back() {
+    let app = start_with(Settings::default(), "", -1000).await;
+    schedule(&app, json!([{}])).await.ok();
+    assert_eq!(invoices(&app).await[0].0, "void");
+    assert_eq!(customer(&app).await["balance"], -1000);
+}
+
+/// A discount is taken off what is credited too.
+#[tokio::test]
+async fn what_is_taken_off_has_its_discount() {
+    let app = start("").await;
+    schedule(&app, json!([{}])).await.ok();
+    let half = [
+        ("id", "half"),
+        ("percent_off", "50"),
+        ("duration", "forever"),
+    ];
+    app.stripe_post("/v1/coupons", &half).await;
+    schedule(
+        &app,
+        json!([{"features": ["plan:big@1"], "coupon": "half"}]),
+    )
+    .await
+    .ok();
+    app.advance(10 * DAY);
+    app.subscribe("org:a", &["plan:small@1"]).await;
+    assert!(invoices(&app).await.contains(&row("open", 500)));
+}
+
+/// Whatever fails after the time was given back, the next call for the org makes up for it, once.
+#[tokio::test]
+async fn what_could_not_be_taken_off_is_taken_off_by_the_next_call() {
+    let cut = |action| Rule::new("POST", "/v1/credit_notes", action);
+    let fails = |method, path| Rule::new(method, path, Action::Status(500, None));
+    for cancel in [false, true] {
+        for (rule, what) in [
+            (cut(Action::Status(500, None)), "500"),
+            (cut(Action::Drop), "drop"),
+            (cut(Action::Drop).after(), "drop after"),
+            (fails("GET", "/v1/invoices/in_*"), "invoice"),
+            (fails("DELETE", "/v1/invoiceitems/*"), "credit"),
+        ] {
+            if cancel && what == "credit" {
+                continue;
+            }
+            for next in ["same", "limits", "phases", "late"] {
+                if what != "drop after" && matches!(next, "phases" | "late") {
+                    continue;
+                }
+                let app = start(BAD_CARD).await;
+                app.report("org:a", "feature:calls", 5).await;
+                app.advance(10 * DAY);
+                app.sandbox().add_fault(rule.clone());
+                let phases = if cancel {
+                    json!([{}])
+                } else {
+                    json!([{"features": ["plan:small@1"]}])
+                };
+                let answer = schedule(&app, phases.clone()).await;
+                let case = format!("{cancel} {what} {next}");
+                assert_eq!(answer.status, 502, "{case}");
+                app.sandbox().clear_faults();
+                // Another server knows nothing of it.
+                let app = app.twin();
+                let get = async |path: &str| {
+                    app.get(path).await.ok();
+                    app.settled().await;
+                };
+                match next {
+                    "same" => drop(schedule(&app, phases).await.ok()),
+                    "limits" => get("/v1/limits?org=org:a").await,
+                    "phases" => get("/v1/phases?org=org:a").await,
+                    _ => {
+                        app.advance(DAY + DAY);
+                        get("/v1/phases?org=org:a").await;
+                    }
+                }
+                assert_eq!(invoices(&app).await[0], row("open", 1000), "{case}");
+                let credits = pending(&app).await.into_iter().filter(|amount| *amount < 0);
+                assert_eq!(credits.count(), 0, "{case}");
+                assert_eq!(customer(&app).await["balance"], 0, "{case}");
+                get("/v1/phases?org=org:a").await;
+                assert_eq!(invoices(&app).await[0], row("open", 1000), "{case}");
+            }
+        }
+    }
 }

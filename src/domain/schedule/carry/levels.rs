@@ -1,0 +1,164 @@
+//! Levels on their way from an item that goes to the one that takes its place.
+
+use super::{Carry, total};
+use crate::domain::catalog::PricedFeature;
+use crate::domain::refs::FeatureName;
+use crate::domain::revision::Revision;
+use crate::domain::schedule::found::Failure;
+use crate::domain::usage::{Figure, Used};
+use crate::domain::{Domain, Result, usage};
+use crate::stripe::types::{Metadata, Object, Subscription, SubscriptionItem};
+use crate::stripe::{self, Request};
+
+/// The item that usage of a feature is recorded on, if it is metered.
+fn target<'a>(
+    subscription: &'a Subscription,
+    feature: &FeatureName,
+) -> Option<&'a SubscriptionItem> {
+    let items = subscription.items.data.iter();
+    let named = items.filter_map(|item| Some((item.price.feature_plan()?, item)));
+    let own = named.filter(|(name, item)| item.price.is_metered() && name.feature() == *feature);
+    let first = own.min_by(|(a, _), (b, _)| a.cmp(b));
+    first.map(|(_, item)| item)
+}
+
+/// Lets a request replace items by empty ones of the same prices: no later record takes anything away from a maximum.
+fn emptying<'a>(mut request: Request, items: impl Iterator<Item = (&'a str, &'a str)>) -> Request {
+    request = request.param("proration_behavior", "none");
+    for (i, (item, price)) in items.enumerate() {
+        let (old, new) = (2 * i, 2 * i + 1);
+        request = request
+            .param(format!("items[{old}][id]"), item)
+            .param(format!("items[{old}][deleted]"), true)
+            .param(format!("items[{old}][clear_usage]"), true)
+            .param(format!("items[{new}][price]"), price);
+    }
+    request
+}
+
+impl Domain {
+    /// Empties the items whose level is taken along, and notes it in the same call.
+    pub(in crate::domain::schedule) async fn empty_levels(
+        &self,
+        subscription: &Subscription,
+        carry: &Carry,
+        revision: &Revision,
+    ) -> Result<(), Failure> {
+        if carry.emptied.is_empty() {
+            return Ok(());
+        }
+        let path = format!("/v1/subscriptions/{}", subscription.id);
+        let emptied = carry.emptied.iter();
+        let emptied = emptied.map(|(item, price)| (item.as_str(), price.as_str()));
+        let mut request = emptying(self.stripe().post(path), emptied);
+        for (key, value) in &carry.figures {
+            request = request.param(format!("metadata[{key}]"), value);
+        }
+        revision.write("levels", request).send::<Object>().await?;
+        Ok(())
+    }
+
+    /// Sets the levels that a subscription's figures say are still to be set. What is done is added to `done`.
+    pub(in crate::domain::schedule) async fn set_levels(
+        &self,
+        subscription: &Subscription,
+        fresh: bool,
+        revision: &Revision,
+        done: &mut Metadata,
+    ) -> Result<(), Failure> {
+        if subscription.ended_at.is_some() {
+            return Ok(());
+        }
+        for (feature, figure) in Figure::open_levels(subscription) {
+            let Some(item) = target(subscription, &feature) else {
+                continue;
+            };
+            let key = Figure::key(&feature);
+            if !figure.counts(subscription) {
+                // A period has begun since, and the level with it. A return to a free plan may ask for it.
+                let over = Figure {
+                    open: false,
+                    ..figure
+                };
+                done.insert(key, over.to_string());
+                continue;
+            }
+            // What is on the item since is newer, unless it is a maximum.
+            let own = if fresh {
+                0
+            } else {
+                self.level_of(&item.id).await?
+            };
+            let is_max = item.price.aggregate() == Some("max");
+            if own == 0 || (is_max && own < figure.n) {
+                let name = format!("level:{}:{}:{}", subscription.id, item.id, figure.as_of);
+                self.set_level(item, figure.n, revision.fixed(&name))
+                    .await?;
+            }
+            done.insert(key, String::new());
+        }
+        Ok(())
+    }
+
+    async fn level_of(&self, item: &str) -> Result<i64, Failure> {
+        let level = self.total_usage(item).await;
+        Ok(level.map_err(usage::Failure::Stripe)?)
+    }
+
+    async fn set_level(
+        &self,
+        item: &SubscriptionItem,
+        value: i64,
+        key: String,
+    ) -> Result<(), stripe::Error> {
+        let path = format!("/v1/subscription_items/{}/usage_records", item.id);
+        let set = self.stripe().post(path).param("quantity", value);
+        let set = set.param("action", "set").param("timestamp", "now");
+        set.idempotency_key(key).send::<Object>().await.map(drop)
+    }
+
+    /// Takes the levels that never start again along to the subscription that supersedes theirs. The old items are
+    /// emptied, so that only the new ones bill them.
+    pub(in crate::domain::schedule) async fn hand_levels_over(
+        &self,
+        customer: &str,
+        old: &Subscription,
+        new: &Subscription,
+        revision: &Revision,
+    ) -> Result<(), Failure> {
+        let moves = |item: &&SubscriptionItem| {
+            let feature = PricedFeature::of(&item.price);
+            let feature = feature.filter(PricedFeature::is_perpetual);
+            let target = feature.and_then(|feature| target(new, &feature.name.feature()));
+            target.is_some_and(|target| target.price.is_perpetual())
+        };
+        let moving: Vec<&SubscriptionItem> = old.items.data.iter().filter(moves).collect();
+        if moving.is_empty() {
+            return Ok(());
+        }
+        let lines = self.upcoming_lines(customer, Some(&old.id)).await?;
+        let used: Used = self.usage_of(customer, old, &lines).await?;
+        let mut emptied = Vec::new();
+        for item in moving {
+            let value = total(&[item], &used);
+            let feature = item.price.feature_plan();
+            let target = feature.and_then(|feature| target(new, &feature.feature()));
+            let Some(target) = target.filter(|_| value > 0) else {
+                continue;
+            };
+            // What was recorded there since is newer.
+            if self.level_of(&target.id).await? == 0 {
+                let name = format!("supersede:{}:{}:level:{}", old.id, new.id, item.id);
+                self.set_level(target, value, revision.fixed(&name)).await?;
+            }
+            emptied.push((item.id.as_str(), item.price.id.as_str()));
+        }
+        if !emptied.is_empty() {
+            let path = format!("/v1/subscriptions/{}", old.id);
+            let request = emptying(self.stripe().post(path), emptied.into_iter());
+            let step = format!("levels:{}", old.id);
+            revision.write(&step, request).send::<Object>().await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,111 @@
+//! What a scheduled change, which happened while nobody was there, takes along: worked out by whoever comes next.
+//!
+//! Stripe has invoiced the usage of the items that went, a level too. That one is billed again at the period's end, by
+//! the plan then in force; so what was invoiced of it is given back.
+
+use super::Move;
+use crate::domain::catalog::PricedFeature;
+use crate::domain::revision::Revision;
+use crate::domain::schedule::charge::Extra;
+use crate::domain::schedule::found::Failure;
+use crate::domain::schedule::unpaid::{Credit, Part};
+use crate::domain::usage::Billed;
+use crate::domain::{Domain, Result};
+use crate::stripe::types::{Invoice, Subscription};
+
+impl Domain {
+    /// Notes on the subscription what was used before a scheduled change, and the levels that are to be set. Answers with
+    /// the subscription as it is then, if there was such a change.
+    pub(in crate::domain::schedule) async fn note_scheduled_change(
+        &self,
+        customer: &str,
+        subscription: &Subscription,
+        revision: &Revision,
+    ) -> Result<Option<Subscription>, Failure> {
+        let Some(at) = subscription.scheduled_change() else {
+            return Ok(None);
+        };
+        if subscription.ended_at.is_some() {
+            return Ok(None);
+        }
+        let items = subscription.items.data.iter();
+        let features: Vec<PricedFeature> = items
+            .filter_map(|item| PricedFeature::of(&item.price))
+            .collect();
+        let change = Move {
+            subscription,
+            features: &features,
+            ends_phase: true,
+            trial: subscription.status == "trialing",
+            scheduled: true,
+            now: self.now().await?,
+        };
+        let carry = self.carry(customer, change).await?;
+        self.give_levels_back(customer, change, at, revision)
+            .await?;
+        let path = format!("/v1/subscriptions/{}", subscription.id);
+        let mut request = self.stripe().post(path);
+        for (key, value) in &carry.figures {
+            request = request.param(format!("metadata[{key}]"), value);
+        }
+        let step = format!("scheduled:{}", subscription.id);
+        Ok(Some(revision.write(&step, request).send().await?))
+    }
+
+    /// Gives back what was invoiced of levels that go on, each line once.
+    async fn give_levels_back(
+        &self,
+        customer: &str,
+        change: Move<'_>,
+        at: i64,
+        revision: &Revision,
+    ) -> Result<(), Failure> {
+        let subscription = change.subscription;
+        let goes_on = |billed: &Billed| {
+            let target = change.target(&billed.feature);
+            billed.is_level()
+                && billed.period_start >= subscription.current_period_start
+                && target.is_some_and(PricedFeature::is_level)
+        };
+        let billed = self.billed_on_changes(subscription, at).await?;
+        for (invoice, billed) in billed.into_iter().filter(|(_, billed)| goes_on(billed)) {
+            let parts: Vec<Part> = billed.lines.iter().filter_map(Part::whole).collect();
+            let Some(first) = parts.first() else { continue };
+            let name = format!("level:{}", first.line);
+            if invoice.is_unpaid(change.now) {
+                let credit = Credit {
+                    parts,
+                    is_all: invoice.is_only(&billed.lines),
+                };
+                self.take_off(&invoice, &credit, &name, false, revision)
+                    .await?;
+            } else if invoice.is_charged() {
+                let extra = given_back(&invoice, &billed, &parts, &name);
+                self.add_to_next_invoice(customer, subscription, &extra, false, revision)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is taken off the next invoice because it was on an earlier one.
+fn given_back<'a>(
+    invoice: &'a Invoice,
+    billed: &'a Billed,
+    parts: &[Part],
+    name: &'a str,
+) -> Extra<'a> {
+    let net = parts.iter().map(|part| part.net);
+    let currency = billed.lines.first().map(|line| line.currency.as_str());
+    Extra {
+        name,
+        amount: -net.fold(0, i64::saturating_add),
+        currency: currency.unwrap_or_default(),
+        description: format!(
+            "{}: billed at the end of the period instead",
+            billed.feature
+        ),
+        since: invoice.created,
+    }
+}

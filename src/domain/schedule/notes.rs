@@ -1,0 +1,87 @@
+//! What a change leaves to be done after it: charges, levels, unused time that nobody has paid for.
+//!
+//! The change itself notes it in the subscription's metadata, in the same call. So it is done however often this
+//! process, or Stripe, fails in between: first by the request that made the change, and else before the next change or
+//! after the next read, whichever comes first. Each part can be repeated, and has its effect once.
+
+use super::charge::Charge;
+use super::found::{Failure, Found};
+use super::unpaid::Unpaid;
+use crate::domain::revision::Revision;
+use crate::domain::usage::Figure;
+use crate::domain::{Domain, Result};
+use crate::stripe::types::{Metadata, Object, Subscription};
+
+impl Subscription {
+    /// Whether a change, made or scheduled, has left something to be done.
+    pub(in crate::domain) fn is_unsettled(&self) -> bool {
+        let over = self.ended_at.is_some();
+        Charge::noted(self).next().is_some()
+            || Unpaid::noted(self).is_some()
+            || (!over && self.scheduled_change().is_some())
+            || (!over && !Figure::open_levels(self).is_empty())
+    }
+}
+
+impl Domain {
+    /// Does what earlier changes have left to be done.
+    pub(in crate::domain) async fn settle_changes(
+        &self,
+        customer: &str,
+        found: &Found,
+        revision: &Revision,
+    ) -> Result<(), Failure> {
+        for subscription in found.ended_unsettled.iter().chain(&found.current) {
+            self.settle_subscription(customer, subscription, revision)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Likewise, for one subscription.
+    pub(super) async fn settle_subscription(
+        &self,
+        customer: &str,
+        subscription: &Subscription,
+        revision: &Revision,
+    ) -> Result<(), Failure> {
+        if !subscription.is_unsettled() {
+            return Ok(());
+        }
+        let noted = self
+            .note_scheduled_change(customer, subscription, revision)
+            .await?;
+        let subscription = noted.as_ref().unwrap_or(subscription);
+        self.settle_notes(customer, subscription, false, revision)
+            .await
+    }
+
+    /// Does what is noted on a subscription, and removes the notes. `fresh`: the change was made by this request, so that
+    /// nobody can have begun with it before.
+    pub(super) async fn settle_notes(
+        &self,
+        customer: &str,
+        subscription: &Subscription,
+        fresh: bool,
+        revision: &Revision,
+    ) -> Result<(), Failure> {
+        let mut done = Metadata::new();
+        self.set_levels(subscription, fresh, revision, &mut done)
+            .await?;
+        self.charge_noted(customer, subscription, fresh, revision, &mut done)
+            .await?;
+        self.settle_unpaid(customer, subscription, fresh, revision, &mut done)
+            .await?;
+        if done.is_empty() {
+            return Ok(());
+        }
+        let path = format!("/v1/subscriptions/{}", subscription.id);
+        let mut request = self.stripe().post(path);
+        for (key, value) in &done {
+            request = request.param(format!("metadata[{key}]"), value);
+        }
+        let step = format!("settled:{}", subscription.id);
+        revision.write(&step, request).send::<Object>().await?;
+        Ok(())
+    }
+}
