@@ -45,7 +45,7 @@ impl Connections {
         };
         let handshake = tls.acceptor().accept(stream);
         let handshake = tokio::time::timeout(self.options.head_timeout, handshake);
-        let handshake = place.lost.run_until_cancelled(handshake);
+        let handshake = place.lost().run_until_cancelled(handshake);
         match self.stopping.run_until_cancelled(handshake).await.flatten() {
             Some(Ok(Ok(stream))) => self.over(stream, peer, place).await,
             Some(Ok(Err(cause))) => tracing::debug!(%cause, "TLS handshake failed"),
@@ -64,17 +64,20 @@ impl Connections {
         open.inc();
         let activity = Arc::new(Activity::new());
         let (app, active) = (self.app.clone(), activity.clone());
-        let lost = place.lost.clone();
         let place = Arc::new(place);
-        let speaks = place.clone();
+        let of_requests = place.clone();
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             let working = active.begin();
-            speaks.speaks();
+            let in_flight = of_requests.begin();
             request.extensions_mut().insert(peer);
             let answer = app.clone().oneshot(request.map(Body::new));
             async move {
+                if in_flight.is_none() {
+                    // The connection is being closed, and nothing is done for a request that comes too late.
+                    std::future::pending::<()>().await;
+                }
                 let answer = answer.await;
-                drop(working);
+                drop((working, in_flight));
                 answer
             }
         });
@@ -92,7 +95,7 @@ impl Connections {
                     }
                     break;
                 }
-                () = lost.cancelled() => break,
+                () = place.lost().cancelled() => break,
                 () = self.stopping.cancelled(), if !stopping => {
                     stopping = true;
                     connection.as_mut().graceful_shutdown();

@@ -22,6 +22,9 @@ use crate::web::Web;
 
 const SOON: Duration = Duration::from_millis(50);
 
+/// A request that is answered once the test lets it.
+const SLOW: &[u8] = b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n";
+
 /// A server, and what its slow path waits for.
 struct Server {
     web: Web,
@@ -153,8 +156,7 @@ async fn a_request_that_is_worked_on_is_not_idle() {
     };
     let server = server(options).await;
     let _time = hold_time();
-    let request = b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n";
-    server.wait_for_a_day(request, b"done").await;
+    server.wait_for_a_day(SLOW, b"done").await;
 }
 
 #[tokio::test]
@@ -184,10 +186,35 @@ async fn one_address_does_not_take_all_connections() {
         ..Options::default()
     })
     .await;
-    let mut first = server.begin(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
-    read_to(&mut first, b"here").await;
+    let _first = server.begin(SLOW).await;
+    server.reached.notified().await;
     let refused = rest(server.begin(b"").await).await;
     assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+}
+
+#[tokio::test]
+async fn connections_that_have_brought_a_request_make_room_when_they_are_idle() {
+    let server = server(Options {
+        connections: 2,
+        connections_per_peer: Some(2),
+        ..Options::default()
+    })
+    .await;
+    let mut idle = server.begin(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    read_to(&mut idle, b"here").await;
+    let mut works = server.begin(SLOW).await;
+    server.reached.notified().await;
+    let request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    // Its request may just not have been done with when the next connection came.
+    until("the idle one makes room", async || {
+        let mut stream = server.web.connect().await;
+        let _ = stream.write_all(request).await;
+        rest(stream).await.ends_with("here").then_some(())
+    })
+    .await;
+    assert_eq!(rest(idle).await, "");
+    server.release.notify_one();
+    read_to(&mut works, b"done").await;
 }
 
 #[tokio::test]
@@ -197,8 +224,8 @@ async fn one_connection_too_many_is_told_to_come_back() {
         ..Options::default()
     })
     .await;
-    let mut first = server.begin(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
-    read_to(&mut first, b"here").await;
+    let first = server.begin(SLOW).await;
+    server.reached.notified().await;
     let refused = rest(server.begin(b"").await).await;
     assert!(
         refused.starts_with("HTTP/1.1 503 ") && refused.contains("Retry-After: 1\r\n"),
