@@ -1,13 +1,19 @@
-//! How many requests are worked on at once, and how callers and orgs share the places.
+//! How many requests are worked on at once, and how callers, addresses and orgs share the places.
 //!
-//! The places of the server are shared by callers (API keys), and those of a caller by orgs. Whoever asks for one more
-//! place is refused once it has three times as many as would be left. One busy org, or any number of them, so always
-//! leaves places to the others. A request that waits for another one to finish gives its place away meanwhile.
+//! The places of the server are shared by callers (API keys) and by the addresses that they call from, and those of a
+//! caller by orgs. Whoever asks for one more place is refused once it has three times as many as would be left. One busy
+//! org, or any number of them, so always leaves places to the others. A request that waits for another one to finish gives
+//! its place away meanwhile.
+
+mod buffer;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
+
+pub use buffer::Buffer;
 
 /// One share may have this many times as many places as are left.
 const SHARE: usize = 3;
@@ -24,20 +30,19 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// Whether a caller who has `taken` may have one more of those `left` in the server.
-    fn has_room(self, taken: usize, left: usize) -> bool {
-        // Who may have all shares with nobody.
-        let is_only_one = self.caller >= self.server;
-        taken < self.caller && (is_only_one || is_fair(taken, left))
+    /// Whether there is one caller, who shares with nobody.
+    fn is_for_one(self) -> bool {
+        self.caller >= self.server
     }
 
-    /// Whether a caller whose bodies have `taken` bytes may have `more` of those `left` in the server.
-    fn has_bytes(self, taken: usize, more: usize, left: usize) -> bool {
-        let is_only_one = self.caller >= self.server;
-        let after = left.checked_sub(more);
-        after.is_some_and(|after| {
-            taken == 0 || is_only_one || taken + more <= after.saturating_mul(SHARE)
-        })
+    /// Whether a caller who has `taken` may have one more of those `left` in the server.
+    fn has_room(self, taken: usize, left: usize) -> bool {
+        taken < self.caller && self.is_fair(taken, left)
+    }
+
+    /// Whether a caller, or an address, may have one more by what is left to others.
+    fn is_fair(self, taken: usize, left: usize) -> bool {
+        self.is_for_one() || is_fair(taken, left)
     }
 }
 
@@ -55,12 +60,18 @@ pub enum Refused {
     /// The caller has its share.
     #[error("too many requests in flight for this API key")]
     Caller,
+    /// The address has its share.
+    #[error("too many requests in flight from this address")]
+    Peer,
     /// The org has its share.
     #[error("too many requests in flight for this org")]
     Org,
     /// As many requests as may do so wait to change the same org.
     #[error("too many requests are waiting to change this org, and nothing was done")]
     OrgQueue,
+    /// As many requests as may do so wait for one with the same idempotency key.
+    #[error("too many requests are waiting for one with the same Idempotency-Key")]
+    KeyQueue,
     /// The bodies of requests take as much memory as they may.
     #[error("too many bytes of request bodies in flight")]
     Bytes,
@@ -75,7 +86,7 @@ pub enum Refused {
 /// The places of a server. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Places {
-    taken: Arc<Mutex<Taken>>,
+    taken: Arc<Mutex<ServersTaken>>,
     /// Once cancelled, nobody waits any longer.
     pub stopping: CancellationToken,
 }
@@ -84,11 +95,18 @@ pub struct Places {
 #[derive(Clone, Debug, Default)]
 pub struct Share(Arc<Mutex<CallersTaken>>);
 
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Taken {
     working: usize,
     waiting: usize,
     bytes: usize,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct ServersTaken {
+    all: Taken,
+    /// By address, where anything is taken from it.
+    peers: HashMap<IpAddr, Taken>,
 }
 
 #[derive(Debug, Default)]
@@ -110,6 +128,8 @@ pub struct Admission(Arc<Request>);
 struct Request {
     places: Places,
     share: Share,
+    /// Where it comes from; none if the places of that are not bounded.
+    peer: Option<IpAddr>,
     bounds: Bounds,
     state: Mutex<State>,
 }
@@ -128,22 +148,31 @@ enum Now {
 }
 
 impl Places {
-    /// Lets a request of the caller with this `share` in, if there is a place for it.
-    pub fn admit(&self, share: &Share, bounds: Bounds) -> Result<Admitted, Refused> {
+    /// Lets a request of the caller with this `share` in, from the address `peer`, if there is a place for it.
+    pub fn admit(
+        &self,
+        share: &Share,
+        peer: Option<IpAddr>,
+        bounds: Bounds,
+    ) -> Result<Admitted, Refused> {
         let mut callers = locked(&share.0);
         let mut servers = locked(&self.taken);
-        let left = bounds.server.saturating_sub(servers.working);
+        let left = bounds.server.saturating_sub(servers.all.working);
         if left == 0 {
             return Err(Refused::Server);
         }
         if !bounds.has_room(callers.all.working, left) {
             return Err(Refused::Caller);
         }
-        servers.working += 1;
+        if !bounds.is_fair(servers.of_peer(peer).working, left) {
+            return Err(Refused::Peer);
+        }
+        servers.change(peer, |taken| taken.working += 1);
         callers.all.working += 1;
         Ok(Admitted(Admission(Arc::new(Request {
             places: self.clone(),
             share: share.clone(),
+            peer,
             bounds,
             state: Mutex::new(State {
                 now: Now::Working,
@@ -151,12 +180,10 @@ impl Places {
             }),
         }))))
     }
-}
 
-impl Places {
     /// How many requests wait for others to finish.
     pub fn waiting(&self) -> usize {
-        locked(&self.taken).waiting
+        locked(&self.taken).all.waiting
     }
 }
 
@@ -206,18 +233,11 @@ impl Admission {
         }
     }
 
-    /// Room in memory for a body, of which nothing is there yet.
-    pub fn buffer(&self) -> Buffer {
-        Buffer {
-            admission: self.clone(),
-            bytes: 0,
-        }
-    }
-
     fn change(&self, to: Now) -> Result<(), Refused> {
         let Request {
             places,
             share,
+            peer,
             bounds,
             state,
         } = &*self.0;
@@ -229,56 +249,21 @@ impl Admission {
             return Ok(());
         }
         if to == Now::Waiting {
-            let left = bounds.server.saturating_sub(servers.waiting);
-            if left == 0 || !bounds.has_room(callers.all.waiting, left) {
+            let left = bounds.server.saturating_sub(servers.all.waiting);
+            let of_peer = servers.of_peer(*peer).waiting;
+            let is_fair =
+                bounds.has_room(callers.all.waiting, left) && bounds.is_fair(of_peer, left);
+            if left == 0 || !is_fair {
                 return Err(Refused::Queue);
             }
         }
         state.now = to;
-        servers.change(from, to);
+        servers.change(*peer, |taken| taken.change(from, to));
         callers.all.change(from, to);
         if let Some(org) = &state.org {
             callers.change_org(org, from, to);
         }
         Ok(())
-    }
-}
-
-/// Room in memory that a body takes until this is dropped.
-#[derive(Debug)]
-pub struct Buffer {
-    admission: Admission,
-    bytes: usize,
-}
-
-impl Buffer {
-    /// Makes the room as large as `bytes`, if it is smaller.
-    pub fn grow_to(&mut self, bytes: usize) -> Result<(), Refused> {
-        let more = bytes.saturating_sub(self.bytes);
-        let Request {
-            places,
-            share,
-            bounds,
-            ..
-        } = &*self.admission.0;
-        let mut callers = locked(&share.0);
-        let mut servers = locked(&places.taken);
-        let left = bounds.bytes.saturating_sub(servers.bytes);
-        if more > 0 && !bounds.has_bytes(callers.all.bytes, more, left) {
-            return Err(Refused::Bytes);
-        }
-        servers.bytes += more;
-        callers.all.bytes += more;
-        self.bytes += more;
-        Ok(())
-    }
-}
-
-impl Drop for Buffer {
-    fn drop(&mut self) {
-        let Request { places, share, .. } = &*self.admission.0;
-        locked(&share.0).all.bytes -= self.bytes;
-        locked(&places.taken).bytes -= self.bytes;
     }
 }
 
@@ -315,6 +300,23 @@ impl Taken {
     }
 }
 
+impl ServersTaken {
+    fn of_peer(&self, peer: Option<IpAddr>) -> Taken {
+        let taken = peer.and_then(|peer| self.peers.get(&peer));
+        taken.copied().unwrap_or_default()
+    }
+
+    fn change(&mut self, peer: Option<IpAddr>, change: impl Fn(&mut Taken)) {
+        change(&mut self.all);
+        let Some(peer) = peer else { return };
+        let taken = self.peers.entry(peer).or_default();
+        change(taken);
+        if *taken == Taken::default() {
+            self.peers.remove(&peer);
+        }
+    }
+}
+
 impl CallersTaken {
     fn change_org(&mut self, org: &str, from: Now, to: Now) {
         let taken = self.orgs.get(org).copied().unwrap_or_default();
@@ -332,131 +334,4 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn bounds(server: usize, caller: usize) -> Bounds {
-        Bounds {
-            server,
-            caller,
-            bytes: 1000,
-        }
-    }
-
-    /// As many requests as are let in.
-    fn all(places: &Places, share: &Share, bounds: Bounds) -> Vec<Admitted> {
-        std::iter::from_fn(|| places.admit(share, bounds).ok()).collect()
-    }
-
-    #[test]
-    fn places_are_taken_and_given_back() {
-        let (places, share, two) = (Places::default(), Share::default(), bounds(2, 2));
-        let mut admitted = all(&places, &share, two);
-        assert_eq!(admitted.len(), 2);
-        let refused = |share: &Share, bounds| places.admit(share, bounds).map(drop);
-        assert_eq!(refused(&share, two), Err(Refused::Server));
-        admitted.pop();
-        assert_eq!(refused(&share, bounds(2, 1)), Err(Refused::Caller));
-        assert_eq!(refused(&share, two), Ok(()));
-        assert_eq!(refused(&share, bounds(0, 0)), Err(Refused::Server));
-    }
-
-    #[test]
-    fn many_busy_callers_leave_places_to_the_next() {
-        let (places, bounds) = (Places::default(), bounds(1024, 256));
-        let mut busy = Vec::new();
-        for caller in 0..5 {
-            let admitted = all(&places, &Share::default(), bounds);
-            assert!(!admitted.is_empty(), "caller {caller}");
-            busy.push(admitted);
-        }
-        assert_eq!(busy[0].len(), 256);
-        assert!(places.admit(&Share::default(), bounds).is_ok());
-    }
-
-    #[test]
-    fn many_busy_orgs_leave_places_to_the_next() {
-        let (places, share, bounds) = (Places::default(), Share::default(), bounds(1024, 256));
-        let mut busy = Vec::new();
-        for org in ["org:a", "org:b", "org:c"] {
-            let before = busy.len();
-            loop {
-                let admitted = places.admit(&share, bounds).expect("a place");
-                if admitted.admission().for_org(org).is_err() {
-                    break;
-                }
-                busy.push(admitted);
-            }
-            assert!(busy.len() > before, "{org}");
-        }
-        let other = places.admit(&share, bounds).expect("a place");
-        assert_eq!(other.admission().for_org("org:d"), Ok(()));
-        drop(other);
-        busy.clear();
-        assert!(locked(&share.0).orgs.is_empty());
-    }
-
-    #[tokio::test]
-    async fn who_waits_has_no_place_and_gets_one_afterwards() {
-        let (places, share, one) = (Places::default(), Share::default(), bounds(1, 1));
-        let first = places.admit(&share, one).expect("a place");
-        first.admission().for_org("org:a").expect("room");
-        let waits = first.admission().wait(async {
-            let second = places.admit(&share, one).expect("the place of the first");
-            second.admission().for_org("org:a").expect("room");
-            let waits = second.admission().wait(async {});
-            assert_eq!(waits.await, Err(Refused::Queue));
-        });
-        assert_eq!(waits.await, Ok(()));
-        assert!(places.admit(&share, one).is_err());
-        drop(first);
-        let taken = locked(&places.taken);
-        assert_eq!((taken.working, taken.waiting), (0, 0));
-    }
-
-    #[tokio::test]
-    async fn nobody_waits_once_the_server_stops() {
-        let (places, share) = (Places::default(), Share::default());
-        let admitted = places.admit(&share, bounds(1, 1)).expect("a place");
-        let mut waits = Box::pin(admitted.admission().wait(std::future::pending::<()>()));
-        assert!(futures::poll!(&mut waits).is_pending());
-        places.stopping.cancel();
-        assert_eq!(waits.await, Err(Refused::Stopping));
-        let late = admitted.admission().wait(async {});
-        assert_eq!(late.await, Err(Refused::Stopping));
-    }
-
-    #[test]
-    fn the_bytes_of_all_bodies_are_bounded_and_no_caller_takes_them_all() {
-        let (places, bounds) = (Places::default(), bounds(100, 50));
-        let (one, other) = (Share::default(), Share::default());
-        let buffers = |share: &Share| {
-            let admitted = places.admit(share, bounds).expect("a place");
-            let buffer = || {
-                let mut buffer = admitted.admission().buffer();
-                buffer.grow_to(100).map(|()| buffer)
-            };
-            std::iter::from_fn(|| buffer().ok()).collect::<Vec<_>>()
-        };
-        let ones = buffers(&one);
-        assert_eq!(ones.len(), 7, "three times as much as is left");
-        assert!(!buffers(&other).is_empty());
-        let admitted = places.admit(&one, bounds).expect("a place");
-        let mut large = admitted.admission().buffer();
-        assert_eq!(large.grow_to(1001), Err(Refused::Bytes));
-        drop(ones);
-        assert_eq!(large.grow_to(1000), Ok(()));
-        drop(large);
-        assert_eq!(locked(&places.taken).bytes, 0);
-    }
-
-    #[tokio::test]
-    async fn a_request_that_is_gone_takes_no_place_again() {
-        let (places, share) = (Places::default(), Share::default());
-        let admitted = places.admit(&share, bounds(1, 1)).expect("a place");
-        let admission = admitted.admission().clone();
-        drop(admitted);
-        assert_eq!(admission.wait(async {}).await, Ok(()));
-        assert_eq!(locked(&places.taken).working, 0);
-    }
-}
+mod tests;

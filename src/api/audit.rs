@@ -1,4 +1,5 @@
-//! The audit trail: one line of JSON for every write, with who asked for what, and how it ended.
+//! The audit trail: one line of JSON for every write, with who asked for what, and how it ended. So has a write that the role
+//! of a known key does not allow. What is turned away before that has none: anybody could fill the file.
 //!
 //! It is not the log: it names orgs. What a person's details were changed to is not in it, only which.
 
@@ -83,13 +84,13 @@ impl Audited {
     pub(super) fn of(app: &Shared, request: &mut Request, caller: &Caller) -> Self {
         let noted = Noted::default();
         request.extensions_mut().insert(noted.clone());
-        let (headers, extensions) = (request.headers(), request.extensions());
+        let extensions = request.extensions();
         Self {
             audit: app.audit.clone(),
             request_id: extensions.get().cloned(),
             endpoint: layers::endpoint(extensions.get()),
             key: caller.key.clone(),
-            peer: app.proxies.origin(headers, extensions),
+            peer: caller.peer,
             noted,
         }
     }

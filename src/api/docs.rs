@@ -99,6 +99,7 @@ impl<'a> Page<'a> {
         ));
         self.markdown(&operation["summary"]);
         self.markdown(&operation["description"]);
+        self.role(operation);
         self.parameters(&operation["parameters"]);
         let body = &operation["requestBody"];
         if !body.is_null() {
@@ -117,6 +118,18 @@ impl<'a> Page<'a> {
             }
         }
         self.push("</table></section>");
+    }
+
+    /// What the first scheme that needs a key asks of that key.
+    fn role(&mut self, operation: &Value) {
+        let mut schemes = operation["security"].as_array().into_iter().flatten();
+        let role = schemes.find_map(|scheme| scheme["basic"][0].as_str());
+        if let Some(role) = role {
+            let role = escape(role);
+            self.push(&format!(
+                "<p>Where keys have roles: <code>{role}</code></p>"
+            ));
+        }
     }
 
     fn parameters(&mut self, parameters: &Value) {

@@ -181,17 +181,16 @@ impl From<domain::Error> for Error {
                 Self::stripe_unavailable(StatusCode::SERVICE_UNAVAILABLE, &error)
                     .retry_after(*retry_after)
             }
-            E::Listing { .. } => Self::stripe_unavailable(StatusCode::SERVICE_UNAVAILABLE, &error)
-                .retry_after(COME_BACK),
+            E::Listing { .. } | E::Abandoned => {
+                Self::stripe_unavailable(StatusCode::SERVICE_UNAVAILABLE, &error)
+                    .retry_after(COME_BACK)
+            }
             E::Unavailable(_) => Self::stripe_unavailable(StatusCode::BAD_GATEWAY, &error),
             E::OutcomeUnknown(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown", message)
                     .because(&error)
             }
-            // Nobody is told of what is abandoned.
-            E::TimedOut | E::Abandoned => {
-                Self::stripe_unavailable(StatusCode::GATEWAY_TIMEOUT, &error)
-            }
+            E::TimedOut => Self::stripe_unavailable(StatusCode::GATEWAY_TIMEOUT, &error),
             E::CustomerVanished => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "TERR1050", TERR1050).because(&error)
             }
@@ -225,9 +224,12 @@ impl From<Refused> for Error {
             Refused::Server | Refused::Bytes | Refused::Stopping => {
                 (StatusCode::SERVICE_UNAVAILABLE, "overloaded")
             }
-            Refused::Caller | Refused::Org | Refused::OrgQueue | Refused::Queue => {
-                (StatusCode::TOO_MANY_REQUESTS, "rate_limited")
-            }
+            Refused::Caller
+            | Refused::Peer
+            | Refused::Org
+            | Refused::OrgQueue
+            | Refused::KeyQueue
+            | Refused::Queue => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
         };
         Self::new(status, code, refused.to_string()).retry_after(COME_BACK)
     }

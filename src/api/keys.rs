@@ -1,5 +1,6 @@
 //! Who may call: the keys that a server accepts, or, where each caller brings a Stripe key, any key at all.
 
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -8,12 +9,13 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use super::audit::Audited;
 use super::error::Error;
 use super::strangers::Stranger;
 use super::{Accounts, Shared, tenants};
@@ -195,6 +197,8 @@ pub(super) struct Caller {
     pub(super) share: Share,
     /// The name of the caller's key; without keys, all callers are one.
     pub(super) key: Option<String>,
+    /// Where it calls from.
+    pub(super) peer: Option<IpAddr>,
     /// What the caller may do.
     role: Role,
     /// Where Stripe has not accepted the key yet.
@@ -223,18 +227,24 @@ pub(super) async fn authorize(
     request: Request,
     next: Next,
 ) -> Result<Response, Error> {
-    let (mut parts, body) = request.into_parts();
+    let (parts, body) = request.into_parts();
     let caller = caller(&app, &parts).await?;
     let needed = needed(&parts);
+    let mut request = Request::from_parts(parts, body);
     if caller.role < needed {
-        return Err(Error::forbidden(format!(
+        let refused = Error::forbidden(format!(
             "this API key has the role {}, and this request needs {}",
             caller.role.as_str(),
             needed.as_str()
-        )));
+        ));
+        let refused = refused.into_response();
+        if !request.method().is_safe() {
+            Audited::of(&app, &mut request, &caller).tell(&refused);
+        }
+        return Ok(refused);
     }
-    parts.extensions.insert(Arc::new(caller));
-    Ok(next.run(Request::from_parts(parts, body)).await)
+    request.extensions_mut().insert(Arc::new(caller));
+    Ok(next.run(request).await)
 }
 
 /// The role that a request needs.
@@ -254,11 +264,13 @@ fn needed(request: &Parts) -> Role {
 
 async fn caller(app: &Shared, request: &Parts) -> Result<Caller, Error> {
     let headers = &request.headers;
+    let peer = app.proxies.origin(headers, &request.extensions);
     match &app.accounts {
         Accounts::One(domain) if app.keys.is_open() => Ok(Caller {
             domain: domain.clone(),
             share: app.everybody.clone(),
             key: None,
+            peer,
             role: Role::Admin,
             _stranger: None,
             _account: None,
@@ -269,6 +281,7 @@ async fn caller(app: &Shared, request: &Parts) -> Result<Caller, Error> {
                 domain: domain.clone(),
                 share: key.share,
                 key: Some(key.name),
+                peer,
                 role: key.role,
                 _stranger: None,
                 _account: None,
@@ -282,7 +295,6 @@ async fn caller(app: &Shared, request: &Parts) -> Result<Caller, Error> {
             let stranger = if stripe.is_key_accepted() {
                 None
             } else {
-                let peer = app.proxies.origin(headers, &request.extensions);
                 let most = app.limits.concurrent;
                 let stranger = cloud.strangers.enter(digest, peer, most)?;
                 Some(Suspect {
@@ -294,12 +306,13 @@ async fn caller(app: &Shared, request: &Parts) -> Result<Caller, Error> {
             if stranger.is_some() && !request.method.is_safe() {
                 let asked = account.domain.check_key();
                 let asked = tokio::time::timeout(app.limits.request_timeout, asked).await;
-                asked.unwrap_or(Err(domain::Error::TimedOut))?;
+                asked.unwrap_or(Err(domain::Error::Abandoned))?;
             }
             Ok(Caller {
                 domain: account.domain.clone(),
                 share: account.share.clone(),
                 key: Some(short(&digest)),
+                peer,
                 role: Role::Admin,
                 _stranger: stranger,
                 _account: Some(account),

@@ -8,7 +8,6 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::Shared;
@@ -17,7 +16,7 @@ use super::error::{Code, Error};
 use super::keys::Caller;
 use super::layers::{self, RequestId};
 use crate::admission::Bounds;
-use crate::domain::{self, Lane};
+use crate::domain::{CallerState, Error as DomainError, Lane};
 use crate::metrics::{HttpRequest, Metrics};
 
 /// How much longer than other requests those may take that make many calls to Stripe.
@@ -71,8 +70,8 @@ impl Limits {
 /// Turns away what is too much for the server, and ends the wait for what takes too long.
 ///
 /// A write that has begun is carried through whoever still waits for it: half of it may be in Stripe, and the caller's
-/// next try must find its lock held until all of it is. One that has not begun when its caller leaves does not begin: the
-/// caller may have decided otherwise by then.
+/// next try must find its lock held until all of it is. One that has not begun when its caller leaves, or when its time is
+/// up, does not begin: the caller may have decided otherwise by then.
 pub(super) async fn limit(
     State(app): State<Shared>,
     mut request: Request,
@@ -84,25 +83,25 @@ pub(super) async fn limit(
         .ok_or_else(|| Error::internal(&"no account was chosen"))?;
     let admitted = app
         .places
-        .admit(&caller.share, app.limits.bounds(&caller))?;
-    let left = CancellationToken::new();
+        .admit(&caller.share, caller.peer, app.limits.bounds(&caller))?;
+    let state = CallerState::default();
     let domain = caller.domain.admitted(admitted.admission().clone());
     request
         .extensions_mut()
-        .insert(domain.for_caller(left.clone()));
+        .insert(domain.for_caller(state.clone()));
     let factor = match request.extensions().get::<Lane>() {
         Some(Lane::Bulk) => BULK_FACTOR,
         _ => 1,
     };
     let writes = !request.method().is_safe();
-    let end = LateEnd::of(&request, app.metrics.clone(), left.clone());
+    let end = LateEnd::of(&request, app.metrics.clone(), state.clone());
     let audited = Audited::of(&app, &mut request, &caller);
     let handled = async move {
         let _held = (admitted, caller);
         next.run(request).await
     };
     let wait = app.limits.request_timeout * factor;
-    let answered = if writes {
+    if writes {
         let handled = async move {
             let response = handled.await;
             end.tell(&response);
@@ -111,16 +110,41 @@ pub(super) async fn limit(
         };
         let write = app.writes.spawn(handled.in_current_span());
         // The caller leaves if it hangs up, by which this is dropped, and when it is told that it took too long.
-        let leaves = left.drop_guard();
+        let waits = Waits(Some(state));
         let ended = tokio::time::timeout(wait, write).await;
-        if ended.is_ok() {
-            leaves.disarm();
-        }
-        ended.map(|ended| ended.unwrap_or_else(|ended| resume_unwind(ended.into_panic())))
+        let ended = ended.map_err(|_| waits.give_up())?;
+        waits.end();
+        Ok(ended.unwrap_or_else(|ended| resume_unwind(ended.into_panic())))
     } else {
-        tokio::time::timeout(wait, handled).await
-    };
-    answered.map_err(|_| domain::Error::TimedOut.into())
+        let ended = tokio::time::timeout(wait, handled).await;
+        ended.map_err(|_| DomainError::TimedOut.into())
+    }
+}
+
+/// A caller that waits for a write, until this is dropped.
+struct Waits(Option<CallerState>);
+
+impl Waits {
+    /// The write has ended.
+    fn end(mut self) {
+        self.0 = None;
+    }
+
+    /// The time is up: what the caller is told.
+    fn give_up(&self) -> DomainError {
+        match &self.0 {
+            Some(state) if state.leave() => DomainError::Abandoned,
+            _ => DomainError::TimedOut,
+        }
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        if let Some(state) = &self.0 {
+            state.leave();
+        }
+    }
 }
 
 /// What is told of a write that ends after its caller has left: its line in the log was written when the caller did.
@@ -128,21 +152,21 @@ struct LateEnd {
     request_id: Option<RequestId>,
     endpoint: &'static str,
     metrics: Arc<Metrics>,
-    left: CancellationToken,
+    caller: CallerState,
 }
 
 impl LateEnd {
-    fn of(request: &Request, metrics: Arc<Metrics>, left: CancellationToken) -> Self {
+    fn of(request: &Request, metrics: Arc<Metrics>, caller: CallerState) -> Self {
         Self {
             request_id: request.extensions().get().cloned(),
             endpoint: layers::endpoint(request.extensions().get()),
             metrics,
-            left,
+            caller,
         }
     }
 
     fn tell(&self, response: &Response) {
-        if !self.left.is_cancelled() {
+        if !self.caller.has_left() {
             return;
         }
         let (endpoint, status) = (self.endpoint, response.status().as_u16());

@@ -78,8 +78,8 @@ pub enum Error {
         /// Orgs that were read.
         read: usize,
     },
-    /// The caller left before anything was written, and nothing was.
-    #[error("the caller left before anything was done")]
+    /// The caller left, or the time was up, before anything was written, and nothing will be.
+    #[error("this took too long to begin, and nothing was done")]
     Abandoned,
     /// Stripe cannot be reached, or answers with faults of its own.
     #[error("Stripe is unavailable: {0}")]

@@ -32,8 +32,6 @@ mod usage;
 
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
-
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 pub use account::Whoami;
@@ -58,7 +56,7 @@ use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::stripe;
 
-pub use crate::stripe::Lane;
+pub use crate::stripe::{CallerState, Lane};
 
 /// What became of a request.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -137,9 +135,9 @@ impl Domain {
         }
     }
 
-    /// The same account for a caller who leaves when `caller` is cancelled: what has not begun by then does not begin.
+    /// The same account for a caller who may leave before the answer: what has not begun by then does not begin.
     #[must_use]
-    pub fn for_caller(&self, caller: CancellationToken) -> Self {
+    pub fn for_caller(&self, caller: CallerState) -> Self {
         Self {
             stripe: self.stripe.for_caller(caller),
             ..self.clone()

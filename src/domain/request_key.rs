@@ -34,7 +34,7 @@ pub(super) struct KeyedRequests(Cache<(u64, String), Arc<Slot>>);
 struct Slot {
     /// The digest of the request that came with it.
     request: [u8; 32],
-    done: Mutex<bool>,
+    done: Arc<Mutex<bool>>,
 }
 
 impl KeyedRequests {
@@ -67,14 +67,14 @@ impl Domain {
         let fresh = async {
             Arc::new(Slot {
                 request: asked,
-                done: Mutex::new(false),
+                done: Arc::default(),
             })
         };
         let slot = slots.get_with(entry.clone(), fresh).await;
         if slot.request != asked {
             return Err(reused());
         }
-        let mut done = slot.done.lock().await;
+        let mut done = self.hold_key(&slot.done).await?;
         if *done {
             return Ok(());
         }

@@ -3,11 +3,9 @@
 //! Work that several requests wait for has a context of its own. It is as urgent as the most urgent of them, and what
 //! it calls is noted for all of them.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use tokio_util::sync::CancellationToken;
-
+use super::caller_state::CallerState;
 use super::limit::{Lane, Ticket};
 
 /// How many calls of a request are noted for its log line.
@@ -21,9 +19,7 @@ pub(super) struct Context {
     waiting: Mutex<Vec<Arc<Context>>>,
     /// The work that this waits for.
     awaited: Mutex<Vec<Weak<Context>>>,
-    /// Cancelled if the caller leaves before the answer.
-    caller: CancellationToken,
-    has_written: AtomicBool,
+    caller: CallerState,
 }
 
 impl Context {
@@ -34,7 +30,7 @@ impl Context {
         }
     }
 
-    pub(super) fn of_caller(caller: CancellationToken) -> Self {
+    pub(super) fn of_caller(caller: CallerState) -> Self {
         Self {
             caller,
             ..Self::default()
@@ -49,17 +45,8 @@ impl Context {
         }
     }
 
-    pub(super) fn caller(&self) -> &CancellationToken {
+    pub(super) fn caller(&self) -> &CallerState {
         &self.caller
-    }
-
-    /// Whether a write may be sent. What has begun is carried through, whoever waits for it; what has not begun when
-    /// the caller leaves does not begin.
-    pub(super) fn may_write(&self) -> bool {
-        if !self.caller.is_cancelled() {
-            self.has_written.store(true, Ordering::Relaxed);
-        }
-        self.has_written.load(Ordering::Relaxed)
     }
 
     /// The ids of the calls made, in order of their answers; none for one without an answer.

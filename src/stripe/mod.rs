@@ -3,6 +3,7 @@
 //! A Stripe is a base URL: the real one, the sandbox, or a test's own router. Everything that is
 //! particular to a call (path, parameters, what is read of the answer) belongs to `domain`.
 
+mod caller_state;
 mod context;
 mod endpoint;
 mod error;
@@ -21,10 +22,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use reqwest::Method;
-use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
 
+pub use caller_state::CallerState;
 use context::Context;
 pub use error::{ApiError, Error};
 pub use flights::Flights;
@@ -129,9 +130,9 @@ impl Client {
         }
     }
 
-    /// The same account's client, for requests of a caller who leaves when `caller` is cancelled.
+    /// The same account's client, for requests of a caller who may leave before the answer.
     #[must_use]
-    pub fn for_caller(&self, caller: CancellationToken) -> Self {
+    pub fn for_caller(&self, caller: CallerState) -> Self {
         Self {
             request: Arc::new(Context::of_caller(caller)),
             ..self.clone()
@@ -147,8 +148,8 @@ impl Client {
         }
     }
 
-    /// Cancelled if the caller leaves before the answer.
-    pub fn caller(&self) -> &CancellationToken {
+    /// Whether the caller of this request still waits.
+    pub fn caller(&self) -> &CallerState {
         self.request.caller()
     }
 

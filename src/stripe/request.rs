@@ -208,7 +208,7 @@ impl Request {
 
     /// Notes that the request of a client's writes now, if it is not too late to begin with that.
     fn begin(&self) -> Result<(), Error> {
-        if self.method == Method::GET || self.client.request.may_write() {
+        if self.method == Method::GET || self.client.caller().may_write() {
             Ok(())
         } else {
             Err(Error::Abandoned)

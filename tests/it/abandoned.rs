@@ -143,7 +143,7 @@ async fn a_cancellation_that_waits_for_another_change_when_its_caller_hangs_up_d
     };
     let (changed, ()) = tokio::join!(changed, cancelled);
     changed.ok();
-    until_ended_late(&app, "status=\"504\"").await;
+    until_ended_late(&app, "status=\"503\"").await;
     app.post("/v1/subscribe", FREE).await.ok();
     let counts = app.sandbox().counts(None);
     assert_eq!(counts.get("DELETE /v1/subscriptions/:id"), None);
@@ -167,4 +167,71 @@ async fn what_has_begun_when_its_caller_is_told_that_it_took_too_long_ends_and_i
     app.sandbox().clear_faults();
     until_ended_late(&app, "endpoint=\"/v1/subscribe\",status=\"200\"").await;
     assert_eq!(app.limits("org:a").await.len(), 1);
+}
+
+/// A write whose time is up while it waits for another change is told so, and that it may come back.
+#[tokio::test]
+async fn what_waits_for_another_change_when_its_time_is_up_does_not_begin() {
+    let app = start().await;
+    slow_change(&app).await;
+    let hasty = app
+        .clone()
+        .adjusted(|app| app.limits.request_timeout = Duration::from_millis(150));
+    let _time = hold_time();
+    let cancelled = async {
+        app.until_slow().await;
+        let time_passes = async {
+            until("it waits", async || {
+                (app.places().waiting() > 0).then_some(())
+            })
+            .await;
+            tokio::time::advance(Duration::from_secs(1)).await;
+        };
+        let (late, ()) = tokio::join!(hasty.post("/v1/subscribe", CANCEL), time_passes);
+        app.sandbox().clear_faults();
+        late
+    };
+    let (changed, late) = tokio::join!(app.post("/v1/subscribe", FREE), cancelled);
+    let late = late.fails(503, "stripe_unavailable");
+    assert_eq!(late.header("retry-after"), "1");
+    changed.ok();
+    until_ended_late(&app, "status=\"503\"").await;
+    let counts = app.sandbox().counts(None);
+    assert_eq!(counts.get("DELETE /v1/subscriptions/:id"), None);
+    assert_eq!(app.limits("org:a").await.len(), 1);
+}
+
+/// Likewise while Stripe is asked what there is to be changed.
+async fn writes_nothing_once_its_time_is_up(path: &str, body: &str) {
+    let app = start().await;
+    app.subscribe("org:a", &["plan:pro@1"]).await;
+    app.slow_down("GET", "/v1/subscriptions", Duration::from_secs(600));
+    app.forget_calls();
+    let hasty = app
+        .clone()
+        .adjusted(|app| app.limits.request_timeout = Duration::from_millis(150));
+    let _time = hold_time();
+    let time_passes = async {
+        app.until_slow().await;
+        tokio::time::advance(Duration::from_secs(1)).await;
+    };
+    let (late, ()) = tokio::join!(hasty.post(path, body), time_passes);
+    let late = late.fails(503, "stripe_unavailable");
+    assert_eq!(late.header("retry-after"), "1");
+    app.sandbox().clear_faults();
+    until_ended_late(&app, "status=\"503\"").await;
+    let counts = app.sandbox().counts(None);
+    let writes = counts.keys().filter(|call| !call.starts_with("GET "));
+    assert_eq!(writes.count(), 0, "{counts:?}");
+}
+
+#[tokio::test]
+async fn a_cancellation_that_has_only_read_when_its_time_is_up_writes_nothing() {
+    writes_nothing_once_its_time_is_up("/v1/subscribe", CANCEL).await;
+}
+
+#[tokio::test]
+async fn a_report_that_has_only_read_when_its_time_is_up_writes_nothing() {
+    let report = r#"{"org": "org:a", "feature": "feature:calls", "n": 1}"#;
+    writes_nothing_once_its_time_is_up("/v1/report", report).await;
 }

@@ -44,7 +44,7 @@ fn table() -> Vec<Row> {
         (Error::NotAdmitted(Refused::OrgQueue), 429, "rate_limited", "too many requests are waiting to change this org, and nothing was done", Some("1")),
         (Error::Listing { read: 7 }, 503, "stripe_unavailable", "the customers of this account are being listed, since Stripe does not search them: 7 orgs so far", Some("1")),
         (Error::OutcomeUnknown("Stripe failed"), 503, "outcome_unknown", "it cannot be found out whether this was counted: Stripe failed", None),
-        (Error::Abandoned, 504, "stripe_unavailable", "the caller left before anything was done", None),
+        (Error::Abandoned, 503, "stripe_unavailable", "this took too long to begin, and nothing was done", Some("1")),
     ]
 }
 

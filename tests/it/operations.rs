@@ -2,6 +2,7 @@
 
 mod audit;
 mod fairness;
+mod lanes;
 mod load;
 mod origins;
 mod roles;

@@ -2,6 +2,7 @@
 
 mod flags;
 mod pressure;
+mod start;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -29,7 +29,7 @@ pub(in crate::domain) struct KeyedReports(Cache<(u64, String), Arc<Slot>>);
 struct Slot {
     /// The digest of the report that came with it.
     report: [u8; 32],
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 enum State {
@@ -82,14 +82,14 @@ impl Domain {
         let fresh = async {
             Arc::new(Slot {
                 report: key.report,
-                state: Mutex::new(State::New),
+                state: Arc::new(Mutex::new(State::New)),
             })
         };
         let slot = slots.get_with(entry.clone(), fresh).await;
         if slot.report != key.report {
             return Err(reused());
         }
-        let mut state = slot.state.lock().await;
+        let mut state = self.hold_key(&slot.state).await?;
         if matches!(*state, State::Done) {
             return Ok(());
         }

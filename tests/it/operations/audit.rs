@@ -7,6 +7,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 use tier::api::{ApiKey, Audit, Keys};
 
+use crate::contract::DOCUMENT;
 use crate::harness::TestApp;
 
 /// Where the lines go.
@@ -128,5 +129,80 @@ async fn a_write_leaves_a_line() {
     assert!(
         !text.contains("secret") && !text.contains("jo@acme"),
         "{text}"
+    );
+}
+
+/// Every operation that writes, with the document's own example of a body.
+#[tokio::test]
+async fn each_kind_of_write_leaves_a_line() {
+    let (app, lines) = start().await;
+    let paths = DOCUMENT["paths"].as_object().expect("paths");
+    let mut written = 0;
+    for (path, operations) in paths {
+        let Some(content) = operations.pointer("/post/requestBody/content") else {
+            assert!(
+                operations.get("post").is_none(),
+                "{path}: a write without a body"
+            );
+            continue;
+        };
+        let content = content.as_object().expect("types").values().next();
+        let examples = content.expect("a type")["examples"].as_object();
+        let example = &examples.expect("examples").values().next().expect("one")["value"];
+        let body = example
+            .as_str()
+            .map_or_else(|| example.to_string(), str::to_owned);
+        let before = lines.all().len();
+        let call = app.request(Method::POST, path).body(body);
+        let call = call.header("authorization", "Bearer sk_own_secret");
+        let status = call.send().await.status.as_u16();
+        let all = lines.all();
+        assert_eq!(all.len(), before + 1, "{path}");
+        let line = &all[before];
+        assert_eq!(
+            (&line["endpoint"], &line["status"]),
+            (&json!(path), &json!(status))
+        );
+        assert_eq!(line["key"], "back end");
+        assert!(
+            line["change"].is_object() && line["request_id"].is_string(),
+            "{line}"
+        );
+        assert!(
+            line["org"].is_string() || ["/v1/push", "/v1/clock"].contains(&&**path),
+            "{line}"
+        );
+        written += 1;
+    }
+    assert_eq!(written, 5);
+}
+
+#[tokio::test]
+async fn a_write_that_the_role_does_not_allow_leaves_a_line_and_one_without_a_key_none() {
+    let (app, lines) = start().await;
+    let reader: ApiKey = "front:read:r".parse().expect("a key");
+    let app = app.adjusted(|app| app.keys = Keys::new([reader]));
+    let report = json!({"org": "org:a", "feature": "feature:f", "n": 3});
+    assert_eq!(post(&app, "r", "/v1/report", &report).await, 403);
+    assert_eq!(post(&app, "x", "/v1/report", &report).await, 401);
+    app.get_with(
+        "/v1/payment_methods?org=org:a",
+        &[("authorization", "Bearer r")],
+    )
+    .await
+    .fails(403, "forbidden");
+    let all = lines.all();
+    assert_eq!(all.len(), 1, "{all:#?}");
+    assert_eq!(
+        (&all[0]["key"], &all[0]["status"]),
+        (&json!("front"), &json!(403))
+    );
+    assert_eq!(
+        (&all[0]["endpoint"], &all[0]["code"]),
+        (&json!("/v1/report"), &json!("forbidden"))
+    );
+    assert_eq!(
+        (&all[0]["org"], &all[0]["change"]),
+        (&Value::Null, &Value::Null)
     );
 }

@@ -18,6 +18,10 @@ fn subscribe(org: &str) -> Value {
     json!({"org": org, "phases": [{"features": ["plan:p@1"]}]})
 }
 
+fn report(org: &str) -> Value {
+    json!({"org": org, "feature": "feature:f", "n": 1})
+}
+
 /// With two orgs that are subscribed, and a Stripe that takes for ever to change another subscription.
 /// A key has so few places that the requests of one org would take all of them.
 async fn start(places: usize) -> TestApp {
@@ -39,20 +43,30 @@ async fn start(places: usize) -> TestApp {
 
 const ONE: (&str, &str) = ("authorization", "Bearer one");
 
+/// The same request again and again, with one idempotency key.
+async fn repeat(app: TestApp, path: &'static str, body: Value) -> Answer {
+    let call = app.request(axum::http::Method::POST, path);
+    let call = call.headers(&[ONE, ("idempotency-key", "again")]);
+    call.body(body.to_string()).send().await
+}
+
 async fn post(app: TestApp, path: &'static str, body: Value) -> Answer {
     let call = app.request(axum::http::Method::POST, path);
     call.headers(&[ONE]).body(body.to_string()).send().await
 }
 
-/// Changes of one org: one that Stripe works on for ever, and `waiting` that wait for it.
-async fn queue(app: &TestApp, waiting: usize) -> JoinSet<Answer> {
+/// Requests that cannot be worked on at once: one that Stripe works on for ever, and `waiting` that wait for it.
+async fn queue<F>(app: &TestApp, waiting: usize, send: impl Fn() -> F) -> JoinSet<Answer>
+where
+    F: Future<Output = Answer> + Send + 'static,
+{
     let mut queued = JoinSet::new();
     for before in 0..=waiting {
         until("those before it wait", async || {
             (app.places().waiting() + 1 >= before).then_some(())
         })
         .await;
-        queued.spawn(post(app.clone(), "/v1/subscribe", subscribe("org:busy")));
+        queued.spawn(send());
     }
     until("all wait", async || {
         (app.places().waiting() >= waiting).then_some(())
@@ -64,8 +78,9 @@ async fn queue(app: &TestApp, waiting: usize) -> JoinSet<Answer> {
 #[tokio::test]
 async fn what_waits_for_an_org_takes_no_place_and_the_queue_has_an_end() {
     let app = start(33).await;
-    let _queued = queue(&app, 32).await;
-    let refused = post(app.clone(), "/v1/subscribe", subscribe("org:busy")).await;
+    let change = || post(app.clone(), "/v1/subscribe", subscribe("org:busy"));
+    let _queued = queue(&app, 32, change).await;
+    let refused = change().await;
     let refused = refused.fails(429, "rate_limited");
     let message = refused.json()["message"].clone();
     assert_eq!(
@@ -75,8 +90,9 @@ async fn what_waits_for_an_org_takes_no_place_and_the_queue_has_an_end() {
     assert_eq!(refused.header("retry-after"), "1");
     // One works, and the others have given their places away.
     for _ in 0..3 {
-        let report = json!({"org": "org:other", "feature": "feature:f", "n": 1});
-        post(app.clone(), "/v1/report", report).await.ok();
+        post(app.clone(), "/v1/report", report("org:other"))
+            .await
+            .ok();
         let limits = app.get_with("/v1/limits?org=org:other", &[ONE]).await;
         assert_eq!(limits.ok().json()["usage"][0]["feature"], "feature:f");
     }
@@ -88,15 +104,46 @@ async fn what_waits_for_an_org_takes_no_place_and_the_queue_has_an_end() {
 }
 
 #[tokio::test]
+async fn what_waits_for_its_idempotency_key_takes_no_place_and_the_queue_has_an_end() {
+    for (path, body) in [
+        ("/v1/report", report("org:busy")),
+        ("/v1/subscribe", subscribe("org:busy")),
+    ] {
+        let app = start(33).await;
+        let never = Action::Delay(Duration::from_secs(600));
+        let records = "/v1/subscription_items*";
+        app.sandbox()
+            .add_fault(Rule::new("POST", records, never).times(1));
+        let again = || repeat(app.clone(), path, body.clone());
+        let queued = queue(&app, 32, again).await;
+        let refused = again().await.fails(429, "rate_limited");
+        let message = refused.json()["message"].clone();
+        assert_eq!(
+            message,
+            "too many requests are waiting for one with the same Idempotency-Key"
+        );
+        for _ in 0..3 {
+            app.get_with("/v1/limits?org=org:other", &[ONE]).await.ok();
+        }
+        app.sandbox().clear_faults();
+        for answer in queued.join_all().await {
+            answer.ok();
+        }
+        assert_eq!(app.places().waiting(), 0);
+        let records = app.sent("POST /v1/subscription_items/:id/usage_records");
+        assert_eq!(records.len(), usize::from(path == "/v1/report"));
+    }
+}
+
+#[tokio::test]
 async fn requests_of_one_org_leave_places_to_those_of_another() {
     let app = start(6).await;
     let never = Action::Delay(Duration::from_secs(600));
     app.sandbox()
         .add_fault(Rule::new("POST", "/v1/subscription_items*", never));
-    let report = json!({"org": "org:busy", "feature": "feature:f", "n": 1});
     let mut busy = JoinSet::new();
     for _ in 0..6 {
-        busy.spawn(post(app.clone(), "/v1/report", report.clone()));
+        busy.spawn(post(app.clone(), "/v1/report", report("org:busy")));
     }
     let refused = busy.join_next().await.expect("one is too many");
     let refused = refused.expect("no panic").fails(429, "rate_limited");

@@ -1,9 +1,10 @@
 //! What a key of a role lets its callers do, and what not.
 
 use axum::http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tier::api::{ApiKey, Keys};
 
+use crate::contract::DOCUMENT;
 use crate::harness::{Answer, TestApp};
 
 async fn start() -> TestApp {
@@ -105,5 +106,59 @@ async fn a_refusal_names_the_roles() {
     assert_eq!(
         message,
         "this API key has the role read, and this request needs admin"
+    );
+}
+
+/// The least role that the document says an operation needs; none if it needs no key.
+fn documented(operation: &Value) -> Option<&str> {
+    let schemes = operation["security"].as_array().expect("each says so");
+    let role = |scheme: &str| schemes.iter().find_map(|known| known[scheme][0].as_str());
+    assert_eq!(role("basic"), role("bearer"), "{schemes:?}");
+    role("basic")
+}
+
+#[tokio::test]
+async fn the_document_and_the_server_agree_about_roles() {
+    let app = start().await;
+    let ranks = ["read", "report", "admin"];
+    let rank = |role: &str| ranks.iter().position(|known| *known == role).expect(role);
+    let paths = DOCUMENT["paths"].as_object().expect("paths");
+    let operations = paths.iter().flat_map(|(path, operations)| {
+        let operations = operations.as_object().expect("operations");
+        operations
+            .iter()
+            .map(move |(method, operation)| (path, method, operation))
+    });
+    let mut refused = 0;
+    for (path, method, operation) in operations {
+        let method: Method = method.to_uppercase().parse().expect("a method");
+        let Some(needed) = documented(operation) else {
+            app.request(method, path).send().await.ok();
+            continue;
+        };
+        let forbidden = DOCUMENT.pointer("/components/responses/Forbidden");
+        let codes = forbidden.and_then(|answer| {
+            answer.pointer("/content/application~1json/schema/allOf/1/properties/code/enum")
+        });
+        assert_eq!(codes, Some(&json!(["forbidden"])));
+        let documents_refusal = operation["responses"]["403"].is_object();
+        assert!(documents_refusal, "{method} {path}");
+        app.request(method.clone(), path)
+            .send()
+            .await
+            .fails(401, "unauthorized");
+        for (key, role) in [("r", "read"), ("m", "report"), ("a", "admin")] {
+            let answer = call(&app, key, method.clone(), path, "").await;
+            if rank(role) < rank(needed) {
+                answer.fails(403, "forbidden");
+                refused += 1;
+            } else {
+                assert_ne!(answer.status, 403, "{method} {path} as {role}");
+            }
+        }
+    }
+    assert_eq!(
+        refused, 11,
+        "report is for two roles, and five operations are for one"
     );
 }

@@ -126,16 +126,6 @@ async fn writes_are_noted_in_a_file_with_the_address_that_they_came_from() {
 }
 
 #[tokio::test]
-async fn what_may_be_a_mistake_is_warned_of() {
-    let place = Place::offline();
-    place.write("keys", "one\n");
-    let flags = ["--addr", "127.0.0.1:0", "--api-key-file", "keys"];
-    let ended = start(&place, &flags).await.stop("-TERM").await;
-    let warned = |text: &str| text.contains("--api-key-file keys can be read by others");
-    assert!(ended.stderr.lines().any(warned), "{}", ended.stderr);
-}
-
-#[tokio::test]
 async fn how_many_requests_there_may_be() {
     let server = with(&["--max-requests", "1"]).await;
     let begun = begin_report(&server, "x").await;

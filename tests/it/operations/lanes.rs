@@ -1,0 +1,142 @@
+//! When calls to Stripe have to wait, what a person waits for goes first, and whoever would wait too long is told so.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use axum::http::Method;
+use serde_json::json;
+use tier::stripe::RateSettings;
+use tokio::task::JoinSet;
+
+use crate::harness::{Answer, Settings, TestApp};
+use crate::time::{HeldTime, hold_time, until};
+
+/// With orgs that are subscribed, and room for one call to Stripe at a time.
+async fn start() -> TestApp {
+    let rates = RateSettings {
+        total: Some(10_000),
+        endpoint: Some(10_000),
+        search: Some(10_000),
+        concurrent: Some(1),
+    };
+    let settings = Settings {
+        rates,
+        timeout: Duration::from_secs(6000),
+        ..Settings::default()
+    };
+    let app = TestApp::with(settings).await;
+    let model = json!({"plans": {"plan:p@1": {"features": {"feature:f": {"tiers": [{}]}}}}});
+    app.push(&model).await;
+    for number in 1..=8 {
+        app.subscribe(&format!("org:{number}"), &["plan:p@1"]).await;
+    }
+    app
+}
+
+async fn send(app: TestApp, method: Method, path: &'static str, body: &'static str) -> Answer {
+    app.request(method, path).body(body).send().await
+}
+
+/// Takes the room for calls, until faults are cleared. From then on time stands still.
+async fn take_the_room(app: &TestApp, requests: &mut JoinSet<(&'static str, Answer)>) -> HeldTime {
+    let clocks = "/v1/test_helpers/test_clocks*";
+    app.slow_down("GET", clocks, Duration::from_secs(6000));
+    let first = send(app.clone(), Method::GET, "/v1/clock?id=clock_first", "");
+    requests.spawn(async { ("first", first.await) });
+    let time = hold_time();
+    app.until_slow().await;
+    // A check waits for longer behind what was pushed in the last second.
+    tokio::time::advance(Duration::from_secs(2)).await;
+    time
+}
+
+/// Lets every task go as far as it can without time passing: none of them waits for anything else.
+async fn go_as_far_as_they_can() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+// Each is about an org of its own: requests about one share calls, or wait for each other.
+const CHECKOUT: &str = r#"{"org": "org:1", "success_url": "https://app.example"}"#;
+const SUBSCRIBE: &str = r#"{"org": "org:2", "phases": [{"features": ["plan:p@1"]}]}"#;
+const REPORT: &str = r#"{"org": "org:3", "feature": "feature:f", "n": 1}"#;
+const CLOCK: &str = r#"{"name": "x", "present": "2030-01-01T00:00:00Z"}"#;
+const MODEL: &str = r#"{"plans": {"plan:q@1": {"features": {"feature:f": {"tiers": [{}]}}}}}"#;
+
+const CHECK: [(Method, &str, &str); 9] = [
+    (Method::GET, "/v1/whoami", ""),
+    (Method::GET, "/v1/whois?org=org:4&include=info", ""),
+    (Method::GET, "/v1/payment_methods?org=org:5", ""),
+    (Method::GET, "/v1/phase?org=org:6", ""),
+    (Method::GET, "/v1/phases?org=org:7", ""),
+    (Method::GET, "/v1/limits?org=org:8", ""),
+    (Method::POST, "/v1/report", REPORT),
+    (Method::GET, "/v1/clock?id=clock_x", ""),
+    (Method::POST, "/v1/clock", CLOCK),
+];
+const PATIENT: [(Method, &str, &str); 4] = [
+    (Method::POST, "/v1/subscribe", SUBSCRIBE),
+    (Method::POST, "/v1/checkout", CHECKOUT),
+    (Method::GET, "/v1/pull", ""),
+    (Method::POST, "/v1/push", MODEL),
+];
+
+#[tokio::test]
+async fn checks_are_refused_at_once_and_the_others_wait() {
+    let app = start().await;
+    let mut requests = JoinSet::new();
+    let _time = take_the_room(&app, &mut requests).await;
+    for (method, path, body) in CHECK.into_iter().chain(PATIENT) {
+        let request = send(app.clone(), method.clone(), path, body);
+        requests.spawn(async move { (path, request.await) });
+    }
+    go_as_far_as_they_can().await;
+    // A check's patience, and the grain of timers.
+    tokio::time::advance(Duration::from_millis(25 + 2)).await;
+    let mut refused = BTreeSet::new();
+    until("all checks are refused", async || {
+        while let Some(ended) = requests.try_join_next() {
+            let (path, answer) = ended.expect("no panic");
+            let answer = answer.fails(429, "rate_limited");
+            assert_eq!(answer.header("retry-after"), "1", "{path}");
+            refused.insert(path);
+        }
+        (requests.len() <= PATIENT.len() + 1).then_some(())
+    })
+    .await;
+    assert_eq!(refused, CHECK.map(|(_, path, _)| path).into());
+    app.sandbox().clear_faults();
+    for (path, answer) in requests.join_all().await {
+        assert!(
+            path == "first" || answer.status == 200,
+            "{path}: {answer:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_checkout_goes_before_a_pull_that_came_first() {
+    let app = start().await;
+    let mut requests = JoinSet::new();
+    let _time = take_the_room(&app, &mut requests).await;
+    app.forget_calls();
+    let [_, checkout, pull, _] = PATIENT;
+    for (method, path, body) in [pull, checkout] {
+        let request = send(app.clone(), method, path, body);
+        requests.spawn(async move { (path, request.await) });
+        go_as_far_as_they_can().await;
+    }
+    app.sandbox().clear_faults();
+    for (path, answer) in requests.join_all().await {
+        assert!(
+            path == "first" || answer.status == 200,
+            "{path}: {answer:?}"
+        );
+    }
+    let calls = app.sandbox().requests(None);
+    let calls: Vec<_> = calls.iter().map(|call| call.endpoint.as_str()).collect();
+    let first = |end: &str| calls.iter().position(|call| call.ends_with(end));
+    let (of_checkout, of_pull) = (first("/v1/subscriptions"), first("/v1/prices"));
+    assert!(of_checkout.is_some() && of_checkout < of_pull, "{calls:?}");
+}

@@ -1,0 +1,57 @@
+//! What a server reads and says when it starts.
+
+use super::*;
+
+#[tokio::test]
+async fn what_may_be_a_mistake_is_warned_of() {
+    let place = Place::offline();
+    place.write("keys", "one\n");
+    let loopback = ["--addr", "127.0.0.1:0"];
+    let every = ["--addr", "0.0.0.0:0"];
+    for (flags, warning) in [
+        (
+            [&loopback[..], &["--api-key-file", "keys"]].concat(),
+            "--api-key-file keys can be read by others",
+        ),
+        (
+            [&loopback[..], &["--admin-addr", "0.0.0.0:0"]].concat(),
+            "--admin-addr 0.0.0.0:0 shows /metrics without a key",
+        ),
+        ([&every[..], &["--cloud"]].concat(), "without TLS"),
+    ] {
+        let ended = start(&place, &flags).await.stop("-TERM").await;
+        let warned = ended
+            .stderr
+            .lines()
+            .filter(|line| line.contains("\"WARN\""));
+        let warned: Vec<_> = warned.collect();
+        assert!(
+            warned.len() == 1 && warned[0].contains(warning),
+            "{flags:?}: {warned:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_live_key_that_leaves_the_machine_unencrypted_is_warned_of() {
+    let place = Place::offline();
+    let run = place.tier(&["serve", "--addr", "127.0.0.1:0", "--live"]);
+    let run = run
+        .env("STRIPE_API_KEY", "sk_live_one")
+        .env("STRIPE_BASE_API_URL", "http://stripe.internal");
+    let ended = run.started().await.stop("-TERM").await;
+    let warned =
+        |line: &str| line.contains("STRIPE_BASE_API_URL begins with http://: the live key");
+    assert!(ended.stderr.lines().any(warned), "{}", ended.stderr);
+}
+
+/// A mark of the byte order, as some editors write it, belongs to no key.
+#[tokio::test]
+async fn a_file_of_keys_may_begin_with_a_mark() {
+    let place = Place::offline();
+    place.write("keys", "\u{feff}one\r\nfront:read:two\r\n");
+    let server = start(&place, &["--addr", "127.0.0.1:0", "--api-key-file", "keys"]).await;
+    assert_eq!(status(server.address(), "/v1/whoami", "one").await, 200);
+    assert_eq!(status(server.address(), "/v1/whoami", "two").await, 200);
+    assert_eq!(status(server.address(), "/v1/whoami", "three").await, 401);
+}
