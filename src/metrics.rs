@@ -1,5 +1,8 @@
 //! What is counted and timed, for Prometheus. The fields' documentation is the help text that `/metrics` shows.
 
+mod classic;
+mod process;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -14,8 +17,42 @@ use prometheus_client::registry::Registry;
 
 use crate::telemetry;
 
-/// The media type of [`Metrics::encode`]'s text.
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// How metrics are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Prometheus's own, which every scraper reads.
+    Classic,
+    /// `OpenMetrics`.
+    OpenMetrics,
+}
+
+impl Format {
+    /// `OpenMetrics` where a request's `Accept` asks for it.
+    pub fn of_accept(accept: &str) -> Self {
+        let asked = accept.split(',').any(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let is_open_metrics = parts.next() == Some("application/openmetrics-text");
+            let refused = parts.any(|part| {
+                let quality = part.strip_prefix("q=").and_then(|q| q.parse::<f32>().ok());
+                quality == Some(0.0)
+            });
+            is_open_metrics && !refused
+        });
+        if asked {
+            Self::OpenMetrics
+        } else {
+            Self::Classic
+        }
+    }
+
+    /// The media type.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Classic => classic::CONTENT_TYPE,
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
 
 /// Seconds; from an answer out of memory to a push that takes minutes.
 const DURATIONS: [f64; 14] = [
@@ -190,12 +227,14 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// All metrics as text, with the free share of each account's rate towards Stripe, and what the log has lost.
+    /// All metrics as text, with the free share of each account's rate towards Stripe, what the log has lost, and what
+    /// the system knows of the process.
     ///
     /// # Errors
     /// Never in practice: writing to a string does not fail.
     pub fn encode(
         &self,
+        format: Format,
         headroom: impl IntoIterator<Item = (String, f64)>,
     ) -> Result<String, fmt::Error> {
         let mut now = Registry::with_prefix("tier");
@@ -216,8 +255,12 @@ impl Metrics {
         let mut text = String::new();
         encode_registry(&mut text, &self.registry)?;
         encode_registry(&mut text, &now)?;
+        encode_registry(&mut text, &process::registry())?;
         encode_eof(&mut text)?;
-        Ok(text)
+        Ok(match format {
+            Format::Classic => classic::text(&text),
+            Format::OpenMetrics => text,
+        })
     }
 }
 
@@ -243,7 +286,12 @@ mod tests {
         };
         metrics.requests.get_or_create(&request).inc();
         metrics.called("/v1/prices", "ok", Duration::from_millis(3));
-        let text = metrics.encode([("00ff".to_owned(), 0.5)]).unwrap();
+        let text = |format| metrics.encode(format, [("00ff".to_owned(), 0.5)]).unwrap();
+        let classic = text(Format::Classic);
+        assert!(!classic.contains("# EOF") && !classic.contains("# UNIT"));
+        assert!(classic.contains("# TYPE tier_cache_lookups_total counter\n"));
+        assert!(classic.contains("# TYPE tier_build_info gauge\n"));
+        let text = text(Format::OpenMetrics);
         for expected in [
             "# HELP tier_http_requests Requests answered, by endpoint, status and error code.\n",
             "# TYPE tier_panics counter\n",
@@ -260,5 +308,59 @@ mod tests {
             assert!(text.contains(expected), "{expected} is not in:\n{text}");
         }
         assert!(text.ends_with("# EOF\n"));
+    }
+
+    /// What `promtool check metrics` looks for.
+    #[test]
+    fn every_sample_of_the_classic_format_is_described_before() {
+        let metrics = Metrics::default();
+        metrics.looked("orgs", true);
+        metrics.called("/v1/prices", "ok", Duration::from_millis(3));
+        let text = metrics.encode(Format::Classic, []).unwrap();
+        let (mut helped, mut kind) = (String::new(), (String::new(), String::new()));
+        for line in text.lines() {
+            let words: Vec<&str> = line.split(' ').collect();
+            match words.as_slice() {
+                ["#", "HELP", name, help, ..] if !help.is_empty() => helped = (*name).to_owned(),
+                ["#", "TYPE", name, of] => {
+                    assert_eq!(*name, helped, "{line}");
+                    assert_eq!(name.ends_with("_total"), *of == "counter", "{line}");
+                    kind = ((*name).to_owned(), (*of).to_owned());
+                }
+                [sample, value] => {
+                    let name = sample.split('{').next().unwrap();
+                    let suffix = name.strip_prefix(&kind.0).unwrap_or("?");
+                    let histogram = ["_bucket", "_sum", "_count"].contains(&suffix);
+                    let fits = suffix.is_empty() || kind.1 == "histogram" && histogram;
+                    assert!(fits && value.parse::<f64>().is_ok(), "{line}");
+                }
+                // A label's value may have spaces.
+                _ => assert!(line.contains("=\""), "{line}"),
+            }
+        }
+        for name in [
+            "process_open_fds",
+            "process_resident_memory_bytes",
+            "process_cpu_seconds_total",
+        ] {
+            assert!(text.contains(&format!("\n{name} ")), "{name}: {text}");
+        }
+    }
+
+    #[test]
+    fn open_metrics_are_for_those_who_ask() {
+        for (accept, expected) in [
+            ("", Format::Classic),
+            ("*/*", Format::Classic),
+            ("text/plain;version=0.0.4", Format::Classic),
+            ("application/openmetrics-text;q=0, */*", Format::Classic),
+            ("application/openmetrics-text", Format::OpenMetrics),
+            (
+                "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+                Format::OpenMetrics,
+            ),
+        ] {
+            assert_eq!(Format::of_accept(accept), expected, "{accept}");
+        }
     }
 }

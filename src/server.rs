@@ -7,6 +7,7 @@ mod connection;
 mod descriptors;
 mod frames;
 mod open;
+mod refusal;
 mod tls;
 
 use std::io;
@@ -33,9 +34,6 @@ use crate::net::{Peer, Proxies};
 
 /// How long to wait when the machine has no more file descriptors: trying at once again would only burn time.
 const EXHAUSTED: Duration = Duration::from_millis(200);
-
-/// What a connection is told that is one too many.
-const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
 /// What one HTTP/2 connection may ask for at once. Each takes memory as long as its answer is not read.
 const STREAMS: u32 = 64;
@@ -165,7 +163,7 @@ fn builder(options: &Options) -> Builder<TokioExecutor> {
 
 /// One write fits into the socket's own buffer, so nobody is waited for.
 async fn turn_away(mut stream: TcpStream) {
-    if let Err(cause) = stream.write_all(TOO_MANY).await {
+    if let Err(cause) = stream.write_all(&refusal::of_connection()).await {
         tracing::debug!(%cause, "could not turn a connection away");
     }
 }

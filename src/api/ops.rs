@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::HeaderValue;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::IntoResponse;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -15,6 +15,7 @@ use super::error::Error;
 use super::json::Empty;
 use super::{Accounts, Shared};
 use crate::domain;
+use crate::metrics::Format;
 
 /// The document that describes this API, as it is in the repository.
 pub const OPENAPI_YAML: &str = include_str!("../../openapi.yaml");
@@ -118,12 +119,18 @@ impl Readiness {
 }
 
 /// Everything that is counted.
-pub(super) async fn metrics(State(app): State<Shared>) -> Result<impl IntoResponse, Error> {
+pub(super) async fn metrics(
+    State(app): State<Shared>,
+    headers: HeaderMap,
+) -> Result<impl IntoResponse, Error> {
+    let accept = headers.get_all(ACCEPT).iter();
+    let accept: Vec<&str> = accept.filter_map(|value| value.to_str().ok()).collect();
+    let format = Format::of_accept(&accept.join(","));
     let waiting = i64::try_from(app.places.waiting());
     app.metrics.waiting.set(waiting.unwrap_or(i64::MAX));
-    let text = app.metrics.encode(app.accounts.headroom());
+    let text = app.metrics.encode(format, app.accounts.headroom());
     let text = text.map_err(|cause| Error::internal(&cause))?;
-    Ok(([(CONTENT_TYPE, crate::metrics::CONTENT_TYPE)], text))
+    Ok(([(CONTENT_TYPE, format.content_type())], text))
 }
 
 pub(super) async fn openapi_yaml() -> impl IntoResponse {

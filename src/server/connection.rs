@@ -23,6 +23,7 @@ use tower::ServiceExt as _;
 use super::Options;
 use super::frames::Protocol;
 use super::open::Place;
+use super::refusal;
 use crate::net::Peer;
 
 /// How long a client has to take leave, once it was told that its idle connection ends.
@@ -84,6 +85,7 @@ impl Connections {
         let stream = TokioIo::new(Watched {
             stream,
             activity: activity.clone(),
+            refusal: None,
         });
         let mut connection = pin!(self.builder.serve_connection(stream, service));
         let (mut stopping, mut idle_timeout) = (false, self.options.idle_timeout);
@@ -225,10 +227,53 @@ impl Activity {
     }
 }
 
-/// A stream whose reader is watched.
+/// A stream whose reader is watched, and whose writer gives a body to what hyper refuses by itself.
 struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,
+    refusal: Option<Refusal>,
+}
+
+/// What is written in the place of hyper's own answer, and how far it is.
+struct Refusal {
+    bytes: Vec<u8>,
+    written: usize,
+    /// How long hyper's own answer is.
+    stands_for: usize,
+}
+
+impl<S: AsyncWrite + Unpin> Watched<S> {
+    /// Goes on with the refusal. To hyper, its own answer is written once all of it is.
+    fn poll_refusal(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut refusal: Refusal,
+    ) -> Poll<io::Result<usize>> {
+        while refusal.written < refusal.bytes.len() {
+            let rest = &refusal.bytes[refusal.written..];
+            match Pin::new(&mut self.stream).poll_write(cx, rest) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(written)) => refusal.written += written,
+                Poll::Ready(Err(cause)) => return Poll::Ready(Err(cause)),
+                Poll::Pending => {
+                    self.refusal = Some(refusal);
+                    return Poll::Pending;
+                }
+            }
+        }
+        Poll::Ready(Ok(refusal.stands_for))
+    }
+
+    /// The refusal under way, or the one that `bytes` begin.
+    fn refusal(&mut self, bytes: &[u8]) -> Option<Refusal> {
+        self.refusal.take().or_else(|| {
+            Some(Refusal {
+                bytes: refusal::of_head(bytes)?,
+                written: 0,
+                stands_for: bytes.len(),
+            })
+        })
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
@@ -253,7 +298,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        match self.refusal(bytes) {
+            Some(refusal) => self.poll_refusal(cx, refusal),
+            None => Pin::new(&mut self.stream).poll_write(cx, bytes),
+        }
     }
 
     fn poll_write_vectored(
@@ -261,7 +309,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        match slices {
+            [all] => self.poll_write(cx, all),
+            _ => Pin::new(&mut self.stream).poll_write_vectored(cx, slices),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::http::Method;
 use serde_json::{Value, json};
+use tier::metrics::Format;
 use tier::sandbox::{Action, Rule};
 
 use crate::harness::TestApp;
@@ -107,7 +108,10 @@ async fn slow_change(app: &TestApp) {
 
 /// How many writes ended after their callers had left, by the status that nobody was told.
 fn ended_late(app: &TestApp) -> String {
-    let shown = app.metrics().encode(Vec::new()).expect("text");
+    let shown = app
+        .metrics()
+        .encode(Format::Classic, Vec::new())
+        .expect("text");
     let lines = shown.lines();
     let lines = lines.filter(|line| line.starts_with("tier_http_writes_left_total{"));
     lines.collect::<Vec<_>>().join("\n")

@@ -231,6 +231,7 @@ async fn one_connection_too_many_is_told_to_come_back() {
         refused.starts_with("HTTP/1.1 503 ") && refused.contains("Retry-After: 1\r\n"),
         "{refused}"
     );
+    has_error_body(&refused, 503, "overloaded");
     drop(first);
     let request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     until("there is room again", async || {
@@ -254,7 +255,55 @@ async fn a_head_that_is_too_large_is_431() {
         "x".repeat(9000)
     );
     let answer = rest(server.begin(head.as_bytes()).await).await;
-    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    has_error_body(&answer, 431, "headers_too_large");
+}
+
+#[tokio::test]
+async fn a_head_that_is_none_is_told_so_like_every_other_error() {
+    let server = server(Options {
+        max_head: 256 * 1024,
+        ..Options::default()
+    })
+    .await;
+    let long = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(70_000));
+    for (head, status, code) in [
+        ("GET / HTTP/1.1\r\nno colon\r\n\r\n", 400, "invalid_request"),
+        ("G\u{e9}T / HTTP/1.1\r\n\r\n", 400, "invalid_request"),
+        ("GET / HTTP/9.9\r\n\r\n", 400, "invalid_request"),
+        (
+            "POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+            400,
+            "invalid_request",
+        ),
+        (&long, 414, "uri_too_long"),
+    ] {
+        let answer = rest(server.begin(head.as_bytes()).await).await;
+        has_error_body(&answer, status, code);
+    }
+    // What was answered before on the same connection stays as it was.
+    let both = "GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nno colon\r\n\r\n";
+    let answer = rest(server.begin(both.as_bytes()).await).await;
+    let (first, second) = answer.split_once("here").unwrap();
+    assert!(first.starts_with("HTTP/1.1 200 "), "{answer}");
+    has_error_body(second, 400, "invalid_request");
+}
+
+/// Whether an answer is `status`, with the body that all errors have.
+fn has_error_body(answer: &str, status: u16, code: &str) {
+    assert!(
+        answer.starts_with(&format!("HTTP/1.1 {status} ")),
+        "{answer}"
+    );
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let head = head.to_lowercase();
+    assert!(head.contains("content-type: application/json"), "{answer}");
+    let length = format!("content-length: {}", body.len());
+    assert!(head.contains(&length), "{answer}");
+    let error: serde_json::Value = serde_json::from_str(body).expect("JSON");
+    assert_eq!(error["status"], status, "{answer}");
+    assert_eq!(error["code"], code, "{answer}");
+    assert!(error["message"].is_string(), "{answer}");
+    assert!(body.starts_with("{\n    \"status\": "), "{answer}");
 }
 
 /// Writes a new certificate for localhost; the client trusts exactly this one.

@@ -83,12 +83,24 @@ async fn requests_and_calls_are_counted_by_endpoint_and_outcome() {
         .await
         .fails(400, "org_not_found");
     app.get("/v1/made/up/path").await.fails(404, "not_found");
-    let shown = app.get("/metrics").await.ok();
+    let open = [(
+        "accept",
+        "application/openmetrics-text;version=1.0.0,*/*;q=0.2",
+    )];
+    let open = app.get_with("/metrics", &open).await.ok();
     assert!(
-        shown
-            .header("content-type")
+        open.header("content-type")
             .starts_with("application/openmetrics-text")
     );
+    assert!(open.body.ends_with("# EOF\n"), "{}", open.body);
+    // Everybody else can read the classic format.
+    let shown = app.get("/metrics").await.ok();
+    assert_eq!(
+        shown.header("content-type"),
+        "text/plain; version=0.0.4; charset=utf-8"
+    );
+    assert!(shown.body.contains("# TYPE tier_panics_total counter\n"));
+    assert!(shown.body.contains("\nprocess_open_fds "), "{}", shown.body);
     for line in [
         "tier_http_requests_total{endpoint=\"/v1/whoami\",status=\"200\",code=\"\"} 1",
         "tier_http_requests_total{endpoint=\"/v1/whois\",status=\"400\",code=\"org_not_found\"} 1",
