@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::types::{InvoiceSettings, Time};
-use crate::domain::refs::{FeatureName, FeaturePlan, OrgName, PlanName};
+use crate::domain::refs::{self, FeatureName, FeaturePlan, OrgName, PlanName};
 use crate::{domain, num};
 
 /// `GET /v1/whoami`
@@ -146,12 +146,15 @@ struct PushResult {
     reason: String,
     #[serde(flatten)]
     price: Option<Price>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 #[derive(Serialize)]
 struct Price {
     id: String,
-    link: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<String>,
 }
 
 impl From<Vec<domain::PushResult>> for PushResults {
@@ -163,6 +166,7 @@ impl From<Vec<domain::PushResult>> for PushResults {
 
 impl From<domain::PushResult> for PushResult {
     fn from(result: domain::PushResult) -> Self {
+        let warnings = refs::warning(&result.feature).into_iter().collect();
         Self {
             feature: result.feature,
             status: if result.outcome.is_ok() {
@@ -175,6 +179,7 @@ impl From<domain::PushResult> for PushResult {
                 id: price.id,
                 link: price.link,
             }),
+            warnings,
         }
     }
 }

@@ -13,7 +13,7 @@ use serde::de::{
     Unexpected, Visitor,
 };
 use serde::forward_to_deserialize_any;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// What is wrong with a request's JSON; its text is the answer's message.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,7 +24,8 @@ pub(super) struct Fault {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Problem {
-    Syntax,
+    Syntax { line: usize, column: usize },
+    Form,
     UnknownField(String),
     Mismatch { expected: String, got: String },
     Rejected(String),
@@ -43,8 +44,23 @@ fn first_value(body: &[u8]) -> Result<Value, Fault> {
     let mut stream = serde_json::Deserializer::from_slice(body).into_iter::<Value>();
     match stream.next() {
         Some(Ok(value)) => Ok(value),
-        Some(Err(_)) | None => Err(Fault::from(Problem::Syntax)),
+        Some(Err(_)) | None if is_form(body) => Err(Problem::Form.into()),
+        Some(Err(error)) => Err(Fault::from(Problem::Syntax {
+            line: error.line(),
+            column: error.column(),
+        })),
+        None => Ok(Value::Null),
     }
+}
+
+/// Whether a body that is no JSON looks like what browsers, and curl without a word about JSON, make of fields.
+fn is_form(body: &[u8]) -> bool {
+    let body = body.trim_ascii();
+    let is_of_form =
+        |byte: &u8| byte.is_ascii_alphanumeric() || b"._-~*+%=&:@/[],$!'();?".contains(byte);
+    let name = body.split(|byte| *byte == b'=').next().unwrap_or_default();
+    let is_named = !name.is_empty() && name.len() < body.len();
+    is_named && body[0].is_ascii_alphabetic() && body.iter().all(is_of_form)
 }
 
 impl Fault {
@@ -80,7 +96,12 @@ impl From<Problem> for Fault {
 impl Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.problem {
-            Problem::Syntax => f.write_str("invalid json syntax"),
+            Problem::Syntax { line, column } => {
+                write!(f, "invalid json syntax at line {line}, column {column}")
+            }
+            Problem::Form => {
+                f.write_str("invalid json syntax: the body must be JSON, and is form-encoded")
+            }
             Problem::UnknownField(name) => write!(f, "unknown field {name:?}"),
             Problem::Rejected(message) => f.write_str(message),
             Problem::Mismatch { expected, got } => {
@@ -237,7 +258,14 @@ impl<'de> Deserializer<'de> for Node<'de> {
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match self.0 {
-            Value::Object(fields) => visitor.visit_map(Fields::new(fields.iter())),
+            Value::Object(fields) => {
+                let fields = fields.iter().map(|(key, value)| Field {
+                    name: key,
+                    written: key,
+                    value,
+                });
+                visitor.visit_map(Fields::new(fields))
+            }
             Value::Null => visitor.visit_map(Fields::new(std::iter::empty())),
             other => Err(Fault::mismatch("an object", other)),
         }
@@ -246,10 +274,15 @@ impl<'de> Deserializer<'de> for Node<'de> {
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _name: &'static str,
-        _fields: &'static [&'static str],
+        names: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Fault> {
-        self.deserialize_map(visitor)
+        match self.0 {
+            Value::Object(fields) => {
+                visitor.visit_map(Fields::new(as_declared(fields, names).into_iter()))
+            }
+            _ => self.deserialize_map(visitor),
+        }
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
@@ -259,6 +292,40 @@ impl<'de> Deserializer<'de> for Node<'de> {
     forward_to_deserialize_any! {
         i128 u128 f32 f64 char bytes byte_buf unit unit_struct tuple tuple_struct enum identifier
     }
+}
+
+/// An object's fields under the names that are declared, as Go's decoder finds them: in whatever case, but what is written
+/// as declared counts first. The others stay as they are written.
+fn as_declared<'de>(
+    fields: &'de Map<String, Value>,
+    names: &'static [&'static str],
+) -> Vec<Field<'de>> {
+    let mut found: Vec<Field<'_>> = Vec::with_capacity(fields.len());
+    for (written, value) in fields {
+        let is_named = |name: &&&str| name.eq_ignore_ascii_case(written);
+        let name: &str = names.iter().find(is_named).map_or(written, |name| name);
+        if written != name && fields.contains_key(name) {
+            continue;
+        }
+        let field = Field {
+            name,
+            written,
+            value,
+        };
+        match found.iter_mut().find(|before| before.name == name) {
+            Some(before) => *before = field,
+            None => found.push(field),
+        }
+    }
+    found
+}
+
+/// A field of an object.
+struct Field<'de> {
+    name: &'de str,
+    /// The name as the client wrote it.
+    written: &'de str,
+    value: &'de Value,
 }
 
 /// The items of a list, with their numbers. In a list a `null` is a hole rather than an unset field, and is refused:
@@ -297,7 +364,7 @@ impl<'de> SeqAccess<'de> for List<'de> {
 /// The fields of an object, in the order in which the client wrote them.
 struct Fields<'de, I> {
     rest: I,
-    current: Option<(&'de str, &'de Value)>,
+    current: Option<Field<'de>>,
 }
 
 impl<I> Fields<'_, I> {
@@ -309,28 +376,29 @@ impl<I> Fields<'_, I> {
     }
 }
 
-impl<'de, I: Iterator<Item = (&'de String, &'de Value)>> MapAccess<'de> for Fields<'de, I> {
+impl<'de, I: Iterator<Item = Field<'de>>> MapAccess<'de> for Fields<'de, I> {
     type Error = Fault;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, Fault> {
-        let Some((key, value)) = self.rest.next() else {
+        let Some(field) = self.rest.next() else {
             return Ok(None);
         };
-        self.current = Some((key, value));
-        seed.deserialize(BorrowedStrDeserializer::new(key))
+        let name = field.name;
+        self.current = Some(field);
+        seed.deserialize(BorrowedStrDeserializer::new(name))
             .map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Fault> {
-        let (key, value) = self
+        let field = self
             .current
             .take()
             .ok_or_else(|| Fault::custom("a value was asked for before its key"))?;
-        seed.deserialize(Node(value))
-            .map_err(|fault| fault.within(key))
+        seed.deserialize(Node(field.value))
+            .map_err(|fault| fault.within(field.written))
     }
 }
 
@@ -386,6 +454,24 @@ mod tests {
     }
 
     #[test]
+    fn names_are_read_in_whatever_case() {
+        let body = r#"{"N":1,"NAME":"a","Inner":{"FLAG":true},"pairs":{"K":"v","k":"w"}}"#;
+        let outer = read(body).unwrap();
+        assert_eq!((outer.n, outer.name.as_str()), (1, "a"));
+        assert!(outer.inner.flag);
+        assert_eq!(outer.pairs.len(), 2, "these are the caller's own names");
+        // What is written as declared counts, wherever it stands; or else the last.
+        for body in [
+            r#"{"n":1,"N":2}"#,
+            r#"{"N":2,"n":1}"#,
+            r#"{"N":2,"n":1,"N":3}"#,
+        ] {
+            assert_eq!(read(body).map(|outer| outer.n), Ok(1), "{body}");
+        }
+        assert_eq!(read(r#"{"NAME":"a","Name":"b"}"#).unwrap().name, "b");
+    }
+
+    #[test]
     fn an_integer_may_be_written_as_any_whole_number() {
         for (body, n) in [("3", 3), ("3.0", 3), ("3e2", 300), ("-0.0", 0)] {
             assert_eq!(read(&format!(r#"{{"n":{body}}}"#)).map(|o| o.n), Ok(n));
@@ -399,15 +485,26 @@ mod tests {
     #[test]
     fn faults_say_where_and_what_was_expected() {
         for (body, message) in [
-            ("{", "invalid json syntax"),
-            ("nul", "invalid json syntax"),
-            (r#"{"n":01}"#, "invalid json syntax"),
-            (r#"{"name":"\ud800"}"#, "invalid json syntax"),
+            ("{", "invalid json syntax at line 1, column 1"),
+            ("nul", "invalid json syntax at line 1, column 3"),
+            (r#"{"n":01}"#, "invalid json syntax at line 1, column 7"),
+            (
+                "{\n \"name\":\"\\ud800\"}",
+                "invalid json syntax at line 2, column 16",
+            ),
+            (
+                "org=org:acme&n=1",
+                "invalid json syntax: the body must be JSON, and is form-encoded",
+            ),
+            (
+                "org=org%3Aacme",
+                "invalid json syntax: the body must be JSON, and is form-encoded",
+            ),
+            ("n = {", "invalid json syntax at line 1, column 2"),
             ("[]", "the body must be an object, not a list"),
             ("7", "the body must be an object, not a number"),
             (r#"{"x":1}"#, r#"unknown field "x""#),
             (r#"{"x":null}"#, r#"unknown field "x""#),
-            (r#"{"N":1}"#, r#"unknown field "N""#),
             (r#"{"list":[{"a\"b":1}]}"#, r#"unknown field "a\"b""#),
             (r#"{"n":"1"}"#, "n must be an integer, not a string"),
             (
@@ -445,6 +542,10 @@ mod tests {
     #[test]
     fn nesting_without_end_is_a_fault_and_no_overflow() {
         let body = format!("{{\"inner\":{}", "[".repeat(100_000));
-        assert_eq!(read(&body), Err("invalid json syntax".to_owned()));
+        let fault = read(&body).unwrap_err();
+        assert!(
+            fault.starts_with("invalid json syntax at line 1"),
+            "{fault}"
+        );
     }
 }

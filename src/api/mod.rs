@@ -41,6 +41,7 @@ pub use error::Error;
 pub use keys::{ApiKey, Keys, Role};
 pub use load::Limits;
 pub use origin::Origins;
+pub use pricing::PushProgress;
 pub use tenants::{Accounts, Cloud};
 
 use crate::admission::{Places, Share};

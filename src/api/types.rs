@@ -191,7 +191,7 @@ pub(super) struct CheckoutRequest {
     /// Plans, and single features of plans; none: only a card is taken.
     #[serde(default)]
     pub features: Vec<Reference>,
-    /// Length of a trial, in days.
+    /// Length of a trial, in days; none if it is not above zero.
     #[serde(default)]
     pub trial_days: i64,
     /// The page asks for an address.
@@ -202,18 +202,18 @@ pub(super) struct CheckoutRequest {
     pub tax: TaxRequest,
 }
 
-/// `POST /v1/clock`; one client writes the names with a capital.
+/// `POST /v1/clock`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ClockRequest {
     /// The clock to advance; none makes one.
-    #[serde(default, alias = "ID")]
+    #[serde(default)]
     pub id: String,
     /// A new clock's name.
-    #[serde(default, alias = "Name")]
+    #[serde(default)]
     pub name: String,
     /// The time that it shall show.
-    #[serde(default, alias = "Present")]
+    #[serde(default)]
     pub present: Moment,
 }
 
@@ -231,14 +231,14 @@ mod tests {
 
     #[test]
     fn a_missing_reference_gets_the_message_of_an_empty_one() {
-        let org = "org must be prefixed with \"org:\"";
-        for body in [
-            "",
-            "null",
-            "{}",
-            r#"{"org":null}"#,
-            r#"{"org":""}"#,
-            r#"{"org":"acme"}"#,
+        let missing = "org is required: org must be prefixed with \"org:\"";
+        for (body, org) in [
+            ("", missing),
+            ("null", missing),
+            ("{}", missing),
+            (r#"{"org":null}"#, missing),
+            (r#"{"org":""}"#, missing),
+            (r#"{"org":"acme"}"#, "org must be prefixed with \"org:\""),
         ] {
             assert_eq!(fault::<ReportRequest>(body), org, "{body}");
             assert_eq!(fault::<SubscribeRequest>(body), org, "{body}");
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn the_go_clients_spelling_is_accepted_on_clock_only() {
+    fn the_go_clients_spelling_is_accepted() {
         let body = br#"{"ID":"clock_1","Name":"","Present":"2023-01-01T00:00:00Z"}"#;
         let clock: ClockRequest = from_slice(body).unwrap();
         assert_eq!(
@@ -298,7 +298,7 @@ mod tests {
         );
         assert_eq!(
             fault::<ReportRequest>(r#"{"Org":"org:a"}"#),
-            "unknown field \"Org\""
+            "feature name must start with 'feature:': \"\""
         );
     }
 

@@ -15,7 +15,7 @@ use tower::ServiceExt as _;
 use super::failure::Failure;
 use super::session::Session;
 use super::{Global, http};
-use crate::api::{self, App};
+use crate::api::{self, App, PushProgress};
 use crate::config::Environment;
 use crate::domain::pricing::Model;
 
@@ -26,11 +26,15 @@ const TIMEOUT: Duration = Duration::from_secs(600);
 const MAX_BODY: usize = 1 << 30;
 
 /// Sends requests to the API.
+#[derive(Clone)]
 pub(super) struct Client {
     target: Target,
     is_isolated: bool,
+    is_live: bool,
+    push_progress: Option<PushProgress>,
 }
 
+#[derive(Clone)]
 enum Target {
     Remote {
         http: reqwest::Client,
@@ -88,19 +92,41 @@ impl Client {
                 key: environment.api_keys.first().cloned(),
             },
             is_isolated: false,
+            is_live: false,
+            push_progress: None,
         })
     }
 
     /// Our own API over `session`.
     pub(super) fn in_process(session: Session) -> Self {
-        let is_isolated = session.is_isolated();
+        let (is_isolated, is_live) = (session.is_isolated(), session.is_live());
         let mut app = App::new(session.domain());
         app.limits.body = MAX_BODY;
         app.limits.request_timeout = TIMEOUT;
         Self {
             target: Target::InProcess(api::router(app)),
             is_isolated,
+            is_live,
+            push_progress: None,
         }
+    }
+
+    /// Whether real money moves here, as far as that is known: a server does not tell.
+    pub(super) fn is_live(&self) -> bool {
+        self.is_live
+    }
+
+    /// The same client for a push whose progress can be watched; none where a server carries it out.
+    pub(super) fn with_push_progress(&self) -> Option<(Self, PushProgress)> {
+        let Target::InProcess(_) = self.target else {
+            return None;
+        };
+        let progress = PushProgress::default();
+        let client = Self {
+            push_progress: Some(progress.clone()),
+            ..self.clone()
+        };
+        Some((client, progress))
     }
 
     /// The model that is in Stripe.
@@ -187,7 +213,18 @@ impl Client {
                 .or_insert(HeaderValue::from_static("application/json"));
         }
         match &self.target {
-            Target::InProcess(router) => in_process(router, method, path, headers, body).await,
+            Target::InProcess(router) => {
+                let mut request = Request::builder()
+                    .method(method)
+                    .uri(path)
+                    .body(Body::from(body))
+                    .with_context(|| format!("{path:?} is not a path"))?;
+                *request.headers_mut() = headers;
+                if let Some(progress) = &self.push_progress {
+                    request.extensions_mut().insert(progress.clone());
+                }
+                in_process(router, request).await
+            }
             Target::Remote {
                 http,
                 base_url,
@@ -207,19 +244,7 @@ impl Client {
     }
 }
 
-async fn in_process(
-    router: &Router,
-    method: Method,
-    path: &str,
-    headers: HeaderMap,
-    body: Bytes,
-) -> anyhow::Result<Answer> {
-    let mut request = Request::builder()
-        .method(method)
-        .uri(path)
-        .body(Body::from(body))
-        .with_context(|| format!("{path:?} is not a path"))?;
-    *request.headers_mut() = headers;
+async fn in_process(router: &Router, request: Request<Body>) -> anyhow::Result<Answer> {
     let response = match router.clone().oneshot(request).await {
         Ok(response) => response,
         Err(never) => match never {},

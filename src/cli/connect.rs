@@ -44,7 +44,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<()> {
     let path = KeyFile::path().context("HOME is not set, so there is no place to keep the keys")?;
     // Before the person takes trouble in vain.
     let file = KeyFile::open(path.clone())?;
-    let dashboard = context.environment.dashboard_url.trim_end_matches('/');
+    let dashboard = context.environment.dashboard();
     let auth = format!("{dashboard}/stripecli/auth");
     let auth = http::url(&auth, "TIER_DASHBOARD_URL")?;
     let client = http::client(&auth, TIMEOUT, Policy::none())?;

@@ -36,10 +36,11 @@ pub(super) enum Source {
 }
 
 impl FromStr for Source {
-    type Err = std::convert::Infallible;
+    type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Ok(match text {
+            "" => return Err("it names neither a file nor a URL"),
             "-" => Self::Stdin,
             _ if text.starts_with("http://") || text.starts_with("https://") => {
                 Self::Web(text.to_owned())
@@ -109,6 +110,18 @@ impl Document {
         Model::parse_bytes(&self.bytes).map_err(|faults| self.refusal(&faults).into())
     }
 
+    /// What is right in itself, and yet may not be meant.
+    pub(super) fn warnings(&self, model: &Model) -> Vec<String> {
+        let mut warnings = model.warnings();
+        if model.plans.is_empty() {
+            warnings.push(format!(
+                "{} has no plans: there is nothing to push",
+                self.name
+            ));
+        }
+        warnings
+    }
+
     /// What to say of a model with faults.
     pub(super) fn refusal(&self, faults: &Faults) -> Failure {
         let count = output::plural(faults.count(), "fault");
@@ -172,10 +185,7 @@ mod tests {
 
     #[test]
     fn a_source_is_told_by_its_looks() {
-        let source = |text: &str| match text.parse() {
-            Ok(source) => source,
-            Err(never) => match never {},
-        };
+        let source = |text: &str| text.parse::<Source>().unwrap();
         assert!(matches!(source("-"), Source::Stdin));
         assert!(matches!(
             source("https://example.com/p.json"),
@@ -183,6 +193,7 @@ mod tests {
         ));
         assert!(matches!(source("pricing.json"), Source::File(_)));
         assert!(matches!(source("./http"), Source::File(_)));
+        assert!("".parse::<Source>().is_err());
     }
 
     #[test]

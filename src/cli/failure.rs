@@ -3,24 +3,43 @@
 use std::fmt;
 
 use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
 use super::output;
+
+/// What programs know a command by that was used wrongly.
+const WRONG_USAGE: &str = "usage";
+
+/// Likewise, one that failed in a way that has no code of its own.
+const FAILED: &str = "failed";
 
 /// Displayed as `message (code)`, and what to do on the lines below.
 #[derive(Debug)]
 pub(super) struct Failure {
     message: String,
+    /// Of the API's answer, if it is one.
+    status: Option<u16>,
     code: Option<String>,
     advice: Option<String>,
+    is_wrong_usage: bool,
 }
 
 impl Failure {
     pub(super) fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
+            status: None,
             code: None,
             advice: None,
+            is_wrong_usage: false,
         }
+    }
+
+    /// The command line was wrong: its exit status is 2.
+    #[must_use]
+    pub(super) fn wrong_usage(mut self) -> Self {
+        self.is_wrong_usage = true;
+        self
     }
 
     #[must_use]
@@ -39,6 +58,11 @@ impl Failure {
     /// Whether the API gave this code.
     pub(super) fn has_code(&self, code: &str) -> bool {
         self.code.as_deref() == Some(code)
+    }
+
+    /// Whether the message ends with `text` as the offending one.
+    pub(super) fn is_about(&self, text: &str) -> bool {
+        self.message.ends_with(&format!(": {text:?}"))
     }
 
     /// The body of an error answer of the API, with what can be said to each code.
@@ -66,7 +90,10 @@ impl Failure {
             Some(advice) => failure.advise(advice),
             None => failure,
         };
-        failure.code(body.code)
+        Self {
+            status: Some(status),
+            ..failure.code(body.code)
+        }
     }
 }
 
@@ -107,6 +134,40 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// Whether the command line was wrong, rather than what came of it.
+pub(super) fn is_wrong_usage(error: &anyhow::Error) -> bool {
+    let failure = error.downcast_ref::<Failure>();
+    error.downcast_ref::<clap::Error>().is_some() || failure.is_some_and(|f| f.is_wrong_usage)
+}
+
+/// An error for programs: the fields of the API's errors, and what to do about it.
+pub(super) fn in_json(error: &anyhow::Error) -> Value {
+    if let Some(usage) = error.downcast_ref::<clap::Error>() {
+        let text = usage.render().to_string();
+        let (text, _) = text.split_once("\n\nUsage:").unwrap_or((&text, ""));
+        let message = text.strip_prefix("error: ").unwrap_or(text).trim_end();
+        return json!({ "code": WRONG_USAGE, "message": message });
+    }
+    let Some(failure) = error.downcast_ref::<Failure>() else {
+        return json!({ "code": FAILED, "message": format!("{error:#}") });
+    };
+    let usual = if failure.is_wrong_usage {
+        WRONG_USAGE
+    } else {
+        FAILED
+    };
+    let code = failure.code.as_deref().unwrap_or(usual);
+    let fields = [
+        ("status", failure.status.map(Value::from)),
+        ("code", Some(code.into())),
+        ("message", Some(failure.message.as_str().into())),
+        ("advice", failure.advice.as_deref().map(Value::from)),
+    ];
+    let fields = fields.into_iter();
+    let fields = fields.filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    fields.collect::<Map<_, _>>().into()
+}
+
 /// A command line that clap could not find wrong by itself: told like clap's own errors, with exit status 2.
 pub(super) fn usage(command: &str, message: impl fmt::Display) -> anyhow::Error {
     use clap::CommandFactory as _;
@@ -129,6 +190,28 @@ mod tests {
     fn the_code_is_on_the_first_line() {
         let failure = Failure::new("two faults\na\nb").code("c").advise("do");
         assert_eq!(failure.to_string(), "two faults (c)\na\nb\ndo");
+    }
+
+    #[test]
+    fn programs_get_the_fields_of_an_error() {
+        let answer = br#"{"status":400,"code":"org_not_found","message":"org not found"}"#;
+        let failure = Failure::of_answer(400, answer, false).advise("create it");
+        assert_eq!(
+            in_json(&failure.into()).to_string(),
+            r#"{"status":400,"code":"org_not_found","message":"org not found","advice":"create it"}"#
+        );
+        let wrong = Failure::new("x").wrong_usage().into();
+        assert_eq!(
+            in_json(&wrong).to_string(),
+            r#"{"code":"usage","message":"x"}"#
+        );
+        let other = anyhow::anyhow!("cause").context("what");
+        assert_eq!(
+            in_json(&other).to_string(),
+            r#"{"code":"failed","message":"what: cause"}"#
+        );
+        let clap = in_json(&usage("subscribe", "no plans"));
+        assert_eq!(clap.to_string(), r#"{"code":"usage","message":"no plans"}"#);
     }
 
     #[test]

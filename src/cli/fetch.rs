@@ -87,7 +87,8 @@ async fn body_of(text: &str) -> anyhow::Result<Bytes> {
     match text.strip_prefix('@') {
         None => Ok(text.to_owned().into()),
         Some(file) => {
-            let source: super::document::Source = match file {
+            let source = match file {
+                "" => return Err(usage("fetch", "-d @ names no file")),
                 "-" => super::document::Source::Stdin,
                 path => super::document::Source::File(path.into()),
             };

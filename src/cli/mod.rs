@@ -6,12 +6,14 @@
 mod account;
 mod args;
 mod client;
+mod confirm;
 mod connect;
 mod diff;
 mod document;
 mod failure;
 mod fetch;
 mod help;
+mod hints;
 mod http;
 mod output;
 mod phases;
@@ -27,11 +29,13 @@ mod suggest;
 mod switch;
 mod usage;
 
+use std::fmt::Display;
 use std::io::ErrorKind;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::error::ErrorKind as Wrong;
+use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use serde_json::json;
 
 use crate::config::{self, Environment};
@@ -44,6 +48,7 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 #[derive(Debug, Parser)]
 #[command(
     name = "tier",
+    version,
     disable_version_flag = true,
     disable_help_subcommand = true,
     arg_required_else_help = true,
@@ -60,6 +65,10 @@ Start here:
 struct Cli {
     #[command(flatten)]
     global: Global,
+
+    /// Print the version
+    #[arg(short = 'V', long, action = ArgAction::Version)]
+    version: Option<bool>,
 
     #[command(subcommand)]
     command: Command,
@@ -177,19 +186,22 @@ impl Context {
         session::Session::open(&self.global, &self.environment).await
     }
 
-    /// Prints what the API answered, if somebody asked for it: success is silent.
-    fn print_json(&self, answer: &client::Answer) -> anyhow::Result<()> {
-        if !self.global.json {
-            return Ok(());
+    /// Prints what the API answered to a write, if somebody asked for it; or what was done, if somebody looks on.
+    fn print_done(&self, answer: &client::Answer, done: impl Display) -> anyhow::Result<()> {
+        if self.global.json {
+            return output::text(&answer.body);
         }
-        let body = answer.body.trim_ascii_end();
-        output::line(String::from_utf8_lossy(body))
+        output::done(done)
     }
 }
 
 /// Reads the command line, carries it out, and says how that went.
 pub fn main() -> ExitCode {
-    let cli = parse();
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(ended) => return ended,
+    };
+    let as_json = cli.global.json;
     let environment = Environment::of_process();
     let verbose = cli.global.verbose || environment.debug;
     let filter = match (verbose, &cli.command) {
@@ -207,33 +219,45 @@ pub fn main() -> ExitCode {
     drop(log);
     match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => exit_code(&error),
+        Err(error) => exit_code(&error, as_json),
     }
 }
 
-fn parse() -> Cli {
+/// The command line as it was meant; or how the process ends, if it was only about the command line, or wrong.
+fn parse() -> Result<Cli, ExitCode> {
     let command = Cli::command();
     let args = args::with_two_dashes(std::env::args_os(), &args::long_flags(&command));
+    let as_json = hints::wants_json(&args);
     let parsed = command
         .try_get_matches_from(args)
         .and_then(|matches| Cli::from_arg_matches(&matches));
-    parsed.unwrap_or_else(|error| error.exit())
+    parsed.map_err(|error| match error.kind() {
+        Wrong::DisplayVersion => match print_version(as_json) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => exit_code(&error, as_json),
+        },
+        Wrong::DisplayHelp | Wrong::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
+        _ => exit_code(&hints::add(error).into(), as_json),
+    })
 }
 
 /// Tells what went wrong: wrong usage is status 2, everything else 1.
-fn exit_code(error: &anyhow::Error) -> ExitCode {
-    if let Some(usage) = error.downcast_ref::<clap::Error>() {
-        // Nowhere is left to complain if stderr is gone.
-        let _ = usage.print();
-        return ExitCode::from(2);
-    }
+fn exit_code(error: &anyhow::Error, as_json: bool) -> ExitCode {
     let io = error.downcast_ref::<std::io::Error>();
     if io.is_some_and(|cause| cause.kind() == ErrorKind::BrokenPipe) {
         // Who reads has had enough, as `head` does.
         return ExitCode::SUCCESS;
     }
-    output::fault(error);
-    ExitCode::FAILURE
+    if as_json {
+        output::fault_in_json(&failure::in_json(error));
+    } else {
+        match error.downcast_ref::<clap::Error>() {
+            // Nowhere is left to complain if stderr is gone.
+            Some(usage) => drop(usage.print()),
+            None => output::fault(error),
+        }
+    }
+    ExitCode::from(if failure::is_wrong_usage(error) { 2 } else { 1 })
 }
 
 fn run(context: &Context, command: Command) -> anyhow::Result<()> {
@@ -272,16 +296,16 @@ async fn carry_out(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Share(arguments) => share::run(context, &arguments).await,
         Command::Fetch(arguments) => fetch::run(context, &arguments).await,
         Command::Healthcheck(arguments) => fetch::healthcheck(context, &arguments).await,
-        Command::Version => version(global),
+        Command::Version => print_version(global.json),
         Command::Help(arguments) => help::help(&arguments),
         Command::Completions(arguments) => help::completions(&arguments),
         Command::Man(arguments) => help::man(&arguments),
     }
 }
 
-fn version(global: &Global) -> anyhow::Result<()> {
+fn print_version(as_json: bool) -> anyhow::Result<()> {
     let version = env!("CARGO_PKG_VERSION");
-    if global.json {
+    if as_json {
         return output::json(&json!({ "version": version }));
     }
     output::line(version)

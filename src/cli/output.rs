@@ -55,6 +55,19 @@ pub(super) fn bytes(bytes: &[u8]) -> anyhow::Result<()> {
     Ok(stdout.flush()?)
 }
 
+/// Text on stdout that ends with one newline.
+pub(super) fn text(bytes: &[u8]) -> anyhow::Result<()> {
+    line(String::from_utf8_lossy(bytes.trim_ascii_end()))
+}
+
+/// What has been done, for a person who looks on; in a pipe, success is silent.
+pub(super) fn done(text: impl Display) -> anyhow::Result<()> {
+    if io::stdout().is_terminal() {
+        return line(text);
+    }
+    Ok(())
+}
+
 /// A value for programs.
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     line(serde_json::to_string_pretty(value)?)
@@ -103,8 +116,38 @@ pub(super) fn fault(error: &anyhow::Error) {
     let _ = writeln!(anstream::stderr().lock(), "{name} {error:#}");
 }
 
+/// The same for programs, as an object on a line of its own.
+pub(super) fn fault_in_json(error: &serde_json::Value) {
+    let _ = writeln!(io::stderr().lock(), "{error}");
+}
+
 /// Waits for `work`. A person who waits for more than half a second sees for how long already.
 pub(super) async fn watched<T>(what: &'static str, work: impl Future<Output = T>) -> T {
+    let bar = ProgressBar::new_spinner();
+    watched_by(bar, "{spinner} {msg} {elapsed_precise}", what, work, || ()).await
+}
+
+/// Likewise, for work of `total` parts, of which `done` says how many are done.
+pub(super) async fn counted<T>(
+    what: &'static str,
+    total: usize,
+    done: impl Fn() -> usize,
+    work: impl Future<Output = T>,
+) -> T {
+    let bar = ProgressBar::new(total as u64);
+    let shown = bar.clone();
+    let look = move || shown.set_position(done() as u64);
+    let template = "{spinner} {msg} {pos}/{len} {elapsed_precise}";
+    watched_by(bar, template, what, work, look).await
+}
+
+async fn watched_by<T>(
+    bar: ProgressBar,
+    template: &str,
+    what: &'static str,
+    work: impl Future<Output = T>,
+    look: impl Fn(),
+) -> T {
     let mut work = std::pin::pin!(work);
     if !io::stderr().is_terminal() {
         return work.await;
@@ -112,13 +155,18 @@ pub(super) async fn watched<T>(what: &'static str, work: impl Future<Output = T>
     if let Ok(done) = tokio::time::timeout(PATIENCE, &mut work).await {
         return done;
     }
-    let spinner = ProgressBar::new_spinner().with_elapsed(PATIENCE);
-    let style = ProgressStyle::with_template("{spinner} {msg} {elapsed_precise}");
-    spinner.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-    spinner.set_message(what);
-    spinner.enable_steady_tick(TICK);
-    let done = work.await;
-    spinner.finish_and_clear();
+    let bar = bar.with_elapsed(PATIENCE);
+    let style = ProgressStyle::with_template(template);
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    bar.set_message(what);
+    let done = loop {
+        look();
+        bar.tick();
+        if let Ok(done) = tokio::time::timeout(TICK, &mut work).await {
+            break done;
+        }
+    };
+    bar.finish_and_clear();
     done
 }
 

@@ -22,7 +22,7 @@ pub(super) struct Pull {}
 pub(super) async fn pull(context: &Context) -> anyhow::Result<()> {
     let client = context.client().await?;
     let answer = output::watched("asking Stripe", client.get("/v1/pull", &[])).await?;
-    output::bytes(&answer.body)
+    output::text(&answer.body)
 }
 
 /// Arguments of `tier ls`.
@@ -102,8 +102,16 @@ pub(super) async fn validate(context: &Context, arguments: &Validate) -> anyhow:
             return Err(document.refusal(&faults).into());
         }
     };
+    let warnings = document.warnings(&model);
     if context.global.json {
-        return output::json(&json!({ "valid": true, "faults": [] }));
+        let mut report = json!({ "valid": true, "faults": [] });
+        if !warnings.is_empty() {
+            report["warnings"] = json!(warnings);
+        }
+        return output::json(&report);
+    }
+    for warning in warnings {
+        output::note(warning);
     }
     let plans = output::plural(model.plans.len(), "plan");
     let features = output::plural(model.features().count(), "feature");

@@ -3,7 +3,9 @@
 use axum::http::Method;
 use serde::Deserialize;
 
-use super::document::Source;
+use super::client::{Answer, Client};
+use super::confirm::Confirmation;
+use super::document::{Document, Source};
 use super::failure::Failure;
 use super::output::{self, Tone};
 use super::{Context, diff, switch};
@@ -31,6 +33,9 @@ pub(super) struct Push {
     /// The model: a file, a URL, or - for standard input
     #[arg(value_name = "FILE|URL|-")]
     model: Source,
+
+    #[command(flatten)]
+    confirmation: Confirmation,
 }
 
 #[derive(Deserialize)]
@@ -73,6 +78,9 @@ impl PushedFeature {
 pub(super) async fn run(context: &Context, arguments: &Push) -> anyhow::Result<()> {
     let document = arguments.model.read().await?;
     let model = document.model()?;
+    if !context.global.json {
+        document.warnings(&model).iter().for_each(output::note);
+    }
     if arguments.dry_run {
         return diff::show(context, &document, &model).await;
     }
@@ -87,17 +95,45 @@ pub(super) async fn run(context: &Context, arguments: &Push) -> anyhow::Result<(
         switch::create(context).await?;
     }
     let client = context.client().await?;
-    let push = client.checked(Method::POST, "/v1/push", document.bytes);
-    let answer = output::watched("pushing to Stripe", push).await?;
+    let features = model.features().count();
+    let (plans, all) = (
+        output::plural(model.plans.len(), "plan"),
+        output::plural(features, "feature"),
+    );
+    let question = format!("Push {plans} with {all} to the live account?");
+    arguments.confirmation.ask(client.is_live(), &question)?;
+    let answer = push(&client, document, features).await?;
     let pushed: Pushed = answer.decode()?;
     if context.global.json {
         output::bytes(&answer.body)?;
-    } else {
-        for feature in &pushed.results {
-            output::line(feature.line())?;
-        }
+        return verdict(&pushed.results);
     }
-    verdict(&pushed.results)
+    for feature in &pushed.results {
+        output::line(feature.line())?;
+    }
+    verdict(&pushed.results)?;
+    output::done(total(&pushed.results))
+}
+
+/// Sends the model. A person who waits sees how many features are done, if that is counted in this process.
+async fn push(client: &Client, document: Document, features: usize) -> anyhow::Result<Answer> {
+    let what = "pushing to Stripe";
+    let Some((client, progress)) = client.with_push_progress() else {
+        let push = client.checked(Method::POST, "/v1/push", document.bytes);
+        return output::watched(what, push).await;
+    };
+    let push = client.checked(Method::POST, "/v1/push", document.bytes);
+    output::counted(what, features, || progress.done(), push).await
+}
+
+fn total(results: &[PushedFeature]) -> String {
+    let created = results.iter().filter(|result| result.reason == "created");
+    let created = created.count();
+    let all = output::plural(results.len(), "feature");
+    format!(
+        "{all}: {created} created, {} already there",
+        results.len() - created
+    )
 }
 
 fn verdict(results: &[PushedFeature]) -> anyhow::Result<()> {

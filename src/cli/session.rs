@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use super::failure::Failure;
 use super::{Global, http, state};
 use crate::clock::Clock;
-use crate::config::{self, Environment};
+use crate::config::{self, Environment, StripeKey};
 use crate::domain::Domain;
 use crate::stripe::{Client, Credentials, Options, RateSettings, Transport};
 
@@ -31,40 +31,48 @@ impl Session {
     /// # Errors
     /// There is no key, or it is of the other mode than `--live` says; no sandbox runs; `tier.state` is broken.
     pub(super) async fn open(global: &Global, environment: &Environment) -> anyhow::Result<Self> {
-        let mut session = if global.sandbox {
+        let session = Self::of_owner(global, environment).await?;
+        Ok(match state::in_force()? {
+            Some(state) => session.within(state.id),
+            None => session,
+        })
+    }
+
+    /// The account of the key itself, which owns those that `tier switch` makes.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), whatever `tier.state` says.
+    pub(super) async fn of_owner(
+        global: &Global,
+        environment: &Environment,
+    ) -> anyhow::Result<Self> {
+        if global.sandbox {
             let url = &environment.sandbox_url;
             look_for_sandbox(url).await?;
-            Self::of_sandbox(environment, url)?
-        } else {
-            let key = config::stripe_key(global.live)?;
-            Self::new(
-                environment,
-                &environment.stripe_base_url,
-                &key.secret,
-                &key.source,
-            )?
-        };
-        if let Some(state) = state::read()? {
-            session.credentials.key_prefix = Some(state.id.clone());
-            session.credentials.account = Some(state.id);
+            return Self::of_sandbox(environment, url);
         }
-        Ok(session)
+        let key = config::stripe_key(global.live)?;
+        Self::new(environment, &environment.stripe_base_url, key)
+    }
+
+    /// The same key in an account that is connected to its own.
+    #[must_use]
+    pub(super) fn within(mut self, account: String) -> Self {
+        self.credentials.key_prefix = Some(account.clone());
+        self.credentials.account = Some(account);
+        self
     }
 
     /// The account that the sandbox at `url` has for us.
     pub(super) fn of_sandbox(environment: &Environment, url: &str) -> anyhow::Result<Self> {
-        Self::new(environment, url, SANDBOX_KEY, "sandbox")
+        Self::new(environment, url, StripeKey::of_sandbox(SANDBOX_KEY))
     }
 
-    fn new(
-        environment: &Environment,
-        base_url: &str,
-        key: &str,
-        key_source: &str,
-    ) -> anyhow::Result<Self> {
+    fn new(environment: &Environment, base_url: &str, key: StripeKey) -> anyhow::Result<Self> {
         let transport = Transport::new(Options {
             base_url: base_url.to_owned(),
-            dashboard_url: environment.dashboard_url.clone(),
+            dashboard_url: environment.dashboard_of(&key),
+            dashboard_account: key.account,
             debug: environment.stripe_debug,
             ..Options::default()
         });
@@ -73,15 +81,16 @@ impl Session {
             transport: transport.context("cannot call Stripe")?,
             credentials: Credentials {
                 key_prefix: (!prefix.is_empty()).then(|| prefix.clone()),
-                ..Credentials::new(key)
+                ..Credentials::new(key.secret)
             },
-            key_source: key_source.to_owned(),
+            key_source: key.source,
         })
     }
 
     /// The Stripe at `base_url` without a key of ours: callers bring theirs.
     pub(super) fn without_key(environment: &Environment, base_url: &str) -> anyhow::Result<Self> {
-        Self::new(environment, base_url, "", "")
+        let none = StripeKey::default();
+        Self::new(environment, base_url, none)
     }
 
     /// The same account with other limits on calls to Stripe.
@@ -99,13 +108,6 @@ impl Session {
     /// How its Stripe is reached.
     pub(super) fn transport(self) -> Transport {
         self.transport
-    }
-
-    /// The same key without its connected account: what owns those accounts.
-    #[must_use]
-    pub(super) fn of_owner(mut self) -> Self {
-        self.credentials.account = None;
-        self
     }
 
     /// Whether a connected account is in force.

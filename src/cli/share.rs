@@ -1,89 +1,98 @@
-//! `tier share`: a model to look at in the Model Builder, for people without an account.
+//! `tier share`: a model to look at in a Model Builder, for people without an account.
 
 use std::time::Duration;
 
 use anyhow::Context as _;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, LOCATION};
+use axum::http::{HeaderName, StatusCode};
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::redirect::Policy;
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::json;
 
 use super::document::Source;
 use super::failure::Failure;
 use super::{Context, http, output};
 
-/// Where the Model Builder is unless `TIER_MODEL_URL` says otherwise.
-const MODEL_BUILDER: &str = "https://model.tier.run";
-
 /// How long the Model Builder may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Says where a model was taken from.
+const ORIGIN: HeaderName = HeaderName::from_static("tier-origin");
 
 /// Arguments of `tier share`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Whoever has the link can see the model. No key and no account goes with it.
+The model goes, as it is, to the server that --base-url or TIER_MODEL_URL names; there is no other. Whoever has the link \
+can see it. No key and no account goes with it.
 
 Examples:
-  tier share pricing.json
-  tier pull | tier share -")]
+  tier share --base-url https://tier.example pricing.json
+  tier pull | TIER_MODEL_URL=https://tier.example tier share -")]
 pub(super) struct Share {
     /// The model: a file, a URL, or - for standard input
     #[arg(value_name = "FILE|URL|-")]
     model: Source,
 }
 
+/// What the Model Builder answers: a link, or why there is none.
+#[derive(Deserialize)]
+struct Shared {
+    url: Option<String>,
+    message: Option<String>,
+}
+
 /// Sends a model, and prints where it can be seen.
 pub(super) async fn run(context: &Context, arguments: &Share) -> anyhow::Result<()> {
+    let upload = upload_url(context)?;
     let document = arguments.model.read().await?;
-    let model = document.model()?;
-    let builder = context
-        .environment
-        .model_url
-        .as_deref()
-        .unwrap_or(MODEL_BUILDER);
-    let url = http::url(builder, "TIER_MODEL_URL")?;
-    let cannot = format!("cannot share the model at {}", http::shown(&url));
-    let client = http::client(&url, TIMEOUT, Policy::none())?;
-    let request = client
-        .post(url.clone())
+    document.model()?;
+    let client = http::client(&upload, TIMEOUT, Policy::none())?;
+    let mut request = client
+        .post(upload.clone())
         .header(CONTENT_TYPE, "application/json")
-        .header(ACCEPT, "application/json")
-        .body(model.to_json());
-    let answer = output::watched("sharing", request.send()).await;
+        .header(ACCEPT, "application/json");
+    if let Source::Web(_) = arguments.model {
+        // The link shows it to everybody: so without the parts that may be secret.
+        request = request.header(ORIGIN, &document.name);
+    }
+    let request = request.body(document.bytes).send();
+    let cannot = format!("cannot share the model at {}", http::shown(&upload));
+    let answer = output::watched("sharing", request).await;
     let answer = answer
         .map_err(reqwest::Error::without_url)
         .with_context(|| cannot.clone())?;
     let status = answer.status();
-    let location = answer.headers().get(LOCATION).cloned();
-    let location = location.as_ref().and_then(|value| value.to_str().ok());
-    anyhow::ensure!(
-        status.is_success() || (status.is_redirection() && location.is_some()),
-        "{cannot}: HTTP {status}"
-    );
-    let body = answer
-        .text()
-        .await
-        .map_err(reqwest::Error::without_url)
-        .with_context(|| cannot.clone())?;
-    let Some(link) = link(&url, location, &body) else {
-        return Err(Failure::new(format!("{cannot}: its answer has no link")).into());
-    };
+    let body = answer.bytes().await.map_err(reqwest::Error::without_url);
+    let link = link(status, &body.with_context(|| cannot.clone())?).context(cannot)?;
     if context.global.json {
         return output::json(&json!({ "url": link }));
     }
     output::line(link)
 }
 
-/// The link in an answer: where it leads to, a field of it, or all of it.
-fn link(base: &reqwest::Url, location: Option<&str>, body: &str) -> Option<String> {
-    let in_body = match serde_json::from_str::<Value>(body) {
-        Ok(Value::String(text)) => Some(text),
-        Ok(value) => ["url", "link"]
-            .iter()
-            .find_map(|field| value.get(field)?.as_str().map(str::to_owned)),
-        Err(_) => Some(body.trim().to_owned()),
+/// Where the model goes.
+fn upload_url(context: &Context) -> anyhow::Result<reqwest::Url> {
+    let named = context.global.base_url.as_deref();
+    let Some(base) = named.or(context.environment.model_url.as_deref()) else {
+        let failure = Failure::new("there is no server to share the model at");
+        return Err(failure
+            .advise("name a Model Builder, or a tier server, with --base-url or TIER_MODEL_URL")
+            .wrong_usage()
+            .into());
     };
-    let in_body = in_body.filter(|text| http::url(text, "").is_ok());
-    in_body.or_else(|| Some(base.join(location?).ok()?.to_string()))
+    let url = format!("{}/upload", base.trim_end_matches('/'));
+    http::url(&url, "the server to share at")
+}
+
+fn link(status: StatusCode, body: &[u8]) -> anyhow::Result<String> {
+    let shared: Option<Shared> = serde_json::from_slice(body).ok();
+    let (url, message) = shared.map_or((None, None), |shared| (shared.url, shared.message));
+    if let Some(message) = message.filter(|_| !status.is_success()) {
+        anyhow::bail!("error from server: {}", output::printable(&message));
+    }
+    anyhow::ensure!(status.is_success(), "HTTP {status}");
+    let url = url.filter(|url| http::url(url, "").is_ok());
+    url.context("its answer has no link")
 }
 
 #[cfg(test)]
@@ -91,21 +100,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_is_wherever_an_answer_has_one() {
-        let base = http::url("https://example.com/", "x").unwrap();
-        let expected = Some("https://example.com/m/1".to_owned());
-        for (location, body) in [
-            (Some("/m/1"), ""),
-            (Some("https://example.com/m/1"), "<html>"),
-            (None, "https://example.com/m/1\n"),
-            (None, r#""https://example.com/m/1""#),
-            (None, r#"{"url":"https://example.com/m/1"}"#),
-            (None, r#"{"link":"https://example.com/m/1"}"#),
+    fn an_answer_has_a_link_or_a_message() {
+        let told = |status: u16, body: &str| {
+            let status = StatusCode::from_u16(status).unwrap();
+            link(status, body.as_bytes()).map_err(|error| error.to_string())
+        };
+        let shared = told(201, r#"{"url":"https://example.com/m/1"}"#);
+        assert_eq!(shared, Ok("https://example.com/m/1".to_owned()));
+        let refused = told(413, r#"{"status":413,"code":"c","message":"too large"}"#);
+        assert_eq!(refused, Err("error from server: too large".to_owned()));
+        for body in [
+            "",
+            "{}",
+            "[]",
+            "thanks",
+            r#"{"url":7}"#,
+            r#"{"url":"javascript:x"}"#,
         ] {
-            assert_eq!(link(&base, location, body), expected, "{location:?} {body}");
+            assert_eq!(
+                told(200, body),
+                Err("its answer has no link".to_owned()),
+                "{body}"
+            );
         }
-        for body in ["", "{}", "[]", "thanks", r#"{"url":7}"#] {
-            assert_eq!(link(&base, None, body), None, "{body}");
-        }
+        assert_eq!(told(404, "<html>"), Err("HTTP 404 Not Found".to_owned()));
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::failure::Failure;
 use crate::config::file;
@@ -23,9 +23,13 @@ pub(super) struct State {
     pub(super) created: String,
     #[serde(rename = "Type", default)]
     kind: String,
+    /// What else there is to know; ours says whether the account was deleted.
     #[serde(rename = "Meta", default)]
     meta: Value,
 }
+
+/// In a state's `Meta`: the account was deleted.
+const DELETED: &str = "deleted";
 
 impl State {
     pub(super) fn new(id: String, created: String) -> Self {
@@ -36,6 +40,32 @@ impl State {
             meta: Value::Null,
         }
     }
+
+    /// Notes that the account has been deleted. The state stays: without it, commands would act in another account than
+    /// they did before.
+    pub(super) fn mark_deleted(&mut self) {
+        self.meta = json!({ DELETED: true });
+    }
+
+    fn is_deleted(&self) -> bool {
+        self.meta.get(DELETED) == Some(&Value::Bool(true))
+    }
+}
+
+/// The account that this directory's commands act in, if it is not that of the key.
+///
+/// # Errors
+/// As [`read`]; or the account was deleted.
+pub(super) fn in_force() -> anyhow::Result<Option<State>> {
+    let state = read()?;
+    if let Some(State { id, .. }) = state.as_ref().filter(|state| state.is_deleted()) {
+        let message = format!("{id}, which {STATE_FILE} names, was deleted by `tier clean`");
+        let failure = Failure::new(message);
+        return Err(failure
+            .advise(format!("remove {STATE_FILE} to go back: rm {STATE_FILE}"))
+            .into());
+    }
+    Ok(state)
 }
 
 /// The state of this directory, if it has one.

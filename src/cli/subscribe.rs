@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::client::Client;
+use super::confirm::Confirmation;
 use super::failure::{Failure, usage};
 use super::{Context, output, suggest};
 use crate::clock::Clock;
@@ -77,12 +78,19 @@ pub(super) struct Subscribe {
     /// Plans, and single features of plans
     #[arg(value_name = "PLAN|FEATURE")]
     features: Vec<String>,
+
+    #[command(flatten)]
+    confirmation: Confirmation,
 }
 
 /// Carries out one of subscribing, cancelling, writing the customer, and preparing a checkout page.
 pub(super) async fn run(context: &Context, arguments: &Subscribe) -> anyhow::Result<()> {
     arguments.check()?;
     let client = context.client().await?;
+    if arguments.cancel {
+        let question = format!("End the subscription of {} in live mode?", arguments.org);
+        arguments.confirmation.ask(client.is_live(), &question)?;
+    }
     let done = match &arguments.checkout {
         Some(success_url) => checkout(context, &client, arguments, success_url).await,
         None => subscribe(context, &client, arguments).await,
@@ -97,7 +105,7 @@ impl Subscribe {
     fn check(&self) -> anyhow::Result<()> {
         if let Some(tax) = self.tax.as_deref().filter(|tax| *tax != "auto") {
             let fault = Failure::new(format!("invalid tax rate {tax:?}"));
-            return Err(fault.advise("the only one is auto").into());
+            return Err(fault.advise("the only one is auto").wrong_usage().into());
         }
         if self.cancel && !self.features.is_empty() {
             return Err(usage("subscribe", "--cancel takes no plans or features"));
@@ -138,6 +146,17 @@ impl Subscribe {
         ])
     }
 
+    /// What has been done, for people.
+    fn done(&self) -> String {
+        let org = &self.org;
+        match (self.cancel, self.features.as_slice(), self.trial) {
+            (true, ..) => format!("{org} has no subscription any more"),
+            (false, [], _) => format!("{org} is written to Stripe"),
+            (false, features, 0) => format!("{org} is subscribed to {}", features.join(" ")),
+            (false, features, _) => format!("{org} is on trial of {}", features.join(" ")),
+        }
+    }
+
     fn tax(&self) -> Option<Value> {
         self.tax.as_ref().map(|_| json!({ "automatic": true }))
     }
@@ -168,7 +187,7 @@ async fn subscribe(
     }
     let request = client.post("/v1/subscribe", &body);
     let answer = output::watched("subscribing", request).await?;
-    context.print_json(&answer)
+    context.print_done(&answer, arguments.done())
 }
 
 async fn checkout(

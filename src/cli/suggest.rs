@@ -31,16 +31,24 @@ pub(super) async fn for_references(
     typed: &[String],
     error: anyhow::Error,
 ) -> anyhow::Error {
-    let is_about_names =
-        |failure: &Failure| failure.has_code("TERR1020") || failure.has_code("invalid_request");
-    match error.downcast::<Failure>() {
-        Ok(failure) if is_about_names(&failure) => {
-            let names = references(client).await;
-            advise(failure, typed, &names).into()
-        }
-        Ok(failure) => failure.into(),
-        Err(other) => other,
+    let failure = match error.downcast::<Failure>() {
+        Ok(failure) => failure,
+        Err(other) => return other,
+    };
+    // Whatever else is wrong with a request, the names in it may be right; and to look for others takes a while.
+    let typed: Vec<String> = if failure.has_code("TERR1020") {
+        typed.to_vec()
+    } else if failure.has_code("invalid_request") {
+        let is_named = |name: &&String| failure.is_about(name);
+        typed.iter().filter(is_named).cloned().collect()
+    } else {
+        Vec::new()
+    };
+    if typed.is_empty() {
+        return failure.into();
     }
+    let names = references(client).await;
+    advise(failure, &typed, &names).into()
 }
 
 /// As [`for_references`], for a feature that the org should have.
@@ -64,11 +72,24 @@ pub(super) async fn for_feature(
     advise(failure, &[typed.to_owned()], &names.unwrap_or_default()).into()
 }
 
+/// The plan that may be meant by a name without its kind.
+fn plan(typed: &str, names: &[String]) -> Option<String> {
+    if typed.contains("plan:") {
+        return None;
+    }
+    let plan = format!("plan:{typed}");
+    if names.contains(&plan) {
+        return Some(plan);
+    }
+    nearest(&plan, names)
+}
+
 fn advise(failure: Failure, typed: &[String], names: &[String]) -> Failure {
-    let meant: Vec<String> = typed
-        .iter()
-        .filter_map(|typed| nearest(typed, names))
-        .collect();
+    let meant = typed.iter().filter_map(|typed| {
+        let nearest_plan = || plan(typed, names);
+        nearest(typed, names).or_else(nearest_plan)
+    });
+    let meant: Vec<String> = meant.collect();
     if meant.is_empty() {
         return failure;
     }
@@ -89,5 +110,8 @@ mod tests {
         assert_eq!(meant("plan:por@1").as_deref(), Some("plan:pro@1"));
         assert_eq!(meant("plan:zzz@7"), None, "too far");
         assert_eq!(nearest("plan:a", &[]), None);
+        assert_eq!(plan("free@1", &names).as_deref(), Some("plan:free@1"));
+        assert_eq!(plan("fre@1", &names).as_deref(), Some("plan:free@1"));
+        assert_eq!(plan("convert", &names), None);
     }
 }

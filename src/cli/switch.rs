@@ -4,11 +4,13 @@
 use chrono::{DateTime, SecondsFormat};
 use serde_json::json;
 
+use super::confirm::Confirmation;
 use super::failure::{Failure, usage};
 use super::session::Session;
 use super::state::{self, STATE_FILE, State};
 use super::{Context, output};
 use crate::config::TimeSpan;
+use crate::domain::{Domain, Error};
 
 /// Go's zero time: when an account was made that we have not asked about.
 const UNKNOWN: &str = "0001-01-01T00:00:00Z";
@@ -17,7 +19,8 @@ const UNKNOWN: &str = "0001-01-01T00:00:00Z";
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 The file tier.state remembers the account for this directory: from then on, every command here acts in it, with the \
-key that owns it. Remove the file to go back. Without arguments, says which account that is.
+key that owns it. Remove the file to go back, also if the account was deleted meanwhile. Without arguments, says which \
+account that is.
 
 Examples:
   tier switch -c                       make a new account, and switch to it
@@ -38,12 +41,12 @@ pub(super) struct Switch {
 pub(super) async fn run(context: &Context, arguments: &Switch) -> anyhow::Result<()> {
     match &arguments.account {
         Some(_) if arguments.create => Err(usage("switch", "-c takes no account: it makes one")),
-        Some(account) => to(context, account),
+        Some(account) => to(context, account).await,
         None if arguments.create => {
             let state = create(context).await?;
             announce(context, &state)
         }
-        None => match state::read()? {
+        None => match state::in_force()? {
             Some(state) => announce(context, &state),
             None if context.global.json => output::json(&json!(null)),
             None => output::line("Not running in isolation mode."),
@@ -51,7 +54,7 @@ pub(super) async fn run(context: &Context, arguments: &Switch) -> anyhow::Result
     }
 }
 
-fn to(context: &Context, account: &str) -> anyhow::Result<()> {
+async fn to(context: &Context, account: &str) -> anyhow::Result<()> {
     // A state that cannot be read is not overwritten.
     state::read()?;
     let id = account
@@ -63,14 +66,32 @@ fn to(context: &Context, account: &str) -> anyhow::Result<()> {
             .advise("expected acct_… or https://dashboard.stripe.com/acct_…")
             .into());
     };
+    look_for(context, id).await?;
     let state = State::new(id.to_owned(), UNKNOWN.to_owned());
     state::write(&state)?;
     announce(context, &state)
 }
 
+/// Fails unless the key can act in the account: later commands would blame the key for a slip of the pen.
+async fn look_for(context: &Context, id: &str) -> anyhow::Result<()> {
+    let session = Session::of_owner(&context.global, &context.environment).await?;
+    let domain = session.within(id.to_owned()).domain();
+    match output::watched("asking Stripe", domain.whoami()).await {
+        Ok(_) => Ok(()),
+        Err(Error::AccountInvalid) => {
+            let message = format!("{id} is not an account that this key can act in");
+            Err(Failure::new(message)
+                .code("account_invalid")
+                .advise("check its id, and that STRIPE_API_KEY is the key that it was made with")
+                .into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Makes a connected account, and puts this directory's commands into it.
 pub(super) async fn create(context: &Context) -> anyhow::Result<State> {
-    if let Some(state) = state::read()? {
+    if let Some(state) = state::in_force()? {
         let message = format!(
             "{STATE_FILE} exists: commands here act in {} already",
             state.id
@@ -95,11 +116,23 @@ fn announce(context: &Context, state: &State) -> anyhow::Result<()> {
         return output::json(state);
     }
     output::line("Running in isolation mode.")?;
-    let dashboard = context.environment.dashboard_url.trim_end_matches('/');
-    output::line(format_args!("Account: {dashboard}/{}", state.id))?;
+    output::line(format_args!("Account: {}", page(context, &state.id)))?;
     output::line(format_args!(
         "To switch back, remove {STATE_FILE}: rm {STATE_FILE}"
     ))
+}
+
+/// The account's page in the dashboard, or its id where there is none.
+fn page(context: &Context, id: &str) -> String {
+    let Context {
+        global,
+        environment,
+    } = context;
+    if global.sandbox && environment.dashboard_url.is_none() {
+        return id.to_owned();
+    }
+    let mode = if global.live { "" } else { "/test" };
+    format!("{}/{id}{mode}", environment.dashboard())
 }
 
 fn refuse_live(session: &Session, command: &str) -> anyhow::Result<()> {
@@ -115,39 +148,100 @@ fn refuse_live(session: &Session, command: &str) -> anyhow::Result<()> {
 #[command(after_help = "\
 Examples:
   tier clean --switchaccounts 24h      delete accounts made by `tier switch -c` more than a day ago
-  tier clean --switchaccounts 0s       all of them")]
+  tier clean --switchaccounts 0s       all of them
+  tier clean --switchaccounts -1       none")]
 pub(super) struct Clean {
-    /// Delete the accounts made to try things out that are older than this, such as 90m, 24h or 7d
-    #[arg(long, value_name = "DURATION")]
-    switchaccounts: TimeSpan,
+    /// Delete the accounts made to try things out that are older than this, such as 90m, 24h or 7d; less than zero: none
+    #[arg(
+        long,
+        value_name = "DURATION",
+        value_parser = age,
+        allow_hyphen_values = true
+    )]
+    switchaccounts: Age,
+
+    /// Nobody is asked, since live keys are refused; scripts may say so all the same.
+    #[command(flatten)]
+    _confirmation: Confirmation,
+}
+
+/// How old an account has to be; none is old enough without one.
+type Age = Option<TimeSpan>;
+
+/// Any age below zero, with a unit or without, is none.
+fn age(text: &str) -> Result<Age, String> {
+    match text.strip_prefix('-') {
+        Some(rest) if rest.parse::<u64>().is_ok() || rest.parse::<TimeSpan>().is_ok() => Ok(None),
+        _ => text.parse().map(Some),
+    }
 }
 
 /// Deletes old accounts, and prints their ids.
 pub(super) async fn clean(context: &Context, arguments: &Clean) -> anyhow::Result<()> {
-    let session = context.session().await?.of_owner();
-    refuse_live(&session, "clean")?;
-    let domain = session.domain();
-    let age = i64::try_from(arguments.switchaccounts.0.as_secs()).unwrap_or(i64::MAX);
-    let mut deleted = Vec::new();
-    let mut kept = 0;
-    for account in domain.isolated_accounts(age).await? {
-        // One that Stripe does not let go is no reason to keep the others.
-        if let Err(error) = domain.delete_isolated_account(&account).await {
-            output::note(format_args!("{} was not deleted: {error}", account.id));
-            kept += 1;
-            continue;
-        }
-        if !context.global.json {
-            output::line(&account.id)?;
-        }
-        deleted.push(account.id);
+    let mut cleaned = Cleaned::default();
+    if let Some(age) = arguments.switchaccounts {
+        let session = Session::of_owner(&context.global, &context.environment).await?;
+        refuse_live(&session, "clean")?;
+        cleaned.delete(context, &session.domain(), age).await?;
     }
+    let Cleaned { deleted, kept } = cleaned;
     if context.global.json {
-        output::json(&json!({ "deleted": deleted }))?;
+        let mut report = json!({ "deleted": deleted });
+        if !kept.is_empty() {
+            report["kept"] = json!(kept);
+        }
+        output::json(&report)?;
+    } else {
+        let accounts = output::plural(deleted.len(), "account");
+        output::done(format_args!("{accounts} deleted"))?;
     }
-    if kept > 0 {
-        let accounts = output::plural(kept, "account");
+    if !kept.is_empty() {
+        let accounts = output::plural(kept.len(), "account");
         return Err(Failure::new(format!("{accounts} could not be deleted")).into());
     }
     Ok(())
+}
+
+/// What became of the accounts that are old enough: their ids.
+#[derive(Default)]
+struct Cleaned {
+    deleted: Vec<String>,
+    kept: Vec<String>,
+}
+
+impl Cleaned {
+    async fn delete(
+        &mut self,
+        context: &Context,
+        domain: &Domain,
+        age: TimeSpan,
+    ) -> anyhow::Result<()> {
+        let age = i64::try_from(age.0.as_secs()).unwrap_or(i64::MAX);
+        for account in domain.isolated_accounts(age).await? {
+            // One that Stripe does not let go is no reason to keep the others.
+            if let Err(error) = domain.delete_isolated_account(&account).await {
+                output::note(format_args!("{} was not deleted: {error}", account.id));
+                self.kept.push(account.id);
+                continue;
+            }
+            if !context.global.json {
+                output::line(&account.id)?;
+            }
+            note_deletion(&account.id)?;
+            self.deleted.push(account.id);
+        }
+        Ok(())
+    }
+}
+
+/// Commands in this directory shall not blame the key for an account that is gone.
+fn note_deletion(id: &str) -> anyhow::Result<()> {
+    match state::read() {
+        Ok(Some(mut state)) if state.id == id => {
+            state.mark_deleted();
+            state::write(&state)
+        }
+        // Another account, or a state that is told about wherever it matters.
+        _ => Ok(()),
+    }
 }

@@ -84,6 +84,20 @@ pub(super) struct Report {
     n: i64,
 }
 
+impl Report {
+    /// What has been done, for people.
+    fn done(&self) -> String {
+        let Self {
+            org, feature, n, ..
+        } = self;
+        if self.clobber {
+            format!("{feature} of {org} is set to {n}")
+        } else {
+            format!("{n} of {feature} recorded for {org}")
+        }
+    }
+}
+
 /// RFC 3339, from that or from Unix seconds.
 fn instant(text: &str) -> Result<String, String> {
     if let Ok(seconds) = text.parse() {
@@ -109,7 +123,9 @@ pub(super) async fn report(context: &Context, arguments: &Report) -> anyhow::Res
     }
     let client = context.client().await?;
     match client.post("/v1/report", &body).await {
-        Ok(answer) => context.print_json(&answer).context("usage was recorded"),
+        Ok(answer) => context
+            .print_done(&answer, arguments.done())
+            .context("usage was recorded"),
         Err(error) => Err(suggest::for_feature(&client, org, feature, error).await),
     }
 }

@@ -1,6 +1,6 @@
 //! What is set in the environment.
 
-use super::{SANDBOX_ADDR, variable};
+use super::{SANDBOX_ADDR, StripeKey, variable};
 use crate::stripe;
 
 /// What is set outside the command line: secrets, so that none shows in a process list, and what other programs share.
@@ -21,8 +21,8 @@ pub struct Environment {
     /// `TIER_SANDBOX_URL`: where commands look for a sandbox, with --sandbox [default: <http://127.0.0.1:12111>]
     pub sandbox_url: String,
     /// `TIER_DASHBOARD_URL`: where links lead, and `tier connect` asks for keys
-    /// [default: <https://dashboard.stripe.com>]
-    pub dashboard_url: String,
+    /// [default: <https://dashboard.stripe.com>; links to what is in a sandbox: none]
+    pub dashboard_url: Option<String>,
     /// `TIER_MODEL_URL`: the Model Builder that `tier share` sends models to
     pub model_url: Option<String>,
     /// `OTEL_EXPORTER_OTLP_ENDPOINT`: the collector that traces are sent to, with the feature `otel` [default: none]
@@ -48,10 +48,21 @@ impl Environment {
             base_url: variable("TIER_BASE_URL"),
             sandbox_url: variable("TIER_SANDBOX_URL")
                 .unwrap_or_else(|| format!("http://{SANDBOX_ADDR}")),
-            dashboard_url: variable("TIER_DASHBOARD_URL")
-                .unwrap_or_else(|| stripe::DASHBOARD_URL.to_owned()),
+            dashboard_url: variable("TIER_DASHBOARD_URL"),
             model_url: variable("TIER_MODEL_URL"),
             otlp_endpoint: variable("OTEL_EXPORTER_OTLP_ENDPOINT"),
         }
+    }
+
+    /// Where the dashboard is, without a trailing slash.
+    pub fn dashboard(&self) -> &str {
+        let named = self.dashboard_url.as_deref();
+        named.unwrap_or(stripe::DASHBOARD_URL).trim_end_matches('/')
+    }
+
+    /// The dashboard that shows what is in a key's account; of a sandbox there is none unless one is named.
+    pub fn dashboard_of(&self, key: &StripeKey) -> Option<String> {
+        let shown = self.dashboard_url.is_some() || !key.is_of_sandbox();
+        shown.then(|| self.dashboard().to_owned())
     }
 }

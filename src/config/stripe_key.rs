@@ -6,12 +6,33 @@ use super::key_file::{KeyFile, KeyFileError};
 use super::variable;
 
 /// The Stripe key in force, and where it was found.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct StripeKey {
     /// The key itself; never to be shown.
     pub secret: String,
     /// `STRIPE_API_KEY`, or the path of the file: what `whoami` calls the key's source.
     pub source: String,
+    /// `acct_…`, if it is known whose key it is.
+    pub account: Option<String>,
+}
+
+/// What `whoami` calls the source of the key that a sandbox is used with.
+const SANDBOX: &str = "sandbox";
+
+impl StripeKey {
+    /// A key that a sandbox is used with.
+    pub fn of_sandbox(secret: &str) -> Self {
+        Self {
+            secret: secret.to_owned(),
+            source: SANDBOX.to_owned(),
+            account: None,
+        }
+    }
+
+    /// Whether its account is one of a sandbox.
+    pub fn is_of_sandbox(&self) -> bool {
+        self.source == SANDBOX
+    }
 }
 
 impl fmt::Debug for StripeKey {
@@ -53,6 +74,7 @@ pub fn stripe_key(live: bool) -> Result<StripeKey, KeyError> {
                 // A line's end comes along where a variable is filled from a file.
                 secret: secret.trim().to_owned(),
                 source: "STRIPE_API_KEY".to_owned(),
+                account: None,
             },
             live,
         ),
@@ -81,7 +103,11 @@ fn saved_key(live: bool) -> Result<StripeKey, KeyError> {
     if secret.is_empty() {
         return Err(KeyError::Missing);
     }
-    Ok(StripeKey { secret, source })
+    Ok(StripeKey {
+        secret,
+        source,
+        account: Some(profile.account_id).filter(|id| !id.is_empty()),
+    })
 }
 
 #[cfg(test)]
@@ -92,6 +118,7 @@ mod tests {
         StripeKey {
             secret: secret.to_owned(),
             source: "STRIPE_API_KEY".to_owned(),
+            account: None,
         }
     }
 

@@ -16,7 +16,7 @@ pub struct Whoami {
     pub key_source: String,
     /// Whether a connected account is in force.
     pub isolated: bool,
-    /// The account's page in Stripe's dashboard.
+    /// The account's page in Stripe's dashboard; empty if it has none.
     pub url: String,
 }
 
@@ -34,7 +34,9 @@ impl Domain {
     pub async fn whoami(&self) -> Result<Whoami> {
         let account: types::Account = self.stripe().get("/v1/account").send().await?;
         Ok(Whoami {
-            url: format!("{}/{}", self.stripe().dashboard_url(), account.id),
+            url: (self.stripe().dashboard_url())
+                .map(|dashboard| format!("{dashboard}/{}", account.id))
+                .unwrap_or_default(),
             id: account.id,
             email: account.email.unwrap_or_default(),
             created: account.created.unwrap_or_default(),

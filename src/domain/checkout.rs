@@ -52,9 +52,6 @@ impl Domain {
                 "success_url is required: where to go after the payment".into(),
             ));
         }
-        if checkout.trial_days < 0 {
-            return Err(Error::Invalid("trial_days must not be negative".into()));
-        }
         let items = self.line_items(&checkout.features).await?;
         let items = &items;
         // The org's customer may be in the making.

@@ -27,7 +27,7 @@ pub enum ClockChange {
 pub struct ClockState {
     /// `clock_…`.
     pub id: String,
-    /// Its page in Stripe's dashboard.
+    /// Its page in Stripe's dashboard; empty if it has none.
     pub link: String,
     /// Unix seconds.
     pub present: i64,
@@ -67,7 +67,7 @@ impl Domain {
 
     fn clock_state(&self, clock: TestClock) -> ClockState {
         ClockState {
-            link: self.dashboard_page(&format!("test-clocks/{}", clock.id)),
+            link: (self.dashboard_page(&format!("test-clocks/{}", clock.id))).unwrap_or_default(),
             id: clock.id,
             present: clock.frozen_time,
             status: clock.status,

@@ -20,7 +20,7 @@ pub enum Error {
     #[error("feature not found")]
     FeatureNotFound,
     /// Something was named that is not in the pushed model: the first such reference.
-    #[error("feature or plan not found")]
+    #[error("feature or plan not found: {0:?}")]
     FeatureOrPlanNotFound(String),
     /// Usage was reported for a licensed feature.
     #[error("feature not reportable")]
@@ -134,7 +134,13 @@ impl From<stripe::Error> for Error {
     }
 }
 
-fn from_answer(error: stripe::ApiError) -> Error {
+fn from_answer(mut error: stripe::ApiError) -> Error {
+    if error.message.is_empty() {
+        error.message = format!(
+            "Stripe refused the call {} without saying why (HTTP {})",
+            error.endpoint, error.status
+        );
+    }
     let retry_after = error.retry_after.unwrap_or(COME_BACK);
     match error.status {
         _ if error.is("account_invalid") => Error::AccountInvalid,
@@ -160,6 +166,7 @@ mod tests {
             code: code.map(Into::into),
             param: param.map(Into::into),
             message: message.into(),
+            endpoint: "POST /v1/prices".into(),
             ..stripe::ApiError::default()
         })))
     }
@@ -210,6 +217,10 @@ mod tests {
                 "RateLimited { retry_after: 1s }",
             ),
             (answer(503, None, None, ""), "Unavailable(\"HTTP 503\")"),
+            (
+                answer(400, None, None, ""),
+                "Refused(\"Stripe refused the call POST /v1/prices without saying why (HTTP 400)\")",
+            ),
         ] {
             assert_eq!(text(error), expected);
         }

@@ -199,17 +199,14 @@ impl Domain {
         }
     }
 
-    /// The address of a page about something in this account, in Stripe's dashboard.
-    fn dashboard_page(&self, page: &str) -> String {
-        let dashboard = self.stripe().dashboard_url();
-        let credentials = self.stripe().credentials();
-        let account = credentials
-            .account
-            .as_deref()
-            .map(|id| format!("/{id}"))
-            .unwrap_or_default();
-        let mode = if credentials.is_live() { "" } else { "/test" };
-        format!("{dashboard}{account}{mode}/{page}")
+    /// The address of a page about something in this account, in Stripe's dashboard; none if there is no such page.
+    fn dashboard_page(&self, page: &str) -> Option<String> {
+        let dashboard = self.stripe().dashboard_url()?;
+        let account = self.stripe().dashboard_account();
+        let account = account.map(|id| format!("/{id}")).unwrap_or_default();
+        let live = self.stripe().credentials().is_live();
+        let mode = if live { "" } else { "/test" };
+        Some(format!("{dashboard}{account}{mode}/{page}"))
     }
 }
 

@@ -32,8 +32,8 @@ pub struct PushResult {
 pub struct PushedPrice {
     /// `price_…`.
     pub id: String,
-    /// Its page in Stripe's dashboard.
-    pub link: String,
+    /// Its page in Stripe's dashboard, if it has one.
+    pub link: Option<String>,
 }
 
 /// What became of a feature.
@@ -269,7 +269,7 @@ impl Domain {
     }
 
     /// A price's page in Stripe's dashboard.
-    fn price_link(&self, id: &str) -> String {
+    fn price_link(&self, id: &str) -> Option<String> {
         self.dashboard_page(&format!("prices/{id}"))
     }
 }

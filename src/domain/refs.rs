@@ -24,6 +24,9 @@ const SHOWN_CHARS: usize = 120;
 /// A name that is none, in the words that a client sees.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RefError {
+    /// No org at all.
+    #[error("org is required: org must be prefixed with \"org:\"")]
+    OrgMissing,
     /// An org without the `org:` prefix, or with nothing behind it.
     #[error("org must be prefixed with \"org:\"")]
     Org,
@@ -108,6 +111,7 @@ impl FromStr for OrgName {
 
     fn from_str(text: &str) -> Result<Self, RefError> {
         match text.strip_prefix("org:") {
+            None if text.is_empty() => Err(RefError::OrgMissing),
             None | Some("") => Err(RefError::Org),
             Some(_) if text.chars().count() > MAX_ORG_CHARS => Err(RefError::OrgTooLong),
             Some(_) => Ok(Self { text: text.into() }),
@@ -153,7 +157,7 @@ impl FromStr for PlanName {
             fault_of_what_it_looks_like(text)?;
             return Err(RefError::name("plan name must start with 'plan:'", text));
         };
-        let Some((name, version)) = rest.split_once('@') else {
+        let Some((name, version)) = rest.split_once('@').filter(|(_, v)| !v.is_empty()) else {
             return Err(RefError::name("plan must have version", text));
         };
         if !is_name(name) {
@@ -315,10 +319,11 @@ impl FromStr for Reference {
     type Err = RefError;
 
     fn from_str(text: &str) -> Result<Self, RefError> {
-        if text.starts_with("plan:") {
-            text.parse().map(Self::Plan)
-        } else {
+        // What is of neither kind is more likely a plan: most references are.
+        if text.starts_with("feature:") {
             Self::feature(text)
+        } else {
+            text.parse().map(Self::Plan)
         }
     }
 }
@@ -341,6 +346,16 @@ fn fault_of_what_it_looks_like(text: &str) -> Result<(), RefError> {
     } else {
         Ok(())
     }
+}
+
+/// What the seller should know of a name that is right, and yet not read by every client.
+pub fn warning(name: &impl AsRef<str>) -> Option<String> {
+    let name = name.as_ref();
+    name.contains('-').then(|| {
+        format!(
+            "{name}: the published Go client refuses names with \"-\", and its Can then allows everything"
+        )
+    })
 }
 
 fn is_name(text: &str) -> bool {

@@ -3,7 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::pricing::{Aggregate, Interval, MAX_AMOUNT, MAX_TITLE_CHARS, Mode, NO_LIMIT, Rounding};
+use super::pricing::{
+    Aggregate, Currency, Interval, MAX_AMOUNT, MAX_TITLE_CHARS, Mode, NO_LIMIT, Rounding,
+};
 
 /// The schema, in draft 2020-12. Comments and trailing commas are no matter of a schema.
 pub fn schema() -> Value {
@@ -14,6 +16,10 @@ pub fn schema() -> Value {
         "type": ["object", "null"],
         "additionalProperties": false,
         "properties": {
+            "$schema": {
+                "description": "Where this schema is, for editors.",
+                "type": ["string", "null"],
+            },
             "plans": {
                 "description": "By name and version: plan:NAME@VERSION. Once pushed, a version does not change.",
                 "type": ["object", "null"],
@@ -33,6 +39,8 @@ pub fn schema() -> Value {
 }
 
 fn plan() -> Value {
+    let unset = [json!(""), Value::Null];
+    let currencies: Vec<Value> = Currency::codes().map(Value::from).chain(unset).collect();
     json!({
         "type": "object",
         "additionalProperties": false,
@@ -42,8 +50,7 @@ fn plan() -> Value {
             "interval": words("How often the plan is billed.", Interval::ALL, Interval::as_str),
             "currency": {
                 "description": "Three lower-case letters; usd if left out.",
-                "type": ["string", "null"],
-                "pattern": "^([a-z]{3})?$",
+                "enum": currencies,
             },
             "features": {
                 "description": "What the plan grants, by feature:NAME.",
@@ -62,7 +69,7 @@ fn feature() -> Value {
     let divisor = json!({ "type": "object", "required": ["by"], "properties": { "by": { "type": "integer" } } });
     let has_divide = json!({ "required": ["divide"], "properties": { "divide": divisor } });
     json!({
-        "type": "object",
+        "type": ["object", "null"],
         "additionalProperties": false,
         "properties": {
             "title": described("For people; the feature's full name if left out.", "title"),
@@ -267,6 +274,7 @@ mod tests {
             "",
             "",
             "x",
+            "$schema",
             "plans",
             "title",
             "interval",

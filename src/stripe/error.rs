@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::telemetry::mask_secrets;
 
@@ -53,9 +53,12 @@ pub struct ApiError {
     /// The parameter at fault.
     #[serde(default)]
     pub param: Option<String>,
-    /// Stripe's text for people.
-    #[serde(default)]
+    /// Stripe's text for people; seldom, none.
+    #[serde(default, deserialize_with = "null_is_empty")]
     pub message: String,
+    /// Method and path of the call, without ids.
+    #[serde(skip)]
+    pub endpoint: String,
     /// `Request-Id`, by which Stripe's support and dashboard find the call.
     #[serde(skip)]
     pub request_id: Option<String>,
@@ -68,6 +71,11 @@ pub struct ApiError {
     /// `Idempotent-Replayed`: the answer that an earlier call with the same key got.
     #[serde(skip)]
     pub replayed: bool,
+}
+
+/// A text that may be null.
+fn null_is_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 impl Error {

@@ -216,9 +216,15 @@ impl Client {
         self.transport.options.first_wait
     }
 
-    /// Where people look at this client's objects, without a trailing slash.
-    pub fn dashboard_url(&self) -> &str {
-        &self.transport.options.dashboard_url
+    /// Where people look at this client's objects, without a trailing slash; none if they cannot be looked at.
+    pub fn dashboard_url(&self) -> Option<&str> {
+        self.transport.options.dashboard_url.as_deref()
+    }
+
+    /// Whose objects these are, if that is known.
+    pub fn dashboard_account(&self) -> Option<&str> {
+        let connected = self.account.credentials.account.as_deref();
+        connected.or(self.transport.options.dashboard_account.as_deref())
     }
 
     /// Starts a read of `path`, e.g. `/v1/customers`.

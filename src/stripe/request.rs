@@ -259,7 +259,8 @@ impl Request {
             let replayed = is_replayed(&headers);
             Ok(Body { bytes, replayed })
         } else {
-            Err(refusal(self.endpoint(), status.as_u16(), &headers, &bytes))
+            let call = format!("{} {}", self.method, self.endpoint());
+            Err(refusal(call, status.as_u16(), &headers, &bytes))
         }
     }
 
@@ -315,7 +316,7 @@ struct Envelope {
     error: ApiError,
 }
 
-fn refusal(endpoint: &str, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
+fn refusal(call: String, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
     let message = || format!("HTTP {status} without an error object");
     let mut error = match serde_json::from_slice::<Envelope>(body) {
         Ok(envelope) => ApiError {
@@ -325,7 +326,7 @@ fn refusal(endpoint: &str, status: u16, headers: &HeaderMap, body: &[u8]) -> Err
         // A proxy's page, or a broken answer: it does not say that the request was wrong.
         Err(_) if (400..500).contains(&status) && !matches!(status, 409 | 429) => {
             return Error::Decode {
-                endpoint: endpoint.to_owned(),
+                endpoint: call,
                 cause: message(),
             };
         }
@@ -335,6 +336,7 @@ fn refusal(endpoint: &str, status: u16, headers: &HeaderMap, body: &[u8]) -> Err
         },
     };
     error.status = status;
+    error.endpoint = call;
     error.request_id = text(headers, "request-id").map(Into::into);
     error.should_retry = text(headers, "stripe-should-retry").map(|value| value == "true");
     error.retry_after = text(headers, "retry-after")

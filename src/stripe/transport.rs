@@ -12,8 +12,11 @@ use crate::net;
 pub struct Options {
     /// Where Stripe is, without a trailing slash.
     pub base_url: String,
-    /// Where people look at what is in it, for links; without a trailing slash.
-    pub dashboard_url: String,
+    /// Where people look at what is in it, for links; without a trailing slash. None: nowhere, as with a sandbox.
+    pub dashboard_url: Option<String>,
+    /// Whose pages links lead to where no connected account is in force, if that is known; without it, those of the
+    /// account that the browser is logged in to.
+    pub dashboard_account: Option<String>,
     /// How long one try may take, from the first byte sent to the last one read.
     pub timeout: Duration,
     /// How long a connection may take to be made.
@@ -36,7 +39,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             base_url: BASE_URL.into(),
-            dashboard_url: DASHBOARD_URL.into(),
+            dashboard_url: Some(DASHBOARD_URL.into()),
+            dashboard_account: None,
             timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
             deadline: Duration::from_secs(60),
@@ -65,7 +69,8 @@ impl Transport {
         let url = reqwest::Url::parse(&options.base_url).map_err(|error| {
             Error::Transport(format!("{:?} is not a base URL: {error}", options.base_url))
         })?;
-        for url in [&mut options.base_url, &mut options.dashboard_url] {
+        let dashboard_url = options.dashboard_url.as_mut();
+        for url in [&mut options.base_url].into_iter().chain(dashboard_url) {
             url.truncate(url.trim_end_matches('/').len());
         }
         let mut builder = reqwest::Client::builder()

@@ -81,7 +81,7 @@ async fn nobody_pays_for_what_is_not_in_the_model() {
     {
         "status": 400,
         "code": "TERR1020",
-        "message": "feature or plan not found"
+        "message": "feature or plan not found: \"plan:pro@2\""
     }
     "#);
     app.get("/v1/whois?org=org:a")
@@ -101,10 +101,6 @@ async fn what_a_page_cannot_do_without() {
         (
             json!({"success_url": ""}),
             "success_url is required: where to go after the payment",
-        ),
-        (
-            json!({"success_url": "https://x.example", "trial_days": -1}),
-            "trial_days must not be negative",
         ),
     ] {
         assert_eq!(

@@ -25,7 +25,7 @@ fn table() -> Vec<Row> {
         (Error::Reference(malformed), 400, "invalid_request", "plan name must start with 'plan:': \"free\"", None),
         (Error::OrgNotFound, 400, "org_not_found", "org not found", None),
         (Error::FeatureNotFound, 400, "feature_not_found", "feature not found", None),
-        (Error::FeatureOrPlanNotFound("plan:a@1".into()), 400, "TERR1020", "feature or plan not found", None),
+        (Error::FeatureOrPlanNotFound("plan:a@1".into()), 400, "TERR1020", "feature or plan not found: \"plan:a@1\"", None),
         (Error::FeatureNotReportable, 400, "invalid_request", "feature not reportable", None),
         (Error::NoPhase, 404, "not_found", "Not Found", None),
         (Error::ReservedMetadata, 400, "invalid_metadata", "metadata keys must not use reserved prefix ('tier.')", None),

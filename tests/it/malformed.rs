@@ -18,6 +18,50 @@ pub(crate) async fn refused(app: &TestApp, path: &str, body: impl Into<Vec<u8>>,
     assert_eq!(error["message"], message, "{path} {shown}");
 }
 
+/// Posts what is no JSON, and expects to be told where it is none.
+async fn not_json(app: &TestApp, path: &str, body: impl Into<Vec<u8>>) {
+    let answer = app.post(path, body.into()).await;
+    let message = answer.fails(400, "invalid_request").json()["message"].clone();
+    let message = message.as_str().unwrap_or_default();
+    let place = message.strip_prefix("invalid json syntax at line ");
+    let place = place.and_then(|place| place.split_once(", column "));
+    let is_number = |text: &str| text.parse::<usize>().is_ok();
+    assert!(
+        place.is_some_and(|(line, column)| is_number(line) && is_number(column)),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn forms_are_told_that_json_is_expected() {
+    let app = TestApp::start().await;
+    for path in POSTS {
+        for body in [
+            "org=org:acme",
+            "org=org%3Aacme&feature=feature%3Ax&n=1",
+            "org=org:acme&phases[0][features][0]=plan:free@1",
+            "data-urlencode=x+y",
+        ] {
+            let message = "invalid json syntax: the body must be JSON, and is form-encoded";
+            refused(&app, path, body, message).await;
+        }
+    }
+    // A Content-Type says nothing: curl says that of JSON, too.
+    let form = app
+        .request(axum::http::Method::POST, "/v1/report")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(r#"{"org":"org:a"}"#)
+        .send()
+        .await;
+    assert!(
+        form.json()["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("feature name")
+    );
+    assert_eq!(app.stripe_calls(), 0);
+}
+
 #[tokio::test]
 async fn bad_syntax() {
     let app = TestApp::start().await;
@@ -42,7 +86,7 @@ async fn bad_syntax() {
             "{\"org\":\"\\x\"}",
             "{\"org\":\"\\ud800\"}",
         ] {
-            refused(&app, path, body, "invalid json syntax").await;
+            not_json(&app, path, body).await;
         }
         for body in [
             &b"\xff"[..],
@@ -51,10 +95,10 @@ async fn bad_syntax() {
             b"{\"\x00\":1}",
             b"\xef\xbb\xbf{}",
         ] {
-            refused(&app, path, body, "invalid json syntax").await;
+            not_json(&app, path, body).await;
         }
-        refused(&app, path, "[".repeat(100_000), "invalid json syntax").await;
-        refused(&app, path, "{\"org\":".repeat(1_000), "invalid json syntax").await;
+        not_json(&app, path, "[".repeat(100_000)).await;
+        not_json(&app, path, "{\"org\":".repeat(1_000)).await;
     }
     assert_eq!(app.stripe_calls(), 0);
 }
@@ -105,8 +149,8 @@ async fn unknown_fields_at_every_depth() {
     refused(
         &app,
         "/v1/report",
-        r#"{"Org":"org:a"}"#,
-        "unknown field \"Org\"",
+        r#"{"Orgs":"org:a"}"#,
+        "unknown field \"Orgs\"",
     )
     .await;
     assert_eq!(app.stripe_calls(), 0);

@@ -109,7 +109,7 @@ async fn what_a_pushed_model_may_leave_empty() {
         (plan(Value::Null), false),
         (plan(json!({})), false),
         (plan(json!({"features": null})), false),
-        (feature(Value::Null), false),
+        (feature(Value::Null), true),
         (feature(json!({"tiers": [null]})), false),
         (feature(json!({"tiers": [{"upto": 0}]})), false),
     ] {

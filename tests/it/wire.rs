@@ -178,15 +178,16 @@ async fn a_model_with_faults_is_one_400_that_lists_them() {
     plans["plan:b@1"].features["feature:x"]: unknown field "y"
     "#);
     for (body, message) in [
-        ("{", "invalid json syntax"),
-        ("{} {}", "invalid json syntax"),
+        ("{", "invalid json syntax at line 1, column "),
+        ("{} {}", "invalid json syntax at line 1, column 4: "),
         (r#"{"x":1}"#, "unknown field \"x\""),
     ] {
         let answer = app
             .post("/v1/push", body)
             .await
             .fails(400, "invalid_request");
-        assert_eq!(answer.json()["message"], message, "{body}");
+        let told = answer.json()["message"].as_str().unwrap().to_owned();
+        assert!(told.starts_with(message), "{body}: {told}");
     }
     assert_eq!(app.stripe_calls(), 0);
 }

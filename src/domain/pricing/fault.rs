@@ -75,6 +75,10 @@ impl Display for Faults {
         for (i, fault) in self.list.iter().enumerate() {
             let newline = if i == 0 { "" } else { "\n" };
             write!(f, "{newline}{fault}")?;
+            if let Some((position, detail)) = fault.position.zip(fault.detail.as_ref()) {
+                let Position { line, column } = position;
+                write!(f, " at line {line}, column {column}: {detail}")?;
+            }
         }
         if self.more > 0 {
             write!(f, "\nand {} more", self.more)?;

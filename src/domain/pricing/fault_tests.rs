@@ -21,7 +21,6 @@ fn feature_faults(json: &str) -> String {
 #[test]
 fn features_at_fault() {
     for (json, message) in [
-        ("null", "~: expected an object, got null"),
         ("7", "~: expected an object, got a number"),
         (r#"{"limit":1}"#, r#"~: unknown field "limit""#),
         (r#"{"title":1}"#, "~.title: expected a string, got a number"),
@@ -195,6 +194,10 @@ fn plans_at_fault() {
             r#"plans["plan:a@1"]: unknown interval: "@hourly""#,
         ),
         (
+            r#"{"plans":{"plan:a@1":{"currency":"usx","features":{"feature:x":{}}}}}"#,
+            r#"plans["plan:a@1"]: unknown currency: "usx""#,
+        ),
+        (
             r#"{"plans":{"plan:a@1":{"currency":"USD","features":{"feature:x":{}}}}}"#,
             r#"plans["plan:a@1"]: currency must be three lower-case letters: "USD""#,
         ),
@@ -276,7 +279,8 @@ fn syntax_errors_say_where() {
         ("nulll", 1, 1),
     ] {
         let faults = Model::parse(text).expect_err(text);
-        assert_eq!(faults.to_string(), "invalid json syntax", "{text}");
+        let place = format!("invalid json syntax at line {line}, column {column}: ");
+        assert!(faults.to_string().starts_with(&place), "{text}: {faults}");
         let fault = faults.iter().next().unwrap();
         assert_eq!(
             fault.position,
@@ -286,17 +290,26 @@ fn syntax_errors_say_where() {
         assert!(fault.detail.is_some());
     }
     let faults = Model::parse_bytes(b"{\n \"\xff\"}").unwrap_err();
-    assert_eq!(faults.to_string(), "invalid json syntax");
+    assert_eq!(
+        faults.to_string(),
+        "invalid json syntax at line 2, column 3: Text must be UTF-8"
+    );
     assert_eq!(
         faults.iter().next().unwrap().position,
         Some(Position { line: 2, column: 3 })
     );
 }
 
+fn assert_not_json(text: &str) {
+    let found = faults(text);
+    assert!(found.starts_with("invalid json syntax at line "), "{found}");
+    assert!(found.len() < 200);
+}
+
 #[test]
 fn bombs_are_defused() {
     for opening in ["[", "{\"a\":", "{\"plans\":{\"plan:a@1\":"] {
-        assert_eq!(faults(&opening.repeat(200_000)), "invalid json syntax");
+        assert_not_json(&opening.repeat(200_000));
     }
     let many = format!("{{{}}}", "\"x\":1,".repeat(100_000));
     let found = Model::parse(&many).unwrap_err();
@@ -329,9 +342,9 @@ fn ten_megabytes_are_read() {
     let feature = feature(&format!("{{\"tiers\":[{tiers}]}}")).unwrap();
     assert_eq!(feature.limit(), 249_999);
     let faulty = format!("[{}]", "[".repeat(10_000_000));
-    assert_eq!(faults(&faulty), "invalid json syntax");
+    assert_not_json(&faulty);
     let comment = format!("/*{}", "*".repeat(10_000_000));
-    assert_eq!(faults(&comment), "invalid json syntax");
+    assert_not_json(&comment);
     let string = format!("\"{}\"", "\\u00e9".repeat(1_700_000));
     assert_eq!(faults(&string), "expected an object, got a string");
 }

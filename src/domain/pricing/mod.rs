@@ -16,12 +16,12 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
 
-use super::refs::{FeatureName, FeaturePlan, PlanName};
+use super::refs::{self, FeatureName, FeaturePlan, PlanName};
 pub use fault::{Fault, Faults, Position};
 pub(in crate::domain) use json::fields;
 
@@ -98,7 +98,7 @@ pub struct Divide {
     pub rounding: Rounding,
 }
 
-/// Three lower-case letters.
+/// One that Stripe has, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Currency(String);
 
@@ -189,11 +189,25 @@ words! {
     }
 }
 
+/// What Stripe can charge in, today or once; of those that it has given up, an old account may still have prices.
+const CURRENCIES: &str = "\
+    usd aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bif bmd bnd bob brl bsd btn bwp byn byr bzd cad cdf chf \
+    clp cny cop crc cve czk djf dkk dop dzd eek egp etb eur fjd fkp gbp gel ghs gip gmd gnf gtq gyd hkd hnl hrk htg huf idr \
+    ils inr isk jmd jod jpy kes kgs khr kmf krw kwd kyd kzt lak lbp lkr lrd lsl ltl lvl mad mdl mga mkd mmk mnt mop mro mur \
+    mvr mwk mxn myr mzn nad ngn nio nok npr nzd omr pab pen pgk php pkr pln pyg qar ron rsd rub rwf sar sbd scr sek sgd shp \
+    sle sll sos srd std svc szl thb tjs tnd top try ttd twd tzs uah ugx usdc uyu uzs vef vnd vuv wst xaf xcd xcg xof xpf yer \
+    zar zmw";
+
 impl Currency {
-    /// The currency of that code, if it is three lower-case letters.
+    /// Every code.
+    pub fn codes() -> impl Iterator<Item = &'static str> {
+        CURRENCIES.split_ascii_whitespace()
+    }
+
+    /// The currency of that code, if Stripe has it.
     pub fn new(code: &str) -> Option<Self> {
-        let valid = code.len() == 3 && code.bytes().all(|b| b.is_ascii_lowercase());
-        valid.then(|| Self(code.to_owned()))
+        let known = Self::codes().any(|known| known == code);
+        known.then(|| Self(code.to_owned()))
     }
 
     /// The code.
@@ -266,6 +280,19 @@ impl Model {
             (plan.features.iter())
                 .map(move |(feature_name, feature)| (feature_name.on(name), plan, feature))
         })
+    }
+
+    /// What is right in itself, and yet a nuisance to some clients: plans first, then features, each once.
+    pub fn warnings(&self) -> Vec<String> {
+        let features: BTreeSet<_> = self
+            .plans
+            .values()
+            .flat_map(|plan| plan.features.keys())
+            .collect();
+        let plans = self.plans.keys().filter_map(refs::warning);
+        plans
+            .chain(features.into_iter().filter_map(refs::warning))
+            .collect()
     }
 
     /// The model as `/v1/pull` answers it: defaults left out, keys sorted, indented by two, no newline at the end.

@@ -48,9 +48,11 @@ impl Reader {
     fn model(&mut self, value: &Value<'_>) -> Model {
         let mut model = Model::default();
         let place = Place::TOP;
-        let Some(fields) = self.fields(&place, value, &["plans"]) else {
+        let Some(fields) = self.fields(&place, value, &["$schema", "plans"]) else {
             return model;
         };
+        // For editors.
+        self.string(&place, &fields, "$schema");
         let place = place.field("plans");
         for (key, start, value) in self.entries(&place, fields.get("plans")) {
             let place = place.entry(key);
@@ -74,10 +76,13 @@ impl Reader {
         let currency = match self.string(place, &fields, "currency") {
             None | Some("") => Currency::default(),
             Some(code) => Currency::new(code).unwrap_or_else(|| {
-                let message = format!(
-                    "currency must be three lower-case letters: {:?}",
-                    short(code)
-                );
+                let is_code = code.len() == 3 && code.bytes().all(|b| b.is_ascii_lowercase());
+                let rule = if is_code {
+                    "unknown currency"
+                } else {
+                    "currency must be three lower-case letters"
+                };
+                let message = format!("{rule}: {:?}", short(code));
                 self.faults.add(fields.offset("currency"), place, message);
                 Currency::default()
             }),
@@ -129,7 +134,11 @@ impl Reader {
         value: &Value<'_>,
     ) -> Option<Feature> {
         let known = ["title", "base", "mode", "aggregate", "tiers", "divide"];
-        let fields = self.fields(place, value, &known)?;
+        let fields = if let Value::NullKeyword(null) = value {
+            Fields::none(null.range.start)
+        } else {
+            self.fields(place, value, &known)?
+        };
         let mut feature = Feature {
             title: self.title(place, &fields, full.map_or("", FeaturePlan::as_str)),
             base: self.amount(place, &fields, "base", "base"),

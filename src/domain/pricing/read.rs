@@ -24,12 +24,21 @@ pub(super) struct Reader {
 /// The fields of an object that are there and not null.
 pub(super) struct Fields<'a> {
     start: usize,
-    list: Vec<&'a ObjectProp<'a>>,
+    /// Under the names that are known, however they are written.
+    list: Vec<(&'static str, &'a ObjectProp<'a>)>,
 }
 
 impl<'a> Fields<'a> {
+    /// Of an object that is left out.
+    pub(super) fn none(start: usize) -> Self {
+        Self {
+            start,
+            list: Vec::new(),
+        }
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&'a Value<'a>> {
-        let found = self.list.iter().find(|prop| prop.name.as_str() == name)?;
+        let (_, found) = self.list.iter().find(|(known, _)| *known == name)?;
         Some(&found.value)
     }
 
@@ -40,33 +49,36 @@ impl<'a> Fields<'a> {
 }
 
 impl Reader {
-    /// An object's fields; unknown and repeated ones are faults.
+    /// An object's fields, named in whatever case; unknown and repeated ones are faults.
     pub(super) fn fields<'a>(
         &mut self,
         place: &Place<'_>,
         value: &'a Value<'a>,
-        known: &[&str],
+        known: &[&'static str],
     ) -> Option<Fields<'a>> {
         let Value::Object(object) = value else {
             self.wrong_type(place, value, "an object");
             return None;
         };
-        let mut seen: Vec<&str> = Vec::with_capacity(known.len());
-        let mut list = Vec::with_capacity(known.len());
+        let mut list: Vec<(&'static str, &ObjectProp<'_>)> = Vec::with_capacity(known.len());
         for prop in &object.properties {
             let name = prop.name.as_str();
-            if !known.contains(&name) {
+            let Some(field) = known.iter().find(|field| field.eq_ignore_ascii_case(name)) else {
                 let message = format!("unknown field {:?}", short(name));
                 self.faults.add(prop.name.start(), place, message);
-            } else if seen.contains(&name) {
-                self.duplicate(place, name, prop.name.start());
-            } else {
-                seen.push(name);
-                if !matches!(prop.value, Value::NullKeyword(_)) {
-                    list.push(prop);
+                continue;
+            };
+            match list.iter_mut().find(|(seen, _)| seen == field) {
+                None => list.push((*field, prop)),
+                Some((_, seen)) if seen.name.as_str() == name => {
+                    self.duplicate(place, name, prop.name.start());
                 }
+                // Written twice in different cases: the right one counts, or else the last.
+                Some((_, seen)) if seen.name.as_str() != *field => *seen = prop,
+                Some(_) => {}
             }
         }
+        list.retain(|(_, prop)| !matches!(prop.value, Value::NullKeyword(_)));
         Some(Fields {
             start: object.start(),
             list,

@@ -33,6 +33,59 @@ fn nothing_is_an_empty_model() {
 }
 
 #[test]
+fn an_editors_schema_is_no_part_of_the_model() {
+    let text = r#"{"$schema":"https://example.com/pricing.schema.json","plans":{}}"#;
+    assert_eq!(Model::parse(text), Ok(Model::default()));
+    for text in [
+        r#"{"$schema":7}"#,
+        r#"{"$Schemas":"x"}"#,
+        r#"{"schema":"x"}"#,
+    ] {
+        assert!(Model::parse(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn fields_are_read_in_whatever_case() {
+    let usual = feature(r#"{"base":100,"title":"X"}"#).unwrap();
+    for json in [
+        r#"{"Base":100,"TITLE":"X"}"#,
+        r#"{"base":100,"BASE":7,"title":"X"}"#,
+        r#"{"BASE":7,"base":100,"Title":"Y","title":"X"}"#,
+        r#"{"BASE":7,"Base":100,"title":"X"}"#,
+    ] {
+        assert_eq!(feature(json).as_ref(), Ok(&usual), "{json}");
+    }
+    let model = r#"{"Plans":{"plan:a@1":{"Features":{"feature:x":{"Tiers":[{"UpTo":1}]}}}}}"#;
+    assert_eq!(Model::parse(model).unwrap().features().count(), 1);
+    // Names are the seller's own.
+    for text in [
+        r#"{"plans":{"Plan:a@1":{"features":{"feature:x":{}}}}}"#,
+        r#"{"plans":{"plan:a@1":{"features":{"Feature:x":{}}}}}"#,
+    ] {
+        assert!(Model::parse(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn a_feature_of_nothing_is_licensed_and_free() {
+    assert_eq!(feature("null"), feature("{}"));
+}
+
+#[test]
+fn what_some_clients_refuse_is_warned_of_once() {
+    let text = r#"{"plans":{
+        "plan:a@1":{"features":{"feature:b-c":{},"feature:x":{}}},
+        "plan:a-b@1":{"features":{"feature:b-c":{}}}}}"#;
+    let warnings = Model::parse(text).unwrap().warnings();
+    let names: Vec<_> = warnings
+        .iter()
+        .filter_map(|w| w.split(": ").next())
+        .collect();
+    assert_eq!(names, ["plan:a-b@1", "feature:b-c"]);
+}
+
+#[test]
 fn comments_and_trailing_commas() {
     let text = r#"{
         // what is for sale

@@ -15,9 +15,13 @@ fn orgs() {
     for good in ["org:a", "org:org:a", "org:a b'\\\"", "org:é"] {
         assert_eq!(good.parse::<OrgName>().unwrap().as_str(), good);
     }
-    for bad in ["", "org", "org:", "Org:a", "user:a", " org:a"] {
+    for bad in ["org", "org:", "Org:a", "user:a", " org:a"] {
         assert_eq!(fault::<OrgName>(bad), r#"org must be prefixed with "org:""#);
     }
+    assert_eq!(
+        fault::<OrgName>(""),
+        r#"org is required: org must be prefixed with "org:""#
+    );
     let longest = format!("org:{}", "é".repeat(496));
     assert!(longest.parse::<OrgName>().is_ok());
     assert_eq!(
@@ -47,9 +51,11 @@ fn plans() {
             "plan:a_b@1",
             r#"plan name must match [a-zA-Z0-9:-]+: "plan:a_b@1""#,
         ),
+        ("plan:", r#"plan must have version: "plan:""#),
+        ("plan:a@", r#"plan must have version: "plan:a@""#),
         (
-            "plan:a@",
-            r#"plan version must match [a-zA-Z0-9-]+: "plan:a@""#,
+            "plan:a@!",
+            r#"plan version must match [a-zA-Z0-9-]+: "plan:a@!""#,
         ),
         (
             "plan:a@1:2",
@@ -150,7 +156,15 @@ fn references() {
     );
     assert_eq!(
         fault::<Reference>("free"),
-        r#"feature plan must start with 'feature:': "free""#
+        r#"plan name must start with 'plan:': "free""#
+    );
+    for text in ["free@1", "", "feature", "org:acme"] {
+        let message = format!("plan name must start with 'plan:': {text:?}");
+        assert_eq!(fault::<Reference>(text), message);
+    }
+    assert_eq!(
+        fault::<Reference>("plan:free@"),
+        r#"plan must have version: "plan:free@""#
     );
     assert_eq!(
         fault::<Reference>("plan:free"),

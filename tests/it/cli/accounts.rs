@@ -39,6 +39,9 @@ async fn switch_makes_an_account_of_its_own() {
     let said = place.tier(&["switch", "-c"]).ok().await;
     assert!(said.starts_with("Running in isolation mode.\n"), "{said}");
     assert!(said.contains("rm tier.state"), "{said}");
+    let page = said.lines().nth(1).unwrap();
+    assert!(page.starts_with("Account: https://dashboard.stripe.com/acct_"));
+    assert!(page.ends_with("/test"), "{said}");
     let text = place.read("tier.state");
     let state = json(&text);
     let id = state["ID"].as_str().unwrap();
@@ -60,7 +63,7 @@ async fn switch_makes_an_account_of_its_own() {
     );
     assert_eq!(
         place.tier(&["pull"]).ok().await,
-        "{\n  \"plans\": {}\n}",
+        "{\n  \"plans\": {}\n}\n",
         "it is empty"
     );
     let pushed = place.tier(&["push", "pricing.json"]).ok().await;
@@ -105,21 +108,23 @@ async fn push_c_switches_first() {
 
 #[tokio::test]
 async fn switch_knows_accounts_by_id_and_by_page() {
-    let place = Place::offline();
+    let place = Place::start().await;
+    place.tier(&["switch", "-c"]).ok().await;
+    let id = id_of_state(&place);
     for account in [
-        "acct_9",
-        "https://dashboard.stripe.com/acct_9/test/dashboard",
-        "https://dashboard.stripe.com/acct_9",
+        id.clone(),
+        format!("https://dashboard.stripe.com/{id}/test/dashboard"),
+        format!("https://dashboard.stripe.com/{id}"),
     ] {
-        let said = place.tier(&["switch", account]).ok().await;
+        let said = place.tier(&["switch", &account]).ok().await;
         assert!(said.starts_with("Running in isolation mode.\n"), "{said}");
         assert_eq!(
             place.read("tier.state"),
-            r#"{"ID":"acct_9","Created":"0001-01-01T00:00:00Z","Type":"","Meta":null}"#
+            format!(r#"{{"ID":"{id}","Created":"0001-01-01T00:00:00Z","Type":"","Meta":null}}"#)
         );
     }
-    let machine = place.tier(&["switch", "--json", "acct_9"]).ok().await;
-    assert_eq!(json(&machine)["ID"], "acct_9");
+    let machine = place.tier(&["switch", "--json", &id]).ok().await;
+    assert_eq!(json(&machine)["ID"], id);
     let fault = place.tier(&["switch", "cus_9"]).fault().await;
     assert!(fault.contains("is neither an account's id nor"), "{fault}");
 }
@@ -127,7 +132,7 @@ async fn switch_knows_accounts_by_id_and_by_page() {
 #[tokio::test]
 async fn an_account_of_somebody_else_is_told_as_such() {
     let place = Place::start().await;
-    place.tier(&["switch", "acct_9"]).ok().await;
+    place.write("tier.state", r#"{"ID":"acct_9"}"#);
     for args in [&["whoami"][..], &["pull"], &["limits", "org:a"]] {
         assert_eq!(
             place.tier(args).fault().await,
@@ -135,6 +140,81 @@ async fn an_account_of_somebody_else_is_told_as_such() {
             "{args:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn switch_goes_only_to_accounts_that_are_there() {
+    let place = Place::start().await;
+    for account in ["acct_9", "https://dashboard.stripe.com/acct_9/test"] {
+        let fault = place.tier(&["switch", account]).fault().await;
+        assert!(
+            fault.starts_with(
+                "tier: acct_9 is not an account that this key can act in (account_invalid)\n"
+            ),
+            "{fault}"
+        );
+        assert!(!place.path().join("tier.state").exists());
+    }
+    // Nor is what cannot be asked about taken for granted.
+    let fault = Place::offline().tier(&["switch", "acct_9"]).fault().await;
+    assert!(fault.starts_with("tier: Stripe is unavailable"), "{fault}");
+}
+
+#[tokio::test]
+async fn an_account_that_was_cleaned_away_is_told_as_such() {
+    let place = Place::start().await;
+    place.tier(&["switch", "-c"]).ok().await;
+    let id = id_of_state(&place);
+    place.tier(&["clean", "--switchaccounts", "0"]).ok().await;
+    let gone = format!(
+        "tier: {id}, which tier.state names, was deleted by `tier clean`\n\
+         remove tier.state to go back: rm tier.state\n"
+    );
+    for args in [
+        &["ls"][..],
+        &["whoami"],
+        &["limits", "org:acme"],
+        &["switch"],
+        &["switch", "-c"],
+        &["serve", "--addr", "127.0.0.1:0"],
+    ] {
+        assert_eq!(place.tier(args).fault().await, gone, "{args:?}");
+    }
+    // Which does not keep anybody from cleaning again, or from going elsewhere.
+    place.tier(&["clean", "--switchaccounts", "0"]).ok().await;
+    std::fs::remove_file(place.path().join("tier.state")).unwrap();
+    place.tier(&["switch", "-c"]).ok().await;
+    let other = id_of_state(&place);
+    place.write(
+        "tier.state",
+        &format!(r#"{{"ID":"{id}","Meta":{{"deleted":true}}}}"#),
+    );
+    place.tier(&["switch", &other]).ok().await;
+    place.tier(&["ls"]).ok().await;
+}
+
+#[tokio::test]
+async fn an_age_below_zero_cleans_nothing() {
+    let place = Place::offline();
+    for args in [
+        &["clean", "-switchaccounts", "-1"][..],
+        &["clean", "--switchaccounts", "-1"],
+        &["clean", "--switchaccounts=-1s"],
+        &["clean", "-switchaccounts=-24h"],
+    ] {
+        let run = place.tier(args).without("STRIPE_API_KEY");
+        assert_eq!(run.ok().await, "", "{args:?}");
+    }
+    let run = place.tier(&["clean", "--json", "--switchaccounts", "-1"]);
+    assert_eq!(json(&run.ok().await)["deleted"], serde_json::json!([]));
+    let wrong = place.tier(&["clean", "--switchaccounts", "-x"]);
+    wrong.misused().await;
+}
+
+/// The account that `tier.state` names.
+fn id_of_state(place: &Place) -> String {
+    let state = json(&place.read("tier.state"));
+    state["ID"].as_str().expect("an id").to_owned()
 }
 
 #[tokio::test]

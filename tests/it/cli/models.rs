@@ -61,6 +61,56 @@ async fn links_lead_to_the_dashboard_that_is_set() {
 }
 
 #[tokio::test]
+async fn links_lead_to_the_account_that_the_keys_are_of() {
+    let place = Place::start().await;
+    let profile = object!({
+        "redeemed": true,
+        "account_id": "acct_9",
+        "account_display_name": "Acme",
+        "livemode_key_secret": "rk_live_secret",
+        "testmode_key_secret": "rk_test_secret",
+    });
+    let config = object!({ "profiles": { "tier": profile } }).to_string();
+    place.write(".config/tier/config.json", &config);
+    let run = place.tier(&["push", "-"]).stdin(PRICING);
+    let pushed = run.without("STRIPE_API_KEY").ok().await;
+    let link = "\thttps://dashboard.stripe.com/acct_9/test/prices/price_";
+    assert!(pushed.lines().all(|line| line.contains(link)), "{pushed}");
+    // A variable takes precedence, and nobody knows whose key it has.
+    let pushed = place.tier(&["push", "-"]).stdin(PRICING).ok().await;
+    let link = "\thttps://dashboard.stripe.com/test/prices/price_";
+    assert!(pushed.lines().all(|line| line.contains(link)), "{pushed}");
+}
+
+#[tokio::test]
+async fn no_link_leads_from_a_sandbox_to_the_dashboard() {
+    let place = Place::start().await;
+    let sandboxed = |args: &[&str]| {
+        let run = place.tier(&[&["--sandbox"], args].concat());
+        run.env("TIER_SANDBOX_URL", place.stripe_url())
+    };
+    let pushed = sandboxed(&["push", "-"]).stdin(PRICING).ok().await;
+    assert!(
+        pushed.lines().all(|line| line.ends_with("\t-\t[created]")),
+        "{pushed}"
+    );
+    let clock = r#"{"name":"x","present":"2030-01-01T00:00:00Z"}"#;
+    for args in [
+        &["whoami"][..],
+        &["--json", "whoami"],
+        &["fetch", "-d", clock, "/v1/clock"],
+        &["switch", "-c"],
+        &["switch"],
+    ] {
+        let said = sandboxed(args).ok().await;
+        assert!(!said.contains("dashboard"), "{args:?}: {said}");
+    }
+    let run = sandboxed(&["switch"]).env("TIER_DASHBOARD_URL", "http://dashboard.example");
+    let said = run.ok().await;
+    assert!(said.contains("http://dashboard.example/acct_"), "{said}");
+}
+
+#[tokio::test]
 async fn a_plan_that_exists_is_not_changed() {
     let place = Place::pushed().await;
     let other = PRICING.replace("\"upto\": 10 ", "\"upto\": 20 ");
@@ -139,7 +189,7 @@ async fn a_dry_run_creates_nothing() {
         expected
     );
     assert_eq!(place.tier(&["diff", "pricing.json"]).ok().await, expected);
-    assert_eq!(place.tier(&["pull"]).ok().await, "{\n  \"plans\": {}\n}");
+    assert_eq!(place.tier(&["pull"]).ok().await, "{\n  \"plans\": {}\n}\n");
 }
 
 #[tokio::test]

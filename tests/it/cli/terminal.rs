@@ -11,6 +11,9 @@ use super::{KEY, PRICING, Place, TIER};
 /// Long enough for a machine that does ten other things.
 const TIMEOUT_MS: u64 = 60_000;
 
+/// A key that moves real money.
+const LIVE: &[(&str, &str)] = &[("STRIPE_API_KEY", "sk_live_secret")];
+
 /// All that a run prints on a terminal of its own.
 async fn on_terminal(place: &Place, args: &[&str], variables: &[(&str, &str)]) -> String {
     let mut command = Command::new(TIER);
@@ -60,13 +63,24 @@ async fn a_slow_push_shows_that_it_goes_on() {
         ..Options::default()
     };
     let place = Place::with(slow).await;
-    place.write("pricing.json", PRICING);
+    // More than are created at a time.
+    let features = (0..30).map(|i| format!("\"feature:f{i}\": {{}}"));
+    let features = features.collect::<Vec<_>>().join(",");
+    place.write(
+        "pricing.json",
+        &format!("{{\"plans\": {{\"plan:a@1\": {{\"features\": {{{features}}}}}}}}}"),
+    );
     let seen = on_terminal(&place, &["push", "pricing.json"], &[]).await;
-    assert!(seen.contains("pushing to Stripe 00:0"), "{seen:?}");
+    assert!(seen.contains("pushing to Stripe 0/30 00:0"), "{seen:?}");
+    let counts = seen.split("pushing to Stripe ").skip(1);
+    let counts = counts.filter_map(|text| text.split('/').next()?.parse::<u32>().ok());
+    assert!(counts.clone().any(|count| count > 0), "{seen:?}");
+    assert!(counts.is_sorted(), "{seen:?}");
+    assert!(seen.ends_with("30 features: 30 created, 0 already there\r\n"));
     assert!(seen.contains("[created]"), "{seen:?}");
     // Nobody looks at a pipe.
     let piped = place.tier(&["push", "pricing.json"]).ok().await;
-    assert_eq!(piped.lines().count(), 3);
+    assert_eq!(piped.lines().count(), 30);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,5 +88,124 @@ async fn the_prompt_gets_a_line_of_its_own() {
     let place = Place::pushed().await;
     let pulled = on_terminal(&place, &["pull"], &[]).await;
     assert!(pulled.ends_with("}\r\n"), "{pulled:?}");
-    assert!(!place.tier(&["pull"]).ok().await.ends_with('\n'));
+    let piped = place.tier(&["pull"]).ok().await;
+    assert!(piped.ends_with("}\n") && !piped.ends_with("\n\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_says_what_it_did() {
+    let place = Place::start().await;
+    place.write("pricing.json", PRICING);
+    for (args, said) in [
+        (
+            &["push", "pricing.json"][..],
+            "3 features: 3 created, 0 already there",
+        ),
+        (
+            &["push", "pricing.json"],
+            "3 features: 0 created, 3 already there",
+        ),
+        (
+            &["subscribe", "org:acme", "plan:free@1"],
+            "org:acme is subscribed to plan:free@1",
+        ),
+        (
+            &["report", "org:acme", "feature:convert", "3"],
+            "3 of feature:convert recorded for org:acme",
+        ),
+        (
+            &["report", "--clobber", "org:acme", "feature:convert", "5"],
+            "feature:convert of org:acme is set to 5",
+        ),
+        (
+            &["subscribe", "--email", "a@acme.example", "org:acme"],
+            "org:acme is written to Stripe",
+        ),
+        (
+            &["subscribe", "--trial", "7", "org:acme", "plan:pro@1"],
+            "org:acme is on trial of plan:pro@1",
+        ),
+        (
+            &["subscribe", "--cancel", "org:acme"],
+            "org:acme has no subscription any more",
+        ),
+        (&["clean", "--switchaccounts", "0s"], "0 accounts deleted"),
+    ] {
+        let seen = on_terminal(&place, args, &[]).await;
+        assert!(seen.ends_with(&format!("{said}\r\n")), "{args:?}: {seen:?}");
+    }
+    let silent = ["report", "org:new", "feature:convert", "1"];
+    place
+        .tier(&["subscribe", "org:new", "plan:free@1"])
+        .ok()
+        .await;
+    assert_eq!(place.tier(&silent).ok().await, "");
+}
+
+/// What a run with a live key prints on a terminal where somebody types `answer`.
+async fn asked(place: &Place, args: &[&str], answer: &'static str) -> (String, String) {
+    let mut command = Command::new(TIER);
+    command
+        .args(args)
+        .env_clear()
+        .env("TERM", "dumb")
+        .env("HOME", place.path())
+        .env("STRIPE_API_KEY", "sk_live_secret")
+        .env("STRIPE_BASE_API_URL", place.stripe_url())
+        .current_dir(place.path());
+    let run = tokio::task::spawn_blocking(move || {
+        let mut session = spawn_command(command, Some(TIMEOUT_MS)).expect("a terminal");
+        let question = session.exp_string("[y/N]").expect("a question");
+        session.send_line(answer).expect("it reads");
+        (question, session.exp_eof().expect("it ends"))
+    });
+    run.await.expect("it did not panic")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn live_data_changes_after_a_question() {
+    let place = Place::start().await;
+    place.write("pricing.json", PRICING);
+    let push = ["--live", "push", "pricing.json"];
+    let cancel = ["--live", "subscribe", "--cancel", "org:acme"];
+    for (args, question) in [
+        (
+            &push[..],
+            "Push 2 plans with 3 features to the live account?",
+        ),
+        (&cancel, "End the subscription of org:acme in live mode?"),
+    ] {
+        for no in ["n", "", "nope"] {
+            let (asked, end) = asked(&place, args, no).await;
+            assert!(asked.contains(question), "{asked:?}");
+            assert!(end.contains("tier: nothing was done"), "{end:?}");
+        }
+        assert_eq!(place.sandbox().sandbox().requests(None).len(), 0);
+        // The sandbox knows no live keys.
+        let (_, end) = asked(&place, args, "y").await;
+        assert!(end.contains("(invalid_api_key)"), "{end:?}");
+        let calls = place.sandbox().sandbox().requests(None).len();
+        assert!(calls > 0, "{end:?}");
+        place.sandbox().sandbox().reset();
+        for unasked in [
+            on_terminal(&place, &[args, &["--yes"]].concat(), LIVE).await,
+            place
+                .tier(args)
+                .env("STRIPE_API_KEY", "sk_live_secret")
+                .fault()
+                .await,
+        ] {
+            assert!(unasked.contains("(invalid_api_key)"), "{unasked:?}");
+            assert!(!unasked.contains("[y/N]"), "{unasked:?}");
+        }
+        place.sandbox().sandbox().reset();
+    }
+    let seen = on_terminal(&place, &["push", "pricing.json"], &[]).await;
+    assert!(
+        !seen.contains("[y/N]"),
+        "a test key needs no question: {seen:?}"
+    );
+    let clean = ["--live", "clean", "--yes", "--switchaccounts", "0s"];
+    let seen = on_terminal(&place, &clean, LIVE).await;
+    assert!(seen.contains("does not work in live mode"), "{seen:?}");
 }

@@ -278,17 +278,34 @@ async fn share_prints_the_link() {
     place.write("pricing.json", PRICING);
     let router = Router::new()
         .route(
-            "/models",
+            "/models/upload",
             post(|headers: HeaderMap, body: String| async move {
                 assert!(!headers.contains_key("authorization"));
-                assert_eq!(json(&body)["plans"]["plan:pro@1"]["title"], "Pro");
-                axum::Json(object!({ "url": "https://example.com/m/1" }))
+                assert_eq!(headers["content-type"], "application/json");
+                assert_eq!(headers["accept"], "application/json");
+                assert_eq!(body, PRICING, "as it is");
+                let origin = headers.get("tier-origin").map(|url| url.to_str().unwrap());
+                let link = format!(
+                    "https://example.com/m/1?from={}",
+                    origin.unwrap_or_default()
+                );
+                axum::Json(object!({ "url": link }))
             }),
         )
-        .route("/empty", post(|| async {}))
+        .route("/pricing.json", get(|| async { PRICING }))
+        .route("/empty/upload", post(|| async {}))
         .route(
-            "/broken",
+            "/broken/upload",
             post(|| async { StatusCode::INTERNAL_SERVER_ERROR }),
+        )
+        .route(
+            "/full/upload",
+            post(|| async {
+                (
+                    StatusCode::INSUFFICIENT_STORAGE,
+                    axum::Json(object!({ "message": "no room" })),
+                )
+            }),
         );
     let web = Web::start(router).await;
     let at = |path: &str, args: &[&str]| {
@@ -298,15 +315,29 @@ async fn share_prints_the_link() {
             .env("TIER_MODEL_URL", &format!("{}{path}", web.url()))
     };
     let link = at("/models", &["share", "pricing.json"]).ok().await;
-    assert_eq!(link, "https://example.com/m/1\n");
+    assert_eq!(link, "https://example.com/m/1?from=\n");
+    let source = format!("{}/pricing.json", web.url());
+    let url = format!("{source}?token=secret");
+    let link = at("/models", &["share", &url]).ok().await;
+    assert_eq!(link, format!("https://example.com/m/1?from={source}\n"));
+    // The flag goes before the variable.
+    let flag = [
+        "share",
+        "pricing.json",
+        "--base-url",
+        &format!("{}/models/", web.url()),
+    ];
+    let link = at("/none", &flag).ok().await;
+    assert_eq!(link, "https://example.com/m/1?from=\n");
     let machine = at("/models", &["share", "--json", "-"])
         .stdin(PRICING)
         .ok()
         .await;
-    assert_eq!(json(&machine)["url"], "https://example.com/m/1");
+    assert_eq!(json(&machine)["url"], "https://example.com/m/1?from=");
     for (path, expected) in [
         ("/empty", "its answer has no link"),
         ("/broken", "HTTP 500"),
+        ("/full", "error from server: no room"),
     ] {
         let fault = at(path, &["share", "pricing.json"]).fault().await;
         assert!(
@@ -314,4 +345,15 @@ async fn share_prints_the_link() {
             "{fault}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_model_goes_nowhere_unless_a_server_is_named() {
+    let place = Place::offline();
+    place.write("pricing.json", PRICING);
+    let said = place.tier(&["share", "pricing.json"]).misused().await;
+    assert!(
+        said.contains("--base-url") && said.contains("TIER_MODEL_URL"),
+        "{said}"
+    );
 }

@@ -224,12 +224,12 @@ describe('subscribe', () => {
 
   test('what goes wrong', async () => {
     const org = newOrg()
-    await refused(tier.subscribe(org, 'plan:gone@1'), 400, 'TERR1020', 'feature or plan not found')
+    await refused(tier.subscribe(org, 'plan:gone@1'), 400, 'TERR1020', 'feature or plan not found: "plan:gone@1"')
     await refused(
       tier.subscribe(org, 'feature:gone@plan:pro@1'),
       400,
       'TERR1020',
-      'feature or plan not found'
+      'feature or plan not found: "feature:gone@plan:pro@1"'
     )
     await refused(
       tier.subscribe(org, 'plan:pro'),
@@ -417,7 +417,7 @@ describe('checkout', () => {
       tier.checkout(newOrg(), 'https://app.example/done', { features: 'plan:gone@1' }),
       400,
       'TERR1020',
-      'feature or plan not found'
+      'feature or plan not found: "plan:gone@1"'
     )
     await assert.rejects(tier.checkout(newOrg(), ''), { status: 400, code: 'invalid_request' })
   })
