@@ -80,7 +80,8 @@ fn every_example_is_valid() {
     assert!(seen > 30, "{seen} examples were found");
 }
 
-/// Whatever may be left out of a model may be left empty as well, and the document says where that ends.
+/// Whatever may be left out of a model may be left empty as well. The document describes less: generators make no code
+/// of objects and words that may be null.
 #[tokio::test]
 async fn what_a_pushed_model_may_leave_empty() {
     let app = TestApp::start().await;
@@ -94,31 +95,67 @@ async fn what_a_pushed_model_may_leave_empty() {
         "divide": {"by": null, "rounding": ""},
     });
     let features = json!({"feature:x": empty});
-    for (model, taken) in [
-        (Value::Null, true),
-        (json!({"plans": null}), true),
+    let least = json!({"title": null, "base": null, "tiers": [{"upto": null, "price": null}]});
+    for (model, taken, described) in [
+        (Value::Null, true, false),
+        (json!({"plans": null}), true, false),
+        (json!({}), true, true),
+        (json!({"plans": {}}), true, true),
         (
             plan(json!({"title": null, "interval": null, "currency": null, "features": features})),
             true,
+            false,
         ),
         (
             plan(json!({"title": "", "interval": "", "currency": "", "features": features})),
             true,
+            false,
         ),
-        (feature(json!({"tiers": null, "divide": null})), true),
-        (plan(Value::Null), false),
-        (plan(json!({})), false),
-        (plan(json!({"features": null})), false),
-        (feature(Value::Null), true),
-        (feature(json!({"tiers": [null]})), false),
-        (feature(json!({"tiers": [{"upto": 0}]})), false),
+        (
+            plan(json!({"title": null, "features": {"feature:x": least}})),
+            true,
+            true,
+        ),
+        (feature(json!({"tiers": null, "divide": null})), true, false),
+        (feature(Value::Null), true, false),
+        (plan(Value::Null), false, false),
+        (plan(json!({})), false, false),
+        (plan(json!({"features": null})), false, false),
+        (feature(json!({"tiers": [null]})), false, false),
+        (feature(json!({"tiers": [{"upto": 0}]})), false, false),
     ] {
         let answer = app.post_json("/v1/push", &model).await;
         assert_eq!(answer.status == 200, taken, "{model}: {}", answer.body);
-        assert_eq!(schema.is_valid(&model), taken, "{model}");
+        assert_eq!(schema.is_valid(&model), described, "{model}");
     }
     app.request(Method::POST, "/v1/push").send().await.ok();
     assert!(DOCUMENT.pointer(&format!("{request}/required")).is_none());
+}
+
+/// What has made generators drop answers, or make code that does not run.
+#[test]
+fn the_document_is_plain_enough_for_generators() {
+    walk(&DOCUMENT, "", &mut |pointer, node| {
+        let is_example = pointer.contains("/example");
+        let Some(fields) = node.as_object().filter(|_| !is_example) else {
+            return;
+        };
+        assert!(!fields.contains_key("const"), "{pointer} has a const");
+        let is_property_list = pointer.ends_with("/properties");
+        assert!(
+            is_property_list || !fields.contains_key("default"),
+            "{pointer} has a default: a field with one counts as required"
+        );
+        let types = node["type"].as_array();
+        let is_object_or_null = types.is_some_and(|types| types.contains(&json!("object")));
+        assert!(!is_object_or_null, "{pointer} may be null");
+        if let Some(words) = node["enum"].as_array() {
+            let all_words = words
+                .iter()
+                .all(|word| word.as_str().is_some_and(|w| !w.is_empty()));
+            assert!(all_words && node["type"] == "string", "{pointer}");
+        }
+    });
 }
 
 /// Objects are closed: what is not described is not sent, and not taken.
