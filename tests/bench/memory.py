@@ -149,7 +149,7 @@ def cpu_micros(tier, sandbox_url, endpoint, seconds):
 
 SOAK = """
 local orgs, plans, n = %d, {'%s'}, 0
-local keys = tostring(%d) .. '-' .. tostring({})
+local keys = %d .. '-' .. tostring({}):gsub('%%W', '') .. '-'
 math.randomseed(%d)
 request = function()
   n = n + 1
