@@ -1,20 +1,22 @@
 //! The billing half of an account: subscriptions, schedules, usage, invoices and checkout sessions.
 //!
 //! What things are: [`subscription`], [`schedule`], [`invoice`], [`invoice_item`], [`credit_note`], [`session`].
-//! What becomes of them: [`new_subscription`], [`change`], [`item_set`], [`proration`], [`renewal`], [`phases`],
-//! [`drafts`], [`invoicing`], [`finalization`], [`collection`]; and when: [`timeline`], with the
-//! [`engine`](super::engine).
+//! What becomes of them: [`new_subscription`], [`subscription_update`], [`change`], [`item_set`], [`proration`],
+//! [`renewal`], [`phases`], [`added_items`], [`pause`], [`drafts`], [`invoicing`], [`finalization`], [`collection`],
+//! [`subscription_status`]; and when: [`timeline`], with the [`engine`](super::engine).
 //! The endpoints: [`subscriptions`], [`subscription_items`], [`schedules`], [`invoice_items`], [`invoices`] with
 //! [`preview`] and [`preview_params`] (on a [`copy`]), [`draft_invoices`] with [`draft_lines`], [`invoice_actions`],
 //! [`checkout`].
-//! How their parameters are read: [`subscription_params`], [`payment_params`], [`items`], [`schedule_params`],
-//! [`phase_params`], [`invoice_item_params`], [`checkout_params`], [`currency`]. How objects are shown: [`mod@render`], [`invoice_json`], [`session`].
+//! How their parameters are read: [`subscription_params`], [`update_params`], [`payment_params`], [`items`],
+//! [`schedule_params`], [`phase_params`], [`shared_params`], [`invoice_item_params`], [`checkout_params`] with
+//! [`checkout_discount`], [`currency`]. How objects are shown: [`mod@render`], [`invoice_json`], [`session`].
 //! Prices in the terms of the arithmetic in [`cycle`](super::cycle): [`catalog`].
 
 pub(crate) mod added_items;
 pub(crate) mod catalog;
 pub(crate) mod change;
 pub(crate) mod checkout;
+pub(crate) mod checkout_discount;
 pub(crate) mod checkout_params;
 pub(crate) mod collection;
 pub(crate) mod copy;
@@ -44,15 +46,20 @@ pub(crate) mod preview_params;
 pub(crate) mod proration;
 pub(crate) mod render;
 pub(crate) mod renewal;
+mod routes;
 pub(crate) mod schedule;
 pub(crate) mod schedule_params;
 pub(crate) mod schedules;
 pub(crate) mod session;
+pub(crate) mod shared_params;
 pub(crate) mod subscription;
 pub(crate) mod subscription_items;
 pub(crate) mod subscription_params;
+pub(crate) mod subscription_status;
+pub(crate) mod subscription_update;
 pub(crate) mod subscriptions;
 pub(crate) mod timeline;
+pub(crate) mod update_params;
 
 use std::collections::HashMap;
 
@@ -67,10 +74,10 @@ use self::session::Session;
 use self::subscription::Subscription;
 use self::timeline::{Due, Timelines};
 use super::context::Ctx;
-use super::coupon::Discount;
+use super::discount::Discount;
 use super::ids::Id;
 use super::payment;
-use super::routes::{Route, route};
+use super::routes::Route;
 use super::state::Account;
 use super::table::Table;
 
@@ -91,241 +98,7 @@ pub(crate) struct Billing {
 }
 
 /// The billing half's endpoints.
-pub(crate) const ROUTES: &[&[Route]] = &[OWN_ROUTES, credit_note::ROUTES];
-
-const OWN_ROUTES: &[Route] = &[
-    route(
-        "POST",
-        "/v1/subscriptions",
-        subscriptions::create,
-        "subscription",
-    ),
-    route(
-        "GET",
-        "/v1/subscriptions",
-        subscriptions::list,
-        "list:subscription",
-    ),
-    route(
-        "GET",
-        "/v1/subscriptions/:id",
-        subscriptions::retrieve,
-        "subscription",
-    ),
-    route(
-        "POST",
-        "/v1/subscriptions/:id",
-        subscriptions::update,
-        "subscription",
-    ),
-    route(
-        "DELETE",
-        "/v1/subscriptions/:id",
-        subscriptions::cancel,
-        "subscription",
-    ),
-    route(
-        "POST",
-        "/v1/subscriptions/:id/resume",
-        subscriptions::resume,
-        "subscription",
-    ),
-    route(
-        "GET",
-        "/v1/subscription_items",
-        subscription_items::list,
-        "list:subscription_item",
-    ),
-    route(
-        "POST",
-        "/v1/subscription_items",
-        subscription_items::create,
-        "subscription_item",
-    ),
-    route(
-        "GET",
-        "/v1/subscription_items/:id",
-        subscription_items::retrieve,
-        "subscription_item",
-    ),
-    route(
-        "POST",
-        "/v1/subscription_items/:id",
-        subscription_items::update,
-        "subscription_item",
-    ),
-    route(
-        "DELETE",
-        "/v1/subscription_items/:id",
-        subscription_items::delete,
-        "subscription_item",
-    ),
-    route(
-        "POST",
-        "/v1/invoiceitems",
-        invoice_items::create,
-        "invoiceitem",
-    ),
-    route(
-        "GET",
-        "/v1/invoiceitems",
-        invoice_items::list,
-        "list:invoiceitem",
-    ),
-    route(
-        "GET",
-        "/v1/invoiceitems/:id",
-        invoice_items::retrieve,
-        "invoiceitem",
-    ),
-    route(
-        "POST",
-        "/v1/invoiceitems/:id",
-        invoice_items::update,
-        "invoiceitem",
-    ),
-    route(
-        "DELETE",
-        "/v1/invoiceitems/:id",
-        invoice_items::delete,
-        "invoiceitem",
-    ),
-    route(
-        "POST",
-        "/v1/subscription_items/:id/usage_records",
-        subscription_items::report,
-        "usage_record",
-    ),
-    route(
-        "GET",
-        "/v1/subscription_items/:id/usage_record_summaries",
-        subscription_items::summaries,
-        "list:usage_record_summary",
-    ),
-    route(
-        "POST",
-        "/v1/subscription_schedules",
-        schedules::create,
-        "subscription_schedule",
-    ),
-    route(
-        "GET",
-        "/v1/subscription_schedules",
-        schedules::list,
-        "list:subscription_schedule",
-    ),
-    route(
-        "GET",
-        "/v1/subscription_schedules/:id",
-        schedules::retrieve,
-        "subscription_schedule",
-    ),
-    route(
-        "POST",
-        "/v1/subscription_schedules/:id",
-        schedules::update,
-        "subscription_schedule",
-    ),
-    route(
-        "POST",
-        "/v1/subscription_schedules/:id/release",
-        schedules::release,
-        "subscription_schedule",
-    ),
-    route(
-        "POST",
-        "/v1/subscription_schedules/:id/cancel",
-        schedules::cancel,
-        "subscription_schedule",
-    ),
-    route("GET", "/v1/invoices", invoices::list, "list:invoice"),
-    route("POST", "/v1/invoices", draft_invoices::create, "invoice"),
-    route(
-        "GET",
-        "/v1/invoices/upcoming",
-        invoices::upcoming,
-        "invoice",
-    ),
-    route(
-        "GET",
-        "/v1/invoices/upcoming/lines",
-        invoices::upcoming_lines,
-        "list:line_item",
-    ),
-    route("GET", "/v1/invoices/:id", invoices::retrieve, "invoice"),
-    route(
-        "POST",
-        "/v1/invoices/:id",
-        draft_invoices::update,
-        "invoice",
-    ),
-    route(
-        "DELETE",
-        "/v1/invoices/:id",
-        draft_invoices::delete,
-        "invoice",
-    ),
-    route(
-        "POST",
-        "/v1/invoices/:id/finalize",
-        draft_invoices::finalize,
-        "invoice",
-    ),
-    route(
-        "POST",
-        "/v1/invoices/:id/pay",
-        invoice_actions::pay,
-        "invoice",
-    ),
-    route(
-        "POST",
-        "/v1/invoices/:id/void",
-        invoice_actions::void,
-        "invoice",
-    ),
-    route(
-        "POST",
-        "/v1/invoices/:id/mark_uncollectible",
-        invoice_actions::mark_uncollectible,
-        "invoice",
-    ),
-    route(
-        "GET",
-        "/v1/invoices/:id/lines",
-        invoices::lines,
-        "list:line_item",
-    ),
-    route(
-        "POST",
-        "/v1/checkout/sessions",
-        checkout::create,
-        "checkout.session",
-    ),
-    route(
-        "GET",
-        "/v1/checkout/sessions",
-        checkout::list,
-        "list:checkout.session",
-    ),
-    route(
-        "GET",
-        "/v1/checkout/sessions/:id",
-        checkout::retrieve,
-        "checkout.session",
-    ),
-    route(
-        "GET",
-        "/v1/checkout/sessions/:id/line_items",
-        checkout::line_items,
-        "list:item",
-    ),
-    route(
-        "POST",
-        "/v1/checkout/sessions/:id/expire",
-        checkout::expire,
-        "checkout.session",
-    ),
-];
+pub(crate) const ROUTES: &[&[Route]] = &[routes::ROUTES, credit_note::ROUTES];
 
 /// Renders an object of the billing half by its id, for `expand[]`.
 pub(crate) fn render(account: &Account, now: i64, id: &str) -> Option<Value> {

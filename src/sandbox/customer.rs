@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use super::context::Ctx;
-use super::coupon::{Discount, tell_change};
 use super::currency::Currency;
+use super::discount::{Discount, tell_change};
 use super::error::{Error, Result};
 use super::field_update::FieldUpdate;
 use super::filter::Created;

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::context::Ctx;
-use super::coupon::{self, Applied};
 use super::customer::{self, Customer};
+use super::discount::{self, Applied};
 use super::error::{Error, Result};
 use super::field_update::FieldUpdate;
 use super::params::Params;
@@ -52,7 +52,7 @@ pub(super) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
         // Nothing but the payment method of this very request can be the new customer's.
         return Err(no_default(ctx, default));
     }
-    let coupon = coupon::given(ctx, params, purchase(None, customer.created))?.value();
+    let coupon = discount::given(ctx, params, purchase(None, customer.created))?.value();
     params.unmodelled(UNMODELLED)?;
     params.unmodelled(&["tax_id_data"])?;
     Ok(New {
@@ -78,7 +78,7 @@ pub(super) fn read_change(
     })?;
     default.apply(&mut customer.default_payment_method);
     let now = ctx.time_of(&customer.id);
-    let coupon = coupon::given(ctx, params, purchase(Some(&customer), now))?;
+    let coupon = discount::given(ctx, params, purchase(Some(&customer), now))?;
     params.unmodelled(UNMODELLED)?;
     params.unmodelled(UPDATE_UNMODELLED)?;
     Ok((customer, coupon))

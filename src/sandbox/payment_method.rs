@@ -1,7 +1,13 @@
 //! Payment methods: cards, made from Stripe's test tokens and numbers. Their endpoints are in
 //! [`payment_methods`](super::payment_methods).
 
-use serde_json::{Value, json};
+mod types;
+mod view;
+
+pub(super) use types::OTHER_TYPES;
+pub(crate) use types::cards_only;
+
+use serde_json::Value;
 
 use super::card::{self, Card, Charged, Presence};
 use super::context::Ctx;
@@ -13,42 +19,6 @@ use super::table::Row;
 
 /// Stripe's name for it in messages.
 pub(super) const WHAT: &str = "PaymentMethod";
-
-/// Stripe's other types, none of which the sandbox models.
-pub(super) const OTHER_TYPES: &[&str] = &[
-    "acss_debit",
-    "affirm",
-    "afterpay_clearpay",
-    "alipay",
-    "au_becs_debit",
-    "bacs_debit",
-    "bancontact",
-    "blik",
-    "boleto",
-    "card_present",
-    "cashapp",
-    "customer_balance",
-    "eps",
-    "fpx",
-    "giropay",
-    "grabpay",
-    "ideal",
-    "interac_present",
-    "klarna",
-    "konbini",
-    "link",
-    "oxxo",
-    "p24",
-    "paynow",
-    "paypal",
-    "pix",
-    "promptpay",
-    "sepa_debit",
-    "sofort",
-    "us_bank_account",
-    "wechat_pay",
-    "zip",
-];
 
 /// See the module's text.
 #[derive(Clone, Debug)]
@@ -115,97 +85,6 @@ impl PaymentMethod {
     /// What a charge of it comes to.
     pub(crate) fn charge(&self, presence: Presence) -> Charged {
         self.card.charge(presence, self.set_up)
-    }
-
-    pub(crate) fn to_json(&self) -> Value {
-        json!({
-            "id": &*self.id,
-            "object": "payment_method",
-            "billing_details": self.billing.to_json(),
-            "card": self.card_json(),
-            "created": self.created,
-            "customer": self.customer.as_deref(),
-            "livemode": false,
-            "metadata": self.metadata.to_json(),
-            "type": "card",
-        })
-    }
-
-    /// What a charge of it shows as `billing_details`.
-    pub(super) fn billing_json(&self) -> Value {
-        self.billing.to_json()
-    }
-
-    /// What a charge of it shows as `payment_method_details`.
-    pub(super) fn charged_json(&self) -> Value {
-        json!({
-            "card": {
-                "brand": self.card.brand,
-                "checks": self.checks_json(),
-                "country": self.card.country,
-                "exp_month": self.expiry.month,
-                "exp_year": self.expiry.year,
-                "fingerprint": self.fingerprint(),
-                "funding": self.card.funding,
-                "installments": null,
-                "last4": self.card.last4(),
-                "mandate": null,
-                "network": self.card.brand,
-                "three_d_secure": null,
-                "wallet": null,
-            },
-            "type": "card",
-        })
-    }
-
-    fn fingerprint(&self) -> String {
-        format!("sandbox{}{}", self.card.brand, self.card.last4())
-    }
-
-    fn card_json(&self) -> Value {
-        json!({
-            "brand": self.card.brand,
-            "checks": self.checks_json(),
-            "country": self.card.country,
-            "exp_month": self.expiry.month,
-            "exp_year": self.expiry.year,
-            "fingerprint": self.fingerprint(),
-            "funding": self.card.funding,
-            "generated_from": null,
-            "last4": self.card.last4(),
-            "networks": {"available": [self.card.brand], "preferred": null},
-            "three_d_secure_usage": {"supported": true},
-            "wallet": null,
-        })
-    }
-
-    fn checks_json(&self) -> Value {
-        json!({
-            "address_line1_check": null,
-            "address_postal_code_check": null,
-            "cvc_check": self.cvc_check,
-        })
-    }
-}
-
-impl Billing {
-    pub(super) fn to_json(&self) -> Value {
-        let nowhere = || {
-            json!({
-                "city": null,
-                "country": null,
-                "line1": null,
-                "line2": null,
-                "postal_code": null,
-                "state": null,
-            })
-        };
-        json!({
-            "address": self.address.clone().unwrap_or_else(nowhere),
-            "email": self.email,
-            "name": self.name,
-            "phone": self.phone,
-        })
     }
 }
 
@@ -346,24 +225,6 @@ pub(super) fn insert(ctx: &mut Ctx<'_>, mut method: PaymentMethod) -> Id {
     let id = method.id.clone();
     ctx.account.payment_methods.insert(method);
     id
-}
-
-/// Refuses types of payment methods other than cards.
-pub(crate) fn cards_only(param: &str, types: &[&str]) -> Result<()> {
-    let Some(other) = types.iter().find(|kind| **kind != "card") else {
-        return Ok(());
-    };
-    let message = if OTHER_TYPES.contains(other) {
-        format!(
-            "The sandbox does not model payment methods of type `{other}`: use `card`, or Stripe's test mode for it."
-        )
-    } else {
-        format!(
-            "Invalid {param}: must be one of card, {}",
-            OTHER_TYPES.join(", ")
-        )
-    };
-    Err(Error::malformed(param, message))
 }
 
 /// The error for a payment method that is there, and not the customer's.

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use serde_json::{Value, json};
 
 use super::context::Ctx;
-use super::coupon::{Applied, Coupon};
+use super::coupon::Coupon;
 use super::currency::{self, Currency};
 use super::customer::{self, Customer};
+use super::discount::Applied;
 use super::error::{Error, Result};
 use super::filter::Created;
 use super::ids::Id;

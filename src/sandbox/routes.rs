@@ -3,7 +3,7 @@
 use super::context::Handler;
 use super::{
     account, billing, coupon, customer, event, payment, payment_methods, price, price_list,
-    product, promotion_code, search, setup_intent, test_clock,
+    product, promotion_code, search, setup_intents, test_clock,
 };
 
 /// One endpoint. Its name, `METHOD /path/:with/holes`, is what calls are counted under.
@@ -110,19 +110,19 @@ const ROUTES: &[Route] = &[
     route(
         "POST",
         "/v1/setup_intents",
-        setup_intent::create,
+        setup_intents::create,
         "setup_intent",
     ),
     route(
         "GET",
         "/v1/setup_intents/:id",
-        setup_intent::retrieve,
+        setup_intents::retrieve,
         "setup_intent",
     ),
     route(
         "POST",
         "/v1/setup_intents/:id/confirm",
-        setup_intent::confirm,
+        setup_intents::confirm,
         "setup_intent",
     ),
     route("POST", "/v1/coupons", coupon::create, "coupon"),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::drafts::Draft;
 use super::invoice_item::{self, InvoiceItem};
 use super::invoice_item_params::{of_price, quantity};
-use super::{catalog, phase_params};
+use super::{catalog, shared_params};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::currency::Currency;
 use crate::sandbox::cycle::lines::Line;
@@ -46,7 +46,7 @@ pub(super) fn read(
         let quantity = quantity(params)?.unwrap_or(1);
         let cost = of_price(ctx, params, id, quantity)?;
         if let Some(of_price) = cost.currency {
-            phase_params::check_same(of_price, currency, params.name("price"))?;
+            shared_params::check_same(of_price, currency, params.name("price"))?;
         }
         Ok(AddedItem {
             price: id.into(),

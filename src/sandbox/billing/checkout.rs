@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::checkout_params;
 use super::new_subscription::{self, FirstPayment, NewSubscription};
 use super::session::{self, Mode, Purchase, Session, Status};
 use super::subscription::{MissingMethod, PaymentSettings};
 use super::timeline::Due;
 use super::{catalog, currency, render};
+use super::{checkout_discount, checkout_params};
 use crate::sandbox::card::{Charged, Presence};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::cycle::lines::Priced;
@@ -195,7 +195,7 @@ pub(crate) fn pay(ctx: &mut Ctx<'_>, id: &str, card: &str, code: Option<&str>) -
     let holder = session.customer.clone();
     let holder = holder.and_then(|id| ctx.account.customers.get(&id));
     if let Some(code) = code {
-        checkout_params::redeem(ctx, &mut session, holder, code)?;
+        checkout_discount::redeem(ctx, &mut session, holder, code)?;
     }
     if let (Mode::Subscription(purchase), Some(holder)) = (&session.mode, holder) {
         currency::check(ctx.account, holder, purchase.currency, None)?;

@@ -2,7 +2,8 @@
 
 use super::invoice::{Invoice, Reason, Status};
 use super::subscription::Status as Standing;
-use super::{invoice_json, phases, render, timeline};
+use super::subscription_status::{expire, restore, subscription_of, unpaid};
+use super::{invoice_json, render, timeline};
 use crate::sandbox::card::{Charged, Decline, Presence};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::error::Error;
@@ -217,62 +218,6 @@ pub(crate) fn reprice(account: &mut Account, id: &Id, due: i64) {
     }
 }
 
-/// What a payment that did not succeed does to the subscription.
-fn unpaid(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome) {
-    let invoice = get(ctx.account, id);
-    let customer = ctx.account.customers.get(&invoice.customer);
-    let never_had_one = customer.is_some_and(|customer| !customer.had_payment_method);
-    let Some(position) = subscription_of(ctx.account, id) else {
-        return;
-    };
-    let subscription = ctx.account.subscription_mut(position);
-    // Our choice: what a schedule sells to somebody who never had a payment method goes on.
-    if outcome == Outcome::NoMethod && subscription.from_schedule && never_had_one {
-        return;
-    }
-    if matches!(subscription.status, Standing::Active | Standing::Trialing) {
-        subscription.status = Standing::PastDue;
-    }
-}
-
-/// The invoice is settled in one way or another: its subscription recovers, if that was what it waited for. A past
-/// due one goes by its latest invoice; one that is void does not count.
-fn restore(account: &mut Account, id: &Id) {
-    let Some(position) = subscription_of(account, id) else {
-        return;
-    };
-    let subscription = account.subscription(position);
-    let recovers = match subscription.status {
-        Standing::Incomplete => subscription.latest_invoice.as_ref() == Some(id),
-        Standing::PastDue => latest(account, position)
-            .is_none_or(|latest| matches!(latest.status, Status::Paid | Status::Uncollectible)),
-        _ => false,
-    };
-    if recovers {
-        let subscription = account.subscription_mut(position);
-        subscription.status = if subscription.in_trial() {
-            Standing::Trialing
-        } else {
-            Standing::Active
-        };
-    }
-}
-
-/// Whether a subscription can go by an invoice: one that is void, or made by request, does not count.
-fn counts(invoice: &Invoice) -> bool {
-    invoice.status != Status::Void && invoice.reason != Reason::Manual
-}
-
-/// The latest invoice that a subscription goes by.
-fn latest(account: &Account, position: u32) -> Option<&Invoice> {
-    let subscription = account.subscription(position);
-    let customer = account.customers.get(&subscription.customer)?;
-    let newest_first = customer.invoices.iter().rev();
-    newest_first
-        .filter_map(|position| account.billing.invoices.at(*position))
-        .find(|invoice| counts(invoice) && invoice.subscription.as_ref() == Some(&subscription.id))
-}
-
 /// Voids an invoice that is not paid: what it had taken from the customer's balance goes back. A subscription whose
 /// first invoice it is never begins.
 pub(crate) fn void(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
@@ -296,16 +241,6 @@ pub(crate) fn void(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
         expire(ctx, position, at);
     } else {
         restore(ctx.account, id);
-    }
-}
-
-/// The first payment will not come any more.
-fn expire(ctx: &mut Ctx<'_>, position: u32, at: i64) {
-    let subscription = ctx.account.subscription_mut(position);
-    subscription.status = Standing::IncompleteExpired;
-    subscription.ended_at = Some(at);
-    if let Some(schedule) = phases::schedule_of(ctx.account, position) {
-        phases::subscription_ended(ctx, schedule, at);
     }
 }
 
@@ -347,14 +282,6 @@ pub(crate) fn charge<'a>(account: &'a Account, id: &Id) -> Option<&'a Charge> {
     let intent = get(account, id).payment_intent.as_ref()?;
     let intent = account.payments.intents.get(intent)?;
     account.payments.charges.get(intent.latest_charge.as_ref()?)
-}
-
-/// The subscription that goes by an invoice.
-fn subscription_of(account: &Account, id: &Id) -> Option<u32> {
-    let invoice = get(account, id);
-    let subscription = invoice.subscription.as_ref();
-    let subscription = subscription.filter(|_| invoice.reason != Reason::Manual);
-    account.billing.subscriptions.position(subscription?)
 }
 
 /// An invoice that is known to be there.

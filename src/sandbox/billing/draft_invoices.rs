@@ -9,7 +9,7 @@ use super::invoice_item::InvoiceItem;
 use super::invoices::find;
 use super::invoicing::{applicable, restate};
 use super::subscription::Subscription;
-use super::{catalog, draft_lines, finalization, invoice_json};
+use super::{catalog, draft_lines, finalization, invoice_json, shared_params};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::currency::{self, Currency};
 use crate::sandbox::customer::{self, Customer};
@@ -167,9 +167,9 @@ fn details(
     text("description")?.apply(&mut details.description);
     text("footer")?.apply(&mut details.footer);
     details.metadata = params.metadata()?.apply(&details.metadata)?;
-    super::phase_params::payment_method(ctx, params, customer)?
+    shared_params::payment_method(ctx, params, customer)?
         .apply(&mut details.default_payment_method);
-    super::phase_params::collection_method(params)?;
+    shared_params::collection_method(params)?;
     params.unmodelled(UNMODELLED)?;
     Ok(details)
 }

@@ -1,9 +1,9 @@
 //! An invoice as state. Stripe finalizes most of them about an hour after their making; the sandbox does so at once
 //! (our choice), so that a test need not wait, unless it is told for how long they are drafts.
 
-use crate::sandbox::coupon::Discount;
 use crate::sandbox::currency::Currency;
 use crate::sandbox::cycle::lines::Line;
+use crate::sandbox::discount::Discount;
 use crate::sandbox::ids::Id;
 use crate::sandbox::metadata::Metadata;
 use crate::sandbox::table::Row;

@@ -4,7 +4,7 @@ use rust_decimal::Decimal;
 
 use super::invoice_item::InvoiceItem;
 use super::items::{MAX_QUANTITY, too_large};
-use super::{catalog, currency as currencies, phase_params};
+use super::{catalog, currency as currencies, shared_params};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::currency::{self, Currency};
 use crate::sandbox::customer::Customer;
@@ -40,7 +40,7 @@ pub(super) fn read_new(
     })?;
     let given = currency::read(params, "currency")?;
     if let (Some(of_price), Some(given)) = (cost.currency, given) {
-        phase_params::check_same(of_price, given, params.name("currency"))?;
+        shared_params::check_same(of_price, given, params.name("currency"))?;
     }
     let currency = cost.currency.or(given);
     let currency = currency.ok_or_else(|| params.missing("currency"))?;

@@ -5,8 +5,9 @@ use super::invoice::{Invoice, InvoiceLine, Reason};
 use super::subscription::{Item, Subscription};
 use super::{catalog, finalization};
 use crate::sandbox::context::Ctx;
-use crate::sandbox::coupon::{Discount, Duration, tell_change};
+use crate::sandbox::coupon::Duration;
 use crate::sandbox::cycle::discount::spread;
+use crate::sandbox::discount::{Discount, tell_change};
 use crate::sandbox::ids::Id;
 use crate::sandbox::state::Account;
 

@@ -3,8 +3,8 @@
 use super::invoice::Status;
 use super::new_subscription::{self, NewSubscription};
 use super::subscription::{MissingMethod, PaymentSettings};
-use super::subscription_params::Update;
-use super::{collection, copy, subscriptions};
+use super::update_params::Update;
+use super::{collection, copy, subscription_update};
 use crate::sandbox::card::Charged;
 use crate::sandbox::context::Ctx;
 use crate::sandbox::error::{Error, Result};
@@ -128,7 +128,7 @@ pub(super) fn check_change(
     copy::on_copy(ctx, &customer, |ctx| {
         let position = ctx.account.billing.subscriptions.position(&id);
         let position = position.expect("the copy has the customer's subscriptions");
-        subscriptions::change(ctx, position, update.without_count(), now);
+        subscription_update::carry_out(ctx, position, update.without_count(), now);
         let mut invoices = ctx.account.billing.invoices.iter();
         if !invoices.any(|invoice| invoice.status == Status::Open) {
             return Ok(());

@@ -6,11 +6,12 @@ use super::invoice::{Attempts, Invoice, Reason, Status as InvoiceStatus};
 use super::schedule::{Prorate, Status};
 use super::{
     invoice_item, invoice_item_params, new_subscription, phases, preview, subscription_params,
-    subscriptions,
+    subscription_update, subscriptions, update_params,
 };
 use crate::sandbox::context::Ctx;
-use crate::sandbox::coupon::{self, Discount};
+use crate::sandbox::coupon;
 use crate::sandbox::customer;
+use crate::sandbox::discount::Discount;
 use crate::sandbox::error::{Error, Result};
 use crate::sandbox::form::{Form, Node, Value};
 use crate::sandbox::ids::Id;
@@ -99,7 +100,7 @@ fn change_subscription(
     let read = |ctx: &Ctx<'_>| {
         let subscription = ctx.account.subscription(position);
         subscriptions::check_live(subscription)?;
-        let update = subscription_params::read_update(ctx, &renamed, subscription, now)?;
+        let update = update_params::read(ctx, &renamed, subscription, now)?;
         renamed.finish()?;
         Ok(update)
     };
@@ -111,7 +112,7 @@ fn change_subscription(
         };
         change::cancel(ctx, position, how, now);
     } else {
-        subscriptions::change(ctx, position, update, now);
+        subscription_update::carry_out(ctx, position, update, now);
     }
     Ok(())
 }

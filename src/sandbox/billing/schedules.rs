@@ -6,7 +6,7 @@ use super::change::{self, Cancellation};
 use super::phases::{self, Cause};
 use super::schedule::{Prorate, Schedule, Status};
 use super::timeline::{self, Due};
-use super::{phase_params, render, schedule_params};
+use super::{phase_params, render, schedule_params, shared_params};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::customer;
 use crate::sandbox::engine;
@@ -116,7 +116,7 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     }
     changed.defaults = phase_params::defaults(ctx, params, &schedule.customer, &schedule.defaults)?;
     changed.metadata = params.metadata()?.apply(&schedule.metadata)?;
-    let prorate = phase_params::prorate(params)?.unwrap_or(Prorate::Create);
+    let prorate = shared_params::prorate(params)?.unwrap_or(Prorate::Create);
     params.finish()?;
     let clock = changed.clock.clone();
     replace(ctx, position, changed, touches.then_some(prorate), now);

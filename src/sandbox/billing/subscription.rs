@@ -1,10 +1,10 @@
 //! A subscription as state: what it sells, where in its cycle it stands, and what it will do next.
 
 use super::pause::Pause;
-use crate::sandbox::coupon::Discount;
 use crate::sandbox::currency::Currency;
 use crate::sandbox::cycle::period::Every;
 use crate::sandbox::cycle::usage::Records;
+use crate::sandbox::discount::Discount;
 use crate::sandbox::ids::Id;
 use crate::sandbox::metadata::Metadata;
 use crate::sandbox::table::Row;

@@ -4,7 +4,10 @@ use serde_json::{Value, json};
 
 use super::items::{self, MAX_QUANTITY, One, too_large};
 use super::subscription::{Item, Subscription};
-use super::{catalog, finalization, payment_params, render, subscription_params, subscriptions};
+use super::{
+    catalog, finalization, payment_params, render, subscription_update, subscriptions,
+    update_params,
+};
 use crate::sandbox::context::Ctx;
 use crate::sandbox::cycle::usage::Aggregate;
 use crate::sandbox::error::{Error, Result};
@@ -83,10 +86,10 @@ fn change(ctx: &mut Ctx<'_>, params: &Params<'_>, position: u32, one: One) -> Re
     subscriptions::check_live(subscription)?;
     let now = ctx.time_of(&subscription.customer);
     let specs = items::read_one(ctx, params, &subscription.items, one)?;
-    let update = subscription_params::read_item_update(ctx, params, subscription, specs)?;
+    let update = update_params::read_for_item(ctx, params, subscription, specs)?;
     params.finish()?;
     payment_params::check_change(ctx, position, &update, now)?;
-    subscriptions::change(ctx, position, update, now);
+    subscription_update::carry_out(ctx, position, update, now);
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //! to the card, to the customer's balance, or outside of Stripe.
 
 mod input;
+mod lines;
 mod routes;
 mod view;
 
