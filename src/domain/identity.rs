@@ -2,7 +2,6 @@
 //! server for many callers, must not get in each other's way unseen.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use sha2::{Digest as _, Sha256};
@@ -11,7 +10,7 @@ use tokio::sync::OnceCell;
 use super::memory::Memory;
 use super::{Domain, Error, Result, locks, org, usage};
 use crate::num::hex;
-use crate::stripe::{Client, types};
+use crate::stripe::{AccountCalls, Client, types};
 
 /// What all keys of one account share.
 pub(super) struct SharedState {
@@ -25,8 +24,8 @@ pub(super) struct SharedState {
     pub(super) totals: locks::Locks,
     /// Usage that is being recorded.
     pub(super) writes: usage::Writes,
-    /// Counts the writes to Stripe.
-    written: Arc<AtomicU64>,
+    /// Its calls to Stripe.
+    calls: AccountCalls,
 }
 
 impl SharedState {
@@ -38,7 +37,7 @@ impl SharedState {
             changes: locks::Locks::default(),
             totals: locks::Locks::default(),
             writes: usage::Writes::default(),
-            written: Arc::default(),
+            calls: AccountCalls::default(),
         }
     }
 }
@@ -111,7 +110,7 @@ impl Domain {
         };
         let number = number(&id, self.stripe());
         let state = memory.accounts().get(memory, number);
-        self.stripe().share_writes(state.written.clone());
+        self.stripe().belongs_to(&state.calls);
         Ok(state)
     }
 }

@@ -17,8 +17,8 @@ mod retry;
 mod transport;
 pub mod types;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::Method;
@@ -79,8 +79,8 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// A handle for calling Stripe as one account. Cheap to clone: clones share the account's budget
-/// and its reads in flight, and belong to the same request of a client's.
+/// A handle for calling Stripe with one key. Cheap to clone: clones share the account's budget
+/// and the key's reads in flight, and belong to the same request of a client's.
 #[derive(Clone, Debug)]
 pub struct Client {
     transport: Transport,
@@ -88,7 +88,7 @@ pub struct Client {
     request: Arc<Context>,
 }
 
-/// What all calls of one account share.
+/// What all calls with one key share.
 #[derive(Debug)]
 struct Account {
     credentials: Credentials,
@@ -96,8 +96,23 @@ struct Account {
     key_accepted: AtomicBool,
     /// Whether Stripe refused the key when it last answered.
     key_refused: AtomicBool,
-    budget: Option<limit::Budget>,
+    /// The budget until it is known whose the key is.
+    own_budget: SharedBudget,
+    /// That of all keys of its account, from then on.
+    shared_budget: OnceLock<SharedBudget>,
     reads: reads::Reads,
+}
+
+/// A budget, if there is a limit.
+type SharedBudget = Option<Arc<limit::Budget>>;
+
+/// What the calls with all keys of one account share.
+#[derive(Debug, Default)]
+pub struct AccountCalls {
+    /// Counts the writes.
+    writes: Arc<AtomicU64>,
+    /// That of the first key.
+    budget: OnceLock<SharedBudget>,
 }
 
 impl Client {
@@ -106,11 +121,13 @@ impl Client {
         let budget = transport
             .rates(credentials.is_live())
             .map(limit::Budget::new);
+        let own_budget = budget.map(Arc::new);
         let account = Account {
             credentials,
             key_accepted: AtomicBool::new(false),
             key_refused: AtomicBool::new(false),
-            budget,
+            own_budget,
+            shared_budget: OnceLock::new(),
             reads: reads::Reads::default(),
         };
         Self {
@@ -185,10 +202,20 @@ impl Client {
         self.account.key_accepted.load(Ordering::Relaxed)
     }
 
-    /// Counts this key's writes together with those of other keys of the account: a read that began before one of them
-    /// ended is not shared with a later one.
-    pub fn share_writes(&self, all: Arc<AtomicU64>) {
-        self.account.reads.share_writes(all);
+    /// Says whose the key is. From now on all keys of the account keep to one budget, as Stripe counts their calls
+    /// together, and a read that began before a write with any of them ended is not shared with a later one.
+    pub fn belongs_to(&self, account: &AccountCalls) {
+        self.account.reads.share_writes(account.writes.clone());
+        let own = || self.account.own_budget.clone();
+        let budget = account.budget.get_or_init(own).clone();
+        // The first account that a key opens is the only one.
+        let _ = self.account.shared_budget.set(budget);
+    }
+
+    fn budget(&self) -> Option<&limit::Budget> {
+        let of_account = self.account.shared_budget.get();
+        let budget = of_account.unwrap_or(&self.account.own_budget);
+        budget.as_deref()
     }
 
     /// Whether Stripe refused the key when it last answered.
@@ -198,7 +225,7 @@ impl Client {
 
     /// The share of the account's rate that is free, between 0 and 1; none if there is no limit.
     pub fn headroom(&self) -> Option<f64> {
-        self.account.budget.as_ref().map(limit::Budget::headroom)
+        self.budget().map(limit::Budget::headroom)
     }
 
     /// Where this client's calls are counted.
@@ -241,5 +268,33 @@ impl Client {
     /// Starts a deletion, which Stripe treats as idempotent by nature.
     pub fn delete(&self, path: impl Into<String>) -> Request {
         Request::new(self.clone(), Method::DELETE, path.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn all_keys_of_an_account_keep_to_one_budget() {
+        let rates = RateSettings {
+            total: Some(10),
+            ..RateSettings::default()
+        };
+        let transport = Transport::new(Options::default()).expect("a URL");
+        let transport = transport.with_rates(rates);
+        let client = |key| Client::new(transport.clone(), Credentials::new(key));
+        let (one, other) = (client("sk_test_one"), client("rk_test_other"));
+        let stranger = client("sk_test_stranger");
+        let account = AccountCalls::default();
+        one.belongs_to(&account);
+        other.belongs_to(&account);
+        stranger.belongs_to(&AccountCalls::default());
+        let budget = one.budget().expect("there is a limit");
+        let _permit = budget.acquire("GET /v1/x", &one.request.ticket).await;
+        let free = one.headroom().expect("there is a limit");
+        assert!(free < 1.0, "{free}");
+        assert_eq!(other.headroom(), Some(free));
+        assert_eq!(stranger.headroom(), Some(1.0));
     }
 }

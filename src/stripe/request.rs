@@ -178,7 +178,7 @@ impl Request {
 
     /// One try, when its turn has come.
     async fn attempt(&self) -> Result<Body, Error> {
-        let Some(budget) = &self.client.account.budget else {
+        let Some(budget) = self.client.budget() else {
             self.begin()?;
             return self.exchange().await;
         };
