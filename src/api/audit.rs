@@ -22,6 +22,7 @@ use super::types::{
     CheckoutRequest, ClockRequest, InfoRequest, PhaseRequest, ReportRequest, SubscribeRequest, Time,
 };
 use crate::clock::Clock;
+use crate::domain::Superseded;
 use crate::domain::refs::OrgName;
 
 /// Where the lines go, if anywhere. Clones write to the same place.
@@ -32,6 +33,22 @@ impl Audit {
     /// Writes each line to `place` at once.
     pub fn to(place: impl Write + Send + 'static) -> Self {
         Self(Some(Arc::new(Mutex::new(Box::new(place)))))
+    }
+
+    /// Writes a line about a subscription that another one has superseded, which no request asked for.
+    pub(super) fn superseded(&self, superseded: &Superseded) {
+        let Superseded { org, ended, by } = superseded;
+        self.write(&Entry {
+            time: time(),
+            request_id: "",
+            endpoint: "supersede",
+            org: Some(org),
+            key: None,
+            peer: None,
+            change: Some(&json!({"ended": ended, "by": by})),
+            status: 200,
+            code: "",
+        });
     }
 
     /// Writes a line. That it cannot be written is in the log: the write itself has been done.
@@ -56,7 +73,7 @@ struct Entry<'a> {
     /// When the write ended.
     time: String,
     request_id: &'a str,
-    /// The path.
+    /// The path, or `supersede`.
     endpoint: &'a str,
     org: Option<&'a OrgName>,
     /// The key's name, or the beginning of its SHA-256; none without keys.

@@ -165,9 +165,11 @@ impl From<domain::Error> for Error {
             E::InvalidEmail => bad("invalid_email"),
             E::ReservedMetadata => bad("invalid_metadata"),
             E::InvalidPaymentMethod(_) => bad("invalid_payment_method"),
-            E::Reference(_) | E::FeatureNotReportable | E::Invalid(_) | E::Refused(_) => {
-                bad(INVALID_REQUEST)
-            }
+            E::Reference(_)
+            | E::FeatureNotReportable
+            | E::Invalid(_)
+            | E::Refused(_)
+            | E::Declined(_) => bad(INVALID_REQUEST),
             E::NoPhase => Self::not_found(),
             E::NotAdmitted(refused) => (*refused).into(),
             E::InvalidApiKey => Self::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message),

@@ -188,6 +188,9 @@ fn is_probe(path: &str) -> bool {
 /// The API over `app`.
 pub fn router(app: App) -> Router {
     let app = Arc::new(app);
+    let audit = app.audit.clone();
+    app.background
+        .observe(Arc::new(move |superseded| audit.superseded(superseded)));
     let mut router = account_table(&app)
         .merge(table(probe_routes()))
         .merge(table(server_routes()));

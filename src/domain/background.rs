@@ -6,11 +6,28 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::task::TaskTracker;
 
+use super::refs::OrgName;
+
 /// The tasks of a process. Clones share them.
 #[derive(Clone, Default)]
 pub struct Background {
     tasks: TaskTracker,
     under_way: Arc<Mutex<HashSet<String>>>,
+    observer: Arc<Mutex<Option<Observer>>>,
+}
+
+/// Who is told of what no request asked for.
+type Observer = Arc<dyn Fn(&Superseded) + Send + Sync>;
+
+/// A subscription, or a schedule that waited, which was ended because another subscription has taken its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Superseded {
+    /// Whose it was.
+    pub org: OrgName,
+    /// `sub_…` or `sub_sched_…`.
+    pub ended: String,
+    /// The subscription in its place.
+    pub by: String,
 }
 
 /// Takes a task off the list however it ends.
@@ -30,6 +47,22 @@ impl Background {
     /// Where tasks are tracked.
     pub fn tasks(&self) -> &TaskTracker {
         &self.tasks
+    }
+
+    /// Lets `observer` be told from now on, in place of who was told before.
+    pub fn observe(&self, observer: Arc<dyn Fn(&Superseded) + Send + Sync>) {
+        let mut place = self.observer.lock().unwrap_or_else(PoisonError::into_inner);
+        *place = Some(observer);
+    }
+
+    /// Tells the observer.
+    pub(super) fn tell(&self, superseded: &Superseded) {
+        let place = self.observer.lock().unwrap_or_else(PoisonError::into_inner);
+        let observer = place.clone();
+        drop(place);
+        if let Some(observer) = observer {
+            observer(superseded);
+        }
     }
 
     /// Starts a task, unless one of the same name is under way.

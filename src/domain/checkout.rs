@@ -58,12 +58,19 @@ impl Domain {
         let shared = self.shared().await?;
         let _held = self.hold(&shared.changes, org.as_str()).await?;
         let attempt = || async move {
-            let customer = self.ensure_customer(org).await?;
+            let (customer, is_new) = self.ensure_customer(org).await?;
             let form = session_form(&customer, checkout, items);
-            match key {
+            let opened = match key {
                 Some(key) => self.open_session(form, self.key_digest(key), true).await,
                 None => self.open_this_minute(&customer, form).await,
+            };
+            if let Err(error) = &opened
+                && is_new
+                && error.is_definite_refusal()
+            {
+                self.unmake_customer(org, &customer).await;
             }
+            opened
         };
         self.again_if_gone(org, Error::is_customer_gone, attempt)
             .await

@@ -43,6 +43,9 @@ pub enum Error {
     /// Stripe refused the request for what it says: its own words.
     #[error("{0}")]
     Refused(String),
+    /// A payment was declined: Stripe's own words. What it was for may be there, unpaid.
+    #[error("{0}")]
+    Declined(String),
     /// Stripe forgot a customer that it had reported as made.
     #[error("the customer is gone")]
     CustomerVanished,
@@ -108,10 +111,16 @@ impl Error {
             self,
             Self::Invalid(_)
                 | Self::Refused(_)
+                | Self::Declined(_)
                 | Self::InvalidPaymentMethod(_)
                 | Self::InvalidEmail
                 | Self::Forbidden(_)
         )
+    }
+
+    /// Likewise, and nothing that was asked for is there in part.
+    pub(super) fn is_definite_refusal(&self) -> bool {
+        self.is_refusal() && !matches!(self, Self::Declined(_))
     }
 
     /// The customer that the request acted on does not exist any more.
@@ -146,6 +155,7 @@ fn from_answer(mut error: stripe::ApiError) -> Error {
         _ if error.is("account_invalid") => Error::AccountInvalid,
         _ if error.is("lock_timeout") => Error::Busy { retry_after },
         401 => Error::InvalidApiKey,
+        402 => Error::Declined(error.message),
         403 => Error::Forbidden(error.message),
         409 => Error::Busy { retry_after },
         429 => Error::RateLimited { retry_after },
@@ -205,7 +215,7 @@ mod tests {
             ),
             (
                 answer(402, Some("card_declined"), None, "declined"),
-                "Refused(\"declined\")",
+                "Declined(\"declined\")",
             ),
             (answer(409, None, None, ""), "Busy { retry_after: 1s }"),
             (

@@ -9,6 +9,7 @@ use super::background::Background;
 use super::identity::Known;
 use super::org::Customers;
 use super::request_key::KeyedRequests;
+use super::revision::{RefusedWrites, refused_writes};
 use super::usage::KeyedReports;
 
 /// How many orgs are remembered, and how many keys of reports, unless said otherwise.
@@ -26,6 +27,7 @@ struct Parts {
     reports: OnceLock<KeyedReports>,
     requests: OnceLock<KeyedRequests>,
     settled: OnceLock<Cache<(u64, String), ()>>,
+    refused: OnceLock<RefusedWrites>,
     background: Background,
 }
 
@@ -45,6 +47,7 @@ impl Memory {
             reports: OnceLock::new(),
             requests: OnceLock::new(),
             settled: OnceLock::new(),
+            refused: OnceLock::new(),
             background: Background::default(),
         }))
     }
@@ -71,6 +74,11 @@ impl Memory {
     pub(super) fn settled(&self) -> &Cache<(u64, String), ()> {
         let settled = &self.0.settled;
         settled.get_or_init(|| Cache::new(self.0.most))
+    }
+
+    /// Writes that Stripe has refused.
+    pub(super) fn refused(&self) -> &RefusedWrites {
+        self.0.refused.get_or_init(refused_writes)
     }
 
     /// The work that nobody waits for.

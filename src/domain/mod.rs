@@ -35,7 +35,7 @@ use std::sync::Arc;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 pub use account::Whoami;
-pub use background::Background;
+pub use background::{Background, Superseded};
 pub use checkout::{Checkout, Tax};
 pub use clock::{ClockChange, ClockState};
 pub use diff::{FeatureDiff, FieldDiff, diff};

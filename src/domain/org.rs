@@ -132,14 +132,15 @@ impl Domain {
         }
     }
 
-    /// The org's customer, created without particulars if there is none.
-    pub(super) async fn ensure_customer(&self, org: &OrgName) -> Result<Arc<str>> {
+    /// The org's customer, created without particulars if there is none; and whether this request has made it.
+    pub(super) async fn ensure_customer(&self, org: &OrgName) -> Result<(Arc<str>, bool)> {
         match self.customer(org).await {
             Err(Error::OrgNotFound) => {
                 let info = OrgInfoUpdate::default();
-                Ok(self.create_customer(org, &info).await?.id)
+                let made = self.create_customer(org, &info).await?;
+                Ok((made.id, made.is_new))
             }
-            found => found,
+            found => Ok((found?, false)),
         }
     }
 }

@@ -7,15 +7,20 @@
 //!
 //! To add a write:
 //! - Build it from what was seen and from the request alone: no random value, and no computed time where "now" will do.
-//! - Send it as [`Revision::write`] has it. All writes of one decision make the same revision, each under a step of its
+//! - Make it by [`Revision::write`], and send it by [`Domain::decided`](super::Domain::decided).
+//!   All writes of one decision make the same revision, each under a step of its
 //!   own name. The first must be one that changes the revision, on the schedule if there is one.
 //! - Every phase that is sent carries the revision too ([`Revision::mark`]): Stripe copies the metadata of a phase to the
 //!   subscription when the phase begins, and the revision must never go back.
 //! - An end needs no key: ending twice is ending once.
 
+mod refused;
+
 use super::request_key::KEYS;
 use crate::stripe::types::{Metadata, Schedule, Subscription};
 use crate::stripe::{self, Request};
+
+pub(super) use refused::{RefusedWrites, refused_writes};
 
 /// The metadata key under which the revision is.
 const REVISION: &str = "tier.rev";

@@ -66,7 +66,7 @@ impl Domain {
         let asked = &asked;
         let attempt = || async move {
             match self.customer(org).await {
-                Ok(customer) => self.change_plan(customer, asked, request, now).await,
+                Ok(customer) => self.change_plan(org, customer, asked, request, now).await,
                 Err(Error::OrgNotFound) => self.sign_up(org, asked, request, now).await,
                 Err(error) => Err(error),
             }

@@ -74,7 +74,7 @@ impl Domain {
         revision: &Revision,
     ) -> Result<(), Failure> {
         let now = self.now().await?;
-        self.end_superseded(Some(org), customer, found, now, revision)
+        self.end_superseded(org, customer, found, now, revision)
             .await?;
         self.settle_changes(customer, found, revision).await?;
         let shared = self.shared().await?;

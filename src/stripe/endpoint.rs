@@ -22,6 +22,7 @@ const ENDPOINTS: &[&str] = &[
     "/v1/invoices/upcoming/lines",
     "/v1/payment_methods/*",
     "/v1/payment_methods/*/attach",
+    "/v1/payment_methods/*/detach",
     "/v1/prices",
     "/v1/products",
     "/v1/products/*",

@@ -146,6 +146,13 @@ impl Error {
         self.api_is(|e| e.status == 400 && e.kind == "invalid_request_error")
     }
 
+    /// Stripe has refused the call, which had no effect.
+    pub fn is_definite(&self) -> bool {
+        let refused =
+            |e: &ApiError| (400..500).contains(&e.status) && !matches!(e.status, 409 | 429);
+        self.api_is(refused) && !self.is_idempotency_conflict()
+    }
+
     /// The call may have had its effect: there is no answer, or one that does not say that it was refused.
     pub fn is_inconclusive(&self) -> bool {
         match self {

@@ -98,6 +98,21 @@ impl Request {
         self
     }
 
+    /// The key that makes its effect happen once, if one was given.
+    pub fn given_key(&self) -> Option<&str> {
+        self.idempotency_key.as_deref()
+    }
+
+    /// The same call, made by another client.
+    pub fn by(self, client: Client) -> Self {
+        Self { client, ..self }
+    }
+
+    /// What it holds, in bytes.
+    pub fn size(&self) -> usize {
+        self.path.len() + self.form.encode().len()
+    }
+
     /// Sends, tries again as [`retry`] has it, and decodes the answer.
     ///
     /// # Errors

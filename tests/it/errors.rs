@@ -33,6 +33,7 @@ fn table() -> Vec<Row> {
         (Error::InvalidPaymentMethod("No such PaymentMethod: 'pm_card_us'".into()), 400, "invalid_payment_method", "No such PaymentMethod: 'pm_card_us'", None),
         (Error::Invalid("n must not be negative".into()), 400, "invalid_request", "n must not be negative", None),
         (Error::Refused("Your card was declined.".into()), 400, "invalid_request", "Your card was declined.", None),
+        (Error::Declined("Your card was declined.".into()), 400, "invalid_request", "Your card was declined.", None),
         (Error::CustomerVanished, 500, "TERR1050", TERR1050, None),
         (Error::InvalidApiKey, 401, "invalid_api_key", "invalid api key", None),
         (Error::AccountInvalid, 401, "account_invalid", "", None),
@@ -62,18 +63,19 @@ fn number(error: &Error) -> usize {
         Error::InvalidPaymentMethod(_) => 8,
         Error::Invalid(_) => 9,
         Error::Refused(_) => 10,
-        Error::CustomerVanished => 11,
-        Error::InvalidApiKey => 12,
-        Error::AccountInvalid => 13,
-        Error::Forbidden(_) => 14,
-        Error::RateLimited { .. } => 15,
-        Error::Busy { .. } => 16,
-        Error::Unavailable(_) => 17,
-        Error::TimedOut => 18,
-        Error::NotAdmitted(_) => 19,
-        Error::Listing { .. } => 20,
-        Error::OutcomeUnknown(_) => 21,
-        Error::Abandoned => 22,
+        Error::Declined(_) => 11,
+        Error::CustomerVanished => 12,
+        Error::InvalidApiKey => 13,
+        Error::AccountInvalid => 14,
+        Error::Forbidden(_) => 15,
+        Error::RateLimited { .. } => 16,
+        Error::Busy { .. } => 17,
+        Error::Unavailable(_) => 18,
+        Error::TimedOut => 19,
+        Error::NotAdmitted(_) => 20,
+        Error::Listing { .. } => 21,
+        Error::OutcomeUnknown(_) => 22,
+        Error::Abandoned => 23,
     }
 }
 
@@ -97,7 +99,7 @@ async fn every_error_to_the_byte() {
             .map(|wait| wait.to_str().unwrap());
         assert_eq!(wait, retry_after, "{code}");
     }
-    assert_eq!(table().len(), 23);
+    assert_eq!(table().len(), 24);
 }
 
 /// What Stripe's faults become, once the retries are used up.

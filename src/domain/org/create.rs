@@ -5,7 +5,7 @@ use crate::domain::refs::OrgName;
 use crate::domain::revision::{Attempts, Refusal};
 use crate::domain::{Domain, Result};
 use crate::stripe::Request;
-use crate::stripe::types::Customer;
+use crate::stripe::types::{Customer, Object, Page};
 
 impl Domain {
     /// Creates the org's customer. Whatever Stripe remembers of an earlier creation is looked at: the customer may exist
@@ -35,7 +35,10 @@ impl Domain {
             let refusal = match create.send_once::<Customer>().await {
                 Ok(made) if !made.replayed => {
                     let id = self.remember_customer(org, &made.value.id).await?;
-                    return Ok(Written::new(id, made.value));
+                    return Ok(Written {
+                        is_new: true,
+                        ..Written::new(id, made.value)
+                    });
                 }
                 Ok(_) => None,
                 Err(error) if error.is_failure_of_stripes() && !failed => {
@@ -57,6 +60,34 @@ impl Domain {
                 None => attempts.next(),
             }
         }
+    }
+
+    /// Deletes a customer that this request has made, as Stripe has refused what it was made for. One that somebody uses
+    /// by now stays. The org's lock is to be held.
+    pub(in crate::domain) async fn unmake_customer(&self, org: &OrgName, customer: &str) {
+        if let Err(error) = self.delete_unused(org, customer).await {
+            tracing::warn!(%error, customer, "a refused request left its customer behind");
+        }
+    }
+
+    async fn delete_unused(&self, org: &OrgName, customer: &str) -> Result<()> {
+        let list = |path: &str| {
+            let list = self.stripe().get(path.to_owned());
+            list.param("customer", customer).param("limit", 1)
+        };
+        for list in [
+            list("/v1/subscriptions").param("status", "all"),
+            list("/v1/subscription_schedules"),
+            list("/v1/checkout/sessions"),
+        ] {
+            let page: Page<Object> = list.send().await?;
+            if !page.data.is_empty() {
+                return Ok(());
+            }
+        }
+        let path = format!("/v1/customers/{customer}");
+        self.stripe().delete(path).send::<Object>().await?;
+        self.forget_customer(org).await
     }
 
     fn creation_name(&self, org: &OrgName) -> String {

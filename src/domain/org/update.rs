@@ -4,13 +4,24 @@ use std::sync::Arc;
 
 use super::OrgInfoUpdate;
 use crate::domain::{Domain, Error, Result, path_segment};
-use crate::stripe::types::{Customer, Object};
+use crate::stripe::types::{Customer, Object, PaymentMethod};
 
 /// A customer that was written to.
 pub(in crate::domain) struct Written {
     pub(in crate::domain) id: Arc<str>,
     /// What its invoices are paid with now, if that was written.
     pub(in crate::domain) default_payment_method: Option<String>,
+    /// The payment method that was attached, and was not the customer's before.
+    pub(in crate::domain) attached: Option<String>,
+    /// Whether this request has made it.
+    pub(in crate::domain) is_new: bool,
+}
+
+/// A payment method that the customer has.
+pub(in crate::domain) struct Attached {
+    pub(in crate::domain) id: String,
+    /// Whether it was not the customer's before.
+    pub(in crate::domain) is_new: bool,
 }
 
 impl Written {
@@ -18,6 +29,8 @@ impl Written {
         Self {
             id,
             default_payment_method: customer.invoice_settings.default_payment_method,
+            attached: None,
+            is_new: false,
         }
     }
 }
@@ -31,19 +44,62 @@ impl Domain {
     ) -> Result<Written> {
         let attached = match info.payment_method.as_str() {
             "" => None,
-            method => Some(self.attach_payment_method(&id, method).await?),
+            method => Some(self.attach_named(&id, method).await?),
         };
-        let form = info.update_form(attached.as_deref());
-        if form.is_empty() {
+        let form = info.update_form(attached.as_ref().map(|attached| attached.id.as_str()));
+        let new = attached.filter(|attached| attached.is_new);
+        let new = new.map(|attached| attached.id);
+        let written = if form.is_empty() {
             // Whether it is still there matters all the same.
-            self.customer_before(&id).await?;
-            return Ok(Written {
-                id,
+            let there = self.customer_before(&id).await;
+            there.map(|_| Written {
+                id: id.clone(),
                 default_payment_method: None,
-            });
+                attached: None,
+                is_new: false,
+            })
+        } else {
+            let request = self.stripe().post(format!("/v1/customers/{id}")).form(form);
+            let written = request.send::<Customer>().await;
+            let written = written.map(|customer| Written::new(id.clone(), customer));
+            written.map_err(Error::from)
+        };
+        match written {
+            Ok(written) => Ok(Written {
+                attached: new,
+                ..written
+            }),
+            Err(error) => {
+                if error.is_refusal() {
+                    self.detach(new.as_slice()).await;
+                }
+                Err(error)
+            }
         }
-        let request = self.stripe().post(format!("/v1/customers/{id}")).form(form);
-        Ok(Written::new(id, request.send().await?))
+    }
+
+    /// Attaches a payment method, and says whether the customer did not have it before.
+    pub(in crate::domain) async fn attach_named(
+        &self,
+        customer: &str,
+        method: &str,
+    ) -> Result<Attached> {
+        let path = format!("/v1/payment_methods/{}", path_segment(method));
+        let before: Result<PaymentMethod, _> = self.stripe().get(path).send().await;
+        let id = self.attach_payment_method(customer, method).await?;
+        // A test token is another one each time. What could not be read may have been the customer's.
+        let is_new = id != method || before.is_ok_and(|before| before.customer.is_none());
+        Ok(Attached { id, is_new })
+    }
+
+    /// Takes payment methods away from their customer again, after the request that attached them was refused.
+    pub(in crate::domain) async fn detach(&self, methods: &[String]) {
+        for method in methods {
+            let path = format!("/v1/payment_methods/{}/detach", path_segment(method));
+            if let Err(error) = self.stripe().post(path).send::<Object>().await {
+                tracing::warn!(%error, method, "a refused request left its payment method attached");
+            }
+        }
     }
 
     /// The customer as it is before it is written to.
@@ -57,7 +113,7 @@ impl Domain {
     }
 
     /// Gives a customer the particulars that it had before `info` was written, after the rest of the request was
-    /// refused. A payment method that was attached stays: detached, it could never be used again.
+    /// refused.
     pub(in crate::domain) async fn take_back(&self, info: &OrgInfoUpdate, before: &Customer) {
         let form = info.undo_form(before);
         if form.is_empty() {

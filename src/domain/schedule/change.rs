@@ -7,6 +7,7 @@ use super::charge::Charge;
 use super::checks::Attachment;
 use super::found::{Failure, Found};
 use super::{Subscribe, forms};
+use crate::domain::org::OrgInfoUpdate;
 use crate::domain::plan_change::{self, Action, Asked, Change, Held, NewSchedule};
 use crate::domain::refs::OrgName;
 use crate::domain::request_key;
@@ -35,9 +36,33 @@ impl Domain {
                 method.clone_into(&mut info.payment_method);
             }
         }
-        let customer = self.put_org(org, &info).await?.id;
+        let customer = self.put_org(org, &info).await?;
+        let (id, is_new) = (customer.id, customer.is_new);
+        let outcome = self
+            .subscribe_new(org, &id, &info, asked, request, now)
+            .await;
+        if let Err(error) = &outcome
+            && is_new
+            && error.is_definite_refusal()
+        {
+            self.unmake_customer(org, &id).await;
+        }
+        outcome
+    }
+
+    /// Subscribes a customer that has been made with `info`.
+    async fn subscribe_new(
+        &self,
+        org: &OrgName,
+        customer: &str,
+        info: &OrgInfoUpdate,
+        asked: &[Asked],
+        request: &Subscribe,
+        now: i64,
+    ) -> Result<()> {
+        let method = Some(request.payment_method.as_str()).filter(|method| !method.is_empty());
         if let Some(method) = method.filter(|method| *method != info.payment_method) {
-            self.attach_payment_method(&customer, method).await?;
+            self.attach_payment_method(customer, method).await?;
         }
         let change = Change {
             asked,
@@ -45,13 +70,14 @@ impl Domain {
             payment_method: method,
             now,
         };
-        self.decide_and_write(&customer, change, None, request.key.as_deref())
+        self.decide_and_write(org, customer, change, None, request.key.as_deref())
             .await
     }
 
     /// Writes the request's particulars to a customer that is there, and changes what it is subscribed to.
     pub(super) async fn change_plan(
         &self,
+        org: &OrgName,
         customer: Arc<str>,
         asked: &[Asked],
         request: &Subscribe,
@@ -66,50 +92,85 @@ impl Domain {
             held.check(&phase.features)?;
         }
         self.check_coupons(asked, &held).await?;
-        let mut method = Some(request.payment_method.clone()).filter(|method| !method.is_empty());
         let mut attachment = Attachment::Attached;
-        if let Some(method) = &method {
+        if !request.payment_method.is_empty() {
+            let method = request.payment_method.as_str();
             attachment = self.check_payment_method(method, Some(&customer)).await?;
         }
         let before = match &request.info {
             Some(_) => Some(self.customer_before(&customer).await?),
             None => None,
         };
+        let mut attached = Vec::new();
+        let seen = found.seen;
+        let pinned = held.payment_method.is_some();
+        let outcome = async {
+            let method = self
+                .write_particulars(&customer, request, attachment, pinned, &mut attached)
+                .await?;
+            let change = Change {
+                asked,
+                automatic_tax: request.automatic_tax,
+                payment_method: method.as_deref(),
+                now,
+            };
+            let key = request.key.as_deref();
+            self.decide_and_write(org, &customer, change, Some(found), key)
+                .await
+        };
+        let outcome = outcome.await;
+        if let Err(error) = &outcome
+            && error.is_refusal()
+            && self.is_still_at(&customer, seen).await
+        {
+            if let (Some(info), Some(before)) = (&request.info, before) {
+                self.take_back(info, &before).await;
+            }
+            if error.is_definite_refusal() {
+                self.detach(&attached).await;
+            }
+        }
+        outcome
+    }
+
+    /// Whether nothing that the customer is subscribed to was written since the revision `seen`: what was refused may have
+    /// followed the change itself.
+    async fn is_still_at(&self, customer: &str, seen: u64) -> bool {
+        let found = self.find_standing(customer).await;
+        found.is_ok_and(|found| found.seen == seen)
+    }
+
+    /// Writes the request's particulars, and attaches what it is to be paid with. Answers with what the subscription is
+    /// to be paid with, if that is to change. The payment methods that were not the customer's before are added to
+    /// `attached`.
+    async fn write_particulars(
+        &self,
+        customer: &Arc<str>,
+        request: &Subscribe,
+        attachment: Attachment,
+        pinned: bool,
+        attached: &mut Vec<String>,
+    ) -> Result<Option<String>> {
+        let method = Some(request.payment_method.clone()).filter(|method| !method.is_empty());
         let mut default = None;
         if let Some(info) = &request.info {
             let written = self.update_customer(customer.clone(), info).await?;
+            attached.extend(written.attached);
             default = written.default_payment_method;
             default = default.filter(|_| !info.default_payment_method.is_empty());
         }
         if let (Some(method), Attachment::Free) = (&method, attachment) {
-            self.attach_payment_method(&customer, method).await?;
+            attached.push(self.attach_payment_method(customer, method).await?);
         }
-        if held.payment_method.is_some() {
-            // The new default reaches a subscription to which another one is pinned.
-            method = method.or(default);
-        }
-        let change = Change {
-            asked,
-            automatic_tax: request.automatic_tax,
-            payment_method: method.as_deref(),
-            now,
-        };
-        let key = request.key.as_deref();
-        let outcome = self
-            .decide_and_write(&customer, change, Some(found), key)
-            .await;
-        if let (Err(error), Some(info), Some(before)) = (&outcome, &request.info, before)
-            && error.is_refusal()
-        {
-            self.take_back(info, &before).await;
-        }
-        outcome
+        // The new default reaches a subscription to which another one is pinned.
+        Ok(method.or(default.filter(|_| pinned)))
     }
 
     /// Decides and writes, and does so again when the clock or another request has overtaken it. `found` is what was
     /// read already.
     async fn decide_and_write(
         &self,
+        org: &OrgName,
         customer: &str,
         change: Change<'_>,
         mut found: Option<Found>,
@@ -136,7 +197,7 @@ impl Domain {
             if let Some(key) = key {
                 revision.remember(request_key::with(&read.request_keys, key));
             }
-            match self.write(customer, change, &read, &revision).await {
+            match self.write(org, customer, change, &read, &revision).await {
                 Ok(()) => return Ok(()),
                 Err(failure) => self.before_next(&mut decisions, failure).await?,
             }
@@ -146,6 +207,7 @@ impl Domain {
     /// Writes the new state, and then ends what it supersedes.
     async fn write(
         &self,
+        org: &OrgName,
         customer: &str,
         change: Change<'_>,
         found: &Found,
@@ -182,7 +244,8 @@ impl Domain {
             Action::Create(plan) => {
                 let form = forms::create_form(customer, &plan, revision);
                 let create = self.stripe().post("/v1/subscription_schedules").form(form);
-                revision.write(CHANGE, create).send::<Object>().await?;
+                self.decided::<Object>(revision.write(CHANGE, create))
+                    .await?;
             }
             Action::Replace(schedule, plan) => {
                 let current = found.current.as_ref();
@@ -196,7 +259,7 @@ impl Domain {
                     .stripe()
                     .post("/v1/subscription_schedules")
                     .param("from_subscription", subscription);
-                let schedule: Schedule = revision.once("adopt", adopt).send().await?;
+                let schedule: Schedule = self.decided(revision.once("adopt", adopt)).await?;
                 let started = schedule.current_phase.map(|phase| phase.start_date);
                 changed = self.replace(&schedule.id, started, &plan, revision).await?;
             }
@@ -206,7 +269,7 @@ impl Domain {
                 .await?;
         }
         if !cancels {
-            self.end_superseded(None, customer, found, change.now, revision)
+            self.end_superseded(org, customer, found, change.now, revision)
                 .await?;
         }
         if cancels || !found.is_paid_for() {
@@ -262,7 +325,7 @@ impl Domain {
         let path = format!("/v1/subscription_schedules/{schedule}");
         let replace = self.stripe().post(path).form(form);
         let replace = revision.write(CHANGE, replace.expand("subscription"));
-        let schedule: Schedule = replace.send().await?;
+        let schedule: Schedule = self.decided(replace).await?;
         let subscription = schedule.subscription;
         Ok(subscription.and_then(|subscription| match subscription {
             Expandable::Object(subscription) => Some(*subscription),

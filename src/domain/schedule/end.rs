@@ -4,7 +4,7 @@ use super::found::{Failure, Found};
 use crate::domain::refs::OrgName;
 use crate::domain::request_key;
 use crate::domain::revision::Revision;
-use crate::domain::{Domain, Result};
+use crate::domain::{Domain, Result, Superseded};
 use crate::stripe;
 use crate::stripe::types::{Object, Subscription};
 
@@ -12,7 +12,7 @@ impl Domain {
     /// Ends the subscriptions whose place the org's has taken, and calls off what waits, once the org's is paid for.
     pub(in crate::domain) async fn end_superseded(
         &self,
-        org: Option<&OrgName>,
+        org: &OrgName,
         customer: &str,
         found: &Found,
         now: i64,
@@ -21,10 +21,13 @@ impl Domain {
         let Some(current) = found.current.as_ref().filter(|s| s.is_paid_for()) else {
             return Ok(());
         };
-        let audit = |old: &str| {
+        let audit = |ended: &str| {
             self.stripe().metrics().superseded.inc();
-            let org = org.map(ToString::to_string);
-            tracing::info!(target: "audit", org, old, new = current.id, "ended what another subscription superseded");
+            self.background().tell(&Superseded {
+                org: org.clone(),
+                ended: ended.to_owned(),
+                by: current.id.clone(),
+            });
         };
         for old in &found.superseded {
             self.hand_levels_over(customer, old, current, revision)

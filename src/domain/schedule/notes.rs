@@ -81,7 +81,8 @@ impl Domain {
             request = request.param(format!("metadata[{key}]"), value);
         }
         let step = format!("settled:{}", subscription.id);
-        revision.write(&step, request).send::<Object>().await?;
+        self.decided::<Object>(revision.write(&step, request))
+            .await?;
         Ok(())
     }
 }

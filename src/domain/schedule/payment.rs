@@ -51,12 +51,21 @@ impl Domain {
             known => known.map(|_| true)?,
         };
         let mut info = info.clone();
+        let mut new = None;
         if known && !method.is_empty() && info.payment_method != method {
             // Both are attached; the default must be named by what it has become.
             let customer = self.customer(org).await?;
-            info.default_payment_method = self.attach_payment_method(&customer, method).await?;
+            let attached = self.attach_named(&customer, method).await?;
+            info.default_payment_method.clone_from(&attached.id);
+            new = Some(attached.id).filter(|_| attached.is_new);
         }
-        let written = self.put_org(org, &info).await?;
+        let written = self.put_org(org, &info).await;
+        if let Err(error) = &written
+            && error.is_refusal()
+        {
+            self.detach(new.as_slice()).await;
+        }
+        let written = written?;
         let default = written.default_payment_method;
         let told = known && !info.default_payment_method.is_empty();
         Ok(default
@@ -122,7 +131,7 @@ impl Domain {
         let pin = self.stripe().post(path);
         let pin = pin.param("default_payment_method", method);
         let step = format!("pin:{}", subscription.id);
-        revision.write(&step, pin).send::<Object>().await?;
+        self.decided::<Object>(revision.write(&step, pin)).await?;
         Ok(())
     }
 
@@ -136,7 +145,7 @@ impl Domain {
         let pin = self.stripe().post(path);
         let pin = pin.param("default_settings[default_payment_method]", method);
         let step = format!("pin:{}", schedule.id);
-        revision.write(&step, pin).send::<Object>().await?;
+        self.decided::<Object>(revision.write(&step, pin)).await?;
         Ok(())
     }
 }

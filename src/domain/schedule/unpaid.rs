@@ -116,7 +116,8 @@ impl Domain {
         let key = (shared.number, customer.to_owned());
         shared.memory.settled().invalidate(&key).await;
         let step = format!("ending:{}", subscription.id);
-        revision.write(&step, request).send::<Object>().await?;
+        self.decided::<Object>(revision.write(&step, request))
+            .await?;
         Ok(true)
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tier::api::{ApiKey, Audit, Keys};
 
 use crate::contract::DOCUMENT;
-use crate::harness::TestApp;
+use crate::harness::{DAY, TestApp};
 
 /// Where the lines go.
 #[derive(Clone, Default)]
@@ -205,4 +205,45 @@ async fn a_write_that_the_role_does_not_allow_leaves_a_line_and_one_without_a_ke
         (&all[0]["org"], &all[0]["change"]),
         (&Value::Null, &Value::Null)
     );
+}
+
+/// Nobody asked for the end of a subscription that Checkout has superseded.
+#[tokio::test]
+async fn what_is_superseded_leaves_a_line() {
+    for path in ["/v1/limits?org=org:a", "/v1/subscribe"] {
+        let (app, lines) = start().await;
+        let key = "sk_own_secret";
+        let model = json!({"plans": {"plan:p@1": {"features": {"feature:f": {"tiers": [{}]}}}}});
+        assert_eq!(post(&app, key, "/v1/push", &model).await, 200);
+        let body = json!({"org": "org:a", "phases": [{"features": ["plan:p@1"]}]});
+        assert_eq!(post(&app, key, "/v1/subscribe", &body).await, 200);
+        let old = app.stripe_get("/v1/subscriptions").await["data"][0].clone();
+        let text = |object: &Value| object.as_str().expect("an id").to_owned();
+        let (customer, price) = (
+            text(&old["customer"]),
+            text(&old["items"]["data"][0]["price"]["id"]),
+        );
+        app.advance(DAY);
+        let made = [
+            ("customer", customer.as_str()),
+            ("items[0][price]", price.as_str()),
+            ("metadata[tier.subscription]", "default"),
+        ];
+        let new = app.stripe_post("/v1/subscriptions", &made).await;
+        if path == "/v1/subscribe" {
+            assert_eq!(post(&app, key, path, &body).await, 200);
+        } else {
+            let key = format!("Bearer {key}");
+            app.get_with(path, &[("authorization", &key)]).await.ok();
+        }
+        app.settled().await;
+        let all = lines.all();
+        let line = all.iter().find(|line| line["endpoint"] == "supersede");
+        let line = line.expect("a line");
+        assert_eq!(
+            (&line["org"], &line["status"]),
+            (&json!("org:a"), &json!(200))
+        );
+        assert_eq!(line["change"], json!({"ended": old["id"], "by": new["id"]}));
+    }
 }

@@ -6,7 +6,8 @@ use serde_json::json;
 use super::{schedule, start};
 use tier::sandbox::{Action, Rule};
 
-use crate::harness::TestApp;
+use crate::harness::{Settings, TestApp};
+use crate::time::PATIENCE;
 
 #[tokio::test]
 async fn requests_that_contradict_themselves() {
@@ -199,4 +200,149 @@ async fn superseded_subscriptions_live_until_the_new_state_is_written() {
     .fails(400, "invalid_request");
     let all = super::subscriptions(&app).await;
     assert!(all.iter().all(|s| s["status"] != "canceled"), "{all:?}");
+}
+
+/// The org's customers, by name.
+async fn customers(app: &TestApp) -> usize {
+    let all = app.stripe_get("/v1/customers?limit=100").await;
+    let all = all["data"].as_array().expect("a list");
+    let own = all
+        .iter()
+        .filter(|one| one["metadata"]["tier.org"] == "org:a");
+    own.count()
+}
+
+/// A customer that was made for a request which Stripe refuses goes again: only if nothing else can be the matter.
+#[tokio::test]
+async fn a_customer_that_was_made_for_a_refused_request_goes_again() {
+    let subscribe =
+        json!({"org": "org:a", "info": {"name": "A"}, "phases": [{"features": ["plan:pro@1"]}]});
+    let checkout =
+        json!({"org": "org:a", "features": ["plan:pro@1"], "success_url": "https://a.example"});
+    for (path, body, call) in [
+        ("/v1/subscribe", &subscribe, "/v1/subscription_schedules"),
+        ("/v1/checkout", &checkout, "/v1/checkout/sessions"),
+    ] {
+        for (status, stays) in [(400, false), (404, false), (402, true), (500, true)] {
+            let app = start().await;
+            let refusal = Action::Status(status, None);
+            app.sandbox().add_fault(Rule::new("POST", call, refusal));
+            let answer = app.post_json(path, body).await;
+            assert_ne!(answer.status, 200, "{call} {status}");
+            app.sandbox().clear_faults();
+            let case = format!("{call} {status}");
+            assert_eq!(customers(&app).await, usize::from(stays), "{case}");
+            if !stays {
+                app.get("/v1/whois?org=org:a")
+                    .await
+                    .fails(400, "org_not_found");
+            }
+            app.post_json(path, body).await.ok();
+            assert_eq!(customers(&app).await, 1, "{case}");
+            app.get("/v1/whois?org=org:a").await.ok();
+        }
+    }
+}
+
+/// Whoever finds the customer that another server is making keeps it.
+#[tokio::test]
+async fn a_customer_that_somebody_else_made_or_uses_stays() {
+    let body = json!({"org": "org:a", "phases": [{"features": ["plan:pro@1"]}]});
+    let app = start().await;
+    let details = json!({"org": "org:a", "info": {"name": "A"}});
+    app.post_json("/v1/subscribe", &details).await.ok();
+    let other = app.twin();
+    let refusal = Action::Status(400, None);
+    app.sandbox()
+        .add_fault(Rule::new("POST", "/v1/subscription_schedules", refusal));
+    other
+        .post_json("/v1/subscribe", &body)
+        .await
+        .fails(400, "invalid_request");
+    assert_eq!(customers(&app).await, 1);
+}
+
+#[tokio::test]
+async fn a_card_that_a_refused_request_attached_is_detached() {
+    let app = start().await;
+    app.subscribe("org:a", &["plan:free@1"]).await;
+    let cards = async || {
+        let cards = app.get("/v1/payment_methods?org=org:a").await.ok().json();
+        cards["methods"].as_array().expect("a list").len()
+    };
+    let phases = json!([{"features": ["plan:pro@1"]}]);
+    let card = async || {
+        let card = [("type", "card"), ("card[token]", "tok_visa")];
+        let card = app.stripe_post("/v1/payment_methods", &card).await;
+        card["id"].as_str().expect("an id").to_owned()
+    };
+    let (first, second) = (card().await, card().await);
+    let info = json!({"payment_method": "pm_card_visa", "invoice_settings": {"default_payment_method": "pm_card_visa"}});
+    for body in [
+        json!({"org": "org:a", "phases": phases, "payment_method_id": first}),
+        json!({"org": "org:a", "phases": phases, "info": {"payment_method": second}}),
+        json!({"org": "org:a", "phases": phases, "info": info}),
+    ] {
+        let refusal = Action::Status(400, None);
+        app.sandbox()
+            .add_fault(Rule::new("POST", "/v1/subscription_schedules*", refusal));
+        app.post_json("/v1/subscribe", &body)
+            .await
+            .fails(400, "invalid_request");
+        assert_eq!(cards().await, 0, "{body}");
+        app.sandbox().clear_faults();
+    }
+    // One that the customer had before stays.
+    let had = card().await;
+    let body = json!({"org": "org:a", "info": {"payment_method": had}});
+    app.post_json("/v1/subscribe", &body).await.ok();
+    let refusal = Action::Status(400, None);
+    app.sandbox()
+        .add_fault(Rule::new("POST", "/v1/subscription_schedules*", refusal));
+    for body in [
+        json!({"org": "org:a", "phases": phases, "payment_method_id": had}),
+        json!({"org": "org:a", "phases": phases, "info": {"payment_method": had}}),
+    ] {
+        app.post_json("/v1/subscribe", &body)
+            .await
+            .fails(400, "invalid_request");
+        assert_eq!(cards().await, 1, "{body}");
+    }
+}
+
+/// Stripe keeps a refusal under the key of its revision. What is corrected need not wait until that is known to be over.
+#[tokio::test]
+async fn a_corrected_request_does_not_wait_for_the_refused_one() {
+    let settings = Settings {
+        first_wait: std::time::Duration::from_secs(3600),
+        retries: 0,
+        ..Settings::default()
+    };
+    let app = TestApp::with(settings).await;
+    app.push(&json!({"plans": {
+        "plan:free@1": {"features": {"feature:calls": {"tiers": [{"upto": 10}]}}},
+        "plan:pro@1": {"features": {"feature:seats": {"base": 1000}}},
+        "plan:old@1": {"features": {"feature:old": {"base": 7}}},
+    }}))
+    .await;
+    let key = "/v1/prices?lookup_keys[]=tier__feature-old-plan-old-1";
+    let prices = app.stripe_get(key).await;
+    let price = prices["data"][0]["id"].as_str().expect("an id");
+    app.stripe_post(&format!("/v1/prices/{price}"), &[("active", "false")])
+        .await;
+    for first in ["plan:free@1", "plan:pro@1"] {
+        for plan in ["plan:old@1", "plan:old@1"] {
+            schedule(&app, json!([{"features": [plan]}]))
+                .await
+                .fails(400, "invalid_request");
+        }
+        let corrected = schedule(&app, json!([{"features": [first]}]));
+        let corrected = tokio::time::timeout(PATIENCE, corrected).await;
+        corrected.expect("it does not wait").ok();
+        app.advance(crate::harness::DAY);
+    }
+    assert_eq!(
+        super::phase(&app).await.ok().json()["plans"],
+        json!(["plan:pro@1"])
+    );
 }

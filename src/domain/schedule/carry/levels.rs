@@ -54,7 +54,8 @@ impl Domain {
         for (key, value) in &carry.figures {
             request = request.param(format!("metadata[{key}]"), value);
         }
-        revision.write("levels", request).send::<Object>().await?;
+        self.decided::<Object>(revision.write("levels", request))
+            .await?;
         Ok(())
     }
 
@@ -157,7 +158,8 @@ impl Domain {
             let path = format!("/v1/subscriptions/{}", old.id);
             let request = emptying(self.stripe().post(path), emptied.into_iter());
             let step = format!("levels:{}", old.id);
-            revision.write(&step, request).send::<Object>().await?;
+            self.decided::<Object>(revision.write(&step, request))
+                .await?;
         }
         Ok(())
     }

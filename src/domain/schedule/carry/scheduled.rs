@@ -49,7 +49,7 @@ impl Domain {
             request = request.param(format!("metadata[{key}]"), value);
         }
         let step = format!("scheduled:{}", subscription.id);
-        Ok(Some(revision.write(&step, request).send().await?))
+        Ok(Some(self.decided(revision.write(&step, request)).await?))
     }
 
     /// Gives back what was invoiced of levels that go on, each line once.
