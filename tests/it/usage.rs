@@ -148,6 +148,28 @@ async fn a_feature_of_two_plans_is_one_row() {
     assert_eq!(app.limits("org:b").await[0], row("calls", 0, NONE));
 }
 
+/// The item that has usage stays when a plan is added whose item takes what comes.
+#[tokio::test]
+async fn clobber_sets_the_total_of_all_plans_that_sell_the_feature() {
+    let app = start().await;
+    app.subscribe("org:a", &["plan:free@1"]).await;
+    app.report("org:a", "feature:calls", 3).await;
+    app.subscribe("org:a", &["plan:free@1", "plan:extra@1"])
+        .await;
+    for (n, key) in [(7, None), (9, Some("nine")), (9, Some("nine"))] {
+        let request = app.request(Method::POST, "/v1/report");
+        let request = match key {
+            Some(key) => request.header("idempotency-key", key),
+            None => request,
+        };
+        let set = json!({"org": "org:a", "feature": "feature:calls", "n": n, "clobber": true});
+        request.body(set.to_string()).send().await.ok();
+        assert_eq!(app.limits("org:a").await[0], row("calls", n, 15));
+    }
+    let lower = json!({"org": "org:a", "feature": "feature:calls", "n": 8, "clobber": true});
+    report(&app, lower).await.fails(400, "invalid_request");
+}
+
 #[tokio::test]
 async fn what_cannot_be_reported() {
     let app = start().await;

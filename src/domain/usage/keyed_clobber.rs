@@ -26,15 +26,16 @@ impl Domain {
         let shared = self.shared().await?;
         let _held = self.hold(&shared.totals, item).await?;
         let _write = shared.writes.begin(item);
-        let carried = self.carried(&claim.subscription).await?;
-        let carried = carried.get(&report.feature);
+        let beside = self
+            .used_beside(&claim.subscription, item, &report.feature)
+            .await?;
         let mut attempts = Attempts::default();
         loop {
-            let seen = match self.seen_by(claim, carried, report, key).await? {
+            let seen = match self.seen_by(claim, beside, report, key).await? {
                 Seen::Done => return Ok(()),
                 Seen::Total(seen) => seen,
             };
-            let total = seen.total.saturating_add(carried);
+            let total = seen.total.saturating_add(beside);
             let missing = report.n.saturating_sub(total);
             if missing == 0 {
                 return Ok(());
@@ -80,7 +81,7 @@ impl Domain {
     async fn seen_by(
         &self,
         claim: &Claim,
-        carried: i64,
+        beside: i64,
         report: &Report,
         key: &Key,
     ) -> Result<Seen, Failure> {
@@ -101,7 +102,7 @@ impl Domain {
         let began = claim.subscription.current_period_start;
         if claim.repeated && running.start.is_some_and(|start| start > began) {
             let then = self.period_usage(item, Some(began)).await?;
-            if then.total.saturating_add(carried) >= report.n {
+            if then.total.saturating_add(beside) >= report.n {
                 return Ok(Seen::Done);
             }
         }

@@ -77,11 +77,13 @@ impl Domain {
         let shared = self.shared().await?;
         let _held = self.hold(&shared.totals, item).await?;
         let _write = shared.writes.begin(item);
-        let carried = self.carried(subscription).await?.get(&report.feature);
+        let beside = self
+            .used_beside(subscription, item, &report.feature)
+            .await?;
         let mut attempts = Attempts::default();
         loop {
             let seen = self.period_usage(item, None).await?;
-            let total = seen.total.saturating_add(carried);
+            let total = seen.total.saturating_add(beside);
             let missing = report.n.saturating_sub(total);
             if missing == 0 {
                 return Ok(());
@@ -102,6 +104,26 @@ impl Domain {
                 Err(error) => self.look_again(&mut attempts, error).await?,
             }
         }
+    }
+
+    /// What was used of a feature in the running period that is not on `item`: it is on items that are gone, and on
+    /// those of other plans that sell the feature too.
+    pub(super) async fn used_beside(
+        &self,
+        subscription: &Subscription,
+        item: &str,
+        feature: &FeatureName,
+    ) -> Result<i64, Failure> {
+        let mut used = self.carried(subscription).await?.get(feature);
+        for other in &subscription.items.data {
+            let name = other.price.feature_plan();
+            let sells = name.is_some_and(|name| name.feature() == *feature);
+            if sells && other.id != item && other.price.is_metered() {
+                let total = self.period_usage(&other.id, None).await?.total;
+                used = used.saturating_add(total);
+            }
+        }
+        Ok(used)
     }
 
     /// Waits until it is time to read the total again, if that may help.

@@ -1,6 +1,6 @@
 //! Lists that failed once, shortened. Each stays.
 
-use super::ops::Fault::DropAfter;
+use super::ops::Fault::{DropAfter, TooMany};
 use super::ops::Op::{self, Advance, Ask, AtOnce, Buy, Fault, HangUp, Restart};
 use super::ops::Request;
 use super::ops::Request::{
@@ -207,5 +207,52 @@ fn usage_of_a_trial_of_no_length_is_of_the_period_after_it() {
                 trial: false,
             },
         ),
+    ]);
+}
+
+/// An org that is made is not subscribed yet, and a report comes in between.
+#[test]
+fn a_report_while_its_org_is_made() {
+    replay(&[
+        Fault {
+            fault: TooMany,
+            calls: 2,
+        },
+        AtOnce {
+            org: 1,
+            requests: [
+                Report {
+                    feature: 1,
+                    n: 4,
+                    keyed: false,
+                },
+                Subscribe {
+                    to: 2,
+                    trial: false,
+                },
+            ],
+        },
+    ]);
+}
+
+/// What was used is on the item of one of two plans that sell the feature, and usage is set on the other's.
+#[test]
+fn a_total_of_a_feature_that_two_plans_sell() {
+    replay(&[
+        ask(0, Subscribe { to: 2, trial: true }),
+        ask(
+            0,
+            Report {
+                feature: 0,
+                n: 14,
+                keyed: false,
+            },
+        ),
+        ask(0, Subscribe { to: 3, trial: true }),
+        Ask {
+            at: 1,
+            org: 0,
+            request: Clobber { feature: 0, n: 35 },
+        },
     ]);
 }

@@ -29,7 +29,7 @@ pub(super) fn outcomes(
         for sent in order.iter().chain(after) {
             reached = reached
                 .into_iter()
-                .flat_map(|before| one_more(before, *sent, (now, period)))
+                .flat_map(|before| one_more(before, *sent, (now, period), at_once.len()))
                 .collect();
         }
         for (state, _) in reached {
@@ -44,7 +44,12 @@ pub(super) fn outcomes(
 /// A state, and what was counted under a key on the way to it.
 type Reached = (Org, Vec<Request>);
 
-fn one_more(before: Reached, sent: Sent, (now, period): (i64, i64)) -> Vec<Reached> {
+fn one_more(
+    before: Reached,
+    sent: Sent,
+    (now, period): (i64, i64),
+    at_once: usize,
+) -> Vec<Reached> {
     let Sent { request, told } = sent;
     let (mut state, mut counted) = before.clone();
     let verdict = if counted.contains(&request) {
@@ -58,6 +63,10 @@ fn one_more(before: Reached, sent: Sent, (now, period): (i64, i64)) -> Vec<Reach
     match told {
         None => vec![(state, counted), before],
         Some(told) if told == verdict => vec![(state, counted)],
+        // An org is made before it is subscribed: whoever comes in between finds it without the feature.
+        Some(Verdict::NotFound) if verdict == Verdict::NoOrg && at_once > 1 => {
+            vec![(state, counted)]
+        }
         Some(_) => Vec::new(),
     }
 }
