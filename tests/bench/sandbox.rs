@@ -71,6 +71,10 @@ async fn main() {
     api.advances().await;
 }
 
+/// Nobody is subscribed without something to pay with.
+const CARD: &str =
+    "payment_method=pm_card_visa&invoice_settings[default_payment_method]=pm_card_visa";
+
 struct Api {
     http: reqwest::Client,
     url: String,
@@ -110,7 +114,7 @@ impl Api {
             .await;
         let mut ids = Vec::with_capacity(customers);
         for n in 0..customers {
-            let form = format!("email=c{n}@example.com&metadata[org]=org:{n}");
+            let form = format!("email=c{n}@example.com&metadata[org]=org:{n}&{CARD}");
             let id = self.create("/v1/customers", form).await;
             let form =
                 format!("customer={id}&items[0][price]={licensed}&items[1][price]={metered}");
@@ -153,7 +157,7 @@ impl Api {
             .await;
         for _ in 0..3 {
             let customer = self
-                .create("/v1/customers", format!("test_clock={clock}"))
+                .create("/v1/customers", format!("test_clock={clock}&{CARD}"))
                 .await;
             self.create(
                 "/v1/subscriptions",
