@@ -56,15 +56,22 @@ fn is_open(command: &str) -> bool {
     here || command.ends_with('\\')
 }
 
-/// Whether `actual` is what is shown, where `…` stands for anything.
+/// Whether `actual` is what is shown, where `…` stands for anything, and on a line of its own for any lines.
 fn is_shown(shown: &str, actual: &str) -> bool {
     let shown: Vec<&str> = shown.lines().map(str::trim_end).collect();
     let actual: Vec<&str> = actual.lines().map(str::trim_end).collect();
-    shown.len() == actual.len()
-        && shown
-            .iter()
-            .zip(actual)
-            .all(|(shown, actual)| is_like(shown, actual))
+    are_like(&shown, &actual)
+}
+
+fn are_like(shown: &[&str], actual: &[&str]) -> bool {
+    let Some((first, shown)) = shown.split_first() else {
+        return actual.is_empty();
+    };
+    if *first == "…" {
+        return (0..=actual.len()).any(|n| are_like(shown, &actual[n..]));
+    }
+    let actual = actual.split_first();
+    actual.is_some_and(|(line, actual)| is_like(first, line) && are_like(shown, actual))
 }
 
 fn is_like(shown: &str, actual: &str) -> bool {
@@ -90,6 +97,8 @@ fn what_is_shown_may_leave_things_out() {
     assert!(is_shown("cus_…", "cus_123"));
     assert!(is_shown("A  B", "A      B"));
     assert!(!is_shown("a", "a\nb"));
+    assert!(is_shown("a\n…\nc", "a\nc") && is_shown("a\n…\nc", "a\nb\nb\nc"));
+    assert!(!is_shown("a\n…\nc", "a\nb"));
     assert!(!is_shown("a …", "b c"));
     assert!(!is_shown("a … c", "a b d"));
 }
