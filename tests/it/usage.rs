@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, TestApp};
+use crate::harness::{Answer, DAY, TestApp};
 
 const NONE: i64 = i64::MAX;
 
@@ -168,6 +168,30 @@ async fn clobber_sets_the_total_of_all_plans_that_sell_the_feature() {
     }
     let lower = json!({"org": "org:a", "feature": "feature:calls", "n": 8, "clobber": true});
     report(&app, lower).await.fails(400, "invalid_request");
+}
+
+/// The other plan's item, which was part of the total, goes, and a period begins before the report comes again.
+#[tokio::test]
+async fn a_keyed_clobber_is_known_again_when_another_plan_that_sold_the_feature_is_gone() {
+    let app = start().await;
+    app.subscribe("org:a", &["plan:free@1"]).await;
+    app.report("org:a", "feature:calls", 3).await;
+    app.advance(30 * DAY + DAY / 2);
+    app.subscribe("org:a", &["plan:free@1", "plan:extra@1"])
+        .await;
+    let set = json!({"org": "org:a", "feature": "feature:calls", "n": 7, "clobber": true});
+    let keyed = async |server: &TestApp| {
+        let request = server.request(Method::POST, "/v1/report");
+        let request = request.header("idempotency-key", "set");
+        request.body(set.to_string()).send().await.ok();
+    };
+    keyed(&app).await;
+    app.subscribe("org:a", &["plan:extra@1"]).await;
+    keyed(&app.twin()).await;
+    assert_eq!(app.limits("org:a").await[0], row("calls", 7, 5));
+    app.advance(DAY - DAY / 8);
+    keyed(&app.twin()).await;
+    assert_eq!(app.limits("org:a").await[0], row("calls", 0, 5));
 }
 
 #[tokio::test]

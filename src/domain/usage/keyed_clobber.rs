@@ -28,7 +28,14 @@ impl Domain {
         let _write = shared.writes.begin(item);
         let beside = self
             .used_beside(&claim.subscription, item, &report.feature)
-            .await?;
+            .await;
+        let beside = match beside {
+            Ok(beside) => beside,
+            Err(Failure::Stripe(error)) if error.is_item_gone() && claim.repeated => {
+                return self.done_before(error, item, report, key).await;
+            }
+            Err(failure) => return Err(failure),
+        };
         let mut attempts = Attempts::default();
         loop {
             let seen = match self.seen_by(claim, beside, report, key).await? {
@@ -88,14 +95,9 @@ impl Domain {
         let item = &claim.item.id;
         let running = match self.period_usage(item, None).await {
             Ok(running) => running,
-            // With the item its totals are gone. If it was recorded, it was so before that.
             Err(error) if error.is_item_gone() && claim.repeated => {
-                let recorded = self.was_recorded(item, report, key).await?;
-                return if recorded {
-                    Ok(Seen::Done)
-                } else {
-                    Err(error.into())
-                };
+                self.done_before(error, item, report, key).await?;
+                return Ok(Seen::Done);
             }
             Err(error) => return Err(error.into()),
         };
@@ -107,6 +109,24 @@ impl Domain {
             }
         }
         Ok(Seen::Total(running))
+    }
+
+    /// Where an item that the total is made of is gone, and its usage with it: whether the report was recorded before.
+    ///
+    /// # Errors
+    /// `gone`, if it was not.
+    async fn done_before(
+        &self,
+        gone: stripe::Error,
+        item: &str,
+        report: &Report,
+        key: &Key,
+    ) -> Result<(), Failure> {
+        if self.was_recorded(item, report, key).await? {
+            Ok(())
+        } else {
+            Err(gone.into())
+        }
     }
 
     /// Whether the key's record was written. To find out, nothing is added under the same key: Stripe refuses that only
