@@ -189,7 +189,7 @@ async fn a_keyed_clobber_is_known_again_when_another_plan_that_sold_the_feature_
     app.subscribe("org:a", &["plan:extra@1"]).await;
     keyed(&app.twin()).await;
     assert_eq!(app.limits("org:a").await[0], row("calls", 7, 5));
-    app.advance(DAY - DAY / 8);
+    app.advance(DAY / 8 * 7);
     keyed(&app.twin()).await;
     assert_eq!(app.limits("org:a").await[0], row("calls", 0, 5));
 }
