@@ -16,22 +16,26 @@ pub(super) struct Confirmation {
     yes: bool,
 }
 
+/// Whether a person started this by hand. What is redirected to a file says nothing about who is there.
+fn is_at_terminal() -> bool {
+    io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal()
+}
+
 impl Confirmation {
     /// Asks `question` if it is about live data, and somebody is there to answer.
     ///
     /// # Errors
     /// The answer was not yes.
     pub(super) fn ask(&self, is_live: bool, question: &str) -> anyhow::Result<()> {
-        if self.yes || !is_live || !io::stderr().is_terminal() {
+        if self.yes || !is_live || !is_at_terminal() {
             return Ok(());
         }
-        let Ok(terminal) = OpenOptions::new().read(true).open(TERMINAL) else {
+        let terminal = OpenOptions::new().read(true).write(true).open(TERMINAL);
+        let Ok(mut terminal) = terminal else {
             // Nobody can answer.
             return Ok(());
         };
-        let mut stderr = io::stderr().lock();
-        write!(stderr, "{question} [y/N] ")?;
-        stderr.flush()?;
+        write!(terminal, "{question} [y/N] ")?;
         let mut answer = String::new();
         BufReader::new(terminal).read_line(&mut answer)?;
         match answer.trim().to_lowercase().as_str() {

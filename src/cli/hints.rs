@@ -53,11 +53,23 @@ pub(super) fn add(mut error: clap::Error) -> clap::Error {
         _ => return error,
     };
     let Some(hint) = hint(typed) else {
-        return error;
+        return without_clean(error);
     };
     error.remove(ContextKind::SuggestedSubcommand);
     let hint = ContextValue::StyledStrs(vec![hint.into()]);
     error.insert(ContextKind::Suggested, hint);
+    error
+}
+
+/// `clean` deletes accounts: whoever did not type it is not sent there.
+fn without_clean(mut error: clap::Error) -> clap::Error {
+    let suggested = ContextKind::SuggestedSubcommand;
+    if let Some(ContextValue::Strings(mut names)) = error.remove(suggested) {
+        names.retain(|name| name != "clean");
+        if !names.is_empty() {
+            error.insert(suggested, ContextValue::Strings(names));
+        }
+    }
     error
 }
 
@@ -107,5 +119,9 @@ mod tests {
             assert!(!text.contains("clean"), "{word}: {text}");
         }
         assert!(told("pus").contains("push"));
+        for word in ["listen", "clear", "cleanup", "clone"] {
+            let text = told(word);
+            assert!(!text.contains("'clean'"), "{word}: {text}");
+        }
     }
 }

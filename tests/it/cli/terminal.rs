@@ -145,8 +145,12 @@ async fn a_write_says_what_it_did() {
 /// What a run with a live key prints on a terminal where somebody types `answer`.
 async fn asked(place: &Place, args: &[&str], answer: &'static str) -> (String, String) {
     let mut command = Command::new(TIER);
+    command.args(args);
+    asked_by(place, command, answer).await
+}
+
+async fn asked_by(place: &Place, mut command: Command, answer: &'static str) -> (String, String) {
     command
-        .args(args)
         .env_clear()
         .env("TERM", "dumb")
         .env("HOME", place.path())
@@ -200,6 +204,16 @@ async fn live_data_changes_after_a_question() {
         }
         place.sandbox().sandbox().reset();
     }
+    // The question is put to the person, whatever is redirected.
+    let mut shell = Command::new("sh");
+    shell.args([
+        "-c",
+        r#""$0" --live push pricing.json 2> log; cat log"#,
+        TIER,
+    ]);
+    let (_, end) = asked_by(&place, shell, "n").await;
+    assert!(end.contains("tier: nothing was done"), "{end:?}");
+    assert_eq!(place.sandbox().sandbox().requests(None).len(), 0);
     let seen = on_terminal(&place, &["push", "pricing.json"], &[]).await;
     assert!(
         !seen.contains("[y/N]"),
