@@ -7,6 +7,7 @@ mod account;
 mod background;
 mod catalog;
 mod checkout;
+mod client_keys;
 mod clock;
 mod diff;
 mod error;

@@ -4,14 +4,9 @@
 //! In this process a key is remembered for a day. For other servers, and after a restart, the digests of the last five
 //! keys are in the metadata of the subscription, written along with what the request changed.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use moka::future::Cache;
-use moka::policy::EvictionPolicy;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Mutex;
 
+use super::client_keys::ClientKeys;
 use super::refs::OrgName;
 use super::schedule::Subscribe;
 use super::{Domain, Error, Result};
@@ -24,29 +19,8 @@ pub(super) const KEYS: &str = "tier.keys";
 /// How many are kept in metadata.
 const KEPT: usize = 5;
 
-/// How long a key is remembered in this process.
-const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// The keys of the last 24 hours, each with the number of its account.
-pub(super) struct KeyedRequests(Cache<(u64, String), Arc<Slot>>);
-
-/// What is known of one key.
-struct Slot {
-    /// The digest of the request that came with it.
-    request: [u8; 32],
-    done: Arc<Mutex<bool>>,
-}
-
-impl KeyedRequests {
-    pub(super) fn new(most: u64) -> Self {
-        let cache = Cache::builder()
-            .max_capacity(most)
-            .time_to_live(REMEMBERED)
-            .eviction_policy(EvictionPolicy::lru())
-            .build();
-        Self(cache)
-    }
-}
+/// The keys of subscribes: of each, whether its request was carried out.
+pub(super) type KeyedRequests = ClientKeys<bool>;
 
 impl Domain {
     /// Like [`Domain::subscribe`]; with `key`, a repetition of the same request does nothing for 24 hours.
@@ -61,20 +35,11 @@ impl Domain {
         };
         let digest = self.key_digest(key);
         let shared = self.shared().await?;
-        let slots = &shared.memory.requests().0;
+        let keys = shared.memory.requests();
         let entry = (shared.number, digest.clone());
         let asked = Sha256::digest(format!("{org}\n{request:?}")).into();
-        let fresh = async {
-            Arc::new(Slot {
-                request: asked,
-                done: Arc::default(),
-            })
-        };
-        let slot = slots.get_with(entry.clone(), fresh).await;
-        if slot.request != asked {
-            return Err(reused());
-        }
-        let mut done = self.hold_key(&slot.done).await?;
+        let known = keys.known(&entry, asked).await.ok_or_else(reused)?;
+        let mut done = self.hold_key(&known.state).await?;
         if *done {
             return Ok(());
         }
@@ -88,20 +53,14 @@ impl Domain {
             // Something may have been done.
             Err(Error::Unavailable(_) | Error::TimedOut | Error::CustomerVanished) => {}
             // Nothing was, so the key is free for a corrected request.
-            Err(_) => slots.invalidate(&entry).await,
+            Err(_) => keys.forget(&entry).await,
         }
         outcome
     }
 
-    /// A client's key as it is kept: short, and telling nothing. Each test clock is a world of its own.
+    /// A client's key as it is kept: short, and telling nothing.
     pub(super) fn key_digest(&self, key: &str) -> String {
-        let clock = self.test_clock.as_deref().unwrap_or_default();
-        let digest = Sha256::new()
-            .chain_update(clock)
-            .chain_update([0])
-            .chain_update(key)
-            .finalize();
-        hex(&digest[..8])
+        hex(&self.client_key_digest(key)[..8])
     }
 }
 

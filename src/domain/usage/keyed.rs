@@ -3,37 +3,24 @@
 //! Stripe remembers it, as [`claim`](super::claim) has it: so this holds across restarts and instances, and across a
 //! change of plan. What is remembered here lets a repetition be answered without Stripe.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use moka::future::Cache;
-use moka::policy::EvictionPolicy;
 use sha2::{Digest, Sha256};
-use tokio::sync::Mutex;
 
 use super::claim::{Claim, Key, reused};
 use super::record::{LOOK_UPS, Record, unknown};
 use super::{Failure, Report};
+use crate::domain::client_keys::ClientKeys;
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Result};
 use crate::num::hex;
 use crate::stripe::types::{Subscription, SubscriptionItem};
 
-/// How long a key is remembered: as long as Stripe promises to.
-const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
+/// The reports' keys. Of those beyond what there is room for, Stripe's memory is all there is.
+pub(in crate::domain) type KeyedReports = ClientKeys<State>;
 
-/// The keys of the last 24 hours, each with the number of its account.
-pub(in crate::domain) struct KeyedReports(Cache<(u64, String), Arc<Slot>>);
-
-/// What is known of one key.
-struct Slot {
-    /// The digest of the report that came with it.
-    report: [u8; 32],
-    state: Arc<Mutex<State>>,
-}
-
-enum State {
+#[derive(Default)]
+pub(in crate::domain) enum State {
     /// Not claimed at Stripe yet, as far as this server knows.
+    #[default]
     New,
     /// Claimed. The outcome is not known: Stripe may have counted it.
     Begun(Progress),
@@ -42,7 +29,7 @@ enum State {
 }
 
 /// How far a report has come.
-pub(super) struct Progress {
+pub(in crate::domain) struct Progress {
     /// Where it is recorded, if that is not the claim's item, which was gone when it was to be recorded.
     moved_to: Option<Box<(Subscription, SubscriptionItem)>>,
     /// The number of the next record's idempotency key. The ones before are known to have counted nothing.
@@ -51,19 +38,6 @@ pub(super) struct Progress {
 
 /// How many idempotency keys a report may use up for records that counted nothing.
 pub(super) const RECORDS: u32 = 10;
-
-impl KeyedReports {
-    /// Room for `most` keys; of those beyond, Stripe's memory is all there is.
-    pub(in crate::domain) fn new(most: u64) -> Self {
-        let cache = Cache::builder()
-            .max_capacity(most)
-            .time_to_live(REMEMBERED)
-            // A report is repeated soon or never, so the newest keys are the ones to have.
-            .eviction_policy(EvictionPolicy::lru())
-            .build();
-        Self(cache)
-    }
-}
 
 impl Domain {
     pub(super) async fn report_once(
@@ -77,19 +51,10 @@ impl Domain {
             report: digest(org, report),
         };
         let shared = self.shared().await?;
-        let slots = &shared.memory.reports().0;
+        let keys = shared.memory.reports();
         let entry = (shared.number, key.name.clone());
-        let fresh = async {
-            Arc::new(Slot {
-                report: key.report,
-                state: Arc::new(Mutex::new(State::New)),
-            })
-        };
-        let slot = slots.get_with(entry.clone(), fresh).await;
-        if slot.report != key.report {
-            return Err(reused());
-        }
-        let mut state = self.hold_key(&slot.state).await?;
+        let known = keys.known(&entry, key.report).await.ok_or_else(reused)?;
+        let mut state = self.hold_key(&known.state).await?;
         if matches!(*state, State::Done) {
             return Ok(());
         }
@@ -97,7 +62,7 @@ impl Domain {
         match &recorded {
             Ok(()) => *state = State::Done,
             // The key is free, or another report's.
-            Err(_) if matches!(*state, State::New) => slots.invalidate(&entry).await,
+            Err(_) if matches!(*state, State::New) => keys.forget(&entry).await,
             Err(_) => {}
         }
         Ok(recorded?)
@@ -222,15 +187,9 @@ impl Domain {
     }
 
     /// A client's key as Stripe is sent it. Stripe takes up to 255 characters; a digest is short, and cannot meet the
-    /// keys that this server makes for other purposes. Each test clock is a world of its own.
+    /// keys that this server makes for other purposes.
     fn name_of(&self, key: &str) -> String {
-        let clock = self.test_clock.as_deref().unwrap_or_default();
-        let digest = Sha256::new()
-            .chain_update(clock)
-            .chain_update([0])
-            .chain_update(key)
-            .finalize();
-        format!("report:{}", hex(&digest))
+        format!("report:{}", hex(&self.client_key_digest(key)))
     }
 }
 
