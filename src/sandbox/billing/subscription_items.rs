@@ -84,6 +84,7 @@ fn change(ctx: &mut Ctx<'_>, params: &Params<'_>, position: u32, one: One) -> Re
     ctx.read_presence(params)?;
     let subscription = ctx.account.subscription(position);
     subscriptions::check_live(subscription)?;
+    subscriptions::check_begun(subscription, params)?;
     let now = ctx.time_of(&subscription.customer);
     let specs = items::read_one(ctx, params, &subscription.items, one)?;
     let update = update_params::read_for_item(ctx, params, subscription, specs)?;

@@ -142,6 +142,7 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     if subscription.status.ended() {
         return update_ended(ctx, position, params, now);
     }
+    check_begun(subscription, params)?;
     let update = update_params::read(ctx, params, subscription, now)?;
     params.finish()?;
     payment_params::check_change(ctx, position, &update, now)?;
@@ -160,6 +161,29 @@ pub(super) fn check_live(subscription: &Subscription) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// What may be changed of a subscription whose first invoice waits for its payment. Stripe's documentation of the status
+/// names the metadata and the source; the others say how that invoice is to be paid, or change nothing.
+const BEFORE_PAYMENT: &[&str] = &[
+    "metadata",
+    "default_source",
+    "default_payment_method",
+    "payment_settings",
+    "expand",
+];
+
+/// Whether a subscription has begun, so that what it sells may be changed, where a request would change that.
+pub(super) fn check_begun(subscription: &Subscription, params: &Params<'_>) -> Result<()> {
+    let changes = |key: &&str| !BEFORE_PAYMENT.contains(key);
+    match params.keys().iter().find(|key| changes(key)) {
+        Some(key) if subscription.status == Status::Incomplete => Err(Error::invalid(format!(
+            "The subscription `{}` is incomplete: until its first invoice is paid, only its `metadata` and `default_source` can be updated.",
+            subscription.id
+        ))
+        .param((*key).to_owned())),
+        _ => Ok(()),
+    }
 }
 
 /// What has ended is still described.

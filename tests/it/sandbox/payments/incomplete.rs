@@ -304,3 +304,44 @@ async fn a_change_that_is_paid_is_carried_out_once() {
     assert_eq!(code, "resource_missing");
     assert_eq!(number(&world.subscription(&id).await, "quantity"), 3);
 }
+
+/// Its prorations would be billed with the customer's next subscription, for one that never began.
+#[tokio::test]
+async fn what_it_sells_cannot_be_changed_before_it_is_paid() {
+    let world = World::new().await;
+    let customer = customer(&world, "").await;
+    let price = world.price("unit_amount=1000").await;
+    let other = world.price("unit_amount=2000").await;
+    let form =
+        format!("customer={customer}&items[0][price]={price}&payment_behavior=default_incomplete");
+    let made = world.api.post(SUBSCRIPTIONS, &form).await.ok();
+    let id = made["id"].as_str().expect("an id");
+    let item = made["items"]["data"][0]["id"].as_str().expect("an id");
+    let path = format!("{SUBSCRIPTIONS}/{id}");
+    for change in [
+        format!("items[0][id]={item}&items[0][quantity]=4"),
+        format!("items[0][price]={other}"),
+        "trial_end=now".to_owned(),
+        "cancel_at_period_end=true".to_owned(),
+        format!("metadata[a]=b&cancel_at={}", START + 40 * DAY),
+    ] {
+        let (message, ..) = world.api.post(&path, &change).await.refused(400);
+        assert!(message.contains("is incomplete"), "{change}: {message}");
+    }
+    let items = "/v1/subscription_items";
+    for (path, change) in [
+        (items.to_owned(), format!("subscription={id}&price={other}")),
+        (format!("{items}/{item}"), "quantity=4".to_owned()),
+    ] {
+        let (message, ..) = world.api.post(&path, &change).await.refused(400);
+        assert!(message.contains("is incomplete"), "{change}: {message}");
+    }
+    let pending = world
+        .api
+        .get(&format!("/v1/invoiceitems?customer={customer}"))
+        .await
+        .ok();
+    assert_eq!(pending["data"], serde_json::json!([]));
+    let changed = world.api.post(&path, "metadata[a]=b").await.ok();
+    assert_eq!(changed["metadata"]["a"], "b");
+}
