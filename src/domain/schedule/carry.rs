@@ -5,6 +5,7 @@
 //! in force: the old item is emptied, and its value set on the item that takes its place. In between the figure says so,
 //! so that whoever goes on after a break finds it.
 
+mod late;
 mod levels;
 mod scheduled;
 
@@ -27,6 +28,16 @@ pub(super) struct Carry {
     emptied: Vec<(String, String)>,
     /// What no phase's end bills: charged by itself.
     pub(super) charges: Vec<Charge>,
+    /// What all this was worked out from.
+    look: Option<Look>,
+}
+
+/// A look at what was used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Look {
+    used: Used,
+    /// A figure of nothing.
+    nothing: Figure,
 }
 
 /// A change now, as far as usage is concerned.
@@ -250,6 +261,10 @@ impl Domain {
         let used = self.usage_of(customer, subscription, &lines).await?;
         let carried = self.carried(subscription).await?;
         let mut carry = change.carry(&used, &carried, &lines);
+        carry.look = Some(Look {
+            used,
+            nothing: change.figure(0),
+        });
         for (key, nothing) in Figure::outdated(subscription, change.now) {
             carry.figures.entry(key).or_insert(nothing);
         }

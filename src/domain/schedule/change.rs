@@ -264,6 +264,10 @@ impl Domain {
                 changed = self.replace(&schedule.id, started, &plan, revision).await?;
             }
         }
+        if let (Some(before), Some(after)) = (&found.current, &changed) {
+            self.count_late_usage(before, after, &carry, revision)
+                .await?;
+        }
         if let Some(subscription) = &changed {
             self.settle_notes(customer, subscription, true, revision)
                 .await?;
@@ -324,7 +328,7 @@ impl Domain {
         let form = forms::replace_form(plan, current_phase_start, revision);
         let path = format!("/v1/subscription_schedules/{schedule}");
         let replace = self.stripe().post(path).form(form);
-        let replace = revision.write(CHANGE, replace.expand("subscription"));
+        let replace = revision.write(CHANGE, replace.expand("subscription.latest_invoice"));
         let schedule: Schedule = self.decided(replace).await?;
         let subscription = schedule.subscription;
         Ok(subscription.and_then(|subscription| match subscription {

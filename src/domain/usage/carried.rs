@@ -164,18 +164,44 @@ impl Carried {
     }
 }
 
-/// Usage that the invoice of a scheduled change billed: of one item.
+/// Usage that the invoice of a change billed: of one item.
 #[derive(Clone, Debug)]
 pub(in crate::domain) struct Billed {
+    pub(in crate::domain) item: String,
     pub(in crate::domain) feature: FeatureName,
     pub(in crate::domain) period_start: i64,
-    quantity: i64,
+    pub(in crate::domain) quantity: i64,
     aggregate: Option<String>,
     /// The lines that bill it.
     pub(in crate::domain) lines: Vec<InvoiceLine>,
 }
 
 impl Billed {
+    /// What the lines of one invoice bill of metered items that the subscription has no more: one row an item.
+    pub(in crate::domain) fn of(lines: &[InvoiceLine], subscription: &Subscription) -> Vec<Self> {
+        let mut rows: BTreeMap<&str, Self> = BTreeMap::new();
+        for line in lines.iter().filter(|line| !line.proration) {
+            let (Some(item), Some(price)) = (&line.subscription_item, &line.price) else {
+                continue;
+            };
+            let held = subscription.items.data.iter().any(|own| own.id == *item);
+            let Some(name) = price.feature_plan().filter(|_| price.is_metered() && !held) else {
+                continue;
+            };
+            let row = rows.entry(item).or_insert_with(|| Self {
+                item: item.clone(),
+                feature: name.feature(),
+                period_start: line.period.start,
+                quantity: 0,
+                aggregate: price.aggregate().map(str::to_owned),
+                lines: Vec::new(),
+            });
+            row.lines.push(line.clone());
+            row.quantity = row.quantity.saturating_add(line.quantity.unwrap_or(0));
+        }
+        rows.into_values().collect()
+    }
+
     /// Whether the usage is a state, not a sum.
     pub(in crate::domain) fn is_level(&self) -> bool {
         !matches!(self.aggregate.as_deref(), None | Some("sum"))
@@ -247,7 +273,7 @@ impl Domain {
         let mut billed = Vec::new();
         let since = at.min(subscription.current_period_start);
         for invoice in self.invoices_since(&subscription.id, since).await? {
-            let gone = gone(&invoice.lines.data, subscription);
+            let gone = Billed::of(&invoice.lines.data, subscription);
             billed.extend(gone.into_iter().map(|one| (invoice.clone(), one)));
         }
         billed.sort_by_key(|(invoice, _)| invoice.created);
@@ -275,30 +301,6 @@ impl Domain {
         }
         Ok(invoices)
     }
-}
-
-/// What the lines of one invoice bill of metered items that the subscription has no more: one row an item.
-fn gone(lines: &[InvoiceLine], subscription: &Subscription) -> Vec<Billed> {
-    let mut rows: BTreeMap<&str, Billed> = BTreeMap::new();
-    for line in lines.iter().filter(|line| !line.proration) {
-        let (Some(item), Some(price)) = (&line.subscription_item, &line.price) else {
-            continue;
-        };
-        let held = subscription.items.data.iter().any(|own| own.id == *item);
-        let Some(name) = price.feature_plan().filter(|_| price.is_metered() && !held) else {
-            continue;
-        };
-        let row = rows.entry(item).or_insert_with(|| Billed {
-            feature: name.feature(),
-            period_start: line.period.start,
-            quantity: 0,
-            aggregate: price.aggregate().map(str::to_owned),
-            lines: Vec::new(),
-        });
-        row.lines.push(line.clone());
-        row.quantity = row.quantity.saturating_add(line.quantity.unwrap_or(0));
-    }
-    rows.into_values().collect()
 }
 
 #[cfg(test)]

@@ -191,3 +191,31 @@ async fn what_is_not_granted_is_not_recorded() {
     }
     assert_eq!(used(&one).await, 1);
 }
+
+/// Stripe bills it with the phase that ends, so it is used as well.
+#[tokio::test]
+async fn a_report_between_a_change_s_look_and_its_write_is_used() {
+    let (one, two) = two().await;
+    for keyed in [false, true] {
+        let org = format!("org:{keyed}");
+        subscribe(&one, &org, &["plan:pro@1"]).await.ok();
+        one.report(&org, "feature:calls", 3).await;
+        one.advance(Duration::from_secs(60));
+        let update = "/v1/subscription_schedules/*";
+        one.slow_down("POST", update, Duration::from_secs(600));
+        let change = subscribe(&one, &org, &["plan:free@1"]);
+        let meanwhile = async {
+            one.until_slow().await;
+            let key = keyed.then_some("meanwhile");
+            let more = json!({"org": org, "feature": "feature:calls", "n": 4});
+            report(&two, &more, key).await.ok();
+            one.sandbox().clear_faults();
+        };
+        let (changed, ()) = tokio::join!(change, meanwhile);
+        changed.ok();
+        for server in [&one, &two] {
+            let calls = ("feature:calls".to_owned(), 7, 10);
+            assert_eq!(server.limits(&org).await, [calls]);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Usage that was reported between a change's look at it and its write. Stripe has billed it with the phase that ended, and
+//! the figure lacks it.
+
+use super::Carry;
+use crate::domain::Domain;
+use crate::domain::revision::Revision;
+use crate::domain::schedule::found::Failure;
+use crate::domain::usage::{Billed, Figure};
+use crate::stripe::types::{Expandable, InvoiceLine, Metadata, Object, Subscription};
+
+impl Carry {
+    /// The figures as they are once all that `lines` bill is counted, where that is more than was seen.
+    fn corrected(&self, lines: &[InvoiceLine], after: &Subscription) -> Metadata {
+        let Some(look) = &self.look else {
+            return Metadata::new();
+        };
+        let mut corrected = Metadata::new();
+        for billed in Billed::of(lines, after) {
+            let seen = look.used.get(&billed.item).copied().unwrap_or(0);
+            let late = billed.quantity.saturating_sub(seen);
+            if billed.is_level() || late <= 0 {
+                continue;
+            }
+            let key = Figure::key(&billed.feature);
+            let noted = corrected.get(&key).or_else(|| self.figures.get(&key));
+            let noted = noted.and_then(|noted| noted.parse().ok());
+            let mut figure: Figure = noted.unwrap_or(look.nothing);
+            figure.n = figure.n.saturating_add(late);
+            corrected.insert(key, figure.to_string());
+        }
+        corrected
+    }
+}
+
+impl Domain {
+    /// Corrects the figures of a change that made `after` of `before`, by the invoice of the phase that it ended.
+    pub(in crate::domain::schedule) async fn count_late_usage(
+        &self,
+        before: &Subscription,
+        after: &Subscription,
+        carry: &Carry,
+        revision: &Revision,
+    ) -> Result<(), Failure> {
+        let former = before.latest_invoice.as_ref().map(Expandable::id);
+        let latest = after.latest_invoice.as_ref();
+        let latest = latest.filter(|invoice| former != Some(invoice.id()));
+        let Some(invoice) = latest.and_then(Expandable::object) else {
+            return Ok(());
+        };
+        let more: Vec<InvoiceLine>;
+        let lines = if invoice.lines.has_more {
+            let path = format!("/v1/invoices/{}/lines", invoice.id);
+            more = self.stripe().get(path).list().await?;
+            &more
+        } else {
+            &invoice.lines.data
+        };
+        let corrected = carry.corrected(lines, after);
+        if corrected.is_empty() {
+            return Ok(());
+        }
+        let path = format!("/v1/subscriptions/{}", after.id);
+        let mut request = self.stripe().post(path);
+        for (key, figure) in &corrected {
+            request = request.param(format!("metadata[{key}]"), figure);
+        }
+        self.decided::<Object>(revision.write("late", request))
+            .await?;
+        Ok(())
+    }
+}
