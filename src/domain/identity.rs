@@ -22,6 +22,8 @@ pub(super) struct SharedState {
     pub(super) changes: locks::Locks,
     /// One read-then-write of a usage total at a time for a subscription item.
     pub(super) totals: locks::Locks,
+    /// Shared by whoever records usage on a subscription item.
+    pub(super) items: locks::Locks,
     /// Usage that is being recorded.
     pub(super) writes: usage::Writes,
     /// Its calls to Stripe.
@@ -36,6 +38,7 @@ impl SharedState {
             orgs: org::Directory::default(),
             changes: locks::Locks::default(),
             totals: locks::Locks::default(),
+            items: locks::Locks::default(),
             writes: usage::Writes::default(),
             calls: AccountCalls::default(),
         }

@@ -1,16 +1,17 @@
-//! Mutual exclusion by name: two changes to one org, or to one usage total, must not interleave.
+//! Mutual exclusion by name: two changes to one org, or to one usage total, must not interleave, and usage must not be
+//! recorded on an item while that goes.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, Weak};
 
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use super::{Domain, Error, Result};
 use crate::admission::Refused;
 
 /// A lock for each name in use. Names nobody holds any more cost nothing for long.
 #[derive(Default)]
-pub(super) struct Locks(std::sync::Mutex<HashMap<String, Weak<Mutex<()>>>>);
+pub(super) struct Locks(std::sync::Mutex<HashMap<String, Weak<RwLock<()>>>>);
 
 /// When to look for names that nobody holds: early, since there may be thousands of accounts with locks of their own.
 const SWEEP_AT: usize = 16;
@@ -20,26 +21,49 @@ const MOST_WAITING: usize = 32;
 
 impl Domain {
     /// Waits for `name`'s lock, which is held until the guard is dropped. The request has no place meanwhile.
-    pub(super) async fn hold(&self, locks: &Locks, name: &str) -> Result<OwnedMutexGuard<()>> {
+    pub(super) async fn hold(
+        &self,
+        locks: &Locks,
+        name: &str,
+    ) -> Result<OwnedRwLockWriteGuard<()>> {
         let lock = locks.join(name).ok_or(Refused::OrgQueue)?;
-        self.acquire(lock).await
+        let free = lock.clone().try_write_owned().ok();
+        self.acquire(free, lock.write_owned()).await
+    }
+
+    /// Likewise, but any number may share the lock while nobody holds it alone.
+    pub(super) async fn share(
+        &self,
+        locks: &Locks,
+        name: &str,
+    ) -> Result<OwnedRwLockReadGuard<()>> {
+        let lock = locks.get(name);
+        let free = lock.clone().try_read_owned().ok();
+        self.acquire(free, lock.read_owned()).await
     }
 
     /// Waits for what is known of an idempotency key, which another request with the same key may be working on. The
     /// request has no place meanwhile.
     pub(super) async fn hold_key<T>(&self, known: &Arc<Mutex<T>>) -> Result<OwnedMutexGuard<T>> {
-        let lock = join(known).ok_or(Refused::KeyQueue)?;
-        self.acquire(lock).await
+        // Besides what knows of it.
+        let others = Arc::strong_count(known) - 1;
+        if others > MOST_WAITING {
+            return Err(Refused::KeyQueue.into());
+        }
+        let lock = known.clone();
+        let free = lock.clone().try_lock_owned().ok();
+        self.acquire(free, lock.lock_owned()).await
     }
 
-    async fn acquire<T>(&self, lock: Arc<Mutex<T>>) -> Result<OwnedMutexGuard<T>> {
-        if let Ok(guard) = lock.clone().try_lock_owned() {
+    /// The guard, if it was `free`; else the one that is awaited, unless the caller leaves before.
+    async fn acquire<G>(&self, free: Option<G>, guard: impl Future<Output = G>) -> Result<G> {
+        if let Some(guard) = free {
             return Ok(guard);
         }
         tokio::select! {
             biased;
             () = self.stripe().caller().leaves() => Err(Error::Abandoned),
-            guard = self.wait(lock.lock_owned()) => guard,
+            guard = self.wait(guard) => guard,
         }
     }
 
@@ -53,11 +77,17 @@ impl Domain {
 }
 
 impl Locks {
-    /// The lock of `name`, unless too many wait for it.
-    fn join(&self, name: &str) -> Option<Arc<Mutex<()>>> {
+    /// The lock of `name`, unless too many wait for it: whoever does, or holds it, has a handle.
+    fn join(&self, name: &str) -> Option<Arc<RwLock<()>>> {
+        let lock = self.get(name);
+        let others = Arc::strong_count(&lock) - 1;
+        (others <= MOST_WAITING).then_some(lock)
+    }
+
+    fn get(&self, name: &str) -> Arc<RwLock<()>> {
         let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lock) = locks.get(name).and_then(Weak::upgrade) {
-            return join(&lock);
+            return lock;
         }
         if locks.len() >= SWEEP_AT && locks.len() == locks.capacity() {
             locks.retain(|_, lock| lock.strong_count() > 0);
@@ -65,17 +95,10 @@ impl Locks {
             let held = locks.len();
             locks.reserve(held);
         }
-        let lock = Arc::new(Mutex::default());
+        let lock = Arc::new(RwLock::default());
         locks.insert(name.to_owned(), Arc::downgrade(&lock));
-        Some(lock)
+        lock
     }
-}
-
-/// One more handle of `lock`, for whoever is to hold it; none if too many wait for it.
-fn join<T>(lock: &Arc<Mutex<T>>) -> Option<Arc<Mutex<T>>> {
-    // Whoever holds it, and all who wait.
-    let joined = Arc::strong_count(lock) - 1;
-    (joined <= MOST_WAITING).then(|| lock.clone())
 }
 
 #[cfg(test)]
@@ -85,16 +108,26 @@ mod tests {
     #[test]
     fn one_name_one_lock_and_no_more_names_than_holders_for_ever() {
         let locks = Locks::default();
-        let lock = locks.join("a").expect("room");
-        let held = lock.try_lock_owned().expect("it is free");
-        assert!(locks.join("a").expect("room").try_lock().is_err());
-        assert!(locks.join("b").expect("room").try_lock().is_ok());
+        let held = locks.get("a").try_write_owned().expect("it is free");
+        assert!(locks.get("a").try_write().is_err());
+        assert!(locks.get("a").try_read().is_err());
+        assert!(locks.get("b").try_write().is_ok());
         drop(held);
-        assert!(locks.join("a").expect("room").try_lock().is_ok());
+        assert!(locks.get("a").try_write().is_ok());
         for i in 0..100_000 {
-            drop(locks.join(&i.to_string()));
+            drop(locks.get(&i.to_string()));
         }
         assert!(locks.0.lock().expect("not poisoned").len() < 100);
+    }
+
+    #[test]
+    fn who_shares_a_lock_keeps_out_only_who_wants_it_alone() {
+        let locks = Locks::default();
+        let shared = locks.get("a").try_read_owned().expect("it is free");
+        assert!(locks.get("a").try_read().is_ok());
+        assert!(locks.get("a").try_write().is_err());
+        drop(shared);
+        assert!(locks.get("a").try_write().is_ok());
     }
 
     #[test]

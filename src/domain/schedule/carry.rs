@@ -12,9 +12,10 @@ mod scheduled;
 use std::collections::BTreeSet;
 
 use super::charge::Charge;
-use super::found::Failure;
+use super::found::{Failure, Found};
 use crate::domain::Domain;
 use crate::domain::catalog::{Billing, PricedFeature};
+use crate::domain::plan_change::{Action, Change};
 use crate::domain::refs::FeatureName;
 use crate::domain::usage::{Carried, Figure, SCHEDULED, Used};
 use crate::stripe::types::{InvoiceLine, Metadata, Subscription, SubscriptionItem};
@@ -57,9 +58,25 @@ pub(super) struct Move<'a> {
     pub(super) now: i64,
 }
 
-impl Move<'_> {
+impl<'a> Move<'a> {
+    /// What an action does now to the subscription that was found, if it does anything to its items.
+    pub(super) fn of(change: Change<'a>, found: &'a Found, action: &Action) -> Option<Self> {
+        let (Action::Replace(_, plan) | Action::Adopt(_, plan)) = action else {
+            return None;
+        };
+        let first = change.asked.first()?;
+        Some(Self {
+            subscription: found.current.as_ref()?,
+            features: &first.features,
+            ends_phase: plan.begins? > 0,
+            trial: first.trial,
+            scheduled: false,
+            now: change.now,
+        })
+    }
+
     /// The metered items that go, by feature.
-    fn going(&self) -> impl Iterator<Item = (FeatureName, &SubscriptionItem)> {
+    pub(super) fn going(&self) -> impl Iterator<Item = (FeatureName, &SubscriptionItem)> {
         let items = self.subscription.items.data.iter();
         items.filter_map(|item| {
             let goes = !self

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::OwnedRwLockWriteGuard;
+
 use super::carry::{Carry, Move};
 use super::charge::Charge;
 use super::checks::Attachment;
@@ -214,6 +216,7 @@ impl Domain {
         revision: &Revision,
     ) -> Result<(), Failure> {
         let mut action = plan_change::decide(found.standing(), change);
+        let _closed = self.close_items(change, found, &action).await?;
         let carry = self
             .carry_into(customer, change, found, &mut action, revision)
             .await?;
@@ -284,6 +287,25 @@ impl Domain {
         Ok(())
     }
 
+    /// Keeps usage from being recorded on the items that an action takes away without billing them: what came between
+    /// the look at it and the write would be lost. For reports by way of this server; Stripe has nothing that stops others.
+    async fn close_items(
+        &self,
+        change: Change<'_>,
+        found: &Found,
+        action: &Action,
+    ) -> Result<Vec<OwnedRwLockWriteGuard<()>>> {
+        let mut closed = Vec::new();
+        let change = Move::of(change, found, action).filter(|change| !change.ends_phase);
+        if let Some(change) = change {
+            let shared = self.shared().await?;
+            for (_, item) in change.going() {
+                closed.push(self.hold(&shared.items, &item.id).await?);
+            }
+        }
+        Ok(closed)
+    }
+
     /// Works out what an action now takes along of the running subscription's usage, and notes it in the phase that
     /// begins.
     async fn carry_into(
@@ -294,26 +316,17 @@ impl Domain {
         action: &mut Action,
         revision: &Revision,
     ) -> Result<Carry, Failure> {
-        let (Action::Replace(_, plan) | Action::Adopt(_, plan)) = action else {
+        let Some(change) = Move::of(change, found, action) else {
             return Ok(Carry::default());
-        };
-        let (Some(subscription), Some(begins), Some(first)) =
-            (&found.current, plan.begins, change.asked.first())
-        else {
-            return Ok(Carry::default());
-        };
-        let change = Move {
-            subscription,
-            features: &first.features,
-            ends_phase: begins > 0,
-            trial: first.trial,
-            scheduled: false,
-            now: change.now,
         };
         let carry = self.carry(customer, change).await?;
-        let metadata = &mut plan.phases[begins].metadata;
-        metadata.extend(carry.figures.clone());
-        metadata.extend(Charge::notes(&carry.charges, revision.made()));
+        if let Action::Replace(_, plan) | Action::Adopt(_, plan) = action
+            && let Some(begins) = plan.begins
+        {
+            let metadata = &mut plan.phases[begins].metadata;
+            metadata.extend(carry.figures.clone());
+            metadata.extend(Charge::notes(&carry.charges, revision.made()));
+        }
         Ok(carry)
     }
 

@@ -143,6 +143,7 @@ impl Domain {
     ) -> Result<(), Failure> {
         let item = &claim.item;
         let shared = self.shared().await?;
+        let _open = self.share(&shared.items, &item.id).await?;
         let write = shared.writes.begin(&item.id);
         // What the total moves by tells what became of a record whose answer is a failure.
         let tells = !report.clobber && item.price.sums() && !claim.repeated;

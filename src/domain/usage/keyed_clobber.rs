@@ -25,6 +25,7 @@ impl Domain {
         let item = &claim.item.id;
         let shared = self.shared().await?;
         let _held = self.hold(&shared.totals, item).await?;
+        let _open = self.share(&shared.items, item).await?;
         let _write = shared.writes.begin(item);
         let beside = self
             .used_beside(&claim.subscription, item, &report.feature)

@@ -57,6 +57,7 @@ impl Domain {
             at: report.at,
         };
         let shared = self.shared().await?;
+        let _open = self.share(&shared.items, &item.id).await?;
         let _write = shared.writes.begin(&item.id);
         match self.add_record(record, None).await {
             Err(error) if error.is_replayed() && error.is_failure_of_stripes() => {
@@ -76,6 +77,7 @@ impl Domain {
     ) -> Result<(), Failure> {
         let shared = self.shared().await?;
         let _held = self.hold(&shared.totals, item).await?;
+        let _open = self.share(&shared.items, item).await?;
         let _write = shared.writes.begin(item);
         let beside = self
             .used_beside(subscription, item, &report.feature)

@@ -1,5 +1,6 @@
 //! Usage that several servers are told of, or that one is told of again: counted once.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::http::Method;
@@ -8,6 +9,7 @@ use tier::sandbox::{Action, Rule};
 
 use super::{slow, subscribe, two};
 use crate::harness::{Answer, TestApp};
+use crate::time::until;
 
 const RECORDS: &str = "/v1/subscription_items/*/usage_records";
 
@@ -201,21 +203,57 @@ async fn a_report_between_a_change_s_look_and_its_write_is_used() {
         subscribe(&one, &org, &["plan:pro@1"]).await.ok();
         one.report(&org, "feature:calls", 3).await;
         one.advance(Duration::from_secs(60));
-        let update = "/v1/subscription_schedules/*";
-        one.slow_down("POST", update, Duration::from_secs(600));
-        let change = subscribe(&one, &org, &["plan:free@1"]);
-        let meanwhile = async {
-            one.until_slow().await;
-            let key = keyed.then_some("meanwhile");
-            let more = json!({"org": org, "feature": "feature:calls", "n": 4});
-            report(&two, &more, key).await.ok();
-            one.sandbox().clear_faults();
-        };
-        let (changed, ()) = tokio::join!(change, meanwhile);
-        changed.ok();
+        report_during_a_change(&one, &two, &org, keyed).await;
         for server in [&one, &two] {
             let calls = ("feature:calls".to_owned(), 7, 10);
             assert_eq!(server.limits(&org).await, [calls]);
         }
     }
+}
+
+/// In the second in which a phase began, Stripe bills none of its usage when the items go.
+#[tokio::test]
+async fn a_report_during_a_change_in_place_waits_for_it() {
+    let (one, _) = two().await;
+    for keyed in [false, true] {
+        let org = format!("org:{keyed}");
+        subscribe(&one, &org, &["plan:pro@1"]).await.ok();
+        one.report(&org, "feature:calls", 3).await;
+        report_during_a_change(&one, &one, &org, keyed).await;
+        let calls = ("feature:calls".to_owned(), 7, 10);
+        assert_eq!(one.limits(&org).await, [calls]);
+    }
+}
+
+/// 4 calls are reported to one server while the other changes the plan, and has looked at what was used. The change goes
+/// on once the report is done, or waits for it.
+async fn report_during_a_change(changing: &TestApp, reporting: &TestApp, org: &str, keyed: bool) {
+    let update = "/v1/subscription_schedules/*";
+    changing.slow_down("POST", update, Duration::from_secs(600));
+    let change = subscribe(changing, org, &["plan:free@1"]);
+    let meanwhile = async {
+        changing.until_slow().await;
+        let key = keyed.then_some("meanwhile");
+        let more = json!({"org": org, "feature": "feature:calls", "n": 4});
+        let report = report(reporting, &more, key);
+        let done = AtomicBool::new(false);
+        let report = async {
+            let answer = report.await;
+            done.store(true, Ordering::Relaxed);
+            answer
+        };
+        let go_on = async {
+            until("the report is done or waits", async || {
+                let metrics = reporting.get("/metrics").await.ok().body;
+                let waits = metrics.contains("tier_http_requests_waiting 1\n");
+                (waits || done.load(Ordering::Relaxed)).then_some(())
+            })
+            .await;
+            changing.sandbox().clear_faults();
+        };
+        let (reported, ()) = tokio::join!(report, go_on);
+        reported.ok();
+    };
+    let (changed, ()) = tokio::join!(change, meanwhile);
+    changed.ok();
 }
