@@ -9,7 +9,7 @@
 //! ```text
 //! main -> cli -> api -> domain -> stripe -> (HTTP) -> Stripe | sandbox
 //!          |---> server, which serves any router
-//!          `---> sandbox, which is a Stripe itself
+//!          `---> stripe_sandbox, which is a Stripe itself
 //! ```
 //!
 //! | part | what it knows |
@@ -20,17 +20,18 @@
 //! | [`api`] | the HTTP contract: extractors, JSON to the byte, statuses |
 //! | [`domain`] | Tier's rules, as Stripe calls; it names no HTTP |
 //! | [`stripe`] | how Stripe is called: encoding, time-outs, retries |
-//! | [`sandbox`] | a Stripe in memory; it shares no code with the two above |
 //! | [`admission`] | how many requests there may be at once, and how they share the places |
 //! | [`telemetry`] | where log lines and spans go |
 //! | [`metrics`] | what is counted and timed |
-//! | [`clock`] | the time |
 //! | [`num`] | numbers in JSON, as Go writes them |
 //! | `net` | which hosts are this machine, and whom TLS trusts |
 //!
 //! A noun keeps its file name in `api`, in `domain` and in `tests/it`; in `cli`, commands about one noun share its file,
-//! and others have their own. The last six parts know nothing of the others, and may be named by all; what a part must not
+//! and others have their own. The last five parts know nothing of the others, and may be named by all; what a part must not
 //! name is held by `tests/it/architecture.rs`.
+//!
+//! [`stripe_sandbox`] and [`clock`] are crates of their own: a Stripe in memory, which shares no code with `domain` and
+//! `stripe`, and the time.
 //!
 //! Three seams, none of them a trait: Stripe is a base URL, the time is a [`clock::Clock`], and the
 //! account is a value ([`domain::Domain`]) of which one process may hold many.
@@ -38,7 +39,6 @@
 pub mod admission;
 pub mod api;
 pub mod cli;
-pub mod clock;
 pub mod config;
 pub mod domain;
 #[doc(hidden)]
@@ -46,7 +46,6 @@ pub mod internals;
 pub mod metrics;
 mod net;
 pub mod num;
-pub mod sandbox;
 pub mod server;
 pub mod stripe;
 pub mod telemetry;

@@ -3,4 +3,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| tier::internals::sandbox_form(bytes));
+fuzz_target!(|bytes: &[u8]| stripe_sandbox::internals::read_form(bytes));

@@ -21,9 +21,9 @@ use super::layers::{self, RequestId};
 use super::types::{
     CheckoutRequest, ClockRequest, InfoRequest, PhaseRequest, ReportRequest, SubscribeRequest, Time,
 };
-use crate::clock::Clock;
 use crate::domain::Superseded;
 use crate::domain::refs::OrgName;
+use clock::Clock;
 
 /// Where the lines go, if anywhere. Clones write to the same place.
 #[derive(Clone, Default)]

@@ -9,10 +9,10 @@ use super::keys::short;
 use super::roster::{self, Roster};
 use super::strangers::Strangers;
 use crate::admission::Share;
-use crate::clock::Clock;
 use crate::domain::{Background, Domain, Memory};
 use crate::metrics::Metrics;
 use crate::stripe::{Client, Credentials, Transport};
+use clock::Clock;
 
 /// How many orgs the accounts of a [`Cloud`] remember together, and how many keys of reports.
 const REMEMBERED: u64 = 250_000;

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use super::{Context, output};
-use crate::clock::Clock;
+use clock::Clock;
 
 /// Arguments of `tier phases`.
 #[derive(Debug, clap::Args)]

@@ -6,8 +6,8 @@ use tokio::task::JoinSet;
 
 use super::output;
 use crate::config::{self, ListenAddr, SANDBOX_ADDR};
-use crate::sandbox::{Options, Sandbox};
 use crate::server;
+use stripe_sandbox::{Options, Sandbox};
 
 /// Serves the simulator until a signal ends it.
 pub(super) async fn run(settings: &config::Sandbox) -> anyhow::Result<()> {

@@ -15,10 +15,10 @@ use super::sandbox::{Embedded, bind, is_loopback};
 use super::session::Session;
 use super::{Global, output};
 use crate::api::{self, App, Audit, Cloud, Keys, Limits, Proxies};
-use crate::clock::Clock;
 use crate::config::{self, ApiKeys, Environment};
 use crate::server::{self, Tls};
 use crate::stripe::RateSettings;
+use clock::Clock;
 
 /// Connections to the operator's pages: enough for some scrapers and probes, out of the reserve of file descriptors.
 const ADMIN_CONNECTIONS: usize = 64;

@@ -7,10 +7,10 @@ use tokio::net::TcpStream;
 
 use super::failure::Failure;
 use super::{Global, http, state};
-use crate::clock::Clock;
 use crate::config::{self, Environment, StripeKey};
 use crate::domain::Domain;
 use crate::stripe::{Client, Credentials, Options, RateSettings, Transport};
+use clock::Clock;
 
 /// The key that the sandbox is used with; any test key would do, but all commands have to use the same.
 pub(super) const SANDBOX_KEY: &str = "sk_test_sandbox";

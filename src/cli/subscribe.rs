@@ -9,7 +9,7 @@ use super::client::Client;
 use super::confirm::Confirmation;
 use super::failure::{Failure, usage};
 use super::{Context, output, suggest};
-use crate::clock::Clock;
+use clock::Clock;
 
 /// Arguments of `tier subscribe`.
 #[derive(Debug, clap::Args)]

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use clap::Args;
 
 use super::{ListenAddr, TimeSpan};
-use crate::sandbox::Options;
+use stripe_sandbox::Options;
 
 /// Where a sandbox is expected when nobody says otherwise; Stripe clients know this port from other simulators.
 pub const SANDBOX_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 12111);

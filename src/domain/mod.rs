@@ -54,8 +54,8 @@ pub use crate::stripe::types::Coupon;
 use identity::Identity;
 
 use crate::admission::Admission;
-use crate::clock::Clock;
 use crate::stripe;
+use ::clock::Clock;
 
 pub use crate::stripe::{CallerState, Lane};
 

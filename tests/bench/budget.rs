@@ -16,12 +16,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use clock::Clock;
 use serde_json::{Value, json};
+use stripe_sandbox::{Running, Sandbox};
 use tier::api::{App, router};
-use tier::clock::Clock;
 use tier::domain::Domain;
 use tier::metrics::{Metrics, StripeCall};
-use tier::sandbox::{self, Running, Sandbox};
 use tier::stripe::{Client, Credentials, Options, RateSettings, Transport};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -86,11 +86,11 @@ struct World {
 
 impl World {
     async fn start() -> Self {
-        let stripe = Sandbox::start(sandbox::Options {
+        let stripe = Sandbox::start(stripe_sandbox::Options {
             rate_limit: Some(ALLOWED),
             search_lag: Duration::ZERO,
             latency: Some(Duration::from_millis(60)),
-            ..sandbox::Options::default()
+            ..stripe_sandbox::Options::default()
         });
         let stripe = stripe.await.expect("a free port");
         let transport = Transport::new(Options {

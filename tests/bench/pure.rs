@@ -68,7 +68,7 @@ fn pure(c: &mut Criterion) {
         (None, Decimal::new(36, 1), Decimal::ZERO),
     ];
     c.bench_function("bill 1,031 units over two tiers", |b| {
-        b.iter(|| internals::graduated_cost(&tiers, black_box(1031)));
+        b.iter(|| stripe_sandbox::internals::graduated_cost(&tiers, black_box(1031)));
     });
     let form = schedule();
     c.bench_function("encode a form of 23 fields", |b| {

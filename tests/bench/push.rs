@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use tier::sandbox::{Options, Sandbox};
+use stripe_sandbox::{Options, Sandbox};
 use tokio::process::Command;
 
 /// What a call to Stripe takes, about.

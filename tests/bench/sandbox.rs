@@ -7,9 +7,9 @@
 
 use std::time::{Duration, Instant};
 
+use clock::Clock;
 use serde_json::Value;
-use tier::clock::Clock;
-use tier::sandbox::{Options, Sandbox};
+use stripe_sandbox::{Options, Sandbox};
 
 /// 2019-12-31T00:00Z
 const START: i64 = 1_577_750_400;

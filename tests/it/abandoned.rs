@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use axum::http::Method;
 use serde_json::{Value, json};
+use stripe_sandbox::{Action, Rule};
 use tier::metrics::Format;
-use tier::sandbox::{Action, Rule};
 
 use crate::harness::TestApp;
-use crate::time::{hold_time, until};
+use testing::time::{hold_time, until};
 
 async fn start() -> TestApp {
     let app = TestApp::start().await;

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use stripe_sandbox::{Options, Running};
 use tempfile::TempDir;
-use tier::sandbox::{Options, Running};
 
-use crate::observed::{self, Observed};
+use testing::observed::{self, Observed};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 

@@ -17,8 +17,8 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio_rustls::TlsConnector;
 
-use crate::time::{hold_time, until};
 use crate::web::Web;
+use testing::time::{hold_time, until};
 
 const SOON: Duration = Duration::from_millis(50);
 

@@ -10,7 +10,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use futures::future::join_all;
 use serde_json::json;
-use tier::sandbox::{Action, Rule};
+use stripe_sandbox::{Action, Rule};
 use tier::stripe::RateSettings;
 
 use crate::harness::{Settings, TestApp};

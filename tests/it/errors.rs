@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use axum::body::to_bytes;
 use axum::response::IntoResponse as _;
+use stripe_sandbox::{Action, Rule};
 use tier::admission::Refused;
 use tier::domain::Error;
 use tier::domain::refs::PlanName;
-use tier::sandbox::{Action, Rule};
 
 use crate::harness::{Settings, TestApp};
 

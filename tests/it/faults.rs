@@ -11,7 +11,7 @@ use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Settings, TestApp};
-use crate::time::{PATIENCE, until};
+use testing::time::{PATIENCE, until};
 
 use table::{Callers, ENDPOINTS, Endpoint, FAULTS, Fault};
 

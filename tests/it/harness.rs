@@ -7,19 +7,19 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
+use clock::Clock;
 use serde_json::{Value, json};
+use stripe_sandbox::{Action, Options, Rule, Sandbox};
 use tier::admission::Places;
 use tier::api::{App, admin_router, router};
-use tier::clock::Clock;
 use tier::domain::Domain;
 use tier::metrics::Metrics;
-use tier::sandbox::{Action, Options, Rule, Sandbox};
 use tier::stripe::{self, Client, Credentials, RateSettings, Transport};
 use tower::ServiceExt as _;
 
 use crate::contract;
-use crate::observed::{self, Observed};
-use crate::time::until;
+use testing::observed::{self, Observed};
+use testing::time::until;
 
 /// When tests begin: 2023-01-01T00:00:00Z.
 pub(crate) const START: i64 = 1_672_531_200;

@@ -2,7 +2,6 @@
 
 mod abandoned;
 mod account;
-mod answers;
 mod architecture;
 mod binary;
 mod checkout;
@@ -19,7 +18,6 @@ mod logs;
 mod malformed;
 mod malformed_names;
 mod models;
-mod observed;
 mod openapi;
 mod operations;
 mod org;
@@ -27,12 +25,10 @@ mod pricing;
 mod process;
 mod push;
 mod replicas;
-mod sandbox;
 mod schedule;
 mod server;
 mod shop;
 mod simulation;
-mod time;
 mod usage;
 mod web;
 mod wire;

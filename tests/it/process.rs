@@ -9,8 +9,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::binary::{Place, Server};
-use crate::time::until;
 use crate::{connections, logs};
+use testing::time::until;
 
 /// A server with a sandbox inside, on a port of its own.
 async fn start(place: &Place, args: &[&str]) -> Server {

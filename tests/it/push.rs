@@ -1,11 +1,11 @@
 //! What a push leaves in Stripe, and what it says of each feature: the first time, again, and after a break.
 
+use clock::Clock;
 use insta::assert_snapshot;
 use serde_json::json;
-use tier::clock::Clock;
+use stripe_sandbox::{Action, When};
 use tier::domain::pricing::Model;
 use tier::domain::{Domain, Error, PushOutcome};
-use tier::sandbox::{Action, When};
 use tier::stripe::Client;
 
 use crate::shop::{

@@ -10,8 +10,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use crate::time::until;
 use crate::web::Web;
+use testing::time::until;
 
 /// A server with one slow path, in the hands of the test.
 struct Slow {

@@ -1,13 +1,13 @@
 //! A shop to push models to: Tier's domain and a bare Stripe client, over one account of a sandbox of its own.
 
+use clock::Clock;
 use serde_json::{Value, json};
-use tier::clock::Clock;
+use stripe_sandbox::{Action, Amount, Rule, Running, When};
 use tier::domain::pricing::Model;
 use tier::domain::{Domain, PushOutcome, PushResult};
-use tier::sandbox::{self, Action, Amount, Rule, Running, When};
 use tier::stripe::{Client, Credentials, Form, Options, Transport};
 
-use crate::observed::{self, Observed};
+use testing::observed::{self, Observed};
 
 /// One account in a sandbox, through Tier and through a bare Stripe client.
 pub(crate) struct Shop {
@@ -26,7 +26,7 @@ impl Shop {
     }
 
     pub(crate) async fn with_retries(retries: usize) -> Self {
-        let stripe = observed::start(sandbox::Options::default()).await;
+        let stripe = observed::start(stripe_sandbox::Options::default()).await;
         let client = client(&stripe, "sk_test_shop", retries);
         let domain = Domain::new(client.clone(), Clock::system(), "sandbox");
         Self {

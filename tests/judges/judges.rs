@@ -3,8 +3,6 @@
 
 #![expect(clippy::print_stdout, reason = "a judge prints its verdict")]
 
-#[path = "../it/answers.rs"]
-mod answers;
 mod listed;
 mod names;
 mod openapi;

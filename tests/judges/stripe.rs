@@ -3,12 +3,12 @@
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
+use clock::Clock;
 use serde_json::Value;
-use tier::clock::Clock;
-use tier::sandbox::{Options, Sandbox};
+use stripe_sandbox::{Options, Sandbox};
 use tower::ServiceExt as _;
 
-use crate::answers;
+use testing::answers;
 
 /// A sandbox whose clock stands still.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl Stripe {
             ..Options::default()
         };
         let sandbox = Sandbox::new(options);
-        let router = answers::watch(sandbox.router());
+        let router = testing::answers::watch(sandbox.router());
         Self { sandbox, router }
     }
 

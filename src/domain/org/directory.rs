@@ -330,8 +330,8 @@ fn query(org: &OrgName) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Clock;
     use crate::stripe::{Client, Credentials, Options, Transport};
+    use clock::Clock;
 
     fn org(name: &str) -> OrgName {
         name.parse().expect("an org name")

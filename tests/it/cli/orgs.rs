@@ -62,7 +62,7 @@ async fn usage_can_be_of_another_time() {
         .tier(&["subscribe", "org:acme", "plan:free@1"])
         .ok()
         .await;
-    let now = tier::clock::Clock::system().now();
+    let now = clock::Clock::system().now();
     for at in [now.timestamp().to_string(), now.to_rfc3339()] {
         place
             .tier(&["report", "--at", &at, "org:acme", "feature:convert", "2"])

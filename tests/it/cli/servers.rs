@@ -3,7 +3,7 @@
 use tokio::net::TcpListener;
 
 use super::{KEY, Place, json};
-use crate::time::until;
+use testing::time::until;
 
 #[tokio::test]
 async fn a_server_says_where_it_listens_and_ends_when_told() {

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use rexpect::session::spawn_command;
-use tier::sandbox::Options;
+use stripe_sandbox::Options;
 
 use super::{KEY, PRICING, Place, TIER};
 

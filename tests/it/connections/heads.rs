@@ -4,7 +4,7 @@ use tier::server::Options;
 use tokio::io::AsyncWriteExt as _;
 
 use super::{SOON, Server, read_to, rest_in_time, rest_of_silence, server};
-use crate::time::hold_time;
+use testing::time::hold_time;
 
 /// What HTTP/2 begins with: the preface, and settings without any.
 const OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";

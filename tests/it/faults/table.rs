@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tier::sandbox::{Action, Rule};
+use stripe_sandbox::{Action, Rule};
 
 /// Until the fault is gone: no try takes that long.
 const DELAY: Duration = Duration::from_secs(600);

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use stripe_sandbox::{Action, Rule};
 use tier::api::Keys;
-use tier::sandbox::{Action, Rule};
 use tokio::task::JoinSet;
 
 use crate::harness::{Answer, TestApp};
-use crate::time::until;
+use testing::time::until;
 
 fn model() -> Value {
     json!({"plans": {"plan:p@1": {"features": {"feature:f": {"tiers": [{}]}}}}})

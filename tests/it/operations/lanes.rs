@@ -9,7 +9,7 @@ use tier::stripe::RateSettings;
 use tokio::task::JoinSet;
 
 use crate::harness::{Answer, Settings, TestApp};
-use crate::time::{HeldTime, hold_time, until};
+use testing::time::{HeldTime, hold_time, until};
 
 /// With orgs that are subscribed, and room for one call to Stripe at a time.
 async fn start() -> TestApp {

@@ -10,14 +10,14 @@ use axum::body::{Body, Bytes};
 use axum::http::Method;
 use futures::stream;
 use serde_json::Value;
+use stripe_sandbox::{Action, Rule};
 use tier::api::Keys;
-use tier::sandbox::{Action, Rule};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::harness::{Settings, TestApp};
-use crate::time::{hold_time, until};
 use crate::web::Web;
+use testing::time::{hold_time, until};
 
 /// Reports with a body that does not come. Tells when it is waited for, and hangs up when told so.
 async fn report_endlessly(

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::Method;
+use stripe_sandbox::{Action, Rule};
 use tier::api::Keys;
-use tier::sandbox::{Action, Rule};
 use tokio::sync::Notify;
 
 use crate::harness::{Settings, TestApp};
-use crate::time::{hold_time, until};
 use crate::web::Web;
+use testing::time::{hold_time, until};
 
 #[tokio::test]
 async fn readiness_asks_stripe_but_not_for_every_probe() {

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tier::sandbox::{Action, Rule};
+use stripe_sandbox::{Action, Rule};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::{exchange, get, serve, start, status, status_of};
 use crate::binary::{Place, Server};
-use crate::time::{PATIENCE, until};
+use testing::time::{PATIENCE, until};
 
 /// Sends requests whose lines are long, over one connection, and reads the answers.
 async fn fill_the_log(server: &Server) {

@@ -6,7 +6,7 @@ mod usage;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tier::sandbox::{Action, Rule};
+use stripe_sandbox::{Action, Rule};
 
 use crate::harness::{Answer, Settings, TestApp};
 

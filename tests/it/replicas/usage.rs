@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use axum::http::Method;
 use serde_json::{Value, json};
-use tier::sandbox::{Action, Rule};
+use stripe_sandbox::{Action, Rule};
 
 use super::{slow, subscribe, two};
 use crate::harness::{Answer, TestApp};
-use crate::time::until;
+use testing::time::until;
 
 const RECORDS: &str = "/v1/subscription_items/*/usage_records";
 

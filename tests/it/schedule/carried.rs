@@ -3,7 +3,7 @@
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use tier::sandbox::{Action, Rule};
+use stripe_sandbox::{Action, Rule};
 
 use super::{buy, schedule, subscriptions};
 use crate::harness::{DAY, Settings, TestApp};

@@ -4,10 +4,10 @@ use axum::http::StatusCode;
 use serde_json::json;
 
 use super::{schedule, start};
-use tier::sandbox::{Action, Rule};
+use stripe_sandbox::{Action, Rule};
 
 use crate::harness::{Settings, TestApp};
-use crate::time::PATIENCE;
+use testing::time::PATIENCE;
 
 #[tokio::test]
 async fn requests_that_contradict_themselves() {

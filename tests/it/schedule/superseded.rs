@@ -2,7 +2,7 @@
 //! asking for it.
 
 use serde_json::json;
-use tier::sandbox::{Action, Rule};
+use stripe_sandbox::{Action, Rule};
 
 use super::{buy, phase, schedule, start, subscriptions, timeline};
 use crate::harness::{DAY, TestApp};

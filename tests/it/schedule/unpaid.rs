@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use std::time::Duration;
 
-use tier::sandbox::{Action, Rule};
+use stripe_sandbox::{Action, Rule};
 
 use super::{schedule, subscriptions};
 use crate::harness::{DAY, Settings, TestApp};

@@ -1,7 +1,7 @@
 //! Operations as calls: to the servers, and to the sandbox that stands for Stripe.
 
 use serde_json::{Value, json};
-use tier::sandbox::{Action, Amount, Rule, When};
+use stripe_sandbox::{Action, Amount, Rule, When};
 use tower::ServiceExt as _;
 
 use super::ops::{COMBINATIONS, Combination, FEATURES, Fault, HOUR, Request};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::http::Method;
 use serde_json::json;
-use tier::sandbox::Rule;
+use stripe_sandbox::Rule;
 
 use super::calls::{body, is_unsure, pay, rule};
 use super::model::{self, Org, Verdict};
@@ -14,7 +14,7 @@ use super::ops::{COMBINATIONS, Combination, FEATURES, HOUR, ORGS, Op, Request, S
 use super::seen::{self, Seen};
 use super::sent::{Sent, outcomes};
 use crate::harness::{Answer, START, Settings, TestApp};
-use crate::time::until;
+use testing::time::until;
 
 /// Servers over a sandbox, used for one list after the other. They share nothing but their Stripe.
 pub(super) struct World {

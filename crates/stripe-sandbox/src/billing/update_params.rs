@@ -1,0 +1,161 @@
+//! Reading what a request changes on a subscription, or on one of its items.
+
+use super::added_items::{self, AddedItem};
+use super::items;
+use super::pause::{self, Pause};
+use super::payment_params::{self, Behavior};
+use super::schedule::{ItemSpec, Prorate};
+use super::shared_params::{automatic_tax, collection_method, discount, payment_method, prorate};
+use super::subscription::{MissingMethod, PaymentSettings, Subscription};
+use super::subscription_params::{UNMODELLED, cancel_at, one_end_only, trial_end_given};
+use crate::context::Ctx;
+use crate::customer;
+use crate::discount::Applied;
+use crate::error::{Error, Result};
+use crate::field_update::FieldUpdate;
+use crate::ids::Id;
+use crate::metadata::Metadata;
+use crate::params::Params;
+
+/// What a request changes on a subscription.
+#[derive(Clone, Debug)]
+pub(crate) struct Update {
+    pub(crate) specs: Option<Vec<ItemSpec>>,
+    pub(crate) added: Vec<AddedItem>,
+    /// A time that has come ends the trial.
+    pub(crate) trial_end: Option<i64>,
+    pub(crate) cancel_at: FieldUpdate<i64>,
+    pub(crate) cancel_at_period_end: Option<bool>,
+    /// The coupon to apply, or none to take the discount away.
+    pub(crate) coupon: FieldUpdate<Applied>,
+    pub(crate) default_payment_method: FieldUpdate<Id>,
+    pub(crate) description: FieldUpdate<String>,
+    pub(crate) metadata: Metadata,
+    pub(crate) automatic_tax: Option<bool>,
+    pub(crate) prorate: Prorate,
+    /// What happens if what falls due is not paid.
+    pub(crate) behavior: Behavior,
+    pub(crate) pause: FieldUpdate<Pause>,
+    pub(crate) payment_settings: PaymentSettings,
+    pub(crate) missing_method: MissingMethod,
+    pub(crate) prorate_from: Option<i64>,
+    /// `billing_cycle_anchor=now`
+    pub(crate) anchored: bool,
+}
+
+impl Update {
+    /// The same for trying it out: its coupon is not counted as redeemed.
+    pub(super) fn without_count(&self) -> Self {
+        Self {
+            coupon: self.coupon.clone().map(Applied::without_count),
+            ..self.clone()
+        }
+    }
+}
+
+/// Reads an update.
+pub(crate) fn read(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    subscription: &Subscription,
+    now: i64,
+) -> Result<Update> {
+    let specs = items::read_change(ctx, params, "items", &subscription.items)?;
+    let currency = specs
+        .as_ref()
+        .map_or(subscription.currency, |specs| items::currency(ctx, specs));
+    if currency != subscription.currency {
+        return Err(items::other_currency(params.name("items")));
+    }
+    let holder = customer::named(ctx, &subscription.customer, "customer")?;
+    let kept = || subscription.items.iter().map(items::kept).collect();
+    let sold: Vec<ItemSpec> = specs.clone().unwrap_or_else(kept);
+    let coupon = discount(ctx, params, Some(holder), &sold, now)?;
+    let behavior = payment_params::behavior(params)?;
+    collection_method(params)?;
+    params.unmodelled(UNMODELLED)?;
+    params.unmodelled(&["cancellation_details", "default_source?", "transfer_data?"])?;
+    params.only("trial_from_plan", "false")?;
+    let update = Update {
+        specs,
+        added: added_items::read(ctx, params, currency)?,
+        trial_end: trial_end_given(params, now)?,
+        cancel_at: cancel_at(params, now)?,
+        cancel_at_period_end: params.boolean("cancel_at_period_end")?,
+        coupon,
+        default_payment_method: payment_method(ctx, params, &subscription.customer)?,
+        description: params.nullable("description")?.map(str::to_owned),
+        metadata: params.metadata()?.apply(&subscription.metadata)?,
+        automatic_tax: automatic_tax(params)?,
+        prorate: prorate(params)?.unwrap_or(Prorate::Create),
+        behavior,
+        pause: pause::read(params, now)?,
+        payment_settings: payment_params::payment_settings(params, subscription.payment_settings)?,
+        missing_method: payment_params::trial_settings(params, subscription.missing_method)?,
+        prorate_from: prorate_from(params, subscription)?,
+        anchored: params.one_of("billing_cycle_anchor", &["now", "unchanged"])? == Some("now"),
+    };
+    if update.cancel_at_period_end == Some(true) && matches!(update.cancel_at, FieldUpdate::Set(_))
+    {
+        return Err(one_end_only());
+    }
+    check_directed(subscription, &update)?;
+    Ok(update)
+}
+
+/// Reads what else a request says that changes one item of a subscription, for which `specs` are the items then.
+pub(crate) fn read_for_item(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    subscription: &Subscription,
+    specs: Vec<ItemSpec>,
+) -> Result<Update> {
+    if items::currency(ctx, &specs) != subscription.currency {
+        return Err(items::other_currency(params.name("price")));
+    }
+    Ok(Update {
+        specs: Some(specs),
+        added: Vec::new(),
+        pause: FieldUpdate::Keep,
+        behavior: payment_params::behavior(params)?,
+        trial_end: None,
+        cancel_at: FieldUpdate::Keep,
+        cancel_at_period_end: None,
+        coupon: FieldUpdate::Keep,
+        default_payment_method: FieldUpdate::Keep,
+        description: FieldUpdate::Keep,
+        metadata: subscription.metadata.clone(),
+        automatic_tax: None,
+        payment_settings: subscription.payment_settings,
+        missing_method: subscription.missing_method,
+        prorate: prorate(params)?.unwrap_or(Prorate::Create),
+        prorate_from: prorate_from(params, subscription)?,
+        anchored: false,
+    })
+}
+
+/// `proration_date`, which is within the running period.
+fn prorate_from(params: &Params<'_>, subscription: &Subscription) -> Result<Option<i64>> {
+    let from = params.timestamp("proration_date")?;
+    let (start, end) = subscription.period;
+    if from.is_some_and(|from| from < start || from > end) {
+        return Err(Error::invalid(
+            "Cannot specify a proration_date outside of the subscription's current billing period.",
+        )
+        .param("proration_date"));
+    }
+    Ok(from)
+}
+
+/// What only the schedule may say of a subscription that it directs.
+fn check_directed(subscription: &Subscription, update: &Update) -> Result<()> {
+    let Some(schedule) = &subscription.schedule else {
+        return Ok(());
+    };
+    if update.cancel_at != FieldUpdate::Keep || update.cancel_at_period_end.is_some() {
+        return Err(Error::invalid(format!(
+            "The subscription is managed by the subscription schedule `{schedule}`, and updating any cancelation behavior directly is not allowed. Please update the schedule instead."
+        )));
+    }
+    Ok(())
+}

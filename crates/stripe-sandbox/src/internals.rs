@@ -1,0 +1,24 @@
+//! Doors for fuzz targets and benchmarks to what is not part of the crate's interface.
+
+use rust_decimal::Decimal;
+
+use crate::cycle::rating::{Scheme, Tier};
+use crate::form::Form;
+
+/// Reads `bytes` as a form, and writes it as JSON.
+pub fn read_form(bytes: &[u8]) {
+    let mut form = Form::default();
+    if form.read(bytes).is_ok() {
+        form.to_json();
+    }
+}
+
+/// What `quantity` units cost, in cents, over graduated tiers of (last unit, price of a unit, flat amount).
+pub fn graduated_cost(tiers: &[(Option<i64>, Decimal, Decimal)], quantity: i64) -> i64 {
+    let tiers = tiers.iter().map(|&(up_to, unit, flat)| Tier {
+        up_to,
+        unit,
+        flat: Some(flat),
+    });
+    Scheme::Graduated(tiers.collect()).amount(quantity)
+}

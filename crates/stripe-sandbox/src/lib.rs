@@ -1,0 +1,313 @@
+//! A Stripe that fits in memory: API version 2022-11-15, stateful, deterministic, with a clock that can be held.
+//!
+//! [`Sandbox`] is the whole of it, cheap to clone; [`Sandbox::start`] puts it on a loopback port and
+//! [`Sandbox::serve`] on any listener. Any Stripe client works against it. Its README has a test that uses it.
+//!
+//! How a call goes: [`http`] reads it and finds the account and the [route](routes); [`form`] and [`params`]
+//! read the parameters; the [`fault`] rules, limits and [`idempotency`] keys have their say; the handler,
+//! a plain function over a [`context::Ctx`], checks everything and then changes the [`state`]; [`expand`] adds
+//! what was asked for. One lock guards the state, held for that moment only.
+//!
+//! It shares no code with clients that call it: an error in common would be invisible.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use clock::Clock;
+
+mod account;
+mod billing;
+mod call;
+mod card;
+mod checkout_page;
+mod context;
+mod control;
+mod coupon;
+mod currency;
+mod customer;
+mod customer_params;
+mod cycle;
+mod discount;
+mod engine;
+mod error;
+mod event;
+mod expand;
+mod fault;
+mod field_update;
+mod filter;
+mod form;
+mod guard;
+mod http;
+mod idempotency;
+mod ids;
+#[doc(hidden)]
+pub mod internals;
+mod limit;
+mod metadata;
+mod page;
+mod params;
+mod payment;
+mod payment_method;
+mod payment_methods;
+mod price;
+mod price_list;
+mod price_params;
+mod product;
+mod promotion_code;
+mod record;
+mod routes;
+mod scalars;
+mod search;
+mod search_query;
+mod setup_intent;
+mod setup_intents;
+mod state;
+mod table;
+mod test_clock;
+mod unmodelled;
+
+pub use fault::{Action, Amount, Rule, When};
+pub use record::Request;
+
+/// The API version whose answers the sandbox gives.
+pub const API_VERSION: &str = "2022-11-15";
+
+/// How a sandbox behaves; the default is real time, seed 0, no delays and no limits.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The time of everything that is on no test clock.
+    pub clock: Clock,
+    /// What ids and random faults are made from.
+    pub seed: u64,
+    /// How long a new or changed customer takes to reach the search.
+    pub search_lag: Duration,
+    /// How long renewals and the first invoices of schedules are drafts before they are finalized and charged; with
+    /// Stripe, about an hour.
+    pub invoice_draft: Duration,
+    /// How long every call takes at least.
+    pub latency: Option<Duration>,
+    /// How many calls an account may make in a second.
+    pub rate_limit: Option<u32>,
+    /// Where people reach the sandbox, for the links to its checkout pages; by default, the address that the
+    /// call was sent to.
+    pub public_url: Option<String>,
+    /// Only this machine can reach it. Its controls and checkout pages then answer to names of this machine only: a web
+    /// page could give a name of its own this machine's address.
+    pub loopback_only: bool,
+}
+
+impl Options {
+    /// How long invoices are drafts, in seconds.
+    fn invoice_draft_seconds(&self) -> i64 {
+        i64::try_from(self.invoice_draft.as_secs()).unwrap_or(i64::MAX / 2)
+    }
+
+    /// The search's lag in milliseconds.
+    fn search_lag_millis(&self) -> i64 {
+        i64::try_from(self.search_lag.as_millis()).unwrap_or(i64::MAX / 2)
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            clock: Clock::system(),
+            seed: 0,
+            search_lag: Duration::from_secs(1),
+            invoice_draft: Duration::ZERO,
+            latency: None,
+            rate_limit: None,
+            public_url: None,
+            loopback_only: true,
+        }
+    }
+}
+
+/// See the [crate](self). Clones are the same sandbox.
+#[derive(Clone, Debug)]
+pub struct Sandbox(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    options: Options,
+    world: Mutex<state::World>,
+    faults: Mutex<fault::Faults>,
+    record: Mutex<record::Record>,
+    limits: Mutex<limit::Limits>,
+    /// The calls under way.
+    tasks: TaskTracker,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic in a handler is a bug that its caller sees; the others go on.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn serve(
+    listener: TcpListener,
+    router: axum::Router,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    axum::serve(listener, router)
+        .with_graceful_shutdown(shutdown)
+        .await
+}
+
+impl Sandbox {
+    /// An empty sandbox.
+    pub fn new(options: Options) -> Self {
+        Self(Arc::new(Inner {
+            world: Mutex::new(state::World::new(options.seed)),
+            faults: Mutex::default(),
+            record: Mutex::default(),
+            limits: Mutex::default(),
+            tasks: TaskTracker::new(),
+            options,
+        }))
+    }
+
+    /// The API, the controls under `/_sandbox/` and the checkout pages under `/c/`.
+    pub fn router(&self) -> axum::Router {
+        http::router(self.clone())
+    }
+
+    /// Serves on the listener until `shutdown` is done and the calls under way are answered.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> std::io::Result<()> {
+        serve(listener, self.router(), shutdown).await
+    }
+
+    /// A sandbox on a loopback port of its own, until the result is dropped or stopped.
+    pub async fn start(options: Options) -> std::io::Result<Running> {
+        Self::start_with(options, |router| router).await
+    }
+
+    /// The same, with layers of the caller's around its [router](Self::router), to watch what is answered.
+    pub async fn start_with(
+        options: Options,
+        layers: impl FnOnce(axum::Router) -> axum::Router,
+    ) -> std::io::Result<Running> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let sandbox = Self::new(options);
+        let stop = CancellationToken::new();
+        let mut server = JoinSet::new();
+        server.spawn(serve(
+            listener,
+            layers(sandbox.router()),
+            stop.clone().cancelled_owned(),
+        ));
+        Ok(Running {
+            url,
+            sandbox,
+            stop,
+            server,
+        })
+    }
+
+    /// The account that a secret key opens.
+    pub fn account_id(&self, key: &str) -> String {
+        locked(&self.0.world).id_of_key(key).to_string()
+    }
+
+    /// The last calls, at most 1,000, oldest first: of one account, or of all.
+    pub fn requests(&self, account: Option<&str>) -> Vec<Request> {
+        locked(&self.0.record).requests(account)
+    }
+
+    /// What has happened, as Stripe's events: the last 10,000 of every account, an account's in order.
+    pub fn events(&self) -> Vec<Value> {
+        let mut world = locked(&self.0.world);
+        let events = world.accounts().flat_map(|account| account.events.iter());
+        events.map(event::Event::to_json).collect()
+    }
+
+    /// How often each endpoint (`GET /v1/customers/:id`) was called: by one account, or by all.
+    pub fn counts(&self, account: Option<&str>) -> BTreeMap<String, u64> {
+        locked(&self.0.record).counts(account)
+    }
+
+    /// Forgets the calls so far, and nothing else.
+    pub fn clear_requests(&self) {
+        locked(&self.0.record).clear(None);
+    }
+
+    /// Adds a fault; see [`Rule`].
+    pub fn add_fault(&self, rule: Rule) {
+        let seed = self.0.options.seed;
+        locked(&self.0.faults).add(rule, seed);
+    }
+
+    /// How many calls the faults that are in force have applied to.
+    pub fn fault_hits(&self) -> u64 {
+        locked(&self.0.faults).hits()
+    }
+
+    /// Deletes all faults, which ends their delays.
+    pub fn clear_faults(&self) {
+        locked(&self.0.faults).clear(None);
+    }
+
+    /// Back to an empty sandbox without faults.
+    pub fn reset(&self) {
+        self.reset_only(None);
+    }
+
+    fn reset_only(&self, account: Option<&ids::Id>) {
+        locked(&self.0.world).reset(account);
+        locked(&self.0.faults).clear(account.map(|id| &**id));
+        locked(&self.0.record).clear(account.map(|id| &**id));
+    }
+
+    /// The sandbox's clock.
+    pub fn clock(&self) -> &Clock {
+        &self.0.options.clock
+    }
+
+    fn faults_json(&self, account: Option<&str>) -> Value {
+        locked(&self.0.faults).to_json(account)
+    }
+}
+
+/// A sandbox that listens on a loopback port. It stops when this is dropped.
+#[derive(Debug)]
+pub struct Running {
+    url: String,
+    sandbox: Sandbox,
+    stop: CancellationToken,
+    server: JoinSet<std::io::Result<()>>,
+}
+
+impl Running {
+    /// Where it is, such as `http://127.0.0.1:40001`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The sandbox itself, for looking at and controlling it without HTTP.
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
+    /// Stops, and waits for the calls under way.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        while self.server.join_next().await.is_some() {}
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

@@ -1,0 +1,114 @@
+//! A page that somebody visits reaches every port of the machine: it must not reset the sandbox, break it, or pay.
+
+use super::Api;
+
+const SESSION: &str = "mode=setup&payment_method_types[]=card&success_url=https://app.test/thanks";
+
+/// The status of a request with these headers.
+async fn status(api: &Api, method: &str, path: &str, headers: &[(&'static str, &str)]) -> u16 {
+    let with = |api: Api, (name, value): &(&'static str, &str)| api.header(name, value);
+    let api = headers.iter().fold(api.clone(), with);
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    let request = api.request(method, path).header(form.0, form.1);
+    let answer = request.send().await.expect("an answer");
+    answer.status().as_u16()
+}
+
+const CONTROLS: [(&str, &str); 5] = [
+    ("POST", "/_sandbox/reset"),
+    ("GET", "/_sandbox/requests"),
+    ("DELETE", "/_sandbox/requests"),
+    ("POST", "/_sandbox/faults?action=503"),
+    ("DELETE", "/_sandbox/faults"),
+];
+
+#[tokio::test]
+async fn the_controls_are_not_for_web_pages() {
+    let api = Api::start().await;
+    let customer = api.create("/v1/customers", "").await;
+    for foreign in [
+        ("origin", "http://evil.example"),
+        ("origin", "null"),
+        // Another port is another page.
+        ("origin", "http://127.0.0.1:1"),
+        ("host", "evil.example"),
+        ("host", "127.0.0.1.evil.example:12111"),
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+    ] {
+        for (method, path) in CONTROLS {
+            let answered = status(&api, method, path, &[foreign]).await;
+            assert_eq!(answered, 403, "{method} {path} {foreign:?}");
+        }
+    }
+    assert_eq!(api.ids("/v1/customers").await, [customer]);
+    for own in [
+        &[][..],
+        &[("host", "localhost:12111")],
+        &[("sec-fetch-site", "none")],
+    ] {
+        for (method, path) in [CONTROLS[1], CONTROLS[4], CONTROLS[0]] {
+            assert_eq!(status(&api, method, path, own).await, 200, "{path} {own:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_the_checkout_page_itself_pays() {
+    let api = Api::start().await;
+    let customer = api.create("/v1/customers", "").await;
+    let form = format!("{SESSION}&customer={customer}");
+    let session = api.create("/v1/checkout/sessions", &form).await;
+    let page = format!("/c/pay/{session}");
+    let evil = ("origin", "http://evil.example");
+    for foreign in [
+        evil,
+        ("host", "evil.example"),
+        ("sec-fetch-site", "cross-site"),
+    ] {
+        assert_eq!(status(&api, "POST", &page, &[foreign]).await, 403);
+    }
+    assert_eq!(
+        status(&api, "GET", &page, &[("host", "evil.example")]).await,
+        403
+    );
+    // A link to the page is followed from anywhere.
+    assert_eq!(
+        status(&api, "GET", &page, &[("sec-fetch-site", "cross-site")]).await,
+        200
+    );
+    let session = format!("/v1/checkout/sessions/{session}");
+    assert_eq!(api.get(&session).await.ok()["status"], "open");
+
+    let own = api
+        .header("origin", "null")
+        .header("sec-fetch-site", "same-origin");
+    // What comes after the payment is at an address that does not exist.
+    let paid = own.request("POST", &page).send().await;
+    assert!(paid.is_err_and(|error| error.is_connect() || error.is_request()));
+    assert_eq!(api.get(&session).await.ok()["status"], "complete");
+}
+
+#[tokio::test]
+async fn a_sandbox_with_a_name_of_its_own_is_called_by_it() {
+    let api = Api::with(stripe_sandbox::Options {
+        public_url: Some("https://stripe.test".to_owned()),
+        ..super::held()
+    })
+    .await;
+    let own = [("host", "stripe.test"), ("origin", "https://stripe.test")];
+    assert_eq!(status(&api, "POST", "/_sandbox/reset", &own).await, 200);
+    let other = [("host", "stripe.test"), ("origin", "https://app.test")];
+    assert_eq!(status(&api, "POST", "/_sandbox/reset", &other).await, 403);
+
+    // What other machines reach has names that it does not know.
+    let api = Api::with(stripe_sandbox::Options {
+        loopback_only: false,
+        ..super::held()
+    })
+    .await;
+    let named = [("host", "sandbox:12111")];
+    assert_eq!(status(&api, "POST", "/_sandbox/reset", &named).await, 200);
+    let foreign = [("host", "sandbox:12111"), ("origin", "http://evil.example")];
+    assert_eq!(status(&api, "POST", "/_sandbox/reset", &foreign).await, 403);
+}

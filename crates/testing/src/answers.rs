@@ -1,0 +1,63 @@
+//! Keeps what sandboxes answer for the judges (`tests/judges`), where `STRIPE_SANDBOX_ANSWERS` names a file: a line of JSON
+//! for each answer, and for each event.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use axum::Router;
+use axum::body::{Body, HttpBody as _, to_bytes};
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use serde_json::{Value, json};
+use stripe_sandbox::Sandbox;
+
+/// The file, if there is to be one.
+static ANSWERS: LazyLock<Option<Mutex<File>>> = LazyLock::new(|| {
+    let path = std::env::var_os("STRIPE_SANDBOX_ANSWERS")?;
+    let file = OpenOptions::new().create(true).append(true).open(path);
+    Some(Mutex::new(file.expect("the file for answers")))
+});
+
+/// The sandbox's router, watched.
+pub fn watch(router: Router) -> Router {
+    match &*ANSWERS {
+        Some(_) => router.layer(from_fn(observe)),
+        None => router,
+    }
+}
+
+/// Keeps all events of a sandbox, at its end.
+pub fn keep_events(sandbox: &Sandbox) {
+    if ANSWERS.is_none() {
+        return;
+    }
+    for event in sandbox.events() {
+        let id = event["id"].as_str().unwrap_or_default();
+        keep("GET", &format!("/v1/events/{id}"), 200, &event);
+    }
+}
+
+async fn observe(request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let (head, body) = next.run(request).await.into_parts();
+    // An answer that a test breaks on its way has no size.
+    if body.size_hint().exact().is_none() || !path.starts_with("/v1/") {
+        return Response::from_parts(head, body);
+    }
+    let body = to_bytes(body, usize::MAX).await.expect("it is in memory");
+    // One that a test turns to garbage is no JSON.
+    if let Ok(answer) = serde_json::from_slice::<Value>(&body) {
+        keep(method.as_str(), &path, head.status.as_u16(), &answer);
+    }
+    Response::from_parts(head, Body::from(body))
+}
+
+fn keep(method: &str, path: &str, status: u16, answer: &Value) {
+    let line = json!({"method": method, "path": path, "status": status, "answer": answer});
+    if let Some(file) = &*ANSWERS {
+        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+        writeln!(file, "{line}").expect("there is room on the disk");
+    }
+}
