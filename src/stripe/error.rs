@@ -208,6 +208,14 @@ impl Error {
         })
     }
 
+    /// A subscription item that a call names is not there, or not any more.
+    pub fn is_item_missing(&self) -> bool {
+        let named = |message: &str| message.to_ascii_lowercase().contains("subscription item");
+        self.api_is(|e| {
+            matches!(e.status, 400 | 404) && e.is("resource_missing") && named(&e.message)
+        })
+    }
+
     /// Stripe itself (not a proxy before it) failed, and does not say whether the call had its effect.
     pub fn is_failure_of_stripes(&self) -> bool {
         self.api_is(|e| e.status >= 500 && !e.kind.is_empty())

@@ -112,6 +112,10 @@ pub(in crate::domain) enum Failure {
 
 impl From<stripe::Error> for Failure {
     fn from(error: stripe::Error) -> Self {
+        // Another request has changed the plan since the subscription was read.
+        if error.is_item_missing() {
+            return Self::Refused(Refusal::Overtaken(error));
+        }
         match Refusal::of(error) {
             Ok(refusal) => Self::Refused(refusal),
             Err(error) => Self::Final(error.into()),
@@ -128,7 +132,6 @@ impl From<Error> for Failure {
 impl From<usage::Failure> for Failure {
     fn from(failure: usage::Failure) -> Self {
         match failure {
-            // Another request has changed the plan since the subscription was read.
             usage::Failure::Stripe(error) if error.is_item_gone() => {
                 Self::Refused(Refusal::Overtaken(error))
             }

@@ -168,7 +168,15 @@ impl Domain {
                     return Err(unknown());
                 }
                 Err(error) if error.is_replayed() && error.is_failure_of_stripes() => {
-                    let after = self.period_usage(&item.id, None).await?.total;
+                    let after = match self.period_usage(&item.id, None).await {
+                        Ok(after) => after.total,
+                        // So the record may have been counted before the item went.
+                        Err(error) if error.is_item_gone() => {
+                            tracing::error!(item = %item.id, n = report.n, "stripe keeps a failure for an answer, and the plan was changed since: whether this report was counted is not known");
+                            return Err(unknown());
+                        }
+                        Err(error) => return Err(error.into()),
+                    };
                     if before.is_none() && !report.clobber || progress.attempt >= RECORDS {
                         tracing::error!(item = %item.id, n = report.n, after, "stripe keeps a failure for an answer: whether this report was counted is not known");
                         return Err(unknown());

@@ -156,6 +156,22 @@ async fn a_report_that_stripe_kept_a_failure_of_is_not_guessed_at() {
     assert_eq!(used(&two).await, 5, "it was counted, and nobody can tell");
 }
 
+/// Where it was recorded is gone, and with it what would tell whether it was counted.
+#[tokio::test]
+async fn a_kept_failure_is_not_counted_again_after_a_change_of_plan() {
+    let (one, two) = two().await;
+    subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
+    fails(&one, "POST", RECORDS, 500);
+    report(&one, &body(5), Some("k")).await.ok();
+    one.advance(Duration::from_secs(60));
+    subscribe(&one, "org:a", &["plan:free@1"]).await.ok();
+    assert_eq!(used(&two).await, 5);
+    let again = report(&two, &body(5), Some("k")).await;
+    again.fails(503, "outcome_unknown");
+    report(&one, &body(5), Some("k")).await.ok();
+    assert_eq!(used(&two).await, 5);
+}
+
 /// A report that meets a change of plan is recorded on what took the place of its item.
 #[tokio::test]
 async fn a_report_during_a_change_of_plan_finds_the_new_item() {

@@ -374,6 +374,20 @@ async fn a_level_begins_again_with_a_period_that_a_paid_plan_restarts() {
     }
 }
 
+#[tokio::test]
+async fn a_level_that_is_reported_in_the_second_of_a_change_is_not_added_to_the_one_before() {
+    let app = start().await;
+    app.subscribe("org:a", &["plan:a@1"]).await;
+    report_all(&app, 5).await;
+    app.advance(10 * DAY);
+    app.subscribe("org:a", &["plan:b@1"]).await;
+    report_all(&app, 7).await;
+    for (feature, expected) in [("calls", 12), ("peak", 7), ("last", 7), ("store", 7)] {
+        let feature = format!("feature:{feature}");
+        assert_eq!(used(&app, &feature).await, expected, "{feature}");
+    }
+}
+
 /// Checkout makes a subscription of its own.
 #[tokio::test]
 async fn a_level_that_never_starts_again_goes_along_to_a_subscription_of_checkout() {

@@ -93,7 +93,9 @@ impl Domain {
             let is_max = item.price.aggregate() == Some("max");
             if own == 0 || (is_max && own < figure.n) {
                 let name = format!("level:{}:{}:{}", subscription.id, item.id, figure.as_of);
-                self.set_level(item, figure.n, revision.fixed(&name))
+                // Before the second of the change, to which what is reported in that second would be added.
+                let at = (figure.as_of - 1).max(subscription.current_period_start);
+                self.set_level(item, figure.n, Some(at), revision.fixed(&name))
                     .await?;
             }
             done.insert(key, String::new());
@@ -110,11 +112,16 @@ impl Domain {
         &self,
         item: &SubscriptionItem,
         value: i64,
+        at: Option<i64>,
         key: String,
     ) -> Result<(), stripe::Error> {
         let path = format!("/v1/subscription_items/{}/usage_records", item.id);
         let set = self.stripe().post(path).param("quantity", value);
-        let set = set.param("action", "set").param("timestamp", "now");
+        let set = set.param("action", "set");
+        let set = match at {
+            Some(at) => set.param("timestamp", at),
+            None => set.param("timestamp", "now"),
+        };
         set.idempotency_key(key).send::<Object>().await.map(drop)
     }
 
@@ -150,7 +157,8 @@ impl Domain {
             // What was recorded there since is newer.
             if self.level_of(&target.id).await? == 0 {
                 let name = format!("supersede:{}:{}:level:{}", old.id, new.id, item.id);
-                self.set_level(target, value, revision.fixed(&name)).await?;
+                self.set_level(target, value, None, revision.fixed(&name))
+                    .await?;
             }
             emptied.push((item.id.as_str(), item.price.id.as_str()));
         }
