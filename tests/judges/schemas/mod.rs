@@ -26,10 +26,10 @@ struct Kept {
     answer: Value,
 }
 
-/// Judges the answers in the file that `TIER_SANDBOX_ANSWERS` names.
+/// Judges the answers in the file that `STRIPE_SANDBOX_ANSWERS` names.
 pub(crate) fn run(folder: &Path) -> anyhow::Result<Found> {
-    let path = std::env::var_os("TIER_SANDBOX_ANSWERS");
-    let path = path.context("TIER_SANDBOX_ANSWERS must name the file of answers")?;
+    let path = std::env::var_os("STRIPE_SANDBOX_ANSWERS");
+    let path = path.context("STRIPE_SANDBOX_ANSWERS must name the file of answers")?;
     let answers = BufReader::new(File::open(&path).context("no answers were kept")?);
     let documents = [FIRST, LAST].map(|name| Judge::new(folder, name));
     let documents: Vec<Judge> = documents.into_iter().collect::<anyhow::Result<_>>()?;
