@@ -8,6 +8,7 @@
 //! [`preview`] and [`preview_params`] (on a [`copy`]), [`draft_invoices`] with [`draft_lines`], [`invoice_actions`],
 //! [`checkout`].
 //! How their parameters are read: [`subscription_params`], [`update_params`], [`payment_params`], [`items`],
+//! [`item_changes`] with [`clear_usage`],
 //! [`schedule_params`], [`phase_params`], [`shared_params`], [`invoice_item_params`], [`checkout_params`] with
 //! [`checkout_discount`], [`currency`]. How objects are shown: [`mod@render`], [`invoice_json`], [`session`].
 //! Prices in the terms of the arithmetic in [`cycle`](super::cycle): [`catalog`].
@@ -18,6 +19,7 @@ pub(crate) mod change;
 pub(crate) mod checkout;
 pub(crate) mod checkout_discount;
 pub(crate) mod checkout_params;
+pub(crate) mod clear_usage;
 pub(crate) mod collection;
 pub(crate) mod copy;
 pub(crate) mod credit_note;
@@ -34,6 +36,7 @@ pub(crate) mod invoice_items;
 pub(crate) mod invoice_json;
 pub(crate) mod invoices;
 pub(crate) mod invoicing;
+pub(crate) mod item_changes;
 pub(crate) mod item_set;
 pub(crate) mod items;
 pub(crate) mod new_subscription;

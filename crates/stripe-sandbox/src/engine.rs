@@ -6,6 +6,7 @@ use super::billing::finalization;
 use super::billing::phases;
 use super::billing::renewal;
 use super::billing::subscription::{INCOMPLETE_FOR, MissingMethod, Status};
+use super::billing::subscription_status::give_up;
 use super::billing::timeline::{self, Due};
 use super::billing::{render, session};
 use super::context::Ctx;
@@ -106,12 +107,4 @@ fn ends_without_method(ctx: &mut Ctx<'_>, position: u32, at: i64) -> bool {
         }
     }
     true
-}
-
-/// The first payment did not come in time: its invoice is void, and the subscription never begins.
-fn give_up(ctx: &mut Ctx<'_>, position: u32, at: i64) {
-    let subscription = ctx.account.subscription(position);
-    let first = subscription.latest_invoice.clone();
-    let first = first.expect("a subscription is incomplete for its first invoice");
-    collection::void(ctx, &first, at);
 }

@@ -1,7 +1,7 @@
 //! Two subscriptions of one org: the newest that is paid for is the org's, and the older ones are ended without anybody
 //! asking for it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use stripe_sandbox::{Action, Rule};
 
 use super::{buy, phase, schedule, start, subscriptions, timeline};
@@ -9,7 +9,8 @@ use crate::harness::{DAY, TestApp};
 
 async fn live(app: &TestApp) -> Vec<String> {
     let all = subscriptions(app).await.into_iter();
-    let live = all.filter(|s| s["status"] != "canceled");
+    let ended = ["canceled", "incomplete_expired"].map(Value::from);
+    let live = all.filter(|s| !ended.contains(&s["status"]));
     live.map(|s| s["id"].as_str().expect("an id").to_owned())
         .collect()
 }

@@ -9,7 +9,8 @@ use super::proration::{self, Prorating, Proration};
 use super::renewal::{self, Anchor};
 use super::schedule::{ItemSpec, Prorate};
 use super::subscription::{Status, Subscription};
-use super::{catalog, phases, timeline};
+use super::subscription_status::give_up;
+use super::{catalog, collection, finalization, phases, timeline};
 use crate::context::Ctx;
 use crate::ids::Id;
 use crate::state::Account;
@@ -176,7 +177,15 @@ pub(crate) struct Cancellation {
 /// Ends the subscription at `at`. Without a last invoice, the credit waits for the customer's next one (as a newer
 /// version of Stripe was recorded), and so do earlier prorations, without which it would be too large; without a
 /// credit, those are taken back, as Stripe's reference says of an end at once.
+///
+/// A subscription whose first payment is outstanding is given up instead: nothing was paid that could be credited.
 pub(crate) fn cancel(ctx: &mut Ctx<'_>, position: u32, how: Cancellation, at: i64) {
+    let subscription = ctx.account.subscription(position);
+    if subscription.status == Status::Incomplete {
+        give_up(ctx, position, at);
+        return timeline::reindex(ctx.account, position);
+    }
+    stop_collecting(ctx, position, at);
     let subscription = ctx.account.subscription(position);
     let closed = (subscription.period.0, at);
     if how.prorate && at < subscription.period.1 && !subscription.in_trial() {
@@ -201,6 +210,26 @@ pub(crate) fn cancel(ctx: &mut Ctx<'_>, position: u32, how: Cancellation, at: i6
         phases::subscription_ended(ctx, schedule, at);
     }
     timeline::reindex(ctx.account, position);
+}
+
+/// Stripe collects nothing more for a subscription that is canceled, apart from its last invoice: earlier ones that are
+/// open or drafts stay as they are until a request goes on with them.
+fn stop_collecting(ctx: &mut Ctx<'_>, position: u32, at: i64) {
+    let subscription = ctx.account.subscription(position);
+    let customer = ctx.account.customers.get(&subscription.customer);
+    let positions = customer.map_or(&[][..], |customer| &customer.invoices);
+    let invoices = positions
+        .iter()
+        .filter_map(|position| ctx.account.billing.invoices.at(*position))
+        .filter(|invoice| {
+            invoice.subscription.as_ref() == Some(&subscription.id) && invoice.auto_advance()
+        });
+    let invoices: Vec<Id> = invoices.map(|invoice| invoice.id.clone()).collect();
+    for id in invoices {
+        collection::act(ctx, &id, at, |ctx| {
+            finalization::advance(ctx, &id, false, at);
+        });
+    }
 }
 
 /// Invoices, on its own, the usage of metered items that no spec keeps: what Stripe does when a schedule moves to

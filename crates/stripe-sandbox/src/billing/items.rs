@@ -18,7 +18,7 @@ pub(crate) const MAX_ITEMS: usize = 20;
 pub(crate) const MAX_QUANTITY: i64 = 9_007_199_254_740_991;
 
 /// What Stripe names where a list of items has a price twice, whether it has it as `plan` or as `price`.
-const OLDER: &str = "plan";
+pub(super) const OLDER: &str = "plan";
 
 /// Parameters of an item that Stripe has and the sandbox does not act out.
 const UNMODELLED: &[&str] = &[
@@ -50,122 +50,6 @@ pub(crate) fn read(
     Ok(specs)
 }
 
-/// The items of an update: those that are named by `id` are changed or deleted, others are added, and the rest
-/// stays as it is.
-pub(crate) fn read_change(
-    ctx: &Ctx<'_>,
-    params: &Params<'_>,
-    key: &str,
-    items: &[Item],
-) -> Result<Option<Vec<ItemSpec>>> {
-    let held = held(items);
-    let Some(given) = params.objects(key)? else {
-        let only = by_plan(ctx, params, items.first(), &held)?;
-        if only.is_some() && items.len() > 1 {
-            return Err(Error::invalid(
-                "A subscription with several items cannot be changed by `plan` and `quantity`: use `items`.",
-            ));
-        }
-        return Ok(only.map(|only| vec![only]));
-    };
-    let mut specs: Vec<Option<ItemSpec>> = items.iter().map(|item| Some(kept(item))).collect();
-    for change in &given {
-        let deleted = change.boolean("deleted")?.unwrap_or(false);
-        let clear_usage = change.boolean("clear_usage")?.unwrap_or(false);
-        let Some(id) = change.string("id")? else {
-            specs.push(Some(added(ctx, change, &held)?));
-            continue;
-        };
-        let index = items.iter().position(|item| &*item.id == id);
-        let index =
-            index.ok_or_else(|| Error::no_such("subscription item", id, change.name("id")))?;
-        let mut changed = changed(ctx, change, &items[index], &held)?;
-        changed.clear_usage = clear_usage;
-        if deleted {
-            check_usage(&items[index], clear_usage)?;
-        }
-        specs[index] = (!deleted).then_some(changed);
-    }
-    let specs: Vec<ItemSpec> = specs.into_iter().flatten().collect();
-    if specs.is_empty() {
-        return Err(nothing_left().param(params.name(key)));
-    }
-    check(ctx, &specs, &params.name(key), OLDER)?;
-    Ok(Some(specs))
-}
-
-/// The prices that a subscription has already.
-fn held(items: &[Item]) -> Vec<Id> {
-    items.iter().map(|item| item.price.clone()).collect()
-}
-
-fn nothing_left() -> Error {
-    Error::invalid(
-        "A subscription must have at least one active plan. Cancel the subscription to end it.",
-    )
-}
-
-fn added(ctx: &Ctx<'_>, params: &Params<'_>, held: &[Id]) -> Result<ItemSpec> {
-    let price = price(ctx, params, held)?.ok_or_else(|| params.missing("price"))?;
-    Ok(ItemSpec {
-        is_new: true,
-        ..spec(params, price, None)?
-    })
-}
-
-fn changed(ctx: &Ctx<'_>, params: &Params<'_>, item: &Item, held: &[Id]) -> Result<ItemSpec> {
-    let other = price(ctx, params, held)?;
-    let current = catalog::price(ctx.account, &item.price);
-    spec(params, other.unwrap_or(current), Some(item))
-}
-
-/// What a request does to one item of a subscription; the others stay as they are.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum One {
-    Add,
-    Change(usize),
-    Remove(usize),
-}
-
-/// The items after a request that is about one of them.
-pub(crate) fn read_one(
-    ctx: &Ctx<'_>,
-    params: &Params<'_>,
-    items: &[Item],
-    one: One,
-) -> Result<Vec<ItemSpec>> {
-    let mut specs: Vec<ItemSpec> = items.iter().map(kept).collect();
-    let held = held(items);
-    match one {
-        One::Add => specs.push(added(ctx, params, &held)?),
-        One::Change(index) => specs[index] = changed(ctx, params, &items[index], &held)?,
-        One::Remove(index) => {
-            let clear = params.boolean("clear_usage")?.unwrap_or(false);
-            check_usage(&items[index], clear)?;
-            specs.remove(index);
-        }
-    }
-    if specs.is_empty() {
-        return Err(nothing_left());
-    }
-    let param = params.name("price");
-    check(ctx, &specs, &param, &param)?;
-    Ok(specs)
-}
-
-/// Stripe lets a metered item go only together with its usage, which the request has to say. It asks for that
-/// whether any usage was reported or not: its error is about the item's plan (clients such as Laravel Cashier always
-/// send `clear_usage` for one).
-fn check_usage(item: &Item, clear_usage: bool) -> Result<()> {
-    if item.quantity.is_none() && !clear_usage {
-        return Err(Error::invalid(format!(
-            "When deleting the subscription item {} with a metered plan, all related usage records must be cleared too by setting `clear_usage=true`.",
-            item.id
-        )));
-    }
-    Ok(())
-}
-
 /// An item as it is, as a spec.
 pub(crate) fn kept(item: &Item) -> ItemSpec {
     ItemSpec {
@@ -179,7 +63,7 @@ pub(crate) fn kept(item: &Item) -> ItemSpec {
 }
 
 /// The one item of a subscription, by the older parameters `plan` and `quantity` of the subscription itself.
-fn by_plan(
+pub(super) fn by_plan(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
     before: Option<&Item>,
@@ -225,7 +109,7 @@ fn quantity(params: &Params<'_>, price: &Price, before: Option<&Item>) -> Result
     Ok((!metered).then(|| quantity.or_else(kept).unwrap_or(1)))
 }
 
-fn spec(params: &Params<'_>, price: &Price, before: Option<&Item>) -> Result<ItemSpec> {
+pub(super) fn spec(params: &Params<'_>, price: &Price, before: Option<&Item>) -> Result<ItemSpec> {
     let metadata = before.map_or_else(Metadata::default, |item| item.metadata.clone());
     params.disabled("adjustable_quantity")?;
     params.unmodelled(UNMODELLED)?;
@@ -249,7 +133,11 @@ pub(crate) fn too_large(param: String) -> Error {
 }
 
 /// The recurring price that an item names: one that is for sale, or one of those that are held.
-fn price<'a>(ctx: &'a Ctx<'_>, params: &Params<'_>, held: &[Id]) -> Result<Option<&'a Price>> {
+pub(super) fn price<'a>(
+    ctx: &'a Ctx<'_>,
+    params: &Params<'_>,
+    held: &[Id],
+) -> Result<Option<&'a Price>> {
     // Prices were plans once, and are still taken by that name.
     let (key, param) = if params.has("plan") {
         ("plan", "plan".to_owned())
@@ -301,7 +189,7 @@ pub(crate) fn for_sale(ctx: &Ctx<'_>, price: &Price, param: &str) -> Result<()> 
 
 /// What all items together have to keep to: Stripe's classic billing has one interval and one currency. `twice` is the
 /// parameter that the error for a price that is there twice names.
-fn check(ctx: &Ctx<'_>, specs: &[ItemSpec], param: &str, twice: &str) -> Result<()> {
+pub(super) fn check(ctx: &Ctx<'_>, specs: &[ItemSpec], param: &str, twice: &str) -> Result<()> {
     if specs.len() > MAX_ITEMS {
         return Err(Error::invalid(format!(
             "You have exceeded the maximum number of items: a subscription can have at most {MAX_ITEMS}, and {} were given.",

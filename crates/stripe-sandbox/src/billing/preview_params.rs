@@ -100,6 +100,7 @@ fn change_subscription(
     let read = |ctx: &Ctx<'_>| {
         let subscription = ctx.account.subscription(position);
         subscriptions::check_live(subscription)?;
+        subscriptions::check_begun(subscription, &renamed)?;
         let update = update_params::read(ctx, &renamed, subscription, now)?;
         renamed.finish()?;
         Ok(update)
@@ -175,15 +176,21 @@ fn discount_customer(ctx: &mut Ctx<'_>, params: &Params<'_>, holder: &Id, now: i
     Ok(())
 }
 
-/// What the change was invoiced for at once, as an invoice that is yet to come.
+/// What the change was invoiced for at once, as an invoice that is yet to come: a draft.
 fn issued(ctx: &Ctx<'_>) -> Option<Invoice> {
     let mut invoice = ctx.account.billing.invoices.iter().next_back()?.clone();
     invoice.id = Id::default();
     invoice.number = None;
-    invoice.status = InvoiceStatus::Open;
+    invoice.status = InvoiceStatus::Draft;
     invoice.reason = Reason::Upcoming;
+    invoice.advances = true;
     invoice.attempts = Attempts::default();
+    invoice.payment_intent = None;
+    invoice.draft_until = None;
+    invoice.finalized_at = None;
     invoice.paid_at = None;
+    invoice.marked_uncollectible_at = None;
+    invoice.voided_at = None;
     preview::name_lines(&mut invoice);
     Some(invoice)
 }

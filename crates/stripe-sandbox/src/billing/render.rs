@@ -284,7 +284,8 @@ pub(crate) fn changed(ctx: &mut Ctx<'_>, position: u32, before: &Value, at: i64)
     if after == *before {
         return;
     }
-    if after["ended_at"].is_null() {
+    // One that never began is not told to be deleted.
+    if after["ended_at"].is_null() || after["status"] == "incomplete_expired" {
         ctx.update_event("customer.subscription.updated", before, &after, at);
     } else {
         ctx.event("customer.subscription.deleted", &after, at);

@@ -3,7 +3,7 @@
 use super::phase_params::{self, Setting};
 use super::schedule::{Defaults, EndBehavior, Phase, Prorate, Schedule, Status};
 use super::subscription::Subscription;
-use super::{currency, items};
+use super::{currency, items, subscriptions};
 use crate::context::Ctx;
 use crate::customer::{self, Customer};
 use crate::error::{Error, Result};
@@ -115,6 +115,7 @@ fn over(ctx: &Ctx<'_>, params: &Params<'_>, id: &str) -> Result<(Schedule, i64)>
         ))
         .param("from_subscription"));
     }
+    subscriptions::may_change(subscription).map_err(|error| error.param("from_subscription"))?;
     if subscription.schedule.is_some() {
         return Err(Error::invalid(
             "You cannot migrate a subscription that is already attached to a schedule.",

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::items::{self, MAX_QUANTITY, One, too_large};
+use super::item_changes::{self, One};
+use super::items::{MAX_QUANTITY, too_large};
 use super::subscription::{Item, Subscription};
 use super::{
     catalog, finalization, payment_params, render, subscription_update, subscriptions,
@@ -84,9 +85,12 @@ fn change(ctx: &mut Ctx<'_>, params: &Params<'_>, position: u32, one: One) -> Re
     ctx.read_presence(params)?;
     let subscription = ctx.account.subscription(position);
     subscriptions::check_live(subscription)?;
-    subscriptions::check_begun(subscription, params)?;
+    match one {
+        One::Change(_) => subscriptions::check_begun(subscription, params)?,
+        One::Add | One::Remove(_) => subscriptions::may_change(subscription)?,
+    }
     let now = ctx.time_of(&subscription.customer);
-    let specs = items::read_one(ctx, params, &subscription.items, one)?;
+    let specs = item_changes::read_one(ctx, params, subscription, one)?;
     let update = update_params::read_for_item(ctx, params, subscription, specs)?;
     params.finish()?;
     payment_params::check_change(ctx, position, &update, now)?;

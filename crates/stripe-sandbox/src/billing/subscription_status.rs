@@ -2,8 +2,8 @@
 
 use super::collection::{Outcome, get};
 use super::invoice::{Invoice, Reason, Status as InvoiceStatus};
-use super::phases;
 use super::subscription::Status;
+use super::{collection, invoice_item, phases};
 use crate::context::Ctx;
 use crate::ids::Id;
 use crate::state::Account;
@@ -34,7 +34,11 @@ pub(super) fn restore(account: &mut Account, id: &Id) {
     };
     let subscription = account.subscription(position);
     let recovers = match subscription.status {
-        Status::Incomplete => subscription.latest_invoice.as_ref() == Some(id),
+        // Only a payment begins it.
+        Status::Incomplete => {
+            subscription.latest_invoice.as_ref() == Some(id)
+                && get(account, id).status == InvoiceStatus::Paid
+        }
         Status::PastDue => latest(account, position).is_none_or(|latest| {
             matches!(
                 latest.status,
@@ -66,6 +70,22 @@ fn latest(account: &Account, position: u32) -> Option<&Invoice> {
     newest_first
         .filter_map(|position| account.billing.invoices.at(*position))
         .find(|invoice| counts(invoice) && invoice.subscription.as_ref() == Some(&subscription.id))
+}
+
+/// The first payment did not come in time, or the subscription is canceled before: its invoice is void, and the
+/// subscription never begins.
+pub(crate) fn give_up(ctx: &mut Ctx<'_>, position: u32, at: i64) {
+    invoice_item::remove_prorations(ctx, position, at);
+    let first = ctx.account.subscription(position).latest_invoice.clone();
+    // A copy that a change is tried out on has no invoices.
+    let open = |id: &Id| {
+        let invoice = ctx.account.billing.invoices.get(id);
+        invoice.is_some_and(|invoice| invoice.status == InvoiceStatus::Open)
+    };
+    match first.filter(open) {
+        Some(first) => collection::void(ctx, &first, at),
+        None => expire(ctx, position, at),
+    }
 }
 
 /// The first payment will not come any more.

@@ -177,13 +177,20 @@ const BEFORE_PAYMENT: &[&str] = &[
 pub(super) fn check_begun(subscription: &Subscription, params: &Params<'_>) -> Result<()> {
     let changes = |key: &&str| !BEFORE_PAYMENT.contains(key);
     match params.keys().iter().find(|key| changes(key)) {
-        Some(key) if subscription.status == Status::Incomplete => Err(Error::invalid(format!(
-            "The subscription `{}` is incomplete: until its first invoice is paid, only its `metadata` and `default_source` can be updated.",
-            subscription.id
-        ))
-        .param((*key).to_owned())),
-        _ => Ok(()),
+        Some(key) => may_change(subscription).map_err(|error| error.param((*key).to_owned())),
+        None => Ok(()),
     }
+}
+
+/// Whether a subscription has begun, so that what it sells may be changed.
+pub(super) fn may_change(subscription: &Subscription) -> Result<()> {
+    if subscription.status != Status::Incomplete {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "The subscription `{}` is incomplete: until its first invoice is paid, only its `metadata` and `default_source` can be updated.",
+        subscription.id
+    )))
 }
 
 /// What has ended is still described.

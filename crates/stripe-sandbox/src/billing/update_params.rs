@@ -1,13 +1,13 @@
 //! Reading what a request changes on a subscription, or on one of its items.
 
 use super::added_items::{self, AddedItem};
-use super::items;
 use super::pause::{self, Pause};
 use super::payment_params::{self, Behavior};
 use super::schedule::{ItemSpec, Prorate};
 use super::shared_params::{automatic_tax, collection_method, discount, payment_method, prorate};
 use super::subscription::{MissingMethod, PaymentSettings, Subscription};
 use super::subscription_params::{UNMODELLED, cancel_at, one_end_only, trial_end_given};
+use super::{item_changes, items};
 use crate::context::Ctx;
 use crate::customer;
 use crate::discount::Applied;
@@ -60,7 +60,7 @@ pub(crate) fn read(
     subscription: &Subscription,
     now: i64,
 ) -> Result<Update> {
-    let specs = items::read_change(ctx, params, "items", &subscription.items)?;
+    let specs = item_changes::read_change(ctx, params, "items", subscription)?;
     let currency = specs
         .as_ref()
         .map_or(subscription.currency, |specs| items::currency(ctx, specs));
@@ -99,6 +99,7 @@ pub(crate) fn read(
     {
         return Err(one_end_only());
     }
+    check_anchor(subscription, &update, now)?;
     check_directed(subscription, &update)?;
     Ok(update)
 }
@@ -145,6 +146,19 @@ fn prorate_from(params: &Params<'_>, subscription: &Subscription) -> Result<Opti
         .param("proration_date"));
     }
     Ok(from)
+}
+
+/// A billing cycle does not begin before the trial ends.
+fn check_anchor(subscription: &Subscription, update: &Update, now: i64) -> Result<()> {
+    let running = subscription.in_trial().then_some(subscription.period.1);
+    let trial_end = update.trial_end.or(running);
+    if update.anchored && trial_end.is_some_and(|end| end > now) {
+        return Err(Error::invalid(
+            "The `billing_cycle_anchor` cannot be earlier than the end of the trial: end it with `trial_end=now`, or leave `billing_cycle_anchor` out.",
+        )
+        .param("billing_cycle_anchor"));
+    }
+    Ok(())
 }
 
 /// What only the schedule may say of a subscription that it directs.

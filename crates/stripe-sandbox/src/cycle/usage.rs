@@ -61,6 +61,11 @@ impl Records {
         self.at.get(&timestamp).copied().unwrap_or(0)
     }
 
+    /// Whether anything was reported for `start` or later.
+    pub(crate) fn any_since(&self, start: i64) -> bool {
+        self.at.range(start..).any(|(_, quantity)| *quantity > 0)
+    }
+
     /// Replaces the quantity at `timestamp`, and no other; adding to it is setting the sum.
     pub(crate) fn set(&mut self, timestamp: i64, quantity: i64) {
         self.at.insert(timestamp, quantity);

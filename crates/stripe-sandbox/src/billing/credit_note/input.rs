@@ -121,6 +121,13 @@ fn payout(
         let refund =
             refund.filter(|refund| charge.is_some_and(|charge| charge.id == refund.charge));
         let refund = refund.ok_or_else(|| Error::no_such("refund", id, "refund"))?;
+        let named = |note: &CreditNote| note.refund.as_ref() == Some(refund.id());
+        if of_invoice(ctx, &invoice.id).any(named) {
+            return Err(Error::invalid(format!(
+                "The refund `{id}` belongs to a credit note already."
+            ))
+            .param("refund"));
+        }
         refunded = refund.amount;
         note.refund = Some(refund.id().clone());
     }

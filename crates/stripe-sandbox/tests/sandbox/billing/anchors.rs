@@ -140,3 +140,35 @@ async fn anchors_that_cannot_be_are_refused() {
     }
     assert!(world.invoices(&customer).await.is_empty());
 }
+
+#[tokio::test]
+async fn a_cycle_does_not_begin_within_a_trial() {
+    let world = World::at(APRIL).await;
+    let customer = world.customer().await;
+    let price = world.price("unit_amount=3000").await;
+    let (id, _) = world
+        .subscribe(
+            &customer,
+            &format!("items[0][price]={price}&trial_period_days=10"),
+        )
+        .await;
+    let path = format!("/v1/subscriptions/{id}");
+    let later = APRIL + 20 * DAY;
+    for form in [
+        "billing_cycle_anchor=now".to_owned(),
+        format!("billing_cycle_anchor=now&trial_end={later}"),
+    ] {
+        let (_, _, param) = world.api.post(&path, &form).await.refused(400);
+        assert_eq!(param, "billing_cycle_anchor", "{form}");
+    }
+    let preview =
+        format!("/v1/invoices/upcoming?subscription={id}&subscription_billing_cycle_anchor=now");
+    let (_, _, param) = world.api.get(&preview).await.refused(400);
+    assert_eq!(param, "subscription_billing_cycle_anchor");
+    assert_eq!(world.invoices(&customer).await.len(), 1);
+    let ended = world
+        .update(&id, "billing_cycle_anchor=now&trial_end=now")
+        .await;
+    assert_eq!(ended["status"], "active");
+    assert_eq!(world.billed(&customer).await[0], [(1, 3000)]);
+}

@@ -188,7 +188,7 @@ async fn a_draft_that_cannot_be_paid_makes_the_subscription_past_due_when_it_is_
 }
 
 #[tokio::test]
-async fn a_draft_goes_with_its_clock_and_is_charged_though_the_subscription_ends() {
+async fn a_draft_goes_with_its_clock_and_is_not_charged_once_the_subscription_is_canceled() {
     let world = world().await;
     let customer = world.customer().await;
     let price = world.price("unit_amount=1000").await;
@@ -201,7 +201,9 @@ async fn a_draft_goes_with_its_clock_and_is_charged_though_the_subscription_ends
         .await
         .ok();
     world.advance_to(RENEWAL + HOUR).await;
-    assert_eq!(state(&world.invoices(&customer).await[0]).0, "paid");
+    let draft = world.invoices(&customer).await.remove(0);
+    assert_eq!(state(&draft).0, "draft");
+    assert_eq!(draft["auto_advance"], false);
 
     world
         .schedule(&customer, &format!("phases[0][items][0][price]={price}"))

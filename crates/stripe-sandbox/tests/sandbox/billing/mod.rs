@@ -6,6 +6,7 @@ mod anchors;
 mod archived;
 mod bad_schedules;
 mod checkout;
+mod clear_usage;
 mod currencies;
 mod cycle_resets;
 mod ended_phases;

@@ -48,6 +48,11 @@ async fn a_change_is_previewed_and_not_made() {
         assert_eq!(lines(&shown), expected, "{query}");
         assert!(shown.get("id").is_none(), "{query}");
         assert_eq!(shown["billing_reason"], "upcoming");
+        assert_eq!(shown["status"], "draft", "{query}");
+        assert_eq!(shown["auto_advance"], true, "{query}");
+        for unset in ["payment_intent", "ending_balance", "effective_at", "number"] {
+            assert!(shown[unset].is_null(), "{unset}: {query}");
+        }
         let list = world
             .api
             .get(&format!("{URL}/lines?subscription={id}&{query}"))

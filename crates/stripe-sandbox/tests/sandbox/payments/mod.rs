@@ -8,9 +8,11 @@ mod credit_notes;
 mod drafts;
 mod events;
 mod first_payment;
+mod given_up;
 mod incomplete;
 mod intents;
 mod invoices;
+mod named_refunds;
 mod trial_end;
 
 use super::START;
