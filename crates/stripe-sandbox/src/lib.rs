@@ -26,6 +26,7 @@ mod account;
 mod billing;
 mod call;
 mod card;
+mod charge_amount;
 mod checkout_page;
 mod context;
 mod control;

@@ -4,7 +4,6 @@ use rust_decimal::Decimal;
 
 use super::schedule::ItemSpec;
 use crate::coupon::{Coupon, Off as CouponOff};
-use crate::currency::Currency;
 use crate::cycle::discount::Off;
 use crate::cycle::lines::Priced;
 use crate::cycle::period::Every;
@@ -111,22 +110,5 @@ pub(crate) fn off(coupon: &Coupon) -> Off {
     match coupon.off {
         CouponOff::Amount(amount, _) => Off::Amount(amount),
         CouponOff::Percent(percent) => Off::Percent(percent),
-    }
-}
-
-/// The smallest amount that Stripe charges, in the currency's smallest unit: 50 cents and what is about that.
-/// For the currencies that its table does not name, the sandbox takes 50.
-pub(crate) fn smallest_charge(currency: Currency) -> i64 {
-    match currency.as_str() {
-        "aed" | "ron" | "myr" | "pln" => 200,
-        "bgn" => 100,
-        "gbp" => 30,
-        "czk" => 1500,
-        "dkk" => 250,
-        "hkd" => 400,
-        "huf" => 17_500,
-        "mxn" | "thb" => 1000,
-        "nok" | "sek" => 300,
-        _ => 50,
     }
 }

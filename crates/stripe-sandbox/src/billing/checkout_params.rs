@@ -5,6 +5,7 @@ use super::items;
 use super::session::{Mode, Purchase, Session, Status};
 use super::shared_params::{automatic_tax, coupon, same_currency};
 use super::subscription_params::LONGEST_TRIAL;
+use crate::charge_amount;
 use crate::context::Ctx;
 use crate::customer::{self, Customer};
 use crate::cycle::period::DAY;
@@ -176,6 +177,7 @@ fn purchase(ctx: &Ctx<'_>, params: &Params<'_>, holder: Option<&Customer>) -> Re
         purchase.coupon = Some(applied);
     }
     sum_up(ctx.account, &mut purchase);
+    charge_amount::check_largest(purchase.due(), currency)?;
     Ok(Mode::Subscription(Box::new(purchase)))
 }
 

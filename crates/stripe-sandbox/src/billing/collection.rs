@@ -5,6 +5,7 @@ use super::subscription::Status as Standing;
 use super::subscription_status::{expire, restore, subscription_of, unpaid};
 use super::{invoice_json, render, timeline};
 use crate::card::{Charged, Decline, Presence};
+use crate::charge_amount::too_large;
 use crate::context::Ctx;
 use crate::error::Error;
 use crate::ids::Id;
@@ -24,6 +25,8 @@ pub(crate) enum Outcome {
     NeedsAuthentication,
     /// The customer was asked to authenticate, and did not.
     NotAuthenticated,
+    /// It is more than can be charged at once.
+    TooLarge,
 }
 
 /// What pays for a subscription: its `own` payment method, else the customer's default.
@@ -63,10 +66,10 @@ pub(crate) fn begin(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     collect(ctx, id, None, at);
 }
 
-/// Makes the payment intent of an invoice that asks for something.
+/// Makes the payment intent of an invoice that asks for something that can be charged.
 pub(crate) fn prepare(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> Option<Id> {
     let invoice = get(ctx.account, id);
-    if invoice.amount_due == 0 {
+    if invoice.amount_due == 0 || too_large(invoice.amount_due, invoice.currency) {
         return None;
     }
     let description = match invoice.reason {
@@ -92,6 +95,9 @@ pub(crate) fn collect(ctx: &mut Ctx<'_>, id: &Id, given: Option<&Id>, at: i64) -
 /// Charges what is due.
 fn attempt(ctx: &mut Ctx<'_>, id: &Id, given: Option<&Id>, at: i64) -> Outcome {
     let invoice = get(ctx.account, id);
+    if too_large(invoice.amount_due, invoice.currency) {
+        return Outcome::TooLarge;
+    }
     let Some(intent) = invoice
         .payment_intent
         .clone()
@@ -158,7 +164,7 @@ fn conclude(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome, at: i64) {
     let object = invoice_json::invoice(ctx.account, get(ctx.account, id));
     match outcome {
         Outcome::Paid | Outcome::NoMethod => {}
-        Outcome::Declined(_) | Outcome::NotAuthenticated => {
+        Outcome::Declined(_) | Outcome::NotAuthenticated | Outcome::TooLarge => {
             ctx.event("invoice.payment_failed", &object, at);
         }
         Outcome::NeedsAuthentication => {

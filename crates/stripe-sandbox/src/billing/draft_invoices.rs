@@ -9,7 +9,8 @@ use super::invoice_item::InvoiceItem;
 use super::invoices::find;
 use super::invoicing::{applicable, restate};
 use super::subscription::Subscription;
-use super::{catalog, draft_lines, finalization, invoice_json, shared_params};
+use super::{draft_lines, finalization, invoice_json, shared_params};
+use crate::charge_amount;
 use crate::context::Ctx;
 use crate::currency::{self, Currency};
 use crate::customer::{self, Customer};
@@ -46,6 +47,14 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         .or(given)
         .or(holder.currency)
         .unwrap_or_else(currency::usd);
+    if given.is_some_and(|given| given != currency) {
+        return Err(Error::invalid(format!(
+            "The `currency` of a subscription's invoice is the subscription's: `{}`.",
+            currency.as_str()
+        ))
+        .param("currency"));
+    }
+    super::currency::check(ctx.account, holder, currency, None)?;
     let includes = params.one_of(
         "pending_invoice_items_behavior",
         &["exclude", "include", "include_and_require"],
@@ -202,6 +211,7 @@ pub(crate) fn finalize(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> 
         )
         .code("invoice_not_editable"));
     }
+    charge_amount::check_largest(invoice.amount_due, invoice.currency)?;
     params.finish()?;
     let (id, at) = (invoice.id.clone(), ctx.time_of(&invoice.customer));
     collection::act(ctx, &id, at, |ctx| {
@@ -227,11 +237,8 @@ pub(super) fn seal(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     let number = holder.next_invoice_number();
     let starting_balance = holder.balance;
     let owed = invoice.total.saturating_add(starting_balance);
-    let ending_balance = if owed < catalog::smallest_charge(invoice.currency) {
-        owed
-    } else {
-        0
-    };
+    let due = charge_amount::due(owed, invoice.currency);
+    let ending_balance = owed - due;
     holder.balance = ending_balance;
     holder.currency = Some(invoice.currency);
     let invoice = collection::get_mut(ctx.account, id);
@@ -240,7 +247,7 @@ pub(super) fn seal(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     invoice.finalized_at = Some(at);
     invoice.starting_balance = starting_balance;
     invoice.ending_balance = ending_balance;
-    invoice.amount_due = owed - ending_balance;
+    invoice.amount_due = due;
     let object = invoice_json::invoice(ctx.account, collection::get(ctx.account, id));
     ctx.event("invoice.finalized", &object, at);
 }

@@ -6,11 +6,11 @@ use super::collection::{self, Outcome};
 use super::invoice::{Invoice, Status};
 use super::invoices::find;
 use super::{draft_invoices, invoice_json};
+use crate::charge_amount;
 use crate::context::Ctx;
 use crate::error::{Error, Result};
 use crate::ids::Id;
 use crate::params::Params;
-use crate::payment::check_smallest;
 use crate::payment_method;
 
 /// `POST /v1/invoices/:id/pay`: by card, or `paid_out_of_band`. Unlike elsewhere, an error leaves something behind:
@@ -24,11 +24,11 @@ pub(crate) fn pay(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     check_payable(invoice)?;
     if !out_of_band && invoice.amount_due > 0 {
         // Credit notes may have left less than can be charged.
-        check_smallest(invoice.amount_due, invoice.currency)?;
+        charge_amount::check(invoice.amount_due, invoice.currency)?;
     }
     params.finish()?;
     let (id, at) = (invoice.id.clone(), ctx.time_of(&invoice.customer));
-    let intent = invoice.payment_intent.clone();
+    let (intent, currency) = (invoice.payment_intent.clone(), invoice.currency);
     let draft = invoice.status == Status::Draft;
     let outcome = collection::act(ctx, &id, at, |ctx| {
         if draft {
@@ -47,6 +47,7 @@ pub(crate) fn pay(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         Outcome::NoMethod => Err(Error::invalid("There is no `default_payment_method` set on this Customer or Invoice. Please consider adding a default payment method. For more information, visit https://stripe.com/docs/billing/subscriptions/payment-methods-setting#payment-method-priority.").code("resource_missing")),
         Outcome::Declined(decline) => Err(shown(ctx, intent.as_ref(), decline.error())),
         Outcome::NeedsAuthentication | Outcome::NotAuthenticated => Err(shown(ctx, intent.as_ref(), needs_action())),
+        Outcome::TooLarge => Err(charge_amount::above_largest(currency)),
     }
 }
 

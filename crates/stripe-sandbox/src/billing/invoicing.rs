@@ -4,6 +4,7 @@ use super::drafts::Draft;
 use super::invoice::{Invoice, InvoiceLine, Reason};
 use super::subscription::{Item, Subscription};
 use super::{catalog, finalization};
+use crate::charge_amount;
 use crate::context::Ctx;
 use crate::coupon::Duration;
 use crate::cycle::discount::spread;
@@ -64,17 +65,12 @@ fn sum_up(account: &Account, invoice: &mut Invoice) {
     let customer = account.customers.get(&invoice.customer);
     let starting_balance = customer.map_or(0, |customer| customer.balance);
     let owed = total.saturating_add(starting_balance);
-    // A debt below the smallest charge waits on the balance, and a credit stays there.
-    let ending_balance = if owed < catalog::smallest_charge(invoice.currency) {
-        owed
-    } else {
-        0
-    };
+    let due = charge_amount::due(owed, invoice.currency);
     invoice.subtotal = subtotal;
     invoice.total = total;
     invoice.starting_balance = starting_balance;
-    invoice.ending_balance = ending_balance;
-    invoice.amount_due = owed - ending_balance;
+    invoice.ending_balance = owed - due;
+    invoice.amount_due = due;
 }
 
 /// What the discount takes off each of these amounts; see [`spread`].

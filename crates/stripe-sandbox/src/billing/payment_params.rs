@@ -2,10 +2,12 @@
 
 use super::invoice::Status;
 use super::new_subscription::{self, NewSubscription};
+use super::schedule::ItemSpec;
 use super::subscription::{MissingMethod, PaymentSettings};
 use super::update_params::Update;
-use super::{collection, copy, subscription_update};
+use super::{catalog, collection, copy, subscription_update};
 use crate::card::Charged;
+use crate::charge_amount;
 use crate::context::Ctx;
 use crate::error::{Error, Result};
 use crate::params::Params;
@@ -88,9 +90,9 @@ pub(super) fn check(
     behavior: Behavior,
     now: i64,
 ) -> Result<()> {
-    if behavior == Behavior::Default
-        || new_subscription::first_amount_due(ctx.account, new, now) == 0
-    {
+    let due = new_subscription::first_amount_due(ctx.account, new, now);
+    charge_amount::check_largest(due, new.currency)?;
+    if behavior == Behavior::Default || due == 0 {
         return Ok(());
     }
     let own = new.default_payment_method.as_ref();
@@ -112,25 +114,34 @@ fn must_be_paid(charged: Option<Charged>) -> Result<()> {
     }
 }
 
-/// With `error_if_incomplete`, a change of a subscription is refused if what it makes due at once would not be paid:
-/// it is tried out on a copy.
+/// A change of a subscription is refused if what it makes due at once is more than can be charged, and with
+/// `error_if_incomplete`, if it would not be paid: it is tried out on a copy.
 pub(super) fn check_change(
     ctx: &mut Ctx<'_>,
     position: u32,
     update: &Update,
     now: i64,
 ) -> Result<()> {
-    if update.behavior != Behavior::Error {
+    let subscription = ctx.account.subscription(position);
+    let currency = subscription.currency;
+    let large = |specs: &Vec<ItemSpec>| {
+        charge_amount::too_large(catalog::in_advance(ctx.account, specs), currency)
+    };
+    let must_be_paid_now = update.behavior == Behavior::Error;
+    if !must_be_paid_now && !update.specs.as_ref().is_some_and(large) {
         return Ok(());
     }
-    let subscription = ctx.account.subscription(position);
     let (id, customer) = (subscription.id.clone(), subscription.customer.clone());
     copy::on_copy(ctx, &customer, |ctx| {
         let position = ctx.account.billing.subscriptions.position(&id);
         let position = position.expect("the copy has the customer's subscriptions");
         subscription_update::carry_out(ctx, position, update.without_count(), now);
         let mut invoices = ctx.account.billing.invoices.iter();
-        if !invoices.any(|invoice| invoice.status == Status::Open) {
+        let Some(open) = invoices.find(|invoice| invoice.status == Status::Open) else {
+            return Ok(());
+        };
+        charge_amount::check_largest(open.amount_due, currency)?;
+        if !must_be_paid_now {
             return Ok(());
         }
         let own = ctx

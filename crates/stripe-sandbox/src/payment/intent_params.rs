@@ -3,15 +3,13 @@
 use serde_json::{Value, json};
 
 use super::intent::{Details, Intent};
-use crate::billing::catalog;
+use crate::charge_amount;
 use crate::context::Ctx;
-use crate::currency::{self, Currency};
+use crate::currency;
 use crate::customer_params;
-use crate::cycle::money::money;
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::payment_method::{self, Named};
-use crate::price::MAX_AMOUNT;
 
 /// What Stripe lets a confirmation say besides.
 const CONFIRMATION_UNMODELLED: &[&str] = &[
@@ -31,7 +29,9 @@ const UNMODELLED: &[&str] = &[
 
 /// Reads a new intent, without an id; its payment method is read apart.
 pub(super) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Intent> {
-    let amount = amount(params)?.ok_or_else(|| params.missing("amount"))?;
+    let amount = params
+        .integer_from("amount", 1)?
+        .ok_or_else(|| params.missing("amount"))?;
     let currency = currency::read(params, "currency")?;
     let currency = currency.ok_or_else(|| params.missing("currency"))?;
     let customer = match params.string("customer")? {
@@ -48,7 +48,7 @@ pub(super) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Intent> {
     read_details(&mut details, params)?;
     params.unmodelled(CONFIRMATION_UNMODELLED)?;
     params.only("use_stripe_sdk", "false")?;
-    check_smallest(amount, currency)?;
+    charge_amount::check(amount, currency)?;
     let now = customer
         .as_ref()
         .map_or(ctx.now, |customer| ctx.time_of(customer));
@@ -68,7 +68,7 @@ pub(super) fn read_change(ctx: &Ctx<'_>, params: &Params<'_>, intent: &mut Inten
         ))
         .param(name));
     }
-    if let Some(amount) = amount(params)? {
+    if let Some(amount) = params.integer_from("amount", 1)? {
         intent.amount = amount;
     }
     if let Some(currency) = currency::read(params, "currency")? {
@@ -82,7 +82,7 @@ pub(super) fn read_change(ctx: &Ctx<'_>, params: &Params<'_>, intent: &mut Inten
         intent.details.manual_capture = manual;
     }
     read_details(&mut intent.details, params)?;
-    check_smallest(intent.amount, intent.currency)
+    charge_amount::check(intent.amount, intent.currency)
 }
 
 /// Reads what only a confirmation says: where the customer returns to, and whether they are there.
@@ -149,32 +149,6 @@ fn shipping(params: &Params<'_>) -> Result<Value> {
         "phone": params.nullable("phone")?.value(),
         "tracking_number": params.nullable("tracking_number")?.value(),
     }))
-}
-
-fn amount(params: &Params<'_>) -> Result<Option<i64>> {
-    match params.integer_from("amount", 1)? {
-        Some(amount) if amount > MAX_AMOUNT => Err(Error::malformed(
-            "amount",
-            format!("Amount must be no more than {MAX_AMOUNT}"),
-        )
-        .code("amount_too_large")),
-        amount => Ok(amount),
-    }
-}
-
-/// Stripe does not charge less than about half a dollar.
-pub(crate) fn check_smallest(amount: i64, currency: Currency) -> Result<()> {
-    let least = catalog::smallest_charge(currency);
-    if amount >= least {
-        return Ok(());
-    }
-    let word = currency.as_str();
-    Err(Error::invalid(format!(
-        "Amount must be at least {} {word}",
-        money(least.into(), word)
-    ))
-    .code("amount_too_small")
-    .param("amount"))
 }
 
 fn capture_method(params: &Params<'_>) -> Result<Option<bool>> {

@@ -7,6 +7,7 @@ use super::intent_params::{self, method_given, read_off_session};
 use super::process;
 use crate::billing::collection;
 use crate::card::{Charged, Presence};
+use crate::charge_amount;
 use crate::context::Ctx;
 use crate::customer;
 use crate::error::{Error, Result};
@@ -201,6 +202,7 @@ fn capture(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         ));
     }
     let amount = amount.unwrap_or(intent.amount);
+    charge_amount::check_step(amount, intent.currency, "amount_to_capture")?;
     if amount > intent.amount {
         return Err(Error::invalid(format!(
             "The provided `amount_to_capture` ({amount}) is greater than the `amount_capturable` ({}) of this PaymentIntent.",

@@ -13,8 +13,6 @@ mod intents;
 pub(crate) mod process;
 pub(crate) mod refund;
 
-pub(crate) use intent_params::check_smallest;
-
 use serde_json::Value;
 
 use self::charge::Charge;

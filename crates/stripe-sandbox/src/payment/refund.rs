@@ -6,6 +6,7 @@ use super::balance;
 use super::charge::{self, Charge};
 use super::process;
 use crate::billing::render::nested;
+use crate::charge_amount;
 use crate::context::Ctx;
 use crate::currency::Currency;
 use crate::cycle::money::money;
@@ -145,6 +146,9 @@ pub(crate) fn check(charge: &Charge, amount: i64) -> Result<()> {
             Error::invalid(format!("Charge {} has already been refunded.", charge.id))
                 .code("charge_already_refunded"),
         );
+    }
+    if amount != left {
+        charge_amount::check_step(amount, charge.currency, "amount")?;
     }
     if amount > left {
         let (what, of) = if charge.refunded == 0 {

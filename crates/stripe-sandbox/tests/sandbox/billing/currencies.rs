@@ -175,3 +175,24 @@ async fn amounts_are_shown_with_their_decimals() {
         assert_eq!(line["amount"], 12340);
     }
 }
+
+#[tokio::test]
+async fn an_invoice_is_in_the_currency_that_its_customer_is_held_to() {
+    let world = World::new().await;
+    let customer = world.customer().await;
+    let price = world.price("unit_amount=1000").await;
+    let (subscription, _) = world
+        .subscribe(&customer, &format!("items[0][price]={price}"))
+        .await;
+    let path = "/v1/invoices";
+    let form = format!("customer={customer}&currency=eur");
+    let (message, _, _) = world.api.post(path, &form).await.refused(400);
+    assert!(message.contains("with currency usd"), "{message}");
+    let form = format!("{form}&subscription={subscription}");
+    let (_, _, param) = world.api.post(path, &form).await.refused(400);
+    assert_eq!(param, "currency");
+    let form = format!("customer={customer}&currency=usd&subscription={subscription}");
+    world.api.post(path, &form).await.ok();
+    let form = format!("customer={}&currency=eur", world.customer().await);
+    world.api.post(path, &form).await.ok();
+}

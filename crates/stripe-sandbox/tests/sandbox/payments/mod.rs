@@ -12,6 +12,7 @@ mod given_up;
 mod incomplete;
 mod intents;
 mod invoices;
+mod largest;
 mod named_refunds;
 mod trial_end;
 
