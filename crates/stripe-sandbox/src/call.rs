@@ -18,7 +18,7 @@ use super::idempotency::Kept;
 use super::ids::Id;
 use super::params::Params;
 use super::routes::{self, Route};
-use super::{API_VERSION, Sandbox, account, control, engine, locked};
+use super::{API_VERSION, Sandbox, account, control, endpoints, engine, locked};
 
 /// Runs a call. `caller` and `endpoint` are filled in as soon as they are known.
 pub(super) async fn run(
@@ -34,7 +34,7 @@ pub(super) async fn run(
     let (account, connected) = authenticate(sandbox, &call)?;
     caller.account = Some(account.clone());
     caller.connected = connected;
-    let (route, args) = route.ok_or_else(|| unrecognized(&call))?;
+    let (route, args) = route.ok_or_else(|| endpoints::not_here(&call.method, &call.path))?;
     check_version(&call)?;
     if let Some(limit) = sandbox.0.options.rate_limit {
         locked(&sandbox.0.limits).admit(&account, limit)?;
@@ -98,12 +98,6 @@ fn fault_before(action: Action) -> Result<Answer> {
     let mut answer = Answer::new(200, body.into());
     answer.broken = Some(action);
     Ok(answer)
-}
-
-fn unrecognized(call: &Call) -> Error {
-    let Call { method, path, .. } = call;
-    Error::invalid(format!("Unrecognized request URL ({method}: {path}). Please see https://stripe.com/docs; the sandbox has the part of the API that its documentation lists."))
-        .status(404)
 }
 
 /// A client that speaks another version would misread the answers.

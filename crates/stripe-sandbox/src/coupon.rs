@@ -1,6 +1,6 @@
 //! Coupons, which become [discounts](super::discount) on a customer or a subscription.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -10,6 +10,7 @@ use super::context::Ctx;
 use super::error::{Error, Result};
 use super::filter::Created;
 use super::ids::Id;
+use super::locked;
 use super::metadata::Metadata;
 use super::page::Page;
 use super::params::Params;
@@ -21,7 +22,7 @@ const WHAT: &str = "coupon";
 /// The account's coupons. Discounts keep their coupon when it is deleted.
 pub(crate) type Coupons = Table<Arc<Coupon>>;
 
-/// See the module's text. Everything but its use is fixed at creation.
+/// See the module's text. Everything but its texts and its use is fixed at creation.
 #[derive(Debug)]
 pub(crate) struct Coupon {
     pub(crate) id: Id,
@@ -30,9 +31,15 @@ pub(crate) struct Coupon {
     pub(crate) duration: Duration,
     max_redemptions: Option<i64>,
     redeem_by: Option<i64>,
+    texts: Mutex<Texts>,
+    times_redeemed: std::sync::atomic::AtomicI64,
+}
+
+/// What a coupon says, which can be changed. Discounts share their coupon, and show the change.
+#[derive(Clone, Debug, Default)]
+struct Texts {
     name: Option<String>,
     metadata: Metadata,
-    times_redeemed: std::sync::atomic::AtomicI64,
 }
 
 /// How much a coupon takes off.
@@ -69,8 +76,7 @@ impl Coupon {
     pub(crate) fn copy(&self) -> Self {
         Self {
             id: self.id.clone(),
-            name: self.name.clone(),
-            metadata: self.metadata.clone(),
+            texts: Mutex::new(locked(&self.texts).clone()),
             times_redeemed: self.uses().into(),
             ..*self
         }
@@ -98,6 +104,7 @@ impl Coupon {
             Duration::Once => ("once", None),
             Duration::Repeating(months) => ("repeating", Some(months)),
         };
+        let texts = locked(&self.texts);
         json!({
             "id": &*self.id,
             "object": "coupon",
@@ -108,8 +115,8 @@ impl Coupon {
             "duration_in_months": months,
             "livemode": false,
             "max_redemptions": self.max_redemptions,
-            "metadata": self.metadata.to_json(),
-            "name": self.name,
+            "metadata": texts.metadata.to_json(),
+            "name": texts.name,
             "percent_off": percent_off,
             "redeem_by": self.redeem_by,
             "times_redeemed": self.uses(),
@@ -173,8 +180,7 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         duration,
         max_redemptions,
         redeem_by,
-        name,
-        metadata,
+        texts: Mutex::new(Texts { name, metadata }),
         times_redeemed: 0.into(),
     };
     let answer = coupon.to_json(ctx.now);
@@ -243,6 +249,27 @@ fn duration(params: &Params<'_>) -> Result<Duration> {
 pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     params.finish()?;
     Ok(find(ctx, &ctx.arg(0))?.to_json(ctx.now))
+}
+
+/// `POST /v1/coupons/:id`: what it says.
+pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let id = ctx.arg(0);
+    let coupon = find(ctx, &id)?.clone();
+    let mut texts = locked(&coupon.texts).clone();
+    params
+        .nullable("name")?
+        .map(str::to_owned)
+        .apply(&mut texts.name);
+    texts.metadata = params.metadata()?.apply(&texts.metadata)?;
+    params.unmodelled(&["currency_options"])?;
+    params.finish()?;
+    let before = coupon.to_json(ctx.now);
+    *locked(&coupon.texts) = texts;
+    let after = coupon.to_json(ctx.now);
+    if after != before {
+        ctx.update_event("coupon.updated", &before, &after, ctx.now);
+    }
+    Ok(after)
 }
 
 /// `GET /v1/coupons`

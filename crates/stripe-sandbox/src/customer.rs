@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::context::Ctx;
 use super::currency::Currency;
+use super::customer_balance::{self, Cause};
 use super::discount::{Discount, tell_change};
 use super::error::{Error, Result};
 use super::field_update::FieldUpdate;
@@ -103,13 +104,6 @@ impl Customer {
     /// The discount that holds for all of the customer's invoices.
     pub(crate) fn discount(&self) -> Option<&Discount> {
         self.more.as_ref()?.discount.as_ref()
-    }
-
-    /// Whether taxes could be worked out.
-    pub(crate) fn has_address(&self) -> bool {
-        self.more
-            .as_ref()
-            .is_some_and(|more| more.address.is_some())
     }
 
     /// What the numbers of the customer's invoices begin with.
@@ -250,6 +244,8 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         }
     }
     changed(ctx, position);
+    let balance = find(ctx, &id)?.balance;
+    customer_balance::note(ctx, &id, balance, Cause::Initial, now);
     let answer = find(ctx, &id)?.to_json(now);
     ctx.event("customer.created", &answer, now);
     tell_change(ctx, None, discount.as_ref(), now);
@@ -283,7 +279,7 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let id = ctx.arg(0);
     let old = find(ctx, &id)?;
     let now = ctx.time_of(&id);
-    let before = old.to_json(now);
+    let (before, balance) = (old.to_json(now), old.balance);
     let (mut customer, coupon) = customer_params::read_change(ctx, old.clone(), params)?;
     params.finish()?;
     let id = customer.id.clone();
@@ -298,6 +294,8 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     if let Some(row) = ctx.account.customers.get_mut(&id) {
         *row = customer;
     }
+    let added = find(ctx, &id)?.balance - balance;
+    customer_balance::note(ctx, &id, added, Cause::Adjustment, now);
     if after != before {
         if let Some(position) = position {
             changed(ctx, position);
@@ -331,6 +329,7 @@ pub(crate) fn delete(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 /// already.
 pub(super) fn erase(account: &mut Account, id: &Id) {
     erase_links(account, id);
+    customer_balance::customer_erased(account, id);
     if let Some(position) = account.customers.table.position(id) {
         account.customers.index.forget(position);
     }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::billing;
 use super::billing::render::plan;
+use super::customer_balance;
 use super::error::{Error, Result};
 use super::params::Params;
 use super::payment;
@@ -19,6 +20,7 @@ use super::price::Price;
 use super::product::Product;
 use super::setup_intent::SetupIntent;
 use super::state::Account;
+use super::tax_location;
 use super::test_clock::TestClock;
 
 const MAX_DEPTH: usize = 4;
@@ -181,6 +183,7 @@ fn render(account: &Account, now: i64, kinds: &[Kind], id: &str) -> Option<Value
         "pm" => account.payment_methods.get(id).map(PaymentMethod::to_json),
         "seti" => account.setup_intents.get(id).map(SetupIntent::to_json),
         "promo" => Some(account.promotion_codes.get(id)?.to_json(now)),
+        "cbtxn" => customer_balance::render(account, id),
         "clock" => account.clocks.get(id).map(TestClock::to_json),
         _ => payment::render(account, now, id).or_else(|| billing::render(account, now, id)),
     }
@@ -195,11 +198,7 @@ fn hidden(account: &Account, object: &Value, field: &str) -> Option<Value> {
         ("price", "currency_options") => account.prices.get(id).map(Price::currency_options_json),
         ("customer", "cash_balance") => Some(Value::Null),
         ("customer", "sources" | "tax_ids") => Some(list(field)),
-        ("customer", "tax") => Some(json!({
-            "automatic_tax": "unrecognized_location",
-            "ip_address": null,
-            "location": null,
-        })),
+        ("customer", "tax") => account.customers.get(id).map(tax_location::to_json),
         _ => payment::include(account, object, field)
             .or_else(|| billing::include(account, object, field)),
     }

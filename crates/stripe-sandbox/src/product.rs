@@ -198,6 +198,27 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     Ok(after)
 }
 
+/// `DELETE /v1/products/:id`: of one that has no prices.
+pub(crate) fn delete(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    params.finish()?;
+    let product = find(ctx, &ctx.arg(0))?;
+    if ctx
+        .account
+        .prices
+        .table()
+        .iter()
+        .any(|price| price.product == product.id)
+    {
+        return Err(Error::invalid(
+            "This product cannot be deleted because it has one or more user-created prices.",
+        ));
+    }
+    let (id, before) = (product.id.clone(), product.to_json());
+    ctx.account.products.remove(&id);
+    ctx.event("product.deleted", &before, ctx.now);
+    Ok(json!({"id": &*id, "object": "product", "deleted": true}))
+}
+
 /// `GET /v1/products`
 pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let page = Page::read(params)?;

@@ -2,8 +2,8 @@
 
 use super::context::Handler;
 use super::{
-    account, billing, coupon, customer, event, payment, payment_methods, price, price_list,
-    product, promotion_code, search, setup_intents, test_clock,
+    account, billing, coupon, customer, customer_balance, discount_routes, event, payment,
+    payment_methods, price, price_list, product, promotion_code, search, setup_intents, test_clock,
 };
 
 /// One endpoint. Its name, `METHOD /path/:with/holes`, is what calls are counted under.
@@ -44,6 +44,7 @@ const ROUTES: &[Route] = &[
     route("GET", "/v1/products", product::list, "list:product"),
     route("GET", "/v1/products/:id", product::retrieve, "product"),
     route("POST", "/v1/products/:id", product::update, "product"),
+    route("DELETE", "/v1/products/:id", product::delete, "product"),
     route("POST", "/v1/prices", price::create, "price"),
     route("GET", "/v1/prices", price_list::list, "list:price"),
     route("GET", "/v1/prices/:id", price::retrieve, "price"),
@@ -128,6 +129,7 @@ const ROUTES: &[Route] = &[
     route("POST", "/v1/coupons", coupon::create, "coupon"),
     route("GET", "/v1/coupons", coupon::list, "list:coupon"),
     route("GET", "/v1/coupons/:id", coupon::retrieve, "coupon"),
+    route("POST", "/v1/coupons/:id", coupon::update, "coupon"),
     route("DELETE", "/v1/coupons/:id", coupon::delete, "coupon"),
     route(
         "POST",
@@ -165,23 +167,27 @@ const ROUTES: &[Route] = &[
 
 const CLOCK: &str = "test_helpers.test_clock";
 
+/// All routes.
+fn all() -> impl Iterator<Item = &'static Route> {
+    let own = [
+        ROUTES,
+        promotion_code::ROUTES,
+        customer_balance::ROUTES,
+        discount_routes::ROUTES,
+    ];
+    let halves = billing::ROUTES.iter().chain(payment::ROUTES).copied();
+    own.into_iter().chain(halves).flatten()
+}
+
 /// The route for a call, and what stands in the holes of its path.
 pub(crate) fn find(method: &str, path: &str) -> Option<(&'static Route, Vec<String>)> {
-    ROUTES
-        .iter()
-        .chain(promotion_code::ROUTES)
-        .chain(
-            billing::ROUTES
-                .iter()
-                .chain(payment::ROUTES)
-                .copied()
-                .flatten(),
-        )
+    all()
         .filter(|route| route.method == method)
         .find_map(|route| Some((route, holes(route.path, path)?)))
 }
 
-fn holes(pattern: &str, path: &str) -> Option<Vec<String>> {
+/// What stands in the holes of a pattern, if the path is one of it.
+pub(super) fn holes(pattern: &str, path: &str) -> Option<Vec<String>> {
     let mut holes = Vec::new();
     let mut segments = path.split('/');
     for expected in pattern.split('/') {
@@ -211,7 +217,16 @@ impl Route {
 
 #[cfg(test)]
 mod tests {
+    use super::super::endpoints;
     use super::*;
+
+    #[test]
+    fn every_route_is_an_endpoint_of_stripe() {
+        for route in all() {
+            let path = route.path.replace(":id", "x");
+            assert!(endpoints::is_stripes(route.method, &path), "{route:?}");
+        }
+    }
 
     #[test]
     fn words_go_before_holes() {

@@ -6,6 +6,7 @@ use super::account::Profile;
 use super::billing::Billing;
 use super::coupon::Coupons;
 use super::customer::Customers;
+use super::customer_balance;
 use super::event::Events;
 use super::idempotency::Keys;
 use super::ids::{Id, Ids};
@@ -30,6 +31,7 @@ pub(crate) struct Account {
     pub(crate) products: Table<Product>,
     pub(crate) prices: Prices,
     pub(crate) customers: Customers,
+    pub(crate) balance_transactions: Table<customer_balance::Transaction>,
     pub(crate) payment_methods: Table<PaymentMethod>,
     pub(crate) setup_intents: Table<SetupIntent>,
     pub(crate) payments: Payments,
@@ -51,6 +53,7 @@ impl Account {
             products: Table::default(),
             prices: Prices::default(),
             customers: Customers::default(),
+            balance_transactions: Table::default(),
             payment_methods: Table::default(),
             setup_intents: Table::default(),
             payments: Payments::default(),

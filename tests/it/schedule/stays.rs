@@ -185,6 +185,10 @@ async fn tax_of_checkout_stays() {
     app.post_json("/v1/subscribe", &json!({"org": "org:a", "info": {}}))
         .await
         .ok();
+    let org = app.get("/v1/whois?org=org:a").await.ok().json();
+    let customer = org["stripe_id"].as_str().expect("an id");
+    let path = format!("/v1/customers/{customer}");
+    app.stripe_post(&path, &[("address[country]", "DE")]).await;
     let taxed = [("automatic_tax[enabled]", "true")];
     buy(&app, "feature-calls-plan-free-1", &taxed).await;
     app.advance(DAY);

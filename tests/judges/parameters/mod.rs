@@ -38,11 +38,17 @@ pub(crate) async fn run(folder: &Path) -> anyhow::Result<Found> {
     };
     let mut endpoints = 0;
     for (path, method, operation) in documents[1].operations() {
-        if !is_routed(&calls, path, method).await? {
-            continue;
-        }
-        endpoints += 1;
         let endpoint = format!("{} {path}", method.to_uppercase());
+        match presence(&calls, path, method).await? {
+            Presence::Routed => endpoints += 1,
+            Presence::Unmodelled => continue,
+            Presence::Unknown => {
+                judge
+                    .found
+                    .add(format!("{endpoint}: refused as unknown"), "");
+                continue;
+            }
+        }
         let call = calls.endpoints.iter().find(|call| {
             call.method.eq_ignore_ascii_case(method)
                 && documents[1].path_of(&call.path) == Some(path)
@@ -74,8 +80,15 @@ pub(crate) async fn run(folder: &Path) -> anyhow::Result<Found> {
     Ok(found)
 }
 
-/// Whether the sandbox has an endpoint for the path at all.
-async fn is_routed(calls: &Calls, path: &str, method: &str) -> anyhow::Result<bool> {
+/// What the sandbox knows of an endpoint.
+enum Presence {
+    Routed,
+    Unmodelled,
+    Unknown,
+}
+
+/// Whether the sandbox has an endpoint for the path, or at least knows that Stripe does.
+async fn presence(calls: &Calls, path: &str, method: &str) -> anyhow::Result<Presence> {
     let path = path.replace(['{', '}'], "");
     let call = Call {
         method: method.to_owned(),
@@ -84,7 +97,13 @@ async fn is_routed(calls: &Calls, path: &str, method: &str) -> anyhow::Result<bo
     };
     let (_, answer) = World::new(calls).send(&call).await?;
     let message = answer["error"]["message"].as_str().unwrap_or_default();
-    Ok(!message.starts_with("Unrecognized request URL"))
+    Ok(if message.starts_with("Unrecognized request URL") {
+        Presence::Unknown
+    } else if message.contains("does not model the endpoint") {
+        Presence::Unmodelled
+    } else {
+        Presence::Routed
+    })
 }
 
 struct Judge<'a> {

@@ -19,6 +19,7 @@ use crate::params::Params;
 use crate::payment_method::{self, Named};
 use crate::state::Account;
 use crate::table::Row;
+use crate::tax_location;
 use crate::{customer, setup_intent};
 
 const URL: &str = "/v1/checkout/sessions";
@@ -246,6 +247,9 @@ fn subscribe(ctx: &mut Ctx<'_>, session: &mut Session, purchase: Purchase, metho
         None => customer::insert_for_checkout(ctx, session.customer_email.clone()),
     };
     session.customer = Some(holder.clone());
+    if session.automatic_tax {
+        tax_location::fill_in(ctx, &holder);
+    }
     let now = ctx.time_of(&holder);
     let method = payment_method::attach_to(ctx, method, &holder);
     let clock = ctx

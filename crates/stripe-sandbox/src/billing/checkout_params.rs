@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::metadata::Metadata;
 use crate::params::Params;
 use crate::payment_method;
+use crate::tax_location;
 
 const UNMODELLED: &[&str] = &[
     "after_expiration",
@@ -236,7 +237,7 @@ fn updates(params: &Params<'_>, holder: Option<&Customer>, tax: bool, tax_ids: b
     if tax_ids && !name {
         return Err(Error::invalid("Tax ID collection requires updating business name on the customer. To enable tax ID collection for an existing customer, please set `customer_update[name]` to `auto`.").param("customer_update[name]"));
     }
-    if tax && !address && !shipping && !holder.has_address() {
+    if tax && !address && !shipping && !tax_location::is_recognized(holder) {
         return Err(Error::invalid("Automatic tax calculation in Checkout requires a valid address on the Customer. Add a valid address to the Customer or set either `customer_update[address]` to 'auto' or `customer_update[shipping]` to 'auto' to save the address entered in Checkout to the Customer.").code("customer_tax_location_invalid"));
     }
     Ok(())

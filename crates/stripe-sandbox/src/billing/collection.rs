@@ -7,6 +7,7 @@ use super::{invoice_json, render, timeline};
 use crate::card::{Charged, Decline, Presence};
 use crate::charge_amount::too_large;
 use crate::context::Ctx;
+use crate::customer_balance::{self, Cause};
 use crate::error::Error;
 use crate::ids::Id;
 use crate::payment::charge::Charge;
@@ -232,9 +233,8 @@ pub(crate) fn void(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     invoice.voided_at = Some(at);
     let applied = invoice.starting_balance - invoice.ending_balance;
     let customer = invoice.customer.clone();
-    if let Some(customer) = ctx.account.customers.get_mut(&customer) {
-        customer.balance = customer.balance.saturating_add(applied);
-    }
+    let cause = Cause::UnappliedFromInvoice(id.clone());
+    customer_balance::change(ctx, &customer, applied, cause, at);
     call_off(ctx, id, "void_invoice", at);
     let object = invoice_json::invoice(ctx.account, get(ctx.account, id));
     ctx.event("invoice.voided", &object, at);

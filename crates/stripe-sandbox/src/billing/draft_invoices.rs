@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::collection;
-use super::invoice::{Details, Invoice, Reason, Status};
+use super::invoice::{Details, Invoice, Reason, Status, TaxStatus};
 use super::invoice_item::InvoiceItem;
 use super::invoices::find;
 use super::invoicing::{applicable, restate};
@@ -14,6 +14,7 @@ use crate::charge_amount;
 use crate::context::Ctx;
 use crate::currency::{self, Currency};
 use crate::customer::{self, Customer};
+use crate::customer_balance::{self, Cause};
 use crate::error::{Error, Result};
 use crate::ids::Id;
 use crate::params::Params;
@@ -235,14 +236,22 @@ pub(super) fn seal(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
         return;
     };
     let number = holder.next_invoice_number();
+    let tax = invoice.automatic_tax.map(|_| TaxStatus::of(holder));
     let starting_balance = holder.balance;
     let owed = invoice.total.saturating_add(starting_balance);
     let due = charge_amount::due(owed, invoice.currency);
     let ending_balance = owed - due;
-    holder.balance = ending_balance;
     holder.currency = Some(invoice.currency);
+    let cause = match ending_balance {
+        // All of a debt that cannot be charged.
+        rest if rest > 0 && due == 0 && invoice.total > 0 => Cause::InvoiceTooSmall(id.clone()),
+        _ => Cause::AppliedToInvoice(id.clone()),
+    };
+    let applied = ending_balance - starting_balance;
+    customer_balance::change(ctx, &invoice.customer, applied, cause, at);
     let invoice = collection::get_mut(ctx.account, id);
     invoice.number = Some(number);
+    invoice.automatic_tax = tax;
     invoice.status = Status::Open;
     invoice.finalized_at = Some(at);
     invoice.starting_balance = starting_balance;

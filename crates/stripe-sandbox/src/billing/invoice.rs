@@ -2,11 +2,13 @@
 //! (our choice), so that a test need not wait, unless it is told for how long they are drafts.
 
 use crate::currency::Currency;
+use crate::customer::Customer;
 use crate::cycle::lines::Line;
 use crate::discount::Discount;
 use crate::ids::Id;
 use crate::metadata::Metadata;
 use crate::table::Row;
+use crate::tax_location;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
@@ -76,6 +78,33 @@ pub(crate) struct Credited {
     pub(crate) after_payment: i64,
 }
 
+/// Stripe's `automatic_tax.status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TaxStatus {
+    Complete,
+    /// It does not recognize where the customer is. It would not finalize the invoice then; the sandbox goes on without
+    /// taxes (our choice), as a schedule may begin so.
+    RequiresLocationInputs,
+}
+
+impl TaxStatus {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::RequiresLocationInputs => "requires_location_inputs",
+        }
+    }
+
+    /// As it is for a customer.
+    pub(super) fn of(holder: &Customer) -> Self {
+        if tax_location::is_recognized(holder) {
+            Self::Complete
+        } else {
+            Self::RequiresLocationInputs
+        }
+    }
+}
+
 /// The attempts to pay an invoice.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Attempts {
@@ -130,7 +159,8 @@ pub(crate) struct Invoice {
     pub(crate) paid_at: Option<i64>,
     pub(crate) marked_uncollectible_at: Option<i64>,
     pub(crate) voided_at: Option<i64>,
-    pub(crate) automatic_tax: bool,
+    /// Whether there are automatic taxes, and if so, whether Stripe could work them out.
+    pub(crate) automatic_tax: Option<TaxStatus>,
     /// The subscription's metadata when the invoice was made.
     pub(crate) subscription_metadata: Metadata,
 }
@@ -173,7 +203,7 @@ impl Invoice {
             paid_at: None,
             marked_uncollectible_at: None,
             voided_at: None,
-            automatic_tax: false,
+            automatic_tax: None,
             subscription_metadata: Metadata::default(),
         }
     }

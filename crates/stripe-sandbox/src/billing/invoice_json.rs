@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::catalog;
-use super::invoice::{Invoice, InvoiceLine, Status};
+use super::invoice::{Invoice, InvoiceLine, Status, TaxStatus};
 use super::render::{merged, nested, plan};
 use crate::price::{Price, amounts};
 use crate::state::Account;
@@ -99,7 +99,7 @@ fn sums(invoice: &Invoice) -> Value {
         "starting_balance": invoice.starting_balance,
         "subtotal": invoice.subtotal,
         "subtotal_excluding_tax": invoice.subtotal,
-        "tax": null,
+        "tax": (invoice.automatic_tax == Some(TaxStatus::Complete)).then_some(0),
         "total": invoice.total,
         "total_discount_amounts": discounted.unwrap_or_else(|| json!([])),
         "total_excluding_tax": invoice.total,
@@ -128,8 +128,8 @@ fn state(account: &Account, invoice: &Invoice, lines: &Value) -> Value {
         "attempted": invoice.attempts.any || paid,
         "auto_advance": invoice.auto_advance(),
         "automatic_tax": {
-            "enabled": invoice.automatic_tax,
-            "status": invoice.automatic_tax.then_some("complete"),
+            "enabled": invoice.automatic_tax.is_some(),
+            "status": invoice.automatic_tax.map(TaxStatus::as_str),
         },
         "billing_reason": invoice.reason.as_str(),
         "charge": latest_charge(account, invoice),

@@ -1,7 +1,7 @@
 //! Making invoices of drafts: discount, balance, payment, and what they do to the subscription.
 
 use super::drafts::Draft;
-use super::invoice::{Invoice, InvoiceLine, Reason};
+use super::invoice::{Invoice, InvoiceLine, Reason, TaxStatus};
 use super::subscription::{Item, Subscription};
 use super::{catalog, finalization};
 use crate::charge_amount;
@@ -30,13 +30,16 @@ pub(crate) fn compose(
         discount: 0,
     });
     let customer = subscription.customer.clone();
+    let holder = account.customers.get(&customer);
     let mut invoice = Invoice {
         subscription: Some(subscription.id.clone()),
         clock: subscription.clock.clone(),
         lines: lines.collect(),
         discount: applicable(account, subscription, at),
         advances: true,
-        automatic_tax: subscription.automatic_tax,
+        automatic_tax: holder
+            .filter(|_| subscription.automatic_tax)
+            .map(TaxStatus::of),
         subscription_metadata: subscription.metadata.clone(),
         ..Invoice::new(customer, subscription.currency, reason, at)
     };

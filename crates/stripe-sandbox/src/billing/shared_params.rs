@@ -15,6 +15,7 @@ use crate::ids::Id;
 use crate::params::Params;
 use crate::payment_method;
 use crate::promotion_code::Purchase;
+use crate::tax_location;
 
 /// `currency`, if given, must be that of the items.
 pub(crate) fn same_currency(params: &Params<'_>, currency: Currency) -> Result<()> {
@@ -107,6 +108,15 @@ pub(crate) fn automatic_tax(params: &Params<'_>) -> Result<Option<bool>> {
     let enabled = tax.boolean("enabled")?;
     tax.unmodelled(&["liability"])?;
     enabled.ok_or_else(|| tax.missing("enabled")).map(Some)
+}
+
+/// `automatic_tax[enabled]` of a subscription, which Stripe refuses where it does not know where its customer is.
+pub(crate) fn located_tax(params: &Params<'_>, holder: &Customer) -> Result<Option<bool>> {
+    let enabled = automatic_tax(params)?;
+    if enabled == Some(true) {
+        tax_location::check(holder).map_err(|error| error.param(params.name("automatic_tax")))?;
+    }
+    Ok(enabled)
 }
 
 /// `default_payment_method`, which must be the customer's; a test token is none.

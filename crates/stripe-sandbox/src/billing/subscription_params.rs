@@ -4,7 +4,7 @@ use super::new_subscription::{FirstAnchor, FirstPayment, NewSubscription};
 use super::payment_params::{self, Behavior};
 use super::schedule::{ItemSpec, Prorate};
 use super::shared_params::{
-    automatic_tax, collection_method, discount, payment_method, prorate, same_currency,
+    collection_method, discount, located_tax, payment_method, prorate, same_currency,
 };
 use super::subscription::{MissingMethod, PaymentSettings};
 use super::{added_items, catalog, items};
@@ -56,7 +56,7 @@ pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(NewSubscri
         description: params.nullable("description")?.value().map(str::to_owned),
         default_payment_method: method,
         coupon: discount(ctx, params, Some(holder), &specs, now)?.value(),
-        automatic_tax: automatic_tax(params)?.unwrap_or(false),
+        automatic_tax: located_tax(params, holder)?.unwrap_or(false),
         schedule: None,
         cancel_at: cancel_at(params, now)?.value(),
         cancel_at_period_end: params.boolean("cancel_at_period_end")?.unwrap_or(false),

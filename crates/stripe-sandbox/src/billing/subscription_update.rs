@@ -7,6 +7,7 @@ use super::subscription::Subscription;
 use super::update_params::Update;
 use super::{added_items, items, phases, render, timeline};
 use crate::context::Ctx;
+use crate::discount::Applied;
 use crate::field_update::FieldUpdate;
 
 /// Carries an update out, and tells of it.
@@ -20,11 +21,7 @@ pub(super) fn carry_out(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i
 
 fn apply(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
     if !matches!(update.coupon, FieldUpdate::Keep) {
-        let coupon = update.coupon.value();
-        if let Some(phase) = running_phase(ctx, position) {
-            phase.coupon = coupon.as_ref().map(|applied| applied.coupon.clone());
-        }
-        phases::discount(ctx, position, coupon, now);
+        discount(ctx, position, update.coupon.value(), now);
     }
     let subscription = ctx.account.subscription_mut(position);
     subscription.metadata = update.metadata;
@@ -65,6 +62,14 @@ fn apply(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
     };
     change::apply(ctx, position, &change, now);
     reflect(ctx, position);
+}
+
+/// Sets the discount of a subscription, or takes it away.
+pub(crate) fn discount(ctx: &mut Ctx<'_>, position: u32, coupon: Option<Applied>, now: i64) {
+    if let Some(phase) = running_phase(ctx, position) {
+        phase.coupon = coupon.as_ref().map(|applied| applied.coupon.clone());
+    }
+    phases::discount(ctx, position, coupon, now);
 }
 
 /// Sets or takes back the end of a subscription. `canceled_at` is when it was asked for.

@@ -154,7 +154,7 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 }
 
 /// Whether more than the metadata of a subscription can be changed.
-pub(super) fn check_live(subscription: &Subscription) -> Result<()> {
+pub(crate) fn check_live(subscription: &Subscription) -> Result<()> {
     if subscription.status.ended() {
         return Err(Error::invalid(
             "A canceled subscription can only update its cancellation_details and metadata.",
@@ -183,7 +183,7 @@ pub(super) fn check_begun(subscription: &Subscription, params: &Params<'_>) -> R
 }
 
 /// Whether a subscription has begun, so that what it sells may be changed.
-pub(super) fn may_change(subscription: &Subscription) -> Result<()> {
+pub(crate) fn may_change(subscription: &Subscription) -> Result<()> {
     if subscription.status != Status::Incomplete {
         return Ok(());
     }
@@ -265,7 +265,8 @@ pub(crate) fn cancel(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     ))
 }
 
-fn find(ctx: &Ctx<'_>) -> Result<u32> {
+/// The subscription that the URL names.
+pub(crate) fn find(ctx: &Ctx<'_>) -> Result<u32> {
     let id = ctx.arg(0);
     let position = ctx.account.billing.subscriptions.position(&id);
     position.ok_or_else(|| Error::not_found(WHAT, &id))

@@ -4,7 +4,7 @@ use super::added_items::{self, AddedItem};
 use super::pause::{self, Pause};
 use super::payment_params::{self, Behavior};
 use super::schedule::{ItemSpec, Prorate};
-use super::shared_params::{automatic_tax, collection_method, discount, payment_method, prorate};
+use super::shared_params::{collection_method, discount, located_tax, payment_method, prorate};
 use super::subscription::{MissingMethod, PaymentSettings, Subscription};
 use super::subscription_params::{UNMODELLED, cancel_at, one_end_only, trial_end_given};
 use super::{item_changes, items};
@@ -86,7 +86,7 @@ pub(crate) fn read(
         default_payment_method: payment_method(ctx, params, &subscription.customer)?,
         description: params.nullable("description")?.map(str::to_owned),
         metadata: params.metadata()?.apply(&subscription.metadata)?,
-        automatic_tax: automatic_tax(params)?,
+        automatic_tax: located_tax(params, holder)?,
         prorate: prorate(params)?.unwrap_or(Prorate::Create),
         behavior,
         pause: pause::read(params, now)?,

@@ -41,6 +41,7 @@ pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<CreditNote> {
         subtotal,
         payout: Payout::BeforePayment,
         refund: None,
+        balance_transaction: None,
         reason: params.one_of("reason", REASONS)?,
         memo: params.nullable("memo")?.value().map(str::to_owned),
         metadata: params.metadata()?.apply(&Metadata::default())?,

@@ -34,6 +34,8 @@ pub(crate) struct CreditNote {
     payout: Payout,
     /// What went back to the card: made with the note, or before it.
     refund: Option<Id>,
+    /// What went to the customer's balance.
+    balance_transaction: Option<Id>,
     reason: Option<&'static str>,
     memo: Option<String>,
     metadata: Metadata,

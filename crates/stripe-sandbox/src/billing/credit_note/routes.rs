@@ -8,6 +8,7 @@ use crate::billing::collection;
 use crate::billing::invoice::Invoice;
 use crate::context::Ctx;
 use crate::customer;
+use crate::customer_balance::{self, Cause};
 use crate::error::{Error, Result};
 use crate::metadata::Metadata;
 use crate::page::Page;
@@ -83,9 +84,12 @@ fn apply(ctx: &mut Ctx<'_>, mut note: CreditNote) -> CreditNote {
                 let refund = refund::give_back(ctx, &charge, to_card, None, metadata, note.created);
                 note.refund = Some(refund);
             }
-            if let Some(customer) = ctx.account.customers.get_mut(&note.customer) {
-                customer.balance = customer.balance.saturating_sub(to_balance);
-            }
+            let cause = Cause::CreditNote {
+                invoice: note.invoice.clone(),
+                note: note.id.clone(),
+            };
+            note.balance_transaction =
+                customer_balance::change(ctx, &note.customer, -to_balance, cause, note.created);
         }
     }
     note

@@ -33,7 +33,7 @@ pub(in crate::billing) fn note(account: &Account, note: &CreditNote) -> Value {
         "effective_at": note.created,
         "currency": note.currency.as_str(),
         "customer": &*note.customer,
-        "customer_balance_transaction": null,
+        "customer_balance_transaction": note.balance_transaction.as_deref(),
         "discount_amount": note.discounted(),
         "discount_amounts": discounts(account, note, note.discounted()),
         "invoice": &*note.invoice,

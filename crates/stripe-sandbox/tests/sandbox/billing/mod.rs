@@ -25,6 +25,7 @@ mod resent_phases;
 mod running_phases;
 mod schedules;
 mod subscriptions;
+mod taxes;
 mod usage;
 
 use serde_json::Value;
