@@ -56,7 +56,8 @@ const PATIENCE_BEHIND_BULK: Duration = Duration::from_millis(1100);
 /// One in so many calls of the rate is not for bulk, which would leave nothing to whoever comes next.
 const KEPT_FROM_BULK: u32 = 5;
 
-/// How many calls may wait; beyond that, all lanes refuse at once.
+/// How many calls may wait before a new one; with more, it is refused at once. Those that it goes before do not count: so
+/// a queue of checks, or of bulk, keeps no checkout out.
 const LONGEST_QUEUE: usize = 1000;
 
 /// One account's budget.
@@ -157,7 +158,7 @@ impl Budget {
         let opens = state.opens(&self.rates, endpoint, rank, now);
         let is_late = opens.is_some_and(|opens| opens > deadline);
         let must_wait = opens != Some(now);
-        if is_late || (must_wait && state.queues.len() >= LONGEST_QUEUE) {
+        if is_late || (must_wait && state.queues.up_to(rank) >= LONGEST_QUEUE) {
             return Err(state.refusal(&self.rates, opens, now));
         }
         Ok(Queued {

@@ -278,6 +278,29 @@ async fn a_call_that_becomes_urgent_while_it_waits_goes_first_and_waits_longer()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_full_queue_keeps_out_only_those_that_would_go_last() {
+    let budget = Budget::new(Rates {
+        concurrent: 1,
+        ..RATES
+    });
+    let lanes = [Lane::Bulk, Lane::Check, Lane::Interactive];
+    let tickets = lanes.map(Ticket::new);
+    let held = budget.acquire("/v1/a", &tickets[0]).await;
+    let mut waiting = Vec::new();
+    for ticket in &tickets {
+        for _ in 0..LONGEST_QUEUE {
+            let mut call = Box::pin(budget.acquire("/v1/a", ticket));
+            assert!(futures::poll!(&mut call).is_pending(), "{ticket:?}");
+            waiting.push(call);
+        }
+        let one_more = budget.acquire("/v1/a", ticket).await;
+        assert!(one_more.is_err(), "{ticket:?}");
+    }
+    drop((waiting, held));
+    assert!(budget.acquire("/v1/a", &tickets[2]).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_handed_to_a_call_that_is_given_up_goes_to_the_next() {
     let budget = Budget::new(Rates {
         concurrent: 1,

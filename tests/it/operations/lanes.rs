@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::http::Method;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use serde_json::json;
 use tier::stripe::RateSettings;
 use tokio::task::JoinSet;
@@ -11,20 +13,24 @@ use tokio::task::JoinSet;
 use crate::harness::{Answer, Settings, TestApp};
 use testing::time::{HeldTime, hold_time, until};
 
-/// With orgs that are subscribed, and room for one call to Stripe at a time.
-async fn start() -> TestApp {
+/// Room for one call to Stripe at a time.
+fn settings() -> Settings {
     let rates = RateSettings {
         total: Some(10_000),
         endpoint: Some(10_000),
         search: Some(10_000),
         concurrent: Some(1),
     };
-    let settings = Settings {
+    Settings {
         rates,
         timeout: Duration::from_secs(6000),
         ..Settings::default()
-    };
-    let app = TestApp::with(settings).await;
+    }
+}
+
+/// With orgs that are subscribed.
+async fn start() -> TestApp {
+    let app = TestApp::with(settings()).await;
     let model = json!({"plans": {"plan:p@1": {"features": {"feature:f": {"tiers": [{}]}}}}});
     app.push(&model).await;
     for number in 1..=8 {
@@ -139,4 +145,100 @@ async fn a_checkout_goes_before_a_pull_that_came_first() {
     let first = |end: &str| calls.iter().position(|call| call.ends_with(end));
     let (of_checkout, of_pull) = (first("/v1/subscriptions"), first("/v1/prices"));
     assert!(of_checkout.is_some() && of_checkout < of_pull, "{calls:?}");
+}
+
+/// More checks than may wait: whatever a person waits for is worked on before all of them.
+#[tokio::test]
+async fn checks_that_fill_every_queue_leave_room_for_a_checkout_and_a_subscribe() {
+    let app = start().await;
+    let mut requests = JoinSet::new();
+    let _time = take_the_room(&app, &mut requests).await;
+    let check = async |number: usize| {
+        let path = format!("/v1/clock?id=clock_{number}");
+        let answer = app.request(Method::GET, &path).send().await;
+        (number, answer)
+    };
+    let mut checks: FuturesUnordered<_> = (0..1000).map(check).collect();
+    for _ in 0..100 {
+        assert!(futures::poll!(checks.next()).is_pending());
+        tokio::task::yield_now().await;
+    }
+    let refused = app.get("/v1/clock?id=clock_last").await;
+    refused.fails(429, "rate_limited");
+    let [subscribe, checkout, ..] = PATIENT;
+    for (method, path, body) in [checkout, subscribe] {
+        let request = send(app.clone(), method, path, body);
+        requests.spawn(async move { (path, request.await) });
+        go_as_far_as_they_can().await;
+    }
+    assert_eq!(requests.len(), 3, "nobody is refused");
+    app.sandbox().clear_faults();
+    let (mut checks_before, mut answers) = (0, Vec::new());
+    while answers.len() < 3 {
+        tokio::select! {
+            Some(ended) = requests.join_next() => answers.push(ended.expect("no panic")),
+            Some((number, answer)) = checks.next() => {
+                assert_ne!(answer.status, 429, "{number}: {answer:?}");
+                checks_before += 1;
+            }
+        }
+    }
+    for (path, answer) in answers {
+        assert!(
+            path == "first" || answer.status == 200,
+            "{path}: {answer:?}"
+        );
+    }
+    // Only while neither of them has a call to make.
+    assert!(checks_before < 100, "{checks_before}");
+    while let Some((number, answer)) = checks.next().await {
+        assert_ne!(answer.status, 429, "{number}: {answer:?}");
+    }
+}
+
+/// A look-up that several requests wait for is as urgent as the most urgent of them, whoever began it.
+#[tokio::test]
+async fn a_checkout_that_joins_the_look_up_of_a_check_is_not_refused_with_it() {
+    join_a_check(&[]).await;
+}
+
+#[tokio::test]
+async fn checks_that_have_nothing_to_join_are_refused_beside_it() {
+    join_a_check(&["/v1/whois?org=org:4", "/v1/whois?org=org:5"]).await;
+}
+
+/// A check and a checkout of an org that is not known yet, and `others`.
+async fn join_a_check(others: &[&'static str]) {
+    let known = start().await;
+    // It knows no org yet.
+    let app = known.beside(&settings());
+    let mut requests = JoinSet::new();
+    let time = take_the_room(&app, &mut requests).await;
+    app.forget_calls();
+    let [_, checkout, ..] = PATIENT;
+    let whois = (Method::GET, "/v1/whois?org=org:1", "");
+    for (method, path, body) in [whois, checkout] {
+        let request = send(app.clone(), method, path, body);
+        requests.spawn(async move { (path, request.await) });
+        go_as_far_as_they_can().await;
+    }
+    for path in others.iter().copied() {
+        let request = send(app.clone(), Method::GET, path, "");
+        requests.spawn(async move { ("other", request.await) });
+    }
+    go_as_far_as_they_can().await;
+    // Longer than a check waits, and shorter than a person does.
+    tokio::time::advance(Duration::from_secs(5)).await;
+    go_as_far_as_they_can().await;
+    app.sandbox().clear_faults();
+    drop(time);
+    for (path, answer) in requests.join_all().await {
+        match path {
+            "first" => {}
+            "other" => assert_eq!(answer.status, 429, "{answer:?}"),
+            _ => assert_eq!(answer.status, 200, "{path}: {answer:?}"),
+        }
+    }
+    let searches = app.sent("GET /v1/customers/search");
+    assert_eq!(searches.len(), 1, "the look-up was shared: {searches:?}");
 }
