@@ -1,6 +1,6 @@
 //! What everybody who opens a connection has to agree on: which names are this machine's own, and whom TLS trusts.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -62,6 +62,15 @@ impl Proxies {
     }
 }
 
+/// What stands for `address` where callers are bounded by address: of IPv6, the network of 64 bits that one subscriber
+/// has, all of whose addresses it may use.
+pub(crate) fn bounded_address(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
 /// Whether `host` can only be this machine: a loopback address, with or without the brackets of IPv6, `localhost`, or a
 /// name below it, which RFC 6761 keeps out of the DNS. Nothing is looked up: what a name of somebody else's leads to
 /// is for its owner to say, and may change from one moment to the next.
@@ -90,6 +99,16 @@ pub(crate) fn client_tls() -> rustls::ClientConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_that_one_subscriber_has_are_bounded_together() {
+        let bounded = |text: &str| bounded_address(text.parse().unwrap()).to_string();
+        assert_eq!(bounded("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(bounded("2001:db8:1:2:ffff::"), "2001:db8:1:2::");
+        assert_eq!(bounded("2001:db8:1:3::1"), "2001:db8:1:3::");
+        assert_eq!(bounded("192.0.2.7"), "192.0.2.7");
+        assert_eq!(bounded("::ffff:192.0.2.7"), "192.0.2.7");
+    }
 
     #[test]
     fn only_names_that_lead_nowhere_else_are_loopback() {

@@ -21,6 +21,7 @@ use super::strangers::Stranger;
 use super::{Accounts, Shared, tenants};
 use crate::admission::Share;
 use crate::domain::{self, Domain};
+use crate::net::bounded_address;
 use crate::num;
 use crate::stripe::Client;
 
@@ -296,7 +297,9 @@ async fn caller(app: &Shared, request: &Parts) -> Result<Caller, Error> {
                 None
             } else {
                 let most = app.limits.concurrent;
-                let stranger = cloud.strangers.enter(digest, peer, most)?;
+                let stranger = cloud
+                    .strangers
+                    .enter(digest, peer.map(bounded_address), most)?;
                 Some(Suspect {
                     stranger,
                     stripe: stripe.clone(),

@@ -18,6 +18,7 @@ use super::layers::{self, RequestId};
 use crate::admission::Bounds;
 use crate::domain::{CallerState, Error as DomainError, Lane};
 use crate::metrics::{HttpRequest, Metrics};
+use crate::net::bounded_address;
 
 /// How much longer than other requests those may take that make many calls to Stripe.
 const BULK_FACTOR: u32 = 10;
@@ -81,9 +82,10 @@ pub(super) async fn limit(
         .extensions_mut()
         .remove()
         .ok_or_else(|| Error::internal(&"no account was chosen"))?;
+    let peer = caller.peer.map(bounded_address);
     let admitted = app
         .places
-        .admit(&caller.share, caller.peer, app.limits.bounds(&caller))?;
+        .admit(&caller.share, peer, app.limits.bounds(&caller))?;
     let state = CallerState::default();
     let domain = caller.domain.admitted(admitted.admission().clone());
     request

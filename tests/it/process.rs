@@ -3,6 +3,7 @@
 mod flags;
 mod pressure;
 mod start;
+mod strangers;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
