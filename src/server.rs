@@ -3,30 +3,30 @@
 //! A connection costs a file descriptor and some memory, so there is a bound on how many there are, and on how long
 //! one may go without a request: send it byte by byte, leave its answer unread, or just stay.
 
+mod activity;
+mod body;
 mod connection;
 mod descriptors;
 mod frames;
 mod open;
+mod protocol;
 mod refusal;
 mod tls;
+mod turned_away;
+mod watched;
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use connection::Connections;
 pub use descriptors::connections_that_fit;
-use open::Open;
 pub use tls::Tls;
 
 use crate::metrics::Metrics;
@@ -34,9 +34,6 @@ use crate::net::{Peer, Proxies};
 
 /// How long to wait when the machine has no more file descriptors: trying at once again would only burn time.
 const EXHAUSTED: Duration = Duration::from_millis(200);
-
-/// What one HTTP/2 connection may ask for at once. Each takes memory as long as its answer is not read.
-const STREAMS: u32 = 64;
 
 /// How connections are treated.
 #[derive(Clone)]
@@ -94,19 +91,8 @@ pub async fn serve_with(
     options: Options,
     shutdown: impl Future<Output = ()>,
 ) {
-    let most_of_peer = options.connections_per_peer;
-    let most_of_peer = most_of_peer.unwrap_or(options.connections.div_ceil(2));
-    let places = Open::new(options.connections, most_of_peer);
-    let proxies = options.proxies.clone();
-    let drain = options.drain;
-    let detached = options.detached.clone();
-    let tls = options.tls.is_some();
-    let connections = Arc::new(Connections {
-        builder: builder(&options),
-        app,
-        options,
-        stopping: CancellationToken::new(),
-    });
+    let (drain, detached) = (options.drain, options.detached.clone());
+    let connections = Arc::new(Connections::new(app, options));
     let mut open = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -115,16 +101,7 @@ pub async fn serve_with(
             () = &mut shutdown => break,
             Some(_) = open.join_next(), if !open.is_empty() => {}
             (stream, peer) = accept(&listener) => {
-                // What comes through a proxy is not from its address.
-                let bounded = Some(peer.address).filter(|address| !proxies.contain(*address));
-                match places.enter(bounded) {
-                    Some(place) => {
-                        let connections = connections.clone();
-                        open.spawn(async move { connections.serve(stream, peer, place).await });
-                    }
-                    None if tls => {}
-                    None => turn_away(stream).await,
-                }
+                open.spawn(connections.clone().take(stream, peer));
             }
         }
     }
@@ -142,29 +119,6 @@ pub async fn serve_with(
             writes = detached.len(),
             "stopped with requests still in flight"
         );
-    }
-}
-
-fn builder(options: &Options) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .max_buf_size(options.max_head.max(8192))
-        // The connection's own watch is stricter about heads; this one is for the time between requests.
-        .header_read_timeout(options.idle_timeout);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS)
-        .max_header_list_size(u32::try_from(options.max_head).unwrap_or(u32::MAX));
-    builder
-}
-
-/// One write fits into the socket's own buffer, so nobody is waited for.
-async fn turn_away(mut stream: TcpStream) {
-    if let Err(cause) = stream.write_all(&refusal::of_connection()).await {
-        tracing::debug!(%cause, "could not turn a connection away");
     }
 }
 

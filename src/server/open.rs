@@ -44,6 +44,9 @@ struct Connection {
     lost: CancellationToken,
 }
 
+/// Where more than one in so many places is taken, there are many connections.
+const MANY: usize = 8;
+
 /// In place of the requests in flight, on a connection whose place another one has got.
 const LOST: usize = usize::MAX;
 
@@ -53,6 +56,8 @@ pub(super) struct Place {
     open: Open,
     number: u64,
     connection: Arc<Connection>,
+    /// There were many when it came.
+    pub(super) is_one_of_many: bool,
 }
 
 /// A request in flight, until this is dropped.
@@ -85,6 +90,7 @@ impl Open {
             *state.peers.entry(peer).or_default() += 1;
         }
         Some(Place {
+            is_one_of_many: state.all.len() > self.most.div_ceil(MANY),
             open: self.clone(),
             number,
             connection,

@@ -1,10 +1,61 @@
-//! Refusals that no handler sees: of a connection that is one too many, and of a head that is no request. Clients read
-//! the same body from them as from every other error.
+//! Refusals that no handler sees: of a connection that is one too many, and of a head that is too large or is no request.
+//! Clients read the same body from them as from every other error.
 
-/// What a connection is told that is one too many.
-pub(super) fn of_connection() -> Vec<u8> {
+use axum::body::Body;
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::{Request, Response, StatusCode, Version};
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// Code and message where a head is too large.
+const LARGE_HEAD: (&str, &str) = ("headers_too_large", "the head of the request is too large");
+
+/// Likewise where there are too many connections.
+const CONNECTIONS: (&str, &str) = ("overloaded", "too many connections");
+
+/// What a connection that is one too many is told before it has brought a request.
+pub(super) fn of_silence() -> Vec<u8> {
     let head = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close";
-    answer(head, 503, "overloaded", "too many connections")
+    with_body(head, &body(503, CONNECTIONS))
+}
+
+/// What its request is told; `is_last` if the protocol has to be told that no other one is read.
+pub(super) fn of_connection(is_last: bool) -> Response<Body> {
+    let mut response = response(StatusCode::SERVICE_UNAVAILABLE, CONNECTIONS);
+    let headers = response.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    if is_last {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// Whether a head of HTTP/2 is larger than `most`. Of HTTP/1, hyper knows that itself.
+pub(super) fn is_too_large<B>(request: &Request<B>, most: usize) -> bool {
+    if request.version() < Version::HTTP_2 {
+        return false;
+    }
+    // As RFC 9113 counts, with 32 bytes for each field.
+    let fields = request.headers().iter();
+    let fields = fields.map(|(name, value)| name.as_str().len() + value.len() + 32);
+    let uri = request.uri();
+    let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
+    let authority = uri
+        .authority()
+        .map_or(0, |authority| authority.as_str().len());
+    fields.sum::<usize>() + path + authority > most
+}
+
+/// What a head is told that is too large.
+pub(super) fn of_large_head() -> Response<Body> {
+    response(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, LARGE_HEAD)
+}
+
+fn response(status: StatusCode, what: (&str, &str)) -> Response<Body> {
+    let mut response = Response::new(Body::from(body(status.as_u16(), what)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
 }
 
 /// What hyper says of a head that it cannot read, which has no body, as it should be said. Nothing of ours looks like
@@ -12,13 +63,13 @@ pub(super) fn of_connection() -> Vec<u8> {
 pub(super) fn of_head(bytes: &[u8]) -> Option<Vec<u8>> {
     let head = std::str::from_utf8(bytes).ok()?;
     let head = head.strip_suffix("\r\n\r\n")?;
-    let (code, message) = match head.get(.."HTTP/1.1 400".len())? {
+    let what = match head.get(.."HTTP/1.1 400".len())? {
         "HTTP/1.1 400" => (
             "invalid_request",
             "the request is not HTTP that can be read",
         ),
         "HTTP/1.1 414" => ("uri_too_long", "the address of the request is too long"),
-        "HTTP/1.1 431" => ("headers_too_large", "the head of the request is too large"),
+        "HTTP/1.1 431" => LARGE_HEAD,
         _ => return None,
     };
     let status = head["HTTP/1.1 ".len()..].get(..3)?.parse().ok()?;
@@ -27,13 +78,16 @@ pub(super) fn of_head(bytes: &[u8]) -> Option<Vec<u8>> {
     lines.iter().find(|line| is_length(line))?;
     let kept = lines.into_iter().filter(|line| !is_length(line));
     let head = kept.collect::<Vec<_>>().join("\r\n");
-    Some(answer(&head, status, code, message))
+    Some(with_body(&head, &body(status, what)))
 }
 
-fn answer(head: &str, status: u16, code: &str, message: &str) -> Vec<u8> {
-    let body = format!(
+fn body(status: u16, (code, message): (&str, &str)) -> String {
+    format!(
         "{{\n    \"status\": {status},\n    \"code\": \"{code}\",\n    \"message\": \"{message}\"\n}}\n"
-    );
+    )
+}
+
+fn with_body(head: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!("{head}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
         .into_bytes()

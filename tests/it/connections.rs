@@ -1,6 +1,9 @@
 //! Connections without requests are closed, there is a bound on how many there are, and TLS can be renewed.
 
+mod bodies;
 mod heads;
+mod room;
+mod streams;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +11,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::get;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tier::server::{Options, Tls};
@@ -44,13 +48,19 @@ async fn server(options: Options) -> Server {
     };
     let app = Router::new()
         .route("/", get(async || "here"))
-        .route("/slow", get(slow));
+        .route("/slow", get(slow))
+        .route("/refuse", post(refuse));
     let web = Web::with(options, app).await;
     Server {
         web,
         reached,
         release,
     }
+}
+
+/// Answers without a look at the body.
+async fn refuse() -> (StatusCode, &'static str) {
+    (StatusCode::PAYLOAD_TOO_LARGE, "no thanks")
 }
 
 impl Server {
@@ -157,90 +167,6 @@ async fn a_request_that_is_worked_on_is_not_idle() {
     let server = server(options).await;
     let _time = hold_time();
     server.wait_for_a_day(SLOW, b"done").await;
-}
-
-#[tokio::test]
-async fn connections_that_bring_nothing_make_room() {
-    let server = server(Options {
-        connections: 2,
-        connections_per_peer: Some(2),
-        ..Options::default()
-    })
-    .await;
-    let first = server.begin(b"").await;
-    let mut others = Vec::new();
-    for _ in 0..10 {
-        others.push(server.begin(b"").await);
-    }
-    let request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-    let answer = rest(server.begin(request).await).await;
-    assert!(answer.ends_with("here"), "{answer}");
-    assert_eq!(rest(first).await, "");
-}
-
-#[tokio::test]
-async fn one_address_does_not_take_all_connections() {
-    let server = server(Options {
-        connections: 100,
-        connections_per_peer: Some(1),
-        ..Options::default()
-    })
-    .await;
-    let _first = server.begin(SLOW).await;
-    server.reached.notified().await;
-    let refused = rest(server.begin(b"").await).await;
-    assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
-}
-
-#[tokio::test]
-async fn connections_that_have_brought_a_request_make_room_when_they_are_idle() {
-    let server = server(Options {
-        connections: 2,
-        connections_per_peer: Some(2),
-        ..Options::default()
-    })
-    .await;
-    let mut idle = server.begin(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
-    read_to(&mut idle, b"here").await;
-    let mut works = server.begin(SLOW).await;
-    server.reached.notified().await;
-    let request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-    // Its request may just not have been done with when the next connection came.
-    until("the idle one makes room", async || {
-        let mut stream = server.web.connect().await;
-        let _ = stream.write_all(request).await;
-        rest(stream).await.ends_with("here").then_some(())
-    })
-    .await;
-    assert_eq!(rest(idle).await, "");
-    server.release.notify_one();
-    read_to(&mut works, b"done").await;
-}
-
-#[tokio::test]
-async fn one_connection_too_many_is_told_to_come_back() {
-    let server = server(Options {
-        connections: 1,
-        ..Options::default()
-    })
-    .await;
-    let first = server.begin(SLOW).await;
-    server.reached.notified().await;
-    let refused = rest(server.begin(b"").await).await;
-    assert!(
-        refused.starts_with("HTTP/1.1 503 ") && refused.contains("Retry-After: 1\r\n"),
-        "{refused}"
-    );
-    has_error_body(&refused, 503, "overloaded");
-    drop(first);
-    let request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-    until("there is room again", async || {
-        let mut stream = server.web.connect().await;
-        // It may be turned away before it is written.
-        let _ = stream.write_all(request).await;
-        rest(stream).await.ends_with("here").then_some(())
-    })
-    .await;
 }
 
 #[tokio::test]

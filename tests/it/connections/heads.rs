@@ -7,16 +7,16 @@ use super::{SOON, Server, read_to, rest_in_time, rest_of_silence, server};
 use testing::time::hold_time;
 
 /// What HTTP/2 begins with: the preface, and settings without any.
-const OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+pub(super) const OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 /// The header of the server's settings, but for their length.
-const SETTINGS: &[u8] = b"\x04\0\0\0\0\0";
+pub(super) const SETTINGS: &[u8] = b"\x04\0\0\0\0\0";
 const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0everyday";
 
 /// The type of a frame that says goodbye.
 const GOAWAY: u8 = 7;
 
 /// A frame of type HEADERS with a GET of `path`, on stream 1.
-fn get(path: &str) -> Vec<u8> {
+pub(super) fn get(path: &str) -> Vec<u8> {
     let length = |text: &str| u8::try_from(text.len()).expect("a short text");
     // Method GET and scheme http are in HPACK's table; the names of the path and the authority too.
     let mut head = vec![0x82, 0x86, 0x04, length(path)];

@@ -1,0 +1,126 @@
+//! The rest of a body that nobody has read when its request is answered.
+//!
+//! A client that still sends does not listen: broken off, it sees a connection that was reset, and not the answer. So the
+//! rest is read and thrown away, for a while.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::Body;
+use hyper::Request;
+use hyper::body::{Body as _, Bytes, Frame, Incoming, SizeHint};
+use hyper::header::EXPECT;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::activity::Activity;
+
+/// How long the rest of a body is read.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many bytes of it are read.
+const MOST: usize = 16 << 20;
+
+/// A request's body. When it is dropped before its end, the rest of it is discarded.
+pub(super) struct Received {
+    body: Option<Incoming>,
+    reading: Option<Reading>,
+    /// Nothing is read any more: the server stops.
+    stopping: CancellationToken,
+}
+
+/// A body of a connection that is read until this is dropped.
+struct Reading(Arc<Activity>);
+
+impl Reading {
+    fn of(activity: &Arc<Activity>) -> Self {
+        activity.body_begins();
+        Self(activity.clone())
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.body_ends();
+    }
+}
+
+/// The same request, with the rest of its body discarded once the body is dropped.
+pub(super) fn received(
+    request: Request<Incoming>,
+    activity: &Arc<Activity>,
+    stopping: &CancellationToken,
+) -> Request<Body> {
+    if request.body().is_end_stream() || request.headers().contains_key(EXPECT) {
+        // Who waits for a word before the body, and is answered instead, does not send it.
+        return request.map(Body::new);
+    }
+    request.map(|body| {
+        Body::new(Received {
+            body: Some(body),
+            reading: Some(Reading::of(activity)),
+            stopping: stopping.clone(),
+        })
+    })
+}
+
+impl hyper::body::Body for Received {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        let frame = ready!(Pin::new(body).poll_frame(cx));
+        if !matches!(frame, Some(Ok(_))) {
+            self.body = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let body = self.body.as_ref();
+        body.map_or(SizeHint::with_exact(0), Incoming::size_hint)
+    }
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        let rest = self.body.take().filter(|body| !body.is_end_stream());
+        let (Some(rest), Ok(runtime)) = (rest, Handle::try_current()) else {
+            return;
+        };
+        let (reading, stopping) = (self.reading.take(), self.stopping.clone());
+        runtime.spawn(async move {
+            let discarded = tokio::time::timeout(PATIENCE, discard(rest));
+            let ended = stopping.run_until_cancelled(discarded).await;
+            if !matches!(ended, Some(Ok(()))) {
+                tracing::debug!("the rest of a body was broken off");
+            }
+            drop(reading);
+        });
+    }
+}
+
+/// Reads a body to its end, or as far as it may be long.
+async fn discard(mut body: Incoming) {
+    let mut left = MOST;
+    while let Some(Ok(frame)) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await
+    {
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        let Some(rest) = left.checked_sub(length) else {
+            return;
+        };
+        left = rest;
+    }
+}
