@@ -4,8 +4,10 @@
 burst of whole bodies, and while and after answers over HTTP/2 are left unread; and what CPU time a request costs, which
 tells more than requests a second on a machine that does other things. With several `--tier`, one line for each binary: that is how allocators are compared.
 
-`soak` loads a server with reads and writes of many orgs, and prints what is resident every half minute. Stripe is
-`tier sandbox`, a process of its own, whose memory is printed too: it keeps all usage, and so grows.
+`soak` loads a server with reads and writes of many orgs, and prints what is resident every half minute, in three phases:
+all orgs are subscribed; reports with an `Idempotency-Key` are sent until as many keys are remembered as there is room for;
+then mixed load. From there on nothing may grow, and the last line says by how much it did. Stripe is `tier sandbox`, a
+process of its own, whose memory is printed too: it keeps all usage, and so grows.
 """
 
 import argparse
@@ -148,13 +150,13 @@ def cpu_micros(tier, sandbox_url, endpoint, seconds):
 
 
 SOAK = """
-local orgs, plans, n = %d, {'%s'}, 0
+local orgs, plans, keyed_only, n = %d, {'%s'}, %s, 0
 local keys = %d .. '-' .. tostring({}):gsub('%%W', '') .. '-'
 math.randomseed(%d)
 request = function()
   n = n + 1
   local org = math.random(0, orgs - 1)
-  local kind = math.random(100)
+  local kind = keyed_only and 96 or math.random(100)
   if kind <= 45 then return wrk.format('GET', '/v1/limits?org=org:' .. org) end
   if kind <= 60 then return wrk.format('GET', '/v1/whois?org=org:' .. org) end
   if kind <= 65 then return wrk.format('GET', '/v1/phase?org=org:' .. org) end
@@ -176,14 +178,12 @@ end
 
 def subscribe_all(url, orgs):
     """Each org is subscribed once; the server's errors are the caller's to see."""
-    began = time.monotonic()
 
     def one(org):
         call(url, "/v1/subscribe", {"org": f"org:{org}", "phases": [{"features": [PLANS[org % 2]]}]})
 
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         list(pool.map(one, range(orgs)))
-    print(f"{orgs} orgs subscribed in {time.monotonic() - began:.0f} s", flush=True)
 
 
 def soak(options):
@@ -193,23 +193,37 @@ def soak(options):
     server, url, _ = start([tier, "serve", "--addr", "127.0.0.1:0"], env)
     model = {"plans": {plan: MODEL["plans"]["plan:pro@1"] for plan in PLANS}}
     call(url, "/v1/push", model)
-    subscribe_all(url, options.orgs)
-    print("minutes  server MiB  sandbox MiB  requests  not 2xx  broken")
-    print(f"{0:7.1f} {resident_mib(server.pid):11.1f} {resident_mib(sandbox.pid):12.1f}", flush=True)
+    resident = lambda: (resident_mib(server.pid), resident_mib(sandbox.pid))
+    print("phase      minutes  server MiB  sandbox MiB  requests  not 2xx  broken")
     began = time.monotonic()
+
+    def show(phase, counts=()):
+        minutes, (of_server, of_sandbox) = (time.monotonic() - began) / 60, resident()
+        print(f"{phase:10}{minutes:8.1f}{of_server:12.1f}{of_sandbox:13.1f}" + "".join(f"{count:>9}" for count in counts), flush=True)
+        return of_server
+
+    show("start")
+    subscribe_all(url, options.orgs)
+    show("subscribed")
+    keys = 0
+    while keys < options.keys:
+        requests, refused, broken = soak_for(url, options, keyed_only=True)
+        keys += int(requests) - int(refused)
+        show("keys", (requests, refused, broken))
+    began, figures = time.monotonic(), []
     while time.monotonic() - began < options.minutes * 60:
-        counts = soak_for(url, options)
-        minutes = (time.monotonic() - began) / 60
-        print(f"{minutes:7.1f} {resident_mib(server.pid):11.1f} {resident_mib(sandbox.pid):12.1f}"
-              + "".join(f"{count:>9}" for count in counts), flush=True)
+        figures.append(show("mixed", soak_for(url, options)))
+    middle = (min(figures) + max(figures)) / 2
+    print(f"mixed load for {options.minutes} minutes: {min(figures):.1f} to {max(figures):.1f} MiB, "
+          f"±{(max(figures) - middle) / middle:.1%}")
     for process in (server, sandbox):
         process.terminate()
 
 
-def soak_for(url, options, seconds=30):
+def soak_for(url, options, seconds=30, keyed_only=False):
     seed = time.monotonic_ns() % 1_000_000_000
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as lua:
-        lua.write(SOAK % (options.orgs, "','".join(PLANS), seed, seed))
+        lua.write(SOAK % (options.orgs, "','".join(PLANS), str(keyed_only).lower(), seed, seed))
         lua.flush()
         command = ["wrk", "-t1", f"-c{options.connections}", f"-d{seconds}s", "--timeout", "30s", "-s", lua.name, url]
         output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -223,6 +237,7 @@ def main():
     options.add_argument("--seconds", type=int, default=4, help="bursts: how long each load lasts")
     options.add_argument("--minutes", type=float, default=10, help="soak: how long")
     options.add_argument("--orgs", type=int, default=50_000, help="soak: how many")
+    options.add_argument("--keys", type=int, default=110_000, help="soak: how many fill the memory of keys, with room for 100,000")
     options.add_argument("--connections", type=int, default=32, help="soak: how many")
     options = options.parse_args()
     options.tier = options.tier or ["target/release/tier"]
