@@ -99,7 +99,7 @@ impl Expand {
         Ok(Self { paths, object })
     }
 
-    /// Expands an answer in place. Deleted objects have nothing to expand.
+    /// Expands an answer in place. Deleted objects have nothing to expand, except discounts.
     pub(crate) fn apply(&self, account: &Account, now: i64, answer: &mut Value) {
         for path in &self.paths {
             walk(account, now, &[self.object], answer, path);
@@ -132,7 +132,9 @@ fn walk(account: &Account, now: i64, holders: &[Kind], value: &mut Value, path: 
     let Some((step, rest)) = path.split_first() else {
         return;
     };
-    let (Some(kinds), false) = (field(holders, step), value["deleted"] == true) else {
+    // Of what is deleted, only discounts still say whose they were.
+    let empty = value["deleted"] == true && value["object"] != "discount";
+    let (Some(kinds), false) = (field(holders, step), empty) else {
         return;
     };
     if value.is_object()

@@ -18,7 +18,9 @@ async fn a_discount_is_removed_from_its_customer_or_subscription() {
     assert_eq!(shown["coupon"]["id"], *coupon);
     for path in [holder.clone(), format!("/v1/subscriptions/{subscription}")] {
         let discount = api.get(&path).await.ok()["discount"]["id"].clone();
-        let gone = api.delete(&format!("{path}/discount")).await.ok();
+        let expanding = format!("{path}/discount?expand[]=customer");
+        let gone = api.delete(&expanding).await.ok();
+        assert_eq!(gone["customer"]["id"], *customer, "{path}");
         assert_eq!(
             (&gone["object"], &gone["id"], &gone["deleted"]),
             (&"discount".into(), &discount, &true.into())
