@@ -27,6 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How many of them there may be. Each takes a file descriptor, and some memory.
 const MOST: usize = 64;
 
+/// Likewise where there is room for few: for as many as one client may open at once.
+const FEWEST: usize = 8;
+
 /// One in so many connections may be one more than there is room for.
 const SHARE: usize = 8;
 
@@ -36,7 +39,7 @@ pub(super) struct TurnedAway(Arc<Semaphore>);
 impl TurnedAway {
     /// Beside so many connections.
     pub(super) fn of(connections: usize) -> Self {
-        let most = MOST.min(connections.div_ceil(SHARE));
+        let most = connections.div_ceil(SHARE).clamp(FEWEST, MOST);
         Self(Arc::new(Semaphore::new(most)))
     }
 
