@@ -244,6 +244,9 @@ pub struct SubscriptionItem {
 /// A coupon in force.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Discount {
+    /// `di_…`.
+    #[serde(default)]
+    pub id: String,
     /// Its terms.
     pub coupon: Coupon,
     /// Unix seconds.
@@ -437,6 +440,9 @@ pub struct InvoiceItem {
     /// Cents.
     #[serde(default)]
     pub amount: i64,
+    /// Three lower-case letters.
+    #[serde(default)]
+    pub currency: String,
     /// What it is for.
     #[serde(default)]
     pub price: Option<Price>,
@@ -449,6 +455,9 @@ pub struct InvoiceItem {
     /// When it was made, Unix seconds.
     #[serde(default)]
     pub date: i64,
+    /// The time that it is for.
+    #[serde(default)]
+    pub period: Period,
     /// The invoice that it is on; none while it waits for one.
     #[serde(default)]
     pub invoice: Option<String>,
@@ -462,9 +471,30 @@ pub struct InvoiceItem {
 pub struct CreditNote {
     /// `cn_…`.
     pub id: String,
+    /// `in_…`.
+    #[serde(default)]
+    pub invoice: String,
+    /// `issued` or `void`.
+    #[serde(default)]
+    pub status: String,
+    /// The first ten at least.
+    pub lines: Page<CreditNoteLine>,
     /// Free pairs.
     #[serde(default)]
     pub metadata: Metadata,
+}
+
+/// What was taken off one line of an invoice.
+#[derive(Clone, Debug, Deserialize)]
+pub struct CreditNoteLine {
+    /// `cnli_…`.
+    pub id: String,
+    /// Cents, discounts not deducted.
+    #[serde(default)]
+    pub amount: i64,
+    /// `il_…`.
+    #[serde(default)]
+    pub invoice_line_item: Option<String>,
 }
 
 /// A line of an invoice.
@@ -503,11 +533,13 @@ pub struct InvoiceLine {
 }
 
 /// What a discount takes off a line.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct DiscountAmount {
     /// Cents.
     pub amount: i64,
+    /// `di_…`.
+    pub discount: String,
 }
 
 /// The time that a line is for.
@@ -620,6 +652,7 @@ identified!(
     InvoiceItem,
     InvoiceLine,
     CreditNote,
+    CreditNoteLine,
     Coupon,
     UsageRecordSummary,
     TestClock,

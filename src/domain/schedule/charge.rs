@@ -8,10 +8,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::found::Failure;
+use super::unpaid::TIME;
 use crate::domain::revision::Revision;
 use crate::domain::{Domain, Result};
 use crate::stripe;
-use crate::stripe::types::{InvoiceItem, Metadata, Object, Subscription};
+use crate::stripe::types::{InvoiceItem, Metadata, Object, Period, Subscription};
 
 /// What the metadata key of a charge begins with.
 const PREFIX: &str = "tier.c.";
@@ -90,6 +91,8 @@ pub(super) struct Extra<'a> {
     pub(super) description: String,
     /// Unix seconds: it was not asked for before.
     pub(super) since: i64,
+    /// The time that is given back, and the price that it was charged at.
+    pub(super) time: Option<(&'a str, Period)>,
 }
 
 impl Domain {
@@ -110,6 +113,7 @@ impl Domain {
                 currency: &charge.currency,
                 description: format!("{} × {}", charge.used, charge.feature),
                 since: charge.as_of,
+                time: None,
             };
             let charged = self
                 .add_to_next_invoice(customer, subscription, &extra, fresh, revision)
@@ -150,6 +154,13 @@ impl Domain {
             .param("description", &extra.description)
             .param(format!("metadata[{CHARGE}]"), extra.name)
             .idempotency_key(revision.fixed(&format!("charge:{}", extra.name)));
+        let request = match extra.time {
+            Some((price, period)) => request
+                .param("period[start]", period.start)
+                .param("period[end]", period.end)
+                .param(format!("metadata[{TIME}]"), price),
+            None => request,
+        };
         let request = match extra.amount {
             ..0 => request.param("discountable", false),
             _ => request,

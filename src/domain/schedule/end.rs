@@ -1,6 +1,7 @@
 //! Ends of subscriptions, and of schedules that have not begun.
 
 use super::found::{Failure, Found};
+use super::unpaid::How;
 use crate::domain::refs::OrgName;
 use crate::domain::request_key;
 use crate::domain::revision::Revision;
@@ -54,14 +55,15 @@ impl Domain {
         self.settle_subscription(customer, subscription, revision)
             .await?;
         let path = format!("/v1/subscriptions/{}", subscription.id);
-        let unpaid = self
+        let noted = self
             .note_unpaid_at_end(customer, subscription, now, revision)
             .await?;
         let request = self.stripe().delete(path.as_str());
-        let request = request.param("invoice_now", true).param("prorate", !unpaid);
+        let request = request.param("invoice_now", true);
+        let request = request.param("prorate", noted != Some(How::End));
         let ended: Subscription = match request.send().await {
             // Ended by somebody else since we looked, or by our own try whose answer was lost.
-            Err(error) if error.is_subscription_over() && unpaid => {
+            Err(error) if error.is_subscription_over() && noted.is_some() => {
                 self.stripe().get(path).send().await?
             }
             Err(error) if error.is_subscription_over() => return Ok(()),

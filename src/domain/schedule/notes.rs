@@ -6,7 +6,7 @@
 
 use super::charge::Charge;
 use super::found::{Failure, Found};
-use super::unpaid::Unpaid;
+use super::unpaid::GivenBack;
 use crate::domain::revision::Revision;
 use crate::domain::usage::Figure;
 use crate::domain::{Domain, Result};
@@ -17,7 +17,7 @@ impl Subscription {
     pub(in crate::domain) fn is_unsettled(&self) -> bool {
         let over = self.ended_at.is_some();
         Charge::noted(self).next().is_some()
-            || Unpaid::noted(self).is_some()
+            || GivenBack::noted(self).is_some()
             || (!over && self.scheduled_change().is_some())
             || (!over && !Figure::open_levels(self).is_empty())
     }

@@ -8,7 +8,7 @@ use crate::domain::catalog::PricedFeature;
 use crate::domain::revision::Revision;
 use crate::domain::schedule::charge::Extra;
 use crate::domain::schedule::found::Failure;
-use crate::domain::schedule::unpaid::{Credit, Part};
+use crate::domain::schedule::unpaid::{Credit, GivenBack, How, Part};
 use crate::domain::usage::Billed;
 use crate::domain::{Domain, Result};
 use crate::stripe::types::{Invoice, Subscription};
@@ -42,6 +42,14 @@ impl Domain {
         };
         let carry = self.carry(customer, change).await?;
         self.give_levels_back(customer, change, at, revision)
+            .await?;
+        let given_back = GivenBack {
+            how: How::Going,
+            at,
+            // The period that the change ended is not known any more.
+            since: 0,
+        };
+        self.settle_given_back(customer, subscription, given_back, false, revision)
             .await?;
         let path = format!("/v1/subscriptions/{}", subscription.id);
         let mut request = self.stripe().post(path);
@@ -77,8 +85,14 @@ impl Domain {
                     parts,
                     is_all: invoice.is_only(&billed.lines),
                 };
-                self.take_off(&invoice, &credit, &name, false, revision)
+                let rest = self
+                    .take_off(&invoice, &credit, &name, false, revision)
                     .await?;
+                let extra = given_back(&invoice, &billed, &rest, &name);
+                if extra.amount != 0 {
+                    self.add_to_next_invoice(customer, subscription, &extra, false, revision)
+                        .await?;
+                }
             } else if invoice.is_charged() {
                 let extra = given_back(&invoice, &billed, &parts, &name);
                 self.add_to_next_invoice(customer, subscription, &extra, false, revision)
@@ -107,5 +121,6 @@ fn given_back<'a>(
             billed.feature
         ),
         since: invoice.created,
+        time: None,
     }
 }

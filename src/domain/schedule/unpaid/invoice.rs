@@ -1,32 +1,57 @@
 //! What of an invoice is to be taken off it. Pure.
 
 use crate::stripe::Form;
-use crate::stripe::types::{Invoice, InvoiceLine, Price};
+use crate::stripe::types::{Invoice, InvoiceLine, Period};
 
 /// A part of an invoice's line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::domain::schedule) struct Part {
     pub(in crate::domain::schedule) line: String,
     /// Cents, discounts not deducted.
-    amount: i64,
+    pub(super) amount: i64,
     /// Cents, discounts deducted.
     pub(in crate::domain::schedule) net: i64,
 }
 
 impl Part {
-    fn of(line: &InvoiceLine, amount: i64) -> Option<Self> {
+    /// `amount` cents of a line; none if that is nothing.
+    pub(super) fn of(line: &InvoiceLine, amount: i64) -> Option<Self> {
         let discounts = line.discount_amounts.iter();
         let discount = discounts.map(|discount| discount.amount).sum();
+        let net = amount - share(discount, amount, line.amount);
         (amount > 0).then(|| Self {
             line: line.id.clone(),
             amount,
-            net: amount - share(discount, amount, line.amount),
+            net,
+        })
+    }
+
+    /// Cents of no line; none if that is nothing.
+    pub(super) fn bare(amount: i64) -> Option<Self> {
+        (amount > 0).then(|| Self {
+            line: String::new(),
+            amount,
+            net: amount,
         })
     }
 
     /// All of a line; none if it charges nothing.
     pub(in crate::domain::schedule) fn whole(line: &InvoiceLine) -> Option<Self> {
         Self::of(line, line.amount)
+    }
+
+    /// As much of it as is `net` cents.
+    pub(super) fn up_to(&self, net: i64) -> Self {
+        let amount = if net < self.net {
+            share(self.amount, net, self.net)
+        } else {
+            self.amount
+        };
+        Self {
+            line: self.line.clone(),
+            amount,
+            net: net.min(self.net),
+        }
     }
 }
 
@@ -39,27 +64,30 @@ pub(in crate::domain::schedule) struct Credit {
 }
 
 impl Credit {
-    /// The parts of lines that are for time after `now`, of the prices that go.
-    pub(super) fn unused(invoice: &Invoice, goes: impl Fn(&str) -> bool, now: i64) -> Self {
-        let unused = |line: &InvoiceLine| match &line.price {
-            Some(price) if goes(&price.id) => line.unused(now),
-            _ => 0,
+    pub(super) fn new(invoice: &Invoice, parts: Vec<Part>) -> Self {
+        let whole = |line: &InvoiceLine| {
+            let mut own = parts.iter().filter(|part| part.line == line.id);
+            own.any(|part| part.amount == line.amount)
         };
-        let lines = &invoice.lines.data;
-        let mut charges = lines.iter().filter(|line| line.amount != 0);
-        Self {
-            parts: lines
-                .iter()
-                .filter_map(|line| Part::of(line, unused(line)))
-                .collect(),
-            is_all: charges.all(|line| unused(line) == line.amount),
-        }
+        let mut charges = invoice.lines.data.iter().filter(|line| line.amount != 0);
+        let is_all = charges.all(whole);
+        Self { parts, is_all }
     }
 
-    /// Cents, discounts deducted.
-    pub(super) fn net(&self) -> i64 {
-        let parts = self.parts.iter().map(|part| part.net);
-        parts.fold(0, i64::saturating_add)
+    /// What an invoice of which so many cents are `due` can have taken off, and the rest.
+    pub(super) fn split(&self, mut due: i64) -> (Vec<Part>, Vec<Part>) {
+        let (mut taken, mut rest) = (Vec::new(), Vec::new());
+        for part in &self.parts {
+            let within = part.up_to(part.net.min(due));
+            due -= within.net;
+            let beyond = part.net - within.net;
+            if beyond > 0 {
+                rest.push(part.up_to(beyond));
+            }
+            taken.push(within);
+        }
+        taken.retain(|part| part.amount > 0);
+        (taken, rest)
     }
 }
 
@@ -94,19 +122,16 @@ impl Invoice {
     }
 }
 
-impl InvoiceLine {
-    /// Cents of it that are for time after `now`, rounded as Stripe rounds a credit.
-    fn unused(&self, now: i64) -> i64 {
-        let metered = self.price.as_ref().is_none_or(Price::is_metered);
-        let (start, end) = (self.period.start, self.period.end);
-        if metered || self.amount <= 0 || end <= start {
-            return 0;
-        }
-        let rest = (end - now.max(start)).max(0);
-        let (amount, length) = (i128::from(self.amount), i128::from(end - start));
-        let part = (amount * i128::from(rest) + length - 1) / length;
-        i64::try_from(part).unwrap_or(self.amount)
+/// Cents of an amount for a period that are for time after `at`, rounded as Stripe rounds a credit.
+pub(super) fn unused(amount: i64, period: Period, at: i64) -> i64 {
+    let Period { start, end } = period;
+    if amount <= 0 || end <= start {
+        return 0;
     }
+    let rest = (end - at.max(start)).max(0);
+    let (whole, length) = (i128::from(amount), i128::from(end - start));
+    let part = (whole * i128::from(rest) + length - 1) / length;
+    i64::try_from(part).unwrap_or(amount)
 }
 
 /// The part of `whole` that goes with `part` of `of`, rounded.
@@ -115,23 +140,15 @@ fn share(whole: i64, part: i64, of: i64) -> i64 {
     i64::try_from((whole * part * 2 + of) / (of * 2)).unwrap_or(i64::MAX)
 }
 
-/// A credit note for `credit`, and for no more than what is `due`: it pays out nothing.
-pub(super) fn credit_note(invoice: &Invoice, credit: &Credit, mut due: i64) -> Form {
+/// A credit note for parts of an invoice's lines. It pays out nothing.
+pub(super) fn credit_note(invoice: &Invoice, parts: &[Part]) -> Form {
     let mut form = Form::new();
     form.push("invoice", &invoice.id);
     form.push("reason", "order_change");
-    for (i, part) in credit.parts.iter().enumerate() {
-        let amount = match part.net {
-            net if net <= due => part.amount,
-            net => share(part.amount, due, net),
-        };
-        if amount == 0 {
-            break;
-        }
-        due -= part.net.min(due);
+    for (i, part) in parts.iter().enumerate() {
         form.push(format!("lines[{i}][type]"), "invoice_line_item");
         form.push(format!("lines[{i}][invoice_line_item]"), &part.line);
-        form.push(format!("lines[{i}][amount]"), amount);
+        form.push(format!("lines[{i}][amount]"), part.amount);
     }
     form
 }
@@ -158,32 +175,41 @@ mod tests {
         serde_json::from_value(invoice).expect("an invoice")
     }
 
-    fn unused(invoice: &Invoice, price: &str, now: i64) -> Credit {
-        Credit::unused(invoice, |one| one == price, now)
-    }
-
     #[test]
-    fn unused_is_the_rest_of_licensed_time() {
-        let invoice = invoice(&json!({}), &[line(1000, "licensed"), line(500, "metered")]);
-        let part = |amount| {
-            vec![Part {
-                line: "il_1000".into(),
-                amount,
-                net: amount,
-            }]
+    fn unused_is_the_rest_of_a_period() {
+        let period = Period {
+            start: 0,
+            end: 30 * DAY,
         };
-        assert_eq!(unused(&invoice, "price", 0).parts, part(1000));
-        assert_eq!(unused(&invoice, "price", 20 * DAY).parts, part(334));
-        assert_eq!(unused(&invoice, "price", 30 * DAY).parts, []);
-        assert_eq!(unused(&invoice, "other", 0).parts, []);
-        assert!(!unused(&invoice, "price", 0).is_all);
+        for (at, expected) in [
+            (-DAY, 1000),
+            (0, 1000),
+            (20 * DAY, 334),
+            (30 * DAY, 0),
+            (99 * DAY, 0),
+        ] {
+            assert_eq!(unused(1000, period, at), expected, "{at}");
+        }
+        assert_eq!(unused(-1000, period, 0), 0);
+    }
+
+    fn whole(invoice: &Invoice, lines: usize) -> Credit {
+        let lines = invoice.lines.data.iter().take(lines);
+        Credit::new(invoice, lines.filter_map(Part::whole).collect())
     }
 
     #[test]
-    fn nothing_but_unused_time() {
-        let invoice = invoice(&json!({}), &[line(1000, "licensed"), line(0, "metered")]);
-        assert!(unused(&invoice, "price", 0).is_all);
-        assert!(!unused(&invoice, "price", DAY).is_all);
+    fn nothing_but_what_is_taken_off() {
+        let invoice = invoice(
+            &json!({}),
+            &[
+                line(1000, "licensed"),
+                line(500, "licensed"),
+                line(0, "metered"),
+            ],
+        );
+        assert!(whole(&invoice, 2).is_all);
+        assert!(!whole(&invoice, 1).is_all);
     }
 
     #[test]
@@ -216,20 +242,22 @@ mod tests {
         }
     }
 
-    fn amounts(form: &Form) -> Vec<(&str, &str)> {
-        let amounts = form.iter().filter(|(key, _)| key.ends_with("[amount]"));
-        amounts.collect()
-    }
-
     #[test]
-    fn a_credit_note_is_for_no_more_than_is_due() {
-        let due = json!({"amount_remaining": 1200});
-        let invoice = invoice(&due, &[line(1000, "licensed"), line(800, "licensed")]);
-        let form = credit_note(&invoice, &unused(&invoice, "price", 0), 1200);
+    fn no_more_is_taken_off_than_is_due() {
+        let invoice = invoice(&json!({}), &[line(1000, "licensed"), line(800, "licensed")]);
+        let amounts = |parts: Vec<Part>| {
+            parts
+                .into_iter()
+                .map(|part| part.amount)
+                .collect::<Vec<_>>()
+        };
+        let (taken, rest) = whole(&invoice, 2).split(1200);
         assert_eq!(
-            amounts(&form),
-            [("lines[0][amount]", "1000"), ("lines[1][amount]", "200")]
+            (amounts(taken), amounts(rest)),
+            (vec![1000, 200], vec![600])
         );
+        let (taken, rest) = whole(&invoice, 2).split(0);
+        assert_eq!((amounts(taken), amounts(rest)), (vec![], vec![1000, 800]));
     }
 
     /// Stripe takes the line's discount off what is credited of it.
@@ -237,12 +265,11 @@ mod tests {
     fn what_is_due_has_its_discount_deducted() {
         let mut half = line(1000, "licensed");
         half["discount_amounts"] = json!([{"amount": 500}]);
-        let invoice = invoice(&json!({"amount_remaining": 500}), &[half]);
-        let credit = unused(&invoice, "price", 15 * DAY);
-        assert_eq!(credit.net(), 250);
-        let form = credit_note(&invoice, &credit, 500);
-        assert_eq!(amounts(&form), [("lines[0][amount]", "500")]);
-        let form = credit_note(&invoice, &credit, 100);
-        assert_eq!(amounts(&form), [("lines[0][amount]", "200")]);
+        let invoice = invoice(&json!({}), &[half]);
+        let credit = whole(&invoice, 1);
+        assert_eq!((credit.parts[0].amount, credit.parts[0].net), (1000, 500));
+        let (taken, rest) = credit.split(100);
+        assert_eq!((taken[0].amount, taken[0].net), (200, 100));
+        assert_eq!((rest[0].amount, rest[0].net), (800, 400));
     }
 }

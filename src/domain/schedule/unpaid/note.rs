@@ -1,69 +1,102 @@
-//! The note about invoices that nobody had paid when time that they charge for was given back.
+//! The note about time that is given back, which is settled once the change is made.
 
-use crate::stripe::types::{Invoice, Subscription};
+use std::fmt;
+
+use crate::stripe::types::Subscription;
 
 /// The metadata key of the note.
 pub(super) const UNPAID: &str = "tier.unpaid";
 
-/// How many invoices a note has room for.
-const MAX_NOTED: usize = 14;
+/// The metadata key that says that a schedule ends the subscription.
+pub(super) const ENDS: &str = "tier.ends";
 
-/// Invoices that nobody had paid when time that they charge for was given back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::domain::schedule) struct Unpaid {
-    pub(super) given_back: GivenBack,
-    pub(super) invoices: Vec<String>,
-}
-
-/// Which time is given back.
+/// Time that a change gives back, where what Stripe credits for it may exceed what was paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum GivenBack {
-    /// That of all items, from the end of the subscription on.
-    AtEnd,
-    /// That of all items, from then on: a period begins.
-    All(i64),
-    /// That of the items that go, from then on.
-    Going(i64),
+pub(in crate::domain::schedule) struct GivenBack {
+    pub(in crate::domain::schedule) how: How,
+    /// From when on, Unix seconds; of an end, it is when the subscription ended.
+    pub(in crate::domain::schedule) at: i64,
+    /// When the period began, Unix seconds: what was charged before is over.
+    pub(in crate::domain::schedule) since: i64,
 }
 
-impl Unpaid {
-    pub(super) fn new(given_back: GivenBack, invoices: &[Invoice]) -> Self {
-        let ids = invoices.iter().map(|invoice| invoice.id.clone());
-        Self {
-            given_back,
-            invoices: ids.take(MAX_NOTED).collect(),
-        }
+/// Which time is given back, and whether Stripe credits it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::domain::schedule) enum How {
+    /// That of all items, with the subscription; without credit.
+    End,
+    /// Likewise, with Stripe's credit: of those that a schedule ends, for one.
+    CreditedEnd,
+    /// That of all items, as a period begins; without credit.
+    Restart,
+    /// Likewise, with Stripe's credit.
+    CreditedRestart,
+    /// That of the items that go; with Stripe's credit.
+    Going,
+}
+
+impl How {
+    const ALL: [(Self, &'static str); 5] = [
+        (Self::End, "end"),
+        (Self::CreditedEnd, "credited-end"),
+        (Self::Restart, "restart"),
+        (Self::CreditedRestart, "credited-restart"),
+        (Self::Going, "going"),
+    ];
+
+    pub(super) fn is_end(self) -> bool {
+        matches!(self, Self::End | Self::CreditedEnd)
     }
 
-    pub(super) fn note(&self) -> String {
-        let invoices = self.invoices.join(" ");
-        match self.given_back {
-            GivenBack::AtEnd => format!("end - {invoices}"),
-            GivenBack::All(at) => format!("all {at} {invoices}"),
-            GivenBack::Going(at) => format!("going {at} {invoices}"),
-        }
+    /// Whether Stripe has credited what it gives back.
+    pub(super) fn is_credited(self) -> bool {
+        !matches!(self, Self::End | Self::Restart)
     }
+}
 
+impl fmt::Display for GivenBack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = How::ALL.into_iter().find(|(how, _)| *how == self.how);
+        let name = named.map_or("", |(_, name)| name);
+        write!(f, "{name} {} {}", self.at, self.since)
+    }
+}
+
+impl GivenBack {
     fn read(note: &str) -> Option<Self> {
         let mut words = note.split(' ');
-        let (kind, at) = (words.next()?, words.next()?);
-        let given_back = match kind {
-            "end" => GivenBack::AtEnd,
-            "all" => GivenBack::All(at.parse().ok()?),
-            "going" => GivenBack::Going(at.parse().ok()?),
-            _ => return None,
-        };
+        let name = words.next()?;
+        let (how, _) = How::ALL.into_iter().find(|(_, known)| *known == name)?;
+        let at = words.next()?.parse().ok()?;
+        // Without it, everything is looked at.
+        let since = words.next().and_then(|since| since.parse().ok());
         Some(Self {
-            given_back,
-            invoices: words.map(str::to_owned).collect(),
+            how,
+            at,
+            since: since.unwrap_or(0),
         })
     }
 
     /// What is noted on a subscription. The note of an end counts once that has come about.
     pub(in crate::domain::schedule) fn noted(subscription: &Subscription) -> Option<Self> {
-        let noted = Self::read(subscription.metadata.get(UNPAID)?)?;
-        let due = noted.given_back != GivenBack::AtEnd || subscription.ended_at.is_some();
-        due.then_some(noted)
+        let note = |key: &str| {
+            subscription
+                .metadata
+                .get(key)
+                .filter(|note| !note.is_empty())
+        };
+        let noted = note(UNPAID).and_then(|note| Self::read(note));
+        let by_schedule = || Self {
+            how: How::CreditedEnd,
+            at: 0,
+            since: subscription.current_period_start,
+        };
+        let noted = noted.or_else(|| note(ENDS).map(|_| by_schedule()))?;
+        match subscription.ended_at {
+            Some(at) if noted.how.is_end() => Some(Self { at, ..noted }),
+            None if noted.how.is_end() => None,
+            _ => Some(noted),
+        }
     }
 }
 
@@ -73,33 +106,31 @@ mod tests {
 
     #[test]
     fn a_note_is_what_was_written() {
-        for (given_back, text) in [
-            (GivenBack::AtEnd, "end - in_1 in_2"),
-            (GivenBack::All(7), "all 7 in_1 in_2"),
-            (GivenBack::Going(7), "going 7 in_1 in_2"),
-        ] {
-            let invoices = vec!["in_1".to_owned(), "in_2".to_owned()];
-            let unpaid = Unpaid {
-                given_back,
-                invoices,
+        for (how, name) in How::ALL {
+            let given_back = GivenBack {
+                how,
+                at: 7,
+                since: 3,
             };
-            assert_eq!(unpaid.note(), text);
-            assert_eq!(Unpaid::read(text), Some(unpaid));
+            assert_eq!(given_back.to_string(), format!("{name} 7 3"));
+            assert_eq!(GivenBack::read(&given_back.to_string()), Some(given_back));
         }
-        for text in ["", "all", "all x in_1", "some 7 in_1"] {
-            assert_eq!(Unpaid::read(text), None, "{text}");
+        for text in ["", "end", "end x 3", "some 7 3"] {
+            assert_eq!(GivenBack::read(text), None, "{text}");
         }
     }
 
     #[test]
-    fn a_note_fits() {
-        let invoice = || Invoice {
-            id: format!("in_{}", "x".repeat(24)),
-            ..serde_json::from_value(serde_json::json!({"id": "", "lines": {"data": []}}))
-                .expect("an invoice")
+    fn the_note_of_an_end_counts_once_that_has_come_about() {
+        let subscription = |note: &str, ended: Option<i64>| {
+            let subscription =
+                serde_json::from_value(serde_json::json!({"id": "sub", "status": "active",
+                "metadata": {UNPAID: note}, "ended_at": ended, "items": {"data": []}}));
+            GivenBack::noted(&subscription.expect("a subscription")).map(|noted| noted.at)
         };
-        let many: Vec<Invoice> = std::iter::repeat_with(invoice).take(99).collect();
-        let note = Unpaid::new(GivenBack::Going(1_672_531_200), &many).note();
-        assert!(note.len() <= 500, "{}", note.len());
+        assert_eq!(subscription("end 0 3", None), None);
+        assert_eq!(subscription("credited-end 0 3", Some(9)), Some(9));
+        assert_eq!(subscription("going 7 3", None), Some(7));
+        assert_eq!(subscription("", Some(9)), None);
     }
 }

@@ -1,0 +1,134 @@
+//! What was charged for time of a subscription, and what of it is not given back yet. Pure.
+//!
+//! A line of an invoice charges for a time; credit notes and credits, Stripe's own and ours, give parts of it back. What
+//! is left of each line is what a change may give back, and where it was charged says how: nobody is credited what an
+//! invoice that is not paid charges.
+
+use std::collections::BTreeMap;
+
+use super::invoice::{Part, unused};
+use crate::stripe::types::{CreditNote, Invoice, InvoiceItem, Period, Price};
+
+/// The metadata key by which a credit of ours names the price whose time it gives back.
+pub(in crate::domain::schedule) const TIME: &str = "tier.time";
+
+/// All that charges for time of one subscription, or gives it back.
+pub(super) struct Books {
+    pub(super) invoices: Vec<Invoice>,
+    /// What waits for the next invoice, and all that changes within a period have credited, and we.
+    pub(super) items: Vec<InvoiceItem>,
+    /// Cents that were taken off, discounts not deducted, by line.
+    pub(super) taken_off: BTreeMap<String, i64>,
+}
+
+/// What is left of one charge for time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Charge {
+    /// The place of the invoice in the books; none for what waits for one.
+    pub(super) invoice: Option<usize>,
+    pub(super) price: String,
+    pub(super) currency: String,
+    pub(super) period: Period,
+    pub(super) part: Part,
+}
+
+impl InvoiceItem {
+    /// The price whose time it charges or credits.
+    pub(super) fn time_of(&self) -> Option<&str> {
+        let licensed = self.price.as_ref().filter(|price| !price.is_metered());
+        let proration = licensed.filter(|_| self.proration);
+        let noted = self.metadata.get(TIME).map(String::as_str);
+        noted.or(proration.map(|price| price.id.as_str()))
+    }
+}
+
+impl Books {
+    /// By line, what credit notes have taken off.
+    pub(super) fn taken_off(notes: &[CreditNote]) -> BTreeMap<String, i64> {
+        let mut taken_off = BTreeMap::new();
+        for note in notes.iter().filter(|note| note.status != "void") {
+            for line in &note.lines.data {
+                if let Some(id) = &line.invoice_line_item {
+                    let sum = taken_off.entry(id.clone()).or_insert(0);
+                    *sum = line.amount.saturating_add(*sum);
+                }
+            }
+        }
+        taken_off
+    }
+
+    /// The charges for time after `at` that `goes` (by price, and the time that is charged), without what was given back
+    /// before. Credits for which `ignored` holds count for nothing.
+    pub(super) fn left(
+        &self,
+        at: i64,
+        goes: impl Fn(&str, Period) -> bool,
+        ignored: impl Fn(&InvoiceItem) -> bool,
+    ) -> Vec<Charge> {
+        let mut charges = self.invoiced(at, &goes);
+        let waiting = self.items.iter().filter(|item| item.invoice.is_none());
+        charges.extend(waiting.filter_map(|item| {
+            let price = item.time_of().filter(|price| goes(price, item.period))?;
+            Some(Charge {
+                invoice: None,
+                price: price.to_owned(),
+                currency: item.currency.clone(),
+                period: item.period,
+                part: Part::bare(unused(item.amount, item.period, at))?,
+            })
+        }));
+        charges.sort_by_key(|charge| charge.period.start);
+        let mut credits: BTreeMap<&str, i64> = BTreeMap::new();
+        let stands = |item: &&InvoiceItem| item.amount < 0 && !self.is_void(item);
+        for item in self.items.iter().filter(stands) {
+            if let Some(price) = item.time_of().filter(|_| !ignored(item)) {
+                let sum = credits.entry(price).or_default();
+                *sum = sum.saturating_add(unused(-item.amount, item.period, at));
+            }
+        }
+        for charge in &mut charges {
+            // What was charged first was credited first.
+            if let Some(credit) = credits.get_mut(charge.price.as_str()) {
+                let taken = charge.part.net.min(*credit);
+                *credit -= taken;
+                charge.part = charge.part.up_to(charge.part.net - taken);
+            }
+        }
+        charges.retain(|charge| charge.part.net > 0);
+        charges
+    }
+
+    /// Whether it is on an invoice that was voided, and so credits nothing.
+    fn is_void(&self, item: &InvoiceItem) -> bool {
+        let mut invoices = self.invoices.iter();
+        let own = invoices.find(|invoice| item.invoice.as_ref() == Some(&invoice.id));
+        own.is_some_and(|invoice| invoice.is("void"))
+    }
+
+    fn invoiced(&self, at: i64, goes: &impl Fn(&str, Period) -> bool) -> Vec<Charge> {
+        let mut charges = Vec::new();
+        for (i, invoice) in self.invoices.iter().enumerate() {
+            for line in &invoice.lines.data {
+                let price = line
+                    .price
+                    .as_ref()
+                    .filter(|price| !Price::is_metered(price));
+                let Some(price) = price.filter(|price| goes(&price.id, line.period)) else {
+                    continue;
+                };
+                let taken_off = self.taken_off.get(&line.id).copied().unwrap_or(0);
+                let left = unused(line.amount, line.period, at).saturating_sub(taken_off);
+                if let Some(part) = Part::of(line, left) {
+                    charges.push(Charge {
+                        invoice: Some(i),
+                        price: price.id.clone(),
+                        currency: line.currency.clone(),
+                        period: line.period,
+                        part,
+                    });
+                }
+            }
+        }
+        charges
+    }
+}

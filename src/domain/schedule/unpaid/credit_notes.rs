@@ -1,0 +1,121 @@
+//! Credit notes, which take something off an invoice: each is written once.
+
+use std::collections::BTreeSet;
+
+use super::invoice::{Credit, Part, credit_note};
+use crate::domain::Domain;
+use crate::domain::revision::Revision;
+use crate::stripe;
+use crate::stripe::types::{CreditNote, Invoice, Object};
+
+/// The metadata key by which a credit note says what it is for.
+const CREDIT: &str = "tier.credit";
+
+impl Domain {
+    /// Takes a credit off an invoice that nobody has paid, once for each `name`. Answers with what is beyond what is due:
+    /// it was paid, by the customer's balance or by a credit for time that was.
+    pub(in crate::domain::schedule) async fn take_off(
+        &self,
+        invoice: &Invoice,
+        credit: &Credit,
+        name: &str,
+        fresh: bool,
+        revision: &Revision,
+    ) -> Result<Vec<Part>, stripe::Error> {
+        if credit.parts.is_empty() || invoice.is("void") {
+            return Ok(Vec::new());
+        }
+        let path = format!("/v1/invoices/{}", invoice.id);
+        let is_draft = invoice.is("draft");
+        if is_draft {
+            let finalize = self.stripe().post(format!("{path}/finalize"));
+            let finalize = finalize.param("auto_advance", false);
+            let key = revision.fixed(&format!("finalize:{}", invoice.id));
+            finalize.idempotency_key(key).send::<Object>().await?;
+        }
+        let due = invoice.amount_remaining;
+        if credit.is_all && due > 0 {
+            let void = self.stripe().post(format!("{path}/void"));
+            let key = revision.fixed(&format!("void:{}", invoice.id));
+            void.idempotency_key(key).send::<Object>().await?;
+            return Ok(Vec::new());
+        }
+        let (taken, mut rest) = credit.split(due);
+        if !taken.is_empty() {
+            let form = credit_note(invoice, &taken);
+            self.write_credit_note(invoice, form, name, fresh, revision)
+                .await?;
+        }
+        // Nothing is due any more, so what the customer's balance has paid can go back there.
+        if net(&taken) == due {
+            let name = format!("{name}:paid");
+            rest = self
+                .credit_paid(invoice, rest, &name, fresh, revision)
+                .await?;
+        }
+        if is_draft {
+            let go_on = self.stripe().post(path).param("auto_advance", true);
+            go_on.send::<Object>().await?;
+        }
+        Ok(rest)
+    }
+
+    /// Credits to the balance what was paid of an invoice on which nothing is due. Answers with what Stripe did not take.
+    pub(super) async fn credit_paid(
+        &self,
+        invoice: &Invoice,
+        parts: Vec<Part>,
+        name: &str,
+        fresh: bool,
+        revision: &Revision,
+    ) -> Result<Vec<Part>, stripe::Error> {
+        if parts.is_empty() {
+            return Ok(parts);
+        }
+        let mut form = credit_note(invoice, &parts);
+        form.push("credit_amount", net(&parts));
+        let written = self.write_credit_note(invoice, form, name, fresh, revision);
+        Ok(if written.await? { Vec::new() } else { parts })
+    }
+
+    /// Writes a credit note, unless there is one of that name. Answers with whether there is one then.
+    async fn write_credit_note(
+        &self,
+        invoice: &Invoice,
+        form: stripe::Form,
+        name: &str,
+        fresh: bool,
+        revision: &Revision,
+    ) -> Result<bool, stripe::Error> {
+        let is_known =
+            !(fresh && revision.is_first()) && self.credits_of(&invoice.id).await?.contains(name);
+        if is_known {
+            return Ok(true);
+        }
+        let note = self.stripe().post("/v1/credit_notes").form(form);
+        let note = note.param(format!("metadata[{CREDIT}]"), name);
+        let note = note.idempotency_key(revision.fixed(name));
+        match note.send::<Object>().await {
+            Err(error) if error.is_invalid_request() => {
+                tracing::warn!(%error, invoice = invoice.id, "stripe takes no more off an invoice");
+                Ok(false)
+            }
+            written => written.map(|_| true),
+        }
+    }
+
+    /// What the credit notes of an invoice are for.
+    async fn credits_of(&self, invoice: &str) -> Result<BTreeSet<String>, stripe::Error> {
+        let request = self.stripe().get("/v1/credit_notes");
+        let notes: Vec<CreditNote> = request.param("invoice", invoice).list().await?;
+        let names = notes.into_iter();
+        let names = names.filter_map(|mut note| note.metadata.remove(CREDIT));
+        Ok(names.collect())
+    }
+}
+
+/// Cents, discounts deducted.
+fn net(parts: &[Part]) -> i64 {
+    let nets = parts.iter().map(|part| part.net);
+    nets.fold(0, i64::saturating_add)
+}

@@ -1,0 +1,304 @@
+//! Time that was given back, settled: by whoever made the change, or else by whoever comes next.
+
+use std::collections::BTreeMap;
+
+use super::books::Charge;
+use super::note::{ENDS, UNPAID};
+use super::{Books, Credit, GivenBack, How, Part};
+use crate::domain::Domain;
+use crate::domain::revision::Revision;
+use crate::domain::schedule::charge::{CLOCK_SKEW, Extra};
+use crate::domain::schedule::found::Failure;
+use crate::stripe;
+use crate::stripe::types::{Invoice, InvoiceItem, Metadata, Object, Period, Subscription};
+
+/// The time of one price that was given back.
+#[derive(Default)]
+struct Price<'a> {
+    /// What was charged for it and is left.
+    charges: Vec<Charge>,
+    /// Stripe's credits that wait for an invoice.
+    waiting: Vec<&'a InvoiceItem>,
+    /// Cents that Stripe has credited on invoices.
+    credited: i64,
+}
+
+impl Books {
+    /// Whether a charge is on an invoice that nobody has paid.
+    pub(super) fn is_unpaid(&self, charge: &Charge, now: i64) -> bool {
+        charge
+            .invoice
+            .is_some_and(|i| self.invoices[i].is_unpaid(now))
+    }
+
+    /// Of each price that goes, when Stripe credited it last since then.
+    fn credited(&self, subscription: &Subscription, given_back: GivenBack) -> BTreeMap<&str, i64> {
+        let mut dates = BTreeMap::new();
+        let credits = self.items.iter().filter(|item| {
+            let made = item.amount < 0 && item.date >= given_back.at - CLOCK_SKEW;
+            item.proration && made && given_back.how.is_credited()
+        });
+        for item in credits {
+            let price = item.time_of();
+            let goes = |price: &&str| given_back.includes(subscription, price, item.period);
+            if let Some(price) = price.filter(goes) {
+                let date = dates.entry(price).or_insert(item.date);
+                *date = item.date.max(*date);
+            }
+        }
+        dates
+    }
+}
+
+impl GivenBack {
+    /// Whether it is of the time that was charged for, at this price.
+    fn includes(self, subscription: &Subscription, price: &str, charged: Period) -> bool {
+        let mut items = subscription.items.data.iter();
+        let held = items.any(|item| item.price.id == price);
+        match self.how {
+            How::End | How::CreditedEnd => true,
+            How::Restart | How::CreditedRestart => !held || charged.start < self.at - CLOCK_SKEW,
+            How::Going => !held && charged.start <= self.at + CLOCK_SKEW,
+        }
+    }
+}
+
+/// Whether Stripe may have credited time of it that was not paid, or paid at another price.
+fn is_doubtful(invoice: &Invoice, at: i64, now: i64) -> bool {
+    invoice.lines.data.iter().any(|line| {
+        let is_other = invoice.is_unpaid(now) || !line.discount_amounts.is_empty();
+        line.period.end > at && is_other
+    })
+}
+
+impl<'a> Price<'a> {
+    /// Adds a credit of Stripe's. On the invoice that charges for the time, it is right whether or not that is paid.
+    fn add_credit(&mut self, books: &Books, item: &'a InvoiceItem) {
+        let Some(invoice) = &item.invoice else {
+            self.waiting.push(item);
+            return;
+        };
+        let mut credit = item.amount.saturating_neg();
+        for charge in &mut self.charges {
+            if charge
+                .invoice
+                .is_some_and(|i| books.invoices[i].id == *invoice)
+            {
+                let taken = charge.part.net.min(credit);
+                credit -= taken;
+                charge.part = charge.part.up_to(charge.part.net - taken);
+            }
+        }
+        self.credited = self.credited.saturating_add(credit);
+    }
+
+    /// Whether what Stripe has credited is what was paid, or is still to be charged. Each charge is rounded.
+    fn is_right(&self, books: &Books, now: i64) -> bool {
+        let waiting: i64 = self.waiting.iter().map(|item| -item.amount).sum();
+        let left: i64 = self.charges.iter().map(|charge| charge.part.net).sum();
+        let tolerance = i64::try_from(self.charges.len()).unwrap_or(i64::MAX);
+        let mut charges = self.charges.iter();
+        !charges.any(|charge| charge.part.net > 1 && books.is_unpaid(charge, now))
+            && (self.credited + waiting - left).abs() <= tolerance
+    }
+}
+
+impl Domain {
+    /// Settles what is noted on a subscription. What is done is added to `done`.
+    pub(in crate::domain::schedule) async fn settle_unpaid(
+        &self,
+        customer: &str,
+        subscription: &Subscription,
+        fresh: bool,
+        revision: &Revision,
+        done: &mut Metadata,
+    ) -> Result<(), Failure> {
+        let Some(given_back) = GivenBack::noted(subscription) else {
+            return Ok(());
+        };
+        self.settle_given_back(customer, subscription, given_back, fresh, revision)
+            .await?;
+        for key in [UNPAID, ENDS] {
+            if subscription.metadata.contains_key(key) {
+                let is_over = key == UNPAID || subscription.ended_at.is_some();
+                if is_over {
+                    done.insert(key.to_owned(), String::new());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what nobody paid off its invoice, credits what was paid, and takes back what Stripe credited beyond that.
+    pub(in crate::domain::schedule) async fn settle_given_back(
+        &self,
+        customer: &str,
+        subscription: &Subscription,
+        given_back: GivenBack,
+        fresh: bool,
+        revision: &Revision,
+    ) -> Result<(), Failure> {
+        let GivenBack { how, at, since } = given_back;
+        let now = self.now().await?;
+        let invoices = self.invoices_since(&subscription.id, since).await?;
+        if how.is_credited() && !invoices.iter().any(|invoice| is_doubtful(invoice, at, now)) {
+            return Ok(());
+        }
+        let books = self
+            .books(customer, &subscription.id, invoices, since)
+            .await?;
+        let dates = books.credited(subscription, given_back);
+        let is_credit = |item: &InvoiceItem| {
+            let date = item.time_of().and_then(|price| dates.get(price));
+            item.proration && item.amount < 0 && date == Some(&item.date)
+        };
+        let goes = |price: &str, period| given_back.includes(subscription, price, period);
+        let left = books.left(at, goes, is_credit);
+        let mut prices: BTreeMap<&str, Price<'_>> = BTreeMap::new();
+        for charge in &left {
+            let price = prices.entry(&charge.price).or_default();
+            price.charges.push(charge.clone());
+        }
+        for item in books.items.iter().filter(|item| is_credit(item)) {
+            if let Some(price) = item.time_of() {
+                let price = prices.entry(price).or_default();
+                price.add_credit(&books, item);
+            }
+        }
+        if how.is_credited() {
+            prices.retain(|_, price| !price.is_right(&books, now));
+        }
+        let mut settlement = Settlement {
+            domain: self,
+            customer,
+            subscription,
+            at,
+            now,
+            fresh,
+            revision,
+            books: &books,
+            owed: BTreeMap::new(),
+        };
+        Ok(settlement.run(&prices).await?)
+    }
+}
+
+/// A settlement of time that was given back at one moment.
+struct Settlement<'a> {
+    domain: &'a Domain,
+    customer: &'a str,
+    subscription: &'a Subscription,
+    at: i64,
+    now: i64,
+    fresh: bool,
+    revision: &'a Revision,
+    books: &'a Books,
+    /// By price, what the customer is still to be credited; negative: to be charged.
+    owed: BTreeMap<&'a str, i64>,
+}
+
+impl<'a> Settlement<'a> {
+    async fn run(&mut self, prices: &'a BTreeMap<&'a str, Price<'a>>) -> Result<(), stripe::Error> {
+        let mut by_invoice: BTreeMap<usize, Vec<&Charge>> = BTreeMap::new();
+        for (name, price) in prices {
+            self.drop_credits(&price.waiting).await?;
+            let mut owed = -price.credited;
+            for charge in price.charges.iter().filter(|charge| charge.part.net > 0) {
+                match charge.invoice {
+                    Some(i) if self.books.is_unpaid(charge, self.now) => {
+                        by_invoice.entry(i).or_default().push(charge);
+                    }
+                    Some(i) if price.credited == 0 && self.books.invoices[i].is("paid") => {
+                        by_invoice.entry(i).or_default().push(charge);
+                    }
+                    _ => owed += charge.part.net,
+                }
+            }
+            self.owed.insert(name, owed);
+        }
+        for (i, charges) in by_invoice {
+            self.settle_invoice(&self.books.invoices[i], &charges)
+                .await?;
+        }
+        for (price, owed) in std::mem::take(&mut self.owed) {
+            if owed != 0 {
+                let charges = prices.get(price).map_or(&[][..], |price| &price.charges);
+                self.credit(price, owed, charges).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes credits of Stripe's that wait for an invoice.
+    async fn drop_credits(&self, credits: &[&InvoiceItem]) -> Result<(), stripe::Error> {
+        for item in credits {
+            let path = format!("/v1/invoiceitems/{}", item.id);
+            match self.domain.stripe().delete(path).send::<Object>().await {
+                Err(error) if error.is_missing() => {}
+                other => drop(other?),
+            }
+        }
+        Ok(())
+    }
+
+    async fn settle_invoice(
+        &mut self,
+        invoice: &Invoice,
+        charges: &[&'a Charge],
+    ) -> Result<(), stripe::Error> {
+        let parts: Vec<Part> = charges.iter().map(|charge| charge.part.clone()).collect();
+        // In one second, more than one change may take something off.
+        let first = charges.first().map_or("", |charge| &charge.part.line);
+        let name = format!("unpaid:{}:{}:{first}", invoice.id, self.at);
+        let (domain, fresh, revision) = (self.domain, self.fresh, self.revision);
+        let rest = if invoice.is("paid") {
+            domain
+                .credit_paid(invoice, parts, &name, fresh, revision)
+                .await?
+        } else {
+            let credit = Credit::new(invoice, parts);
+            domain
+                .take_off(invoice, &credit, &name, fresh, revision)
+                .await?
+        };
+        for part in rest {
+            let charge = charges.iter().find(|charge| charge.part.line == part.line);
+            if let Some(charge) = charge {
+                *self.owed.entry(&charge.price).or_default() += part.net;
+            }
+        }
+        Ok(())
+    }
+
+    /// Credits, or charges, what the customer is owed for the time of a price.
+    async fn credit(
+        &self,
+        price: &str,
+        owed: i64,
+        charges: &[Charge],
+    ) -> Result<(), stripe::Error> {
+        let currency = charges.first().map(|charge| charge.currency.as_str());
+        let currency = currency.unwrap_or(&self.subscription.currency);
+        let end = charges.iter().map(|charge| charge.period.end).max();
+        let period = Period {
+            start: self.at,
+            end: end.unwrap_or(self.at).max(self.at),
+        };
+        let extra = Extra {
+            name: &format!("unpaid:{}:{}:{price}", self.subscription.id, self.at),
+            amount: -owed,
+            currency,
+            description: if owed > 0 {
+                "Unused time that was paid".to_owned()
+            } else {
+                "Unused time that was credited and had not been paid".to_owned()
+            },
+            since: self.at,
+            time: (owed > 0).then_some((price, period)),
+        };
+        let (customer, subscription) = (self.customer, self.subscription);
+        self.domain
+            .add_to_next_invoice(customer, subscription, &extra, self.fresh, self.revision)
+            .await
+    }
+}
