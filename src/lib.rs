@@ -24,10 +24,11 @@
 //! | [`telemetry`] | where log lines and spans go |
 //! | [`metrics`] | what is counted and timed |
 //! | [`num`] | numbers in JSON, as Go writes them |
+//! | [`position`] | where a fault is in a text |
 //! | `net` | which hosts are this machine, and whom TLS trusts |
 //!
 //! A noun keeps its file name in `api`, in `domain` and in `tests/it`; in `cli`, commands about one noun share its file,
-//! and others have their own. The last five parts know nothing of the others, and may be named by all; what a part must not
+//! and others have their own. The last six parts know nothing of the others, and may be named by all; what a part must not
 //! name is held by `tests/it/architecture.rs`.
 //!
 //! [`stripe_sandbox`] and [`clock`] are crates of their own: a Stripe in memory, which shares no code with `domain` and
@@ -46,6 +47,7 @@ pub mod internals;
 pub mod metrics;
 mod net;
 pub mod num;
+pub mod position;
 pub mod server;
 pub mod stripe;
 pub mod telemetry;

@@ -15,6 +15,8 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 use serde_json::{Map, Value};
 
+use crate::position::Position;
+
 /// What is wrong with a request's JSON; its text is the answer's message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fault {
@@ -24,8 +26,7 @@ pub(super) struct Fault {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Problem {
-    Syntax { line: usize, column: usize },
-    Form,
+    Syntax(Position),
     UnknownField(String),
     Mismatch { expected: String, got: String },
     Rejected(String),
@@ -44,26 +45,17 @@ fn first_value(body: &[u8]) -> Result<Value, Fault> {
     let mut stream = serde_json::Deserializer::from_slice(body).into_iter::<Value>();
     match stream.next() {
         Some(Ok(value)) => Ok(value),
-        Some(Err(_)) | None if is_form(body) => Err(Problem::Form.into()),
-        Some(Err(error)) => Err(Fault::from(Problem::Syntax {
-            line: error.line(),
-            column: error.column(),
-        })),
+        Some(Err(error)) => Err(Problem::Syntax(Position::of_json_error(body, &error)).into()),
         None => Ok(Value::Null),
     }
 }
 
-/// Whether a body that is no JSON looks like what browsers, and curl without a word about JSON, make of fields.
-fn is_form(body: &[u8]) -> bool {
-    let body = body.trim_ascii();
-    let is_of_form =
-        |byte: &u8| byte.is_ascii_alphanumeric() || b"._-~*+%=&:@/[],$!'();?".contains(byte);
-    let name = body.split(|byte| *byte == b'=').next().unwrap_or_default();
-    let is_named = !name.is_empty() && name.len() < body.len();
-    is_named && body[0].is_ascii_alphabetic() && body.iter().all(is_of_form)
-}
-
 impl Fault {
+    /// Whether the body is no JSON.
+    pub(super) fn is_of_syntax(&self) -> bool {
+        matches!(self.problem, Problem::Syntax(_))
+    }
+
     fn mismatch(expected: &str, got: &Value) -> Self {
         Problem::Mismatch {
             expected: expected.to_owned(),
@@ -96,11 +88,8 @@ impl From<Problem> for Fault {
 impl Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.problem {
-            Problem::Syntax { line, column } => {
+            Problem::Syntax(Position { line, column }) => {
                 write!(f, "invalid json syntax at line {line}, column {column}")
-            }
-            Problem::Form => {
-                f.write_str("invalid json syntax: the body must be JSON, and is form-encoded")
             }
             Problem::UnknownField(name) => write!(f, "unknown field {name:?}"),
             Problem::Rejected(message) => f.write_str(message),
@@ -493,12 +482,8 @@ mod tests {
                 "invalid json syntax at line 2, column 16",
             ),
             (
-                "org=org:acme&n=1",
-                "invalid json syntax: the body must be JSON, and is form-encoded",
-            ),
-            (
-                "org=org%3Aacme",
-                "invalid json syntax: the body must be JSON, and is form-encoded",
+                "{\n \"name\":\"Zoë\" \"n\"}",
+                "invalid json syntax at line 2, column 15",
             ),
             ("n = {", "invalid json syntax at line 1, column 2"),
             ("[]", "the body must be an object, not a list"),

@@ -4,14 +4,16 @@ use std::borrow::Cow;
 
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
 use futures::StreamExt as _;
 use serde::de::DeserializeOwned;
 
 use super::audit::{Change, Noted};
 use super::error::Error;
 use super::layers::Trail;
+use super::not_json::NotJson;
 use super::{Shared, decode};
 use crate::admission::{Admission, Buffer};
 use crate::domain::Domain;
@@ -30,7 +32,10 @@ impl<T: DeserializeOwned + Change> FromRequest<Shared> for Changing<T> {
         let domain = request.extensions().get::<Domain>().cloned();
         let noted = request.extensions().get::<Noted>().cloned();
         let body = RawBody::from_request(request, app).await?;
-        let request: T = decode::from_slice(&body.bytes)?;
+        let request: T = decode::from_slice(&body.bytes).map_err(|fault| {
+            let other = fault.is_of_syntax().then(|| body.not_json()).flatten();
+            other.unwrap_or_else(|| fault.into())
+        })?;
         if let Some(noted) = noted {
             noted.note(request.org(), request.change());
         }
@@ -51,8 +56,17 @@ fn share_places(domain: Option<&Domain>, org: &OrgName) -> Result<(), Error> {
 /// A body as it came, within the size limit.
 pub(super) struct RawBody {
     pub(super) bytes: Vec<u8>,
+    content_type: Option<HeaderValue>,
     /// The room that it takes in memory.
     _room: Option<Buffer>,
+}
+
+impl RawBody {
+    /// What to say of a body that no JSON parser could read because it is encoded in another way.
+    pub(super) fn not_json(&self) -> Option<Error> {
+        let encoding = NotJson::of(&self.bytes, self.content_type.as_ref())?;
+        Some(Error::invalid(encoding.to_string()))
+    }
 }
 
 impl FromRequest<Shared> for RawBody {
@@ -61,11 +75,13 @@ impl FromRequest<Shared> for RawBody {
     async fn from_request(request: Request, app: &Shared) -> Result<Self, Error> {
         let domain: Option<&Domain> = request.extensions().get();
         let mut room = domain.and_then(Domain::admission).map(Admission::buffer);
+        let content_type = request.headers().get(CONTENT_TYPE).cloned();
         let body = request.into_body();
         let read = read(body, app.limits.body, room.as_mut());
         let read = tokio::time::timeout(app.limits.body_timeout, read).await;
         Ok(Self {
             bytes: read.unwrap_or_else(|_| Err(Error::too_slow()))?,
+            content_type,
             _room: room,
         })
     }

@@ -16,6 +16,7 @@ mod json;
 mod keys;
 mod layers;
 mod load;
+mod not_json;
 pub mod ops;
 mod org;
 mod origin;

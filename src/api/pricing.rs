@@ -37,7 +37,10 @@ pub(super) async fn push(
     progress: Option<Extension<PushProgress>>,
     body: RawBody,
 ) -> Result<Json<PushResults>, Error> {
-    let model = Model::parse_bytes(&body.bytes)?;
+    let model = Model::parse_bytes(&body.bytes).map_err(|faults| {
+        let other = faults.is_of_syntax().then(|| body.not_json()).flatten();
+        other.unwrap_or_else(|| faults.into())
+    })?;
     let plans: Vec<_> = model.plans.keys().map(ToString::to_string).collect();
     noted.note(None, json!({"plans": plans}));
     let progress = progress.map(|Extension(progress)| progress);

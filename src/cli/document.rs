@@ -13,7 +13,8 @@ use reqwest::redirect::Policy;
 
 use super::failure::Failure;
 use super::{http, output};
-use crate::domain::pricing::{Fault, Faults, Model, Position};
+use crate::domain::pricing::{Fault, Faults, Model};
+use crate::position::Position;
 
 /// How long the web may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(30);

@@ -7,6 +7,8 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
+use crate::position::Position;
+
 /// Why a file cannot be read. What is in it is never quoted: it may be a key.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0}")]
@@ -33,7 +35,8 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Unread
         }
     };
     serde_json::from_slice(&bytes).map_err(|cause| {
-        let place = format!("line {}, column {}", cause.line(), cause.column());
+        let Position { line, column } = Position::of_json_error(&bytes, &cause);
+        let place = format!("line {line}, column {column}");
         if cause.is_data() {
             return Unreadable::unknown(path, &place);
         }

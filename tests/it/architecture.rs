@@ -37,6 +37,7 @@ const RULES: &[(&str, &[&str], &[&str])] = &[
     ("metrics", &[], &[]),
     ("net", &[], &[]),
     ("num", &[], &[]),
+    ("position", &[], &[]),
     ("telemetry", &[], &[]),
 ];
 

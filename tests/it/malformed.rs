@@ -1,7 +1,7 @@
 //! Requests that are wrong in every way that the contract names: the right 400, never a 500, and nothing sent to
 //! Stripe.
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 
 use crate::harness::TestApp;
 
@@ -35,31 +35,66 @@ async fn not_json(app: &TestApp, path: &str, body: impl Into<Vec<u8>>) {
 #[tokio::test]
 async fn forms_are_told_that_json_is_expected() {
     let app = TestApp::start().await;
-    for path in POSTS {
+    let parts = "--b\r\nContent-Disposition: form-data; name=\"org\"\r\n\r\norg:acme\r\n--b--\r\n";
+    let file = parts.replace("name=\"org\"", "name=\"f\"; filename=\"p.json\"");
+    for path in POSTS.into_iter().chain(["/v1/push"]) {
         for body in [
             "org=org:acme",
             "org=org%3Aacme&feature=feature%3Ax&n=1",
             "org=org:acme&phases[0][features][0]=plan:free@1",
             "data-urlencode=x+y",
+            "name=Jo Doe",
+            "name=Zoë",
+            "org:acme",
+            "org%3Aacme",
+            "1=2",
         ] {
             let message = "invalid json syntax: the body must be JSON, and is form-encoded";
             refused(&app, path, body, message).await;
         }
+        for body in [parts, &file] {
+            let message = "invalid json syntax: the body must be JSON, and is multipart";
+            refused(&app, path, body, message).await;
+        }
+        let form = app
+            .request(Method::POST, path)
+            .header("content-type", "application/x-www-form-urlencoded");
+        let answer = form.body("acme").send().await.fails(400, "invalid_request");
+        assert!(answer.body.contains("and is form-encoded"), "{path}");
     }
-    // A Content-Type says nothing: curl says that of JSON, too.
-    let form = app
-        .request(axum::http::Method::POST, "/v1/report")
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(r#"{"org":"org:a"}"#)
-        .send()
-        .await;
-    assert!(
-        form.json()["message"]
-            .as_str()
-            .unwrap()
-            .starts_with("feature name")
-    );
+    // A Content-Type alone says nothing: curl says that of JSON, too.
+    for (body, begins) in [
+        (r#"{"org":"org:a"}"#, "feature name"),
+        (
+            r#"{"org" "org:a"}"#,
+            "invalid json syntax at line 1, column 8",
+        ),
+    ] {
+        let form = app
+            .request(Method::POST, "/v1/report")
+            .header("content-type", "application/x-www-form-urlencoded");
+        let message = form.body(body).send().await.json()["message"].clone();
+        assert!(message.as_str().unwrap().starts_with(begins), "{message}");
+    }
     assert_eq!(app.stripe_calls(), 0);
+}
+
+#[tokio::test]
+async fn columns_are_characters() {
+    let app = TestApp::start().await;
+    for (body, place) in [
+        ("{\"é\":1 x}", "line 1, column 8"),
+        ("{\"世界\":\"😀\" x}", "line 1, column 11"),
+        ("{\"é\":1,\r\n \"é\":1 x}", "line 2, column 8"),
+    ] {
+        for path in POSTS.into_iter().chain(["/v1/push"]) {
+            let answer = app.post(path, body).await.fails(400, "invalid_request");
+            let message = answer.json()["message"].clone();
+            let expected = format!("invalid json syntax at {place}");
+            let message = message.as_str().unwrap();
+            assert!(message.starts_with(&expected), "{path} {body}: {message}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Display};
 
+use crate::position::Position;
+
 /// More faults than this are counted, but not described: a broken generator can make a million.
 const DESCRIBED: usize = 1000;
 
@@ -23,15 +25,6 @@ pub struct Fault {
     pub detail: Option<String>,
     /// Where that is in the text.
     pub position: Option<Position>,
-}
-
-/// A place in a text, both counted from one; columns are characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position {
-    /// The line.
-    pub line: usize,
-    /// The column.
-    pub column: usize,
 }
 
 impl Faults {
@@ -59,12 +52,13 @@ impl Faults {
     }
 
     pub(super) fn not_utf8(bytes: &[u8], at: usize) -> Self {
-        let before = String::from_utf8_lossy(&bytes[..at]);
-        let position = positions(&before, [at].into_iter()).pop();
-        Self::syntax(
-            "Text must be UTF-8".to_owned(),
-            position.unwrap_or(Position { line: 1, column: 1 }),
-        )
+        let position = Position::of_byte(bytes, at);
+        Self::syntax("Text must be UTF-8".to_owned(), position)
+    }
+
+    /// Whether the text is not even JSON.
+    pub fn is_of_syntax(&self) -> bool {
+        self.list.iter().any(|fault| fault.detail.is_some())
     }
 }
 
@@ -141,7 +135,7 @@ impl Collector {
 
 /// Lines and columns of sorted byte `offsets`, in one walk through the text.
 fn positions(text: &str, offsets: impl Iterator<Item = usize>) -> Vec<Position> {
-    let mut at = Position { line: 1, column: 1 };
+    let mut at = Position::START;
     let mut chars = text.char_indices().peekable();
     offsets
         .map(|offset| {

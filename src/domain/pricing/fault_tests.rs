@@ -2,8 +2,9 @@
 
 use insta::assert_snapshot;
 
+use super::Model;
 use super::tests::feature;
-use super::{Model, Position};
+use crate::position::Position;
 
 /// The faults of a text, a line each.
 fn faults(text: &str) -> String {

@@ -22,7 +22,7 @@ use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
 
 use super::refs::{self, FeatureName, FeaturePlan, PlanName};
-pub use fault::{Fault, Faults, Position};
+pub use fault::{Fault, Faults};
 pub(in crate::domain) use json::fields;
 
 /// A limit that is none, and how "no limit" is written on the wire.

@@ -9,9 +9,10 @@ use super::fault::{Place, short};
 use super::read::{Fields, Reader};
 use super::{
     Aggregate, Currency, Divide, Faults, Feature, Interval, MAX_AMOUNT, MAX_LOOKUP_KEY_CHARS, Mode,
-    Model, NO_LIMIT, Plan, Position, Rounding, Tier,
+    Model, NO_LIMIT, Plan, Rounding, Tier,
 };
 use crate::domain::refs::{FeatureName, FeaturePlan, PlanName};
+use crate::position::Position;
 
 /// JSON with comments and trailing commas, and none of the other liberties that the parser knows.
 const SYNTAX: ParseOptions = ParseOptions {

@@ -1,0 +1,142 @@
+//! What is sent where JSON is expected: whoever sends a form learns more from its name than from the place where it is
+//! no JSON.
+
+use std::fmt;
+
+use axum::http::HeaderValue;
+
+/// How a body is encoded that is no JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotJson {
+    /// What browsers make of fields, and curl of `-d`.
+    Form,
+    /// What browsers make of files, and curl of `-F`.
+    Multipart,
+}
+
+/// How much of a multipart body is looked at: its first part's headers are in there.
+const LOOKED_AT: usize = 1024;
+
+impl NotJson {
+    /// The encoding of a body that no JSON parser can read, if it is known. The content type alone says nothing: curl
+    /// says that of JSON, too.
+    pub(super) fn of(body: &[u8], content_type: Option<&HeaderValue>) -> Option<Self> {
+        let body = body.trim_ascii_start();
+        let is_told = |media_type: &str| {
+            let told = content_type.and_then(|value| value.to_str().ok());
+            let told = told.and_then(|told| told.get(..media_type.len()));
+            told.is_some_and(|told| told.eq_ignore_ascii_case(media_type))
+        };
+        if is_multipart(body) || is_told("multipart/") && body.starts_with(b"--") {
+            return Some(Self::Multipart);
+        }
+        let is_form =
+            is_form(body) || is_told("application/x-www-form-urlencoded") && begins_form(body);
+        is_form.then_some(Self::Form)
+    }
+}
+
+impl fmt::Display for NotJson {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let encoding = match self {
+            Self::Form => "form-encoded",
+            Self::Multipart => "multipart",
+        };
+        write!(
+            f,
+            "invalid json syntax: the body must be JSON, and is {encoding}"
+        )
+    }
+}
+
+fn is_multipart(body: &[u8]) -> bool {
+    let head = &body[..body.len().min(LOOKED_AT)];
+    let head = head.to_ascii_lowercase();
+    let name = b"content-disposition:";
+    body.starts_with(b"--") && head.windows(name.len()).any(|window| window == name)
+}
+
+/// Whether it has a field (`org=org:acme`), or more than one, or text that is escaped like theirs; or is one value as forms
+/// write it (`org:acme`).
+fn is_form(body: &[u8]) -> bool {
+    let body = body.trim_ascii_end();
+    if !begins_form(body) || std::str::from_utf8(body).is_err() {
+        return false;
+    }
+    let name = body.split(|byte| *byte == b'=').next().unwrap_or_default();
+    if name.len() < body.len() {
+        return name.iter().copied().all(is_of_form);
+    }
+    body.iter().copied().all(is_of_form) && body.iter().any(|byte| b"&%:".contains(byte))
+}
+
+/// Whether the first byte is none that JSON, a comment in it or another kind of document begins with.
+fn begins_form(body: &[u8]) -> bool {
+    let first = body.first();
+    first.is_some_and(|first| first.is_ascii_alphanumeric() || b"_.~*+%&=@$!(".contains(first))
+}
+
+fn is_of_form(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"._-~*+%&:@/[],$!'();?".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(body: &str, content_type: Option<&'static str>) -> Option<NotJson> {
+        let content_type = content_type.map(HeaderValue::from_static);
+        NotJson::of(body.as_bytes(), content_type.as_ref())
+    }
+
+    #[test]
+    fn forms_are_known_by_their_looks() {
+        for body in [
+            "org=org:acme",
+            "org=org%3Aacme&feature=feature%3Ax&n=1",
+            " phases[0][features][0]=plan:free@1\n",
+            "name=Jo Doe",
+            "name=Zoë",
+            "1=2",
+            "=x",
+            "&org=org:acme",
+            "org%3Aacme",
+            "org:acme",
+            "a&b",
+            "true=1",
+        ] {
+            assert_eq!(told(body, None), Some(NotJson::Form), "{body}");
+        }
+        for body in [
+            "--b\r\nContent-Disposition: form-data; name=\"org\"\r\n\r\norg:acme\r\n--b--\r\n",
+            "\r\n--b\r\ncontent-type: text/plain\r\ncontent-disposition: form-data\r\n\r\nx",
+        ] {
+            assert_eq!(told(body, None), Some(NotJson::Multipart), "{body}");
+        }
+    }
+
+    #[test]
+    fn the_content_type_counts_where_looks_say_nothing() {
+        let form = Some("Application/X-WWW-Form-Urlencoded; charset=utf-8");
+        for body in ["org", "Jo Doe"] {
+            assert_eq!(told(body, form), Some(NotJson::Form), "{body}");
+            assert_eq!(told(body, None), None, "{body}");
+        }
+        let multipart = Some("multipart/form-data; boundary=b");
+        assert_eq!(told("--b--\r\n", multipart), Some(NotJson::Multipart));
+        for content_type in [form, multipart, Some("multi"), None] {
+            for body in [
+                "",
+                "{\"org\" \"org:acme\"}",
+                "[a=b",
+                "\"a=b",
+                "// a=b\n{",
+                "<a href=\"b\">",
+                "-",
+                "{'org':1}",
+            ] {
+                assert_eq!(told(body, content_type), None, "{body} {content_type:?}");
+            }
+        }
+    }
+}
