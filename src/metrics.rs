@@ -1,6 +1,7 @@
 //! What is counted and timed, for Prometheus. The fields' documentation is the help text that `/metrics` shows.
 
 mod classic;
+mod format;
 mod process;
 
 use std::fmt;
@@ -15,44 +16,9 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+pub use format::Format;
+
 use crate::telemetry;
-
-/// How metrics are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// Prometheus's own, which every scraper reads.
-    Classic,
-    /// `OpenMetrics`.
-    OpenMetrics,
-}
-
-impl Format {
-    /// `OpenMetrics` where a request's `Accept` asks for it.
-    pub fn of_accept(accept: &str) -> Self {
-        let asked = accept.split(',').any(|range| {
-            let mut parts = range.split(';').map(str::trim);
-            let is_open_metrics = parts.next() == Some("application/openmetrics-text");
-            let refused = parts.any(|part| {
-                let quality = part.strip_prefix("q=").and_then(|q| q.parse::<f32>().ok());
-                quality == Some(0.0)
-            });
-            is_open_metrics && !refused
-        });
-        if asked {
-            Self::OpenMetrics
-        } else {
-            Self::Classic
-        }
-    }
-
-    /// The media type.
-    pub fn content_type(self) -> &'static str {
-        match self {
-            Self::Classic => classic::CONTENT_TYPE,
-            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-        }
-    }
-}
 
 /// Seconds; from an answer out of memory to a push that takes minutes.
 const DURATIONS: [f64; 14] = [
@@ -344,23 +310,6 @@ mod tests {
             "process_cpu_seconds_total",
         ] {
             assert!(text.contains(&format!("\n{name} ")), "{name}: {text}");
-        }
-    }
-
-    #[test]
-    fn open_metrics_are_for_those_who_ask() {
-        for (accept, expected) in [
-            ("", Format::Classic),
-            ("*/*", Format::Classic),
-            ("text/plain;version=0.0.4", Format::Classic),
-            ("application/openmetrics-text;q=0, */*", Format::Classic),
-            ("application/openmetrics-text", Format::OpenMetrics),
-            (
-                "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
-                Format::OpenMetrics,
-            ),
-        ] {
-            assert_eq!(Format::of_accept(accept), expected, "{accept}");
         }
     }
 }
