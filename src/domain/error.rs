@@ -162,7 +162,7 @@ fn from_answer(mut error: stripe::ApiError) -> Error {
         400..=499 if error.is("email_invalid") => Error::InvalidEmail,
         400..=499 if error.is_about_payment_method() => Error::InvalidPaymentMethod(error.message),
         400..=499 => Error::Refused(error.message),
-        status => Error::Unavailable(format!("HTTP {status}")),
+        status => Error::Unavailable(format!("HTTP {status} for {}", error.endpoint)),
     }
 }
 
@@ -226,7 +226,10 @@ mod tests {
                 answer(429, Some("rate_limit"), None, ""),
                 "RateLimited { retry_after: 1s }",
             ),
-            (answer(503, None, None, ""), "Unavailable(\"HTTP 503\")"),
+            (
+                answer(503, None, None, ""),
+                "Unavailable(\"HTTP 503 for POST /v1/prices\")",
+            ),
             (
                 answer(400, None, None, ""),
                 "Refused(\"Stripe refused the call POST /v1/prices without saying why (HTTP 400)\")",

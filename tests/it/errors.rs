@@ -2,14 +2,19 @@
 
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::to_bytes;
+use axum::http::StatusCode;
 use axum::response::IntoResponse as _;
+use clock::Clock;
 use stripe_sandbox::{Action, Rule};
 use tier::admission::Refused;
-use tier::domain::Error;
 use tier::domain::refs::PlanName;
+use tier::domain::{Domain, Error};
+use tier::stripe::{Client, Credentials};
 
-use crate::harness::{Settings, TestApp};
+use crate::harness::{Settings, TestApp, transport};
+use crate::web::Web;
 
 /// An error, and what is made of it: status, code, message, `Retry-After`.
 type Row = (Error, u16, &'static str, &'static str, Option<&'static str>);
@@ -134,6 +139,41 @@ async fn faults_of_stripe() {
         app.sandbox().clear_faults();
     }
     app.get("/v1/whoami").await.ok();
+}
+
+/// Whatever a Stripe, or a proxy before it, leaves out of its refusal: it is told which call was refused, and how.
+#[tokio::test]
+async fn a_refusal_without_words_names_the_call() {
+    let bodies = [
+        "",
+        "{}",
+        "null",
+        "<html>",
+        r#"{"error":{}}"#,
+        r#"{"error":{"type":"invalid_request_error"}}"#,
+        r#"{"error":{"message":null}}"#,
+        r#"{"error":"no"}"#,
+    ];
+    for body in bodies {
+        for status in [302, 400, 402, 403, 404, 410, 500, 503] {
+            let refuse = move || async move { (StatusCode::from_u16(status).unwrap(), body) };
+            let stripe = Web::start(Router::new().fallback(refuse)).await;
+            let settings = Settings {
+                retries: 0,
+                ..Settings::default()
+            };
+            let client = Client::new(
+                transport(stripe.url(), &settings),
+                Credentials::new("sk_test_x".to_owned()),
+            );
+            let domain = Domain::new(client, Clock::system(), String::new());
+            let error = domain.whoami().await.expect_err("it is refused");
+            let told = error.to_string();
+            let names_it =
+                told.contains("GET /v1/account") && told.contains(&format!("HTTP {status}"));
+            assert!(names_it, "{status} {body:?}: {told}");
+        }
+    }
 }
 
 /// Some HTTP clients send again on `Retry-After` by themselves, and would count twice.
