@@ -13,6 +13,9 @@ const WRONG_USAGE: &str = "usage";
 /// Likewise, one that failed in a way that has no code of its own.
 const FAILED: &str = "failed";
 
+/// What to do about a plan or feature that is not there.
+pub(super) const LIST: &str = "`tier ls` lists what there is to subscribe to";
+
 /// Displayed as `message (code)`, and what to do on the lines below.
 #[derive(Debug)]
 pub(super) struct Failure {
@@ -101,7 +104,7 @@ fn advice(code: &str, is_remote: bool) -> Option<&'static str> {
     Some(match code {
         "org_not_found" => "create it, and subscribe it to a plan, with `tier subscribe`",
         "feature_not_found" => "`tier limits ORG` lists the features that the org has",
-        "TERR1020" => "`tier ls` lists what there is to subscribe to",
+        "TERR1020" => LIST,
         "invalid_api_key" if is_remote => "the Stripe key of the server is not accepted",
         "invalid_api_key" => {
             "check the key in STRIPE_API_KEY, or run `tier connect` to get another"

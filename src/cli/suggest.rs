@@ -1,7 +1,13 @@
 //! "Did you mean": the name that is there and is nearest to the one that was typed.
 
+use std::time::Duration;
+
 use super::client::Client;
-use super::failure::Failure;
+use super::failure::{Failure, LIST};
+use crate::domain::refs::PlanName;
+
+/// How long somebody waits for advice.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// One slip is forgiven for each so many characters of a name.
 const CHARS_PER_SLIP: usize = 4;
@@ -16,10 +22,11 @@ pub(super) fn nearest(typed: &str, names: &[String]) -> Option<String> {
         .then(|| nearest.clone())
 }
 
-/// What there is to subscribe to: plans, and features of plans.
+/// What there is to subscribe to: plans, and features of plans. Advice is worth one more call, but no long wait, and no other
+/// error than the one that it is about.
 async fn references(client: &Client) -> Vec<String> {
-    // Advice is worth one more call, but no other error than the one that it is about.
-    let model = client.model().await.unwrap_or_default();
+    let model = tokio::time::timeout(PATIENCE, client.model()).await;
+    let model = model.ok().and_then(Result::ok).unwrap_or_default();
     let plans = model.plans.keys().map(ToString::to_string);
     let features = model.features().map(|(name, ..)| name.to_string());
     plans.chain(features).collect()
@@ -35,20 +42,31 @@ pub(super) async fn for_references(
         Ok(failure) => failure,
         Err(other) => return other,
     };
-    // Whatever else is wrong with a request, the names in it may be right; and to look for others takes a while.
-    let typed: Vec<String> = if failure.has_code("TERR1020") {
-        typed.to_vec()
-    } else if failure.has_code("invalid_request") {
-        let is_named = |name: &&String| failure.is_about(name);
-        typed.iter().filter(is_named).cloned().collect()
-    } else {
-        Vec::new()
-    };
-    if typed.is_empty() {
-        return failure.into();
+    if failure.has_code("TERR1020") {
+        let names = references(client).await;
+        return advise(failure, typed, &names).into();
+    }
+    let malformed = typed.iter().find(|name| failure.is_about(name));
+    match malformed.filter(|_| failure.has_code("invalid_request")) {
+        Some(name) => for_malformed(client, name, failure).await.into(),
+        // Whatever else is wrong with a request, the names in it may be right.
+        None => failure.into(),
+    }
+}
+
+/// Likewise, for what is no reference. Stripe is asked only for the versions of a plan: nothing else was named.
+async fn for_malformed(client: &Client, typed: &str, failure: Failure) -> Failure {
+    let with_kind = format!("plan:{typed}");
+    if !typed.contains(':') && with_kind.parse::<PlanName>().is_ok() {
+        return failure.advise(did_you_mean(&with_kind));
+    }
+    let failure = failure.advise(LIST);
+    let with_version = format!("{}@1", typed.trim_end_matches('@'));
+    if with_version.parse::<PlanName>().is_err() {
+        return failure;
     }
     let names = references(client).await;
-    advise(failure, &typed, &names).into()
+    advise(failure, &[typed.to_owned()], &names)
 }
 
 /// As [`for_references`], for a feature that the org should have.
@@ -72,28 +90,17 @@ pub(super) async fn for_feature(
     advise(failure, &[typed.to_owned()], &names.unwrap_or_default()).into()
 }
 
-/// The plan that may be meant by a name without its kind.
-fn plan(typed: &str, names: &[String]) -> Option<String> {
-    if typed.contains("plan:") {
-        return None;
-    }
-    let plan = format!("plan:{typed}");
-    if names.contains(&plan) {
-        return Some(plan);
-    }
-    nearest(&plan, names)
-}
-
 fn advise(failure: Failure, typed: &[String], names: &[String]) -> Failure {
-    let meant = typed.iter().filter_map(|typed| {
-        let nearest_plan = || plan(typed, names);
-        nearest(typed, names).or_else(nearest_plan)
-    });
+    let meant = typed.iter().filter_map(|typed| nearest(typed, names));
     let meant: Vec<String> = meant.collect();
     if meant.is_empty() {
         return failure;
     }
-    failure.advise(format!("did you mean {}?", meant.join(" and ")))
+    failure.advise(did_you_mean(&meant.join(" and ")))
+}
+
+fn did_you_mean(names: &str) -> String {
+    format!("did you mean {names}?")
 }
 
 #[cfg(test)]
@@ -110,8 +117,5 @@ mod tests {
         assert_eq!(meant("plan:por@1").as_deref(), Some("plan:pro@1"));
         assert_eq!(meant("plan:zzz@7"), None, "too far");
         assert_eq!(nearest("plan:a", &[]), None);
-        assert_eq!(plan("free@1", &names).as_deref(), Some("plan:free@1"));
-        assert_eq!(plan("fre@1", &names).as_deref(), Some("plan:free@1"));
-        assert_eq!(plan("convert", &names), None);
     }
 }

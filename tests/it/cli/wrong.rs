@@ -109,6 +109,7 @@ async fn names_are_looked_for_only_if_they_were_not_found() {
         &["subscribe", "--email", "nobody", "org:acme"],
         &["subscribe", "--paymentmethod", "pm_none", "org:acme"],
         &["report", "acme", "feature:convert", "1"],
+        &["report", "org:acme", "convert", "1"],
     ] {
         let before = pulls();
         let said = place.tier(args).fault().await;
@@ -116,9 +117,44 @@ async fn names_are_looked_for_only_if_they_were_not_found() {
         // What a request names is looked up by its keys; the list of all prices is for suggestions.
         assert!(pulls() - before <= 1, "{args:?}: {}", calls(&place));
     }
+    let list = "`tier ls` lists what there is to subscribe to\n";
+    for typed in [
+        "",
+        "pro",
+        "org",
+        "org:acme",
+        "pro@",
+        "plan",
+        "plan:",
+        "plan:@1",
+        "plan:pro@1@2",
+        "plan:a b",
+        "feature:convert",
+        "feature:convert@plan:pro",
+    ] {
+        for flags in [
+            &["subscribe"][..],
+            &["subscribe", "--checkout", "https://x.example"],
+        ] {
+            let before = pulls();
+            let args = [flags, &["org:acme", typed]].concat();
+            let said = place.tier(&args).fault().await;
+            assert!(said.ends_with(list), "{args:?}: {said}");
+            assert_eq!(pulls(), before, "{args:?}");
+        }
+    }
+    // It is clear what this is, wherever it is.
+    let before = pulls();
+    for typed in ["free@1", "fre@7"] {
+        let said = place.tier(&["subscribe", "org:acme", typed]).fault().await;
+        assert!(
+            said.ends_with(&format!("did you mean plan:{typed}?\n")),
+            "{said}"
+        );
+    }
+    assert_eq!(pulls(), before);
     for (typed, meant) in [
         ("plan:free", "plan:free@1"),
-        ("free@1", "plan:free@1"),
         ("plan:free@", "plan:free@1"),
         ("plan:fre@1", "plan:free@1"),
     ] {
