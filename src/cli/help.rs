@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::{Command, CommandFactory as _};
 
 use super::failure::usage;
-use super::{Cli, output, suggest};
+use super::{Cli, hints, output, suggest};
 
 /// Arguments of `tier help`.
 #[derive(Debug, clap::Args)]
@@ -109,6 +109,10 @@ pub(super) fn help(arguments: &Help) -> anyhow::Result<()> {
     let cli = Cli::command();
     if cli.find_subcommand(topic).is_some() {
         return print_help(&["tier", topic, "--help"]);
+    }
+    if let Some(hint) = hints::about(topic) {
+        let message = format!("there is no command {topic:?}: {hint}");
+        return Err(usage("help", message));
     }
     let commands = cli
         .get_subcommands()

@@ -2,82 +2,212 @@
 
 use std::ffi::OsString;
 
+use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::suggest;
+use super::{Cli, suggest};
 
 /// Words that people try, and what they are looking for.
-const HINTS: &[(&str, &str)] = &[
+const HINTS: &[(&[&str], &str)] = &[
     (
-        "cancel",
+        &["cancel", "unsubscribe", "stop", "end"],
         "`tier subscribe --cancel ORG` ends the subscription of an org",
     ),
     (
-        "unsubscribe",
-        "`tier subscribe --cancel ORG` ends the subscription of an org",
+        &["upgrade", "downgrade", "change"],
+        "`tier subscribe ORG PLAN` moves an org to another plan",
     ),
     (
-        "checkout",
+        &["checkout", "pay"],
         "`tier subscribe --checkout URL ORG PLAN` prints the address of a checkout page",
     ),
-    ("login", "`tier connect` gets keys from your Stripe account"),
     (
-        "logout",
-        "the keys that `tier connect` got are in ~/.config/tier/config.json; remove that file",
+        &["trial"],
+        "`tier subscribe --trial DAYS ORG PLAN` begins with a trial",
     ),
     (
-        "init",
-        "`tier help pricing` shows a pricing.json to begin with, `tier pull` prints the model that is in Stripe",
+        &["subscription", "subscriptions", "schedule"],
+        "`tier phases ORG` shows what an org is subscribed to, `tier subscribe ORG PLAN` changes it",
     ),
     (
-        "orgs",
+        &["status"],
+        "`tier phases ORG` shows what an org is subscribed to, `tier whoami` the account, \
+         `tier healthcheck` whether a server is healthy",
+    ),
+    (
+        &["org", "orgs", "customer", "customers", "user", "users"],
         "there is no list of orgs yet; `tier whois ORG`, `tier limits ORG` and `tier phases ORG` tell about one",
     ),
     (
-        "open",
+        &["usage", "entitlements"],
+        "`tier limits ORG` shows what an org has used",
+    ),
+    (
+        &["record", "track", "meter"],
+        "`tier report ORG FEATURE N` records usage",
+    ),
+    (
+        &["ledger"],
+        "there is no ledger yet: Stripe keeps the usage, `tier limits ORG` shows it",
+    ),
+    (
+        &["invoice", "invoices"],
+        "invoices are in Stripe; `tier whois ORG` prints the customer that they are of",
+    ),
+    (
+        &[
+            "plan", "plans", "price", "prices", "product", "products", "feature", "features",
+            "list", "model",
+        ],
+        "`tier ls` lists the features of all plans, `tier pull` prints the model",
+    ),
+    (
+        &["export", "download", "backup"],
+        "`tier pull > pricing.json` saves the model that is in Stripe",
+    ),
+    (
+        &["deploy", "apply", "import", "publish", "sync", "upload"],
+        "`tier push FILE` pushes a pricing.json to Stripe",
+    ),
+    (
+        &["init", "new", "create", "example", "pricing"],
+        "`tier help pricing` shows a pricing.json to begin with, `tier pull` prints the model that is in Stripe",
+    ),
+    (
+        &["check", "lint"],
+        "`tier validate FILE` checks a pricing.json",
+    ),
+    (
+        &["builder", "edit", "editor"],
+        "there is no Model Builder yet; `tier schema` lets editors complete a pricing.json, `tier validate FILE` checks it",
+    ),
+    (
+        &["archive", "unarchive", "delete", "remove"],
+        "what was pushed stays, and cannot be archived yet; a plan that changes gets a new version",
+    ),
+    (
+        &["migrate", "move"],
+        "there is no command yet that moves all orgs of a plan; `tier subscribe ORG PLAN` moves one",
+    ),
+    (
+        &["login", "auth", "signin", "signup"],
+        "`tier connect` gets keys from your Stripe account",
+    ),
+    (
+        &["logout", "signout", "disconnect"],
+        "the keys that `tier connect` got are in ~/.config/tier/config.json; remove that file",
+    ),
+    (
+        &["account", "accounts"],
+        "`tier whoami` prints the account that commands act in, `tier switch` goes to another",
+    ),
+    (
+        &["open", "dashboard"],
         "`tier whoami` prints the address of the account's page in Stripe's dashboard",
     ),
     (
-        "plans",
-        "`tier ls` lists the features of all plans, `tier pull` prints the model",
+        &["env", "environment", "config", "keys"],
+        "`tier help environment` lists variables and files",
     ),
-    ("usage", "`tier limits ORG` shows what an org has used"),
-    ("start", "`tier serve` starts the server"),
+    (
+        &["doctor", "debug"],
+        "there is no such command yet; `tier whoami` shows whether the key works, -v and STRIPE_DEBUG=1 what is done",
+    ),
+    (
+        &["start", "run", "server", "up"],
+        "`tier serve` starts the server",
+    ),
+    (
+        &["dev", "mock", "simulator"],
+        "`tier serve --sandbox` starts a server with a Stripe to try things out with, `tier sandbox` that Stripe alone",
+    ),
+    (
+        &["clock", "clocks", "advance"],
+        "there is no such command yet; `tier fetch -d BODY /v1/clock` makes and moves test clocks",
+    ),
+    (
+        &["webhook", "webhooks", "listen", "events"],
+        "there are no webhooks yet: nothing is kept that Stripe would have to report",
+    ),
+    (
+        &["api", "curl", "request"],
+        "`tier fetch PATH` sends any request to the API",
+    ),
 ];
 
-/// Puts the hint for a word in the place of whatever command is spelt like it, which may do something else entirely:
-/// `clean`, which deletes accounts, is spelt like `cancel`.
+/// Shorter words are only known, and only looked for, as they are: too many others are one slip away.
+const SHORTEST: usize = 4;
+
+/// `clean` deletes accounts: whoever did not type it is not sent there.
+const NEVER_MEANT: &str = "clean";
+
+/// Puts the right hint in the place of whatever command is spelt like the word, which may do something else entirely.
 pub(super) fn add(mut error: clap::Error) -> clap::Error {
     let typed = match error.get(ContextKind::InvalidSubcommand) {
         Some(ContextValue::String(typed)) if error.kind() == ErrorKind::InvalidSubcommand => typed,
         _ => return error,
     };
-    let Some(hint) = hint(typed) else {
-        return without_clean(error);
-    };
+    let meant = meant(typed);
     error.remove(ContextKind::SuggestedSubcommand);
-    let hint = ContextValue::StyledStrs(vec![hint.into()]);
-    error.insert(ContextKind::Suggested, hint);
-    error
-}
-
-/// `clean` deletes accounts: whoever did not type it is not sent there.
-fn without_clean(mut error: clap::Error) -> clap::Error {
-    let suggested = ContextKind::SuggestedSubcommand;
-    if let Some(ContextValue::Strings(mut names)) = error.remove(suggested) {
-        names.retain(|name| name != "clean");
-        if !names.is_empty() {
-            error.insert(suggested, ContextValue::Strings(names));
+    match meant {
+        Some(Meant::Command(name)) => {
+            let name = ContextValue::Strings(vec![name]);
+            error.insert(ContextKind::SuggestedSubcommand, name);
         }
+        Some(Meant::Hint(hint)) => {
+            let hint = ContextValue::StyledStrs(vec![hint.into()]);
+            error.insert(ContextKind::Suggested, hint);
+        }
+        None => {}
     }
     error
 }
 
-fn hint(typed: &str) -> Option<&'static str> {
-    let words: Vec<String> = HINTS.iter().map(|(word, _)| (*word).to_owned()).collect();
-    let meant = suggest::nearest(typed, &words).unwrap_or_else(|| typed.to_owned());
-    let found = HINTS.iter().find(|(word, _)| *word == meant);
+/// What a word stands for.
+enum Meant {
+    Command(String),
+    Hint(&'static str),
+}
+
+/// What is meant by a word in whatever case: a word that is known, or one that is begun or a slip away from it.
+fn meant(typed: &str) -> Option<Meant> {
+    let typed = typed.to_lowercase();
+    if typed.len() < 2 {
+        return None;
+    }
+    if let Some(hint) = hint(&typed) {
+        return Some(Meant::Hint(hint));
+    }
+    let commands = Cli::command();
+    let commands = commands.get_subcommands().map(clap::Command::get_name);
+    let commands: Vec<String> = commands.map(str::to_owned).collect();
+    let known = |word: String| match hint(&word) {
+        Some(hint) => Some(Meant::Hint(hint)),
+        None => (word != NEVER_MEANT).then_some(Meant::Command(word)),
+    };
+    if commands.contains(&typed) {
+        return known(typed);
+    }
+    let mut begun = commands.iter().filter(|name| name.starts_with(&typed));
+    if let (Some(name), None, true) = (begun.next(), begun.next(), typed.len() > 2) {
+        return known(name.clone());
+    }
+    let words = HINTS.iter().flat_map(|(words, _)| *words);
+    let words = words.filter(|word| word.len().min(typed.len()) >= SHORTEST);
+    let all: Vec<String> = (commands.iter().cloned())
+        .chain(words.map(|word| (*word).to_owned()))
+        .collect();
+    suggest::nearest(&typed, &all).and_then(known)
+}
+
+fn hint(word: &str) -> Option<&'static str> {
+    let found = HINTS.iter().find(|(words, _)| words.contains(&word));
     found.map(|(_, hint)| *hint)
+}
+
+/// What to say to somebody who asks about a word that is no command.
+pub(super) fn about(word: &str) -> Option<&'static str> {
+    hint(&word.to_lowercase())
 }
 
 /// Whether errors are to be told in JSON, on a command line that is wrong.
@@ -89,39 +219,95 @@ pub(super) fn wants_json(args: &[OsString]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     fn told(word: &str) -> String {
-        let command = super::super::Cli::command();
-        let error = command.try_get_matches_from(["tier", word]).unwrap_err();
+        let error = Cli::command()
+            .try_get_matches_from(["tier", word])
+            .unwrap_err();
         add(error).to_string()
     }
 
     #[test]
-    fn words_that_people_try_have_a_hint_of_what_they_look_for() {
-        for (word, _) in HINTS {
-            let known = super::super::Cli::command().find_subcommand(word).is_some();
-            assert!(!known, "{word} is a command now");
+    fn hints_are_about_words_that_are_no_commands_and_name_some_that_are() {
+        let mut seen = Vec::new();
+        for (words, hint) in HINTS {
+            for word in *words {
+                let known = Cli::command().find_subcommand(word).is_some();
+                assert!(!known, "{word} is a command now");
+                assert!(!seen.contains(word), "{word} has two hints");
+                seen.push(word);
+            }
+            for command in hint.split("`tier ").skip(1) {
+                let name = command.split([' ', '`']).next().unwrap_or_default();
+                assert!(Cli::command().find_subcommand(name).is_some(), "{hint}");
+            }
+            assert!(!hint.contains("clean"), "{hint}");
         }
+    }
+
+    #[test]
+    fn words_that_people_try_have_a_hint_of_what_they_look_for() {
         for (word, expected) in [
             ("cancel", "tier subscribe --cancel"),
             ("cancle", "tier subscribe --cancel"),
+            ("CANCEL", "tier subscribe --cancel"),
             ("checkout", "tier subscribe --checkout"),
-            ("login", "tier connect"),
+            ("Login", "tier connect"),
+            ("logout", "config.json"),
             ("init", "tier help pricing"),
             ("orgs", "tier whois"),
+            ("customers", "tier whois"),
+            ("subscriptions", "tier phases"),
+            ("status", "tier phases"),
+            ("usage", "tier limits"),
+            ("plans", "tier ls"),
             ("open", "tier whoami"),
+            ("migrate", "tier subscribe ORG PLAN"),
+            ("ledger", "tier limits"),
+            ("webhook", "no webhooks yet"),
+            ("clock", "/v1/clock"),
+            ("doctor", "tier whoami"),
+            ("builder", "tier validate"),
+            ("dev", "tier serve --sandbox"),
+            ("archive", "a new version"),
         ] {
             let text = told(word);
             assert!(text.contains(expected), "{word}: {text}");
-            assert!(!text.contains("clean"), "{word}: {text}");
+            assert!(!text.contains("a similar subcommand"), "{word}: {text}");
         }
-        assert!(told("pus").contains("push"));
-        for word in ["listen", "clear", "cleanup", "clone"] {
+    }
+
+    #[test]
+    fn slips_of_commands_lead_to_them() {
+        for (word, command) in [
+            ("pus", "push"),
+            ("psuh", "push"),
+            ("Push", "push"),
+            ("LS", "ls"),
+            ("sub", "subscribe"),
+            ("Subscrib", "subscribe"),
+            ("whoami2", "whoami"),
+            ("health", "healthcheck"),
+            ("lst", "ls"),
+        ] {
+            let text = told(word);
+            let expected = format!("a similar subcommand exists: '{command}'");
+            assert!(text.contains(&expected), "{word}: {text}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_sent_to_clean() {
+        for word in [
+            "clear", "cleanup", "clone", "clen", "cleans", "Clean", "CLEAN", "cle", "clan",
+        ] {
             let text = told(word);
             assert!(!text.contains("'clean'"), "{word}: {text}");
+        }
+        for word in ["xyzzy", "use", "s", ""] {
+            let text = told(word);
+            assert!(!text.contains("tip:"), "{word}: {text}");
         }
     }
 }

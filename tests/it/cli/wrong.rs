@@ -30,6 +30,7 @@ async fn words_that_are_no_commands_have_a_hint() {
     let place = Place::offline();
     for (word, hint) in [
         ("cancel", "`tier subscribe --cancel ORG`"),
+        ("Cancel", "`tier subscribe --cancel ORG`"),
         ("checkout", "`tier subscribe --checkout URL ORG PLAN`"),
         ("login", "`tier connect`"),
         ("init", "`tier help pricing`"),
@@ -38,7 +39,12 @@ async fn words_that_are_no_commands_have_a_hint() {
     ] {
         let said = place.tier(&[word, "org:acme"]).misused().await;
         assert!(said.contains(hint) && !said.contains("clean"), "{said}");
+        let said = json(&place.tier(&["--json", word]).misused().await);
+        let message = said["message"].as_str().unwrap();
+        assert!(message.contains(hint), "{message}");
     }
+    let said = place.tier(&["help", "Orgs"]).misused().await;
+    assert!(said.contains("`tier whois ORG`"), "{said}");
 }
 
 #[tokio::test]
