@@ -19,11 +19,14 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Says where a model was taken from.
 const ORIGIN: HeaderName = HeaderName::from_static("tier-origin");
 
+/// What to do where no model is taken.
+const NO_BUILDER: &str = "check that a Model Builder is there: tier itself has none yet";
+
 /// Arguments of `tier share`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The model goes, as it is, to the server that --base-url or TIER_MODEL_URL names; there is no other. Whoever has the link \
-can see it. No key and no account goes with it.
+The model goes, as it is, to the Model Builder that --base-url or TIER_MODEL_URL names; there is no other, and tier \
+itself has none yet. Whoever has the link can see it. No key and no account goes with it.
 
 Examples:
   tier share --base-url https://tier.example pricing.json
@@ -63,7 +66,13 @@ pub(super) async fn run(context: &Context, arguments: &Share) -> anyhow::Result<
         .with_context(|| cannot.clone())?;
     let status = answer.status();
     let body = answer.bytes().await.map_err(reqwest::Error::without_url);
-    let link = link(status, &body.with_context(|| cannot.clone())?).context(cannot)?;
+    let link = link(status, &body.with_context(|| cannot.clone())?);
+    let link = link.context(cannot).map_err(|error| match status {
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+            Failure::new(format!("{error:#}")).advise(NO_BUILDER).into()
+        }
+        _ => error,
+    })?;
     if context.global.json {
         return output::json(&json!({ "url": link }));
     }
@@ -74,9 +83,9 @@ pub(super) async fn run(context: &Context, arguments: &Share) -> anyhow::Result<
 fn upload_url(context: &Context) -> anyhow::Result<reqwest::Url> {
     let named = context.global.base_url.as_deref();
     let Some(base) = named.or(context.environment.model_url.as_deref()) else {
-        let failure = Failure::new("there is no server to share the model at");
+        let failure = Failure::new("there is no Model Builder to share the model at");
         return Err(failure
-            .advise("name a Model Builder, or a tier server, with --base-url or TIER_MODEL_URL")
+            .advise("name one with --base-url or TIER_MODEL_URL: tier itself has none yet")
             .wrong_usage()
             .into());
     };

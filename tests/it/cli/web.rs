@@ -356,4 +356,24 @@ async fn a_model_goes_nowhere_unless_a_server_is_named() {
         said.contains("--base-url") && said.contains("TIER_MODEL_URL"),
         "{said}"
     );
+    assert!(!said.contains("tier serve"), "{said}");
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_models_is_told_as_such() {
+    let place = Place::start().await;
+    place.write("pricing.json", PRICING);
+    let server = place
+        .tier(&["serve", "--addr", "127.0.0.1:0"])
+        .started()
+        .await;
+    let share = ["share", "--base-url", &server.url(), "pricing.json"];
+    assert_eq!(
+        place.tier(&share).fault().await,
+        format!(
+            "tier: cannot share the model at {}/upload: error from server: Not Found\n\
+             check that a Model Builder is there: tier itself has none yet\n",
+            server.url()
+        )
+    );
 }
