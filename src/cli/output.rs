@@ -60,10 +60,14 @@ pub(super) fn text(bytes: &[u8]) -> anyhow::Result<()> {
     line(String::from_utf8_lossy(bytes.trim_ascii_end()))
 }
 
-/// What has been done, for a person who looks on; in a pipe, success is silent.
+/// What has been done, for a person who looks on, also where the results go elsewhere; in a pipe, success is silent.
 pub(super) fn done(text: impl Display) -> anyhow::Result<()> {
     if io::stdout().is_terminal() {
         return line(text);
+    }
+    if io::stderr().is_terminal() {
+        // There is nowhere left to say it if stderr is gone.
+        let _ = writeln!(anstream::stderr().lock(), "{text}");
     }
     Ok(())
 }

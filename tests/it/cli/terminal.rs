@@ -17,8 +17,12 @@ const LIVE: &[(&str, &str)] = &[("STRIPE_API_KEY", "sk_live_secret")];
 /// All that a run prints on a terminal of its own.
 async fn on_terminal(place: &Place, args: &[&str], variables: &[(&str, &str)]) -> String {
     let mut command = Command::new(TIER);
+    command.args(args);
+    on_terminal_by(place, command, variables).await
+}
+
+async fn on_terminal_by(place: &Place, mut command: Command, variables: &[(&str, &str)]) -> String {
     command
-        .args(args)
         .env_clear()
         .env("TERM", "xterm-256color")
         .env("HOME", place.path())
@@ -81,6 +85,36 @@ async fn a_slow_push_shows_that_it_goes_on() {
     // Nobody looks at a pipe.
     let piped = place.tier(&["push", "pricing.json"]).ok().await;
     assert_eq!(piped.lines().count(), 30);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_total_is_seen_where_the_results_go_elsewhere() {
+    let place = Place::start().await;
+    place.write("pricing.json", PRICING);
+    let to_file = |script: &str| {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", script, TIER]);
+        shell
+    };
+    for (script, seen) in [
+        (
+            "\"$0\" push pricing.json > results",
+            "3 features: 3 created, 0 already there\r\n",
+        ),
+        (
+            "\"$0\" push pricing.json | cat > results",
+            "3 features: 0 created, 3 already there\r\n",
+        ),
+        ("\"$0\" push --json pricing.json > machine", ""),
+        ("\"$0\" push pricing.json > results 2> others", ""),
+    ] {
+        let said = on_terminal_by(&place, to_file(script), &[]).await;
+        assert_eq!(said, seen, "{script}");
+    }
+    assert_eq!(place.read("results").lines().count(), 3);
+    assert_eq!(place.read("others"), "");
+    let machine = super::json(&place.read("machine"));
+    assert_eq!(machine["results"].as_array().map(Vec::len), Some(3));
 }
 
 #[tokio::test(flavor = "multi_thread")]
