@@ -41,6 +41,8 @@ struct Report<'a> {
     same: usize,
     differ: usize,
     features: Vec<Row<'a>>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    warnings: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -73,9 +75,11 @@ pub(super) async fn show(
     let client = context.client().await?;
     let stripe = output::watched("asking Stripe", client.model()).await?;
     let rows = diff(&stripe, model);
+    let warnings = document.warnings(model);
     if context.global.json {
-        output::json(&report(&rows)?)?;
+        output::json(&report(&rows, &warnings)?)?;
     } else {
+        warnings.iter().for_each(output::note);
         for row in &rows {
             show_row(row)?;
         }
@@ -84,7 +88,7 @@ pub(super) async fn show(
     verdict(&rows, &document.name)
 }
 
-fn report(rows: &[FeatureDiff]) -> anyhow::Result<Report<'_>> {
+fn report<'a>(rows: &'a [FeatureDiff], warnings: &'a [String]) -> anyhow::Result<Report<'a>> {
     let features = rows.iter().map(|row| {
         let fields = row.fields.iter().map(|field| {
             Ok(Field {
@@ -105,6 +109,7 @@ fn report(rows: &[FeatureDiff]) -> anyhow::Result<Report<'_>> {
         same: count(rows, "same"),
         differ: count(rows, "differs"),
         features: features.collect::<anyhow::Result<_>>()?,
+        warnings,
     })
 }
 

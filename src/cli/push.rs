@@ -2,6 +2,7 @@
 
 use axum::http::Method;
 use serde::Deserialize;
+use serde_json::json;
 
 use super::client::{Answer, Client};
 use super::confirm::Confirmation;
@@ -78,11 +79,12 @@ impl PushedFeature {
 pub(super) async fn run(context: &Context, arguments: &Push) -> anyhow::Result<()> {
     let document = arguments.model.read().await?;
     let model = document.model()?;
-    if !context.global.json {
-        document.warnings(&model).iter().for_each(output::note);
-    }
     if arguments.dry_run {
         return diff::show(context, &document, &model).await;
+    }
+    let warnings = document.warnings(&model);
+    if !context.global.json {
+        warnings.iter().for_each(output::note);
     }
     if arguments.create_account && context.is_remote() {
         return Err(Failure::new(
@@ -105,7 +107,7 @@ pub(super) async fn run(context: &Context, arguments: &Push) -> anyhow::Result<(
     let answer = push(&client, document, features).await?;
     let pushed: Pushed = answer.decode()?;
     if context.global.json {
-        output::bytes(&answer.body)?;
+        print_answer(&answer, &pushed, &warnings)?;
         return verdict(&pushed.results);
     }
     for feature in &pushed.results {
@@ -113,6 +115,14 @@ pub(super) async fn run(context: &Context, arguments: &Push) -> anyhow::Result<(
     }
     verdict(&pushed.results)?;
     output::done(total(&pushed.results))
+}
+
+/// Prints the answer as it is: its results have the warnings that are about them. Without results it has none.
+fn print_answer(answer: &Answer, pushed: &Pushed, warnings: &[String]) -> anyhow::Result<()> {
+    if pushed.results.is_empty() {
+        return output::json(&json!({ "results": [], "warnings": warnings }));
+    }
+    output::bytes(&answer.body)
 }
 
 /// Sends the model. A person who waits sees how many features are done, if that is counted in this process.

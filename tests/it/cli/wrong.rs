@@ -1,5 +1,7 @@
 //! Command lines that are wrong, and what is said of what fails: to people, and with `--json` to programs.
 
+use serde_json::json as object;
+
 use super::{PRICING, Place, json};
 
 /// The calls that this place's Stripe has got.
@@ -36,6 +38,8 @@ async fn words_that_are_no_commands_have_a_hint() {
         ("init", "`tier help pricing`"),
         ("orgs", "`tier whois ORG`"),
         ("open", "`tier whoami`"),
+        ("migrate", "`tier subscribe ORG PLAN`"),
+        ("Push", "'push'"),
     ] {
         let said = place.tier(&[word, "org:acme"]).misused().await;
         assert!(said.contains(hint) && !said.contains("clean"), "{said}");
@@ -181,6 +185,7 @@ async fn an_empty_model_is_told_as_such() {
             &["validate", "empty.json"][..],
             &["push", "empty.json"],
             &["push", "--dry-run", "empty.json"],
+            &["diff", "empty.json"],
         ] {
             let ended = place.tier(args).end().await;
             assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -188,12 +193,17 @@ async fn an_empty_model_is_told_as_such() {
             assert_eq!(ended.stderr, told, "{args:?}");
         }
     }
-    let machine = place.tier(&["validate", "--json", "empty.json"]).ok().await;
-    let warnings = &json(&machine)["warnings"];
-    assert_eq!(
-        warnings[0],
-        "empty.json has no plans: there is nothing to push"
-    );
+    for args in [
+        &["validate"][..],
+        &["push"],
+        &["push", "--dry-run"],
+        &["diff"],
+    ] {
+        let args = [&["--json"], args, &["empty.json"]].concat();
+        let machine = json(&place.tier(&args).ok().await);
+        let told = object!(["empty.json has no plans: there is nothing to push"]);
+        assert_eq!(machine["warnings"], told, "{args:?}");
+    }
 }
 
 #[tokio::test]
@@ -203,13 +213,24 @@ async fn names_that_some_clients_refuse_are_warned_of() {
         "pricing.json",
         &PRICING.replace("plan:free@1", "plan:free@trial-1"),
     );
-    for args in [&["validate", "pricing.json"][..], &["push", "pricing.json"]] {
+    for args in [
+        &["validate", "pricing.json"][..],
+        &["push", "--dry-run", "pricing.json"],
+        &["diff", "pricing.json"],
+        &["push", "pricing.json"],
+    ] {
         let ended = place.tier(args).end().await;
         assert_eq!(ended.code, Some(0), "{ended:?}");
         assert_eq!(
             ended.stderr,
             "tier: plan:free@trial-1: the published Go client refuses names with \"-\", and its Can then allows everything\n"
         );
+    }
+    for args in [&["validate"][..], &["diff"], &["push", "--dry-run"]] {
+        let args = [&["--json"], args, &["pricing.json"]].concat();
+        let machine = json(&place.tier(&args).ok().await);
+        let warning = machine["warnings"][0].as_str().unwrap();
+        assert!(warning.starts_with("plan:free@trial-1: "), "{machine:#}");
     }
     let machine = json(&place.tier(&["push", "--json", "pricing.json"]).ok().await);
     let results = machine["results"].as_array().unwrap();
