@@ -1,6 +1,5 @@
 //! `tier subscribe`: what an org is on, from now on.
 
-use anyhow::Context as _;
 use chrono::{SecondsFormat, TimeDelta};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -138,7 +137,7 @@ impl Subscribe {
         }
         let end = TimeDelta::try_days(self.trial)
             .and_then(|length| Clock::system().now().checked_add_signed(length))
-            .context("--trial is longer than time itself")?;
+            .ok_or_else(|| usage("subscribe", "--trial is too long"))?;
         let end = end.to_rfc3339_opts(SecondsFormat::Secs, true);
         Ok(vec![
             trial,
