@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use tower::ServiceExt as _;
 
 use super::failure::Failure;
+use super::isolation::Isolation;
 use super::session::Session;
 use super::{Global, http};
 use crate::api::{self, App, PushProgress};
@@ -29,7 +30,7 @@ const MAX_BODY: usize = 1 << 30;
 #[derive(Clone)]
 pub(super) struct Client {
     target: Target,
-    is_isolated: bool,
+    isolation: Option<Isolation>,
     is_live: bool,
     push_progress: Option<PushProgress>,
 }
@@ -91,7 +92,7 @@ impl Client {
                 base_url,
                 key: environment.api_keys.first().cloned(),
             },
-            is_isolated: false,
+            isolation: None,
             is_live: false,
             push_progress: None,
         })
@@ -99,13 +100,13 @@ impl Client {
 
     /// Our own API over `session`.
     pub(super) fn in_process(session: Session) -> Self {
-        let (is_isolated, is_live) = (session.is_isolated(), session.is_live());
+        let (isolation, is_live) = (session.isolation(), session.is_live());
         let mut app = App::new(session.domain());
         app.limits.body = MAX_BODY;
         app.limits.request_timeout = TIMEOUT;
         Self {
             target: Target::InProcess(api::router(app)),
-            is_isolated,
+            isolation,
             is_live,
             push_progress: None,
         }
@@ -185,12 +186,9 @@ impl Client {
         }
         let is_remote = matches!(self.target, Target::Remote { .. });
         let failure = Failure::of_answer(answer.status.as_u16(), &answer.body, is_remote);
-        if self.is_isolated && failure.has_code("account_invalid") {
-            return Some(Failure::new(
-                "Running in isolated mode without the API key that started it; See 'tier switch -h'.",
-            ));
-        }
-        Some(failure)
+        let isolation = self.isolation.as_ref();
+        let isolation = isolation.filter(|_| failure.has_code("account_invalid"));
+        Some(isolation.map_or(failure, Isolation::refusal))
     }
 
     /// Sends any request; `path` may have a query. Error statuses are answers as well.

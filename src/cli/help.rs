@@ -53,8 +53,9 @@ Variables that tier reads:
 const FILES: &str = "\
 Files:
 
-  ~/.config/tier/config.json  keys, written by `tier connect`
-  tier.state                  the account that commands in this directory act in, written by `tier switch`
+  ~/.config/tier/config.json    keys, written by `tier connect`
+  ~/.config/tier/isolated.json  digests of the keys that isolated accounts were made with, written by `tier switch`
+  tier.state                    the account that commands in this directory act in, written by `tier switch`
 ";
 
 const PRICING: &str = r#"A pricing.json has plans, and what each grants and costs. Amounts are in cents. Comments are allowed.

@@ -15,6 +15,7 @@ mod fetch;
 mod help;
 mod hints;
 mod http;
+mod isolation;
 mod output;
 mod phases;
 mod pricing;

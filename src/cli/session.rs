@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use tokio::net::TcpStream;
 
 use super::failure::Failure;
+use super::isolation::Isolation;
 use super::{Global, http, state};
 use crate::config::{self, Environment, StripeKey};
 use crate::domain::Domain;
@@ -110,9 +111,15 @@ impl Session {
         self.transport
     }
 
-    /// Whether a connected account is in force.
-    pub(super) fn is_isolated(&self) -> bool {
-        self.credentials.account.is_some()
+    /// The key that calls are made with.
+    pub(super) fn key(&self) -> &str {
+        &self.credentials.key
+    }
+
+    /// The connected account that is in force, if one is.
+    pub(super) fn isolation(&self) -> Option<Isolation> {
+        let account = self.credentials.account.as_deref()?;
+        Some(Isolation::new(account, &self.credentials.key))
     }
 
     /// Whether real money moves.

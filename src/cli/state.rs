@@ -52,6 +52,11 @@ impl State {
     }
 }
 
+/// How to leave an account that is gone.
+pub(super) fn way_back() -> String {
+    format!("remove {STATE_FILE} to go back: rm {STATE_FILE}")
+}
+
 /// The account that this directory's commands act in, if it is not that of the key.
 ///
 /// # Errors
@@ -61,9 +66,7 @@ pub(super) fn in_force() -> anyhow::Result<Option<State>> {
     if let Some(State { id, .. }) = state.as_ref().filter(|state| state.is_deleted()) {
         let message = format!("{id}, which {STATE_FILE} names, was deleted by `tier clean`");
         let failure = Failure::new(message);
-        return Err(failure
-            .advise(format!("remove {STATE_FILE} to go back: rm {STATE_FILE}"))
-            .into());
+        return Err(failure.advise(way_back()).into());
     }
     Ok(state)
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::confirm::Confirmation;
 use super::failure::{Failure, usage};
+use super::isolation::Isolation;
 use super::session::Session;
 use super::state::{self, STATE_FILE, State};
 use super::{Context, output};
@@ -75,17 +76,16 @@ async fn to(context: &Context, account: &str) -> anyhow::Result<()> {
 /// Fails unless the key can act in the account: later commands would blame the key for a slip of the pen.
 async fn look_for(context: &Context, id: &str) -> anyhow::Result<()> {
     let session = Session::of_owner(&context.global, &context.environment).await?;
-    let domain = session.within(id.to_owned()).domain();
-    match output::watched("asking Stripe", domain.whoami()).await {
-        Ok(_) => Ok(()),
-        Err(Error::AccountInvalid) => {
-            let message = format!("{id} is not an account that this key can act in");
-            Err(Failure::new(message)
-                .code("account_invalid")
-                .advise("check its id, and that STRIPE_API_KEY is the key that it was made with")
-                .into())
+    let session = session.within(id.to_owned());
+    let isolation = session.isolation();
+    let asked = output::watched("asking Stripe", session.domain().whoami()).await;
+    match (asked, isolation) {
+        (Ok(_), isolation) => {
+            isolation.into_iter().for_each(Isolation::remember);
+            Ok(())
         }
-        Err(error) => Err(error.into()),
+        (Err(Error::AccountInvalid), Some(isolation)) => Err(isolation.refusal_to_switch().into()),
+        (Err(error), _) => Err(error.into()),
     }
 }
 
@@ -102,8 +102,10 @@ pub(super) async fn create(context: &Context) -> anyhow::Result<State> {
     }
     let session = context.session().await?;
     refuse_live(&session, "switch -c")?;
+    let key = session.key().to_owned();
     let domain = session.domain();
     let account = output::watched("making an account", domain.make_isolated_account()).await?;
+    Isolation::new(&account.id, &key).remember();
     let created = DateTime::from_timestamp(account.created, 0).unwrap_or_default();
     let created = created.to_rfc3339_opts(SecondsFormat::Secs, true);
     let state = State::new(account.id, created);

@@ -211,6 +211,45 @@ async fn an_age_below_zero_cleans_nothing() {
     wrong.misused().await;
 }
 
+#[tokio::test]
+async fn an_account_that_was_cleaned_from_elsewhere_is_told_as_such() {
+    let place = Place::start().await;
+    place.tier(&["switch", "-c"]).ok().await;
+    let made = id_of_state(&place);
+    let elsewhere = Place::offline();
+    let clean = ["clean", "--switchaccounts", "0"];
+    let clean = elsewhere.tier(&clean);
+    let cleaned = clean
+        .env("STRIPE_BASE_API_URL", place.stripe_url())
+        .ok()
+        .await;
+    assert_eq!(cleaned, format!("{made}\n"));
+    for args in [&["ls"][..], &["whoami"], &["limits", "org:acme"]] {
+        assert_eq!(
+            place.tier(args).fault().await,
+            format!(
+                "tier: {made}, which tier.state names, is gone: it was deleted, or does not let this key in any more\n\
+                 remove tier.state to go back: rm tier.state\n"
+            ),
+            "{args:?}"
+        );
+    }
+    let fault = place.tier(&["switch", &made]).fault().await;
+    assert!(
+        fault.starts_with(&format!("tier: {made} is gone: ")),
+        "{fault}"
+    );
+    // Another key may be the wrong one.
+    let run = place.tier(&["ls"]).env("STRIPE_API_KEY", "sk_test_other");
+    let fault = run.fault().await;
+    assert!(
+        fault.contains("without the API key that started it"),
+        "{fault}"
+    );
+    let kept = place.read(".config/tier/isolated.json");
+    assert!(kept.contains(&made) && !kept.contains("sk_test"), "{kept}");
+}
+
 /// The account that `tier.state` names.
 fn id_of_state(place: &Place) -> String {
     let state = json(&place.read("tier.state"));
