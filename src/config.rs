@@ -16,7 +16,7 @@ mod stripe_key;
 mod time_span;
 mod web_origin;
 
-pub use environment::Environment;
+pub use environment::{Environment, is_stand_in};
 pub use key_file::{KeyFile, Profile};
 pub use listen::ListenAddr;
 pub use sandbox::{SANDBOX_ADDR, Sandbox};

@@ -70,9 +70,10 @@ impl Session {
     }
 
     fn new(environment: &Environment, base_url: &str, key: StripeKey) -> anyhow::Result<Self> {
+        let is_sandbox = key.is_of_sandbox() || config::is_stand_in(base_url, key.is_live());
         let transport = Transport::new(Options {
             base_url: base_url.to_owned(),
-            dashboard_url: environment.dashboard_of(&key),
+            dashboard_url: environment.dashboard_of(is_sandbox),
             dashboard_account: key.account,
             debug: environment.stripe_debug,
             ..Options::default()

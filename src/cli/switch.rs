@@ -10,7 +10,7 @@ use super::isolation::Isolation;
 use super::session::Session;
 use super::state::{self, STATE_FILE, State};
 use super::{Context, output};
-use crate::config::TimeSpan;
+use crate::config::{self, TimeSpan};
 use crate::domain::{Domain, Error};
 
 /// Go's zero time: when an account was made that we have not asked about.
@@ -130,11 +130,13 @@ fn page(context: &Context, id: &str) -> String {
         global,
         environment,
     } = context;
-    if global.sandbox && environment.dashboard_url.is_none() {
+    let is_sandbox =
+        global.sandbox || config::is_stand_in(&environment.stripe_base_url, global.live);
+    let Some(dashboard) = environment.dashboard_of(is_sandbox) else {
         return id.to_owned();
-    }
+    };
     let mode = if global.live { "" } else { "/test" };
-    format!("{}/{id}{mode}", environment.dashboard())
+    format!("{dashboard}/{id}{mode}")
 }
 
 fn refuse_live(session: &Session, command: &str) -> anyhow::Result<()> {

@@ -1,6 +1,6 @@
 //! What is set in the environment.
 
-use super::{SANDBOX_ADDR, StripeKey, variable};
+use super::{SANDBOX_ADDR, variable};
 use crate::stripe;
 
 /// What is set outside the command line: secrets, so that none shows in a process list, and what other programs share.
@@ -21,7 +21,7 @@ pub struct Environment {
     /// `TIER_SANDBOX_URL`: where commands look for a sandbox, with --sandbox [default: <http://127.0.0.1:12111>]
     pub sandbox_url: String,
     /// `TIER_DASHBOARD_URL`: where links lead, and `tier connect` asks for keys
-    /// [default: <https://dashboard.stripe.com>; links to what is in a sandbox: none]
+    /// [default: <https://dashboard.stripe.com>; links to what is in a sandbox, or at an `http://` address: none]
     pub dashboard_url: Option<String>,
     /// `TIER_MODEL_URL`: the Model Builder that `tier share` sends models to
     pub model_url: Option<String>,
@@ -60,9 +60,16 @@ impl Environment {
         named.unwrap_or(stripe::DASHBOARD_URL).trim_end_matches('/')
     }
 
-    /// The dashboard that shows what is in a key's account; of a sandbox there is none unless one is named.
-    pub fn dashboard_of(&self, key: &StripeKey) -> Option<String> {
-        let shown = self.dashboard_url.is_some() || !key.is_of_sandbox();
+    /// The dashboard that shows what is in Stripe; of a sandbox there is none unless one is named.
+    pub fn dashboard_of(&self, is_sandbox: bool) -> Option<String> {
+        let shown = self.dashboard_url.is_some() || !is_sandbox;
         shown.then(|| self.dashboard().to_owned())
     }
+}
+
+/// Whether what is at `stripe_url` only stands in for Stripe: that, and a proxy before it, is spoken to over TLS, and what
+/// stands in for it has no live mode.
+pub fn is_stand_in(stripe_url: &str, is_live: bool) -> bool {
+    let url = url::Url::parse(stripe_url);
+    !is_live && url.is_ok_and(|url| url.scheme() == "http")
 }

@@ -29,6 +29,11 @@ impl StripeKey {
         }
     }
 
+    /// Whether it moves real money.
+    pub fn is_live(&self) -> bool {
+        self.secret.contains("_live_")
+    }
+
     /// Whether its account is one of a sandbox.
     pub fn is_of_sandbox(&self) -> bool {
         self.source == SANDBOX
@@ -68,11 +73,12 @@ pub enum KeyError {
 /// # Errors
 /// There is no key, or it is of the other mode than `live` says.
 pub fn stripe_key(live: bool) -> Result<StripeKey, KeyError> {
-    match variable("STRIPE_API_KEY") {
+    // A line's end comes along where a variable is filled from a file.
+    let secret = variable("STRIPE_API_KEY").map(|secret| secret.trim().to_owned());
+    match secret.filter(|secret| !secret.is_empty()) {
         Some(secret) => guard(
             StripeKey {
-                // A line's end comes along where a variable is filled from a file.
-                secret: secret.trim().to_owned(),
+                secret,
                 source: "STRIPE_API_KEY".to_owned(),
                 account: None,
             },
@@ -84,7 +90,7 @@ pub fn stripe_key(live: bool) -> Result<StripeKey, KeyError> {
 
 /// A key and the `--live` flag have to agree.
 fn guard(key: StripeKey, live: bool) -> Result<StripeKey, KeyError> {
-    match (key.secret.contains("_live_"), live) {
+    match (key.is_live(), live) {
         (true, false) => Err(KeyError::LiveKeyWithoutFlag),
         (false, true) => Err(KeyError::TestKeyWithFlag),
         _ => Ok(key),

@@ -88,6 +88,8 @@ impl Place {
             .env("HOME", self.path())
             .env("STRIPE_API_KEY", KEY)
             .env("STRIPE_BASE_API_URL", self.stripe_url())
+            // The sandbox stands for Stripe here, which has one.
+            .env("TIER_DASHBOARD_URL", "https://dashboard.stripe.com")
             .current_dir(self.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

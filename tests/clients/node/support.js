@@ -48,6 +48,8 @@ export const startServer = (sandbox, key, env = {}) =>
   start(['serve', '--addr', '127.0.0.1:0'], {
     STRIPE_API_KEY: key,
     STRIPE_BASE_API_URL: sandbox.url,
+    // As with Stripe: a sandbox has none.
+    TIER_DASHBOARD_URL: 'https://dashboard.stripe.com',
     ...env,
   })
 

@@ -73,13 +73,13 @@ async fn a_key_may_end_with_a_line() {
 #[tokio::test]
 async fn without_a_key_the_ways_to_one_are_named() {
     let place = Place::start().await;
-    let fault = place
-        .tier(&["whoami"])
-        .without("STRIPE_API_KEY")
-        .fault()
-        .await;
-    for way in ["STRIPE_API_KEY", "`tier connect`", "--sandbox"] {
-        assert!(fault.contains(way), "{way}: {fault}");
+    for none in ["", " \n"] {
+        let run = place.tier(&["whoami"]).env("STRIPE_API_KEY", none);
+        let fault = run.fault().await;
+        assert!(fault.starts_with("tier: no Stripe key"), "{fault}");
+        for way in ["STRIPE_API_KEY", "`tier connect`", "--sandbox"] {
+            assert!(fault.contains(way), "{way}: {fault}");
+        }
     }
 }
 

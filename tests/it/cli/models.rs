@@ -84,9 +84,31 @@ async fn links_lead_to_the_account_that_the_keys_are_of() {
 
 #[tokio::test]
 async fn no_link_leads_from_a_sandbox_to_the_dashboard() {
+    for flags in [&["--sandbox"][..], &[]] {
+        leads_nowhere(flags).await;
+    }
+    // What is spoken to over TLS, or with a live key, stands before Stripe.
+    let place = Place::offline();
+    place.write("tier.state", r#"{"ID":"acct_9"}"#);
+    for (flags, url) in [
+        (&["switch"][..], "https://stripe.example"),
+        (&["switch", "--live"], "http://stripe.example"),
+    ] {
+        let run = place.tier(flags).without("TIER_DASHBOARD_URL");
+        let said = run.env("STRIPE_BASE_API_URL", url).ok().await;
+        assert!(
+            said.contains("https://dashboard.stripe.com/acct_9"),
+            "{said}"
+        );
+    }
+}
+
+/// Runs all commands that print links, against a sandbox that is named by flags or, without, by the address of its API.
+async fn leads_nowhere(flags: &[&str]) {
     let place = Place::start().await;
     let sandboxed = |args: &[&str]| {
-        let run = place.tier(&[&["--sandbox"], args].concat());
+        let run = place.tier(&[flags, args].concat());
+        let run = run.without("TIER_DASHBOARD_URL");
         run.env("TIER_SANDBOX_URL", place.stripe_url())
     };
     let pushed = sandboxed(&["push", "-"]).stdin(PRICING).ok().await;
