@@ -2,6 +2,7 @@
 //! either, so they ask the domain.
 
 use chrono::{DateTime, SecondsFormat};
+use serde::Serialize;
 use serde_json::json;
 
 use super::confirm::Confirmation;
@@ -206,11 +207,19 @@ pub(super) async fn clean(context: &Context, arguments: &Clean) -> anyhow::Resul
     Ok(())
 }
 
-/// What became of the accounts that are old enough: their ids.
+/// What became of the accounts that are old enough.
 #[derive(Default)]
 struct Cleaned {
+    /// Their ids.
     deleted: Vec<String>,
-    kept: Vec<String>,
+    kept: Vec<Kept>,
+}
+
+/// An account that Stripe does not let go, and why.
+#[derive(Serialize)]
+struct Kept {
+    id: String,
+    message: String,
 }
 
 impl Cleaned {
@@ -224,8 +233,14 @@ impl Cleaned {
         for account in domain.isolated_accounts(age).await? {
             // One that Stripe does not let go is no reason to keep the others.
             if let Err(error) = domain.delete_isolated_account(&account).await {
-                output::note(format_args!("{} was not deleted: {error}", account.id));
-                self.kept.push(account.id);
+                let message = error.to_string();
+                if !context.global.json {
+                    output::note(format_args!("{} was not deleted: {message}", account.id));
+                }
+                self.kept.push(Kept {
+                    id: account.id,
+                    message,
+                });
                 continue;
             }
             if !context.global.json {

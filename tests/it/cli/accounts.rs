@@ -351,4 +351,10 @@ async fn clean_knows_what_is_ours_and_does_not_stop_half_way() {
         ended.stderr,
         "tier: acct_2 was not deleted: it has a balance\ntier: 1 account could not be deleted\n"
     );
+    let run = place.tier(&["clean", "--json", "--switchaccounts", "1h"]);
+    let ended = run.env("STRIPE_BASE_API_URL", stripe.url()).end().await;
+    let kept = object!([{ "id": "acct_2", "message": "it has a balance" }]);
+    assert_eq!(json(&ended.stdout)["kept"], kept);
+    let error = json(&ended.stderr);
+    assert_eq!(error["message"], "1 account could not be deleted");
 }
