@@ -1,7 +1,7 @@
 //! Ends of subscriptions, and of schedules that have not begun.
 
 use super::found::{Failure, Found};
-use super::unpaid::How;
+use super::unpaid::{GivenBack, How};
 use crate::domain::refs::OrgName;
 use crate::domain::request_key;
 use crate::domain::revision::Revision;
@@ -69,7 +69,19 @@ impl Domain {
             Err(error) if error.is_subscription_over() => return Ok(()),
             ended => ended?,
         };
-        self.settle_notes(customer, &ended, false, revision).await
+        self.settle_notes(customer, &ended, false, revision).await?;
+        let Some(how) = noted else { return Ok(()) };
+        // Another request may have changed the plan between the note and the end, and noted something else.
+        if !GivenBack::noted(&ended).is_some_and(|noted| noted.how == how) {
+            let given_back = GivenBack {
+                how,
+                at: ended.ended_at.unwrap_or(now),
+                since: ended.current_period_start,
+            };
+            self.settle_given_back(customer, &ended, given_back, false, revision)
+                .await?;
+        }
+        Ok(())
     }
 
     /// Cancels a schedule that has not begun.

@@ -320,3 +320,25 @@ async fn what_is_owed_is_what_was_used() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+/// One server has noted what is not paid of a plan, and ends another one, to which a second server has changed it.
+#[tokio::test]
+async fn an_end_that_meets_a_change_gives_back_what_that_charges() {
+    let app = start().await;
+    let other = app.twin();
+    take(&app, &Decline).await;
+    take(&app, &To(&[A])).await;
+    app.advance(10 * DAY);
+    app.slow_down("DELETE", "/v1/subscriptions/*", Duration::from_secs(600));
+    let change = async {
+        app.until_slow().await;
+        take(&other, &To(&[B])).await;
+        app.sandbox().clear_faults();
+    };
+    tokio::join!(take(&app, &Cancel), change);
+    assert_eq!(
+        list(&app, "/v1/subscriptions?limit=100").await,
+        Vec::<Value>::new()
+    );
+    assert_eq!(owed(&app).await, 1000);
+}
