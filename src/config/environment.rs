@@ -20,8 +20,8 @@ pub struct Environment {
     pub base_url: Option<String>,
     /// `TIER_SANDBOX_URL`: where commands look for a sandbox, with --sandbox [default: <http://127.0.0.1:12111>]
     pub sandbox_url: String,
-    /// `TIER_DASHBOARD_URL`: where links lead, and `tier connect` asks for keys
-    /// [default: <https://dashboard.stripe.com>; links to what is in a sandbox, or at an `http://` address: none]
+    /// `TIER_DASHBOARD_URL`: where links lead, and `tier connect` asks for keys; unless it is set, nothing that is in a
+    /// sandbox, or in a Stripe without TLS, has a link [default: <https://dashboard.stripe.com>]
     pub dashboard_url: Option<String>,
     /// `TIER_MODEL_URL`: the Model Builder that `tier share` sends models to
     pub model_url: Option<String>,

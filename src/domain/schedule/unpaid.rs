@@ -2,7 +2,7 @@
 //!
 //! Stripe credits the unused time of a licensed item at its present price, whether or not its invoice was paid, and
 //! whatever discount was on it. Where that may be wrong, the change notes on the subscription which time it gives back, in
-//! the call that makes it. Once it is made, the [books](books) say what was charged for that time and is left: what an
+//! the call that makes it. Once it is made, the [books] say what was charged for that time and is left: what an
 //! unpaid invoice charges is taken off that, what was paid is credited, and what Stripe credited beyond that is taken
 //! back.
 
