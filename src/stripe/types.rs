@@ -207,9 +207,6 @@ pub struct Subscription {
     /// The schedule that drives it, or its id.
     #[serde(default)]
     pub schedule: Option<Expandable<Schedule>>,
-    /// The newest invoice, or its id.
-    #[serde(default)]
-    pub latest_invoice: Option<Expandable<Invoice>>,
     /// The discount in force.
     #[serde(default)]
     pub discount: Option<Discount>,

@@ -341,7 +341,7 @@ impl Domain {
         let form = forms::replace_form(plan, current_phase_start, revision);
         let path = format!("/v1/subscription_schedules/{schedule}");
         let replace = self.stripe().post(path).form(form);
-        let replace = revision.write(CHANGE, replace.expand("subscription.latest_invoice"));
+        let replace = revision.write(CHANGE, replace.expand("subscription"));
         let schedule: Schedule = self.decided(replace).await?;
         let subscription = schedule.subscription;
         Ok(subscription.and_then(|subscription| match subscription {

@@ -4,9 +4,10 @@
 use super::Carry;
 use crate::domain::Domain;
 use crate::domain::revision::Revision;
+use crate::domain::schedule::charge::CLOCK_SKEW;
 use crate::domain::schedule::found::Failure;
 use crate::domain::usage::{Billed, Figure};
-use crate::stripe::types::{Expandable, InvoiceLine, Metadata, Object, Subscription};
+use crate::stripe::types::{InvoiceLine, Metadata, Object, Subscription};
 
 impl Carry {
     /// The figures as they are once all that `lines` bill is counted, where that is more than was seen.
@@ -41,21 +42,25 @@ impl Domain {
         carry: &Carry,
         revision: &Revision,
     ) -> Result<(), Failure> {
-        let former = before.latest_invoice.as_ref().map(Expandable::id);
-        let latest = after.latest_invoice.as_ref();
-        let latest = latest.filter(|invoice| former != Some(invoice.id()));
-        let Some(invoice) = latest.and_then(Expandable::object) else {
+        let Some(look) = carry.look.as_ref() else {
             return Ok(());
         };
-        let more: Vec<InvoiceLine>;
-        let lines = if invoice.lines.has_more {
-            let path = format!("/v1/invoices/{}/lines", invoice.id);
-            more = self.stripe().get(path).list().await?;
-            &more
-        } else {
-            &invoice.lines.data
+        let held = |item: &str| after.items.data.iter().any(|own| own.id == *item);
+        if look.used.keys().all(|item| held(item)) {
+            return Ok(());
+        }
+        // Where a period begins, it has an invoice of its own beside that of the phase that ended.
+        let invoices = self
+            .invoices_since(&after.id, look.nothing.as_of - CLOCK_SKEW)
+            .await?;
+        let lines = invoices.into_iter().flat_map(|invoice| invoice.lines.data);
+        let own = |line: &InvoiceLine| {
+            let item = line.subscription_item.as_ref();
+            item.is_some_and(|item| look.used.contains_key(item))
+                && line.period.start >= before.current_period_start
         };
-        let corrected = carry.corrected(lines, after);
+        let lines: Vec<InvoiceLine> = lines.filter(own).collect();
+        let corrected = carry.corrected(&lines, after);
         if corrected.is_empty() {
             return Ok(());
         }
