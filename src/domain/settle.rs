@@ -19,6 +19,13 @@ impl Domain {
         let Ok(shared) = self.shared().await else {
             return;
         };
+        if found.current.is_some() {
+            // What ends after this is another end.
+            let key = (shared.number, customer.to_owned());
+            if shared.memory.settled().contains_key(&key) {
+                shared.memory.settled().invalidate(&key).await;
+            }
+        }
         if !is_needed(&shared, customer, found) {
             return;
         }

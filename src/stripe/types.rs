@@ -101,6 +101,11 @@ pub struct Price {
 }
 
 impl Price {
+    /// Whether it recurs and is charged in advance.
+    pub fn is_licensed(&self) -> bool {
+        self.recurring.is_some() && !self.is_metered()
+    }
+
     /// Whether usage is reported for it.
     pub fn is_metered(&self) -> bool {
         self.recurring

@@ -17,6 +17,9 @@ use crate::domain::revision::{Decisions, Revision};
 use crate::domain::{Domain, Result};
 use crate::stripe::types::{Expandable, Object, Schedule, Subscription};
 
+/// How often a change settles what others before it have left: there is no end to what cannot be settled.
+const SETTLEMENTS: u32 = 3;
+
 /// The step of a change that makes its revision.
 const CHANGE: &str = "change";
 
@@ -179,7 +182,7 @@ impl Domain {
         key: Option<&str>,
     ) -> Result<()> {
         let mut decisions = Decisions::new(customer);
-        let mut settled = false;
+        let mut settlements = 0;
         loop {
             let read = match found.take() {
                 Some(found) => found,
@@ -189,9 +192,9 @@ impl Domain {
                 return Ok(());
             }
             let mut revision = decisions.at(read.seen);
-            if !settled && read.is_unsettled() {
+            if settlements < SETTLEMENTS && read.is_unsettled() {
                 match self.settle_changes(customer, &read, &revision).await {
-                    Ok(()) => settled = true,
+                    Ok(()) => settlements += 1,
                     Err(failure) => self.before_next(&mut decisions, failure).await?,
                 }
                 continue;

@@ -18,7 +18,7 @@ use crate::stripe::types::{InvoiceItem, Metadata, Object, Period, Subscription};
 const PREFIX: &str = "tier.c.";
 
 /// The metadata key by which an invoice item says which charge it is.
-const CHARGE: &str = "tier.charge";
+pub(super) const CHARGE: &str = "tier.charge";
 
 /// How far Stripe's clock may be behind ours, in seconds.
 pub(super) const CLOCK_SKEW: i64 = 300;
@@ -93,6 +93,8 @@ pub(super) struct Extra<'a> {
     pub(super) since: i64,
     /// The time that is given back, and the price that it was charged at.
     pub(super) time: Option<(&'a str, Period)>,
+    /// Whether discounts of the next invoice apply.
+    pub(super) is_discountable: bool,
 }
 
 impl Domain {
@@ -114,6 +116,7 @@ impl Domain {
                 description: format!("{} × {}", charge.used, charge.feature),
                 since: charge.as_of,
                 time: None,
+                is_discountable: true,
             };
             let charged = self
                 .add_to_next_invoice(customer, subscription, &extra, fresh, revision)
@@ -161,10 +164,8 @@ impl Domain {
                 .param(format!("metadata[{TIME}]"), price),
             None => request,
         };
-        let request = match extra.amount {
-            ..0 => request.param("discountable", false),
-            _ => request,
-        };
+        let plain = (!extra.is_discountable).then_some(false);
+        let request = request.param_some("discountable", plain);
         request.send::<Object>().await.map(drop)
     }
 

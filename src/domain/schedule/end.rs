@@ -58,9 +58,10 @@ impl Domain {
         let noted = self
             .note_unpaid_at_end(customer, subscription, now, revision)
             .await?;
+        let is_uncredited = noted.as_ref().is_some_and(|noted| noted.how == How::End);
         let request = self.stripe().delete(path.as_str());
         let request = request.param("invoice_now", true);
-        let request = request.param("prorate", noted != Some(How::End));
+        let request = request.param("prorate", !is_uncredited);
         let ended: Subscription = match request.send().await {
             // Ended by somebody else since we looked, or by our own try whose answer was lost.
             Err(error) if error.is_subscription_over() && noted.is_some() => {
@@ -70,13 +71,12 @@ impl Domain {
             ended => ended?,
         };
         self.settle_notes(customer, &ended, false, revision).await?;
-        let Some(how) = noted else { return Ok(()) };
+        let Some(noted) = noted else { return Ok(()) };
         // Another request may have changed the plan between the note and the end, and noted something else.
-        if !GivenBack::noted(&ended).is_some_and(|noted| noted.how == how) {
+        if GivenBack::noted(&ended).is_none_or(|found| found.how != noted.how) {
             let given_back = GivenBack {
-                how,
                 at: ended.ended_at.unwrap_or(now),
-                since: ended.current_period_start,
+                ..noted
             };
             self.settle_given_back(customer, &ended, given_back, false, revision)
                 .await?;

@@ -13,7 +13,7 @@ mod note;
 mod settle;
 
 use super::carry::restarts;
-use super::charge::CLOCK_SKEW;
+use super::charge::{CHARGE, CLOCK_SKEW};
 use super::found::{Failure, Found};
 use crate::domain::plan_change::{Action, Change, NewSchedule};
 use crate::domain::revision::Revision;
@@ -28,15 +28,17 @@ use note::{ENDS, UNPAID};
 
 pub(super) use books::TIME;
 pub(super) use invoice::{Credit, Part};
-pub(super) use note::{GivenBack, How};
+pub(super) use note::{Credits, GivenBack, How};
 
 /// What is to be known before time is given back that was perhaps not paid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Doubt {
     /// Whether some of it was paid.
     is_partly_paid: bool,
     /// Whether some of it waits for the next invoice.
     is_partly_waiting: bool,
+    /// The newest invoice item.
+    newest: Option<String>,
 }
 
 /// Where Stripe's own credit may be wrong: what it credits was not paid, or not at the price that it credits.
@@ -68,7 +70,7 @@ impl<'a> Doubtful<'a> {
 
     fn is_any(&self, invoices: &[Invoice], goes: impl Fn(&str) -> bool) -> bool {
         let concerned = |line: &InvoiceLine| {
-            let licensed = line.price.as_ref().filter(|price| !price.is_metered());
+            let licensed = line.price.as_ref().filter(|price| price.is_licensed());
             licensed.is_some_and(|price| goes(&price.id)) && line.period.end > self.now
         };
         invoices.iter().any(|invoice| {
@@ -103,6 +105,7 @@ impl Domain {
         Ok(Some(Doubt {
             is_partly_paid: left.iter().any(|charge| !books.is_unpaid(charge, now)),
             is_partly_waiting: left.iter().any(|charge| charge.invoice.is_none()),
+            newest: books.items.first().map(|item| item.id.clone()),
         }))
     }
 
@@ -115,7 +118,8 @@ impl Domain {
         found: &Found,
         action: &mut Action,
     ) -> Result<()> {
-        let (Action::Replace(_, plan) | Action::Adopt(_, plan)) = action else {
+        let (Action::Create(plan) | Action::Replace(_, plan) | Action::Adopt(_, plan)) = action
+        else {
             return Ok(());
         };
         note_end(plan);
@@ -147,13 +151,14 @@ impl Domain {
             how,
             at: change.now,
             since: subscription.current_period_start,
+            credits: Credits::After(doubt.newest),
         };
         let metadata = &mut plan.phases[begins].metadata;
         metadata.insert(UNPAID.to_owned(), note.to_string());
         Ok(())
     }
 
-    /// Notes what is perhaps not paid of a subscription that is about to be ended, and says how to end it; none if
+    /// Notes what is perhaps not paid of a subscription that is about to be ended, and says what; none if
     /// Stripe's own credit is right.
     pub(super) async fn note_unpaid_at_end(
         &self,
@@ -161,21 +166,25 @@ impl Domain {
         subscription: &Subscription,
         now: i64,
         revision: &Revision,
-    ) -> Result<Option<How>, Failure> {
+    ) -> Result<Option<GivenBack>, Failure> {
         let coupon = subscription.discount.as_ref();
         let coupon = coupon.map(|discount| discount.coupon.id.as_str());
         let doubtful = Doubtful::new(subscription, coupon, now);
         let doubt = self.doubt(customer, subscription, doubtful, |_| true);
-        let how = match doubt.await? {
-            None => return Ok(None),
-            // The last invoice charges for it, and so has to credit it.
-            Some(doubt) if doubt.is_partly_waiting => How::CreditedEnd,
-            Some(_) => How::End,
+        let Some(doubt) = doubt.await? else {
+            return Ok(None);
+        };
+        // What the last invoice charges for, it has to credit.
+        let how = if doubt.is_partly_waiting {
+            How::CreditedEnd
+        } else {
+            How::End
         };
         let note = GivenBack {
             how,
             at: now,
             since: subscription.current_period_start,
+            credits: Credits::After(doubt.newest),
         };
         let path = format!("/v1/subscriptions/{}", subscription.id);
         let request = self.stripe().post(path);
@@ -186,7 +195,7 @@ impl Domain {
         let step = format!("ending:{}", subscription.id);
         self.decided::<Object>(revision.write(&step, request))
             .await?;
-        Ok(Some(how))
+        Ok(Some(note))
     }
 
     /// Everything that charges for time of a subscription, on `invoices` or waiting for one, and what was given back.
@@ -202,16 +211,17 @@ impl Domain {
         let items = items.param("customer", customer);
         let items = items.param("created[gte]", since);
         let mut items: Vec<InvoiceItem> = items.list().await?;
-        items.retain(|item| item.subscription.as_deref() == Some(subscription));
+        // A credit of ours that was made after the end is of no subscription.
+        let ours = format!("unpaid:{subscription}:");
+        items.retain(|item| {
+            let named = item.metadata.get(CHARGE);
+            item.subscription.as_deref() == Some(subscription)
+                || named.is_some_and(|name| name.starts_with(&ours))
+        });
         let notes = self.stripe().get("/v1/credit_notes");
         let mut notes: Vec<CreditNote> = notes.param("customer", customer).list().await?;
         notes.retain(|note| invoices.iter().any(|invoice| invoice.id == note.invoice));
-        for note in &mut notes {
-            if note.lines.has_more {
-                let path = format!("/v1/credit_notes/{}/lines", note.id);
-                note.lines.data = self.stripe().get(path).list().await?;
-            }
-        }
+        let notes = self.with_lines(notes).await?;
         Ok(Books {
             taken_off: Books::taken_off(&notes),
             invoices,

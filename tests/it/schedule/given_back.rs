@@ -1,222 +1,24 @@
 //! Time that is given back, where not all of it was paid: what the org owes is what it has used.
 
+mod lists;
+
 use std::time::Duration;
 
 use chrono::DateTime;
 use serde_json::{Value, json};
+use stripe_sandbox::{Action, Rule};
 
+use self::lists::Step::{Cancel, Decline, ForTenDays, Later, Raise, Read, To, Void, With};
+use self::lists::{A, B, FREE, LISTS, Step, X, YEAR};
 use super::{schedule, subscriptions};
-use crate::harness::{DAY, Settings, TestApp};
+use crate::harness::{Answer, DAY, Settings, TestApp};
 
-/// What is to be done on one day of January 2023, which has 31.
-enum Step {
-    /// From now on, payments are declined.
-    Decline,
-    /// Subscribes now: to plans or features.
-    To(&'static [&'static str]),
-    /// Subscribes now, with a coupon.
-    With(&'static str, &'static [&'static str]),
-    /// Subscribes a minute later, by a schedule; nothing ends the subscription.
-    Later(&'static [&'static str]),
-    /// Ends the subscription.
-    Cancel,
-    /// Makes it 50 seats in Stripe, and invoices them at once.
-    Raise,
-    /// Voids the newest invoice in Stripe.
-    Void,
-}
-
-use Step::{Cancel, Decline, Later, Raise, To, Void, With};
-
-/// A day costs 100 cents on A and on the yearly plan, 300 on B, and 500 on X.
-const A: &str = "plan:a@1";
-const B: &str = "plan:b@1";
-const X: &str = "plan:x@1";
-const YEAR: &str = "plan:year@1";
-const FREE: &str = "plan:free@1";
-
-/// A name, what is done on which day, and the cents that are owed in the end.
-type List = (&'static str, &'static [(u32, Step)], i64);
-
-const LISTS: &[List] = &[
-    // A scheduled change, or end, of what nobody has paid.
-    (
-        "a scheduled end",
-        &[(0, Decline), (0, To(&[A])), (0, Later(&[]))],
-        0,
-    ),
-    (
-        "a scheduled downgrade",
-        &[(0, Decline), (0, To(&[B])), (0, Later(&[A])), (10, Cancel)],
-        1000,
-    ),
-    (
-        "a year, and then a scheduled month",
-        &[
-            (0, Decline),
-            (0, To(&[YEAR])),
-            (0, Later(&[A])),
-            (10, Cancel),
-        ],
-        1000,
-    ),
-    (
-        "a scheduled year",
-        &[
-            (0, Decline),
-            (0, To(&[A])),
-            (10, Later(&[YEAR])),
-            (20, Cancel),
-        ],
-        2000,
-    ),
-    (
-        "a scheduled end of what was paid",
-        &[(0, To(&[A])), (10, Later(&[]))],
-        1000,
-    ),
-    // A discount that is gone.
-    (
-        "a coupon for one time",
-        &[(0, With("free", &[B])), (10, To(&[FREE]))],
-        0,
-    ),
-    (
-        "a coupon for one time, then a year",
-        &[(0, With("free", &[B])), (10, To(&[YEAR])), (20, Cancel)],
-        1000,
-    ),
-    (
-        "a coupon for one time, then an end",
-        &[(0, With("free", &[B])), (10, Cancel)],
-        0,
-    ),
-    (
-        "a coupon that is taken away",
-        &[(0, With("half", &[B])), (10, With("", &[FREE]))],
-        1500,
-    ),
-    (
-        "a coupon for one time, then a schedule",
-        &[(0, With("free", &[B])), (10, Later(&[FREE]))],
-        0,
-    ),
-    (
-        "a coupon that goes on",
-        &[(0, With("half", &[B])), (10, To(&[A])), (20, Cancel)],
-        2000,
-    ),
-    // Paid time that an unpaid invoice has credited.
-    (
-        "a month, then a year",
-        &[
-            (0, To(&[B])),
-            (10, Decline),
-            (10, To(&[YEAR])),
-            (20, Cancel),
-        ],
-        4000,
-    ),
-    (
-        "a month, a year, then free",
-        &[
-            (0, To(&[B])),
-            (10, Decline),
-            (10, To(&[YEAR])),
-            (20, To(&[FREE])),
-        ],
-        4000,
-    ),
-    (
-        "two months, then a year",
-        &[
-            (0, To(&[A])),
-            (5, To(&[B])),
-            (10, Decline),
-            (10, To(&[YEAR])),
-            (20, Cancel),
-        ],
-        3000,
-    ),
-    (
-        "a raise",
-        &[(0, To(&[A])), (10, Decline), (10, Raise), (20, Cancel)],
-        51_000,
-    ),
-    (
-        "a raise, then free",
-        &[(0, To(&[A])), (10, Decline), (10, Raise), (20, To(&[FREE]))],
-        51_000,
-    ),
-    (
-        "a void raise",
-        &[
-            (0, To(&[A])),
-            (10, Decline),
-            (10, Raise),
-            (10, Void),
-            (20, Cancel),
-        ],
-        2000,
-    ),
-    // More than one thing on one unpaid invoice.
-    (
-        "one of two goes, then the other",
-        &[
-            (0, Decline),
-            (0, To(&[A, X])),
-            (10, To(&[X])),
-            (20, To(&[FREE])),
-        ],
-        11_000,
-    ),
-    (
-        "both go in one second",
-        &[
-            (0, Decline),
-            (0, To(&[A, X])),
-            (10, To(&[X])),
-            (10, To(&[FREE])),
-        ],
-        6000,
-    ),
-    (
-        "one goes, the other ends",
-        &[(0, Decline), (0, To(&[A, X])), (10, To(&[A])), (20, Cancel)],
-        7000,
-    ),
-    // Beside what is not paid, what waits for the next invoice.
-    (
-        "unpaid beside waiting",
-        &[(0, Decline), (0, To(&[A])), (10, To(&[A, X])), (20, Cancel)],
-        7000,
-    ),
-    (
-        "unpaid beside waiting, then a year",
-        &[
-            (0, Decline),
-            (0, To(&[A])),
-            (10, To(&[A, X])),
-            (20, To(&[YEAR])),
-            (30, Cancel),
-        ],
-        8000,
-    ),
-    (
-        "there and back",
-        &[
-            (0, Decline),
-            (0, To(&[A])),
-            (10, To(&[B])),
-            (20, To(&[A])),
-            (30, Cancel),
-        ],
-        5000,
-    ),
-];
-
-async fn start() -> TestApp {
-    let app = TestApp::with(Settings::default()).await;
+async fn start(invoice_draft: Duration) -> TestApp {
+    let app = TestApp::with(Settings {
+        invoice_draft,
+        ..Settings::default()
+    })
+    .await;
     let plan =
         |name: &str, base: i64| json!({"features": {format!("feature:{name}"): {"base": base}}});
     let mut year = plan("seat", 36_500);
@@ -241,40 +43,75 @@ async fn pay_with(app: &TestApp, card: &str) {
     app.post_json("/v1/subscribe", &body).await.ok();
 }
 
-async fn take(app: &TestApp, step: &Step) {
-    match step {
-        Decline => pay_with(app, "pm_card_chargeCustomerFail").await,
-        To(features) => app.subscribe("org:a", features).await,
-        With(coupon, features) => {
-            let phase = json!({"features": features, "coupon": coupon});
-            schedule(app, json!([phase])).await.ok();
+/// Takes a step. Answers with what a subscribe of it is told.
+async fn take(app: &TestApp, step: &Step) -> Option<Answer> {
+    let phases = match step {
+        To(features) => json!([{"features": features}]),
+        With(coupon, features) => json!([{"features": features, "coupon": coupon}]),
+        ForTenDays(features) => {
+            let end = in_seconds(app, 10 * 24 * 60 * 60);
+            json!([{"features": features}, {"effective": end}])
         }
-        Later(features) => {
-            let minute = Duration::from_secs(60);
-            let clock = app.sandbox().clock();
-            let at = DateTime::from_timestamp(clock.unix() + 60, 0).expect("a time");
-            let phase = json!({"features": features, "effective": at.to_rfc3339()});
-            schedule(app, json!([phase])).await.ok();
-            app.advance(minute + minute);
-            // Who reads next settles what happened meanwhile.
-            app.get("/v1/phases?org=org:a").await.ok();
-            app.settled().await;
+        Later(features) => json!([{"features": features, "effective": in_seconds(app, 60)}]),
+        Cancel => json!([{}]),
+        Decline => {
+            pay_with(app, "pm_card_chargeCustomerFail").await;
+            return None;
         }
-        Cancel => drop(schedule(app, json!([{}])).await.ok()),
+        Read => {
+            read(app).await;
+            return None;
+        }
         Raise => {
             let subscription = subscriptions(app).await[0].clone();
             let item = subscription["items"]["data"][0]["id"].as_str();
             let path = format!("/v1/subscription_items/{}", item.expect("an id"));
             let raise = [("quantity", "50"), ("proration_behavior", "always_invoice")];
             app.stripe_post(&path, &raise).await;
+            return None;
         }
         Void => {
             let invoices = list(app, "/v1/invoices?limit=100").await;
             let newest = invoices[0]["id"].as_str().expect("an id");
-            app.stripe_post(&format!("/v1/invoices/{newest}/void"), &[])
-                .await;
+            let path = format!("/v1/invoices/{newest}/void");
+            app.stripe_post(&path, &[]).await;
+            return None;
+        }
+    };
+    let answer = schedule(app, phases).await;
+    if matches!(step, Later(_)) {
+        app.advance(Duration::from_secs(120));
+        read(app).await;
+    }
+    Some(answer)
+}
+
+/// Who reads settles what happened meanwhile.
+async fn read(app: &TestApp) {
+    app.get("/v1/phases?org=org:a").await.ok();
+    app.settled().await;
+}
+
+fn in_seconds(app: &TestApp, seconds: i64) -> String {
+    let at = app.sandbox().clock().unix() + seconds;
+    let at = DateTime::from_timestamp(at, 0).expect("a time");
+    at.to_rfc3339()
+}
+
+/// Takes all steps but the last one, for which it is time.
+async fn take_all_but_one(steps: &[(u32, Step)], draft: Duration) -> TestApp {
+    let app = start(draft).await;
+    let mut today = 0;
+    for (i, (day, step)) in steps.iter().enumerate() {
+        app.advance((*day - today) * DAY);
+        today = *day;
+        if i + 1 < steps.len()
+            && let Some(answer) = take(&app, step).await
+        {
+            answer.ok();
         }
     }
+    app
 }
 
 async fn list(app: &TestApp, path: &str) -> Vec<Value> {
@@ -301,21 +138,77 @@ async fn owed(app: &TestApp) -> i64 {
     sum(&invoices, "total") + sum(&waiting, "amount") - sum(&notes, "amount")
 }
 
+/// Each credit is rounded, and a minute costs something.
+fn is_about(owed: i64, expected: i64) -> bool {
+    (owed - expected).abs() <= 4
+}
+
 #[tokio::test]
 async fn what_is_owed_is_what_was_used() {
     let mut wrong = Vec::new();
-    for (name, steps, expected) in LISTS {
-        let app = start().await;
-        let mut today = 0;
-        for (day, step) in *steps {
-            app.advance((*day - today) * DAY);
-            today = *day;
-            take(&app, step).await;
+    for draft in [0, 3600] {
+        for (name, steps, expected) in LISTS {
+            let app = take_all_but_one(steps, Duration::from_secs(draft)).await;
+            let (_, last) = steps.last().expect("a step");
+            if let Some(answer) = take(&app, last).await {
+                answer.ok();
+            }
+            let owed = owed(&app).await;
+            if !is_about(owed, *expected) {
+                wrong.push(format!("{name}, {draft}: {owed} in place of {expected}"));
+            }
         }
-        let owed = owed(&app).await;
-        // Each credit is rounded, and a minute costs something.
-        if (owed - expected).abs() > 4 {
-            wrong.push(format!("{name}: {owed} in place of {expected}"));
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// What settles: how the sandbox names the call, its method and path.
+const SETTLING: [(&str, &str, &str); 5] = [
+    ("POST /v1/credit_notes", "POST", "/v1/credit_notes"),
+    ("POST /v1/invoiceitems", "POST", "/v1/invoiceitems"),
+    (
+        "DELETE /v1/invoiceitems/:id",
+        "DELETE",
+        "/v1/invoiceitems/*",
+    ),
+    ("POST /v1/invoices/:id/void", "POST", "/v1/invoices/*/void"),
+    ("POST /v1/subscriptions/:id", "POST", "/v1/subscriptions/*"),
+];
+
+/// Whatever is broken off, before or after its effect, is made up for by who comes next, once.
+#[tokio::test]
+async fn what_is_broken_off_is_settled_once() {
+    let mut wrong = Vec::new();
+    for (name, steps, expected) in LISTS {
+        let (_, last) = steps.last().expect("a step");
+        let whole = take_all_but_one(steps, Duration::ZERO).await;
+        whole.forget_calls();
+        take(&whole, last).await;
+        let called = |(endpoint, ..): &&(&str, &str, &str)| !whole.sent(endpoint).is_empty();
+        for (endpoint, method, path) in SETTLING.iter().filter(called) {
+            for after in [false, true] {
+                let app = take_all_but_one(steps, Duration::ZERO).await;
+                let rule = Rule::new(method, path, Action::Status(500, None));
+                let rule = if after { rule.after() } else { rule };
+                app.sandbox().add_fault(rule);
+                take(&app, last).await;
+                app.sandbox().clear_faults();
+                // Another server, which knows nothing of it, is asked for the same.
+                let twin = app.twin();
+                if !matches!(last, Later(_))
+                    && let Some(answer) = take(&twin, last).await
+                {
+                    answer.ok();
+                }
+                read(&twin).await;
+                read(&twin).await;
+                let owed = owed(&app).await;
+                if !is_about(owed, *expected) {
+                    wrong.push(format!(
+                        "{name}, {endpoint}, after: {after}: {owed} in place of {expected}"
+                    ));
+                }
+            }
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -324,7 +217,7 @@ async fn what_is_owed_is_what_was_used() {
 /// One server has noted what is not paid of a plan, and ends another one, to which a second server has changed it.
 #[tokio::test]
 async fn an_end_that_meets_a_change_gives_back_what_that_charges() {
-    let app = start().await;
+    let app = start(Duration::ZERO).await;
     let other = app.twin();
     take(&app, &Decline).await;
     take(&app, &To(&[A])).await;

@@ -256,3 +256,32 @@ fn a_total_of_a_feature_that_two_plans_sell() {
         },
     ]);
 }
+
+/// An invoice that was a draft when time was given back is paid, once it is finalized, by the customer's balance.
+#[test]
+fn a_draft_that_is_paid_once_it_is_finalized() {
+    let subscribe = |to| Subscribe { to, trial: false };
+    replay(&[
+        Buy {
+            at: 1,
+            org: 0,
+            to: 0,
+        },
+        ask(0, subscribe(2)),
+        Advance { hours: 24 },
+        Ask {
+            at: 1,
+            org: 0,
+            request: TrialThenPaid { to: 2, hours: 24 },
+        },
+        AtOnce {
+            org: 0,
+            requests: [subscribe(3), subscribe(3)],
+        },
+        Ask {
+            at: 1,
+            org: 0,
+            request: subscribe(0),
+        },
+    ]);
+}

@@ -8,10 +8,10 @@ use crate::domain::catalog::PricedFeature;
 use crate::domain::revision::Revision;
 use crate::domain::schedule::charge::Extra;
 use crate::domain::schedule::found::Failure;
-use crate::domain::schedule::unpaid::{Credit, GivenBack, How, Part};
+use crate::domain::schedule::unpaid::{Credit, Credits, GivenBack, How, Part};
 use crate::domain::usage::Billed;
 use crate::domain::{Domain, Result};
-use crate::stripe::types::{Invoice, Subscription};
+use crate::stripe::types::{Invoice, InvoiceLine, Subscription};
 
 impl Domain {
     /// Notes on the subscription what was used before a scheduled change, and the levels that are to be set. Answers with
@@ -48,6 +48,7 @@ impl Domain {
             at,
             // The period that the change ended is not known any more.
             since: 0,
+            credits: Credits::ThatSecond,
         };
         self.settle_given_back(customer, subscription, given_back, false, revision)
             .await?;
@@ -77,7 +78,12 @@ impl Domain {
         };
         let billed = self.billed_on_changes(subscription, at).await?;
         for (invoice, billed) in billed.into_iter().filter(|(_, billed)| goes_on(billed)) {
-            let parts: Vec<Part> = billed.lines.iter().filter_map(Part::whole).collect();
+            let taken_off = self.taken_off(&invoice.id).await?;
+            let left = |line: &InvoiceLine| {
+                let taken = taken_off.get(&line.id).copied().unwrap_or(0);
+                Part::of(line, line.amount.saturating_sub(taken))
+            };
+            let parts: Vec<Part> = billed.lines.iter().filter_map(left).collect();
             let Some(first) = parts.first() else { continue };
             let name = format!("level:{}", first.line);
             if invoice.is_unpaid(change.now) {
@@ -122,5 +128,6 @@ fn given_back<'a>(
         ),
         since: invoice.created,
         time: None,
+        is_discountable: false,
     }
 }

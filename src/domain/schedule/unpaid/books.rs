@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::invoice::{Part, unused};
-use crate::stripe::types::{CreditNote, Invoice, InvoiceItem, Period, Price};
+use crate::stripe::types::{CreditNote, Invoice, InvoiceItem, Period};
 
 /// The metadata key by which a credit of ours names the price whose time it gives back.
 pub(in crate::domain::schedule) const TIME: &str = "tier.time";
@@ -35,10 +35,20 @@ pub(super) struct Charge {
 impl InvoiceItem {
     /// The price whose time it charges or credits.
     pub(super) fn time_of(&self) -> Option<&str> {
-        let licensed = self.price.as_ref().filter(|price| !price.is_metered());
+        let licensed = self.price.as_ref().filter(|price| price.is_licensed());
         let proration = licensed.filter(|_| self.proration);
         let noted = self.metadata.get(TIME).map(String::as_str);
         noted.or(proration.map(|price| price.id.as_str()))
+    }
+}
+
+impl Charge {
+    /// Whether a credit is for a part of the time that it charges for.
+    fn is_of(&self, credit: &InvoiceItem) -> bool {
+        let (whole, part) = (self.period, credit.period);
+        credit.time_of() == Some(self.price.as_str())
+            && whole.start <= part.start
+            && part.end <= whole.end
     }
 }
 
@@ -78,19 +88,13 @@ impl Books {
             })
         }));
         charges.sort_by_key(|charge| charge.period.start);
-        let mut credits: BTreeMap<&str, i64> = BTreeMap::new();
-        let stands = |item: &&InvoiceItem| item.amount < 0 && !self.is_void(item);
+        let stands = |item: &&InvoiceItem| item.amount < 0 && !self.is_void(item) && !ignored(item);
         for item in self.items.iter().filter(stands) {
-            if let Some(price) = item.time_of().filter(|_| !ignored(item)) {
-                let sum = credits.entry(price).or_default();
-                *sum = sum.saturating_add(unused(-item.amount, item.period, at));
-            }
-        }
-        for charge in &mut charges {
+            let mut credit = unused(-item.amount, item.period, at);
             // What was charged first was credited first.
-            if let Some(credit) = credits.get_mut(charge.price.as_str()) {
-                let taken = charge.part.net.min(*credit);
-                *credit -= taken;
+            for charge in charges.iter_mut().filter(|charge| charge.is_of(item)) {
+                let taken = charge.part.net.min(credit);
+                credit -= taken;
                 charge.part = charge.part.up_to(charge.part.net - taken);
             }
         }
@@ -109,10 +113,7 @@ impl Books {
         let mut charges = Vec::new();
         for (i, invoice) in self.invoices.iter().enumerate() {
             for line in &invoice.lines.data {
-                let price = line
-                    .price
-                    .as_ref()
-                    .filter(|price| !Price::is_metered(price));
+                let price = line.price.as_ref().filter(|price| price.is_licensed());
                 let Some(price) = price.filter(|price| goes(&price.id, line.period)) else {
                     continue;
                 };

@@ -1,7 +1,8 @@
 //! Credit notes, which take something off an invoice: each is written once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::books::Books;
 use super::invoice::{Credit, Part, credit_note};
 use crate::domain::Domain;
 use crate::domain::revision::Revision;
@@ -22,42 +23,61 @@ impl Domain {
         fresh: bool,
         revision: &Revision,
     ) -> Result<Vec<Part>, stripe::Error> {
-        if credit.parts.is_empty() || invoice.is("void") {
+        if credit.parts.is_empty() {
             return Ok(Vec::new());
         }
         let path = format!("/v1/invoices/{}", invoice.id);
         let is_draft = invoice.is("draft");
+        let mut now = invoice.clone();
         if is_draft {
             let finalize = self.stripe().post(format!("{path}/finalize"));
             let finalize = finalize.param("auto_advance", false);
             let key = revision.fixed(&format!("finalize:{}", invoice.id));
-            finalize.idempotency_key(key).send::<Object>().await?;
+            let finalized = finalize.idempotency_key(key).send::<Object>().await;
+            taken_by_stripe(finalized)?;
+            now = self.stripe().get(path.as_str()).send().await?;
         }
-        let due = invoice.amount_remaining;
-        if credit.is_all && due > 0 {
-            let void = self.stripe().post(format!("{path}/void"));
-            let key = revision.fixed(&format!("void:{}", invoice.id));
-            void.idempotency_key(key).send::<Object>().await?;
-            return Ok(Vec::new());
+        // It may be paid, or voided, between the look and the write.
+        for _ in 0..2 {
+            if now.is("void") {
+                return Ok(Vec::new());
+            }
+            if now.is("paid") {
+                let parts = credit.parts.clone();
+                return self.credit_paid(&now, parts, name, fresh, revision).await;
+            }
+            let due = now.amount_remaining;
+            let (taken, rest) = credit.split(due);
+            let is_taken = if credit.is_all && due > 0 {
+                let void = self.stripe().post(format!("{path}/void"));
+                let key = revision.fixed(&format!("void:{}", invoice.id));
+                taken_by_stripe(void.idempotency_key(key).send::<Object>().await)?
+            } else {
+                let form = credit_note(invoice, &taken);
+                taken.is_empty()
+                    || self
+                        .write_credit_note(invoice, form, name, fresh, revision)
+                        .await?
+            };
+            if !is_taken {
+                now = self.stripe().get(path.as_str()).send().await?;
+                continue;
+            }
+            if credit.is_all && due > 0 {
+                return Ok(Vec::new());
+            }
+            if net(&taken) == due {
+                // Nothing is due any more, so what the customer's balance has paid can go back there.
+                return self.credit_paid(invoice, rest, name, fresh, revision).await;
+            }
+            if is_draft {
+                let go_on = self.stripe().post(path).param("auto_advance", true);
+                go_on.send::<Object>().await?;
+            }
+            return Ok(rest);
         }
-        let (taken, mut rest) = credit.split(due);
-        if !taken.is_empty() {
-            let form = credit_note(invoice, &taken);
-            self.write_credit_note(invoice, form, name, fresh, revision)
-                .await?;
-        }
-        // Nothing is due any more, so what the customer's balance has paid can go back there.
-        if net(&taken) == due {
-            let name = format!("{name}:paid");
-            rest = self
-                .credit_paid(invoice, rest, &name, fresh, revision)
-                .await?;
-        }
-        if is_draft {
-            let go_on = self.stripe().post(path).param("auto_advance", true);
-            go_on.send::<Object>().await?;
-        }
-        Ok(rest)
+        tracing::error!(invoice = invoice.id, "stripe takes nothing off an invoice");
+        Ok(Vec::new())
     }
 
     /// Credits to the balance what was paid of an invoice on which nothing is due. Answers with what Stripe did not take.
@@ -74,7 +94,8 @@ impl Domain {
         }
         let mut form = credit_note(invoice, &parts);
         form.push("credit_amount", net(&parts));
-        let written = self.write_credit_note(invoice, form, name, fresh, revision);
+        let name = format!("{name}:paid");
+        let written = self.write_credit_note(invoice, form, &name, fresh, revision);
         Ok(if written.await? { Vec::new() } else { parts })
     }
 
@@ -95,13 +116,31 @@ impl Domain {
         let note = self.stripe().post("/v1/credit_notes").form(form);
         let note = note.param(format!("metadata[{CREDIT}]"), name);
         let note = note.idempotency_key(revision.fixed(name));
-        match note.send::<Object>().await {
-            Err(error) if error.is_invalid_request() => {
-                tracing::warn!(%error, invoice = invoice.id, "stripe takes no more off an invoice");
-                Ok(false)
+        taken_by_stripe(note.send::<Object>().await)
+    }
+
+    /// What credit notes have taken off an invoice, by line.
+    pub(in crate::domain::schedule) async fn taken_off(
+        &self,
+        invoice: &str,
+    ) -> Result<BTreeMap<String, i64>, stripe::Error> {
+        let request = self.stripe().get("/v1/credit_notes");
+        let notes = request.param("invoice", invoice).list().await?;
+        Ok(Books::taken_off(&self.with_lines(notes).await?))
+    }
+
+    /// Credit notes with all of their lines.
+    pub(super) async fn with_lines(
+        &self,
+        mut notes: Vec<CreditNote>,
+    ) -> Result<Vec<CreditNote>, stripe::Error> {
+        for note in &mut notes {
+            if note.lines.has_more {
+                let path = format!("/v1/credit_notes/{}/lines", note.id);
+                note.lines.data = self.stripe().get(path).list().await?;
             }
-            written => written.map(|_| true),
         }
+        Ok(notes)
     }
 
     /// What the credit notes of an invoice are for.
@@ -111,6 +150,17 @@ impl Domain {
         let names = notes.into_iter();
         let names = names.filter_map(|mut note| note.metadata.remove(CREDIT));
         Ok(names.collect())
+    }
+}
+
+/// Whether Stripe did it. What it refuses is not what was read any more.
+fn taken_by_stripe(outcome: Result<Object, stripe::Error>) -> Result<bool, stripe::Error> {
+    match outcome {
+        Err(error) if error.is_invalid_request() => {
+            tracing::warn!(%error, "stripe takes no more off an invoice");
+            Ok(false)
+        }
+        done => done.map(|_| true),
     }
 }
 

@@ -15,7 +15,7 @@ pub(in crate::domain::schedule) struct Part {
 
 impl Part {
     /// `amount` cents of a line; none if that is nothing.
-    pub(super) fn of(line: &InvoiceLine, amount: i64) -> Option<Self> {
+    pub(in crate::domain::schedule) fn of(line: &InvoiceLine, amount: i64) -> Option<Self> {
         let discounts = line.discount_amounts.iter();
         let discount = discounts.map(|discount| discount.amount).sum();
         let net = amount - share(discount, amount, line.amount);
@@ -33,11 +33,6 @@ impl Part {
             amount,
             net: amount,
         })
-    }
-
-    /// All of a line; none if it charges nothing.
-    pub(in crate::domain::schedule) fn whole(line: &InvoiceLine) -> Option<Self> {
-        Self::of(line, line.amount)
     }
 
     /// As much of it as is `net` cents.
@@ -195,7 +190,12 @@ mod tests {
 
     fn whole(invoice: &Invoice, lines: usize) -> Credit {
         let lines = invoice.lines.data.iter().take(lines);
-        Credit::new(invoice, lines.filter_map(Part::whole).collect())
+        Credit::new(
+            invoice,
+            lines
+                .filter_map(|line| Part::of(line, line.amount))
+                .collect(),
+        )
     }
 
     #[test]

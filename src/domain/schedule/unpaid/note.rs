@@ -7,17 +7,31 @@ use crate::stripe::types::Subscription;
 /// The metadata key of the note.
 pub(super) const UNPAID: &str = "tier.unpaid";
 
+/// How long after its note an end may come, in seconds.
+const SOON: i64 = 24 * 60 * 60;
+
 /// The metadata key that says that a schedule ends the subscription.
 pub(super) const ENDS: &str = "tier.ends";
 
 /// Time that a change gives back, where what Stripe credits for it may exceed what was paid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::domain::schedule) struct GivenBack {
     pub(in crate::domain::schedule) how: How,
     /// From when on, Unix seconds; of an end, it is when the subscription ended.
     pub(in crate::domain::schedule) at: i64,
     /// When the period began, Unix seconds: what was charged before is over.
     pub(in crate::domain::schedule) since: i64,
+    /// Which of Stripe's credits are for it.
+    pub(in crate::domain::schedule) credits: Credits,
+}
+
+/// Which of Stripe's credits are a change's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::domain::schedule) enum Credits {
+    /// Those that are newer than this invoice item, or all.
+    After(Option<String>),
+    /// Those of that very second: Stripe itself has set the time.
+    ThatSecond,
 }
 
 /// Which time is given back, and whether Stripe credits it.
@@ -58,7 +72,11 @@ impl fmt::Display for GivenBack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let named = How::ALL.into_iter().find(|(how, _)| *how == self.how);
         let name = named.map_or("", |(_, name)| name);
-        write!(f, "{name} {} {}", self.at, self.since)
+        let newest = match &self.credits {
+            Credits::After(Some(newest)) => newest,
+            _ => "-",
+        };
+        write!(f, "{name} {} {} {newest}", self.at, self.since)
     }
 }
 
@@ -70,10 +88,12 @@ impl GivenBack {
         let at = words.next()?.parse().ok()?;
         // Without it, everything is looked at.
         let since = words.next().and_then(|since| since.parse().ok());
+        let newest = words.next().filter(|newest| *newest != "-");
         Some(Self {
             how,
             at,
             since: since.unwrap_or(0),
+            credits: Credits::After(newest.map(str::to_owned)),
         })
     }
 
@@ -90,11 +110,17 @@ impl GivenBack {
             how: How::CreditedEnd,
             at: 0,
             since: subscription.current_period_start,
+            credits: Credits::ThatSecond,
         };
-        let noted = noted.or_else(|| note(ENDS).map(|_| by_schedule()))?;
-        match subscription.ended_at {
+        let ended = subscription.ended_at;
+        // An end that was noted and did not come is not the one that came much later.
+        let came = |noted: &Self| {
+            !noted.how.is_end() || ended.is_some_and(|at| (at - noted.at).abs() <= SOON)
+        };
+        let noted = noted.filter(came);
+        let noted = noted.or_else(|| note(ENDS).and(ended).map(|_| by_schedule()))?;
+        match ended {
             Some(at) if noted.how.is_end() => Some(Self { at, ..noted }),
-            None if noted.how.is_end() => None,
             _ => Some(noted),
         }
     }
@@ -107,13 +133,16 @@ mod tests {
     #[test]
     fn a_note_is_what_was_written() {
         for (how, name) in How::ALL {
-            let given_back = GivenBack {
-                how,
-                at: 7,
-                since: 3,
-            };
-            assert_eq!(given_back.to_string(), format!("{name} 7 3"));
-            assert_eq!(GivenBack::read(&given_back.to_string()), Some(given_back));
+            for (newest, word) in [(None, "-"), (Some("ii_1"), "ii_1")] {
+                let given_back = GivenBack {
+                    how,
+                    at: 7,
+                    since: 3,
+                    credits: Credits::After(newest.map(str::to_owned)),
+                };
+                assert_eq!(given_back.to_string(), format!("{name} 7 3 {word}"));
+                assert_eq!(GivenBack::read(&given_back.to_string()), Some(given_back));
+            }
         }
         for text in ["", "end", "end x 3", "some 7 3"] {
             assert_eq!(GivenBack::read(text), None, "{text}");
@@ -129,6 +158,7 @@ mod tests {
             GivenBack::noted(&subscription.expect("a subscription")).map(|noted| noted.at)
         };
         assert_eq!(subscription("end 0 3", None), None);
+        assert_eq!(subscription("end 0 3", Some(9 * SOON)), None);
         assert_eq!(subscription("credited-end 0 3", Some(9)), Some(9));
         assert_eq!(subscription("going 7 3", None), Some(7));
         assert_eq!(subscription("", Some(9)), None);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::books::Charge;
 use super::note::{ENDS, UNPAID};
-use super::{Books, Credit, GivenBack, How, Part};
+use super::{Books, Credit, Credits, GivenBack, How, Part};
 use crate::domain::Domain;
 use crate::domain::revision::Revision;
 use crate::domain::schedule::charge::{CLOCK_SKEW, Extra};
@@ -31,28 +31,31 @@ impl Books {
             .is_some_and(|i| self.invoices[i].is_unpaid(now))
     }
 
-    /// Of each price that goes, when Stripe credited it last since then.
-    fn credited(&self, subscription: &Subscription, given_back: GivenBack) -> BTreeMap<&str, i64> {
-        let mut dates = BTreeMap::new();
-        let credits = self.items.iter().filter(|item| {
-            let made = item.amount < 0 && item.date >= given_back.at - CLOCK_SKEW;
-            item.proration && made && given_back.how.is_credited()
-        });
-        for item in credits {
-            let price = item.time_of();
-            let goes = |price: &&str| given_back.includes(subscription, price, item.period);
-            if let Some(price) = price.filter(goes) {
-                let date = dates.entry(price).or_insert(item.date);
-                *date = item.date.max(*date);
+    /// Whether it is one of Stripe's credits for the time that was given back.
+    fn is_credit(
+        &self,
+        item: &InvoiceItem,
+        given_back: &GivenBack,
+        subscription: &Subscription,
+    ) -> bool {
+        let price = item.time_of().filter(|_| item.proration && item.amount < 0);
+        let goes = |price: &str| given_back.includes(subscription, price, item.period);
+        let is_new = match &given_back.credits {
+            Credits::ThatSecond => item.date == given_back.at,
+            // The newest is listed first.
+            Credits::After(newest) => {
+                let place = |id: &str| self.items.iter().position(|item| item.id == id);
+                let newest = newest.as_deref().and_then(place);
+                newest.is_none_or(|newest| place(&item.id) < Some(newest))
             }
-        }
-        dates
+        };
+        given_back.how.is_credited() && is_new && price.is_some_and(goes)
     }
 }
 
 impl GivenBack {
     /// Whether it is of the time that was charged for, at this price.
-    fn includes(self, subscription: &Subscription, price: &str, charged: Period) -> bool {
+    fn includes(&self, subscription: &Subscription, price: &str, charged: Period) -> bool {
         let mut items = subscription.items.data.iter();
         let held = items.any(|item| item.price.id == price);
         match self.how {
@@ -61,14 +64,6 @@ impl GivenBack {
             How::Going => !held && charged.start <= self.at + CLOCK_SKEW,
         }
     }
-}
-
-/// Whether Stripe may have credited time of it that was not paid, or paid at another price.
-fn is_doubtful(invoice: &Invoice, at: i64, now: i64) -> bool {
-    invoice.lines.data.iter().any(|line| {
-        let is_other = invoice.is_unpaid(now) || !line.discount_amounts.is_empty();
-        line.period.end > at && is_other
-    })
 }
 
 impl<'a> Price<'a> {
@@ -138,20 +133,13 @@ impl Domain {
         fresh: bool,
         revision: &Revision,
     ) -> Result<(), Failure> {
-        let GivenBack { how, at, since } = given_back;
+        let (how, at, since) = (given_back.how, given_back.at, given_back.since);
         let now = self.now().await?;
         let invoices = self.invoices_since(&subscription.id, since).await?;
-        if how.is_credited() && !invoices.iter().any(|invoice| is_doubtful(invoice, at, now)) {
-            return Ok(());
-        }
         let books = self
             .books(customer, &subscription.id, invoices, since)
             .await?;
-        let dates = books.credited(subscription, given_back);
-        let is_credit = |item: &InvoiceItem| {
-            let date = item.time_of().and_then(|price| dates.get(price));
-            item.proration && item.amount < 0 && date == Some(&item.date)
-        };
+        let is_credit = |item: &InvoiceItem| books.is_credit(item, &given_back, subscription);
         let goes = |price: &str, period| given_back.includes(subscription, price, period);
         let left = books.left(at, goes, is_credit);
         let mut prices: BTreeMap<&str, Price<'_>> = BTreeMap::new();
@@ -295,10 +283,20 @@ impl<'a> Settlement<'a> {
             },
             since: self.at,
             time: (owed > 0).then_some((price, period)),
+            is_discountable: false,
         };
         let (customer, subscription) = (self.customer, self.subscription);
-        self.domain
+        let added = self
+            .domain
             .add_to_next_invoice(customer, subscription, &extra, self.fresh, self.revision)
-            .await
+            .await;
+        match added {
+            // Nothing else is to wait for it for ever.
+            Err(error) if error.is_invalid_request() && !error.is_replayed() => {
+                tracing::error!(%error, customer, name = extra.name, amount = extra.amount, "time cannot be settled");
+                Ok(())
+            }
+            added => added,
+        }
     }
 }
