@@ -110,14 +110,16 @@ fn rule(params: &Params<'_>) -> Result<Rule> {
     })
 }
 
+/// What most faults say.
+const ASKED_FOR: &str = "An unknown error occurred: this is a fault that was asked for.";
+
 /// The error answer that a fault stands for.
 pub(super) fn fault_error(status: u16, reason: Option<&str>) -> Error {
     match status {
         429 => limit::limited(reason),
         409 => Error::invalid("The request conflicts with another request (perhaps due to using the same idempotent key).")
             .status(409),
-        _ => Error::invalid("An unknown error occurred: this is a fault that was asked for.")
-            .kind("api_error")
-            .status(status),
+        400 => Error::invalid(ASKED_FOR),
+        _ => Error::invalid(ASKED_FOR).kind("api_error").status(status),
     }
 }
