@@ -235,3 +235,21 @@ async fn an_end_that_meets_a_change_gives_back_what_that_charges() {
     );
     assert_eq!(owed(&app).await, 1000);
 }
+
+/// Stripe refuses what it has to take off an invoice, for a while.
+#[tokio::test]
+async fn what_stripe_refuses_is_tried_again_by_who_comes_next() {
+    let app = start(Duration::ZERO).await;
+    take(&app, &Decline).await;
+    take(&app, &To(&[A])).await;
+    app.advance(10 * DAY);
+    let refuse = Rule::new("POST", "/v1/credit_notes", Action::Status(400, None));
+    app.sandbox().add_fault(refuse);
+    let ended = take(&app, &Cancel).await;
+    ended.expect("an answer").ok();
+    assert_eq!(owed(&app).await, 3100);
+    app.sandbox().clear_faults();
+    let twin = app.twin();
+    read(&twin).await;
+    assert_eq!(owed(&app).await, 1000);
+}

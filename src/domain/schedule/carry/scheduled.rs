@@ -94,6 +94,7 @@ impl Domain {
                 let rest = self
                     .take_off(&invoice, &credit, &name, false, revision)
                     .await?;
+                let rest = rest.unwrap_or_default();
                 let extra = given_back(&invoice, &billed, &rest, &name);
                 if extra.amount != 0 {
                     self.add_to_next_invoice(customer, subscription, &extra, false, revision)

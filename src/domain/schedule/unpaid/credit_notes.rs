@@ -14,7 +14,7 @@ const CREDIT: &str = "tier.credit";
 
 impl Domain {
     /// Takes a credit off an invoice that nobody has paid, once for each `name`. Answers with what is beyond what is due:
-    /// it was paid, by the customer's balance or by a credit for time that was.
+    /// it was paid, by the customer's balance or by a credit for time that was. None: Stripe refuses.
     pub(in crate::domain::schedule) async fn take_off(
         &self,
         invoice: &Invoice,
@@ -22,9 +22,9 @@ impl Domain {
         name: &str,
         fresh: bool,
         revision: &Revision,
-    ) -> Result<Vec<Part>, stripe::Error> {
+    ) -> Result<Option<Vec<Part>>, stripe::Error> {
         if credit.parts.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Some(Vec::new()));
         }
         let path = format!("/v1/invoices/{}", invoice.id);
         let is_draft = invoice.is("draft");
@@ -37,17 +37,19 @@ impl Domain {
             taken_by_stripe(finalized)?;
             now = self.stripe().get(path.as_str()).send().await?;
         }
+        let mut rest = None;
         // It may be paid, or voided, between the look and the write.
         for _ in 0..2 {
             if now.is("void") {
-                return Ok(Vec::new());
+                return Ok(Some(Vec::new()));
             }
             if now.is("paid") {
                 let parts = credit.parts.clone();
-                return self.credit_paid(&now, parts, name, fresh, revision).await;
+                let paid = self.credit_paid(&now, parts, name, fresh, revision);
+                return Ok(Some(paid.await?));
             }
             let due = now.amount_remaining;
-            let (taken, rest) = credit.split(due);
+            let (taken, beyond) = credit.split(due);
             let is_taken = if credit.is_all && due > 0 {
                 let void = self.stripe().post(format!("{path}/void"));
                 let key = revision.fixed(&format!("void:{}", invoice.id));
@@ -64,20 +66,25 @@ impl Domain {
                 continue;
             }
             if credit.is_all && due > 0 {
-                return Ok(Vec::new());
+                return Ok(Some(Vec::new()));
             }
             if net(&taken) == due {
                 // Nothing is due any more, so what the customer's balance has paid can go back there.
-                return self.credit_paid(invoice, rest, name, fresh, revision).await;
+                let paid = self.credit_paid(invoice, beyond, name, fresh, revision);
+                return Ok(Some(paid.await?));
             }
-            if is_draft {
-                let go_on = self.stripe().post(path).param("auto_advance", true);
-                go_on.send::<Object>().await?;
-            }
-            return Ok(rest);
+            rest = Some(beyond);
+            break;
         }
-        tracing::error!(invoice = invoice.id, "stripe takes nothing off an invoice");
-        Ok(Vec::new())
+        if is_draft {
+            // Whatever became of the credit, what is due is collected.
+            let go_on = self.stripe().post(path).param("auto_advance", true);
+            go_on.send::<Object>().await?;
+        }
+        if rest.is_none() {
+            tracing::error!(invoice = invoice.id, "stripe takes nothing off an invoice");
+        }
+        Ok(rest)
     }
 
     /// Credits to the balance what was paid of an invoice on which nothing is due. Answers with what Stripe did not take.

@@ -111,20 +111,24 @@ impl Domain {
         let Some(given_back) = GivenBack::noted(subscription) else {
             return Ok(());
         };
-        self.settle_given_back(customer, subscription, given_back, fresh, revision)
+        let settled = self
+            .settle_given_back(customer, subscription, given_back, fresh, revision)
             .await?;
-        for key in [UNPAID, ENDS] {
+        if !settled {
+            // The notes stay, so that the next call tries again, and nothing else waits for it.
+            return Ok(());
+        }
+        let is_over = |key: &str| key == UNPAID || subscription.ended_at.is_some();
+        for key in [UNPAID, ENDS].into_iter().filter(|key| is_over(key)) {
             if subscription.metadata.contains_key(key) {
-                let is_over = key == UNPAID || subscription.ended_at.is_some();
-                if is_over {
-                    done.insert(key.to_owned(), String::new());
-                }
+                done.insert(key.to_owned(), String::new());
             }
         }
         Ok(())
     }
 
     /// Takes what nobody paid off its invoice, credits what was paid, and takes back what Stripe credited beyond that.
+    /// Says whether Stripe let all of it happen.
     pub(in crate::domain::schedule) async fn settle_given_back(
         &self,
         customer: &str,
@@ -132,7 +136,7 @@ impl Domain {
         given_back: GivenBack,
         fresh: bool,
         revision: &Revision,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let (how, at, since) = (given_back.how, given_back.at, given_back.since);
         let now = self.now().await?;
         let invoices = self.invoices_since(&subscription.id, since).await?;
@@ -166,8 +170,10 @@ impl Domain {
             revision,
             books: &books,
             owed: BTreeMap::new(),
+            is_complete: true,
         };
-        Ok(settlement.run(&prices).await?)
+        settlement.run(&prices).await?;
+        Ok(settlement.is_complete)
     }
 }
 
@@ -183,6 +189,8 @@ struct Settlement<'a> {
     books: &'a Books,
     /// By price, what the customer is still to be credited; negative: to be charged.
     owed: BTreeMap<&'a str, i64>,
+    /// Whether Stripe has refused nothing.
+    is_complete: bool,
 }
 
 impl<'a> Settlement<'a> {
@@ -245,9 +253,10 @@ impl<'a> Settlement<'a> {
                 .await?
         } else {
             let credit = Credit::new(invoice, parts);
-            domain
-                .take_off(invoice, &credit, &name, fresh, revision)
-                .await?
+            let rest = domain.take_off(invoice, &credit, &name, fresh, revision);
+            let rest = rest.await?;
+            self.is_complete &= rest.is_some();
+            rest.unwrap_or_default()
         };
         for part in rest {
             let charge = charges.iter().find(|charge| charge.part.line == part.line);
@@ -260,7 +269,7 @@ impl<'a> Settlement<'a> {
 
     /// Credits, or charges, what the customer is owed for the time of a price.
     async fn credit(
-        &self,
+        &mut self,
         price: &str,
         owed: i64,
         charges: &[Charge],
@@ -291,9 +300,9 @@ impl<'a> Settlement<'a> {
             .add_to_next_invoice(customer, subscription, &extra, self.fresh, self.revision)
             .await;
         match added {
-            // Nothing else is to wait for it for ever.
             Err(error) if error.is_invalid_request() && !error.is_replayed() => {
                 tracing::error!(%error, customer, name = extra.name, amount = extra.amount, "time cannot be settled");
+                self.is_complete = false;
                 Ok(())
             }
             added => added,
