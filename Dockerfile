@@ -6,8 +6,8 @@ COPY . .
 # A static C library, so that the binary needs nothing of the image. Naming the target keeps the
 # flag away from build scripts.
 RUN target="$(rustc -vV | sed -n 's/^host: //p')" \
- && RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target "$target" \
- && install -D "target/$target/release/tier" /tier
+ && RUSTFLAGS='-C target-feature=+crt-static' cargo build --profile dist --locked --target "$target" \
+ && install -D "target/$target/dist/tier" /tier
 
 FROM scratch
 COPY --from=build /tier /usr/bin/tier

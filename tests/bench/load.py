@@ -188,11 +188,11 @@ def main():
         " STRIPE_BASE_API_URL, and must print its address",
     )
     options = options.parse_args()
-    tier = "target/release/tier"
+    tier = "target/dist/tier"
     ours = [tier, "serve", "--addr", "127.0.0.1:0"]
 
     sandbox, sandbox_url, _ = start([tier, "sandbox", "--addr", "127.0.0.1:0"])
-    responder, responder_url, _ = start(["target/release/examples/responder", sandbox_url])
+    responder, responder_url, _ = start(["target/dist/examples/responder", sandbox_url])
     stripes = [Stripe("responder", responder_url), Stripe("sandbox", sandbox_url)]
 
     print(f"binary {os.path.getsize(tier) / 1e6:.1f} MB")

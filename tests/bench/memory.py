@@ -140,7 +140,7 @@ def bursts_of(tier, stripe, extra):
 
 def cpu_micros(tier, sandbox_url, endpoint, seconds):
     """Of a request, against answers that cost nothing, so that the server alone is measured; the best of three."""
-    responder, responder_url, _ = start(["target/release/examples/responder", sandbox_url])
+    responder, responder_url, _ = start(["target/dist/examples/responder", sandbox_url])
     server = Server("ours", [tier, "serve", "--addr", "127.0.0.1:0"], Stripe("responder", responder_url))
     server.prepare()
     costs = [server.load(endpoint, 64, seconds)["cpu"] for _ in range(3)]
@@ -240,7 +240,7 @@ def main():
     options.add_argument("--keys", type=int, default=110_000, help="soak: how many fill the memory of keys, with room for 100,000")
     options.add_argument("--connections", type=int, default=32, help="soak: how many")
     options = options.parse_args()
-    options.tier = options.tier or ["target/release/tier"]
+    options.tier = options.tier or ["target/dist/tier"]
     {"bursts": bursts, "soak": soak}[options.measure](options)
 
 

@@ -1,7 +1,7 @@
 //! A Stripe that costs next to nothing, for measuring the server alone: it forwards each call that it has not seen to a
 //! real sandbox, and from then on replays that answer.
 //!
-//! `cargo run --release --example responder -- SANDBOX_URL` prints `listening on <addr>`. It forwards everything until
+//! `cargo run --profile dist --example responder -- SANDBOX_URL` prints `listening on <addr>`. It forwards everything until
 //! `GET /_record` tells it to replay; `GET /_calls` answers with the number of calls since the last time it was asked.
 
 use std::collections::HashMap;
