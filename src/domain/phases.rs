@@ -75,7 +75,8 @@ impl Domain {
             let (found, catalog) =
                 tokio::try_join!(self.subscriptions(&customer, detail), self.catalog())?;
             self.look_after(org, &customer, &found).await;
-            let subscription = found.current.as_ref().or(found.ended.as_ref());
+            let mut ended = found.ended.iter();
+            let subscription = found.current.as_ref().or_else(|| ended.next());
             let schedules = if detail == Detail::History || subscription.is_some_and(needs_past) {
                 self.schedules(&customer).await?
             } else {
@@ -85,6 +86,14 @@ impl Domain {
                 Some(subscription) => of_subscription(subscription, &schedules, &catalog),
                 None => Phases::default(),
             };
+            for earlier in found
+                .superseded
+                .iter()
+                .chain(ended)
+                .filter(|one| one.had_begun())
+            {
+                timeline.precede(of_subscription(earlier, &schedules, &catalog));
+            }
             if found.current.is_none() && detail == Detail::History {
                 let mut waiting = schedules.iter().filter(|schedule| schedule.is_waiting());
                 let first = waiting.next();
@@ -102,6 +111,20 @@ impl Domain {
 }
 
 impl Phases {
+    /// Adds the phases of an earlier subscription, until these begin.
+    fn precede(&mut self, earlier: Phases) {
+        let Some(begins) = self.phases.first().map(|first| first.effective) else {
+            return;
+        };
+        let mut earlier = earlier.phases;
+        earlier.retain(|phase| phase.effective < begins);
+        if let Some(last) = earlier.last_mut() {
+            last.end = Some(begins);
+        }
+        self.in_force = self.in_force.map(|index| index + earlier.len());
+        self.phases.splice(..0, earlier);
+    }
+
     /// Adds phases that begin when all these are over.
     fn follow(&mut self, to_come: Vec<Phase>) {
         if let (Some(last), Some(first)) = (self.phases.last_mut(), to_come.first()) {

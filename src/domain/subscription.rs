@@ -33,8 +33,8 @@ pub(super) struct Subscriptions {
     pub(super) superseded: Vec<Subscription>,
     /// Other live ones, which wait for a payment: they supersede nothing.
     pub(super) others: Vec<Subscription>,
-    /// The newest that has ended, if asked for.
-    pub(super) ended: Option<Subscription>,
+    /// Those that have ended, if asked for, newest first.
+    pub(super) ended: Vec<Subscription>,
     /// Those that have ended, if asked for, and have left something to be done.
     pub(super) ended_unsettled: Vec<Subscription>,
     /// The newest revision among all that were asked for.
@@ -52,6 +52,11 @@ impl Subscription {
     /// Whether all is well with it: only then it takes the place of older ones.
     pub(super) fn is_paid_for(&self) -> bool {
         matches!(self.status.as_str(), "trialing" | "active")
+    }
+
+    /// Whether it has ever granted anything.
+    pub(super) fn had_begun(&self) -> bool {
+        !matches!(self.status.as_str(), "incomplete" | "incomplete_expired")
     }
 
     /// Whether it may still bill somebody.
@@ -193,8 +198,9 @@ pub(super) fn sort_out(mut all: Vec<Subscription>) -> Subscriptions {
     let current = (!live.is_empty()).then(|| live.remove(best.unwrap_or(0)));
     let ended = over
         .iter()
-        .find(|subscription| subscription.ended_at.is_some())
-        .cloned();
+        .filter(|subscription| subscription.ended_at.is_some())
+        .cloned()
+        .collect();
     let (ended_unsettled, _) = over.into_iter().partition(Subscription::is_unsettled);
     Subscriptions {
         current,

@@ -97,6 +97,56 @@ async fn what_checkout_made_is_there_from_its_beginning() {
 }
 
 #[tokio::test]
+async fn what_was_before_a_purchase_is_kept() {
+    let app = start().await;
+    app.subscribe("org:a", &["plan:free@1"]).await;
+    app.advance(9 * DAY);
+    app.subscribe("org:a", &["plan:pro@1"]).await;
+    app.advance(9 * DAY);
+    buy(&app, "feature-storage-plan-extra-1", &[]).await;
+    let whole = [
+        "01-01 .. 01-10: plan:free@1",
+        "01-10 .. 01-19: plan:pro@1",
+        // One feature of a plan is no plan.
+        "01-19 .. -: ",
+    ];
+    // The older subscription is still there, then is ended.
+    for days in [1, 40, 40] {
+        assert_eq!(timeline(&app).await, whole);
+        app.settled().await;
+        assert_eq!(timeline(&app).await, whole);
+        app.advance(days * DAY);
+    }
+}
+
+#[tokio::test]
+async fn what_was_before_a_cancellation_is_kept() {
+    let app = start().await;
+    app.subscribe("org:a", &["plan:pro@1"]).await;
+    app.advance(9 * DAY);
+    schedule(&app, json!([{}])).await.ok();
+    app.advance(10 * DAY);
+    app.subscribe("org:a", &["plan:free@1"]).await;
+    app.advance(DAY);
+    schedule(&app, json!([{}])).await.ok();
+    let before = ["01-01 .. 01-10: plan:pro@1", "01-10 .. 01-20: "];
+    assert_eq!(timeline(&app).await[..2], before);
+    app.subscribe("org:a", &["plan:extra@1"]).await;
+    let after = ["01-20 .. 01-21: plan:free@1", "01-21 .. -: plan:extra@1"];
+    for days in [1, 40] {
+        let whole = timeline(&app).await;
+        assert_eq!(
+            (&whole[..2], &whole[2..]),
+            (
+                &before.map(str::to_owned)[..],
+                &after.map(str::to_owned)[..]
+            )
+        );
+        app.advance(days * DAY);
+    }
+}
+
+#[tokio::test]
 async fn a_coupon_that_came_later_is_not_on_what_was_before() {
     let app = start().await;
     app.post_json("/v1/subscribe", &json!({"org": "org:a", "info": {}}))
