@@ -18,7 +18,7 @@ use crate::stripe::types::{Price, Subscription};
 
 use record::LOOK_UPS;
 
-pub(super) use carried::{Billed, Carried, Figure, SCHEDULED};
+pub(super) use carried::{Billed, Carried, Figure, SCHEDULED, SETTLED};
 pub(super) use keyed::KeyedReports;
 pub(super) use totals::Used;
 pub(super) use writes::Writes;

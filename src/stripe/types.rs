@@ -451,6 +451,9 @@ pub struct InvoiceItem {
     /// Whose invoice it waits for.
     #[serde(default)]
     pub subscription: Option<String>,
+    /// The subscription item whose time it charges or credits.
+    #[serde(default)]
+    pub subscription_item: Option<String>,
     /// Whether it corrects an earlier charge.
     #[serde(default)]
     pub proration: bool,

@@ -5,13 +5,15 @@ use crate::domain::subscription::MARK;
 use crate::domain::usage::SCHEDULED;
 use crate::stripe::types::{Metadata, Subscription};
 
-/// Lets each phase that begins later, after another one, say when. Who sees it in the subscription's metadata knows that
-/// the items changed while nobody was there.
+/// Lets each phase that begins later, after another one, say when it and those before it do. Who sees it in the
+/// subscription's metadata knows that the items changed while nobody was there.
 pub(super) fn mark_scheduled(phases: &mut [PlannedPhase]) {
+    let mut changes: Vec<String> = Vec::new();
     for i in 1..phases.len() {
         if let Some(End::At(starts)) = phases[i - 1].end {
-            let at = starts.to_string();
-            phases[i].metadata.insert(SCHEDULED.to_owned(), at);
+            changes.push(starts.to_string());
+            let changes = changes.join(" ");
+            phases[i].metadata.insert(SCHEDULED.to_owned(), changes);
         }
     }
 }

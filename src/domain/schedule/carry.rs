@@ -17,7 +17,7 @@ use crate::domain::Domain;
 use crate::domain::catalog::{Billing, PricedFeature};
 use crate::domain::plan_change::{Action, Change};
 use crate::domain::refs::FeatureName;
-use crate::domain::usage::{Carried, Figure, SCHEDULED, Used};
+use crate::domain::usage::{Carried, Figure, SCHEDULED, SETTLED, Used};
 use crate::stripe::types::{InvoiceLine, Metadata, Subscription, SubscriptionItem};
 
 /// What is taken along.
@@ -285,8 +285,9 @@ impl Domain {
         for (key, nothing) in Figure::outdated(subscription, change.now) {
             carry.figures.entry(key).or_insert(nothing);
         }
-        if subscription.scheduled_change().is_some() {
+        if let Some(last) = subscription.scheduled_changes().into_iter().max() {
             carry.figures.insert(SCHEDULED.to_owned(), String::new());
+            carry.figures.insert(SETTLED.to_owned(), last.to_string());
         }
         Ok(carry)
     }

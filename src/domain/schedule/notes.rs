@@ -18,7 +18,7 @@ impl Subscription {
         let over = self.ended_at.is_some();
         Charge::noted(self).next().is_some()
             || GivenBack::noted(self).is_some()
-            || (!over && self.scheduled_change().is_some())
+            || (!over && !self.scheduled_changes().is_empty())
             || (!over && !Figure::open_levels(self).is_empty())
     }
 }

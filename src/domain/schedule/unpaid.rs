@@ -24,11 +24,11 @@ use crate::stripe::types::{
 };
 
 use books::Books;
-use note::{ENDS, UNPAID};
+use note::ENDS;
 
 pub(super) use books::TIME;
 pub(super) use invoice::{Credit, Part};
-pub(super) use note::{Credits, GivenBack, How};
+pub(super) use note::{Credits, GivenBack, How, UNPAID};
 
 /// What is to be known before time is given back that was perhaps not paid.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +101,7 @@ impl Domain {
         let books = self
             .books(customer, &subscription.id, invoices, since)
             .await?;
-        let left = books.left(now, |price, _| goes(price), |_| false);
+        let left = books.left(now, |time| goes(time.price), |_| false);
         Ok(Some(Doubt {
             is_partly_paid: left.iter().any(|charge| !books.is_unpaid(charge, now)),
             is_partly_waiting: left.iter().any(|charge| charge.invoice.is_none()),

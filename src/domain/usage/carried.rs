@@ -15,8 +15,12 @@ use crate::domain::{Domain, Result};
 use crate::num::hex;
 use crate::stripe::types::{Invoice, InvoiceLine, Metadata, Subscription};
 
-/// A phase that was scheduled says by this metadata key when it begins, in Unix seconds.
+/// A phase that was scheduled says by this metadata key when it begins, and before that when those before it do, in Unix
+/// seconds: nobody may have been there in between.
 pub(in crate::domain) const SCHEDULED: &str = "tier.scheduled";
+
+/// The metadata key of the newest scheduled change that is settled, in Unix seconds.
+pub(in crate::domain) const SETTLED: &str = "tier.settled";
 
 /// What the metadata key of a figure begins with.
 const PREFIX: &str = "tier.u.";
@@ -209,18 +213,22 @@ impl Billed {
 }
 
 impl Subscription {
-    /// When the last change that was scheduled happened, if nobody has noted since what was used before it.
-    pub(in crate::domain) fn scheduled_change(&self) -> Option<i64> {
-        self.metadata.get(SCHEDULED)?.parse().ok()
+    /// When the changes that were scheduled happened of which nobody has noted yet what was used before them, in order
+    /// of time.
+    pub(in crate::domain) fn scheduled_changes(&self) -> Vec<i64> {
+        let time = |key: &str| self.metadata.get(key).map_or("", String::as_str);
+        let settled: i64 = time(SETTLED).parse().unwrap_or(0);
+        let noted = time(SCHEDULED).split(' ');
+        let times = noted.filter_map(|at| at.parse().ok());
+        times.filter(|at| *at > settled).collect()
     }
 }
 
 impl Domain {
     /// What was used before of what the subscription sells now.
     pub(super) async fn carried_to_items(&self, subscription: &Subscription) -> Result<Carried> {
-        let within = subscription
-            .scheduled_change()
-            .is_some_and(|at| at > subscription.current_period_start);
+        let changes = subscription.scheduled_changes().into_iter();
+        let within = changes.max() > Some(subscription.current_period_start);
         let items = subscription.items.data.iter();
         let mut metered = items.filter(|item| item.price.is_metered());
         if metered.any(|item| within || item.price.is_perpetual()) {
@@ -233,7 +241,7 @@ impl Domain {
     /// What was used before, also before a scheduled change.
     pub(in crate::domain) async fn carried(&self, subscription: &Subscription) -> Result<Carried> {
         let mut carried = Carried::noted(subscription);
-        let Some(at) = subscription.scheduled_change() else {
+        let Some(at) = subscription.scheduled_changes().into_iter().min() else {
             return Ok(carried);
         };
         for (invoice, one) in self.billed_on_changes(subscription, at).await? {

@@ -22,6 +22,7 @@ async fn start_with(settings: Settings, card: &str, balance: i64) -> TestApp {
     app.push(&json!({"plans": {
         "plan:big@1": {"features": {"feature:k": {"base": 3100}, "feature:calls": {"tiers": [{"price": 10}]}}},
         "plan:small@1": {"features": {"feature:k": {"base": 310}, "feature:calls": {"tiers": [{"price": 10}]}}},
+        "plan:tiny@1": {"features": {"feature:k": {"base": 31}}},
         "plan:yearly@1": {"interval": "@yearly", "features": {"feature:k": {"base": 31000}}},
     }}))
     .await;
@@ -175,6 +176,57 @@ async fn a_downgrade_takes_unused_time_off_what_is_not_paid() {
         assert_eq!(pending(&app).await, [-1100, -160, 110, 210, 1600], "{case}");
         assert_eq!(customer(&app).await["balance"], 0, "{case}");
         assert_eq!(subscriptions(&app).await.len(), 1);
+    }
+}
+
+/// However late somebody comes, each change takes off what it gave back.
+#[tokio::test]
+async fn scheduled_changes_that_nobody_saw_are_settled_one_by_one() {
+    for (second, due) in [("plan:tiny@1", 1000), ("plan:big@1", 1000)] {
+        let mut seen = Vec::new();
+        for reads in [true, false] {
+            let app = start(BAD_CARD).await;
+            let later = json!([
+                {"effective": "2023-01-11T00:00:00Z", "features": ["plan:small@1"]},
+                {"effective": "2023-01-21T00:00:00Z", "features": [second]},
+            ]);
+            schedule(&app, later).await.ok();
+            for _ in 0..2 {
+                app.advance(10 * DAY);
+                if reads {
+                    app.get("/v1/limits?org=org:a").await.ok();
+                    app.settled().await;
+                }
+            }
+            app.advance(DAY);
+            app.get("/v1/limits?org=org:a").await.ok();
+            app.settled().await;
+            assert_eq!(
+                invoices(&app).await[0],
+                row("open", due),
+                "{second} {reads}"
+            );
+            seen.push((pending(&app).await, customer(&app).await["balance"].clone()));
+        }
+        assert_eq!(seen[0], seen[1], "{second}");
+    }
+}
+
+/// What Stripe refuses to take off at first is taken off by who comes later.
+#[tokio::test]
+async fn a_scheduled_change_whose_settlement_is_refused_is_settled_later() {
+    let app = start(BAD_CARD).await;
+    let later = json!([{"effective": "2023-01-11T00:00:00Z", "features": ["plan:small@1"]}]);
+    schedule(&app, later).await.ok();
+    app.advance(11 * DAY);
+    let refuse = Rule::new("POST", "/v1/credit_notes", Action::Status(400, None));
+    app.sandbox().add_fault(refuse);
+    for due in [3100, 1000] {
+        app.get("/v1/limits?org=org:a").await.ok();
+        app.settled().await;
+        assert_eq!(invoices(&app).await[0], row("open", due));
+        app.sandbox().clear_faults();
+        app.advance(DAY);
     }
 }
 

@@ -8,7 +8,7 @@ use crate::domain::catalog::PricedFeature;
 use crate::domain::revision::Revision;
 use crate::domain::schedule::charge::Extra;
 use crate::domain::schedule::found::Failure;
-use crate::domain::schedule::unpaid::{Credit, Credits, GivenBack, How, Part};
+use crate::domain::schedule::unpaid::{Credit, Credits, GivenBack, How, Part, UNPAID};
 use crate::domain::usage::Billed;
 use crate::domain::{Domain, Result};
 use crate::stripe::types::{Invoice, InvoiceLine, Subscription};
@@ -22,7 +22,8 @@ impl Domain {
         subscription: &Subscription,
         revision: &Revision,
     ) -> Result<Option<Subscription>, Failure> {
-        let Some(at) = subscription.scheduled_change() else {
+        let changes = subscription.scheduled_changes();
+        let Some(first) = changes.iter().copied().min() else {
             return Ok(None);
         };
         if subscription.ended_at.is_some() {
@@ -41,22 +42,33 @@ impl Domain {
             now: self.now().await?,
         };
         let carry = self.carry(customer, change).await?;
-        self.give_levels_back(customer, change, at, revision)
+        self.give_levels_back(customer, change, first, revision)
             .await?;
-        let given_back = GivenBack {
-            how: How::Going,
-            at,
-            // The period that the change ended is not known any more.
-            since: 0,
-            credits: Credits::ThatSecond,
-        };
-        self.settle_given_back(customer, subscription, given_back, false, revision)
-            .await?;
+        let mut refused = None;
+        for at in changes {
+            let given_back = GivenBack {
+                how: How::Going,
+                at,
+                // The period that the change ended is not known any more.
+                since: 0,
+                credits: Credits::ThatSecond,
+            };
+            let noted = given_back.to_string();
+            let settled = self
+                .settle_given_back(customer, subscription, given_back, false, revision)
+                .await?;
+            if !settled {
+                refused.get_or_insert(noted);
+            }
+        }
         let path = format!("/v1/subscriptions/{}", subscription.id);
         let mut request = self.stripe().post(path);
         for (key, value) in &carry.figures {
             request = request.param(format!("metadata[{key}]"), value);
         }
+        // The next call tries again.
+        let refused = refused.filter(|_| GivenBack::noted(subscription).is_none());
+        request = request.param_some(format!("metadata[{UNPAID}]"), refused);
         let step = format!("scheduled:{}", subscription.id);
         Ok(Some(self.decided(revision.write(&step, request)).await?))
     }

@@ -21,6 +21,15 @@ pub(super) struct Books {
     pub(super) taken_off: BTreeMap<String, i64>,
 }
 
+/// A time of a price, charged or credited.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Time<'a> {
+    pub(super) price: &'a str,
+    /// The subscription item, if that is known.
+    pub(super) item: Option<&'a str>,
+    pub(super) period: Period,
+}
+
 /// What is left of one charge for time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Charge {
@@ -33,12 +42,16 @@ pub(super) struct Charge {
 }
 
 impl InvoiceItem {
-    /// The price whose time it charges or credits.
-    pub(super) fn time_of(&self) -> Option<&str> {
+    /// The time that it charges or credits.
+    pub(super) fn time(&self) -> Option<Time<'_>> {
         let licensed = self.price.as_ref().filter(|price| price.is_licensed());
         let proration = licensed.filter(|_| self.proration);
         let noted = self.metadata.get(TIME).map(String::as_str);
-        noted.or(proration.map(|price| price.id.as_str()))
+        Some(Time {
+            price: noted.or(proration.map(|price| price.id.as_str()))?,
+            item: self.subscription_item.as_deref(),
+            period: self.period,
+        })
     }
 }
 
@@ -46,7 +59,7 @@ impl Charge {
     /// Whether a credit is for a part of the time that it charges for.
     fn is_of(&self, credit: &InvoiceItem) -> bool {
         let (whole, part) = (self.period, credit.period);
-        credit.time_of() == Some(self.price.as_str())
+        credit.time().is_some_and(|time| time.price == self.price)
             && whole.start <= part.start
             && part.end <= whole.end
     }
@@ -67,21 +80,21 @@ impl Books {
         taken_off
     }
 
-    /// The charges for time after `at` that `goes` (by price, and the time that is charged), without what was given back
-    /// before. Credits for which `ignored` holds count for nothing.
+    /// The charges for time after `at` that `goes`, without what was given back before. Credits for which `ignored` holds
+    /// count for nothing.
     pub(super) fn left(
         &self,
         at: i64,
-        goes: impl Fn(&str, Period) -> bool,
+        goes: impl Fn(Time<'_>) -> bool,
         ignored: impl Fn(&InvoiceItem) -> bool,
     ) -> Vec<Charge> {
         let mut charges = self.invoiced(at, &goes);
         let waiting = self.items.iter().filter(|item| item.invoice.is_none());
         charges.extend(waiting.filter_map(|item| {
-            let price = item.time_of().filter(|price| goes(price, item.period))?;
+            let time = item.time().filter(|time| goes(*time))?;
             Some(Charge {
                 invoice: None,
-                price: price.to_owned(),
+                price: time.price.to_owned(),
                 currency: item.currency.clone(),
                 period: item.period,
                 part: Part::bare(unused(item.amount, item.period, at))?,
@@ -109,14 +122,20 @@ impl Books {
         own.is_some_and(|invoice| invoice.is("void"))
     }
 
-    fn invoiced(&self, at: i64, goes: &impl Fn(&str, Period) -> bool) -> Vec<Charge> {
+    fn invoiced(&self, at: i64, goes: &impl Fn(Time<'_>) -> bool) -> Vec<Charge> {
         let mut charges = Vec::new();
         for (i, invoice) in self.invoices.iter().enumerate() {
             for line in &invoice.lines.data {
                 let price = line.price.as_ref().filter(|price| price.is_licensed());
-                let Some(price) = price.filter(|price| goes(&price.id, line.period)) else {
-                    continue;
+                let Some(price) = price else { continue };
+                let time = Time {
+                    price: &price.id,
+                    item: line.subscription_item.as_deref(),
+                    period: line.period,
                 };
+                if !goes(time) {
+                    continue;
+                }
                 let taken_off = self.taken_off.get(&line.id).copied().unwrap_or(0);
                 let left = unused(line.amount, line.period, at).saturating_sub(taken_off);
                 if let Some(part) = Part::of(line, left) {

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::stripe::types::Subscription;
 
 /// The metadata key of the note.
-pub(super) const UNPAID: &str = "tier.unpaid";
+pub(in crate::domain::schedule) const UNPAID: &str = "tier.unpaid";
 
 /// How long after its note an end may come, in seconds.
 const SOON: i64 = 24 * 60 * 60;
@@ -74,7 +74,8 @@ impl fmt::Display for GivenBack {
         let name = named.map_or("", |(_, name)| name);
         let newest = match &self.credits {
             Credits::After(Some(newest)) => newest,
-            _ => "-",
+            Credits::After(None) => "-",
+            Credits::ThatSecond => "then",
         };
         write!(f, "{name} {} {} {newest}", self.at, self.since)
     }
@@ -88,12 +89,15 @@ impl GivenBack {
         let at = words.next()?.parse().ok()?;
         // Without it, everything is looked at.
         let since = words.next().and_then(|since| since.parse().ok());
-        let newest = words.next().filter(|newest| *newest != "-");
+        let credits = match words.next() {
+            Some("then") => Credits::ThatSecond,
+            newest => Credits::After(newest.filter(|newest| *newest != "-").map(str::to_owned)),
+        };
         Some(Self {
             how,
             at,
             since: since.unwrap_or(0),
-            credits: Credits::After(newest.map(str::to_owned)),
+            credits,
         })
     }
 
@@ -133,12 +137,16 @@ mod tests {
     #[test]
     fn a_note_is_what_was_written() {
         for (how, name) in How::ALL {
-            for (newest, word) in [(None, "-"), (Some("ii_1"), "ii_1")] {
+            for (credits, word) in [
+                (Credits::After(None), "-"),
+                (Credits::After(Some("ii_1".to_owned())), "ii_1"),
+                (Credits::ThatSecond, "then"),
+            ] {
                 let given_back = GivenBack {
                     how,
                     at: 7,
                     since: 3,
-                    credits: Credits::After(newest.map(str::to_owned)),
+                    credits,
                 };
                 assert_eq!(given_back.to_string(), format!("{name} 7 3 {word}"));
                 assert_eq!(GivenBack::read(&given_back.to_string()), Some(given_back));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::books::Charge;
+use super::books::{Charge, Time};
 use super::note::{ENDS, UNPAID};
 use super::{Books, Credit, Credits, GivenBack, How, Part};
 use crate::domain::Domain;
@@ -38,8 +38,11 @@ impl Books {
         given_back: &GivenBack,
         subscription: &Subscription,
     ) -> bool {
-        let price = item.time_of().filter(|_| item.proration && item.amount < 0);
-        let goes = |price: &str| given_back.includes(subscription, price, item.period);
+        let time = item.time().filter(|_| item.proration && item.amount < 0);
+        let goes = |time: Time<'_>| match given_back.how {
+            How::Going => !time.is_held(subscription),
+            _ => given_back.includes(subscription, time),
+        };
         let is_new = match &given_back.credits {
             Credits::ThatSecond => item.date == given_back.at,
             // The newest is listed first.
@@ -49,19 +52,31 @@ impl Books {
                 newest.is_none_or(|newest| place(&item.id) < Some(newest))
             }
         };
-        given_back.how.is_credited() && is_new && price.is_some_and(goes)
+        given_back.how.is_credited() && is_new && time.is_some_and(goes)
+    }
+}
+
+impl Time<'_> {
+    /// Whether the subscription still has the item.
+    fn is_held(&self, subscription: &Subscription) -> bool {
+        let mut items = subscription.items.data.iter();
+        items.any(|item| {
+            item.price.id == self.price && self.item.is_none_or(|charged| charged == item.id)
+        })
     }
 }
 
 impl GivenBack {
-    /// Whether it is of the time that was charged for, at this price.
-    fn includes(&self, subscription: &Subscription, price: &str, charged: Period) -> bool {
-        let mut items = subscription.items.data.iter();
-        let held = items.any(|item| item.price.id == price);
-        match self.how {
-            How::End | How::CreditedEnd => true,
-            How::Restart | How::CreditedRestart => !held || charged.start < self.at - CLOCK_SKEW,
-            How::Going => !held && charged.start <= self.at + CLOCK_SKEW,
+    /// Whether it is of a time that was charged for.
+    fn includes(&self, subscription: &Subscription, charged: Time<'_>) -> bool {
+        let held = charged.is_held(subscription);
+        let start = charged.period.start;
+        match (self.how, &self.credits) {
+            (How::End | How::CreditedEnd, _) => true,
+            (How::Restart | How::CreditedRestart, _) => !held || start < self.at - CLOCK_SKEW,
+            (How::Going, Credits::After(_)) => !held && start <= self.at + CLOCK_SKEW,
+            // What took its place is charged from then on, and may be gone since.
+            (How::Going, Credits::ThatSecond) => !held && start < self.at,
         }
     }
 }
@@ -144,7 +159,7 @@ impl Domain {
             .books(customer, &subscription.id, invoices, since)
             .await?;
         let is_credit = |item: &InvoiceItem| books.is_credit(item, &given_back, subscription);
-        let goes = |price: &str, period| given_back.includes(subscription, price, period);
+        let goes = |time: Time<'_>| given_back.includes(subscription, time);
         let left = books.left(at, goes, is_credit);
         let mut prices: BTreeMap<&str, Price<'_>> = BTreeMap::new();
         for charge in &left {
@@ -152,8 +167,8 @@ impl Domain {
             price.charges.push(charge.clone());
         }
         for item in books.items.iter().filter(|item| is_credit(item)) {
-            if let Some(price) = item.time_of() {
-                let price = prices.entry(price).or_default();
+            if let Some(time) = item.time() {
+                let price = prices.entry(time.price).or_default();
                 price.add_credit(&books, item);
             }
         }
