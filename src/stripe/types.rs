@@ -422,6 +422,9 @@ pub struct Invoice {
     pub payment_intent: Option<Expandable<PaymentIntent>>,
     /// The first ten at least.
     pub lines: Page<InvoiceLine>,
+    /// Free pairs.
+    #[serde(default)]
+    pub metadata: Metadata,
 }
 
 /// A payment.

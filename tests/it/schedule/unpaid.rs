@@ -275,6 +275,42 @@ async fn unused_time_is_taken_off_a_draft_before_it_is_charged() {
     }
 }
 
+/// A draft that is finalized so that something can be taken off it is collected, whatever fails in between.
+#[tokio::test]
+async fn a_draft_that_was_held_back_is_collected() {
+    let fails = |path| Rule::new("POST", path, Action::Status(500, None));
+    for (rule, what) in [
+        (fails("/v1/invoices/*/finalize"), "finalize"),
+        (fails("/v1/invoices/*/finalize").after(), "finalize after"),
+        (fails("/v1/credit_notes"), "credit note"),
+        (fails("/v1/credit_notes").after(), "credit note after"),
+        (fails("/v1/subscriptions/*"), "settled"),
+    ] {
+        for cancel in [false, true] {
+            let settings = Settings {
+                invoice_draft: Duration::from_secs(3600),
+                ..Settings::default()
+            };
+            let app = start_with(settings, "pm_card_visa", 0).await;
+            app.advance(Duration::from_secs(1860));
+            let phase = if cancel {
+                json!({})
+            } else {
+                json!({"features": ["plan:small@1"]})
+            };
+            app.sandbox().add_fault(rule.clone());
+            schedule(&app, json!([phase])).await;
+            app.sandbox().clear_faults();
+            let twin = app.twin();
+            schedule(&twin, json!([phase])).await.ok();
+            twin.get("/v1/limits?org=org:a").await.ok();
+            twin.settled().await;
+            app.advance(DAY);
+            assert_eq!(invoices(&app).await[0], row("paid", 0), "{what} {cancel}");
+        }
+    }
+}
+
 /// What the customer's balance has paid of an invoice goes back there.
 #[tokio::test]
 async fn what_the_balance_has_paid_is_given_back() {

@@ -12,6 +12,9 @@ use crate::stripe::types::{CreditNote, Invoice, Object};
 /// The metadata key by which a credit note says what it is for.
 const CREDIT: &str = "tier.credit";
 
+/// The metadata key of a draft that is finalized to have something taken off it: it is not collected until that is done.
+const HELD: &str = "tier.held";
+
 impl Domain {
     /// Takes a credit off an invoice that nobody has paid, once for each `name`. Answers with what is beyond what is due:
     /// it was paid, by the customer's balance or by a credit for time that was. None: Stripe refuses.
@@ -30,6 +33,12 @@ impl Domain {
         let is_draft = invoice.is("draft");
         let mut now = invoice.clone();
         if is_draft {
+            let hold = self
+                .stripe()
+                .post(path.as_str())
+                .param("auto_advance", false);
+            let hold = hold.param(format!("metadata[{HELD}]"), "1");
+            taken_by_stripe(hold.send::<Object>().await)?;
             let finalize = self.stripe().post(format!("{path}/finalize"));
             let finalize = finalize.param("auto_advance", false);
             let key = revision.fixed(&format!("finalize:{}", invoice.id));
@@ -78,13 +87,31 @@ impl Domain {
         }
         if is_draft {
             // Whatever became of the credit, what is due is collected.
-            let go_on = self.stripe().post(path).param("auto_advance", true);
-            go_on.send::<Object>().await?;
+            self.collect(invoice).await?;
         }
         if rest.is_none() {
             tracing::error!(invoice = invoice.id, "stripe takes nothing off an invoice");
         }
         Ok(rest)
+    }
+
+    /// Lets Stripe go on with what was held back and left, if anything was.
+    pub(super) async fn collect_held(&self, invoices: &[Invoice]) -> Result<(), stripe::Error> {
+        let waits = |invoice: &&Invoice| {
+            let held = invoice.metadata.get(HELD);
+            held.is_some_and(|held| !held.is_empty()) && (invoice.is("open") || invoice.is("draft"))
+        };
+        for invoice in invoices.iter().filter(waits) {
+            self.collect(invoice).await?;
+        }
+        Ok(())
+    }
+
+    async fn collect(&self, invoice: &Invoice) -> Result<(), stripe::Error> {
+        let path = format!("/v1/invoices/{}", invoice.id);
+        let go_on = self.stripe().post(path).param("auto_advance", true);
+        let go_on = go_on.param(format!("metadata[{HELD}]"), "");
+        taken_by_stripe(go_on.send::<Object>().await).map(drop)
     }
 
     /// Credits to the balance what was paid of an invoice on which nothing is due. Answers with what Stripe did not take.

@@ -188,7 +188,9 @@ impl Domain {
             is_complete: true,
         };
         settlement.run(&prices).await?;
-        Ok(settlement.is_complete)
+        let is_complete = settlement.is_complete;
+        self.collect_held(&books.invoices).await?;
+        Ok(is_complete)
     }
 }
 
