@@ -417,9 +417,21 @@ pub struct Invoice {
     /// Cents.
     #[serde(default)]
     pub amount_remaining: i64,
+    /// Cents, discounts deducted and taxes included.
+    #[serde(default)]
+    pub total: i64,
+    /// What credit notes have taken off it before it was paid, cents.
+    #[serde(default)]
+    pub pre_payment_credit_notes_amount: i64,
+    /// What credit notes have given back since, cents.
+    #[serde(default)]
+    pub post_payment_credit_notes_amount: i64,
     /// The payment under way.
     #[serde(default)]
     pub payment_intent: Option<Expandable<PaymentIntent>>,
+    /// The payment that was made.
+    #[serde(default)]
+    pub charge: Option<Expandable<Charge>>,
     /// The first ten at least.
     pub lines: Page<InvoiceLine>,
     /// Free pairs.
@@ -435,6 +447,16 @@ pub struct PaymentIntent {
     /// `processing`, `succeeded`, …
     #[serde(default)]
     pub status: String,
+}
+
+/// A payment that was made.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Charge {
+    /// `ch_…`.
+    pub id: String,
+    /// Cents.
+    #[serde(default)]
+    pub amount_refunded: i64,
 }
 
 /// What waits for a customer's next invoice.
@@ -485,6 +507,12 @@ pub struct CreditNote {
     /// `issued` or `void`.
     #[serde(default)]
     pub status: String,
+    /// Cents, discounts deducted and taxes included.
+    #[serde(default)]
+    pub amount: i64,
+    /// The refund that pays it out, if one does.
+    #[serde(default)]
+    pub refund: Option<Expandable<Object>>,
     /// The first ten at least.
     pub lines: Page<CreditNoteLine>,
     /// Free pairs.

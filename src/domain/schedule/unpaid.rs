@@ -65,7 +65,7 @@ impl<'a> Doubtful<'a> {
         let other = |discount: &DiscountAmount| {
             discount.amount > 0 && self.goes_on != Some(discount.discount.as_str())
         };
-        invoice.is_unpaid(self.now) || discounts.any(other)
+        invoice.is_unpaid(self.now) || invoice.given_back() > 0 || discounts.any(other)
     }
 
     fn is_any(&self, invoices: &[Invoice], goes: impl Fn(&str) -> bool) -> bool {
@@ -222,11 +222,7 @@ impl Domain {
         let mut notes: Vec<CreditNote> = notes.param("customer", customer).list().await?;
         notes.retain(|note| invoices.iter().any(|invoice| invoice.id == note.invoice));
         let notes = self.with_lines(notes).await?;
-        Ok(Books {
-            taken_off: Books::taken_off(&notes),
-            invoices,
-            items,
-        })
+        Ok(Books::new(invoices, items, &notes))
     }
 }
 

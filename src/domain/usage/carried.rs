@@ -299,7 +299,8 @@ impl Domain {
             .get("/v1/invoices")
             .param("subscription", subscription)
             .param("created[gte]", since)
-            .expand("data.payment_intent");
+            .expand("data.payment_intent")
+            .expand("data.charge");
         let mut invoices: Vec<Invoice> = request.list().await?;
         for invoice in &mut invoices {
             if invoice.lines.has_more {

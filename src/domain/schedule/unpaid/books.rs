@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use super::invoice::{Part, unused};
-use crate::stripe::types::{CreditNote, Invoice, InvoiceItem, Period};
+use super::invoice::{Part, share, unused};
+use crate::stripe::types::{CreditNote, Expandable, Invoice, InvoiceItem, Period};
 
 /// The metadata key by which a credit of ours names the price whose time it gives back.
 pub(in crate::domain::schedule) const TIME: &str = "tier.time";
@@ -18,7 +18,10 @@ pub(super) struct Books {
     /// What waits for the next invoice, and all that changes within a period have credited, and we.
     pub(super) items: Vec<InvoiceItem>,
     /// Cents that were taken off, discounts not deducted, by line.
-    pub(super) taken_off: BTreeMap<String, i64>,
+    taken_off: BTreeMap<String, i64>,
+    /// Of invoices of which something was given back that is of no line, by place: the cents that are left of all lines,
+    /// discounts deducted.
+    kept: BTreeMap<usize, i64>,
 }
 
 /// A time of a price, charged or credited.
@@ -65,7 +68,69 @@ impl Charge {
     }
 }
 
+impl Invoice {
+    /// Cents that its owner, or we, have given back.
+    pub(super) fn given_back(&self) -> i64 {
+        self.pre_payment_credit_notes_amount
+            + self.post_payment_credit_notes_amount
+            + self.refunded()
+    }
+
+    fn refunded(&self) -> i64 {
+        let charge = self.charge.as_ref().and_then(Expandable::object);
+        charge.map_or(0, |charge| charge.amount_refunded)
+    }
+
+    /// The cents that are left of all lines, discounts deducted, if something was given back that is of no line: by a
+    /// refund, or a credit note over an amount.
+    fn kept(&self, notes: &[CreditNote]) -> Option<i64> {
+        let own = notes
+            .iter()
+            .filter(|note| note.invoice == self.id && note.status != "void");
+        let (mut credited, mut paid_out, mut is_lined) = (0_i64, 0_i64, true);
+        for note in own {
+            credited += note.amount;
+            if note.refund.is_some() {
+                paid_out += note.amount;
+            }
+            let lines = &note.lines.data;
+            is_lined &=
+                !lines.is_empty() && lines.iter().all(|line| line.invoice_line_item.is_some());
+        }
+        let refunded = (self.refunded() - paid_out).max(0);
+        if is_lined && refunded == 0 {
+            return None;
+        }
+        let whole = self
+            .lines
+            .data
+            .iter()
+            .filter_map(|line| Part::of(line, line.amount));
+        let whole = whole.map(|part| part.net).sum();
+        Some(share(
+            whole,
+            (self.total - credited - refunded).max(0),
+            self.total,
+        ))
+    }
+}
+
 impl Books {
+    pub(super) fn new(
+        invoices: Vec<Invoice>,
+        items: Vec<InvoiceItem>,
+        notes: &[CreditNote],
+    ) -> Self {
+        let kept = invoices.iter().enumerate();
+        let kept = kept.filter_map(|(i, invoice)| Some((i, invoice.kept(notes)?)));
+        Self {
+            taken_off: Self::taken_off(notes),
+            kept: kept.collect(),
+            invoices,
+            items,
+        }
+    }
+
     /// By line, what credit notes have taken off.
     pub(super) fn taken_off(notes: &[CreditNote]) -> BTreeMap<String, i64> {
         let mut taken_off = BTreeMap::new();
@@ -109,6 +174,17 @@ impl Books {
                 let taken = charge.part.net.min(credit);
                 credit -= taken;
                 charge.part = charge.part.up_to(charge.part.net - taken);
+            }
+        }
+        // No more is left of the time than of the whole invoice.
+        for (i, kept) in &self.kept {
+            let mut kept = *kept;
+            for charge in charges
+                .iter_mut()
+                .filter(|charge| charge.invoice == Some(*i))
+            {
+                charge.part = charge.part.up_to(charge.part.net.min(kept));
+                kept -= charge.part.net;
             }
         }
         charges.retain(|charge| charge.part.net > 0);

@@ -130,7 +130,7 @@ pub(super) fn unused(amount: i64, period: Period, at: i64) -> i64 {
 }
 
 /// The part of `whole` that goes with `part` of `of`, rounded.
-fn share(whole: i64, part: i64, of: i64) -> i64 {
+pub(super) fn share(whole: i64, part: i64, of: i64) -> i64 {
     let (whole, part, of) = (i128::from(whole), i128::from(part), i128::from(of.max(1)));
     i64::try_from((whole * part * 2 + of) / (of * 2)).unwrap_or(i64::MAX)
 }
