@@ -2,8 +2,8 @@
 
 use rust_decimal::Decimal;
 
-use crate::cycle::rating::{Scheme, Tier};
-use crate::form::Form;
+use crate::money::rating::{Scheme, Tier};
+use crate::params::form::Form;
 
 /// Reads `bytes` as a form, and writes it as JSON.
 pub fn read_form(bytes: &[u8]) {

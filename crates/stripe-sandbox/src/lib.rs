@@ -3,10 +3,10 @@
 //! [`Sandbox`] is the whole of it, cheap to clone; [`Sandbox::start`] puts it on a loopback port and
 //! [`Sandbox::serve`] on any listener. Any Stripe client works against it. Its README has a test that uses it.
 //!
-//! How a call goes: [`http`] reads it and finds the account and the [route](routes); [`form`] and [`params`]
-//! read the parameters; the [`fault`] rules, limits and [`idempotency`] keys have their say; the handler,
-//! a plain function over a [`context::Ctx`], checks everything and then changes the [`state`]; [`expand`] adds
-//! what was asked for. One lock guards the state, held for that moment only.
+//! How a call goes: [`http`] reads it and finds the account and the [route](resource::routes); [`params`] reads the
+//! parameters; the [`fault`] rules, limits and [`idempotency`](store::idempotency) keys have their say; the handler,
+//! a plain function over a [`Ctx`](store::context::Ctx), checks everything and then changes the [`state`];
+//! [`expand`](resource::expand) adds what was asked for. One lock guards the state, held for that moment only.
 //!
 //! It shares no code with clients that call it: an error in common would be invisible.
 
@@ -22,64 +22,23 @@ use tokio_util::task::TaskTracker;
 
 use clock::Clock;
 
-mod account;
-mod billing;
-mod call;
-mod card;
-mod charge_amount;
-mod checkout_page;
-mod context;
-mod control;
-mod coupon;
-mod currency;
-mod customer;
-mod customer_balance;
-mod customer_params;
-mod cycle;
-mod discount;
-mod discount_routes;
-mod endpoints;
 mod engine;
 mod error;
-mod event;
-mod expand;
-mod fault;
-mod field_update;
-mod filter;
-mod form;
-mod guard;
 mod http;
-mod idempotency;
-mod ids;
 #[doc(hidden)]
 pub mod internals;
-mod limit;
-mod metadata;
-mod page;
+mod money;
+mod pages;
 mod params;
-mod payment;
-mod payment_method;
-mod payment_methods;
-mod price;
-mod price_list;
-mod price_params;
-mod product;
-mod promotion_code;
-mod record;
-mod routes;
-mod scalars;
-mod search;
-mod search_query;
-mod setup_intent;
-mod setup_intents;
-mod state;
-mod table;
-mod tax_location;
-mod test_clock;
-mod unmodelled;
+mod resource;
+mod store;
 
-pub use fault::{Action, Amount, Rule, When};
-pub use record::Request;
+use self::http::{fault, limit, record};
+use self::resource::event;
+use self::store::{ids, state};
+
+pub use self::http::fault::{Action, Amount, Rule, When};
+pub use self::http::record::Request;
 
 /// The API version whose answers the sandbox gives.
 pub const API_VERSION: &str = "2022-11-15";

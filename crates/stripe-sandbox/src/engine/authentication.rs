@@ -1,0 +1,66 @@
+//! The customer's authentication, which a bank asked for before it lets a card be charged or set up. People decide on
+//! the sandbox's page for it.
+
+use super::collection::{self, Outcome};
+use super::payment;
+use crate::error::{Error, Result};
+use crate::resource::setup_intent;
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+use crate::store::state::Account;
+
+/// Where an intent's customer authenticates.
+pub(crate) fn url(ctx: &Ctx<'_>, id: &Id) -> String {
+    format!("{}/c/authenticate/{id}", ctx.origin.public_url)
+}
+
+/// What somebody who is asked to authenticate sees.
+#[derive(Debug)]
+pub(crate) struct Request {
+    /// What is to be paid, if anything is, with its currency.
+    pub(crate) sum: Option<(i64, String)>,
+    /// Whether the answer is awaited still.
+    pub(crate) open: bool,
+}
+
+/// What an intent asks its customer for; `None` if there is no such intent.
+pub(crate) fn request(account: &Account, id: &str) -> Option<Request> {
+    if let Some(intent) = account.payments.intents.get(id) {
+        return Some(Request {
+            sum: Some((intent.amount, intent.currency.as_str().to_owned())),
+            open: intent.awaits_authentication(),
+        });
+    }
+    let intent = account.setup_intents.get(id)?;
+    Some(Request {
+        sum: None,
+        open: intent.awaits_authentication(),
+    })
+}
+
+/// The customer authenticates, or refuses to. Returns where they go next, if the intent says so.
+///
+/// # Errors
+/// If nothing was asked for, or not any more.
+pub(crate) fn decide(ctx: &mut Ctx<'_>, id: &str, agrees: bool) -> Result<Option<String>> {
+    let asked = request(ctx.account, id).filter(|request| request.open);
+    asked.ok_or_else(|| Error::invalid("There is nothing to authenticate any more."))?;
+    let Some(intent) = ctx.account.payments.intents.get(id) else {
+        return Ok(setup_intent::authenticate(ctx, id, agrees));
+    };
+    let (id, invoice) = (intent.id.clone(), intent.invoice.clone());
+    let back = intent.details.return_url.clone();
+    let customer = intent.customer.as_ref();
+    let at = customer.map_or(ctx.now, |customer| ctx.time_of(customer));
+    match invoice {
+        Some(invoice) => collection::act(ctx, &invoice, at, |ctx| {
+            let charged = payment::authenticate(ctx, &id, agrees, at);
+            let outcome = charged.map_or(Outcome::NotAuthenticated, Outcome::from);
+            collection::confirmed(ctx, &invoice, outcome, at);
+        }),
+        None => {
+            payment::authenticate(ctx, &id, agrees, at);
+        }
+    }
+    Ok(back)
+}

@@ -1,0 +1,114 @@
+//! Prices and coupons in the terms of [`cycle`](crate::money).
+
+use rust_decimal::Decimal;
+
+use crate::money::discount::Off;
+use crate::money::lines::Priced;
+use crate::money::period::Every;
+use crate::money::rating::{Scheme, Tier};
+use crate::money::usage::Aggregate;
+use crate::resource::coupon::{Coupon, Off as CouponOff};
+use crate::resource::price::{Amount, Price, TiersMode};
+use crate::resource::subscription_schedule::ItemSpec;
+use crate::store::state::Account;
+
+/// A price that a subscription holds. Prices are never deleted.
+pub(crate) fn price<'a>(account: &'a Account, id: &str) -> &'a Price {
+    account.prices.get(id).expect("prices are never deleted")
+}
+
+/// The name of a price's product.
+pub(crate) fn product_name(account: &Account, price: &Price) -> String {
+    let product = account.products.get(&price.product);
+    product.map_or_else(|| price.product.to_string(), |product| product.name.clone())
+}
+
+/// What items cost at the beginning of a period.
+pub(crate) fn in_advance(account: &Account, specs: &[ItemSpec]) -> i64 {
+    let amounts = specs.iter().filter_map(|spec| {
+        let quantity = spec.quantity?;
+        Some(priced(account, &spec.price).scheme.amount(quantity))
+    });
+    amounts.fold(0, i64::saturating_add)
+}
+
+/// What one unit of a price costs.
+pub(crate) fn rate(price: &Price) -> Decimal {
+    scheme(price).first_rate()
+}
+
+/// What a price's lines show and cost.
+pub(crate) fn priced(account: &Account, id: &str) -> Priced {
+    let price = price(account, id);
+    let product = account.products.get(&price.product);
+    Priced {
+        name: product_name(account, price),
+        unit_label: product.and_then(|product| product.unit_label.clone()),
+        currency: price.currency.as_str().to_owned(),
+        every: every_of(price),
+        scheme: scheme(price),
+    }
+}
+
+/// How a metered price adds up its records.
+pub(crate) fn aggregate(account: &Account, id: &str) -> Aggregate {
+    price(account, id)
+        .recurring
+        .as_ref()
+        .and_then(|recurring| recurring.aggregate_usage)
+        .unwrap_or_default()
+}
+
+/// How often a price recurs.
+pub(crate) fn every_of(price: &Price) -> Every {
+    let recurring = price.recurring.as_ref();
+    recurring.expect("items have recurring prices only").every
+}
+
+/// How often items recur, which is the same for all of a subscription's.
+pub(crate) fn every(account: &Account, specs: &[ItemSpec]) -> Every {
+    let first = specs.first().expect("a subscription has at least one item");
+    every_of(price(account, &first.price))
+}
+
+/// Whether a price costs nothing, whatever the quantity. A price that is not free is so for a quantity of 0 too.
+pub(crate) fn is_free(account: &Account, id: &str) -> bool {
+    match &price(account, id).amount {
+        Amount::PerUnit(unit) => unit.is_zero(),
+        Amount::Tiered { tiers, .. } => tiers.iter().all(|tier| {
+            tier.unit.is_none_or(|unit| unit.is_zero())
+                && tier.flat.is_none_or(|flat| flat.is_zero())
+        }),
+    }
+}
+
+fn scheme(price: &Price) -> Scheme {
+    match &price.amount {
+        Amount::PerUnit(unit) => Scheme::PerUnit {
+            unit: *unit,
+            divide: price.transform,
+        },
+        Amount::Tiered { mode, tiers } => {
+            let tiers = tiers
+                .iter()
+                .map(|tier| Tier {
+                    up_to: tier.up_to,
+                    unit: tier.unit.unwrap_or(Decimal::ZERO),
+                    flat: tier.flat,
+                })
+                .collect();
+            match mode {
+                TiersMode::Volume => Scheme::Volume(tiers),
+                TiersMode::Graduated => Scheme::Graduated(tiers),
+            }
+        }
+    }
+}
+
+/// What a coupon takes off.
+pub(crate) fn off(coupon: &Coupon) -> Off {
+    match coupon.off {
+        CouponOff::Amount(amount, _) => Off::Amount(amount),
+        CouponOff::Percent(percent) => Off::Percent(percent),
+    }
+}

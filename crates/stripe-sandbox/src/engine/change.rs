@@ -1,0 +1,258 @@
+//! Changing what a subscription sells, and ending it.
+
+use super::drafts::{self, Draft, Next};
+use super::invoicing::issue;
+use super::item_set::{pair, replace_items};
+use super::proration::{self, Prorating, Proration};
+use super::renewal::{self, Anchor};
+use super::subscription_status::give_up;
+use super::{catalog, collection, finalization, phases, timeline};
+use crate::resource::invoice::Reason;
+use crate::resource::invoice_item;
+use crate::resource::subscription::{Status, Subscription};
+use crate::resource::subscription_schedule::{ItemSpec, Prorate};
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+use crate::store::state::Account;
+
+/// A new set of items and a new trial for a subscription.
+#[derive(Clone, Debug)]
+pub(crate) struct Change<'a> {
+    pub(crate) specs: &'a [ItemSpec],
+    /// Invoice items that come with it, and go on its invoice, if it has one.
+    pub(crate) added: &'a [Id],
+    /// When the trial is to end; `None`, or a time that has come, is no trial.
+    pub(crate) trial_end: Option<i64>,
+    pub(crate) prorate: Prorate,
+    /// `proration_date`: prorations are worked out as if the change were made then.
+    pub(crate) prorate_from: Option<i64>,
+    /// A new period begins in any case.
+    pub(crate) anchored: bool,
+}
+
+/// What a change does to the running period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effect {
+    /// It runs on. `cut` is where the subscription is to end within it: then it ends there.
+    Keep { cut: Option<i64> },
+    /// The trial that runs gets another end.
+    MoveTrial(i64),
+    /// A trial begins, and with it a period that lasts as long.
+    StartTrial(i64),
+    /// A period begins now, and is counted from now.
+    Restart,
+}
+
+impl Change<'_> {
+    fn effect(&self, account: &Account, subscription: &Subscription, at: i64) -> Effect {
+        let end = subscription.period.1;
+        let within = at < end;
+        let goal = self.trial_end.filter(|end| *end > at);
+        // In classic billing, a trial does not outlast the subscription.
+        let goal = goal.map(|end| subscription.ends_between(at, end).unwrap_or(end));
+        match (subscription.in_trial(), goal) {
+            (true, Some(end)) => Effect::MoveTrial(end),
+            (false, Some(end)) => Effect::StartTrial(end),
+            (true, None) if within => Effect::Restart,
+            _ if self.restarts(account, subscription) => Effect::Restart,
+            _ => Effect::Keep {
+                cut: subscription.ends_between(at, end),
+            },
+        }
+    }
+
+    /// Whether the billing cycle begins anew, as it does in classic billing with another interval, and when the
+    /// first price that is not free takes the place of free ones.
+    fn restarts(&self, account: &Account, subscription: &Subscription) -> bool {
+        let free = |price: &Id| catalog::is_free(account, price);
+        let was_free = subscription.items.iter().all(|item| free(&item.price));
+        self.anchored
+            || catalog::every(account, self.specs) != subscription.every
+            || was_free && !self.specs.iter().all(|spec| free(&spec.price))
+    }
+
+    /// What is credited and charged at once for what the change does to the running period.
+    fn prorations(
+        &self,
+        account: &Account,
+        subscription: &Subscription,
+        pairs: &[Option<usize>],
+        effect: Effect,
+        at: i64,
+    ) -> Vec<Proration> {
+        let within = at < subscription.period.1 && !subscription.in_trial();
+        if !within || self.prorate == Prorate::Never {
+            return Vec::new();
+        }
+        let from = self.prorate_from.unwrap_or(at);
+        let restart = !matches!(effect, Effect::Keep { .. });
+        Prorating::new(account, subscription, from, at).change(self.specs, pairs, restart)
+    }
+}
+
+/// Applies a change at `at`. Everything that is invoiced at once is invoiced here.
+pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i64) {
+    let subscription = ctx.account.subscription(position);
+    let effect = change.effect(ctx.account, subscription, at);
+    let every = catalog::every(ctx.account, change.specs);
+    let pairs = pair(&subscription.items, change.specs);
+    let prorations = change.prorations(ctx.account, subscription, &pairs, effect, at);
+    replace_items(ctx, position, change.specs, &pairs, at);
+    let made = proration::add(ctx, position, prorations, at);
+    ctx.account.subscription_mut(position).every = every;
+    let anchor = match effect {
+        Effect::MoveTrial(end) => {
+            move_trial(ctx.account.subscription_mut(position), end);
+            None
+        }
+        Effect::Keep { cut } => {
+            if let Some(cut) = cut {
+                shorten(ctx, position, cut, change.prorate, at);
+            }
+            if change.prorate == Prorate::Invoice {
+                let closed = (ctx.account.subscription(position).period.0, at);
+                let drafts = at_once(ctx.account, position, &pairs, at);
+                issue(ctx, position, drafts, Reason::Update, closed, at);
+            }
+            None
+        }
+        Effect::StartTrial(end) => Some(Anchor::TrialEnd(end)),
+        Effect::Restart => Some(Anchor::Now),
+    };
+    if let Some(anchor) = anchor {
+        // An invoice that is asked for the prorations has them alone, in classic billing.
+        let only = [&made[..], change.added].concat();
+        let only = (change.prorate == Prorate::Invoice).then_some(&only[..]);
+        renewal::restart(ctx, position, at, anchor, only);
+    }
+    timeline::reindex(ctx.account, position);
+}
+
+/// What is invoiced when a change asks for an invoice and the period runs on: all that is pending, and in classic
+/// billing a line without an amount for each metered item that is new.
+fn at_once(account: &Account, position: u32, pairs: &[Option<usize>], at: i64) -> Vec<Draft> {
+    let subscription = account.subscription(position);
+    let period = (at, subscription.period.1);
+    let items = subscription.items.iter().zip(pairs);
+    let new = items.filter(|(item, pair)| pair.is_none() && item.quantity.is_none());
+    let lines = new.flat_map(|(item, _)| {
+        let line = catalog::priced(account, &item.price).opening(period);
+        drafts::attach(item, vec![line])
+    });
+    drafts::waiting(account, subscription)
+        .chain(lines)
+        .collect()
+}
+
+fn move_trial(subscription: &mut Subscription, end: i64) {
+    let start = subscription.period.0;
+    subscription.anchor = end;
+    subscription.period.1 = end;
+    subscription.whole = (start, end);
+    subscription.trial = subscription.trial.map(|(first, _)| (first, end));
+}
+
+/// The subscription is to end at `cut`, within the running period, which ends there too, and with it the billing
+/// cycle is counted from there. What was charged beyond it is credited.
+fn shorten(ctx: &mut Ctx<'_>, position: u32, cut: i64, prorate: Prorate, at: i64) {
+    if prorate != Prorate::Never {
+        let subscription = ctx.account.subscription(position);
+        let credits = Prorating::new(ctx.account, subscription, cut, at).end();
+        proration::add(ctx, position, credits, at);
+    }
+    let subscription = ctx.account.subscription_mut(position);
+    subscription.period.1 = cut;
+    subscription.anchor = cut;
+}
+
+/// What a cancellation is to do, by Stripe's names.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cancellation {
+    /// Makes a last invoice, with the metered usage.
+    pub(crate) invoice_now: bool,
+    /// Credits what is left of licensed items.
+    pub(crate) prorate: bool,
+}
+
+/// Ends the subscription at `at`. Without a last invoice, the credit waits for the customer's next one (as a newer
+/// version of Stripe was recorded), and so do earlier prorations, without which it would be too large; without a
+/// credit, those are taken back, as Stripe's reference says of an end at once.
+///
+/// A subscription whose first payment is outstanding is given up instead: nothing was paid that could be credited.
+pub(crate) fn cancel(ctx: &mut Ctx<'_>, position: u32, how: Cancellation, at: i64) {
+    let subscription = ctx.account.subscription(position);
+    if subscription.status == Status::Incomplete {
+        give_up(ctx, position, at);
+        return timeline::reindex(ctx.account, position);
+    }
+    stop_collecting(ctx, position, at);
+    let subscription = ctx.account.subscription(position);
+    let closed = (subscription.period.0, at);
+    if how.prorate && at < subscription.period.1 && !subscription.in_trial() {
+        let credits = Prorating::new(ctx.account, subscription, at, at).end();
+        let made = proration::add(ctx, position, credits, at);
+        if !how.invoice_now {
+            proration::leave_to_customer(ctx.account, &made);
+        }
+    } else if !how.prorate && !how.invoice_now {
+        invoice_item::remove_prorations(ctx, position, at);
+    }
+    if how.invoice_now {
+        let subscription = ctx.account.subscription(position);
+        let drafts = drafts::closing(ctx.account, subscription, at, Next::End, None);
+        issue(ctx, position, drafts, Reason::Update, closed, at);
+    }
+    let subscription = ctx.account.subscription_mut(position);
+    subscription.status = Status::Canceled;
+    subscription.canceled_at.get_or_insert(at);
+    subscription.ended_at = Some(at);
+    if let Some(schedule) = phases::schedule_of(ctx.account, position) {
+        phases::subscription_ended(ctx, schedule, at);
+    }
+    timeline::reindex(ctx.account, position);
+}
+
+/// Stripe collects nothing more for a subscription that is canceled, apart from its last invoice: earlier ones that are
+/// open or drafts stay as they are until a request goes on with them.
+fn stop_collecting(ctx: &mut Ctx<'_>, position: u32, at: i64) {
+    let subscription = ctx.account.subscription(position);
+    let customer = ctx.account.customers.get(&subscription.customer);
+    let positions = customer.map_or(&[][..], |customer| &customer.invoices);
+    let invoices = positions
+        .iter()
+        .filter_map(|position| ctx.account.billing.invoices.at(*position))
+        .filter(|invoice| {
+            invoice.subscription.as_ref() == Some(&subscription.id) && invoice.auto_advance()
+        });
+    let invoices: Vec<Id> = invoices.map(|invoice| invoice.id.clone()).collect();
+    for id in invoices {
+        collection::act(ctx, &id, at, |ctx| {
+            finalization::advance(ctx, &id, false, at);
+        });
+    }
+}
+
+/// Invoices, on its own, the usage of metered items that no spec keeps: what Stripe does when a schedule moves to
+/// its next phase. A change by request bills none of it.
+pub(crate) fn bill_leaving(ctx: &mut Ctx<'_>, position: u32, specs: &[ItemSpec], at: i64) {
+    let subscription = ctx.account.subscription(position);
+    let closed = (subscription.period.0, at);
+    let pairs = pair(&subscription.items, specs);
+    let drafts = leaving(ctx.account, subscription, &pairs);
+    issue(ctx, position, drafts, Reason::Update, closed, at);
+}
+
+fn leaving(account: &Account, subscription: &Subscription, pairs: &[Option<usize>]) -> Vec<Draft> {
+    subscription
+        .items
+        .iter()
+        .enumerate()
+        .filter(|(index, item)| item.quantity.is_none() && !pairs.contains(&Some(*index)))
+        .flat_map(|(_, item)| {
+            drafts::attach(
+                item,
+                drafts::used(account, subscription, item, subscription.period.1),
+            )
+        })
+        .collect()
+}

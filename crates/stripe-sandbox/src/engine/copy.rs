@@ -1,0 +1,93 @@
+//! A copy of what a customer has, on which a change can be tried out.
+
+use std::sync::Arc;
+
+use crate::resource::customer::Customers;
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+use crate::store::state::Account;
+
+/// An account that has lent what no change of a subscription touches (products, prices, clocks and cards) to a copy
+/// with one customer in it. It gets that back when this is dropped.
+struct Lent<'a> {
+    from: &'a mut Account,
+    copy: Account,
+}
+
+impl<'a> Lent<'a> {
+    fn new(from: &'a mut Account, customer: &Id) -> Self {
+        let mut copy = from.emptied();
+        for coupon in from.coupons.iter() {
+            copy.coupons.insert(Arc::new(coupon.copy()));
+        }
+        fill(&mut copy, from, customer);
+        let mut lent = Self { from, copy };
+        lent.swap();
+        lent
+    }
+
+    fn swap(&mut self) {
+        let (from, copy) = (&mut *self.from, &mut self.copy);
+        std::mem::swap(&mut from.products, &mut copy.products);
+        std::mem::swap(&mut from.prices, &mut copy.prices);
+        std::mem::swap(&mut from.clocks, &mut copy.clocks);
+        std::mem::swap(&mut from.payment_methods, &mut copy.payment_methods);
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        self.swap();
+    }
+}
+
+/// Copies the customer with its subscriptions, schedules and pending invoice items. Invoices are history: none is
+/// there.
+fn fill(copy: &mut Account, from: &Account, id: &Id) {
+    let Some(customer) = from.customers.get(id) else {
+        return;
+    };
+    let mut own = customer.clone();
+    own.subscriptions.clear();
+    own.schedules.clear();
+    own.invoices.clear();
+    copy.customers = Customers::only(own);
+    for position in &customer.subscriptions {
+        let subscription = from.subscription(*position).clone();
+        let items: Vec<Id> = subscription
+            .items
+            .iter()
+            .map(|item| item.id.clone())
+            .collect();
+        let position = copy.insert_subscription(subscription);
+        copy.billing
+            .items
+            .extend(items.into_iter().map(|item| (item, position)));
+    }
+    for position in &customer.schedules {
+        copy.insert_schedule(from.schedule(*position).clone());
+    }
+    for item in from.billing.invoice_items.waiting(id) {
+        copy.billing.invoice_items.insert(item.clone());
+    }
+}
+
+/// Works on a copy of what a customer has, of which nothing remains.
+pub(crate) fn on_copy<T>(
+    ctx: &mut Ctx<'_>,
+    customer: &Id,
+    work: impl FnOnce(&mut Ctx<'_>) -> T,
+) -> T {
+    let (now, now_millis, presence) = (ctx.now, ctx.now_millis, ctx.presence);
+    let (args, origin) = (ctx.args.clone(), ctx.origin.clone());
+    let mut lent = Lent::new(ctx.account, customer);
+    work(&mut Ctx {
+        account: &mut lent.copy,
+        now,
+        now_millis,
+        args,
+        origin,
+        presence,
+        awaits_confirmation: false,
+    })
+}

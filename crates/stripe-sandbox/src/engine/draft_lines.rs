@@ -1,0 +1,83 @@
+//! The invoice items on a draft: requests can add, change and remove them until it is final.
+
+use super::collection;
+use super::invoicing::restate;
+use crate::error::{Error, Result};
+use crate::resource::invoice::{Invoice, InvoiceLine, Status};
+use crate::resource::invoice_item::InvoiceItem;
+use crate::store::ids::Id;
+use crate::store::state::Account;
+
+/// Stripe's limit.
+const MAX_LINES: usize = 250;
+
+/// The line of an invoice item, without an id.
+pub(crate) fn line_of(item: &InvoiceItem) -> InvoiceLine {
+    InvoiceLine {
+        id: Id::default(),
+        line: item.line.clone(),
+        price: item.price.clone(),
+        item: item.item.clone(),
+        invoice_item: Some(item.id.clone()),
+        discount: 0,
+    }
+}
+
+/// Whether an item can be added to an invoice.
+pub(crate) fn check_room(invoice: &Invoice, item: &InvoiceItem, param: &str) -> Result<()> {
+    let refused = |message: String| Err(Error::invalid(message).param(param));
+    if invoice.status != Status::Draft {
+        return Err(not_editable().param(param));
+    }
+    if invoice.customer != item.customer {
+        return Err(Error::no_such("invoice", &invoice.id, param));
+    }
+    if invoice.currency != item.currency {
+        return refused(format!(
+            "The currency of the invoice item (`{}`) does not match that of the invoice (`{}`).",
+            item.currency.as_str(),
+            invoice.currency.as_str()
+        ));
+    }
+    if invoice.lines.len() >= MAX_LINES {
+        return refused(format!(
+            "An invoice can have at most {MAX_LINES} invoice items."
+        ));
+    }
+    Ok(())
+}
+
+/// The error for what is on an invoice that is final.
+pub(crate) fn not_editable() -> Error {
+    Error::invalid("This invoice is no longer editable").code("invoice_not_editable")
+}
+
+/// Puts an item on the draft, first of all, or makes its line what the item is now.
+pub(crate) fn put(account: &mut Account, draft: &Id, item: &InvoiceItem) {
+    let mut invoice = collection::get(account, draft).clone();
+    let mut lines = invoice.lines.iter_mut();
+    let held = lines.find(|line| line.invoice_item.as_ref() == Some(&item.id));
+    if let Some(held) = held {
+        *held = InvoiceLine {
+            id: held.id.clone(),
+            ..line_of(item)
+        };
+    } else {
+        let line = InvoiceLine {
+            id: account.ids.next("il", 24),
+            ..line_of(item)
+        };
+        invoice.lines.insert(0, line);
+    }
+    restate(account, &mut invoice);
+    *collection::get_mut(account, draft) = invoice;
+}
+
+/// Takes an item off the draft.
+pub(crate) fn remove(account: &mut Account, draft: &Id, item: &Id) {
+    let mut invoice = collection::get(account, draft).clone();
+    let lines = &mut invoice.lines;
+    lines.retain(|line| line.invoice_item.as_ref() != Some(item));
+    restate(account, &mut invoice);
+    *collection::get_mut(account, draft) = invoice;
+}

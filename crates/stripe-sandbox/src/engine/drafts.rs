@@ -1,0 +1,136 @@
+//! What an invoice would say: the one generator behind creation, renewal, changes, cancellation and the preview.
+
+use super::catalog;
+use super::renewal::Period;
+use crate::money::lines::Line;
+use crate::money::proration::share;
+use crate::resource::invoice_item;
+use crate::resource::subscription::{Item, Subscription};
+use crate::store::ids::Id;
+use crate::store::state::Account;
+
+/// A line that is not on an invoice yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Draft {
+    pub(crate) line: Line,
+    /// What an invoice item is for may have neither a price nor a subscription item.
+    pub(crate) price: Option<Id>,
+    pub(crate) item: Option<Id>,
+    pub(crate) invoice_item: Option<Id>,
+}
+
+/// What follows the period that an invoice closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Another one: licensed items are charged in advance, unless it is a trial.
+    Period(Period),
+    /// Nothing: only what is owed so far.
+    End,
+}
+
+/// The lines of the invoice that closes the subscription's running period at `at`: what waited for it, newest
+/// first, then the items in their order. Metered items are billed in arrears, licensed ones in advance. `only` are
+/// the pending items that it takes, if not all.
+pub(crate) fn closing(
+    account: &Account,
+    subscription: &Subscription,
+    at: i64,
+    next: Next,
+    only: Option<&[Id]>,
+) -> Vec<Draft> {
+    let own = subscription.items.iter().flat_map(|item| {
+        let lines = match (item.quantity, next) {
+            (Some(quantity), next) => in_advance(account, item, quantity, next),
+            (None, Next::End) => used(account, subscription, item, subscription.period.1),
+            (None, Next::Period(period)) => {
+                let until = at.min(subscription.period.1);
+                if subscription.period.0 < until && item.since < until {
+                    used(account, subscription, item, until)
+                } else {
+                    let priced = catalog::priced(account, &item.price);
+                    vec![priced.opening((period.start, period.end))]
+                }
+            }
+        };
+        attach(item, lines)
+    });
+    let taken = |draft: &Draft| {
+        let id = draft.invoice_item.as_ref();
+        only.is_none_or(|only| id.is_some_and(|id| only.contains(id)))
+    };
+    waiting(account, subscription)
+        .filter(taken)
+        .chain(own)
+        .collect()
+}
+
+/// What waits for the subscription's next invoice, newest first.
+pub(crate) fn waiting<'a>(
+    account: &'a Account,
+    subscription: &'a Subscription,
+) -> impl Iterator<Item = Draft> + use<'a> {
+    invoice_item::waiting(account, subscription).map(|waiting| Draft {
+        line: waiting.line.clone(),
+        price: waiting.price.clone(),
+        item: waiting.item.clone(),
+        invoice_item: Some(waiting.id.clone()),
+    })
+}
+
+/// The lines for a metered item's usage in the running period, up to `until`.
+pub(crate) fn used(
+    account: &Account,
+    subscription: &Subscription,
+    item: &Item,
+    until: i64,
+) -> Vec<Line> {
+    let start = subscription.period.0;
+    let quantity = catalog::aggregate(account, &item.price).total(&item.records, start, until);
+    let priced = catalog::priced(account, &item.price);
+    let period = (start, until);
+    if subscription.in_trial() {
+        vec![priced.free_usage(quantity, period)]
+    } else {
+        priced.charged(quantity, period)
+    }
+}
+
+/// Ties lines to the item that they are for.
+pub(crate) fn attach(item: &Item, lines: Vec<Line>) -> Vec<Draft> {
+    lines
+        .into_iter()
+        .map(|line| Draft {
+            line,
+            price: Some(item.price.clone()),
+            item: Some(item.id.clone()),
+            invoice_item: None,
+        })
+        .collect()
+}
+
+fn in_advance(account: &Account, item: &Item, quantity: i64, next: Next) -> Vec<Line> {
+    let priced = catalog::priced(account, &item.price);
+    match next {
+        Next::End => Vec::new(),
+        Next::Period(Period {
+            start,
+            end,
+            trial: true,
+            ..
+        }) => {
+            vec![priced.trial(quantity, (start, end))]
+        }
+        Next::Period(Period {
+            start, end, whole, ..
+        }) => {
+            let mut lines = priced.charged(quantity, (start, end));
+            if (start, end) != whole {
+                for line in &mut lines {
+                    line.amount = share(line.amount, (start, end), whole);
+                    line.proration = true;
+                }
+            }
+            lines
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Drafts: what may still change on an invoice, and how it becomes final.
+
+use super::invoicing::restate;
+use super::timeline::Due;
+use super::{catalog, collection, drafts};
+use crate::resource::invoice::{self, Invoice, InvoiceLine, Reason, Status};
+use crate::resource::subscription::pause::Behavior;
+use crate::resource::subscription::{Item, Subscription};
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+use crate::store::state::Account;
+
+/// How long a draft that goes on by itself is one, with Stripe: an hour.
+const STRIPES_DRAFT: i64 = 3600;
+
+/// Stores a new invoice and tells of it. Renewals, and what a schedule charges first, are drafts for as long as the
+/// sandbox was told; others are finalized and collected at once.
+pub(crate) fn begin(ctx: &mut Ctx<'_>, invoice: Invoice, at: i64) {
+    let id = invoice.id.clone();
+    if let Some(discount) = &invoice.discount {
+        ctx.account
+            .billing
+            .discounts
+            .insert(discount.id.clone(), discount.clone());
+    }
+    let pause = paused(ctx.account, &invoice);
+    ctx.account.insert_invoice(invoice);
+    if pause == Some(Behavior::KeepAsDraft) {
+        collection::get_mut(ctx.account, &id).advances = false;
+    }
+    let invoice = collection::get(ctx.account, &id);
+    let waits = may_wait(ctx.account, invoice);
+    let object = invoice::view::invoice(ctx.account, invoice);
+    ctx.event("invoice.created", &object, at);
+    match pause {
+        Some(behavior) => set_aside(ctx, &id, behavior, at),
+        None if waits => schedule(ctx, &id, at),
+        None => finalize(ctx, &id, at),
+    }
+}
+
+/// What becomes of an invoice whose subscription's collection is paused.
+fn paused(account: &Account, invoice: &Invoice) -> Option<Behavior> {
+    let subscription = account
+        .billing
+        .subscriptions
+        .get(invoice.subscription.as_ref()?)?;
+    Some(subscription.pause?.behavior)
+}
+
+/// Does with an invoice what a pause says. Nothing is collected; one of which nothing is due is paid as it would be.
+fn set_aside(ctx: &mut Ctx<'_>, id: &Id, behavior: Behavior, at: i64) {
+    if behavior == Behavior::KeepAsDraft {
+        return;
+    }
+    invoice::drafts::seal(ctx, id, at);
+    match behavior {
+        Behavior::Void => collection::void(ctx, id, at),
+        _ if collection::get(ctx.account, id).amount_due == 0 => collection::settle(ctx, id, at),
+        _ => collection::mark_uncollectible(ctx, id, at),
+    }
+}
+
+fn may_wait(account: &Account, invoice: &Invoice) -> bool {
+    let subscription = invoice.subscription.as_ref();
+    let subscription = subscription.and_then(|id| account.billing.subscriptions.get(id));
+    match invoice.reason {
+        Reason::Cycle => true,
+        Reason::Create => subscription.is_some_and(|subscription| subscription.from_schedule),
+        Reason::Update | Reason::Manual | Reason::Upcoming => false,
+    }
+}
+
+/// The time of a draft has come.
+pub(crate) fn fall_due(ctx: &mut Ctx<'_>, position: u32, at: i64) {
+    let invoice = ctx.account.billing.invoices.at(position);
+    let id = invoice
+        .expect("a draft that goes leaves the timeline")
+        .id
+        .clone();
+    collection::act(ctx, &id, at, |ctx| finalize(ctx, &id, at));
+}
+
+/// Takes a draft off the timeline.
+pub(crate) fn forget(account: &mut Account, id: &Id) {
+    let billing = &mut account.billing;
+    let Some(position) = billing.invoices.position(id) else {
+        return;
+    };
+    if let Some(invoice) = billing.invoices.at_mut(position)
+        && let Some(until) = invoice.draft_until.take()
+    {
+        let clock = invoice.clock.clone();
+        let due = Due::Invoice(position);
+        billing.timelines.remove(clock.as_ref(), until, due);
+    }
+}
+
+/// `auto_advance`: whether the invoice goes on by itself. A draft is finalized in a while, or not; a final one that
+/// was not tried is collected at once (our choice; Stripe takes an hour).
+pub(crate) fn advance(ctx: &mut Ctx<'_>, id: &Id, advances: bool, at: i64) {
+    let invoice = collection::get_mut(ctx.account, id);
+    invoice.advances = advances;
+    let (status, untried) = (invoice.status, !invoice.attempts.any);
+    match (status, advances) {
+        (Status::Draft, true) if invoice.draft_until.is_some() => {}
+        (Status::Draft, true) => schedule(ctx, id, at),
+        (Status::Draft, false) => forget(ctx.account, id),
+        (Status::Open, true) if untried => drop(collection::collect(ctx, id, None, at)),
+        _ => {}
+    }
+}
+
+/// Lets a draft be one for as long as the sandbox was told, which may be no time. One that a request has made lasts for
+/// as long as with Stripe then, as nobody could add anything to it otherwise.
+pub(crate) fn schedule(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
+    forget(ctx.account, id);
+    let invoice = collection::get_mut(ctx.account, id);
+    let lasts = match ctx.origin.invoice_draft {
+        0 if invoice.reason == Reason::Manual => STRIPES_DRAFT,
+        told => told,
+    };
+    let until = at.saturating_add(lasts);
+    if until == at {
+        return finalize(ctx, id, at);
+    }
+    invoice.draft_until = Some(until);
+    let clock = invoice.clock.clone();
+    let billing = &mut ctx.account.billing;
+    if let Some(position) = billing.invoices.position(id) {
+        let due = Due::Invoice(position);
+        billing.timelines.add(clock.as_ref(), until, due);
+    }
+}
+
+/// The draft becomes final, and is collected. One whose customer is gone stays a draft.
+fn finalize(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
+    invoice::drafts::seal(ctx, id, at);
+    if collection::get(ctx.account, id).status != Status::Draft {
+        collection::begin(ctx, id, at);
+    }
+}
+
+/// The draft that is for the usage at `timestamp`, of a period that is over.
+pub(crate) fn draft_for<'a>(
+    account: &'a Account,
+    subscription: &Subscription,
+    item: &Item,
+    timestamp: i64,
+) -> Option<&'a Invoice> {
+    let customer = account.customers.get(&subscription.customer)?;
+    let newest_first = customer.invoices.iter().rev();
+    newest_first
+        .filter_map(|position| account.billing.invoices.at(*position))
+        .filter(|invoice| invoice.status == Status::Draft)
+        .find(|invoice| {
+            let (start, end) = invoice.period;
+            (start..end).contains(&timestamp) && invoice.lines.iter().any(|line| is_for(line, item))
+        })
+}
+
+/// Whether a line is for what an item has used.
+fn is_for(line: &InvoiceLine, item: &Item) -> bool {
+    line.item.as_ref() == Some(&item.id)
+        && line.price.as_ref() == Some(&item.price)
+        && line.invoice_item.is_none()
+}
+
+/// Puts the usage of an item as it is now on the draft for its period.
+pub(crate) fn update_usage(account: &mut Account, draft: &Id, subscription: u32, item: &Item) {
+    let mut invoice = collection::get(account, draft).clone();
+    let (start, end) = invoice.period;
+    let usage = catalog::aggregate(account, &item.price).total(&item.records, start, end);
+    let priced = catalog::priced(account, &item.price);
+    let trial = account.subscription(subscription).trial;
+    let lines = if trial.is_some_and(|(_, trial_end)| start < trial_end) {
+        vec![priced.free_usage(usage, (start, end))]
+    } else {
+        priced.charged(usage, (start, end))
+    };
+    let place = invoice.lines.iter().position(|line| is_for(line, item));
+    invoice.lines.retain(|line| !is_for(line, item));
+    let lines = drafts::attach(item, lines)
+        .into_iter()
+        .map(|draft| InvoiceLine {
+            id: account.ids.next("il", 24),
+            line: draft.line,
+            price: draft.price,
+            item: draft.item,
+            invoice_item: None,
+            discount: 0,
+        });
+    let lines: Vec<InvoiceLine> = lines.collect();
+    let place = place.unwrap_or(invoice.lines.len());
+    invoice.lines.splice(place..place, lines);
+    restate(account, &mut invoice);
+    *collection::get_mut(account, draft) = invoice;
+}

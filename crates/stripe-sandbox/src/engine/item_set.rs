@@ -1,0 +1,103 @@
+//! The items that a subscription holds, and putting others in their place.
+
+use crate::money::usage::Records;
+use crate::resource::subscription::Item;
+use crate::resource::subscription_schedule::ItemSpec;
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+
+/// Finds the item that each spec keeps: the one it names, else the first of the same price that is not taken.
+pub(crate) fn pair(items: &[Item], specs: &[ItemSpec]) -> Vec<Option<usize>> {
+    let named = |spec: &ItemSpec| {
+        spec.item
+            .as_ref()
+            .and_then(|id| items.iter().position(|item| item.id == *id))
+    };
+    let mut taken = vec![false; items.len()];
+    for index in specs.iter().filter_map(named) {
+        taken[index] = true;
+    }
+    let mut by_price = |spec: &ItemSpec| {
+        let index =
+            (0..items.len()).find(|index| !taken[*index] && items[*index].price == spec.price)?;
+        taken[index] = true;
+        Some(index)
+    };
+    specs
+        .iter()
+        .map(|spec| {
+            let kept = named(spec);
+            kept.or_else(|| (!spec.is_new).then(|| by_price(spec))?)
+        })
+        .collect()
+}
+
+/// Makes the specs the subscription's items. `pairs` says which of those it holds each of them keeps.
+pub(crate) fn replace_items(
+    ctx: &mut Ctx<'_>,
+    position: u32,
+    specs: &[ItemSpec],
+    pairs: &[Option<usize>],
+    at: i64,
+) {
+    let mut old: Vec<Option<Item>> =
+        std::mem::take(&mut ctx.account.subscription_mut(position).items)
+            .into_iter()
+            .map(Some)
+            .collect();
+    let mut items = Vec::with_capacity(specs.len());
+    for (spec, pair) in specs.iter().zip(pairs) {
+        let kept = pair.and_then(|index| old[index].take());
+        items.push(match kept {
+            Some(item) => keep(item, spec, at),
+            None => Item {
+                id: ctx.account.ids.next("si", 14),
+                ..item_of(spec, at)
+            },
+        });
+    }
+    for gone in old.into_iter().flatten() {
+        ctx.account.billing.items.remove(&gone.id);
+    }
+    for item in &items {
+        ctx.account.billing.items.insert(item.id.clone(), position);
+    }
+    ctx.account.subscription_mut(position).items = items;
+}
+
+impl ItemSpec {
+    /// Whether the item is this spec already.
+    pub(crate) fn sells(&self, item: &Item) -> bool {
+        item.price == self.price && item.quantity == self.quantity
+    }
+}
+
+/// The item as the spec wants it. Usage records belong to the item: they move with it to another metered price.
+fn keep(item: Item, spec: &ItemSpec, at: i64) -> Item {
+    let metered = item.quantity.is_none() && spec.quantity.is_none();
+    let moves = metered && !spec.clear_usage;
+    Item {
+        id: item.id,
+        created: item.created,
+        since: if moves { item.since } else { at },
+        records: if moves {
+            item.records
+        } else {
+            Records::default()
+        },
+        ..item_of(spec, at)
+    }
+}
+
+/// A fresh item for a spec, without an id.
+pub(crate) fn item_of(spec: &ItemSpec, at: i64) -> Item {
+    Item {
+        id: Id::from(""),
+        price: spec.price.clone(),
+        quantity: spec.quantity,
+        created: at,
+        since: at,
+        metadata: spec.metadata.clone(),
+        records: Records::default(),
+    }
+}

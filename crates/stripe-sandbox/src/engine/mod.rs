@@ -1,0 +1,129 @@
+//! The passing of time: whatever falls due is done when its time has come.
+
+pub(crate) mod added_items;
+pub(crate) mod authentication;
+pub(crate) mod catalog;
+pub(crate) mod change;
+pub(crate) mod collection;
+pub(crate) mod copy;
+pub(crate) mod draft_lines;
+pub(crate) mod drafts;
+pub(crate) mod finalization;
+pub(crate) mod invoicing;
+pub(crate) mod item_set;
+pub(crate) mod new_subscription;
+pub(crate) mod one_currency;
+pub(crate) mod payment;
+pub(crate) mod phases;
+pub(crate) mod preview;
+pub(crate) mod proration;
+pub(crate) mod renewal;
+pub(crate) mod subscription_status;
+pub(crate) mod subscription_update;
+pub(crate) mod timeline;
+
+use self::change::Cancellation;
+use self::subscription_status::give_up;
+use self::timeline::Due;
+use crate::money::period::Every;
+use crate::resource::checkout_session;
+use crate::resource::subscription::{self, INCOMPLETE_FOR, MissingMethod, Status};
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+
+/// Does what is due at or before `until`, in the order of its time: on the test clock, or for the customers
+/// that are on none.
+///
+/// It is called before every request for the customers without a clock, so that it has to be quick when
+/// nothing is due. The clock's `frozen_time` is still the old one during the call.
+pub(crate) fn run_until(ctx: &mut Ctx<'_>, clock: Option<&Id>, until: i64) {
+    while let Some((at, due)) = ctx.account.billing.timelines.first(clock, until) {
+        match due {
+            Due::Schedule(position) => phases::start(ctx, position, at),
+            Due::Invoice(position) => finalization::fall_due(ctx, position, at),
+            Due::Subscription(position) => step(ctx, position, at),
+            Due::Session(position) => checkout_session::expire(ctx, position, at),
+        }
+    }
+}
+
+/// The end of two intervals from `from`, of the subscription on this clock that has the shortest: it may be advanced
+/// until then. `None` without subscriptions.
+pub(crate) fn two_intervals(ctx: &Ctx<'_>, clock: &Id, from: i64) -> Option<i64> {
+    let end = |every: Every| every.next_after(from, every.next_after(from, from));
+    ctx.account
+        .billing
+        .timelines
+        .on(Some(clock))
+        .filter_map(|due| match due {
+            Due::Subscription(position) => Some(end(ctx.account.subscription(position).every)),
+            Due::Schedule(_) | Due::Invoice(_) | Due::Session(_) => None,
+        })
+        .min()
+}
+
+/// Does one thing that is due for a subscription; what comes after it at the same time is due again. A phase
+/// ends before the period that ends with it, so that the renewal charges the new items in advance.
+fn step(ctx: &mut Ctx<'_>, position: u32, at: i64) {
+    let subscription = ctx.account.subscription(position);
+    let phase_over = subscription
+        .schedule
+        .as_ref()
+        .and_then(|id| ctx.account.billing.schedules.get(id))
+        .and_then(|schedule| schedule.running())
+        .is_some_and(|phase| phase.end <= at);
+    let before = subscription::view::subscription(ctx.account, subscription);
+    if subscription.status == Status::Incomplete {
+        if at >= subscription.created + INCOMPLETE_FOR {
+            give_up(ctx, position, at);
+        }
+    } else if subscription
+        .pause
+        .and_then(|pause| pause.resumes_at)
+        .is_some_and(|resumes| resumes <= at)
+    {
+        ctx.account.subscription_mut(position).pause = None;
+    } else if phase_over {
+        phases::advance(ctx, position, at);
+    } else if subscription
+        .ends_within_period()
+        .is_some_and(|end| end <= at)
+    {
+        let how = Cancellation {
+            invoice_now: true,
+            prorate: true,
+        };
+        change::cancel(ctx, position, how, at);
+    } else if subscription.period.1 <= at && !ends_without_method(ctx, position, at) {
+        renewal::renew(ctx, position, at);
+    }
+    timeline::reindex(ctx.account, position);
+    subscription::view::changed(ctx, position, &before, at);
+}
+
+/// Whether a trial ends without a payment method in one of the ways that make no invoice.
+fn ends_without_method(ctx: &mut Ctx<'_>, position: u32, at: i64) -> bool {
+    let subscription = ctx.account.subscription(position);
+    let own = subscription.default_payment_method.as_ref();
+    let method = collection::payment_method(ctx.account, own, &subscription.customer);
+    if !subscription.in_trial() || method.is_some() {
+        return false;
+    }
+    match subscription.missing_method {
+        MissingMethod::CreateInvoice => return false,
+        MissingMethod::Cancel => {
+            let how = Cancellation {
+                invoice_now: false,
+                prorate: false,
+            };
+            change::cancel(ctx, position, how, at);
+        }
+        MissingMethod::Pause => {
+            ctx.account.subscription_mut(position).status = Status::Paused;
+            let object =
+                subscription::view::subscription(ctx.account, ctx.account.subscription(position));
+            ctx.event("customer.subscription.paused", &object, at);
+        }
+    }
+    true
+}

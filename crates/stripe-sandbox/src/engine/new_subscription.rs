@@ -1,0 +1,185 @@
+//! How a subscription begins, whoever makes it: the API, a schedule, or a checkout.
+
+use super::added_items::{self, AddedItem};
+use super::drafts::{self, Next};
+use super::invoicing::compose;
+use super::item_set::{item_of, replace_items};
+use super::renewal::{self, Anchor, Period};
+use super::{catalog, collection, phases};
+use crate::money::currency::Currency;
+use crate::money::period::Every;
+use crate::params::metadata::Metadata;
+use crate::resource::discount::{Applied, Discount};
+use crate::resource::invoice::Reason;
+use crate::resource::setup_intent;
+use crate::resource::subscription::{self, MissingMethod, PaymentSettings, Status, Subscription};
+use crate::resource::subscription_schedule::ItemSpec;
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+use crate::store::state::Account;
+
+/// What a new subscription is made of; everything in it has been checked.
+#[derive(Clone, Debug)]
+pub(crate) struct NewSubscription {
+    pub(crate) customer: Id,
+    pub(crate) clock: Option<Id>,
+    pub(crate) currency: Currency,
+    pub(crate) specs: Vec<ItemSpec>,
+    pub(crate) added: Vec<AddedItem>,
+    /// In the past, periods are counted from then, and the first one is the one that runs.
+    pub(crate) start_date: i64,
+    /// When the first whole period begins, if not at once or with the end of the trial.
+    pub(crate) anchor: Option<FirstAnchor>,
+    pub(crate) trial_end: Option<i64>,
+    pub(crate) metadata: Metadata,
+    pub(crate) description: Option<String>,
+    pub(crate) default_payment_method: Option<Id>,
+    pub(crate) coupon: Option<Applied>,
+    pub(crate) automatic_tax: bool,
+    pub(crate) schedule: Option<Id>,
+    pub(crate) cancel_at: Option<i64>,
+    pub(crate) cancel_at_period_end: bool,
+    pub(crate) first_payment: FirstPayment,
+    pub(crate) payment_settings: PaymentSettings,
+    pub(crate) missing_method: MissingMethod,
+}
+
+/// What is due at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FirstPayment {
+    /// Without it the subscription begins all the same, and is `past_due`.
+    Owed,
+    /// Without it the subscription is `incomplete`.
+    Needed,
+    /// Likewise, and nothing is charged until the customer confirms it.
+    AwaitsConfirmation,
+}
+
+/// When a first whole period begins, as a request asks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FirstAnchor {
+    pub(crate) at: i64,
+    /// Whether the time until then is free, and not prorated.
+    pub(crate) free_before: bool,
+}
+
+/// Makes the subscription and its first invoice, and returns its id.
+pub(crate) fn create(ctx: &mut Ctx<'_>, new: NewSubscription, at: i64) -> Id {
+    let id = ctx.account.ids.next("sub", 24);
+    let trial_end = new.trial_end.filter(|end| *end > at);
+    let every = catalog::every(ctx.account, &new.specs);
+    let (coupon, specs) = (new.coupon.clone(), new.specs.clone());
+    let added = new.added.clone();
+    let first_payment = new.first_payment;
+    ctx.awaits_confirmation = first_payment == FirstPayment::AwaitsConfirmation;
+    let anchor = new.anchor;
+    let subscription = before_first_period(id.clone(), new, every, at);
+    let position = ctx.account.insert_subscription(subscription);
+    if coupon.is_some() {
+        phases::discount(ctx, position, coupon, at);
+    }
+    replace_items(ctx, position, &specs, &vec![None; specs.len()], at);
+    let anchoring = trial_end.map_or(Anchor::Unchanged, Anchor::TrialEnd);
+    let first = Period::next(ctx.account.subscription(position), at, anchoring);
+    added_items::add(ctx, position, &added, (first.start, first.end), at);
+    if anchor.is_some_and(|anchor| anchor.free_before) && trial_end.is_none() {
+        renewal::begin_free(ctx, position, at);
+    } else {
+        renewal::begin(ctx, position, at, anchoring);
+    }
+    // A trial does not move an anchor that was asked for.
+    if let (Some(anchor), Some(_)) = (anchor, trial_end) {
+        ctx.account.subscription_mut(position).anchor = anchor.at;
+    }
+    let subscription = ctx.account.subscription_mut(position);
+    if first_payment != FirstPayment::Owed && subscription.status == Status::PastDue {
+        subscription.status = Status::Incomplete;
+    }
+    if ctx.awaits_confirmation {
+        collect_later(ctx, position, at);
+    }
+    crate::engine::timeline::reindex(ctx.account, position);
+    let object = subscription::view::subscription(ctx.account, ctx.account.subscription(position));
+    ctx.event("customer.subscription.created", &object, at);
+    id
+}
+
+/// Where nothing is due yet, and there is nothing to pay with, a set-up intent collects it.
+fn collect_later(ctx: &mut Ctx<'_>, position: u32, at: i64) {
+    let subscription = ctx.account.subscription(position);
+    let customer = subscription.customer.clone();
+    let own = subscription.default_payment_method.as_ref();
+    if subscription.status == Status::Incomplete
+        || collection::payment_method(ctx.account, own, &customer).is_some()
+    {
+        return;
+    }
+    let intent = setup_intent::insert(ctx, Some(customer), Metadata::default(), at);
+    ctx.account.subscription_mut(position).pending_setup_intent = Some(intent);
+}
+
+/// What the first invoice would ask for, if the subscription were made.
+pub(crate) fn first_amount_due(account: &Account, new: &NewSubscription, at: i64) -> i64 {
+    let every = catalog::every(account, &new.specs);
+    let mut subscription = before_first_period(Id::default(), new.clone(), every, at);
+    let items = new.specs.iter().map(|spec| item_of(spec, at));
+    subscription.items = items.collect();
+    subscription.discount = new.coupon.clone().map(|applied| Discount {
+        id: Id::default(),
+        coupon: applied.coupon,
+        promotion_code: None,
+        customer: new.customer.clone(),
+        subscription: None,
+        start: at,
+        end: None,
+    });
+    let trial_end = new.trial_end.filter(|end| *end > at);
+    if new.anchor.is_some_and(|anchor| anchor.free_before) && trial_end.is_none() {
+        return 0;
+    }
+    let anchoring = trial_end.map_or(Anchor::Unchanged, Anchor::TrialEnd);
+    let first = Period::next(&subscription, at, anchoring);
+    let added = new.added.iter();
+    let added = added.map(|item| item.draft(account, (first.start, first.end)));
+    let closing = drafts::closing(account, &subscription, at, Next::Period(first), None);
+    let drafts = added.chain(closing).collect();
+    compose(account, &subscription, drafts, Reason::Create, at).amount_due
+}
+
+/// The subscription before its first period, which an empty one stands for.
+fn before_first_period(id: Id, new: NewSubscription, every: Every, at: i64) -> Subscription {
+    Subscription {
+        id,
+        customer: new.customer,
+        clock: new.clock,
+        created: at,
+        start_date: new.start_date,
+        status: Status::Active,
+        currency: new.currency,
+        every,
+        anchor: new.anchor.map_or(new.start_date, |anchor| anchor.at),
+        period: (at, at),
+        whole: (at, at),
+        items: Vec::new(),
+        trial: None,
+        cancel_at: new.cancel_at,
+        cancel_at_period_end: new.cancel_at_period_end,
+        canceled_at: (new.cancel_at_period_end || new.cancel_at.is_some()).then_some(at),
+        ended_at: None,
+        cancellation_reason: None,
+        from_schedule: new.schedule.is_some(),
+        schedule: new.schedule,
+        default_payment_method: new.default_payment_method,
+        payment_settings: new.payment_settings,
+        missing_method: new.missing_method,
+        pause: None,
+        pending_setup_intent: None,
+        description: new.description,
+        metadata: new.metadata,
+        discount: None,
+        charged_with: None,
+        automatic_tax: new.automatic_tax,
+        latest_invoice: None,
+        due: None,
+    }
+}

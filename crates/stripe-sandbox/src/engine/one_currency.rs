@@ -1,0 +1,62 @@
+//! One currency at a time. Stripe lets a customer have another one only when nothing is open in the former: no
+//! subscription or schedule, no discount of an amount, no balance and no unpaid invoice.
+
+use crate::error::{Error, Result};
+use crate::money::currency::Currency;
+use crate::resource::coupon::Off;
+use crate::resource::customer::Customer;
+use crate::resource::invoice::Status;
+use crate::store::ids::Id;
+use crate::store::state::Account;
+
+/// Whether the customer may be billed in `currency`. `except` is a schedule that would be so in its place.
+///
+/// # Errors
+/// Stripe's, if the customer is held to another one.
+pub(crate) fn check(
+    account: &Account,
+    holder: &Customer,
+    currency: Currency,
+    except: Option<&Id>,
+) -> Result<()> {
+    let billing = &account.billing;
+    let subscriptions = holder.subscriptions.iter();
+    let subscriptions = subscriptions
+        .filter_map(|position| billing.subscriptions.at(*position))
+        .filter(|subscription| !subscription.status.ended())
+        .map(|subscription| subscription.currency);
+    let schedules = holder.schedules.iter();
+    let schedules = schedules
+        .filter_map(|position| billing.schedules.at(*position))
+        .filter(|schedule| schedule.status.live() && Some(&schedule.id) != except)
+        .filter_map(|schedule| schedule.phases.first())
+        .map(|phase| phase.currency);
+    let discount = holder
+        .discount()
+        .and_then(|discount| match discount.coupon.off {
+            Off::Amount(_, currency) => Some(currency),
+            Off::Percent(_) => None,
+        });
+    let owed = holder
+        .currency
+        .filter(|held| *held != currency && owes(account, holder));
+    let held = subscriptions.chain(schedules).chain(discount).chain(owed);
+    match held.into_iter().find(|held| *held != currency) {
+        Some(held) => Err(Error::invalid(format!(
+            "You cannot combine currencies on a single customer. This customer has had a subscription, coupon, or invoice item with currency {}",
+            held.as_str()
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Whether anything is still to be settled, either way.
+fn owes(account: &Account, holder: &Customer) -> bool {
+    let invoices = &account.billing.invoices;
+    let open = |position: &u32| {
+        invoices
+            .at(*position)
+            .is_some_and(|invoice| matches!(invoice.status, Status::Draft | Status::Open))
+    };
+    holder.balance != 0 || holder.invoices.iter().any(open)
+}

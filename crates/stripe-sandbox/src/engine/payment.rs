@@ -1,0 +1,241 @@
+//! How a payment goes: an intent is confirmed, authenticated, charged, captured or canceled.
+//!
+//! A payment that fails is no error here: it leaves a failed charge, and the intent waits for another payment method.
+
+use serde_json::Value;
+
+use super::authentication;
+use crate::error::Error;
+use crate::money::currency::Currency;
+use crate::resource::charge::{Charge, Failure};
+use crate::resource::payment_intent::{Details, Intent, Status};
+use crate::resource::payment_method::card::{Charged, Decline, Presence};
+use crate::resource::payment_method::{self, PaymentMethod};
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+use crate::store::state::Account;
+
+/// Makes an intent, and tells of it.
+pub(crate) fn insert(ctx: &mut Ctx<'_>, mut intent: Intent) -> Id {
+    intent.id = ctx.account.ids.next("pi", 24);
+    intent.secret = format!("{}_secret_{}", intent.id, ctx.account.ids.text(25));
+    let (id, now, object) = (intent.id.clone(), intent.created, intent.to_json());
+    ctx.account.payments.intents.insert(intent);
+    ctx.event("payment_intent.created", &object, now);
+    id
+}
+
+/// Makes the intent of an invoice. It keeps the payment method for what the customer is charged later.
+pub(crate) fn insert_for_invoice(
+    ctx: &mut Ctx<'_>,
+    invoice: &Id,
+    customer: &Id,
+    (amount, currency): (i64, Currency),
+    description: &str,
+    at: i64,
+) -> Id {
+    let details = Details {
+        description: Some(description.to_owned()),
+        setup_future_usage: Some("off_session"),
+        ..Details::default()
+    };
+    let mut intent = Intent::new(amount, currency, at, details);
+    intent.customer = Some(customer.clone());
+    intent.invoice = Some(invoice.clone());
+    insert(ctx, intent)
+}
+
+/// Chooses what the intent will be confirmed with.
+pub(crate) fn choose(account: &mut Account, id: &Id, method: Id) {
+    let intent = get_mut(account, id);
+    intent.payment_method = Some(method);
+    intent.authentication_url = None;
+    intent.status = Status::RequiresConfirmation;
+}
+
+/// Charges the payment method that was chosen.
+pub(crate) fn confirm(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> Charged {
+    let intent = get(ctx.account, id);
+    let method = intent.payment_method.clone();
+    let method = method.expect("the caller has chosen a payment method");
+    let charged = ctx.account.payment_methods.get(&method);
+    let charged = charged.expect("payment methods are never deleted");
+    let charged = charged.charge(ctx.presence);
+    match charged {
+        Charged::Paid => pay(ctx, id, &method, at),
+        Charged::Declined(decline) => decline_with(ctx, id, &method, decline, at),
+        Charged::NeedsAuthentication => await_authentication(ctx, id, at),
+    }
+    charged
+}
+
+fn pay(ctx: &mut Ctx<'_>, id: &Id, method: &Id, at: i64) {
+    keep_method(ctx, id, method);
+    let intent = get(ctx.account, id);
+    let manual = intent.details.manual_capture;
+    let charge = add_charge(ctx, id, method, None, at);
+    let intent = get_mut(ctx.account, id);
+    intent.latest_charge = Some(charge);
+    intent.last_error = None;
+    intent.authentication_url = None;
+    if manual {
+        intent.status = Status::RequiresCapture;
+        tell(ctx, id, "payment_intent.amount_capturable_updated", at);
+    } else {
+        intent.received = intent.amount;
+        intent.status = Status::Succeeded;
+        tell(ctx, id, "payment_intent.succeeded", at);
+    }
+}
+
+/// A payment method that is to be used again is attached, and may be charged without the customer from now on.
+/// One that is nobody's is good for one payment.
+fn keep_method(ctx: &mut Ctx<'_>, id: &Id, method: &Id) {
+    let intent = get(ctx.account, id);
+    let customer = intent.customer.clone();
+    let again = intent.details.setup_future_usage.is_some();
+    if let (true, Some(customer)) = (again, customer) {
+        let named = payment_method::Named::Existing(method.clone());
+        payment_method::attach_to(ctx, named, &customer);
+    }
+    if let Some(method) = ctx.account.payment_methods.get_mut(method) {
+        method.set_up |= again;
+        method.used_up |= method.customer.is_none();
+    }
+}
+
+fn decline_with(ctx: &mut Ctx<'_>, id: &Id, method: &Id, decline: Decline, at: i64) {
+    let charge = add_charge(ctx, id, method, Some(Failure::of(decline)), at);
+    get_mut(ctx.account, id).latest_charge = Some(charge.clone());
+    let error = decline.error().field("charge", Value::from(&*charge));
+    fail(ctx, id, method, &error, at);
+}
+
+/// The customer did not authenticate, or could not: the intent waits for another payment method.
+pub(crate) fn fail(ctx: &mut Ctx<'_>, id: &Id, method: &Id, error: &Error, at: i64) {
+    let shown = ctx.account.payment_methods.get(method);
+    let shown = shown.map_or(Value::Null, PaymentMethod::to_json);
+    let mut error = error.to_json()["error"].take();
+    error["payment_method"] = shown;
+    let intent = get_mut(ctx.account, id);
+    intent.status = Status::RequiresPaymentMethod;
+    intent.payment_method = None;
+    intent.authentication_url = None;
+    intent.last_error = Some(error);
+    tell(ctx, id, "payment_intent.payment_failed", at);
+}
+
+fn await_authentication(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
+    let url = authentication::url(ctx, id);
+    let intent = get_mut(ctx.account, id);
+    intent.status = Status::RequiresAction;
+    intent.authentication_url = Some(url);
+    tell(ctx, id, "payment_intent.requires_action", at);
+}
+
+/// Without the customer there is nobody to authenticate: an attempt that would need it has failed.
+pub(crate) fn authentication_required(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> Error {
+    let method = get(ctx.account, id).payment_method.clone();
+    let method = method.expect("it was confirmed with one");
+    let decline = Decline::authentication_required();
+    decline_with(ctx, id, &method, decline, at);
+    decline.error()
+}
+
+/// The customer has authenticated, or has refused to: then nothing is charged.
+pub(crate) fn authenticate(ctx: &mut Ctx<'_>, id: &Id, agrees: bool, at: i64) -> Option<Charged> {
+    if agrees {
+        ctx.presence = Presence::Authenticated;
+        return Some(confirm(ctx, id, at));
+    }
+    let method = get(ctx.account, id).payment_method.clone();
+    let method = method.expect("it was confirmed with one");
+    let error = Error::invalid("We are unable to authenticate your payment method. Please choose a different payment method and try again.")
+        .kind("invalid_request_error")
+        .code("payment_intent_authentication_failure");
+    fail(ctx, id, &method, &error, at);
+    None
+}
+
+/// Takes the money, or a part of it, that a charge has reserved.
+pub(crate) fn capture(ctx: &mut Ctx<'_>, id: &Id, amount: i64, at: i64) {
+    let intent = get_mut(ctx.account, id);
+    intent.received = amount;
+    intent.status = Status::Succeeded;
+    let charge = intent.latest_charge.clone();
+    let charge = charge.expect("a charge has reserved the money");
+    let charge = charge_mut(ctx.account, &charge);
+    charge.captured = amount;
+    charge.captured_at = Some(at);
+    charge.uncaptured = false;
+    // What is not captured is released.
+    charge.refunded = charge.amount - amount;
+    let charge = charge.id.clone();
+    tell_charge(ctx, &charge, "charge.captured", at);
+    tell(ctx, id, "payment_intent.succeeded", at);
+}
+
+/// Gives up an intent that has not succeeded; what its charge has reserved is released.
+pub(crate) fn cancel(ctx: &mut Ctx<'_>, id: &Id, reason: Option<&'static str>, at: i64) {
+    let intent = get_mut(ctx.account, id);
+    let reserved = intent.status == Status::RequiresCapture;
+    intent.status = Status::Canceled;
+    intent.canceled_at = Some(at);
+    intent.cancellation_reason = reason;
+    intent.authentication_url = None;
+    if let Some(charge) = intent.latest_charge.clone().filter(|_| reserved) {
+        let row = charge_mut(ctx.account, &charge);
+        row.refunded = row.amount;
+        tell_charge(ctx, &charge, "charge.refunded", at);
+    }
+    tell(ctx, id, "payment_intent.canceled", at);
+}
+
+fn add_charge(
+    ctx: &mut Ctx<'_>,
+    intent: &Id,
+    method: &Id,
+    failure: Option<Failure>,
+    at: i64,
+) -> Id {
+    let id = ctx.account.ids.next("ch", 24);
+    let charge = Charge::new(id.clone(), get(ctx.account, intent), method, failure, at);
+    let kind = if charge.failure.is_some() {
+        "charge.failed"
+    } else {
+        "charge.succeeded"
+    };
+    ctx.account.payments.charges.insert(charge);
+    tell_charge(ctx, &id, kind, at);
+    id
+}
+
+pub(crate) fn tell_charge(ctx: &mut Ctx<'_>, id: &Id, kind: &'static str, at: i64) {
+    let charge = ctx.account.payments.charges.get(id);
+    let object = charge.map(|charge| charge.to_json(ctx.account));
+    if let Some(object) = object {
+        ctx.event(kind, &object, at);
+    }
+}
+
+fn tell(ctx: &mut Ctx<'_>, id: &Id, kind: &'static str, at: i64) {
+    let object = get(ctx.account, id).to_json();
+    ctx.event(kind, &object, at);
+}
+
+/// An intent that is known to be there.
+pub(crate) fn get<'a>(account: &'a Account, id: &Id) -> &'a Intent {
+    let intent = account.payments.intents.get(id);
+    intent.expect("the caller has found it")
+}
+
+/// See [`get`].
+pub(crate) fn get_mut<'a>(account: &'a mut Account, id: &Id) -> &'a mut Intent {
+    let intent = account.payments.intents.get_mut(id);
+    intent.expect("the caller has found it")
+}
+
+fn charge_mut<'a>(account: &'a mut Account, id: &Id) -> &'a mut Charge {
+    let charge = account.payments.charges.get_mut(id);
+    charge.expect("charges go with their intents only")
+}

@@ -1,0 +1,285 @@
+//! A schedule at work: it starts a subscription, moves it from phase to phase, and ends.
+
+use std::sync::Arc;
+
+use super::change::{self, Cancellation, Change};
+use super::new_subscription::{self, FirstPayment, NewSubscription};
+use super::{added_items, timeline};
+use crate::params::metadata::{Changes, Metadata};
+use crate::resource::coupon::Coupon;
+use crate::resource::discount::{Applied, Discount, tell_change};
+use crate::resource::subscription::{self, MissingMethod, PaymentSettings};
+use crate::resource::subscription_schedule::{
+    Defaults, EndBehavior, Phase, Prorate, Schedule, Status,
+};
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+use crate::store::state::Account;
+
+/// Begins a schedule: its first phase's subscription is made, and invoiced for the first time.
+pub(crate) fn start(ctx: &mut Ctx<'_>, position: u32, at: i64) {
+    let schedule = ctx.account.schedule(position);
+    let clock = schedule.clock.clone();
+    let starts = schedule.phases.first().map(|phase| phase.start);
+    if let Some(starts) = starts {
+        let due = timeline::Due::Schedule(position);
+        ctx.account
+            .billing
+            .timelines
+            .remove(clock.as_ref(), starts, due);
+    }
+    let schedule = ctx.account.schedule(position);
+    let (Status::NotStarted, Some(phase)) = (schedule.status, schedule.phases.first()) else {
+        return;
+    };
+    let new = subscription_of(schedule, phase);
+    let schedule = ctx.account.schedule_mut(position);
+    schedule.status = Status::Active;
+    schedule.current = Some(0);
+    let subscription = new_subscription::create(ctx, new, at);
+    ctx.account.schedule_mut(position).subscription = Some(subscription);
+    tell(ctx, position, "subscription_schedule.updated", at);
+}
+
+/// What a schedule's first phase makes.
+fn subscription_of(schedule: &Schedule, phase: &Phase) -> NewSubscription {
+    NewSubscription {
+        customer: schedule.customer.clone(),
+        clock: schedule.clock.clone(),
+        currency: phase.currency,
+        specs: phase.items.clone(),
+        added: phase.added.clone(),
+        start_date: phase.start,
+        anchor: None,
+        trial_end: phase.trial_end,
+        metadata: merged(&Metadata::default(), &phase.metadata),
+        description: phase
+            .description
+            .clone()
+            .or_else(|| schedule.defaults.description.clone()),
+        default_payment_method: payment_method(phase, &schedule.defaults),
+        coupon: phase.coupon.clone().map(Applied::from),
+        automatic_tax: phase
+            .automatic_tax
+            .unwrap_or(schedule.defaults.automatic_tax),
+        schedule: Some(schedule.id.clone()),
+        cancel_at: schedule.ends_at(),
+        cancel_at_period_end: false,
+        first_payment: FirstPayment::Owed,
+        payment_settings: PaymentSettings::default(),
+        missing_method: MissingMethod::default(),
+    }
+}
+
+fn payment_method(phase: &Phase, defaults: &Defaults) -> Option<Id> {
+    phase
+        .default_payment_method
+        .clone()
+        .or_else(|| defaults.default_payment_method.clone())
+}
+
+/// The running phase of a subscription's schedule is over: the next one begins, or the schedule ends.
+pub(crate) fn advance(ctx: &mut Ctx<'_>, subscription: u32, at: i64) {
+    let Some(position) = schedule_of(ctx.account, subscription) else {
+        return;
+    };
+    let schedule = ctx.account.schedule_mut(position);
+    let Some(index) = schedule.current else {
+        return;
+    };
+    if index + 1 < schedule.phases.len() {
+        schedule.current = Some(index + 1);
+        let over = schedule.phases[index].coupon.clone();
+        follow_end(ctx.account, subscription, at);
+        enter(
+            ctx,
+            subscription,
+            position,
+            over.as_ref(),
+            Cause::Transition,
+            at,
+        );
+        tell(ctx, position, "subscription_schedule.updated", at);
+        return;
+    }
+    match schedule.end_behavior {
+        EndBehavior::Release => release(ctx, position, at),
+        EndBehavior::Cancel => {
+            let how = Cancellation {
+                invoice_now: true,
+                prorate: schedule.phases[index].prorate != Prorate::Never,
+            };
+            schedule.status = Status::Completed;
+            schedule.completed_at = Some(at);
+            schedule.current = None;
+            change::cancel(ctx, subscription, how, at);
+            tell(ctx, position, "subscription_schedule.completed", at);
+        }
+    }
+}
+
+/// Leaves the subscription, if there is one, to itself.
+pub(crate) fn release(ctx: &mut Ctx<'_>, position: u32, at: i64) {
+    forget_start(ctx.account, position);
+    let schedule = ctx.account.schedule_mut(position);
+    schedule.release(at);
+    let subscription = schedule.released_subscription.clone();
+    let subscription = subscription.and_then(|id| ctx.account.billing.subscriptions.position(&id));
+    if let Some(subscription) = subscription {
+        ctx.account.subscription_mut(subscription).schedule = None;
+        follow_end(ctx.account, subscription, at);
+        timeline::reindex(ctx.account, subscription);
+    }
+    tell(ctx, position, "subscription_schedule.released", at);
+}
+
+/// Makes the subscription end when its schedule does, if that cancels it, and not otherwise. Stripe shows this as
+/// `cancel_at` from the last phase on, and a release takes it away (`preserve_cancel_date` is false by default).
+pub(crate) fn follow_end(account: &mut Account, subscription: u32, now: i64) {
+    let schedule = schedule_of(account, subscription);
+    let end = schedule.and_then(|position| account.schedule(position).ends_at());
+    account
+        .subscription_mut(subscription)
+        .end_with_schedule(end, now);
+}
+
+/// The subscription ended by other means than the schedule's: that is canceled with it.
+pub(crate) fn subscription_ended(ctx: &mut Ctx<'_>, position: u32, at: i64) {
+    let schedule = ctx.account.schedule(position);
+    if schedule.status == Status::Active {
+        let id = schedule.id.clone();
+        call_off(ctx, &id, at);
+    }
+}
+
+/// Cancels a live schedule and leaves its subscription alone.
+pub(crate) fn call_off(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
+    let Some(position) = ctx.account.billing.schedules.position(id) else {
+        return;
+    };
+    forget_start(ctx.account, position);
+    let schedule = ctx.account.schedule_mut(position);
+    schedule.status = Status::Canceled;
+    schedule.canceled_at = Some(at);
+    schedule.current = None;
+    tell(ctx, position, "subscription_schedule.canceled", at);
+}
+
+/// Takes a schedule that has not started off the timeline.
+pub(crate) fn forget_start(account: &mut Account, position: u32) {
+    let schedule = account.schedule(position);
+    let clock = schedule.clock.clone();
+    if let (Status::NotStarted, Some(phase)) = (schedule.status, schedule.phases.first()) {
+        let at = phase.start;
+        let due = timeline::Due::Schedule(position);
+        account.billing.timelines.remove(clock.as_ref(), at, due);
+    }
+}
+
+/// Why a subscription is made what its phase says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The phase begins.
+    Transition,
+    /// The running phase was changed by a request, which says what to do about prorations.
+    Request(Prorate),
+}
+
+/// Makes the subscription what the running phase says. `over` is the coupon of the phase before: the same one
+/// stays as it is, used up or not.
+pub(crate) fn enter(
+    ctx: &mut Ctx<'_>,
+    subscription: u32,
+    schedule: u32,
+    over: Option<&Arc<Coupon>>,
+    cause: Cause,
+    at: i64,
+) {
+    let directing = ctx.account.schedule(schedule);
+    let Some(phase) = directing.running().cloned() else {
+        return;
+    };
+    let method = payment_method(&phase, &directing.defaults);
+    let anchored = phase.anchored.unwrap_or(directing.defaults.anchored);
+    let tax = phase
+        .automatic_tax
+        .unwrap_or(directing.defaults.automatic_tax);
+    let same = over.map(|coupon| &coupon.id) == phase.coupon.as_ref().map(|coupon| &coupon.id);
+    if cause == Cause::Transition {
+        // What was used in the phase that ends is billed with its discount.
+        change::bill_leaving(ctx, subscription, &phase.items, at);
+    }
+    if !same {
+        discount(
+            ctx,
+            subscription,
+            phase.coupon.clone().map(Applied::from),
+            at,
+        );
+    }
+    let held = ctx.account.subscription_mut(subscription);
+    held.metadata = merged(&held.metadata, &phase.metadata);
+    held.automatic_tax = tax;
+    if method.is_some() {
+        held.default_payment_method = method;
+    }
+    if phase.description.is_some() {
+        held.description.clone_from(&phase.description);
+    }
+    let added = match cause {
+        Cause::Transition => {
+            let period = (at, ctx.account.subscription(subscription).period.1.max(at));
+            added_items::add(ctx, subscription, &phase.added, period, at)
+        }
+        // They were added when the phase began.
+        Cause::Request(_) => Vec::new(),
+    };
+    let change = Change {
+        specs: &phase.items,
+        added: &added,
+        trial_end: phase.trial_end,
+        prorate: match cause {
+            Cause::Transition => phase.prorate,
+            Cause::Request(prorate) => prorate,
+        },
+        prorate_from: None,
+        anchored: cause == Cause::Transition && anchored,
+    };
+    change::apply(ctx, subscription, &change, at);
+}
+
+/// Gives the subscription a coupon's discount in place of the one it has, or takes that away.
+pub(crate) fn discount(ctx: &mut Ctx<'_>, position: u32, coupon: Option<Applied>, at: i64) {
+    let subscription = ctx.account.subscription(position);
+    let (id, customer) = (subscription.id.clone(), subscription.customer.clone());
+    let before = subscription.discount.clone();
+    let discount = coupon.map(|coupon| Discount::new(ctx, coupon, customer, Some(id), at));
+    tell_change(ctx, before.as_ref(), discount.as_ref(), at);
+    let subscription = ctx.account.subscription_mut(position);
+    subscription.discount = discount;
+    subscription.charged_with = None;
+}
+
+/// What a phase's metadata makes of the subscription's: keys are added and replaced, and those without a value go.
+fn merged(before: &Metadata, phase: &Metadata) -> Metadata {
+    let mut changes = Changes::default();
+    for (key, value) in phase.iter() {
+        if changes.set(key, value, "metadata").is_err() {
+            return before.clone();
+        }
+    }
+    // Fifty keys are as many as there can be; a phase that would exceed them adds none.
+    changes.apply(before).unwrap_or_else(|_| before.clone())
+}
+
+/// The position of the live schedule that directs a subscription.
+pub(crate) fn schedule_of(account: &Account, subscription: u32) -> Option<u32> {
+    let id = account.subscription(subscription).schedule.as_ref()?;
+    account.billing.schedules.position(id)
+}
+
+/// Records an event about a schedule as it is now.
+pub(crate) fn tell(ctx: &mut Ctx<'_>, position: u32, kind: &'static str, at: i64) {
+    let object = subscription::view::schedule(ctx.account.schedule(position));
+    ctx.event(kind, &object, at);
+}

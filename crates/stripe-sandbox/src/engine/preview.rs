@@ -1,0 +1,58 @@
+//! The upcoming invoice: what the generator would say at the end of the running period, with the usage so far.
+//!
+//! Changes that a schedule has in store are not in it (our choice): it shows the items that the subscription has
+//! now. Of a subscription that ends with the period it shows the last invoice.
+
+use super::drafts::{self, Next};
+use super::invoicing::compose;
+use super::renewal::{Anchor, Period};
+use crate::resource::invoice::{Invoice, Reason};
+use crate::resource::subscription::{Status, Subscription};
+use crate::store::ids::Id;
+use crate::store::state::Account;
+
+/// The next invoice of a subscription, if there will be one.
+pub(crate) fn of_subscription(account: &Account, subscription: &Subscription) -> Option<Invoice> {
+    if subscription.status.ended()
+        || matches!(subscription.status, Status::Incomplete | Status::Paused)
+    {
+        return None;
+    }
+    let end = subscription.ends_within_period();
+    let at = end.unwrap_or(subscription.period.1);
+    let next = match end {
+        Some(_) => Next::End,
+        None => Next::Period(Period::next(subscription, at, Anchor::Unchanged)),
+    };
+    let drafts = drafts::closing(account, subscription, at, next, None);
+    if drafts.is_empty() {
+        return None;
+    }
+    let mut invoice = compose(account, subscription, drafts, Reason::Upcoming, at);
+    invoice.period = (subscription.period.0, at);
+    name_lines(&mut invoice);
+    Some(invoice)
+}
+
+/// Gives the lines of an upcoming invoice ids.
+pub(crate) fn name_lines(invoice: &mut Invoice) {
+    for (index, line) in invoice.lines.iter_mut().enumerate() {
+        line.id = temporary(line.item.as_deref(), index);
+    }
+}
+
+/// The next invoice of a customer: of the subscription that is billed first.
+pub(crate) fn of_customer(account: &Account, customer: &str) -> Option<Invoice> {
+    let customer = account.customers.get(customer)?;
+    let invoices = customer
+        .subscriptions
+        .iter()
+        .filter_map(|position| of_subscription(account, account.subscription(*position)));
+    invoices.min_by_key(|invoice| invoice.created)
+}
+
+/// Upcoming lines have ids that are good for nothing but telling them apart.
+fn temporary(item: Option<&str>, index: usize) -> Id {
+    let item = item.unwrap_or_default().trim_start_matches("si_");
+    format!("il_tmp_{item}{index:04}").into()
+}

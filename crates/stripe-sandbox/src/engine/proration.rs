@@ -1,0 +1,228 @@
+//! What a change within a period credits and charges: Stripe's prorations, by the rules of classic billing.
+//!
+//! A credit is for the item's current price and quantity, whether that was ever billed or not (flexible billing,
+//! which 2022-11-15 does not have, would credit what was debited). Both sides have the subscription's discount in
+//! the amount; a change of the discount in the same request comes first.
+
+use super::catalog;
+use super::invoicing::applicable;
+use crate::money::discount::Off;
+use crate::money::lines::{Kind, Line, Proration as Share};
+use crate::params::metadata::Metadata;
+use crate::resource::coupon::Duration;
+use crate::resource::discount::Discount;
+use crate::resource::invoice::InvoiceLine;
+use crate::resource::invoice_item::{self, CreditedLines, InvoiceItem};
+use crate::resource::subscription::{Item, Subscription};
+use crate::resource::subscription_schedule::ItemSpec;
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+use crate::store::state::Account;
+
+/// What a change credits or charges for an item.
+#[derive(Debug)]
+pub(crate) struct Proration {
+    /// `None` for the item that is yet to be made for the price.
+    item: Option<Id>,
+    price: Id,
+    kind: Kind,
+    line: Line,
+}
+
+/// How a subscription is prorated at a time: the discounts, and the part of the period that is left.
+pub(crate) struct Prorating<'a> {
+    account: &'a Account,
+    subscription: &'a Subscription,
+    credits: Option<Off>,
+    charges: Option<Off>,
+    rest: (i64, i64),
+}
+
+impl<'a> Prorating<'a> {
+    /// Prorates what is left of the running period at `from`, with the discounts of `at`.
+    pub(crate) fn new(
+        account: &'a Account,
+        subscription: &'a Subscription,
+        from: i64,
+        at: i64,
+    ) -> Self {
+        let (start, end) = subscription.period;
+        let off = |discount: Discount| catalog::off(&discount.coupon);
+        Self {
+            account,
+            subscription,
+            credits: last_discount(account, subscription, at).map(off),
+            charges: discount_of_prices(account, subscription, at).map(off),
+            rest: (from.clamp(start, end), end),
+        }
+    }
+
+    /// Credits for the items that change or go, then charges for what comes in their place, in the order of the
+    /// items. If a period begins anew, all items are credited, and charged by the new period.
+    pub(crate) fn change(
+        &self,
+        specs: &[ItemSpec],
+        pairs: &[Option<usize>],
+        restart: bool,
+    ) -> Vec<Proration> {
+        let sells = |index: usize, item: &Item| {
+            let spec = pairs.iter().position(|pair| *pair == Some(index));
+            spec.is_some_and(|spec| specs[spec].sells(item))
+        };
+        let items = self.subscription.items.iter().enumerate();
+        let changed = items.filter(|(index, item)| restart || !sells(*index, item));
+        let credits = changed.filter_map(|(_, item)| self.credit(item));
+        if restart {
+            return credits.collect();
+        }
+        credits.chain(self.charges(specs, pairs)).collect()
+    }
+
+    /// The credits for all items: the subscription ends, now or when the rest begins.
+    pub(crate) fn end(&self) -> Vec<Proration> {
+        let items = self.subscription.items.iter();
+        items.filter_map(|item| self.credit(item)).collect()
+    }
+
+    fn charges(
+        &self,
+        specs: &[ItemSpec],
+        pairs: &[Option<usize>],
+    ) -> impl Iterator<Item = Proration> {
+        specs.iter().zip(pairs).filter_map(|(spec, pair)| {
+            let item = pair.map(|index| &self.subscription.items[index]);
+            if item.is_some_and(|item| spec.sells(item)) {
+                return None;
+            }
+            Some(Proration {
+                item: item.map(|item| item.id.clone()),
+                price: spec.price.clone(),
+                kind: Kind::Charge,
+                line: self.line(&spec.price, spec.quantity?, Kind::Charge),
+            })
+        })
+    }
+
+    fn credit(&self, item: &Item) -> Option<Proration> {
+        Some(Proration {
+            item: Some(item.id.clone()),
+            price: item.price.clone(),
+            kind: Kind::Credit,
+            line: self.line(&item.price, item.quantity?, Kind::Credit),
+        })
+    }
+
+    fn line(&self, price: &str, quantity: i64, kind: Kind) -> Line {
+        let off = match kind {
+            Kind::Credit => self.credits,
+            Kind::Charge => self.charges,
+        };
+        catalog::priced(self.account, price).prorated(&Share {
+            kind,
+            quantity,
+            off,
+            rest: self.rest,
+            whole: self.subscription.whole,
+        })
+    }
+}
+
+/// The discount that prices have. One for `once` is for an invoice, not for a price (our choice: Stripe does not
+/// say what it does to prorations).
+fn discount_of_prices(account: &Account, subscription: &Subscription, at: i64) -> Option<Discount> {
+    applicable(account, subscription, at)
+        .filter(|discount| discount.coupon.duration != Duration::Once)
+}
+
+/// The last discount of the items that are held: the one in force, except that what the running period was charged
+/// with counts until the discounts are changed, although it has been used up or has ended meanwhile.
+fn last_discount(account: &Account, subscription: &Subscription, at: i64) -> Option<Discount> {
+    let over = |discount: &&Discount| {
+        discount.coupon.duration == Duration::Once || discount.end.is_some_and(|end| end <= at)
+    };
+    let used = subscription.charged_with.as_ref().filter(over);
+    used.cloned()
+        .or_else(|| discount_of_prices(account, subscription, at))
+}
+
+/// Lets prorations wait for the next invoice, which shows what is pending newest first: the last one goes first.
+/// The items of the change are there by now. Answers with their ids.
+pub(crate) fn add(
+    ctx: &mut Ctx<'_>,
+    position: u32,
+    prorations: Vec<Proration>,
+    at: i64,
+) -> Vec<Id> {
+    let add = |proration| {
+        let Proration {
+            item,
+            price,
+            kind,
+            line,
+        } = proration;
+        let subscription = ctx.account.subscription(position);
+        let made = || {
+            let mut items = subscription.items.iter().rev();
+            let made = items.find(|item| item.price == price);
+            made.expect("what is charged is an item").id.clone()
+        };
+        let item = item.unwrap_or_else(made);
+        let credited = match kind {
+            Kind::Credit => credited(ctx.account, subscription, &item, &price, line.period.1),
+            Kind::Charge => None,
+        };
+        let waiting = InvoiceItem {
+            id: Id::default(),
+            customer: subscription.customer.clone(),
+            clock: subscription.clock.clone(),
+            created: at,
+            currency: subscription.currency,
+            subscription: Some(subscription.id.clone()),
+            item: Some(item),
+            price: Some(price),
+            credited: credited.map(Box::new),
+            line,
+            metadata: Metadata::default(),
+            invoice: None,
+        };
+        invoice_item::add(ctx, waiting)
+    };
+    prorations.into_iter().rev().map(add).collect()
+}
+
+/// The lines that have charged an item for the time up to `end`, of the last invoice that did.
+fn credited(
+    account: &Account,
+    subscription: &Subscription,
+    item: &Id,
+    price: &Id,
+    end: i64,
+) -> Option<CreditedLines> {
+    let charges = |line: &&InvoiceLine| {
+        line.item.as_ref() == Some(item)
+            && line.price.as_ref() == Some(price)
+            && line.line.period.1 == end
+            && line.line.amount >= 0
+    };
+    let customer = account.customers.get(&subscription.customer)?;
+    let mut newest_first = customer.invoices.iter().rev();
+    newest_first.find_map(|position| {
+        let invoice = account.billing.invoices.at(*position)?;
+        let lines = invoice.lines.iter().filter(charges);
+        let lines: Vec<Id> = lines.map(|line| line.id.clone()).collect();
+        (!lines.is_empty()).then(|| CreditedLines {
+            invoice: invoice.id.clone(),
+            lines,
+        })
+    })
+}
+
+/// The subscription of these is gone: they are for the customer's next invoice, whatever that is for.
+pub(crate) fn leave_to_customer(account: &mut Account, ids: &[Id]) {
+    for id in ids {
+        if let Some(waiting) = account.billing.invoice_items.table.get_mut(id) {
+            waiting.subscription = None;
+            waiting.item = None;
+        }
+    }
+}

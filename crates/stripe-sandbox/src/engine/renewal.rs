@@ -1,0 +1,119 @@
+//! Moving a subscription from one period to the next.
+
+use super::drafts::{self, Next};
+use super::invoicing::issue;
+use super::timeline;
+use crate::resource::invoice::Reason;
+use crate::resource::subscription::{Status, Subscription};
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+
+/// From when the next period and those after it are counted: Stripe's `billing_cycle_anchor`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Anchor {
+    Unchanged,
+    Now,
+    /// The end of the trial that begins.
+    TrialEnd(i64),
+}
+
+/// A period that is about to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Period {
+    pub(crate) start: i64,
+    pub(crate) end: i64,
+    /// The period that a full price is for; see [`Subscription::whole`].
+    pub(crate) whole: (i64, i64),
+    pub(crate) trial: bool,
+    anchor: i64,
+}
+
+impl Period {
+    /// The period of a subscription that begins at `at`. If it is to end within that, the period is cut short.
+    pub(crate) fn next(subscription: &Subscription, at: i64, anchoring: Anchor) -> Self {
+        let every = subscription.every;
+        let (anchor, whole, trial) = match anchoring {
+            Anchor::TrialEnd(end) => (end, (at, end), true),
+            Anchor::Now => (at, every.containing(at, at), false),
+            Anchor::Unchanged => {
+                let anchor = subscription.anchor;
+                (anchor, every.containing(anchor, at), false)
+            }
+        };
+        let cut = subscription.ends_between(at, whole.1);
+        Self {
+            start: at,
+            end: cut.unwrap_or(whole.1),
+            whole,
+            trial,
+            anchor: cut.unwrap_or(anchor),
+        }
+    }
+}
+
+/// The running period is over at `at`: the next one begins, and both sides of it are invoiced.
+pub(crate) fn renew(ctx: &mut Ctx<'_>, position: u32, at: i64) {
+    let closed = (ctx.account.subscription(position).period.0, at);
+    let next = Period::next(ctx.account.subscription(position), at, Anchor::Unchanged);
+    roll(ctx, position, next, Reason::Cycle, closed, None);
+}
+
+/// A change closes the running period at `at` and begins another. Its invoice is for no period but that time.
+/// `only` are the pending items that it takes, if not all.
+pub(crate) fn restart(
+    ctx: &mut Ctx<'_>,
+    position: u32,
+    at: i64,
+    anchoring: Anchor,
+    only: Option<&[Id]>,
+) {
+    let next = Period::next(ctx.account.subscription(position), at, anchoring);
+    roll(ctx, position, next, Reason::Update, (at, at), only);
+}
+
+/// The first period begins, and is invoiced.
+pub(crate) fn begin(ctx: &mut Ctx<'_>, position: u32, at: i64, anchoring: Anchor) {
+    let next = Period::next(ctx.account.subscription(position), at, anchoring);
+    roll(ctx, position, next, Reason::Create, (at, at), None);
+}
+
+/// The first period begins, and costs nothing: there is no invoice.
+pub(crate) fn begin_free(ctx: &mut Ctx<'_>, position: u32, at: i64) {
+    let subscription = ctx.account.subscription_mut(position);
+    let next = Period::next(subscription, at, Anchor::Unchanged);
+    enter(subscription, next);
+    timeline::reindex(ctx.account, position);
+}
+
+fn roll(
+    ctx: &mut Ctx<'_>,
+    position: u32,
+    next: Period,
+    reason: Reason,
+    closed: (i64, i64),
+    only: Option<&[Id]>,
+) {
+    let at = next.start;
+    let subscription = ctx.account.subscription(position);
+    let drafts = drafts::closing(ctx.account, subscription, at, Next::Period(next), only);
+    enter(ctx.account.subscription_mut(position), next);
+    issue(ctx, position, drafts, reason, closed, at);
+    timeline::reindex(ctx.account, position);
+}
+
+fn enter(subscription: &mut Subscription, next: Period) {
+    subscription.trial = match subscription.trial {
+        Some((first, _)) if next.trial => Some((first, next.end)),
+        None if next.trial => Some((next.start, next.end)),
+        Some((first, end)) => Some((first, end.min(next.start))),
+        None => None,
+    };
+    subscription.anchor = next.anchor;
+    subscription.period = (next.start, next.end);
+    subscription.whole = next.whole;
+    subscription.status = match subscription.status {
+        _ if next.trial => Status::Trialing,
+        Status::Trialing => Status::Active,
+        status => status,
+    };
+}

@@ -1,0 +1,108 @@
+//! How a subscription's status follows what becomes of its invoices.
+
+use super::collection::{self, Outcome, get};
+use super::phases;
+use crate::resource::invoice::{Invoice, Reason, Status as InvoiceStatus};
+use crate::resource::invoice_item;
+use crate::resource::subscription::Status;
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+use crate::store::state::Account;
+
+/// What a payment that did not succeed does to the subscription.
+pub(crate) fn unpaid(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome) {
+    let invoice = get(ctx.account, id);
+    let customer = ctx.account.customers.get(&invoice.customer);
+    let never_had_one = customer.is_some_and(|customer| !customer.had_payment_method);
+    let Some(position) = subscription_of(ctx.account, id) else {
+        return;
+    };
+    let subscription = ctx.account.subscription_mut(position);
+    // Our choice: what a schedule sells to somebody who never had a payment method goes on.
+    if outcome == Outcome::NoMethod && subscription.from_schedule && never_had_one {
+        return;
+    }
+    if matches!(subscription.status, Status::Active | Status::Trialing) {
+        subscription.status = Status::PastDue;
+    }
+}
+
+/// The invoice is settled in one way or another: its subscription recovers, if that was what it waited for. A past
+/// due one goes by its latest invoice; one that is void does not count.
+pub(crate) fn restore(account: &mut Account, id: &Id) {
+    let Some(position) = subscription_of(account, id) else {
+        return;
+    };
+    let subscription = account.subscription(position);
+    let recovers = match subscription.status {
+        // Only a payment begins it.
+        Status::Incomplete => {
+            subscription.latest_invoice.as_ref() == Some(id)
+                && get(account, id).status == InvoiceStatus::Paid
+        }
+        Status::PastDue => latest(account, position).is_none_or(|latest| {
+            matches!(
+                latest.status,
+                InvoiceStatus::Paid | InvoiceStatus::Uncollectible
+            )
+        }),
+        _ => false,
+    };
+    if recovers {
+        let subscription = account.subscription_mut(position);
+        subscription.status = if subscription.in_trial() {
+            Status::Trialing
+        } else {
+            Status::Active
+        };
+    }
+}
+
+/// Whether a subscription can go by an invoice: one that is void, or made by request, does not count.
+fn counts(invoice: &Invoice) -> bool {
+    invoice.status != InvoiceStatus::Void && invoice.reason != Reason::Manual
+}
+
+/// The latest invoice that a subscription goes by.
+fn latest(account: &Account, position: u32) -> Option<&Invoice> {
+    let subscription = account.subscription(position);
+    let customer = account.customers.get(&subscription.customer)?;
+    let newest_first = customer.invoices.iter().rev();
+    newest_first
+        .filter_map(|position| account.billing.invoices.at(*position))
+        .find(|invoice| counts(invoice) && invoice.subscription.as_ref() == Some(&subscription.id))
+}
+
+/// The first payment did not come in time, or the subscription is canceled before: its invoice is void, and the
+/// subscription never begins.
+pub(crate) fn give_up(ctx: &mut Ctx<'_>, position: u32, at: i64) {
+    invoice_item::remove_prorations(ctx, position, at);
+    let first = ctx.account.subscription(position).latest_invoice.clone();
+    // A copy that a change is tried out on has no invoices.
+    let open = |id: &Id| {
+        let invoice = ctx.account.billing.invoices.get(id);
+        invoice.is_some_and(|invoice| invoice.status == InvoiceStatus::Open)
+    };
+    match first.filter(open) {
+        Some(first) => collection::void(ctx, &first, at),
+        None => expire(ctx, position, at),
+    }
+}
+
+/// The first payment will not come any more.
+pub(crate) fn expire(ctx: &mut Ctx<'_>, position: u32, at: i64) {
+    let subscription = ctx.account.subscription_mut(position);
+    subscription.status = Status::IncompleteExpired;
+    subscription.ended_at = Some(at);
+    if let Some(schedule) = phases::schedule_of(ctx.account, position) {
+        phases::subscription_ended(ctx, schedule, at);
+    }
+}
+
+/// The subscription that goes by an invoice.
+pub(crate) fn subscription_of(account: &Account, id: &Id) -> Option<u32> {
+    let invoice = get(account, id);
+    let subscription = invoice.subscription.as_ref();
+    let subscription = subscription.filter(|_| invoice.reason != Reason::Manual);
+    account.billing.subscriptions.position(subscription?)
+}

@@ -1,0 +1,127 @@
+//! Carrying out what a request changes on a subscription.
+
+use super::change::{self, Change};
+use super::{added_items, phases, timeline};
+use crate::params::field_update::FieldUpdate;
+use crate::resource::discount::Applied;
+use crate::resource::subscription::payment_input::Behavior;
+use crate::resource::subscription::update_input::Update;
+use crate::resource::subscription::{self, Subscription};
+use crate::resource::subscription_item;
+use crate::resource::subscription_schedule::Phase;
+use crate::store::context::Ctx;
+
+/// Carries an update out, and tells of it.
+pub(crate) fn carry_out(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
+    ctx.awaits_confirmation = update.behavior == Behavior::Default;
+    let before = subscription::view::subscription(ctx.account, ctx.account.subscription(position));
+    apply(ctx, position, update, now);
+    timeline::reindex(ctx.account, position);
+    subscription::view::changed(ctx, position, &before, now);
+}
+
+fn apply(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
+    if !matches!(update.coupon, FieldUpdate::Keep) {
+        discount(ctx, position, update.coupon.value(), now);
+    }
+    let subscription = ctx.account.subscription_mut(position);
+    subscription.metadata = update.metadata;
+    update
+        .default_payment_method
+        .apply(&mut subscription.default_payment_method);
+    update.description.apply(&mut subscription.description);
+    subscription.payment_settings = update.payment_settings;
+    subscription.missing_method = update.missing_method;
+    update.pause.apply(&mut subscription.pause);
+    if let Some(enabled) = update.automatic_tax {
+        subscription.automatic_tax = enabled;
+    }
+    ends(
+        subscription,
+        update.cancel_at,
+        update.cancel_at_period_end,
+        now,
+    );
+    let cut = subscription.ends_between(now, subscription.period.1);
+    let period = subscription.period;
+    let added = added_items::add(ctx, position, &update.added, period, now);
+    let subscription = ctx.account.subscription(position);
+    let changes = update.specs.is_some() || update.trial_end.is_some() || update.anchored;
+    if !changes && cut.is_none() {
+        return;
+    }
+    let running = subscription.in_trial().then_some(subscription.period.1);
+    let kept = || {
+        subscription
+            .items
+            .iter()
+            .map(subscription_item::input::kept)
+            .collect()
+    };
+    let specs = update.specs.unwrap_or_else(kept);
+    let change = Change {
+        specs: &specs,
+        added: &added,
+        trial_end: update.trial_end.or(running),
+        prorate: update.prorate,
+        prorate_from: update.prorate_from,
+        anchored: update.anchored,
+    };
+    change::apply(ctx, position, &change, now);
+    reflect(ctx, position);
+}
+
+/// Sets the discount of a subscription, or takes it away.
+pub(crate) fn discount(ctx: &mut Ctx<'_>, position: u32, coupon: Option<Applied>, now: i64) {
+    if let Some(phase) = running_phase(ctx, position) {
+        phase.coupon = coupon.as_ref().map(|applied| applied.coupon.clone());
+    }
+    phases::discount(ctx, position, coupon, now);
+}
+
+/// Sets or takes back the end of a subscription. `canceled_at` is when it was asked for.
+fn ends(
+    subscription: &mut Subscription,
+    at: FieldUpdate<i64>,
+    at_period_end: Option<bool>,
+    now: i64,
+) {
+    if at == FieldUpdate::Keep && at_period_end.is_none() {
+        return;
+    }
+    if matches!(at, FieldUpdate::Set(_)) {
+        subscription.cancel_at_period_end = false;
+    }
+    at.apply(&mut subscription.cancel_at);
+    if let Some(at_period_end) = at_period_end {
+        subscription.cancel_at_period_end = at_period_end;
+        if at_period_end {
+            subscription.cancel_at = None;
+        }
+    }
+    let ending = subscription.cancel_at.is_some() || subscription.cancel_at_period_end;
+    subscription.canceled_at = ending.then_some(now);
+    subscription.cancellation_reason = ending.then_some("cancellation_requested");
+}
+
+/// The running phase of a schedule shows what a direct update made of the subscription.
+fn reflect(ctx: &mut Ctx<'_>, position: u32) {
+    let subscription = ctx.account.subscription(position);
+    let specs: Vec<_> = subscription
+        .items
+        .iter()
+        .map(subscription_item::input::kept)
+        .collect();
+    let trial_end = subscription.in_trial().then_some(subscription.period.1);
+    if let Some(phase) = running_phase(ctx, position) {
+        phase.items = specs;
+        phase.trial_end = trial_end.map(|end| end.min(phase.end));
+    }
+}
+
+/// The phase that a subscription is in, if a schedule directs it.
+fn running_phase<'a>(ctx: &'a mut Ctx<'_>, position: u32) -> Option<&'a mut Phase> {
+    let schedule = phases::schedule_of(ctx.account, position)?;
+    let schedule = ctx.account.schedule_mut(schedule);
+    schedule.phases.get_mut(schedule.current?)
+}

@@ -1,0 +1,291 @@
+//! How a call to the API goes, from the key to the answer.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use axum::http::header;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use super::fault::{Action, When};
+use super::{Answer, Call, Caller, control, endpoints};
+use crate::error::{Error, Result};
+use crate::params::Params;
+use crate::params::form::Form;
+use crate::resource::account;
+use crate::resource::expand::Expand;
+use crate::resource::payment_method::card::Presence;
+use crate::resource::routes::{self, Route};
+use crate::store::context::{Ctx, Origin};
+use crate::store::idempotency::Kept;
+use crate::store::ids::Id;
+use crate::{API_VERSION, Sandbox, engine, locked};
+
+/// Runs a call. `caller` and `endpoint` are filled in as soon as they are known.
+pub(crate) async fn run(
+    sandbox: &Sandbox,
+    call: Call,
+    caller: &mut Caller,
+    endpoint: &mut String,
+) -> Result<Answer> {
+    let route = routes::find(&call.method, &call.path);
+    if let Some((route, _)) = &route {
+        *endpoint = route.endpoint();
+    }
+    let (account, connected) = authenticate(sandbox, &call)?;
+    caller.account = Some(account.clone());
+    caller.connected = connected;
+    let (route, args) = route.ok_or_else(|| endpoints::not_here(&call.method, &call.path))?;
+    check_version(&call)?;
+    if let Some(limit) = sandbox.0.options.rate_limit {
+        locked(&sandbox.0.limits).admit(&account, limit)?;
+    }
+    let met = locked(&sandbox.0.faults).meet(&account, &call.method, &call.path);
+    let wait = async {
+        if let Some(latency) = sandbox.0.options.latency {
+            tokio::time::sleep(latency).await;
+        }
+        met.wait().await;
+    };
+    if let Some((action, When::Before)) = met.fault.clone() {
+        wait.await;
+        return fault_before(action);
+    }
+    let after = met.fault.clone().map(|(action, _)| action);
+    let origin = origin(sandbox, &call, caller);
+    let form = call.form?;
+    let key = origin
+        .idempotency_key
+        .clone()
+        .filter(|_| call.method == "POST");
+    let kept = match &key {
+        Some(key) => sandbox.begin(&account, key, fingerprint(&call.method, &call.path, &form))?,
+        None => None,
+    };
+    wait.await;
+    if let Some(kept) = kept {
+        return Ok(replay(kept, after));
+    }
+    let result = sandbox.execute(&account, route, args, &form, origin);
+    let never_began = matches!(&result, Err(error) if error.before_execution || error.status == 409 || error.status == 429);
+    let mut answer = result.map_or_else(Answer::from, |value| {
+        Answer::new(200, value.to_string().into())
+    });
+    match after {
+        Some(Action::Status(status, reason)) if !never_began => {
+            answer = control::fault_error(status, reason.as_deref()).into();
+        }
+        after => answer.broken = after,
+    }
+    if let Some(key) = key {
+        sandbox.end(&account, &key, (!never_began).then_some(&answer));
+    }
+    Ok(answer)
+}
+
+fn replay(kept: Kept, after: Option<Action>) -> Answer {
+    let mut answer = Answer::new(kept.status, kept.body);
+    answer.replayed = true;
+    answer.broken = after.filter(|action| !matches!(action, Action::Status(..)));
+    answer
+}
+
+/// The fault in place of the call.
+fn fault_before(action: Action) -> Result<Answer> {
+    if let Action::Status(status, reason) = action {
+        return Err(control::fault_error(status, reason.as_deref()));
+    }
+    let body = r#"{"object": "list", "data": [], "has_more": false, "url": "/v1"}"#;
+    let mut answer = Answer::new(200, body.into());
+    answer.broken = Some(action);
+    Ok(answer)
+}
+
+/// A client that speaks another version would misread the answers.
+fn check_version(call: &Call) -> Result<()> {
+    match call.headers.get("stripe-version") {
+        Some(version) if version != API_VERSION => Err(Error::invalid(format!(
+            "The sandbox plays the Stripe API version `{API_VERSION}` only, and was asked for `{}`: send `Stripe-Version: {API_VERSION}`, or leave the header out.",
+            String::from_utf8_lossy(version.as_bytes())
+        ))
+        .before_execution()),
+        _ => Ok(()),
+    }
+}
+
+fn fingerprint(method: &str, path: &str, form: &Form) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (method, path, form.to_json().to_string()).hash(&mut hasher);
+    hasher.finish()
+}
+
+fn origin(sandbox: &Sandbox, call: &Call, caller: &Caller) -> Origin {
+    let options = &sandbox.0.options;
+    let host = call.header("host").unwrap_or("localhost");
+    let public_url = match &options.public_url {
+        Some(url) => url.trim_end_matches('/').to_owned(),
+        None => format!("http://{host}"),
+    };
+    Origin {
+        request_id: Some(caller.request_id.clone()),
+        idempotency_key: call.idempotency_key().map(str::to_owned),
+        public_url,
+        search_lag: options.search_lag_millis(),
+        invoice_draft: options.invoice_draft_seconds(),
+    }
+}
+
+impl Sandbox {
+    /// Works on an account under the lock, after whatever has fallen due is done.
+    pub(crate) fn with_account<T>(
+        &self,
+        account: &Id,
+        args: Vec<String>,
+        origin: Origin,
+        work: impl FnOnce(&mut Ctx<'_>) -> T,
+    ) -> T {
+        let clock = &self.0.options.clock;
+        let mut world = locked(&self.0.world);
+        let now = clock.unix();
+        let mut ctx = Ctx {
+            account: world.account(account, now),
+            now,
+            now_millis: clock.millis(),
+            args,
+            origin,
+            presence: Presence::OffSession,
+            awaits_confirmation: false,
+        };
+        engine::run_until(&mut ctx, None, now);
+        work(&mut ctx)
+    }
+
+    fn execute(
+        &self,
+        account: &Id,
+        route: &Route,
+        args: Vec<String>,
+        form: &Form,
+        origin: Origin,
+    ) -> Result<Value> {
+        let params = Params::new(form);
+        let expand = Expand::read(&params, route.object)?;
+        self.with_account(account, args, origin, |ctx| {
+            let mut answer = (route.handler)(ctx, &params)?;
+            debug_assert!(
+                params.finish().is_ok(),
+                "{} did not finish",
+                route.endpoint()
+            );
+            expand.apply(ctx.account, ctx.now, &mut answer);
+            Ok(answer)
+        })
+    }
+
+    fn begin(&self, account: &Id, key: &str, fingerprint: u64) -> Result<Option<Kept>> {
+        let now = self.0.options.clock.unix();
+        let mut world = locked(&self.0.world);
+        world
+            .account(account, now)
+            .keys
+            .begin(key, fingerprint, now)
+    }
+
+    fn end(&self, account: &Id, key: &str, answer: Option<&Answer>) {
+        let mut world = locked(&self.0.world);
+        let Some(account) = world.existing(account) else {
+            return;
+        };
+        match answer {
+            Some(answer) => account.keys.keep(
+                key,
+                Kept {
+                    status: answer.status,
+                    body: answer.body.clone(),
+                },
+            ),
+            None => account.keys.release(key),
+        }
+    }
+}
+
+/// The account that the call acts on, and whether `Stripe-Account` named it.
+pub(crate) fn authenticate(sandbox: &Sandbox, call: &Call) -> Result<(Id, bool)> {
+    let key = secret_key(call)?;
+    let now = sandbox.0.options.clock.unix();
+    let mut world = locked(&sandbox.0.world);
+    let own = world.id_of_key(&key);
+    let connected = call.header("stripe-account").unwrap_or_default();
+    if connected.is_empty() || connected == &*own {
+        world.account(&own, now);
+        return Ok((own, false));
+    }
+    match world.connected(&own, connected) {
+        Some(account) => Ok((account.profile.id.clone(), true)),
+        None => Err(account::no_access(Some(&masked(&key)), connected).before_execution()),
+    }
+}
+
+fn unauthorized(message: String) -> Error {
+    Error::invalid(message).status(401).before_execution()
+}
+
+fn secret_key(call: &Call) -> Result<String> {
+    let header = call.headers.get(header::AUTHORIZATION);
+    let header = header
+        .and_then(|header| header.to_str().ok())
+        .unwrap_or_default();
+    let (scheme, value) = header.split_once(' ').unwrap_or(("", header));
+    let key = if scheme.eq_ignore_ascii_case("basic") {
+        let decoded = STANDARD.decode(value.trim()).unwrap_or_default();
+        let decoded = String::from_utf8(decoded).unwrap_or_default();
+        decoded.split(':').next().unwrap_or_default().to_owned()
+    } else {
+        value.trim().to_owned()
+    };
+    if key.is_empty() {
+        return Err(unauthorized("You did not provide an API key. You need to provide your API key in the Authorization header, using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').".to_owned()));
+    }
+    if key.starts_with("sk_live_") || key.starts_with("rk_live_") {
+        return Err(unauthorized(format!(
+            "The sandbox takes test keys only (sk_test_… or rk_test_…), and was sent a live one: {}. Keep live keys away from it.",
+            masked(&key)
+        )));
+    }
+    let rest = key
+        .strip_prefix("sk_test_")
+        .or_else(|| key.strip_prefix("rk_test_"));
+    if rest.is_none_or(str::is_empty) {
+        return Err(unauthorized(format!(
+            "Invalid API Key provided: {}",
+            masked(&key)
+        )));
+    }
+    Ok(key)
+}
+
+/// A key without its secret part: `sk_test_****abcd`.
+fn masked(key: &str) -> String {
+    let prefix = ["sk_test_", "rk_test_", "sk_live_", "rk_live_"]
+        .into_iter()
+        .find(|prefix| key.starts_with(prefix))
+        .unwrap_or_default();
+    let secret: Vec<char> = key[prefix.len()..].chars().collect();
+    // Of a short secret nothing is shown.
+    let shown = secret.len().saturating_sub(4).min(4);
+    let end: String = secret[secret.len() - shown..].iter().collect();
+    format!("{prefix}****{end}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::masked;
+
+    #[test]
+    fn keys_are_masked() {
+        assert_eq!(masked("sk_test_123456789abcd"), "sk_test_****abcd");
+        assert_eq!(masked("sk_test_abcd"), "sk_test_****");
+        assert_eq!(masked("sk_live_secretsecret99"), "sk_live_****et99");
+        assert_eq!(masked("x"), "****");
+    }
+}

@@ -1,0 +1,98 @@
+//! Which web pages may reach the controls and the checkout pages. Neither asks for a key, and a browser sends a page's
+//! requests to loopback ports too: every page that is visited on the machine could reset the sandbox, or pay.
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use url::{Host, Url};
+
+use crate::Sandbox;
+use crate::error::Error;
+
+/// What browsers say about where a request comes from.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Refuses what comes from another page than the sandbox's own, or under another name.
+pub(crate) async fn guard(
+    State(sandbox): State<Sandbox>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let path = request.uri().path();
+    let is_guarded = path.starts_with("/_sandbox/") || path.starts_with("/c/");
+    if !is_guarded {
+        return next.run(request).await;
+    }
+    let changes = !request.method().is_safe() || path.starts_with("/_sandbox/");
+    match check(&sandbox, request.uri().host(), request.headers(), changes) {
+        Ok(()) => next.run(request).await,
+        Err(message) => {
+            let error = Error::invalid(message).status(StatusCode::FORBIDDEN.as_u16());
+            let json = [(header::CONTENT_TYPE, "application/json")];
+            (StatusCode::FORBIDDEN, json, error.to_json().to_string()).into_response()
+        }
+    }
+}
+
+fn check(
+    sandbox: &Sandbox,
+    authority: Option<&str>,
+    headers: &HeaderMap,
+    changes: bool,
+) -> Result<(), &'static str> {
+    let options = &sandbox.0.options;
+    let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    let public = options.public_url.as_deref().map(Url::parse);
+    let public = public.and_then(Result::ok);
+    let host = text(header::HOST);
+    let name = authority.or(host.map(without_port));
+    let is_public = public.as_ref().is_some_and(|url| url.host_str() == name);
+    // No name: no browser.
+    if options.loopback_only && !is_public && !name.is_none_or(is_loopback) {
+        return Err(
+            "This sandbox is called by names of this machine only: use 127.0.0.1 or localhost.",
+        );
+    }
+    let foreign = "The sandbox's controls and checkout pages are not for other web pages.";
+    let site = text(SEC_FETCH_SITE);
+    let is_own = matches!(site, Some("same-origin"));
+    if changes && site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
+        return Err(foreign);
+    }
+    match text(header::ORIGIN) {
+        None => Ok(()),
+        // Some browsers hide the origin of a page's own form.
+        Some("null") if is_own => Ok(()),
+        Some(origin) if is_origin_of(origin, host, public.as_ref()) => Ok(()),
+        Some(_) => Err(foreign),
+    }
+}
+
+/// Whether `name` can only be this machine. Nothing is looked up: what a name of somebody else's leads to may change.
+fn is_loopback(name: &str) -> bool {
+    match Host::parse(name) {
+        // RFC 6761 keeps names below `localhost` out of the DNS.
+        Ok(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Ok(Host::Ipv4(address)) => address.is_loopback(),
+        Ok(Host::Ipv6(address)) => address.is_loopback(),
+        Err(_) => false,
+    }
+}
+
+/// Whether `origin` is where the request went, or where people reach the sandbox.
+fn is_origin_of(origin: &str, host: Option<&str>, public: Option<&Url>) -> bool {
+    let Ok(url) = Url::parse(origin) else {
+        return false;
+    };
+    let is_public = public.is_some_and(|public| public.origin() == url.origin());
+    let authority = origin.split_once("://").map(|(_, authority)| authority);
+    is_public || (authority.is_some() && authority == host)
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
+}

@@ -1,0 +1,291 @@
+//! HTTP in and out: reading a call, and writing its answer with Stripe's headers, or the fault in its place.
+
+pub(crate) mod call;
+pub(crate) mod control;
+pub(crate) mod endpoints;
+pub(crate) mod fault;
+pub(crate) mod guard;
+pub(crate) mod limit;
+pub(crate) mod record;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::Response;
+use futures::StreamExt;
+
+use self::fault::Action;
+use crate::error::{Error, Result};
+use crate::params::form::Form;
+use crate::store::ids::Id;
+use crate::{API_VERSION, Sandbox, locked, pages};
+
+/// Stripe's own limit is not published; no real call comes near this.
+const MAX_BODY: usize = 1 << 20;
+/// How much of a body that is too large is still read, so that the client gets to see the answer.
+const MAX_DRAINED: usize = 64 << 20;
+
+/// Everything that the sandbox answers to.
+pub(crate) fn router(sandbox: Sandbox) -> Router {
+    pages::router()
+        .fallback(handle)
+        .layer(from_fn_with_state(sandbox.clone(), guard::guard))
+        .with_state(sandbox)
+}
+
+/// A call, read.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    /// The parameters of query and body, or why they cannot be read.
+    pub(crate) form: Result<Form>,
+}
+
+impl Call {
+    async fn read(request: Request) -> Self {
+        let (head, body) = request.into_parts();
+        let body = read_body(body).await;
+        let mut form = Form::default();
+        let form = form
+            .read(head.uri.query().unwrap_or_default().as_bytes())
+            .and(body)
+            .and_then(|body| check_type(&head.headers, &body).map(|()| body))
+            .and_then(|body| form.read(&body))
+            .map(|()| form);
+        Self {
+            method: head.method.as_str().to_owned(),
+            path: head.uri.path().to_owned(),
+            headers: head.headers,
+            form,
+        }
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The key that makes a call safe to repeat; an empty one is none.
+    pub(crate) fn idempotency_key(&self) -> Option<&str> {
+        self.header("idempotency-key").filter(|key| !key.is_empty())
+    }
+}
+
+/// A body that is not a form is refused with a word on what is wanted, rather than read as one strange name.
+fn check_type(headers: &HeaderMap, body: &[u8]) -> Result<()> {
+    let kind = headers.get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if body.is_empty() || kind.is_empty() || kind.starts_with("application/x-www-form-urlencoded") {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "Invalid request: send parameters as `application/x-www-form-urlencoded`, not as `{kind}`."
+    ))
+    .before_execution())
+}
+
+async fn read_body(body: Body) -> Result<Bytes> {
+    let mut stream = body.into_data_stream();
+    let mut all = Vec::new();
+    let mut size = 0;
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|_| unreadable("The request's body ended too early.", 400))?;
+        size += chunk.len();
+        if size > MAX_DRAINED {
+            break;
+        }
+        if size <= MAX_BODY {
+            all.extend_from_slice(&chunk);
+        }
+    }
+    if size > MAX_BODY {
+        return Err(unreadable("The request's body is larger than 1 MB.", 413));
+    }
+    Ok(all.into())
+}
+
+fn unreadable(message: &str, status: u16) -> Error {
+    Error::invalid(message).status(status).before_execution()
+}
+
+/// An answer, or what goes wrong with it.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Arc<str>,
+    pub(crate) replayed: bool,
+    pub(crate) limited_by: Option<String>,
+    /// What happens to the answer on its way.
+    pub(crate) broken: Option<Action>,
+}
+
+impl Answer {
+    /// An answer that arrives as it is.
+    pub(crate) fn new(status: u16, body: Arc<str>) -> Self {
+        Self {
+            status,
+            body,
+            replayed: false,
+            limited_by: None,
+            broken: None,
+        }
+    }
+}
+
+impl From<Error> for Answer {
+    fn from(error: Error) -> Self {
+        Self {
+            limited_by: error.limited_by.clone(),
+            ..Self::new(error.status, error.to_json().to_string().into())
+        }
+    }
+}
+
+/// Who asks, for the answer's headers.
+#[derive(Debug, Default)]
+pub(crate) struct Caller {
+    pub(crate) request_id: Id,
+    /// The account that the call acts on.
+    pub(crate) account: Option<Id>,
+    /// Whether `Stripe-Account` named it.
+    pub(crate) connected: bool,
+}
+
+async fn handle(State(sandbox): State<Sandbox>, request: Request) -> Response {
+    let call = Call::read(request).await;
+    let key = call.idempotency_key().map(str::to_owned);
+    if call.path.starts_with("/_sandbox/") {
+        return respond(&controlled(&sandbox, &call), &Caller::default(), None);
+    }
+    let mut caller = Caller {
+        request_id: locked(&sandbox.0.world).request_id(),
+        ..Caller::default()
+    };
+    let mut seen = record::Request {
+        method: call.method.clone(),
+        path: call.path.clone(),
+        endpoint: String::new(),
+        params: call.form.as_ref().map(Form::to_json).unwrap_or_default(),
+        status: 0,
+        account: String::new(),
+        idempotency_key: key.clone(),
+        replayed: false,
+    };
+    // The call goes on even if the client hangs up: Stripe's do, too.
+    let tasks = sandbox.0.tasks.clone();
+    let work = tasks.spawn(async move {
+        let answer = call::run(&sandbox, call, &mut caller, &mut seen.endpoint).await;
+        let answer = answer.unwrap_or_else(Answer::from);
+        seen.status = if answer.broken == Some(Action::Drop) {
+            0
+        } else {
+            answer.status
+        };
+        seen.account = caller.account.as_deref().unwrap_or_default().to_owned();
+        seen.replayed = answer.replayed;
+        locked(&sandbox.0.record).add(seen);
+        (answer, caller)
+    });
+    match work.await {
+        Ok((answer, caller)) => respond(&answer, &caller, key.as_deref()),
+        Err(error) => {
+            tracing::error!(%error, "a handler of the sandbox panicked");
+            let error = Error::invalid("The sandbox failed; this is a bug of it.")
+                .kind("api_error")
+                .status(500);
+            respond(&error.into(), &Caller::default(), key.as_deref())
+        }
+    }
+}
+
+/// Controls take a key if one is sent, and work on everything without.
+fn controlled(sandbox: &Sandbox, call: &Call) -> Answer {
+    let run = || {
+        let account = match call.headers.get(header::AUTHORIZATION) {
+            Some(_) => Some(call::authenticate(sandbox, call)?.0),
+            None => None,
+        };
+        let form = call.form.as_ref().map_err(Error::clone)?;
+        let params = crate::params::Params::new(form);
+        control::answer(sandbox, &call.method, &call.path, account.as_ref(), &params)
+    };
+    run().map_or_else(Answer::from, |value| {
+        Answer::new(200, value.to_string().into())
+    })
+}
+
+fn respond(answer: &Answer, caller: &Caller, key: Option<&str>) -> Response {
+    let mut response = Response::new(body(answer));
+    *response.status_mut() =
+        StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    let mut set = |name: &'static str, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    };
+    set("content-type", "application/json");
+    set("stripe-version", API_VERSION);
+    if !caller.request_id.is_empty() {
+        set("request-id", &caller.request_id);
+    }
+    if let Some(account) = caller.account.as_ref().filter(|_| caller.connected) {
+        set("stripe-account", account);
+    }
+    if let Some(key) = key {
+        set("idempotency-key", key);
+    }
+    if answer.replayed {
+        set("idempotent-replayed", "true");
+    }
+    match &answer.limited_by {
+        Some(reason) => set("stripe-rate-limited-reason", reason),
+        // A lock that was not to be had in time: worth another try, says Stripe.
+        None if answer.status == 429 => set("stripe-should-retry", "true"),
+        None => {}
+    }
+    match answer.broken {
+        Some(Action::HtmlPage) => {
+            set("content-type", "text/html");
+            *response.status_mut() = StatusCode::BAD_GATEWAY;
+        }
+        Some(Action::CutBody) => set("content-length", &answer.body.len().to_string()),
+        _ => {}
+    }
+    response
+}
+
+/// The body, whole or broken. A stream that fails makes the connection close; when it fails at once, nothing
+/// of the answer has been sent.
+fn body(answer: &Answer) -> Body {
+    let text = || Bytes::copy_from_slice(answer.body.as_bytes());
+    let broken = || {
+        std::io::Error::new(
+            std::io::ErrorKind::ConnectionAborted,
+            "a fault that was asked for",
+        )
+    };
+    match answer.broken {
+        Some(Action::Drop) => Body::from_stream(futures::stream::iter([Err::<Bytes, _>(broken())])),
+        Some(Action::CutBody) => {
+            let half = text().slice(..answer.body.len() / 2);
+            let parts = futures::stream::unfold(Some(half), move |half| async move {
+                if let Some(half) = half {
+                    return Some((Ok(half), None));
+                }
+                // Lets the first half get out before the connection closes.
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                Some((Err(broken()), None))
+            });
+            Body::from_stream(parts)
+        }
+        Some(Action::GarbageJson) => text().slice(..answer.body.len() / 2).into(),
+        Some(Action::HtmlPage) => "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>\n".into(),
+        _ => text().into(),
+    }
+}

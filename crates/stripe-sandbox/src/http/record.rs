@@ -1,0 +1,69 @@
+//! What was called: the last calls, and how often each endpoint was.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::Serialize;
+use serde_json::Value;
+
+const KEPT: usize = 1_000;
+
+/// One call to the API.
+#[derive(Clone, Debug, Serialize)]
+pub struct Request {
+    /// The HTTP method.
+    pub method: String,
+    /// The path, without the query.
+    pub path: String,
+    /// The route, such as `GET /v1/customers/:id`; empty if there is none.
+    pub endpoint: String,
+    /// The parameters of query and body together, nested as they were named.
+    pub params: Value,
+    /// The status of the answer; 0 if the connection was dropped instead.
+    pub status: u16,
+    /// The account that the call was for; empty if no valid key was sent.
+    pub account: String,
+    /// The header `Idempotency-Key`.
+    pub idempotency_key: Option<String>,
+    /// Whether the answer was an earlier one under the same key.
+    pub replayed: bool,
+}
+
+/// The calls so far.
+#[derive(Debug, Default)]
+pub(crate) struct Record {
+    last: VecDeque<Request>,
+    /// By account and endpoint.
+    counts: BTreeMap<(String, String), u64>,
+}
+
+impl Record {
+    pub(crate) fn add(&mut self, request: Request) {
+        let key = (request.account.clone(), request.endpoint.clone());
+        *self.counts.entry(key).or_default() += 1;
+        if self.last.len() == KEPT {
+            self.last.pop_front();
+        }
+        self.last.push_back(request);
+    }
+
+    pub(crate) fn requests(&self, account: Option<&str>) -> Vec<Request> {
+        let of = |request: &&Request| account.is_none_or(|account| request.account == account);
+        self.last.iter().filter(of).cloned().collect()
+    }
+
+    pub(crate) fn counts(&self, account: Option<&str>) -> BTreeMap<String, u64> {
+        let mut sums = BTreeMap::new();
+        for ((of, endpoint), count) in &self.counts {
+            if account.is_none_or(|account| of == account) {
+                *sums.entry(endpoint.clone()).or_default() += count;
+            }
+        }
+        sums
+    }
+
+    pub(crate) fn clear(&mut self, account: Option<&str>) {
+        let stays = |of: &str| account.is_some_and(|account| of != account);
+        self.last.retain(|request| stays(&request.account));
+        self.counts.retain(|(of, _), _| stays(of));
+    }
+}

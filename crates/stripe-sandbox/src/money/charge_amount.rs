@@ -1,0 +1,194 @@
+//! Which amounts Stripe charges: not too little, not too much, and no parts of a unit that cards do not know.
+
+use super::currency::Currency;
+use super::format::money;
+use crate::error::{Error, Result};
+
+/// The smallest amount that Stripe charges, in the currency's smallest unit: 50 cents and what is about that.
+/// For the currencies that its table does not name, the sandbox takes 50.
+fn smallest(currency: Currency) -> i64 {
+    match currency.as_str() {
+        "aed" | "ron" | "myr" | "pln" => 200,
+        "bgn" => 100,
+        "gbp" => 30,
+        "czk" => 1500,
+        "dkk" => 250,
+        "hkd" => 400,
+        "huf" => 17_500,
+        "mxn" | "thb" => 1000,
+        "nok" | "sek" => 300,
+        _ => 50,
+    }
+}
+
+/// The largest one: Stripe's amounts have up to eight digits, and up to twelve in rupiahs.
+fn largest(currency: Currency) -> i64 {
+    match currency.as_str() {
+        "idr" => 999_999_999_999,
+        _ => 99_999_999,
+    }
+}
+
+/// What charged amounts are multiples of. The last digit of currencies with three decimals must be 0, and Icelandic
+/// crowns and Ugandan shillings have no decimals, although Stripe takes them in hundredths.
+fn step(currency: Currency) -> i64 {
+    match currency.as_str() {
+        "bhd" | "jod" | "kwd" | "omr" | "tnd" => 10,
+        "isk" | "ugx" => 100,
+        _ => 1,
+    }
+}
+
+/// What an invoice asks for, of what is owed. The rest waits on the customer's balance: a debt below the smallest
+/// charge, a credit, and what rounding to the nearest amount that can be charged leaves (our choice: Stripe says that
+/// amounts are to be rounded, and not what it does with those of invoices).
+pub(crate) fn due(owed: i64, currency: Currency) -> i64 {
+    if owed < smallest(currency) {
+        return 0;
+    }
+    let step = step(currency);
+    let over = owed % step;
+    let down = owed - over;
+    if over * 2 >= step && over > 0 {
+        down.saturating_add(step)
+    } else {
+        down
+    }
+}
+
+/// Whether an amount is more than can be charged at once.
+pub(crate) fn too_large(amount: i64, currency: Currency) -> bool {
+    amount > largest(currency)
+}
+
+/// Checks what a request asks to charge.
+///
+/// # Errors
+/// Stripe's, if that cannot be charged.
+pub(crate) fn check(amount: i64, currency: Currency) -> Result<()> {
+    let word = currency.as_str();
+    if amount < smallest(currency) {
+        let least = money(smallest(currency).into(), word);
+        return Err(
+            Error::invalid(format!("Amount must be at least {least} {word}"))
+                .code("amount_too_small")
+                .param("amount"),
+        );
+    }
+    check_largest(amount, currency)?;
+    check_step(amount, currency, "amount")
+}
+
+/// Checks that an amount is not more than can be charged at once.
+pub(crate) fn check_largest(amount: i64, currency: Currency) -> Result<()> {
+    if too_large(amount, currency) {
+        return Err(above_largest(currency));
+    }
+    Ok(())
+}
+
+/// The error for more than can be charged at once.
+pub(crate) fn above_largest(currency: Currency) -> Error {
+    let most = money(largest(currency).into(), currency.as_str());
+    Error::invalid(format!("Amount must be no more than {}", grouped(&most)))
+        .code("amount_too_large")
+        .param("amount")
+}
+
+/// Checks that an amount, which a charge or a refund is made of, has no parts that cards do not know.
+pub(crate) fn check_step(amount: i64, currency: Currency, param: &str) -> Result<()> {
+    let step = step(currency);
+    if amount % step == 0 {
+        return Ok(());
+    }
+    let code = currency.as_str().to_uppercase();
+    let error = match step {
+        // Stripe's words for Icelandic crowns.
+        100 => Error::invalid(format!(
+            "Invalid amount. Currency {code} has become effectively zero-decimal and charged amounts must be evenly divisible by 100. See https://stripe.com/docs/currencies#special-cases for more information."
+        ))
+        .code("invalid_charge_amount_no_decimal_compatible"),
+        _ => Error::invalid(format!(
+            "Invalid amount. The last digit of amounts in {code} must be 0: round them to the nearest ten. See https://stripe.com/docs/currencies#three-decimal for more information."
+        ))
+        .code("invalid_charge_amount"),
+    };
+    Err(error.param(param))
+}
+
+/// The same text with commas between the thousands.
+fn grouped(amount: &str) -> String {
+    let (whole, decimals) = amount.split_at(amount.find('.').unwrap_or(amount.len()));
+    let digits = whole.bytes().filter(u8::is_ascii_digit).count();
+    let mut left = digits;
+    let mut text = String::new();
+    for character in whole.chars() {
+        if character.is_ascii_digit() {
+            if left < digits && left % 3 == 0 {
+                text.push(',');
+            }
+            left -= 1;
+        }
+        text.push(character);
+    }
+    text + decimals
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{check, due, grouped};
+    use crate::money::currency;
+    use crate::params::Params;
+    use crate::params::tests::form;
+
+    fn of(code: &str) -> currency::Currency {
+        let form = form(&format!("currency={code}"));
+        let read = currency::read(&Params::new(&form), "currency");
+        read.expect("a currency").expect("given")
+    }
+
+    #[test]
+    fn what_cannot_be_charged_waits() {
+        for (code, owed, expected) in [
+            ("usd", 49, 0),
+            ("usd", -5, 0),
+            ("usd", 1234, 1234),
+            ("kwd", 1234, 1230),
+            ("kwd", 1235, 1240),
+            ("bhd", 1240, 1240),
+            ("ugx", 12_340, 12_300),
+            ("isk", 12_350, 12_400),
+            ("jpy", 12_351, 12_351),
+            ("kwd", i64::MAX, i64::MAX),
+        ] {
+            assert_eq!(due(owed, of(code)), expected, "{owed} {code}");
+        }
+    }
+
+    #[test]
+    fn amounts_that_cannot_be_charged_are_refused() {
+        for (code, amount, refused) in [
+            ("usd", 49, Some("amount_too_small")),
+            ("usd", 50, None),
+            ("usd", 99_999_999, None),
+            ("usd", 100_000_000, Some("amount_too_large")),
+            ("idr", 100_000_000, None),
+            ("idr", 1_000_000_000_000, Some("amount_too_large")),
+            ("tnd", 1001, Some("invalid_charge_amount")),
+            ("omr", 1010, None),
+            (
+                "ugx",
+                1050,
+                Some("invalid_charge_amount_no_decimal_compatible"),
+            ),
+            ("ugx", 1100, None),
+        ] {
+            let code_of = check(amount, of(code)).err().and_then(|error| error.code);
+            assert_eq!(code_of, refused, "{amount} {code}");
+        }
+        assert_eq!(grouped("$999999.99"), "$999,999.99");
+        assert_eq!(grouped("¥99999999"), "¥99,999,999");
+        assert_eq!(grouped("KWD 99999.999"), "KWD 99,999.999");
+        assert_eq!(grouped("$5"), "$5");
+    }
+}

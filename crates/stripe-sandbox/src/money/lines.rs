@@ -1,0 +1,301 @@
+//! The lines of an invoice as plain values, with the descriptions that Stripe writes.
+
+use rust_decimal::Decimal;
+
+use super::discount::{Off, net};
+use super::format::money;
+use super::period::{Every, day};
+use super::proration::share;
+use super::rating::{Charge, Scheme};
+
+/// What a price says that its lines show.
+#[derive(Clone, Debug)]
+pub(crate) struct Priced {
+    /// The product's name.
+    pub(crate) name: String,
+    /// The product's `unit_label`: "1000 credit × …".
+    pub(crate) unit_label: Option<String>,
+    /// ISO code in lower case.
+    pub(crate) currency: String,
+    pub(crate) every: Every,
+    pub(crate) scheme: Scheme,
+}
+
+/// One line: amounts in cents, the period in seconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) quantity: i64,
+    pub(crate) amount: i64,
+    /// The price of one, before rounding.
+    pub(crate) rate: Decimal,
+    pub(crate) description: String,
+    pub(crate) period: (i64, i64),
+    pub(crate) proration: bool,
+    pub(crate) discountable: bool,
+}
+
+/// Which side of a change a proration is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// For what is not used any more.
+    Credit,
+    /// For what is used from now on.
+    Charge,
+}
+
+/// What a licensed price is prorated by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Proration {
+    pub(crate) kind: Kind,
+    pub(crate) quantity: i64,
+    pub(crate) off: Option<Off>,
+    /// The part of the period that is credited or charged.
+    pub(crate) rest: (i64, i64),
+    /// The period that the price is for.
+    pub(crate) whole: (i64, i64),
+}
+
+impl Priced {
+    /// What `quantity` costs, one line per charge: in advance for a licensed price, in arrears for a metered one.
+    pub(crate) fn charged(&self, quantity: i64, period: (i64, i64)) -> Vec<Line> {
+        let line = |charge: Charge| Line {
+            quantity: charge.quantity,
+            amount: charge.amount,
+            rate: charge.rate,
+            description: self.describe(charge),
+            period,
+            proration: false,
+            discountable: true,
+        };
+        self.scheme
+            .charges(quantity)
+            .into_iter()
+            .map(line)
+            .collect()
+    }
+
+    /// The one line of a metered price on a subscription's first invoice: nothing used, nothing owed, and no tier
+    /// is reached yet.
+    pub(crate) fn opening(&self, period: (i64, i64)) -> Line {
+        let tiered = !matches!(self.scheme, Scheme::PerUnit { .. });
+        let charge = Charge {
+            quantity: 0,
+            amount: 0,
+            rate: self.scheme.first_rate(),
+            tier: tiered.then_some(1),
+            flat: false,
+        };
+        free(0, period, self.describe(charge))
+    }
+
+    /// The one line of a licensed price in a trial: the real quantity, at nothing.
+    pub(crate) fn trial(&self, quantity: i64, period: (i64, i64)) -> Line {
+        let name = &self.name;
+        let per = self.unit_label.as_ref();
+        let per = per.map_or_else(String::new, |label| format!(" (per {label})"));
+        free(quantity, period, format!("Trial period for {name}{per}"))
+    }
+
+    /// The one line of a metered price in a trial: what was used, at nothing.
+    pub(crate) fn free_usage(&self, quantity: i64, period: (i64, i64)) -> Line {
+        let units = self.units(quantity);
+        let name = &self.name;
+        free(quantity, period, format!("{units} × {name} (Free trial)"))
+    }
+
+    /// The credit or the charge for the rest of a period.
+    pub(crate) fn prorated(&self, proration: &Proration) -> Line {
+        let Proration {
+            kind,
+            quantity,
+            off,
+            rest,
+            whole,
+        } = *proration;
+        let price = net(off, self.scheme.amount(quantity));
+        let (what, amount) = match kind {
+            Kind::Credit => ("Unused time on", share(-price, rest, whole)),
+            Kind::Charge => ("Remaining time on", share(price, rest, whole)),
+        };
+        let times = if quantity == 1 {
+            String::new()
+        } else {
+            format!("{quantity} × ")
+        };
+        let with = match off {
+            Some(Off::Percent(percent)) => format!(" (with {}% off)", one_place(percent)),
+            Some(Off::Amount(_)) | None => String::new(),
+        };
+        let name = &self.name;
+        Line {
+            quantity,
+            amount,
+            rate: (Decimal::from(amount) / Decimal::from(quantity.max(1))).round_dp(12),
+            description: format!("{what} {times}{name}{with} after {}", day(rest.0)),
+            period: rest,
+            proration: true,
+            // The discount is in the amount already.
+            discountable: false,
+        }
+    }
+
+    fn units(&self, quantity: i64) -> String {
+        match &self.unit_label {
+            Some(label) => format!("{quantity} {label}"),
+            None => quantity.to_string(),
+        }
+    }
+
+    fn describe(&self, charge: Charge) -> String {
+        let tier = charge
+            .tier
+            .map_or_else(String::new, |tier| format!("Tier {tier} "));
+        let price = money(charge.rate, &self.currency);
+        let per = self.per();
+        let name = &self.name;
+        if charge.flat {
+            return format!("{name} ({tier}at {price} / {per})");
+        }
+        let units = self.units(charge.quantity);
+        format!("{units} × {name} ({tier}at {price} / {per})")
+    }
+
+    /// `month`, or `every 3 months`.
+    pub(crate) fn per(&self) -> String {
+        let interval = self.every.interval.as_str();
+        match self.every.count {
+            1 => interval.to_owned(),
+            count => format!("every {count} {interval}s"),
+        }
+    }
+}
+
+fn free(quantity: i64, period: (i64, i64), description: String) -> Line {
+    Line {
+        quantity,
+        amount: 0,
+        rate: Decimal::ZERO,
+        description,
+        period,
+        proration: false,
+        discountable: true,
+    }
+}
+
+/// A percentage with one decimal place at least: `50.0`, `33.33`.
+fn one_place(percent: Decimal) -> Decimal {
+    let mut percent = percent.normalize();
+    if percent.scale() == 0 {
+        percent.rescale(1);
+    }
+    percent
+}
+
+#[cfg(test)]
+mod tests {
+    use rust_decimal::Decimal;
+
+    use super::{Kind, Off, Priced, Proration};
+    use crate::money::period::{Every, Interval};
+    use crate::money::rating::{Scheme, Tier};
+
+    fn credits() -> Priced {
+        let tier = |up_to, unit: &str, flat: i64| Tier {
+            up_to,
+            unit: unit.parse().unwrap(),
+            flat: Some(Decimal::from(flat)),
+        };
+        Priced {
+            name: "Name".into(),
+            unit_label: Some("credit".into()),
+            currency: "usd".into(),
+            every: Every {
+                interval: Interval::Month,
+                count: 1,
+            },
+            scheme: Scheme::Graduated(vec![tier(Some(1000), "0", 900), tier(None, "3.6", 0)]),
+        }
+    }
+
+    #[test]
+    fn lines_are_described_as_stripe_does() {
+        let lines = credits().charged(1031, (1, 2));
+        let texts: Vec<&str> = lines.iter().map(|line| line.description.as_str()).collect();
+        assert_eq!(
+            texts,
+            [
+                "1000 credit × Name (Tier 1 at $0.00 / month)",
+                "Name (Tier 1 at $9.00 / month)",
+                "31 credit × Name (Tier 2 at $0.036 / month)",
+                "Name (Tier 2 at $0.00 / month)",
+            ]
+        );
+        assert_eq!(lines.iter().map(|line| line.amount).sum::<i64>(), 1012);
+    }
+
+    #[test]
+    fn a_first_invoice_and_a_trial_owe_nothing() {
+        let opening = credits().opening((1, 2));
+        assert_eq!((opening.quantity, opening.amount), (0, 0));
+        let trial = credits().trial(7, (1, 2));
+        assert_eq!((trial.quantity, trial.amount), (7, 0));
+        assert_eq!(trial.description, "Trial period for Name (per credit)");
+        let usage = credits().free_usage(7, (1, 2));
+        assert_eq!((usage.quantity, usage.amount), (7, 0));
+        assert_eq!(usage.description, "7 credit × Name (Free trial)");
+        let plain = Priced {
+            unit_label: None,
+            ..credits()
+        };
+        assert_eq!(
+            [
+                plain.trial(2, (1, 2)).description,
+                plain.free_usage(10, (1, 2)).description
+            ],
+            ["Trial period for Name", "10 × Name (Free trial)"]
+        );
+    }
+
+    #[test]
+    fn prorations_say_from_when() {
+        let licensed = Priced {
+            scheme: Scheme::PerUnit {
+                unit: Decimal::from(31_000),
+                divide: None,
+            },
+            ..credits()
+        };
+        let day = 86_400;
+        let month = (0, 31 * day);
+        let proration = Proration {
+            kind: Kind::Credit,
+            quantity: 1,
+            off: None,
+            rest: (10 * day, 31 * day),
+            whole: month,
+        };
+        let credit = licensed.prorated(&proration);
+        assert_eq!((credit.quantity, credit.amount), (1, -21_000));
+        assert_eq!(credit.period, (10 * day, 31 * day));
+        assert_eq!(credit.description, "Unused time on Name after 11 Jan 1970");
+        let charge = licensed.prorated(&Proration {
+            kind: Kind::Charge,
+            quantity: 2,
+            ..proration
+        });
+        assert_eq!(charge.amount, 42_000);
+        assert_eq!(
+            charge.description,
+            "Remaining time on 2 × Name after 11 Jan 1970"
+        );
+        let half = licensed.prorated(&Proration {
+            off: Some(Off::Percent(Decimal::from(50))),
+            ..proration
+        });
+        assert_eq!(half.amount, -10_500);
+        assert_eq!(
+            half.description,
+            "Unused time on Name (with 50.0% off) after 11 Jan 1970"
+        );
+    }
+}

@@ -1,0 +1,137 @@
+//! The checkout page, `/c/pay/<session>`: what is being bought, a choice of test cards, and two ways out; and the one
+//! where a payment is [authenticated](authentication). They are plain HTML that works without scripts, and nothing on them is what somebody sent without being escaped; see
+//! [`html`].
+
+pub(crate) mod authentication;
+pub(crate) mod html;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse as _, Response};
+use axum::routing::get;
+use percent_encoding::{CONTROLS, utf8_percent_encode};
+
+use crate::error::Error;
+use crate::params::Params;
+use crate::params::form::Form;
+use crate::resource::checkout_session;
+use crate::store::context::{Ctx, Origin};
+use crate::store::ids::Id;
+use crate::store::state::Account;
+use crate::{Sandbox, locked};
+
+/// Nothing is loaded and nothing runs; the page is in nobody's frame.
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
+
+/// The page's routes; everything else goes to the API.
+pub(crate) fn router() -> Router<Sandbox> {
+    Router::new()
+        .route("/c/pay/{session}", get(show).post(pay))
+        .route(
+            "/c/authenticate/{intent}",
+            get(authentication::show).post(authentication::decide),
+        )
+}
+
+async fn show(State(sandbox): State<Sandbox>, Path(session): Path<String>) -> Response {
+    at_session(&sandbox, &session, |ctx| page(ctx, &session, None))
+}
+
+async fn pay(State(sandbox): State<Sandbox>, Path(session): Path<String>, body: Bytes) -> Response {
+    let (card, code) = match choices(&body) {
+        Ok(choices) => choices,
+        Err(error) => {
+            return at_session(&sandbox, &session, |ctx| page(ctx, &session, Some(&error)));
+        }
+    };
+    at_session(
+        &sandbox,
+        &session,
+        |ctx| match checkout_session::routes::pay(ctx, &session, &card, code.as_deref()) {
+            Ok(target) => to(&target),
+            Err(error) => page(ctx, &session, Some(&error)),
+        },
+    )
+}
+
+/// The card that was chosen (a form without one means the usual one), and the promotion code that was typed.
+fn choices(body: &[u8]) -> Result<(String, Option<String>), Error> {
+    let mut form = Form::default();
+    form.read(body)?;
+    let params = Params::new(&form);
+    let card = params.string("card")?.unwrap_or("pm_card_visa").to_owned();
+    let code = params.nullable("promotion_code")?.value();
+    let code = code.map(str::trim).filter(|code| !code.is_empty());
+    params.finish()?;
+    Ok((card, code.map(str::to_owned)))
+}
+
+/// Works in the account that the session is of.
+fn at_session(
+    sandbox: &Sandbox,
+    session: &str,
+    work: impl FnOnce(&mut Ctx<'_>) -> Response,
+) -> Response {
+    let holds = |account: &Account| account.billing.sessions.contains(session);
+    at_account(sandbox, holds, work)
+}
+
+/// Works in the account that holds something, after whatever has fallen due is done.
+fn at_account(
+    sandbox: &Sandbox,
+    holds: impl Fn(&Account) -> bool,
+    work: impl FnOnce(&mut Ctx<'_>) -> Response,
+) -> Response {
+    match owner(sandbox, holds) {
+        Some(account) => {
+            let origin = Origin {
+                search_lag: sandbox.0.options.search_lag_millis(),
+                invoice_draft: sandbox.0.options.invoice_draft_seconds(),
+                ..Origin::default()
+            };
+            sandbox.with_account(&account, Vec::new(), origin, work)
+        }
+        None => respond(StatusCode::NOT_FOUND, html::unknown()),
+    }
+}
+
+fn owner(sandbox: &Sandbox, holds: impl Fn(&Account) -> bool) -> Option<Id> {
+    let mut world = locked(&sandbox.0.world);
+    let mut accounts = world.accounts();
+    let owner = accounts.find(|account| holds(account))?;
+    Some(owner.profile.id.clone())
+}
+
+/// The page as the session is now, with a word on what went wrong.
+fn page(ctx: &mut Ctx<'_>, session: &str, error: Option<&Error>) -> Response {
+    let Some(session) = ctx.account.billing.sessions.get(session) else {
+        return respond(StatusCode::NOT_FOUND, html::unknown());
+    };
+    let message = error.map(|error| error.message.as_str());
+    let status = match error {
+        Some(_) => StatusCode::CONFLICT,
+        None => StatusCode::OK,
+    };
+    respond(status, html::checkout(ctx.account, session, message))
+}
+
+fn respond(status: StatusCode, body: String) -> Response {
+    let headers = [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        // Browsers hide the origin of a form from its own server where no referrer is sent.
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (status, headers, Html(body)).into_response()
+}
+
+/// `303 See Other`, so that a reload does not pay again.
+fn to(target: &str) -> Response {
+    let target = utf8_percent_encode(target, CONTROLS).to_string();
+    let location = HeaderValue::from_str(&target).expect("nothing but visible ASCII is left");
+    (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
+}

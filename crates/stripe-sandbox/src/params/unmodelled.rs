@@ -1,0 +1,72 @@
+//! What Stripe has and the sandbox does not act out: refused by name, rather than ignored or called unknown.
+
+use super::Params;
+use crate::error::{Error, Result};
+
+impl Params<'_> {
+    /// Parameters that Stripe has and the sandbox does not act out: refused if given. A name that ends in `?` may be
+    /// given empty, Stripe's way to unset it: it never was set.
+    pub(crate) fn unmodelled(&self, keys: &[&str]) -> Result<()> {
+        for key in keys {
+            let name = key.trim_end_matches('?');
+            let Some(node) = self.get(name) else {
+                continue;
+            };
+            if !(key.ends_with('?') && self.is_unset(name)) {
+                return Err(Error::unmodelled(&self.name(name)));
+            }
+            node.seen.set(true);
+        }
+        Ok(())
+    }
+
+    /// A parameter that the sandbox does not act out, except for the value that changes nothing.
+    pub(crate) fn only(&self, key: &str, value: &str) -> Result<()> {
+        match self.text(key)? {
+            Some(given) if given != value => Err(Error::unmodelled(&self.name(key))),
+            _ => Ok(()),
+        }
+    }
+
+    /// An object for something that can be enabled, and that the sandbox does not act out.
+    pub(crate) fn disabled(&self, key: &str) -> Result<()> {
+        let Some(object) = self.object(key)? else {
+            return Ok(());
+        };
+        match (object.text("enabled")?, &*object.keys()) {
+            (Some("false"), [_]) => Ok(()),
+            _ => Err(Error::unmodelled(&self.name(key))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::error::Result;
+    use crate::params::Params;
+    use crate::params::tests::form;
+
+    #[test]
+    fn what_is_not_modelled_is_refused_unless_it_changes_nothing() {
+        let form = form(
+            "a=1&b=&c=&d=false&e=true&f[enabled]=false&g[enabled]=true&h[enabled]=false&h[x]=1",
+        );
+        let params = Params::new(&form);
+        let refused = |result: Result<()>| result.expect_err("refused").param;
+        assert_eq!(refused(params.unmodelled(&["a"])).as_deref(), Some("a"));
+        assert_eq!(refused(params.unmodelled(&["b"])).as_deref(), Some("b"));
+        assert_eq!(refused(params.unmodelled(&["a?"])).as_deref(), Some("a"));
+        assert_eq!(refused(params.only("e", "false")).as_deref(), Some("e"));
+        params.unmodelled(&["c?", "z", "z?"]).expect("unset");
+        params.only("d", "false").expect("the default");
+        params.only("z", "false").expect("not given");
+        assert_eq!(refused(params.disabled("g")).as_deref(), Some("g"));
+        assert_eq!(refused(params.disabled("h")).as_deref(), Some("h"));
+        params.disabled("f").expect("not enabled");
+        params.disabled("z").expect("not given");
+        assert_eq!(
+            params.finish().expect_err("unread").param.as_deref(),
+            Some("a")
+        );
+    }
+}

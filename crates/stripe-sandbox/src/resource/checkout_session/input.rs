@@ -1,0 +1,277 @@
+//! Reading a new checkout session.
+
+use super::discount::{discounts, sum_up};
+use super::{Mode, Purchase, Session, Status};
+use crate::error::{Error, Result};
+use crate::money::charge_amount;
+use crate::money::period::DAY;
+use crate::params::Params;
+use crate::params::metadata::Metadata;
+use crate::resource::customer::{self, Customer};
+use crate::resource::discount::Applied;
+use crate::resource::subscription::input::LONGEST_TRIAL;
+use crate::resource::subscription::shared_input::{automatic_tax, coupon, same_currency};
+use crate::resource::{payment_method, subscription_item};
+use crate::store::context::Ctx;
+
+const UNMODELLED: &[&str] = &[
+    "after_expiration",
+    "consent_collection",
+    "custom_fields",
+    "custom_text",
+    "customer_creation",
+    "payment_intent_data",
+    "payment_method_options",
+    "shipping_address_collection",
+    "shipping_options",
+    "shipping_rates",
+    "submit_type",
+];
+const DATA_UNMODELLED: &[&str] = &[
+    "application_fee_percent",
+    "billing_cycle_anchor",
+    "default_tax_rates",
+    "on_behalf_of",
+    "proration_behavior",
+    "transfer_data",
+    "trial_from_plan",
+    "trial_settings",
+];
+
+/// The languages that Stripe's page speaks; the sandbox's is in English in any case.
+const LOCALES: &[&str] = &[
+    "auto", "bg", "cs", "da", "de", "el", "en", "en-GB", "es", "es-419", "et", "fi", "fil", "fr",
+    "fr-CA", "hr", "hu", "id", "it", "ja", "ko", "lt", "lv", "ms", "mt", "nb", "nl", "pl", "pt",
+    "pt-BR", "ro", "ru", "sk", "sl", "sv", "th", "tr", "vi", "zh", "zh-HK", "zh-TW",
+];
+
+/// The session, without its id and url; in `setup` mode the metadata of the intent that is to be made for it.
+pub(crate) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Session, Option<Metadata>)> {
+    let mode = params.one_of("mode", &["payment", "setup", "subscription"])?;
+    let holder = match params.string("customer")? {
+        Some(id) => Some(customer::named(ctx, id, "customer")?),
+        None => None,
+    };
+    let (mode, intent) = match mode {
+        Some("subscription") => (purchase(ctx, params, holder)?, None),
+        Some("setup") => {
+            let data = setup(params)?;
+            (Mode::Setup { intent: "".into() }, Some(data))
+        }
+        Some(_) => {
+            return Err(Error::malformed(
+                "mode",
+                "The sandbox models checkout in the modes `setup` and `subscription` only.",
+            ));
+        }
+        None => return Err(params.missing("mode")),
+    };
+    let email = params.string("customer_email")?.map(str::to_owned);
+    if email.is_some() && holder.is_some() {
+        return Err(Error::invalid(
+            "You may only specify one of these parameters: customer, customer_email.",
+        )
+        .param("customer_email"));
+    }
+    let tax = automatic_tax(params)?.unwrap_or(false);
+    let tax_ids = tax_ids(params)?;
+    updates(params, holder, tax && intent.is_none(), tax_ids)?;
+    card_only(params)?;
+    params.disabled("invoice_creation")?;
+    params.disabled("phone_number_collection")?;
+    params.unmodelled(UNMODELLED)?;
+    let session = Session {
+        id: "".into(),
+        created: ctx.now,
+        expires_at: expires_at(params, ctx.now)?,
+        status: Status::Open,
+        mode,
+        customer: holder.map(|holder| holder.id.clone()),
+        customer_email: email,
+        success_url: address(params, "success_url")?
+            .ok_or_else(|| params.missing("success_url"))?,
+        cancel_url: address(params, "cancel_url")?,
+        url: String::new(),
+        automatic_tax: tax,
+        tax_ids,
+        billing_address: params.one_of("billing_address_collection", &["auto", "required"])?,
+        client_reference: params
+            .nullable("client_reference_id")?
+            .value()
+            .map(str::to_owned),
+        locale: params.one_of("locale", LOCALES)?,
+        promotion_codes: params.boolean("allow_promotion_codes")?,
+        collection: params
+            .one_of("payment_method_collection", &["always", "if_required"])?
+            .unwrap_or("always"),
+        metadata: params.metadata()?.apply(&Metadata::default())?,
+        subscription: None,
+        invoice: None,
+        details: None,
+    };
+    Ok((session, intent))
+}
+
+/// The metadata of the intent. Nothing can be bought in this mode.
+fn setup(params: &Params<'_>) -> Result<Metadata> {
+    if let Some(key) = ["discounts", "line_items", "subscription_data"]
+        .iter()
+        .find(|key| params.has(key))
+    {
+        return Err(
+            Error::invalid(format!("You can not pass `{key}` in `setup` mode.")).param(*key),
+        );
+    }
+    crate::money::currency::read(params, "currency")?;
+    let Some(data) = params.object("setup_intent_data")? else {
+        return Ok(Metadata::default());
+    };
+    data.unmodelled(&["description", "on_behalf_of"])?;
+    data.metadata()?.apply(&Metadata::default())
+}
+
+fn purchase(ctx: &Ctx<'_>, params: &Params<'_>, holder: Option<&Customer>) -> Result<Mode> {
+    if params.has("setup_intent_data") {
+        return Err(
+            Error::invalid("You can not pass `setup_intent_data` in `subscription` mode.")
+                .param("setup_intent_data"),
+        );
+    }
+    let specs = subscription_item::input::read(ctx, params, "line_items", &[])?;
+    let given = params.objects("line_items")?.unwrap_or_default();
+    for (index, (spec, item)) in specs.iter().zip(&given).enumerate() {
+        if spec.quantity.is_some() && !item.has("quantity") {
+            return Err(Error::invalid(format!(
+                "Quantity is required. Add `quantity` to `line_items[{index}]`"
+            ))
+            .param(item.name("quantity")));
+        }
+    }
+    let currency = subscription_item::input::currency(ctx, &specs);
+    same_currency(params, currency)?;
+    if let Some(holder) = holder {
+        crate::engine::one_currency::check(ctx.account, holder, currency, None)?;
+        crate::resource::subscription::routes::check_room(ctx.account, holder)?;
+    }
+    let now = holder.map_or(ctx.now, |holder| ctx.time_of(&holder.id));
+    let mut purchase = Purchase {
+        specs,
+        currency,
+        metadata: Metadata::default(),
+        description: None,
+        coupon: None,
+        trial_days: None,
+        trial_end: None,
+        subtotal: 0,
+        discount: 0,
+    };
+    if let Some(data) = params.object("subscription_data")? {
+        purchase.metadata = data.metadata()?.apply(&Metadata::default())?;
+        purchase.description = data.nullable("description")?.value().map(str::to_owned);
+        purchase.coupon = coupon(ctx, &data, currency, now)?.map(Applied::from);
+        (purchase.trial_days, purchase.trial_end) = trial(&data, now)?;
+        data.unmodelled(DATA_UNMODELLED)?;
+    }
+    if let Some(applied) = discounts(ctx, params, holder, &purchase.specs, now)? {
+        purchase.coupon = Some(applied);
+    }
+    sum_up(ctx.account, &mut purchase);
+    charge_amount::check_largest(purchase.due(), currency)?;
+    Ok(Mode::Subscription(Box::new(purchase)))
+}
+
+fn trial(data: &Params<'_>, now: i64) -> Result<(Option<i64>, Option<i64>)> {
+    let days = data.integer_from("trial_period_days", 1)?;
+    let end = data.timestamp("trial_end")?;
+    if days.is_some_and(|days| days > LONGEST_TRIAL) {
+        return Err(Error::malformed(
+            data.name("trial_period_days"),
+            format!("Invalid integer: a trial can last at most {LONGEST_TRIAL} days."),
+        ));
+    }
+    if days.is_some() && end.is_some() {
+        return Err(Error::invalid(
+            "You may only specify one of these parameters: trial_end, trial_period_days.",
+        )
+        .param(data.name("trial_end")));
+    }
+    if end.is_some_and(|end| end < now + 2 * DAY) {
+        return Err(Error::malformed(
+            data.name("trial_end"),
+            "The `trial_end` date has to be at least 2 days in the future.",
+        ));
+    }
+    Ok((days, end))
+}
+
+fn tax_ids(params: &Params<'_>) -> Result<bool> {
+    let Some(collection) = params.object("tax_id_collection")? else {
+        return Ok(false);
+    };
+    collection
+        .boolean("enabled")?
+        .ok_or_else(|| collection.missing("enabled"))
+}
+
+/// `customer_update`, and what needs it.
+fn updates(params: &Params<'_>, holder: Option<&Customer>, tax: bool, tax_ids: bool) -> Result<()> {
+    let given = params.object("customer_update")?;
+    let mut auto = [false; 3];
+    if let Some(update) = &given {
+        for (auto, key) in auto.iter_mut().zip(["address", "name", "shipping"]) {
+            *auto = update.one_of(key, &["auto", "never"])? == Some("auto");
+        }
+    }
+    let [address, name, shipping] = auto;
+    let Some(holder) = holder else {
+        return match given {
+            Some(_) => Err(
+                Error::invalid("`customer_update` can only be used with `customer`.")
+                    .param("customer_update"),
+            ),
+            None => Ok(()),
+        };
+    };
+    if tax_ids && !name {
+        return Err(Error::invalid("Tax ID collection requires updating business name on the customer. To enable tax ID collection for an existing customer, please set `customer_update[name]` to `auto`.").param("customer_update[name]"));
+    }
+    if tax && !address && !shipping && !customer::tax_location::is_recognized(holder) {
+        return Err(Error::invalid("Automatic tax calculation in Checkout requires a valid address on the Customer. Add a valid address to the Customer or set either `customer_update[address]` to 'auto' or `customer_update[shipping]` to 'auto' to save the address entered in Checkout to the Customer.").code("customer_tax_location_invalid"));
+    }
+    Ok(())
+}
+
+fn card_only(params: &Params<'_>) -> Result<()> {
+    let types = params.strings("payment_method_types")?.unwrap_or_default();
+    payment_method::cards_only("payment_method_types", &types)
+}
+
+/// A day by default; from half an hour to a day.
+fn expires_at(params: &Params<'_>, now: i64) -> Result<i64> {
+    match params.timestamp("expires_at")? {
+        None => Ok(now + DAY),
+        Some(at) if (now + 1800..=now + DAY).contains(&at) => Ok(at),
+        Some(_) => Err(Error::malformed(
+            "expires_at",
+            "The `expires_at` timestamp must be between 30 minutes and 24 hours from Checkout Session creation.",
+        )),
+    }
+}
+
+/// An address to send the person to. Only web addresses: the page links to it.
+fn address(params: &Params<'_>, key: &str) -> Result<Option<String>> {
+    let Some(url) = params.string(key)? else {
+        return Ok(None);
+    };
+    let web = ["http://", "https://"]
+        .iter()
+        .any(|scheme| url.len() > scheme.len() && url.starts_with(scheme));
+    if !web || url.len() > 5000 || url.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(Error::malformed(
+            key,
+            format!("Not a valid URL: {key} must begin with http:// or https://."),
+        )
+        .code("url_invalid"));
+    }
+    Ok(Some(url.to_owned()))
+}

@@ -1,0 +1,98 @@
+//! Credit notes: what is taken off an invoice after it is final.
+//!
+//! Of an invoice that is not paid, one lowers what is due, and pays out nothing. Of a paid one, it gives money back:
+//! to the card, to the customer's balance, or outside of Stripe.
+
+pub(crate) mod input;
+pub(crate) mod lines;
+pub(crate) mod routes;
+pub(crate) mod view;
+
+use rust_decimal::Decimal;
+
+use crate::money::currency::Currency;
+use crate::params::metadata::Metadata;
+pub(crate) use crate::resource::credit_note::routes::ROUTES;
+pub(crate) use crate::resource::credit_note::view::note as to_json;
+use crate::store::ids::Id;
+use crate::store::table::Row;
+
+/// See the module's text.
+#[derive(Clone, Debug)]
+pub(crate) struct CreditNote {
+    pub(crate) id: Id,
+    pub(crate) invoice: Id,
+    pub(crate) customer: Id,
+    pub(crate) created: i64,
+    pub(crate) currency: Currency,
+    number: String,
+    lines: Vec<Line>,
+    /// In cents, before what the invoice's discount had taken off.
+    subtotal: i64,
+    payout: Payout,
+    /// What went back to the card: made with the note, or before it.
+    refund: Option<Id>,
+    /// What went to the customer's balance.
+    balance_transaction: Option<Id>,
+    reason: Option<&'static str>,
+    memo: Option<String>,
+    metadata: Metadata,
+    voided_at: Option<i64>,
+}
+
+impl Row for CreditNote {
+    fn id(&self) -> &Id {
+        &self.id
+    }
+}
+
+/// What a credit note gives back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Payout {
+    /// Nothing: the invoice was not paid, so less is due.
+    BeforePayment,
+    /// The sum of these, in cents.
+    AfterPayment {
+        to_balance: i64,
+        out_of_band: Option<i64>,
+        /// To the card.
+        to_card: i64,
+    },
+}
+
+/// What is taken off a line of the invoice, or off the whole.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    id: Id,
+    /// The invoice's line that it is taken off; a custom one has none.
+    of: Option<Id>,
+    description: Option<String>,
+    /// In cents, before the discount.
+    amount: i64,
+    /// The part of the invoice line's discount that goes with the amount.
+    discount: i64,
+    /// Given for custom lines, and where units of an invoice line are taken off.
+    quantity: Option<i64>,
+    unit_amount: Option<Decimal>,
+}
+
+impl Row for Line {
+    fn id(&self) -> &Id {
+        &self.id
+    }
+}
+
+impl CreditNote {
+    /// What is taken off, in cents.
+    fn total(&self) -> i64 {
+        self.subtotal - self.discounted()
+    }
+
+    fn discounted(&self) -> i64 {
+        self.lines.iter().map(|line| line.discount).sum()
+    }
+
+    fn issued(&self) -> bool {
+        self.voided_at.is_none()
+    }
+}

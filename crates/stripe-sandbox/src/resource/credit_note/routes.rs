@@ -1,0 +1,223 @@
+//! `/v1/credit_notes`
+
+use serde_json::Value;
+
+use super::view::{self, URL};
+use super::{CreditNote, Line, Payout, input};
+use crate::engine::collection;
+use crate::error::{Error, Result};
+use crate::params::Params;
+use crate::params::metadata::Metadata;
+use crate::resource::customer_balance::{self, Cause};
+use crate::resource::invoice::Invoice;
+use crate::resource::routes::{Route, route};
+use crate::resource::{customer, refund};
+use crate::store::context::Ctx;
+use crate::store::page::Page;
+
+const WHAT: &str = "credit note";
+
+pub(crate) const ROUTES: &[Route] = &[
+    route("POST", "/v1/credit_notes", create, "credit_note"),
+    route("GET", "/v1/credit_notes", list, "list:credit_note"),
+    route("GET", "/v1/credit_notes/preview", preview, "credit_note"),
+    route(
+        "GET",
+        "/v1/credit_notes/preview/lines",
+        preview_lines,
+        "list:credit_note_line_item",
+    ),
+    route("GET", "/v1/credit_notes/:id", retrieve, "credit_note"),
+    route("POST", "/v1/credit_notes/:id", update, "credit_note"),
+    route(
+        "GET",
+        "/v1/credit_notes/:id/lines",
+        lines,
+        "list:credit_note_line_item",
+    ),
+    route("POST", "/v1/credit_notes/:id/void", void, "credit_note"),
+];
+
+/// `POST /v1/credit_notes`
+fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let mut note = input::read(ctx, params)?;
+    params.finish()?;
+    note.id = ctx.account.ids.next("cn", 24);
+    for line in &mut note.lines {
+        line.id = ctx.account.ids.next("cnli", 24);
+    }
+    let (id, invoice, at) = (note.id.clone(), note.invoice.clone(), note.created);
+    collection::act(ctx, &invoice, at, |ctx| {
+        let note = apply(ctx, note);
+        let object = view::note(ctx.account, &note);
+        ctx.account.billing.credit_notes.insert(note);
+        ctx.event("credit_note.created", &object, at);
+        let invoice_now = collection::get(ctx.account, &invoice);
+        if invoice_now.payable() && invoice_now.amount_due == 0 {
+            collection::settle(ctx, &invoice, at);
+        }
+    });
+    Ok(view::note(ctx.account, find(ctx, &id)?))
+}
+
+/// Takes the total off the invoice, and pays out what is to be paid out.
+fn apply(ctx: &mut Ctx<'_>, mut note: CreditNote) -> CreditNote {
+    let total = note.total();
+    let invoice = collection::get_mut(ctx.account, &note.invoice);
+    match note.payout {
+        Payout::BeforePayment => {
+            invoice.credited.before_payment += total;
+            let due = invoice.amount_due - total;
+            collection::reprice(ctx.account, &note.invoice, due);
+        }
+        Payout::AfterPayment {
+            to_balance,
+            to_card,
+            ..
+        } => {
+            invoice.credited.after_payment += total;
+            if to_card > 0 {
+                let charge = collection::charge(ctx.account, &note.invoice);
+                let charge = charge.expect("the refund was checked").id.clone();
+                let metadata = Metadata::default();
+                let refund = refund::give_back(ctx, &charge, to_card, None, metadata, note.created);
+                note.refund = Some(refund);
+            }
+            let cause = Cause::CreditNote {
+                invoice: note.invoice.clone(),
+                note: note.id.clone(),
+            };
+            note.balance_transaction =
+                customer_balance::change(ctx, &note.customer, -to_balance, cause, note.created);
+        }
+    }
+    note
+}
+
+/// `GET /v1/credit_notes/preview`: what a request would make.
+fn preview(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let note = previewed(ctx, params)?;
+    params.finish()?;
+    Ok(view::note(ctx.account, &note))
+}
+
+/// `GET /v1/credit_notes/preview/lines`
+fn preview_lines(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let page = Page::read(params)?;
+    let note = previewed(ctx, params)?;
+    params.finish()?;
+    page_of_lines(ctx, &page, &note, &format!("{URL}/preview/lines"))
+}
+
+/// A preview has ids that are good for nothing but telling its parts apart.
+fn previewed(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<CreditNote> {
+    let mut note = input::read(ctx, params)?;
+    let name = note.invoice.trim_start_matches("in_").to_owned();
+    note.id = format!("cn_tmp_{name}").into();
+    for (index, line) in note.lines.iter_mut().enumerate() {
+        line.id = format!("cnli_tmp_{name}{index:04}").into();
+    }
+    Ok(note)
+}
+
+/// `GET /v1/credit_notes`: those on a test clock only if the customer or the invoice is named.
+fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let page = Page::read(params)?;
+    let holder = match params.string("customer")? {
+        Some(id) => Some(customer::named(ctx, id, "customer")?),
+        None => None,
+    };
+    let invoice = match params.string("invoice")? {
+        Some(id) => {
+            let found = ctx.account.billing.invoices.get(id);
+            Some(found.ok_or_else(|| Error::no_such("invoice", id, "invoice"))?)
+        }
+        None => None,
+    };
+    params.finish()?;
+    let on_clock = |note: &CreditNote| collection::get(ctx.account, &note.invoice).clock.is_some();
+    let is = |invoice: &Invoice, note: &CreditNote| invoice.id == note.invoice;
+    let cut = page.of_table(&ctx.account.billing.credit_notes, WHAT, |note| {
+        holder.is_none_or(|holder| holder.id == note.customer)
+            && invoice.is_none_or(|invoice| is(invoice, note))
+            && (holder.is_some() || invoice.is_some() || !on_clock(note))
+    })?;
+    Ok(cut.to_json(URL, |note| view::note(ctx.account, note)))
+}
+
+/// `GET /v1/credit_notes/:id`
+fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    params.finish()?;
+    Ok(view::note(ctx.account, find(ctx, &ctx.arg(0))?))
+}
+
+/// `GET /v1/credit_notes/:id/lines`
+fn lines(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let page = Page::read(params)?;
+    params.finish()?;
+    let note = find(ctx, &ctx.arg(0))?;
+    page_of_lines(ctx, &page, note, &format!("{URL}/{}/lines", note.id))
+}
+
+fn page_of_lines(ctx: &Ctx<'_>, page: &Page, note: &CreditNote, url: &str) -> Result<Value> {
+    let rows: Vec<&Line> = note.lines.iter().collect();
+    let cut = page.of_rows(&rows, "credit note line item")?;
+    Ok(cut.to_json(url, |line| view::line(ctx.account, note, line)))
+}
+
+/// `POST /v1/credit_notes/:id`: its texts.
+fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let mut note = find(ctx, &ctx.arg(0))?.clone();
+    let before = view::note(ctx.account, &note);
+    params
+        .nullable("memo")?
+        .map(str::to_owned)
+        .apply(&mut note.memo);
+    note.metadata = params.metadata()?.apply(&note.metadata)?;
+    params.finish()?;
+    let (id, at) = (note.id.clone(), ctx.time_of(&note.customer));
+    changed(ctx, &note, &before, "credit_note.updated", at);
+    Ok(view::note(ctx.account, find(ctx, &id)?))
+}
+
+/// `POST /v1/credit_notes/:id/void`: what it took off is due again.
+fn void(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    params.finish()?;
+    let mut note = find(ctx, &ctx.arg(0))?.clone();
+    let invoice = note.invoice.clone();
+    if !note.issued() {
+        return Err(Error::invalid("This credit note is void already."));
+    }
+    if note.payout != Payout::BeforePayment || !collection::get(ctx.account, &invoice).payable() {
+        return Err(Error::invalid(
+            "You can only void credit notes of invoices that are open.",
+        ));
+    }
+    let (id, at) = (note.id.clone(), ctx.time_of(&note.customer));
+    let before = view::note(ctx.account, &note);
+    note.voided_at = Some(at);
+    collection::act(ctx, &invoice, at, |ctx| {
+        let row = collection::get_mut(ctx.account, &invoice);
+        row.credited.before_payment -= note.total();
+        let due = row.amount_due + note.total();
+        collection::reprice(ctx.account, &invoice, due);
+        changed(ctx, &note, &before, "credit_note.voided", at);
+    });
+    Ok(view::note(ctx.account, find(ctx, &id)?))
+}
+
+/// Puts a changed credit note in its place, and tells of it.
+fn changed(ctx: &mut Ctx<'_>, note: &CreditNote, before: &Value, kind: &'static str, at: i64) {
+    let after = view::note(ctx.account, note);
+    if let Some(row) = ctx.account.billing.credit_notes.get_mut(&note.id) {
+        row.clone_from(note);
+    }
+    if after != *before {
+        ctx.update_event(kind, before, &after, at);
+    }
+}
+
+fn find<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a CreditNote> {
+    let note = ctx.account.billing.credit_notes.get(id);
+    note.ok_or_else(|| Error::not_found(WHAT, id))
+}

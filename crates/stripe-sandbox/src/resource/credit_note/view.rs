@@ -1,0 +1,99 @@
+//! Credit notes as Stripe 2022-11-15 shows them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{CreditNote, Line, Payout};
+use crate::engine::collection;
+use crate::resource::price::amounts;
+use crate::resource::subscription::view::nested;
+use crate::store::state::Account;
+
+pub(crate) const URL: &str = "/v1/credit_notes";
+
+/// A credit note.
+pub(crate) fn note(account: &Account, note: &CreditNote) -> Value {
+    let url = format!("{URL}/{}/lines", note.id);
+    let lines = note.lines.iter().map(|one| line(account, note, one));
+    let mut lines = nested(&url, note.lines.len(), lines);
+    if let Some(list) = lines.as_object_mut() {
+        list.remove("total_count");
+    }
+    let (out_of_band, kind) = match note.payout {
+        Payout::BeforePayment => (None, "pre_payment"),
+        Payout::AfterPayment { out_of_band, .. } => (out_of_band, "post_payment"),
+    };
+    json!({
+        "id": &*note.id,
+        "object": "credit_note",
+        "amount": note.total(),
+        "amount_shipping": 0,
+        "created": note.created,
+        "effective_at": note.created,
+        "currency": note.currency.as_str(),
+        "customer": &*note.customer,
+        "customer_balance_transaction": note.balance_transaction.as_deref(),
+        "discount_amount": note.discounted(),
+        "discount_amounts": discounts(account, note, note.discounted()),
+        "invoice": &*note.invoice,
+        "lines": lines,
+        "livemode": false,
+        "memo": note.memo,
+        "metadata": note.metadata.to_json(),
+        "number": note.number,
+        "out_of_band_amount": out_of_band,
+        "pdf": format!("https://pay.stripe.com/credit_notes/{}/{}/pdf", account.profile.id, note.id),
+        "reason": note.reason,
+        "refund": note.refund.as_deref(),
+        "shipping_cost": null,
+        "status": if note.issued() { "issued" } else { "void" },
+        "subtotal": note.subtotal,
+        "subtotal_excluding_tax": note.subtotal,
+        "tax_amounts": [],
+        "total": note.total(),
+        "total_excluding_tax": note.total(),
+        "type": kind,
+        "voided_at": note.voided_at,
+    })
+}
+
+/// What of the invoice's discount is taken back.
+fn discounts(account: &Account, note: &CreditNote, amount: i64) -> Value {
+    let invoice = collection::get(account, &note.invoice);
+    let discount = invoice.discount.as_ref().filter(|_| amount > 0);
+    let each = discount
+        .iter()
+        .map(|discount| json!({"amount": amount, "discount": &*discount.id}));
+    each.collect()
+}
+
+/// A line of a credit note.
+pub(crate) fn line(account: &Account, note: &CreditNote, line: &Line) -> Value {
+    let mut object = BTreeMap::from([
+        ("id", json!(&*line.id)),
+        ("object", json!("credit_note_line_item")),
+        ("amount", json!(line.amount)),
+        ("amount_excluding_tax", json!(line.amount - line.discount)),
+        ("description", json!(line.description)),
+        ("discount_amount", json!(line.discount)),
+        ("discount_amounts", discounts(account, note, line.discount)),
+        ("livemode", json!(false)),
+        ("quantity", json!(line.quantity)),
+        ("tax_amounts", json!([])),
+        ("tax_rates", json!([])),
+    ]);
+    let (unit, unit_decimal) = amounts(line.unit_amount);
+    object.insert("unit_amount", json!(unit));
+    object.insert("unit_amount_decimal", json!(unit_decimal));
+    object.insert("unit_amount_excluding_tax", json!(unit_decimal));
+    let kind = match &line.of {
+        Some(id) => {
+            object.insert("invoice_line_item", json!(&**id));
+            "invoice_line_item"
+        }
+        None => "custom_line_item",
+    };
+    object.insert("type", json!(kind));
+    json!(object)
+}

@@ -1,0 +1,229 @@
+//! What a customer's parameters say.
+
+use serde_json::{Map, Value, json};
+
+use super::Customer;
+use crate::error::{Error, Result};
+use crate::params::Params;
+use crate::params::field_update::FieldUpdate;
+use crate::resource::customer;
+use crate::resource::discount::{self, Applied};
+use crate::resource::payment_method::{self, Named};
+use crate::resource::promotion_code::Purchase;
+use crate::store::context::Ctx;
+
+/// A customer to create; its links are made once it is there.
+pub(crate) struct New {
+    pub(crate) customer: Customer,
+    pub(crate) payment_method: Option<Named>,
+    /// Whether the payment method becomes the default for invoices.
+    pub(crate) becomes_default: bool,
+    pub(crate) coupon: Option<Applied>,
+}
+
+const UNMODELLED: &[&str] = &["cash_balance", "source", "tax", "validate"];
+/// What Stripe knows on an update only.
+const UPDATE_UNMODELLED: &[&str] = &[
+    "bank_account",
+    "card",
+    "default_alipay_account",
+    "default_bank_account",
+    "default_card",
+    "default_source",
+];
+
+/// Reads the parameters of a new customer. `created` is the time in which it will live.
+pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
+    let clock = match params.string("test_clock")? {
+        Some(id) => Some(customer::clock_for_new(ctx, id)?),
+        None => None,
+    };
+    let mut customer = Customer::new(clock.as_ref().map_or(ctx.now, |(_, time)| *time));
+    customer.test_clock = clock.map(|(id, _)| id);
+    change_plain(&mut customer, params)?;
+    let token = params.string("payment_method")?;
+    let payment_method = token
+        .map(|token| payment_method::attachable(ctx, token, None, "payment_method"))
+        .transpose()?;
+    let default = settings(&mut customer, params)?.value();
+    let becomes_default = default.is_some();
+    if let Some(default) = default
+        && Some(default) != token
+    {
+        // Nothing but the payment method of this very request can be the new customer's.
+        return Err(no_default(ctx, default));
+    }
+    let coupon = discount::given(ctx, params, purchase(None, customer.created))?.value();
+    params.unmodelled(UNMODELLED)?;
+    params.unmodelled(&["tax_id_data"])?;
+    Ok(New {
+        customer,
+        payment_method,
+        becomes_default,
+        coupon,
+    })
+}
+
+/// Reads the parameters of an update; the coupon is apart, since a discount takes an id.
+pub(crate) fn read_change(
+    ctx: &Ctx<'_>,
+    mut customer: Customer,
+    params: &Params<'_>,
+) -> Result<(Customer, FieldUpdate<Applied>)> {
+    change_plain(&mut customer, params)?;
+    let default = settings(&mut customer, params)?.try_map(|id| {
+        let method = ctx.account.payment_methods.get(id);
+        let own = method.filter(|method| method.customer.as_ref() == Some(&customer.id));
+        own.map(|own| own.id.clone())
+            .ok_or_else(|| no_default(ctx, id))
+    })?;
+    default.apply(&mut customer.default_payment_method);
+    let now = ctx.time_of(&customer.id);
+    let coupon = discount::given(ctx, params, purchase(Some(&customer), now))?;
+    params.unmodelled(UNMODELLED)?;
+    params.unmodelled(UPDATE_UNMODELLED)?;
+    Ok((customer, coupon))
+}
+
+fn no_default(ctx: &Ctx<'_>, id: &str) -> Error {
+    const PARAM: &str = "invoice_settings[default_payment_method]";
+    if ctx.account.payment_methods.contains(id) {
+        return payment_method::not_theirs(id, PARAM);
+    }
+    payment_method::missing(ctx.account, id, PARAM)
+}
+
+fn change_plain(customer: &mut Customer, params: &Params<'_>) -> Result<()> {
+    let email = params.nullable("email")?;
+    if let FieldUpdate::Set(email) = email {
+        check_email(email)?;
+    }
+    email.map(Into::into).apply(&mut customer.email);
+    params
+        .nullable("name")?
+        .map(Into::into)
+        .apply(&mut customer.name);
+    params
+        .nullable("description")?
+        .map(Into::into)
+        .apply(&mut customer.description);
+    params
+        .nullable("phone")?
+        .map(Into::into)
+        .apply(&mut customer.phone);
+    if let Some(balance) = params.integer("balance")? {
+        if balance.abs() > crate::resource::price::MAX_AMOUNT {
+            return Err(Error::malformed(
+                "balance",
+                "Invalid integer: the balance is too large.",
+            ));
+        }
+        customer.balance = balance;
+    }
+    if let Some(sequence) = params.integer_from("next_invoice_sequence", 1)? {
+        customer.next_invoice_sequence = u32::try_from(sequence).map_err(|_| {
+            Error::malformed(
+                "next_invoice_sequence",
+                format!("Invalid integer: {sequence}"),
+            )
+        })?;
+    }
+    customer.metadata = params.metadata()?.apply(&customer.metadata)?;
+    change_rare(customer, params)
+}
+
+fn change_rare(customer: &mut Customer, params: &Params<'_>) -> Result<()> {
+    if let Some(given) = params.object("address")? {
+        let unset = params.is_unset("address");
+        customer.more_mut().address = if unset { None } else { Some(address(&given)?) };
+    }
+    if let Some(given) = params.object("shipping")? {
+        let unset = params.is_unset("shipping");
+        customer.more_mut().shipping = if unset { None } else { Some(shipping(&given)?) };
+    }
+    if let Some(prefix) = params.string("invoice_prefix")? {
+        let valid = (3..=12).contains(&prefix.len())
+            && prefix
+                .bytes()
+                .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+        if !valid {
+            return Err(Error::malformed(
+                "invoice_prefix",
+                "Invalid invoice_prefix: must be 3 to 12 uppercase letters or numbers.",
+            ));
+        }
+        customer.more_mut().invoice_prefix = Some(prefix.to_owned());
+    }
+    if let Some(locales) = params.strings("preferred_locales")? {
+        customer.more_mut().preferred_locales = locales.into_iter().map(str::to_owned).collect();
+    }
+    match params.nullable("tax_exempt")? {
+        FieldUpdate::Keep => {}
+        FieldUpdate::Unset => customer.more_mut().tax_exempt = None,
+        FieldUpdate::Set(_) => {
+            customer.more_mut().tax_exempt =
+                params.one_of("tax_exempt", &["exempt", "none", "reverse"])?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads `invoice_settings` and says what the default payment method becomes.
+fn settings<'a>(customer: &mut Customer, params: &Params<'a>) -> Result<FieldUpdate<&'a str>> {
+    let Some(settings) = params.object("invoice_settings")? else {
+        return Ok(FieldUpdate::Keep);
+    };
+    match settings.nullable("footer")? {
+        FieldUpdate::Keep => {}
+        footer => footer
+            .map(str::to_owned)
+            .apply(&mut customer.more_mut().footer),
+    }
+    settings.unmodelled(&["custom_fields?", "rendering_options?"])?;
+    settings.nullable("default_payment_method")
+}
+
+/// A customer's discount is for no purchase yet.
+fn purchase(customer: Option<&Customer>, now: i64) -> Purchase<'_> {
+    Purchase {
+        customer,
+        amount: None,
+        now,
+    }
+}
+
+/// Stripe is strict about little: something, an at sign, and a domain with a dot.
+pub(crate) fn check_email(email: &str) -> Result<()> {
+    let valid = email.split_once('@').is_some_and(|(name, domain)| {
+        let labels = || domain.split('.');
+        !name.is_empty()
+            && labels().count() > 1
+            && labels().all(|label| !label.is_empty())
+            && !domain.contains('@')
+            && !email.contains(|c: char| c.is_whitespace() || c.is_control())
+    });
+    if valid && email.len() <= 512 {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("Invalid email address: {email}"))
+        .code("email_invalid")
+        .param("email"))
+}
+
+/// An address, with null for what is not given.
+pub(crate) fn address(params: &Params<'_>) -> Result<Value> {
+    let mut address = Map::new();
+    for key in ["city", "country", "line1", "line2", "postal_code", "state"] {
+        address.insert(key.into(), json!(params.nullable(key)?.value()));
+    }
+    Ok(Value::Object(address))
+}
+
+fn shipping(params: &Params<'_>) -> Result<Value> {
+    let to = params
+        .object("address")?
+        .ok_or_else(|| params.missing("address"))?;
+    let name = params.required("name")?;
+    let phone = params.nullable("phone")?.value();
+    Ok(json!({"address": address(&to)?, "name": name, "phone": phone}))
+}

@@ -1,0 +1,101 @@
+//! Where a customer is, as far as automatic taxes need it. The sandbox computes none: what it knows is whether Stripe
+//! could.
+
+use serde_json::{Value, json};
+
+use super::Customer;
+use crate::error::{Error, Result};
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+
+/// What the page of a checkout is taken to be filled in with, where it would ask for an address.
+const CHECKOUT_COUNTRY: &str = "US";
+const CHECKOUT_POSTAL_CODE: &str = "94103";
+
+/// The address that Stripe goes by, and its `source`: the first that there is, whether it is precise enough or not.
+fn address(customer: &Customer) -> Option<(&Value, &'static str)> {
+    let more = customer.more.as_deref()?;
+    let shipping = more.shipping.as_ref().map(|shipping| &shipping["address"]);
+    let shipping = shipping.map(|address| (address, "shipping_destination"));
+    let billing = more.address.as_ref();
+    let billing = billing.map(|address| (address, "billing_address"));
+    let given = |(address, _): &(&Value, &str)| {
+        let fields = address.as_object();
+        fields.is_some_and(|fields| fields.values().any(|field| !field.is_null()))
+    };
+    shipping.filter(given).or(billing.filter(given))
+}
+
+/// Whether it is precise enough: a country, and in North America what taxes go by there.
+fn is_precise(address: &Value) -> bool {
+    let text = |key: &str| address[key].as_str().filter(|text| !text.is_empty());
+    match text("country") {
+        None => false,
+        Some("US") => text("postal_code").is_some_and(|code| {
+            let digits = code.bytes().take_while(u8::is_ascii_digit);
+            digits.count() == 5
+        }),
+        Some("CA") => text("postal_code").or(text("state")).is_some(),
+        Some(_) => true,
+    }
+}
+
+/// Whether Stripe recognizes where the customer is.
+pub(crate) fn is_recognized(customer: &Customer) -> bool {
+    address(customer).is_some_and(|(address, _)| is_precise(address))
+}
+
+/// Whether a subscription of the customer may have automatic taxes.
+///
+/// # Errors
+/// Stripe's, if it does not recognize where the customer is.
+pub(crate) fn check(customer: &Customer) -> Result<()> {
+    if is_recognized(customer) {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "The customer's location isn't recognized. Set a valid customer address in order to automatically calculate tax.",
+    )
+    .code("customer_tax_location_invalid"))
+}
+
+/// What a customer shows as `tax`, when it is expanded.
+pub(crate) fn to_json(customer: &Customer) -> Value {
+    let precise = address(customer).filter(|(address, _)| is_precise(address));
+    let location = precise.map(|(address, source)| {
+        json!({
+            "country": address["country"],
+            "source": source,
+            "state": address["state"],
+        })
+    });
+    json!({
+        "automatic_tax": if location.is_some() { "supported" } else { "unrecognized_location" },
+        "ip_address": null,
+        "location": location,
+    })
+}
+
+/// A checkout with automatic taxes asks for an address; the sandbox's page is one click, and leaves one.
+pub(crate) fn fill_in(ctx: &mut Ctx<'_>, customer: &Id) {
+    let now = ctx.time_of(customer);
+    let Some(holder) = ctx.account.customers.get_mut(customer) else {
+        return;
+    };
+    if is_recognized(holder) {
+        return;
+    }
+    let before = holder.to_json(now);
+    let more = holder.more_mut();
+    more.shipping = None;
+    more.address = Some(json!({
+        "city": null,
+        "country": CHECKOUT_COUNTRY,
+        "line1": null,
+        "line2": null,
+        "postal_code": CHECKOUT_POSTAL_CODE,
+        "state": null,
+    }));
+    let after = holder.to_json(now);
+    ctx.update_event("customer.updated", &before, &after, now);
+}

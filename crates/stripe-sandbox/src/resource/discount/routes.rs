@@ -1,0 +1,82 @@
+//! The discount of a customer or of a subscription, by itself.
+
+use serde_json::{Value, json};
+
+use super::{Discount, tell_change};
+use crate::engine::subscription_update;
+use crate::error::{Error, Result};
+use crate::params::Params;
+use crate::resource::routes::{Route, route};
+use crate::resource::{customer, subscription};
+use crate::store::context::Ctx;
+
+const OF_CUSTOMER: &str = "/v1/customers/:id/discount";
+const OF_SUBSCRIPTION: &str = "/v1/subscriptions/:id/discount";
+
+pub(crate) const ROUTES: &[Route] = &[
+    route("GET", OF_CUSTOMER, retrieve, "discount"),
+    route("DELETE", OF_CUSTOMER, delete_of_customer, "discount"),
+    route(
+        "DELETE",
+        OF_SUBSCRIPTION,
+        delete_of_subscription,
+        "discount",
+    ),
+];
+
+fn none_for(what: &str, id: &str) -> Error {
+    Error::invalid(format!("No active discount for {what}: {id}"))
+        .code("resource_missing")
+        .status(404)
+}
+
+/// A discount that is no more.
+fn deleted(discount: &Discount, now: i64) -> Value {
+    let mut object = discount.to_json(now);
+    let fields = object.as_object_mut().expect("built as an object");
+    fields.remove("end");
+    fields.insert("deleted".into(), json!(true));
+    object
+}
+
+/// `GET /v1/customers/:id/discount`
+fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    params.finish()?;
+    let holder = customer::find(ctx, &ctx.arg(0))?;
+    let discount = holder.discount();
+    let discount = discount.ok_or_else(|| none_for("customer", &holder.id))?;
+    Ok(discount.to_json(ctx.time_of(&holder.id)))
+}
+
+/// `DELETE /v1/customers/:id/discount`
+fn delete_of_customer(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    params.finish()?;
+    let holder = customer::find(ctx, &ctx.arg(0))?;
+    let discount = holder.discount().cloned();
+    let discount = discount.ok_or_else(|| none_for("customer", &holder.id))?;
+    let (id, now) = (holder.id.clone(), ctx.time_of(&holder.id));
+    let before = holder.to_json(now);
+    if let Some(holder) = ctx.account.customers.get_mut(&id) {
+        holder.more_mut().discount = None;
+    }
+    tell_change(ctx, Some(&discount), None, now);
+    let after = customer::find(ctx, &id)?.to_json(now);
+    ctx.update_event("customer.updated", &before, &after, now);
+    Ok(deleted(&discount, now))
+}
+
+/// `DELETE /v1/subscriptions/:id/discount`, as an update that sets no coupon.
+fn delete_of_subscription(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    params.finish()?;
+    let position = subscription::routes::find(ctx)?;
+    let subscription = ctx.account.subscription(position);
+    subscription::routes::check_live(subscription)?;
+    subscription::routes::may_change(subscription)?;
+    let discount = subscription.discount.clone();
+    let discount = discount.ok_or_else(|| none_for("subscription", &subscription.id))?;
+    let now = ctx.time_of(&subscription.customer);
+    let before = subscription::view::subscription(ctx.account, subscription);
+    subscription_update::discount(ctx, position, None, now);
+    subscription::view::changed(ctx, position, &before, now);
+    Ok(deleted(&discount, now))
+}

@@ -1,0 +1,207 @@
+//! `expand[]`: an id in an answer is replaced by the object that it names, and fields that are only shown
+//! on request are added.
+//!
+//! What can be expanded is listed, by the type of the object that holds it. So a request is checked before
+//! anything happens, and what is not listed is refused, as Stripe does.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use serde_json::{Value, json};
+
+use super::payment_method::PaymentMethod;
+use super::price::Price;
+use super::product::Product;
+use super::setup_intent::SetupIntent;
+use super::subscription::view::plan;
+use super::test_clock::TestClock;
+use super::{billing, customer, customer_balance, payments};
+use crate::error::{Error, Result};
+use crate::params::Params;
+use crate::store::state::Account;
+
+const MAX_DEPTH: usize = 4;
+
+/// A type of objects, or `list:` and the type of the elements.
+type Kind = &'static str;
+
+/// The fields that can be expanded, by the kind of the object that has them, with the kinds of what they hold.
+static FIELDS: LazyLock<HashMap<Kind, HashMap<&'static str, Vec<Kind>>>> = LazyLock::new(|| {
+    let mut fields: HashMap<Kind, HashMap<&'static str, Vec<Kind>>> = HashMap::new();
+    let mut holder = "";
+    for line in include_str!("expandable.txt").lines() {
+        if line.starts_with('#') {
+            continue;
+        }
+        if !line.starts_with(' ') {
+            holder = line;
+            continue;
+        }
+        for field in line.split_whitespace() {
+            let (name, kinds) = field.split_once('=').unwrap_or((field, ""));
+            let kinds = kinds.split('|').filter(|kind| !kind.is_empty());
+            fields
+                .entry(holder)
+                .or_default()
+                .insert(name, kinds.collect());
+        }
+    }
+    fields
+});
+
+/// What a field of an object of one of these kinds holds, if it can be expanded.
+fn field(holders: &[Kind], name: &str) -> Option<Vec<Kind>> {
+    let mut found: Option<Vec<Kind>> = None;
+    for holder in holders {
+        let kinds = match holder.strip_prefix("list:") {
+            Some(element) if name == "data" => vec![element],
+            Some(_) => continue,
+            None => match FIELDS.get(holder).and_then(|fields| fields.get(name)) {
+                Some(kinds) => kinds.clone(),
+                None => continue,
+            },
+        };
+        found.get_or_insert_default().extend(kinds);
+    }
+    found
+}
+
+/// The paths of one request, checked.
+#[derive(Debug, Default)]
+pub(crate) struct Expand {
+    paths: Vec<Vec<String>>,
+    object: Kind,
+}
+
+impl Expand {
+    /// Reads `expand[]` for an answer of type `object`.
+    pub(crate) fn read(params: &Params<'_>, object: Kind) -> Result<Self> {
+        let mut paths = Vec::new();
+        for path in params.strings("expand")?.unwrap_or_default() {
+            let steps: Vec<String> = path.split('.').map(str::to_owned).collect();
+            // The `data` of the list that is asked for does not count.
+            let depth = steps.len() - usize::from(object.starts_with("list:"));
+            if depth > MAX_DEPTH {
+                return Err(refused(format!(
+                    "You cannot expand more than {MAX_DEPTH} levels of a property. Property: {path}"
+                )));
+            }
+            let mut holders = vec![object];
+            for (index, step) in steps.iter().enumerate() {
+                let inner = field(&holders, step);
+                holders = inner.ok_or_else(|| no_such_field(object, &steps[..=index]))?;
+            }
+            paths.push(steps);
+        }
+        Ok(Self { paths, object })
+    }
+
+    /// Expands an answer in place. Deleted objects have nothing to expand, except discounts.
+    pub(crate) fn apply(&self, account: &Account, now: i64, answer: &mut Value) {
+        for path in &self.paths {
+            walk(account, now, &[self.object], answer, path);
+        }
+    }
+}
+
+/// The refusal of a path that ends in what cannot be expanded. Stripe names no parameter in it.
+fn no_such_field(object: Kind, path: &[String]) -> Error {
+    let path = path.join(".");
+    let mut message = format!("This property cannot be expanded ({path}).");
+    if object.starts_with("list:") && !path.starts_with("data") {
+        let hint = format!(" You may want to try expanding 'data.{path}' instead.");
+        message.push_str(&hint);
+    }
+    refused(message)
+}
+
+fn refused(message: String) -> Error {
+    Error::invalid(message).before_execution()
+}
+
+fn walk(account: &Account, now: i64, holders: &[Kind], value: &mut Value, path: &[String]) {
+    if let Value::Array(elements) = value {
+        for element in elements {
+            walk(account, now, holders, element, path);
+        }
+        return;
+    }
+    let Some((step, rest)) = path.split_first() else {
+        return;
+    };
+    // Of what is deleted, only discounts still say whose they were.
+    let empty = value["deleted"] == true && value["object"] != "discount";
+    let (Some(kinds), false) = (field(holders, step), empty) else {
+        return;
+    };
+    if value.is_object()
+        && value.get(step).is_none()
+        && let Some(shown) = hidden(account, value, step)
+    {
+        value[step.as_str()] = shown;
+    }
+    if let Some(inner) = value.get_mut(step) {
+        link(account, now, &kinds, inner);
+        walk(account, now, &kinds, inner, rest);
+    }
+}
+
+/// Puts objects in the place of ids. What is no id, or of something that the sandbox does not have, stays.
+fn link(account: &Account, now: i64, kinds: &[Kind], value: &mut Value) {
+    match value {
+        Value::Array(elements) => {
+            for element in elements {
+                link(account, now, kinds, element);
+            }
+        }
+        Value::String(id) => {
+            if let Some(object) = render(account, now, kinds, id) {
+                *value = object;
+            }
+        }
+        _ => {}
+    }
+}
+
+/// An object of the account, by its id. A plan has its price's, and products and coupons have whatever ids their
+/// owners gave them.
+fn render(account: &Account, now: i64, kinds: &[Kind], id: &str) -> Option<Value> {
+    match kinds {
+        ["plan"] => return account.prices.get(id).map(plan),
+        ["product"] => return account.products.get(id).map(Product::to_json),
+        ["coupon"] => return Some(account.coupons.get(id)?.to_json(now)),
+        _ => {}
+    }
+    let (prefix, _) = id.split_once('_')?;
+    match prefix {
+        "cus" => {
+            let customer = account.customers.even_deleted(id);
+            customer.map(|customer| customer.to_json(account.time_of(id, now)))
+        }
+        "price" => account.prices.get(id).map(Price::to_json),
+        "pm" => account.payment_methods.get(id).map(PaymentMethod::to_json),
+        "seti" => account.setup_intents.get(id).map(SetupIntent::to_json),
+        "promo" => Some(account.promotion_codes.get(id)?.to_json(now)),
+        "cbtxn" => customer_balance::render(account, id),
+        "clock" => account.clocks.get(id).map(TestClock::to_json),
+        _ => payments::render(account, now, id).or_else(|| billing::render(account, now, id)),
+    }
+}
+
+/// What an object shows on request.
+fn hidden(account: &Account, object: &Value, field: &str) -> Option<Value> {
+    let id = object["id"].as_str().unwrap_or_default();
+    let list = |path: &str| json!({"object": "list", "data": [], "has_more": false, "url": format!("/v1/customers/{id}/{path}")});
+    match (object["object"].as_str().unwrap_or_default(), field) {
+        ("price" | "plan", "tiers") => account.prices.get(id)?.tiers_json(),
+        ("price", "currency_options") => account.prices.get(id).map(Price::currency_options_json),
+        ("customer", "cash_balance") => Some(Value::Null),
+        ("customer", "sources" | "tax_ids") => Some(list(field)),
+        ("customer", "tax") => account
+            .customers
+            .get(id)
+            .map(customer::tax_location::to_json),
+        _ => payments::include(account, object, field)
+            .or_else(|| billing::include(account, object, field)),
+    }
+}

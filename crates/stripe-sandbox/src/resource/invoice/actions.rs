@@ -1,0 +1,118 @@
+//! What is done to an invoice that is final: paying it, voiding it, giving it up.
+
+use serde_json::Value;
+
+use super::routes::find;
+use super::{Invoice, Status, drafts, view};
+use crate::engine::collection::{self, Outcome};
+use crate::error::{Error, Result};
+use crate::money::charge_amount;
+use crate::params::Params;
+use crate::resource::payment_method;
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+
+/// `POST /v1/invoices/:id/pay`: by card, or `paid_out_of_band`. Unlike elsewhere, an error leaves something behind:
+/// the attempt to pay.
+pub(crate) fn pay(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    ctx.read_presence(params)?;
+    let invoice = find(ctx)?;
+    let given = method_given(ctx, params, invoice)?;
+    let out_of_band = params.boolean("paid_out_of_band")?.unwrap_or(false);
+    params.unmodelled(&["forgive", "mandate", "source"])?;
+    check_payable(invoice)?;
+    if !out_of_band && invoice.amount_due > 0 {
+        // Credit notes may have left less than can be charged.
+        charge_amount::check(invoice.amount_due, invoice.currency)?;
+    }
+    params.finish()?;
+    let (id, at) = (invoice.id.clone(), ctx.time_of(&invoice.customer));
+    let (intent, currency) = (invoice.payment_intent.clone(), invoice.currency);
+    let draft = invoice.status == Status::Draft;
+    let outcome = collection::act(ctx, &id, at, |ctx| {
+        if draft {
+            drafts::seal(ctx, &id, at);
+            collection::prepare(ctx, &id, at);
+        }
+        if out_of_band {
+            collection::get_mut(ctx.account, &id).paid_out_of_band = true;
+            collection::settle(ctx, &id, at);
+            return Outcome::Paid;
+        }
+        collection::collect(ctx, &id, given.as_ref(), at)
+    });
+    match outcome {
+        Outcome::Paid => Ok(view::invoice(ctx.account, find(ctx)?)),
+        Outcome::NoMethod => Err(Error::invalid("There is no `default_payment_method` set on this Customer or Invoice. Please consider adding a default payment method. For more information, visit https://stripe.com/docs/billing/subscriptions/payment-methods-setting#payment-method-priority.").code("resource_missing")),
+        Outcome::Declined(decline) => Err(shown(ctx, intent.as_ref(), decline.error())),
+        Outcome::NeedsAuthentication | Outcome::NotAuthenticated => Err(shown(ctx, intent.as_ref(), needs_action())),
+        Outcome::TooLarge => Err(charge_amount::above_largest(currency)),
+    }
+}
+
+/// The error shows the intent that failed.
+fn shown(ctx: &Ctx<'_>, intent: Option<&Id>, error: Error) -> Error {
+    match intent.and_then(|id| ctx.account.payments.intents.get(id)) {
+        Some(intent) => error.field("payment_intent", intent.to_json()),
+        None => error,
+    }
+}
+
+fn needs_action() -> Error {
+    Error::invalid("This payment requires additional user action before it can be completed successfully. Payment can be completed using the PaymentIntent associated with the invoice. For more details see: https://stripe.com/docs/billing/subscriptions/overview#requires-action")
+        .kind("card_error")
+        .code("invoice_payment_intent_requires_action")
+        .status(402)
+}
+
+/// `payment_method`, which must be the customer's.
+fn method_given(ctx: &Ctx<'_>, params: &Params<'_>, invoice: &Invoice) -> Result<Option<Id>> {
+    const PARAM: &str = "payment_method";
+    let Some(id) = params.string(PARAM)? else {
+        return Ok(None);
+    };
+    let method = ctx.account.payment_methods.get(id);
+    let method = method.ok_or_else(|| payment_method::missing(ctx.account, id, PARAM))?;
+    if method.customer.as_ref() != Some(&invoice.customer) {
+        return Err(payment_method::not_theirs(id, PARAM));
+    }
+    Ok(Some(method.id.clone()))
+}
+
+fn check_payable(invoice: &Invoice) -> Result<()> {
+    match invoice.status {
+        Status::Draft | Status::Open | Status::Uncollectible => Ok(()),
+        Status::Paid => Err(Error::invalid("Invoice is already paid")),
+        Status::Void => Err(Error::invalid("This invoice can no longer be paid")),
+    }
+}
+
+/// `POST /v1/invoices/:id/void`
+pub(crate) fn void(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    params.finish()?;
+    let invoice = find(ctx)?;
+    if !invoice.payable() {
+        return Err(not_open());
+    }
+    let (id, at) = (invoice.id.clone(), ctx.time_of(&invoice.customer));
+    collection::act(ctx, &id, at, |ctx| collection::void(ctx, &id, at));
+    Ok(view::invoice(ctx.account, find(ctx)?))
+}
+
+/// `POST /v1/invoices/:id/mark_uncollectible`
+pub(crate) fn mark_uncollectible(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    params.finish()?;
+    let invoice = find(ctx)?;
+    if invoice.status != Status::Open {
+        return Err(not_open());
+    }
+    let (id, at) = (invoice.id.clone(), ctx.time_of(&invoice.customer));
+    collection::act(ctx, &id, at, |ctx| {
+        collection::mark_uncollectible(ctx, &id, at);
+    });
+    Ok(view::invoice(ctx.account, find(ctx)?))
+}
+
+fn not_open() -> Error {
+    Error::invalid("You can only pass in open invoices. This invoice isn't open.")
+}

@@ -1,0 +1,283 @@
+//! Invoices by request: drafts that are created, changed, finalized or deleted. What an invoice says apart from its
+//! amounts can be changed later, too.
+
+use serde_json::{Value, json};
+
+use super::routes::find;
+use super::{Details, Invoice, Reason, Status, TaxStatus, view};
+use crate::engine::invoicing::{applicable, restate};
+use crate::engine::{collection, draft_lines, finalization};
+use crate::error::{Error, Result};
+use crate::money::charge_amount;
+use crate::money::currency::{self, Currency};
+use crate::params::Params;
+use crate::resource::customer::{self, Customer};
+use crate::resource::customer_balance::{self, Cause};
+use crate::resource::invoice_item::InvoiceItem;
+use crate::resource::subscription::{self, Subscription};
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+
+const UNMODELLED: &[&str] = &[
+    "account_tax_ids",
+    "application_fee_amount",
+    "custom_fields",
+    "days_until_due",
+    "default_source",
+    "default_tax_rates",
+    "discounts",
+    "due_date",
+    "effective_at",
+    "on_behalf_of",
+    "payment_settings",
+    "rendering_options",
+    "shipping_cost",
+    "shipping_details",
+    "statement_descriptor",
+    "transfer_data",
+];
+
+/// `POST /v1/invoices`: a draft, which takes what waits for an invoice only if it is to
+/// (`pending_invoice_items_behavior=include`).
+pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let (holder, subscription) = whose(ctx, params)?;
+    let given = currency::read(params, "currency")?;
+    let currency = subscription
+        .map(|subscription| subscription.currency)
+        .or(given)
+        .or(holder.currency)
+        .unwrap_or_else(currency::usd);
+    if given.is_some_and(|given| given != currency) {
+        return Err(Error::invalid(format!(
+            "The `currency` of a subscription's invoice is the subscription's: `{}`.",
+            currency.as_str()
+        ))
+        .param("currency"));
+    }
+    crate::engine::one_currency::check(ctx.account, holder, currency, None)?;
+    let includes = params.one_of(
+        "pending_invoice_items_behavior",
+        &["exclude", "include", "include_and_require"],
+    )?;
+    let details = details(ctx, params, &holder.id, Details::default())?;
+    params.unmodelled(&["automatic_tax?", "from_invoice"])?;
+    let advances = params.boolean("auto_advance")?.unwrap_or(false);
+    let at = ctx.time_of(&holder.id);
+    let start = subscription.map_or(at, |subscription| subscription.period.0);
+    let discount = match subscription {
+        Some(subscription) => applicable(ctx.account, subscription, at),
+        None => holder.discount().cloned(),
+    };
+    let taken = match includes {
+        Some("include" | "include_and_require") => waiting(ctx, &holder.id, subscription, currency),
+        _ => Vec::new(),
+    };
+    if taken.is_empty() && includes == Some("include_and_require") {
+        return Err(Error::invalid("Nothing to invoice for customer")
+            .code("invoice_no_customer_line_items"));
+    }
+    let lines = taken.into_iter().map(draft_lines::line_of).collect();
+    let invoice = Invoice {
+        subscription: subscription.map(|subscription| subscription.id.clone()),
+        clock: holder.test_clock.clone(),
+        period: (start.min(at), at),
+        discount,
+        lines,
+        advances,
+        details,
+        subscription_metadata: subscription
+            .map(|subscription| subscription.metadata.clone())
+            .unwrap_or_default(),
+        ..Invoice::new(holder.id.clone(), currency, Reason::Manual, at)
+    };
+    params.finish()?;
+    let id = store(ctx, invoice);
+    if advances {
+        finalization::schedule(ctx, &id, at);
+    }
+    let made = collection::get(ctx.account, &id);
+    Ok(view::invoice(ctx.account, made))
+}
+
+/// Stores a new draft, and tells of it. What is on it waits no more.
+fn store(ctx: &mut Ctx<'_>, mut invoice: Invoice) -> Id {
+    restate(ctx.account, &mut invoice);
+    invoice.id = ctx.account.ids.next("in", 24);
+    for line in &mut invoice.lines {
+        line.id = ctx.account.ids.next("il", 24);
+    }
+    let taken = invoice.lines.iter();
+    let taken = taken.filter_map(|line| line.invoice_item.clone());
+    let billing = &mut ctx.account.billing;
+    billing.invoice_items.invoiced(taken, &invoice.id);
+    if let Some(discount) = &invoice.discount {
+        let discounts = &mut billing.discounts;
+        discounts.insert(discount.id.clone(), discount.clone());
+    }
+    let (id, at) = (invoice.id.clone(), invoice.created);
+    let object = view::invoice(ctx.account, &invoice);
+    ctx.account.insert_invoice(invoice);
+    ctx.event("invoice.created", &object, at);
+    id
+}
+
+/// The customer, and the subscription, if one is named.
+fn whose<'a>(
+    ctx: &'a Ctx<'_>,
+    params: &Params<'_>,
+) -> Result<(&'a Customer, Option<&'a Subscription>)> {
+    let subscription = match params.string("subscription")? {
+        Some(id) => {
+            let found = ctx.account.billing.subscriptions.get(id);
+            Some(found.ok_or_else(|| Error::no_such("subscription", id, "subscription"))?)
+        }
+        None => None,
+    };
+    let holder = match (params.string("customer")?, subscription) {
+        (Some(id), _) => customer::named(ctx, id, "customer")?,
+        (None, Some(subscription)) => customer::named(ctx, &subscription.customer, "customer")?,
+        (None, None) => return Err(params.missing("customer")),
+    };
+    if let Some(subscription) = subscription
+        && subscription.customer != holder.id
+    {
+        return Err(Error::no_such(
+            "subscription",
+            &subscription.id,
+            "subscription",
+        ));
+    }
+    Ok((holder, subscription))
+}
+
+/// What waits for an invoice of the customer, or of one subscription, newest first.
+fn waiting<'a>(
+    ctx: &'a Ctx<'_>,
+    customer: &Id,
+    subscription: Option<&Subscription>,
+    currency: Currency,
+) -> Vec<&'a InvoiceItem> {
+    let own = |item: &&InvoiceItem| {
+        item.currency == currency
+            && subscription.is_none_or(|one| item.subscription.as_ref() == Some(&one.id))
+    };
+    let all = ctx.account.billing.invoice_items.waiting(customer);
+    all.rev().filter(own).collect()
+}
+
+/// What an invoice says apart from its amounts.
+fn details(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    customer: &Id,
+    mut details: Details,
+) -> Result<Details> {
+    let text = |key| Ok::<_, Error>(params.nullable(key)?.map(str::to_owned));
+    text("description")?.apply(&mut details.description);
+    text("footer")?.apply(&mut details.footer);
+    details.metadata = params.metadata()?.apply(&details.metadata)?;
+    subscription::shared_input::payment_method(ctx, params, customer)?
+        .apply(&mut details.default_payment_method);
+    subscription::shared_input::collection_method(params)?;
+    params.unmodelled(UNMODELLED)?;
+    Ok(details)
+}
+
+/// `POST /v1/invoices/:id`: a draft, or what a final one says.
+pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let invoice = find(ctx)?;
+    let details = details(ctx, params, &invoice.customer, invoice.details.clone())?;
+    params.unmodelled(&["automatic_tax?"])?;
+    let advance = params.boolean("auto_advance")?;
+    params.finish()?;
+    let (id, at) = (invoice.id.clone(), ctx.time_of(&invoice.customer));
+    collection::act(ctx, &id, at, |ctx| {
+        collection::get_mut(ctx.account, &id).details = details;
+        if let Some(advance) = advance {
+            finalization::advance(ctx, &id, advance, at);
+        }
+    });
+    Ok(view::invoice(ctx.account, find(ctx)?))
+}
+
+/// `POST /v1/invoices/:id/finalize`
+pub(crate) fn finalize(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let advance = params.boolean("auto_advance")?;
+    let invoice = find(ctx)?;
+    let advance = advance.unwrap_or(invoice.advances);
+    if invoice.status != Status::Draft {
+        return Err(Error::invalid(
+            "This invoice is already finalized, you can't re-finalize a non-draft invoice.",
+        )
+        .code("invoice_not_editable"));
+    }
+    charge_amount::check_largest(invoice.amount_due, invoice.currency)?;
+    params.finish()?;
+    let (id, at) = (invoice.id.clone(), ctx.time_of(&invoice.customer));
+    collection::act(ctx, &id, at, |ctx| {
+        seal(ctx, &id, at);
+        collection::get_mut(ctx.account, &id).advances = advance;
+        collection::prepare(ctx, &id, at);
+        if collection::get(ctx.account, &id).amount_due == 0 {
+            collection::settle(ctx, &id, at);
+        } else if advance {
+            collection::collect(ctx, &id, None, at);
+        }
+    });
+    Ok(view::invoice(ctx.account, find(ctx)?))
+}
+
+/// Makes a draft final: it gets its number, and takes what the customer's balance has.
+pub(crate) fn seal(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
+    finalization::forget(ctx.account, id);
+    let invoice = collection::get(ctx.account, id).clone();
+    let Some(holder) = ctx.account.customers.get_mut(&invoice.customer) else {
+        return;
+    };
+    let number = holder.next_invoice_number();
+    let tax = invoice.automatic_tax.map(|_| TaxStatus::of(holder));
+    let starting_balance = holder.balance;
+    let owed = invoice.total.saturating_add(starting_balance);
+    let due = charge_amount::due(owed, invoice.currency);
+    let ending_balance = owed - due;
+    holder.currency = Some(invoice.currency);
+    let cause = match ending_balance {
+        // All of a debt that cannot be charged.
+        rest if rest > 0 && due == 0 && invoice.total > 0 => Cause::InvoiceTooSmall(id.clone()),
+        _ => Cause::AppliedToInvoice(id.clone()),
+    };
+    let applied = ending_balance - starting_balance;
+    customer_balance::change(ctx, &invoice.customer, applied, cause, at);
+    let invoice = collection::get_mut(ctx.account, id);
+    invoice.number = Some(number);
+    invoice.automatic_tax = tax;
+    invoice.status = Status::Open;
+    invoice.finalized_at = Some(at);
+    invoice.starting_balance = starting_balance;
+    invoice.ending_balance = ending_balance;
+    invoice.amount_due = due;
+    let object = view::invoice(ctx.account, collection::get(ctx.account, id));
+    ctx.event("invoice.finalized", &object, at);
+}
+
+/// `DELETE /v1/invoices/:id`: of a draft that is for no subscription.
+pub(crate) fn delete(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    params.finish()?;
+    let invoice = find(ctx)?;
+    if invoice.status != Status::Draft || invoice.subscription.is_some() {
+        return Err(Error::invalid(
+            "You can only delete draft invoices that are not of a subscription. Void this one instead.",
+        ));
+    }
+    let (id, customer) = (invoice.id.clone(), invoice.customer.clone());
+    let at = ctx.time_of(&customer);
+    let before = view::invoice(ctx.account, invoice);
+    let position = ctx.account.billing.invoices.position(&id);
+    ctx.account.billing.invoices.remove(&id);
+    ctx.account.billing.invoice_items.released(&id);
+    if let Some(holder) = ctx.account.customers.get_mut(&customer) {
+        holder.invoices.retain(|held| Some(*held) != position);
+    }
+    ctx.event("invoice.deleted", &before, at);
+    Ok(json!({"id": &*id, "object": "invoice", "deleted": true}))
+}

@@ -1,0 +1,238 @@
+//! An invoice as state. Stripe finalizes most of them about an hour after their making; the sandbox does so at once
+//! (our choice), so that a test need not wait, unless it is told for how long they are drafts.
+
+pub(crate) mod actions;
+pub(crate) mod drafts;
+pub(crate) mod preview_input;
+pub(crate) mod routes;
+pub(crate) mod view;
+
+use super::customer::{self, Customer};
+use super::discount::Discount;
+use crate::money::currency::Currency;
+use crate::money::lines::Line;
+use crate::params::metadata::Metadata;
+use crate::store::ids::Id;
+use crate::store::table::Row;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// Not final yet.
+    Draft,
+    Open,
+    Paid,
+    /// Given up, though it can still be paid.
+    Uncollectible,
+    Void,
+}
+
+impl Status {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Open => "open",
+            Self::Paid => "paid",
+            Self::Uncollectible => "uncollectible",
+            Self::Void => "void",
+        }
+    }
+}
+
+/// Why an invoice was made: Stripe's `billing_reason`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    Create,
+    Cycle,
+    Update,
+    /// A request made it.
+    Manual,
+    Upcoming,
+}
+
+impl Reason {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "subscription_create",
+            Self::Cycle => "subscription_cycle",
+            Self::Update => "subscription_update",
+            Self::Manual => "manual",
+            Self::Upcoming => "upcoming",
+        }
+    }
+}
+
+/// A line that belongs to something.
+#[derive(Clone, Debug)]
+pub(crate) struct InvoiceLine {
+    pub(crate) id: Id,
+    pub(crate) line: Line,
+    pub(crate) price: Option<Id>,
+    pub(crate) item: Option<Id>,
+    /// The invoice item that the line came from; a line of the subscription itself has none.
+    pub(crate) invoice_item: Option<Id>,
+    /// What the invoice's discount takes off this line, in cents.
+    pub(crate) discount: i64,
+}
+
+/// What credit notes have taken off, in cents.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Credited {
+    /// Before it was paid: this lowered what was due.
+    pub(crate) before_payment: i64,
+    /// After it was paid.
+    pub(crate) after_payment: i64,
+}
+
+/// Stripe's `automatic_tax.status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TaxStatus {
+    Complete,
+    /// It does not recognize where the customer is. It would not finalize the invoice then; the sandbox goes on without
+    /// taxes (our choice), as a schedule may begin so.
+    RequiresLocationInputs,
+}
+
+impl TaxStatus {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::RequiresLocationInputs => "requires_location_inputs",
+        }
+    }
+
+    /// As it is for a customer.
+    pub(crate) fn of(holder: &Customer) -> Self {
+        if customer::tax_location::is_recognized(holder) {
+            Self::Complete
+        } else {
+            Self::RequiresLocationInputs
+        }
+    }
+}
+
+/// The attempts to pay an invoice.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Attempts {
+    /// How many there were; one that waits for the customer to authenticate it may not count yet.
+    pub(crate) count: u32,
+    pub(crate) any: bool,
+}
+
+/// What an invoice says apart from its amounts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Details {
+    pub(crate) default_payment_method: Option<Id>,
+    pub(crate) description: Option<String>,
+    pub(crate) footer: Option<String>,
+    pub(crate) metadata: Metadata,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Invoice {
+    /// Empty for an upcoming invoice, which has none.
+    pub(crate) id: Id,
+    pub(crate) customer: Id,
+    /// Those of requests may be for none.
+    pub(crate) subscription: Option<Id>,
+    pub(crate) clock: Option<Id>,
+    pub(crate) created: i64,
+    pub(crate) currency: Currency,
+    pub(crate) number: Option<String>,
+    pub(crate) status: Status,
+    pub(crate) reason: Reason,
+    /// The period that ended with the invoice; both are its creation for a first one.
+    pub(crate) period: (i64, i64),
+    pub(crate) lines: Vec<InvoiceLine>,
+    pub(crate) discount: Option<Discount>,
+    pub(crate) subtotal: i64,
+    pub(crate) total: i64,
+    pub(crate) starting_balance: i64,
+    pub(crate) ending_balance: i64,
+    /// What is to be paid, credit notes deducted.
+    pub(crate) amount_due: i64,
+    /// Stripe's `auto_advance`: whether it is finalized and collected without a request.
+    pub(crate) advances: bool,
+    pub(crate) attempts: Attempts,
+    pub(crate) paid_out_of_band: bool,
+    pub(crate) credited: Credited,
+    /// What is to pay it; where nothing is due, there is none.
+    pub(crate) payment_intent: Option<Id>,
+    pub(crate) details: Details,
+    /// When a draft is to be finalized.
+    pub(crate) draft_until: Option<i64>,
+    pub(crate) finalized_at: Option<i64>,
+    pub(crate) paid_at: Option<i64>,
+    pub(crate) marked_uncollectible_at: Option<i64>,
+    pub(crate) voided_at: Option<i64>,
+    /// Whether there are automatic taxes, and if so, whether Stripe could work them out.
+    pub(crate) automatic_tax: Option<TaxStatus>,
+    /// The subscription's metadata when the invoice was made.
+    pub(crate) subscription_metadata: Metadata,
+}
+
+impl Row for Invoice {
+    fn id(&self) -> &Id {
+        &self.id
+    }
+}
+
+impl Invoice {
+    /// A draft without lines, for no subscription, and without an id.
+    pub(crate) fn new(customer: Id, currency: Currency, reason: Reason, at: i64) -> Self {
+        Self {
+            id: Id::default(),
+            customer,
+            subscription: None,
+            clock: None,
+            created: at,
+            currency,
+            number: None,
+            status: Status::Draft,
+            reason,
+            period: (at, at),
+            lines: Vec::new(),
+            discount: None,
+            subtotal: 0,
+            total: 0,
+            starting_balance: 0,
+            ending_balance: 0,
+            amount_due: 0,
+            advances: false,
+            attempts: Attempts::default(),
+            paid_out_of_band: false,
+            credited: Credited::default(),
+            details: Details::default(),
+            payment_intent: None,
+            draft_until: None,
+            finalized_at: None,
+            paid_at: None,
+            marked_uncollectible_at: None,
+            voided_at: None,
+            automatic_tax: None,
+            subscription_metadata: Metadata::default(),
+        }
+    }
+
+    /// Whether it will be finalized or collected without a request.
+    pub(crate) fn auto_advance(&self) -> bool {
+        self.advances && matches!(self.status, Status::Draft | Status::Open)
+    }
+
+    /// Whether it is final and not paid, though it can be.
+    pub(crate) fn payable(&self) -> bool {
+        matches!(self.status, Status::Open | Status::Uncollectible)
+    }
+
+    /// What the discount takes off, in cents.
+    pub(crate) fn discounted(&self) -> i64 {
+        self.lines.iter().map(|line| line.discount).sum()
+    }
+
+    pub(crate) fn amount_paid(&self) -> i64 {
+        if self.status == Status::Paid {
+            self.amount_due
+        } else {
+            0
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Previews of what a request would change: it is carried out on a copy, by the same code, and what that would
+//! invoice next is shown.
+
+use super::{Attempts, Invoice, Reason, Status as InvoiceStatus};
+use crate::engine::change::{self, Cancellation};
+use crate::engine::{new_subscription, phases, preview, subscription_update};
+use crate::error::{Error, Result};
+use crate::params::Params;
+use crate::params::form::{Form, Node, Value};
+use crate::resource::discount::Discount;
+use crate::resource::subscription_schedule::{Prorate, Status};
+use crate::resource::{coupon, customer, invoice_item, subscription};
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+
+/// What an update or a creation calls the parameters of a preview.
+const RENAMED: &[(&str, &str)] = &[
+    ("coupon", "coupon"),
+    ("subscription_billing_cycle_anchor", "billing_cycle_anchor"),
+    ("subscription_cancel_at", "cancel_at"),
+    ("subscription_cancel_at_period_end", "cancel_at_period_end"),
+    ("subscription_items", "items"),
+    ("subscription_proration_behavior", "proration_behavior"),
+    ("subscription_proration_date", "proration_date"),
+    ("subscription_trial_end", "trial_end"),
+    ("subscription_trial_from_plan", "trial_from_plan"),
+];
+const UNMODELLED: &[&str] = &[
+    "automatic_tax",
+    "currency",
+    "customer_details",
+    "discounts",
+    "subscription_default_tax_rates",
+    "subscription_resume_at",
+    "subscription_start_date",
+];
+
+/// Refuses what is not modelled, and says whether the request would change anything.
+pub(crate) fn changes(params: &Params<'_>) -> Result<bool> {
+    params.unmodelled(UNMODELLED)?;
+    let others = ["invoice_items", "schedule", "subscription_cancel_now"];
+    let mut names = RENAMED.iter().map(|(name, _)| *name).chain(others);
+    Ok(names.any(|name| params.has(name)))
+}
+
+/// The invoice after the change, which `ctx`, a copy, is given over to.
+pub(crate) fn after_change(
+    ctx: &mut Ctx<'_>,
+    params: &Params<'_>,
+    holder: &Id,
+    subscription: Option<&Id>,
+) -> Result<Option<Invoice>> {
+    add_items(ctx, params, holder)?;
+    let position = subscription.and_then(|id| ctx.account.billing.subscriptions.position(id));
+    if params.has("schedule") {
+        return of_schedule(ctx, params, subscription.is_some());
+    }
+    let now = ctx.time_of(holder);
+    let shown = match position {
+        Some(position) => {
+            change_subscription(ctx, params, position, now)?;
+            Some(position)
+        }
+        None if params.has("subscription_items") => Some(create(ctx, params, holder)?),
+        None => {
+            discount_customer(ctx, params, holder, now)?;
+            None
+        }
+    };
+    Ok(match shown {
+        Some(position) => issued(ctx)
+            .or_else(|| preview::of_subscription(ctx.account, ctx.account.subscription(position))),
+        None => preview::of_customer(ctx.account, holder),
+    })
+}
+
+/// `invoice_items`: as if they waited already.
+fn add_items(ctx: &mut Ctx<'_>, params: &Params<'_>, holder: &Id) -> Result<()> {
+    for given in params.objects("invoice_items")?.unwrap_or_default() {
+        given.unmodelled(&["invoiceitem"])?;
+        let holder = customer::named(ctx, holder, "customer")?;
+        let item = invoice_item::input::read_new(ctx, &given, holder)?;
+        invoice_item::add(ctx, item);
+    }
+    Ok(())
+}
+
+fn change_subscription(
+    ctx: &mut Ctx<'_>,
+    params: &Params<'_>,
+    position: u32,
+    now: i64,
+) -> Result<()> {
+    let form = params.renamed(RENAMED);
+    let renamed = Params::new(&form);
+    let read = |ctx: &Ctx<'_>| {
+        let subscription = ctx.account.subscription(position);
+        subscription::routes::check_live(subscription)?;
+        subscription::routes::check_begun(subscription, &renamed)?;
+        let update = subscription::update_input::read(ctx, &renamed, subscription, now)?;
+        renamed.finish()?;
+        Ok(update)
+    };
+    let update = read(ctx).map_err(under_its_own_name)?;
+    if params.boolean("subscription_cancel_now")?.unwrap_or(false) {
+        let how = Cancellation {
+            invoice_now: true,
+            prorate: update.prorate != Prorate::Never,
+        };
+        change::cancel(ctx, position, how, now);
+    } else {
+        subscription_update::carry_out(ctx, position, update, now);
+    }
+    Ok(())
+}
+
+/// A new subscription; nobody has to pay for it.
+fn create(ctx: &mut Ctx<'_>, params: &Params<'_>, holder: &Id) -> Result<u32> {
+    let mut form: Form = params.renamed(RENAMED);
+    let text = |text: &str| Node::from(Value::Text(text.to_owned()));
+    form.set("customer", text(holder));
+    form.set("payment_behavior", text("default_incomplete"));
+    let renamed = Params::new(&form);
+    let read = |ctx: &Ctx<'_>| {
+        let new = subscription::input::read_new(ctx, &renamed)?;
+        renamed.finish()?;
+        Ok(new)
+    };
+    let (new, now) = read(ctx).map_err(under_its_own_name)?;
+    let id = new_subscription::create(ctx, new, now);
+    let position = ctx.account.billing.subscriptions.position(&id);
+    Ok(position.expect("just created"))
+}
+
+fn of_schedule(
+    ctx: &mut Ctx<'_>,
+    params: &Params<'_>,
+    with_subscription: bool,
+) -> Result<Option<Invoice>> {
+    let id = params.required("schedule")?;
+    let position = ctx.account.billing.schedules.position(id);
+    let position =
+        position.ok_or_else(|| Error::no_such("subscription schedule", id, "schedule"))?;
+    let schedule = ctx.account.schedule(position);
+    let start = schedule.phases.first().map(|phase| phase.start);
+    match (schedule.status, start) {
+        (Status::NotStarted, Some(start)) if !with_subscription => {
+            phases::start(ctx, position, start);
+            Ok(issued(ctx))
+        }
+        _ => Err(Error::invalid(
+            "Only a schedule that has not started can be previewed, and not together with a subscription.",
+        )
+        .param("schedule")),
+    }
+}
+
+/// `coupon` without a subscription: it is the customer's.
+fn discount_customer(ctx: &mut Ctx<'_>, params: &Params<'_>, holder: &Id, now: i64) -> Result<()> {
+    if !params.has("coupon") {
+        return Ok(());
+    }
+    let coupon = match params.nullable("coupon")?.value() {
+        Some(id) => Some(coupon::applicable(ctx, id, "coupon", now)?),
+        None => None,
+    };
+    let discount =
+        coupon.map(|coupon| Discount::new(ctx, coupon.into(), holder.clone(), None, now));
+    if let Some(customer) = ctx.account.customers.get_mut(holder) {
+        customer.more_mut().discount = discount;
+    }
+    Ok(())
+}
+
+/// What the change was invoiced for at once, as an invoice that is yet to come: a draft.
+fn issued(ctx: &Ctx<'_>) -> Option<Invoice> {
+    let mut invoice = ctx.account.billing.invoices.iter().next_back()?.clone();
+    invoice.id = Id::default();
+    invoice.number = None;
+    invoice.status = InvoiceStatus::Draft;
+    invoice.reason = Reason::Upcoming;
+    invoice.advances = true;
+    invoice.attempts = Attempts::default();
+    invoice.payment_intent = None;
+    invoice.draft_until = None;
+    invoice.finalized_at = None;
+    invoice.paid_at = None;
+    invoice.marked_uncollectible_at = None;
+    invoice.voided_at = None;
+    preview::name_lines(&mut invoice);
+    Some(invoice)
+}
+
+/// An error about a parameter that was renamed.
+fn under_its_own_name(mut error: Error) -> Error {
+    let own = |param: &String| {
+        let head = param.split('[').next()?;
+        let (name, _) = RENAMED.iter().find(|(_, other)| *other == head)?;
+        Some(format!("{name}{}", &param[head.len()..]))
+    };
+    if let Some(name) = error.param.as_ref().and_then(own) {
+        error.param = Some(name);
+    }
+    error
+}

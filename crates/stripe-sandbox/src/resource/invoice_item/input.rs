@@ -1,0 +1,205 @@
+//! Reading what an invoice item is: an amount, or so many of a price that is paid once.
+
+use rust_decimal::Decimal;
+
+use super::InvoiceItem;
+use crate::engine::{catalog, one_currency as currencies};
+use crate::error::{Error, Result};
+use crate::money::currency::{self, Currency};
+use crate::money::lines::Line;
+use crate::money::{round_half_up, times};
+use crate::params::Params;
+use crate::params::metadata::Metadata;
+use crate::resource::customer::Customer;
+use crate::resource::price::MAX_AMOUNT;
+use crate::resource::subscription;
+use crate::resource::subscription_item::input::{MAX_QUANTITY, too_large};
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+
+pub(crate) const UNMODELLED: &[&str] = &[
+    "discounts?",
+    "price_data",
+    "tax_behavior",
+    "tax_code?",
+    "tax_rates?",
+];
+
+/// Reads a new one, without an id.
+pub(crate) fn read_new(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    holder: &Customer,
+) -> Result<InvoiceItem> {
+    let now = ctx.time_of(&holder.id);
+    let cost = read_cost(ctx, params)?.ok_or_else(|| {
+        Error::invalid(
+            "You must specify one of these parameters: amount, price, price_data, unit_amount.",
+        )
+        .code("parameter_missing")
+        .param(params.name("amount"))
+    })?;
+    let given = currency::read(params, "currency")?;
+    if let (Some(of_price), Some(given)) = (cost.currency, given) {
+        subscription::shared_input::check_same(of_price, given, params.name("currency"))?;
+    }
+    let currency = cost.currency.or(given);
+    let currency = currency.ok_or_else(|| params.missing("currency"))?;
+    currencies::check(ctx.account, holder, currency, None)?;
+    let description = params.nullable("description")?.value().map(str::to_owned);
+    let amount = cost.amount();
+    params.unmodelled(UNMODELLED)?;
+    Ok(InvoiceItem {
+        id: Id::default(),
+        customer: holder.id.clone(),
+        clock: holder.test_clock.clone(),
+        created: now,
+        currency,
+        subscription: subscription(ctx, params, &holder.id)?,
+        item: None,
+        credited: None,
+        line: Line {
+            quantity: cost.quantity,
+            amount,
+            rate: cost.rate,
+            description: description.or(cost.name).unwrap_or_default(),
+            period: period(params)?.unwrap_or((now, now)),
+            proration: false,
+            // A credit is not discounted, unless that is asked for.
+            discountable: params.boolean("discountable")?.unwrap_or(amount >= 0),
+        },
+        price: cost.price,
+        metadata: params.metadata()?.apply(&Metadata::default())?,
+        invoice: None,
+    })
+}
+
+/// What an invoice item costs.
+#[derive(Debug)]
+pub(crate) struct Cost {
+    pub(crate) price: Option<Id>,
+    pub(crate) name: Option<String>,
+    pub(crate) currency: Option<Currency>,
+    pub(crate) quantity: i64,
+    /// Of one unit, perhaps with a fraction of a cent.
+    pub(crate) rate: Decimal,
+}
+
+impl Cost {
+    pub(crate) fn amount(&self) -> i64 {
+        round_half_up(times(Decimal::from(self.quantity), self.rate))
+    }
+}
+
+/// `amount`, or a quantity of a `price`, or of a `unit_amount`.
+pub(crate) fn read_cost(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<Cost>> {
+    let whole = params.integer("amount")?;
+    let unit = params.integer("unit_amount")?.map(Decimal::from);
+    let decimal = params.decimal("unit_amount_decimal")?;
+    let quantity = quantity(params)?;
+    let price = params.string("price")?;
+    let given = [
+        whole.is_some(),
+        unit.is_some(),
+        decimal.is_some(),
+        price.is_some(),
+    ];
+    if given.iter().filter(|given| **given).count() > 1 {
+        return Err(Error::invalid("You may only specify one of these parameters: amount, price, unit_amount, unit_amount_decimal.").param(params.name("amount")));
+    }
+    if whole.is_some() && quantity.is_some() {
+        return Err(Error::invalid(
+            "You may only specify one of these parameters: amount, quantity.",
+        )
+        .param(params.name("quantity")));
+    }
+    let quantity = quantity.unwrap_or(1);
+    if let Some(id) = price {
+        return of_price(ctx, params, id, quantity).map(Some);
+    }
+    let Some(rate) = whole.map(Decimal::from).or(unit).or(decimal) else {
+        return Ok(None);
+    };
+    if rate.abs() > Decimal::from(MAX_AMOUNT) {
+        return Err(Error::malformed(
+            params.name("amount"),
+            "Invalid integer: the amount is too large.",
+        ));
+    }
+    Ok(Some(Cost {
+        price: None,
+        name: None,
+        currency: None,
+        quantity,
+        rate,
+    }))
+}
+
+pub(crate) fn quantity(params: &Params<'_>) -> Result<Option<i64>> {
+    match params.integer_from("quantity", 0)? {
+        Some(quantity) if quantity > MAX_QUANTITY => Err(too_large(params.name("quantity"))),
+        quantity => Ok(quantity),
+    }
+}
+
+pub(crate) fn of_price(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    id: &str,
+    quantity: i64,
+) -> Result<Cost> {
+    let param = params.name("price");
+    let price = ctx.account.prices.get(id);
+    let price = price.ok_or_else(|| Error::no_such("price", id, param.clone()))?;
+    if price.recurring.is_some() {
+        return Err(Error::invalid("The price specified is set to `type=recurring` but this field only accepts prices with `type=one_time`.").param(param));
+    }
+    if !price.active {
+        return Err(Error::invalid(
+            "The price specified is inactive. This field only accepts active prices.",
+        )
+        .param(param));
+    }
+    Ok(Cost {
+        price: Some(price.id.clone()),
+        name: Some(catalog::product_name(ctx.account, price)),
+        currency: Some(price.currency),
+        quantity,
+        rate: catalog::rate(price),
+    })
+}
+
+pub(crate) fn period(params: &Params<'_>) -> Result<Option<(i64, i64)>> {
+    let Some(period) = params.object("period")? else {
+        return Ok(None);
+    };
+    let start = period
+        .timestamp("start")?
+        .ok_or_else(|| period.missing("start"))?;
+    let end = period
+        .timestamp("end")?
+        .ok_or_else(|| period.missing("end"))?;
+    if end < start {
+        return Err(
+            Error::invalid("The period's end must not be before its start.")
+                .param(period.name("end")),
+        );
+    }
+    Ok(Some((start, end)))
+}
+
+fn subscription(ctx: &Ctx<'_>, params: &Params<'_>, customer: &Id) -> Result<Option<Id>> {
+    let Some(id) = params.string("subscription")? else {
+        return Ok(None);
+    };
+    let found = ctx.account.billing.subscriptions.get(id);
+    let theirs = found.filter(|found| found.customer == *customer && !found.status.ended());
+    match theirs {
+        Some(subscription) => Ok(Some(subscription.id.clone())),
+        None => Err(Error::no_such(
+            "subscription",
+            id,
+            params.name("subscription"),
+        )),
+    }
+}

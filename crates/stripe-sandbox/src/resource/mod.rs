@@ -1,0 +1,30 @@
+//! The resources: a folder each, with its state, how it is shown, what is read of a request, and its endpoints.
+
+pub(crate) mod account;
+pub(crate) mod balance_transaction;
+pub(crate) mod billing;
+pub(crate) mod billing_routes;
+pub(crate) mod charge;
+pub(crate) mod checkout_session;
+pub(crate) mod coupon;
+pub(crate) mod credit_note;
+pub(crate) mod customer;
+pub(crate) mod customer_balance;
+pub(crate) mod discount;
+pub(crate) mod event;
+pub(crate) mod expand;
+pub(crate) mod invoice;
+pub(crate) mod invoice_item;
+pub(crate) mod payment_intent;
+pub(crate) mod payment_method;
+pub(crate) mod payments;
+pub(crate) mod price;
+pub(crate) mod product;
+pub(crate) mod promotion_code;
+pub(crate) mod refund;
+pub(crate) mod routes;
+pub(crate) mod setup_intent;
+pub(crate) mod subscription;
+pub(crate) mod subscription_item;
+pub(crate) mod subscription_schedule;
+pub(crate) mod test_clock;

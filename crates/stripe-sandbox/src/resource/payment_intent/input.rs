@@ -1,0 +1,192 @@
+//! What the parameters of a payment intent say.
+
+use serde_json::{Value, json};
+
+use super::{Details, Intent};
+use crate::error::{Error, Result};
+use crate::money::{charge_amount, currency};
+use crate::params::Params;
+use crate::resource::customer;
+use crate::resource::payment_method::{self, Named};
+use crate::store::context::Ctx;
+
+/// What Stripe lets a confirmation say besides.
+const CONFIRMATION_UNMODELLED: &[&str] = &[
+    "error_on_requires_action",
+    "mandate",
+    "mandate_data",
+    "radar_options",
+];
+const UNMODELLED: &[&str] = &[
+    "application_fee_amount",
+    "on_behalf_of",
+    "payment_method_data",
+    "payment_method_options",
+    "transfer_data",
+    "transfer_group",
+];
+
+/// Reads a new intent, without an id; its payment method is read apart.
+pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Intent> {
+    let amount = params
+        .integer_from("amount", 1)?
+        .ok_or_else(|| params.missing("amount"))?;
+    let currency = currency::read(params, "currency")?;
+    let currency = currency.ok_or_else(|| params.missing("currency"))?;
+    let customer = match params.string("customer")? {
+        Some(id) => Some(
+            crate::resource::customer::named(ctx, id, "customer")?
+                .id
+                .clone(),
+        ),
+        None => None,
+    };
+    let mut details = Details {
+        manual_capture: capture_method(params)?.unwrap_or(false),
+        automatic_methods: automatic_methods(params)?,
+        return_url: params.string("return_url")?.map(str::to_owned),
+        ..Details::default()
+    };
+    params.one_of_modelled("confirmation_method", &["automatic"], &["manual"])?;
+    read_details(&mut details, params)?;
+    params.unmodelled(CONFIRMATION_UNMODELLED)?;
+    params.only("use_stripe_sdk", "false")?;
+    charge_amount::check(amount, currency)?;
+    let now = customer
+        .as_ref()
+        .map_or(ctx.now, |customer| ctx.time_of(customer));
+    let mut intent = Intent::new(amount, currency, now, details);
+    intent.customer = customer;
+    Ok(intent)
+}
+
+/// Reads an update. What an invoice asks for is not changed here.
+pub(crate) fn read_change(ctx: &Ctx<'_>, params: &Params<'_>, intent: &mut Intent) -> Result<()> {
+    let of_invoice = ["amount", "currency", "customer"];
+    if intent.invoice.is_some()
+        && let Some(name) = of_invoice.into_iter().find(|name| params.has(name))
+    {
+        return Err(Error::invalid(format!(
+            "The `{name}` of a PaymentIntent that was created by an invoice cannot be changed."
+        ))
+        .param(name));
+    }
+    if let Some(amount) = params.integer_from("amount", 1)? {
+        intent.amount = amount;
+    }
+    if let Some(currency) = currency::read(params, "currency")? {
+        intent.currency = currency;
+    }
+    if let Some(id) = params.string("customer")? {
+        let customer = crate::resource::customer::named(ctx, id, "customer")?;
+        intent.customer = Some(customer.id.clone());
+    }
+    if let Some(manual) = capture_method(params)? {
+        intent.details.manual_capture = manual;
+    }
+    read_details(&mut intent.details, params)?;
+    charge_amount::check(intent.amount, intent.currency)
+}
+
+/// Reads what only a confirmation says: where the customer returns to, and whether they are there.
+pub(crate) fn read_confirmation(
+    ctx: &mut Ctx<'_>,
+    params: &Params<'_>,
+    details: &mut Details,
+) -> Result<()> {
+    if let Some(url) = params.string("return_url")? {
+        details.return_url = Some(url.to_owned());
+    }
+    if let Some(manual) = capture_method(params)? {
+        details.manual_capture = manual;
+    }
+    read_details(details, params)?;
+    params.unmodelled(CONFIRMATION_UNMODELLED)?;
+    params.only("use_stripe_sdk", "false")?;
+    read_off_session(ctx, params)
+}
+
+/// `off_session`: `true`, or a word for what kind of payment it is.
+pub(crate) fn read_off_session(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<()> {
+    match params.text("off_session")? {
+        Some("one_off" | "recurring") => {
+            ctx.presence = crate::resource::payment_method::card::Presence::OffSession;
+            Ok(())
+        }
+        _ => ctx.read_presence(params),
+    }
+}
+
+fn read_details(details: &mut Details, params: &Params<'_>) -> Result<()> {
+    let text = |key| Ok::<_, Error>(params.nullable(key)?.map(str::to_owned));
+    text("description")?.apply(&mut details.description);
+    text("receipt_email")?.apply(&mut details.receipt_email);
+    text("statement_descriptor")?.apply(&mut details.statement_descriptor);
+    text("statement_descriptor_suffix")?.apply(&mut details.statement_descriptor_suffix);
+    if params.is_unset("setup_future_usage") {
+        params.text("setup_future_usage")?;
+        details.setup_future_usage = None;
+    } else if let Some(usage) =
+        params.one_of("setup_future_usage", &["off_session", "on_session"])?
+    {
+        details.setup_future_usage = Some(usage);
+    }
+    if let Some(given) = params.object("shipping")? {
+        let unset = params.is_unset("shipping");
+        details.shipping = if unset { None } else { Some(shipping(&given)?) };
+    }
+    let types = params.strings("payment_method_types")?.unwrap_or_default();
+    payment_method::cards_only("payment_method_types", &types)?;
+    details.metadata = params.metadata()?.apply(&details.metadata)?;
+    params.unmodelled(UNMODELLED)
+}
+
+fn shipping(params: &Params<'_>) -> Result<Value> {
+    let to = params
+        .object("address")?
+        .ok_or_else(|| params.missing("address"))?;
+    Ok(json!({
+        "address": customer::input::address(&to)?,
+        "carrier": params.nullable("carrier")?.value(),
+        "name": params.required("name")?,
+        "phone": params.nullable("phone")?.value(),
+        "tracking_number": params.nullable("tracking_number")?.value(),
+    }))
+}
+
+fn capture_method(params: &Params<'_>) -> Result<Option<bool>> {
+    let method = params.one_of_modelled(
+        "capture_method",
+        &["automatic", "manual"],
+        &["automatic_async"],
+    )?;
+    Ok(method.map(|method| method == "manual"))
+}
+
+/// `automatic_payment_methods`: of all that Stripe would choose from, the sandbox has cards.
+fn automatic_methods(params: &Params<'_>) -> Result<Option<Value>> {
+    let Some(object) = params.object("automatic_payment_methods")? else {
+        return Ok(None);
+    };
+    let enabled = object
+        .boolean("enabled")?
+        .ok_or_else(|| object.missing("enabled"))?;
+    let redirects = object.one_of("allow_redirects", &["always", "never"])?;
+    Ok(enabled.then(|| json!({"allow_redirects": redirects.unwrap_or("always"), "enabled": true})))
+}
+
+/// `payment_method`, which nobody else holds.
+pub(crate) fn method_given(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    customer: Option<&str>,
+) -> Result<Option<Named>> {
+    let Some(id) = params.string("payment_method")? else {
+        return Ok(None);
+    };
+    let held = ctx.account.payment_methods.get(id);
+    if held.is_some_and(|held| held.customer.is_some()) && customer.is_none() {
+        return Err(Error::invalid("The PaymentMethod provided belongs to a Customer. Please include the Customer in the `customer` parameter on the PaymentIntent.").param("payment_method"));
+    }
+    payment_method::usable(ctx, id, customer, "payment_method").map(Some)
+}

@@ -1,0 +1,207 @@
+//! A payment intent as state, and as Stripe 2022-11-15 shows it.
+
+pub(crate) mod input;
+pub(crate) mod routes;
+
+use serde_json::{Value, json};
+
+use crate::error::{Error, Result};
+use crate::money::currency::Currency;
+use crate::params::Params;
+use crate::params::metadata::Metadata;
+use crate::store::ids::Id;
+use crate::store::table::Row;
+
+/// Stripe's name for it in messages.
+pub(crate) const WHAT: &str = "payment_intent";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    RequiresPaymentMethod,
+    RequiresConfirmation,
+    RequiresAction,
+    RequiresCapture,
+    Succeeded,
+    Canceled,
+}
+
+impl Status {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::RequiresPaymentMethod => "requires_payment_method",
+            Self::RequiresConfirmation => "requires_confirmation",
+            Self::RequiresAction => "requires_action",
+            Self::RequiresCapture => "requires_capture",
+            Self::Succeeded => "succeeded",
+            Self::Canceled => "canceled",
+        }
+    }
+}
+
+/// See the module's text.
+#[derive(Clone, Debug)]
+pub(crate) struct Intent {
+    pub(crate) id: Id,
+    pub(crate) secret: String,
+    pub(crate) created: i64,
+    pub(crate) customer: Option<Id>,
+    /// The invoice that it is to pay.
+    pub(crate) invoice: Option<Id>,
+    pub(crate) amount: i64,
+    pub(crate) currency: Currency,
+    pub(crate) status: Status,
+    pub(crate) payment_method: Option<Id>,
+    pub(crate) latest_charge: Option<Id>,
+    /// What was captured, in cents.
+    pub(crate) received: i64,
+    /// The error of the last attempt, as it was answered.
+    pub(crate) last_error: Option<Value>,
+    /// Where the customer authenticates, if the intent waits for that.
+    pub(crate) authentication_url: Option<String>,
+    pub(crate) canceled_at: Option<i64>,
+    pub(crate) cancellation_reason: Option<&'static str>,
+    pub(crate) details: Details,
+}
+
+/// What the caller chooses.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Details {
+    /// `capture_method=manual`: the money is reserved, and captured later.
+    pub(crate) manual_capture: bool,
+    /// `automatic_payment_methods`, as it is shown.
+    pub(crate) automatic_methods: Option<Value>,
+    pub(crate) description: Option<String>,
+    pub(crate) metadata: Metadata,
+    pub(crate) receipt_email: Option<String>,
+    pub(crate) return_url: Option<String>,
+    pub(crate) setup_future_usage: Option<&'static str>,
+    pub(crate) shipping: Option<Value>,
+    pub(crate) statement_descriptor: Option<String>,
+    pub(crate) statement_descriptor_suffix: Option<String>,
+}
+
+impl Row for Intent {
+    fn id(&self) -> &Id {
+        &self.id
+    }
+}
+
+impl Intent {
+    /// One without an id, which waits for a payment method.
+    pub(crate) fn new(amount: i64, currency: Currency, now: i64, details: Details) -> Self {
+        Self {
+            id: Id::default(),
+            secret: String::new(),
+            created: now,
+            customer: None,
+            invoice: None,
+            amount,
+            currency,
+            status: Status::RequiresPaymentMethod,
+            payment_method: None,
+            latest_charge: None,
+            received: 0,
+            last_error: None,
+            authentication_url: None,
+            canceled_at: None,
+            cancellation_reason: None,
+            details,
+        }
+    }
+
+    /// `client_secret`, by which a client without a secret key shows that the intent is its own.
+    pub(crate) fn check_secret(&self, params: &Params<'_>) -> Result<()> {
+        match params.string("client_secret")? {
+            Some(secret) if secret != self.secret => Err(Error::invalid(
+                "The client_secret provided does not match the client_secret associated with the PaymentIntent.",
+            )
+            .code("payment_intent_invalid_parameter")
+            .param("client_secret")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it can still be confirmed or changed.
+    pub(crate) fn pending(&self) -> bool {
+        matches!(
+            self.status,
+            Status::RequiresPaymentMethod | Status::RequiresConfirmation | Status::RequiresAction
+        )
+    }
+
+    /// Whether the customer has been asked to authenticate, and has not answered.
+    pub(crate) fn awaits_authentication(&self) -> bool {
+        self.status == Status::RequiresAction
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
+        let details = &self.details;
+        let capturable = if self.status == Status::RequiresCapture {
+            self.amount
+        } else {
+            0
+        };
+        json!({
+            "id": &*self.id,
+            "object": "payment_intent",
+            "amount": self.amount,
+            "amount_capturable": capturable,
+            "amount_details": {"tip": {}},
+            "amount_received": self.received,
+            "application": null,
+            "application_fee_amount": null,
+            "automatic_payment_methods": details.automatic_methods,
+            "canceled_at": self.canceled_at,
+            "cancellation_reason": self.cancellation_reason,
+            "capture_method": if details.manual_capture { "manual" } else { "automatic" },
+            "client_secret": self.secret,
+            "confirmation_method": "automatic",
+            "created": self.created,
+            "currency": self.currency.as_str(),
+            "customer": self.customer.as_deref(),
+            "description": details.description,
+            "invoice": self.invoice.as_deref(),
+            "last_payment_error": self.last_error,
+            "latest_charge": self.latest_charge.as_deref(),
+            "livemode": false,
+            "metadata": details.metadata.to_json(),
+            "next_action": self.next_action(),
+            "on_behalf_of": null,
+            "payment_method": self.payment_method.as_deref(),
+            "payment_method_options": {
+                "card": {
+                    "installments": null,
+                    "mandate_options": null,
+                    "network": null,
+                    "request_three_d_secure": "automatic",
+                },
+            },
+            "payment_method_types": ["card"],
+            "processing": null,
+            "receipt_email": details.receipt_email,
+            "review": null,
+            "setup_future_usage": details.setup_future_usage,
+            "shipping": details.shipping,
+            "source": null,
+            "statement_descriptor": details.statement_descriptor,
+            "statement_descriptor_suffix": details.statement_descriptor_suffix,
+            "status": self.status.as_str(),
+            "transfer_data": null,
+            "transfer_group": null,
+        })
+    }
+
+    fn next_action(&self) -> Option<Value> {
+        let url = self.authentication_url.as_ref()?;
+        Some(match &self.details.return_url {
+            Some(back) => json!({
+                "redirect_to_url": {"return_url": back, "url": url},
+                "type": "redirect_to_url",
+            }),
+            None => json!({
+                "type": "use_stripe_sdk",
+                "use_stripe_sdk": {"stripe_js": url, "type": "three_d_secure_redirect"},
+            }),
+        })
+    }
+}

@@ -1,0 +1,273 @@
+//! `/v1/payment_intents`
+
+use serde_json::Value;
+
+use super::input::{self, method_given, read_off_session};
+use super::{Intent, Status, WHAT};
+use crate::engine::{collection, payment};
+use crate::error::{Error, Result};
+use crate::money::charge_amount;
+use crate::params::Params;
+use crate::params::filter::Created;
+use crate::resource::customer;
+use crate::resource::payment_method::card::{Charged, Presence};
+use crate::resource::payment_method::{self, Named};
+use crate::resource::routes::{Route, route};
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+use crate::store::page::Page;
+
+const URL: &str = "/v1/payment_intents";
+
+pub(crate) const ROUTES: &[Route] = &[
+    route("POST", URL, create, WHAT),
+    route("GET", URL, list, "list:payment_intent"),
+    route("GET", "/v1/payment_intents/:id", retrieve, WHAT),
+    route("POST", "/v1/payment_intents/:id", update, WHAT),
+    route("POST", "/v1/payment_intents/:id/confirm", confirm, WHAT),
+    route("POST", "/v1/payment_intents/:id/capture", capture, WHAT),
+    route("POST", "/v1/payment_intents/:id/cancel", cancel, WHAT),
+];
+
+/// `POST /v1/payment_intents`
+fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let intent = input::read_new(ctx, params)?;
+    let method = method_given(ctx, params, intent.customer.as_deref())?;
+    let confirm = params.boolean("confirm")?.unwrap_or(false);
+    read_off_session(ctx, params)?;
+    if confirm && method.is_none() {
+        return Err(no_method());
+    }
+    params.finish()?;
+    let at = intent.created;
+    let id = payment::insert(ctx, intent);
+    if let Some(method) = method {
+        choose(ctx, &id, method);
+    }
+    if confirm {
+        confirm_now(ctx, &id, at)?;
+    }
+    Ok(payment::get(ctx.account, &id).to_json())
+}
+
+/// Makes the payment method, if it is a test token still, and chooses it.
+fn choose(ctx: &mut Ctx<'_>, id: &Id, method: Named) {
+    let method = match method {
+        Named::Existing(method) => method,
+        Named::Token(card) => payment_method::insert_token(ctx, card),
+    };
+    payment::choose(ctx.account, id, method);
+}
+
+/// Confirms, and tells the invoice. Unlike elsewhere, an error leaves something behind: the intent, with its failed
+/// charge.
+fn confirm_now(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> Result<()> {
+    let alone = ctx.presence == Presence::OffSession;
+    let mut failure = None;
+    let invoice = payment::get(ctx.account, id).invoice.clone();
+    match invoice {
+        Some(invoice) => {
+            let charged = collection::act(ctx, &invoice, at, |ctx| {
+                let charged = payment::confirm(ctx, id, at);
+                collection::confirmed(ctx, &invoice, charged.into(), at);
+                charged
+            });
+            if let Charged::Declined(decline) = charged {
+                failure = Some(decline.error());
+            }
+        }
+        None => match payment::confirm(ctx, id, at) {
+            Charged::Declined(decline) => failure = Some(decline.error()),
+            Charged::NeedsAuthentication if alone => {
+                failure = Some(payment::authentication_required(ctx, id, at));
+            }
+            Charged::Paid | Charged::NeedsAuthentication => {}
+        },
+    }
+    match failure {
+        None => Ok(()),
+        Some(error) => Err(with_objects(ctx, id, error)),
+    }
+}
+
+/// A failed payment's error shows the intent, its charge and the payment method.
+fn with_objects(ctx: &Ctx<'_>, id: &Id, error: Error) -> Error {
+    let intent = payment::get(ctx.account, id);
+    let last = intent.last_error.clone().unwrap_or_default();
+    error
+        .field("charge", last["charge"].clone())
+        .field("payment_intent", intent.to_json())
+        .field("payment_method", last["payment_method"].clone())
+}
+
+/// `GET /v1/payment_intents/:id`
+fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let intent = find(ctx)?;
+    intent.check_secret(params)?;
+    params.finish()?;
+    Ok(intent.to_json())
+}
+
+/// `GET /v1/payment_intents`
+fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let page = Page::read(params)?;
+    let created = Created::read(params)?;
+    let customer = params.string("customer")?;
+    if let Some(id) = customer {
+        customer::named(ctx, id, "customer")?;
+    }
+    params.finish()?;
+    let cut = page.of_table(&ctx.account.payments.intents, WHAT, |intent| {
+        created.accepts(intent.created)
+            && customer.is_none_or(|id| intent.customer.as_deref() == Some(id))
+    })?;
+    Ok(cut.to_json(URL, Intent::to_json))
+}
+
+/// `POST /v1/payment_intents/:id`
+fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let mut intent = find(ctx)?.clone();
+    input::read_change(ctx, params, &mut intent)?;
+    let method = method_given(ctx, params, intent.customer.as_deref())?;
+    if !intent.pending() {
+        return Err(unexpected(
+            &intent,
+            format!(
+                "This PaymentIntent's parameters could not be updated because it has a status of {}. You may only update the parameters of a PaymentIntent with one of the following statuses: requires_payment_method, requires_confirmation, requires_action.",
+                intent.status.as_str()
+            ),
+        ));
+    }
+    params.finish()?;
+    let id = intent.id.clone();
+    payment::get_mut(ctx.account, &id).clone_from(&intent);
+    if let Some(method) = method {
+        choose(ctx, &id, method);
+    }
+    Ok(find(ctx)?.to_json())
+}
+
+/// `POST /v1/payment_intents/:id/confirm`
+fn confirm(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let mut intent = find(ctx)?.clone();
+    intent.check_secret(params)?;
+    input::read_confirmation(ctx, params, &mut intent.details)?;
+    let method = method_given(ctx, params, intent.customer.as_deref())?;
+    match intent.status {
+        Status::RequiresPaymentMethod if method.is_none() => return Err(no_method()),
+        Status::RequiresPaymentMethod | Status::RequiresConfirmation | Status::RequiresAction => {}
+        Status::Succeeded => {
+            return Err(unexpected(&intent, "You cannot confirm this PaymentIntent because it has already succeeded after being previously confirmed.".to_owned()));
+        }
+        Status::RequiresCapture | Status::Canceled => {
+            return Err(unexpected(
+                &intent,
+                format!(
+                    "You cannot confirm this PaymentIntent because it has a status of {}. Only a PaymentIntent with one of the following statuses may be confirmed: requires_confirmation, requires_action.",
+                    intent.status.as_str()
+                ),
+            ));
+        }
+    }
+    params.finish()?;
+    let id = intent.id.clone();
+    let at = time_of(ctx, &intent);
+    payment::get_mut(ctx.account, &id).details = intent.details;
+    if let Some(method) = method {
+        choose(ctx, &id, method);
+    }
+    confirm_now(ctx, &id, at)?;
+    Ok(find(ctx)?.to_json())
+}
+
+/// `POST /v1/payment_intents/:id/capture`: all that is reserved, or a part of it.
+fn capture(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let intent = find(ctx)?;
+    let amount = params.integer_from("amount_to_capture", 1)?;
+    params.unmodelled(&[
+        "application_fee_amount",
+        "metadata",
+        "statement_descriptor",
+        "statement_descriptor_suffix",
+        "transfer_data",
+    ])?;
+    if intent.status != Status::RequiresCapture {
+        return Err(unexpected(
+            intent,
+            format!(
+                "This PaymentIntent could not be captured because it has a status of {}. Only a PaymentIntent with one of the following statuses may be captured: requires_capture.",
+                intent.status.as_str()
+            ),
+        ));
+    }
+    let amount = amount.unwrap_or(intent.amount);
+    charge_amount::check_step(amount, intent.currency, "amount_to_capture")?;
+    if amount > intent.amount {
+        return Err(Error::invalid(format!(
+            "The provided `amount_to_capture` ({amount}) is greater than the `amount_capturable` ({}) of this PaymentIntent.",
+            intent.amount
+        ))
+        .code("amount_too_large")
+        .param("amount_to_capture"));
+    }
+    params.finish()?;
+    let (id, at) = (intent.id.clone(), time_of(ctx, intent));
+    payment::capture(ctx, &id, amount, at);
+    Ok(find(ctx)?.to_json())
+}
+
+/// `POST /v1/payment_intents/:id/cancel`
+fn cancel(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let reason = params.one_of(
+        "cancellation_reason",
+        &[
+            "abandoned",
+            "duplicate",
+            "fraudulent",
+            "requested_by_customer",
+        ],
+    )?;
+    let intent = find(ctx)?;
+    if intent.invoice.is_some() {
+        return Err(unexpected(
+            intent,
+            "You cannot cancel this PaymentIntent because it was created by an invoice. Void the invoice instead.".to_owned(),
+        ));
+    }
+    if !intent.pending() && intent.status != Status::RequiresCapture {
+        return Err(unexpected(
+            intent,
+            format!(
+                "You cannot cancel this PaymentIntent because it has a status of {}. Only a PaymentIntent with one of the following statuses may be canceled: requires_payment_method, requires_capture, requires_confirmation, requires_action, processing.",
+                intent.status.as_str()
+            ),
+        ));
+    }
+    params.finish()?;
+    let (id, at) = (intent.id.clone(), time_of(ctx, intent));
+    payment::cancel(ctx, &id, reason, at);
+    Ok(find(ctx)?.to_json())
+}
+
+/// The error for what an intent's status does not allow.
+fn unexpected(intent: &Intent, message: String) -> Error {
+    Error::invalid(message)
+        .code("payment_intent_unexpected_state")
+        .field("payment_intent", intent.to_json())
+}
+
+fn no_method() -> Error {
+    Error::invalid("You cannot confirm this PaymentIntent because it's missing a payment method. You can either update the PaymentIntent with a payment method and then confirm it again, or confirm it again directly with a payment method.")
+        .code("payment_intent_unexpected_state")
+}
+
+fn time_of(ctx: &Ctx<'_>, intent: &Intent) -> i64 {
+    let customer = intent.customer.as_ref();
+    customer.map_or(ctx.now, |customer| ctx.time_of(customer))
+}
+
+fn find<'a>(ctx: &'a Ctx<'_>) -> Result<&'a Intent> {
+    let id = ctx.arg(0);
+    let intent = ctx.account.payments.intents.get(&id);
+    intent.ok_or_else(|| Error::not_found(WHAT, &id).param("intent"))
+}

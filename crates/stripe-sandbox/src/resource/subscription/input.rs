@@ -1,0 +1,172 @@
+//! Reading what a subscription is created with.
+
+use super::payment_input::{self, Behavior};
+use super::shared_input::{
+    collection_method, discount, located_tax, payment_method, prorate, same_currency,
+};
+use super::{MissingMethod, PaymentSettings};
+use crate::engine::new_subscription::{FirstAnchor, FirstPayment, NewSubscription};
+use crate::engine::{added_items, catalog};
+use crate::error::{Error, Result};
+use crate::money::period::DAY;
+use crate::params::Params;
+use crate::params::field_update::FieldUpdate;
+use crate::params::metadata::Metadata;
+use crate::resource::subscription_schedule::{ItemSpec, Prorate};
+use crate::resource::{customer, subscription_item};
+use crate::store::context::Ctx;
+
+/// Stripe's limit for a trial, in days: two years.
+pub(crate) const LONGEST_TRIAL: i64 = 730;
+pub(crate) const UNMODELLED: &[&str] = &[
+    "application_fee_percent",
+    "billing_thresholds?",
+    "days_until_due",
+    "default_tax_rates?",
+    "on_behalf_of?",
+    "pending_invoice_item_interval?",
+];
+
+/// Reads a new subscription, and the customer's time.
+pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(NewSubscription, i64)> {
+    let holder = customer::named(ctx, params.required("customer")?, "customer")?;
+    let now = ctx.time_of(&holder.id);
+    let specs = subscription_item::input::read(ctx, params, "items", &[])?;
+    let currency = subscription_item::input::currency(ctx, &specs);
+    same_currency(params, currency)?;
+    crate::engine::one_currency::check(ctx.account, holder, currency, None)?;
+    crate::resource::subscription::routes::check_room(ctx.account, holder)?;
+    let trial_end = trial_end(ctx, params, &specs, now)?;
+    let method = payment_method(ctx, params, &holder.id)?.value();
+    let behavior = payment_input::behavior(params)?;
+    let anchor = anchor(ctx, params, &specs, trial_end, now)?;
+    // There is nothing else to prorate yet.
+    let free_before = prorate(params)? == Some(Prorate::Never);
+    collection_method(params)?;
+    params.unmodelled(UNMODELLED)?;
+    params.unmodelled(&["backdate_start_date", "default_source", "transfer_data"])?;
+    let new = NewSubscription {
+        customer: holder.id.clone(),
+        clock: holder.test_clock.clone(),
+        currency,
+        start_date: now,
+        anchor: anchor.map(|at| FirstAnchor { at, free_before }),
+        trial_end,
+        metadata: params.metadata()?.apply(&Metadata::default())?,
+        description: params.nullable("description")?.value().map(str::to_owned),
+        default_payment_method: method,
+        coupon: discount(ctx, params, Some(holder), &specs, now)?.value(),
+        automatic_tax: located_tax(params, holder)?.unwrap_or(false),
+        schedule: None,
+        cancel_at: cancel_at(params, now)?.value(),
+        cancel_at_period_end: params.boolean("cancel_at_period_end")?.unwrap_or(false),
+        first_payment: match behavior {
+            Behavior::Default => FirstPayment::AwaitsConfirmation,
+            Behavior::Allow | Behavior::Error => FirstPayment::Needed,
+        },
+        payment_settings: payment_input::payment_settings(params, PaymentSettings::default())?,
+        missing_method: payment_input::trial_settings(params, MissingMethod::default())?,
+        added: added_items::read(ctx, params, currency)?,
+        specs,
+    };
+    if new.cancel_at.is_some() && new.cancel_at_period_end {
+        return Err(one_end_only());
+    }
+    payment_input::check(ctx, &new, behavior, now)?;
+    Ok((new, now))
+}
+
+/// `billing_cycle_anchor`: when the first whole period begins, which is not later than it would without.
+fn anchor(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    specs: &[ItemSpec],
+    trial_end: Option<i64>,
+    now: i64,
+) -> Result<Option<i64>> {
+    let Some(anchor) = params.timestamp("billing_cycle_anchor")? else {
+        return Ok(None);
+    };
+    let start = trial_end.unwrap_or(now);
+    let natural = catalog::every(ctx.account, specs).next_after(start, start);
+    let message = if anchor <= now {
+        "billing_cycle_anchor must be in the future.".to_owned()
+    } else if anchor > natural {
+        format!(
+            "billing_cycle_anchor cannot be later than next natural billing date ({natural}) for plan"
+        )
+    } else {
+        return Ok(Some(anchor));
+    };
+    Err(Error::invalid(message).param("billing_cycle_anchor"))
+}
+
+pub(crate) fn one_end_only() -> Error {
+    Error::invalid("You may only specify one of these parameters: cancel_at, cancel_at_period_end.")
+        .param("cancel_at")
+}
+
+/// `trial_end`, `trial_period_days`, or with `trial_from_plan` the days that the prices say.
+fn trial_end(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    specs: &[ItemSpec],
+    now: i64,
+) -> Result<Option<i64>> {
+    let end = trial_end_given(params, now)?;
+    let days = params.integer_from("trial_period_days", 0)?;
+    let from_plan = params.boolean("trial_from_plan")?.unwrap_or(false);
+    if end.is_some() && days.is_some() {
+        return Err(Error::invalid(
+            "You may only specify one of these parameters: trial_end, trial_period_days.",
+        )
+        .param("trial_end"));
+    }
+    let planned = || {
+        let days = |spec: &ItemSpec| {
+            catalog::price(ctx.account, &spec.price)
+                .recurring
+                .as_ref()?
+                .trial_period_days
+        };
+        specs.iter().filter_map(days).max().filter(|_| from_plan)
+    };
+    let from_days = days.or_else(planned).filter(|days| *days > 0);
+    if from_days.is_some_and(|days| days > LONGEST_TRIAL) {
+        return Err(too_long("trial_period_days"));
+    }
+    Ok(end
+        .or(from_days.map(|days| now + days * DAY))
+        .filter(|end| *end > now))
+}
+
+fn too_long(param: &str) -> Error {
+    Error::invalid(format!(
+        "Invalid {param}: a trial can last at most {LONGEST_TRIAL} days."
+    ))
+    .param(param)
+}
+
+pub(crate) fn trial_end_given(params: &Params<'_>, now: i64) -> Result<Option<i64>> {
+    match params.timestamp_or_now("trial_end", now)? {
+        Some(end) if end < now => Err(Error::invalid(
+            "Invalid timestamp: must be an integer Unix timestamp in the future.",
+        )
+        .param("trial_end")),
+        Some(end) if end > now + LONGEST_TRIAL * DAY => Err(too_long("trial_end")),
+        end => Ok(end),
+    }
+}
+
+pub(crate) fn cancel_at(params: &Params<'_>, now: i64) -> Result<FieldUpdate<i64>> {
+    if params.nullable("cancel_at")? == FieldUpdate::Unset {
+        return Ok(FieldUpdate::Unset);
+    }
+    match params.timestamp("cancel_at")? {
+        Some(at) if at <= now => {
+            Err(Error::invalid("`cancel_at` must be in the future.").param("cancel_at"))
+        }
+        Some(at) => Ok(FieldUpdate::Set(at)),
+        None => Ok(FieldUpdate::Keep),
+    }
+}

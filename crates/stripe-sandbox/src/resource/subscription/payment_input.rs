@@ -1,0 +1,162 @@
+//! What a subscription's parameters say about paying it.
+
+use super::update_input::Update;
+use super::{MissingMethod, PaymentSettings};
+use crate::engine::new_subscription::{self, NewSubscription};
+use crate::engine::{catalog, collection, copy, subscription_update};
+use crate::error::{Error, Result};
+use crate::money::charge_amount;
+use crate::params::Params;
+use crate::resource::invoice::Status;
+use crate::resource::payment_method;
+use crate::resource::payment_method::card::Charged;
+use crate::resource::subscription_schedule::ItemSpec;
+use crate::store::context::Ctx;
+
+/// Stripe's `payment_behavior`: what happens if what is due at once is not paid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Behavior {
+    /// The subscription is made or changed all the same.
+    Allow,
+    /// Nobody tries to pay: the customer confirms the payment.
+    Default,
+    /// Nothing happens.
+    Error,
+}
+
+impl Behavior {
+    const ALL: [Self; 3] = [Self::Allow, Self::Default, Self::Error];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow_incomplete",
+            Self::Default => "default_incomplete",
+            Self::Error => "error_if_incomplete",
+        }
+    }
+}
+
+/// `payment_behavior`
+pub(crate) fn behavior(params: &Params<'_>) -> Result<Behavior> {
+    let modelled = Behavior::ALL.map(Behavior::as_str);
+    let given =
+        params.one_of_modelled("payment_behavior", &modelled, &["pending_if_incomplete"])?;
+    let mut all = Behavior::ALL.into_iter();
+    let given = given.and_then(|word| all.find(|behavior| behavior.as_str() == word));
+    Ok(given.unwrap_or(Behavior::Allow))
+}
+
+/// `payment_settings`, over what they were.
+pub(crate) fn payment_settings(
+    params: &Params<'_>,
+    before: PaymentSettings,
+) -> Result<PaymentSettings> {
+    let mut settings = before;
+    let Some(given) = params.object("payment_settings")? else {
+        return Ok(settings);
+    };
+    if let Some(types) = given.strings("payment_method_types")? {
+        payment_method::cards_only(&given.name("payment_method_types"), &types)?;
+        settings.cards_named = !types.is_empty();
+    }
+    let save = given.one_of("save_default_payment_method", &["off", "on_subscription"])?;
+    if let Some(save) = save {
+        settings.save_default = save == "on_subscription";
+    }
+    given.unmodelled(&["payment_method_options"])?;
+    Ok(settings)
+}
+
+/// `trial_settings`, over what they were.
+pub(crate) fn trial_settings(params: &Params<'_>, before: MissingMethod) -> Result<MissingMethod> {
+    let Some(settings) = params.object("trial_settings")? else {
+        return Ok(before);
+    };
+    let behavior = settings
+        .object("end_behavior")?
+        .ok_or_else(|| settings.missing("end_behavior"))?;
+    let missing = behavior.variant(
+        "missing_payment_method",
+        &MissingMethod::ALL,
+        MissingMethod::as_str,
+    )?;
+    missing.ok_or_else(|| behavior.missing("missing_payment_method"))
+}
+
+/// What is due at once needs something to pay with, and with `error_if_incomplete`, must be paid.
+pub(crate) fn check(
+    ctx: &Ctx<'_>,
+    new: &NewSubscription,
+    behavior: Behavior,
+    now: i64,
+) -> Result<()> {
+    let due = new_subscription::first_amount_due(ctx.account, new, now);
+    charge_amount::check_largest(due, new.currency)?;
+    if behavior == Behavior::Default || due == 0 {
+        return Ok(());
+    }
+    let own = new.default_payment_method.as_ref();
+    let method = collection::payment_method(ctx.account, own, &new.customer);
+    let charged = method.map(|method| method.charge(ctx.presence));
+    match charged {
+        Some(_) if behavior != Behavior::Error => Ok(()),
+        charged => must_be_paid(charged),
+    }
+}
+
+/// The error for what could not be charged; without a payment method, nothing can.
+fn must_be_paid(charged: Option<Charged>) -> Result<()> {
+    match charged {
+        Some(Charged::Paid) => Ok(()),
+        Some(Charged::Declined(decline)) => Err(decline.error()),
+        Some(Charged::NeedsAuthentication) => Err(needs_action()),
+        None => Err(collection::nothing_to_pay_with()),
+    }
+}
+
+/// A change of a subscription is refused if what it makes due at once is more than can be charged, and with
+/// `error_if_incomplete`, if it would not be paid: it is tried out on a copy.
+pub(crate) fn check_change(
+    ctx: &mut Ctx<'_>,
+    position: u32,
+    update: &Update,
+    now: i64,
+) -> Result<()> {
+    let subscription = ctx.account.subscription(position);
+    let currency = subscription.currency;
+    let large = |specs: &Vec<ItemSpec>| {
+        charge_amount::too_large(catalog::in_advance(ctx.account, specs), currency)
+    };
+    let must_be_paid_now = update.behavior == Behavior::Error;
+    if !must_be_paid_now && !update.specs.as_ref().is_some_and(large) {
+        return Ok(());
+    }
+    let (id, customer) = (subscription.id.clone(), subscription.customer.clone());
+    copy::on_copy(ctx, &customer, |ctx| {
+        let position = ctx.account.billing.subscriptions.position(&id);
+        let position = position.expect("the copy has the customer's subscriptions");
+        subscription_update::carry_out(ctx, position, update.without_count(), now);
+        let mut invoices = ctx.account.billing.invoices.iter();
+        let Some(open) = invoices.find(|invoice| invoice.status == Status::Open) else {
+            return Ok(());
+        };
+        charge_amount::check_largest(open.amount_due, currency)?;
+        if !must_be_paid_now {
+            return Ok(());
+        }
+        let own = ctx
+            .account
+            .subscription(position)
+            .default_payment_method
+            .as_ref();
+        let method = collection::payment_method(ctx.account, own, &customer);
+        must_be_paid(method.map(|method| method.charge(ctx.presence)))
+    })
+}
+
+fn needs_action() -> Error {
+    Error::invalid("Payment for this subscription requires additional user action before it can be completed successfully. Payment can be completed using the PaymentIntent associated with `subscription.latest_invoice`. For more details see: https://stripe.com/docs/billing/subscriptions/overview#requires-action")
+        .kind("card_error")
+        .code("subscription_payment_intent_requires_action")
+        .status(402)
+}

@@ -1,0 +1,140 @@
+//! Parameters that subscriptions, phases, invoices and checkout have in common.
+
+use std::sync::Arc;
+
+use crate::engine::catalog;
+use crate::error::{Error, Result};
+use crate::money::currency::Currency;
+use crate::params::Params;
+use crate::params::field_update::FieldUpdate;
+use crate::resource::coupon::{self, Coupon, Off};
+use crate::resource::customer::{self, Customer};
+use crate::resource::discount::{self, Applied};
+use crate::resource::promotion_code::Purchase;
+use crate::resource::subscription_schedule::{ItemSpec, Prorate};
+use crate::resource::{payment_method, subscription_item};
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+
+/// `currency`, if given, must be that of the items.
+pub(crate) fn same_currency(params: &Params<'_>, currency: Currency) -> Result<()> {
+    match crate::money::currency::read(params, "currency")? {
+        Some(given) => check_same(currency, given, params.name("currency")),
+        None => Ok(()),
+    }
+}
+
+/// Whether a price's currency is the one that a parameter asks for.
+pub(crate) fn check_same(of_price: Currency, expected: Currency, param: String) -> Result<()> {
+    if of_price == expected {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "The price specified only supports `{}`. This doesn't match the expected currency: `{}`.",
+        of_price.as_str(),
+        expected.as_str()
+    ))
+    .param(param))
+}
+
+/// `coupon`, which must exist, be valid, and match the currency.
+pub(crate) fn coupon(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    currency: Currency,
+    now: i64,
+) -> Result<Option<Arc<Coupon>>> {
+    let Some(id) = params.nullable("coupon")?.value() else {
+        return Ok(None);
+    };
+    let param = params.name("coupon");
+    let coupon = coupon::applicable(ctx, id, &param, now)?;
+    check_currency(&coupon, currency, &param)?;
+    Ok(Some(coupon))
+}
+
+/// Whether a coupon can be applied to what is in this currency.
+pub(crate) fn check_currency(coupon: &Coupon, currency: Currency, param: &str) -> Result<()> {
+    match coupon.off {
+        Off::Amount(_, other) if other != currency => Err(Error::invalid(format!(
+            "The coupon `{}` takes off an amount in `{}`, and the subscription is in `{}`.",
+            coupon.id,
+            other.as_str(),
+            currency.as_str()
+        ))
+        .param(param)),
+        _ => Ok(()),
+    }
+}
+
+/// `coupon` or `promotion_code` for what a subscription sells, which must match the currency.
+pub(crate) fn discount(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    customer: Option<&Customer>,
+    specs: &[ItemSpec],
+    now: i64,
+) -> Result<FieldUpdate<Applied>> {
+    let currency = subscription_item::input::currency(ctx, specs);
+    let purchase = Purchase {
+        customer,
+        amount: Some((catalog::in_advance(ctx.account, specs), currency)),
+        now,
+    };
+    let given = discount::given(ctx, params, purchase)?;
+    if let FieldUpdate::Set(applied) = &given {
+        check_currency(&applied.coupon, currency, &params.name("coupon"))?;
+    }
+    Ok(given)
+}
+
+/// `proration_behavior`
+pub(crate) fn prorate(params: &Params<'_>) -> Result<Option<Prorate>> {
+    params.variant("proration_behavior", &Prorate::ALL, Prorate::as_str)
+}
+
+/// `collection_method`
+pub(crate) fn collection_method<'a>(params: &Params<'a>) -> Result<Option<&'a str>> {
+    let modelled = &["charge_automatically"];
+    params.one_of_modelled("collection_method", modelled, &["send_invoice"])
+}
+
+/// `automatic_tax[enabled]`
+pub(crate) fn automatic_tax(params: &Params<'_>) -> Result<Option<bool>> {
+    let Some(tax) = params.object("automatic_tax")? else {
+        return Ok(None);
+    };
+    let enabled = tax.boolean("enabled")?;
+    tax.unmodelled(&["liability"])?;
+    enabled.ok_or_else(|| tax.missing("enabled")).map(Some)
+}
+
+/// `automatic_tax[enabled]` of a subscription, which Stripe refuses where it does not know where its customer is.
+pub(crate) fn located_tax(params: &Params<'_>, holder: &Customer) -> Result<Option<bool>> {
+    let enabled = automatic_tax(params)?;
+    if enabled == Some(true) {
+        customer::tax_location::check(holder)
+            .map_err(|error| error.param(params.name("automatic_tax")))?;
+    }
+    Ok(enabled)
+}
+
+/// `default_payment_method`, which must be the customer's; a test token is none.
+pub(crate) fn payment_method(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    customer: &str,
+) -> Result<FieldUpdate<Id>> {
+    let id = match params.nullable("default_payment_method")? {
+        FieldUpdate::Keep => return Ok(FieldUpdate::Keep),
+        FieldUpdate::Unset => return Ok(FieldUpdate::Unset),
+        FieldUpdate::Set(id) => id,
+    };
+    let param = params.name("default_payment_method");
+    let method = ctx.account.payment_methods.get(id);
+    let method = method.ok_or_else(|| Error::no_such("PaymentMethod", id, param.clone()))?;
+    if method.customer.as_deref() != Some(customer) {
+        return Err(payment_method::not_theirs(id, param));
+    }
+    Ok(FieldUpdate::Set(method.id.clone()))
+}

@@ -1,0 +1,130 @@
+//! Reading what a request changes on the items of a subscription.
+
+use super::clear_usage;
+use super::input::{OLDER, by_plan, check, kept, price, spec};
+use crate::engine::catalog;
+use crate::error::{Error, Result};
+use crate::params::Params;
+use crate::resource::subscription::{Item, Subscription};
+use crate::resource::subscription_schedule::ItemSpec;
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+
+/// The items of an update: those that are named by `id` are changed or deleted, others are added, and the rest
+/// stays as it is.
+pub(crate) fn read_change(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    key: &str,
+    subscription: &Subscription,
+) -> Result<Option<Vec<ItemSpec>>> {
+    let specs = changed_items(ctx, params, key, &subscription.items)?;
+    if let Some(specs) = &specs {
+        clear_usage::check_kept(subscription, specs)?;
+    }
+    Ok(specs)
+}
+
+fn changed_items(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    key: &str,
+    items: &[Item],
+) -> Result<Option<Vec<ItemSpec>>> {
+    let held = held(items);
+    let Some(given) = params.objects(key)? else {
+        let only = by_plan(ctx, params, items.first(), &held)?;
+        if only.is_some() && items.len() > 1 {
+            return Err(Error::invalid(
+                "A subscription with several items cannot be changed by `plan` and `quantity`: use `items`.",
+            ));
+        }
+        return Ok(only.map(|only| vec![only]));
+    };
+    let mut specs: Vec<Option<ItemSpec>> = items.iter().map(|item| Some(kept(item))).collect();
+    for change in &given {
+        let deleted = change.boolean("deleted")?.unwrap_or(false);
+        let Some(id) = change.string("id")? else {
+            clear_usage::of_new(change)?;
+            specs.push(Some(added(ctx, change, &held)?));
+            continue;
+        };
+        let index = items.iter().position(|item| &*item.id == id);
+        let index =
+            index.ok_or_else(|| Error::no_such("subscription item", id, change.name("id")))?;
+        let item = &items[index];
+        let mut changed = changed(ctx, change, item, &held)?;
+        if deleted {
+            clear_usage::of_removed(change, item)?;
+        } else {
+            changed.clear_usage = clear_usage::of_changed(change, item, &changed)?;
+        }
+        specs[index] = (!deleted).then_some(changed);
+    }
+    let specs: Vec<ItemSpec> = specs.into_iter().flatten().collect();
+    if specs.is_empty() {
+        return Err(nothing_left().param(params.name(key)));
+    }
+    check(ctx, &specs, &params.name(key), OLDER)?;
+    Ok(Some(specs))
+}
+
+/// The prices that a subscription has already.
+fn held(items: &[Item]) -> Vec<Id> {
+    items.iter().map(|item| item.price.clone()).collect()
+}
+
+fn nothing_left() -> Error {
+    Error::invalid(
+        "A subscription must have at least one active plan. Cancel the subscription to end it.",
+    )
+}
+
+fn added(ctx: &Ctx<'_>, params: &Params<'_>, held: &[Id]) -> Result<ItemSpec> {
+    let price = price(ctx, params, held)?.ok_or_else(|| params.missing("price"))?;
+    Ok(ItemSpec {
+        is_new: true,
+        ..spec(params, price, None)?
+    })
+}
+
+fn changed(ctx: &Ctx<'_>, params: &Params<'_>, item: &Item, held: &[Id]) -> Result<ItemSpec> {
+    let other = price(ctx, params, held)?;
+    let current = catalog::price(ctx.account, &item.price);
+    spec(params, other.unwrap_or(current), Some(item))
+}
+
+/// What a request does to one item of a subscription; the others stay as they are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum One {
+    Add,
+    Change(usize),
+    Remove(usize),
+}
+
+/// The items after a request that is about one of them.
+pub(crate) fn read_one(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    subscription: &Subscription,
+    one: One,
+) -> Result<Vec<ItemSpec>> {
+    let items = &subscription.items;
+    let mut specs: Vec<ItemSpec> = items.iter().map(kept).collect();
+    let held = held(items);
+    match one {
+        One::Add => specs.push(added(ctx, params, &held)?),
+        One::Change(index) => specs[index] = changed(ctx, params, &items[index], &held)?,
+        One::Remove(index) => {
+            clear_usage::of_removed(params, &items[index])?;
+            specs.remove(index);
+        }
+    }
+    if specs.is_empty() {
+        return Err(nothing_left());
+    }
+    let param = params.name("price");
+    check(ctx, &specs, &param, &param)?;
+    clear_usage::check_kept(subscription, &specs)?;
+    Ok(specs)
+}

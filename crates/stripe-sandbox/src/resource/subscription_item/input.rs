@@ -1,0 +1,237 @@
+//! Reading the items of a request: what a subscription is to hold.
+
+use crate::engine::catalog;
+use crate::error::{Error, Result};
+use crate::money::currency::Currency;
+use crate::money::period::Every;
+use crate::params::Params;
+use crate::params::metadata::Metadata;
+use crate::resource::price::{Price, Recurring};
+use crate::resource::subscription::Item;
+use crate::resource::subscription_schedule::ItemSpec;
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+
+/// Stripe's limit.
+pub(crate) const MAX_ITEMS: usize = 20;
+/// No quantity of a licensed price or of a usage record is larger, so that what JavaScript clients read is exact.
+pub(crate) const MAX_QUANTITY: i64 = 9_007_199_254_740_991;
+
+/// What Stripe names where a list of items has a price twice, whether it has it as `plan` or as `price`.
+pub(crate) const OLDER: &str = "plan";
+
+/// Parameters of an item that Stripe has and the sandbox does not act out.
+const UNMODELLED: &[&str] = &[
+    "billing_thresholds?",
+    "dynamic_tax_rates",
+    "price_data",
+    "tax_rates?",
+];
+
+/// The items under `key`, for a new subscription or a phase. `held` are the prices that are sold already: they may
+/// be archived by now.
+pub(crate) fn read(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    key: &str,
+    held: &[Id],
+) -> Result<Vec<ItemSpec>> {
+    let given = params.objects(key)?.unwrap_or_default();
+    if given.is_empty() {
+        let only = by_plan(ctx, params, None, held)?;
+        return Ok(vec![only.ok_or_else(|| params.missing(key))?]);
+    }
+    let specs = given.iter().map(|item| {
+        let price = price(ctx, item, held)?.ok_or_else(|| item.missing("price"))?;
+        spec(item, price, None)
+    });
+    let specs = specs.collect::<Result<Vec<ItemSpec>>>()?;
+    check(ctx, &specs, &params.name(key), OLDER)?;
+    Ok(specs)
+}
+
+/// An item as it is, as a spec.
+pub(crate) fn kept(item: &Item) -> ItemSpec {
+    ItemSpec {
+        item: Some(item.id.clone()),
+        price: item.price.clone(),
+        quantity: item.quantity,
+        is_new: false,
+        clear_usage: false,
+        metadata: item.metadata.clone(),
+    }
+}
+
+/// The one item of a subscription, by the older parameters `plan` and `quantity` of the subscription itself.
+pub(crate) fn by_plan(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    before: Option<&Item>,
+    held: &[Id],
+) -> Result<Option<ItemSpec>> {
+    let at_top = params.name("plan") == "plan";
+    if !at_top || !(params.has("plan") || before.is_some() && params.has("quantity")) {
+        return Ok(None);
+    }
+    let price = match (price(ctx, params, held)?, before) {
+        (Some(price), _) => price,
+        (None, Some(item)) => catalog::price(ctx.account, &item.price),
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(ItemSpec {
+        item: before.map(|item| item.id.clone()),
+        price: price.id.clone(),
+        quantity: quantity(params, price, before)?,
+        is_new: false,
+        clear_usage: false,
+        metadata: before.map_or_else(Metadata::default, |item| item.metadata.clone()),
+    }))
+}
+
+/// How many units of a price an item sells; a metered one has none.
+fn quantity(params: &Params<'_>, price: &Price, before: Option<&Item>) -> Result<Option<i64>> {
+    let metered = price.recurring.as_ref().is_some_and(Recurring::metered);
+    let quantity = params.integer_from("quantity", 0)?;
+    if quantity.is_some_and(|quantity| quantity > MAX_QUANTITY) {
+        return Err(too_large(params.name("quantity")));
+    }
+    let own = params.name("");
+    let own = own.trim_end_matches("[]");
+    if metered && quantity.is_some() {
+        return Err(Error::invalid(format!(
+            "Quantity should not be specified where usage_type is `metered`. Remove quantity from `{own}`"
+        ))
+        .param(params.name("quantity")));
+    }
+    // Another price begins with a quantity of 1 again.
+    let same = before.filter(|item| item.price == price.id);
+    let kept = || same.and_then(|item| item.quantity);
+    Ok((!metered).then(|| quantity.or_else(kept).unwrap_or(1)))
+}
+
+pub(crate) fn spec(params: &Params<'_>, price: &Price, before: Option<&Item>) -> Result<ItemSpec> {
+    let metadata = before.map_or_else(Metadata::default, |item| item.metadata.clone());
+    params.disabled("adjustable_quantity")?;
+    params.unmodelled(UNMODELLED)?;
+    Ok(ItemSpec {
+        item: before.map(|item| item.id.clone()),
+        price: price.id.clone(),
+        quantity: quantity(params, price, before)?,
+        is_new: false,
+        clear_usage: false,
+        metadata: params.metadata()?.apply(&metadata)?,
+    })
+}
+
+/// The error for a quantity beyond [`MAX_QUANTITY`].
+pub(crate) fn too_large(param: String) -> Error {
+    Error::malformed(
+        param,
+        format!("This value must be less than or equal to {MAX_QUANTITY}."),
+    )
+    .code("parameter_invalid_integer")
+}
+
+/// The recurring price that an item names: one that is for sale, or one of those that are held.
+pub(crate) fn price<'a>(
+    ctx: &'a Ctx<'_>,
+    params: &Params<'_>,
+    held: &[Id],
+) -> Result<Option<&'a Price>> {
+    // Prices were plans once, and are still taken by that name.
+    let (key, param) = if params.has("plan") {
+        ("plan", "plan".to_owned())
+    } else {
+        ("price", params.name("price"))
+    };
+    if key == "plan" && params.has("price") {
+        return Err(
+            Error::invalid("You may only specify one of these parameters: plan, price.")
+                .param(param),
+        );
+    }
+    let Some(id) = params.string(key)? else {
+        return Ok(None);
+    };
+    let price = ctx
+        .account
+        .prices
+        .get(id)
+        .ok_or_else(|| Error::no_such(key, id, param.clone()))?;
+    if price.recurring.is_none() {
+        return Err(Error::invalid("The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`.").param(param));
+    }
+    if !held.contains(&price.id) {
+        for_sale(ctx, price, &param)?;
+    }
+    Ok(Some(price))
+}
+
+/// Whether a price can be sold: neither it nor its product is archived.
+pub(crate) fn for_sale(ctx: &Ctx<'_>, price: &Price, param: &str) -> Result<()> {
+    if !price.active {
+        return Err(Error::invalid(
+            "The price specified is inactive. This field only accepts active prices.",
+        )
+        .param(param));
+    }
+    let product = ctx.account.products.get(&price.product);
+    if product.is_some_and(|product| !product.active) {
+        // Word for word what Stripe answered in 2023.
+        return Err(Error::invalid(format!(
+            "The product {} is marked as inactive, and thus no new subscriptions can be create to any plans of this product. You provided the plan {}.",
+            price.product, price.id
+        ))
+        .param(param));
+    }
+    Ok(())
+}
+
+/// What all items together have to keep to: Stripe's classic billing has one interval and one currency. `twice` is the
+/// parameter that the error for a price that is there twice names.
+pub(crate) fn check(ctx: &Ctx<'_>, specs: &[ItemSpec], param: &str, twice: &str) -> Result<()> {
+    if specs.len() > MAX_ITEMS {
+        return Err(Error::invalid(format!(
+            "You have exceeded the maximum number of items: a subscription can have at most {MAX_ITEMS}, and {} were given.",
+            specs.len()
+        ))
+        .param(param));
+    }
+    let mut seen: Vec<&str> = Vec::new();
+    let mut first: Option<(Every, Currency)> = None;
+    for spec in specs {
+        if seen.contains(&&*spec.price) {
+            return Err(Error::invalid(format!(
+                "Cannot create a Subscription with multiple Subscription Items with the same Price: {}",
+                spec.price
+            ))
+            .param(twice));
+        }
+        seen.push(&spec.price);
+        let price = catalog::price(ctx.account, &spec.price);
+        let (every, currency) = *first.get_or_insert((catalog::every_of(price), price.currency));
+        let mismatch = if every != catalog::every_of(price) {
+            "interval"
+        } else if currency != price.currency {
+            "currency"
+        } else {
+            continue;
+        };
+        return Err(Error::invalid(format!(
+            "Currency and interval fields must match across all plans on this subscription. Found mismatch in {mismatch} field."
+        ))
+        .param(param));
+    }
+    Ok(())
+}
+
+/// The error for items whose currency is not the subscription's.
+pub(crate) fn other_currency(param: String) -> Error {
+    Error::invalid("You cannot change the currency of a subscription.").param(param)
+}
+
+/// The currency of items that [`read`] has checked.
+pub(crate) fn currency(ctx: &Ctx<'_>, specs: &[ItemSpec]) -> Currency {
+    let first = specs.first().expect("checked to be at least one");
+    catalog::price(ctx.account, &first.price).currency
+}

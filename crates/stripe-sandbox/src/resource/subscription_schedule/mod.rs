@@ -1,0 +1,176 @@
+//! A subscription schedule as state: phases, and which one runs.
+
+pub(crate) mod input;
+pub(crate) mod phase_input;
+pub(crate) mod routes;
+
+use std::sync::Arc;
+
+use super::coupon::Coupon;
+use crate::engine::added_items::AddedItem;
+use crate::money::currency::Currency;
+use crate::params::metadata::Metadata;
+use crate::store::ids::Id;
+use crate::store::table::Row;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    NotStarted,
+    Active,
+    Completed,
+    Released,
+    Canceled,
+}
+
+impl Status {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::NotStarted => "not_started",
+            Self::Active => "active",
+            Self::Completed => "completed",
+            Self::Released => "released",
+            Self::Canceled => "canceled",
+        }
+    }
+
+    /// Whether it still directs a subscription, or will.
+    pub(crate) fn live(self) -> bool {
+        matches!(self, Self::NotStarted | Self::Active)
+    }
+}
+
+/// What follows the last phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EndBehavior {
+    Release,
+    Cancel,
+}
+
+impl EndBehavior {
+    pub(crate) const ALL: [Self; 2] = [Self::Cancel, Self::Release];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Cancel => "cancel",
+        }
+    }
+}
+
+/// What a change within a period does about the licensed items it touches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Prorate {
+    /// Credits and charges wait for the next invoice.
+    Create,
+    /// They are invoiced at once.
+    Invoice,
+    Never,
+}
+
+impl Prorate {
+    pub(crate) const ALL: [Self; 3] = [Self::Create, Self::Invoice, Self::Never];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create_prorations",
+            Self::Invoice => "always_invoice",
+            Self::Never => "none",
+        }
+    }
+}
+
+/// What a subscription is to hold: a phase's item, or one of a request.
+#[derive(Clone, Debug)]
+pub(crate) struct ItemSpec {
+    /// The item that it changes, where a request names one; else it is matched by its price.
+    pub(crate) item: Option<Id>,
+    pub(crate) price: Id,
+    /// `None` exactly for metered prices.
+    pub(crate) quantity: Option<i64>,
+    /// Whether a request adds it: it takes the place of no item, not even of one of the same price that it deletes.
+    pub(crate) is_new: bool,
+    /// Whether the usage so far is dropped: else it moves with the item to another metered price.
+    pub(crate) clear_usage: bool,
+    pub(crate) metadata: Metadata,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Phase {
+    pub(crate) start: i64,
+    pub(crate) end: i64,
+    pub(crate) items: Vec<ItemSpec>,
+    pub(crate) trial_end: Option<i64>,
+    pub(crate) coupon: Option<Arc<Coupon>>,
+    pub(crate) currency: Currency,
+    /// What the subscription's becomes with the phase; a key without a value is to be removed there.
+    pub(crate) metadata: Metadata,
+    pub(crate) description: Option<String>,
+    pub(crate) prorate: Prorate,
+    /// Invoice items that it adds when it begins.
+    pub(crate) added: Vec<AddedItem>,
+    pub(crate) automatic_tax: Option<bool>,
+    pub(crate) default_payment_method: Option<Id>,
+    /// Whether `collection_method` was given; it can only be `charge_automatically`.
+    pub(crate) collection_named: bool,
+    /// `billing_cycle_anchor=phase_start`: a new period begins with the phase.
+    pub(crate) anchored: Option<bool>,
+}
+
+/// What phases inherit.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Defaults {
+    pub(crate) automatic_tax: bool,
+    pub(crate) default_payment_method: Option<Id>,
+    pub(crate) description: Option<String>,
+    pub(crate) anchored: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Schedule {
+    pub(crate) id: Id,
+    pub(crate) customer: Id,
+    pub(crate) clock: Option<Id>,
+    pub(crate) created: i64,
+    pub(crate) status: Status,
+    pub(crate) phases: Vec<Phase>,
+    /// The index of the running phase, while the schedule is active.
+    pub(crate) current: Option<usize>,
+    pub(crate) end_behavior: EndBehavior,
+    pub(crate) defaults: Defaults,
+    pub(crate) metadata: Metadata,
+    pub(crate) subscription: Option<Id>,
+    pub(crate) released_subscription: Option<Id>,
+    pub(crate) canceled_at: Option<i64>,
+    pub(crate) completed_at: Option<i64>,
+    pub(crate) released_at: Option<i64>,
+}
+
+impl Row for Schedule {
+    fn id(&self) -> &Id {
+        &self.id
+    }
+}
+
+impl Schedule {
+    /// The phase that runs.
+    pub(crate) fn running(&self) -> Option<&Phase> {
+        self.phases.get(self.current?)
+    }
+
+    /// When the subscription is to end, if it does so with the schedule and the last phase runs, or begins.
+    pub(crate) fn ends_at(&self) -> Option<i64> {
+        let coming = &self.phases[self.current.unwrap_or(0)..];
+        match (self.end_behavior, coming) {
+            (EndBehavior::Cancel, [last]) => Some(last.end),
+            _ => None,
+        }
+    }
+
+    /// Leaves the subscription to itself.
+    pub(crate) fn release(&mut self, at: i64) {
+        self.status = Status::Released;
+        self.released_at = Some(at);
+        self.released_subscription = self.subscription.take();
+        self.current = None;
+    }
+}

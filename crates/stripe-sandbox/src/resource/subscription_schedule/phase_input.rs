@@ -1,0 +1,281 @@
+//! Reading a schedule's phases and default settings.
+
+use std::sync::Arc;
+
+use super::{Defaults, ItemSpec, Phase, Prorate};
+use crate::engine::{added_items, catalog};
+use crate::error::{Error, Result};
+use crate::money::currency::Currency;
+use crate::money::period::Every;
+use crate::params::Params;
+use crate::resource::coupon::Coupon;
+use crate::resource::subscription::shared_input::{
+    automatic_tax, collection_method, coupon, payment_method, prorate, same_currency,
+};
+use crate::resource::subscription_item;
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+
+/// Stripe's limit for the phases that run or are to come.
+const MAX_PHASES: usize = 10;
+/// More intervals than anybody plans for; it keeps what a phase costs to read small.
+const MAX_ITERATIONS: i64 = 1200;
+const PHASE_UNMODELLED: &[&str] = &[
+    "application_fee_percent",
+    "billing_thresholds?",
+    "default_tax_rates?",
+    "invoice_settings",
+    "on_behalf_of",
+    "plans",
+    "tax_percent",
+    "transfer_data",
+];
+const DEFAULTS_UNMODELLED: &[&str] = &[
+    "application_fee_percent",
+    "billing_thresholds?",
+    "invoice_settings",
+    "on_behalf_of?",
+    "transfer_data?",
+];
+
+/// What the phases are for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setting<'a> {
+    pub(crate) customer: &'a str,
+    pub(crate) now: i64,
+    /// When the first phase starts, unless it says so itself.
+    pub(crate) start: Option<i64>,
+    /// When the running phase started: phases that end by then are over, and may be given or not.
+    pub(crate) running: Option<i64>,
+    /// Whether phases may say when they start: in updates, not on creation.
+    pub(crate) dated: bool,
+    /// Where the subscription's periods are counted from, if there is one.
+    pub(crate) anchor: Option<i64>,
+    /// The currency of the subscription, if there is one.
+    pub(crate) currency: Option<Currency>,
+    /// The prices that it holds, or is to hold by the phases so far.
+    pub(crate) held: &'a [Id],
+    /// The running phase's coupon.
+    pub(crate) coupon: Option<&'a Arc<Coupon>>,
+}
+
+/// Reads `phases`: each starts where the one before it ends. `None` if there are none in the request.
+pub(crate) fn read(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    setting: Setting<'_>,
+) -> Result<Option<Vec<Phase>>> {
+    let Some(given) = params.objects("phases")? else {
+        return Ok(None);
+    };
+    if given.is_empty() {
+        return Err(params.missing("phases"));
+    }
+    if given.len() > MAX_PHASES {
+        return Err(Error::invalid(format!(
+            "A subscription schedule can have at most {MAX_PHASES} current and future phases."
+        ))
+        .param("phases"));
+    }
+    let mut phases: Vec<Phase> = Vec::with_capacity(given.len());
+    for (index, params) in given.iter().enumerate() {
+        let own = start_of(params, setting)?;
+        let start = match phases.last() {
+            Some(before) => before.end,
+            None => own
+                .or(setting.start)
+                .ok_or_else(|| params.missing("start_date"))?,
+        };
+        if own.is_some_and(|own| own != start) {
+            return Err(Error::invalid(format!("The `start_date` of a phase must be the `end_date` of the phase before it: expected {start}.")).param(params.name("start_date")));
+        }
+        // A phase without an end ends where the next one says that it starts.
+        let next = match given.get(index + 1) {
+            Some(next) => start_of(next, setting)?,
+            None => None,
+        };
+        let before = phases.last();
+        phases.push(phase(ctx, params, setting, start, next, before)?);
+    }
+    Ok(Some(phases))
+}
+
+fn start_of(params: &Params<'_>, setting: Setting<'_>) -> Result<Option<i64>> {
+    if setting.dated {
+        return params.timestamp_or_now("start_date", setting.now);
+    }
+    Ok(None)
+}
+
+fn phase(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    setting: Setting<'_>,
+    start: i64,
+    next: Option<i64>,
+    before: Option<&Phase>,
+) -> Result<Phase> {
+    let items = subscription_item::input::read(ctx, params, "items", setting.held)?;
+    let currency = subscription_item::input::currency(ctx, &items);
+    same_currency(params, currency)?;
+    let expected = before.map(|before| before.currency).or(setting.currency);
+    if expected.is_some_and(|expected| expected != currency) {
+        return Err(subscription_item::input::other_currency(
+            params.name("items"),
+        ));
+    }
+    let end = end(ctx, params, &items, setting, start, next)?;
+    let trial_end = trial_end(params, setting, start, end)?;
+    let collection_named = collection_method(params)?.is_some();
+    params.unmodelled(PHASE_UNMODELLED)?;
+    Ok(Phase {
+        start,
+        end,
+        trial_end,
+        coupon: coupon_of_phase(ctx, params, currency, setting, start, before)?,
+        currency,
+        metadata: params.metadata()?.deferred()?,
+        description: params.nullable("description")?.value().map(str::to_owned),
+        prorate: prorate(params)?.unwrap_or(Prorate::Create),
+        added: added_items::read(ctx, params, currency)?,
+        automatic_tax: automatic_tax(params)?,
+        default_payment_method: payment_method(ctx, params, setting.customer)?.value(),
+        collection_named,
+        anchored: anchored(params)?,
+        items,
+    })
+}
+
+fn end(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    specs: &[ItemSpec],
+    setting: Setting<'_>,
+    start: i64,
+    next: Option<i64>,
+) -> Result<i64> {
+    let date = params.timestamp_or_now("end_date", setting.now)?;
+    let iterations = params.integer_from("iterations", 1)?;
+    if iterations.is_some_and(|iterations| iterations > MAX_ITERATIONS) {
+        return Err(Error::malformed(
+            params.name("iterations"),
+            format!("This value must be less than or equal to {MAX_ITERATIONS}."),
+        )
+        .code("parameter_invalid_integer"));
+    }
+    if date.is_some() && iterations.is_some() {
+        return Err(Error::invalid(
+            "You may only specify one of these parameters: end_date, iterations.",
+        )
+        .param(params.name("end_date")));
+    }
+    let last = |iterations| {
+        let every = catalog::every(ctx.account, specs);
+        after(every, setting, start, iterations)
+    };
+    let end = match (date, iterations, next) {
+        (Some(date), ..) => date,
+        (None, Some(iterations), _) => last(iterations),
+        (None, None, Some(next)) => next,
+        (None, None, None) => last(1),
+    };
+    let past = setting.running.is_some_and(|running| end <= running);
+    let wrong = end <= start || (end < setting.now && !past);
+    if wrong || end > 253_402_300_799 {
+        return Err(Error::invalid(format!("A phase must end after it starts, and not in the past: {end} is not a possible end of a phase that starts at {start}.")).param(params.name("end_date")));
+    }
+    Ok(end)
+}
+
+/// `iterations` intervals after `start`: counted from the subscription's anchor if the phase starts with one of
+/// its periods. For a phase that has run for longer, the first such time that is still to come.
+fn after(every: Every, setting: Setting<'_>, start: i64, iterations: i64) -> i64 {
+    let anchor = setting
+        .anchor
+        .filter(|anchor| every.containing(*anchor, start).0 == start)
+        .unwrap_or(start);
+    let mut end = start;
+    for _ in 0..iterations {
+        end = every.next_after(anchor, end);
+    }
+    if end <= setting.now {
+        end = every.next_after(anchor, setting.now);
+    }
+    end
+}
+
+fn trial_end(
+    params: &Params<'_>,
+    setting: Setting<'_>,
+    start: i64,
+    end: i64,
+) -> Result<Option<i64>> {
+    let whole = params.boolean("trial")?.unwrap_or(false);
+    let at = params.timestamp_or_now("trial_end", setting.now)?;
+    match (whole, at) {
+        (true, Some(_)) => Err(Error::invalid(
+            "You may only specify one of these parameters: trial, trial_end.",
+        )
+        .param(params.name("trial"))),
+        (true, None) => Ok(Some(end)),
+        (false, Some(at)) if at > end || at < start => Err(Error::invalid(
+            "The `trial_end` of a phase must be within the phase.",
+        )
+        .param(params.name("trial_end"))),
+        (false, at) => Ok(at),
+    }
+}
+
+/// `coupon`: one that the phase has from the phase before it, or has because it runs, is not redeemed again, so
+/// that it may be used up or deleted by now.
+fn coupon_of_phase(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    currency: Currency,
+    setting: Setting<'_>,
+    start: i64,
+    before: Option<&Phase>,
+) -> Result<Option<Arc<Coupon>>> {
+    let from_before = match before {
+        _ if setting.running == Some(start) => setting.coupon,
+        Some(phase) => phase.coupon.as_ref(),
+        None => None,
+    };
+    let given = params.nullable("coupon")?.value();
+    match from_before {
+        Some(coupon) if given == Some(&*coupon.id) => Ok(Some(coupon.clone())),
+        _ => coupon(ctx, params, currency, setting.now),
+    }
+}
+
+fn anchored(params: &Params<'_>) -> Result<Option<bool>> {
+    let anchor = params.one_of("billing_cycle_anchor", &["automatic", "phase_start"])?;
+    Ok(anchor.map(|anchor| anchor == "phase_start"))
+}
+
+/// Reads `default_settings` over what they were.
+pub(crate) fn defaults(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    customer: &str,
+    before: &Defaults,
+) -> Result<Defaults> {
+    let mut defaults = before.clone();
+    let Some(given) = params.object("default_settings")? else {
+        return Ok(defaults);
+    };
+    if let Some(enabled) = automatic_tax(&given)? {
+        defaults.automatic_tax = enabled;
+    }
+    payment_method(ctx, &given, customer)?.apply(&mut defaults.default_payment_method);
+    given
+        .nullable("description")?
+        .map(str::to_owned)
+        .apply(&mut defaults.description);
+    if let Some(anchored) = anchored(&given)? {
+        defaults.anchored = anchored;
+    }
+    collection_method(&given)?;
+    given.unmodelled(DEFAULTS_UNMODELLED)?;
+    Ok(defaults)
+}

@@ -1,0 +1,87 @@
+//! What a handler works with: an account, the time, and who is asking.
+
+use serde_json::Value;
+
+use super::ids::Id;
+use super::state::Account;
+use crate::error::Result;
+use crate::params::Params;
+use crate::resource::event;
+use crate::resource::payment_method::card::Presence;
+
+/// A resource's handler: reads all parameters, checks everything, calls [`Params::finish`], and only then
+/// changes the account. An error therefore leaves the account as it was.
+pub(crate) type Handler = fn(&mut Ctx<'_>, &Params<'_>) -> Result<Value>;
+
+/// See the module's text.
+#[derive(Debug)]
+pub(crate) struct Ctx<'a> {
+    pub(crate) account: &'a mut Account,
+    /// The account's time, in seconds; a customer may live in another, see [`time_of`](Self::time_of).
+    pub(crate) now: i64,
+    /// The same in milliseconds, for the search index, which lags by less than whole seconds.
+    pub(crate) now_millis: i64,
+    /// The parts of the path that the route leaves open, in order.
+    pub(crate) args: Vec<String>,
+    pub(crate) origin: Origin,
+    /// Whether the customer is there while the call pays. They are not when time pays, or a schedule.
+    pub(crate) presence: Presence,
+    /// `payment_behavior=default_incomplete`: what falls due waits for the customer to confirm it.
+    pub(crate) awaits_confirmation: bool,
+}
+
+/// Where a call comes from and how it is to be answered.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origin {
+    pub(crate) request_id: Option<Id>,
+    pub(crate) idempotency_key: Option<String>,
+    /// Where the sandbox is reached, without a slash at the end.
+    pub(crate) public_url: String,
+    /// How long a change takes to reach the search, in milliseconds.
+    pub(crate) search_lag: i64,
+    /// How long renewals and the first invoices of schedules are drafts, in seconds.
+    pub(crate) invoice_draft: i64,
+}
+
+impl Ctx<'_> {
+    /// Reads `off_session`: a call that pays is made while the customer is there, unless it says otherwise.
+    pub(crate) fn read_presence(&mut self, params: &Params<'_>) -> Result<()> {
+        self.presence = match params.boolean("off_session")? {
+            Some(true) => Presence::OffSession,
+            _ => Presence::OnSession,
+        };
+        Ok(())
+    }
+
+    /// The n-th open part of the path. Routes and handlers agree on how many there are.
+    pub(crate) fn arg(&self, index: usize) -> String {
+        self.args.get(index).cloned().unwrap_or_default()
+    }
+
+    /// The time in which the customer lives.
+    pub(crate) fn time_of(&self, customer: &str) -> i64 {
+        self.account.time_of(customer, self.now)
+    }
+
+    /// Records an event about `object`, which is rendered as the API renders it, at `at`.
+    pub(crate) fn event(&mut self, kind: &'static str, object: &Value, at: i64) {
+        event::record(self, kind, object, None, at);
+    }
+
+    /// Like [`event`](Self::event), with the former values of what has changed.
+    pub(crate) fn update_event(
+        &mut self,
+        kind: &'static str,
+        before: &Value,
+        after: &Value,
+        at: i64,
+    ) {
+        event::record(
+            self,
+            kind,
+            after,
+            Some(event::difference(before, after)),
+            at,
+        );
+    }
+}
