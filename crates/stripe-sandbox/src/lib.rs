@@ -3,24 +3,29 @@
 //! [`Sandbox`] is the whole of it, cheap to clone; [`Sandbox::start`] puts it on a loopback port and
 //! [`Sandbox::serve`] on any listener. Any Stripe client works against it. Its README has a test that uses it.
 //!
+//! # Map
+//!
+//! | room | what it knows |
+//! |---|---|
+//! | [`money`] | the arithmetic of billing |
+//! | [`params`] | forms, and the typed reading of them, with Stripe's own errors |
+//! | [`store`] | ids, tables and pages of them; an account with all its tables, and all accounts |
+//! | [`resource`] | a folder for each resource: its state, how it is shown (`view`), what is read of a request (`input`), its endpoints (`routes`) |
+//! | [`engine`] | what happens to resources, and between them: billing, payment, the passing of time |
+//! | [`http`] | how a call comes in and is answered: keys, routes, faults, limits, idempotency |
+//! | [`pages`] | the checkout pages |
+//! | [`version`] | the API version of a call |
+//!
 //! How a call goes: [`http`] reads it and finds the account and the [route](resource::routes); [`params`] reads the
 //! parameters; the [`fault`] rules, limits and [`idempotency`](store::idempotency) keys have their say; the handler,
-//! a plain function over a [`Ctx`](store::context::Ctx), checks everything and then changes the [`state`];
-//! [`expand`](resource::expand) adds what was asked for. One lock guards the state, held for that moment only.
+//! a plain function over a [`Ctx`](store::context::Ctx), checks everything and then changes the
+//! [`Account`](store::account::Account); [`expand`](resource::expand) adds what was asked for. One lock guards all
+//! accounts, held for that moment only.
+//!
+//! The direction of imports is money and params, then store, then the state of resources, accounts, views, the engine,
+//! inputs and routes, http and pages: each names only what is before it. `tests/walls.rs` reads them.
 //!
 //! It shares no code with clients that call it: an error in common would be invisible.
-
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-
-use serde_json::Value;
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-
-use clock::Clock;
 
 mod engine;
 mod error;
@@ -32,16 +37,29 @@ mod pages;
 mod params;
 mod resource;
 mod store;
+mod version;
+
+pub use self::http::fault::Action;
+pub use self::http::fault::Amount;
+pub use self::http::fault::Rule;
+pub use self::http::fault::When;
+pub use self::http::record::Request;
+pub use self::version::API_VERSION;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use clock::Clock;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use self::http::{fault, limit, record};
 use self::resource::event;
-use self::store::{ids, state};
-
-pub use self::http::fault::{Action, Amount, Rule, When};
-pub use self::http::record::Request;
-
-/// The API version whose answers the sandbox gives.
-pub const API_VERSION: &str = "2022-11-15";
+use self::store::{accounts, ids, locked};
 
 /// How a sandbox behaves; the default is real time, seed 0, no delays and no limits.
 #[derive(Clone, Debug)]
@@ -101,17 +119,12 @@ pub struct Sandbox(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     options: Options,
-    world: Mutex<state::World>,
+    world: Mutex<accounts::World>,
     faults: Mutex<fault::Faults>,
     record: Mutex<record::Record>,
     limits: Mutex<limit::Limits>,
     /// The calls under way.
     tasks: TaskTracker,
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic in a handler is a bug that its caller sees; the others go on.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn serve(
@@ -128,7 +141,7 @@ impl Sandbox {
     /// An empty sandbox.
     pub fn new(options: Options) -> Self {
         Self(Arc::new(Inner {
-            world: Mutex::new(state::World::new(options.seed)),
+            world: Mutex::new(accounts::World::new(options.seed)),
             faults: Mutex::default(),
             record: Mutex::default(),
             limits: Mutex::default(),

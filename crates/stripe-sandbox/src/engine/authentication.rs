@@ -2,12 +2,11 @@
 //! the sandbox's page for it.
 
 use super::collection::{self, Outcome};
-use super::payment;
+use super::{payment, setup};
 use crate::error::{Error, Result};
-use crate::resource::setup_intent;
+use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
-use crate::store::state::Account;
 
 /// Where an intent's customer authenticates.
 pub(crate) fn url(ctx: &Ctx<'_>, id: &Id) -> String {
@@ -46,7 +45,7 @@ pub(crate) fn decide(ctx: &mut Ctx<'_>, id: &str, agrees: bool) -> Result<Option
     let asked = request(ctx.account, id).filter(|request| request.open);
     asked.ok_or_else(|| Error::invalid("There is nothing to authenticate any more."))?;
     let Some(intent) = ctx.account.payments.intents.get(id) else {
-        return Ok(setup_intent::authenticate(ctx, id, agrees));
+        return Ok(setup::authenticate(ctx, id, agrees));
     };
     let (id, invoice) = (intent.id.clone(), intent.invoice.clone());
     let back = intent.details.return_url.clone();

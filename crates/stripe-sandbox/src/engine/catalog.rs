@@ -1,4 +1,4 @@
-//! Prices and coupons in the terms of [`cycle`](crate::money).
+//! Prices and coupons in the terms of the [arithmetic](crate::money).
 
 use rust_decimal::Decimal;
 
@@ -9,13 +9,8 @@ use crate::money::rating::{Scheme, Tier};
 use crate::money::usage::Aggregate;
 use crate::resource::coupon::{Coupon, Off as CouponOff};
 use crate::resource::price::{Amount, Price, TiersMode};
-use crate::resource::subscription_schedule::ItemSpec;
-use crate::store::state::Account;
-
-/// A price that a subscription holds. Prices are never deleted.
-pub(crate) fn price<'a>(account: &'a Account, id: &str) -> &'a Price {
-    account.prices.get(id).expect("prices are never deleted")
-}
+use crate::resource::subscription_item::ItemSpec;
+use crate::store::account::Account;
 
 /// The name of a price's product.
 pub(crate) fn product_name(account: &Account, price: &Price) -> String {
@@ -39,7 +34,7 @@ pub(crate) fn rate(price: &Price) -> Decimal {
 
 /// What a price's lines show and cost.
 pub(crate) fn priced(account: &Account, id: &str) -> Priced {
-    let price = price(account, id);
+    let price = account.price(id);
     let product = account.products.get(&price.product);
     Priced {
         name: product_name(account, price),
@@ -52,7 +47,8 @@ pub(crate) fn priced(account: &Account, id: &str) -> Priced {
 
 /// How a metered price adds up its records.
 pub(crate) fn aggregate(account: &Account, id: &str) -> Aggregate {
-    price(account, id)
+    account
+        .price(id)
         .recurring
         .as_ref()
         .and_then(|recurring| recurring.aggregate_usage)
@@ -68,12 +64,12 @@ pub(crate) fn every_of(price: &Price) -> Every {
 /// How often items recur, which is the same for all of a subscription's.
 pub(crate) fn every(account: &Account, specs: &[ItemSpec]) -> Every {
     let first = specs.first().expect("a subscription has at least one item");
-    every_of(price(account, &first.price))
+    every_of(account.price(&first.price))
 }
 
 /// Whether a price costs nothing, whatever the quantity. A price that is not free is so for a quantity of 0 too.
 pub(crate) fn is_free(account: &Account, id: &str) -> bool {
-    match &price(account, id).amount {
+    match &account.price(id).amount {
         Amount::PerUnit(unit) => unit.is_zero(),
         Amount::Tiered { tiers, .. } => tiers.iter().all(|tier| {
             tier.unit.is_none_or(|unit| unit.is_zero())

@@ -6,14 +6,13 @@ use super::item_set::{pair, replace_items};
 use super::proration::{self, Prorating, Proration};
 use super::renewal::{self, Anchor};
 use super::subscription_status::give_up;
-use super::{catalog, collection, finalization, phases, timeline};
+use super::{catalog, collection, finalization, pending_items, phases, timeline};
 use crate::resource::invoice::Reason;
-use crate::resource::invoice_item;
-use crate::resource::subscription::{Status, Subscription};
-use crate::resource::subscription_schedule::{ItemSpec, Prorate};
+use crate::resource::subscription::{Prorate, Status, Subscription};
+use crate::resource::subscription_item::ItemSpec;
+use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
-use crate::store::state::Account;
 
 /// A new set of items and a new trial for a subscription.
 #[derive(Clone, Debug)]
@@ -195,7 +194,7 @@ pub(crate) fn cancel(ctx: &mut Ctx<'_>, position: u32, how: Cancellation, at: i6
             proration::leave_to_customer(ctx.account, &made);
         }
     } else if !how.prorate && !how.invoice_now {
-        invoice_item::remove_prorations(ctx, position, at);
+        pending_items::remove_prorations(ctx, position, at);
     }
     if how.invoice_now {
         let subscription = ctx.account.subscription(position);

@@ -1,18 +1,17 @@
 //! Collecting what finalized invoices ask for, and what becomes of them, of the subscription and of the customer.
 
-use super::subscription_status::{expire, restore, subscription_of, unpaid};
-use super::{payment, timeline};
+use super::subscription_status::{self, expire, restore, subscription_of, unpaid};
+use super::{balance, payment, timeline};
 use crate::error::Error;
 use crate::money::charge_amount::too_large;
-use crate::resource::charge::Charge;
-use crate::resource::customer_balance::{self, Cause};
-use crate::resource::invoice::{self, Invoice, Reason, Status};
+use crate::resource::customer_balance::Cause;
+use crate::resource::invoice::{self, Reason, Status};
 use crate::resource::payment_method::PaymentMethod;
 use crate::resource::payment_method::card::{Charged, Decline, Presence};
 use crate::resource::subscription::{self, Status as Standing};
+use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
-use crate::store::state::Account;
 
 /// How a payment went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +67,7 @@ pub(crate) fn begin(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
 
 /// Makes the payment intent of an invoice that asks for something that can be charged.
 pub(crate) fn prepare(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> Option<Id> {
-    let invoice = get(ctx.account, id);
+    let invoice = ctx.account.invoice(id);
     if invoice.amount_due == 0 || too_large(invoice.amount_due, invoice.currency) {
         return None;
     }
@@ -80,7 +79,7 @@ pub(crate) fn prepare(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> Option<Id> {
     let sum = (invoice.amount_due, invoice.currency);
     let customer = invoice.customer.clone();
     let intent = payment::insert_for_invoice(ctx, id, &customer, sum, description, at);
-    get_mut(ctx.account, id).payment_intent = Some(intent.clone());
+    ctx.account.invoice_mut(id).payment_intent = Some(intent.clone());
     Some(intent)
 }
 
@@ -94,7 +93,7 @@ pub(crate) fn collect(ctx: &mut Ctx<'_>, id: &Id, given: Option<&Id>, at: i64) -
 
 /// Charges what is due.
 fn attempt(ctx: &mut Ctx<'_>, id: &Id, given: Option<&Id>, at: i64) -> Outcome {
-    let invoice = get(ctx.account, id);
+    let invoice = ctx.account.invoice(id);
     if too_large(invoice.amount_due, invoice.currency) {
         return Outcome::TooLarge;
     }
@@ -110,7 +109,7 @@ fn attempt(ctx: &mut Ctx<'_>, id: &Id, given: Option<&Id>, at: i64) -> Outcome {
     };
     payment::choose(ctx.account, &intent, method);
     let charged = payment::confirm(ctx, &intent, at);
-    let invoice = get_mut(ctx.account, id);
+    let invoice = ctx.account.invoice_mut(id);
     invoice.attempts.any = true;
     // Stripe was recorded not to count a first payment that waits for its customer.
     let waits = charged == Charged::NeedsAuthentication && ctx.presence == Presence::OnSession;
@@ -132,7 +131,7 @@ impl From<Charged> for Outcome {
 
 /// What is to be charged for an invoice.
 fn method_for(account: &Account, id: &Id, given: Option<&Id>) -> Option<Id> {
-    let invoice = get(account, id);
+    let invoice = account.invoice(id);
     let subscription = invoice.subscription.as_ref();
     let subscription = subscription.and_then(|id| account.billing.subscriptions.get(id));
     let own = invoice.details.default_payment_method.as_ref();
@@ -143,7 +142,7 @@ fn method_for(account: &Account, id: &Id, given: Option<&Id>) -> Option<Id> {
 
 /// The invoice's payment intent was confirmed by itself.
 pub(crate) fn confirmed(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome, at: i64) {
-    let invoice = get_mut(ctx.account, id);
+    let invoice = ctx.account.invoice_mut(id);
     invoice.attempts.any = true;
     invoice.attempts.count += 1;
     conclude(ctx, id, outcome, at);
@@ -154,14 +153,14 @@ fn conclude(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome, at: i64) {
     if outcome == Outcome::Paid {
         return settle(ctx, id, at);
     }
-    let customer = get(ctx.account, id).customer.clone();
+    let customer = ctx.account.invoice(id).customer.clone();
     if let Some(customer) = ctx.account.customers.get_mut(&customer)
         && outcome != Outcome::NoMethod
     {
         customer.delinquent = true;
     }
     unpaid(ctx, id, outcome);
-    let object = invoice::view::invoice(ctx.account, get(ctx.account, id));
+    let object = invoice::view::invoice(ctx.account, ctx.account.invoice(id));
     match outcome {
         Outcome::Paid | Outcome::NoMethod => {}
         Outcome::Declined(_) | Outcome::NotAuthenticated | Outcome::TooLarge => {
@@ -176,7 +175,7 @@ fn conclude(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome, at: i64) {
 
 /// The invoice is paid, or nothing is left to pay.
 pub(crate) fn settle(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
-    let invoice = get_mut(ctx.account, id);
+    let invoice = ctx.account.invoice_mut(id);
     invoice.status = Status::Paid;
     invoice.paid_at = Some(at);
     let (due, customer) = (invoice.amount_due, invoice.customer.clone());
@@ -188,14 +187,14 @@ pub(crate) fn settle(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     keep_method(ctx.account, id);
     restore(ctx.account, id);
     call_off(ctx, id, "automatic", at);
-    let object = invoice::view::invoice(ctx.account, get(ctx.account, id));
+    let object = invoice::view::invoice(ctx.account, ctx.account.invoice(id));
     ctx.event("invoice.paid", &object, at);
     ctx.event("invoice.payment_succeeded", &object, at);
 }
 
 /// What has paid becomes the subscription's default, if that is what it is set to do.
 fn keep_method(account: &mut Account, id: &Id) {
-    let intent = get(account, id).payment_intent.as_ref();
+    let intent = account.invoice(id).payment_intent.as_ref();
     let intent = intent.and_then(|intent| account.payments.intents.get(intent));
     let method = intent.and_then(|intent| intent.payment_method.clone());
     if let (Some(method), Some(position)) = (method, subscription_of(account, id)) {
@@ -208,7 +207,7 @@ fn keep_method(account: &mut Account, id: &Id) {
 
 /// Cancels the invoice's payment intent, if that waits still: nothing is to be paid with it any more.
 fn call_off(ctx: &mut Ctx<'_>, id: &Id, reason: &'static str, at: i64) {
-    if let Some(intent) = get(ctx.account, id).payment_intent.clone()
+    if let Some(intent) = ctx.account.invoice(id).payment_intent.clone()
         && payment::get(ctx.account, &intent).pending()
     {
         payment::cancel(ctx, &intent, Some(reason), at);
@@ -217,7 +216,7 @@ fn call_off(ctx: &mut Ctx<'_>, id: &Id, reason: &'static str, at: i64) {
 
 /// Another sum is due than before.
 pub(crate) fn reprice(account: &mut Account, id: &Id, due: i64) {
-    let invoice = get_mut(account, id);
+    let invoice = account.invoice_mut(id);
     invoice.amount_due = due;
     if let Some(intent) = invoice.payment_intent.clone().filter(|_| due > 0) {
         payment::get_mut(account, &intent).amount = due;
@@ -227,15 +226,15 @@ pub(crate) fn reprice(account: &mut Account, id: &Id, due: i64) {
 /// Voids an invoice that is not paid: what it had taken from the customer's balance goes back. A subscription whose
 /// first invoice it is never begins.
 pub(crate) fn void(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
-    let invoice = get_mut(ctx.account, id);
+    let invoice = ctx.account.invoice_mut(id);
     invoice.status = Status::Void;
     invoice.voided_at = Some(at);
     let applied = invoice.starting_balance - invoice.ending_balance;
     let customer = invoice.customer.clone();
     let cause = Cause::UnappliedFromInvoice(id.clone());
-    customer_balance::change(ctx, &customer, applied, cause, at);
+    balance::change(ctx, &customer, applied, cause, at);
     call_off(ctx, id, "void_invoice", at);
-    let object = invoice::view::invoice(ctx.account, get(ctx.account, id));
+    let object = invoice::view::invoice(ctx.account, ctx.account.invoice(id));
     ctx.event("invoice.voided", &object, at);
     let Some(position) = subscription_of(ctx.account, id) else {
         return;
@@ -251,11 +250,11 @@ pub(crate) fn void(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
 
 /// Gives up an open invoice; it can still be paid.
 pub(crate) fn mark_uncollectible(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
-    let invoice = get_mut(ctx.account, id);
+    let invoice = ctx.account.invoice_mut(id);
     invoice.status = Status::Uncollectible;
     invoice.marked_uncollectible_at = Some(at);
     restore(ctx.account, id);
-    let object = invoice::view::invoice(ctx.account, get(ctx.account, id));
+    let object = invoice::view::invoice(ctx.account, ctx.account.invoice(id));
     ctx.event("invoice.marked_uncollectible", &object, at);
 }
 
@@ -270,34 +269,15 @@ pub(crate) fn act<T>(
     let held = position.map(|position| {
         subscription::view::subscription(ctx.account, ctx.account.subscription(position))
     });
-    let before = invoice::view::invoice(ctx.account, get(ctx.account, id));
+    let before = invoice::view::invoice(ctx.account, ctx.account.invoice(id));
     let result = action(ctx);
-    let after = invoice::view::invoice(ctx.account, get(ctx.account, id));
+    let after = invoice::view::invoice(ctx.account, ctx.account.invoice(id));
     if after != before {
         ctx.update_event("invoice.updated", &before, &after, at);
     }
     if let (Some(position), Some(held)) = (position, held) {
         timeline::reindex(ctx.account, position);
-        subscription::view::changed(ctx, position, &held, at);
+        subscription_status::changed(ctx, position, &held, at);
     }
     result
-}
-
-/// The charge that has paid an invoice, if one has.
-pub(crate) fn charge<'a>(account: &'a Account, id: &Id) -> Option<&'a Charge> {
-    let intent = get(account, id).payment_intent.as_ref()?;
-    let intent = account.payments.intents.get(intent)?;
-    account.payments.charges.get(intent.latest_charge.as_ref()?)
-}
-
-/// An invoice that is known to be there.
-pub(crate) fn get<'a>(account: &'a Account, id: &Id) -> &'a Invoice {
-    let invoice = account.billing.invoices.get(id);
-    invoice.expect("the caller has found it")
-}
-
-/// See [`get`].
-pub(crate) fn get_mut<'a>(account: &'a mut Account, id: &Id) -> &'a mut Invoice {
-    let invoice = account.billing.invoices.get_mut(id);
-    invoice.expect("the caller has found it")
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::resource::customer::Customers;
+use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
-use crate::store::state::Account;
 
 /// An account that has lent what no change of a subscription touches (products, prices, clocks and cards) to a copy
 /// with one customer in it. It gets that back when this is dropped.

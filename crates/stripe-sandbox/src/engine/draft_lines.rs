@@ -1,12 +1,11 @@
 //! The invoice items on a draft: requests can add, change and remove them until it is final.
 
-use super::collection;
 use super::invoicing::restate;
 use crate::error::{Error, Result};
 use crate::resource::invoice::{Invoice, InvoiceLine, Status};
 use crate::resource::invoice_item::InvoiceItem;
+use crate::store::account::Account;
 use crate::store::ids::Id;
-use crate::store::state::Account;
 
 /// Stripe's limit.
 const MAX_LINES: usize = 250;
@@ -54,7 +53,7 @@ pub(crate) fn not_editable() -> Error {
 
 /// Puts an item on the draft, first of all, or makes its line what the item is now.
 pub(crate) fn put(account: &mut Account, draft: &Id, item: &InvoiceItem) {
-    let mut invoice = collection::get(account, draft).clone();
+    let mut invoice = account.invoice(draft).clone();
     let mut lines = invoice.lines.iter_mut();
     let held = lines.find(|line| line.invoice_item.as_ref() == Some(&item.id));
     if let Some(held) = held {
@@ -70,14 +69,14 @@ pub(crate) fn put(account: &mut Account, draft: &Id, item: &InvoiceItem) {
         invoice.lines.insert(0, line);
     }
     restate(account, &mut invoice);
-    *collection::get_mut(account, draft) = invoice;
+    *account.invoice_mut(draft) = invoice;
 }
 
 /// Takes an item off the draft.
 pub(crate) fn remove(account: &mut Account, draft: &Id, item: &Id) {
-    let mut invoice = collection::get(account, draft).clone();
+    let mut invoice = account.invoice(draft).clone();
     let lines = &mut invoice.lines;
     lines.retain(|line| line.invoice_item.as_ref() != Some(item));
     restate(account, &mut invoice);
-    *collection::get_mut(account, draft) = invoice;
+    *account.invoice_mut(draft) = invoice;
 }

@@ -1,13 +1,13 @@
 //! What an invoice would say: the one generator behind creation, renewal, changes, cancellation and the preview.
 
-use super::catalog;
 use super::renewal::Period;
+use super::{catalog, pending_items};
 use crate::money::lines::Line;
 use crate::money::proration::share;
-use crate::resource::invoice_item;
-use crate::resource::subscription::{Item, Subscription};
+use crate::resource::subscription::Subscription;
+use crate::resource::subscription_item::Item;
+use crate::store::account::Account;
 use crate::store::ids::Id;
-use crate::store::state::Account;
 
 /// A line that is not on an invoice yet.
 #[derive(Clone, Debug)]
@@ -69,7 +69,7 @@ pub(crate) fn waiting<'a>(
     account: &'a Account,
     subscription: &'a Subscription,
 ) -> impl Iterator<Item = Draft> + use<'a> {
-    invoice_item::waiting(account, subscription).map(|waiting| Draft {
+    pending_items::waiting(account, subscription).map(|waiting| Draft {
         line: waiting.line.clone(),
         price: waiting.price.clone(),
         item: waiting.item.clone(),

@@ -1,14 +1,17 @@
 //! Drafts: what may still change on an invoice, and how it becomes final.
 
 use super::invoicing::restate;
-use super::timeline::Due;
-use super::{catalog, collection, drafts};
-use crate::resource::invoice::{self, Invoice, InvoiceLine, Reason, Status};
+use super::{balance, catalog, collection, drafts, finalization};
+use crate::money::charge_amount;
+use crate::resource::customer_balance::Cause;
+use crate::resource::invoice::{self, Invoice, InvoiceLine, Reason, Status, TaxStatus, view};
+use crate::resource::subscription::Subscription;
 use crate::resource::subscription::pause::Behavior;
-use crate::resource::subscription::{Item, Subscription};
+use crate::resource::subscription_item::Item;
+use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
-use crate::store::state::Account;
+use crate::store::timelines::Due;
 
 /// How long a draft that goes on by itself is one, with Stripe: an hour.
 const STRIPES_DRAFT: i64 = 3600;
@@ -26,9 +29,9 @@ pub(crate) fn begin(ctx: &mut Ctx<'_>, invoice: Invoice, at: i64) {
     let pause = paused(ctx.account, &invoice);
     ctx.account.insert_invoice(invoice);
     if pause == Some(Behavior::KeepAsDraft) {
-        collection::get_mut(ctx.account, &id).advances = false;
+        ctx.account.invoice_mut(&id).advances = false;
     }
-    let invoice = collection::get(ctx.account, &id);
+    let invoice = ctx.account.invoice(&id);
     let waits = may_wait(ctx.account, invoice);
     let object = invoice::view::invoice(ctx.account, invoice);
     ctx.event("invoice.created", &object, at);
@@ -53,10 +56,10 @@ fn set_aside(ctx: &mut Ctx<'_>, id: &Id, behavior: Behavior, at: i64) {
     if behavior == Behavior::KeepAsDraft {
         return;
     }
-    invoice::drafts::seal(ctx, id, at);
+    seal(ctx, id, at);
     match behavior {
         Behavior::Void => collection::void(ctx, id, at),
-        _ if collection::get(ctx.account, id).amount_due == 0 => collection::settle(ctx, id, at),
+        _ if ctx.account.invoice(id).amount_due == 0 => collection::settle(ctx, id, at),
         _ => collection::mark_uncollectible(ctx, id, at),
     }
 }
@@ -99,7 +102,7 @@ pub(crate) fn forget(account: &mut Account, id: &Id) {
 /// `auto_advance`: whether the invoice goes on by itself. A draft is finalized in a while, or not; a final one that
 /// was not tried is collected at once (our choice; Stripe takes an hour).
 pub(crate) fn advance(ctx: &mut Ctx<'_>, id: &Id, advances: bool, at: i64) {
-    let invoice = collection::get_mut(ctx.account, id);
+    let invoice = ctx.account.invoice_mut(id);
     invoice.advances = advances;
     let (status, untried) = (invoice.status, !invoice.attempts.any);
     match (status, advances) {
@@ -115,7 +118,7 @@ pub(crate) fn advance(ctx: &mut Ctx<'_>, id: &Id, advances: bool, at: i64) {
 /// as long as with Stripe then, as nobody could add anything to it otherwise.
 pub(crate) fn schedule(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     forget(ctx.account, id);
-    let invoice = collection::get_mut(ctx.account, id);
+    let invoice = ctx.account.invoice_mut(id);
     let lasts = match ctx.origin.invoice_draft {
         0 if invoice.reason == Reason::Manual => STRIPES_DRAFT,
         told => told,
@@ -135,8 +138,8 @@ pub(crate) fn schedule(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
 
 /// The draft becomes final, and is collected. One whose customer is gone stays a draft.
 fn finalize(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
-    invoice::drafts::seal(ctx, id, at);
-    if collection::get(ctx.account, id).status != Status::Draft {
+    seal(ctx, id, at);
+    if ctx.account.invoice(id).status != Status::Draft {
         collection::begin(ctx, id, at);
     }
 }
@@ -168,7 +171,7 @@ fn is_for(line: &InvoiceLine, item: &Item) -> bool {
 
 /// Puts the usage of an item as it is now on the draft for its period.
 pub(crate) fn update_usage(account: &mut Account, draft: &Id, subscription: u32, item: &Item) {
-    let mut invoice = collection::get(account, draft).clone();
+    let mut invoice = account.invoice(draft).clone();
     let (start, end) = invoice.period;
     let usage = catalog::aggregate(account, &item.price).total(&item.records, start, end);
     let priced = catalog::priced(account, &item.price);
@@ -194,5 +197,38 @@ pub(crate) fn update_usage(account: &mut Account, draft: &Id, subscription: u32,
     let place = place.unwrap_or(invoice.lines.len());
     invoice.lines.splice(place..place, lines);
     restate(account, &mut invoice);
-    *collection::get_mut(account, draft) = invoice;
+    *account.invoice_mut(draft) = invoice;
+}
+
+/// Makes a draft final: it gets its number, and takes what the customer's balance has.
+pub(crate) fn seal(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
+    finalization::forget(ctx.account, id);
+    let invoice = ctx.account.invoice(id).clone();
+    let Some(holder) = ctx.account.customers.get_mut(&invoice.customer) else {
+        return;
+    };
+    let number = holder.next_invoice_number();
+    let tax = invoice.automatic_tax.map(|_| TaxStatus::of(holder));
+    let starting_balance = holder.balance;
+    let owed = invoice.total.saturating_add(starting_balance);
+    let due = charge_amount::due(owed, invoice.currency);
+    let ending_balance = owed - due;
+    holder.currency = Some(invoice.currency);
+    let cause = match ending_balance {
+        // All of a debt that cannot be charged.
+        rest if rest > 0 && due == 0 && invoice.total > 0 => Cause::InvoiceTooSmall(id.clone()),
+        _ => Cause::AppliedToInvoice(id.clone()),
+    };
+    let applied = ending_balance - starting_balance;
+    balance::change(ctx, &invoice.customer, applied, cause, at);
+    let invoice = ctx.account.invoice_mut(id);
+    invoice.number = Some(number);
+    invoice.automatic_tax = tax;
+    invoice.status = Status::Open;
+    invoice.finalized_at = Some(at);
+    invoice.starting_balance = starting_balance;
+    invoice.ending_balance = ending_balance;
+    invoice.amount_due = due;
+    let object = view::invoice(ctx.account, ctx.account.invoice(id));
+    ctx.event("invoice.finalized", &object, at);
 }

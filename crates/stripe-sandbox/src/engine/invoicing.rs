@@ -1,16 +1,18 @@
 //! Making invoices of drafts: discount, balance, payment, and what they do to the subscription.
 
+use super::discounts::tell_change;
 use super::drafts::Draft;
 use super::{catalog, finalization};
 use crate::money::charge_amount;
 use crate::money::discount::spread;
 use crate::resource::coupon::Duration;
-use crate::resource::discount::{Discount, tell_change};
+use crate::resource::discount::Discount;
 use crate::resource::invoice::{Invoice, InvoiceLine, Reason, TaxStatus};
-use crate::resource::subscription::{Item, Subscription};
+use crate::resource::subscription::Subscription;
+use crate::resource::subscription_item::Item;
+use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
-use crate::store::state::Account;
 
 /// The invoice that these drafts make, unpaid: sums, discount and the customer's balance are worked out, and
 /// nothing is changed. Its id and those of its lines are empty.

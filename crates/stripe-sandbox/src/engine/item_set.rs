@@ -1,8 +1,7 @@
 //! The items that a subscription holds, and putting others in their place.
 
 use crate::money::usage::Records;
-use crate::resource::subscription::Item;
-use crate::resource::subscription_schedule::ItemSpec;
+use crate::resource::subscription_item::{Item, ItemSpec};
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
@@ -63,13 +62,6 @@ pub(crate) fn replace_items(
         ctx.account.billing.items.insert(item.id.clone(), position);
     }
     ctx.account.subscription_mut(position).items = items;
-}
-
-impl ItemSpec {
-    /// Whether the item is this spec already.
-    pub(crate) fn sells(&self, item: &Item) -> bool {
-        item.price == self.price && item.quantity == self.quantity
-    }
 }
 
 /// The item as the spec wants it. Usage records belong to the item: they move with it to another metered price.

@@ -1,11 +1,21 @@
-//! The passing of time: whatever falls due is done when its time has come.
+//! What happens to resources, and between them: the rules of billing and payment. It names the state of resources and how
+//! they are shown (in events); it reads no parameters and knows no HTTP.
+//!
+//! The passing of time is here: [`run_until`] does whatever has fallen due. A subscription [begins](new_subscription),
+//! is [changed](change) or [updated](subscription_update), [renewed](renewal), and directed by a schedule's [phases]; its
+//! [status](subscription_status) follows its invoices. These are made of [drafts], which [invoicing] puts together;
+//! [finalization] and [collection] do the rest, by a [payment]. [`catalog`] turns prices into the terms of the
+//! [arithmetic](crate::money), which does not know any of this.
 
 pub(crate) mod added_items;
 pub(crate) mod authentication;
+pub(crate) mod balance;
 pub(crate) mod catalog;
 pub(crate) mod change;
 pub(crate) mod collection;
 pub(crate) mod copy;
+pub(crate) mod customers;
+pub(crate) mod discounts;
 pub(crate) mod draft_lines;
 pub(crate) mod drafts;
 pub(crate) mod finalization;
@@ -14,22 +24,25 @@ pub(crate) mod item_set;
 pub(crate) mod new_subscription;
 pub(crate) mod one_currency;
 pub(crate) mod payment;
+pub(crate) mod payment_methods;
+pub(crate) mod pending_items;
 pub(crate) mod phases;
 pub(crate) mod preview;
 pub(crate) mod proration;
 pub(crate) mod renewal;
+pub(crate) mod sessions;
+pub(crate) mod setup;
 pub(crate) mod subscription_status;
 pub(crate) mod subscription_update;
 pub(crate) mod timeline;
 
 use self::change::Cancellation;
 use self::subscription_status::give_up;
-use self::timeline::Due;
 use crate::money::period::Every;
-use crate::resource::checkout_session;
 use crate::resource::subscription::{self, INCOMPLETE_FOR, MissingMethod, Status};
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
+use crate::store::timelines::Due;
 
 /// Does what is due at or before `until`, in the order of its time: on the test clock, or for the customers
 /// that are on none.
@@ -42,7 +55,7 @@ pub(crate) fn run_until(ctx: &mut Ctx<'_>, clock: Option<&Id>, until: i64) {
             Due::Schedule(position) => phases::start(ctx, position, at),
             Due::Invoice(position) => finalization::fall_due(ctx, position, at),
             Due::Subscription(position) => step(ctx, position, at),
-            Due::Session(position) => checkout_session::expire(ctx, position, at),
+            Due::Session(position) => sessions::expire(ctx, position, at),
         }
     }
 }
@@ -98,7 +111,7 @@ fn step(ctx: &mut Ctx<'_>, position: u32, at: i64) {
         renewal::renew(ctx, position, at);
     }
     timeline::reindex(ctx.account, position);
-    subscription::view::changed(ctx, position, &before, at);
+    subscription_status::changed(ctx, position, &before, at);
 }
 
 /// Whether a trial ends without a payment method in one of the ways that make no invoice.

@@ -1,22 +1,21 @@
 //! How a subscription begins, whoever makes it: the API, a schedule, or a checkout.
 
-use super::added_items::{self, AddedItem};
 use super::drafts::{self, Next};
 use super::invoicing::compose;
 use super::item_set::{item_of, replace_items};
 use super::renewal::{self, Anchor, Period};
-use super::{catalog, collection, phases};
+use super::{added_items, catalog, collection, phases, setup};
 use crate::money::currency::Currency;
 use crate::money::period::Every;
 use crate::params::metadata::Metadata;
 use crate::resource::discount::{Applied, Discount};
 use crate::resource::invoice::Reason;
-use crate::resource::setup_intent;
+use crate::resource::invoice_item::AddedItem;
 use crate::resource::subscription::{self, MissingMethod, PaymentSettings, Status, Subscription};
-use crate::resource::subscription_schedule::ItemSpec;
+use crate::resource::subscription_item::ItemSpec;
+use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
-use crate::store::state::Account;
 
 /// What a new subscription is made of; everything in it has been checked.
 #[derive(Clone, Debug)]
@@ -114,7 +113,7 @@ fn collect_later(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     {
         return;
     }
-    let intent = setup_intent::insert(ctx, Some(customer), Metadata::default(), at);
+    let intent = setup::insert(ctx, Some(customer), Metadata::default(), at);
     ctx.account.subscription_mut(position).pending_setup_intent = Some(intent);
 }
 

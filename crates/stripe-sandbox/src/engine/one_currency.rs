@@ -6,8 +6,8 @@ use crate::money::currency::Currency;
 use crate::resource::coupon::Off;
 use crate::resource::customer::Customer;
 use crate::resource::invoice::Status;
+use crate::store::account::Account;
 use crate::store::ids::Id;
-use crate::store::state::Account;
 
 /// Whether the customer may be billed in `currency`. `except` is a schedule that would be so in its place.
 ///

@@ -4,16 +4,19 @@
 
 use serde_json::Value;
 
-use super::authentication;
+use super::{authentication, payment, payment_methods};
 use crate::error::Error;
 use crate::money::currency::Currency;
+use crate::params::metadata::Metadata;
 use crate::resource::charge::{Charge, Failure};
 use crate::resource::payment_intent::{Details, Intent, Status};
 use crate::resource::payment_method::card::{Charged, Decline, Presence};
 use crate::resource::payment_method::{self, PaymentMethod};
+use crate::resource::refund::Refund;
+use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
-use crate::store::state::Account;
+use crate::store::table::{Row, Table};
 
 /// Makes an intent, and tells of it.
 pub(crate) fn insert(ctx: &mut Ctx<'_>, mut intent: Intent) -> Id {
@@ -96,7 +99,7 @@ fn keep_method(ctx: &mut Ctx<'_>, id: &Id, method: &Id) {
     let again = intent.details.setup_future_usage.is_some();
     if let (true, Some(customer)) = (again, customer) {
         let named = payment_method::Named::Existing(method.clone());
-        payment_method::attach_to(ctx, named, &customer);
+        payment_methods::attach_to(ctx, named, &customer);
     }
     if let Some(method) = ctx.account.payment_methods.get_mut(method) {
         method.set_up |= again;
@@ -238,4 +241,59 @@ pub(crate) fn get_mut<'a>(account: &'a mut Account, id: &Id) -> &'a mut Intent {
 fn charge_mut<'a>(account: &'a mut Account, id: &Id) -> &'a mut Charge {
     let charge = account.payments.charges.get_mut(id);
     charge.expect("charges go with their intents only")
+}
+
+/// Gives back `amount` of a charge of which so much is left.
+pub(crate) fn give_back(
+    ctx: &mut Ctx<'_>,
+    charge: &Id,
+    amount: i64,
+    reason: Option<&'static str>,
+    metadata: Metadata,
+    at: i64,
+) -> Id {
+    let id = ctx.account.ids.next("re", 24);
+    let row = ctx.account.payments.charges.get_mut(charge);
+    let row = row.expect("the caller has found it");
+    row.refunded += amount;
+    let refund = Refund {
+        id: id.clone(),
+        created: at,
+        charge: charge.clone(),
+        intent: row.intent.clone(),
+        amount,
+        currency: row.currency,
+        reason,
+        metadata,
+    };
+    ctx.account.payments.refunds.insert(refund);
+    payment::tell_charge(ctx, charge, "charge.refunded", at);
+    id
+}
+
+/// A customer goes away without a trace, and its payments with it.
+pub(crate) fn customer_erased(account: &mut Account, customer: &Id) {
+    let payments = &mut account.payments;
+    let refunds = forget(&mut payments.charges, |charge| {
+        charge.customer.as_ref() == Some(customer)
+    });
+    forget(&mut payments.intents, |intent| {
+        intent.customer.as_ref() == Some(customer)
+    });
+    forget(&mut payments.refunds, |refund| {
+        refunds.contains(&refund.charge)
+    });
+}
+
+/// Removes rows, and says their ids.
+fn forget<T: Row>(table: &mut Table<T>, goes: impl Fn(&T) -> bool) -> Vec<Id> {
+    let gone: Vec<Id> = table
+        .iter()
+        .filter(|row| goes(row))
+        .map(|row| row.id().clone())
+        .collect();
+    for id in &gone {
+        table.remove(id);
+    }
+    gone
 }

@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use super::change::{self, Cancellation, Change};
+use super::discounts::tell_change;
 use super::new_subscription::{self, FirstPayment, NewSubscription};
 use super::{added_items, timeline};
 use crate::params::metadata::{Changes, Metadata};
 use crate::resource::coupon::Coupon;
-use crate::resource::discount::{Applied, Discount, tell_change};
-use crate::resource::subscription::{self, MissingMethod, PaymentSettings};
+use crate::resource::discount::{Applied, Discount};
+use crate::resource::subscription::{MissingMethod, PaymentSettings, Prorate};
 use crate::resource::subscription_schedule::{
-    Defaults, EndBehavior, Phase, Prorate, Schedule, Status,
+    self, Defaults, EndBehavior, Phase, Schedule, Status,
 };
+use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
-use crate::store::state::Account;
+use crate::store::timelines;
 
 /// Begins a schedule: its first phase's subscription is made, and invoiced for the first time.
 pub(crate) fn start(ctx: &mut Ctx<'_>, position: u32, at: i64) {
@@ -22,7 +24,7 @@ pub(crate) fn start(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     let clock = schedule.clock.clone();
     let starts = schedule.phases.first().map(|phase| phase.start);
     if let Some(starts) = starts {
-        let due = timeline::Due::Schedule(position);
+        let due = timelines::Due::Schedule(position);
         ctx.account
             .billing
             .timelines
@@ -171,7 +173,7 @@ pub(crate) fn forget_start(account: &mut Account, position: u32) {
     let clock = schedule.clock.clone();
     if let (Status::NotStarted, Some(phase)) = (schedule.status, schedule.phases.first()) {
         let at = phase.start;
-        let due = timeline::Due::Schedule(position);
+        let due = timelines::Due::Schedule(position);
         account.billing.timelines.remove(clock.as_ref(), at, due);
     }
 }
@@ -280,6 +282,6 @@ pub(crate) fn schedule_of(account: &Account, subscription: u32) -> Option<u32> {
 
 /// Records an event about a schedule as it is now.
 pub(crate) fn tell(ctx: &mut Ctx<'_>, position: u32, kind: &'static str, at: i64) {
-    let object = subscription::view::schedule(ctx.account.schedule(position));
+    let object = subscription_schedule::view::schedule(ctx.account.schedule(position));
     ctx.event(kind, &object, at);
 }

@@ -8,8 +8,8 @@ use super::invoicing::compose;
 use super::renewal::{Anchor, Period};
 use crate::resource::invoice::{Invoice, Reason};
 use crate::resource::subscription::{Status, Subscription};
+use crate::store::account::Account;
 use crate::store::ids::Id;
-use crate::store::state::Account;
 
 /// The next invoice of a subscription, if there will be one.
 pub(crate) fn of_subscription(account: &Account, subscription: &Subscription) -> Option<Invoice> {

@@ -4,20 +4,20 @@
 //! which 2022-11-15 does not have, would credit what was debited). Both sides have the subscription's discount in
 //! the amount; a change of the discount in the same request comes first.
 
-use super::catalog;
 use super::invoicing::applicable;
+use super::{catalog, pending_items};
 use crate::money::discount::Off;
 use crate::money::lines::{Kind, Line, Proration as Share};
 use crate::params::metadata::Metadata;
 use crate::resource::coupon::Duration;
 use crate::resource::discount::Discount;
 use crate::resource::invoice::InvoiceLine;
-use crate::resource::invoice_item::{self, CreditedLines, InvoiceItem};
-use crate::resource::subscription::{Item, Subscription};
-use crate::resource::subscription_schedule::ItemSpec;
+use crate::resource::invoice_item::{CreditedLines, InvoiceItem};
+use crate::resource::subscription::Subscription;
+use crate::resource::subscription_item::{Item, ItemSpec};
+use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
-use crate::store::state::Account;
 
 /// What a change credits or charges for an item.
 #[derive(Debug)]
@@ -185,7 +185,7 @@ pub(crate) fn add(
             metadata: Metadata::default(),
             invoice: None,
         };
-        invoice_item::add(ctx, waiting)
+        pending_items::add(ctx, waiting)
     };
     prorations.into_iter().rev().map(add).collect()
 }

@@ -1,17 +1,19 @@
 //! How a subscription's status follows what becomes of its invoices.
 
-use super::collection::{self, Outcome, get};
-use super::phases;
+use serde_json::Value;
+
+use super::collection::{self, Outcome};
+use super::{pending_items, phases};
 use crate::resource::invoice::{Invoice, Reason, Status as InvoiceStatus};
-use crate::resource::invoice_item;
 use crate::resource::subscription::Status;
+use crate::resource::subscription::view::subscription;
+use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
-use crate::store::state::Account;
 
 /// What a payment that did not succeed does to the subscription.
 pub(crate) fn unpaid(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome) {
-    let invoice = get(ctx.account, id);
+    let invoice = ctx.account.invoice(id);
     let customer = ctx.account.customers.get(&invoice.customer);
     let never_had_one = customer.is_some_and(|customer| !customer.had_payment_method);
     let Some(position) = subscription_of(ctx.account, id) else {
@@ -38,7 +40,7 @@ pub(crate) fn restore(account: &mut Account, id: &Id) {
         // Only a payment begins it.
         Status::Incomplete => {
             subscription.latest_invoice.as_ref() == Some(id)
-                && get(account, id).status == InvoiceStatus::Paid
+                && account.invoice(id).status == InvoiceStatus::Paid
         }
         Status::PastDue => latest(account, position).is_none_or(|latest| {
             matches!(
@@ -76,7 +78,7 @@ fn latest(account: &Account, position: u32) -> Option<&Invoice> {
 /// The first payment did not come in time, or the subscription is canceled before: its invoice is void, and the
 /// subscription never begins.
 pub(crate) fn give_up(ctx: &mut Ctx<'_>, position: u32, at: i64) {
-    invoice_item::remove_prorations(ctx, position, at);
+    pending_items::remove_prorations(ctx, position, at);
     let first = ctx.account.subscription(position).latest_invoice.clone();
     // A copy that a change is tried out on has no invoices.
     let open = |id: &Id| {
@@ -101,8 +103,22 @@ pub(crate) fn expire(ctx: &mut Ctx<'_>, position: u32, at: i64) {
 
 /// The subscription that goes by an invoice.
 pub(crate) fn subscription_of(account: &Account, id: &Id) -> Option<u32> {
-    let invoice = get(account, id);
+    let invoice = account.invoice(id);
     let subscription = invoice.subscription.as_ref();
     let subscription = subscription.filter(|_| invoice.reason != Reason::Manual);
     account.billing.subscriptions.position(subscription?)
+}
+
+/// Records what became of a subscription that was `before`, if anything did.
+pub(crate) fn changed(ctx: &mut Ctx<'_>, position: u32, before: &Value, at: i64) {
+    let after = subscription(ctx.account, ctx.account.subscription(position));
+    if after == *before {
+        return;
+    }
+    // One that never began is not told to be deleted.
+    if after["ended_at"].is_null() || after["status"] == "incomplete_expired" {
+        ctx.update_event("customer.subscription.updated", before, &after, at);
+    } else {
+        ctx.event("customer.subscription.deleted", &after, at);
+    }
 }

@@ -1,15 +1,17 @@
 //! Carrying out what a request changes on a subscription.
 
 use super::change::{self, Change};
-use super::{added_items, phases, timeline};
+use super::{added_items, phases, subscription_status, timeline};
 use crate::params::field_update::FieldUpdate;
+use crate::params::metadata::Metadata;
 use crate::resource::discount::Applied;
-use crate::resource::subscription::payment_input::Behavior;
-use crate::resource::subscription::update_input::Update;
-use crate::resource::subscription::{self, Subscription};
-use crate::resource::subscription_item;
+use crate::resource::invoice_item::AddedItem;
+use crate::resource::subscription::pause::Pause;
+use crate::resource::subscription::{self, MissingMethod, PaymentSettings, Prorate, Subscription};
+use crate::resource::subscription_item::{self, ItemSpec};
 use crate::resource::subscription_schedule::Phase;
 use crate::store::context::Ctx;
+use crate::store::ids::Id;
 
 /// Carries an update out, and tells of it.
 pub(crate) fn carry_out(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
@@ -17,7 +19,7 @@ pub(crate) fn carry_out(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i
     let before = subscription::view::subscription(ctx.account, ctx.account.subscription(position));
     apply(ctx, position, update, now);
     timeline::reindex(ctx.account, position);
-    subscription::view::changed(ctx, position, &before, now);
+    subscription_status::changed(ctx, position, &before, now);
 }
 
 fn apply(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
@@ -55,7 +57,7 @@ fn apply(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
         subscription
             .items
             .iter()
-            .map(subscription_item::input::kept)
+            .map(subscription_item::kept)
             .collect()
     };
     let specs = update.specs.unwrap_or_else(kept);
@@ -110,7 +112,7 @@ fn reflect(ctx: &mut Ctx<'_>, position: u32) {
     let specs: Vec<_> = subscription
         .items
         .iter()
-        .map(subscription_item::input::kept)
+        .map(subscription_item::kept)
         .collect();
     let trial_end = subscription.in_trial().then_some(subscription.period.1);
     if let Some(phase) = running_phase(ctx, position) {
@@ -124,4 +126,63 @@ fn running_phase<'a>(ctx: &'a mut Ctx<'_>, position: u32) -> Option<&'a mut Phas
     let schedule = phases::schedule_of(ctx.account, position)?;
     let schedule = ctx.account.schedule_mut(schedule);
     schedule.phases.get_mut(schedule.current?)
+}
+
+/// What a request changes on a subscription.
+#[derive(Clone, Debug)]
+pub(crate) struct Update {
+    pub(crate) specs: Option<Vec<ItemSpec>>,
+    pub(crate) added: Vec<AddedItem>,
+    /// A time that has come ends the trial.
+    pub(crate) trial_end: Option<i64>,
+    pub(crate) cancel_at: FieldUpdate<i64>,
+    pub(crate) cancel_at_period_end: Option<bool>,
+    /// The coupon to apply, or none to take the discount away.
+    pub(crate) coupon: FieldUpdate<Applied>,
+    pub(crate) default_payment_method: FieldUpdate<Id>,
+    pub(crate) description: FieldUpdate<String>,
+    pub(crate) metadata: Metadata,
+    pub(crate) automatic_tax: Option<bool>,
+    pub(crate) prorate: Prorate,
+    /// What happens if what falls due is not paid.
+    pub(crate) behavior: Behavior,
+    pub(crate) pause: FieldUpdate<Pause>,
+    pub(crate) payment_settings: PaymentSettings,
+    pub(crate) missing_method: MissingMethod,
+    pub(crate) prorate_from: Option<i64>,
+    /// `billing_cycle_anchor=now`
+    pub(crate) anchored: bool,
+}
+
+impl Update {
+    /// The same for trying it out: its coupon is not counted as redeemed.
+    pub(crate) fn without_count(&self) -> Self {
+        Self {
+            coupon: self.coupon.clone().map(Applied::without_count),
+            ..self.clone()
+        }
+    }
+}
+
+/// Stripe's `payment_behavior`: what happens if what is due at once is not paid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Behavior {
+    /// The subscription is made or changed all the same.
+    Allow,
+    /// Nobody tries to pay: the customer confirms the payment.
+    Default,
+    /// Nothing happens.
+    Error,
+}
+
+impl Behavior {
+    pub(crate) const ALL: [Self; 3] = [Self::Allow, Self::Default, Self::Error];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow_incomplete",
+            Self::Default => "default_incomplete",
+            Self::Error => "error_if_incomplete",
+        }
+    }
 }

@@ -12,14 +12,15 @@ use super::{Answer, Call, Caller, control, endpoints};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::form::Form;
-use crate::resource::account;
 use crate::resource::expand::Expand;
 use crate::resource::payment_method::card::Presence;
-use crate::resource::routes::{self, Route};
+use crate::resource::route::Route;
+use crate::resource::{account, routes};
 use crate::store::context::{Ctx, Origin};
 use crate::store::idempotency::Kept;
 use crate::store::ids::Id;
-use crate::{API_VERSION, Sandbox, engine, locked};
+use crate::store::locked;
+use crate::{Sandbox, engine, version};
 
 /// Runs a call. `caller` and `endpoint` are filled in as soon as they are known.
 pub(crate) async fn run(
@@ -36,7 +37,7 @@ pub(crate) async fn run(
     caller.account = Some(account.clone());
     caller.connected = connected;
     let (route, args) = route.ok_or_else(|| endpoints::not_here(&call.method, &call.path))?;
-    check_version(&call)?;
+    version::check(&call.headers)?;
     if let Some(limit) = sandbox.0.options.rate_limit {
         locked(&sandbox.0.limits).admit(&account, limit)?;
     }
@@ -99,18 +100,6 @@ fn fault_before(action: Action) -> Result<Answer> {
     let mut answer = Answer::new(200, body.into());
     answer.broken = Some(action);
     Ok(answer)
-}
-
-/// A client that speaks another version would misread the answers.
-fn check_version(call: &Call) -> Result<()> {
-    match call.headers.get("stripe-version") {
-        Some(version) if version != API_VERSION => Err(Error::invalid(format!(
-            "The sandbox plays the Stripe API version `{API_VERSION}` only, and was asked for `{}`: send `Stripe-Version: {API_VERSION}`, or leave the header out.",
-            String::from_utf8_lossy(version.as_bytes())
-        ))
-        .before_execution()),
-        _ => Ok(()),
-    }
 }
 
 fn fingerprint(method: &str, path: &str, form: &Form) -> u64 {

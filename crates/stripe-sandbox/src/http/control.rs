@@ -32,7 +32,7 @@ pub(crate) fn answer(
         }
         ("DELETE", "/_sandbox/requests") => {
             params.finish()?;
-            crate::locked(&sandbox.0.record).clear(id);
+            crate::store::locked(&sandbox.0.record).clear(id);
             Ok(json!({}))
         }
         ("GET", "/_sandbox/faults") => {
@@ -48,7 +48,7 @@ pub(crate) fn answer(
         }
         ("DELETE", "/_sandbox/faults") => {
             params.finish()?;
-            crate::locked(&sandbox.0.faults).clear(id);
+            crate::store::locked(&sandbox.0.faults).clear(id);
             Ok(json!({}))
         }
         _ => Err(Error::invalid(format!(

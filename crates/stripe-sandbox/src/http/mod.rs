@@ -22,10 +22,13 @@ use self::fault::Action;
 use crate::error::{Error, Result};
 use crate::params::form::Form;
 use crate::store::ids::Id;
-use crate::{API_VERSION, Sandbox, locked, pages};
+use crate::store::locked;
+use crate::version::API_VERSION;
+use crate::{Sandbox, pages};
 
 /// Stripe's own limit is not published; no real call comes near this.
 const MAX_BODY: usize = 1 << 20;
+
 /// How much of a body that is too large is still read, so that the client gets to see the answer.
 const MAX_DRAINED: usize = 64 << 20;
 

@@ -143,7 +143,7 @@ mod tests {
 
     fn of(code: &str) -> currency::Currency {
         let form = form(&format!("currency={code}"));
-        let read = currency::read(&Params::new(&form), "currency");
+        let read = Params::new(&form).currency("currency");
         read.expect("a currency").expect("given")
     }
 

@@ -1,10 +1,7 @@
 //! Currencies: the ones that Stripe has.
 
-use crate::error::{Error, Result};
-use crate::params::Params;
-
 /// In the order in which Stripe names them when it is given another.
-const SUPPORTED: &str = "usd, aed, afn, all, amd, ang, aoa, ars, aud, awg, azn, bam, bbd, bdt, bgn, bhd, bif, bmd, bnd, bob, brl, bsd, bwp, byn, bzd, cad, cdf, chf, clp, cny, cop, crc, cve, czk, djf, dkk, dop, dzd, egp, etb, eur, fjd, fkp, gbp, gel, gip, gmd, gnf, gtq, gyd, hkd, hnl, hrk, htg, huf, idr, ils, inr, isk, jmd, jod, jpy, kes, kgs, khr, kmf, krw, kwd, kyd, kzt, lak, lbp, lkr, lrd, lsl, mad, mdl, mga, mkd, mmk, mnt, mop, mro, mur, mvr, mwk, mxn, myr, mzn, nad, ngn, nio, nok, npr, nzd, omr, pab, pen, pgk, php, pkr, pln, pyg, qar, ron, rsd, rub, rwf, sar, sbd, scr, sek, sgd, shp, sle, sll, sos, srd, std, szl, thb, tjs, tnd, top, try, ttd, twd, tzs, uah, ugx, uyu, uzs, vnd, vuv, wst, xaf, xcd, xof, xpf, yer, zar, zmw, usdc, btn, ghs, eek, lvl, svc, vef, ltl";
+pub(crate) const SUPPORTED: &str = "usd, aed, afn, all, amd, ang, aoa, ars, aud, awg, azn, bam, bbd, bdt, bgn, bhd, bif, bmd, bnd, bob, brl, bsd, bwp, byn, bzd, cad, cdf, chf, clp, cny, cop, crc, cve, czk, djf, dkk, dop, dzd, egp, etb, eur, fjd, fkp, gbp, gel, gip, gmd, gnf, gtq, gyd, hkd, hnl, hrk, htg, huf, idr, ils, inr, isk, jmd, jod, jpy, kes, kgs, khr, kmf, krw, kwd, kyd, kzt, lak, lbp, lkr, lrd, lsl, mad, mdl, mga, mkd, mmk, mnt, mop, mro, mur, mvr, mwk, mxn, myr, mzn, nad, ngn, nio, nok, npr, nzd, omr, pab, pen, pgk, php, pkr, pln, pyg, qar, ron, rsd, rub, rwf, sar, sbd, scr, sek, sgd, shp, sle, sll, sos, srd, std, szl, thb, tjs, tnd, top, try, ttd, twd, tzs, uah, ugx, uyu, uzs, vnd, vuv, wst, xaf, xcd, xof, xpf, yer, zar, zmw, usdc, btn, ghs, eek, lvl, svc, vef, ltl";
 
 /// A code of ISO 4217 in lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +9,7 @@ pub(crate) struct Currency([u8; 3]);
 
 impl Currency {
     /// The currency of a code, in whatever case, if Stripe has it.
-    fn parse(code: &str) -> Option<Self> {
+    pub(crate) fn parse(code: &str) -> Option<Self> {
         let code: [u8; 3] = code.to_ascii_lowercase().as_bytes().try_into().ok()?;
         let mut supported = SUPPORTED.split(", ");
         supported
@@ -28,20 +25,4 @@ impl Currency {
 /// The currency of an account in the United States.
 pub(crate) fn usd() -> Currency {
     Currency(*b"usd")
-}
-
-/// Reads a currency.
-pub(crate) fn read(params: &Params<'_>, key: &str) -> Result<Option<Currency>> {
-    let Some(code) = params.string(key)? else {
-        return Ok(None);
-    };
-    Currency::parse(code).map(Some).ok_or_else(|| {
-        let code = code.to_lowercase();
-        Error::malformed(
-            params.name(key),
-            format!(
-                "Invalid currency: {code}. Stripe currently supports these currencies: {SUPPORTED}"
-            ),
-        )
-    })
 }

@@ -1,8 +1,9 @@
-//! The arithmetic of billing, and nothing else: no state, no HTTP, no clock.
+//! The arithmetic of billing, and nothing else: no state, no HTTP, no clock, no JSON.
 //!
 //! Periods ([`period`]), what a quantity costs ([`rating`]), what usage records add up to ([`usage`]), the lines
-//! of an invoice ([`lines`]), prorations ([`proration`]), discounts ([`discount`]) and amounts as text ([`mod@money`]). Amounts are whole cents,
-//! times are seconds since 1970; anything finer is [`Decimal`], and a float appears nowhere.
+//! of an invoice ([`lines`]), prorations ([`proration`]), discounts ([`discount`]), [currencies](currency), what can be
+//! [charged](charge_amount), and amounts as [text](mod@format). Amounts are whole cents, times are seconds since 1970;
+//! anything finer is [`Decimal`], and a float appears nowhere.
 
 pub(crate) mod charge_amount;
 pub(crate) mod currency;

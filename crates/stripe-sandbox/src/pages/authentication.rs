@@ -11,8 +11,8 @@ use crate::engine::authentication;
 use crate::error::Error;
 use crate::params::Params;
 use crate::params::form::Form;
+use crate::store::account::Account;
 use crate::store::context::Ctx;
-use crate::store::state::Account;
 
 pub(crate) async fn show(State(sandbox): State<Sandbox>, Path(intent): Path<String>) -> Response {
     at_intent(&sandbox, &intent, |ctx| page(ctx, &intent, None))

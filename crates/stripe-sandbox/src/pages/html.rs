@@ -9,9 +9,9 @@ use crate::money::format::money;
 use crate::money::lines::Priced;
 use crate::money::period::day;
 use crate::money::rating::{Scheme, Tier};
-use crate::resource::checkout_session::routes::LineItem;
-use crate::resource::checkout_session::{self, Mode, Session, Status};
-use crate::store::state::Account;
+use crate::resource::checkout_session::basket::{self, LineItem};
+use crate::resource::checkout_session::{Mode, Session, Status};
+use crate::store::account::Account;
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:3rem auto;padding:0 1rem;color:#1a1f36}
 h1{font-size:1.4rem}h2{font-size:1rem;margin:1.2rem 0 .2rem}p{margin:.3rem 0}.note{color:#697386;font-size:.85rem}
@@ -123,7 +123,7 @@ fn open(account: &Account, session: &Session) -> String {
         }
         Mode::Subscription(purchase) => {
             body.push_str("<h1>Subscribe</h1>\n");
-            for item in checkout_session::routes::basket(account, session) {
+            for item in basket::basket(account, session) {
                 body.push_str(&bought(&item));
             }
             if let Some(coupon) = &purchase.coupon {
@@ -135,7 +135,7 @@ fn open(account: &Account, session: &Session) -> String {
             let due = Decimal::from(purchase.due());
             let due = escaped(&money(due, purchase.currency.as_str()));
             let _ = writeln!(body, "<p>Due today: <strong>{due}</strong></p>");
-            if checkout_session::routes::in_trial(session) {
+            if basket::in_trial(session) {
                 "Start trial".to_owned()
             } else {
                 format!("Pay {due}")

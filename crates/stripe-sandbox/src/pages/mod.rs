@@ -1,6 +1,7 @@
 //! The checkout page, `/c/pay/<session>`: what is being bought, a choice of test cards, and two ways out; and the one
-//! where a payment is [authenticated](authentication). They are plain HTML that works without scripts, and nothing on them is what somebody sent without being escaped; see
-//! [`html`].
+//! where a payment is [authenticated](authentication).
+//!
+//! They are plain HTML that works without scripts. Whatever somebody sent is escaped; see [`html`].
 
 pub(crate) mod authentication;
 pub(crate) mod html;
@@ -13,14 +14,15 @@ use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::get;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 
+use crate::Sandbox;
 use crate::error::Error;
 use crate::params::Params;
 use crate::params::form::Form;
-use crate::resource::checkout_session;
+use crate::resource::checkout_session::pay;
+use crate::store::account::Account;
 use crate::store::context::{Ctx, Origin};
 use crate::store::ids::Id;
-use crate::store::state::Account;
-use crate::{Sandbox, locked};
+use crate::store::locked;
 
 /// Nothing is loaded and nothing runs; the page is in nobody's frame.
 const POLICY: &str =
@@ -47,14 +49,12 @@ async fn pay(State(sandbox): State<Sandbox>, Path(session): Path<String>, body: 
             return at_session(&sandbox, &session, |ctx| page(ctx, &session, Some(&error)));
         }
     };
-    at_session(
-        &sandbox,
-        &session,
-        |ctx| match checkout_session::routes::pay(ctx, &session, &card, code.as_deref()) {
+    at_session(&sandbox, &session, |ctx| {
+        match pay::pay(ctx, &session, &card, code.as_deref()) {
             Ok(target) => to(&target),
             Err(error) => page(ctx, &session, Some(&error)),
-        },
-    )
+        }
+    })
 }
 
 /// The card that was chosen (a form without one means the usual one), and the promotion code that was typed.

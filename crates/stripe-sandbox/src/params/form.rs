@@ -10,8 +10,10 @@ use crate::error::{Error, Result};
 
 /// No parameter of Stripe's is nested deeper than this by far.
 const MAX_DEPTH: usize = 16;
+
 /// In bytes; Stripe's own metadata keys are at most 40 characters.
 const MAX_KEY: usize = 1_000;
+
 /// Fields in one request.
 const MAX_FIELDS: usize = 10_000;
 

@@ -5,7 +5,9 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 
 const MAX_KEYS: usize = 50;
+
 const MAX_KEY_CHARS: usize = 40;
+
 const MAX_VALUE_CHARS: usize = 500;
 
 /// An object's metadata, in the order in which the keys came.

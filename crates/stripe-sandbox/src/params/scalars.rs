@@ -6,6 +6,7 @@ use rust_decimal::Decimal;
 
 use super::Params;
 use crate::error::{Error, Result};
+use crate::money::currency::{Currency, SUPPORTED};
 
 impl Params<'_> {
     fn parsed<T: FromStr>(
@@ -128,6 +129,22 @@ impl Params<'_> {
         let words: Vec<&'static str> = all.iter().map(|value| word(*value)).collect();
         let given = self.one_of(key, &words)?;
         Ok(given.and_then(|given| all.iter().copied().find(|value| word(*value) == given)))
+    }
+
+    /// The code of a currency that Stripe has.
+    pub(crate) fn currency(&self, key: &str) -> Result<Option<Currency>> {
+        let Some(code) = self.string(key)? else {
+            return Ok(None);
+        };
+        Currency::parse(code).map(Some).ok_or_else(|| {
+            let code = code.to_lowercase();
+            Error::malformed(
+                self.name(key),
+                format!(
+                    "Invalid currency: {code}. Stripe currently supports these currencies: {SUPPORTED}"
+                ),
+            )
+        })
     }
 }
 

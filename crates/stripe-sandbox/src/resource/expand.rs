@@ -9,16 +9,21 @@ use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
+use super::payment_intent::Intent;
 use super::payment_method::PaymentMethod;
 use super::price::Price;
+use super::price::view::plan;
 use super::product::Product;
+use super::refund::Refund;
 use super::setup_intent::SetupIntent;
-use super::subscription::view::plan;
 use super::test_clock::TestClock;
-use super::{billing, customer, customer_balance, payments};
+use super::{
+    balance_transaction, charge, checkout_session, credit_note, customer, invoice, subscription,
+    subscription_item, subscription_schedule,
+};
 use crate::error::{Error, Result};
 use crate::params::Params;
-use crate::store::state::Account;
+use crate::store::account::Account;
 
 const MAX_DEPTH: usize = 4;
 
@@ -173,6 +178,7 @@ fn render(account: &Account, now: i64, kinds: &[Kind], id: &str) -> Option<Value
         _ => {}
     }
     let (prefix, _) = id.split_once('_')?;
+    let (payments, billing) = (&account.payments, &account.billing);
     match prefix {
         "cus" => {
             let customer = account.customers.even_deleted(id);
@@ -182,9 +188,32 @@ fn render(account: &Account, now: i64, kinds: &[Kind], id: &str) -> Option<Value
         "pm" => account.payment_methods.get(id).map(PaymentMethod::to_json),
         "seti" => account.setup_intents.get(id).map(SetupIntent::to_json),
         "promo" => Some(account.promotion_codes.get(id)?.to_json(now)),
-        "cbtxn" => customer_balance::render(account, id),
+        "cbtxn" => Some(account.balance_transactions.get(id)?.to_json()),
         "clock" => account.clocks.get(id).map(TestClock::to_json),
-        _ => payments::render(account, now, id).or_else(|| billing::render(account, now, id)),
+        "pi" => payments.intents.get(id).map(Intent::to_json),
+        "ch" => Some(payments.charges.get(id)?.to_json(account)),
+        "txn" => balance_transaction::view::render(account, now, id),
+        "re" => payments.refunds.get(id).map(Refund::to_json),
+        "in" => Some(invoice::view::invoice(account, billing.invoices.get(id)?)),
+        "cn" => Some(credit_note::view::note(
+            account,
+            billing.credit_notes.get(id)?,
+        )),
+        "ii" => Some(billing.invoice_items.table.get(id)?.to_json(account)),
+        "di" => {
+            let discount = billing.discounts.get(id)?;
+            Some(discount.to_json(account.time_of(&discount.customer, now)))
+        }
+        "si" => subscription_item::view::rendered(account, id),
+        "cs" => Some(checkout_session::view::to_json(billing.sessions.get(id)?)),
+        "sub" if id.starts_with("sub_sched_") => Some(subscription_schedule::view::schedule(
+            billing.schedules.get(id)?,
+        )),
+        "sub" => Some(subscription::view::subscription(
+            account,
+            billing.subscriptions.get(id)?,
+        )),
+        _ => None,
     }
 }
 
@@ -201,7 +230,15 @@ fn hidden(account: &Account, object: &Value, field: &str) -> Option<Value> {
             .customers
             .get(id)
             .map(customer::tax_location::to_json),
-        _ => payments::include(account, object, field)
-            .or_else(|| billing::include(account, object, field)),
+        ("customer", "subscriptions") => Some(subscription::view::of_customer(account, id)),
+        ("charge", "refunds") => {
+            let charge = account.payments.charges.get(id)?;
+            Some(charge::view::refunds(account, charge))
+        }
+        ("checkout.session", "line_items") => {
+            let session = account.billing.sessions.get(id)?;
+            Some(checkout_session::basket::first_line_items(account, session))
+        }
+        _ => None,
     }
 }

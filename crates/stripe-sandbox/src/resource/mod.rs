@@ -1,9 +1,11 @@
-//! The resources: a folder each, with its state, how it is shown, what is read of a request, and its endpoints.
+//! The resources: a folder each, with its state in `mod.rs`, how it is shown in `view`, what is read of a request in
+//! `input`, and its endpoints in `routes`. Small ones have less.
+//!
+//! State names no account, and views change nothing. What happens to resources, and between them, is in the
+//! [`engine`](crate::engine), which names states and views; inputs and routes name it.
 
 pub(crate) mod account;
 pub(crate) mod balance_transaction;
-pub(crate) mod billing;
-pub(crate) mod billing_routes;
 pub(crate) mod charge;
 pub(crate) mod checkout_session;
 pub(crate) mod coupon;
@@ -15,13 +17,14 @@ pub(crate) mod event;
 pub(crate) mod expand;
 pub(crate) mod invoice;
 pub(crate) mod invoice_item;
+pub(crate) mod json;
 pub(crate) mod payment_intent;
 pub(crate) mod payment_method;
-pub(crate) mod payments;
 pub(crate) mod price;
 pub(crate) mod product;
 pub(crate) mod promotion_code;
 pub(crate) mod refund;
+pub(crate) mod route;
 pub(crate) mod routes;
 pub(crate) mod setup_intent;
 pub(crate) mod subscription;

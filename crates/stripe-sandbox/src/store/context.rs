@@ -1,17 +1,14 @@
 //! What a handler works with: an account, the time, and who is asking.
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
+use super::account::Account;
 use super::ids::Id;
-use super::state::Account;
 use crate::error::Result;
 use crate::params::Params;
-use crate::resource::event;
+use crate::resource::event::{Event, KEPT};
 use crate::resource::payment_method::card::Presence;
-
-/// A resource's handler: reads all parameters, checks everything, calls [`Params::finish`], and only then
-/// changes the account. An error therefore leaves the account as it was.
-pub(crate) type Handler = fn(&mut Ctx<'_>, &Params<'_>) -> Result<Value>;
+use crate::version::API_VERSION;
 
 /// See the module's text.
 #[derive(Debug)]
@@ -65,7 +62,7 @@ impl Ctx<'_> {
 
     /// Records an event about `object`, which is rendered as the API renders it, at `at`.
     pub(crate) fn event(&mut self, kind: &'static str, object: &Value, at: i64) {
-        event::record(self, kind, object, None, at);
+        record(self, kind, object, None, at);
     }
 
     /// Like [`event`](Self::event), with the former values of what has changed.
@@ -76,12 +73,63 @@ impl Ctx<'_> {
         after: &Value,
         at: i64,
     ) {
-        event::record(
-            self,
-            kind,
-            after,
-            Some(event::difference(before, after)),
-            at,
-        );
+        record(self, kind, after, Some(difference(before, after)), at);
     }
+}
+
+/// See [`Ctx::event`].
+pub(crate) fn record(
+    ctx: &mut Ctx<'_>,
+    kind: &'static str,
+    object: &Value,
+    previous: Option<Value>,
+    at: i64,
+) {
+    let id = ctx.account.ids.next("evt", 24);
+    let mut data = Map::new();
+    data.insert("object".into(), object.clone());
+    if let Some(previous) = previous {
+        data.insert("previous_attributes".into(), previous);
+    }
+    let body = json!({
+        "id": &*id,
+        "object": "event",
+        "api_version": API_VERSION,
+        "created": at,
+        "data": data,
+        "livemode": false,
+        "pending_webhooks": 0,
+        "request": {
+            "id": ctx.origin.request_id.as_deref(),
+            "idempotency_key": ctx.origin.idempotency_key,
+        },
+        "type": kind,
+    });
+    let events = &mut ctx.account.events;
+    events.table.insert(Event {
+        id: id.clone(),
+        kind,
+        created: at,
+        body: body.to_string().into(),
+    });
+    events.order.push_back(id);
+    if events.order.len() > KEPT
+        && let Some(oldest) = events.order.pop_front()
+    {
+        events.table.remove(&oldest);
+    }
+}
+
+/// `previous_attributes`: the former values of what differs, at the first level.
+pub(crate) fn difference(before: &Value, after: &Value) -> Value {
+    let (Value::Object(before), Value::Object(after)) = (before, after) else {
+        return json!({});
+    };
+    after
+        .iter()
+        .filter_map(|(key, new)| {
+            let old = before.get(key).unwrap_or(&Value::Null);
+            (old != new).then(|| (key.clone(), old.clone()))
+        })
+        .collect()
 }

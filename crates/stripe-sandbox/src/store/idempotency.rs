@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 
 /// How long an answer is kept, in seconds.
 const KEPT: i64 = 24 * 60 * 60;
+
 const MAX_KEY_CHARS: usize = 255;
 
 /// The keys of one account.

@@ -1,17 +1,20 @@
 //! Reading a new checkout session.
 
-use super::discount::{discounts, sum_up};
 use super::{Mode, Purchase, Session, Status};
+use crate::engine::catalog;
 use crate::error::{Error, Result};
 use crate::money::charge_amount;
+use crate::money::discount::spread;
 use crate::money::period::DAY;
 use crate::params::Params;
 use crate::params::metadata::Metadata;
 use crate::resource::customer::{self, Customer};
 use crate::resource::discount::Applied;
+use crate::resource::payment_method;
 use crate::resource::subscription::input::LONGEST_TRIAL;
-use crate::resource::subscription::shared_input::{automatic_tax, coupon, same_currency};
-use crate::resource::{payment_method, subscription_item};
+use crate::resource::subscription::shared_input::{automatic_tax, coupon, discount, same_currency};
+use crate::resource::subscription_item::{self, ItemSpec};
+use crate::store::account::Account;
 use crate::store::context::Ctx;
 
 const UNMODELLED: &[&str] = &[
@@ -27,6 +30,7 @@ const UNMODELLED: &[&str] = &[
     "shipping_rates",
     "submit_type",
 ];
+
 const DATA_UNMODELLED: &[&str] = &[
     "application_fee_percent",
     "billing_cycle_anchor",
@@ -49,7 +53,7 @@ const LOCALES: &[&str] = &[
 pub(crate) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Session, Option<Metadata>)> {
     let mode = params.one_of("mode", &["payment", "setup", "subscription"])?;
     let holder = match params.string("customer")? {
-        Some(id) => Some(customer::named(ctx, id, "customer")?),
+        Some(id) => Some(customer::input::named(ctx, id, "customer")?),
         None => None,
     };
     let (mode, intent) = match mode {
@@ -122,7 +126,7 @@ fn setup(params: &Params<'_>) -> Result<Metadata> {
             Error::invalid(format!("You can not pass `{key}` in `setup` mode.")).param(*key),
         );
     }
-    crate::money::currency::read(params, "currency")?;
+    params.currency("currency")?;
     let Some(data) = params.object("setup_intent_data")? else {
         return Ok(Metadata::default());
     };
@@ -151,7 +155,7 @@ fn purchase(ctx: &Ctx<'_>, params: &Params<'_>, holder: Option<&Customer>) -> Re
     same_currency(params, currency)?;
     if let Some(holder) = holder {
         crate::engine::one_currency::check(ctx.account, holder, currency, None)?;
-        crate::resource::subscription::routes::check_room(ctx.account, holder)?;
+        crate::resource::subscription::input::check_room(ctx.account, holder)?;
     }
     let now = holder.map_or(ctx.now, |holder| ctx.time_of(&holder.id));
     let mut purchase = Purchase {
@@ -274,4 +278,43 @@ fn address(params: &Params<'_>, key: &str) -> Result<Option<String>> {
         .code("url_invalid"));
     }
     Ok(Some(url.to_owned()))
+}
+
+/// Works out what is due on paying: nothing, if a trial begins.
+pub(crate) fn sum_up(account: &Account, purchase: &mut Purchase) {
+    if purchase.trial_days.is_some() || purchase.trial_end.is_some() {
+        return;
+    }
+    purchase.subtotal = catalog::in_advance(account, &purchase.specs);
+    let off = purchase.coupon.as_ref();
+    let off = off.map(|applied| catalog::off(&applied.coupon));
+    let parts = off.map(|off| spread(off, &[(purchase.subtotal, true)]));
+    purchase.discount = parts.into_iter().flatten().sum();
+}
+
+/// `discounts`: one, by its coupon or its promotion code.
+pub(crate) fn discounts(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    holder: Option<&Customer>,
+    specs: &[ItemSpec],
+    now: i64,
+) -> Result<Option<Applied>> {
+    let given = params.objects("discounts")?.unwrap_or_default();
+    let [one] = &*given else {
+        return match given.len() {
+            0 => Ok(None),
+            _ => Err(
+                Error::invalid("You can only apply one discount to a Checkout Session.")
+                    .param("discounts"),
+            ),
+        };
+    };
+    if params.has("allow_promotion_codes") {
+        return Err(Error::invalid(
+            "You may only specify one of these parameters: allow_promotion_codes, discounts.",
+        )
+        .param("discounts"));
+    }
+    Ok(discount(ctx, one, holder, specs, now)?.value())
 }

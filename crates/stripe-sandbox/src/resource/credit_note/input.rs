@@ -1,7 +1,6 @@
 //! What a request for a credit note says, checked against its invoice.
 
 use super::{CreditNote, Line, Payout, lines};
-use crate::engine::collection;
 use crate::error::{Error, Result};
 use crate::money::format::money;
 use crate::params::Params;
@@ -115,7 +114,7 @@ fn payout(
             None => Ok(Payout::BeforePayment),
         };
     }
-    let charge = collection::charge(ctx.account, &invoice.id);
+    let charge = ctx.account.charge_of_invoice(&invoice.id);
     let mut refunded = 0;
     if let Some(id) = params.string(TARGETS[3])? {
         let refund = ctx.account.payments.refunds.get(id);
@@ -139,7 +138,7 @@ fn payout(
             )
             .param("refund_amount")
         })?;
-        refund::check(charge, to_card)?;
+        refund::routes::check(charge, to_card)?;
     }
     let parts = [to_balance, out_of_band, Some(to_card), Some(refunded)];
     let sum = parts

@@ -12,8 +12,6 @@ use rust_decimal::Decimal;
 
 use crate::money::currency::Currency;
 use crate::params::metadata::Metadata;
-pub(crate) use crate::resource::credit_note::routes::ROUTES;
-pub(crate) use crate::resource::credit_note::view::note as to_json;
 use crate::store::ids::Id;
 use crate::store::table::Row;
 

@@ -4,14 +4,14 @@ use serde_json::Value;
 
 use super::view::{self, URL};
 use super::{CreditNote, Line, Payout, input};
-use crate::engine::collection;
+use crate::engine::{balance, collection, payment};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::metadata::Metadata;
-use crate::resource::customer_balance::{self, Cause};
+use crate::resource::customer;
+use crate::resource::customer_balance::Cause;
 use crate::resource::invoice::Invoice;
-use crate::resource::routes::{Route, route};
-use crate::resource::{customer, refund};
+use crate::resource::route::{Route, route};
 use crate::store::context::Ctx;
 use crate::store::page::Page;
 
@@ -52,7 +52,7 @@ fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         let object = view::note(ctx.account, &note);
         ctx.account.billing.credit_notes.insert(note);
         ctx.event("credit_note.created", &object, at);
-        let invoice_now = collection::get(ctx.account, &invoice);
+        let invoice_now = ctx.account.invoice(&invoice);
         if invoice_now.payable() && invoice_now.amount_due == 0 {
             collection::settle(ctx, &invoice, at);
         }
@@ -63,7 +63,7 @@ fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 /// Takes the total off the invoice, and pays out what is to be paid out.
 fn apply(ctx: &mut Ctx<'_>, mut note: CreditNote) -> CreditNote {
     let total = note.total();
-    let invoice = collection::get_mut(ctx.account, &note.invoice);
+    let invoice = ctx.account.invoice_mut(&note.invoice);
     match note.payout {
         Payout::BeforePayment => {
             invoice.credited.before_payment += total;
@@ -77,10 +77,11 @@ fn apply(ctx: &mut Ctx<'_>, mut note: CreditNote) -> CreditNote {
         } => {
             invoice.credited.after_payment += total;
             if to_card > 0 {
-                let charge = collection::charge(ctx.account, &note.invoice);
+                let charge = ctx.account.charge_of_invoice(&note.invoice);
                 let charge = charge.expect("the refund was checked").id.clone();
                 let metadata = Metadata::default();
-                let refund = refund::give_back(ctx, &charge, to_card, None, metadata, note.created);
+                let refund =
+                    payment::give_back(ctx, &charge, to_card, None, metadata, note.created);
                 note.refund = Some(refund);
             }
             let cause = Cause::CreditNote {
@@ -88,7 +89,7 @@ fn apply(ctx: &mut Ctx<'_>, mut note: CreditNote) -> CreditNote {
                 note: note.id.clone(),
             };
             note.balance_transaction =
-                customer_balance::change(ctx, &note.customer, -to_balance, cause, note.created);
+                balance::change(ctx, &note.customer, -to_balance, cause, note.created);
         }
     }
     note
@@ -124,7 +125,7 @@ fn previewed(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<CreditNote> {
 fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let page = Page::read(params)?;
     let holder = match params.string("customer")? {
-        Some(id) => Some(customer::named(ctx, id, "customer")?),
+        Some(id) => Some(customer::input::named(ctx, id, "customer")?),
         None => None,
     };
     let invoice = match params.string("invoice")? {
@@ -135,7 +136,7 @@ fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         None => None,
     };
     params.finish()?;
-    let on_clock = |note: &CreditNote| collection::get(ctx.account, &note.invoice).clock.is_some();
+    let on_clock = |note: &CreditNote| ctx.account.invoice(&note.invoice).clock.is_some();
     let is = |invoice: &Invoice, note: &CreditNote| invoice.id == note.invoice;
     let cut = page.of_table(&ctx.account.billing.credit_notes, WHAT, |note| {
         holder.is_none_or(|holder| holder.id == note.customer)
@@ -188,7 +189,7 @@ fn void(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     if !note.issued() {
         return Err(Error::invalid("This credit note is void already."));
     }
-    if note.payout != Payout::BeforePayment || !collection::get(ctx.account, &invoice).payable() {
+    if note.payout != Payout::BeforePayment || !ctx.account.invoice(&invoice).payable() {
         return Err(Error::invalid(
             "You can only void credit notes of invoices that are open.",
         ));
@@ -197,7 +198,7 @@ fn void(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let before = view::note(ctx.account, &note);
     note.voided_at = Some(at);
     collection::act(ctx, &invoice, at, |ctx| {
-        let row = collection::get_mut(ctx.account, &invoice);
+        let row = ctx.account.invoice_mut(&invoice);
         row.credited.before_payment -= note.total();
         let due = row.amount_due + note.total();
         collection::reprice(ctx.account, &invoice, due);

@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{CreditNote, Line, Payout};
-use crate::engine::collection;
-use crate::resource::price::amounts;
-use crate::resource::subscription::view::nested;
-use crate::store::state::Account;
+use crate::resource::json::nested;
+use crate::resource::price::view::amounts;
+use crate::store::account::Account;
 
 pub(crate) const URL: &str = "/v1/credit_notes";
 
@@ -60,7 +59,7 @@ pub(crate) fn note(account: &Account, note: &CreditNote) -> Value {
 
 /// What of the invoice's discount is taken back.
 fn discounts(account: &Account, note: &CreditNote, amount: i64) -> Value {
-    let invoice = collection::get(account, &note.invoice);
+    let invoice = account.invoice(&note.invoice);
     let discount = invoice.discount.as_ref().filter(|_| amount > 0);
     let each = discount
         .iter()

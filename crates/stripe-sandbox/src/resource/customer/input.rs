@@ -2,15 +2,16 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Customer;
+use super::{Customer, WHAT};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::field_update::FieldUpdate;
-use crate::resource::customer;
 use crate::resource::discount::{self, Applied};
 use crate::resource::payment_method::{self, Named};
-use crate::resource::promotion_code::Purchase;
+use crate::resource::promotion_code::input::Purchase;
+use crate::resource::test_clock;
 use crate::store::context::Ctx;
+use crate::store::ids::Id;
 
 /// A customer to create; its links are made once it is there.
 pub(crate) struct New {
@@ -22,6 +23,7 @@ pub(crate) struct New {
 }
 
 const UNMODELLED: &[&str] = &["cash_balance", "source", "tax", "validate"];
+
 /// What Stripe knows on an update only.
 const UPDATE_UNMODELLED: &[&str] = &[
     "bank_account",
@@ -35,7 +37,7 @@ const UPDATE_UNMODELLED: &[&str] = &[
 /// Reads the parameters of a new customer. `created` is the time in which it will live.
 pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
     let clock = match params.string("test_clock")? {
-        Some(id) => Some(customer::clock_for_new(ctx, id)?),
+        Some(id) => Some(clock_for_new(ctx, id)?),
         None => None,
     };
     let mut customer = Customer::new(clock.as_ref().map_or(ctx.now, |(_, time)| *time));
@@ -43,7 +45,7 @@ pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
     change_plain(&mut customer, params)?;
     let token = params.string("payment_method")?;
     let payment_method = token
-        .map(|token| payment_method::attachable(ctx, token, None, "payment_method"))
+        .map(|token| payment_method::input::attachable(ctx, token, None, "payment_method"))
         .transpose()?;
     let default = settings(&mut customer, params)?.value();
     let becomes_default = default.is_some();
@@ -53,7 +55,7 @@ pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
         // Nothing but the payment method of this very request can be the new customer's.
         return Err(no_default(ctx, default));
     }
-    let coupon = discount::given(ctx, params, purchase(None, customer.created))?.value();
+    let coupon = discount::input::given(ctx, params, purchase(None, customer.created))?.value();
     params.unmodelled(UNMODELLED)?;
     params.unmodelled(&["tax_id_data"])?;
     Ok(New {
@@ -79,7 +81,7 @@ pub(crate) fn read_change(
     })?;
     default.apply(&mut customer.default_payment_method);
     let now = ctx.time_of(&customer.id);
-    let coupon = discount::given(ctx, params, purchase(Some(&customer), now))?;
+    let coupon = discount::input::given(ctx, params, purchase(Some(&customer), now))?;
     params.unmodelled(UNMODELLED)?;
     params.unmodelled(UPDATE_UNMODELLED)?;
     Ok((customer, coupon))
@@ -88,9 +90,9 @@ pub(crate) fn read_change(
 fn no_default(ctx: &Ctx<'_>, id: &str) -> Error {
     const PARAM: &str = "invoice_settings[default_payment_method]";
     if ctx.account.payment_methods.contains(id) {
-        return payment_method::not_theirs(id, PARAM);
+        return payment_method::input::not_theirs(id, PARAM);
     }
-    payment_method::missing(ctx.account, id, PARAM)
+    payment_method::input::missing(ctx.account, id, PARAM)
 }
 
 fn change_plain(customer: &mut Customer, params: &Params<'_>) -> Result<()> {
@@ -226,4 +228,30 @@ fn shipping(params: &Params<'_>) -> Result<Value> {
     let name = params.required("name")?;
     let phone = params.nullable("phone")?.value();
     Ok(json!({"address": address(&to)?, "name": name, "phone": phone}))
+}
+
+/// The customer that the URL names: 404 if there is none.
+pub(crate) fn find<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a Customer> {
+    let customer = ctx.account.customers.get(id);
+    customer.ok_or_else(|| Error::not_found(WHAT, id))
+}
+
+/// The customer that a parameter names: 400 if there is none.
+pub(crate) fn named<'a>(ctx: &'a Ctx<'_>, id: &str, param: &str) -> Result<&'a Customer> {
+    let customer = ctx.account.customers.get(id);
+    customer.ok_or_else(|| Error::no_such(WHAT, id, param))
+}
+
+/// The clock that a new customer is to live on, if there is room.
+pub(crate) fn clock_for_new(ctx: &Ctx<'_>, id: &str) -> Result<(Id, i64)> {
+    let clock = ctx.account.clocks.get(id);
+    let clock = clock.ok_or_else(|| Error::no_such("test clock", id, "test_clock"))?;
+    if clock.customers.len() >= test_clock::MAX_CUSTOMERS {
+        return Err(Error::invalid(format!(
+            "A test clock takes at most {} customers.",
+            test_clock::MAX_CUSTOMERS
+        ))
+        .param("test_clock"));
+    }
+    Ok((clock.id.clone(), clock.frozen_time))
 }

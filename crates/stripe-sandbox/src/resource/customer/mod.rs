@@ -1,7 +1,7 @@
-//! Customers: creation, update, deletion and lists. What their parameters are is read in
-//! [`customer_params`], and how they are searched in [`search`](crate::resource::customer::search).
+//! Customers. They are searched by an [index](search).
 
 pub(crate) mod input;
+pub(crate) mod routes;
 pub(crate) mod search;
 pub(crate) mod search_query;
 pub(crate) mod tax_location;
@@ -9,22 +9,12 @@ pub(crate) mod tax_location;
 use serde_json::{Value, json};
 
 use self::search::Index;
-use super::customer_balance::{self, Cause};
-use super::discount::{Discount, tell_change};
-use super::{billing, payment_method, test_clock};
-use crate::error::{Error, Result};
+use super::discount::Discount;
 use crate::money::currency::Currency;
-use crate::params::Params;
-use crate::params::field_update::FieldUpdate;
-use crate::params::filter::Created;
 use crate::params::metadata::Metadata;
-use crate::store::context::Ctx;
 use crate::store::ids::Id;
-use crate::store::page::Page;
-use crate::store::state::Account;
 use crate::store::table::{Row, Table};
 
-const URL: &str = "/v1/customers";
 pub(crate) const WHAT: &str = "customer";
 
 /// See the module's text. There may be a great many of them, so what few have is in [`More`].
@@ -173,10 +163,10 @@ impl Customer {
     }
 }
 
-/// An account's customers. Deleted ones stay, as the tombstones that Stripe shows; see [`find`].
+/// An account's customers. Deleted ones stay, as the tombstones that Stripe shows.
 #[derive(Debug, Default)]
 pub(crate) struct Customers {
-    table: Table<Customer>,
+    pub(crate) table: Table<Customer>,
     pub(crate) index: Index,
 }
 
@@ -206,200 +196,4 @@ impl Customers {
     pub(crate) fn table(&self) -> &Table<Customer> {
         &self.table
     }
-}
-
-/// The customer that the URL names: 404 if there is none.
-pub(crate) fn find<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a Customer> {
-    let customer = ctx.account.customers.get(id);
-    customer.ok_or_else(|| Error::not_found(WHAT, id))
-}
-
-/// The customer that a parameter names: 400 if there is none.
-pub(crate) fn named<'a>(ctx: &'a Ctx<'_>, id: &str, param: &str) -> Result<&'a Customer> {
-    let customer = ctx.account.customers.get(id);
-    customer.ok_or_else(|| Error::no_such(WHAT, id, param))
-}
-
-/// `POST /v1/customers`
-pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let given = input::read_new(ctx, params)?;
-    params.finish()?;
-    let mut customer = given.customer;
-    let id = ctx.account.ids.next("cus", 14);
-    let now = customer.created;
-    customer.id = id.clone();
-    if let Some(clock) = &customer.test_clock
-        && let Some(clock) = ctx.account.clocks.get_mut(clock)
-    {
-        clock.customers.push(id.clone());
-    }
-    let position = ctx.account.customers.table.insert(customer);
-    let method = given
-        .payment_method
-        .map(|method| payment_method::attach_to(ctx, method, &id));
-    let discount = given
-        .coupon
-        .map(|coupon| Discount::new(ctx, coupon, id.clone(), None, now));
-    if let Some(customer) = ctx.account.customers.get_mut(&id) {
-        if given.becomes_default {
-            customer.default_payment_method = method;
-        }
-        if discount.is_some() {
-            customer.more_mut().discount.clone_from(&discount);
-        }
-    }
-    changed(ctx, position);
-    let balance = find(ctx, &id)?.balance;
-    customer_balance::note(ctx, &id, balance, Cause::Initial, now);
-    let answer = find(ctx, &id)?.to_json(now);
-    ctx.event("customer.created", &answer, now);
-    tell_change(ctx, None, discount.as_ref(), now);
-    Ok(answer)
-}
-
-/// A customer that checkout makes, off any clock, when a session that names none is paid.
-pub(crate) fn insert_for_checkout(ctx: &mut Ctx<'_>, email: Option<String>) -> Id {
-    let mut customer = Customer::new(ctx.now);
-    let id = ctx.account.ids.next("cus", 14);
-    customer.id = id.clone();
-    customer.email = email.map(String::into_boxed_str);
-    let rendered = customer.to_json(ctx.now);
-    let position = ctx.account.customers.table.insert(customer);
-    changed(ctx, position);
-    ctx.event("customer.created", &rendered, ctx.now);
-    id
-}
-
-/// `GET /v1/customers/:id`: of a deleted one, that it is deleted.
-pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
-    let id = ctx.arg(0);
-    let customer = ctx.account.customers.even_deleted(&id);
-    let customer = customer.ok_or_else(|| Error::not_found(WHAT, &id))?;
-    Ok(customer.to_json(ctx.time_of(&id)))
-}
-
-/// `POST /v1/customers/:id`; without parameters it changes nothing.
-pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let id = ctx.arg(0);
-    let old = find(ctx, &id)?;
-    let now = ctx.time_of(&id);
-    let (before, balance) = (old.to_json(now), old.balance);
-    let (mut customer, coupon) = input::read_change(ctx, old.clone(), params)?;
-    params.finish()?;
-    let id = customer.id.clone();
-    if !matches!(coupon, FieldUpdate::Keep) {
-        let discount = coupon.map(|coupon| Discount::new(ctx, coupon, id.clone(), None, now));
-        let before = customer.discount().cloned();
-        discount.apply(&mut customer.more_mut().discount);
-        tell_change(ctx, before.as_ref(), customer.discount(), now);
-    }
-    let after = customer.to_json(now);
-    let position = ctx.account.customers.table.position(&id);
-    if let Some(row) = ctx.account.customers.get_mut(&id) {
-        *row = customer;
-    }
-    let added = find(ctx, &id)?.balance - balance;
-    customer_balance::note(ctx, &id, added, Cause::Adjustment, now);
-    if after != before {
-        if let Some(position) = position {
-            changed(ctx, position);
-        }
-        ctx.update_event("customer.updated", &before, &after, now);
-    }
-    Ok(after)
-}
-
-/// `DELETE /v1/customers/:id`: cancels its subscriptions at once.
-pub(crate) fn delete(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
-    let id = find(ctx, &ctx.arg(0))?.id.clone();
-    billing::customer_deleted(ctx, &id);
-    let now = ctx.time_of(&id);
-    let before = find(ctx, &id)?.to_json(now);
-    erase_links(ctx.account, &id);
-    let position = ctx.account.customers.table.position(&id);
-    if let Some(customer) = ctx.account.customers.get_mut(&id) {
-        customer.deleted = true;
-        customer.more = None;
-    }
-    if let Some(position) = position {
-        changed(ctx, position);
-    }
-    ctx.event("customer.deleted", &before, now);
-    Ok(json!({"id": &*id, "object": "customer", "deleted": true}))
-}
-
-/// Takes a customer away without a trace, with its test clock. What the billing half holds of it is gone
-/// already.
-pub(crate) fn erase(account: &mut Account, id: &Id) {
-    erase_links(account, id);
-    customer_balance::customer_erased(account, id);
-    if let Some(position) = account.customers.table.position(id) {
-        account.customers.index.forget(position);
-    }
-    account.customers.table.remove(id);
-}
-
-/// Detaches the payment methods, and leaves the clock.
-fn erase_links(account: &mut Account, id: &Id) {
-    let Some(customer) = account.customers.get_mut(id) else {
-        return;
-    };
-    let clock = customer.test_clock.clone();
-    let methods = std::mem::take(&mut customer.payment_methods);
-    customer.default_payment_method = None;
-    for position in methods {
-        if let Some(method) = account.payment_methods.at_mut(position) {
-            method.customer = None;
-            method.used_up = true;
-        }
-    }
-    if let Some(clock) = clock.and_then(|clock| account.clocks.get_mut(&clock)) {
-        clock.customers.retain(|other| other != id);
-    }
-}
-
-/// The search will know of it after its lag.
-fn changed(ctx: &mut Ctx<'_>, position: u32) {
-    let due = ctx.now_millis + ctx.origin.search_lag;
-    ctx.account.customers.index.note(position, due);
-    ctx.account.customers.settle(ctx.now_millis);
-}
-
-/// `GET /v1/customers`: those on a test clock only if the clock is named.
-pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let page = Page::read(params)?;
-    let created = Created::read(params)?;
-    let email = params.string("email")?;
-    let clock = params.string("test_clock")?;
-    if let Some(clock) = clock
-        && !ctx.account.clocks.contains(clock)
-    {
-        return Err(Error::no_such("test clock", clock, "test_clock"));
-    }
-    params.finish()?;
-    let cut = page.of_table(&ctx.account.customers.table, WHAT, |customer| {
-        !customer.deleted
-            && customer.test_clock.as_deref() == clock
-            && created.accepts(customer.created)
-            && email.is_none_or(|email| customer.email.as_deref() == Some(email))
-    })?;
-    Ok(cut.to_json(URL, |customer| {
-        customer.to_json(ctx.account.time_on(customer.test_clock.as_ref(), ctx.now))
-    }))
-}
-
-/// The clock that a new customer is to live on, if there is room.
-pub(crate) fn clock_for_new(ctx: &Ctx<'_>, id: &str) -> Result<(Id, i64)> {
-    let clock = ctx.account.clocks.get(id);
-    let clock = clock.ok_or_else(|| Error::no_such("test clock", id, "test_clock"))?;
-    if clock.customers.len() >= test_clock::MAX_CUSTOMERS {
-        return Err(Error::invalid(format!(
-            "A test clock takes at most {} customers.",
-            test_clock::MAX_CUSTOMERS
-        ))
-        .param("test_clock"));
-    }
-    Ok((clock.id.clone(), clock.frozen_time))
 }

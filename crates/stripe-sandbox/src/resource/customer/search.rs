@@ -1,15 +1,10 @@
-//! Search for customers by what [`search_query`](crate::resource::customer::search_query) reads, without regard to case, over an
-//! index that lags behind what it indexes.
+//! The index by which customers are searched, without regard to case, for what [`search_query`](super::search_query)
+//! reads. It lags behind what it indexes.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use serde_json::{Value, json};
-
-use super::search_query::{Clause, Query, parse};
+use super::search_query::{Clause, Query};
 use super::{Customer, Customers};
-use crate::error::{Error, Result};
-use crate::params::Params;
-use crate::store::context::Ctx;
 
 /// Which customers each clause finds, by position.
 #[derive(Debug, Default)]
@@ -105,7 +100,7 @@ impl Index {
     }
 
     /// The positions that the query finds, ascending.
-    fn find(&self, query: &Query) -> BTreeSet<u32> {
+    pub(crate) fn find(&self, query: &Query) -> BTreeSet<u32> {
         let mut lists: Vec<Option<&Positions>> = query
             .clauses
             .iter()
@@ -151,57 +146,7 @@ impl Customers {
     }
 }
 
-/// `GET /v1/customers/search`: newest first.
-pub(crate) fn customers(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let query = parse(params.required("query")?)?;
-    let limit = match params.integer("limit")?.unwrap_or(10) {
-        limit @ 1..=100 => usize::try_from(limit).expect("at most 100"),
-        limit => {
-            return Err(Error::malformed(
-                "limit",
-                format!("Invalid integer: {limit}; the limit is 1 to 100."),
-            )
-            .code("parameter_invalid_integer"));
-        }
-    };
-    let before = match params.string("page")? {
-        Some(page) => Some(u32::from_str_radix(page, 36).map_err(|_| {
-            Error::malformed(
-                "page",
-                format!("Invalid page: {page}. Use the `next_page` of the answer before."),
-            )
-        })?),
-        None => None,
-    };
-    params.finish()?;
-    let customers = &mut ctx.account.customers;
-    customers.settle(ctx.now_millis);
-    let found = customers.index.find(&query);
-    let mut positions = found
-        .iter()
-        .rev()
-        .filter(|at| before.is_none_or(|before| **at < before));
-    let page: Vec<u32> = positions.by_ref().take(limit).copied().collect();
-    let has_more = positions.next().is_some();
-    let next_page = page.last().filter(|_| has_more).map(|last| base36(*last));
-    let customers = page
-        .iter()
-        .filter_map(|at| ctx.account.customers.table().at(*at));
-    let data: Vec<Value> = customers
-        .map(|customer| {
-            customer.to_json(ctx.account.time_on(customer.test_clock.as_ref(), ctx.now))
-        })
-        .collect();
-    Ok(json!({
-        "object": "search_result",
-        "data": data,
-        "has_more": has_more,
-        "next_page": next_page,
-        "url": "/v1/customers/search",
-    }))
-}
-
-fn base36(mut number: u32) -> String {
+pub(crate) fn base36(mut number: u32) -> String {
     let mut digits = Vec::new();
     loop {
         digits.push(char::from_digit(number % 36, 36).expect("below 36"));

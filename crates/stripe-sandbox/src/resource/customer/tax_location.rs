@@ -5,12 +5,6 @@ use serde_json::{Value, json};
 
 use super::Customer;
 use crate::error::{Error, Result};
-use crate::store::context::Ctx;
-use crate::store::ids::Id;
-
-/// What the page of a checkout is taken to be filled in with, where it would ask for an address.
-const CHECKOUT_COUNTRY: &str = "US";
-const CHECKOUT_POSTAL_CODE: &str = "94103";
 
 /// The address that Stripe goes by, and its `source`: the first that there is, whether it is precise enough or not.
 fn address(customer: &Customer) -> Option<(&Value, &'static str)> {
@@ -74,28 +68,4 @@ pub(crate) fn to_json(customer: &Customer) -> Value {
         "ip_address": null,
         "location": location,
     })
-}
-
-/// A checkout with automatic taxes asks for an address; the sandbox's page is one click, and leaves one.
-pub(crate) fn fill_in(ctx: &mut Ctx<'_>, customer: &Id) {
-    let now = ctx.time_of(customer);
-    let Some(holder) = ctx.account.customers.get_mut(customer) else {
-        return;
-    };
-    if is_recognized(holder) {
-        return;
-    }
-    let before = holder.to_json(now);
-    let more = holder.more_mut();
-    more.shipping = None;
-    more.address = Some(json!({
-        "city": null,
-        "country": CHECKOUT_COUNTRY,
-        "line1": null,
-        "line2": null,
-        "postal_code": CHECKOUT_POSTAL_CODE,
-        "state": null,
-    }));
-    let after = holder.to_json(now);
-    ctx.update_event("customer.updated", &before, &after, now);
 }

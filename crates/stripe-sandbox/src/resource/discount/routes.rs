@@ -1,16 +1,18 @@
-//! The discount of a customer or of a subscription, by itself.
+//! `/v1/customers/:id/discount` and `/v1/subscriptions/:id/discount`
 
 use serde_json::{Value, json};
 
-use super::{Discount, tell_change};
-use crate::engine::subscription_update;
+use super::Discount;
+use crate::engine::discounts::tell_change;
+use crate::engine::{subscription_status, subscription_update};
 use crate::error::{Error, Result};
 use crate::params::Params;
-use crate::resource::routes::{Route, route};
+use crate::resource::route::{Route, route};
 use crate::resource::{customer, subscription};
 use crate::store::context::Ctx;
 
 const OF_CUSTOMER: &str = "/v1/customers/:id/discount";
+
 const OF_SUBSCRIPTION: &str = "/v1/subscriptions/:id/discount";
 
 pub(crate) const ROUTES: &[Route] = &[
@@ -42,7 +44,7 @@ fn deleted(discount: &Discount, now: i64) -> Value {
 /// `GET /v1/customers/:id/discount`
 fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     params.finish()?;
-    let holder = customer::find(ctx, &ctx.arg(0))?;
+    let holder = customer::input::find(ctx, &ctx.arg(0))?;
     let discount = holder.discount();
     let discount = discount.ok_or_else(|| none_for("customer", &holder.id))?;
     Ok(discount.to_json(ctx.time_of(&holder.id)))
@@ -51,7 +53,7 @@ fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 /// `DELETE /v1/customers/:id/discount`
 fn delete_of_customer(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     params.finish()?;
-    let holder = customer::find(ctx, &ctx.arg(0))?;
+    let holder = customer::input::find(ctx, &ctx.arg(0))?;
     let discount = holder.discount().cloned();
     let discount = discount.ok_or_else(|| none_for("customer", &holder.id))?;
     let (id, now) = (holder.id.clone(), ctx.time_of(&holder.id));
@@ -60,7 +62,7 @@ fn delete_of_customer(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         holder.more_mut().discount = None;
     }
     tell_change(ctx, Some(&discount), None, now);
-    let after = customer::find(ctx, &id)?.to_json(now);
+    let after = customer::input::find(ctx, &id)?.to_json(now);
     ctx.update_event("customer.updated", &before, &after, now);
     Ok(deleted(&discount, now))
 }
@@ -68,15 +70,15 @@ fn delete_of_customer(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 /// `DELETE /v1/subscriptions/:id/discount`, as an update that sets no coupon.
 fn delete_of_subscription(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     params.finish()?;
-    let position = subscription::routes::find(ctx)?;
+    let position = subscription::input::find(ctx)?;
     let subscription = ctx.account.subscription(position);
-    subscription::routes::check_live(subscription)?;
-    subscription::routes::may_change(subscription)?;
+    subscription::update_input::check_live(subscription)?;
+    subscription::update_input::may_change(subscription)?;
     let discount = subscription.discount.clone();
     let discount = discount.ok_or_else(|| none_for("subscription", &subscription.id))?;
     let now = ctx.time_of(&subscription.customer);
     let before = subscription::view::subscription(ctx.account, subscription);
     subscription_update::discount(ctx, position, None, now);
-    subscription::view::changed(ctx, position, &before, now);
+    subscription_status::changed(ctx, position, &before, now);
     Ok(deleted(&discount, now))
 }

@@ -1,10 +1,11 @@
-//! What is done to an invoice that is final: paying it, voiding it, giving it up.
+//! `/v1/invoices/:id/pay` and the like: what is done to an invoice that is final.
 
 use serde_json::Value;
 
 use super::routes::find;
-use super::{Invoice, Status, drafts, view};
+use super::{Invoice, Status, view};
 use crate::engine::collection::{self, Outcome};
+use crate::engine::finalization;
 use crate::error::{Error, Result};
 use crate::money::charge_amount;
 use crate::params::Params;
@@ -31,11 +32,11 @@ pub(crate) fn pay(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let draft = invoice.status == Status::Draft;
     let outcome = collection::act(ctx, &id, at, |ctx| {
         if draft {
-            drafts::seal(ctx, &id, at);
+            finalization::seal(ctx, &id, at);
             collection::prepare(ctx, &id, at);
         }
         if out_of_band {
-            collection::get_mut(ctx.account, &id).paid_out_of_band = true;
+            ctx.account.invoice_mut(&id).paid_out_of_band = true;
             collection::settle(ctx, &id, at);
             return Outcome::Paid;
         }
@@ -72,9 +73,9 @@ fn method_given(ctx: &Ctx<'_>, params: &Params<'_>, invoice: &Invoice) -> Result
         return Ok(None);
     };
     let method = ctx.account.payment_methods.get(id);
-    let method = method.ok_or_else(|| payment_method::missing(ctx.account, id, PARAM))?;
+    let method = method.ok_or_else(|| payment_method::input::missing(ctx.account, id, PARAM))?;
     if method.customer.as_ref() != Some(&invoice.customer) {
-        return Err(payment_method::not_theirs(id, PARAM));
+        return Err(payment_method::input::not_theirs(id, PARAM));
     }
     Ok(Some(method.id.clone()))
 }

@@ -1,18 +1,18 @@
-//! Invoices by request: drafts that are created, changed, finalized or deleted. What an invoice says apart from its
-//! amounts can be changed later, too.
+//! `/v1/invoices`, as far as it is about drafts: they are created, changed, finalized or deleted. What an invoice says apart
+//! from its amounts can be changed later, too.
 
 use serde_json::{Value, json};
 
 use super::routes::find;
-use super::{Details, Invoice, Reason, Status, TaxStatus, view};
+use super::{Details, Invoice, Reason, Status, view};
+use crate::engine::finalization::{self, seal};
 use crate::engine::invoicing::{applicable, restate};
-use crate::engine::{collection, draft_lines, finalization};
+use crate::engine::{collection, draft_lines};
 use crate::error::{Error, Result};
 use crate::money::charge_amount;
 use crate::money::currency::{self, Currency};
 use crate::params::Params;
 use crate::resource::customer::{self, Customer};
-use crate::resource::customer_balance::{self, Cause};
 use crate::resource::invoice_item::InvoiceItem;
 use crate::resource::subscription::{self, Subscription};
 use crate::store::context::Ctx;
@@ -41,7 +41,7 @@ const UNMODELLED: &[&str] = &[
 /// (`pending_invoice_items_behavior=include`).
 pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let (holder, subscription) = whose(ctx, params)?;
-    let given = currency::read(params, "currency")?;
+    let given = params.currency("currency")?;
     let currency = subscription
         .map(|subscription| subscription.currency)
         .or(given)
@@ -95,7 +95,7 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     if advances {
         finalization::schedule(ctx, &id, at);
     }
-    let made = collection::get(ctx.account, &id);
+    let made = ctx.account.invoice(&id);
     Ok(view::invoice(ctx.account, made))
 }
 
@@ -134,8 +134,10 @@ fn whose<'a>(
         None => None,
     };
     let holder = match (params.string("customer")?, subscription) {
-        (Some(id), _) => customer::named(ctx, id, "customer")?,
-        (None, Some(subscription)) => customer::named(ctx, &subscription.customer, "customer")?,
+        (Some(id), _) => customer::input::named(ctx, id, "customer")?,
+        (None, Some(subscription)) => {
+            customer::input::named(ctx, &subscription.customer, "customer")?
+        }
         (None, None) => return Err(params.missing("customer")),
     };
     if let Some(subscription) = subscription
@@ -192,7 +194,7 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     params.finish()?;
     let (id, at) = (invoice.id.clone(), ctx.time_of(&invoice.customer));
     collection::act(ctx, &id, at, |ctx| {
-        collection::get_mut(ctx.account, &id).details = details;
+        ctx.account.invoice_mut(&id).details = details;
         if let Some(advance) = advance {
             finalization::advance(ctx, &id, advance, at);
         }
@@ -216,48 +218,15 @@ pub(crate) fn finalize(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> 
     let (id, at) = (invoice.id.clone(), ctx.time_of(&invoice.customer));
     collection::act(ctx, &id, at, |ctx| {
         seal(ctx, &id, at);
-        collection::get_mut(ctx.account, &id).advances = advance;
+        ctx.account.invoice_mut(&id).advances = advance;
         collection::prepare(ctx, &id, at);
-        if collection::get(ctx.account, &id).amount_due == 0 {
+        if ctx.account.invoice(&id).amount_due == 0 {
             collection::settle(ctx, &id, at);
         } else if advance {
             collection::collect(ctx, &id, None, at);
         }
     });
     Ok(view::invoice(ctx.account, find(ctx)?))
-}
-
-/// Makes a draft final: it gets its number, and takes what the customer's balance has.
-pub(crate) fn seal(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
-    finalization::forget(ctx.account, id);
-    let invoice = collection::get(ctx.account, id).clone();
-    let Some(holder) = ctx.account.customers.get_mut(&invoice.customer) else {
-        return;
-    };
-    let number = holder.next_invoice_number();
-    let tax = invoice.automatic_tax.map(|_| TaxStatus::of(holder));
-    let starting_balance = holder.balance;
-    let owed = invoice.total.saturating_add(starting_balance);
-    let due = charge_amount::due(owed, invoice.currency);
-    let ending_balance = owed - due;
-    holder.currency = Some(invoice.currency);
-    let cause = match ending_balance {
-        // All of a debt that cannot be charged.
-        rest if rest > 0 && due == 0 && invoice.total > 0 => Cause::InvoiceTooSmall(id.clone()),
-        _ => Cause::AppliedToInvoice(id.clone()),
-    };
-    let applied = ending_balance - starting_balance;
-    customer_balance::change(ctx, &invoice.customer, applied, cause, at);
-    let invoice = collection::get_mut(ctx.account, id);
-    invoice.number = Some(number);
-    invoice.automatic_tax = tax;
-    invoice.status = Status::Open;
-    invoice.finalized_at = Some(at);
-    invoice.starting_balance = starting_balance;
-    invoice.ending_balance = ending_balance;
-    invoice.amount_due = due;
-    let object = view::invoice(ctx.account, collection::get(ctx.account, id));
-    ctx.event("invoice.finalized", &object, at);
 }
 
 /// `DELETE /v1/invoices/:id`: of a draft that is for no subscription.

@@ -1,9 +1,9 @@
-//! An invoice as state. Stripe finalizes most of them about an hour after their making; the sandbox does so at once
-//! (our choice), so that a test need not wait, unless it is told for how long they are drafts.
+//! Invoices. Stripe finalizes most of them about an hour after their making; the sandbox does so at once (our choice), so
+//! that a test need not wait, unless it is told for how long they are drafts.
 
 pub(crate) mod actions;
 pub(crate) mod drafts;
-pub(crate) mod preview_input;
+pub(crate) mod preview;
 pub(crate) mod routes;
 pub(crate) mod view;
 
@@ -236,3 +236,13 @@ impl Invoice {
         }
     }
 }
+
+impl Row for InvoiceLine {
+    fn id(&self) -> &Id {
+        &self.id
+    }
+}
+
+const WHAT: &str = "invoice";
+
+const URL: &str = "/v1/invoices";

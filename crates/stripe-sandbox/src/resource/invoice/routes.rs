@@ -1,32 +1,52 @@
-//! `/v1/invoices`
+//! `/v1/invoices`, as far as it changes nothing, and the endpoints of all of it.
 
 use serde_json::{Value, json};
 
-use super::{Invoice, InvoiceLine, preview_input, view};
-use crate::engine::{copy, preview};
+use super::{Invoice, InvoiceLine, URL, WHAT, actions, drafts, preview, view};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::filter::Created;
 use crate::resource::customer;
-use crate::resource::subscription::routes::COLLECTION_METHODS;
+use crate::resource::route::{Route, route};
+use crate::resource::subscription::COLLECTION_METHODS;
 use crate::store::context::Ctx;
-use crate::store::ids::Id;
 use crate::store::page::Page;
-use crate::store::table::Row;
 
-const URL: &str = "/v1/invoices";
-const WHAT: &str = "invoice";
-impl Row for InvoiceLine {
-    fn id(&self) -> &Id {
-        &self.id
-    }
-}
+pub(crate) const ROUTES: &[Route] = &[
+    route("GET", "/v1/invoices", list, "list:invoice"),
+    route("POST", "/v1/invoices", drafts::create, "invoice"),
+    route("GET", "/v1/invoices/upcoming", preview::upcoming, "invoice"),
+    route(
+        "GET",
+        "/v1/invoices/upcoming/lines",
+        preview::upcoming_lines,
+        "list:line_item",
+    ),
+    route("GET", "/v1/invoices/:id", retrieve, "invoice"),
+    route("POST", "/v1/invoices/:id", drafts::update, "invoice"),
+    route("DELETE", "/v1/invoices/:id", drafts::delete, "invoice"),
+    route(
+        "POST",
+        "/v1/invoices/:id/finalize",
+        drafts::finalize,
+        "invoice",
+    ),
+    route("POST", "/v1/invoices/:id/pay", actions::pay, "invoice"),
+    route("POST", "/v1/invoices/:id/void", actions::void, "invoice"),
+    route(
+        "POST",
+        "/v1/invoices/:id/mark_uncollectible",
+        actions::mark_uncollectible,
+        "invoice",
+    ),
+    route("GET", "/v1/invoices/:id/lines", lines, "list:line_item"),
+];
 
 /// `GET /v1/invoices`
 pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let page = Page::read(params)?;
     let holder = match params.string("customer")? {
-        Some(id) => Some(customer::named(ctx, id, "customer")?),
+        Some(id) => Some(customer::input::named(ctx, id, "customer")?),
         None => None,
     };
     let subscription = params.string("subscription")?;
@@ -67,24 +87,13 @@ pub(crate) fn lines(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     page_of_lines(ctx, &page, invoice, &format!("{URL}/{}/lines", invoice.id))
 }
 
-/// `GET /v1/invoices/upcoming`
-pub(crate) fn upcoming(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    previewed(ctx, params, |ctx, invoice| {
-        Ok(view::invoice(ctx.account, invoice))
-    })
-}
-
-/// `GET /v1/invoices/upcoming/lines`
-pub(crate) fn upcoming_lines(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let page = Page::read(params)?;
-    previewed(ctx, params, |ctx, invoice| {
-        let url = format!("{URL}/upcoming/lines?customer={}", invoice.customer);
-        page_of_lines(ctx, &page, invoice, &url)
-    })
-}
-
 /// The lines of an invoice in their own order, which is not by age.
-fn page_of_lines(ctx: &Ctx<'_>, page: &Page, invoice: &Invoice, url: &str) -> Result<Value> {
+pub(crate) fn page_of_lines(
+    ctx: &Ctx<'_>,
+    page: &Page,
+    invoice: &Invoice,
+    url: &str,
+) -> Result<Value> {
     let rows: Vec<&InvoiceLine> = invoice.lines.iter().collect();
     let cut = page.of_rows(&rows, "line item")?;
     let mut list = cut.to_json(url, |line| view::line(ctx.account, invoice, line));
@@ -92,62 +101,6 @@ fn page_of_lines(ctx: &Ctx<'_>, page: &Page, invoice: &Invoice, url: &str) -> Re
         fields.insert("total_count".into(), json!(rows.len()));
     }
     Ok(list)
-}
-
-/// Shows the upcoming invoice that a request asks for: the subscription's or the customer's next one, or what would
-/// come of a change.
-fn previewed(
-    ctx: &mut Ctx<'_>,
-    params: &Params<'_>,
-    show: impl FnOnce(&Ctx<'_>, &Invoice) -> Result<Value>,
-) -> Result<Value> {
-    let (customer, subscription) = whose(ctx, params)?;
-    let changes = preview_input::changes(params)?;
-    let show = |ctx: &Ctx<'_>, invoice: Option<Invoice>| {
-        params.finish()?;
-        let invoice = invoice.ok_or_else(|| {
-            Error::invalid(format!("No upcoming invoices for customer: {customer}"))
-                .code("invoice_upcoming_none")
-                .status(404)
-        })?;
-        show(ctx, &invoice)
-    };
-    if changes {
-        return copy::on_copy(ctx, &customer, |ctx| {
-            let subscription = subscription.as_ref();
-            let invoice = preview_input::after_change(ctx, params, &customer, subscription)?;
-            show(ctx, invoice)
-        });
-    }
-    let found = subscription.and_then(|id| ctx.account.billing.subscriptions.get(&id));
-    let invoice = match found {
-        Some(subscription) => preview::of_subscription(ctx.account, subscription),
-        None => preview::of_customer(ctx.account, &customer),
-    };
-    show(ctx, invoice)
-}
-
-/// The customer whose invoice it is, and the subscription that it is for, if one is named.
-fn whose(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Id, Option<Id>)> {
-    let holder = match params.string("customer")? {
-        Some(id) => Some(customer::named(ctx, id, "customer")?),
-        None => None,
-    };
-    if let Some(id) = params.string("subscription")? {
-        let found = ctx.account.billing.subscriptions.get(id);
-        let theirs = found.filter(|found| holder.is_none_or(|holder| holder.id == found.customer));
-        let found = theirs.ok_or_else(|| Error::no_such("subscription", id, "subscription"))?;
-        return Ok((found.customer.clone(), Some(found.id.clone())));
-    }
-    let scheduled = || {
-        let id = params.string("schedule").ok()??;
-        let schedule = ctx.account.billing.schedules.get(id)?;
-        Some((schedule.customer.clone(), None))
-    };
-    let named = holder.map(|holder| (holder.id.clone(), None));
-    named.or_else(scheduled).ok_or_else(|| {
-        Error::invalid("You must either provide a `customer` or a `subscription` to the upcoming invoice endpoint.")
-    })
 }
 
 pub(crate) fn find<'a>(ctx: &'a Ctx<'_>) -> Result<&'a Invoice> {

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{Invoice, InvoiceLine, Status, TaxStatus};
-use crate::engine::catalog;
-use crate::resource::price::{Price, amounts};
-use crate::resource::subscription::view::{merged, nested, plan};
-use crate::store::state::Account;
+use crate::resource::json::{merged, nested};
+use crate::resource::price::Price;
+use crate::resource::price::view::{amounts, plan};
+use crate::store::account::Account;
 
 /// An invoice; one without an id is an upcoming one, which shows none.
 pub(crate) fn invoice(account: &Account, invoice: &Invoice) -> Value {
@@ -168,7 +168,7 @@ fn state(account: &Account, invoice: &Invoice, lines: &Value) -> Value {
 /// One line of an invoice.
 pub(crate) fn line(account: &Account, invoice: &Invoice, line: &InvoiceLine) -> Value {
     let price = line.price.as_ref();
-    let price = price.map(|id| catalog::price(account, id));
+    let price = price.map(|id| account.price(id));
     let origin = line.invoice_item.as_ref();
     let origin = origin.and_then(|id| account.billing.invoice_items.table.get(id));
     let subscription = match origin {

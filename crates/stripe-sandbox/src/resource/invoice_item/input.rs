@@ -1,11 +1,12 @@
-//! Reading what an invoice item is: an amount, or so many of a price that is paid once.
+//! Reading what an invoice item is: an amount, or so many of a price that is paid once; and `add_invoice_items`, those that
+//! come with a subscription, with a change of one, or with a phase.
 
 use rust_decimal::Decimal;
 
-use super::InvoiceItem;
+use super::{AddedItem, InvoiceItem};
 use crate::engine::{catalog, one_currency as currencies};
 use crate::error::{Error, Result};
-use crate::money::currency::{self, Currency};
+use crate::money::currency::Currency;
 use crate::money::lines::Line;
 use crate::money::{round_half_up, times};
 use crate::params::Params;
@@ -13,7 +14,8 @@ use crate::params::metadata::Metadata;
 use crate::resource::customer::Customer;
 use crate::resource::price::MAX_AMOUNT;
 use crate::resource::subscription;
-use crate::resource::subscription_item::input::{MAX_QUANTITY, too_large};
+use crate::resource::subscription_item::MAX_QUANTITY;
+use crate::resource::subscription_item::input::too_large;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
@@ -39,7 +41,7 @@ pub(crate) fn read_new(
         .code("parameter_missing")
         .param(params.name("amount"))
     })?;
-    let given = currency::read(params, "currency")?;
+    let given = params.currency("currency")?;
     if let (Some(of_price), Some(given)) = (cost.currency, given) {
         subscription::shared_input::check_same(of_price, given, params.name("currency"))?;
     }
@@ -202,4 +204,38 @@ fn subscription(ctx: &Ctx<'_>, params: &Params<'_>, customer: &Id) -> Result<Opt
             params.name("subscription"),
         )),
     }
+}
+
+const ADDED: &str = "add_invoice_items";
+
+/// Stripe's limit.
+const MAX_ADDED: usize = 20;
+
+/// Reads `add_invoice_items`, which must be in the currency of the subscription.
+pub(crate) fn read_added(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    currency: Currency,
+) -> Result<Vec<AddedItem>> {
+    let given = params.objects(ADDED)?.unwrap_or_default();
+    if given.len() > MAX_ADDED {
+        return Err(Error::invalid(format!(
+            "You can add at most {MAX_ADDED} invoice items at a time."
+        ))
+        .param(params.name(ADDED)));
+    }
+    let read = |params: &Params<'_>| {
+        params.unmodelled(&["price_data", "tax_rates?"])?;
+        let id = params.required("price")?;
+        let quantity = quantity(params)?.unwrap_or(1);
+        let cost = of_price(ctx, params, id, quantity)?;
+        if let Some(of_price) = cost.currency {
+            subscription::shared_input::check_same(of_price, currency, params.name("price"))?;
+        }
+        Ok(AddedItem {
+            price: id.into(),
+            quantity,
+        })
+    };
+    given.iter().map(read).collect()
 }

@@ -1,22 +1,17 @@
-//! An invoice item as state: an amount that a customer's next invoice takes. Prorations are such, and what a client
-//! adds.
+//! Invoice items: amounts that a customer's next invoice takes. Prorations are such, and what a client adds.
 
 pub(crate) mod input;
 pub(crate) mod routes;
+pub(crate) mod view;
 
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::price::amounts;
-use super::subscription::Subscription;
-use crate::engine::catalog;
 use crate::money::currency::Currency;
 use crate::money::lines::Line;
 use crate::params::metadata::Metadata;
-use crate::store::context::Ctx;
 use crate::store::ids::Id;
-use crate::store::state::Account;
 use crate::store::table::{Row, Table};
 
 /// Lines of one invoice that a credit is for.
@@ -24,13 +19,6 @@ use crate::store::table::{Row, Table};
 pub(crate) struct CreditedLines {
     pub(crate) invoice: Id,
     pub(crate) lines: Vec<Id>,
-}
-
-impl CreditedLines {
-    pub(crate) fn to_json(&self) -> Value {
-        let lines: Vec<&str> = self.lines.iter().map(|line| &**line).collect();
-        json!({"invoice": &*self.invoice, "invoice_line_items": lines})
-    }
 }
 
 #[derive(Clone, Debug)]
@@ -57,53 +45,6 @@ pub(crate) struct InvoiceItem {
 impl Row for InvoiceItem {
     fn id(&self) -> &Id {
         &self.id
-    }
-}
-
-impl InvoiceItem {
-    /// Whether an invoice of this subscription takes it: one for another subscription only once that has ended.
-    fn goes_to(&self, account: &Account, subscription: &Subscription) -> bool {
-        let live = |id: &Id| {
-            let other = account.billing.subscriptions.get(id);
-            other.is_some_and(|other| !other.status.ended())
-        };
-        self.currency == subscription.currency
-            && self
-                .subscription
-                .as_ref()
-                .is_none_or(|id| *id == subscription.id || !live(id))
-    }
-
-    pub(crate) fn to_json(&self, account: &Account) -> Value {
-        let price = self.price.as_ref();
-        let (unit_amount, unit_amount_decimal) = amounts(Some(self.line.rate));
-        let mut object = json!({
-            "id": &*self.id,
-            "object": "invoiceitem",
-            "amount": self.line.amount,
-            "currency": self.currency.as_str(),
-            "customer": &*self.customer,
-            "date": self.created,
-            "description": (!self.line.description.is_empty()).then_some(&self.line.description),
-            "discountable": self.line.discountable,
-            "discounts": [],
-            "invoice": self.invoice.as_deref(),
-            "livemode": false,
-            "metadata": self.metadata.to_json(),
-            "period": {"end": self.line.period.1, "start": self.line.period.0},
-            "price": price.map(|id| catalog::price(account, id).to_json()),
-            "proration": self.line.proration,
-            "quantity": self.line.quantity,
-            "subscription": self.subscription.as_deref(),
-            "tax_rates": [],
-            "test_clock": self.clock.as_deref(),
-            "unit_amount": unit_amount,
-            "unit_amount_decimal": unit_amount_decimal,
-        });
-        if let (Some(item), Some(fields)) = (&self.item, object.as_object_mut()) {
-            fields.insert("subscription_item".into(), json!(&**item));
-        }
-        object
     }
 }
 
@@ -197,49 +138,15 @@ impl InvoiceItems {
     }
 }
 
-/// What waits for the next invoice of a subscription, newest first.
-pub(crate) fn waiting<'a>(
-    account: &'a Account,
-    subscription: &'a Subscription,
-) -> impl Iterator<Item = &'a InvoiceItem> {
-    let items = &account.billing.invoice_items;
-    let waiting = items.waiting(&subscription.customer).rev();
-    waiting.filter(|item| item.goes_to(account, subscription))
+/// So many of a price that is paid once.
+#[derive(Clone, Debug)]
+pub(crate) struct AddedItem {
+    pub(crate) price: Id,
+    pub(crate) quantity: i64,
 }
 
-/// Stores one, with an id, and tells of it.
-pub(crate) fn add(ctx: &mut Ctx<'_>, mut item: InvoiceItem) -> Id {
-    item.id = ctx.account.ids.next("ii", 24);
-    let (id, at) = (item.id.clone(), item.created);
-    let object = item.to_json(ctx.account);
-    ctx.account.billing.invoice_items.insert(item);
-    ctx.event("invoiceitem.created", &object, at);
-    id
-}
-
-/// Takes prorations of a subscription back that no invoice has taken.
-pub(crate) fn remove_prorations(ctx: &mut Ctx<'_>, subscription: u32, at: i64) {
-    let subscription = ctx.account.subscription(subscription);
-    let items = &ctx.account.billing.invoice_items;
-    let own = |item: &&InvoiceItem| {
-        item.line.proration && item.subscription.as_ref() == Some(&subscription.id)
-    };
-    let gone: Vec<Id> = items
-        .waiting(&subscription.customer)
-        .filter(own)
-        .map(|item| item.id.clone())
-        .collect();
-    for id in gone {
-        remove(ctx, &id, at);
-    }
-}
-
-/// Removes one, and tells of it.
-pub(crate) fn remove(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
-    let items = &mut ctx.account.billing.invoice_items;
-    if let Some(item) = items.table.get(id).cloned() {
-        items.remove(id);
-        let object = item.to_json(ctx.account);
-        ctx.event("invoiceitem.deleted", &object, at);
+impl AddedItem {
+    pub(crate) fn to_json(&self) -> Value {
+        json!({"price": &*self.price, "quantity": self.quantity, "tax_rates": []})
     }
 }

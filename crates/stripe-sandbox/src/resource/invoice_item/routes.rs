@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::InvoiceItem;
 use super::input::{UNMODELLED, period, quantity, read_cost, read_new};
-use crate::engine::{collection, draft_lines};
+use crate::engine::{collection, draft_lines, pending_items};
 use crate::error::{Error, Result};
 use crate::money::{round_half_up, times};
 use crate::params::Params;
@@ -13,17 +13,26 @@ use crate::params::field_update::FieldUpdate;
 use crate::params::filter::Created;
 use crate::resource::customer;
 use crate::resource::invoice::Status;
-use crate::resource::invoice_item;
+use crate::resource::route::{Route, route};
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 use crate::store::page::Page;
 
 const URL: &str = "/v1/invoiceitems";
+
 const WHAT: &str = "invoiceitem";
+
+pub(crate) const ROUTES: &[Route] = &[
+    route("POST", "/v1/invoiceitems", create, "invoiceitem"),
+    route("GET", "/v1/invoiceitems", list, "list:invoiceitem"),
+    route("GET", "/v1/invoiceitems/:id", retrieve, "invoiceitem"),
+    route("POST", "/v1/invoiceitems/:id", update, "invoiceitem"),
+    route("DELETE", "/v1/invoiceitems/:id", delete, "invoiceitem"),
+];
 
 /// `POST /v1/invoiceitems`: for the next invoice, or for a draft that is named.
 pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let holder = customer::named(ctx, params.required("customer")?, "customer")?;
+    let holder = customer::input::named(ctx, params.required("customer")?, "customer")?;
     let mut item = read_new(ctx, params, holder)?;
     if let Some(id) = params.string("invoice")? {
         let invoice = ctx.account.billing.invoices.get(id);
@@ -33,7 +42,7 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     }
     params.finish()?;
     let (draft, at) = (item.invoice.clone(), item.created);
-    let id = invoice_item::add(ctx, item);
+    let id = pending_items::add(ctx, item);
     on_draft(ctx, draft.as_ref(), at, |ctx, draft| {
         let item = get(ctx, &id).clone();
         draft_lines::put(ctx.account, draft, &item);
@@ -68,7 +77,7 @@ pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> 
 pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let page = Page::read(params)?;
     let holder = match params.string("customer")? {
-        Some(id) => Some(customer::named(ctx, id, "customer")?),
+        Some(id) => Some(customer::input::named(ctx, id, "customer")?),
         None => None,
     };
     let invoice = params.string("invoice")?;
@@ -158,7 +167,7 @@ pub(crate) fn delete(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     on_draft(ctx, draft.as_ref(), at, |ctx, draft| {
         draft_lines::remove(ctx.account, draft, &id);
     });
-    invoice_item::remove(ctx, &id, at);
+    pending_items::remove(ctx, &id, at);
     Ok(json!({"id": &*id, "object": "invoiceitem", "deleted": true}))
 }
 

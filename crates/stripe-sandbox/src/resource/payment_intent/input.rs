@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Details, Intent};
 use crate::error::{Error, Result};
-use crate::money::{charge_amount, currency};
+use crate::money::charge_amount;
 use crate::params::Params;
 use crate::resource::customer;
 use crate::resource::payment_method::{self, Named};
@@ -17,6 +17,7 @@ const CONFIRMATION_UNMODELLED: &[&str] = &[
     "mandate_data",
     "radar_options",
 ];
+
 const UNMODELLED: &[&str] = &[
     "application_fee_amount",
     "on_behalf_of",
@@ -31,11 +32,11 @@ pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Intent> {
     let amount = params
         .integer_from("amount", 1)?
         .ok_or_else(|| params.missing("amount"))?;
-    let currency = currency::read(params, "currency")?;
+    let currency = params.currency("currency")?;
     let currency = currency.ok_or_else(|| params.missing("currency"))?;
     let customer = match params.string("customer")? {
         Some(id) => Some(
-            crate::resource::customer::named(ctx, id, "customer")?
+            crate::resource::customer::input::named(ctx, id, "customer")?
                 .id
                 .clone(),
         ),
@@ -74,11 +75,11 @@ pub(crate) fn read_change(ctx: &Ctx<'_>, params: &Params<'_>, intent: &mut Inten
     if let Some(amount) = params.integer_from("amount", 1)? {
         intent.amount = amount;
     }
-    if let Some(currency) = currency::read(params, "currency")? {
+    if let Some(currency) = params.currency("currency")? {
         intent.currency = currency;
     }
     if let Some(id) = params.string("customer")? {
-        let customer = crate::resource::customer::named(ctx, id, "customer")?;
+        let customer = crate::resource::customer::input::named(ctx, id, "customer")?;
         intent.customer = Some(customer.id.clone());
     }
     if let Some(manual) = capture_method(params)? {
@@ -188,5 +189,19 @@ pub(crate) fn method_given(
     if held.is_some_and(|held| held.customer.is_some()) && customer.is_none() {
         return Err(Error::invalid("The PaymentMethod provided belongs to a Customer. Please include the Customer in the `customer` parameter on the PaymentIntent.").param("payment_method"));
     }
-    payment_method::usable(ctx, id, customer, "payment_method").map(Some)
+    payment_method::input::usable(ctx, id, customer, "payment_method").map(Some)
+}
+
+impl Intent {
+    /// `client_secret`, by which a client without a secret key shows that the intent is its own.
+    pub(crate) fn check_secret(&self, params: &Params<'_>) -> Result<()> {
+        match params.string("client_secret")? {
+            Some(secret) if secret != self.secret => Err(Error::invalid(
+                "The client_secret provided does not match the client_secret associated with the PaymentIntent.",
+            )
+            .code("payment_intent_invalid_parameter")
+            .param("client_secret")),
+            _ => Ok(()),
+        }
+    }
 }

@@ -1,13 +1,11 @@
-//! A payment intent as state, and as Stripe 2022-11-15 shows it.
+//! Payment intents.
 
 pub(crate) mod input;
 pub(crate) mod routes;
 
 use serde_json::{Value, json};
 
-use crate::error::{Error, Result};
 use crate::money::currency::Currency;
-use crate::params::Params;
 use crate::params::metadata::Metadata;
 use crate::store::ids::Id;
 use crate::store::table::Row;
@@ -106,18 +104,6 @@ impl Intent {
             canceled_at: None,
             cancellation_reason: None,
             details,
-        }
-    }
-
-    /// `client_secret`, by which a client without a secret key shows that the intent is its own.
-    pub(crate) fn check_secret(&self, params: &Params<'_>) -> Result<()> {
-        match params.string("client_secret")? {
-            Some(secret) if secret != self.secret => Err(Error::invalid(
-                "The client_secret provided does not match the client_secret associated with the PaymentIntent.",
-            )
-            .code("payment_intent_invalid_parameter")
-            .param("client_secret")),
-            _ => Ok(()),
         }
     }
 

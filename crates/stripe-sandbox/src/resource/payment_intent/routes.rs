@@ -4,15 +4,15 @@ use serde_json::Value;
 
 use super::input::{self, method_given, read_off_session};
 use super::{Intent, Status, WHAT};
-use crate::engine::{collection, payment};
+use crate::engine::{collection, payment, payment_methods};
 use crate::error::{Error, Result};
 use crate::money::charge_amount;
 use crate::params::Params;
 use crate::params::filter::Created;
 use crate::resource::customer;
+use crate::resource::payment_method::Named;
 use crate::resource::payment_method::card::{Charged, Presence};
-use crate::resource::payment_method::{self, Named};
-use crate::resource::routes::{Route, route};
+use crate::resource::route::{Route, route};
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 use crate::store::page::Page;
@@ -54,7 +54,7 @@ fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 fn choose(ctx: &mut Ctx<'_>, id: &Id, method: Named) {
     let method = match method {
         Named::Existing(method) => method,
-        Named::Token(card) => payment_method::insert_token(ctx, card),
+        Named::Token(card) => payment_methods::insert_token(ctx, card),
     };
     payment::choose(ctx.account, id, method);
 }
@@ -114,7 +114,7 @@ fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let created = Created::read(params)?;
     let customer = params.string("customer")?;
     if let Some(id) = customer {
-        customer::named(ctx, id, "customer")?;
+        customer::input::named(ctx, id, "customer")?;
     }
     params.finish()?;
     let cut = page.of_table(&ctx.account.payments.intents, WHAT, |intent| {

@@ -2,18 +2,47 @@
 
 use serde_json::Value;
 
-use super::card::{self, card_error};
-use super::{
-    Expiry, OTHER_TYPES, PaymentMethod, WHAT, attach_to, attachable, cards_only, detach_from,
-    insert, missing,
-};
+use super::input::{attachable, card_given, expiry, missing};
+use super::{OTHER_TYPES, PaymentMethod, WHAT, cards_only};
+use crate::engine::payment_methods::{attach_to, detach_from, insert};
 use crate::error::{Error, Result};
 use crate::params::Params;
-use crate::resource::customer;
+use crate::resource::route::{Route, route};
 use crate::store::context::Ctx;
 use crate::store::page::Page;
 
 const URL: &str = "/v1/payment_methods";
+
+pub(crate) const ROUTES: &[Route] = &[
+    route(
+        "GET",
+        "/v1/customers/:id/payment_methods",
+        list_of_customer,
+        "list:payment_method",
+    ),
+    route(
+        "GET",
+        "/v1/customers/:id/payment_methods/:id",
+        retrieve_of_customer,
+        "payment_method",
+    ),
+    route("POST", "/v1/payment_methods", create, "payment_method"),
+    route("GET", "/v1/payment_methods", list, "list:payment_method"),
+    route("GET", "/v1/payment_methods/:id", retrieve, "payment_method"),
+    route("POST", "/v1/payment_methods/:id", update, "payment_method"),
+    route(
+        "POST",
+        "/v1/payment_methods/:id/attach",
+        attach,
+        "payment_method",
+    ),
+    route(
+        "POST",
+        "/v1/payment_methods/:id/detach",
+        detach,
+        "payment_method",
+    ),
+];
 
 /// `POST /v1/payment_methods`
 pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
@@ -28,82 +57,6 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     Ok(find(ctx, &id)?.to_json())
 }
 
-/// The card by `card[token]=tok_visa`, or by the number of a test card.
-fn card_given(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<PaymentMethod> {
-    let object = params
-        .object("card")?
-        .ok_or_else(|| params.missing("card"))?;
-    if let Some(token) = object.string("token")? {
-        let name = object.name("token");
-        let card = card::by_token(token, "tok_", &name)?;
-        let card = card.ok_or_else(|| Error::no_such("token", token, name))?;
-        return Ok(PaymentMethod::new(card, ctx.now));
-    }
-    let number = object.required("number")?;
-    let month = object
-        .integer("exp_month")?
-        .ok_or_else(|| object.missing("exp_month"))?;
-    let year = object
-        .integer("exp_year")?
-        .ok_or_else(|| object.missing("exp_year"))?;
-    let cvc = object.string("cvc")?;
-    let expiry = expiry(month, year, ctx.now)?;
-    let mut method = PaymentMethod::new(card::by_number(number)?, ctx.now);
-    method.expiry = expiry;
-    method.cvc_check = cvc.map(|_| "pass");
-    Ok(method)
-}
-
-/// A month that is not over, at most 50 years from now.
-fn expiry(month: i64, year: i64, now: i64) -> Result<Expiry> {
-    use chrono::Datelike as _;
-    if !(1..=12).contains(&month) {
-        return Err(card_error(
-            "Your card's expiration month is invalid.",
-            "invalid_expiry_month",
-            "exp_month",
-        ));
-    }
-    let today = chrono::DateTime::from_timestamp(now, 0).unwrap_or_default();
-    let this = (i64::from(today.year()), i64::from(today.month()));
-    let year = if (0..100).contains(&year) {
-        year + 2000
-    } else {
-        year
-    };
-    if (year, month) < this || year > this.0 + 50 {
-        return Err(card_error(
-            "Your card's expiration year is invalid.",
-            "invalid_expiry_year",
-            "exp_year",
-        ));
-    }
-    Ok(Expiry { month, year })
-}
-
-impl PaymentMethod {
-    /// Reads what creation and update have in common.
-    fn change(&mut self, params: &Params<'_>) -> Result<()> {
-        if let Some(details) = params.object("billing_details")? {
-            let billing = &mut self.billing;
-            let text = |key| Ok::<_, Error>(details.nullable(key)?.map(str::to_owned));
-            text("email")?.apply(&mut billing.email);
-            text("name")?.apply(&mut billing.name);
-            text("phone")?.apply(&mut billing.phone);
-            if let Some(address) = details.object("address")? {
-                let unset = details.is_unset("address");
-                billing.address = if unset {
-                    None
-                } else {
-                    Some(customer::input::address(&address)?)
-                };
-            }
-        }
-        self.metadata = params.metadata()?.apply(&self.metadata)?;
-        Ok(())
-    }
-}
-
 /// `GET /v1/payment_methods/:id`
 pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     params.finish()?;
@@ -113,7 +66,7 @@ pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> 
 /// `GET /v1/customers/:id/payment_methods/:id`
 pub(crate) fn retrieve_of_customer(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     params.finish()?;
-    let customer = crate::resource::customer::find(ctx, &ctx.arg(0))?;
+    let customer = crate::resource::customer::input::find(ctx, &ctx.arg(0))?;
     let id = ctx.arg(1);
     let method = ctx.account.payment_methods.get(&id);
     let theirs = method.filter(|method| method.customer.as_ref() == Some(&customer.id));
@@ -154,7 +107,7 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 /// `POST /v1/payment_methods/:id/attach`
 pub(crate) fn attach(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let customer = params.required("customer")?;
-    let customer = crate::resource::customer::named(ctx, customer, "customer")?
+    let customer = crate::resource::customer::input::named(ctx, customer, "customer")?
         .id
         .clone();
     params.finish()?;
@@ -190,7 +143,7 @@ pub(crate) fn detach(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 /// `GET /v1/payment_methods?customer=`
 pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let customer = params.required("customer")?;
-    let customer = crate::resource::customer::named(ctx, customer, "customer")?
+    let customer = crate::resource::customer::input::named(ctx, customer, "customer")?
         .id
         .clone();
     of_customer(ctx, params, &customer, URL)
@@ -198,7 +151,7 @@ pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 
 /// `GET /v1/customers/:id/payment_methods`
 pub(crate) fn list_of_customer(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let customer = crate::resource::customer::find(ctx, &ctx.arg(0))?
+    let customer = crate::resource::customer::input::find(ctx, &ctx.arg(0))?
         .id
         .clone();
     let url = format!("/v1/customers/{customer}/payment_methods");
@@ -215,7 +168,7 @@ fn of_customer(ctx: &Ctx<'_>, params: &Params<'_>, customer: &str, url: &str) ->
         cards_only("type", &[kind])?;
     }
     params.finish()?;
-    let customer = crate::resource::customer::find(ctx, customer)?;
+    let customer = crate::resource::customer::input::find(ctx, customer)?;
     let cut = page.of_positions(
         &ctx.account.payment_methods,
         &customer.payment_methods,

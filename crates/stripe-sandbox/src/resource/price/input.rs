@@ -4,7 +4,6 @@ use rust_decimal::Decimal;
 
 use super::{Amount, MAX_AMOUNT, Price, Recurring, Tier, TiersMode};
 use crate::error::{Error, Result};
-use crate::money::currency;
 use crate::money::period::{Every, Interval};
 use crate::money::rating::{Divide, Round};
 use crate::money::usage::Aggregate;
@@ -16,11 +15,14 @@ use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
 pub(crate) const USAGE_TYPES: &[&str] = &["licensed", "metered"];
+
 const TAX_BEHAVIORS: &[&str] = &["exclusive", "inclusive", "unspecified"];
 
 /// Reads a new price, which has no id yet, and the product to create for it, if any.
 pub(crate) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Price, Option<Product>)> {
-    let currency = currency::read(params, "currency")?.ok_or_else(|| params.missing("currency"))?;
+    let currency = params
+        .currency("currency")?
+        .ok_or_else(|| params.missing("currency"))?;
     let (product, new_product) = product(ctx, params)?;
     let recurring = recurring(params)?;
     let amount = amount(params, recurring.as_ref())?;
@@ -88,7 +90,7 @@ fn product(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Id, Option<Product>)> 
             Some(product) => Ok((product.id.clone(), None)),
             None => Err(Error::no_such("product", id, "product")),
         },
-        (None, Some(data)) => Ok((Id::default(), Some(product::prepare(ctx, &data)?))),
+        (None, Some(data)) => Ok((Id::default(), Some(product::routes::prepare(ctx, &data)?))),
         (None, None) => Err(Error::malformed(
             "product",
             "You must specify either `product` or `product_data` when creating a price.",

@@ -2,25 +2,39 @@
 
 use serde_json::Value;
 
-use super::{SetupIntent, choose, insert, proceed};
+use super::SetupIntent;
+use crate::engine::setup::{choose, insert, proceed};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::metadata::Metadata;
 use crate::resource::payment_method::{self, Named};
+use crate::resource::route::{Route, route};
 use crate::store::context::Ctx;
 
 const WHAT: &str = "setupintent";
+
 const UNMODELLED: &[&str] = &[
     "mandate_data",
     "payment_method_data",
     "payment_method_options",
 ];
 
+pub(crate) const ROUTES: &[Route] = &[
+    route("POST", "/v1/setup_intents", create, "setup_intent"),
+    route("GET", "/v1/setup_intents/:id", retrieve, "setup_intent"),
+    route(
+        "POST",
+        "/v1/setup_intents/:id/confirm",
+        confirm,
+        "setup_intent",
+    ),
+];
+
 /// `POST /v1/setup_intents`
 pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let customer = match params.string("customer")? {
         Some(id) => Some(
-            crate::resource::customer::named(ctx, id, "customer")?
+            crate::resource::customer::input::named(ctx, id, "customer")?
                 .id
                 .clone(),
         ),
@@ -78,7 +92,7 @@ fn types(params: &Params<'_>) -> Result<Option<Vec<String>>> {
 fn method(ctx: &Ctx<'_>, params: &Params<'_>, customer: Option<&str>) -> Result<Option<Named>> {
     params
         .string("payment_method")?
-        .map(|id| payment_method::usable(ctx, id, customer, "payment_method"))
+        .map(|id| payment_method::input::usable(ctx, id, customer, "payment_method"))
         .transpose()
 }
 
@@ -130,4 +144,18 @@ pub(crate) fn confirm(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 fn find<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a SetupIntent> {
     let intent = ctx.account.setup_intents.get(id);
     intent.ok_or_else(|| Error::not_found(WHAT, id).param("intent"))
+}
+
+impl SetupIntent {
+    /// `client_secret`, by which a client without a secret key shows that the intent is its own.
+    pub(crate) fn check_secret(&self, params: &Params<'_>) -> Result<()> {
+        match params.string("client_secret")? {
+            Some(secret) if secret != self.secret => Err(Error::invalid(
+                "The client_secret provided does not match the client_secret associated with the SetupIntent.",
+            )
+            .code("setup_intent_invalid_parameter")
+            .param("client_secret")),
+            _ => Ok(()),
+        }
+    }
 }

@@ -1,23 +1,27 @@
 //! Reading what a subscription is created with.
 
-use super::payment_input::{self, Behavior};
 use super::shared_input::{
     collection_method, discount, located_tax, payment_method, prorate, same_currency,
 };
-use super::{MissingMethod, PaymentSettings};
+use super::{MissingMethod, PaymentSettings, Prorate, WHAT, payment_input};
+use crate::engine::catalog;
 use crate::engine::new_subscription::{FirstAnchor, FirstPayment, NewSubscription};
-use crate::engine::{added_items, catalog};
+use crate::engine::subscription_update::Behavior;
 use crate::error::{Error, Result};
 use crate::money::period::DAY;
 use crate::params::Params;
 use crate::params::field_update::FieldUpdate;
 use crate::params::metadata::Metadata;
-use crate::resource::subscription_schedule::{ItemSpec, Prorate};
-use crate::resource::{customer, subscription_item};
+use crate::resource::customer::{self, Customer};
+use crate::resource::invoice_item;
+use crate::resource::subscription_item::{self, ItemSpec};
+use crate::resource::test_clock::MAX_SUBSCRIPTIONS;
+use crate::store::account::Account;
 use crate::store::context::Ctx;
 
 /// Stripe's limit for a trial, in days: two years.
 pub(crate) const LONGEST_TRIAL: i64 = 730;
+
 pub(crate) const UNMODELLED: &[&str] = &[
     "application_fee_percent",
     "billing_thresholds?",
@@ -29,13 +33,13 @@ pub(crate) const UNMODELLED: &[&str] = &[
 
 /// Reads a new subscription, and the customer's time.
 pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(NewSubscription, i64)> {
-    let holder = customer::named(ctx, params.required("customer")?, "customer")?;
+    let holder = customer::input::named(ctx, params.required("customer")?, "customer")?;
     let now = ctx.time_of(&holder.id);
     let specs = subscription_item::input::read(ctx, params, "items", &[])?;
     let currency = subscription_item::input::currency(ctx, &specs);
     same_currency(params, currency)?;
     crate::engine::one_currency::check(ctx.account, holder, currency, None)?;
-    crate::resource::subscription::routes::check_room(ctx.account, holder)?;
+    check_room(ctx.account, holder)?;
     let trial_end = trial_end(ctx, params, &specs, now)?;
     let method = payment_method(ctx, params, &holder.id)?.value();
     let behavior = payment_input::behavior(params)?;
@@ -66,7 +70,7 @@ pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(NewSubscri
         },
         payment_settings: payment_input::payment_settings(params, PaymentSettings::default())?,
         missing_method: payment_input::trial_settings(params, MissingMethod::default())?,
-        added: added_items::read(ctx, params, currency)?,
+        added: invoice_item::input::read_added(ctx, params, currency)?,
         specs,
     };
     if new.cancel_at.is_some() && new.cancel_at_period_end {
@@ -124,7 +128,8 @@ fn trial_end(
     }
     let planned = || {
         let days = |spec: &ItemSpec| {
-            catalog::price(ctx.account, &spec.price)
+            ctx.account
+                .price(&spec.price)
                 .recurring
                 .as_ref()?
                 .trial_period_days
@@ -169,4 +174,24 @@ pub(crate) fn cancel_at(params: &Params<'_>, now: i64) -> Result<FieldUpdate<i64
         Some(at) => Ok(FieldUpdate::Set(at)),
         None => Ok(FieldUpdate::Keep),
     }
+}
+
+/// The subscription that the URL names.
+pub(crate) fn find(ctx: &Ctx<'_>) -> Result<u32> {
+    let id = ctx.arg(0);
+    let position = ctx.account.billing.subscriptions.position(&id);
+    position.ok_or_else(|| Error::not_found(WHAT, &id))
+}
+
+/// Whether a customer may have one more: on a test clock, there are only so many.
+pub(crate) fn check_room(account: &Account, holder: &Customer) -> Result<()> {
+    let positions = holder.subscriptions.iter();
+    let held = positions.filter(|position| !account.subscription(**position).status.ended());
+    if holder.test_clock.is_some() && held.count() >= MAX_SUBSCRIPTIONS {
+        return Err(Error::invalid(format!(
+            "A customer on a test clock can have at most {MAX_SUBSCRIPTIONS} subscriptions."
+        ))
+        .param("customer"));
+    }
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! A subscription as state: what it sells, where in its cycle it stands, and what it will do next.
+//! Subscriptions: what one sells, where in its cycle it stands, and what it will do next.
 
 pub(crate) mod input;
 pub(crate) mod pause;
@@ -10,9 +10,9 @@ pub(crate) mod view;
 
 use self::pause::Pause;
 use super::discount::Discount;
+use super::subscription_item::Item;
 use crate::money::currency::Currency;
 use crate::money::period::Every;
-use crate::money::usage::Records;
 use crate::params::metadata::Metadata;
 use crate::store::ids::Id;
 use crate::store::table::Row;
@@ -50,20 +50,6 @@ impl Status {
     pub(crate) fn ended(self) -> bool {
         matches!(self, Self::IncompleteExpired | Self::Canceled)
     }
-}
-
-/// One price of a subscription.
-#[derive(Clone, Debug)]
-pub(crate) struct Item {
-    pub(crate) id: Id,
-    pub(crate) price: Id,
-    /// Units of a licensed price; a metered one has none.
-    pub(crate) quantity: Option<i64>,
-    pub(crate) created: i64,
-    /// From when usage counts for it: its creation, or when it became metered or lost its usage.
-    pub(crate) since: i64,
-    pub(crate) metadata: Metadata,
-    pub(crate) records: Records,
 }
 
 /// What a trial's end does if there is no payment method by then: Stripe's `trial_settings`.
@@ -191,6 +177,33 @@ impl Subscription {
                 let others = [self.cancel_at, resumes];
                 others.into_iter().flatten().chain([self.period.1]).min()
             }
+        }
+    }
+}
+
+pub(crate) const WHAT: &str = "subscription";
+
+/// Stripe's ways to be paid; nothing in the sandbox is paid in the second one.
+pub(crate) const COLLECTION_METHODS: &[&str] = &["charge_automatically", "send_invoice"];
+
+/// What a change within a period does about the licensed items it touches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Prorate {
+    /// Credits and charges wait for the next invoice.
+    Create,
+    /// They are invoiced at once.
+    Invoice,
+    Never,
+}
+
+impl Prorate {
+    pub(crate) const ALL: [Self; 3] = [Self::Create, Self::Invoice, Self::Never];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create_prorations",
+            Self::Invoice => "always_invoice",
+            Self::Never => "none",
         }
     }
 }

@@ -1,40 +1,17 @@
 //! What a subscription's parameters say about paying it.
 
-use super::update_input::Update;
 use super::{MissingMethod, PaymentSettings};
 use crate::engine::new_subscription::{self, NewSubscription};
-use crate::engine::{catalog, collection, copy, subscription_update};
+use crate::engine::subscription_update::{self, Behavior, Update};
+use crate::engine::{catalog, collection, copy};
 use crate::error::{Error, Result};
 use crate::money::charge_amount;
 use crate::params::Params;
 use crate::resource::invoice::Status;
 use crate::resource::payment_method;
 use crate::resource::payment_method::card::Charged;
-use crate::resource::subscription_schedule::ItemSpec;
+use crate::resource::subscription_item::ItemSpec;
 use crate::store::context::Ctx;
-
-/// Stripe's `payment_behavior`: what happens if what is due at once is not paid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Behavior {
-    /// The subscription is made or changed all the same.
-    Allow,
-    /// Nobody tries to pay: the customer confirms the payment.
-    Default,
-    /// Nothing happens.
-    Error,
-}
-
-impl Behavior {
-    const ALL: [Self; 3] = [Self::Allow, Self::Default, Self::Error];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Allow => "allow_incomplete",
-            Self::Default => "default_incomplete",
-            Self::Error => "error_if_incomplete",
-        }
-    }
-}
 
 /// `payment_behavior`
 pub(crate) fn behavior(params: &Params<'_>) -> Result<Behavior> {

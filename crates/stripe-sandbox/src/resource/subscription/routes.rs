@@ -2,21 +2,22 @@
 
 use serde_json::Value;
 
-use super::{Status, Subscription, input, payment_input, shared_input, update_input, view};
+use super::input::{self, find};
+use super::update_input::{self, check_begun};
+use super::{COLLECTION_METHODS, Status, Subscription, WHAT, payment_input, shared_input, view};
 use crate::engine::change::Cancellation;
 use crate::engine::renewal::{self, Anchor};
-use crate::engine::{collection, new_subscription, subscription_update};
+use crate::engine::{collection, new_subscription, subscription_status, subscription_update};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::filter::Created;
-use crate::resource::customer::{self, Customer};
-use crate::resource::test_clock::MAX_SUBSCRIPTIONS;
+use crate::resource::customer;
+use crate::resource::route::{Route, route};
 use crate::store::context::Ctx;
 use crate::store::page::Page;
-use crate::store::state::Account;
 
 const URL: &str = "/v1/subscriptions";
-pub(crate) const WHAT: &str = "subscription";
+
 const STATUSES: &[&str] = &[
     "active",
     "all",
@@ -30,8 +31,19 @@ const STATUSES: &[&str] = &[
     "unpaid",
 ];
 
-/// Stripe's ways to be paid; nothing in the sandbox is paid in the second one.
-pub(crate) const COLLECTION_METHODS: &[&str] = &["charge_automatically", "send_invoice"];
+pub(crate) const ROUTES: &[Route] = &[
+    route("POST", "/v1/subscriptions", create, "subscription"),
+    route("GET", "/v1/subscriptions", list, "list:subscription"),
+    route("GET", "/v1/subscriptions/:id", retrieve, "subscription"),
+    route("POST", "/v1/subscriptions/:id", update, "subscription"),
+    route("DELETE", "/v1/subscriptions/:id", cancel, "subscription"),
+    route(
+        "POST",
+        "/v1/subscriptions/:id/resume",
+        resume,
+        "subscription",
+    ),
+];
 
 /// `POST /v1/subscriptions`
 pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
@@ -44,19 +56,6 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         ctx.account,
         subscription.expect("just created"),
     ))
-}
-
-/// Whether a customer may have one more: on a test clock, there are only so many.
-pub(crate) fn check_room(account: &Account, holder: &Customer) -> Result<()> {
-    let positions = holder.subscriptions.iter();
-    let held = positions.filter(|position| !account.subscription(**position).status.ended());
-    if holder.test_clock.is_some() && held.count() >= MAX_SUBSCRIPTIONS {
-        return Err(Error::invalid(format!(
-            "A customer on a test clock can have at most {MAX_SUBSCRIPTIONS} subscriptions."
-        ))
-        .param("customer"));
-    }
-    Ok(())
 }
 
 /// `GET /v1/subscriptions/:id`
@@ -73,7 +72,7 @@ pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> 
 pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let page = Page::read(params)?;
     let holder = match params.string("customer")? {
-        Some(id) => Some(customer::named(ctx, id, "customer")?),
+        Some(id) => Some(customer::input::named(ctx, id, "customer")?),
         None => None,
     };
     let clock = params.string("test_clock")?;
@@ -112,24 +111,6 @@ fn in_status(status: Status, asked: Option<&str>) -> bool {
     }
 }
 
-/// What a customer shows when `subscriptions` is expanded.
-pub(crate) fn of_customer(account: &Account, id: &str) -> Value {
-    let positions = account
-        .customers
-        .get(id)
-        .map(|customer| &customer.subscriptions);
-    let mut live: Vec<&Subscription> = positions
-        .into_iter()
-        .flatten()
-        .map(|position| account.subscription(*position))
-        .filter(|one| !one.status.ended())
-        .collect();
-    live.reverse();
-    let url = format!("/v1/customers/{id}/subscriptions");
-    let shown = live.iter().map(|one| view::subscription(account, one));
-    view::nested(&url, live.len(), shown)
-}
-
 /// `POST /v1/subscriptions/:id`
 pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     ctx.read_presence(params)?;
@@ -150,46 +131,6 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     ))
 }
 
-/// Whether more than the metadata of a subscription can be changed.
-pub(crate) fn check_live(subscription: &Subscription) -> Result<()> {
-    if subscription.status.ended() {
-        return Err(Error::invalid(
-            "A canceled subscription can only update its cancellation_details and metadata.",
-        ));
-    }
-    Ok(())
-}
-
-/// What may be changed of a subscription whose first invoice waits for its payment. Stripe's documentation of the status
-/// names the metadata and the source; the others say how that invoice is to be paid, or change nothing.
-const BEFORE_PAYMENT: &[&str] = &[
-    "metadata",
-    "default_source",
-    "default_payment_method",
-    "payment_settings",
-    "expand",
-];
-
-/// Whether a subscription has begun, so that what it sells may be changed, where a request would change that.
-pub(crate) fn check_begun(subscription: &Subscription, params: &Params<'_>) -> Result<()> {
-    let changes = |key: &&str| !BEFORE_PAYMENT.contains(key);
-    match params.keys().iter().find(|key| changes(key)) {
-        Some(key) => may_change(subscription).map_err(|error| error.param((*key).to_owned())),
-        None => Ok(()),
-    }
-}
-
-/// Whether a subscription has begun, so that what it sells may be changed.
-pub(crate) fn may_change(subscription: &Subscription) -> Result<()> {
-    if subscription.status != Status::Incomplete {
-        return Ok(());
-    }
-    Err(Error::invalid(format!(
-        "The subscription `{}` is incomplete: until its first invoice is paid, only its `metadata` and `default_source` can be updated.",
-        subscription.id
-    )))
-}
-
 /// What has ended is still described.
 fn update_ended(ctx: &mut Ctx<'_>, position: u32, params: &Params<'_>, now: i64) -> Result<Value> {
     let subscription = ctx.account.subscription(position);
@@ -201,7 +142,7 @@ fn update_ended(ctx: &mut Ctx<'_>, position: u32, params: &Params<'_>, now: i64)
     }
     let before = view::subscription(ctx.account, subscription);
     ctx.account.subscription_mut(position).metadata = metadata;
-    view::changed(ctx, position, &before, now);
+    subscription_status::changed(ctx, position, &before, now);
     Ok(view::subscription(
         ctx.account,
         ctx.account.subscription(position),
@@ -231,7 +172,7 @@ pub(crate) fn resume(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let before = view::subscription(ctx.account, subscription);
     ctx.account.subscription_mut(position).status = Status::Active;
     renewal::restart(ctx, position, now, Anchor::Now, None);
-    view::changed(ctx, position, &before, now);
+    subscription_status::changed(ctx, position, &before, now);
     let after = view::subscription(ctx.account, ctx.account.subscription(position));
     ctx.event("customer.subscription.resumed", &after, now);
     Ok(after)
@@ -255,16 +196,9 @@ pub(crate) fn cancel(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     crate::engine::change::cancel(ctx, position, how, now);
     ctx.account.subscription_mut(position).cancellation_reason = Some("cancellation_requested");
     ctx.account.subscription_mut(position).canceled_at = Some(now);
-    view::changed(ctx, position, &before, now);
+    subscription_status::changed(ctx, position, &before, now);
     Ok(view::subscription(
         ctx.account,
         ctx.account.subscription(position),
     ))
-}
-
-/// The subscription that the URL names.
-pub(crate) fn find(ctx: &Ctx<'_>) -> Result<u32> {
-    let id = ctx.arg(0);
-    let position = ctx.account.billing.subscriptions.position(&id);
-    position.ok_or_else(|| Error::not_found(WHAT, &id))
 }

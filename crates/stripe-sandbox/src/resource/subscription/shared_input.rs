@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::Prorate;
 use crate::engine::catalog;
 use crate::error::{Error, Result};
 use crate::money::currency::Currency;
@@ -10,15 +11,15 @@ use crate::params::field_update::FieldUpdate;
 use crate::resource::coupon::{self, Coupon, Off};
 use crate::resource::customer::{self, Customer};
 use crate::resource::discount::{self, Applied};
-use crate::resource::promotion_code::Purchase;
-use crate::resource::subscription_schedule::{ItemSpec, Prorate};
-use crate::resource::{payment_method, subscription_item};
+use crate::resource::payment_method;
+use crate::resource::promotion_code::input::Purchase;
+use crate::resource::subscription_item::{self, ItemSpec};
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
 /// `currency`, if given, must be that of the items.
 pub(crate) fn same_currency(params: &Params<'_>, currency: Currency) -> Result<()> {
-    match crate::money::currency::read(params, "currency")? {
+    match params.currency("currency")? {
         Some(given) => check_same(currency, given, params.name("currency")),
         None => Ok(()),
     }
@@ -48,7 +49,7 @@ pub(crate) fn coupon(
         return Ok(None);
     };
     let param = params.name("coupon");
-    let coupon = coupon::applicable(ctx, id, &param, now)?;
+    let coupon = coupon::input::applicable(ctx, id, &param, now)?;
     check_currency(&coupon, currency, &param)?;
     Ok(Some(coupon))
 }
@@ -81,7 +82,7 @@ pub(crate) fn discount(
         amount: Some((catalog::in_advance(ctx.account, specs), currency)),
         now,
     };
-    let given = discount::given(ctx, params, purchase)?;
+    let given = discount::input::given(ctx, params, purchase)?;
     if let FieldUpdate::Set(applied) = &given {
         check_currency(&applied.coupon, currency, &params.name("coupon"))?;
     }
@@ -134,7 +135,7 @@ pub(crate) fn payment_method(
     let method = ctx.account.payment_methods.get(id);
     let method = method.ok_or_else(|| Error::no_such("PaymentMethod", id, param.clone()))?;
     if method.customer.as_deref() != Some(customer) {
-        return Err(payment_method::not_theirs(id, param));
+        return Err(payment_method::input::not_theirs(id, param));
     }
     Ok(FieldUpdate::Set(method.id.clone()))
 }

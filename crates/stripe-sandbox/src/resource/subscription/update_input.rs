@@ -2,55 +2,15 @@
 
 use super::input::{UNMODELLED, cancel_at, one_end_only, trial_end_given};
 use super::pause::{self, Pause};
-use super::payment_input::{self, Behavior};
 use super::shared_input::{collection_method, discount, located_tax, payment_method, prorate};
-use super::{MissingMethod, PaymentSettings, Subscription};
-use crate::engine::added_items::{self, AddedItem};
+use super::{Prorate, Status, Subscription, payment_input};
+use crate::engine::subscription_update::Update;
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::field_update::FieldUpdate;
-use crate::params::metadata::Metadata;
-use crate::resource::discount::Applied;
-use crate::resource::subscription_schedule::{ItemSpec, Prorate};
-use crate::resource::{customer, subscription_item};
+use crate::resource::subscription_item::{self, ItemSpec};
+use crate::resource::{customer, invoice_item};
 use crate::store::context::Ctx;
-use crate::store::ids::Id;
-
-/// What a request changes on a subscription.
-#[derive(Clone, Debug)]
-pub(crate) struct Update {
-    pub(crate) specs: Option<Vec<ItemSpec>>,
-    pub(crate) added: Vec<AddedItem>,
-    /// A time that has come ends the trial.
-    pub(crate) trial_end: Option<i64>,
-    pub(crate) cancel_at: FieldUpdate<i64>,
-    pub(crate) cancel_at_period_end: Option<bool>,
-    /// The coupon to apply, or none to take the discount away.
-    pub(crate) coupon: FieldUpdate<Applied>,
-    pub(crate) default_payment_method: FieldUpdate<Id>,
-    pub(crate) description: FieldUpdate<String>,
-    pub(crate) metadata: Metadata,
-    pub(crate) automatic_tax: Option<bool>,
-    pub(crate) prorate: Prorate,
-    /// What happens if what falls due is not paid.
-    pub(crate) behavior: Behavior,
-    pub(crate) pause: FieldUpdate<Pause>,
-    pub(crate) payment_settings: PaymentSettings,
-    pub(crate) missing_method: MissingMethod,
-    pub(crate) prorate_from: Option<i64>,
-    /// `billing_cycle_anchor=now`
-    pub(crate) anchored: bool,
-}
-
-impl Update {
-    /// The same for trying it out: its coupon is not counted as redeemed.
-    pub(crate) fn without_count(&self) -> Self {
-        Self {
-            coupon: self.coupon.clone().map(Applied::without_count),
-            ..self.clone()
-        }
-    }
-}
 
 /// Reads an update.
 pub(crate) fn read(
@@ -68,12 +28,12 @@ pub(crate) fn read(
             params.name("items"),
         ));
     }
-    let holder = customer::named(ctx, &subscription.customer, "customer")?;
+    let holder = customer::input::named(ctx, &subscription.customer, "customer")?;
     let kept = || {
         subscription
             .items
             .iter()
-            .map(subscription_item::input::kept)
+            .map(subscription_item::kept)
             .collect()
     };
     let sold: Vec<ItemSpec> = specs.clone().unwrap_or_else(kept);
@@ -85,7 +45,7 @@ pub(crate) fn read(
     params.only("trial_from_plan", "false")?;
     let update = Update {
         specs,
-        added: added_items::read(ctx, params, currency)?,
+        added: invoice_item::input::read_added(ctx, params, currency)?,
         trial_end: trial_end_given(params, now)?,
         cancel_at: cancel_at(params, now)?,
         cancel_at_period_end: params.boolean("cancel_at_period_end")?,
@@ -96,7 +56,7 @@ pub(crate) fn read(
         automatic_tax: located_tax(params, holder)?,
         prorate: prorate(params)?.unwrap_or(Prorate::Create),
         behavior,
-        pause: pause::read(params, now)?,
+        pause: given_pause(params, now)?,
         payment_settings: payment_input::payment_settings(params, subscription.payment_settings)?,
         missing_method: payment_input::trial_settings(params, subscription.missing_method)?,
         prorate_from: prorate_from(params, subscription)?,
@@ -181,4 +141,69 @@ fn check_directed(subscription: &Subscription, update: &Update) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// `pause_collection`, of which an empty one ends the pause.
+pub(crate) fn given_pause(params: &Params<'_>, now: i64) -> Result<FieldUpdate<Pause>> {
+    let Some(given) = params.object(PAUSE)? else {
+        return Ok(FieldUpdate::Keep);
+    };
+    if params.is_unset(PAUSE) {
+        return Ok(FieldUpdate::Unset);
+    }
+    let behavior = given.variant("behavior", &pause::Behavior::ALL, pause::Behavior::as_str)?;
+    let behavior = behavior.ok_or_else(|| given.missing("behavior"))?;
+    let resumes_at = given.timestamp("resumes_at")?;
+    if resumes_at.is_some_and(|at| at <= now) {
+        return Err(Error::malformed(
+            given.name("resumes_at"),
+            "Invalid timestamp: `resumes_at` must be in the future.",
+        ));
+    }
+    Ok(FieldUpdate::Set(Pause {
+        behavior,
+        resumes_at,
+    }))
+}
+
+const PAUSE: &str = "pause_collection";
+
+/// Whether more than the metadata of a subscription can be changed.
+pub(crate) fn check_live(subscription: &Subscription) -> Result<()> {
+    if subscription.status.ended() {
+        return Err(Error::invalid(
+            "A canceled subscription can only update its cancellation_details and metadata.",
+        ));
+    }
+    Ok(())
+}
+
+/// What may be changed of a subscription whose first invoice waits for its payment. Stripe's documentation of the status
+/// names the metadata and the source; the others say how that invoice is to be paid, or change nothing.
+const BEFORE_PAYMENT: &[&str] = &[
+    "metadata",
+    "default_source",
+    "default_payment_method",
+    "payment_settings",
+    "expand",
+];
+
+/// Whether a subscription has begun, so that what it sells may be changed, where a request would change that.
+pub(crate) fn check_begun(subscription: &Subscription, params: &Params<'_>) -> Result<()> {
+    let changes = |key: &&str| !BEFORE_PAYMENT.contains(key);
+    match params.keys().iter().find(|key| changes(key)) {
+        Some(key) => may_change(subscription).map_err(|error| error.param((*key).to_owned())),
+        None => Ok(()),
+    }
+}
+
+/// Whether a subscription has begun, so that what it sells may be changed.
+pub(crate) fn may_change(subscription: &Subscription) -> Result<()> {
+    if subscription.status != Status::Incomplete {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "The subscription `{}` is incomplete: until its first invoice is paid, only its `metadata` and `default_source` can be updated.",
+        subscription.id
+    )))
 }

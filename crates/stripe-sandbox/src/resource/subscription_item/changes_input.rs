@@ -1,12 +1,10 @@
 //! Reading what a request changes on the items of a subscription.
 
-use super::clear_usage;
-use super::input::{OLDER, by_plan, check, kept, price, spec};
-use crate::engine::catalog;
+use super::input::{OLDER, by_plan, check, price, spec};
+use super::{Item, ItemSpec, clear_usage, kept};
 use crate::error::{Error, Result};
 use crate::params::Params;
-use crate::resource::subscription::{Item, Subscription};
-use crate::resource::subscription_schedule::ItemSpec;
+use crate::resource::subscription::Subscription;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
@@ -90,7 +88,7 @@ fn added(ctx: &Ctx<'_>, params: &Params<'_>, held: &[Id]) -> Result<ItemSpec> {
 
 fn changed(ctx: &Ctx<'_>, params: &Params<'_>, item: &Item, held: &[Id]) -> Result<ItemSpec> {
     let other = price(ctx, params, held)?;
-    let current = catalog::price(ctx.account, &item.price);
+    let current = ctx.account.price(&item.price);
     spec(params, other.unwrap_or(current), Some(item))
 }
 

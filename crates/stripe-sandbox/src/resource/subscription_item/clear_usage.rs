@@ -2,10 +2,10 @@
 //!
 //! Usage is never dropped unless the request says so, and `clear_usage` is never taken where it clears nothing.
 
+use super::{Item, ItemSpec};
 use crate::error::{Error, Result};
 use crate::params::Params;
-use crate::resource::subscription::{Item, Subscription};
-use crate::resource::subscription_schedule::ItemSpec;
+use crate::resource::subscription::Subscription;
 
 /// Reads `clear_usage` of an item that is added: there is nothing to clear.
 pub(crate) fn of_new(params: &Params<'_>) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Reading the items of a request: what a subscription is to hold.
 
+use super::{Item, ItemSpec, MAX_QUANTITY};
 use crate::engine::catalog;
 use crate::error::{Error, Result};
 use crate::money::currency::Currency;
@@ -7,15 +8,11 @@ use crate::money::period::Every;
 use crate::params::Params;
 use crate::params::metadata::Metadata;
 use crate::resource::price::{Price, Recurring};
-use crate::resource::subscription::Item;
-use crate::resource::subscription_schedule::ItemSpec;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
 /// Stripe's limit.
 pub(crate) const MAX_ITEMS: usize = 20;
-/// No quantity of a licensed price or of a usage record is larger, so that what JavaScript clients read is exact.
-pub(crate) const MAX_QUANTITY: i64 = 9_007_199_254_740_991;
 
 /// What Stripe names where a list of items has a price twice, whether it has it as `plan` or as `price`.
 pub(crate) const OLDER: &str = "plan";
@@ -50,18 +47,6 @@ pub(crate) fn read(
     Ok(specs)
 }
 
-/// An item as it is, as a spec.
-pub(crate) fn kept(item: &Item) -> ItemSpec {
-    ItemSpec {
-        item: Some(item.id.clone()),
-        price: item.price.clone(),
-        quantity: item.quantity,
-        is_new: false,
-        clear_usage: false,
-        metadata: item.metadata.clone(),
-    }
-}
-
 /// The one item of a subscription, by the older parameters `plan` and `quantity` of the subscription itself.
 pub(crate) fn by_plan(
     ctx: &Ctx<'_>,
@@ -75,7 +60,7 @@ pub(crate) fn by_plan(
     }
     let price = match (price(ctx, params, held)?, before) {
         (Some(price), _) => price,
-        (None, Some(item)) => catalog::price(ctx.account, &item.price),
+        (None, Some(item)) => ctx.account.price(&item.price),
         (None, None) => return Ok(None),
     };
     Ok(Some(ItemSpec {
@@ -208,7 +193,7 @@ pub(crate) fn check(ctx: &Ctx<'_>, specs: &[ItemSpec], param: &str, twice: &str)
             .param(twice));
         }
         seen.push(&spec.price);
-        let price = catalog::price(ctx.account, &spec.price);
+        let price = ctx.account.price(&spec.price);
         let (every, currency) = *first.get_or_insert((catalog::every_of(price), price.currency));
         let mismatch = if every != catalog::every_of(price) {
             "interval"
@@ -233,5 +218,5 @@ pub(crate) fn other_currency(param: String) -> Error {
 /// The currency of items that [`read`] has checked.
 pub(crate) fn currency(ctx: &Ctx<'_>, specs: &[ItemSpec]) -> Currency {
     let first = specs.first().expect("checked to be at least one");
-    catalog::price(ctx.account, &first.price).currency
+    ctx.account.price(&first.price).currency
 }

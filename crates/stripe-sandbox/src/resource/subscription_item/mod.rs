@@ -1,30 +1,18 @@
-//! `/v1/subscription_items` and the usage that is reported for them.
+//! The items of a subscription.
 
 pub(crate) mod changes_input;
 pub(crate) mod clear_usage;
 pub(crate) mod input;
+pub(crate) mod routes;
+pub(crate) mod usage;
+pub(crate) mod view;
 
-use serde_json::{Value, json};
-
-use self::changes_input::One;
-use self::input::{MAX_QUANTITY, too_large};
-use super::subscription::{self, Item, Subscription};
-use crate::engine::{catalog, finalization, subscription_update};
-use crate::error::{Error, Result};
-use crate::money::usage::Aggregate;
-use crate::params::Params;
-use crate::store::context::Ctx;
+use crate::money::usage::Records;
+use crate::params::metadata::Metadata;
 use crate::store::ids::Id;
-use crate::store::page::Page;
-use crate::store::state::Account;
 use crate::store::table::Row;
 
 const WHAT: &str = "subscription item";
-/// How long after a period's end usage for it is still taken, because clocks differ. The invoice for the period is
-/// final by then, so it counts in the new period.
-const BEHIND: i64 = 300;
-/// How far ahead of the customer's time a record may be: what clients with another clock are allowed.
-const AHEAD: i64 = 300;
 
 impl Row for Item {
     fn id(&self) -> &Id {
@@ -32,264 +20,53 @@ impl Row for Item {
     }
 }
 
-/// `GET /v1/subscription_items?subscription=`
-pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let page = Page::read(params)?;
-    let id = params.required("subscription")?;
-    let subscription = ctx.account.billing.subscriptions.get(id);
-    let subscription =
-        subscription.ok_or_else(|| Error::no_such("subscription", id, "subscription"))?;
-    params.finish()?;
-    let rows: Vec<&Item> = subscription.items.iter().collect();
-    let cut = page.of_rows(&rows, WHAT)?;
-    let url = format!("/v1/subscription_items?subscription={}", subscription.id);
-    Ok(cut.to_json(&url, |item| {
-        subscription::view::item(ctx.account, subscription, item)
-    }))
+/// One price of a subscription.
+#[derive(Clone, Debug)]
+pub(crate) struct Item {
+    pub(crate) id: Id,
+    pub(crate) price: Id,
+    /// Units of a licensed price; a metered one has none.
+    pub(crate) quantity: Option<i64>,
+    pub(crate) created: i64,
+    /// From when usage counts for it: its creation, or when it became metered or lost its usage.
+    pub(crate) since: i64,
+    pub(crate) metadata: Metadata,
+    pub(crate) records: Records,
 }
 
-/// `GET /v1/subscription_items/:id`
-pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
-    let (subscription, item) = find(ctx)?;
-    Ok(subscription::view::item(ctx.account, subscription, item))
+/// What a subscription is to hold: a phase's item, or one of a request.
+#[derive(Clone, Debug)]
+pub(crate) struct ItemSpec {
+    /// The item that it changes, where a request names one; else it is matched by its price.
+    pub(crate) item: Option<Id>,
+    pub(crate) price: Id,
+    /// `None` exactly for metered prices.
+    pub(crate) quantity: Option<i64>,
+    /// Whether a request adds it: it takes the place of no item, not even of one of the same price that it deletes.
+    pub(crate) is_new: bool,
+    /// Whether the usage so far is dropped: else it moves with the item to another metered price.
+    pub(crate) clear_usage: bool,
+    pub(crate) metadata: Metadata,
 }
 
-/// `POST /v1/subscription_items`: another item for a subscription.
-pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let id = params.required("subscription")?;
-    let position = ctx.account.billing.subscriptions.position(id);
-    let position = position.ok_or_else(|| Error::no_such("subscription", id, "subscription"))?;
-    change(ctx, params, position, One::Add)?;
-    let subscription = ctx.account.subscription(position);
-    let item = subscription.items.last().expect("just added");
-    Ok(subscription::view::item(ctx.account, subscription, item))
-}
-
-/// `POST /v1/subscription_items/:id`
-pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let (position, index) = locate(ctx)?;
-    change(ctx, params, position, One::Change(index))?;
-    let subscription = ctx.account.subscription(position);
-    let item = &subscription.items[index];
-    Ok(subscription::view::item(ctx.account, subscription, item))
-}
-
-/// `DELETE /v1/subscription_items/:id`
-pub(crate) fn delete(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let (position, index) = locate(ctx)?;
-    let id = ctx.account.subscription(position).items[index].id.clone();
-    change(ctx, params, position, One::Remove(index))?;
-    Ok(json!({"id": &*id, "object": "subscription_item", "deleted": true}))
-}
-
-/// Changes one item as an update of its subscription would.
-fn change(ctx: &mut Ctx<'_>, params: &Params<'_>, position: u32, one: One) -> Result<()> {
-    ctx.read_presence(params)?;
-    let subscription = ctx.account.subscription(position);
-    subscription::routes::check_live(subscription)?;
-    match one {
-        One::Change(_) => subscription::routes::check_begun(subscription, params)?,
-        One::Add | One::Remove(_) => subscription::routes::may_change(subscription)?,
-    }
-    let now = ctx.time_of(&subscription.customer);
-    let specs = changes_input::read_one(ctx, params, subscription, one)?;
-    let update = subscription::update_input::read_for_item(ctx, params, subscription, specs)?;
-    params.finish()?;
-    subscription::payment_input::check_change(ctx, position, &update, now)?;
-    subscription_update::carry_out(ctx, position, update, now);
-    Ok(())
-}
-
-/// `POST /v1/subscription_items/:id/usage_records`: a quantity at a time, which is added to what was reported
-/// for that very time, or replaces it.
-pub(crate) fn report(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let (subscription, item) = find(ctx)?;
-    let quantity = params
-        .integer_from("quantity", 0)?
-        .ok_or_else(|| params.missing("quantity"))?;
-    let now = ctx.time_of(&subscription.customer);
-    let timestamp = params.timestamp_or_now("timestamp", now)?.unwrap_or(now);
-    let set = params.one_of("action", &["increment", "set"])? == Some("set");
-    params.finish()?;
-    let draft = finalization::draft_for(ctx.account, subscription, item, timestamp);
-    let draft = draft.map(|draft| draft.id.clone());
-    let from = match draft {
-        Some(_) => timestamp,
-        None => earliest(ctx.account, subscription, item, now),
-    };
-    check(subscription, item, timestamp, from, now)?;
-    // What comes a little late counts in the period that runs, if there is no draft for the one before.
-    let counted = match draft {
-        Some(_) => timestamp,
-        None => timestamp.max(subscription.period.0),
-    };
-    let there = if set { 0 } else { item.records.get(counted) };
-    let sum = there.saturating_add(quantity);
-    if sum > MAX_QUANTITY {
-        return Err(too_large("quantity".into()));
-    }
-    let id = item.id.clone();
-    let record = ctx.account.ids.next("mbur", 24);
-    let position = ctx.account.billing.items[&id];
-    let items = &mut ctx.account.subscription_mut(position).items;
-    if let Some(item) = items.iter_mut().find(|item| item.id == id) {
-        item.records.set(counted, sum);
-        if let Some(draft) = draft {
-            let item = item.clone();
-            finalization::update_usage(ctx.account, &draft, position, &item);
-        }
-    }
-    Ok(json!({
-        "id": &*record,
-        "object": "usage_record",
-        "livemode": false,
-        "quantity": quantity,
-        "subscription_item": &*id,
-        "timestamp": timestamp,
-    }))
-}
-
-fn check(
-    subscription: &Subscription,
-    item: &Item,
-    timestamp: i64,
-    from: i64,
-    now: i64,
-) -> Result<()> {
-    if subscription.status.ended() {
-        return Err(Error::invalid(
-            "Cannot create the usage record because the subscription has been canceled.",
-        ));
-    }
-    if item.quantity.is_some() {
-        return Err(Error::invalid(format!(
-            "Cannot create the usage record because the price of `{}` is not metered. Usage can only be reported for prices with `usage_type=metered`.",
-            item.id
-        )));
-    }
-    if timestamp < from {
-        return Err(Error::invalid("Cannot create the usage record with this timestamp because timestamps must be after the subscription's last invoice period (or current period start time).").param("timestamp"));
-    }
-    if timestamp > now + AHEAD {
-        return Err(Error::invalid("Cannot create the usage record with this timestamp because timestamps must not be in the future.").param("timestamp"));
-    }
-    Ok(())
-}
-
-/// From when usage is taken: that of sums a little before the period, in the period's first minutes.
-fn earliest(account: &Account, subscription: &Subscription, item: &Item, now: i64) -> i64 {
-    let start = subscription.period.0;
-    let sums = catalog::aggregate(account, &item.price) == Aggregate::Sum;
-    let late = sums && now < start + BEHIND;
-    // Nothing was used before there was an item.
-    let earliest = if late { start - BEHIND } else { start };
-    earliest.max(item.since.min(start))
-}
-
-/// The usage of one period.
-struct Summary {
-    id: Id,
-    invoice: Option<Id>,
-    period: (i64, i64),
-    total: i64,
-}
-
-impl Row for Summary {
-    fn id(&self) -> &Id {
-        &self.id
+impl ItemSpec {
+    /// Whether the item is this spec already.
+    pub(crate) fn sells(&self, item: &Item) -> bool {
+        item.price == self.price && item.quantity == self.quantity
     }
 }
 
-/// `GET /v1/subscription_items/:id/usage_record_summaries`: a total per period, the running one first, which
-/// has no end yet.
-pub(crate) fn summaries(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let page = Page::read(params)?;
-    let (subscription, item) = find(ctx)?;
-    params.finish()?;
-    if item.quantity.is_some() {
-        return Err(Error::invalid(format!(
-            "The price of `{}` is not metered: it has no usage.",
-            item.id
-        )));
+/// An item as it is, as a spec.
+pub(crate) fn kept(item: &Item) -> ItemSpec {
+    ItemSpec {
+        item: Some(item.id.clone()),
+        price: item.price.clone(),
+        quantity: item.quantity,
+        is_new: false,
+        clear_usage: false,
+        metadata: item.metadata.clone(),
     }
-    let summaries = periods(ctx.account, subscription, item);
-    let rows: Vec<&Summary> = summaries.iter().collect();
-    let url = format!("/v1/subscription_items/{}/usage_record_summaries", item.id);
-    let cut = page.of_rows(&rows, "usage record summary")?;
-    Ok(cut.to_json(&url, |summary| {
-        json!({
-            "id": &*summary.id,
-            "object": "usage_record_summary",
-            "invoice": summary.invoice.as_deref(),
-            "livemode": false,
-            "period": {"end": summary.invoice.as_ref().map(|_| summary.period.1), "start": summary.period.0},
-            "subscription_item": &*item.id,
-            "total_usage": summary.total,
-        })
-    }))
 }
 
-fn periods(account: &Account, subscription: &Subscription, item: &Item) -> Vec<Summary> {
-    let name = item.id.trim_start_matches("si_");
-    let summary = |invoice: Option<Id>, period: (i64, i64), total| Summary {
-        id: format!("sis_{name}{}", period.0).into(),
-        invoice,
-        period,
-        total,
-    };
-    let running = catalog::aggregate(account, &item.price).total(
-        &item.records,
-        subscription.period.0,
-        subscription.period.1,
-    );
-    let running =
-        (!subscription.status.ended()).then(|| summary(None, subscription.period, running));
-    let customer = account.customers.get(&subscription.customer);
-    let positions = customer.map_or(&[][..], |customer| &customer.invoices);
-    let billed = positions.iter().rev().filter_map(|position| {
-        let invoice = account.billing.invoices.at(*position)?;
-        let mut lines = invoice
-            .lines
-            .iter()
-            .filter(|line| {
-                line.item.as_ref() == Some(&item.id)
-                    && line.invoice_item.is_none()
-                    && line.line.period.1 <= invoice.created
-            })
-            .peekable();
-        let period = lines.peek()?.line.period;
-        let total = lines.map(|line| line.line.quantity).sum();
-        Some(summary(Some(invoice.id.clone()), period, total))
-    });
-    running.into_iter().chain(billed).collect()
-}
-
-fn find<'a>(ctx: &'a Ctx<'_>) -> Result<(&'a Subscription, &'a Item)> {
-    let (position, index) = locate(ctx)?;
-    let subscription = ctx.account.subscription(position);
-    Ok((subscription, &subscription.items[index]))
-}
-
-/// The position of the subscription, and that of the item in it.
-fn locate(ctx: &Ctx<'_>) -> Result<(u32, usize)> {
-    let id = ctx.arg(0);
-    of_id(ctx.account, &id).ok_or_else(|| Error::not_found(WHAT, &id))
-}
-
-fn of_id(account: &Account, id: &str) -> Option<(u32, usize)> {
-    let position = *account.billing.items.get(id)?;
-    let mut items = account.subscription(position).items.iter();
-    Some((position, items.position(|item| *item.id == *id)?))
-}
-
-/// The item of this id, as the API shows it.
-pub(crate) fn rendered(account: &Account, id: &str) -> Option<Value> {
-    let (position, index) = of_id(account, id)?;
-    let subscription = account.subscription(position);
-    Some(subscription::view::item(
-        account,
-        subscription,
-        &subscription.items[index],
-    ))
-}
+/// No quantity of a licensed price or of a usage record is larger, so that what JavaScript clients read is exact.
+pub(crate) const MAX_QUANTITY: i64 = 9_007_199_254_740_991;

@@ -1,13 +1,13 @@
 //! Reading what a schedule is created with, and the phases of an update.
 
 use super::phase_input::{self, Setting};
-use super::{Defaults, EndBehavior, Phase, Prorate, Schedule, Status};
+use super::{Defaults, EndBehavior, Phase, Schedule, Status};
 use crate::engine::one_currency;
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::metadata::Metadata;
 use crate::resource::customer::{self, Customer};
-use crate::resource::subscription::{self, Subscription};
+use crate::resource::subscription::{self, Prorate, Subscription};
 use crate::resource::subscription_item;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
@@ -21,7 +21,7 @@ pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Schedule, 
 }
 
 fn with_phases(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Schedule, i64)> {
-    let holder = customer::named(ctx, params.required("customer")?, "customer")?;
+    let holder = customer::input::named(ctx, params.required("customer")?, "customer")?;
     let now = ctx.time_of(&holder.id);
     let start = params.timestamp_or_now("start_date", now)?.unwrap_or(now);
     check_start(start, now, "start_date")?;
@@ -39,7 +39,7 @@ fn with_phases(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Schedule, i64)> {
     let phases =
         phase_input::read(ctx, params, setting)?.ok_or_else(|| params.missing("phases"))?;
     one_currency::check(ctx.account, holder, phases[0].currency, None)?;
-    crate::resource::subscription::routes::check_room(ctx.account, holder)?;
+    crate::resource::subscription::input::check_room(ctx.account, holder)?;
     let schedule = Schedule {
         end_behavior: end_behavior(params)?.unwrap_or(EndBehavior::Release),
         defaults: phase_input::defaults(ctx, params, &holder.id, &Defaults::default())?,
@@ -116,7 +116,7 @@ fn over(ctx: &Ctx<'_>, params: &Params<'_>, id: &str) -> Result<(Schedule, i64)>
         ))
         .param("from_subscription"));
     }
-    subscription::routes::may_change(subscription)
+    subscription::update_input::may_change(subscription)
         .map_err(|error| error.param("from_subscription"))?;
     if subscription.schedule.is_some() {
         return Err(Error::invalid(
@@ -124,7 +124,7 @@ fn over(ctx: &Ctx<'_>, params: &Params<'_>, id: &str) -> Result<(Schedule, i64)>
         )
         .param("from_subscription"));
     }
-    let holder = customer::named(ctx, &subscription.customer, "from_subscription")?;
+    let holder = customer::input::named(ctx, &subscription.customer, "from_subscription")?;
     let now = ctx.time_of(&holder.id);
     let (start, period_end) = subscription.period;
     let end = subscription.ends_at().unwrap_or(period_end);
@@ -136,7 +136,7 @@ fn over(ctx: &Ctx<'_>, params: &Params<'_>, id: &str) -> Result<(Schedule, i64)>
         items: subscription
             .items
             .iter()
-            .map(subscription_item::input::kept)
+            .map(subscription_item::kept)
             .collect(),
         coupon: subscription
             .discount
@@ -209,7 +209,7 @@ pub(crate) fn new_phases(
         return Ok(None);
     };
     let (Some(current), Some(running)) = (schedule.current, schedule.running()) else {
-        let holder = customer::named(ctx, &schedule.customer, "customer")?;
+        let holder = customer::input::named(ctx, &schedule.customer, "customer")?;
         check_start(given[0].start, now, "phases[0][start_date]")?;
         one_currency::check(ctx.account, holder, given[0].currency, Some(&schedule.id))?;
         return Ok(Some((given, None)));

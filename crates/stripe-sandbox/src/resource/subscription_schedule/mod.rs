@@ -1,13 +1,16 @@
-//! A subscription schedule as state: phases, and which one runs.
+//! Subscription schedules: phases, and which one runs.
 
 pub(crate) mod input;
 pub(crate) mod phase_input;
 pub(crate) mod routes;
+pub(crate) mod view;
 
 use std::sync::Arc;
 
 use super::coupon::Coupon;
-use crate::engine::added_items::AddedItem;
+use super::invoice_item::AddedItem;
+use super::subscription::Prorate;
+use super::subscription_item::ItemSpec;
 use crate::money::currency::Currency;
 use crate::params::metadata::Metadata;
 use crate::store::ids::Id;
@@ -55,43 +58,6 @@ impl EndBehavior {
             Self::Cancel => "cancel",
         }
     }
-}
-
-/// What a change within a period does about the licensed items it touches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Prorate {
-    /// Credits and charges wait for the next invoice.
-    Create,
-    /// They are invoiced at once.
-    Invoice,
-    Never,
-}
-
-impl Prorate {
-    pub(crate) const ALL: [Self; 3] = [Self::Create, Self::Invoice, Self::Never];
-
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Create => "create_prorations",
-            Self::Invoice => "always_invoice",
-            Self::Never => "none",
-        }
-    }
-}
-
-/// What a subscription is to hold: a phase's item, or one of a request.
-#[derive(Clone, Debug)]
-pub(crate) struct ItemSpec {
-    /// The item that it changes, where a request names one; else it is matched by its price.
-    pub(crate) item: Option<Id>,
-    pub(crate) price: Id,
-    /// `None` exactly for metered prices.
-    pub(crate) quantity: Option<i64>,
-    /// Whether a request adds it: it takes the place of no item, not even of one of the same price that it deletes.
-    pub(crate) is_new: bool,
-    /// Whether the usage so far is dropped: else it moves with the item to another metered price.
-    pub(crate) clear_usage: bool,
-    pub(crate) metadata: Metadata,
 }
 
 #[derive(Clone, Debug)]

@@ -2,24 +2,28 @@
 
 use std::sync::Arc;
 
-use super::{Defaults, ItemSpec, Phase, Prorate};
-use crate::engine::{added_items, catalog};
+use super::{Defaults, Phase};
+use crate::engine::catalog;
 use crate::error::{Error, Result};
 use crate::money::currency::Currency;
 use crate::money::period::Every;
 use crate::params::Params;
 use crate::resource::coupon::Coupon;
+use crate::resource::invoice_item;
+use crate::resource::subscription::Prorate;
 use crate::resource::subscription::shared_input::{
     automatic_tax, collection_method, coupon, payment_method, prorate, same_currency,
 };
-use crate::resource::subscription_item;
+use crate::resource::subscription_item::{self, ItemSpec};
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
 /// Stripe's limit for the phases that run or are to come.
 const MAX_PHASES: usize = 10;
+
 /// More intervals than anybody plans for; it keeps what a phase costs to read small.
 const MAX_ITERATIONS: i64 = 1200;
+
 const PHASE_UNMODELLED: &[&str] = &[
     "application_fee_percent",
     "billing_thresholds?",
@@ -30,6 +34,7 @@ const PHASE_UNMODELLED: &[&str] = &[
     "tax_percent",
     "transfer_data",
 ];
+
 const DEFAULTS_UNMODELLED: &[&str] = &[
     "application_fee_percent",
     "billing_thresholds?",
@@ -137,7 +142,7 @@ fn phase(
         metadata: params.metadata()?.deferred()?,
         description: params.nullable("description")?.value().map(str::to_owned),
         prorate: prorate(params)?.unwrap_or(Prorate::Create),
-        added: added_items::read(ctx, params, currency)?,
+        added: invoice_item::input::read_added(ctx, params, currency)?,
         automatic_tax: automatic_tax(params)?,
         default_payment_method: payment_method(ctx, params, setting.customer)?.value(),
         collection_named,

@@ -2,20 +2,63 @@
 
 use serde_json::Value;
 
-use super::{Prorate, Schedule, Status, input, phase_input};
+use super::{Schedule, Status, input, phase_input, view};
 use crate::engine;
 use crate::engine::change::{self, Cancellation};
 use crate::engine::phases::{self, Cause};
-use crate::engine::timeline::{self, Due};
+use crate::engine::{subscription_status, timeline};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::filter::Created;
-use crate::resource::{customer, subscription};
+use crate::resource::customer;
+use crate::resource::route::{Route, route};
+use crate::resource::subscription::{self, Prorate};
 use crate::store::context::Ctx;
 use crate::store::page::Page;
+use crate::store::timelines::Due;
 
 const URL: &str = "/v1/subscription_schedules";
+
 const WHAT: &str = "subscription schedule";
+
+pub(crate) const ROUTES: &[Route] = &[
+    route(
+        "POST",
+        "/v1/subscription_schedules",
+        create,
+        "subscription_schedule",
+    ),
+    route(
+        "GET",
+        "/v1/subscription_schedules",
+        list,
+        "list:subscription_schedule",
+    ),
+    route(
+        "GET",
+        "/v1/subscription_schedules/:id",
+        retrieve,
+        "subscription_schedule",
+    ),
+    route(
+        "POST",
+        "/v1/subscription_schedules/:id",
+        update,
+        "subscription_schedule",
+    ),
+    route(
+        "POST",
+        "/v1/subscription_schedules/:id/release",
+        release,
+        "subscription_schedule",
+    ),
+    route(
+        "POST",
+        "/v1/subscription_schedules/:id/cancel",
+        cancel,
+        "subscription_schedule",
+    ),
+];
 
 /// `POST /v1/subscription_schedules`: with phases of its own, or over a subscription that is there.
 pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
@@ -39,7 +82,7 @@ fn begin(ctx: &mut Ctx<'_>, mut schedule: Schedule, now: i64) -> Value {
         ctx.account.subscription_mut(subscription).schedule = Some(id);
         phases::follow_end(ctx.account, subscription, now);
         timeline::reindex(ctx.account, subscription);
-        subscription::view::changed(ctx, subscription, &was, now);
+        subscription_status::changed(ctx, subscription, &was, now);
     } else {
         let due = Due::Schedule(position);
         ctx.account
@@ -51,22 +94,20 @@ fn begin(ctx: &mut Ctx<'_>, mut schedule: Schedule, now: i64) -> Value {
         phases::start(ctx, position, now);
         engine::run_until(ctx, clock.as_ref(), now);
     }
-    subscription::view::schedule(ctx.account.schedule(position))
+    view::schedule(ctx.account.schedule(position))
 }
 
 /// `GET /v1/subscription_schedules/:id`
 pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     params.finish()?;
-    Ok(subscription::view::schedule(
-        ctx.account.schedule(find(ctx)?),
-    ))
+    Ok(view::schedule(ctx.account.schedule(find(ctx)?)))
 }
 
 /// `GET /v1/subscription_schedules`
 pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let page = Page::read(params)?;
     let holder = match params.string("customer")? {
-        Some(id) => Some(customer::named(ctx, id, "customer")?),
+        Some(id) => Some(customer::input::named(ctx, id, "customer")?),
         None => None,
     };
     let created = Created::read(params)?;
@@ -96,7 +137,7 @@ pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         Some(holder) => page.of_positions(table, &holder.schedules, WHAT, keep)?,
         None => page.of_table(table, WHAT, keep)?,
     };
-    Ok(cut.to_json(URL, subscription::view::schedule))
+    Ok(cut.to_json(URL, view::schedule))
 }
 
 /// `POST /v1/subscription_schedules/:id`
@@ -105,7 +146,7 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let schedule = ctx.account.schedule(position);
     live(schedule, "update")?;
     let now = ctx.time_of(&schedule.customer);
-    let before = subscription::view::schedule(schedule);
+    let before = view::schedule(schedule);
     let mut changed = schedule.clone();
     let phases = input::new_phases(ctx, params, schedule, now)?;
     let touches = phases.is_some() || params.has("default_settings");
@@ -122,10 +163,10 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     params.finish()?;
     let clock = changed.clock.clone();
     replace(ctx, position, changed, touches.then_some(prorate), now);
-    let after = subscription::view::schedule(ctx.account.schedule(position));
+    let after = view::schedule(ctx.account.schedule(position));
     ctx.update_event("subscription_schedule.updated", &before, &after, now);
     engine::run_until(ctx, clock.as_ref(), now);
-    Ok(subscription::view::schedule(ctx.account.schedule(position)))
+    Ok(view::schedule(ctx.account.schedule(position)))
 }
 
 /// Puts the changed schedule in place of the old one, and makes the subscription what it says now.
@@ -163,7 +204,7 @@ fn replace(
             phases::enter(ctx, subscription, position, over.as_ref(), cause, now);
         }
         timeline::reindex(ctx.account, subscription);
-        subscription::view::changed(ctx, subscription, &was, now);
+        subscription_status::changed(ctx, subscription, &was, now);
     }
 }
 
@@ -176,7 +217,7 @@ pub(crate) fn release(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let now = ctx.time_of(&schedule.customer);
     params.finish()?;
     phases::release(ctx, position, now);
-    Ok(subscription::view::schedule(ctx.account.schedule(position)))
+    Ok(view::schedule(ctx.account.schedule(position)))
 }
 
 /// `POST /v1/subscription_schedules/:id/cancel`: its subscription ends with it.
@@ -197,9 +238,9 @@ pub(crate) fn cancel(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         let before =
             subscription::view::subscription(ctx.account, ctx.account.subscription(subscription));
         change::cancel(ctx, subscription, how, now);
-        subscription::view::changed(ctx, subscription, &before, now);
+        subscription_status::changed(ctx, subscription, &before, now);
     }
-    Ok(subscription::view::schedule(ctx.account.schedule(position)))
+    Ok(view::schedule(ctx.account.schedule(position)))
 }
 
 fn live(schedule: &Schedule, verb: &str) -> Result<()> {

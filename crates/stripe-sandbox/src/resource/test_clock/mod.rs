@@ -1,21 +1,19 @@
 //! Test clocks: time for a few customers that stands still until it is advanced.
 
+pub(crate) mod routes;
+
 use serde_json::{Value, json};
 
-use super::{billing, customer};
-use crate::engine;
-use crate::error::{Error, Result};
-use crate::params::Params;
-use crate::store::context::Ctx;
 use crate::store::ids::Id;
-use crate::store::page::Page;
 use crate::store::table::Row;
 
-const URL: &str = "/v1/test_helpers/test_clocks";
 const WHAT: &str = "test clock";
+
 const DAY: i64 = 24 * 60 * 60;
+
 /// How many customers Stripe allows on one clock.
 pub(crate) const MAX_CUSTOMERS: usize = 3;
+
 /// How many subscriptions Stripe allows for each of them; the sandbox does not count those that have ended.
 pub(crate) const MAX_SUBSCRIPTIONS: usize = 3;
 
@@ -50,102 +48,4 @@ impl TestClock {
             "status": "ready",
         })
     }
-}
-
-/// `POST /v1/test_helpers/test_clocks`
-pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let frozen_time = params
-        .timestamp("frozen_time")?
-        .ok_or_else(|| params.missing("frozen_time"))?;
-    let name = params.nullable("name")?.value().map(str::to_owned);
-    params.finish()?;
-    let clock = TestClock {
-        id: ctx.account.ids.next("clock", 24),
-        created: ctx.now,
-        frozen_time,
-        name,
-        customers: Vec::new(),
-    };
-    let answer = clock.to_json();
-    ctx.account.clocks.insert(clock);
-    ctx.event("test_helpers.test_clock.created", &answer, ctx.now);
-    Ok(answer)
-}
-
-/// `GET /v1/test_helpers/test_clocks/:id`
-pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
-    Ok(find(ctx, &ctx.arg(0))?.to_json())
-}
-
-/// `GET /v1/test_helpers/test_clocks`
-pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let page = Page::read(params)?;
-    params.finish()?;
-    let cut = page.of_table(&ctx.account.clocks, WHAT, |_| true)?;
-    Ok(cut.to_json(URL, TestClock::to_json))
-}
-
-/// `POST /v1/test_helpers/test_clocks/:id/advance`
-///
-/// Everything that falls due happens within this call. The answer says `advancing` all the same, as
-/// Stripe's does, and whoever reads the clock next finds it `ready`.
-pub(crate) fn advance(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let to = params
-        .timestamp("frozen_time")?
-        .ok_or_else(|| params.missing("frozen_time"))?;
-    params.finish()?;
-    let clock = find(ctx, &ctx.arg(0))?;
-    let (id, from) = (clock.id.clone(), clock.frozen_time);
-    if to <= from {
-        return Err(refused(
-            "Test clocks can only be advanced into the future: `frozen_time` must be after the clock's current time.",
-        ));
-    }
-    match engine::two_intervals(ctx, &id, from) {
-        Some(farthest) if to > farthest => {
-            return Err(refused(
-                "You can only advance a test clock by up to two intervals of the shortest subscription on it at a time.",
-            ));
-        }
-        None if to - from > 2 * 366 * DAY => {
-            return Err(refused(
-                "You can only advance a test clock without subscriptions by up to two years at a time.",
-            ));
-        }
-        _ => {}
-    }
-    engine::run_until(ctx, Some(&id), to);
-    let clock = ctx.account.clocks.get_mut(&id);
-    let clock = clock.ok_or_else(|| Error::not_found(WHAT, &id))?;
-    clock.frozen_time = to;
-    let ready = clock.to_json();
-    let mut advancing = ready.clone();
-    advancing["status"] = json!("advancing");
-    ctx.event("test_helpers.test_clock.advancing", &advancing, ctx.now);
-    ctx.event("test_helpers.test_clock.ready", &ready, ctx.now);
-    Ok(advancing)
-}
-
-/// `DELETE /v1/test_helpers/test_clocks/:id`
-pub(crate) fn delete(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
-    let id = ctx.arg(0);
-    let before = find(ctx, &id)?.to_json();
-    let clock = ctx.account.clocks.remove(&id);
-    for customer in clock.map(|clock| clock.customers).unwrap_or_default() {
-        billing::customer_erased(ctx.account, &customer);
-        customer::erase(ctx.account, &customer);
-    }
-    ctx.event("test_helpers.test_clock.deleted", &before, ctx.now);
-    Ok(json!({"id": id, "object": "test_helpers.test_clock", "deleted": true}))
-}
-
-fn find<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a TestClock> {
-    let clock = ctx.account.clocks.get(id);
-    clock.ok_or_else(|| Error::not_found(WHAT, id))
-}
-
-fn refused(message: &str) -> Error {
-    Error::invalid(message).param("frozen_time")
 }

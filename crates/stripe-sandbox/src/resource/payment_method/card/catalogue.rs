@@ -3,9 +3,12 @@
 use super::{Behavior, Card, Decline, OffSession};
 
 const GENERIC: Decline = Decline::card_declined("generic_decline", "Your card was declined.");
+
 const INSUFFICIENT_FUNDS: Decline =
     Decline::card_declined("insufficient_funds", "Your card has insufficient funds.");
+
 const FRAUDULENT: Decline = Decline::card_declined("fraudulent", "Your card was declined.");
+
 const PROCESSING_ERROR: Decline = Decline::other(
     "processing_error",
     "An error occurred while processing your card. Try again in a little bit.",

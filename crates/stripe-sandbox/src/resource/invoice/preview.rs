@@ -1,17 +1,93 @@
-//! Previews of what a request would change: it is carried out on a copy, by the same code, and what that would
-//! invoice next is shown.
+//! `/v1/invoices/upcoming`: the next invoice, or the one that would come of a change.
 
-use super::{Attempts, Invoice, Reason, Status as InvoiceStatus};
+use serde_json::Value;
+
+use super::routes::page_of_lines;
+use super::{Attempts, Invoice, Reason, Status as InvoiceStatus, URL, view};
 use crate::engine::change::{self, Cancellation};
-use crate::engine::{new_subscription, phases, preview, subscription_update};
+use crate::engine::{copy, new_subscription, pending_items, phases, preview, subscription_update};
 use crate::error::{Error, Result};
 use crate::params::Params;
-use crate::params::form::{Form, Node, Value};
+use crate::params::form::{self, Form, Node};
 use crate::resource::discount::Discount;
-use crate::resource::subscription_schedule::{Prorate, Status};
-use crate::resource::{coupon, customer, invoice_item, subscription};
+use crate::resource::subscription::{self, Prorate};
+use crate::resource::subscription_schedule::Status;
+use crate::resource::{coupon, customer, invoice_item};
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
+use crate::store::page::Page;
+
+/// `GET /v1/invoices/upcoming`
+pub(crate) fn upcoming(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    previewed(ctx, params, |ctx, invoice| {
+        Ok(view::invoice(ctx.account, invoice))
+    })
+}
+
+/// `GET /v1/invoices/upcoming/lines`
+pub(crate) fn upcoming_lines(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let page = Page::read(params)?;
+    previewed(ctx, params, |ctx, invoice| {
+        let url = format!("{URL}/upcoming/lines?customer={}", invoice.customer);
+        page_of_lines(ctx, &page, invoice, &url)
+    })
+}
+
+/// Shows the upcoming invoice that a request asks for: the subscription's or the customer's next one, or what would
+/// come of a change.
+fn previewed(
+    ctx: &mut Ctx<'_>,
+    params: &Params<'_>,
+    show: impl FnOnce(&Ctx<'_>, &Invoice) -> Result<Value>,
+) -> Result<Value> {
+    let (customer, subscription) = whose(ctx, params)?;
+    let changes = changes(params)?;
+    let show = |ctx: &Ctx<'_>, invoice: Option<Invoice>| {
+        params.finish()?;
+        let invoice = invoice.ok_or_else(|| {
+            Error::invalid(format!("No upcoming invoices for customer: {customer}"))
+                .code("invoice_upcoming_none")
+                .status(404)
+        })?;
+        show(ctx, &invoice)
+    };
+    if changes {
+        return copy::on_copy(ctx, &customer, |ctx| {
+            let subscription = subscription.as_ref();
+            let invoice = after_change(ctx, params, &customer, subscription)?;
+            show(ctx, invoice)
+        });
+    }
+    let found = subscription.and_then(|id| ctx.account.billing.subscriptions.get(&id));
+    let invoice = match found {
+        Some(subscription) => preview::of_subscription(ctx.account, subscription),
+        None => preview::of_customer(ctx.account, &customer),
+    };
+    show(ctx, invoice)
+}
+
+/// The customer whose invoice it is, and the subscription that it is for, if one is named.
+fn whose(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Id, Option<Id>)> {
+    let holder = match params.string("customer")? {
+        Some(id) => Some(customer::input::named(ctx, id, "customer")?),
+        None => None,
+    };
+    if let Some(id) = params.string("subscription")? {
+        let found = ctx.account.billing.subscriptions.get(id);
+        let theirs = found.filter(|found| holder.is_none_or(|holder| holder.id == found.customer));
+        let found = theirs.ok_or_else(|| Error::no_such("subscription", id, "subscription"))?;
+        return Ok((found.customer.clone(), Some(found.id.clone())));
+    }
+    let scheduled = || {
+        let id = params.string("schedule").ok()??;
+        let schedule = ctx.account.billing.schedules.get(id)?;
+        Some((schedule.customer.clone(), None))
+    };
+    let named = holder.map(|holder| (holder.id.clone(), None));
+    named.or_else(scheduled).ok_or_else(|| {
+        Error::invalid("You must either provide a `customer` or a `subscription` to the upcoming invoice endpoint.")
+    })
+}
 
 /// What an update or a creation calls the parameters of a preview.
 const RENAMED: &[(&str, &str)] = &[
@@ -25,6 +101,7 @@ const RENAMED: &[(&str, &str)] = &[
     ("subscription_trial_end", "trial_end"),
     ("subscription_trial_from_plan", "trial_from_plan"),
 ];
+
 const UNMODELLED: &[&str] = &[
     "automatic_tax",
     "currency",
@@ -78,9 +155,9 @@ pub(crate) fn after_change(
 fn add_items(ctx: &mut Ctx<'_>, params: &Params<'_>, holder: &Id) -> Result<()> {
     for given in params.objects("invoice_items")?.unwrap_or_default() {
         given.unmodelled(&["invoiceitem"])?;
-        let holder = customer::named(ctx, holder, "customer")?;
+        let holder = customer::input::named(ctx, holder, "customer")?;
         let item = invoice_item::input::read_new(ctx, &given, holder)?;
-        invoice_item::add(ctx, item);
+        pending_items::add(ctx, item);
     }
     Ok(())
 }
@@ -95,8 +172,8 @@ fn change_subscription(
     let renamed = Params::new(&form);
     let read = |ctx: &Ctx<'_>| {
         let subscription = ctx.account.subscription(position);
-        subscription::routes::check_live(subscription)?;
-        subscription::routes::check_begun(subscription, &renamed)?;
+        subscription::update_input::check_live(subscription)?;
+        subscription::update_input::check_begun(subscription, &renamed)?;
         let update = subscription::update_input::read(ctx, &renamed, subscription, now)?;
         renamed.finish()?;
         Ok(update)
@@ -117,7 +194,7 @@ fn change_subscription(
 /// A new subscription; nobody has to pay for it.
 fn create(ctx: &mut Ctx<'_>, params: &Params<'_>, holder: &Id) -> Result<u32> {
     let mut form: Form = params.renamed(RENAMED);
-    let text = |text: &str| Node::from(Value::Text(text.to_owned()));
+    let text = |text: &str| Node::from(form::Value::Text(text.to_owned()));
     form.set("customer", text(holder));
     form.set("payment_behavior", text("default_incomplete"));
     let renamed = Params::new(&form);
@@ -161,7 +238,7 @@ fn discount_customer(ctx: &mut Ctx<'_>, params: &Params<'_>, holder: &Id, now: i
         return Ok(());
     }
     let coupon = match params.nullable("coupon")?.value() {
-        Some(id) => Some(coupon::applicable(ctx, id, "coupon", now)?),
+        Some(id) => Some(coupon::input::applicable(ctx, id, "coupon", now)?),
         None => None,
     };
     let discount =

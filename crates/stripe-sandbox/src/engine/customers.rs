@@ -1,0 +1,172 @@
+//! How customers are deleted, with all that is theirs, and how checkout makes them.
+
+use serde_json::json;
+
+use super::change::{self, Cancellation};
+use super::{balance, finalization, payment, phases, sessions, subscription_status};
+use crate::resource::customer::Customer;
+use crate::resource::customer::tax_location::is_recognized;
+use crate::resource::subscription::{self};
+use crate::resource::subscription_schedule::Schedule;
+use crate::store::account::Account;
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+use crate::store::timelines::Due;
+
+/// A customer that checkout makes, off any clock, when a session that names none is paid.
+pub(crate) fn insert_for_checkout(ctx: &mut Ctx<'_>, email: Option<String>) -> Id {
+    let mut customer = Customer::new(ctx.now);
+    let id = ctx.account.ids.next("cus", 14);
+    customer.id = id.clone();
+    customer.email = email.map(String::into_boxed_str);
+    let rendered = customer.to_json(ctx.now);
+    let position = ctx.account.customers.table.insert(customer);
+    changed(ctx, position);
+    ctx.event("customer.created", &rendered, ctx.now);
+    id
+}
+
+/// The search will know of it after its lag.
+pub(crate) fn changed(ctx: &mut Ctx<'_>, position: u32) {
+    let due = ctx.now_millis + ctx.origin.search_lag;
+    ctx.account.customers.index.note(position, due);
+    ctx.account.customers.settle(ctx.now_millis);
+}
+
+/// What the page of a checkout is taken to be filled in with, where it would ask for an address.
+const CHECKOUT_COUNTRY: &str = "US";
+
+const CHECKOUT_POSTAL_CODE: &str = "94103";
+
+/// A checkout with automatic taxes asks for an address; the sandbox's page is one click, and leaves one.
+pub(crate) fn fill_in(ctx: &mut Ctx<'_>, customer: &Id) {
+    let now = ctx.time_of(customer);
+    let Some(holder) = ctx.account.customers.get_mut(customer) else {
+        return;
+    };
+    if is_recognized(holder) {
+        return;
+    }
+    let before = holder.to_json(now);
+    let more = holder.more_mut();
+    more.shipping = None;
+    more.address = Some(json!({
+        "city": null,
+        "country": CHECKOUT_COUNTRY,
+        "line1": null,
+        "line2": null,
+        "postal_code": CHECKOUT_POSTAL_CODE,
+        "state": null,
+    }));
+    let after = holder.to_json(now);
+    ctx.update_event("customer.updated", &before, &after, now);
+}
+
+/// A customer is being deleted: its subscriptions are canceled at once, without an invoice.
+pub(crate) fn customer_deleted(ctx: &mut Ctx<'_>, customer: &Id) {
+    let now = ctx.time_of(customer);
+    for position in ctx.account.subscriptions_of(customer) {
+        let held = ctx.account.subscription(position);
+        if !held.status.ended() {
+            let before = subscription::view::subscription(ctx.account, held);
+            let how = Cancellation {
+                invoice_now: false,
+                prorate: false,
+            };
+            change::cancel(ctx, position, how, now);
+            subscription_status::changed(ctx, position, &before, now);
+        }
+    }
+    ctx.account.billing.invoice_items.remove_waiting(customer);
+    let waiting: Vec<Id> = schedules_of(ctx.account, customer)
+        .filter(|schedule| schedule.status.live())
+        .map(|schedule| schedule.id.clone())
+        .collect();
+    for id in waiting {
+        phases::call_off(ctx, &id, now);
+    }
+}
+
+/// A test clock and its customers are going away with everything that is theirs, without a trace.
+pub(crate) fn customer_erased(account: &mut Account, customer: &Id) {
+    payment::customer_erased(account, customer);
+    account.billing.invoice_items.erase(customer);
+    let notes = account.billing.credit_notes.iter();
+    let notes = notes.filter(|note| note.customer == *customer);
+    for id in notes.map(|note| note.id.clone()).collect::<Vec<_>>() {
+        account.billing.credit_notes.remove(&id);
+    }
+    let invoices = account
+        .customers
+        .get(customer)
+        .map(|customer| customer.invoices.clone());
+    for position in invoices.unwrap_or_default() {
+        let invoice = account.billing.invoices.at(position);
+        if let Some(id) = invoice.map(|invoice| invoice.id.clone()) {
+            finalization::forget(account, &id);
+            account.billing.invoices.remove(&id);
+        }
+    }
+    for position in account.subscriptions_of(customer) {
+        let held = account.subscription(position);
+        let (id, clock, due) = (held.id.clone(), held.clock.clone(), held.due);
+        if let Some(at) = due {
+            let due = Due::Subscription(position);
+            account.billing.timelines.remove(clock.as_ref(), at, due);
+        }
+        account.billing.items.retain(|_, of| *of != position);
+        account.billing.subscriptions.remove(&id);
+    }
+    let schedules: Vec<Id> = schedules_of(account, customer)
+        .map(|schedule| schedule.id.clone())
+        .collect();
+    for id in schedules {
+        if let Some(position) = account.billing.schedules.position(&id) {
+            phases::forget_start(account, position);
+        }
+        account.billing.schedules.remove(&id);
+    }
+    sessions::erase(account, customer);
+}
+
+/// A customer's schedules, oldest first.
+fn schedules_of<'a>(
+    account: &'a Account,
+    customer: &str,
+) -> impl Iterator<Item = &'a Schedule> + use<'a> {
+    let customer = account.customers.get(customer);
+    let positions = customer
+        .into_iter()
+        .flat_map(|customer| &customer.schedules);
+    positions.filter_map(|position| account.billing.schedules.at(*position))
+}
+
+/// Takes a customer away without a trace, with its test clock. What the billing half holds of it is gone
+/// already.
+pub(crate) fn erase(account: &mut Account, id: &Id) {
+    erase_links(account, id);
+    balance::customer_erased(account, id);
+    if let Some(position) = account.customers.table.position(id) {
+        account.customers.index.forget(position);
+    }
+    account.customers.table.remove(id);
+}
+
+/// Detaches the payment methods, and leaves the clock.
+pub(crate) fn erase_links(account: &mut Account, id: &Id) {
+    let Some(customer) = account.customers.get_mut(id) else {
+        return;
+    };
+    let clock = customer.test_clock.clone();
+    let methods = std::mem::take(&mut customer.payment_methods);
+    customer.default_payment_method = None;
+    for position in methods {
+        if let Some(method) = account.payment_methods.at_mut(position) {
+            method.customer = None;
+            method.used_up = true;
+        }
+    }
+    if let Some(clock) = clock.and_then(|clock| account.clocks.get_mut(&clock)) {
+        clock.customers.retain(|other| other != id);
+    }
+}

@@ -1,0 +1,69 @@
+//! Invoice items that wait for an invoice.
+
+use crate::resource::invoice_item::InvoiceItem;
+use crate::resource::subscription::Subscription;
+use crate::store::account::Account;
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+
+impl InvoiceItem {
+    /// Whether an invoice of this subscription takes it: one for another subscription only once that has ended.
+    fn goes_to(&self, account: &Account, subscription: &Subscription) -> bool {
+        let live = |id: &Id| {
+            let other = account.billing.subscriptions.get(id);
+            other.is_some_and(|other| !other.status.ended())
+        };
+        self.currency == subscription.currency
+            && self
+                .subscription
+                .as_ref()
+                .is_none_or(|id| *id == subscription.id || !live(id))
+    }
+}
+
+/// What waits for the next invoice of a subscription, newest first.
+pub(crate) fn waiting<'a>(
+    account: &'a Account,
+    subscription: &'a Subscription,
+) -> impl Iterator<Item = &'a InvoiceItem> {
+    let items = &account.billing.invoice_items;
+    let waiting = items.waiting(&subscription.customer).rev();
+    waiting.filter(|item| item.goes_to(account, subscription))
+}
+
+/// Stores one, with an id, and tells of it.
+pub(crate) fn add(ctx: &mut Ctx<'_>, mut item: InvoiceItem) -> Id {
+    item.id = ctx.account.ids.next("ii", 24);
+    let (id, at) = (item.id.clone(), item.created);
+    let object = item.to_json(ctx.account);
+    ctx.account.billing.invoice_items.insert(item);
+    ctx.event("invoiceitem.created", &object, at);
+    id
+}
+
+/// Takes prorations of a subscription back that no invoice has taken.
+pub(crate) fn remove_prorations(ctx: &mut Ctx<'_>, subscription: u32, at: i64) {
+    let subscription = ctx.account.subscription(subscription);
+    let items = &ctx.account.billing.invoice_items;
+    let own = |item: &&InvoiceItem| {
+        item.line.proration && item.subscription.as_ref() == Some(&subscription.id)
+    };
+    let gone: Vec<Id> = items
+        .waiting(&subscription.customer)
+        .filter(own)
+        .map(|item| item.id.clone())
+        .collect();
+    for id in gone {
+        remove(ctx, &id, at);
+    }
+}
+
+/// Removes one, and tells of it.
+pub(crate) fn remove(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
+    let items = &mut ctx.account.billing.invoice_items;
+    if let Some(item) = items.table.get(id).cloned() {
+        items.remove(id);
+        let object = item.to_json(ctx.account);
+        ctx.event("invoiceitem.deleted", &object, at);
+    }
+}

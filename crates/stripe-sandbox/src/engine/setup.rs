@@ -1,0 +1,116 @@
+//! How a set-up goes: an intent is confirmed, authenticated, and keeps its payment method.
+
+use super::{authentication, payment_methods};
+use crate::params::metadata::Metadata;
+use crate::resource::payment_method::Named;
+use crate::resource::setup_intent::SetupIntent;
+use crate::store::account::Account;
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+
+/// Adds an intent for `customer`, which lives at `now`: checkout in `setup` mode makes one as well.
+pub(crate) fn insert(ctx: &mut Ctx<'_>, customer: Option<Id>, metadata: Metadata, now: i64) -> Id {
+    let id = ctx.account.ids.next("seti", 24);
+    let secret = format!("{id}_secret_{}", ctx.account.ids.text(24));
+    ctx.account.setup_intents.insert(SetupIntent {
+        id: id.clone(),
+        created: now,
+        customer,
+        payment_method: None,
+        status: "requires_payment_method",
+        authentication_url: None,
+        return_url: None,
+        secret,
+        description: None,
+        usage: "off_session",
+        metadata,
+        types: vec!["card".to_owned()],
+    });
+    id
+}
+
+/// Confirms with a payment method: its bank may want the customer to authenticate first.
+pub(crate) fn proceed(ctx: &mut Ctx<'_>, id: &Id, method: Named) {
+    if !method.card(ctx).authenticates_set_up() {
+        return succeed(ctx, id, method);
+    }
+    choose(ctx, id, method);
+    let url = authentication::url(ctx, id);
+    let Some(intent) = ctx.account.setup_intents.get_mut(id) else {
+        return;
+    };
+    intent.status = "requires_action";
+    intent.authentication_url = Some(url);
+    let (rendered, customer) = (intent.to_json(), intent.customer.clone());
+    let now = customer.map_or(ctx.now, |customer| ctx.time_of(&customer));
+    ctx.event("setup_intent.requires_action", &rendered, now);
+}
+
+/// The customer authenticates, or refuses to. Returns where they go next.
+pub(crate) fn authenticate(ctx: &mut Ctx<'_>, id: &str, agrees: bool) -> Option<String> {
+    let intent = ctx.account.setup_intents.get_mut(id)?;
+    let (id, back) = (intent.id.clone(), intent.return_url.clone());
+    intent.authentication_url = None;
+    if agrees {
+        let method = intent.payment_method.clone()?;
+        succeed(ctx, &id, Named::Existing(method));
+        return back;
+    }
+    intent.status = "requires_payment_method";
+    intent.payment_method = None;
+    let (rendered, customer) = (intent.to_json(), intent.customer.clone());
+    let now = customer.map_or(ctx.now, |customer| ctx.time_of(&customer));
+    ctx.event("setup_intent.setup_failed", &rendered, now);
+    back
+}
+
+/// The payment method is there and the customer agrees: attaches it, and the intent has succeeded.
+pub(crate) fn succeed(ctx: &mut Ctx<'_>, id: &Id, method: Named) {
+    let customer = ctx
+        .account
+        .setup_intents
+        .get(id)
+        .and_then(|intent| intent.customer.clone());
+    let method = match (&customer, method) {
+        (Some(customer), method) => payment_methods::attach_to(ctx, method, customer),
+        (None, Named::Existing(method)) => method,
+        (None, Named::Token(card)) => payment_methods::insert_token(ctx, card),
+    };
+    if let Some(customer) = &customer {
+        setup_succeeded(ctx.account, customer, id, &method);
+    }
+    let now = customer.map_or(ctx.now, |customer| ctx.time_of(&customer));
+    if let Some(method) = ctx.account.payment_methods.get_mut(&method) {
+        method.set_up = true;
+    }
+    let Some(intent) = ctx.account.setup_intents.get_mut(id) else {
+        return;
+    };
+    intent.payment_method = Some(method);
+    intent.status = "succeeded";
+    let rendered = intent.to_json();
+    ctx.event("setup_intent.succeeded", &rendered, now);
+}
+
+/// The payment method is chosen; it is attached on confirmation.
+pub(crate) fn choose(ctx: &mut Ctx<'_>, id: &Id, method: Named) {
+    let method = match method {
+        Named::Existing(method) => method,
+        Named::Token(card) => payment_methods::insert_token(ctx, card),
+    };
+    if let Some(intent) = ctx.account.setup_intents.get_mut(id) {
+        intent.payment_method = Some(method);
+        intent.status = "requires_confirmation";
+    }
+}
+
+/// A set-up intent of the customer has succeeded: a subscription that waited for it has something to pay with.
+pub(crate) fn setup_succeeded(account: &mut Account, customer: &Id, intent: &Id, method: &Id) {
+    for position in account.subscriptions_of(customer) {
+        let held = account.subscription_mut(position);
+        if held.pending_setup_intent.as_ref() == Some(intent) {
+            held.pending_setup_intent = None;
+            held.default_payment_method = Some(method.clone());
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! `/v1/balance_transactions`
+
+use serde_json::Value;
+
+use super::WHAT;
+use super::view::{Transaction, render};
+use crate::error::{Error, Result};
+use crate::params::Params;
+use crate::params::filter::Created;
+use crate::resource::route::{Route, route};
+use crate::store::context::Ctx;
+use crate::store::page::Page;
+
+const URL: &str = "/v1/balance_transactions";
+
+pub(crate) const ROUTES: &[Route] = &[
+    route("GET", URL, list, "list:balance_transaction"),
+    route(
+        "GET",
+        "/v1/balance_transactions/:id",
+        retrieve,
+        "balance_transaction",
+    ),
+];
+
+/// All that Stripe knows; the sandbox has the first and the last.
+const TYPES: &[&str] = &[
+    "charge",
+    "adjustment",
+    "advance",
+    "advance_funding",
+    "anticipation_repayment",
+    "application_fee",
+    "application_fee_refund",
+    "connect_collection_transfer",
+    "contribution",
+    "issuing_authorization_hold",
+    "issuing_authorization_release",
+    "issuing_dispute",
+    "issuing_transaction",
+    "payment",
+    "payment_failure_refund",
+    "payment_refund",
+    "payment_reversal",
+    "payout",
+    "payout_cancel",
+    "payout_failure",
+    "refund_failure",
+    "reserve_transaction",
+    "reserved_funds",
+    "stripe_fee",
+    "stripe_fx_fee",
+    "tax_fee",
+    "topup",
+    "topup_reversal",
+    "transfer",
+    "transfer_cancel",
+    "transfer_failure",
+    "transfer_refund",
+    "refund",
+];
+
+/// `GET /v1/balance_transactions`, newest first. There are no payouts.
+fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let page = Page::read(params)?;
+    let created = Created::read(params)?;
+    let of = params.currency("currency")?;
+    let source = params.string("source")?;
+    let kind = params.one_of("type", TYPES)?;
+    params.unmodelled(&["payout"])?;
+    params.finish()?;
+    let payments = &ctx.account.payments;
+    let charges = payments.charges.iter().filter_map(Transaction::of_charge);
+    let refunds = payments.refunds.iter();
+    let refunds = refunds.map(|refund| Transaction::of_refund(ctx.account, refund));
+    let mut all: Vec<Transaction<'_>> = charges
+        .chain(refunds)
+        .filter(|one| {
+            created.accepts(one.created)
+                && of.is_none_or(|currency| one.currency == currency)
+                && source.is_none_or(|id| **one.source == *id)
+                && kind.is_none_or(|kind| one.kind == kind)
+        })
+        .collect();
+    all.reverse();
+    all.sort_by_key(|one| std::cmp::Reverse(one.created));
+    let rows: Vec<&Transaction<'_>> = all.iter().collect();
+    let cut = page.of_rows(&rows, WHAT)?;
+    Ok(cut.to_json(URL, |one| one.to_json(ctx.account, ctx.now)))
+}
+
+/// `GET /v1/balance_transactions/:id`
+fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    params.finish()?;
+    let id = ctx.arg(0);
+    render(ctx.account, ctx.now, &id).ok_or_else(|| Error::not_found(WHAT, &id))
+}

@@ -1,0 +1,169 @@
+//! Paying a session on its page.
+
+use super::input::sum_up;
+use super::{Mode, Purchase, Session, Status, WHAT, view};
+use crate::engine::new_subscription::{self, FirstPayment, NewSubscription};
+use crate::engine::{catalog, customers, one_currency, payment_methods, setup};
+use crate::error::{Error, Result};
+use crate::money::period::DAY;
+use crate::resource::customer::Customer;
+use crate::resource::payment_method::card::{Charged, Presence};
+use crate::resource::payment_method::{self, Named};
+use crate::resource::promotion_code;
+use crate::resource::subscription::shared_input::check_currency;
+use crate::resource::subscription::{MissingMethod, PaymentSettings};
+use crate::store::account::Account;
+use crate::store::context::Ctx;
+use crate::store::timelines::Due;
+
+/// Pays an open session with a test card (`pm_card_…`), less what a promotion code takes off: the card is kept, and the
+/// subscription, if one is bought, starts. Returns where the person goes next.
+///
+/// # Errors
+/// What to tell the person, if it cannot be: nothing has changed then.
+pub(crate) fn pay(ctx: &mut Ctx<'_>, id: &str, card: &str, code: Option<&str>) -> Result<String> {
+    let sessions = &ctx.account.billing.sessions;
+    let (Some(position), Some(session)) = (sessions.position(id), sessions.get(id)) else {
+        return Err(Error::not_found(WHAT, id));
+    };
+    let mut session = session.clone();
+    if session.status != Status::Open {
+        return Err(Error::invalid(format!(
+            "This checkout is {} already.",
+            session.status.as_str()
+        )));
+    }
+    let holder = session.customer.clone();
+    let holder = holder.and_then(|id| ctx.account.customers.get(&id));
+    if let Some(code) = code {
+        redeem(ctx, &mut session, holder, code)?;
+    }
+    if let (Mode::Subscription(purchase), Some(holder)) = (&session.mode, holder) {
+        one_currency::check(ctx.account, holder, purchase.currency, None)?;
+    }
+    let method = payment_method::input::named(ctx, card, "card")?;
+    let due = match &session.mode {
+        Mode::Subscription(purchase) => purchase.due(),
+        Mode::Setup { .. } => 0,
+    };
+    ctx.presence = Presence::Authenticated;
+    let bank = method.card(ctx);
+    let declined = match bank.charge(ctx.presence, false) {
+        Charged::Declined(_) if due > 0 => true,
+        _ => bank.check_attachable().is_err(),
+    };
+    if declined {
+        return Err(Error::invalid(
+            "Your card was declined. Choose another one.",
+        ));
+    }
+    let mut done = session.clone();
+    match session.mode {
+        Mode::Setup { ref intent } => setup::succeed(ctx, intent, method),
+        Mode::Subscription(purchase) => subscribe(ctx, &mut done, *purchase, method),
+    }
+    done.status = Status::Complete;
+    done.details = done
+        .customer
+        .as_ref()
+        .and_then(|id| details(ctx.account, id));
+    ctx.account
+        .billing
+        .timelines
+        .remove(None, done.expires_at, Due::Session(position));
+    let object = view::to_json(&done);
+    let target = done.success_url.replace("{CHECKOUT_SESSION_ID}", &done.id);
+    if let Some(row) = ctx.account.billing.sessions.at_mut(position) {
+        *row = done;
+    }
+    ctx.event("checkout.session.completed", &object, ctx.now);
+    Ok(target)
+}
+
+/// Starts the subscription, for a new customer if the session has none.
+fn subscribe(ctx: &mut Ctx<'_>, session: &mut Session, purchase: Purchase, method: Named) {
+    let holder = match &session.customer {
+        Some(id) => id.clone(),
+        None => customers::insert_for_checkout(ctx, session.customer_email.clone()),
+    };
+    session.customer = Some(holder.clone());
+    if session.automatic_tax {
+        customers::fill_in(ctx, &holder);
+    }
+    let now = ctx.time_of(&holder);
+    let method = payment_methods::attach_to(ctx, method, &holder);
+    let clock = ctx
+        .account
+        .customers
+        .get(&holder)
+        .and_then(|customer| customer.test_clock.clone());
+    let from_days = purchase.trial_days.map(|days| now + days * DAY);
+    let new = NewSubscription {
+        customer: holder,
+        clock,
+        currency: purchase.currency,
+        specs: purchase.specs,
+        added: Vec::new(),
+        start_date: now,
+        anchor: None,
+        trial_end: from_days.or(purchase.trial_end),
+        metadata: purchase.metadata,
+        description: purchase.description,
+        default_payment_method: Some(method),
+        coupon: purchase.coupon,
+        automatic_tax: session.automatic_tax,
+        schedule: None,
+        cancel_at: None,
+        cancel_at_period_end: false,
+        first_payment: FirstPayment::Owed,
+        payment_settings: PaymentSettings::default(),
+        missing_method: MissingMethod::default(),
+    };
+    let subscription = new_subscription::create(ctx, new, now);
+    let made = ctx.account.billing.subscriptions.get(&subscription);
+    session.invoice = made.and_then(|made| made.latest_invoice.clone());
+    session.subscription = Some(subscription);
+}
+
+fn details(account: &Account, customer: &str) -> Option<[Option<String>; 3]> {
+    let customer = account.customers.get(customer)?;
+    let text = |field: &Option<Box<str>>| field.as_deref().map(str::to_owned);
+    Some([
+        text(&customer.email),
+        text(&customer.name),
+        text(&customer.phone),
+    ])
+}
+
+/// Applies the promotion code that a customer has typed on the page, if the session takes one.
+pub(crate) fn redeem(
+    ctx: &Ctx<'_>,
+    session: &mut Session,
+    holder: Option<&Customer>,
+    code: &str,
+) -> Result<()> {
+    let takes = session.promotion_codes == Some(true);
+    let Mode::Subscription(purchase) = &mut session.mode else {
+        return Err(no_codes());
+    };
+    if !takes {
+        return Err(no_codes());
+    }
+    let bought = promotion_code::input::Purchase {
+        customer: holder,
+        amount: Some((
+            catalog::in_advance(ctx.account, &purchase.specs),
+            purchase.currency,
+        )),
+        now: holder.map_or(ctx.now, |holder| ctx.time_of(&holder.id)),
+    };
+    let applied = promotion_code::input::typed(ctx, code, bought)?;
+    check_currency(&applied.coupon, purchase.currency, "promotion_code")?;
+    purchase.coupon = Some(applied);
+    sum_up(ctx.account, purchase);
+    Ok(())
+}
+
+fn no_codes() -> Error {
+    Error::invalid("This checkout takes no promotion codes.").param("promotion_code")
+}

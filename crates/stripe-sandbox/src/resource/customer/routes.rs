@@ -1,0 +1,201 @@
+//! `/v1/customers`, and their search.
+
+use serde_json::{Value, json};
+
+use super::WHAT;
+use super::input::{self, find};
+use super::search::base36;
+use super::search_query::parse;
+use crate::engine::customers::{self, changed, erase_links};
+use crate::engine::discounts::tell_change;
+use crate::engine::{balance, payment_methods};
+use crate::error::{Error, Result};
+use crate::params::Params;
+use crate::params::field_update::FieldUpdate;
+use crate::params::filter::Created;
+use crate::resource::customer_balance::Cause;
+use crate::resource::discount::Discount;
+use crate::resource::route::{Route, route};
+use crate::store::context::Ctx;
+use crate::store::page::Page;
+
+const URL: &str = "/v1/customers";
+
+pub(crate) const ROUTES: &[Route] = &[
+    route("POST", "/v1/customers", create, "customer"),
+    route("GET", "/v1/customers", list, "list:customer"),
+    route("GET", "/v1/customers/search", search, "list:customer"),
+    route("GET", "/v1/customers/:id", retrieve, "customer"),
+    route("POST", "/v1/customers/:id", update, "customer"),
+    route("DELETE", "/v1/customers/:id", delete, "customer"),
+];
+
+/// `POST /v1/customers`
+pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let given = input::read_new(ctx, params)?;
+    params.finish()?;
+    let mut customer = given.customer;
+    let id = ctx.account.ids.next("cus", 14);
+    let now = customer.created;
+    customer.id = id.clone();
+    if let Some(clock) = &customer.test_clock
+        && let Some(clock) = ctx.account.clocks.get_mut(clock)
+    {
+        clock.customers.push(id.clone());
+    }
+    let position = ctx.account.customers.table.insert(customer);
+    let method = given
+        .payment_method
+        .map(|method| payment_methods::attach_to(ctx, method, &id));
+    let discount = given
+        .coupon
+        .map(|coupon| Discount::new(ctx, coupon, id.clone(), None, now));
+    if let Some(customer) = ctx.account.customers.get_mut(&id) {
+        if given.becomes_default {
+            customer.default_payment_method = method;
+        }
+        if discount.is_some() {
+            customer.more_mut().discount.clone_from(&discount);
+        }
+    }
+    changed(ctx, position);
+    let balance = find(ctx, &id)?.balance;
+    balance::note(ctx, &id, balance, Cause::Initial, now);
+    let answer = find(ctx, &id)?.to_json(now);
+    ctx.event("customer.created", &answer, now);
+    tell_change(ctx, None, discount.as_ref(), now);
+    Ok(answer)
+}
+
+/// `GET /v1/customers/:id`: of a deleted one, that it is deleted.
+pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    params.finish()?;
+    let id = ctx.arg(0);
+    let customer = ctx.account.customers.even_deleted(&id);
+    let customer = customer.ok_or_else(|| Error::not_found(WHAT, &id))?;
+    Ok(customer.to_json(ctx.time_of(&id)))
+}
+
+/// `POST /v1/customers/:id`; without parameters it changes nothing.
+pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let id = ctx.arg(0);
+    let old = find(ctx, &id)?;
+    let now = ctx.time_of(&id);
+    let (before, balance) = (old.to_json(now), old.balance);
+    let (mut customer, coupon) = input::read_change(ctx, old.clone(), params)?;
+    params.finish()?;
+    let id = customer.id.clone();
+    if !matches!(coupon, FieldUpdate::Keep) {
+        let discount = coupon.map(|coupon| Discount::new(ctx, coupon, id.clone(), None, now));
+        let before = customer.discount().cloned();
+        discount.apply(&mut customer.more_mut().discount);
+        tell_change(ctx, before.as_ref(), customer.discount(), now);
+    }
+    let after = customer.to_json(now);
+    let position = ctx.account.customers.table.position(&id);
+    if let Some(row) = ctx.account.customers.get_mut(&id) {
+        *row = customer;
+    }
+    let added = find(ctx, &id)?.balance - balance;
+    balance::note(ctx, &id, added, Cause::Adjustment, now);
+    if after != before {
+        if let Some(position) = position {
+            changed(ctx, position);
+        }
+        ctx.update_event("customer.updated", &before, &after, now);
+    }
+    Ok(after)
+}
+
+/// `DELETE /v1/customers/:id`: cancels its subscriptions at once.
+pub(crate) fn delete(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    params.finish()?;
+    let id = find(ctx, &ctx.arg(0))?.id.clone();
+    customers::customer_deleted(ctx, &id);
+    let now = ctx.time_of(&id);
+    let before = find(ctx, &id)?.to_json(now);
+    erase_links(ctx.account, &id);
+    let position = ctx.account.customers.table.position(&id);
+    if let Some(customer) = ctx.account.customers.get_mut(&id) {
+        customer.deleted = true;
+        customer.more = None;
+    }
+    if let Some(position) = position {
+        changed(ctx, position);
+    }
+    ctx.event("customer.deleted", &before, now);
+    Ok(json!({"id": &*id, "object": "customer", "deleted": true}))
+}
+
+/// `GET /v1/customers`: those on a test clock only if the clock is named.
+pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let page = Page::read(params)?;
+    let created = Created::read(params)?;
+    let email = params.string("email")?;
+    let clock = params.string("test_clock")?;
+    if let Some(clock) = clock
+        && !ctx.account.clocks.contains(clock)
+    {
+        return Err(Error::no_such("test clock", clock, "test_clock"));
+    }
+    params.finish()?;
+    let cut = page.of_table(&ctx.account.customers.table, WHAT, |customer| {
+        !customer.deleted
+            && customer.test_clock.as_deref() == clock
+            && created.accepts(customer.created)
+            && email.is_none_or(|email| customer.email.as_deref() == Some(email))
+    })?;
+    Ok(cut.to_json(URL, |customer| {
+        customer.to_json(ctx.account.time_on(customer.test_clock.as_ref(), ctx.now))
+    }))
+}
+
+/// `GET /v1/customers/search`: newest first.
+pub(crate) fn search(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let query = parse(params.required("query")?)?;
+    let limit = match params.integer("limit")?.unwrap_or(10) {
+        limit @ 1..=100 => usize::try_from(limit).expect("at most 100"),
+        limit => {
+            return Err(Error::malformed(
+                "limit",
+                format!("Invalid integer: {limit}; the limit is 1 to 100."),
+            )
+            .code("parameter_invalid_integer"));
+        }
+    };
+    let before = match params.string("page")? {
+        Some(page) => Some(u32::from_str_radix(page, 36).map_err(|_| {
+            Error::malformed(
+                "page",
+                format!("Invalid page: {page}. Use the `next_page` of the answer before."),
+            )
+        })?),
+        None => None,
+    };
+    params.finish()?;
+    let customers = &mut ctx.account.customers;
+    customers.settle(ctx.now_millis);
+    let found = customers.index.find(&query);
+    let mut positions = found
+        .iter()
+        .rev()
+        .filter(|at| before.is_none_or(|before| **at < before));
+    let page: Vec<u32> = positions.by_ref().take(limit).copied().collect();
+    let has_more = positions.next().is_some();
+    let next_page = page.last().filter(|_| has_more).map(|last| base36(*last));
+    let customers = page
+        .iter()
+        .filter_map(|at| ctx.account.customers.table().at(*at));
+    let data: Vec<Value> = customers
+        .map(|customer| {
+            customer.to_json(ctx.account.time_on(customer.test_clock.as_ref(), ctx.now))
+        })
+        .collect();
+    Ok(json!({
+        "object": "search_result",
+        "data": data,
+        "has_more": has_more,
+        "next_page": next_page,
+        "url": "/v1/customers/search",
+    }))
+}

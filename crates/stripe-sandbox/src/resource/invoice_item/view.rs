@@ -1,0 +1,48 @@
+//! Invoice items as Stripe 2022-11-15 shows them.
+
+use serde_json::{Value, json};
+
+use super::{CreditedLines, InvoiceItem};
+use crate::resource::price::view::amounts;
+use crate::store::account::Account;
+
+impl CreditedLines {
+    pub(crate) fn to_json(&self) -> Value {
+        let lines: Vec<&str> = self.lines.iter().map(|line| &**line).collect();
+        json!({"invoice": &*self.invoice, "invoice_line_items": lines})
+    }
+}
+
+impl InvoiceItem {
+    pub(crate) fn to_json(&self, account: &Account) -> Value {
+        let price = self.price.as_ref();
+        let (unit_amount, unit_amount_decimal) = amounts(Some(self.line.rate));
+        let mut object = json!({
+            "id": &*self.id,
+            "object": "invoiceitem",
+            "amount": self.line.amount,
+            "currency": self.currency.as_str(),
+            "customer": &*self.customer,
+            "date": self.created,
+            "description": (!self.line.description.is_empty()).then_some(&self.line.description),
+            "discountable": self.line.discountable,
+            "discounts": [],
+            "invoice": self.invoice.as_deref(),
+            "livemode": false,
+            "metadata": self.metadata.to_json(),
+            "period": {"end": self.line.period.1, "start": self.line.period.0},
+            "price": price.map(|id| account.price(id).to_json()),
+            "proration": self.line.proration,
+            "quantity": self.line.quantity,
+            "subscription": self.subscription.as_deref(),
+            "tax_rates": [],
+            "test_clock": self.clock.as_deref(),
+            "unit_amount": unit_amount,
+            "unit_amount_decimal": unit_amount_decimal,
+        });
+        if let (Some(item), Some(fields)) = (&self.item, object.as_object_mut()) {
+            fields.insert("subscription_item".into(), json!(&**item));
+        }
+        object
+    }
+}

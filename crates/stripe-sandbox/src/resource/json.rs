@@ -1,0 +1,27 @@
+//! Parts of JSON that many objects have.
+
+use serde_json::{Value, json};
+
+/// How many objects a list inside an object shows.
+pub(crate) const NESTED: usize = 10;
+
+/// A list inside an object: its first ten, and where the rest is.
+pub(crate) fn nested(url: &str, total: usize, first: impl Iterator<Item = Value>) -> Value {
+    let data: Vec<Value> = first.take(NESTED).collect();
+    json!({
+        "object": "list",
+        "data": data,
+        "has_more": total > NESTED,
+        "total_count": total,
+        "url": url,
+    })
+}
+
+/// One object of several parts, in their order.
+pub(crate) fn merged<const N: usize>(parts: [Value; N]) -> Value {
+    let fields = parts.into_iter().filter_map(|part| match part {
+        Value::Object(fields) => Some(fields),
+        _ => None,
+    });
+    Value::Object(fields.flatten().collect())
+}

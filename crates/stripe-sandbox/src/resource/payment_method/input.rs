@@ -1,0 +1,152 @@
+//! Payment methods that a request names or describes.
+
+use super::card::{self, card_error};
+use super::{Expiry, Named, PaymentMethod, WHAT};
+use crate::error::{Error, Result};
+use crate::params::Params;
+use crate::resource::customer;
+use crate::store::account::Account;
+use crate::store::context::Ctx;
+
+/// Looks up what `id` names: a `pm_…` of the account, or a test token.
+pub(crate) fn named(ctx: &Ctx<'_>, id: &str, param: &str) -> Result<Named> {
+    if let Some(found) = ctx.account.payment_methods.get(id) {
+        return Ok(Named::Existing(found.id.clone()));
+    }
+    let card = card::by_token(id, "pm_card_", param)?;
+    card.map(Named::Token)
+        .ok_or_else(|| missing(ctx.account, id, param))
+}
+
+/// The error for a payment method that is not there. A platform is reminded of its connected accounts.
+pub(crate) fn missing(account: &Account, id: &str, param: &str) -> Error {
+    let mut error = Error::no_such(WHAT, id, param);
+    if account.connected.iter().next().is_some() {
+        error.message.push_str("; It's possible this PaymentMethod exists on one of your connected accounts, in which case you should retry this request on that connected account. Learn more at https://stripe.com/docs/connect/authentication");
+    }
+    error
+}
+
+/// Like [`named`], for use by `customer` (`None`: one that is about to be created, or nobody): what is attached
+/// to somebody else is refused, and what was detached.
+pub(crate) fn usable(
+    ctx: &Ctx<'_>,
+    id: &str,
+    customer: Option<&str>,
+    param: &str,
+) -> Result<Named> {
+    let named = named(ctx, id, param)?;
+    if let Named::Existing(id) = &named
+        && let Some(found) = ctx.account.payment_methods.get(id)
+    {
+        if found.used_up {
+            return Err(Error::invalid(
+                "This PaymentMethod was previously used without being attached to a Customer or was detached from a Customer, and may not be used again.",
+            ));
+        }
+        let holder = found.customer.as_deref();
+        if holder.is_some() && holder != customer {
+            return Err(Error::invalid(
+                "The payment method you provided has already been attached to a customer.",
+            )
+            .code("resource_already_exists")
+            .param(param));
+        }
+    }
+    Ok(named)
+}
+
+/// [`usable`], and its bank lets it be attached.
+pub(crate) fn attachable(
+    ctx: &Ctx<'_>,
+    id: &str,
+    customer: Option<&str>,
+    param: &str,
+) -> Result<Named> {
+    let named = usable(ctx, id, customer, param)?;
+    named.card(ctx).check_attachable()?;
+    Ok(named)
+}
+
+/// The error for a payment method that is there, and not the customer's.
+pub(crate) fn not_theirs(id: &str, param: impl Into<String>) -> Error {
+    Error::invalid(format!("The customer does not have a payment method with the ID {id}. The payment method must be attached to the customer."))
+        .code("resource_missing")
+        .param(param)
+}
+
+/// The card by `card[token]=tok_visa`, or by the number of a test card.
+pub(crate) fn card_given(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<PaymentMethod> {
+    let object = params
+        .object("card")?
+        .ok_or_else(|| params.missing("card"))?;
+    if let Some(token) = object.string("token")? {
+        let name = object.name("token");
+        let card = card::by_token(token, "tok_", &name)?;
+        let card = card.ok_or_else(|| Error::no_such("token", token, name))?;
+        return Ok(PaymentMethod::new(card, ctx.now));
+    }
+    let number = object.required("number")?;
+    let month = object
+        .integer("exp_month")?
+        .ok_or_else(|| object.missing("exp_month"))?;
+    let year = object
+        .integer("exp_year")?
+        .ok_or_else(|| object.missing("exp_year"))?;
+    let cvc = object.string("cvc")?;
+    let expiry = expiry(month, year, ctx.now)?;
+    let mut method = PaymentMethod::new(card::by_number(number)?, ctx.now);
+    method.expiry = expiry;
+    method.cvc_check = cvc.map(|_| "pass");
+    Ok(method)
+}
+
+/// A month that is not over, at most 50 years from now.
+pub(crate) fn expiry(month: i64, year: i64, now: i64) -> Result<Expiry> {
+    use chrono::Datelike as _;
+    if !(1..=12).contains(&month) {
+        return Err(card_error(
+            "Your card's expiration month is invalid.",
+            "invalid_expiry_month",
+            "exp_month",
+        ));
+    }
+    let today = chrono::DateTime::from_timestamp(now, 0).unwrap_or_default();
+    let this = (i64::from(today.year()), i64::from(today.month()));
+    let year = if (0..100).contains(&year) {
+        year + 2000
+    } else {
+        year
+    };
+    if (year, month) < this || year > this.0 + 50 {
+        return Err(card_error(
+            "Your card's expiration year is invalid.",
+            "invalid_expiry_year",
+            "exp_year",
+        ));
+    }
+    Ok(Expiry { month, year })
+}
+
+impl PaymentMethod {
+    /// Reads what creation and update have in common.
+    pub(crate) fn change(&mut self, params: &Params<'_>) -> Result<()> {
+        if let Some(details) = params.object("billing_details")? {
+            let billing = &mut self.billing;
+            let text = |key| Ok::<_, Error>(details.nullable(key)?.map(str::to_owned));
+            text("email")?.apply(&mut billing.email);
+            text("name")?.apply(&mut billing.name);
+            text("phone")?.apply(&mut billing.phone);
+            if let Some(address) = details.object("address")? {
+                let unset = details.is_unset("address");
+                billing.address = if unset {
+                    None
+                } else {
+                    Some(customer::input::address(&address)?)
+                };
+            }
+        }
+        self.metadata = params.metadata()?.apply(&self.metadata)?;
+        Ok(())
+    }
+}

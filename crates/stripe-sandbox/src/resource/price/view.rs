@@ -1,0 +1,145 @@
+//! Prices as Stripe 2022-11-15 shows them, and as plans, their older form.
+
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+use serde_json::{Value, json};
+
+use super::{Amount, Price, Recurring, Tier};
+use crate::money::rating::Divide;
+use crate::money::usage::Aggregate;
+
+/// A decimal as the pair that Stripe shows: whole cents, or null; and the exact text.
+pub(crate) fn amounts(amount: Option<Decimal>) -> (Value, Value) {
+    let Some(amount) = amount.map(|amount| amount.normalize()) else {
+        return (Value::Null, Value::Null);
+    };
+    let whole = if amount.is_integer() {
+        amount.to_i64()
+    } else {
+        None
+    };
+    (json!(whole), json!(amount.to_string()))
+}
+
+impl Price {
+    /// The price without `tiers`, which are shown only if they are expanded.
+    pub(crate) fn to_json(&self) -> Value {
+        let (scheme, mode, unit) = match &self.amount {
+            Amount::PerUnit(unit) => ("per_unit", None, Some(*unit)),
+            Amount::Tiered { mode, .. } => ("tiered", Some(mode.as_str()), None),
+        };
+        let (unit_amount, unit_amount_decimal) = amounts(unit);
+        json!({
+            "id": &*self.id,
+            "object": "price",
+            "active": self.active,
+            "billing_scheme": scheme,
+            "created": self.created,
+            "currency": self.currency.as_str(),
+            "custom_unit_amount": null,
+            "livemode": false,
+            "lookup_key": self.lookup_key,
+            "metadata": self.metadata.to_json(),
+            "nickname": self.nickname,
+            "product": &*self.product,
+            "recurring": self.recurring.as_ref().map(Recurring::to_json),
+            "tax_behavior": self.tax_behavior,
+            "tiers_mode": mode,
+            "transform_quantity": self.transform.map(transform_json),
+            "type": if self.recurring.is_some() { "recurring" } else { "one_time" },
+            "unit_amount": unit_amount,
+            "unit_amount_decimal": unit_amount_decimal,
+        })
+    }
+
+    /// What `expand[]=tiers` shows: nothing for a price without.
+    pub(crate) fn tiers_json(&self) -> Option<Value> {
+        match &self.amount {
+            Amount::PerUnit(_) => None,
+            Amount::Tiered { tiers, .. } => Some(tiers.iter().map(Tier::to_json).collect()),
+        }
+    }
+
+    /// What `expand[]=currency_options` shows: the price's own currency.
+    pub(crate) fn currency_options_json(&self) -> Value {
+        let Amount::PerUnit(unit) = self.amount else {
+            return json!({self.currency.as_str(): {
+                "custom_unit_amount": null,
+                "tax_behavior": self.tax_behavior,
+                "tiers": self.tiers_json(),
+                "unit_amount": null,
+                "unit_amount_decimal": null,
+            }});
+        };
+        let (unit_amount, unit_amount_decimal) = amounts(Some(unit));
+        json!({self.currency.as_str(): {
+            "custom_unit_amount": null,
+            "tax_behavior": self.tax_behavior,
+            "unit_amount": unit_amount,
+            "unit_amount_decimal": unit_amount_decimal,
+        }})
+    }
+}
+
+impl Recurring {
+    fn to_json(&self) -> Value {
+        json!({
+            "aggregate_usage": self.aggregate_usage.map(Aggregate::as_str),
+            "interval": self.every.interval.as_str(),
+            "interval_count": self.every.count,
+            "trial_period_days": self.trial_period_days,
+            "usage_type": if self.metered() { "metered" } else { "licensed" },
+        })
+    }
+}
+
+impl Tier {
+    fn to_json(&self) -> Value {
+        let (flat_amount, flat_amount_decimal) = amounts(self.flat);
+        let (unit_amount, unit_amount_decimal) = amounts(self.unit);
+        json!({
+            "flat_amount": flat_amount,
+            "flat_amount_decimal": flat_amount_decimal,
+            "unit_amount": unit_amount,
+            "unit_amount_decimal": unit_amount_decimal,
+            "up_to": self.up_to,
+        })
+    }
+}
+
+/// A price's `transform_quantity`, and a plan's `transform_usage`.
+pub(crate) fn transform_json(transform: Divide) -> Value {
+    json!({"divide_by": transform.by, "round": transform.round.as_str()})
+}
+
+/// A recurring price in its older form, which items still carry.
+pub(crate) fn plan(price: &Price) -> Value {
+    let (scheme, mode, unit) = match &price.amount {
+        Amount::PerUnit(unit) => ("per_unit", None, Some(*unit)),
+        Amount::Tiered { mode, .. } => ("tiered", Some(mode.as_str()), None),
+    };
+    let (amount, amount_decimal) = amounts(unit);
+    let recurring = price.recurring.as_ref();
+    let aggregate = recurring.and_then(|recurring| recurring.aggregate_usage);
+    json!({
+        "id": &*price.id,
+        "object": "plan",
+        "active": price.active,
+        "aggregate_usage": aggregate.map(Aggregate::as_str),
+        "amount": amount,
+        "amount_decimal": amount_decimal,
+        "billing_scheme": scheme,
+        "created": price.created,
+        "currency": price.currency.as_str(),
+        "interval": recurring.map(|recurring| recurring.every.interval.as_str()),
+        "interval_count": recurring.map(|recurring| recurring.every.count),
+        "livemode": false,
+        "metadata": price.metadata.to_json(),
+        "nickname": price.nickname,
+        "product": &*price.product,
+        "tiers_mode": mode,
+        "transform_usage": price.transform.map(transform_json),
+        "trial_period_days": recurring.and_then(|recurring| recurring.trial_period_days),
+        "usage_type": if aggregate.is_some() { "metered" } else { "licensed" },
+    })
+}

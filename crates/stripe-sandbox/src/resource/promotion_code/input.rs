@@ -1,0 +1,117 @@
+//! Which promotion codes can be made, and used.
+
+use std::sync::Arc;
+
+use super::{PromotionCode, Restrictions, WHAT};
+use crate::error::{Error, Result};
+use crate::money::currency::Currency;
+use crate::params::Params;
+use crate::resource::customer::Customer;
+use crate::resource::discount::Applied;
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+
+/// Who wants to use a promotion code, and for what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Purchase<'a> {
+    /// `None` for one who is not there yet.
+    pub(crate) customer: Option<&'a Customer>,
+    /// What is to be paid before the discount, if that is known.
+    pub(crate) amount: Option<(i64, Currency)>,
+    pub(crate) now: i64,
+}
+
+/// The promotion code that a parameter names, if it can be used for the purchase.
+pub(crate) fn applicable(
+    ctx: &Ctx<'_>,
+    id: &str,
+    param: &str,
+    purchase: Purchase<'_>,
+) -> Result<Applied> {
+    let code = ctx.account.promotion_codes.get(id);
+    let code = code.ok_or_else(|| Error::no_such(WHAT, id, param))?;
+    let refused = |why: &str| {
+        let message = format!("This promotion code cannot be redeemed because {why}.");
+        Err(Error::invalid(message).param(param))
+    };
+    if !code.usable(purchase.now) {
+        return refused("it is expired, inactive, or has been redeemed as often as it can be");
+    }
+    let customer = purchase.customer;
+    let theirs = |id: &Id| customer.is_some_and(|customer| customer.id == *id);
+    if code.customer.as_ref().is_some_and(|only| !theirs(only)) {
+        return refused("it is for another customer");
+    }
+    let Restrictions {
+        first_time_transaction,
+        minimum_amount,
+    } = code.restrictions;
+    if first_time_transaction && customer.is_some_and(|customer| !customer.invoices.is_empty()) {
+        return refused("the associated customer has prior transactions");
+    }
+    match (minimum_amount, purchase.amount) {
+        (Some(_), None) => {
+            return Err(Error::malformed(
+                param,
+                "The sandbox does not model promotion codes with a minimum amount on customers: use them on subscriptions.",
+            ));
+        }
+        (Some((least, of)), Some((amount, currency))) if of != currency || amount < least => {
+            return refused("the minimum amount has not been met");
+        }
+        _ => {}
+    }
+    Ok(Applied {
+        coupon: code.coupon.clone(),
+        code: Some(code.clone()),
+    })
+}
+
+/// The promotion code that a customer has typed, in whatever case, if it can be used for the purchase.
+pub(crate) fn typed(ctx: &Ctx<'_>, text: &str, purchase: Purchase<'_>) -> Result<Applied> {
+    const PARAM: &str = "promotion_code";
+    let customer = purchase.customer.map(|customer| &customer.id);
+    let theirs = |code: &&Arc<PromotionCode>| {
+        code.usable(purchase.now)
+            && code.code.eq_ignore_ascii_case(text)
+            && (code.customer.is_none() || code.customer.as_ref() == customer)
+    };
+    let mut codes = ctx.account.promotion_codes.iter();
+    let code = codes.find(theirs);
+    let code = code.ok_or_else(|| Error::invalid("This code is invalid.").param(PARAM))?;
+    applicable(ctx, &code.id, PARAM, purchase)
+}
+
+/// No two active codes read the same, in whatever case, unless they are for different customers.
+pub(super) fn check_free(ctx: &Ctx<'_>, code: &str, customer: Option<&Id>) -> Result<()> {
+    let mut all = ctx.account.promotion_codes.iter();
+    let taken = all.any(|other| {
+        let apart =
+            other.customer.is_some() && customer.is_some() && other.customer.as_ref() != customer;
+        other.active && !apart && other.code.eq_ignore_ascii_case(code)
+    });
+    if taken {
+        let message = format!("An active promotion code with `code: {code}` already exists.");
+        return Err(Error::invalid(message).code("resource_already_exists"));
+    }
+    Ok(())
+}
+
+pub(super) fn restrictions(params: &Params<'_>) -> Result<Restrictions> {
+    let Some(given) = params.object("restrictions")? else {
+        return Ok(Restrictions::default());
+    };
+    let amount = given.integer_from("minimum_amount", 1)?;
+    let currency = given.currency("minimum_amount_currency")?;
+    given.unmodelled(&["currency_options"])?;
+    let minimum_amount = match (amount, currency) {
+        (Some(amount), Some(currency)) => Some((amount, currency)),
+        (Some(_), None) => return Err(given.missing("minimum_amount_currency")),
+        (None, Some(_)) => return Err(given.missing("minimum_amount")),
+        (None, None) => None,
+    };
+    Ok(Restrictions {
+        first_time_transaction: given.boolean("first_time_transaction")?.unwrap_or(false),
+        minimum_amount,
+    })
+}

@@ -1,0 +1,188 @@
+//! `/v1/subscription_items/:id/usage_records`: the usage that is reported for an item.
+
+use serde_json::{Value, json};
+
+use super::input::too_large;
+use super::routes::find;
+use super::{Item, MAX_QUANTITY};
+use crate::engine::{catalog, finalization};
+use crate::error::{Error, Result};
+use crate::money::usage::Aggregate;
+use crate::params::Params;
+use crate::resource::subscription::Subscription;
+use crate::store::account::Account;
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+use crate::store::page::Page;
+use crate::store::table::Row;
+
+/// How long after a period's end usage for it is still taken, because clocks differ. The invoice for the period is
+/// final by then, so it counts in the new period.
+const BEHIND: i64 = 300;
+
+/// How far ahead of the customer's time a record may be: what clients with another clock are allowed.
+const AHEAD: i64 = 300;
+
+/// `POST /v1/subscription_items/:id/usage_records`: a quantity at a time, which is added to what was reported
+/// for that very time, or replaces it.
+pub(crate) fn report(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let (subscription, item) = find(ctx)?;
+    let quantity = params
+        .integer_from("quantity", 0)?
+        .ok_or_else(|| params.missing("quantity"))?;
+    let now = ctx.time_of(&subscription.customer);
+    let timestamp = params.timestamp_or_now("timestamp", now)?.unwrap_or(now);
+    let set = params.one_of("action", &["increment", "set"])? == Some("set");
+    params.finish()?;
+    let draft = finalization::draft_for(ctx.account, subscription, item, timestamp);
+    let draft = draft.map(|draft| draft.id.clone());
+    let from = match draft {
+        Some(_) => timestamp,
+        None => earliest(ctx.account, subscription, item, now),
+    };
+    check(subscription, item, timestamp, from, now)?;
+    // What comes a little late counts in the period that runs, if there is no draft for the one before.
+    let counted = match draft {
+        Some(_) => timestamp,
+        None => timestamp.max(subscription.period.0),
+    };
+    let there = if set { 0 } else { item.records.get(counted) };
+    let sum = there.saturating_add(quantity);
+    if sum > MAX_QUANTITY {
+        return Err(too_large("quantity".into()));
+    }
+    let id = item.id.clone();
+    let record = ctx.account.ids.next("mbur", 24);
+    let position = ctx.account.billing.items[&id];
+    let items = &mut ctx.account.subscription_mut(position).items;
+    if let Some(item) = items.iter_mut().find(|item| item.id == id) {
+        item.records.set(counted, sum);
+        if let Some(draft) = draft {
+            let item = item.clone();
+            finalization::update_usage(ctx.account, &draft, position, &item);
+        }
+    }
+    Ok(json!({
+        "id": &*record,
+        "object": "usage_record",
+        "livemode": false,
+        "quantity": quantity,
+        "subscription_item": &*id,
+        "timestamp": timestamp,
+    }))
+}
+
+fn check(
+    subscription: &Subscription,
+    item: &Item,
+    timestamp: i64,
+    from: i64,
+    now: i64,
+) -> Result<()> {
+    if subscription.status.ended() {
+        return Err(Error::invalid(
+            "Cannot create the usage record because the subscription has been canceled.",
+        ));
+    }
+    if item.quantity.is_some() {
+        return Err(Error::invalid(format!(
+            "Cannot create the usage record because the price of `{}` is not metered. Usage can only be reported for prices with `usage_type=metered`.",
+            item.id
+        )));
+    }
+    if timestamp < from {
+        return Err(Error::invalid("Cannot create the usage record with this timestamp because timestamps must be after the subscription's last invoice period (or current period start time).").param("timestamp"));
+    }
+    if timestamp > now + AHEAD {
+        return Err(Error::invalid("Cannot create the usage record with this timestamp because timestamps must not be in the future.").param("timestamp"));
+    }
+    Ok(())
+}
+
+/// From when usage is taken: that of sums a little before the period, in the period's first minutes.
+fn earliest(account: &Account, subscription: &Subscription, item: &Item, now: i64) -> i64 {
+    let start = subscription.period.0;
+    let sums = catalog::aggregate(account, &item.price) == Aggregate::Sum;
+    let late = sums && now < start + BEHIND;
+    // Nothing was used before there was an item.
+    let earliest = if late { start - BEHIND } else { start };
+    earliest.max(item.since.min(start))
+}
+
+/// The usage of one period.
+struct Summary {
+    id: Id,
+    invoice: Option<Id>,
+    period: (i64, i64),
+    total: i64,
+}
+
+impl Row for Summary {
+    fn id(&self) -> &Id {
+        &self.id
+    }
+}
+
+/// `GET /v1/subscription_items/:id/usage_record_summaries`: a total per period, the running one first, which
+/// has no end yet.
+pub(crate) fn summaries(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+    let page = Page::read(params)?;
+    let (subscription, item) = find(ctx)?;
+    params.finish()?;
+    if item.quantity.is_some() {
+        return Err(Error::invalid(format!(
+            "The price of `{}` is not metered: it has no usage.",
+            item.id
+        )));
+    }
+    let summaries = periods(ctx.account, subscription, item);
+    let rows: Vec<&Summary> = summaries.iter().collect();
+    let url = format!("/v1/subscription_items/{}/usage_record_summaries", item.id);
+    let cut = page.of_rows(&rows, "usage record summary")?;
+    Ok(cut.to_json(&url, |summary| {
+        json!({
+            "id": &*summary.id,
+            "object": "usage_record_summary",
+            "invoice": summary.invoice.as_deref(),
+            "livemode": false,
+            "period": {"end": summary.invoice.as_ref().map(|_| summary.period.1), "start": summary.period.0},
+            "subscription_item": &*item.id,
+            "total_usage": summary.total,
+        })
+    }))
+}
+
+fn periods(account: &Account, subscription: &Subscription, item: &Item) -> Vec<Summary> {
+    let name = item.id.trim_start_matches("si_");
+    let summary = |invoice: Option<Id>, period: (i64, i64), total| Summary {
+        id: format!("sis_{name}{}", period.0).into(),
+        invoice,
+        period,
+        total,
+    };
+    let running = catalog::aggregate(account, &item.price).total(
+        &item.records,
+        subscription.period.0,
+        subscription.period.1,
+    );
+    let running =
+        (!subscription.status.ended()).then(|| summary(None, subscription.period, running));
+    let customer = account.customers.get(&subscription.customer);
+    let positions = customer.map_or(&[][..], |customer| &customer.invoices);
+    let billed = positions.iter().rev().filter_map(|position| {
+        let invoice = account.billing.invoices.at(*position)?;
+        let mut lines = invoice
+            .lines
+            .iter()
+            .filter(|line| {
+                line.item.as_ref() == Some(&item.id)
+                    && line.invoice_item.is_none()
+                    && line.line.period.1 <= invoice.created
+            })
+            .peekable();
+        let period = lines.peek()?.line.period;
+        let total = lines.map(|line| line.line.quantity).sum();
+        Some(summary(Some(invoice.id.clone()), period, total))
+    });
+    running.into_iter().chain(billed).collect()
+}

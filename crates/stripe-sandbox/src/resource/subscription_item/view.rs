@@ -1,0 +1,46 @@
+//! Subscription items as Stripe 2022-11-15 shows them.
+
+use serde_json::{Map, Value, json};
+
+use super::Item;
+use crate::resource::price::view::plan;
+use crate::resource::subscription::Subscription;
+use crate::store::account::Account;
+
+/// One item of a subscription.
+pub(crate) fn item(account: &Account, subscription: &Subscription, item: &Item) -> Value {
+    let price = account.price(&item.price);
+    let mut object = json!({
+        "id": &*item.id,
+        "object": "subscription_item",
+        "billing_thresholds": null,
+        "created": item.created,
+        "metadata": item.metadata.to_json(),
+        "plan": plan(price),
+        "price": price.to_json(),
+    });
+    let fields = object.as_object_mut().expect("built as an object");
+    quantity(fields, item.quantity);
+    fields.insert("subscription".into(), json!(&*subscription.id));
+    fields.insert("tax_rates".into(), json!([]));
+    object
+}
+
+pub(crate) fn quantity(fields: &mut Map<String, Value>, quantity: Option<i64>) {
+    if let Some(quantity) = quantity {
+        fields.insert("quantity".into(), json!(quantity));
+    }
+}
+
+pub(crate) fn of_id(account: &Account, id: &str) -> Option<(u32, usize)> {
+    let position = *account.billing.items.get(id)?;
+    let mut items = account.subscription(position).items.iter();
+    Some((position, items.position(|item| *item.id == *id)?))
+}
+
+/// The item of this id, as the API shows it.
+pub(crate) fn rendered(account: &Account, id: &str) -> Option<Value> {
+    let (position, index) = of_id(account, id)?;
+    let subscription = account.subscription(position);
+    Some(item(account, subscription, &subscription.items[index]))
+}

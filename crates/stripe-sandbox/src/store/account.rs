@@ -1,0 +1,213 @@
+//! One account: everything that it has.
+//!
+//! Resources say what their rows and tables are; the tables are here.
+
+use std::collections::HashMap;
+
+use super::idempotency::Keys;
+use super::ids::{Id, Ids};
+use super::table::Table;
+use super::timelines::Timelines;
+use crate::resource::account::Profile;
+use crate::resource::charge::Charge;
+use crate::resource::checkout_session::Session;
+use crate::resource::coupon::Coupons;
+use crate::resource::credit_note::CreditNote;
+use crate::resource::customer::Customers;
+use crate::resource::customer_balance;
+use crate::resource::discount::Discount;
+use crate::resource::event::Events;
+use crate::resource::invoice::Invoice;
+use crate::resource::invoice_item::InvoiceItems;
+use crate::resource::payment_intent::Intent;
+use crate::resource::payment_method::PaymentMethod;
+use crate::resource::price::{Price, Prices};
+use crate::resource::product::Product;
+use crate::resource::promotion_code::PromotionCodes;
+use crate::resource::refund::Refund;
+use crate::resource::setup_intent::SetupIntent;
+use crate::resource::subscription::Subscription;
+use crate::resource::subscription_schedule::Schedule;
+use crate::resource::test_clock::TestClock;
+
+/// One account: a secret key's own, or a connected one. Resources keep their tables and indexes in their
+/// own files.
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) profile: Profile,
+    /// Where ids come from; an id is taken only once nothing can fail any more.
+    pub(crate) ids: Ids,
+    /// The accounts that this one has created.
+    pub(crate) connected: Table<Profile>,
+    pub(crate) products: Table<Product>,
+    pub(crate) prices: Prices,
+    pub(crate) customers: Customers,
+    pub(crate) balance_transactions: Table<customer_balance::Transaction>,
+    pub(crate) payment_methods: Table<PaymentMethod>,
+    pub(crate) setup_intents: Table<SetupIntent>,
+    pub(crate) payments: Payments,
+    pub(crate) coupons: Coupons,
+    pub(crate) promotion_codes: PromotionCodes,
+    pub(crate) clocks: Table<TestClock>,
+    pub(crate) events: Events,
+    pub(crate) keys: Keys,
+    /// Subscriptions and all that follows from them.
+    pub(crate) billing: Billing,
+}
+
+impl Account {
+    pub(crate) fn new(profile: Profile, seed: u64) -> Self {
+        Self {
+            ids: Ids::new(seed, &profile.id),
+            profile,
+            connected: Table::default(),
+            products: Table::default(),
+            prices: Prices::default(),
+            customers: Customers::default(),
+            balance_transactions: Table::default(),
+            payment_methods: Table::default(),
+            setup_intents: Table::default(),
+            payments: Payments::default(),
+            coupons: Coupons::default(),
+            promotion_codes: PromotionCodes::default(),
+            clocks: Table::default(),
+            events: Events::default(),
+            keys: Keys::default(),
+            billing: Billing::default(),
+        }
+    }
+
+    /// The same account without anything in it; its ids go on from where they are.
+    pub(crate) fn emptied(&self) -> Self {
+        Self {
+            ids: self.ids.clone(),
+            ..Self::new(self.profile.clone(), 0)
+        }
+    }
+
+    /// The time in which a customer lives: its test clock's, else `now`, which is the account's.
+    pub(crate) fn time_of(&self, customer: &str, now: i64) -> i64 {
+        let clock = self
+            .customers
+            .get(customer)
+            .and_then(|customer| customer.test_clock.as_ref());
+        self.time_on(clock, now)
+    }
+
+    /// The time of a test clock, else `now`.
+    pub(crate) fn time_on(&self, clock: Option<&Id>, now: i64) -> i64 {
+        clock
+            .and_then(|clock| self.clocks.get(clock))
+            .map_or(now, |clock| clock.frozen_time)
+    }
+}
+
+/// The tables and indexes of the billing half. A customer has its own positions in the first three.
+#[derive(Debug, Default)]
+pub(crate) struct Billing {
+    pub(crate) subscriptions: Table<Subscription>,
+    pub(crate) invoices: Table<Invoice>,
+    pub(crate) invoice_items: InvoiceItems,
+    pub(crate) credit_notes: Table<CreditNote>,
+    pub(crate) schedules: Table<Schedule>,
+    pub(crate) sessions: Table<Session>,
+    /// Which subscription an item belongs to, by position.
+    pub(crate) items: HashMap<Id, u32>,
+    /// Discounts that are on an invoice, for `expand[]`.
+    pub(crate) discounts: HashMap<Id, Discount>,
+    pub(crate) timelines: Timelines,
+}
+
+impl Account {
+    /// The subscription at a position that an index or the timeline gave.
+    pub(crate) fn subscription(&self, position: u32) -> &Subscription {
+        let subscription = self.billing.subscriptions.at(position);
+        subscription.expect("indexes drop a subscription's position together with it")
+    }
+
+    /// See [`subscription`](Self::subscription).
+    pub(crate) fn subscription_mut(&mut self, position: u32) -> &mut Subscription {
+        let subscription = self.billing.subscriptions.at_mut(position);
+        subscription.expect("indexes drop a subscription's position together with it")
+    }
+
+    /// The schedule at a position that an index or the timeline gave.
+    pub(crate) fn schedule(&self, position: u32) -> &Schedule {
+        let schedule = self.billing.schedules.at(position);
+        schedule.expect("indexes drop a schedule's position together with it")
+    }
+
+    /// See [`schedule`](Self::schedule).
+    pub(crate) fn schedule_mut(&mut self, position: u32) -> &mut Schedule {
+        let schedule = self.billing.schedules.at_mut(position);
+        schedule.expect("indexes drop a schedule's position together with it")
+    }
+
+    /// Adds a subscription to the table and to its customer.
+    pub(crate) fn insert_subscription(&mut self, subscription: Subscription) -> u32 {
+        let customer = subscription.customer.clone();
+        let position = self.billing.subscriptions.insert(subscription);
+        if let Some(customer) = self.customers.get_mut(&customer) {
+            customer.subscriptions.push(position);
+        }
+        position
+    }
+
+    /// Adds a schedule to the table and to its customer.
+    pub(crate) fn insert_schedule(&mut self, schedule: Schedule) -> u32 {
+        let customer = schedule.customer.clone();
+        let position = self.billing.schedules.insert(schedule);
+        if let Some(customer) = self.customers.get_mut(&customer) {
+            customer.schedules.push(position);
+        }
+        position
+    }
+
+    /// Adds an invoice to the table and to its customer.
+    pub(crate) fn insert_invoice(&mut self, invoice: Invoice) {
+        let customer = invoice.customer.clone();
+        let position = self.billing.invoices.insert(invoice);
+        if let Some(customer) = self.customers.get_mut(&customer) {
+            customer.invoices.push(position);
+        }
+    }
+
+    /// A price that is known to be there.
+    pub(crate) fn price(&self, id: &str) -> &Price {
+        let price = self.prices.get(id);
+        price.expect("prices are never deleted")
+    }
+
+    /// An invoice that is known to be there.
+    pub(crate) fn invoice(&self, id: &Id) -> &Invoice {
+        let invoice = self.billing.invoices.get(id);
+        invoice.expect("the caller has found it")
+    }
+
+    /// See [`invoice`](Self::invoice).
+    pub(crate) fn invoice_mut(&mut self, id: &Id) -> &mut Invoice {
+        let invoice = self.billing.invoices.get_mut(id);
+        invoice.expect("the caller has found it")
+    }
+
+    /// The charge that has paid an invoice, if one has.
+    pub(crate) fn charge_of_invoice(&self, id: &Id) -> Option<&Charge> {
+        let intent = self.invoice(id).payment_intent.as_ref()?;
+        let intent = self.payments.intents.get(intent)?;
+        self.payments.charges.get(intent.latest_charge.as_ref()?)
+    }
+
+    /// The positions of a customer's subscriptions.
+    pub(crate) fn subscriptions_of(&self, customer: &str) -> Vec<u32> {
+        let customer = self.customers.get(customer);
+        customer.map_or_else(Vec::new, |customer| customer.subscriptions.clone())
+    }
+}
+
+/// An account's payments.
+#[derive(Debug, Default)]
+pub(crate) struct Payments {
+    pub(crate) intents: Table<Intent>,
+    pub(crate) charges: Table<Charge>,
+    pub(crate) refunds: Table<Refund>,
+}

@@ -1,0 +1,54 @@
+//! What is due when: per test clock, and for the customers that are on none, a set ordered by time. Looking at
+//! its first entry is all that a request costs when nothing is due.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::ids::Id;
+
+/// Something that has a time; the numbers are positions in tables. At one time, schedules start first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Due {
+    /// A schedule begins.
+    Schedule(u32),
+    /// A draft is finalized.
+    Invoice(u32),
+    /// A subscription's phase, period or life ends.
+    Subscription(u32),
+    /// A checkout session expires.
+    Session(u32),
+}
+
+/// The sets, by test clock.
+#[derive(Debug, Default)]
+pub(crate) struct Timelines(HashMap<Option<Id>, BTreeSet<(i64, Due)>>);
+
+impl Timelines {
+    pub(crate) fn add(&mut self, clock: Option<&Id>, at: i64, due: Due) {
+        self.0.entry(clock.cloned()).or_default().insert((at, due));
+    }
+
+    pub(crate) fn remove(&mut self, clock: Option<&Id>, at: i64, due: Due) {
+        let clock = clock.cloned();
+        if let Some(set) = self.0.get_mut(&clock) {
+            set.remove(&(at, due));
+            if set.is_empty() {
+                self.0.remove(&clock);
+            }
+        }
+    }
+
+    /// The first thing that is due at or before `until`.
+    pub(crate) fn first(&self, clock: Option<&Id>, until: i64) -> Option<(i64, Due)> {
+        let first = self.0.get(&clock.cloned())?.first()?;
+        (first.0 <= until).then_some(*first)
+    }
+
+    /// Everything that a clock will bring.
+    pub(crate) fn on(&self, clock: Option<&Id>) -> impl Iterator<Item = Due> {
+        self.0
+            .get(&clock.cloned())
+            .into_iter()
+            .flatten()
+            .map(|(_, due)| *due)
+    }
+}
