@@ -10,7 +10,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::decode::Fault;
-use super::{json, strangers};
+use super::json;
+use super::layers::strangers;
 use crate::admission::Refused;
 use crate::domain::{self, pricing};
 
@@ -44,7 +45,15 @@ pub(super) struct Cause(pub(super) Arc<str>);
 
 /// The code of an answer that is an error, for its log line.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Code(pub(super) &'static str);
+pub(super) struct Code(&'static str);
+
+impl Code {
+    /// The code of `response`, or the empty text.
+    pub(super) fn of(response: &Response) -> &'static str {
+        let code: Option<&Self> = response.extensions().get();
+        code.map_or("", |code| code.0)
+    }
+}
 
 impl Error {
     fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {

@@ -10,9 +10,9 @@ use axum::http::{HeaderMap, HeaderValue};
 use futures::StreamExt as _;
 use serde::de::DeserializeOwned;
 
-use super::audit::{Change, Noted};
+use super::audit::Change;
 use super::error::Error;
-use super::layers::Trail;
+use super::layers::RequestContext;
 use super::not_json::NotJson;
 use super::{Shared, decode};
 use crate::admission::{Admission, Buffer};
@@ -29,25 +29,22 @@ impl<T: DeserializeOwned + Change> FromRequest<Shared> for Changing<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, app: &Shared) -> Result<Self, Error> {
-        let domain = request.extensions().get::<Domain>().cloned();
-        let noted = request.extensions().get::<Noted>().cloned();
+        let context = RequestContext::of(request.extensions())?.clone();
         let body = RawBody::from_request(request, app).await?;
         let request: T = decode::from_slice(&body.bytes).map_err(|fault| {
             let other = fault.is_of_syntax().then(|| body.not_json()).flatten();
             other.unwrap_or_else(|| fault.into())
         })?;
-        if let Some(noted) = noted {
-            noted.note(request.org(), request.change());
-        }
+        context.note_change(request.org(), request.change());
         if let Some(org) = request.org() {
-            share_places(domain.as_ref(), org)?;
+            share_places(&context, org)?;
         }
         Ok(Self(request))
     }
 }
 
-fn share_places(domain: Option<&Domain>, org: &OrgName) -> Result<(), Error> {
-    match domain.and_then(Domain::admission) {
+fn share_places(context: &RequestContext, org: &OrgName) -> Result<(), Error> {
+    match context.domain().and_then(Domain::admission) {
         Some(admission) => Ok(admission.for_org(org.as_str())?),
         None => Ok(()),
     }
@@ -73,7 +70,7 @@ impl FromRequest<Shared> for RawBody {
     type Rejection = Error;
 
     async fn from_request(request: Request, app: &Shared) -> Result<Self, Error> {
-        let domain: Option<&Domain> = request.extensions().get();
+        let domain = RequestContext::of(request.extensions())?.domain();
         let mut room = domain.and_then(Domain::admission).map(Admission::buffer);
         let content_type = request.headers().get(CONTENT_TYPE).cloned();
         let body = request.into_body();
@@ -114,16 +111,12 @@ impl FromRequestParts<Shared> for Domain {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Error> {
-        let chosen = parts.extensions.get::<Self>().zip(parts.extensions.get());
-        let (account, lane) = chosen.ok_or_else(|| Error::internal(&"no account was chosen"))?;
-        let mut domain = account.for_request(*lane);
-        if let Some(clock) = text_header(&parts.headers, "tier-clock")? {
-            domain = domain.on_test_clock(clock);
-        }
-        if let Some(Trail(trail)) = parts.extensions.get() {
-            trail.get_or_init(|| domain.clone());
-        }
-        Ok(domain)
+        let domain = RequestContext::of(&parts.extensions)?.domain();
+        let domain = domain.ok_or_else(|| Error::internal(&"no account was chosen"))?;
+        Ok(match text_header(&parts.headers, "tier-clock")? {
+            Some(clock) => domain.on_test_clock(clock),
+            None => domain.clone(),
+        })
     }
 }
 
@@ -137,7 +130,7 @@ impl FromRequestParts<Shared> for Org {
         let org = query(parts).find(|(name, _)| name == "org");
         let text = org.as_ref().map_or("", |(_, value)| value);
         let org = text.parse().map_err(crate::domain::Error::from)?;
-        share_places(parts.extensions.get(), &org)?;
+        share_places(RequestContext::of(&parts.extensions)?, &org)?;
         Ok(Self(org))
     }
 }

@@ -1,29 +1,17 @@
-//! Who may call: the keys that a server accepts, or, where each caller brings a Stripe key, any key at all.
+//! The keys that a server accepts, and what each lets its callers do.
 
-use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
-use axum::http::request::Parts;
-use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::audit::Audited;
-use super::error::Error;
-use super::strangers::Stranger;
-use super::{Accounts, Shared, tenants};
 use crate::admission::Share;
-use crate::domain::{self, Domain};
-use crate::net::bounded_address;
 use crate::num;
-use crate::stripe::Client;
 
 /// What a key lets its callers do. Each role may do what those before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,9 +96,10 @@ pub struct Keys(Arc<RwLock<Arc<[Key]>>>);
 #[derive(Clone)]
 pub(super) struct Key {
     digest: [u8; 32],
-    name: String,
-    role: Role,
-    share: Share,
+    pub(super) name: String,
+    pub(super) role: Role,
+    /// Its requests in flight.
+    pub(super) share: Share,
 }
 
 impl Keys {
@@ -175,7 +164,7 @@ pub(super) fn short(digest: &[u8; 32]) -> String {
 }
 
 /// The user of Basic authorization, or the Bearer token. An empty user means that the client has no key.
-fn presented(headers: &HeaderMap) -> Option<String> {
+pub(super) fn presented(headers: &HeaderMap) -> Option<String> {
     let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, rest) = header.split_once(' ')?;
     let rest = rest.trim();
@@ -188,153 +177,6 @@ fn presented(headers: &HeaderMap) -> Option<String> {
         return None;
     };
     Some(key).filter(|key| !key.is_empty())
-}
-
-/// Who sent a request.
-pub(super) struct Caller {
-    /// The account that the request acts on.
-    pub(super) domain: Domain,
-    /// The caller's requests in flight.
-    pub(super) share: Share,
-    /// The name of the caller's key; without keys, all callers are one.
-    pub(super) key: Option<String>,
-    /// Where it calls from.
-    pub(super) peer: Option<IpAddr>,
-    /// What the caller may do.
-    role: Role,
-    /// Where Stripe has not accepted the key yet.
-    _stranger: Option<Suspect>,
-    /// Until the answer is there, a caller's account must stay the one that others with its key find.
-    _account: Option<tenants::Held>,
-}
-
-/// A request with a key that Stripe has not accepted yet. If it refuses it, that is remembered.
-struct Suspect {
-    stranger: Stranger,
-    stripe: Client,
-}
-
-impl Drop for Suspect {
-    fn drop(&mut self) {
-        if self.stripe.is_key_refused() {
-            self.stranger.is_refused();
-        }
-    }
-}
-
-/// Lets a request through that may act on an account, and finds that account.
-pub(super) async fn authorize(
-    State(app): State<Shared>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Error> {
-    let (parts, body) = request.into_parts();
-    let caller = caller(&app, &parts).await?;
-    let needed = needed(&parts);
-    let mut request = Request::from_parts(parts, body);
-    if caller.role < needed {
-        let refused = Error::forbidden(format!(
-            "this API key has the role {}, and this request needs {}",
-            caller.role.as_str(),
-            needed.as_str()
-        ));
-        let refused = refused.into_response();
-        if !request.method().is_safe() {
-            Audited::of(&app, &mut request, &caller).tell(&refused);
-        }
-        return Ok(refused);
-    }
-    request.extensions_mut().insert(Arc::new(caller));
-    Ok(next.run(request).await)
-}
-
-/// The role that a request needs.
-fn needed(request: &Parts) -> Role {
-    let query = request.uri.query().unwrap_or_default();
-    let mut query = form_urlencoded::parse(query.as_bytes());
-    let mut shows_details = || query.any(|(name, value)| name == "include" && value == "info");
-    match request.uri.path() {
-        "/v1/report" => Role::Report,
-        // A customer's details and cards.
-        "/v1/payment_methods" => Role::Admin,
-        "/v1/whois" if shows_details() => Role::Admin,
-        _ if request.method.is_safe() => Role::Read,
-        _ => Role::Admin,
-    }
-}
-
-async fn caller(app: &Shared, request: &Parts) -> Result<Caller, Error> {
-    let headers = &request.headers;
-    let peer = app.proxies.origin(headers, &request.extensions);
-    match &app.accounts {
-        Accounts::One(domain) if app.keys.is_open() => Ok(Caller {
-            domain: domain.clone(),
-            share: app.everybody.clone(),
-            key: None,
-            peer,
-            role: Role::Admin,
-            _stranger: None,
-            _account: None,
-        }),
-        Accounts::One(domain) => {
-            let key = app.keys.admit(headers).ok_or_else(Error::unauthorized)?;
-            Ok(Caller {
-                domain: domain.clone(),
-                share: key.share,
-                key: Some(key.name),
-                peer,
-                role: key.role,
-                _stranger: None,
-                _account: None,
-            })
-        }
-        Accounts::Many(cloud) => {
-            let key = presented(headers).ok_or_else(Error::unauthorized)?;
-            let digest = Sha256::digest(&key).into();
-            let account = cloud.hold(&key).ok_or_else(Error::overloaded)?;
-            let stripe = account.domain.stripe();
-            let stranger = if stripe.is_key_accepted() {
-                None
-            } else {
-                let most = app.limits.concurrent;
-                let stranger = cloud
-                    .strangers
-                    .enter(digest, peer.map(bounded_address), most)?;
-                Some(Suspect {
-                    stranger,
-                    stripe: stripe.clone(),
-                })
-            };
-            // A body is not read before the key is known to be good. What has none asks Stripe by itself.
-            if stranger.is_some() && !request.method.is_safe() {
-                let asked = account.domain.check_key();
-                let asked = tokio::time::timeout(app.limits.request_timeout, asked).await;
-                asked.unwrap_or(Err(domain::Error::Abandoned))?;
-            }
-            Ok(Caller {
-                domain: account.domain.clone(),
-                share: account.share.clone(),
-                key: Some(short(&digest)),
-                peer,
-                role: Role::Admin,
-                _stranger: stranger,
-                _account: Some(account),
-            })
-        }
-    }
-}
-
-/// Lets a request through that has one of the server's own keys, if it has any.
-pub(super) async fn own_key(
-    State(app): State<Shared>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Error> {
-    if app.keys.is_open() || app.keys.admit(request.headers()).is_some() {
-        Ok(next.run(request).await)
-    } else {
-        Err(Error::unauthorized())
-    }
 }
 
 #[cfg(test)]

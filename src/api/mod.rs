@@ -1,13 +1,11 @@
 //! The HTTP layer: decodes a request, calls the domain's method of the same name, encodes what it answers.
 //!
-//! Here are the state and the table of routes. Statuses and codes are chosen in [`error`] alone; how JSON is read and
-//! written is in [`decode`] and [`json`].
+//! Here are the state and the router. Each noun in [`v1`] has its requests, answers, handlers and [`Operation`]s
+//! together. What surrounds the handlers is in [`layers`]; statuses and codes are chosen in [`error`] alone; how JSON is
+//! read and written is in [`decode`] and [`json`].
 
-mod account;
-mod answers;
+mod accounts;
 mod audit;
-mod checkout;
-mod clock;
 mod decode;
 mod docs;
 mod error;
@@ -15,39 +13,33 @@ mod extract;
 mod json;
 mod keys;
 mod layers;
-mod load;
 mod not_json;
+mod operation;
 pub mod ops;
-mod org;
-mod origin;
-mod peer;
-mod phases;
-mod pricing;
 mod roster;
-mod schedule;
-mod strangers;
-mod tenants;
-mod types;
-mod usage;
+mod v1;
+mod values;
 
 use std::sync::{Arc, LazyLock};
 
+use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, get, post};
-use axum::{Extension, Router};
 use tokio_util::task::TaskTracker;
 
+pub use accounts::{Accounts, Cloud};
 pub use audit::Audit;
 pub use error::Error;
 pub use keys::{ApiKey, Keys, Role};
-pub use load::Limits;
-pub use origin::Origins;
-pub use pricing::PushProgress;
-pub use tenants::{Accounts, Cloud};
+pub use layers::load::Limits;
+pub use layers::origin::Origins;
+pub use operation::{Access, Operation};
+pub use v1::pricing::PushProgress;
+
+use layers::{auth, load, observe, origin};
 
 use crate::admission::{Places, Share};
 use crate::domain::refs::OrgName;
-use crate::domain::{Background, Domain, FeatureUsage, Lane};
+use crate::domain::{Background, Domain, FeatureUsage};
 use crate::metrics::Metrics;
 pub use crate::net::{Network, Proxies};
 
@@ -120,70 +112,21 @@ impl App {
     }
 }
 
-/// A path, and what answers each of its methods.
-type Route = (&'static str, MethodRouter<Shared>);
-
-/// Every path of the API that acts on an account, and so may need a key. The lane says who goes first when calls to
-/// Stripe have to wait: what a person waits for, before checks, before bulk, which is given more time in turn.
-fn account_routes() -> Vec<(Route, Lane)> {
-    let [bulk, check, interactive] = [Lane::Bulk, Lane::Check, Lane::Interactive];
-    vec![
-        (("/v1/whoami", get(account::whoami)), check),
-        (("/v1/whois", get(org::whois)), check),
-        (("/v1/payment_methods", get(org::payment_methods)), check),
-        (("/v1/pull", get(pricing::pull)), bulk),
-        (("/v1/push", post(pricing::push)), bulk),
-        (("/v1/subscribe", post(schedule::subscribe)), interactive),
-        (("/v1/checkout", post(checkout::checkout)), interactive),
-        (("/v1/phase", get(phases::phase)), check),
-        (("/v1/phases", get(phases::phases)), check),
-        (("/v1/limits", get(usage::limits)), check),
-        (("/v1/report", post(usage::report)), check),
-        (("/v1/clock", get(clock::get).post(clock::change)), check),
-    ]
-}
-
-/// What machines ask to learn how the server is: of everybody, under any name, on every listener.
-fn probe_routes() -> Vec<Route> {
-    vec![
-        ("/healthz", get(ops::healthz)),
-        ("/readyz", get(ops::readyz)),
-    ]
-}
-
-/// Every other path that is about the server itself.
-fn server_routes() -> Vec<Route> {
-    vec![
-        ("/v1/schema", get(pricing::model_schema)),
-        ("/docs", get(docs::page)),
-        ("/openapi.yaml", get(ops::openapi_yaml)),
-        ("/openapi.json", get(ops::openapi_json)),
-    ]
-}
-
-/// What only the operator may see.
-fn operator_routes() -> Vec<Route> {
-    vec![("/metrics", get(ops::metrics))]
-}
-
-fn paths_of(routes: Vec<Route>) -> Vec<&'static str> {
-    routes.into_iter().map(|(path, _)| path).collect()
-}
-
-/// All paths; the methods of each are in the `Allow` of a 405.
-pub fn paths() -> impl Iterator<Item = &'static str> {
-    static PATHS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
-        let account = account_routes().into_iter().map(|(route, _)| route);
-        let others = [probe_routes(), server_routes(), operator_routes()];
-        paths_of(account.chain(others.into_iter().flatten()).collect())
+/// Every operation of the API, sorted by path.
+pub fn operations() -> &'static [Operation] {
+    static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
+        let mut operations: Vec<_> = v1::operations().chain(ops::operations()).collect();
+        operations.sort_by_key(|operation| operation.path);
+        operations
     });
-    PATHS.iter().copied()
+    &OPERATIONS
 }
 
-/// Whether the path is a probe's.
-fn is_probe(path: &str) -> bool {
-    static PROBES: LazyLock<Vec<&'static str>> = LazyLock::new(|| paths_of(probe_routes()));
-    PROBES.contains(&path)
+/// The operations of a path.
+fn operations_at(path: &str) -> &'static [Operation] {
+    let by_path = operations().chunk_by(|one, next| one.path == next.path);
+    let mut found = by_path.filter(|of_path| of_path[0].path == path);
+    found.next().unwrap_or_default()
 }
 
 /// The API over `app`.
@@ -192,13 +135,25 @@ pub fn router(app: App) -> Router {
     let audit = app.audit.clone();
     app.background
         .observe(Arc::new(move |superseded| audit.superseded(superseded)));
-    let mut router = account_table(&app)
-        .merge(table(probe_routes()))
-        .merge(table(server_routes()));
-    if app.shows_metrics {
-        let own_key = from_fn_with_state(app.clone(), keys::own_key);
-        router = router.merge(table(operator_routes()).route_layer(own_key));
+    let mut served: Vec<_> = operations().iter().collect();
+    if !app.shows_metrics {
+        served.retain(|operation| operation.access != Access::Operator);
     }
+    let authorize = from_fn_with_state(app.clone(), auth::authorize);
+    let own_key = from_fn_with_state(app.clone(), auth::own_key);
+    let limit = from_fn_with_state(app.clone(), load::limit);
+    let router = served.into_iter().fold(Router::new(), |router, operation| {
+        let handler = operation.handler.clone();
+        let handler = match operation.access {
+            // Its caller is found, and then it gets a place.
+            Access::Account(..) => handler
+                .route_layer(limit.clone())
+                .route_layer(authorize.clone()),
+            Access::Operator => handler.route_layer(own_key.clone()),
+            Access::Probe | Access::Everybody => handler,
+        };
+        router.route(operation.path, handler)
+    });
     finished(router, app)
 }
 
@@ -206,64 +161,44 @@ pub fn router(app: App) -> Router {
 /// are visited there are kept out by `loopback_only`, whatever holds for the API.
 pub fn admin_router(mut app: App, loopback_only: bool) -> Router {
     app.origins.loopback_only = loopback_only;
-    let routes = table(probe_routes()).merge(table(operator_routes()));
-    finished(routes, Arc::new(app))
+    let served = operations().iter();
+    let served =
+        served.filter(|operation| matches!(operation.access, Access::Probe | Access::Operator));
+    let add = |router: Router<Shared>, operation: &Operation| {
+        router.route(operation.path, operation.handler.clone())
+    };
+    finished(served.fold(Router::new(), add), Arc::new(app))
 }
 
 fn finished(router: Router<Shared>, app: Shared) -> Router {
     let mut router = router
-        .fallback(layers::unknown_path)
-        .method_not_allowed_fallback(layers::unknown_method);
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(unknown_method);
     if !app.origins.allowed.is_empty() {
         router = router.layer(app.origins.cors());
     }
     router
         .layer(from_fn_with_state(app.origins.clone(), origin::guard))
-        .layer(from_fn_with_state(app.metrics.clone(), layers::observe))
+        .layer(from_fn_with_state(app.metrics.clone(), observe::observe))
         .with_state(app)
 }
 
-fn table(routes: Vec<Route>) -> Router<Shared> {
-    let add = |router: Router<Shared>, (path, methods)| router.route(path, methods);
-    routes.into_iter().fold(Router::new(), add)
+/// Paths that nobody serves, a known one with a slash at its end included.
+async fn unknown_path() -> Error {
+    Error::not_found()
 }
 
-/// The routes that act on an account: each request is told its lane, its caller is found, and then it gets a place.
-fn account_table(app: &Shared) -> Router<Shared> {
-    let authorize = from_fn_with_state(app.clone(), keys::authorize);
-    let limit = from_fn_with_state(app.clone(), load::limit);
-    let prepared = |(route, lane): (Route, Lane)| {
-        table(vec![route])
-            .route_layer(limit.clone())
-            .route_layer(authorize.clone())
-            .route_layer(Extension(lane))
-    };
-    account_routes()
-        .into_iter()
-        .map(prepared)
-        .fold(Router::new(), Router::merge)
+/// A method that a path is not served for; the router adds `Allow`.
+async fn unknown_method() -> Error {
+    Error::method_not_allowed()
 }
 
 /// Reads `body` as each kind of request, for fuzzing.
 pub(crate) fn decode_all(body: &[u8]) {
-    fn read<T: serde::de::DeserializeOwned>(body: &[u8]) {
-        if let Err(fault) = decode::from_slice::<T>(body) {
-            assert!(!fault.to_string().is_empty(), "a fault says what to do");
-        }
-    }
-    read::<types::SubscribeRequest>(body);
-    read::<types::CheckoutRequest>(body);
-    read::<types::ReportRequest>(body);
-    read::<types::ClockRequest>(body);
+    v1::decode_all(body);
 }
 
 /// The body of `/v1/limits`, for benchmarks.
 pub(crate) fn limits_answer(org: &OrgName, rows: &[FeatureUsage]) -> Vec<u8> {
-    let usage = rows
-        .iter()
-        .cloned()
-        .map(answers::FeatureUsage::from)
-        .collect();
-    let org = org.clone();
-    json::indented(&answers::Limits { org, usage }, "\t").unwrap_or_default()
+    v1::usage::limits_body(org, rows)
 }

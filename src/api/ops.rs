@@ -13,7 +13,8 @@ use tokio::time::Instant;
 
 use super::error::Error;
 use super::json::Empty;
-use super::{Accounts, Shared};
+use super::operation::{Access, Operation};
+use super::{Accounts, Shared, docs};
 use crate::domain;
 use crate::metrics::Format;
 
@@ -35,13 +36,25 @@ const PROBE: Duration = Duration::from_secs(5);
 /// How long a probe waits for that: those who ask give up soon, and learn more from an answer than from none.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+pub(super) fn operations() -> [Operation; 6] {
+    use Access::{Everybody, Operator, Probe};
+    [
+        Operation::get("healthz", "/healthz", Probe, healthz),
+        Operation::get("readyz", "/readyz", Probe, readyz),
+        Operation::get("metrics", "/metrics", Operator, metrics),
+        Operation::get("docs", "/docs", Everybody, docs::page),
+        Operation::get("openapiYaml", "/openapi.yaml", Everybody, openapi_yaml),
+        Operation::get("openapiJson", "/openapi.json", Everybody, openapi_json),
+    ]
+}
+
 /// The process is alive.
-pub(super) async fn healthz() -> Empty {
+async fn healthz() -> Empty {
     Empty
 }
 
 /// Stripe can be reached.
-pub(super) async fn readyz(State(app): State<Shared>) -> Result<Empty, Error> {
+async fn readyz(State(app): State<Shared>) -> Result<Empty, Error> {
     app.readiness.check(&app.accounts).await?;
     Ok(Empty)
 }
@@ -119,7 +132,7 @@ impl Readiness {
 }
 
 /// Everything that is counted.
-pub(super) async fn metrics(
+async fn metrics(
     State(app): State<Shared>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, Error> {
@@ -133,11 +146,11 @@ pub(super) async fn metrics(
     Ok(([(CONTENT_TYPE, format.content_type())], text))
 }
 
-pub(super) async fn openapi_yaml() -> impl IntoResponse {
+async fn openapi_yaml() -> impl IntoResponse {
     document("application/yaml", OPENAPI_YAML)
 }
 
-pub(super) async fn openapi_json() -> impl IntoResponse {
+async fn openapi_json() -> impl IntoResponse {
     document("application/json", OPENAPI_JSON)
 }
 

@@ -118,15 +118,6 @@ impl Domain {
         }
     }
 
-    /// The same account for a request that has a place, which it gives away while it waits for others.
-    #[must_use]
-    pub fn admitted(&self, admission: Admission) -> Self {
-        Self {
-            admission: Some(admission),
-            ..self.clone()
-        }
-    }
-
     /// The same account, for customers on the test clock `id`.
     #[must_use]
     pub fn on_test_clock(&self, id: impl Into<Arc<str>>) -> Self {
@@ -136,12 +127,16 @@ impl Domain {
         }
     }
 
-    /// The same account for a caller who may leave before the answer: what has not begun by then does not begin.
+    /// The same account for a request of a `caller` who may leave before the answer: what has not begun by then does not
+    /// begin. Its calls to Stripe are counted together and wait in `lane`, and it gives its place away while it waits for
+    /// others.
     #[must_use]
-    pub fn for_caller(&self, caller: CallerState) -> Self {
+    pub fn for_caller(&self, lane: Lane, caller: CallerState, admission: Admission) -> Self {
         Self {
-            stripe: self.stripe.for_caller(caller),
-            ..self.clone()
+            account: self.account.clone(),
+            stripe: self.stripe.for_caller(lane, caller),
+            test_clock: self.test_clock.clone(),
+            admission: Some(admission),
         }
     }
 

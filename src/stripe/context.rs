@@ -30,10 +30,10 @@ impl Context {
         }
     }
 
-    pub(super) fn of_caller(caller: CallerState) -> Self {
+    pub(super) fn of_caller(lane: Lane, caller: CallerState) -> Self {
         Self {
             caller,
-            ..Self::default()
+            ..Self::new(lane)
         }
     }
 

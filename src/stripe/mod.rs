@@ -147,12 +147,13 @@ impl Client {
         }
     }
 
-    /// The same account's client, for requests of a caller who may leave before the answer.
+    /// The same account's client, for one request in `lane` whose caller may leave before the answer.
     #[must_use]
-    pub fn for_caller(&self, caller: CallerState) -> Self {
+    pub fn for_caller(&self, lane: Lane, caller: CallerState) -> Self {
         Self {
-            request: Arc::new(Context::of_caller(caller)),
-            ..self.clone()
+            transport: self.transport.clone(),
+            account: self.account.clone(),
+            request: Arc::new(Context::of_caller(lane, caller)),
         }
     }
 

@@ -9,22 +9,60 @@ use serde_json::{Value, json};
 use crate::contract::{DOCUMENT, compile, documented_methods, escape};
 use crate::harness::TestApp;
 
-#[tokio::test]
-async fn every_path_is_documented_and_every_documented_path_is_served() {
-    let served: BTreeSet<&str> = tier::api::paths().collect();
-    let documented: BTreeSet<&str> = DOCUMENT["paths"]
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect();
-    assert_eq!(served, documented);
+/// The id, the method, the path and the role of an operation.
+type Described<'a> = (&'a str, String, &'a str, Option<&'a str>);
+
+/// Those that the document describes.
+fn documented() -> BTreeSet<Described<'static>> {
+    let paths = DOCUMENT["paths"].as_object().expect("paths");
+    let operations = paths.iter().flat_map(|(path, operations)| {
+        let operations = operations.as_object().expect("operations");
+        let named = operations.iter();
+        named.map(move |(method, operation)| (path, method, operation))
+    });
+    let described = operations.map(|(path, method, operation)| {
+        let id = operation["operationId"].as_str().expect("an id");
+        let mut schemes = operation["security"]
+            .as_array()
+            .expect("each says so")
+            .iter();
+        let role = schemes.find_map(|scheme| scheme["basic"][0].as_str());
+        (id, method.to_uppercase(), path.as_str(), role)
+    });
+    described.collect()
+}
+
+#[test]
+fn every_operation_is_documented_as_it_is_declared() {
+    let declared = tier::api::operations().iter().map(|operation| {
+        let role = operation.access.role().map(tier::api::Role::as_str);
+        let method = operation.method.to_string();
+        (operation.id, method, operation.path, role)
+    });
+    let declared: BTreeSet<Described<'_>> = declared.collect();
+    let documented = documented();
+    let missing: Vec<_> = declared.difference(&documented).collect();
+    assert!(
+        missing.is_empty(),
+        "describe these in openapi.yaml, with the same operationId and, in `security`, the same role: {missing:?}"
+    );
+    let extra: Vec<_> = documented.difference(&declared).collect();
+    assert!(
+        extra.is_empty(),
+        "declare these in `operations()` of a noun in src/api/v1, or take them out of openapi.yaml: {extra:?}"
+    );
+}
+
+/// The paths that are served.
+fn paths() -> BTreeSet<&'static str> {
+    let operations = tier::api::operations().iter();
+    operations.map(|operation| operation.path).collect()
 }
 
 #[tokio::test]
 async fn every_method_is_documented_and_every_documented_method_is_served() {
     let app = TestApp::start().await;
-    for path in tier::api::paths() {
+    for path in paths() {
         let refused = app
             .request(Method::from_bytes(b"PROPFIND").unwrap(), path)
             .send()

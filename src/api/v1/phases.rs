@@ -1,192 +1,39 @@
-//! Answers as they go over the wire: the order of the fields is part of the contract.
+//! The plans that an org was on, is on and will be on.
 
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
 use serde::Serialize;
-use serde_json::Value;
 
-use super::types::{InvoiceSettings, Time};
-use crate::domain::refs::{self, FeatureName, FeaturePlan, OrgName, PlanName};
-use crate::{domain, num};
+use crate::api::Role;
+use crate::api::error::Error;
+use crate::api::extract::Org;
+use crate::api::json::Json;
+use crate::api::operation::{Access, Operation};
+use crate::api::values::Time;
+use crate::domain::refs::{FeaturePlan, PlanName};
+use crate::domain::{self, Domain, Lane};
+use crate::num;
 
-/// `GET /v1/whoami`
-#[derive(Serialize)]
-pub(super) struct Whoami {
-    id: String,
-    email: String,
-    created: Time,
-    key_source: String,
-    isolated: bool,
-    url: String,
+pub(in crate::api) fn operations() -> [Operation; 2] {
+    let access = || Access::Account(Lane::Check, Role::Read);
+    [
+        Operation::get("phase", "/v1/phase", access(), phase),
+        Operation::get("phases", "/v1/phases", access(), phases),
+    ]
 }
 
-impl From<domain::Whoami> for Whoami {
-    fn from(account: domain::Whoami) -> Self {
-        Self {
-            id: account.id,
-            email: account.email,
-            created: Time(account.created),
-            key_source: account.key_source,
-            isolated: account.isolated,
-            url: account.url,
-        }
-    }
+async fn phase(domain: Domain, Org(org): Org) -> Result<Json<Phase>, Error> {
+    Ok(Json(domain.phase(&org).await?.into()))
 }
 
-/// `GET /v1/whois`
-#[derive(Serialize)]
-pub(super) struct Whois {
-    #[serde(flatten)]
-    pub(super) info: Option<OrgInfo>,
-    pub(super) org: OrgName,
-    pub(super) stripe_id: String,
-}
-
-/// What `include=info` adds.
-#[derive(Serialize)]
-pub(super) struct OrgInfo {
-    email: String,
-    name: String,
-    description: String,
-    phone: String,
-    created: Time,
-    metadata: BTreeMap<String, String>,
-    /// Never known: Stripe takes it, and does not tell.
-    payment_method: &'static str,
-    invoice_settings: InvoiceSettings,
-}
-
-impl From<domain::OrgInfo> for OrgInfo {
-    fn from(info: domain::OrgInfo) -> Self {
-        Self {
-            email: info.email,
-            name: info.name,
-            description: info.description,
-            phone: info.phone,
-            created: Time(info.created),
-            metadata: info.metadata,
-            payment_method: "",
-            invoice_settings: InvoiceSettings {
-                default_payment_method: info.default_payment_method,
-            },
-        }
-    }
-}
-
-/// `GET /v1/payment_methods`
-#[derive(Serialize)]
-pub(super) struct PaymentMethods {
-    pub(super) org: OrgName,
-    pub(super) methods: Vec<Value>,
-}
-
-/// `/v1/clock`
-#[derive(Serialize)]
-pub(super) struct Clock {
-    id: String,
-    link: String,
-    present: Time,
-    status: String,
-}
-
-impl From<domain::ClockState> for Clock {
-    fn from(clock: domain::ClockState) -> Self {
-        Self {
-            id: clock.id,
-            link: clock.link,
-            present: Time(clock.present),
-            status: clock.status,
-        }
-    }
-}
-
-/// `GET /v1/limits`
-#[derive(Serialize)]
-pub(super) struct Limits {
-    pub(super) org: OrgName,
-    pub(super) usage: Vec<FeatureUsage>,
-}
-
-/// A row of it.
-#[derive(Serialize)]
-pub(super) struct FeatureUsage {
-    feature: FeatureName,
-    used: i64,
-    limit: i64,
-}
-
-impl From<domain::FeatureUsage> for FeatureUsage {
-    fn from(row: domain::FeatureUsage) -> Self {
-        Self {
-            feature: row.feature,
-            used: row.used,
-            limit: row.limit,
-        }
-    }
-}
-
-/// `POST /v1/checkout`
-#[derive(Serialize)]
-pub(super) struct CheckoutPage {
-    pub(super) url: String,
-}
-
-/// `POST /v1/push`
-#[derive(Serialize)]
-pub(super) struct PushResults {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    results: Vec<PushResult>,
-}
-
-#[derive(Serialize)]
-struct PushResult {
-    feature: FeaturePlan,
-    status: &'static str,
-    reason: String,
-    #[serde(flatten)]
-    price: Option<Price>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    warnings: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct Price {
-    id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    link: Option<String>,
-}
-
-impl From<Vec<domain::PushResult>> for PushResults {
-    fn from(results: Vec<domain::PushResult>) -> Self {
-        let results = results.into_iter().map(PushResult::from).collect();
-        Self { results }
-    }
-}
-
-impl From<domain::PushResult> for PushResult {
-    fn from(result: domain::PushResult) -> Self {
-        let warnings = refs::warning(&result.feature).into_iter().collect();
-        Self {
-            feature: result.feature,
-            status: if result.outcome.is_ok() {
-                "ok"
-            } else {
-                "failed"
-            },
-            reason: result.outcome.reason().to_owned(),
-            price: result.price.map(|price| Price {
-                id: price.id,
-                link: price.link,
-            }),
-            warnings,
-        }
-    }
+async fn phases(domain: Domain, Org(org): Org) -> Result<Json<Phases>, Error> {
+    Ok(Json(domain.phases(&org).await?.into()))
 }
 
 /// `GET /v1/phase`; what is empty, false or unset is left out.
 #[derive(Serialize)]
-pub(super) struct Phase {
+struct Phase {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     features: Vec<FeaturePlan>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -227,7 +74,7 @@ impl From<domain::Phase> for Phase {
 
 /// `GET /v1/phases`
 #[derive(Serialize)]
-pub(super) struct Phases {
+struct Phases {
     #[serde(skip_serializing_if = "Option::is_none")]
     current: Option<Span>,
     phases: Vec<Phase>,

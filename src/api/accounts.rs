@@ -6,8 +6,8 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use super::keys::short;
+use super::layers::strangers::Strangers;
 use super::roster::{self, Roster};
-use super::strangers::Strangers;
 use crate::admission::Share;
 use crate::domain::{Background, Domain, Memory};
 use crate::metrics::Metrics;

@@ -1,13 +1,13 @@
-//! What surrounds every handler: the request's id, its one line in the log, what is counted of it, panics, and the
-//! answers for what has no handler.
+//! Tells of every request: its id, its one line in the log, what is counted of it; and turns a panic into a 500 for the
+//! request alone.
 
 use std::fmt::Write as _;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -15,14 +15,14 @@ use futures::FutureExt as _;
 use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 
-use super::error::{Cause, Code, Error};
-use super::keys;
-use crate::domain::Domain;
+use super::RequestContext;
+use crate::api::error::{Cause, Code, Error};
+use crate::api::keys;
 use crate::metrics::{Endpoint, HttpRequest, Metrics};
 use crate::telemetry::{mask_secrets, panic_text};
 
 /// Taken from the request, or made; in the answer and in the log.
-pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(in crate::api) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The status in the log and in metrics of a request whose client did not wait for the answer: nginx's.
 const CLIENT_GONE: u16 = 499;
@@ -30,29 +30,13 @@ const CLIENT_GONE: u16 = 499;
 /// The longest request id that is taken over from a client.
 const MAX_REQUEST_ID: usize = 128;
 
-/// The id of a request, for what is told of it elsewhere than in its own line.
-#[derive(Clone)]
-pub(super) struct RequestId(HeaderValue);
-
-impl RequestId {
-    pub(super) fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
-    }
-}
-
-/// Where a handler's [`Domain`] is left for the request's line in the log: it knows the calls that were made.
-#[derive(Clone, Default)]
-pub(super) struct Trail(pub(super) Arc<OnceLock<Domain>>);
-
 /// What is told of a request when this is dropped: with its answer, or because its client went away before.
 struct Observed {
     metrics: Arc<Metrics>,
     started: Instant,
-    id: HeaderValue,
+    context: RequestContext,
     method: Method,
-    endpoint: &'static str,
     idempotency_key: Option<HeaderValue>,
-    trail: Trail,
     status: u16,
     code: &'static str,
     cause: Option<Cause>,
@@ -64,11 +48,9 @@ impl Observed {
         Self {
             metrics,
             started: Instant::now(),
-            id: request_id(request.headers()),
+            context: RequestContext::new(request),
             method: request.method().clone(),
-            endpoint: endpoint(request.extensions().get::<MatchedPath>()),
             idempotency_key: request.headers().get("idempotency-key").cloned(),
-            trail: Trail::default(),
             status: CLIENT_GONE,
             code: "client_gone",
             cause: None,
@@ -77,21 +59,21 @@ impl Observed {
 
     /// Takes from the answer what its line says.
     fn answered(&mut self, response: &mut Response) {
-        let code = response.extensions_mut().remove::<Code>();
         self.status = response.status().as_u16();
-        self.code = code.map_or("", |code| code.0);
+        self.code = Code::of(response);
         self.cause = response.extensions_mut().remove();
     }
 }
 
 impl Drop for Observed {
     fn drop(&mut self) {
-        let (endpoint, status, code) = (self.endpoint, self.status, self.code);
+        let endpoint = self.context.endpoint();
+        let (status, code) = (self.status, self.code);
         let took = self.started.elapsed();
-        let calls = self.trail.0.get().map(|domain| domain.stripe().calls());
+        let calls = self.context.domain().map(|domain| domain.stripe().calls());
         let key = self.idempotency_key.as_ref().map(digest);
         tracing::info!(
-            request_id = self.id.to_str().unwrap_or_default(),
+            request_id = self.context.id_text(),
             method = self.method.as_str(),
             endpoint,
             idempotency_key_sha256 = key.as_deref(),
@@ -119,18 +101,16 @@ impl Drop for Observed {
     }
 }
 
-/// Gives the request its id, writes its line in the log, counts it, and turns a panic into a 500 for this request alone.
-pub(super) async fn observe(
+/// Gives the request its context, writes its line in the log, counts it, and turns a panic into a 500.
+pub(in crate::api) async fn observe(
     State(metrics): State<Arc<Metrics>>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let mut observed = Observed::new(metrics, &request);
-    let span = crate::telemetry::request_span(&observed.id, observed.endpoint, request.headers());
-    request.extensions_mut().insert(observed.trail.clone());
-    request
-        .extensions_mut()
-        .insert(RequestId(observed.id.clone()));
+    let context = observed.context.clone();
+    let span = crate::telemetry::request_span(context.id(), context.endpoint(), request.headers());
+    request.extensions_mut().insert(context);
     let handled = AssertUnwindSafe(next.run(request))
         .catch_unwind()
         .instrument(span)
@@ -140,18 +120,9 @@ pub(super) async fn observe(
         Error::internal(&panic_text(&*panic)).into_response()
     });
     observed.answered(&mut response);
+    let id = observed.context.id().clone();
+    response.headers_mut().insert(X_REQUEST_ID, id);
     response
-        .headers_mut()
-        .insert(X_REQUEST_ID, observed.id.clone());
-    response
-}
-
-/// The path as it is in the table of routes: anything else would let callers make up labels.
-pub(super) fn endpoint(matched: Option<&MatchedPath>) -> &'static str {
-    let matched = matched.map_or("none", MatchedPath::as_str);
-    super::paths()
-        .find(|path| *path == matched)
-        .unwrap_or("none")
 }
 
 /// Tells a client's key from others without showing it: clients put all kinds of things into their keys.
@@ -172,7 +143,7 @@ fn joined(calls: &[Option<String>]) -> Option<String> {
 }
 
 /// The client's own id if it is fit for a log line, else a new one: unique by a random start, then counted.
-fn request_id(headers: &HeaderMap) -> HeaderValue {
+pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
     static START: LazyLock<u128> = LazyLock::new(|| uuid::Uuid::new_v4().as_u128());
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let given = headers.get(X_REQUEST_ID).filter(|id| {
@@ -187,16 +158,6 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
         debug_assert!(written.is_ok(), "a String takes everything");
         HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("0"))
     })
-}
-
-/// Paths that nobody serves, a known one with a slash at its end included.
-pub(super) async fn unknown_path() -> Error {
-    Error::not_found()
-}
-
-/// A method that a path is not served for; the router adds `Allow`.
-pub(super) async fn unknown_method() -> Error {
-    Error::method_not_allowed()
 }
 
 #[cfg(test)]

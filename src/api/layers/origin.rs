@@ -13,9 +13,9 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::error::Error;
-use super::is_probe;
-use super::layers::X_REQUEST_ID;
+use super::RequestContext;
+use super::observe::X_REQUEST_ID;
+use crate::api::error::Error;
 use crate::net::is_loopback_host;
 
 /// How long a browser may remember what it was allowed.
@@ -33,7 +33,7 @@ pub struct Origins {
 
 impl Origins {
     /// Answers the browser's questions before a call, and marks answers as readable by the allowed origins.
-    pub(super) fn cors(&self) -> CorsLayer {
+    pub(in crate::api) fn cors(&self) -> CorsLayer {
         let sent = ["tier-clock", "idempotency-key"].map(HeaderName::from_static);
         let sent = [AUTHORIZATION, CONTENT_TYPE, USER_AGENT]
             .into_iter()
@@ -65,12 +65,12 @@ impl Origins {
 }
 
 /// Refuses what comes from a page that may not call. Probes are for machines, and tell nothing.
-pub(super) async fn guard(
+pub(in crate::api) async fn guard(
     State(origins): State<Origins>,
     request: Request,
     next: Next,
 ) -> Result<Response, Error> {
-    if !is_probe(request.uri().path()) {
+    if !RequestContext::of(request.extensions())?.is_probe() {
         origins.check(request.headers(), request.uri())?;
     }
     Ok(next.run(request).await)

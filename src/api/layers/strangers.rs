@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::tenants::Digest;
+use crate::api::accounts::Digest;
 
 /// How long a refusal is remembered.
 const REMEMBERED: Duration = Duration::from_secs(60);
@@ -29,7 +29,7 @@ const OF_PEER: usize = 8;
 
 /// What is known of strangers. Clones share it.
 #[derive(Clone, Default)]
-pub(super) struct Strangers(Arc<Mutex<State>>);
+pub(in crate::api) struct Strangers(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
@@ -48,7 +48,7 @@ struct Peer {
 
 /// Why a stranger is not let in.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(in crate::api) enum Refused {
     /// Stripe has refused the key.
     Key,
     /// Its address has used up what one may.

@@ -2,7 +2,6 @@
 //! make everybody late, and its callers would have given up by the time they are served.
 
 use std::panic::resume_unwind;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
@@ -10,12 +9,11 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument as _;
 
-use super::Shared;
-use super::audit::Audited;
-use super::error::{Code, Error};
-use super::keys::Caller;
-use super::layers::{self, RequestId};
+use super::RequestContext;
+use super::auth::Caller;
 use crate::admission::Bounds;
+use crate::api::Shared;
+use crate::api::error::{Code, Error};
 use crate::domain::{CallerState, Error as DomainError, Lane};
 use crate::metrics::{HttpRequest, Metrics};
 use crate::net::bounded_address;
@@ -73,41 +71,41 @@ impl Limits {
 /// A write that has begun is carried through whoever still waits for it: half of it may be in Stripe, and the caller's
 /// next try must find its lock held until all of it is. One that has not begun when its caller leaves, or when its time is
 /// up, does not begin: the caller may have decided otherwise by then.
-pub(super) async fn limit(
+pub(in crate::api) async fn limit(
     State(app): State<Shared>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Result<Response, Error> {
-    let caller: Arc<Caller> = request
-        .extensions_mut()
-        .remove()
-        .ok_or_else(|| Error::internal(&"no account was chosen"))?;
+    let context = RequestContext::of(request.extensions())?.clone();
+    let caller = context.caller();
+    let caller = caller.ok_or_else(|| Error::internal(&"no account was chosen"))?;
     let peer = caller.peer.map(bounded_address);
     let admitted = app
         .places
-        .admit(&caller.share, peer, app.limits.bounds(&caller))?;
+        .admit(&caller.share, peer, app.limits.bounds(caller))?;
     let state = CallerState::default();
-    let domain = caller.domain.admitted(admitted.admission().clone());
-    request
-        .extensions_mut()
-        .insert(domain.for_caller(state.clone()));
-    let factor = match request.extensions().get::<Lane>() {
-        Some(Lane::Bulk) => BULK_FACTOR,
-        _ => 1,
-    };
+    let lane = context.lane();
+    let admission = admitted.admission().clone();
+    let domain = caller.domain.for_caller(lane, state.clone(), admission);
+    context.note_domain(domain);
+    let wait = app.limits.request_timeout
+        * match lane {
+            Lane::Bulk => BULK_FACTOR,
+            _ => 1,
+        };
     let writes = !request.method().is_safe();
-    let end = LateEnd::of(&request, app.metrics.clone(), state.clone());
-    let audited = Audited::of(&app, &mut request, &caller);
     let handled = async move {
-        let _held = (admitted, caller);
+        let _held = admitted;
         next.run(request).await
     };
-    let wait = app.limits.request_timeout * factor;
     if writes {
+        let (audit, metrics, caller) = (app.audit.clone(), app.metrics.clone(), state.clone());
         let handled = async move {
             let response = handled.await;
-            end.tell(&response);
-            audited.tell(&response);
+            if caller.has_left() {
+                tell_late_end(&context, &metrics, &response);
+            }
+            audit.tell(&context, &response);
             response
         };
         let write = app.writes.spawn(handled.in_current_span());
@@ -149,46 +147,21 @@ impl Drop for Waits {
     }
 }
 
-/// What is told of a write that ends after its caller has left: its line in the log was written when the caller did.
-struct LateEnd {
-    request_id: Option<RequestId>,
-    endpoint: &'static str,
-    metrics: Arc<Metrics>,
-    caller: CallerState,
-}
-
-impl LateEnd {
-    fn of(request: &Request, metrics: Arc<Metrics>, caller: CallerState) -> Self {
-        Self {
-            request_id: request.extensions().get().cloned(),
-            endpoint: layers::endpoint(request.extensions().get()),
-            metrics,
-            caller,
-        }
-    }
-
-    fn tell(&self, response: &Response) {
-        if !self.caller.has_left() {
-            return;
-        }
-        let (endpoint, status) = (self.endpoint, response.status().as_u16());
-        let code = response
-            .extensions()
-            .get::<Code>()
-            .map_or("", |code| code.0);
-        let request_id = self.request_id.as_ref().map(RequestId::as_str);
-        tracing::info!(
-            request_id,
-            endpoint,
-            status,
-            code = (!code.is_empty()).then_some(code),
-            "a write ended after its caller had left"
-        );
-        let ended = HttpRequest {
-            endpoint,
-            status,
-            code,
-        };
-        self.metrics.left_writes.get_or_create(&ended).inc();
-    }
+/// Tells of a write that has ended after its caller had left: its line in the log was written when the caller did.
+fn tell_late_end(context: &RequestContext, metrics: &Metrics, response: &Response) {
+    let (endpoint, status) = (context.endpoint(), response.status().as_u16());
+    let code = Code::of(response);
+    tracing::info!(
+        request_id = context.id_text(),
+        endpoint,
+        status,
+        code = (!code.is_empty()).then_some(code),
+        "a write ended after its caller had left"
+    );
+    let ended = HttpRequest {
+        endpoint,
+        status,
+        code,
+    };
+    metrics.left_writes.get_or_create(&ended).inc();
 }

@@ -1,0 +1,124 @@
+//! What is known of one request. The outermost layer makes it, and the layers below and the handler add to it.
+
+use std::sync::{Arc, OnceLock};
+
+use axum::extract::{FromRequestParts, MatchedPath, Request};
+use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderValue};
+use serde_json::Value;
+
+use super::auth::Caller;
+use super::observe::request_id;
+use crate::api::error::Error;
+use crate::api::operation::{Access, Operation};
+use crate::api::{self, Shared};
+use crate::domain::refs::OrgName;
+use crate::domain::{Domain, Lane};
+
+/// What is known of one request. Clones are about the same one.
+#[derive(Clone)]
+pub(in crate::api) struct RequestContext(Arc<Known>);
+
+struct Known {
+    id: HeaderValue,
+    of_path: &'static [Operation],
+    operation: Option<&'static Operation>,
+    caller: OnceLock<Caller>,
+    domain: OnceLock<Domain>,
+    change: OnceLock<(Option<OrgName>, Value)>,
+}
+
+impl RequestContext {
+    pub(super) fn new(request: &Request) -> Self {
+        let matched = request.extensions().get::<MatchedPath>();
+        let of_path = matched.map_or(&[][..], |path| api::operations_at(path.as_str()));
+        let operation = of_path.iter().find(|op| op.answers(request.method()));
+        Self(Arc::new(Known {
+            id: request_id(request.headers()),
+            of_path,
+            operation,
+            caller: OnceLock::new(),
+            domain: OnceLock::new(),
+            change: OnceLock::new(),
+        }))
+    }
+
+    /// The context of the request that has these extensions.
+    pub(in crate::api) fn of(extensions: &Extensions) -> Result<&Self, Error> {
+        let context = extensions.get();
+        context.ok_or_else(|| Error::internal(&"the request has no context"))
+    }
+
+    /// The request's id, as its answer has it.
+    pub(super) fn id(&self) -> &HeaderValue {
+        &self.0.id
+    }
+
+    /// The same as text.
+    pub(in crate::api) fn id_text(&self) -> &str {
+        self.0.id.to_str().unwrap_or_default()
+    }
+
+    /// The path that it is for, or `none` for one that is not served: with any other text, callers could make up labels.
+    pub(in crate::api) fn endpoint(&self) -> &'static str {
+        let first = self.0.of_path.first();
+        first.map_or("none", |operation| operation.path)
+    }
+
+    /// Whether its path is a probe's.
+    pub(super) fn is_probe(&self) -> bool {
+        let mut of_path = self.0.of_path.iter();
+        of_path.any(|operation| operation.access == Access::Probe)
+    }
+
+    /// The operation that answers it; none for a path or a method that is not served.
+    pub(super) fn operation(&self) -> Option<&'static Operation> {
+        self.0.operation
+    }
+
+    /// How urgent its calls to Stripe are.
+    pub(super) fn lane(&self) -> Lane {
+        match self.0.operation.map(|operation| operation.access) {
+            Some(Access::Account(lane, _)) => lane,
+            _ => Lane::default(),
+        }
+    }
+
+    /// Who sent it, once that is known.
+    pub(in crate::api) fn caller(&self) -> Option<&Caller> {
+        self.0.caller.get()
+    }
+
+    /// Notes who sent it. The first to be noted stays, and so in what follows.
+    pub(super) fn note_caller(&self, caller: Caller) -> &Caller {
+        self.0.caller.get_or_init(|| caller)
+    }
+
+    /// The account that it acts on, once it was let in. It knows the calls that were made for this request.
+    pub(in crate::api) fn domain(&self) -> Option<&Domain> {
+        self.0.domain.get()
+    }
+
+    /// Notes the account that it acts on.
+    pub(super) fn note_domain(&self, domain: Domain) {
+        self.0.domain.get_or_init(|| domain);
+    }
+
+    /// What it asks to be changed, and of which org, once that was read.
+    pub(in crate::api) fn change(&self) -> Option<&(Option<OrgName>, Value)> {
+        self.0.change.get()
+    }
+
+    /// Notes what it asks to be changed.
+    pub(in crate::api) fn note_change(&self, org: Option<&OrgName>, change: Value) {
+        self.0.change.get_or_init(|| (org.cloned(), change));
+    }
+}
+
+impl FromRequestParts<Shared> for RequestContext {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Error> {
+        Self::of(&parts.extensions).cloned()
+    }
+}

@@ -1,0 +1,119 @@
+//! An operation: one method of one path. What answers it, who may call it, how urgent it is and what `openapi.yaml`
+//! calls it are declared together, beside its handler.
+
+use axum::handler::Handler;
+use axum::http::Method;
+use axum::http::request::Parts;
+use axum::routing::{MethodRouter, get, post};
+
+use super::{Role, Shared};
+use crate::domain::Lane;
+
+/// One method of one path.
+pub struct Operation {
+    /// Its `operationId` in `openapi.yaml`.
+    pub id: &'static str,
+    /// Its method. A GET answers HEAD too.
+    pub method: Method,
+    /// Its path.
+    pub path: &'static str,
+    /// Whom it answers.
+    pub access: Access,
+    /// The role that `include=info` needs, if that is another.
+    role_for_info: Option<Role>,
+    pub(super) handler: MethodRouter<Shared>,
+}
+
+/// Whom an operation answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Machines that ask how the server is: under any name, on every listener, without a key.
+    Probe,
+    /// Everybody, without a key.
+    Everybody,
+    /// The operator. Where the server has keys of its own, any of them will do.
+    Operator,
+    /// Callers of the account that it acts on, whose keys have this role or a later one. The lane says which calls to
+    /// Stripe go first when they have to wait: what a person waits for, before checks, before bulk, which is given more
+    /// time in turn.
+    Account(Lane, Role),
+}
+
+impl Access {
+    /// The least role of those that it answers; none where no key is asked for.
+    pub fn role(self) -> Option<Role> {
+        match self {
+            Self::Probe | Self::Everybody => None,
+            Self::Operator => Some(Role::Read),
+            Self::Account(_, role) => Some(role),
+        }
+    }
+}
+
+impl Operation {
+    /// A read.
+    pub(super) fn get<H, T>(
+        id: &'static str,
+        path: &'static str,
+        access: Access,
+        handler: H,
+    ) -> Self
+    where
+        H: Handler<T, Shared>,
+        T: 'static,
+    {
+        Self::new(id, Method::GET, path, access, get(handler))
+    }
+
+    /// A write.
+    pub(super) fn post<H, T>(
+        id: &'static str,
+        path: &'static str,
+        access: Access,
+        handler: H,
+    ) -> Self
+    where
+        H: Handler<T, Shared>,
+        T: 'static,
+    {
+        Self::new(id, Method::POST, path, access, post(handler))
+    }
+
+    fn new(
+        id: &'static str,
+        method: Method,
+        path: &'static str,
+        access: Access,
+        handler: MethodRouter<Shared>,
+    ) -> Self {
+        Self {
+            id,
+            method,
+            path,
+            access,
+            role_for_info: None,
+            handler,
+        }
+    }
+
+    /// The same, where `include=info` needs another `role`.
+    pub(super) fn with_info(mut self, role: Role) -> Self {
+        self.role_for_info = Some(role);
+        self
+    }
+
+    /// The least role that `request` needs; none where no key is asked for.
+    pub(super) fn role(&self, request: &Parts) -> Option<Role> {
+        let for_info = self.role_for_info.filter(|_| {
+            let query = request.uri.query().unwrap_or_default();
+            let mut query = form_urlencoded::parse(query.as_bytes());
+            query.any(|(name, value)| name == "include" && value == "info")
+        });
+        for_info.or(self.access.role())
+    }
+
+    /// Whether it answers a request with `method`.
+    pub(super) fn answers(&self, method: &Method) -> bool {
+        self.method == method || self.method == Method::GET && method == Method::HEAD
+    }
+}

@@ -1,0 +1,119 @@
+//! The model.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Extension;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::api::Role;
+use crate::api::error::Error;
+use crate::api::extract::RawBody;
+use crate::api::json::{Document, Json};
+use crate::api::layers::RequestContext;
+use crate::api::operation::{Access, Operation};
+use crate::domain::pricing::Model;
+use crate::domain::refs::{self, FeaturePlan};
+use crate::domain::{self, Domain, Lane, schema};
+
+pub(in crate::api) fn operations() -> [Operation; 3] {
+    let access = |role| Access::Account(Lane::Bulk, role);
+    [
+        Operation::get("pull", "/v1/pull", access(Role::Read), pull),
+        Operation::post("push", "/v1/push", access(Role::Admin), push),
+        Operation::get("schema", "/v1/schema", Access::Everybody, model_schema),
+    ]
+}
+
+async fn pull(domain: Domain) -> Result<Document, Error> {
+    Ok(Document(domain.pull().await?.to_json()))
+}
+
+/// How many features of a push are done, for who watches it in the same process: in the request's extensions.
+#[derive(Clone, Default)]
+pub struct PushProgress(Arc<AtomicUsize>);
+
+impl PushProgress {
+    /// The features that are done.
+    pub fn done(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+async fn push(
+    domain: Domain,
+    context: RequestContext,
+    progress: Option<Extension<PushProgress>>,
+    body: RawBody,
+) -> Result<Json<PushResults>, Error> {
+    let model = Model::parse_bytes(&body.bytes).map_err(|faults| {
+        let other = faults.is_of_syntax().then(|| body.not_json()).flatten();
+        other.unwrap_or_else(|| faults.into())
+    })?;
+    let plans: Vec<_> = model.plans.keys().map(ToString::to_string).collect();
+    context.note_change(None, json!({"plans": plans}));
+    let progress = progress.map(|Extension(progress)| progress);
+    let progress = progress.unwrap_or_default();
+    let count = |_: &_| {
+        progress.0.fetch_add(1, Ordering::Relaxed);
+    };
+    let results = domain.push(&model, count).await?;
+    Ok(Json(results.into()))
+}
+
+async fn model_schema() -> Document {
+    Document(format!("{:#}\n", schema::schema()))
+}
+
+/// `POST /v1/push`
+#[derive(Serialize)]
+struct PushResults {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    results: Vec<PushResult>,
+}
+
+#[derive(Serialize)]
+struct PushResult {
+    feature: FeaturePlan,
+    status: &'static str,
+    reason: String,
+    #[serde(flatten)]
+    price: Option<Price>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Price {
+    id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<String>,
+}
+
+impl From<Vec<domain::PushResult>> for PushResults {
+    fn from(results: Vec<domain::PushResult>) -> Self {
+        let results = results.into_iter().map(PushResult::from).collect();
+        Self { results }
+    }
+}
+
+impl From<domain::PushResult> for PushResult {
+    fn from(result: domain::PushResult) -> Self {
+        let warnings = refs::warning(&result.feature).into_iter().collect();
+        Self {
+            feature: result.feature,
+            status: if result.outcome.is_ok() {
+                "ok"
+            } else {
+                "failed"
+            },
+            reason: result.outcome.reason().to_owned(),
+            price: result.price.map(|price| Price {
+                id: price.id,
+                link: price.link,
+            }),
+            warnings,
+        }
+    }
+}

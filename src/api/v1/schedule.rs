@@ -1,0 +1,200 @@
+//! Which plan an org is on, and from when.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::{Value, json};
+
+use super::org::InvoiceSettings;
+use crate::api::Role;
+use crate::api::audit::Change;
+use crate::api::error::Error;
+use crate::api::extract::{Changing, IdempotencyKey};
+use crate::api::json::Empty;
+use crate::api::operation::{Access, Operation};
+use crate::api::values::{Moment, Required, Time};
+use crate::domain::refs::{OrgName, Reference};
+use crate::domain::{Domain, Lane, OrgInfoUpdate, RequestedPhase, Subscribe};
+
+pub(in crate::api) fn operations() -> [Operation; 1] {
+    let access = Access::Account(Lane::Interactive, Role::Admin);
+    [Operation::post(
+        "subscribe",
+        "/v1/subscribe",
+        access,
+        subscribe,
+    )]
+}
+
+async fn subscribe(
+    domain: Domain,
+    IdempotencyKey(key): IdempotencyKey,
+    Changing(request): Changing<SubscribeRequest>,
+) -> Result<Empty, Error> {
+    let (org, subscribe) = (request.org.0.clone(), request.into());
+    domain
+        .subscribe_once(&org, &subscribe, key.as_deref())
+        .await?;
+    Ok(Empty)
+}
+
+/// `POST /v1/subscribe`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SubscribeRequest {
+    /// Whose plan changes.
+    pub org: Required<OrgName>,
+    /// `pm_…` for the invoices to come.
+    #[serde(default)]
+    pub payment_method_id: String,
+    /// How tax is dealt with.
+    #[serde(default)]
+    pub tax: TaxRequest,
+    /// Customer details to write; none leaves them alone.
+    #[serde(default)]
+    pub info: Option<InfoRequest>,
+    /// What holds from when; none leaves the subscription alone.
+    #[serde(default)]
+    pub phases: Vec<PhaseRequest>,
+}
+
+/// How tax is dealt with.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct TaxRequest {
+    /// Stripe computes it. Unset: as it is.
+    pub automatic: Option<bool>,
+    /// Checkout asks for a tax id.
+    pub collect_id: bool,
+}
+
+/// Customer details, as far as they can be written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct InfoRequest {
+    /// E-mail address; empty leaves it as it is, and so in the next three.
+    pub email: String,
+    /// Name.
+    pub name: String,
+    /// Description.
+    pub description: String,
+    /// Phone number.
+    pub phone: String,
+    /// Part of what `whois` answers, and ignored when it comes back.
+    pub created: IgnoredAny,
+    /// Keys to set; an empty value deletes the key.
+    pub metadata: BTreeMap<String, Option<String>>,
+    /// `pm_…` to attach.
+    pub payment_method: String,
+    /// What invoices are paid with.
+    pub invoice_settings: InvoiceSettings,
+}
+
+/// One phase of a subscription.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct PhaseRequest {
+    /// Nothing is charged during this phase.
+    pub trial: bool,
+    /// When it starts; unset is now.
+    pub effective: Moment,
+    /// Plans, and single features of plans.
+    pub features: Vec<Reference>,
+    /// Id of a coupon. Unset: the one that runs; empty: none.
+    pub coupon: Option<String>,
+    /// Part of what `phase` answers, and ignored when it comes back.
+    pub coupon_data: IgnoredAny,
+}
+
+impl From<SubscribeRequest> for Subscribe {
+    fn from(request: SubscribeRequest) -> Self {
+        Self {
+            info: request.info.map(OrgInfoUpdate::from),
+            phases: request
+                .phases
+                .into_iter()
+                .map(RequestedPhase::from)
+                .collect(),
+            payment_method: request.payment_method_id,
+            automatic_tax: request.tax.automatic,
+            key: None,
+        }
+    }
+}
+
+impl From<PhaseRequest> for RequestedPhase {
+    fn from(phase: PhaseRequest) -> Self {
+        Self {
+            effective: phase.effective.0,
+            trial: phase.trial,
+            features: phase.features,
+            coupon: phase.coupon,
+        }
+    }
+}
+
+impl From<InfoRequest> for OrgInfoUpdate {
+    fn from(info: InfoRequest) -> Self {
+        let metadata = info.metadata.into_iter();
+        Self {
+            email: info.email,
+            name: info.name,
+            description: info.description,
+            phone: info.phone,
+            metadata: metadata
+                .filter_map(|(key, value)| Some((key, value?)))
+                .collect(),
+            payment_method: info.payment_method,
+            default_payment_method: info.invoice_settings.default_payment_method,
+        }
+    }
+}
+
+impl Change for SubscribeRequest {
+    fn org(&self) -> Option<&OrgName> {
+        Some(&self.org.0)
+    }
+
+    fn change(&self) -> Value {
+        let phases: Vec<_> = self.phases.iter().map(PhaseRequest::change).collect();
+        json!({
+            "phases": phases,
+            "payment_method": self.payment_method_id,
+            "info": self.info.as_ref().map(InfoRequest::written),
+        })
+    }
+}
+
+impl PhaseRequest {
+    fn change(&self) -> Value {
+        let features: Vec<_> = self.features.iter().map(ToString::to_string).collect();
+        json!({
+            "features": features, "effective": self.effective.0.map(Time), "trial": self.trial,
+            "coupon": self.coupon,
+        })
+    }
+}
+
+impl InfoRequest {
+    /// Which details are written.
+    fn written(&self) -> Vec<String> {
+        let texts = [
+            ("email", &self.email),
+            ("name", &self.name),
+            ("description", &self.description),
+            ("phone", &self.phone),
+            ("payment_method", &self.payment_method),
+            (
+                "invoice_settings.default_payment_method",
+                &self.invoice_settings.default_payment_method,
+            ),
+        ];
+        let written = texts.into_iter().filter(|(_, text)| !text.is_empty());
+        let keys = self.metadata.keys().map(|key| format!("metadata.{key}"));
+        written
+            .map(|(name, _)| name.to_owned())
+            .chain(keys)
+            .collect()
+    }
+}

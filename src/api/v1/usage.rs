@@ -1,0 +1,113 @@
+//! What an org may use, and that it used it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::api::Role;
+use crate::api::audit::Change;
+use crate::api::error::Error;
+use crate::api::extract::{Changing, IdempotencyKey, Org};
+use crate::api::json::{self, Empty, Json};
+use crate::api::operation::{Access, Operation};
+use crate::api::values::{Moment, Required, Time};
+use crate::domain::refs::{FeatureName, OrgName};
+use crate::domain::{self, Domain, Lane, Report};
+
+pub(in crate::api) fn operations() -> [Operation; 2] {
+    let access = |role| Access::Account(Lane::Check, role);
+    [
+        Operation::get("limits", "/v1/limits", access(Role::Read), limits),
+        Operation::post("report", "/v1/report", access(Role::Report), report),
+    ]
+}
+
+async fn limits(domain: Domain, Org(org): Org) -> Result<Json<Limits>, Error> {
+    let rows = domain.limits(&org).await?;
+    Ok(Json(Limits::of(org, rows)))
+}
+
+async fn report(
+    domain: Domain,
+    IdempotencyKey(key): IdempotencyKey,
+    Changing(request): Changing<ReportRequest>,
+) -> Result<Empty, Error> {
+    let org = request.org.0;
+    let report = Report {
+        feature: request.feature.0,
+        n: request.n,
+        at: request.at.0,
+        clobber: request.clobber,
+    };
+    domain.report(&org, &report, key.as_deref()).await?;
+    Ok(Empty)
+}
+
+/// `POST /v1/report`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReportRequest {
+    /// Whose usage.
+    pub org: Required<OrgName>,
+    /// Of what.
+    pub feature: Required<FeatureName>,
+    /// How much.
+    #[serde(default)]
+    pub n: i64,
+    /// When; unset is now.
+    #[serde(default)]
+    pub at: Moment,
+    /// Set the period's total instead of adding to it.
+    #[serde(default)]
+    pub clobber: bool,
+}
+
+impl Change for ReportRequest {
+    fn org(&self) -> Option<&OrgName> {
+        Some(&self.org.0)
+    }
+
+    fn change(&self) -> Value {
+        json!({
+            "feature": self.feature.0, "n": self.n, "clobber": self.clobber,
+            "at": self.at.0.map(Time),
+        })
+    }
+}
+
+/// The answer of `limits`.
+#[derive(Serialize)]
+struct Limits {
+    org: OrgName,
+    usage: Vec<FeatureUsage>,
+}
+
+impl Limits {
+    fn of(org: OrgName, rows: Vec<domain::FeatureUsage>) -> Self {
+        let usage = rows.into_iter().map(FeatureUsage::from).collect();
+        Self { org, usage }
+    }
+}
+
+/// A row of it.
+#[derive(Serialize)]
+struct FeatureUsage {
+    feature: FeatureName,
+    used: i64,
+    limit: i64,
+}
+
+impl From<domain::FeatureUsage> for FeatureUsage {
+    fn from(row: domain::FeatureUsage) -> Self {
+        Self {
+            feature: row.feature,
+            used: row.used,
+            limit: row.limit,
+        }
+    }
+}
+
+/// The body of `limits`, for benchmarks.
+pub(in crate::api) fn limits_body(org: &OrgName, rows: &[domain::FeatureUsage]) -> Vec<u8> {
+    let limits = Limits::of(org.clone(), rows.to_vec());
+    json::indented(&limits, "\t").unwrap_or_default()
+}
