@@ -1,6 +1,6 @@
 //! Collecting what finalized invoices ask for, and what becomes of them, of the subscription and of the customer.
 
-use super::subscription_status::{self, expire, restore, subscription_of, unpaid};
+use super::subscription_status::{expire, restore, subscription_of, unpaid};
 use super::{balance, payment, timeline};
 use crate::error::Error;
 use crate::money::charge_amount::too_large;
@@ -277,7 +277,7 @@ pub(crate) fn act<T>(
     }
     if let (Some(position), Some(held)) = (position, held) {
         timeline::reindex(ctx.account, position);
-        subscription_status::changed(ctx, position, &held, at);
+        subscription::events::changed(ctx, position, &held, at);
     }
     result
 }

@@ -1,12 +1,10 @@
 //! How customers are deleted, with all that is theirs, and how checkout makes them.
 
-use serde_json::json;
-
 use super::change::{self, Cancellation};
-use super::{balance, finalization, payment, phases, sessions, subscription_status};
+use super::{balance, finalization, payment, phases, sessions};
 use crate::resource::customer::Customer;
-use crate::resource::customer::tax_location::is_recognized;
-use crate::resource::subscription::{self};
+use crate::resource::customer::tax_location::{is_recognized, of_checkout};
+use crate::resource::subscription;
 use crate::resource::subscription_schedule::Schedule;
 use crate::store::account::Account;
 use crate::store::context::Ctx;
@@ -33,11 +31,6 @@ pub(crate) fn changed(ctx: &mut Ctx<'_>, position: u32) {
     ctx.account.customers.settle(ctx.now_millis);
 }
 
-/// What the page of a checkout is taken to be filled in with, where it would ask for an address.
-const CHECKOUT_COUNTRY: &str = "US";
-
-const CHECKOUT_POSTAL_CODE: &str = "94103";
-
 /// A checkout with automatic taxes asks for an address; the sandbox's page is one click, and leaves one.
 pub(crate) fn fill_in(ctx: &mut Ctx<'_>, customer: &Id) {
     let now = ctx.time_of(customer);
@@ -50,14 +43,7 @@ pub(crate) fn fill_in(ctx: &mut Ctx<'_>, customer: &Id) {
     let before = holder.to_json(now);
     let more = holder.more_mut();
     more.shipping = None;
-    more.address = Some(json!({
-        "city": null,
-        "country": CHECKOUT_COUNTRY,
-        "line1": null,
-        "line2": null,
-        "postal_code": CHECKOUT_POSTAL_CODE,
-        "state": null,
-    }));
+    more.address = Some(of_checkout());
     let after = holder.to_json(now);
     ctx.update_event("customer.updated", &before, &after, now);
 }
@@ -74,7 +60,7 @@ pub(crate) fn customer_deleted(ctx: &mut Ctx<'_>, customer: &Id) {
                 prorate: false,
             };
             change::cancel(ctx, position, how, now);
-            subscription_status::changed(ctx, position, &before, now);
+            subscription::events::changed(ctx, position, &before, now);
         }
     }
     ctx.account.billing.invoice_items.remove_waiting(customer);

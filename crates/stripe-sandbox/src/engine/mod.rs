@@ -111,7 +111,7 @@ fn step(ctx: &mut Ctx<'_>, position: u32, at: i64) {
         renewal::renew(ctx, position, at);
     }
     timeline::reindex(ctx.account, position);
-    subscription_status::changed(ctx, position, &before, at);
+    subscription::events::changed(ctx, position, &before, at);
 }
 
 /// Whether a trial ends without a payment method in one of the ways that make no invoice.

@@ -2,8 +2,6 @@
 //!
 //! A payment that fails is no error here: it leaves a failed charge, and the intent waits for another payment method.
 
-use serde_json::Value;
-
 use super::{authentication, payment, payment_methods};
 use crate::error::Error;
 use crate::money::currency::Currency;
@@ -110,16 +108,16 @@ fn keep_method(ctx: &mut Ctx<'_>, id: &Id, method: &Id) {
 fn decline_with(ctx: &mut Ctx<'_>, id: &Id, method: &Id, decline: Decline, at: i64) {
     let charge = add_charge(ctx, id, method, Some(Failure::of(decline)), at);
     get_mut(ctx.account, id).latest_charge = Some(charge.clone());
-    let error = decline.error().field("charge", Value::from(&*charge));
+    let error = decline.error().field("charge", (&*charge).into());
     fail(ctx, id, method, &error, at);
 }
 
 /// The customer did not authenticate, or could not: the intent waits for another payment method.
 pub(crate) fn fail(ctx: &mut Ctx<'_>, id: &Id, method: &Id, error: &Error, at: i64) {
     let shown = ctx.account.payment_methods.get(method);
-    let shown = shown.map_or(Value::Null, PaymentMethod::to_json);
+    let shown = shown.map(PaymentMethod::to_json);
     let mut error = error.to_json()["error"].take();
-    error["payment_method"] = shown;
+    error["payment_method"] = shown.unwrap_or_default();
     let intent = get_mut(ctx.account, id);
     intent.status = Status::RequiresPaymentMethod;
     intent.payment_method = None;

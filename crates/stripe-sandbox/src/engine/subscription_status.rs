@@ -1,12 +1,9 @@
 //! How a subscription's status follows what becomes of its invoices.
 
-use serde_json::Value;
-
 use super::collection::{self, Outcome};
 use super::{pending_items, phases};
 use crate::resource::invoice::{Invoice, Reason, Status as InvoiceStatus};
 use crate::resource::subscription::Status;
-use crate::resource::subscription::view::subscription;
 use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
@@ -107,18 +104,4 @@ pub(crate) fn subscription_of(account: &Account, id: &Id) -> Option<u32> {
     let subscription = invoice.subscription.as_ref();
     let subscription = subscription.filter(|_| invoice.reason != Reason::Manual);
     account.billing.subscriptions.position(subscription?)
-}
-
-/// Records what became of a subscription that was `before`, if anything did.
-pub(crate) fn changed(ctx: &mut Ctx<'_>, position: u32, before: &Value, at: i64) {
-    let after = subscription(ctx.account, ctx.account.subscription(position));
-    if after == *before {
-        return;
-    }
-    // One that never began is not told to be deleted.
-    if after["ended_at"].is_null() || after["status"] == "incomplete_expired" {
-        ctx.update_event("customer.subscription.updated", before, &after, at);
-    } else {
-        ctx.event("customer.subscription.deleted", &after, at);
-    }
 }

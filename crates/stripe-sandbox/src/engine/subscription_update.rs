@@ -1,7 +1,7 @@
 //! Carrying out what a request changes on a subscription.
 
 use super::change::{self, Change};
-use super::{added_items, phases, subscription_status, timeline};
+use super::{added_items, phases, timeline};
 use crate::params::field_update::FieldUpdate;
 use crate::params::metadata::Metadata;
 use crate::resource::discount::Applied;
@@ -19,7 +19,7 @@ pub(crate) fn carry_out(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i
     let before = subscription::view::subscription(ctx.account, ctx.account.subscription(position));
     apply(ctx, position, update, now);
     timeline::reindex(ctx.account, position);
-    subscription_status::changed(ctx, position, &before, now);
+    subscription::events::changed(ctx, position, &before, now);
 }
 
 fn apply(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {

@@ -131,6 +131,15 @@ impl Params<'_> {
         Ok(given.and_then(|given| all.iter().copied().find(|value| word(*value) == given)))
     }
 
+    /// An address, whose fields these are, with null for what is not given.
+    pub(crate) fn address(&self) -> Result<serde_json::Value> {
+        let mut address = serde_json::Map::new();
+        for key in ["city", "country", "line1", "line2", "postal_code", "state"] {
+            address.insert(key.into(), self.nullable(key)?.value().into());
+        }
+        Ok(address.into())
+    }
+
     /// The code of a currency that Stripe has.
     pub(crate) fn currency(&self, key: &str) -> Result<Option<Currency>> {
         let Some(code) = self.string(key)? else {

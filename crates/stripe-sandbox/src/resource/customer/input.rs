@@ -1,6 +1,6 @@
 //! What a customer's parameters say.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{Customer, WHAT};
 use crate::error::{Error, Result};
@@ -137,7 +137,7 @@ fn change_plain(customer: &mut Customer, params: &Params<'_>) -> Result<()> {
 fn change_rare(customer: &mut Customer, params: &Params<'_>) -> Result<()> {
     if let Some(given) = params.object("address")? {
         let unset = params.is_unset("address");
-        customer.more_mut().address = if unset { None } else { Some(address(&given)?) };
+        customer.more_mut().address = if unset { None } else { Some(given.address()?) };
     }
     if let Some(given) = params.object("shipping")? {
         let unset = params.is_unset("shipping");
@@ -212,22 +212,13 @@ pub(crate) fn check_email(email: &str) -> Result<()> {
         .param("email"))
 }
 
-/// An address, with null for what is not given.
-pub(crate) fn address(params: &Params<'_>) -> Result<Value> {
-    let mut address = Map::new();
-    for key in ["city", "country", "line1", "line2", "postal_code", "state"] {
-        address.insert(key.into(), json!(params.nullable(key)?.value()));
-    }
-    Ok(Value::Object(address))
-}
-
 fn shipping(params: &Params<'_>) -> Result<Value> {
     let to = params
         .object("address")?
         .ok_or_else(|| params.missing("address"))?;
     let name = params.required("name")?;
     let phone = params.nullable("phone")?.value();
-    Ok(json!({"address": address(&to)?, "name": name, "phone": phone}))
+    Ok(json!({"address": to.address()?, "name": name, "phone": phone}))
 }
 
 /// The customer that the URL names: 404 if there is none.

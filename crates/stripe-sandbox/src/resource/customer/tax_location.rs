@@ -69,3 +69,20 @@ pub(crate) fn to_json(customer: &Customer) -> Value {
         "location": location,
     })
 }
+
+/// What the page of a checkout is taken to be filled in with, where it would ask for an address.
+const CHECKOUT_COUNTRY: &str = "US";
+
+const CHECKOUT_POSTAL_CODE: &str = "94103";
+
+/// The address that a checkout leaves.
+pub(crate) fn of_checkout() -> Value {
+    json!({
+        "city": null,
+        "country": CHECKOUT_COUNTRY,
+        "line1": null,
+        "line2": null,
+        "postal_code": CHECKOUT_POSTAL_CODE,
+        "state": null,
+    })
+}

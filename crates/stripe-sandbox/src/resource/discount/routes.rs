@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Discount;
 use crate::engine::discounts::tell_change;
-use crate::engine::{subscription_status, subscription_update};
+use crate::engine::subscription_update;
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::resource::route::{Route, route};
@@ -79,6 +79,6 @@ fn delete_of_subscription(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Valu
     let now = ctx.time_of(&subscription.customer);
     let before = subscription::view::subscription(ctx.account, subscription);
     subscription_update::discount(ctx, position, None, now);
-    subscription_status::changed(ctx, position, &before, now);
+    subscription::events::changed(ctx, position, &before, now);
     Ok(deleted(&discount, now))
 }

@@ -35,11 +35,7 @@ pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Intent> {
     let currency = params.currency("currency")?;
     let currency = currency.ok_or_else(|| params.missing("currency"))?;
     let customer = match params.string("customer")? {
-        Some(id) => Some(
-            crate::resource::customer::input::named(ctx, id, "customer")?
-                .id
-                .clone(),
-        ),
+        Some(id) => Some(customer::input::named(ctx, id, "customer")?.id.clone()),
         None => None,
     };
     let mut details = Details {
@@ -79,7 +75,7 @@ pub(crate) fn read_change(ctx: &Ctx<'_>, params: &Params<'_>, intent: &mut Inten
         intent.currency = currency;
     }
     if let Some(id) = params.string("customer")? {
-        let customer = crate::resource::customer::input::named(ctx, id, "customer")?;
+        let customer = customer::input::named(ctx, id, "customer")?;
         intent.customer = Some(customer.id.clone());
     }
     if let Some(manual) = capture_method(params)? {
@@ -147,7 +143,7 @@ fn shipping(params: &Params<'_>) -> Result<Value> {
         .object("address")?
         .ok_or_else(|| params.missing("address"))?;
     Ok(json!({
-        "address": customer::input::address(&to)?,
+        "address": to.address()?,
         "carrier": params.nullable("carrier")?.value(),
         "name": params.required("name")?,
         "phone": params.nullable("phone")?.value(),

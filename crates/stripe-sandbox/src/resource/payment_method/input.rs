@@ -4,7 +4,6 @@ use super::card::{self, card_error};
 use super::{Expiry, Named, PaymentMethod, WHAT};
 use crate::error::{Error, Result};
 use crate::params::Params;
-use crate::resource::customer;
 use crate::store::account::Account;
 use crate::store::context::Ctx;
 
@@ -142,7 +141,7 @@ impl PaymentMethod {
                 billing.address = if unset {
                     None
                 } else {
-                    Some(customer::input::address(&address)?)
+                    Some(address.address()?)
                 };
             }
         }

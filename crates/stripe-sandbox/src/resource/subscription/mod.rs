@@ -1,5 +1,6 @@
 //! Subscriptions: what one sells, where in its cycle it stands, and what it will do next.
 
+pub(crate) mod events;
 pub(crate) mod input;
 pub(crate) mod pause;
 pub(crate) mod payment_input;

@@ -4,10 +4,12 @@ use serde_json::Value;
 
 use super::input::{self, find};
 use super::update_input::{self, check_begun};
-use super::{COLLECTION_METHODS, Status, Subscription, WHAT, payment_input, shared_input, view};
+use super::{
+    COLLECTION_METHODS, Status, Subscription, WHAT, events, payment_input, shared_input, view,
+};
 use crate::engine::change::Cancellation;
 use crate::engine::renewal::{self, Anchor};
-use crate::engine::{collection, new_subscription, subscription_status, subscription_update};
+use crate::engine::{collection, new_subscription, subscription_update};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::filter::Created;
@@ -142,7 +144,7 @@ fn update_ended(ctx: &mut Ctx<'_>, position: u32, params: &Params<'_>, now: i64)
     }
     let before = view::subscription(ctx.account, subscription);
     ctx.account.subscription_mut(position).metadata = metadata;
-    subscription_status::changed(ctx, position, &before, now);
+    events::changed(ctx, position, &before, now);
     Ok(view::subscription(
         ctx.account,
         ctx.account.subscription(position),
@@ -172,7 +174,7 @@ pub(crate) fn resume(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let before = view::subscription(ctx.account, subscription);
     ctx.account.subscription_mut(position).status = Status::Active;
     renewal::restart(ctx, position, now, Anchor::Now, None);
-    subscription_status::changed(ctx, position, &before, now);
+    events::changed(ctx, position, &before, now);
     let after = view::subscription(ctx.account, ctx.account.subscription(position));
     ctx.event("customer.subscription.resumed", &after, now);
     Ok(after)
@@ -196,7 +198,7 @@ pub(crate) fn cancel(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     crate::engine::change::cancel(ctx, position, how, now);
     ctx.account.subscription_mut(position).cancellation_reason = Some("cancellation_requested");
     ctx.account.subscription_mut(position).canceled_at = Some(now);
-    subscription_status::changed(ctx, position, &before, now);
+    events::changed(ctx, position, &before, now);
     Ok(view::subscription(
         ctx.account,
         ctx.account.subscription(position),

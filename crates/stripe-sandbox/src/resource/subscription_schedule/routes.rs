@@ -6,7 +6,7 @@ use super::{Schedule, Status, input, phase_input, view};
 use crate::engine;
 use crate::engine::change::{self, Cancellation};
 use crate::engine::phases::{self, Cause};
-use crate::engine::{subscription_status, timeline};
+use crate::engine::timeline;
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::filter::Created;
@@ -82,7 +82,7 @@ fn begin(ctx: &mut Ctx<'_>, mut schedule: Schedule, now: i64) -> Value {
         ctx.account.subscription_mut(subscription).schedule = Some(id);
         phases::follow_end(ctx.account, subscription, now);
         timeline::reindex(ctx.account, subscription);
-        subscription_status::changed(ctx, subscription, &was, now);
+        subscription::events::changed(ctx, subscription, &was, now);
     } else {
         let due = Due::Schedule(position);
         ctx.account
@@ -204,7 +204,7 @@ fn replace(
             phases::enter(ctx, subscription, position, over.as_ref(), cause, now);
         }
         timeline::reindex(ctx.account, subscription);
-        subscription_status::changed(ctx, subscription, &was, now);
+        subscription::events::changed(ctx, subscription, &was, now);
     }
 }
 
@@ -238,7 +238,7 @@ pub(crate) fn cancel(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         let before =
             subscription::view::subscription(ctx.account, ctx.account.subscription(subscription));
         change::cancel(ctx, subscription, how, now);
-        subscription_status::changed(ctx, subscription, &before, now);
+        subscription::events::changed(ctx, subscription, &before, now);
     }
     Ok(view::schedule(ctx.account.schedule(position)))
 }

@@ -1,0 +1,323 @@
+//! The walls between the rooms of this crate, read from its sources: which file may name which.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The layers, from the bottom: a file names what is in its own layer or below. A noun of `resource` has files in several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Layer {
+    /// Errors, the API version, pieces of JSON.
+    Ground,
+    Money,
+    Params,
+    /// Ids, tables, pages.
+    Store,
+    /// What a resource is.
+    State,
+    /// An account with all its tables, and who works on it.
+    Account,
+    /// How a resource is shown.
+    View,
+    Engine,
+    /// What is read of a request, and the endpoints.
+    Routes,
+    /// The table of all endpoints, and `expand`.
+    Table,
+    /// HTTP and pages.
+    Outside,
+}
+
+fn layer(module: &[String]) -> Layer {
+    let words: Vec<&str> = module.iter().map(String::as_str).collect();
+    match &*words {
+        ["error" | "version"] | ["resource", "json"] => Layer::Ground,
+        ["money", ..] => Layer::Money,
+        ["params", ..] => Layer::Params,
+        ["store", "account" | "accounts" | "context" | "timelines"] => Layer::Account,
+        ["store", ..] => Layer::Store,
+        ["engine", ..] => Layer::Engine,
+        ["resource"] | ["resource", "routes" | "expand"] => Layer::Table,
+        ["resource", "route"] => Layer::Routes,
+        ["resource", _] => Layer::State,
+        ["resource", _, file, ..] => match *file {
+            "card" | "types" | "search" | "search_query" | "tax_location" | "pause" => Layer::State,
+            "view" | "events" => Layer::View,
+            _ => Layer::Routes,
+        },
+        [] | ["http" | "pages" | "internals", ..] => Layer::Outside,
+        other => panic!("{other:?} is in no layer: say in which"),
+    }
+}
+
+/// A source without comments and tests, by its module's path.
+struct Source {
+    file: PathBuf,
+    code: String,
+}
+
+fn sources() -> BTreeMap<Vec<String>, Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut all = BTreeMap::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a readable folder") {
+            let file = entry.expect("an entry").path();
+            if file.is_dir() {
+                folders.push(file);
+                continue;
+            }
+            if file.extension().is_none_or(|extension| extension != "rs") {
+                continue;
+            }
+            let inside = file.strip_prefix(&root).expect("it was found there");
+            let inside = inside.with_extension("");
+            let words = inside
+                .iter()
+                .map(|word| word.to_string_lossy().into_owned());
+            let module = words
+                .filter(|word| word != "mod" && word != "lib")
+                .collect();
+            let text = fs::read_to_string(&file).expect("a readable source");
+            let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let lines = text.lines().map(|line| match line.find("//") {
+                Some(at) if !line[..at].contains('"') => &line[..at],
+                _ => line,
+            });
+            let code = lines.collect::<Vec<_>>().join("\n");
+            all.insert(module, Source { file, code });
+        }
+    }
+    all
+}
+
+/// What follows `use` in a line that begins an import.
+fn import(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    let line = match line.strip_prefix("pub") {
+        Some(rest) => rest
+            .trim_start_matches("(crate)")
+            .trim_start_matches("(super)")
+            .trim_start(),
+        None => line,
+    };
+    line.strip_prefix("use ")
+}
+
+/// The paths that a `use` names, each with the name that it has here.
+fn imports(tree: &str) -> Vec<(String, String)> {
+    let tree = tree.trim();
+    let Some((start, group)) = tree.split_once('{') else {
+        let (path, name) = match tree.split_once(" as ") {
+            Some((path, name)) => (path.trim(), name.trim()),
+            None => (tree, tree.rsplit("::").next().unwrap_or(tree)),
+        };
+        return vec![(path.to_owned(), name.to_owned())];
+    };
+    let group = group.strip_suffix('}').expect("a group is closed");
+    let mut depth = 0;
+    let parts = group.split(|c| {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        c == ',' && depth == 0
+    });
+    let parts = parts.map(str::trim).filter(|part| !part.is_empty());
+    let inner = parts.flat_map(|part| {
+        if part == "self" {
+            return imports(start.trim_end_matches("::"));
+        }
+        imports(&format!("{start}{part}"))
+    });
+    inner.collect()
+}
+
+/// A path as words from the crate's root; `None` for one of another crate.
+fn resolved(path: &str, module: &[String]) -> Option<Vec<String>> {
+    let mut words: Vec<&str> = path.split("::").map(str::trim).collect();
+    let mut from = module.to_vec();
+    match words.remove(0) {
+        "crate" => from.clear(),
+        "self" => {}
+        "super" => {
+            from.pop();
+            while words.first() == Some(&"super") {
+                from.pop();
+                words.remove(0);
+            }
+        }
+        _ => return None,
+    }
+    from.extend(words.into_iter().map(str::to_owned));
+    Some(from)
+}
+
+/// All paths in a source, `a::b::c`, as they are written.
+fn paths(code: &str) -> impl Iterator<Item = &str> {
+    let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    code.split(move |c| !is_path(c))
+        .map(|word| word.trim_matches(':'))
+        .filter(|word| word.contains("::"))
+}
+
+/// The modules that a source names.
+fn named(
+    module: &[String],
+    source: &Source,
+    all: &BTreeMap<Vec<String>, Source>,
+) -> BTreeSet<Vec<String>> {
+    let mut here: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut paths_here: Vec<Vec<String>> = Vec::new();
+    for child in all.keys() {
+        if let Some((name, parent)) = child.split_last()
+            && parent == module
+        {
+            here.insert(name.clone(), child.clone());
+        }
+    }
+    let mut rest = String::new();
+    let mut lines = source.code.lines();
+    while let Some(line) = lines.next() {
+        let Some(tree) = import(line) else {
+            rest.push_str(line);
+            rest.push('\n');
+            continue;
+        };
+        let mut tree = tree.to_owned();
+        while !tree.contains(';') {
+            tree.push_str(lines.next().expect("an import ends").trim());
+        }
+        let tree = tree.split(';').next().unwrap_or_default();
+        for (path, name) in imports(tree) {
+            let Some(path) = resolved(&path, module) else {
+                continue;
+            };
+            if all.contains_key(&path) {
+                here.insert(name, path);
+            } else {
+                paths_here.push(path);
+            }
+        }
+    }
+    for path in paths(&rest) {
+        if let Some(path) = resolved(path, module) {
+            paths_here.push(path);
+        } else if let Some((first, more)) = path.split_once("::")
+            && let Some(start) = here.get(first)
+        {
+            let more = more.split("::").map(str::to_owned);
+            paths_here.push(start.iter().cloned().chain(more).collect());
+        }
+    }
+    let module_of = |path: &Vec<String>| {
+        let mut lengths = (0..=path.len()).rev();
+        let found = lengths.find(|length| all.contains_key(&path[..*length]));
+        path[..found.unwrap_or(0)].to_vec()
+    };
+    let mut found: BTreeSet<Vec<String>> = paths_here.iter().map(module_of).collect();
+    found.remove(module);
+    found
+}
+
+#[test]
+fn every_file_names_only_what_is_below_it() {
+    let all = sources();
+    assert!(all.len() > 100, "the sources are read");
+    let mut offences = Vec::new();
+    for (module, source) in &all {
+        for other in named(module, source, &all) {
+            if layer(&other) > layer(module) {
+                let file = source.file.display();
+                offences.push(format!("{file}: names {}", other.join("::")));
+            }
+        }
+    }
+    assert!(
+        offences.is_empty(),
+        "imports against the direction:\n{}",
+        offences.join("\n")
+    );
+}
+
+/// What a module and all that it names, directly or not, have in common with those that name it: a circle.
+#[test]
+fn circles_stay_within_a_room() {
+    let all = sources();
+    let edges: BTreeMap<&Vec<String>, BTreeSet<Vec<String>>> = all
+        .iter()
+        .map(|(module, source)| (module, named(module, source, &all)))
+        .collect();
+    let reach = |start: &Vec<String>| {
+        let mut seen: BTreeSet<Vec<String>> = BTreeSet::new();
+        let mut open = vec![start.clone()];
+        while let Some(module) = open.pop() {
+            for next in &edges[&module] {
+                if seen.insert(next.clone()) {
+                    open.push(next.clone());
+                }
+            }
+        }
+        seen
+    };
+    let reached: BTreeMap<&Vec<String>, BTreeSet<Vec<String>>> =
+        all.keys().map(|module| (module, reach(module))).collect();
+    let room = |module: &[String]| match module {
+        [] => "http".to_owned(),
+        [room, ..] if room == "pages" => "http".to_owned(),
+        [room, noun, ..] if room == "resource" => noun.clone(),
+        [room, ..] => room.clone(),
+    };
+    let mut circles = Vec::new();
+    for (module, below) in &reached {
+        for other in below {
+            if reached[other].contains(*module) && room(module) != room(other) {
+                circles.push(format!("{} and {}", module.join("::"), other.join("::")));
+            }
+        }
+    }
+    assert!(
+        circles.is_empty(),
+        "these name each other, though not all directly:\n{}",
+        circles.join("\n")
+    );
+}
+
+#[test]
+fn the_arithmetic_and_the_engine_know_no_json() {
+    for (module, source) in sources() {
+        if matches!(layer(&module), Layer::Money | Layer::Engine) {
+            let file = source.file.display();
+            assert!(!source.code.contains("serde_json"), "{file} names JSON");
+            assert!(!source.code.contains("json!"), "{file} makes JSON");
+        }
+    }
+}
+
+#[test]
+fn the_reader_sees_what_it_must() {
+    let module = vec!["engine".to_owned(), "change".to_owned()];
+    let find = |code: &str| {
+        let mut all = sources();
+        let file = PathBuf::from("change.rs");
+        let code = code.to_owned();
+        let source = Source { file, code };
+        all.remove(&module);
+        let found = named(&module, &source, &all);
+        found.iter().map(|path| path.join("::")).collect::<Vec<_>>()
+    };
+    for code in [
+        "use crate::http::call;\nfn a() { call::run() }",
+        "use crate::http::call::run;",
+        "use crate::http::{self, call::{run, Kept}};\n",
+        "use super::super::http::call::run as other;",
+        "fn a() { crate::http::call::run() }",
+        "use crate::http;\nfn a() { http::call::run() }",
+        "pub(crate) use crate::http::call::run;",
+    ] {
+        assert_eq!(find(code), ["http::call"], "{code}");
+    }
+    assert_eq!(find("use crate::engine;"), Vec::<String>::new());
+    assert_eq!(find("use std::http::call;"), Vec::<String>::new());
+}
