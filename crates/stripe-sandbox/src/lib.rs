@@ -35,6 +35,11 @@ pub mod internals;
 mod money;
 mod pages;
 mod params;
+#[expect(
+    clippy::needless_pass_by_value,
+    clippy::unnecessary_wraps,
+    reason = "endpoints have one shape: they are given their input, and may fail"
+)]
 mod resource;
 mod store;
 mod version;

@@ -1,5 +1,6 @@
 //! A copy of what a customer has, on which a change can be tried out.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::resource::customer::Customers;
@@ -90,4 +91,26 @@ pub(crate) fn on_copy<T>(
         presence,
         awaits_confirmation: false,
     })
+}
+
+/// What reads a request and tries changes out: it sees the account, and changes nothing but a copy.
+pub(crate) struct TryOut<'c, 'a>(&'c mut Ctx<'a>);
+
+impl<'c, 'a> TryOut<'c, 'a> {
+    pub(crate) fn new(ctx: &'c mut Ctx<'a>) -> Self {
+        Self(ctx)
+    }
+
+    /// See [`on_copy`].
+    pub(crate) fn on_copy<T>(&mut self, customer: &Id, work: impl FnOnce(&mut Ctx<'_>) -> T) -> T {
+        on_copy(self.0, customer, work)
+    }
+}
+
+impl<'a> Deref for TryOut<'_, 'a> {
+    type Target = Ctx<'a>;
+
+    fn deref(&self) -> &Ctx<'a> {
+        self.0
+    }
 }

@@ -160,12 +160,7 @@ impl Sandbox {
         let params = Params::new(form);
         let expand = Expand::read(&params, route.object)?;
         self.with_account(account, args, origin, |ctx| {
-            let mut answer = (route.handler)(ctx, &params)?;
-            debug_assert!(
-                params.finish().is_ok(),
-                "{} did not finish",
-                route.endpoint()
-            );
+            let mut answer = route.handle(ctx, &params)?;
             expand.apply(ctx.account, ctx.now, &mut answer);
             Ok(answer)
         })

@@ -4,8 +4,6 @@ use serde_json::{Map, Value, json};
 
 use super::account::Account;
 use super::ids::Id;
-use crate::error::Result;
-use crate::params::Params;
 use crate::resource::event::{Event, KEPT};
 use crate::resource::payment_method::card::Presence;
 use crate::version::API_VERSION;
@@ -41,15 +39,6 @@ pub(crate) struct Origin {
 }
 
 impl Ctx<'_> {
-    /// Reads `off_session`: a call that pays is made while the customer is there, unless it says otherwise.
-    pub(crate) fn read_presence(&mut self, params: &Params<'_>) -> Result<()> {
-        self.presence = match params.boolean("off_session")? {
-            Some(true) => Presence::OffSession,
-            _ => Presence::OnSession,
-        };
-        Ok(())
-    }
-
     /// The n-th open part of the path. Routes and handlers agree on how many there are.
     pub(crate) fn arg(&self, index: usize) -> String {
         self.args.get(index).cloned().unwrap_or_default()

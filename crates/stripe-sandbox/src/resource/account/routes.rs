@@ -5,27 +5,30 @@ use serde_json::{Value, json};
 use super::{Profile, URL, no_access};
 use crate::error::Result;
 use crate::params::Params;
+use crate::params::filter::Created;
 use crate::params::metadata::Metadata;
-use crate::resource::route::{Route, route};
+use crate::resource::route::Route;
 use crate::store::context::Ctx;
+use crate::store::ids::Id;
 use crate::store::page::Page;
 
-pub(crate) const ROUTES: &[Route] = &[
-    route("GET", "/v1/account", own, "account"),
-    route("POST", "/v1/accounts", create, "account"),
-    route("GET", "/v1/accounts", list, "list:account"),
-    route("GET", "/v1/accounts/:id", retrieve, "account"),
-    route("DELETE", "/v1/accounts/:id", delete, "account"),
-];
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::bare("GET", "/v1/account", "account", own),
+        Route::new("POST", "/v1/accounts", "account", read_create, create),
+        Route::new("GET", "/v1/accounts", "list:account", read_list, list),
+        Route::bare("GET", "/v1/accounts/:id", "account", retrieve),
+        Route::bare("DELETE", "/v1/accounts/:id", "account", delete),
+    ]
+}
 
 /// `GET /v1/account`
-pub(crate) fn own(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn own(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(ctx.account.profile.to_json())
 }
 
-/// `POST /v1/accounts`
-pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+/// Reads a new account, without an id.
+fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Profile> {
     let kind = params.one_of("type", &["standard", "express", "custom"])?;
     let business_type = params.one_of(
         "business_type",
@@ -60,9 +63,8 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         "settings",
         "tos_acceptance",
     ])?;
-    params.finish()?;
-    let profile = Profile {
-        id: ctx.account.ids.next("acct", 16),
+    Ok(Profile {
+        id: Id::default(),
         created: ctx.now,
         deleted: false,
         kind: kind.unwrap_or("standard"),
@@ -74,15 +76,19 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         business_url,
         metadata,
         onboarded: false,
-    };
+    })
+}
+
+/// `POST /v1/accounts`
+fn create(ctx: &mut Ctx<'_>, mut profile: Profile) -> Result<Value> {
+    profile.id = ctx.account.ids.next("acct", 16);
     let answer = profile.to_json();
     ctx.account.connected.insert(profile);
     Ok(answer)
 }
 
 /// `GET /v1/accounts/:id`
-pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     let id = ctx.arg(0);
     if id == *ctx.account.profile.id {
         return Ok(ctx.account.profile.to_json());
@@ -92,11 +98,12 @@ pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> 
     Ok(profile.ok_or_else(|| no_access(None, &id))?.to_json())
 }
 
+fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<(Page, Created)> {
+    Ok((Page::read(params)?, Created::read(params)?))
+}
+
 /// `GET /v1/accounts`
-pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let page = Page::read(params)?;
-    let created = crate::params::filter::Created::read(params)?;
-    params.finish()?;
+fn list(ctx: &mut Ctx<'_>, (page, created): (Page, Created)) -> Result<Value> {
     let cut = page.of_table(&ctx.account.connected, "account", |profile| {
         !profile.deleted && created.accepts(profile.created)
     })?;
@@ -104,8 +111,7 @@ pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 }
 
 /// `DELETE /v1/accounts/:id`
-pub(crate) fn delete(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn delete(ctx: &mut Ctx<'_>) -> Result<Value> {
     let id = ctx.arg(0);
     let profile = ctx.account.connected.get_mut(&id);
     let profile = profile

@@ -5,23 +5,26 @@ use serde_json::Value;
 use super::WHAT;
 use super::view::{Transaction, render};
 use crate::error::{Error, Result};
+use crate::money::currency::Currency;
 use crate::params::Params;
 use crate::params::filter::Created;
-use crate::resource::route::{Route, route};
+use crate::resource::route::Route;
 use crate::store::context::Ctx;
 use crate::store::page::Page;
 
 const URL: &str = "/v1/balance_transactions";
 
-pub(crate) const ROUTES: &[Route] = &[
-    route("GET", URL, list, "list:balance_transaction"),
-    route(
-        "GET",
-        "/v1/balance_transactions/:id",
-        retrieve,
-        "balance_transaction",
-    ),
-];
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::new("GET", URL, "list:balance_transaction", read_list, list),
+        Route::bare(
+            "GET",
+            "/v1/balance_transactions/:id",
+            "balance_transaction",
+            retrieve,
+        ),
+    ]
+}
 
 /// All that Stripe knows; the sandbox has the first and the last.
 const TYPES: &[&str] = &[
@@ -60,15 +63,30 @@ const TYPES: &[&str] = &[
     "refund",
 ];
 
-/// `GET /v1/balance_transactions`, newest first. There are no payouts.
-fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let page = Page::read(params)?;
-    let created = Created::read(params)?;
-    let of = params.currency("currency")?;
-    let source = params.string("source")?;
-    let kind = params.one_of("type", TYPES)?;
+/// Which balance transactions are asked for.
+struct Filter {
+    page: Page,
+    created: Created,
+    currency: Option<Currency>,
+    source: Option<String>,
+    kind: Option<&'static str>,
+}
+
+fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
+    let filter = Filter {
+        page: Page::read(params)?,
+        created: Created::read(params)?,
+        currency: params.currency("currency")?,
+        source: params.string("source")?.map(str::to_owned),
+        kind: params.one_of("type", TYPES)?,
+    };
     params.unmodelled(&["payout"])?;
-    params.finish()?;
+    Ok(filter)
+}
+
+/// `GET /v1/balance_transactions`, newest first. There are no payouts.
+fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
+    let source = filter.source.as_deref();
     let payments = &ctx.account.payments;
     let charges = payments.charges.iter().filter_map(Transaction::of_charge);
     let refunds = payments.refunds.iter();
@@ -76,22 +94,21 @@ fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let mut all: Vec<Transaction<'_>> = charges
         .chain(refunds)
         .filter(|one| {
-            created.accepts(one.created)
-                && of.is_none_or(|currency| one.currency == currency)
+            filter.created.accepts(one.created)
+                && (filter.currency).is_none_or(|currency| one.currency == currency)
                 && source.is_none_or(|id| **one.source == *id)
-                && kind.is_none_or(|kind| one.kind == kind)
+                && filter.kind.is_none_or(|kind| one.kind == kind)
         })
         .collect();
     all.reverse();
     all.sort_by_key(|one| std::cmp::Reverse(one.created));
     let rows: Vec<&Transaction<'_>> = all.iter().collect();
-    let cut = page.of_rows(&rows, WHAT)?;
+    let cut = filter.page.of_rows(&rows, WHAT)?;
     Ok(cut.to_json(URL, |one| one.to_json(ctx.account, ctx.now)))
 }
 
 /// `GET /v1/balance_transactions/:id`
-fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     let id = ctx.arg(0);
     render(ctx.account, ctx.now, &id).ok_or_else(|| Error::not_found(WHAT, &id))
 }

@@ -7,53 +7,70 @@ use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::filter::Created;
 use crate::resource::customer;
-use crate::resource::route::{Route, route};
+use crate::resource::route::Route;
 use crate::store::context::Ctx;
+use crate::store::ids::Id;
 use crate::store::page::Page;
 
 const URL: &str = "/v1/charges";
 
-pub(crate) const ROUTES: &[Route] = &[
-    route("GET", URL, list, "list:charge"),
-    route("GET", "/v1/charges/:id", retrieve, "charge"),
-    route("POST", "/v1/charges/:id", update, "charge"),
-];
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::new("GET", URL, "list:charge", read_list, list),
+        Route::bare("GET", "/v1/charges/:id", "charge", retrieve),
+        Route::new("POST", "/v1/charges/:id", "charge", read_update, update),
+    ]
+}
+
+/// Which charges are asked for.
+struct Filter {
+    page: Page,
+    created: Created,
+    customer: Option<Id>,
+    intent: Option<String>,
+}
+
+fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
+    let filter = Filter {
+        page: Page::read(params)?,
+        created: Created::read(params)?,
+        customer: customer::input::given(ctx, params)?.map(|customer| customer.id.clone()),
+        intent: params.string("payment_intent")?.map(str::to_owned),
+    };
+    params.unmodelled(&["transfer_group"])?;
+    Ok(filter)
+}
 
 /// `GET /v1/charges`
-fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let page = Page::read(params)?;
-    let created = Created::read(params)?;
-    let customer = params.string("customer")?;
-    if let Some(id) = customer {
-        customer::input::named(ctx, id, "customer")?;
-    }
-    let intent = params.string("payment_intent")?;
-    params.unmodelled(&["transfer_group"])?;
-    params.finish()?;
-    let cut = page.of_table(&ctx.account.payments.charges, WHAT, |charge| {
-        created.accepts(charge.created)
-            && customer.is_none_or(|id| charge.customer.as_deref() == Some(id))
+fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
+    let (customer, intent) = (filter.customer.as_ref(), filter.intent.as_deref());
+    let charges = &ctx.account.payments.charges;
+    let cut = filter.page.of_table(charges, WHAT, |charge| {
+        filter.created.accepts(charge.created)
+            && customer.is_none_or(|id| charge.customer.as_ref() == Some(id))
             && intent.is_none_or(|id| &*charge.intent == id)
     })?;
     Ok(cut.to_json(URL, |charge| charge.to_json(ctx.account)))
 }
 
 /// `GET /v1/charges/:id`
-fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(find(ctx, &ctx.arg(0))?.to_json(ctx.account))
 }
 
-/// `POST /v1/charges/:id`: its texts.
-fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Charge> {
     let mut charge = find(ctx, &ctx.arg(0))?.clone();
-    let before = charge.to_json(ctx.account);
     let text = |key| Ok::<_, Error>(params.nullable(key)?.map(str::to_owned));
     text("description")?.apply(&mut charge.description);
     text("receipt_email")?.apply(&mut charge.receipt_email);
     charge.metadata = params.metadata()?.apply(&charge.metadata)?;
     params.unmodelled(&["customer", "fraud_details", "shipping", "transfer_group"])?;
-    params.finish()?;
+    Ok(charge)
+}
+
+/// `POST /v1/charges/:id`: its texts.
+fn update(ctx: &mut Ctx<'_>, charge: Charge) -> Result<Value> {
+    let before = find(ctx, &charge.id)?.to_json(ctx.account);
     let after = charge.to_json(ctx.account);
     let customer = charge.customer.clone();
     let now = customer.map_or(ctx.now, |customer| ctx.time_of(&customer));

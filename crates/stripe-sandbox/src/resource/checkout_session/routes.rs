@@ -7,43 +7,53 @@ use super::{Mode, Session, Status, URL, WHAT, input, view};
 use crate::engine::{sessions, setup};
 use crate::error::{Error, Result};
 use crate::params::Params;
-use crate::resource::route::{Route, route};
+use crate::params::metadata::Metadata;
+use crate::resource::route::Route;
 use crate::store::context::Ctx;
 use crate::store::page::Page;
 use crate::store::timelines::Due;
 
-pub(crate) const ROUTES: &[Route] = &[
-    route("POST", "/v1/checkout/sessions", create, "checkout.session"),
-    route(
-        "GET",
-        "/v1/checkout/sessions",
-        list,
-        "list:checkout.session",
-    ),
-    route(
-        "GET",
-        "/v1/checkout/sessions/:id",
-        retrieve,
-        "checkout.session",
-    ),
-    route(
-        "GET",
-        "/v1/checkout/sessions/:id/line_items",
-        line_items,
-        "list:item",
-    ),
-    route(
-        "POST",
-        "/v1/checkout/sessions/:id/expire",
-        expire,
-        "checkout.session",
-    ),
-];
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::new(
+            "POST",
+            "/v1/checkout/sessions",
+            "checkout.session",
+            input::read,
+            create,
+        ),
+        Route::new(
+            "GET",
+            "/v1/checkout/sessions",
+            "list:checkout.session",
+            read_list,
+            list,
+        ),
+        Route::bare(
+            "GET",
+            "/v1/checkout/sessions/:id",
+            "checkout.session",
+            retrieve,
+        ),
+        Route::new(
+            "GET",
+            "/v1/checkout/sessions/:id/line_items",
+            "list:item",
+            read_line_items,
+            line_items,
+        ),
+        Route::bare(
+            "POST",
+            "/v1/checkout/sessions/:id/expire",
+            "checkout.session",
+            expire,
+        ),
+    ]
+}
 
 /// `POST /v1/checkout/sessions`
-pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let (mut session, intent) = input::read(ctx, params)?;
-    params.finish()?;
+fn create(ctx: &mut Ctx<'_>, given: (Session, Option<Metadata>)) -> Result<Value> {
+    let (mut session, intent) = given;
     session.id = ctx.account.ids.next("cs_test", 58);
     session.url = format!("{}/c/pay/{}", ctx.origin.public_url, session.id);
     if let Some(metadata) = intent {
@@ -65,29 +75,44 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 }
 
 /// `GET /v1/checkout/sessions/:id`
-pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(view::to_json(find(ctx)?))
 }
 
-/// `GET /v1/checkout/sessions`
-pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let page = Page::read(params)?;
-    let customer = params.string("customer")?;
-    let subscription = params.string("subscription")?;
+/// Which sessions are asked for.
+struct Filter {
+    page: Page,
+    customer: Option<String>,
+    subscription: Option<String>,
+}
+
+fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
+    let filter = Filter {
+        page: Page::read(params)?,
+        customer: params.string("customer")?.map(str::to_owned),
+        subscription: params.string("subscription")?.map(str::to_owned),
+    };
     params.unmodelled(&["customer_details", "payment_intent", "payment_link"])?;
-    params.finish()?;
-    let cut = page.of_table(&ctx.account.billing.sessions, WHAT, |session| {
+    Ok(filter)
+}
+
+/// `GET /v1/checkout/sessions`
+fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
+    let (customer, subscription) = (filter.customer.as_deref(), filter.subscription.as_deref());
+    let sessions = &ctx.account.billing.sessions;
+    let cut = filter.page.of_table(sessions, WHAT, |session| {
         customer.is_none_or(|id| session.customer.as_deref() == Some(id))
             && subscription.is_none_or(|id| session.subscription.as_deref() == Some(id))
     })?;
     Ok(cut.to_json(URL, view::to_json))
 }
 
+fn read_line_items(_: &Ctx<'_>, params: &Params<'_>) -> Result<Page> {
+    Page::read(params)
+}
+
 /// `GET /v1/checkout/sessions/:id/line_items`
-pub(crate) fn line_items(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let page = Page::read(params)?;
-    params.finish()?;
+fn line_items(ctx: &mut Ctx<'_>, page: Page) -> Result<Value> {
     let session = find(ctx)?;
     let items = basket(ctx.account, session);
     let rows: Vec<&LineItem> = items.iter().collect();
@@ -99,8 +124,7 @@ pub(crate) fn line_items(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value
 }
 
 /// `POST /v1/checkout/sessions/:id/expire`
-pub(crate) fn expire(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn expire(ctx: &mut Ctx<'_>) -> Result<Value> {
     let session = find(ctx)?;
     if session.status != Status::Open {
         return Err(Error::invalid(format!(

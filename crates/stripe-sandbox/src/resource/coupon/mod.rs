@@ -34,7 +34,7 @@ pub(crate) struct Coupon {
 
 /// What a coupon says, which can be changed. Discounts share their coupon, and show the change.
 #[derive(Clone, Debug, Default)]
-struct Texts {
+pub(super) struct Texts {
     name: Option<String>,
     metadata: Metadata,
 }

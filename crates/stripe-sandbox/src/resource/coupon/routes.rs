@@ -10,23 +10,25 @@ use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::filter::Created;
 use crate::params::metadata::Metadata;
-use crate::resource::route::{Route, route};
+use crate::resource::route::Route;
 use crate::store::context::Ctx;
 use crate::store::locked;
 use crate::store::page::Page;
 
 const URL: &str = "/v1/coupons";
 
-pub(crate) const ROUTES: &[Route] = &[
-    route("POST", "/v1/coupons", create, "coupon"),
-    route("GET", "/v1/coupons", list, "list:coupon"),
-    route("GET", "/v1/coupons/:id", retrieve, "coupon"),
-    route("POST", "/v1/coupons/:id", update, "coupon"),
-    route("DELETE", "/v1/coupons/:id", delete, "coupon"),
-];
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::new("POST", "/v1/coupons", "coupon", read_create, create),
+        Route::new("GET", "/v1/coupons", "list:coupon", read_list, list),
+        Route::bare("GET", "/v1/coupons/:id", "coupon", retrieve),
+        Route::new("POST", "/v1/coupons/:id", "coupon", read_update, update),
+        Route::bare("DELETE", "/v1/coupons/:id", "coupon", delete),
+    ]
+}
 
-/// `POST /v1/coupons`
-pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+/// Reads a new coupon; without an id given, it has none yet.
+fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Coupon> {
     let id = params.string("id")?;
     if id.is_some_and(|id| ctx.account.coupons.contains(id)) {
         return Err(Error::invalid("Coupon already exists.")
@@ -46,12 +48,8 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let name = params.nullable("name")?.value().map(str::to_owned);
     let metadata = params.metadata()?.apply(&Metadata::default())?;
     params.unmodelled(&["applies_to", "currency_options"])?;
-    params.finish()?;
-    let coupon = Coupon {
-        id: match id {
-            Some(id) => id.into(),
-            None => ctx.account.ids.text(11).into(),
-        },
+    Ok(Coupon {
+        id: id.unwrap_or_default().into(),
         created: ctx.now,
         off,
         duration,
@@ -59,7 +57,14 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         redeem_by,
         texts: Mutex::new(Texts { name, metadata }),
         times_redeemed: 0.into(),
-    };
+    })
+}
+
+/// `POST /v1/coupons`
+fn create(ctx: &mut Ctx<'_>, mut coupon: Coupon) -> Result<Value> {
+    if coupon.id.is_empty() {
+        coupon.id = ctx.account.ids.text(11).into();
+    }
     let answer = coupon.to_json(ctx.now);
     ctx.account.coupons.insert(Arc::new(coupon));
     ctx.event("coupon.created", &answer, ctx.now);
@@ -67,15 +72,12 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 }
 
 /// `GET /v1/coupons/:id`
-pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(find(ctx, &ctx.arg(0))?.to_json(ctx.now))
 }
 
-/// `POST /v1/coupons/:id`: what it says.
-pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let id = ctx.arg(0);
-    let coupon = find(ctx, &id)?.clone();
+fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Texts> {
+    let coupon = find(ctx, &ctx.arg(0))?;
     let mut texts = locked(&coupon.texts).clone();
     params
         .nullable("name")?
@@ -83,7 +85,12 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         .apply(&mut texts.name);
     texts.metadata = params.metadata()?.apply(&texts.metadata)?;
     params.unmodelled(&["currency_options"])?;
-    params.finish()?;
+    Ok(texts)
+}
+
+/// `POST /v1/coupons/:id`: what it says.
+fn update(ctx: &mut Ctx<'_>, texts: Texts) -> Result<Value> {
+    let coupon = find(ctx, &ctx.arg(0))?.clone();
     let before = coupon.to_json(ctx.now);
     *locked(&coupon.texts) = texts;
     let after = coupon.to_json(ctx.now);
@@ -93,11 +100,12 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     Ok(after)
 }
 
+fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<(Page, Created)> {
+    Ok((Page::read(params)?, Created::read(params)?))
+}
+
 /// `GET /v1/coupons`
-pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let page = Page::read(params)?;
-    let created = Created::read(params)?;
-    params.finish()?;
+fn list(ctx: &mut Ctx<'_>, (page, created): (Page, Created)) -> Result<Value> {
     let cut = page.of_table(&ctx.account.coupons, WHAT, |coupon| {
         created.accepts(coupon.created)
     })?;
@@ -105,8 +113,7 @@ pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 }
 
 /// `DELETE /v1/coupons/:id`: it can no longer be applied; discounts that it gave stay.
-pub(crate) fn delete(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn delete(ctx: &mut Ctx<'_>) -> Result<Value> {
     let id = ctx.arg(0);
     let before = find(ctx, &id)?.to_json(ctx.now);
     ctx.account.coupons.remove(&id);

@@ -10,38 +10,64 @@ use crate::params::Params;
 use crate::params::metadata::Metadata;
 use crate::resource::customer;
 use crate::resource::customer_balance::Cause;
-use crate::resource::invoice::Invoice;
-use crate::resource::route::{Route, route};
+use crate::resource::route::Route;
 use crate::store::context::Ctx;
+use crate::store::ids::Id;
 use crate::store::page::Page;
 
 const WHAT: &str = "credit note";
 
-pub(crate) const ROUTES: &[Route] = &[
-    route("POST", "/v1/credit_notes", create, "credit_note"),
-    route("GET", "/v1/credit_notes", list, "list:credit_note"),
-    route("GET", "/v1/credit_notes/preview", preview, "credit_note"),
-    route(
-        "GET",
-        "/v1/credit_notes/preview/lines",
-        preview_lines,
-        "list:credit_note_line_item",
-    ),
-    route("GET", "/v1/credit_notes/:id", retrieve, "credit_note"),
-    route("POST", "/v1/credit_notes/:id", update, "credit_note"),
-    route(
-        "GET",
-        "/v1/credit_notes/:id/lines",
-        lines,
-        "list:credit_note_line_item",
-    ),
-    route("POST", "/v1/credit_notes/:id/void", void, "credit_note"),
-];
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::new(
+            "POST",
+            "/v1/credit_notes",
+            "credit_note",
+            input::read,
+            create,
+        ),
+        Route::new(
+            "GET",
+            "/v1/credit_notes",
+            "list:credit_note",
+            read_list,
+            list,
+        ),
+        Route::new(
+            "GET",
+            "/v1/credit_notes/preview",
+            "credit_note",
+            read_preview,
+            preview,
+        ),
+        Route::new(
+            "GET",
+            "/v1/credit_notes/preview/lines",
+            "list:credit_note_line_item",
+            read_preview_lines,
+            preview_lines,
+        ),
+        Route::bare("GET", "/v1/credit_notes/:id", "credit_note", retrieve),
+        Route::new(
+            "POST",
+            "/v1/credit_notes/:id",
+            "credit_note",
+            read_update,
+            update,
+        ),
+        Route::new(
+            "GET",
+            "/v1/credit_notes/:id/lines",
+            "list:credit_note_line_item",
+            read_lines,
+            lines,
+        ),
+        Route::bare("POST", "/v1/credit_notes/:id/void", "credit_note", void),
+    ]
+}
 
 /// `POST /v1/credit_notes`
-fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let mut note = input::read(ctx, params)?;
-    params.finish()?;
+fn create(ctx: &mut Ctx<'_>, mut note: CreditNote) -> Result<Value> {
     note.id = ctx.account.ids.next("cn", 24);
     for line in &mut note.lines {
         line.id = ctx.account.ids.next("cnli", 24);
@@ -95,23 +121,8 @@ fn apply(ctx: &mut Ctx<'_>, mut note: CreditNote) -> CreditNote {
     note
 }
 
-/// `GET /v1/credit_notes/preview`: what a request would make.
-fn preview(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let note = previewed(ctx, params)?;
-    params.finish()?;
-    Ok(view::note(ctx.account, &note))
-}
-
-/// `GET /v1/credit_notes/preview/lines`
-fn preview_lines(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let page = Page::read(params)?;
-    let note = previewed(ctx, params)?;
-    params.finish()?;
-    page_of_lines(ctx, &page, &note, &format!("{URL}/preview/lines"))
-}
-
-/// A preview has ids that are good for nothing but telling its parts apart.
-fn previewed(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<CreditNote> {
+/// Reads what a request would make. A preview has ids that are good for nothing but telling its parts apart.
+fn read_preview(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<CreditNote> {
     let mut note = input::read(ctx, params)?;
     let name = note.invoice.trim_start_matches("in_").to_owned();
     note.id = format!("cn_tmp_{name}").into();
@@ -121,41 +132,72 @@ fn previewed(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<CreditNote> {
     Ok(note)
 }
 
-/// `GET /v1/credit_notes`: those on a test clock only if the customer or the invoice is named.
-fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+/// `GET /v1/credit_notes/preview`: what a request would make.
+fn preview(ctx: &mut Ctx<'_>, note: CreditNote) -> Result<Value> {
+    Ok(view::note(ctx.account, &note))
+}
+
+fn read_preview_lines(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Page, CreditNote)> {
+    Ok((Page::read(params)?, read_preview(ctx, params)?))
+}
+
+/// `GET /v1/credit_notes/preview/lines`
+fn preview_lines(ctx: &mut Ctx<'_>, (page, note): (Page, CreditNote)) -> Result<Value> {
+    page_of_lines(ctx, &page, &note, &format!("{URL}/preview/lines"))
+}
+
+/// Which credit notes are asked for.
+struct Filter {
+    page: Page,
+    customer: Option<Id>,
+    invoice: Option<Id>,
+}
+
+fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
     let page = Page::read(params)?;
-    let holder = match params.string("customer")? {
-        Some(id) => Some(customer::input::named(ctx, id, "customer")?),
-        None => None,
-    };
+    let customer = customer::input::given(ctx, params)?.map(|holder| holder.id.clone());
     let invoice = match params.string("invoice")? {
         Some(id) => {
             let found = ctx.account.billing.invoices.get(id);
-            Some(found.ok_or_else(|| Error::no_such("invoice", id, "invoice"))?)
+            let found = found.ok_or_else(|| Error::no_such("invoice", id, "invoice"))?;
+            Some(found.id.clone())
         }
         None => None,
     };
-    params.finish()?;
+    Ok(Filter {
+        page,
+        customer,
+        invoice,
+    })
+}
+
+/// `GET /v1/credit_notes`: those on a test clock only if the customer or the invoice is named.
+fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
+    let Filter {
+        page,
+        customer,
+        invoice,
+    } = filter;
     let on_clock = |note: &CreditNote| ctx.account.invoice(&note.invoice).clock.is_some();
-    let is = |invoice: &Invoice, note: &CreditNote| invoice.id == note.invoice;
     let cut = page.of_table(&ctx.account.billing.credit_notes, WHAT, |note| {
-        holder.is_none_or(|holder| holder.id == note.customer)
-            && invoice.is_none_or(|invoice| is(invoice, note))
-            && (holder.is_some() || invoice.is_some() || !on_clock(note))
+        (customer.as_ref()).is_none_or(|id| *id == note.customer)
+            && (invoice.as_ref()).is_none_or(|id| *id == note.invoice)
+            && (customer.is_some() || invoice.is_some() || !on_clock(note))
     })?;
     Ok(cut.to_json(URL, |note| view::note(ctx.account, note)))
 }
 
 /// `GET /v1/credit_notes/:id`
-fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(view::note(ctx.account, find(ctx, &ctx.arg(0))?))
 }
 
+fn read_lines(_: &Ctx<'_>, params: &Params<'_>) -> Result<Page> {
+    Page::read(params)
+}
+
 /// `GET /v1/credit_notes/:id/lines`
-fn lines(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let page = Page::read(params)?;
-    params.finish()?;
+fn lines(ctx: &mut Ctx<'_>, page: Page) -> Result<Value> {
     let note = find(ctx, &ctx.arg(0))?;
     page_of_lines(ctx, &page, note, &format!("{URL}/{}/lines", note.id))
 }
@@ -166,24 +208,26 @@ fn page_of_lines(ctx: &Ctx<'_>, page: &Page, note: &CreditNote, url: &str) -> Re
     Ok(cut.to_json(url, |line| view::line(ctx.account, note, line)))
 }
 
-/// `POST /v1/credit_notes/:id`: its texts.
-fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<CreditNote> {
     let mut note = find(ctx, &ctx.arg(0))?.clone();
-    let before = view::note(ctx.account, &note);
     params
         .nullable("memo")?
         .map(str::to_owned)
         .apply(&mut note.memo);
     note.metadata = params.metadata()?.apply(&note.metadata)?;
-    params.finish()?;
-    let (id, at) = (note.id.clone(), ctx.time_of(&note.customer));
+    Ok(note)
+}
+
+/// `POST /v1/credit_notes/:id`: its texts.
+fn update(ctx: &mut Ctx<'_>, note: CreditNote) -> Result<Value> {
+    let before = view::note(ctx.account, find(ctx, &note.id)?);
+    let at = ctx.time_of(&note.customer);
     changed(ctx, &note, &before, "credit_note.updated", at);
-    Ok(view::note(ctx.account, find(ctx, &id)?))
+    Ok(view::note(ctx.account, find(ctx, &note.id)?))
 }
 
 /// `POST /v1/credit_notes/:id/void`: what it took off is due again.
-fn void(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn void(ctx: &mut Ctx<'_>) -> Result<Value> {
     let mut note = find(ctx, &ctx.arg(0))?.clone();
     let invoice = note.invoice.clone();
     if !note.issued() {

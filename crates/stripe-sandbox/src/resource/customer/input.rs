@@ -246,3 +246,9 @@ pub(crate) fn clock_for_new(ctx: &Ctx<'_>, id: &str) -> Result<(Id, i64)> {
     }
     Ok((clock.id.clone(), clock.frozen_time))
 }
+
+/// The `customer` that a request names, if it names one.
+pub(crate) fn given<'a>(ctx: &'a Ctx<'_>, params: &Params<'_>) -> Result<Option<&'a Customer>> {
+    let id = params.string("customer")?;
+    id.map(|id| named(ctx, id, "customer")).transpose()
+}

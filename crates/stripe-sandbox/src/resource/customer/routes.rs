@@ -2,38 +2,45 @@
 
 use serde_json::{Value, json};
 
-use super::WHAT;
-use super::input::{self, find};
+use super::input::{self, New, find};
 use super::search::base36;
-use super::search_query::parse;
+use super::search_query::{Query, parse};
+use super::{Customer, WHAT};
+use crate::engine::balance;
 use crate::engine::customers::{self, changed, erase_links};
 use crate::engine::discounts::tell_change;
-use crate::engine::{balance, payment_methods};
+use crate::engine::payment_methods::attach_to;
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::field_update::FieldUpdate;
 use crate::params::filter::Created;
 use crate::resource::customer_balance::Cause;
-use crate::resource::discount::Discount;
-use crate::resource::route::{Route, route};
+use crate::resource::discount::{Applied, Discount};
+use crate::resource::route::Route;
 use crate::store::context::Ctx;
 use crate::store::page::Page;
 
 const URL: &str = "/v1/customers";
 
-pub(crate) const ROUTES: &[Route] = &[
-    route("POST", "/v1/customers", create, "customer"),
-    route("GET", "/v1/customers", list, "list:customer"),
-    route("GET", "/v1/customers/search", search, "list:customer"),
-    route("GET", "/v1/customers/:id", retrieve, "customer"),
-    route("POST", "/v1/customers/:id", update, "customer"),
-    route("DELETE", "/v1/customers/:id", delete, "customer"),
-];
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::new("POST", "/v1/customers", "customer", input::read_new, create),
+        Route::new("GET", "/v1/customers", "list:customer", read_list, list),
+        Route::new(
+            "GET",
+            "/v1/customers/search",
+            "list:customer",
+            read_search,
+            search,
+        ),
+        Route::bare("GET", "/v1/customers/:id", "customer", retrieve),
+        Route::new("POST", "/v1/customers/:id", "customer", read_update, update),
+        Route::bare("DELETE", "/v1/customers/:id", "customer", delete),
+    ]
+}
 
 /// `POST /v1/customers`
-pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let given = input::read_new(ctx, params)?;
-    params.finish()?;
+fn create(ctx: &mut Ctx<'_>, given: New) -> Result<Value> {
     let mut customer = given.customer;
     let id = ctx.account.ids.next("cus", 14);
     let now = customer.created;
@@ -46,7 +53,7 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     let position = ctx.account.customers.table.insert(customer);
     let method = given
         .payment_method
-        .map(|method| payment_methods::attach_to(ctx, method, &id));
+        .map(|method| attach_to(ctx, method, &id));
     let discount = given
         .coupon
         .map(|coupon| Discount::new(ctx, coupon, id.clone(), None, now));
@@ -68,23 +75,28 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 }
 
 /// `GET /v1/customers/:id`: of a deleted one, that it is deleted.
-pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     let id = ctx.arg(0);
     let customer = ctx.account.customers.even_deleted(&id);
     let customer = customer.ok_or_else(|| Error::not_found(WHAT, &id))?;
     Ok(customer.to_json(ctx.time_of(&id)))
 }
 
+/// Reads the customer as it is to be, and the coupon that it is to get, which takes an id.
+fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Customer, FieldUpdate<Applied>)> {
+    let old = find(ctx, &ctx.arg(0))?;
+    input::read_change(ctx, old.clone(), params)
+}
+
 /// `POST /v1/customers/:id`; without parameters it changes nothing.
-pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let id = ctx.arg(0);
-    let old = find(ctx, &id)?;
-    let now = ctx.time_of(&id);
-    let (before, balance) = (old.to_json(now), old.balance);
-    let (mut customer, coupon) = input::read_change(ctx, old.clone(), params)?;
-    params.finish()?;
+fn update(
+    ctx: &mut Ctx<'_>,
+    (mut customer, coupon): (Customer, FieldUpdate<Applied>),
+) -> Result<Value> {
     let id = customer.id.clone();
+    let now = ctx.time_of(&id);
+    let old = find(ctx, &id)?;
+    let (before, balance) = (old.to_json(now), old.balance);
     if !matches!(coupon, FieldUpdate::Keep) {
         let discount = coupon.map(|coupon| Discount::new(ctx, coupon, id.clone(), None, now));
         let before = customer.discount().cloned();
@@ -108,8 +120,7 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 }
 
 /// `DELETE /v1/customers/:id`: cancels its subscriptions at once.
-pub(crate) fn delete(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn delete(ctx: &mut Ctx<'_>) -> Result<Value> {
     let id = find(ctx, &ctx.arg(0))?.id.clone();
     customers::customer_deleted(ctx, &id);
     let now = ctx.time_of(&id);
@@ -127,22 +138,37 @@ pub(crate) fn delete(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     Ok(json!({"id": &*id, "object": "customer", "deleted": true}))
 }
 
-/// `GET /v1/customers`: those on a test clock only if the clock is named.
-pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let page = Page::read(params)?;
-    let created = Created::read(params)?;
-    let email = params.string("email")?;
-    let clock = params.string("test_clock")?;
-    if let Some(clock) = clock
+/// Which customers are asked for.
+struct Filter {
+    page: Page,
+    created: Created,
+    email: Option<String>,
+    clock: Option<String>,
+}
+
+fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
+    let filter = Filter {
+        page: Page::read(params)?,
+        created: Created::read(params)?,
+        email: params.string("email")?.map(str::to_owned),
+        clock: params.string("test_clock")?.map(str::to_owned),
+    };
+    if let Some(clock) = &filter.clock
         && !ctx.account.clocks.contains(clock)
     {
         return Err(Error::no_such("test clock", clock, "test_clock"));
     }
-    params.finish()?;
-    let cut = page.of_table(&ctx.account.customers.table, WHAT, |customer| {
+    Ok(filter)
+}
+
+/// `GET /v1/customers`: those on a test clock only if the clock is named.
+fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
+    let (email, clock) = (filter.email.as_deref(), filter.clock.as_deref());
+    let table = &ctx.account.customers.table;
+    let cut = filter.page.of_table(table, WHAT, |customer| {
         !customer.deleted
             && customer.test_clock.as_deref() == clock
-            && created.accepts(customer.created)
+            && filter.created.accepts(customer.created)
             && email.is_none_or(|email| customer.email.as_deref() == Some(email))
     })?;
     Ok(cut.to_json(URL, |customer| {
@@ -150,8 +176,15 @@ pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     }))
 }
 
-/// `GET /v1/customers/search`: newest first.
-pub(crate) fn search(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+/// What is searched for, and which part of it is asked for.
+struct Search {
+    query: Query,
+    limit: usize,
+    /// The position that the page before ended with.
+    before: Option<u32>,
+}
+
+fn read_search(_: &Ctx<'_>, params: &Params<'_>) -> Result<Search> {
     let query = parse(params.required("query")?)?;
     let limit = match params.integer("limit")?.unwrap_or(10) {
         limit @ 1..=100 => usize::try_from(limit).expect("at most 100"),
@@ -172,15 +205,23 @@ pub(crate) fn search(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         })?),
         None => None,
     };
-    params.finish()?;
+    Ok(Search {
+        query,
+        limit,
+        before,
+    })
+}
+
+/// `GET /v1/customers/search`: newest first.
+fn search(ctx: &mut Ctx<'_>, search: Search) -> Result<Value> {
     let customers = &mut ctx.account.customers;
     customers.settle(ctx.now_millis);
-    let found = customers.index.find(&query);
+    let found = customers.index.find(&search.query);
     let mut positions = found
         .iter()
         .rev()
-        .filter(|at| before.is_none_or(|before| **at < before));
-    let page: Vec<u32> = positions.by_ref().take(limit).copied().collect();
+        .filter(|at| search.before.is_none_or(|before| **at < before));
+    let page: Vec<u32> = positions.by_ref().take(search.limit).copied().collect();
     let has_more = positions.next().is_some();
     let next_page = page.last().filter(|_| has_more).map(|last| base36(*last));
     let customers = page

@@ -3,30 +3,48 @@
 use serde_json::Value;
 
 use super::{Cause, OBJECT, Transaction, WHAT};
-use crate::engine::balance::change;
+use crate::engine::balance;
 use crate::engine::one_currency;
 use crate::error::{Error, Result};
+use crate::money::currency::Currency;
 use crate::params::Params;
 use crate::params::metadata::Metadata;
 use crate::resource::customer;
 use crate::resource::price::MAX_AMOUNT;
-use crate::resource::route::{Route, route};
+use crate::resource::route::Route;
 use crate::store::context::Ctx;
+use crate::store::ids::Id;
 use crate::store::page::Page;
 
 const ALL: &str = "/v1/customers/:id/balance_transactions";
 
 const ONE: &str = "/v1/customers/:id/balance_transactions/:id";
 
-pub(crate) const ROUTES: &[Route] = &[
-    route("POST", ALL, create, OBJECT),
-    route("GET", ALL, list, "list:customer_balance_transaction"),
-    route("GET", ONE, retrieve, OBJECT),
-    route("POST", ONE, update, OBJECT),
-];
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::new("POST", ALL, OBJECT, read_create, create),
+        Route::new(
+            "GET",
+            ALL,
+            "list:customer_balance_transaction",
+            read_list,
+            list,
+        ),
+        Route::bare("GET", ONE, OBJECT, retrieve),
+        Route::new("POST", ONE, OBJECT, read_update, update),
+    ]
+}
 
-/// `POST /v1/customers/:id/balance_transactions`
-fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+/// What is to change a customer's balance.
+struct New {
+    customer: Id,
+    amount: i64,
+    currency: Currency,
+    description: Option<String>,
+    metadata: Metadata,
+}
+
+fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
     let holder = customer::input::find(ctx, &ctx.arg(0))?;
     let amount = params.integer("amount")?;
     let amount = amount.ok_or_else(|| params.missing("amount"))?;
@@ -44,26 +62,39 @@ fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     if amount == 0 {
         return Err(Error::invalid("The `amount` must not be 0.").param("amount"));
     }
-    params.finish()?;
-    let (id, at) = (holder.id.clone(), ctx.time_of(&holder.id));
-    let before = holder.to_json(at);
+    Ok(New {
+        customer: holder.id.clone(),
+        amount,
+        currency,
+        description,
+        metadata,
+    })
+}
+
+/// `POST /v1/customers/:id/balance_transactions`
+fn create(ctx: &mut Ctx<'_>, new: New) -> Result<Value> {
+    let id = new.customer;
+    let at = ctx.time_of(&id);
+    let before = customer::input::find(ctx, &id)?.to_json(at);
     if let Some(holder) = ctx.account.customers.get_mut(&id) {
-        holder.currency = Some(currency);
+        holder.currency = Some(new.currency);
     }
-    let made = change(ctx, &id, amount, Cause::Adjustment, at).expect("a change");
+    let made = balance::change(ctx, &id, new.amount, Cause::Adjustment, at).expect("a change");
     if let Some(row) = ctx.account.balance_transactions.get_mut(&made) {
-        row.description = description;
-        row.metadata = metadata;
+        row.description = new.description;
+        row.metadata = new.metadata;
     }
     let after = customer::input::find(ctx, &id)?.to_json(at);
     ctx.update_event("customer.updated", &before, &after, at);
     Ok(one(ctx, &made)?.to_json())
 }
 
+fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<Page> {
+    Page::read(params)
+}
+
 /// `GET /v1/customers/:id/balance_transactions`
-fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let page = Page::read(params)?;
-    params.finish()?;
+fn list(ctx: &mut Ctx<'_>, page: Page) -> Result<Value> {
     let id = customer::input::find(ctx, &ctx.arg(0))?.id.clone();
     let cut = page.of_table(&ctx.account.balance_transactions, WHAT, |one| {
         one.customer == id
@@ -73,20 +104,22 @@ fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 }
 
 /// `GET /v1/customers/:id/balance_transactions/:id`
-fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(of_customer(ctx)?.to_json())
 }
 
-/// `POST /v1/customers/:id/balance_transactions/:id`: what it says, which is no money.
-fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Transaction> {
     let mut changed = of_customer(ctx)?.clone();
     params
         .nullable("description")?
         .map(str::to_owned)
         .apply(&mut changed.description);
     changed.metadata = params.metadata()?.apply(&changed.metadata)?;
-    params.finish()?;
+    Ok(changed)
+}
+
+/// `POST /v1/customers/:id/balance_transactions/:id`: what it says, which is no money.
+fn update(ctx: &mut Ctx<'_>, changed: Transaction) -> Result<Value> {
     if let Some(row) = ctx.account.balance_transactions.get_mut(&changed.id) {
         row.clone_from(&changed);
     }

@@ -6,8 +6,7 @@ use super::Discount;
 use crate::engine::discounts::tell_change;
 use crate::engine::subscription_update;
 use crate::error::{Error, Result};
-use crate::params::Params;
-use crate::resource::route::{Route, route};
+use crate::resource::route::Route;
 use crate::resource::{customer, subscription};
 use crate::store::context::Ctx;
 
@@ -15,16 +14,18 @@ const OF_CUSTOMER: &str = "/v1/customers/:id/discount";
 
 const OF_SUBSCRIPTION: &str = "/v1/subscriptions/:id/discount";
 
-pub(crate) const ROUTES: &[Route] = &[
-    route("GET", OF_CUSTOMER, retrieve, "discount"),
-    route("DELETE", OF_CUSTOMER, delete_of_customer, "discount"),
-    route(
-        "DELETE",
-        OF_SUBSCRIPTION,
-        delete_of_subscription,
-        "discount",
-    ),
-];
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::bare("GET", OF_CUSTOMER, "discount", retrieve),
+        Route::bare("DELETE", OF_CUSTOMER, "discount", delete_of_customer),
+        Route::bare(
+            "DELETE",
+            OF_SUBSCRIPTION,
+            "discount",
+            delete_of_subscription,
+        ),
+    ]
+}
 
 fn none_for(what: &str, id: &str) -> Error {
     Error::invalid(format!("No active discount for {what}: {id}"))
@@ -42,8 +43,7 @@ fn deleted(discount: &Discount, now: i64) -> Value {
 }
 
 /// `GET /v1/customers/:id/discount`
-fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     let holder = customer::input::find(ctx, &ctx.arg(0))?;
     let discount = holder.discount();
     let discount = discount.ok_or_else(|| none_for("customer", &holder.id))?;
@@ -51,8 +51,7 @@ fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 }
 
 /// `DELETE /v1/customers/:id/discount`
-fn delete_of_customer(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn delete_of_customer(ctx: &mut Ctx<'_>) -> Result<Value> {
     let holder = customer::input::find(ctx, &ctx.arg(0))?;
     let discount = holder.discount().cloned();
     let discount = discount.ok_or_else(|| none_for("customer", &holder.id))?;
@@ -68,8 +67,7 @@ fn delete_of_customer(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 }
 
 /// `DELETE /v1/subscriptions/:id/discount`, as an update that sets no coupon.
-fn delete_of_subscription(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn delete_of_subscription(ctx: &mut Ctx<'_>) -> Result<Value> {
     let position = subscription::input::find(ctx)?;
     let subscription = ctx.account.subscription(position);
     subscription::update_input::check_live(subscription)?;

@@ -5,18 +5,20 @@ use serde_json::Value;
 use super::Event;
 use crate::error::{Error, Result};
 use crate::params::Params;
-use crate::resource::route::{Route, route};
+use crate::params::filter::Created;
+use crate::resource::route::Route;
 use crate::store::context::Ctx;
 use crate::store::page::Page;
 
-pub(crate) const ROUTES: &[Route] = &[
-    route("GET", "/v1/events", list, "list:event"),
-    route("GET", "/v1/events/:id", retrieve, "event"),
-];
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::new("GET", "/v1/events", "list:event", read_list, list),
+        Route::bare("GET", "/v1/events/:id", "event", retrieve),
+    ]
+}
 
 /// `GET /v1/events/:id`
-pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     let id = ctx.arg(0);
     let event = ctx.account.events.get(&id);
     Ok(event
@@ -24,20 +26,37 @@ pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> 
         .to_json())
 }
 
-/// `GET /v1/events`
-pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let page = Page::read(params)?;
-    let kind = params.string("type")?;
-    let kinds = params.strings("types")?;
-    let created = crate::params::filter::Created::read(params)?;
+/// Which events are asked for.
+struct Filter {
+    page: Page,
+    kind: Option<String>,
+    kinds: Option<Vec<String>>,
+    created: Created,
+}
+
+fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
+    let owned = |kinds: Vec<&str>| kinds.into_iter().map(str::to_owned).collect();
+    let filter = Filter {
+        page: Page::read(params)?,
+        kind: params.string("type")?.map(str::to_owned),
+        kinds: params.strings("types")?.map(owned),
+        created: Created::read(params)?,
+    };
     params.unmodelled(&["delivery_success"])?;
-    params.finish()?;
-    let cut = page.of_table(&ctx.account.events.table, "event", |event| {
+    Ok(filter)
+}
+
+/// `GET /v1/events`
+fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
+    let kind = filter.kind.as_deref();
+    let events = &ctx.account.events.table;
+    let cut = filter.page.of_table(events, "event", |event| {
         kind.is_none_or(|kind| matches(kind, event.kind))
-            && kinds
+            && filter
+                .kinds
                 .as_ref()
                 .is_none_or(|kinds| kinds.iter().any(|kind| matches(kind, event.kind)))
-            && created.accepts(event.created)
+            && filter.created.accepts(event.created)
     })?;
     Ok(cut.to_json("/v1/events", Event::to_json))
 }

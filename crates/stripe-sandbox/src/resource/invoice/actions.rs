@@ -10,23 +10,40 @@ use crate::error::{Error, Result};
 use crate::money::charge_amount;
 use crate::params::Params;
 use crate::resource::payment_method;
+use crate::resource::payment_method::card::Presence;
+use crate::resource::payment_method::input::presence;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-/// `POST /v1/invoices/:id/pay`: by card, or `paid_out_of_band`. Unlike elsewhere, an error leaves something behind:
-/// the attempt to pay.
-pub(crate) fn pay(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    ctx.read_presence(params)?;
+/// How an invoice is paid.
+pub(super) struct Payment {
+    method: Option<Id>,
+    out_of_band: bool,
+    presence: Presence,
+}
+
+pub(super) fn read_pay(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Payment> {
+    let presence = presence(params)?;
     let invoice = find(ctx)?;
-    let given = method_given(ctx, params, invoice)?;
-    let out_of_band = params.boolean("paid_out_of_band")?.unwrap_or(false);
+    let payment = Payment {
+        method: method_given(ctx, params, invoice)?,
+        out_of_band: params.boolean("paid_out_of_band")?.unwrap_or(false),
+        presence,
+    };
     params.unmodelled(&["forgive", "mandate", "source"])?;
     check_payable(invoice)?;
-    if !out_of_band && invoice.amount_due > 0 {
+    if !payment.out_of_band && invoice.amount_due > 0 {
         // Credit notes may have left less than can be charged.
         charge_amount::check(invoice.amount_due, invoice.currency)?;
     }
-    params.finish()?;
+    Ok(payment)
+}
+
+/// `POST /v1/invoices/:id/pay`: by card, or `paid_out_of_band`. Unlike elsewhere, an error leaves something behind:
+/// the attempt to pay.
+pub(super) fn pay(ctx: &mut Ctx<'_>, payment: Payment) -> Result<Value> {
+    ctx.presence = payment.presence;
+    let invoice = find(ctx)?;
     let (id, at) = (invoice.id.clone(), ctx.time_of(&invoice.customer));
     let (intent, currency) = (invoice.payment_intent.clone(), invoice.currency);
     let draft = invoice.status == Status::Draft;
@@ -35,12 +52,12 @@ pub(crate) fn pay(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
             finalization::seal(ctx, &id, at);
             collection::prepare(ctx, &id, at);
         }
-        if out_of_band {
+        if payment.out_of_band {
             ctx.account.invoice_mut(&id).paid_out_of_band = true;
             collection::settle(ctx, &id, at);
             return Outcome::Paid;
         }
-        collection::collect(ctx, &id, given.as_ref(), at)
+        collection::collect(ctx, &id, payment.method.as_ref(), at)
     });
     match outcome {
         Outcome::Paid => Ok(view::invoice(ctx.account, find(ctx)?)),
@@ -89,8 +106,7 @@ fn check_payable(invoice: &Invoice) -> Result<()> {
 }
 
 /// `POST /v1/invoices/:id/void`
-pub(crate) fn void(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+pub(super) fn void(ctx: &mut Ctx<'_>) -> Result<Value> {
     let invoice = find(ctx)?;
     if !invoice.payable() {
         return Err(not_open());
@@ -101,8 +117,7 @@ pub(crate) fn void(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 }
 
 /// `POST /v1/invoices/:id/mark_uncollectible`
-pub(crate) fn mark_uncollectible(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+pub(super) fn mark_uncollectible(ctx: &mut Ctx<'_>) -> Result<Value> {
     let invoice = find(ctx)?;
     if invoice.status != Status::Open {
         return Err(not_open());

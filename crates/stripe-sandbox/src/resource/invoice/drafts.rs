@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::routes::find;
 use super::{Details, Invoice, Reason, Status, view};
-use crate::engine::finalization::{self, seal};
+use crate::engine::finalization;
 use crate::engine::invoicing::{applicable, restate};
-use crate::engine::{collection, draft_lines};
+use crate::engine::{collection, draft_lines, one_currency};
 use crate::error::{Error, Result};
 use crate::money::charge_amount;
 use crate::money::currency::{self, Currency};
@@ -37,9 +37,8 @@ const UNMODELLED: &[&str] = &[
     "transfer_data",
 ];
 
-/// `POST /v1/invoices`: a draft, which takes what waits for an invoice only if it is to
-/// (`pending_invoice_items_behavior=include`).
-pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+/// Reads a new draft, without an id.
+pub(super) fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Invoice> {
     let (holder, subscription) = whose(ctx, params)?;
     let given = params.currency("currency")?;
     let currency = subscription
@@ -54,7 +53,7 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         ))
         .param("currency"));
     }
-    crate::engine::one_currency::check(ctx.account, holder, currency, None)?;
+    one_currency::check(ctx.account, holder, currency, None)?;
     let includes = params.one_of(
         "pending_invoice_items_behavior",
         &["exclude", "include", "include_and_require"],
@@ -77,7 +76,7 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
             .code("invoice_no_customer_line_items"));
     }
     let lines = taken.into_iter().map(draft_lines::line_of).collect();
-    let invoice = Invoice {
+    Ok(Invoice {
         subscription: subscription.map(|subscription| subscription.id.clone()),
         clock: holder.test_clock.clone(),
         period: (start.min(at), at),
@@ -89,9 +88,14 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
             .map(|subscription| subscription.metadata.clone())
             .unwrap_or_default(),
         ..Invoice::new(holder.id.clone(), currency, Reason::Manual, at)
-    };
-    params.finish()?;
-    let id = store(ctx, invoice);
+    })
+}
+
+/// `POST /v1/invoices`: a draft, which takes what waits for an invoice only if it is to
+/// (`pending_invoice_items_behavior=include`).
+pub(super) fn create(ctx: &mut Ctx<'_>, draft: Invoice) -> Result<Value> {
+    let (advances, at) = (draft.advances, draft.created);
+    let id = store(ctx, draft);
     if advances {
         finalization::schedule(ctx, &id, at);
     }
@@ -185,13 +189,20 @@ fn details(
     Ok(details)
 }
 
-/// `POST /v1/invoices/:id`: a draft, or what a final one says.
-pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+/// Reads what an invoice is to say, and whether it goes on by itself.
+pub(super) fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Details, Option<bool>)> {
     let invoice = find(ctx)?;
     let details = details(ctx, params, &invoice.customer, invoice.details.clone())?;
     params.unmodelled(&["automatic_tax?"])?;
-    let advance = params.boolean("auto_advance")?;
-    params.finish()?;
+    Ok((details, params.boolean("auto_advance")?))
+}
+
+/// `POST /v1/invoices/:id`: a draft, or what a final one says.
+pub(super) fn update(
+    ctx: &mut Ctx<'_>,
+    (details, advance): (Details, Option<bool>),
+) -> Result<Value> {
+    let invoice = find(ctx)?;
     let (id, at) = (invoice.id.clone(), ctx.time_of(&invoice.customer));
     collection::act(ctx, &id, at, |ctx| {
         ctx.account.invoice_mut(&id).details = details;
@@ -202,11 +213,10 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     Ok(view::invoice(ctx.account, find(ctx)?))
 }
 
-/// `POST /v1/invoices/:id/finalize`
-pub(crate) fn finalize(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+/// Reads whether the invoice goes on by itself then.
+pub(super) fn read_finalize(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<bool> {
     let advance = params.boolean("auto_advance")?;
     let invoice = find(ctx)?;
-    let advance = advance.unwrap_or(invoice.advances);
     if invoice.status != Status::Draft {
         return Err(Error::invalid(
             "This invoice is already finalized, you can't re-finalize a non-draft invoice.",
@@ -214,10 +224,15 @@ pub(crate) fn finalize(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> 
         .code("invoice_not_editable"));
     }
     charge_amount::check_largest(invoice.amount_due, invoice.currency)?;
-    params.finish()?;
+    Ok(advance.unwrap_or(invoice.advances))
+}
+
+/// `POST /v1/invoices/:id/finalize`
+pub(super) fn finalize(ctx: &mut Ctx<'_>, advance: bool) -> Result<Value> {
+    let invoice = find(ctx)?;
     let (id, at) = (invoice.id.clone(), ctx.time_of(&invoice.customer));
     collection::act(ctx, &id, at, |ctx| {
-        seal(ctx, &id, at);
+        finalization::seal(ctx, &id, at);
         ctx.account.invoice_mut(&id).advances = advance;
         collection::prepare(ctx, &id, at);
         if ctx.account.invoice(&id).amount_due == 0 {
@@ -230,8 +245,7 @@ pub(crate) fn finalize(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> 
 }
 
 /// `DELETE /v1/invoices/:id`: of a draft that is for no subscription.
-pub(crate) fn delete(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+pub(super) fn delete(ctx: &mut Ctx<'_>) -> Result<Value> {
     let invoice = find(ctx)?;
     if invoice.status != Status::Draft || invoice.subscription.is_some() {
         return Err(Error::invalid(

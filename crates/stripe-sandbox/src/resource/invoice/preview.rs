@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::routes::page_of_lines;
 use super::{Attempts, Invoice, Reason, Status as InvoiceStatus, URL, view};
 use crate::engine::change::{self, Cancellation};
-use crate::engine::{copy, new_subscription, pending_items, phases, preview, subscription_update};
+use crate::engine::copy::TryOut;
+use crate::engine::{new_subscription, pending_items, phases, preview, subscription_update};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::form::{self, Form, Node};
@@ -17,15 +18,25 @@ use crate::store::context::Ctx;
 use crate::store::ids::Id;
 use crate::store::page::Page;
 
-/// `GET /v1/invoices/upcoming`
-pub(crate) fn upcoming(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+/// Works out the answer on a copy of what the customer has, or why there is none.
+pub(super) fn read_upcoming(
+    ctx: &mut TryOut<'_, '_>,
+    params: &Params<'_>,
+) -> Result<Result<Value>> {
     previewed(ctx, params, |ctx, invoice| {
         Ok(view::invoice(ctx.account, invoice))
     })
 }
 
-/// `GET /v1/invoices/upcoming/lines`
-pub(crate) fn upcoming_lines(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+/// `GET /v1/invoices/upcoming`
+pub(super) fn upcoming(_: &mut Ctx<'_>, answer: Result<Value>) -> Result<Value> {
+    answer
+}
+
+pub(super) fn read_upcoming_lines(
+    ctx: &mut TryOut<'_, '_>,
+    params: &Params<'_>,
+) -> Result<Result<Value>> {
     let page = Page::read(params)?;
     previewed(ctx, params, |ctx, invoice| {
         let url = format!("{URL}/upcoming/lines?customer={}", invoice.customer);
@@ -33,17 +44,21 @@ pub(crate) fn upcoming_lines(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<V
     })
 }
 
+/// `GET /v1/invoices/upcoming/lines`
+pub(super) fn upcoming_lines(_: &mut Ctx<'_>, answer: Result<Value>) -> Result<Value> {
+    answer
+}
+
 /// Shows the upcoming invoice that a request asks for: the subscription's or the customer's next one, or what would
 /// come of a change.
 fn previewed(
-    ctx: &mut Ctx<'_>,
+    ctx: &mut TryOut<'_, '_>,
     params: &Params<'_>,
     show: impl FnOnce(&Ctx<'_>, &Invoice) -> Result<Value>,
-) -> Result<Value> {
+) -> Result<Result<Value>> {
     let (customer, subscription) = whose(ctx, params)?;
     let changes = changes(params)?;
     let show = |ctx: &Ctx<'_>, invoice: Option<Invoice>| {
-        params.finish()?;
         let invoice = invoice.ok_or_else(|| {
             Error::invalid(format!("No upcoming invoices for customer: {customer}"))
                 .code("invoice_upcoming_none")
@@ -52,10 +67,10 @@ fn previewed(
         show(ctx, &invoice)
     };
     if changes {
-        return copy::on_copy(ctx, &customer, |ctx| {
+        return ctx.on_copy(&customer, |ctx| {
             let subscription = subscription.as_ref();
             let invoice = after_change(ctx, params, &customer, subscription)?;
-            show(ctx, invoice)
+            Ok(show(ctx, invoice))
         });
     }
     let found = subscription.and_then(|id| ctx.account.billing.subscriptions.get(&id));
@@ -63,7 +78,7 @@ fn previewed(
         Some(subscription) => preview::of_subscription(ctx.account, subscription),
         None => preview::of_customer(ctx.account, &customer),
     };
-    show(ctx, invoice)
+    Ok(show(ctx, invoice))
 }
 
 /// The customer whose invoice it is, and the subscription that it is for, if one is named.
@@ -199,7 +214,7 @@ fn create(ctx: &mut Ctx<'_>, params: &Params<'_>, holder: &Id) -> Result<u32> {
     form.set("payment_behavior", text("default_incomplete"));
     let renamed = Params::new(&form);
     let read = |ctx: &Ctx<'_>| {
-        let new = subscription::input::read_new(ctx, &renamed)?;
+        let new = subscription::input::read_new(ctx, &renamed, ctx.presence)?;
         renamed.finish()?;
         Ok(new)
     };

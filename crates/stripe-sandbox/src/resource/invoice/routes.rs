@@ -7,82 +7,140 @@ use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::filter::Created;
 use crate::resource::customer;
-use crate::resource::route::{Route, route};
+use crate::resource::route::Route;
 use crate::resource::subscription::COLLECTION_METHODS;
 use crate::store::context::Ctx;
+use crate::store::ids::Id;
 use crate::store::page::Page;
 
-pub(crate) const ROUTES: &[Route] = &[
-    route("GET", "/v1/invoices", list, "list:invoice"),
-    route("POST", "/v1/invoices", drafts::create, "invoice"),
-    route("GET", "/v1/invoices/upcoming", preview::upcoming, "invoice"),
-    route(
-        "GET",
-        "/v1/invoices/upcoming/lines",
-        preview::upcoming_lines,
-        "list:line_item",
-    ),
-    route("GET", "/v1/invoices/:id", retrieve, "invoice"),
-    route("POST", "/v1/invoices/:id", drafts::update, "invoice"),
-    route("DELETE", "/v1/invoices/:id", drafts::delete, "invoice"),
-    route(
-        "POST",
-        "/v1/invoices/:id/finalize",
-        drafts::finalize,
-        "invoice",
-    ),
-    route("POST", "/v1/invoices/:id/pay", actions::pay, "invoice"),
-    route("POST", "/v1/invoices/:id/void", actions::void, "invoice"),
-    route(
-        "POST",
-        "/v1/invoices/:id/mark_uncollectible",
-        actions::mark_uncollectible,
-        "invoice",
-    ),
-    route("GET", "/v1/invoices/:id/lines", lines, "list:line_item"),
-];
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::new("GET", "/v1/invoices", "list:invoice", read_list, list),
+        Route::new(
+            "POST",
+            "/v1/invoices",
+            "invoice",
+            drafts::read_create,
+            drafts::create,
+        ),
+        Route::on_copy(
+            "GET",
+            "/v1/invoices/upcoming",
+            "invoice",
+            preview::read_upcoming,
+            preview::upcoming,
+        ),
+        Route::on_copy(
+            "GET",
+            "/v1/invoices/upcoming/lines",
+            "list:line_item",
+            preview::read_upcoming_lines,
+            preview::upcoming_lines,
+        ),
+        Route::bare("GET", "/v1/invoices/:id", "invoice", retrieve),
+        Route::new(
+            "POST",
+            "/v1/invoices/:id",
+            "invoice",
+            drafts::read_update,
+            drafts::update,
+        ),
+        Route::bare("DELETE", "/v1/invoices/:id", "invoice", drafts::delete),
+        Route::new(
+            "POST",
+            "/v1/invoices/:id/finalize",
+            "invoice",
+            drafts::read_finalize,
+            drafts::finalize,
+        ),
+        Route::new(
+            "POST",
+            "/v1/invoices/:id/pay",
+            "invoice",
+            actions::read_pay,
+            actions::pay,
+        ),
+        Route::bare("POST", "/v1/invoices/:id/void", "invoice", actions::void),
+        Route::bare(
+            "POST",
+            "/v1/invoices/:id/mark_uncollectible",
+            "invoice",
+            actions::mark_uncollectible,
+        ),
+        Route::new(
+            "GET",
+            "/v1/invoices/:id/lines",
+            "list:line_item",
+            read_lines,
+            lines,
+        ),
+    ]
+}
+
+/// Which invoices are asked for.
+struct Filter {
+    page: Page,
+    customer: Option<Id>,
+    subscription: Option<String>,
+    status: Option<&'static str>,
+    created: Created,
+    sent: bool,
+}
+
+fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
+    let filter = Filter {
+        page: Page::read(params)?,
+        customer: customer::input::given(ctx, params)?.map(|holder| holder.id.clone()),
+        subscription: params.string("subscription")?.map(str::to_owned),
+        status: params.one_of(
+            "status",
+            &["draft", "open", "paid", "uncollectible", "void"],
+        )?,
+        created: Created::read(params)?,
+        sent: params.one_of("collection_method", COLLECTION_METHODS)? == Some("send_invoice"),
+    };
+    params.unmodelled(&["due_date"])?;
+    Ok(filter)
+}
+
+impl Filter {
+    fn accepts(&self, invoice: &Invoice) -> bool {
+        let subscription = self.subscription.as_deref();
+        !self.sent
+            && (self.customer.is_some() || subscription.is_some() || invoice.clock.is_none())
+            && subscription.is_none_or(|id| invoice.subscription.as_deref() == Some(id))
+            && (self.status).is_none_or(|status| invoice.status.as_str() == status)
+            && self.created.accepts(invoice.created)
+    }
+}
 
 /// `GET /v1/invoices`
-pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let page = Page::read(params)?;
-    let holder = match params.string("customer")? {
-        Some(id) => Some(customer::input::named(ctx, id, "customer")?),
-        None => None,
-    };
-    let subscription = params.string("subscription")?;
-    let status = params.one_of(
-        "status",
-        &["draft", "open", "paid", "uncollectible", "void"],
-    )?;
-    let created = Created::read(params)?;
-    let collection = params.one_of("collection_method", COLLECTION_METHODS)?;
-    params.unmodelled(&["due_date"])?;
-    params.finish()?;
-    let keep = |invoice: &Invoice| {
-        collection != Some("send_invoice")
-            && (holder.is_some() || subscription.is_some() || invoice.clock.is_none())
-            && subscription.is_none_or(|id| invoice.subscription.as_deref() == Some(id))
-            && status.is_none_or(|status| invoice.status.as_str() == status)
-            && created.accepts(invoice.created)
-    };
+fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     let table = &ctx.account.billing.invoices;
-    let cut = match holder {
-        Some(holder) => page.of_positions(table, &holder.invoices, WHAT, keep)?,
-        None => page.of_table(table, WHAT, keep)?,
+    let keep = |invoice: &Invoice| filter.accepts(invoice);
+    let cut = match &filter.customer {
+        Some(id) => {
+            let holder = customer::input::named(ctx, id, "customer")?;
+            filter
+                .page
+                .of_positions(table, &holder.invoices, WHAT, keep)?
+        }
+        None => filter.page.of_table(table, WHAT, keep)?,
     };
     Ok(cut.to_json(URL, |invoice| view::invoice(ctx.account, invoice)))
 }
 
 /// `GET /v1/invoices/:id`
-pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(view::invoice(ctx.account, find(ctx)?))
 }
 
+fn read_lines(_: &Ctx<'_>, params: &Params<'_>) -> Result<Page> {
+    Page::read(params)
+}
+
 /// `GET /v1/invoices/:id/lines`
-pub(crate) fn lines(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let page = Page::read(params)?;
-    params.finish()?;
+fn lines(ctx: &mut Ctx<'_>, page: Page) -> Result<Value> {
     let invoice = find(ctx)?;
     page_of_lines(ctx, &page, invoice, &format!("{URL}/{}/lines", invoice.id))
 }

@@ -13,7 +13,7 @@ use crate::params::field_update::FieldUpdate;
 use crate::params::filter::Created;
 use crate::resource::customer;
 use crate::resource::invoice::Status;
-use crate::resource::route::{Route, route};
+use crate::resource::route::Route;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 use crate::store::page::Page;
@@ -22,16 +22,36 @@ const URL: &str = "/v1/invoiceitems";
 
 const WHAT: &str = "invoiceitem";
 
-pub(crate) const ROUTES: &[Route] = &[
-    route("POST", "/v1/invoiceitems", create, "invoiceitem"),
-    route("GET", "/v1/invoiceitems", list, "list:invoiceitem"),
-    route("GET", "/v1/invoiceitems/:id", retrieve, "invoiceitem"),
-    route("POST", "/v1/invoiceitems/:id", update, "invoiceitem"),
-    route("DELETE", "/v1/invoiceitems/:id", delete, "invoiceitem"),
-];
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::new(
+            "POST",
+            "/v1/invoiceitems",
+            "invoiceitem",
+            read_create,
+            create,
+        ),
+        Route::new(
+            "GET",
+            "/v1/invoiceitems",
+            "list:invoiceitem",
+            read_list,
+            list,
+        ),
+        Route::bare("GET", "/v1/invoiceitems/:id", "invoiceitem", retrieve),
+        Route::new(
+            "POST",
+            "/v1/invoiceitems/:id",
+            "invoiceitem",
+            read_update,
+            update,
+        ),
+        Route::bare("DELETE", "/v1/invoiceitems/:id", "invoiceitem", delete),
+    ]
+}
 
-/// `POST /v1/invoiceitems`: for the next invoice, or for a draft that is named.
-pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+/// Reads a new one, without an id.
+fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<InvoiceItem> {
     let holder = customer::input::named(ctx, params.required("customer")?, "customer")?;
     let mut item = read_new(ctx, params, holder)?;
     if let Some(id) = params.string("invoice")? {
@@ -40,7 +60,11 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         draft_lines::check_room(invoice, &item, "invoice")?;
         item.invoice = Some(invoice.id.clone());
     }
-    params.finish()?;
+    Ok(item)
+}
+
+/// `POST /v1/invoiceitems`: for the next invoice, or for a draft that is named.
+fn create(ctx: &mut Ctx<'_>, item: InvoiceItem) -> Result<Value> {
     let (draft, at) = (item.invoice.clone(), item.created);
     let id = pending_items::add(ctx, item);
     on_draft(ctx, draft.as_ref(), at, |ctx, draft| {
@@ -68,43 +92,51 @@ fn get<'a>(ctx: &'a Ctx<'_>, id: &Id) -> &'a InvoiceItem {
 }
 
 /// `GET /v1/invoiceitems/:id`
-pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(find(ctx)?.to_json(ctx.account))
 }
 
+/// Which invoice items are asked for.
+struct Filter {
+    page: Page,
+    customer: Option<Id>,
+    invoice: Option<String>,
+    pending: Option<bool>,
+    created: Created,
+}
+
+fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
+    Ok(Filter {
+        page: Page::read(params)?,
+        customer: customer::input::given(ctx, params)?.map(|holder| holder.id.clone()),
+        invoice: params.string("invoice")?.map(str::to_owned),
+        pending: params.boolean("pending")?,
+        created: Created::read(params)?,
+    })
+}
+
 /// `GET /v1/invoiceitems`
-pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let page = Page::read(params)?;
-    let holder = match params.string("customer")? {
-        Some(id) => Some(customer::input::named(ctx, id, "customer")?),
-        None => None,
-    };
-    let invoice = params.string("invoice")?;
-    let pending = params.boolean("pending")?;
-    let created = Created::read(params)?;
-    params.finish()?;
+fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
+    let invoice = filter.invoice.as_deref();
     let keep = |item: &InvoiceItem| {
-        let named = match holder {
-            Some(holder) => item.customer == holder.id,
+        let named = match &filter.customer {
+            Some(customer) => item.customer == *customer,
             None => invoice.is_some() || item.clock.is_none(),
         };
         named
             && invoice.is_none_or(|id| item.invoice.as_deref() == Some(id))
-            && pending.is_none_or(|pending| item.invoice.is_none() == pending)
-            && created.accepts(item.created)
+            && (filter.pending).is_none_or(|pending| item.invoice.is_none() == pending)
+            && filter.created.accepts(item.created)
     };
     let table = &ctx.account.billing.invoice_items.table;
-    let cut = page.of_table(table, WHAT, keep)?;
+    let cut = filter.page.of_table(table, WHAT, keep)?;
     Ok(cut.to_json(URL, |item| item.to_json(ctx.account)))
 }
 
-/// `POST /v1/invoiceitems/:id`
-pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<InvoiceItem> {
     let item = find(ctx)?;
     check_editable(ctx, item)?;
     let mut changed = item.clone();
-    let now = ctx.time_of(&item.customer);
     let only_quantity = ["amount", "price", "unit_amount", "unit_amount_decimal"]
         .iter()
         .all(|key| !params.has(key));
@@ -141,11 +173,16 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     }
     changed.metadata = params.metadata()?.apply(&item.metadata)?;
     params.unmodelled(UNMODELLED)?;
-    params.finish()?;
-    let before = item.to_json(ctx.account);
+    Ok(changed)
+}
+
+/// `POST /v1/invoiceitems/:id`
+fn update(ctx: &mut Ctx<'_>, changed: InvoiceItem) -> Result<Value> {
+    let now = ctx.time_of(&changed.customer);
+    let before = find(ctx)?.to_json(ctx.account);
     let after = changed.to_json(ctx.account);
     let items = &mut ctx.account.billing.invoice_items.table;
-    if let Some(item) = items.get_mut(&changed.id.clone()) {
+    if let Some(item) = items.get_mut(&changed.id) {
         item.clone_from(&changed);
     }
     if after != before {
@@ -158,8 +195,7 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 }
 
 /// `DELETE /v1/invoiceitems/:id`
-pub(crate) fn delete(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn delete(ctx: &mut Ctx<'_>) -> Result<Value> {
     let item = find(ctx)?;
     check_editable(ctx, item)?;
     let (id, at) = (item.id.clone(), ctx.time_of(&item.customer));

@@ -7,6 +7,8 @@ use crate::error::{Error, Result};
 use crate::money::charge_amount;
 use crate::params::Params;
 use crate::resource::customer;
+use crate::resource::payment_method::card::Presence;
+use crate::resource::payment_method::input::presence;
 use crate::resource::payment_method::{self, Named};
 use crate::store::context::Ctx;
 
@@ -86,11 +88,7 @@ pub(crate) fn read_change(ctx: &Ctx<'_>, params: &Params<'_>, intent: &mut Inten
 }
 
 /// Reads what only a confirmation says: where the customer returns to, and whether they are there.
-pub(crate) fn read_confirmation(
-    ctx: &mut Ctx<'_>,
-    params: &Params<'_>,
-    details: &mut Details,
-) -> Result<()> {
+pub(super) fn read_confirmation(params: &Params<'_>, details: &mut Details) -> Result<Presence> {
     if let Some(url) = params.string("return_url")? {
         details.return_url = Some(url.to_owned());
     }
@@ -100,17 +98,14 @@ pub(crate) fn read_confirmation(
     read_details(details, params)?;
     params.unmodelled(CONFIRMATION_UNMODELLED)?;
     params.only("use_stripe_sdk", "false")?;
-    read_off_session(ctx, params)
+    read_off_session(params)
 }
 
 /// `off_session`: `true`, or a word for what kind of payment it is.
-pub(crate) fn read_off_session(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<()> {
+pub(super) fn read_off_session(params: &Params<'_>) -> Result<Presence> {
     match params.text("off_session")? {
-        Some("one_off" | "recurring") => {
-            ctx.presence = crate::resource::payment_method::card::Presence::OffSession;
-            Ok(())
-        }
-        _ => ctx.read_presence(params),
+        Some("one_off" | "recurring") => Ok(Presence::OffSession),
+        _ => presence(params),
     }
 }
 

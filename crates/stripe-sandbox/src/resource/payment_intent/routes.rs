@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::input::{self, method_given, read_off_session};
-use super::{Intent, Status, WHAT};
+use super::{Details, Intent, Status, WHAT};
 use crate::engine::{collection, payment, payment_methods};
 use crate::error::{Error, Result};
 use crate::money::charge_amount;
@@ -12,39 +12,80 @@ use crate::params::filter::Created;
 use crate::resource::customer;
 use crate::resource::payment_method::Named;
 use crate::resource::payment_method::card::{Charged, Presence};
-use crate::resource::route::{Route, route};
+use crate::resource::route::Route;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 use crate::store::page::Page;
 
 const URL: &str = "/v1/payment_intents";
 
-pub(crate) const ROUTES: &[Route] = &[
-    route("POST", URL, create, WHAT),
-    route("GET", URL, list, "list:payment_intent"),
-    route("GET", "/v1/payment_intents/:id", retrieve, WHAT),
-    route("POST", "/v1/payment_intents/:id", update, WHAT),
-    route("POST", "/v1/payment_intents/:id/confirm", confirm, WHAT),
-    route("POST", "/v1/payment_intents/:id/capture", capture, WHAT),
-    route("POST", "/v1/payment_intents/:id/cancel", cancel, WHAT),
-];
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::new("POST", URL, WHAT, read_create, create),
+        Route::new("GET", URL, "list:payment_intent", read_list, list),
+        Route::new(
+            "GET",
+            "/v1/payment_intents/:id",
+            WHAT,
+            read_retrieve,
+            retrieve,
+        ),
+        Route::new("POST", "/v1/payment_intents/:id", WHAT, read_update, update),
+        Route::new(
+            "POST",
+            "/v1/payment_intents/:id/confirm",
+            WHAT,
+            read_confirm,
+            confirm,
+        ),
+        Route::new(
+            "POST",
+            "/v1/payment_intents/:id/capture",
+            WHAT,
+            read_capture,
+            capture,
+        ),
+        Route::new(
+            "POST",
+            "/v1/payment_intents/:id/cancel",
+            WHAT,
+            read_cancel,
+            cancel,
+        ),
+    ]
+}
 
-/// `POST /v1/payment_intents`
-fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+/// A payment intent to create, without an id, and what is to be done with it at once.
+struct New {
+    intent: Intent,
+    method: Option<Named>,
+    confirm: bool,
+    presence: Presence,
+}
+
+fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
     let intent = input::read_new(ctx, params)?;
-    let method = method_given(ctx, params, intent.customer.as_deref())?;
-    let confirm = params.boolean("confirm")?.unwrap_or(false);
-    read_off_session(ctx, params)?;
-    if confirm && method.is_none() {
+    let new = New {
+        method: method_given(ctx, params, intent.customer.as_deref())?,
+        intent,
+        confirm: params.boolean("confirm")?.unwrap_or(false),
+        presence: read_off_session(params)?,
+    };
+    if new.confirm && new.method.is_none() {
         return Err(no_method());
     }
-    params.finish()?;
-    let at = intent.created;
-    let id = payment::insert(ctx, intent);
-    if let Some(method) = method {
+    Ok(new)
+}
+
+/// `POST /v1/payment_intents`
+fn create(ctx: &mut Ctx<'_>, new: New) -> Result<Value> {
+    ctx.presence = new.presence;
+    let at = new.intent.created;
+    let id = payment::insert(ctx, new.intent);
+    if let Some(method) = new.method {
         choose(ctx, &id, method);
     }
-    if confirm {
+    if new.confirm {
         confirm_now(ctx, &id, at)?;
     }
     Ok(payment::get(ctx.account, &id).to_json())
@@ -100,32 +141,42 @@ fn with_objects(ctx: &Ctx<'_>, id: &Id, error: Error) -> Error {
         .field("payment_method", last["payment_method"].clone())
 }
 
+fn read_retrieve(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<()> {
+    find(ctx)?.check_secret(params)
+}
+
 /// `GET /v1/payment_intents/:id`
-fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let intent = find(ctx)?;
-    intent.check_secret(params)?;
-    params.finish()?;
-    Ok(intent.to_json())
+fn retrieve(ctx: &mut Ctx<'_>, (): ()) -> Result<Value> {
+    Ok(find(ctx)?.to_json())
+}
+
+/// Which payment intents are asked for.
+struct Filter {
+    page: Page,
+    created: Created,
+    customer: Option<Id>,
+}
+
+fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
+    Ok(Filter {
+        page: Page::read(params)?,
+        created: Created::read(params)?,
+        customer: customer::input::given(ctx, params)?.map(|customer| customer.id.clone()),
+    })
 }
 
 /// `GET /v1/payment_intents`
-fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let page = Page::read(params)?;
-    let created = Created::read(params)?;
-    let customer = params.string("customer")?;
-    if let Some(id) = customer {
-        customer::input::named(ctx, id, "customer")?;
-    }
-    params.finish()?;
-    let cut = page.of_table(&ctx.account.payments.intents, WHAT, |intent| {
-        created.accepts(intent.created)
-            && customer.is_none_or(|id| intent.customer.as_deref() == Some(id))
+fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
+    let intents = &ctx.account.payments.intents;
+    let cut = filter.page.of_table(intents, WHAT, |intent| {
+        filter.created.accepts(intent.created)
+            && (filter.customer.as_ref()).is_none_or(|id| intent.customer.as_ref() == Some(id))
     })?;
     Ok(cut.to_json(URL, Intent::to_json))
 }
 
-/// `POST /v1/payment_intents/:id`
-fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+/// Reads the intent as it is to be, and its payment method.
+fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Intent, Option<Named>)> {
     let mut intent = find(ctx)?.clone();
     input::read_change(ctx, params, &mut intent)?;
     let method = method_given(ctx, params, intent.customer.as_deref())?;
@@ -138,7 +189,11 @@ fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
             ),
         ));
     }
-    params.finish()?;
+    Ok((intent, method))
+}
+
+/// `POST /v1/payment_intents/:id`
+fn update(ctx: &mut Ctx<'_>, (intent, method): (Intent, Option<Named>)) -> Result<Value> {
     let id = intent.id.clone();
     payment::get_mut(ctx.account, &id).clone_from(&intent);
     if let Some(method) = method {
@@ -147,11 +202,17 @@ fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     Ok(find(ctx)?.to_json())
 }
 
-/// `POST /v1/payment_intents/:id/confirm`
-fn confirm(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+/// How a payment intent is confirmed.
+struct Confirmation {
+    details: Details,
+    method: Option<Named>,
+    presence: Presence,
+}
+
+fn read_confirm(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Confirmation> {
     let mut intent = find(ctx)?.clone();
     intent.check_secret(params)?;
-    input::read_confirmation(ctx, params, &mut intent.details)?;
+    let presence = input::read_confirmation(params, &mut intent.details)?;
     let method = method_given(ctx, params, intent.customer.as_deref())?;
     match intent.status {
         Status::RequiresPaymentMethod if method.is_none() => return Err(no_method()),
@@ -169,19 +230,28 @@ fn confirm(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
             ));
         }
     }
-    params.finish()?;
-    let id = intent.id.clone();
-    let at = time_of(ctx, &intent);
-    payment::get_mut(ctx.account, &id).details = intent.details;
-    if let Some(method) = method {
+    Ok(Confirmation {
+        details: intent.details,
+        method,
+        presence,
+    })
+}
+
+/// `POST /v1/payment_intents/:id/confirm`
+fn confirm(ctx: &mut Ctx<'_>, confirmation: Confirmation) -> Result<Value> {
+    ctx.presence = confirmation.presence;
+    let intent = find(ctx)?;
+    let (id, at) = (intent.id.clone(), time_of(ctx, intent));
+    payment::get_mut(ctx.account, &id).details = confirmation.details;
+    if let Some(method) = confirmation.method {
         choose(ctx, &id, method);
     }
     confirm_now(ctx, &id, at)?;
     Ok(find(ctx)?.to_json())
 }
 
-/// `POST /v1/payment_intents/:id/capture`: all that is reserved, or a part of it.
-fn capture(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+/// Reads how much of what is reserved is taken.
+fn read_capture(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<i64> {
     let intent = find(ctx)?;
     let amount = params.integer_from("amount_to_capture", 1)?;
     params.unmodelled(&[
@@ -210,14 +280,19 @@ fn capture(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         .code("amount_too_large")
         .param("amount_to_capture"));
     }
-    params.finish()?;
+    Ok(amount)
+}
+
+/// `POST /v1/payment_intents/:id/capture`: all that is reserved, or a part of it.
+fn capture(ctx: &mut Ctx<'_>, amount: i64) -> Result<Value> {
+    let intent = find(ctx)?;
     let (id, at) = (intent.id.clone(), time_of(ctx, intent));
     payment::capture(ctx, &id, amount, at);
     Ok(find(ctx)?.to_json())
 }
 
-/// `POST /v1/payment_intents/:id/cancel`
-fn cancel(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+/// Reads why it is canceled.
+fn read_cancel(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<&'static str>> {
     let reason = params.one_of(
         "cancellation_reason",
         &[
@@ -243,7 +318,12 @@ fn cancel(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
             ),
         ));
     }
-    params.finish()?;
+    Ok(reason)
+}
+
+/// `POST /v1/payment_intents/:id/cancel`
+fn cancel(ctx: &mut Ctx<'_>, reason: Option<&'static str>) -> Result<Value> {
+    let intent = find(ctx)?;
     let (id, at) = (intent.id.clone(), time_of(ctx, intent));
     payment::cancel(ctx, &id, reason, at);
     Ok(find(ctx)?.to_json())

@@ -1,6 +1,6 @@
 //! Payment methods that a request names or describes.
 
-use super::card::{self, card_error};
+use super::card::{self, Presence, card_error};
 use super::{Expiry, Named, PaymentMethod, WHAT};
 use crate::error::{Error, Result};
 use crate::params::Params;
@@ -148,4 +148,12 @@ impl PaymentMethod {
         self.metadata = params.metadata()?.apply(&self.metadata)?;
         Ok(())
     }
+}
+
+/// `off_session`: a call that pays is made while the customer is there, unless it says otherwise.
+pub(crate) fn presence(params: &Params<'_>) -> Result<Presence> {
+    Ok(match params.boolean("off_session")? {
+        Some(true) => Presence::OffSession,
+        _ => Presence::OnSession,
+    })
 }

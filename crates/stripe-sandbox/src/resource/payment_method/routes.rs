@@ -7,65 +7,90 @@ use super::{OTHER_TYPES, PaymentMethod, WHAT, cards_only};
 use crate::engine::payment_methods::{attach_to, detach_from, insert};
 use crate::error::{Error, Result};
 use crate::params::Params;
-use crate::resource::route::{Route, route};
+use crate::resource::customer::{self, Customer};
+use crate::resource::route::Route;
 use crate::store::context::Ctx;
+use crate::store::ids::Id;
 use crate::store::page::Page;
 
 const URL: &str = "/v1/payment_methods";
 
-pub(crate) const ROUTES: &[Route] = &[
-    route(
-        "GET",
-        "/v1/customers/:id/payment_methods",
-        list_of_customer,
-        "list:payment_method",
-    ),
-    route(
-        "GET",
-        "/v1/customers/:id/payment_methods/:id",
-        retrieve_of_customer,
-        "payment_method",
-    ),
-    route("POST", "/v1/payment_methods", create, "payment_method"),
-    route("GET", "/v1/payment_methods", list, "list:payment_method"),
-    route("GET", "/v1/payment_methods/:id", retrieve, "payment_method"),
-    route("POST", "/v1/payment_methods/:id", update, "payment_method"),
-    route(
-        "POST",
-        "/v1/payment_methods/:id/attach",
-        attach,
-        "payment_method",
-    ),
-    route(
-        "POST",
-        "/v1/payment_methods/:id/detach",
-        detach,
-        "payment_method",
-    ),
-];
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::new(
+            "GET",
+            "/v1/customers/:id/payment_methods",
+            "list:payment_method",
+            read_list_of_customer,
+            list_of_customer,
+        ),
+        Route::bare(
+            "GET",
+            "/v1/customers/:id/payment_methods/:id",
+            "payment_method",
+            retrieve_of_customer,
+        ),
+        Route::new(
+            "POST",
+            "/v1/payment_methods",
+            "payment_method",
+            read_create,
+            create,
+        ),
+        Route::new(
+            "GET",
+            "/v1/payment_methods",
+            "list:payment_method",
+            read_list,
+            list,
+        ),
+        Route::bare("GET", "/v1/payment_methods/:id", "payment_method", retrieve),
+        Route::new(
+            "POST",
+            "/v1/payment_methods/:id",
+            "payment_method",
+            read_update,
+            update,
+        ),
+        Route::new(
+            "POST",
+            "/v1/payment_methods/:id/attach",
+            "payment_method",
+            read_attach,
+            attach,
+        ),
+        Route::bare(
+            "POST",
+            "/v1/payment_methods/:id/detach",
+            "payment_method",
+            detach,
+        ),
+    ]
+}
 
-/// `POST /v1/payment_methods`
-pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<PaymentMethod> {
     let kind = params.required("type")?;
     cards_only("type", &[kind])?;
     let mut method = card_given(ctx, params)?;
     method.change(params)?;
     params.unmodelled(&["customer", "payment_method", "radar_options"])?;
     params.unmodelled(OTHER_TYPES)?;
-    params.finish()?;
+    Ok(method)
+}
+
+/// `POST /v1/payment_methods`
+fn create(ctx: &mut Ctx<'_>, method: PaymentMethod) -> Result<Value> {
     let id = insert(ctx, method);
     Ok(find(ctx, &id)?.to_json())
 }
 
 /// `GET /v1/payment_methods/:id`
-pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(find(ctx, &ctx.arg(0))?.to_json())
 }
 
 /// `GET /v1/customers/:id/payment_methods/:id`
-pub(crate) fn retrieve_of_customer(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn retrieve_of_customer(ctx: &mut Ctx<'_>) -> Result<Value> {
     let customer = crate::resource::customer::input::find(ctx, &ctx.arg(0))?;
     let id = ctx.arg(1);
     let method = ctx.account.payment_methods.get(&id);
@@ -74,10 +99,9 @@ pub(crate) fn retrieve_of_customer(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Re
     Ok(theirs.to_json())
 }
 
-/// `POST /v1/payment_methods/:id`: of one that is attached.
-pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+/// Reads what a payment method, and its customer's, is to be.
+fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(PaymentMethod, Id)> {
     let mut method = find(ctx, &ctx.arg(0))?.clone();
-    let before = method.to_json();
     method.change(params)?;
     if let Some(card) = params.object("card")? {
         let month = card.integer("exp_month")?.unwrap_or(method.expiry.month);
@@ -92,7 +116,12 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
             "You must save this PaymentMethod to a customer before you can update it.",
         ));
     };
-    params.finish()?;
+    Ok((method, customer))
+}
+
+/// `POST /v1/payment_methods/:id`: of one that is attached.
+fn update(ctx: &mut Ctx<'_>, (method, customer): (PaymentMethod, Id)) -> Result<Value> {
+    let before = find(ctx, &method.id)?.to_json();
     let now = ctx.time_of(&customer);
     let after = method.to_json();
     if let Some(row) = ctx.account.payment_methods.get_mut(&method.id) {
@@ -104,13 +133,16 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     Ok(after)
 }
 
-/// `POST /v1/payment_methods/:id/attach`
-pub(crate) fn attach(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+/// Reads to whom it is to be attached.
+fn read_attach(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Id> {
     let customer = params.required("customer")?;
-    let customer = crate::resource::customer::input::named(ctx, customer, "customer")?
+    Ok(customer::input::named(ctx, customer, "customer")?
         .id
-        .clone();
-    params.finish()?;
+        .clone())
+}
+
+/// `POST /v1/payment_methods/:id/attach`
+fn attach(ctx: &mut Ctx<'_>, customer: Id) -> Result<Value> {
     let id = ctx.arg(0);
     let named = attachable(ctx, &id, Some(&customer), "payment_method").map_err(|error| {
         if error.code == Some("resource_missing") {
@@ -124,8 +156,7 @@ pub(crate) fn attach(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 }
 
 /// `POST /v1/payment_methods/:id/detach`: it is no longer the customer's, nor the default of anything.
-pub(crate) fn detach(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn detach(ctx: &mut Ctx<'_>) -> Result<Value> {
     let method = find(ctx, &ctx.arg(0))?;
     let (id, before) = (method.id.clone(), method.to_json());
     let Some(customer) = method.customer.clone() else {
@@ -140,42 +171,61 @@ pub(crate) fn detach(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     Ok(after)
 }
 
-/// `GET /v1/payment_methods?customer=`
-pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+/// Whose payment methods are asked for, and which of them.
+struct Filter {
+    customer: Id,
+    page: Page,
+    kind: Option<String>,
+}
+
+impl Filter {
+    fn read(params: &Params<'_>, customer: &Customer) -> Result<Self> {
+        let page = Page::read(params)?;
+        let kind = params.string("type")?;
+        if let Some(kind) = kind
+            && !OTHER_TYPES.contains(&kind)
+        {
+            cards_only("type", &[kind])?;
+        }
+        Ok(Self {
+            customer: customer.id.clone(),
+            page,
+            kind: kind.map(str::to_owned),
+        })
+    }
+
+    /// The customer's payment methods; of types that the sandbox does not model, nobody has any.
+    fn list(self, ctx: &Ctx<'_>, url: &str) -> Result<Value> {
+        let customer = customer::input::find(ctx, &self.customer)?;
+        let kind = self.kind.as_deref();
+        let cut = self.page.of_positions(
+            &ctx.account.payment_methods,
+            &customer.payment_methods,
+            WHAT,
+            |_| kind.is_none_or(|kind| kind == "card"),
+        )?;
+        Ok(cut.to_json(url, PaymentMethod::to_json))
+    }
+}
+
+fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
     let customer = params.required("customer")?;
-    let customer = crate::resource::customer::input::named(ctx, customer, "customer")?
-        .id
-        .clone();
-    of_customer(ctx, params, &customer, URL)
+    Filter::read(params, customer::input::named(ctx, customer, "customer")?)
+}
+
+/// `GET /v1/payment_methods?customer=`
+fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
+    filter.list(ctx, URL)
+}
+
+fn read_list_of_customer(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
+    Filter::read(params, customer::input::find(ctx, &ctx.arg(0))?)
 }
 
 /// `GET /v1/customers/:id/payment_methods`
-pub(crate) fn list_of_customer(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let customer = crate::resource::customer::input::find(ctx, &ctx.arg(0))?
-        .id
-        .clone();
-    let url = format!("/v1/customers/{customer}/payment_methods");
-    of_customer(ctx, params, &customer, &url)
-}
-
-/// The customer's payment methods; of types that the sandbox does not model, nobody has any.
-fn of_customer(ctx: &Ctx<'_>, params: &Params<'_>, customer: &str, url: &str) -> Result<Value> {
-    let page = Page::read(params)?;
-    let kind = params.string("type")?;
-    if let Some(kind) = kind
-        && !OTHER_TYPES.contains(&kind)
-    {
-        cards_only("type", &[kind])?;
-    }
-    params.finish()?;
-    let customer = crate::resource::customer::input::find(ctx, customer)?;
-    let cut = page.of_positions(
-        &ctx.account.payment_methods,
-        &customer.payment_methods,
-        WHAT,
-        |_| kind.is_none_or(|kind| kind == "card"),
-    )?;
-    Ok(cut.to_json(url, PaymentMethod::to_json))
+fn list_of_customer(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
+    let url = format!("/v1/customers/{}/payment_methods", filter.customer);
+    filter.list(ctx, &url)
 }
 
 fn find<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a PaymentMethod> {

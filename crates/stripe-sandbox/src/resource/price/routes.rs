@@ -1,5 +1,7 @@
 //! `/v1/prices`
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::input::{self, USAGE_TYPES};
@@ -9,24 +11,31 @@ use crate::money::currency::Currency;
 use crate::money::period::Interval;
 use crate::params::Params;
 use crate::params::filter::Created;
-use crate::resource::route::{Route, route};
+use crate::resource::product::{self, Product};
+use crate::resource::route::Route;
 use crate::store::context::Ctx;
 use crate::store::page::Page;
 
-pub(crate) const ROUTES: &[Route] = &[
-    route("POST", "/v1/prices", create, "price"),
-    route("GET", "/v1/prices", list, "list:price"),
-    route("GET", "/v1/prices/:id", retrieve, "price"),
-    route("POST", "/v1/prices/:id", update, "price"),
-];
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::new("POST", "/v1/prices", "price", read_create, create),
+        Route::new("GET", "/v1/prices", "list:price", read_list, list),
+        Route::bare("GET", "/v1/prices/:id", "price", retrieve),
+        Route::new("POST", "/v1/prices/:id", "price", read_update, update),
+    ]
+}
+
+/// Reads a new price, without an id, and the product to create for it, if any.
+fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Price, Option<Product>)> {
+    let (price, product) = input::read(ctx, params)?;
+    check_lookup_key(ctx, params, price.lookup_key.as_deref(), None)?;
+    Ok((price, product))
+}
 
 /// `POST /v1/prices`
-pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let (mut price, product) = input::read(ctx, params)?;
-    check_lookup_key(ctx, params, price.lookup_key.as_deref(), None)?;
-    params.finish()?;
+fn create(ctx: &mut Ctx<'_>, (mut price, product): (Price, Option<Product>)) -> Result<Value> {
     if let Some(product) = product {
-        price.product = crate::resource::product::routes::insert(ctx, product);
+        price.product = product::routes::insert(ctx, product);
     }
     price.id = ctx.account.ids.next("price", 24);
     let answer = price.to_json();
@@ -67,19 +76,21 @@ fn check_default(ctx: &Ctx<'_>, price: &Price) -> Result<()> {
 }
 
 /// `GET /v1/prices/:id`
-pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(find(ctx, &ctx.arg(0))?.to_json())
 }
 
-/// `POST /v1/prices/:id`
-pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Price> {
     let mut price = find(ctx, &ctx.arg(0))?.clone();
-    let before = price.to_json();
     input::change(&mut price, params)?;
     check_default(ctx, &price)?;
     check_lookup_key(ctx, params, price.lookup_key.as_deref(), Some(&price.id))?;
-    params.finish()?;
+    Ok(price)
+}
+
+/// `POST /v1/prices/:id`
+fn update(ctx: &mut Ctx<'_>, price: Price) -> Result<Value> {
+    let before = find(ctx, &price.id)?.to_json();
     let after = price.to_json();
     ctx.account.prices.put(price);
     if after != before {
@@ -96,23 +107,19 @@ fn find<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a Price> {
 const URL: &str = "/v1/prices";
 
 /// `GET /v1/prices`
-pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let page = Page::read(params)?;
-    let filter = Filter::read(params)?;
-    let keys = params.strings("lookup_keys")?;
-    params.finish()?;
+fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     let prices = &ctx.account.prices;
-    let cut = match keys {
+    let page = &filter.page;
+    let cut = match &filter.lookup_keys {
         Some(keys) if keys.len() > 10 => {
             return Err(Error::malformed(
                 "lookup_keys",
                 "You may provide at most 10 lookup keys.",
             ));
         }
-        Some(mut keys) => {
-            keys.sort_unstable();
-            keys.dedup();
-            let found = keys.into_iter().filter_map(|key| prices.holder(key));
+        Some(keys) => {
+            let found = keys.iter().collect::<BTreeSet<_>>().into_iter();
+            let found = found.filter_map(|key| prices.holder(key));
             let rows: Vec<&Price> = found.filter(|price| filter.accepts(price)).collect();
             page.of_rows(&rows, WHAT)?
         }
@@ -121,48 +128,49 @@ pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     Ok(cut.to_json(URL, Price::to_json))
 }
 
-struct Filter<'a> {
+/// Which prices are asked for.
+struct Filter {
+    page: Page,
     active: Option<bool>,
     created: Created,
     currency: Option<Currency>,
-    product: Option<&'a str>,
+    product: Option<String>,
     recurring: Option<bool>,
     interval: Option<Interval>,
     metered: Option<bool>,
+    lookup_keys: Option<Vec<String>>,
 }
 
-impl<'a> Filter<'a> {
-    fn read(params: &Params<'a>) -> Result<Self> {
-        let (mut interval, mut usage) = (None, None);
-        if let Some(recurring) = params.object("recurring")? {
-            interval = recurring.variant("interval", &Interval::ALL, Interval::as_str)?;
-            usage = recurring.one_of("usage_type", USAGE_TYPES)?;
-        }
-        let kind = params.one_of("type", &["one_time", "recurring"])?;
-        Ok(Self {
-            active: params.boolean("active")?,
-            created: Created::read(params)?,
-            currency: params.currency("currency")?,
-            product: params.string("product")?,
-            recurring: kind.map(|kind| kind == "recurring"),
-            interval,
-            metered: usage.map(|usage| usage == "metered"),
-        })
+fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
+    let page = Page::read(params)?;
+    let (mut interval, mut usage) = (None, None);
+    if let Some(recurring) = params.object("recurring")? {
+        interval = recurring.variant("interval", &Interval::ALL, Interval::as_str)?;
+        usage = recurring.one_of("usage_type", USAGE_TYPES)?;
     }
+    let kind = params.one_of("type", &["one_time", "recurring"])?;
+    let owned = |keys: Vec<&str>| keys.into_iter().map(str::to_owned).collect();
+    Ok(Filter {
+        page,
+        active: params.boolean("active")?,
+        created: Created::read(params)?,
+        currency: params.currency("currency")?,
+        product: params.string("product")?.map(str::to_owned),
+        recurring: kind.map(|kind| kind == "recurring"),
+        interval,
+        metered: usage.map(|usage| usage == "metered"),
+        lookup_keys: params.strings("lookup_keys")?.map(owned),
+    })
+}
 
+impl Filter {
     fn accepts(&self, price: &Price) -> bool {
         let recurring = price.recurring.as_ref();
         self.active.is_none_or(|active| active == price.active)
             && self.created.accepts(price.created)
-            && self
-                .currency
-                .is_none_or(|currency| currency == price.currency)
-            && self
-                .product
-                .is_none_or(|product| product == &*price.product)
-            && self
-                .recurring
-                .is_none_or(|wanted| wanted == recurring.is_some())
+            && (self.currency).is_none_or(|currency| currency == price.currency)
+            && (self.product.as_deref()).is_none_or(|product| product == &*price.product)
+            && (self.recurring).is_none_or(|wanted| wanted == recurring.is_some())
             && self.interval.is_none_or(|interval| {
                 recurring.is_some_and(|recurring| recurring.every.interval == interval)
             })

@@ -6,7 +6,7 @@ use super::{Product, URL, WHAT};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::filter::Created;
-use crate::resource::route::{Route, route};
+use crate::resource::route::Route;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 use crate::store::page::Page;
@@ -22,13 +22,15 @@ const UNMODELLED: &[&str] = &[
     "type",
 ];
 
-pub(crate) const ROUTES: &[Route] = &[
-    route("POST", "/v1/products", create, "product"),
-    route("GET", "/v1/products", list, "list:product"),
-    route("GET", "/v1/products/:id", retrieve, "product"),
-    route("POST", "/v1/products/:id", update, "product"),
-    route("DELETE", "/v1/products/:id", delete, "product"),
-];
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::new("POST", "/v1/products", "product", prepare, create),
+        Route::new("GET", "/v1/products", "list:product", read_list, list),
+        Route::bare("GET", "/v1/products/:id", "product", retrieve),
+        Route::new("POST", "/v1/products/:id", "product", read_update, update),
+        Route::bare("DELETE", "/v1/products/:id", "product", delete),
+    ]
+}
 
 impl Product {
     /// Reads what creation and update have in common.
@@ -94,23 +96,18 @@ pub(crate) fn insert(ctx: &mut Ctx<'_>, mut product: Product) -> Id {
 }
 
 /// `POST /v1/products`
-pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let product = prepare(ctx, params)?;
-    params.finish()?;
+fn create(ctx: &mut Ctx<'_>, product: Product) -> Result<Value> {
     let id = insert(ctx, product);
     Ok(find(ctx, &id)?.to_json())
 }
 
 /// `GET /v1/products/:id`
-pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(find(ctx, &ctx.arg(0))?.to_json())
 }
 
-/// `POST /v1/products/:id`
-pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Product> {
     let mut product = find(ctx, &ctx.arg(0))?.clone();
-    let before = product.to_json();
     product.change(params)?;
     if let Some(price) = params.string("default_price")? {
         let found = ctx.account.prices.get(price);
@@ -118,12 +115,17 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         let found = found.ok_or_else(|| Error::no_such("price", price, "default_price"))?;
         product.default_price = Some(found.id.clone());
     }
-    params.finish()?;
+    Ok(product)
+}
+
+/// `POST /v1/products/:id`
+fn update(ctx: &mut Ctx<'_>, mut product: Product) -> Result<Value> {
+    let before = find(ctx, &product.id)?.to_json();
     if product.to_json() != before {
         product.updated = ctx.now;
     }
     let after = product.to_json();
-    if let Some(row) = ctx.account.products.get_mut(&ctx.arg(0)) {
+    if let Some(row) = ctx.account.products.get_mut(&product.id.clone()) {
         *row = product;
     }
     if after != before {
@@ -133,8 +135,7 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 }
 
 /// `DELETE /v1/products/:id`: of one that has no prices.
-pub(crate) fn delete(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn delete(ctx: &mut Ctx<'_>) -> Result<Value> {
     let product = find(ctx, &ctx.arg(0))?;
     if ctx
         .account
@@ -153,23 +154,41 @@ pub(crate) fn delete(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     Ok(json!({"id": &*id, "object": "product", "deleted": true}))
 }
 
-/// `GET /v1/products`
-pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let page = Page::read(params)?;
-    let active = params.boolean("active")?;
-    let ids = params.strings("ids")?;
-    let url = params.string("url")?;
-    let created = Created::read(params)?;
-    let shippable = params.boolean("shippable")?;
+/// Which products are asked for.
+struct Filter {
+    page: Page,
+    active: Option<bool>,
+    ids: Option<Vec<String>>,
+    url: Option<String>,
+    created: Created,
+    shippable: Option<bool>,
+}
+
+fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
+    let owned = |ids: Vec<&str>| ids.into_iter().map(str::to_owned).collect();
+    let filter = Filter {
+        page: Page::read(params)?,
+        active: params.boolean("active")?,
+        ids: params.strings("ids")?.map(owned),
+        url: params.string("url")?.map(str::to_owned),
+        created: Created::read(params)?,
+        shippable: params.boolean("shippable")?,
+    };
     params.unmodelled(&["type"])?;
-    params.finish()?;
-    let cut = page.of_table(&ctx.account.products, WHAT, |product| {
-        active.is_none_or(|active| active == product.active)
-            && ids.as_ref().is_none_or(|ids| ids.contains(&&*product.id))
-            && url.is_none_or(|url| product.url.as_deref() == Some(url))
-            && (shippable.is_none() || shippable == product.shippable)
-            && created.accepts(product.created)
-    })?;
+    Ok(filter)
+}
+
+/// `GET /v1/products`
+fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
+    let cut = filter
+        .page
+        .of_table(&ctx.account.products, WHAT, |product| {
+            filter.active.is_none_or(|active| active == product.active)
+                && (filter.ids.as_ref()).is_none_or(|ids| ids.iter().any(|id| **id == *product.id))
+                && (filter.url.as_deref()).is_none_or(|url| product.url.as_deref() == Some(url))
+                && (filter.shippable.is_none() || filter.shippable == product.shippable)
+                && filter.created.accepts(product.created)
+        })?;
     Ok(cut.to_json(URL, Product::to_json))
 }
 

@@ -10,34 +10,36 @@ use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::filter::Created;
 use crate::params::metadata::Metadata;
-use crate::resource::customer;
-use crate::resource::route::{Route, route};
+use crate::resource::route::Route;
+use crate::resource::{coupon, customer};
 use crate::store::context::Ctx;
+use crate::store::ids::Id;
 use crate::store::page::Page;
 
 const URL: &str = "/v1/promotion_codes";
 
-/// The endpoints.
-pub(crate) const ROUTES: &[Route] = &[
-    route("POST", URL, create, OBJECT),
-    route("GET", URL, list, "list:promotion_code"),
-    route("GET", "/v1/promotion_codes/:id", retrieve, OBJECT),
-    route("POST", "/v1/promotion_codes/:id", update, OBJECT),
-];
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::new("POST", URL, OBJECT, read_create, create),
+        Route::new("GET", URL, "list:promotion_code", read_list, list),
+        Route::bare("GET", "/v1/promotion_codes/:id", OBJECT, retrieve),
+        Route::new(
+            "POST",
+            "/v1/promotion_codes/:id",
+            OBJECT,
+            read_update,
+            update,
+        ),
+    ]
+}
 
-/// `POST /v1/promotion_codes`
-fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let coupon = crate::resource::coupon::input::applicable(
-        ctx,
-        params.required("coupon")?,
-        "coupon",
-        ctx.now,
-    )?;
+/// Reads a new promotion code, without an id; without a code given, it has none yet.
+fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<PromotionCode> {
+    let id = params.required("coupon")?;
+    let coupon = coupon::input::applicable(ctx, id, "coupon", ctx.now)?;
     let given = params.string("code")?;
-    let customer = match params.string("customer")? {
-        Some(id) => Some(customer::input::named(ctx, id, "customer")?.id.clone()),
-        None => None,
-    };
+    let customer = customer::input::given(ctx, params)?;
+    let customer = customer.map(|customer| customer.id.clone());
     let active = params.boolean("active")?.unwrap_or(true);
     let expires_at = params.timestamp("expires_at")?;
     if expires_at.is_some_and(|at| at <= ctx.now) {
@@ -52,14 +54,9 @@ fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     if let Some(code) = given.filter(|_| active) {
         check_free(ctx, code, customer.as_ref())?;
     }
-    params.finish()?;
-    let code = match given {
-        Some(code) => code.to_owned(),
-        None => ctx.account.ids.text(11).to_uppercase(),
-    };
-    let made = PromotionCode {
-        id: ctx.account.ids.next("promo", 24),
-        code,
+    Ok(PromotionCode {
+        id: Id::default(),
+        code: given.unwrap_or_default().to_owned(),
         coupon,
         created: ctx.now,
         active,
@@ -69,7 +66,15 @@ fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         metadata,
         restrictions,
         times_redeemed: Arc::default(),
-    };
+    })
+}
+
+/// `POST /v1/promotion_codes`
+fn create(ctx: &mut Ctx<'_>, mut made: PromotionCode) -> Result<Value> {
+    if made.code.is_empty() {
+        made.code = ctx.account.ids.text(11).to_uppercase();
+    }
+    made.id = ctx.account.ids.next("promo", 24);
     let answer = made.to_json(ctx.now);
     ctx.account.promotion_codes.insert(Arc::new(made));
     ctx.event("promotion_code.created", &answer, ctx.now);
@@ -77,23 +82,19 @@ fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 }
 
 /// `GET /v1/promotion_codes/:id`
-fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(find(ctx, &ctx.arg(0))?.to_json(ctx.now))
 }
 
-/// `POST /v1/promotion_codes/:id`
-fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let old = find(ctx, &ctx.arg(0))?.clone();
-    let before = old.to_json(ctx.now);
+fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<PromotionCode> {
+    let old = find(ctx, &ctx.arg(0))?;
     let active = params.boolean("active")?.unwrap_or(old.active);
     let metadata = params.metadata()?.apply(&old.metadata)?;
     params.unmodelled(&["restrictions"])?;
     if active && !old.active {
         check_free(ctx, &old.code, old.customer.as_ref())?;
     }
-    params.finish()?;
-    let changed = PromotionCode {
+    Ok(PromotionCode {
         id: old.id.clone(),
         code: old.code.clone(),
         coupon: old.coupon.clone(),
@@ -105,9 +106,14 @@ fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         expires_at: old.expires_at,
         max_redemptions: old.max_redemptions,
         restrictions: old.restrictions,
-    };
+    })
+}
+
+/// `POST /v1/promotion_codes/:id`
+fn update(ctx: &mut Ctx<'_>, changed: PromotionCode) -> Result<Value> {
+    let before = find(ctx, &changed.id)?.to_json(ctx.now);
     let after = changed.to_json(ctx.now);
-    if let Some(row) = ctx.account.promotion_codes.get_mut(&old.id) {
+    if let Some(row) = ctx.account.promotion_codes.get_mut(&changed.id.clone()) {
         *row = Arc::new(changed);
     }
     if after != before {
@@ -116,17 +122,36 @@ fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     Ok(after)
 }
 
+/// Which promotion codes are asked for.
+struct Filter {
+    page: Page,
+    created: Created,
+    active: Option<bool>,
+    code: Option<String>,
+    coupon: Option<String>,
+    customer: Option<String>,
+}
+
+fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
+    let text = |key| Ok::<_, Error>(params.string(key)?.map(str::to_owned));
+    Ok(Filter {
+        page: Page::read(params)?,
+        created: Created::read(params)?,
+        active: params.boolean("active")?,
+        code: text("code")?,
+        coupon: text("coupon")?,
+        customer: text("customer")?,
+    })
+}
+
 /// `GET /v1/promotion_codes`
-fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let page = Page::read(params)?;
-    let created = Created::read(params)?;
-    let active = params.boolean("active")?;
-    let [code, coupon, customer] = ["code", "coupon", "customer"].map(|key| params.string(key));
-    let (code, coupon, customer) = (code?, coupon?, customer?);
-    params.finish()?;
-    let cut = page.of_table(&ctx.account.promotion_codes, WHAT, |one| {
-        created.accepts(one.created)
-            && active.is_none_or(|active| active == one.usable(ctx.now))
+fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
+    let (code, coupon) = (filter.code.as_deref(), filter.coupon.as_deref());
+    let customer = filter.customer.as_deref();
+    let codes = &ctx.account.promotion_codes;
+    let cut = filter.page.of_table(codes, WHAT, |one| {
+        filter.created.accepts(one.created)
+            && (filter.active).is_none_or(|active| active == one.usable(ctx.now))
             && code.is_none_or(|code| one.code.eq_ignore_ascii_case(code))
             && coupon.is_none_or(|coupon| &*one.coupon.id == coupon)
             && customer.is_none_or(|customer| one.customer.as_deref() == Some(customer))

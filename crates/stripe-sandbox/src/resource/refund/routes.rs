@@ -11,35 +11,49 @@ use crate::params::Params;
 use crate::params::filter::Created;
 use crate::params::metadata::Metadata;
 use crate::resource::charge::{self, Charge};
-use crate::resource::route::{Route, route};
+use crate::resource::route::Route;
 use crate::store::context::Ctx;
+use crate::store::ids::Id;
 use crate::store::page::Page;
 
 const URL: &str = "/v1/refunds";
 
-pub(crate) const ROUTES: &[Route] = &[
-    route("POST", URL, create, "refund"),
-    route("GET", URL, list, "list:refund"),
-    route("GET", "/v1/refunds/:id", retrieve, "refund"),
-    route("POST", "/v1/refunds/:id", update, "refund"),
-    route(
-        "GET",
-        "/v1/charges/:id/refunds",
-        list_of_charge,
-        "list:refund",
-    ),
-];
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::new("POST", URL, "refund", read_create, create),
+        Route::new("GET", URL, "list:refund", read_list, list),
+        Route::bare("GET", "/v1/refunds/:id", "refund", retrieve),
+        Route::new("POST", "/v1/refunds/:id", "refund", read_update, update),
+        Route::new(
+            "GET",
+            "/v1/charges/:id/refunds",
+            "list:refund",
+            read_list_of_charge,
+            list_of_charge,
+        ),
+    ]
+}
 
-/// `POST /v1/refunds`: of a charge, or of an intent's latest one.
-fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+/// What is given back.
+struct New {
+    charge: Id,
+    amount: i64,
+    reason: Option<&'static str>,
+    metadata: Metadata,
+}
+
+fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
     let charge = charge_given(ctx, params)?;
     let left = charge.refundable();
-    let amount = params.integer_from("amount", 1)?.unwrap_or(left);
-    let reason = params.one_of(
-        "reason",
-        &["duplicate", "fraudulent", "requested_by_customer"],
-    )?;
-    let metadata = params.metadata()?.apply(&Metadata::default())?;
+    let new = New {
+        charge: charge.id.clone(),
+        amount: params.integer_from("amount", 1)?.unwrap_or(left),
+        reason: params.one_of(
+            "reason",
+            &["duplicate", "fraudulent", "requested_by_customer"],
+        )?,
+        metadata: params.metadata()?.apply(&Metadata::default())?,
+    };
     params.unmodelled(&[
         "currency",
         "customer",
@@ -48,11 +62,16 @@ fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         "refund_application_fee",
         "reverse_transfer",
     ])?;
-    check(charge, amount)?;
-    params.finish()?;
-    let (id, customer) = (charge.id.clone(), charge.customer.clone());
+    check(charge, new.amount)?;
+    Ok(new)
+}
+
+/// `POST /v1/refunds`: of a charge, or of an intent's latest one.
+fn create(ctx: &mut Ctx<'_>, new: New) -> Result<Value> {
+    let charge = ctx.account.payments.charges.get(&new.charge);
+    let customer = charge.and_then(|charge| charge.customer.clone());
     let at = customer.map_or(ctx.now, |customer| ctx.time_of(&customer));
-    let refund = give_back(ctx, &id, amount, reason, metadata, at);
+    let refund = give_back(ctx, &new.charge, new.amount, new.reason, new.metadata, at);
     Ok(find(ctx, &refund)?.to_json())
 }
 
@@ -120,17 +139,19 @@ fn charge_given<'a>(ctx: &'a Ctx<'_>, params: &Params<'_>) -> Result<&'a Charge>
 }
 
 /// `GET /v1/refunds/:id`
-fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(find(ctx, &ctx.arg(0))?.to_json())
 }
 
-/// `POST /v1/refunds/:id`: its metadata.
-fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Refund> {
     let mut refund = find(ctx, &ctx.arg(0))?.clone();
-    let before = refund.to_json();
     refund.metadata = params.metadata()?.apply(&refund.metadata)?;
-    params.finish()?;
+    Ok(refund)
+}
+
+/// `POST /v1/refunds/:id`: its metadata.
+fn update(ctx: &mut Ctx<'_>, refund: Refund) -> Result<Value> {
+    let before = find(ctx, &refund.id)?.to_json();
     let after = refund.to_json();
     if let Some(row) = ctx.account.payments.refunds.get_mut(&refund.id) {
         row.clone_from(&refund);
@@ -141,25 +162,41 @@ fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     Ok(after)
 }
 
+/// Which refunds are asked for.
+struct Filter {
+    page: Page,
+    created: Created,
+    charge: Option<String>,
+    intent: Option<String>,
+}
+
+fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
+    Ok(Filter {
+        page: Page::read(params)?,
+        created: Created::read(params)?,
+        charge: params.string("charge")?.map(str::to_owned),
+        intent: params.string("payment_intent")?.map(str::to_owned),
+    })
+}
+
 /// `GET /v1/refunds`
-fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let page = Page::read(params)?;
-    let created = Created::read(params)?;
-    let charge = params.string("charge")?;
-    let intent = params.string("payment_intent")?;
-    params.finish()?;
-    let cut = page.of_table(&ctx.account.payments.refunds, WHAT, |refund| {
-        created.accepts(refund.created)
+fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
+    let (charge, intent) = (filter.charge.as_deref(), filter.intent.as_deref());
+    let refunds = &ctx.account.payments.refunds;
+    let cut = filter.page.of_table(refunds, WHAT, |refund| {
+        filter.created.accepts(refund.created)
             && charge.is_none_or(|id| &*refund.charge == id)
             && intent.is_none_or(|id| &*refund.intent == id)
     })?;
     Ok(cut.to_json(URL, Refund::to_json))
 }
 
+fn read_list_of_charge(_: &Ctx<'_>, params: &Params<'_>) -> Result<Page> {
+    Page::read(params)
+}
+
 /// `GET /v1/charges/:id/refunds`
-fn list_of_charge(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let page = Page::read(params)?;
-    params.finish()?;
+fn list_of_charge(ctx: &mut Ctx<'_>, page: Page) -> Result<Value> {
     let id = ctx.arg(0);
     if !ctx.account.payments.charges.contains(&id) {
         return Err(Error::not_found(charge::WHAT, &id));

@@ -7,9 +7,11 @@ use crate::engine::setup::{choose, insert, proceed};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::metadata::Metadata;
+use crate::resource::customer;
 use crate::resource::payment_method::{self, Named};
-use crate::resource::route::{Route, route};
+use crate::resource::route::Route;
 use crate::store::context::Ctx;
+use crate::store::ids::Id;
 
 const WHAT: &str = "setupintent";
 
@@ -19,34 +21,57 @@ const UNMODELLED: &[&str] = &[
     "payment_method_options",
 ];
 
-pub(crate) const ROUTES: &[Route] = &[
-    route("POST", "/v1/setup_intents", create, "setup_intent"),
-    route("GET", "/v1/setup_intents/:id", retrieve, "setup_intent"),
-    route(
-        "POST",
-        "/v1/setup_intents/:id/confirm",
-        confirm,
-        "setup_intent",
-    ),
-];
-
-/// `POST /v1/setup_intents`
-pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let customer = match params.string("customer")? {
-        Some(id) => Some(
-            crate::resource::customer::input::named(ctx, id, "customer")?
-                .id
-                .clone(),
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::new(
+            "POST",
+            "/v1/setup_intents",
+            "setup_intent",
+            read_create,
+            create,
         ),
-        None => None,
+        Route::new(
+            "GET",
+            "/v1/setup_intents/:id",
+            "setup_intent",
+            read_retrieve,
+            retrieve,
+        ),
+        Route::new(
+            "POST",
+            "/v1/setup_intents/:id/confirm",
+            "setup_intent",
+            read_confirm,
+            confirm,
+        ),
+    ]
+}
+
+/// A set-up intent to create.
+struct New {
+    customer: Option<Id>,
+    method: Option<Named>,
+    confirm: bool,
+    description: Option<String>,
+    usage: Option<&'static str>,
+    types: Option<Vec<String>>,
+    metadata: Metadata,
+    return_url: Option<String>,
+}
+
+fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
+    let customer = customer::input::given(ctx, params)?;
+    let customer = customer.map(|customer| customer.id.clone());
+    let new = New {
+        method: method(ctx, params, customer.as_deref())?,
+        customer,
+        confirm: params.boolean("confirm")?.unwrap_or(false),
+        description: params.nullable("description")?.value().map(str::to_owned),
+        usage: params.one_of("usage", &["off_session", "on_session"])?,
+        types: types(params)?,
+        metadata: params.metadata()?.apply(&Metadata::default())?,
+        return_url: params.string("return_url")?.map(str::to_owned),
     };
-    let method = method(ctx, params, customer.as_deref())?;
-    let confirm = params.boolean("confirm")?.unwrap_or(false);
-    let description = params.nullable("description")?.value().map(str::to_owned);
-    let usage = params.one_of("usage", &["off_session", "on_session"])?;
-    let types = types(params)?;
-    let metadata = params.metadata()?.apply(&Metadata::default())?;
-    let return_url = params.string("return_url")?.map(str::to_owned);
     params.only("use_stripe_sdk", "false")?;
     params.unmodelled(UNMODELLED)?;
     params.unmodelled(&[
@@ -56,25 +81,30 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
         "on_behalf_of",
         "single_use",
     ])?;
-    if confirm {
-        let method = method.as_ref().ok_or_else(no_method)?;
+    if new.confirm {
+        let method = new.method.as_ref().ok_or_else(no_method)?;
         method.card(ctx).check_attachable()?;
     }
-    params.finish()?;
-    let now = customer
+    Ok(new)
+}
+
+/// `POST /v1/setup_intents`
+fn create(ctx: &mut Ctx<'_>, new: New) -> Result<Value> {
+    let now = new
+        .customer
         .as_ref()
         .map_or(ctx.now, |customer| ctx.time_of(customer));
-    let id = insert(ctx, customer, metadata, now);
+    let id = insert(ctx, new.customer, new.metadata, now);
     if let Some(intent) = ctx.account.setup_intents.get_mut(&id) {
-        intent.description = description;
-        intent.return_url = return_url;
-        intent.usage = usage.unwrap_or("off_session");
-        intent.types = types.unwrap_or_else(|| vec!["card".to_owned()]);
+        intent.description = new.description;
+        intent.return_url = new.return_url;
+        intent.usage = new.usage.unwrap_or("off_session");
+        intent.types = new.types.unwrap_or_else(|| vec!["card".to_owned()]);
     }
     let created = find(ctx, &id)?.to_json();
     ctx.event("setup_intent.created", &created, now);
-    match method {
-        Some(method) if confirm => proceed(ctx, &id, method),
+    match new.method {
+        Some(method) if new.confirm => proceed(ctx, &id, method),
         Some(method) => choose(ctx, &id, method),
         None => {}
     }
@@ -101,39 +131,46 @@ fn no_method() -> Error {
         .code("setup_intent_unexpected_state")
 }
 
-/// `GET /v1/setup_intents/:id`
-pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let intent = find(ctx, &ctx.arg(0))?;
-    intent.check_secret(params)?;
-    params.finish()?;
-    Ok(intent.to_json())
+fn read_retrieve(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<()> {
+    find(ctx, &ctx.arg(0))?.check_secret(params)
 }
 
-/// `POST /v1/setup_intents/:id/confirm`
-pub(crate) fn confirm(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+/// `GET /v1/setup_intents/:id`
+fn retrieve(ctx: &mut Ctx<'_>, (): ()) -> Result<Value> {
+    Ok(find(ctx, &ctx.arg(0))?.to_json())
+}
+
+/// How a set-up intent is confirmed.
+struct Confirmation {
+    method: Named,
+    return_url: Option<String>,
+}
+
+fn read_confirm(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Confirmation> {
     let intent = find(ctx, &ctx.arg(0))?;
     intent.check_secret(params)?;
-    let (id, customer, chosen, status) = (
-        intent.id.clone(),
-        intent.customer.clone(),
-        intent.payment_method.clone(),
-        intent.status,
-    );
-    let given = method(ctx, params, customer.as_deref())?;
+    let given = method(ctx, params, intent.customer.as_deref())?;
     let return_url = params.string("return_url")?.map(str::to_owned);
     params.only("use_stripe_sdk", "false")?;
     params.unmodelled(UNMODELLED)?;
-    if status == "succeeded" {
+    if intent.status == "succeeded" {
         return Err(Error::invalid(
             "You cannot confirm this SetupIntent because it has already succeeded.",
         )
         .code("setup_intent_unexpected_state"));
     }
+    let chosen = intent.payment_method.clone();
     let method = given
         .or(chosen.map(Named::Existing))
         .ok_or_else(no_method)?;
     method.card(ctx).check_attachable()?;
-    params.finish()?;
+    Ok(Confirmation { method, return_url })
+}
+
+/// `POST /v1/setup_intents/:id/confirm`
+fn confirm(ctx: &mut Ctx<'_>, confirmation: Confirmation) -> Result<Value> {
+    let id = find(ctx, &ctx.arg(0))?.id.clone();
+    let Confirmation { method, return_url } = confirmation;
     if let (Some(url), Some(intent)) = (return_url, ctx.account.setup_intents.get_mut(&id)) {
         intent.return_url = Some(url);
     }

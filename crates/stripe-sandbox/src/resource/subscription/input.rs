@@ -14,6 +14,7 @@ use crate::params::field_update::FieldUpdate;
 use crate::params::metadata::Metadata;
 use crate::resource::customer::{self, Customer};
 use crate::resource::invoice_item;
+use crate::resource::payment_method::card::Presence;
 use crate::resource::subscription_item::{self, ItemSpec};
 use crate::resource::test_clock::MAX_SUBSCRIPTIONS;
 use crate::store::account::Account;
@@ -31,8 +32,12 @@ pub(crate) const UNMODELLED: &[&str] = &[
     "pending_invoice_item_interval?",
 ];
 
-/// Reads a new subscription, and the customer's time.
-pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(NewSubscription, i64)> {
+/// Reads a new subscription, and the customer's time. `presence` is theirs.
+pub(crate) fn read_new(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+    presence: Presence,
+) -> Result<(NewSubscription, i64)> {
     let holder = customer::input::named(ctx, params.required("customer")?, "customer")?;
     let now = ctx.time_of(&holder.id);
     let specs = subscription_item::input::read(ctx, params, "items", &[])?;
@@ -76,7 +81,7 @@ pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(NewSubscri
     if new.cancel_at.is_some() && new.cancel_at_period_end {
         return Err(one_end_only());
     }
-    payment_input::check(ctx, &new, behavior, now)?;
+    payment_input::check(ctx, &new, behavior, presence, now)?;
     Ok((new, now))
 }
 

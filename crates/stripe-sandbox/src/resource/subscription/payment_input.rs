@@ -9,7 +9,7 @@ use crate::money::charge_amount;
 use crate::params::Params;
 use crate::resource::invoice::Status;
 use crate::resource::payment_method;
-use crate::resource::payment_method::card::Charged;
+use crate::resource::payment_method::card::{Charged, Presence};
 use crate::resource::subscription_item::ItemSpec;
 use crate::store::context::Ctx;
 
@@ -65,6 +65,7 @@ pub(crate) fn check(
     ctx: &Ctx<'_>,
     new: &NewSubscription,
     behavior: Behavior,
+    presence: Presence,
     now: i64,
 ) -> Result<()> {
     let due = new_subscription::first_amount_due(ctx.account, new, now);
@@ -74,7 +75,7 @@ pub(crate) fn check(
     }
     let own = new.default_payment_method.as_ref();
     let method = collection::payment_method(ctx.account, own, &new.customer);
-    let charged = method.map(|method| method.charge(ctx.presence));
+    let charged = method.map(|method| method.charge(presence));
     match charged {
         Some(_) if behavior != Behavior::Error => Ok(()),
         charged => must_be_paid(charged),

@@ -7,15 +7,21 @@ use super::update_input::{self, check_begun};
 use super::{
     COLLECTION_METHODS, Status, Subscription, WHAT, events, payment_input, shared_input, view,
 };
-use crate::engine::change::Cancellation;
+use crate::engine::change::{self, Cancellation};
+use crate::engine::collection;
+use crate::engine::new_subscription::{self, NewSubscription};
 use crate::engine::renewal::{self, Anchor};
-use crate::engine::{collection, new_subscription, subscription_update};
+use crate::engine::subscription_update::{self, Update};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::filter::Created;
+use crate::params::metadata::Metadata;
 use crate::resource::customer;
-use crate::resource::route::{Route, route};
+use crate::resource::payment_method::card::Presence;
+use crate::resource::payment_method::input::presence;
+use crate::resource::route::Route;
 use crate::store::context::Ctx;
+use crate::store::ids::Id;
 use crate::store::page::Page;
 
 const URL: &str = "/v1/subscriptions";
@@ -33,25 +39,60 @@ const STATUSES: &[&str] = &[
     "unpaid",
 ];
 
-pub(crate) const ROUTES: &[Route] = &[
-    route("POST", "/v1/subscriptions", create, "subscription"),
-    route("GET", "/v1/subscriptions", list, "list:subscription"),
-    route("GET", "/v1/subscriptions/:id", retrieve, "subscription"),
-    route("POST", "/v1/subscriptions/:id", update, "subscription"),
-    route("DELETE", "/v1/subscriptions/:id", cancel, "subscription"),
-    route(
-        "POST",
-        "/v1/subscriptions/:id/resume",
-        resume,
-        "subscription",
-    ),
-];
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::new(
+            "POST",
+            "/v1/subscriptions",
+            "subscription",
+            read_create,
+            create,
+        ),
+        Route::new(
+            "GET",
+            "/v1/subscriptions",
+            "list:subscription",
+            read_list,
+            list,
+        ),
+        Route::bare("GET", "/v1/subscriptions/:id", "subscription", retrieve),
+        Route::new(
+            "POST",
+            "/v1/subscriptions/:id",
+            "subscription",
+            read_update,
+            update,
+        ),
+        Route::new(
+            "DELETE",
+            "/v1/subscriptions/:id",
+            "subscription",
+            read_cancel,
+            cancel,
+        ),
+        Route::new(
+            "POST",
+            "/v1/subscriptions/:id/resume",
+            "subscription",
+            read_resume,
+            resume,
+        ),
+    ]
+}
+
+/// Reads a new subscription, when it begins, and whether the customer is there to pay.
+fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(NewSubscription, i64, Presence)> {
+    let presence = presence(params)?;
+    let (new, now) = input::read_new(ctx, params, presence)?;
+    Ok((new, now, presence))
+}
 
 /// `POST /v1/subscriptions`
-pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    ctx.read_presence(params)?;
-    let (new, now) = input::read_new(ctx, params)?;
-    params.finish()?;
+fn create(
+    ctx: &mut Ctx<'_>,
+    (new, now, presence): (NewSubscription, i64, Presence),
+) -> Result<Value> {
+    ctx.presence = presence;
     let id = new_subscription::create(ctx, new, now);
     let subscription = ctx.account.billing.subscriptions.get(&id);
     Ok(view::subscription(
@@ -61,45 +102,67 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 }
 
 /// `GET /v1/subscriptions/:id`
-pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(view::subscription(
         ctx.account,
         ctx.account.subscription(find(ctx)?),
     ))
 }
 
+/// Which subscriptions are asked for.
+struct Filter {
+    page: Page,
+    customer: Option<Id>,
+    clock: Option<String>,
+    status: Option<&'static str>,
+    price: Option<String>,
+    created: Created,
+    starts: Created,
+    ends: Created,
+    sent: bool,
+}
+
+fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
+    let filter = Filter {
+        page: Page::read(params)?,
+        customer: customer::input::given(ctx, params)?.map(|holder| holder.id.clone()),
+        clock: params.string("test_clock")?.map(str::to_owned),
+        status: params.one_of("status", STATUSES)?,
+        price: params.string("price")?.map(str::to_owned),
+        created: Created::read(params)?,
+        starts: Created::read_from(params, "current_period_start")?,
+        ends: Created::read_from(params, "current_period_end")?,
+        sent: params.one_of("collection_method", COLLECTION_METHODS)? == Some("send_invoice"),
+    };
+    params.unmodelled(&["automatic_tax", "plan"])?;
+    Ok(filter)
+}
+
+impl Filter {
+    fn accepts(&self, one: &Subscription) -> bool {
+        let (clock, price) = (self.clock.as_deref(), self.price.as_deref());
+        !self.sent
+            && (self.customer.is_some() || one.clock.as_deref() == clock)
+            && clock.is_none_or(|clock| one.clock.as_deref() == Some(clock))
+            && in_status(one.status, self.status)
+            && price.is_none_or(|price| one.items.iter().any(|item| &*item.price == price))
+            && self.created.accepts(one.created)
+            && self.starts.accepts(one.period.0)
+            && self.ends.accepts(one.period.1)
+    }
+}
+
 /// `GET /v1/subscriptions`: those on a test clock only if the clock or the customer is named, and those that
 /// have ended only if a status is.
-pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let page = Page::read(params)?;
-    let holder = match params.string("customer")? {
-        Some(id) => Some(customer::input::named(ctx, id, "customer")?),
-        None => None,
-    };
-    let clock = params.string("test_clock")?;
-    let status = params.one_of("status", STATUSES)?;
-    let price = params.string("price")?;
-    let created = Created::read(params)?;
-    let starts = Created::read_from(params, "current_period_start")?;
-    let ends = Created::read_from(params, "current_period_end")?;
-    let collection = params.one_of("collection_method", COLLECTION_METHODS)?;
-    params.unmodelled(&["automatic_tax", "plan"])?;
-    params.finish()?;
-    let keep = |one: &Subscription| {
-        collection != Some("send_invoice")
-            && (holder.is_some() || one.clock.as_deref() == clock)
-            && clock.is_none_or(|clock| one.clock.as_deref() == Some(clock))
-            && in_status(one.status, status)
-            && price.is_none_or(|price| one.items.iter().any(|item| &*item.price == price))
-            && created.accepts(one.created)
-            && starts.accepts(one.period.0)
-            && ends.accepts(one.period.1)
-    };
+fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     let table = &ctx.account.billing.subscriptions;
-    let cut = match holder {
-        Some(holder) => page.of_positions(table, &holder.subscriptions, WHAT, keep)?,
-        None => page.of_table(table, WHAT, keep)?,
+    let keep = |one: &Subscription| filter.accepts(one);
+    let cut = match &filter.customer {
+        Some(id) => {
+            let held = ctx.account.subscriptions_of(id);
+            filter.page.of_positions(table, &held, WHAT, keep)?
+        }
+        None => filter.page.of_table(table, WHAT, keep)?,
     };
     Ok(cut.to_json(URL, |one| view::subscription(ctx.account, one)))
 }
@@ -113,52 +176,60 @@ fn in_status(status: Status, asked: Option<&str>) -> bool {
     }
 }
 
+/// What an update says.
+enum Change {
+    /// Of one that has ended, which is still described.
+    Describe(Metadata),
+    Update(Box<Update>, Presence),
+}
+
+fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Change> {
+    let presence = presence(params)?;
+    let subscription = ctx.account.subscription(find(ctx)?);
+    if subscription.status.ended() {
+        let metadata = params.metadata()?.apply(&subscription.metadata)?;
+        if params.finish().is_err() {
+            return Err(Error::invalid(
+                "A canceled subscription can only update its cancellation_details and metadata.",
+            ));
+        }
+        return Ok(Change::Describe(metadata));
+    }
+    check_begun(subscription, params)?;
+    let now = ctx.time_of(&subscription.customer);
+    let update = update_input::read(ctx, params, subscription, now)?;
+    Ok(Change::Update(Box::new(update), presence))
+}
+
 /// `POST /v1/subscriptions/:id`
-pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    ctx.read_presence(params)?;
+fn update(ctx: &mut Ctx<'_>, change: Change) -> Result<Value> {
     let position = find(ctx)?;
     let subscription = ctx.account.subscription(position);
     let now = ctx.time_of(&subscription.customer);
-    if subscription.status.ended() {
-        return update_ended(ctx, position, params, now);
+    match change {
+        Change::Describe(metadata) => {
+            let before = view::subscription(ctx.account, subscription);
+            ctx.account.subscription_mut(position).metadata = metadata;
+            events::changed(ctx, position, &before, now);
+        }
+        Change::Update(update, presence) => {
+            ctx.presence = presence;
+            payment_input::check_change(ctx, position, &update, now)?;
+            subscription_update::carry_out(ctx, position, *update, now);
+        }
     }
-    check_begun(subscription, params)?;
-    let update = update_input::read(ctx, params, subscription, now)?;
-    params.finish()?;
-    payment_input::check_change(ctx, position, &update, now)?;
-    subscription_update::carry_out(ctx, position, update, now);
     Ok(view::subscription(
         ctx.account,
         ctx.account.subscription(position),
     ))
 }
 
-/// What has ended is still described.
-fn update_ended(ctx: &mut Ctx<'_>, position: u32, params: &Params<'_>, now: i64) -> Result<Value> {
-    let subscription = ctx.account.subscription(position);
-    let metadata = params.metadata()?.apply(&subscription.metadata)?;
-    if params.finish().is_err() {
-        return Err(Error::invalid(
-            "A canceled subscription can only update its cancellation_details and metadata.",
-        ));
-    }
-    let before = view::subscription(ctx.account, subscription);
-    ctx.account.subscription_mut(position).metadata = metadata;
-    events::changed(ctx, position, &before, now);
-    Ok(view::subscription(
-        ctx.account,
-        ctx.account.subscription(position),
-    ))
-}
-
-/// `POST /v1/subscriptions/:id/resume`: of one that is paused. A period begins now, and is charged.
-pub(crate) fn resume(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    ctx.read_presence(params)?;
+fn read_resume(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Presence> {
+    let presence = presence(params)?;
     params.one_of_modelled("billing_cycle_anchor", &["now"], &["unchanged"])?;
     shared_input::prorate(params)?;
     params.unmodelled(&["proration_date"])?;
-    let position = find(ctx)?;
-    let subscription = ctx.account.subscription(position);
+    let subscription = ctx.account.subscription(find(ctx)?);
     if subscription.status != Status::Paused {
         return Err(Error::invalid(format!(
             "Only paused subscriptions can be resumed; this one is {}.",
@@ -169,7 +240,14 @@ pub(crate) fn resume(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     if collection::payment_method(ctx.account, own, &subscription.customer).is_none() {
         return Err(collection::nothing_to_pay_with());
     }
-    params.finish()?;
+    Ok(presence)
+}
+
+/// `POST /v1/subscriptions/:id/resume`: of one that is paused. A period begins now, and is charged.
+fn resume(ctx: &mut Ctx<'_>, presence: Presence) -> Result<Value> {
+    ctx.presence = presence;
+    let position = find(ctx)?;
+    let subscription = ctx.account.subscription(position);
     let now = ctx.time_of(&subscription.customer);
     let before = view::subscription(ctx.account, subscription);
     ctx.account.subscription_mut(position).status = Status::Active;
@@ -180,22 +258,26 @@ pub(crate) fn resume(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     Ok(after)
 }
 
-/// `DELETE /v1/subscriptions/:id`: at once.
-pub(crate) fn cancel(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+fn read_cancel(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Cancellation> {
     let how = Cancellation {
         invoice_now: params.boolean("invoice_now")?.unwrap_or(false),
         prorate: params.boolean("prorate")?.unwrap_or(false),
     };
     params.unmodelled(&["cancellation_details"])?;
-    let position = find(ctx)?;
-    let subscription = ctx.account.subscription(position);
+    let subscription = ctx.account.subscription(find(ctx)?);
     if subscription.status.ended() {
         return Err(Error::not_found(WHAT, &subscription.id));
     }
-    params.finish()?;
+    Ok(how)
+}
+
+/// `DELETE /v1/subscriptions/:id`: at once.
+fn cancel(ctx: &mut Ctx<'_>, how: Cancellation) -> Result<Value> {
+    let position = find(ctx)?;
+    let subscription = ctx.account.subscription(position);
     let now = ctx.time_of(&subscription.customer);
     let before = view::subscription(ctx.account, subscription);
-    crate::engine::change::cancel(ctx, position, how, now);
+    change::cancel(ctx, position, how, now);
     ctx.account.subscription_mut(position).cancellation_reason = Some("cancellation_requested");
     ctx.account.subscription_mut(position).canceled_at = Some(now);
     events::changed(ctx, position, &before, now);

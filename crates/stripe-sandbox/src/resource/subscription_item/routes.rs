@@ -2,70 +2,92 @@
 
 use serde_json::{Value, json};
 
-use super::changes_input::{self, One};
+use super::changes_input::{One, read_one};
 use super::view::{self, of_id};
 use super::{Item, WHAT, usage};
-use crate::engine::subscription_update;
+use crate::engine::subscription_update::{self, Update};
 use crate::error::{Error, Result};
 use crate::params::Params;
-use crate::resource::route::{Route, route};
-use crate::resource::subscription::{self, Subscription};
+use crate::resource::payment_method::card::Presence;
+use crate::resource::payment_method::input::presence;
+use crate::resource::route::Route;
+use crate::resource::subscription::Subscription;
+use crate::resource::subscription::payment_input::check_change;
+use crate::resource::subscription::update_input::{
+    check_begun, check_live, may_change, read_for_item,
+};
 use crate::store::context::Ctx;
 use crate::store::page::Page;
 
-pub(crate) const ROUTES: &[Route] = &[
-    route(
-        "GET",
-        "/v1/subscription_items",
-        list,
-        "list:subscription_item",
-    ),
-    route(
-        "POST",
-        "/v1/subscription_items",
-        create,
-        "subscription_item",
-    ),
-    route(
-        "GET",
-        "/v1/subscription_items/:id",
-        retrieve,
-        "subscription_item",
-    ),
-    route(
-        "POST",
-        "/v1/subscription_items/:id",
-        update,
-        "subscription_item",
-    ),
-    route(
-        "DELETE",
-        "/v1/subscription_items/:id",
-        delete,
-        "subscription_item",
-    ),
-    route(
-        "POST",
-        "/v1/subscription_items/:id/usage_records",
-        usage::report,
-        "usage_record",
-    ),
-    route(
-        "GET",
-        "/v1/subscription_items/:id/usage_record_summaries",
-        usage::summaries,
-        "list:usage_record_summary",
-    ),
-];
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::new(
+            "GET",
+            "/v1/subscription_items",
+            "list:subscription_item",
+            read_list,
+            list,
+        ),
+        Route::new(
+            "POST",
+            "/v1/subscription_items",
+            "subscription_item",
+            read_create,
+            create,
+        ),
+        Route::bare(
+            "GET",
+            "/v1/subscription_items/:id",
+            "subscription_item",
+            retrieve,
+        ),
+        Route::new(
+            "POST",
+            "/v1/subscription_items/:id",
+            "subscription_item",
+            read_update,
+            update,
+        ),
+        Route::new(
+            "DELETE",
+            "/v1/subscription_items/:id",
+            "subscription_item",
+            read_delete,
+            delete,
+        ),
+        Route::new(
+            "POST",
+            "/v1/subscription_items/:id/usage_records",
+            "usage_record",
+            usage::read_report,
+            usage::report,
+        ),
+        Route::new(
+            "GET",
+            "/v1/subscription_items/:id/usage_record_summaries",
+            "list:usage_record_summary",
+            usage::read_summaries,
+            usage::summaries,
+        ),
+    ]
+}
+
+/// Reads the subscription whose items are asked for, and which of them.
+fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Page, u32)> {
+    let page = Page::read(params)?;
+    Ok((page, subscription_given(ctx, params)?))
+}
+
+/// The position of the `subscription` that a request names.
+fn subscription_given(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<u32> {
+    let id = params.required("subscription")?;
+    let position = ctx.account.billing.subscriptions.position(id);
+    position.ok_or_else(|| Error::no_such("subscription", id, "subscription"))
+}
 
 /// `GET /v1/subscription_items?subscription=`
-pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let page = Page::read(params)?;
-    let id = params.required("subscription")?;
-    let subscription = ctx.account.billing.subscriptions.get(id);
-    let subscription =
-        subscription.ok_or_else(|| Error::no_such("subscription", id, "subscription"))?;
-    params.finish()?;
+fn list(ctx: &mut Ctx<'_>, (page, position): (Page, u32)) -> Result<Value> {
+    let subscription = ctx.account.subscription(position);
     let rows: Vec<&Item> = subscription.items.iter().collect();
     let cut = page.of_rows(&rows, WHAT)?;
     let url = format!("/v1/subscription_items?subscription={}", subscription.id);
@@ -73,56 +95,89 @@ pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 }
 
 /// `GET /v1/subscription_items/:id`
-pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     let (subscription, item) = find(ctx)?;
     Ok(view::item(ctx.account, subscription, item))
 }
 
+fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Change> {
+    Change::read(ctx, params, subscription_given(ctx, params)?, One::Add)
+}
+
 /// `POST /v1/subscription_items`: another item for a subscription.
-pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let id = params.required("subscription")?;
-    let position = ctx.account.billing.subscriptions.position(id);
-    let position = position.ok_or_else(|| Error::no_such("subscription", id, "subscription"))?;
-    change(ctx, params, position, One::Add)?;
+fn create(ctx: &mut Ctx<'_>, change: Change) -> Result<Value> {
+    let position = change.position;
+    change.carry_out(ctx)?;
     let subscription = ctx.account.subscription(position);
     let item = subscription.items.last().expect("just added");
     Ok(view::item(ctx.account, subscription, item))
 }
 
-/// `POST /v1/subscription_items/:id`
-pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Change> {
     let (position, index) = locate(ctx)?;
-    change(ctx, params, position, One::Change(index))?;
+    Change::read(ctx, params, position, One::Change(index))
+}
+
+/// `POST /v1/subscription_items/:id`
+fn update(ctx: &mut Ctx<'_>, change: Change) -> Result<Value> {
+    let (position, index) = locate(ctx)?;
+    change.carry_out(ctx)?;
     let subscription = ctx.account.subscription(position);
     let item = &subscription.items[index];
     Ok(view::item(ctx.account, subscription, item))
 }
 
+fn read_delete(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Change> {
+    let (position, index) = locate(ctx)?;
+    Change::read(ctx, params, position, One::Remove(index))
+}
+
 /// `DELETE /v1/subscription_items/:id`
-pub(crate) fn delete(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+fn delete(ctx: &mut Ctx<'_>, change: Change) -> Result<Value> {
     let (position, index) = locate(ctx)?;
     let id = ctx.account.subscription(position).items[index].id.clone();
-    change(ctx, params, position, One::Remove(index))?;
+    change.carry_out(ctx)?;
     Ok(json!({"id": &*id, "object": "subscription_item", "deleted": true}))
 }
 
-/// Changes one item as an update of its subscription would.
-fn change(ctx: &mut Ctx<'_>, params: &Params<'_>, position: u32, one: One) -> Result<()> {
-    ctx.read_presence(params)?;
-    let subscription = ctx.account.subscription(position);
-    subscription::update_input::check_live(subscription)?;
-    match one {
-        One::Change(_) => subscription::update_input::check_begun(subscription, params)?,
-        One::Add | One::Remove(_) => subscription::update_input::may_change(subscription)?,
+/// A change of one item, as an update of its subscription would make it.
+struct Change {
+    /// Of the subscription.
+    position: u32,
+    update: Update,
+    presence: Presence,
+}
+
+impl Change {
+    fn read(ctx: &Ctx<'_>, params: &Params<'_>, position: u32, one: One) -> Result<Self> {
+        let presence = presence(params)?;
+        let subscription = ctx.account.subscription(position);
+        check_live(subscription)?;
+        match one {
+            One::Change(_) => check_begun(subscription, params)?,
+            One::Add | One::Remove(_) => may_change(subscription)?,
+        }
+        let specs = read_one(ctx, params, subscription, one)?;
+        Ok(Self {
+            position,
+            update: read_for_item(ctx, params, subscription, specs)?,
+            presence,
+        })
     }
-    let now = ctx.time_of(&subscription.customer);
-    let specs = changes_input::read_one(ctx, params, subscription, one)?;
-    let update = subscription::update_input::read_for_item(ctx, params, subscription, specs)?;
-    params.finish()?;
-    subscription::payment_input::check_change(ctx, position, &update, now)?;
-    subscription_update::carry_out(ctx, position, update, now);
-    Ok(())
+
+    fn carry_out(self, ctx: &mut Ctx<'_>) -> Result<()> {
+        let Self {
+            position,
+            update,
+            presence,
+        } = self;
+        ctx.presence = presence;
+        let customer = &ctx.account.subscription(position).customer;
+        let now = ctx.time_of(customer);
+        check_change(ctx, position, &update, now)?;
+        subscription_update::carry_out(ctx, position, update, now);
+        Ok(())
+    }
 }
 
 pub(crate) fn find<'a>(ctx: &'a Ctx<'_>) -> Result<(&'a Subscription, &'a Item)> {

@@ -23,17 +23,36 @@ const BEHIND: i64 = 300;
 /// How far ahead of the customer's time a record may be: what clients with another clock are allowed.
 const AHEAD: i64 = 300;
 
-/// `POST /v1/subscription_items/:id/usage_records`: a quantity at a time, which is added to what was reported
-/// for that very time, or replaces it.
-pub(crate) fn report(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let (subscription, item) = find(ctx)?;
+/// What is reported: how much, when, and whether it replaces what was reported for that very time.
+pub(super) struct Record {
+    quantity: i64,
+    timestamp: i64,
+    set: bool,
+}
+
+pub(super) fn read_report(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Record> {
+    let (subscription, _) = find(ctx)?;
     let quantity = params
         .integer_from("quantity", 0)?
         .ok_or_else(|| params.missing("quantity"))?;
     let now = ctx.time_of(&subscription.customer);
-    let timestamp = params.timestamp_or_now("timestamp", now)?.unwrap_or(now);
-    let set = params.one_of("action", &["increment", "set"])? == Some("set");
-    params.finish()?;
+    Ok(Record {
+        quantity,
+        timestamp: params.timestamp_or_now("timestamp", now)?.unwrap_or(now),
+        set: params.one_of("action", &["increment", "set"])? == Some("set"),
+    })
+}
+
+/// `POST /v1/subscription_items/:id/usage_records`: a quantity at a time, which is added to what was reported
+/// for that very time, or replaces it.
+pub(super) fn report(ctx: &mut Ctx<'_>, record: Record) -> Result<Value> {
+    let Record {
+        quantity,
+        timestamp,
+        set,
+    } = record;
+    let (subscription, item) = find(ctx)?;
+    let now = ctx.time_of(&subscription.customer);
     let draft = finalization::draft_for(ctx.account, subscription, item, timestamp);
     let draft = draft.map(|draft| draft.id.clone());
     let from = match draft {
@@ -123,12 +142,16 @@ impl Row for Summary {
     }
 }
 
+pub(super) fn read_summaries(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Page> {
+    let page = Page::read(params)?;
+    find(ctx)?;
+    Ok(page)
+}
+
 /// `GET /v1/subscription_items/:id/usage_record_summaries`: a total per period, the running one first, which
 /// has no end yet.
-pub(crate) fn summaries(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let page = Page::read(params)?;
+pub(super) fn summaries(ctx: &mut Ctx<'_>, page: Page) -> Result<Value> {
     let (subscription, item) = find(ctx)?;
-    params.finish()?;
     if item.quantity.is_some() {
         return Err(Error::invalid(format!(
             "The price of `{}` is not metered: it has no usage.",

@@ -11,9 +11,10 @@ use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::filter::Created;
 use crate::resource::customer;
-use crate::resource::route::{Route, route};
+use crate::resource::route::Route;
 use crate::resource::subscription::{self, Prorate};
 use crate::store::context::Ctx;
+use crate::store::ids::Id;
 use crate::store::page::Page;
 use crate::store::timelines::Due;
 
@@ -21,54 +22,55 @@ const URL: &str = "/v1/subscription_schedules";
 
 const WHAT: &str = "subscription schedule";
 
-pub(crate) const ROUTES: &[Route] = &[
-    route(
-        "POST",
-        "/v1/subscription_schedules",
-        create,
-        "subscription_schedule",
-    ),
-    route(
-        "GET",
-        "/v1/subscription_schedules",
-        list,
-        "list:subscription_schedule",
-    ),
-    route(
-        "GET",
-        "/v1/subscription_schedules/:id",
-        retrieve,
-        "subscription_schedule",
-    ),
-    route(
-        "POST",
-        "/v1/subscription_schedules/:id",
-        update,
-        "subscription_schedule",
-    ),
-    route(
-        "POST",
-        "/v1/subscription_schedules/:id/release",
-        release,
-        "subscription_schedule",
-    ),
-    route(
-        "POST",
-        "/v1/subscription_schedules/:id/cancel",
-        cancel,
-        "subscription_schedule",
-    ),
-];
-
-/// `POST /v1/subscription_schedules`: with phases of its own, or over a subscription that is there.
-pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let (schedule, now) = input::read_new(ctx, params)?;
-    params.finish()?;
-    Ok(begin(ctx, schedule, now))
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::new(
+            "POST",
+            "/v1/subscription_schedules",
+            "subscription_schedule",
+            input::read_new,
+            create,
+        ),
+        Route::new(
+            "GET",
+            "/v1/subscription_schedules",
+            "list:subscription_schedule",
+            read_list,
+            list,
+        ),
+        Route::bare(
+            "GET",
+            "/v1/subscription_schedules/:id",
+            "subscription_schedule",
+            retrieve,
+        ),
+        Route::new(
+            "POST",
+            "/v1/subscription_schedules/:id",
+            "subscription_schedule",
+            read_update,
+            update,
+        ),
+        Route::new(
+            "POST",
+            "/v1/subscription_schedules/:id/release",
+            "subscription_schedule",
+            read_release,
+            release,
+        ),
+        Route::new(
+            "POST",
+            "/v1/subscription_schedules/:id/cancel",
+            "subscription_schedule",
+            read_cancel,
+            cancel,
+        ),
+    ]
 }
 
-/// Stores a schedule, and starts it if its time has come.
-fn begin(ctx: &mut Ctx<'_>, mut schedule: Schedule, now: i64) -> Value {
+/// `POST /v1/subscription_schedules`: with phases of its own, or over a subscription that is there. It is stored, and
+/// started if its time has come.
+fn create(ctx: &mut Ctx<'_>, (mut schedule, now): (Schedule, i64)) -> Result<Value> {
     schedule.id = ctx.account.ids.next("sub_sched", 24);
     let id = schedule.id.clone();
     let subscription = schedule.subscription.clone();
@@ -94,59 +96,79 @@ fn begin(ctx: &mut Ctx<'_>, mut schedule: Schedule, now: i64) -> Value {
         phases::start(ctx, position, now);
         engine::run_until(ctx, clock.as_ref(), now);
     }
-    view::schedule(ctx.account.schedule(position))
+    Ok(view::schedule(ctx.account.schedule(position)))
 }
 
 /// `GET /v1/subscription_schedules/:id`
-pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(view::schedule(ctx.account.schedule(find(ctx)?)))
 }
 
+/// Which schedules are asked for. Where it is asked when one ended, it has.
+struct Filter {
+    page: Page,
+    customer: Option<Id>,
+    created: Created,
+    canceled: (bool, Created),
+    completed: (bool, Created),
+    released: (bool, Created),
+    waiting: bool,
+}
+
+fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
+    let ended = |key| Ok::<_, Error>((params.has(key), Created::read_from(params, key)?));
+    Ok(Filter {
+        page: Page::read(params)?,
+        customer: customer::input::given(ctx, params)?.map(|holder| holder.id.clone()),
+        created: Created::read(params)?,
+        canceled: ended("canceled_at")?,
+        completed: ended("completed_at")?,
+        released: ended("released_at")?,
+        waiting: params.boolean("scheduled")?.unwrap_or(false),
+    })
+}
+
+impl Filter {
+    fn accepts(&self, schedule: &Schedule) -> bool {
+        let within = |(asked, range): (bool, Created), at: Option<i64>| {
+            !asked || at.is_some_and(|at| range.accepts(at))
+        };
+        (self.customer.is_some() || schedule.clock.is_none())
+            && self.created.accepts(schedule.created)
+            && within(self.canceled, schedule.canceled_at)
+            && within(self.completed, schedule.completed_at)
+            && within(self.released, schedule.released_at)
+            && (!self.waiting || schedule.status == Status::NotStarted)
+    }
+}
+
 /// `GET /v1/subscription_schedules`
-pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let page = Page::read(params)?;
-    let holder = match params.string("customer")? {
-        Some(id) => Some(customer::input::named(ctx, id, "customer")?),
-        None => None,
-    };
-    let created = Created::read(params)?;
-    let ends = ["canceled_at", "completed_at", "released_at"];
-    let [canceled, completed, released] =
-        ends.map(|key| (params.has(key), Created::read_from(params, key)));
-    let (canceled, completed, released) = (
-        (canceled.0, canceled.1?),
-        (completed.0, completed.1?),
-        (released.0, released.1?),
-    );
-    let waiting = params.boolean("scheduled")?.unwrap_or(false);
-    params.finish()?;
-    let within = |(asked, range): (bool, Created), at: Option<i64>| {
-        !asked || at.is_some_and(|at| range.accepts(at))
-    };
-    let keep = |schedule: &Schedule| {
-        (holder.is_some() || schedule.clock.is_none())
-            && created.accepts(schedule.created)
-            && within(canceled, schedule.canceled_at)
-            && within(completed, schedule.completed_at)
-            && within(released, schedule.released_at)
-            && (!waiting || schedule.status == Status::NotStarted)
-    };
+fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     let table = &ctx.account.billing.schedules;
-    let cut = match holder {
-        Some(holder) => page.of_positions(table, &holder.schedules, WHAT, keep)?,
-        None => page.of_table(table, WHAT, keep)?,
+    let keep = |schedule: &Schedule| filter.accepts(schedule);
+    let cut = match &filter.customer {
+        Some(id) => {
+            let holder = customer::input::named(ctx, id, "customer")?;
+            filter
+                .page
+                .of_positions(table, &holder.schedules, WHAT, keep)?
+        }
+        None => filter.page.of_table(table, WHAT, keep)?,
     };
     Ok(cut.to_json(URL, view::schedule))
 }
 
-/// `POST /v1/subscription_schedules/:id`
-pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let position = find(ctx)?;
-    let schedule = ctx.account.schedule(position);
+/// A schedule as it is to be.
+struct Changed {
+    schedule: Schedule,
+    /// What becomes of prorations, if the subscription is touched.
+    prorate: Option<Prorate>,
+}
+
+fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Changed> {
+    let schedule = ctx.account.schedule(find(ctx)?);
     live(schedule, "update")?;
     let now = ctx.time_of(&schedule.customer);
-    let before = view::schedule(schedule);
     let mut changed = schedule.clone();
     let phases = input::new_phases(ctx, params, schedule, now)?;
     let touches = phases.is_some() || params.has("default_settings");
@@ -160,9 +182,20 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
     changed.defaults = phase_input::defaults(ctx, params, &schedule.customer, &schedule.defaults)?;
     changed.metadata = params.metadata()?.apply(&schedule.metadata)?;
     let prorate = subscription::shared_input::prorate(params)?.unwrap_or(Prorate::Create);
-    params.finish()?;
-    let clock = changed.clock.clone();
-    replace(ctx, position, changed, touches.then_some(prorate), now);
+    Ok(Changed {
+        schedule: changed,
+        prorate: touches.then_some(prorate),
+    })
+}
+
+/// `POST /v1/subscription_schedules/:id`
+fn update(ctx: &mut Ctx<'_>, changed: Changed) -> Result<Value> {
+    let position = find(ctx)?;
+    let schedule = ctx.account.schedule(position);
+    let now = ctx.time_of(&schedule.customer);
+    let before = view::schedule(schedule);
+    let clock = changed.schedule.clock.clone();
+    replace(ctx, position, changed.schedule, changed.prorate, now);
     let after = view::schedule(ctx.account.schedule(position));
     ctx.update_event("subscription_schedule.updated", &before, &after, now);
     engine::run_until(ctx, clock.as_ref(), now);
@@ -208,30 +241,34 @@ fn replace(
     }
 }
 
-/// `POST /v1/subscription_schedules/:id/release`
-pub(crate) fn release(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+fn read_release(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<()> {
     params.only("preserve_cancel_date", "false")?;
+    live(ctx.account.schedule(find(ctx)?), "release")
+}
+
+/// `POST /v1/subscription_schedules/:id/release`
+fn release(ctx: &mut Ctx<'_>, (): ()) -> Result<Value> {
     let position = find(ctx)?;
-    let schedule = ctx.account.schedule(position);
-    live(schedule, "release")?;
-    let now = ctx.time_of(&schedule.customer);
-    params.finish()?;
+    let now = ctx.time_of(&ctx.account.schedule(position).customer);
     phases::release(ctx, position, now);
     Ok(view::schedule(ctx.account.schedule(position)))
 }
 
-/// `POST /v1/subscription_schedules/:id/cancel`: its subscription ends with it.
-pub(crate) fn cancel(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+fn read_cancel(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Cancellation> {
     let how = Cancellation {
         invoice_now: params.boolean("invoice_now")?.unwrap_or(true),
         prorate: params.boolean("prorate")?.unwrap_or(true),
     };
+    live(ctx.account.schedule(find(ctx)?), "cancel")?;
+    Ok(how)
+}
+
+/// `POST /v1/subscription_schedules/:id/cancel`: its subscription ends with it.
+fn cancel(ctx: &mut Ctx<'_>, how: Cancellation) -> Result<Value> {
     let position = find(ctx)?;
     let schedule = ctx.account.schedule(position);
-    live(schedule, "cancel")?;
     let now = ctx.time_of(&schedule.customer);
     let (id, subscription) = (schedule.id.clone(), schedule.subscription.clone());
-    params.finish()?;
     phases::call_off(ctx, &id, now);
     let subscription = subscription.and_then(|id| ctx.account.billing.subscriptions.position(&id));
     if let Some(subscription) = subscription {

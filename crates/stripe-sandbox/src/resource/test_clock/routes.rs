@@ -7,7 +7,7 @@ use crate::engine;
 use crate::engine::customers;
 use crate::error::{Error, Result};
 use crate::params::Params;
-use crate::resource::route::{Route, route};
+use crate::resource::route::Route;
 use crate::store::context::Ctx;
 use crate::store::page::Page;
 
@@ -15,31 +15,45 @@ const URL: &str = "/v1/test_helpers/test_clocks";
 
 const OBJECT: &str = "test_helpers.test_clock";
 
-pub(crate) const ROUTES: &[Route] = &[
-    route("POST", "/v1/test_helpers/test_clocks", create, OBJECT),
-    route(
-        "GET",
-        "/v1/test_helpers/test_clocks",
-        list,
-        "list:test_helpers.test_clock",
-    ),
-    route("GET", "/v1/test_helpers/test_clocks/:id", retrieve, OBJECT),
-    route("DELETE", "/v1/test_helpers/test_clocks/:id", delete, OBJECT),
-    route(
-        "POST",
-        "/v1/test_helpers/test_clocks/:id/advance",
-        advance,
-        OBJECT,
-    ),
-];
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        Route::new(
+            "POST",
+            "/v1/test_helpers/test_clocks",
+            OBJECT,
+            read_create,
+            create,
+        ),
+        Route::new(
+            "GET",
+            "/v1/test_helpers/test_clocks",
+            "list:test_helpers.test_clock",
+            read_list,
+            list,
+        ),
+        Route::bare("GET", "/v1/test_helpers/test_clocks/:id", OBJECT, retrieve),
+        Route::bare("DELETE", "/v1/test_helpers/test_clocks/:id", OBJECT, delete),
+        Route::new(
+            "POST",
+            "/v1/test_helpers/test_clocks/:id/advance",
+            OBJECT,
+            read_advance,
+            advance,
+        ),
+    ]
+}
 
-/// `POST /v1/test_helpers/test_clocks`
-pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
+/// Reads the time and the name of a new clock.
+fn read_create(_: &Ctx<'_>, params: &Params<'_>) -> Result<(i64, Option<String>)> {
     let frozen_time = params
         .timestamp("frozen_time")?
         .ok_or_else(|| params.missing("frozen_time"))?;
     let name = params.nullable("name")?.value().map(str::to_owned);
-    params.finish()?;
+    Ok((frozen_time, name))
+}
+
+/// `POST /v1/test_helpers/test_clocks`
+fn create(ctx: &mut Ctx<'_>, (frozen_time, name): (i64, Option<String>)) -> Result<Value> {
     let clock = TestClock {
         id: ctx.account.ids.next("clock", 24),
         created: ctx.now,
@@ -54,28 +68,32 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 }
 
 /// `GET /v1/test_helpers/test_clocks/:id`
-pub(crate) fn retrieve(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(find(ctx, &ctx.arg(0))?.to_json())
 }
 
+fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<Page> {
+    Page::read(params)
+}
+
 /// `GET /v1/test_helpers/test_clocks`
-pub(crate) fn list(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let page = Page::read(params)?;
-    params.finish()?;
+fn list(ctx: &mut Ctx<'_>, page: Page) -> Result<Value> {
     let cut = page.of_table(&ctx.account.clocks, WHAT, |_| true)?;
     Ok(cut.to_json(URL, TestClock::to_json))
+}
+
+/// Reads until when a clock is to be advanced.
+fn read_advance(_: &Ctx<'_>, params: &Params<'_>) -> Result<i64> {
+    params
+        .timestamp("frozen_time")?
+        .ok_or_else(|| params.missing("frozen_time"))
 }
 
 /// `POST /v1/test_helpers/test_clocks/:id/advance`
 ///
 /// Everything that falls due happens within this call. The answer says `advancing` all the same, as
 /// Stripe's does, and whoever reads the clock next finds it `ready`.
-pub(crate) fn advance(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    let to = params
-        .timestamp("frozen_time")?
-        .ok_or_else(|| params.missing("frozen_time"))?;
-    params.finish()?;
+fn advance(ctx: &mut Ctx<'_>, to: i64) -> Result<Value> {
     let clock = find(ctx, &ctx.arg(0))?;
     let (id, from) = (clock.id.clone(), clock.frozen_time);
     if to <= from {
@@ -109,8 +127,7 @@ pub(crate) fn advance(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
 }
 
 /// `DELETE /v1/test_helpers/test_clocks/:id`
-pub(crate) fn delete(ctx: &mut Ctx<'_>, params: &Params<'_>) -> Result<Value> {
-    params.finish()?;
+fn delete(ctx: &mut Ctx<'_>) -> Result<Value> {
     let id = ctx.arg(0);
     let before = find(ctx, &id)?.to_json();
     let clock = ctx.account.clocks.remove(&id);
