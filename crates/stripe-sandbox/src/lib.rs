@@ -19,8 +19,8 @@
 //! How a call goes: [`http`] reads it and finds the account and the [route](resource::routes); [`params`] reads the
 //! parameters; the [`fault`] rules, limits and [`idempotency`](store::idempotency) keys have their say; the handler,
 //! a plain function over a [`Ctx`](store::context::Ctx), checks everything and then changes the
-//! [`Account`](store::account::Account); [`expand`](resource::expand) adds what was asked for. One lock guards all
-//! accounts, held for that moment only.
+//! [`Account`](store::account::Account); [`expand`](resource::expand) adds what was asked for. Each
+//! [account](store::accounts) has a lock of its own, held for that moment only.
 //!
 //! The direction of imports is money and params, then store, then the state of resources, accounts, views, the engine,
 //! inputs and routes, http and pages: each names only what is before it. `tests/walls.rs` reads them.
@@ -44,10 +44,7 @@ mod resource;
 mod store;
 mod version;
 
-pub use self::http::fault::Action;
-pub use self::http::fault::Amount;
-pub use self::http::fault::Rule;
-pub use self::http::fault::When;
+pub use self::http::fault::{Action, Amount, Rule, When};
 pub use self::http::record::Request;
 pub use self::version::API_VERSION;
 
@@ -63,8 +60,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::http::{fault, limit, record};
-use self::resource::event;
-use self::store::{accounts, ids, locked};
+use self::resource::event::Event;
+use self::store::accounts::Accounts;
+use self::store::{ids, locked};
 
 /// How a sandbox behaves; the default is real time, seed 0, no delays and no limits.
 #[derive(Clone, Debug)]
@@ -124,7 +122,7 @@ pub struct Sandbox(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     options: Options,
-    world: Mutex<accounts::World>,
+    accounts: Accounts,
     faults: Mutex<fault::Faults>,
     record: Mutex<record::Record>,
     limits: Mutex<limit::Limits>,
@@ -146,7 +144,7 @@ impl Sandbox {
     /// An empty sandbox.
     pub fn new(options: Options) -> Self {
         Self(Arc::new(Inner {
-            world: Mutex::new(accounts::World::new(options.seed)),
+            accounts: Accounts::new(options.seed),
             faults: Mutex::default(),
             record: Mutex::default(),
             limits: Mutex::default(),
@@ -199,7 +197,7 @@ impl Sandbox {
 
     /// The account that a secret key opens.
     pub fn account_id(&self, key: &str) -> String {
-        locked(&self.0.world).id_of_key(key).to_string()
+        self.0.accounts.id_of_key(key).to_string()
     }
 
     /// The last calls, at most 1,000, oldest first: of one account, or of all.
@@ -209,9 +207,13 @@ impl Sandbox {
 
     /// What has happened, as Stripe's events: the last 10,000 of every account, an account's in order.
     pub fn events(&self) -> Vec<Value> {
-        let mut world = locked(&self.0.world);
-        let events = world.accounts().flat_map(|account| account.events.iter());
-        events.map(event::Event::to_json).collect()
+        let accounts = self.0.accounts.all();
+        let events = accounts.iter().flat_map(|account| {
+            let account = account.account();
+            let events = account.events.iter().map(Event::to_json);
+            events.collect::<Vec<_>>()
+        });
+        events.collect()
     }
 
     /// How often each endpoint (`GET /v1/customers/:id`) was called: by one account, or by all.
@@ -246,7 +248,7 @@ impl Sandbox {
     }
 
     fn reset_only(&self, account: Option<&ids::Id>) {
-        locked(&self.0.world).reset(account);
+        self.0.accounts.reset(account);
         locked(&self.0.faults).clear(account.map(|id| &**id));
         locked(&self.0.record).clear(account.map(|id| &**id));
     }

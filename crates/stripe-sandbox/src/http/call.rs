@@ -1,6 +1,7 @@
 //! How a call to the API goes, from the key to the answer.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use axum::http::header;
 use base64::Engine;
@@ -16,6 +17,7 @@ use crate::resource::expand::Expand;
 use crate::resource::payment_method::card::Presence;
 use crate::resource::route::Route;
 use crate::resource::{account, routes};
+use crate::store::accounts::LockedAccount;
 use crate::store::context::{Ctx, Origin};
 use crate::store::idempotency::Kept;
 use crate::store::ids::Id;
@@ -67,7 +69,7 @@ pub(crate) async fn run(
     if let Some(kept) = kept {
         return Ok(replay(kept, after));
     }
-    let result = sandbox.execute(&account, route, args, &form, origin);
+    let result = sandbox.execute(&account, route, args, form, origin).await;
     let never_began = matches!(&result, Err(error) if error.before_execution || error.status == 409 || error.status == 429);
     let mut answer = result.map_or_else(Answer::from, |value| {
         Answer::new(200, value.to_string().into())
@@ -125,19 +127,31 @@ fn origin(sandbox: &Sandbox, call: &Call, caller: &Caller) -> Origin {
 }
 
 impl Sandbox {
-    /// Works on an account under the lock, after whatever has fallen due is done.
-    pub(crate) fn with_account<T>(
+    /// Works on an account when it is the call's turn.
+    pub(crate) async fn with_account<T>(
         &self,
-        account: &Id,
+        account: &LockedAccount,
+        args: Vec<String>,
+        origin: Origin,
+        work: impl FnOnce(&mut Ctx<'_>) -> T,
+    ) -> T {
+        let _turn = account.turn().await;
+        self.in_turn(account, args, origin, work)
+    }
+
+    /// Works on an account, whose turn the caller has, after whatever has fallen due is done.
+    fn in_turn<T>(
+        &self,
+        account: &LockedAccount,
         args: Vec<String>,
         origin: Origin,
         work: impl FnOnce(&mut Ctx<'_>) -> T,
     ) -> T {
         let clock = &self.0.options.clock;
-        let mut world = locked(&self.0.world);
+        let mut account = account.account();
         let now = clock.unix();
         let mut ctx = Ctx {
-            account: world.account(account, now),
+            account: &mut account,
             now,
             now_millis: clock.millis(),
             args,
@@ -149,46 +163,59 @@ impl Sandbox {
         work(&mut ctx)
     }
 
-    fn execute(
+    async fn execute(
         &self,
         account: &Id,
-        route: &Route,
+        route: &'static Route,
         args: Vec<String>,
-        form: &Form,
+        form: Form,
         origin: Origin,
     ) -> Result<Value> {
-        let params = Params::new(form);
-        let expand = Expand::read(&params, route.object)?;
-        self.with_account(account, args, origin, |ctx| {
-            let mut answer = route.handle(ctx, &params)?;
-            expand.apply(ctx.account, ctx.now, &mut answer);
-            Ok(answer)
-        })
+        let account = self.account(account);
+        let _turn = account.turn().await;
+        let (sandbox, at_work) = (self.clone(), account.clone());
+        let work = move || {
+            let params = Params::new(&form);
+            let expand = Expand::read(&params, route.object)?;
+            sandbox.in_turn(&at_work, args, origin, |ctx| {
+                let mut answer = route.handle(ctx, &params)?;
+                expand.apply(ctx.account, ctx.now, &mut answer);
+                Ok(answer)
+            })
+        };
+        if !route.takes_long {
+            return work();
+        }
+        // Calls to other accounts need this thread.
+        match tokio::task::spawn_blocking(work).await {
+            Ok(answer) => answer,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    fn account(&self, id: &Id) -> Arc<LockedAccount> {
+        let now = self.0.options.clock.unix();
+        self.0.accounts.account(id, now)
     }
 
     fn begin(&self, account: &Id, key: &str, fingerprint: u64) -> Result<Option<Kept>> {
         let now = self.0.options.clock.unix();
-        let mut world = locked(&self.0.world);
-        world
-            .account(account, now)
-            .keys
-            .begin(key, fingerprint, now)
+        self.account(account).keys().begin(key, fingerprint, now)
     }
 
     fn end(&self, account: &Id, key: &str, answer: Option<&Answer>) {
-        let mut world = locked(&self.0.world);
-        let Some(account) = world.existing(account) else {
+        let Some(account) = self.0.accounts.existing(account) else {
             return;
         };
         match answer {
-            Some(answer) => account.keys.keep(
+            Some(answer) => account.keys().keep(
                 key,
                 Kept {
                     status: answer.status,
                     body: answer.body.clone(),
                 },
             ),
-            None => account.keys.release(key),
+            None => account.keys().release(key),
         }
     }
 }
@@ -196,16 +223,15 @@ impl Sandbox {
 /// The account that the call acts on, and whether `Stripe-Account` named it.
 pub(crate) fn authenticate(sandbox: &Sandbox, call: &Call) -> Result<(Id, bool)> {
     let key = secret_key(call)?;
-    let now = sandbox.0.options.clock.unix();
-    let mut world = locked(&sandbox.0.world);
-    let own = world.id_of_key(&key);
+    let accounts = &sandbox.0.accounts;
+    let own = accounts.id_of_key(&key);
     let connected = call.header("stripe-account").unwrap_or_default();
     if connected.is_empty() || connected == &*own {
-        world.account(&own, now);
+        sandbox.account(&own);
         return Ok((own, false));
     }
-    match world.connected(&own, connected) {
-        Some(account) => Ok((account.profile.id.clone(), true)),
+    match accounts.connected(&own, connected) {
+        Some(account) => Ok((account.id.clone(), true)),
         None => Err(account::no_access(Some(&masked(&key)), connected).before_execution()),
     }
 }

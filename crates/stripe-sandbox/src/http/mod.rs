@@ -1,5 +1,7 @@
 //! HTTP in and out: reading a call, and writing its answer with Stripe's headers, or the fault in its place.
 
+#[cfg(test)]
+mod busy;
 pub(crate) mod call;
 pub(crate) mod control;
 pub(crate) mod endpoints;
@@ -166,7 +168,7 @@ async fn handle(State(sandbox): State<Sandbox>, request: Request) -> Response {
         return respond(&controlled(&sandbox, &call), &Caller::default(), None);
     }
     let mut caller = Caller {
-        request_id: locked(&sandbox.0.world).request_id(),
+        request_id: sandbox.0.accounts.request_id(),
         ..Caller::default()
     };
     let mut seen = record::Request {

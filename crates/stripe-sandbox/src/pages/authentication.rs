@@ -15,7 +15,7 @@ use crate::store::account::Account;
 use crate::store::context::Ctx;
 
 pub(crate) async fn show(State(sandbox): State<Sandbox>, Path(intent): Path<String>) -> Response {
-    at_intent(&sandbox, &intent, |ctx| page(ctx, &intent, None))
+    at_intent(&sandbox, &intent, |ctx| page(ctx, &intent, None)).await
 }
 
 pub(crate) async fn decide(
@@ -31,6 +31,7 @@ pub(crate) async fn decide(
             Err(error) => page(ctx, &intent, Some(&error)),
         }
     })
+    .await
 }
 
 /// A form that does not say otherwise means yes.
@@ -43,13 +44,13 @@ fn agrees(body: &[u8]) -> Result<bool, Error> {
     Ok(outcome != Some("fail"))
 }
 
-fn at_intent(
+async fn at_intent(
     sandbox: &Sandbox,
     intent: &str,
     work: impl FnOnce(&mut Ctx<'_>) -> Response,
 ) -> Response {
     let holds = |account: &Account| authentication::request(account, intent).is_some();
-    at_account(sandbox, holds, work)
+    at_account(sandbox, holds, work).await
 }
 
 fn page(ctx: &mut Ctx<'_>, intent: &str, error: Option<&Error>) -> Response {

@@ -6,6 +6,8 @@
 pub(crate) mod authentication;
 pub(crate) mod html;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -20,9 +22,8 @@ use crate::params::Params;
 use crate::params::form::Form;
 use crate::resource::checkout_session::pay;
 use crate::store::account::Account;
+use crate::store::accounts::LockedAccount;
 use crate::store::context::{Ctx, Origin};
-use crate::store::ids::Id;
-use crate::store::locked;
 
 /// Nothing is loaded and nothing runs; the page is in nobody's frame.
 const POLICY: &str =
@@ -39,14 +40,14 @@ pub(crate) fn router() -> Router<Sandbox> {
 }
 
 async fn show(State(sandbox): State<Sandbox>, Path(session): Path<String>) -> Response {
-    at_session(&sandbox, &session, |ctx| page(ctx, &session, None))
+    at_session(&sandbox, &session, |ctx| page(ctx, &session, None)).await
 }
 
 async fn pay(State(sandbox): State<Sandbox>, Path(session): Path<String>, body: Bytes) -> Response {
     let (card, code) = match choices(&body) {
         Ok(choices) => choices,
         Err(error) => {
-            return at_session(&sandbox, &session, |ctx| page(ctx, &session, Some(&error)));
+            return at_session(&sandbox, &session, |ctx| page(ctx, &session, Some(&error))).await;
         }
     };
     at_session(&sandbox, &session, |ctx| {
@@ -55,6 +56,7 @@ async fn pay(State(sandbox): State<Sandbox>, Path(session): Path<String>, body: 
             Err(error) => page(ctx, &session, Some(&error)),
         }
     })
+    .await
 }
 
 /// The card that was chosen (a form without one means the usual one), and the promotion code that was typed.
@@ -70,39 +72,54 @@ fn choices(body: &[u8]) -> Result<(String, Option<String>), Error> {
 }
 
 /// Works in the account that the session is of.
-fn at_session(
+async fn at_session(
     sandbox: &Sandbox,
     session: &str,
     work: impl FnOnce(&mut Ctx<'_>) -> Response,
 ) -> Response {
     let holds = |account: &Account| account.billing.sessions.contains(session);
-    at_account(sandbox, holds, work)
+    at_account(sandbox, holds, work).await
 }
 
 /// Works in the account that holds something, after whatever has fallen due is done.
-fn at_account(
+async fn at_account(
     sandbox: &Sandbox,
     holds: impl Fn(&Account) -> bool,
     work: impl FnOnce(&mut Ctx<'_>) -> Response,
 ) -> Response {
-    match owner(sandbox, holds) {
+    match owner(sandbox, holds).await {
         Some(account) => {
             let origin = Origin {
                 search_lag: sandbox.0.options.search_lag_millis(),
                 invoice_draft: sandbox.0.options.invoice_draft_seconds(),
                 ..Origin::default()
             };
-            sandbox.with_account(&account, Vec::new(), origin, work)
+            sandbox
+                .with_account(&account, Vec::new(), origin, work)
+                .await
         }
         None => respond(StatusCode::NOT_FOUND, html::unknown()),
     }
 }
 
-fn owner(sandbox: &Sandbox, holds: impl Fn(&Account) -> bool) -> Option<Id> {
-    let mut world = locked(&sandbox.0.world);
-    let mut accounts = world.accounts();
-    let owner = accounts.find(|account| holds(account))?;
-    Some(owner.profile.id.clone())
+/// Accounts that are busy are asked last, so that they hold up no page of another.
+async fn owner(sandbox: &Sandbox, holds: impl Fn(&Account) -> bool) -> Option<Arc<LockedAccount>> {
+    let mut busy = Vec::new();
+    for account in sandbox.0.accounts.all() {
+        match account.free_turn() {
+            Some(_turn) if holds(&account.account()) => return Some(account.clone()),
+            Some(_) => {}
+            None => busy.push(account.clone()),
+        }
+    }
+    for account in busy {
+        let turn = account.turn().await;
+        if holds(&account.account()) {
+            drop(turn);
+            return Some(account);
+        }
+    }
+    None
 }
 
 /// The page as the session is now, with a word on what went wrong.

@@ -18,6 +18,8 @@ pub(crate) struct Route {
     /// The type of the object in the answer, for `expand[]`: its `object`, or `list:` and that of its elements. See
     /// [`expand`](super::expand).
     pub(crate) object: &'static str,
+    /// Whether it may take so long that others must not wait for its thread.
+    pub(crate) takes_long: bool,
     handler: Box<Handler>,
 }
 
@@ -77,7 +79,16 @@ impl Route {
             method,
             path,
             object,
+            takes_long: false,
             handler: Box::new(handler),
+        }
+    }
+
+    /// The same, which may take long.
+    pub(crate) fn long(self) -> Self {
+        Self {
+            takes_long: true,
+            ..self
         }
     }
 

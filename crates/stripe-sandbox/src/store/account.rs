@@ -3,8 +3,8 @@
 //! Resources say what their rows and tables are; the tables are here.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
-use super::idempotency::Keys;
 use super::ids::{Id, Ids};
 use super::table::Table;
 use super::timelines::Timelines;
@@ -30,6 +30,9 @@ use crate::resource::subscription::Subscription;
 use crate::resource::subscription_schedule::Schedule;
 use crate::resource::test_clock::TestClock;
 
+/// Accounts that an account has created. Whoever authenticates looks at them while the account is busy.
+pub(crate) type Connected = Arc<Mutex<Table<Profile>>>;
+
 /// One account: a secret key's own, or a connected one. Resources keep their tables and indexes in their
 /// own files.
 #[derive(Debug)]
@@ -38,7 +41,7 @@ pub(crate) struct Account {
     /// Where ids come from; an id is taken only once nothing can fail any more.
     pub(crate) ids: Ids,
     /// The accounts that this one has created.
-    pub(crate) connected: Table<Profile>,
+    pub(crate) connected: Connected,
     pub(crate) products: Table<Product>,
     pub(crate) prices: Prices,
     pub(crate) customers: Customers,
@@ -50,7 +53,6 @@ pub(crate) struct Account {
     pub(crate) promotion_codes: PromotionCodes,
     pub(crate) clocks: Table<TestClock>,
     pub(crate) events: Events,
-    pub(crate) keys: Keys,
     /// Subscriptions and all that follows from them.
     pub(crate) billing: Billing,
 }
@@ -60,7 +62,7 @@ impl Account {
         Self {
             ids: Ids::new(seed, &profile.id),
             profile,
-            connected: Table::default(),
+            connected: Connected::default(),
             products: Table::default(),
             prices: Prices::default(),
             customers: Customers::default(),
@@ -72,7 +74,6 @@ impl Account {
             promotion_codes: PromotionCodes::default(),
             clocks: Table::default(),
             events: Events::default(),
-            keys: Keys::default(),
             billing: Billing::default(),
         }
     }

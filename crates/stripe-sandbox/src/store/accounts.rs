@@ -1,25 +1,76 @@
 //! All accounts, each found by the key that opens it, or by the platform that has connected it.
+//!
+//! Each has a lock of its own, so that a call that takes long, such as the advance of a test clock, holds up no other
+//! account. Accounts are created and deleted under the lock of the table, which nobody keeps for long.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::account::Account;
+use tokio::sync::Mutex as Turn;
+use tokio::sync::MutexGuard as TurnGuard;
+
+use super::account::{Account, Connected};
+use super::idempotency::Keys;
 use super::ids::{Id, Ids};
+use super::locked;
 use crate::resource::account::Profile;
 
-/// All accounts.
+/// An account under its lock.
 #[derive(Debug)]
-pub(crate) struct World {
-    seed: u64,
-    accounts: HashMap<Id, Account>,
-    requests: Ids,
+pub(crate) struct LockedAccount {
+    pub(crate) id: Id,
+    turn: Turn<()>,
+    account: Mutex<Account>,
+    keys: Mutex<Keys>,
+    connected: Connected,
 }
 
-impl World {
+impl LockedAccount {
+    fn new(account: Account) -> Self {
+        Self {
+            id: account.profile.id.clone(),
+            turn: Turn::default(),
+            connected: account.connected.clone(),
+            account: Mutex::new(account),
+            keys: Mutex::default(),
+        }
+    }
+
+    /// Calls wait for their turn, one after the other, and no thread waits with them.
+    pub(crate) async fn turn(&self) -> TurnGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
+    /// The turn, if nobody has it.
+    pub(crate) fn free_turn(&self) -> Option<TurnGuard<'_, ()>> {
+        self.turn.try_lock().ok()
+    }
+
+    /// The account, for the one whose turn it is. Who only looks at it may have to wait for that one.
+    pub(crate) fn account(&self) -> MutexGuard<'_, Account> {
+        locked(&self.account)
+    }
+
+    /// The account's idempotency keys, which are asked before it is anybody's turn.
+    pub(crate) fn keys(&self) -> MutexGuard<'_, Keys> {
+        locked(&self.keys)
+    }
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub(crate) struct Accounts {
+    seed: u64,
+    table: Mutex<HashMap<Id, Arc<LockedAccount>>>,
+    requests: Mutex<Ids>,
+}
+
+impl Accounts {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             seed,
-            accounts: HashMap::new(),
-            requests: Ids::new(seed, "requests"),
+            table: Mutex::default(),
+            requests: Mutex::new(Ids::new(seed, "requests")),
         }
     }
 
@@ -29,55 +80,50 @@ impl World {
     }
 
     /// A fresh `req_…`.
-    pub(crate) fn request_id(&mut self) -> Id {
-        self.requests.next("req", 14)
+    pub(crate) fn request_id(&self) -> Id {
+        locked(&self.requests).next("req", 14)
     }
 
     /// An account, made on first use.
-    pub(crate) fn account(&mut self, id: &Id, now: i64) -> &mut Account {
-        let seed = self.seed;
-        self.accounts
-            .entry(id.clone())
-            .or_insert_with(|| Account::new(Profile::of_key(id.clone(), now), seed))
+    pub(crate) fn account(&self, id: &Id, now: i64) -> Arc<LockedAccount> {
+        self.made(id, || Profile::of_key(id.clone(), now))
+    }
+
+    fn made(&self, id: &Id, profile: impl FnOnce() -> Profile) -> Arc<LockedAccount> {
+        let mut table = locked(&self.table);
+        let new = || Arc::new(LockedAccount::new(Account::new(profile(), self.seed)));
+        table.entry(id.clone()).or_insert_with(new).clone()
     }
 
     /// An account that `platform` has created and not deleted, as `Stripe-Account` names it.
-    pub(crate) fn connected(&mut self, platform: &Id, id: &str) -> Option<&mut Account> {
-        let profile = self
-            .accounts
-            .get(platform)?
-            .connected
-            .get(id)
-            .filter(|profile| !profile.deleted)?
-            .clone();
-        let seed = self.seed;
-        let account = self
-            .accounts
-            .entry(profile.id.clone())
-            .or_insert_with(|| Account::new(profile, seed));
-        Some(account)
+    pub(crate) fn connected(&self, platform: &Id, id: &str) -> Option<Arc<LockedAccount>> {
+        let platform = self.existing(platform)?;
+        let profile = locked(&platform.connected).get(id).cloned();
+        let profile = profile.filter(|profile| !profile.deleted)?;
+        Some(self.made(&profile.id.clone(), || profile))
     }
 
     /// An account that is there already.
-    pub(crate) fn existing(&mut self, id: &str) -> Option<&mut Account> {
-        self.accounts.get_mut(id)
+    pub(crate) fn existing(&self, id: &str) -> Option<Arc<LockedAccount>> {
+        locked(&self.table).get(id).cloned()
     }
 
     /// All accounts, in no particular order.
-    pub(crate) fn accounts(&mut self) -> impl Iterator<Item = &mut Account> {
-        self.accounts.values_mut()
+    pub(crate) fn all(&self) -> Vec<Arc<LockedAccount>> {
+        locked(&self.table).values().cloned().collect()
     }
 
-    /// Forgets one account with those that it has created, or everything.
-    pub(crate) fn reset(&mut self, only: Option<&Id>) {
+    /// Forgets one account with those that it has created, or everything. What is under way goes on, and is forgotten.
+    pub(crate) fn reset(&self, only: Option<&Id>) {
+        let mut table = locked(&self.table);
         let Some(id) = only else {
-            self.accounts.clear();
-            self.requests = Ids::new(self.seed, "requests");
+            table.clear();
+            *locked(&self.requests) = Ids::new(self.seed, "requests");
             return;
         };
-        if let Some(account) = self.accounts.remove(id) {
-            for profile in account.connected.iter() {
-                self.accounts.remove(&profile.id);
+        if let Some(account) = table.remove(id) {
+            for profile in locked(&account.connected).iter() {
+                table.remove(&profile.id);
             }
         }
     }

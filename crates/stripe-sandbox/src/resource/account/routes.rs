@@ -10,6 +10,7 @@ use crate::params::metadata::Metadata;
 use crate::resource::route::Route;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
+use crate::store::locked;
 use crate::store::page::Page;
 
 pub(crate) fn routes() -> Vec<Route> {
@@ -83,7 +84,7 @@ fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Profile> {
 fn create(ctx: &mut Ctx<'_>, mut profile: Profile) -> Result<Value> {
     profile.id = ctx.account.ids.next("acct", 16);
     let answer = profile.to_json();
-    ctx.account.connected.insert(profile);
+    locked(&ctx.account.connected).insert(profile);
     Ok(answer)
 }
 
@@ -93,7 +94,8 @@ fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     if id == *ctx.account.profile.id {
         return Ok(ctx.account.profile.to_json());
     }
-    let profile = ctx.account.connected.get(&id);
+    let connected = locked(&ctx.account.connected);
+    let profile = connected.get(&id);
     let profile = profile.filter(|profile| !profile.deleted);
     Ok(profile.ok_or_else(|| no_access(None, &id))?.to_json())
 }
@@ -104,7 +106,8 @@ fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<(Page, Created)> {
 
 /// `GET /v1/accounts`
 fn list(ctx: &mut Ctx<'_>, (page, created): (Page, Created)) -> Result<Value> {
-    let cut = page.of_table(&ctx.account.connected, "account", |profile| {
+    let connected = locked(&ctx.account.connected);
+    let cut = page.of_table(&connected, "account", |profile| {
         !profile.deleted && created.accepts(profile.created)
     })?;
     Ok(cut.to_json(URL, Profile::to_json))
@@ -113,7 +116,8 @@ fn list(ctx: &mut Ctx<'_>, (page, created): (Page, Created)) -> Result<Value> {
 /// `DELETE /v1/accounts/:id`
 fn delete(ctx: &mut Ctx<'_>) -> Result<Value> {
     let id = ctx.arg(0);
-    let profile = ctx.account.connected.get_mut(&id);
+    let mut connected = locked(&ctx.account.connected);
+    let profile = connected.get_mut(&id);
     let profile = profile
         .filter(|profile| !profile.deleted)
         .ok_or_else(|| no_access(None, &id))?;

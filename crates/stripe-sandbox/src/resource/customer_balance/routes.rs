@@ -3,8 +3,7 @@
 use serde_json::Value;
 
 use super::{Cause, OBJECT, Transaction, WHAT};
-use crate::engine::balance;
-use crate::engine::one_currency;
+use crate::engine::{balance, one_currency};
 use crate::error::{Error, Result};
 use crate::money::currency::Currency;
 use crate::params::Params;

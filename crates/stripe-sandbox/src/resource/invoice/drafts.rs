@@ -5,9 +5,8 @@ use serde_json::{Value, json};
 
 use super::routes::find;
 use super::{Details, Invoice, Reason, Status, view};
-use crate::engine::finalization;
 use crate::engine::invoicing::{applicable, restate};
-use crate::engine::{collection, draft_lines, one_currency};
+use crate::engine::{collection, draft_lines, finalization, one_currency};
 use crate::error::{Error, Result};
 use crate::money::charge_amount;
 use crate::money::currency::{self, Currency};

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::store::account::Account;
 use crate::store::context::Ctx;
+use crate::store::locked;
 
 /// Looks up what `id` names: a `pm_…` of the account, or a test token.
 pub(crate) fn named(ctx: &Ctx<'_>, id: &str, param: &str) -> Result<Named> {
@@ -20,7 +21,7 @@ pub(crate) fn named(ctx: &Ctx<'_>, id: &str, param: &str) -> Result<Named> {
 /// The error for a payment method that is not there. A platform is reminded of its connected accounts.
 pub(crate) fn missing(account: &Account, id: &str, param: &str) -> Error {
     let mut error = Error::no_such(WHAT, id, param);
-    if account.connected.iter().next().is_some() {
+    if locked(&account.connected).iter().next().is_some() {
         error.message.push_str("; It's possible this PaymentMethod exists on one of your connected accounts, in which case you should retry this request on that connected account. Learn more at https://stripe.com/docs/connect/authentication");
     }
     error

@@ -39,7 +39,8 @@ pub(crate) fn routes() -> Vec<Route> {
             OBJECT,
             read_advance,
             advance,
-        ),
+        )
+        .long(),
     ]
 }
 
