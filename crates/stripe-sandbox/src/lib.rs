@@ -16,10 +16,10 @@
 //! | [`pages`] | the checkout pages |
 //! | [`version`] | the API version of a call |
 //!
-//! How a call goes: [`http`] reads it and finds the account and the [route](resource::routes); [`params`] reads the
-//! parameters; the [`fault`] rules, limits and [`idempotency`](store::idempotency) keys have their say; the handler,
-//! a plain function over a [`Ctx`](store::context::Ctx), checks everything and then changes the
-//! [`Account`](store::account::Account); [`expand`](resource::expand) adds what was asked for. Each
+//! How a call goes: [`http`] reads it and finds the account and the [route](resource::route::Route); the [`fault`] rules,
+//! limits and [`idempotency`](store::idempotency) keys have their say. Of the route's two functions, one reads the
+//! parameters and checks everything, with a [`Ctx`](store::context::Ctx); the other then changes the
+//! [`Account`](store::account::Account). [`expand`](resource::expand) adds what was asked for. Each
 //! [account](store::accounts) has a lock of its own, held for that moment only.
 //!
 //! The direction of imports is money and params, then store, then the state of resources, accounts, views, the engine,
@@ -44,7 +44,10 @@ mod resource;
 mod store;
 mod version;
 
-pub use self::http::fault::{Action, Amount, Rule, When};
+pub use self::http::fault::Action;
+pub use self::http::fault::Amount;
+pub use self::http::fault::Rule;
+pub use self::http::fault::When;
 pub use self::http::record::Request;
 pub use self::version::API_VERSION;
 

@@ -22,7 +22,7 @@ enum Layer {
     Engine,
     /// What is read of a request, and the endpoints.
     Routes,
-    /// The table of all endpoints, and `expand`.
+    /// The list of all resources, and `expand`.
     Table,
     /// HTTP and pages.
     Outside,
@@ -37,7 +37,7 @@ fn layer(module: &[String]) -> Layer {
         ["store", "account" | "accounts" | "context" | "timelines"] => Layer::Account,
         ["store", ..] => Layer::Store,
         ["engine", ..] => Layer::Engine,
-        ["resource"] | ["resource", "routes" | "expand"] => Layer::Table,
+        ["resource"] | ["resource", "expand"] => Layer::Table,
         ["resource", "route"] => Layer::Routes,
         ["resource", _] => Layer::State,
         ["resource", _, file, ..] => match *file {

@@ -11,6 +11,7 @@ use crate::store::accounts::LockedAccount;
 use crate::{Options, Running, Sandbox};
 
 const JANUARY: i64 = 1_767_225_600;
+
 const FEBRUARY: i64 = 1_769_904_000;
 
 /// A key's calls.

@@ -9,14 +9,14 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::fault::{Action, When};
-use super::{Answer, Call, Caller, control, endpoints};
+use super::{Answer, Call, Caller, control, endpoints, routes};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::form::Form;
+use crate::resource::account;
 use crate::resource::expand::Expand;
 use crate::resource::payment_method::card::Presence;
 use crate::resource::route::Route;
-use crate::resource::{account, routes};
 use crate::store::accounts::LockedAccount;
 use crate::store::context::{Ctx, Origin};
 use crate::store::idempotency::Kept;

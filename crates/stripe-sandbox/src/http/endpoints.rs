@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
+use super::routes::holes;
 use crate::error::Error;
-use crate::resource::routes::holes;
 
 /// The methods and the pattern of each path.
 static ENDPOINTS: LazyLock<Vec<(Vec<&'static str>, &'static str)>> = LazyLock::new(|| {

@@ -9,6 +9,7 @@ pub(crate) mod fault;
 pub(crate) mod guard;
 pub(crate) mod limit;
 pub(crate) mod record;
+pub(crate) mod routes;
 
 use std::sync::Arc;
 

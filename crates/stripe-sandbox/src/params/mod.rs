@@ -1,7 +1,7 @@
 //! Typed reading of a request's parameters, with Stripe's own errors.
 //!
-//! Whatever a handler reads is marked as known; [`Params::finish`] then refuses what is left over.
-//! A handler calls it before it changes anything.
+//! Whatever is read is marked as known. A [route](crate::resource::route::Route) reads all it knows; what is left over
+//! is then refused by [`Params::finish`], before anything is changed.
 
 pub(crate) mod field_update;
 pub(crate) mod filter;

@@ -7,20 +7,9 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::payment_intent::Intent;
-use super::payment_method::PaymentMethod;
-use super::price::Price;
-use super::price::view::plan;
-use super::product::Product;
-use super::refund::Refund;
-use super::setup_intent::SetupIntent;
-use super::test_clock::TestClock;
-use super::{
-    balance_transaction, charge, checkout_session, credit_note, customer, invoice, subscription,
-    subscription_item, subscription_schedule,
-};
+use super::{on_request, render};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::store::account::Account;
@@ -28,7 +17,7 @@ use crate::store::account::Account;
 const MAX_DEPTH: usize = 4;
 
 /// A type of objects, or `list:` and the type of the elements.
-type Kind = &'static str;
+pub(crate) type Kind = &'static str;
 
 /// The fields that can be expanded, by the kind of the object that has them, with the kinds of what they hold.
 static FIELDS: LazyLock<HashMap<Kind, HashMap<&'static str, Vec<Kind>>>> = LazyLock::new(|| {
@@ -141,7 +130,7 @@ fn walk(account: &Account, now: i64, holders: &[Kind], value: &mut Value, path: 
     };
     if value.is_object()
         && value.get(step).is_none()
-        && let Some(shown) = hidden(account, value, step)
+        && let Some(shown) = on_request(account, value, step)
     {
         value[step.as_str()] = shown;
     }
@@ -165,80 +154,5 @@ fn link(account: &Account, now: i64, kinds: &[Kind], value: &mut Value) {
             }
         }
         _ => {}
-    }
-}
-
-/// An object of the account, by its id. A plan has its price's, and products and coupons have whatever ids their
-/// owners gave them.
-fn render(account: &Account, now: i64, kinds: &[Kind], id: &str) -> Option<Value> {
-    match kinds {
-        ["plan"] => return account.prices.get(id).map(plan),
-        ["product"] => return account.products.get(id).map(Product::to_json),
-        ["coupon"] => return Some(account.coupons.get(id)?.to_json(now)),
-        _ => {}
-    }
-    let (prefix, _) = id.split_once('_')?;
-    let (payments, billing) = (&account.payments, &account.billing);
-    match prefix {
-        "cus" => {
-            let customer = account.customers.even_deleted(id);
-            customer.map(|customer| customer.to_json(account.time_of(id, now)))
-        }
-        "price" => account.prices.get(id).map(Price::to_json),
-        "pm" => account.payment_methods.get(id).map(PaymentMethod::to_json),
-        "seti" => account.setup_intents.get(id).map(SetupIntent::to_json),
-        "promo" => Some(account.promotion_codes.get(id)?.to_json(now)),
-        "cbtxn" => Some(account.balance_transactions.get(id)?.to_json()),
-        "clock" => account.clocks.get(id).map(TestClock::to_json),
-        "pi" => payments.intents.get(id).map(Intent::to_json),
-        "ch" => Some(payments.charges.get(id)?.to_json(account)),
-        "txn" => balance_transaction::view::render(account, now, id),
-        "re" => payments.refunds.get(id).map(Refund::to_json),
-        "in" => Some(invoice::view::invoice(account, billing.invoices.get(id)?)),
-        "cn" => Some(credit_note::view::note(
-            account,
-            billing.credit_notes.get(id)?,
-        )),
-        "ii" => Some(billing.invoice_items.table.get(id)?.to_json(account)),
-        "di" => {
-            let discount = billing.discounts.get(id)?;
-            Some(discount.to_json(account.time_of(&discount.customer, now)))
-        }
-        "si" => subscription_item::view::rendered(account, id),
-        "cs" => Some(checkout_session::view::to_json(billing.sessions.get(id)?)),
-        "sub" if id.starts_with("sub_sched_") => Some(subscription_schedule::view::schedule(
-            billing.schedules.get(id)?,
-        )),
-        "sub" => Some(subscription::view::subscription(
-            account,
-            billing.subscriptions.get(id)?,
-        )),
-        _ => None,
-    }
-}
-
-/// What an object shows on request.
-fn hidden(account: &Account, object: &Value, field: &str) -> Option<Value> {
-    let id = object["id"].as_str().unwrap_or_default();
-    let list = |path: &str| json!({"object": "list", "data": [], "has_more": false, "url": format!("/v1/customers/{id}/{path}")});
-    match (object["object"].as_str().unwrap_or_default(), field) {
-        ("price" | "plan", "tiers") => account.prices.get(id)?.tiers_json(),
-        ("price", "currency_options") => account.prices.get(id).map(Price::currency_options_json),
-        ("customer", "cash_balance") => Some(Value::Null),
-        ("customer", "sources" | "tax_ids") => Some(list(field)),
-        ("customer", "tax") => account
-            .customers
-            .get(id)
-            .map(customer::tax_location::to_json),
-        ("customer", "subscriptions") => Some(subscription::view::of_customer(account, id)),
-        ("charge", "refunds") => {
-            let charge = account.payments.charges.get(id)?;
-            Some(charge::view::refunds(account, charge))
-        }
-        ("checkout.session", "line_items") => {
-            let session = account.billing.sessions.get(id)?;
-            Some(checkout_session::basket::first_line_items(account, session))
-        }
-        _ => None,
     }
 }

@@ -25,3 +25,17 @@ pub(crate) fn merged<const N: usize>(parts: [Value; N]) -> Value {
     });
     Value::Object(fields.flatten().collect())
 }
+
+/// Stripe's `next_action`: where the customer authenticates, and where they go then.
+pub(crate) fn next_action(url: &str, back: Option<&str>) -> Value {
+    match back {
+        Some(back) => json!({
+            "redirect_to_url": {"return_url": back, "url": url},
+            "type": "redirect_to_url",
+        }),
+        None => json!({
+            "type": "use_stripe_sdk",
+            "use_stripe_sdk": {"stripe_js": url, "type": "three_d_secure_redirect"},
+        }),
+    }
+}

@@ -3,6 +3,8 @@
 //!
 //! State names no account, and views change nothing. What happens to resources, and between them, is in the
 //! [`engine`](crate::engine), which names states and views; inputs and routes name it.
+//!
+//! All of them are listed here: their folders, their [endpoints](ROUTES), and how `expand[]` [shows](render) them.
 
 pub(crate) mod account;
 pub(crate) mod balance_transaction;
@@ -25,9 +27,128 @@ pub(crate) mod product;
 pub(crate) mod promotion_code;
 pub(crate) mod refund;
 pub(crate) mod route;
-pub(crate) mod routes;
 pub(crate) mod setup_intent;
 pub(crate) mod subscription;
 pub(crate) mod subscription_item;
 pub(crate) mod subscription_schedule;
 pub(crate) mod test_clock;
+
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+use self::payment_intent::Intent;
+use self::payment_method::PaymentMethod;
+use self::price::Price;
+use self::price::view::plan;
+use self::product::Product;
+use self::refund::Refund;
+use self::route::Route;
+use self::setup_intent::SetupIntent;
+use self::test_clock::TestClock;
+use crate::store::account::Account;
+
+/// The endpoints, by resource. Of two that match, the first is taken.
+pub(crate) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
+    let resources = [
+        account::routes::routes(),
+        balance_transaction::routes::routes(),
+        charge::routes::routes(),
+        checkout_session::routes::routes(),
+        coupon::routes::routes(),
+        credit_note::routes::routes(),
+        customer::routes::routes(),
+        customer_balance::routes::routes(),
+        discount::routes::routes(),
+        event::routes::routes(),
+        invoice::routes::routes(),
+        invoice_item::routes::routes(),
+        payment_intent::routes::routes(),
+        payment_method::routes::routes(),
+        price::routes::routes(),
+        product::routes::routes(),
+        promotion_code::routes::routes(),
+        refund::routes::routes(),
+        setup_intent::routes::routes(),
+        subscription::routes::routes(),
+        subscription_item::routes::routes(),
+        subscription_schedule::routes::routes(),
+        test_clock::routes::routes(),
+    ];
+    resources.into_iter().flatten().collect()
+});
+
+/// An object of the account, by its id. A plan has its price's, and products and coupons have whatever ids their
+/// owners gave them.
+fn render(account: &Account, now: i64, kinds: &[&str], id: &str) -> Option<Value> {
+    match kinds {
+        ["plan"] => return account.prices.get(id).map(plan),
+        ["product"] => return account.products.get(id).map(Product::to_json),
+        ["coupon"] => return Some(account.coupons.get(id)?.to_json(now)),
+        _ => {}
+    }
+    let (prefix, _) = id.split_once('_')?;
+    let (payments, billing) = (&account.payments, &account.billing);
+    match prefix {
+        "cus" => {
+            let customer = account.customers.even_deleted(id);
+            customer.map(|customer| customer.to_json(account.time_of(id, now)))
+        }
+        "price" => account.prices.get(id).map(Price::to_json),
+        "pm" => account.payment_methods.get(id).map(PaymentMethod::to_json),
+        "seti" => account.setup_intents.get(id).map(SetupIntent::to_json),
+        "promo" => Some(account.promotion_codes.get(id)?.to_json(now)),
+        "cbtxn" => Some(account.balance_transactions.get(id)?.to_json()),
+        "clock" => account.clocks.get(id).map(TestClock::to_json),
+        "pi" => payments.intents.get(id).map(Intent::to_json),
+        "ch" => Some(payments.charges.get(id)?.to_json(account)),
+        "txn" => balance_transaction::view::render(account, now, id),
+        "re" => payments.refunds.get(id).map(Refund::to_json),
+        "in" => Some(invoice::view::invoice(account, billing.invoices.get(id)?)),
+        "cn" => Some(credit_note::view::note(
+            account,
+            billing.credit_notes.get(id)?,
+        )),
+        "ii" => Some(billing.invoice_items.table.get(id)?.to_json(account)),
+        "di" => {
+            let discount = billing.discounts.get(id)?;
+            Some(discount.to_json(account.time_of(&discount.customer, now)))
+        }
+        "si" => subscription_item::view::rendered(account, id),
+        "cs" => Some(checkout_session::view::to_json(billing.sessions.get(id)?)),
+        "sub" if id.starts_with("sub_sched_") => Some(subscription_schedule::view::schedule(
+            billing.schedules.get(id)?,
+        )),
+        "sub" => Some(subscription::view::subscription(
+            account,
+            billing.subscriptions.get(id)?,
+        )),
+        _ => None,
+    }
+}
+
+/// What an object shows on request.
+fn on_request(account: &Account, object: &Value, field: &str) -> Option<Value> {
+    let id = object["id"].as_str().unwrap_or_default();
+    let list = |path: &str| serde_json::json!({"object": "list", "data": [], "has_more": false, "url": format!("/v1/customers/{id}/{path}")});
+    match (object["object"].as_str().unwrap_or_default(), field) {
+        ("price" | "plan", "tiers") => account.prices.get(id)?.tiers_json(),
+        ("price", "currency_options") => account.prices.get(id).map(Price::currency_options_json),
+        ("customer", "cash_balance") => Some(Value::Null),
+        ("customer", "sources" | "tax_ids") => Some(list(field)),
+        ("customer", "tax") => account
+            .customers
+            .get(id)
+            .map(customer::tax_location::to_json),
+        ("customer", "subscriptions") => Some(subscription::view::of_customer(account, id)),
+        ("charge", "refunds") => {
+            let charge = account.payments.charges.get(id)?;
+            Some(charge::view::refunds(account, charge))
+        }
+        ("checkout.session", "line_items") => {
+            let session = account.billing.sessions.get(id)?;
+            Some(checkout_session::basket::first_line_items(account, session))
+        }
+        _ => None,
+    }
+}

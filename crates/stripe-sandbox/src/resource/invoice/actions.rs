@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::routes::find;
+use super::drafts::find;
 use super::{Invoice, Status, view};
 use crate::engine::collection::{self, Outcome};
 use crate::engine::finalization;

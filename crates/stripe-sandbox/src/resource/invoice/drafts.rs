@@ -3,8 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::routes::find;
-use super::{Details, Invoice, Reason, Status, view};
+use super::{Details, Invoice, Reason, Status, WHAT, view};
 use crate::engine::invoicing::{applicable, restate};
 use crate::engine::{collection, draft_lines, finalization, one_currency};
 use crate::error::{Error, Result};
@@ -262,4 +261,10 @@ pub(super) fn delete(ctx: &mut Ctx<'_>) -> Result<Value> {
     }
     ctx.event("invoice.deleted", &before, at);
     Ok(json!({"id": &*id, "object": "invoice", "deleted": true}))
+}
+
+pub(crate) fn find<'a>(ctx: &'a Ctx<'_>) -> Result<&'a Invoice> {
+    let id = ctx.arg(0);
+    let invoice = ctx.account.billing.invoices.get(&id);
+    invoice.ok_or_else(|| Error::not_found(WHAT, &id))
 }

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::routes::page_of_lines;
-use super::{Attempts, Invoice, Reason, Status as InvoiceStatus, URL, view};
+use super::view::{self, page_of_lines};
+use super::{Attempts, Invoice, Reason, Status as InvoiceStatus, URL};
 use crate::engine::change::{self, Cancellation};
 use crate::engine::copy::TryOut;
 use crate::engine::{new_subscription, pending_items, phases, preview, subscription_update};

@@ -1,9 +1,11 @@
 //! `/v1/invoices`, as far as it changes nothing, and the endpoints of all of it.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{Invoice, InvoiceLine, URL, WHAT, actions, drafts, preview, view};
-use crate::error::{Error, Result};
+use super::drafts::{self, find};
+use super::view::{self, page_of_lines};
+use super::{Invoice, URL, WHAT, actions, preview};
+use crate::error::Result;
 use crate::params::Params;
 use crate::params::filter::Created;
 use crate::resource::customer;
@@ -143,26 +145,4 @@ fn read_lines(_: &Ctx<'_>, params: &Params<'_>) -> Result<Page> {
 fn lines(ctx: &mut Ctx<'_>, page: Page) -> Result<Value> {
     let invoice = find(ctx)?;
     page_of_lines(ctx, &page, invoice, &format!("{URL}/{}/lines", invoice.id))
-}
-
-/// The lines of an invoice in their own order, which is not by age.
-pub(crate) fn page_of_lines(
-    ctx: &Ctx<'_>,
-    page: &Page,
-    invoice: &Invoice,
-    url: &str,
-) -> Result<Value> {
-    let rows: Vec<&InvoiceLine> = invoice.lines.iter().collect();
-    let cut = page.of_rows(&rows, "line item")?;
-    let mut list = cut.to_json(url, |line| view::line(ctx.account, invoice, line));
-    if let Some(fields) = list.as_object_mut() {
-        fields.insert("total_count".into(), json!(rows.len()));
-    }
-    Ok(list)
-}
-
-pub(crate) fn find<'a>(ctx: &'a Ctx<'_>) -> Result<&'a Invoice> {
-    let id = ctx.arg(0);
-    let invoice = ctx.account.billing.invoices.get(&id);
-    invoice.ok_or_else(|| Error::not_found(WHAT, &id))
 }

@@ -2,11 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::{Invoice, InvoiceLine, Status, TaxStatus};
+use super::{Invoice, InvoiceLine, Status, TaxStatus, view};
+use crate::error::Result;
 use crate::resource::json::{merged, nested};
 use crate::resource::price::Price;
 use crate::resource::price::view::{amounts, plan};
 use crate::store::account::Account;
+use crate::store::context::Ctx;
+use crate::store::page::Page;
 
 /// An invoice; one without an id is an upcoming one, which shows none.
 pub(crate) fn invoice(account: &Account, invoice: &Invoice) -> Value {
@@ -216,4 +219,20 @@ pub(crate) fn line(account: &Account, invoice: &Invoice, line: &InvoiceLine) -> 
         fields.insert("subscription_item".into(), json!(&**id));
     }
     object
+}
+
+/// The lines of an invoice in their own order, which is not by age.
+pub(crate) fn page_of_lines(
+    ctx: &Ctx<'_>,
+    page: &Page,
+    invoice: &Invoice,
+    url: &str,
+) -> Result<Value> {
+    let rows: Vec<&InvoiceLine> = invoice.lines.iter().collect();
+    let cut = page.of_rows(&rows, "line item")?;
+    let mut list = cut.to_json(url, |line| view::line(ctx.account, invoice, line));
+    if let Some(fields) = list.as_object_mut() {
+        fields.insert("total_count".into(), json!(rows.len()));
+    }
+    Ok(list)
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Details, Intent};
+use super::{Details, Intent, Status, WHAT};
 use crate::error::{Error, Result};
 use crate::money::charge_amount;
 use crate::params::Params;
@@ -195,4 +195,85 @@ impl Intent {
             _ => Ok(()),
         }
     }
+}
+
+/// Reads how much of what is reserved is taken.
+pub(super) fn read_capture(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<i64> {
+    let intent = find(ctx)?;
+    let amount = params.integer_from("amount_to_capture", 1)?;
+    params.unmodelled(&[
+        "application_fee_amount",
+        "metadata",
+        "statement_descriptor",
+        "statement_descriptor_suffix",
+        "transfer_data",
+    ])?;
+    if intent.status != Status::RequiresCapture {
+        return Err(unexpected(
+            intent,
+            format!(
+                "This PaymentIntent could not be captured because it has a status of {}. Only a PaymentIntent with one of the following statuses may be captured: requires_capture.",
+                intent.status.as_str()
+            ),
+        ));
+    }
+    let amount = amount.unwrap_or(intent.amount);
+    charge_amount::check_step(amount, intent.currency, "amount_to_capture")?;
+    if amount > intent.amount {
+        return Err(Error::invalid(format!(
+            "The provided `amount_to_capture` ({amount}) is greater than the `amount_capturable` ({}) of this PaymentIntent.",
+            intent.amount
+        ))
+        .code("amount_too_large")
+        .param("amount_to_capture"));
+    }
+    Ok(amount)
+}
+
+/// Reads why it is canceled.
+pub(super) fn read_cancel(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<&'static str>> {
+    let reason = params.one_of(
+        "cancellation_reason",
+        &[
+            "abandoned",
+            "duplicate",
+            "fraudulent",
+            "requested_by_customer",
+        ],
+    )?;
+    let intent = find(ctx)?;
+    if intent.invoice.is_some() {
+        return Err(unexpected(
+            intent,
+            "You cannot cancel this PaymentIntent because it was created by an invoice. Void the invoice instead.".to_owned(),
+        ));
+    }
+    if !intent.pending() && intent.status != Status::RequiresCapture {
+        return Err(unexpected(
+            intent,
+            format!(
+                "You cannot cancel this PaymentIntent because it has a status of {}. Only a PaymentIntent with one of the following statuses may be canceled: requires_payment_method, requires_capture, requires_confirmation, requires_action, processing.",
+                intent.status.as_str()
+            ),
+        ));
+    }
+    Ok(reason)
+}
+
+/// The error for what an intent's status does not allow.
+pub(super) fn unexpected(intent: &Intent, message: String) -> Error {
+    Error::invalid(message)
+        .code("payment_intent_unexpected_state")
+        .field("payment_intent", intent.to_json())
+}
+
+pub(super) fn no_method() -> Error {
+    Error::invalid("You cannot confirm this PaymentIntent because it's missing a payment method. You can either update the PaymentIntent with a payment method and then confirm it again, or confirm it again directly with a payment method.")
+        .code("payment_intent_unexpected_state")
+}
+
+pub(super) fn find<'a>(ctx: &'a Ctx<'_>) -> Result<&'a Intent> {
+    let id = ctx.arg(0);
+    let intent = ctx.account.payments.intents.get(&id);
+    intent.ok_or_else(|| Error::not_found(WHAT, &id).param("intent"))
 }

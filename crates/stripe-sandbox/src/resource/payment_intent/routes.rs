@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
-use super::input::{self, method_given, read_off_session};
+use super::input::{
+    self, find, method_given, no_method, read_cancel, read_capture, read_off_session, unexpected,
+};
 use super::{Details, Intent, Status, WHAT};
 use crate::engine::{collection, payment, payment_methods};
 use crate::error::{Error, Result};
-use crate::money::charge_amount;
 use crate::params::Params;
 use crate::params::filter::Created;
 use crate::resource::customer;
@@ -250,75 +251,12 @@ fn confirm(ctx: &mut Ctx<'_>, confirmation: Confirmation) -> Result<Value> {
     Ok(find(ctx)?.to_json())
 }
 
-/// Reads how much of what is reserved is taken.
-fn read_capture(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<i64> {
-    let intent = find(ctx)?;
-    let amount = params.integer_from("amount_to_capture", 1)?;
-    params.unmodelled(&[
-        "application_fee_amount",
-        "metadata",
-        "statement_descriptor",
-        "statement_descriptor_suffix",
-        "transfer_data",
-    ])?;
-    if intent.status != Status::RequiresCapture {
-        return Err(unexpected(
-            intent,
-            format!(
-                "This PaymentIntent could not be captured because it has a status of {}. Only a PaymentIntent with one of the following statuses may be captured: requires_capture.",
-                intent.status.as_str()
-            ),
-        ));
-    }
-    let amount = amount.unwrap_or(intent.amount);
-    charge_amount::check_step(amount, intent.currency, "amount_to_capture")?;
-    if amount > intent.amount {
-        return Err(Error::invalid(format!(
-            "The provided `amount_to_capture` ({amount}) is greater than the `amount_capturable` ({}) of this PaymentIntent.",
-            intent.amount
-        ))
-        .code("amount_too_large")
-        .param("amount_to_capture"));
-    }
-    Ok(amount)
-}
-
 /// `POST /v1/payment_intents/:id/capture`: all that is reserved, or a part of it.
 fn capture(ctx: &mut Ctx<'_>, amount: i64) -> Result<Value> {
     let intent = find(ctx)?;
     let (id, at) = (intent.id.clone(), time_of(ctx, intent));
     payment::capture(ctx, &id, amount, at);
     Ok(find(ctx)?.to_json())
-}
-
-/// Reads why it is canceled.
-fn read_cancel(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<&'static str>> {
-    let reason = params.one_of(
-        "cancellation_reason",
-        &[
-            "abandoned",
-            "duplicate",
-            "fraudulent",
-            "requested_by_customer",
-        ],
-    )?;
-    let intent = find(ctx)?;
-    if intent.invoice.is_some() {
-        return Err(unexpected(
-            intent,
-            "You cannot cancel this PaymentIntent because it was created by an invoice. Void the invoice instead.".to_owned(),
-        ));
-    }
-    if !intent.pending() && intent.status != Status::RequiresCapture {
-        return Err(unexpected(
-            intent,
-            format!(
-                "You cannot cancel this PaymentIntent because it has a status of {}. Only a PaymentIntent with one of the following statuses may be canceled: requires_payment_method, requires_capture, requires_confirmation, requires_action, processing.",
-                intent.status.as_str()
-            ),
-        ));
-    }
-    Ok(reason)
 }
 
 /// `POST /v1/payment_intents/:id/cancel`
@@ -329,25 +267,7 @@ fn cancel(ctx: &mut Ctx<'_>, reason: Option<&'static str>) -> Result<Value> {
     Ok(find(ctx)?.to_json())
 }
 
-/// The error for what an intent's status does not allow.
-fn unexpected(intent: &Intent, message: String) -> Error {
-    Error::invalid(message)
-        .code("payment_intent_unexpected_state")
-        .field("payment_intent", intent.to_json())
-}
-
-fn no_method() -> Error {
-    Error::invalid("You cannot confirm this PaymentIntent because it's missing a payment method. You can either update the PaymentIntent with a payment method and then confirm it again, or confirm it again directly with a payment method.")
-        .code("payment_intent_unexpected_state")
-}
-
 fn time_of(ctx: &Ctx<'_>, intent: &Intent) -> i64 {
     let customer = intent.customer.as_ref();
     customer.map_or(ctx.now, |customer| ctx.time_of(customer))
-}
-
-fn find<'a>(ctx: &'a Ctx<'_>) -> Result<&'a Intent> {
-    let id = ctx.arg(0);
-    let intent = ctx.account.payments.intents.get(&id);
-    intent.ok_or_else(|| Error::not_found(WHAT, &id).param("intent"))
 }

@@ -4,6 +4,7 @@ pub(crate) mod routes;
 
 use serde_json::{Value, json};
 
+use super::json::next_action;
 use crate::params::metadata::Metadata;
 use crate::store::ids::Id;
 use crate::store::table::Row;
@@ -40,16 +41,7 @@ impl SetupIntent {
 
     fn next_action(&self) -> Option<Value> {
         let url = self.authentication_url.as_ref()?;
-        Some(match &self.return_url {
-            Some(back) => json!({
-                "redirect_to_url": {"return_url": back, "url": url},
-                "type": "redirect_to_url",
-            }),
-            None => json!({
-                "type": "use_stripe_sdk",
-                "use_stripe_sdk": {"stripe_js": url, "type": "three_d_secure_redirect"},
-            }),
-        })
+        Some(next_action(url, self.return_url.as_deref()))
     }
 
     pub(crate) fn to_json(&self) -> Value {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::changes_input::{One, read_one};
-use super::view::{self, of_id};
+use super::view::{self, find, locate};
 use super::{Item, WHAT, usage};
 use crate::engine::subscription_update::{self, Update};
 use crate::error::{Error, Result};
@@ -11,7 +11,6 @@ use crate::params::Params;
 use crate::resource::payment_method::card::Presence;
 use crate::resource::payment_method::input::presence;
 use crate::resource::route::Route;
-use crate::resource::subscription::Subscription;
 use crate::resource::subscription::payment_input::check_change;
 use crate::resource::subscription::update_input::{
     check_begun, check_live, may_change, read_for_item,
@@ -178,16 +177,4 @@ impl Change {
         subscription_update::carry_out(ctx, position, update, now);
         Ok(())
     }
-}
-
-pub(crate) fn find<'a>(ctx: &'a Ctx<'_>) -> Result<(&'a Subscription, &'a Item)> {
-    let (position, index) = locate(ctx)?;
-    let subscription = ctx.account.subscription(position);
-    Ok((subscription, &subscription.items[index]))
-}
-
-/// The position of the subscription, and that of the item in it.
-fn locate(ctx: &Ctx<'_>) -> Result<(u32, usize)> {
-    let id = ctx.arg(0);
-    of_id(ctx.account, &id).ok_or_else(|| Error::not_found(WHAT, &id))
 }

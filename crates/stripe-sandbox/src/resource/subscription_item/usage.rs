@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::input::too_large;
-use super::routes::find;
+use super::view::find;
 use super::{Item, MAX_QUANTITY};
 use crate::engine::{catalog, finalization};
 use crate::error::{Error, Result};

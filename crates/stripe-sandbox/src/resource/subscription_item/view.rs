@@ -2,10 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Item;
+use super::{Item, WHAT};
+use crate::error::{Error, Result};
 use crate::resource::price::view::plan;
 use crate::resource::subscription::Subscription;
 use crate::store::account::Account;
+use crate::store::context::Ctx;
 
 /// One item of a subscription.
 pub(crate) fn item(account: &Account, subscription: &Subscription, item: &Item) -> Value {
@@ -43,4 +45,16 @@ pub(crate) fn rendered(account: &Account, id: &str) -> Option<Value> {
     let (position, index) = of_id(account, id)?;
     let subscription = account.subscription(position);
     Some(item(account, subscription, &subscription.items[index]))
+}
+
+pub(crate) fn find<'a>(ctx: &'a Ctx<'_>) -> Result<(&'a Subscription, &'a Item)> {
+    let (position, index) = locate(ctx)?;
+    let subscription = ctx.account.subscription(position);
+    Ok((subscription, &subscription.items[index]))
+}
+
+/// The position of the subscription, and that of the item in it.
+pub(crate) fn locate(ctx: &Ctx<'_>) -> Result<(u32, usize)> {
+    let id = ctx.arg(0);
+    of_id(ctx.account, &id).ok_or_else(|| Error::not_found(WHAT, &id))
 }

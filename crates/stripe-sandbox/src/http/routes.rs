@@ -1,44 +1,7 @@
-//! The route table: every endpoint of the API, by method and path.
+//! Which endpoint a call is for, by its method and path.
 
-use std::sync::LazyLock;
-
-use super::route::Route;
-use super::{
-    account, balance_transaction, charge, checkout_session, coupon, credit_note, customer,
-    customer_balance, discount, event, invoice, invoice_item, payment_intent, payment_method,
-    price, product, promotion_code, refund, setup_intent, subscription, subscription_item,
-    subscription_schedule, test_clock,
-};
-
-/// The endpoints, by resource. Of two that match, the first is taken.
-static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
-    let resources = [
-        account::routes::routes(),
-        balance_transaction::routes::routes(),
-        charge::routes::routes(),
-        checkout_session::routes::routes(),
-        coupon::routes::routes(),
-        credit_note::routes::routes(),
-        customer::routes::routes(),
-        customer_balance::routes::routes(),
-        discount::routes::routes(),
-        event::routes::routes(),
-        invoice::routes::routes(),
-        invoice_item::routes::routes(),
-        payment_intent::routes::routes(),
-        payment_method::routes::routes(),
-        price::routes::routes(),
-        product::routes::routes(),
-        promotion_code::routes::routes(),
-        refund::routes::routes(),
-        setup_intent::routes::routes(),
-        subscription::routes::routes(),
-        subscription_item::routes::routes(),
-        subscription_schedule::routes::routes(),
-        test_clock::routes::routes(),
-    ];
-    resources.into_iter().flatten().collect()
-});
+use crate::resource::ROUTES;
+use crate::resource::route::Route;
 
 /// The route for a call, and what stands in the holes of its path.
 pub(crate) fn find(method: &str, path: &str) -> Option<(&'static Route, Vec<String>)> {
