@@ -1,5 +1,8 @@
 //! Doors for the fuzz targets in `fuzz/`, and for benchmarks, to what is not part of the crate's interface.
 
+use axum::Router;
+
+use crate::api::App;
 use crate::domain::FeatureUsage;
 use crate::domain::refs::OrgName;
 
@@ -11,4 +14,9 @@ pub fn request_bodies(bytes: &[u8]) {
 /// The answer of `/v1/limits`.
 pub fn limits_answer(org: &OrgName, rows: &[FeatureUsage]) -> Vec<u8> {
     crate::api::limits_answer(org, rows)
+}
+
+/// A `/v1/whois` that asks nobody, behind one more of the API's layers at a time.
+pub fn layers(app: App) -> Vec<(&'static str, Router)> {
+    crate::api::layered(app)
 }

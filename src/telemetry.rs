@@ -7,7 +7,7 @@ mod traces;
 
 use std::io::{self, IsTerminal as _};
 
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, Method};
 use tracing::Span;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -69,6 +69,19 @@ pub fn request_span(id: &HeaderValue, endpoint: &'static str, headers: &HeaderMa
     {
         let _ = headers;
         tracing::debug_span!("request", id, endpoint)
+    }
+}
+
+/// One call to Stripe, in a request's work.
+pub fn call_span(method: &Method, endpoint: &'static str) -> Span {
+    #[cfg(feature = "otel")]
+    {
+        tracing::info_span!("stripe", %method, endpoint)
+    }
+    // As above.
+    #[cfg(not(feature = "otel"))]
+    {
+        tracing::debug_span!("stripe", %method, endpoint)
     }
 }
 

@@ -24,6 +24,7 @@ use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
+use axum::routing::get;
 use tokio_util::task::TaskTracker;
 
 pub use accounts::{Accounts, Cloud};
@@ -35,7 +36,7 @@ pub use layers::origin::Origins;
 pub use operation::{Access, Operation};
 pub use v1::pricing::PushProgress;
 
-use layers::{auth, load, observe, origin};
+use layers::{auth, observe};
 
 use crate::admission::{Places, Share};
 use crate::domain::refs::OrgName;
@@ -139,16 +140,12 @@ pub fn router(app: App) -> Router {
     if !app.shows_metrics {
         served.retain(|operation| operation.access != Access::Operator);
     }
-    let authorize = from_fn_with_state(app.clone(), auth::authorize);
     let own_key = from_fn_with_state(app.clone(), auth::own_key);
-    let limit = from_fn_with_state(app.clone(), load::limit);
+    let admit = from_fn_with_state(app.clone(), layers::admit);
     let router = served.into_iter().fold(Router::new(), |router, operation| {
         let handler = operation.handler.clone();
         let handler = match operation.access {
-            // Its caller is found, and then it gets a place.
-            Access::Account(..) => handler
-                .route_layer(limit.clone())
-                .route_layer(authorize.clone()),
+            Access::Account(..) => handler.route_layer(admit.clone()),
             Access::Operator => handler.route_layer(own_key.clone()),
             Access::Probe | Access::Everybody => handler,
         };
@@ -177,10 +174,8 @@ fn finished(router: Router<Shared>, app: Shared) -> Router {
     if !app.origins.allowed.is_empty() {
         router = router.layer(app.origins.cors());
     }
-    router
-        .layer(from_fn_with_state(app.origins.clone(), origin::guard))
-        .layer(from_fn_with_state(app.metrics.clone(), observe::observe))
-        .with_state(app)
+    let observe = from_fn_with_state(app.clone(), observe::observe);
+    router.layer(observe).with_state(app)
 }
 
 /// Paths that nobody serves, a known one with a slash at its end included.
@@ -201,4 +196,26 @@ pub(crate) fn decode_all(body: &[u8]) {
 /// The body of `/v1/limits`, for benchmarks.
 pub(crate) fn limits_answer(org: &OrgName, rows: &[FeatureUsage]) -> Vec<u8> {
     v1::usage::limits_body(org, rows)
+}
+
+/// A `/v1/whois` that asks nobody, behind one more layer at a time, for benchmarks.
+pub(crate) fn layered(app: App) -> Vec<(&'static str, Router)> {
+    let app = Arc::new(app);
+    let constant = || get(async || v1::org::whois_of_nobody("org:00".parse().expect("an org")));
+    let authorize = from_fn_with_state(app.clone(), layers::authorize_alone);
+    let admit = from_fn_with_state(app.clone(), layers::admit);
+    let handlers = [
+        ("context, origin, metrics", constant()),
+        ("the caller", constant().route_layer(authorize)),
+        ("place, time-out", constant().route_layer(admit.clone())),
+        (
+            "account, org",
+            get(v1::org::whois_without_stripe).route_layer(admit),
+        ),
+    ];
+    let behind = |(name, handler)| {
+        let router = Router::new().route("/v1/whois", handler);
+        (name, finished(router, app.clone()))
+    };
+    handlers.into_iter().map(behind).collect()
 }

@@ -35,10 +35,9 @@ pub(super) fn builder(options: &Options, http2: &Http2) -> Builder<TokioExecutor
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
-        .timer(TokioTimer::new())
         .max_buf_size(options.max_head.max(8192))
-        // The connection's own watch is stricter about heads; this one is for the time between requests.
-        .header_read_timeout(options.idle_timeout);
+        // The connection's own watch times heads and the time between them; a second timer would cost each request.
+        .header_read_timeout(None);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -12,29 +12,44 @@ const HAS_WRITTEN: u8 = 1;
 /// It left before anything was written, and nothing will be.
 const LEFT: u8 = 2;
 
-/// The caller of a request. Clones are about the same one.
+/// The caller of a request. Clones are about the same one. By default it stays: nobody can tell when the caller of a read
+/// leaves, and nothing depends on it.
 #[derive(Clone, Debug, Default)]
-pub struct CallerState {
-    state: Arc<AtomicU8>,
+pub struct CallerState(Option<Arc<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    state: AtomicU8,
     left: CancellationToken,
 }
 
 impl CallerState {
+    /// A caller who may leave.
+    pub fn new() -> Self {
+        Self(Some(Arc::default()))
+    }
+
     /// The caller does not wait any longer. Whether nothing was written for it: then nothing will be.
     pub fn leave(&self) -> bool {
         let before = self.change(LEFT);
-        self.left.cancel();
+        if let Some(caller) = &self.0 {
+            caller.left.cancel();
+        }
         before != HAS_WRITTEN
     }
 
     /// Whether it does not wait any longer.
     pub fn has_left(&self) -> bool {
-        self.left.is_cancelled()
+        let caller = self.0.as_ref();
+        caller.is_some_and(|caller| caller.left.is_cancelled())
     }
 
     /// Completes when it leaves.
     pub async fn leaves(&self) {
-        self.left.cancelled().await;
+        match &self.0 {
+            Some(caller) => caller.left.cancelled().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Whether a write may be sent now.
@@ -44,8 +59,9 @@ impl CallerState {
 
     /// Goes from waiting to `state`, if it waits; what it was before.
     fn change(&self, state: u8) -> u8 {
+        let Some(caller) = &self.0 else { return WAITS };
         let order = Ordering::Relaxed;
-        let changed = self.state.compare_exchange(WAITS, state, order, order);
+        let changed = caller.state.compare_exchange(WAITS, state, order, order);
         changed.unwrap_or_else(|other| other)
     }
 }
@@ -56,7 +72,7 @@ mod tests {
 
     #[test]
     fn what_was_written_first_goes_on_and_what_was_not_never_begins() {
-        let [patient, hasty] = [(); 2].map(|()| CallerState::default());
+        let [patient, hasty] = [(); 2].map(|()| CallerState::new());
         assert!(patient.may_write() && !patient.leave());
         assert!(patient.has_left() && patient.may_write());
         assert!(hasty.leave() && hasty.leave());

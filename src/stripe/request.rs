@@ -17,7 +17,7 @@ use super::transport::chain;
 use super::{API_VERSION, Client, Form, retry};
 use crate::metrics::Endpoint;
 use crate::num;
-use crate::telemetry::mask_secrets;
+use crate::telemetry::{self, mask_secrets};
 
 const STRIPE_VERSION: HeaderName = HeaderName::from_static("stripe-version");
 const STRIPE_ACCOUNT: HeaderName = HeaderName::from_static("stripe-account");
@@ -50,6 +50,8 @@ pub struct Request {
     client: Client,
     method: Method,
     path: String,
+    /// The path without ids, for metrics and limits.
+    endpoint: &'static str,
     form: Form,
     idempotency_key: Option<String>,
 }
@@ -59,6 +61,7 @@ impl Request {
         Self {
             client,
             method,
+            endpoint: super::endpoint::endpoint(&path),
             path,
             form: Form::new(),
             idempotency_key: None,
@@ -145,7 +148,7 @@ impl Request {
                 if !error.is_turned_away() && error.is_inconclusive() {
                     unsure.get_or_init(|| error.clone());
                 }
-                let endpoint = self.endpoint();
+                let endpoint = self.endpoint;
                 let metrics = self.client.metrics();
                 metrics
                     .stripe_retries
@@ -185,7 +188,7 @@ impl Request {
             (body.bytes.into(), body.replayed)
         };
         let value = serde_json::from_slice(&body).map_err(|error| Error::Decode {
-            endpoint: format!("{} {}", self.method, self.endpoint()),
+            endpoint: format!("{} {}", self.method, self.endpoint),
             cause: error.to_string(),
         })?;
         Ok(Answer { value, replayed })
@@ -200,7 +203,7 @@ impl Request {
         let metrics = self.client.metrics();
         let arrived = Instant::now();
         let permit = budget
-            .acquire(self.endpoint(), &self.client.request.ticket)
+            .acquire(self.endpoint, &self.client.request.ticket)
             .await;
         metrics
             .stripe_waits
@@ -233,11 +236,11 @@ impl Request {
     /// The whole body of a successful answer, or why there is none; counted and timed.
     async fn exchange(&self) -> Result<Body, Error> {
         let started = Instant::now();
-        let span = tracing::info_span!("stripe", method = %self.method, endpoint = self.endpoint());
+        let span = telemetry::call_span(&self.method, self.endpoint);
         let answer = self.exchange_bytes().instrument(span).await;
         let outcome = answer.as_ref().err().map_or("ok", Error::outcome);
         let metrics = self.client.metrics();
-        metrics.called(self.endpoint(), outcome, started.elapsed());
+        metrics.called(self.endpoint, outcome, started.elapsed());
         self.client.note_key(&answer);
         answer
     }
@@ -274,7 +277,7 @@ impl Request {
             let replayed = is_replayed(&headers);
             Ok(Body { bytes, replayed })
         } else {
-            let call = format!("{} {}", self.method, self.endpoint());
+            let call = format!("{} {}", self.method, self.endpoint);
             Err(refusal(call, status.as_u16(), &headers, &bytes))
         }
     }
@@ -292,7 +295,7 @@ impl Request {
             .request(self.method.clone(), url)
             .basic_auth(&credentials.key, None::<&str>)
             .header(STRIPE_VERSION, API_VERSION)
-            .headers(crate::telemetry::trace_headers(&tracing::Span::current()));
+            .headers(telemetry::trace_headers(&tracing::Span::current()));
         if let Some(account) = &credentials.account {
             request = request.header(STRIPE_ACCOUNT, account);
         }
@@ -305,10 +308,6 @@ impl Request {
                 .body(self.form.encode());
         }
         request
-    }
-
-    fn endpoint(&self) -> &'static str {
-        super::endpoint::endpoint(&self.path)
     }
 
     /// Gives a parameter another value.

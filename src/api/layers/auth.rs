@@ -51,30 +51,26 @@ impl Drop for Suspect {
     }
 }
 
-/// Lets a request through that may act on an account, and finds that account.
-pub(in crate::api) async fn authorize(
-    State(app): State<Shared>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Error> {
-    let context = RequestContext::of(request.extensions())?.clone();
-    let (parts, body) = request.into_parts();
-    let caller = context.note_caller(caller(&app, &parts).await?);
+/// Finds who sent a request, and so the account that it acts on; or the answer to one that may not.
+pub(super) async fn authorize(app: &Shared, request: &Parts) -> Result<(), Response> {
+    let context = RequestContext::of(&request.extensions).map_err(Error::into_response)?;
+    let caller = caller(app, request).await.map_err(Error::into_response)?;
+    let caller = context.note_caller(caller);
     let operation = context.operation();
-    let needed = operation.and_then(|operation| operation.role(&parts));
-    if let Some(needed) = needed.filter(|needed| caller.role < *needed) {
-        let refused = Error::forbidden(format!(
-            "this API key has the role {}, and this request needs {}",
-            caller.role.as_str(),
-            needed.as_str()
-        ));
-        let refused = refused.into_response();
-        if !parts.method.is_safe() {
-            app.audit.tell(&context, &refused);
-        }
-        return Ok(refused);
+    let needed = operation.and_then(|operation| operation.role(request));
+    let Some(needed) = needed.filter(|needed| caller.role < *needed) else {
+        return Ok(());
+    };
+    let refused = Error::forbidden(format!(
+        "this API key has the role {}, and this request needs {}",
+        caller.role.as_str(),
+        needed.as_str()
+    ));
+    let refused = refused.into_response();
+    if !request.method.is_safe() {
+        app.audit.tell(context, &refused);
     }
-    Ok(next.run(Request::from_parts(parts, body)).await)
+    Err(refused)
 }
 
 async fn caller(app: &Shared, request: &Parts) -> Result<Caller, Error> {

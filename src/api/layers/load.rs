@@ -4,7 +4,7 @@
 use std::panic::resume_unwind;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument as _;
@@ -71,11 +71,7 @@ impl Limits {
 /// A write that has begun is carried through whoever still waits for it: half of it may be in Stripe, and the caller's
 /// next try must find its lock held until all of it is. One that has not begun when its caller leaves, or when its time is
 /// up, does not begin: the caller may have decided otherwise by then.
-pub(in crate::api) async fn limit(
-    State(app): State<Shared>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Error> {
+pub(super) async fn limit(app: &Shared, request: Request, next: Next) -> Result<Response, Error> {
     let context = RequestContext::of(request.extensions())?.clone();
     let caller = context.caller();
     let caller = caller.ok_or_else(|| Error::internal(&"no account was chosen"))?;
@@ -83,7 +79,12 @@ pub(in crate::api) async fn limit(
     let admitted = app
         .places
         .admit(&caller.share, peer, app.limits.bounds(caller))?;
-    let state = CallerState::default();
+    let writes = !request.method().is_safe();
+    let state = if writes {
+        CallerState::new()
+    } else {
+        CallerState::default()
+    };
     let lane = context.lane();
     let admission = admitted.admission().clone();
     let domain = caller.domain.for_caller(lane, state.clone(), admission);
@@ -93,7 +94,6 @@ pub(in crate::api) async fn limit(
             Lane::Bulk => BULK_FACTOR,
             _ => 1,
         };
-    let writes = !request.method().is_safe();
     let handled = async move {
         let _held = admitted;
         next.run(request).await

@@ -17,7 +17,7 @@ use tracing::Instrument as _;
 
 use super::RequestContext;
 use crate::api::error::{Cause, Code, Error};
-use crate::api::keys;
+use crate::api::{Shared, keys};
 use crate::metrics::{Endpoint, HttpRequest, Metrics};
 use crate::telemetry::{mask_secrets, panic_text};
 
@@ -103,15 +103,21 @@ impl Drop for Observed {
 
 /// Gives the request its context, writes its line in the log, counts it, and turns a panic into a 500.
 pub(in crate::api) async fn observe(
-    State(metrics): State<Arc<Metrics>>,
+    State(app): State<Shared>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let mut observed = Observed::new(metrics, &request);
+    let mut observed = Observed::new(app.metrics.clone(), &request);
     let context = observed.context.clone();
     let span = crate::telemetry::request_span(context.id(), context.endpoint(), request.headers());
     request.extensions_mut().insert(context);
-    let handled = AssertUnwindSafe(next.run(request))
+    let handled = async {
+        match app.origins.check(&observed.context, &request) {
+            Ok(()) => next.run(request).await,
+            Err(refused) => refused.into_response(),
+        }
+    };
+    let handled = AssertUnwindSafe(handled)
         .catch_unwind()
         .instrument(span)
         .await;

@@ -4,13 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{
     AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER, USER_AGENT,
 };
 use axum::http::{HeaderMap, Method, Uri};
-use axum::middleware::Next;
-use axum::response::Response;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::RequestContext;
@@ -47,7 +45,12 @@ impl Origins {
             .max_age(REMEMBERED)
     }
 
-    fn check(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), Error> {
+    /// Refuses what comes from a page that may not call. Probes are for machines, and tell nothing.
+    pub(super) fn check(&self, context: &RequestContext, request: &Request) -> Result<(), Error> {
+        if context.is_probe() {
+            return Ok(());
+        }
+        let (headers, uri) = (request.headers(), request.uri());
         if let Some(origin) = headers.get(ORIGIN)
             && !self.allowed.contains(origin)
         {
@@ -62,18 +65,6 @@ impl Origins {
         }
         Ok(())
     }
-}
-
-/// Refuses what comes from a page that may not call. Probes are for machines, and tell nothing.
-pub(in crate::api) async fn guard(
-    State(origins): State<Origins>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Error> {
-    if !RequestContext::of(request.extensions())?.is_probe() {
-        origins.check(request.headers(), request.uri())?;
-    }
-    Ok(next.run(request).await)
 }
 
 /// Whether the host that the client believes to be calling can only be this machine. No host: no browser.

@@ -3,7 +3,7 @@
 mod account;
 mod checkout;
 mod clock;
-mod org;
+pub(super) mod org;
 mod phases;
 pub(super) mod pricing;
 mod schedule;

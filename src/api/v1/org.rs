@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -40,6 +41,26 @@ async fn whois(domain: Domain, Org(org): Org, include: Include) -> Result<Json<W
         org,
         stripe_id,
     }))
+}
+
+/// An answer to `whois` that nobody was asked for, for benchmarks.
+pub(in crate::api) fn whois_of_nobody(org: OrgName) -> impl IntoResponse {
+    let stripe_id = "cus_NffrFeUfNV2Hib".to_owned();
+    let info = None;
+    Json(Whois {
+        info,
+        org,
+        stripe_id,
+    })
+}
+
+/// As [`whois`], without asking Stripe, for benchmarks.
+pub(in crate::api) async fn whois_without_stripe(
+    _: Domain,
+    Org(org): Org,
+    _: Include,
+) -> impl IntoResponse {
+    whois_of_nobody(org)
 }
 
 async fn payment_methods(domain: Domain, Org(org): Org) -> Result<Json<PaymentMethods>, Error> {

@@ -1,0 +1,279 @@
+//! What each layer of the API costs a warm `GET /v1/whois`, beside a plain axum that answers the same bytes.
+//!
+//! ```sh
+//! cargo bench --bench layers 2> /dev/null   # stderr is the log, which is on for the last rows
+//! ```
+//!
+//! The figures are CPU time of the server's threads for each request, over loopback, 64 connections at once: the least of
+//! several rounds, in which all rows take their turns. Other work on the machine makes them larger by a little; what
+//! waits does not count.
+#![expect(
+    clippy::print_stdout,
+    reason = "the figures are what people run this for"
+)]
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Query;
+use axum::http::Uri;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use clock::Clock;
+use rustix::time::{ClockId, clock_gettime};
+use tier::api::{App, Keys};
+use tier::domain::Domain;
+use tier::stripe::{Client, Credentials, Options, Transport};
+use tier::{internals, server, telemetry};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+const CONNECTIONS: usize = 64;
+const ANSWER: &str = "{\n\t\"org\": \"org:00\",\n\t\"stripe_id\": \"cus_NffrFeUfNV2Hib\"\n}\n";
+
+/// What is measured: how a router is served, and which.
+struct Row {
+    name: &'static str,
+    router: Router,
+    by_axum: bool,
+}
+
+/// How much is measured.
+#[derive(Clone, Copy)]
+struct Load {
+    rounds: usize,
+    requests: usize,
+}
+
+fn main() {
+    let load = if std::env::args().any(|arg| arg == "--bench") {
+        Load {
+            rounds: 5,
+            requests: 40_000,
+        }
+    } else {
+        // It only has to run.
+        Load {
+            rounds: 1,
+            requests: CONNECTIONS,
+        }
+    };
+    let stripe = Stripe::start();
+    let constant = get(|| async { ([(CONTENT_TYPE, "application/json")], ANSWER) });
+    let constant = Router::new().route("/v1/whois", constant);
+    let row = |(name, router)| Row {
+        name,
+        router,
+        by_axum: false,
+    };
+    let mut rows = vec![
+        Row {
+            name: "a plain axum, the same answer",
+            router: constant.clone(),
+            by_axum: true,
+        },
+        row(("connections: bounds and time-outs", constant)),
+    ];
+    let stacked = internals::layers(app(&stripe.url));
+    rows.extend(stacked.into_iter().map(row));
+    let without_log = measure(&rows, load, &stripe);
+
+    let _log = telemetry::init("info", None);
+    let (_, router) = internals::layers(app(&stripe.url))
+        .pop()
+        .expect("there are layers");
+    let logged = [
+        row(("the line in the log", router)),
+        row((
+            "the customer in memory, and the call to Stripe",
+            tier::api::router(app(&stripe.url)),
+        )),
+    ];
+    let with_log = measure(&logged, load, &stripe);
+    println!("{:48}{:>8}{:>8}", "µs of CPU a request", "in all", "adds");
+    let mut before = 0.0;
+    let rows = rows.iter().chain(&logged);
+    for (row, cost) in rows.zip(without_log.into_iter().chain(with_log)) {
+        println!("{:48}{cost:8.1}{:8.1}", row.name, cost - before);
+        before = cost;
+    }
+}
+
+/// An API with a key of its own, over the account at `stripe`.
+fn app(stripe: &str) -> App {
+    let options = Options {
+        base_url: stripe.to_owned(),
+        ..Options::default()
+    };
+    let transport = Transport::new(options).expect("a URL");
+    let client = Client::new(transport, Credentials::new("sk_test_bench"));
+    let mut app = App::new(Domain::new(client, Clock::system(), "bench"));
+    app.keys = Keys::new(["bench"]);
+    app
+}
+
+/// The least cost of each row, in microseconds.
+fn measure(rows: &[Row], load: Load, stripe: &Stripe) -> Vec<f64> {
+    let mut least = vec![f64::INFINITY; rows.len()];
+    for _ in 0..load.rounds {
+        for (row, least) in rows.iter().zip(&mut least) {
+            *least = least.min(cost(row, load.requests, stripe));
+        }
+    }
+    least
+}
+
+/// The CPU time of all threads but those of the clients and of Stripe.
+fn cost(row: &Row, requests: usize, stripe: &Stripe) -> f64 {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let stop = CancellationToken::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.set_nonblocking(true).expect("a socket");
+    let address = listener.local_addr().expect("an address");
+    let (router, by_axum, stopped) = (row.router.clone(), row.by_axum, stop.clone());
+    let serving = runtime.spawn(async move {
+        let listener = TcpListener::from_std(listener).expect("a listener");
+        if by_axum {
+            let stopped = stopped.cancelled_owned();
+            let serving = axum::serve(listener, router).with_graceful_shutdown(stopped);
+            serving.await.expect("it serves");
+        } else {
+            server::serve(listener, router, stopped.cancelled()).await;
+        }
+    });
+    // So that what happens once is not counted.
+    client(address, CONNECTIONS).join().expect("no panic");
+    let before = (process_seconds(), stripe.seconds());
+    let of_clients = client(address, requests).join().expect("no panic");
+    let after = (process_seconds(), stripe.seconds());
+    stop.cancel();
+    runtime.block_on(serving).expect("no panic");
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    let others = of_clients + after.1 - before.1;
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    let requests = requests as f64;
+    (after.0 - before.0 - others) * 1e6 / requests
+}
+
+/// Sends requests over all connections; the CPU seconds that this takes.
+fn client(address: SocketAddr, requests: usize) -> JoinHandle<f64> {
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            let each = requests.div_ceil(CONNECTIONS);
+            let connections = (0..CONNECTIONS).map(|org| send(address, org, each));
+            futures::future::join_all(connections).await;
+        });
+        thread_seconds()
+    })
+}
+
+/// Each connection asks for an org of its own: reads of the same customer at the same time would be one call.
+async fn send(address: SocketAddr, org: usize, requests: usize) {
+    let request = format!(
+        "GET /v1/whois?org=org:{org:02} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer bench\r\n\r\n"
+    );
+    let mut stream = TcpStream::connect(address).await.expect("it listens");
+    stream.set_nodelay(true).expect("a socket");
+    let mut answer = vec![0; 4096];
+    for _ in 0..requests {
+        let sent = stream.write_all(request.as_bytes()).await;
+        sent.expect("it reads");
+        let mut length = 0;
+        while !answer[..length].ends_with(b"}\n") {
+            let read = stream.read(&mut answer[length..]).await;
+            length += read.expect("it answers");
+        }
+        let text = String::from_utf8_lossy(&answer[..length]);
+        assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
+    }
+}
+
+/// A Stripe in which every org has a customer, on a thread of its own.
+struct Stripe {
+    url: String,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Stripe {
+    fn start() -> Self {
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
+            runtime.block_on(async {
+                let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+                let address = listener.local_addr().expect("an address");
+                let runtime = tokio::runtime::Handle::current();
+                tell.send((address, runtime)).expect("somebody waits");
+                let router = Router::new()
+                    .route("/v1/customers/search", get(search))
+                    .route("/v1/customers", get(|| async { list("") }))
+                    .fallback(|uri: Uri| async move { json(customer(&uri.path()[18..])) });
+                axum::serve(listener, router).await.expect("it serves");
+            });
+        });
+        let (address, runtime) = told.recv().expect("it starts");
+        Self {
+            url: format!("http://{address}"),
+            runtime,
+        }
+    }
+
+    /// The CPU time of its thread.
+    fn seconds(&self) -> f64 {
+        let (tell, told) = std::sync::mpsc::channel();
+        self.runtime
+            .spawn(async move { tell.send(thread_seconds()) });
+        told.recv().expect("it runs")
+    }
+}
+
+/// Finds the customer of the org that is searched for, by its name in the last quotes.
+async fn search(Query(parameters): Query<HashMap<String, String>>) -> impl IntoResponse {
+    let org = parameters["query"].rsplit('\'').nth(1);
+    list(&customer(&org.expect("an org")[4..]))
+}
+
+fn list(data: &str) -> impl IntoResponse + use<> {
+    json(format!(
+        r#"{{"object":"list","data":[{data}],"has_more":false}}"#
+    ))
+}
+
+fn customer(org: &str) -> String {
+    format!(
+        r#"{{"id":"cus_{org}","object":"customer","created":1672531200,"metadata":{{"tier.org":"org:{org}"}}}}"#
+    )
+}
+
+fn json(body: String) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], body)
+}
+
+fn thread_seconds() -> f64 {
+    seconds(ClockId::ThreadCPUTime)
+}
+
+fn process_seconds() -> f64 {
+    seconds(ClockId::ProcessCPUTime)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+fn seconds(clock: ClockId) -> f64 {
+    let time = clock_gettime(clock);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
