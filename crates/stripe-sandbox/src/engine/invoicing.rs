@@ -79,7 +79,7 @@ fn sum_up(account: &Account, invoice: &mut Invoice) {
 }
 
 /// What the discount takes off each of these amounts; see [`spread`].
-pub(crate) fn taken_off(discount: Option<&Discount>, amounts: &[(i64, bool)]) -> Vec<i64> {
+fn taken_off(discount: Option<&Discount>, amounts: &[(i64, bool)]) -> Vec<i64> {
     let off = discount.map(|discount| catalog::off(&discount.coupon));
     off.map_or_else(|| vec![0; amounts.len()], |off| spread(off, amounts))
 }

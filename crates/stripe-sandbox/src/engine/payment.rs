@@ -113,7 +113,7 @@ fn decline_with(ctx: &mut Ctx<'_>, id: &Id, method: &Id, decline: Decline, at: i
 }
 
 /// The customer did not authenticate, or could not: the intent waits for another payment method.
-pub(crate) fn fail(ctx: &mut Ctx<'_>, id: &Id, method: &Id, error: &Error, at: i64) {
+fn fail(ctx: &mut Ctx<'_>, id: &Id, method: &Id, error: &Error, at: i64) {
     let shown = ctx.account.payment_methods.get(method);
     let shown = shown.map(PaymentMethod::to_json);
     let mut error = error.to_json()["error"].take();
@@ -211,7 +211,7 @@ fn add_charge(
     id
 }
 
-pub(crate) fn tell_charge(ctx: &mut Ctx<'_>, id: &Id, kind: &'static str, at: i64) {
+fn tell_charge(ctx: &mut Ctx<'_>, id: &Id, kind: &'static str, at: i64) {
     let charge = ctx.account.payments.charges.get(id);
     let object = charge.map(|charge| charge.to_json(ctx.account));
     if let Some(object) = object {

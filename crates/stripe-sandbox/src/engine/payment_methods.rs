@@ -77,7 +77,7 @@ pub(crate) fn insert(ctx: &mut Ctx<'_>, mut method: PaymentMethod) -> Id {
 }
 
 /// A payment method is no longer the customer's, so it is the default of none of their subscriptions and schedules.
-pub(crate) fn payment_method_detached(account: &mut Account, customer: &Id, method: &Id) {
+fn payment_method_detached(account: &mut Account, customer: &Id, method: &Id) {
     let forget = |default: &mut Option<Id>| {
         if default.as_ref() == Some(method) {
             *default = None;

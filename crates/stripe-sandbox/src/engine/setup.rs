@@ -105,7 +105,7 @@ pub(crate) fn choose(ctx: &mut Ctx<'_>, id: &Id, method: Named) {
 }
 
 /// A set-up intent of the customer has succeeded: a subscription that waited for it has something to pay with.
-pub(crate) fn setup_succeeded(account: &mut Account, customer: &Id, intent: &Id, method: &Id) {
+fn setup_succeeded(account: &mut Account, customer: &Id, intent: &Id, method: &Id) {
     for position in account.subscriptions_of(customer) {
         let held = account.subscription_mut(position);
         if held.pending_setup_intent.as_ref() == Some(intent) {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 /// How many objects a list inside an object shows.
-pub(crate) const NESTED: usize = 10;
+const NESTED: usize = 10;
 
 /// A list inside an object: its first ten, and where the rest is.
 pub(crate) fn nested(url: &str, total: usize, first: impl Iterator<Item = Value>) -> Value {

@@ -102,3 +102,69 @@ impl Route {
         format!("{} {}", self.method, self.path)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::params::form::Form;
+    use crate::resource::account::Profile;
+    use crate::resource::payment_method::card::Presence;
+    use crate::store::account::Account;
+    use crate::store::context::Origin;
+
+    /// What a route makes of a form, and what it leaves the account named.
+    fn call(route: &Route, form: &str) -> (Result<Value>, Option<String>) {
+        let mut given = Form::default();
+        given.read(form.as_bytes()).expect("readable");
+        let mut account = Account::new(Profile::of_key("acct_1".into(), 0), 0);
+        let mut ctx = Ctx {
+            account: &mut account,
+            now: 0,
+            now_millis: 0,
+            args: Vec::new(),
+            origin: Origin::default(),
+            presence: Presence::OffSession,
+            awaits_confirmation: false,
+        };
+        let answer = route.handle(&mut ctx, &Params::new(&given));
+        (answer, account.profile.business_name)
+    }
+
+    fn read(params: &Params<'_>) -> Result<String> {
+        Ok(params.required("name")?.to_owned())
+    }
+
+    fn apply(ctx: &mut Ctx<'_>, name: String) -> Result<Value> {
+        ctx.account.profile.business_name = Some(name);
+        Ok(json!({}))
+    }
+
+    #[test]
+    fn unknown_parameters_are_refused_before_anything_changes() {
+        let new = Route::new("POST", "/", "", |_, params| read(params), apply);
+        let on_copy = Route::on_copy("POST", "/", "", |_, params| read(params), apply);
+        let bare = Route::bare("POST", "/", "", |ctx| apply(ctx, "changed".to_owned()));
+        let before = Some("Sandbox");
+        for route in [&new, &on_copy, &bare] {
+            let (answer, name) = call(route, "name=changed&other=1");
+            let error = answer.expect_err("it has a parameter too many");
+            assert_eq!(error.code, Some("parameter_unknown"));
+            assert_eq!(name.as_deref(), before);
+        }
+        for (route, form) in [
+            (&new, "name=changed"),
+            (&on_copy, "name=changed"),
+            (&bare, ""),
+        ] {
+            let (answer, name) = call(route, form);
+            answer.expect("all is known");
+            assert_eq!(name.as_deref(), Some("changed"));
+        }
+        let (answer, name) = call(&new, "other=1");
+        let error = answer.expect_err("the name is missing");
+        assert_eq!(error.code, Some("parameter_missing"));
+        assert_eq!(name.as_deref(), before);
+    }
+}

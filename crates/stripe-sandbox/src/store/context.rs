@@ -67,13 +67,7 @@ impl Ctx<'_> {
 }
 
 /// See [`Ctx::event`].
-pub(crate) fn record(
-    ctx: &mut Ctx<'_>,
-    kind: &'static str,
-    object: &Value,
-    previous: Option<Value>,
-    at: i64,
-) {
+fn record(ctx: &mut Ctx<'_>, kind: &'static str, object: &Value, previous: Option<Value>, at: i64) {
     let id = ctx.account.ids.next("evt", 24);
     let mut data = Map::new();
     data.insert("object".into(), object.clone());
@@ -110,7 +104,7 @@ pub(crate) fn record(
 }
 
 /// `previous_attributes`: the former values of what differs, at the first level.
-pub(crate) fn difference(before: &Value, after: &Value) -> Value {
+fn difference(before: &Value, after: &Value) -> Value {
     let (Value::Object(before), Value::Object(after)) = (before, after) else {
         return json!({});
     };

@@ -61,7 +61,7 @@ pub(crate) fn in_trial(session: &Session) -> bool {
     }
 }
 
-pub(crate) fn line_item(account: &Account, item: &LineItem, trial: bool) -> Value {
+pub(super) fn line_item(account: &Account, item: &LineItem, trial: bool) -> Value {
     let amount = match item.quantity {
         Some(quantity) if !trial => item.priced.scheme.amount(quantity),
         _ => 0,

@@ -50,7 +50,7 @@ const LOCALES: &[&str] = &[
 ];
 
 /// The session, without its id and url; in `setup` mode the metadata of the intent that is to be made for it.
-pub(crate) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Session, Option<Metadata>)> {
+pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Session, Option<Metadata>)> {
     let mode = params.one_of("mode", &["payment", "setup", "subscription"])?;
     let holder = match params.string("customer")? {
         Some(id) => Some(customer::input::named(ctx, id, "customer")?),
@@ -281,7 +281,7 @@ fn address(params: &Params<'_>, key: &str) -> Result<Option<String>> {
 }
 
 /// Works out what is due on paying: nothing, if a trial begins.
-pub(crate) fn sum_up(account: &Account, purchase: &mut Purchase) {
+pub(super) fn sum_up(account: &Account, purchase: &mut Purchase) {
     if purchase.trial_days.is_some() || purchase.trial_end.is_some() {
         return;
     }
@@ -293,7 +293,7 @@ pub(crate) fn sum_up(account: &Account, purchase: &mut Purchase) {
 }
 
 /// `discounts`: one, by its coupon or its promotion code.
-pub(crate) fn discounts(
+fn discounts(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
     holder: Option<&Customer>,

@@ -1,7 +1,7 @@
 //! Checkout sessions.
 
 pub(crate) mod basket;
-pub(crate) mod input;
+mod input;
 pub(crate) mod pay;
 pub(crate) mod routes;
 pub(crate) mod view;

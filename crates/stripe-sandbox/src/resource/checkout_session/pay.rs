@@ -136,7 +136,7 @@ fn details(account: &Account, customer: &str) -> Option<[Option<String>; 3]> {
 }
 
 /// Applies the promotion code that a customer has typed on the page, if the session takes one.
-pub(crate) fn redeem(
+fn redeem(
     ctx: &Ctx<'_>,
     session: &mut Session,
     holder: Option<&Customer>,

@@ -23,7 +23,7 @@ pub(crate) fn applicable(ctx: &Ctx<'_>, id: &str, param: &str, now: i64) -> Resu
     Ok(coupon.clone())
 }
 
-pub(crate) fn off(params: &Params<'_>) -> Result<Off> {
+pub(super) fn off(params: &Params<'_>) -> Result<Off> {
     let percent = params.decimal("percent_off")?;
     let amount = params.integer_from("amount_off", 1)?;
     let currency = params.currency("currency")?;
@@ -57,7 +57,7 @@ pub(crate) fn off(params: &Params<'_>) -> Result<Off> {
     }
 }
 
-pub(crate) fn duration(params: &Params<'_>) -> Result<Duration> {
+pub(super) fn duration(params: &Params<'_>) -> Result<Duration> {
     let months = params.integer_from("duration_in_months", 1)?;
     let kind = params.one_of("duration", &["forever", "once", "repeating"])?;
     match (kind, months) {

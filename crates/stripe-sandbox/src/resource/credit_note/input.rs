@@ -19,7 +19,7 @@ const REASONS: &[&str] = &[
 ];
 
 /// Reads a credit note; it and its lines have no ids yet.
-pub(crate) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<CreditNote> {
+pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<CreditNote> {
     let id = params.required("invoice")?;
     let invoice = ctx.account.billing.invoices.get(id);
     let invoice = invoice.ok_or_else(|| Error::no_such("invoice", id, "invoice"))?;
@@ -53,10 +53,7 @@ pub(crate) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<CreditNote> {
 }
 
 /// The credit notes of an invoice that hold, oldest first.
-pub(crate) fn of_invoice<'a>(
-    ctx: &'a Ctx<'_>,
-    invoice: &'a str,
-) -> impl Iterator<Item = &'a CreditNote> {
+fn of_invoice<'a>(ctx: &'a Ctx<'_>, invoice: &'a str) -> impl Iterator<Item = &'a CreditNote> {
     let notes = ctx.account.billing.credit_notes.iter();
     notes.filter(move |note| &*note.invoice == invoice)
 }

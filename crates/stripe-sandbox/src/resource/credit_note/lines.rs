@@ -10,7 +10,7 @@ use crate::resource::invoice::{Invoice, InvoiceLine};
 use crate::resource::price::MAX_AMOUNT;
 use crate::store::ids::Id;
 
-pub(crate) fn read(
+pub(super) fn read(
     given: &[Params<'_>],
     invoice: &Invoice,
     before: &[&CreditNote],

@@ -3,8 +3,8 @@
 //! Of an invoice that is not paid, one lowers what is due, and pays out nothing. Of a paid one, it gives money back:
 //! to the card, to the customer's balance, or outside of Stripe.
 
-pub(crate) mod input;
-pub(crate) mod lines;
+mod input;
+mod lines;
 pub(crate) mod routes;
 pub(crate) mod view;
 

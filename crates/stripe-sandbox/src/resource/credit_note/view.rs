@@ -9,7 +9,7 @@ use crate::resource::json::nested;
 use crate::resource::price::view::amounts;
 use crate::store::account::Account;
 
-pub(crate) const URL: &str = "/v1/credit_notes";
+pub(super) const URL: &str = "/v1/credit_notes";
 
 /// A credit note.
 pub(crate) fn note(account: &Account, note: &CreditNote) -> Value {
@@ -68,7 +68,7 @@ fn discounts(account: &Account, note: &CreditNote, amount: i64) -> Value {
 }
 
 /// A line of a credit note.
-pub(crate) fn line(account: &Account, note: &CreditNote, line: &Line) -> Value {
+pub(super) fn line(account: &Account, note: &CreditNote, line: &Line) -> Value {
     let mut object = BTreeMap::from([
         ("id", json!(&*line.id)),
         ("object", json!("credit_note_line_item")),

@@ -35,7 +35,7 @@ const UPDATE_UNMODELLED: &[&str] = &[
 ];
 
 /// Reads the parameters of a new customer. `created` is the time in which it will live.
-pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
+pub(super) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
     let clock = match params.string("test_clock")? {
         Some(id) => Some(clock_for_new(ctx, id)?),
         None => None,
@@ -67,7 +67,7 @@ pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
 }
 
 /// Reads the parameters of an update; the coupon is apart, since a discount takes an id.
-pub(crate) fn read_change(
+pub(super) fn read_change(
     ctx: &Ctx<'_>,
     mut customer: Customer,
     params: &Params<'_>,
@@ -195,7 +195,7 @@ fn purchase(customer: Option<&Customer>, now: i64) -> Purchase<'_> {
 }
 
 /// Stripe is strict about little: something, an at sign, and a domain with a dot.
-pub(crate) fn check_email(email: &str) -> Result<()> {
+fn check_email(email: &str) -> Result<()> {
     let valid = email.split_once('@').is_some_and(|(name, domain)| {
         let labels = || domain.split('.');
         !name.is_empty()
@@ -234,7 +234,7 @@ pub(crate) fn named<'a>(ctx: &'a Ctx<'_>, id: &str, param: &str) -> Result<&'a C
 }
 
 /// The clock that a new customer is to live on, if there is room.
-pub(crate) fn clock_for_new(ctx: &Ctx<'_>, id: &str) -> Result<(Id, i64)> {
+fn clock_for_new(ctx: &Ctx<'_>, id: &str) -> Result<(Id, i64)> {
     let clock = ctx.account.clocks.get(id);
     let clock = clock.ok_or_else(|| Error::no_such("test clock", id, "test_clock"))?;
     if clock.customers.len() >= test_clock::MAX_CUSTOMERS {

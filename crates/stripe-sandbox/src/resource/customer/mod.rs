@@ -2,8 +2,8 @@
 
 pub(crate) mod input;
 pub(crate) mod routes;
-pub(crate) mod search;
-pub(crate) mod search_query;
+mod search;
+mod search_query;
 pub(crate) mod tax_location;
 
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use crate::params::metadata::Metadata;
 use crate::store::ids::Id;
 use crate::store::table::{Row, Table};
 
-pub(crate) const WHAT: &str = "customer";
+const WHAT: &str = "customer";
 
 /// See the module's text. There may be a great many of them, so what few have is in [`More`].
 #[derive(Clone, Debug)]

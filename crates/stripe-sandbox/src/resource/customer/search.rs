@@ -146,7 +146,7 @@ impl Customers {
     }
 }
 
-pub(crate) fn base36(mut number: u32) -> String {
+pub(super) fn base36(mut number: u32) -> String {
     let mut digits = Vec::new();
     loop {
         digits.push(char::from_digit(number % 36, 36).expect("below 36"));

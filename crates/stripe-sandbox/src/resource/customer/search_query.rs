@@ -34,7 +34,7 @@ impl Clause {
 }
 
 /// Reads a query.
-pub(crate) fn parse(text: &str) -> Result<Query> {
+pub(super) fn parse(text: &str) -> Result<Query> {
     let mut rest = text.trim();
     let mut clauses = Vec::new();
     let mut joint: Option<bool> = None;

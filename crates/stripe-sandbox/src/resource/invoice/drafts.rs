@@ -263,7 +263,7 @@ pub(super) fn delete(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(json!({"id": &*id, "object": "invoice", "deleted": true}))
 }
 
-pub(crate) fn find<'a>(ctx: &'a Ctx<'_>) -> Result<&'a Invoice> {
+pub(super) fn find<'a>(ctx: &'a Ctx<'_>) -> Result<&'a Invoice> {
     let id = ctx.arg(0);
     let invoice = ctx.account.billing.invoices.get(&id);
     invoice.ok_or_else(|| Error::not_found(WHAT, &id))

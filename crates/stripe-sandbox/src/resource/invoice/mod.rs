@@ -1,9 +1,9 @@
 //! Invoices. Stripe finalizes most of them about an hour after their making; the sandbox does so at once (our choice), so
 //! that a test need not wait, unless it is told for how long they are drafts.
 
-pub(crate) mod actions;
-pub(crate) mod drafts;
-pub(crate) mod preview;
+mod actions;
+mod drafts;
+mod preview;
 pub(crate) mod routes;
 pub(crate) mod view;
 

@@ -128,7 +128,7 @@ const UNMODELLED: &[&str] = &[
 ];
 
 /// Refuses what is not modelled, and says whether the request would change anything.
-pub(crate) fn changes(params: &Params<'_>) -> Result<bool> {
+fn changes(params: &Params<'_>) -> Result<bool> {
     params.unmodelled(UNMODELLED)?;
     let others = ["invoice_items", "schedule", "subscription_cancel_now"];
     let mut names = RENAMED.iter().map(|(name, _)| *name).chain(others);
@@ -136,7 +136,7 @@ pub(crate) fn changes(params: &Params<'_>) -> Result<bool> {
 }
 
 /// The invoice after the change, which `ctx`, a copy, is given over to.
-pub(crate) fn after_change(
+fn after_change(
     ctx: &mut Ctx<'_>,
     params: &Params<'_>,
     holder: &Id,

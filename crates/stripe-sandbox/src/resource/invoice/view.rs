@@ -169,7 +169,7 @@ fn state(account: &Account, invoice: &Invoice, lines: &Value) -> Value {
 }
 
 /// One line of an invoice.
-pub(crate) fn line(account: &Account, invoice: &Invoice, line: &InvoiceLine) -> Value {
+fn line(account: &Account, invoice: &Invoice, line: &InvoiceLine) -> Value {
     let price = line.price.as_ref();
     let price = price.map(|id| account.price(id));
     let origin = line.invoice_item.as_ref();
@@ -222,7 +222,7 @@ pub(crate) fn line(account: &Account, invoice: &Invoice, line: &InvoiceLine) -> 
 }
 
 /// The lines of an invoice in their own order, which is not by age.
-pub(crate) fn page_of_lines(
+pub(super) fn page_of_lines(
     ctx: &Ctx<'_>,
     page: &Page,
     invoice: &Invoice,

@@ -19,7 +19,7 @@ use crate::resource::subscription_item::input::too_large;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-pub(crate) const UNMODELLED: &[&str] = &[
+pub(super) const UNMODELLED: &[&str] = &[
     "discounts?",
     "price_data",
     "tax_behavior",
@@ -94,7 +94,7 @@ impl Cost {
 }
 
 /// `amount`, or a quantity of a `price`, or of a `unit_amount`.
-pub(crate) fn read_cost(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<Cost>> {
+pub(super) fn read_cost(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<Cost>> {
     let whole = params.integer("amount")?;
     let unit = params.integer("unit_amount")?.map(Decimal::from);
     let decimal = params.decimal("unit_amount_decimal")?;
@@ -137,19 +137,14 @@ pub(crate) fn read_cost(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<Cos
     }))
 }
 
-pub(crate) fn quantity(params: &Params<'_>) -> Result<Option<i64>> {
+pub(super) fn quantity(params: &Params<'_>) -> Result<Option<i64>> {
     match params.integer_from("quantity", 0)? {
         Some(quantity) if quantity > MAX_QUANTITY => Err(too_large(params.name("quantity"))),
         quantity => Ok(quantity),
     }
 }
 
-pub(crate) fn of_price(
-    ctx: &Ctx<'_>,
-    params: &Params<'_>,
-    id: &str,
-    quantity: i64,
-) -> Result<Cost> {
+fn of_price(ctx: &Ctx<'_>, params: &Params<'_>, id: &str, quantity: i64) -> Result<Cost> {
     let param = params.name("price");
     let price = ctx.account.prices.get(id);
     let price = price.ok_or_else(|| Error::no_such("price", id, param.clone()))?;
@@ -171,7 +166,7 @@ pub(crate) fn of_price(
     })
 }
 
-pub(crate) fn period(params: &Params<'_>) -> Result<Option<(i64, i64)>> {
+pub(super) fn period(params: &Params<'_>) -> Result<Option<(i64, i64)>> {
     let Some(period) = params.object("period")? else {
         return Ok(None);
     };

@@ -2,7 +2,7 @@
 
 pub(crate) mod input;
 pub(crate) mod routes;
-pub(crate) mod view;
+mod view;
 
 use std::collections::HashMap;
 

@@ -30,7 +30,7 @@ const UNMODELLED: &[&str] = &[
 ];
 
 /// Reads a new intent, without an id; its payment method is read apart.
-pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Intent> {
+pub(super) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Intent> {
     let amount = params
         .integer_from("amount", 1)?
         .ok_or_else(|| params.missing("amount"))?;
@@ -60,7 +60,7 @@ pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Intent> {
 }
 
 /// Reads an update. What an invoice asks for is not changed here.
-pub(crate) fn read_change(ctx: &Ctx<'_>, params: &Params<'_>, intent: &mut Intent) -> Result<()> {
+pub(super) fn read_change(ctx: &Ctx<'_>, params: &Params<'_>, intent: &mut Intent) -> Result<()> {
     let of_invoice = ["amount", "currency", "customer"];
     if intent.invoice.is_some()
         && let Some(name) = of_invoice.into_iter().find(|name| params.has(name))
@@ -168,7 +168,7 @@ fn automatic_methods(params: &Params<'_>) -> Result<Option<Value>> {
 }
 
 /// `payment_method`, which nobody else holds.
-pub(crate) fn method_given(
+pub(super) fn method_given(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
     customer: Option<&str>,

@@ -1,6 +1,6 @@
 //! Payment intents.
 
-pub(crate) mod input;
+mod input;
 pub(crate) mod routes;
 
 use serde_json::{Value, json};

@@ -76,7 +76,7 @@ pub(crate) fn not_theirs(id: &str, param: impl Into<String>) -> Error {
 }
 
 /// The card by `card[token]=tok_visa`, or by the number of a test card.
-pub(crate) fn card_given(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<PaymentMethod> {
+pub(super) fn card_given(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<PaymentMethod> {
     let object = params
         .object("card")?
         .ok_or_else(|| params.missing("card"))?;
@@ -102,7 +102,7 @@ pub(crate) fn card_given(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<PaymentMe
 }
 
 /// A month that is not over, at most 50 years from now.
-pub(crate) fn expiry(month: i64, year: i64, now: i64) -> Result<Expiry> {
+pub(super) fn expiry(month: i64, year: i64, now: i64) -> Result<Expiry> {
     use chrono::Datelike as _;
     if !(1..=12).contains(&month) {
         return Err(card_error(

@@ -3,10 +3,10 @@
 pub(crate) mod card;
 pub(crate) mod input;
 pub(crate) mod routes;
-pub(crate) mod types;
-pub(crate) mod view;
+mod types;
+mod view;
 
-pub(crate) use self::types::OTHER_TYPES;
+use self::types::OTHER_TYPES;
 pub(crate) use self::types::cards_only;
 
 use serde_json::Value;
@@ -17,7 +17,7 @@ use crate::store::ids::Id;
 use crate::store::table::Row;
 
 /// Stripe's name for it in messages.
-pub(crate) const WHAT: &str = "PaymentMethod";
+const WHAT: &str = "PaymentMethod";
 
 /// See the module's text.
 #[derive(Clone, Debug)]

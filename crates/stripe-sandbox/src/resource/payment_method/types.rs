@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 
 /// Stripe's other types, none of which the sandbox models.
-pub(crate) const OTHER_TYPES: &[&str] = &[
+pub(super) const OTHER_TYPES: &[&str] = &[
     "acss_debit",
     "affirm",
     "afterpay_clearpay",

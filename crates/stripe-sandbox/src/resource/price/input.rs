@@ -14,12 +14,12 @@ use crate::resource::product::{self, Product};
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-pub(crate) const USAGE_TYPES: &[&str] = &["licensed", "metered"];
+pub(super) const USAGE_TYPES: &[&str] = &["licensed", "metered"];
 
 const TAX_BEHAVIORS: &[&str] = &["exclusive", "inclusive", "unspecified"];
 
 /// Reads a new price, which has no id yet, and the product to create for it, if any.
-pub(crate) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Price, Option<Product>)> {
+pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Price, Option<Product>)> {
     let currency = params
         .currency("currency")?
         .ok_or_else(|| params.missing("currency"))?;
@@ -54,7 +54,7 @@ pub(crate) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Price, Option<
 }
 
 /// Reads what an update may change.
-pub(crate) fn change(price: &mut Price, params: &Params<'_>) -> Result<()> {
+pub(super) fn change(price: &mut Price, params: &Params<'_>) -> Result<()> {
     change_plain(price, params)?;
     params.unmodelled(&["currency_options?", "recurring"])
 }

@@ -1,6 +1,6 @@
 //! Prices: what a product costs, per unit or in tiers.
 
-pub(crate) mod input;
+mod input;
 pub(crate) mod routes;
 pub(crate) mod view;
 
@@ -16,7 +16,7 @@ use crate::params::metadata::Metadata;
 use crate::store::ids::Id;
 use crate::store::table::{Row, Table};
 
-pub(crate) const WHAT: &str = "price";
+const WHAT: &str = "price";
 
 /// The largest amount that Stripe takes: eight digits of cents; the sandbox allows twelve.
 pub(crate) const MAX_AMOUNT: i64 = 999_999_999_999;

@@ -108,7 +108,7 @@ impl Tier {
 }
 
 /// A price's `transform_quantity`, and a plan's `transform_usage`.
-pub(crate) fn transform_json(transform: Divide) -> Value {
+fn transform_json(transform: Divide) -> Value {
     json!({"divide_by": transform.by, "round": transform.round.as_str()})
 }
 

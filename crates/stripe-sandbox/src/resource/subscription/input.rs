@@ -23,7 +23,7 @@ use crate::store::context::Ctx;
 /// Stripe's limit for a trial, in days: two years.
 pub(crate) const LONGEST_TRIAL: i64 = 730;
 
-pub(crate) const UNMODELLED: &[&str] = &[
+pub(super) const UNMODELLED: &[&str] = &[
     "application_fee_percent",
     "billing_thresholds?",
     "days_until_due",
@@ -110,7 +110,7 @@ fn anchor(
     Err(Error::invalid(message).param("billing_cycle_anchor"))
 }
 
-pub(crate) fn one_end_only() -> Error {
+pub(super) fn one_end_only() -> Error {
     Error::invalid("You may only specify one of these parameters: cancel_at, cancel_at_period_end.")
         .param("cancel_at")
 }
@@ -157,7 +157,7 @@ fn too_long(param: &str) -> Error {
     .param(param)
 }
 
-pub(crate) fn trial_end_given(params: &Params<'_>, now: i64) -> Result<Option<i64>> {
+pub(super) fn trial_end_given(params: &Params<'_>, now: i64) -> Result<Option<i64>> {
     match params.timestamp_or_now("trial_end", now)? {
         Some(end) if end < now => Err(Error::invalid(
             "Invalid timestamp: must be an integer Unix timestamp in the future.",
@@ -168,7 +168,7 @@ pub(crate) fn trial_end_given(params: &Params<'_>, now: i64) -> Result<Option<i6
     }
 }
 
-pub(crate) fn cancel_at(params: &Params<'_>, now: i64) -> Result<FieldUpdate<i64>> {
+pub(super) fn cancel_at(params: &Params<'_>, now: i64) -> Result<FieldUpdate<i64>> {
     if params.nullable("cancel_at")? == FieldUpdate::Unset {
         return Ok(FieldUpdate::Unset);
     }

@@ -182,7 +182,7 @@ impl Subscription {
     }
 }
 
-pub(crate) const WHAT: &str = "subscription";
+const WHAT: &str = "subscription";
 
 /// Stripe's ways to be paid; nothing in the sandbox is paid in the second one.
 pub(crate) const COLLECTION_METHODS: &[&str] = &["charge_automatically", "send_invoice"];

@@ -14,7 +14,7 @@ use crate::resource::subscription_item::ItemSpec;
 use crate::store::context::Ctx;
 
 /// `payment_behavior`
-pub(crate) fn behavior(params: &Params<'_>) -> Result<Behavior> {
+pub(super) fn behavior(params: &Params<'_>) -> Result<Behavior> {
     let modelled = Behavior::ALL.map(Behavior::as_str);
     let given =
         params.one_of_modelled("payment_behavior", &modelled, &["pending_if_incomplete"])?;
@@ -24,7 +24,7 @@ pub(crate) fn behavior(params: &Params<'_>) -> Result<Behavior> {
 }
 
 /// `payment_settings`, over what they were.
-pub(crate) fn payment_settings(
+pub(super) fn payment_settings(
     params: &Params<'_>,
     before: PaymentSettings,
 ) -> Result<PaymentSettings> {
@@ -45,7 +45,7 @@ pub(crate) fn payment_settings(
 }
 
 /// `trial_settings`, over what they were.
-pub(crate) fn trial_settings(params: &Params<'_>, before: MissingMethod) -> Result<MissingMethod> {
+pub(super) fn trial_settings(params: &Params<'_>, before: MissingMethod) -> Result<MissingMethod> {
     let Some(settings) = params.object("trial_settings")? else {
         return Ok(before);
     };
@@ -61,7 +61,7 @@ pub(crate) fn trial_settings(params: &Params<'_>, before: MissingMethod) -> Resu
 }
 
 /// What is due at once needs something to pay with, and with `error_if_incomplete`, must be paid.
-pub(crate) fn check(
+pub(super) fn check(
     ctx: &Ctx<'_>,
     new: &NewSubscription,
     behavior: Behavior,

@@ -111,7 +111,7 @@ pub(crate) fn automatic_tax(params: &Params<'_>) -> Result<Option<bool>> {
 }
 
 /// `automatic_tax[enabled]` of a subscription, which Stripe refuses where it does not know where its customer is.
-pub(crate) fn located_tax(params: &Params<'_>, holder: &Customer) -> Result<Option<bool>> {
+pub(super) fn located_tax(params: &Params<'_>, holder: &Customer) -> Result<Option<bool>> {
     let enabled = automatic_tax(params)?;
     if enabled == Some(true) {
         customer::tax_location::check(holder)

@@ -144,7 +144,7 @@ fn check_directed(subscription: &Subscription, update: &Update) -> Result<()> {
 }
 
 /// `pause_collection`, of which an empty one ends the pause.
-pub(crate) fn given_pause(params: &Params<'_>, now: i64) -> Result<FieldUpdate<Pause>> {
+fn given_pause(params: &Params<'_>, now: i64) -> Result<FieldUpdate<Pause>> {
     let Some(given) = params.object(PAUSE)? else {
         return Ok(FieldUpdate::Keep);
     };

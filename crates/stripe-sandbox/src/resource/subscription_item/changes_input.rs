@@ -101,7 +101,7 @@ pub(crate) enum One {
 }
 
 /// The items after a request that is about one of them.
-pub(crate) fn read_one(
+pub(super) fn read_one(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
     subscription: &Subscription,

@@ -8,7 +8,7 @@ use crate::params::Params;
 use crate::resource::subscription::Subscription;
 
 /// Reads `clear_usage` of an item that is added: there is nothing to clear.
-pub(crate) fn of_new(params: &Params<'_>) -> Result<()> {
+pub(super) fn of_new(params: &Params<'_>) -> Result<()> {
     match params.boolean("clear_usage")? {
         Some(true) => Err(refused(
             params,
@@ -21,7 +21,7 @@ pub(crate) fn of_new(params: &Params<'_>) -> Result<()> {
 /// Reads `clear_usage` of an item that goes. Stripe lets a metered item go only together with its usage, which the
 /// request has to say. It asks for that whether any usage was reported or not: its error is about the item's plan
 /// (clients such as Laravel Cashier always send `clear_usage` for one).
-pub(crate) fn of_removed(params: &Params<'_>, item: &Item) -> Result<()> {
+pub(super) fn of_removed(params: &Params<'_>, item: &Item) -> Result<()> {
     if read(params, item)? || item.quantity.is_some() {
         return Ok(());
     }
@@ -33,7 +33,7 @@ pub(crate) fn of_removed(params: &Params<'_>, item: &Item) -> Result<()> {
 
 /// Reads `clear_usage` of an item that becomes `spec`. Stripe's reference allows it for items that are deleted; its
 /// guide to changing prices, for those that get another price, too.
-pub(crate) fn of_changed(params: &Params<'_>, item: &Item, spec: &ItemSpec) -> Result<bool> {
+pub(super) fn of_changed(params: &Params<'_>, item: &Item, spec: &ItemSpec) -> Result<bool> {
     let clears = read(params, item)?;
     if clears && item.price == spec.price {
         return Err(refused(
@@ -46,7 +46,7 @@ pub(crate) fn of_changed(params: &Params<'_>, item: &Item, spec: &ItemSpec) -> R
 
 /// Whether usage of the running period would be lost with the items that become `specs`: a licensed price has none to
 /// bill. Stripe's words for an item that is deleted serve for this, too (our choice: it does not say what it does).
-pub(crate) fn check_kept(subscription: &Subscription, specs: &[ItemSpec]) -> Result<()> {
+pub(super) fn check_kept(subscription: &Subscription, specs: &[ItemSpec]) -> Result<()> {
     let start = subscription.period.0;
     for item in &subscription.items {
         let spec = specs

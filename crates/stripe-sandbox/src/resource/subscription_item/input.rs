@@ -12,10 +12,10 @@ use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
 /// Stripe's limit.
-pub(crate) const MAX_ITEMS: usize = 20;
+const MAX_ITEMS: usize = 20;
 
 /// What Stripe names where a list of items has a price twice, whether it has it as `plan` or as `price`.
-pub(crate) const OLDER: &str = "plan";
+pub(super) const OLDER: &str = "plan";
 
 /// Parameters of an item that Stripe has and the sandbox does not act out.
 const UNMODELLED: &[&str] = &[
@@ -48,7 +48,7 @@ pub(crate) fn read(
 }
 
 /// The one item of a subscription, by the older parameters `plan` and `quantity` of the subscription itself.
-pub(crate) fn by_plan(
+pub(super) fn by_plan(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
     before: Option<&Item>,
@@ -94,7 +94,7 @@ fn quantity(params: &Params<'_>, price: &Price, before: Option<&Item>) -> Result
     Ok((!metered).then(|| quantity.or_else(kept).unwrap_or(1)))
 }
 
-pub(crate) fn spec(params: &Params<'_>, price: &Price, before: Option<&Item>) -> Result<ItemSpec> {
+pub(super) fn spec(params: &Params<'_>, price: &Price, before: Option<&Item>) -> Result<ItemSpec> {
     let metadata = before.map_or_else(Metadata::default, |item| item.metadata.clone());
     params.disabled("adjustable_quantity")?;
     params.unmodelled(UNMODELLED)?;
@@ -118,7 +118,7 @@ pub(crate) fn too_large(param: String) -> Error {
 }
 
 /// The recurring price that an item names: one that is for sale, or one of those that are held.
-pub(crate) fn price<'a>(
+pub(super) fn price<'a>(
     ctx: &'a Ctx<'_>,
     params: &Params<'_>,
     held: &[Id],
@@ -153,7 +153,7 @@ pub(crate) fn price<'a>(
 }
 
 /// Whether a price can be sold: neither it nor its product is archived.
-pub(crate) fn for_sale(ctx: &Ctx<'_>, price: &Price, param: &str) -> Result<()> {
+fn for_sale(ctx: &Ctx<'_>, price: &Price, param: &str) -> Result<()> {
     if !price.active {
         return Err(Error::invalid(
             "The price specified is inactive. This field only accepts active prices.",
@@ -174,7 +174,7 @@ pub(crate) fn for_sale(ctx: &Ctx<'_>, price: &Price, param: &str) -> Result<()> 
 
 /// What all items together have to keep to: Stripe's classic billing has one interval and one currency. `twice` is the
 /// parameter that the error for a price that is there twice names.
-pub(crate) fn check(ctx: &Ctx<'_>, specs: &[ItemSpec], param: &str, twice: &str) -> Result<()> {
+pub(super) fn check(ctx: &Ctx<'_>, specs: &[ItemSpec], param: &str, twice: &str) -> Result<()> {
     if specs.len() > MAX_ITEMS {
         return Err(Error::invalid(format!(
             "You have exceeded the maximum number of items: a subscription can have at most {MAX_ITEMS}, and {} were given.",

@@ -1,10 +1,10 @@
 //! The items of a subscription.
 
 pub(crate) mod changes_input;
-pub(crate) mod clear_usage;
+mod clear_usage;
 pub(crate) mod input;
 pub(crate) mod routes;
-pub(crate) mod usage;
+mod usage;
 pub(crate) mod view;
 
 use crate::money::usage::Records;

@@ -34,7 +34,7 @@ pub(crate) fn quantity(fields: &mut Map<String, Value>, quantity: Option<i64>) {
     }
 }
 
-pub(crate) fn of_id(account: &Account, id: &str) -> Option<(u32, usize)> {
+fn of_id(account: &Account, id: &str) -> Option<(u32, usize)> {
     let position = *account.billing.items.get(id)?;
     let mut items = account.subscription(position).items.iter();
     Some((position, items.position(|item| *item.id == *id)?))
@@ -47,14 +47,14 @@ pub(crate) fn rendered(account: &Account, id: &str) -> Option<Value> {
     Some(item(account, subscription, &subscription.items[index]))
 }
 
-pub(crate) fn find<'a>(ctx: &'a Ctx<'_>) -> Result<(&'a Subscription, &'a Item)> {
+pub(super) fn find<'a>(ctx: &'a Ctx<'_>) -> Result<(&'a Subscription, &'a Item)> {
     let (position, index) = locate(ctx)?;
     let subscription = ctx.account.subscription(position);
     Ok((subscription, &subscription.items[index]))
 }
 
 /// The position of the subscription, and that of the item in it.
-pub(crate) fn locate(ctx: &Ctx<'_>) -> Result<(u32, usize)> {
+pub(super) fn locate(ctx: &Ctx<'_>) -> Result<(u32, usize)> {
     let id = ctx.arg(0);
     of_id(ctx.account, &id).ok_or_else(|| Error::not_found(WHAT, &id))
 }

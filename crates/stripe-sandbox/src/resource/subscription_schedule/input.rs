@@ -13,7 +13,7 @@ use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
 /// Reads a new schedule, and the customer's time: with phases of its own, or over a subscription that is there.
-pub(crate) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Schedule, i64)> {
+pub(super) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Schedule, i64)> {
     match params.string("from_subscription")? {
         Some(subscription) => over(ctx, params, subscription),
         None => with_phases(ctx, params),
@@ -83,7 +83,7 @@ fn blank(holder: &Customer, phases: Vec<Phase>, now: i64) -> Schedule {
 }
 
 /// `end_behavior`
-pub(crate) fn end_behavior(params: &Params<'_>) -> Result<Option<EndBehavior>> {
+pub(super) fn end_behavior(params: &Params<'_>) -> Result<Option<EndBehavior>> {
     let modelled = EndBehavior::ALL.map(EndBehavior::as_str);
     let given = params.one_of_modelled("end_behavior", &modelled, &["none", "renew"])?;
     let mut all = EndBehavior::ALL.into_iter();
@@ -184,7 +184,7 @@ fn held(schedule: &Schedule, subscription: Option<&Subscription>) -> Vec<Id> {
 }
 
 /// The phases after an update, and which of them runs: those that are over stay, whether they are given or not.
-pub(crate) fn new_phases(
+pub(super) fn new_phases(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
     schedule: &Schedule,

@@ -1,7 +1,7 @@
 //! Subscription schedules: phases, and which one runs.
 
-pub(crate) mod input;
-pub(crate) mod phase_input;
+mod input;
+mod phase_input;
 pub(crate) mod routes;
 pub(crate) mod view;
 

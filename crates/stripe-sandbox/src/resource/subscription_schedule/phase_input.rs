@@ -65,7 +65,7 @@ pub(crate) struct Setting<'a> {
 }
 
 /// Reads `phases`: each starts where the one before it ends. `None` if there are none in the request.
-pub(crate) fn read(
+pub(super) fn read(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
     setting: Setting<'_>,
@@ -259,7 +259,7 @@ fn anchored(params: &Params<'_>) -> Result<Option<bool>> {
 }
 
 /// Reads `default_settings` over what they were.
-pub(crate) fn defaults(
+pub(super) fn defaults(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
     customer: &str,

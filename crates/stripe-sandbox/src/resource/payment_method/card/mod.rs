@@ -2,7 +2,7 @@
 //!
 //! The cards themselves are listed in [`catalogue`].
 
-pub(crate) mod catalogue;
+mod catalogue;
 
 use serde_json::json;
 
@@ -176,7 +176,7 @@ impl Presence {
 ///
 /// # Errors
 /// If Stripe has such a card, and the sandbox does not act out what it does.
-pub(crate) fn by_token(token: &str, prefix: &str, param: &str) -> Result<Option<&'static Card>> {
+pub(super) fn by_token(token: &str, prefix: &str, param: &str) -> Result<Option<&'static Card>> {
     let Some(name) = token.strip_prefix(prefix) else {
         return Ok(None);
     };
@@ -187,7 +187,7 @@ pub(crate) fn by_token(token: &str, prefix: &str, param: &str) -> Result<Option<
 }
 
 /// The card of a number.
-pub(crate) fn by_number(number: &str) -> Result<&'static Card> {
+pub(super) fn by_number(number: &str) -> Result<&'static Card> {
     let digits: String = number.chars().filter(|c| !matches!(c, ' ' | '-')).collect();
     if let Some(card) = CARDS.iter().find(|card| card.number == digits) {
         return Ok(card);
@@ -230,7 +230,7 @@ fn passes_luhn(digits: &str) -> bool {
     sum % 10 == 0
 }
 
-pub(crate) fn card_error(message: &str, code: &'static str, param: &str) -> Error {
+pub(super) fn card_error(message: &str, code: &'static str, param: &str) -> Error {
     Error::invalid(message)
         .kind("card_error")
         .code(code)
