@@ -6,12 +6,6 @@ use super::{payment, setup};
 use crate::error::{Error, Result};
 use crate::store::account::Account;
 use crate::store::context::Ctx;
-use crate::store::ids::Id;
-
-/// Where an intent's customer authenticates.
-pub(crate) fn url(ctx: &Ctx<'_>, id: &Id) -> String {
-    format!("{}/c/authenticate/{id}", ctx.origin.public_url)
-}
 
 /// What somebody who is asked to authenticate sees.
 #[derive(Debug)]

@@ -3,10 +3,10 @@
 use super::drafts::{self, Draft, Next};
 use super::invoicing::issue;
 use super::item_set::{pair, replace_items};
+use super::next_period::Anchor;
 use super::proration::{self, Prorating, Proration};
-use super::renewal::{self, Anchor};
 use super::subscription_status::give_up;
-use super::{catalog, collection, finalization, pending_items, phases, timeline};
+use super::{catalog, collection, finalization, pending_items, phases, renewal, timeline};
 use crate::resource::invoice::Reason;
 use crate::resource::subscription::{Prorate, Status, Subscription};
 use crate::resource::subscription_item::ItemSpec;

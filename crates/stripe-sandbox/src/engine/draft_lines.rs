@@ -1,6 +1,6 @@
 //! The invoice items on a draft: requests can add, change and remove them until it is final.
 
-use super::invoicing::restate;
+use super::sums::restate;
 use crate::error::{Error, Result};
 use crate::resource::invoice::{Invoice, InvoiceLine, Status};
 use crate::resource::invoice_item::InvoiceItem;

@@ -1,6 +1,6 @@
 //! What an invoice would say: the one generator behind creation, renewal, changes, cancellation and the preview.
 
-use super::renewal::Period;
+use super::next_period::Period;
 use super::{catalog, pending_items};
 use crate::money::lines::Line;
 use crate::money::proration::share;

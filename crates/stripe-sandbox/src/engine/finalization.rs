@@ -1,6 +1,6 @@
 //! Drafts: what may still change on an invoice, and how it becomes final.
 
-use super::invoicing::restate;
+use super::sums::restate;
 use super::{balance, catalog, collection, drafts, finalization};
 use crate::money::charge_amount;
 use crate::resource::customer_balance::Cause;

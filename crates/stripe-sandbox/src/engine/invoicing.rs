@@ -1,103 +1,13 @@
-//! Making invoices of drafts: discount, balance, payment, and what they do to the subscription.
+//! Making invoices of drafts, and what that does to the subscription.
 
 use super::discounts::tell_change;
 use super::drafts::Draft;
-use super::{catalog, finalization};
-use crate::money::charge_amount;
-use crate::money::discount::spread;
+use super::finalization;
+use super::sums::compose;
 use crate::resource::coupon::Duration;
-use crate::resource::discount::Discount;
-use crate::resource::invoice::{Invoice, InvoiceLine, Reason, TaxStatus};
-use crate::resource::subscription::Subscription;
+use crate::resource::invoice::{Invoice, InvoiceLine, Reason};
 use crate::resource::subscription_item::Item;
-use crate::store::account::Account;
 use crate::store::context::Ctx;
-use crate::store::ids::Id;
-
-/// The invoice that these drafts make, unpaid: sums, discount and the customer's balance are worked out, and
-/// nothing is changed. Its id and those of its lines are empty.
-pub(crate) fn compose(
-    account: &Account,
-    subscription: &Subscription,
-    drafts: Vec<Draft>,
-    reason: Reason,
-    at: i64,
-) -> Invoice {
-    let lines = drafts.into_iter().map(|draft| InvoiceLine {
-        id: Id::from(""),
-        line: draft.line,
-        price: draft.price,
-        item: draft.item,
-        invoice_item: draft.invoice_item,
-        discount: 0,
-    });
-    let customer = subscription.customer.clone();
-    let holder = account.customers.get(&customer);
-    let mut invoice = Invoice {
-        subscription: Some(subscription.id.clone()),
-        clock: subscription.clock.clone(),
-        lines: lines.collect(),
-        discount: applicable(account, subscription, at),
-        advances: true,
-        automatic_tax: holder
-            .filter(|_| subscription.automatic_tax)
-            .map(TaxStatus::of),
-        subscription_metadata: subscription.metadata.clone(),
-        ..Invoice::new(customer, subscription.currency, reason, at)
-    };
-    restate(account, &mut invoice);
-    invoice
-}
-
-/// Works out what the discount takes off each line of an invoice, and its sums, by its lines and by the customer's
-/// balance.
-pub(crate) fn restate(account: &Account, invoice: &mut Invoice) {
-    let amount = |line: &InvoiceLine| (line.line.amount, line.line.discountable);
-    let amounts: Vec<(i64, bool)> = invoice.lines.iter().map(amount).collect();
-    let parts = taken_off(invoice.discount.as_ref(), &amounts);
-    for (line, part) in invoice.lines.iter_mut().zip(parts) {
-        line.discount = part;
-    }
-    sum_up(account, invoice);
-}
-
-fn sum_up(account: &Account, invoice: &mut Invoice) {
-    let lines = &invoice.lines;
-    let sum =
-        |amount: fn(&InvoiceLine) -> i64| lines.iter().map(amount).fold(0, i64::saturating_add);
-    let subtotal = sum(|line| line.line.amount);
-    let total = subtotal.saturating_sub(sum(|line| line.discount));
-    let customer = account.customers.get(&invoice.customer);
-    let starting_balance = customer.map_or(0, |customer| customer.balance);
-    let owed = total.saturating_add(starting_balance);
-    let due = charge_amount::due(owed, invoice.currency);
-    invoice.subtotal = subtotal;
-    invoice.total = total;
-    invoice.starting_balance = starting_balance;
-    invoice.ending_balance = owed - due;
-    invoice.amount_due = due;
-}
-
-/// What the discount takes off each of these amounts; see [`spread`].
-fn taken_off(discount: Option<&Discount>, amounts: &[(i64, bool)]) -> Vec<i64> {
-    let off = discount.map(|discount| catalog::off(&discount.coupon));
-    off.map_or_else(|| vec![0; amounts.len()], |off| spread(off, amounts))
-}
-
-/// The discount that an invoice at `at` gets: the subscription's, else the customer's.
-pub(crate) fn applicable(
-    account: &Account,
-    subscription: &Subscription,
-    at: i64,
-) -> Option<Discount> {
-    let customers = || account.customers.get(&subscription.customer)?.discount();
-    subscription
-        .discount
-        .as_ref()
-        .or_else(customers)
-        .filter(|discount| discount.end.is_none_or(|end| at < end))
-        .cloned()
-}
 
 /// Makes an invoice of the subscription, which is finalized now or in a while; `period` is the one that it closes.
 /// What was pending is on it and waits no more. Without lines there is no invoice.

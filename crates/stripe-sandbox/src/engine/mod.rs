@@ -3,8 +3,8 @@
 //!
 //! The passing of time is here: [`run_until`] does whatever has fallen due. A subscription [begins](new_subscription),
 //! is [changed](change) or [updated](subscription_update), [renewed](renewal), and directed by a schedule's [phases]; its
-//! [status](subscription_status) follows its invoices. These are made of [drafts], which [invoicing] puts together;
-//! [finalization] and [collection] do the rest, by a [payment]. [`catalog`] turns prices into the terms of the
+//! [status](subscription_status) follows its invoices. These are made of [drafts]: [`sums`] says what they come to,
+//! [invoicing] makes the invoice, and [finalization] and [collection] do the rest, by a [payment]. [`catalog`] turns prices into the terms of the
 //! [arithmetic](crate::money), which does not know any of this.
 
 pub(crate) mod added_items;
@@ -22,6 +22,7 @@ pub(crate) mod finalization;
 pub(crate) mod invoicing;
 pub(crate) mod item_set;
 pub(crate) mod new_subscription;
+pub(crate) mod next_period;
 pub(crate) mod one_currency;
 pub(crate) mod payment;
 pub(crate) mod payment_methods;
@@ -34,6 +35,7 @@ pub(crate) mod sessions;
 pub(crate) mod setup;
 pub(crate) mod subscription_status;
 pub(crate) mod subscription_update;
+pub(crate) mod sums;
 pub(crate) mod timeline;
 
 use self::change::Cancellation;

@@ -1,10 +1,10 @@
 //! How a subscription begins, whoever makes it: the API, a schedule, or a checkout.
 
 use super::drafts::{self, Next};
-use super::invoicing::compose;
 use super::item_set::{item_of, replace_items};
-use super::renewal::{self, Anchor, Period};
-use super::{added_items, catalog, collection, phases, setup};
+use super::next_period::{Anchor, Period};
+use super::sums::compose;
+use super::{added_items, catalog, collection, phases, renewal, setup};
 use crate::money::currency::Currency;
 use crate::money::period::Every;
 use crate::params::metadata::Metadata;

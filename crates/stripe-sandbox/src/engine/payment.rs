@@ -2,7 +2,7 @@
 //!
 //! A payment that fails is no error here: it leaves a failed charge, and the intent waits for another payment method.
 
-use super::{authentication, payment, payment_methods};
+use super::{payment, payment_methods};
 use crate::error::Error;
 use crate::money::currency::Currency;
 use crate::params::metadata::Metadata;
@@ -127,7 +127,7 @@ fn fail(ctx: &mut Ctx<'_>, id: &Id, method: &Id, error: &Error, at: i64) {
 }
 
 fn await_authentication(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
-    let url = authentication::url(ctx, id);
+    let url = ctx.origin.authentication_url(id);
     let intent = get_mut(ctx.account, id);
     intent.status = Status::RequiresAction;
     intent.authentication_url = Some(url);

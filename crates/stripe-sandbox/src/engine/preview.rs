@@ -4,8 +4,8 @@
 //! now. Of a subscription that ends with the period it shows the last invoice.
 
 use super::drafts::{self, Next};
-use super::invoicing::compose;
-use super::renewal::{Anchor, Period};
+use super::next_period::{Anchor, Period};
+use super::sums::compose;
 use crate::resource::invoice::{Invoice, Reason};
 use crate::resource::subscription::{Status, Subscription};
 use crate::store::account::Account;

@@ -4,7 +4,7 @@
 //! which 2022-11-15 does not have, would credit what was debited). Both sides have the subscription's discount in
 //! the amount; a change of the discount in the same request comes first.
 
-use super::invoicing::applicable;
+use super::sums::applicable;
 use super::{catalog, pending_items};
 use crate::money::discount::Off;
 use crate::money::lines::{Kind, Line, Proration as Share};

@@ -1,6 +1,6 @@
 //! How a set-up goes: an intent is confirmed, authenticated, and keeps its payment method.
 
-use super::{authentication, payment_methods};
+use super::payment_methods;
 use crate::params::metadata::Metadata;
 use crate::resource::payment_method::Named;
 use crate::resource::setup_intent::SetupIntent;
@@ -35,7 +35,7 @@ pub(crate) fn proceed(ctx: &mut Ctx<'_>, id: &Id, method: Named) {
         return succeed(ctx, id, method);
     }
     choose(ctx, id, method);
-    let url = authentication::url(ctx, id);
+    let url = ctx.origin.authentication_url(id);
     let Some(intent) = ctx.account.setup_intents.get_mut(id) else {
         return;
     };

@@ -38,6 +38,13 @@ pub(crate) struct Origin {
     pub(crate) invoice_draft: i64,
 }
 
+impl Origin {
+    /// Where an intent's customer authenticates.
+    pub(crate) fn authentication_url(&self, intent: &Id) -> String {
+        format!("{}/c/authenticate/{intent}", self.public_url)
+    }
+}
+
 impl Ctx<'_> {
     /// The n-th open part of the path. Routes and handlers agree on how many there are.
     pub(crate) fn arg(&self, index: usize) -> String {

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{Details, Invoice, Reason, Status, WHAT, view};
-use crate::engine::invoicing::{applicable, restate};
+use crate::engine::sums::{applicable, restate};
 use crate::engine::{collection, draft_lines, finalization, one_currency};
 use crate::error::{Error, Result};
 use crate::money::charge_amount;

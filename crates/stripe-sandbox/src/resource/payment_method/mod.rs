@@ -6,7 +6,6 @@ pub(crate) mod routes;
 mod types;
 mod view;
 
-use self::types::OTHER_TYPES;
 pub(crate) use self::types::cards_only;
 
 use serde_json::Value;

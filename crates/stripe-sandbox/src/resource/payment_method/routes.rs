@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::input::{attachable, card_given, expiry, missing};
-use super::{OTHER_TYPES, PaymentMethod, WHAT, cards_only};
+use super::types::OTHER_TYPES;
+use super::{PaymentMethod, WHAT, cards_only};
 use crate::engine::payment_methods::{attach_to, detach_from, insert};
 use crate::error::{Error, Result};
 use crate::params::Params;

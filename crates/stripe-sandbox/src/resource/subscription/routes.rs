@@ -8,10 +8,10 @@ use super::{
     COLLECTION_METHODS, Status, Subscription, WHAT, events, payment_input, shared_input, view,
 };
 use crate::engine::change::{self, Cancellation};
-use crate::engine::collection;
 use crate::engine::new_subscription::{self, NewSubscription};
-use crate::engine::renewal::{self, Anchor};
+use crate::engine::next_period::Anchor;
 use crate::engine::subscription_update::{self, Update};
+use crate::engine::{collection, renewal};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::filter::Created;

@@ -1,0 +1,46 @@
+//! The period of a subscription that is about to begin.
+
+use crate::resource::subscription::Subscription;
+
+/// From when the next period and those after it are counted: Stripe's `billing_cycle_anchor`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Anchor {
+    Unchanged,
+    Now,
+    /// The end of the trial that begins.
+    TrialEnd(i64),
+}
+
+/// A period that is about to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Period {
+    pub(crate) start: i64,
+    pub(crate) end: i64,
+    /// The period that a full price is for; see [`Subscription::whole`].
+    pub(crate) whole: (i64, i64),
+    pub(crate) trial: bool,
+    pub(crate) anchor: i64,
+}
+
+impl Period {
+    /// The period of a subscription that begins at `at`. If it is to end within that, the period is cut short.
+    pub(crate) fn next(subscription: &Subscription, at: i64, anchoring: Anchor) -> Self {
+        let every = subscription.every;
+        let (anchor, whole, trial) = match anchoring {
+            Anchor::TrialEnd(end) => (end, (at, end), true),
+            Anchor::Now => (at, every.containing(at, at), false),
+            Anchor::Unchanged => {
+                let anchor = subscription.anchor;
+                (anchor, every.containing(anchor, at), false)
+            }
+        };
+        let cut = subscription.ends_between(at, whole.1);
+        Self {
+            start: at,
+            end: cut.unwrap_or(whole.1),
+            whole,
+            trial,
+            anchor: cut.unwrap_or(anchor),
+        }
+    }
+}
