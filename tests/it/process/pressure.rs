@@ -132,6 +132,60 @@ async fn what_waits_when_the_server_stops_is_told_that_nothing_was_done() {
     assert_eq!(calls.get("POST /v1/subscription_schedules"), Some(&1));
 }
 
+#[tokio::test]
+async fn a_write_that_ends_after_its_caller_has_hung_up_is_logged_with_its_request_id() {
+    let place = Place::start().await;
+    let server = place.tier(&["serve", "--addr", "127.0.0.1:0"]);
+    let server = server.started().await;
+    let host = server.address().to_owned();
+    let post = |path: &str, body: &str| {
+        let head = format!("POST {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
+        let length = body.len();
+        format!("{head}X-Request-Id: hung-up-1\r\nContent-Length: {length}\r\n\r\n{body}")
+    };
+    let model = r#"{"plans":{"plan:p@1":{"features":{"feature:f":{}}}}}"#;
+    assert_eq!(
+        status_of(&exchange(&host, &post("/v1/push", model)).await),
+        200
+    );
+    let sandbox = place.sandbox().sandbox();
+    let slow = Action::Delay(Duration::from_secs(600));
+    sandbox.add_fault(Rule::new("POST", "/v1/subscription_schedules", slow));
+    let subscribe = r#"{"org":"org:a","phases":[{"features":["plan:p@1"]}]}"#;
+    let mut caller = TcpStream::connect(&host).await.expect("it listens");
+    let request = post("/v1/subscribe", subscribe);
+    caller
+        .write_all(request.as_bytes())
+        .await
+        .expect("it reads");
+    until("the change has begun", async || {
+        (sandbox.fault_hits() > 0).then_some(())
+    })
+    .await;
+    drop(caller);
+    sandbox.clear_faults();
+    until("it has ended", async || {
+        let shown = get(&host, "/metrics", "x").await;
+        shown.contains("tier_http_writes_left_total{").then_some(())
+    })
+    .await;
+    let ended = server.stop("-TERM").await;
+    let lines = ended.stderr.lines().map(serde_json::from_str);
+    let lines: Vec<Value> = lines.filter_map(Result::ok).collect();
+    let line = lines
+        .iter()
+        .find(|line| line["message"] == "a write ended after its caller had left");
+    let line = line.unwrap_or_else(|| panic!("it is logged: {}", ended.stderr));
+    assert_eq!(
+        (&line["request_id"], &line["endpoint"], &line["status"]),
+        (
+            &Value::from("hung-up-1"),
+            &Value::from("/v1/subscribe"),
+            &Value::from(200)
+        ),
+    );
+}
+
 /// Connections that do nothing.
 async fn idle(server: &Server, count: usize) -> Vec<TcpStream> {
     let mut idle = Vec::new();
