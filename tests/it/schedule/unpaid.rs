@@ -345,6 +345,21 @@ async fn what_the_owner_has_given_back_is_not_given_back_again() {
     }
 }
 
+/// The period begins again, minutes after it was charged and not paid.
+#[tokio::test]
+async fn a_trial_soon_after_what_was_not_paid() {
+    for minutes in [1, 4, 6] {
+        let app = start("").await;
+        app.advance(Duration::from_secs(60 * minutes));
+        let trial = json!([{"trial": true, "features": ["plan:big@1"]}]);
+        schedule(&app, trial).await.ok();
+        let first = invoices(&app).await[0].clone();
+        assert!(first.0 == "void" || first.1 <= 1, "{minutes}: {first:?}");
+        assert_eq!(customer(&app).await["balance"], 0);
+        assert_eq!(pending(&app).await, [0; 0]);
+    }
+}
+
 /// A draft that is finalized so that something can be taken off it is collected, whatever fails in between.
 #[tokio::test]
 async fn a_draft_that_was_held_back_is_collected() {

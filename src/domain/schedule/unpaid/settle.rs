@@ -67,13 +67,23 @@ impl Time<'_> {
 }
 
 impl GivenBack {
+    /// When the period began that the change has made, Unix seconds. Another one may have followed since.
+    fn restart(&self, subscription: &Subscription) -> i64 {
+        let began = subscription.current_period_start;
+        if (began - self.at).abs() <= CLOCK_SKEW {
+            began
+        } else {
+            self.at - CLOCK_SKEW
+        }
+    }
+
     /// Whether it is of a time that was charged for.
     fn includes(&self, subscription: &Subscription, charged: Time<'_>) -> bool {
         let held = charged.is_held(subscription);
         let start = charged.period.start;
         match (self.how, &self.credits) {
             (How::End | How::CreditedEnd, _) => true,
-            (How::Restart | How::CreditedRestart, _) => !held || start < self.at - CLOCK_SKEW,
+            (How::Restart | How::CreditedRestart, _) => !held || start < self.restart(subscription),
             (How::Going, Credits::After(_)) => !held && start <= self.at + CLOCK_SKEW,
             // What took its place is charged from then on, and may be gone since.
             (How::Going, Credits::ThatSecond) => !held && start < self.at,
