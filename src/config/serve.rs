@@ -13,8 +13,19 @@ use crate::server;
 /// Where the API listens when nobody says otherwise.
 pub const API_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
-/// More connections than one process can have.
-const MOST_CONNECTIONS: u64 = 1_000_000;
+/// More connections, and requests and accounts, than one process can have.
+const MOST: u64 = 1_000_000;
+
+/// A terabyte, which no request needs.
+const MOST_BYTES: u64 = 1 << 40;
+
+fn count() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=MOST)
+}
+
+fn bytes(least: u64) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(least..=MOST_BYTES)
+}
 
 /// Settings of `tier serve`.
 #[derive(Debug, Clone, Args)]
@@ -107,11 +118,11 @@ pub struct Serve {
 #[command(next_help_heading = "Load")]
 pub struct Load {
     /// The largest request body, in bytes
-    #[arg(long, env = "TIER_MAX_BODY", value_name = "BYTES", default_value_t = Limits::default().body)]
+    #[arg(long, env = "TIER_MAX_BODY", value_name = "BYTES", value_parser = bytes(1), default_value_t = Limits::default().body)]
     pub max_body: usize,
 
     /// Bytes of all request bodies that are in memory; one more is answered 503. At least four times --max-body
-    #[arg(long, env = "TIER_MAX_BODIES", value_name = "BYTES", default_value_t = Limits::default().bodies)]
+    #[arg(long, env = "TIER_MAX_BODIES", value_name = "BYTES", value_parser = bytes(1), default_value_t = Limits::default().bodies)]
     pub max_bodies: usize,
 
     /// The largest request head, in bytes; at least 8192
@@ -119,6 +130,7 @@ pub struct Load {
         long,
         env = "TIER_MAX_HEAD",
         value_name = "BYTES",
+        value_parser = bytes(8192),
         default_value_t = server::Options::default().max_head
     )]
     pub max_head: usize,
@@ -128,6 +140,7 @@ pub struct Load {
         long,
         env = "TIER_MAX_REQUESTS",
         value_name = "N",
+        value_parser = count(),
         default_value_t = Limits::default().concurrent
     )]
     pub max_requests: usize,
@@ -137,6 +150,7 @@ pub struct Load {
         long,
         env = "TIER_MAX_REQUESTS_PER_KEY",
         value_name = "N",
+        value_parser = count(),
         default_value_t = Limits::default().concurrent_per_key
     )]
     pub max_requests_per_key: usize,
@@ -147,13 +161,13 @@ pub struct Load {
         long,
         env = "TIER_MAX_CONNECTIONS",
         value_name = "N",
-        value_parser = RangedU64ValueParser::<usize>::new().range(1..=MOST_CONNECTIONS),
+        value_parser = count(),
         default_value_t = server::Options::default().connections
     )]
     pub max_connections: usize,
 
     /// Open connections of one address, --trusted-proxy left out [default: half of all]
-    #[arg(long, env = "TIER_MAX_CONNECTIONS_PER_PEER", value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=MOST_CONNECTIONS))]
+    #[arg(long, env = "TIER_MAX_CONNECTIONS_PER_PEER", value_name = "N", value_parser = count())]
     pub max_connections_per_peer: Option<usize>,
 
     /// How long a request may take, its calls to Stripe included; push and pull, ten times as long
@@ -182,6 +196,7 @@ pub struct Load {
         long,
         env = "TIER_MAX_ACCOUNTS",
         value_name = "N",
+        value_parser = count(),
         default_value_t = 10_000
     )]
     pub max_accounts: usize,
@@ -365,8 +380,23 @@ mod tests {
 
     #[test]
     fn what_no_server_can_have_is_refused() {
+        for flag in [
+            "--max-connections",
+            "--max-connections-per-peer",
+            "--max-requests",
+            "--max-requests-per-key",
+            "--max-accounts",
+            "--max-body",
+            "--max-bodies",
+            "--max-head",
+        ] {
+            for value in ["0", "-1", "1k", "18446744073709551615"] {
+                let refused = serve(&[&format!("{flag}={value}")]).unwrap_err();
+                assert!(refused.to_string().contains(flag), "{refused}");
+            }
+            assert!(serve(&[flag, "8192"]).is_ok(), "{flag}");
+        }
         for (flag, value) in [
-            ("--max-connections", "0"),
             ("--max-connections", "9223372036854775807"),
             ("--account-idle", "9999999h"),
             ("--idle-timeout", "0s"),
