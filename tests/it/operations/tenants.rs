@@ -218,6 +218,20 @@ async fn what_stripe_does_not_let_in_is_not_kept() {
 }
 
 #[tokio::test]
+async fn however_many_accounts_there_are_a_monitor_gets_a_hundred_series() {
+    let app = cloud_of(200, None).await;
+    for i in 0..120 {
+        let bearer = format!("Bearer sk_test_number{i}");
+        app.get_with("/v1/whoami", &[("authorization", &bearer)])
+            .await
+            .ok();
+    }
+    let shown = app.admin(true).get("/metrics").await.ok().body;
+    let kept = shown.matches("tier_stripe_rate_headroom_ratio{").count();
+    assert_eq!(kept, 100, "{shown}");
+}
+
+#[tokio::test]
 async fn invented_keys_reach_stripe_once_and_their_bodies_are_not_read() {
     let app = cloud(None).await;
     for _ in 0..3 {
