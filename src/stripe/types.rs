@@ -542,6 +542,9 @@ pub struct InvoiceLine {
     /// The subscription item it bills.
     #[serde(default)]
     pub subscription_item: Option<String>,
+    /// `ii_…`, of what waited for the invoice.
+    #[serde(default)]
+    pub invoice_item: Option<String>,
     /// What it sells.
     #[serde(default)]
     pub price: Option<Price>,

@@ -24,7 +24,7 @@ use crate::stripe::types::{
 };
 
 use books::Books;
-use note::ENDS;
+use note::{ENDS, Newest};
 
 pub(super) use books::TIME;
 pub(super) use invoice::{Credit, Part};
@@ -37,8 +37,7 @@ struct Doubt {
     is_partly_paid: bool,
     /// Whether some of it waits for the next invoice.
     is_partly_waiting: bool,
-    /// The newest invoice item.
-    newest: Option<String>,
+    newest: Newest,
 }
 
 /// Where Stripe's own credit may be wrong: what it credits was not paid, or not at the price that it credits.
@@ -101,11 +100,14 @@ impl Domain {
         let books = self
             .books(customer, &subscription.id, invoices, since)
             .await?;
-        let left = books.left(now, |time| goes(time.price), |_| false);
+        let left = books.left(now, |charge| goes(&charge.price), |_| false);
         Ok(Some(Doubt {
             is_partly_paid: left.iter().any(|charge| !books.is_unpaid(charge, now)),
             is_partly_waiting: left.iter().any(|charge| charge.invoice.is_none()),
-            newest: books.items.first().map(|item| item.id.clone()),
+            newest: Newest {
+                item: books.items.first().map(|item| item.id.clone()),
+                invoice: books.invoices.first().map(|invoice| invoice.id.clone()),
+            },
         }))
     }
 
@@ -206,7 +208,10 @@ impl Domain {
         invoices: Vec<Invoice>,
         since: i64,
     ) -> Result<Books, stripe::Error> {
-        let since = (since - CLOCK_SKEW).max(0);
+        // An invoice also has what waited for it since an earlier period.
+        let lines = invoices.iter().flat_map(|invoice| &invoice.lines.data);
+        let earliest = lines.map(|line| line.period.start).chain([since]).min();
+        let since = (earliest.unwrap_or(since) - CLOCK_SKEW).max(0);
         let items = self.stripe().get("/v1/invoiceitems");
         let items = items.param("customer", customer);
         let items = items.param("created[gte]", since);

@@ -4,6 +4,7 @@
 //! is left of each line is what a change may give back, and where it was charged says how: nobody is credited what an
 //! invoice that is not paid charges.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::invoice::{Part, share, unused};
@@ -24,20 +25,15 @@ pub(super) struct Books {
     kept: BTreeMap<usize, i64>,
 }
 
-/// A time of a price, charged or credited.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Time<'a> {
-    pub(super) price: &'a str,
-    /// The subscription item, if that is known.
-    pub(super) item: Option<&'a str>,
-    pub(super) period: Period,
-}
-
 /// What is left of one charge for time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Charge {
     /// The place of the invoice in the books; none for what waits for one.
     pub(super) invoice: Option<usize>,
+    /// What waited, or waits, for an invoice; none for what a period began with.
+    pub(super) invoice_item: Option<String>,
+    /// The subscription item, if that is known.
+    pub(super) item: Option<String>,
     pub(super) price: String,
     pub(super) currency: String,
     pub(super) period: Period,
@@ -45,16 +41,12 @@ pub(super) struct Charge {
 }
 
 impl InvoiceItem {
-    /// The time that it charges or credits.
-    pub(super) fn time(&self) -> Option<Time<'_>> {
+    /// The price whose time it charges or credits.
+    pub(super) fn time_of(&self) -> Option<&str> {
         let licensed = self.price.as_ref().filter(|price| price.is_licensed());
         let proration = licensed.filter(|_| self.proration);
         let noted = self.metadata.get(TIME).map(String::as_str);
-        Some(Time {
-            price: noted.or(proration.map(|price| price.id.as_str()))?,
-            item: self.subscription_item.as_deref(),
-            period: self.period,
-        })
+        noted.or(proration.map(|price| price.id.as_str()))
     }
 }
 
@@ -62,7 +54,7 @@ impl Charge {
     /// Whether a credit is for a part of the time that it charges for.
     fn is_of(&self, credit: &InvoiceItem) -> bool {
         let (whole, part) = (self.period, credit.period);
-        credit.time().is_some_and(|time| time.price == self.price)
+        credit.time_of() == Some(self.price.as_str())
             && whole.start <= part.start
             && part.end <= whole.end
     }
@@ -150,27 +142,23 @@ impl Books {
     pub(super) fn left(
         &self,
         at: i64,
-        goes: impl Fn(Time<'_>) -> bool,
+        goes: impl Fn(&Charge) -> bool,
         ignored: impl Fn(&InvoiceItem) -> bool,
     ) -> Vec<Charge> {
-        let mut charges = self.invoiced(at, &goes);
-        let waiting = self.items.iter().filter(|item| item.invoice.is_none());
-        charges.extend(waiting.filter_map(|item| {
-            let time = item.time().filter(|time| goes(*time))?;
-            Some(Charge {
-                invoice: None,
-                price: time.price.to_owned(),
-                currency: item.currency.clone(),
-                period: item.period,
-                part: Part::bare(unused(item.amount, item.period, at))?,
-            })
-        }));
+        let mut charges = self.invoiced(at);
+        charges.extend(self.waiting(at));
         charges.sort_by_key(|charge| charge.period.start);
         let stands = |item: &&InvoiceItem| item.amount < 0 && !self.is_void(item) && !ignored(item);
-        for item in self.items.iter().filter(stands) {
+        for item in self.items.iter().rev().filter(stands) {
             let mut credit = unused(-item.amount, item.period, at);
-            // What was charged first was credited first.
-            for charge in charges.iter_mut().filter(|charge| charge.is_of(item)) {
+            // A change credits what was charged last: what was before is credited already. Of what was charged in one
+            // second, the oldest.
+            let mut credited: Vec<&mut Charge> = charges
+                .iter_mut()
+                .filter(|charge| charge.is_of(item))
+                .collect();
+            credited.sort_by_key(|charge| Reverse(charge.period.start));
+            for charge in credited {
                 let taken = charge.part.net.min(credit);
                 credit -= taken;
                 charge.part = charge.part.up_to(charge.part.net - taken);
@@ -187,7 +175,7 @@ impl Books {
                 kept -= charge.part.net;
             }
         }
-        charges.retain(|charge| charge.part.net > 0);
+        charges.retain(|charge| charge.part.net > 0 && goes(charge));
         charges
     }
 
@@ -198,25 +186,36 @@ impl Books {
         own.is_some_and(|invoice| invoice.is("void"))
     }
 
-    fn invoiced(&self, at: i64, goes: &impl Fn(Time<'_>) -> bool) -> Vec<Charge> {
+    /// What waits for an invoice, oldest first.
+    fn waiting(&self, at: i64) -> impl Iterator<Item = Charge> {
+        let waiting = self.items.iter().rev();
+        let waiting = waiting.filter(|item| item.invoice.is_none());
+        waiting.filter_map(move |item| {
+            Some(Charge {
+                invoice: None,
+                invoice_item: Some(item.id.clone()),
+                item: item.subscription_item.clone(),
+                price: item.time_of()?.to_owned(),
+                currency: item.currency.clone(),
+                period: item.period,
+                part: Part::bare(unused(item.amount, item.period, at))?,
+            })
+        })
+    }
+
+    /// What invoices charge, oldest first.
+    fn invoiced(&self, at: i64) -> Vec<Charge> {
         let mut charges = Vec::new();
-        for (i, invoice) in self.invoices.iter().enumerate() {
+        for (i, invoice) in self.invoices.iter().enumerate().rev() {
             for line in &invoice.lines.data {
                 let price = line.price.as_ref().filter(|price| price.is_licensed());
-                let Some(price) = price else { continue };
-                let time = Time {
-                    price: &price.id,
-                    item: line.subscription_item.as_deref(),
-                    period: line.period,
-                };
-                if !goes(time) {
-                    continue;
-                }
                 let taken_off = self.taken_off.get(&line.id).copied().unwrap_or(0);
                 let left = unused(line.amount, line.period, at).saturating_sub(taken_off);
-                if let Some(part) = Part::of(line, left) {
+                if let (Some(price), Some(part)) = (price, Part::of(line, left)) {
                     charges.push(Charge {
                         invoice: Some(i),
+                        invoice_item: line.invoice_item.clone(),
+                        item: line.subscription_item.clone(),
                         price: price.id.clone(),
                         currency: line.currency.clone(),
                         period: line.period,

@@ -28,10 +28,19 @@ pub(in crate::domain::schedule) struct GivenBack {
 /// Which of Stripe's credits are a change's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::domain::schedule) enum Credits {
-    /// Those that are newer than this invoice item, or all.
-    After(Option<String>),
+    /// Those that are newer than what there was.
+    After(Newest),
     /// Those of that very second: Stripe itself has set the time.
     ThatSecond,
+}
+
+/// What there was when a change was decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::domain::schedule) struct Newest {
+    /// The newest invoice item.
+    pub(super) item: Option<String>,
+    /// The newest invoice.
+    pub(super) invoice: Option<String>,
 }
 
 /// Which time is given back, and whether Stripe credits it.
@@ -72,12 +81,15 @@ impl fmt::Display for GivenBack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let named = How::ALL.into_iter().find(|(how, _)| *how == self.how);
         let name = named.map_or("", |(_, name)| name);
-        let newest = match &self.credits {
-            Credits::After(Some(newest)) => newest,
-            Credits::After(None) => "-",
-            Credits::ThatSecond => "then",
-        };
-        write!(f, "{name} {} {} {newest}", self.at, self.since)
+        write!(f, "{name} {} {} ", self.at, self.since)?;
+        match &self.credits {
+            Credits::After(newest) => {
+                let [item, invoice] =
+                    [&newest.item, &newest.invoice].map(|id| id.as_deref().unwrap_or("-"));
+                write!(f, "{item} {invoice}")
+            }
+            Credits::ThatSecond => f.write_str("then"),
+        }
     }
 }
 
@@ -91,7 +103,13 @@ impl GivenBack {
         let since = words.next().and_then(|since| since.parse().ok());
         let credits = match words.next() {
             Some("then") => Credits::ThatSecond,
-            newest => Credits::After(newest.filter(|newest| *newest != "-").map(str::to_owned)),
+            item => {
+                let [item, invoice] = [item, words.next()].map(|id| id.filter(|id| *id != "-"));
+                Credits::After(Newest {
+                    item: item.map(str::to_owned),
+                    invoice: invoice.map(str::to_owned),
+                })
+            }
         };
         Some(Self {
             how,
@@ -134,12 +152,19 @@ impl GivenBack {
 mod tests {
     use super::*;
 
+    fn newest(item: Option<&str>, invoice: Option<&str>) -> Credits {
+        Credits::After(Newest {
+            item: item.map(str::to_owned),
+            invoice: invoice.map(str::to_owned),
+        })
+    }
+
     #[test]
     fn a_note_is_what_was_written() {
         for (how, name) in How::ALL {
             for (credits, word) in [
-                (Credits::After(None), "-"),
-                (Credits::After(Some("ii_1".to_owned())), "ii_1"),
+                (newest(None, None), "- -"),
+                (newest(Some("ii_1"), Some("in_1")), "ii_1 in_1"),
                 (Credits::ThatSecond, "then"),
             ] {
                 let given_back = GivenBack {

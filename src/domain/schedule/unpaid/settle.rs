@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::books::{Charge, Time};
-use super::note::{ENDS, UNPAID};
+use super::books::Charge;
+use super::note::{ENDS, Newest, UNPAID};
 use super::{Books, Credit, Credits, GivenBack, How, Part};
 use crate::domain::Domain;
 use crate::domain::revision::Revision;
@@ -31,64 +31,94 @@ impl Books {
             .is_some_and(|i| self.invoices[i].is_unpaid(now))
     }
 
-    /// Whether it is one of Stripe's credits for the time that was given back.
-    fn is_credit(
+    /// The invoice items that are newer than those that there were when a change was decided.
+    fn new_items(&self, given_back: &GivenBack) -> &[InvoiceItem] {
+        let Credits::After(Newest {
+            item: Some(newest), ..
+        }) = &given_back.credits
+        else {
+            return &self.items;
+        };
+        // The newest is listed first.
+        let known = self.items.iter().position(|item| item.id == *newest);
+        known.map_or(&self.items[..], |known| &self.items[..known])
+    }
+
+    /// Whether it was charged before a change was decided. What was charged since may be for what the subscription has by
+    /// now, and is not given back by that change.
+    fn is_older(&self, charge: &Charge, given_back: &GivenBack) -> bool {
+        let Credits::After(newest) = &given_back.credits else {
+            return true;
+        };
+        if let Some(item) = &charge.invoice_item {
+            let mut new = self.new_items(given_back).iter();
+            return !new.any(|new| new.id == *item);
+        }
+        let mut invoices = self.invoices.iter();
+        let newest = invoices.position(|invoice| Some(&invoice.id) == newest.invoice.as_ref());
+        newest.is_none_or(|newest| charge.invoice >= Some(newest))
+    }
+
+    /// When a change was made by Stripe's own time, Unix seconds; none if no invoice item tells.
+    fn moment(&self, given_back: &GivenBack) -> Option<i64> {
+        if given_back.credits == Credits::ThatSecond {
+            return Some(given_back.at);
+        }
+        let made = self.new_items(given_back).iter();
+        let made = made.filter(|item| item.proration);
+        let dates = made.map(|item| item.date);
+        // Another change may have followed.
+        dates
+            .filter(|date| (date - given_back.at).abs() <= CLOCK_SKEW)
+            .min()
+    }
+
+    /// Stripe's own credits for the time that was given back.
+    fn credits(&self, given_back: &GivenBack, subscription: &Subscription) -> Vec<&InvoiceItem> {
+        if !given_back.how.is_credited() {
+            return Vec::new();
+        }
+        let moment = self.moment(given_back);
+        let goes = |item: &InvoiceItem, price: &str| {
+            given_back.how != How::Going
+                || !is_held(subscription, price, item.subscription_item.as_deref())
+        };
+        let is_credit = |item: &&InvoiceItem| {
+            item.proration
+                && item.amount < 0
+                && moment.is_none_or(|moment| item.date == moment)
+                && item.time_of().is_some_and(|price| goes(item, price))
+        };
+        self.new_items(given_back)
+            .iter()
+            .filter(is_credit)
+            .collect()
+    }
+
+    /// Whether a charge is for time that was given back.
+    fn includes(
         &self,
-        item: &InvoiceItem,
+        charge: &Charge,
         given_back: &GivenBack,
         subscription: &Subscription,
     ) -> bool {
-        let time = item.time().filter(|_| item.proration && item.amount < 0);
-        let goes = |time: Time<'_>| match given_back.how {
-            How::Going => !time.is_held(subscription),
-            _ => given_back.includes(subscription, time),
-        };
-        let is_new = match &given_back.credits {
-            Credits::ThatSecond => item.date == given_back.at,
-            // The newest is listed first.
-            Credits::After(newest) => {
-                let place = |id: &str| self.items.iter().position(|item| item.id == id);
-                let newest = newest.as_deref().and_then(place);
-                newest.is_none_or(|newest| place(&item.id) < Some(newest))
+        let goes = match (given_back.how, &given_back.credits) {
+            (How::Going, credits) => {
+                // What took its place is charged from then on, and may be gone since.
+                let is_later = charge.period.start >= given_back.at;
+                let is_held = is_held(subscription, &charge.price, charge.item.as_deref());
+                !(is_held || is_later && *credits == Credits::ThatSecond)
             }
+            _ => true,
         };
-        given_back.how.is_credited() && is_new && time.is_some_and(goes)
+        goes && (given_back.how.is_end() || self.is_older(charge, given_back))
     }
 }
 
-impl Time<'_> {
-    /// Whether the subscription still has the item.
-    fn is_held(&self, subscription: &Subscription) -> bool {
-        let mut items = subscription.items.data.iter();
-        items.any(|item| {
-            item.price.id == self.price && self.item.is_none_or(|charged| charged == item.id)
-        })
-    }
-}
-
-impl GivenBack {
-    /// When the period began that the change has made, Unix seconds. Another one may have followed since.
-    fn restart(&self, subscription: &Subscription) -> i64 {
-        let began = subscription.current_period_start;
-        if (began - self.at).abs() <= CLOCK_SKEW {
-            began
-        } else {
-            self.at - CLOCK_SKEW
-        }
-    }
-
-    /// Whether it is of a time that was charged for.
-    fn includes(&self, subscription: &Subscription, charged: Time<'_>) -> bool {
-        let held = charged.is_held(subscription);
-        let start = charged.period.start;
-        match (self.how, &self.credits) {
-            (How::End | How::CreditedEnd, _) => true,
-            (How::Restart | How::CreditedRestart, _) => !held || start < self.restart(subscription),
-            (How::Going, Credits::After(_)) => !held && start <= self.at + CLOCK_SKEW,
-            // What took its place is charged from then on, and may be gone since.
-            (How::Going, Credits::ThatSecond) => !held && start < self.at,
-        }
-    }
+/// Whether a subscription still has the item that was charged for.
+fn is_held(subscription: &Subscription, price: &str, charged: Option<&str>) -> bool {
+    let mut items = subscription.items.data.iter();
+    items.any(|item| item.price.id == price && charged.is_none_or(|charged| charged == item.id))
 }
 
 impl<'a> Price<'a> {
@@ -168,17 +198,18 @@ impl Domain {
         let books = self
             .books(customer, &subscription.id, invoices, since)
             .await?;
-        let is_credit = |item: &InvoiceItem| books.is_credit(item, &given_back, subscription);
-        let goes = |time: Time<'_>| given_back.includes(subscription, time);
+        let credits = books.credits(&given_back, subscription);
+        let goes = |charge: &Charge| books.includes(charge, &given_back, subscription);
+        let is_credit = |item: &InvoiceItem| credits.iter().any(|credit| credit.id == item.id);
         let left = books.left(at, goes, is_credit);
         let mut prices: BTreeMap<&str, Price<'_>> = BTreeMap::new();
         for charge in &left {
             let price = prices.entry(&charge.price).or_default();
             price.charges.push(charge.clone());
         }
-        for item in books.items.iter().filter(|item| is_credit(item)) {
-            if let Some(time) = item.time() {
-                let price = prices.entry(time.price).or_default();
+        for item in credits {
+            if let Some(price) = item.time_of() {
+                let price = prices.entry(price).or_default();
                 price.add_credit(&books, item);
             }
         }

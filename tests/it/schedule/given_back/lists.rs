@@ -35,6 +35,32 @@ pub(super) const FREE: &str = "plan:free@1";
 pub(super) type List = (&'static str, &'static [(u32, Step)], i64);
 
 pub(super) const LISTS: &[List] = &[
+    // There and back, more than once.
+    (
+        "there and back twice, then a scheduled downgrade",
+        &[
+            (0, To(&[B])),
+            (1, To(&[A])),
+            (2, To(&[B])),
+            (3, To(&[A])),
+            (4, To(&[B])),
+            (4, Later(&[A])),
+            (5, Cancel),
+        ],
+        900,
+    ),
+    (
+        "there and back, then a year that is declined",
+        &[
+            (0, To(&[B])),
+            (1, To(&[A])),
+            (2, To(&[B])),
+            (3, Decline),
+            (3, To(&[YEAR])),
+            (4, Cancel),
+        ],
+        800,
+    ),
     // A scheduled change, or end, of what nobody has paid.
     (
         "a scheduled end",
