@@ -197,7 +197,7 @@ impl From<domain::Error> for Error {
                     .retry_after(COME_BACK)
             }
             E::Unavailable(_) => Self::stripe_unavailable(StatusCode::BAD_GATEWAY, &error),
-            E::OutcomeUnknown(_) => {
+            E::OutcomeUnknown(_) | E::Unfinished(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown", message)
                     .because(&error)
             }

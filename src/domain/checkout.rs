@@ -47,6 +47,11 @@ impl Domain {
         checkout: &Checkout,
         key: Option<&str>,
     ) -> Result<String> {
+        let outcome = self.open(org, checkout, key).await;
+        outcome.map_err(|error| self.told_of(error))
+    }
+
+    async fn open(&self, org: &OrgName, checkout: &Checkout, key: Option<&str>) -> Result<String> {
         if checkout.success_url.is_empty() {
             return Err(Error::Invalid(
                 "success_url is required: where to go after the payment".into(),

@@ -178,6 +178,17 @@ impl Domain {
         &self.stripe
     }
 
+    /// What is told of a failed write: nobody is asked to come back by himself, as `Retry-After` does, once a part of it
+    /// was done (money rule 10).
+    fn told_of(&self, error: Error) -> Error {
+        let is_temporary = matches!(error, Error::RateLimited { .. } | Error::Busy { .. });
+        if is_temporary && self.stripe().caller().has_effects() {
+            Error::Unfinished(error.to_string())
+        } else {
+            error
+        }
+    }
+
     /// Unix seconds, in the time that this request's customers live in.
     async fn now(&self) -> Result<i64> {
         match &self.test_clock {

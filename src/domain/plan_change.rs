@@ -168,6 +168,13 @@ pub(super) fn normalise(mut asked: Vec<Asked>, now: i64) -> Result<Vec<Asked>> {
                 "phases[{i}]: only the last phase may be without features; it ends the subscription"
             )));
         }
+        let is_said = phase.trial || phase.coupon.as_ref().is_some_and(|id| !id.is_empty());
+        if phase.features.is_empty() && is_said {
+            return Err(Error::Invalid(format!(
+                "phases[{i}]: a phase without features ends the subscription, and has neither a trial nor a coupon: \
+                 name its features"
+            )));
+        }
         previous = Some(starts);
     }
     if asked.len() > MAX_PHASES {

@@ -115,6 +115,15 @@ impl Domain {
     pub async fn push(
         &self,
         model: &Model,
+        progress: impl FnMut(&PushResult) + Send,
+    ) -> Result<Vec<PushResult>> {
+        let outcome = self.push_features(model, progress).await;
+        outcome.map_err(|error| self.told_of(error))
+    }
+
+    async fn push_features(
+        &self,
+        model: &Model,
         mut progress: impl FnMut(&PushResult) + Send,
     ) -> Result<Vec<PushResult>> {
         let standings = self.claim_plans(model).await?;

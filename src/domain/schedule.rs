@@ -50,10 +50,20 @@ pub struct RequestedPhase {
 impl Domain {
     /// Carries out `request`: everything in it is checked before the first write.
     pub async fn subscribe(&self, org: &OrgName, request: &Subscribe) -> Result<()> {
+        let outcome = self.carry_out(org, request).await;
+        outcome.map_err(|error| self.told_of(error))
+    }
+
+    async fn carry_out(&self, org: &OrgName, request: &Subscribe) -> Result<()> {
         if let Some(info) = &request.info {
             info.check()?;
         }
         if request.phases.is_empty() {
+            if request.automatic_tax.is_some() {
+                return Err(Error::Invalid(
+                    "tax is what phases have: send it with phases".into(),
+                ));
+            }
             return self.write_details(org, request).await;
         }
         let now = self.now().await?;

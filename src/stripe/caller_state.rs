@@ -1,7 +1,7 @@
 //! Whether the caller of a request still waits for its answer, and whether anything was written for it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +20,7 @@ pub struct CallerState(Option<Arc<State>>);
 #[derive(Debug, Default)]
 struct State {
     state: AtomicU8,
+    effects: AtomicBool,
     left: CancellationToken,
 }
 
@@ -55,6 +56,19 @@ impl CallerState {
     /// Whether a write may be sent now.
     pub(super) fn may_write(&self) -> bool {
         self.change(HAS_WRITTEN) != LEFT
+    }
+
+    /// Whether a write has had an effect, or may have had one.
+    pub fn has_effects(&self) -> bool {
+        let caller = self.0.as_ref();
+        caller.is_some_and(|caller| caller.effects.load(Ordering::Relaxed))
+    }
+
+    /// A write has had an effect, or may have had one.
+    pub(super) fn note_effect(&self) {
+        if let Some(caller) = &self.0 {
+            caller.effects.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Goes from waiting to `state`, if it waits; what it was before.

@@ -141,6 +141,15 @@ impl Error {
         matches!(self, Self::Limited { .. }) || self.api_is(|e| matches!(e.status, 409 | 429))
     }
 
+    /// Whether a write that failed so may have had its effect.
+    pub(super) fn may_have_had_effect(&self) -> bool {
+        match self {
+            Self::Limited { .. } | Self::Abandoned => false,
+            Self::Api(answer) => answer.status >= 500,
+            _ => true,
+        }
+    }
+
     /// The request was wrong in itself, and had no effect.
     pub fn is_invalid_request(&self) -> bool {
         self.api_is(|e| e.status == 400 && e.kind == "invalid_request_error")

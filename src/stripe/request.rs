@@ -235,6 +235,17 @@ impl Request {
 
     /// The whole body of a successful answer, or why there is none; counted and timed.
     async fn exchange(&self) -> Result<Body, Error> {
+        let answer = self.timed().await;
+        let had_effect = answer
+            .as_ref()
+            .map_or_else(Error::may_have_had_effect, |_| true);
+        if self.method != Method::GET && had_effect {
+            self.client.caller().note_effect();
+        }
+        answer
+    }
+
+    async fn timed(&self) -> Result<Body, Error> {
         let started = Instant::now();
         let span = telemetry::call_span(&self.method, self.endpoint);
         let answer = self.exchange_bytes().instrument(span).await;

@@ -51,6 +51,7 @@ fn table() -> Vec<Row> {
         (Error::Listing { read: 7 }, 503, "stripe_unavailable", "the customers of this account are being listed, since Stripe does not search them: 7 orgs so far", Some("1")),
         (Error::OutcomeUnknown("Stripe failed"), 503, "outcome_unknown", "it cannot be found out whether this was counted: Stripe failed", None),
         (Error::Abandoned, 503, "stripe_unavailable", "this took too long to begin, and nothing was done", Some("1")),
+        (Error::Unfinished("too many requests to Stripe".into()), 503, "outcome_unknown", "this was begun and not finished (too many requests to Stripe); the same request again goes on with it", None),
     ]
 }
 
@@ -81,6 +82,7 @@ fn number(error: &Error) -> usize {
         Error::Listing { .. } => 21,
         Error::OutcomeUnknown(_) => 22,
         Error::Abandoned => 23,
+        Error::Unfinished(_) => 24,
     }
 }
 
@@ -104,7 +106,7 @@ async fn every_error_to_the_byte() {
             .map(|wait| wait.to_str().unwrap());
         assert_eq!(wait, retry_after, "{code}");
     }
-    assert_eq!(table().len(), 24);
+    assert_eq!(table().len(), 25);
 }
 
 /// What Stripe's faults become, once the retries are used up.

@@ -13,11 +13,11 @@ use std::collections::BTreeSet;
 
 use super::charge::Charge;
 use super::found::{Failure, Found};
-use crate::domain::Domain;
 use crate::domain::catalog::{Billing, PricedFeature};
 use crate::domain::plan_change::{Action, Change};
 use crate::domain::refs::FeatureName;
 use crate::domain::usage::{Carried, Figure, SCHEDULED, SETTLED, Used};
+use crate::domain::{Domain, Error};
 use crate::stripe::types::{InvoiceLine, Metadata, Subscription, SubscriptionItem};
 
 /// What is taken along.
@@ -108,6 +108,7 @@ impl<'a> Move<'a> {
             as_of: self.now,
             open: false,
             ever: false,
+            billed: false,
         }
     }
 
@@ -152,11 +153,17 @@ impl<'a> Move<'a> {
         used: &Used,
         carried: &Carried,
     ) {
-        let before = carried.get(feature).saturating_add(self.kept(feature));
-        let n = before.saturating_add(total(going, used));
+        let before = carried.before(feature);
+        let n = before.n.saturating_add(self.kept(feature));
+        let n = n.saturating_add(total(going, used));
         if n > 0 {
+            // A scheduled change has taken the items away already.
+            let has_gone = going.is_empty();
             let figure = Figure {
-                ever: going.iter().any(|item| item.price.is_perpetual()),
+                ever: going.iter().any(|item| item.price.is_perpetual())
+                    || (has_gone && before.is_perpetual),
+                billed: going.iter().all(|item| item.price.is_level())
+                    && (!has_gone || before.is_level),
                 ..self.figure(n)
             };
             carry
@@ -187,7 +194,8 @@ impl<'a> Move<'a> {
     ) {
         let noted = Figure::of(self.subscription, feature);
         let noted = noted.filter(|figure| figure.counts(self.subscription));
-        let before = match noted.filter(|figure| figure.open || figure.ever) {
+        let is_taken_along = |figure: &Figure| figure.open || figure.ever || figure.billed;
+        let before = match noted.filter(is_taken_along) {
             Some(figure) if !self.scheduled => figure.n,
             _ if target.is_perpetual() || self.scheduled => carried.get(feature),
             _ => 0,
@@ -210,6 +218,7 @@ impl<'a> Move<'a> {
         let figure = Figure {
             open: true,
             ever: target.is_perpetual(),
+            billed: noted.is_some_and(|figure| figure.billed),
             ..self.figure(value)
         };
         carry
@@ -218,6 +227,17 @@ impl<'a> Move<'a> {
         let filled = going.iter().filter(|item| used_of(item, used) > 0);
         let filled = filled.map(|item| (item.id.clone(), item.price.id.clone()));
         carry.emptied.extend(filled);
+    }
+
+    /// Whether Stripe has told what it would invoice for all usage of the items that go and are not emptied.
+    fn is_priced(&self, carry: &Carry, used: &Used, lines: &[InvoiceLine]) -> bool {
+        self.going().all(|(_, item)| {
+            let mut own = lines.iter();
+            let emptied = carry.emptied.iter().any(|(id, _)| *id == item.id);
+            emptied
+                || used_of(item, used) == 0
+                || own.any(|line| line.subscription_item.as_ref() == Some(&item.id))
+        })
     }
 
     /// What Stripe would have invoiced for usage of the items that go and are not emptied.
@@ -278,6 +298,11 @@ impl Domain {
         let used = self.usage_of(customer, subscription, &lines).await?;
         let carried = self.carried(subscription).await?;
         let mut carry = change.carry(&used, &carried, &lines);
+        if !change.ends_phase && !change.is_priced(&carry, &used, &lines) {
+            // In the next second the phase ends, and Stripe bills it.
+            let more = "an upcoming invoice of more than 100 lines; try again in a second";
+            return Err(Error::Unavailable(more.to_owned()).into());
+        }
         carry.look = Some(Look {
             used,
             nothing: change.figure(0),

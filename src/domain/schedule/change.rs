@@ -75,7 +75,8 @@ impl Domain {
             payment_method: method,
             now,
         };
-        self.decide_and_write(org, customer, change, None, request.key.as_deref())
+        let key = request.key.as_deref();
+        self.decide_and_write(org, customer, change, None, key, &mut false)
             .await
     }
 
@@ -107,7 +108,7 @@ impl Domain {
             None => None,
         };
         let mut attached = Vec::new();
-        let seen = found.seen;
+        let mut is_made = false;
         let pinned = held.payment_method.is_some();
         let outcome = async {
             let method = self
@@ -120,13 +121,13 @@ impl Domain {
                 now,
             };
             let key = request.key.as_deref();
-            self.decide_and_write(org, &customer, change, Some(found), key)
+            self.decide_and_write(org, &customer, change, Some(found), key, &mut is_made)
                 .await
         };
         let outcome = outcome.await;
         if let Err(error) = &outcome
             && error.is_refusal()
-            && self.is_still_at(&customer, seen).await
+            && !is_made
         {
             if let (Some(info), Some(before)) = (&request.info, before) {
                 self.take_back(info, &before).await;
@@ -136,13 +137,6 @@ impl Domain {
             }
         }
         outcome
-    }
-
-    /// Whether nothing that the customer is subscribed to was written since the revision `seen`: what was refused may have
-    /// followed the change itself.
-    async fn is_still_at(&self, customer: &str, seen: u64) -> bool {
-        let found = self.find_standing(customer).await;
-        found.is_ok_and(|found| found.seen == seen)
     }
 
     /// Writes the request's particulars, and attaches what it is to be paid with. Answers with what the subscription is
@@ -172,7 +166,7 @@ impl Domain {
     }
 
     /// Decides and writes, and does so again when the clock or another request has overtaken it. `found` is what was
-    /// read already.
+    /// read already. `is_made` becomes true with the change itself: what is refused after that is not the change.
     async fn decide_and_write(
         &self,
         org: &OrgName,
@@ -180,6 +174,7 @@ impl Domain {
         change: Change<'_>,
         mut found: Option<Found>,
         key: Option<&str>,
+        is_made: &mut bool,
     ) -> Result<()> {
         let mut decisions = Decisions::new(customer);
         let mut settlements = 0;
@@ -202,7 +197,8 @@ impl Domain {
             if let Some(key) = key {
                 revision.remember(request_key::with(&read.request_keys, key));
             }
-            match self.write(org, customer, change, &read, &revision).await {
+            let written = self.write(org, customer, change, &read, &revision, is_made);
+            match written.await {
                 Ok(()) => return Ok(()),
                 Err(failure) => self.before_next(&mut decisions, failure).await?,
             }
@@ -217,6 +213,7 @@ impl Domain {
         change: Change<'_>,
         found: &Found,
         revision: &Revision,
+        is_made: &mut bool,
     ) -> Result<(), Failure> {
         let mut action = plan_change::decide(found.standing(), change);
         let _closed = self.close_items(change, found, &action).await?;
@@ -241,6 +238,7 @@ impl Domain {
                 {
                     self.end_subscription(customer, live, change.now, revision)
                         .await?;
+                    *is_made = true;
                 }
                 if let Some(current) = &found.current {
                     self.note_keys(&current.id, revision).await;
@@ -270,6 +268,7 @@ impl Domain {
                 changed = self.replace(&schedule.id, started, &plan, revision).await?;
             }
         }
+        *is_made = true;
         if let (Some(before), Some(after)) = (&found.current, &changed) {
             self.count_late_usage(before, after, &carry, revision)
                 .await?;

@@ -66,6 +66,14 @@ impl Domain {
         revision: &Revision,
     ) -> Result<(), Failure> {
         let mut done = Metadata::new();
+        if Figure::open_levels(subscription)
+            .values()
+            .any(|figure| figure.billed)
+        {
+            let since = subscription.current_period_start;
+            self.give_levels_back(customer, subscription, since, revision)
+                .await?;
+        }
         self.set_levels(subscription, fresh, revision, &mut done)
             .await?;
         self.charge_noted(customer, subscription, fresh, revision, &mut done)

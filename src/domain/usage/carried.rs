@@ -11,6 +11,7 @@ use std::str::FromStr;
 use sha2::{Digest, Sha256};
 
 use crate::domain::refs::FeatureName;
+use crate::domain::subscription::PERPETUAL;
 use crate::domain::{Domain, Result};
 use crate::num::hex;
 use crate::stripe::types::{Invoice, InvoiceLine, Metadata, Subscription};
@@ -37,6 +38,8 @@ pub(in crate::domain) struct Figure {
     pub(in crate::domain) open: bool,
     /// It does not start again with the period.
     pub(in crate::domain) ever: bool,
+    /// A level that was billed when its item went: if the feature comes back, that is given back.
+    pub(in crate::domain) billed: bool,
 }
 
 impl fmt::Display for Figure {
@@ -51,6 +54,9 @@ impl fmt::Display for Figure {
         if self.ever {
             f.write_str(" ever")?;
         }
+        if self.billed {
+            f.write_str(" billed")?;
+        }
         Ok(())
     }
 }
@@ -62,11 +68,12 @@ impl FromStr for Figure {
         let mut words = text.split(' ');
         let mut number = || words.next().and_then(|word| word.parse().ok()).ok_or(());
         let (n, start, end, as_of) = (number()?, number()?, number()?, number()?);
-        let (mut open, mut ever) = (false, false);
+        let (mut open, mut ever, mut billed) = (false, false, false);
         for word in words {
             match word {
                 "open" => open = true,
                 "ever" => ever = true,
+                "billed" => billed = true,
                 _ => return Err(()),
             }
         }
@@ -76,6 +83,7 @@ impl FromStr for Figure {
             as_of,
             open,
             ever,
+            billed,
         })
     }
 }
@@ -138,7 +146,27 @@ impl Figure {
 
 /// What was used before, by feature.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::domain) struct Carried(BTreeMap<FeatureName, i64>);
+pub(in crate::domain) struct Carried(BTreeMap<FeatureName, Before>);
+
+/// What was used of one feature before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::domain) struct Before {
+    pub(in crate::domain) n: i64,
+    /// It is a state, not a sum.
+    pub(in crate::domain) is_level: bool,
+    /// It does not start again with the period.
+    pub(in crate::domain) is_perpetual: bool,
+}
+
+impl From<Figure> for Before {
+    fn from(figure: Figure) -> Self {
+        Self {
+            n: figure.n,
+            is_level: figure.open || figure.billed,
+            is_perpetual: figure.ever,
+        }
+    }
+}
 
 impl Carried {
     /// What the subscription itself says.
@@ -151,7 +179,7 @@ impl Carried {
                 };
                 let figure = Figure::of(subscription, &name.feature());
                 if let Some(figure) = figure.filter(|figure| figure.counts(subscription)) {
-                    carried.insert(name.feature(), figure.n);
+                    carried.insert(name.feature(), figure.into());
                 }
             }
         }
@@ -159,7 +187,11 @@ impl Carried {
     }
 
     pub(in crate::domain) fn get(&self, feature: &FeatureName) -> i64 {
-        self.0.get(feature).copied().unwrap_or(0)
+        self.before(feature).n
+    }
+
+    pub(in crate::domain) fn before(&self, feature: &FeatureName) -> Before {
+        self.0.get(feature).copied().unwrap_or_default()
     }
 
     /// The features of which something is known.
@@ -210,6 +242,10 @@ impl Billed {
     pub(in crate::domain) fn is_level(&self) -> bool {
         !matches!(self.aggregate.as_deref(), None | Some("sum"))
     }
+
+    fn is_perpetual(&self) -> bool {
+        self.aggregate.as_deref() == Some(PERPETUAL)
+    }
 }
 
 impl Subscription {
@@ -250,8 +286,11 @@ impl Domain {
             if noted.is_some_and(|figure| invoice.created <= figure.as_of) {
                 continue;
             }
-            let before = noted.map_or(0, |figure| figure.n);
-            let n = carried.0.entry(one.feature).or_insert(before);
+            let before = noted.map_or_else(Before::default, Before::from);
+            let (is_level, is_perpetual) = (one.is_level(), one.is_perpetual());
+            let before = carried.0.entry(one.feature).or_insert(before);
+            (before.is_level, before.is_perpetual) = (is_level, is_perpetual);
+            let n = &mut before.n;
             match one.aggregate.as_deref() {
                 None | Some("sum") if one.period_start >= subscription.current_period_start => {
                     *n = n.saturating_add(one.quantity);
@@ -318,10 +357,11 @@ mod tests {
 
     #[test]
     fn a_figure_is_what_was_written() {
-        for (open, ever, text) in [
-            (false, false, "7 10 20 15"),
-            (true, false, "7 10 20 15 open"),
-            (true, true, "7 10 20 15 open ever"),
+        for (open, ever, billed, text) in [
+            (false, false, false, "7 10 20 15"),
+            (true, false, false, "7 10 20 15 open"),
+            (true, true, false, "7 10 20 15 open ever"),
+            (false, true, true, "7 10 20 15 ever billed"),
         ] {
             let figure = Figure {
                 n: 7,
@@ -329,6 +369,7 @@ mod tests {
                 as_of: 15,
                 open,
                 ever,
+                billed,
             };
             assert_eq!(figure.to_string(), text);
             assert_eq!(text.parse(), Ok(figure));

@@ -333,6 +333,82 @@ async fn what_was_used_of_a_feature_that_comes_back() {
     }
 }
 
+/// A level that was billed when its feature went is billed once all the same, if the feature comes back.
+#[tokio::test]
+async fn a_level_that_comes_back_is_billed_once() {
+    for (plan, price) in [("plan:a@1", 10), ("plan:b@1", 200)] {
+        for leaving in ["now", "scheduled", "scheduled and read"] {
+            let app = start().await;
+            app.subscribe("org:a", &["plan:a@1"]).await;
+            report_all(&app, 5).await;
+            for day in ["03", "07"] {
+                if leaving == "now" {
+                    app.advance(2 * DAY);
+                    app.subscribe("org:a", &["plan:none@1"]).await;
+                } else {
+                    let effective = format!("2023-01-{day}T00:00:00Z");
+                    let later = json!([{"effective": effective, "features": ["plan:none@1"]}]);
+                    schedule(&app, later).await.ok();
+                    app.advance(2 * DAY);
+                    if leaving == "scheduled and read" {
+                        read(&app).await;
+                    }
+                }
+                app.advance(2 * DAY);
+                app.subscribe("org:a", &[plan]).await;
+            }
+            assert_eq!(notes(&app).await, [""; 0], "{plan} {leaving}");
+            for feature in ["calls", "peak", "last", "store"] {
+                let feature = format!("feature:{feature}");
+                assert_eq!(used(&app, &feature).await, 5, "{feature} {plan} {leaving}");
+            }
+            app.advance(25 * DAY);
+            assert_eq!(charged(&app).await, 50 + 3 * 5 * price, "{plan} {leaving}");
+            assert_eq!(used(&app, "feature:store").await, 5);
+            assert_eq!(used(&app, "feature:peak").await, 0);
+        }
+    }
+}
+
+/// What is noted before a change that then does not come about counts for nothing.
+#[tokio::test]
+async fn a_change_that_fails_after_levels_were_taken_along_counts_nothing_twice() {
+    for status in [400, 402, 409, 429, 500] {
+        let app = start().await;
+        app.subscribe("org:a", &["plan:a@1"]).await;
+        report_all(&app, 60).await;
+        app.advance(DAY);
+        let refuse = Rule::new(
+            "POST",
+            "/v1/subscription_schedules*",
+            Action::Status(status, None),
+        );
+        app.sandbox().add_fault(refuse);
+        let body = json!({"org": "org:a", "info": {"name": "New"}, "phases": [{"features": ["plan:b@1"]}]});
+        let answer = app.post_json("/v1/subscribe", &body).await;
+        assert!(answer.status.as_u16() >= 400, "{status}");
+        app.sandbox().clear_faults();
+        for feature in ["calls", "peak", "last", "store"] {
+            let feature = format!("feature:{feature}");
+            assert_eq!(used(&app, &feature).await, 60, "{feature} {status}");
+        }
+        let name = app
+            .get("/v1/whois?org=org:a&include=info")
+            .await
+            .ok()
+            .json()["name"]
+            .clone();
+        assert_eq!(name == "New", status >= 409, "{status}: {name}");
+        // The levels are on their way: nobody is asked to come back by himself.
+        assert!(!answer.headers.contains_key("retry-after"), "{status}");
+        app.settled().await;
+        app.subscribe("org:a", &["plan:b@1"]).await;
+        assert_eq!(used(&app, "feature:calls").await, 60);
+        app.advance(32 * DAY);
+        assert_eq!(charged(&app).await, 60 * 10 + 3 * 60 * 200, "{status}");
+    }
+}
+
 /// Stripe begins a new period where prices that are not free take the place of free ones.
 #[tokio::test]
 async fn a_level_begins_again_with_a_period_that_a_paid_plan_restarts() {

@@ -17,6 +17,9 @@ async fn requests_that_contradict_themselves() {
         json!([{"features": pro}, {"features": pro}]),
         json!([{"effective": "2023-03-01T00:00:00Z", "features": pro}, {"effective": "2023-02-01T00:00:00Z", "features": pro}]),
         json!([{"effective": "2023-03-01T00:00:00Z", "features": pro}, {"effective": "2023-03-01T00:00:00Z", "features": pro}]),
+        json!([{"trial": true}]),
+        json!([{"coupon": "half"}]),
+        json!([{"features": pro}, {"effective": "2023-02-01T00:00:00Z", "trial": true}]),
         json!([{}, {"effective": "2023-02-01T00:00:00Z", "features": pro}]),
         json!([{"features": pro}, {"effective": "2023-02-01T00:00:00Z"}, {"effective": "2023-03-01T00:00:00Z", "features": pro}]),
     ] {

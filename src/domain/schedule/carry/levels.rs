@@ -11,7 +11,7 @@ use crate::stripe::types::{Metadata, Object, Subscription, SubscriptionItem};
 use crate::stripe::{self, Request};
 
 /// The item that usage of a feature is recorded on, if it is metered.
-fn target<'a>(
+pub(super) fn target<'a>(
     subscription: &'a Subscription,
     feature: &FeatureName,
 ) -> Option<&'a SubscriptionItem> {
@@ -37,7 +37,8 @@ fn emptying<'a>(mut request: Request, items: impl Iterator<Item = (&'a str, &'a 
 }
 
 impl Domain {
-    /// Empties the items whose level is taken along, and notes it in the same call.
+    /// Empties the items whose level is taken along, and notes it in the same call: no more than that, since the change may
+    /// not come about.
     pub(in crate::domain::schedule) async fn empty_levels(
         &self,
         subscription: &Subscription,
@@ -51,8 +52,9 @@ impl Domain {
         let emptied = carry.emptied.iter();
         let emptied = emptied.map(|(item, price)| (item.as_str(), price.as_str()));
         let mut request = emptying(self.stripe().post(path), emptied);
-        for (key, value) in &carry.figures {
-            request = request.param(format!("metadata[{key}]"), value);
+        let is_open = |figure: &&String| figure.parse().is_ok_and(|figure: Figure| figure.open);
+        for (key, figure) in carry.figures.iter().filter(|(_, figure)| is_open(figure)) {
+            request = request.param(format!("metadata[{key}]"), figure);
         }
         self.decided::<Object>(revision.write("levels", request))
             .await?;

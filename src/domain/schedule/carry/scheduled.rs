@@ -4,6 +4,7 @@
 //! the plan then in force; so what was invoiced of it is given back.
 
 use super::Move;
+use super::levels::target;
 use crate::domain::catalog::PricedFeature;
 use crate::domain::revision::Revision;
 use crate::domain::schedule::charge::Extra;
@@ -42,7 +43,7 @@ impl Domain {
             now: self.now().await?,
         };
         let carry = self.carry(customer, change).await?;
-        self.give_levels_back(customer, change, first, revision)
+        self.give_levels_back(customer, subscription, first, revision)
             .await?;
         let mut refused = None;
         for at in changes {
@@ -73,20 +74,20 @@ impl Domain {
         Ok(Some(self.decided(revision.write(&step, request)).await?))
     }
 
-    /// Gives back what was invoiced of levels that go on, each line once.
-    async fn give_levels_back(
+    /// Gives back what was invoiced of levels that go on, since a change `at` that time, each line once.
+    pub(in crate::domain::schedule) async fn give_levels_back(
         &self,
         customer: &str,
-        change: Move<'_>,
+        subscription: &Subscription,
         at: i64,
         revision: &Revision,
     ) -> Result<(), Failure> {
-        let subscription = change.subscription;
+        let now = self.now().await?;
         let goes_on = |billed: &Billed| {
-            let target = change.target(&billed.feature);
+            let target = target(subscription, &billed.feature);
             billed.is_level()
                 && billed.period_start >= subscription.current_period_start
-                && target.is_some_and(PricedFeature::is_level)
+                && target.is_some_and(|item| item.price.is_level())
         };
         let billed = self.billed_on_changes(subscription, at).await?;
         for (invoice, billed) in billed.into_iter().filter(|(_, billed)| goes_on(billed)) {
@@ -98,7 +99,7 @@ impl Domain {
             let parts: Vec<Part> = billed.lines.iter().filter_map(left).collect();
             let Some(first) = parts.first() else { continue };
             let name = format!("level:{}", first.line);
-            if invoice.is_unpaid(change.now) {
+            if invoice.is_unpaid(now) {
                 let credit = Credit {
                     parts,
                     is_all: invoice.is_only(&billed.lines),
