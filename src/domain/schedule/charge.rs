@@ -144,10 +144,21 @@ impl Domain {
         fresh: bool,
         revision: &Revision,
     ) -> Result<(), stripe::Error> {
-        if !(fresh && revision.is_first()) && self.is_added(customer, extra).await? {
-            return Ok(());
-        }
         let live = subscription.ended_at.is_none();
+        let is_final = !live && extra.amount > 0;
+        let added = if fresh && revision.is_first() {
+            None
+        } else {
+            self.added(customer, extra).await?
+        };
+        if let Some(item) = added {
+            let waits = is_final && item.invoice.is_none();
+            return if waits {
+                self.invoice_what_waits(customer, extra, revision).await
+            } else {
+                Ok(())
+            };
+        }
         let request = self.stripe().post("/v1/invoiceitems");
         let request = request
             .param("customer", customer)
@@ -166,10 +177,34 @@ impl Domain {
         };
         let plain = (!extra.is_discountable).then_some(false);
         let request = request.param_some("discountable", plain);
+        request.send::<Object>().await?;
+        if is_final {
+            self.invoice_what_waits(customer, extra, revision).await?;
+        }
+        Ok(())
+    }
+
+    /// Where the subscription has ended, no invoice comes by itself.
+    async fn invoice_what_waits(
+        &self,
+        customer: &str,
+        extra: &Extra<'_>,
+        revision: &Revision,
+    ) -> Result<(), stripe::Error> {
+        let request = self.stripe().post("/v1/invoices");
+        let request = request
+            .param("customer", customer)
+            .param("auto_advance", true)
+            .param("pending_invoice_items_behavior", "include")
+            .idempotency_key(revision.fixed(&format!("invoice:{}", extra.name)));
         request.send::<Object>().await.map(drop)
     }
 
-    async fn is_added(&self, customer: &str, extra: &Extra<'_>) -> Result<bool, stripe::Error> {
+    async fn added(
+        &self,
+        customer: &str,
+        extra: &Extra<'_>,
+    ) -> Result<Option<InvoiceItem>, stripe::Error> {
         let request = self.stripe().get("/v1/invoiceitems");
         let request = request
             .param("customer", customer)
@@ -180,7 +215,7 @@ impl Domain {
                 .get(CHARGE)
                 .is_some_and(|name| name == extra.name)
         };
-        Ok(items.iter().any(named))
+        Ok(items.into_iter().find(named))
     }
 }
 

@@ -345,6 +345,37 @@ async fn what_the_owner_has_given_back_is_not_given_back_again() {
     }
 }
 
+/// Stripe credits unused time that nobody has paid as it ends a subscription, and takes what was used off that.
+#[tokio::test]
+async fn usage_before_a_scheduled_end_of_what_was_not_paid_is_charged() {
+    for reads in [false, true] {
+        let app = start("").await;
+        app.report("org:a", "feature:calls", 20).await;
+        let end = json!([{"effective": "2023-01-11T00:00:00Z"}]);
+        schedule(&app, end).await.ok();
+        app.advance(11 * DAY);
+        app.get("/v1/limits?org=org:a").await.ok();
+        app.settled().await;
+        if reads {
+            let twin = app.twin();
+            twin.get("/v1/limits?org=org:a").await.ok();
+            twin.settled().await;
+        }
+        app.advance(DAY);
+        let due: i64 = invoices(&app).await.iter().map(|row| row.1).sum();
+        let balance = customer(&app).await["balance"].as_i64().expect("cents");
+        assert_eq!(pending(&app).await, [0; 0], "{reads}");
+        // Ten days, and twenty calls.
+        assert_eq!(
+            due + balance,
+            1000 + 200,
+            "{reads} {:?}",
+            invoices(&app).await
+        );
+        assert_eq!(balance, 0, "{reads}");
+    }
+}
+
 /// The period begins again, minutes after it was charged and not paid.
 #[tokio::test]
 async fn a_trial_soon_after_what_was_not_paid() {
