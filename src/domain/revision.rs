@@ -23,7 +23,7 @@ use crate::stripe::{self, Request};
 pub(super) use refused::{RefusedWrites, refused_writes};
 
 /// The metadata key under which the revision is.
-const REVISION: &str = "tier.rev";
+pub(super) const REVISION: &str = "tier.rev";
 
 /// How many decisions are made for one request. Each but the last met another request's write, or a kept failure.
 const DECISIONS: u32 = 100;

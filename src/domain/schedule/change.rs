@@ -8,6 +8,7 @@ use super::carry::{Carry, Move};
 use super::charge::Charge;
 use super::checks::Attachment;
 use super::found::{Failure, Found};
+use super::notes::check_room;
 use super::{Subscribe, forms};
 use crate::domain::org::OrgInfoUpdate;
 use crate::domain::plan_change::{self, Action, Asked, Change, Held, NewSchedule};
@@ -222,6 +223,11 @@ impl Domain {
             .await?;
         self.note_unpaid(customer, change, found, &mut action)
             .await?;
+        if let (Some(subscription), Action::Replace(_, plan) | Action::Adopt(_, plan)) =
+            (&found.current, &action)
+        {
+            check_room(subscription, change.asked, &plan.phases)?;
+        }
         if let Some(subscription) = &found.current {
             self.empty_levels(subscription, &carry, revision).await?;
         }

@@ -4,13 +4,67 @@
 //! process, or Stripe, fails in between: first by the request that made the change, and else before the next change or
 //! after the next read, whichever comes first. Each part can be repeated, and has its effect once.
 
+use std::collections::BTreeSet;
+
 use super::charge::Charge;
 use super::found::{Failure, Found};
-use super::unpaid::GivenBack;
-use crate::domain::revision::Revision;
-use crate::domain::usage::Figure;
-use crate::domain::{Domain, Result};
+use super::unpaid::{ENDS, GivenBack, UNPAID};
+use crate::domain::plan_change::{Asked, PlannedPhase};
+use crate::domain::request_key::KEYS;
+use crate::domain::revision::{REVISION, Revision};
+use crate::domain::subscription::MARK;
+use crate::domain::usage::{Figure, SCHEDULED, SETTLED};
+use crate::domain::{Domain, Error, Result};
 use crate::stripe::types::{Metadata, Object, Subscription};
+
+/// How many pairs Stripe keeps on an object.
+const MOST_PAIRS: usize = 50;
+
+/// What a change, or what follows from it, may note beside a figure for each metered feature.
+const NOTES: [&str; 7] = [MARK.0, REVISION, KEYS, SCHEDULED, SETTLED, UNPAID, ENDS];
+
+/// Makes sure that a subscription has room for what a change to `asked` may have to note: Stripe drops, or refuses, what
+/// is beyond that.
+pub(super) fn check_room(
+    subscription: &Subscription,
+    asked: &[Asked],
+    phases: &[PlannedPhase],
+) -> Result<()> {
+    let items = subscription.items.data.iter();
+    let metered = items.filter(|item| item.price.is_metered());
+    let held = metered.filter_map(|item| Some(item.price.feature_plan()?.feature()));
+    let asked = asked.iter().flat_map(|phase| &phase.features);
+    let asked = asked
+        .filter(|one| one.metered)
+        .map(|one| one.name.feature());
+    let figures = held.chain(asked).map(|feature| Figure::key(&feature));
+    let planned = phases.iter().flat_map(|phase| phase.metadata.keys());
+    let mut keys: BTreeSet<String> = figures.collect();
+    keys.extend(NOTES.map(str::to_owned));
+    keys.extend(planned.cloned());
+    let ours = keys.len();
+    keys.extend(pairs(subscription).cloned());
+    if keys.len() <= MOST_PAIRS {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!(
+        "the subscription's metadata has no room for what this change may have to note: Stripe keeps {MOST_PAIRS} pairs, \
+         and up to {ours} are needed; remove {} of the others in Stripe",
+        keys.len() - MOST_PAIRS
+    )))
+}
+
+/// Whether one more pair fits.
+pub(super) fn has_room(subscription: &Subscription) -> bool {
+    pairs(subscription).count() < MOST_PAIRS
+}
+
+fn pairs(subscription: &Subscription) -> impl Iterator<Item = &String> {
+    let pairs = subscription.metadata.iter();
+    pairs
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(key, _)| key)
+}
 
 impl Subscription {
     /// Whether a change, made or scheduled, has left something to be done.

@@ -15,6 +15,7 @@ mod settle;
 use super::carry::restarts;
 use super::charge::{CHARGE, CLOCK_SKEW};
 use super::found::{Failure, Found};
+use super::notes::has_room;
 use crate::domain::plan_change::{Action, Change, NewSchedule};
 use crate::domain::revision::Revision;
 use crate::domain::{Domain, Result};
@@ -24,11 +25,11 @@ use crate::stripe::types::{
 };
 
 use books::Books;
-use note::{ENDS, Newest};
+use note::Newest;
 
 pub(super) use books::TIME;
 pub(super) use invoice::{Credit, Part};
-pub(super) use note::{Credits, GivenBack, How, UNPAID};
+pub(super) use note::{Credits, ENDS, GivenBack, How, UNPAID};
 
 /// What is to be known before time is given back that was perhaps not paid.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,6 +189,10 @@ impl Domain {
             since: subscription.current_period_start,
             credits: Credits::After(doubt.newest),
         };
+        if !has_room(subscription) {
+            // It is settled all the same, if nothing fails in between.
+            return Ok(Some(note));
+        }
         let path = format!("/v1/subscriptions/{}", subscription.id);
         let request = self.stripe().post(path);
         let request = request.param(format!("metadata[{UNPAID}]"), note.to_string());

@@ -345,6 +345,45 @@ async fn what_the_owner_has_given_back_is_not_given_back_again() {
     }
 }
 
+/// Stripe keeps fifty pairs of metadata, and what cannot be noted would be lost.
+#[tokio::test]
+async fn a_subscription_whose_metadata_is_full_is_not_changed_but_can_be_cancelled() {
+    for count in [35, 47, 48, 49, 50] {
+        let app = start("").await;
+        app.report("org:a", "feature:calls", 20).await;
+        app.advance(10 * DAY);
+        let subscription = subscriptions(&app).await[0].clone();
+        let path = format!("/v1/subscriptions/{}", id(&subscription));
+        let ours = subscription["metadata"].as_object().expect("pairs").len();
+        for i in ours..count {
+            let key: &'static str = Box::leak(format!("metadata[app{i}]").into_boxed_str());
+            app.stripe_post(&path, &[(key, "x")]).await;
+        }
+        let small = json!([{"features": ["plan:small@1"]}]);
+        let answer = schedule(&app, small).await;
+        if count > 35 {
+            let message = answer.fails(400, "invalid_request").json()["message"].clone();
+            assert!(
+                message
+                    .as_str()
+                    .is_some_and(|text| text.contains("metadata")),
+                "{message}"
+            );
+            assert_eq!(invoices(&app).await[0], row("open", 3100));
+        } else {
+            answer.ok();
+        }
+        schedule(&app, json!([{}])).await.ok();
+        let due: i64 = invoices(&app).await.iter().map(|row| row.1).sum();
+        assert!(
+            (1200..=1201).contains(&due),
+            "{count}: {:?}",
+            invoices(&app).await
+        );
+        assert_eq!(customer(&app).await["balance"], 0, "{count}");
+    }
+}
+
 /// Stripe credits unused time that nobody has paid as it ends a subscription, and takes what was used off that.
 #[tokio::test]
 async fn usage_before_a_scheduled_end_of_what_was_not_paid_is_charged() {

@@ -11,7 +11,7 @@ pub(in crate::domain::schedule) const UNPAID: &str = "tier.unpaid";
 const SOON: i64 = 24 * 60 * 60;
 
 /// The metadata key that says that a schedule ends the subscription.
-pub(super) const ENDS: &str = "tier.ends";
+pub(in crate::domain::schedule) const ENDS: &str = "tier.ends";
 
 /// Time that a change gives back, where what Stripe credits for it may exceed what was paid.
 #[derive(Clone, Debug, PartialEq, Eq)]
