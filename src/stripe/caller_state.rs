@@ -15,11 +15,11 @@ const LEFT: u8 = 2;
 /// The caller of a request. Clones are about the same one. By default it stays: nobody can tell when the caller of a read
 /// leaves, and nothing depends on it.
 #[derive(Clone, Debug, Default)]
-pub struct CallerState(Option<Arc<State>>);
+pub struct CallerState(Option<Arc<Caller>>);
 
 #[derive(Debug, Default)]
-struct State {
-    state: AtomicU8,
+struct Caller {
+    at: AtomicU8,
     effects: AtomicBool,
     left: CancellationToken,
 }
@@ -75,7 +75,7 @@ impl CallerState {
     fn change(&self, state: u8) -> u8 {
         let Some(caller) = &self.0 else { return WAITS };
         let order = Ordering::Relaxed;
-        let changed = caller.state.compare_exchange(WAITS, state, order, order);
+        let changed = caller.at.compare_exchange(WAITS, state, order, order);
         changed.unwrap_or_else(|other| other)
     }
 }
