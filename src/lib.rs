@@ -27,7 +27,7 @@
 //! | [`position`] | where a fault is in a text |
 //! | `net` | which hosts are this machine, and whom TLS trusts |
 //!
-//! A noun keeps its file name in `api`, in `domain` and in `tests/it`; in `cli`, commands about one noun share its file,
+//! A noun keeps its file name in `api::v1`, in `domain` and in `tests/it`; in `cli`, commands about one noun share its file,
 //! and others have their own. The last six parts know nothing of the others, and may be named by all; what a part must not
 //! name is held by `tests/it/architecture.rs`.
 //!

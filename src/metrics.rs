@@ -1,6 +1,5 @@
 //! What is counted and timed, for Prometheus. The fields' documentation is the help text that `/metrics` shows.
 
-mod classic;
 mod format;
 mod process;
 
@@ -224,7 +223,7 @@ impl Metrics {
         encode_registry(&mut text, &process::registry())?;
         encode_eof(&mut text)?;
         Ok(match format {
-            Format::Classic => classic::text(&text),
+            Format::Classic => format::classic(&text),
             Format::OpenMetrics => text,
         })
     }

@@ -1,5 +1,5 @@
 //! `/docs`: the API's description as a page for people, made from the document itself. It contains no script, and
-//! names no other host.
+//! names no other host: what the crates make that draw such documents is a script, most of them from another host.
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;

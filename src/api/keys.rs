@@ -7,6 +7,7 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
@@ -36,10 +37,10 @@ impl Role {
 }
 
 /// A key that callers may have.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ApiKey {
-    /// The key itself; never to be shown.
-    pub secret: String,
+    /// The key itself.
+    pub secret: SecretString,
     /// What it is called where it must not be shown.
     pub name: Option<String>,
     /// What it allows.
@@ -50,7 +51,7 @@ impl From<String> for ApiKey {
     /// A key that allows everything.
     fn from(secret: String) -> Self {
         Self {
-            secret,
+            secret: secret.into(),
             name: None,
             role: Role::Admin,
         }
@@ -81,7 +82,7 @@ impl FromStr for ApiKey {
             return Err(());
         }
         Ok(Self {
-            secret: secret.to_owned(),
+            secret: secret.into(),
             name,
             role,
         })
@@ -146,7 +147,7 @@ impl Keys {
 fn digests<K: Into<ApiKey>>(keys: impl IntoIterator<Item = K>, old: &[Key]) -> Arc<[Key]> {
     let key = |key: K| {
         let key: ApiKey = key.into();
-        let digest: [u8; 32] = Sha256::digest(&key.secret).into();
+        let digest: [u8; 32] = Sha256::digest(key.secret.expose_secret()).into();
         let known = old.iter().find(|key| key.digest == digest);
         Key {
             name: key.name.unwrap_or_else(|| short(&digest)),
@@ -163,7 +164,8 @@ pub(super) fn short(digest: &[u8; 32]) -> String {
     num::hex(&digest[..10])
 }
 
-/// The user of Basic authorization, or the Bearer token. An empty user means that the client has no key.
+/// The user of Basic authorization, or the Bearer token. An empty user means that the client has no key. (`headers` could
+/// read it too, and is four crates more.)
 pub(super) fn presented(headers: &HeaderMap) -> Option<String> {
     let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, rest) = header.split_once(' ')?;
@@ -221,7 +223,7 @@ mod tests {
     fn a_line_is_a_key_or_a_name_a_role_and_a_key() {
         let read = |line: &str| {
             line.parse::<ApiKey>()
-                .map(|key| (key.name, key.role, key.secret))
+                .map(|key| (key.name, key.role, key.secret.expose_secret().to_owned()))
         };
         let name = |name: &str| Some(name.to_owned());
         assert_eq!(read("one"), Ok((None, Role::Admin, "one".to_owned())));

@@ -1,6 +1,6 @@
 //! Who is in memory: those that a request holds, and those idle, of whom the one idle for longest makes room for the
-//! next. A cache that evicts by itself will not do: what is evicted while it is held would be made a second time, and
-//! then there would be two of its locks and its limits.
+//! next. A cache that evicts by itself, as those of `moka` and `lru` do, will not do: what is evicted while it is held would
+//! be made a second time, and then there would be two of its locks and its limits.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;

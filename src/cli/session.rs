@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use secrecy::ExposeSecret as _;
 use tokio::net::TcpStream;
 
 use super::failure::Failure;
@@ -114,13 +115,13 @@ impl Session {
 
     /// The key that calls are made with.
     pub(super) fn key(&self) -> &str {
-        &self.credentials.key
+        self.credentials.key.expose_secret()
     }
 
     /// The connected account that is in force, if one is.
     pub(super) fn isolation(&self) -> Option<Isolation> {
         let account = self.credentials.account.as_deref()?;
-        Some(Isolation::new(account, &self.credentials.key))
+        Some(Isolation::new(account, self.key()))
     }
 
     /// Whether real money moves.

@@ -341,6 +341,7 @@ impl Serve {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use secrecy::ExposeSecret as _;
 
     use super::*;
 
@@ -416,7 +417,8 @@ mod tests {
         };
         let read = || {
             let keys = keys.read().unwrap().into_iter();
-            keys.map(|key| key.secret).collect::<Vec<_>>()
+            keys.map(|key| key.secret.expose_secret().to_owned())
+                .collect::<Vec<_>>()
         };
         std::fs::write(file.path(), "# ours\none\n\n  two \n").unwrap();
         assert_eq!(read(), ["zero", "one", "two"]);

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 
@@ -107,7 +108,9 @@ impl Domain {
                     reason,
                     "the key may not read its account: other keys of it share no lock with this one"
                 );
-                hex(&Sha256::digest(&self.stripe().credentials().key))
+                hex(&Sha256::digest(
+                    self.stripe().credentials().key.expose_secret(),
+                ))
             }
             Err(error) => return Err(error),
         };

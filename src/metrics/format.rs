@@ -1,6 +1,6 @@
 //! How metrics are written, and which way a request asks for.
 
-use super::classic;
+use std::fmt::Write as _;
 
 /// How metrics are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,10 +33,56 @@ impl Format {
     /// The media type.
     pub fn content_type(self) -> &'static str {
         match self {
-            Self::Classic => classic::CONTENT_TYPE,
+            Self::Classic => CLASSIC,
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
         }
     }
+}
+
+/// The media type of the classic format.
+const CLASSIC: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Prometheus's own text format, from the text of `OpenMetrics`. A counter's name has its `_total` in its description too, an info is a gauge, and units and the
+/// end are not told.
+pub(super) fn classic(open_metrics: &str) -> String {
+    let mut text = String::with_capacity(open_metrics.len());
+    let kinds = kinds(open_metrics);
+    for line in open_metrics.lines() {
+        let mut words = line.splitn(4, ' ');
+        let (Some("#"), Some(what)) = (words.next(), words.next()) else {
+            line_of(&mut text, line);
+            continue;
+        };
+        let (name, rest) = (words.next().unwrap_or_default(), words.next());
+        let kind = kinds.iter().find(|(family, _)| *family == name);
+        let (suffix, kind) = match kind.map(|(_, kind)| *kind) {
+            Some("counter") => ("_total", "counter"),
+            Some("info") => ("_info", "gauge"),
+            Some(kind) => ("", kind),
+            None => ("", "untyped"),
+        };
+        match what {
+            "HELP" => line_of(
+                &mut text,
+                &format!("# HELP {name}{suffix} {}", rest.unwrap_or_default()),
+            ),
+            "TYPE" => line_of(&mut text, &format!("# TYPE {name}{suffix} {kind}")),
+            _ => {}
+        }
+    }
+    text
+}
+
+fn line_of(text: &mut String, line: &str) {
+    writeln!(text, "{line}").expect("a String takes everything");
+}
+
+/// Each family's kind.
+fn kinds(open_metrics: &str) -> Vec<(&str, &str)> {
+    let types = open_metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "));
+    types.filter_map(|rest| rest.split_once(' ')).collect()
 }
 
 /// What `Accept` says of some media types. Names count in whatever case.
@@ -111,5 +157,18 @@ mod tests {
         ] {
             assert_eq!(Format::of_accept(accept), Format::Classic, "{accept}");
         }
+    }
+
+    #[test]
+    fn counters_and_infos_are_described_under_the_names_of_their_samples() {
+        let open_metrics = "# HELP a Things.\n# TYPE a counter\na_total{x=\"# TYPE\"} 1\n\
+            # HELP b What.\n# TYPE b info\nb_info{v=\"1\"} 1\n\
+            # HELP c_seconds Time.\n# TYPE c_seconds gauge\n# UNIT c_seconds seconds\nc_seconds 2\n# EOF\n";
+        assert_eq!(
+            classic(open_metrics),
+            "# HELP a_total Things.\n# TYPE a_total counter\na_total{x=\"# TYPE\"} 1\n\
+            # HELP b_info What.\n# TYPE b_info gauge\nb_info{v=\"1\"} 1\n\
+            # HELP c_seconds Time.\n# TYPE c_seconds gauge\nc_seconds 2\n"
+        );
     }
 }

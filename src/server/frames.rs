@@ -1,6 +1,7 @@
 //! Whether the bytes that came over a connection leave something open: a head, or the opening of HTTP/2.
 //!
-//! hyper times the heads of HTTP/1 alone, and between its frames HTTP/2 has none. So the frames are followed here, by
+//! hyper times the heads of HTTP/1 alone, and between its frames HTTP/2 has none. Neither hyper nor `h2` has a setting for
+//! it, and a ping is answered by whoever keeps a head open on purpose. So the frames are followed here, by
 //! what their first nine bytes say (RFC 9113, section 4.1); whether they are well formed is for hyper to judge.
 
 /// What HTTP/2 begins with.

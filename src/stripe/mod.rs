@@ -22,6 +22,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::Method;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::metrics::Metrics;
 
@@ -45,10 +46,10 @@ pub const DASHBOARD_URL: &str = "https://dashboard.stripe.com";
 
 /// Whose Stripe objects a call is about: a key, perhaps a connected account, and the prefix that
 /// keeps our idempotency keys apart from those of another installation.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Credentials {
-    /// The secret or restricted API key. Never logged, never part of an error.
-    pub key: String,
+    /// The secret or restricted API key.
+    pub key: SecretString,
     /// The connected account (`acct_…`) that calls act on, as `Stripe-Account`.
     pub account: Option<String>,
     /// What idempotency keys begin with, before a `#`.
@@ -59,7 +60,7 @@ impl Credentials {
     /// Credentials for `key` itself: no connected account, no prefix.
     pub fn new(key: impl Into<String>) -> Self {
         Self {
-            key: key.into(),
+            key: key.into().into(),
             account: None,
             key_prefix: None,
         }
@@ -67,15 +68,7 @@ impl Credentials {
 
     /// Whether the key moves real money.
     pub fn is_live(&self) -> bool {
-        self.key.contains("_live_")
-    }
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials")
-            .field("account", &self.account)
-            .finish_non_exhaustive()
+        self.key.expose_secret().contains("_live_")
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use backon::Retryable;
 use reqwest::Method;
 use reqwest::header::{self, HeaderMap, HeaderName};
+use secrecy::ExposeSecret as _;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
@@ -304,7 +305,7 @@ impl Request {
         let mut request = transport
             .http
             .request(self.method.clone(), url)
-            .basic_auth(&credentials.key, None::<&str>)
+            .basic_auth(credentials.key.expose_secret(), None::<&str>)
             .header(STRIPE_VERSION, API_VERSION)
             .headers(telemetry::trace_headers(&tracing::Span::current()));
         if let Some(account) = &credentials.account {

@@ -2,6 +2,7 @@
 //!
 //! A thread writes all that has gathered in one go, so that a busy server makes one system call for many lines. Whoever
 //! logs never waits: when the reader of stderr stands still, the lines that find no room are dropped, and counted.
+//! (`tracing-appender` makes an allocation, a message and a system call of each line, and bounds lines, not bytes.)
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};

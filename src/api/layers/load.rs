@@ -70,7 +70,8 @@ impl Limits {
 ///
 /// A write that has begun is carried through whoever still waits for it: half of it may be in Stripe, and the caller's
 /// next try must find its lock held until all of it is. One that has not begun when its caller leaves, or when its time is
-/// up, does not begin: the caller may have decided otherwise by then.
+/// up, does not begin: the caller may have decided otherwise by then. The time-outs of `tower-http` know neither, and answer
+/// without a body.
 pub(super) async fn limit(app: &Shared, request: Request, next: Next) -> Result<Response, Error> {
     let context = RequestContext::of(request.extensions())?.clone();
     let caller = context.caller();

@@ -101,7 +101,9 @@ impl Drop for Observed {
     }
 }
 
-/// Gives the request its context, writes its line in the log, counts it, and turns a panic into a 500.
+/// Gives the request its context, writes its line in the log, counts it, and turns a panic into a 500. The layers of
+/// `tower-http` that do a part of this would each box the request once more; besides, its request ids are whatever a
+/// client sends.
 pub(in crate::api) async fn observe(
     State(app): State<Shared>,
     mut request: Request,
