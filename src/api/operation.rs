@@ -52,30 +52,22 @@ impl Access {
 
 impl Operation {
     /// A read.
-    pub(super) fn get<H, T>(
+    pub(super) fn get<T: 'static>(
         id: &'static str,
         path: &'static str,
         access: Access,
-        handler: H,
-    ) -> Self
-    where
-        H: Handler<T, Shared>,
-        T: 'static,
-    {
+        handler: impl Handler<T, Shared>,
+    ) -> Self {
         Self::new(id, Method::GET, path, access, get(handler))
     }
 
     /// A write.
-    pub(super) fn post<H, T>(
+    pub(super) fn post<T: 'static>(
         id: &'static str,
         path: &'static str,
         access: Access,
-        handler: H,
-    ) -> Self
-    where
-        H: Handler<T, Shared>,
-        T: 'static,
-    {
+        handler: impl Handler<T, Shared>,
+    ) -> Self {
         Self::new(id, Method::POST, path, access, post(handler))
     }
 

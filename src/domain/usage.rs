@@ -24,7 +24,7 @@ pub(super) use totals::Used;
 pub(super) use writes::Writes;
 
 /// What an org may use of a feature in the running period, and what it has used.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct FeatureUsage {
     /// The feature, whatever the plan.
     pub feature: FeatureName,

@@ -11,7 +11,7 @@ use crate::api::json::{self, Empty, Json};
 use crate::api::operation::{Access, Operation};
 use crate::api::values::{Moment, Required, Time};
 use crate::domain::refs::{FeatureName, OrgName};
-use crate::domain::{self, Domain, Lane, Report};
+use crate::domain::{Domain, FeatureUsage, Lane, Report};
 
 pub(in crate::api) fn operations() -> [Operation; 2] {
     let access = |role| Access::Account(Lane::Check, role);
@@ -22,8 +22,8 @@ pub(in crate::api) fn operations() -> [Operation; 2] {
 }
 
 async fn limits(domain: Domain, Org(org): Org) -> Result<Json<Limits>, Error> {
-    let rows = domain.limits(&org).await?;
-    Ok(Json(Limits::of(org, rows)))
+    let usage = domain.limits(&org).await?;
+    Ok(Json(Limits { org, usage }))
 }
 
 async fn report(
@@ -81,33 +81,9 @@ struct Limits {
     usage: Vec<FeatureUsage>,
 }
 
-impl Limits {
-    fn of(org: OrgName, rows: Vec<domain::FeatureUsage>) -> Self {
-        let usage = rows.into_iter().map(FeatureUsage::from).collect();
-        Self { org, usage }
-    }
-}
-
-/// A row of it.
-#[derive(Serialize)]
-struct FeatureUsage {
-    feature: FeatureName,
-    used: i64,
-    limit: i64,
-}
-
-impl From<domain::FeatureUsage> for FeatureUsage {
-    fn from(row: domain::FeatureUsage) -> Self {
-        Self {
-            feature: row.feature,
-            used: row.used,
-            limit: row.limit,
-        }
-    }
-}
-
 /// The body of `limits`, for benchmarks.
-pub(in crate::api) fn limits_body(org: &OrgName, rows: &[domain::FeatureUsage]) -> Vec<u8> {
-    let limits = Limits::of(org.clone(), rows.to_vec());
+pub(in crate::api) fn limits_body(org: &OrgName, rows: &[FeatureUsage]) -> Vec<u8> {
+    let (org, usage) = (org.clone(), rows.to_vec());
+    let limits = Limits { org, usage };
     json::indented(&limits, "\t").unwrap_or_default()
 }
