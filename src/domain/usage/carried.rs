@@ -299,11 +299,13 @@ impl Domain {
                     *n = one.quantity.max(*n);
                 }
                 Some("last_during_period")
-                    if one.period_start >= subscription.current_period_start =>
+                    if one.period_start >= subscription.current_period_start
+                        && one.quantity > 0 =>
                 {
                     *n = one.quantity;
                 }
-                Some("last_ever") => *n = one.quantity,
+                // An item on which nothing was recorded says nothing.
+                Some(PERPETUAL) if one.quantity > 0 => *n = one.quantity,
                 _ => {}
             }
         }

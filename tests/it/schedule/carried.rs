@@ -370,6 +370,34 @@ async fn a_level_that_comes_back_is_billed_once() {
     }
 }
 
+/// Nobody has reported on the plan in between.
+#[tokio::test]
+async fn levels_go_through_a_plan_that_nobody_saw() {
+    for reads in [false, true] {
+        let app = start().await;
+        app.subscribe("org:a", &["plan:a@1"]).await;
+        report_all(&app, 5).await;
+        let later = json!([
+            {"effective": "2023-01-04T00:00:00Z", "features": ["plan:b@1"]},
+            {"effective": "2023-01-06T00:00:00Z", "features": ["plan:a@1"]},
+        ]);
+        schedule(&app, later).await.ok();
+        for _ in 0..2 {
+            app.advance(4 * DAY);
+            if reads {
+                read(&app).await;
+            }
+        }
+        read(&app).await;
+        for feature in ["calls", "peak", "last", "store"] {
+            let feature = format!("feature:{feature}");
+            assert_eq!(used(&app, &feature).await, 5, "{feature} {reads}");
+        }
+        app.advance(24 * DAY);
+        assert_eq!(charged(&app).await, 50 + 3 * 5 * 10, "{reads}");
+    }
+}
+
 /// What is noted before a change that then does not come about counts for nothing.
 #[tokio::test]
 async fn a_change_that_fails_after_levels_were_taken_along_counts_nothing_twice() {

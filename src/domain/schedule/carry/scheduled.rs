@@ -12,7 +12,7 @@ use crate::domain::schedule::found::Failure;
 use crate::domain::schedule::unpaid::{Credit, Credits, GivenBack, How, Part, UNPAID};
 use crate::domain::usage::Billed;
 use crate::domain::{Domain, Result};
-use crate::stripe::types::{Invoice, InvoiceLine, Subscription};
+use crate::stripe::types::{Invoice, Subscription};
 
 impl Domain {
     /// Notes on the subscription what was used before a scheduled change, and the levels that are to be set. Answers with
@@ -91,12 +91,7 @@ impl Domain {
         };
         let billed = self.billed_on_changes(subscription, at).await?;
         for (invoice, billed) in billed.into_iter().filter(|(_, billed)| goes_on(billed)) {
-            let taken_off = self.taken_off(&invoice.id).await?;
-            let left = |line: &InvoiceLine| {
-                let taken = taken_off.get(&line.id).copied().unwrap_or(0);
-                Part::of(line, line.amount.saturating_sub(taken))
-            };
-            let parts: Vec<Part> = billed.lines.iter().filter_map(left).collect();
+            let parts = self.left_of(&invoice, &billed.lines).await?;
             let Some(first) = parts.first() else { continue };
             let name = format!("level:{}", first.line);
             if invoice.is_unpaid(now) {

@@ -75,7 +75,7 @@ impl Invoice {
 
     /// The cents that are left of all lines, discounts deducted, if something was given back that is of no line: by a
     /// refund, or a credit note over an amount.
-    fn kept(&self, notes: &[CreditNote]) -> Option<i64> {
+    pub(super) fn kept(&self, notes: &[CreditNote]) -> Option<i64> {
         let own = notes
             .iter()
             .filter(|note| note.invoice == self.id && note.status != "void");
@@ -149,15 +149,17 @@ impl Books {
         charges.extend(self.waiting(at));
         charges.sort_by_key(|charge| charge.period.start);
         let stands = |item: &&InvoiceItem| item.amount < 0 && !self.is_void(item) && !ignored(item);
-        for item in self.items.iter().rev().filter(stands) {
+        for (place, item) in self.items.iter().enumerate().rev() {
+            if !stands(&item) {
+                continue;
+            }
             let mut credit = unused(-item.amount, item.period, at);
-            // A change credits what was charged last: what was before is credited already. Of what was charged in one
-            // second, the oldest.
+            // A change credits what was charged last: what was before is credited already.
             let mut credited: Vec<&mut Charge> = charges
                 .iter_mut()
-                .filter(|charge| charge.is_of(item))
+                .filter(|charge| charge.is_of(item) && self.is_older(charge, place))
                 .collect();
-            credited.sort_by_key(|charge| Reverse(charge.period.start));
+            credited.sort_by_key(|charge| (Reverse(charge.period.start), self.place(charge)));
             for charge in credited {
                 let taken = charge.part.net.min(credit);
                 credit -= taken;
@@ -177,6 +179,26 @@ impl Books {
         }
         charges.retain(|charge| charge.part.net > 0 && goes(charge));
         charges
+    }
+
+    /// The place of the invoice item, newest first. What a period began with comes after those of its first second.
+    fn place(&self, charge: &Charge) -> usize {
+        let mut items = self.items.iter();
+        let place = items.position(|item| charge.invoice_item.as_ref() == Some(&item.id));
+        place.unwrap_or(usize::MAX)
+    }
+
+    /// Whether a charge was made before the credit at that `place`. Times tell no order within a second.
+    fn is_older(&self, charge: &Charge, place: usize) -> bool {
+        if charge.invoice_item.is_some() {
+            return self.place(charge) > place;
+        }
+        // Credits that waited as the period began are on its first invoice, or on an earlier one.
+        let Some(own) = &self.items[place].invoice else {
+            return true;
+        };
+        let own = self.invoices.iter().position(|invoice| invoice.id == *own);
+        own.is_some_and(|own| Some(own) < charge.invoice)
     }
 
     /// Whether it is on an invoice that was voided, and so credits nothing.

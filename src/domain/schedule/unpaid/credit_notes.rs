@@ -1,13 +1,13 @@
 //! Credit notes, which take something off an invoice: each is written once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::books::Books;
 use super::invoice::{Credit, Part, credit_note};
 use crate::domain::Domain;
 use crate::domain::revision::Revision;
 use crate::stripe;
-use crate::stripe::types::{CreditNote, Invoice, Object};
+use crate::stripe::types::{CreditNote, Invoice, InvoiceLine, Object};
 
 /// The metadata key by which a credit note says what it is for.
 const CREDIT: &str = "tier.credit";
@@ -153,14 +153,25 @@ impl Domain {
         taken_by_stripe(note.send::<Object>().await)
     }
 
-    /// What credit notes have taken off an invoice, by line.
-    pub(in crate::domain::schedule) async fn taken_off(
+    /// What is left of some lines of an invoice: without what credit notes, or refunds, have given back.
+    pub(in crate::domain::schedule) async fn left_of(
         &self,
-        invoice: &str,
-    ) -> Result<BTreeMap<String, i64>, stripe::Error> {
+        invoice: &Invoice,
+        lines: &[InvoiceLine],
+    ) -> Result<Vec<Part>, stripe::Error> {
         let request = self.stripe().get("/v1/credit_notes");
-        let notes = request.param("invoice", invoice).list().await?;
-        Ok(Books::taken_off(&self.with_lines(notes).await?))
+        let notes = request.param("invoice", &invoice.id).list().await?;
+        let notes = self.with_lines(notes).await?;
+        let taken_off = Books::taken_off(&notes);
+        let mut kept = invoice.kept(&notes).unwrap_or(i64::MAX);
+        let left = |line: &InvoiceLine| {
+            let taken = taken_off.get(&line.id).copied().unwrap_or(0);
+            let part = Part::of(line, line.amount.saturating_sub(taken))?;
+            let part = part.up_to(part.net.min(kept));
+            kept -= part.net;
+            (part.net > 0).then_some(part)
+        };
+        Ok(lines.iter().filter_map(left).collect())
     }
 
     /// Credit notes with all of their lines.

@@ -46,7 +46,7 @@ impl Books {
 
     /// Whether it was charged before a change was decided. What was charged since may be for what the subscription has by
     /// now, and is not given back by that change.
-    fn is_older(&self, charge: &Charge, given_back: &GivenBack) -> bool {
+    fn was_there(&self, charge: &Charge, given_back: &GivenBack) -> bool {
         let Credits::After(newest) = &given_back.credits else {
             return true;
         };
@@ -111,7 +111,7 @@ impl Books {
             }
             _ => true,
         };
-        goes && (given_back.how.is_end() || self.is_older(charge, given_back))
+        goes && (given_back.how.is_end() || self.was_there(charge, given_back))
     }
 }
 

@@ -35,6 +35,31 @@ pub(super) const FREE: &str = "plan:free@1";
 pub(super) type List = (&'static str, &'static [(u32, Step)], i64);
 
 pub(super) const LISTS: &[List] = &[
+    // There and back within a second.
+    (
+        "away and back in one second, beside what waits",
+        &[
+            (0, Decline),
+            (0, To(&[A])),
+            (1, To(&[B])),
+            (2, To(&[A])),
+            (2, To(&[B])),
+            (4, Cancel),
+        ],
+        1000,
+    ),
+    (
+        "a year and back in one second",
+        &[
+            (0, Decline),
+            (0, To(&[A])),
+            (1, To(&[B])),
+            (2, To(&[YEAR])),
+            (2, To(&[B])),
+            (4, Cancel),
+        ],
+        1000,
+    ),
     // There and back, more than once.
     (
         "there and back twice, then a scheduled downgrade",
