@@ -8,6 +8,7 @@
 
 mod books;
 mod credit_notes;
+mod given_back;
 mod invoice;
 mod note;
 mod settle;
