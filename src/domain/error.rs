@@ -91,7 +91,7 @@ pub enum Error {
     #[error("it cannot be found out whether this was counted: {0}")]
     OutcomeUnknown(&'static str),
     /// A part of what was asked for is done, or may be, and the rest is not.
-    #[error("this was begun and not finished ({0}); the same request again goes on with it")]
+    #[error("this was started but not finished ({0}); send the same request again to finish it")]
     Unfinished(String),
     /// Stripe did not answer in time. The effect may have taken place.
     #[error("Stripe did not answer in time")]

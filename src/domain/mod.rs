@@ -178,10 +178,16 @@ impl Domain {
         &self.stripe
     }
 
-    /// What is told of a failed write: nobody is asked to come back by himself, as `Retry-After` does, once a part of it
-    /// was done (money rule 10).
+    /// What a caller is told of a failed write. Once a part of it has taken effect, no error may ask a client to retry on
+    /// its own, as `Retry-After` does (money rule 10).
     fn told_of(&self, error: Error) -> Error {
-        let is_temporary = matches!(error, Error::RateLimited { .. } | Error::Busy { .. });
+        let is_temporary = matches!(
+            error,
+            Error::RateLimited { .. }
+                | Error::Busy { .. }
+                | Error::Listing { .. }
+                | Error::NotAdmitted(_)
+        );
         if is_temporary && self.stripe().caller().has_effects() {
             Error::Unfinished(error.to_string())
         } else {

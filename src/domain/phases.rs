@@ -86,13 +86,11 @@ impl Domain {
                 Some(subscription) => of_subscription(subscription, &schedules, &catalog),
                 None => Phases::default(),
             };
-            for earlier in found
-                .superseded
-                .iter()
-                .chain(ended)
-                .filter(|one| one.had_begun())
-            {
-                timeline.precede(of_subscription(earlier, &schedules, &catalog));
+            if detail == Detail::History {
+                let earlier = found.superseded.iter().chain(ended);
+                for earlier in earlier.filter(|one| one.had_begun()) {
+                    timeline.precede(of_subscription(earlier, &schedules, &catalog));
+                }
             }
             if found.current.is_none() && detail == Detail::History {
                 let mut waiting = schedules.iter().filter(|schedule| schedule.is_waiting());

@@ -168,8 +168,8 @@ pub(super) fn normalise(mut asked: Vec<Asked>, now: i64) -> Result<Vec<Asked>> {
                 "phases[{i}]: only the last phase may be without features; it ends the subscription"
             )));
         }
-        let is_said = phase.trial || phase.coupon.as_ref().is_some_and(|id| !id.is_empty());
-        if phase.features.is_empty() && is_said {
+        let has_terms = phase.trial || phase.coupon.as_ref().is_some_and(|id| !id.is_empty());
+        if phase.features.is_empty() && has_terms {
             return Err(Error::Invalid(format!(
                 "phases[{i}]: a phase without features ends the subscription, and has neither a trial nor a coupon: \
                  name its features"

@@ -61,7 +61,7 @@ impl Domain {
         if request.phases.is_empty() {
             if request.automatic_tax.is_some() {
                 return Err(Error::Invalid(
-                    "tax is what phases have: send it with phases".into(),
+                    "tax can only be set together with phases".into(),
                 ));
             }
             return self.write_details(org, request).await;

@@ -42,8 +42,8 @@ impl Format {
 /// The media type of the classic format.
 const CLASSIC: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Prometheus's own text format, from the text of `OpenMetrics`. A counter's name has its `_total` in its description too, an info is a gauge, and units and the
-/// end are not told.
+/// Prometheus's own text format, from the text of `OpenMetrics`. A counter's name has its `_total` in its description too,
+/// an info is a gauge, and units and the end are not told.
 pub(super) fn classic(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len());
     let kinds = kinds(open_metrics);

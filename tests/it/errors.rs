@@ -51,7 +51,7 @@ fn table() -> Vec<Row> {
         (Error::Listing { read: 7 }, 503, "stripe_unavailable", "the customers of this account are being listed, since Stripe does not search them: 7 orgs so far", Some("1")),
         (Error::OutcomeUnknown("Stripe failed"), 503, "outcome_unknown", "it cannot be found out whether this was counted: Stripe failed", None),
         (Error::Abandoned, 503, "stripe_unavailable", "this took too long to begin, and nothing was done", Some("1")),
-        (Error::Unfinished("too many requests to Stripe".into()), 503, "outcome_unknown", "this was begun and not finished (too many requests to Stripe); the same request again goes on with it", None),
+        (Error::Unfinished("too many requests to Stripe".into()), 503, "outcome_unknown", "this was started but not finished (too many requests to Stripe); send the same request again to finish it", None),
     ]
 }
 

@@ -48,8 +48,8 @@ pub(super) fn check_room(
         return Ok(());
     }
     Err(Error::Invalid(format!(
-        "the subscription's metadata has no room for what this change may have to note: Stripe keeps {MOST_PAIRS} pairs, \
-         and up to {ours} are needed; remove {} of the others in Stripe",
+        "the subscription's metadata is too full for this change: Stripe keeps {MOST_PAIRS} pairs, and Tier needs up to \
+         {ours} of them; remove {} of the others in Stripe",
         keys.len() - MOST_PAIRS
     )))
 }

@@ -37,7 +37,7 @@ impl Books {
 
     /// When a change was made by Stripe's own time, Unix seconds; none if no invoice item tells.
     fn moment(&self, given_back: &GivenBack) -> Option<i64> {
-        if given_back.credits == Credits::ThatSecond {
+        if given_back.how.is_end() || given_back.credits == Credits::ThatSecond {
             return Some(given_back.at);
         }
         let made = self.new_items(given_back).iter();
