@@ -163,6 +163,11 @@ async fn a_write_that_ends_after_its_caller_has_hung_up_is_logged_with_its_reque
     })
     .await;
     drop(caller);
+    until("the server has seen that nobody waits", async || {
+        let shown = get(&host, "/metrics", "x").await;
+        shown.contains("client_gone").then_some(())
+    })
+    .await;
     sandbox.clear_faults();
     until("it has ended", async || {
         let shown = get(&host, "/metrics", "x").await;
