@@ -7,7 +7,7 @@
 //! # Map
 //!
 //! ```text
-//! main -> cli -> api -> domain -> stripe -> (HTTP) -> Stripe | sandbox
+//! main -> cli -> api -> domain -> billing -> stripe -> (HTTP) -> Stripe | sandbox
 //!          |---> server, which serves any router
 //!          `---> stripe_sandbox, which is a Stripe itself
 //! ```
@@ -18,7 +18,8 @@
 //! | [`config`] | every flag and variable; the parts below [`cli`] are handed what they need of it |
 //! | [`server`] | a listener, what a connection may do, and how to stop |
 //! | [`api`] | the HTTP contract: extractors, JSON to the byte, statuses |
-//! | [`domain`] | Tier's rules, as Stripe calls; it names no HTTP |
+//! | [`domain`] | Tier's rules, in Tier's terms; it names no HTTP, and no parameter of Stripe's |
+//! | [`billing`] | the translation: what is asked of Stripe, and what Stripe's objects look like |
 //! | [`stripe`] | how Stripe is called: encoding, time-outs, retries |
 //! | [`admission`] | how many requests there may be at once, and how they share the places |
 //! | [`telemetry`] | where log lines and spans go |
@@ -39,6 +40,7 @@
 
 pub mod admission;
 pub mod api;
+pub mod billing;
 pub mod cli;
 pub mod config;
 pub mod domain;

@@ -1,7 +1,6 @@
 //! `whoami`: the account that everything here happens in.
 
 use super::{Domain, Error, Result};
-use crate::stripe::types;
 
 /// The Stripe account in force.
 #[derive(Clone, Debug)]
@@ -23,8 +22,7 @@ pub struct Whoami {
 impl Domain {
     /// Whether Stripe can be reached and accepts the key. Being told to slow down counts as reached.
     pub async fn reach_stripe(&self) -> Result<()> {
-        let asked = self.stripe().get("/v1/account").send::<types::Account>();
-        match asked.await.map_err(Error::from) {
+        match self.billing().account().await.map_err(Error::from) {
             Ok(_) | Err(Error::RateLimited { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -32,7 +30,7 @@ impl Domain {
 
     /// Asks Stripe whose key it is.
     pub async fn whoami(&self) -> Result<Whoami> {
-        let account: types::Account = self.stripe().get("/v1/account").send().await?;
+        let account = self.billing().account().await?;
         Ok(Whoami {
             url: (self.stripe().dashboard_url())
                 .map(|dashboard| format!("{dashboard}/{}", account.id))

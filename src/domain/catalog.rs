@@ -7,7 +7,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::refs::{FeaturePlan, PlanName, Reference};
 use super::subscription::PERPETUAL;
 use super::{Domain, Error, Result};
-use crate::stripe::types::{Page, Price};
+use crate::billing::Price;
+use crate::stripe::Page;
 
 /// Stripe looks up this many prices in a call.
 const KEYS_PER_CALL: usize = 10;
@@ -88,7 +89,7 @@ pub(super) struct Catalog {
 impl Domain {
     /// Reads the catalog: one call for a hundred prices.
     pub(super) async fn catalog(&self) -> Result<Catalog> {
-        let prices: Vec<Price> = self.stripe().get("/v1/prices").list().await?;
+        let prices: Vec<Price> = self.billing().get("/v1/prices").list().await?;
         Ok(Catalog::new(prices))
     }
 
@@ -123,7 +124,7 @@ impl Domain {
             self.catalog_of(&names).await?
         } else {
             // Stripe cannot be asked for a plan's prices alone.
-            let prices = self.stripe().get("/v1/prices").expand("data.tiers");
+            let prices = self.billing().get("/v1/prices").expand("data.tiers");
             Catalog::new(prices.list().await?)
         };
         lists.iter().map(|list| catalog.expand(list)).collect()
@@ -151,7 +152,7 @@ impl Domain {
 
     async fn price_batch(&self, keys: Vec<String>) -> Result<Vec<Price>> {
         let mut request = self
-            .stripe()
+            .billing()
             .get("/v1/prices")
             .param("limit", 100)
             .expand("data.tiers");

@@ -7,9 +7,9 @@ use super::request_key::reused;
 use super::revision::{Attempts, Refusal};
 use super::subscription::{Detail, MARK};
 use super::{Domain, Error, Result};
+use crate::billing::CheckoutSession;
 use crate::num::hex;
 use crate::stripe::Form;
-use crate::stripe::types::CheckoutSession;
 
 /// What the page is for.
 #[derive(Clone, Debug, Default)]
@@ -104,7 +104,7 @@ impl Domain {
 
     /// Opens the session of that name, or finds that it was opened.
     async fn open_session(&self, form: Form, name: String, is_clients: bool) -> Result<String> {
-        let request = self.stripe().post("/v1/checkout/sessions").form(form);
+        let request = self.billing().post("/v1/checkout/sessions").form(form);
         let mut attempts = Attempts::default();
         loop {
             let key = match attempts.at(0) {

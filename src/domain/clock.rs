@@ -1,7 +1,7 @@
 //! Test clocks: Stripe's way of letting time pass for chosen customers.
 
 use super::{Domain, Result};
-use crate::stripe::types::TestClock;
+use crate::billing::TestClock;
 
 /// What to do with a test clock.
 #[derive(Clone, Debug)]
@@ -35,24 +35,17 @@ pub struct ClockState {
     pub status: String,
 }
 
-const PATH: &str = "/v1/test_helpers/test_clocks";
-
 impl Domain {
     /// Makes or advances a test clock. Stripe advances in the background: poll [`Domain::clock`]
     /// until it is `ready`.
     pub async fn change_clock(&self, change: ClockChange) -> Result<ClockState> {
-        let request = match change {
-            ClockChange::Create { name, present } => self
-                .stripe()
-                .post(PATH)
-                .param("name", name)
-                .param("frozen_time", present),
-            ClockChange::Advance { id, present } => {
-                let path = format!("{PATH}/{}/advance", super::path_segment(&id));
-                self.stripe().post(path).param("frozen_time", present)
+        let write = match &change {
+            ClockChange::Create { name, present } => {
+                self.billing().create_test_clock(name, *present)
             }
+            ClockChange::Advance { id, present } => self.billing().advance_test_clock(id, *present),
         };
-        Ok(self.clock_state(request.send().await?))
+        Ok(self.clock_state(write.send().await?))
     }
 
     /// Where a test clock stands.
@@ -61,8 +54,7 @@ impl Domain {
     }
 
     pub(super) async fn test_clock(&self, id: &str) -> Result<TestClock> {
-        let path = format!("{PATH}/{}", super::path_segment(id));
-        Ok(self.stripe().get(path).send().await?)
+        Ok(self.billing().test_clock(id).await?)
     }
 
     fn clock_state(&self, clock: TestClock) -> ClockState {
@@ -70,7 +62,7 @@ impl Domain {
             link: (self.dashboard_page(&format!("test-clocks/{}", clock.id))).unwrap_or_default(),
             id: clock.id,
             present: clock.frozen_time,
-            status: clock.status,
+            status: clock.status.as_str().to_owned(),
         }
     }
 }

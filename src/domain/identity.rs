@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 use super::memory::Memory;
 use super::{Domain, Error, Result, locks, org, usage};
 use crate::num::hex;
-use crate::stripe::{AccountCalls, Client, types};
+use crate::stripe::{AccountCalls, Client};
 
 /// What all keys of one account share.
 pub(super) struct SharedState {
@@ -99,8 +99,7 @@ impl Domain {
     }
 
     async fn identify(&self, memory: &Memory) -> Result<Arc<SharedState>> {
-        let asked = self.stripe().get("/v1/account").send::<types::Account>();
-        let id = match asked.await.map_err(Error::from) {
+        let id = match self.billing().account().await.map_err(Error::from) {
             Ok(account) => account.id,
             // A restricted key that may not read its account stands for itself.
             Err(Error::Forbidden(reason)) => {

@@ -1,8 +1,7 @@
 //! Connected accounts for trying things out: each has a Stripe of its own, so that nobody gets in another's way.
 
 use super::{Domain, Result};
-use crate::stripe::types::{Account, Metadata};
-use serde::Deserialize;
+use crate::billing::{Account, Metadata, NewAccount};
 
 /// Says on a connected account what made it.
 const MADE_BY: &str = "tier.account";
@@ -31,28 +30,22 @@ impl From<Account> for IsolatedAccount {
     }
 }
 
-/// What Stripe answers to a deletion.
-#[derive(Deserialize)]
-struct Deleted {}
-
 impl Domain {
     /// Makes an account that is connected to ours, to be thrown away.
     pub async fn make_isolated_account(&self) -> Result<IsolatedAccount> {
         let name = format!("tier.switch.{}", uuid::Uuid::new_v4().simple());
-        let request = self.stripe().post("/v1/accounts");
-        let account: Account = request
-            .param("type", "standard")
-            .param("business_profile[name]", name)
-            .param(format!("metadata[{MADE_BY}]"), SWITCH)
-            .send()
-            .await?;
+        let new = NewAccount {
+            name: &name,
+            metadata: &Metadata::from([(MADE_BY.to_owned(), SWITCH.to_owned())]),
+        };
+        let account = self.billing().create_connected_account(new).send().await?;
         Ok(account.into())
     }
 
     /// The accounts connected to ours that were made to be thrown away, at least `age` seconds ago.
     pub async fn isolated_accounts(&self, age: i64) -> Result<Vec<IsolatedAccount>> {
         let latest = self.account.clock.unix().saturating_sub(age);
-        let accounts: Vec<Account> = self.stripe().get("/v1/accounts").list().await?;
+        let accounts = self.billing().connected_accounts().await?;
         Ok(accounts
             .into_iter()
             .filter(|account| is_temporary(&account.metadata))
@@ -63,8 +56,7 @@ impl Domain {
 
     /// Deletes a connected account and all that is in it.
     pub async fn delete_isolated_account(&self, account: &IsolatedAccount) -> Result<()> {
-        let path = format!("/v1/accounts/{}", super::path_segment(&account.id));
-        let Deleted {} = self.stripe().delete(path).send().await?;
+        self.billing().delete_connected_account(&account.id).await?;
         Ok(())
     }
 }

@@ -49,11 +49,12 @@ pub use push::{PushOutcome, PushResult, PushedPrice};
 pub use schedule::{RequestedPhase, Subscribe};
 pub use usage::{FeatureUsage, Report};
 
-pub use crate::stripe::types::Coupon;
+pub use crate::billing::Coupon;
 
 use identity::Identity;
 
 use crate::admission::Admission;
+use crate::billing::Billing;
 use crate::stripe;
 use ::clock::Clock;
 
@@ -176,6 +177,11 @@ impl Domain {
     /// The Stripe client of this request: what it has called, how much it may.
     pub fn stripe(&self) -> &stripe::Client {
         &self.stripe
+    }
+
+    /// What this request asks of Stripe.
+    fn billing(&self) -> Billing<'_> {
+        Billing::new(&self.stripe)
     }
 
     /// What a caller is told of a failed write. Once a part of it has taken effect, no error may ask a client to retry on

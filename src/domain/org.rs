@@ -20,7 +20,6 @@ use serde_json::Value;
 
 use super::refs::OrgName;
 use super::{Domain, Error, Result};
-use crate::stripe::types::Customer;
 
 pub(super) use directory::{Customers, Directory};
 
@@ -43,11 +42,7 @@ impl Domain {
     /// What Stripe knows of the org, read fresh: its id and its particulars.
     pub async fn lookup_org(&self, org: &OrgName) -> Result<(Arc<str>, OrgInfo)> {
         self.with_customer(org, |id| async move {
-            let customer: Customer = self
-                .stripe()
-                .get(format!("/v1/customers/{id}"))
-                .send()
-                .await?;
+            let customer = self.billing().customer(&id).await?;
             if customer.deleted {
                 return Err(Error::CustomerVanished);
             }
@@ -59,9 +54,8 @@ impl Domain {
     /// The payment methods attached to the org's customer.
     pub async fn payment_methods(&self, org: &OrgName) -> Result<PaymentMethods> {
         self.with_customer(org, |id| async move {
-            let path = format!("/v1/customers/{id}/payment_methods");
             Ok(PaymentMethods {
-                methods: self.stripe().get(path).list().await?,
+                methods: self.billing().payment_methods(&id).await?,
             })
         })
         .await

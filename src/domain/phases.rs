@@ -5,7 +5,7 @@ mod history;
 use super::refs::{FeaturePlan, OrgName, PlanName};
 use super::subscription::Detail;
 use super::{Domain, Error, Result};
-use crate::stripe::types::Coupon;
+use crate::billing::Coupon;
 
 use history::{needs_past, of_schedule, of_subscription};
 

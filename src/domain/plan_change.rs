@@ -6,7 +6,7 @@ mod phases;
 
 use super::catalog::PricedFeature;
 use super::{Error, Result};
-use crate::stripe::types::{Metadata, Schedule, Subscription};
+use crate::billing::{Metadata, Schedule, Subscription};
 
 pub(super) use held::Held;
 

@@ -8,9 +8,9 @@ use super::pricing::{
     Aggregate, Currency, Divide, Feature, Interval, Mode, NO_LIMIT, Plan, Rounding, Tier,
 };
 use super::refs::FeaturePlan;
+use crate::billing::{Price, PriceTier};
 use crate::num;
 use crate::stripe::Form;
-use crate::stripe::types::{Price, PriceTier};
 
 /// Which feature of which plan a price is for.
 pub(super) const FEATURE: &str = "tier.feature";

@@ -11,7 +11,7 @@ use super::price::{self, PulledFeature};
 use super::pricing::{Feature, Model, Plan};
 use super::refs::{FeaturePlan, PlanName};
 use super::{Domain, Error, Result};
-use crate::stripe::types::{Price, Product};
+use crate::billing::{Price, Product};
 
 /// Under this key a plan's product has the plan's hash.
 const MODEL_HASH: &str = "tier.model";
@@ -184,7 +184,7 @@ impl Domain {
         feature: &Feature,
     ) -> Result<(PushOutcome, Option<String>)> {
         let terms = price::terms(name, plan, feature);
-        let create = self.stripe().post("/v1/prices").form(terms.clone());
+        let create = self.billing().post("/v1/prices").form(terms.clone());
         let with_product = create.form(price::new_product(name, plan, feature));
         let refused = match with_product.send::<Price>().await {
             Ok(price) => return Ok((PushOutcome::Created, Some(price.id))),
@@ -207,7 +207,7 @@ impl Domain {
             return Err(refused.into());
         }
         let create = self
-            .stripe()
+            .billing()
             .post("/v1/prices")
             .form(terms)
             .param("product", key);
@@ -231,7 +231,7 @@ impl Domain {
     }
 
     async fn claim_plan(&self, name: &PlanName, plan: &Plan) -> Result<Standing> {
-        let create = (self.stripe().post("/v1/products"))
+        let create = (self.billing().post("/v1/products"))
             .param("id", name.product_id())
             .param("name", &plan.title)
             .param("active", false)
@@ -246,7 +246,7 @@ impl Domain {
     /// How a plan stands that somebody has claimed before.
     async fn look_at_plan(&self, name: &PlanName, plan: &Plan) -> Result<Standing> {
         let path = format!("/v1/products/{}", name.product_id());
-        match self.stripe().get(path).send::<Product>().await {
+        match self.billing().get(path).send::<Product>().await {
             Ok(product) => Ok(match product.metadata.get(MODEL_HASH) {
                 None => Standing::Unmarked,
                 Some(hash) if *hash == plan.hash(name) => Standing::Same,

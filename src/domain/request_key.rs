@@ -10,8 +10,8 @@ use super::client_keys::ClientKeys;
 use super::refs::OrgName;
 use super::schedule::Subscribe;
 use super::{Domain, Error, Result};
+use crate::billing::Metadata;
 use crate::num::hex;
-use crate::stripe::types::Metadata;
 
 /// The metadata key under which the digests are.
 pub(super) const KEYS: &str = "tier.keys";

@@ -17,7 +17,7 @@
 mod refused;
 
 use super::request_key::KEYS;
-use crate::stripe::types::{Metadata, Schedule, Subscription};
+use crate::billing::{Metadata, Schedule, Subscription};
 use crate::stripe::{self, Request};
 
 pub(super) use refused::{RefusedWrites, refused_writes};

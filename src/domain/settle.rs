@@ -10,8 +10,8 @@ use super::revision::{self, Decisions, Revision};
 use super::schedule::{Failure, Found};
 use super::subscription::Subscriptions;
 use super::{Domain, Lane, Result};
+use crate::billing::Subscription;
 use crate::metrics::Task;
-use crate::stripe::types::Subscription;
 
 impl Domain {
     /// Queues what `found` shows to be needed. The caller does not wait for it.

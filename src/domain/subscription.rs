@@ -5,7 +5,8 @@ use rust_decimal::Decimal;
 use super::pricing::NO_LIMIT;
 use super::refs::FeaturePlan;
 use super::{Domain, Result, price, request_key, revision};
-use crate::stripe::types::{Page, Price, PriceTier, Schedule, Subscription};
+use crate::billing::{Price, PriceTier, Schedule, Subscription};
+use crate::stripe::Page;
 
 /// Marks a subscription, and each phase of a schedule, as Tier's.
 pub(super) const MARK: (&str, &str) = ("tier.subscription", "default");
@@ -156,7 +157,7 @@ impl Domain {
         detail: Detail,
     ) -> Result<Subscriptions> {
         let mut request = self
-            .stripe()
+            .billing()
             .get("/v1/subscriptions")
             .param("customer", customer)
             .param("limit", 100);
@@ -175,7 +176,7 @@ impl Domain {
     /// All schedules of Tier's, newest first: those to come, the one in force, and past ones.
     pub(super) async fn schedules(&self, customer: &str) -> Result<Vec<Schedule>> {
         let request = self
-            .stripe()
+            .billing()
             .get("/v1/subscription_schedules")
             .param("customer", customer)
             .expand("data.phases.coupon")

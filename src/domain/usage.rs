@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use super::refs::{FeatureName, OrgName};
 use super::subscription::Detail;
 use super::{Domain, Error, Result};
+use crate::billing::{Price, Subscription};
 use crate::stripe;
-use crate::stripe::types::{Price, Subscription};
 
 use record::LOOK_UPS;
 

@@ -1,6 +1,7 @@
 //! Stripe's parameter encoding: `application/x-www-form-urlencoded` with Rack's bracketed keys.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 /// Parameters in the order in which they are sent.
@@ -22,6 +23,13 @@ impl Form {
     pub fn push_some(&mut self, key: impl Into<Cow<'static, str>>, value: Option<impl Display>) {
         if let Some(value) = value {
             self.push(key, value);
+        }
+    }
+
+    /// Adds the pairs of an object's metadata.
+    pub fn push_metadata(&mut self, pairs: &BTreeMap<String, String>) {
+        for (key, value) in pairs {
+            self.push(format!("metadata[{key}]"), value);
         }
     }
 

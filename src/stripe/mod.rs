@@ -1,7 +1,7 @@
 //! The Stripe client: one place where requests are encoded, signed, timed, retried and decoded.
 //!
 //! A Stripe is a base URL: the real one, the sandbox, or a test's own router. Everything that is
-//! particular to a call (path, parameters, what is read of the answer) belongs to `domain`.
+//! particular to a call (path, parameters, what is read of the answer) belongs to `billing`.
 
 mod caller_state;
 mod context;
@@ -15,7 +15,6 @@ mod reads;
 mod request;
 mod retry;
 mod transport;
-pub mod types;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -32,11 +31,9 @@ pub use error::{ApiError, Error};
 pub use flights::Flights;
 pub use form::Form;
 pub use limit::{Lane, RateSettings, Rates};
-pub use request::{Answer, Request};
+pub use list::{Identified, Page};
+pub use request::{Answer, ApiVersion, Request};
 pub use transport::{Options, Transport};
-
-/// The version of Stripe's API that the wire contract of `tier` is pinned to.
-pub const API_VERSION: &str = "2022-11-15";
 
 /// Where the real Stripe is.
 pub const BASE_URL: &str = "https://api.stripe.com";
@@ -248,20 +245,20 @@ impl Client {
         connected.or(self.transport.options.dashboard_account.as_deref())
     }
 
-    /// Starts a read of `path`, e.g. `/v1/customers`.
-    pub fn get(&self, path: impl Into<String>) -> Request {
-        Request::new(self.clone(), Method::GET, path.into())
+    /// Starts a read of `path`, e.g. `/v1/customers`, in a version of the API.
+    pub fn get(&self, version: ApiVersion, path: impl Into<String>) -> Request {
+        Request::new(self.clone(), version, Method::GET, path.into())
     }
 
     /// Starts a write. It carries an idempotency key of its own unless one is given, so that our
     /// retries never double its effect.
-    pub fn post(&self, path: impl Into<String>) -> Request {
-        Request::new(self.clone(), Method::POST, path.into())
+    pub fn post(&self, version: ApiVersion, path: impl Into<String>) -> Request {
+        Request::new(self.clone(), version, Method::POST, path.into())
     }
 
     /// Starts a deletion, which Stripe treats as idempotent by nature.
-    pub fn delete(&self, path: impl Into<String>) -> Request {
-        Request::new(self.clone(), Method::DELETE, path.into())
+    pub fn delete(&self, version: ApiVersion, path: impl Into<String>) -> Request {
+        Request::new(self.clone(), version, Method::DELETE, path.into())
     }
 }
 

@@ -72,7 +72,7 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
 
     use super::*;
-    use crate::stripe::{Credentials, Options, Transport};
+    use crate::stripe::{ApiVersion, Credentials, Options, Transport};
 
     fn client() -> Client {
         let transport = Transport::new(Options::default()).expect("a URL");
@@ -144,7 +144,10 @@ mod tests {
         let transport = Transport::new(options).expect("a URL");
         let client = Client::new(transport, Credentials::new("sk_test_x"));
         let before = client.account.reads.writes();
-        let cut = client.post("/v1/x").send::<serde_json::Value>().await;
+        let cut = client
+            .post(ApiVersion("2022-11-15"), "/v1/x")
+            .send::<serde_json::Value>()
+            .await;
         assert!(matches!(cut, Err(Error::Timeout(_))), "{cut:?}");
         assert_eq!(client.account.reads.writes(), before + 1);
     }

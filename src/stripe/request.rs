@@ -1,6 +1,7 @@
-//! One call: built by `domain`, sent (and sent again) here.
+//! One call: built by `billing`, sent (and sent again) here.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use tracing::Instrument as _;
 
 use super::error::{ApiError, Error};
 use super::transport::chain;
-use super::{API_VERSION, Client, Form, retry};
+use super::{Client, Form, retry};
 use crate::metrics::Endpoint;
 use crate::num;
 use crate::telemetry::{self, mask_secrets};
@@ -27,6 +28,10 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// In bytes; a page of a hundred large objects has about one megabyte. Whoever answers in Stripe's place must not be able
 /// to use up the memory.
 const LARGEST_ANSWER: usize = 32 << 20;
+
+/// A version of Stripe's API: what a call may say, and what its answer looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ApiVersion(pub &'static str);
 
 /// What Stripe answered to a call that it carried out.
 #[derive(Clone, Debug)]
@@ -49,6 +54,7 @@ struct Body {
 #[must_use = "a request does nothing until it is sent"]
 pub struct Request {
     client: Client,
+    version: ApiVersion,
     method: Method,
     path: String,
     /// The path without ids, for metrics and limits.
@@ -58,9 +64,10 @@ pub struct Request {
 }
 
 impl Request {
-    pub(super) fn new(client: Client, method: Method, path: String) -> Self {
+    pub(super) fn new(client: Client, version: ApiVersion, method: Method, path: String) -> Self {
         Self {
             client,
+            version,
             method,
             endpoint: super::endpoint::endpoint(&path),
             path,
@@ -88,6 +95,12 @@ impl Request {
     /// Adds many parameters.
     pub fn form(mut self, form: Form) -> Self {
         self.form.append(form);
+        self
+    }
+
+    /// Adds the pairs of an object's metadata.
+    pub fn metadata(mut self, pairs: &BTreeMap<String, String>) -> Self {
+        self.form.push_metadata(pairs);
         self
     }
 
@@ -168,7 +181,8 @@ impl Request {
     async fn try_once<T: DeserializeOwned>(&self) -> Result<Answer<T>, Error> {
         let reads = &self.client.account.reads;
         let (body, replayed) = if self.method == Method::GET {
-            let name = format!("{}?{}", self.path, self.form.encode());
+            let ApiVersion(version) = self.version;
+            let name = format!("{version} {}?{}", self.path, self.form.encode());
             let read = |client| {
                 let read = Self {
                     client,
@@ -306,7 +320,7 @@ impl Request {
             .http
             .request(self.method.clone(), url)
             .basic_auth(credentials.key.expose_secret(), None::<&str>)
-            .header(STRIPE_VERSION, API_VERSION)
+            .header(STRIPE_VERSION, self.version.0)
             .headers(telemetry::trace_headers(&tracing::Span::current()));
         if let Some(account) = &credentials.account {
             request = request.header(STRIPE_ACCOUNT, account);

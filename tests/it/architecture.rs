@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 /// The parts that are stacked on each other, from the top.
-const STACK: [&str; 6] = [
+const STACK: [&str; 7] = [
     "crate::cli",
     "crate::config",
     "crate::server",
     "crate::api",
     "crate::domain",
+    "crate::billing",
     "crate::stripe",
 ];
 
@@ -18,8 +19,13 @@ const RULES: &[(&str, &[&str], &[&str])] = &[
     // pass.
     ("stripe", &[], &["axum", "stripe_sandbox"]),
     (
-        "domain",
+        "billing",
         &["crate::stripe"],
+        &["axum", "reqwest", "stripe_sandbox"],
+    ),
+    (
+        "domain",
+        &["crate::billing", "crate::stripe"],
         &["axum", "http", "hyper", "reqwest", "stripe_sandbox"],
     ),
     (

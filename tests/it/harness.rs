@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use stripe_sandbox::{Action, Options, Rule, Sandbox};
 use tier::admission::Places;
 use tier::api::{App, admin_router, router};
+use tier::billing::CLASSIC;
 use tier::domain::Domain;
 use tier::metrics::Metrics;
 use tier::stripe::{self, Client, Credentials, RateSettings, Transport};
@@ -212,7 +213,7 @@ impl TestApp {
 
     /// Asks Stripe itself.
     pub(crate) async fn stripe_get(&self, path: &str) -> Value {
-        let answer = self.stripe.get(path).send().await;
+        let answer = self.stripe.get(CLASSIC, path).send().await;
         answer.expect("Stripe has it")
     }
 
@@ -220,7 +221,7 @@ impl TestApp {
     pub(crate) async fn stripe_post(&self, path: &str, params: &[(&'static str, &str)]) -> Value {
         let request = params
             .iter()
-            .fold(self.stripe.post(path), |request, (name, value)| {
+            .fold(self.stripe.post(CLASSIC, path), |request, (name, value)| {
                 request.param(*name, value)
             });
         request.send().await.expect("Stripe takes it")
@@ -228,7 +229,7 @@ impl TestApp {
 
     /// Deletes something at Stripe behind the server's back.
     pub(crate) async fn stripe_delete(&self, path: &str) -> Value {
-        let answer = self.stripe.delete(path).send().await;
+        let answer = self.stripe.delete(CLASSIC, path).send().await;
         answer.expect("Stripe deletes it")
     }
 

@@ -3,6 +3,7 @@
 use clock::Clock;
 use serde_json::{Value, json};
 use stripe_sandbox::{Action, Amount, Rule, Running, When};
+use tier::billing::CLASSIC;
 use tier::domain::pricing::Model;
 use tier::domain::{Domain, PushOutcome, PushResult};
 use tier::stripe::{Client, Credentials, Form, Options, Transport};
@@ -54,7 +55,7 @@ impl Shop {
             form.push(*key, value);
         }
         self.client
-            .post(path)
+            .post(CLASSIC, path)
             .form(form)
             .send()
             .await
@@ -63,7 +64,7 @@ impl Shop {
 
     pub(crate) async fn read(&self, path: &str) -> Value {
         self.client
-            .get(path)
+            .get(CLASSIC, path)
             .send()
             .await
             .expect("the sandbox takes it")
@@ -72,7 +73,7 @@ impl Shop {
     pub(crate) async fn count(&self, path: &str) -> usize {
         let all: Value = self
             .client
-            .get(path)
+            .get(CLASSIC, path)
             .param("limit", 100)
             .send()
             .await

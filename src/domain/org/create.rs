@@ -1,11 +1,10 @@
 //! Making the customer that stands for an org: one, whoever makes it at the same time.
 
 use super::{ORG, OrgInfoUpdate, Written};
+use crate::billing::NewCustomer;
 use crate::domain::refs::OrgName;
 use crate::domain::revision::{Attempts, Refusal};
 use crate::domain::{Domain, Result};
-use crate::stripe::Request;
-use crate::stripe::types::{Customer, Object, Page};
 
 impl Domain {
     /// Creates the org's customer. Whatever Stripe remembers of an earlier creation is looked at: the customer may exist
@@ -17,12 +16,12 @@ impl Domain {
         info: &OrgInfoUpdate,
     ) -> Result<Written> {
         let name = self.creation_name(org);
-        let request = self
-            .stripe()
-            .post("/v1/customers")
-            .param(format!("metadata[{ORG}]"), org)
-            .param_some("test_clock", self.test_clock.as_deref())
-            .form(info.creation_form());
+        let create = self.billing().create_customer(&NewCustomer {
+            mark: (ORG, org.as_str()),
+            test_clock: self.test_clock.as_deref(),
+            payment_method: info.attaches(),
+            details: info.update(None),
+        });
         let mut attempts = Attempts::default();
         // A failure that Stripe does not call a kept one may be one all the same. That is tried once.
         let mut failed = false;
@@ -31,8 +30,7 @@ impl Domain {
                 1 => name.clone(),
                 attempt => format!("{name}:{attempt}"),
             };
-            let create: Request = request.clone().idempotency_key(key);
-            let refusal = match create.send_once::<Customer>().await {
+            let refusal = match create.clone().key(key).send_once().await {
                 Ok(made) if !made.replayed => {
                     let id = self.remember_customer(org, &made.value.id).await?;
                     return Ok(Written {
@@ -71,22 +69,10 @@ impl Domain {
     }
 
     async fn delete_unused(&self, org: &OrgName, customer: &str) -> Result<()> {
-        let list = |path: &str| {
-            let list = self.stripe().get(path.to_owned());
-            list.param("customer", customer).param("limit", 1)
-        };
-        for list in [
-            list("/v1/subscriptions").param("status", "all"),
-            list("/v1/subscription_schedules"),
-            list("/v1/checkout/sessions"),
-        ] {
-            let page: Page<Object> = list.send().await?;
-            if !page.data.is_empty() {
-                return Ok(());
-            }
+        if self.billing().is_customer_used(customer).await? {
+            return Ok(());
         }
-        let path = format!("/v1/customers/{customer}");
-        self.stripe().delete(path).send::<Object>().await?;
+        self.billing().delete_customer(customer).await?;
         self.forget_customer(org).await
     }
 

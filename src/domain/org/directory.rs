@@ -9,10 +9,10 @@ use tokio::time::Instant;
 
 use super::ORG;
 use super::listing::Listing;
+use crate::billing::Customer;
 use crate::domain::identity::SharedState;
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Result};
-use crate::stripe::types::{Customer, Identified, Page};
 use crate::stripe::{self, Flights};
 
 /// How far back the list goes that makes up for search's lag, in seconds. Stripe says "up to a
@@ -186,13 +186,11 @@ impl Domain {
 
     /// Finds an org whose creation Stripe remembers although a look-up just did not show it.
     pub(super) async fn find_recreated(&self, org: &OrgName) -> Result<Option<Arc<str>>> {
-        let customers = match &self.test_clock {
-            Some(clock) => self.customers_on(clock).await?,
-            None => {
-                self.created_since(self.account.clock.unix() - KEY_LIFETIME)
-                    .list()
-                    .await?
-            }
+        let customers = if let Some(clock) = &self.test_clock {
+            self.billing().customers_on(clock).await?
+        } else {
+            let since = self.account.clock.unix() - KEY_LIFETIME;
+            self.billing().customers_since(since).await?
         };
         match newest(&customers, org) {
             Some(customer) => Ok(Some(self.remember_customer(org, &customer.id).await?)),
@@ -212,7 +210,7 @@ impl Domain {
         gone: Option<&str>,
     ) -> Result<Option<Arc<str>>> {
         if let Some(clock) = &self.test_clock {
-            let customers = self.customers_on(clock).await?;
+            let customers = self.billing().customers_on(clock).await?;
             Ok(newest(&customers, org).map(|customer| customer.id.as_str().into()))
         } else if shared.orgs.listing.is_in_use() {
             self.listed(shared, org).await
@@ -228,7 +226,7 @@ impl Domain {
         org: &OrgName,
         gone: Option<&str>,
     ) -> Result<Option<Arc<str>>> {
-        let recent = self.created_since(self.account.clock.unix() - RECENT);
+        let since = self.account.clock.unix() - RECENT;
         let search = async {
             let searched = self.search(org).await;
             // At once, since the request may end before the list is there.
@@ -238,8 +236,7 @@ impl Domain {
                 }
             })
         };
-        let (searched, listed) =
-            tokio::join!(search, recent.param("limit", 100).send::<Page<Customer>>());
+        let (searched, listed) = tokio::join!(search, self.billing().newest_customers_since(since));
         let searched = match searched {
             Err(error) if error.is_search_unavailable() => return self.listed(shared, org).await,
             // Our query does not change from one try to the next, so this is Stripe's fault, and may be over.
@@ -255,7 +252,7 @@ impl Domain {
         };
         // Search may still find one that was deleted a moment ago.
         let is_there = |customer: &Customer| Some(customer.id.as_str()) != gone;
-        let mut customers = listed?.data;
+        let mut customers = listed?;
         let is_new = newest(&customers, org).is_some();
         match searched {
             Ok(found) => customers.extend(found.into_iter().filter(is_there)),
@@ -267,36 +264,18 @@ impl Domain {
 
     /// Every customer that search gives for `org`, which ignores case: twins are told apart later.
     async fn search(&self, org: &OrgName) -> Result<Vec<Customer>, stripe::Error> {
-        let request = self
-            .stripe()
-            .get("/v1/customers/search")
-            .param("limit", 100);
-        let request = request.param("query", query(org));
+        let pair = (ORG, org.as_str());
         let mut found = Vec::new();
         let mut next: Option<String> = None;
         loop {
-            let page: Page<Customer> = request.clone().param_some("page", next).send().await?;
+            let search = self.billing().search_customers(pair, next.as_deref());
+            let page = search.await?;
             found.extend(page.data);
             next = page.next_page.filter(|_| page.has_more);
             if next.is_none() || newest(&found, org).is_some() {
                 return Ok(found);
             }
         }
-    }
-
-    pub(super) fn created_since(&self, unix: i64) -> stripe::Request {
-        self.stripe()
-            .get("/v1/customers")
-            .param("created[gte]", unix)
-    }
-
-    async fn customers_on(&self, clock: &str) -> Result<Vec<Customer>> {
-        Ok(self
-            .stripe()
-            .get("/v1/customers")
-            .param("test_clock", clock)
-            .list()
-            .await?)
     }
 }
 
@@ -312,19 +291,7 @@ fn newest<'a>(customers: &'a [Customer], org: &OrgName) -> Option<&'a Customer> 
     customers
         .iter()
         .filter(own)
-        .max_by_key(|customer| (customer.created, customer.id()))
-}
-
-/// Stripe's query language quotes with `'` and escapes with `\`.
-fn query(org: &OrgName) -> String {
-    let mut escaped = String::with_capacity(org.as_str().len() + 24);
-    for character in org.as_str().chars() {
-        if matches!(character, '\'' | '\\') {
-            escaped.push('\\');
-        }
-        escaped.push(character);
-    }
-    format!("metadata['{ORG}']:'{escaped}'")
+        .max_by_key(|customer| (customer.created, customer.id.as_str()))
 }
 
 #[cfg(test)]
@@ -335,14 +302,6 @@ mod tests {
 
     fn org(name: &str) -> OrgName {
         name.parse().expect("an org name")
-    }
-
-    #[test]
-    fn a_query_escapes_quotes_and_backslashes() {
-        assert_eq!(
-            query(&org(r"org:o'neil\x")),
-            r"metadata['tier.org']:'org:o\'neil\\x'"
-        );
     }
 
     #[test]

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::billing::{Customer, CustomerUpdate, Metadata};
 use crate::domain::{Error, Result};
-use crate::stripe::Form;
-use crate::stripe::types::Customer;
 
 /// Metadata keys that are Tier's own begin with this.
 const RESERVED_PREFIX: &str = "tier.";
@@ -85,64 +84,47 @@ impl OrgInfoUpdate {
         Ok(())
     }
 
-    /// Stripe attaches `payment_method` by itself when it creates a customer.
-    pub(super) fn creation_form(&self) -> Form {
-        let mut form = Form::new();
-        form.push_some("payment_method", filled(&self.payment_method));
-        form.append(self.common_form(&self.default_payment_method));
-        form
+    /// The payment method to attach, if any. Stripe does that by itself when it creates a customer.
+    pub(super) fn attaches(&self) -> Option<&str> {
+        filled(&self.payment_method)
     }
 
-    /// `attached` is the id that [`payment_method`](Self::payment_method) got on being attached: a
-    /// test token is another one each time, so the default must name what it became.
-    pub(super) fn update_form(&self, attached: Option<&str>) -> Form {
+    /// What is written to the customer. `attached` is the id that [`payment_method`](Self::payment_method) got on being
+    /// attached: a test token is another one each time, so the default must name what it became.
+    pub(super) fn update<'a>(&'a self, attached: Option<&'a str>) -> CustomerUpdate<'a> {
         let named = self.default_payment_method.as_str();
         let same = attached.filter(|_| named == self.payment_method);
-        self.common_form(same.unwrap_or(named))
+        CustomerUpdate {
+            email: filled(&self.email),
+            name: filled(&self.name),
+            description: filled(&self.description),
+            phone: filled(&self.phone),
+            metadata: self.metadata.clone(),
+            default_payment_method: filled(same.unwrap_or(named)),
+        }
     }
 
     /// What sets everything that this writes back to what it was `before`.
-    pub(super) fn undo_form(&self, before: &Customer) -> Form {
+    pub(super) fn undo<'a>(&self, before: &'a Customer) -> CustomerUpdate<'a> {
+        let was = |written: &str, was: &'a Option<String>| {
+            filled(written).map(|_| was.as_deref().unwrap_or_default())
+        };
+        let metadata = self.metadata.keys().map(|key| {
+            let was = before.metadata.get(key).cloned().unwrap_or_default();
+            (key.clone(), was)
+        });
         let settings = &before.invoice_settings;
-        let texts = [
-            ("email", &self.email, &before.email),
-            ("name", &self.name, &before.name),
-            ("description", &self.description, &before.description),
-            ("phone", &self.phone, &before.phone),
-            (
-                "invoice_settings[default_payment_method]",
+        CustomerUpdate {
+            email: was(&self.email, &before.email),
+            name: was(&self.name, &before.name),
+            description: was(&self.description, &before.description),
+            phone: was(&self.phone, &before.phone),
+            metadata: metadata.collect::<Metadata>(),
+            default_payment_method: was(
                 &self.default_payment_method,
                 &settings.default_payment_method,
             ),
-        ];
-        let mut form = Form::new();
-        for (name, written, was) in texts {
-            if !written.is_empty() {
-                // An empty text unsets.
-                form.push(name, was.as_deref().unwrap_or_default());
-            }
         }
-        for key in self.metadata.keys() {
-            let was = before.metadata.get(key).map_or("", String::as_str);
-            form.push(format!("metadata[{key}]"), was);
-        }
-        form
-    }
-
-    fn common_form(&self, default_payment_method: &str) -> Form {
-        let mut form = Form::new();
-        form.push_some("email", filled(&self.email));
-        form.push_some("name", filled(&self.name));
-        form.push_some("description", filled(&self.description));
-        form.push_some("phone", filled(&self.phone));
-        for (key, value) in &self.metadata {
-            form.push(format!("metadata[{key}]"), value);
-        }
-        form.push_some(
-            "invoice_settings[default_payment_method]",
-            filled(default_payment_method),
-        );
-        form
     }
 }
 

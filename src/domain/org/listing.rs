@@ -12,11 +12,11 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::ORG;
+use crate::billing::Customer;
 use crate::domain::identity::SharedState;
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Lane, Result};
 use crate::stripe;
-use crate::stripe::types::{Customer, Page};
 
 /// When search is tried again.
 const SEARCH_AGAIN: Duration = Duration::from_secs(10 * 60);
@@ -170,7 +170,7 @@ impl Domain {
             }
             state.newest - OVERLAP
         };
-        let new: Vec<Customer> = self.created_since(since).list().await?;
+        let new = self.billing().customers_since(since).await?;
         let mut state = listing.state();
         state.keep(new);
         Ok(state.orgs.get(org).map(|(_, id)| id.clone()))
@@ -180,9 +180,7 @@ impl Domain {
     async fn read_all(&self, listing: &Listing) -> Result<()> {
         loop {
             let last = listing.state().last.clone();
-            let request = self.stripe().get("/v1/customers").param("limit", 100);
-            let page = request.param_some("starting_after", last).send();
-            let page: Page<Customer> = match page.await {
+            let page = match self.billing().customers_after(last.as_deref()).await {
                 Ok(page) => page,
                 // The customer that was read last is gone, and there is no other to go on after.
                 Err(error)

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::OrgInfoUpdate;
-use crate::domain::{Domain, Error, Result, path_segment};
-use crate::stripe::types::{Customer, Object, PaymentMethod};
+use crate::billing::Customer;
+use crate::domain::{Domain, Error, Result};
 
 /// A customer that was written to.
 pub(in crate::domain) struct Written {
@@ -46,10 +46,8 @@ impl Domain {
             "" => None,
             method => Some(self.attach_named(&id, method).await?),
         };
-        let form = info.update_form(attached.as_ref().map(|attached| attached.id.as_str()));
-        let new = attached.filter(|attached| attached.is_new);
-        let new = new.map(|attached| attached.id);
-        let written = if form.is_empty() {
+        let update = info.update(attached.as_ref().map(|attached| attached.id.as_str()));
+        let written = if update.is_empty() {
             // Whether it is still there matters all the same.
             let there = self.customer_before(&id).await;
             there.map(|_| Written {
@@ -59,11 +57,12 @@ impl Domain {
                 is_new: false,
             })
         } else {
-            let request = self.stripe().post(format!("/v1/customers/{id}")).form(form);
-            let written = request.send::<Customer>().await;
+            let written = self.billing().update_customer(&id, &update).send().await;
             let written = written.map(|customer| Written::new(id.clone(), customer));
             written.map_err(Error::from)
         };
+        let new = attached.filter(|attached| attached.is_new);
+        let new = new.map(|attached| attached.id);
         match written {
             Ok(written) => Ok(Written {
                 attached: new,
@@ -84,8 +83,7 @@ impl Domain {
         customer: &str,
         method: &str,
     ) -> Result<Attached> {
-        let path = format!("/v1/payment_methods/{}", path_segment(method));
-        let before: Result<PaymentMethod, _> = self.stripe().get(path).send().await;
+        let before = self.billing().payment_method(method).await;
         let id = self.attach_payment_method(customer, method).await?;
         // A test token is another one each time. What could not be read may have been the customer's.
         let is_new = id != method || before.is_ok_and(|before| before.customer.is_none());
@@ -95,8 +93,8 @@ impl Domain {
     /// Takes payment methods away from their customer again, after the request that attached them was refused.
     pub(in crate::domain) async fn detach(&self, methods: &[String]) {
         for method in methods {
-            let path = format!("/v1/payment_methods/{}/detach", path_segment(method));
-            if let Err(error) = self.stripe().post(path).send::<Object>().await {
+            let detached = self.billing().detach_payment_method(method).send().await;
+            if let Err(error) = detached {
                 tracing::warn!(%error, method, "a refused request left its payment method attached");
             }
         }
@@ -104,8 +102,7 @@ impl Domain {
 
     /// The customer as it is before it is written to.
     pub(in crate::domain) async fn customer_before(&self, id: &str) -> Result<Customer> {
-        let request = self.stripe().get(format!("/v1/customers/{id}"));
-        let customer: Customer = request.send().await?;
+        let customer = self.billing().customer(id).await?;
         if customer.deleted {
             return Err(Error::CustomerVanished);
         }
@@ -115,12 +112,12 @@ impl Domain {
     /// Gives a customer the particulars that it had before `info` was written, after the rest of the request was
     /// refused.
     pub(in crate::domain) async fn take_back(&self, info: &OrgInfoUpdate, before: &Customer) {
-        let form = info.undo_form(before);
-        if form.is_empty() {
+        let undo = info.undo(before);
+        if undo.is_empty() {
             return;
         }
-        let path = format!("/v1/customers/{}", before.id);
-        let undone = self.stripe().post(path).form(form).send::<Object>().await;
+        let undo = self.billing().update_customer(&before.id, &undo).unread();
+        let undone = undo.send().await;
         if let Err(error) = undone {
             tracing::warn!(%error, customer = before.id, "a refused request left the org's particulars changed");
         }
@@ -133,14 +130,8 @@ impl Domain {
         customer: &str,
         method: &str,
     ) -> Result<String> {
-        let path = format!("/v1/payment_methods/{}/attach", path_segment(method));
-        let sent = self
-            .stripe()
-            .post(path)
-            .param("customer", customer)
-            .send()
-            .await;
-        let attached: Object = sent.map_err(|error| match error.api() {
+        let attach = self.billing().attach_payment_method(method, customer);
+        let attached = attach.send().await.map_err(|error| match error.api() {
             Some(refusal)
                 if matches!(refusal.status, 400 | 404) && !refusal.is_customer_missing() =>
             {

@@ -1,9 +1,9 @@
 //! From Stripe's objects to phases. Pure.
 
 use super::{Phase, Phases, Span};
+use crate::billing::{Expandable, Schedule, SchedulePhase, Subscription};
 use crate::domain::catalog::Catalog;
 use crate::domain::refs::FeaturePlan;
-use crate::stripe::types::{Expandable, Schedule, SchedulePhase, Subscription};
 
 /// The phases of a subscription: those of its schedules, the `past` ones too, or what its own dates tell.
 pub(super) fn of_subscription(

@@ -1,10 +1,10 @@
 //! What an org has that a request need not mention: it stays.
 
 use super::{PlannedItem, Standing};
+use crate::billing::{Metadata, Price, Schedule, Subscription};
 use crate::domain::catalog::{Billing, PricedFeature};
 use crate::domain::refs::FeaturePlan;
 use crate::domain::{Error, Result};
-use crate::stripe::types::{Metadata, Price, Schedule, Subscription};
 
 /// How many items Stripe lets a subscription have.
 const MAX_ITEMS: usize = 20;

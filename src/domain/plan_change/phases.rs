@@ -1,9 +1,9 @@
 //! The phases of a plan as they are sent: those that are asked for, and the one that is kept.
 
 use super::{Asked, End, Held, LONGEST_TRIAL, PlannedPhase};
+use crate::billing::{Metadata, Subscription};
 use crate::domain::subscription::MARK;
 use crate::domain::usage::SCHEDULED;
-use crate::stripe::types::{Metadata, Subscription};
 
 /// Lets each phase that begins later, after another one, say when it and those before it do. Who sees it in the
 /// subscription's metadata knows that the items changed while nobody was there.

@@ -13,12 +13,12 @@ use std::collections::BTreeSet;
 
 use super::charge::Charge;
 use super::found::{Failure, Found};
+use crate::billing::{InvoiceLine, Metadata, Subscription, SubscriptionItem};
 use crate::domain::catalog::{Billing, PricedFeature};
 use crate::domain::plan_change::{Action, Change};
 use crate::domain::refs::FeatureName;
 use crate::domain::usage::{Carried, Figure, SCHEDULED, SETTLED, Used};
 use crate::domain::{Domain, Error};
-use crate::stripe::types::{InvoiceLine, Metadata, Subscription, SubscriptionItem};
 
 /// What is taken along.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -10,13 +10,13 @@ use super::checks::Attachment;
 use super::found::{Failure, Found};
 use super::notes::check_room;
 use super::{Subscribe, forms};
+use crate::billing::{Expandable, Object, Schedule, Subscription};
 use crate::domain::org::OrgInfoUpdate;
 use crate::domain::plan_change::{self, Action, Asked, Change, Held, NewSchedule};
 use crate::domain::refs::OrgName;
 use crate::domain::request_key;
 use crate::domain::revision::{Decisions, Revision};
 use crate::domain::{Domain, Result};
-use crate::stripe::types::{Expandable, Object, Schedule, Subscription};
 
 /// How often a change settles what others before it have left: there is no end to what cannot be settled.
 const SETTLEMENTS: u32 = 3;
@@ -253,7 +253,7 @@ impl Domain {
             Action::CallOff(schedule) => self.call_off(&schedule, None).await?,
             Action::Create(plan) => {
                 let form = forms::create_form(customer, &plan, revision);
-                let create = self.stripe().post("/v1/subscription_schedules").form(form);
+                let create = self.billing().post("/v1/subscription_schedules").form(form);
                 self.decided::<Object>(revision.write(CHANGE, create))
                     .await?;
             }
@@ -266,7 +266,7 @@ impl Domain {
             }
             Action::Adopt(subscription, plan) => {
                 let adopt = self
-                    .stripe()
+                    .billing()
                     .post("/v1/subscription_schedules")
                     .param("from_subscription", subscription);
                 let schedule: Schedule = self.decided(revision.once("adopt", adopt)).await?;
@@ -348,7 +348,7 @@ impl Domain {
     ) -> Result<Option<Subscription>, Failure> {
         let form = forms::replace_form(plan, current_phase_start, revision);
         let path = format!("/v1/subscription_schedules/{schedule}");
-        let replace = self.stripe().post(path).form(form);
+        let replace = self.billing().post(path).form(form);
         let replace = revision.write(CHANGE, replace.expand("subscription"));
         let schedule: Schedule = self.decided(replace).await?;
         let subscription = schedule.subscription;

@@ -9,10 +9,10 @@ use std::str::FromStr;
 
 use super::found::Failure;
 use super::unpaid::TIME;
+use crate::billing::{InvoiceItem, Metadata, Object, Period, Subscription};
 use crate::domain::revision::Revision;
 use crate::domain::{Domain, Result};
 use crate::stripe;
-use crate::stripe::types::{InvoiceItem, Metadata, Object, Period, Subscription};
 
 /// What the metadata key of a charge begins with.
 const PREFIX: &str = "tier.c.";
@@ -159,7 +159,7 @@ impl Domain {
                 Ok(())
             };
         }
-        let request = self.stripe().post("/v1/invoiceitems");
+        let request = self.billing().post("/v1/invoiceitems");
         let request = request
             .param("customer", customer)
             .param_some("subscription", live.then_some(&subscription.id))
@@ -191,7 +191,7 @@ impl Domain {
         extra: &Extra<'_>,
         revision: &Revision,
     ) -> Result<(), stripe::Error> {
-        let request = self.stripe().post("/v1/invoices");
+        let request = self.billing().post("/v1/invoices");
         let request = request
             .param("customer", customer)
             .param("auto_advance", true)
@@ -205,7 +205,7 @@ impl Domain {
         customer: &str,
         extra: &Extra<'_>,
     ) -> Result<Option<InvoiceItem>, stripe::Error> {
-        let request = self.stripe().get("/v1/invoiceitems");
+        let request = self.billing().get("/v1/invoiceitems");
         let request = request
             .param("customer", customer)
             .param("created[gte]", extra.since - CLOCK_SKEW);

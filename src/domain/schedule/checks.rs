@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::billing::Coupon;
 use crate::domain::plan_change::{Asked, Held};
 use crate::domain::{Domain, Error, Result, path_segment};
-use crate::stripe::types::{Coupon, PaymentMethod};
 
 /// Whether a payment method is the customer's yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl Domain {
             .collect();
         for id in new {
             let path = format!("/v1/coupons/{}", path_segment(id));
-            let coupon: Coupon = self.stripe().get(path).send().await?;
+            let coupon: Coupon = self.billing().get(path).send().await?;
             if !coupon.valid {
                 return Err(Error::Invalid(format!(
                     "This coupon is no longer valid: {id}"
@@ -51,9 +51,8 @@ impl Domain {
         id: &str,
         customer: Option<&str>,
     ) -> Result<Attachment> {
-        let path = format!("/v1/payment_methods/{}", path_segment(id));
         let unknown = || Error::InvalidPaymentMethod(format!("No such PaymentMethod: '{id}'"));
-        let found = match self.stripe().get(path).send::<PaymentMethod>().await {
+        let found = match self.billing().payment_method(id).await {
             Err(error) if error.is_missing() => return Err(unknown()),
             found => found?,
         };

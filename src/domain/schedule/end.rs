@@ -2,12 +2,12 @@
 
 use super::found::{Failure, Found};
 use super::unpaid::{GivenBack, How};
+use crate::billing::{Object, Subscription};
 use crate::domain::refs::OrgName;
 use crate::domain::request_key;
 use crate::domain::revision::Revision;
 use crate::domain::{Domain, Result, Superseded};
 use crate::stripe;
-use crate::stripe::types::{Object, Subscription};
 
 impl Domain {
     /// Ends the subscriptions whose place the org's has taken, and calls off what waits, once the org's is paid for.
@@ -59,13 +59,13 @@ impl Domain {
             .note_unpaid_at_end(customer, subscription, now, revision)
             .await?;
         let is_uncredited = noted.as_ref().is_some_and(|noted| noted.how == How::End);
-        let request = self.stripe().delete(path.as_str());
+        let request = self.billing().delete(path.as_str());
         let request = request.param("invoice_now", true);
         let request = request.param("prorate", !is_uncredited);
         let ended: Subscription = match request.send().await {
             // Ended by somebody else since we looked, or by our own try whose answer was lost.
             Err(error) if error.is_subscription_over() && noted.is_some() => {
-                self.stripe().get(path).send().await?
+                self.billing().get(path).send().await?
             }
             Err(error) if error.is_subscription_over() => return Ok(()),
             ended => ended?,
@@ -91,7 +91,7 @@ impl Domain {
         key: Option<String>,
     ) -> Result<(), stripe::Error> {
         let path = format!("/v1/subscription_schedules/{schedule}/cancel");
-        let mut request = self.stripe().post(path);
+        let mut request = self.billing().post(path);
         if let Some(key) = key {
             request = request.idempotency_key(key);
         }
@@ -108,7 +108,7 @@ impl Domain {
             return;
         };
         let note = self
-            .stripe()
+            .billing()
             .post(format!("/v1/subscriptions/{subscription}"))
             .param(format!("metadata[{}]", request_key::KEYS), keys);
         if let Err(error) = note.send::<Object>().await {

@@ -1,12 +1,12 @@
 //! What a customer is subscribed to, and waits for, as a decision needs it; and why a decision was not carried out.
 
+use crate::billing::{Schedule, Subscription};
 use crate::domain::plan_change::Standing;
 use crate::domain::request_key;
 use crate::domain::revision::{self, Decisions, Refusal};
 use crate::domain::subscription::Detail;
 use crate::domain::{Domain, Error, Result, usage};
 use crate::stripe;
-use crate::stripe::types::{Schedule, Subscription};
 
 /// What a customer is subscribed to, and waits for.
 pub(in crate::domain) struct Found {

@@ -9,13 +9,13 @@ use std::collections::BTreeSet;
 use super::charge::Charge;
 use super::found::{Failure, Found};
 use super::unpaid::{ENDS, GivenBack, UNPAID};
+use crate::billing::{Metadata, Object, Subscription};
 use crate::domain::plan_change::{Asked, PlannedPhase};
 use crate::domain::request_key::KEYS;
 use crate::domain::revision::{REVISION, Revision};
 use crate::domain::subscription::MARK;
 use crate::domain::usage::{Figure, SCHEDULED, SETTLED};
 use crate::domain::{Domain, Error, Result};
-use crate::stripe::types::{Metadata, Object, Subscription};
 
 /// How many pairs Stripe keeps on an object.
 const MOST_PAIRS: usize = 50;
@@ -138,7 +138,7 @@ impl Domain {
             return Ok(());
         }
         let path = format!("/v1/subscriptions/{}", subscription.id);
-        let mut request = self.stripe().post(path);
+        let mut request = self.billing().post(path);
         for (key, value) in &done {
             request = request.param(format!("metadata[{key}]"), value);
         }

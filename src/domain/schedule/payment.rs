@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::Subscribe;
 use super::found::{Failure, Found};
+use crate::billing::{Object, Schedule, Subscription};
 use crate::domain::org::OrgInfoUpdate;
 use crate::domain::refs::OrgName;
 use crate::domain::revision::{Decisions, Revision};
 use crate::domain::{Domain, Error, Result};
-use crate::stripe::types::{Object, Schedule, Subscription};
 
 impl Domain {
     /// Writes the org's particulars and what it pays with, and leaves what it is subscribed to as it is.
@@ -128,7 +128,7 @@ impl Domain {
             self.pin_schedule(schedule, method, revision).await?;
         }
         let path = format!("/v1/subscriptions/{}", subscription.id);
-        let pin = self.stripe().post(path);
+        let pin = self.billing().post(path);
         let pin = pin.param("default_payment_method", method);
         let step = format!("pin:{}", subscription.id);
         self.decided::<Object>(revision.write(&step, pin)).await?;
@@ -142,7 +142,7 @@ impl Domain {
         revision: &Revision,
     ) -> Result<(), Failure> {
         let path = format!("/v1/subscription_schedules/{}", schedule.id);
-        let pin = self.stripe().post(path);
+        let pin = self.billing().post(path);
         let pin = pin.param("default_settings[default_payment_method]", method);
         let step = format!("pin:{}", schedule.id);
         self.decided::<Object>(revision.write(&step, pin)).await?;

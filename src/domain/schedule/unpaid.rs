@@ -17,13 +17,13 @@ use super::carry::restarts;
 use super::charge::{CHARGE, CLOCK_SKEW};
 use super::found::{Failure, Found};
 use super::notes::has_room;
+use crate::billing::{
+    CreditNote, DiscountAmount, Invoice, InvoiceItem, InvoiceLine, Object, Subscription,
+};
 use crate::domain::plan_change::{Action, Change, NewSchedule};
 use crate::domain::revision::Revision;
 use crate::domain::{Domain, Result};
 use crate::stripe;
-use crate::stripe::types::{
-    CreditNote, DiscountAmount, Invoice, InvoiceItem, InvoiceLine, Object, Subscription,
-};
 
 use books::Books;
 use note::Newest;
@@ -195,7 +195,7 @@ impl Domain {
             return Ok(Some(note));
         }
         let path = format!("/v1/subscriptions/{}", subscription.id);
-        let request = self.stripe().post(path);
+        let request = self.billing().post(path);
         let request = request.param(format!("metadata[{UNPAID}]"), note.to_string());
         let shared = self.shared().await?;
         let key = (shared.number, customer.to_owned());
@@ -218,7 +218,7 @@ impl Domain {
         let lines = invoices.iter().flat_map(|invoice| &invoice.lines.data);
         let earliest = lines.map(|line| line.period.start).chain([since]).min();
         let since = (earliest.unwrap_or(since) - CLOCK_SKEW).max(0);
-        let items = self.stripe().get("/v1/invoiceitems");
+        let items = self.billing().get("/v1/invoiceitems");
         let items = items.param("customer", customer);
         let items = items.param("created[gte]", since);
         let mut items: Vec<InvoiceItem> = items.list().await?;
@@ -229,7 +229,7 @@ impl Domain {
             item.subscription.as_deref() == Some(subscription)
                 || named.is_some_and(|name| name.starts_with(&ours))
         });
-        let notes = self.stripe().get("/v1/credit_notes");
+        let notes = self.billing().get("/v1/credit_notes");
         let mut notes: Vec<CreditNote> = notes.param("customer", customer).list().await?;
         notes.retain(|note| invoices.iter().any(|invoice| invoice.id == note.invoice));
         let notes = self.with_lines(notes).await?;

@@ -10,11 +10,11 @@ use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
+use crate::billing::{Invoice, InvoiceLine, Metadata, Subscription};
 use crate::domain::refs::FeatureName;
 use crate::domain::subscription::PERPETUAL;
 use crate::domain::{Domain, Result};
 use crate::num::hex;
-use crate::stripe::types::{Invoice, InvoiceLine, Metadata, Subscription};
 
 /// A phase that was scheduled says by this metadata key when it begins, and before that when those before it do, in Unix
 /// seconds: nobody may have been there in between.
@@ -336,7 +336,7 @@ impl Domain {
         since: i64,
     ) -> Result<Vec<Invoice>> {
         let request = self
-            .stripe()
+            .billing()
             .get("/v1/invoices")
             .param("subscription", subscription)
             .param("created[gte]", since)
@@ -346,7 +346,7 @@ impl Domain {
         for invoice in &mut invoices {
             if invoice.lines.has_more {
                 let path = format!("/v1/invoices/{}/lines", invoice.id);
-                invoice.lines.data = self.stripe().get(path).list().await?;
+                invoice.lines.data = self.billing().get(path).list().await?;
             }
         }
         Ok(invoices)

@@ -11,11 +11,11 @@ use sha2::{Digest as _, Sha256};
 
 use super::Failure;
 use super::record::metered_item;
+use crate::billing::{CustomerUpdate, Metadata, Subscription, SubscriptionItem};
 use crate::domain::refs::FeatureName;
 use crate::domain::subscription::{self, Detail, Subscriptions};
 use crate::domain::{Domain, Error, Result};
 use crate::num::hex;
-use crate::stripe::types::{Customer, Subscription, SubscriptionItem};
 
 /// How often a claim is made under the next key because Stripe tells an earlier failure.
 const CLAIMS: u32 = 10;
@@ -29,17 +29,17 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// A parameter by which the claim says which report it is for, and that has no effect.
-    fn report_mark(&self) -> String {
-        format!("metadata[tier.report.{}]", hex(&self.report[..8]))
+    /// A write without effect, by whose parameters the claim says which report it is for.
+    fn report_mark(&self) -> CustomerUpdate<'static> {
+        mark(&self.report[..8])
     }
 
     /// Likewise, for calls that say for which key they are made.
-    pub(super) fn mark(&self) -> String {
+    pub(super) fn mark(&self) -> CustomerUpdate<'static> {
         let own = Sha256::new()
             .chain_update(&self.name)
             .chain_update(self.report);
-        format!("metadata[tier.report.{}]", hex(&own.finalize()[..8]))
+        mark(&own.finalize()[..8])
     }
 
     /// The idempotency key of the record itself, as its `attempt`, from 1.
@@ -83,22 +83,15 @@ impl Domain {
         key: &Key,
     ) -> Result<(Subscriptions, bool), Failure> {
         let claim = self
-            .stripe()
-            .post(format!("/v1/customers/{customer}"))
-            .param(key.report_mark(), "")
-            .expand("subscriptions");
+            .billing()
+            .update_customer_and_read_subscriptions(customer, &key.report_mark());
         let mut attempt = 1;
         let answer = loop {
             let name = match attempt {
                 1 => key.name.clone(),
                 _ => format!("{}:claim:{attempt}", key.name),
             };
-            match claim
-                .clone()
-                .idempotency_key(name)
-                .send_once::<Customer>()
-                .await
-            {
+            match claim.clone().key(name).send_once().await {
                 Err(error) if error.is_idempotency_conflict() => return Err(reused().into()),
                 Err(error)
                     if error.is_replayed() && error.is_failure_of_stripes() && attempt < CLAIMS =>
@@ -117,6 +110,15 @@ impl Domain {
             Some(page) if !page.has_more => Ok((subscription::sort_out(page.data), repeated)),
             _ => Ok((self.subscriptions(customer, Detail::Items).await?, repeated)),
         }
+    }
+}
+
+/// Unsets a key of metadata that is not there.
+fn mark(digest: &[u8]) -> CustomerUpdate<'static> {
+    let key = format!("tier.report.{}", hex(digest));
+    CustomerUpdate {
+        metadata: Metadata::from([(key, String::new())]),
+        ..CustomerUpdate::default()
     }
 }
 

@@ -8,11 +8,11 @@ use sha2::{Digest, Sha256};
 use super::claim::{Claim, Key, reused};
 use super::record::{LOOK_UPS, Record, unknown};
 use super::{Failure, Report};
+use crate::billing::{Subscription, SubscriptionItem};
 use crate::domain::client_keys::ClientKeys;
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Result};
 use crate::num::hex;
-use crate::stripe::types::{Subscription, SubscriptionItem};
 
 /// The reports' keys. Of those beyond what there is room for, Stripe's memory is all there is.
 pub(in crate::domain) type KeyedReports = ClientKeys<State>;

@@ -9,7 +9,6 @@ use super::{Report, totals::PeriodUsage};
 use crate::domain::Domain;
 use crate::domain::revision::Attempts;
 use crate::stripe;
-use crate::stripe::types::Object;
 
 impl Domain {
     /// Brings the total of the claim's period to `n`, once. Of several that saw the same total, one adds: whoever has
@@ -55,11 +54,11 @@ impl Domain {
                 return Err(cannot_be_lowered(report, total).into());
             }
             let reserve = self
-                .stripe()
-                .post(format!("/v1/customers/{customer}"))
-                .param(key.mark(), "")
-                .idempotency_key(total_key(item, seen, &mut attempts));
-            if let Err(error) = reserve.send::<Object>().await {
+                .billing()
+                .update_customer(customer, &key.mark())
+                .unread()
+                .key(total_key(item, seen, &mut attempts));
+            if let Err(error) = reserve.send().await {
                 self.look_again(&mut attempts, error).await?;
                 continue;
             }

@@ -3,11 +3,11 @@
 
 use super::totals::PeriodUsage;
 use super::{Failure, Report};
+use crate::billing::{Object, Subscription, SubscriptionItem};
 use crate::domain::refs::FeatureName;
 use crate::domain::revision::{Attempts, Refusal};
 use crate::domain::subscription::{Detail, Subscriptions};
 use crate::domain::{Domain, Error, Result};
-use crate::stripe::types::{Object, Subscription, SubscriptionItem};
 use crate::stripe::{self, Answer};
 
 /// How often an item is looked up for one report, because the one before has gone with a change of plan.
@@ -148,7 +148,7 @@ impl Domain {
         let path = format!("/v1/subscription_items/{}/usage_records", record.item);
         let action = if record.set { "set" } else { "increment" };
         let mut request = self
-            .stripe()
+            .billing()
             .post(path)
             .param("quantity", record.quantity)
             .param("action", action);

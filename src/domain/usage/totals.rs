@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use futures::future::try_join_all;
 
 use super::Failure;
+use crate::billing::{InvoiceLine, Subscription, UsagePeriod, UsageRecordSummary};
 use crate::domain::{Domain, Result};
-use crate::stripe;
-use crate::stripe::types::{InvoiceLine, Page, Subscription, UsagePeriod, UsageRecordSummary};
+use crate::stripe::{self, Page};
 
 /// Units used by subscription item, as far as they are known.
 pub(in crate::domain) type Used = BTreeMap<String, i64>;
@@ -30,7 +30,7 @@ impl Domain {
         subscription: Option<&str>,
     ) -> Result<Vec<InvoiceLine>> {
         let request = self
-            .stripe()
+            .billing()
             .get("/v1/invoices/upcoming/lines")
             .param("customer", customer)
             .param_some("subscription", subscription)
@@ -89,7 +89,7 @@ impl Domain {
     ) -> Result<PeriodUsage, stripe::Error> {
         let path = format!("/v1/subscription_items/{item}/usage_record_summaries");
         let limit = if at.is_some() { 100 } else { 1 };
-        let request = self.stripe().get(path).param("limit", limit);
+        let request = self.billing().get(path).param("limit", limit);
         let page: Page<UsageRecordSummary> = request.send().await?;
         let mut summaries = page.data.iter();
         let found = match at {

@@ -2,12 +2,12 @@
 //! the figure lacks it.
 
 use super::Carry;
+use crate::billing::{InvoiceLine, Metadata, Object, Subscription};
 use crate::domain::Domain;
 use crate::domain::revision::Revision;
 use crate::domain::schedule::charge::CLOCK_SKEW;
 use crate::domain::schedule::found::Failure;
 use crate::domain::usage::{Billed, Figure};
-use crate::stripe::types::{InvoiceLine, Metadata, Object, Subscription};
 
 impl Carry {
     /// The figures as they are once all that `lines` bill is counted, where that is more than was seen.
@@ -65,7 +65,7 @@ impl Domain {
             return Ok(());
         }
         let path = format!("/v1/subscriptions/{}", after.id);
-        let mut request = self.stripe().post(path);
+        let mut request = self.billing().post(path);
         for (key, figure) in &corrected {
             request = request.param(format!("metadata[{key}]"), figure);
         }

@@ -1,13 +1,13 @@
 //! Levels on their way from an item that goes to the one that takes its place.
 
 use super::{Carry, total};
+use crate::billing::{Metadata, Object, Subscription, SubscriptionItem};
 use crate::domain::catalog::PricedFeature;
 use crate::domain::refs::FeatureName;
 use crate::domain::revision::Revision;
 use crate::domain::schedule::found::Failure;
 use crate::domain::usage::{Figure, Used};
 use crate::domain::{Domain, Result, usage};
-use crate::stripe::types::{Metadata, Object, Subscription, SubscriptionItem};
 use crate::stripe::{self, Request};
 
 /// The item that usage of a feature is recorded on, if it is metered.
@@ -51,7 +51,7 @@ impl Domain {
         let path = format!("/v1/subscriptions/{}", subscription.id);
         let emptied = carry.emptied.iter();
         let emptied = emptied.map(|(item, price)| (item.as_str(), price.as_str()));
-        let mut request = emptying(self.stripe().post(path), emptied);
+        let mut request = emptying(self.billing().post(path), emptied);
         let is_open = |figure: &&String| figure.parse().is_ok_and(|figure: Figure| figure.open);
         for (key, figure) in carry.figures.iter().filter(|(_, figure)| is_open(figure)) {
             request = request.param(format!("metadata[{key}]"), figure);
@@ -118,7 +118,7 @@ impl Domain {
         key: String,
     ) -> Result<(), stripe::Error> {
         let path = format!("/v1/subscription_items/{}/usage_records", item.id);
-        let set = self.stripe().post(path).param("quantity", value);
+        let set = self.billing().post(path).param("quantity", value);
         let set = set.param("action", "set");
         let set = match at {
             Some(at) => set.param("timestamp", at),
@@ -166,7 +166,7 @@ impl Domain {
         }
         if !emptied.is_empty() {
             let path = format!("/v1/subscriptions/{}", old.id);
-            let request = emptying(self.stripe().post(path), emptied.into_iter());
+            let request = emptying(self.billing().post(path), emptied.into_iter());
             let step = format!("levels:{}", old.id);
             self.decided::<Object>(revision.write(&step, request))
                 .await?;

@@ -5,6 +5,7 @@
 
 use super::Move;
 use super::levels::target;
+use crate::billing::{Invoice, Subscription};
 use crate::domain::catalog::PricedFeature;
 use crate::domain::revision::Revision;
 use crate::domain::schedule::charge::Extra;
@@ -12,7 +13,6 @@ use crate::domain::schedule::found::Failure;
 use crate::domain::schedule::unpaid::{Credit, Credits, GivenBack, How, Part, UNPAID};
 use crate::domain::usage::Billed;
 use crate::domain::{Domain, Result};
-use crate::stripe::types::{Invoice, Subscription};
 
 impl Domain {
     /// Notes on the subscription what was used before a scheduled change, and the levels that are to be set. Answers with
@@ -63,7 +63,7 @@ impl Domain {
             }
         }
         let path = format!("/v1/subscriptions/{}", subscription.id);
-        let mut request = self.stripe().post(path);
+        let mut request = self.billing().post(path);
         for (key, value) in &carry.figures {
             request = request.param(format!("metadata[{key}]"), value);
         }

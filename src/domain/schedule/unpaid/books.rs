@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::invoice::{Part, share, unused};
-use crate::stripe::types::{CreditNote, Expandable, Invoice, InvoiceItem, Period};
+use crate::billing::{CreditNote, Expandable, Invoice, InvoiceItem, Period};
 
 /// The metadata key by which a credit of ours names the price whose time it gives back.
 pub(in crate::domain::schedule) const TIME: &str = "tier.time";

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::books::Books;
 use super::invoice::{Credit, Part, credit_note};
+use crate::billing::{CreditNote, Invoice, InvoiceLine, Object};
 use crate::domain::Domain;
 use crate::domain::revision::Revision;
 use crate::stripe;
-use crate::stripe::types::{CreditNote, Invoice, InvoiceLine, Object};
 
 /// The metadata key by which a credit note says what it is for.
 const CREDIT: &str = "tier.credit";
@@ -34,17 +34,17 @@ impl Domain {
         let mut now = invoice.clone();
         if is_draft {
             let hold = self
-                .stripe()
+                .billing()
                 .post(path.as_str())
                 .param("auto_advance", false);
             let hold = hold.param(format!("metadata[{HELD}]"), "1");
             taken_by_stripe(hold.send::<Object>().await)?;
-            let finalize = self.stripe().post(format!("{path}/finalize"));
+            let finalize = self.billing().post(format!("{path}/finalize"));
             let finalize = finalize.param("auto_advance", false);
             let key = revision.fixed(&format!("finalize:{}", invoice.id));
             let finalized = finalize.idempotency_key(key).send::<Object>().await;
             taken_by_stripe(finalized)?;
-            now = self.stripe().get(path.as_str()).send().await?;
+            now = self.billing().get(path.as_str()).send().await?;
         }
         let mut rest = None;
         // It may be paid, or voided, between the look and the write.
@@ -60,7 +60,7 @@ impl Domain {
             let due = now.amount_remaining;
             let (taken, beyond) = credit.split(due);
             let is_taken = if credit.is_all && due > 0 {
-                let void = self.stripe().post(format!("{path}/void"));
+                let void = self.billing().post(format!("{path}/void"));
                 let key = revision.fixed(&format!("void:{}", invoice.id));
                 taken_by_stripe(void.idempotency_key(key).send::<Object>().await)?
             } else {
@@ -71,7 +71,7 @@ impl Domain {
                         .await?
             };
             if !is_taken {
-                now = self.stripe().get(path.as_str()).send().await?;
+                now = self.billing().get(path.as_str()).send().await?;
                 continue;
             }
             if credit.is_all && due > 0 {
@@ -109,7 +109,7 @@ impl Domain {
 
     async fn collect(&self, invoice: &Invoice) -> Result<(), stripe::Error> {
         let path = format!("/v1/invoices/{}", invoice.id);
-        let go_on = self.stripe().post(path).param("auto_advance", true);
+        let go_on = self.billing().post(path).param("auto_advance", true);
         let go_on = go_on.param(format!("metadata[{HELD}]"), "");
         taken_by_stripe(go_on.send::<Object>().await).map(drop)
     }
@@ -147,7 +147,7 @@ impl Domain {
         if is_known {
             return Ok(true);
         }
-        let note = self.stripe().post("/v1/credit_notes").form(form);
+        let note = self.billing().post("/v1/credit_notes").form(form);
         let note = note.param(format!("metadata[{CREDIT}]"), name);
         let note = note.idempotency_key(revision.fixed(name));
         taken_by_stripe(note.send::<Object>().await)
@@ -159,7 +159,7 @@ impl Domain {
         invoice: &Invoice,
         lines: &[InvoiceLine],
     ) -> Result<Vec<Part>, stripe::Error> {
-        let request = self.stripe().get("/v1/credit_notes");
+        let request = self.billing().get("/v1/credit_notes");
         let notes = request.param("invoice", &invoice.id).list().await?;
         let notes = self.with_lines(notes).await?;
         let taken_off = Books::taken_off(&notes);
@@ -182,7 +182,7 @@ impl Domain {
         for note in &mut notes {
             if note.lines.has_more {
                 let path = format!("/v1/credit_notes/{}/lines", note.id);
-                note.lines.data = self.stripe().get(path).list().await?;
+                note.lines.data = self.billing().get(path).list().await?;
             }
         }
         Ok(notes)
@@ -190,7 +190,7 @@ impl Domain {
 
     /// What the credit notes of an invoice are for.
     async fn credits_of(&self, invoice: &str) -> Result<BTreeSet<String>, stripe::Error> {
-        let request = self.stripe().get("/v1/credit_notes");
+        let request = self.billing().get("/v1/credit_notes");
         let notes: Vec<CreditNote> = request.param("invoice", invoice).list().await?;
         let names = notes.into_iter();
         let names = names.filter_map(|mut note| note.metadata.remove(CREDIT));

@@ -3,8 +3,8 @@
 use super::books::{Books, Charge};
 use super::note::Newest;
 use super::{Credits, GivenBack, How};
+use crate::billing::{InvoiceItem, Subscription};
 use crate::domain::schedule::charge::CLOCK_SKEW;
-use crate::stripe::types::{InvoiceItem, Subscription};
 
 impl Books {
     /// The invoice items that are newer than those that there were when a change was decided.

@@ -1,7 +1,7 @@
 //! What of an invoice is to be taken off it. Pure.
 
+use crate::billing::{Invoice, InvoiceLine, Period};
 use crate::stripe::Form;
-use crate::stripe::types::{Invoice, InvoiceLine, Period};
 
 /// A part of an invoice's line.
 #[derive(Clone, Debug, PartialEq, Eq)]

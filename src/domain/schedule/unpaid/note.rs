@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::stripe::types::Subscription;
+use crate::billing::Subscription;
 
 /// The metadata key of the note.
 pub(in crate::domain::schedule) const UNPAID: &str = "tier.unpaid";

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use super::books::Charge;
 use super::note::{ENDS, UNPAID};
 use super::{Books, Credit, GivenBack, Part};
+use crate::billing::{Invoice, InvoiceItem, Metadata, Object, Period, Subscription};
 use crate::domain::Domain;
 use crate::domain::revision::Revision;
 use crate::domain::schedule::charge::Extra;
 use crate::domain::schedule::found::Failure;
 use crate::stripe;
-use crate::stripe::types::{Invoice, InvoiceItem, Metadata, Object, Period, Subscription};
 
 /// The time of one price that was given back.
 #[derive(Default)]
@@ -198,7 +198,7 @@ impl<'a> Settlement<'a> {
     async fn drop_credits(&self, credits: &[&InvoiceItem]) -> Result<(), stripe::Error> {
         for item in credits {
             let path = format!("/v1/invoiceitems/{}", item.id);
-            match self.domain.stripe().delete(path).send::<Object>().await {
+            match self.domain.billing().delete(path).send::<Object>().await {
                 Err(error) if error.is_missing() => {}
                 other => drop(other?),
             }

@@ -1,0 +1,61 @@
+//! Stripe accounts: the one whose key it is, and those connected to it.
+
+use serde::Deserialize;
+
+use super::object::{Metadata, identified};
+use super::{Billing, Done, Write, segment};
+use crate::stripe::Error;
+
+/// `GET /v1/account`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Account {
+    /// `acct_…`.
+    pub id: String,
+    /// The owner's e-mail address.
+    #[serde(default)]
+    pub email: Option<String>,
+    /// Unix seconds; absent on some older accounts.
+    #[serde(default)]
+    pub created: Option<i64>,
+    /// Free pairs.
+    #[serde(default)]
+    pub metadata: Metadata,
+}
+
+identified!(Account);
+
+/// A connected account to make.
+#[derive(Clone, Copy, Debug)]
+pub struct NewAccount<'a> {
+    /// For people.
+    pub name: &'a str,
+    /// Free pairs.
+    pub metadata: &'a Metadata,
+}
+
+impl Billing<'_> {
+    /// The account whose key it is.
+    pub async fn account(self) -> Result<Account, Error> {
+        self.get("/v1/account").send().await
+    }
+
+    /// The accounts that are connected to it.
+    pub async fn connected_accounts(self) -> Result<Vec<Account>, Error> {
+        self.get("/v1/accounts").list().await
+    }
+
+    /// Makes a connected account.
+    pub fn create_connected_account(self, new: NewAccount<'_>) -> Write<Account> {
+        let request = self
+            .post("/v1/accounts")
+            .param("type", "standard")
+            .param("business_profile[name]", new.name);
+        Write::new(request.metadata(new.metadata))
+    }
+
+    /// Deletes a connected account and all that is in it.
+    pub async fn delete_connected_account(self, id: &str) -> Result<Done, Error> {
+        let path = format!("/v1/accounts/{}", segment(id));
+        self.delete(path).send().await
+    }
+}

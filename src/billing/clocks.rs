@@ -1,0 +1,51 @@
+//! Test clocks.
+
+use serde::Deserialize;
+
+use super::words::words;
+use super::{Billing, Write, segment};
+use crate::stripe::Error;
+
+const CLOCKS: &str = "/v1/test_helpers/test_clocks";
+
+/// A test clock.
+#[derive(Clone, Debug, Deserialize)]
+pub struct TestClock {
+    /// `clock_…`.
+    pub id: String,
+    /// Unix seconds.
+    pub frozen_time: i64,
+    /// Whether it stands still.
+    pub status: ClockStatus,
+}
+
+words! {
+    /// What a test clock does.
+    ClockStatus {
+        /// It stands still.
+        Ready = "ready",
+        /// Time passes.
+        Advancing = "advancing",
+        /// It is of no use any more.
+        InternalFailure = "internal_failure",
+    }
+}
+
+impl Billing<'_> {
+    /// Where a test clock stands.
+    pub async fn test_clock(self, id: &str) -> Result<TestClock, Error> {
+        self.get(format!("{CLOCKS}/{}", segment(id))).send().await
+    }
+
+    /// Makes a test clock that stands at `time`, in Unix seconds.
+    pub fn create_test_clock(self, name: &str, time: i64) -> Write<TestClock> {
+        let request = self.post(CLOCKS).param("name", name);
+        Write::new(request.param("frozen_time", time))
+    }
+
+    /// Lets time pass until `time`, in Unix seconds.
+    pub fn advance_test_clock(self, id: &str, time: i64) -> Write<TestClock> {
+        let path = format!("{CLOCKS}/{}/advance", segment(id));
+        Write::new(self.post(path).param("frozen_time", time))
+    }
+}

@@ -1,0 +1,258 @@
+//! Customers, and the payment methods that they have.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::object::{Metadata, Object, identified};
+use super::{Billing, Done, Subscription, Write, segment};
+use crate::stripe::{Error, Form, Page};
+
+/// How many customers Stripe gives at once.
+const PAGE: u32 = 100;
+
+/// A customer.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Customer {
+    /// `cus_…`.
+    pub id: String,
+    /// Stripe still answers with a stub for a customer that was deleted.
+    pub deleted: bool,
+    /// Unix seconds.
+    pub created: i64,
+    /// E-mail address.
+    pub email: Option<String>,
+    /// Display name.
+    pub name: Option<String>,
+    /// Free text.
+    pub description: Option<String>,
+    /// Phone number.
+    pub phone: Option<String>,
+    /// Free pairs.
+    pub metadata: Metadata,
+    /// How invoices are paid.
+    pub invoice_settings: InvoiceSettings,
+    /// Those that have not ended, if expanded.
+    pub subscriptions: Option<Page<Subscription>>,
+}
+
+/// A customer's settings for invoices.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct InvoiceSettings {
+    /// `pm_…`.
+    pub default_payment_method: Option<String>,
+}
+
+/// A payment method.
+#[derive(Clone, Debug, Deserialize)]
+pub struct PaymentMethod {
+    /// `pm_…`.
+    pub id: String,
+    /// Whose it is, once it is attached.
+    #[serde(default)]
+    pub customer: Option<String>,
+}
+
+identified!(Customer);
+
+/// What is written to a customer. What is not given stays, and an empty text unsets.
+#[derive(Clone, Debug, Default)]
+pub struct CustomerUpdate<'a> {
+    /// E-mail address.
+    pub email: Option<&'a str>,
+    /// Display name.
+    pub name: Option<&'a str>,
+    /// Free text.
+    pub description: Option<&'a str>,
+    /// Phone number.
+    pub phone: Option<&'a str>,
+    /// Free pairs.
+    pub metadata: Metadata,
+    /// What invoices are paid with: `pm_…`.
+    pub default_payment_method: Option<&'a str>,
+}
+
+impl CustomerUpdate<'_> {
+    /// Whether nothing is written.
+    pub fn is_empty(&self) -> bool {
+        self.form().is_empty()
+    }
+
+    fn form(&self) -> Form {
+        let mut form = Form::new();
+        form.push_some("email", self.email);
+        form.push_some("name", self.name);
+        form.push_some("description", self.description);
+        form.push_some("phone", self.phone);
+        form.push_metadata(&self.metadata);
+        form.push_some(
+            "invoice_settings[default_payment_method]",
+            self.default_payment_method,
+        );
+        form
+    }
+}
+
+/// A customer to make.
+#[derive(Clone, Debug)]
+pub struct NewCustomer<'a> {
+    /// The pair by which it is found again.
+    pub mark: (&'a str, &'a str),
+    /// The test clock that it lives by: `clock_…`.
+    pub test_clock: Option<&'a str>,
+    /// A payment method to attach.
+    pub payment_method: Option<&'a str>,
+    /// The rest.
+    pub details: CustomerUpdate<'a>,
+}
+
+/// Reads.
+impl Billing<'_> {
+    /// A customer, or the stub that is left of one.
+    pub async fn customer(self, id: &str) -> Result<Customer, Error> {
+        self.get(customer_path(id)).send().await
+    }
+
+    /// A page of what search finds for a pair of metadata: it lags behind, and ignores case. `page` is what the page
+    /// before says.
+    pub async fn search_customers(
+        self,
+        pair: (&str, &str),
+        page: Option<&str>,
+    ) -> Result<Page<Customer>, Error> {
+        let request = self.get("/v1/customers/search").param("limit", PAGE);
+        let request = request.param("query", query(pair));
+        request.param_some("page", page).send().await
+    }
+
+    /// A page of all customers, newest first, after the one that was read last.
+    pub async fn customers_after(self, last: Option<&str>) -> Result<Page<Customer>, Error> {
+        let request = self.get("/v1/customers").param("limit", PAGE);
+        request.param_some("starting_after", last).send().await
+    }
+
+    /// The customers created since a time (Unix seconds), newest first.
+    pub async fn customers_since(self, time: i64) -> Result<Vec<Customer>, Error> {
+        let request = self.get("/v1/customers").param("created[gte]", time);
+        request.list().await
+    }
+
+    /// The newest of them, as many as one page has.
+    pub async fn newest_customers_since(self, time: i64) -> Result<Vec<Customer>, Error> {
+        let request = self.get("/v1/customers").param("created[gte]", time);
+        let page: Page<Customer> = request.param("limit", PAGE).send().await?;
+        Ok(page.data)
+    }
+
+    /// The customers on a test clock, newest first.
+    pub async fn customers_on(self, test_clock: &str) -> Result<Vec<Customer>, Error> {
+        let request = self.get("/v1/customers").param("test_clock", test_clock);
+        request.list().await
+    }
+
+    /// Whether anything was ever made for a customer: a subscription, a schedule, or a Checkout session.
+    pub async fn is_customer_used(self, id: &str) -> Result<bool, Error> {
+        let list = |path| self.get(path).param("customer", id).param("limit", 1);
+        for list in [
+            list("/v1/subscriptions").param("status", "all"),
+            list("/v1/subscription_schedules"),
+            list("/v1/checkout/sessions"),
+        ] {
+            let page: Page<Object> = list.send().await?;
+            if !page.data.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The payment methods attached to a customer, as Stripe has them.
+    pub async fn payment_methods(self, customer: &str) -> Result<Vec<Value>, Error> {
+        let path = format!("{}/payment_methods", customer_path(customer));
+        self.get(path).list().await
+    }
+
+    /// A payment method.
+    pub async fn payment_method(self, id: &str) -> Result<PaymentMethod, Error> {
+        self.get(payment_method_path(id)).send().await
+    }
+}
+
+/// Writes.
+impl Billing<'_> {
+    /// Makes a customer.
+    pub fn create_customer(self, new: &NewCustomer<'_>) -> Write<Customer> {
+        let (key, value) = new.mark;
+        let request = self
+            .post("/v1/customers")
+            .param(format!("metadata[{key}]"), value)
+            .param_some("test_clock", new.test_clock)
+            .param_some("payment_method", new.payment_method);
+        Write::new(request.form(new.details.form()))
+    }
+
+    /// Writes to a customer.
+    pub fn update_customer(self, id: &str, update: &CustomerUpdate<'_>) -> Write<Customer> {
+        Write::new(self.post(customer_path(id)).form(update.form()))
+    }
+
+    /// Writes to a customer, and answers with its subscriptions too.
+    pub fn update_customer_and_read_subscriptions(
+        self,
+        id: &str,
+        update: &CustomerUpdate<'_>,
+    ) -> Write<Customer> {
+        let request = self.post(customer_path(id)).form(update.form());
+        Write::new(request.expand("subscriptions"))
+    }
+
+    /// Deletes a customer, with all that it has.
+    pub async fn delete_customer(self, id: &str) -> Result<Done, Error> {
+        self.delete(customer_path(id)).send().await
+    }
+
+    /// Attaches a payment method, or the card that a test token such as `pm_card_us` stands for.
+    pub fn attach_payment_method(self, id: &str, customer: &str) -> Write<PaymentMethod> {
+        let path = format!("{}/attach", payment_method_path(id));
+        Write::new(self.post(path).param("customer", customer))
+    }
+
+    /// Takes a payment method away from its customer.
+    pub fn detach_payment_method(self, id: &str) -> Write<Done> {
+        Write::new(self.post(format!("{}/detach", payment_method_path(id))))
+    }
+}
+
+fn customer_path(id: &str) -> String {
+    format!("/v1/customers/{}", segment(id))
+}
+
+fn payment_method_path(id: &str) -> String {
+    format!("/v1/payment_methods/{}", segment(id))
+}
+
+/// Stripe's query language quotes with `'` and escapes with `\`.
+fn query((key, value): (&str, &str)) -> String {
+    let mut escaped = String::with_capacity(value.len() + 24);
+    for character in value.chars() {
+        if matches!(character, '\'' | '\\') {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    format!("metadata['{key}']:'{escaped}'")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_escapes_quotes_and_backslashes() {
+        assert_eq!(
+            query(("tier.org", r"org:o'neil\x")),
+            r"metadata['tier.org']:'org:o\'neil\\x'"
+        );
+    }
+}

@@ -1,0 +1,74 @@
+//! The translation between Tier's terms and Stripe's calls: a file for each thing that Stripe has.
+//!
+//! Every path, parameter and expansion, and the shape of every answer, is here and nowhere else. `domain` calls a method
+//! of [`Billing`] for each thing that it wants of Stripe, and is given Stripe's objects as far as it reads them.
+
+mod accounts;
+mod catalog;
+mod checkout;
+mod clocks;
+mod coupons;
+mod credit_notes;
+mod customers;
+mod invoice_items;
+mod invoices;
+mod object;
+mod schedules;
+mod subscriptions;
+mod usage;
+mod words;
+mod write;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::stripe::{ApiVersion, Client, Request};
+
+pub use accounts::{Account, NewAccount};
+pub use catalog::{Price, PriceTier, Product, Recurring, TransformQuantity};
+pub use checkout::CheckoutSession;
+pub use clocks::{ClockStatus, TestClock};
+pub use coupons::{Coupon, Discount};
+pub use credit_notes::{CreditNote, CreditNoteLine};
+pub use customers::{Customer, CustomerUpdate, InvoiceSettings, NewCustomer, PaymentMethod};
+pub use invoice_items::InvoiceItem;
+pub use invoices::{Charge, DiscountAmount, Invoice, InvoiceLine, PaymentIntent, Period};
+pub use object::{Expandable, Metadata, Object};
+pub use schedules::{PhaseItem, Schedule, SchedulePhase, ScheduleSettings, Span};
+pub use subscriptions::{AutomaticTax, Subscription, SubscriptionItem};
+pub use usage::{UsagePeriod, UsageRecordSummary};
+pub use write::{Done, Write};
+
+/// The version of Stripe's API that the wire contract of `tier` is pinned to, and in which usage is told by records on
+/// subscription items.
+pub const CLASSIC: ApiVersion = ApiVersion("2022-11-15");
+
+/// One account's Stripe, in the terms of this module.
+#[derive(Clone, Copy, Debug)]
+pub struct Billing<'a> {
+    client: &'a Client,
+}
+
+impl<'a> Billing<'a> {
+    /// What `client` reaches.
+    pub fn new(client: &'a Client) -> Self {
+        Self { client }
+    }
+
+    pub(crate) fn get(self, path: impl Into<String>) -> Request {
+        self.client.get(CLASSIC, path)
+    }
+
+    pub(crate) fn post(self, path: impl Into<String>) -> Request {
+        self.client.post(CLASSIC, path)
+    }
+
+    pub(crate) fn delete(self, path: impl Into<String>) -> Request {
+        self.client.delete(CLASSIC, path)
+    }
+}
+
+/// An id as one segment of a path: one from a client must not reach another endpoint.
+fn segment(id: &str) -> impl std::fmt::Display + '_ {
+    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-');
+    utf8_percent_encode(id, ESCAPED)
+}

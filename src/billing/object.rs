@@ -1,0 +1,95 @@
+//! What Stripe's objects have in common.
+//!
+//! Unknown fields are ignored and absent ones read as unset, so that an object of a later API
+//! version, or of an older account, is no error.
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Deserializer};
+
+use crate::stripe::Identified;
+
+/// Free key/value pairs on an object, sorted by key.
+pub type Metadata = BTreeMap<String, String>;
+
+/// Any object of which only the id matters.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Object {
+    /// Stripe's id.
+    #[serde(default)]
+    pub id: String,
+}
+
+/// An id, or the whole object where it was asked for with `expand[]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Expandable<T> {
+    /// The id.
+    Id(String),
+    /// The object.
+    Object(Box<T>),
+}
+
+impl<T> Expandable<T> {
+    /// The object, if it was expanded.
+    pub fn object(&self) -> Option<&T> {
+        match self {
+            Self::Id(_) => None,
+            Self::Object(object) => Some(object),
+        }
+    }
+}
+
+impl<T: Identified> Expandable<T> {
+    /// The id, expanded or not.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Id(id) => id,
+            Self::Object(object) => object.id(),
+        }
+    }
+}
+
+/// Lets lists of these go on after the last one that was read.
+macro_rules! identified {
+    ($($name:ty),* $(,)?) => {
+        $(impl crate::stripe::Identified for $name {
+            fn id(&self) -> &str {
+                &self.id
+            }
+        })*
+    };
+}
+
+pub(super) use identified;
+
+identified!(Object);
+
+/// Null where a price has nothing of the kind.
+pub(super) fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    input: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(input)?.unwrap_or_default())
+}
+
+/// Stripe writes decimals as strings, and percentages as numbers.
+pub(super) fn decimal<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Decimal>, D::Error> {
+    use serde::de::Error;
+    let text = match Option::<serde_json::Value>::deserialize(input)? {
+        None | Some(serde_json::Value::Null) => return Ok(None),
+        Some(serde_json::Value::String(text)) => text,
+        Some(other) => other.to_string(),
+    };
+    text.parse()
+        .or_else(|_| Decimal::from_scientific(&text))
+        .map(Some)
+        .map_err(D::Error::custom)
+}
+
+/// Objects that are passed on untouched.
+impl Identified for serde_json::Value {
+    fn id(&self) -> &str {
+        self["id"].as_str().unwrap_or_default()
+    }
+}

@@ -1,0 +1,103 @@
+//! Subscription schedules and their phases.
+
+use serde::Deserialize;
+
+use super::object::{Expandable, Metadata, identified};
+use super::{AutomaticTax, Coupon, Price, Subscription};
+
+/// A subscription schedule.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Schedule {
+    /// `sub_sched_…`.
+    pub id: String,
+    /// `not_started`, `active`, `completed`, `released` or `canceled`.
+    pub status: String,
+    /// Absent before it starts and after it ends.
+    #[serde(default)]
+    pub current_phase: Option<Span>,
+    /// All phases, past ones too.
+    #[serde(default)]
+    pub phases: Vec<SchedulePhase>,
+    /// `cancel` or `release`: what happens after the last phase.
+    #[serde(default)]
+    pub end_behavior: String,
+    /// The subscription that it drove until it was released.
+    #[serde(default)]
+    pub released_subscription: Option<String>,
+    /// Unix seconds.
+    #[serde(default)]
+    pub released_at: Option<i64>,
+    /// Unix seconds.
+    #[serde(default)]
+    pub canceled_at: Option<i64>,
+    /// Unix seconds.
+    #[serde(default)]
+    pub completed_at: Option<i64>,
+    /// The subscription that it drives, or its id.
+    #[serde(default)]
+    pub subscription: Option<Expandable<Subscription>>,
+    /// What holds in a phase that does not say otherwise.
+    #[serde(default)]
+    pub default_settings: ScheduleSettings,
+    /// The schedule's own; that of a phase goes to the subscription.
+    #[serde(default)]
+    pub metadata: Metadata,
+}
+
+/// The terms that phases have in common.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ScheduleSettings {
+    /// Whether tax is computed.
+    pub automatic_tax: AutomaticTax,
+    /// What invoices are paid with, if not the customer's default.
+    pub default_payment_method: Option<String>,
+}
+
+/// From a second (included) to a second (excluded).
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+pub struct Span {
+    /// Unix seconds.
+    pub start_date: i64,
+    /// Unix seconds.
+    pub end_date: i64,
+}
+
+/// A phase of a schedule.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SchedulePhase {
+    /// Unix seconds.
+    pub start_date: i64,
+    /// Unix seconds.
+    pub end_date: i64,
+    /// Unix seconds.
+    #[serde(default)]
+    pub trial_end: Option<i64>,
+    /// What is sold in it.
+    #[serde(default)]
+    pub items: Vec<PhaseItem>,
+    /// The coupon, or its id.
+    #[serde(default)]
+    pub coupon: Option<Expandable<Coupon>>,
+    /// Becomes the subscription's.
+    #[serde(default)]
+    pub metadata: Option<Metadata>,
+    /// Whether tax is computed; unset: as the schedule's default says.
+    #[serde(default)]
+    pub automatic_tax: Option<AutomaticTax>,
+}
+
+/// An item of a phase.
+#[derive(Clone, Debug, Deserialize)]
+pub struct PhaseItem {
+    /// The price, or its id.
+    pub price: Expandable<Price>,
+    /// Absent on metered items.
+    #[serde(default)]
+    pub quantity: Option<u64>,
+    /// The app's own pairs.
+    #[serde(default)]
+    pub metadata: Metadata,
+}
+
+identified!(Schedule);
