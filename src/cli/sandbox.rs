@@ -17,6 +17,7 @@ pub(super) async fn run(settings: &config::Sandbox) -> anyhow::Result<()> {
         seed: settings.seed,
         search_lag: settings.search_lag.0,
         invoice_draft: settings.invoice_draft.0,
+        webhook_backoff: settings.webhook_backoff.0,
         latency: settings.latency.map(Into::into),
         rate_limit: settings.rate_limit,
         loopback_only: is_loopback(&listener)?,
@@ -61,6 +62,7 @@ impl Embedded {
             public_url: settings.sandbox_url.clone(),
             loopback_only: is_loopback(&listener)?,
             invoice_draft: settings.invoice_draft.0,
+            webhook_backoff: settings.webhook_backoff.0,
             ..Options::default()
         });
         let mut server = JoinSet::new();

@@ -37,4 +37,9 @@ pub struct Sandbox {
     /// are charged; with Stripe, an hour
     #[arg(long, value_name = "DURATION", default_value_t = Options::default().invoice_draft.into())]
     pub invoice_draft: TimeSpan,
+
+    /// How long after a webhook's first try the second is, if an endpoint has not answered 2xx. There are three more
+    /// tries, and each wait is twice as long as the one before
+    #[arg(long, value_name = "DURATION", default_value_t = Options::default().webhook_backoff.into())]
+    pub webhook_backoff: TimeSpan,
 }

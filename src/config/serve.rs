@@ -55,6 +55,11 @@ pub struct Serve {
     #[arg(long, value_name = "DURATION", default_value = "0s")]
     pub invoice_draft: TimeSpan,
 
+    /// How long after a webhook's first try the sandbox's second is, if an endpoint has not answered 2xx, with --sandbox;
+    /// each wait after that is twice as long
+    #[arg(long, value_name = "DURATION", default_value = "30m")]
+    pub webhook_backoff: TimeSpan,
+
     /// Serve many accounts: each caller's API key is the Stripe key, live or test, that its requests act with
     #[arg(long, env = "TIER_CLOUD", conflicts_with = "api_key_file")]
     pub cloud: bool,

@@ -14,6 +14,7 @@
 //! | [`engine`] | what happens to resources, and between them: billing, payment, the passing of time |
 //! | [`http`] | how a call comes in and is answered: keys, routes, faults, limits, idempotency |
 //! | [`pages`] | the checkout pages |
+//! | [`webhook`] | how events are delivered to the endpoints that want them |
 //! | [`version`] | the API version of a call |
 //!
 //! How a call goes: [`http`] reads it and finds the account and the [route](resource::route::Route); the [`fault`] rules,
@@ -43,6 +44,7 @@ mod params;
 mod resource;
 mod store;
 mod version;
+mod webhook;
 
 pub use self::http::fault::Action;
 pub use self::http::fault::Amount;
@@ -50,6 +52,7 @@ pub use self::http::fault::Rule;
 pub use self::http::fault::When;
 pub use self::http::record::Request;
 pub use self::version::API_VERSION;
+pub use self::webhook::Deliveries;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -64,8 +67,10 @@ use tokio_util::task::TaskTracker;
 
 use self::http::{fault, limit, record};
 use self::resource::event::Event;
+use self::resource::webhook_endpoint;
 use self::store::accounts::Accounts;
 use self::store::{ids, locked};
+use self::webhook::Webhooks;
 
 /// How a sandbox behaves; the default is real time, seed 0, no delays and no limits.
 #[derive(Clone, Debug)]
@@ -79,6 +84,9 @@ pub struct Options {
     /// How long renewals and the first invoices of schedules are drafts before they are finalized and charged; with
     /// Stripe, about an hour.
     pub invoice_draft: Duration,
+    /// How long after a webhook's first try the second is, if the first has failed; each wait after that is twice as
+    /// long as the one before. Like Stripe in test mode, the sandbox tries three times more, within a few hours.
+    pub webhook_backoff: Duration,
     /// How long every call takes at least.
     pub latency: Option<Duration>,
     /// How many calls an account may make in a second.
@@ -110,6 +118,7 @@ impl Default for Options {
             seed: 0,
             search_lag: Duration::from_secs(1),
             invoice_draft: Duration::ZERO,
+            webhook_backoff: Duration::from_secs(30 * 60),
             latency: None,
             rate_limit: None,
             public_url: None,
@@ -129,6 +138,7 @@ struct Inner {
     faults: Mutex<fault::Faults>,
     record: Mutex<record::Record>,
     limits: Mutex<limit::Limits>,
+    webhooks: Webhooks,
     /// The calls under way.
     tasks: TaskTracker,
 }
@@ -151,6 +161,7 @@ impl Sandbox {
             faults: Mutex::default(),
             record: Mutex::default(),
             limits: Mutex::default(),
+            webhooks: Webhooks::new(options.clock.clone(), options.webhook_backoff),
             tasks: TaskTracker::new(),
             options,
         }))
@@ -251,9 +262,38 @@ impl Sandbox {
     }
 
     fn reset_only(&self, account: Option<&ids::Id>) {
-        self.0.accounts.reset(account);
+        for forgotten in self.0.accounts.reset(account) {
+            self.0.webhooks.forget(forgotten.webhook_endpoints());
+        }
         locked(&self.0.faults).clear(account.map(|id| &**id));
         locked(&self.0.record).clear(account.map(|id| &**id));
+    }
+
+    /// Gives the account of a secret key a webhook endpoint, which it also has after every [reset](Self::reset), and
+    /// says what the secret of its signatures is (`whsec_…`). `events` are types of events, or `*`. The account's ids
+    /// are those that it would have without the endpoint, and with the same seed the secret is the same in every run.
+    pub fn webhook_endpoint(
+        &self,
+        key: &str,
+        url: &str,
+        events: &[&str],
+    ) -> Result<String, BadEndpoint> {
+        let account = self.0.accounts.id_of_key(key);
+        let now = self.0.options.clock.unix();
+        let endpoint = webhook_endpoint::input::fixed(url, events, now);
+        let endpoint = endpoint.map_err(|error| BadEndpoint(error.message))?;
+        Ok(self.0.accounts.fix_endpoint(&account, endpoint))
+    }
+
+    /// Waits until every webhook that was to be sent is settled: answered 2xx, or given up. What waits for another try
+    /// waits by the sandbox's clock.
+    pub async fn deliveries_settled(&self) {
+        self.0.webhooks.settled().await;
+    }
+
+    /// What has become of the webhooks so far.
+    pub fn deliveries(&self) -> Deliveries {
+        self.0.webhooks.counts()
     }
 
     /// The sandbox's clock.
@@ -265,6 +305,18 @@ impl Sandbox {
         locked(&self.0.faults).to_json(account)
     }
 }
+
+/// Why there cannot be a webhook endpoint, in Stripe's words.
+#[derive(Debug)]
+pub struct BadEndpoint(String);
+
+impl std::fmt::Display for BadEndpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BadEndpoint {}
 
 /// A sandbox that listens on a loopback port. It stops when this is dropped.
 #[derive(Debug)]
@@ -286,9 +338,10 @@ impl Running {
         &self.sandbox
     }
 
-    /// Stops, and waits for the calls under way.
+    /// Stops, and waits for the calls under way. Webhooks that are under way end at once.
     pub async fn stop(mut self) {
         self.stop.cancel();
+        self.sandbox.0.webhooks.stop();
         while self.server.join_next().await.is_some() {}
     }
 }
@@ -296,5 +349,6 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.stop.cancel();
+        self.sandbox.0.webhooks.stop();
     }
 }

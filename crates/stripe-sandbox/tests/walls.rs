@@ -24,6 +24,8 @@ enum Layer {
     Routes,
     /// The list of all resources, and `expand`.
     Table,
+    /// The delivery of events.
+    Webhook,
     /// HTTP and pages.
     Outside,
 }
@@ -45,6 +47,7 @@ fn layer(module: &[String]) -> Layer {
             "view" | "events" => Layer::View,
             _ => Layer::Routes,
         },
+        ["webhook", ..] => Layer::Webhook,
         [] | ["http" | "pages" | "internals", ..] => Layer::Outside,
         other => panic!("{other:?} is in no layer: say in which"),
     }

@@ -2,4 +2,5 @@
 
 pub mod answers;
 pub mod observed;
+pub mod receiver;
 pub mod time;

@@ -160,7 +160,12 @@ impl Sandbox {
             awaits_confirmation: false,
         };
         engine::run_until(&mut ctx, None, now);
-        work(&mut ctx)
+        let result = work(&mut ctx);
+        // While the account is locked, so that events go out in their order.
+        for outgoing in std::mem::take(&mut account.outgoing) {
+            self.0.webhooks.send(&outgoing, &[0]);
+        }
+        result
     }
 
     async fn execute(

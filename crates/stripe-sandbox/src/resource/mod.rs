@@ -32,6 +32,7 @@ pub(crate) mod subscription;
 pub(crate) mod subscription_item;
 pub(crate) mod subscription_schedule;
 pub(crate) mod test_clock;
+pub(crate) mod webhook_endpoint;
 
 use std::sync::LazyLock;
 
@@ -74,6 +75,7 @@ pub(crate) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         subscription_item::routes::routes(),
         subscription_schedule::routes::routes(),
         test_clock::routes::routes(),
+        webhook_endpoint::routes::routes(),
     ];
     resources.into_iter().flatten().collect()
 });

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use super::ids::{Id, Ids};
+use super::locked;
 use super::table::Table;
 use super::timelines::Timelines;
 use crate::resource::account::Profile;
@@ -29,6 +30,7 @@ use crate::resource::setup_intent::SetupIntent;
 use crate::resource::subscription::Subscription;
 use crate::resource::subscription_schedule::Schedule;
 use crate::resource::test_clock::TestClock;
+use crate::resource::webhook_endpoint::{Destination, Endpoints, Outgoing};
 
 /// Accounts that an account has created. Whoever authenticates looks at them while the account is busy.
 pub(crate) type Connected = Arc<Mutex<Table<Profile>>>;
@@ -42,6 +44,11 @@ pub(crate) struct Account {
     pub(crate) ids: Ids,
     /// The accounts that this one has created.
     pub(crate) connected: Connected,
+    pub(crate) webhook_endpoints: Endpoints,
+    /// Those of the account that has created this one.
+    platform_endpoints: Option<Endpoints>,
+    /// Events that are to be sent to endpoints, once the call that made them is done.
+    pub(crate) outgoing: Vec<Outgoing>,
     pub(crate) products: Table<Product>,
     pub(crate) prices: Prices,
     pub(crate) customers: Customers,
@@ -63,6 +70,9 @@ impl Account {
             ids: Ids::new(seed, &profile.id),
             profile,
             connected: Connected::default(),
+            webhook_endpoints: Endpoints::default(),
+            platform_endpoints: None,
+            outgoing: Vec::new(),
             products: Table::default(),
             prices: Prices::default(),
             customers: Customers::default(),
@@ -76,6 +86,37 @@ impl Account {
             events: Events::default(),
             billing: Billing::default(),
         }
+    }
+
+    /// The same account, whose events also go to endpoints of its platform's.
+    pub(crate) fn with_platform(self, endpoints: Endpoints) -> Self {
+        Self {
+            platform_endpoints: Some(endpoints),
+            ..self
+        }
+    }
+
+    /// The endpoints that want an event of this type.
+    pub(crate) fn destinations(&self, kind: &str) -> Vec<Destination> {
+        let own = (&self.webhook_endpoints, None);
+        let platform = self.platform_endpoints.as_ref();
+        let platform = platform.map(|endpoints| (endpoints, Some(&self.profile.id)));
+        let tables = [Some(own), platform].into_iter().flatten();
+        let wanted = tables.flat_map(|(endpoints, connected)| {
+            let table = locked(endpoints);
+            let wanted = table
+                .iter()
+                .filter(|endpoint| endpoint.connect == connected.is_some() && endpoint.wants(kind));
+            let destination = |id: &Id| Destination {
+                endpoint: id.clone(),
+                endpoints: endpoints.clone(),
+                connected: connected.cloned(),
+            };
+            wanted
+                .map(|endpoint| destination(&endpoint.id))
+                .collect::<Vec<_>>()
+        });
+        wanted.collect()
     }
 
     /// The same account without anything in it; its ids go on from where they are.

@@ -14,6 +14,7 @@ use super::idempotency::Keys;
 use super::ids::{Id, Ids};
 use super::locked;
 use crate::resource::account::Profile;
+use crate::resource::webhook_endpoint::{Endpoints, WebhookEndpoint};
 
 /// An account under its lock.
 #[derive(Debug)]
@@ -23,6 +24,7 @@ pub(crate) struct LockedAccount {
     account: Mutex<Account>,
     keys: Mutex<Keys>,
     connected: Connected,
+    webhook_endpoints: Endpoints,
 }
 
 impl LockedAccount {
@@ -31,6 +33,7 @@ impl LockedAccount {
             id: account.profile.id.clone(),
             turn: Turn::default(),
             connected: account.connected.clone(),
+            webhook_endpoints: account.webhook_endpoints.clone(),
             account: Mutex::new(account),
             keys: Mutex::default(),
         }
@@ -51,6 +54,11 @@ impl LockedAccount {
         locked(&self.account)
     }
 
+    /// The account's webhook endpoints.
+    pub(crate) fn webhook_endpoints(&self) -> &Endpoints {
+        &self.webhook_endpoints
+    }
+
     /// The account's idempotency keys, which are asked before it is anybody's turn.
     pub(crate) fn keys(&self) -> MutexGuard<'_, Keys> {
         locked(&self.keys)
@@ -63,6 +71,8 @@ pub(crate) struct Accounts {
     seed: u64,
     table: Mutex<HashMap<Id, Arc<LockedAccount>>>,
     requests: Mutex<Ids>,
+    /// Endpoints that accounts have from their first call on, and again after a reset; each with its account's id.
+    fixed_endpoints: Mutex<Vec<(Id, WebhookEndpoint)>>,
 }
 
 impl Accounts {
@@ -71,6 +81,7 @@ impl Accounts {
             seed,
             table: Mutex::default(),
             requests: Mutex::new(Ids::new(seed, "requests")),
+            fixed_endpoints: Mutex::default(),
         }
     }
 
@@ -86,21 +97,49 @@ impl Accounts {
 
     /// An account, made on first use.
     pub(crate) fn account(&self, id: &Id, now: i64) -> Arc<LockedAccount> {
-        self.made(id, || Profile::of_key(id.clone(), now))
+        self.made(id, || {
+            Account::new(Profile::of_key(id.clone(), now), self.seed)
+        })
     }
 
-    fn made(&self, id: &Id, profile: impl FnOnce() -> Profile) -> Arc<LockedAccount> {
+    fn made(&self, id: &Id, new: impl FnOnce() -> Account) -> Arc<LockedAccount> {
         let mut table = locked(&self.table);
-        let new = || Arc::new(LockedAccount::new(Account::new(profile(), self.seed)));
+        let new = || {
+            let account = new();
+            for (of, endpoint) in locked(&self.fixed_endpoints).iter() {
+                if of == id {
+                    locked(&account.webhook_endpoints).insert(endpoint.clone());
+                }
+            }
+            Arc::new(LockedAccount::new(account))
+        };
         table.entry(id.clone()).or_insert_with(new).clone()
+    }
+
+    /// Gives an account an endpoint that outlives resets, and says what its secret is. Neither it nor its secret takes
+    /// an id that something else would have had.
+    pub(crate) fn fix_endpoint(&self, account: &Id, endpoint: WebhookEndpoint) -> String {
+        let table = locked(&self.table);
+        let mut fixed = locked(&self.fixed_endpoints);
+        let scope = format!("webhook endpoint {} of {account}", fixed.len());
+        let endpoint = endpoint.named(&mut Ids::new(self.seed, &scope));
+        let secret = endpoint.secret.clone();
+        if let Some(account) = table.get(account) {
+            locked(&account.webhook_endpoints).insert(endpoint.clone());
+        }
+        fixed.push((account.clone(), endpoint));
+        secret
     }
 
     /// An account that `platform` has created and not deleted, as `Stripe-Account` names it.
     pub(crate) fn connected(&self, platform: &Id, id: &str) -> Option<Arc<LockedAccount>> {
         let platform = self.existing(platform)?;
+        let endpoints = platform.webhook_endpoints.clone();
         let profile = locked(&platform.connected).get(id).cloned();
         let profile = profile.filter(|profile| !profile.deleted)?;
-        Some(self.made(&profile.id.clone(), || profile))
+        Some(self.made(&profile.id.clone(), || {
+            Account::new(profile, self.seed).with_platform(endpoints)
+        }))
     }
 
     /// An account that is there already.
@@ -114,17 +153,20 @@ impl Accounts {
     }
 
     /// Forgets one account with those that it has created, or everything. What is under way goes on, and is forgotten.
-    pub(crate) fn reset(&self, only: Option<&Id>) {
+    /// Gives back what is forgotten.
+    pub(crate) fn reset(&self, only: Option<&Id>) -> Vec<Arc<LockedAccount>> {
         let mut table = locked(&self.table);
         let Some(id) = only else {
-            table.clear();
             *locked(&self.requests) = Ids::new(self.seed, "requests");
-            return;
+            return table.drain().map(|(_, account)| account).collect();
         };
-        if let Some(account) = table.remove(id) {
-            for profile in locked(&account.connected).iter() {
-                table.remove(&profile.id);
-            }
+        let Some(account) = table.remove(id) else {
+            return Vec::new();
+        };
+        let mut forgotten = vec![account.clone()];
+        for profile in locked(&account.connected).iter() {
+            forgotten.extend(table.remove(&profile.id));
         }
+        forgotten
     }
 }

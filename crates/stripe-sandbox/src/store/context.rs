@@ -1,11 +1,14 @@
 //! What a handler works with: an account, the time, and who is asking.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use super::account::Account;
 use super::ids::Id;
 use crate::resource::event::{Event, KEPT};
 use crate::resource::payment_method::card::Presence;
+use crate::resource::webhook_endpoint::Outgoing;
 use crate::version::API_VERSION;
 
 /// See the module's text.
@@ -88,20 +91,23 @@ fn record(ctx: &mut Ctx<'_>, kind: &'static str, object: &Value, previous: Optio
         "created": at,
         "data": data,
         "livemode": false,
-        "pending_webhooks": 0,
+        // Every look at the event says how many there are.
+        "pending_webhooks": null,
         "request": {
             "id": ctx.origin.request_id.as_deref(),
             "idempotency_key": ctx.origin.idempotency_key,
         },
         "type": kind,
     });
+    let endpoints = ctx.account.destinations(kind);
+    let event = Event::new(id.clone(), kind, at, &body, endpoints.len());
+    let event = Arc::new(event);
+    for to in endpoints {
+        let event = event.clone();
+        ctx.account.outgoing.push(Outgoing { event, to });
+    }
     let events = &mut ctx.account.events;
-    events.table.insert(Event {
-        id: id.clone(),
-        kind,
-        created: at,
-        body: body.to_string().into(),
-    });
+    events.table.insert(event);
     events.order.push_back(id);
     if events.order.len() > KEPT
         && let Some(oldest) = events.order.pop_front()

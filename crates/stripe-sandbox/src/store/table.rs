@@ -3,12 +3,19 @@
 //! Positions never change, so that an index can be a list of `u32`.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::ids::Id;
 
 /// Something that a [`Table`] holds.
 pub(crate) trait Row {
     fn id(&self) -> &Id;
+}
+
+impl<T: Row> Row for Arc<T> {
+    fn id(&self) -> &Id {
+        (**self).id()
+    }
 }
 
 /// See the module's text.

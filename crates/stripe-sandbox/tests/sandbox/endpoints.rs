@@ -14,7 +14,7 @@ async fn endpoints_of_stripe_are_refused_as_not_modelled() {
         ("GET", "/v1/customers/cus_1/tax_ids"),
         ("POST", "/v1/customers/cus_1/subscriptions"),
         ("GET", "/v1/plans"),
-        ("POST", "/v1/webhook_endpoints"),
+        ("POST", "/v1/payment_links"),
         ("POST", "/v1/billing_portal/sessions"),
         ("DELETE", "/v1/customers/cus_1/sources/card_1"),
     ] {

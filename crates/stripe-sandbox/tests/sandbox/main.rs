@@ -17,6 +17,7 @@ mod sequences;
 mod transport;
 mod unmodelled;
 mod web_pages;
+mod webhooks;
 
 use std::sync::Arc;
 

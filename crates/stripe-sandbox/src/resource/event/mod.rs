@@ -3,8 +3,10 @@
 pub(crate) mod routes;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::store::ids::Id;
 use crate::store::table::{Row, Table};
@@ -16,7 +18,7 @@ pub(crate) const KEPT: usize = 10_000;
 /// An account's events.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
-    pub(crate) table: Table<Event>,
+    pub(crate) table: Table<Arc<Event>>,
     pub(crate) order: VecDeque<Id>,
 }
 
@@ -26,7 +28,9 @@ pub(crate) struct Event {
     pub(crate) id: Id,
     pub(crate) kind: &'static str,
     pub(crate) created: i64,
-    pub(crate) body: Box<str>,
+    body: Box<str>,
+    /// How many webhook endpoints have yet to receive it.
+    pending: AtomicUsize,
 }
 
 impl Row for Event {
@@ -36,18 +40,47 @@ impl Row for Event {
 }
 
 impl Event {
+    /// An event that so many webhook endpoints want. `body` is all of it except their number.
+    pub(crate) fn new(
+        id: Id,
+        kind: &'static str,
+        created: i64,
+        body: &Value,
+        wanted: usize,
+    ) -> Self {
+        Self {
+            id,
+            kind,
+            created,
+            body: body.to_string().into(),
+            pending: AtomicUsize::new(wanted),
+        }
+    }
+
     pub(crate) fn to_json(&self) -> Value {
-        serde_json::from_str(&self.body).expect("written by us as JSON")
+        let mut event: Value = serde_json::from_str(&self.body).expect("written by us as JSON");
+        event["pending_webhooks"] = json!(self.pending());
+        event
+    }
+
+    /// How many webhook endpoints have yet to receive it.
+    pub(crate) fn pending(&self) -> usize {
+        self.pending.load(Ordering::SeqCst)
+    }
+
+    /// Notes that one more endpoint has received it.
+    pub(crate) fn received(&self) {
+        self.pending.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 impl Events {
     pub(crate) fn get(&self, id: &str) -> Option<&Event> {
-        self.table.get(id)
+        self.table.get(id).map(|event| &**event)
     }
 
     /// All that are kept, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Event> {
-        self.order.iter().filter_map(|id| self.table.get(id))
+        self.order.iter().filter_map(|id| self.get(id))
     }
 }

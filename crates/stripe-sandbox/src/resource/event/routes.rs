@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-use super::Event;
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::filter::Created;
@@ -58,7 +57,7 @@ fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
                 .is_none_or(|kinds| kinds.iter().any(|kind| matches(kind, event.kind)))
             && filter.created.accepts(event.created)
     })?;
-    Ok(cut.to_json("/v1/events", Event::to_json))
+    Ok(cut.to_json("/v1/events", |event| event.to_json()))
 }
 
 /// Whether a type is the one asked for: `customer.created`, or with a star at the end, `customer.*`.

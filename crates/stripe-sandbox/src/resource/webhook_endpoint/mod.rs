@@ -1,0 +1,80 @@
+//! Webhook endpoints: where an account's events are sent.
+
+pub(crate) mod input;
+pub(crate) mod routes;
+pub(crate) mod view;
+
+use std::sync::{Arc, Mutex};
+
+use crate::params::metadata::Metadata;
+use crate::resource::event::Event;
+use crate::store::ids::{Id, Ids};
+use crate::store::table::{Row, Table};
+
+const URL: &str = "/v1/webhook_endpoints";
+
+const WHAT: &str = "webhook endpoint";
+
+/// How many endpoints Stripe allows an account in test mode.
+const MAX_ENDPOINTS: usize = 16;
+
+/// An account's endpoints. They are shared, because deliveries read them while the account is busy.
+pub(crate) type Endpoints = Arc<Mutex<Table<WebhookEndpoint>>>;
+
+/// See the module's text.
+#[derive(Clone, Debug)]
+pub(crate) struct WebhookEndpoint {
+    pub(crate) id: Id,
+    created: i64,
+    /// The API version that was asked for. The sandbox has only one.
+    api_version: Option<&'static str>,
+    /// Whether it receives the events of connected accounts, rather than the account's own.
+    pub(crate) connect: bool,
+    description: Option<String>,
+    pub(crate) disabled: bool,
+    enabled_events: Vec<String>,
+    metadata: Metadata,
+    /// What deliveries are signed with, `whsec_…`.
+    pub(crate) secret: String,
+    pub(crate) url: String,
+}
+
+impl Row for WebhookEndpoint {
+    fn id(&self) -> &Id {
+        &self.id
+    }
+}
+
+impl WebhookEndpoint {
+    /// Gives a new endpoint its id and its secret.
+    pub(crate) fn named(self, ids: &mut Ids) -> Self {
+        Self {
+            id: ids.next("we", 24),
+            secret: format!("whsec_{}", ids.text(32)),
+            ..self
+        }
+    }
+
+    /// Whether events of this type are sent to it.
+    pub(crate) fn wants(&self, kind: &str) -> bool {
+        let mut enabled = self.enabled_events.iter();
+        !self.disabled && enabled.any(|enabled| enabled == "*" || enabled == kind)
+    }
+}
+
+/// An endpoint that an event is to be sent to.
+#[derive(Clone, Debug)]
+pub(crate) struct Destination {
+    pub(crate) endpoint: Id,
+    /// The table that has it.
+    pub(crate) endpoints: Endpoints,
+    /// The connected account that the event is from, if the endpoint is its platform's.
+    pub(crate) connected: Option<Id>,
+}
+
+/// An event that has just happened, and where it is to be sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) event: Arc<Event>,
+    pub(crate) to: Destination,
+}

@@ -1,0 +1,22 @@
+//! How a webhook endpoint is shown.
+
+use serde_json::{Value, json};
+
+use super::WebhookEndpoint;
+
+/// The endpoint without its secret, which only the answer to its creation has.
+pub(crate) fn endpoint(endpoint: &WebhookEndpoint) -> Value {
+    json!({
+        "id": &*endpoint.id,
+        "object": "webhook_endpoint",
+        "api_version": endpoint.api_version,
+        "application": null,
+        "created": endpoint.created,
+        "description": endpoint.description,
+        "enabled_events": endpoint.enabled_events,
+        "livemode": false,
+        "metadata": endpoint.metadata.to_json(),
+        "status": if endpoint.disabled { "disabled" } else { "enabled" },
+        "url": endpoint.url,
+    })
+}

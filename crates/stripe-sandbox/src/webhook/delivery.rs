@@ -1,0 +1,101 @@
+//! One delivery: an event, an endpoint, and the tries so far.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::sync::watch;
+
+use super::signature;
+use crate::resource::webhook_endpoint::Outgoing;
+use crate::store::locked;
+
+/// How long an endpoint may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What Stripe calls itself.
+const USER_AGENT: &str = "Stripe/1.0 (+https://stripe.com/docs/webhooks)";
+
+/// See the module's text.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    outgoing: Outgoing,
+    /// Whether it is sent once more than Stripe would. Then the event is not marked as received again.
+    is_copy: bool,
+    /// How many tries have failed.
+    pub(super) failed: u32,
+    _unsettled: Unsettled,
+}
+
+/// How a try has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Delivered,
+    Failed,
+    /// The endpoint is disabled or deleted: there is no other try.
+    NoEndpoint,
+}
+
+impl Delivery {
+    pub(super) fn new(outgoing: Outgoing, is_copy: bool, unsettled: Unsettled) -> Self {
+        Self {
+            outgoing,
+            is_copy,
+            failed: 0,
+            _unsettled: unsettled,
+        }
+    }
+
+    /// Sends the event at `unix` seconds.
+    pub(super) async fn send(&self, http: &reqwest::Client, unix: i64) -> Outcome {
+        let to = &self.outgoing.to;
+        let endpoint = locked(&to.endpoints).get(&to.endpoint).cloned();
+        let Some(endpoint) = endpoint.filter(|endpoint| !endpoint.disabled) else {
+            return Outcome::NoEndpoint;
+        };
+        let body = self.body();
+        let signature = signature::header(&endpoint.secret, unix, &body);
+        let request = http
+            .post(&endpoint.url)
+            .timeout(TIMEOUT)
+            .header("user-agent", USER_AGENT)
+            .header("content-type", "application/json; charset=utf-8")
+            .header("stripe-signature", signature)
+            .body(body);
+        match request.send().await {
+            Ok(answer) if answer.status().is_success() => {
+                if !self.is_copy {
+                    self.outgoing.event.received();
+                }
+                Outcome::Delivered
+            }
+            _ => Outcome::Failed,
+        }
+    }
+
+    /// The event, laid out as Stripe does.
+    fn body(&self) -> String {
+        let mut event = self.outgoing.event.to_json();
+        if let Some(connected) = &self.outgoing.to.connected {
+            event["account"] = json!(&**connected);
+        }
+        serde_json::to_string_pretty(&event).expect("JSON can be written")
+    }
+}
+
+/// Counts something that is not settled, from when it is made until it is dropped.
+#[derive(Debug)]
+pub(super) struct Unsettled(Arc<watch::Sender<usize>>);
+
+impl Unsettled {
+    pub(super) fn new(count: &Arc<watch::Sender<usize>>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Unsettled {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}

@@ -1,0 +1,58 @@
+//! What waits to be delivered to one endpoint, ordered by time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::delivery::Delivery;
+
+/// How many deliveries wait for one endpoint at most: as many as the sandbox keeps events. What is over is dropped.
+pub(super) const MAX_WAITING: usize = 10_000;
+
+/// See the module's text.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    /// By the time when they are due, in milliseconds, and then in the order in which they came.
+    waiting: BTreeMap<(i64, u64), Delivery>,
+    added: u64,
+    /// Told when something is added.
+    pub(super) changed: Arc<Notify>,
+    /// Cancelled when the queue is thrown away.
+    pub(super) closed: CancellationToken,
+    /// The task that delivers.
+    pub(super) worker: Option<JoinHandle<()>>,
+}
+
+impl Queue {
+    /// Adds a delivery; says whether there was room for it.
+    pub(super) fn add(&mut self, delivery: Delivery, due: i64) -> bool {
+        if self.waiting.len() >= MAX_WAITING {
+            return false;
+        }
+        self.added += 1;
+        self.waiting.insert((due, self.added), delivery);
+        self.changed.notify_one();
+        true
+    }
+
+    /// When the first delivery is due.
+    pub(super) fn due(&self) -> Option<i64> {
+        let ((due, _), _) = self.waiting.first_key_value()?;
+        Some(*due)
+    }
+
+    /// Takes the first delivery.
+    pub(super) fn take(&mut self) -> Option<Delivery> {
+        let (_, delivery) = self.waiting.pop_first()?;
+        Some(delivery)
+    }
+
+    /// Whether a task delivers. One ends before its time only if its runtime does.
+    pub(super) fn has_worker(&self) -> bool {
+        let worker = self.worker.as_ref();
+        worker.is_some_and(|worker| !worker.is_finished())
+    }
+}

@@ -1,0 +1,246 @@
+//! Webhooks: endpoints, and what is delivered to them.
+
+use std::time::Duration;
+
+use clock::Clock;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde_json::Value;
+use sha2::Sha256;
+use stripe_sandbox::Options;
+use testing::receiver::{Receiver, Webhook};
+use testing::time::until;
+
+use super::{Api, START, held};
+
+/// Seconds between the first try and the second.
+const BACKOFF: i64 = 60;
+
+/// A sandbox whose clock the test sets.
+async fn sandbox() -> (Api, Clock) {
+    let options = Options {
+        webhook_backoff: Duration::from_secs(BACKOFF.unsigned_abs()),
+        search_lag: Duration::ZERO,
+        ..held()
+    };
+    let clock = options.clock.clone();
+    (Api::with(options).await, clock)
+}
+
+/// Creates an endpoint for these types of events.
+async fn endpoint(api: &Api, url: &str, events: &[&str]) -> Value {
+    let events = events
+        .iter()
+        .map(|event| format!("&enabled_events[]={event}"));
+    let form = format!("url={url}{}", events.collect::<String>());
+    api.post("/v1/webhook_endpoints", &form).await.ok()
+}
+
+/// Checks a signature as Stripe tells receivers to.
+#[track_caller]
+fn check_signature(webhook: &Webhook, secret: &str, unix: i64) {
+    let signature = webhook.header("stripe-signature");
+    let (time, hex) = signature.split_once(",v1=").expect("time and signature");
+    assert_eq!(time, format!("t={unix}"));
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any key");
+    mac.update(format!("{unix}.{}", webhook.body).as_bytes());
+    let expected = mac.finalize().into_bytes();
+    let pairs = expected.iter().enumerate();
+    for (index, byte) in pairs {
+        assert_eq!(hex[2 * index..2 * index + 2], format!("{byte:02x}"));
+    }
+    assert_eq!(hex.len(), 2 * expected.len());
+}
+
+#[tokio::test]
+async fn an_event_is_delivered_and_signed() {
+    let (api, _) = sandbox().await;
+    let receiver = Receiver::start().await;
+    let endpoint = endpoint(&api, receiver.url(), &["*"]).await;
+    let secret = endpoint["secret"].as_str().expect("a secret");
+    assert!(secret.starts_with("whsec_") && secret.len() == 38);
+    api.once("key-1")
+        .post("/v1/customers", "name=Ann")
+        .await
+        .ok();
+    api.sandbox().deliveries_settled().await;
+
+    let [webhook] = &receiver.webhooks()[..] else {
+        panic!("{:?}", receiver.types());
+    };
+    check_signature(webhook, secret, START);
+    for (name, value) in [
+        ("content-type", "application/json; charset=utf-8"),
+        (
+            "user-agent",
+            "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+        ),
+    ] {
+        assert_eq!(webhook.header(name), value);
+    }
+    let mut delivered = webhook.event();
+    assert_eq!(delivered["type"], "customer.created");
+    assert_eq!(delivered["data"]["object"]["name"], "Ann");
+    assert_eq!(delivered["request"]["idempotency_key"], "key-1");
+    assert_eq!(delivered["pending_webhooks"], 1);
+    delivered["pending_webhooks"] = 0.into();
+    let path = format!("/v1/events/{}", delivered["id"].as_str().expect("an id"));
+    assert_eq!(api.get(&path).await.ok(), delivered);
+    let counts = api.sandbox().deliveries();
+    assert_eq!((counts.delivered, counts.failed_tries), (1, 0));
+}
+
+#[tokio::test]
+async fn an_endpoint_gets_what_it_wants() {
+    let (api, _) = sandbox().await;
+    let (all, some, off) = futures::join!(Receiver::start(), Receiver::start(), Receiver::start());
+    endpoint(&api, all.url(), &["*"]).await;
+    endpoint(&api, some.url(), &["customer.deleted", "product.created"]).await;
+    let off_id = endpoint(&api, off.url(), &["*"]).await;
+    let path = format!(
+        "/v1/webhook_endpoints/{}",
+        off_id["id"].as_str().expect("an id")
+    );
+    api.post(&path, "disabled=true").await.ok();
+    let customer = api.create("/v1/customers", "").await;
+    api.post("/v1/products", "name=A").await.ok();
+    api.delete(&format!("/v1/customers/{customer}")).await.ok();
+    api.key("sk_test_two")
+        .post("/v1/products", "name=B")
+        .await
+        .ok();
+    api.sandbox().deliveries_settled().await;
+    assert_eq!(
+        all.types(),
+        ["customer.created", "product.created", "customer.deleted"]
+    );
+    assert_eq!(some.types(), ["product.created", "customer.deleted"]);
+    assert_eq!(off.types(), Vec::<String>::new());
+    // Two endpoints wanted it.
+    assert_eq!(some.webhooks()[0].event()["data"]["object"]["name"], "A");
+
+    api.post(&path, "disabled=false&enabled_events[]=product.created")
+        .await
+        .ok();
+    api.post("/v1/products", "name=C").await.ok();
+    api.post("/v1/customers", "").await.ok();
+    api.sandbox().deliveries_settled().await;
+    assert_eq!(off.types(), ["product.created"]);
+    api.delete(&path).await.ok();
+    api.post("/v1/products", "name=D").await.ok();
+    api.sandbox().deliveries_settled().await;
+    assert_eq!(off.types(), ["product.created"]);
+}
+
+#[tokio::test]
+async fn a_failed_delivery_is_tried_again_three_times() {
+    let (api, clock) = sandbox().await;
+    let receiver = Receiver::start().await;
+    let made = endpoint(&api, receiver.url(), &["customer.created"]).await;
+    receiver.answer(&[500, 302, 404, 503]);
+    api.post("/v1/customers", "").await.ok();
+    let event = api.ids("/v1/events").await.remove(0);
+    let mut at = START;
+    for (tries, wait) in [(1, BACKOFF), (2, 2 * BACKOFF), (3, 4 * BACKOFF)] {
+        let failed = async || (api.sandbox().deliveries().failed_tries == tries).then_some(());
+        until("a try has failed", failed).await;
+        // Before its time there is no other.
+        clock.set(at + wait - 1);
+        api.get("/v1/customers").await.ok();
+        assert_eq!(receiver.webhooks().len() as u64, tries);
+        at += wait;
+        clock.set(at);
+    }
+    api.sandbox().deliveries_settled().await;
+    let webhooks = receiver.webhooks();
+    assert_eq!(webhooks.len(), 4);
+    let secret = made["secret"].as_str().expect("a secret");
+    check_signature(&webhooks[3], secret, START + 7 * BACKOFF);
+    assert!(
+        webhooks
+            .iter()
+            .all(|webhook| webhook.event()["id"] == event)
+    );
+    let counts = api.sandbox().deliveries();
+    assert_eq!((counts.delivered, counts.given_up), (0, 1));
+    let event = api.get(&format!("/v1/events/{event}")).await.ok();
+    assert_eq!(event["pending_webhooks"], 1);
+}
+
+#[tokio::test]
+async fn a_delivery_that_fails_holds_up_no_other() {
+    let (api, clock) = sandbox().await;
+    let receiver = Receiver::start().await;
+    endpoint(&api, receiver.url(), &["*"]).await;
+    receiver.answer(&[500]);
+    api.post("/v1/customers", "").await.ok();
+    api.post("/v1/products", "name=A").await.ok();
+    until("both were tried", async || {
+        (receiver.webhooks().len() == 2).then_some(())
+    })
+    .await;
+    clock.set(START + BACKOFF);
+    api.sandbox().deliveries_settled().await;
+    assert_eq!(
+        receiver.types(),
+        ["customer.created", "product.created", "customer.created"]
+    );
+    assert_eq!(api.sandbox().deliveries().delivered, 2);
+}
+
+#[tokio::test]
+async fn no_call_waits_for_an_endpoint() {
+    let (api, _) = sandbox().await;
+    let receiver = Receiver::start().await;
+    receiver.answer(&[0]);
+    endpoint(&api, receiver.url(), &["*"]).await;
+    // Nobody listens there.
+    endpoint(&api, "http://127.0.0.1:9/", &["*"]).await;
+    api.post("/v1/customers", "").await.ok();
+    until("the first hangs", async || {
+        (receiver.webhooks().len() == 1).then_some(())
+    })
+    .await;
+    api.post("/v1/customers", "").await.ok();
+    assert!(api.sandbox().deliveries().unsettled >= 2);
+    // A reset ends what is under way.
+    api.post("/_sandbox/reset", "").await.ok();
+    api.sandbox().deliveries_settled().await;
+    assert_eq!(receiver.webhooks().len(), 1);
+}
+
+#[tokio::test]
+async fn a_program_gives_an_account_an_endpoint_that_outlives_resets() {
+    let receiver = Receiver::start().await;
+    let mut runs = Vec::new();
+    for wired in [true, false, true] {
+        let (api, _) = sandbox().await;
+        let wire = || {
+            let sandbox = api.sandbox();
+            sandbox.webhook_endpoint("sk_test_one", receiver.url(), &["customer.created"])
+        };
+        let secret = wired.then(|| wire().expect("a good endpoint"));
+        let customer = api.create("/v1/customers", "").await;
+        if wired {
+            api.sandbox().reset();
+            api.post("/v1/customers", "").await.ok();
+            api.sandbox().deliveries_settled().await;
+            let list = api.get("/v1/webhook_endpoints").await.ok();
+            assert_eq!(list["data"][0]["url"], receiver.url());
+        }
+        runs.push((customer, secret));
+    }
+    // The endpoint takes no id that something else has without it.
+    assert_eq!(runs[0].0, runs[1].0);
+    assert_eq!(runs[0], runs[2]);
+    let webhooks = receiver.webhooks();
+    assert_eq!(webhooks.len(), 4);
+    let secret = runs[0].1.as_deref().expect("a secret");
+    check_signature(&webhooks[3], secret, START);
+
+    let (api, _) = sandbox().await;
+    let bad = api
+        .sandbox()
+        .webhook_endpoint("sk_test_one", "localhost", &["*"]);
+    let bad = bad.expect_err("it has no scheme").to_string();
+    assert!(bad.starts_with("Invalid URL"), "{bad}");
+}
