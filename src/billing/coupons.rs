@@ -4,6 +4,8 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 
 use super::object::{Metadata, decimal, identified};
+use super::{Billing, segment};
+use crate::stripe::Error;
 
 /// A coupon in force.
 #[derive(Clone, Debug, Deserialize)]
@@ -55,3 +57,11 @@ pub struct Coupon {
 }
 
 identified!(Coupon);
+
+impl Billing<'_> {
+    /// A coupon.
+    pub async fn coupon(self, id: &str) -> Result<Coupon, Error> {
+        let path = format!("/v1/coupons/{}", segment(id));
+        self.get(path).send().await
+    }
+}

@@ -24,8 +24,12 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::stripe::{ApiVersion, Client, Request};
 
 pub use accounts::{Account, NewAccount};
-pub use catalog::{Price, PriceTier, Product, Recurring, TransformQuantity};
-pub use checkout::CheckoutSession;
+pub use catalog::{
+    AggregateUsage, BillingScheme, KEYS_PER_CALL, NewAmount, NewPrice, NewProduct, NewTier, Price,
+    PriceProduct, PriceTier, Product, Recurring, RecurringInterval, Rounding, TiersMode,
+    TransformQuantity, UsageType,
+};
+pub use checkout::{CheckoutSession, LineItem, NewSession, NewSessionItems};
 pub use clocks::{ClockStatus, TestClock};
 pub use coupons::{Coupon, Discount};
 pub use credit_notes::{CreditNote, CreditNoteLine};
@@ -33,9 +37,11 @@ pub use customers::{Customer, CustomerUpdate, InvoiceSettings, NewCustomer, Paym
 pub use invoice_items::InvoiceItem;
 pub use invoices::{Charge, DiscountAmount, Invoice, InvoiceLine, PaymentIntent, Period};
 pub use object::{Expandable, Metadata, Object};
-pub use schedules::{PhaseItem, Schedule, SchedulePhase, ScheduleSettings, Span};
-pub use subscriptions::{AutomaticTax, Subscription, SubscriptionItem};
-pub use usage::{UsagePeriod, UsageRecordSummary};
+pub use schedules::{
+    EndBehavior, PhaseItem, Schedule, SchedulePhase, ScheduleSettings, ScheduleStatus, Span,
+};
+pub use subscriptions::{AutomaticTax, Detail, Subscription, SubscriptionItem, SubscriptionStatus};
+pub use usage::{UsageAction, UsagePeriod, UsageRecord, UsageRecordSummary};
 pub use write::{Done, Write};
 
 /// The version of Stripe's API that the wire contract of `tier` is pinned to, and in which usage is told by records on

@@ -3,24 +3,26 @@
 use serde::Deserialize;
 
 use super::object::{Expandable, Metadata, identified};
-use super::{AutomaticTax, Coupon, Price, Subscription};
+use super::words::words;
+use super::{AutomaticTax, Billing, Coupon, Price, Subscription};
+use crate::stripe::Error;
 
 /// A subscription schedule.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Schedule {
     /// `sub_sched_…`.
     pub id: String,
-    /// `not_started`, `active`, `completed`, `released` or `canceled`.
-    pub status: String,
+    /// What has become of it.
+    pub status: ScheduleStatus,
     /// Absent before it starts and after it ends.
     #[serde(default)]
     pub current_phase: Option<Span>,
     /// All phases, past ones too.
     #[serde(default)]
     pub phases: Vec<SchedulePhase>,
-    /// `cancel` or `release`: what happens after the last phase.
+    /// What happens after the last phase.
     #[serde(default)]
-    pub end_behavior: String,
+    pub end_behavior: EndBehavior,
     /// The subscription that it drove until it was released.
     #[serde(default)]
     pub released_subscription: Option<String>,
@@ -101,3 +103,53 @@ pub struct PhaseItem {
 }
 
 identified!(Schedule);
+
+words! {
+    /// What has become of a schedule.
+    ScheduleStatus {
+        /// It waits for its first phase.
+        NotStarted = "not_started",
+        /// It drives a subscription.
+        Active = "active",
+        /// Its last phase is over.
+        Completed = "completed",
+        /// It let its subscription go.
+        Released = "released",
+        /// It was canceled.
+        Canceled = "canceled",
+    }
+}
+
+words! {
+    /// What happens after the last phase.
+    EndBehavior {
+        /// The subscription ends.
+        Cancel = "cancel",
+        /// The subscription goes on.
+        Release = "release",
+    }
+}
+
+impl Schedule {
+    /// Whether it drives a subscription.
+    pub fn is_active(&self) -> bool {
+        self.status == ScheduleStatus::Active
+    }
+
+    /// Whether it has not begun.
+    pub fn is_waiting(&self) -> bool {
+        self.status == ScheduleStatus::NotStarted
+    }
+}
+
+impl Billing<'_> {
+    /// A customer's schedules, newest first: those to come, the one in force, and past ones.
+    pub async fn schedules(self, customer: &str) -> Result<Vec<Schedule>, Error> {
+        let request = self
+            .get("/v1/subscription_schedules")
+            .param("customer", customer)
+            .expand("data.phases.coupon")
+            .expand("data.phases.items.price");
+        request.list().await
+    }
+}

@@ -3,16 +3,17 @@
 use serde::Deserialize;
 
 use super::object::{Expandable, Metadata, identified};
-use super::{Discount, Price, Schedule};
-use crate::stripe::Page;
+use super::words::words;
+use super::{Billing, Discount, Price, Schedule};
+use crate::stripe::{Error, Page};
 
 /// A subscription.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Subscription {
     /// `sub_…`.
     pub id: String,
-    /// `trialing`, `active`, `past_due`, …
-    pub status: String,
+    /// What has become of it.
+    pub status: SubscriptionStatus,
     /// Unix seconds.
     #[serde(default)]
     pub start_date: i64,
@@ -34,7 +35,7 @@ pub struct Subscription {
     /// Unix seconds.
     #[serde(default)]
     pub current_period_end: i64,
-    /// `tier.subscription` marks Tier's.
+    /// Free pairs.
     #[serde(default)]
     pub metadata: Metadata,
     /// Three lower-case letters.
@@ -80,3 +81,73 @@ pub struct SubscriptionItem {
 }
 
 identified!(Subscription);
+
+words! {
+    /// What has become of a subscription.
+    SubscriptionStatus {
+        /// A trial runs.
+        Trialing = "trialing",
+        /// It is paid for.
+        Active = "active",
+        /// An invoice was not paid, and may be yet.
+        PastDue = "past_due",
+        /// Invoices are not paid, and not tried any more.
+        Unpaid = "unpaid",
+        /// Its trial ended without a payment method.
+        Paused = "paused",
+        /// Its first invoice waits for a payment.
+        Incomplete = "incomplete",
+        /// Its first invoice was not paid in time.
+        IncompleteExpired = "incomplete_expired",
+        /// It has ended.
+        Canceled = "canceled",
+    }
+}
+
+impl Subscription {
+    /// Whether a trial runs.
+    pub fn is_trialing(&self) -> bool {
+        self.status == SubscriptionStatus::Trialing
+    }
+
+    /// The schedule that drives it, if one does.
+    pub fn active_schedule(&self) -> Option<&Schedule> {
+        let schedule = self.schedule.as_ref()?.object();
+        schedule.filter(|schedule| schedule.is_active())
+    }
+}
+
+/// How much of a customer's subscriptions is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// Items only: the entitlement path.
+    Items,
+    /// Schedule and coupons too.
+    Schedule,
+    /// The same, with subscriptions that have ended.
+    History,
+}
+
+impl Billing<'_> {
+    /// A customer's subscriptions, newest first.
+    pub async fn subscriptions(
+        self,
+        customer: &str,
+        detail: Detail,
+    ) -> Result<Vec<Subscription>, Error> {
+        let mut request = self
+            .get("/v1/subscriptions")
+            .param("customer", customer)
+            .param("limit", 100);
+        if detail != Detail::Items {
+            request = request
+                .expand("data.schedule.phases.coupon")
+                .expand("data.discount.coupon");
+        }
+        if detail == Detail::History {
+            request = request.param("status", "all");
+        }
+        let page: Page<Subscription> = request.send().await?;
+        Ok(page.data)
+    }
+}

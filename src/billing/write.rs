@@ -60,6 +60,11 @@ impl<T> Write<T> {
         Self::new(self.request.by(client))
     }
 
+    /// Its parameters as they are sent, by which it can be told from another one.
+    pub fn parameters(&self) -> String {
+        self.request.parameters()
+    }
+
     /// What it holds, in bytes.
     pub fn size(&self) -> usize {
         self.request.size()

@@ -5,13 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::refs::{FeaturePlan, PlanName, Reference};
-use super::subscription::PERPETUAL;
 use super::{Domain, Error, Result};
-use crate::billing::Price;
-use crate::stripe::Page;
-
-/// Stripe looks up this many prices in a call.
-const KEYS_PER_CALL: usize = 10;
+use crate::billing::{AggregateUsage, KEYS_PER_CALL, Price, RecurringInterval};
 
 /// A feature with the price that sells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,10 +17,10 @@ pub(super) struct PricedFeature {
     pub(super) price_id: String,
     /// Whether usage is reported for it.
     pub(super) metered: bool,
-    /// How usage adds up, for metered features: Stripe's word.
-    pub(super) aggregate: Option<String>,
+    /// How usage adds up, for metered features.
+    pub(super) aggregate: AggregateUsage,
     /// When and in which currency it is billed.
-    pub(super) billing: Billing,
+    pub(super) billing: BillingTerms,
     /// Whether it never costs anything, as far as its tiers are known.
     pub(super) free: bool,
 }
@@ -40,8 +35,8 @@ impl PricedFeature {
         Self {
             name,
             metered: price.is_metered(),
-            aggregate: price.aggregate().map(str::to_owned),
-            billing: Billing::of(price),
+            aggregate: price.aggregate(),
+            billing: BillingTerms::of(price),
             free: price.is_free(),
             price_id: price.id.clone(),
         }
@@ -49,25 +44,25 @@ impl PricedFeature {
 
     /// Whether usage of it is a state, not a sum.
     pub(super) fn is_level(&self) -> bool {
-        self.metered && !matches!(self.aggregate.as_deref(), None | Some("sum"))
+        self.metered && self.aggregate.is_level()
     }
 
     /// Whether it does not start again with the period.
     pub(super) fn is_perpetual(&self) -> bool {
-        self.metered && self.aggregate.as_deref() == Some(PERPETUAL)
+        self.metered && self.aggregate.is_perpetual()
     }
 }
 
 /// What all items of a subscription must have in common.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Billing {
-    /// `day`, `week`, `month` or `year`, and how many of them.
-    pub(super) every: Option<(String, u64)>,
+pub(super) struct BillingTerms {
+    /// The unit of a period, and how many of them it has.
+    pub(super) every: Option<(RecurringInterval, u64)>,
     /// Three lower-case letters.
     pub(super) currency: String,
 }
 
-impl Billing {
+impl BillingTerms {
     pub(super) fn of(price: &Price) -> Self {
         let recurring = price.recurring.as_ref();
         Self {
@@ -89,8 +84,7 @@ pub(super) struct Catalog {
 impl Domain {
     /// Reads the catalog: one call for a hundred prices.
     pub(super) async fn catalog(&self) -> Result<Catalog> {
-        let prices: Vec<Price> = self.billing().get("/v1/prices").list().await?;
-        Ok(Catalog::new(prices))
+        Ok(Catalog::new(self.billing().prices().await?))
     }
 
     /// The features that `references` name, in order, each once.
@@ -124,8 +118,7 @@ impl Domain {
             self.catalog_of(&names).await?
         } else {
             // Stripe cannot be asked for a plan's prices alone.
-            let prices = self.billing().get("/v1/prices").expand("data.tiers");
-            Catalog::new(prices.list().await?)
+            Catalog::new(self.billing().prices_with_tiers().await?)
         };
         lists.iter().map(|list| catalog.expand(list)).collect()
     }
@@ -143,24 +136,11 @@ impl Domain {
         let keys: Vec<String> = keys.into_iter().map(str::to_owned).collect();
         let batches: Vec<Vec<String>> = keys.chunks(KEYS_PER_CALL).map(<[_]>::to_vec).collect();
         let pages: Vec<Vec<Price>> = stream::iter(batches)
-            .map(|batch| self.price_batch(batch))
+            .map(|batch| async move { self.billing().prices_by_key(&batch).await })
             .buffered(self.parallel())
             .try_collect()
             .await?;
         Ok(pages.into_iter().flatten().collect())
-    }
-
-    async fn price_batch(&self, keys: Vec<String>) -> Result<Vec<Price>> {
-        let mut request = self
-            .billing()
-            .get("/v1/prices")
-            .param("limit", 100)
-            .expand("data.tiers");
-        for key in keys {
-            request = request.param("lookup_keys[]", key);
-        }
-        let page: Page<Price> = request.send().await?;
-        Ok(page.data)
     }
 }
 

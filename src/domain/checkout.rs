@@ -7,9 +7,8 @@ use super::request_key::reused;
 use super::revision::{Attempts, Refusal};
 use super::subscription::{Detail, MARK};
 use super::{Domain, Error, Result};
-use crate::billing::CheckoutSession;
+use crate::billing::{CheckoutSession, LineItem, NewSession, NewSessionItems, Write};
 use crate::num::hex;
-use crate::stripe::Form;
 
 /// What the page is for.
 #[derive(Clone, Debug, Default)]
@@ -64,10 +63,10 @@ impl Domain {
         let _held = self.hold(&shared.changes, org.as_str()).await?;
         let attempt = || async move {
             let (customer, is_new) = self.ensure_customer(org).await?;
-            let form = session_form(&customer, checkout, items);
+            let create = self.new_session(&customer, checkout, items);
             let opened = match key {
-                Some(key) => self.open_session(form, self.key_digest(key), true).await,
-                None => self.open_this_minute(&customer, form).await,
+                Some(key) => self.open_session(create, self.key_digest(key), true).await,
+                None => self.open_this_minute(&customer, create).await,
             };
             if let Err(error) = &opened
                 && is_new
@@ -81,38 +80,66 @@ impl Domain {
             .await
     }
 
-    async fn line_items(&self, features: &[Reference]) -> Result<Form> {
-        let mut form = Form::new();
-        for (i, feature) in self.expand(features).await?.into_iter().enumerate() {
-            form.push(format!("line_items[{i}][price]"), feature.price_id);
-            if !feature.metered {
-                form.push(format!("line_items[{i}][quantity]"), 1);
-            }
-        }
-        Ok(form)
+    async fn line_items(&self, features: &[Reference]) -> Result<Vec<LineItem>> {
+        let features = self.expand(features).await?.into_iter();
+        let items = features.map(|feature| LineItem {
+            price: feature.price_id,
+            quantity: (!feature.metered).then_some(1),
+        });
+        Ok(items.collect())
+    }
+
+    fn new_session(
+        &self,
+        customer: &str,
+        checkout: &Checkout,
+        items: &[LineItem],
+    ) -> Write<CheckoutSession> {
+        let Checkout { tax, .. } = checkout;
+        let cancel_url = checkout.cancel_url.as_str();
+        self.billing().create_session(&NewSession {
+            customer,
+            success_url: &checkout.success_url,
+            cancel_url: Some(cancel_url).filter(|url| !url.is_empty()),
+            subscribes_to: (!items.is_empty()).then_some(NewSessionItems {
+                items,
+                mark: MARK,
+                trial_days: Some(checkout.trial_days).filter(|days| *days > 0),
+            }),
+            automatic_tax: tax.automatic,
+            collects_tax_id: tax.collect_id,
+            requires_address: checkout.require_billing_address,
+        })
     }
 
     /// Two clicks, or two servers, open one session. After a purchase or a change it is another one.
-    async fn open_this_minute(&self, customer: &str, form: Form) -> Result<String> {
+    async fn open_this_minute(
+        &self,
+        customer: &str,
+        create: Write<CheckoutSession>,
+    ) -> Result<String> {
         let found = self.subscriptions(customer, Detail::History).await?;
         let seen = found.revision;
         let minute = self.account.clock.unix().div_euclid(60);
-        let digest = hex(&Sha256::digest(form.encode())[..16]);
+        let digest = hex(&Sha256::digest(create.parameters())[..16]);
         let name = format!("{digest}:{seen}:{minute}");
-        self.open_session(form, name, false).await
+        self.open_session(create, name, false).await
     }
 
     /// Opens the session of that name, or finds that it was opened.
-    async fn open_session(&self, form: Form, name: String, is_clients: bool) -> Result<String> {
-        let request = self.billing().post("/v1/checkout/sessions").form(form);
+    async fn open_session(
+        &self,
+        create: Write<CheckoutSession>,
+        name: String,
+        is_clients: bool,
+    ) -> Result<String> {
         let mut attempts = Attempts::default();
         loop {
             let key = match attempts.at(0) {
                 1 => format!("checkout:{name}"),
                 attempt => format!("checkout:{name}:{attempt}"),
             };
-            let opened = request.clone().idempotency_key(key);
-            let refusal = match opened.send::<CheckoutSession>().await {
+            let refusal = match create.clone().key(key).send().await {
                 Ok(session) => return Ok(session.url),
                 Err(error) if is_clients && error.is_idempotency_conflict() => {
                     return Err(reused());
@@ -123,39 +150,4 @@ impl Domain {
             tokio::time::sleep(self.stripe().first_wait() * wait).await;
         }
     }
-}
-
-fn session_form(customer: &str, checkout: &Checkout, items: &Form) -> Form {
-    let Checkout { tax, .. } = checkout;
-    let mut form = Form::new();
-    form.push("customer", customer);
-    form.push("success_url", &checkout.success_url);
-    if !checkout.cancel_url.is_empty() {
-        form.push("cancel_url", &checkout.cancel_url);
-    }
-    let subscribes = !items.is_empty();
-    if subscribes {
-        form.push("mode", "subscription");
-        form.push(format!("subscription_data[metadata][{}]", MARK.0), MARK.1);
-        if checkout.trial_days > 0 {
-            form.push("subscription_data[trial_period_days]", checkout.trial_days);
-        }
-        form.append(items.clone());
-    } else {
-        form.push("mode", "setup");
-        form.push("payment_method_types[]", "card");
-    }
-    form.push("automatic_tax[enabled]", tax.automatic);
-    if tax.collect_id {
-        form.push("tax_id_collection[enabled]", true);
-        form.push("customer_update[name]", "auto");
-    }
-    // Stripe computes no tax for a customer without an address, so it must be kept from the page.
-    if tax.collect_id || (tax.automatic && subscribes) {
-        form.push("customer_update[address]", "auto");
-    }
-    if checkout.require_billing_address {
-        form.push("billing_address_collection", "required");
-    }
-    form
 }

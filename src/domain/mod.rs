@@ -33,8 +33,6 @@ mod usage;
 
 use std::sync::Arc;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
 pub use account::Whoami;
 pub use background::{Background, Superseded};
 pub use checkout::{Checkout, Tax};
@@ -227,10 +225,4 @@ impl Domain {
         let mode = if live { "" } else { "/test" };
         Some(format!("{dashboard}{account}{mode}/{page}"))
     }
-}
-
-/// An id from a client as one segment of a path: it must not reach another endpoint.
-fn path_segment(id: &str) -> impl std::fmt::Display + '_ {
-    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-');
-    utf8_percent_encode(id, ESCAPED)
 }

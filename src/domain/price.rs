@@ -8,9 +8,10 @@ use super::pricing::{
     Aggregate, Currency, Divide, Feature, Interval, Mode, NO_LIMIT, Plan, Rounding, Tier,
 };
 use super::refs::FeaturePlan;
-use crate::billing::{Price, PriceTier};
-use crate::num;
-use crate::stripe::Form;
+use crate::billing::{
+    self, AggregateUsage, BillingScheme, NewAmount, NewPrice, NewTier, Price, PriceProduct,
+    PriceTier, RecurringInterval, TiersMode, TransformQuantity,
+};
 
 /// Which feature of which plan a price is for.
 pub(super) const FEATURE: &str = "tier.feature";
@@ -19,87 +20,75 @@ pub(super) const LIMIT: &str = "tier.limit";
 const TITLE: &str = "tier.title";
 const PLAN_TITLE: &str = "tier.plan_title";
 
-/// The parameters of `POST /v1/prices`, but for the product.
-pub(super) fn terms(name: &FeaturePlan, plan: &Plan, feature: &Feature) -> Form {
-    let (interval, interval_count) = period(plan.interval);
-    let mut form = Form::new();
-    form.push("lookup_key", name.lookup_key());
-    form.push(format!("metadata[{FEATURE}]"), name);
-    form.push(format!("metadata[{LIMIT}]"), feature.limit());
-    form.push(format!("metadata[{TITLE}]"), &feature.title);
-    form.push(format!("metadata[{PLAN_TITLE}]"), &plan.title);
-    form.push("currency", plan.currency.as_str());
-    form.push("recurring[interval]", interval);
-    form.push("recurring[interval_count]", interval_count);
-    if feature.is_metered() {
-        form.push("recurring[usage_type]", "metered");
-        form.push(
-            "recurring[aggregate_usage]",
-            aggregate_usage(feature.aggregate),
-        );
-    } else {
-        form.push("recurring[usage_type]", "licensed");
+/// The terms at which a feature is sold.
+pub(super) fn terms(name: &FeaturePlan, plan: &Plan, feature: &Feature) -> NewPrice {
+    let amount = match feature.tiers.as_deref() {
+        Some(tiers) if feature.is_tiered() => tiered(feature.mode, tiers),
+        None => NewAmount::PerUnit(feature.base),
+        Some(tiers) => NewAmount::PerUnit(tiers.first().map_or(Decimal::ZERO, |t| t.price)),
+    };
+    let metadata = [
+        (FEATURE, name.to_string()),
+        (LIMIT, feature.limit().to_string()),
+        (TITLE, feature.title.clone()),
+        (PLAN_TITLE, plan.title.clone()),
+    ];
+    let aggregate = || aggregate_usage(feature.aggregate);
+    NewPrice {
+        lookup_key: name.lookup_key(),
+        metadata: metadata.into(),
+        currency: plan.currency.as_str().to_owned(),
+        period: period(plan.interval),
+        metered: feature.is_metered().then(aggregate),
+        amount,
+        transform_quantity: feature.divide.map(|divide| TransformQuantity {
+            divide_by: divide.by,
+            round: match divide.rounding {
+                Rounding::Up => billing::Rounding::Up,
+                Rounding::Down => billing::Rounding::Down,
+            },
+        }),
     }
-    match feature.tiers.as_deref() {
-        Some(tiers) if feature.is_tiered() => tiered(&mut form, feature.mode, tiers),
-        None => per_unit(&mut form, feature.base),
-        Some(tiers) => per_unit(&mut form, tiers.first().map_or(Decimal::ZERO, |t| t.price)),
-    }
-    if let Some(divide) = feature.divide {
-        form.push("transform_quantity[divide_by]", divide.by);
-        form.push("transform_quantity[round]", divide.rounding.as_str());
-    }
-    form
 }
 
-/// Has the price's product created with it.
-pub(super) fn new_product(name: &FeaturePlan, plan: &Plan, feature: &Feature) -> Form {
-    let mut form = Form::new();
-    form.push("product_data[id]", name.lookup_key());
-    form.push(
-        "product_data[name]",
-        format!("{} - {}", plan.title, feature.title),
-    );
-    form
-}
-
-fn per_unit(form: &mut Form, amount: Decimal) {
-    form.push("billing_scheme", "per_unit");
-    form.push("unit_amount_decimal", num::plain(amount));
+/// The product that is created with a feature's price.
+pub(super) fn new_product(name: &FeaturePlan, plan: &Plan, feature: &Feature) -> PriceProduct {
+    PriceProduct::New {
+        id: name.lookup_key(),
+        name: format!("{} - {}", plan.title, feature.title),
+    }
 }
 
 /// The last tier is open for Stripe, which never stops counting; the bound is Tier's, in the metadata.
-fn tiered(form: &mut Form, mode: Mode, tiers: &[Tier]) {
-    form.push("billing_scheme", "tiered");
-    form.push("tiers_mode", mode.as_str());
-    for (i, tier) in tiers.iter().enumerate() {
-        let bound = tier.upto.filter(|_| i + 1 < tiers.len());
-        let up_to = bound.map_or_else(|| "inf".to_owned(), |upto| upto.to_string());
-        form.push(format!("tiers[{i}][up_to]"), up_to);
-        form.push(
-            format!("tiers[{i}][unit_amount_decimal]"),
-            num::plain(tier.price),
-        );
-        form.push(format!("tiers[{i}][flat_amount]"), tier.base);
-    }
+fn tiered(mode: Mode, tiers: &[Tier]) -> NewAmount {
+    let mode = match mode {
+        Mode::Graduated => TiersMode::Graduated,
+        Mode::Volume => TiersMode::Volume,
+    };
+    let tier = |(i, tier): (usize, &Tier)| NewTier {
+        up_to: tier.upto.filter(|_| i + 1 < tiers.len()),
+        unit_amount: tier.price,
+        flat_amount: tier.base,
+    };
+    NewAmount::Tiered(mode, tiers.iter().enumerate().map(tier).collect())
 }
 
-fn period(interval: Interval) -> (&'static str, u64) {
+fn period(interval: Interval) -> (RecurringInterval, u64) {
     match interval {
-        Interval::Daily => ("day", 1),
-        Interval::Weekly => ("week", 1),
-        Interval::Monthly => ("month", 1),
-        Interval::Quarterly => ("month", 3),
-        Interval::Yearly => ("year", 1),
+        Interval::Daily => (RecurringInterval::Day, 1),
+        Interval::Weekly => (RecurringInterval::Week, 1),
+        Interval::Monthly => (RecurringInterval::Month, 1),
+        Interval::Quarterly => (RecurringInterval::Month, 3),
+        Interval::Yearly => (RecurringInterval::Year, 1),
     }
 }
 
-fn aggregate_usage(aggregate: Aggregate) -> &'static str {
+fn aggregate_usage(aggregate: Aggregate) -> AggregateUsage {
     match aggregate {
-        Aggregate::Sum => "sum",
-        Aggregate::Max => "max",
-        Aggregate::Last => "last_during_period",
-        Aggregate::Perpetual => "last_ever",
+        Aggregate::Sum => AggregateUsage::Sum,
+        Aggregate::Max => AggregateUsage::Max,
+        Aggregate::Last => AggregateUsage::LastDuringPeriod,
+        Aggregate::Perpetual => AggregateUsage::LastEver,
     }
 }
 
@@ -131,7 +120,7 @@ impl PulledFeature {
 
     fn read_as(price: &Price, name: FeaturePlan) -> Option<Self> {
         let recurring = price.recurring.as_ref()?;
-        let recurs = (recurring.interval.as_str(), recurring.interval_count);
+        let recurs = (recurring.interval.clone(), recurring.interval_count);
         Some(Self {
             id: price.id.clone(),
             plan_title: title(price, PLAN_TITLE, name.plan().as_str()),
@@ -155,7 +144,7 @@ impl PulledFeature {
 
 fn read_feature(price: &Price, name: &FeaturePlan) -> Option<Feature> {
     let metered = price.is_metered();
-    let tiered = price.billing_scheme == "tiered";
+    let tiered = price.billing_scheme == BillingScheme::Tiered;
     let amount = amount(price.unit_amount_decimal, price.unit_amount);
     let (base, tiers) = match (metered, tiered) {
         (false, false) => (amount, None),
@@ -169,11 +158,10 @@ fn read_feature(price: &Price, name: &FeaturePlan) -> Option<Feature> {
     let mut feature = Feature {
         title: title(price, TITLE, name.as_str()),
         base,
-        mode: price
-            .tiers_mode
-            .as_deref()
-            .and_then(Mode::from_word)
-            .unwrap_or_default(),
+        mode: match price.tiers_mode {
+            Some(TiersMode::Volume) => Mode::Volume,
+            _ => Mode::Graduated,
+        },
         aggregate: read_aggregate(price),
         tiers,
         divide: read_divide(price),
@@ -186,7 +174,10 @@ fn read_divide(price: &Price) -> Option<Divide> {
     let transform = price.transform_quantity.as_ref()?;
     Some(Divide {
         by: transform.divide_by,
-        rounding: Rounding::from_word(&transform.round).unwrap_or_default(),
+        rounding: match transform.round {
+            billing::Rounding::Up => Rounding::Up,
+            _ => Rounding::Down,
+        },
     })
 }
 
@@ -213,13 +204,10 @@ fn read_tiers(tiers: &[PriceTier], limit: i64) -> Option<Vec<Tier>> {
 
 /// How reports on a price add up.
 fn read_aggregate(price: &Price) -> Aggregate {
-    let usage = price
-        .recurring
-        .as_ref()
-        .and_then(|r| r.aggregate_usage.as_deref());
+    let usage = price.aggregate();
     let known = Aggregate::ALL
         .iter()
-        .find(|known| Some(aggregate_usage(**known)) == usage);
+        .find(|known| aggregate_usage(**known) == usage);
     known.copied().unwrap_or_default()
 }
 

@@ -10,8 +10,7 @@ use super::{Domain, Result};
 impl Domain {
     /// Everything that is for sale: one call for each hundred prices.
     pub async fn pull(&self) -> Result<Model> {
-        let prices = self.billing().get("/v1/prices").expand("data.tiers");
-        let chosen = one_each(prices.list().await?);
+        let chosen = one_each(self.billing().prices_with_tiers().await?);
         Ok(model(chosen.values().filter_map(PulledFeature::read)))
     }
 }

@@ -11,7 +11,7 @@ use super::price::{self, PulledFeature};
 use super::pricing::{Feature, Model, Plan};
 use super::refs::{FeaturePlan, PlanName};
 use super::{Domain, Error, Result};
-use crate::billing::{Price, Product};
+use crate::billing::{Metadata, NewProduct, PriceProduct};
 
 /// Under this key a plan's product has the plan's hash.
 const MODEL_HASH: &str = "tier.model";
@@ -184,9 +184,9 @@ impl Domain {
         feature: &Feature,
     ) -> Result<(PushOutcome, Option<String>)> {
         let terms = price::terms(name, plan, feature);
-        let create = self.billing().post("/v1/prices").form(terms.clone());
-        let with_product = create.form(price::new_product(name, plan, feature));
-        let refused = match with_product.send::<Price>().await {
+        let product = price::new_product(name, plan, feature);
+        let create = self.billing().create_price(&terms, &product);
+        let refused = match create.send().await {
             Ok(price) => return Ok((PushOutcome::Created, Some(price.id))),
             Err(error) if error.is_already_exists() || error.is_lookup_key_taken() => error,
             Err(error) => return Err(error.into()),
@@ -206,12 +206,9 @@ impl Domain {
             // Somebody else's price has the key.
             return Err(refused.into());
         }
-        let create = self
-            .billing()
-            .post("/v1/prices")
-            .form(terms)
-            .param("product", key);
-        let price: Price = create.send().await?;
+        let product = PriceProduct::Existing(key);
+        let create = self.billing().create_price(&terms, &product);
+        let price = create.send().await?;
         Ok((PushOutcome::Created, Some(price.id)))
     }
 
@@ -231,12 +228,13 @@ impl Domain {
     }
 
     async fn claim_plan(&self, name: &PlanName, plan: &Plan) -> Result<Standing> {
-        let create = (self.billing().post("/v1/products"))
-            .param("id", name.product_id())
-            .param("name", &plan.title)
-            .param("active", false)
-            .param(format!("metadata[{MODEL_HASH}]"), plan.hash(name));
-        match create.send::<Product>().await {
+        let create = self.billing().create_product(NewProduct {
+            id: &name.product_id(),
+            name: &plan.title,
+            active: false,
+            metadata: &Metadata::from([(MODEL_HASH.to_owned(), plan.hash(name))]),
+        });
+        match create.send().await {
             Ok(_) => Ok(Standing::New),
             Err(error) if error.is_already_exists() => self.look_at_plan(name, plan).await,
             Err(error) => Err(error.into()),
@@ -245,8 +243,7 @@ impl Domain {
 
     /// How a plan stands that somebody has claimed before.
     async fn look_at_plan(&self, name: &PlanName, plan: &Plan) -> Result<Standing> {
-        let path = format!("/v1/products/{}", name.product_id());
-        match self.billing().get(path).send::<Product>().await {
+        match self.billing().product(&name.product_id()).await {
             Ok(product) => Ok(match product.metadata.get(MODEL_HASH) {
                 None => Standing::Unmarked,
                 Some(hash) if *hash == plan.hash(name) => Standing::Same,

@@ -1,29 +1,17 @@
 //! An org's subscription in Stripe: which one it is, and what it grants.
 
-use rust_decimal::Decimal;
-
 use super::pricing::NO_LIMIT;
 use super::refs::FeaturePlan;
 use super::{Domain, Result, price, request_key, revision};
-use crate::billing::{Price, PriceTier, Schedule, Subscription};
-use crate::stripe::Page;
+use crate::billing::SubscriptionStatus::{
+    Active, Canceled, Incomplete, IncompleteExpired, PastDue, Trialing,
+};
+use crate::billing::{Price, Schedule, Subscription};
+
+pub(super) use crate::billing::Detail;
 
 /// Marks a subscription, and each phase of a schedule, as Tier's.
 pub(super) const MARK: (&str, &str) = ("tier.subscription", "default");
-
-/// Stripe's word for usage that does not start again with the period.
-pub(super) const PERPETUAL: &str = "last_ever";
-
-/// How much of Stripe's objects a caller needs.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Detail {
-    /// Items only: the entitlement path.
-    Items,
-    /// Schedule and coupons too.
-    Schedule,
-    /// The same, with subscriptions that have ended.
-    History,
-}
 
 /// Everything that Tier subscribed a customer to.
 pub(super) struct Subscriptions {
@@ -47,22 +35,22 @@ pub(super) struct Subscriptions {
 impl Subscription {
     /// Whether what the org pays for is its to use.
     pub(super) fn grants(&self) -> bool {
-        matches!(self.status.as_str(), "trialing" | "active" | "past_due")
+        matches!(self.status, Trialing | Active | PastDue)
     }
 
     /// Whether all is well with it: only then it takes the place of older ones.
     pub(super) fn is_paid_for(&self) -> bool {
-        matches!(self.status.as_str(), "trialing" | "active")
+        matches!(self.status, Trialing | Active)
     }
 
     /// Whether it has ever granted anything.
     pub(super) fn had_begun(&self) -> bool {
-        !matches!(self.status.as_str(), "incomplete" | "incomplete_expired")
+        !matches!(self.status, Incomplete | IncompleteExpired)
     }
 
     /// Whether it may still bill somebody.
     fn is_live(&self) -> bool {
-        !matches!(self.status.as_str(), "canceled" | "incomplete_expired")
+        !matches!(self.status, Canceled | IncompleteExpired)
     }
 
     fn is_tiers(&self) -> bool {
@@ -70,22 +58,9 @@ impl Subscription {
             .get(MARK.0)
             .is_some_and(|value| value == MARK.1)
     }
-
-    /// The schedule that drives it, if one does.
-    pub(super) fn active_schedule(&self) -> Option<&Schedule> {
-        self.schedule
-            .as_ref()?
-            .object()
-            .filter(|schedule| schedule.status == "active")
-    }
 }
 
 impl Schedule {
-    /// Whether it has not begun.
-    pub(super) fn is_waiting(&self) -> bool {
-        self.status == "not_started"
-    }
-
     fn is_tiers(&self) -> bool {
         let first = self.phases.first();
         let metadata = first.and_then(|phase| phase.metadata.as_ref());
@@ -98,36 +73,6 @@ impl Price {
     /// The feature that the price sells; none if the price is not Tier's.
     pub(super) fn feature_plan(&self) -> Option<FeaturePlan> {
         self.metadata.get(price::FEATURE)?.parse().ok()
-    }
-
-    /// How usage adds up, for metered prices: `sum`, `max`, `last_during_period` or `last_ever`.
-    pub(super) fn aggregate(&self) -> Option<&str> {
-        self.recurring.as_ref()?.aggregate_usage.as_deref()
-    }
-
-    /// Whether usage of it is a state, not a sum.
-    pub(super) fn is_level(&self) -> bool {
-        self.is_metered() && !matches!(self.aggregate(), None | Some("sum"))
-    }
-
-    /// Whether usage of it does not start again with the period.
-    pub(super) fn is_perpetual(&self) -> bool {
-        self.is_metered() && self.aggregate() == Some(PERPETUAL)
-    }
-
-    /// Whether it never costs anything. Of a price with tiers that were not asked for, that is not known.
-    pub(super) fn is_free(&self) -> bool {
-        let nothing = |amount: Option<i64>, exact: Option<Decimal>| {
-            amount.unwrap_or(0) == 0 && exact.is_none_or(|exact| exact.is_zero())
-        };
-        if self.billing_scheme != "tiered" {
-            return nothing(self.unit_amount, self.unit_amount_decimal);
-        }
-        let free = |tier: &PriceTier| {
-            nothing(tier.unit_amount, tier.unit_amount_decimal)
-                && tier.flat_amount.unwrap_or(0) == 0
-        };
-        !self.tiers.is_empty() && self.tiers.iter().all(free)
     }
 
     /// How much of the feature may be used in a period.
@@ -156,32 +101,13 @@ impl Domain {
         customer: &str,
         detail: Detail,
     ) -> Result<Subscriptions> {
-        let mut request = self
-            .billing()
-            .get("/v1/subscriptions")
-            .param("customer", customer)
-            .param("limit", 100);
-        if detail != Detail::Items {
-            request = request
-                .expand("data.schedule.phases.coupon")
-                .expand("data.discount.coupon");
-        }
-        if detail == Detail::History {
-            request = request.param("status", "all");
-        }
-        let page: Page<Subscription> = request.send().await?;
-        Ok(sort_out(page.data))
+        let all = self.billing().subscriptions(customer, detail).await?;
+        Ok(sort_out(all))
     }
 
     /// All schedules of Tier's, newest first: those to come, the one in force, and past ones.
     pub(super) async fn schedules(&self, customer: &str) -> Result<Vec<Schedule>> {
-        let request = self
-            .billing()
-            .get("/v1/subscription_schedules")
-            .param("customer", customer)
-            .expand("data.phases.coupon")
-            .expand("data.phases.items.price");
-        let mut schedules: Vec<Schedule> = request.list().await?;
+        let mut schedules = self.billing().schedules(customer).await?;
         schedules.retain(Schedule::is_tiers);
         Ok(schedules)
     }

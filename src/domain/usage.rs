@@ -146,7 +146,7 @@ impl From<Failure> for Error {
 impl Price {
     /// Whether what is reported adds up over a period.
     fn sums(&self) -> bool {
-        matches!(self.aggregate(), None | Some("sum"))
+        !self.aggregate().is_level()
     }
 }
 

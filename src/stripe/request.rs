@@ -125,9 +125,14 @@ impl Request {
         Self { client, ..self }
     }
 
+    /// Its parameters as they are sent.
+    pub fn parameters(&self) -> String {
+        self.form.encode()
+    }
+
     /// What it holds, in bytes.
     pub fn size(&self) -> usize {
-        self.path.len() + self.form.encode().len()
+        self.path.len() + self.parameters().len()
     }
 
     /// Sends, tries again as [`retry`] has it, and decodes the answer.

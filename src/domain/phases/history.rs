@@ -1,7 +1,7 @@
 //! From Stripe's objects to phases. Pure.
 
 use super::{Phase, Phases, Span};
-use crate::billing::{Expandable, Schedule, SchedulePhase, Subscription};
+use crate::billing::{EndBehavior, Expandable, Schedule, SchedulePhase, Subscription};
 use crate::domain::catalog::Catalog;
 use crate::domain::refs::FeaturePlan;
 
@@ -11,7 +11,7 @@ pub(super) fn of_subscription(
     past: &[Schedule],
     catalog: &Catalog,
 ) -> Phases {
-    let trialing = subscription.status == "trialing";
+    let trialing = subscription.is_trialing();
     let mut whole = History::default();
     for schedule in over(subscription, past) {
         whole.add_past(schedule, catalog);
@@ -168,7 +168,7 @@ impl History {
 /// `trialing` tells which of them is in force.
 pub(super) fn of_schedule(schedule: &Schedule, catalog: &Catalog, trialing: bool) -> Phases {
     let tax = schedule.default_settings.automatic_tax.enabled;
-    let cancels = schedule.end_behavior == "cancel";
+    let cancels = schedule.end_behavior == EndBehavior::Cancel;
     let current = schedule.current_phase.map(|phase| phase.start_date);
     let mut phases: Vec<Phase> = Vec::with_capacity(schedule.phases.len() + 1);
     let mut in_force = None;

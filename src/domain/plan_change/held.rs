@@ -2,7 +2,7 @@
 
 use super::{PlannedItem, Standing};
 use crate::billing::{Metadata, Price, Schedule, Subscription};
-use crate::domain::catalog::{Billing, PricedFeature};
+use crate::domain::catalog::{BillingTerms, PricedFeature};
 use crate::domain::refs::FeaturePlan;
 use crate::domain::{Error, Result};
 
@@ -33,7 +33,7 @@ struct HeldItem {
     metered: bool,
     quantity: Option<u64>,
     metadata: Metadata,
-    billing: Billing,
+    billing: BillingTerms,
 }
 
 impl HeldItem {
@@ -45,7 +45,7 @@ impl HeldItem {
             metered,
             quantity: quantity.filter(|_| !metered),
             metadata: metadata.clone(),
-            billing: Billing::of(price),
+            billing: BillingTerms::of(price),
         }
     }
 
@@ -78,7 +78,7 @@ impl Held {
             coupon: running.map(|discount| discount.coupon.id.clone()),
             automatic_tax: subscription.automatic_tax.enabled,
             payment_method: subscription.default_payment_method.clone(),
-            trialing: subscription.status == "trialing",
+            trialing: subscription.is_trialing(),
             has_begun: true,
         }
     }
@@ -158,14 +158,14 @@ impl Held {
         }
         let foreign = self.items.iter().filter(|item| item.feature.is_none());
         let own = features.iter().map(|feature| &feature.billing);
-        let all: Vec<&Billing> = own.chain(foreign.map(|item| &item.billing)).collect();
+        let all: Vec<&BillingTerms> = own.chain(foreign.map(|item| &item.billing)).collect();
         if all.len() > MAX_ITEMS {
             return Err(Error::Invalid(format!(
                 "You have exceeded the maximum number of items: a subscription can have at most {MAX_ITEMS}, and {} were given.",
                 all.len()
             )));
         }
-        let mismatch = |differs: fn(&Billing, &Billing) -> bool| {
+        let mismatch = |differs: fn(&BillingTerms, &BillingTerms) -> bool| {
             all.iter().any(|billing| differs(billing, all[0]))
         };
         let field = if mismatch(|a, b| a.every != b.every) {

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::domain::catalog::Billing;
+use crate::billing::AggregateUsage;
+use crate::domain::catalog::BillingTerms;
 
 const NOW: i64 = 1_000_000;
 const LATER: i64 = NOW + 100;
@@ -56,8 +57,8 @@ fn sold(price: &str) -> PricedFeature {
             .expect("a name"),
         price_id: price.into(),
         metered: false,
-        aggregate: None,
-        billing: Billing::default(),
+        aggregate: AggregateUsage::Sum,
+        billing: BillingTerms::default(),
         free: false,
     }
 }
@@ -339,8 +340,8 @@ fn what_stripe_would_refuse_is_refused_before() {
     let sub = subscription(None);
     let held = Held::of(Standing::Subscribed(&sub), NOW);
     let billed = |every: &str, currency: &str| PricedFeature {
-        billing: Billing {
-            every: Some((every.into(), 1)),
+        billing: BillingTerms {
+            every: Some((every.to_owned().into(), 1)),
             currency: currency.into(),
         },
         ..sold("p")

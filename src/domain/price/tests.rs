@@ -16,8 +16,8 @@ fn first(plan: &Value) -> (FeaturePlan, Plan, Feature) {
 /// All parameters of a feature's creation, a line each.
 fn sent(plan: &Value) -> String {
     let (name, plan, feature) = first(plan);
-    let mut form = new_product(&name, &plan, &feature);
-    form.append(terms(&name, &plan, &feature));
+    let mut form = new_product(&name, &plan, &feature).form();
+    form.append(terms(&name, &plan, &feature).form());
     let lines: Vec<String> = form
         .iter()
         .map(|(key, value)| format!("{key}={value}"))

@@ -13,8 +13,8 @@ use std::collections::BTreeSet;
 
 use super::charge::Charge;
 use super::found::{Failure, Found};
-use crate::billing::{InvoiceLine, Metadata, Subscription, SubscriptionItem};
-use crate::domain::catalog::{Billing, PricedFeature};
+use crate::billing::{AggregateUsage, InvoiceLine, Metadata, Subscription, SubscriptionItem};
+use crate::domain::catalog::{BillingTerms, PricedFeature};
 use crate::domain::plan_change::{Action, Change};
 use crate::domain::refs::FeatureName;
 use crate::domain::usage::{Carried, Figure, SCHEDULED, SETTLED, Used};
@@ -98,9 +98,10 @@ impl<'a> Move<'a> {
     /// A figure of what was used until now. A trial is no interval of the plan, so nothing of it is kept for a return.
     fn figure(&self, n: i64) -> Figure {
         let subscription = self.subscription;
-        let ends = match subscription.status.as_str() {
-            "trialing" => self.now,
-            _ => subscription.current_period_end,
+        let ends = if subscription.is_trialing() {
+            self.now
+        } else {
+            subscription.current_period_end
         };
         Figure {
             n,
@@ -208,7 +209,7 @@ impl<'a> Move<'a> {
         let own = total(&stays, used);
         let moved = total(going, used);
         // What is on an item is newer than what was before, which matters unless it is a maximum.
-        let is_max = target.aggregate.as_deref() == Some("max");
+        let is_max = target.aggregate == AggregateUsage::Max;
         let value = match moved {
             0 if before <= own || (own > 0 && !is_max) => return,
             0 => before,
@@ -269,10 +270,10 @@ pub(super) fn restarts(
     features: &[PricedFeature],
     trial: bool,
 ) -> bool {
-    let every = |item: &SubscriptionItem| Billing::of(&item.price).every;
+    let every = |item: &SubscriptionItem| BillingTerms::of(&item.price).every;
     let before = subscription.items.data.first().map(every);
     let after = features.first().map(|one| one.billing.every.clone());
-    before != after || (subscription.status == "trialing") != trial
+    before != after || subscription.is_trialing() != trial
 }
 
 fn used_of(item: &SubscriptionItem, used: &Used) -> i64 {

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::billing::Coupon;
 use crate::domain::plan_change::{Asked, Held};
-use crate::domain::{Domain, Error, Result, path_segment};
+use crate::domain::{Domain, Error, Result};
 
 /// Whether a payment method is the customer's yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +23,7 @@ impl Domain {
             .filter(|id| !id.is_empty() && !held.has_coupon(id))
             .collect();
         for id in new {
-            let path = format!("/v1/coupons/{}", path_segment(id));
-            let coupon: Coupon = self.billing().get(path).send().await?;
+            let coupon = self.billing().coupon(id).await?;
             if !coupon.valid {
                 return Err(Error::Invalid(format!(
                     "This coupon is no longer valid: {id}"

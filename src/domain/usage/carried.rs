@@ -10,9 +10,8 @@ use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
-use crate::billing::{Invoice, InvoiceLine, Metadata, Subscription};
+use crate::billing::{AggregateUsage, Invoice, InvoiceLine, Metadata, Subscription};
 use crate::domain::refs::FeatureName;
-use crate::domain::subscription::PERPETUAL;
 use crate::domain::{Domain, Result};
 use crate::num::hex;
 
@@ -207,7 +206,7 @@ pub(in crate::domain) struct Billed {
     pub(in crate::domain) feature: FeatureName,
     pub(in crate::domain) period_start: i64,
     pub(in crate::domain) quantity: i64,
-    aggregate: Option<String>,
+    aggregate: AggregateUsage,
     /// The lines that bill it.
     pub(in crate::domain) lines: Vec<InvoiceLine>,
 }
@@ -229,7 +228,7 @@ impl Billed {
                 feature: name.feature(),
                 period_start: line.period.start,
                 quantity: 0,
-                aggregate: price.aggregate().map(str::to_owned),
+                aggregate: price.aggregate(),
                 lines: Vec::new(),
             });
             row.lines.push(line.clone());
@@ -240,11 +239,11 @@ impl Billed {
 
     /// Whether the usage is a state, not a sum.
     pub(in crate::domain) fn is_level(&self) -> bool {
-        !matches!(self.aggregate.as_deref(), None | Some("sum"))
+        self.aggregate.is_level()
     }
 
     fn is_perpetual(&self) -> bool {
-        self.aggregate.as_deref() == Some(PERPETUAL)
+        self.aggregate.is_perpetual()
     }
 }
 
@@ -291,21 +290,21 @@ impl Domain {
             let before = carried.0.entry(one.feature).or_insert(before);
             (before.is_level, before.is_perpetual) = (is_level, is_perpetual);
             let n = &mut before.n;
-            match one.aggregate.as_deref() {
-                None | Some("sum") if one.period_start >= subscription.current_period_start => {
+            match one.aggregate {
+                AggregateUsage::Sum if one.period_start >= subscription.current_period_start => {
                     *n = n.saturating_add(one.quantity);
                 }
-                Some("max") if one.period_start >= subscription.current_period_start => {
+                AggregateUsage::Max if one.period_start >= subscription.current_period_start => {
                     *n = one.quantity.max(*n);
                 }
-                Some("last_during_period")
+                AggregateUsage::LastDuringPeriod
                     if one.period_start >= subscription.current_period_start
                         && one.quantity > 0 =>
                 {
                     *n = one.quantity;
                 }
                 // An item on which nothing was recorded says nothing.
-                Some(PERPETUAL) if one.quantity > 0 => *n = one.quantity,
+                AggregateUsage::LastEver if one.quantity > 0 => *n = one.quantity,
                 _ => {}
             }
         }

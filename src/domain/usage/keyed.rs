@@ -6,7 +6,7 @@
 use sha2::{Digest, Sha256};
 
 use super::claim::{Claim, Key, reused};
-use super::record::{LOOK_UPS, Record, unknown};
+use super::record::{LOOK_UPS, unknown};
 use super::{Failure, Report};
 use crate::billing::{Subscription, SubscriptionItem};
 use crate::domain::client_keys::ClientKeys;
@@ -148,27 +148,21 @@ impl Domain {
         // What the total moves by tells what became of a record whose answer is a failure.
         let tells = !report.clobber && item.price.sums() && !claim.repeated;
         let before = if tells {
-            Some(self.period_usage(&item.id, None).await?.total)
+            Some(self.period_usage(item, None).await?.total)
         } else {
             None
         };
-        let record = Record {
-            item: &item.id,
-            set: report.clobber,
-            quantity: report.n,
-            at: report.at,
-        };
         loop {
             let name = key.of_record(progress.attempt);
-            match self.add_record(record, Some(name)).await {
-                Ok(_) => return Ok(()),
+            match self.add_record(item, report.record(), Some(name)).await {
+                Ok(()) => return Ok(()),
                 // The key is this report's alone, so it was sent before, to an item that is unknown by now.
                 Err(error) if error.is_idempotency_conflict() => {
                     tracing::error!(item = %item.id, n = report.n, "this report was sent for another item: whether it was counted is not known");
                     return Err(unknown());
                 }
                 Err(error) if error.is_replayed() && error.is_failure_of_stripes() => {
-                    let after = match self.period_usage(&item.id, None).await {
+                    let after = match self.period_usage(item, None).await {
                         Ok(after) => after.total,
                         // So the record may have been counted before the item went.
                         Err(error) if error.is_item_gone() => {

@@ -4,8 +4,9 @@
 use super::Failure;
 use super::claim::{Claim, Key};
 use super::keyed::{Progress, RECORDS};
-use super::record::{Record, cannot_be_lowered, total_key};
+use super::record::{cannot_be_lowered, total_key};
 use super::{Report, totals::PeriodUsage};
+use crate::billing::SubscriptionItem;
 use crate::domain::Domain;
 use crate::domain::revision::Attempts;
 use crate::stripe;
@@ -21,11 +22,11 @@ impl Domain {
         key: &Key,
         progress: &mut Progress,
     ) -> Result<(), Failure> {
-        let item = &claim.item.id;
+        let item = &claim.item;
         let shared = self.shared().await?;
-        let _held = self.hold(&shared.totals, item).await?;
-        let _open = self.share(&shared.items, item).await?;
-        let _write = shared.writes.begin(item);
+        let _held = self.hold(&shared.totals, &item.id).await?;
+        let _open = self.share(&shared.items, &item.id).await?;
+        let _write = shared.writes.begin(&item.id);
         let beside = self
             .used_beside(&claim.subscription, item, &report.feature)
             .await;
@@ -62,15 +63,10 @@ impl Domain {
                 self.look_again(&mut attempts, error).await?;
                 continue;
             }
-            let record = Record {
-                item,
-                set: false,
-                quantity: missing,
-                at: report.at,
-            };
+            let record = report.addition(missing);
             let name = key.of_record(progress.attempt);
-            match self.add_record(record, Some(name)).await {
-                Ok(_) => return Ok(()),
+            match self.add_record(item, record, Some(name)).await {
+                Ok(()) => return Ok(()),
                 // It was tried before with another quantity, or to no avail: the total would not be below `n` otherwise.
                 Err(error)
                     if (error.is_idempotency_conflict() || error.is_replayed())
@@ -92,7 +88,7 @@ impl Domain {
         report: &Report,
         key: &Key,
     ) -> Result<Seen, Failure> {
-        let item = &claim.item.id;
+        let item = &claim.item;
         let running = match self.period_usage(item, None).await {
             Ok(running) => running,
             Err(error) if error.is_item_gone() && claim.repeated => {
@@ -118,7 +114,7 @@ impl Domain {
     async fn done_before(
         &self,
         gone: stripe::Error,
-        item: &str,
+        item: &SubscriptionItem,
         report: &Report,
         key: &Key,
     ) -> Result<(), Failure> {
@@ -133,18 +129,14 @@ impl Domain {
     /// if something else was sent with it.
     async fn was_recorded(
         &self,
-        item: &str,
+        item: &SubscriptionItem,
         report: &Report,
         key: &Key,
     ) -> Result<bool, stripe::Error> {
-        let nothing = Record {
-            item,
-            set: false,
-            quantity: 0,
-            at: report.at,
-        };
-        match self.add_record(nothing, Some(key.of_record(1))).await {
-            Ok(_) => Ok(false),
+        let nothing = report.addition(0);
+        let added = self.add_record(item, nothing, Some(key.of_record(1)));
+        match added.await {
+            Ok(()) => Ok(false),
             Err(error) if error.is_idempotency_conflict() => Ok(true),
             Err(error) => Err(error),
         }

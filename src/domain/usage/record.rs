@@ -3,25 +3,39 @@
 
 use super::totals::PeriodUsage;
 use super::{Failure, Report};
-use crate::billing::{Object, Subscription, SubscriptionItem};
+use crate::billing::{Subscription, SubscriptionItem, UsageAction, UsageRecord};
 use crate::domain::refs::FeatureName;
 use crate::domain::revision::{Attempts, Refusal};
 use crate::domain::subscription::{Detail, Subscriptions};
 use crate::domain::{Domain, Error, Result};
-use crate::stripe::{self, Answer};
+use crate::stripe;
 
 /// How often an item is looked up for one report, because the one before has gone with a change of plan.
 pub(super) const LOOK_UPS: u32 = 5;
 
-/// A usage record to write.
-#[derive(Clone, Copy)]
-pub(super) struct Record<'a> {
-    pub(super) item: &'a str,
-    /// Sets in place of adding.
-    pub(super) set: bool,
-    pub(super) quantity: i64,
-    /// Unix seconds; none: now.
-    pub(super) at: Option<i64>,
+impl Report {
+    /// The record that the report is, if it need not be compared with what is there.
+    pub(super) fn record(&self) -> UsageRecord {
+        let action = if self.clobber {
+            UsageAction::Set
+        } else {
+            UsageAction::Increment
+        };
+        UsageRecord {
+            quantity: self.n,
+            action,
+            at: self.at,
+        }
+    }
+
+    /// A record that adds `quantity` when the report says.
+    pub(super) fn addition(&self, quantity: i64) -> UsageRecord {
+        UsageRecord {
+            quantity,
+            action: UsageAction::Increment,
+            at: self.at,
+        }
+    }
 }
 
 impl Domain {
@@ -48,23 +62,17 @@ impl Domain {
         report: &Report,
     ) -> Result<(), Failure> {
         if report.clobber && item.price.sums() {
-            return self.set_sum(subscription, &item.id, report).await;
+            return self.set_sum(subscription, item, report).await;
         }
-        let record = Record {
-            item: &item.id,
-            set: report.clobber,
-            quantity: report.n,
-            at: report.at,
-        };
         let shared = self.shared().await?;
         let _open = self.share(&shared.items, &item.id).await?;
         let _write = shared.writes.begin(&item.id);
-        match self.add_record(record, None).await {
+        match self.add_record(item, report.record(), None).await {
             Err(error) if error.is_replayed() && error.is_failure_of_stripes() => {
                 tracing::error!(item = %item.id, n = report.n, "stripe keeps a failure for an answer: whether this report was counted is not known");
                 Err(unknown())
             }
-            outcome => Ok(outcome.map(drop)?),
+            outcome => Ok(outcome?),
         }
     }
 
@@ -72,13 +80,13 @@ impl Domain {
     async fn set_sum(
         &self,
         subscription: &Subscription,
-        item: &str,
+        item: &SubscriptionItem,
         report: &Report,
     ) -> Result<(), Failure> {
         let shared = self.shared().await?;
-        let _held = self.hold(&shared.totals, item).await?;
-        let _open = self.share(&shared.items, item).await?;
-        let _write = shared.writes.begin(item);
+        let _held = self.hold(&shared.totals, &item.id).await?;
+        let _open = self.share(&shared.items, &item.id).await?;
+        let _write = shared.writes.begin(&item.id);
         let beside = self
             .used_beside(subscription, item, &report.feature)
             .await?;
@@ -94,14 +102,9 @@ impl Domain {
                 return Err(cannot_be_lowered(report, total).into());
             }
             let key = total_key(item, seen, &mut attempts);
-            let record = Record {
-                item,
-                set: false,
-                quantity: missing,
-                at: report.at,
-            };
-            match self.add_record(record, Some(key)).await {
-                Ok(_) => return Ok(()),
+            let added = self.add_record(item, report.addition(missing), Some(key));
+            match added.await {
+                Ok(()) => return Ok(()),
                 Err(error) if error.is_item_gone() => return Err(error.into()),
                 Err(error) => self.look_again(&mut attempts, error).await?,
             }
@@ -113,15 +116,15 @@ impl Domain {
     pub(super) async fn used_beside(
         &self,
         subscription: &Subscription,
-        item: &str,
+        item: &SubscriptionItem,
         feature: &FeatureName,
     ) -> Result<i64, Failure> {
         let mut used = self.carried(subscription).await?.get(feature);
         for other in &subscription.items.data {
             let name = other.price.feature_plan();
             let sells = name.is_some_and(|name| name.feature() == *feature);
-            if sells && other.id != item && other.price.is_metered() {
-                let total = self.period_usage(&other.id, None).await?.total;
+            if sells && other.id != item.id && other.price.is_metered() {
+                let total = self.period_usage(other, None).await?.total;
                 used = used.saturating_add(total);
             }
         }
@@ -142,25 +145,15 @@ impl Domain {
     /// Writes a usage record. Without a key of ours, our own tries count once all the same.
     pub(super) async fn add_record(
         &self,
-        record: Record<'_>,
+        item: &SubscriptionItem,
+        record: UsageRecord,
         key: Option<String>,
-    ) -> Result<Answer<Object>, stripe::Error> {
-        let path = format!("/v1/subscription_items/{}/usage_records", record.item);
-        let action = if record.set { "set" } else { "increment" };
-        let mut request = self
-            .billing()
-            .post(path)
-            .param("quantity", record.quantity)
-            .param("action", action);
-        request = match record.at {
-            Some(at) => request.param("timestamp", at),
-            // Not a computed second: a repetition must have the same parameters.
-            None => request.param("timestamp", "now"),
-        };
+    ) -> Result<(), stripe::Error> {
+        let mut write = self.billing().record_usage(item, record);
         if let Some(key) = key {
-            request = request.idempotency_key(key);
+            write = write.key(key);
         }
-        request.send_once().await
+        write.send().await.map(drop)
     }
 
     /// The item that usage of `feature` is recorded on.
@@ -198,8 +191,12 @@ pub(super) fn metered_item(
 }
 
 /// The idempotency key of whatever is added to the total that was seen.
-pub(super) fn total_key(item: &str, seen: PeriodUsage, attempts: &mut Attempts) -> String {
-    let (total, start) = (seen.total, seen.start.unwrap_or_default());
+pub(super) fn total_key(
+    item: &SubscriptionItem,
+    seen: PeriodUsage,
+    attempts: &mut Attempts,
+) -> String {
+    let (item, total, start) = (&item.id, seen.total, seen.start.unwrap_or_default());
     match attempts.at(total.unsigned_abs()) {
         1 => format!("clobber:{item}:{start}:{total}"),
         attempt => format!("clobber:{item}:{start}:{total}:{attempt}"),

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use futures::future::try_join_all;
 
 use super::Failure;
-use crate::billing::{InvoiceLine, Subscription, UsagePeriod, UsageRecordSummary};
+use crate::billing::{InvoiceLine, Subscription, SubscriptionItem, UsagePeriod};
 use crate::domain::{Domain, Result};
-use crate::stripe::{self, Page};
+use crate::stripe;
 
 /// Units used by subscription item, as far as they are known.
 pub(in crate::domain) type Used = BTreeMap<String, i64>;
@@ -29,20 +29,8 @@ impl Domain {
         customer: &str,
         subscription: Option<&str>,
     ) -> Result<Vec<InvoiceLine>> {
-        let request = self
-            .billing()
-            .get("/v1/invoices/upcoming/lines")
-            .param("customer", customer)
-            .param_some("subscription", subscription)
-            .param("limit", 100);
-        match request.send::<Page<InvoiceLine>>().await {
-            // More lines than a page has: Stripe fails on the second one, and a part of the lines
-            // would be a wrong total.
-            Ok(page) if page.has_more => Ok(Vec::new()),
-            Ok(page) => Ok(page.data),
-            Err(error) if error.is_no_upcoming_invoice() => Ok(Vec::new()),
-            Err(error) => Err(error.into()),
-        }
+        let lines = self.billing().upcoming_lines(customer, subscription);
+        Ok(lines.await?)
     }
 
     /// `used`, completed for the metered items of `subscription` that it says nothing about.
@@ -60,8 +48,10 @@ impl Domain {
                 .await?;
         }
         let missing = missing(subscription, &used);
-        let totals = try_join_all(missing.iter().map(|item| self.total_usage(item))).await?;
-        used.extend(missing.into_iter().zip(totals));
+        let totals = missing.iter().map(|item| self.total_usage(item));
+        let totals = try_join_all(totals).await?;
+        let ids = missing.into_iter().map(|item| item.id.clone());
+        used.extend(ids.zip(totals));
         Ok(used)
     }
 
@@ -77,21 +67,22 @@ impl Domain {
     }
 
     /// What was recorded on an item in the running period, aggregated as its price says.
-    pub(in crate::domain) async fn total_usage(&self, item: &str) -> Result<i64, stripe::Error> {
+    pub(in crate::domain) async fn total_usage(
+        &self,
+        item: &SubscriptionItem,
+    ) -> Result<i64, stripe::Error> {
         Ok(self.period_usage(item, None).await?.total)
     }
 
     /// What was recorded on an item in the period that was running `at` some time, or in the one that runs now.
     pub(super) async fn period_usage(
         &self,
-        item: &str,
+        item: &SubscriptionItem,
         at: Option<i64>,
     ) -> Result<PeriodUsage, stripe::Error> {
-        let path = format!("/v1/subscription_items/{item}/usage_record_summaries");
-        let limit = if at.is_some() { 100 } else { 1 };
-        let request = self.billing().get(path).param("limit", limit);
-        let page: Page<UsageRecordSummary> = request.send().await?;
-        let mut summaries = page.data.iter();
+        let periods = if at.is_some() { 100 } else { 1 };
+        let summaries = self.billing().usage_summaries(item, periods).await?;
+        let mut summaries = summaries.iter();
         let found = match at {
             None => summaries.next(),
             Some(at) => summaries.find(|summary| {
@@ -115,11 +106,10 @@ pub(super) struct PeriodUsage {
 }
 
 /// The metered items that `used` has no figure for. Stripe gives each at least one line.
-fn missing(subscription: &Subscription, used: &Used) -> Vec<String> {
+fn missing<'a>(subscription: &'a Subscription, used: &Used) -> Vec<&'a SubscriptionItem> {
     let items = subscription.items.data.iter();
     items
         .filter(|item| item.price.is_metered() && !used.contains_key(&item.id))
-        .map(|item| item.id.clone())
         .collect()
 }
 

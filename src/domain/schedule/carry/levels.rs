@@ -1,7 +1,9 @@
 //! Levels on their way from an item that goes to the one that takes its place.
 
 use super::{Carry, total};
-use crate::billing::{Metadata, Object, Subscription, SubscriptionItem};
+use crate::billing::{
+    AggregateUsage, Metadata, Object, Subscription, SubscriptionItem, UsageAction, UsageRecord,
+};
 use crate::domain::catalog::PricedFeature;
 use crate::domain::refs::FeatureName;
 use crate::domain::revision::Revision;
@@ -87,12 +89,8 @@ impl Domain {
                 continue;
             }
             // What is on the item since is newer, unless it is a maximum.
-            let own = if fresh {
-                0
-            } else {
-                self.level_of(&item.id).await?
-            };
-            let is_max = item.price.aggregate() == Some("max");
+            let own = if fresh { 0 } else { self.level_of(item).await? };
+            let is_max = item.price.aggregate() == AggregateUsage::Max;
             if own == 0 || (is_max && own < figure.n) {
                 let name = format!("level:{}:{}:{}", subscription.id, item.id, figure.as_of);
                 // Before the second of the change, to which what is reported in that second would be added.
@@ -105,7 +103,7 @@ impl Domain {
         Ok(())
     }
 
-    async fn level_of(&self, item: &str) -> Result<i64, Failure> {
+    async fn level_of(&self, item: &SubscriptionItem) -> Result<i64, Failure> {
         let level = self.total_usage(item).await;
         Ok(level.map_err(usage::Failure::Stripe)?)
     }
@@ -117,14 +115,13 @@ impl Domain {
         at: Option<i64>,
         key: String,
     ) -> Result<(), stripe::Error> {
-        let path = format!("/v1/subscription_items/{}/usage_records", item.id);
-        let set = self.billing().post(path).param("quantity", value);
-        let set = set.param("action", "set");
-        let set = match at {
-            Some(at) => set.param("timestamp", at),
-            None => set.param("timestamp", "now"),
+        let record = UsageRecord {
+            quantity: value,
+            action: UsageAction::Set,
+            at,
         };
-        set.idempotency_key(key).send::<Object>().await.map(drop)
+        let set = self.billing().record_usage(item, record);
+        set.key(key).send().await.map(drop)
     }
 
     /// Takes the levels that never start again along to the subscription that supersedes theirs. The old items are
@@ -157,7 +154,7 @@ impl Domain {
                 continue;
             };
             // What was recorded there since is newer.
-            if self.level_of(&target.id).await? == 0 {
+            if self.level_of(target).await? == 0 {
                 let name = format!("supersede:{}:{}:level:{}", old.id, new.id, item.id);
                 self.set_level(target, value, None, revision.fixed(&name))
                     .await?;

@@ -38,7 +38,7 @@ impl Domain {
             subscription,
             features: &features,
             ends_phase: true,
-            trial: subscription.status == "trialing",
+            trial: subscription.is_trialing(),
             scheduled: true,
             now: self.now().await?,
         };
