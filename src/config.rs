@@ -8,6 +8,7 @@
 mod dangers;
 mod environment;
 pub(crate) mod file;
+mod freshness;
 mod key_file;
 mod listen;
 mod sandbox;
@@ -17,6 +18,7 @@ mod time_span;
 mod web_origin;
 
 pub use environment::{Environment, is_stand_in};
+pub use freshness::Freshness;
 pub use key_file::{KeyFile, Profile};
 pub use listen::ListenAddr;
 pub use sandbox::{SANDBOX_ADDR, Sandbox};

@@ -170,6 +170,10 @@ metrics! {
     background: Family<Task, Counter> = "background_tasks",
     /// Subscriptions and schedules ended because another subscription of the same org took their place.
     superseded: Counter = "superseded",
+    /// Events that Stripe has delivered.
+    stripe_events: Counter = "stripe_events",
+    /// Answers from memory that were older than they should be, because Stripe could not be asked.
+    stale_answers: Counter = "stale_answers",
     /// Looks into caches, by cache and outcome.
     cache_lookups: Family<CacheLookup, Counter> = "cache_lookups",
 }
@@ -181,6 +185,11 @@ impl Metrics {
         self.cache_lookups
             .get_or_create(&CacheLookup { cache, outcome })
             .inc();
+    }
+
+    /// Counts a run of a `task` that nobody waited for.
+    pub fn ran(&self, task: &'static str, outcome: &'static str) {
+        self.background.get_or_create(&Task { task, outcome }).inc();
     }
 
     /// Notes a call to Stripe's `endpoint`.

@@ -14,9 +14,6 @@ use crate::metrics::Metrics;
 use crate::stripe::{Client, Credentials, Transport};
 use clock::Clock;
 
-/// How many orgs the accounts of a [`Cloud`] remember together, and how many keys of reports.
-const REMEMBERED: u64 = 250_000;
-
 /// The accounts that a server acts on.
 #[derive(Clone)]
 pub enum Accounts {
@@ -55,13 +52,14 @@ pub(super) struct Account {
 
 impl Cloud {
     /// Accounts at the Stripe of `transport`; at most `most` of them are in memory, each until it was `idle` for that
-    /// long.
+    /// long. They share a `memory`.
     pub fn new(
         transport: Transport,
         clock: Clock,
         key_prefix: Option<String>,
         most: usize,
         idle: Duration,
+        memory: Memory,
     ) -> Self {
         // Anybody can invent keys.
         let accepted = |account: &Account| account.domain.stripe().is_key_accepted();
@@ -69,7 +67,7 @@ impl Cloud {
             transport,
             clock,
             key_prefix,
-            memory: Memory::of(REMEMBERED),
+            memory,
             known: Roster::new(most, idle, accepted),
             strangers: Strangers::default(),
         }

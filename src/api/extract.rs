@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use futures::StreamExt as _;
@@ -85,7 +85,11 @@ impl FromRequest<Shared> for RawBody {
 }
 
 /// Reads a body to its end, unless it is, or says that it is, larger than `most` bytes.
-async fn read(body: Body, most: usize, mut room: Option<&mut Buffer>) -> Result<Vec<u8>, Error> {
+pub(super) async fn read(
+    body: Body,
+    most: usize,
+    mut room: Option<&mut Buffer>,
+) -> Result<Vec<u8>, Error> {
     let mut grow_to = |size| room.as_mut().map_or(Ok(()), |room| room.grow_to(size));
     let said = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if said > most {
@@ -113,9 +117,14 @@ impl FromRequestParts<Shared> for Domain {
     async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Error> {
         let domain = RequestContext::of(&parts.extensions)?.domain();
         let domain = domain.ok_or_else(|| Error::internal(&"no account was chosen"))?;
-        Ok(match text_header(&parts.headers, "tier-clock")? {
+        let domain = match text_header(&parts.headers, "tier-clock")? {
             Some(clock) => domain.on_test_clock(clock),
             None => domain.clone(),
+        };
+        Ok(if asks_for_no_cache(&parts.headers) {
+            domain.asking_stripe()
+        } else {
+            domain
         })
     }
 }
@@ -184,6 +193,15 @@ impl FromRequestParts<Shared> for IdempotencyKey {
 
 fn query(parts: &Parts) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
+}
+
+/// Whether what is remembered will not do.
+fn asks_for_no_cache(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(CACHE_CONTROL).iter();
+    let mut directives = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    directives.any(|directive| directive.trim().eq_ignore_ascii_case("no-cache"))
 }
 
 /// A header's value; an empty one counts as absent.

@@ -10,6 +10,7 @@ mod decode;
 mod docs;
 mod error;
 mod extract;
+mod freshness;
 mod json;
 mod keys;
 mod layers;
@@ -19,6 +20,7 @@ pub mod ops;
 mod roster;
 mod v1;
 mod values;
+mod webhook;
 
 use std::sync::{Arc, LazyLock};
 
@@ -35,6 +37,7 @@ pub use layers::load::Limits;
 pub use layers::origin::Origins;
 pub use operation::{Access, Operation};
 pub use v1::pricing::PushProgress;
+pub use webhook::WebhookSecrets;
 
 use layers::{auth, observe};
 
@@ -59,6 +62,8 @@ pub struct App {
     pub audit: Audit,
     /// How much, and how much at once.
     pub limits: Limits,
+    /// What deliveries of Stripe's events are signed with, if they are taken.
+    pub webhook: Option<WebhookSecrets>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Whether `/metrics` is served here, and not at a listener of its own.
@@ -102,6 +107,7 @@ impl App {
             proxies: Proxies::default(),
             audit: Audit::default(),
             limits: Limits::default(),
+            webhook: None,
             metrics,
             shows_metrics: true,
             writes: background.tasks().clone(),
@@ -116,7 +122,10 @@ impl App {
 /// Every operation of the API, sorted by path.
 pub fn operations() -> &'static [Operation] {
     static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
-        let mut operations: Vec<_> = v1::operations().chain(ops::operations()).collect();
+        let mut operations: Vec<_> = v1::operations()
+            .chain(webhook::operations())
+            .chain(ops::operations())
+            .collect();
         operations.sort_by_key(|operation| operation.path);
         operations
     });

@@ -30,6 +30,8 @@ pub struct Customer {
     pub phone: Option<String>,
     /// Free pairs.
     pub metadata: Metadata,
+    /// `clock_…`, if its time does not pass by itself.
+    pub test_clock: Option<String>,
     /// How invoices are paid.
     pub invoice_settings: InvoiceSettings,
     /// Those that have not ended, if expanded.

@@ -44,6 +44,9 @@ pub struct Subscription {
     /// What its invoices are paid with, if not the customer's default: `pm_…`.
     #[serde(default)]
     pub default_payment_method: Option<String>,
+    /// `clock_…`, if its time does not pass by itself.
+    #[serde(default)]
+    pub test_clock: Option<String>,
     /// At most 20, so they are always all here.
     pub items: Page<SubscriptionItem>,
     /// The schedule that drives it, or its id.

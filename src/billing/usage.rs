@@ -52,8 +52,8 @@ pub enum UsageAction {
 }
 
 impl Billing<'_> {
-    /// Records usage on an item.
-    pub fn record_usage(self, item: &SubscriptionItem, record: UsageRecord) -> Write<Done> {
+    /// Records usage on the item of that id.
+    pub fn record_usage(self, item: &str, record: UsageRecord) -> Write<Done> {
         let action = match record.action {
             UsageAction::Increment => "increment",
             UsageAction::Set => "set",
@@ -76,7 +76,7 @@ impl Billing<'_> {
         item: &SubscriptionItem,
         periods: u32,
     ) -> Result<Vec<UsageRecordSummary>, Error> {
-        let path = format!("{}/usage_record_summaries", item_path(item));
+        let path = format!("{}/usage_record_summaries", item_path(&item.id));
         let request = self.get(path).param("limit", periods);
         let page: Page<UsageRecordSummary> = request.send().await?;
         Ok(page.data)
@@ -105,6 +105,6 @@ impl Billing<'_> {
     }
 }
 
-fn item_path(item: &SubscriptionItem) -> String {
-    format!("/v1/subscription_items/{}", segment(&item.id))
+fn item_path(item: &str) -> String {
+    format!("/v1/subscription_items/{}", segment(item))
 }

@@ -14,8 +14,9 @@ use tokio_util::task::TaskTracker;
 use super::sandbox::{Embedded, bind, is_loopback};
 use super::session::Session;
 use super::{Global, output};
-use crate::api::{self, App, Audit, Cloud, Keys, Limits, Proxies};
+use crate::api::{self, App, Audit, Cloud, Keys, Limits, Proxies, WebhookSecrets};
 use crate::config::{self, ApiKeys, Environment};
+use crate::domain::{MaxAge, Memory};
 use crate::server::{self, Tls};
 use crate::stripe::RateSettings;
 use clock::Clock;
@@ -34,6 +35,7 @@ pub(super) async fn run(
     let keys = settings.api_keys(environment);
     let accepted = Keys::new(keys.read()?);
     settings.check_exposure(!accepted.is_open())?;
+    let webhook_secrets = settings.webhook_secrets(environment)?;
     let tls = match (&settings.tls_cert, &settings.tls_key) {
         (Some(cert), Some(key)) => Some(Tls::load(cert.clone(), key.clone())?),
         _ => None,
@@ -52,6 +54,7 @@ pub(super) async fn run(
     app.proxies = Proxies(settings.trusted_proxy.clone().into());
     app.audit = audit(settings)?;
     app.limits = limits(&settings.load);
+    app.webhook = WebhookSecrets::new(webhook_secrets, Clock::system());
     app.shows_metrics &= settings.admin_addr.is_none();
 
     let mut background = JoinSet::new();
@@ -72,6 +75,7 @@ async fn app(
     sandbox: Option<&Embedded>,
 ) -> anyhow::Result<(String, App)> {
     let rates = rates(&settings.stripe);
+    let memory = memory(&settings.freshness);
     if settings.cloud {
         let url = sandbox.map_or(environment.stripe_base_url.as_str(), Embedded::url);
         let transport = Session::without_key(environment, url)?
@@ -79,7 +83,7 @@ async fn app(
             .transport();
         let prefix = Some(environment.key_prefix.clone()).filter(|prefix| !prefix.is_empty());
         let (most, idle) = (settings.load.max_accounts, settings.load.account_idle.0);
-        let cloud = Cloud::new(transport, Clock::system(), prefix, most, idle);
+        let cloud = Cloud::new(transport, Clock::system(), prefix, most, idle, memory);
         return Ok((url.to_owned(), App::for_many(cloud)));
     }
     let session = match sandbox {
@@ -89,7 +93,7 @@ async fn app(
     };
     let session = session.with_rates(rates);
     let url = session.stripe_url().to_owned();
-    Ok((url, App::new(session.domain())))
+    Ok((url, App::new(session.domain_with(memory))))
 }
 
 /// Binds, says so, and serves the API and perhaps the operator's pages.
@@ -206,6 +210,14 @@ fn limits(load: &config::Load) -> Limits {
         concurrent: load.max_requests,
         concurrent_per_key: load.max_requests_per_key,
     }
+}
+
+fn memory(freshness: &config::Freshness) -> Memory {
+    let max_age = MaxAge {
+        usual: freshness.max_age.0,
+        in_outage: freshness.max_stale.0,
+    };
+    Memory::new(freshness.max_orgs, max_age)
 }
 
 fn rates(budget: &config::StripeBudget) -> RateSettings {

@@ -10,7 +10,7 @@ use super::failure::Failure;
 use super::isolation::Isolation;
 use super::{Global, http, state};
 use crate::config::{self, Environment, StripeKey};
-use crate::domain::Domain;
+use crate::domain::{Domain, Memory};
 use crate::stripe::{Client, Credentials, Options, RateSettings, Transport};
 use clock::Clock;
 
@@ -131,8 +131,13 @@ impl Session {
 
     /// Tier in this account.
     pub(super) fn domain(self) -> Domain {
+        self.domain_with(Memory::default())
+    }
+
+    /// Likewise, with a `memory` of its own.
+    pub(super) fn domain_with(self, memory: Memory) -> Domain {
         let stripe = Client::new(self.transport, self.credentials);
-        Domain::new(stripe, Clock::system(), self.key_source)
+        Domain::with_own_memory(stripe, Clock::system(), self.key_source, memory)
     }
 }
 

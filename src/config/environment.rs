@@ -1,5 +1,7 @@
 //! What is set in the environment.
 
+use secrecy::SecretString;
+
 use super::{SANDBOX_ADDR, variable};
 use crate::stripe;
 
@@ -16,6 +18,9 @@ pub struct Environment {
     pub key_prefix: String,
     /// `TIER_API_KEY`: the keys that callers of `/v1` must have one of, separated by commas; none: open to all
     pub api_keys: Vec<String>,
+    /// `STRIPE_WEBHOOK_SECRET`: what Stripe signs its events with, separated by commas while one replaces the other; none:
+    /// events are not taken
+    pub webhook_secrets: Vec<SecretString>,
     /// `TIER_BASE_URL`: the tier server that commands are sent to [default: none, they are handled in the process]
     pub base_url: Option<String>,
     /// `TIER_SANDBOX_URL`: where commands look for a sandbox, with --sandbox [default: <http://127.0.0.1:12111>]
@@ -38,12 +43,10 @@ impl Environment {
             stripe_debug: variable("STRIPE_DEBUG").is_some_and(|v| v != "0"),
             debug: variable("TIER_DEBUG").is_some_and(|v| v != "0"),
             key_prefix: variable("TIER_KEY_PREFIX").unwrap_or_default(),
-            api_keys: variable("TIER_API_KEY")
-                .iter()
-                .flat_map(|keys| keys.split(','))
-                .map(str::trim)
-                .filter(|key| !key.is_empty())
-                .map(str::to_owned)
+            api_keys: list("TIER_API_KEY"),
+            webhook_secrets: list("STRIPE_WEBHOOK_SECRET")
+                .into_iter()
+                .map(SecretString::from)
                 .collect(),
             base_url: variable("TIER_BASE_URL"),
             sandbox_url: variable("TIER_SANDBOX_URL")
@@ -65,6 +68,16 @@ impl Environment {
         let shown = self.dashboard_url.is_some() || !is_sandbox;
         shown.then(|| self.dashboard().to_owned())
     }
+}
+
+/// A variable's values, separated by commas.
+fn list(name: &str) -> Vec<String> {
+    let text = variable(name).unwrap_or_default();
+    let values = text.split(',').map(str::trim);
+    values
+        .filter(|value| !value.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Whether what is at `stripe_url` only stands in for Stripe: that, and a proxy before it, is spoken to over TLS, and what

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
+use secrecy::SecretString;
 
-use super::{Environment, ListenAddr, TimeSpan, WebOrigin};
+use super::{Environment, Freshness, ListenAddr, TimeSpan, WebOrigin};
 use crate::api::{ApiKey, Limits, Network};
 use crate::server;
 
@@ -112,6 +113,10 @@ pub struct Serve {
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would take it for the help's heading")]
     pub load: Load,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would take it for the help's heading")]
+    pub freshness: Freshness,
 
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would take it for the help's heading")]
@@ -253,6 +258,12 @@ pub enum AccessError {
          keep nobody out: unset it, or leave out --cloud"
     )]
     CloudKeys,
+    /// The events would be those of one account.
+    #[error(
+        "the events that STRIPE_WEBHOOK_SECRET is for are those of one account, and --cloud serves many: unset it, or \
+         leave out --cloud"
+    )]
+    CloudEvents,
     /// The file cannot be read.
     #[error("cannot read --api-key-file {}: {cause}", .path.display())]
     File {
@@ -324,6 +335,21 @@ impl Serve {
             of_environment: environment.api_keys.clone(),
             file: self.api_key_file.clone(),
         }
+    }
+
+    /// What Stripe's events are signed with, if they are taken.
+    ///
+    /// # Errors
+    /// With `--cloud`, if anything is.
+    pub fn webhook_secrets(
+        &self,
+        environment: &Environment,
+    ) -> Result<Vec<SecretString>, AccessError> {
+        let secrets = environment.webhook_secrets.clone();
+        if self.cloud && !secrets.is_empty() {
+            return Err(AccessError::CloudEvents);
+        }
+        Ok(secrets)
     }
 
     /// Refuses to be open to a network by mistake, and keys that are not what lets callers in. With `--cloud`, every

@@ -2,12 +2,13 @@
 
 use sha2::{Digest as _, Sha256};
 
+use super::entitlement::Before;
 use super::refs::{OrgName, Reference};
 use super::request_key::reused;
 use super::revision::{Attempts, Refusal};
 use super::subscription::{Detail, MARK};
 use super::{Domain, Error, Result};
-use crate::billing::{CheckoutSession, LineItem, NewSession, NewSessionItems, Write};
+use crate::billing::{CheckoutSession, LineItem, NewSession, NewSessionItems, Subscription, Write};
 use crate::num::hex;
 
 /// What the page is for.
@@ -61,11 +62,15 @@ impl Domain {
         // The org's customer may be in the making.
         let shared = self.shared().await?;
         let _held = self.hold(&shared.changes, org.as_str()).await?;
+        let _changing = self.changing(&shared, org);
         let attempt = || async move {
             let (customer, is_new) = self.ensure_customer(org).await?;
             let create = self.new_session(&customer, checkout, items);
             let opened = match key {
-                Some(key) => self.open_session(create, self.key_digest(key), true).await,
+                Some(key) => {
+                    let opened = self.open_session(create, self.key_digest(key), true).await;
+                    opened.map(|url| (url, Before::Unknown))
+                }
                 None => self.open_this_minute(&customer, create).await,
             };
             if let Err(error) = &opened
@@ -76,8 +81,12 @@ impl Domain {
             }
             opened
         };
-        self.again_if_gone(org, Error::is_customer_gone, attempt)
-            .await
+        let opened = self.again_if_gone(org, Error::is_customer_gone, attempt);
+        let (url, subscription) = opened.await?;
+        if !items.is_empty() {
+            self.expect_purchase(&shared, org, subscription);
+        }
+        Ok(url)
     }
 
     async fn line_items(&self, features: &[Reference]) -> Result<Vec<LineItem>> {
@@ -112,18 +121,22 @@ impl Domain {
         })
     }
 
-    /// Two clicks, or two servers, open one session. After a purchase or a change it is another one.
+    /// Two clicks, or two servers, open one session. After a purchase or a change it is another one. Also gives the
+    /// subscription that the org has now, if one grants anything.
     async fn open_this_minute(
         &self,
         customer: &str,
         create: Write<CheckoutSession>,
-    ) -> Result<String> {
+    ) -> Result<(String, Before)> {
         let found = self.subscriptions(customer, Detail::History).await?;
         let seen = found.revision;
         let minute = self.account.clock.unix().div_euclid(60);
         let digest = hex(&Sha256::digest(create.parameters())[..16]);
         let name = format!("{digest}:{seen}:{minute}");
-        self.open_session(create, name, false).await
+        let url = self.open_session(create, name, false).await?;
+        let current = found.current.filter(Subscription::grants);
+        let before = Before::Known(current.map(|current| current.id.into()));
+        Ok((url, before))
     }
 
     /// Opens the session of that name, or finds that it was opened.

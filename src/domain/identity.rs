@@ -25,6 +25,8 @@ pub(super) struct SharedState {
     pub(super) totals: locks::Locks,
     /// Shared by whoever records usage on a subscription item.
     pub(super) items: locks::Locks,
+    /// Shared by whoever reports usage of an org.
+    pub(super) reports: locks::Locks,
     /// Usage that is being recorded.
     pub(super) writes: usage::Writes,
     /// Its calls to Stripe.
@@ -40,6 +42,7 @@ impl SharedState {
             changes: locks::Locks::default(),
             totals: locks::Locks::default(),
             items: locks::Locks::default(),
+            reports: locks::Locks::default(),
             writes: usage::Writes::default(),
             calls: AccountCalls::default(),
         }

@@ -77,6 +77,12 @@ impl Domain {
 }
 
 impl Locks {
+    /// Waits for `name`'s lock for work that no request has a place for. There is no bound on who waits: only work of
+    /// which there is one of a name at a time comes here.
+    pub(super) async fn alone(&self, name: &str) -> OwnedRwLockWriteGuard<()> {
+        self.get(name).write_owned().await
+    }
+
     /// The lock of `name`, unless too many wait for it: whoever does, or holds it, has a handle.
     fn join(&self, name: &str) -> Option<Arc<RwLock<()>>> {
         let lock = self.get(name);

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use moka::future::Cache;
 
 use super::background::Background;
+use super::entitlement::{Entitlements, MaxAge};
 use super::identity::Known;
 use super::org::Customers;
 use super::request_key::KeyedRequests;
@@ -22,32 +23,36 @@ pub struct Memory(Arc<Parts>);
 /// Each is made when it is first used: a server that serves no org yet holds no cache.
 struct Parts {
     most: u64,
+    max_age: MaxAge,
     accounts: Known,
     customers: OnceLock<Customers>,
     reports: OnceLock<KeyedReports>,
     requests: OnceLock<KeyedRequests>,
     settled: OnceLock<Cache<(u64, String), ()>>,
     refused: OnceLock<RefusedWrites>,
+    entitlements: OnceLock<Arc<Entitlements>>,
     background: Background,
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        Self::of(REMEMBERED)
+        Self::new(REMEMBERED, MaxAge::default())
     }
 }
 
 impl Memory {
-    /// Room for `most` orgs and as many keys of reports. Each takes some 400 bytes.
-    pub fn of(most: u64) -> Self {
+    /// Room for `most` orgs and as many keys of reports. What orgs may use is remembered for as long as `max_age` says.
+    pub fn new(most: u64, max_age: MaxAge) -> Self {
         Self(Arc::new(Parts {
             most,
+            max_age,
             accounts: Known::default(),
             customers: OnceLock::new(),
             reports: OnceLock::new(),
             requests: OnceLock::new(),
             settled: OnceLock::new(),
             refused: OnceLock::new(),
+            entitlements: OnceLock::new(),
             background: Background::default(),
         }))
     }
@@ -61,6 +66,12 @@ impl Memory {
     pub(super) fn customers(&self) -> &Customers {
         let customers = &self.0.customers;
         customers.get_or_init(|| Cache::new(self.0.most))
+    }
+
+    /// What orgs may use and have used.
+    pub(super) fn entitlements(&self) -> &Arc<Entitlements> {
+        let entitlements = &self.0.entitlements;
+        entitlements.get_or_init(|| Arc::new(Entitlements::new(self.0.most, self.0.max_age)))
     }
 
     /// The keys that subscribes came with.

@@ -10,6 +10,7 @@ mod checkout;
 mod client_keys;
 mod clock;
 mod diff;
+mod entitlement;
 mod error;
 mod identity;
 mod isolation;
@@ -38,6 +39,7 @@ pub use background::{Background, Superseded};
 pub use checkout::{Checkout, Tax};
 pub use clock::{ClockChange, ClockState};
 pub use diff::{FeatureDiff, FieldDiff, diff};
+pub use entitlement::{Answered, MaxAge, Source, Stale};
 pub use error::Error;
 pub use isolation::IsolatedAccount;
 pub use memory::Memory;
@@ -71,6 +73,8 @@ pub struct Domain {
     account: Arc<Account>,
     stripe: stripe::Client,
     test_clock: Option<Arc<str>>,
+    /// Nothing from memory will do.
+    asks_stripe: bool,
     /// Where requests are bounded, this one's place.
     admission: Option<Admission>,
 }
@@ -85,7 +89,17 @@ impl Domain {
     /// The account that `stripe` acts as, with a memory of its own. `key_source` says where its key came from, for
     /// `whoami`.
     pub fn new(stripe: stripe::Client, clock: Clock, key_source: impl Into<String>) -> Self {
-        Self::of(stripe, clock, key_source, Identity::only(Memory::default()))
+        Self::with_own_memory(stripe, clock, key_source, Memory::default())
+    }
+
+    /// Likewise, with a `memory` that it shares with no other.
+    pub fn with_own_memory(
+        stripe: stripe::Client,
+        clock: Clock,
+        key_source: impl Into<String>,
+        memory: Memory,
+    ) -> Self {
+        Self::of(stripe, clock, key_source, Identity::only(memory))
     }
 
     /// Likewise, with a memory that it shares with other accounts, of whose part it sees nothing. Other keys of the
@@ -113,6 +127,7 @@ impl Domain {
                 identity,
             }),
             test_clock: None,
+            asks_stripe: false,
             admission: None,
         }
     }
@@ -126,6 +141,15 @@ impl Domain {
         }
     }
 
+    /// The same account for a request that wants to know what Stripe says now.
+    #[must_use]
+    pub fn asking_stripe(&self) -> Self {
+        Self {
+            asks_stripe: true,
+            ..self.clone()
+        }
+    }
+
     /// The same account for a request of a `caller` who may leave before the answer: what has not begun by then does not
     /// begin. Its calls to Stripe are counted together and wait in `lane`, and it gives its place away while it waits for
     /// others.
@@ -135,6 +159,7 @@ impl Domain {
             account: self.account.clone(),
             stripe: self.stripe.for_caller(lane, caller),
             test_clock: self.test_clock.clone(),
+            asks_stripe: self.asks_stripe,
             admission: Some(admission),
         }
     }

@@ -24,7 +24,7 @@ use super::{Domain, Error, Result};
 pub(super) use directory::{Customers, Directory};
 
 /// The metadata key by which a customer is an org's.
-const ORG: &str = "tier.org";
+pub(super) const ORG: &str = "tier.org";
 
 /// An org's payment methods, as Stripe has them.
 #[derive(Clone, Debug)]

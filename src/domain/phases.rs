@@ -2,10 +2,13 @@
 
 mod history;
 
+use chrono::{DateTime, Datelike as _, Months, Utc};
+
+use super::entitlement::{Answered, InForce, Read, Readable};
 use super::refs::{FeaturePlan, OrgName, PlanName};
 use super::subscription::Detail;
 use super::{Domain, Error, Result};
-use crate::billing::Coupon;
+use crate::billing::{Coupon, Subscription};
 
 use history::{needs_past, of_schedule, of_subscription};
 
@@ -16,6 +19,37 @@ pub struct Span {
     pub effective: i64,
     /// When it ends.
     pub end: i64,
+}
+
+impl Span {
+    /// The period of the same length that follows it and is running `now`, in Unix seconds. Months are as long as the
+    /// calendar has them.
+    fn at(self, now: i64) -> Self {
+        let mut span = self;
+        while span.end <= now && span.effective < span.end {
+            let end = span.next_end();
+            span = Self {
+                effective: span.end,
+                end,
+            };
+        }
+        span
+    }
+
+    fn next_end(self) -> i64 {
+        let fixed = self.end + (self.end - self.effective);
+        let date = |unix| DateTime::from_timestamp(unix, 0);
+        let (Some(start), Some(end)) = (date(self.effective), date(self.end)) else {
+            return fixed;
+        };
+        let month = |date: DateTime<Utc>| date.year() * 12 + date.month0().cast_signed();
+        let months = Months::new(u32::try_from(month(end) - month(start)).unwrap_or(0));
+        if months == Months::new(0) || start.checked_add_months(months) != Some(end) {
+            return fixed;
+        }
+        let next = end.checked_add_months(months);
+        next.map_or(fixed, |next| next.timestamp())
+    }
 }
 
 /// What an org has, or had, or will have, over a stretch of time.
@@ -57,20 +91,25 @@ impl Domain {
     ///
     /// # Errors
     /// [`Error::NoPhase`] if there is none.
-    pub async fn phase(&self, org: &OrgName) -> Result<Phase> {
-        let mut all = self.timeline(org, Detail::Schedule).await?;
-        match all.in_force {
-            Some(i) => Ok(all.phases.swap_remove(i)),
+    pub async fn phase(&self, org: &OrgName) -> Result<Answered<Phase>> {
+        let known = self.known::<InForce>(org).await?;
+        match known.value.0.clone() {
+            Some(phase) => Ok(known.map(|_| phase)),
             None => Err(Error::NoPhase),
         }
     }
 
     /// All phases: past ones as far as Stripe keeps them, the one in force, those to come.
     pub async fn phases(&self, org: &OrgName) -> Result<Phases> {
-        self.timeline(org, Detail::History).await
+        Ok(self.timeline(org, Detail::History).await?.0)
     }
 
-    async fn timeline(&self, org: &OrgName, detail: Detail) -> Result<Phases> {
+    /// The phases of the org's subscription, and that subscription.
+    async fn timeline(
+        &self,
+        org: &OrgName,
+        detail: Detail,
+    ) -> Result<(Phases, Option<Subscription>)> {
         self.with_customer(org, |customer| async move {
             let (found, catalog) =
                 tokio::try_join!(self.subscriptions(&customer, detail), self.catalog())?;
@@ -102,9 +141,41 @@ impl Domain {
                 (phase.plans, phase.fragments) = catalog.cover(&phase.features);
                 phase.current = timeline.current;
             }
-            Ok(timeline)
+            Ok((timeline, found.current))
         })
         .await
+    }
+}
+
+impl Readable for InForce {
+    async fn read(domain: &Domain, org: &OrgName) -> Result<Read<Self>> {
+        let (mut all, subscription) = domain.timeline(org, Detail::Schedule).await?;
+        let customer = domain.customer(org).await?;
+        let (Some(in_force), Some(subscription)) = (all.in_force, subscription) else {
+            return Ok(Read::unsubscribed(Self(None), &customer));
+        };
+        let phase = all.phases.swap_remove(in_force);
+        let period_end = phase.current.map(|period| period.end);
+        Ok(Read {
+            until: phase.end.into_iter().chain(period_end).min(),
+            subscription: Some(subscription.id.into()),
+            is_on_test_clock: subscription.test_clock.is_some(),
+            customer,
+            value: Self(Some(phase)),
+        })
+    }
+
+    /// The next billing period of the same phase. What follows a phase that has ended is not kept.
+    fn predicted(&self, now: i64) -> Option<Self> {
+        let phase = self.0.as_ref()?;
+        if phase.end.is_some_and(|end| end <= now) {
+            return None;
+        }
+        let current = phase.current.map(|period| period.at(now));
+        Some(Self(Some(Phase {
+            current,
+            ..phase.clone()
+        })))
     }
 }
 

@@ -73,6 +73,7 @@ impl Domain {
         }
         let shared = self.shared().await?;
         let _held = self.hold(&shared.changes, org.as_str()).await?;
+        let _changing = self.changing(&shared, org);
         let asked = &asked;
         let attempt = || async move {
             match self.customer(org).await {

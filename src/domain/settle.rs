@@ -11,7 +11,6 @@ use super::schedule::{Failure, Found};
 use super::subscription::Subscriptions;
 use super::{Domain, Lane, Result};
 use crate::billing::Subscription;
-use crate::metrics::Task;
 
 impl Domain {
     /// Queues what `found` shows to be needed. The caller does not wait for it.
@@ -45,22 +44,14 @@ impl Domain {
                     "failed"
                 }
             };
-            let task = Task {
-                task: "settle",
-                outcome,
-            };
-            domain
-                .stripe()
-                .metrics()
-                .background
-                .get_or_create(&task)
-                .inc();
+            domain.stripe().metrics().ran("settle", outcome);
         });
     }
 
     async fn settle(&self, org: &OrgName) -> Result<()> {
         let shared = self.shared().await?;
         let _held = self.hold(&shared.changes, org.as_str()).await?;
+        let _changing = self.changing(&shared, org);
         let customer = self.customer(org).await?;
         let mut decisions = Decisions::new(&customer);
         loop {

@@ -58,6 +58,28 @@ impl Subscription {
             .get(MARK.0)
             .is_some_and(|value| value == MARK.1)
     }
+
+    /// When time itself will next make it another, in Unix seconds.
+    pub(super) fn next_boundary(&self, now: i64) -> Option<i64> {
+        let phases = self.active_schedule().into_iter();
+        let phases = phases.flat_map(|schedule| &schedule.phases);
+        let phases = phases.flat_map(|phase| {
+            let ends = [
+                Some(phase.start_date),
+                Some(phase.end_date),
+                phase.trial_end,
+            ];
+            ends.into_iter().flatten()
+        });
+        // The end of the period counts even if it is over: Stripe has yet to begin the next one.
+        let own = [self.trial_end, self.cancel_at];
+        let later = own
+            .into_iter()
+            .flatten()
+            .chain(phases)
+            .filter(|at| *at > now);
+        later.chain([self.current_period_end]).min()
+    }
 }
 
 impl Schedule {

@@ -14,6 +14,7 @@ mod list;
 mod reads;
 mod request;
 mod retry;
+mod signature;
 mod transport;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -33,6 +34,7 @@ pub use form::Form;
 pub use limit::{Lane, RateSettings, Rates};
 pub use list::{Identified, Page};
 pub use request::{Answer, ApiVersion, Request};
+pub use signature::{SignatureError, verify as verify_signature};
 pub use transport::{Options, Transport};
 
 /// Where the real Stripe is.

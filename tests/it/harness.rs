@@ -11,9 +11,9 @@ use clock::Clock;
 use serde_json::{Value, json};
 use stripe_sandbox::{Action, Options, Rule, Sandbox};
 use tier::admission::Places;
-use tier::api::{App, admin_router, router};
+use tier::api::{App, WebhookSecrets, admin_router, router};
 use tier::billing::CLASSIC;
-use tier::domain::Domain;
+use tier::domain::{Domain, MaxAge, Memory};
 use tier::metrics::Metrics;
 use tier::stripe::{self, Client, Credentials, RateSettings, Transport};
 use tower::ServiceExt as _;
@@ -49,6 +49,11 @@ pub(crate) struct Settings {
     pub(crate) first_wait: Duration,
     /// How many calls to Stripe an account may make.
     pub(crate) rates: RateSettings,
+    /// How old answers from memory may be; Stripe is asked every time unless a test says otherwise, since most of them
+    /// change what is in Stripe behind the server's back.
+    pub(crate) max_age: MaxAge,
+    /// What Stripe's events are signed with, if they are taken.
+    pub(crate) webhook_secrets: Vec<&'static str>,
 }
 
 impl Default for Settings {
@@ -62,6 +67,8 @@ impl Default for Settings {
             retries: 2,
             first_wait: Duration::from_millis(1),
             rates: RateSettings::default(),
+            max_age: MaxAge::default(),
+            webhook_secrets: Vec::new(),
         }
     }
 }
@@ -124,7 +131,12 @@ impl TestApp {
         let credentials = Credentials::new(settings.stripe_key.as_str());
         let stripe = Client::new(transport(url, settings), credentials);
         let clock = sandbox.sandbox().clock().clone();
-        let app = App::new(Domain::new(stripe.clone(), clock, "sandbox"));
+        let memory = Memory::new(1_000, settings.max_age);
+        let domain = Domain::with_own_memory(stripe.clone(), clock, "sandbox", memory);
+        let mut app = App::new(domain);
+        let secrets = settings.webhook_secrets.iter();
+        let secrets = secrets.map(|secret| (*secret).into()).collect();
+        app.webhook = WebhookSecrets::new(secrets, sandbox.sandbox().clock().clone());
         Self {
             router: router(app.clone()),
             app,

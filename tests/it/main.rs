@@ -10,6 +10,7 @@ mod clock;
 mod connections;
 mod contract;
 mod directory;
+mod entitlement;
 mod errors;
 mod faults;
 mod harness;

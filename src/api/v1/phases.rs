@@ -12,7 +12,7 @@ use crate::api::json::Json;
 use crate::api::operation::{Access, Operation};
 use crate::api::values::Time;
 use crate::domain::refs::{FeaturePlan, PlanName};
-use crate::domain::{self, Domain, Lane};
+use crate::domain::{self, Answered, Domain, Lane};
 use crate::num;
 
 pub(in crate::api) fn operations() -> [Operation; 2] {
@@ -23,8 +23,9 @@ pub(in crate::api) fn operations() -> [Operation; 2] {
     ]
 }
 
-async fn phase(domain: Domain, Org(org): Org) -> Result<Json<Phase>, Error> {
-    Ok(Json(domain.phase(&org).await?.into()))
+async fn phase(domain: Domain, Org(org): Org) -> Result<Answered<Json<Phase>>, Error> {
+    let phase = domain.phase(&org).await?;
+    Ok(phase.map(|phase| Json(phase.into())))
 }
 
 async fn phases(domain: Domain, Org(org): Org) -> Result<Json<Phases>, Error> {

@@ -1,5 +1,7 @@
 //! What an org may use, and that it used it.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -11,7 +13,7 @@ use crate::api::json::{self, Empty, Json};
 use crate::api::operation::{Access, Operation};
 use crate::api::values::{Moment, Required, Time};
 use crate::domain::refs::{FeatureName, OrgName};
-use crate::domain::{Domain, FeatureUsage, Lane, Report};
+use crate::domain::{Answered, Domain, FeatureUsage, Lane, Report};
 
 pub(in crate::api) fn operations() -> [Operation; 2] {
     let access = |role| Access::Account(Lane::Check, role);
@@ -21,9 +23,9 @@ pub(in crate::api) fn operations() -> [Operation; 2] {
     ]
 }
 
-async fn limits(domain: Domain, Org(org): Org) -> Result<Json<Limits>, Error> {
+async fn limits(domain: Domain, Org(org): Org) -> Result<Answered<Json<Limits>>, Error> {
     let usage = domain.limits(&org).await?;
-    Ok(Json(Limits { org, usage }))
+    Ok(usage.map(|usage| Json(Limits { org, usage })))
 }
 
 async fn report(
@@ -78,12 +80,12 @@ impl Change for ReportRequest {
 #[derive(Serialize)]
 struct Limits {
     org: OrgName,
-    usage: Vec<FeatureUsage>,
+    usage: Arc<[FeatureUsage]>,
 }
 
 /// The body of `limits`, for benchmarks.
 pub(in crate::api) fn limits_body(org: &OrgName, rows: &[FeatureUsage]) -> Vec<u8> {
-    let (org, usage) = (org.clone(), rows.to_vec());
+    let (org, usage) = (org.clone(), rows.into());
     let limits = Limits { org, usage };
     json::indented(&limits, "\t").unwrap_or_default()
 }

@@ -154,7 +154,7 @@ impl Domain {
         };
         loop {
             let name = key.of_record(progress.attempt);
-            match self.add_record(item, report.record(), Some(name)).await {
+            match self.add_record(&item.id, report.record(), Some(name)).await {
                 Ok(()) => return Ok(()),
                 // The key is this report's alone, so it was sent before, to an item that is unknown by now.
                 Err(error) if error.is_idempotency_conflict() => {

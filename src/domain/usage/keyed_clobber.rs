@@ -65,7 +65,7 @@ impl Domain {
             }
             let record = report.addition(missing);
             let name = key.of_record(progress.attempt);
-            match self.add_record(item, record, Some(name)).await {
+            match self.add_record(&item.id, record, Some(name)).await {
                 Ok(()) => return Ok(()),
                 // It was tried before with another quantity, or to no avail: the total would not be below `n` otherwise.
                 Err(error)
@@ -134,7 +134,7 @@ impl Domain {
         key: &Key,
     ) -> Result<bool, stripe::Error> {
         let nothing = report.addition(0);
-        let added = self.add_record(item, nothing, Some(key.of_record(1)));
+        let added = self.add_record(&item.id, nothing, Some(key.of_record(1)));
         match added.await {
             Ok(()) => Ok(false),
             Err(error) if error.is_idempotency_conflict() => Ok(true),

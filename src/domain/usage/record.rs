@@ -4,6 +4,7 @@
 use super::totals::PeriodUsage;
 use super::{Failure, Report};
 use crate::billing::{Subscription, SubscriptionItem, UsageAction, UsageRecord};
+use crate::domain::entitlement::{Counted, Kind, UsageSnapshot};
 use crate::domain::refs::FeatureName;
 use crate::domain::revision::{Attempts, Refusal};
 use crate::domain::subscription::{Detail, Subscriptions};
@@ -39,8 +40,23 @@ impl Report {
 }
 
 impl Domain {
-    /// Adds or sets, once.
-    pub(super) async fn record(&self, customer: &str, report: &Report) -> Result<(), Failure> {
+    /// Adds or sets, once, on the item that is `remembered` for the feature or on the one that is looked up. Says what
+    /// that did.
+    pub(super) async fn record(
+        &self,
+        customer: &str,
+        report: &Report,
+        remembered: Option<&UsageSnapshot>,
+    ) -> Result<Counted, Failure> {
+        let remembered = remembered.and_then(|usage| usage.metered_item(&report.feature));
+        if let Some(item) = remembered.filter(|item| !report.clobber || item.kind != Kind::Sum) {
+            match self.write_record(&item.id, report).await {
+                Err(Failure::Stripe(error)) if error.is_item_gone() => {
+                    tracing::info!(%error, "the plan was changed since; the item is looked up again");
+                }
+                outcome => return outcome,
+            }
+        }
         for _ in 1..LOOK_UPS {
             let (subscription, item) = self.metered_item(customer, &report.feature).await?;
             match self.record_on(&subscription, &item, report).await {
@@ -60,19 +76,28 @@ impl Domain {
         subscription: &Subscription,
         item: &SubscriptionItem,
         report: &Report,
-    ) -> Result<(), Failure> {
+    ) -> Result<Counted, Failure> {
         if report.clobber && item.price.sums() {
             return self.set_sum(subscription, item, report).await;
         }
+        self.write_record(&item.id, report).await
+    }
+
+    /// Writes a usage record that needs no look at the total first.
+    async fn write_record(&self, item: &str, report: &Report) -> Result<Counted, Failure> {
         let shared = self.shared().await?;
-        let _open = self.share(&shared.items, &item.id).await?;
-        let _write = shared.writes.begin(&item.id);
+        let _open = self.share(&shared.items, item).await?;
+        let _write = shared.writes.begin(item);
         match self.add_record(item, report.record(), None).await {
             Err(error) if error.is_replayed() && error.is_failure_of_stripes() => {
-                tracing::error!(item = %item.id, n = report.n, "stripe keeps a failure for an answer: whether this report was counted is not known");
+                tracing::error!(
+                    item,
+                    n = report.n,
+                    "stripe keeps a failure for an answer: whether this report was counted is not known"
+                );
                 Err(unknown())
             }
-            outcome => Ok(outcome?),
+            outcome => Ok(outcome.map(|()| Counted::by(report, item))?),
         }
     }
 
@@ -82,7 +107,7 @@ impl Domain {
         subscription: &Subscription,
         item: &SubscriptionItem,
         report: &Report,
-    ) -> Result<(), Failure> {
+    ) -> Result<Counted, Failure> {
         let shared = self.shared().await?;
         let _held = self.hold(&shared.totals, &item.id).await?;
         let _open = self.share(&shared.items, &item.id).await?;
@@ -96,15 +121,16 @@ impl Domain {
             let total = seen.total.saturating_add(beside);
             let missing = report.n.saturating_sub(total);
             if missing == 0 {
-                return Ok(());
+                return Ok(Counted::Nothing);
             }
             if missing < 0 {
                 return Err(cannot_be_lowered(report, total).into());
             }
             let key = total_key(item, seen, &mut attempts);
-            let added = self.add_record(item, report.addition(missing), Some(key));
+            let added = self.add_record(&item.id, report.addition(missing), Some(key));
             match added.await {
-                Ok(()) => return Ok(()),
+                // Added to a total that others may have moved since it was remembered.
+                Ok(()) => return Ok(Counted::Unknown),
                 Err(error) if error.is_item_gone() => return Err(error.into()),
                 Err(error) => self.look_again(&mut attempts, error).await?,
             }
@@ -145,7 +171,7 @@ impl Domain {
     /// Writes a usage record. Without a key of ours, our own tries count once all the same.
     pub(super) async fn add_record(
         &self,
-        item: &SubscriptionItem,
+        item: &str,
         record: UsageRecord,
         key: Option<String>,
     ) -> Result<(), stripe::Error> {

@@ -132,13 +132,17 @@ async fn a_write_leaves_a_line() {
     );
 }
 
-/// Every operation that writes, with the document's own example of a body.
+/// Every operation that writes for a caller, with the document's own example of a body.
 #[tokio::test]
 async fn each_kind_of_write_leaves_a_line() {
     let (app, lines) = start().await;
     let paths = DOCUMENT["paths"].as_object().expect("paths");
     let mut written = 0;
     for (path, operations) in paths {
+        // Stripe's own events ask for nothing to be written.
+        if operations.pointer("/post/security") == Some(&json!([{}])) {
+            continue;
+        }
         let Some(content) = operations.pointer("/post/requestBody/content") else {
             assert!(
                 operations.get("post").is_none(),
@@ -175,7 +179,8 @@ async fn each_kind_of_write_leaves_a_line() {
         written += 1;
     }
     let operations = tier::api::operations().iter();
-    let writes = operations.filter(|operation| operation.method == Method::POST);
+    let writes = operations
+        .filter(|operation| operation.method == Method::POST && operation.access.role().is_some());
     assert_eq!(written, writes.count());
     assert!(written >= 5, "{written}");
 }

@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use clock::Clock;
 use tier::api::{App, Cloud};
+use tier::domain::Memory;
 use tier::stripe::RateSettings;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -31,7 +32,14 @@ async fn cloud_of(most: usize, url: Option<&str>) -> TestApp {
     };
     let transport = transport(url.unwrap_or(app.stripe_url()), &Settings::default());
     let transport = transport.with_rates(rates);
-    let cloud = Cloud::new(transport, Clock::system(), None, most, DAY);
+    let cloud = Cloud::new(
+        transport,
+        Clock::system(),
+        None,
+        most,
+        DAY,
+        Memory::default(),
+    );
     app.adjusted(|app| *app = App::for_many(cloud))
 }
 

@@ -120,7 +120,7 @@ impl Domain {
             action: UsageAction::Set,
             at,
         };
-        let set = self.billing().record_usage(item, record);
+        let set = self.billing().record_usage(&item.id, record);
         set.key(key).send().await.map(drop)
     }
 

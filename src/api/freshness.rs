@@ -1,0 +1,33 @@
+//! How fresh an answer is, in its headers: where it is from, how old it is in seconds, and why it is older than it should
+//! be.
+
+use axum::http::header::AGE;
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::{IntoResponse, Response};
+
+use crate::domain::{Answered, Source, Stale};
+
+const TIER_SOURCE: HeaderName = HeaderName::from_static("tier-source");
+const TIER_STALE: HeaderName = HeaderName::from_static("tier-stale");
+
+impl<T: IntoResponse> IntoResponse for Answered<T> {
+    fn into_response(self) -> Response {
+        let mut response = self.value.into_response();
+        let headers = response.headers_mut();
+        headers.insert(AGE, self.age.as_secs().into());
+        let source = match self.source {
+            Source::Stripe => "stripe",
+            Source::Memory => "memory",
+        };
+        headers.insert(TIER_SOURCE, HeaderValue::from_static(source));
+        let stale = self.stale.map(|stale| match stale {
+            Stale::Unavailable => "stripe-unavailable",
+            Stale::RateLimited => "stripe-rate-limited",
+            Stale::PeriodPredicted => "period-predicted",
+        });
+        if let Some(stale) = stale {
+            headers.insert(TIER_STALE, HeaderValue::from_static(stale));
+        }
+        response
+    }
+}

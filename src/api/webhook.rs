@@ -1,0 +1,75 @@
+//! `POST /v1/stripe/webhook`: Stripe tells that something has changed.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::http::header::HeaderName;
+use clock::Clock;
+use secrecy::SecretString;
+use tokio::sync::Semaphore;
+
+use super::error::Error;
+use super::extract::read;
+use super::json::Empty;
+use super::operation::{Access, Operation};
+use super::{Accounts, Shared};
+use crate::stripe::verify_signature;
+
+const STRIPE_SIGNATURE: HeaderName = HeaderName::from_static("stripe-signature");
+
+/// How many deliveries are read at once. Anybody may send what looks like one; Stripe tries again what is turned away.
+const AT_ONCE: usize = 16;
+
+/// What deliveries of Stripe's are signed with. Clones are the same.
+#[derive(Clone)]
+pub struct WebhookSecrets(Arc<Secrets>);
+
+struct Secrets {
+    in_force: Vec<SecretString>,
+    clock: Clock,
+    places: Semaphore,
+}
+
+impl WebhookSecrets {
+    /// One secret, or several while they are replaced. None: there is no such endpoint.
+    pub fn new(secrets: Vec<SecretString>, clock: Clock) -> Option<Self> {
+        let secrets = Secrets {
+            in_force: secrets,
+            clock,
+            places: Semaphore::new(AT_ONCE),
+        };
+        (!secrets.in_force.is_empty()).then(|| Self(Arc::new(secrets)))
+    }
+}
+
+pub(super) fn operations() -> [Operation; 1] {
+    let (path, access) = ("/v1/stripe/webhook", Access::Everybody);
+    [Operation::post("stripeWebhook", path, access, webhook)]
+}
+
+async fn webhook(
+    State(app): State<Shared>,
+    headers: HeaderMap,
+    request: Request<Body>,
+) -> Result<Empty, Error> {
+    let (Some(webhook), Accounts::One(domain)) = (&app.webhook, &app.accounts) else {
+        return Err(Error::not_found());
+    };
+    let Secrets {
+        in_force,
+        clock,
+        places,
+    } = &*webhook.0;
+    let _place = places.try_acquire().map_err(|_| Error::overloaded())?;
+    let body = read(request.into_body(), app.limits.body, None);
+    let body = tokio::time::timeout(app.limits.body_timeout, body).await;
+    let body = body.unwrap_or_else(|_| Err(Error::too_slow()))?;
+    let signature = headers.get(STRIPE_SIGNATURE);
+    let signature = signature.and_then(|value| value.to_str().ok());
+    verify_signature(signature.unwrap_or_default(), &body, in_force, clock.unix())
+        .map_err(|refused| Error::invalid(refused.to_string()))?;
+    domain.stripe_event(&body).await?;
+    Ok(Empty)
+}

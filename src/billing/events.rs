@@ -1,0 +1,110 @@
+//! Events, by which Stripe tells that something has changed.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// An event, as far as it says whose things have changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// `evt_…`.
+    pub id: String,
+    /// Such as `customer.subscription.updated`.
+    pub kind: String,
+    /// The customer that it is about, if it is about one.
+    pub customer: Option<String>,
+    /// The connected account that it is about: `acct_…`; none: the account that the endpoint belongs to.
+    pub account: Option<String>,
+    /// Whether real money moves there.
+    pub live: bool,
+    /// Unix seconds.
+    pub created: i64,
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    id: String,
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    account: Option<String>,
+    #[serde(default)]
+    livemode: bool,
+    #[serde(default)]
+    created: i64,
+    #[serde(default)]
+    data: Data,
+}
+
+#[derive(Default, Deserialize)]
+struct Data {
+    #[serde(default)]
+    object: Value,
+}
+
+impl Event {
+    /// Reads the body of a delivery. Events of a kind that is not known, and such as carry no object, are read too.
+    ///
+    /// # Errors
+    /// It is no event.
+    pub fn read(body: &[u8]) -> serde_json::Result<Self> {
+        Ok(serde_json::from_slice::<Envelope>(body)?.into())
+    }
+}
+
+impl From<Envelope> for Event {
+    fn from(envelope: Envelope) -> Self {
+        let object = &envelope.data.object;
+        let is_customer = object["object"] == "customer";
+        let customer = if is_customer {
+            &object["id"]
+        } else {
+            &object["customer"]
+        };
+        // An object in place of its id, if somebody asked for that.
+        let customer = customer.as_str().or_else(|| customer["id"].as_str());
+        Self {
+            customer: customer.map(str::to_owned),
+            id: envelope.id,
+            kind: envelope.kind,
+            account: envelope.account,
+            live: envelope.livemode,
+            created: envelope.created,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_event_names_its_customer_wherever_that_stands() {
+        let customer = |object: Value| {
+            let event = json!({"id": "evt_1", "type": "x", "data": {"object": object}});
+            let event = Event::read(event.to_string().as_bytes()).expect("an event");
+            event.customer
+        };
+        let own = json!({"object": "customer", "id": "cus_1"});
+        assert_eq!(customer(own).as_deref(), Some("cus_1"));
+        let of_subscription = json!({"object": "subscription", "id": "sub_1", "customer": "cus_2"});
+        assert_eq!(customer(of_subscription).as_deref(), Some("cus_2"));
+        let expanded = json!({"object": "invoice", "customer": {"id": "cus_3"}});
+        assert_eq!(customer(expanded).as_deref(), Some("cus_3"));
+        for none in [
+            json!({"object": "price", "id": "price_1"}),
+            json!(null),
+            json!([1]),
+            json!("x"),
+        ] {
+            assert_eq!(customer(none), None);
+        }
+        let bare =
+            Event::read(br#"{"id":"evt_1","object":"v2.core.event","type":"v1.billing.meter.x"}"#);
+        assert_eq!(bare.expect("an event").customer, None);
+        for broken in [&b"{}"[..], b"[]", b"", b"\"x\"", br#"{"id":1,"type":"x"}"#] {
+            Event::read(broken).unwrap_err();
+        }
+    }
+}

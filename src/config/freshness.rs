@@ -1,0 +1,43 @@
+//! How long what was read from Stripe is remembered.
+
+use clap::Args;
+use clap::builder::RangedU64ValueParser;
+
+use super::TimeSpan;
+
+/// More orgs than fit in a large machine's memory.
+const MOST_ORGS: u64 = 100_000_000;
+
+/// How long what was read from Stripe is remembered.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Answers from memory")]
+pub struct Freshness {
+    /// How old the answers of /v1/limits and /v1/phase may be. What this server writes is in them at once. While Stripe's
+    /// events arrive, they may be 5 minutes old, unless this is longer. 0s: ask Stripe every time
+    #[arg(
+        long,
+        env = "TIER_MAX_AGE",
+        value_name = "DURATION",
+        default_value = "10s"
+    )]
+    pub max_age: TimeSpan,
+
+    /// How old they may be while Stripe cannot be asked; 0s: they are an error then
+    #[arg(
+        long,
+        env = "TIER_MAX_STALE",
+        value_name = "DURATION",
+        default_value = "1h"
+    )]
+    pub max_stale: TimeSpan,
+
+    /// Orgs in memory, with --cloud of all accounts together; those used least recently make room
+    #[arg(
+        long,
+        env = "TIER_MAX_ORGS",
+        value_name = "N",
+        value_parser = RangedU64ValueParser::<u64>::new().range(1..=MOST_ORGS),
+        default_value_t = 100_000
+    )]
+    pub max_orgs: u64,
+}

@@ -1,0 +1,163 @@
+//! What Stripe's events do to what is remembered. An event is not believed: it says what to read again.
+
+use std::sync::Arc;
+
+use super::{Domain, Key, UsageSnapshot};
+use crate::billing::Event;
+use crate::domain::org::ORG;
+use crate::domain::refs::OrgName;
+use crate::domain::{Error, Lane, Result};
+
+/// What an event asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// The customer that it names is to be read again.
+    Customer,
+    /// The same; and it may have a second subscription now, which takes the place of the first.
+    Purchase,
+    /// The same; and it is gone.
+    Gone,
+    /// What many orgs have may be another.
+    Everybody,
+    /// Nothing that is remembered.
+    Nobody,
+}
+
+impl Reach {
+    fn of(kind: &str) -> Self {
+        match kind {
+            "customer.deleted" => Self::Gone,
+            "customer.subscription.created"
+            | "checkout.session.completed"
+            | "checkout.session.async_payment_succeeded" => Self::Purchase,
+            // What is new is in nobody's plan yet.
+            "price.created" | "product.created" | "plan.created" | "coupon.created" => Self::Nobody,
+            _ => match kind.split('.').next().unwrap_or_default() {
+                "customer"
+                | "subscription_schedule"
+                | "invoice"
+                | "checkout"
+                | "payment_method"
+                | "setup_intent" => Self::Customer,
+                "price" | "product" | "plan" | "coupon" => Self::Everybody,
+                _ => Self::Nobody,
+            },
+        }
+    }
+}
+
+impl Domain {
+    /// Takes note of an event that Stripe has signed. Events about what is not known, and about other accounts, are
+    /// nothing to us.
+    ///
+    /// # Errors
+    /// The body is no event; Stripe cannot be asked whose the key is.
+    pub async fn stripe_event(&self, body: &[u8]) -> Result<()> {
+        let event = Event::read(body).map_err(|cause| {
+            Error::Invalid(format!("the body is no event of Stripe's: {cause}"))
+        })?;
+        self.stripe().metrics().stripe_events.inc();
+        let credentials = self.stripe().credentials();
+        if event.account != credentials.account || event.live != credentials.is_live() {
+            return Ok(());
+        }
+        let shared = self.shared().await?;
+        let Some(store) = self.entitlements(&shared) else {
+            return Ok(());
+        };
+        store.note_event(self.account.clock.millis());
+        let reach = Reach::of(&event.kind);
+        if reach == Reach::Everybody {
+            store.outdate_all(self.account.clock.millis());
+        }
+        let Some(customer) = &event.customer else {
+            return Ok(());
+        };
+        let org = store.org_of(shared.number, customer);
+        if let Some(org) = &org {
+            store.outdate(&(shared.number, org.clone()));
+            if reach == Reach::Gone {
+                self.forget_customer(org).await?;
+            }
+        }
+        if reach == Reach::Purchase {
+            self.read_soon(customer.as_str().into(), org);
+        }
+        Ok(())
+    }
+
+    /// Reads the org of a customer, which ends the subscription that a newer one has taken the place of.
+    fn read_soon(&self, customer: Arc<str>, org: Option<OrgName>) {
+        let domain = self.in_background(Lane::Bulk);
+        let name = format!("event:{customer}");
+        self.background().start(name, async move {
+            let read = async {
+                let shared = domain.shared().await?;
+                let Some((org, clock)) = domain.org_of(&customer, org).await? else {
+                    return Ok(());
+                };
+                let Some(clock) = clock else {
+                    let key: Key = (shared.number, org);
+                    let store = shared.memory.entitlements();
+                    return domain.ask::<UsageSnapshot>(store, &key).await.map(drop);
+                };
+                domain.on_test_clock(clock).read_usage(&org).await.map(drop)
+            };
+            let read: Result<()> = read.await;
+            let outcome = match read {
+                Ok(()) => "ok",
+                Err(error) => {
+                    // The next read of the org sees the same.
+                    tracing::warn!(%error, %customer, "could not read the customer of an event");
+                    "failed"
+                }
+            };
+            domain.stripe().metrics().ran("event", outcome);
+        });
+    }
+
+    /// The org that a customer stands for, if it is one's, and the test clock that it lives on.
+    async fn org_of(
+        &self,
+        customer: &str,
+        known: Option<OrgName>,
+    ) -> Result<Option<(OrgName, Option<String>)>> {
+        // What is remembered lives on no test clock.
+        if let Some(org) = known {
+            return Ok(Some((org, None)));
+        }
+        let customer = self.billing().customer(customer).await?;
+        let org = customer.metadata.get(ORG).and_then(|org| org.parse().ok());
+        let org = org.filter(|_| !customer.deleted);
+        Ok(org.map(|org| (org, customer.test_clock)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_reach_those_whose_answers_they_change() {
+        for (kind, reach) in [
+            ("customer.updated", Reach::Customer),
+            ("customer.deleted", Reach::Gone),
+            ("customer.discount.created", Reach::Customer),
+            ("customer.subscription.created", Reach::Purchase),
+            ("customer.subscription.trial_will_end", Reach::Customer),
+            ("subscription_schedule.released", Reach::Customer),
+            ("invoice.payment_failed", Reach::Customer),
+            ("checkout.session.completed", Reach::Purchase),
+            ("checkout.session.expired", Reach::Customer),
+            ("payment_method.detached", Reach::Customer),
+            ("price.updated", Reach::Everybody),
+            ("product.created", Reach::Nobody),
+            ("coupon.deleted", Reach::Everybody),
+            ("test_helpers.test_clock.ready", Reach::Nobody),
+            ("v1.billing.meter.error_report_triggered", Reach::Nobody),
+            ("", Reach::Nobody),
+        ] {
+            assert_eq!(Reach::of(kind), reach, "{kind}");
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! What an org may use and has used, as it is remembered: by subscription item, so that a report can be added to it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Read, Readable};
+use crate::billing::{AggregateUsage, Price, Subscription};
+use crate::domain::refs::{FeatureName, FeaturePlan, OrgName};
+use crate::domain::usage::{Carried, FeatureUsage, Report, Used};
+use crate::domain::{Domain, Result};
+
+/// What an org may use and has used.
+#[derive(Debug, Default)]
+pub(in crate::domain) struct UsageSnapshot {
+    /// By feature name: what callers are given.
+    rows: Arc<[FeatureUsage]>,
+    items: Box<[Item]>,
+    /// Unix seconds.
+    period_end: i64,
+    /// Unix seconds.
+    cancel_at: Option<i64>,
+}
+
+/// An item that Tier sold.
+#[derive(Clone, Debug)]
+pub(in crate::domain) struct Item {
+    pub(in crate::domain) id: Arc<str>,
+    pub(in crate::domain) sells: FeaturePlan,
+    pub(in crate::domain) kind: Kind,
+    pub(in crate::domain) used: i64,
+    /// Units; [`i64::MAX`] for none.
+    pub(in crate::domain) limit: i64,
+    /// What was used of the feature in this period on items that are gone.
+    pub(in crate::domain) before: i64,
+}
+
+/// What is counted on an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::domain) enum Kind {
+    /// Nothing: it is paid for as such.
+    Licensed,
+    /// Usage adds up.
+    Sum,
+    /// The largest figure of the period.
+    Max,
+    /// The last figure of the period.
+    Last,
+    /// The last figure, whatever the period.
+    Perpetual,
+}
+
+/// What a report did.
+#[derive(Clone, Debug)]
+pub(in crate::domain) enum Counted {
+    /// Nothing.
+    Nothing,
+    /// Something, on top of what is not remembered.
+    Unknown,
+    /// It added units to a sum.
+    Added {
+        /// The subscription item.
+        item: Arc<str>,
+        /// Units.
+        n: i64,
+    },
+    /// It set a level.
+    Set {
+        /// The subscription item.
+        item: Arc<str>,
+        /// Units.
+        n: i64,
+    },
+}
+
+impl Readable for UsageSnapshot {
+    async fn read(domain: &Domain, org: &OrgName) -> Result<Read<Self>> {
+        domain.read_usage(org).await
+    }
+
+    /// As far as it is planned: after a cancellation nothing, and in the next billing period nothing is used yet.
+    fn predicted(&self, now: i64) -> Option<Self> {
+        Some(self.at(now))
+    }
+}
+
+impl UsageSnapshot {
+    /// What `subscription` grants, with what was used of each item and, before, on items that are gone.
+    pub(in crate::domain) fn new(
+        subscription: &Subscription,
+        used: &Used,
+        carried: &Carried,
+    ) -> Self {
+        let items = subscription.items.data.iter().filter_map(|item| {
+            let sells = item.price.feature_plan()?;
+            let kind = Kind::of(&item.price);
+            Some(Item {
+                used: match kind {
+                    Kind::Licensed => 1,
+                    _ => used.get(&item.id).copied().unwrap_or(0),
+                },
+                id: item.id.as_str().into(),
+                kind,
+                limit: item.price.limit(),
+                before: carried.get(&sells.feature()),
+                sells,
+            })
+        });
+        Self::of(
+            items.collect(),
+            subscription.current_period_end,
+            subscription.cancel_at,
+        )
+    }
+
+    fn of(items: Box<[Item]>, period_end: i64, cancel_at: Option<i64>) -> Self {
+        Self {
+            rows: rows(&items),
+            items,
+            period_end,
+            cancel_at,
+        }
+    }
+
+    /// By feature name.
+    pub(in crate::domain) fn rows(&self) -> &Arc<[FeatureUsage]> {
+        &self.rows
+    }
+
+    /// The item that usage of `feature` is recorded on; none if there is none that it can be recorded on.
+    pub(in crate::domain) fn metered_item(&self, feature: &FeatureName) -> Option<&Item> {
+        let sold = self.items.iter();
+        let sold = sold.filter(|item| item.kind != Kind::Licensed);
+        sold.filter(|item| item.sells.feature() == *feature)
+            .min_by(|one, other| one.sells.cmp(&other.sells))
+    }
+
+    /// The same after a report; none if it is not known what came of it.
+    pub(super) fn with(&self, counted: &Counted) -> Option<Self> {
+        let mut items = self.items.clone();
+        match counted {
+            Counted::Nothing => {}
+            Counted::Unknown => return None,
+            Counted::Added { item, n } => {
+                let sum = |known: &&mut Item| known.id == *item && known.kind == Kind::Sum;
+                let known = items.iter_mut().find(sum)?;
+                known.used = known.used.saturating_add(*n);
+            }
+            Counted::Set { item, n } => {
+                let last = |known: &&mut Item| {
+                    known.id == *item && matches!(known.kind, Kind::Last | Kind::Perpetual)
+                };
+                items.iter_mut().find(last)?.used = *n;
+            }
+        }
+        Some(Self::of(items, self.period_end, self.cancel_at))
+    }
+
+    /// What holds at a time, in Unix seconds.
+    fn at(&self, now: i64) -> Self {
+        if self.cancel_at.is_some_and(|at| at <= now) {
+            return Self::default();
+        }
+        let mut items = self.items.clone();
+        for item in items.iter_mut().filter(|_| self.period_end <= now) {
+            match item.kind {
+                Kind::Licensed | Kind::Perpetual => {}
+                Kind::Sum | Kind::Max | Kind::Last => (item.used, item.before) = (0, 0),
+            }
+        }
+        Self::of(items, self.period_end, self.cancel_at)
+    }
+}
+
+impl Counted {
+    /// What one record did that is written for `report`. One that has a time of its own may be for another period, or
+    /// older than the last.
+    pub(in crate::domain) fn by(report: &Report, item: &str) -> Self {
+        let (item, n) = (item.into(), report.n);
+        match report {
+            Report { at: Some(_), .. } => Self::Unknown,
+            Report { clobber: true, .. } => Self::Set { item, n },
+            Report { clobber: false, .. } => Self::Added { item, n },
+        }
+    }
+}
+
+impl Kind {
+    fn of(price: &Price) -> Self {
+        if !price.is_metered() {
+            return Self::Licensed;
+        }
+        match price.aggregate() {
+            AggregateUsage::Max => Self::Max,
+            _ if price.is_perpetual() => Self::Perpetual,
+            _ if price.is_level() => Self::Last,
+            _ => Self::Sum,
+        }
+    }
+}
+
+/// One row for each feature name; what two plans grant is summed, and what was used on items that are gone counts.
+fn rows(items: &[Item]) -> Arc<[FeatureUsage]> {
+    let mut rows: BTreeMap<FeatureName, Row> = BTreeMap::new();
+    for item in items {
+        let row = rows.entry(item.sells.feature()).or_default();
+        row.used = row.used.saturating_add(item.used);
+        // No limit is the largest number, and stays so.
+        row.limit = row.limit.saturating_add(item.limit);
+        row.before = item.before;
+        row.sums |= item.kind == Kind::Sum;
+        row.levels |= matches!(item.kind, Kind::Max | Kind::Last | Kind::Perpetual);
+    }
+    let row = |(feature, row): (FeatureName, Row)| FeatureUsage {
+        used: row.used_in_all(),
+        limit: row.limit,
+        feature,
+    };
+    rows.into_iter().map(row).collect()
+}
+
+/// What the items of one feature say together.
+#[derive(Default)]
+struct Row {
+    used: i64,
+    limit: i64,
+    before: i64,
+    sums: bool,
+    levels: bool,
+}
+
+impl Row {
+    /// What is used, with what was used before.
+    fn used_in_all(&self) -> i64 {
+        match (self.sums, self.levels) {
+            (true, _) => self.used.saturating_add(self.before),
+            (false, true) => self.used.max(self.before),
+            (false, false) => self.used,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::pricing::NO_LIMIT;
+
+    fn item(id: &str, sells: &str, kind: Kind, limit: i64) -> Item {
+        Item {
+            id: id.into(),
+            sells: sells.parse().expect("a feature of a plan"),
+            kind,
+            used: 0,
+            limit,
+            before: 0,
+        }
+    }
+
+    fn used(snapshot: &UsageSnapshot) -> Vec<(String, i64, i64)> {
+        shown(snapshot.rows())
+    }
+
+    fn shown(rows: &[FeatureUsage]) -> Vec<(String, i64, i64)> {
+        let rows = rows.iter();
+        rows.map(|row| (row.feature.to_string(), row.used, row.limit))
+            .collect()
+    }
+
+    fn row(feature: &str, used: i64, limit: i64) -> (String, i64, i64) {
+        (feature.to_owned(), used, limit)
+    }
+
+    #[test]
+    fn rows_sum_what_several_plans_grant_and_leave_out_what_is_not_tiers() {
+        let item = |id: &str, feature: Option<&str>, usage_type: &str, limit: Option<i64>| {
+            let mut metadata = serde_json::Map::new();
+            if let Some(feature) = feature {
+                metadata.insert("tier.feature".into(), feature.into());
+            }
+            if let Some(limit) = limit {
+                metadata.insert("tier.limit".into(), limit.to_string().into());
+            }
+            serde_json::json!({"id": id, "price": {"id": "price", "metadata": metadata,
+                "recurring": {"interval": "month", "usage_type": usage_type}}})
+        };
+        let subscription: Subscription = serde_json::from_value(serde_json::json!({
+            "id": "sub", "status": "active", "items": {"data": [
+                item("a", Some("feature:x@plan:p@1"), "metered", Some(10)),
+                item("b", Some("feature:x@plan:q@1"), "metered", Some(5)),
+                item("c", Some("feature:seat@plan:p@1"), "licensed", None),
+                item("d", Some("feature:y@plan:p@1"), "metered", None),
+                item("e", Some("feature:y@plan:q@1"), "metered", Some(3)),
+                item("f", None, "metered", Some(3)),
+                item("g", Some("feature:none@plan:p@1"), "metered", Some(0)),
+            ]},
+        }))
+        .expect("a subscription");
+        let units = [("a", 8), ("b", 1), ("d", 7)].map(|(id, n)| (id.to_owned(), n));
+        let snapshot = UsageSnapshot::new(&subscription, &units.into(), &Carried::default());
+        assert_eq!(
+            used(&snapshot),
+            [
+                row("feature:none", 0, 0),
+                row("feature:seat", 1, NO_LIMIT),
+                row("feature:x", 9, 15),
+                row("feature:y", 7, NO_LIMIT),
+            ]
+        );
+        let reported_on = |feature: &str| {
+            let item = snapshot.metered_item(&feature.parse().expect("a name"));
+            item.map(|item| item.id.to_string())
+        };
+        assert_eq!(reported_on("feature:x").as_deref(), Some("a"));
+        assert_eq!(reported_on("feature:seat"), None);
+        assert_eq!(reported_on("feature:other"), None);
+    }
+
+    #[test]
+    fn sums_stop_at_the_largest_number() {
+        let mut one = item("a", "feature:x@plan:p@1", Kind::Sum, NO_LIMIT - 1);
+        let mut other = item("b", "feature:x@plan:q@1", Kind::Sum, NO_LIMIT - 1);
+        (one.used, other.used, other.before) = (i64::MAX - 1, 1, 1);
+        one.before = other.before;
+        let snapshot = UsageSnapshot::of([one, other].into(), 0, None);
+        assert_eq!(used(&snapshot), [row("feature:x", i64::MAX, NO_LIMIT)]);
+    }
+
+    #[test]
+    fn a_report_is_added_where_it_is_known_what_it_did() {
+        let items = [
+            item("sum", "feature:sum@plan:p@1", Kind::Sum, 10),
+            item("max", "feature:max@plan:p@1", Kind::Max, 10),
+            item("last", "feature:last@plan:p@1", Kind::Last, 10),
+        ];
+        let snapshot = UsageSnapshot::of(items.into(), 0, None);
+        let after = |counted: Counted| snapshot.with(&counted).map(|after| used(&after));
+        let added = |item: &str| Counted::Added {
+            item: item.into(),
+            n: 3,
+        };
+        let set = |item: &str| Counted::Set {
+            item: item.into(),
+            n: 3,
+        };
+        let rows = |last, max, sum| {
+            Some(vec![
+                row("feature:last", last, 10),
+                row("feature:max", max, 10),
+                row("feature:sum", sum, 10),
+            ])
+        };
+        assert_eq!(after(Counted::Nothing), rows(0, 0, 0));
+        assert_eq!(after(added("sum")), rows(0, 0, 3));
+        assert_eq!(after(set("last")), rows(3, 0, 0));
+        for unknown in [
+            Counted::Unknown,
+            added("max"),
+            added("last"),
+            added("gone"),
+            set("sum"),
+            set("max"),
+        ] {
+            assert_eq!(after(unknown.clone()), None, "{unknown:?}");
+        }
+    }
+
+    #[test]
+    fn the_next_period_begins_with_nothing_used_and_what_is_perpetual_stays() {
+        let kinds = [
+            Kind::Sum,
+            Kind::Max,
+            Kind::Last,
+            Kind::Perpetual,
+            Kind::Licensed,
+        ];
+        let items = kinds.iter().enumerate().map(|(i, kind)| Item {
+            used: 5,
+            before: 2,
+            ..item(&i.to_string(), &format!("feature:{i}@plan:p@1"), *kind, 10)
+        });
+        let snapshot = UsageSnapshot::of(items.collect(), 100, Some(200));
+        let used = |now| -> Vec<i64> {
+            let predicted = snapshot.at(now);
+            let rows = predicted.rows().iter();
+            rows.map(|row| row.used).collect()
+        };
+        assert_eq!(used(99), [7, 5, 5, 5, 5]);
+        assert_eq!(used(100), [0, 0, 0, 5, 5]);
+        assert!(used(200).is_empty(), "it is cancelled");
+    }
+}

@@ -1,0 +1,418 @@
+//! Checks answered from memory: what is right at once, what takes until it is read again, and what happens when Stripe
+//! is away.
+
+mod events;
+
+use std::time::Duration;
+
+use serde_json::json;
+use stripe_sandbox::{Action, Rule};
+use tier::domain::MaxAge;
+
+use crate::harness::{Answer, DAY, START, Settings, TestApp};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// As a server is set up that nobody has told otherwise.
+fn settings() -> Settings {
+    Settings {
+        retries: 0,
+        max_age: MaxAge {
+            usual: 10 * SECOND,
+            in_outage: 3_600 * SECOND,
+        },
+        ..Settings::default()
+    }
+}
+
+async fn start() -> TestApp {
+    start_with(settings()).await
+}
+
+async fn start_with(settings: Settings) -> TestApp {
+    let app = TestApp::with(settings).await;
+    app.push(&json!({"plans": {
+        "plan:free@1": {"features": {
+            "feature:calls": {"tiers": [{"upto": 100}]},
+            "feature:disk": {"aggregate": "perpetual", "tiers": [{"upto": 9}]},
+            "feature:seats": {},
+        }},
+        "plan:pro@1": {"features": {
+            "feature:calls": {"tiers": [{"upto": 1000}]}, "feature:base": {"base": 900},
+        }},
+    }}))
+    .await;
+    app.subscribe("org:a", &["plan:free@1"]).await;
+    app
+}
+
+/// What `/v1/limits` says of the calls, and how fresh that is: used, source, age, and why it is stale.
+async fn calls(app: &TestApp) -> (i64, String, u64, Option<String>) {
+    let answer = app.get("/v1/limits?org=org:a").await.ok();
+    let used = used(&answer, "feature:calls");
+    let (source, age, stale) = freshness(&answer);
+    (used.expect("calls are granted"), source, age, stale)
+}
+
+fn used(answer: &Answer, feature: &str) -> Option<i64> {
+    let limits = answer.json();
+    let rows = limits["usage"].as_array().expect("a list");
+    let row = rows.iter().find(|row| row["feature"] == feature);
+    row.and_then(|row| row["used"].as_i64())
+}
+
+fn freshness(answer: &Answer) -> (String, u64, Option<String>) {
+    let header = |name: &str| answer.headers.get(name)?.to_str().ok().map(str::to_owned);
+    let age = header("age").expect("an age");
+    (
+        header("tier-source").expect("a source"),
+        age.parse().expect("seconds"),
+        header("tier-stale"),
+    )
+}
+
+fn memory(used: i64, age: u64) -> (i64, String, u64, Option<String>) {
+    (used, "memory".to_owned(), age, None)
+}
+
+fn stripe(used: i64) -> (i64, String, u64, Option<String>) {
+    (used, "stripe".to_owned(), 0, None)
+}
+
+fn stale(used: i64, age: u64, why: &str) -> (i64, String, u64, Option<String>) {
+    (used, "memory".to_owned(), age, Some(why.to_owned()))
+}
+
+/// Stripe answers nothing until faults are cleared.
+fn take_stripe_away(app: &TestApp) {
+    for method in ["GET", "POST"] {
+        let gone = Action::Status(503, None);
+        app.sandbox().add_fault(Rule::new(method, "/v1/*", gone));
+    }
+}
+
+#[tokio::test]
+async fn a_check_costs_no_call_until_it_is_too_old() {
+    let app = start().await;
+    assert_eq!(calls(&app).await, stripe(0));
+    app.get("/v1/phase?org=org:a").await.ok();
+    app.forget_calls();
+    app.advance(6 * SECOND);
+    for _ in 0..3 {
+        assert_eq!(calls(&app).await, memory(0, 6));
+        let phase = app.get("/v1/phase?org=org:a").await.ok();
+        assert_eq!(freshness(&phase), ("memory".to_owned(), 6, None));
+    }
+    assert_eq!(app.stripe_calls(), 0);
+    app.advance(4 * SECOND);
+    assert_eq!(calls(&app).await, stripe(0));
+    assert_eq!(app.stripe_calls(), 2);
+
+    let asked = app.get_with(
+        "/v1/limits?org=org:a",
+        &[("cache-control", "max-age=1, no-cache")],
+    );
+    assert_eq!(freshness(&asked.await.ok()).0, "stripe");
+    assert_eq!(app.stripe_calls(), 4);
+}
+
+#[tokio::test]
+async fn a_busy_org_never_waits() {
+    let app = start().await;
+    calls(&app).await;
+    app.twin().report("org:a", "feature:calls", 5).await;
+    app.advance(7 * SECOND);
+    app.forget_calls();
+    assert_eq!(calls(&app).await, memory(0, 7));
+    app.settled().await;
+    assert_eq!(app.stripe_calls(), 2, "it was read in the background");
+    assert_eq!(calls(&app).await, memory(5, 0));
+}
+
+#[tokio::test]
+async fn what_this_server_writes_is_there_at_once() {
+    let app = start().await;
+    calls(&app).await;
+    app.forget_calls();
+    app.report("org:a", "feature:calls", 3).await;
+    assert_eq!(app.stripe_calls(), 1, "the usage record alone");
+    assert_eq!(calls(&app).await, memory(3, 0));
+    let set = json!({"org": "org:a", "feature": "feature:disk", "n": 4, "clobber": true});
+    app.post_json("/v1/report", &set).await.ok();
+    let limits = app.get("/v1/limits?org=org:a").await.ok();
+    assert_eq!(used(&limits, "feature:disk"), Some(4));
+    assert_eq!(freshness(&limits).0, "memory");
+    app.forget_calls();
+    let keyed = app
+        .request(axum::http::Method::POST, "/v1/report")
+        .header("idempotency-key", "one")
+        .body(json!({"org": "org:a", "feature": "feature:calls", "n": 2}).to_string());
+    keyed.send().await.ok();
+    assert_eq!(calls(&app).await.0, 5);
+    let total = json!({"org": "org:a", "feature": "feature:calls", "n": 20, "clobber": true});
+    app.post_json("/v1/report", &total).await.ok();
+    assert_eq!(calls(&app).await.0, 20);
+    let early =
+        json!({"org": "org:a", "feature": "feature:calls", "n": 1, "at": "2023-01-01T00:00:00Z"});
+    app.post_json("/v1/report", &early).await.ok();
+    assert_eq!(calls(&app).await.0, 21);
+
+    app.subscribe("org:a", &["plan:pro@1"]).await;
+    let limits = app.get("/v1/limits?org=org:a").await.ok();
+    assert_eq!(used(&limits, "feature:base"), Some(1));
+    assert_eq!(used(&limits, "feature:seats"), None);
+    let phase = app.get("/v1/phase?org=org:a").await.ok().json();
+    assert_eq!(phase["plans"], json!(["plan:pro@1"]));
+    let cancel = json!({"org": "org:a", "phases": [{"features": []}]});
+    app.post_json("/v1/subscribe", &cancel).await.ok();
+    assert_eq!(app.limits("org:a").await, []);
+    app.get("/v1/phase?org=org:a").await.fails(404, "not_found");
+    let refused = json!({"org": "org:a", "feature": "feature:calls", "n": 1});
+    let refused = app.post_json("/v1/report", &refused).await;
+    refused.fails(400, "feature_not_found");
+}
+
+#[tokio::test]
+async fn what_others_write_is_there_when_it_is_read_again() {
+    let app = start().await;
+    let other = app.beside(&settings());
+    calls(&app).await;
+    calls(&other).await;
+    other.report("org:a", "feature:calls", 7).await;
+    other.subscribe("org:a", &["plan:pro@1"]).await;
+    assert_eq!(calls(&other).await, stripe(7));
+    app.advance(5 * SECOND);
+    assert_eq!(calls(&app).await, memory(0, 5));
+    // The item that is remembered is gone.
+    app.report("org:a", "feature:calls", 1).await;
+    assert_eq!(calls(&app).await.0, 8);
+    assert_eq!(calls(&other).await, memory(7, 5));
+    app.advance(10 * SECOND);
+    assert_eq!(calls(&other).await, stripe(8));
+}
+
+#[tokio::test]
+async fn a_period_that_ends_ends_the_answer() {
+    let app = start().await;
+    app.report("org:a", "feature:calls", 3).await;
+    app.set_clock(START + 31 * 86_400 - 2);
+    assert_eq!(calls(&app).await, stripe(3));
+    app.advance(2 * SECOND);
+    assert_eq!(calls(&app).await, stripe(0));
+    let leave = json!({"org": "org:a", "phases": [
+        {"features": ["plan:free@1"]}, {"effective": "2023-02-01T00:00:05Z", "features": ["plan:pro@1"]},
+    ]});
+    app.post_json("/v1/subscribe", &leave).await.ok();
+    let limits = app.get("/v1/limits?org=org:a").await.ok();
+    assert_eq!(used(&limits, "feature:base"), None);
+    app.advance(5 * SECOND);
+    let limits = app.get("/v1/limits?org=org:a").await.ok();
+    assert_eq!(
+        used(&limits, "feature:base"),
+        Some(1),
+        "its phase has begun"
+    );
+}
+
+#[tokio::test]
+async fn while_stripe_is_away_the_last_answer_will_do_for_a_while() {
+    let app = start().await;
+    app.report("org:a", "feature:calls", 3).await;
+    let disk = json!({"org": "org:a", "feature": "feature:disk", "n": 4, "clobber": true});
+    app.post_json("/v1/report", &disk).await.ok();
+    app.set_clock(START + 31 * 86_400 - 1_000);
+    calls(&app).await;
+    app.get("/v1/phase?org=org:a").await.ok();
+    take_stripe_away(&app);
+    app.advance(100 * SECOND);
+    assert_eq!(calls(&app).await, stale(3, 100, "stripe-unavailable"));
+    let phase = app.get("/v1/phase?org=org:a").await.ok();
+    assert_eq!(freshness(&phase).2.as_deref(), Some("stripe-unavailable"));
+
+    app.advance(900 * SECOND);
+    assert_eq!(calls(&app).await, stale(0, 1_000, "period-predicted"));
+    let limits = app.get("/v1/limits?org=org:a").await.ok();
+    assert_eq!(used(&limits, "feature:disk"), Some(4), "it is perpetual");
+    let phase = app.get("/v1/phase?org=org:a").await.ok();
+    assert_eq!(freshness(&phase).2.as_deref(), Some("period-predicted"));
+    let next = json!({"effective": "2023-02-01T00:00:00Z", "end": "2023-03-01T00:00:00Z"});
+    assert_eq!(phase.json()["current"], next);
+
+    app.advance(2_601 * SECOND);
+    for path in ["/v1/limits?org=org:a", "/v1/phase?org=org:a"] {
+        app.get(path).await.fails(502, "stripe_unavailable");
+    }
+    app.sandbox().clear_faults();
+    assert_eq!(calls(&app).await, stripe(0));
+}
+
+#[tokio::test]
+async fn after_a_cancellation_that_was_planned_nothing_is_granted_whether_stripe_is_there_or_not() {
+    let app = start().await;
+    let leave = json!({"org": "org:a", "phases": [
+        {"features": ["plan:free@1"]}, {"effective": "2023-01-05T00:00:00Z", "features": []},
+    ]});
+    app.post_json("/v1/subscribe", &leave).await.ok();
+    app.set_clock(START + 4 * 86_400 - 5);
+    calls(&app).await;
+    take_stripe_away(&app);
+    app.advance(10 * SECOND);
+    let limits = app.get("/v1/limits?org=org:a").await.ok();
+    assert_eq!(limits.json()["usage"], json!([]));
+    assert_eq!(freshness(&limits).2.as_deref(), Some("period-predicted"));
+}
+
+#[tokio::test]
+async fn over_budget_is_no_outage_of_a_warm_org() {
+    let app = start().await;
+    calls(&app).await;
+    let limited = Action::Status(429, Some("global-rate".to_owned()));
+    app.sandbox().add_fault(Rule::new("GET", "/v1/*", limited));
+    app.advance(20 * SECOND);
+    assert_eq!(calls(&app).await, stale(0, 20, "stripe-rate-limited"));
+}
+
+#[tokio::test]
+async fn a_stripe_that_hangs_holds_no_check_up() {
+    let app = start().await;
+    calls(&app).await;
+    app.advance(20 * SECOND);
+    let hangs = Action::Delay(Duration::from_secs(600));
+    app.sandbox()
+        .add_fault(Rule::new("GET", "/v1/subscriptions", hangs));
+    assert_eq!(calls(&app).await, stale(0, 20, "stripe-unavailable"));
+    app.sandbox().clear_faults();
+    app.settled().await;
+    assert_eq!(
+        calls(&app).await,
+        memory(0, 0),
+        "it was awaited in the background"
+    );
+}
+
+#[tokio::test]
+async fn a_read_that_a_report_may_have_overtaken_is_read_again() {
+    let app = start().await;
+    app.slow_down(
+        "GET",
+        "/v1/invoices/upcoming/lines",
+        Duration::from_secs(600),
+    );
+    let check = calls(&app);
+    let report = async {
+        app.until_slow().await;
+        app.report("org:a", "feature:calls", 3).await;
+        app.sandbox().clear_faults();
+    };
+    let ((used, source, ..), ()) = futures::join!(check, report);
+    assert_eq!((used, source.as_str()), (3, "stripe"));
+    assert_eq!(calls(&app).await, memory(3, 0));
+}
+
+#[tokio::test]
+async fn a_read_during_a_change_is_not_remembered() {
+    let app = start().await;
+    app.slow_down(
+        "POST",
+        "/v1/subscription_schedules*",
+        Duration::from_secs(600),
+    );
+    let pro = json!({"org": "org:a", "phases": [{"features": ["plan:pro@1"]}]});
+    let change = app.post_json("/v1/subscribe", &pro);
+    let check = async {
+        app.until_slow().await;
+        assert_eq!(calls(&app).await, stripe(0));
+        app.sandbox().clear_faults();
+    };
+    let (changed, ()) = futures::join!(change, check);
+    changed.ok();
+    let limits = app.get("/v1/limits?org=org:a").await.ok();
+    assert_eq!(used(&limits, "feature:base"), Some(1));
+}
+
+#[tokio::test]
+async fn a_report_whose_outcome_is_not_known_is_looked_up() {
+    let app = start().await;
+    calls(&app).await;
+    let lost = Action::Drop;
+    app.sandbox()
+        .add_fault(Rule::new("POST", "/v1/subscription_items/*", lost).after());
+    let report = json!({"org": "org:a", "feature": "feature:calls", "n": 3});
+    let told = app.post_json("/v1/report", &report).await;
+    assert!(told.status.is_server_error(), "{}", told.body);
+    assert_eq!(calls(&app).await, stripe(3));
+}
+
+#[tokio::test]
+async fn those_who_come_at_once_share_a_read() {
+    let app = start().await;
+    app.forget_calls();
+    let all = futures::future::join_all((0..20).map(|_| calls(&app))).await;
+    assert!(all.iter().all(|one| *one == stripe(0)), "{all:?}");
+    assert_eq!(app.stripe_calls(), 2);
+}
+
+#[tokio::test]
+async fn an_org_that_may_subscribe_at_any_moment_is_read_each_second() {
+    let app = start().await;
+    app.post_json("/v1/subscribe", &json!({"org": "org:new", "info": {}}))
+        .await
+        .ok();
+    assert_eq!(app.limits("org:new").await, []);
+    app.settled().await;
+    assert_eq!(app.limits("org:new").await, []);
+    app.twin().subscribe("org:new", &["plan:free@1"]).await;
+    assert_eq!(app.limits("org:new").await, []);
+    app.advance(SECOND);
+    assert_eq!(app.limits("org:new").await.len(), 3);
+
+    // Likewise while a Checkout page is open.
+    calls(&app).await;
+    let checkout =
+        json!({"org": "org:a", "features": ["plan:pro@1"], "success_url": "https://x.example"});
+    app.post_json("/v1/checkout", &checkout).await.ok();
+    assert_eq!(calls(&app).await, stripe(0));
+    app.advance(SECOND);
+    assert_eq!(calls(&app).await, stripe(0));
+    app.advance(DAY);
+    assert_eq!(calls(&app).await, stripe(0));
+    app.advance(2 * SECOND);
+    assert_eq!(
+        calls(&app).await,
+        memory(0, 2),
+        "nobody can pay it any more"
+    );
+}
+
+#[tokio::test]
+async fn an_org_on_a_test_clock_is_read_every_time() {
+    let app = start().await;
+    let clock = json!({"name": "c", "present": "2023-01-01T00:00:00Z"});
+    let clock = app.post_json("/v1/clock", &clock).await.ok().json();
+    let clock = clock["id"].as_str().expect("an id");
+    let with_clock = [("tier-clock", clock)];
+    let subscribe = json!({"org": "org:c", "phases": [{"features": ["plan:free@1"]}]});
+    let subscribe = app
+        .request(axum::http::Method::POST, "/v1/subscribe")
+        .headers(&with_clock)
+        .body(subscribe.to_string());
+    subscribe.send().await.ok();
+    for _ in 0..2 {
+        let limits = app.get_with("/v1/limits?org=org:c", &with_clock).await.ok();
+        assert_eq!(freshness(&limits), ("stripe".to_owned(), 0, None));
+    }
+}
+
+#[tokio::test]
+async fn a_customer_that_was_deleted_grants_nothing_once_it_is_read_again() {
+    let app = start().await;
+    calls(&app).await;
+    let whois = app.get("/v1/whois?org=org:a").await.ok().json();
+    let customer = whois["stripe_id"].as_str().expect("an id");
+    app.stripe_delete(&format!("/v1/customers/{customer}"))
+        .await;
+    app.advance(10 * SECOND);
+    app.get("/v1/limits?org=org:a")
+        .await
+        .fails(400, "org_not_found");
+}

@@ -1,0 +1,203 @@
+//! Stripe's events: who is believed, and what is read again because of one.
+
+use axum::http::Method;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use super::{SECOND, calls, memory, settings, start_with, stripe, take_stripe_away};
+use crate::harness::{Answer, Settings, TestApp};
+
+const PATH: &str = "/v1/stripe/webhook";
+const SECRET: &str = "whsec_test";
+
+async fn start() -> TestApp {
+    start_with(Settings {
+        webhook_secrets: vec!["whsec_old", SECRET],
+        ..settings()
+    })
+    .await
+}
+
+fn signature(secret: &str, at: i64, body: &str) -> String {
+    let mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key");
+    let mac = mac.chain_update(format!("{at}.{body}")).finalize();
+    let hex = |hex: String, byte: &u8| hex + &format!("{byte:02x}");
+    let hex = mac.into_bytes().iter().fold(String::new(), hex);
+    format!("t={at},v1={hex}")
+}
+
+async fn deliver_signed(app: &TestApp, body: &str, signature: &str) -> Answer {
+    let delivery = app.request(Method::POST, PATH).body(body.to_owned());
+    delivery.header("stripe-signature", signature).send().await
+}
+
+async fn deliver(app: &TestApp, event: &Value) -> Answer {
+    let body = event.to_string();
+    let signature = signature(SECRET, app.sandbox().clock().unix(), &body);
+    deliver_signed(app, &body, &signature).await
+}
+
+fn event(kind: &str, object: &Value) -> Value {
+    json!({"id": "evt_1", "object": "event", "type": kind, "livemode": false, "data": {"object": object}})
+}
+
+async fn customer(app: &TestApp) -> String {
+    let whois = app.get("/v1/whois?org=org:a").await.ok().json();
+    whois["stripe_id"].as_str().expect("an id").to_owned()
+}
+
+#[tokio::test]
+async fn only_what_stripe_has_signed_is_taken() {
+    let app = start().await;
+    let now = app.sandbox().clock().unix();
+    let body = event(
+        "customer.updated",
+        &json!({"object": "customer", "id": "cus_1"}),
+    )
+    .to_string();
+    for secret in ["whsec_old", SECRET] {
+        let signed = deliver_signed(&app, &body, &signature(secret, now - 300, &body)).await;
+        assert_eq!(signed.ok().body, "{}");
+    }
+    for wrong in [
+        String::new(),
+        "nonsense".to_owned(),
+        signature("whsec_other", now, &body),
+        signature(SECRET, now, "{}"),
+        signature(SECRET, now - 301, &body),
+    ] {
+        let refused = deliver_signed(&app, &body, &wrong).await;
+        refused.fails(400, "invalid_request");
+    }
+    for broken in ["", "[]", "{\"id\":1}", "\u{0}"] {
+        let refused = deliver_signed(&app, broken, &signature(SECRET, now, broken)).await;
+        refused.fails(400, "invalid_request");
+    }
+    let large = "x".repeat(2 << 20);
+    let refused = deliver_signed(&app, &large, &signature(SECRET, now, &large)).await;
+    refused.fails(413, "request_too_large");
+    app.get(PATH).await.fails(405, "method_not_allowed");
+
+    let without_secret = start_with(settings()).await;
+    let refused = deliver(&without_secret, &event("customer.updated", &json!(null))).await;
+    refused.fails(404, "not_found");
+}
+
+#[tokio::test]
+async fn an_event_says_whom_to_read_again() {
+    let app = start().await;
+    let customer = customer(&app).await;
+    calls(&app).await;
+    app.twin().report("org:a", "feature:calls", 5).await;
+    for other in [
+        event(
+            "customer.subscription.updated",
+            &json!({"customer": "cus_unknown"}),
+        ),
+        event("something.new", &json!({"object": "x"})),
+        json!({"id": "evt_1", "type": "customer.updated", "livemode": true,
+            "data": {"object": {"object": "customer", "id": customer}}}),
+        json!({"id": "evt_1", "type": "customer.updated", "account": "acct_other",
+            "data": {"object": {"object": "customer", "id": customer}}}),
+        event("product.created", &json!({"object": "product"})),
+    ] {
+        deliver(&app, &other).await.ok();
+        assert_eq!(calls(&app).await, memory(0, 0), "{other}");
+    }
+    let updated = event(
+        "customer.subscription.updated",
+        &json!({"customer": customer}),
+    );
+    deliver(&app, &updated).await.ok();
+    assert_eq!(calls(&app).await, stripe(5));
+    app.twin().report("org:a", "feature:calls", 5).await;
+    app.advance(SECOND);
+    deliver(&app, &event("price.updated", &json!({"object": "price"})))
+        .await
+        .ok();
+    app.advance(SECOND);
+    assert_eq!(calls(&app).await, stripe(10));
+}
+
+#[tokio::test]
+async fn while_events_come_answers_may_be_older() {
+    let app = start().await;
+    let nothing = event("something.new", &json!({"object": "x"}));
+    calls(&app).await;
+    deliver(&app, &nothing).await.ok();
+    app.advance(150 * SECOND);
+    assert_eq!(calls(&app).await, memory(0, 150));
+    app.advance(150 * SECOND);
+    assert_eq!(calls(&app).await, stripe(0));
+    app.advance(3_300 * SECOND);
+    calls(&app).await;
+    app.advance(11 * SECOND);
+    assert_eq!(calls(&app).await, stripe(0), "none came for an hour");
+}
+
+#[tokio::test]
+async fn what_an_event_outdated_serves_while_stripe_is_away() {
+    let app = start().await;
+    let customer = customer(&app).await;
+    calls(&app).await;
+    take_stripe_away(&app);
+    deliver(
+        &app,
+        &event(
+            "customer.updated",
+            &json!({"object": "customer", "id": customer}),
+        ),
+    )
+    .await
+    .ok();
+    let (used, _, _, stale) = calls(&app).await;
+    assert_eq!((used, stale.as_deref()), (0, Some("stripe-unavailable")));
+}
+
+#[tokio::test]
+async fn a_customer_that_was_deleted_is_nobodys_at_once() {
+    let app = start().await;
+    let customer = customer(&app).await;
+    calls(&app).await;
+    app.stripe_delete(&format!("/v1/customers/{customer}"))
+        .await;
+    let deleted = json!({"object": "customer", "id": customer, "deleted": true});
+    deliver(&app, &event("customer.deleted", &deleted))
+        .await
+        .ok();
+    app.get("/v1/limits?org=org:a")
+        .await
+        .fails(400, "org_not_found");
+}
+
+/// Nobody asks for the org after the purchase, and the first subscription must not be billed on.
+#[tokio::test]
+async fn a_purchase_ends_what_it_supersedes_though_nobody_reads_the_org() {
+    for is_known in [true, false] {
+        let app = start().await;
+        let customer = customer(&app).await;
+        let old = app.stripe_get("/v1/subscriptions").await["data"][0].clone();
+        let price = old["items"]["data"][0]["price"]["id"]
+            .as_str()
+            .expect("an id");
+        app.advance(60 * SECOND);
+        if is_known {
+            calls(&app).await;
+        }
+        let new = [
+            ("customer", customer.as_str()),
+            ("items[0][price]", price),
+            ("metadata[tier.subscription]", "default"),
+        ];
+        let new = app.stripe_post("/v1/subscriptions", &new).await;
+        deliver(&app, &event("customer.subscription.created", &new))
+            .await
+            .ok();
+        app.settled().await;
+        let live = app.stripe_get("/v1/subscriptions").await;
+        let live = live["data"].as_array().expect("a list");
+        assert_eq!(live.len(), 1, "{is_known}");
+        assert_eq!(live[0]["id"], new["id"]);
+    }
+}
