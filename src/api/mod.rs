@@ -37,7 +37,7 @@ pub use layers::load::Limits;
 pub use layers::origin::Origins;
 pub use operation::{Access, Operation};
 pub use v1::pricing::PushProgress;
-pub use webhook::WebhookSecrets;
+pub use webhook::{WEBHOOK_PATH, WebhookSecrets};
 
 use layers::{auth, observe};
 

@@ -19,6 +19,9 @@ use crate::stripe::verify_signature;
 
 const STRIPE_SIGNATURE: HeaderName = HeaderName::from_static("stripe-signature");
 
+/// Where Stripe delivers events.
+pub const WEBHOOK_PATH: &str = "/v1/stripe/webhook";
+
 /// How many deliveries are read at once. Anybody may send what looks like one; Stripe tries again what is turned away.
 const AT_ONCE: usize = 16;
 
@@ -45,8 +48,13 @@ impl WebhookSecrets {
 }
 
 pub(super) fn operations() -> [Operation; 1] {
-    let (path, access) = ("/v1/stripe/webhook", Access::Everybody);
-    [Operation::post("stripeWebhook", path, access, webhook)]
+    let access = Access::Everybody;
+    [Operation::post(
+        "stripeWebhook",
+        WEBHOOK_PATH,
+        access,
+        webhook,
+    )]
 }
 
 async fn webhook(

@@ -1,10 +1,18 @@
 //! `tier sandbox`: the Stripe simulator alone, or inside `tier serve --sandbox`.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::output;
+use super::session::SANDBOX_KEY;
+use crate::api;
 use crate::config::{self, ListenAddr, SANDBOX_ADDR};
 use crate::server;
 use stripe_sandbox::{Options, Sandbox};
@@ -46,6 +54,7 @@ pub(super) fn is_loopback(listener: &TcpListener) -> std::io::Result<bool> {
 /// A sandbox that lives as long as the server that uses it. It is served as the API is, with a bound on connections.
 pub(super) struct Embedded {
     url: String,
+    sandbox: Sandbox,
     server: JoinSet<()>,
 }
 
@@ -67,8 +76,14 @@ impl Embedded {
         });
         let mut server = JoinSet::new();
         let until_stopped = std::future::pending();
-        server.spawn(server::serve(listener, sandbox.router(), until_stopped));
-        Ok(Self { url, server })
+        let tell_first = from_fn_with_state(sandbox.clone(), tell_first);
+        let router = sandbox.router().layer(tell_first);
+        server.spawn(server::serve(listener, router, until_stopped));
+        Ok(Self {
+            url,
+            sandbox,
+            server,
+        })
     }
 
     /// Its base URL, for clients on this machine.
@@ -76,10 +91,33 @@ impl Embedded {
         &self.url
     }
 
+    /// Lets it deliver its events to the API that is served on `listener`. What it signs them with.
+    pub(super) fn deliver_to(&self, listener: &TcpListener) -> anyhow::Result<SecretString> {
+        let addr = ListenAddr::from(listener.local_addr()?);
+        let url = format!("http://{}{}", addr.reachable(), api::WEBHOOK_PATH);
+        let secret = self.sandbox.webhook_endpoint(SANDBOX_KEY, &url, &["*"]);
+        Ok(secret?.into())
+    }
+
     /// Ends it at once: the server had the time to finish its calls, and what others did here ends with the process.
     pub(super) async fn stop(mut self) {
         self.server.shutdown().await;
     }
+}
+
+/// How long a write waits for its events to be delivered.
+const TELLING: Duration = Duration::from_millis(100);
+
+/// Answers a write when its events have been delivered: whoever has changed something in the sandbox finds it changed
+/// in the server's next answer.
+async fn tell_first(State(sandbox): State<Sandbox>, request: Request, next: Next) -> Response {
+    let writes = !request.method().is_safe();
+    let response = next.run(request).await;
+    if writes {
+        // An endpoint that somebody has added may be slow, or gone.
+        let _ = tokio::time::timeout(TELLING, sandbox.deliveries_settled()).await;
+    }
+    response
 }
 
 async fn bind_default() -> anyhow::Result<TcpListener> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::http::HeaderValue;
+use tokio::net::TcpListener;
 use tokio::signal::unix::Signal;
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
@@ -35,7 +36,7 @@ pub(super) async fn run(
     let keys = settings.api_keys(environment);
     let accepted = Keys::new(keys.read()?);
     settings.check_exposure(!accepted.is_open())?;
-    let webhook_secrets = settings.webhook_secrets(environment)?;
+    let mut webhook_secrets = settings.webhook_secrets(environment)?;
     let tls = match (&settings.tls_cert, &settings.tls_key) {
         (Some(cert), Some(key)) => Some(Tls::load(cert.clone(), key.clone())?),
         _ => None,
@@ -54,12 +55,19 @@ pub(super) async fn run(
     app.proxies = Proxies(settings.trusted_proxy.clone().into());
     app.audit = audit(settings)?;
     app.limits = limits(&settings.load);
-    app.webhook = WebhookSecrets::new(webhook_secrets, Clock::system());
     app.shows_metrics &= settings.admin_addr.is_none();
+    let listener = bind(&settings.addr).await?;
+    if let Some(sandbox) = sandbox
+        .as_ref()
+        .filter(|_| tls.is_none() && !settings.cloud)
+    {
+        webhook_secrets.push(sandbox.deliver_to(&listener)?);
+    }
+    app.webhook = WebhookSecrets::new(webhook_secrets, Clock::system());
 
     let mut background = JoinSet::new();
     background.spawn(reload_at(reload, keys, accepted, tls.clone()));
-    listen(settings, app, tls, stop).await?;
+    listen(settings, listener, app, tls, stop).await?;
     background.shutdown().await;
     if let Some(sandbox) = sandbox {
         sandbox.stop().await;
@@ -96,14 +104,14 @@ async fn app(
     Ok((url, App::new(session.domain_with(memory))))
 }
 
-/// Binds, says so, and serves the API and perhaps the operator's pages.
+/// Says where it listens, and serves the API and perhaps the operator's pages.
 async fn listen(
     settings: &config::Serve,
+    listener: TcpListener,
     mut app: App,
     tls: Option<Tls>,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let listener = bind(&settings.addr).await?;
     let open = app.keys.is_open() && !settings.cloud;
     app.origins.loopback_only = open && is_loopback(&listener)?;
     let admin = match &settings.admin_addr {

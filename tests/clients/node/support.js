@@ -1,4 +1,5 @@
 // Starts the server and the sandbox as processes, and says how to reach them.
+import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import net from 'node:net'
@@ -62,6 +63,27 @@ export const startBoth = async (key, env) => {
     if (codes.some(code => code !== 0)) throw new Error(`exit codes ${codes}`)
   })
   return { sandbox, server, stripe: stripeOf(sandbox, key) }
+}
+
+// A server with its sandbox inside, which tells it of what others change there.
+export const startTogether = async () => {
+  const port = await freePort()
+  const server = await start([
+    ...['serve', '--addr', '127.0.0.1:0'],
+    ...['--sandbox', '--sandbox-addr', `127.0.0.1:${port}`],
+  ])
+  after(async () => assert.equal(await server.stop(), 0))
+  return { server, stripe: stripeOf({ url: `http://127.0.0.1:${port}` }, 'sk_test_sandbox') }
+}
+
+// A port that nobody listens on.
+const freePort = async () => {
+  const listener = net.createServer().listen(0, '127.0.0.1')
+  await once(listener, 'listening')
+  const { port } = listener.address()
+  listener.close()
+  await once(listener, 'close')
+  return port
 }
 
 // The official library, pointed at the sandbox.

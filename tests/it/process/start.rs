@@ -55,3 +55,37 @@ async fn a_file_of_keys_may_begin_with_a_mark() {
     assert_eq!(status(server.address(), "/v1/whoami", "two").await, 200);
     assert_eq!(status(server.address(), "/v1/whoami", "three").await, 401);
 }
+
+/// Whoever changes something in the sandbox finds it changed in the server's next answer.
+#[tokio::test]
+async fn the_sandbox_inside_tells_the_server_what_others_change() {
+    let place = Place::offline();
+    let server = start(&place, &["--addr", "127.0.0.1:0"]).await;
+    let host = server.address().to_owned();
+    let post = async |path: &str, body: &str| {
+        let (to, length) = (&host, body.len());
+        let head = format!("POST {path} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n");
+        exchange(to, &format!("{head}Content-Length: {length}\r\n\r\n{body}")).await
+    };
+    let model = r#"{"plans":{"plan:p@1":{"features":{"feature:f":{}}}}}"#;
+    assert_eq!(status_of(&post("/v1/push", model).await), 200);
+    let subscribe = r#"{"org":"org:a","phases":[{"features":["plan:p@1"]}]}"#;
+    assert_eq!(status_of(&post("/v1/subscribe", subscribe).await), 200);
+    until("its events arrive", async || {
+        let shown = get(&host, "/metrics", "x").await;
+        let none = shown.contains("tier_stripe_events_total 0\n");
+        (!none && shown.contains("tier_stripe_events_total ")).then_some(())
+    })
+    .await;
+    let unsigned = post("/v1/stripe/webhook", "{}").await;
+    assert_eq!(status_of(&unsigned), 400, "{unsigned}");
+    assert_eq!(server.stop("-TERM").await.code, Some(0));
+}
+
+#[tokio::test]
+async fn the_events_of_one_account_mean_nothing_to_many() {
+    let place = Place::offline();
+    let cloud = place.tier(&["serve", "--cloud", "--addr", "127.0.0.1:0"]);
+    let said = cloud.env("STRIPE_WEBHOOK_SECRET", "whsec_x").fault().await;
+    assert!(said.contains("STRIPE_WEBHOOK_SECRET"), "{said}");
+}

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
 import { Tier } from 'tier'
-import { model, newOrg, startBoth } from '../support.js'
+import { model, newOrg, startTogether } from '../support.js'
 
-const { server, stripe } = await startBoth('sk_test_beside')
+const { server, stripe } = await startTogether()
 const tier = new Tier({ baseURL: server.url })
 
 before(() => tier.push(model))
