@@ -20,7 +20,7 @@ use super::notes::has_room;
 use crate::billing::{
     CreditNote, DiscountAmount, Invoice, InvoiceItem, InvoiceLine, Object, Subscription,
 };
-use crate::domain::plan_change::{Action, Change, NewSchedule};
+use crate::domain::plan_change::{Action, Change, End, NewSchedule};
 use crate::domain::revision::Revision;
 use crate::domain::{Domain, Result};
 use crate::stripe;
@@ -237,10 +237,14 @@ impl Domain {
     }
 }
 
-/// Notes that a schedule ends the subscription: nobody is there when Stripe credits its time.
+/// Notes when a schedule ends the subscription: nobody is there when Stripe credits its time.
 fn note_end(plan: &mut NewSchedule) {
-    let noted = if plan.ends { "1" } else { "" };
-    if let Some(last) = plan.phases.last_mut() {
-        last.metadata.insert(ENDS.to_owned(), noted.to_owned());
-    }
+    let Some(last) = plan.phases.last_mut() else {
+        return;
+    };
+    let noted = match last.end {
+        Some(End::At(end)) if plan.ends => end.to_string(),
+        _ => String::new(),
+    };
+    last.metadata.insert(ENDS.to_owned(), noted);
 }

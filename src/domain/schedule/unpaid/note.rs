@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::billing::Subscription;
+use crate::domain::schedule::charge::CLOCK_SKEW;
 
 /// The metadata key of the note.
 pub(in crate::domain::schedule) const UNPAID: &str = "tier.unpaid";
@@ -10,7 +11,7 @@ pub(in crate::domain::schedule) const UNPAID: &str = "tier.unpaid";
 /// How long after its note an end may come, in seconds.
 const SOON: i64 = 24 * 60 * 60;
 
-/// The metadata key that says that a schedule ends the subscription.
+/// The metadata key that says when a schedule ends the subscription, in Unix seconds.
 pub(in crate::domain::schedule) const ENDS: &str = "tier.ends";
 
 /// Time that a change gives back, where what Stripe credits for it may exceed what was paid.
@@ -140,7 +141,14 @@ impl GivenBack {
             !noted.how.is_end() || ended.is_some_and(|at| (at - noted.at).abs() <= SOON)
         };
         let noted = noted.filter(came);
-        let noted = noted.or_else(|| note(ENDS).and(ended).map(|_| by_schedule()))?;
+        let is_due = |planned: &str| {
+            let planned = planned.parse::<i64>().ok();
+            planned
+                .zip(ended)
+                .is_some_and(|(planned, ended)| planned <= ended + CLOCK_SKEW)
+        };
+        let planned = note(ENDS).filter(|planned| is_due(planned));
+        let noted = noted.or_else(|| planned.map(|_| by_schedule()))?;
         match ended {
             Some(at) if noted.how.is_end() => Some(Self { at, ..noted }),
             _ => Some(noted),
@@ -180,6 +188,24 @@ mod tests {
         for text in ["", "end", "end x 3", "some 7 3"] {
             assert_eq!(GivenBack::read(text), None, "{text}");
         }
+    }
+
+    /// Who ends it before settles that end alone.
+    #[test]
+    fn the_end_of_a_schedule_counts_once_its_time_has_come() {
+        let how = |planned: &str, ended: Option<i64>| {
+            let subscription =
+                serde_json::from_value(serde_json::json!({"id": "sub", "status": "canceled",
+                "metadata": {ENDS: planned}, "ended_at": ended, "items": {"data": []}}));
+            GivenBack::noted(&subscription.expect("a subscription")).map(|noted| noted.how)
+        };
+        assert_eq!(how("90000", Some(90_000)), Some(How::CreditedEnd));
+        assert_eq!(how("90000", Some(90_001)), Some(How::CreditedEnd));
+        assert_eq!(how("90000", Some(40_000)), None);
+        assert_eq!(how("90000", None), None);
+        assert_eq!(how("", Some(90_000)), None);
+        // As it was noted before the time was.
+        assert_eq!(how("1", Some(90_000)), Some(How::CreditedEnd));
     }
 
     #[test]
