@@ -22,6 +22,7 @@ mod models;
 mod openapi;
 mod operations;
 mod org;
+mod owed;
 mod pricing;
 mod process;
 mod push;

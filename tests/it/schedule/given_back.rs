@@ -12,6 +12,7 @@ use self::lists::Step::{Cancel, Decline, ForTenDays, Later, Raise, Read, To, Voi
 use self::lists::{A, B, FREE, LISTS, Step, X, YEAR};
 use super::{schedule, subscriptions};
 use crate::harness::{Answer, DAY, Settings, TestApp};
+use crate::owed::owed;
 
 async fn start(invoice_draft: Duration) -> TestApp {
     let app = TestApp::with(Settings {
@@ -119,25 +120,6 @@ async fn list(app: &TestApp, path: &str) -> Vec<Value> {
     list["data"].as_array().expect("a list").clone()
 }
 
-/// What all invoices charge, and what waits for the next one, without what was credited.
-async fn owed(app: &TestApp) -> i64 {
-    let sum = |list: &[Value], field: &str| -> i64 {
-        let live = list.iter().filter(|one| one["status"] != "void");
-        live.filter_map(|one| one[field].as_i64()).sum()
-    };
-    let invoices = list(app, "/v1/invoices?limit=100").await;
-    let waiting = list(app, "/v1/invoiceitems?limit=100&pending=true").await;
-    let mut notes = list(app, "/v1/credit_notes?limit=100").await;
-    let is_void = |note: &Value| {
-        let own = invoices
-            .iter()
-            .find(|invoice| invoice["id"] == note["invoice"]);
-        own.is_some_and(|invoice| invoice["status"] == "void")
-    };
-    notes.retain(|note| !is_void(note));
-    sum(&invoices, "total") + sum(&waiting, "amount") - sum(&notes, "amount")
-}
-
 /// Each credit is rounded, and a minute costs something.
 fn is_about(owed: i64, expected: i64) -> bool {
     (owed - expected).abs() <= 4
@@ -153,7 +135,7 @@ async fn what_is_owed_is_what_was_used() {
             if let Some(answer) = take(&app, last).await {
                 answer.ok();
             }
-            let owed = owed(&app).await;
+            let owed = owed(&app, None).await;
             if !is_about(owed, *expected) {
                 wrong.push(format!("{name}, {draft}: {owed} in place of {expected}"));
             }
@@ -202,7 +184,7 @@ async fn what_is_broken_off_is_settled_once() {
                 }
                 read(&twin).await;
                 read(&twin).await;
-                let owed = owed(&app).await;
+                let owed = owed(&app, None).await;
                 if !is_about(owed, *expected) {
                     wrong.push(format!(
                         "{name}, {endpoint}, after: {after}: {owed} in place of {expected}"
@@ -233,7 +215,7 @@ async fn an_end_that_meets_a_change_gives_back_what_that_charges() {
         list(&app, "/v1/subscriptions?limit=100").await,
         Vec::<Value>::new()
     );
-    assert_eq!(owed(&app).await, 1000);
+    assert_eq!(owed(&app, None).await, 1000);
 }
 
 /// Stripe refuses what it has to take off an invoice, for a while.
@@ -247,9 +229,9 @@ async fn what_stripe_refuses_is_tried_again_by_who_comes_next() {
     app.sandbox().add_fault(refuse);
     let ended = take(&app, &Cancel).await;
     ended.expect("an answer").ok();
-    assert_eq!(owed(&app).await, 3100);
+    assert_eq!(owed(&app, None).await, 3100);
     app.sandbox().clear_faults();
     let twin = app.twin();
     read(&twin).await;
-    assert_eq!(owed(&app).await, 1000);
+    assert_eq!(owed(&app, None).await, 1000);
 }

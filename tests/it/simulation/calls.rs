@@ -15,6 +15,15 @@ pub(super) fn body(request: Request, org: &str, now: i64) -> (&'static str, Valu
         json!(at.expect("a time").to_rfc3339())
     };
     let phases = match request {
+        Request::Card { declines } => {
+            let card = if declines {
+                "pm_card_chargeCustomerFail"
+            } else {
+                "pm_card_visa"
+            };
+            let body = json!({"org": org, "payment_method_id": card});
+            return ("/v1/subscribe", body);
+        }
         Request::Subscribe { to, trial } => json!([{"features": features(to), "trial": trial}]),
         Request::TrialThenPaid { to, hours } => json!([
             {"features": features(to), "trial": true},

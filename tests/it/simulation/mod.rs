@@ -3,16 +3,19 @@
 //! A list runs on a Stripe account of its own. After every operation one server is asked for the limits of the orgs that
 //! it touched, the other one for their phase, and Stripe for their subscriptions: what was acknowledged is there,
 //! exactly once, whatever went wrong in between, whoever was asked at the same time, and whoever hung up. What was not
-//! acknowledged is there once or not at all.
+//! acknowledged is there once or not at all. At the end all orgs leave, and what Stripe has charged each of them is what
+//! the model says that it owes.
 //!
 //! The lists are the same in every run, so that a change is judged by what it changes. `SIMULATION_SEED=random` runs
 //! others, whose seed is printed; `SIMULATION_SEED` repeats them, `SIMULATION_LISTS` runs fewer or more. A list that
 //! fails is shortened and printed as code: it goes into `regressions.rs`, and stays there.
 
 mod calls;
+mod compare;
 mod model;
 mod ops;
 mod regressions;
+mod requests;
 mod run;
 mod seen;
 mod sent;

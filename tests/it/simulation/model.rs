@@ -1,25 +1,28 @@
-//! What should be true, worked out anew and naively: which features an org has, and what it has used of them.
+//! What should be true, worked out anew and naively: which features an org has, what it has used of them, and what it owes.
 
 use std::collections::BTreeMap;
 
 use super::ops::{COMBINATIONS, Combination, FEATURES, HOUR, Request};
 
+const DAY_SECONDS: i64 = 24 * HOUR;
+
 /// The largest integer there is: no limit.
 pub(super) const NO_LIMIT: i64 = 9_223_372_036_854_775_807;
 
-/// The model that is pushed. Everything is billed daily, so that periods pass in a list of operations.
+/// The model that is pushed. Everything is billed daily, so that periods pass in a list of operations. All tiers of a
+/// feature cost the same, and levels cost nothing, so that a few lines of arithmetic know what an org owes.
 pub(super) const PRICING: &str = r#"{"plans": {
     "plan:free@1": {"interval": "@daily", "features": {
         "feature:calls": {"tiers": [{"upto": 10}]}}},
     "plan:pro@1": {"interval": "@daily", "features": {
-        "feature:calls": {"tiers": [{"upto": 5, "base": 100}, {"price": 2}]},
+        "feature:calls": {"tiers": [{"upto": 5, "price": 200}, {"price": 200}]},
         "feature:seat": {"base": 1000}}},
     "plan:team@1": {"interval": "@daily", "features": {
-        "feature:calls": {"tiers": [{"upto": 7, "price": 1}, {"upto": 1000, "price": 0.5}], "mode": "volume"},
-        "feature:peak": {"aggregate": "max", "tiers": [{"upto": 50, "price": 1}]},
+        "feature:calls": {"tiers": [{"upto": 7, "price": 100}, {"upto": 1000, "price": 100}], "mode": "volume"},
+        "feature:peak": {"aggregate": "max", "tiers": [{"upto": 50}]},
         "feature:seat": {"base": 2000}}},
     "plan:data@1": {"interval": "@daily", "features": {
-        "feature:store": {"aggregate": "perpetual", "tiers": [{"price": 1}]},
+        "feature:store": {"aggregate": "perpetual", "tiers": [{}]},
         "feature:level": {"aggregate": "last", "tiers": [{"upto": 7}]}}}
 }}"#;
 
@@ -36,21 +39,32 @@ enum Combine {
     Licensed,
 }
 
-/// What is pushed, once more: full name, limit, and how usage combines.
-const SOLD: &[(&str, i64, Combine)] = &[
-    ("feature:calls@plan:free@1", 10, Combine::Sum),
-    ("feature:calls@plan:pro@1", NO_LIMIT, Combine::Sum),
-    ("feature:seat@plan:pro@1", NO_LIMIT, Combine::Licensed),
-    ("feature:calls@plan:team@1", 1000, Combine::Sum),
-    ("feature:peak@plan:team@1", 50, Combine::Max),
-    ("feature:seat@plan:team@1", NO_LIMIT, Combine::Licensed),
-    ("feature:store@plan:data@1", NO_LIMIT, Combine::Perpetual),
-    ("feature:level@plan:data@1", 7, Combine::Last),
+/// What is pushed, once more: full name, limit, how usage combines, and cents for a unit, or for a day if licensed.
+const SOLD: &[(&str, i64, Combine, i64)] = &[
+    ("feature:calls@plan:free@1", 10, Combine::Sum, 0),
+    ("feature:calls@plan:pro@1", NO_LIMIT, Combine::Sum, 200),
+    ("feature:seat@plan:pro@1", NO_LIMIT, Combine::Licensed, 1000),
+    ("feature:calls@plan:team@1", 1000, Combine::Sum, 100),
+    ("feature:peak@plan:team@1", 50, Combine::Max, 0),
+    (
+        "feature:seat@plan:team@1",
+        NO_LIMIT,
+        Combine::Licensed,
+        2000,
+    ),
+    ("feature:store@plan:data@1", NO_LIMIT, Combine::Perpetual, 0),
+    ("feature:level@plan:data@1", 7, Combine::Last, 0),
 ];
 
 fn terms(full: &str) -> (i64, Combine) {
     let sold = SOLD.iter().find(|(name, ..)| *name == full);
-    sold.map(|(_, limit, combine)| (*limit, *combine))
+    sold.map(|(_, limit, combine, _)| (*limit, *combine))
+        .expect("a feature of the model")
+}
+
+fn price(full: &str) -> i64 {
+    let sold = SOLD.iter().find(|(name, ..)| *name == full);
+    sold.map(|(.., price)| *price)
         .expect("a feature of the model")
 }
 
@@ -79,13 +93,29 @@ fn bare(full: &str) -> &str {
 /// Usage of an item by the second at which it was recorded.
 type Ledger = BTreeMap<i64, i64>;
 
+/// What an org has from a second on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Phase {
+    starts: i64,
+    /// None: nothing.
+    what: Option<Combination>,
+    /// Until then it costs nothing.
+    trial_end: i64,
+}
+
 /// What should be true of one org.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Org {
     /// Whether a customer stands for it.
     pub(super) known: bool,
-    /// What begins when; the last one that has begun is in force. None: nothing.
-    plan: Vec<(i64, Option<Combination>)>,
+    /// The phase in force, and those to come.
+    plan: Vec<Phase>,
+    /// Until when the plan in force is on the bill.
+    billed_until: i64,
+    /// What it owes in all, in cents times the seconds of a day, so that no second of a plan is rounded.
+    owed: i64,
+    /// What of it is for usage of this second.
+    charged_now: BTreeMap<&'static str, i64>,
     /// Usage of the items in force; what leaves takes its records along.
     ledgers: BTreeMap<&'static str, Ledger>,
     /// Usage of features that add up, whatever the plan: it is remembered across changes.
@@ -110,20 +140,25 @@ pub(super) enum Verdict {
 impl Org {
     /// What is in force.
     pub(super) fn current(&self) -> Option<Combination> {
-        self.plan.first().and_then(|(_, what)| *what)
+        self.plan.first().and_then(|phase| phase.what)
     }
 
     /// Whether anything is in force or to come.
     fn has_schedule(&self) -> bool {
-        self.current().is_some() || self.plan.iter().any(|(_, what)| what.is_some())
+        self.current().is_some() || self.plan.iter().any(|phase| phase.what.is_some())
     }
 
     /// Carries a request out. `period` is when the running one began.
     pub(super) fn apply(&mut self, now: i64, period: i64, request: Request) -> Verdict {
         let at = |hours: u8| now + i64::from(hours) * HOUR;
         match request {
-            Request::Subscribe { to, .. } | Request::TrialThenPaid { to, .. } => {
-                self.subscribe(now, to);
+            Request::Card { .. } => self.known = true,
+            Request::Subscribe { to, trial } => {
+                self.subscribe(now, to, if trial { i64::MAX } else { now });
+            }
+            Request::TrialThenPaid { to, hours } => {
+                self.subscribe(now, to, at(hours));
+                self.schedule(now, at(hours), Some(to));
             }
             Request::Schedule { to, hours } => self.schedule(now, at(hours), Some(to)),
             Request::Phases {
@@ -131,7 +166,7 @@ impl Org {
                 then,
                 hours,
             } => {
-                self.subscribe(now, first);
+                self.subscribe(now, first, now);
                 self.schedule(now, at(hours), Some(then));
             }
             Request::CancelLater { hours } => self.schedule(now, at(hours), None),
@@ -149,15 +184,35 @@ impl Org {
     /// A subscription of its own takes the place of what is and of what was planned.
     pub(super) fn buy(&mut self, now: i64, what: Combination) {
         self.ledgers.clear();
-        self.subscribe(now, what);
+        self.charged_now.clear();
+        self.subscribe(now, what, now);
         self.restart(now);
     }
 
     /// Replaces what is and what was planned.
-    fn subscribe(&mut self, now: i64, what: Combination) {
+    fn subscribe(&mut self, now: i64, what: Combination, trial_end: i64) {
         self.known = true;
-        self.plan = vec![(now, Some(what))];
+        self.bill_until(now);
+        self.plan = vec![Phase {
+            starts: now,
+            what: Some(what),
+            trial_end,
+        }];
         self.settle(now);
+        self.charge_again(now);
+    }
+
+    /// This second is the first one of the plan in force: usage that items which stay have of it is free if that is a trial.
+    fn charge_again(&mut self, now: i64) {
+        let is_free = self.is_on_trial(now);
+        for (full, ledger) in &self.ledgers {
+            let charge = ledger
+                .get(&now)
+                .map_or(0, |n| price(full) * n * DAY_SECONDS);
+            let charge = if is_free { 0 } else { charge };
+            let before = self.charged_now.insert(full, charge);
+            self.owed += charge - before.unwrap_or(0);
+        }
     }
 
     /// A change has begun a new period.
@@ -173,13 +228,26 @@ impl Org {
         if what.is_none() && !self.has_schedule() {
             return;
         }
-        self.plan = vec![(now, self.current()), (at, what)];
+        let nothing = Phase {
+            starts: now,
+            what: None,
+            trial_end: now,
+        };
+        let mut current = self.plan.first().copied().unwrap_or(nothing);
+        current.trial_end = current.trial_end.min(at);
+        let next = Phase {
+            starts: at,
+            what,
+            trial_end: at,
+        };
+        self.plan = vec![current, next];
     }
 
     /// Ends everything.
     fn cancel(&mut self) {
         self.known = true;
         self.plan.clear();
+        self.charged_now.clear();
         self.ledgers.clear();
         self.totals.clear();
         self.unclaimed.clear();
@@ -187,19 +255,52 @@ impl Org {
 
     /// Lets time pass until `now`.
     pub(super) fn advance(&mut self, now: i64) {
-        while let Some((starts, _)) = self
-            .plan
-            .get(1)
-            .copied()
-            .filter(|(starts, _)| *starts <= now)
-        {
+        while let Some(next) = self.plan.get(1).filter(|next| next.starts <= now) {
+            let starts = next.starts;
+            self.bill_until(starts);
             self.plan.remove(0);
             self.settle(starts);
         }
+        self.bill_until(now);
         if self.current().is_none() {
             self.totals.clear();
             self.unclaimed.clear();
         }
+    }
+
+    /// Puts the plan in force on the bill, up to a second.
+    fn bill_until(&mut self, until: i64) {
+        if until > self.billed_until {
+            self.charged_now.clear();
+        }
+        let trial_end = self.plan.first().map_or(until, |phase| phase.trial_end);
+        let seconds = (until - self.billed_until.max(trial_end)).max(0);
+        for full in self.current().map(features).unwrap_or_default() {
+            if terms(full).1 == Combine::Licensed {
+                self.owed += price(full) * seconds;
+            }
+        }
+        self.billed_until = until;
+    }
+
+    /// Whether the plan in force began in that second.
+    pub(super) fn began(&self, now: i64) -> bool {
+        self.plan.first().is_some_and(|phase| phase.starts == now)
+    }
+
+    fn is_on_trial(&self, now: i64) -> bool {
+        self.plan.first().is_some_and(|phase| now < phase.trial_end)
+    }
+
+    /// What it owes in all, in cents.
+    pub(super) fn owed(&self) -> i64 {
+        (self.owed + DAY_SECONDS / 2).div_euclid(DAY_SECONDS)
+    }
+
+    /// The same, but nothing was owed for what was added since `before`.
+    pub(super) fn without_charge_since(mut self, before: &Self) -> Self {
+        self.owed = before.owed;
+        self
     }
 
     /// Only what is in force has records.
@@ -211,6 +312,7 @@ impl Org {
             }
         }
         self.ledgers.retain(|full, _| present.contains(full));
+        self.charged_now.retain(|full, _| present.contains(full));
     }
 
     /// The item that usage of a feature is recorded on: the first that is metered.
@@ -277,6 +379,11 @@ impl Org {
             .or_default()
             .entry(now)
             .or_default() += n;
+        if !self.is_on_trial(now) {
+            let charge = price(full) * n * DAY_SECONDS;
+            self.owed += charge;
+            *self.charged_now.entry(full).or_default() += charge;
+        }
         if terms(full).1 == Combine::Sum {
             let total = self.totals.entry(bare(full).to_owned()).or_default();
             *total.entry(now).or_default() += n;

@@ -38,8 +38,14 @@ pub(super) const FEATURES: &[&str] = &[
 pub(super) enum Op {
     /// A request about an org. What fails is sent again, if it may be.
     Ask { at: u8, org: u8, request: Request },
-    /// Two requests about an org at the same time, the first at one server, the second at the other.
-    AtOnce { org: u8, requests: [Request; 2] },
+    /// Two requests at the same time, at one server or at two, about one org or two. The first one's caller may hang up
+    /// after so many calls to Stripe.
+    AtOnce {
+        at: [u8; 2],
+        orgs: [u8; 2],
+        requests: [Request; 2],
+        hang_up: Option<u8>,
+    },
     /// A request whose caller hangs up after so many calls to Stripe, and perhaps sends it again at a server at once.
     HangUp {
         at: u8,
@@ -61,6 +67,8 @@ pub(super) enum Op {
 /// What a server may be asked to do for an org.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Request {
+    /// A card to pay with from now on, which is charged or declines.
+    Card { declines: bool },
     /// From now on, replacing what is and what was planned; perhaps as a trial without an end.
     Subscribe { to: Combination, trial: bool },
     /// A trial now, and from `hours` on the same, paid.
@@ -87,6 +95,14 @@ impl Request {
     /// Whether it asks for a state, so that asking again changes nothing.
     pub(super) fn is_change(self) -> bool {
         !matches!(self, Self::Report { .. } | Self::Clobber { .. })
+    }
+
+    /// Whether a trial begins with it.
+    pub(super) fn is_trial(self) -> bool {
+        matches!(
+            self,
+            Self::Subscribe { trial: true, .. } | Self::TrialThenPaid { .. }
+        )
     }
 
     /// Whether it counts once, however often it is sent.
@@ -142,6 +158,7 @@ fn change() -> impl Strategy<Value = Request> {
             .prop_map(|(now, then, hours)| Request::Phases { now, then, hours }),
         1 => hours().prop_map(|hours| Request::CancelLater { hours }),
         1 => Just(Request::Cancel),
+        1 => any::<bool>().prop_map(|declines| Request::Card { declines }),
     ]
 }
 
@@ -186,7 +203,11 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
     let at = || 0..SERVERS;
     prop_oneof![
         17 => (at(), org(), request()).prop_map(|(at, org, request)| Op::Ask { at, org, request }),
-        2 => (org(), at_once()).prop_map(|(org, requests)| Op::AtOnce { org, requests }),
+        3 => ([at(), at()], [org(), org()], prop::bool::weighted(0.8), at_once(), prop::option::weighted(0.3, 0..12_u8))
+            .prop_map(|(at, [one, other], same_org, requests, hang_up)| {
+                let orgs = [one, if same_org { one } else { other }];
+                Op::AtOnce { at, orgs, requests, hang_up }
+            }),
         2 => (at(), org(), request(), 0..12_u8, prop::option::weighted(0.7, at())).prop_map(
             |(at, org, request, calls, again)| Op::HangUp { at, org, request, calls, again }
         ),

@@ -17,6 +17,16 @@ const fn ask(org: u8, request: Request) -> Op {
     }
 }
 
+/// Two requests about an org at the same time, at both servers.
+const fn at_once(org: u8, requests: [Request; 2]) -> Op {
+    AtOnce {
+        at: [0, 1],
+        orgs: [org, org],
+        requests,
+        hang_up: None,
+    }
+}
+
 fn replay(list: &[Op]) {
     let runtime = run::runtime();
     for draft in INVOICE_DRAFTS {
@@ -97,16 +107,16 @@ fn one_of_each() {
         ask(1, CancelLater { hours: 100 }),
         Advance { hours: 100 },
         ask(0, Cancel),
-        AtOnce {
-            org: 0,
-            requests: [
+        at_once(
+            0,
+            [
                 Subscribe {
                     to: 1,
                     trial: false,
                 },
                 Subscribe { to: 2, trial: true },
             ],
-        },
+        ),
         HangUp {
             at: 1,
             org: 1,
@@ -218,9 +228,9 @@ fn a_report_while_its_org_is_made() {
             fault: TooMany,
             calls: 2,
         },
-        AtOnce {
-            org: 1,
-            requests: [
+        at_once(
+            1,
+            [
                 Report {
                     feature: 1,
                     n: 4,
@@ -231,7 +241,7 @@ fn a_report_while_its_org_is_made() {
                     trial: false,
                 },
             ],
-        },
+        ),
     ]);
 }
 
@@ -274,14 +284,27 @@ fn a_draft_that_is_paid_once_it_is_finalized() {
             org: 0,
             request: TrialThenPaid { to: 2, hours: 24 },
         },
-        AtOnce {
-            org: 0,
-            requests: [subscribe(3), subscribe(3)],
-        },
+        at_once(0, [subscribe(3), subscribe(3)]),
         Ask {
             at: 1,
             org: 0,
             request: subscribe(0),
         },
+    ]);
+}
+
+/// The end that was planned counted as the end that came, and a credit of that second as given for nothing.
+#[test]
+fn an_end_that_comes_before_the_one_that_was_planned() {
+    replay(&[
+        Buy {
+            at: 0,
+            org: 0,
+            to: 1,
+        },
+        Advance { hours: 100 },
+        ask(0, Subscribe { to: 2, trial: true }),
+        ask(0, CancelLater { hours: 5 }),
+        ask(0, Cancel),
     ]);
 }

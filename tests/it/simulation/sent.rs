@@ -11,62 +11,81 @@ pub(super) struct Sent {
     pub(super) told: Option<Verdict>,
 }
 
-/// Everything that may be true of an org in `state` after requests were sent: those `at_once` in any order, then those
-/// that were sent `after` them. One whose caller was told nothing was carried out, or was not.
-pub(super) fn outcomes(
-    state: &Org,
-    at_once: &[Sent],
-    after: &[Sent],
-    (now, period): (i64, i64),
-) -> Vec<Org> {
-    let mut orders = vec![at_once.to_vec()];
-    if let [first, second] = *at_once {
-        orders.push(vec![second, first]);
-    }
-    let mut states = Vec::new();
-    for order in orders {
-        let mut reached = vec![(state.clone(), Vec::new())];
-        for sent in order.iter().chain(after) {
-            reached = reached
-                .into_iter()
-                .flat_map(|before| one_more(before, *sent, (now, period), at_once.len()))
-                .collect();
-        }
-        for (state, _) in reached {
-            if !states.contains(&state) {
-                states.push(state);
-            }
-        }
-    }
-    states
+/// Requests about one org, as they were sent.
+pub(super) struct History<'a> {
+    /// These in any order, and only two of them.
+    pub(super) at_once: &'a [Sent],
+    /// These then.
+    pub(super) after: &'a [Sent],
+    /// Whether those at once were sent to two servers.
+    pub(super) apart: bool,
+    /// When all of this happened.
+    pub(super) now: i64,
+    /// When the running billing period began.
+    pub(super) period: i64,
 }
 
 /// A state, and what was counted under a key on the way to it.
 type Reached = (Org, Vec<Request>);
 
-fn one_more(
-    before: Reached,
-    sent: Sent,
-    (now, period): (i64, i64),
-    at_once: usize,
-) -> Vec<Reached> {
-    let Sent { request, told } = sent;
-    let (mut state, mut counted) = before.clone();
-    let verdict = if counted.contains(&request) {
-        Verdict::Done
-    } else {
-        state.apply(now, period, request)
-    };
-    if request.is_keyed() && verdict == Verdict::Done {
-        counted.push(request);
-    }
-    match told {
-        None => vec![(state, counted), before],
-        Some(told) if told == verdict => vec![(state, counted)],
-        // An org is made before it is subscribed: whoever comes in between finds it without the feature.
-        Some(Verdict::NotFound) if verdict == Verdict::NoOrg && at_once > 1 => {
-            vec![(state, counted)]
+impl History<'_> {
+    /// Everything that may be true of an org in `state` after that. A request whose caller was told nothing was carried
+    /// out, or was not.
+    pub(super) fn outcomes(&self, state: &Org) -> Vec<Org> {
+        let mut orders = vec![self.at_once.to_vec()];
+        if let [first, second] = *self.at_once {
+            orders.push(vec![second, first]);
         }
-        Some(_) => Vec::new(),
+        let may_be_dropped = self.may_drop_usage(state);
+        let mut states = Vec::new();
+        for order in orders {
+            let mut reached = vec![(state.clone(), Vec::new())];
+            for sent in order.iter().chain(self.after) {
+                reached = reached
+                    .into_iter()
+                    .flat_map(|before| self.one_more(before, *sent, may_be_dropped))
+                    .collect();
+            }
+            for (state, _) in reached {
+                if !states.contains(&state) {
+                    states.push(state);
+                }
+            }
+        }
+        states
+    }
+
+    fn one_more(&self, before: Reached, sent: Sent, may_be_dropped: bool) -> Vec<Reached> {
+        let Sent { request, told } = sent;
+        let (mut state, mut counted) = before.clone();
+        let verdict = if counted.contains(&request) {
+            Verdict::Done
+        } else {
+            state.apply(self.now, self.period, request)
+        };
+        if request.is_keyed() && verdict == Verdict::Done {
+            counted.push(request);
+        }
+        match told {
+            None => vec![(state, counted), before],
+            Some(told) if told == verdict && may_be_dropped && !request.is_change() => {
+                let free = state.clone().without_charge_since(&before.0);
+                vec![(state, counted.clone()), (free, counted)]
+            }
+            Some(told) if told == verdict => vec![(state, counted)],
+            // An org is made before it is subscribed: whoever comes in between finds it without the feature.
+            Some(Verdict::NotFound) if verdict == Verdict::NoOrg && self.at_once.len() > 1 => {
+                vec![(state, counted)]
+            }
+            Some(_) => Vec::new(),
+        }
+    }
+
+    /// Stripe drops usage that one server records while the other one changes a plan which began in this second. What is
+    /// recorded once a trial has begun is free, also if it was meant for the plan before it.
+    fn may_drop_usage(&self, state: &Org) -> bool {
+        let requests = || self.at_once.iter().map(|sent| sent.request);
+        let changes = requests().any(Request::is_change);
+        self.apart && changes && (state.began(self.now) || requests().any(Request::is_trial))
     }
 }

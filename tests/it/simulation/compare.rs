@@ -1,0 +1,88 @@
+//! Compares what is seen of an org with what may be true of it.
+
+use super::model::Org;
+use super::ops::{ORGS, Request, SERVERS};
+use super::run::{Outcome, Run};
+use super::seen::{self, Seen};
+use crate::owed::owed;
+
+/// How many cents may be lost or won by rounding in a whole list. An hour of the cheapest plan costs more, and so does a
+/// unit of usage.
+const ROUNDING: i64 = 20;
+
+impl Run<'_> {
+    pub(super) async fn look(&self, org: u8, at: u8) -> Outcome<Seen> {
+        let (one, other) = (self.world.server((at + 1) % SERVERS), self.world.server(at));
+        Seen::of(self.world, &self.name(org), [&one, &other], self.now).await
+    }
+
+    /// Keeps the states that are what is seen.
+    pub(super) async fn compare(&mut self, org: u8, seen: &Seen) -> Outcome {
+        let known = &mut self.orgs[usize::from(org)];
+        known.period = seen.period;
+        keep(&mut known.states, |state| seen.compare(state))?;
+        if known.states.len() > 1 {
+            self.compare_usage(org, seen).await?;
+        }
+        Ok(())
+    }
+
+    async fn compare_usage(&mut self, org: u8, seen: &Seen) -> Outcome {
+        let usage = seen.usage(self.world).await?;
+        let known = &mut self.orgs[usize::from(org)];
+        keep(&mut known.states, |state| {
+            seen::compare_usage(&usage, state)
+        })
+    }
+
+    /// At the end of a list: usage over all periods, and after all orgs have left, what they owe.
+    pub(super) async fn compare_all(&mut self) -> Outcome {
+        self.clear_faults();
+        for org in 0..ORGS {
+            let seen = self.look(org, 0).await?;
+            self.compare_usage(org, &seen).await?;
+            if self.orgs[usize::from(org)]
+                .states
+                .iter()
+                .any(|state| state.known)
+            {
+                self.ask(org % SERVERS, org, Request::Cancel).await?;
+                self.compare_money(org).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn compare_money(&mut self, org: u8) -> Outcome {
+        let server = self.world.server(0);
+        let path = format!("/v1/whois?org={}", self.name(org));
+        let customer = server.get(&path).await.ok().json()["stripe_id"].clone();
+        let customer = customer.as_str().ok_or("no customer")?;
+        let owed = owed(&server, Some(customer)).await;
+        let known = &mut self.orgs[usize::from(org)];
+        keep(&mut known.states, |state| {
+            if (owed - state.owed()).abs() <= ROUNDING {
+                return Ok(());
+            }
+            let expected = state.owed();
+            Err(format!("org {org} owes {owed} cents, expected {expected}"))
+        })
+    }
+}
+
+/// Keeps the states that pass; one has to.
+fn keep(states: &mut Vec<Org>, check: impl Fn(&Org) -> Outcome) -> Outcome {
+    let mut reason = String::new();
+    states.retain(|state| match check(state) {
+        Ok(()) => true,
+        Err(why) => {
+            reason = why;
+            false
+        }
+    });
+    if states.is_empty() {
+        Err(reason)
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,258 @@
+//! Sends requests, one by one or at the same time, and works out what may be true after them.
+
+use std::iter;
+
+use axum::http::Method;
+
+use super::calls::{body, is_unsure};
+use super::model::Verdict;
+use super::ops::{FEATURES, Request, SERVERS};
+use super::run::{Outcome, Run};
+use super::sent::{History, Sent};
+use crate::harness::Answer;
+use testing::time::until;
+
+/// A request, and where it was sent.
+#[derive(Clone)]
+struct Try {
+    at: u8,
+    key: Option<String>,
+    sent: Sent,
+}
+
+impl Run<'_> {
+    pub(super) async fn ask(&mut self, at: u8, org: u8, request: Request) -> Outcome {
+        if !self.is_claimed(org, request) {
+            return Ok(());
+        }
+        self.arm_faults();
+        let key = self.key(request);
+        let answer = self.send(at, org, request, key.as_deref()).await;
+        let sent = self.sent(request, &answer)?;
+        self.settle().await;
+        self.conclude(org, &[Try { at, key, sent }]).await
+    }
+
+    pub(super) async fn at_once(
+        &mut self,
+        at: [u8; 2],
+        orgs: [u8; 2],
+        requests: [Request; 2],
+        hang_up: Option<u8>,
+    ) -> Outcome {
+        if !iter::zip(orgs, requests).all(|(org, request)| self.is_claimed(org, request)) {
+            return Ok(());
+        }
+        self.arm_faults();
+        let first = self.key(requests[0]);
+        // The same twice is one request that was sent twice.
+        let is_same = orgs[0] == orgs[1] && requests[0] == requests[1];
+        let second = if is_same {
+            first.clone()
+        } else {
+            self.key(requests[1])
+        };
+        let (one, other, read, _) = tokio::join!(
+            self.send_until(at[0], orgs[0], requests[0], first.as_deref(), hang_up),
+            self.send(at[1], orgs[1], requests[1], second.as_deref()),
+            self.read(orgs[0]),
+            self.unless_calls(hang_up, self.read(orgs[1])),
+        );
+        read?;
+        let one = self.sent_or_left(requests[0], one.as_ref())?;
+        let other = self.sent(requests[1], &other)?;
+        let tries = [(at[0], first, one), (at[1], second, other)];
+        let tries = tries.map(|(at, key, sent)| Try { at, key, sent });
+        self.settle().await;
+        if orgs[0] == orgs[1] {
+            return self.conclude(orgs[0], &tries).await;
+        }
+        let was_faulty = self.faulty;
+        for (org, one) in iter::zip(orgs, tries) {
+            self.faulty = was_faulty;
+            self.conclude(org, &[one]).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn hang_up(
+        &mut self,
+        at: u8,
+        org: u8,
+        request: Request,
+        calls: u8,
+        again: Option<u8>,
+    ) -> Outcome {
+        if !self.is_claimed(org, request) {
+            return Ok(());
+        }
+        self.arm_faults();
+        let key = self.key(request);
+        let answer = self
+            .send_until(at, org, request, key.as_deref(), Some(calls))
+            .await;
+        let sent = self.sent_or_left(request, answer.as_ref())?;
+        let mut tries = vec![Try { at, key, sent }];
+        if answer.is_none()
+            && let Some(at) = again
+        {
+            let key = tries[0].key.clone();
+            let answer = self.send(at, org, request, key.as_deref()).await;
+            let sent = self.sent(request, &answer)?;
+            tries.push(Try { at, key, sent });
+        }
+        self.settle().await;
+        self.conclude(org, &tries).await
+    }
+
+    /// Reads at both servers, which nothing that goes on must disturb.
+    async fn read(&self, org: u8) -> Outcome {
+        for at in 0..SERVERS {
+            let path = format!("/v1/limits?org={}", self.name(org));
+            let answer = self.world.server(at).get(&path).await;
+            let is_known = answer.status != 400 || answer.json()["code"] != "org_not_found";
+            if is_known && answer.status != 200 && !self.is_fault(&answer) {
+                return Err(format!("meanwhile: {answer:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the requests whose callers have left are done.
+    async fn settle(&self) {
+        for server in 0..SERVERS {
+            self.world.server(server).settled().await;
+        }
+    }
+
+    /// Sends again what may be, and compares.
+    async fn conclude(&mut self, org: u8, tries: &[Try]) -> Outcome {
+        let was_faulty = self.faulty;
+        self.clear_faults();
+        let mut after = Vec::new();
+        for Try { at, key, sent } in tries {
+            let request = sent.request;
+            let may_be = request.is_change() || request.is_keyed();
+            let failed = sent.told.is_none() && was_faulty && may_be;
+            if failed || request.is_keyed() && sent.told == Some(Verdict::Done) {
+                let other = (at + 1) % SERVERS;
+                let answer = self.send(other, org, request, key.as_deref()).await;
+                after.push(self.sent(request, &answer)?);
+            }
+        }
+        let at_once: Vec<_> = tries.iter().map(|one| one.sent).collect();
+        let known = &self.orgs[usize::from(org)];
+        let history = History {
+            at_once: &at_once,
+            after: &after,
+            apart: tries.iter().any(|one| one.at != tries[0].at),
+            now: self.now,
+            period: known.period,
+        };
+        let states = known.states.iter();
+        let mut states: Vec<_> = states.flat_map(|state| history.outcomes(state)).collect();
+        if states.is_empty() {
+            return Err(format!("told {at_once:?} and then {after:?}"));
+        }
+        let seen = self.look(org, tries[0].at).await?;
+        if seen.period != known.period && at_once.iter().any(|sent| sent.request.is_change()) {
+            for state in &mut states {
+                state.restart(self.now);
+            }
+        }
+        self.orgs[usize::from(org)].states = states;
+        self.compare(org, &seen)
+            .await
+            .map_err(|reason| format!("told {at_once:?} and then {after:?}: {reason}"))
+    }
+
+    /// Whether it is known what a clobber sets.
+    fn is_claimed(&self, org: u8, request: Request) -> bool {
+        let Request::Clobber { feature, .. } = request else {
+            return true;
+        };
+        let known = &self.orgs[usize::from(org)];
+        let feature = FEATURES[usize::from(feature)];
+        let mut states = known.states.iter();
+        states.all(|state| state.claims(feature, known.period))
+    }
+
+    fn key(&mut self, request: Request) -> Option<String> {
+        self.keys += 1;
+        let key = format!("{}-{}", self.list, self.keys);
+        request.is_keyed().then_some(key)
+    }
+
+    async fn send(&self, at: u8, org: u8, request: Request, key: Option<&str>) -> Answer {
+        let (path, body) = body(request, &self.name(org), self.now);
+        let server = self.world.server(at);
+        let call = server.request(Method::POST, path).body(body.to_string());
+        match key {
+            Some(key) => call.header("idempotency-key", key).send().await,
+            None => call.send().await,
+        }
+    }
+
+    /// The same, unless the caller hangs up before.
+    async fn send_until(
+        &self,
+        at: u8,
+        org: u8,
+        request: Request,
+        key: Option<&str>,
+        calls: Option<u8>,
+    ) -> Option<Answer> {
+        self.unless_calls(calls, self.send(at, org, request, key))
+            .await
+    }
+
+    /// Drops a future once there were so many more calls to Stripe.
+    async fn unless_calls<T>(
+        &self,
+        calls: Option<u8>,
+        future: impl Future<Output = T>,
+    ) -> Option<T> {
+        let Some(calls) = calls else {
+            return Some(future.await);
+        };
+        let server = self.world.server(0);
+        let last = server.stripe_calls() + u64::from(calls);
+        let gone = until("a call to Stripe", async || {
+            (server.stripe_calls() > last).then_some(())
+        });
+        tokio::select! {
+            biased;
+            output = future => Some(output),
+            () = gone => None,
+        }
+    }
+
+    fn sent_or_left(&self, request: Request, answer: Option<&Answer>) -> Outcome<Sent> {
+        match answer {
+            Some(answer) => self.sent(request, answer),
+            None => Ok(Sent {
+                request,
+                told: None,
+            }),
+        }
+    }
+
+    /// What an answer says of a request.
+    fn sent(&self, request: Request, answer: &Answer) -> Outcome<Sent> {
+        let code = |code: &str| answer.status == 400 && answer.json()["code"] == code;
+        let told = if answer.status == 200 {
+            Some(Verdict::Done)
+        } else if code("org_not_found") {
+            Some(Verdict::NoOrg)
+        } else if code("feature_not_found") {
+            Some(Verdict::NotFound)
+        } else if code("invalid_request") && !request.is_change() {
+            Some(Verdict::Invalid)
+        } else if self.is_fault(answer) || request.is_keyed() && is_unsure(answer) {
+            None
+        } else {
+            return Err(format!("{request:?} is answered {answer:?}"));
+        };
+        Ok(Sent { request, told })
+    }
+}
