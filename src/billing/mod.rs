@@ -17,6 +17,7 @@ mod object;
 mod schedules;
 mod subscriptions;
 mod usage;
+mod webhooks;
 mod words;
 mod write;
 
@@ -44,6 +45,7 @@ pub use schedules::{
 };
 pub use subscriptions::{AutomaticTax, Detail, Subscription, SubscriptionItem, SubscriptionStatus};
 pub use usage::{UsageAction, UsagePeriod, UsageRecord, UsageRecordSummary};
+pub use webhooks::WebhookEndpoint;
 pub use write::{Done, Write};
 
 /// The version of Stripe's API that the wire contract of `tier` is pinned to, and in which usage is told by records on

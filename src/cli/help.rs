@@ -38,6 +38,7 @@ Variables that tier reads:
 
   STRIPE_API_KEY       the Stripe key; without it, the one that `tier connect` saved
   STRIPE_BASE_API_URL  where Stripe is [https://api.stripe.com]
+  STRIPE_WEBHOOK_SECRET  for `tier serve`: what Stripe signs its events with, as `tier webhook create` prints it
   STRIPE_DEBUG=1       log every call to Stripe, with secrets masked
   TIER_BASE_URL        send commands to the tier server there, instead of handling them in this process
   TIER_API_KEY         the key of that server; for `tier serve`, the keys that it asks for, separated by commas

@@ -29,6 +29,7 @@ mod subscribe;
 mod suggest;
 mod switch;
 mod usage;
+mod webhook;
 
 use std::fmt::Display;
 use std::io::ErrorKind;
@@ -150,6 +151,8 @@ Examples:
     Connect(connect::Connect),
     /// Put a model where others can look at it
     Share(share::Share),
+    /// Let Stripe tell a server of what others change
+    Webhook(webhook::Webhook),
     /// Send any request to the API
     Fetch(fetch::Fetch),
     /// Check that a server is healthy
@@ -295,6 +298,7 @@ async fn carry_out(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Clean(arguments) => switch::clean(context, &arguments).await,
         Command::Connect(_) => connect::run(context).await,
         Command::Share(arguments) => share::run(context, &arguments).await,
+        Command::Webhook(arguments) => webhook::run(context, &arguments).await,
         Command::Fetch(arguments) => fetch::run(context, &arguments).await,
         Command::Healthcheck(arguments) => fetch::healthcheck(context, &arguments).await,
         Command::Version => print_version(global.json),

@@ -31,6 +31,7 @@ pub mod schema;
 mod settle;
 mod subscription;
 mod usage;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -48,6 +49,7 @@ pub use phases::{Phase, Phases, Span};
 pub use push::{PushOutcome, PushResult, PushedPrice};
 pub use schedule::{RequestedPhase, Subscribe};
 pub use usage::{FeatureUsage, Report};
+pub use webhooks::WebhookEndpoint;
 
 pub use crate::billing::Coupon;
 

@@ -10,6 +10,7 @@ mod servers;
 mod terminal;
 mod usage;
 mod web;
+mod webhooks;
 mod wrong;
 
 use crate::binary::{KEY, Place, TIER, shows_a_key};

@@ -5,7 +5,7 @@ use tier::domain::pricing::Model;
 
 use super::{PRICING, Place, json};
 
-const COMMANDS: [&str; 24] = [
+const COMMANDS: [&str; 25] = [
     "serve",
     "sandbox",
     "push",
@@ -24,6 +24,7 @@ const COMMANDS: [&str; 24] = [
     "clean",
     "connect",
     "share",
+    "webhook",
     "fetch",
     "healthcheck",
     "version",
@@ -175,10 +176,11 @@ async fn man_pages_are_troff() {
     assert!(push.contains(".TH tier-push 1"), "{push}");
     std::fs::create_dir(place.path().join("man1")).unwrap();
     place.tier(&["man", "--dir", "man1"]).ok().await;
-    let pages = std::fs::read_dir(place.path().join("man1"))
-        .unwrap()
-        .count();
-    assert_eq!(pages, COMMANDS.len() + 1);
+    for command in COMMANDS {
+        let page = place.read(&format!("man1/tier-{command}.1"));
+        assert!(page.contains(&format!(".TH tier-{command} 1")), "{page}");
+    }
+    assert!(place.read("man1/tier-webhook-create.1").contains("URL"));
     assert!(place.read("man1/tier-push.1").contains("dry"));
     let fault = place.tier(&["man", "--dir", "nowhere"]).fault().await;
     assert!(fault.contains("cannot write to nowhere"), "{fault}");

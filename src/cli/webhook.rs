@@ -1,0 +1,92 @@
+//! `tier webhook`: where Stripe tells a server of what others change.
+
+use clap::Subcommand;
+use url::Url;
+
+use super::failure::usage;
+use super::{Context, output};
+use crate::api::WEBHOOK_PATH;
+use crate::domain::WebhookEndpoint;
+
+/// Arguments of `tier webhook`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  tier webhook create https://tier.example     prints the secret, for the server's STRIPE_WEBHOOK_SECRET
+  tier webhook list
+  tier webhook delete we_1NcY3v
+
+The endpoint is made in the account of STRIPE_API_KEY, also where TIER_BASE_URL names a server.")]
+pub(super) struct Webhook {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Let Stripe deliver events to a server
+    Create {
+        /// Where Stripe reaches the server; without a path, /v1/stripe/webhook there
+        url: Url,
+    },
+    /// List the endpoints of the account
+    List,
+    /// Delete an endpoint
+    Delete {
+        /// Its id, we_…
+        id: String,
+    },
+}
+
+/// Makes, lists and deletes webhook endpoints.
+pub(super) async fn run(context: &Context, arguments: &Webhook) -> anyhow::Result<()> {
+    let domain = context.session().await?.domain();
+    match &arguments.what {
+        What::Create { url } => {
+            let mut url = url.clone();
+            if !matches!(url.scheme(), "http" | "https") {
+                return Err(usage(
+                    "webhook",
+                    "the URL must begin with https:// or http://",
+                ));
+            }
+            if url.path() == "/" {
+                url.set_path(WEBHOOK_PATH);
+            }
+            created(context, &domain.create_webhook(url.as_str()).await?)
+        }
+        What::List => list(context, &domain.webhooks().await?),
+        What::Delete { id } => {
+            domain.delete_webhook(id).await?;
+            output::done(format_args!("deleted {id}"))
+        }
+    }
+}
+
+fn created(context: &Context, endpoint: &WebhookEndpoint) -> anyhow::Result<()> {
+    if context.global.json {
+        return output::json(endpoint);
+    }
+    output::done(format_args!("{} delivers to {}", endpoint.id, endpoint.url))?;
+    let secret = endpoint.secret.as_deref().unwrap_or_default();
+    output::line(format_args!("STRIPE_WEBHOOK_SECRET={secret}"))
+}
+
+fn list(context: &Context, endpoints: &[WebhookEndpoint]) -> anyhow::Result<()> {
+    if context.global.json {
+        return output::json(&endpoints);
+    }
+    let rows = endpoints.iter().map(|endpoint| {
+        vec![
+            endpoint.id.clone(),
+            endpoint.status.clone(),
+            endpoint
+                .api_version
+                .clone()
+                .unwrap_or_else(|| "-".to_owned()),
+            endpoint.enabled_events.len().to_string(),
+            endpoint.url.clone(),
+        ]
+    });
+    output::table("ID STATUS VERSION EVENTS URL", rows)
+}
