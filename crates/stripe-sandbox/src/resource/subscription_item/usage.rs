@@ -60,14 +60,23 @@ pub(super) fn report(ctx: &mut Ctx<'_>, record: Record) -> Result<Value> {
         None => earliest(ctx.account, subscription, item, now),
     };
     check(subscription, item, timestamp, from, now)?;
-    // What comes a little late counts in the period that runs, if there is no draft for the one before.
-    let counted = match draft {
-        Some(_) => timestamp,
-        None => timestamp.max(subscription.period.0),
+    let start = subscription.period.0;
+    let before = item.records.get(timestamp);
+    let after = if set {
+        quantity
+    } else {
+        before.saturating_add(quantity)
     };
-    let there = if set { 0 } else { item.records.get(counted) };
-    let sum = there.saturating_add(quantity);
-    if sum > MAX_QUANTITY {
+    // What comes a little late, and has no draft to go to, counts in the period that runs: only what is more than before,
+    // which was billed. What is billed cannot become less.
+    let is_late = draft.is_none() && timestamp < start;
+    let carried = if is_late {
+        let difference = after.saturating_sub(before);
+        item.records.get(start).saturating_add(difference).max(0)
+    } else {
+        0
+    };
+    if after.max(carried) > MAX_QUANTITY {
         return Err(too_large("quantity".into()));
     }
     let id = item.id.clone();
@@ -75,7 +84,10 @@ pub(super) fn report(ctx: &mut Ctx<'_>, record: Record) -> Result<Value> {
     let position = ctx.account.billing.items[&id];
     let items = &mut ctx.account.subscription_mut(position).items;
     if let Some(item) = items.iter_mut().find(|item| item.id == id) {
-        item.records.set(counted, sum);
+        item.records.set(timestamp, after);
+        if is_late {
+            item.records.set(start, carried);
+        }
         if let Some(draft) = draft {
             let item = item.clone();
             finalization::update_usage(ctx.account, &draft, position, &item);

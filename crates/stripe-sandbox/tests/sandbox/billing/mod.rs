@@ -27,6 +27,7 @@ mod schedules;
 mod subscriptions;
 mod taxes;
 mod usage;
+mod usage_sets;
 
 use serde_json::Value;
 
