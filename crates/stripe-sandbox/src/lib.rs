@@ -17,7 +17,7 @@
 //! | [`webhook`] | how events are delivered to the endpoints that want them |
 //! | [`version`] | the API version of a call |
 //!
-//! How a call goes: [`http`] reads it and finds the account and the [route](resource::route::Route); the [`fault`] rules,
+//! How a call goes: [`http`] reads it and finds the account and the [route](resource::route::Route); the [fault rules](http::rule),
 //! limits and [`idempotency`](store::idempotency) keys have their say. Of the route's two functions, one reads the
 //! parameters and checks everything, with a [`Ctx`](store::context::Ctx); the other then changes the
 //! [`Account`](store::account::Account). [`expand`](resource::expand) adds what was asked for. Each
@@ -46,11 +46,12 @@ mod store;
 mod version;
 mod webhook;
 
-pub use self::http::fault::Action;
-pub use self::http::fault::Amount;
-pub use self::http::fault::Rule;
-pub use self::http::fault::When;
 pub use self::http::record::Request;
+pub use self::http::rule::Action;
+pub use self::http::rule::Amount;
+pub use self::http::rule::Rule;
+pub use self::http::rule::Subject;
+pub use self::http::rule::When;
 pub use self::version::API_VERSION;
 pub use self::webhook::Deliveries;
 
@@ -246,14 +247,19 @@ impl Sandbox {
         locked(&self.0.faults).add(rule, seed);
     }
 
-    /// How many calls the faults that are in force have applied to.
+    /// How many calls and webhooks the faults that are in force have applied to.
     pub fn fault_hits(&self) -> u64 {
         locked(&self.0.faults).hits()
     }
 
-    /// Deletes all faults, which ends their delays.
+    /// Deletes all faults, which ends their delays: webhooks that wait for their first try are sent.
     pub fn clear_faults(&self) {
-        locked(&self.0.faults).clear(None);
+        self.clear_faults_of(None);
+    }
+
+    fn clear_faults_of(&self, account: Option<&str>) {
+        locked(&self.0.faults).clear(account);
+        self.0.webhooks.release(account);
     }
 
     /// Back to an empty sandbox without faults.

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::fault::{Action, When};
+use super::rule::{Action, When};
 use super::{Answer, Call, Caller, control, endpoints, routes};
 use crate::error::{Error, Result};
 use crate::params::Params;
@@ -155,15 +155,19 @@ impl Sandbox {
             now,
             now_millis: clock.millis(),
             args,
-            origin,
+            origin: origin.of_time(),
             presence: Presence::OffSession,
             awaits_confirmation: false,
         };
         engine::run_until(&mut ctx, None, now);
+        ctx.origin = origin;
         let result = work(&mut ctx);
         // While the account is locked, so that events go out in their order.
-        for outgoing in std::mem::take(&mut account.outgoing) {
-            self.0.webhooks.send(&outgoing, &[0]);
+        let outgoing = std::mem::take(&mut account.outgoing);
+        let id = &account.profile.id;
+        for outgoing in &outgoing {
+            let copies = locked(&self.0.faults).copies(id, outgoing.event.kind);
+            self.0.webhooks.send(outgoing, &copies);
         }
         result
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::fault::{Action, Amount, Rule, When};
 use super::limit;
+use super::rule::{Action, Amount, Rule};
 use crate::Sandbox;
 use crate::error::{Error, Result};
 use crate::params::Params;
@@ -48,25 +48,43 @@ pub(crate) fn answer(
         }
         ("DELETE", "/_sandbox/faults") => {
             params.finish()?;
-            crate::store::locked(&sandbox.0.faults).clear(id);
+            sandbox.clear_faults_of(id);
             Ok(json!({}))
         }
+        ("GET", "/_sandbox/webhooks") => {
+            params.finish()?;
+            Ok(json!({"webhooks": sandbox.deliveries()}))
+        }
         _ => Err(Error::invalid(format!(
-            "Unrecognized control ({method}: {path}). There are: POST /_sandbox/reset, GET and DELETE /_sandbox/requests, GET, POST and DELETE /_sandbox/faults."
+            "Unrecognized control ({method}: {path}). There are: POST /_sandbox/reset, GET and DELETE /_sandbox/requests, GET, POST and DELETE /_sandbox/faults, GET /_sandbox/webhooks."
         ))
         .status(404)),
     }
 }
 
-/// Reads a rule from a form: `method`, `path`, `action` (`delay`, a status, `drop`, `cut_body`, `garbage` or
-/// `html`), `delay_ms`, `reason` (of a 429), `when`, `count` or `probability`, `seed`.
+/// Reads a rule from a form: `method` and `path` of calls, or the type of a `webhook`'s events; `action`; `count` or
+/// `probability`, `seed`; and for calls, `when`.
 fn rule(params: &Params<'_>) -> Result<Rule> {
-    let action = match params.required("action")? {
-        "delay" => {
-            let millis = params.integer_from("delay_ms", 0)?;
-            let millis = millis.ok_or_else(|| params.missing("delay_ms"))?;
-            Action::Delay(Duration::from_millis(millis.unsigned_abs().min(600_000)))
+    let mut rule = if let Some(kind) = params.string("webhook")? {
+        Rule::webhook(kind, webhook_action(params)?)
+    } else {
+        let text = |key| Ok(params.string(key)?.unwrap_or("*"));
+        let rule = Rule::new(text("method")?, text("path")?, call_action(params)?);
+        match params.one_of("when", &["before", "after"])? {
+            Some("after") => rule.after(),
+            _ => rule,
         }
+    };
+    rule.amount = amount(params)?;
+    rule.seed = params.integer_from("seed", 0)?.map(i64::unsigned_abs);
+    Ok(rule)
+}
+
+/// Reads what happens to a call: `delay` (by `delay_ms`), a status (429 with a `reason`), `drop`, `cut_body`, `garbage`
+/// or `html`.
+fn call_action(params: &Params<'_>) -> Result<Action> {
+    Ok(match params.required("action")? {
+        "delay" => Action::Delay(time(params, "delay_ms")?.min(Duration::from_secs(600))),
         "drop" => Action::Drop,
         "cut_body" => Action::CutBody,
         "garbage" => Action::GarbageJson,
@@ -82,33 +100,42 @@ fn rule(params: &Params<'_>) -> Result<Rule> {
                 ));
             }
         },
-    };
-    let count = params.integer_from("count", 1)?;
-    let amount = match (count, params.decimal("probability")?) {
-        (Some(count), None) => Amount::Count(u32::try_from(count).unwrap_or(u32::MAX)),
-        (None, Some(probability)) => Amount::Probability(probability.try_into().unwrap_or(1.0)),
-        (None, None) => Amount::Always,
-        (Some(_), Some(_)) => {
+    })
+}
+
+/// Reads what happens to a webhook: `drop`, `double`, `delay` (by `delay_ms`) or `shuffle` (within `window_ms`).
+fn webhook_action(params: &Params<'_>) -> Result<Action> {
+    Ok(match params.required("action")? {
+        "drop" => Action::Drop,
+        "double" => Action::Double,
+        "delay" => Action::Delay(time(params, "delay_ms")?),
+        "shuffle" => Action::Shuffle(time(params, "window_ms")?),
+        _ => {
             return Err(Error::malformed(
-                "count",
-                "Give `count` or `probability`, not both.",
+                "action",
+                "Invalid action: must be one of drop, double, delay, shuffle for a webhook.",
             ));
         }
-    };
-    let when = params.one_of("when", &["before", "after"])?;
-    Ok(Rule {
-        method: params.string("method")?.unwrap_or("*").to_owned(),
-        path: params.string("path")?.unwrap_or("*").to_owned(),
-        action,
-        when: if when == Some("after") {
-            When::After
-        } else {
-            When::Before
-        },
-        amount,
-        seed: params.integer_from("seed", 0)?.map(i64::unsigned_abs),
-        account: None,
     })
+}
+
+fn time(params: &Params<'_>, key: &str) -> Result<Duration> {
+    let millis = params.integer_from(key, 0)?;
+    let millis = millis.ok_or_else(|| params.missing(key))?;
+    Ok(Duration::from_millis(millis.unsigned_abs()))
+}
+
+fn amount(params: &Params<'_>) -> Result<Amount> {
+    let count = params.integer_from("count", 1)?;
+    match (count, params.decimal("probability")?) {
+        (Some(count), None) => Ok(Amount::Count(u32::try_from(count).unwrap_or(u32::MAX))),
+        (None, Some(probability)) => Ok(Amount::Probability(probability.try_into().unwrap_or(1.0))),
+        (None, None) => Ok(Amount::Always),
+        (Some(_), Some(_)) => Err(Error::malformed(
+            "count",
+            "Give `count` or `probability`, not both.",
+        )),
+    }
 }
 
 /// What most faults say.

@@ -1,98 +1,12 @@
-//! Faults on demand: what goes wrong, for which calls, how often, and before or after the call had its effect.
+//! The faults in force: which rules a call or a webhook meets.
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::rule::{Action, Amount, Rule, When};
 use crate::store::ids::mix;
-
-/// What goes wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// The answer takes this much longer, or until the rule is deleted.
-    Delay(Duration),
-    /// An error answer: 409, 429 (with the header `Stripe-Rate-Limited-Reason`, if a reason is given) or 5xx.
-    Status(u16, Option<String>),
-    /// The connection closes without an answer.
-    Drop,
-    /// The connection closes in the middle of the answer's body.
-    CutBody,
-    /// The answer is 200 with half a JSON text, complete as HTTP goes.
-    GarbageJson,
-    /// The answer is a proxy's 502 page in HTML.
-    HtmlPage,
-}
-
-/// Whether the call takes effect.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum When {
-    /// It does not: the error comes first, and an idempotency key stays unused.
-    #[default]
-    Before,
-    /// It does, and the client does not learn of it. An error answer is kept under the idempotency key; if
-    /// the connection is what breaks, the real answer is.
-    After,
-}
-
-/// How often.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Amount {
-    /// The next so many matching calls.
-    Count(u32),
-    /// Each matching call with this probability (0 to 1), by the sandbox's seed.
-    Probability(f64),
-    /// Every matching call.
-    Always,
-}
-
-/// A rule: the first one that matches a call and has not run out applies.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rule {
-    /// The method, or `*`.
-    pub method: String,
-    /// The path, in which a `*` stands for any text.
-    pub path: String,
-    /// What happens.
-    pub action: Action,
-    /// Before or after the effect; of no meaning to a delay.
-    pub when: When,
-    /// How often it happens.
-    pub amount: Amount,
-    /// The seed of a probability; by default, the sandbox's.
-    pub seed: Option<u64>,
-    /// The account that it is for (`acct_…`), or all.
-    pub account: Option<String>,
-}
-
-impl Rule {
-    /// Every call with this method and path, before the effect, on all accounts.
-    pub fn new(method: &str, path: &str, action: Action) -> Self {
-        Self {
-            method: method.to_owned(),
-            path: path.to_owned(),
-            action,
-            when: When::Before,
-            amount: Amount::Always,
-            seed: None,
-            account: None,
-        }
-    }
-
-    /// Only the next so many calls.
-    #[must_use]
-    pub fn times(mut self, count: u32) -> Self {
-        self.amount = Amount::Count(count);
-        self
-    }
-
-    /// After the effect.
-    #[must_use]
-    pub fn after(mut self) -> Self {
-        self.when = When::After;
-        self
-    }
-}
 
 /// The rules in force.
 #[derive(Debug, Default)]
@@ -131,19 +45,47 @@ impl Faults {
         let mut met = Met::default();
         for active in &mut self.0 {
             let delay = matches!(active.rule.action, Action::Delay(_));
-            if (met.fault.is_some() && !delay) || !active.applies(account, method, path) {
+            let skipped = met.fault.is_some() && !delay;
+            if skipped || !active.rule.is_for_call(account, method, path) || !active.hit() {
                 continue;
             }
-            active.hits += 1;
             match active.rule.action.clone() {
                 Action::Delay(time) => met.delays.push((time, active.deleted.clone())),
+                Action::Double | Action::Shuffle(_) => {}
                 action => met.fault = Some((action, active.rule.when)),
             }
         }
         met
     }
 
-    /// How many calls the rules have applied to.
+    /// What becomes of an event's webhook to one endpoint: how many milliseconds each copy of it waits. There is none if
+    /// it is dropped.
+    pub(crate) fn copies(&mut self, account: &str, kind: &str) -> Vec<i64> {
+        let mut waits = vec![0_i64];
+        for active in &mut self.0 {
+            if !active.rule.is_for_webhook(account, kind) || !active.hit() {
+                continue;
+            }
+            match active.rule.action {
+                Action::Drop => return Vec::new(),
+                Action::Double => waits.extend_from_within(..),
+                Action::Delay(time) => {
+                    for wait in &mut waits {
+                        *wait = wait.saturating_add(millis(time));
+                    }
+                }
+                Action::Shuffle(window) => {
+                    for wait in &mut waits {
+                        *wait = wait.saturating_add(active.below(millis(window)));
+                    }
+                }
+                Action::Status(..) | Action::CutBody | Action::GarbageJson | Action::HtmlPage => {}
+            }
+        }
+        waits
+    }
+
+    /// How many calls and webhooks the rules have applied to.
     pub(crate) fn hits(&self) -> u64 {
         self.0.iter().map(|active| active.hits).sum()
     }
@@ -151,7 +93,10 @@ impl Faults {
     pub(crate) fn to_json(&self, account: Option<&str>) -> Value {
         let of =
             |active: &&Active| account.is_none_or(|_| active.rule.account.as_deref() == account);
-        self.0.iter().filter(of).map(Active::to_json).collect()
+        let active = self.0.iter().filter(of);
+        active
+            .map(|active| active.rule.to_json(active.hits))
+            .collect()
     }
 }
 
@@ -173,15 +118,9 @@ impl Met {
 }
 
 impl Active {
-    fn applies(&mut self, account: &str, method: &str, path: &str) -> bool {
-        let rule = &self.rule;
-        if rule.account.as_deref().is_some_and(|of| of != account)
-            || (rule.method != "*" && !rule.method.eq_ignore_ascii_case(method))
-            || !glob(&rule.path, path)
-        {
-            return false;
-        }
-        match rule.amount {
+    /// Whether a rule that matches applies this time. It counts if so.
+    fn hit(&mut self) -> bool {
+        let applies = match self.rule.amount {
             Amount::Always => true,
             Amount::Count(count) => self.hits < u64::from(count),
             Amount::Probability(probability) => {
@@ -191,86 +130,27 @@ impl Active {
                 let drawn = (self.random >> 11) as f64 / (1_u64 << 53) as f64;
                 drawn < probability
             }
-        }
-    }
-
-    fn to_json(&self) -> Value {
-        let rule = &self.rule;
-        let (count, probability) = match rule.amount {
-            Amount::Count(count) => (Some(count), None),
-            Amount::Probability(probability) => (None, Some(probability)),
-            Amount::Always => (None, None),
         };
-        json!({
-            "method": rule.method,
-            "path": rule.path,
-            "when": match rule.when { When::Before => "before", When::After => "after" },
-            "action": rule.action.name(),
-            "count": count,
-            "probability": probability,
-            "seed": rule.seed,
-            "account": rule.account,
-            "hits": self.hits,
-        })
+        self.hits += u64::from(applies);
+        applies
+    }
+
+    /// A random number from 0 to before `end`; 0 if there is none.
+    fn below(&mut self, end: i64) -> i64 {
+        self.random = mix(self.random);
+        let drawn = self.random.checked_rem(end.unsigned_abs()).unwrap_or(0);
+        i64::try_from(drawn).unwrap_or(0)
     }
 }
 
-impl Action {
-    /// As [`control`](crate::http::control) reads it.
-    fn name(&self) -> String {
-        match self {
-            Self::Delay(time) => format!("delay {} ms", time.as_millis()),
-            Self::Status(status, _) => status.to_string(),
-            Self::Drop => "drop".to_owned(),
-            Self::CutBody => "cut_body".to_owned(),
-            Self::GarbageJson => "garbage".to_owned(),
-            Self::HtmlPage => "html".to_owned(),
-        }
-    }
-}
-
-/// Whether the text is like the pattern, in which `*` is any text.
-fn glob(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else {
-        return false;
-    };
-    let parts: Vec<&str> = parts.collect();
-    let Some((last, middle)) = parts.split_last() else {
-        return rest.is_empty();
-    };
-    for part in middle {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn stars_are_any_text() {
-        for (pattern, text, like) in [
-            ("/v1/customers", "/v1/customers", true),
-            ("/v1/customers", "/v1/customers/x", false),
-            ("/v1/*", "/v1/customers/x", true),
-            (
-                "*/usage_records",
-                "/v1/subscription_items/si_1/usage_records",
-                true,
-            ),
-            ("/v1/*/x/*", "/v1/a/x/b", true),
-            ("/v1/*a", "/v1/", false),
-            ("*", "", true),
-        ] {
-            assert_eq!(glob(pattern, text), like, "{pattern} {text}");
-        }
-    }
+    use crate::http::rule::{Amount, Rule};
 
     #[test]
     fn counts_run_out_and_probabilities_repeat_with_the_seed() {
@@ -291,5 +171,28 @@ mod tests {
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
         assert!(draw(1).contains(&true) && draw(1).contains(&false));
+    }
+
+    #[test]
+    fn rules_for_webhooks_add_up() {
+        let second = Duration::from_secs(1);
+        let mut faults = Faults::default();
+        faults.add(Rule::webhook("customer.*", Action::Delay(second)), 0);
+        faults.add(Rule::webhook("*.created", Action::Double).times(2), 0);
+        faults.add(Rule::webhook("*", Action::Status(500, None)), 0);
+        faults.add(Rule::new("*", "*", Action::Drop), 0);
+        assert_eq!(faults.copies("acct", "product.created"), [0, 0]);
+        assert_eq!(faults.copies("acct", "customer.created"), [1000, 1000]);
+        assert_eq!(faults.copies("acct", "customer.created"), [1000]);
+        faults.add(Rule::webhook("customer.deleted", Action::Drop).times(1), 0);
+        assert_eq!(faults.copies("acct", "customer.deleted"), [0; 0]);
+        assert_eq!(faults.copies("acct", "customer.deleted"), [1000]);
+        faults.add(Rule::webhook("product.*", Action::Shuffle(second)), 0);
+        let mut waits = (0..64).flat_map(|_| faults.copies("acct", "product.deleted"));
+        assert!(waits.all(|wait| (0..1000).contains(&wait)));
+        let [first, second] = [(); 2].map(|()| faults.copies("acct", "product.updated"));
+        assert_ne!(first, second);
+        faults.add(Rule::webhook("*", Action::Shuffle(Duration::ZERO)), 0);
+        assert_eq!(faults.copies("acct", "price.created"), [0]);
     }
 }

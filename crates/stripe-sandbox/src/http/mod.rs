@@ -10,6 +10,7 @@ pub(crate) mod guard;
 pub(crate) mod limit;
 pub(crate) mod record;
 pub(crate) mod routes;
+pub(crate) mod rule;
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use futures::StreamExt;
 
-use self::fault::Action;
+use self::rule::Action;
 use crate::error::{Error, Result};
 use crate::params::form::Form;
 use crate::store::ids::Id;

@@ -30,7 +30,7 @@ use crate::resource::setup_intent::SetupIntent;
 use crate::resource::subscription::Subscription;
 use crate::resource::subscription_schedule::Schedule;
 use crate::resource::test_clock::TestClock;
-use crate::resource::webhook_endpoint::{Destination, Endpoints, Outgoing};
+use crate::resource::webhook_endpoint::{Destination, Endpoints, Outgoing, WebhookEndpoint};
 
 /// Accounts that an account has created. Whoever authenticates looks at them while the account is busy.
 pub(crate) type Connected = Arc<Mutex<Table<Profile>>>;
@@ -98,23 +98,22 @@ impl Account {
 
     /// The endpoints that want an event of this type.
     pub(crate) fn destinations(&self, kind: &str) -> Vec<Destination> {
-        let own = (&self.webhook_endpoints, None);
+        let own = (&self.webhook_endpoints, false);
         let platform = self.platform_endpoints.as_ref();
-        let platform = platform.map(|endpoints| (endpoints, Some(&self.profile.id)));
+        let platform = platform.map(|endpoints| (endpoints, true));
         let tables = [Some(own), platform].into_iter().flatten();
-        let wanted = tables.flat_map(|(endpoints, connected)| {
+        let wanted = tables.flat_map(|(endpoints, is_platforms)| {
             let table = locked(endpoints);
             let wanted = table
                 .iter()
-                .filter(|endpoint| endpoint.connect == connected.is_some() && endpoint.wants(kind));
-            let destination = |id: &Id| Destination {
-                endpoint: id.clone(),
+                .filter(|endpoint| endpoint.connect == is_platforms && endpoint.wants(kind));
+            let destination = |endpoint: &WebhookEndpoint| Destination {
+                endpoint: endpoint.id.clone(),
                 endpoints: endpoints.clone(),
-                connected: connected.cloned(),
+                account: self.profile.id.clone(),
+                is_platforms,
             };
-            wanted
-                .map(|endpoint| destination(&endpoint.id))
-                .collect::<Vec<_>>()
+            wanted.map(destination).collect::<Vec<_>>()
         });
         wanted.collect()
     }

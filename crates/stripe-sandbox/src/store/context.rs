@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::account::Account;
 use super::ids::Id;
-use crate::resource::event::{Event, KEPT};
+use crate::resource::event::Event;
 use crate::resource::payment_method::card::Presence;
 use crate::resource::webhook_endpoint::Outgoing;
 use crate::version::API_VERSION;
@@ -42,6 +42,15 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
+    /// The origin of what time brings, which no call has asked for.
+    pub(crate) fn of_time(&self) -> Self {
+        Self {
+            request_id: None,
+            idempotency_key: None,
+            ..self.clone()
+        }
+    }
+
     /// Where an intent's customer authenticates.
     pub(crate) fn authentication_url(&self, intent: &Id) -> String {
         format!("{}/c/authenticate/{intent}", self.public_url)
@@ -100,32 +109,49 @@ fn record(ctx: &mut Ctx<'_>, kind: &'static str, object: &Value, previous: Optio
         "type": kind,
     });
     let endpoints = ctx.account.destinations(kind);
-    let event = Event::new(id.clone(), kind, at, &body, endpoints.len());
+    let event = Event::new(&id, kind, (at, ctx.now), &body, endpoints.len());
     let event = Arc::new(event);
     for to in endpoints {
         let event = event.clone();
         ctx.account.outgoing.push(Outgoing { event, to });
     }
-    let events = &mut ctx.account.events;
-    events.table.insert(event);
-    events.order.push_back(id);
-    if events.order.len() > KEPT
-        && let Some(oldest) = events.order.pop_front()
-    {
-        events.table.remove(&oldest);
-    }
+    ctx.account.events.add(event, ctx.now);
 }
 
-/// `previous_attributes`: the former values of what differs, at the first level.
+/// `previous_attributes`: the former values of what differs. Of an object inside the object, that is also only what
+/// differs; of a list, all of it.
 fn difference(before: &Value, after: &Value) -> Value {
     let (Value::Object(before), Value::Object(after)) = (before, after) else {
-        return json!({});
+        return before.clone();
     };
-    after
-        .iter()
-        .filter_map(|(key, new)| {
-            let old = before.get(key).unwrap_or(&Value::Null);
-            (old != new).then(|| (key.clone(), old.clone()))
-        })
-        .collect()
+    let gone = before.keys().filter(|key| !after.contains_key(*key));
+    let keys = after.keys().chain(gone);
+    let changed = keys.filter_map(|key| {
+        let old = before.get(key).unwrap_or(&Value::Null);
+        let new = after.get(key).unwrap_or(&Value::Null);
+        (old != new).then(|| (key.clone(), difference(old, new)))
+    });
+    changed.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_former_values_of_what_has_changed_are_told() {
+        let before = json!({
+            "id": "1", "name": null, "metadata": {"a": "1", "b": "2", "c": "3"},
+            "list": [1, 2], "plan": null, "price": {"id": "x"},
+        });
+        let after = json!({
+            "id": "1", "name": "Ann", "metadata": {"a": "1", "b": "3", "d": "4"},
+            "list": [1], "plan": {"id": "y"}, "price": null,
+        });
+        let previous = json!({
+            "name": null, "metadata": {"b": "2", "d": null, "c": "3"},
+            "list": [1, 2], "plan": null, "price": {"id": "x"},
+        });
+        assert_eq!(difference(&before, &after), previous);
+    }
 }

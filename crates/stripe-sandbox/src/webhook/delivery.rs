@@ -73,11 +73,16 @@ impl Delivery {
         }
     }
 
+    /// The account that the event is of.
+    pub(super) fn account(&self) -> &str {
+        &self.outgoing.to.account
+    }
+
     /// The event, laid out as Stripe does.
     fn body(&self) -> String {
         let mut event = self.outgoing.event.to_json();
-        if let Some(connected) = &self.outgoing.to.connected {
-            event["account"] = json!(&**connected);
+        if self.outgoing.to.is_platforms {
+            event["account"] = json!(self.account());
         }
         serde_json::to_string_pretty(&event).expect("JSON can be written")
     }

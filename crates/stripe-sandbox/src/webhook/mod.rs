@@ -37,8 +37,10 @@ pub struct Deliveries {
     pub failed_tries: u64,
     /// Given up: the last try has failed, or the endpoint is disabled or deleted.
     pub given_up: u64,
-    /// Dropped, because too many waited for the endpoint.
+    /// Never sent, because too many waited for the endpoint.
     pub overflowed: u64,
+    /// Never sent, because a [rule](crate::Rule) says so.
+    pub dropped: u64,
     /// Waiting or being sent.
     pub unsettled: usize,
 }
@@ -82,13 +84,16 @@ impl Webhooks {
         }
     }
 
-    /// Sends an event to an endpoint, once for each of `delays`, in milliseconds.
-    pub(crate) fn send(&self, outgoing: &Outgoing, delays: &[i64]) {
+    /// Sends an event to an endpoint, once for each of `waits`, after so many milliseconds.
+    pub(crate) fn send(&self, outgoing: &Outgoing, waits: &[i64]) {
+        if waits.is_empty() {
+            locked(&self.shared.counts).dropped += 1;
+        }
         let now = self.shared.clock.millis();
-        for (index, delay) in delays.iter().enumerate() {
+        for (index, wait) in waits.iter().enumerate() {
             let unsettled = Unsettled::new(&self.shared.unsettled);
             let delivery = Delivery::new(outgoing.clone(), index > 0, unsettled);
-            let due = now.saturating_add(*delay);
+            let due = now.saturating_add(*wait);
             self.shared.add(&outgoing.to.endpoint, delivery, due, None);
         }
     }
@@ -115,6 +120,15 @@ impl Webhooks {
             if let Some(queue) = queues.remove(&endpoint.id) {
                 queue.closed.cancel();
             }
+        }
+    }
+
+    /// Sends at once what waits for its first try, in the order in which it would have been sent: all of it, or that of
+    /// one account's events.
+    pub(crate) fn release(&self, account: Option<&str>) {
+        let now = self.shared.clock.millis();
+        for queue in locked(&self.shared.queues).values_mut() {
+            queue.release(account, now);
         }
     }
 

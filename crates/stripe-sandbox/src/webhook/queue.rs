@@ -50,6 +50,22 @@ impl Queue {
         Some(delivery)
     }
 
+    /// Makes what waits for its first try due at `now`: all, or what is from one account.
+    pub(super) fn release(&mut self, account: Option<&str>, now: i64) {
+        let waiting = std::mem::take(&mut self.waiting);
+        for ((due, number), delivery) in waiting {
+            let is_held =
+                delivery.failed == 0 && account.is_none_or(|account| account == delivery.account());
+            if is_held && due > now {
+                self.added += 1;
+                self.waiting.insert((now, self.added), delivery);
+            } else {
+                self.waiting.insert((due, number), delivery);
+            }
+        }
+        self.changed.notify_one();
+    }
+
     /// Whether a task delivers. One ends before its time only if its runtime does.
     pub(super) fn has_worker(&self) -> bool {
         let worker = self.worker.as_ref();

@@ -8,6 +8,7 @@ mod customer_balance;
 mod customers;
 mod discounts;
 mod endpoints;
+mod events;
 mod expansion;
 mod faults;
 mod idempotency;

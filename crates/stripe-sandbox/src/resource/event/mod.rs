@@ -11,15 +11,17 @@ use serde_json::{Value, json};
 use crate::store::ids::Id;
 use crate::store::table::{Row, Table};
 
-/// Stripe keeps events for 30 days; the sandbox keeps an account's last ones, so that a large test does not
-/// fill the memory.
-pub(crate) const KEPT: usize = 10_000;
+/// For how long Stripe keeps events: 30 days, in seconds.
+const KEPT_FOR: i64 = 30 * 24 * 60 * 60;
+
+/// How many events an account keeps at most, so that a large test does not fill the memory.
+const MAX_KEPT: usize = 10_000;
 
 /// An account's events.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     pub(crate) table: Table<Arc<Event>>,
-    pub(crate) order: VecDeque<Id>,
+    order: VecDeque<Id>,
 }
 
 /// One event. The body is kept as text, which takes the least room.
@@ -28,6 +30,8 @@ pub(crate) struct Event {
     pub(crate) id: Id,
     pub(crate) kind: &'static str,
     pub(crate) created: i64,
+    /// The account's time when it happened. On a test clock, `created` is another.
+    recorded: i64,
     body: Box<str>,
     /// How many webhook endpoints have yet to receive it.
     pending: AtomicUsize,
@@ -40,21 +44,28 @@ impl Row for Event {
 }
 
 impl Event {
-    /// An event that so many webhook endpoints want. `body` is all of it except their number.
+    /// An event that so many webhook endpoints want. `times` are when it was created, and the account's time. `body` is
+    /// all of it except the number of endpoints.
     pub(crate) fn new(
-        id: Id,
+        id: &Id,
         kind: &'static str,
-        created: i64,
+        times: (i64, i64),
         body: &Value,
         wanted: usize,
     ) -> Self {
         Self {
-            id,
+            id: id.clone(),
             kind,
-            created,
+            created: times.0,
+            recorded: times.1,
             body: body.to_string().into(),
             pending: AtomicUsize::new(wanted),
         }
+    }
+
+    /// Whether Stripe keeps it still.
+    pub(crate) fn is_kept(&self, now: i64) -> bool {
+        now - self.recorded <= KEPT_FOR
     }
 
     pub(crate) fn to_json(&self) -> Value {
@@ -75,6 +86,19 @@ impl Event {
 }
 
 impl Events {
+    /// Adds an event, and forgets those that are kept no longer.
+    pub(crate) fn add(&mut self, event: Arc<Event>, now: i64) {
+        self.order.push_back(event.id.clone());
+        self.table.insert(event);
+        while let Some(oldest) = self.order.front()
+            && (self.order.len() > MAX_KEPT
+                || !self.get(oldest).is_some_and(|event| event.is_kept(now)))
+        {
+            self.table.remove(oldest);
+            self.order.pop_front();
+        }
+    }
+
     pub(crate) fn get(&self, id: &str) -> Option<&Event> {
         self.table.get(id).map(|event| &**event)
     }

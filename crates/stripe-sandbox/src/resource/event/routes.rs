@@ -20,44 +20,40 @@ pub(crate) fn routes() -> Vec<Route> {
 fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     let id = ctx.arg(0);
     let event = ctx.account.events.get(&id);
+    let event = event.filter(|event| event.is_kept(ctx.now));
     Ok(event
         .ok_or_else(|| Error::not_found("event", &id))?
         .to_json())
 }
 
+/// How many types Stripe takes in a filter.
+const MAX_TYPES: usize = 20;
+
 /// Which events are asked for.
 struct Filter {
     page: Page,
-    kind: Option<String>,
-    kinds: Option<Vec<String>>,
+    types: Option<Vec<String>>,
     created: Created,
+    delivery_success: Option<bool>,
 }
 
-fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
-    let owned = |kinds: Vec<&str>| kinds.into_iter().map(str::to_owned).collect();
-    let filter = Filter {
-        page: Page::read(params)?,
-        kind: params.string("type")?.map(str::to_owned),
-        kinds: params.strings("types")?.map(owned),
-        created: Created::read(params)?,
-    };
-    params.unmodelled(&["delivery_success"])?;
-    Ok(filter)
-}
-
-/// `GET /v1/events`
-fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
-    let kind = filter.kind.as_deref();
-    let events = &ctx.account.events.table;
-    let cut = filter.page.of_table(events, "event", |event| {
-        kind.is_none_or(|kind| matches(kind, event.kind))
-            && filter
-                .kinds
-                .as_ref()
-                .is_none_or(|kinds| kinds.iter().any(|kind| matches(kind, event.kind)))
-            && filter.created.accepts(event.created)
-    })?;
-    Ok(cut.to_json("/v1/events", |event| event.to_json()))
+/// Reads of which types the events are to be.
+fn read_types(params: &Params<'_>) -> Result<Option<Vec<String>>> {
+    let one = params.string("type")?.map(str::to_owned);
+    let several = params.strings("types")?;
+    match (one, several) {
+        (None, None) => Ok(None),
+        (Some(one), None) => Ok(Some(vec![one])),
+        (Some(_), Some(_)) => Err(Error::malformed(
+            "types",
+            "You may only specify one of these parameters: type, types.",
+        )),
+        (None, Some(several)) if several.len() > MAX_TYPES => Err(Error::malformed(
+            "types",
+            format!("Array types exceeded maximum {MAX_TYPES} allowed elements."),
+        )),
+        (None, Some(several)) => Ok(Some(several.into_iter().map(str::to_owned).collect())),
+    }
 }
 
 /// Whether a type is the one asked for: `customer.created`, or with a star at the end, `customer.*`.
@@ -66,4 +62,29 @@ fn matches(asked: &str, kind: &str) -> bool {
         Some(start) => kind.starts_with(start),
         None => kind == asked,
     }
+}
+
+fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
+    Ok(Filter {
+        page: Page::read(params)?,
+        types: read_types(params)?,
+        created: Created::read(params)?,
+        delivery_success: params.boolean("delivery_success")?,
+    })
+}
+
+/// `GET /v1/events`
+fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
+    let events = &ctx.account.events.table;
+    let cut = filter.page.of_table(events, "event", |event| {
+        let delivered = event.pending() == 0;
+        event.is_kept(ctx.now)
+            && (filter.types.as_ref())
+                .is_none_or(|types| types.iter().any(|asked| matches(asked, event.kind)))
+            && filter.created.accepts(event.created)
+            && filter
+                .delivery_success
+                .is_none_or(|asked| asked == delivered)
+    })?;
+    Ok(cut.to_json("/v1/events", |event| event.to_json()))
 }

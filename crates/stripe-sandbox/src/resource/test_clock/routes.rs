@@ -115,7 +115,10 @@ fn advance(ctx: &mut Ctx<'_>, to: i64) -> Result<Value> {
         }
         _ => {}
     }
+    let origin = ctx.origin.of_time();
+    let origin = std::mem::replace(&mut ctx.origin, origin);
     engine::run_until(ctx, Some(&id), to);
+    ctx.origin = origin;
     let clock = ctx.account.clocks.get_mut(&id);
     let clock = clock.ok_or_else(|| Error::not_found(WHAT, &id))?;
     clock.frozen_time = to;

@@ -68,8 +68,10 @@ pub(crate) struct Destination {
     pub(crate) endpoint: Id,
     /// The table that has it.
     pub(crate) endpoints: Endpoints,
-    /// The connected account that the event is from, if the endpoint is its platform's.
-    pub(crate) connected: Option<Id>,
+    /// The account that the event is of.
+    pub(crate) account: Id,
+    /// Whether the endpoint is that of another account, which has connected this one.
+    pub(crate) is_platforms: bool,
 }
 
 /// An event that has just happened, and where it is to be sent.

@@ -1,55 +1,10 @@
-//! Webhooks: endpoints, and what is delivered to them.
+//! Deliveries: what is sent when, how it is signed, and what is tried again.
 
-use std::time::Duration;
-
-use clock::Clock;
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use serde_json::Value;
-use sha2::Sha256;
-use stripe_sandbox::Options;
-use testing::receiver::{Receiver, Webhook};
+use testing::receiver::Receiver;
 use testing::time::until;
 
-use super::{Api, START, held};
-
-/// Seconds between the first try and the second.
-const BACKOFF: i64 = 60;
-
-/// A sandbox whose clock the test sets.
-async fn sandbox() -> (Api, Clock) {
-    let options = Options {
-        webhook_backoff: Duration::from_secs(BACKOFF.unsigned_abs()),
-        search_lag: Duration::ZERO,
-        ..held()
-    };
-    let clock = options.clock.clone();
-    (Api::with(options).await, clock)
-}
-
-/// Creates an endpoint for these types of events.
-async fn endpoint(api: &Api, url: &str, events: &[&str]) -> Value {
-    let events = events
-        .iter()
-        .map(|event| format!("&enabled_events[]={event}"));
-    let form = format!("url={url}{}", events.collect::<String>());
-    api.post("/v1/webhook_endpoints", &form).await.ok()
-}
-
-/// Checks a signature as Stripe tells receivers to.
-#[track_caller]
-fn check_signature(webhook: &Webhook, secret: &str, unix: i64) {
-    let signature = webhook.header("stripe-signature");
-    let (time, hex) = signature.split_once(",v1=").expect("time and signature");
-    assert_eq!(time, format!("t={unix}"));
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any key");
-    mac.update(format!("{unix}.{}", webhook.body).as_bytes());
-    let expected = mac.finalize().into_bytes();
-    let pairs = expected.iter().enumerate();
-    for (index, byte) in pairs {
-        assert_eq!(hex[2 * index..2 * index + 2], format!("{byte:02x}"));
-    }
-    assert_eq!(hex.len(), 2 * expected.len());
-}
+use super::super::START;
+use super::{BACKOFF, check_signature, endpoint, sandbox};
 
 #[tokio::test]
 async fn an_event_is_delivered_and_signed() {
@@ -162,8 +117,12 @@ async fn a_failed_delivery_is_tried_again_three_times() {
     );
     let counts = api.sandbox().deliveries();
     assert_eq!((counts.delivered, counts.given_up), (0, 1));
-    let event = api.get(&format!("/v1/events/{event}")).await.ok();
-    assert_eq!(event["pending_webhooks"], 1);
+    let after = api.get(&format!("/v1/events/{event}")).await.ok();
+    assert_eq!(after["pending_webhooks"], 1);
+    // Nobody wanted a product's.
+    api.post("/v1/products", "name=A").await.ok();
+    assert_eq!(api.ids("/v1/events?delivery_success=false").await, [event]);
+    assert_eq!(api.ids("/v1/events?delivery_success=true").await.len(), 1);
 }
 
 #[tokio::test]
@@ -243,4 +202,125 @@ async fn a_program_gives_an_account_an_endpoint_that_outlives_resets() {
         .webhook_endpoint("sk_test_one", "localhost", &["*"]);
     let bad = bad.expect_err("it has no scheme").to_string();
     assert!(bad.starts_with("Invalid URL"), "{bad}");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_off_gets_no_other_try() {
+    let (api, clock) = sandbox().await;
+    for (change, back_in_time, tries) in [
+        ("disabled=true", false, 1),
+        ("disabled=true", true, 2),
+        ("", false, 1),
+    ] {
+        let receiver = Receiver::start().await;
+        let made = endpoint(&api, receiver.url(), &["customer.created"]).await;
+        let path = format!(
+            "/v1/webhook_endpoints/{}",
+            made["id"].as_str().expect("an id")
+        );
+        receiver.answer(&[500]);
+        let failed = api.sandbox().deliveries().failed_tries;
+        api.post("/v1/customers", "").await.ok();
+        until("the first try has failed", async || {
+            (api.sandbox().deliveries().failed_tries > failed).then_some(())
+        })
+        .await;
+        if change.is_empty() {
+            api.delete(&path).await.ok();
+        } else {
+            api.post(&path, change).await.ok();
+        }
+        if back_in_time {
+            api.post(&path, "disabled=false").await.ok();
+        }
+        clock.set(clock.unix() + BACKOFF);
+        api.sandbox().deliveries_settled().await;
+        assert_eq!(receiver.webhooks().len(), tries);
+        api.sandbox().reset();
+    }
+}
+
+#[tokio::test]
+async fn events_of_connected_accounts_go_to_endpoints_for_them() {
+    let (api, _) = sandbox().await;
+    let [own, platforms, connecteds] = [
+        Receiver::start().await,
+        Receiver::start().await,
+        Receiver::start().await,
+    ];
+    endpoint(&api, own.url(), &["customer.created"]).await;
+    let form = format!(
+        "url={}&enabled_events[]=customer.created&connect=true",
+        platforms.url()
+    );
+    api.post("/v1/webhook_endpoints", &form).await.ok();
+    let account = api.create("/v1/accounts", "type=standard").await;
+    let connected = api.header("stripe-account", &account);
+    endpoint(&connected, connecteds.url(), &["*"]).await;
+
+    api.post("/v1/customers", "name=Own").await.ok();
+    connected.post("/v1/customers", "name=Connected").await.ok();
+    api.sandbox().deliveries_settled().await;
+    for (receiver, name, shown) in [
+        (&own, "Own", None),
+        (&platforms, "Connected", Some(&*account)),
+        (&connecteds, "Connected", None),
+    ] {
+        let [webhook] = &receiver.webhooks()[..] else {
+            panic!("{name}: {:?}", receiver.types());
+        };
+        let event = webhook.event();
+        assert_eq!(event["data"]["object"]["name"], name);
+        assert_eq!(event.get("account").and_then(|id| id.as_str()), shown);
+    }
+    let event = &connected.get("/v1/events").await.ok()["data"][0];
+    assert_eq!(event["pending_webhooks"], 0);
+    // Both the platform's endpoint and its own wanted it.
+    let first = platforms.webhooks()[0].event()["pending_webhooks"].as_u64();
+    let second = connecteds.webhooks()[0].event()["pending_webhooks"].as_u64();
+    assert!(first.max(second) == Some(2), "{first:?} {second:?}");
+}
+
+#[tokio::test]
+async fn deliveries_end_with_the_sandbox() {
+    let (api, _) = sandbox().await;
+    let receiver = Receiver::start().await;
+    endpoint(&api, receiver.url(), &["*"]).await;
+    receiver.answer(&[0]);
+    api.post("/v1/customers", "").await.ok();
+    api.post("/v1/customers", "").await.ok();
+    until("the first hangs", async || {
+        (receiver.webhooks().len() == 1).then_some(())
+    })
+    .await;
+    let sandbox = api.sandbox().clone();
+    drop(api);
+    sandbox.deliveries_settled().await;
+    assert_eq!(receiver.webhooks().len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_over_for_an_endpoint_is_dropped_and_counted() {
+    let (api, _) = sandbox().await;
+    let receiver = Receiver::start().await;
+    endpoint(&api, receiver.url(), &["product.*", "product.updated"][1..]).await;
+    let product = api.create("/v1/products", "name=0").await;
+    let held = stripe_sandbox::Action::Delay(std::time::Duration::from_secs(1));
+    // Fifteen copies of a copy of a copy: 2^14 for each event.
+    for _ in 0..14 {
+        let double = stripe_sandbox::Rule::webhook("*", stripe_sandbox::Action::Double);
+        api.sandbox().add_fault(double);
+    }
+    api.sandbox()
+        .add_fault(stripe_sandbox::Rule::webhook("*", held));
+    api.post(&format!("/v1/products/{product}"), "name=1")
+        .await
+        .ok();
+    let counts = api.sandbox().deliveries();
+    assert_eq!(counts.unsettled, 10_000);
+    assert_eq!(counts.overflowed, (1 << 14) - 10_000);
+    // There is room for nothing more, and nobody waits for any.
+    api.sandbox().clear_faults();
+    api.sandbox().reset();
+    api.sandbox().deliveries_settled().await;
 }

@@ -1,0 +1,236 @@
+//! The rules of faults: what goes wrong, for which calls or webhooks, how often, and before or after a call had its
+//! effect.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::resource::json::merged;
+
+/// What goes wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The answer takes this much longer, or until the rule is deleted. A webhook is sent this much later by the
+    /// sandbox's clock, or when rules are deleted.
+    Delay(Duration),
+    /// An error answer: 409, 429 (with the header `Stripe-Rate-Limited-Reason`, if a reason is given) or 5xx.
+    Status(u16, Option<String>),
+    /// The connection closes without an answer. A webhook is never sent.
+    Drop,
+    /// The connection closes in the middle of the answer's body.
+    CutBody,
+    /// The answer is 200 with half a JSON text, complete as HTTP goes.
+    GarbageJson,
+    /// The answer is a proxy's 502 page in HTML.
+    HtmlPage,
+    /// A webhook is sent twice.
+    Double,
+    /// Webhooks that come within this time are sent in another order: each is sent later by a part of it, which is
+    /// drawn by the sandbox's seed.
+    Shuffle(Duration),
+}
+
+/// What a rule is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// Calls. [`Action::Double`] and [`Action::Shuffle`] do nothing to them.
+    Calls {
+        /// The method, or `*`.
+        method: String,
+        /// The path, in which a `*` stands for any text.
+        path: String,
+    },
+    /// Webhooks whose event is of this type, in which a `*` stands for any text. Only [`Action::Drop`],
+    /// [`Action::Double`], [`Action::Delay`] and [`Action::Shuffle`] do something to them.
+    Webhooks(String),
+}
+
+/// Whether the call takes effect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum When {
+    /// It does not: the error comes first, and an idempotency key stays unused.
+    #[default]
+    Before,
+    /// It does, and the client does not learn of it. An error answer is kept under the idempotency key; if
+    /// the connection is what breaks, the real answer is.
+    After,
+}
+
+/// How often.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Amount {
+    /// The next so many that match.
+    Count(u32),
+    /// Each that matches, with this probability (0 to 1), by the sandbox's seed.
+    Probability(f64),
+    /// Every one that matches.
+    Always,
+}
+
+/// A rule. Of those that match a call and have not run out, all delays apply, and the first of the others; of those that
+/// match a webhook, all apply.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    /// What it is for.
+    pub subject: Subject,
+    /// What happens.
+    pub action: Action,
+    /// Before or after the effect; of no meaning to a delay and to webhooks.
+    pub when: When,
+    /// How often it happens.
+    pub amount: Amount,
+    /// The seed of a probability; by default, the sandbox's.
+    pub seed: Option<u64>,
+    /// The account that it is for (`acct_…`), or all.
+    pub account: Option<String>,
+}
+
+impl Rule {
+    /// Every call with this method and path, before the effect, on all accounts.
+    pub fn new(method: &str, path: &str, action: Action) -> Self {
+        let (method, path) = (method.to_owned(), path.to_owned());
+        Self::of(Subject::Calls { method, path }, action)
+    }
+
+    /// Every webhook of an event of this type (`*` is any text), on all accounts. It applies when the event happens.
+    pub fn webhook(kind: &str, action: Action) -> Self {
+        Self::of(Subject::Webhooks(kind.to_owned()), action)
+    }
+
+    fn of(subject: Subject, action: Action) -> Self {
+        Self {
+            subject,
+            action,
+            when: When::Before,
+            amount: Amount::Always,
+            seed: None,
+            account: None,
+        }
+    }
+
+    /// Only the next so many.
+    #[must_use]
+    pub fn times(mut self, count: u32) -> Self {
+        self.amount = Amount::Count(count);
+        self
+    }
+
+    /// After the effect.
+    #[must_use]
+    pub fn after(mut self) -> Self {
+        self.when = When::After;
+        self
+    }
+}
+
+impl Rule {
+    /// Whether it is for a call.
+    pub(super) fn is_for_call(&self, account: &str, method: &str, path: &str) -> bool {
+        let Subject::Calls {
+            method: methods,
+            path: paths,
+        } = &self.subject
+        else {
+            return false;
+        };
+        self.is_for_account(account)
+            && (methods == "*" || methods.eq_ignore_ascii_case(method))
+            && glob(paths, path)
+    }
+
+    /// Whether it is for the webhooks of an event.
+    pub(super) fn is_for_webhook(&self, account: &str, kind: &str) -> bool {
+        matches!(&self.subject, Subject::Webhooks(kinds) if glob(kinds, kind))
+            && self.is_for_account(account)
+    }
+
+    fn is_for_account(&self, account: &str) -> bool {
+        self.account.as_deref().is_none_or(|of| of == account)
+    }
+
+    /// The rule as [`control`](crate::http::control) shows it. `hits` is how often it has applied.
+    pub(super) fn to_json(&self, hits: u64) -> Value {
+        let (count, probability) = match self.amount {
+            Amount::Count(count) => (Some(count), None),
+            Amount::Probability(probability) => (None, Some(probability)),
+            Amount::Always => (None, None),
+        };
+        let subject = match &self.subject {
+            Subject::Calls { method, path } => json!({
+                "method": method,
+                "path": path,
+                "when": match self.when { When::Before => "before", When::After => "after" },
+            }),
+            Subject::Webhooks(kind) => json!({"webhook": kind}),
+        };
+        let rest = json!({
+            "action": self.action.name(),
+            "count": count,
+            "probability": probability,
+            "seed": self.seed,
+            "account": self.account,
+            "hits": hits,
+        });
+        merged([subject, rest])
+    }
+}
+
+impl Action {
+    /// As [`control`](crate::http::control) reads it.
+    fn name(&self) -> String {
+        match self {
+            Self::Delay(time) => format!("delay {} ms", time.as_millis()),
+            Self::Status(status, _) => status.to_string(),
+            Self::Drop => "drop".to_owned(),
+            Self::CutBody => "cut_body".to_owned(),
+            Self::GarbageJson => "garbage".to_owned(),
+            Self::HtmlPage => "html".to_owned(),
+            Self::Double => "double".to_owned(),
+            Self::Shuffle(window) => format!("shuffle {} ms", window.as_millis()),
+        }
+    }
+}
+
+/// Whether the text is like the pattern, in which `*` is any text.
+fn glob(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else {
+        return false;
+    };
+    let parts: Vec<&str> = parts.collect();
+    let Some((last, middle)) = parts.split_last() else {
+        return rest.is_empty();
+    };
+    for part in middle {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_are_any_text() {
+        for (pattern, text, like) in [
+            ("/v1/customers", "/v1/customers", true),
+            ("/v1/customers", "/v1/customers/x", false),
+            ("/v1/*", "/v1/customers/x", true),
+            (
+                "*/usage_records",
+                "/v1/subscription_items/si_1/usage_records",
+                true,
+            ),
+            ("/v1/*/x/*", "/v1/a/x/b", true),
+            ("/v1/*a", "/v1/", false),
+            ("*", "", true),
+        ] {
+            assert_eq!(glob(pattern, text), like, "{pattern} {text}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! `/v1/events`: which there are, and what they say.
+
+use super::billing::{DAY, World};
+use super::{Api, START, held};
+
+#[tokio::test]
+async fn events_are_filtered() {
+    let options = held();
+    let clock = options.clock.clone();
+    let api = Api::with(options).await;
+    for seconds in 0..5 {
+        clock.set(START + seconds);
+        api.post("/v1/customers", "").await.ok();
+    }
+    api.post("/v1/products", "name=A").await.ok();
+    let all = api.ids("/v1/events").await;
+    assert_eq!(all.len(), 6);
+    let at = |seconds: i64| START + seconds;
+    for (query, found) in [
+        ("type=customer.created".to_owned(), &all[1..]),
+        ("type=product.*".to_owned(), &all[..1]),
+        ("type=*".to_owned(), &all[..]),
+        ("type=customer".to_owned(), &[]),
+        (
+            "types[]=product.created&types[]=customer.deleted".to_owned(),
+            &all[..1],
+        ),
+        (
+            "types[]=product.created&types[]=customer.created".to_owned(),
+            &all[..],
+        ),
+        (format!("created={}", at(2)), &all[3..4]),
+        (
+            format!("created[gt]={}&created[lte]={}", at(1), at(3)),
+            &all[2..4],
+        ),
+        (
+            format!("created[gte]={}&created[lt]={}", at(1), at(3)),
+            &all[3..5],
+        ),
+        (
+            format!("type=customer.created&starting_after={}", all[2]),
+            &all[3..],
+        ),
+        (
+            format!("type=customer.created&ending_before={}", all[2]),
+            &all[1..2],
+        ),
+        (format!("limit=2&ending_before={}", all[4]), &all[2..4]),
+        ("delivery_success=true".to_owned(), &all[..]),
+        ("delivery_success=false".to_owned(), &[]),
+    ] {
+        assert_eq!(
+            api.ids(&format!("/v1/events?{query}")).await,
+            found,
+            "{query}"
+        );
+    }
+    let many = |count: usize| format!("/v1/events?{}", "types[]=a&".repeat(count));
+    api.get(&many(20)).await.ok();
+    for (path, message, param) in [
+        (
+            many(21),
+            "Array types exceeded maximum 20 allowed elements.",
+            "types",
+        ),
+        (
+            "/v1/events?type=a&types[]=b".to_owned(),
+            "You may only specify one of these parameters: type, types.",
+            "types",
+        ),
+        (
+            "/v1/events?delivery_success=2".to_owned(),
+            "Invalid boolean: 2",
+            "delivery_success",
+        ),
+        (
+            "/v1/events?starting_after=evt_1".to_owned(),
+            "No such event: 'evt_1'",
+            "starting_after",
+        ),
+        (
+            "/v1/events?foo=1".to_owned(),
+            "Received unknown parameter: foo",
+            "foo",
+        ),
+    ] {
+        let (text, _, name) = api.get(&path).await.refused(400);
+        assert_eq!((&*text, &*name), (message, param));
+    }
+}
+
+#[tokio::test]
+async fn events_are_kept_for_thirty_days() {
+    let options = held();
+    let clock = options.clock.clone();
+    let api = Api::with(options).await;
+    api.post("/v1/customers", "").await.ok();
+    let first = api.ids("/v1/events").await.remove(0);
+    clock.set(START + 30 * DAY);
+    api.post("/v1/customers", "").await.ok();
+    assert_eq!(api.ids("/v1/events").await.len(), 2);
+    clock.set(START + 30 * DAY + 1);
+    assert_eq!(api.ids("/v1/events").await.len(), 1);
+    let path = format!("/v1/events/{first}");
+    assert_eq!(
+        api.get(&path).await.refused(404).0,
+        format!("No such event: '{first}'")
+    );
+    // A test clock's time is another: what happens on it now is kept.
+    let world = World::new().await;
+    world.customer().await;
+    assert!(
+        !world
+            .api
+            .ids("/v1/events?type=customer.created")
+            .await
+            .is_empty()
+    );
+}
+
+/// What brought an event about: a request, or time.
+#[tokio::test]
+async fn an_event_names_the_request_that_has_caused_it() {
+    let world = World::new().await;
+    let customer = world.customer().await;
+    let price = world.price("unit_amount=1000").await;
+    let once = world.api.once("key-1");
+    let form = format!("customer={customer}&phases[0][items][0][price]={price}&start_date=now");
+    let made = once.post("/v1/subscription_schedules", &form).await;
+    let request = made.header("request-id").to_owned();
+    made.ok();
+    let list = world
+        .api
+        .get("/v1/events?type=customer.subscription.created")
+        .await
+        .ok();
+    assert_eq!(
+        list["data"][0]["request"],
+        serde_json::json!({"id": request, "idempotency_key": "key-1"})
+    );
+    world.advance_to(START + 32 * DAY).await;
+    let list = world
+        .api
+        .get("/v1/events?type=customer.subscription.updated")
+        .await
+        .ok();
+    assert_eq!(
+        list["data"][0]["request"],
+        serde_json::json!({"id": null, "idempotency_key": null})
+    );
+    let list = world
+        .api
+        .get("/v1/events?type=test_helpers.test_clock.advancing")
+        .await
+        .ok();
+    assert!(list["data"][0]["request"]["id"].is_string());
+}
+
+/// The same without a test clock: a call finds that something has fallen due, and has not caused it.
+#[tokio::test]
+async fn a_call_has_not_caused_what_has_fallen_due_before_it() {
+    let options = held();
+    let clock = options.clock.clone();
+    let api = Api::with(options).await;
+    let customer = api
+        .create(
+            "/v1/customers",
+            "payment_method=pm_card_visa&invoice_settings[default_payment_method]=pm_card_visa",
+        )
+        .await;
+    let price = "currency=usd&product_data[name]=A&unit_amount=1000&recurring[interval]=month";
+    let price = api.create("/v1/prices", price).await;
+    let form = format!("customer={customer}&items[0][price]={price}");
+    api.post("/v1/subscriptions", &form).await.ok();
+    clock.set(START + 32 * DAY);
+    api.once("key-2").post("/v1/products", "name=B").await.ok();
+    let list = api.get("/v1/events?limit=100").await.ok();
+    for event in list["data"].as_array().expect("a list") {
+        let time = event["created"].as_i64() == Some(START + 31 * DAY);
+        assert_eq!(event["request"]["id"].is_null(), time, "{}", event["type"]);
+    }
+    let renewed = list["data"].as_array().expect("a list").iter();
+    assert!(
+        renewed
+            .filter(|event| event["request"]["id"].is_null())
+            .count()
+            > 3
+    );
+}
