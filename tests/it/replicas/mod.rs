@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use stripe_sandbox::{Action, Rule};
 
 use crate::harness::{Answer, Settings, TestApp};
+use testing::time::until;
 
 /// Two servers that share nothing but their Stripe, where the plans are pushed.
 async fn two() -> (TestApp, TestApp) {
@@ -33,9 +34,27 @@ fn patient() -> Settings {
     }
 }
 
-/// The next call like this takes a while.
-fn slow(app: &TestApp, method: &str, path: &str) {
-    app.slow_down(method, path, Duration::from_millis(150));
+/// Does both, and holds up the next call like this until the other one meets it: Stripe refuses a call because of it, or
+/// the other one waits for its turn.
+async fn meeting<A, B>(
+    [one, two]: [&TestApp; 2],
+    (method, path): (&str, &str),
+    both: (impl Future<Output = A>, impl Future<Output = B>),
+) -> (A, B) {
+    one.forget_calls();
+    one.slow_down(method, path, Duration::from_secs(600));
+    let meet = async {
+        until("both meet", async || {
+            let calls = one.sandbox().requests(None);
+            let is_refused = calls.iter().any(|call| [400, 409].contains(&call.status));
+            let waits = one.places().waiting() + two.places().waiting() > 0;
+            (is_refused || waits).then_some(())
+        })
+        .await;
+        one.sandbox().clear_faults();
+    };
+    let (first, second, ()) = tokio::join!(both.0, both.1, meet);
+    (first, second)
 }
 
 async fn subscribe(app: &TestApp, org: &str, features: &[&str]) -> Answer {
@@ -60,10 +79,9 @@ async fn the_same_subscribe_at_once_is_one() {
     let (one, two) = two().await;
     subscribe(&one, "org:a", &[]).await.ok();
     two.get("/v1/whois?org=org:a").await.ok();
-    slow(&one, "POST", "/v1/subscription_schedules");
     let pro = &["plan:pro@1"];
-    let (first, second) =
-        tokio::join!(subscribe(&one, "org:a", pro), subscribe(&two, "org:a", pro));
+    let both = (subscribe(&one, "org:a", pro), subscribe(&two, "org:a", pro));
+    let (first, second) = meeting([&one, &two], ("POST", "/v1/subscription_schedules"), both).await;
     first.ok();
     second.ok();
     assert_eq!(live(&one).await.len(), 1);
@@ -76,11 +94,11 @@ async fn different_subscribes_at_once_come_one_after_the_other() {
     let (one, two) = two().await;
     subscribe(&one, "org:a", &[]).await.ok();
     two.get("/v1/whois?org=org:a").await.ok();
-    slow(&one, "POST", "/v1/subscription_schedules");
-    let (first, second) = tokio::join!(
+    let both = (
         subscribe(&one, "org:a", &["plan:pro@1"]),
         subscribe(&two, "org:a", &["plan:free@1"]),
     );
+    let (first, second) = meeting([&one, &two], ("POST", "/v1/subscription_schedules"), both).await;
     first.ok();
     second.ok();
     assert_eq!(live(&one).await.len(), 1);
@@ -235,13 +253,15 @@ async fn an_org_that_is_made_by_two_requests_at_once_is_one_customer() {
         for same_server in [true, false] {
             let (one, two) = two().await;
             let other = if same_server { &one } else { &two };
-            slow(&one, "POST", "/v1/customers");
             let opened = async {
                 one.until_slow().await;
-                other.post_json("/v1/checkout", &checkout).await.ok();
+                other.post_json("/v1/checkout", &checkout).await
             };
-            let (subscribed, ()) = tokio::join!(one.post_json("/v1/subscribe", first), opened);
+            let both = (one.post_json("/v1/subscribe", first), opened);
+            let call = ("POST", "/v1/customers");
+            let (subscribed, opened) = meeting([&one, other], call, both).await;
             subscribed.ok();
+            opened.ok();
             let customers = one.stripe_get("/v1/customers").await;
             assert_eq!(
                 customers["data"].as_array().map(Vec::len),

@@ -7,7 +7,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 use stripe_sandbox::{Action, Rule};
 
-use super::{slow, subscribe, two};
+use super::{meeting, subscribe, two};
 use crate::harness::{Answer, TestApp};
 use testing::time::until;
 
@@ -51,10 +51,10 @@ async fn a_clobber_on_two_servers_at_once_counts_once() {
         (30, [Some("l"), Some("m")]),
         (40, [None, Some("n")]),
     ] {
-        slow(&one, "POST", RECORDS);
         let [first, second] = keys;
         let set = clobber(n);
-        let (first, second) = tokio::join!(report(&one, &set, first), report(&two, &set, second));
+        let both = (report(&one, &set, first), report(&two, &set, second));
+        let (first, second) = meeting([&one, &two], ("POST", RECORDS), both).await;
         first.ok();
         second.ok();
         assert_eq!(used(&one).await, n, "{keys:?}");
@@ -68,9 +68,9 @@ async fn different_clobbers_at_once_come_one_after_the_other() {
     let (one, two) = two().await;
     subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
     two.limits("org:a").await;
-    slow(&one, "POST", RECORDS);
     let (low, high) = (clobber(10), clobber(30));
-    let (low, high) = tokio::join!(report(&one, &low, None), report(&two, &high, None));
+    let both = (report(&one, &low, None), report(&two, &high, None));
+    let (low, high) = meeting([&one, &two], ("POST", RECORDS), both).await;
     high.ok();
     if low.status != 200 {
         low.fails(400, "invalid_request");
