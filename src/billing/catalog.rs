@@ -5,11 +5,11 @@
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
+use super::new_price::{NewPrice, PriceProduct};
 use super::object::{Metadata, decimal, identified, or_default};
 use super::words::words;
 use super::{Billing, Write, segment};
-use crate::num;
-use crate::stripe::{Error, Form, Page, Request};
+use crate::stripe::{Error, Page, Request};
 
 /// How many prices can be asked for by their lookup keys in one call.
 pub const KEYS_PER_CALL: usize = 10;
@@ -234,59 +234,6 @@ pub struct Product {
 
 identified!(Price);
 
-/// The terms of a price to make.
-#[derive(Clone, Debug)]
-pub struct NewPrice {
-    /// Unique in the account.
-    pub lookup_key: String,
-    /// Free pairs, in the order in which they are sent.
-    pub metadata: Vec<(&'static str, String)>,
-    /// Three lower-case letters.
-    pub currency: String,
-    /// The unit of a period, and how many of them a period has.
-    pub period: (RecurringInterval, u64),
-    /// How usage adds up, for a metered price; none: it is licensed.
-    pub metered: Option<AggregateUsage>,
-    /// What it costs.
-    pub amount: NewAmount,
-    /// How a quantity is divided before it is multiplied.
-    pub transform_quantity: Option<TransformQuantity>,
-}
-
-/// What a new price costs.
-#[derive(Clone, Debug)]
-pub enum NewAmount {
-    /// Cents for a unit.
-    PerUnit(Decimal),
-    /// What the tiers say.
-    Tiered(TiersMode, Vec<NewTier>),
-}
-
-/// One tier of a new price.
-#[derive(Clone, Copy, Debug)]
-pub struct NewTier {
-    /// Up to and including this quantity; none: without end.
-    pub up_to: Option<i64>,
-    /// Cents for a unit.
-    pub unit_amount: Decimal,
-    /// Cents for reaching the tier.
-    pub flat_amount: i64,
-}
-
-/// The product that a new price is of.
-#[derive(Clone, Debug)]
-pub enum PriceProduct {
-    /// One that is made with it.
-    New {
-        /// Chosen by the caller.
-        id: String,
-        /// For people.
-        name: String,
-    },
-    /// One that is there, by its id.
-    Existing(String),
-}
-
 /// A product to make.
 #[derive(Clone, Copy, Debug)]
 pub struct NewProduct<'a> {
@@ -298,71 +245,6 @@ pub struct NewProduct<'a> {
     pub active: bool,
     /// Free pairs.
     pub metadata: &'a Metadata,
-}
-
-impl NewPrice {
-    /// Its parameters, but for the product.
-    pub(crate) fn form(&self) -> Form {
-        let mut form = Form::new();
-        form.push("lookup_key", &self.lookup_key);
-        for (key, value) in &self.metadata {
-            form.push(format!("metadata[{key}]"), value);
-        }
-        form.push("currency", &self.currency);
-        let (interval, count) = &self.period;
-        form.push("recurring[interval]", interval.as_str());
-        form.push("recurring[interval_count]", count);
-        let usage = match self.metered {
-            Some(_) => UsageType::Metered,
-            None => UsageType::Licensed,
-        };
-        form.push("recurring[usage_type]", usage.as_str());
-        let aggregate = self.metered.as_ref().map(AggregateUsage::as_str);
-        form.push_some("recurring[aggregate_usage]", aggregate);
-        self.amount.push_to(&mut form);
-        if let Some(divide) = &self.transform_quantity {
-            form.push("transform_quantity[divide_by]", divide.divide_by);
-            form.push("transform_quantity[round]", divide.round.as_str());
-        }
-        form
-    }
-}
-
-impl NewAmount {
-    fn push_to(&self, form: &mut Form) {
-        match self {
-            Self::PerUnit(amount) => {
-                form.push("billing_scheme", BillingScheme::PerUnit.as_str());
-                form.push("unit_amount_decimal", num::plain(*amount));
-            }
-            Self::Tiered(mode, tiers) => {
-                form.push("billing_scheme", BillingScheme::Tiered.as_str());
-                form.push("tiers_mode", mode.as_str());
-                for (i, tier) in tiers.iter().enumerate() {
-                    let up_to = tier.up_to.map(|up_to| up_to.to_string());
-                    let up_to = up_to.unwrap_or_else(|| "inf".to_owned());
-                    let unit_amount = num::plain(tier.unit_amount);
-                    form.push(format!("tiers[{i}][up_to]"), up_to);
-                    form.push(format!("tiers[{i}][unit_amount_decimal]"), unit_amount);
-                    form.push(format!("tiers[{i}][flat_amount]"), tier.flat_amount);
-                }
-            }
-        }
-    }
-}
-
-impl PriceProduct {
-    pub(crate) fn form(&self) -> Form {
-        let mut form = Form::new();
-        match self {
-            Self::New { id, name } => {
-                form.push("product_data[id]", id);
-                form.push("product_data[name]", name);
-            }
-            Self::Existing(id) => form.push("product", id),
-        }
-        form
-    }
 }
 
 impl Billing<'_> {

@@ -2,9 +2,10 @@
 
 use serde::Deserialize;
 
-use super::Price;
 use super::object::{Expandable, Metadata, identified, or_default};
-use crate::stripe::Page;
+use super::words::words;
+use super::{Billing, Done, Price, Write, segment};
+use crate::stripe::{Error, Page};
 
 /// An invoice.
 #[derive(Clone, Debug, Deserialize)]
@@ -14,12 +15,12 @@ pub struct Invoice {
     /// Unix seconds.
     #[serde(default)]
     pub created: i64,
-    /// `draft`, `open`, `paid`, `uncollectible` or `void`.
+    /// What has become of it.
     #[serde(default)]
-    pub status: Option<String>,
-    /// `charge_automatically` or `send_invoice`.
+    pub status: Option<InvoiceStatus>,
+    /// How it is to be paid.
     #[serde(default)]
-    pub collection_method: String,
+    pub collection_method: CollectionMethod,
     /// When it is to be paid, Unix seconds; none if it is charged automatically.
     #[serde(default)]
     pub due_date: Option<i64>,
@@ -53,9 +54,9 @@ pub struct Invoice {
 pub struct PaymentIntent {
     /// `pi_…`.
     pub id: String,
-    /// `processing`, `succeeded`, …
+    /// What has become of it.
     #[serde(default)]
-    pub status: String,
+    pub status: PaymentStatus,
 }
 
 /// A payment that was made.
@@ -127,3 +128,120 @@ pub struct Period {
 }
 
 identified!(Invoice, InvoiceLine);
+
+words! {
+    /// What has become of an invoice.
+    InvoiceStatus {
+        /// It may be changed.
+        Draft = "draft",
+        /// It is to be paid.
+        Open = "open",
+        /// It was paid.
+        Paid = "paid",
+        /// It will not be paid.
+        Uncollectible = "uncollectible",
+        /// It counts for nothing.
+        Void = "void",
+    }
+}
+
+words! {
+    /// How an invoice is to be paid.
+    CollectionMethod {
+        /// Stripe charges what the customer pays with.
+        ChargeAutomatically = "charge_automatically",
+        /// The customer pays it.
+        SendInvoice = "send_invoice",
+    }
+}
+
+words! {
+    /// What has become of a payment.
+    PaymentStatus {
+        /// The bank is at it.
+        Processing = "processing",
+        /// It was made.
+        Succeeded = "succeeded",
+    }
+}
+
+impl Invoice {
+    /// Whether that has become of it.
+    pub fn is(&self, status: &InvoiceStatus) -> bool {
+        self.status.as_ref() == Some(status)
+    }
+
+    /// Whether a payment is under way.
+    pub fn is_processing(&self) -> bool {
+        let payment = self.payment_intent.as_ref();
+        let payment = payment.and_then(Expandable::object);
+        payment.is_some_and(|payment| payment.status == PaymentStatus::Processing)
+    }
+
+    /// Cents that were refunded.
+    pub fn refunded(&self) -> i64 {
+        let charge = self.charge.as_ref().and_then(Expandable::object);
+        charge.map_or(0, |charge| charge.amount_refunded)
+    }
+}
+
+impl Billing<'_> {
+    /// An invoice.
+    pub async fn invoice(self, id: &str) -> Result<Invoice, Error> {
+        self.get(invoice_path(id)).send().await
+    }
+
+    /// A subscription's invoices since a time (Unix seconds), newest first, each with all its lines and its payment.
+    pub async fn invoices_since(
+        self,
+        subscription: &str,
+        time: i64,
+    ) -> Result<Vec<Invoice>, Error> {
+        let request = self
+            .get(INVOICES)
+            .param("subscription", subscription)
+            .param("created[gte]", time)
+            .expand("data.payment_intent")
+            .expand("data.charge");
+        let mut invoices: Vec<Invoice> = request.list().await?;
+        for invoice in &mut invoices {
+            if invoice.lines.has_more {
+                let path = format!("{}/lines", invoice_path(&invoice.id));
+                invoice.lines.data = self.get(path).list().await?;
+            }
+        }
+        Ok(invoices)
+    }
+
+    /// Invoices what waits for a customer's next invoice.
+    pub fn invoice_pending_items(self, customer: &str) -> Write<Done> {
+        let request = self
+            .post(INVOICES)
+            .param("customer", customer)
+            .param("auto_advance", true);
+        Write::new(request.param("pending_invoice_items_behavior", "include"))
+    }
+
+    /// Lets Stripe finalize and collect an invoice by itself, or not.
+    pub fn set_auto_advance(self, id: &str, auto_advance: bool) -> Write<Done> {
+        let request = self.post(invoice_path(id));
+        Write::new(request.param("auto_advance", auto_advance))
+    }
+
+    /// Finalizes a draft, which Stripe does not collect by itself.
+    pub fn finalize_invoice(self, id: &str) -> Write<Done> {
+        let request = self.post(format!("{}/finalize", invoice_path(id)));
+        Write::new(request.param("auto_advance", false))
+    }
+
+    /// Lets an invoice count for nothing.
+    pub fn void_invoice(self, id: &str) -> Write<Done> {
+        Write::new(self.post(format!("{}/void", invoice_path(id))))
+    }
+}
+
+const INVOICES: &str = "/v1/invoices";
+
+fn invoice_path(id: &str) -> String {
+    format!("{INVOICES}/{}", segment(id))
+}

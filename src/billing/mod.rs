@@ -13,6 +13,8 @@ mod customers;
 mod events;
 mod invoice_items;
 mod invoices;
+mod new_price;
+mod new_schedule;
 mod object;
 mod schedules;
 mod subscriptions;
@@ -27,23 +29,30 @@ use crate::stripe::{ApiVersion, Client, Request};
 
 pub use accounts::{Account, NewAccount};
 pub use catalog::{
-    AggregateUsage, BillingScheme, KEYS_PER_CALL, NewAmount, NewPrice, NewProduct, NewTier, Price,
-    PriceProduct, PriceTier, Product, Recurring, RecurringInterval, Rounding, TiersMode,
-    TransformQuantity, UsageType,
+    AggregateUsage, BillingScheme, KEYS_PER_CALL, NewProduct, Price, PriceTier, Product, Recurring,
+    RecurringInterval, Rounding, TiersMode, TransformQuantity, UsageType,
 };
 pub use checkout::{CheckoutSession, LineItem, NewSession, NewSessionItems};
 pub use clocks::{ClockStatus, TestClock};
 pub use coupons::{Coupon, Discount};
-pub use credit_notes::{CreditNote, CreditNoteLine};
+pub use credit_notes::{CreditNote, CreditNoteLine, CreditNoteStatus, NewCreditNote};
 pub use customers::{Customer, CustomerUpdate, InvoiceSettings, NewCustomer, PaymentMethod};
 pub use events::Event;
-pub use invoice_items::InvoiceItem;
-pub use invoices::{Charge, DiscountAmount, Invoice, InvoiceLine, PaymentIntent, Period};
+pub use invoice_items::{InvoiceItem, NewInvoiceItem};
+pub use invoices::{
+    Charge, CollectionMethod, DiscountAmount, Invoice, InvoiceLine, InvoiceStatus, PaymentIntent,
+    PaymentStatus, Period,
+};
+pub use new_price::{NewAmount, NewPrice, NewTier, PriceProduct};
+pub use new_schedule::{NewPhase, NewPhaseItem, NewSchedule, PhaseEnd, ScheduleStart};
 pub use object::{Expandable, Metadata, Object};
 pub use schedules::{
     EndBehavior, PhaseItem, Schedule, SchedulePhase, ScheduleSettings, ScheduleStatus, Span,
 };
-pub use subscriptions::{AutomaticTax, Detail, Subscription, SubscriptionItem, SubscriptionStatus};
+pub use subscriptions::{
+    AutomaticTax, Detail, EmptiedItem, Subscription, SubscriptionItem, SubscriptionStatus,
+    SubscriptionUpdate,
+};
 pub use usage::{UsageAction, UsagePeriod, UsageRecord, UsageRecordSummary};
 pub use webhooks::WebhookEndpoint;
 pub use write::{Done, Write};
@@ -64,15 +73,15 @@ impl<'a> Billing<'a> {
         Self { client }
     }
 
-    pub(crate) fn get(self, path: impl Into<String>) -> Request {
+    fn get(self, path: impl Into<String>) -> Request {
         self.client.get(CLASSIC, path)
     }
 
-    pub(crate) fn post(self, path: impl Into<String>) -> Request {
+    fn post(self, path: impl Into<String>) -> Request {
         self.client.post(CLASSIC, path)
     }
 
-    pub(crate) fn delete(self, path: impl Into<String>) -> Request {
+    fn delete(self, path: impl Into<String>) -> Request {
         self.client.delete(CLASSIC, path)
     }
 }

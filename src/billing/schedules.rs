@@ -2,9 +2,10 @@
 
 use serde::Deserialize;
 
+use super::new_schedule::NewSchedule;
 use super::object::{Expandable, Metadata, identified};
 use super::words::words;
-use super::{AutomaticTax, Billing, Coupon, Price, Subscription};
+use super::{AutomaticTax, Billing, Coupon, Done, Price, Subscription, Write, segment};
 use crate::stripe::Error;
 
 /// A subscription schedule.
@@ -146,10 +147,52 @@ impl Billing<'_> {
     /// A customer's schedules, newest first: those to come, the one in force, and past ones.
     pub async fn schedules(self, customer: &str) -> Result<Vec<Schedule>, Error> {
         let request = self
-            .get("/v1/subscription_schedules")
+            .get(SCHEDULES)
             .param("customer", customer)
             .expand("data.phases.coupon")
             .expand("data.phases.items.price");
         request.list().await
     }
+    /// Makes a schedule for a customer without a subscription.
+    pub fn create_schedule(self, customer: &str, new: &NewSchedule) -> Write<Schedule> {
+        Write::new(self.post(SCHEDULES).form(new.creation(customer)))
+    }
+
+    /// Gives a subscription a schedule. Stripe takes no metadata along with it.
+    pub fn adopt_subscription(self, subscription: &str) -> Write<Schedule> {
+        Write::new(
+            self.post(SCHEDULES)
+                .param("from_subscription", subscription),
+        )
+    }
+
+    /// Gives a schedule other phases, and answers with its subscription too. `current_phase_start` is when the running
+    /// phase began, if one runs.
+    pub fn replace_phases(
+        self,
+        id: &str,
+        new: &NewSchedule,
+        current_phase_start: Option<i64>,
+    ) -> Write<Schedule> {
+        let form = new.replacement(current_phase_start);
+        let request = self.post(schedule_path(id)).form(form);
+        Write::new(request.expand("subscription"))
+    }
+
+    /// Lets a schedule's invoices be paid with `method`, also those of its later phases.
+    pub fn set_schedule_payment_method(self, id: &str, method: &str) -> Write<Schedule> {
+        let request = self.post(schedule_path(id));
+        Write::new(request.param("default_settings[default_payment_method]", method))
+    }
+
+    /// Cancels a schedule that has not begun.
+    pub fn cancel_schedule(self, id: &str) -> Write<Done> {
+        Write::new(self.post(format!("{}/cancel", schedule_path(id))))
+    }
+}
+
+const SCHEDULES: &str = "/v1/subscription_schedules";
+
+fn schedule_path(id: &str) -> String {
+    format!("{SCHEDULES}/{}", segment(id))
 }

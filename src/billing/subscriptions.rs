@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use super::object::{Expandable, Metadata, identified};
 use super::words::words;
-use super::{Billing, Discount, Price, Schedule};
-use crate::stripe::{Error, Page};
+use super::{Billing, Discount, Price, Schedule, Write, segment};
+use crate::stripe::{Error, Form, Page};
 
 /// A subscription.
 #[derive(Clone, Debug, Deserialize)]
@@ -131,7 +131,51 @@ pub enum Detail {
     History,
 }
 
+/// What is written to a subscription. What is not given stays.
+#[derive(Clone, Debug, Default)]
+pub struct SubscriptionUpdate<'a> {
+    /// What its invoices are paid with: `pm_…`.
+    pub default_payment_method: Option<&'a str>,
+    /// Items that empty ones of the same price take the place of: no later record takes anything away from a maximum.
+    pub emptied_items: Vec<EmptiedItem<'a>>,
+    /// Free pairs.
+    pub metadata: Metadata,
+}
+
+/// An item whose usage is to be forgotten, and not billed.
+#[derive(Clone, Copy, Debug)]
+pub struct EmptiedItem<'a> {
+    /// `si_…`.
+    pub id: &'a str,
+    /// `price_…`.
+    pub price: &'a str,
+}
+
+impl SubscriptionUpdate<'_> {
+    fn form(&self) -> Form {
+        let mut form = Form::new();
+        form.push_some("default_payment_method", self.default_payment_method);
+        if !self.emptied_items.is_empty() {
+            form.push("proration_behavior", "none");
+        }
+        for (i, item) in self.emptied_items.iter().enumerate() {
+            let (old, new) = (2 * i, 2 * i + 1);
+            form.push(format!("items[{old}][id]"), item.id);
+            form.push(format!("items[{old}][deleted]"), true);
+            form.push(format!("items[{old}][clear_usage]"), true);
+            form.push(format!("items[{new}][price]"), item.price);
+        }
+        form.push_metadata(&self.metadata);
+        form
+    }
+}
+
 impl Billing<'_> {
+    /// A subscription.
+    pub async fn subscription(self, id: &str) -> Result<Subscription, Error> {
+        self.get(subscription_path(id)).send().await
+    }
+
     /// A customer's subscriptions, newest first.
     pub async fn subscriptions(
         self,
@@ -153,4 +197,23 @@ impl Billing<'_> {
         let page: Page<Subscription> = request.send().await?;
         Ok(page.data)
     }
+    /// Writes to a subscription.
+    pub fn update_subscription(
+        self,
+        id: &str,
+        update: &SubscriptionUpdate<'_>,
+    ) -> Write<Subscription> {
+        Write::new(self.post(subscription_path(id)).form(update.form()))
+    }
+
+    /// Ends a subscription now, billing what was used, and with `credits`, giving back what was paid and is not used.
+    pub async fn end_subscription(self, id: &str, credits: bool) -> Result<Subscription, Error> {
+        let request = self.delete(subscription_path(id));
+        let request = request.param("invoice_now", true);
+        request.param("prorate", credits).send().await
+    }
+}
+
+fn subscription_path(id: &str) -> String {
+    format!("/v1/subscriptions/{}", segment(id))
 }

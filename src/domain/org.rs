@@ -1,6 +1,6 @@
 //! Orgs and the Stripe customers that stand for them.
 //!
-//! An org is found by one search on `metadata['tier.org']` and, since search lags behind creation,
+//! An org is found by one search on the pair `tier.org` of its metadata and, since search lags behind creation,
 //! one page of the customers created in the last minutes. Never by paging through all of them,
 //! unless Stripe does not search for this account.
 

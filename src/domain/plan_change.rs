@@ -6,7 +6,7 @@ mod phases;
 
 use super::catalog::PricedFeature;
 use super::{Error, Result};
-use crate::billing::{Metadata, Schedule, Subscription};
+use crate::billing::{NewPhase, NewSchedule, PhaseEnd, Schedule, ScheduleStart, Subscription};
 
 pub(super) use held::Held;
 
@@ -72,72 +72,6 @@ pub(super) enum Action {
     CallOff(String),
 }
 
-/// The phases that a schedule is to have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct NewSchedule {
-    pub(super) start: Start,
-    /// At least one, in order.
-    pub(super) phases: Vec<PlannedPhase>,
-    /// Whether the subscription ends with the last phase.
-    pub(super) ends: bool,
-    /// Whether Stripe computes tax, in all phases.
-    pub(super) automatic_tax: bool,
-    /// What invoices are paid with; none: the customer's default.
-    pub(super) payment_method: Option<String>,
-    /// Whether what is unused is not credited, nor the rest of the period charged.
-    pub(super) unprorated: bool,
-    /// Which phase begins now, or is changed in place; none if the first one is kept as it is.
-    pub(super) begins: Option<usize>,
-}
-
-/// When the first phase of a plan starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Start {
-    /// When Stripe gets to it.
-    Now,
-    /// Unix seconds.
-    At(i64),
-    /// When the phase in force did, which must not change.
-    WithCurrentPhase,
-}
-
-/// When a phase ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    /// When Stripe gets to it; the next phase begins.
-    Now,
-    /// Unix seconds.
-    At(i64),
-}
-
-/// A phase as it is sent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct PlannedPhase {
-    /// None on a last phase: one billing interval, then it goes on by itself.
-    pub(super) end: Option<End>,
-    /// What is sold.
-    pub(super) items: Vec<PlannedItem>,
-    /// Whether the whole phase is a trial.
-    pub(super) trial: bool,
-    /// Unix seconds; for a kept phase whose trial ends in the middle.
-    pub(super) trial_end: Option<i64>,
-    /// A coupon's id.
-    pub(super) coupon: Option<String>,
-    /// Becomes the subscription's.
-    pub(super) metadata: Metadata,
-}
-
-/// An item of a phase as it is sent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct PlannedItem {
-    /// `price_…`.
-    pub(super) price: String,
-    /// None: one, or none of a metered price.
-    pub(super) quantity: Option<u64>,
-    /// The app's own pairs.
-    pub(super) metadata: Metadata,
-}
-
 /// Puts what is asked into a form in which "now" is none, or says what is wrong with it.
 ///
 /// # Errors
@@ -195,11 +129,11 @@ pub(super) fn decide(standing: Standing<'_>, change: Change<'_>) -> Action {
     let Some(first) = phases.first() else {
         return end(standing, &held, change, ends);
     };
-    let plan = |start, kept: Option<PlannedPhase>, open_end| {
+    let plan = |start, kept: Option<NewPhase>, open_end| {
         let planned = planned(phases, ends, &held, change.now, open_end);
         let begins = match &kept {
             None => Some(0),
-            Some(kept) => (kept.end == Some(End::Now)).then_some(1),
+            Some(kept) => (kept.end == Some(PhaseEnd::Now)).then_some(1),
         };
         let phases = kept.into_iter().chain(planned).collect();
         NewSchedule {
@@ -208,24 +142,27 @@ pub(super) fn decide(standing: Standing<'_>, change: Change<'_>) -> Action {
         }
     };
     match (standing, first.effective) {
-        (Standing::Nothing, None) => Action::Create(plan(Start::Now, None, None)),
-        (Standing::Nothing, Some(at)) => Action::Create(plan(Start::At(at), None, None)),
+        (Standing::Nothing, None) => Action::Create(plan(ScheduleStart::Now, None, None)),
+        (Standing::Nothing, Some(at)) => Action::Create(plan(ScheduleStart::At(at), None, None)),
         (Standing::Waiting(schedule), at) => Action::Replace(
             schedule.id.clone(),
-            plan(at.map_or(Start::Now, Start::At), None, None),
+            plan(at.map_or(ScheduleStart::Now, ScheduleStart::At), None, None),
         ),
         (Standing::Subscribed(subscription), None) => {
             let begins = begins_anew(subscription, &held, first, change.now);
-            let kept = begins.then(|| keep(subscription, &held, End::Now, change.now));
+            let kept = begins.then(|| keep(subscription, &held, PhaseEnd::Now, change.now));
             let open_end = period_end_of_long_phase(subscription, change.now);
             let open_end = open_end.filter(|_| !begins);
-            on_subscription(subscription, plan(Start::WithCurrentPhase, kept, open_end))
-        }
-        (Standing::Subscribed(subscription), Some(at)) => {
-            let kept = keep(subscription, &held, End::At(at), change.now);
             on_subscription(
                 subscription,
-                plan(Start::WithCurrentPhase, Some(kept), None),
+                plan(ScheduleStart::WithCurrentPhase, kept, open_end),
+            )
+        }
+        (Standing::Subscribed(subscription), Some(at)) => {
+            let kept = keep(subscription, &held, PhaseEnd::At(at), change.now);
+            on_subscription(
+                subscription,
+                plan(ScheduleStart::WithCurrentPhase, Some(kept), None),
             )
         }
     }
@@ -238,10 +175,10 @@ fn end(standing: Standing<'_>, held: &Held, change: Change<'_>, at: Option<i64>)
         (Standing::Waiting(schedule), _) => Action::CallOff(schedule.id.clone()),
         (Standing::Subscribed(subscription), None) => Action::Cancel(subscription.id.clone()),
         (Standing::Subscribed(subscription), Some(at)) => {
-            let phases = vec![keep(subscription, held, End::At(at), change.now)];
+            let phases = vec![keep(subscription, held, PhaseEnd::At(at), change.now)];
             on_subscription(
                 subscription,
-                schedule(Start::WithCurrentPhase, phases, true, held, change),
+                schedule(ScheduleStart::WithCurrentPhase, phases, true, held, change),
             )
         }
     }
@@ -249,8 +186,8 @@ fn end(standing: Standing<'_>, held: &Held, change: Change<'_>, at: Option<i64>)
 
 /// A schedule of these phases. What the change does not mention is as it was.
 fn schedule(
-    start: Start,
-    mut phases: Vec<PlannedPhase>,
+    start: ScheduleStart,
+    mut phases: Vec<NewPhase>,
     ends: bool,
     held: &Held,
     change: Change<'_>,

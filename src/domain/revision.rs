@@ -1,6 +1,6 @@
 //! The revision of what Tier has in Stripe for a customer. It makes one write of what several processes decide at once.
 //!
-//! Every write to a subscription or a schedule says in `metadata[tier.rev]` which revision it makes: the one that was
+//! Every write to a subscription or a schedule says in its metadata, under `tier.rev`, which revision it makes: the one that was
 //! seen when it was decided, plus one. Its idempotency key names the customer, the revision seen and the step, and
 //! nothing of what was decided. So of all that was decided at one revision Stripe carries out one: the same request gets
 //! the same answer, a different one is refused, reads again and decides again on top of it.
@@ -17,8 +17,8 @@
 mod refused;
 
 use super::request_key::KEYS;
-use crate::billing::{Metadata, Schedule, Subscription};
-use crate::stripe::{self, Request};
+use crate::billing::{Metadata, Schedule, Subscription, Write};
+use crate::stripe;
 
 pub(super) use refused::{RefusedWrites, refused_writes};
 
@@ -71,15 +71,15 @@ impl Revision {
     }
 
     /// A write to a subscription or a schedule as one step of this decision.
-    pub(super) fn write(&self, step: &str, request: Request) -> Request {
-        self.once(step, request)
-            .param(format!("metadata[{REVISION}]"), self.made())
-            .param_some(format!("metadata[{KEYS}]"), self.request_keys())
+    pub(super) fn write<T>(&self, step: &str, write: Write<T>) -> Write<T> {
+        self.once(step, write)
+            .note(REVISION, self.made())
+            .note_some(KEYS, self.request_keys())
     }
 
-    /// A step that takes no metadata: Stripe allows none beside `from_subscription`.
-    pub(super) fn once(&self, step: &str, request: Request) -> Request {
-        request.idempotency_key(self.key(step))
+    /// A step that takes no metadata.
+    pub(super) fn once<T>(&self, step: &str, write: Write<T>) -> Write<T> {
+        write.key(self.key(step))
     }
 
     /// Whether no key of this revision is known to be spent on a failure.

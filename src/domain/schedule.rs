@@ -5,7 +5,6 @@ mod change;
 mod charge;
 mod checks;
 mod end;
-mod forms;
 mod found;
 mod notes;
 mod payment;

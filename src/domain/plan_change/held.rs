@@ -1,7 +1,7 @@
 //! What an org has that a request need not mention: it stays.
 
-use super::{PlannedItem, Standing};
-use crate::billing::{Metadata, Price, Schedule, Subscription};
+use super::Standing;
+use crate::billing::{Metadata, NewPhaseItem, Price, Schedule, Subscription};
 use crate::domain::catalog::{BillingTerms, PricedFeature};
 use crate::domain::refs::FeaturePlan;
 use crate::domain::{Error, Result};
@@ -49,8 +49,8 @@ impl HeldItem {
         }
     }
 
-    fn planned(&self) -> PlannedItem {
-        PlannedItem {
+    fn planned(&self) -> NewPhaseItem {
+        NewPhaseItem {
             price: self.price.clone(),
             quantity: self.quantity,
             metadata: self.metadata.clone(),
@@ -117,13 +117,13 @@ impl Held {
     }
 
     /// All items, as they are.
-    pub(super) fn items(&self) -> Vec<PlannedItem> {
+    pub(super) fn items(&self) -> Vec<NewPhaseItem> {
         self.items.iter().map(HeldItem::planned).collect()
     }
 
     /// The items that sell `features`, with what is not Tier's. A quantity follows the feature's name from one price
     /// to another.
-    pub(super) fn items_with(&self, features: &[PricedFeature]) -> Vec<PlannedItem> {
+    pub(super) fn items_with(&self, features: &[PricedFeature]) -> Vec<NewPhaseItem> {
         let stays = |item: &HeldItem| features.iter().any(|one| one.price_id == item.price);
         let mut gone: Vec<&HeldItem> = self.items.iter().filter(|item| !stays(item)).collect();
         let own = features.iter().map(|feature| {
@@ -132,7 +132,7 @@ impl Held {
                 .iter()
                 .find(|item| item.price == feature.price_id);
             let before = same.or_else(|| take_named(&mut gone, feature));
-            PlannedItem {
+            NewPhaseItem {
                 price: feature.price_id.clone(),
                 quantity: before
                     .and_then(|item| item.quantity)
@@ -140,7 +140,7 @@ impl Held {
                 metadata: before.map(|item| item.metadata.clone()).unwrap_or_default(),
             }
         });
-        let own: Vec<PlannedItem> = own.collect();
+        let own: Vec<NewPhaseItem> = own.collect();
         let foreign = self.items.iter().filter(|item| item.feature.is_none());
         own.into_iter()
             .chain(foreign.map(HeldItem::planned))

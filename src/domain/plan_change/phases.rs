@@ -1,16 +1,16 @@
 //! The phases of a plan as they are sent: those that are asked for, and the one that is kept.
 
-use super::{Asked, End, Held, LONGEST_TRIAL, PlannedPhase};
-use crate::billing::{Metadata, Subscription};
+use super::{Asked, Held, LONGEST_TRIAL};
+use crate::billing::{Metadata, NewPhase, PhaseEnd, Subscription};
 use crate::domain::subscription::MARK;
 use crate::domain::usage::SCHEDULED;
 
 /// Lets each phase that begins later, after another one, say when it and those before it do. Who sees it in the
 /// subscription's metadata knows that the items changed while nobody was there.
-pub(super) fn mark_scheduled(phases: &mut [PlannedPhase]) {
+pub(super) fn mark_scheduled(phases: &mut [NewPhase]) {
     let mut changes: Vec<String> = Vec::new();
     for i in 1..phases.len() {
-        if let Some(End::At(starts)) = phases[i - 1].end {
+        if let Some(PhaseEnd::At(starts)) = phases[i - 1].end {
             changes.push(starts.to_string());
             let changes = changes.join(" ");
             phases[i].metadata.insert(SCHEDULED.to_owned(), changes);
@@ -26,7 +26,7 @@ pub(super) fn planned(
     held: &Held,
     now: i64,
     open_end: Option<i64>,
-) -> Vec<PlannedPhase> {
+) -> Vec<NewPhase> {
     let starts = asked.iter().map(|phase| phase.effective);
     let next = starts.skip(1).chain([ends]);
     let only = asked.len() == 1;
@@ -47,8 +47,8 @@ pub(super) fn planned(
             }
             None => coupon.clone(),
         };
-        PlannedPhase {
-            end: end.or_else(for_ever).map(End::At),
+        NewPhase {
+            end: end.or_else(for_ever).map(PhaseEnd::At),
             items: held.items_with(&phase.features),
             trial: phase.trial,
             trial_end: None,
@@ -60,7 +60,7 @@ pub(super) fn planned(
 }
 
 /// The phase in force as it must be resent so that it stays as it is, until `end`.
-pub(super) fn keep(subscription: &Subscription, held: &Held, end: End, now: i64) -> PlannedPhase {
+pub(super) fn keep(subscription: &Subscription, held: &Held, end: PhaseEnd, now: i64) -> NewPhase {
     let current = subscription.active_schedule().and_then(|schedule| {
         let start = schedule.current_phase?.start_date;
         schedule
@@ -81,11 +81,11 @@ pub(super) fn keep(subscription: &Subscription, held: &Held, end: End, now: i64)
         ),
     };
     let until = match end {
-        End::Now => now,
-        End::At(at) => at,
+        PhaseEnd::Now => now,
+        PhaseEnd::At(at) => at,
     };
     let trial_end = trial_end.filter(|trial_end| *trial_end > now);
-    PlannedPhase {
+    NewPhase {
         end: Some(end),
         items: held.items(),
         trial: trial_end.is_some_and(|trial_end| trial_end >= until),

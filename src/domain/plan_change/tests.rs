@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::billing::AggregateUsage;
+use crate::billing::{AggregateUsage, Metadata, NewPhaseItem};
 use crate::domain::catalog::BillingTerms;
 
 const NOW: i64 = 1_000_000;
@@ -64,15 +64,15 @@ fn sold(price: &str) -> PricedFeature {
 }
 
 /// What stays of [`subscription`] whatever is sold.
-fn foreign() -> PlannedItem {
-    PlannedItem {
+fn foreign() -> NewPhaseItem {
+    NewPhaseItem {
         metadata: [("its".to_owned(), "own".to_owned())].into(),
         ..item("price_foreign", Some(4))
     }
 }
 
-fn item(price: &str, quantity: Option<u64>) -> PlannedItem {
-    PlannedItem {
+fn item(price: &str, quantity: Option<u64>) -> NewPhaseItem {
+    NewPhaseItem {
         price: price.into(),
         quantity,
         metadata: Metadata::new(),
@@ -103,19 +103,19 @@ fn mark() -> Metadata {
     [("tier.subscription".to_owned(), "default".to_owned())].into()
 }
 
-fn phase(end: Option<i64>, prices: &[&str]) -> PlannedPhase {
-    PlannedPhase {
-        end: end.map(End::At),
+fn phase(end: Option<i64>, prices: &[&str]) -> NewPhase {
+    NewPhase {
+        end: end.map(PhaseEnd::At),
         items: prices.iter().map(|&price| item(price, None)).collect(),
         metadata: mark(),
-        ..PlannedPhase::default()
+        ..NewPhase::default()
     }
 }
 
 /// Phases that begin later say when.
-fn plan(start: Start, mut phases: Vec<PlannedPhase>) -> NewSchedule {
+fn plan(start: ScheduleStart, mut phases: Vec<NewPhase>) -> NewSchedule {
     for i in 1..phases.len() {
-        if let Some(End::At(at)) = phases[i - 1].end {
+        if let Some(PhaseEnd::At(at)) = phases[i - 1].end {
             let at = ("tier.scheduled".to_owned(), at.to_string());
             phases[i].metadata.extend([at]);
         }
@@ -132,15 +132,15 @@ fn plan(start: Start, mut phases: Vec<PlannedPhase>) -> NewSchedule {
 }
 
 /// What follows in a subscription that had something: the rest of it stays.
-fn next(end: Option<i64>, coupon: &str, prices: &[&str]) -> PlannedPhase {
+fn next(end: Option<i64>, coupon: &str, prices: &[&str]) -> NewPhase {
     let mut phase = phase(end, prices);
     phase.items.push(foreign());
     phase.coupon = Some(coupon.to_owned()).filter(|coupon| !coupon.is_empty());
     phase
 }
 
-fn kept(end: End) -> PlannedPhase {
-    PlannedPhase {
+fn kept(end: PhaseEnd) -> NewPhase {
+    NewPhase {
         end: Some(end),
         items: vec![
             item("price_old", Some(3)),
@@ -152,18 +152,18 @@ fn kept(end: End) -> PlannedPhase {
             .into_iter()
             .chain([("app".into(), "x".into())])
             .collect(),
-        ..PlannedPhase::default()
+        ..NewPhase::default()
     }
 }
 
 /// A plan for [`subscription`], whose payment method and tax stay.
-fn on(phases: Vec<PlannedPhase>) -> NewSchedule {
-    let ends_now = phases[0].end == Some(End::Now);
+fn on(phases: Vec<NewPhase>) -> NewSchedule {
+    let ends_now = phases[0].end == Some(PhaseEnd::Now);
     NewSchedule {
         begins: ends_now.then_some(1),
         automatic_tax: true,
         payment_method: Some("pm_pinned".into()),
-        ..plan(Start::WithCurrentPhase, phases)
+        ..plan(ScheduleStart::WithCurrentPhase, phases)
     }
 }
 
@@ -172,12 +172,12 @@ fn an_org_with_nothing() {
     let decide = |asked: &[Asked]| decide(Standing::Nothing, asked, NOW);
     assert_eq!(
         decide(&[ask(None, &["p"])]),
-        Action::Create(plan(Start::Now, vec![phase(None, &["p"])]))
+        Action::Create(plan(ScheduleStart::Now, vec![phase(None, &["p"])]))
     );
     assert_eq!(
         decide(&[ask(Some(LATER), &["p"]), ask(Some(LATEST), &["q"])]),
         Action::Create(plan(
-            Start::At(LATER),
+            ScheduleStart::At(LATER),
             vec![phase(Some(LATEST), &["p"]), phase(None, &["q"])]
         ))
     );
@@ -185,7 +185,7 @@ fn an_org_with_nothing() {
         decide(&[ask(None, &["p"]), ask(Some(LATER), &[])]),
         Action::Create(NewSchedule {
             ends: true,
-            ..plan(Start::Now, vec![phase(Some(LATER), &["p"])])
+            ..plan(ScheduleStart::Now, vec![phase(Some(LATER), &["p"])])
         })
     );
     assert_eq!(decide(&[ask(None, &[])]), Action::Nothing);
@@ -199,11 +199,14 @@ fn a_schedule_that_has_not_begun_is_replaced_or_called_off() {
     let id = || "sub_sched_1".to_owned();
     assert_eq!(
         decide(&[ask(None, &["p"])]),
-        Action::Replace(id(), plan(Start::Now, vec![phase(None, &["p"])]))
+        Action::Replace(id(), plan(ScheduleStart::Now, vec![phase(None, &["p"])]))
     );
     assert_eq!(
         decide(&[ask(Some(LATER), &["p"])]),
-        Action::Replace(id(), plan(Start::At(LATER), vec![phase(None, &["p"])]))
+        Action::Replace(
+            id(),
+            plan(ScheduleStart::At(LATER), vec![phase(None, &["p"])])
+        )
     );
     assert_eq!(decide(&[ask(None, &[])]), Action::CallOff(id()));
     assert_eq!(decide(&[ask(Some(LATER), &[])]), Action::CallOff(id()));
@@ -216,32 +219,35 @@ fn a_scheduled_subscription_keeps_or_ends_its_phase() {
     let replace = |plan| Action::Replace("sub_sched_1".into(), plan);
     assert_eq!(
         decide(&[ask(None, &["p"])]),
-        replace(on(vec![kept(End::Now), next(None, "ten", &["p"])]))
+        replace(on(vec![kept(PhaseEnd::Now), next(None, "ten", &["p"])]))
     );
     assert_eq!(
         decide(&[ask(None, &["p"]), ask(Some(LATER), &["q"])]),
         replace(on(vec![
-            kept(End::Now),
+            kept(PhaseEnd::Now),
             next(Some(LATER), "ten", &["p"]),
             next(None, "ten", &["q"])
         ]))
     );
     assert_eq!(
         decide(&[ask(Some(LATEST), &["q"])]),
-        replace(on(vec![kept(End::At(LATEST)), next(None, "ten", &["q"])]))
+        replace(on(vec![
+            kept(PhaseEnd::At(LATEST)),
+            next(None, "ten", &["q"])
+        ]))
     );
     assert_eq!(
         decide(&[ask(Some(LATEST), &[])]),
         replace(NewSchedule {
             ends: true,
-            ..on(vec![kept(End::At(LATEST))])
+            ..on(vec![kept(PhaseEnd::At(LATEST))])
         })
     );
     assert_eq!(decide(&[ask(None, &[])]), Action::Cancel("sub_1".into()));
 }
 
 /// The phases after a change of [`subscription`] now.
-fn changed(now: i64, asked: &[Asked]) -> Vec<PlannedPhase> {
+fn changed(now: i64, asked: &[Asked]) -> Vec<NewPhase> {
     let sub = subscription(Some(&schedule_json("active", None)));
     match decide(Standing::Subscribed(&sub), asked, now) {
         Action::Replace(_, plan) => plan.phases,
@@ -398,7 +404,7 @@ fn a_kept_trial_stays_a_trial_to_its_end_or_the_phases() {
 fn a_subscription_without_a_schedule_is_given_one() {
     for schedule in [None, Some(schedule_json("released", None))] {
         let sub = subscription(schedule.as_ref());
-        let unscheduled = |end| PlannedPhase {
+        let unscheduled = |end| NewPhase {
             coupon: Some("ten".into()),
             metadata: mark()
                 .into_iter()
@@ -411,14 +417,17 @@ fn a_subscription_without_a_schedule_is_given_one() {
             decide(&[ask(None, &["p"])]),
             Action::Adopt(
                 "sub_1".into(),
-                on(vec![unscheduled(End::Now), next(None, "ten", &["p"])])
+                on(vec![unscheduled(PhaseEnd::Now), next(None, "ten", &["p"])])
             )
         );
         assert_eq!(
             decide(&[ask(Some(LATER), &["p"])]),
             Action::Adopt(
                 "sub_1".into(),
-                on(vec![unscheduled(End::At(LATER)), next(None, "ten", &["p"])])
+                on(vec![
+                    unscheduled(PhaseEnd::At(LATER)),
+                    next(None, "ten", &["p"])
+                ])
             )
         );
     }
@@ -434,10 +443,13 @@ fn a_trial_without_an_end_lasts_as_long_as_stripe_allows() {
         Action::Create(plan) => plan.phases.last().and_then(|phase| phase.end),
         other => panic!("{other:?}"),
     };
-    assert_eq!(ends(&[trial(None)]), Some(End::At(NOW + LONGEST_TRIAL)));
+    assert_eq!(
+        ends(&[trial(None)]),
+        Some(PhaseEnd::At(NOW + LONGEST_TRIAL))
+    );
     assert_eq!(
         ends(&[ask(None, &["p"]), trial(Some(LATER))]),
-        Some(End::At(LATER + LONGEST_TRIAL))
+        Some(PhaseEnd::At(LATER + LONGEST_TRIAL))
     );
     assert_eq!(ends(&[trial(None), ask(Some(LATER), &["p"])]), None);
 }
@@ -452,7 +464,7 @@ fn a_phase_older_than_its_billing_period_ends_with_the_period() {
     let Action::Replace(_, plan) = action else {
         panic!("{action:?}")
     };
-    assert_eq!(plan.phases[0].end, Some(End::At(NOW + 40)));
+    assert_eq!(plan.phases[0].end, Some(PhaseEnd::At(NOW + 40)));
 }
 
 #[test]

@@ -9,8 +9,9 @@ use std::time::Duration;
 use moka::future::Cache;
 use serde::de::DeserializeOwned;
 
+use crate::billing::{Done, Write};
 use crate::domain::Domain;
-use crate::stripe::{self, Request};
+use crate::stripe;
 
 /// How many bytes of refused writes are remembered.
 const REMEMBERED: u64 = 4 << 20;
@@ -19,10 +20,11 @@ const REMEMBERED: u64 = 4 << 20;
 const KEPT: Duration = Duration::from_secs(600);
 
 /// The refused writes, each by the number of its account and its key.
-pub(in crate::domain) type RefusedWrites = Cache<(u64, String), Request>;
+pub(in crate::domain) type RefusedWrites = Cache<(u64, String), Write<Done>>;
 
 pub(in crate::domain) fn refused_writes() -> RefusedWrites {
-    let size = |_: &(u64, String), write: &Request| u32::try_from(write.size()).unwrap_or(u32::MAX);
+    let size =
+        |_: &(u64, String), write: &Write<Done>| u32::try_from(write.size()).unwrap_or(u32::MAX);
     Cache::builder()
         .max_capacity(REMEMBERED)
         .weigher(size)
@@ -35,27 +37,27 @@ impl Domain {
     /// refusal, after which the next key can be used at once.
     pub(in crate::domain) async fn decided<T: DeserializeOwned>(
         &self,
-        write: Request,
+        write: Write<T>,
     ) -> Result<T, stripe::Error> {
         let Ok(shared) = self.shared().await else {
             return write.send().await;
         };
         let key = write.given_key().unwrap_or_default().to_owned();
         let (key, refused) = ((shared.number, key), shared.memory.refused());
-        let error = match write.clone().send::<T>().await {
+        let error = match write.clone().send().await {
             Err(error) => error,
             done => return done,
         };
         if error.is_idempotency_conflict() {
             if let Some(other) = refused.get(&key).await
-                && let Err(kept) = other.by(self.stripe().clone()).send::<T>().await
+                && let Err(kept) = other.by(self.stripe().clone()).send().await
                 && kept.is_replayed()
                 && kept.is_definite()
             {
                 return Err(kept);
             }
         } else if error.is_definite() {
-            refused.insert(key, write).await;
+            refused.insert(key, write.unread()).await;
         }
         Err(error)
     }

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use tokio::sync::OwnedRwLockWriteGuard;
 
+use super::Subscribe;
 use super::carry::{Carry, Move};
 use super::charge::Charge;
 use super::checks::Attachment;
 use super::found::{Failure, Found};
 use super::notes::check_room;
-use super::{Subscribe, forms};
-use crate::billing::{Expandable, Object, Schedule, Subscription};
+use crate::billing::{Expandable, NewSchedule, Subscription};
 use crate::domain::org::OrgInfoUpdate;
-use crate::domain::plan_change::{self, Action, Asked, Change, Held, NewSchedule};
+use crate::domain::plan_change::{self, Action, Asked, Change, Held};
 use crate::domain::refs::OrgName;
 use crate::domain::request_key;
 use crate::domain::revision::{Decisions, Revision};
@@ -252,26 +252,22 @@ impl Domain {
             }
             Action::CallOff(schedule) => self.call_off(&schedule, None).await?,
             Action::Create(plan) => {
-                let form = forms::create_form(customer, &plan, revision);
-                let create = self.billing().post("/v1/subscription_schedules").form(form);
-                self.decided::<Object>(revision.write(CHANGE, create))
-                    .await?;
+                let plan = marked(plan, revision);
+                let create = self.billing().create_schedule(customer, &plan).unread();
+                self.decided(revision.write(CHANGE, create)).await?;
             }
             Action::Replace(schedule, plan) => {
                 let current = found.current.as_ref();
                 let current = current.and_then(Subscription::active_schedule);
                 let started = current.and_then(|schedule| schedule.current_phase);
                 let started = started.map(|phase| phase.start_date);
-                changed = self.replace(&schedule, started, &plan, revision).await?;
+                changed = self.replace(&schedule, started, plan, revision).await?;
             }
             Action::Adopt(subscription, plan) => {
-                let adopt = self
-                    .billing()
-                    .post("/v1/subscription_schedules")
-                    .param("from_subscription", subscription);
-                let schedule: Schedule = self.decided(revision.once("adopt", adopt)).await?;
+                let adopt = self.billing().adopt_subscription(&subscription);
+                let schedule = self.decided(revision.once("adopt", adopt)).await?;
                 let started = schedule.current_phase.map(|phase| phase.start_date);
-                changed = self.replace(&schedule.id, started, &plan, revision).await?;
+                changed = self.replace(&schedule.id, started, plan, revision).await?;
             }
         }
         *is_made = true;
@@ -343,18 +339,26 @@ impl Domain {
         &self,
         schedule: &str,
         current_phase_start: Option<i64>,
-        plan: &NewSchedule,
+        plan: NewSchedule,
         revision: &Revision,
     ) -> Result<Option<Subscription>, Failure> {
-        let form = forms::replace_form(plan, current_phase_start, revision);
-        let path = format!("/v1/subscription_schedules/{schedule}");
-        let replace = self.billing().post(path).form(form);
-        let replace = revision.write(CHANGE, replace.expand("subscription"));
-        let schedule: Schedule = self.decided(replace).await?;
+        let plan = marked(plan, revision);
+        let replace = self
+            .billing()
+            .replace_phases(schedule, &plan, current_phase_start);
+        let schedule = self.decided(revision.write(CHANGE, replace)).await?;
         let subscription = schedule.subscription;
         Ok(subscription.and_then(|subscription| match subscription {
             Expandable::Object(subscription) => Some(*subscription),
             Expandable::Id(_) => None,
         }))
     }
+}
+
+/// The plan with the revision in the metadata of each phase.
+fn marked(mut plan: NewSchedule, revision: &Revision) -> NewSchedule {
+    for phase in &mut plan.phases {
+        revision.mark(&mut phase.metadata);
+    }
+    plan
 }

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use super::found::Failure;
 use super::unpaid::TIME;
-use crate::billing::{InvoiceItem, Metadata, Object, Period, Subscription};
+use crate::billing::{InvoiceItem, Metadata, NewInvoiceItem, Period, Subscription};
 use crate::domain::revision::Revision;
 use crate::domain::{Domain, Result};
 use crate::stripe;
@@ -97,6 +97,17 @@ pub(super) struct Extra<'a> {
     pub(super) is_discountable: bool,
 }
 
+impl Extra<'_> {
+    /// What its invoice item says of it.
+    fn metadata(&self) -> Metadata {
+        let charge = (CHARGE.to_owned(), self.name.to_owned());
+        let time = self
+            .time
+            .map(|(price, _)| (TIME.to_owned(), price.to_owned()));
+        [charge].into_iter().chain(time).collect()
+    }
+}
+
 impl Domain {
     /// Charges what is noted on a subscription. What is done is added to `done`. `fresh`: nobody can have tried before.
     pub(super) async fn charge_noted(
@@ -159,25 +170,18 @@ impl Domain {
                 Ok(())
             };
         }
-        let request = self.billing().post("/v1/invoiceitems");
-        let request = request
-            .param("customer", customer)
-            .param_some("subscription", live.then_some(&subscription.id))
-            .param("amount", extra.amount)
-            .param("currency", extra.currency)
-            .param("description", &extra.description)
-            .param(format!("metadata[{CHARGE}]"), extra.name)
-            .idempotency_key(revision.fixed(&format!("charge:{}", extra.name)));
-        let request = match extra.time {
-            Some((price, period)) => request
-                .param("period[start]", period.start)
-                .param("period[end]", period.end)
-                .param(format!("metadata[{TIME}]"), price),
-            None => request,
-        };
-        let plain = (!extra.is_discountable).then_some(false);
-        let request = request.param_some("discountable", plain);
-        request.send::<Object>().await?;
+        let create = self.billing().create_invoice_item(&NewInvoiceItem {
+            customer,
+            subscription: live.then_some(subscription.id.as_str()),
+            amount: extra.amount,
+            currency: extra.currency,
+            description: &extra.description,
+            metadata: &extra.metadata(),
+            period: extra.time.map(|(_, period)| period),
+            is_discountable: extra.is_discountable,
+        });
+        let key = revision.fixed(&format!("charge:{}", extra.name));
+        create.key(key).send().await?;
         if is_final {
             self.invoice_what_waits(customer, extra, revision).await?;
         }
@@ -191,13 +195,9 @@ impl Domain {
         extra: &Extra<'_>,
         revision: &Revision,
     ) -> Result<(), stripe::Error> {
-        let request = self.billing().post("/v1/invoices");
-        let request = request
-            .param("customer", customer)
-            .param("auto_advance", true)
-            .param("pending_invoice_items_behavior", "include")
-            .idempotency_key(revision.fixed(&format!("invoice:{}", extra.name)));
-        request.send::<Object>().await.map(drop)
+        let key = revision.fixed(&format!("invoice:{}", extra.name));
+        let invoice = self.billing().invoice_pending_items(customer);
+        invoice.key(key).send().await.map(drop)
     }
 
     async fn added(
@@ -205,11 +205,8 @@ impl Domain {
         customer: &str,
         extra: &Extra<'_>,
     ) -> Result<Option<InvoiceItem>, stripe::Error> {
-        let request = self.billing().get("/v1/invoiceitems");
-        let request = request
-            .param("customer", customer)
-            .param("created[gte]", extra.since - CLOCK_SKEW);
-        let items: Vec<InvoiceItem> = request.list().await?;
+        let since = extra.since - CLOCK_SKEW;
+        let items = self.billing().invoice_items_since(customer, since).await?;
         let named = |item: &InvoiceItem| {
             item.metadata
                 .get(CHARGE)

@@ -2,7 +2,7 @@
 
 use super::found::{Failure, Found};
 use super::unpaid::{GivenBack, How};
-use crate::billing::{Object, Subscription};
+use crate::billing::{Metadata, Subscription, SubscriptionUpdate};
 use crate::domain::refs::OrgName;
 use crate::domain::request_key;
 use crate::domain::revision::Revision;
@@ -54,18 +54,15 @@ impl Domain {
     ) -> Result<(), Failure> {
         self.settle_subscription(customer, subscription, revision)
             .await?;
-        let path = format!("/v1/subscriptions/{}", subscription.id);
         let noted = self
             .note_unpaid_at_end(customer, subscription, now, revision)
             .await?;
         let is_uncredited = noted.as_ref().is_some_and(|noted| noted.how == How::End);
-        let request = self.billing().delete(path.as_str());
-        let request = request.param("invoice_now", true);
-        let request = request.param("prorate", !is_uncredited);
-        let ended: Subscription = match request.send().await {
+        let id = subscription.id.as_str();
+        let ended = match self.billing().end_subscription(id, !is_uncredited).await {
             // Ended by somebody else since we looked, or by our own try whose answer was lost.
             Err(error) if error.is_subscription_over() && noted.is_some() => {
-                self.billing().get(path).send().await?
+                self.billing().subscription(id).await?
             }
             Err(error) if error.is_subscription_over() => return Ok(()),
             ended => ended?,
@@ -90,12 +87,11 @@ impl Domain {
         schedule: &str,
         key: Option<String>,
     ) -> Result<(), stripe::Error> {
-        let path = format!("/v1/subscription_schedules/{schedule}/cancel");
-        let mut request = self.billing().post(path);
+        let mut cancel = self.billing().cancel_schedule(schedule);
         if let Some(key) = key {
-            request = request.idempotency_key(key);
+            cancel = cancel.key(key);
         }
-        match request.send::<Object>().await {
+        match cancel.send().await {
             // Called off by somebody else since we looked.
             Err(error) if error.is_schedule_over() => Ok(()),
             other => other.map(drop),
@@ -107,11 +103,12 @@ impl Domain {
         let Some(keys) = revision.request_keys() else {
             return;
         };
-        let note = self
-            .billing()
-            .post(format!("/v1/subscriptions/{subscription}"))
-            .param(format!("metadata[{}]", request_key::KEYS), keys);
-        if let Err(error) = note.send::<Object>().await {
+        let update = SubscriptionUpdate {
+            metadata: Metadata::from([(request_key::KEYS.to_owned(), keys.to_owned())]),
+            ..SubscriptionUpdate::default()
+        };
+        let note = self.billing().update_subscription(subscription, &update);
+        if let Err(error) = note.unread().send().await {
             tracing::warn!(%error, subscription, "another server will not know the key of this cancellation");
         }
     }

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use super::charge::Charge;
 use super::found::{Failure, Found};
 use super::unpaid::{ENDS, GivenBack, UNPAID};
-use crate::billing::{Metadata, Object, Subscription};
-use crate::domain::plan_change::{Asked, PlannedPhase};
+use crate::billing::{Metadata, NewPhase, Subscription, SubscriptionUpdate};
+use crate::domain::plan_change::Asked;
 use crate::domain::request_key::KEYS;
 use crate::domain::revision::{REVISION, Revision};
 use crate::domain::subscription::MARK;
@@ -28,7 +28,7 @@ const NOTES: [&str; 7] = [MARK.0, REVISION, KEYS, SCHEDULED, SETTLED, UNPAID, EN
 pub(super) fn check_room(
     subscription: &Subscription,
     asked: &[Asked],
-    phases: &[PlannedPhase],
+    phases: &[NewPhase],
 ) -> Result<()> {
     let items = subscription.items.data.iter();
     let metered = items.filter(|item| item.price.is_metered());
@@ -137,14 +137,24 @@ impl Domain {
         if done.is_empty() {
             return Ok(());
         }
-        let path = format!("/v1/subscriptions/{}", subscription.id);
-        let mut request = self.billing().post(path);
-        for (key, value) in &done {
-            request = request.param(format!("metadata[{key}]"), value);
-        }
         let step = format!("settled:{}", subscription.id);
-        self.decided::<Object>(revision.write(&step, request))
-            .await?;
+        self.note_on(&subscription.id, done, &step, revision).await
+    }
+
+    /// Writes to a subscription's metadata, as one step of a decision.
+    pub(super) async fn note_on(
+        &self,
+        subscription: &str,
+        metadata: Metadata,
+        step: &str,
+        revision: &Revision,
+    ) -> Result<(), Failure> {
+        let update = SubscriptionUpdate {
+            metadata,
+            ..SubscriptionUpdate::default()
+        };
+        let note = self.billing().update_subscription(subscription, &update);
+        self.decided(revision.write(step, note.unread())).await?;
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Subscribe;
 use super::found::{Failure, Found};
-use crate::billing::{Object, Schedule, Subscription};
+use crate::billing::{Schedule, Subscription, SubscriptionUpdate};
 use crate::domain::org::OrgInfoUpdate;
 use crate::domain::refs::OrgName;
 use crate::domain::revision::{Decisions, Revision};
@@ -128,11 +128,15 @@ impl Domain {
         if let Some(schedule) = subscription.active_schedule() {
             self.pin_schedule(schedule, method, revision).await?;
         }
-        let path = format!("/v1/subscriptions/{}", subscription.id);
-        let pin = self.billing().post(path);
-        let pin = pin.param("default_payment_method", method);
+        let update = SubscriptionUpdate {
+            default_payment_method: Some(method),
+            ..SubscriptionUpdate::default()
+        };
+        let pin = self
+            .billing()
+            .update_subscription(&subscription.id, &update);
         let step = format!("pin:{}", subscription.id);
-        self.decided::<Object>(revision.write(&step, pin)).await?;
+        self.decided(revision.write(&step, pin.unread())).await?;
         Ok(())
     }
 
@@ -142,11 +146,11 @@ impl Domain {
         method: &str,
         revision: &Revision,
     ) -> Result<(), Failure> {
-        let path = format!("/v1/subscription_schedules/{}", schedule.id);
-        let pin = self.billing().post(path);
-        let pin = pin.param("default_settings[default_payment_method]", method);
+        let pin = self
+            .billing()
+            .set_schedule_payment_method(&schedule.id, method);
         let step = format!("pin:{}", schedule.id);
-        self.decided::<Object>(revision.write(&step, pin)).await?;
+        self.decided(revision.write(&step, pin.unread())).await?;
         Ok(())
     }
 }

@@ -17,10 +17,8 @@ use super::carry::restarts;
 use super::charge::{CHARGE, CLOCK_SKEW};
 use super::found::{Failure, Found};
 use super::notes::has_room;
-use crate::billing::{
-    CreditNote, DiscountAmount, Invoice, InvoiceItem, InvoiceLine, Object, Subscription,
-};
-use crate::domain::plan_change::{Action, Change, End, NewSchedule};
+use crate::billing::{DiscountAmount, Invoice, InvoiceLine, NewSchedule, PhaseEnd, Subscription};
+use crate::domain::plan_change::{Action, Change};
 use crate::domain::revision::Revision;
 use crate::domain::{Domain, Result};
 use crate::stripe;
@@ -194,14 +192,12 @@ impl Domain {
             // It is settled all the same, if nothing fails in between.
             return Ok(Some(note));
         }
-        let path = format!("/v1/subscriptions/{}", subscription.id);
-        let request = self.billing().post(path);
-        let request = request.param(format!("metadata[{UNPAID}]"), note.to_string());
         let shared = self.shared().await?;
         let key = (shared.number, customer.to_owned());
         shared.memory.settled().invalidate(&key).await;
         let step = format!("ending:{}", subscription.id);
-        self.decided::<Object>(revision.write(&step, request))
+        let noted = [(UNPAID.to_owned(), note.to_string())].into();
+        self.note_on(&subscription.id, noted, &step, revision)
             .await?;
         Ok(Some(note))
     }
@@ -218,10 +214,7 @@ impl Domain {
         let lines = invoices.iter().flat_map(|invoice| &invoice.lines.data);
         let earliest = lines.map(|line| line.period.start).chain([since]).min();
         let since = (earliest.unwrap_or(since) - CLOCK_SKEW).max(0);
-        let items = self.billing().get("/v1/invoiceitems");
-        let items = items.param("customer", customer);
-        let items = items.param("created[gte]", since);
-        let mut items: Vec<InvoiceItem> = items.list().await?;
+        let mut items = self.billing().invoice_items_since(customer, since).await?;
         // A credit of ours that was made after the end is of no subscription.
         let ours = format!("unpaid:{subscription}:");
         items.retain(|item| {
@@ -229,10 +222,9 @@ impl Domain {
             item.subscription.as_deref() == Some(subscription)
                 || named.is_some_and(|name| name.starts_with(&ours))
         });
-        let notes = self.billing().get("/v1/credit_notes");
-        let mut notes: Vec<CreditNote> = notes.param("customer", customer).list().await?;
+        let mut notes = self.billing().customers_credit_notes(customer).await?;
         notes.retain(|note| invoices.iter().any(|invoice| invoice.id == note.invoice));
-        let notes = self.with_lines(notes).await?;
+        let notes = self.billing().with_lines(notes).await?;
         Ok(Books::new(invoices, items, &notes))
     }
 }
@@ -243,7 +235,7 @@ fn note_end(plan: &mut NewSchedule) {
         return;
     };
     let noted = match last.end {
-        Some(End::At(end)) if plan.ends => end.to_string(),
+        Some(PhaseEnd::At(end)) if plan.ends => end.to_string(),
         _ => String::new(),
     };
     last.metadata.insert(ENDS.to_owned(), noted);

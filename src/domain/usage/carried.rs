@@ -334,21 +334,7 @@ impl Domain {
         subscription: &str,
         since: i64,
     ) -> Result<Vec<Invoice>> {
-        let request = self
-            .billing()
-            .get("/v1/invoices")
-            .param("subscription", subscription)
-            .param("created[gte]", since)
-            .expand("data.payment_intent")
-            .expand("data.charge");
-        let mut invoices: Vec<Invoice> = request.list().await?;
-        for invoice in &mut invoices {
-            if invoice.lines.has_more {
-                let path = format!("/v1/invoices/{}/lines", invoice.id);
-                invoice.lines.data = self.billing().get(path).list().await?;
-            }
-        }
-        Ok(invoices)
+        Ok(self.billing().invoices_since(subscription, since).await?)
     }
 }
 

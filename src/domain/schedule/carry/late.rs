@@ -2,7 +2,7 @@
 //! the figure lacks it.
 
 use super::Carry;
-use crate::billing::{InvoiceLine, Metadata, Object, Subscription};
+use crate::billing::{InvoiceLine, Metadata, Subscription};
 use crate::domain::Domain;
 use crate::domain::revision::Revision;
 use crate::domain::schedule::charge::CLOCK_SKEW;
@@ -64,13 +64,6 @@ impl Domain {
         if corrected.is_empty() {
             return Ok(());
         }
-        let path = format!("/v1/subscriptions/{}", after.id);
-        let mut request = self.billing().post(path);
-        for (key, figure) in &corrected {
-            request = request.param(format!("metadata[{key}]"), figure);
-        }
-        self.decided::<Object>(revision.write("late", request))
-            .await?;
-        Ok(())
+        self.note_on(&after.id, corrected, "late", revision).await
     }
 }

@@ -2,7 +2,8 @@
 
 use super::{Carry, total};
 use crate::billing::{
-    AggregateUsage, Metadata, Object, Subscription, SubscriptionItem, UsageAction, UsageRecord,
+    AggregateUsage, EmptiedItem, Metadata, Subscription, SubscriptionItem, SubscriptionUpdate,
+    UsageAction, UsageRecord,
 };
 use crate::domain::catalog::PricedFeature;
 use crate::domain::refs::FeatureName;
@@ -10,7 +11,7 @@ use crate::domain::revision::Revision;
 use crate::domain::schedule::found::Failure;
 use crate::domain::usage::{Figure, Used};
 use crate::domain::{Domain, Result, usage};
-use crate::stripe::{self, Request};
+use crate::stripe;
 
 /// The item that usage of a feature is recorded on, if it is metered.
 pub(super) fn target<'a>(
@@ -22,20 +23,6 @@ pub(super) fn target<'a>(
     let own = named.filter(|(name, item)| item.price.is_metered() && name.feature() == *feature);
     let first = own.min_by(|(a, _), (b, _)| a.cmp(b));
     first.map(|(_, item)| item)
-}
-
-/// Lets a request replace items by empty ones of the same prices: no later record takes anything away from a maximum.
-fn emptying<'a>(mut request: Request, items: impl Iterator<Item = (&'a str, &'a str)>) -> Request {
-    request = request.param("proration_behavior", "none");
-    for (i, (item, price)) in items.enumerate() {
-        let (old, new) = (2 * i, 2 * i + 1);
-        request = request
-            .param(format!("items[{old}][id]"), item)
-            .param(format!("items[{old}][deleted]"), true)
-            .param(format!("items[{old}][clear_usage]"), true)
-            .param(format!("items[{new}][price]"), price);
-    }
-    request
 }
 
 impl Domain {
@@ -50,15 +37,21 @@ impl Domain {
         if carry.emptied.is_empty() {
             return Ok(());
         }
-        let path = format!("/v1/subscriptions/{}", subscription.id);
+        let is_open = |figure: &str| figure.parse().is_ok_and(|figure: Figure| figure.open);
+        let mut open = carry.figures.clone();
+        open.retain(|_, figure| is_open(figure));
         let emptied = carry.emptied.iter();
-        let emptied = emptied.map(|(item, price)| (item.as_str(), price.as_str()));
-        let mut request = emptying(self.billing().post(path), emptied);
-        let is_open = |figure: &&String| figure.parse().is_ok_and(|figure: Figure| figure.open);
-        for (key, figure) in carry.figures.iter().filter(|(_, figure)| is_open(figure)) {
-            request = request.param(format!("metadata[{key}]"), figure);
-        }
-        self.decided::<Object>(revision.write("levels", request))
+        let update = SubscriptionUpdate {
+            emptied_items: emptied
+                .map(|(id, price)| EmptiedItem { id, price })
+                .collect(),
+            metadata: open,
+            ..SubscriptionUpdate::default()
+        };
+        let empty = self
+            .billing()
+            .update_subscription(&subscription.id, &update);
+        self.decided(revision.write("levels", empty.unread()))
             .await?;
         Ok(())
     }
@@ -159,14 +152,19 @@ impl Domain {
                 self.set_level(target, value, None, revision.fixed(&name))
                     .await?;
             }
-            emptied.push((item.id.as_str(), item.price.id.as_str()));
+            emptied.push(EmptiedItem {
+                id: &item.id,
+                price: &item.price.id,
+            });
         }
         if !emptied.is_empty() {
-            let path = format!("/v1/subscriptions/{}", old.id);
-            let request = emptying(self.billing().post(path), emptied.into_iter());
+            let update = SubscriptionUpdate {
+                emptied_items: emptied,
+                ..SubscriptionUpdate::default()
+            };
+            let empty = self.billing().update_subscription(&old.id, &update);
             let step = format!("levels:{}", old.id);
-            self.decided::<Object>(revision.write(&step, request))
-                .await?;
+            self.decided(revision.write(&step, empty.unread())).await?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@
 
 use super::Move;
 use super::levels::target;
-use crate::billing::{Invoice, Subscription};
+use crate::billing::{Invoice, Subscription, SubscriptionUpdate};
 use crate::domain::catalog::PricedFeature;
 use crate::domain::revision::Revision;
 use crate::domain::schedule::charge::Extra;
@@ -62,16 +62,20 @@ impl Domain {
                 refused.get_or_insert(noted);
             }
         }
-        let path = format!("/v1/subscriptions/{}", subscription.id);
-        let mut request = self.billing().post(path);
-        for (key, value) in &carry.figures {
-            request = request.param(format!("metadata[{key}]"), value);
-        }
+        let mut update = SubscriptionUpdate {
+            metadata: carry.figures,
+            ..SubscriptionUpdate::default()
+        };
         // The next call tries again.
         let refused = refused.filter(|_| GivenBack::noted(subscription).is_none());
-        request = request.param_some(format!("metadata[{UNPAID}]"), refused);
+        update
+            .metadata
+            .extend(refused.map(|note| (UNPAID.to_owned(), note)));
+        let note = self
+            .billing()
+            .update_subscription(&subscription.id, &update);
         let step = format!("scheduled:{}", subscription.id);
-        Ok(Some(self.decided(revision.write(&step, request)).await?))
+        Ok(Some(self.decided(revision.write(&step, note)).await?))
     }
 
     /// Gives back what was invoiced of levels that go on, since a change `at` that time, each line once.

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::invoice::{Part, share, unused};
-use crate::billing::{CreditNote, Expandable, Invoice, InvoiceItem, Period};
+use crate::billing::{CreditNote, CreditNoteStatus, Invoice, InvoiceItem, InvoiceStatus, Period};
 
 /// The metadata key by which a credit of ours names the price whose time it gives back.
 pub(in crate::domain::schedule) const TIME: &str = "tier.time";
@@ -68,17 +68,12 @@ impl Invoice {
             + self.refunded()
     }
 
-    fn refunded(&self) -> i64 {
-        let charge = self.charge.as_ref().and_then(Expandable::object);
-        charge.map_or(0, |charge| charge.amount_refunded)
-    }
-
     /// The cents that are left of all lines, discounts deducted, if something was given back that is of no line: by a
     /// refund, or a credit note over an amount.
     pub(super) fn kept(&self, notes: &[CreditNote]) -> Option<i64> {
         let own = notes
             .iter()
-            .filter(|note| note.invoice == self.id && note.status != "void");
+            .filter(|note| note.invoice == self.id && note.status != CreditNoteStatus::Void);
         let (mut credited, mut paid_out, mut is_lined) = (0_i64, 0_i64, true);
         for note in own {
             credited += note.amount;
@@ -126,7 +121,10 @@ impl Books {
     /// By line, what credit notes have taken off.
     pub(super) fn taken_off(notes: &[CreditNote]) -> BTreeMap<String, i64> {
         let mut taken_off = BTreeMap::new();
-        for note in notes.iter().filter(|note| note.status != "void") {
+        for note in notes
+            .iter()
+            .filter(|note| note.status != CreditNoteStatus::Void)
+        {
             for line in &note.lines.data {
                 if let Some(id) = &line.invoice_line_item {
                     let sum = taken_off.entry(id.clone()).or_insert(0);
@@ -205,7 +203,7 @@ impl Books {
     fn is_void(&self, item: &InvoiceItem) -> bool {
         let mut invoices = self.invoices.iter();
         let own = invoices.find(|invoice| item.invoice.as_ref() == Some(&invoice.id));
-        own.is_some_and(|invoice| invoice.is("void"))
+        own.is_some_and(|invoice| invoice.is(&InvoiceStatus::Void))
     }
 
     /// What waits for an invoice, oldest first.

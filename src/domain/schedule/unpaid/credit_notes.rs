@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::books::Books;
 use super::invoice::{Credit, Part, credit_note};
-use crate::billing::{CreditNote, Invoice, InvoiceLine, Object};
+use crate::billing::{Done, Invoice, InvoiceLine, InvoiceStatus, NewCreditNote};
 use crate::domain::Domain;
 use crate::domain::revision::Revision;
 use crate::stripe;
@@ -29,30 +29,24 @@ impl Domain {
         if credit.parts.is_empty() {
             return Ok(Some(Vec::new()));
         }
-        let path = format!("/v1/invoices/{}", invoice.id);
-        let is_draft = invoice.is("draft");
+        let id = invoice.id.as_str();
+        let is_draft = invoice.is(&InvoiceStatus::Draft);
         let mut now = invoice.clone();
         if is_draft {
-            let hold = self
-                .billing()
-                .post(path.as_str())
-                .param("auto_advance", false);
-            let hold = hold.param(format!("metadata[{HELD}]"), "1");
-            taken_by_stripe(hold.send::<Object>().await)?;
-            let finalize = self.billing().post(format!("{path}/finalize"));
-            let finalize = finalize.param("auto_advance", false);
-            let key = revision.fixed(&format!("finalize:{}", invoice.id));
-            let finalized = finalize.idempotency_key(key).send::<Object>().await;
-            taken_by_stripe(finalized)?;
-            now = self.billing().get(path.as_str()).send().await?;
+            let hold = self.billing().set_auto_advance(id, false).note(HELD, "1");
+            taken_by_stripe(hold.send().await)?;
+            let key = revision.fixed(&format!("finalize:{id}"));
+            let finalize = self.billing().finalize_invoice(id).key(key);
+            taken_by_stripe(finalize.send().await)?;
+            now = self.billing().invoice(id).await?;
         }
         let mut rest = None;
         // It may be paid, or voided, between the look and the write.
         for _ in 0..2 {
-            if now.is("void") {
+            if now.is(&InvoiceStatus::Void) {
                 return Ok(Some(Vec::new()));
             }
-            if now.is("paid") {
+            if now.is(&InvoiceStatus::Paid) {
                 let parts = credit.parts.clone();
                 let paid = self.credit_paid(&now, parts, name, fresh, revision);
                 return Ok(Some(paid.await?));
@@ -60,18 +54,15 @@ impl Domain {
             let due = now.amount_remaining;
             let (taken, beyond) = credit.split(due);
             let is_taken = if credit.is_all && due > 0 {
-                let void = self.billing().post(format!("{path}/void"));
-                let key = revision.fixed(&format!("void:{}", invoice.id));
-                taken_by_stripe(void.idempotency_key(key).send::<Object>().await)?
+                let key = revision.fixed(&format!("void:{id}"));
+                let void = self.billing().void_invoice(id).key(key);
+                taken_by_stripe(void.send().await)?
             } else {
-                let form = credit_note(invoice, &taken);
-                taken.is_empty()
-                    || self
-                        .write_credit_note(invoice, form, name, fresh, revision)
-                        .await?
+                let note = credit_note(invoice, &taken);
+                taken.is_empty() || self.write_credit_note(&note, name, fresh, revision).await?
             };
             if !is_taken {
-                now = self.billing().get(path.as_str()).send().await?;
+                now = self.billing().invoice(id).await?;
                 continue;
             }
             if credit.is_all && due > 0 {
@@ -99,7 +90,8 @@ impl Domain {
     pub(super) async fn collect_held(&self, invoices: &[Invoice]) -> Result<(), stripe::Error> {
         let waits = |invoice: &&Invoice| {
             let held = invoice.metadata.get(HELD);
-            held.is_some_and(|held| !held.is_empty()) && (invoice.is("open") || invoice.is("draft"))
+            held.is_some_and(|held| !held.is_empty())
+                && (invoice.is(&InvoiceStatus::Open) || invoice.is(&InvoiceStatus::Draft))
         };
         for invoice in invoices.iter().filter(waits) {
             self.collect(invoice).await?;
@@ -108,10 +100,8 @@ impl Domain {
     }
 
     async fn collect(&self, invoice: &Invoice) -> Result<(), stripe::Error> {
-        let path = format!("/v1/invoices/{}", invoice.id);
-        let go_on = self.billing().post(path).param("auto_advance", true);
-        let go_on = go_on.param(format!("metadata[{HELD}]"), "");
-        taken_by_stripe(go_on.send::<Object>().await).map(drop)
+        let go_on = self.billing().set_auto_advance(&invoice.id, true);
+        taken_by_stripe(go_on.note(HELD, "").send().await).map(drop)
     }
 
     /// Credits to the balance what was paid of an invoice on which nothing is due. Answers with what Stripe did not take.
@@ -126,31 +116,30 @@ impl Domain {
         if parts.is_empty() {
             return Ok(parts);
         }
-        let mut form = credit_note(invoice, &parts);
-        form.push("credit_amount", net(&parts));
+        let note = NewCreditNote {
+            credit_amount: Some(net(&parts)),
+            ..credit_note(invoice, &parts)
+        };
         let name = format!("{name}:paid");
-        let written = self.write_credit_note(invoice, form, &name, fresh, revision);
+        let written = self.write_credit_note(&note, &name, fresh, revision);
         Ok(if written.await? { Vec::new() } else { parts })
     }
 
     /// Writes a credit note, unless there is one of that name. Answers with whether there is one then.
     async fn write_credit_note(
         &self,
-        invoice: &Invoice,
-        form: stripe::Form,
+        note: &NewCreditNote,
         name: &str,
         fresh: bool,
         revision: &Revision,
     ) -> Result<bool, stripe::Error> {
         let is_known =
-            !(fresh && revision.is_first()) && self.credits_of(&invoice.id).await?.contains(name);
+            !(fresh && revision.is_first()) && self.credits_of(&note.invoice).await?.contains(name);
         if is_known {
             return Ok(true);
         }
-        let note = self.billing().post("/v1/credit_notes").form(form);
-        let note = note.param(format!("metadata[{CREDIT}]"), name);
-        let note = note.idempotency_key(revision.fixed(name));
-        taken_by_stripe(note.send::<Object>().await)
+        let create = self.billing().create_credit_note(note).note(CREDIT, name);
+        taken_by_stripe(create.key(revision.fixed(name)).send().await)
     }
 
     /// What is left of some lines of an invoice: without what credit notes, or refunds, have given back.
@@ -159,9 +148,8 @@ impl Domain {
         invoice: &Invoice,
         lines: &[InvoiceLine],
     ) -> Result<Vec<Part>, stripe::Error> {
-        let request = self.billing().get("/v1/credit_notes");
-        let notes = request.param("invoice", &invoice.id).list().await?;
-        let notes = self.with_lines(notes).await?;
+        let notes = self.billing().credit_notes_of(&invoice.id).await?;
+        let notes = self.billing().with_lines(notes).await?;
         let taken_off = Books::taken_off(&notes);
         let mut kept = invoice.kept(&notes).unwrap_or(i64::MAX);
         let left = |line: &InvoiceLine| {
@@ -174,24 +162,9 @@ impl Domain {
         Ok(lines.iter().filter_map(left).collect())
     }
 
-    /// Credit notes with all of their lines.
-    pub(super) async fn with_lines(
-        &self,
-        mut notes: Vec<CreditNote>,
-    ) -> Result<Vec<CreditNote>, stripe::Error> {
-        for note in &mut notes {
-            if note.lines.has_more {
-                let path = format!("/v1/credit_notes/{}/lines", note.id);
-                note.lines.data = self.billing().get(path).list().await?;
-            }
-        }
-        Ok(notes)
-    }
-
     /// What the credit notes of an invoice are for.
     async fn credits_of(&self, invoice: &str) -> Result<BTreeSet<String>, stripe::Error> {
-        let request = self.billing().get("/v1/credit_notes");
-        let notes: Vec<CreditNote> = request.param("invoice", invoice).list().await?;
+        let notes = self.billing().credit_notes_of(invoice).await?;
         let names = notes.into_iter();
         let names = names.filter_map(|mut note| note.metadata.remove(CREDIT));
         Ok(names.collect())
@@ -199,7 +172,7 @@ impl Domain {
 }
 
 /// Whether Stripe did it. What it refuses is not what was read any more.
-fn taken_by_stripe(outcome: Result<Object, stripe::Error>) -> Result<bool, stripe::Error> {
+fn taken_by_stripe(outcome: Result<Done, stripe::Error>) -> Result<bool, stripe::Error> {
     match outcome {
         Err(error) if error.is_invalid_request() => {
             tracing::warn!(%error, "stripe takes no more off an invoice");

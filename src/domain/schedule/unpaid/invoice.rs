@@ -1,7 +1,8 @@
 //! What of an invoice is to be taken off it. Pure.
 
-use crate::billing::{Invoice, InvoiceLine, Period};
-use crate::stripe::Form;
+use crate::billing::{
+    CollectionMethod, Invoice, InvoiceLine, InvoiceStatus, NewCreditNote, Period,
+};
 
 /// A part of an invoice's line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,27 +88,17 @@ impl Credit {
 }
 
 impl Invoice {
-    pub(super) fn is(&self, status: &str) -> bool {
-        self.status.as_deref() == Some(status)
-    }
-
-    fn is_processing(&self) -> bool {
-        let payment = self.payment_intent.as_ref();
-        let payment = payment.and_then(|payment| payment.object());
-        payment.is_some_and(|payment| payment.status == "processing")
-    }
-
     /// Whether nobody has paid it, or is about to, by `now`.
     pub(in crate::domain::schedule) fn is_unpaid(&self, now: i64) -> bool {
-        let waits = !self.is("paid");
-        let sent = self.collection_method == "send_invoice";
+        let waits = !self.is(&InvoiceStatus::Paid);
+        let sent = self.collection_method == CollectionMethod::SendInvoice;
         let overdue = self.due_date.is_some_and(|due| due <= now);
         waits && !self.is_processing() && (!sent || overdue) && self.amount_remaining > 0
     }
 
     /// Whether it has been paid, or is to be: what it charges is given back by another one.
     pub(in crate::domain::schedule) fn is_charged(&self) -> bool {
-        !self.is("void")
+        !self.is(&InvoiceStatus::Void)
     }
 
     /// Whether it charges for nothing but `lines`.
@@ -135,17 +126,14 @@ pub(super) fn share(whole: i64, part: i64, of: i64) -> i64 {
     i64::try_from((whole * part * 2 + of) / (of * 2)).unwrap_or(i64::MAX)
 }
 
-/// A credit note for parts of an invoice's lines. It pays out nothing.
-pub(super) fn credit_note(invoice: &Invoice, parts: &[Part]) -> Form {
-    let mut form = Form::new();
-    form.push("invoice", &invoice.id);
-    form.push("reason", "order_change");
-    for (i, part) in parts.iter().enumerate() {
-        form.push(format!("lines[{i}][type]"), "invoice_line_item");
-        form.push(format!("lines[{i}][invoice_line_item]"), &part.line);
-        form.push(format!("lines[{i}][amount]"), part.amount);
+/// A credit note for parts of an invoice's lines.
+pub(super) fn credit_note(invoice: &Invoice, parts: &[Part]) -> NewCreditNote {
+    let lines = parts.iter().map(|part| (part.line.clone(), part.amount));
+    NewCreditNote {
+        invoice: invoice.id.clone(),
+        lines: lines.collect(),
+        credit_amount: None,
     }
-    form
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::books::Charge;
 use super::note::{ENDS, UNPAID};
 use super::{Books, Credit, GivenBack, Part};
-use crate::billing::{Invoice, InvoiceItem, Metadata, Object, Period, Subscription};
+use crate::billing::{Invoice, InvoiceItem, InvoiceStatus, Metadata, Period, Subscription};
 use crate::domain::Domain;
 use crate::domain::revision::Revision;
 use crate::domain::schedule::charge::Extra;
@@ -173,7 +173,10 @@ impl<'a> Settlement<'a> {
                     Some(i) if self.books.is_unpaid(charge, self.now) => {
                         by_invoice.entry(i).or_default().push(charge);
                     }
-                    Some(i) if price.credited == 0 && self.books.invoices[i].is("paid") => {
+                    Some(i)
+                        if price.credited == 0
+                            && self.books.invoices[i].is(&InvoiceStatus::Paid) =>
+                    {
                         by_invoice.entry(i).or_default().push(charge);
                     }
                     _ => owed += charge.part.net,
@@ -197,8 +200,8 @@ impl<'a> Settlement<'a> {
     /// Deletes credits of Stripe's that wait for an invoice.
     async fn drop_credits(&self, credits: &[&InvoiceItem]) -> Result<(), stripe::Error> {
         for item in credits {
-            let path = format!("/v1/invoiceitems/{}", item.id);
-            match self.domain.billing().delete(path).send::<Object>().await {
+            let deleted = self.domain.billing().delete_invoice_item(&item.id);
+            match deleted.await {
                 Err(error) if error.is_missing() => {}
                 other => drop(other?),
             }
@@ -216,7 +219,7 @@ impl<'a> Settlement<'a> {
         let first = charges.first().map_or("", |charge| &charge.part.line);
         let name = format!("unpaid:{}:{}:{first}", invoice.id, self.at);
         let (domain, fresh, revision) = (self.domain, self.fresh, self.revision);
-        let rest = if invoice.is("paid") {
+        let rest = if invoice.is(&InvoiceStatus::Paid) {
             domain
                 .credit_paid(invoice, parts, &name, fresh, revision)
                 .await?
