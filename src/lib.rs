@@ -9,6 +9,7 @@
 //! ```text
 //! main -> cli -> api -> domain -> billing -> stripe -> (HTTP) -> Stripe | sandbox
 //!          |---> server, which serves any router
+//!          |---> background, which repeats what `domain` has to do now and then
 //!          `---> stripe_sandbox, which is a Stripe itself
 //! ```
 //!
@@ -17,6 +18,7 @@
 //! | [`cli`] | commands, which reach the API's handlers in process or over HTTP |
 //! | [`config`] | every flag and variable; the parts below [`cli`] are handed what they need of it |
 //! | [`server`] | a listener, what a connection may do, and how to stop |
+//! | [`background`] | tasks that are repeated while a server runs |
 //! | [`api`] | the HTTP contract: extractors, JSON to the byte, statuses |
 //! | [`domain`] | Tier's rules, in Tier's terms; it names no HTTP, and no parameter of Stripe's |
 //! | [`billing`] | the translation: what is asked of Stripe, and what Stripe's objects look like |
@@ -40,6 +42,7 @@
 
 pub mod admission;
 pub mod api;
+pub mod background;
 pub mod billing;
 pub mod cli;
 pub mod config;

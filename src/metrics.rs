@@ -73,6 +73,13 @@ pub struct Task {
     pub outcome: &'static str,
 }
 
+/// A task that is repeated.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Repeated {
+    /// Its name.
+    pub task: &'static str,
+}
+
 /// One account towards Stripe.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Account {
@@ -104,6 +111,12 @@ impl Fresh for Histogram {
 }
 
 impl<L: Clone + Eq + std::hash::Hash> Fresh for Family<L, Counter> {
+    fn fresh() -> Self {
+        Self::default()
+    }
+}
+
+impl<L: Clone + Eq + std::hash::Hash> Fresh for Family<L, Gauge> {
     fn fresh() -> Self {
         Self::default()
     }
@@ -168,10 +181,14 @@ metrics! {
     stripe_refusals: Counter = "stripe_rate_limit_refusals",
     /// Tasks that ran without anybody waiting for them, by task and outcome.
     background: Family<Task, Counter> = "background_tasks",
+    /// When a repeated task last succeeded, in Unix seconds.
+    last_success: Family<Repeated, Gauge> = "background_last_success_timestamp_seconds",
     /// Subscriptions and schedules ended because another subscription of the same org took their place.
     superseded: Counter = "superseded",
     /// Events that Stripe has delivered.
     stripe_events: Counter = "stripe_events",
+    /// Orgs of which something else was remembered than a sweep found in Stripe.
+    drifted: Counter = "drifted",
     /// Answers from memory that were older than they should be, because Stripe could not be asked.
     stale_answers: Counter = "stale_answers",
     /// Looks into caches, by cache and outcome.
@@ -190,6 +207,11 @@ impl Metrics {
     /// Counts a run of a `task` that nobody waited for.
     pub fn ran(&self, task: &'static str, outcome: &'static str) {
         self.background.get_or_create(&Task { task, outcome }).inc();
+    }
+
+    /// Notes that a repeated `task` has succeeded, at a time in Unix seconds.
+    pub fn succeeded(&self, task: &'static str, now: i64) {
+        self.last_success.get_or_create(&Repeated { task }).set(now);
     }
 
     /// Notes a call to Stripe's `endpoint`.

@@ -3,8 +3,12 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::Billing;
+use crate::stripe::{Error, Page};
+
 /// An event, as far as it says whose things have changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(from = "Envelope")]
 pub struct Event {
     /// `evt_…`.
     pub id: String,
@@ -18,6 +22,21 @@ pub struct Event {
     pub live: bool,
     /// Unix seconds.
     pub created: i64,
+}
+
+impl Billing<'_> {
+    /// The newest event of the account.
+    pub async fn newest_event(self) -> Result<Option<Event>, Error> {
+        let request = self.get("/v1/events").param("limit", 1);
+        let page: Page<Event> = request.send().await?;
+        Ok(page.data.into_iter().next())
+    }
+
+    /// A page of the events that came after one, newest first: those next to it.
+    pub async fn events_after(self, event: &str) -> Result<Page<Event>, Error> {
+        let request = self.get("/v1/events").param("limit", 100);
+        request.param("ending_before", event).send().await
+    }
 }
 
 #[derive(Deserialize)]
@@ -47,7 +66,7 @@ impl Event {
     /// # Errors
     /// It is no event.
     pub fn read(body: &[u8]) -> serde_json::Result<Self> {
-        Ok(serde_json::from_slice::<Envelope>(body)?.into())
+        serde_json::from_slice(body)
     }
 }
 

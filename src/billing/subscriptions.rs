@@ -12,6 +12,9 @@ use crate::stripe::{Error, Form, Page};
 pub struct Subscription {
     /// `sub_…`.
     pub id: String,
+    /// `cus_…`.
+    #[serde(default)]
+    pub customer: String,
     /// What has become of it.
     pub status: SubscriptionStatus,
     /// Unix seconds.
@@ -174,6 +177,12 @@ impl Billing<'_> {
     /// A subscription.
     pub async fn subscription(self, id: &str) -> Result<Subscription, Error> {
         self.get(subscription_path(id)).send().await
+    }
+
+    /// A page of all subscriptions that have not ended, newest first, which goes on `after` one of them.
+    pub async fn all_subscriptions(self, after: Option<&str>) -> Result<Page<Subscription>, Error> {
+        let request = self.get("/v1/subscriptions").param("limit", 100);
+        request.param_some("starting_after", after).send().await
     }
 
     /// A customer's subscriptions, newest first.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::http::HeaderValue;
@@ -15,12 +16,16 @@ use tokio_util::task::TaskTracker;
 use super::sandbox::{Embedded, bind, is_loopback};
 use super::session::Session;
 use super::{Global, output};
-use crate::api::{self, App, Audit, Cloud, Keys, Limits, Proxies, WebhookSecrets};
+use crate::api::{self, Accounts, App, Audit, Cloud, Keys, Limits, Proxies, WebhookSecrets};
+use crate::background::Tasks;
 use crate::config::{self, ApiKeys, Environment};
-use crate::domain::{MaxAge, Memory};
+use crate::domain::{self, Domain, Lane, MaxAge, Memory};
 use crate::server::{self, Tls};
 use crate::stripe::RateSettings;
 use clock::Clock;
+
+/// For what something costs in a month.
+const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Connections to the operator's pages: enough for some scrapers and probes, out of the reserve of file descriptors.
 const ADMIN_CONNECTIONS: usize = 64;
@@ -65,10 +70,19 @@ pub(super) async fn run(
     }
     app.webhook = WebhookSecrets::new(webhook_secrets, Clock::system());
 
+    let mut tasks = Tasks::new(Clock::system(), app.metrics.clone());
+    if let Accounts::One(domain) = &app.accounts {
+        let every = settings.freshness.reconcile.0;
+        let domain = domain.clone();
+        tasks.repeat("sweep", every, move || {
+            sweep(domain.in_background(Lane::Bulk), every)
+        });
+    }
     let mut background = JoinSet::new();
     background.spawn(reload_at(reload, keys, accepted, tls.clone()));
     listen(settings, listener, app, tls, stop).await?;
     background.shutdown().await;
+    tasks.stop().await;
     if let Some(sandbox) = sandbox {
         sandbox.stop().await;
     }
@@ -163,6 +177,23 @@ async fn listen(
     };
     let serving = server::serve_with(listener, api::router(app), options, stop);
     tokio::join!(serving, pages);
+    Ok(())
+}
+
+/// Finds what no event has told of, and says what that costs: Stripe allows some 500 reads for each payment, and 10,000 a
+/// month at least.
+async fn sweep(domain: Domain, every: Duration) -> Result<(), domain::Error> {
+    let found = domain.sweep().await?;
+    let sweeps_a_month = MONTH.as_millis().div_ceil(every.as_millis().max(1));
+    let calls_a_month = sweeps_a_month.saturating_mul(found.calls.try_into().unwrap_or(u128::MAX));
+    tracing::info!(
+        subscriptions = found.subscriptions,
+        drifted = found.drifted,
+        unsettled = found.unsettled,
+        calls = found.calls,
+        calls_a_month,
+        "swept"
+    );
     Ok(())
 }
 

@@ -31,6 +31,16 @@ pub struct Freshness {
     )]
     pub max_stale: TimeSpan,
 
+    /// How often all subscriptions are listed, so that what was missed is found: lost events, and subscriptions that another
+    /// one has taken the place of. Not with --cloud; 0s: never
+    #[arg(
+        long,
+        env = "TIER_RECONCILE",
+        value_name = "DURATION",
+        default_value = "6h"
+    )]
+    pub reconcile: TimeSpan,
+
     /// Orgs in memory, with --cloud of all accounts together; those used least recently make room
     #[arg(
         long,

@@ -3,6 +3,7 @@
 
 mod events;
 mod store;
+mod sweep;
 mod usage;
 
 use std::sync::Arc;
@@ -15,6 +16,8 @@ use super::{Domain, Error, Lane, Result};
 
 use store::{Entry, Key, Overtaken, Part, Purchase, Reader};
 use tokio::sync::OwnedRwLockReadGuard;
+
+pub use sweep::Swept;
 
 pub(super) use store::{Before, ChangeWrite, Entitlements, UsageWrite};
 pub(super) use usage::{Counted, Kind, UsageSnapshot};

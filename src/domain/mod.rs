@@ -40,7 +40,7 @@ pub use background::{Background, Superseded};
 pub use checkout::{Checkout, Tax};
 pub use clock::{ClockChange, ClockState};
 pub use diff::{FeatureDiff, FieldDiff, diff};
-pub use entitlement::{Answered, MaxAge, Source, Stale};
+pub use entitlement::{Answered, MaxAge, Source, Stale, Swept};
 pub use error::Error;
 pub use isolation::IsolatedAccount;
 pub use memory::Memory;

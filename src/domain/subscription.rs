@@ -53,7 +53,7 @@ impl Subscription {
         !matches!(self.status, Canceled | IncompleteExpired)
     }
 
-    fn is_tiers(&self) -> bool {
+    pub(super) fn is_tiers(&self) -> bool {
         self.metadata
             .get(MARK.0)
             .is_some_and(|value| value == MARK.1)

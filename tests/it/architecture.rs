@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 /// The parts that are stacked on each other, from the top.
-const STACK: [&str; 7] = [
+const STACK: [&str; 8] = [
     "crate::cli",
     "crate::config",
     "crate::server",
+    "crate::background",
     "crate::api",
     "crate::domain",
     "crate::billing",
@@ -34,6 +35,11 @@ const RULES: &[(&str, &[&str], &[&str])] = &[
         &["reqwest", "stripe_sandbox"],
     ),
     ("server", &[], &["reqwest", "stripe_sandbox"]),
+    (
+        "background",
+        &["crate::domain"],
+        &["axum", "reqwest", "stripe_sandbox"],
+    ),
     (
         "config",
         &["crate::server", "crate::api", "crate::stripe"],

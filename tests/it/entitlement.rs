@@ -2,6 +2,7 @@
 //! is away.
 
 mod events;
+mod sweep;
 
 use std::time::Duration;
 

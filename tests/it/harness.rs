@@ -11,7 +11,7 @@ use clock::Clock;
 use serde_json::{Value, json};
 use stripe_sandbox::{Action, Options, Rule, Sandbox};
 use tier::admission::Places;
-use tier::api::{App, WebhookSecrets, admin_router, router};
+use tier::api::{Accounts, App, WebhookSecrets, admin_router, router};
 use tier::billing::CLASSIC;
 use tier::domain::{Domain, MaxAge, Memory};
 use tier::metrics::Metrics;
@@ -297,6 +297,14 @@ impl TestApp {
     /// Where the Stripe of this test listens.
     pub(crate) fn stripe_url(&self) -> &str {
         self.sandbox.url()
+    }
+
+    /// The account that this server acts on.
+    pub(crate) fn domain(&self) -> &Domain {
+        match &self.app.accounts {
+            Accounts::One(domain) => domain,
+            Accounts::Many(_) => panic!("it serves many"),
+        }
     }
 
     /// The places for requests in flight.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Domain, Key, UsageSnapshot};
+use super::{Domain, Key, SharedState, UsageSnapshot};
 use crate::billing::Event;
 use crate::domain::org::ORG;
 use crate::domain::refs::OrgName;
@@ -62,10 +62,17 @@ impl Domain {
             return Ok(());
         }
         let shared = self.shared().await?;
-        let Some(store) = self.entitlements(&shared) else {
+        if let Some(store) = self.entitlements(&shared) {
+            store.note_event(self.account.clock.millis());
+        }
+        self.heed(&shared, &event).await
+    }
+
+    /// Does what an event of this account asks for.
+    pub(super) async fn heed(&self, shared: &SharedState, event: &Event) -> Result<()> {
+        let Some(store) = self.entitlements(shared) else {
             return Ok(());
         };
-        store.note_event(self.account.clock.millis());
         let reach = Reach::of(&event.kind);
         if reach == Reach::Everybody {
             store.outdate_all(self.account.clock.millis());
@@ -87,7 +94,7 @@ impl Domain {
     }
 
     /// Reads the org of a customer, which ends the subscription that a newer one has taken the place of.
-    fn read_soon(&self, customer: Arc<str>, org: Option<OrgName>) {
+    pub(super) fn read_soon(&self, customer: Arc<str>, org: Option<OrgName>) {
         let domain = self.in_background(Lane::Bulk);
         let name = format!("event:{customer}");
         self.background().start(name, async move {

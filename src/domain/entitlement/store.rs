@@ -34,6 +34,8 @@ pub(in crate::domain) struct Entitlements {
     last_event: AtomicI64,
     /// What was read up to then, in Unix milliseconds, is outdated.
     outdated_until: AtomicI64,
+    /// The newest event that a sweep has seen.
+    last_swept_event: tokio::sync::Mutex<Option<String>>,
 }
 
 /// What is remembered of one org: two parts, each read when it is first asked for.
@@ -190,6 +192,7 @@ impl Entitlements {
             phase_reads: Flights::default(),
             last_event: AtomicI64::new(i64::MIN),
             outdated_until: AtomicI64::new(i64::MIN),
+            last_swept_event: tokio::sync::Mutex::default(),
         }
     }
 
@@ -216,9 +219,41 @@ impl Entitlements {
         self.last_event.load(Ordering::Relaxed)
     }
 
+    /// The newest event that a sweep has seen, which one sweep at a time holds.
+    pub(super) fn last_swept_event(&self) -> &tokio::sync::Mutex<Option<String>> {
+        &self.last_swept_event
+    }
+
     /// The org that a customer stands for, if anything is remembered of it.
     pub(super) fn org_of(&self, account: u64, customer: &str) -> Option<OrgName> {
         self.by_customer.get(&(account, customer.into()))
+    }
+
+    /// The customers of an account of which something is remembered, and the orgs that they stand for.
+    pub(super) fn customers_of(&self, account: u64) -> Vec<(Arc<str>, OrgName)> {
+        let all = self.by_customer.iter();
+        let own = all.filter(|(key, _)| key.0 == account);
+        own.map(|(key, org)| (key.1.clone(), org)).collect()
+    }
+
+    /// Whether something else than `granted` is remembered of an org that was read before a time in Unix milliseconds: a
+    /// subscription and the fingerprint of its terms. Then it is outdated.
+    pub(super) fn outdate_if_other(
+        &self,
+        key: &Key,
+        granted: Option<(&Arc<str>, u64)>,
+        before: i64,
+    ) -> bool {
+        let Some((entry, _)) = self.get::<UsageSnapshot>(key, before) else {
+            return false;
+        };
+        let known = entry.subscription.as_ref();
+        let known = known.map(|subscription| (subscription, entry.value.terms()));
+        if entry.is_outdated || entry.read_at >= before || known == granted {
+            return false;
+        }
+        self.outdate(key);
+        true
     }
 
     /// Lists a reader.

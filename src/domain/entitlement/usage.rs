@@ -1,6 +1,7 @@
 //! What an org may use and has used, as it is remembered: by subscription item, so that a report can be added to it.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use super::{Read, Readable};
@@ -19,6 +20,8 @@ pub(in crate::domain) struct UsageSnapshot {
     period_end: i64,
     /// Unix seconds.
     cancel_at: Option<i64>,
+    /// Tells the terms of the subscription from others.
+    terms: u64,
 }
 
 /// An item that Tier sold.
@@ -105,20 +108,44 @@ impl UsageSnapshot {
                 sells,
             })
         });
-        Self::of(
-            items.collect(),
-            subscription.current_period_end,
-            subscription.cancel_at,
-        )
+        Self {
+            items: items.collect(),
+            rows: Arc::default(),
+            period_end: subscription.current_period_end,
+            cancel_at: subscription.cancel_at,
+            terms: Self::fingerprint(subscription),
+        }
+        .with_rows()
     }
 
-    fn of(items: Box<[Item]>, period_end: i64, cancel_at: Option<i64>) -> Self {
+    fn with_rows(mut self) -> Self {
+        self.rows = rows(&self.items);
+        self
+    }
+
+    /// The same with other items.
+    fn with_items(&self, items: Box<[Item]>) -> Self {
         Self {
-            rows: rows(&items),
             items,
-            period_end,
-            cancel_at,
+            rows: Arc::default(),
+            ..*self
         }
+        .with_rows()
+    }
+
+    /// Tells the terms of the subscription from others.
+    pub(super) fn terms(&self) -> u64 {
+        self.terms
+    }
+
+    /// Tells the terms of a subscription that grants something from others: what it grants, until when.
+    pub(super) fn fingerprint(subscription: &Subscription) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (subscription.current_period_end, subscription.cancel_at).hash(&mut hasher);
+        for item in &subscription.items.data {
+            (&item.id, item.price.limit()).hash(&mut hasher);
+        }
+        hasher.finish()
     }
 
     /// By feature name.
@@ -152,7 +179,7 @@ impl UsageSnapshot {
                 items.iter_mut().find(last)?.used = *n;
             }
         }
-        Some(Self::of(items, self.period_end, self.cancel_at))
+        Some(self.with_items(items))
     }
 
     /// What holds at a time, in Unix seconds.
@@ -167,7 +194,7 @@ impl UsageSnapshot {
                 Kind::Sum | Kind::Max | Kind::Last => (item.used, item.before) = (0, 0),
             }
         }
-        Self::of(items, self.period_end, self.cancel_at)
+        self.with_items(items)
     }
 }
 
@@ -269,6 +296,16 @@ mod tests {
         (feature.to_owned(), used, limit)
     }
 
+    fn snapshot(items: Vec<Item>, period_end: i64, cancel_at: Option<i64>) -> UsageSnapshot {
+        UsageSnapshot {
+            items: items.into(),
+            period_end,
+            cancel_at,
+            ..UsageSnapshot::default()
+        }
+        .with_rows()
+    }
+
     #[test]
     fn rows_sum_what_several_plans_grant_and_leave_out_what_is_not_tiers() {
         let item = |id: &str, feature: Option<&str>, usage_type: &str, limit: Option<i64>| {
@@ -320,18 +357,18 @@ mod tests {
         let mut other = item("b", "feature:x@plan:q@1", Kind::Sum, NO_LIMIT - 1);
         (one.used, other.used, other.before) = (i64::MAX - 1, 1, 1);
         one.before = other.before;
-        let snapshot = UsageSnapshot::of([one, other].into(), 0, None);
+        let snapshot = snapshot(vec![one, other], 0, None);
         assert_eq!(used(&snapshot), [row("feature:x", i64::MAX, NO_LIMIT)]);
     }
 
     #[test]
     fn a_report_is_added_where_it_is_known_what_it_did() {
-        let items = [
+        let items = vec![
             item("sum", "feature:sum@plan:p@1", Kind::Sum, 10),
             item("max", "feature:max@plan:p@1", Kind::Max, 10),
             item("last", "feature:last@plan:p@1", Kind::Last, 10),
         ];
-        let snapshot = UsageSnapshot::of(items.into(), 0, None);
+        let snapshot = snapshot(items, 0, None);
         let after = |counted: Counted| snapshot.with(&counted).map(|after| used(&after));
         let added = |item: &str| Counted::Added {
             item: item.into(),
@@ -377,7 +414,7 @@ mod tests {
             before: 2,
             ..item(&i.to_string(), &format!("feature:{i}@plan:p@1"), *kind, 10)
         });
-        let snapshot = UsageSnapshot::of(items.collect(), 100, Some(200));
+        let snapshot = snapshot(items.collect(), 100, Some(200));
         let used = |now| -> Vec<i64> {
             let predicted = snapshot.at(now);
             let rows = predicted.rows().iter();

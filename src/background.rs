@@ -1,0 +1,138 @@
+//! Work that goes on by itself while a server runs: tasks that are repeated, each by its name.
+//!
+//! A task that fails is tried again at its next time. All end with the server: what is under way is dropped, so a task
+//! must leave nothing half done. What requests start and do not wait for is in [`domain`](crate::domain::Background).
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use crate::metrics::Metrics;
+use clock::Clock;
+
+/// The longest wait before a task runs for the first time: a server that is often restarted must come to it too.
+const FIRST: Duration = Duration::from_secs(10 * 60);
+
+/// The tasks of a server. They end when this is dropped.
+pub struct Tasks {
+    running: JoinSet<()>,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+}
+
+impl Tasks {
+    /// None yet. Their runs are counted in `metrics`.
+    pub fn new(clock: Clock, metrics: Arc<Metrics>) -> Self {
+        Self {
+            running: JoinSet::new(),
+            clock,
+            metrics,
+        }
+    }
+
+    /// Runs `task` again and again, one run after the other, with a pause of `every` between them; zero: never. Before the
+    /// first run it waits for a part of that, and for ten minutes at most, so that servers that start together do not all
+    /// ask Stripe at the same moment.
+    pub fn repeat<F, E>(
+        &mut self,
+        name: &'static str,
+        every: Duration,
+        mut task: impl FnMut() -> F + Send + 'static,
+    ) where
+        F: Future<Output = Result<(), E>> + Send,
+        E: Display + Send,
+    {
+        if every.is_zero() {
+            return;
+        }
+        let (clock, metrics) = (self.clock.clone(), Arc::clone(&self.metrics));
+        self.running.spawn(async move {
+            tokio::time::sleep(every.min(FIRST).mul_f64(part())).await;
+            loop {
+                let outcome = match task().await {
+                    Ok(()) => {
+                        metrics.succeeded(name, clock.unix());
+                        "ok"
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, task = name, "a background task failed; it is tried again");
+                        "failed"
+                    }
+                };
+                metrics.ran(name, outcome);
+                tokio::time::sleep(every).await;
+            }
+        });
+    }
+
+    /// Ends all of them.
+    pub async fn stop(mut self) {
+        self.running.shutdown().await;
+    }
+}
+
+/// A part of a whole that differs from server to server.
+fn part() -> f64 {
+    let (random, ..) = uuid::Uuid::new_v4().as_fields();
+    f64::from(random) / f64::from(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    /// How often a task has run after some hours that takes no time and fails every other time.
+    async fn runs(every: Duration, hours: u32) -> u32 {
+        let ran = Arc::new(AtomicU32::default());
+        let mut tasks = Tasks::new(Clock::manual(0), Arc::default());
+        let counted = Arc::clone(&ran);
+        tasks.repeat("test", every, move || {
+            let run = counted.fetch_add(1, Ordering::SeqCst);
+            async move {
+                if run % 2 == 0 {
+                    Err("it failed")
+                } else {
+                    Ok(())
+                }
+            }
+        });
+        tokio::time::sleep(hours * HOUR).await;
+        tasks.stop().await;
+        let stopped = ran.load(Ordering::SeqCst);
+        tokio::time::sleep(hours * HOUR).await;
+        assert_eq!(ran.load(Ordering::SeqCst), stopped, "it has ended");
+        stopped
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_is_repeated_whether_it_fails_or_not() {
+        assert_eq!(runs(6 * HOUR, 25).await, 5);
+        assert_eq!(
+            runs(6 * HOUR, 1).await,
+            1,
+            "it comes to it within ten minutes"
+        );
+        assert_eq!(runs(Duration::ZERO, 100).await, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn its_runs_are_counted() {
+        let metrics = Arc::new(Metrics::default());
+        let mut tasks = Tasks::new(Clock::manual(7), metrics.clone());
+        tasks.repeat("test", HOUR, || async { Ok::<(), String>(()) });
+        tokio::time::sleep(HOUR / 2).await;
+        let text = metrics
+            .encode(crate::metrics::Format::Classic, [])
+            .expect("text");
+        let counted = r#"tier_background_tasks_total{task="test",outcome="ok"} 1"#;
+        assert!(text.contains(counted), "{text}");
+        let last = r#"tier_background_last_success_timestamp_seconds{task="test"} 7"#;
+        assert!(text.contains(last), "{text}");
+    }
+}

@@ -1,0 +1,200 @@
+//! The sweep: all subscriptions of the account are listed now and then, and compared with what is remembered. Events may
+//! be lost, and nobody may ask for an org whose old subscription is still billed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{Domain, Entitlements, Key, SharedState, UsageSnapshot};
+use crate::billing::Subscription;
+use crate::domain::Result;
+
+/// What a sweep has found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Subscriptions of Tier's that may bill somebody.
+    pub subscriptions: usize,
+    /// Orgs of which something else was remembered than Stripe says.
+    pub drifted: usize,
+    /// Orgs that are read again, because one of their subscriptions takes the place of another or has something left to be
+    /// done.
+    pub unsettled: usize,
+    /// Calls to Stripe, without those that read orgs again.
+    pub calls: usize,
+}
+
+/// How many pages of events are read. Where more have come, everything is read again when somebody asks for it.
+const EVENT_PAGES: usize = 50;
+
+/// A customer's subscriptions, newest first.
+#[derive(Default)]
+struct Customer {
+    subscriptions: Vec<Listed>,
+}
+
+/// What is kept of a subscription that was listed.
+struct Listed {
+    id: Arc<str>,
+    is_paid_for: bool,
+    grants: bool,
+    is_unsettled: bool,
+    fingerprint: u64,
+}
+
+impl Customer {
+    /// Whether one subscription takes the place of another, or has something left to be done.
+    fn is_unsettled(&self) -> bool {
+        let newest_paid = self.subscriptions.iter().position(|one| one.is_paid_for);
+        let is_last = newest_paid.is_none_or(|paid| paid + 1 == self.subscriptions.len());
+        !is_last || self.subscriptions.iter().any(|one| one.is_unsettled)
+    }
+
+    /// What it is granted: the subscription and what tells its terms from others.
+    fn granted(&self) -> Option<(&Arc<str>, u64)> {
+        let all = &self.subscriptions;
+        let paid = all.iter().find(|one| one.is_paid_for);
+        let current = paid.or_else(|| all.iter().find(|one| one.grants))?;
+        Some((&current.id, current.fingerprint))
+    }
+}
+
+impl Domain {
+    /// Lists all subscriptions and the events since the last sweep. What is remembered otherwise is outdated, and orgs
+    /// that have something to be settled are read again.
+    pub async fn sweep(&self) -> Result<Swept> {
+        let shared = self.shared().await?;
+        let Some(store) = self.entitlements(&shared) else {
+            return Ok(Swept::default());
+        };
+        let began = self.account.clock.millis();
+        self.replay_events(&shared, store).await?;
+        let mut swept = Swept::default();
+        let mut customers: HashMap<String, Customer> = HashMap::new();
+        let mut after = None;
+        loop {
+            let page = self.billing().all_subscriptions(after.as_deref()).await?;
+            after = page.data.last().map(|last| last.id.clone());
+            let is_over = !page.has_more || after.is_none();
+            for subscription in page.data.into_iter().filter(Subscription::is_tiers) {
+                swept.subscriptions += 1;
+                let listed = Listed::of(&subscription);
+                let customer = customers.entry(subscription.customer).or_default();
+                customer.subscriptions.push(listed);
+            }
+            if is_over {
+                break;
+            }
+        }
+        for (customer, listed) in &customers {
+            if listed.is_unsettled() {
+                swept.unsettled += 1;
+                self.read_soon(
+                    customer.as_str().into(),
+                    store.org_of(shared.number, customer),
+                );
+            }
+        }
+        for (customer, org) in store.customers_of(shared.number) {
+            let key: Key = (shared.number, org);
+            let granted = customers.get(&*customer).and_then(Customer::granted);
+            if store.outdate_if_other(&key, granted, began) {
+                swept.drifted += 1;
+            }
+        }
+        swept.calls = self.stripe().calls().len();
+        self.stripe()
+            .metrics()
+            .drifted
+            .inc_by(u64::try_from(swept.drifted).unwrap_or(u64::MAX));
+        Ok(swept)
+    }
+
+    /// Takes note of the events since the last sweep. The first one only learns where they begin.
+    async fn replay_events(&self, shared: &SharedState, store: &Entitlements) -> Result<()> {
+        let mut last = store.last_swept_event().lock().await;
+        let Some(mut newest) = last.clone() else {
+            *last = self.billing().newest_event().await?.map(|event| event.id);
+            return Ok(());
+        };
+        for _ in 0..EVENT_PAGES {
+            let page = match self.billing().events_after(&newest).await {
+                // Stripe keeps them for 30 days.
+                Err(error) if error.is_invalid_request() => break,
+                page => page?,
+            };
+            let Some(first) = page.data.first() else {
+                *last = Some(newest);
+                return Ok(());
+            };
+            newest.clone_from(&first.id);
+            for event in &page.data {
+                self.heed(shared, event).await?;
+            }
+            if !page.has_more {
+                *last = Some(newest);
+                return Ok(());
+            }
+        }
+        // Too many, or they are gone.
+        let now = self.account.clock.millis();
+        store.outdate_all(now);
+        *last = self.billing().newest_event().await?.map(|event| event.id);
+        Ok(())
+    }
+}
+
+impl Listed {
+    fn of(subscription: &Subscription) -> Self {
+        Self {
+            id: subscription.id.as_str().into(),
+            is_paid_for: subscription.is_paid_for(),
+            grants: subscription.grants(),
+            is_unsettled: subscription.is_unsettled(),
+            fingerprint: UsageSnapshot::fingerprint(subscription),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn customer(subscriptions: &[(&str, bool, bool)]) -> Customer {
+        let listed = subscriptions
+            .iter()
+            .map(|&(id, is_paid_for, grants)| Listed {
+                id: id.into(),
+                is_paid_for,
+                grants,
+                is_unsettled: false,
+                fingerprint: 0,
+            });
+        Customer {
+            subscriptions: listed.collect(),
+        }
+    }
+
+    #[test]
+    fn the_newest_that_is_paid_for_is_granted_and_older_ones_are_to_be_ended() {
+        let (paid, late, unpaid) = ((true, true), (false, true), (false, false));
+        for (statuses, granted, is_unsettled) in [
+            (&[][..], None, false),
+            (&[paid], Some("0"), false),
+            (&[paid, paid], Some("0"), true),
+            (&[paid, late], Some("0"), true),
+            (&[unpaid, paid], Some("1"), false),
+            (&[unpaid, late], Some("1"), false),
+            (&[late, late], Some("0"), false),
+            (&[unpaid, unpaid], None, false),
+        ] {
+            let ids = ["0", "1"];
+            let all: Vec<_> = statuses
+                .iter()
+                .zip(ids)
+                .map(|(&(is_paid_for, grants), id)| (id, is_paid_for, grants))
+                .collect();
+            let customer = customer(&all);
+            assert_eq!(customer.granted().map(|(id, _)| &**id), granted, "{all:?}");
+            assert_eq!(customer.is_unsettled(), is_unsettled, "{all:?}");
+        }
+    }
+}

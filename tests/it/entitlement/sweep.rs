@@ -1,0 +1,112 @@
+//! The sweep: what nobody has told of is found.
+
+use stripe_sandbox::{Action, Rule};
+use tier::domain::{Domain, Lane, Swept};
+
+use super::{SECOND, calls, memory, settings, start_with, stripe};
+use crate::harness::{Settings, TestApp};
+
+/// A server that remembers for a day.
+async fn start() -> TestApp {
+    let mut settings = settings();
+    settings.max_age.usual = 86_400 * SECOND;
+    start_with(settings).await
+}
+
+async fn sweep(app: &TestApp) -> Swept {
+    // Only what was read before it is compared.
+    app.advance(SECOND);
+    let domain: Domain = app.domain().in_background(Lane::Bulk);
+    let swept = domain.sweep().await.expect("Stripe answers");
+    app.settled().await;
+    swept
+}
+
+#[tokio::test]
+async fn what_is_remembered_otherwise_is_found() {
+    let app = start().await;
+    calls(&app).await;
+    app.subscribe("org:other", &["plan:free@1"]).await;
+    app.limits("org:other").await;
+    let nothing = Swept {
+        subscriptions: 2,
+        drifted: 0,
+        unsettled: 0,
+        calls: 2,
+    };
+    assert_eq!(sweep(&app).await, nothing);
+    assert_eq!(sweep(&app).await, nothing);
+    assert_eq!(calls(&app).await, memory(0, 2));
+
+    let other = app.beside(&Settings::default());
+    other.subscribe("org:a", &["plan:pro@1"]).await;
+    // The events since the last sweep tell of it too.
+    assert_eq!(sweep(&app).await.subscriptions, 2);
+    assert_eq!(calls(&app).await, stripe(0));
+    let limits = app.limits("org:a").await;
+    assert!(limits.iter().any(|(feature, ..)| feature == "feature:base"));
+}
+
+#[tokio::test]
+async fn drift_is_counted_where_even_the_events_are_gone() {
+    let app = start().await;
+    calls(&app).await;
+    let other = app.beside(&Settings::default());
+    for features in [&["plan:pro@1"][..], &[]] {
+        other.subscribe("org:a", features).await;
+        // The first sweep of a server does not know where to begin with events.
+        let swept = sweep(&app).await;
+        assert_eq!(swept.drifted, usize::from(features.len() == 1), "{swept:?}");
+        app.limits("org:a").await;
+    }
+    let text = app.metrics().encode(tier::metrics::Format::Classic, []);
+    assert!(text.expect("text").contains("tier_drifted_total 1\n"));
+    assert_eq!(app.limits("org:a").await, []);
+}
+
+#[tokio::test]
+async fn a_subscription_that_is_superseded_is_ended_though_nobody_reads_the_org() {
+    for is_known in [true, false] {
+        let app = start().await;
+        let old = app.stripe_get("/v1/subscriptions").await["data"][0].clone();
+        let price = old["items"]["data"][0]["price"]["id"]
+            .as_str()
+            .expect("an id");
+        let customer = old["customer"].as_str().expect("an id");
+        if is_known {
+            calls(&app).await;
+        }
+        app.advance(60 * SECOND);
+        let new = [
+            ("customer", customer),
+            ("items[0][price]", price),
+            ("metadata[tier.subscription]", "default"),
+        ];
+        let new = app.stripe_post("/v1/subscriptions", &new).await;
+        let swept = sweep(&app).await;
+        assert_eq!((swept.subscriptions, swept.unsettled), (2, 1), "{is_known}");
+        let live = app.stripe_get("/v1/subscriptions").await;
+        let live = live["data"].as_array().expect("a list");
+        assert_eq!(live.len(), 1, "{is_known}");
+        assert_eq!(live[0]["id"], new["id"]);
+        assert_eq!(sweep(&app).await.unsettled, 0);
+    }
+}
+
+#[tokio::test]
+async fn it_lists_a_hundred_a_call_and_goes_on_next_time_if_stripe_fails() {
+    let app = start().await;
+    for n in 0..101 {
+        let org = format!("org:many-{n}");
+        app.subscribe(&org, &["plan:free@1"]).await;
+    }
+    let swept = sweep(&app).await;
+    assert_eq!((swept.subscriptions, swept.calls), (102, 3));
+    let swept = sweep(&app).await;
+    assert_eq!(swept.calls, 3, "nothing has happened since");
+    let fault = Rule::new("GET", "/v1/subscriptions", Action::Status(503, None));
+    app.sandbox().add_fault(fault);
+    app.domain().sweep().await.unwrap_err();
+    app.sandbox().clear_faults();
+    assert_eq!(sweep(&app).await.subscriptions, 102);
+}
