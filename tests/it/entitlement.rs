@@ -1,6 +1,7 @@
 //! Checks answered from memory: what is right at once, what takes until it is read again, and what happens when Stripe
 //! is away.
 
+mod deliveries;
 mod events;
 mod sweep;
 

@@ -299,6 +299,11 @@ impl TestApp {
         self.sandbox.url()
     }
 
+    /// What it serves.
+    pub(crate) fn router(&self) -> Router {
+        self.router.clone()
+    }
+
     /// The account that this server acts on.
     pub(crate) fn domain(&self) -> &Domain {
         match &self.app.accounts {

@@ -1,0 +1,146 @@
+//! What others write is known within the promised time, whatever becomes of Stripe's events on their way. How many calls
+//! that costs is printed (`-- --nocapture`).
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use serde_json::json;
+use stripe_sandbox::{Action, Rule};
+use tier::api::{WEBHOOK_PATH, WebhookSecrets};
+use tokio::task::JoinSet;
+
+use super::{SECOND, settings, start_with};
+use crate::harness::{STRIPE_KEY, Settings, TestApp};
+
+/// As long as answers may be old while events come.
+const WITH_EVENTS: Duration = Duration::from_secs(300);
+
+/// What another server does.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Subscribe(&'static str),
+    Cancel,
+    Report(u16),
+    Wait(u16),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        prop_oneof![Just("plan:free@1"), Just("plan:pro@1")].prop_map(Step::Subscribe),
+        Just(Step::Cancel),
+        (1..50_u16).prop_map(Step::Report),
+        (1..200_u16).prop_map(Step::Wait),
+    ];
+    proptest::collection::vec(step, 1..12)
+}
+
+/// A server that takes its sandbox's events over HTTP.
+async fn start() -> (TestApp, JoinSet<()>) {
+    let app = start_with(settings()).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let url = format!("http://{address}{WEBHOOK_PATH}");
+    let secret = app.sandbox().webhook_endpoint(STRIPE_KEY, &url, &["*"]);
+    let secrets = vec![secret.expect("a URL").into()];
+    let clock = app.sandbox().clock().clone();
+    let app = app.adjusted(|app| app.webhook = WebhookSecrets::new(secrets, clock));
+    let router = app.router();
+    let mut server = JoinSet::new();
+    server.spawn(async move { axum::serve(listener, router).await.expect("it serves") });
+    (app, server)
+}
+
+async fn shown(app: &TestApp) -> (serde_json::Value, String) {
+    let limits = app.get("/v1/limits?org=org:a").await.ok().json();
+    let phase = app.get("/v1/phase?org=org:a").await;
+    // Each read says how old it is allowed to be, and the rest has to be equal.
+    (limits, phase.body)
+}
+
+async fn carry_out(other: &TestApp, step: Step) {
+    match step {
+        Step::Subscribe(plan) => other.subscribe("org:a", &[plan]).await,
+        Step::Cancel => {
+            let cancel = json!({"org": "org:a", "phases": [{"features": []}]});
+            other.post_json("/v1/subscribe", &cancel).await.ok();
+        }
+        Step::Report(n) => {
+            let report = json!({"org": "org:a", "feature": "feature:calls", "n": n});
+            // Nothing is granted after a cancellation.
+            other.post_json("/v1/report", &report).await;
+        }
+        Step::Wait(seconds) => other.advance(Duration::from_secs(seconds.into())),
+    }
+}
+
+/// Carries `steps` out at another server; at the end this one has to know the same `within` a time. The calls that its
+/// reads have cost.
+async fn run(fault: Option<&Action>, steps: &[Step], within: Duration) -> u64 {
+    let (app, _server) = start().await;
+    if let Some(action) = fault {
+        app.sandbox().add_fault(Rule::webhook("*", action.clone()));
+    }
+    let other = app.beside(&Settings::default());
+    shown(&app).await;
+    let mut calls = 0;
+    for step in steps {
+        carry_out(&other, *step).await;
+        other.settled().await;
+        app.forget_calls();
+        shown(&app).await;
+        calls += app.stripe_calls();
+    }
+    app.advance(within);
+    app.sandbox().deliveries_settled().await;
+    app.settled().await;
+    assert_eq!(shown(&app).await, shown(&other).await, "{steps:?}");
+    calls
+}
+
+#[expect(clippy::print_stdout, reason = "the figure is for whoever asks for it")]
+fn check(name: &str, fault: Option<&Action>, within: Duration) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.expect("a runtime");
+    let (mut lists, mut calls) = (0, 0);
+    let mut runner = TestRunner::new(Config {
+        cases: 24,
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let counted = std::cell::RefCell::new((&mut lists, &mut calls));
+    let outcome = runner.run(&steps(), |steps| {
+        let spent = runtime.block_on(run(fault, &steps, within));
+        let (lists, calls) = &mut *counted.borrow_mut();
+        **lists += steps.len();
+        **calls += spent;
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{name}: {failure}"));
+    println!("events {name}: {calls} calls for the reads after {lists} steps");
+}
+
+#[test]
+fn all_arrive() {
+    check("all there", None, WITH_EVENTS);
+}
+
+#[test]
+fn all_are_lost() {
+    check("all lost", Some(&Action::Drop), 10 * SECOND);
+}
+
+#[test]
+fn all_come_twice() {
+    check("all twice", Some(&Action::Double), WITH_EVENTS);
+}
+
+#[test]
+fn all_come_in_another_order() {
+    let minutes = Action::Shuffle(Duration::from_secs(180));
+    check("shuffled by minutes", Some(&minutes), WITH_EVENTS);
+}
