@@ -1,4 +1,5 @@
-//! What each layer of the API costs a warm `GET /v1/whois`, beside a plain axum that answers the same bytes.
+//! What each layer of the API costs a warm `GET /v1/whois`, and a check (`GET /v1/limits` of five features) that is
+//! answered from memory, each beside a plain axum that answers the same bytes.
 //!
 //! ```sh
 //! cargo bench --bench layers 2> /dev/null   # stderr is the log, which is on for the last rows
@@ -18,7 +19,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Query;
+use axum::body::{Body, Bytes};
+use axum::extract::{Query, Request};
 use axum::http::Uri;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
@@ -26,12 +28,13 @@ use axum::routing::get;
 use clock::Clock;
 use rustix::time::{ClockId, clock_gettime};
 use tier::api::{App, Keys};
-use tier::domain::Domain;
+use tier::domain::{Domain, MaxAge, Memory};
 use tier::stripe::{Client, Credentials, Options, Transport};
 use tier::{internals, server, telemetry};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 
 const CONNECTIONS: usize = 64;
 const ANSWER: &str = "{\n\t\"org\": \"org:00\",\n\t\"stripe_id\": \"cus_NffrFeUfNV2Hib\"\n}\n";
@@ -39,8 +42,33 @@ const ANSWER: &str = "{\n\t\"org\": \"org:00\",\n\t\"stripe_id\": \"cus_NffrFeUf
 /// What is measured: how a router is served, and which.
 struct Row {
     name: &'static str,
+    path: &'static str,
     router: Router,
     by_axum: bool,
+}
+
+impl Row {
+    /// Served as `tier serve` serves.
+    fn served((name, router): (&'static str, Router)) -> Self {
+        Self {
+            name,
+            path: "/v1/whois",
+            router,
+            by_axum: false,
+        }
+    }
+
+    /// A plain axum that answers `answer` from a constant.
+    fn constant(name: &'static str, path: &'static str, answer: String) -> Self {
+        let answer = Bytes::from(answer);
+        let constant = move || async move { ([(CONTENT_TYPE, "application/json")], answer) };
+        Self {
+            name,
+            path,
+            router: Router::new().route(path, get(constant)),
+            by_axum: true,
+        }
+    }
 }
 
 /// How much is measured.
@@ -64,23 +92,18 @@ fn main() {
         }
     };
     let stripe = Stripe::start();
-    let constant = get(|| async { ([(CONTENT_TYPE, "application/json")], ANSWER) });
-    let constant = Router::new().route("/v1/whois", constant);
-    let row = |(name, router)| Row {
-        name,
-        router,
-        by_axum: false,
-    };
+    let constant = Row::constant(
+        "a plain axum, the same answer",
+        "/v1/whois",
+        ANSWER.to_owned(),
+    );
+    let bounded = constant.router.clone();
     let mut rows = vec![
-        Row {
-            name: "a plain axum, the same answer",
-            router: constant.clone(),
-            by_axum: true,
-        },
-        row(("connections: bounds and time-outs", constant)),
+        constant,
+        Row::served(("connections: bounds and time-outs", bounded)),
     ];
     let stacked = internals::layers(app(&stripe.url));
-    rows.extend(stacked.into_iter().map(row));
+    rows.extend(stacked.into_iter().map(Row::served));
     let without_log = measure(&rows, load, &stripe);
 
     let _log = telemetry::init("info", None);
@@ -88,13 +111,15 @@ fn main() {
         .pop()
         .expect("there are layers");
     let logged = [
-        row(("the line in the log", router)),
-        row((
+        Row::served(("the line in the log", router)),
+        Row::served((
             "the customer in memory, and the call to Stripe",
             tier::api::router(app(&stripe.url)),
         )),
     ];
     let with_log = measure(&logged, load, &stripe);
+    let checks = checks(tier::api::router(app(&stripe.url)));
+    let of_checks = measure(&checks, load, &stripe);
     println!("{:48}{:>8}{:>8}", "µs of CPU a request", "in all", "adds");
     let mut before = 0.0;
     let rows = rows.iter().chain(&logged);
@@ -102,6 +127,42 @@ fn main() {
         println!("{:48}{cost:8.1}{:8.1}", row.name, cost - before);
         before = cost;
     }
+    for (row, cost) in checks.iter().zip(&of_checks) {
+        println!("{:48}{cost:8.1}", row.name);
+    }
+    println!(
+        "{:48}{:7.0}%",
+        "a plain axum needs",
+        100.0 * of_checks[0] / of_checks[1]
+    );
+}
+
+/// A check that is answered from memory, our log on, and a plain axum that answers the same bytes.
+fn checks(router: Router) -> [Row; 2] {
+    let path = "/v1/limits";
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let answer = runtime.expect("a runtime").block_on(async {
+        let request = Request::get("/v1/limits?org=org:00").header("authorization", "Bearer bench");
+        let answer = router
+            .clone()
+            .oneshot(request.body(Body::empty()).expect("a request"));
+        let body = answer.await.expect("it answers").into_body();
+        axum::body::to_bytes(body, usize::MAX)
+            .await
+            .expect("a body")
+    });
+    let answer = String::from_utf8(answer.to_vec()).expect("text");
+    assert!(answer.contains("feature:4"), "{answer}");
+    let checked = Row {
+        path,
+        ..Row::served(("a check from memory, with the log", router))
+    };
+    [
+        Row::constant("a check: a plain axum, the same answer", path, answer),
+        checked,
+    ]
 }
 
 /// An API with a key of its own, over the account at `stripe`.
@@ -112,7 +173,13 @@ fn app(stripe: &str) -> App {
     };
     let transport = Transport::new(options).expect("a URL");
     let client = Client::new(transport, Credentials::new("sk_test_bench"));
-    let mut app = App::new(Domain::new(client, Clock::system(), "bench"));
+    let max_age = MaxAge {
+        usual: Duration::from_secs(3_600),
+        in_outage: Duration::ZERO,
+    };
+    let memory = Memory::new(1_000, max_age);
+    let domain = Domain::with_own_memory(client, Clock::system(), "bench", memory);
+    let mut app = App::new(domain);
     app.keys = Keys::new(["bench"]);
     app
 }
@@ -150,9 +217,13 @@ fn cost(row: &Row, requests: usize, stripe: &Stripe) -> f64 {
         }
     });
     // So that what happens once is not counted.
-    client(address, CONNECTIONS).join().expect("no panic");
+    client(row.path, address, CONNECTIONS)
+        .join()
+        .expect("no panic");
     let before = (process_seconds(), stripe.seconds());
-    let of_clients = client(address, requests).join().expect("no panic");
+    let of_clients = client(row.path, address, requests)
+        .join()
+        .expect("no panic");
     let after = (process_seconds(), stripe.seconds());
     stop.cancel();
     runtime.block_on(serving).expect("no panic");
@@ -164,7 +235,7 @@ fn cost(row: &Row, requests: usize, stripe: &Stripe) -> f64 {
 }
 
 /// Sends requests over all connections; the CPU seconds that this takes.
-fn client(address: SocketAddr, requests: usize) -> JoinHandle<f64> {
+fn client(path: &'static str, address: SocketAddr, requests: usize) -> JoinHandle<f64> {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -172,7 +243,7 @@ fn client(address: SocketAddr, requests: usize) -> JoinHandle<f64> {
             .expect("a runtime");
         runtime.block_on(async {
             let each = requests.div_ceil(CONNECTIONS);
-            let connections = (0..CONNECTIONS).map(|org| send(address, org, each));
+            let connections = (0..CONNECTIONS).map(|org| send(path, address, org, each));
             futures::future::join_all(connections).await;
         });
         thread_seconds()
@@ -180,9 +251,9 @@ fn client(address: SocketAddr, requests: usize) -> JoinHandle<f64> {
 }
 
 /// Each connection asks for an org of its own: reads of the same customer at the same time would be one call.
-async fn send(address: SocketAddr, org: usize, requests: usize) {
+async fn send(path: &str, address: SocketAddr, org: usize, requests: usize) {
     let request = format!(
-        "GET /v1/whois?org=org:{org:02} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer bench\r\n\r\n"
+        "GET {path}?org=org:{org:02} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer bench\r\n\r\n"
     );
     let mut stream = TcpStream::connect(address).await.expect("it listens");
     stream.set_nodelay(true).expect("a socket");
@@ -222,6 +293,11 @@ impl Stripe {
                 let router = Router::new()
                     .route("/v1/customers/search", get(search))
                     .route("/v1/customers", get(|| async { list("") }))
+                    .route("/v1/subscriptions", get(|| async { list(&subscription()) }))
+                    .route(
+                        "/v1/invoices/upcoming/lines",
+                        get(|| async { list(&lines()) }),
+                    )
                     .fallback(|uri: Uri| async move { json(customer(&uri.path()[18..])) });
                 axum::serve(listener, router).await.expect("it serves");
             });
@@ -258,6 +334,31 @@ fn customer(org: &str) -> String {
     format!(
         r#"{{"id":"cus_{org}","object":"customer","created":1672531200,"metadata":{{"tier.org":"org:{org}"}}}}"#
     )
+}
+
+/// A subscription to five metered features.
+fn subscription() -> String {
+    let item = |n: u32| {
+        format!(
+            r#"{{"id":"si_{n}","price":{{"id":"price_{n}","metadata":{{"tier.feature":"feature:{n}@plan:p@1",
+            "tier.limit":"1000"}},"recurring":{{"interval":"month","usage_type":"metered"}}}}}}"#
+        )
+    };
+    let items: Vec<String> = (0..5).map(item).collect();
+    format!(
+        r#"{{"id":"sub_1","status":"active","metadata":{{"tier.subscription":"default"}},
+        "current_period_start":1,"current_period_end":9999999999,"items":{{"data":[{}]}}}}"#,
+        items.join(",")
+    )
+}
+
+/// What its next invoice will charge.
+fn lines() -> String {
+    let line = |n: u32| {
+        format!(r#"{{"id":"il_{n}","amount":0,"subscription_item":"si_{n}","quantity":{n}}}"#)
+    };
+    let lines: Vec<String> = (0..5).map(line).collect();
+    lines.join(",")
 }
 
 fn json(body: String) -> impl IntoResponse {
