@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use stripe_sandbox::Rule;
+use tier::domain::MaxAge;
 
 use super::calls::{pay, rule};
 use super::model::{self, Org};
@@ -132,6 +133,11 @@ fn settings() -> Settings {
     Settings {
         retries: 4,
         first_wait: Duration::from_micros(10),
+        // Reports find their item in memory, where it may be one that another server's change has ended.
+        max_age: MaxAge {
+            usual: Duration::from_secs(1_800),
+            in_outage: Duration::ZERO,
+        },
         ..Settings::default()
     }
 }

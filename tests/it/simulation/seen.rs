@@ -8,6 +8,9 @@ use super::model::{self, Org};
 use super::run::{Outcome, World};
 use crate::harness::{STRIPE_KEY, TestApp};
 
+/// What another server has done is to be seen at once.
+const FRESH: [(&str, &str); 1] = [("cache-control", "no-cache")];
+
 /// One look at an org.
 #[derive(Debug)]
 pub(super) struct Seen {
@@ -40,7 +43,8 @@ impl Seen {
             features: None,
             metered: Vec::new(),
         };
-        let phase = other.get(&format!("/v1/phase?org={name}")).await;
+        let path = format!("/v1/phase?org={name}");
+        let phase = other.get_with(&path, &FRESH).await;
         match phase.status.as_u16() {
             200 => seen.features = Some(phase.json()["features"].clone()),
             404 => {}
@@ -138,7 +142,8 @@ pub(super) fn compare_usage(usage: &BTreeMap<String, i64>, state: &Org) -> Outco
 }
 
 async fn limits(app: &TestApp, name: &str) -> Outcome<Vec<(String, i64, i64)>> {
-    let answer = app.get(&format!("/v1/limits?org={name}")).await;
+    let path = format!("/v1/limits?org={name}");
+    let answer = app.get_with(&path, &FRESH).await;
     if answer.status != 200 {
         return Err(format!("limits: {answer:?}"));
     }
