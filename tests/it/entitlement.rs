@@ -194,6 +194,28 @@ async fn what_others_write_is_there_when_it_is_read_again() {
 }
 
 #[tokio::test]
+async fn nothing_is_recorded_on_a_subscription_that_has_ended_since() {
+    let app = start().await;
+    calls(&app).await;
+    let subscription = app.stripe_get("/v1/subscriptions").await["data"][0]["id"].clone();
+    let path = format!(
+        "/v1/subscriptions/{}",
+        subscription.as_str().expect("an id")
+    );
+    app.stripe_delete(&path).await;
+    let report = json!({"org": "org:a", "feature": "feature:calls", "n": 1});
+    let refused = app.post_json("/v1/report", &report).await;
+    refused.fails(400, "feature_not_found");
+    let late =
+        json!({"org": "org:a", "feature": "feature:calls", "n": 1, "at": "2020-01-01T00:00:00Z"});
+    let app = start().await;
+    calls(&app).await;
+    let refused = app.post_json("/v1/report", &late).await;
+    refused.fails(400, "invalid_request");
+    assert_eq!(calls(&app).await, memory(0, 0), "it counted nothing");
+}
+
+#[tokio::test]
 async fn a_period_that_ends_ends_the_answer() {
     let app = start().await;
     app.report("org:a", "feature:calls", 3).await;

@@ -51,8 +51,11 @@ impl Domain {
         let remembered = remembered.and_then(|usage| usage.metered_item(&report.feature));
         if let Some(item) = remembered.filter(|item| !report.clobber || item.kind != Kind::Sum) {
             match self.write_record(&item.id, report).await {
-                Err(Failure::Stripe(error)) if error.is_item_gone() => {
-                    tracing::info!(%error, "the plan was changed since; the item is looked up again");
+                // It was remembered for a while, and Stripe may say in more than one way that its time is over.
+                Err(Failure::Stripe(error))
+                    if error.is_item_gone() || error.is_invalid_request() =>
+                {
+                    tracing::info!(%error, "the item is looked up again");
                 }
                 outcome => return outcome,
             }
