@@ -1,5 +1,5 @@
 //! What each layer of the API costs a warm `GET /v1/whois`, and a check (`GET /v1/limits` of five features) that is
-//! answered from memory, each beside a plain axum that answers the same bytes.
+//! answered from memory, each beside a plain axum that answers the same bytes. Also what an org takes in memory.
 //!
 //! ```sh
 //! cargo bench --bench layers 2> /dev/null   # stderr is the log, which is on for the last rows
@@ -13,21 +13,22 @@
     reason = "the figures are what people run this for"
 )]
 
-use std::collections::HashMap;
+mod fake_stripe;
+
 use std::net::SocketAddr;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Query, Request};
-use axum::http::Uri;
+use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
 use axum::routing::get;
 use clock::Clock;
+use futures::{StreamExt as _, stream};
 use rustix::time::{ClockId, clock_gettime};
 use tier::api::{App, Keys};
+use tier::domain::refs::OrgName;
 use tier::domain::{Domain, MaxAge, Memory};
 use tier::stripe::{Client, Credentials, Options, Transport};
 use tier::{internals, server, telemetry};
@@ -35,6 +36,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
+
+use fake_stripe::Stripe;
 
 const CONNECTIONS: usize = 64;
 const ANSWER: &str = "{\n\t\"org\": \"org:00\",\n\t\"stripe_id\": \"cus_NffrFeUfNV2Hib\"\n}\n";
@@ -76,6 +79,7 @@ impl Row {
 struct Load {
     rounds: usize,
     requests: usize,
+    orgs: usize,
 }
 
 fn main() {
@@ -83,12 +87,14 @@ fn main() {
         Load {
             rounds: 5,
             requests: 40_000,
+            orgs: 20_000,
         }
     } else {
         // It only has to run.
         Load {
             rounds: 1,
             requests: CONNECTIONS,
+            orgs: CONNECTIONS,
         }
     };
     let stripe = Stripe::start();
@@ -135,6 +141,8 @@ fn main() {
         "a plain axum needs",
         100.0 * of_checks[0] / of_checks[1]
     );
+    let bytes = memory_of_an_org(&stripe.url, load.orgs);
+    println!("{:48}{bytes:8}", "bytes of memory an org of five features");
 }
 
 /// A check that is answered from memory, our log on, and a plain axum that answers the same bytes.
@@ -167,6 +175,12 @@ fn checks(router: Router) -> [Row; 2] {
 
 /// An API with a key of its own, over the account at `stripe`.
 fn app(stripe: &str) -> App {
+    let mut app = App::new(domain(stripe));
+    app.keys = Keys::new(["bench"]);
+    app
+}
+
+fn domain(stripe: &str) -> Domain {
     let options = Options {
         base_url: stripe.to_owned(),
         ..Options::default()
@@ -177,11 +191,42 @@ fn app(stripe: &str) -> App {
         usual: Duration::from_secs(3_600),
         in_outage: Duration::ZERO,
     };
-    let memory = Memory::new(1_000, max_age);
-    let domain = Domain::with_own_memory(client, Clock::system(), "bench", memory);
-    let mut app = App::new(domain);
-    app.keys = Keys::new(["bench"]);
-    app
+    let memory = Memory::new(1_000_000, max_age);
+    Domain::with_own_memory(client, Clock::system(), "bench", memory)
+}
+
+/// What an org with five features takes in memory once its limits and its phase are remembered, in bytes.
+fn memory_of_an_org(stripe: &str, orgs: usize) -> usize {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let domain = domain(stripe);
+    // Connections and buffers are not the orgs'.
+    runtime.block_on(remember(&domain, "warm", CONNECTIONS));
+    let before = resident_bytes();
+    runtime.block_on(remember(&domain, "org", orgs));
+    resident_bytes().saturating_sub(before) / orgs
+}
+
+/// Reads the limits and the phase of `count` orgs.
+async fn remember(domain: &Domain, prefix: &str, count: usize) {
+    let orgs = stream::iter(0..count);
+    let read = orgs.for_each_concurrent(CONNECTIONS, |n| async move {
+        let org: OrgName = format!("org:{prefix}{n}").parse().expect("a name");
+        let limits = domain.limits(&org).await.expect("Stripe answers");
+        assert_eq!(limits.value.len(), 5);
+        domain.phase(&org).await.expect("a phase");
+    });
+    read.await;
+}
+
+/// What the process has in memory.
+fn resident_bytes() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok());
+    let pages: usize = pages.expect("a number of pages");
+    pages * rustix::param::page_size()
 }
 
 /// The least cost of each row, in microseconds.
@@ -220,11 +265,11 @@ fn cost(row: &Row, requests: usize, stripe: &Stripe) -> f64 {
     client(row.path, address, CONNECTIONS)
         .join()
         .expect("no panic");
-    let before = (process_seconds(), stripe.seconds());
+    let before = (process_seconds(), stripe.run(thread_seconds));
     let of_clients = client(row.path, address, requests)
         .join()
         .expect("no panic");
-    let after = (process_seconds(), stripe.seconds());
+    let after = (process_seconds(), stripe.run(thread_seconds));
     stop.cancel();
     runtime.block_on(serving).expect("no panic");
     runtime.shutdown_timeout(Duration::from_secs(5));
@@ -269,100 +314,6 @@ async fn send(path: &str, address: SocketAddr, org: usize, requests: usize) {
         let text = String::from_utf8_lossy(&answer[..length]);
         assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
     }
-}
-
-/// A Stripe in which every org has a customer, on a thread of its own.
-struct Stripe {
-    url: String,
-    runtime: tokio::runtime::Handle,
-}
-
-impl Stripe {
-    fn start() -> Self {
-        let (tell, told) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("a runtime");
-            runtime.block_on(async {
-                let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-                let address = listener.local_addr().expect("an address");
-                let runtime = tokio::runtime::Handle::current();
-                tell.send((address, runtime)).expect("somebody waits");
-                let router = Router::new()
-                    .route("/v1/customers/search", get(search))
-                    .route("/v1/customers", get(|| async { list("") }))
-                    .route("/v1/subscriptions", get(|| async { list(&subscription()) }))
-                    .route(
-                        "/v1/invoices/upcoming/lines",
-                        get(|| async { list(&lines()) }),
-                    )
-                    .fallback(|uri: Uri| async move { json(customer(&uri.path()[18..])) });
-                axum::serve(listener, router).await.expect("it serves");
-            });
-        });
-        let (address, runtime) = told.recv().expect("it starts");
-        Self {
-            url: format!("http://{address}"),
-            runtime,
-        }
-    }
-
-    /// The CPU time of its thread.
-    fn seconds(&self) -> f64 {
-        let (tell, told) = std::sync::mpsc::channel();
-        self.runtime
-            .spawn(async move { tell.send(thread_seconds()) });
-        told.recv().expect("it runs")
-    }
-}
-
-/// Finds the customer of the org that is searched for, by its name in the last quotes.
-async fn search(Query(parameters): Query<HashMap<String, String>>) -> impl IntoResponse {
-    let org = parameters["query"].rsplit('\'').nth(1);
-    list(&customer(&org.expect("an org")[4..]))
-}
-
-fn list(data: &str) -> impl IntoResponse + use<> {
-    json(format!(
-        r#"{{"object":"list","data":[{data}],"has_more":false}}"#
-    ))
-}
-
-fn customer(org: &str) -> String {
-    format!(
-        r#"{{"id":"cus_{org}","object":"customer","created":1672531200,"metadata":{{"tier.org":"org:{org}"}}}}"#
-    )
-}
-
-/// A subscription to five metered features.
-fn subscription() -> String {
-    let item = |n: u32| {
-        format!(
-            r#"{{"id":"si_{n}","price":{{"id":"price_{n}","metadata":{{"tier.feature":"feature:{n}@plan:p@1",
-            "tier.limit":"1000"}},"recurring":{{"interval":"month","usage_type":"metered"}}}}}}"#
-        )
-    };
-    let items: Vec<String> = (0..5).map(item).collect();
-    format!(
-        r#"{{"id":"sub_1","status":"active","metadata":{{"tier.subscription":"default"}},
-        "current_period_start":1,"current_period_end":9999999999,"items":{{"data":[{}]}}}}"#,
-        items.join(",")
-    )
-}
-
-/// What its next invoice will charge.
-fn lines() -> String {
-    let line = |n: u32| {
-        format!(r#"{{"id":"il_{n}","amount":0,"subscription_item":"si_{n}","quantity":{n}}}"#)
-    };
-    let lines: Vec<String> = (0..5).map(line).collect();
-    lines.join(",")
-}
-
-fn json(body: String) -> impl IntoResponse {
-    ([(CONTENT_TYPE, "application/json")], body)
 }
 
 fn thread_seconds() -> f64 {
