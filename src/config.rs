@@ -1,7 +1,7 @@
 //! Every setting, with its flag, its variable and its default in one place: the doc comments are the manual, and
 //! `tier serve --help` prints them. Nothing else reads the environment.
 //!
-//! A default that a part has by itself is read from there ([`Limits`](crate::api::Limits),
+//! A default that a part has by itself is read from there ([`RequestLimits`](crate::api::RequestLimits),
 //! [`server::Options`](crate::server::Options)); no part reads this module, but the command line, which hands on what
 //! was set.
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use super::keys::short;
-use super::layers::strangers::Strangers;
-use super::roster::{self, Roster};
-use crate::admission::Share;
+use super::layers::unknown_keys::UnknownKeys;
+use super::pinned_cache::{self, PinnedCache};
+use crate::admission::CallerSlots;
 use crate::domain::{Background, Domain, Memory};
 use crate::metrics::Metrics;
 use crate::stripe::{Client, Credentials, Transport};
@@ -17,42 +17,44 @@ use clock::Clock;
 /// The accounts that a server acts on.
 #[derive(Clone)]
 pub enum Accounts {
-    /// One, whoever calls.
+    /// The server's own account, for every caller.
     One(Domain),
-    /// As many as there are callers: each request's key is the Stripe key that it acts with.
+    /// One account for each caller: a request's API key is the Stripe key that it acts with.
     Many(Cloud),
 }
 
-/// The accounts of many callers, found by the digest of their keys. They share the pool of connections and the room in
-/// memory; what is remembered, locks and the budget towards Stripe belong to one account each. An account that a request
-/// holds is the only one of its key. What is idle is forgotten, and what Stripe has not let in is not kept at all.
+/// The accounts of many callers, found by the digest of their keys.
+///
+/// They share one connection pool and one memory budget. Each account has its own cached data, locks and rate limit.
+/// An account stays in memory while a request uses it. Idle accounts expire, and an account whose key Stripe has not
+/// accepted is dropped with its last request.
 #[derive(Clone)]
 pub struct Cloud {
     transport: Transport,
     clock: Clock,
     key_prefix: Option<String>,
     memory: Memory,
-    known: Roster<Digest, Account>,
-    pub(super) strangers: Strangers,
+    known: PinnedCache<Digest, CallerAccount>,
+    pub(super) unknown_keys: UnknownKeys,
 }
 
 /// A key's SHA-256.
 pub(super) type Digest = [u8; 32];
 
-/// An account that a request holds.
-pub(super) type Held = roster::Held<Digest, Account>;
+/// An account that is not evicted while a request uses it.
+pub(super) type PinnedAccount = pinned_cache::Pinned<Digest, CallerAccount>;
 
 /// What belongs to one caller's account.
 #[derive(Clone)]
-pub(super) struct Account {
+pub(super) struct CallerAccount {
     pub(super) domain: Domain,
-    /// Where its requests in flight are counted.
-    pub(super) share: Share,
+    /// The slots of its requests.
+    pub(super) slots: CallerSlots,
 }
 
 impl Cloud {
-    /// Accounts at the Stripe of `transport`; at most `most` of them are in memory, each until it was `idle` for that
-    /// long. They share a `memory`.
+    /// Accounts at the Stripe of `transport`. At most `most` of them are in memory, and one that was not used for `idle`
+    /// expires. They share `memory`.
     pub fn new(
         transport: Transport,
         clock: Clock,
@@ -61,50 +63,50 @@ impl Cloud {
         idle: Duration,
         memory: Memory,
     ) -> Self {
-        // Anybody can invent keys.
-        let accepted = |account: &Account| account.domain.stripe().is_key_accepted();
+        // Anybody can make up keys, so those that Stripe has not accepted are not kept.
+        let accepted = |account: &CallerAccount| account.domain.stripe().is_key_accepted();
         Self {
             transport,
             clock,
             key_prefix,
             memory,
-            known: Roster::new(most, idle, accepted),
-            strangers: Strangers::default(),
+            known: PinnedCache::new(most, idle, accepted),
+            unknown_keys: UnknownKeys::default(),
         }
     }
 
-    /// Where the calls of all accounts are counted.
+    /// The metrics that all accounts share.
     pub(super) fn metrics(&self) -> &Arc<Metrics> {
         self.transport.metrics()
     }
 
-    /// The account that `key` opens, in memory or new; none if requests hold all that there is room for.
-    pub(super) fn hold(&self, key: &str) -> Option<Held> {
+    /// The account of `key`. None if the cache is full and every account is in use.
+    pub(super) fn pin(&self, key: &str) -> Option<PinnedAccount> {
         let digest = Sha256::digest(key).into();
-        let (account, known) = self.known.hold(digest, || self.account(key))?;
+        let (account, known) = self.known.pin(digest, || self.account(key))?;
         self.metrics().looked("accounts", known);
         Some(account)
     }
 
-    fn account(&self, key: &str) -> Account {
+    fn account(&self, key: &str) -> CallerAccount {
         let credentials = Credentials {
             key_prefix: self.key_prefix.clone(),
             ..Credentials::new(key)
         };
         let stripe = Client::new(self.transport.clone(), credentials);
         let (clock, memory) = (self.clock.clone(), self.memory.clone());
-        Account {
+        CallerAccount {
             domain: Domain::with_memory(stripe, clock, "authorization", memory),
-            share: Share::default(),
+            slots: CallerSlots::default(),
         }
     }
 }
 
-/// Accounts whose rate is shown; those with the least that is free come first.
+/// How many accounts `/metrics` shows the rate of. Those with the least headroom come first.
 const SHOWN: usize = 100;
 
 impl Accounts {
-    /// Whether it is one, and real money moves in it.
+    /// Whether the server has one account, in live mode.
     pub fn is_live(&self) -> bool {
         match self {
             Self::One(domain) => domain.stripe().credentials().is_live(),
@@ -112,7 +114,7 @@ impl Accounts {
         }
     }
 
-    /// The work of all accounts that nobody waits for.
+    /// The background work of all accounts.
     pub(super) fn background(&self) -> Background {
         match self {
             Self::One(domain) => domain.background().clone(),
@@ -120,8 +122,8 @@ impl Accounts {
         }
     }
 
-    /// The free share of accounts' rates towards Stripe, by names that tell nothing of their keys. However many accounts
-    /// there are, they are not more series than a monitor can take.
+    /// How much of each account's rate limit is free, by a name that does not reveal its key. The number of accounts is
+    /// bounded, since each is a time series in the monitor.
     pub(super) fn headroom(&self) -> Vec<(String, f64)> {
         match self {
             Self::One(domain) => {
@@ -144,11 +146,11 @@ impl Accounts {
         }
     }
 
-    /// Whether Stripe can be reached; with one account, also whether it accepts the key.
+    /// Checks that Stripe can be reached, and with one account that Stripe accepts the key.
     pub(super) async fn reach_stripe(&self) -> crate::domain::Result<()> {
         match self {
             Self::One(domain) => domain.reach_stripe().await,
-            // Any answer will do, and without a key it is a refusal.
+            // There is no key to check, so any answer will do: without a key Stripe refuses the call.
             Self::Many(cloud) => {
                 let stripe = Client::new(cloud.transport.clone(), Credentials::new(""));
                 match Domain::new(stripe, cloud.clock.clone(), "")

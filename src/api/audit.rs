@@ -1,7 +1,8 @@
-//! The audit trail: one line of JSON for every write, with who asked for what, and how it ended. So has a write that the role
-//! of a known key does not allow. What is turned away before that has none: anybody could fill the file.
+//! The audit log: one line of JSON for every write, with who asked for what, and how it ended.
 //!
-//! It is not the log: it names orgs. What a person's details were changed to is not in it, only which.
+//! A write that the role of a known key does not allow has a line too. A request that is refused before its key is known
+//! has none, because otherwise anybody could fill the file. Unlike the server's log it names orgs. Of customer details it
+//! has the names of the fields that were written, but not their values.
 
 use std::io::{self, Write};
 use std::net::IpAddr;
@@ -18,18 +19,18 @@ use crate::domain::Superseded;
 use crate::domain::refs::OrgName;
 use clock::Clock;
 
-/// Where the lines go, if anywhere. Clones write to the same place.
+/// The audit log, if there is one. Clones write to the same file.
 #[derive(Clone, Default)]
 pub struct Audit(Option<Arc<Mutex<Box<dyn Write + Send>>>>);
 
 impl Audit {
-    /// Writes each line to `place` at once.
+    /// Writes each line to `place`, without buffering.
     pub fn to(place: impl Write + Send + 'static) -> Self {
         Self(Some(Arc::new(Mutex::new(Box::new(place)))))
     }
 
-    /// Writes the line of a write that has ended with `response`.
-    pub(super) fn tell(&self, context: &RequestContext, response: &Response) {
+    /// Writes the line of a request that has ended with `response`.
+    pub(super) fn record(&self, context: &RequestContext, response: &Response) {
         let caller = context.caller();
         let change = context.change();
         self.write(&Entry {
@@ -45,7 +46,7 @@ impl Audit {
         });
     }
 
-    /// Writes a line about a subscription that another one has superseded, which no request asked for.
+    /// Writes the line of a subscription that was ended because another one superseded it. No request asked for that.
     pub(super) fn superseded(&self, superseded: &Superseded) {
         let Superseded { org, ended, by } = superseded;
         self.write(&Entry {
@@ -61,7 +62,7 @@ impl Audit {
         });
     }
 
-    /// Writes a line. That it cannot be written is in the log: the write itself has been done.
+    /// Writes a line. A failure is only logged, because the audited write is already done.
     fn write(&self, entry: &Entry<'_>) {
         let Some(place) = &self.0 else { return };
         let written = serde_json::to_vec(entry).map_err(io::Error::other);
@@ -80,34 +81,34 @@ impl Audit {
 /// One line.
 #[derive(Serialize)]
 struct Entry<'a> {
-    /// When the write ended.
+    /// The time at which the write ended.
     time: String,
     request_id: &'a str,
     /// The path, or `supersede`.
     endpoint: &'a str,
     org: Option<&'a OrgName>,
-    /// The key's name, or the beginning of its SHA-256; none without keys.
+    /// The name of the caller's key, or the beginning of its SHA-256. None if the server has no keys.
     key: Option<&'a str>,
     /// The caller's address.
     peer: Option<IpAddr>,
-    /// What was asked for; none if that could not be read.
+    /// The parameters of the request. None if they could not be read.
     change: Option<&'a Value>,
     status: u16,
-    /// The error's code, or empty.
+    /// The error code, empty for a success.
     code: &'a str,
 }
 
-/// Now, as the entries have it.
+/// The current time, as it is written in an entry.
 fn time() -> String {
     let now = DateTime::from_timestamp_millis(Clock::system().millis());
     let now = now.unwrap_or_default();
     now.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// A request that changes something.
+/// The body of a write.
 pub(super) trait Change {
-    /// Of which org; none if it is about no single one.
+    /// The org that it is about. None if it is not about a single org.
     fn org(&self) -> Option<&OrgName>;
-    /// What, for the audit trail.
+    /// Its parameters, as the audit log has them.
     fn change(&self) -> Value;
 }

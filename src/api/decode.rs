@@ -2,8 +2,8 @@
 //!
 //! They send every field they know and mean "not set" by `null`, so `null` reads as the type's zero value, the same
 //! as an absent field does. Everything else is strict: a field that nobody declared, or a value of another type, is a
-//! fault that names its place. `serde_json`'s own errors can say neither without their text being taken apart, which
-//! is why the document is walked here by a small [`Deserializer`] with an error type of its own.
+//! fault that names its place. `serde_json`'s errors say that only in their text, so this module has a small
+//! [`Deserializer`] with an error type of its own.
 
 use std::fmt::{self, Display};
 
@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 use crate::position::Position;
 
-/// What is wrong with a request's JSON; its text is the answer's message.
+/// What is wrong with a request's JSON. Its text is the message of the answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     path: String,
@@ -32,7 +32,7 @@ enum Problem {
     Rejected(String),
 }
 
-/// Decodes the first JSON value in `body`; what follows it is not looked at. No value at all is read as `null`.
+/// Decodes the first JSON value in `body`, and ignores what follows it. An empty body is read as `null`.
 pub(super) fn from_slice<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
     let document = first_value(body)?;
     T::deserialize(Node(&document))
@@ -51,7 +51,7 @@ fn first_value(body: &[u8]) -> Result<Value, Fault> {
 }
 
 impl Fault {
-    /// Whether the body is no JSON.
+    /// Whether the body is not JSON at all.
     pub(super) fn is_of_syntax(&self) -> bool {
         matches!(self.problem, Problem::Syntax(_))
     }
@@ -64,7 +64,7 @@ impl Fault {
         .into()
     }
 
-    /// The same fault, seen from one level further out.
+    /// The same fault, with `step` before its path.
     fn within(mut self, place: impl Display) -> Self {
         let separator = if self.path.is_empty() || self.path.starts_with('[') {
             ""
@@ -108,8 +108,7 @@ impl Display for Fault {
 impl std::error::Error for Fault {}
 
 impl serde::de::Error for Fault {
-    /// A value of the right type whose own parser refused it. Those messages stand alone (the clients match them), so
-    /// no place is added.
+    /// A value of the right type that its own parser refused. Clients match those messages, so no path is added.
     fn custom<T: Display>(message: T) -> Self {
         Problem::Rejected(message.to_string()).into()
     }
@@ -283,8 +282,8 @@ impl<'de> Deserializer<'de> for Node<'de> {
     }
 }
 
-/// An object's fields under the names that are declared, as Go's decoder finds them: in whatever case, but what is written
-/// as declared counts first. The others stay as they are written.
+/// Renames an object's fields to the declared names as Go's decoder does: case does not matter, and a field that is
+/// written exactly as declared wins. Other fields keep their names.
 fn as_declared<'de>(
     fields: &'de Map<String, Value>,
     names: &'static [&'static str],
@@ -317,8 +316,8 @@ struct Field<'de> {
     value: &'de Value,
 }
 
-/// The items of a list, with their numbers. In a list a `null` is a hole rather than an unset field, and is refused:
-/// a phase made of it would be one without features, which cancels.
+/// The items of a list, with their numbers. A `null` in a list is refused, because it is not an unset field: a phase
+/// made of it would have no features, and such a phase cancels.
 struct List<'de> {
     items: std::iter::Enumerate<std::slice::Iter<'de, Value>>,
 }
@@ -449,7 +448,7 @@ mod tests {
         assert_eq!((outer.n, outer.name.as_str()), (1, "a"));
         assert!(outer.inner.flag);
         assert_eq!(outer.pairs.len(), 2, "these are the caller's own names");
-        // What is written as declared counts, wherever it stands; or else the last.
+        // The exact name wins, wherever it stands. Otherwise the last field does.
         for body in [
             r#"{"n":1,"N":2}"#,
             r#"{"N":2,"n":1}"#,

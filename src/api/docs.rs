@@ -1,5 +1,7 @@
-//! `/docs`: the API's description as a page for people, made from the document itself. It contains no script, and
-//! names no other host: what the crates make that draw such documents is a script, most of them from another host.
+//! `/docs`: a page about the API, made from `openapi.yaml`.
+//!
+//! It has no script and loads nothing. The crates that show OpenAPI documents (Swagger UI, Redoc, Scalar) serve a script,
+//! most of them from another host, and none of them renders on the server.
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -11,7 +13,7 @@ use serde_json::Value;
 
 use super::ops::OPENAPI_JSON;
 
-/// Nothing is loaded, run or sent.
+/// Lets the page load, run and send nothing.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
 );
@@ -27,7 +29,7 @@ td,th{text-align:left;vertical-align:top;padding:.2rem .8rem .2rem 0;border-bott
 nav ul{columns:2;list-style:none;padding:0}\
 h3 b{font-size:.8em;padding:.1rem .4rem;border:1px solid var(--line);border-radius:.3rem}";
 
-/// The page; it is the same for everybody, and made once.
+/// The page. It is rendered once.
 pub(super) async fn page() -> impl IntoResponse {
     static PAGE: LazyLock<String> = LazyLock::new(|| {
         let document = serde_json::from_str(OPENAPI_JSON).expect("build.rs writes JSON");
@@ -120,7 +122,7 @@ impl<'a> Page<'a> {
         self.push("</table></section>");
     }
 
-    /// What the first scheme that needs a key asks of that key.
+    /// What the first security scheme of an operation needs.
     fn role(&mut self, operation: &Value) {
         let mut schemes = operation["security"].as_array().into_iter().flatten();
         let role = schemes.find_map(|scheme| scheme["basic"][0].as_str());
@@ -154,7 +156,7 @@ impl<'a> Page<'a> {
         self.push("</table>");
     }
 
-    /// What a body looks like: its schema's name, and examples.
+    /// Describes a body: its schema's name, and examples.
     fn content(&mut self, content: &Value) {
         for (media_type, body) in fields(content) {
             self.push(&format!("<p><code>{}</code> ", escape(media_type)));
@@ -210,7 +212,7 @@ impl<'a> Page<'a> {
         self.push("</section>");
     }
 
-    /// The node itself, or what it refers to.
+    /// The node, or the target of its `$ref`.
     fn resolved(&self, node: &'a Value) -> &'a Value {
         let path = node["$ref"]
             .as_str()
@@ -219,7 +221,7 @@ impl<'a> Page<'a> {
             .unwrap_or(node)
     }
 
-    /// The little of Markdown that the document uses: paragraphs, `code` and **bold**.
+    /// Renders the part of Markdown that the document uses: paragraphs, `code` and **bold**.
     fn markdown(&mut self, node: &Value) {
         let Some(source) = node.as_str() else { return };
         for paragraph in source.trim().split("\n\n") {
@@ -255,7 +257,7 @@ fn kind(schema: &Value) -> String {
     }
 }
 
-/// Puts what stands between pairs of `mark` into an element.
+/// Puts the text between each pair of `mark` into an element.
 fn spans(html: &str, mark: &str, element: &str) -> String {
     let mut out = String::with_capacity(html.len());
     let parts: Vec<&str> = html.split(mark).collect();

@@ -1,4 +1,4 @@
-//! THE mapping from what went wrong to what the client is told. No other place chooses a status or a code.
+//! The mapping from errors to answers. No other module chooses a status or a code.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -11,24 +11,24 @@ use serde::Serialize;
 
 use super::decode::Fault;
 use super::json;
-use super::layers::strangers;
-use crate::admission::Refused;
+use super::layers::unknown_keys::UnknownKeyError;
+use crate::admission::AdmissionError;
 use crate::domain::{self, pricing};
 
-/// What the client did, where nothing more particular fits.
+/// The code for a client's mistake that has no code of its own.
 const INVALID_REQUEST: &str = "invalid_request";
 
-/// When a client that was turned away may come back.
+/// `Retry-After` where there will soon be room again.
 const COME_BACK: Duration = Duration::from_secs(1);
 
-/// Likewise, where it takes a while until there is room.
+/// `Retry-After` where it takes a while until there is room.
 const COME_BACK_LATER: Duration = Duration::from_secs(10);
 
-/// The message of [`domain::Error::CustomerVanished`]; people search for it by its code.
+/// The message of [`domain::Error::CustomerVanished`]. Its code is the original's: people search for it.
 const TERR1050: &str = "Stripe reported a customer was created and then reported it did not exist. \
     This might mean you purged your Test Mode and need to reset TIER_KEY_PREFIX=<randomString>.";
 
-/// An answer that is not a success.
+/// An error answer.
 #[derive(Debug)]
 pub struct Error {
     status: StatusCode,
@@ -38,17 +38,16 @@ pub struct Error {
     cause: Option<Cause>,
 }
 
-/// Why an answer is a fault of ours or of Stripe's. It travels with the answer to the request's log line, and is
-/// never sent.
+/// The cause of a 5xx answer. It travels with the answer to the request's log line, and is never sent.
 #[derive(Clone, Debug)]
 pub(super) struct Cause(pub(super) Arc<str>);
 
-/// The code of an answer that is an error, for its log line.
+/// The code of an error answer, for its log line.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Code(&'static str);
 
 impl Code {
-    /// The code of `response`, or the empty text.
+    /// The error code of `response`, empty for a success.
     pub(super) fn of(response: &Response) -> &'static str {
         let code: Option<&Self> = response.extensions().get();
         code.map_or("", |code| code.0)
@@ -76,17 +75,17 @@ impl Error {
         self
     }
 
-    /// The request contradicts the contract; `message` says what to do about it.
+    /// An invalid request. `message` says what to do about it.
     pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, INVALID_REQUEST, message)
     }
 
-    /// No such path.
+    /// The path does not exist.
     pub fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "Not Found")
     }
 
-    /// The path is there, but not for this method.
+    /// The path exists, but not for this method.
     pub fn method_not_allowed() -> Self {
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -109,12 +108,12 @@ impl Error {
         )
     }
 
-    /// A caller who may not do this, or not from there.
+    /// The caller's key, or the page that it calls from, does not allow this.
     pub fn forbidden(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", message)
     }
 
-    /// The body did not come to its end in time.
+    /// The body did not arrive in time.
     pub fn too_slow() -> Self {
         Self::new(
             StatusCode::REQUEST_TIMEOUT,
@@ -123,7 +122,7 @@ impl Error {
         )
     }
 
-    /// The server does as much as it may do at once.
+    /// The server is at one of its limits.
     pub fn overloaded() -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -133,7 +132,7 @@ impl Error {
         .retry_after(COME_BACK)
     }
 
-    /// A probe wants to know whether Stripe answers, and Stripe was asked `ago`.
+    /// The answer to a probe while Stripe has not answered a call that was made `ago`.
     pub fn still_asking(ago: Duration) -> Self {
         let message = format!(
             "Stripe was asked {} s ago and has not answered yet",
@@ -147,7 +146,7 @@ impl Error {
         error.retry_after(COME_BACK)
     }
 
-    /// A fault of ours. The cause is for the log; the client learns nothing of it.
+    /// A bug of this server. The cause is logged and not sent.
     pub fn internal(cause: &impl ToString) -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -209,17 +208,17 @@ impl From<domain::Error> for Error {
     }
 }
 
-impl From<strangers::Refused> for Error {
-    fn from(refused: strangers::Refused) -> Self {
+impl From<UnknownKeyError> for Error {
+    fn from(refused: UnknownKeyError) -> Self {
         match refused {
-            strangers::Refused::Key => domain::Error::InvalidApiKey.into(),
-            strangers::Refused::Peer => Self::new(
+            UnknownKeyError::Key => domain::Error::InvalidApiKey.into(),
+            UnknownKeyError::Peer => Self::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "rate_limited",
                 "too many requests with unknown API keys from this address",
             )
             .retry_after(COME_BACK_LATER),
-            strangers::Refused::All => Self::new(
+            UnknownKeyError::All => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "overloaded",
                 "too many requests with unknown API keys",
@@ -229,18 +228,18 @@ impl From<strangers::Refused> for Error {
     }
 }
 
-impl From<Refused> for Error {
-    fn from(refused: Refused) -> Self {
+impl From<AdmissionError> for Error {
+    fn from(refused: AdmissionError) -> Self {
         let (status, code) = match refused {
-            Refused::Server | Refused::Bytes | Refused::Stopping => {
+            AdmissionError::Server | AdmissionError::Bytes | AdmissionError::Stopping => {
                 (StatusCode::SERVICE_UNAVAILABLE, "overloaded")
             }
-            Refused::Caller
-            | Refused::Peer
-            | Refused::Org
-            | Refused::OrgQueue
-            | Refused::KeyQueue
-            | Refused::Queue => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
+            AdmissionError::Caller
+            | AdmissionError::Peer
+            | AdmissionError::Org
+            | AdmissionError::OrgQueue
+            | AdmissionError::KeyQueue
+            | AdmissionError::Queue => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
         };
         Self::new(status, code, refused.to_string()).retry_after(COME_BACK)
     }
@@ -258,7 +257,7 @@ impl From<pricing::Faults> for Error {
     }
 }
 
-/// The body of every error, in this order of keys.
+/// The body of every error. The order of the keys is part of the contract.
 #[derive(Serialize)]
 struct ErrorBody<'a> {
     status: u16,
@@ -295,7 +294,7 @@ impl IntoResponse for Error {
     }
 }
 
-/// `Retry-After` has no fractions: rounded up, and never "at once".
+/// `Retry-After` is in whole seconds. The wait is rounded up, and is never zero.
 fn whole_seconds(wait: Duration) -> u64 {
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }

@@ -1,4 +1,4 @@
-//! What handlers take from a request, read strictly: bodies, the org of a query, the headers that mean something.
+//! Extractors: what handlers take from a request. Bodies, query parameters and headers are read strictly.
 
 use std::borrow::Cow;
 
@@ -15,17 +15,18 @@ use super::error::Error;
 use super::layers::RequestContext;
 use super::not_json::NotJson;
 use super::{Shared, decode};
-use crate::admission::{Admission, Buffer};
+use crate::admission::{Admission, BodyBuffer};
 use crate::domain::Domain;
 use crate::domain::refs::OrgName;
 
 /// The longest idempotency key, as with Stripe.
 const MAX_IDEMPOTENCY_KEY: usize = 255;
 
-/// A JSON body that changes something, read as [`decode`] says. The content type is not looked at: clients send any. The audit trail is told what, and the org has a share of its caller's places.
-pub(super) struct Changing<T>(pub T);
+/// The JSON body of a write, read as [`decode`] says. The content type is ignored, because clients send any. The body
+/// goes to the audit log, and the request counts as one of its org.
+pub(super) struct AuditedJson<T>(pub T);
 
-impl<T: DeserializeOwned + Change> FromRequest<Shared> for Changing<T> {
+impl<T: DeserializeOwned + Change> FromRequest<Shared> for AuditedJson<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, app: &Shared) -> Result<Self, Error> {
@@ -37,15 +38,15 @@ impl<T: DeserializeOwned + Change> FromRequest<Shared> for Changing<T> {
         })?;
         context.note_change(request.org(), request.change());
         if let Some(org) = request.org() {
-            share_places(&context, org)?;
+            count_for_org(&context, org)?;
         }
         Ok(Self(request))
     }
 }
 
-fn share_places(context: &RequestContext, org: &OrgName) -> Result<(), Error> {
+fn count_for_org(context: &RequestContext, org: &OrgName) -> Result<(), Error> {
     match context.domain().and_then(Domain::admission) {
-        Some(admission) => Ok(admission.for_org(org.as_str())?),
+        Some(admission) => Ok(admission.count_for_org(org.as_str())?),
         None => Ok(()),
     }
 }
@@ -54,12 +55,12 @@ fn share_places(context: &RequestContext, org: &OrgName) -> Result<(), Error> {
 pub(super) struct RawBody {
     pub(super) bytes: Vec<u8>,
     content_type: Option<HeaderValue>,
-    /// The room that it takes in memory.
-    _room: Option<Buffer>,
+    /// The memory that is counted for it.
+    _room: Option<BodyBuffer>,
 }
 
 impl RawBody {
-    /// What to say of a body that no JSON parser could read because it is encoded in another way.
+    /// The error for a body that is not JSON because it is encoded in another way.
     pub(super) fn not_json(&self) -> Option<Error> {
         let encoding = NotJson::of(&self.bytes, self.content_type.as_ref())?;
         Some(Error::invalid(encoding.to_string()))
@@ -84,11 +85,11 @@ impl FromRequest<Shared> for RawBody {
     }
 }
 
-/// Reads a body to its end, unless it is, or says that it is, larger than `most` bytes.
+/// Reads a body to its end. Fails if it is larger than `most` bytes, or announces that it is.
 pub(super) async fn read(
     body: Body,
     most: usize,
-    mut room: Option<&mut Buffer>,
+    mut room: Option<&mut BodyBuffer>,
 ) -> Result<Vec<u8>, Error> {
     let mut grow_to = |size| room.as_mut().map_or(Ok(()), |room| room.grow_to(size));
     let said = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
@@ -110,7 +111,7 @@ pub(super) async fn read(
     Ok(bytes)
 }
 
-/// The account that the request acts on, in the time of the test clock that the header `Tier-Clock` names.
+/// The account that the request acts on. The header `Tier-Clock` puts it on a test clock.
 impl FromRequestParts<Shared> for Domain {
     type Rejection = Error;
 
@@ -129,7 +130,7 @@ impl FromRequestParts<Shared> for Domain {
     }
 }
 
-/// The org that the query names, which has a share of its caller's places.
+/// The org that the query names. The request counts as one of that org.
 pub(super) struct Org(pub OrgName);
 
 impl FromRequestParts<Shared> for Org {
@@ -139,7 +140,7 @@ impl FromRequestParts<Shared> for Org {
         let org = query(parts).find(|(name, _)| name == "org");
         let text = org.as_ref().map_or("", |(_, value)| value);
         let org = text.parse().map_err(crate::domain::Error::from)?;
-        share_places(RequestContext::of(&parts.extensions)?, &org)?;
+        count_for_org(RequestContext::of(&parts.extensions)?, &org)?;
         Ok(Self(org))
     }
 }
@@ -158,7 +159,7 @@ impl FromRequestParts<Shared> for ClockId {
     }
 }
 
-/// What `include` asks for beyond the usual; it may be repeated. What is not known is not asked for.
+/// The query parameter `include`, which may be repeated. Unknown values are ignored.
 pub(super) struct Include {
     /// The customer's details.
     pub info: bool,
@@ -210,7 +211,7 @@ fn text_header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>
         return Ok(None);
     };
     match value.to_str() {
-        // Spaces and tabs are text to HTTP, but in no id or key of Stripe's.
+        // HTTP allows spaces and tabs in a header, but no id or key of Stripe's has them.
         Ok(text) if text.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Some(text)),
         _ => Err(Error::invalid(format!(
             "the header {name} must be visible ASCII, without spaces"

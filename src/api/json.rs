@@ -1,5 +1,5 @@
-//! Answers as the clients know them, to the byte: tabs for what people read in a terminal, four spaces for errors, two
-//! for a model that is saved as a file, and a bare `{}` where there is nothing to say.
+//! JSON answers, byte for byte as the clients know them: indented by tabs, errors by four spaces, a pulled model by two,
+//! and a bare `{}` for a success without a result.
 
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
@@ -15,8 +15,8 @@ pub(super) struct Json<T>(pub T);
 /// A success with a document that is JSON already.
 pub(super) struct Document(pub String);
 
-/// A success with nothing to say: the two bytes `{}` as plain text, which one client compares as a string and the
-/// others parse as JSON.
+/// A success without a result: the two bytes `{}` as plain text. One client compares them as a string, and the others
+/// parse them as JSON.
 pub(super) struct Empty;
 
 /// `value` as indented JSON.

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use crate::admission::Share;
+use crate::admission::CallerSlots;
 use crate::num;
 
 /// What a key lets its callers do. Each role may do what those before it may.
@@ -36,12 +36,12 @@ impl Role {
     }
 }
 
-/// A key that callers may have.
+/// An API key of the server's own.
 #[derive(Clone, Debug)]
 pub struct ApiKey {
     /// The key itself.
     pub secret: SecretString,
-    /// What it is called where it must not be shown.
+    /// Its name in logs, where the key must not be shown.
     pub name: Option<String>,
     /// What it allows.
     pub role: Role,
@@ -89,8 +89,8 @@ impl FromStr for ApiKey {
     }
 }
 
-/// The keys that callers need one of; none: open to everybody. Only their digests are kept. Clones share them, so that
-/// they can be [replaced](Self::replace) while the server runs.
+/// The server's API keys. Callers need one of them; without any, the server is open to everybody. Only their digests
+/// are kept. Clones share them, so that they can be [replaced](Self::replace) while the server runs.
 #[derive(Clone, Default)]
 pub struct Keys(Arc<RwLock<Arc<[Key]>>>);
 
@@ -99,8 +99,8 @@ pub(super) struct Key {
     digest: [u8; 32],
     pub(super) name: String,
     pub(super) role: Role,
-    /// Its requests in flight.
-    pub(super) share: Share,
+    /// The slots of its requests.
+    pub(super) slots: CallerSlots,
 }
 
 impl Keys {
@@ -109,8 +109,8 @@ impl Keys {
         Self(Arc::new(RwLock::new(digests(keys, &[]))))
     }
 
-    /// Accepts `keys` from now on, and no others; whether that was done. No keys at all would open the server to
-    /// everybody, and are not taken.
+    /// Replaces the keys by `keys`, and returns whether it did. An empty list is ignored, because it would open the server
+    /// to everybody.
     pub fn replace<K: Into<ApiKey>>(&self, keys: impl IntoIterator<Item = K>) -> bool {
         let new = digests(keys, &self.current());
         if new.is_empty() {
@@ -120,7 +120,7 @@ impl Keys {
         true
     }
 
-    /// Whether everybody may call.
+    /// Whether the server has no keys, so that everybody may call.
     pub fn is_open(&self) -> bool {
         self.current().is_empty()
     }
@@ -132,8 +132,8 @@ impl Keys {
             .clone()
     }
 
-    /// The key that `headers` carry, if they do. Digests of equal length are compared, all of them and
-    /// to the end, so that the time taken tells nothing about a key.
+    /// The key that `headers` carry, if it is one of these. Every digest is compared in constant time, so that the time
+    /// taken reveals nothing about a key.
     pub(super) fn admit(&self, headers: &HeaderMap) -> Option<Key> {
         let given = Sha256::digest(presented(headers)?);
         let keys = self.current();
@@ -143,7 +143,7 @@ impl Keys {
     }
 }
 
-/// Keys that stay keep the requests that they have in flight.
+/// The digests of `keys`. A key that was among the `old` ones keeps its slots.
 fn digests<K: Into<ApiKey>>(keys: impl IntoIterator<Item = K>, old: &[Key]) -> Arc<[Key]> {
     let key = |key: K| {
         let key: ApiKey = key.into();
@@ -152,20 +152,20 @@ fn digests<K: Into<ApiKey>>(keys: impl IntoIterator<Item = K>, old: &[Key]) -> A
         Key {
             name: key.name.unwrap_or_else(|| short(&digest)),
             role: key.role,
-            share: known.map(|key| key.share.clone()).unwrap_or_default(),
+            slots: known.map(|key| key.slots.clone()).unwrap_or_default(),
             digest,
         }
     };
     keys.into_iter().map(key).collect()
 }
 
-/// Enough of a key's digest to tell it from others; with so many digits that it never looks like a card's number.
+/// Enough of a key's digest to tell keys apart. It is longer than a card number, so that it is not taken for one.
 pub(super) fn short(digest: &[u8; 32]) -> String {
     num::hex(&digest[..10])
 }
 
-/// The user of Basic authorization, or the Bearer token. An empty user means that the client has no key. (`headers` could
-/// read it too, and is four crates more.)
+/// The user of Basic authorization, or the Bearer token. An empty user means that the client has no key. The crate
+/// `headers` could read it too, but brings four more crates.
 pub(super) fn presented(headers: &HeaderMap) -> Option<String> {
     let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, rest) = header.split_once(' ')?;
@@ -257,7 +257,7 @@ mod tests {
         assert!(Keys::default().is_open());
     }
 
-    /// A card's number has up to 19 digits, and whoever looks through logs for them finds digests of digits alone.
+    /// Scanners for card numbers look for up to 19 digits, and a digest may have no letters.
     #[test]
     fn a_digest_is_longer_than_a_cards_number() {
         assert_eq!(short(&[0x42; 32]), "42".repeat(10));

@@ -1,8 +1,8 @@
-//! The HTTP layer: decodes a request, calls the domain's method of the same name, encodes what it answers.
+//! The HTTP layer: decodes a request, calls the domain's method of the same name, and encodes its result.
 //!
-//! Here are the state and the router. Each noun in [`v1`] has its requests, answers, handlers and [`Operation`]s
-//! together. What surrounds the handlers is in [`layers`]; statuses and codes are chosen in [`error`] alone; how JSON is
-//! read and written is in [`decode`] and [`json`].
+//! This module has the state and the router. Each noun in [`v1`] has its requests, answers, handlers and [`Operation`]s
+//! together. [`layers`] has the middleware, [`error`] alone chooses statuses and codes, and [`decode`] and [`json`] read
+//! and write JSON.
 
 mod accounts;
 mod audit;
@@ -17,7 +17,8 @@ mod layers;
 mod not_json;
 mod operation;
 pub mod ops;
-mod roster;
+mod pinned_cache;
+
 mod v1;
 mod values;
 mod webhook;
@@ -33,7 +34,7 @@ pub use accounts::{Accounts, Cloud};
 pub use audit::Audit;
 pub use error::Error;
 pub use keys::{ApiKey, Keys, Role};
-pub use layers::load::Limits;
+pub use layers::load::RequestLimits;
 pub use layers::origin::Origins;
 pub use operation::{Access, Operation};
 pub use v1::pricing::PushProgress;
@@ -41,59 +42,59 @@ pub use webhook::{WEBHOOK_PATH, WebhookSecrets};
 
 use layers::{auth, observe};
 
-use crate::admission::{Places, Share};
+use crate::admission::{CallerSlots, RequestSlots};
 use crate::domain::refs::OrgName;
 use crate::domain::{Background, Domain, FeatureUsage};
 use crate::metrics::Metrics;
 pub use crate::net::{Network, Proxies};
 
-/// What every handler can reach.
+/// The state of the API.
 #[derive(Clone)]
 pub struct App {
-    /// Whose Stripe account requests act on.
+    /// The Stripe account, or accounts, that requests act on.
     pub accounts: Accounts,
-    /// Who may call.
+    /// The API keys of callers.
     pub keys: Keys,
-    /// From which web pages.
+    /// The web pages that may call.
     pub origins: Origins,
-    /// Whose word counts about where requests come from.
+    /// The proxies whose `X-Forwarded-For` is trusted.
     pub proxies: Proxies,
-    /// Where writes are noted.
+    /// The audit log.
     pub audit: Audit,
-    /// How much, and how much at once.
-    pub limits: Limits,
+    /// Limits on requests.
+    pub limits: RequestLimits,
     /// What deliveries of Stripe's events are signed with, if they are taken.
     pub webhook: Option<WebhookSecrets>,
-    /// What is counted.
+    /// The server's metrics.
     pub metrics: Arc<Metrics>,
-    /// Whether `/metrics` is served here, and not at a listener of its own.
+    /// Whether `/metrics` is served here and not only on a listener of its own.
     pub shows_metrics: bool,
-    /// Writes in flight, which nobody may be waiting for any more, and work that nobody ever waited for.
+    /// Tasks that go on without a caller: writes whose caller has left, and background work.
     pub writes: TaskTracker,
-    /// The latter alone.
+    /// Background work alone.
     pub background: Background,
-    /// The places for requests in flight.
-    pub places: Places,
-    /// The share of all callers of a server without keys.
-    everybody: Share,
+    /// Slots for requests in flight.
+    pub slots: RequestSlots,
+    /// The slots that all callers share where the server has no keys.
+    everybody: CallerSlots,
     readiness: ops::Readiness,
 }
 
-/// What is handed around: a layer that takes it copies a pointer.
+/// The state as layers and handlers have it, behind a pointer that is cheap to copy.
 type Shared = Arc<App>;
 
 impl App {
-    /// The API over one account: open to everybody who can reach it, but not to web pages.
+    /// The API over one account. It needs no key, and refuses web pages.
     pub fn new(domain: Domain) -> Self {
         let metrics = domain.stripe().metrics().clone();
         Self::over(Accounts::One(domain), metrics)
     }
 
-    /// The API over many callers' accounts, each found by its key.
+    /// The API over the accounts of many callers, found by their keys.
     pub fn for_many(cloud: Cloud) -> Self {
         let metrics = cloud.metrics().clone();
         let mut app = Self::over(Accounts::Many(cloud), metrics);
-        // One caller's numbers are none of another's business.
+        // One caller must not see the numbers of another.
         app.shows_metrics = false;
         app
     }
@@ -106,14 +107,14 @@ impl App {
             origins: Origins::default(),
             proxies: Proxies::default(),
             audit: Audit::default(),
-            limits: Limits::default(),
+            limits: RequestLimits::default(),
             webhook: None,
             metrics,
             shows_metrics: true,
             writes: background.tasks().clone(),
             background,
-            places: Places::default(),
-            everybody: Share::default(),
+            slots: RequestSlots::default(),
+            everybody: CallerSlots::default(),
             readiness: ops::Readiness::default(),
         }
     }
@@ -139,7 +140,7 @@ fn operations_at(path: &str) -> &'static [Operation] {
     found.next().unwrap_or_default()
 }
 
-/// The API over `app`.
+/// The router of the API.
 pub fn router(app: App) -> Router {
     let app = Arc::new(app);
     let audit = app.audit.clone();
@@ -163,8 +164,8 @@ pub fn router(app: App) -> Router {
     finished(router, app)
 }
 
-/// What `--admin-addr` serves: the server's state, without a key. Where only this machine can reach it, web pages that
-/// are visited there are kept out by `loopback_only`, whatever holds for the API.
+/// The router of `--admin-addr`: probes and metrics, without a key. `loopback_only` refuses web pages where only this
+/// machine can reach the listener, whatever the API allows.
 pub fn admin_router(mut app: App, loopback_only: bool) -> Router {
     app.origins.loopback_only = loopback_only;
     let served = operations().iter();
@@ -187,12 +188,12 @@ fn finished(router: Router<Shared>, app: Shared) -> Router {
     router.layer(observe).with_state(app)
 }
 
-/// Paths that nobody serves, a known one with a slash at its end included.
+/// Answers an unknown path. A known path with a slash at its end is unknown.
 async fn unknown_path() -> Error {
     Error::not_found()
 }
 
-/// A method that a path is not served for; the router adds `Allow`.
+/// Answers an unknown method of a known path. The router adds `Allow`.
 async fn unknown_method() -> Error {
     Error::method_not_allowed()
 }
@@ -207,7 +208,7 @@ pub(crate) fn limits_answer(org: &OrgName, rows: &[FeatureUsage]) -> Vec<u8> {
     v1::usage::limits_body(org, rows)
 }
 
-/// A `/v1/whois` that asks nobody, behind one more layer at a time, for benchmarks.
+/// Routers with a `/v1/whois` that makes no calls, each behind one layer more, for benchmarks.
 pub(crate) fn layered(app: App) -> Vec<(&'static str, Router)> {
     let app = Arc::new(app);
     let constant = || get(async || v1::org::whois_of_nobody("org:00".parse().expect("an org")));

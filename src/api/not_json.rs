@@ -1,25 +1,24 @@
-//! What is sent where JSON is expected: whoever sends a form learns more from its name than from the place where it is
-//! no JSON.
+//! Recognizes a form that was sent in place of JSON. Its name tells the client more than the position of a syntax error.
 
 use std::fmt;
 
 use axum::http::HeaderValue;
 
-/// How a body is encoded that is no JSON.
+/// The encoding of a body that is not JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotJson {
-    /// What browsers make of fields, and curl of `-d`.
+    /// URL-encoded, as browsers send fields and curl sends `-d`.
     Form,
-    /// What browsers make of files, and curl of `-F`.
+    /// Multipart, as browsers send files and curl sends `-F`.
     Multipart,
 }
 
-/// How much of a multipart body is looked at: its first part's headers are in there.
+/// How many bytes of a multipart body are looked at. The headers of its first part are among them.
 const LOOKED_AT: usize = 1024;
 
 impl NotJson {
-    /// The encoding of a body that no JSON parser can read, if it is known. The content type alone says nothing: curl
-    /// says that of JSON, too.
+    /// The encoding of a body that is not JSON, if it is recognized. The content type alone says nothing: curl calls JSON
+    /// a form, too.
     pub(super) fn of(body: &[u8], content_type: Option<&HeaderValue>) -> Option<Self> {
         let body = body.trim_ascii_start();
         let is_told = |media_type: &str| {
@@ -56,8 +55,7 @@ fn is_multipart(body: &[u8]) -> bool {
     body.starts_with(b"--") && head.windows(name.len()).any(|window| window == name)
 }
 
-/// Whether it has a field (`org=org:acme`), or more than one, or text that is escaped like theirs; or is one value as forms
-/// write it (`org:acme`).
+/// Whether the body has fields (`org=org:acme`), or is one value as forms write it (`org:acme`).
 fn is_form(body: &[u8]) -> bool {
     let body = body.trim_ascii_end();
     if !begins_form(body) || std::str::from_utf8(body).is_err() {
@@ -70,7 +68,7 @@ fn is_form(body: &[u8]) -> bool {
     body.iter().copied().all(is_of_form) && body.iter().any(|byte| b"&%:".contains(byte))
 }
 
-/// Whether the first byte is none that JSON, a comment in it or another kind of document begins with.
+/// Whether a form can begin with this first byte, and neither JSON, a comment in it nor another kind of document can.
 fn begins_form(body: &[u8]) -> bool {
     let first = body.first();
     first.is_some_and(|first| first.is_ascii_alphanumeric() || b"_.~*+%&=@$!(".contains(first))

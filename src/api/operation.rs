@@ -1,5 +1,5 @@
-//! An operation: one method of one path. What answers it, who may call it, how urgent it is and what `openapi.yaml`
-//! calls it are declared together, beside its handler.
+//! An operation: one method of one path. It is declared beside its handler, with who may call it, how urgent it is, and
+//! its name in `openapi.yaml`.
 
 use axum::handler::Handler;
 use axum::http::Method;
@@ -17,30 +17,29 @@ pub struct Operation {
     pub method: Method,
     /// Its path.
     pub path: &'static str,
-    /// Whom it answers.
+    /// Who may call it.
     pub access: Access,
-    /// The role that `include=info` needs, if that is another.
+    /// The role that `include=info` needs, if it is not the usual one.
     role_for_info: Option<Role>,
     pub(super) handler: MethodRouter<Shared>,
 }
 
-/// Whom an operation answers.
+/// Who may call an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Machines that ask how the server is: under any name, on every listener, without a key.
+    /// Health probes: on every listener, with any `Host`, without a key.
     Probe,
     /// Everybody, without a key.
     Everybody,
     /// The operator. Where the server has keys of its own, any of them will do.
     Operator,
-    /// Callers of the account that it acts on, whose keys have this role or a later one. The lane says which calls to
-    /// Stripe go first when they have to wait: what a person waits for, before checks, before bulk, which is given more
-    /// time in turn.
+    /// Callers with a key of this role or a higher one. The lane says which calls to Stripe go first when they have to
+    /// wait: those that a person waits for, then checks, then bulk. Bulk has a longer time-out.
     Account(Lane, Role),
 }
 
 impl Access {
-    /// The least role of those that it answers; none where no key is asked for.
+    /// The role that a caller needs. None where no key is needed.
     pub fn role(self) -> Option<Role> {
         match self {
             Self::Probe | Self::Everybody => None,
@@ -94,7 +93,7 @@ impl Operation {
         self
     }
 
-    /// The least role that `request` needs; none where no key is asked for.
+    /// The role that `request` needs. None where no key is needed.
     pub(super) fn role(&self, request: &Parts) -> Option<Role> {
         let for_info = self.role_for_info.filter(|_| {
             let query = request.uri.query().unwrap_or_default();

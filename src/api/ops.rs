@@ -1,4 +1,4 @@
-//! What the server says about itself.
+//! Endpoints about the server itself: probes, metrics and the API's description.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,22 +18,22 @@ use super::{Accounts, Shared, docs};
 use crate::domain;
 use crate::metrics::Format;
 
-/// The document that describes this API, as it is in the repository.
+/// The OpenAPI description of this API, as it is in the repository.
 pub const OPENAPI_YAML: &str = include_str!("../../openapi.yaml");
 
 /// The same as JSON.
 pub const OPENAPI_JSON: &str = include_str!(concat!(env!("OUT_DIR"), "/openapi.json"));
 
-/// How long an answer of Stripe's counts: probes come often, and must not use up the rate.
+/// How long a success is cached. Probes come often, and must not use up the rate limit.
 const READY_FOR: Duration = Duration::from_secs(10);
 
-/// How long a failure counts.
+/// How long a failure is cached.
 const UNREADY_FOR: Duration = Duration::from_secs(2);
 
 /// How long Stripe may take to answer.
 const PROBE: Duration = Duration::from_secs(5);
 
-/// How long a probe waits for that: those who ask give up soon, and learn more from an answer than from none.
+/// How long a probe waits for that. Probes time out soon, and an answer tells more than none.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) fn operations() -> [Operation; 6] {
@@ -48,23 +48,23 @@ pub(super) fn operations() -> [Operation; 6] {
     ]
 }
 
-/// The process is alive.
+/// Says that the process is alive.
 async fn healthz() -> Empty {
     Empty
 }
 
-/// Stripe can be reached.
+/// Says whether Stripe can be reached.
 async fn readyz(State(app): State<Shared>) -> Result<Empty, Error> {
     app.readiness.check(&app.accounts).await?;
     Ok(Empty)
 }
 
-/// What was found out last about reaching Stripe. Clones share it.
+/// The last check of whether Stripe can be reached. Clones share it.
 #[derive(Clone, Default)]
 pub(super) struct Readiness(Arc<Mutex<Option<Check>>>);
 
-/// One question to Stripe. It does not end with the probe that caused it: those who give up early would only cause
-/// more of them.
+/// One call to Stripe. It goes on when the probe that caused it is gone: otherwise probes that time out early would
+/// cause more and more calls.
 struct Check {
     asked: Instant,
     seen: watch::Receiver<Option<Seen>>,
@@ -98,7 +98,7 @@ impl Check {
         }
     }
 
-    /// Whether its answer counts, or may still come.
+    /// Whether its result is still cached, or may still come.
     fn counts(&self) -> bool {
         match &*self.seen.borrow() {
             Some(seen) => Instant::now() < seen.until,
@@ -108,8 +108,8 @@ impl Check {
 }
 
 impl Readiness {
-    /// Asks Stripe, unless that was done a moment ago. Probes that come meanwhile wait for the same answer, but not for
-    /// long.
+    /// Calls Stripe, unless the last result is still cached. Probes that come meanwhile wait for the same call, for at
+    /// most [`PATIENCE`].
     async fn check(&self, accounts: &Accounts) -> Result<(), Error> {
         let (asked, mut seen) = {
             let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -131,7 +131,7 @@ impl Readiness {
     }
 }
 
-/// Everything that is counted.
+/// All metrics.
 async fn metrics(
     State(app): State<Shared>,
     headers: HeaderMap,
@@ -139,7 +139,7 @@ async fn metrics(
     let accept = headers.get_all(ACCEPT).iter();
     let accept: Vec<&str> = accept.filter_map(|value| value.to_str().ok()).collect();
     let format = Format::of_accept(&accept.join(","));
-    let waiting = i64::try_from(app.places.waiting());
+    let waiting = i64::try_from(app.slots.waiting());
     app.metrics.waiting.set(waiting.unwrap_or(i64::MAX));
     let text = app.metrics.encode(format, app.accounts.headroom());
     let text = text.map_err(|cause| Error::internal(&cause))?;

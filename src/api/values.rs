@@ -1,7 +1,7 @@
 //! Values that requests and answers share.
 //!
-//! References are parsed here, at the edge. Fields that may be absent have a default, since the clients mean "not set"
-//! by `null`, by nothing at all, and in times by the year 1 (see [`super::decode`]).
+//! References are parsed here. Optional fields have a default, because clients send `null`, nothing at all, or for
+//! times the year 1 to mean "not set" (see [`super::decode`]).
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,8 +10,8 @@ use chrono::{DateTime, SecondsFormat};
 use serde::de::{Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A reference that has to be there. Missing reads as the empty text, so that the message is the one that the
-/// reference's own parser gives.
+/// A required reference. A missing one is read as the empty text, so that the error is the one of the reference's own
+/// parser.
 #[derive(Debug)]
 pub(super) struct Required<T>(pub T);
 
@@ -39,7 +39,7 @@ impl Time {
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // Beyond what RFC 3339 can say, the nearest that it can.
+        // A time that RFC 3339 cannot write becomes the nearest one that it can.
         let seconds = self.0.clamp(Self::ZERO.0, Self::LAST.0);
         let time = DateTime::from_timestamp(seconds, 0)
             .ok_or_else(|| serde::ser::Error::custom(format!("{seconds} s is no time")))?;
@@ -67,9 +67,9 @@ impl<'de> Deserialize<'de> for Time {
 
 /// A time that may be unset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Moment(pub Option<i64>);
+pub(super) struct OptionalTime(pub Option<i64>);
 
-impl<'de> Deserialize<'de> for Moment {
+impl<'de> Deserialize<'de> for OptionalTime {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let time = Option::<Time>::deserialize(deserializer)?;
         Ok(Self(

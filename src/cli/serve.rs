@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use super::sandbox::{Embedded, bind, is_loopback};
 use super::session::Session;
 use super::{Global, output};
-use crate::api::{self, Accounts, App, Audit, Cloud, Keys, Limits, Proxies, WebhookSecrets};
+use crate::api::{self, Accounts, App, Audit, Cloud, Keys, Proxies, RequestLimits, WebhookSecrets};
 use crate::background::Tasks;
 use crate::config::{self, ApiKeys, Environment};
 use crate::domain::{self, Domain, Lane, MaxAge, Memory};
@@ -165,7 +165,7 @@ async fn listen(
         detached: TaskTracker::new(),
         ..options.clone()
     };
-    let stopping = app.places.stopping.clone();
+    let stopping = app.slots.stopping.clone();
     let pages = async {
         if let Some((listener, router)) = admin {
             server::serve_with(listener, router, for_admin, stopping.cancelled()).await;
@@ -240,8 +240,8 @@ fn audit(settings: &config::Serve) -> anyhow::Result<Audit> {
     Ok(Audit::to(file))
 }
 
-fn limits(load: &config::Load) -> Limits {
-    Limits {
+fn limits(load: &config::Load) -> RequestLimits {
+    RequestLimits {
         body: load.max_body,
         bodies: load.max_bodies,
         body_timeout: load.body_timeout.0,

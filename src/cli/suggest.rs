@@ -83,8 +83,8 @@ pub(super) async fn for_feature(
     };
     let names = match client.get("/v1/limits", &[("org", org)]).await {
         Ok(answer) => answer
-            .decode::<super::usage::Limits>()
-            .map(super::usage::Limits::features),
+            .decode::<super::usage::LimitsAnswer>()
+            .map(super::usage::LimitsAnswer::features),
         Err(_) => Ok(Vec::new()),
     };
     advise(failure, &[typed.to_owned()], &names.unwrap_or_default()).into()

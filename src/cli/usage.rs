@@ -21,7 +21,7 @@ pub(super) struct LimitsArgs {
 
 /// Answer of `/v1/limits`.
 #[derive(Deserialize)]
-pub(super) struct Limits {
+pub(super) struct LimitsAnswer {
     usage: Vec<FeatureUsage>,
 }
 
@@ -32,7 +32,7 @@ struct FeatureUsage {
     limit: i64,
 }
 
-impl Limits {
+impl LimitsAnswer {
     /// The names of the features that the org has.
     pub(super) fn features(self) -> Vec<String> {
         self.usage.into_iter().map(|row| row.feature).collect()
@@ -46,7 +46,7 @@ pub(super) async fn limits(context: &Context, arguments: &LimitsArgs) -> anyhow:
     if context.global.json {
         return output::bytes(&answer.body);
     }
-    let limits: Limits = answer.decode()?;
+    let limits: LimitsAnswer = answer.decode()?;
     let rows = limits.usage.into_iter().map(|row| {
         let limit = match row.limit {
             NO_LIMIT => "∞".to_owned(),

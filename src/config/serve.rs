@@ -8,7 +8,7 @@ use clap::builder::RangedU64ValueParser;
 use secrecy::SecretString;
 
 use super::{Environment, Freshness, ListenAddr, TimeSpan, WebOrigin};
-use crate::api::{ApiKey, Limits, Network};
+use crate::api::{ApiKey, Network, RequestLimits};
 use crate::server;
 
 /// Where the API listens when nobody says otherwise.
@@ -128,11 +128,11 @@ pub struct Serve {
 #[command(next_help_heading = "Load")]
 pub struct Load {
     /// The largest request body, in bytes
-    #[arg(long, env = "TIER_MAX_BODY", value_name = "BYTES", value_parser = bytes(1), default_value_t = Limits::default().body)]
+    #[arg(long, env = "TIER_MAX_BODY", value_name = "BYTES", value_parser = bytes(1), default_value_t = RequestLimits::default().body)]
     pub max_body: usize,
 
     /// Bytes of all request bodies that are in memory; one more is answered 503. At least four times --max-body
-    #[arg(long, env = "TIER_MAX_BODIES", value_name = "BYTES", value_parser = bytes(1), default_value_t = Limits::default().bodies)]
+    #[arg(long, env = "TIER_MAX_BODIES", value_name = "BYTES", value_parser = bytes(1), default_value_t = RequestLimits::default().bodies)]
     pub max_bodies: usize,
 
     /// The largest request head, in bytes; at least 8192
@@ -151,7 +151,7 @@ pub struct Load {
         env = "TIER_MAX_REQUESTS",
         value_name = "N",
         value_parser = count(),
-        default_value_t = Limits::default().concurrent
+        default_value_t = RequestLimits::default().concurrent
     )]
     pub max_requests: usize,
 
@@ -161,7 +161,7 @@ pub struct Load {
         env = "TIER_MAX_REQUESTS_PER_KEY",
         value_name = "N",
         value_parser = count(),
-        default_value_t = Limits::default().concurrent_per_key
+        default_value_t = RequestLimits::default().concurrent_per_key
     )]
     pub max_requests_per_key: usize,
 
@@ -181,7 +181,7 @@ pub struct Load {
     pub max_connections_per_peer: Option<usize>,
 
     /// How long a request may take, its calls to Stripe included; push and pull, ten times as long
-    #[arg(long, env = "TIER_REQUEST_TIMEOUT", value_name = "DURATION", value_parser = TimeSpan::above_zero, default_value_t = Limits::default().request_timeout.into())]
+    #[arg(long, env = "TIER_REQUEST_TIMEOUT", value_name = "DURATION", value_parser = TimeSpan::above_zero, default_value_t = RequestLimits::default().request_timeout.into())]
     pub request_timeout: TimeSpan,
 
     /// How long a request's head, a TLS handshake and the opening of HTTP/2 may take to arrive
@@ -189,7 +189,7 @@ pub struct Load {
     pub head_timeout: TimeSpan,
 
     /// How long a request's body may take to arrive
-    #[arg(long, env = "TIER_BODY_TIMEOUT", value_name = "DURATION", value_parser = TimeSpan::above_zero, default_value_t = Limits::default().body_timeout.into())]
+    #[arg(long, env = "TIER_BODY_TIMEOUT", value_name = "DURATION", value_parser = TimeSpan::above_zero, default_value_t = RequestLimits::default().body_timeout.into())]
     pub body_timeout: TimeSpan,
 
     /// How long a connection may be open without a request in flight

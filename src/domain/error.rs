@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::pricing::Faults;
 use super::refs::RefError;
-use crate::admission::Refused;
+use crate::admission::AdmissionError;
 use crate::stripe;
 
 /// Why a request was not carried out.
@@ -60,7 +60,7 @@ pub enum Error {
     Forbidden(String),
     /// The request is not worked on, or may not wait for another one.
     #[error(transparent)]
-    NotAdmitted(#[from] Refused),
+    NotAdmitted(#[from] AdmissionError),
     /// Too many calls to Stripe; worth another try after the wait.
     #[error("too many requests to Stripe")]
     RateLimited {

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, Weak};
 use tokio::sync::{Mutex, OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use super::{Domain, Error, Result};
-use crate::admission::Refused;
+use crate::admission::AdmissionError;
 
 /// A lock for each name in use. Names nobody holds any more cost nothing for long.
 #[derive(Default)]
@@ -26,7 +26,7 @@ impl Domain {
         locks: &Locks,
         name: &str,
     ) -> Result<OwnedRwLockWriteGuard<()>> {
-        let lock = locks.join(name).ok_or(Refused::OrgQueue)?;
+        let lock = locks.join(name).ok_or(AdmissionError::OrgQueue)?;
         let free = lock.clone().try_write_owned().ok();
         self.acquire(free, lock.write_owned()).await
     }
@@ -48,7 +48,7 @@ impl Domain {
         // Besides what knows of it.
         let others = Arc::strong_count(known) - 1;
         if others > MOST_WAITING {
-            return Err(Refused::KeyQueue.into());
+            return Err(AdmissionError::KeyQueue.into());
         }
         let lock = known.clone();
         let free = lock.clone().try_lock_owned().ok();

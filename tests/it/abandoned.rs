@@ -139,7 +139,7 @@ async fn a_cancellation_that_waits_for_another_change_when_its_caller_hangs_up_d
             if let Poll::Ready(answer) = futures::poll!(&mut waits) {
                 panic!("it has to wait: {answer:?}");
             }
-            (app.places().waiting() > 0).then_some(())
+            (app.slots().waiting() > 0).then_some(())
         })
         .await;
         drop(waits);
@@ -186,7 +186,7 @@ async fn what_waits_for_another_change_when_its_time_is_up_does_not_begin() {
         app.until_slow().await;
         let time_passes = async {
             until("it waits", async || {
-                (app.places().waiting() > 0).then_some(())
+                (app.slots().waiting() > 0).then_some(())
             })
             .await;
             tokio::time::advance(Duration::from_secs(1)).await;

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse as _;
 use clock::Clock;
 use stripe_sandbox::{Action, Rule};
-use tier::admission::Refused;
+use tier::admission::AdmissionError;
 use tier::domain::refs::PlanName;
 use tier::domain::{Domain, Error};
 use tier::stripe::{Client, Credentials};
@@ -47,7 +47,7 @@ fn table() -> Vec<Row> {
         (Error::Busy { retry_after: wait }, 503, "stripe_unavailable", "Stripe is busy with another request for the same object", Some("2")),
         (Error::Unavailable("HTTP 500".into()), 502, "stripe_unavailable", "Stripe is unavailable: HTTP 500", None),
         (Error::TimedOut, 504, "stripe_unavailable", "Stripe did not answer in time", None),
-        (Error::NotAdmitted(Refused::OrgQueue), 429, "rate_limited", "too many requests are waiting to change this org, and nothing was done", Some("1")),
+        (Error::NotAdmitted(AdmissionError::OrgQueue), 429, "rate_limited", "too many requests are waiting to change this org, and nothing was done", Some("1")),
         (Error::Listing { read: 7 }, 503, "stripe_unavailable", "the customers of this account are being listed, since Stripe does not search them: 7 orgs so far", Some("1")),
         (Error::OutcomeUnknown("Stripe failed"), 503, "outcome_unknown", "it cannot be found out whether this was counted: Stripe failed", None),
         (Error::Abandoned, 503, "stripe_unavailable", "this took too long to begin, and nothing was done", Some("1")),

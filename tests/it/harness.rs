@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use clock::Clock;
 use serde_json::{Value, json};
 use stripe_sandbox::{Action, Options, Rule, Sandbox};
-use tier::admission::Places;
+use tier::admission::RequestSlots;
 use tier::api::{Accounts, App, WebhookSecrets, admin_router, router};
 use tier::billing::CLASSIC;
 use tier::domain::{Domain, MaxAge, Memory};
@@ -312,9 +312,9 @@ impl TestApp {
         }
     }
 
-    /// The places for requests in flight.
-    pub(crate) fn places(&self) -> &Places {
-        &self.app.places
+    /// The slots for requests in flight.
+    pub(crate) fn slots(&self) -> &RequestSlots {
+        &self.app.slots
     }
 
     /// What this server counts.

@@ -1,4 +1,4 @@
-//! Who calls: a key of the server's own, or, where each caller brings a Stripe key, any key at all.
+//! Authentication: by the server's own keys or, with `--cloud`, by the Stripe key that each caller brings.
 
 use std::net::IpAddr;
 
@@ -9,8 +9,8 @@ use axum::response::{IntoResponse as _, Response};
 use sha2::{Digest as _, Sha256};
 
 use super::RequestContext;
-use super::strangers::Stranger;
-use crate::admission::Share;
+use super::unknown_keys::UnknownKeyRequest;
+use crate::admission::CallerSlots;
 use crate::api::Shared;
 use crate::api::accounts::{self, Accounts};
 use crate::api::error::Error;
@@ -23,35 +23,35 @@ use crate::stripe::Client;
 pub(in crate::api) struct Caller {
     /// The account that the request acts on.
     pub(super) domain: Domain,
-    /// The caller's requests in flight.
-    pub(super) share: Share,
-    /// The name of the caller's key; without keys, all callers are one.
+    /// The slots of the caller's requests.
+    pub(super) slots: CallerSlots,
+    /// The name of the caller's key. None if the server has no keys: then all callers are one.
     pub(in crate::api) key: Option<String>,
-    /// Where it calls from.
+    /// The address that it calls from.
     pub(in crate::api) peer: Option<IpAddr>,
     /// What the caller may do.
     role: Role,
-    /// Where Stripe has not accepted the key yet.
-    _stranger: Option<Suspect>,
-    /// Until the answer is there, a caller's account must stay the one that others with its key find.
-    _account: Option<accounts::Held>,
+    /// Present if Stripe has not accepted the key yet.
+    _unknown_key: Option<UnknownKeyGuard>,
+    /// Keeps the account in memory until the answer is there, so that other requests with this key find the same one.
+    _account: Option<accounts::PinnedAccount>,
 }
 
-/// A request with a key that Stripe has not accepted yet. If it refuses it, that is remembered.
-struct Suspect {
-    stranger: Stranger,
+/// A request with a key that Stripe has not accepted yet. Dropping it remembers the key if Stripe has refused it.
+struct UnknownKeyGuard {
+    request: UnknownKeyRequest,
     stripe: Client,
 }
 
-impl Drop for Suspect {
+impl Drop for UnknownKeyGuard {
     fn drop(&mut self) {
         if self.stripe.is_key_refused() {
-            self.stranger.is_refused();
+            self.request.note_refusal();
         }
     }
 }
 
-/// Finds who sent a request, and so the account that it acts on; or the answer to one that may not.
+/// Finds the caller of a request and the account that it acts on, or returns the answer that refuses it.
 pub(super) async fn authorize(app: &Shared, request: &Parts) -> Result<(), Response> {
     let context = RequestContext::of(&request.extensions).map_err(Error::into_response)?;
     let caller = caller(app, request).await.map_err(Error::into_response)?;
@@ -68,7 +68,7 @@ pub(super) async fn authorize(app: &Shared, request: &Parts) -> Result<(), Respo
     ));
     let refused = refused.into_response();
     if !request.method.is_safe() {
-        app.audit.tell(context, &refused);
+        app.audit.record(context, &refused);
     }
     Err(refused)
 }
@@ -79,62 +79,62 @@ async fn caller(app: &Shared, request: &Parts) -> Result<Caller, Error> {
     match &app.accounts {
         Accounts::One(domain) if app.keys.is_open() => Ok(Caller {
             domain: domain.clone(),
-            share: app.everybody.clone(),
+            slots: app.everybody.clone(),
             key: None,
             peer,
             role: Role::Admin,
-            _stranger: None,
+            _unknown_key: None,
             _account: None,
         }),
         Accounts::One(domain) => {
             let key = app.keys.admit(headers).ok_or_else(Error::unauthorized)?;
             Ok(Caller {
                 domain: domain.clone(),
-                share: key.share,
+                slots: key.slots,
                 key: Some(key.name),
                 peer,
                 role: key.role,
-                _stranger: None,
+                _unknown_key: None,
                 _account: None,
             })
         }
         Accounts::Many(cloud) => {
             let key = presented(headers).ok_or_else(Error::unauthorized)?;
             let digest = Sha256::digest(&key).into();
-            let account = cloud.hold(&key).ok_or_else(Error::overloaded)?;
+            let account = cloud.pin(&key).ok_or_else(Error::overloaded)?;
             let stripe = account.domain.stripe();
-            let stranger = if stripe.is_key_accepted() {
+            let unknown_key = if stripe.is_key_accepted() {
                 None
             } else {
                 let most = app.limits.concurrent;
-                let stranger = cloud
-                    .strangers
+                let request = cloud
+                    .unknown_keys
                     .enter(digest, peer.map(bounded_address), most)?;
-                Some(Suspect {
-                    stranger,
+                Some(UnknownKeyGuard {
+                    request,
                     stripe: stripe.clone(),
                 })
             };
-            // A body is not read before the key is known to be good. What has none asks Stripe by itself.
-            if stranger.is_some() && !request.method.is_safe() {
+            // Nobody reads a body before Stripe has accepted the key. A request without a body calls Stripe anyway.
+            if unknown_key.is_some() && !request.method.is_safe() {
                 let asked = account.domain.check_key();
                 let asked = tokio::time::timeout(app.limits.request_timeout, asked).await;
                 asked.unwrap_or(Err(domain::Error::Abandoned))?;
             }
             Ok(Caller {
                 domain: account.domain.clone(),
-                share: account.share.clone(),
+                slots: account.slots.clone(),
                 key: Some(short(&digest)),
                 peer,
                 role: Role::Admin,
-                _stranger: stranger,
+                _unknown_key: unknown_key,
                 _account: Some(account),
             })
         }
     }
 }
 
-/// Lets a request through that has one of the server's own keys, if it has any.
+/// Requires one of the server's own keys, if it has any.
 pub(in crate::api) async fn own_key(
     State(app): State<Shared>,
     request: Request,

@@ -1,4 +1,4 @@
-//! What is known of one request. The outermost layer makes it, and the layers below and the handler add to it.
+//! The context of a request. The outermost layer makes it, and the layers below and the handler add to it.
 
 use std::sync::{Arc, OnceLock};
 
@@ -15,11 +15,11 @@ use crate::api::{self, Shared};
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Lane};
 
-/// What is known of one request. Clones are about the same one.
+/// The context of a request. Clones are about the same request.
 #[derive(Clone)]
-pub(in crate::api) struct RequestContext(Arc<Known>);
+pub(in crate::api) struct RequestContext(Arc<Inner>);
 
-struct Known {
+struct Inner {
     id: HeaderValue,
     of_path: &'static [Operation],
     operation: Option<&'static Operation>,
@@ -33,7 +33,7 @@ impl RequestContext {
         let matched = request.extensions().get::<MatchedPath>();
         let of_path = matched.map_or(&[][..], |path| api::operations_at(path.as_str()));
         let operation = of_path.iter().find(|op| op.answers(request.method()));
-        Self(Arc::new(Known {
+        Self(Arc::new(Inner {
             id: request_id(request.headers()),
             of_path,
             operation,
@@ -49,7 +49,7 @@ impl RequestContext {
         context.ok_or_else(|| Error::internal(&"the request has no context"))
     }
 
-    /// The request's id, as its answer has it.
+    /// The request's id, as it is in the answer.
     pub(super) fn id(&self) -> &HeaderValue {
         &self.0.id
     }
@@ -59,19 +59,19 @@ impl RequestContext {
         self.0.id.to_str().unwrap_or_default()
     }
 
-    /// The path that it is for, or `none` for one that is not served: with any other text, callers could make up labels.
+    /// The path of its operation, or `none` if there is none. It is a metrics label, so callers must not make it up.
     pub(in crate::api) fn endpoint(&self) -> &'static str {
         let first = self.0.of_path.first();
         first.map_or("none", |operation| operation.path)
     }
 
-    /// Whether its path is a probe's.
+    /// Whether its path is that of a health probe.
     pub(super) fn is_probe(&self) -> bool {
         let mut of_path = self.0.of_path.iter();
         of_path.any(|operation| operation.access == Access::Probe)
     }
 
-    /// The operation that answers it; none for a path or a method that is not served.
+    /// Its operation. None for an unknown path or method.
     pub(super) fn operation(&self) -> Option<&'static Operation> {
         self.0.operation
     }
@@ -84,32 +84,32 @@ impl RequestContext {
         }
     }
 
-    /// Who sent it, once that is known.
+    /// Its caller, once that is known.
     pub(in crate::api) fn caller(&self) -> Option<&Caller> {
         self.0.caller.get()
     }
 
-    /// Notes who sent it. The first to be noted stays, and so in what follows.
+    /// Sets its caller, unless it has one. So do the other setters.
     pub(super) fn note_caller(&self, caller: Caller) -> &Caller {
         self.0.caller.get_or_init(|| caller)
     }
 
-    /// The account that it acts on, once it was let in. It knows the calls that were made for this request.
+    /// The account that it acts on, once it was admitted. It counts the calls that were made for this request.
     pub(in crate::api) fn domain(&self) -> Option<&Domain> {
         self.0.domain.get()
     }
 
-    /// Notes the account that it acts on.
+    /// Sets the account that it acts on.
     pub(super) fn note_domain(&self, domain: Domain) {
         self.0.domain.get_or_init(|| domain);
     }
 
-    /// What it asks to be changed, and of which org, once that was read.
+    /// The org and the parameters of a write, once its body was read.
     pub(in crate::api) fn change(&self) -> Option<&(Option<OrgName>, Value)> {
         self.0.change.get()
     }
 
-    /// Notes what it asks to be changed.
+    /// Sets the org and the parameters of a write.
     pub(in crate::api) fn note_change(&self, org: Option<&OrgName>, change: Value) {
         self.0.change.get_or_init(|| (org.cloned(), change));
     }

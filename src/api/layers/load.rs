@@ -1,5 +1,5 @@
-//! How much a server takes on at once, and for how long. What is over the limit is told so at once: a queue would only
-//! make everybody late, and its callers would have given up by the time they are served.
+//! Limits on load: how many requests run at the same time, and for how long. A request over a limit is refused at once.
+//! A queue would delay everybody, and its callers would have timed out by the time they are served.
 
 use std::panic::resume_unwind;
 use std::time::Duration;
@@ -11,26 +11,26 @@ use tracing::Instrument as _;
 
 use super::RequestContext;
 use super::auth::Caller;
-use crate::admission::Bounds;
+use crate::admission::AdmissionLimits;
 use crate::api::Shared;
 use crate::api::error::{Code, Error};
 use crate::domain::{CallerState, Error as DomainError, Lane};
 use crate::metrics::{HttpRequest, Metrics};
 use crate::net::bounded_address;
 
-/// How much longer than other requests those may take that make many calls to Stripe.
+/// The time-out of requests that make many calls to Stripe, as a multiple of the usual one.
 const BULK_FACTOR: u32 = 10;
 
-/// What a request may take, and how many there may be.
+/// Limits on the size, the duration and the number of requests.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct RequestLimits {
     /// The largest request body, in bytes.
     pub body: usize,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
-    /// How long a request may take; push and pull, ten times as long.
+    /// How long a request may take. Push and pull may take ten times as long.
     pub request_timeout: Duration,
-    /// Bytes of all bodies that are in memory; room for a few of the largest there always is.
+    /// Bytes of all bodies in memory. A few of the largest always fit.
     pub bodies: usize,
     /// Requests in flight.
     pub concurrent: usize,
@@ -38,10 +38,10 @@ pub struct Limits {
     pub concurrent_per_key: usize,
 }
 
-impl Default for Limits {
+impl Default for RequestLimits {
     fn default() -> Self {
         Self {
-            // A model with some thousand features fits.
+            // A model with several thousand features fits.
             body: 1 << 20,
             bodies: 64 << 20,
             body_timeout: Duration::from_secs(15),
@@ -52,9 +52,9 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
-    fn bounds(&self, caller: &Caller) -> Bounds {
-        Bounds {
+impl RequestLimits {
+    fn admission(&self, caller: &Caller) -> AdmissionLimits {
+        AdmissionLimits {
             server: self.concurrent,
             caller: if caller.key.is_some() {
                 self.concurrent_per_key
@@ -66,20 +66,20 @@ impl Limits {
     }
 }
 
-/// Turns away what is too much for the server, and ends the wait for what takes too long.
+/// Refuses requests that there is no slot for, and times out those that take too long.
 ///
-/// A write that has begun is carried through whoever still waits for it: half of it may be in Stripe, and the caller's
-/// next try must find its lock held until all of it is. One that has not begun when its caller leaves, or when its time is
-/// up, does not begin: the caller may have decided otherwise by then. The time-outs of `tower-http` know neither, and answer
-/// without a body.
+/// A write that has begun runs to its end, also if its caller leaves. Half of it may be in Stripe, and the caller's next
+/// try must find the lock held until all of it is. A write that has not begun when its caller leaves or times out never
+/// begins, because the caller may have changed its mind. `tower-http`'s time-out cancels the handler in both cases, and
+/// answers without a body.
 pub(super) async fn limit(app: &Shared, request: Request, next: Next) -> Result<Response, Error> {
     let context = RequestContext::of(request.extensions())?.clone();
     let caller = context.caller();
     let caller = caller.ok_or_else(|| Error::internal(&"no account was chosen"))?;
     let peer = caller.peer.map(bounded_address);
     let admitted = app
-        .places
-        .admit(&caller.share, peer, app.limits.bounds(caller))?;
+        .slots
+        .admit(&caller.slots, peer, app.limits.admission(caller))?;
     let writes = !request.method().is_safe();
     let state = if writes {
         CallerState::new()
@@ -104,17 +104,17 @@ pub(super) async fn limit(app: &Shared, request: Request, next: Next) -> Result<
         let handled = async move {
             let response = handled.await;
             if caller.has_left() {
-                tell_late_end(&context, &metrics, &response);
+                log_late_end(&context, &metrics, &response);
             }
-            audit.tell(&context, &response);
+            audit.record(&context, &response);
             response
         };
         let write = app.writes.spawn(handled.in_current_span());
-        // The caller leaves if it hangs up, by which this is dropped, and when it is told that it took too long.
-        let waits = Waits(Some(state));
+        // The caller leaves when it hangs up, which drops this future, or when it is told that its time is up.
+        let waiting = CallerWaits(Some(state));
         let ended = tokio::time::timeout(wait, write).await;
-        let ended = ended.map_err(|_| waits.give_up())?;
-        waits.end();
+        let ended = ended.map_err(|_| waiting.time_out())?;
+        waiting.end();
         Ok(ended.unwrap_or_else(|ended| resume_unwind(ended.into_panic())))
     } else {
         let ended = tokio::time::timeout(wait, handled).await;
@@ -122,17 +122,17 @@ pub(super) async fn limit(app: &Shared, request: Request, next: Next) -> Result<
     }
 }
 
-/// A caller that waits for a write, until this is dropped.
-struct Waits(Option<CallerState>);
+/// A caller that waits for a write. Dropping this means that the caller has left.
+struct CallerWaits(Option<CallerState>);
 
-impl Waits {
-    /// The write has ended.
+impl CallerWaits {
+    /// The write has ended, so there is nothing left to wait for.
     fn end(mut self) {
         self.0 = None;
     }
 
-    /// The time is up: what the caller is told.
-    fn give_up(&self) -> DomainError {
+    /// The time is up. Returns what the caller is told.
+    fn time_out(&self) -> DomainError {
         match &self.0 {
             Some(state) if state.leave() => DomainError::Abandoned,
             _ => DomainError::TimedOut,
@@ -140,7 +140,7 @@ impl Waits {
     }
 }
 
-impl Drop for Waits {
+impl Drop for CallerWaits {
     fn drop(&mut self) {
         if let Some(state) = &self.0 {
             state.leave();
@@ -148,8 +148,8 @@ impl Drop for Waits {
     }
 }
 
-/// Tells of a write that has ended after its caller had left: its line in the log was written when the caller did.
-fn tell_late_end(context: &RequestContext, metrics: &Metrics, response: &Response) {
+/// Logs and counts a write that ended after its caller had left. The request's own log line was written before.
+fn log_late_end(context: &RequestContext, metrics: &Metrics, response: &Response) {
     let (endpoint, status) = (context.endpoint(), response.status().as_u16());
     let code = Code::of(response);
     tracing::info!(

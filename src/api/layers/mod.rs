@@ -1,5 +1,5 @@
-//! What surrounds every handler, from the outside: [`observe`] tells of each request, [`origin`] keeps web pages out,
-//! [`auth`] finds the caller, and [`load`] bounds what is done at once. All of them read and fill one [`RequestContext`].
+//! The layers around every handler, from the outside in: [`observe`] logs and counts, [`origin`] refuses web pages,
+//! [`auth`] finds the caller, and [`load`] limits how many requests run. They share one [`RequestContext`].
 
 pub(super) mod auth;
 mod context;
@@ -7,7 +7,7 @@ pub(super) mod load;
 pub(super) mod observe;
 pub(super) mod origin;
 mod peer;
-pub(super) mod strangers;
+pub(super) mod unknown_keys;
 
 pub(super) use context::RequestContext;
 
@@ -17,8 +17,8 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::Shared;
 
-/// Before what acts on an account: its caller is found, and then it gets a place. One layer, since each boxes what is
-/// inside it.
+/// Authenticates a request that acts on an account, and then gives it a slot. It is one layer because each layer boxes
+/// what is inside it.
 pub(super) async fn admit(State(app): State<Shared>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     if let Err(refused) = auth::authorize(&app, &parts).await {

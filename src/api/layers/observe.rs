@@ -1,5 +1,4 @@
-//! Tells of every request: its id, its one line in the log, what is counted of it; and turns a panic into a 500 for the
-//! request alone.
+//! Observes every request: gives it an id, logs and counts it, and turns a panic into a 500 for that request alone.
 
 use std::fmt::Write as _;
 use std::panic::AssertUnwindSafe;
@@ -21,17 +20,17 @@ use crate::api::{Shared, keys};
 use crate::metrics::{Endpoint, HttpRequest, Metrics};
 use crate::telemetry::{mask_secrets, panic_text};
 
-/// Taken from the request, or made; in the answer and in the log.
+/// The header with the request's id, which is also in the log.
 pub(in crate::api) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The status in the log and in metrics of a request whose client did not wait for the answer: nginx's.
+/// The status that logs and metrics show for a client that did not wait for the answer, as nginx does.
 const CLIENT_GONE: u16 = 499;
 
-/// The longest request id that is taken over from a client.
+/// The longest request id that is accepted from a client.
 const MAX_REQUEST_ID: usize = 128;
 
-/// What is told of a request when this is dropped: with its answer, or because its client went away before.
-struct Observed {
+/// Logs and counts a request when it is dropped: with its answer, or because the client went away before.
+struct RequestLog {
     metrics: Arc<Metrics>,
     started: Instant,
     context: RequestContext,
@@ -42,7 +41,7 @@ struct Observed {
     cause: Option<Cause>,
 }
 
-impl Observed {
+impl RequestLog {
     fn new(metrics: Arc<Metrics>, request: &Request) -> Self {
         metrics.in_flight.inc();
         Self {
@@ -57,7 +56,7 @@ impl Observed {
         }
     }
 
-    /// Takes from the answer what its line says.
+    /// Notes the status, the code and the cause of the answer.
     fn answered(&mut self, response: &mut Response) {
         self.status = response.status().as_u16();
         self.code = Code::of(response);
@@ -65,7 +64,7 @@ impl Observed {
     }
 }
 
-impl Drop for Observed {
+impl Drop for RequestLog {
     fn drop(&mut self) {
         let endpoint = self.context.endpoint();
         let (status, code) = (self.status, self.code);
@@ -101,15 +100,16 @@ impl Drop for Observed {
     }
 }
 
-/// Gives the request its context, writes its line in the log, counts it, and turns a panic into a 500. The layers of
-/// `tower-http` that do a part of this would each box the request once more; besides, its request ids are whatever a
-/// client sends.
+/// Gives the request its context, logs and counts it, and turns a panic into a 500.
+///
+/// `tower-http` has a layer for each part of this. They would box the request three more times, which a warm request
+/// cannot afford, and its request ids are whatever a client sends, secrets included.
 pub(in crate::api) async fn observe(
     State(app): State<Shared>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let mut observed = Observed::new(app.metrics.clone(), &request);
+    let mut observed = RequestLog::new(app.metrics.clone(), &request);
     let context = observed.context.clone();
     let span = crate::telemetry::request_span(context.id(), context.endpoint(), request.headers());
     request.extensions_mut().insert(context);
@@ -133,12 +133,12 @@ pub(in crate::api) async fn observe(
     response
 }
 
-/// Tells a client's key from others without showing it: clients put all kinds of things into their keys.
+/// The beginning of the key's SHA-256. Clients put all kinds of things into their keys, so the key itself is not logged.
 fn digest(key: &HeaderValue) -> String {
     keys::short(&Sha256::digest(key.as_bytes()).into())
 }
 
-/// The ids of the calls that were answered, for a log line that stays readable.
+/// The ids of the calls that were answered. Only the first ones, so that the log line stays readable.
 fn joined(calls: &[Option<String>]) -> Option<String> {
     const SHOWN: usize = 20;
     let ids: Vec<&str> = calls
@@ -150,7 +150,7 @@ fn joined(calls: &[Option<String>]) -> Option<String> {
     (!ids.is_empty()).then(|| ids.join(" "))
 }
 
-/// The client's own id if it is fit for a log line, else a new one: unique by a random start, then counted.
+/// The client's own id if it is fit for a log line. Otherwise a new one: a random start, counted up.
 pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
     static START: LazyLock<u128> = LazyLock::new(|| uuid::Uuid::new_v4().as_u128());
     static COUNT: AtomicU64 = AtomicU64::new(0);

@@ -1,5 +1,5 @@
-//! Which web pages may call. A browser sends a page's requests to loopback ports too, so a server that is open to the
-//! machine would otherwise be open to every page that is visited on it.
+//! Which web pages may call. A browser sends a page's requests to loopback ports too, so without this check a server on
+//! loopback would be open to every page that somebody visits on the machine.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,21 +16,21 @@ use super::observe::X_REQUEST_ID;
 use crate::api::error::Error;
 use crate::net::is_loopback_host;
 
-/// How long a browser may remember what it was allowed.
+/// How long a browser may cache the answer to a preflight request.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
-/// The origins whose pages may call, and whether the server may be called by any name.
+/// The origins whose pages may call, and which `Host` names are accepted.
 #[derive(Clone, Default)]
 pub struct Origins {
     /// As browsers send them: `https://app.example`.
     pub allowed: Arc<[HeaderValue]>,
-    /// Nobody has to show a key, and only this machine can reach the port, so only names that cannot lead anywhere else
-    /// are accepted: a page could give a name of its own this machine's address ("DNS rebinding").
+    /// Accept loopback names only. This is for servers without keys that only this machine can reach: a page could point
+    /// a name of its own at this machine ("DNS rebinding").
     pub loopback_only: bool,
 }
 
 impl Origins {
-    /// Answers the browser's questions before a call, and marks answers as readable by the allowed origins.
+    /// Answers preflight requests, and makes answers readable for the allowed origins.
     pub(in crate::api) fn cors(&self) -> CorsLayer {
         let sent = ["tier-clock", "idempotency-key"].map(HeaderName::from_static);
         let sent = [AUTHORIZATION, CONTENT_TYPE, USER_AGENT]
@@ -45,7 +45,7 @@ impl Origins {
             .max_age(REMEMBERED)
     }
 
-    /// Refuses what comes from a page that may not call. Probes are for machines, and tell nothing.
+    /// Refuses requests of pages that may not call. Health probes are exempt: they reveal nothing.
     pub(super) fn check(&self, context: &RequestContext, request: &Request) -> Result<(), Error> {
         if context.is_probe() {
             return Ok(());
@@ -67,7 +67,7 @@ impl Origins {
     }
 }
 
-/// Whether the host that the client believes to be calling can only be this machine. No host: no browser.
+/// Whether the host name in the request can only mean this machine. Browsers always send one.
 fn named_loopback(headers: &HeaderMap, uri: &Uri) -> bool {
     let header = || headers.get(HOST).map(HeaderValue::to_str);
     match uri.authority() {

@@ -1,4 +1,4 @@
-//! From which address a request comes.
+//! The address that a request comes from.
 
 use std::net::IpAddr;
 
@@ -7,8 +7,8 @@ use axum::http::{Extensions, HeaderMap};
 use crate::net::{Peer, Proxies};
 
 impl Proxies {
-    /// Where a request comes from. Each proxy adds the address that it was called from at the end of `X-Forwarded-For`;
-    /// what stands before the last one that is no proxy's own, anybody can have written.
+    /// The address that a request comes from. Each proxy appends the address of its caller to `X-Forwarded-For`. The last
+    /// address that is not a trusted proxy's is the caller's; anybody may have written those before it.
     pub(super) fn origin(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
         let peer: &Peer = extensions.get()?;
         let mut address = peer.address.to_canonical();

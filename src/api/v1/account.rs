@@ -1,4 +1,4 @@
-//! Whose Stripe account this is.
+//! The Stripe account in use.
 
 use serde::Serialize;
 

@@ -7,7 +7,7 @@ use super::schedule::TaxRequest;
 use crate::api::Role;
 use crate::api::audit::Change;
 use crate::api::error::Error;
-use crate::api::extract::{Changing, IdempotencyKey};
+use crate::api::extract::{AuditedJson, IdempotencyKey};
 use crate::api::json::Json;
 use crate::api::operation::{Access, Operation};
 use crate::api::values::Required;
@@ -27,7 +27,7 @@ pub(in crate::api) fn operations() -> [Operation; 1] {
 async fn checkout(
     domain: Domain,
     IdempotencyKey(key): IdempotencyKey,
-    Changing(request): Changing<CheckoutRequest>,
+    AuditedJson(request): AuditedJson<CheckoutRequest>,
 ) -> Result<Json<CheckoutPage>, Error> {
     let (org, checkout) = (request.org.0.clone(), request.into());
     let url = domain.checkout(&org, &checkout, key.as_deref()).await?;
@@ -43,19 +43,19 @@ pub(super) struct CheckoutRequest {
     /// Where the browser goes afterwards.
     #[serde(default)]
     pub success_url: String,
-    /// Where it goes if the person turns back.
+    /// Where the browser goes if the person cancels.
     #[serde(default)]
     pub cancel_url: String,
-    /// Plans, and single features of plans; none: only a card is taken.
+    /// Plans, and single features of plans. Empty: the page only asks for a card.
     #[serde(default)]
     pub features: Vec<Reference>,
-    /// Length of a trial, in days; none if it is not above zero.
+    /// Length of the trial, in days. Zero or less is none.
     #[serde(default)]
     pub trial_days: i64,
-    /// The page asks for an address.
+    /// Whether the page asks for an address.
     #[serde(default)]
     pub require_billing_address: bool,
-    /// How tax is dealt with.
+    /// Settings for tax.
     #[serde(default)]
     pub tax: TaxRequest,
 }

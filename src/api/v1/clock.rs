@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use crate::api::Role;
 use crate::api::audit::Change;
 use crate::api::error::Error;
-use crate::api::extract::{Changing, ClockId};
+use crate::api::extract::{AuditedJson, ClockId};
 use crate::api::json::Json;
 use crate::api::operation::{Access, Operation};
-use crate::api::values::{Moment, Time};
+use crate::api::values::{OptionalTime, Time};
 use crate::domain::refs::OrgName;
 use crate::domain::{self, ClockChange, Domain, Lane};
 
@@ -27,7 +27,7 @@ async fn get(domain: Domain, ClockId(id): ClockId) -> Result<Json<Clock>, Error>
 
 async fn change(
     domain: Domain,
-    Changing(request): Changing<ClockRequest>,
+    AuditedJson(request): AuditedJson<ClockRequest>,
 ) -> Result<Json<Clock>, Error> {
     let change = request.try_into()?;
     Ok(Json(domain.change_clock(change).await?.into()))
@@ -37,15 +37,15 @@ async fn change(
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ClockRequest {
-    /// The clock to advance; none makes one.
+    /// The clock to advance. None: a new one is made.
     #[serde(default)]
     pub id: String,
     /// A new clock's name.
     #[serde(default)]
     pub name: String,
-    /// The time that it shall show.
+    /// The time to set it to.
     #[serde(default)]
-    pub present: Moment,
+    pub present: OptionalTime,
 }
 
 impl TryFrom<ClockRequest> for ClockChange {

@@ -1,4 +1,4 @@
-//! The endpoints that act on an account, and the model's schema: a file for each noun.
+//! The endpoints of `/v1`, a file for each noun.
 
 mod account;
 mod checkout;
@@ -12,7 +12,7 @@ pub(super) mod usage;
 use super::decode;
 use super::operation::Operation;
 
-/// Those of all nouns.
+/// The operations of all nouns.
 pub(super) fn operations() -> impl Iterator<Item = Operation> {
     account::operations()
         .into_iter()
@@ -45,7 +45,7 @@ mod tests {
     use super::decode::from_slice;
     use super::schedule::SubscribeRequest;
     use super::usage::ReportRequest;
-    use crate::api::values::Moment;
+    use crate::api::values::OptionalTime;
 
     fn fault<T: serde::de::DeserializeOwned>(body: &str) -> String {
         match from_slice::<T>(body.as_bytes()) {
@@ -127,7 +127,7 @@ mod tests {
         let request: SubscribeRequest = from_slice(body).unwrap();
         assert!(request.info.is_none());
         assert_eq!(request.phases.len(), 1);
-        assert_eq!(request.phases[0].effective, Moment(None));
+        assert_eq!(request.phases[0].effective, OptionalTime(None));
         assert!(request.phases[0].features.is_empty());
     }
 }

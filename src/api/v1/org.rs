@@ -1,4 +1,4 @@
-//! The customer that an org is, and how it pays.
+//! An org's Stripe customer, and its cards.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,7 @@ async fn whois(domain: Domain, Org(org): Org, include: Include) -> Result<Json<W
     }))
 }
 
-/// An answer to `whois` that nobody was asked for, for benchmarks.
+/// An answer to `whois` without any lookup, for benchmarks.
 pub(in crate::api) fn whois_of_nobody(org: OrgName) -> impl IntoResponse {
     let stripe_id = "cus_NffrFeUfNV2Hib".to_owned();
     let info = None;
@@ -54,7 +54,7 @@ pub(in crate::api) fn whois_of_nobody(org: OrgName) -> impl IntoResponse {
     })
 }
 
-/// As [`whois`], without asking Stripe, for benchmarks.
+/// Like [`whois`], without calls to Stripe, for benchmarks.
 pub(in crate::api) async fn whois_without_stripe(
     _: Domain,
     Org(org): Org,
@@ -86,7 +86,7 @@ struct OrgInfo {
     phone: String,
     created: Time,
     metadata: BTreeMap<String, String>,
-    /// Never known: Stripe takes it, and does not tell.
+    /// Always empty: Stripe accepts it but does not return it.
     payment_method: &'static str,
     invoice_settings: InvoiceSettings,
 }
@@ -115,7 +115,7 @@ struct PaymentMethods {
     methods: Vec<Value>,
 }
 
-/// What invoices are paid with.
+/// How invoices are paid.
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct InvoiceSettings {

@@ -1,4 +1,4 @@
-//! The plans that an org was on, is on and will be on.
+//! An org's past, current and future plans.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ async fn phases(domain: Domain, Org(org): Org) -> Result<Json<Phases>, Error> {
     Ok(Json(domain.phases(&org).await?.into()))
 }
 
-/// `GET /v1/phase`; what is empty, false or unset is left out.
+/// `GET /v1/phase`. Fields that are empty, false or unset are left out.
 #[derive(Serialize)]
 struct Phase {
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -90,7 +90,7 @@ impl From<domain::Phases> for Phases {
     }
 }
 
-/// From when to when.
+/// The beginning and the end of a period.
 #[derive(Serialize)]
 struct Span {
     effective: Time,
@@ -111,7 +111,7 @@ struct Tax {
     automatic: bool,
 }
 
-/// A coupon's terms. Three keys are capitalised and always there, because they always were.
+/// A coupon's terms. Three keys are capitalised and always present, as in the original.
 #[derive(Serialize)]
 struct Coupon {
     id: String,

@@ -1,4 +1,4 @@
-//! The model.
+//! Push and pull of the pricing model.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,12 +30,13 @@ async fn pull(domain: Domain) -> Result<Document, Error> {
     Ok(Document(domain.pull().await?.to_json()))
 }
 
-/// How many features of a push are done, for who watches it in the same process: in the request's extensions.
+/// Counts the features that a push has done. It travels in the request's extensions to whoever shows the progress in
+/// the same process.
 #[derive(Clone, Default)]
 pub struct PushProgress(Arc<AtomicUsize>);
 
 impl PushProgress {
-    /// The features that are done.
+    /// How many features are done.
     pub fn done(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! Which plan an org is on, and from when.
+//! Changes of an org's plan and details.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use super::org::InvoiceSettings;
 use crate::api::Role;
 use crate::api::audit::Change;
 use crate::api::error::Error;
-use crate::api::extract::{Changing, IdempotencyKey};
+use crate::api::extract::{AuditedJson, IdempotencyKey};
 use crate::api::json::Empty;
 use crate::api::operation::{Access, Operation};
-use crate::api::values::{Moment, Required, Time};
+use crate::api::values::{OptionalTime, Required, Time};
 use crate::domain::refs::{OrgName, Reference};
 use crate::domain::{Domain, Lane, OrgInfoUpdate, RequestedPhase, Subscribe};
 
@@ -30,7 +30,7 @@ pub(in crate::api) fn operations() -> [Operation; 1] {
 async fn subscribe(
     domain: Domain,
     IdempotencyKey(key): IdempotencyKey,
-    Changing(request): Changing<SubscribeRequest>,
+    AuditedJson(request): AuditedJson<SubscribeRequest>,
 ) -> Result<Empty, Error> {
     let (org, subscribe) = (request.org.0.clone(), request.into());
     domain
@@ -48,32 +48,32 @@ pub(super) struct SubscribeRequest {
     /// `pm_…` for the invoices to come.
     #[serde(default)]
     pub payment_method_id: String,
-    /// How tax is dealt with.
+    /// Settings for tax.
     #[serde(default)]
     pub tax: TaxRequest,
-    /// Customer details to write; none leaves them alone.
+    /// Customer details to write. None leaves them as they are.
     #[serde(default)]
     pub info: Option<InfoRequest>,
-    /// What holds from when; none leaves the subscription alone.
+    /// The phases of the subscription. None leaves it as it is.
     #[serde(default)]
     pub phases: Vec<PhaseRequest>,
 }
 
-/// How tax is dealt with.
+/// Settings for tax.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct TaxRequest {
-    /// Stripe computes it. Unset: as it is.
+    /// Whether Stripe computes tax. Unset leaves it as it is.
     pub automatic: Option<bool>,
-    /// Checkout asks for a tax id.
+    /// Whether Checkout asks for a tax id.
     pub collect_id: bool,
 }
 
-/// Customer details, as far as they can be written.
+/// The customer details that can be written.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct InfoRequest {
-    /// E-mail address; empty leaves it as it is, and so in the next three.
+    /// E-mail address. Here and in the next three fields, empty leaves it as it is.
     pub email: String,
     /// Name.
     pub name: String,
@@ -81,13 +81,13 @@ pub(super) struct InfoRequest {
     pub description: String,
     /// Phone number.
     pub phone: String,
-    /// Part of what `whois` answers, and ignored when it comes back.
+    /// Ignored. Clients send back what `whois` has answered.
     pub created: IgnoredAny,
     /// Keys to set; an empty value deletes the key.
     pub metadata: BTreeMap<String, Option<String>>,
     /// `pm_…` to attach.
     pub payment_method: String,
-    /// What invoices are paid with.
+    /// How invoices are paid.
     pub invoice_settings: InvoiceSettings,
 }
 
@@ -95,15 +95,15 @@ pub(super) struct InfoRequest {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct PhaseRequest {
-    /// Nothing is charged during this phase.
+    /// Whether the whole phase is a trial.
     pub trial: bool,
-    /// When it starts; unset is now.
-    pub effective: Moment,
+    /// When it starts. Unset is now.
+    pub effective: OptionalTime,
     /// Plans, and single features of plans.
     pub features: Vec<Reference>,
-    /// Id of a coupon. Unset: the one that runs; empty: none.
+    /// Id of a coupon. Unset keeps the present one, empty removes it.
     pub coupon: Option<String>,
-    /// Part of what `phase` answers, and ignored when it comes back.
+    /// Ignored. Clients send back what `phase` has answered.
     pub coupon_data: IgnoredAny,
 }
 
@@ -177,7 +177,7 @@ impl PhaseRequest {
 }
 
 impl InfoRequest {
-    /// Which details are written.
+    /// The names of the fields that are written.
     fn written(&self) -> Vec<String> {
         let texts = [
             ("email", &self.email),

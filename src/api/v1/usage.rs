@@ -1,4 +1,4 @@
-//! What an org may use, and that it used it.
+//! Limits and usage.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use crate::api::Role;
 use crate::api::audit::Change;
 use crate::api::error::Error;
-use crate::api::extract::{Changing, IdempotencyKey, Org};
+use crate::api::extract::{AuditedJson, IdempotencyKey, Org};
 use crate::api::json::{self, Empty, Json};
 use crate::api::operation::{Access, Operation};
-use crate::api::values::{Moment, Required, Time};
+use crate::api::values::{OptionalTime, Required, Time};
 use crate::domain::refs::{FeatureName, OrgName};
 use crate::domain::{Answered, Domain, FeatureUsage, Lane, Report};
 
@@ -23,15 +23,15 @@ pub(in crate::api) fn operations() -> [Operation; 2] {
     ]
 }
 
-async fn limits(domain: Domain, Org(org): Org) -> Result<Answered<Json<Limits>>, Error> {
+async fn limits(domain: Domain, Org(org): Org) -> Result<Answered<Json<LimitsAnswer>>, Error> {
     let usage = domain.limits(&org).await?;
-    Ok(usage.map(|usage| Json(Limits { org, usage })))
+    Ok(usage.map(|usage| Json(LimitsAnswer { org, usage })))
 }
 
 async fn report(
     domain: Domain,
     IdempotencyKey(key): IdempotencyKey,
-    Changing(request): Changing<ReportRequest>,
+    AuditedJson(request): AuditedJson<ReportRequest>,
 ) -> Result<Empty, Error> {
     let org = request.org.0;
     let report = Report {
@@ -55,10 +55,10 @@ pub(super) struct ReportRequest {
     /// How much.
     #[serde(default)]
     pub n: i64,
-    /// When; unset is now.
+    /// When. Unset is now.
     #[serde(default)]
-    pub at: Moment,
-    /// Set the period's total instead of adding to it.
+    pub at: OptionalTime,
+    /// Whether to set the period's total instead of adding to it.
     #[serde(default)]
     pub clobber: bool,
 }
@@ -78,7 +78,7 @@ impl Change for ReportRequest {
 
 /// The answer of `limits`.
 #[derive(Serialize)]
-struct Limits {
+struct LimitsAnswer {
     org: OrgName,
     usage: Arc<[FeatureUsage]>,
 }
@@ -86,6 +86,6 @@ struct Limits {
 /// The body of `limits`, for benchmarks.
 pub(in crate::api) fn limits_body(org: &OrgName, rows: &[FeatureUsage]) -> Vec<u8> {
     let (org, usage) = (org.clone(), rows.into());
-    let limits = Limits { org, usage };
+    let limits = LimitsAnswer { org, usage };
     json::indented(&limits, "\t").unwrap_or_default()
 }

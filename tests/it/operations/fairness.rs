@@ -63,13 +63,13 @@ where
     let mut queued = JoinSet::new();
     for before in 0..=waiting {
         until("those before it wait", async || {
-            (app.places().waiting() + 1 >= before).then_some(())
+            (app.slots().waiting() + 1 >= before).then_some(())
         })
         .await;
         queued.spawn(send());
     }
     until("all wait", async || {
-        (app.places().waiting() >= waiting).then_some(())
+        (app.slots().waiting() >= waiting).then_some(())
     })
     .await;
     queued
@@ -129,7 +129,7 @@ async fn what_waits_for_its_idempotency_key_takes_no_place_and_the_queue_has_an_
         for answer in queued.join_all().await {
             answer.ok();
         }
-        assert_eq!(app.places().waiting(), 0);
+        assert_eq!(app.slots().waiting(), 0);
         let records = app.sent("POST /v1/subscription_items/:id/usage_records");
         assert_eq!(records.len(), usize::from(path == "/v1/report"));
     }

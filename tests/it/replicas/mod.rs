@@ -47,7 +47,7 @@ async fn meeting<A, B>(
         until("both meet", async || {
             let calls = one.sandbox().requests(None);
             let is_refused = calls.iter().any(|call| [400, 409].contains(&call.status));
-            let waits = one.places().waiting() + two.places().waiting() > 0;
+            let waits = one.slots().waiting() + two.slots().waiting() > 0;
             (is_refused || waits).then_some(())
         })
         .await;

@@ -1,7 +1,8 @@
-//! Callers whose key is not known to be good: anybody can invent keys, and each asks Stripe.
+//! Limits on requests whose key Stripe has not accepted yet. Anybody can make up keys, and each costs a call to Stripe.
 //!
-//! Keys that Stripe refused are remembered for a while, and are not asked about again. There is a bound on how many may
-//! be refused in that time, and on how many requests with unknown keys there are at once: in all, and from one address.
+//! Keys that Stripe refused are remembered for a while, and Stripe is not asked about them again. The number of keys that
+//! are refused in that time is limited, and so is the number of requests with unknown keys in flight: in all, and for
+//! each address.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -15,26 +16,26 @@ use crate::api::accounts::Digest;
 /// How long a refusal is remembered.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
-/// How many keys may be refused in that time.
+/// How many keys may be refused within [`REMEMBERED`].
 const MOST_REFUSED: usize = 1000;
 
 /// How many of those may come from one address.
 const MOST_REFUSED_OF_PEER: usize = 60;
 
-/// Of the requests that a server takes on at once, one in so many may have an unknown key.
-const IN_ALL: usize = 2;
+/// The part of the server's slots that requests with unknown keys may take: one in this many.
+const PART_OF_ALL: usize = 2;
 
-/// Likewise from one address.
-const OF_PEER: usize = 8;
+/// The part that those from one address may take.
+const PART_OF_PEER: usize = 8;
 
-/// What is known of strangers. Clones share it.
+/// Counts requests with unknown keys, and remembers refused keys. Clones share it.
 #[derive(Clone, Default)]
-pub(in crate::api) struct Strangers(Arc<Mutex<State>>);
+pub(in crate::api) struct UnknownKeys(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
     in_flight: usize,
-    /// In order of time.
+    /// The refusals that are remembered, oldest first.
     refused: VecDeque<(Instant, Digest, Option<IpAddr>)>,
     keys: HashMap<Digest, usize>,
     peers: HashMap<IpAddr, Peer>,
@@ -46,52 +47,52 @@ struct Peer {
     refused: usize,
 }
 
-/// Why a stranger is not let in.
+/// Why a request with an unknown key is refused.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::api) enum Refused {
+pub(in crate::api) enum UnknownKeyError {
     /// Stripe has refused the key.
     Key,
-    /// Its address has used up what one may.
+    /// Its address is at a limit.
     Peer,
-    /// All strangers together have.
+    /// All requests with unknown keys together are at a limit.
     All,
 }
 
 /// A request with an unknown key, until this is dropped.
-pub(super) struct Stranger {
-    strangers: Strangers,
+pub(super) struct UnknownKeyRequest {
+    unknown_keys: UnknownKeys,
     key: Digest,
     peer: Option<IpAddr>,
 }
 
-impl Strangers {
-    /// Lets in a request with an unknown key, where there may be `most` requests at once.
+impl UnknownKeys {
+    /// Admits a request with an unknown key to a server that runs at most `most` requests at the same time.
     pub(super) fn enter(
         &self,
         key: Digest,
         peer: Option<IpAddr>,
         most: usize,
-    ) -> Result<Stranger, Refused> {
+    ) -> Result<UnknownKeyRequest, UnknownKeyError> {
         let mut state = self.state();
         state.forget(Instant::now());
         if state.keys.contains_key(&key) {
-            return Err(Refused::Key);
+            return Err(UnknownKeyError::Key);
         }
         if let Some(seen) = peer.and_then(|peer| state.peers.get(&peer)) {
-            let is_full = seen.in_flight >= most.div_ceil(OF_PEER);
+            let is_full = seen.in_flight >= most.div_ceil(PART_OF_PEER);
             if is_full || seen.refused >= MOST_REFUSED_OF_PEER {
-                return Err(Refused::Peer);
+                return Err(UnknownKeyError::Peer);
             }
         }
-        if state.in_flight >= most.div_ceil(IN_ALL) || state.refused.len() >= MOST_REFUSED {
-            return Err(Refused::All);
+        if state.in_flight >= most.div_ceil(PART_OF_ALL) || state.refused.len() >= MOST_REFUSED {
+            return Err(UnknownKeyError::All);
         }
         state.in_flight += 1;
         if let Some(peer) = peer {
             state.peers.entry(peer).or_default().in_flight += 1;
         }
-        Ok(Stranger {
-            strangers: self.clone(),
+        Ok(UnknownKeyRequest {
+            unknown_keys: self.clone(),
             key,
             peer,
         })
@@ -129,10 +130,10 @@ impl State {
     }
 }
 
-impl Stranger {
-    /// Stripe has refused its key.
-    pub(super) fn is_refused(&self) {
-        let mut state = self.strangers.state();
+impl UnknownKeyRequest {
+    /// Remembers that Stripe has refused its key.
+    pub(super) fn note_refusal(&self) {
+        let mut state = self.unknown_keys.state();
         state
             .refused
             .push_back((Instant::now(), self.key, self.peer));
@@ -141,9 +142,9 @@ impl Stranger {
     }
 }
 
-impl Drop for Stranger {
+impl Drop for UnknownKeyRequest {
     fn drop(&mut self) {
-        let mut state = self.strangers.state();
+        let mut state = self.unknown_keys.state();
         state.in_flight -= 1;
         state.of_peer(self.peer, |peer| peer.in_flight -= 1);
     }
@@ -163,47 +164,66 @@ mod tests {
     }
 
     fn enter(
-        strangers: &Strangers,
+        unknown_keys: &UnknownKeys,
         number: u16,
         peer: Option<IpAddr>,
-    ) -> Result<Stranger, Refused> {
-        strangers.enter(key(number), peer, 64)
+    ) -> Result<UnknownKeyRequest, UnknownKeyError> {
+        unknown_keys.enter(key(number), peer, 64)
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_refused_key_is_remembered_for_a_while() {
-        let strangers = Strangers::default();
-        enter(&strangers, 1, PEER)
+        let unknown_keys = UnknownKeys::default();
+        enter(&unknown_keys, 1, PEER)
             .expect("nothing is known of it")
-            .is_refused();
-        assert_eq!(enter(&strangers, 1, PEER).err(), Some(Refused::Key));
-        assert!(enter(&strangers, 2, PEER).is_ok());
+            .note_refusal();
+        assert_eq!(
+            enter(&unknown_keys, 1, PEER).err(),
+            Some(UnknownKeyError::Key)
+        );
+        assert!(enter(&unknown_keys, 2, PEER).is_ok());
         tokio::time::advance(REMEMBERED).await;
-        assert!(enter(&strangers, 1, PEER).is_ok());
-        let state = strangers.state();
+        assert!(enter(&unknown_keys, 1, PEER).is_ok());
+        let state = unknown_keys.state();
         assert!(state.keys.is_empty() && state.peers.is_empty() && state.refused.is_empty());
     }
 
     #[test]
     fn one_address_has_a_bound_and_all_have() {
-        let strangers = Strangers::default();
+        let unknown_keys = UnknownKeys::default();
         let mut held = Vec::new();
         for number in 0..8 {
-            held.push(enter(&strangers, number, PEER).expect("room"));
+            held.push(enter(&unknown_keys, number, PEER).expect("room"));
         }
-        assert_eq!(enter(&strangers, 8, PEER).err(), Some(Refused::Peer));
+        assert_eq!(
+            enter(&unknown_keys, 8, PEER).err(),
+            Some(UnknownKeyError::Peer)
+        );
         for number in 8..32 {
-            held.push(enter(&strangers, number, None).expect("room"));
+            held.push(enter(&unknown_keys, number, None).expect("room"));
         }
-        assert_eq!(enter(&strangers, 32, None).err(), Some(Refused::All));
+        assert_eq!(
+            enter(&unknown_keys, 32, None).err(),
+            Some(UnknownKeyError::All)
+        );
         held.clear();
         for number in 0..60 {
-            enter(&strangers, number, PEER).expect("room").is_refused();
+            enter(&unknown_keys, number, PEER)
+                .expect("room")
+                .note_refusal();
         }
-        assert_eq!(enter(&strangers, 60, PEER).err(), Some(Refused::Peer));
+        assert_eq!(
+            enter(&unknown_keys, 60, PEER).err(),
+            Some(UnknownKeyError::Peer)
+        );
         for number in 60..1000 {
-            enter(&strangers, number, None).expect("room").is_refused();
+            enter(&unknown_keys, number, None)
+                .expect("room")
+                .note_refusal();
         }
-        assert_eq!(enter(&strangers, 1000, None).err(), Some(Refused::All));
+        assert_eq!(
+            enter(&unknown_keys, 1000, None).err(),
+            Some(UnknownKeyError::All)
+        );
     }
 }
