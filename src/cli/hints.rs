@@ -126,8 +126,8 @@ const HINTS: &[(&[&str], &str)] = &[
         "there is no such command yet; `tier fetch -d BODY /v1/clock` makes and moves test clocks",
     ),
     (
-        &["webhook", "webhooks", "listen", "events"],
-        "there are no webhooks yet: nothing is kept that Stripe would have to report",
+        &["webhooks", "listen", "events"],
+        "`tier webhook create` lets Stripe report what changes to a server of yours",
     ),
     (
         &["api", "curl", "request"],
@@ -265,7 +265,7 @@ mod tests {
             ("open", "tier whoami"),
             ("migrate", "tier subscribe ORG PLAN"),
             ("ledger", "tier limits"),
-            ("webhook", "no webhooks yet"),
+            ("webhooks", "tier webhook create"),
             ("clock", "/v1/clock"),
             ("doctor", "tier whoami"),
             ("builder", "tier validate"),
