@@ -34,8 +34,8 @@
 //! and others have their own. The last six parts know nothing of the others, and may be named by all; what a part must not
 //! name is held by `tests/it/architecture.rs`.
 //!
-//! [`stripe_sandbox`] and [`clock`] are crates of their own: a Stripe in memory, which shares no code with `domain` and
-//! `stripe`, and the time.
+//! [`stripe_sandbox`] and [`clock`] are crates of their own: a Stripe in memory, which shares no code with `domain`,
+//! `billing` and `stripe`, and the time.
 //!
 //! Three seams, none of them a trait: Stripe is a base URL, the time is a [`clock::Clock`], and the
 //! account is a value ([`domain::Domain`]) of which one process may hold many.

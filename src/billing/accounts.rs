@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::object::{Metadata, identified};
-use super::{Billing, Done, Write, segment};
+use super::{Billing, Done, Write};
 use crate::stripe::Error;
 
 /// `GET /v1/account`.
@@ -55,7 +55,7 @@ impl Billing<'_> {
 
     /// Deletes a connected account and all that is in it.
     pub async fn delete_connected_account(self, id: &str) -> Result<Done, Error> {
-        let path = format!("/v1/accounts/{}", segment(id));
+        let path = ("/v1/accounts/*", id);
         self.delete(path).send().await
     }
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::new_price::{NewPrice, PriceProduct};
 use super::object::{Metadata, decimal, identified, or_default};
 use super::words::words;
-use super::{Billing, Write, segment};
+use super::{Billing, Write};
 use crate::stripe::{Error, Page, Request};
 
 /// How many prices can be asked for by their lookup keys in one call.
@@ -276,7 +276,7 @@ impl Billing<'_> {
 
     /// A product.
     pub async fn product(self, id: &str) -> Result<Product, Error> {
-        let path = format!("/v1/products/{}", segment(id));
+        let path = ("/v1/products/*", id);
         self.get(path).send().await
     }
 

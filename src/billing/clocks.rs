@@ -3,10 +3,11 @@
 use serde::Deserialize;
 
 use super::words::words;
-use super::{Billing, Write, segment};
+use super::{Billing, Write};
 use crate::stripe::Error;
 
 const CLOCKS: &str = "/v1/test_helpers/test_clocks";
+const CLOCK: &str = "/v1/test_helpers/test_clocks/*";
 
 /// A test clock.
 #[derive(Clone, Debug, Deserialize)]
@@ -34,7 +35,7 @@ words! {
 impl Billing<'_> {
     /// Where a test clock stands.
     pub async fn test_clock(self, id: &str) -> Result<TestClock, Error> {
-        self.get(format!("{CLOCKS}/{}", segment(id))).send().await
+        self.get((CLOCK, id)).send().await
     }
 
     /// Makes a test clock that stands at `time`, in Unix seconds.
@@ -45,7 +46,7 @@ impl Billing<'_> {
 
     /// Lets time pass until `time`, in Unix seconds.
     pub fn advance_test_clock(self, id: &str, time: i64) -> Write<TestClock> {
-        let path = format!("{CLOCKS}/{}/advance", segment(id));
+        let path = ("/v1/test_helpers/test_clocks/*/advance", id);
         Write::new(self.post(path).param("frozen_time", time))
     }
 }

@@ -3,8 +3,8 @@
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
+use super::Billing;
 use super::object::{Metadata, decimal, identified};
-use super::{Billing, segment};
 use crate::stripe::Error;
 
 /// A coupon in force.
@@ -61,7 +61,7 @@ identified!(Coupon);
 impl Billing<'_> {
     /// A coupon.
     pub async fn coupon(self, id: &str) -> Result<Coupon, Error> {
-        let path = format!("/v1/coupons/{}", segment(id));
+        let path = ("/v1/coupons/*", id);
         self.get(path).send().await
     }
 }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::object::{Expandable, Metadata, Object, identified};
 use super::words::words;
-use super::{Billing, Done, Write, segment};
+use super::{Billing, Done, Write};
 use crate::stripe::{Error, Page};
 
 /// What was taken off an invoice after it was made.
@@ -82,7 +82,7 @@ impl Billing<'_> {
     pub async fn with_lines(self, mut notes: Vec<CreditNote>) -> Result<Vec<CreditNote>, Error> {
         for note in &mut notes {
             if note.lines.has_more {
-                let path = format!("{NOTES}/{}/lines", segment(&note.id));
+                let path = ("/v1/credit_notes/*/lines", note.id.as_str());
                 note.lines.data = self.get(path).list().await?;
             }
         }

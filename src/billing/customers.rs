@@ -4,8 +4,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::object::{Metadata, Object, identified};
-use super::{Billing, Done, Subscription, Write, segment};
+use super::{Billing, Done, Subscription, Write};
 use crate::stripe::{Error, Form, Page};
+
+const CUSTOMERS: &str = "/v1/customers";
+const CUSTOMER: &str = "/v1/customers/*";
 
 /// How many customers Stripe gives at once.
 const PAGE: u32 = 100;
@@ -113,7 +116,7 @@ pub struct NewCustomer<'a> {
 impl Billing<'_> {
     /// A customer, or the stub that is left of one.
     pub async fn customer(self, id: &str) -> Result<Customer, Error> {
-        self.get(customer_path(id)).send().await
+        self.get((CUSTOMER, id)).send().await
     }
 
     /// A page of what search finds for a pair of metadata: it lags behind, and ignores case. `page` is what the page
@@ -130,26 +133,26 @@ impl Billing<'_> {
 
     /// A page of all customers, newest first, after the one that was read last.
     pub async fn customers_after(self, last: Option<&str>) -> Result<Page<Customer>, Error> {
-        let request = self.get("/v1/customers").param("limit", PAGE);
+        let request = self.get(CUSTOMERS).param("limit", PAGE);
         request.param_some("starting_after", last).send().await
     }
 
     /// The customers created since a time (Unix seconds), newest first.
     pub async fn customers_since(self, time: i64) -> Result<Vec<Customer>, Error> {
-        let request = self.get("/v1/customers").param("created[gte]", time);
+        let request = self.get(CUSTOMERS).param("created[gte]", time);
         request.list().await
     }
 
     /// The newest of them, as many as one page has.
     pub async fn newest_customers_since(self, time: i64) -> Result<Vec<Customer>, Error> {
-        let request = self.get("/v1/customers").param("created[gte]", time);
+        let request = self.get(CUSTOMERS).param("created[gte]", time);
         let page: Page<Customer> = request.param("limit", PAGE).send().await?;
         Ok(page.data)
     }
 
     /// The customers on a test clock, newest first.
     pub async fn customers_on(self, test_clock: &str) -> Result<Vec<Customer>, Error> {
-        let request = self.get("/v1/customers").param("test_clock", test_clock);
+        let request = self.get(CUSTOMERS).param("test_clock", test_clock);
         request.list().await
     }
 
@@ -171,13 +174,13 @@ impl Billing<'_> {
 
     /// The payment methods attached to a customer, as Stripe has them.
     pub async fn payment_methods(self, customer: &str) -> Result<Vec<Value>, Error> {
-        let path = format!("{}/payment_methods", customer_path(customer));
+        let path = ("/v1/customers/*/payment_methods", customer);
         self.get(path).list().await
     }
 
     /// A payment method.
     pub async fn payment_method(self, id: &str) -> Result<PaymentMethod, Error> {
-        self.get(payment_method_path(id)).send().await
+        self.get(("/v1/payment_methods/*", id)).send().await
     }
 }
 
@@ -187,7 +190,7 @@ impl Billing<'_> {
     pub fn create_customer(self, new: &NewCustomer<'_>) -> Write<Customer> {
         let (key, value) = new.mark;
         let request = self
-            .post("/v1/customers")
+            .post(CUSTOMERS)
             .param(format!("metadata[{key}]"), value)
             .param_some("test_clock", new.test_clock)
             .param_some("payment_method", new.payment_method);
@@ -196,7 +199,7 @@ impl Billing<'_> {
 
     /// Writes to a customer.
     pub fn update_customer(self, id: &str, update: &CustomerUpdate<'_>) -> Write<Customer> {
-        Write::new(self.post(customer_path(id)).form(update.form()))
+        Write::new(self.post((CUSTOMER, id)).form(update.form()))
     }
 
     /// Writes to a customer, and answers with its subscriptions too.
@@ -205,33 +208,25 @@ impl Billing<'_> {
         id: &str,
         update: &CustomerUpdate<'_>,
     ) -> Write<Customer> {
-        let request = self.post(customer_path(id)).form(update.form());
+        let request = self.post((CUSTOMER, id)).form(update.form());
         Write::new(request.expand("subscriptions"))
     }
 
     /// Deletes a customer, with all that it has.
     pub async fn delete_customer(self, id: &str) -> Result<Done, Error> {
-        self.delete(customer_path(id)).send().await
+        self.delete((CUSTOMER, id)).send().await
     }
 
     /// Attaches a payment method, or the card that a test token such as `pm_card_us` stands for.
     pub fn attach_payment_method(self, id: &str, customer: &str) -> Write<PaymentMethod> {
-        let path = format!("{}/attach", payment_method_path(id));
+        let path = ("/v1/payment_methods/*/attach", id);
         Write::new(self.post(path).param("customer", customer))
     }
 
     /// Takes a payment method away from its customer.
     pub fn detach_payment_method(self, id: &str) -> Write<Done> {
-        Write::new(self.post(format!("{}/detach", payment_method_path(id))))
+        Write::new(self.post(("/v1/payment_methods/*/detach", id)))
     }
-}
-
-fn customer_path(id: &str) -> String {
-    format!("/v1/customers/{}", segment(id))
-}
-
-fn payment_method_path(id: &str) -> String {
-    format!("/v1/payment_methods/{}", segment(id))
 }
 
 /// Stripe's query language quotes with `'` and escapes with `\`.

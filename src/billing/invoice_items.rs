@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::object::{Metadata, identified};
-use super::{Billing, Done, Period, Price, Write, segment};
+use super::{Billing, Done, Period, Price, Write};
 use crate::stripe::Error;
 
 /// What waits for a customer's next invoice.
@@ -95,7 +95,7 @@ impl Billing<'_> {
 
     /// Deletes an item that waits for an invoice.
     pub async fn delete_invoice_item(self, id: &str) -> Result<Done, Error> {
-        let path = format!("{ITEMS}/{}", segment(id));
+        let path = ("/v1/invoiceitems/*", id);
         self.delete(path).send().await
     }
 }

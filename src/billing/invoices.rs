@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::object::{Expandable, Metadata, identified, or_default};
 use super::words::words;
-use super::{Billing, Done, Price, Write, segment};
+use super::{Billing, Done, Price, Write};
 use crate::stripe::{Error, Page};
 
 /// An invoice.
@@ -188,7 +188,7 @@ impl Invoice {
 impl Billing<'_> {
     /// An invoice.
     pub async fn invoice(self, id: &str) -> Result<Invoice, Error> {
-        self.get(invoice_path(id)).send().await
+        self.get((INVOICE, id)).send().await
     }
 
     /// A subscription's invoices since a time (Unix seconds), newest first, each with all its lines and its payment.
@@ -206,7 +206,7 @@ impl Billing<'_> {
         let mut invoices: Vec<Invoice> = request.list().await?;
         for invoice in &mut invoices {
             if invoice.lines.has_more {
-                let path = format!("{}/lines", invoice_path(&invoice.id));
+                let path = ("/v1/invoices/*/lines", invoice.id.as_str());
                 invoice.lines.data = self.get(path).list().await?;
             }
         }
@@ -224,24 +224,21 @@ impl Billing<'_> {
 
     /// Lets Stripe finalize and collect an invoice by itself, or not.
     pub fn set_auto_advance(self, id: &str, auto_advance: bool) -> Write<Done> {
-        let request = self.post(invoice_path(id));
+        let request = self.post((INVOICE, id));
         Write::new(request.param("auto_advance", auto_advance))
     }
 
     /// Finalizes a draft, which Stripe does not collect by itself.
     pub fn finalize_invoice(self, id: &str) -> Write<Done> {
-        let request = self.post(format!("{}/finalize", invoice_path(id)));
+        let request = self.post(("/v1/invoices/*/finalize", id));
         Write::new(request.param("auto_advance", false))
     }
 
     /// Lets an invoice count for nothing.
     pub fn void_invoice(self, id: &str) -> Write<Done> {
-        Write::new(self.post(format!("{}/void", invoice_path(id))))
+        Write::new(self.post(("/v1/invoices/*/void", id)))
     }
 }
 
 const INVOICES: &str = "/v1/invoices";
-
-fn invoice_path(id: &str) -> String {
-    format!("{INVOICES}/{}", segment(id))
-}
+const INVOICE: &str = "/v1/invoices/*";

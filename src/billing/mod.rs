@@ -23,9 +23,7 @@ mod webhooks;
 mod words;
 mod write;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
-use crate::stripe::{ApiVersion, Client, Request};
+use crate::stripe::{ApiVersion, Client, Path, Request};
 
 pub use accounts::{Account, NewAccount};
 pub use catalog::{
@@ -73,21 +71,15 @@ impl<'a> Billing<'a> {
         Self { client }
     }
 
-    fn get(self, path: impl Into<String>) -> Request {
+    fn get(self, path: impl Into<Path>) -> Request {
         self.client.get(CLASSIC, path)
     }
 
-    fn post(self, path: impl Into<String>) -> Request {
+    fn post(self, path: impl Into<Path>) -> Request {
         self.client.post(CLASSIC, path)
     }
 
-    fn delete(self, path: impl Into<String>) -> Request {
+    fn delete(self, path: impl Into<Path>) -> Request {
         self.client.delete(CLASSIC, path)
     }
-}
-
-/// An id as one segment of a path: one from a client must not reach another endpoint.
-fn segment(id: &str) -> impl std::fmt::Display + '_ {
-    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-');
-    utf8_percent_encode(id, ESCAPED)
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::new_schedule::NewSchedule;
 use super::object::{Expandable, Metadata, identified};
 use super::words::words;
-use super::{AutomaticTax, Billing, Coupon, Done, Price, Subscription, Write, segment};
+use super::{AutomaticTax, Billing, Coupon, Done, Price, Subscription, Write};
 use crate::stripe::Error;
 
 /// A subscription schedule.
@@ -175,24 +175,21 @@ impl Billing<'_> {
         current_phase_start: Option<i64>,
     ) -> Write<Schedule> {
         let form = new.replacement(current_phase_start);
-        let request = self.post(schedule_path(id)).form(form);
+        let request = self.post((SCHEDULE, id)).form(form);
         Write::new(request.expand("subscription"))
     }
 
     /// Lets a schedule's invoices be paid with `method`, also those of its later phases.
     pub fn set_schedule_payment_method(self, id: &str, method: &str) -> Write<Schedule> {
-        let request = self.post(schedule_path(id));
+        let request = self.post((SCHEDULE, id));
         Write::new(request.param("default_settings[default_payment_method]", method))
     }
 
     /// Cancels a schedule that has not begun.
     pub fn cancel_schedule(self, id: &str) -> Write<Done> {
-        Write::new(self.post(format!("{}/cancel", schedule_path(id))))
+        Write::new(self.post(("/v1/subscription_schedules/*/cancel", id)))
     }
 }
 
 const SCHEDULES: &str = "/v1/subscription_schedules";
-
-fn schedule_path(id: &str) -> String {
-    format!("{SCHEDULES}/{}", segment(id))
-}
+const SCHEDULE: &str = "/v1/subscription_schedules/*";

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::object::{Expandable, Metadata, identified};
 use super::words::words;
-use super::{Billing, Discount, Price, Schedule, Write, segment};
+use super::{Billing, Discount, Price, Schedule, Write};
 use crate::stripe::{Error, Form, Page};
 
 /// A subscription.
@@ -176,7 +176,7 @@ impl SubscriptionUpdate<'_> {
 impl Billing<'_> {
     /// A subscription.
     pub async fn subscription(self, id: &str) -> Result<Subscription, Error> {
-        self.get(subscription_path(id)).send().await
+        self.get((SUBSCRIPTION, id)).send().await
     }
 
     /// A page of all subscriptions that have not ended, newest first, which goes on `after` one of them.
@@ -212,17 +212,15 @@ impl Billing<'_> {
         id: &str,
         update: &SubscriptionUpdate<'_>,
     ) -> Write<Subscription> {
-        Write::new(self.post(subscription_path(id)).form(update.form()))
+        Write::new(self.post((SUBSCRIPTION, id)).form(update.form()))
     }
 
     /// Ends a subscription now, billing what was used, and with `credits`, giving back what was paid and is not used.
     pub async fn end_subscription(self, id: &str, credits: bool) -> Result<Subscription, Error> {
-        let request = self.delete(subscription_path(id));
+        let request = self.delete((SUBSCRIPTION, id));
         let request = request.param("invoice_now", true);
         request.param("prorate", credits).send().await
     }
 }
 
-fn subscription_path(id: &str) -> String {
-    format!("/v1/subscriptions/{}", segment(id))
-}
+const SUBSCRIPTION: &str = "/v1/subscriptions/*";

@@ -6,7 +6,7 @@
 
 use serde::Deserialize;
 
-use super::{Billing, Done, InvoiceLine, SubscriptionItem, Write, segment};
+use super::{Billing, Done, InvoiceLine, SubscriptionItem, Write};
 use crate::stripe::{Error, Page};
 
 /// Usage of one item in one period.
@@ -58,7 +58,7 @@ impl Billing<'_> {
             UsageAction::Increment => "increment",
             UsageAction::Set => "set",
         };
-        let path = format!("{}/usage_records", item_path(item));
+        let path = ("/v1/subscription_items/*/usage_records", item);
         let request = self
             .post(path)
             .param("quantity", record.quantity)
@@ -76,7 +76,10 @@ impl Billing<'_> {
         item: &SubscriptionItem,
         periods: u32,
     ) -> Result<Vec<UsageRecordSummary>, Error> {
-        let path = format!("{}/usage_record_summaries", item_path(&item.id));
+        let path = (
+            "/v1/subscription_items/*/usage_record_summaries",
+            item.id.as_str(),
+        );
         let request = self.get(path).param("limit", periods);
         let page: Page<UsageRecordSummary> = request.send().await?;
         Ok(page.data)
@@ -103,8 +106,4 @@ impl Billing<'_> {
             Err(error) => Err(error),
         }
     }
-}
-
-fn item_path(item: &str) -> String {
-    format!("/v1/subscription_items/{}", segment(item))
 }

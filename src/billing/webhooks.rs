@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::object::{Object, identified};
-use super::{Billing, CLASSIC, Write, segment};
+use super::{Billing, CLASSIC, Write};
 use crate::stripe::Error;
 
 /// The events after which something that Tier remembers of a customer may be another.
@@ -100,7 +100,7 @@ impl Billing<'_> {
 
     /// Deletes an endpoint.
     pub async fn delete_webhook_endpoint(self, id: &str) -> Result<(), Error> {
-        let path = format!("/v1/webhook_endpoints/{}", segment(id));
+        let path = ("/v1/webhook_endpoints/*", id);
         self.delete(path).send::<Object>().await.map(drop)
     }
 }

@@ -5,12 +5,12 @@
 
 mod caller_state;
 mod context;
-mod endpoint;
 mod error;
 mod flights;
 mod form;
 mod limit;
 mod list;
+mod path;
 mod reads;
 mod request;
 mod retry;
@@ -33,6 +33,7 @@ pub use flights::Flights;
 pub use form::Form;
 pub use limit::{Lane, RateSettings, Rates};
 pub use list::{Identified, Page};
+pub use path::Path;
 pub use request::{Answer, ApiVersion, Request};
 pub use signature::{SignatureError, verify as verify_signature};
 pub use transport::{Options, Transport};
@@ -247,19 +248,19 @@ impl Client {
         connected.or(self.transport.options.dashboard_account.as_deref())
     }
 
-    /// Starts a read of `path`, e.g. `/v1/customers`, in a version of the API.
-    pub fn get(&self, version: ApiVersion, path: impl Into<String>) -> Request {
+    /// Starts a read, in a version of the API.
+    pub fn get(&self, version: ApiVersion, path: impl Into<Path>) -> Request {
         Request::new(self.clone(), version, Method::GET, path.into())
     }
 
     /// Starts a write. It carries an idempotency key of its own unless one is given, so that our
     /// retries never double its effect.
-    pub fn post(&self, version: ApiVersion, path: impl Into<String>) -> Request {
+    pub fn post(&self, version: ApiVersion, path: impl Into<Path>) -> Request {
         Request::new(self.clone(), version, Method::POST, path.into())
     }
 
     /// Starts a deletion, which Stripe treats as idempotent by nature.
-    pub fn delete(&self, version: ApiVersion, path: impl Into<String>) -> Request {
+    pub fn delete(&self, version: ApiVersion, path: impl Into<Path>) -> Request {
         Request::new(self.clone(), version, Method::DELETE, path.into())
     }
 }

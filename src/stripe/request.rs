@@ -16,7 +16,7 @@ use tracing::Instrument as _;
 
 use super::error::{ApiError, Error};
 use super::transport::chain;
-use super::{Client, Form, retry};
+use super::{Client, Form, Path, retry};
 use crate::metrics::Endpoint;
 use crate::num;
 use crate::telemetry::{self, mask_secrets};
@@ -64,12 +64,13 @@ pub struct Request {
 }
 
 impl Request {
-    pub(super) fn new(client: Client, version: ApiVersion, method: Method, path: String) -> Self {
+    pub(super) fn new(client: Client, version: ApiVersion, method: Method, path: Path) -> Self {
+        let Path { endpoint, path } = path;
         Self {
             client,
             version,
             method,
-            endpoint: super::endpoint::endpoint(&path),
+            endpoint,
             path,
             form: Form::new(),
             idempotency_key: None,

@@ -160,6 +160,51 @@ fn every_part_names_only_what_lies_below_it() {
     );
 }
 
+/// What only `billing` says: Stripe's paths, its parameters, and how they are put together.
+const SAID_BY_BILLING: &[&str] = &[
+    "/v1/",
+    "metadata[",
+    "\"items[",
+    "recurring[",
+    "default_settings[",
+    "invoice_settings[",
+    "subscription_data[",
+    "created[",
+    "expand[",
+    "\"data.",
+    ".param(",
+    "Form::new",
+    "stripe::Form",
+    "stripe::Request",
+];
+
+/// The lines of a source before its tests, which read what was sent.
+fn without_tests(text: &str) -> &str {
+    let tests = text.find("#[cfg(test)]\nmod ");
+    &text[..tests.unwrap_or(text.len())]
+}
+
+#[test]
+fn the_domain_names_nothing_of_stripes_calls() {
+    let mut offences = Vec::new();
+    let files = sources("domain").into_iter();
+    for file in files.filter(|file| !file.ends_with("tests.rs")) {
+        let text = std::fs::read_to_string(&file).expect("a readable source");
+        for (number, code) in statements(without_tests(&text)) {
+            for said in SAID_BY_BILLING.iter().filter(|said| code.contains(**said)) {
+                let place = format!("{}:{number}", file.display());
+                offences.push(format!("{place}: {said} in {}", code.trim()));
+            }
+        }
+    }
+    assert!(
+        offences.is_empty(),
+        "`domain` says what it wants in Tier's terms. Give `billing` a method for it, in the file of the thing of \
+         Stripe's that it is about, and call that:\n{}",
+        offences.join("\n")
+    );
+}
+
 /// The crate's map has every part, and only those.
 #[test]
 fn every_part_is_on_the_map() {

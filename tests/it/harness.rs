@@ -15,7 +15,7 @@ use tier::api::{Accounts, App, WebhookSecrets, admin_router, router};
 use tier::billing::CLASSIC;
 use tier::domain::{Domain, MaxAge, Memory};
 use tier::metrics::Metrics;
-use tier::stripe::{self, Client, Credentials, RateSettings, Transport};
+use tier::stripe::{self, Client, Credentials, Path, RateSettings, Transport};
 use tower::ServiceExt as _;
 
 use crate::contract;
@@ -225,23 +225,22 @@ impl TestApp {
 
     /// Asks Stripe itself.
     pub(crate) async fn stripe_get(&self, path: &str) -> Value {
-        let answer = self.stripe.get(CLASSIC, path).send().await;
+        let answer = self.stripe.get(CLASSIC, any_path(path)).send().await;
         answer.expect("Stripe has it")
     }
 
     /// Does something at Stripe behind the server's back.
     pub(crate) async fn stripe_post(&self, path: &str, params: &[(&'static str, &str)]) -> Value {
-        let request = params
-            .iter()
-            .fold(self.stripe.post(CLASSIC, path), |request, (name, value)| {
-                request.param(*name, value)
-            });
+        let request = params.iter().fold(
+            self.stripe.post(CLASSIC, any_path(path)),
+            |request, (name, value)| request.param(*name, value),
+        );
         request.send().await.expect("Stripe takes it")
     }
 
     /// Deletes something at Stripe behind the server's back.
     pub(crate) async fn stripe_delete(&self, path: &str) -> Value {
-        let answer = self.stripe.delete(CLASSIC, path).send().await;
+        let answer = self.stripe.delete(CLASSIC, any_path(path)).send().await;
         answer.expect("Stripe deletes it")
     }
 
@@ -453,4 +452,10 @@ impl Answer {
             .get(name)
             .map_or("", |value| value.to_str().expect("ASCII"))
     }
+}
+
+/// A path of Stripe's API that a test names, ids and all.
+pub(crate) fn any_path(path: &str) -> Path {
+    let path: &'static str = path.to_owned().leak();
+    path.into()
 }

@@ -8,6 +8,8 @@ use tier::domain::pricing::Model;
 use tier::domain::{Domain, PushOutcome, PushResult};
 use tier::stripe::{Client, Credentials, Form, Options, Transport};
 
+use crate::harness::any_path;
+
 use testing::observed::{self, Observed};
 
 /// One account in a sandbox, through Tier and through a bare Stripe client.
@@ -55,7 +57,7 @@ impl Shop {
             form.push(*key, value);
         }
         self.client
-            .post(CLASSIC, path)
+            .post(CLASSIC, any_path(path))
             .form(form)
             .send()
             .await
@@ -64,7 +66,7 @@ impl Shop {
 
     pub(crate) async fn read(&self, path: &str) -> Value {
         self.client
-            .get(CLASSIC, path)
+            .get(CLASSIC, any_path(path))
             .send()
             .await
             .expect("the sandbox takes it")
@@ -73,7 +75,7 @@ impl Shop {
     pub(crate) async fn count(&self, path: &str) -> usize {
         let all: Value = self
             .client
-            .get(CLASSIC, path)
+            .get(CLASSIC, any_path(path))
             .param("limit", 100)
             .send()
             .await

@@ -1,0 +1,54 @@
+//! Where a call goes: an endpoint, and the id in its path.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// All characters but those of Stripe's ids: an id from a client must not reach another endpoint.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-');
+
+/// A path of Stripe's API, made of an endpoint such as `/v1/customers`, or of one such as `/v1/customers/*` and the id
+/// that the `*` stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Path {
+    /// Without an id, so that there are few, and none names a customer.
+    pub(super) endpoint: &'static str,
+    pub(super) path: String,
+}
+
+impl From<&'static str> for Path {
+    fn from(endpoint: &'static str) -> Self {
+        Self {
+            endpoint,
+            path: endpoint.to_owned(),
+        }
+    }
+}
+
+impl From<(&'static str, &str)> for Path {
+    fn from((endpoint, id): (&'static str, &str)) -> Self {
+        let id = utf8_percent_encode(id, ESCAPED).to_string();
+        Self {
+            endpoint,
+            path: endpoint.replacen('*', &id, 1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_one_segment_of_its_endpoint() {
+        for (id, path) in [
+            ("cus_1-a", "/v1/customers/cus_1-a/payment_methods"),
+            (
+                "../*?a=b",
+                "/v1/customers/%2E%2E%2F%2A%3Fa%3Db/payment_methods",
+            ),
+        ] {
+            let endpoint = "/v1/customers/*/payment_methods";
+            let path = path.to_owned();
+            assert_eq!(Path::from((endpoint, id)), Path { endpoint, path });
+        }
+    }
+}
