@@ -84,6 +84,7 @@ impl Domain {
         };
         // What is remembered has to be given up when a phase ends.
         let shared = self.shared().await?;
+        let plans = shared.memory.entitlements().plans();
         let detail = match self.entitlements(&shared) {
             Some(_) => Detail::Schedule,
             None => Detail::Items,
@@ -99,7 +100,7 @@ impl Domain {
         let used = used.await?;
         let carried = self.carried_to_items(&current).await?;
         Ok(Read {
-            value: UsageSnapshot::new(&current, &used, &carried),
+            value: UsageSnapshot::new(&current, &used, &carried, plans),
             customer: Arc::clone(customer),
             until: current.next_boundary(self.account.clock.unix()),
             is_on_test_clock: current.test_clock.is_some(),

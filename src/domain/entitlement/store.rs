@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use moka::sync::Cache;
 
-use super::usage::{Counted, UsageSnapshot};
+use super::usage::{Counted, Plans, UsageSnapshot};
 use super::{InForce, MaxAge};
 use crate::domain::refs::OrgName;
 use crate::domain::{Error, Result};
@@ -25,8 +25,9 @@ type Reads<T> = Flights<(Key, u64), Result<Entry<T>, Error>>;
 pub(in crate::domain) struct Entitlements {
     pub(super) max_age: MaxAge,
     orgs: Cache<Key, Arc<Mutex<Remembered>>>,
-    /// Which org a customer stands for: Stripe's events name customers.
-    by_customer: Cache<(u64, Arc<str>), OrgName>,
+    plans: Plans,
+    /// Which of these orgs a customer stands for: Stripe's events name customers.
+    by_customer: Arc<Mutex<ByCustomer>>,
     under_way: Mutex<HashMap<Key, Activity>>,
     usage_reads: Reads<UsageSnapshot>,
     phase_reads: Reads<InForce>,
@@ -38,9 +39,13 @@ pub(in crate::domain) struct Entitlements {
     last_swept_event: tokio::sync::Mutex<Option<String>>,
 }
 
+/// Orgs by the customers of an account.
+type ByCustomer = HashMap<(u64, Arc<str>), OrgName>;
+
 /// What is remembered of one org: two parts, each read when it is first asked for.
 #[derive(Default)]
 pub(in crate::domain) struct Remembered {
+    customer: Option<Arc<str>>,
     usage: Option<Entry<UsageSnapshot>>,
     phase: Option<Entry<InForce>>,
     purchase: Option<Purchase>,
@@ -183,10 +188,22 @@ pub(super) enum Overtaken {
 
 impl Entitlements {
     pub(in crate::domain) fn new(most: u64, max_age: MaxAge) -> Self {
+        let by_customer = Arc::<Mutex<ByCustomer>>::default();
+        let forget = {
+            let by_customer = Arc::clone(&by_customer);
+            move |key: Arc<Key>, remembered: Arc<Mutex<Remembered>>, _| {
+                let customer = locked(&remembered).customer.take();
+                if let Some(customer) = customer {
+                    locked(&by_customer).remove(&(key.0, customer));
+                }
+            }
+        };
+        let orgs = Cache::builder().max_capacity(most);
         Self {
             max_age,
-            orgs: Cache::new(most),
-            by_customer: Cache::new(most),
+            orgs: orgs.eviction_listener(forget).build(),
+            plans: Plans::default(),
+            by_customer,
             under_way: Mutex::default(),
             usage_reads: Flights::default(),
             phase_reads: Flights::default(),
@@ -219,6 +236,11 @@ impl Entitlements {
         self.last_event.load(Ordering::Relaxed)
     }
 
+    /// What prices sell.
+    pub(in crate::domain) fn plans(&self) -> &Plans {
+        &self.plans
+    }
+
     /// The newest event that a sweep has seen, which one sweep at a time holds.
     pub(super) fn last_swept_event(&self) -> &tokio::sync::Mutex<Option<String>> {
         &self.last_swept_event
@@ -226,14 +248,15 @@ impl Entitlements {
 
     /// The org that a customer stands for, if anything is remembered of it.
     pub(super) fn org_of(&self, account: u64, customer: &str) -> Option<OrgName> {
-        self.by_customer.get(&(account, customer.into()))
+        let by_customer = locked(&self.by_customer);
+        by_customer.get(&(account, customer.into())).cloned()
     }
 
     /// The customers of an account of which something is remembered, and the orgs that they stand for.
     pub(super) fn customers_of(&self, account: u64) -> Vec<(Arc<str>, OrgName)> {
-        let all = self.by_customer.iter();
-        let own = all.filter(|(key, _)| key.0 == account);
-        own.map(|(key, org)| (key.1.clone(), org)).collect()
+        let by_customer = locked(&self.by_customer);
+        let own = by_customer.iter().filter(|(key, _)| key.0 == account);
+        own.map(|(key, org)| (key.1.clone(), org.clone())).collect()
     }
 
     /// Whether something else than `granted` is remembered of an org that was read before a time in Unix milliseconds: a
@@ -400,10 +423,14 @@ impl Reader<'_> {
             .purchase
             .take_if(|purchase| !purchase.is_to_come(subscription, entry.read_at));
         *T::of(&mut remembered) = Some(entry.clone());
+        let before = remembered.customer.replace(Arc::clone(customer));
         drop(remembered);
         let (account, org) = &self.key;
-        let by_customer = (*account, Arc::clone(customer));
-        self.store.by_customer.insert(by_customer, org.clone());
+        let mut by_customer = locked(&self.store.by_customer);
+        if let Some(before) = before.filter(|before| before != customer) {
+            by_customer.remove(&(*account, before));
+        }
+        by_customer.insert((*account, Arc::clone(customer)), org.clone());
         Overtaken::No
     }
 }
@@ -586,6 +613,7 @@ mod tests {
         assert_eq!(store.org_of(0, "cus_1"), Some(key().1));
         assert_eq!(store.org_of(1, "cus_1"), None);
         store.outdate(&key());
+        assert_eq!(store.org_of(0, "cus_2"), None);
         let outdated = store.get::<UsageSnapshot>(&key(), 0);
         assert!(outdated.expect("it serves in an outage").0.is_outdated);
         keep();

@@ -1,8 +1,8 @@
 //! What an org may use and has used, as it is remembered: by subscription item, so that a report can be added to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::{Read, Readable};
 use crate::billing::{AggregateUsage, Price, Subscription};
@@ -28,14 +28,25 @@ pub(in crate::domain) struct UsageSnapshot {
 #[derive(Clone, Debug)]
 pub(in crate::domain) struct Item {
     pub(in crate::domain) id: Arc<str>,
-    pub(in crate::domain) sells: FeaturePlan,
-    pub(in crate::domain) kind: Kind,
+    pub(in crate::domain) sold: Arc<Sold>,
     pub(in crate::domain) used: i64,
-    /// Units; [`i64::MAX`] for none.
-    pub(in crate::domain) limit: i64,
     /// What was used of the feature in this period on items that are gone.
     pub(in crate::domain) before: i64,
 }
+
+/// What a price sells: the same for all orgs that it is sold to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::domain) struct Sold {
+    feature: FeatureName,
+    name: FeaturePlan,
+    pub(in crate::domain) kind: Kind,
+    /// Units; [`i64::MAX`] for none.
+    limit: i64,
+}
+
+/// What prices sell, by price, as long as an org is remembered that it is sold to.
+#[derive(Default)]
+pub(in crate::domain) struct Plans(Mutex<HashMap<String, Weak<Sold>>>);
 
 /// What is counted on an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,20 +103,18 @@ impl UsageSnapshot {
         subscription: &Subscription,
         used: &Used,
         carried: &Carried,
+        plans: &Plans,
     ) -> Self {
         let items = subscription.items.data.iter().filter_map(|item| {
-            let sells = item.price.feature_plan()?;
-            let kind = Kind::of(&item.price);
+            let sold = plans.share(&item.price.id, Sold::of(&item.price)?);
             Some(Item {
-                used: match kind {
+                used: match sold.kind {
                     Kind::Licensed => 1,
                     _ => used.get(&item.id).copied().unwrap_or(0),
                 },
                 id: item.id.as_str().into(),
-                kind,
-                limit: item.price.limit(),
-                before: carried.get(&sells.feature()),
-                sells,
+                before: carried.get(&sold.feature),
+                sold,
             })
         });
         Self {
@@ -156,9 +165,9 @@ impl UsageSnapshot {
     /// The item that usage of `feature` is recorded on; none if there is none that it can be recorded on.
     pub(in crate::domain) fn metered_item(&self, feature: &FeatureName) -> Option<&Item> {
         let sold = self.items.iter();
-        let sold = sold.filter(|item| item.kind != Kind::Licensed);
-        sold.filter(|item| item.sells.feature() == *feature)
-            .min_by(|one, other| one.sells.cmp(&other.sells))
+        let sold = sold.filter(|item| item.sold.kind != Kind::Licensed);
+        sold.filter(|item| item.sold.feature == *feature)
+            .min_by(|one, other| one.sold.name.cmp(&other.sold.name))
     }
 
     /// The same after a report; none if it is not known what came of it.
@@ -168,13 +177,13 @@ impl UsageSnapshot {
             Counted::Nothing => {}
             Counted::Unknown => return None,
             Counted::Added { item, n } => {
-                let sum = |known: &&mut Item| known.id == *item && known.kind == Kind::Sum;
+                let sum = |known: &&mut Item| known.id == *item && known.sold.kind == Kind::Sum;
                 let known = items.iter_mut().find(sum)?;
                 known.used = known.used.saturating_add(*n);
             }
             Counted::Set { item, n } => {
                 let last = |known: &&mut Item| {
-                    known.id == *item && matches!(known.kind, Kind::Last | Kind::Perpetual)
+                    known.id == *item && matches!(known.sold.kind, Kind::Last | Kind::Perpetual)
                 };
                 items.iter_mut().find(last)?.used = *n;
             }
@@ -189,12 +198,45 @@ impl UsageSnapshot {
         }
         let mut items = self.items.clone();
         for item in items.iter_mut().filter(|_| self.period_end <= now) {
-            match item.kind {
+            match item.sold.kind {
                 Kind::Licensed | Kind::Perpetual => {}
                 Kind::Sum | Kind::Max | Kind::Last => (item.used, item.before) = (0, 0),
             }
         }
         self.with_items(items)
+    }
+}
+
+impl Sold {
+    /// None if the price is not Tier's.
+    fn of(price: &Price) -> Option<Self> {
+        let name = price.feature_plan()?;
+        Some(Self {
+            feature: name.feature(),
+            kind: Kind::of(price),
+            limit: price.limit(),
+            name,
+        })
+    }
+}
+
+impl Plans {
+    /// What a price sells, shared with all orgs that it is sold to on the same terms.
+    fn share(&self, price: &str, sold: Sold) -> Arc<Sold> {
+        let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = plans.get(price).and_then(Weak::upgrade)
+            && *known == sold
+        {
+            return known;
+        }
+        if plans.len() == plans.capacity() {
+            plans.retain(|_, sold| sold.strong_count() > 0);
+            let held = plans.len();
+            plans.reserve(held);
+        }
+        let sold = Arc::new(sold);
+        plans.insert(price.to_owned(), Arc::downgrade(&sold));
+        sold
     }
 }
 
@@ -229,13 +271,13 @@ impl Kind {
 fn rows(items: &[Item]) -> Arc<[FeatureUsage]> {
     let mut rows: BTreeMap<FeatureName, Row> = BTreeMap::new();
     for item in items {
-        let row = rows.entry(item.sells.feature()).or_default();
+        let row = rows.entry(item.sold.feature.clone()).or_default();
         row.used = row.used.saturating_add(item.used);
         // No limit is the largest number, and stays so.
-        row.limit = row.limit.saturating_add(item.limit);
+        row.limit = row.limit.saturating_add(item.sold.limit);
         row.before = item.before;
-        row.sums |= item.kind == Kind::Sum;
-        row.levels |= matches!(item.kind, Kind::Max | Kind::Last | Kind::Perpetual);
+        row.sums |= item.sold.kind == Kind::Sum;
+        row.levels |= matches!(item.sold.kind, Kind::Max | Kind::Last | Kind::Perpetual);
     }
     let row = |(feature, row): (FeatureName, Row)| FeatureUsage {
         used: row.used_in_all(),
@@ -272,12 +314,17 @@ mod tests {
     use crate::domain::pricing::NO_LIMIT;
 
     fn item(id: &str, sells: &str, kind: Kind, limit: i64) -> Item {
+        let name: FeaturePlan = sells.parse().expect("a feature of a plan");
+        let sold = Sold {
+            feature: name.feature(),
+            name,
+            kind,
+            limit,
+        };
         Item {
             id: id.into(),
-            sells: sells.parse().expect("a feature of a plan"),
-            kind,
+            sold: sold.into(),
             used: 0,
-            limit,
             before: 0,
         }
     }
@@ -316,7 +363,7 @@ mod tests {
             if let Some(limit) = limit {
                 metadata.insert("tier.limit".into(), limit.to_string().into());
             }
-            serde_json::json!({"id": id, "price": {"id": "price", "metadata": metadata,
+            serde_json::json!({"id": id, "price": {"id": format!("price_{id}"), "metadata": metadata,
                 "recurring": {"interval": "month", "usage_type": usage_type}}})
         };
         let subscription: Subscription = serde_json::from_value(serde_json::json!({
@@ -332,7 +379,17 @@ mod tests {
         }))
         .expect("a subscription");
         let units = [("a", 8), ("b", 1), ("d", 7)].map(|(id, n)| (id.to_owned(), n));
-        let snapshot = UsageSnapshot::new(&subscription, &units.into(), &Carried::default());
+        let plans = Plans::default();
+        let read = || {
+            UsageSnapshot::new(
+                &subscription,
+                &units.clone().into(),
+                &Carried::default(),
+                &plans,
+            )
+        };
+        let snapshot = read();
+        assert!(Arc::ptr_eq(&snapshot.items[0].sold, &read().items[0].sold));
         assert_eq!(
             used(&snapshot),
             [

@@ -49,7 +49,8 @@ impl Domain {
         remembered: Option<&UsageSnapshot>,
     ) -> Result<Counted, Failure> {
         let remembered = remembered.and_then(|usage| usage.metered_item(&report.feature));
-        if let Some(item) = remembered.filter(|item| !report.clobber || item.kind != Kind::Sum) {
+        if let Some(item) = remembered.filter(|item| !report.clobber || item.sold.kind != Kind::Sum)
+        {
             match self.write_record(&item.id, report).await {
                 // It was remembered for a while, and Stripe may say in more than one way that its time is over.
                 Err(Failure::Stripe(error))
