@@ -1,6 +1,7 @@
 //! What an org may use and has used, and its phase in force: answered from memory while that is fresh, else read from
 //! Stripe, once for all who wait.
 
+mod answered;
 mod events;
 mod store;
 mod sweep;
@@ -17,19 +18,11 @@ use super::{Domain, Error, Lane, Result};
 use store::{Entry, Key, Overtaken, Part, Purchase, Reader};
 use tokio::sync::OwnedRwLockReadGuard;
 
+pub use answered::{Answered, MaxAge, Source, Stale};
 pub use sweep::Swept;
 
 pub(super) use store::{Before, ChangeWrite, Entitlements, UsageWrite};
 pub(super) use usage::{Counted, Kind, UsageSnapshot};
-
-/// How old an answer from memory may be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MaxAge {
-    /// Usually; zero: Stripe is asked every time.
-    pub usual: Duration,
-    /// While Stripe cannot be asked.
-    pub in_outage: Duration,
-}
 
 /// While events come, by which Stripe tells of what others change.
 const WITH_EVENTS: Duration = Duration::from_secs(5 * 60);
@@ -45,39 +38,6 @@ const CHECKOUT: i64 = 24 * 60 * 60 * 1000;
 
 /// How long a caller waits for Stripe where an older answer would do.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// An answer, and how fresh it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answered<T> {
-    /// What was asked for.
-    pub value: T,
-    /// Where it is from.
-    pub source: Source,
-    /// How long ago Stripe was asked.
-    pub age: Duration,
-    /// Why it is older than it should be.
-    pub stale: Option<Stale>,
-}
-
-/// Where an answer is from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// From Stripe, for this request or for one at the same time.
-    Stripe,
-    /// From memory.
-    Memory,
-}
-
-/// Why an answer is older than it should be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stale {
-    /// Stripe does not answer, or with faults of its own.
-    Unavailable,
-    /// Stripe may not be asked so often.
-    RateLimited,
-    /// The same, and the billing period or the plan has ended since: what holds now is computed.
-    PeriodPredicted,
-}
 
 /// The phase in force, if there is one.
 #[derive(Debug)]
@@ -123,27 +83,6 @@ impl<T> Read<T> {
             until: None,
             subscription: None,
             is_on_test_clock: false,
-        }
-    }
-}
-
-impl<T> Answered<T> {
-    /// Another value that is as fresh as this one, of which it is made.
-    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Answered<U> {
-        Answered {
-            value: make(self.value),
-            source: self.source,
-            age: self.age,
-            stale: self.stale,
-        }
-    }
-
-    fn by_stripe(value: T) -> Self {
-        Self {
-            value,
-            source: Source::Stripe,
-            age: Duration::ZERO,
-            stale: None,
         }
     }
 }

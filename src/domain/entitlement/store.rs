@@ -1,7 +1,6 @@
-//! What is remembered of orgs, and what moves it.
-//!
-//! A figure that was read from Stripe while usage was being written is neither right with that usage nor without it. So
-//! every write and every read is listed while it is under way: a read whose answer a write may have overtaken is not kept.
+//! What is remembered of orgs.
+
+mod activity;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -9,11 +8,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use moka::sync::Cache;
 
-use super::usage::{Counted, Plans, UsageSnapshot};
+use super::usage::{Plans, UsageSnapshot};
 use super::{InForce, MaxAge};
 use crate::domain::refs::OrgName;
 use crate::domain::{Error, Result};
 use crate::stripe::Flights;
+
+use activity::Activity;
+
+pub(in crate::domain) use activity::{ChangeWrite, UsageWrite};
+pub(super) use activity::{Overtaken, Reader};
 
 /// An org of the account with that number.
 pub(super) type Key = (u64, OrgName);
@@ -141,51 +145,6 @@ impl Part for InForce {
     }
 }
 
-/// The reads and writes of an org that are under way. Listed while there are any.
-#[derive(Default)]
-struct Activity {
-    readers: u32,
-    usage: Moves,
-    changes: Moves,
-}
-
-/// Writes of one kind.
-#[derive(Clone, Copy, Default)]
-struct Moves {
-    under_way: u32,
-    /// How many have begun, ended, or become known while the org is listed.
-    count: u64,
-}
-
-impl Moves {
-    fn begin(&mut self) {
-        self.under_way += 1;
-        self.count += 1;
-    }
-
-    fn end(&mut self) {
-        self.under_way -= 1;
-        self.count += 1;
-    }
-}
-
-impl Activity {
-    fn is_over(&self) -> bool {
-        self.readers == 0 && self.usage.under_way == 0 && self.changes.under_way == 0
-    }
-}
-
-/// What a read may have been overtaken by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Overtaken {
-    /// By nothing.
-    No,
-    /// By a report of usage.
-    ByUsage,
-    /// By a change of the org's plan or particulars.
-    ByChange,
-}
-
 impl Entitlements {
     pub(in crate::domain) fn new(most: u64, max_age: MaxAge) -> Self {
         let by_customer = Arc::<Mutex<ByCustomer>>::default();
@@ -279,56 +238,7 @@ impl Entitlements {
         true
     }
 
-    /// Lists a reader.
-    pub(super) fn enter(&self, key: &Key) -> Reader<'_> {
-        self.activities().entry(key.clone()).or_default().readers += 1;
-        Reader {
-            store: self,
-            key: key.clone(),
-        }
-    }
-
-    /// A report of usage begins.
-    pub(super) fn begin_usage(self: &Arc<Self>, key: Key) -> UsageWrite {
-        let mut activities = self.activities();
-        activities.entry(key.clone()).or_default().usage.begin();
-        drop(activities);
-        UsageWrite {
-            store: Arc::clone(self),
-            key,
-            counted: None,
-        }
-    }
-
-    /// A change of an org begins.
-    pub(super) fn begin_change(self: &Arc<Self>, key: Key) -> ChangeWrite {
-        let mut activities = self.activities();
-        activities.entry(key.clone()).or_default().changes.begin();
-        drop(activities);
-        ChangeWrite {
-            store: Arc::clone(self),
-            key,
-        }
-    }
-
-    /// Somebody has changed the org in Stripe: what is remembered only serves while Stripe cannot be asked.
-    pub(super) fn outdate(&self, key: &Key) {
-        let mut activities = self.activities();
-        if let Some(activity) = activities.get_mut(key) {
-            activity.changes.count += 1;
-        }
-        if let Some(remembered) = self.orgs.get(key) {
-            let mut remembered = locked(&remembered);
-            if let Some(entry) = &mut remembered.usage {
-                entry.is_outdated = true;
-            }
-            if let Some(entry) = &mut remembered.phase {
-                entry.is_outdated = true;
-            }
-        }
-    }
-
-    /// The same for all orgs, at a time in Unix milliseconds.
+    /// What was read of any org is outdated, at a time in Unix milliseconds.
     pub(super) fn outdate_all(&self, now: i64) {
         self.outdated_until.fetch_max(now, Ordering::Relaxed);
     }
@@ -338,299 +248,11 @@ impl Entitlements {
         let remembered = self.orgs.get_with(key.clone(), Arc::default);
         locked(&remembered).purchase = Some(purchase);
     }
-
-    fn activities(&self) -> MutexGuard<'_, HashMap<Key, Activity>> {
-        locked(&self.under_way)
-    }
-
-    /// Takes a guard off the list.
-    fn leave(&self, key: &Key, leave: impl FnOnce(&mut Activity, Option<&mut Remembered>)) {
-        let mut activities = self.activities();
-        let remembered = self.orgs.get(key);
-        let Some(activity) = activities.get_mut(key) else {
-            return;
-        };
-        let mut remembered = remembered.as_deref().map(locked);
-        leave(activity, remembered.as_deref_mut());
-        if activity.is_over() {
-            activities.remove(key);
-        }
-    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Someone who waits for a read of an org.
-pub(super) struct Reader<'a> {
-    store: &'a Entitlements,
-    key: Key,
-}
-
-/// What was under way when a read began.
-#[derive(Clone, Copy)]
-pub(super) struct Begun {
-    usage: Moves,
-    changes: Moves,
-}
-
-impl Reader<'_> {
-    /// Tells reads that know of other writes apart: a caller must not be given one that began before its own write.
-    pub(super) fn generation<T: Part>(&self) -> u64 {
-        let Begun { usage, changes } = self.begin();
-        let usage = if T::HAS_USAGE { usage.count } else { 0 };
-        usage + changes.count
-    }
-
-    /// A read begins.
-    pub(super) fn begin(&self) -> Begun {
-        let activities = self.store.activities();
-        let activity = activities.get(&self.key);
-        activity.map_or_else(
-            || Begun {
-                usage: Moves::default(),
-                changes: Moves::default(),
-            },
-            |activity| Begun {
-                usage: activity.usage,
-                changes: activity.changes,
-            },
-        )
-    }
-
-    /// A read has ended: it is kept, unless a write may have overtaken it.
-    pub(super) fn keep<T: Part>(
-        &self,
-        begun: Begun,
-        customer: &Arc<str>,
-        entry: &Entry<T>,
-    ) -> Overtaken {
-        let activities = self.store.activities();
-        let overtaken = |begun: Moves, now: Moves| begun.under_way > 0 || begun.count != now.count;
-        if let Some(activity) = activities.get(&self.key) {
-            if overtaken(begun.changes, activity.changes) {
-                return Overtaken::ByChange;
-            }
-            if T::HAS_USAGE && overtaken(begun.usage, activity.usage) {
-                return Overtaken::ByUsage;
-            }
-        }
-        let remembered = self.store.orgs.get_with(self.key.clone(), Arc::default);
-        let mut remembered = locked(&remembered);
-        let subscription = entry.subscription.as_ref();
-        remembered
-            .purchase
-            .take_if(|purchase| !purchase.is_to_come(subscription, entry.read_at));
-        *T::of(&mut remembered) = Some(entry.clone());
-        let before = remembered.customer.replace(Arc::clone(customer));
-        drop(remembered);
-        let (account, org) = &self.key;
-        let mut by_customer = locked(&self.store.by_customer);
-        if let Some(before) = before.filter(|before| before != customer) {
-            by_customer.remove(&(*account, before));
-        }
-        by_customer.insert((*account, Arc::clone(customer)), org.clone());
-        Overtaken::No
-    }
-}
-
-impl Drop for Reader<'_> {
-    fn drop(&mut self) {
-        self.store
-            .leave(&self.key, |activity, _| activity.readers -= 1);
-    }
-}
-
-/// A report of usage that is under way. If it is not known to have counted, what is remembered of usage is outdated.
-pub(in crate::domain) struct UsageWrite {
-    store: Arc<Entitlements>,
-    key: Key,
-    counted: Option<Counted>,
-}
-
-impl UsageWrite {
-    /// This is all that it did.
-    pub(in crate::domain) fn counted(&mut self, counted: Counted) {
-        self.counted = Some(counted);
-    }
-}
-
-impl Drop for UsageWrite {
-    fn drop(&mut self) {
-        let counted = self.counted.take();
-        self.store.leave(&self.key, |activity, remembered| {
-            activity.usage.end();
-            let Some(entry) = remembered.and_then(|remembered| remembered.usage.as_mut()) else {
-                return;
-            };
-            match counted.and_then(|counted| entry.value.with(&counted)) {
-                Some(value) => entry.value = Arc::new(value),
-                None => entry.is_outdated = true,
-            }
-        });
-    }
-}
-
-/// A change of an org that is under way. What was remembered before is nothing to go by afterwards.
-pub(in crate::domain) struct ChangeWrite {
-    store: Arc<Entitlements>,
-    key: Key,
-}
-
-impl Drop for ChangeWrite {
-    fn drop(&mut self) {
-        self.store.leave(&self.key, |activity, remembered| {
-            activity.changes.end();
-            if let Some(remembered) = remembered {
-                (remembered.usage, remembered.phase) = (None, None);
-            }
-        });
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn store() -> Arc<Entitlements> {
-        Arc::new(Entitlements::new(10, MaxAge::default()))
-    }
-
-    fn key() -> Key {
-        (0, "org:a".parse().expect("an org"))
-    }
-
-    fn entry() -> Entry<UsageSnapshot> {
-        Entry {
-            value: Arc::default(),
-            read_at: 0,
-            until: None,
-            subscription: Some("sub_1".into()),
-            is_outdated: false,
-        }
-    }
-
-    fn is_kept(store: &Entitlements) -> bool {
-        let found = store.get::<UsageSnapshot>(&key(), 0);
-        found.is_some_and(|(entry, _)| !entry.is_outdated)
-    }
-
-    #[test]
-    fn a_read_that_a_write_may_have_overtaken_is_not_kept() {
-        let customer: Arc<str> = "cus_1".into();
-        let quiet = store();
-        let reader = quiet.enter(&key());
-        let begun = reader.begin();
-        assert_eq!(reader.keep(begun, &customer, &entry()), Overtaken::No);
-        assert!(is_kept(&quiet));
-        drop(reader);
-        assert!(quiet.activities().is_empty());
-
-        // Began before, ended before; began before, ends after; begins and ends meanwhile; begins meanwhile.
-        for (before, ends_before, after) in [
-            (true, true, false),
-            (true, false, false),
-            (false, false, true),
-        ] {
-            let store = store();
-            let reader = store.enter(&key());
-            let early = before.then(|| store.begin_usage(key()));
-            let early = early.filter(|_| !ends_before);
-            let begun = reader.begin();
-            drop(early);
-            drop(after.then(|| store.begin_usage(key())));
-            let kept = reader.keep(begun, &customer, &entry());
-            let expected = if ends_before {
-                Overtaken::No
-            } else {
-                Overtaken::ByUsage
-            };
-            assert_eq!(kept, expected, "{before} {ends_before} {after}");
-        }
-
-        let changed = store();
-        let reader = changed.enter(&key());
-        let begun = reader.begin();
-        drop(changed.begin_change(key()));
-        assert_eq!(reader.keep(begun, &customer, &entry()), Overtaken::ByChange);
-        let begun = reader.begin();
-        changed.outdate(&key());
-        assert_eq!(reader.keep(begun, &customer, &entry()), Overtaken::ByChange);
-        let generation = reader.generation::<UsageSnapshot>();
-        drop(changed.begin_usage(key()));
-        assert_ne!(reader.generation::<UsageSnapshot>(), generation);
-        assert_eq!(
-            reader.generation::<InForce>(),
-            reader.begin().changes.count,
-            "usage changes no phase"
-        );
-    }
-
-    #[test]
-    fn a_purchase_is_expected_until_the_org_has_another_subscription() {
-        let store = store();
-        let customer: Arc<str> = "cus_1".into();
-        let read = |subscription: Option<&str>, read_at| {
-            let entry = Entry {
-                subscription: subscription.map(Into::into),
-                read_at,
-                ..entry()
-            };
-            let reader = store.enter(&key());
-            let kept = reader.keep(reader.begin(), &customer, &entry);
-            assert_eq!(kept, Overtaken::No);
-            store
-                .get::<UsageSnapshot>(&key(), read_at)
-                .expect("it was kept")
-                .1
-        };
-        let open = |before| {
-            store.expect_purchase(&key(), Purchase { until: 100, before });
-        };
-        for known in [Before::Known(Some("sub_1".into())), Before::Unknown] {
-            open(known);
-            assert!(read(Some("sub_1"), 1));
-            assert!(read(None, 2), "the old one has ended");
-            assert!(!read(Some("sub_2"), 3));
-        }
-        open(Before::Known(None));
-        assert!(!read(Some("sub_1"), 1));
-        open(Before::Unknown);
-        assert!(!read(None, 100), "nobody can pay it any more");
-    }
-
-    #[test]
-    fn a_change_forgets_and_an_event_outdates() {
-        let store = store();
-        let customer: Arc<str> = "cus_1".into();
-        let keep = || {
-            let reader = store.enter(&key());
-            let kept = reader.keep(reader.begin(), &customer, &entry());
-            assert_eq!(kept, Overtaken::No);
-        };
-        keep();
-        assert_eq!(store.org_of(0, "cus_1"), Some(key().1));
-        assert_eq!(store.org_of(1, "cus_1"), None);
-        store.outdate(&key());
-        assert_eq!(store.org_of(0, "cus_2"), None);
-        let outdated = store.get::<UsageSnapshot>(&key(), 0);
-        assert!(outdated.expect("it serves in an outage").0.is_outdated);
-        keep();
-        store.outdate_all(-1);
-        assert!(is_kept(&store), "it was read later");
-        store.outdate_all(0);
-        assert!(!is_kept(&store));
-        store.outdated_until.store(-1, Ordering::Relaxed);
-        keep();
-        drop(store.begin_change(key()));
-        assert!(store.get::<UsageSnapshot>(&key(), 0).is_none());
-        keep();
-        drop(store.begin_usage(key()));
-        assert!(!is_kept(&store), "its outcome is not known");
-        keep();
-        store.begin_usage(key()).counted(Counted::Nothing);
-        assert!(is_kept(&store));
-        assert!(store.activities().is_empty());
-    }
-}
+mod tests;

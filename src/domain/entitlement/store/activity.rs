@@ -1,0 +1,251 @@
+//! The reads and writes of orgs that are under way.
+//!
+//! A figure that was read from Stripe while usage was being written is neither right with that usage nor without it. So
+//! every write and every read is listed while it is under way: a read whose answer a write may have overtaken is not kept.
+
+use std::collections::HashMap;
+use std::sync::{Arc, MutexGuard};
+
+use super::{Entitlements, Entry, Key, Part, Remembered, locked};
+use crate::domain::entitlement::usage::Counted;
+
+/// The reads and writes of an org that are under way. Listed while there are any.
+#[derive(Default)]
+pub(super) struct Activity {
+    readers: u32,
+    usage: Moves,
+    changes: Moves,
+}
+
+/// Writes of one kind.
+#[derive(Clone, Copy, Default)]
+struct Moves {
+    under_way: u32,
+    /// How many have begun, ended, or become known while the org is listed.
+    count: u64,
+}
+
+impl Moves {
+    fn begin(&mut self) {
+        self.under_way += 1;
+        self.count += 1;
+    }
+
+    fn end(&mut self) {
+        self.under_way -= 1;
+        self.count += 1;
+    }
+}
+
+impl Activity {
+    fn is_over(&self) -> bool {
+        self.readers == 0 && self.usage.under_way == 0 && self.changes.under_way == 0
+    }
+}
+
+/// What a read may have been overtaken by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::domain::entitlement) enum Overtaken {
+    /// By nothing.
+    No,
+    /// By a report of usage.
+    ByUsage,
+    /// By a change of the org's plan or particulars.
+    ByChange,
+}
+
+impl Entitlements {
+    /// Lists a reader.
+    pub(in crate::domain::entitlement) fn enter(&self, key: &Key) -> Reader<'_> {
+        self.activities().entry(key.clone()).or_default().readers += 1;
+        Reader {
+            store: self,
+            key: key.clone(),
+        }
+    }
+
+    /// A report of usage begins.
+    pub(in crate::domain::entitlement) fn begin_usage(self: &Arc<Self>, key: Key) -> UsageWrite {
+        let mut activities = self.activities();
+        activities.entry(key.clone()).or_default().usage.begin();
+        drop(activities);
+        UsageWrite {
+            store: Arc::clone(self),
+            key,
+            counted: None,
+        }
+    }
+
+    /// A change of an org begins.
+    pub(in crate::domain::entitlement) fn begin_change(self: &Arc<Self>, key: Key) -> ChangeWrite {
+        let mut activities = self.activities();
+        activities.entry(key.clone()).or_default().changes.begin();
+        drop(activities);
+        ChangeWrite {
+            store: Arc::clone(self),
+            key,
+        }
+    }
+
+    /// Somebody has changed the org in Stripe: what is remembered only serves while Stripe cannot be asked.
+    pub(in crate::domain::entitlement) fn outdate(&self, key: &Key) {
+        let mut activities = self.activities();
+        if let Some(activity) = activities.get_mut(key) {
+            activity.changes.count += 1;
+        }
+        if let Some(remembered) = self.orgs.get(key) {
+            let mut remembered = locked(&remembered);
+            if let Some(entry) = &mut remembered.usage {
+                entry.is_outdated = true;
+            }
+            if let Some(entry) = &mut remembered.phase {
+                entry.is_outdated = true;
+            }
+        }
+    }
+
+    pub(super) fn activities(&self) -> MutexGuard<'_, HashMap<Key, Activity>> {
+        locked(&self.under_way)
+    }
+
+    /// Takes a guard off the list.
+    fn leave(&self, key: &Key, leave: impl FnOnce(&mut Activity, Option<&mut Remembered>)) {
+        let mut activities = self.activities();
+        let remembered = self.orgs.get(key);
+        let Some(activity) = activities.get_mut(key) else {
+            return;
+        };
+        let mut remembered = remembered.as_deref().map(locked);
+        leave(activity, remembered.as_deref_mut());
+        if activity.is_over() {
+            activities.remove(key);
+        }
+    }
+}
+
+/// Someone who waits for a read of an org.
+pub(in crate::domain::entitlement) struct Reader<'a> {
+    store: &'a Entitlements,
+    key: Key,
+}
+
+/// What was under way when a read began.
+#[derive(Clone, Copy)]
+pub(in crate::domain::entitlement) struct Begun {
+    usage: Moves,
+    changes: Moves,
+}
+
+impl Reader<'_> {
+    /// Tells reads that know of other writes apart: a caller must not be given one that began before its own write.
+    pub(in crate::domain::entitlement) fn generation<T: Part>(&self) -> u64 {
+        let Begun { usage, changes } = self.begin();
+        let usage = if T::HAS_USAGE { usage.count } else { 0 };
+        usage + changes.count
+    }
+
+    /// A read begins.
+    pub(in crate::domain::entitlement) fn begin(&self) -> Begun {
+        let activities = self.store.activities();
+        let activity = activities.get(&self.key);
+        activity.map_or_else(
+            || Begun {
+                usage: Moves::default(),
+                changes: Moves::default(),
+            },
+            |activity| Begun {
+                usage: activity.usage,
+                changes: activity.changes,
+            },
+        )
+    }
+
+    /// A read has ended: it is kept, unless a write may have overtaken it.
+    pub(in crate::domain::entitlement) fn keep<T: Part>(
+        &self,
+        begun: Begun,
+        customer: &Arc<str>,
+        entry: &Entry<T>,
+    ) -> Overtaken {
+        let activities = self.store.activities();
+        let overtaken = |begun: Moves, now: Moves| begun.under_way > 0 || begun.count != now.count;
+        if let Some(activity) = activities.get(&self.key) {
+            if overtaken(begun.changes, activity.changes) {
+                return Overtaken::ByChange;
+            }
+            if T::HAS_USAGE && overtaken(begun.usage, activity.usage) {
+                return Overtaken::ByUsage;
+            }
+        }
+        let remembered = self.store.orgs.get_with(self.key.clone(), Arc::default);
+        let mut remembered = locked(&remembered);
+        let subscription = entry.subscription.as_ref();
+        remembered
+            .purchase
+            .take_if(|purchase| !purchase.is_to_come(subscription, entry.read_at));
+        *T::of(&mut remembered) = Some(entry.clone());
+        let before = remembered.customer.replace(Arc::clone(customer));
+        drop(remembered);
+        let (account, org) = &self.key;
+        let mut by_customer = locked(&self.store.by_customer);
+        if let Some(before) = before.filter(|before| before != customer) {
+            by_customer.remove(&(*account, before));
+        }
+        by_customer.insert((*account, Arc::clone(customer)), org.clone());
+        Overtaken::No
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        self.store
+            .leave(&self.key, |activity, _| activity.readers -= 1);
+    }
+}
+
+/// A report of usage that is under way. If it is not known to have counted, what is remembered of usage is outdated.
+pub(in crate::domain) struct UsageWrite {
+    store: Arc<Entitlements>,
+    key: Key,
+    counted: Option<Counted>,
+}
+
+impl UsageWrite {
+    /// This is all that it did.
+    pub(in crate::domain) fn counted(&mut self, counted: Counted) {
+        self.counted = Some(counted);
+    }
+}
+
+impl Drop for UsageWrite {
+    fn drop(&mut self) {
+        let counted = self.counted.take();
+        self.store.leave(&self.key, |activity, remembered| {
+            activity.usage.end();
+            let Some(entry) = remembered.and_then(|remembered| remembered.usage.as_mut()) else {
+                return;
+            };
+            match counted.and_then(|counted| entry.value.with(&counted)) {
+                Some(value) => entry.value = Arc::new(value),
+                None => entry.is_outdated = true,
+            }
+        });
+    }
+}
+
+/// A change of an org that is under way. What was remembered before is nothing to go by afterwards.
+pub(in crate::domain) struct ChangeWrite {
+    store: Arc<Entitlements>,
+    key: Key,
+}
+
+impl Drop for ChangeWrite {
+    fn drop(&mut self) {
+        self.store.leave(&self.key, |activity, remembered| {
+            activity.changes.end();
+            if let Some(remembered) = remembered {
+                (remembered.usage, remembered.phase) = (None, None);
+            }
+        });
+    }
+}
