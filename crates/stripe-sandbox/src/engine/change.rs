@@ -8,7 +8,7 @@ use super::proration::{self, Prorating, Proration};
 use super::subscription_status::give_up;
 use super::{catalog, collection, finalization, pending_items, phases, renewal, timeline};
 use crate::resource::invoice::Reason;
-use crate::resource::subscription::{Prorate, Status, Subscription};
+use crate::resource::subscription::{Prorate, Status, Subscription, view};
 use crate::resource::subscription_item::ItemSpec;
 use crate::store::account::Account;
 use crate::store::context::Ctx;
@@ -93,6 +93,11 @@ impl Change<'_> {
 pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i64) {
     let subscription = ctx.account.subscription(position);
     let effect = change.effect(ctx.account, subscription, at);
+    if effect == Effect::Restart && subscription.in_trial() && at < subscription.period.1 {
+        let object = view::subscription(ctx.account, subscription);
+        ctx.event("customer.subscription.trial_will_end", &object, at);
+    }
+    let subscription = ctx.account.subscription(position);
     let every = catalog::every(ctx.account, change.specs);
     let pairs = pair(&subscription.items, change.specs);
     let prorations = change.prorations(ctx.account, subscription, &pairs, effect, at);
@@ -101,7 +106,7 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
     ctx.account.subscription_mut(position).every = every;
     let anchor = match effect {
         Effect::MoveTrial(end) => {
-            move_trial(ctx.account.subscription_mut(position), end);
+            move_trial(ctx.account.subscription_mut(position), end, at);
             None
         }
         Effect::Keep { cut } => {
@@ -143,12 +148,13 @@ fn at_once(account: &Account, position: u32, pairs: &[Option<usize>], at: i64) -
         .collect()
 }
 
-fn move_trial(subscription: &mut Subscription, end: i64) {
+fn move_trial(subscription: &mut Subscription, end: i64, at: i64) {
     let start = subscription.period.0;
     subscription.anchor = end;
     subscription.period.1 = end;
     subscription.whole = (start, end);
     subscription.trial = subscription.trial.map(|(first, _)| (first, end));
+    subscription.announce_trial_end(end, at);
 }
 
 /// The subscription is to end at `cut`, within the running period, which ends there too, and with it the billing

@@ -88,7 +88,13 @@ fn step(ctx: &mut Ctx<'_>, position: u32, at: i64) {
         .and_then(|schedule| schedule.running())
         .is_some_and(|phase| phase.end <= at);
     let before = subscription::view::subscription(ctx.account, subscription);
-    if subscription.status == Status::Incomplete {
+    if subscription
+        .trial_notice()
+        .is_some_and(|notice| notice <= at)
+    {
+        ctx.event("customer.subscription.trial_will_end", &before, at);
+        ctx.account.subscription_mut(position).trial_notice = None;
+    } else if subscription.status == Status::Incomplete {
         if at >= subscription.created + INCOMPLETE_FOR {
             give_up(ctx, position, at);
         }

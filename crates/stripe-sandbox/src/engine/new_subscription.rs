@@ -161,6 +161,7 @@ fn before_first_period(id: Id, new: NewSubscription, every: Every, at: i64) -> S
         whole: (at, at),
         items: Vec::new(),
         trial: None,
+        trial_notice: None,
         cancel_at: new.cancel_at,
         cancel_at_period_end: new.cancel_at_period_end,
         canceled_at: (new.cancel_at_period_end || new.cancel_at.is_some()).then_some(at),

@@ -66,6 +66,10 @@ fn enter(subscription: &mut Subscription, next: Period) {
         Some((first, end)) => Some((first, end.min(next.start))),
         None => None,
     };
+    subscription.trial_notice = None;
+    if next.trial {
+        subscription.announce_trial_end(next.end, next.start);
+    }
     subscription.anchor = next.anchor;
     subscription.period = (next.start, next.end);
     subscription.whole = next.whole;

@@ -188,3 +188,108 @@ async fn a_call_has_not_caused_what_has_fallen_due_before_it() {
             > 3
     );
 }
+
+/// The types of the events of a test clock's world since `from`, oldest first.
+async fn types(world: &World, from: usize) -> Vec<String> {
+    let list = world.api.get("/v1/events?limit=100").await.ok();
+    let events = list["data"].as_array().expect("a list").iter().rev();
+    let types = events.map(|event| event["type"].as_str().expect("a type").to_owned());
+    types.skip(from).collect()
+}
+
+#[tokio::test]
+async fn a_recurring_price_is_a_plan_too() {
+    let api = Api::start().await;
+    let form = "currency=usd&product_data[name]=A&unit_amount=1000";
+    api.post("/v1/prices", form).await.ok();
+    let form = format!("{form}&recurring[interval]=month");
+    let price = api.create("/v1/prices", &form).await;
+    let path = format!("/v1/prices/{price}");
+    api.post(&path, "nickname=B").await.ok();
+    api.post(&path, "lookup_key=b").await.ok();
+    let list = api.get("/v1/events").await.ok();
+    let types = list["data"].as_array().expect("a list").iter().rev();
+    let types: Vec<_> = types.map(|event| event["type"].clone()).collect();
+    assert_eq!(
+        types,
+        [
+            "product.created",
+            "price.created",
+            "product.created",
+            "plan.created",
+            "price.created",
+            "plan.updated",
+            "price.updated",
+            // A plan has no lookup key.
+            "price.updated",
+        ]
+    );
+    let plan = &list["data"][2]["data"];
+    assert_eq!(plan["object"]["object"], "plan");
+    assert_eq!(plan["object"]["id"], *price);
+    assert_eq!(
+        plan["previous_attributes"],
+        serde_json::json!({"nickname": null})
+    );
+}
+
+#[tokio::test]
+async fn the_end_of_a_trial_is_announced_three_days_ahead() {
+    let announced = "customer.subscription.trial_will_end";
+    for (days, moved, expected) in [
+        // At three days before, or at once.
+        (14, None, vec![START + 11 * DAY]),
+        (3, None, vec![START]),
+        (1, None, vec![START]),
+        // Moved on day 5: before it was announced, and to a time that is near.
+        (14, Some(20), vec![START + 17 * DAY]),
+        (14, Some(6), vec![START + 5 * DAY]),
+        // Moved after it was announced.
+        (7, Some(10), vec![START + 4 * DAY, START + 7 * DAY]),
+    ] {
+        let world = World::new().await;
+        let customer = world.customer().await;
+        let price = world.price("unit_amount=1000").await;
+        let form = format!("items[0][price]={price}&trial_period_days={days}");
+        let (subscription, _) = world.subscribe(&customer, &form).await;
+        if let Some(end) = moved {
+            world.advance_to(START + 5 * DAY).await;
+            let form = format!("trial_end={}", START + end * DAY);
+            world.update(&subscription, &form).await;
+        }
+        world.advance_to(START + 25 * DAY).await;
+        let list = world
+            .api
+            .get(&format!("/v1/events?type={announced}"))
+            .await
+            .ok();
+        let events = list["data"].as_array().expect("a list").iter().rev();
+        let times: Vec<i64> = events
+            .map(|event| {
+                assert_eq!(event["data"]["object"]["status"], "trialing");
+                event["created"].as_i64().expect("a time")
+            })
+            .collect();
+        assert_eq!(times, expected, "{days} {moved:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_trial_that_is_ended_at_once_is_announced_then() {
+    let world = World::new().await;
+    let customer = world.customer().await;
+    let price = world.price("unit_amount=1000").await;
+    let form = format!("items[0][price]={price}&trial_period_days=14");
+    let (subscription, _) = world.subscribe(&customer, &form).await;
+    let before = types(&world, 0).await.len();
+    world.update(&subscription, "trial_end=now").await;
+    let told = types(&world, before).await;
+    assert_eq!(told[0], "customer.subscription.trial_will_end");
+    assert_eq!(
+        told.last().map(String::as_str),
+        Some("customer.subscription.updated")
+    );
+    world.advance_to(START + 20 * DAY).await;
+    let path = "/v1/events?type=customer.subscription.trial_will_end";
+    assert_eq!(world.api.ids(path).await.len(), 1);
+}

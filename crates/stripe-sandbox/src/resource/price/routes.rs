@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::input::{self, USAGE_TYPES};
+use super::view::plan;
 use super::{Price, WHAT};
 use crate::error::{Error, Result};
 use crate::money::currency::Currency;
@@ -39,7 +40,12 @@ fn create(ctx: &mut Ctx<'_>, (mut price, product): (Price, Option<Product>)) -> 
     }
     price.id = ctx.account.ids.next("price", 24);
     let answer = price.to_json();
+    // A recurring price is a plan, too.
+    let plan = price.recurring.is_some().then(|| plan(&price));
     ctx.account.prices.put(price);
+    if let Some(plan) = plan {
+        ctx.event("plan.created", &plan, ctx.now);
+    }
     ctx.event("price.created", &answer, ctx.now);
     Ok(answer)
 }
@@ -90,9 +96,13 @@ fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Price> {
 
 /// `POST /v1/prices/:id`
 fn update(ctx: &mut Ctx<'_>, price: Price) -> Result<Value> {
-    let before = find(ctx, &price.id)?.to_json();
-    let after = price.to_json();
+    let (found, recurs) = (find(ctx, &price.id)?, price.recurring.is_some());
+    let (before, plan_before) = (found.to_json(), plan(found));
+    let (after, plan_after) = (price.to_json(), plan(&price));
     ctx.account.prices.put(price);
+    if recurs && plan_after != plan_before {
+        ctx.update_event("plan.updated", &plan_before, &plan_after, ctx.now);
+    }
     if after != before {
         ctx.update_event("price.updated", &before, &after, ctx.now);
     }

@@ -21,6 +21,9 @@ use crate::store::table::Row;
 /// How long a first payment may be outstanding before Stripe gives the subscription up: 23 hours.
 pub(crate) const INCOMPLETE_FOR: i64 = 23 * 3600;
 
+/// How long before its end Stripe announces the end of a trial: three days.
+const TRIAL_NOTICE: i64 = 3 * 24 * 3600;
+
 /// Stripe's `status`, as far as the sandbox can reach it (`unpaid` needs a setting of the account).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
@@ -104,6 +107,8 @@ pub(crate) struct Subscription {
     /// Start of the first trial and end of the latest one, which may be over: in classic billing, a further trial
     /// keeps the start of the first.
     pub(crate) trial: Option<(i64, i64)>,
+    /// When the end of the trial is to be announced, until it is.
+    pub(crate) trial_notice: Option<i64>,
     pub(crate) cancel_at: Option<i64>,
     pub(crate) cancel_at_period_end: bool,
     pub(crate) canceled_at: Option<i64>,
@@ -136,6 +141,17 @@ impl Row for Subscription {
 }
 
 impl Subscription {
+    /// Announces the end of a trial that was begun or moved at `at`: three days ahead, or at once.
+    pub(crate) fn announce_trial_end(&mut self, end: i64, at: i64) {
+        self.trial_notice = Some(at.max(end - TRIAL_NOTICE));
+    }
+
+    /// When the end of the trial is announced, if it is still to be.
+    pub(crate) fn trial_notice(&self) -> Option<i64> {
+        self.trial_notice
+            .filter(|_| self.status == Status::Trialing)
+    }
+
     /// Whether the running period is a trial.
     pub(crate) fn in_trial(&self) -> bool {
         self.trial.is_some_and(|(_, end)| end > self.period.0)
@@ -175,7 +191,7 @@ impl Subscription {
             Status::Incomplete => Some(self.created + INCOMPLETE_FOR),
             Status::Trialing | Status::Active | Status::PastDue => {
                 let resumes = self.pause.and_then(|pause| pause.resumes_at);
-                let others = [self.cancel_at, resumes];
+                let others = [self.cancel_at, resumes, self.trial_notice()];
                 others.into_iter().flatten().chain([self.period.1]).min()
             }
         }

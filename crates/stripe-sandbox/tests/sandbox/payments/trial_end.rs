@@ -73,6 +73,7 @@ async fn it_pauses_until_it_is_resumed() {
         kinds(&world, "customer.subscription.").await,
         [
             "customer.subscription.created",
+            "customer.subscription.trial_will_end",
             "customer.subscription.paused",
             "customer.subscription.updated",
             "customer.subscription.updated",
