@@ -15,14 +15,14 @@ pub(crate) struct Error {
     pub(crate) message: String,
     /// Fields that only errors of some kinds have, such as `decline_code`.
     pub(crate) more: Option<Box<Map<String, Value>>>,
-    /// The parameters did not pass validation, so the endpoint never began: such an answer is not
-    /// kept under an idempotency key.
+    /// The parameters did not pass validation, so the endpoint never began. Such an answer is not kept under an
+    /// idempotency key.
     pub(crate) before_execution: bool,
-    /// The limiter that refused, for the header `Stripe-Rate-Limited-Reason`.
+    /// Which limiter refused the call, for the header `Stripe-Rate-Limited-Reason`.
     pub(crate) limited_by: Option<String>,
 }
 
-/// What every handler answers.
+/// The result of a handler.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
@@ -58,7 +58,7 @@ impl Error {
             .param(param)
     }
 
-    /// 400: Stripe knows the parameter, and the sandbox does not act it out.
+    /// 400: Stripe has the parameter, but the sandbox does not model it.
     pub(crate) fn unmodelled(param: &str) -> Self {
         Self::malformed(
             param,
@@ -68,7 +68,7 @@ impl Error {
         )
     }
 
-    /// 400: Stripe knows the word, and the sandbox does not act it out.
+    /// 400: Stripe has the value, but the sandbox does not model it.
     pub(crate) fn unmodelled_value(param: &str, word: &str) -> Self {
         Self::malformed(
             param,
@@ -90,7 +90,7 @@ impl Error {
         self
     }
 
-    /// Marks it as found before the endpoint began; see the field.
+    /// Marks the error as found before the endpoint began; see the field.
     pub(crate) fn before_execution(mut self) -> Self {
         self.before_execution = true;
         self

@@ -1,11 +1,11 @@
-//! Doors for fuzz targets and benchmarks to what is not part of the crate's interface.
+//! Access for fuzz targets and benchmarks to parts that are not public.
 
 use rust_decimal::Decimal;
 
 use crate::money::rating::{Scheme, Tier};
 use crate::params::form::Form;
 
-/// Reads `bytes` as a form, and writes it as JSON.
+/// Reads `bytes` as a form and writes it as JSON.
 pub fn read_form(bytes: &[u8]) {
     let mut form = Form::default();
     if form.read(bytes).is_ok() {
@@ -13,7 +13,7 @@ pub fn read_form(bytes: &[u8]) {
     }
 }
 
-/// What `quantity` units cost, in cents, over graduated tiers of (last unit, price of a unit, flat amount).
+/// The cost in cents of `quantity` units over graduated tiers of (last unit, unit price, flat amount).
 pub fn graduated_cost(tiers: &[(Option<i64>, Decimal, Decimal)], quantity: i64) -> i64 {
     let tiers = tiers.iter().map(|&(up_to, unit, flat)| Tier {
         up_to,

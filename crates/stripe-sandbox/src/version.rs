@@ -4,10 +4,10 @@ use axum::http::HeaderMap;
 
 use crate::error::{Error, Result};
 
-/// The API version whose answers the sandbox gives.
+/// The API version of all answers.
 pub const API_VERSION: &str = "2022-11-15";
 
-/// A client that speaks another version would misread the answers.
+/// Refuses other versions, because their clients would misread the answers.
 pub(crate) fn check(headers: &HeaderMap) -> Result<()> {
     match headers.get("stripe-version") {
         Some(version) if version != API_VERSION => Err(Error::invalid(format!(

@@ -1,4 +1,4 @@
-//! Invoice items that come with a subscription, with a change of one, or with a phase: Stripe's `add_invoice_items`.
+//! Stripe's `add_invoice_items`: invoice items that come with a subscription, a change, or a phase.
 
 use super::drafts::Draft;
 use super::{catalog, pending_items};
@@ -26,7 +26,7 @@ impl AddedItem {
         }
     }
 
-    /// Its line on the invoice that takes it.
+    /// The item's line on the invoice that includes it.
     pub(crate) fn draft(&self, account: &Account, period: (i64, i64)) -> Draft {
         Draft {
             line: self.line(account, period),
@@ -37,8 +37,8 @@ impl AddedItem {
     }
 }
 
-/// Lets the items wait for the subscription's next invoice, which shows the first of them first. They are for the
-/// `period`. Answers with their ids.
+/// Adds pending invoice items for the subscription's next invoice, which shows the first of them first. They are for
+/// `period`. Returns their ids.
 pub(crate) fn add(
     ctx: &mut Ctx<'_>,
     position: u32,

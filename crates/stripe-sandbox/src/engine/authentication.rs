@@ -1,5 +1,5 @@
-//! The customer's authentication, which a bank asked for before it lets a card be charged or set up. People decide on
-//! the sandbox's page for it.
+//! Authentication by the customer, which a bank requires before a card is charged or set up. People confirm or refuse
+//! it on a page of the sandbox.
 
 use super::collection::{self, Outcome};
 use super::{payment, setup};
@@ -7,16 +7,16 @@ use crate::error::{Error, Result};
 use crate::store::account::Account;
 use crate::store::context::Ctx;
 
-/// What somebody who is asked to authenticate sees.
+/// What the authentication page shows.
 #[derive(Debug)]
 pub(crate) struct Request {
-    /// What is to be paid, if anything is, with its currency.
+    /// The amount to pay and its currency, if there is a payment.
     pub(crate) sum: Option<(i64, String)>,
-    /// Whether the answer is awaited still.
+    /// Whether an answer is still expected.
     pub(crate) open: bool,
 }
 
-/// What an intent asks its customer for; `None` if there is no such intent.
+/// What an intent asks its customer to authenticate; `None` if there is no such intent.
 pub(crate) fn request(account: &Account, id: &str) -> Option<Request> {
     if let Some(intent) = account.payments.intents.get(id) {
         return Some(Request {
@@ -31,10 +31,10 @@ pub(crate) fn request(account: &Account, id: &str) -> Option<Request> {
     })
 }
 
-/// The customer authenticates, or refuses to. Returns where they go next, if the intent says so.
+/// The customer authenticates or refuses. Returns the URL to go to next, if the intent has one.
 ///
 /// # Errors
-/// If nothing was asked for, or not any more.
+/// If no authentication is pending.
 pub(crate) fn decide(ctx: &mut Ctx<'_>, id: &str, agrees: bool) -> Result<Option<String>> {
     let asked = request(ctx.account, id).filter(|request| request.open);
     asked.ok_or_else(|| Error::invalid("There is nothing to authenticate any more."))?;

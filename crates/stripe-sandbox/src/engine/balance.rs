@@ -1,4 +1,4 @@
-//! A customer's balance: every change of it is kept with its cause.
+//! A customer's balance. Each change is recorded with its cause.
 
 use crate::money::currency;
 use crate::params::metadata::Metadata;
@@ -7,7 +7,7 @@ use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-/// Adds an amount to a customer's balance, and keeps why. Answers with the transaction's id, if that is a change.
+/// Adds an amount to a customer's balance and records the cause. Returns the transaction's id, if the amount is not 0.
 pub(crate) fn change(
     ctx: &mut Ctx<'_>,
     customer: &Id,
@@ -20,7 +20,7 @@ pub(crate) fn change(
     note(ctx, customer, amount, cause, at)
 }
 
-/// Keeps why a customer's balance, which is as it is now, has changed by an amount.
+/// Records the cause of a change that the customer's balance already contains.
 pub(crate) fn note(
     ctx: &mut Ctx<'_>,
     customer: &Id,
@@ -48,7 +48,7 @@ pub(crate) fn note(
     Some(id)
 }
 
-/// A customer goes away without a trace, and its transactions with it.
+/// Deletes the transactions of a customer that is being erased.
 pub(crate) fn customer_erased(account: &mut Account, customer: &Id) {
     let all = account.balance_transactions.iter();
     let gone = all.filter(|one| one.customer == *customer);

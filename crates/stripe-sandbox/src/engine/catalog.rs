@@ -1,4 +1,4 @@
-//! Prices and coupons in the terms of the [arithmetic](crate::money).
+//! Converts prices and coupons to the terms of the [arithmetic](crate::money).
 
 use rust_decimal::Decimal;
 
@@ -18,7 +18,7 @@ pub(crate) fn product_name(account: &Account, price: &Price) -> String {
     product.map_or_else(|| price.product.to_string(), |product| product.name.clone())
 }
 
-/// What items cost at the beginning of a period.
+/// The cost of items at the beginning of a period.
 pub(crate) fn in_advance(account: &Account, specs: &[ItemSpec]) -> i64 {
     let amounts = specs.iter().filter_map(|spec| {
         let quantity = spec.quantity?;
@@ -27,12 +27,12 @@ pub(crate) fn in_advance(account: &Account, specs: &[ItemSpec]) -> i64 {
     amounts.fold(0, i64::saturating_add)
 }
 
-/// What one unit of a price costs.
+/// The price of one unit.
 pub(crate) fn rate(price: &Price) -> Decimal {
     scheme(price).first_rate()
 }
 
-/// What a price's lines show and cost.
+/// A price as the arithmetic needs it, with what its lines show.
 pub(crate) fn priced(account: &Account, id: &str) -> Priced {
     let price = account.price(id);
     let product = account.products.get(&price.product);
@@ -45,7 +45,7 @@ pub(crate) fn priced(account: &Account, id: &str) -> Priced {
     }
 }
 
-/// How a metered price adds up its records.
+/// How a metered price aggregates its usage records.
 pub(crate) fn aggregate(account: &Account, id: &str) -> Aggregate {
     account
         .price(id)
@@ -61,13 +61,13 @@ pub(crate) fn every_of(price: &Price) -> Every {
     recurring.expect("items have recurring prices only").every
 }
 
-/// How often items recur, which is the same for all of a subscription's.
+/// How often items recur; it is the same for all items of a subscription.
 pub(crate) fn every(account: &Account, specs: &[ItemSpec]) -> Every {
     let first = specs.first().expect("a subscription has at least one item");
     every_of(account.price(&first.price))
 }
 
-/// Whether a price costs nothing, whatever the quantity. A price that is not free is so for a quantity of 0 too.
+/// Whether a price costs nothing for any quantity. A price that is not free counts as such for a quantity of 0, too.
 pub(crate) fn is_free(account: &Account, id: &str) -> bool {
     match &account.price(id).amount {
         Amount::PerUnit(unit) => unit.is_zero(),

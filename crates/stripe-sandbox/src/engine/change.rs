@@ -1,4 +1,4 @@
-//! Changing what a subscription sells, and ending it.
+//! Changes to what a subscription sells, and its cancellation.
 
 use super::drafts::{self, Draft, Next};
 use super::invoicing::issue;
@@ -18,27 +18,27 @@ use crate::store::ids::Id;
 #[derive(Clone, Debug)]
 pub(crate) struct Change<'a> {
     pub(crate) specs: &'a [ItemSpec],
-    /// Invoice items that come with it, and go on its invoice, if it has one.
+    /// Invoice items that come with the change and go on its invoice, if there is one.
     pub(crate) added: &'a [Id],
-    /// When the trial is to end; `None`, or a time that has come, is no trial.
+    /// When the trial is to end. `None` or a time in the past means no trial.
     pub(crate) trial_end: Option<i64>,
     pub(crate) prorate: Prorate,
-    /// `proration_date`: prorations are worked out as if the change were made then.
+    /// `proration_date`: prorations are computed as if the change were made then.
     pub(crate) prorate_from: Option<i64>,
-    /// A new period begins in any case.
+    /// Whether a new period begins in any case.
     pub(crate) anchored: bool,
 }
 
 /// What a change does to the running period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Effect {
-    /// It runs on. `cut` is where the subscription is to end within it: then it ends there.
+    /// The period goes on. `cut` is the time within it at which the subscription, and so the period, is to end.
     Keep { cut: Option<i64> },
-    /// The trial that runs gets another end.
+    /// The running trial gets another end.
     MoveTrial(i64),
-    /// A trial begins, and with it a period that lasts as long.
+    /// A trial begins, with a period of the same length.
     StartTrial(i64),
-    /// A period begins now, and is counted from now.
+    /// A new period begins now and becomes the new anchor.
     Restart,
 }
 
@@ -60,8 +60,8 @@ impl Change<'_> {
         }
     }
 
-    /// Whether the billing cycle begins anew, as it does in classic billing with another interval, and when the
-    /// first price that is not free takes the place of free ones.
+    /// Whether the billing cycle restarts. In classic billing it does for another interval, and when paid prices
+    /// replace free ones.
     fn restarts(&self, account: &Account, subscription: &Subscription) -> bool {
         let free = |price: &Id| catalog::is_free(account, price);
         let was_free = subscription.items.iter().all(|item| free(&item.price));
@@ -70,7 +70,7 @@ impl Change<'_> {
             || was_free && !self.specs.iter().all(|spec| free(&spec.price))
     }
 
-    /// What is credited and charged at once for what the change does to the running period.
+    /// The credits and charges of the change for the running period.
     fn prorations(
         &self,
         account: &Account,
@@ -89,7 +89,7 @@ impl Change<'_> {
     }
 }
 
-/// Applies a change at `at`. Everything that is invoiced at once is invoiced here.
+/// Applies a change at `at`, and makes the invoices that it requires at once.
 pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i64) {
     let subscription = ctx.account.subscription(position);
     let effect = change.effect(ctx.account, subscription, at);
@@ -124,7 +124,7 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
         Effect::Restart => Some(Anchor::Now),
     };
     if let Some(anchor) = anchor {
-        // An invoice that is asked for the prorations has them alone, in classic billing.
+        // In classic billing, an invoice for prorations contains only these.
         let only = [&made[..], change.added].concat();
         let only = (change.prorate == Prorate::Invoice).then_some(&only[..]);
         renewal::restart(ctx, position, at, anchor, only);
@@ -132,8 +132,8 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
     timeline::reindex(ctx.account, position);
 }
 
-/// What is invoiced when a change asks for an invoice and the period runs on: all that is pending, and in classic
-/// billing a line without an amount for each metered item that is new.
+/// The lines of an immediate invoice when the period goes on: all pending items, and in classic billing a line of
+/// amount 0 for each new metered item.
 fn at_once(account: &Account, position: u32, pairs: &[Option<usize>], at: i64) -> Vec<Draft> {
     let subscription = account.subscription(position);
     let period = (at, subscription.period.1);
@@ -157,8 +157,8 @@ fn move_trial(subscription: &mut Subscription, end: i64, at: i64) {
     subscription.announce_trial_end(end, at);
 }
 
-/// The subscription is to end at `cut`, within the running period, which ends there too, and with it the billing
-/// cycle is counted from there. What was charged beyond it is credited.
+/// Ends the running period at `cut`, where the subscription is to end, and credits what was charged beyond it. The
+/// billing cycle is then counted from `cut`.
 fn shorten(ctx: &mut Ctx<'_>, position: u32, cut: i64, prorate: Prorate, at: i64) {
     if prorate != Prorate::Never {
         let subscription = ctx.account.subscription(position);
@@ -170,20 +170,21 @@ fn shorten(ctx: &mut Ctx<'_>, position: u32, cut: i64, prorate: Prorate, at: i64
     subscription.anchor = cut;
 }
 
-/// What a cancellation is to do, by Stripe's names.
+/// The options of a cancellation, by Stripe's names.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cancellation {
-    /// Makes a last invoice, with the metered usage.
+    /// Whether to make a last invoice, with the metered usage.
     pub(crate) invoice_now: bool,
-    /// Credits what is left of licensed items.
+    /// Whether to credit the unused time of licensed items.
     pub(crate) prorate: bool,
 }
 
-/// Ends the subscription at `at`. Without a last invoice, the credit waits for the customer's next one (as a newer
-/// version of Stripe was recorded), and so do earlier prorations, without which it would be too large; without a
-/// credit, those are taken back, as Stripe's reference says of an end at once.
+/// Ends the subscription at `at`. Without a last invoice, the credit waits for the customer's next invoice, as a newer
+/// version of Stripe was recorded to do; so do earlier prorations, without which the credit would be too large. With
+/// neither a last invoice nor a credit, pending prorations are removed, as Stripe's reference says.
 ///
-/// A subscription whose first payment is outstanding is given up instead: nothing was paid that could be credited.
+/// A subscription whose first payment is outstanding is given up instead, because nothing was paid that could be
+/// credited.
 pub(crate) fn cancel(ctx: &mut Ctx<'_>, position: u32, how: Cancellation, at: i64) {
     let subscription = ctx.account.subscription(position);
     if subscription.status == Status::Incomplete {
@@ -217,8 +218,8 @@ pub(crate) fn cancel(ctx: &mut Ctx<'_>, position: u32, how: Cancellation, at: i6
     timeline::reindex(ctx.account, position);
 }
 
-/// Stripe collects nothing more for a subscription that is canceled, apart from its last invoice: earlier ones that are
-/// open or drafts stay as they are until a request goes on with them.
+/// Stops collection for a canceled subscription, apart from its last invoice. Earlier open or draft invoices stay as
+/// they are until a request continues them.
 fn stop_collecting(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     let subscription = ctx.account.subscription(position);
     let customer = ctx.account.customers.get(&subscription.customer);
@@ -237,8 +238,8 @@ fn stop_collecting(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     }
 }
 
-/// Invoices, on its own, the usage of metered items that no spec keeps: what Stripe does when a schedule moves to
-/// its next phase. A change by request bills none of it.
+/// Makes a separate invoice for the usage of metered items that no spec keeps. Stripe does this when a schedule enters
+/// its next phase, but not for a change by request.
 pub(crate) fn bill_leaving(ctx: &mut Ctx<'_>, position: u32, specs: &[ItemSpec], at: i64) {
     let subscription = ctx.account.subscription(position);
     let closed = (subscription.period.0, at);

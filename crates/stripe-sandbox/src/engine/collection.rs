@@ -1,4 +1,4 @@
-//! Collecting what finalized invoices ask for, and what becomes of them, of the subscription and of the customer.
+//! Collection of finalized invoices, and its consequences for the invoice, the subscription and the customer.
 
 use super::subscription_status::{expire, restore, subscription_of, unpaid};
 use super::{balance, payment, timeline};
@@ -13,22 +13,22 @@ use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-/// How a payment went.
+/// The outcome of a payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Paid,
-    /// There is nothing to pay with.
+    /// There is no payment method.
     NoMethod,
     Declined(Decline),
     /// The customer has to authenticate first.
     NeedsAuthentication,
-    /// The customer was asked to authenticate, and did not.
+    /// The customer was asked to authenticate and did not.
     NotAuthenticated,
-    /// It is more than can be charged at once.
+    /// The amount is too large to be charged at once.
     TooLarge,
 }
 
-/// What pays for a subscription: its `own` payment method, else the customer's default.
+/// The payment method for a subscription: its `own`, else the customer's default.
 pub(crate) fn payment_method<'a>(
     account: &'a Account,
     own: Option<&Id>,
@@ -45,14 +45,14 @@ pub(crate) fn payment_method<'a>(
     Some(method).filter(|method| method.customer.as_ref() == Some(customer))
 }
 
-/// The error for a subscription that is to be paid at once, and nothing to pay with.
+/// The error for a subscription that has to be paid at once and has no payment method.
 pub(crate) fn nothing_to_pay_with() -> Error {
     Error::invalid("This customer has no attached payment source or default payment method. Please consider adding a default payment method. For more information, visit https://stripe.com/docs/billing/subscriptions/payment-methods-setting#payment-method-priority.")
         .code("resource_missing")
 }
 
-/// Makes what is to pay an invoice that was just finalized, and tries it; or lets it wait for the customer, where the
-/// call says so (`default_incomplete`).
+/// Makes the payment intent of an invoice that was just finalized, and tries to pay. With `default_incomplete` it
+/// leaves the payment to the customer.
 pub(crate) fn begin(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     if let Some(intent) = prepare(ctx, id, at)
         && ctx.awaits_confirmation
@@ -65,7 +65,7 @@ pub(crate) fn begin(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     collect(ctx, id, None, at);
 }
 
-/// Makes the payment intent of an invoice that asks for something that can be charged.
+/// Makes the payment intent of an invoice, if its amount can be charged.
 pub(crate) fn prepare(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> Option<Id> {
     let invoice = ctx.account.invoice(id);
     if invoice.amount_due == 0 || too_large(invoice.amount_due, invoice.currency) {
@@ -83,15 +83,15 @@ pub(crate) fn prepare(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> Option<Id> {
     Some(intent)
 }
 
-/// Tries to pay an open invoice: with the payment method that is `given`, else with its subscription's or the
-/// customer's. Where nothing is due, nothing is charged.
+/// Tries to pay an open invoice with the `given` payment method, else with its subscription's or its customer's.
+/// Nothing is charged where nothing is due.
 pub(crate) fn collect(ctx: &mut Ctx<'_>, id: &Id, given: Option<&Id>, at: i64) -> Outcome {
     let outcome = attempt(ctx, id, given, at);
     conclude(ctx, id, outcome, at);
     outcome
 }
 
-/// Charges what is due.
+/// Charges the amount due.
 fn attempt(ctx: &mut Ctx<'_>, id: &Id, given: Option<&Id>, at: i64) -> Outcome {
     let invoice = ctx.account.invoice(id);
     if too_large(invoice.amount_due, invoice.currency) {
@@ -111,7 +111,7 @@ fn attempt(ctx: &mut Ctx<'_>, id: &Id, given: Option<&Id>, at: i64) -> Outcome {
     let charged = payment::confirm(ctx, &intent, at);
     let invoice = ctx.account.invoice_mut(id);
     invoice.attempts.any = true;
-    // Stripe was recorded not to count a first payment that waits for its customer.
+    // Recorded answers show that Stripe does not count a first payment that waits for its customer.
     let waits = charged == Charged::NeedsAuthentication && ctx.presence == Presence::OnSession;
     if !(waits && invoice.reason == Reason::Create && given.is_none()) {
         invoice.attempts.count += 1;
@@ -129,7 +129,7 @@ impl From<Charged> for Outcome {
     }
 }
 
-/// What is to be charged for an invoice.
+/// The payment method to charge for an invoice.
 fn method_for(account: &Account, id: &Id, given: Option<&Id>) -> Option<Id> {
     let invoice = account.invoice(id);
     let subscription = invoice.subscription.as_ref();
@@ -140,7 +140,7 @@ fn method_for(account: &Account, id: &Id, given: Option<&Id>) -> Option<Id> {
     Some(method.id.clone())
 }
 
-/// The invoice's payment intent was confirmed by itself.
+/// Handles that the invoice's payment intent was confirmed directly.
 pub(crate) fn confirmed(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome, at: i64) {
     let invoice = ctx.account.invoice_mut(id);
     invoice.attempts.any = true;
@@ -148,7 +148,7 @@ pub(crate) fn confirmed(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome, at: i64) {
     conclude(ctx, id, outcome, at);
 }
 
-/// What came of an attempt to pay.
+/// Applies the outcome of a payment attempt.
 fn conclude(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome, at: i64) {
     if outcome == Outcome::Paid {
         return settle(ctx, id, at);
@@ -173,7 +173,7 @@ fn conclude(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome, at: i64) {
     }
 }
 
-/// The invoice is paid, or nothing is left to pay.
+/// Marks the invoice as paid.
 pub(crate) fn settle(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     let invoice = ctx.account.invoice_mut(id);
     invoice.status = Status::Paid;
@@ -192,7 +192,7 @@ pub(crate) fn settle(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     ctx.event("invoice.payment_succeeded", &object, at);
 }
 
-/// What has paid becomes the subscription's default, if that is what it is set to do.
+/// Makes the payment method that has paid the subscription's default, if the subscription is set so.
 fn keep_method(account: &mut Account, id: &Id) {
     let intent = account.invoice(id).payment_intent.as_ref();
     let intent = intent.and_then(|intent| account.payments.intents.get(intent));
@@ -205,7 +205,7 @@ fn keep_method(account: &mut Account, id: &Id) {
     }
 }
 
-/// Cancels the invoice's payment intent, if that waits still: nothing is to be paid with it any more.
+/// Cancels the invoice's payment intent if it is still pending.
 fn call_off(ctx: &mut Ctx<'_>, id: &Id, reason: &'static str, at: i64) {
     if let Some(intent) = ctx.account.invoice(id).payment_intent.clone()
         && payment::get(ctx.account, &intent).pending()
@@ -214,7 +214,7 @@ fn call_off(ctx: &mut Ctx<'_>, id: &Id, reason: &'static str, at: i64) {
     }
 }
 
-/// Another sum is due than before.
+/// Changes the amount due.
 pub(crate) fn reprice(account: &mut Account, id: &Id, due: i64) {
     let invoice = account.invoice_mut(id);
     invoice.amount_due = due;
@@ -223,8 +223,8 @@ pub(crate) fn reprice(account: &mut Account, id: &Id, due: i64) {
     }
 }
 
-/// Voids an invoice that is not paid: what it had taken from the customer's balance goes back. A subscription whose
-/// first invoice it is never begins.
+/// Voids an unpaid invoice and returns what it took from the customer's balance. If it was the subscription's first
+/// invoice, the subscription expires.
 pub(crate) fn void(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     let invoice = ctx.account.invoice_mut(id);
     invoice.status = Status::Void;
@@ -248,7 +248,7 @@ pub(crate) fn void(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     }
 }
 
-/// Gives up an open invoice; it can still be paid.
+/// Marks an open invoice as uncollectible; it can still be paid.
 pub(crate) fn mark_uncollectible(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     let invoice = ctx.account.invoice_mut(id);
     invoice.status = Status::Uncollectible;
@@ -258,7 +258,7 @@ pub(crate) fn mark_uncollectible(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     ctx.event("invoice.marked_uncollectible", &object, at);
 }
 
-/// Does something to an invoice that is there already, and tells what it made of it and of its subscription.
+/// Changes an existing invoice by `action`, and records the events of it and of its subscription.
 pub(crate) fn act<T>(
     ctx: &mut Ctx<'_>,
     id: &Id,

@@ -1,4 +1,4 @@
-//! A copy of what a customer has, on which a change can be tried out.
+//! Tries changes out on a copy of a customer's data.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-/// An account that has lent what no change of a subscription touches (products, prices, clocks and cards) to a copy
-/// with one customer in it. It gets that back when this is dropped.
+/// An account that has lent its products, prices, clocks and payment methods, which no change of a subscription
+/// touches, to a copy with one customer. It gets them back when this is dropped.
 struct Lent<'a> {
     from: &'a mut Account,
     copy: Account,
@@ -42,8 +42,7 @@ impl Drop for Lent<'_> {
     }
 }
 
-/// Copies the customer with its subscriptions, schedules and pending invoice items. Invoices are history: none is
-/// there.
+/// Copies the customer with its subscriptions, schedules and pending invoice items, but without its invoices.
 fn fill(copy: &mut Account, from: &Account, id: &Id) {
     let Some(customer) = from.customers.get(id) else {
         return;
@@ -73,7 +72,7 @@ fn fill(copy: &mut Account, from: &Account, id: &Id) {
     }
 }
 
-/// Works on a copy of what a customer has, of which nothing remains.
+/// Runs `work` on a copy of a customer's data, which is then discarded.
 pub(crate) fn on_copy<T>(
     ctx: &mut Ctx<'_>,
     customer: &Id,
@@ -93,7 +92,7 @@ pub(crate) fn on_copy<T>(
     })
 }
 
-/// What reads a request and tries changes out: it sees the account, and changes nothing but a copy.
+/// A [`Ctx`] for reading requests that try changes out: it can read the account and change only copies.
 pub(crate) struct TryOut<'c, 'a>(&'c mut Ctx<'a>);
 
 impl<'c, 'a> TryOut<'c, 'a> {

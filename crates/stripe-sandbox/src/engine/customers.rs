@@ -1,4 +1,4 @@
-//! How customers are deleted, with all that is theirs, and how checkout makes them.
+//! Deletion of customers with everything that belongs to them, and their creation by checkout.
 
 use super::change::{self, Cancellation};
 use super::{balance, finalization, payment, phases, sessions};
@@ -11,7 +11,7 @@ use crate::store::context::Ctx;
 use crate::store::ids::Id;
 use crate::store::timelines::Due;
 
-/// A customer that checkout makes, off any clock, when a session that names none is paid.
+/// Creates the customer when a checkout session without one is paid. It is not on a test clock.
 pub(crate) fn insert_for_checkout(ctx: &mut Ctx<'_>, email: Option<String>) -> Id {
     let mut customer = Customer::new(ctx.now);
     let id = ctx.account.ids.next("cus", 14);
@@ -24,14 +24,14 @@ pub(crate) fn insert_for_checkout(ctx: &mut Ctx<'_>, email: Option<String>) -> I
     id
 }
 
-/// The search will know of it after its lag.
+/// Tells the search index, which finds the change after its lag.
 pub(crate) fn changed(ctx: &mut Ctx<'_>, position: u32) {
     let due = ctx.now_millis + ctx.origin.search_lag;
     ctx.account.customers.index.note(position, due);
     ctx.account.customers.settle(ctx.now_millis);
 }
 
-/// A checkout with automatic taxes asks for an address; the sandbox's page is one click, and leaves one.
+/// Fills in an address. A checkout with automatic taxes asks for one, but the sandbox's page does not.
 pub(crate) fn fill_in(ctx: &mut Ctx<'_>, customer: &Id) {
     let now = ctx.time_of(customer);
     let Some(holder) = ctx.account.customers.get_mut(customer) else {
@@ -48,7 +48,7 @@ pub(crate) fn fill_in(ctx: &mut Ctx<'_>, customer: &Id) {
     ctx.update_event("customer.updated", &before, &after, now);
 }
 
-/// A customer is being deleted: its subscriptions are canceled at once, without an invoice.
+/// Cancels the subscriptions of a customer that is being deleted, at once and without an invoice.
 pub(crate) fn customer_deleted(ctx: &mut Ctx<'_>, customer: &Id) {
     let now = ctx.time_of(customer);
     for position in ctx.account.subscriptions_of(customer) {
@@ -73,7 +73,7 @@ pub(crate) fn customer_deleted(ctx: &mut Ctx<'_>, customer: &Id) {
     }
 }
 
-/// A test clock and its customers are going away with everything that is theirs, without a trace.
+/// Erases the billing data of a customer whose test clock is being deleted.
 pub(crate) fn customer_erased(account: &mut Account, customer: &Id) {
     payment::customer_erased(account, customer);
     account.billing.invoice_items.erase(customer);
@@ -127,8 +127,7 @@ fn schedules_of<'a>(
     positions.filter_map(|position| account.billing.schedules.at(*position))
 }
 
-/// Takes a customer away without a trace, with its test clock. What the billing half holds of it is gone
-/// already.
+/// Erases a customer whose test clock is being deleted. Its billing data must have been erased before.
 pub(crate) fn erase(account: &mut Account, id: &Id) {
     erase_links(account, id);
     balance::customer_erased(account, id);
@@ -138,7 +137,7 @@ pub(crate) fn erase(account: &mut Account, id: &Id) {
     account.customers.table.remove(id);
 }
 
-/// Detaches the payment methods, and leaves the clock.
+/// Detaches the customer's payment methods and removes it from its clock.
 pub(crate) fn erase_links(account: &mut Account, id: &Id) {
     let Some(customer) = account.customers.get_mut(id) else {
         return;

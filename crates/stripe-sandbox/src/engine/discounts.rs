@@ -1,11 +1,11 @@
-//! How discounts begin and end.
+//! The beginning and end of discounts.
 
 use crate::resource::coupon::Duration;
 use crate::resource::discount::{Applied, Discount};
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-/// Tells what became of the discount of a customer or a subscription.
+/// Records the event for a change of the discount of a customer or a subscription.
 pub(crate) fn tell_change(
     ctx: &mut Ctx<'_>,
     before: Option<&Discount>,
@@ -24,7 +24,7 @@ pub(crate) fn tell_change(
 }
 
 impl Discount {
-    /// A new discount from `start` on. Takes an id, and counts the use.
+    /// Creates a discount from `start` on. This takes an id and counts a redemption.
     pub(crate) fn new(
         ctx: &mut Ctx<'_>,
         applied: Applied,

@@ -1,4 +1,4 @@
-//! The invoice items on a draft: requests can add, change and remove them until it is final.
+//! Invoice items on drafts. Requests can add, change and remove them until the invoice is final.
 
 use super::sums::restate;
 use crate::error::{Error, Result};
@@ -10,7 +10,7 @@ use crate::store::ids::Id;
 /// Stripe's limit.
 const MAX_LINES: usize = 250;
 
-/// The line of an invoice item, without an id.
+/// The line for an invoice item, without an id.
 pub(crate) fn line_of(item: &InvoiceItem) -> InvoiceLine {
     InvoiceLine {
         id: Id::default(),
@@ -22,7 +22,7 @@ pub(crate) fn line_of(item: &InvoiceItem) -> InvoiceLine {
     }
 }
 
-/// Whether an item can be added to an invoice.
+/// Checks that an item can be added to an invoice.
 pub(crate) fn check_room(invoice: &Invoice, item: &InvoiceItem, param: &str) -> Result<()> {
     let refused = |message: String| Err(Error::invalid(message).param(param));
     if invoice.status != Status::Draft {
@@ -46,12 +46,12 @@ pub(crate) fn check_room(invoice: &Invoice, item: &InvoiceItem, param: &str) -> 
     Ok(())
 }
 
-/// The error for what is on an invoice that is final.
+/// The error for changing an invoice that is final.
 pub(crate) fn not_editable() -> Error {
     Error::invalid("This invoice is no longer editable").code("invoice_not_editable")
 }
 
-/// Puts an item on the draft, first of all, or makes its line what the item is now.
+/// Updates an item's line on the draft, or adds it as the first one.
 pub(crate) fn put(account: &mut Account, draft: &Id, item: &InvoiceItem) {
     let mut invoice = account.invoice(draft).clone();
     let mut lines = invoice.lines.iter_mut();
@@ -72,7 +72,7 @@ pub(crate) fn put(account: &mut Account, draft: &Id, item: &InvoiceItem) {
     *account.invoice_mut(draft) = invoice;
 }
 
-/// Takes an item off the draft.
+/// Removes an item from the draft.
 pub(crate) fn remove(account: &mut Account, draft: &Id, item: &Id) {
     let mut invoice = account.invoice(draft).clone();
     let lines = &mut invoice.lines;

@@ -1,4 +1,4 @@
-//! What an invoice would say: the one generator behind creation, renewal, changes, cancellation and the preview.
+//! The lines of an invoice: one generator for creation, renewal, changes, cancellation and previews.
 
 use super::next_period::Period;
 use super::{catalog, pending_items};
@@ -13,7 +13,7 @@ use crate::store::ids::Id;
 #[derive(Clone, Debug)]
 pub(crate) struct Draft {
     pub(crate) line: Line,
-    /// What an invoice item is for may have neither a price nor a subscription item.
+    /// An invoice item may have neither a price nor a subscription item.
     pub(crate) price: Option<Id>,
     pub(crate) item: Option<Id>,
     pub(crate) invoice_item: Option<Id>,
@@ -22,15 +22,15 @@ pub(crate) struct Draft {
 /// What follows the period that an invoice closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Another one: licensed items are charged in advance, unless it is a trial.
+    /// Another period. Licensed items are charged in advance, unless it is a trial.
     Period(Period),
-    /// Nothing: only what is owed so far.
+    /// Nothing: the invoice has only what is owed so far.
     End,
 }
 
-/// The lines of the invoice that closes the subscription's running period at `at`: what waited for it, newest
-/// first, then the items in their order. Metered items are billed in arrears, licensed ones in advance. `only` are
-/// the pending items that it takes, if not all.
+/// The lines of the invoice that closes the subscription's running period at `at`: pending items, newest first, then
+/// the subscription's items in their order. Metered items are billed in arrears, licensed ones in advance. `only`
+/// limits the pending items that are included.
 pub(crate) fn closing(
     account: &Account,
     subscription: &Subscription,
@@ -64,7 +64,7 @@ pub(crate) fn closing(
         .collect()
 }
 
-/// What waits for the subscription's next invoice, newest first.
+/// The pending items for the subscription's next invoice, newest first.
 pub(crate) fn waiting<'a>(
     account: &'a Account,
     subscription: &'a Subscription,
@@ -95,7 +95,7 @@ pub(crate) fn used(
     }
 }
 
-/// Ties lines to the item that they are for.
+/// Links lines to the item that they are for.
 pub(crate) fn attach(item: &Item, lines: Vec<Line>) -> Vec<Draft> {
     lines
         .into_iter()

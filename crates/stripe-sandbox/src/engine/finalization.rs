@@ -1,4 +1,4 @@
-//! Drafts: what may still change on an invoice, and how it becomes final.
+//! Drafts, and how they become final.
 
 use super::sums::restate;
 use super::{balance, catalog, collection, drafts, finalization};
@@ -13,11 +13,11 @@ use crate::store::context::Ctx;
 use crate::store::ids::Id;
 use crate::store::timelines::Due;
 
-/// How long a draft that goes on by itself is one, with Stripe: an hour.
+/// How long a draft with `auto_advance` lasts with Stripe: an hour.
 const STRIPES_DRAFT: i64 = 3600;
 
-/// Stores a new invoice and tells of it. Renewals, and what a schedule charges first, are drafts for as long as the
-/// sandbox was told; others are finalized and collected at once.
+/// Stores a new invoice and records its event. Renewals and the first invoices of schedules stay drafts for the
+/// configured time; others are finalized and collected at once.
 pub(crate) fn begin(ctx: &mut Ctx<'_>, invoice: Invoice, at: i64) {
     let id = invoice.id.clone();
     if let Some(discount) = &invoice.discount {
@@ -42,7 +42,7 @@ pub(crate) fn begin(ctx: &mut Ctx<'_>, invoice: Invoice, at: i64) {
     }
 }
 
-/// What becomes of an invoice whose subscription's collection is paused.
+/// How a pause of the subscription's collection treats the invoice.
 fn paused(account: &Account, invoice: &Invoice) -> Option<Behavior> {
     let subscription = account
         .billing
@@ -51,7 +51,7 @@ fn paused(account: &Account, invoice: &Invoice) -> Option<Behavior> {
     Some(subscription.pause?.behavior)
 }
 
-/// Does with an invoice what a pause says. Nothing is collected; one of which nothing is due is paid as it would be.
+/// Applies a pause to an invoice. Nothing is collected; an invoice of amount 0 is paid as usual.
 fn set_aside(ctx: &mut Ctx<'_>, id: &Id, behavior: Behavior, at: i64) {
     if behavior == Behavior::KeepAsDraft {
         return;
@@ -74,7 +74,7 @@ fn may_wait(account: &Account, invoice: &Invoice) -> bool {
     }
 }
 
-/// The time of a draft has come.
+/// Finalizes a draft whose time has come.
 pub(crate) fn fall_due(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     let invoice = ctx.account.billing.invoices.at(position);
     let id = invoice
@@ -84,7 +84,7 @@ pub(crate) fn fall_due(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     collection::act(ctx, &id, at, |ctx| finalize(ctx, &id, at));
 }
 
-/// Takes a draft off the timeline.
+/// Removes a draft from the timeline.
 pub(crate) fn forget(account: &mut Account, id: &Id) {
     let billing = &mut account.billing;
     let Some(position) = billing.invoices.position(id) else {
@@ -99,8 +99,8 @@ pub(crate) fn forget(account: &mut Account, id: &Id) {
     }
 }
 
-/// `auto_advance`: whether the invoice goes on by itself. A draft is finalized in a while, or not; a final one that
-/// was not tried is collected at once (our choice; Stripe takes an hour).
+/// Sets `auto_advance`. A draft is then scheduled for finalization or not. A final invoice without a payment attempt is
+/// collected at once (our choice; Stripe takes an hour).
 pub(crate) fn advance(ctx: &mut Ctx<'_>, id: &Id, advances: bool, at: i64) {
     let invoice = ctx.account.invoice_mut(id);
     invoice.advances = advances;
@@ -114,8 +114,8 @@ pub(crate) fn advance(ctx: &mut Ctx<'_>, id: &Id, advances: bool, at: i64) {
     }
 }
 
-/// Lets a draft be one for as long as the sandbox was told, which may be no time. One that a request has made lasts for
-/// as long as with Stripe then, as nobody could add anything to it otherwise.
+/// Schedules the finalization of a draft after the configured time, which may be 0. A draft made by a request then
+/// lasts as long as with Stripe, because otherwise nothing could be added to it.
 pub(crate) fn schedule(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     forget(ctx.account, id);
     let invoice = ctx.account.invoice_mut(id);
@@ -136,7 +136,7 @@ pub(crate) fn schedule(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     }
 }
 
-/// The draft becomes final, and is collected. One whose customer is gone stays a draft.
+/// Finalizes the draft and collects it. A draft of a deleted customer stays a draft.
 fn finalize(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     seal(ctx, id, at);
     if ctx.account.invoice(id).status != Status::Draft {
@@ -144,7 +144,7 @@ fn finalize(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     }
 }
 
-/// The draft that is for the usage at `timestamp`, of a period that is over.
+/// The draft for a period that is over, if `timestamp` is in that period.
 pub(crate) fn draft_for<'a>(
     account: &'a Account,
     subscription: &Subscription,
@@ -162,14 +162,14 @@ pub(crate) fn draft_for<'a>(
         })
 }
 
-/// Whether a line is for what an item has used.
+/// Whether a line is for the usage of an item.
 fn is_for(line: &InvoiceLine, item: &Item) -> bool {
     line.item.as_ref() == Some(&item.id)
         && line.price.as_ref() == Some(&item.price)
         && line.invoice_item.is_none()
 }
 
-/// Puts the usage of an item as it is now on the draft for its period.
+/// Puts the item's current usage on the draft for its period.
 pub(crate) fn update_usage(account: &mut Account, draft: &Id, subscription: u32, item: &Item) {
     let mut invoice = account.invoice(draft).clone();
     let (start, end) = invoice.period;
@@ -200,7 +200,7 @@ pub(crate) fn update_usage(account: &mut Account, draft: &Id, subscription: u32,
     *account.invoice_mut(draft) = invoice;
 }
 
-/// Makes a draft final: it gets its number, and takes what the customer's balance has.
+/// Makes a draft final: it gets its number and applies the customer's balance.
 pub(crate) fn seal(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     finalization::forget(ctx.account, id);
     let invoice = ctx.account.invoice(id).clone();
@@ -215,7 +215,7 @@ pub(crate) fn seal(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     let ending_balance = owed - due;
     holder.currency = Some(invoice.currency);
     let cause = match ending_balance {
-        // All of a debt that cannot be charged.
+        // The whole amount is too small to be charged.
         rest if rest > 0 && due == 0 && invoice.total > 0 => Cause::InvoiceTooSmall(id.clone()),
         _ => Cause::AppliedToInvoice(id.clone()),
     };

@@ -1,4 +1,4 @@
-//! Making invoices of drafts, and what that does to the subscription.
+//! Making invoices of draft lines, and the effects on the subscription.
 
 use super::discounts::tell_change;
 use super::drafts::Draft;
@@ -9,8 +9,8 @@ use crate::resource::invoice::{Invoice, InvoiceLine, Reason};
 use crate::resource::subscription_item::Item;
 use crate::store::context::Ctx;
 
-/// Makes an invoice of the subscription, which is finalized now or in a while; `period` is the one that it closes.
-/// What was pending is on it and waits no more. Without lines there is no invoice.
+/// Makes an invoice for the subscription, which is finalized now or later. `period` is the period that it closes.
+/// Pending items on it are no longer pending. Without lines there is no invoice.
 pub(crate) fn issue(
     ctx: &mut Ctx<'_>,
     position: u32,
@@ -33,7 +33,7 @@ pub(crate) fn issue(
     finalization::begin(ctx, invoice, at);
 }
 
-/// The invoice is the subscription's latest, which owes no longer what is on it.
+/// Makes the invoice the subscription's latest and takes its items out of the pending ones.
 fn enter(ctx: &mut Ctx<'_>, position: u32, invoice: &Invoice, at: i64) {
     let taken = invoice.lines.iter();
     let taken = taken.filter_map(|line| line.invoice_item.clone());

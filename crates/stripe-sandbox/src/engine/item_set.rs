@@ -1,11 +1,11 @@
-//! The items that a subscription holds, and putting others in their place.
+//! Replacing the items of a subscription.
 
 use crate::money::usage::Records;
 use crate::resource::subscription_item::{Item, ItemSpec};
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-/// Finds the item that each spec keeps: the one it names, else the first of the same price that is not taken.
+/// Finds the item that each spec keeps: the one it names, else the first with the same price that is not taken.
 pub(crate) fn pair(items: &[Item], specs: &[ItemSpec]) -> Vec<Option<usize>> {
     let named = |spec: &ItemSpec| {
         spec.item
@@ -31,7 +31,7 @@ pub(crate) fn pair(items: &[Item], specs: &[ItemSpec]) -> Vec<Option<usize>> {
         .collect()
 }
 
-/// Makes the specs the subscription's items. `pairs` says which of those it holds each of them keeps.
+/// Makes the specs the subscription's items. `pairs` tells which item each of them keeps.
 pub(crate) fn replace_items(
     ctx: &mut Ctx<'_>,
     position: u32,
@@ -64,7 +64,7 @@ pub(crate) fn replace_items(
     ctx.account.subscription_mut(position).items = items;
 }
 
-/// The item as the spec wants it. Usage records belong to the item: they move with it to another metered price.
+/// The item as the spec describes it. Usage records belong to the item and move with it to another metered price.
 fn keep(item: Item, spec: &ItemSpec, at: i64) -> Item {
     let metered = item.quantity.is_none() && spec.quantity.is_none();
     let moves = metered && !spec.clear_usage;
@@ -81,7 +81,7 @@ fn keep(item: Item, spec: &ItemSpec, at: i64) -> Item {
     }
 }
 
-/// A fresh item for a spec, without an id.
+/// A new item for a spec, without an id.
 pub(crate) fn item_of(spec: &ItemSpec, at: i64) -> Item {
     Item {
         id: Id::from(""),

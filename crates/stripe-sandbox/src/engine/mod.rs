@@ -1,11 +1,11 @@
-//! What happens to resources, and between them: the rules of billing and payment. It names the state of resources and how
-//! they are shown (in events); it reads no parameters and knows no HTTP.
+//! The rules of billing and payment: everything that happens to resources and between them. The engine names the state
+//! of resources and their views (in events). It reads no parameters and knows no HTTP.
 //!
-//! The passing of time is here: [`run_until`] does whatever has fallen due. A subscription [begins](new_subscription),
-//! is [changed](change) or [updated](subscription_update), [renewed](renewal), and directed by a schedule's [phases]; its
-//! [status](subscription_status) follows its invoices. These are made of [drafts]: [`sums`] says what they come to,
-//! [invoicing] makes the invoice, and [finalization] and [collection] do the rest, by a [payment]. [`catalog`] turns prices into the terms of the
-//! [arithmetic](crate::money), which does not know any of this.
+//! [`run_until`] does whatever is due. A subscription [begins](new_subscription), is [changed](change) or
+//! [updated](subscription_update), is [renewed](renewal), and follows the [phases] of a schedule. Its
+//! [status](subscription_status) follows its invoices. Invoices are made of [draft lines](drafts): [`sums`] computes
+//! their totals, [invoicing] stores them, [finalization] and [collection] do the rest by a [payment]. [`catalog`]
+//! converts prices to the terms of the [arithmetic](crate::money), which knows nothing of all this.
 
 pub(crate) mod added_items;
 pub(crate) mod authentication;
@@ -46,11 +46,10 @@ use crate::store::context::Ctx;
 use crate::store::ids::Id;
 use crate::store::timelines::Due;
 
-/// Does what is due at or before `until`, in the order of its time: on the test clock, or for the customers
-/// that are on none.
+/// Does what is due at or before `until`, in order of time: on the test clock, or for the customers that are on none.
 ///
-/// It is called before every request for the customers without a clock, so that it has to be quick when
-/// nothing is due. The clock's `frozen_time` is still the old one during the call.
+/// It is called before every request for the customers without a clock, so it has to be fast when nothing is due. The
+/// clock's `frozen_time` is still the old one during the call.
 pub(crate) fn run_until(ctx: &mut Ctx<'_>, clock: Option<&Id>, until: i64) {
     while let Some((at, due)) = ctx.account.billing.timelines.first(clock, until) {
         match due {
@@ -62,8 +61,8 @@ pub(crate) fn run_until(ctx: &mut Ctx<'_>, clock: Option<&Id>, until: i64) {
     }
 }
 
-/// The end of two intervals from `from`, of the subscription on this clock that has the shortest: it may be advanced
-/// until then. `None` without subscriptions.
+/// The end of two intervals from `from` of the shortest subscription on this clock, which is as far as the clock may be
+/// advanced. `None` without subscriptions.
 pub(crate) fn two_intervals(ctx: &Ctx<'_>, clock: &Id, from: i64) -> Option<i64> {
     let end = |every: Every| every.next_after(from, every.next_after(from, from));
     ctx.account
@@ -77,8 +76,8 @@ pub(crate) fn two_intervals(ctx: &Ctx<'_>, clock: &Id, from: i64) -> Option<i64>
         .min()
 }
 
-/// Does one thing that is due for a subscription; what comes after it at the same time is due again. A phase
-/// ends before the period that ends with it, so that the renewal charges the new items in advance.
+/// Does one thing that is due for a subscription; what follows at the same time is due again. A phase ends before the
+/// period that ends with it, so that the renewal charges the new items in advance.
 fn step(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     let subscription = ctx.account.subscription(position);
     let phase_over = subscription
@@ -122,7 +121,7 @@ fn step(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     subscription::events::changed(ctx, position, &before, at);
 }
 
-/// Whether a trial ends without a payment method in one of the ways that make no invoice.
+/// Ends a trial without a payment method, if it is set to cancel or pause then. Returns whether it did.
 fn ends_without_method(ctx: &mut Ctx<'_>, position: u32, at: i64) -> bool {
     let subscription = ctx.account.subscription(position);
     let own = subscription.default_payment_method.as_ref();

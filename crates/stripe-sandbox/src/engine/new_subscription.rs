@@ -1,4 +1,4 @@
-//! How a subscription begins, whoever makes it: the API, a schedule, or a checkout.
+//! Creation of subscriptions by the API, a schedule, or a checkout.
 
 use super::drafts::{self, Next};
 use super::item_set::{item_of, replace_items};
@@ -17,7 +17,7 @@ use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-/// What a new subscription is made of; everything in it has been checked.
+/// The checked parts of a new subscription.
 #[derive(Clone, Debug)]
 pub(crate) struct NewSubscription {
     pub(crate) customer: Id,
@@ -25,9 +25,9 @@ pub(crate) struct NewSubscription {
     pub(crate) currency: Currency,
     pub(crate) specs: Vec<ItemSpec>,
     pub(crate) added: Vec<AddedItem>,
-    /// In the past, periods are counted from then, and the first one is the one that runs.
+    /// If it is in the past, periods are counted from then, and the first period is the running one.
     pub(crate) start_date: i64,
-    /// When the first whole period begins, if not at once or with the end of the trial.
+    /// When the first whole period begins, if neither at once nor at the end of the trial.
     pub(crate) anchor: Option<FirstAnchor>,
     pub(crate) trial_end: Option<i64>,
     pub(crate) metadata: Metadata,
@@ -43,26 +43,26 @@ pub(crate) struct NewSubscription {
     pub(crate) missing_method: MissingMethod,
 }
 
-/// What is due at once.
+/// What happens if the first payment is not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FirstPayment {
-    /// Without it the subscription begins all the same, and is `past_due`.
+    /// The subscription begins all the same and is `past_due`.
     Owed,
-    /// Without it the subscription is `incomplete`.
+    /// The subscription is `incomplete`.
     Needed,
-    /// Likewise, and nothing is charged until the customer confirms it.
+    /// Likewise, and nothing is charged until the customer confirms the payment.
     AwaitsConfirmation,
 }
 
-/// When a first whole period begins, as a request asks for.
+/// When the first whole period begins, if a request sets it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FirstAnchor {
     pub(crate) at: i64,
-    /// Whether the time until then is free, and not prorated.
+    /// Whether the time until then is free instead of prorated.
     pub(crate) free_before: bool,
 }
 
-/// Makes the subscription and its first invoice, and returns its id.
+/// Creates the subscription and its first invoice, and returns its id.
 pub(crate) fn create(ctx: &mut Ctx<'_>, new: NewSubscription, at: i64) -> Id {
     let id = ctx.account.ids.next("sub", 24);
     let trial_end = new.trial_end.filter(|end| *end > at);
@@ -86,7 +86,7 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, new: NewSubscription, at: i64) -> Id {
     } else {
         renewal::begin(ctx, position, at, anchoring);
     }
-    // A trial does not move an anchor that was asked for.
+    // A trial does not move an anchor that was set explicitly.
     if let (Some(anchor), Some(_)) = (anchor, trial_end) {
         ctx.account.subscription_mut(position).anchor = anchor.at;
     }
@@ -103,7 +103,7 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, new: NewSubscription, at: i64) -> Id {
     id
 }
 
-/// Where nothing is due yet, and there is nothing to pay with, a set-up intent collects it.
+/// Adds a set-up intent that collects a payment method, if nothing is due yet and there is none.
 fn collect_later(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     let subscription = ctx.account.subscription(position);
     let customer = subscription.customer.clone();
@@ -117,7 +117,7 @@ fn collect_later(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     ctx.account.subscription_mut(position).pending_setup_intent = Some(intent);
 }
 
-/// What the first invoice would ask for, if the subscription were made.
+/// The amount due of the first invoice, if the subscription were created.
 pub(crate) fn first_amount_due(account: &Account, new: &NewSubscription, at: i64) -> i64 {
     let every = catalog::every(account, &new.specs);
     let mut subscription = before_first_period(Id::default(), new.clone(), every, at);
@@ -145,7 +145,7 @@ pub(crate) fn first_amount_due(account: &Account, new: &NewSubscription, at: i64
     compose(account, &subscription, drafts, Reason::Create, at).amount_due
 }
 
-/// The subscription before its first period, which an empty one stands for.
+/// The subscription before its first period, with an empty period in its place.
 fn before_first_period(id: Id, new: NewSubscription, every: Every, at: i64) -> Subscription {
     Subscription {
         id,

@@ -1,8 +1,8 @@
-//! The period of a subscription that is about to begin.
+//! The next period of a subscription.
 
 use crate::resource::subscription::Subscription;
 
-/// From when the next period and those after it are counted: Stripe's `billing_cycle_anchor`.
+/// Stripe's `billing_cycle_anchor`: from when the next period and those after it are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Anchor {
     Unchanged,
@@ -23,7 +23,7 @@ pub(crate) struct Period {
 }
 
 impl Period {
-    /// The period of a subscription that begins at `at`. If it is to end within that, the period is cut short.
+    /// The period of a subscription that begins at `at`. It is shorter if the subscription is to end within it.
     pub(crate) fn next(subscription: &Subscription, at: i64, anchoring: Anchor) -> Self {
         let every = subscription.every;
         let (anchor, whole, trial) = match anchoring {

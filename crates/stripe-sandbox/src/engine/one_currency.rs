@@ -1,5 +1,5 @@
-//! One currency at a time. Stripe lets a customer have another one only when nothing is open in the former: no
-//! subscription or schedule, no discount of an amount, no balance and no unpaid invoice.
+//! One currency per customer. Stripe allows another only when nothing is open in the former: no subscription or
+//! schedule, no amount discount, no balance and no unpaid invoice.
 
 use crate::error::{Error, Result};
 use crate::money::currency::Currency;
@@ -9,10 +9,10 @@ use crate::resource::invoice::Status;
 use crate::store::account::Account;
 use crate::store::ids::Id;
 
-/// Whether the customer may be billed in `currency`. `except` is a schedule that would be so in its place.
+/// Checks that the customer may be billed in `currency`. `except` is a schedule that is being replaced.
 ///
 /// # Errors
-/// Stripe's, if the customer is held to another one.
+/// Stripe's, if the customer is bound to another currency.
 pub(crate) fn check(
     account: &Account,
     holder: &Customer,
@@ -50,7 +50,7 @@ pub(crate) fn check(
     }
 }
 
-/// Whether anything is still to be settled, either way.
+/// Whether the customer has a balance or an unpaid invoice.
 fn owes(account: &Account, holder: &Customer) -> bool {
     let invoices = &account.billing.invoices;
     let open = |position: &u32| {

@@ -1,6 +1,6 @@
-//! How a payment goes: an intent is confirmed, authenticated, charged, captured or canceled.
+//! Payments: an intent is confirmed, authenticated, charged, captured or canceled.
 //!
-//! A payment that fails is no error here: it leaves a failed charge, and the intent waits for another payment method.
+//! A failed payment is no error here. It leaves a failed charge, and the intent waits for another payment method.
 
 use super::{payment, payment_methods};
 use crate::error::Error;
@@ -16,7 +16,7 @@ use crate::store::context::Ctx;
 use crate::store::ids::Id;
 use crate::store::table::{Row, Table};
 
-/// Makes an intent, and tells of it.
+/// Creates an intent and records its event.
 pub(crate) fn insert(ctx: &mut Ctx<'_>, mut intent: Intent) -> Id {
     intent.id = ctx.account.ids.next("pi", 24);
     intent.secret = format!("{}_secret_{}", intent.id, ctx.account.ids.text(25));
@@ -26,7 +26,7 @@ pub(crate) fn insert(ctx: &mut Ctx<'_>, mut intent: Intent) -> Id {
     id
 }
 
-/// Makes the intent of an invoice. It keeps the payment method for what the customer is charged later.
+/// Creates the intent of an invoice. It keeps the payment method for later charges.
 pub(crate) fn insert_for_invoice(
     ctx: &mut Ctx<'_>,
     invoice: &Id,
@@ -46,7 +46,7 @@ pub(crate) fn insert_for_invoice(
     insert(ctx, intent)
 }
 
-/// Chooses what the intent will be confirmed with.
+/// Sets the payment method with which the intent will be confirmed.
 pub(crate) fn choose(account: &mut Account, id: &Id, method: Id) {
     let intent = get_mut(account, id);
     intent.payment_method = Some(method);
@@ -54,7 +54,7 @@ pub(crate) fn choose(account: &mut Account, id: &Id, method: Id) {
     intent.status = Status::RequiresConfirmation;
 }
 
-/// Charges the payment method that was chosen.
+/// Charges the chosen payment method.
 pub(crate) fn confirm(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> Charged {
     let intent = get(ctx.account, id);
     let method = intent.payment_method.clone();
@@ -89,8 +89,8 @@ fn pay(ctx: &mut Ctx<'_>, id: &Id, method: &Id, at: i64) {
     }
 }
 
-/// A payment method that is to be used again is attached, and may be charged without the customer from now on.
-/// One that is nobody's is good for one payment.
+/// Attaches a payment method that will be used again; it may then be charged without the customer. An unattached
+/// payment method is good for one payment.
 fn keep_method(ctx: &mut Ctx<'_>, id: &Id, method: &Id) {
     let intent = get(ctx.account, id);
     let customer = intent.customer.clone();
@@ -112,7 +112,7 @@ fn decline_with(ctx: &mut Ctx<'_>, id: &Id, method: &Id, decline: Decline, at: i
     fail(ctx, id, method, &error, at);
 }
 
-/// The customer did not authenticate, or could not: the intent waits for another payment method.
+/// Marks the attempt as failed; the intent waits for another payment method.
 fn fail(ctx: &mut Ctx<'_>, id: &Id, method: &Id, error: &Error, at: i64) {
     let shown = ctx.account.payment_methods.get(method);
     let shown = shown.map(PaymentMethod::to_json);
@@ -134,7 +134,7 @@ fn await_authentication(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     tell(ctx, id, "payment_intent.requires_action", at);
 }
 
-/// Without the customer there is nobody to authenticate: an attempt that would need it has failed.
+/// Fails an attempt that needs authentication while the customer is absent.
 pub(crate) fn authentication_required(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> Error {
     let method = get(ctx.account, id).payment_method.clone();
     let method = method.expect("it was confirmed with one");
@@ -143,7 +143,7 @@ pub(crate) fn authentication_required(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> Er
     decline.error()
 }
 
-/// The customer has authenticated, or has refused to: then nothing is charged.
+/// The customer has authenticated or refused. After a refusal, nothing is charged.
 pub(crate) fn authenticate(ctx: &mut Ctx<'_>, id: &Id, agrees: bool, at: i64) -> Option<Charged> {
     if agrees {
         ctx.presence = Presence::Authenticated;
@@ -158,7 +158,7 @@ pub(crate) fn authenticate(ctx: &mut Ctx<'_>, id: &Id, agrees: bool, at: i64) ->
     None
 }
 
-/// Takes the money, or a part of it, that a charge has reserved.
+/// Captures all or a part of the money that a charge has reserved.
 pub(crate) fn capture(ctx: &mut Ctx<'_>, id: &Id, amount: i64, at: i64) {
     let intent = get_mut(ctx.account, id);
     intent.received = amount;
@@ -169,14 +169,14 @@ pub(crate) fn capture(ctx: &mut Ctx<'_>, id: &Id, amount: i64, at: i64) {
     charge.captured = amount;
     charge.captured_at = Some(at);
     charge.uncaptured = false;
-    // What is not captured is released.
+    // The rest is released.
     charge.refunded = charge.amount - amount;
     let charge = charge.id.clone();
     tell_charge(ctx, &charge, "charge.captured", at);
     tell(ctx, id, "payment_intent.succeeded", at);
 }
 
-/// Gives up an intent that has not succeeded; what its charge has reserved is released.
+/// Cancels an intent that has not succeeded, and releases the money that its charge has reserved.
 pub(crate) fn cancel(ctx: &mut Ctx<'_>, id: &Id, reason: Option<&'static str>, at: i64) {
     let intent = get_mut(ctx.account, id);
     let reserved = intent.status == Status::RequiresCapture;
@@ -224,7 +224,7 @@ fn tell(ctx: &mut Ctx<'_>, id: &Id, kind: &'static str, at: i64) {
     ctx.event(kind, &object, at);
 }
 
-/// An intent that is known to be there.
+/// An intent that is known to exist.
 pub(crate) fn get<'a>(account: &'a Account, id: &Id) -> &'a Intent {
     let intent = account.payments.intents.get(id);
     intent.expect("the caller has found it")
@@ -241,7 +241,7 @@ fn charge_mut<'a>(account: &'a mut Account, id: &Id) -> &'a mut Charge {
     charge.expect("charges go with their intents only")
 }
 
-/// Gives back `amount` of a charge of which so much is left.
+/// Refunds `amount` of a charge, which must have that much left.
 pub(crate) fn give_back(
     ctx: &mut Ctx<'_>,
     charge: &Id,
@@ -269,7 +269,7 @@ pub(crate) fn give_back(
     id
 }
 
-/// A customer goes away without a trace, and its payments with it.
+/// Deletes the payments of a customer that is being erased.
 pub(crate) fn customer_erased(account: &mut Account, customer: &Id) {
     let payments = &mut account.payments;
     let refunds = forget(&mut payments.charges, |charge| {
@@ -283,7 +283,7 @@ pub(crate) fn customer_erased(account: &mut Account, customer: &Id) {
     });
 }
 
-/// Removes rows, and says their ids.
+/// Removes rows and returns their ids.
 fn forget<T: Row>(table: &mut Table<T>, goes: impl Fn(&T) -> bool) -> Vec<Id> {
     let gone: Vec<Id> = table
         .iter()

@@ -1,4 +1,4 @@
-//! How payment methods are made, attached and detached.
+//! Creating, attaching and detaching payment methods.
 
 use crate::resource::payment_method::card::Card;
 use crate::resource::payment_method::{Named, PaymentMethod};
@@ -18,8 +18,8 @@ impl Named {
     }
 }
 
-/// Makes the payment method if it is a token still, attaches it and says its id. The customer exists, and
-/// nobody else holds the payment method.
+/// Attaches the payment method, after creating it if it is a test token, and returns its id. The customer must exist,
+/// and nobody else may hold the payment method.
 pub(crate) fn attach_to(ctx: &mut Ctx<'_>, named: Named, customer: &Id) -> Id {
     let now = ctx.time_of(customer);
     let id = match named {
@@ -45,8 +45,7 @@ pub(crate) fn attach_to(ctx: &mut Ctx<'_>, named: Named, customer: &Id) -> Id {
     id
 }
 
-/// Takes the payment method from its customer, from whom it can collect no more: it is the default of nothing,
-/// and of no use to anybody.
+/// Detaches the payment method from its customer. It is then nobody's default and cannot be used again.
 pub(crate) fn detach_from(ctx: &mut Ctx<'_>, id: &Id, customer: &Id) {
     let position = ctx.account.payment_methods.position(id);
     if let Some(method) = ctx.account.payment_methods.get_mut(id) {
@@ -64,7 +63,7 @@ pub(crate) fn detach_from(ctx: &mut Ctx<'_>, id: &Id, customer: &Id) {
     payment_method_detached(ctx.account, customer, id);
 }
 
-/// Makes the payment method that a test token stands for, without attaching it.
+/// Creates the payment method of a test token without attaching it.
 pub(crate) fn insert_token(ctx: &mut Ctx<'_>, card: &'static Card) -> Id {
     insert(ctx, PaymentMethod::new(card, ctx.now))
 }
@@ -76,7 +75,7 @@ pub(crate) fn insert(ctx: &mut Ctx<'_>, mut method: PaymentMethod) -> Id {
     id
 }
 
-/// A payment method is no longer the customer's, so it is the default of none of their subscriptions and schedules.
+/// Removes a detached payment method from the defaults of the customer's subscriptions and schedules.
 fn payment_method_detached(account: &mut Account, customer: &Id, method: &Id) {
     let forget = |default: &mut Option<Id>| {
         if default.as_ref() == Some(method) {

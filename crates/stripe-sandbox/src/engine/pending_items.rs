@@ -1,4 +1,4 @@
-//! Invoice items that wait for an invoice.
+//! Pending invoice items, which wait for an invoice.
 
 use crate::resource::invoice_item::InvoiceItem;
 use crate::resource::subscription::Subscription;
@@ -7,7 +7,8 @@ use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
 impl InvoiceItem {
-    /// Whether an invoice of this subscription takes it: one for another subscription only once that has ended.
+    /// Whether an invoice of this subscription includes the item. An item of another subscription is included only when
+    /// that one has ended.
     fn goes_to(&self, account: &Account, subscription: &Subscription) -> bool {
         let live = |id: &Id| {
             let other = account.billing.subscriptions.get(id);
@@ -21,7 +22,7 @@ impl InvoiceItem {
     }
 }
 
-/// What waits for the next invoice of a subscription, newest first.
+/// The pending items for a subscription's next invoice, newest first.
 pub(crate) fn waiting<'a>(
     account: &'a Account,
     subscription: &'a Subscription,
@@ -31,7 +32,7 @@ pub(crate) fn waiting<'a>(
     waiting.filter(|item| item.goes_to(account, subscription))
 }
 
-/// Stores one, with an id, and tells of it.
+/// Stores an item with a new id and records its event.
 pub(crate) fn add(ctx: &mut Ctx<'_>, mut item: InvoiceItem) -> Id {
     item.id = ctx.account.ids.next("ii", 24);
     let (id, at) = (item.id.clone(), item.created);
@@ -41,7 +42,7 @@ pub(crate) fn add(ctx: &mut Ctx<'_>, mut item: InvoiceItem) -> Id {
     id
 }
 
-/// Takes prorations of a subscription back that no invoice has taken.
+/// Removes the pending prorations of a subscription.
 pub(crate) fn remove_prorations(ctx: &mut Ctx<'_>, subscription: u32, at: i64) {
     let subscription = ctx.account.subscription(subscription);
     let items = &ctx.account.billing.invoice_items;
@@ -58,7 +59,7 @@ pub(crate) fn remove_prorations(ctx: &mut Ctx<'_>, subscription: u32, at: i64) {
     }
 }
 
-/// Removes one, and tells of it.
+/// Removes an item and records its event.
 pub(crate) fn remove(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     let items = &mut ctx.account.billing.invoice_items;
     if let Some(item) = items.table.get(id).cloned() {

@@ -1,4 +1,4 @@
-//! A schedule at work: it starts a subscription, moves it from phase to phase, and ends.
+//! Schedules at work: they start a subscription, move it from phase to phase, and end.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::store::context::Ctx;
 use crate::store::ids::Id;
 use crate::store::timelines;
 
-/// Begins a schedule: its first phase's subscription is made, and invoiced for the first time.
+/// Starts a schedule: creates the subscription of its first phase, with its first invoice.
 pub(crate) fn start(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     let schedule = ctx.account.schedule(position);
     let clock = schedule.clock.clone();
@@ -43,7 +43,7 @@ pub(crate) fn start(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     tell(ctx, position, "subscription_schedule.updated", at);
 }
 
-/// What a schedule's first phase makes.
+/// The subscription that a schedule's first phase describes.
 fn subscription_of(schedule: &Schedule, phase: &Phase) -> NewSubscription {
     NewSubscription {
         customer: schedule.customer.clone(),
@@ -80,7 +80,7 @@ fn payment_method(phase: &Phase, defaults: &Defaults) -> Option<Id> {
         .or_else(|| defaults.default_payment_method.clone())
 }
 
-/// The running phase of a subscription's schedule is over: the next one begins, or the schedule ends.
+/// Ends the running phase of a subscription's schedule: the next one begins, or the schedule ends.
 pub(crate) fn advance(ctx: &mut Ctx<'_>, subscription: u32, at: i64) {
     let Some(position) = schedule_of(ctx.account, subscription) else {
         return;
@@ -120,7 +120,7 @@ pub(crate) fn advance(ctx: &mut Ctx<'_>, subscription: u32, at: i64) {
     }
 }
 
-/// Leaves the subscription, if there is one, to itself.
+/// Releases a schedule: its subscription, if there is one, goes on without it.
 pub(crate) fn release(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     forget_start(ctx.account, position);
     let schedule = ctx.account.schedule_mut(position);
@@ -135,8 +135,8 @@ pub(crate) fn release(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     tell(ctx, position, "subscription_schedule.released", at);
 }
 
-/// Makes the subscription end when its schedule does, if that cancels it, and not otherwise. Stripe shows this as
-/// `cancel_at` from the last phase on, and a release takes it away (`preserve_cancel_date` is false by default).
+/// Sets the subscription's end to the schedule's, if the schedule cancels it, and removes it otherwise. Stripe shows it
+/// as `cancel_at` from the last phase on. A release removes it (`preserve_cancel_date` is false by default).
 pub(crate) fn follow_end(account: &mut Account, subscription: u32, now: i64) {
     let schedule = schedule_of(account, subscription);
     let end = schedule.and_then(|position| account.schedule(position).ends_at());
@@ -145,7 +145,7 @@ pub(crate) fn follow_end(account: &mut Account, subscription: u32, now: i64) {
         .end_with_schedule(end, now);
 }
 
-/// The subscription ended by other means than the schedule's: that is canceled with it.
+/// Cancels the active schedule of a subscription that has ended for another reason.
 pub(crate) fn subscription_ended(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     let schedule = ctx.account.schedule(position);
     if schedule.status == Status::Active {
@@ -154,7 +154,7 @@ pub(crate) fn subscription_ended(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     }
 }
 
-/// Cancels a live schedule and leaves its subscription alone.
+/// Cancels a live schedule without touching its subscription.
 pub(crate) fn call_off(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     let Some(position) = ctx.account.billing.schedules.position(id) else {
         return;
@@ -167,7 +167,7 @@ pub(crate) fn call_off(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     tell(ctx, position, "subscription_schedule.canceled", at);
 }
 
-/// Takes a schedule that has not started off the timeline.
+/// Removes a schedule that has not started from the timeline.
 pub(crate) fn forget_start(account: &mut Account, position: u32) {
     let schedule = account.schedule(position);
     let clock = schedule.clock.clone();
@@ -178,17 +178,17 @@ pub(crate) fn forget_start(account: &mut Account, position: u32) {
     }
 }
 
-/// Why a subscription is made what its phase says.
+/// Why the subscription is changed to match its phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     /// The phase begins.
     Transition,
-    /// The running phase was changed by a request, which says what to do about prorations.
+    /// A request has changed the running phase, with this proration behavior.
     Request(Prorate),
 }
 
-/// Makes the subscription what the running phase says. `over` is the coupon of the phase before: the same one
-/// stays as it is, used up or not.
+/// Changes the subscription to match the running phase. `over` is the coupon of the phase before; if it is the same,
+/// the discount stays, even when it is used up.
 pub(crate) fn enter(
     ctx: &mut Ctx<'_>,
     subscription: u32,
@@ -208,7 +208,7 @@ pub(crate) fn enter(
         .unwrap_or(directing.defaults.automatic_tax);
     let same = over.map(|coupon| &coupon.id) == phase.coupon.as_ref().map(|coupon| &coupon.id);
     if cause == Cause::Transition {
-        // What was used in the phase that ends is billed with its discount.
+        // The usage of the ending phase is billed with that phase's discount.
         change::bill_leaving(ctx, subscription, &phase.items, at);
     }
     if !same {
@@ -233,7 +233,7 @@ pub(crate) fn enter(
             let period = (at, ctx.account.subscription(subscription).period.1.max(at));
             added_items::add(ctx, subscription, &phase.added, period, at)
         }
-        // They were added when the phase began.
+        // These were added when the phase began.
         Cause::Request(_) => Vec::new(),
     };
     let change = Change {
@@ -250,7 +250,7 @@ pub(crate) fn enter(
     change::apply(ctx, subscription, &change, at);
 }
 
-/// Gives the subscription a coupon's discount in place of the one it has, or takes that away.
+/// Replaces the subscription's discount by one of `coupon`, or removes it.
 pub(crate) fn discount(ctx: &mut Ctx<'_>, position: u32, coupon: Option<Applied>, at: i64) {
     let subscription = ctx.account.subscription(position);
     let (id, customer) = (subscription.id.clone(), subscription.customer.clone());
@@ -262,7 +262,8 @@ pub(crate) fn discount(ctx: &mut Ctx<'_>, position: u32, coupon: Option<Applied>
     subscription.charged_with = None;
 }
 
-/// What a phase's metadata makes of the subscription's: keys are added and replaced, and those without a value go.
+/// Merges a phase's metadata into the subscription's: keys are added or replaced, and keys with an empty value are
+/// removed.
 fn merged(before: &Metadata, phase: &Metadata) -> Metadata {
     let mut changes = Changes::default();
     for (key, value) in phase.iter() {
@@ -270,11 +271,11 @@ fn merged(before: &Metadata, phase: &Metadata) -> Metadata {
             return before.clone();
         }
     }
-    // Fifty keys are as many as there can be; a phase that would exceed them adds none.
+    // An object has at most 50 keys; a phase that would exceed them adds none.
     changes.apply(before).unwrap_or_else(|_| before.clone())
 }
 
-/// The position of the live schedule that directs a subscription.
+/// The position of the live schedule of a subscription.
 pub(crate) fn schedule_of(account: &Account, subscription: u32) -> Option<u32> {
     let id = account.subscription(subscription).schedule.as_ref()?;
     account.billing.schedules.position(id)

@@ -1,7 +1,7 @@
-//! The upcoming invoice: what the generator would say at the end of the running period, with the usage so far.
+//! The upcoming invoice: the lines at the end of the running period, with the usage so far.
 //!
-//! Changes that a schedule has in store are not in it (our choice): it shows the items that the subscription has
-//! now. Of a subscription that ends with the period it shows the last invoice.
+//! It shows the current items of the subscription and ignores later phases of its schedule (our choice). For a
+//! subscription that ends with the period, it shows the last invoice.
 
 use super::drafts::{self, Next};
 use super::next_period::{Anchor, Period};
@@ -41,7 +41,7 @@ pub(crate) fn name_lines(invoice: &mut Invoice) {
     }
 }
 
-/// The next invoice of a customer: of the subscription that is billed first.
+/// The next invoice of a customer: that of the subscription that is billed first.
 pub(crate) fn of_customer(account: &Account, customer: &str) -> Option<Invoice> {
     let customer = account.customers.get(customer)?;
     let invoices = customer
@@ -51,7 +51,7 @@ pub(crate) fn of_customer(account: &Account, customer: &str) -> Option<Invoice> 
     invoices.min_by_key(|invoice| invoice.created)
 }
 
-/// Upcoming lines have ids that are good for nothing but telling them apart.
+/// A temporary id for an upcoming line, which only distinguishes it from the others.
 fn temporary(item: Option<&str>, index: usize) -> Id {
     let item = item.unwrap_or_default().trim_start_matches("si_");
     format!("il_tmp_{item}{index:04}").into()

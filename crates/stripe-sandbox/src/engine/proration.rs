@@ -1,8 +1,8 @@
-//! What a change within a period credits and charges: Stripe's prorations, by the rules of classic billing.
+//! Stripe's prorations by the rules of classic billing: the credits and charges of a change within a period.
 //!
-//! A credit is for the item's current price and quantity, whether that was ever billed or not (flexible billing,
-//! which 2022-11-15 does not have, would credit what was debited). Both sides have the subscription's discount in
-//! the amount; a change of the discount in the same request comes first.
+//! A credit is for the item's current price and quantity, whether or not that was ever billed. (Flexible billing, which
+//! 2022-11-15 does not have, credits what was debited.) Credits and charges include the subscription's discount. A
+//! change of the discount in the same request comes first.
 
 use super::sums::applicable;
 use super::{catalog, pending_items};
@@ -19,17 +19,17 @@ use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-/// What a change credits or charges for an item.
+/// The credit or charge for an item.
 #[derive(Debug)]
 pub(crate) struct Proration {
-    /// `None` for the item that is yet to be made for the price.
+    /// `None` if the item for the price does not exist yet.
     item: Option<Id>,
     price: Id,
     kind: Kind,
     line: Line,
 }
 
-/// How a subscription is prorated at a time: the discounts, and the part of the period that is left.
+/// The proration of a subscription at a time: the discounts, and the remaining part of the period.
 pub(crate) struct Prorating<'a> {
     account: &'a Account,
     subscription: &'a Subscription,
@@ -39,7 +39,7 @@ pub(crate) struct Prorating<'a> {
 }
 
 impl<'a> Prorating<'a> {
-    /// Prorates what is left of the running period at `from`, with the discounts of `at`.
+    /// Prorates the rest of the running period from `from` on, with the discounts at `at`.
     pub(crate) fn new(
         account: &'a Account,
         subscription: &'a Subscription,
@@ -57,8 +57,8 @@ impl<'a> Prorating<'a> {
         }
     }
 
-    /// Credits for the items that change or go, then charges for what comes in their place, in the order of the
-    /// items. If a period begins anew, all items are credited, and charged by the new period.
+    /// The credits for changed and removed items, then the charges for their replacements, in the order of the items.
+    /// If a new period begins, all items are credited and the new period charges them.
     pub(crate) fn change(
         &self,
         specs: &[ItemSpec],
@@ -78,7 +78,7 @@ impl<'a> Prorating<'a> {
         credits.chain(self.charges(specs, pairs)).collect()
     }
 
-    /// The credits for all items: the subscription ends, now or when the rest begins.
+    /// The credits for all items of a subscription that ends.
     pub(crate) fn end(&self) -> Vec<Proration> {
         let items = self.subscription.items.iter();
         items.filter_map(|item| self.credit(item)).collect()
@@ -127,15 +127,15 @@ impl<'a> Prorating<'a> {
     }
 }
 
-/// The discount that prices have. One for `once` is for an invoice, not for a price (our choice: Stripe does not
-/// say what it does to prorations).
+/// The discount that applies to prices. A discount with duration `once` applies to an invoice instead (our choice:
+/// Stripe does not document it for prorations).
 fn discount_of_prices(account: &Account, subscription: &Subscription, at: i64) -> Option<Discount> {
     applicable(account, subscription, at)
         .filter(|discount| discount.coupon.duration != Duration::Once)
 }
 
-/// The last discount of the items that are held: the one in force, except that what the running period was charged
-/// with counts until the discounts are changed, although it has been used up or has ended meanwhile.
+/// The discount of the running period's charges. It counts until the discounts are changed, even if it has been used up
+/// or has ended meanwhile. Without one, it is the current discount.
 fn last_discount(account: &Account, subscription: &Subscription, at: i64) -> Option<Discount> {
     let over = |discount: &&Discount| {
         discount.coupon.duration == Duration::Once || discount.end.is_some_and(|end| end <= at)
@@ -145,8 +145,8 @@ fn last_discount(account: &Account, subscription: &Subscription, at: i64) -> Opt
         .or_else(|| discount_of_prices(account, subscription, at))
 }
 
-/// Lets prorations wait for the next invoice, which shows what is pending newest first: the last one goes first.
-/// The items of the change are there by now. Answers with their ids.
+/// Adds pending prorations for the next invoice. That shows pending items newest first, so the last one is added first.
+/// The items of the change must exist. Returns the ids of the prorations.
 pub(crate) fn add(
     ctx: &mut Ctx<'_>,
     position: u32,
@@ -190,7 +190,7 @@ pub(crate) fn add(
     prorations.into_iter().rev().map(add).collect()
 }
 
-/// The lines that have charged an item for the time up to `end`, of the last invoice that did.
+/// The lines of the last invoice that charged an item for the time up to `end`.
 fn credited(
     account: &Account,
     subscription: &Subscription,
@@ -217,7 +217,7 @@ fn credited(
     })
 }
 
-/// The subscription of these is gone: they are for the customer's next invoice, whatever that is for.
+/// Unlinks prorations from their ended subscription, so that the customer's next invoice includes them.
 pub(crate) fn leave_to_customer(account: &mut Account, ids: &[Id]) {
     for id in ids {
         if let Some(waiting) = account.billing.invoice_items.table.get_mut(id) {

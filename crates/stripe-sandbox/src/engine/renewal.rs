@@ -1,4 +1,4 @@
-//! Moving a subscription from one period to the next.
+//! Moves a subscription from one period to the next.
 
 use super::drafts::{self, Next};
 use super::invoicing::issue;
@@ -9,15 +9,15 @@ use crate::resource::subscription::{Status, Subscription};
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-/// The running period is over at `at`: the next one begins, and both sides of it are invoiced.
+/// Closes the running period at `at`, begins the next one, and invoices both.
 pub(crate) fn renew(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     let closed = (ctx.account.subscription(position).period.0, at);
     let next = Period::next(ctx.account.subscription(position), at, Anchor::Unchanged);
     roll(ctx, position, next, Reason::Cycle, closed, None);
 }
 
-/// A change closes the running period at `at` and begins another. Its invoice is for no period but that time.
-/// `only` are the pending items that it takes, if not all.
+/// Closes the running period at `at` because of a change, and begins another. The invoice's period is the time of the
+/// change. `only` limits the pending items that it includes.
 pub(crate) fn restart(
     ctx: &mut Ctx<'_>,
     position: u32,
@@ -29,13 +29,13 @@ pub(crate) fn restart(
     roll(ctx, position, next, Reason::Update, (at, at), only);
 }
 
-/// The first period begins, and is invoiced.
+/// Begins the first period and invoices it.
 pub(crate) fn begin(ctx: &mut Ctx<'_>, position: u32, at: i64, anchoring: Anchor) {
     let next = Period::next(ctx.account.subscription(position), at, anchoring);
     roll(ctx, position, next, Reason::Create, (at, at), None);
 }
 
-/// The first period begins, and costs nothing: there is no invoice.
+/// Begins the first period without an invoice, because it is free.
 pub(crate) fn begin_free(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     let subscription = ctx.account.subscription_mut(position);
     let next = Period::next(subscription, at, Anchor::Unchanged);

@@ -1,4 +1,4 @@
-//! How checkout sessions end.
+//! The end of checkout sessions.
 
 use crate::resource::checkout_session::Status;
 use crate::resource::checkout_session::view::to_json;
@@ -7,7 +7,7 @@ use crate::store::context::Ctx;
 use crate::store::ids::Id;
 use crate::store::timelines::Due;
 
-/// Closes a session that nobody has paid.
+/// Expires a session that was not paid.
 pub(crate) fn expire(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     let Some(session) = ctx.account.billing.sessions.at_mut(position) else {
         return;
@@ -20,7 +20,7 @@ pub(crate) fn expire(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     ctx.event("checkout.session.expired", &object, at);
 }
 
-/// Forgets the sessions of a customer.
+/// Deletes the sessions of a customer.
 pub(crate) fn erase(account: &mut Account, customer: &Id) {
     let billing = &mut account.billing;
     let theirs: Vec<(Id, i64)> = billing

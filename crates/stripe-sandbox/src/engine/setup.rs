@@ -1,4 +1,4 @@
-//! How a set-up goes: an intent is confirmed, authenticated, and keeps its payment method.
+//! Set-up intents: they are confirmed, authenticated, and keep their payment method.
 
 use super::payment_methods;
 use crate::params::metadata::Metadata;
@@ -8,7 +8,7 @@ use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-/// Adds an intent for `customer`, which lives at `now`: checkout in `setup` mode makes one as well.
+/// Creates a set-up intent for `customer`, whose time is `now`. Checkout in `setup` mode uses it, too.
 pub(crate) fn insert(ctx: &mut Ctx<'_>, customer: Option<Id>, metadata: Metadata, now: i64) -> Id {
     let id = ctx.account.ids.next("seti", 24);
     let secret = format!("{id}_secret_{}", ctx.account.ids.text(24));
@@ -29,7 +29,7 @@ pub(crate) fn insert(ctx: &mut Ctx<'_>, customer: Option<Id>, metadata: Metadata
     id
 }
 
-/// Confirms with a payment method: its bank may want the customer to authenticate first.
+/// Confirms with a payment method. Its bank may require authentication first.
 pub(crate) fn proceed(ctx: &mut Ctx<'_>, id: &Id, method: Named) {
     if !method.card(ctx).authenticates_set_up() {
         return succeed(ctx, id, method);
@@ -46,7 +46,7 @@ pub(crate) fn proceed(ctx: &mut Ctx<'_>, id: &Id, method: Named) {
     ctx.event("setup_intent.requires_action", &rendered, now);
 }
 
-/// The customer authenticates, or refuses to. Returns where they go next.
+/// The customer authenticates or refuses. Returns the URL to go to next.
 pub(crate) fn authenticate(ctx: &mut Ctx<'_>, id: &str, agrees: bool) -> Option<String> {
     let intent = ctx.account.setup_intents.get_mut(id)?;
     let (id, back) = (intent.id.clone(), intent.return_url.clone());
@@ -64,7 +64,7 @@ pub(crate) fn authenticate(ctx: &mut Ctx<'_>, id: &str, agrees: bool) -> Option<
     back
 }
 
-/// The payment method is there and the customer agrees: attaches it, and the intent has succeeded.
+/// Attaches the payment method and marks the intent as succeeded.
 pub(crate) fn succeed(ctx: &mut Ctx<'_>, id: &Id, method: Named) {
     let customer = ctx
         .account
@@ -92,7 +92,7 @@ pub(crate) fn succeed(ctx: &mut Ctx<'_>, id: &Id, method: Named) {
     ctx.event("setup_intent.succeeded", &rendered, now);
 }
 
-/// The payment method is chosen; it is attached on confirmation.
+/// Sets the payment method, which is attached on confirmation.
 pub(crate) fn choose(ctx: &mut Ctx<'_>, id: &Id, method: Named) {
     let method = match method {
         Named::Existing(method) => method,
@@ -104,7 +104,7 @@ pub(crate) fn choose(ctx: &mut Ctx<'_>, id: &Id, method: Named) {
     }
 }
 
-/// A set-up intent of the customer has succeeded: a subscription that waited for it has something to pay with.
+/// Gives the subscription that waited for this set-up intent its payment method.
 fn setup_succeeded(account: &mut Account, customer: &Id, intent: &Id, method: &Id) {
     for position in account.subscriptions_of(customer) {
         let held = account.subscription_mut(position);

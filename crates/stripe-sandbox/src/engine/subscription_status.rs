@@ -1,4 +1,4 @@
-//! How a subscription's status follows what becomes of its invoices.
+//! The status of a subscription, which follows its invoices.
 
 use super::collection::{self, Outcome};
 use super::{pending_items, phases};
@@ -8,7 +8,7 @@ use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-/// What a payment that did not succeed does to the subscription.
+/// Updates the subscription after a failed payment.
 pub(crate) fn unpaid(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome) {
     let invoice = ctx.account.invoice(id);
     let customer = ctx.account.customers.get(&invoice.customer);
@@ -17,7 +17,7 @@ pub(crate) fn unpaid(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome) {
         return;
     };
     let subscription = ctx.account.subscription_mut(position);
-    // Our choice: what a schedule sells to somebody who never had a payment method goes on.
+    // Our choice: a subscription made by a schedule stays active if its customer never had a payment method.
     if outcome == Outcome::NoMethod && subscription.from_schedule && never_had_one {
         return;
     }
@@ -26,15 +26,15 @@ pub(crate) fn unpaid(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome) {
     }
 }
 
-/// The invoice is settled in one way or another: its subscription recovers, if that was what it waited for. A past
-/// due one goes by its latest invoice; one that is void does not count.
+/// Restores the subscription of a settled invoice, if it was waiting for it. A past due subscription depends on its
+/// latest invoice that is not void.
 pub(crate) fn restore(account: &mut Account, id: &Id) {
     let Some(position) = subscription_of(account, id) else {
         return;
     };
     let subscription = account.subscription(position);
     let recovers = match subscription.status {
-        // Only a payment begins it.
+        // Only a payment starts it.
         Status::Incomplete => {
             subscription.latest_invoice.as_ref() == Some(id)
                 && account.invoice(id).status == InvoiceStatus::Paid
@@ -57,12 +57,12 @@ pub(crate) fn restore(account: &mut Account, id: &Id) {
     }
 }
 
-/// Whether a subscription can go by an invoice: one that is void, or made by request, does not count.
+/// Whether an invoice affects the status of its subscription. Void and manual invoices do not.
 fn counts(invoice: &Invoice) -> bool {
     invoice.status != InvoiceStatus::Void && invoice.reason != Reason::Manual
 }
 
-/// The latest invoice that a subscription goes by.
+/// The latest invoice that affects the subscription's status.
 fn latest(account: &Account, position: u32) -> Option<&Invoice> {
     let subscription = account.subscription(position);
     let customer = account.customers.get(&subscription.customer)?;
@@ -72,12 +72,12 @@ fn latest(account: &Account, position: u32) -> Option<&Invoice> {
         .find(|invoice| counts(invoice) && invoice.subscription.as_ref() == Some(&subscription.id))
 }
 
-/// The first payment did not come in time, or the subscription is canceled before: its invoice is void, and the
-/// subscription never begins.
+/// Gives up a subscription whose first payment did not come in time, or that is canceled before it. The first invoice
+/// is voided.
 pub(crate) fn give_up(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     pending_items::remove_prorations(ctx, position, at);
     let first = ctx.account.subscription(position).latest_invoice.clone();
-    // A copy that a change is tried out on has no invoices.
+    // The copies on which changes are tried out have no invoices.
     let open = |id: &Id| {
         let invoice = ctx.account.billing.invoices.get(id);
         invoice.is_some_and(|invoice| invoice.status == InvoiceStatus::Open)
@@ -88,7 +88,7 @@ pub(crate) fn give_up(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     }
 }
 
-/// The first payment will not come any more.
+/// Marks a subscription as expired because its first payment will not come.
 pub(crate) fn expire(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     let subscription = ctx.account.subscription_mut(position);
     subscription.status = Status::IncompleteExpired;
@@ -98,7 +98,7 @@ pub(crate) fn expire(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     }
 }
 
-/// The subscription that goes by an invoice.
+/// The subscription whose status an invoice affects.
 pub(crate) fn subscription_of(account: &Account, id: &Id) -> Option<u32> {
     let invoice = account.invoice(id);
     let subscription = invoice.subscription.as_ref();

@@ -1,4 +1,4 @@
-//! Carrying out what a request changes on a subscription.
+//! Applying the update of a subscription.
 
 use super::change::{self, Change};
 use super::{added_items, phases, timeline};
@@ -13,7 +13,7 @@ use crate::resource::subscription_schedule::Phase;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-/// Carries an update out, and tells of it.
+/// Applies an update and records its events.
 pub(crate) fn carry_out(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
     ctx.awaits_confirmation = update.behavior == Behavior::Default;
     let before = subscription::view::subscription(ctx.account, ctx.account.subscription(position));
@@ -73,7 +73,7 @@ fn apply(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
     reflect(ctx, position);
 }
 
-/// Sets the discount of a subscription, or takes it away.
+/// Sets or removes the discount of a subscription.
 pub(crate) fn discount(ctx: &mut Ctx<'_>, position: u32, coupon: Option<Applied>, now: i64) {
     if let Some(phase) = running_phase(ctx, position) {
         phase.coupon = coupon.as_ref().map(|applied| applied.coupon.clone());
@@ -81,7 +81,7 @@ pub(crate) fn discount(ctx: &mut Ctx<'_>, position: u32, coupon: Option<Applied>
     phases::discount(ctx, position, coupon, now);
 }
 
-/// Sets or takes back the end of a subscription. `canceled_at` is when it was asked for.
+/// Sets or removes the end of a subscription. `canceled_at` is the time of that request.
 fn ends(
     subscription: &mut Subscription,
     at: FieldUpdate<i64>,
@@ -106,7 +106,7 @@ fn ends(
     subscription.cancellation_reason = ending.then_some("cancellation_requested");
 }
 
-/// The running phase of a schedule shows what a direct update made of the subscription.
+/// Copies a direct update of the subscription to the running phase of its schedule.
 fn reflect(ctx: &mut Ctx<'_>, position: u32) {
     let subscription = ctx.account.subscription(position);
     let specs: Vec<_> = subscription
@@ -121,30 +121,30 @@ fn reflect(ctx: &mut Ctx<'_>, position: u32) {
     }
 }
 
-/// The phase that a subscription is in, if a schedule directs it.
+/// The running phase of a subscription's schedule.
 fn running_phase<'a>(ctx: &'a mut Ctx<'_>, position: u32) -> Option<&'a mut Phase> {
     let schedule = phases::schedule_of(ctx.account, position)?;
     let schedule = ctx.account.schedule_mut(schedule);
     schedule.phases.get_mut(schedule.current?)
 }
 
-/// What a request changes on a subscription.
+/// The changes that a request makes to a subscription.
 #[derive(Clone, Debug)]
 pub(crate) struct Update {
     pub(crate) specs: Option<Vec<ItemSpec>>,
     pub(crate) added: Vec<AddedItem>,
-    /// A time that has come ends the trial.
+    /// A time in the past ends the trial.
     pub(crate) trial_end: Option<i64>,
     pub(crate) cancel_at: FieldUpdate<i64>,
     pub(crate) cancel_at_period_end: Option<bool>,
-    /// The coupon to apply, or none to take the discount away.
+    /// The coupon to apply, or none to remove the discount.
     pub(crate) coupon: FieldUpdate<Applied>,
     pub(crate) default_payment_method: FieldUpdate<Id>,
     pub(crate) description: FieldUpdate<String>,
     pub(crate) metadata: Metadata,
     pub(crate) automatic_tax: Option<bool>,
     pub(crate) prorate: Prorate,
-    /// What happens if what falls due is not paid.
+    /// What happens if an amount due is not paid.
     pub(crate) behavior: Behavior,
     pub(crate) pause: FieldUpdate<Pause>,
     pub(crate) payment_settings: PaymentSettings,
@@ -155,7 +155,7 @@ pub(crate) struct Update {
 }
 
 impl Update {
-    /// The same for trying it out: its coupon is not counted as redeemed.
+    /// The same update for trying out: its coupon does not count as redeemed.
     pub(crate) fn without_count(&self) -> Self {
         Self {
             coupon: self.coupon.clone().map(Applied::without_count),
@@ -164,14 +164,14 @@ impl Update {
     }
 }
 
-/// Stripe's `payment_behavior`: what happens if what is due at once is not paid.
+/// Stripe's `payment_behavior`: what happens if an amount due at once is not paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Behavior {
-    /// The subscription is made or changed all the same.
+    /// The subscription is created or changed all the same.
     Allow,
-    /// Nobody tries to pay: the customer confirms the payment.
+    /// The payment is not tried until the customer confirms it.
     Default,
-    /// Nothing happens.
+    /// The request fails and changes nothing.
     Error,
 }
 

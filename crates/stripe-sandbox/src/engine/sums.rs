@@ -1,4 +1,4 @@
-//! What an invoice comes to: its discount, its sums, and what the customer's balance adds.
+//! The totals of an invoice: discount, sums, and the customer's balance.
 
 use super::catalog;
 use super::drafts::Draft;
@@ -10,8 +10,8 @@ use crate::resource::subscription::Subscription;
 use crate::store::account::Account;
 use crate::store::ids::Id;
 
-/// The invoice that these drafts make, unpaid: sums, discount and the customer's balance are worked out, and
-/// nothing is changed. Its id and those of its lines are empty.
+/// The unpaid invoice of these draft lines, with sums, discount and balance. It changes nothing. The ids of the invoice
+/// and its lines are empty.
 pub(crate) fn compose(
     account: &Account,
     subscription: &Subscription,
@@ -45,8 +45,7 @@ pub(crate) fn compose(
     invoice
 }
 
-/// Works out what the discount takes off each line of an invoice, and its sums, by its lines and by the customer's
-/// balance.
+/// Recomputes the discount of each line and the totals of an invoice.
 pub(crate) fn restate(account: &Account, invoice: &mut Invoice) {
     let amount = |line: &InvoiceLine| (line.line.amount, line.line.discountable);
     let amounts: Vec<(i64, bool)> = invoice.lines.iter().map(amount).collect();
@@ -74,13 +73,13 @@ fn sum_up(account: &Account, invoice: &mut Invoice) {
     invoice.amount_due = due;
 }
 
-/// What the discount takes off each of these amounts; see [`spread`].
+/// The discount on each of these amounts; see [`spread`].
 fn taken_off(discount: Option<&Discount>, amounts: &[(i64, bool)]) -> Vec<i64> {
     let off = discount.map(|discount| catalog::off(&discount.coupon));
     off.map_or_else(|| vec![0; amounts.len()], |off| spread(off, amounts))
 }
 
-/// The discount that an invoice at `at` gets: the subscription's, else the customer's.
+/// The discount of an invoice at `at`: the subscription's, else the customer's.
 pub(crate) fn applicable(
     account: &Account,
     subscription: &Subscription,

@@ -1,10 +1,10 @@
-//! When something is due for a subscription.
+//! When a subscription is due next.
 
 use crate::resource::subscription::Status;
 use crate::store::account::Account;
 use crate::store::timelines::Due;
 
-/// Puts a subscription where its next event is, after any change to it or to its schedule.
+/// Updates the subscription's entry in the timeline. Call it after any change to the subscription or its schedule.
 pub(crate) fn reindex(account: &mut Account, position: u32) {
     let subscription = account.subscription(position);
     let phase_end = subscription
@@ -12,7 +12,7 @@ pub(crate) fn reindex(account: &mut Account, position: u32) {
         .as_ref()
         .and_then(|id| account.billing.schedules.get(id))
         .and_then(|schedule| Some(schedule.running()?.end))
-        // Phases wait for the first payment.
+        // Phases do not advance before the first payment.
         .filter(|_| subscription.status != Status::Incomplete);
     let next = subscription
         .next_event()

@@ -1,4 +1,4 @@
-//! An account that is busy holds up no other.
+//! A busy account does not block other accounts.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
@@ -14,7 +14,7 @@ const JANUARY: i64 = 1_767_225_600;
 
 const FEBRUARY: i64 = 1_769_904_000;
 
-/// A key's calls.
+/// A client with one key.
 #[derive(Clone)]
 struct Client {
     http: reqwest::Client,
@@ -25,7 +25,7 @@ struct Client {
 
 impl Client {
     fn new(running: &Running, key: &'static str) -> Self {
-        // Fails if another test was first.
+        // This fails if another test has already installed one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self {
             http: reqwest::Client::builder()
@@ -58,7 +58,7 @@ impl Client {
     }
 }
 
-/// Keeps an account's lock, as long work would, until the result is dropped.
+/// Holds an account's lock, as long work would, until the result is dropped.
 fn hold(account: &Arc<LockedAccount>) -> Sender<()> {
     let (held, is_held) = channel();
     let (release, released) = channel();
@@ -66,14 +66,14 @@ fn hold(account: &Arc<LockedAccount>) -> Sender<()> {
     std::thread::spawn(move || {
         let _account = account.account();
         held.send(()).expect("the test waits for it");
-        // The test drops its end, unless it is held up itself.
+        // This ends when the test drops its end, or by the time-out if the test itself is blocked.
         let _ = released.recv_timeout(PATIENCE);
     });
     is_held.recv().expect("the thread has the lock");
     release
 }
 
-/// One thread serves all calls: what waits for a lock must not keep it.
+/// One thread serves all calls, so a call that waits for a lock must not block it.
 #[tokio::test]
 async fn a_long_advance_holds_up_no_other_account() {
     let running = Sandbox::start(Options::default()).await.expect("a port");

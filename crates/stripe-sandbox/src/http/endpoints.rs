@@ -1,11 +1,11 @@
-//! The endpoints of Stripe's API: what the sandbox does not model is told from what does not exist.
+//! The list of Stripe's endpoints, which tells endpoints that are not modelled from those that do not exist.
 
 use std::sync::LazyLock;
 
 use super::routes::holes;
 use crate::error::Error;
 
-/// The methods and the pattern of each path.
+/// Each path pattern with its methods.
 static ENDPOINTS: LazyLock<Vec<(Vec<&'static str>, &'static str)>> = LazyLock::new(|| {
     let lines = include_str!("endpoints.txt").lines();
     let lines = lines.filter(|line| !line.starts_with('#'));
@@ -24,7 +24,7 @@ pub(crate) fn is_stripes(method: &str, path: &str) -> bool {
         .any(|(methods, pattern)| methods.contains(&method) && holes(pattern, path).is_some())
 }
 
-/// The error for a call that the sandbox has no route for.
+/// The error for a call without a route.
 pub(crate) fn not_here(method: &str, path: &str) -> Error {
     if is_stripes(method, path) {
         return Error::invalid(format!(

@@ -1,4 +1,4 @@
-//! The faults in force: which rules a call or a webhook meets.
+//! The active fault rules, and which of them apply to a call or a webhook.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::rule::{Action, Amount, Rule, When};
 use crate::store::ids::mix;
 
-/// The rules in force.
+/// The active rules.
 #[derive(Debug, Default)]
 pub(crate) struct Faults(Vec<Active>);
 
@@ -40,7 +40,7 @@ impl Faults {
             .retain(|active| account.is_some() && active.rule.account.as_deref() != account);
     }
 
-    /// What this call meets: any delays, and the first other fault.
+    /// The faults of a call: all delays, and the first other fault.
     pub(crate) fn meet(&mut self, account: &str, method: &str, path: &str) -> Met {
         let mut met = Met::default();
         for active in &mut self.0 {
@@ -58,8 +58,8 @@ impl Faults {
         met
     }
 
-    /// What becomes of an event's webhook to one endpoint: how many milliseconds each copy of it waits. There is none if
-    /// it is dropped.
+    /// What happens to an event's webhook to one endpoint: how many milliseconds each copy waits. It is empty if the
+    /// webhook is dropped.
     pub(crate) fn copies(&mut self, account: &str, kind: &str) -> Vec<i64> {
         let mut waits = vec![0_i64];
         for active in &mut self.0 {
@@ -109,7 +109,7 @@ pub(crate) struct Met {
 }
 
 impl Met {
-    /// Waits as long as the delays say.
+    /// Waits for all delays.
     pub(crate) async fn wait(&self) {
         for (time, deleted) in &self.delays {
             deleted.run_until_cancelled(tokio::time::sleep(*time)).await;
@@ -118,14 +118,14 @@ impl Met {
 }
 
 impl Active {
-    /// Whether a rule that matches applies this time. It counts if so.
+    /// Whether a matching rule applies this time; counts it if so.
     fn hit(&mut self) -> bool {
         let applies = match self.rule.amount {
             Amount::Always => true,
             Amount::Count(count) => self.hits < u64::from(count),
             Amount::Probability(probability) => {
                 self.random = mix(self.random);
-                // 53 bits are what a double holds exactly.
+                // An f64 holds 53 bits exactly.
                 #[expect(clippy::cast_precision_loss, reason = "53 bits are exact in an f64")]
                 let drawn = (self.random >> 11) as f64 / (1_u64 << 53) as f64;
                 drawn < probability
@@ -135,7 +135,7 @@ impl Active {
         applies
     }
 
-    /// A random number from 0 to before `end`; 0 if there is none.
+    /// A random number from 0 up to but not including `end`; 0 if that is empty.
     fn below(&mut self, end: i64) -> i64 {
         self.random = mix(self.random);
         let drawn = self.random.checked_rem(end.unsigned_abs()).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! The limit on calls in a second, per account.
+//! The limit on an account's calls per second.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::error::{Error, Result};
 use crate::store::ids::Id;
 
-/// The running second of each account. Real time, whatever the sandbox's clock says.
+/// The current second of each account, in real time whatever the sandbox's clock says.
 #[derive(Debug, Default)]
 pub(crate) struct Limits(HashMap<Id, (Instant, u32)>);
 
@@ -28,7 +28,7 @@ impl Limits {
     }
 }
 
-/// A 429. With a reason it is a limiter's; without, Stripe means that an object is locked.
+/// A 429. With a reason it comes from a limiter; without one, Stripe means that an object is locked.
 pub(crate) fn limited(reason: Option<&str>) -> Error {
     let error = match reason {
         Some(_) => Error::invalid("Request rate limit exceeded. Learn more about rate limits here https://stripe.com/docs/rate-limits.").code("rate_limit"),

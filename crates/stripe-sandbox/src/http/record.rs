@@ -1,4 +1,4 @@
-//! What was called: the last calls, and how often each endpoint was.
+//! A record of calls: the last ones, and how often each endpoint was called.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -14,21 +14,21 @@ pub struct Request {
     pub method: String,
     /// The path, without the query.
     pub path: String,
-    /// The route, such as `GET /v1/customers/:id`; empty if there is none.
+    /// The route, such as `GET /v1/customers/:id`; empty if no route matches.
     pub endpoint: String,
-    /// The parameters of query and body together, nested as they were named.
+    /// The parameters of query and body together, nested.
     pub params: Value,
-    /// The status of the answer; 0 if the connection was dropped instead.
+    /// The status of the answer; 0 if the connection was dropped.
     pub status: u16,
-    /// The account that the call was for; empty if no valid key was sent.
+    /// The account of the call; empty without a valid key.
     pub account: String,
     /// The header `Idempotency-Key`.
     pub idempotency_key: Option<String>,
-    /// Whether the answer was an earlier one under the same key.
+    /// Whether the answer is a replay of an earlier one with the same key.
     pub replayed: bool,
 }
 
-/// The calls so far.
+/// The recorded calls.
 #[derive(Debug, Default)]
 pub(crate) struct Record {
     last: VecDeque<Request>,

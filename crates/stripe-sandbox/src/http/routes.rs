@@ -1,9 +1,9 @@
-//! Which endpoint a call is for, by its method and path.
+//! Finds the route of a call by method and path.
 
 use crate::resource::ROUTES;
 use crate::resource::route::Route;
 
-/// The route for a call, and what stands in the holes of its path.
+/// The route of a call, and the values of its path parameters.
 pub(crate) fn find(method: &str, path: &str) -> Option<(&'static Route, Vec<String>)> {
     ROUTES
         .iter()
@@ -11,7 +11,7 @@ pub(crate) fn find(method: &str, path: &str) -> Option<(&'static Route, Vec<Stri
         .find_map(|route| Some((route, holes(route.path, path)?)))
 }
 
-/// What stands in the holes of a pattern, if the path is one of it.
+/// The values of a pattern's path parameters, if the path matches.
 pub(crate) fn holes(pattern: &str, path: &str) -> Option<Vec<String>> {
     let mut holes = Vec::new();
     let mut segments = path.split('/');
@@ -23,7 +23,7 @@ pub(crate) fn holes(pattern: &str, path: &str) -> Option<Vec<String>> {
             }
             continue;
         }
-        // `search` is no id, but an endpoint of its own.
+        // `search` is no id but an endpoint of its own.
         if segment.is_empty() || segment == "search" {
             return None;
         }

@@ -1,4 +1,4 @@
-//! The rules of faults: what goes wrong, for which calls or webhooks, how often, and before or after a call had its
+//! Fault rules: what goes wrong, for which calls or webhooks, how often, and whether before or after the call takes
 //! effect.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::resource::json::merged;
 /// What goes wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// The answer takes this much longer, or until the rule is deleted. A webhook is sent this much later by the
+    /// The answer is delayed by this time, or until the rule is deleted. A webhook is sent this much later by the
     /// sandbox's clock, or when rules are deleted.
     Delay(Duration),
     /// An error answer: 409, 429 (with the header `Stripe-Rate-Limited-Reason`, if a reason is given) or 5xx.
@@ -19,80 +19,80 @@ pub enum Action {
     Drop,
     /// The connection closes in the middle of the answer's body.
     CutBody,
-    /// The answer is 200 with half a JSON text, complete as HTTP goes.
+    /// The answer is a complete 200, but its body is half a JSON text.
     GarbageJson,
-    /// The answer is a proxy's 502 page in HTML.
+    /// The answer is a 502 page in HTML, as from a proxy.
     HtmlPage,
     /// A webhook is sent twice.
     Double,
-    /// Webhooks that come within this time are sent in another order: each is sent later by a part of it, which is
-    /// drawn by the sandbox's seed.
+    /// Webhooks within this time are sent in another order: each is delayed by a random part of it, which depends on
+    /// the seed.
     Shuffle(Duration),
 }
 
-/// What a rule is for.
+/// What a rule applies to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
-    /// Calls. [`Action::Double`] and [`Action::Shuffle`] do nothing to them.
+    /// Calls. [`Action::Double`] and [`Action::Shuffle`] have no effect on them.
     Calls {
         /// The method, or `*`.
         method: String,
         /// The path, in which a `*` stands for any text.
         path: String,
     },
-    /// Webhooks whose event is of this type, in which a `*` stands for any text. Only [`Action::Drop`],
-    /// [`Action::Double`], [`Action::Delay`] and [`Action::Shuffle`] do something to them.
+    /// Webhooks for events of this type, in which a `*` stands for any text. Only [`Action::Drop`], [`Action::Double`],
+    /// [`Action::Delay`] and [`Action::Shuffle`] have an effect on them.
     Webhooks(String),
 }
 
 /// Whether the call takes effect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum When {
-    /// It does not: the error comes first, and an idempotency key stays unused.
+    /// It does not take effect: the error comes first, and the idempotency key stays unused.
     #[default]
     Before,
-    /// It does, and the client does not learn of it. An error answer is kept under the idempotency key; if
-    /// the connection is what breaks, the real answer is.
+    /// It takes effect, but the client does not see the answer. An error answer is kept under the idempotency key; if
+    /// the connection breaks, the real answer is kept.
     After,
 }
 
-/// How often.
+/// How often a rule applies.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Amount {
-    /// The next so many that match.
+    /// To the next matches, this many.
     Count(u32),
-    /// Each that matches, with this probability (0 to 1), by the sandbox's seed.
+    /// To each match with this probability (0 to 1), which depends on the seed.
     Probability(f64),
-    /// Every one that matches.
+    /// To every match.
     Always,
 }
 
-/// A rule. Of those that match a call and have not run out, all delays apply, and the first of the others; of those that
-/// match a webhook, all apply.
+/// A fault rule. A call gets all delays that match, and the first other fault; a webhook gets all faults that match.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
-    /// What it is for.
+    /// What it applies to.
     pub subject: Subject,
-    /// What happens.
+    /// What goes wrong.
     pub action: Action,
-    /// Before or after the effect; of no meaning to a delay and to webhooks.
+    /// Before or after the call takes effect. It has no meaning for delays and webhooks.
     pub when: When,
-    /// How often it happens.
+    /// How often it applies.
     pub amount: Amount,
-    /// The seed of a probability; by default, the sandbox's.
+    /// The seed of the probability; by default, the sandbox's.
     pub seed: Option<u64>,
-    /// The account that it is for (`acct_…`), or all.
+    /// The account that it applies to (`acct_…`); by default, all.
     pub account: Option<String>,
 }
 
 impl Rule {
-    /// Every call with this method and path, before the effect, on all accounts.
+    /// A rule for every call with this method and path, before the effect, on all accounts.
     pub fn new(method: &str, path: &str, action: Action) -> Self {
         let (method, path) = (method.to_owned(), path.to_owned());
         Self::of(Subject::Calls { method, path }, action)
     }
 
-    /// Every webhook of an event of this type (`*` is any text), on all accounts. It applies when the event happens.
+    /// A rule for every webhook of an event of this type (`*` stands for any text), on all accounts. It is applied when
+    /// the event happens.
     pub fn webhook(kind: &str, action: Action) -> Self {
         Self::of(Subject::Webhooks(kind.to_owned()), action)
     }
@@ -108,14 +108,14 @@ impl Rule {
         }
     }
 
-    /// Only the next so many.
+    /// Applies only to the next `count` matches.
     #[must_use]
     pub fn times(mut self, count: u32) -> Self {
         self.amount = Amount::Count(count);
         self
     }
 
-    /// After the effect.
+    /// Applies after the effect.
     #[must_use]
     pub fn after(mut self) -> Self {
         self.when = When::After;
@@ -124,7 +124,7 @@ impl Rule {
 }
 
 impl Rule {
-    /// Whether it is for a call.
+    /// Whether the rule matches a call.
     pub(super) fn is_for_call(&self, account: &str, method: &str, path: &str) -> bool {
         let Subject::Calls {
             method: methods,
@@ -138,7 +138,7 @@ impl Rule {
             && glob(paths, path)
     }
 
-    /// Whether it is for the webhooks of an event.
+    /// Whether the rule matches the webhooks of an event.
     pub(super) fn is_for_webhook(&self, account: &str, kind: &str) -> bool {
         matches!(&self.subject, Subject::Webhooks(kinds) if glob(kinds, kind))
             && self.is_for_account(account)
@@ -176,7 +176,7 @@ impl Rule {
 }
 
 impl Action {
-    /// As [`control`](crate::http::control) reads it.
+    /// The action's name, as [`control`](crate::http::control) reads it.
     fn name(&self) -> String {
         match self {
             Self::Delay(time) => format!("delay {} ms", time.as_millis()),
@@ -191,7 +191,7 @@ impl Action {
     }
 }
 
-/// Whether the text is like the pattern, in which `*` is any text.
+/// Whether the text matches the pattern, in which `*` stands for any text.
 fn glob(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();

@@ -1,11 +1,11 @@
-//! Which amounts Stripe charges: not too little, not too much, and no parts of a unit that cards do not know.
+//! Which amounts Stripe charges: the smallest, the largest, and the steps of currencies without decimals.
 
 use super::currency::Currency;
 use super::format::money;
 use crate::error::{Error, Result};
 
-/// The smallest amount that Stripe charges, in the currency's smallest unit: 50 cents and what is about that.
-/// For the currencies that its table does not name, the sandbox takes 50.
+/// The smallest amount that Stripe charges, in the currency's smallest unit: about 50 cents. For currencies that are
+/// not in Stripe's table, the sandbox uses 50.
 fn smallest(currency: Currency) -> i64 {
     match currency.as_str() {
         "aed" | "ron" | "myr" | "pln" => 200,
@@ -21,7 +21,7 @@ fn smallest(currency: Currency) -> i64 {
     }
 }
 
-/// The largest one: Stripe's amounts have up to eight digits, and up to twelve in rupiahs.
+/// The largest amount: Stripe allows eight digits, and twelve for rupiahs.
 fn largest(currency: Currency) -> i64 {
     match currency.as_str() {
         "idr" => 999_999_999_999,
@@ -29,8 +29,8 @@ fn largest(currency: Currency) -> i64 {
     }
 }
 
-/// What charged amounts are multiples of. The last digit of currencies with three decimals must be 0, and Icelandic
-/// crowns and Ugandan shillings have no decimals, although Stripe takes them in hundredths.
+/// The step of charged amounts. In currencies with three decimals, the last digit must be 0. Icelandic crowns and
+/// Ugandan shillings have no decimals, but Stripe takes them in hundredths.
 fn step(currency: Currency) -> i64 {
     match currency.as_str() {
         "bhd" | "jod" | "kwd" | "omr" | "tnd" => 10,
@@ -39,9 +39,9 @@ fn step(currency: Currency) -> i64 {
     }
 }
 
-/// What an invoice asks for, of what is owed. The rest waits on the customer's balance: a debt below the smallest
-/// charge, a credit, and what rounding to the nearest amount that can be charged leaves (our choice: Stripe says that
-/// amounts are to be rounded, and not what it does with those of invoices).
+/// The amount that an invoice asks for. The rest goes to the customer's balance: a debt below the smallest charge, a
+/// credit, and the rounding difference (our choice: Stripe requires rounded amounts but does not say how invoices are
+/// rounded).
 pub(crate) fn due(owed: i64, currency: Currency) -> i64 {
     if owed < smallest(currency) {
         return 0;
@@ -56,15 +56,15 @@ pub(crate) fn due(owed: i64, currency: Currency) -> i64 {
     }
 }
 
-/// Whether an amount is more than can be charged at once.
+/// Whether an amount is too large to be charged at once.
 pub(crate) fn too_large(amount: i64, currency: Currency) -> bool {
     amount > largest(currency)
 }
 
-/// Checks what a request asks to charge.
+/// Checks the amount that a request asks to charge.
 ///
 /// # Errors
-/// Stripe's, if that cannot be charged.
+/// Stripe's, if the amount cannot be charged.
 pub(crate) fn check(amount: i64, currency: Currency) -> Result<()> {
     let word = currency.as_str();
     if amount < smallest(currency) {
@@ -79,7 +79,7 @@ pub(crate) fn check(amount: i64, currency: Currency) -> Result<()> {
     check_step(amount, currency, "amount")
 }
 
-/// Checks that an amount is not more than can be charged at once.
+/// Checks that an amount is not too large to be charged at once.
 pub(crate) fn check_largest(amount: i64, currency: Currency) -> Result<()> {
     if too_large(amount, currency) {
         return Err(above_largest(currency));
@@ -87,7 +87,7 @@ pub(crate) fn check_largest(amount: i64, currency: Currency) -> Result<()> {
     Ok(())
 }
 
-/// The error for more than can be charged at once.
+/// The error for an amount that is too large to be charged at once.
 pub(crate) fn above_largest(currency: Currency) -> Error {
     let most = money(largest(currency).into(), currency.as_str());
     Error::invalid(format!("Amount must be no more than {}", grouped(&most)))
@@ -95,7 +95,7 @@ pub(crate) fn above_largest(currency: Currency) -> Error {
         .param("amount")
 }
 
-/// Checks that an amount, which a charge or a refund is made of, has no parts that cards do not know.
+/// Checks that the amount of a charge or a refund is a multiple of the currency's step.
 pub(crate) fn check_step(amount: i64, currency: Currency, param: &str) -> Result<()> {
     let step = step(currency);
     if amount % step == 0 {
@@ -103,7 +103,7 @@ pub(crate) fn check_step(amount: i64, currency: Currency, param: &str) -> Result
     }
     let code = currency.as_str().to_uppercase();
     let error = match step {
-        // Stripe's words for Icelandic crowns.
+        // Stripe's message for Icelandic crowns.
         100 => Error::invalid(format!(
             "Invalid amount. Currency {code} has become effectively zero-decimal and charged amounts must be evenly divisible by 100. See https://stripe.com/docs/currencies#special-cases for more information."
         ))
@@ -116,7 +116,7 @@ pub(crate) fn check_step(amount: i64, currency: Currency, param: &str) -> Result
     Err(error.param(param))
 }
 
-/// The same text with commas between the thousands.
+/// The same text with commas between thousands.
 fn grouped(amount: &str) -> String {
     let (whole, decimals) = amount.split_at(amount.find('.').unwrap_or(amount.len()));
     let digits = whole.bytes().filter(u8::is_ascii_digit).count();

@@ -1,4 +1,4 @@
-//! What a coupon takes off an invoice, and off each of its lines.
+//! The discount of a coupon on an invoice and on each of its lines.
 
 use rust_decimal::Decimal;
 
@@ -7,15 +7,15 @@ use super::{round_half_up, times};
 /// What a coupon is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Off {
-    /// Cents, once per invoice.
+    /// An amount in cents, once per invoice.
     Amount(i64),
-    /// 0 to 100, of what can be discounted.
+    /// A percentage from 0 to 100 of the discountable lines.
     Percent(Decimal),
 }
 
-/// The discount per line, in the order of `lines` (amount in cents, whether it can be discounted). Prorations
-/// and credits cannot; a discount never turns an invoice negative, and the parts add up to the whole exactly.
-/// What is left over of a cent goes to the lines further down: 5 off 10 and 20 is 1.66 and 3.34.
+/// The discount of each of the `lines` (amount in cents, whether it is discountable), in their order. Prorations and
+/// credits are not discountable. A discount never makes an invoice negative, and the parts add up exactly. Fractions of
+/// a cent go to later lines: 5 off 10 and 20 is 1.66 and 3.34.
 pub(crate) fn spread(off: Off, lines: &[(i64, bool)]) -> Vec<i64> {
     let base =
         |(amount, discountable): &(i64, bool)| if *discountable { (*amount).max(0) } else { 0 };
@@ -53,8 +53,8 @@ fn part_of(discount: i64, seen: i64, whole: i64) -> i64 {
     i64::try_from(exact).unwrap_or(discount)
 }
 
-/// What is left of one licensed amount when it is prorated. Classic billing does not spread an amount over the
-/// items: each of them is prorated as if the whole amount were taken off it alone.
+/// A licensed amount less its discount, for proration. Classic billing does not spread an amount over the items: each
+/// item is prorated as if it had the whole discount alone.
 pub(crate) fn net(off: Option<Off>, amount: i64) -> i64 {
     let off = match off {
         None => 0,

@@ -1,19 +1,18 @@
-//! Amounts of money as people read them.
+//! Amounts of money as text.
 
 use rust_decimal::Decimal;
 
-/// Currencies whose smallest unit is the whole one. Not UGX and ISK, which have no decimals either: Stripe goes on
-/// taking them in hundredths.
+/// Currencies without decimals. UGX and ISK are not among them, because Stripe still takes them in hundredths.
 const WHOLE: [&str; 15] = [
     "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf",
     "xof", "xpf",
 ];
 
-/// Currencies whose smallest unit is a thousandth.
+/// Currencies with three decimals.
 const THOUSANDTHS: [&str; 5] = ["bhd", "jod", "kwd", "omr", "tnd"];
 
-/// An amount in a currency's smallest unit, as text: `$10.00`, `KWD 1.250`, or `$0.036` where the unit does not
-/// do. The currency is an ISO code in lower case.
+/// An amount in a currency's smallest unit as text: `$10.00`, `KWD 1.250`, or `$0.036` for fractions of the unit. The
+/// currency is an ISO code in lower case.
 pub(crate) fn money(amount: Decimal, currency: &str) -> String {
     let places = if WHOLE.contains(&currency) {
         0

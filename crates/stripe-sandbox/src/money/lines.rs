@@ -8,7 +8,7 @@ use super::period::{Every, day};
 use super::proration::share;
 use super::rating::{Charge, Scheme};
 
-/// What a price says that its lines show.
+/// What the lines of a price show.
 #[derive(Clone, Debug)]
 pub(crate) struct Priced {
     /// The product's name.
@@ -26,7 +26,7 @@ pub(crate) struct Priced {
 pub(crate) struct Line {
     pub(crate) quantity: i64,
     pub(crate) amount: i64,
-    /// The price of one, before rounding.
+    /// The unit price, before rounding.
     pub(crate) rate: Decimal,
     pub(crate) description: String,
     pub(crate) period: (i64, i64),
@@ -34,16 +34,16 @@ pub(crate) struct Line {
     pub(crate) discountable: bool,
 }
 
-/// Which side of a change a proration is for.
+/// The side of a change that a proration is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// For what is not used any more.
+    /// The time that is no longer used.
     Credit,
-    /// For what is used from now on.
+    /// The time that is used from now on.
     Charge,
 }
 
-/// What a licensed price is prorated by.
+/// The parameters of the proration of a licensed price.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Proration {
     pub(crate) kind: Kind,
@@ -56,7 +56,7 @@ pub(crate) struct Proration {
 }
 
 impl Priced {
-    /// What `quantity` costs, one line per charge: in advance for a licensed price, in arrears for a metered one.
+    /// The lines for `quantity`, one per charge: in advance for a licensed price, in arrears for a metered one.
     pub(crate) fn charged(&self, quantity: i64, period: (i64, i64)) -> Vec<Line> {
         let line = |charge: Charge| Line {
             quantity: charge.quantity,
@@ -74,8 +74,7 @@ impl Priced {
             .collect()
     }
 
-    /// The one line of a metered price on a subscription's first invoice: nothing used, nothing owed, and no tier
-    /// is reached yet.
+    /// The line of a metered price on a subscription's first invoice: nothing used, nothing owed, no tier reached.
     pub(crate) fn opening(&self, period: (i64, i64)) -> Line {
         let tiered = !matches!(self.scheme, Scheme::PerUnit { .. });
         let charge = Charge {
@@ -88,7 +87,7 @@ impl Priced {
         free(0, period, self.describe(charge))
     }
 
-    /// The one line of a licensed price in a trial: the real quantity, at nothing.
+    /// The line of a licensed price in a trial: the quantity at amount 0.
     pub(crate) fn trial(&self, quantity: i64, period: (i64, i64)) -> Line {
         let name = &self.name;
         let per = self.unit_label.as_ref();
@@ -96,7 +95,7 @@ impl Priced {
         free(quantity, period, format!("Trial period for {name}{per}"))
     }
 
-    /// The one line of a metered price in a trial: what was used, at nothing.
+    /// The line of a metered price in a trial: the usage at amount 0.
     pub(crate) fn free_usage(&self, quantity: i64, period: (i64, i64)) -> Line {
         let units = self.units(quantity);
         let name = &self.name;
@@ -134,7 +133,7 @@ impl Priced {
             description: format!("{what} {times}{name}{with} after {}", day(rest.0)),
             period: rest,
             proration: true,
-            // The discount is in the amount already.
+            // The amount already includes the discount.
             discountable: false,
         }
     }
@@ -182,7 +181,7 @@ fn free(quantity: i64, period: (i64, i64), description: String) -> Line {
     }
 }
 
-/// A percentage with one decimal place at least: `50.0`, `33.33`.
+/// A percentage with at least one decimal place: `50.0`, `33.33`.
 fn one_place(percent: Decimal) -> Decimal {
     let mut percent = percent.normalize();
     if percent.scale() == 0 {

@@ -1,9 +1,9 @@
-//! The arithmetic of billing, and nothing else: no state, no HTTP, no clock, no JSON.
+//! The arithmetic of billing, without state, HTTP, clock or JSON.
 //!
-//! Periods ([`period`]), what a quantity costs ([`rating`]), what usage records add up to ([`usage`]), the lines
-//! of an invoice ([`lines`]), prorations ([`proration`]), discounts ([`discount`]), [currencies](currency), what can be
-//! [charged](charge_amount), and amounts as [text](mod@format). Amounts are whole cents, times are seconds since 1970;
-//! anything finer is [`Decimal`], and a float appears nowhere.
+//! Periods ([`period`]), the cost of a quantity ([`rating`]), the total of usage records ([`usage`]), invoice lines
+//! ([`lines`]), prorations ([`proration`]), discounts ([`discount`]), [currencies](currency), [chargeable
+//! amounts](charge_amount), and amounts as [text](mod@format). Amounts are whole cents and times are seconds since
+//! 1970. Anything finer is a [`Decimal`]; floats are not used.
 
 pub(crate) mod charge_amount;
 pub(crate) mod currency;
@@ -18,8 +18,8 @@ pub(crate) mod usage;
 use rust_decimal::prelude::ToPrimitive as _;
 use rust_decimal::{Decimal, RoundingStrategy};
 
-/// Whole cents, halves away from zero, as Stripe rounds a line. What no `i64` can hold saturates: the API refuses
-/// such quantities and prices before they get here, so this only keeps the arithmetic total.
+/// Rounds to whole cents, halves away from zero, as Stripe rounds a line. Saturates beyond `i64`: the API refuses such
+/// quantities and prices, so this only keeps the arithmetic total.
 pub(crate) fn round_half_up(amount: Decimal) -> i64 {
     let whole = amount.round_dp_with_strategy(0, RoundingStrategy::MidpointAwayFromZero);
     whole.to_i64().unwrap_or(if whole.is_sign_negative() {

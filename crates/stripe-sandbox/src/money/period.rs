@@ -1,9 +1,9 @@
-//! Billing periods: the n-th boundary is counted from the anchor, never from the boundary before it, so that a
-//! day that a short month lacks (31 January → 29 February) comes back in the next long one.
+//! Billing periods. The n-th boundary is counted from the anchor, never from the previous boundary, so a day that a
+//! short month lacks (31 January → 29 February) comes back in the next long one.
 
 use chrono::{DateTime, Datelike as _, Days, Months, Utc};
 
-/// The seconds of one.
+/// The seconds of a day.
 pub(crate) const DAY: i64 = 86_400;
 
 /// The unit of a recurring price's interval.
@@ -62,7 +62,7 @@ impl Every {
         self.containing(anchor, at).1
     }
 
-    /// A number of periods close to the one that holds `at`, to start the search from.
+    /// A number of periods close to the one that contains `at`, as the start of the search.
     fn estimate(self, anchor: i64, at: i64) -> i64 {
         let length = i64::from(self.count)
             * match self.interval {
@@ -101,7 +101,7 @@ fn shift_months(start: DateTime<Utc>, months: i64) -> Option<i64> {
     Some(moved?.timestamp())
 }
 
-/// The day as Stripe writes it in descriptions: `10 Jan 2020`.
+/// The day as in Stripe's descriptions: `10 Jan 2020`.
 pub(crate) fn day(at: i64) -> String {
     DateTime::<Utc>::from_timestamp(at, 0).map_or_else(String::new, |time| {
         format!("{:02} {} {}", time.day(), time.format("%b"), time.year())

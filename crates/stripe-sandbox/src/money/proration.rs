@@ -1,9 +1,9 @@
-//! The share of a licensed amount that a part of a period is worth.
+//! The share of a licensed amount for a part of a period.
 
-/// `amount × part ÷ whole`, in whole cents, where both are spans of time. It is rounded down, whatever its sign: a
-/// credit of 333⅓ cents is -334, and a charge of 666⅔ is 666. The rule is one that a newer version of Stripe was
-/// recorded with, and Stripe's worked example for classic billing (-667 and +333) fits it. A span without length is
-/// worth nothing.
+/// `amount × part ÷ whole` in whole cents, where both are spans of time. It is rounded down, whatever its sign: a
+/// credit of 333⅓ cents is -334, and a charge of 666⅔ is 666. A newer version of Stripe was recorded with this rule,
+/// and Stripe's worked example for classic billing (-667 and +333) agrees with it. The share of a span without length
+/// is 0.
 pub(crate) fn share(amount: i64, part: (i64, i64), whole: (i64, i64)) -> i64 {
     let length = whole.1.saturating_sub(whole.0);
     let left = part.1.saturating_sub(part.0);
@@ -47,7 +47,7 @@ mod tests {
     }
 
     proptest! {
-        /// Counting down from above: the greatest whole number of cents that is not more than the exact amount.
+        /// Counts down from above: the greatest whole number of cents that is not more than the exact amount.
         #[test]
         fn it_is_the_greatest_whole_amount_below(amount in -100_000_000_i64..100_000_000, length in 1_i64..40_000_000, used in 0_i64..40_000_000) {
             let left = (length - used).max(0);

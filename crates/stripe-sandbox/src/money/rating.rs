@@ -1,11 +1,11 @@
-//! What a quantity costs: per unit (with a divisor), or in tiers, graduated or by volume. The result is a list of
-//! charges, because Stripe's invoices show every reached tier, and its flat amount, as a line of its own.
+//! The cost of a quantity: per unit (with a divisor), or in tiers, graduated or by volume. The result is a list of
+//! charges, because Stripe's invoices have a line for every reached tier and for its flat amount.
 
 use rust_decimal::Decimal;
 
 use super::{round_half_up, times};
 
-/// Which way a divisor rounds what is left over.
+/// How a divisor rounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Round {
     Up,
@@ -45,35 +45,35 @@ impl Divide {
 /// One tier of a tiered price. Amounts are in cents and may have a fraction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Tier {
-    /// The last unit in it; `None` is without end.
+    /// The last unit of the tier; `None` for no end.
     pub(crate) up_to: Option<i64>,
-    /// The price of a unit; Stripe counts a missing one as 0.
+    /// The unit price; Stripe counts a missing one as 0.
     pub(crate) unit: Decimal,
-    /// What reaching the tier costs; a flat 0 is a line, a missing one is none.
+    /// The flat amount of the tier. A flat 0 has a line, a missing one has none.
     pub(crate) flat: Option<Decimal>,
 }
 
-/// How a price turns a quantity into money.
+/// How a price computes the cost of a quantity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Scheme {
     PerUnit {
         unit: Decimal,
         divide: Option<Divide>,
     },
-    /// Every unit costs what its own tier says.
+    /// Every unit costs the price of its own tier.
     Graduated(Vec<Tier>),
-    /// All units cost what the tier that the quantity reaches says.
+    /// All units cost the price of the tier that the quantity reaches.
     Volume(Vec<Tier>),
 }
 
 /// One amount on an invoice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Charge {
-    /// Units charged; a flat amount has 0.
+    /// The units charged; 0 for a flat amount.
     pub(crate) quantity: i64,
     /// Cents.
     pub(crate) amount: i64,
-    /// The price of one, before rounding: a unit's, or the flat amount.
+    /// The price before rounding: of a unit, or the flat amount.
     pub(crate) rate: Decimal,
     /// The tier, counted from 1.
     pub(crate) tier: Option<usize>,
@@ -82,8 +82,8 @@ pub(crate) struct Charge {
 }
 
 impl Scheme {
-    /// The charges for `quantity` units (not negative), in the order of Stripe's lines. There is always one at
-    /// least: the first tier counts as reached when nothing was used.
+    /// The charges for `quantity` units (not negative), in the order of Stripe's lines. There is at least one: the
+    /// first tier counts as reached when nothing was used.
     pub(crate) fn charges(&self, quantity: i64) -> Vec<Charge> {
         match self {
             Self::PerUnit { unit, divide } => {
@@ -114,7 +114,7 @@ impl Scheme {
             .fold(0, |sum, charge| sum.saturating_add(charge.amount))
     }
 
-    /// The price of a single unit to show beside a line that has no charge (a trial's, or a first invoice's).
+    /// The unit price to show beside a line without a charge (in a trial, or on a first invoice).
     pub(crate) fn first_rate(&self) -> Decimal {
         match self {
             Self::PerUnit { unit, .. } => *unit,
@@ -272,7 +272,7 @@ mod tests {
     }
 
     proptest! {
-        /// Unit by unit: which tier is it in, and what has been paid for that tier's flat amount.
+        /// Counts unit by unit, each in its tier, and adds each reached tier's flat amount once.
         #[test]
         fn graduated_equals_counting_units(price in prices(), quantity in 0_i64..9000) {
             let tiers = price.tiers();

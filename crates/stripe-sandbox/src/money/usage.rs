@@ -1,18 +1,18 @@
-//! What usage records add up to in a period, by the price's `aggregate_usage`.
+//! The total of usage records in a period, by the price's `aggregate_usage`.
 
 use std::collections::BTreeMap;
 
-/// How a metered price reads its records.
+/// How a metered price aggregates its records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Aggregate {
-    /// All quantities of the period together.
+    /// The sum of all quantities of the period.
     #[default]
     Sum,
-    /// The greatest quantity at one time in the period.
+    /// The greatest quantity of the period.
     Max,
-    /// The quantity at the period's latest time, 0 without any.
+    /// The latest quantity of the period; 0 without records.
     LastDuringPeriod,
-    /// The same, but a period without records keeps the last quantity of those before it.
+    /// The latest quantity of this or an earlier period.
     LastEver,
 }
 
@@ -49,24 +49,24 @@ impl Aggregate {
     }
 }
 
-/// The records of one subscription item: one quantity per time, which is how Stripe keeps them.
+/// The records of a subscription item: one quantity per timestamp, as at Stripe.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Records {
     at: BTreeMap<i64, i64>,
 }
 
 impl Records {
-    /// The quantity at `timestamp`, and no other.
+    /// The quantity at exactly `timestamp`.
     pub(crate) fn get(&self, timestamp: i64) -> i64 {
         self.at.get(&timestamp).copied().unwrap_or(0)
     }
 
-    /// Whether anything was reported for `start` or later.
+    /// Whether usage was reported for `start` or later.
     pub(crate) fn any_since(&self, start: i64) -> bool {
         self.at.range(start..).any(|(_, quantity)| *quantity > 0)
     }
 
-    /// Replaces the quantity at `timestamp`, and no other; adding to it is setting the sum.
+    /// Replaces the quantity at exactly `timestamp`.
     pub(crate) fn set(&mut self, timestamp: i64, quantity: i64) {
         self.at.insert(timestamp, quantity);
     }

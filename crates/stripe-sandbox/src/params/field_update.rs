@@ -1,8 +1,8 @@
-//! What an update does to a field.
+//! The update of a field.
 
 use crate::error::Result;
 
-/// Nothing, empty it (`field=`), or set it.
+/// Keep the field, unset it (`field=`), or set it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum FieldUpdate<T> {
     #[default]
@@ -12,7 +12,7 @@ pub(crate) enum FieldUpdate<T> {
 }
 
 impl<T> FieldUpdate<T> {
-    /// Does it.
+    /// Applies the update.
     pub(crate) fn apply(self, field: &mut Option<T>) {
         match self {
             Self::Keep => {}
@@ -21,7 +21,7 @@ impl<T> FieldUpdate<T> {
         }
     }
 
-    /// The value that is set, if one is: all there is on creation.
+    /// The value, if one is set; for creation, where nothing else matters.
     pub(crate) fn value(self) -> Option<T> {
         match self {
             Self::Keep | Self::Unset => None,
@@ -37,7 +37,7 @@ impl<T> FieldUpdate<T> {
         }
     }
 
-    /// [`map`](Self::map) by what can fail.
+    /// Like [`map`](Self::map), with a function that can fail.
     pub(crate) fn try_map<U>(self, change: impl FnOnce(T) -> Result<U>) -> Result<FieldUpdate<U>> {
         Ok(match self {
             Self::Keep => FieldUpdate::Keep,

@@ -1,4 +1,4 @@
-//! The filter by time that many lists share: `created=1`, or `created[gte]=1` and the like.
+//! The time filter of many lists: `created=1`, or `created[gte]=1` and the like.
 
 use super::Params;
 use crate::error::Result;
@@ -16,7 +16,7 @@ impl Created {
         Self::read_from(params, "created")
     }
 
-    /// Reads such a filter by another name.
+    /// Reads such a filter with another name.
     pub(crate) fn read_from(params: &Params<'_>, key: &str) -> Result<Self> {
         let mut range = Self {
             from: i64::MIN,

@@ -1,5 +1,5 @@
-//! Forms as Rack reads them, which is how Stripe does: `a[b]=1`, `a[]=1`, `a[0][b]=1`, and also the
-//! unbalanced `a[0][b[c]]=1`, which equals `a[0][b][c]=1`.
+//! Forms as Rack and Stripe read them: `a[b]=1`, `a[]=1`, `a[0][b]=1`, and also the unbalanced `a[0][b[c]]=1`, which
+//! equals `a[0][b][c]=1`.
 
 use std::cell::Cell;
 
@@ -8,13 +8,13 @@ use serde_json::Value as Json;
 
 use crate::error::{Error, Result};
 
-/// No parameter of Stripe's is nested deeper than this by far.
+/// No parameter of Stripe's is nested nearly as deep.
 const MAX_DEPTH: usize = 16;
 
-/// In bytes; Stripe's own metadata keys are at most 40 characters.
+/// In bytes. Stripe's own metadata keys have at most 40 characters.
 const MAX_KEY: usize = 1_000;
 
-/// Fields in one request.
+/// The number of fields in one request.
 const MAX_FIELDS: usize = 10_000;
 
 /// A parsed form: the root of a tree.
@@ -54,7 +54,7 @@ impl From<Value> for Node {
 }
 
 impl Form {
-    /// Adds what an urlencoded text holds: a query or a body. A field that is there already is replaced.
+    /// Adds the fields of a urlencoded query or body. Existing fields are replaced.
     pub(crate) fn read(&mut self, encoded: &[u8]) -> Result<()> {
         for pair in encoded.split(|byte| *byte == b'&') {
             if pair.is_empty() {
@@ -95,14 +95,14 @@ impl Form {
             .map_err(|()| Error::malformed(steps[0], format!("Invalid parameters: `{key}` is given both as a value and as an object or array.")))
     }
 
-    /// Adds a parameter at the root, as if a request had it.
+    /// Adds a parameter at the root, as if the request had it.
     pub(crate) fn set(&mut self, key: &str, node: Node) {
         if let Value::Map(map) = &mut self.root.value {
             map.insert(key.to_owned(), node);
         }
     }
 
-    /// The form as JSON, for the request log and to tell two requests apart.
+    /// The form as JSON, for the request log and to compare requests.
     pub(crate) fn to_json(&self) -> Json {
         json(&self.root)
     }
@@ -146,7 +146,7 @@ fn decode(encoded: &[u8]) -> Result<String> {
         .map_err(|_| unreadable("Invalid encoding: parameters must be UTF-8.".to_owned()))
 }
 
-/// The names on the way to a value; an empty one is `[]`.
+/// The names on the path to a value; an empty name means `[]`.
 fn steps(key: &str) -> Vec<&str> {
     let mut steps = Vec::new();
     let mut rest = key;
@@ -166,7 +166,7 @@ fn steps(key: &str) -> Vec<&str> {
     steps
 }
 
-/// Puts a value at the end of the steps; an error if something of another shape is in the way.
+/// Puts a value at the end of the path. Fails if a value of another shape is in the way.
 fn put(node: &mut Node, steps: &[&str], value: String) -> Result<(), ()> {
     let Some((step, rest)) = steps.split_first() else {
         node.value = Value::Text(value);
@@ -195,7 +195,7 @@ fn put(node: &mut Node, steps: &[&str], value: String) -> Result<(), ()> {
     put(map.entry((*step).to_owned()).or_default(), rest, value)
 }
 
-/// `a[][b]=1&a[][c]=2` is one element; a name that the last element has begins the next one.
+/// `a[][b]=1&a[][c]=2` is one element; a name that the last element already has begins the next one.
 fn append(list: &mut Vec<Node>, rest: &[&str], value: String) -> Result<(), ()> {
     if let (Some(first), Some(last)) = (rest.first(), list.last_mut())
         && let Value::Map(map) = &last.value

@@ -1,4 +1,4 @@
-//! Metadata: at most 50 short texts on an object, merged on update.
+//! Metadata: up to 50 short texts on an object, merged on update.
 
 use serde_json::Value;
 
@@ -10,11 +10,11 @@ const MAX_KEY_CHARS: usize = 40;
 
 const MAX_VALUE_CHARS: usize = 500;
 
-/// An object's metadata, in the order in which the keys came.
+/// An object's metadata, in order of insertion.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Metadata(Vec<(Box<str>, Box<str>)>);
 
-/// What a request does to metadata: `metadata[k]=v` sets, `metadata[k]=` removes, `metadata=` clears.
+/// The changes of a request to metadata: `metadata[k]=v` sets, `metadata[k]=` removes, `metadata=` clears.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Changes {
     clear: bool,
@@ -30,7 +30,7 @@ impl Changes {
         }
     }
 
-    /// Adds a change; `param` is its full name, for errors.
+    /// Adds a change. `param` is its full name, for errors.
     pub(crate) fn set(&mut self, key: &str, value: &str, param: &str) -> Result<()> {
         if key.chars().count() > MAX_KEY_CHARS {
             return Err(Error::malformed(
@@ -58,7 +58,7 @@ impl Changes {
         Ok(())
     }
 
-    /// The metadata after these changes; `before` is as it was, empty on creation.
+    /// The metadata after these changes. `before` is the metadata so far, empty on creation.
     pub(crate) fn apply(self, before: &Metadata) -> Result<Metadata> {
         let mut after = if self.clear {
             Metadata::default()
@@ -81,7 +81,7 @@ impl Changes {
 }
 
 impl Changes {
-    /// The changes as metadata that is to be applied later: empty values are kept, and remove keys then.
+    /// The changes as metadata to apply later: empty values are kept and will remove keys then.
     pub(crate) fn deferred(self) -> Result<Metadata> {
         let given = self.set.len();
         let mut kept = Metadata(Vec::with_capacity(given));

@@ -1,7 +1,7 @@
 //! Typed reading of a request's parameters, with Stripe's own errors.
 //!
-//! Whatever is read is marked as known. A [route](crate::resource::route::Route) reads all it knows; what is left over
-//! is then refused by [`Params::finish`], before anything is changed.
+//! Every parameter that is read is marked as known. A [route](crate::resource::route::Route) reads all parameters that
+//! it knows. [`Params::finish`] then refuses the others, before anything is changed.
 
 pub(crate) mod field_update;
 pub(crate) mod filter;
@@ -33,7 +33,7 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// The full name of a parameter in here, as errors give it.
+    /// The full name of a parameter, for errors.
     pub(crate) fn name(&self, key: &str) -> String {
         if self.name.is_empty() {
             key.to_owned()
@@ -49,13 +49,13 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// A form of the parameters that have the first of these names, under the second. Here they count as read; who
-    /// reads the form calls its [`finish`](Self::finish).
+    /// A form of the parameters that have the first of these names, renamed to the second. They count as read here; the
+    /// reader of the form calls its [`finish`](Self::finish).
     pub(crate) fn renamed(&self, names: &[(&str, &str)]) -> Form {
         let mut form = Form::default();
         for (name, other) in names {
             if let Some(node) = self.get(name) {
-                // It has been read nowhere yet.
+                // The copy starts as unread.
                 form.set(other, node.clone());
                 node.see();
             }
@@ -63,12 +63,12 @@ impl<'a> Params<'a> {
         form
     }
 
-    /// Whether the parameter is given at all, even empty. Does not mark it as known.
+    /// Whether the parameter is given, even empty. Does not mark it as known.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.get(key).is_some()
     }
 
-    /// A text, which may be empty: Stripe's way to unset.
+    /// A text, which may be empty (Stripe's way to unset a field).
     pub(crate) fn text(&self, key: &str) -> Result<Option<&'a str>> {
         let Some(node) = self.get(key) else {
             return Ok(None);
@@ -84,7 +84,7 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// A text that cannot be empty.
+    /// A text that must not be empty.
     pub(crate) fn string(&self, key: &str) -> Result<Option<&'a str>> {
         match self.text(key)? {
             Some("") => {
@@ -98,7 +98,7 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// A text that an update may empty.
+    /// A text that an update can unset.
     pub(crate) fn nullable(&self, key: &str) -> Result<FieldUpdate<&'a str>> {
         Ok(match self.text(key)? {
             None => FieldUpdate::Keep,
@@ -107,20 +107,20 @@ impl<'a> Params<'a> {
         })
     }
 
-    /// Like [`string`](Self::string), and it must be there.
+    /// Like [`string`](Self::string), but required.
     pub(crate) fn required(&self, key: &str) -> Result<&'a str> {
         self.string(key)?.ok_or_else(|| self.missing(key))
     }
 
-    /// The error for a parameter that must be there.
+    /// The error for a missing required parameter.
     pub(crate) fn missing(&self, key: &str) -> Error {
         let name = self.name(key);
         let message = format!("Missing required param: {name}.");
         Error::malformed(name, message).code("parameter_missing")
     }
 
-    /// An object. `key[…]` must not be a plain text, save an empty one, which counts as an object without
-    /// fields (see [`is_unset`](Self::is_unset)).
+    /// An object. A plain text is refused, except an empty one, which counts as an object without fields (see
+    /// [`is_unset`](Self::is_unset)).
     pub(crate) fn object(&self, key: &str) -> Result<Option<Params<'a>>> {
         let Some(node) = self.get(key) else {
             return Ok(None);
@@ -177,7 +177,7 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// An array of objects, in the order of their indexes; given empty, no elements.
+    /// An array of objects, ordered by index; an empty value means no elements.
     pub(crate) fn objects(&self, key: &str) -> Result<Option<Vec<Params<'a>>>> {
         let elements = self.elements(key)?;
         for element in elements.iter().flatten() {
@@ -225,7 +225,7 @@ impl<'a> Params<'a> {
         Ok(changes)
     }
 
-    /// The names of the parameters in here. Does not mark them as known.
+    /// The names of the parameters. Does not mark them as known.
     pub(crate) fn keys(&self) -> Vec<&'a str> {
         match &self.node.value {
             Value::Map(map) => map.keys().map(String::as_str).collect(),
@@ -233,7 +233,7 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// Refuses whatever in here has not been read.
+    /// Refuses parameters that were not read.
     pub(crate) fn finish(&self) -> Result<()> {
         match unread(self.node, &self.name) {
             Some(name) => {
@@ -245,8 +245,7 @@ impl<'a> Params<'a> {
     }
 }
 
-/// The first parameter under the node that no handler has read. A mark on an object or array covers only
-/// itself: what is in it is read on its own.
+/// The first parameter under the node that was not read. The mark of an object or array does not cover its contents.
 fn unread(node: &Node, name: &str) -> Option<String> {
     let inner = |key: &str| {
         if name.is_empty() {

@@ -1,4 +1,4 @@
-//! Parameters with a plain value of some type: numbers, times, words.
+//! Parameters with plain values: numbers, times, words.
 
 use std::str::FromStr;
 
@@ -29,7 +29,7 @@ impl Params<'_> {
         self.parsed(key, "integer", Some("parameter_invalid_integer"))
     }
 
-    /// An integer from `least` on.
+    /// An integer that is at least `least`.
     pub(crate) fn integer_from(&self, key: &str, least: i64) -> Result<Option<i64>> {
         match self.integer(key)? {
             Some(number) if number < least => Err(Error::malformed(
@@ -45,7 +45,7 @@ impl Params<'_> {
         self.parsed(key, "boolean", None)
     }
 
-    /// A decimal of at most 12 places, as `unit_amount_decimal` is.
+    /// A decimal with at most 12 places, as `unit_amount_decimal` has.
     pub(crate) fn decimal(&self, key: &str) -> Result<Option<Decimal>> {
         let number: Option<Decimal> = self.parsed(key, "decimal", None)?;
         match number {
@@ -53,7 +53,7 @@ impl Params<'_> {
                 self.name(key),
                 format!("Invalid decimal: {number}; must contain at most 12 decimal places."),
             )),
-            // Beyond this, arithmetic with quantities could overflow.
+            // A larger one could overflow the arithmetic with quantities.
             Some(number) if number.abs() > Decimal::from(1_000_000_000_000_i64) => {
                 Err(Error::malformed(
                     self.name(key),
@@ -64,7 +64,7 @@ impl Params<'_> {
         }
     }
 
-    /// Seconds since 1970, from then until the year 9999.
+    /// Seconds since 1970, up to the year 9999.
     pub(crate) fn timestamp(&self, key: &str) -> Result<Option<i64>> {
         let Some(text) = self.string(key)? else {
             return Ok(None);
@@ -78,7 +78,7 @@ impl Params<'_> {
         }
     }
 
-    /// [`timestamp`](Self::timestamp), or the word `now`, which is `now`.
+    /// Like [`timestamp`](Self::timestamp), or the word `now`, which means `now`.
     pub(crate) fn timestamp_or_now(&self, key: &str, now: i64) -> Result<Option<i64>> {
         if self.text(key)? == Some("now") {
             return Ok(Some(now));
@@ -103,7 +103,7 @@ impl Params<'_> {
         })
     }
 
-    /// One of the listed words. Stripe has `others` too, and the sandbox does not act them out.
+    /// One of the listed words. Stripe also has `others`, which the sandbox does not model.
     pub(crate) fn one_of_modelled(
         &self,
         key: &str,
@@ -119,7 +119,7 @@ impl Params<'_> {
         }
     }
 
-    /// One of the values for which Stripe has these words.
+    /// One of the values that Stripe has these words for.
     pub(crate) fn variant<T: Copy>(
         &self,
         key: &str,
@@ -131,7 +131,7 @@ impl Params<'_> {
         Ok(given.and_then(|given| all.iter().copied().find(|value| word(*value) == given)))
     }
 
-    /// An address, whose fields these are, with null for what is not given.
+    /// An address with these fields; null for a field that is not given.
     pub(crate) fn address(&self) -> Result<serde_json::Value> {
         let mut address = serde_json::Map::new();
         for key in ["city", "country", "line1", "line2", "postal_code", "state"] {
@@ -140,7 +140,7 @@ impl Params<'_> {
         Ok(address.into())
     }
 
-    /// The code of a currency that Stripe has.
+    /// The code of a currency that Stripe supports.
     pub(crate) fn currency(&self, key: &str) -> Result<Option<Currency>> {
         let Some(code) = self.string(key)? else {
             return Ok(None);
@@ -157,7 +157,7 @@ impl Params<'_> {
     }
 }
 
-/// `a, b, or c`, as Stripe's errors list words.
+/// `a, b, or c`, as in Stripe's errors.
 fn listed(words: &[&str]) -> String {
     match words {
         [] => String::new(),

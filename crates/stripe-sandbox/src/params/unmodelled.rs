@@ -1,11 +1,11 @@
-//! What Stripe has and the sandbox does not act out: refused by name, rather than ignored or called unknown.
+//! Refuses by name what Stripe has and the sandbox does not model, instead of ignoring it or calling it unknown.
 
 use super::Params;
 use crate::error::{Error, Result};
 
 impl Params<'_> {
-    /// Parameters that Stripe has and the sandbox does not act out: refused if given. A name that ends in `?` may be
-    /// given empty, Stripe's way to unset it: it never was set.
+    /// Refuses parameters that Stripe has and the sandbox does not model. A name that ends in `?` may be given empty,
+    /// because unsetting it changes nothing.
     pub(crate) fn unmodelled(&self, keys: &[&str]) -> Result<()> {
         for key in keys {
             let name = key.trim_end_matches('?');
@@ -20,7 +20,7 @@ impl Params<'_> {
         Ok(())
     }
 
-    /// A parameter that the sandbox does not act out, except for the value that changes nothing.
+    /// Accepts a parameter that the sandbox does not model only with the value that changes nothing.
     pub(crate) fn only(&self, key: &str, value: &str) -> Result<()> {
         match self.text(key)? {
             Some(given) if given != value => Err(Error::unmodelled(&self.name(key))),
@@ -28,7 +28,7 @@ impl Params<'_> {
         }
     }
 
-    /// An object for something that can be enabled, and that the sandbox does not act out.
+    /// Accepts an object for a feature that the sandbox does not model only with `enabled=false`.
     pub(crate) fn disabled(&self, key: &str) -> Result<()> {
         let Some(object) = self.object(key)? else {
             return Ok(());

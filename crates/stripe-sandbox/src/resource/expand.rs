@@ -1,8 +1,7 @@
-//! `expand[]`: an id in an answer is replaced by the object that it names, and fields that are only shown
-//! on request are added.
+//! `expand[]`: replaces ids in an answer by their objects, and adds fields that are only shown on request.
 //!
-//! What can be expanded is listed, by the type of the object that holds it. So a request is checked before
-//! anything happens, and what is not listed is refused, as Stripe does.
+//! The expandable fields are listed by the type of their object. So a request is checked before anything happens, and
+//! other paths are refused, as Stripe does.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -19,7 +18,7 @@ const MAX_DEPTH: usize = 4;
 /// A type of objects, or `list:` and the type of the elements.
 pub(crate) type Kind = &'static str;
 
-/// The fields that can be expanded, by the kind of the object that has them, with the kinds of what they hold.
+/// The expandable fields of each kind of object, with the kinds of their values.
 static FIELDS: LazyLock<HashMap<Kind, HashMap<&'static str, Vec<Kind>>>> = LazyLock::new(|| {
     let mut fields: HashMap<Kind, HashMap<&'static str, Vec<Kind>>> = HashMap::new();
     let mut holder = "";
@@ -43,7 +42,7 @@ static FIELDS: LazyLock<HashMap<Kind, HashMap<&'static str, Vec<Kind>>>> = LazyL
     fields
 });
 
-/// What a field of an object of one of these kinds holds, if it can be expanded.
+/// The kinds of values of a field, if it can be expanded in an object of one of these kinds.
 fn field(holders: &[Kind], name: &str) -> Option<Vec<Kind>> {
     let mut found: Option<Vec<Kind>> = None;
     for holder in holders {
@@ -60,7 +59,7 @@ fn field(holders: &[Kind], name: &str) -> Option<Vec<Kind>> {
     found
 }
 
-/// The paths of one request, checked.
+/// The checked paths of a request.
 #[derive(Debug, Default)]
 pub(crate) struct Expand {
     paths: Vec<Vec<String>>,
@@ -73,7 +72,7 @@ impl Expand {
         let mut paths = Vec::new();
         for path in params.strings("expand")?.unwrap_or_default() {
             let steps: Vec<String> = path.split('.').map(str::to_owned).collect();
-            // The `data` of the list that is asked for does not count.
+            // The `data` of the requested list does not count.
             let depth = steps.len() - usize::from(object.starts_with("list:"));
             if depth > MAX_DEPTH {
                 return Err(refused(format!(
@@ -90,7 +89,7 @@ impl Expand {
         Ok(Self { paths, object })
     }
 
-    /// Expands an answer in place. Deleted objects have nothing to expand, except discounts.
+    /// Expands an answer in place. Deleted objects cannot be expanded, except discounts.
     pub(crate) fn apply(&self, account: &Account, now: i64, answer: &mut Value) {
         for path in &self.paths {
             walk(account, now, &[self.object], answer, path);
@@ -98,7 +97,7 @@ impl Expand {
     }
 }
 
-/// The refusal of a path that ends in what cannot be expanded. Stripe names no parameter in it.
+/// The error for a path that cannot be expanded. Stripe names no parameter in it.
 fn no_such_field(object: Kind, path: &[String]) -> Error {
     let path = path.join(".");
     let mut message = format!("This property cannot be expanded ({path}).");
@@ -123,7 +122,7 @@ fn walk(account: &Account, now: i64, holders: &[Kind], value: &mut Value, path: 
     let Some((step, rest)) = path.split_first() else {
         return;
     };
-    // Of what is deleted, only discounts still say whose they were.
+    // Of the deleted objects, only discounts have expandable fields.
     let empty = value["deleted"] == true && value["object"] != "discount";
     let (Some(kinds), false) = (field(holders, step), empty) else {
         return;
@@ -140,7 +139,7 @@ fn walk(account: &Account, now: i64, holders: &[Kind], value: &mut Value, path: 
     }
 }
 
-/// Puts objects in the place of ids. What is no id, or of something that the sandbox does not have, stays.
+/// Replaces ids by their objects. Other values, and ids of objects that the sandbox does not have, stay.
 fn link(account: &Account, now: i64, kinds: &[Kind], value: &mut Value) {
     match value {
         Value::Array(elements) => {

@@ -1,11 +1,11 @@
-//! Parts of JSON that many objects have.
+//! JSON parts that many objects share.
 
 use serde_json::{Value, json};
 
-/// How many objects a list inside an object shows.
+/// How many objects a list within an object shows.
 const NESTED: usize = 10;
 
-/// A list inside an object: its first ten, and where the rest is.
+/// A list within an object: the first ten elements and the URL of the rest.
 pub(crate) fn nested(url: &str, total: usize, first: impl Iterator<Item = Value>) -> Value {
     let data: Vec<Value> = first.take(NESTED).collect();
     json!({
@@ -17,7 +17,7 @@ pub(crate) fn nested(url: &str, total: usize, first: impl Iterator<Item = Value>
     })
 }
 
-/// One object of several parts, in their order.
+/// Merges objects into one, in their order.
 pub(crate) fn merged<const N: usize>(parts: [Value; N]) -> Value {
     let fields = parts.into_iter().filter_map(|part| match part {
         Value::Object(fields) => Some(fields),
@@ -26,7 +26,7 @@ pub(crate) fn merged<const N: usize>(parts: [Value; N]) -> Value {
     Value::Object(fields.flatten().collect())
 }
 
-/// Stripe's `next_action`: where the customer authenticates, and where they go then.
+/// Stripe's `next_action`: where the customer authenticates, and the URL to return to.
 pub(crate) fn next_action(url: &str, back: Option<&str>) -> Value {
     match back {
         Some(back) => json!({

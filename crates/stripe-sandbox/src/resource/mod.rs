@@ -1,10 +1,10 @@
-//! The resources: a folder each, with its state in `mod.rs`, how it is shown in `view`, what is read of a request in
-//! `input`, and its endpoints in `routes`. Small ones have less.
+//! A folder for each resource: its state in `mod.rs`, its JSON in `view`, the reading of its parameters in `input`, and
+//! its endpoints in `routes`. Small resources have fewer files.
 //!
-//! State names no account, and views change nothing. What happens to resources, and between them, is in the
-//! [`engine`](crate::engine), which names states and views; inputs and routes name it.
+//! State does not name accounts, and views change nothing. The [`engine`](crate::engine) acts on resources; it names
+//! states and views, and inputs and routes name it.
 //!
-//! All of them are listed here: their folders, their [endpoints](ROUTES), and how `expand[]` [shows](render) them.
+//! This module lists all resources: their folders, their [endpoints](ROUTES), and how `expand[]` [shows](render) them.
 
 pub(crate) mod account;
 pub(crate) mod balance_transaction;
@@ -49,7 +49,7 @@ use self::setup_intent::SetupIntent;
 use self::test_clock::TestClock;
 use crate::store::account::Account;
 
-/// The endpoints, by resource. Of two that match, the first is taken.
+/// The endpoints by resource. If two match, the first is used.
 pub(crate) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
     let resources = [
         account::routes::routes(),
@@ -80,8 +80,8 @@ pub(crate) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
     resources.into_iter().flatten().collect()
 });
 
-/// An object of the account, by its id. A plan has its price's, and products and coupons have whatever ids their
-/// owners gave them.
+/// An object of the account by its id. A plan has its price's id; products and coupons have the ids that their owners
+/// chose.
 fn render(account: &Account, now: i64, kinds: &[&str], id: &str) -> Option<Value> {
     match kinds {
         ["plan"] => return account.prices.get(id).map(plan),
@@ -129,7 +129,7 @@ fn render(account: &Account, now: i64, kinds: &[&str], id: &str) -> Option<Value
     }
 }
 
-/// What an object shows on request.
+/// The value of a field that is shown only on request.
 fn on_request(account: &Account, object: &Value, field: &str) -> Option<Value> {
     let id = object["id"].as_str().unwrap_or_default();
     let list = |path: &str| serde_json::json!({"object": "list", "data": [], "has_more": false, "url": format!("/v1/customers/{id}/{path}")});

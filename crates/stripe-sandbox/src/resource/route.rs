@@ -1,4 +1,4 @@
-//! An endpoint, and what handles it: parameters are read, and only then is anything changed.
+//! Endpoints and their handlers, which read all parameters before they change anything.
 
 use serde_json::Value;
 
@@ -7,10 +7,10 @@ use crate::error::Result;
 use crate::params::Params;
 use crate::store::context::Ctx;
 
-/// How a call is handled; see [`Route::new`].
+/// The handler of a call; see [`Route::new`].
 type Handler = dyn Fn(&mut Ctx<'_>, &Params<'_>) -> Result<Value> + Send + Sync;
 
-/// One endpoint. Its name, `METHOD /path/:with/holes`, is what calls are counted under.
+/// An endpoint. Calls are counted under its name, `METHOD /path/:with/parameters`.
 pub(crate) struct Route {
     pub(crate) method: &'static str,
     /// Segments that begin with a colon match anything; see [`Ctx::arg`].
@@ -18,15 +18,15 @@ pub(crate) struct Route {
     /// The type of the object in the answer, for `expand[]`: its `object`, or `list:` and that of its elements. See
     /// [`expand`](super::expand).
     pub(crate) object: &'static str,
-    /// Whether it may take so long that others must not wait for its thread.
+    /// Whether it may take so long that it must not block the thread.
     pub(crate) takes_long: bool,
     handler: Box<Handler>,
 }
 
 impl Route {
-    /// An endpoint that takes parameters. `read` reads all of them and checks everything that depends on them; what it
-    /// has not read is then refused as unknown; and `apply`, which cannot see them, changes the account. So an error of
-    /// the parameters leaves the account as it was.
+    /// An endpoint with parameters. `read` reads all of them and does all checks. Parameters that it did not read are
+    /// then refused as unknown. `apply`, which cannot see the parameters, changes the account. So an error in the
+    /// parameters leaves the account unchanged.
     pub(crate) fn new<I: 'static>(
         method: &'static str,
         path: &'static str,
@@ -41,7 +41,7 @@ impl Route {
         })
     }
 
-    /// One that takes no parameters.
+    /// An endpoint without parameters.
     pub(crate) fn bare(
         method: &'static str,
         path: &'static str,
@@ -54,7 +54,7 @@ impl Route {
         })
     }
 
-    /// One whose parameters mean changes that are tried out on a copy.
+    /// An endpoint whose parameters describe changes that are tried out on a copy.
     pub(crate) fn on_copy<I: 'static>(
         method: &'static str,
         path: &'static str,
@@ -84,7 +84,7 @@ impl Route {
         }
     }
 
-    /// The same, which may take long.
+    /// The same endpoint, marked as possibly long.
     pub(crate) fn long(self) -> Self {
         Self {
             takes_long: true,
@@ -97,7 +97,7 @@ impl Route {
         (self.handler)(ctx, params)
     }
 
-    /// What calls are counted under.
+    /// The name under which calls are counted.
     pub(crate) fn endpoint(&self) -> String {
         format!("{} {}", self.method, self.path)
     }
@@ -114,7 +114,7 @@ mod tests {
     use crate::store::account::Account;
     use crate::store::context::Origin;
 
-    /// What a route makes of a form, and what it leaves the account named.
+    /// The answer of a route to a form, and the account's name after it.
     fn call(route: &Route, form: &str) -> (Result<Value>, Option<String>) {
         let mut given = Form::default();
         given.read(form.as_bytes()).expect("readable");

@@ -1,6 +1,6 @@
-//! One account: everything that it has.
+//! An account with everything in it.
 //!
-//! Resources say what their rows and tables are; the tables are here.
+//! The types of rows and tables are in the resources; this module puts them together.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -32,22 +32,22 @@ use crate::resource::subscription_schedule::Schedule;
 use crate::resource::test_clock::TestClock;
 use crate::resource::webhook_endpoint::{Destination, Endpoints, Outgoing, WebhookEndpoint};
 
-/// Accounts that an account has created. Whoever authenticates looks at them while the account is busy.
+/// The accounts that an account has created. They are shared, because authentication reads them while the account is
+/// busy.
 pub(crate) type Connected = Arc<Mutex<Table<Profile>>>;
 
-/// One account: a secret key's own, or a connected one. Resources keep their tables and indexes in their
-/// own files.
+/// An account: that of a secret key, or a connected one. The tables' types are in the resources' own files.
 #[derive(Debug)]
 pub(crate) struct Account {
     pub(crate) profile: Profile,
-    /// Where ids come from; an id is taken only once nothing can fail any more.
+    /// The source of ids. An id is taken only when nothing can fail any more.
     pub(crate) ids: Ids,
     /// The accounts that this one has created.
     pub(crate) connected: Connected,
     pub(crate) webhook_endpoints: Endpoints,
-    /// Those of the account that has created this one.
+    /// The endpoints of the platform that has created this account.
     platform_endpoints: Option<Endpoints>,
-    /// Events that are to be sent to endpoints, once the call that made them is done.
+    /// New events to send to endpoints when the current call is done.
     pub(crate) outgoing: Vec<Outgoing>,
     pub(crate) products: Table<Product>,
     pub(crate) prices: Prices,
@@ -60,7 +60,7 @@ pub(crate) struct Account {
     pub(crate) promotion_codes: PromotionCodes,
     pub(crate) clocks: Table<TestClock>,
     pub(crate) events: Events,
-    /// Subscriptions and all that follows from them.
+    /// Subscriptions and everything that depends on them.
     pub(crate) billing: Billing,
 }
 
@@ -88,7 +88,7 @@ impl Account {
         }
     }
 
-    /// The same account, whose events also go to endpoints of its platform's.
+    /// The same account, with events that also go to its platform's endpoints.
     pub(crate) fn with_platform(self, endpoints: Endpoints) -> Self {
         Self {
             platform_endpoints: Some(endpoints),
@@ -118,7 +118,7 @@ impl Account {
         wanted.collect()
     }
 
-    /// The same account without anything in it; its ids go on from where they are.
+    /// The same account without data. Its ids continue from here.
     pub(crate) fn emptied(&self) -> Self {
         Self {
             ids: self.ids.clone(),
@@ -126,7 +126,7 @@ impl Account {
         }
     }
 
-    /// The time in which a customer lives: its test clock's, else `now`, which is the account's.
+    /// A customer's time: its test clock's, else `now`, the account's time.
     pub(crate) fn time_of(&self, customer: &str, now: i64) -> i64 {
         let clock = self
             .customers
@@ -135,7 +135,7 @@ impl Account {
         self.time_on(clock, now)
     }
 
-    /// The time of a test clock, else `now`.
+    /// A test clock's time, or `now` without one.
     pub(crate) fn time_on(&self, clock: Option<&Id>, now: i64) -> i64 {
         clock
             .and_then(|clock| self.clocks.get(clock))
@@ -143,7 +143,7 @@ impl Account {
     }
 }
 
-/// The tables and indexes of the billing half. A customer has its own positions in the first three.
+/// The tables and indexes of billing. A customer has its positions in the first three.
 #[derive(Debug, Default)]
 pub(crate) struct Billing {
     pub(crate) subscriptions: Table<Subscription>,
@@ -152,15 +152,15 @@ pub(crate) struct Billing {
     pub(crate) credit_notes: Table<CreditNote>,
     pub(crate) schedules: Table<Schedule>,
     pub(crate) sessions: Table<Session>,
-    /// Which subscription an item belongs to, by position.
+    /// The position of each item's subscription.
     pub(crate) items: HashMap<Id, u32>,
-    /// Discounts that are on an invoice, for `expand[]`.
+    /// The discounts on invoices, for `expand[]`.
     pub(crate) discounts: HashMap<Id, Discount>,
     pub(crate) timelines: Timelines,
 }
 
 impl Account {
-    /// The subscription at a position that an index or the timeline gave.
+    /// The subscription at a position from an index or the timeline.
     pub(crate) fn subscription(&self, position: u32) -> &Subscription {
         let subscription = self.billing.subscriptions.at(position);
         subscription.expect("indexes drop a subscription's position together with it")
@@ -172,7 +172,7 @@ impl Account {
         subscription.expect("indexes drop a subscription's position together with it")
     }
 
-    /// The schedule at a position that an index or the timeline gave.
+    /// The schedule at a position from an index or the timeline.
     pub(crate) fn schedule(&self, position: u32) -> &Schedule {
         let schedule = self.billing.schedules.at(position);
         schedule.expect("indexes drop a schedule's position together with it")
@@ -213,13 +213,13 @@ impl Account {
         }
     }
 
-    /// A price that is known to be there.
+    /// A price that is known to exist.
     pub(crate) fn price(&self, id: &str) -> &Price {
         let price = self.prices.get(id);
         price.expect("prices are never deleted")
     }
 
-    /// An invoice that is known to be there.
+    /// An invoice that is known to exist.
     pub(crate) fn invoice(&self, id: &Id) -> &Invoice {
         let invoice = self.billing.invoices.get(id);
         invoice.expect("the caller has found it")
@@ -231,7 +231,7 @@ impl Account {
         invoice.expect("the caller has found it")
     }
 
-    /// The charge that has paid an invoice, if one has.
+    /// The charge that paid an invoice, if there is one.
     pub(crate) fn charge_of_invoice(&self, id: &Id) -> Option<&Charge> {
         let intent = self.invoice(id).payment_intent.as_ref()?;
         let intent = self.payments.intents.get(intent)?;

@@ -1,7 +1,7 @@
-//! All accounts, each found by the key that opens it, or by the platform that has connected it.
+//! All accounts, which are found by their key, or by their platform.
 //!
-//! Each has a lock of its own, so that a call that takes long, such as the advance of a test clock, holds up no other
-//! account. Accounts are created and deleted under the lock of the table, which nobody keeps for long.
+//! Each account has a lock of its own, so a long call, such as the advance of a test clock, does not block other
+//! accounts. Accounts are created and deleted under the lock of the table, which is never held for long.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -39,17 +39,17 @@ impl LockedAccount {
         }
     }
 
-    /// Calls wait for their turn, one after the other, and no thread waits with them.
+    /// Waits for the caller's turn. Calls take turns, and waiting does not block a thread.
     pub(crate) async fn turn(&self) -> TurnGuard<'_, ()> {
         self.turn.lock().await
     }
 
-    /// The turn, if nobody has it.
+    /// The turn, if it is free.
     pub(crate) fn free_turn(&self) -> Option<TurnGuard<'_, ()>> {
         self.turn.try_lock().ok()
     }
 
-    /// The account, for the one whose turn it is. Who only looks at it may have to wait for that one.
+    /// The account, for the caller that has the turn. Other readers may have to wait for that caller.
     pub(crate) fn account(&self) -> MutexGuard<'_, Account> {
         locked(&self.account)
     }
@@ -59,7 +59,7 @@ impl LockedAccount {
         &self.webhook_endpoints
     }
 
-    /// The account's idempotency keys, which are asked before it is anybody's turn.
+    /// The account's idempotency keys, which can be read without the turn.
     pub(crate) fn keys(&self) -> MutexGuard<'_, Keys> {
         locked(&self.keys)
     }
@@ -71,7 +71,7 @@ pub(crate) struct Accounts {
     seed: u64,
     table: Mutex<HashMap<Id, Arc<LockedAccount>>>,
     requests: Mutex<Ids>,
-    /// Endpoints that accounts have from their first call on, and again after a reset; each with its account's id.
+    /// Endpoints that accounts have from their first call on and after every reset, each with its account's id.
     fixed_endpoints: Mutex<Vec<(Id, WebhookEndpoint)>>,
 }
 
@@ -85,7 +85,7 @@ impl Accounts {
         }
     }
 
-    /// The id of the account that a secret key opens: always the same one for the same key.
+    /// The id of the account of a secret key. It is always the same for the same key.
     pub(crate) fn id_of_key(&self, key: &str) -> Id {
         Ids::new(self.seed, key).next("acct", 16)
     }
@@ -95,7 +95,7 @@ impl Accounts {
         locked(&self.requests).next("req", 14)
     }
 
-    /// An account, made on first use.
+    /// An account, which is created on first use.
     pub(crate) fn account(&self, id: &Id, now: i64) -> Arc<LockedAccount> {
         self.made(id, || {
             Account::new(Profile::of_key(id.clone(), now), self.seed)
@@ -116,8 +116,8 @@ impl Accounts {
         table.entry(id.clone()).or_insert_with(new).clone()
     }
 
-    /// Gives an account an endpoint that outlives resets, and says what its secret is. Neither it nor its secret takes
-    /// an id that something else would have had.
+    /// Gives an account an endpoint that survives resets, and returns its secret. Its id and secret come from a stream
+    /// of their own, so other ids do not change.
     pub(crate) fn fix_endpoint(&self, account: &Id, endpoint: WebhookEndpoint) -> String {
         let table = locked(&self.table);
         let mut fixed = locked(&self.fixed_endpoints);
@@ -131,7 +131,7 @@ impl Accounts {
         secret
     }
 
-    /// An account that `platform` has created and not deleted, as `Stripe-Account` names it.
+    /// An account that `platform` has created and not deleted.
     pub(crate) fn connected(&self, platform: &Id, id: &str) -> Option<Arc<LockedAccount>> {
         let platform = self.existing(platform)?;
         let endpoints = platform.webhook_endpoints.clone();
@@ -142,7 +142,7 @@ impl Accounts {
         }))
     }
 
-    /// An account that is there already.
+    /// An account, if it exists.
     pub(crate) fn existing(&self, id: &str) -> Option<Arc<LockedAccount>> {
         locked(&self.table).get(id).cloned()
     }
@@ -152,8 +152,8 @@ impl Accounts {
         locked(&self.table).values().cloned().collect()
     }
 
-    /// Forgets one account with those that it has created, or everything. What is under way goes on, and is forgotten.
-    /// Gives back what is forgotten.
+    /// Removes an account with those that it has created, or all accounts, and returns them. Calls in progress continue
+    /// on the removed accounts.
     pub(crate) fn reset(&self, only: Option<&Id>) -> Vec<Arc<LockedAccount>> {
         let mut table = locked(&self.table);
         let Some(id) = only else {

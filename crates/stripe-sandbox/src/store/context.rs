@@ -1,4 +1,4 @@
-//! What a handler works with: an account, the time, and who is asking.
+//! The context of a handler: an account, the time, and the caller.
 
 use std::sync::Arc;
 
@@ -15,34 +15,34 @@ use crate::version::API_VERSION;
 #[derive(Debug)]
 pub(crate) struct Ctx<'a> {
     pub(crate) account: &'a mut Account,
-    /// The account's time, in seconds; a customer may live in another, see [`time_of`](Self::time_of).
+    /// The account's time, in seconds. A customer's time may differ, see [`time_of`](Self::time_of).
     pub(crate) now: i64,
-    /// The same in milliseconds, for the search index, which lags by less than whole seconds.
+    /// The same in milliseconds, for the lag of the search index.
     pub(crate) now_millis: i64,
-    /// The parts of the path that the route leaves open, in order.
+    /// The values of the path parameters, in order.
     pub(crate) args: Vec<String>,
     pub(crate) origin: Origin,
-    /// Whether the customer is there while the call pays. They are not when time pays, or a schedule.
+    /// Whether the customer is present while the call pays. They are absent when time or a schedule pays.
     pub(crate) presence: Presence,
-    /// `payment_behavior=default_incomplete`: what falls due waits for the customer to confirm it.
+    /// `payment_behavior=default_incomplete`: amounts due wait for the customer's confirmation.
     pub(crate) awaits_confirmation: bool,
 }
 
-/// Where a call comes from and how it is to be answered.
+/// The origin of a call, and settings for its answer.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Origin {
     pub(crate) request_id: Option<Id>,
     pub(crate) idempotency_key: Option<String>,
-    /// Where the sandbox is reached, without a slash at the end.
+    /// The URL of the sandbox, without a slash at the end.
     pub(crate) public_url: String,
-    /// How long a change takes to reach the search, in milliseconds.
+    /// How long the search index lags, in milliseconds.
     pub(crate) search_lag: i64,
-    /// How long renewals and the first invoices of schedules are drafts, in seconds.
+    /// How long renewals and the first invoices of schedules stay drafts, in seconds.
     pub(crate) invoice_draft: i64,
 }
 
 impl Origin {
-    /// The origin of what time brings, which no call has asked for.
+    /// The origin of what time causes, without a request.
     pub(crate) fn of_time(&self) -> Self {
         Self {
             request_id: None,
@@ -51,29 +51,29 @@ impl Origin {
         }
     }
 
-    /// Where an intent's customer authenticates.
+    /// The URL where an intent's customer authenticates.
     pub(crate) fn authentication_url(&self, intent: &Id) -> String {
         format!("{}/c/authenticate/{intent}", self.public_url)
     }
 }
 
 impl Ctx<'_> {
-    /// The n-th open part of the path. Routes and handlers agree on how many there are.
+    /// The n-th path parameter. Routes and handlers agree on their number.
     pub(crate) fn arg(&self, index: usize) -> String {
         self.args.get(index).cloned().unwrap_or_default()
     }
 
-    /// The time in which the customer lives.
+    /// The customer's time.
     pub(crate) fn time_of(&self, customer: &str) -> i64 {
         self.account.time_of(customer, self.now)
     }
 
-    /// Records an event about `object`, which is rendered as the API renders it, at `at`.
+    /// Records an event at `at` with `object`, the JSON of the API.
     pub(crate) fn event(&mut self, kind: &'static str, object: &Value, at: i64) {
         record(self, kind, object, None, at);
     }
 
-    /// Like [`event`](Self::event), with the former values of what has changed.
+    /// Like [`event`](Self::event), with the former values of the changed fields.
     pub(crate) fn update_event(
         &mut self,
         kind: &'static str,
@@ -100,7 +100,7 @@ fn record(ctx: &mut Ctx<'_>, kind: &'static str, object: &Value, previous: Optio
         "created": at,
         "data": data,
         "livemode": false,
-        // Every look at the event says how many there are.
+        // The current number is filled in when the event is read.
         "pending_webhooks": null,
         "request": {
             "id": ctx.origin.request_id.as_deref(),
@@ -118,8 +118,8 @@ fn record(ctx: &mut Ctx<'_>, kind: &'static str, object: &Value, previous: Optio
     ctx.account.events.add(event, ctx.now);
 }
 
-/// `previous_attributes`: the former values of what differs. Of an object inside the object, that is also only what
-/// differs; of a list, all of it.
+/// `previous_attributes`: the former values of changed fields. Nested objects contain only changed fields, too; lists
+/// are complete.
 fn difference(before: &Value, after: &Value) -> Value {
     let (Value::Object(before), Value::Object(after)) = (before, after) else {
         return before.clone();

@@ -1,4 +1,4 @@
-//! Idempotency keys: the first answer is kept for a day and given again, word for word.
+//! Idempotency keys. The first answer is kept for a day and repeated exactly.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub(crate) struct Keys {
 struct Entry {
     fingerprint: u64,
     at: i64,
-    /// `None` while the first request runs.
+    /// `None` while the first request is running.
     answer: Option<Kept>,
 }
 
@@ -34,8 +34,8 @@ pub(crate) struct Kept {
 }
 
 impl Keys {
-    /// Begins a request under a key: an answer to give again, or nothing, after which the caller ends with
-    /// [`keep`](Self::keep) or [`release`](Self::release). `fingerprint` stands for the path and parameters.
+    /// Begins a request with a key. Returns the answer to repeat, or `None`; the caller must then call
+    /// [`keep`](Self::keep) or [`release`](Self::release). `fingerprint` represents the path and parameters.
     pub(crate) fn begin(&mut self, key: &str, fingerprint: u64, now: i64) -> Result<Option<Kept>> {
         if key.chars().count() > MAX_KEY_CHARS {
             return Err(refused(format!(
@@ -69,14 +69,14 @@ impl Keys {
         Ok(None)
     }
 
-    /// The request began to execute and this is its answer.
+    /// Keeps the answer of a request that was executed.
     pub(crate) fn keep(&mut self, key: &str, answer: Kept) {
         if let Some(entry) = self.entries.get_mut(key) {
             entry.answer = Some(answer);
         }
     }
 
-    /// The request never began: the key is free again.
+    /// Frees the key of a request that was not executed.
     pub(crate) fn release(&mut self, key: &str) {
         self.entries.remove(key);
     }

@@ -1,13 +1,13 @@
-//! Ids in Stripe's form, from a seed: the same calls give the same ids.
+//! Ids in Stripe's format from a seed: the same calls give the same ids.
 
 use std::sync::Arc;
 
-/// An object's id, shared between the object, the indexes and what refers to it.
+/// An object's id, shared by the object, the indexes and references to it.
 pub(crate) type Id = Arc<str>;
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// A stream of ids. Distinct by construction: the mixing below is a permutation of the counter.
+/// A stream of ids. They are distinct, because the mixing function is a permutation of the counter.
 #[derive(Clone, Debug)]
 pub(crate) struct Ids {
     seed: u64,
@@ -23,13 +23,13 @@ impl Ids {
         Self { seed, counter: 0 }
     }
 
-    /// The next id with this prefix, such as `cus`; the part after the `_` is `length` long (at least 11,
-    /// which is what 64 bits take).
+    /// The next id with this prefix, such as `cus`. The part after the `_` has `length` characters, at least 11, which
+    /// 64 bits need.
     pub(crate) fn next(&mut self, prefix: &str, length: usize) -> Id {
         format!("{prefix}_{}", self.text(length)).into()
     }
 
-    /// Letters and digits, distinct from all others of this stream.
+    /// Letters and digits that are distinct from all others of this stream.
     pub(crate) fn text(&mut self, length: usize) -> String {
         self.counter += 1;
         let unique = mix(self.seed.wrapping_add(self.counter));
@@ -49,7 +49,7 @@ fn push_base62(text: &mut String, mut number: u64, digits: usize) {
     }
 }
 
-/// The finaliser of `SplitMix64`: spreads every bit of the input, and is invertible.
+/// The finalizer of `SplitMix64`, which is invertible and mixes all bits.
 pub(crate) fn mix(mut z: u64) -> u64 {
     z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,5 +1,5 @@
-//! Where things are kept: [ids], [tables](table) and [pages](page) of them, an [account] of all tables, the
-//! [accounts], and what a handler [works with](context).
+//! Storage: [ids], [tables](table) and [pages](page) of them, an [account] with its tables, all [accounts], and the
+//! [context] of handlers.
 
 pub(crate) mod account;
 pub(crate) mod accounts;
@@ -13,6 +13,6 @@ pub(crate) mod timelines;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic in a handler is a bug that its caller sees; the others go on.
+    // A panic in a handler fails only its own call.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! Lists: newest first, cut by `limit`, `starting_after` and `ending_before`.
+//! Pages of lists: newest first, limited by `limit`, `starting_after` and `ending_before`.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::table::{Row, Table};
 use crate::error::{Error, Result};
 use crate::params::Params;
 
-/// Which part of a list was asked for.
+/// The requested page.
 #[derive(Clone, Debug)]
 pub(crate) struct Page {
     limit: usize,
@@ -14,7 +14,7 @@ pub(crate) struct Page {
     before: Option<String>,
 }
 
-/// The part, in the answer's order, and whether there is more in the direction of travel.
+/// The rows of a page in order, and whether there are more in its direction.
 #[derive(Debug)]
 pub(crate) struct Cut<'a, T> {
     pub(crate) rows: Vec<&'a T>,
@@ -53,7 +53,7 @@ impl Page {
         })
     }
 
-    /// Cuts the table's rows that `keep` accepts.
+    /// The page of a table's rows that `keep` accepts.
     pub(crate) fn of_table<'a, T: Row>(
         &self,
         table: &'a Table<T>,
@@ -64,7 +64,7 @@ impl Page {
         self.cut(table, what, |from, to| Box::new((from..to).filter_map(row)))
     }
 
-    /// Cuts the rows at the given positions (ascending), of those the ones that `keep` accepts.
+    /// The page of the rows at the given positions (ascending) that `keep` accepts.
     pub(crate) fn of_positions<'a, T: Row>(
         &self,
         table: &'a Table<T>,
@@ -84,7 +84,7 @@ impl Page {
         })
     }
 
-    /// `rows(from, to)` gives the rows at positions from `from` to before `to`, oldest first.
+    /// `rows(from, to)` returns the rows from position `from` up to but not including `to`, oldest first.
     fn cut<'a, 'b, T: Row>(
         &self,
         table: &'a Table<T>,
@@ -113,7 +113,7 @@ impl Page {
         Ok(Cut { rows, has_more })
     }
 
-    /// Cuts rows that are in the answer's order already.
+    /// The page of rows that are already in order.
     pub(crate) fn of_rows<'a, T: Row>(&self, rows: &[&'a T], what: &str) -> Result<Cut<'a, T>> {
         let index = |id: &str, param: &str| {
             rows.iter()
@@ -198,7 +198,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whichever way one walks, every row comes once, and the order is newest first.
+        /// Walking in either direction visits every row once, and lists are newest first.
         #[test]
         fn walking_visits_all(size in 0_usize..40, limit in 1_usize..12, modulus in 1_usize..4, back: bool, way in 0..3) {
             let table = table(size);

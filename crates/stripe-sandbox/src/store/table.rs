@@ -1,6 +1,6 @@
-//! Rows of one kind in the order of their creation, found by id or by position.
+//! Rows of one kind in order of creation, found by id or by position.
 //!
-//! Positions never change, so that an index can be a list of `u32`.
+//! Positions never change, so an index can be a list of `u32`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ impl<T> Default for Table<T> {
 }
 
 impl<T: Row> Table<T> {
-    /// Adds a row and returns its position. An id is inserted once; see [`contains`](Self::contains).
+    /// Adds a row and returns its position. The id must be new; see [`contains`](Self::contains).
     pub(crate) fn insert(&mut self, row: T) -> u32 {
         let position =
             u32::try_from(self.rows.len()).expect("memory ends before four thousand million rows");
@@ -70,7 +70,7 @@ impl<T: Row> Table<T> {
         self.rows.get_mut(position as usize)?.as_mut()
     }
 
-    /// Forgets a row and its id; the other rows keep their positions.
+    /// Removes a row and its id. The other rows keep their positions.
     pub(crate) fn remove(&mut self, id: &str) -> Option<T> {
         let position = self.by_id.remove(id)?;
         self.rows.get_mut(position as usize)?.take()

@@ -1,18 +1,18 @@
-//! What is due when: per test clock, and for the customers that are on none, a set ordered by time. Looking at
-//! its first entry is all that a request costs when nothing is due.
+//! What is due when: a set ordered by time for each test clock, and one for the customers without a clock. When nothing
+//! is due, a request only looks at the first entry.
 
 use std::collections::{BTreeSet, HashMap};
 
 use super::ids::Id;
 
-/// Something that has a time; the numbers are positions in tables. At one time, schedules start first.
+/// Something that is due. The numbers are positions in tables. At the same time, schedules come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Due {
     /// A schedule begins.
     Schedule(u32),
     /// A draft is finalized.
     Invoice(u32),
-    /// A subscription's phase, period or life ends.
+    /// The end of a subscription's phase, period or life, or the notice of a trial's end.
     Subscription(u32),
     /// A checkout session expires.
     Session(u32),
@@ -37,13 +37,13 @@ impl Timelines {
         }
     }
 
-    /// The first thing that is due at or before `until`.
+    /// The first entry at or before `until`.
     pub(crate) fn first(&self, clock: Option<&Id>, until: i64) -> Option<(i64, Due)> {
         let first = self.0.get(&clock.cloned())?.first()?;
         (first.0 <= until).then_some(*first)
     }
 
-    /// Everything that a clock will bring.
+    /// All entries of a clock.
     pub(crate) fn on(&self, clock: Option<&Id>) -> impl Iterator<Item = Due> {
         self.0
             .get(&clock.cloned())

@@ -1,4 +1,4 @@
-//! One delivery: an event, an endpoint, and the tries so far.
+//! A delivery: an event, an endpoint, and the tries so far.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,19 +20,19 @@ const USER_AGENT: &str = "Stripe/1.0 (+https://stripe.com/docs/webhooks)";
 #[derive(Debug)]
 pub(super) struct Delivery {
     outgoing: Outgoing,
-    /// Whether it is sent once more than Stripe would. Then the event is not marked as received again.
+    /// Whether this is an extra copy, which does not count as a receipt of the event.
     is_copy: bool,
     /// How many tries have failed.
     pub(super) failed: u32,
     _unsettled: Unsettled,
 }
 
-/// How a try has ended.
+/// The outcome of a try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Delivered,
     Failed,
-    /// The endpoint is disabled or deleted: there is no other try.
+    /// The endpoint is disabled or deleted, so there is no other try.
     NoEndpoint,
 }
 
@@ -73,12 +73,12 @@ impl Delivery {
         }
     }
 
-    /// The account that the event is of.
+    /// The account of the event.
     pub(super) fn account(&self) -> &str {
         &self.outgoing.to.account
     }
 
-    /// The event, laid out as Stripe does.
+    /// The event, formatted as by Stripe.
     fn body(&self) -> String {
         let mut event = self.outgoing.event.to_json();
         if self.outgoing.to.is_platforms {
@@ -88,7 +88,7 @@ impl Delivery {
     }
 }
 
-/// Counts something that is not settled, from when it is made until it is dropped.
+/// Counts as unsettled until it is dropped.
 #[derive(Debug)]
 pub(super) struct Unsettled(Arc<watch::Sender<usize>>);
 

@@ -1,8 +1,8 @@
-//! Webhooks: events on their way to the endpoints that want them.
+//! Delivery of events to webhook endpoints.
 //!
-//! Each endpoint has a [queue](queue::Queue), and as long as something waits in it, a task that sends one
-//! [delivery](delivery::Delivery) after the other. A delivery is settled when the endpoint has answered 2xx, or when
-//! there is no other try. No call waits for any of this.
+//! Each endpoint has a [queue](queue::Queue). While it is not empty, a task sends its [deliveries](delivery::Delivery)
+//! one after the other. A delivery is settled when the endpoint has answered 2xx, or when it is given up. No call waits
+//! for deliveries.
 
 mod delivery;
 mod queue;
@@ -24,10 +24,10 @@ use crate::resource::webhook_endpoint::{Endpoints, Outgoing};
 use crate::store::ids::Id;
 use crate::store::locked;
 
-/// How often Stripe tries again in test mode, in the course of a few hours.
+/// How often Stripe tries again in test mode, within a few hours.
 const RETRIES: u32 = 3;
 
-/// What has become of deliveries so far.
+/// Counts of deliveries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Deliveries {
@@ -35,17 +35,17 @@ pub struct Deliveries {
     pub delivered: u64,
     /// Tries that were not answered 2xx in time.
     pub failed_tries: u64,
-    /// Given up: the last try has failed, or the endpoint is disabled or deleted.
+    /// Given up, because the last try failed or the endpoint is disabled or deleted.
     pub given_up: u64,
-    /// Never sent, because too many waited for the endpoint.
+    /// Never sent, because the endpoint's queue was full.
     pub overflowed: u64,
-    /// Never sent, because a [rule](crate::Rule) says so.
+    /// Never sent, because of a [rule](crate::Rule).
     pub dropped: u64,
     /// Waiting or being sent.
     pub unsettled: usize,
 }
 
-/// All queues. Dropped, it ends whatever is under way.
+/// All queues. Dropping it ends all deliveries.
 #[derive(Debug)]
 pub(crate) struct Webhooks {
     shared: Arc<Shared>,
@@ -56,7 +56,7 @@ pub(crate) struct Webhooks {
 struct Shared {
     http: reqwest::Client,
     clock: Clock,
-    /// How long after a failed first try the second is, in milliseconds; the next waits are twice as long each.
+    /// The wait before the second try, in milliseconds. Each wait after that is twice as long.
     backoff: i64,
     queues: Mutex<HashMap<Id, Queue>>,
     counts: Mutex<Deliveries>,
@@ -84,7 +84,7 @@ impl Webhooks {
         }
     }
 
-    /// Sends an event to an endpoint, once for each of `waits`, after so many milliseconds.
+    /// Sends an event to an endpoint once for each of `waits`, after that many milliseconds.
     pub(crate) fn send(&self, outgoing: &Outgoing, waits: &[i64]) {
         if waits.is_empty() {
             locked(&self.shared.counts).dropped += 1;
@@ -98,14 +98,14 @@ impl Webhooks {
         }
     }
 
-    /// Waits until nothing waits or is being sent.
+    /// Waits until all deliveries are settled.
     pub(crate) async fn settled(&self) {
         let mut unsettled = self.shared.unsettled.subscribe();
-        // The sender is in `self`.
+        // This cannot fail, because the sender is in `self`.
         let _ = unsettled.wait_for(|count| *count == 0).await;
     }
 
-    /// What has become of deliveries so far.
+    /// Counts of the deliveries so far.
     pub(crate) fn counts(&self) -> Deliveries {
         Deliveries {
             unsettled: *self.shared.unsettled.borrow(),
@@ -113,7 +113,7 @@ impl Webhooks {
         }
     }
 
-    /// Ends whatever is on its way to these endpoints.
+    /// Ends all deliveries to these endpoints.
     pub(crate) fn forget(&self, endpoints: &Endpoints) {
         let mut queues = locked(&self.shared.queues);
         for endpoint in locked(endpoints).iter() {
@@ -123,8 +123,7 @@ impl Webhooks {
         }
     }
 
-    /// Sends at once what waits for its first try, in the order in which it would have been sent: all of it, or that of
-    /// one account's events.
+    /// Sends at once what waits for its first try, in its order: everything, or the events of one account.
     pub(crate) fn release(&self, account: Option<&str>) {
         let now = self.shared.clock.millis();
         for queue in locked(&self.shared.queues).values_mut() {
@@ -132,25 +131,25 @@ impl Webhooks {
         }
     }
 
-    /// Ends all deliveries, for good.
+    /// Ends all deliveries for good.
     pub(crate) fn stop(&self) {
         self.shared.stop.cancel();
         locked(&self.shared.queues).clear();
     }
 }
 
-/// What the task of a queue does next.
+/// The next step of a queue's task.
 enum Step {
     Send(Box<Delivery>),
     /// Nothing is due before this time.
     Wait(i64),
-    /// Nothing waits.
+    /// The queue is empty.
     End,
 }
 
 impl Shared {
-    /// Adds a delivery to its endpoint's queue, and sees to it that a task works on that. One that was in a queue before
-    /// ends with that queue.
+    /// Adds a delivery to its endpoint's queue, and starts a task for the queue if there is none. A delivery that is
+    /// added again ends with the queue that it was in `before`.
     fn add(
         self: &Arc<Self>,
         endpoint: &Id,
@@ -216,7 +215,7 @@ impl Shared {
         }
     }
 
-    /// Sends it, or arranges for another try.
+    /// Tries a delivery, and schedules another try if it fails.
     async fn deliver(
         self: &Arc<Self>,
         endpoint: &Id,
@@ -245,7 +244,7 @@ impl Shared {
     }
 }
 
-/// A client that takes answers as they are: a redirect is no 2xx.
+/// The HTTP client. It does not follow redirects, because a redirect is no success.
 fn client() -> reqwest::Client {
     let roots = rustls::RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),

@@ -1,4 +1,4 @@
-//! What waits to be delivered to one endpoint, ordered by time.
+//! The queue of an endpoint's deliveries, ordered by time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,25 +9,25 @@ use tokio_util::sync::CancellationToken;
 
 use super::delivery::Delivery;
 
-/// How many deliveries wait for one endpoint at most: as many as the sandbox keeps events. What is over is dropped.
+/// The longest queue: as many deliveries as an account keeps events. Further ones are dropped.
 pub(super) const MAX_WAITING: usize = 10_000;
 
 /// See the module's text.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    /// By the time when they are due, in milliseconds, and then in the order in which they came.
+    /// By due time in milliseconds, then in order of arrival.
     waiting: BTreeMap<(i64, u64), Delivery>,
     added: u64,
-    /// Told when something is added.
+    /// Notified when a delivery is added.
     pub(super) changed: Arc<Notify>,
-    /// Cancelled when the queue is thrown away.
+    /// Cancelled when the queue is discarded.
     pub(super) closed: CancellationToken,
     /// The task that delivers.
     pub(super) worker: Option<JoinHandle<()>>,
 }
 
 impl Queue {
-    /// Adds a delivery; says whether there was room for it.
+    /// Adds a delivery and returns whether there was room.
     pub(super) fn add(&mut self, delivery: Delivery, due: i64) -> bool {
         if self.waiting.len() >= MAX_WAITING {
             return false;
@@ -50,7 +50,7 @@ impl Queue {
         Some(delivery)
     }
 
-    /// Makes what waits for its first try due at `now`: all, or what is from one account.
+    /// Makes deliveries that wait for their first try due at `now`: all, or those of one account's events.
     pub(super) fn release(&mut self, account: Option<&str>, now: i64) {
         let waiting = std::mem::take(&mut self.waiting);
         for ((due, number), delivery) in waiting {
@@ -66,7 +66,7 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Whether a task delivers. One ends before its time only if its runtime does.
+    /// Whether the task is running. It ends early only if its runtime does.
     pub(super) fn has_worker(&self) -> bool {
         let worker = self.worker.as_ref();
         worker.is_some_and(|worker| !worker.is_finished())

@@ -1,11 +1,11 @@
-//! How Stripe signs what it sends: an HMAC of the time and the body, by the endpoint's secret.
+//! Stripe's signature of webhooks: an HMAC of the time and the body with the endpoint's secret.
 
 use std::fmt::Write as _;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-/// The header `Stripe-Signature` of a body that is sent at `unix` seconds.
+/// The `Stripe-Signature` header of a body that is sent at `unix` seconds.
 pub(crate) fn header(secret: &str, unix: i64, body: &str) -> String {
     let mut mac =
         Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
@@ -22,7 +22,7 @@ pub(crate) fn header(secret: &str, unix: i64, body: &str) -> String {
 mod tests {
     use super::header;
 
-    /// What `printf '1492774577.{"id": "evt_1"}' | openssl dgst -sha256 -hmac whsec_test_secret` says.
+    /// Expected value from `printf '1492774577.{"id": "evt_1"}' | openssl dgst -sha256 -hmac whsec_test_secret`.
     #[test]
     fn the_signature_is_the_one_that_openssl_makes() {
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Accounts: the one that a key opens, and those that it has connected.
+//! Accounts: those of keys, and the accounts that they have connected.
 
 pub(crate) mod routes;
 
@@ -11,7 +11,7 @@ use crate::store::table::Row;
 
 const URL: &str = "/v1/accounts";
 
-/// What is known about an account as such.
+/// The properties of an account.
 #[derive(Clone, Debug)]
 pub(crate) struct Profile {
     pub(crate) id: Id,
@@ -25,7 +25,8 @@ pub(crate) struct Profile {
     pub(crate) business_name: Option<String>,
     business_url: Option<String>,
     metadata: Metadata,
-    /// The account that a key opens is ready for charges; a connected one has yet to be onboarded.
+    /// Whether the account is ready for charges. The account of a key is; a connected account still has to be
+    /// onboarded.
     onboarded: bool,
 }
 
@@ -36,7 +37,7 @@ impl Row for Profile {
 }
 
 impl Profile {
-    /// The account that a key opens.
+    /// The account of a key.
     pub(crate) fn of_key(id: Id, now: i64) -> Self {
         Self {
             id,
@@ -133,7 +134,7 @@ impl Profile {
     }
 }
 
-/// The error for an account that is not the key's. `key` is the key as it may be shown, where Stripe shows it.
+/// The error for an account that the key cannot access. `key` is the masked key, where Stripe shows it.
 pub(crate) fn no_access(key: Option<&str>, id: &str) -> Error {
     let key = key.map_or_else(String::new, |key| format!(" '{key}'"));
     Error::invalid(format!(

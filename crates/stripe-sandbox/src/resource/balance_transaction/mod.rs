@@ -1,5 +1,5 @@
-//! Balance transactions: what a charge or a refund does to the account's balance. They are read off the charges and
-//! refunds that make them, and are not kept.
+//! Balance transactions: the effects of charges and refunds on the account's balance. They are derived from charges and
+//! refunds and are not stored.
 
 pub(crate) mod routes;
 pub(crate) mod view;
@@ -10,7 +10,7 @@ const WHAT: &str = "balance transaction";
 
 const PREFIX: &str = "txn_";
 
-/// The id of the transaction that a charge or a refund has made.
+/// The id of the transaction of a charge or a refund.
 pub(crate) fn id_of(source: &str) -> Id {
     let own = source.split_once('_').map_or(source, |(_, own)| own);
     format!("{PREFIX}{own}").into()

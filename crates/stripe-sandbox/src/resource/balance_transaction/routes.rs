@@ -26,7 +26,7 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// All that Stripe knows; the sandbox has the first and the last.
+/// All types that Stripe has; the sandbox models the first and the last.
 const TYPES: &[&str] = &[
     "charge",
     "adjustment",
@@ -63,7 +63,7 @@ const TYPES: &[&str] = &[
     "refund",
 ];
 
-/// Which balance transactions are asked for.
+/// The filter of a list.
 struct Filter {
     page: Page,
     created: Created,
@@ -84,7 +84,7 @@ fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
     Ok(filter)
 }
 
-/// `GET /v1/balance_transactions`, newest first. There are no payouts.
+/// `GET /v1/balance_transactions`, newest first. The sandbox has no payouts.
 fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     let source = filter.source.as_deref();
     let payments = &ctx.account.payments;

@@ -1,4 +1,4 @@
-//! Balance transactions as Stripe 2022-11-15 shows them.
+//! The JSON of balance transactions at 2022-11-15.
 
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::store::account::Account;
 use crate::store::ids::Id;
 use crate::store::table::Row;
 
-/// How long it takes until the money is there.
+/// How long it takes until the money is available.
 const PENDING: i64 = 2 * DAY;
 
 /// See the module's text.
@@ -22,7 +22,7 @@ pub(crate) struct Transaction<'a> {
     /// The charge or the refund.
     pub(super) source: &'a Id,
     pub(super) customer: Option<&'a Id>,
-    /// Stripe's `type`, which is its `reporting_category`, too.
+    /// Stripe's `type`, and also its `reporting_category`.
     pub(super) kind: &'static str,
     pub(crate) created: i64,
     pub(crate) currency: currency::Currency,
@@ -38,7 +38,7 @@ impl Row for Transaction<'_> {
 }
 
 impl<'a> Transaction<'a> {
-    /// What a charge brought, once it was captured.
+    /// The transaction of a charge, once it was captured.
     pub(crate) fn of_charge(charge: &'a Charge) -> Option<Self> {
         Some(Self {
             id: id_of(&charge.id),
@@ -78,8 +78,8 @@ impl<'a> Transaction<'a> {
         })
     }
 
-    /// What Stripe keeps of a charge: 2.9 % and 30 cents, as in the United States (our choice for other currencies).
-    /// It is not given back with a refund.
+    /// Stripe's fee for a charge: 2.9 % and 30 cents, as in the United States (our choice for other currencies). A
+    /// refund does not return it.
     fn fee(&self) -> i64 {
         if self.amount <= 0 {
             return 0;
@@ -88,7 +88,7 @@ impl<'a> Transaction<'a> {
         round_half_up(Decimal::from(self.amount) * percent) + 30
     }
 
-    /// As it is at the account's time `now`.
+    /// The JSON at the account's time `now`.
     pub(crate) fn to_json(&self, account: &Account, now: i64) -> Value {
         let now = self.customer.map_or(now, |id| account.time_of(id, now));
         let available_on = self.created + PENDING;
@@ -120,7 +120,7 @@ impl<'a> Transaction<'a> {
     }
 }
 
-/// Renders a transaction by its id, for `expand[]`.
+/// The JSON of a transaction by its id, for `expand[]`.
 pub(crate) fn render(account: &Account, now: i64, id: &str) -> Option<Value> {
     Some(Transaction::find(account, id)?.to_json(account, now))
 }

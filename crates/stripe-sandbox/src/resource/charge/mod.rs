@@ -1,4 +1,4 @@
-//! Charges: attempts to take money, that succeeded or failed.
+//! Charges: attempts to take money, successful or failed.
 
 pub(crate) mod routes;
 pub(crate) mod view;
@@ -14,7 +14,7 @@ use crate::store::table::Row;
 
 pub(crate) const WHAT: &str = "charge";
 
-/// See the module's text. What it shares with its intent is the intent's at the time.
+/// See the module's text. Properties that it shares with its intent are copied from it.
 #[derive(Clone, Debug)]
 pub(crate) struct Charge {
     pub(crate) id: Id,
@@ -27,9 +27,9 @@ pub(crate) struct Charge {
     pub(crate) currency: Currency,
     /// In cents.
     pub(crate) captured: i64,
-    /// When the money was taken, if it was.
+    /// When the money was captured, if it was.
     pub(crate) captured_at: Option<i64>,
-    /// Whether the money is reserved, and waits for being captured.
+    /// Whether the money is reserved and not captured yet.
     pub(crate) uncaptured: bool,
     /// In cents.
     pub(crate) refunded: i64,
@@ -99,7 +99,7 @@ impl Charge {
         }
     }
 
-    /// What can still be given back, in cents.
+    /// The amount that can still be refunded, in cents.
     pub(crate) fn refundable(&self) -> i64 {
         if self.failure.is_some() || self.uncaptured {
             return 0;

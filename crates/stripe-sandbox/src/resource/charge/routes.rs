@@ -22,7 +22,7 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// Which charges are asked for.
+/// The filter of a list.
 struct Filter {
     page: Page,
     created: Created,
@@ -68,7 +68,7 @@ fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Charge> {
     Ok(charge)
 }
 
-/// `POST /v1/charges/:id`: its texts.
+/// `POST /v1/charges/:id`: updates its texts.
 fn update(ctx: &mut Ctx<'_>, charge: Charge) -> Result<Value> {
     let before = find(ctx, &charge.id)?.to_json(ctx.account);
     let after = charge.to_json(ctx.account);

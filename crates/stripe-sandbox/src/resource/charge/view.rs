@@ -1,4 +1,4 @@
-//! Charges as Stripe 2022-11-15 shows them.
+//! The JSON of charges at 2022-11-15.
 
 use serde_json::{Value, json};
 
@@ -66,7 +66,7 @@ impl Charge {
         merged([first, second])
     }
 
-    /// What the bank said.
+    /// The bank's decision.
     fn outcome(&self) -> Value {
         match self.failure {
             None => json!({
@@ -89,7 +89,7 @@ impl Charge {
     }
 }
 
-/// What a charge shows when `refunds` is expanded, newest first.
+/// The value of `refunds` when it is expanded, newest first.
 pub(crate) fn refunds(account: &Account, charge: &Charge) -> Value {
     let refunds = account.payments.refunds.iter().rev();
     let refunds: Vec<&Refund> = refunds

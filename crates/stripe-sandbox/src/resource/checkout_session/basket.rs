@@ -1,4 +1,4 @@
-//! What is in the basket of a checkout session.
+//! The basket of a checkout session.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::store::account::Account;
 use crate::store::ids::Id;
 use crate::store::table::Row;
 
-/// One thing in the basket.
+/// An item in the basket.
 pub(crate) struct LineItem {
     id: Id,
     pub(crate) priced: Priced,
@@ -24,7 +24,7 @@ impl Row for LineItem {
     }
 }
 
-/// What is in the basket.
+/// The items in the basket.
 pub(crate) fn basket(account: &Account, session: &Session) -> Vec<LineItem> {
     let Mode::Subscription(purchase) = &session.mode else {
         return Vec::new();
@@ -39,7 +39,7 @@ pub(crate) fn basket(account: &Account, session: &Session) -> Vec<LineItem> {
     purchase.specs.iter().enumerate().map(item).collect()
 }
 
-/// What a session shows when `line_items` is expanded.
+/// The value of `line_items` when it is expanded.
 pub(crate) fn first_line_items(account: &Account, session: &Session) -> Value {
     let items = basket(account, session);
     let url = format!("{URL}/{}/line_items", session.id);
@@ -51,7 +51,7 @@ pub(crate) fn first_line_items(account: &Account, session: &Session) -> Value {
     )
 }
 
-/// Whether nothing is charged on paying because a trial begins.
+/// Whether a trial begins, so that nothing is charged.
 pub(crate) fn in_trial(session: &Session) -> bool {
     match &session.mode {
         Mode::Subscription(purchase) => {

@@ -42,14 +42,14 @@ const DATA_UNMODELLED: &[&str] = &[
     "trial_settings",
 ];
 
-/// The languages that Stripe's page speaks; the sandbox's is in English in any case.
+/// The languages of Stripe's page; the sandbox's page is always in English.
 const LOCALES: &[&str] = &[
     "auto", "bg", "cs", "da", "de", "el", "en", "en-GB", "es", "es-419", "et", "fi", "fil", "fr",
     "fr-CA", "hr", "hu", "id", "it", "ja", "ko", "lt", "lv", "ms", "mt", "nb", "nl", "pl", "pt",
     "pt-BR", "ro", "ru", "sk", "sl", "sv", "th", "tr", "vi", "zh", "zh-HK", "zh-TW",
 ];
 
-/// The session, without its id and url; in `setup` mode the metadata of the intent that is to be made for it.
+/// Reads the session, without its id and URL; and in `setup` mode the metadata of its intent.
 pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Session, Option<Metadata>)> {
     let mode = params.one_of("mode", &["payment", "setup", "subscription"])?;
     let holder = match params.string("customer")? {
@@ -217,7 +217,7 @@ fn tax_ids(params: &Params<'_>) -> Result<bool> {
         .ok_or_else(|| collection.missing("enabled"))
 }
 
-/// `customer_update`, and what needs it.
+/// `customer_update`, and the parameters that require it.
 fn updates(params: &Params<'_>, holder: Option<&Customer>, tax: bool, tax_ids: bool) -> Result<()> {
     let given = params.object("customer_update")?;
     let mut auto = [false; 3];
@@ -250,7 +250,7 @@ fn card_only(params: &Params<'_>) -> Result<()> {
     payment_method::cards_only("payment_method_types", &types)
 }
 
-/// A day by default; from half an hour to a day.
+/// The expiry: by default after a day; from half an hour to a day.
 fn expires_at(params: &Params<'_>, now: i64) -> Result<i64> {
     match params.timestamp("expires_at")? {
         None => Ok(now + DAY),
@@ -262,7 +262,7 @@ fn expires_at(params: &Params<'_>, now: i64) -> Result<i64> {
     }
 }
 
-/// An address to send the person to. Only web addresses: the page links to it.
+/// A URL to send the customer to. It must be a web address, because the page links to it.
 fn address(params: &Params<'_>, key: &str) -> Result<Option<String>> {
     let Some(url) = params.string(key)? else {
         return Ok(None);
@@ -280,7 +280,7 @@ fn address(params: &Params<'_>, key: &str) -> Result<Option<String>> {
     Ok(Some(url.to_owned()))
 }
 
-/// Works out what is due on paying: nothing, if a trial begins.
+/// Computes the amount due on payment; it is 0 if a trial begins.
 pub(super) fn sum_up(account: &Account, purchase: &mut Purchase) {
     if purchase.trial_days.is_some() || purchase.trial_end.is_some() {
         return;
@@ -292,7 +292,7 @@ pub(super) fn sum_up(account: &Account, purchase: &mut Purchase) {
     purchase.discount = parts.into_iter().flatten().sum();
 }
 
-/// `discounts`: one, by its coupon or its promotion code.
+/// `discounts`: at most one, by coupon or promotion code.
 fn discounts(
     ctx: &Ctx<'_>,
     params: &Params<'_>,

@@ -30,16 +30,16 @@ impl Status {
     }
 }
 
-/// What paying does.
+/// The effect of paying.
 #[derive(Clone, Debug)]
 pub(crate) enum Mode {
-    /// Keeps a card for later, on this intent.
+    /// A card is saved for later, on this intent.
     Setup { intent: Id },
-    /// Starts a subscription.
+    /// A subscription starts.
     Subscription(Box<Purchase>),
 }
 
-/// The subscription that is bought.
+/// The subscription to buy.
 #[derive(Clone, Debug)]
 pub(crate) struct Purchase {
     pub(crate) specs: Vec<ItemSpec>,
@@ -47,16 +47,16 @@ pub(crate) struct Purchase {
     pub(crate) metadata: Metadata,
     pub(crate) description: Option<String>,
     pub(crate) coupon: Option<Applied>,
-    /// How long, in days from paying; and until when, in seconds. At most one of the two.
+    /// The length of the trial in days from payment, or its end in seconds; at most one of the two.
     pub(crate) trial_days: Option<i64>,
     pub(crate) trial_end: Option<i64>,
-    /// Due on paying, in cents, before the coupon, and what that takes off.
+    /// The amount due on payment, in cents, before the coupon; and the coupon's discount.
     pub(crate) subtotal: i64,
     pub(crate) discount: i64,
 }
 
 impl Purchase {
-    /// Due on paying, in cents.
+    /// The amount due on payment, in cents.
     pub(crate) fn due(&self) -> i64 {
         self.subtotal - self.discount
     }
@@ -73,7 +73,7 @@ pub(crate) struct Session {
     pub(crate) customer_email: Option<String>,
     pub(crate) success_url: String,
     pub(crate) cancel_url: Option<String>,
-    /// Where the page is.
+    /// The URL of the page.
     pub(crate) url: String,
     pub(crate) automatic_tax: bool,
     pub(crate) tax_ids: bool,
@@ -83,10 +83,10 @@ pub(crate) struct Session {
     pub(crate) promotion_codes: Option<bool>,
     pub(crate) collection: &'static str,
     pub(crate) metadata: Metadata,
-    /// What paying made.
+    /// The subscription that was created.
     pub(crate) subscription: Option<Id>,
     pub(crate) invoice: Option<Id>,
-    /// The customer's e-mail address, name and phone when it was done.
+    /// The customer's e-mail address, name and phone at completion.
     pub(crate) details: Option<[Option<String>; 3]>,
 }
 

@@ -1,4 +1,4 @@
-//! Paying a session on its page.
+//! Payment of a session on its page.
 
 use super::input::sum_up;
 use super::{Mode, Purchase, Session, Status, WHAT, view};
@@ -16,11 +16,11 @@ use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::timelines::Due;
 
-/// Pays an open session with a test card (`pm_card_…`), less what a promotion code takes off: the card is kept, and the
-/// subscription, if one is bought, starts. Returns where the person goes next.
+/// Pays an open session with a test card (`pm_card_…`), less the discount of a promotion code. It saves the card and
+/// starts the subscription, if one is bought. Returns the URL to go to next.
 ///
 /// # Errors
-/// What to tell the person, if it cannot be: nothing has changed then.
+/// The message for the customer, if the payment is not possible. Nothing has changed then.
 pub(crate) fn pay(ctx: &mut Ctx<'_>, id: &str, card: &str, code: Option<&str>) -> Result<String> {
     let sessions = &ctx.account.billing.sessions;
     let (Some(position), Some(session)) = (sessions.position(id), sessions.get(id)) else {
@@ -135,7 +135,7 @@ fn details(account: &Account, customer: &str) -> Option<[Option<String>; 3]> {
     ])
 }
 
-/// Applies the promotion code that a customer has typed on the page, if the session takes one.
+/// Applies the promotion code that the customer entered, if the session allows one.
 fn redeem(
     ctx: &Ctx<'_>,
     session: &mut Session,

@@ -1,4 +1,4 @@
-//! `/v1/checkout/sessions`. The page that a session's `url` leads to is in [`pages`](crate::pages).
+//! `/v1/checkout/sessions`. The page behind a session's `url` is in [`pages`](crate::pages).
 
 use serde_json::Value;
 
@@ -79,7 +79,7 @@ fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(view::to_json(find(ctx)?))
 }
 
-/// Which sessions are asked for.
+/// The filter of a list.
 struct Filter {
     page: Page,
     customer: Option<String>,

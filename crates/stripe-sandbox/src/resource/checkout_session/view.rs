@@ -1,4 +1,4 @@
-//! Checkout sessions as Stripe 2022-11-15 shows them.
+//! The JSON of checkout sessions at 2022-11-15.
 
 use serde_json::{Value, json};
 

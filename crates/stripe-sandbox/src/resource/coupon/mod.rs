@@ -1,4 +1,4 @@
-//! Coupons, which become [discounts](super::discount) on a customer or a subscription.
+//! Coupons. Applied to a customer or a subscription, they become [discounts](super::discount).
 
 pub(crate) mod input;
 pub(crate) mod routes;
@@ -19,7 +19,7 @@ const WHAT: &str = "coupon";
 /// The account's coupons. Discounts keep their coupon when it is deleted.
 pub(crate) type Coupons = Table<Arc<Coupon>>;
 
-/// See the module's text. Everything but its texts and its use is fixed at creation.
+/// See the module's text. After creation, only its texts and its redemptions change.
 #[derive(Debug)]
 pub(crate) struct Coupon {
     pub(crate) id: Id,
@@ -32,7 +32,7 @@ pub(crate) struct Coupon {
     times_redeemed: std::sync::atomic::AtomicI64,
 }
 
-/// What a coupon says, which can be changed. Discounts share their coupon, and show the change.
+/// The texts of a coupon, which can be changed. Discounts share their coupon and show the change.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Texts {
     name: Option<String>,
@@ -48,7 +48,7 @@ pub(crate) enum Off {
     Percent(Decimal),
 }
 
-/// How long it does so.
+/// How long a discount lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Duration {
     Forever,
@@ -69,7 +69,7 @@ impl Coupon {
             .load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    /// The same coupon for itself: its uses do not count.
+    /// A copy whose redemptions do not count for this coupon.
     pub(crate) fn copy(&self) -> Self {
         Self {
             id: self.id.clone(),
@@ -79,7 +79,7 @@ impl Coupon {
         }
     }
 
-    /// Counts one use.
+    /// Counts one redemption.
     pub(crate) fn redeem(&self) {
         self.times_redeemed
             .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -122,7 +122,7 @@ impl Coupon {
     }
 }
 
-/// A percentage as a JSON number: `10`, or `12.5`. Only its rendering is a float.
+/// A percentage as a JSON number: `10`, or `12.5`. Only this representation is a float.
 fn number(percent: Decimal) -> Value {
     let percent = percent.normalize();
     match percent.to_i64() {

@@ -27,7 +27,7 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// Reads a new coupon; without an id given, it has none yet.
+/// Reads a new coupon. Without an `id` parameter, its id is empty.
 fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Coupon> {
     let id = params.string("id")?;
     if id.is_some_and(|id| ctx.account.coupons.contains(id)) {
@@ -88,7 +88,7 @@ fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Texts> {
     Ok(texts)
 }
 
-/// `POST /v1/coupons/:id`: what it says.
+/// `POST /v1/coupons/:id`: updates its texts.
 fn update(ctx: &mut Ctx<'_>, texts: Texts) -> Result<Value> {
     let coupon = find(ctx, &ctx.arg(0))?.clone();
     let before = coupon.to_json(ctx.now);
@@ -112,7 +112,7 @@ fn list(ctx: &mut Ctx<'_>, (page, created): (Page, Created)) -> Result<Value> {
     Ok(cut.to_json(URL, |coupon| coupon.to_json(ctx.now)))
 }
 
-/// `DELETE /v1/coupons/:id`: it can no longer be applied; discounts that it gave stay.
+/// `DELETE /v1/coupons/:id`: the coupon can no longer be applied, but its discounts stay.
 fn delete(ctx: &mut Ctx<'_>) -> Result<Value> {
     let id = ctx.arg(0);
     let before = find(ctx, &id)?.to_json(ctx.now);

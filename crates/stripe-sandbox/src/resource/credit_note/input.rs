@@ -1,4 +1,4 @@
-//! What a request for a credit note says, checked against its invoice.
+//! Reading the parameters of credit notes, checked against the invoice.
 
 use super::{CreditNote, Line, Payout, lines};
 use crate::error::{Error, Result};
@@ -18,7 +18,7 @@ const REASONS: &[&str] = &[
     "product_unsatisfactory",
 ];
 
-/// Reads a credit note; it and its lines have no ids yet.
+/// Reads a credit note. It and its lines have no ids yet.
 pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<CreditNote> {
     let id = params.required("invoice")?;
     let invoice = ctx.account.billing.invoices.get(id);
@@ -52,7 +52,7 @@ pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<CreditNote> {
     Ok(note)
 }
 
-/// The credit notes of an invoice that hold, oldest first.
+/// The credit notes of an invoice that are not void, oldest first.
 fn of_invoice<'a>(ctx: &'a Ctx<'_>, invoice: &'a str) -> impl Iterator<Item = &'a CreditNote> {
     let notes = ctx.account.billing.credit_notes.iter();
     notes.filter(move |note| &*note.invoice == invoice)
@@ -63,7 +63,7 @@ fn number(invoice: &Invoice, before: usize) -> String {
     format!("{number}-CN-{:02}", before + 1)
 }
 
-/// The sum of the lines, or `amount`; where both are given, they agree.
+/// The sum of the lines, or `amount`. If both are given, they must agree.
 fn subtotal(params: &Params<'_>, lines: &[Line]) -> Result<i64> {
     let amount = params.integer_from("amount", 1)?;
     let sum = lines
@@ -86,7 +86,7 @@ fn subtotal(params: &Params<'_>, lines: &[Line]) -> Result<i64> {
     }
 }
 
-/// What becomes of the total: of a paid invoice, the request says where it goes, to the cent.
+/// Where the total goes. For a paid invoice the request must allocate all of it.
 fn payout(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
@@ -158,7 +158,7 @@ fn payout(
     })
 }
 
-/// No more is taken off than is due, or than is left of the total of a paid invoice.
+/// Checks that the total is not more than the amount due, or than the rest of a paid invoice.
 fn check_amount(invoice: &Invoice, note: &CreditNote) -> Result<()> {
     let credited = invoice.credited.before_payment + invoice.credited.after_payment;
     let most = match invoice.status {

@@ -1,4 +1,4 @@
-//! The lines of a credit note: parts of the invoice's, or others.
+//! The lines of a credit note: parts of the invoice's lines, or custom lines.
 
 use rust_decimal::Decimal;
 
@@ -65,8 +65,8 @@ fn custom_line(params: &Params<'_>) -> Result<Line> {
     })
 }
 
-/// A part of a line of the invoice: an amount of it, before discount, or some of its units. What earlier credit notes
-/// and earlier lines of this one have taken off is gone.
+/// A part of an invoice line: an amount before discount, or a number of units. What earlier credit notes and earlier
+/// lines of this one have credited is deducted.
 fn invoice_line(
     params: &Params<'_>,
     invoice: &Invoice,
@@ -115,7 +115,7 @@ fn invoice_line(
     })
 }
 
-/// What of a line was taken off before.
+/// The part of a line that was credited before.
 #[derive(Clone, Copy, Debug, Default)]
 struct Taken {
     amount: i64,
@@ -123,7 +123,7 @@ struct Taken {
 }
 
 impl Taken {
-    /// The part of the line's discount that goes with another `amount`, so that the parts add up to the whole.
+    /// The part of the line's discount for another `amount`, so that all parts add up to the whole.
     fn discount_of(self, line: &InvoiceLine, amount: i64) -> i64 {
         if line.line.amount <= 0 {
             return 0;

@@ -1,6 +1,6 @@
-//! Credit notes: what is taken off an invoice after it is final.
+//! Credit notes, which reduce a final invoice.
 //!
-//! Of an invoice that is not paid, one lowers what is due, and pays out nothing. Of a paid one, it gives money back:
+//! For an unpaid invoice, a credit note lowers the amount due and pays nothing out. For a paid one, it returns money:
 //! to the card, to the customer's balance, or outside of Stripe.
 
 mod input;
@@ -25,12 +25,12 @@ pub(crate) struct CreditNote {
     pub(crate) currency: Currency,
     number: String,
     lines: Vec<Line>,
-    /// In cents, before what the invoice's discount had taken off.
+    /// In cents, before the invoice's discount.
     subtotal: i64,
     payout: Payout,
-    /// What went back to the card: made with the note, or before it.
+    /// The refund to the card, made with the note or before it.
     refund: Option<Id>,
-    /// What went to the customer's balance.
+    /// The credit to the customer's balance.
     balance_transaction: Option<Id>,
     reason: Option<&'static str>,
     memo: Option<String>,
@@ -44,10 +44,10 @@ impl Row for CreditNote {
     }
 }
 
-/// What a credit note gives back.
+/// How a credit note returns money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Payout {
-    /// Nothing: the invoice was not paid, so less is due.
+    /// Not at all: the invoice was not paid, so less is due.
     BeforePayment,
     /// The sum of these, in cents.
     AfterPayment {
@@ -58,18 +58,18 @@ enum Payout {
     },
 }
 
-/// What is taken off a line of the invoice, or off the whole.
+/// The credit of an invoice line, or of the whole invoice.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     id: Id,
-    /// The invoice's line that it is taken off; a custom one has none.
+    /// The credited invoice line; a custom line has none.
     of: Option<Id>,
     description: Option<String>,
     /// In cents, before the discount.
     amount: i64,
     /// The part of the invoice line's discount that goes with the amount.
     discount: i64,
-    /// Given for custom lines, and where units of an invoice line are taken off.
+    /// For custom lines, and where units of an invoice line are credited.
     quantity: Option<i64>,
     unit_amount: Option<Decimal>,
 }
@@ -81,7 +81,7 @@ impl Row for Line {
 }
 
 impl CreditNote {
-    /// What is taken off, in cents.
+    /// The credited total, in cents.
     fn total(&self) -> i64 {
         self.subtotal - self.discounted()
     }

@@ -86,7 +86,7 @@ fn create(ctx: &mut Ctx<'_>, mut note: CreditNote) -> Result<Value> {
     Ok(view::note(ctx.account, find(ctx, &id)?))
 }
 
-/// Takes the total off the invoice, and pays out what is to be paid out.
+/// Reduces the invoice by the total, and pays out what is to be paid out.
 fn apply(ctx: &mut Ctx<'_>, mut note: CreditNote) -> CreditNote {
     let total = note.total();
     let invoice = ctx.account.invoice_mut(&note.invoice);
@@ -121,7 +121,7 @@ fn apply(ctx: &mut Ctx<'_>, mut note: CreditNote) -> CreditNote {
     note
 }
 
-/// Reads what a request would make. A preview has ids that are good for nothing but telling its parts apart.
+/// Reads the credit note of a preview. Its ids are temporary and only distinguish its parts.
 fn read_preview(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<CreditNote> {
     let mut note = input::read(ctx, params)?;
     let name = note.invoice.trim_start_matches("in_").to_owned();
@@ -132,7 +132,7 @@ fn read_preview(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<CreditNote> {
     Ok(note)
 }
 
-/// `GET /v1/credit_notes/preview`: what a request would make.
+/// `GET /v1/credit_notes/preview`: the credit note that a request would create.
 fn preview(ctx: &mut Ctx<'_>, note: CreditNote) -> Result<Value> {
     Ok(view::note(ctx.account, &note))
 }
@@ -146,7 +146,7 @@ fn preview_lines(ctx: &mut Ctx<'_>, (page, note): (Page, CreditNote)) -> Result<
     page_of_lines(ctx, &page, &note, &format!("{URL}/preview/lines"))
 }
 
-/// Which credit notes are asked for.
+/// The filter of a list.
 struct Filter {
     page: Page,
     customer: Option<Id>,
@@ -171,7 +171,7 @@ fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
     })
 }
 
-/// `GET /v1/credit_notes`: those on a test clock only if the customer or the invoice is named.
+/// `GET /v1/credit_notes`: includes those on a test clock only if the customer or the invoice is named.
 fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     let Filter {
         page,
@@ -218,7 +218,7 @@ fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<CreditNote> {
     Ok(note)
 }
 
-/// `POST /v1/credit_notes/:id`: its texts.
+/// `POST /v1/credit_notes/:id`: updates its texts.
 fn update(ctx: &mut Ctx<'_>, note: CreditNote) -> Result<Value> {
     let before = view::note(ctx.account, find(ctx, &note.id)?);
     let at = ctx.time_of(&note.customer);
@@ -226,7 +226,7 @@ fn update(ctx: &mut Ctx<'_>, note: CreditNote) -> Result<Value> {
     Ok(view::note(ctx.account, find(ctx, &note.id)?))
 }
 
-/// `POST /v1/credit_notes/:id/void`: what it took off is due again.
+/// `POST /v1/credit_notes/:id/void`: the credited amount is due again.
 fn void(ctx: &mut Ctx<'_>) -> Result<Value> {
     let mut note = find(ctx, &ctx.arg(0))?.clone();
     let invoice = note.invoice.clone();
@@ -251,7 +251,7 @@ fn void(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(view::note(ctx.account, find(ctx, &id)?))
 }
 
-/// Puts a changed credit note in its place, and tells of it.
+/// Stores a changed credit note and records its event.
 fn changed(ctx: &mut Ctx<'_>, note: &CreditNote, before: &Value, kind: &'static str, at: i64) {
     let after = view::note(ctx.account, note);
     if let Some(row) = ctx.account.billing.credit_notes.get_mut(&note.id) {

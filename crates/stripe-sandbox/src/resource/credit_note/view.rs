@@ -1,4 +1,4 @@
-//! Credit notes as Stripe 2022-11-15 shows them.
+//! The JSON of credit notes at 2022-11-15.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +57,7 @@ pub(crate) fn note(account: &Account, note: &CreditNote) -> Value {
     })
 }
 
-/// What of the invoice's discount is taken back.
+/// The credited part of the invoice's discount.
 fn discounts(account: &Account, note: &CreditNote, amount: i64) -> Value {
     let invoice = account.invoice(&note.invoice);
     let discount = invoice.discount.as_ref().filter(|_| amount > 0);

@@ -1,4 +1,4 @@
-//! What a customer's parameters say.
+//! Reading the parameters of customers.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ use crate::resource::test_clock;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-/// A customer to create; its links are made once it is there.
+/// A customer to create. Its links to other objects are made afterwards.
 pub(crate) struct New {
     pub(crate) customer: Customer,
     pub(crate) payment_method: Option<Named>,
@@ -24,7 +24,7 @@ pub(crate) struct New {
 
 const UNMODELLED: &[&str] = &["cash_balance", "source", "tax", "validate"];
 
-/// What Stripe knows on an update only.
+/// Parameters that Stripe has only for updates, and that the sandbox does not model.
 const UPDATE_UNMODELLED: &[&str] = &[
     "bank_account",
     "card",
@@ -34,7 +34,7 @@ const UPDATE_UNMODELLED: &[&str] = &[
     "default_source",
 ];
 
-/// Reads the parameters of a new customer. `created` is the time in which it will live.
+/// Reads the parameters of a new customer. `created` is the time on its clock.
 pub(super) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
     let clock = match params.string("test_clock")? {
         Some(id) => Some(clock_for_new(ctx, id)?),
@@ -52,7 +52,7 @@ pub(super) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
     if let Some(default) = default
         && Some(default) != token
     {
-        // Nothing but the payment method of this very request can be the new customer's.
+        // A new customer can only have the payment method of this request.
         return Err(no_default(ctx, default));
     }
     let coupon = discount::input::given(ctx, params, purchase(None, customer.created))?.value();
@@ -66,7 +66,7 @@ pub(super) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
     })
 }
 
-/// Reads the parameters of an update; the coupon is apart, since a discount takes an id.
+/// Reads the parameters of an update. The coupon is read separately, because a discount takes an id.
 pub(super) fn read_change(
     ctx: &Ctx<'_>,
     mut customer: Customer,
@@ -170,7 +170,7 @@ fn change_rare(customer: &mut Customer, params: &Params<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Reads `invoice_settings` and says what the default payment method becomes.
+/// Reads `invoice_settings` and returns the update of the default payment method.
 fn settings<'a>(customer: &mut Customer, params: &Params<'a>) -> Result<FieldUpdate<&'a str>> {
     let Some(settings) = params.object("invoice_settings")? else {
         return Ok(FieldUpdate::Keep);
@@ -185,7 +185,7 @@ fn settings<'a>(customer: &mut Customer, params: &Params<'a>) -> Result<FieldUpd
     settings.nullable("default_payment_method")
 }
 
-/// A customer's discount is for no purchase yet.
+/// The purchase for a promotion code of the customer: none yet.
 fn purchase(customer: Option<&Customer>, now: i64) -> Purchase<'_> {
     Purchase {
         customer,
@@ -194,7 +194,7 @@ fn purchase(customer: Option<&Customer>, now: i64) -> Purchase<'_> {
     }
 }
 
-/// Stripe is strict about little: something, an at sign, and a domain with a dot.
+/// Checks an e-mail address as leniently as Stripe: some text, an at sign, and a domain with a dot.
 fn check_email(email: &str) -> Result<()> {
     let valid = email.split_once('@').is_some_and(|(name, domain)| {
         let labels = || domain.split('.');
@@ -221,19 +221,19 @@ fn shipping(params: &Params<'_>) -> Result<Value> {
     Ok(json!({"address": to.address()?, "name": name, "phone": phone}))
 }
 
-/// The customer that the URL names: 404 if there is none.
+/// The customer in the URL; 404 if there is none.
 pub(crate) fn find<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a Customer> {
     let customer = ctx.account.customers.get(id);
     customer.ok_or_else(|| Error::not_found(WHAT, id))
 }
 
-/// The customer that a parameter names: 400 if there is none.
+/// The customer in a parameter; 400 if there is none.
 pub(crate) fn named<'a>(ctx: &'a Ctx<'_>, id: &str, param: &str) -> Result<&'a Customer> {
     let customer = ctx.account.customers.get(id);
     customer.ok_or_else(|| Error::no_such(WHAT, id, param))
 }
 
-/// The clock that a new customer is to live on, if there is room.
+/// The test clock for a new customer, if there is room on it.
 fn clock_for_new(ctx: &Ctx<'_>, id: &str) -> Result<(Id, i64)> {
     let clock = ctx.account.clocks.get(id);
     let clock = clock.ok_or_else(|| Error::no_such("test clock", id, "test_clock"))?;
@@ -247,7 +247,7 @@ fn clock_for_new(ctx: &Ctx<'_>, id: &str) -> Result<(Id, i64)> {
     Ok((clock.id.clone(), clock.frozen_time))
 }
 
-/// The `customer` that a request names, if it names one.
+/// The `customer` parameter, if it is given.
 pub(crate) fn given<'a>(ctx: &'a Ctx<'_>, params: &Params<'_>) -> Result<Option<&'a Customer>> {
     let id = params.string("customer")?;
     id.map(|id| named(ctx, id, "customer")).transpose()

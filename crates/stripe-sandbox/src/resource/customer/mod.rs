@@ -1,4 +1,4 @@
-//! Customers. They are searched by an [index](search).
+//! Customers, and the [index](search) for their search.
 
 pub(crate) mod input;
 pub(crate) mod routes;
@@ -17,7 +17,7 @@ use crate::store::table::{Row, Table};
 
 const WHAT: &str = "customer";
 
-/// See the module's text. There may be a great many of them, so what few have is in [`More`].
+/// See the module's text. There can be very many customers, so rare properties are in [`More`].
 #[derive(Clone, Debug)]
 pub(crate) struct Customer {
     pub(crate) id: Id,
@@ -31,9 +31,9 @@ pub(crate) struct Customer {
     pub(crate) test_clock: Option<Id>,
     /// `invoice_settings.default_payment_method`
     pub(crate) default_payment_method: Option<Id>,
-    /// Cents; negative is a credit, which lowers what is to be paid.
+    /// In cents. A negative balance is a credit, which lowers the next amount due.
     pub(crate) balance: i64,
-    /// Of the last invoice.
+    /// The currency of the last invoice.
     pub(crate) currency: Option<Currency>,
     /// Whether a payment has failed and is still due.
     pub(crate) delinquent: bool,
@@ -48,7 +48,7 @@ pub(crate) struct Customer {
     pub(crate) schedules: Vec<u32>,
 }
 
-/// What few customers have.
+/// Properties that few customers have.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct More {
     pub(crate) discount: Option<Discount>,
@@ -96,12 +96,12 @@ impl Customer {
         self.more.get_or_insert_default()
     }
 
-    /// The discount that holds for all of the customer's invoices.
+    /// The discount on all of the customer's invoices.
     pub(crate) fn discount(&self) -> Option<&Discount> {
         self.more.as_ref()?.discount.as_ref()
     }
 
-    /// What the numbers of the customer's invoices begin with.
+    /// The prefix of the customer's invoice numbers.
     pub(crate) fn invoice_prefix(&self) -> String {
         let given = self
             .more
@@ -113,7 +113,7 @@ impl Customer {
         })
     }
 
-    /// The number of the customer's next invoice, which is then taken.
+    /// Takes the number of the customer's next invoice.
     pub(crate) fn next_invoice_number(&mut self) -> String {
         let number = format!(
             "{}-{:04}",
@@ -124,7 +124,7 @@ impl Customer {
         number
     }
 
-    /// `now` is the customer's time.
+    /// The JSON at the customer's time `now`.
     pub(crate) fn to_json(&self, now: i64) -> Value {
         if self.deleted {
             return json!({"id": &*self.id, "object": "customer", "deleted": true});
@@ -163,7 +163,7 @@ impl Customer {
     }
 }
 
-/// An account's customers. Deleted ones stay, as the tombstones that Stripe shows.
+/// An account's customers. Deleted ones are kept, because Stripe still shows them as deleted.
 #[derive(Debug, Default)]
 pub(crate) struct Customers {
     pub(crate) table: Table<Customer>,
@@ -171,7 +171,7 @@ pub(crate) struct Customers {
 }
 
 impl Customers {
-    /// This customer alone, whom no search finds.
+    /// Only this customer, without a search index.
     pub(crate) fn only(customer: Customer) -> Self {
         let mut customers = Self::default();
         customers.table.insert(customer);

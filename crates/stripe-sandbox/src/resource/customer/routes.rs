@@ -74,7 +74,7 @@ fn create(ctx: &mut Ctx<'_>, given: New) -> Result<Value> {
     Ok(answer)
 }
 
-/// `GET /v1/customers/:id`: of a deleted one, that it is deleted.
+/// `GET /v1/customers/:id`. A deleted customer is shown as deleted.
 fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     let id = ctx.arg(0);
     let customer = ctx.account.customers.even_deleted(&id);
@@ -82,13 +82,13 @@ fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(customer.to_json(ctx.time_of(&id)))
 }
 
-/// Reads the customer as it is to be, and the coupon that it is to get, which takes an id.
+/// Reads the updated customer, and the coupon to apply, which takes an id.
 fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Customer, FieldUpdate<Applied>)> {
     let old = find(ctx, &ctx.arg(0))?;
     input::read_change(ctx, old.clone(), params)
 }
 
-/// `POST /v1/customers/:id`; without parameters it changes nothing.
+/// `POST /v1/customers/:id`. Without parameters it changes nothing.
 fn update(
     ctx: &mut Ctx<'_>,
     (mut customer, coupon): (Customer, FieldUpdate<Applied>),
@@ -119,7 +119,7 @@ fn update(
     Ok(after)
 }
 
-/// `DELETE /v1/customers/:id`: cancels its subscriptions at once.
+/// `DELETE /v1/customers/:id`: cancels the customer's subscriptions at once.
 fn delete(ctx: &mut Ctx<'_>) -> Result<Value> {
     let id = find(ctx, &ctx.arg(0))?.id.clone();
     customers::customer_deleted(ctx, &id);
@@ -138,7 +138,7 @@ fn delete(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(json!({"id": &*id, "object": "customer", "deleted": true}))
 }
 
-/// Which customers are asked for.
+/// The filter of a list.
 struct Filter {
     page: Page,
     created: Created,
@@ -161,7 +161,7 @@ fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
     Ok(filter)
 }
 
-/// `GET /v1/customers`: those on a test clock only if the clock is named.
+/// `GET /v1/customers`: includes those on a test clock only if the clock is named.
 fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     let (email, clock) = (filter.email.as_deref(), filter.clock.as_deref());
     let table = &ctx.account.customers.table;
@@ -176,11 +176,11 @@ fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     }))
 }
 
-/// What is searched for, and which part of it is asked for.
+/// The query and the page of a search.
 struct Search {
     query: Query,
     limit: usize,
-    /// The position that the page before ended with.
+    /// The last position of the previous page.
     before: Option<u32>,
 }
 

@@ -1,22 +1,22 @@
-//! The index by which customers are searched, without regard to case, for what [`search_query`](super::search_query)
-//! reads. It lags behind what it indexes.
+//! The index for the search of customers, which ignores case. It supports the queries of
+//! [`search_query`](super::search_query), and lags behind changes.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use super::search_query::{Clause, Query};
 use super::{Customer, Customers};
 
-/// Which customers each clause finds, by position.
+/// The positions that each clause finds.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     found: HashMap<u64, Positions>,
-    /// What each customer is filed under at present.
+    /// The clauses under which each customer is currently indexed.
     filed: HashMap<u32, Box<[u64]>>,
-    /// Customers that have changed, and when, in milliseconds, that reaches the index.
+    /// Changed customers, each with the time in milliseconds at which the index is updated.
     pending: VecDeque<(i64, u32)>,
 }
 
-/// Most clauses find one customer, which takes no allocation.
+/// Most clauses find one customer, which needs no allocation.
 #[derive(Debug)]
 enum Positions {
     One(u32),
@@ -34,7 +34,7 @@ impl Positions {
         }
     }
 
-    /// Removes a position and says whether none is left.
+    /// Removes a position and returns whether none is left.
     fn remove(&mut self, position: u32) -> bool {
         match self {
             Self::One(other) => *other == position,
@@ -61,12 +61,12 @@ impl Positions {
 }
 
 impl Index {
-    /// A customer has changed, which the index will know at `due`.
+    /// Notes a changed customer, which is indexed at `due`.
     pub(crate) fn note(&mut self, position: u32, due: i64) {
         self.pending.push_back((due, position));
     }
 
-    /// A customer is gone at once.
+    /// Removes a customer at once.
     pub(crate) fn forget(&mut self, position: u32) {
         for hash in self.filed.remove(&position).unwrap_or_default() {
             if self
@@ -99,7 +99,7 @@ impl Index {
         self.filed.insert(position, hashes);
     }
 
-    /// The positions that the query finds, ascending.
+    /// The positions that match the query, ascending.
     pub(crate) fn find(&self, query: &Query) -> BTreeSet<u32> {
         let mut lists: Vec<Option<&Positions>> = query
             .clauses
@@ -113,7 +113,7 @@ impl Index {
                 .flat_map(Positions::iter)
                 .collect();
         }
-        // The shortest list first: the others are only asked about what is in it.
+        // The shortest list comes first; the others only filter it.
         lists.sort_by_key(|list| match list {
             None => 0,
             Some(Positions::One(_)) => 1,
@@ -130,7 +130,7 @@ impl Index {
 }
 
 impl Customers {
-    /// Lets the index know of what has changed long enough ago.
+    /// Indexes the changes that are due.
     pub(crate) fn settle(&mut self, now_millis: i64) {
         while let Some((due, position)) = self.index.pending.front().copied() {
             if due > now_millis {

@@ -1,4 +1,4 @@
-//! Reading a search query: `metadata['k']:'v'` and `email:'v'`, joined by AND or by OR.
+//! Parses search queries: `metadata['k']:'v'` and `email:'v'`, joined by AND or by OR.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -11,7 +11,7 @@ pub(crate) enum Clause {
     Metadata(String, String),
 }
 
-/// A query: the clauses, and whether all or any must hold. Stripe does not take a mixture either.
+/// A query: the clauses, and whether all or any must match. Stripe does not accept a mixture either.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Query {
     pub(crate) all: bool,
@@ -19,13 +19,13 @@ pub(crate) struct Query {
 }
 
 impl Clause {
-    /// What the index files it under. With 64 bits, two different clauses meet once in ages.
+    /// The key of the clause in the index. With 64 bits, collisions are practically impossible.
     pub(crate) fn hash(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         match self {
             Self::Email(email) => ("email", email.to_lowercase()).hash(&mut hasher),
             Self::Metadata(key, value) => {
-                // Keys are told apart by case, values are not.
+                // Keys are case-sensitive, values are not.
                 ("metadata", key, value.to_lowercase()).hash(&mut hasher);
             }
         }
@@ -33,7 +33,7 @@ impl Clause {
     }
 }
 
-/// Reads a query.
+/// Parses a query.
 pub(super) fn parse(text: &str) -> Result<Query> {
     let mut rest = text.trim();
     let mut clauses = Vec::new();
@@ -104,7 +104,7 @@ fn value(text: &str) -> Result<(String, &str)> {
     quoted(rest.trim_start())
 }
 
-/// A text in single or double quotes, with `\` before a quote or another `\`.
+/// A text in single or double quotes, in which `\` escapes a quote or another `\`.
 fn quoted(text: &str) -> Result<(String, &str)> {
     let mut chars = text.char_indices();
     let Some((_, quote @ ('\'' | '"'))) = chars.next() else {

@@ -1,12 +1,11 @@
-//! Where a customer is, as far as automatic taxes need it. The sandbox computes none: what it knows is whether Stripe
-//! could.
+//! The location of a customer for automatic taxes. The sandbox computes no taxes; it only knows whether Stripe could.
 
 use serde_json::{Value, json};
 
 use super::Customer;
 use crate::error::{Error, Result};
 
-/// The address that Stripe goes by, and its `source`: the first that there is, whether it is precise enough or not.
+/// The address that Stripe uses, and its `source`: the first one that is given, precise enough or not.
 fn address(customer: &Customer) -> Option<(&Value, &'static str)> {
     let more = customer.more.as_deref()?;
     let shipping = more.shipping.as_ref().map(|shipping| &shipping["address"]);
@@ -20,7 +19,8 @@ fn address(customer: &Customer) -> Option<(&Value, &'static str)> {
     shipping.filter(given).or(billing.filter(given))
 }
 
-/// Whether it is precise enough: a country, and in North America what taxes go by there.
+/// Whether the address is precise enough: it needs a country, in the United States also a ZIP code, and in Canada a
+/// postal code or a province.
 fn is_precise(address: &Value) -> bool {
     let text = |key: &str| address[key].as_str().filter(|text| !text.is_empty());
     match text("country") {
@@ -34,15 +34,15 @@ fn is_precise(address: &Value) -> bool {
     }
 }
 
-/// Whether Stripe recognizes where the customer is.
+/// Whether Stripe recognizes the customer's location.
 pub(crate) fn is_recognized(customer: &Customer) -> bool {
     address(customer).is_some_and(|(address, _)| is_precise(address))
 }
 
-/// Whether a subscription of the customer may have automatic taxes.
+/// Checks that a subscription of the customer may have automatic taxes.
 ///
 /// # Errors
-/// Stripe's, if it does not recognize where the customer is.
+/// Stripe's, if it does not recognize the customer's location.
 pub(crate) fn check(customer: &Customer) -> Result<()> {
     if is_recognized(customer) {
         return Ok(());
@@ -53,7 +53,7 @@ pub(crate) fn check(customer: &Customer) -> Result<()> {
     .code("customer_tax_location_invalid"))
 }
 
-/// What a customer shows as `tax`, when it is expanded.
+/// The value of `tax` when it is expanded.
 pub(crate) fn to_json(customer: &Customer) -> Value {
     let precise = address(customer).filter(|(address, _)| is_precise(address));
     let location = precise.map(|(address, source)| {
@@ -70,12 +70,12 @@ pub(crate) fn to_json(customer: &Customer) -> Value {
     })
 }
 
-/// What the page of a checkout is taken to be filled in with, where it would ask for an address.
+/// The country of the address that a checkout fills in.
 const CHECKOUT_COUNTRY: &str = "US";
 
 const CHECKOUT_POSTAL_CODE: &str = "94103";
 
-/// The address that a checkout leaves.
+/// The address that a checkout fills in.
 pub(crate) fn of_checkout() -> Value {
     json!({
         "city": null,

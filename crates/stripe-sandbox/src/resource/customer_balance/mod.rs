@@ -1,4 +1,4 @@
-//! Balance transactions of customers: each change of a balance, and why it was made.
+//! Balance transactions of customers: each change of a balance with its cause.
 
 pub(crate) mod routes;
 
@@ -13,18 +13,18 @@ const OBJECT: &str = "customer_balance_transaction";
 
 const WHAT: &str = "customer balance transaction";
 
-/// Why a balance changes.
+/// Why a balance has changed.
 #[derive(Clone, Debug)]
 pub(crate) enum Cause {
-    /// A request says so.
+    /// A request changed it.
     Adjustment,
-    /// The customer was made with it.
+    /// The customer was created with it.
     Initial,
-    /// An invoice takes a part of it, or adds what it credits or cannot charge.
+    /// An invoice used a part of it, or added a credit or an amount that cannot be charged.
     AppliedToInvoice(Id),
-    /// An invoice of less than can be charged is added.
+    /// An invoice that is too small to be charged was added.
     InvoiceTooSmall(Id),
-    /// What an invoice had taken goes back.
+    /// A voided invoice returned what it had used.
     UnappliedFromInvoice(Id),
     CreditNote {
         invoice: Id,

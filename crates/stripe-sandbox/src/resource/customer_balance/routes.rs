@@ -34,7 +34,7 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// What is to change a customer's balance.
+/// The parameters of a new transaction.
 struct New {
     customer: Id,
     amount: i64,
@@ -117,7 +117,7 @@ fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Transaction> {
     Ok(changed)
 }
 
-/// `POST /v1/customers/:id/balance_transactions/:id`: what it says, which is no money.
+/// `POST /v1/customers/:id/balance_transactions/:id`: updates its texts, not its amount.
 fn update(ctx: &mut Ctx<'_>, changed: Transaction) -> Result<Value> {
     if let Some(row) = ctx.account.balance_transactions.get_mut(&changed.id) {
         row.clone_from(&changed);
@@ -130,7 +130,7 @@ fn one<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a Transaction> {
     found.ok_or_else(|| Error::not_found(WHAT, id))
 }
 
-/// The transaction that the URL names, of the customer that it names.
+/// The transaction in the URL, which must belong to the customer in the URL.
 fn of_customer<'a>(ctx: &'a Ctx<'_>) -> Result<&'a Transaction> {
     let holder = customer::input::find(ctx, &ctx.arg(0))?;
     let id = ctx.arg(1);

@@ -1,4 +1,4 @@
-//! The discount that a request asks for.
+//! Reading the discount of a request.
 
 use super::Applied;
 use crate::error::{Error, Result};
@@ -8,7 +8,7 @@ use crate::resource::promotion_code::input::Purchase;
 use crate::resource::{coupon, promotion_code};
 use crate::store::context::Ctx;
 
-/// `coupon` or `promotion_code`: one of them, or an empty one, which takes the discount away.
+/// `coupon` or `promotion_code`: at most one. An empty one removes the discount.
 pub(crate) fn given(
     ctx: &Ctx<'_>,
     params: &Params<'_>,

@@ -1,4 +1,4 @@
-//! Discounts: coupons at work on a customer or a subscription.
+//! Discounts: coupons applied to a customer or a subscription.
 
 pub(crate) mod input;
 pub(crate) mod routes;
@@ -11,7 +11,7 @@ use super::coupon::Coupon;
 use super::promotion_code::PromotionCode;
 use crate::store::ids::Id;
 
-/// A coupon that is to be applied, with the promotion code that gives it, if one does.
+/// A coupon to apply, with its promotion code if there is one.
 #[derive(Clone, Debug)]
 pub(crate) struct Applied {
     pub(crate) coupon: Arc<Coupon>,
@@ -19,7 +19,7 @@ pub(crate) struct Applied {
 }
 
 impl Applied {
-    /// The same discount, of which the use counts nowhere.
+    /// The same without counting the redemption.
     pub(crate) fn without_count(self) -> Self {
         Self::from(Arc::new(self.coupon.copy()))
     }
@@ -31,18 +31,18 @@ impl From<Arc<Coupon>> for Applied {
     }
 }
 
-/// A coupon at work on a customer or a subscription.
+/// A coupon applied to a customer or a subscription.
 #[derive(Clone, Debug)]
 pub(crate) struct Discount {
     pub(crate) id: Id,
     pub(crate) coupon: Arc<Coupon>,
-    /// What gave it.
+    /// The promotion code through which it was applied.
     pub(crate) promotion_code: Option<Id>,
     pub(crate) customer: Id,
     pub(crate) subscription: Option<Id>,
-    /// From when, in seconds.
+    /// Its start, in seconds.
     pub(crate) start: i64,
-    /// Until when; `None` for `forever`, and for `once`, which ends with its use.
+    /// Its end. `None` for `forever`, and for `once`, which ends when it is used.
     pub(crate) end: Option<i64>,
 }
 

@@ -33,7 +33,7 @@ fn none_for(what: &str, id: &str) -> Error {
         .status(404)
 }
 
-/// A discount that is no more.
+/// The JSON of a deleted discount.
 fn deleted(discount: &Discount, now: i64) -> Value {
     let mut object = discount.to_json(now);
     let fields = object.as_object_mut().expect("built as an object");
@@ -66,7 +66,7 @@ fn delete_of_customer(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(deleted(&discount, now))
 }
 
-/// `DELETE /v1/subscriptions/:id/discount`, as an update that sets no coupon.
+/// `DELETE /v1/subscriptions/:id/discount`: an update that removes the discount.
 fn delete_of_subscription(ctx: &mut Ctx<'_>) -> Result<Value> {
     let position = subscription::input::find(ctx)?;
     let subscription = ctx.account.subscription(position);

@@ -1,4 +1,4 @@
-//! Events: what happened, with the object as it was then.
+//! Events: what happened, with a snapshot of the object.
 
 pub(crate) mod routes;
 
@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use crate::store::ids::Id;
 use crate::store::table::{Row, Table};
 
-/// For how long Stripe keeps events: 30 days, in seconds.
+/// How long Stripe keeps events: 30 days, in seconds.
 const KEPT_FOR: i64 = 30 * 24 * 60 * 60;
 
-/// How many events an account keeps at most, so that a large test does not fill the memory.
+/// The maximum number of events per account, which bounds the memory of large tests.
 const MAX_KEPT: usize = 10_000;
 
 /// An account's events.
@@ -24,13 +24,13 @@ pub(crate) struct Events {
     order: VecDeque<Id>,
 }
 
-/// One event. The body is kept as text, which takes the least room.
+/// An event. Its body is kept as text, which takes the least memory.
 #[derive(Debug)]
 pub(crate) struct Event {
     pub(crate) id: Id,
     pub(crate) kind: &'static str,
     pub(crate) created: i64,
-    /// The account's time when it happened. On a test clock, `created` is another.
+    /// The account's time when it happened. The `created` of an event on a test clock is the clock's time.
     recorded: i64,
     body: Box<str>,
     /// How many webhook endpoints have yet to receive it.
@@ -44,8 +44,8 @@ impl Row for Event {
 }
 
 impl Event {
-    /// An event that so many webhook endpoints want. `times` are when it was created, and the account's time. `body` is
-    /// all of it except the number of endpoints.
+    /// Creates an event that `wanted` webhook endpoints want. `times` are its creation time and the account's time.
+    /// `body` is complete except for the number of endpoints.
     pub(crate) fn new(
         id: &Id,
         kind: &'static str,
@@ -63,7 +63,7 @@ impl Event {
         }
     }
 
-    /// Whether Stripe keeps it still.
+    /// Whether Stripe would still keep it.
     pub(crate) fn is_kept(&self, now: i64) -> bool {
         now - self.recorded <= KEPT_FOR
     }
@@ -79,14 +79,14 @@ impl Event {
         self.pending.load(Ordering::SeqCst)
     }
 
-    /// Notes that one more endpoint has received it.
+    /// Counts that one more endpoint has received it.
     pub(crate) fn received(&self) {
         self.pending.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 impl Events {
-    /// Adds an event, and forgets those that are kept no longer.
+    /// Adds an event and deletes those that are too old.
     pub(crate) fn add(&mut self, event: Arc<Event>, now: i64) {
         self.order.push_back(event.id.clone());
         self.table.insert(event);
@@ -103,7 +103,7 @@ impl Events {
         self.table.get(id).map(|event| &**event)
     }
 
-    /// All that are kept, oldest first.
+    /// All kept events, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Event> {
         self.order.iter().filter_map(|id| self.get(id))
     }

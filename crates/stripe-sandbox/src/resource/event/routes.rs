@@ -26,10 +26,10 @@ fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
         .to_json())
 }
 
-/// How many types Stripe takes in a filter.
+/// How many types a filter may have.
 const MAX_TYPES: usize = 20;
 
-/// Which events are asked for.
+/// The filter of a list.
 struct Filter {
     page: Page,
     types: Option<Vec<String>>,
@@ -37,7 +37,7 @@ struct Filter {
     delivery_success: Option<bool>,
 }
 
-/// Reads of which types the events are to be.
+/// Reads the types of a filter.
 fn read_types(params: &Params<'_>) -> Result<Option<Vec<String>>> {
     let one = params.string("type")?.map(str::to_owned);
     let several = params.strings("types")?;
@@ -56,7 +56,7 @@ fn read_types(params: &Params<'_>) -> Result<Option<Vec<String>>> {
     }
 }
 
-/// Whether a type is the one asked for: `customer.created`, or with a star at the end, `customer.*`.
+/// Whether a type matches: `customer.created`, or with a star at the end, `customer.*`.
 fn matches(asked: &str, kind: &str) -> bool {
     match asked.strip_suffix('*') {
         Some(start) => kind.starts_with(start),

@@ -1,4 +1,4 @@
-//! `/v1/invoices/:id/pay` and the like: what is done to an invoice that is final.
+//! Actions on final invoices: `/v1/invoices/:id/pay` and the like.
 
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ use crate::resource::payment_method::input::presence;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-/// How an invoice is paid.
+/// The parameters of a payment.
 pub(super) struct Payment {
     method: Option<Id>,
     out_of_band: bool,
@@ -33,14 +33,14 @@ pub(super) fn read_pay(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Payment> {
     params.unmodelled(&["forgive", "mandate", "source"])?;
     check_payable(invoice)?;
     if !payment.out_of_band && invoice.amount_due > 0 {
-        // Credit notes may have left less than can be charged.
+        // Credit notes may have reduced the amount below the smallest charge.
         charge_amount::check(invoice.amount_due, invoice.currency)?;
     }
     Ok(payment)
 }
 
-/// `POST /v1/invoices/:id/pay`: by card, or `paid_out_of_band`. Unlike elsewhere, an error leaves something behind:
-/// the attempt to pay.
+/// `POST /v1/invoices/:id/pay`: by card, or `paid_out_of_band`. Unlike other errors, a failed payment changes
+/// something: it records the attempt.
 pub(super) fn pay(ctx: &mut Ctx<'_>, payment: Payment) -> Result<Value> {
     ctx.presence = payment.presence;
     let invoice = find(ctx)?;
@@ -68,7 +68,7 @@ pub(super) fn pay(ctx: &mut Ctx<'_>, payment: Payment) -> Result<Value> {
     }
 }
 
-/// The error shows the intent that failed.
+/// Adds the failed intent to the error.
 fn shown(ctx: &Ctx<'_>, intent: Option<&Id>, error: Error) -> Error {
     match intent.and_then(|id| ctx.account.payments.intents.get(id)) {
         Some(intent) => error.field("payment_intent", intent.to_json()),
@@ -83,7 +83,7 @@ fn needs_action() -> Error {
         .status(402)
 }
 
-/// `payment_method`, which must be the customer's.
+/// `payment_method`, which must belong to the customer.
 fn method_given(ctx: &Ctx<'_>, params: &Params<'_>, invoice: &Invoice) -> Result<Option<Id>> {
     const PARAM: &str = "payment_method";
     let Some(id) = params.string(PARAM)? else {

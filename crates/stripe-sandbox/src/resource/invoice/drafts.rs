@@ -1,5 +1,4 @@
-//! `/v1/invoices`, as far as it is about drafts: they are created, changed, finalized or deleted. What an invoice says apart
-//! from its amounts can be changed later, too.
+//! `/v1/invoices` for drafts: create, update, finalize and delete. The texts of an invoice can also be updated later.
 
 use serde_json::{Value, json};
 
@@ -89,8 +88,7 @@ pub(super) fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Invoice>
     })
 }
 
-/// `POST /v1/invoices`: a draft, which takes what waits for an invoice only if it is to
-/// (`pending_invoice_items_behavior=include`).
+/// `POST /v1/invoices`: creates a draft. It includes pending items only with `pending_invoice_items_behavior=include`.
 pub(super) fn create(ctx: &mut Ctx<'_>, draft: Invoice) -> Result<Value> {
     let (advances, at) = (draft.advances, draft.created);
     let id = store(ctx, draft);
@@ -101,7 +99,7 @@ pub(super) fn create(ctx: &mut Ctx<'_>, draft: Invoice) -> Result<Value> {
     Ok(view::invoice(ctx.account, made))
 }
 
-/// Stores a new draft, and tells of it. What is on it waits no more.
+/// Stores a new draft and records its event. Items on it are no longer pending.
 fn store(ctx: &mut Ctx<'_>, mut invoice: Invoice) -> Id {
     restate(ctx.account, &mut invoice);
     invoice.id = ctx.account.ids.next("in", 24);
@@ -123,7 +121,7 @@ fn store(ctx: &mut Ctx<'_>, mut invoice: Invoice) -> Id {
     id
 }
 
-/// The customer, and the subscription, if one is named.
+/// The customer, and the subscription if one is named.
 fn whose<'a>(
     ctx: &'a Ctx<'_>,
     params: &Params<'_>,
@@ -154,7 +152,7 @@ fn whose<'a>(
     Ok((holder, subscription))
 }
 
-/// What waits for an invoice of the customer, or of one subscription, newest first.
+/// The pending items of the customer, or of one subscription, newest first.
 fn waiting<'a>(
     ctx: &'a Ctx<'_>,
     customer: &Id,
@@ -169,7 +167,7 @@ fn waiting<'a>(
     all.rev().filter(own).collect()
 }
 
-/// What an invoice says apart from its amounts.
+/// The texts and settings of an invoice.
 fn details(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
@@ -187,7 +185,7 @@ fn details(
     Ok(details)
 }
 
-/// Reads what an invoice is to say, and whether it goes on by itself.
+/// Reads the texts and settings of an update, and `auto_advance`.
 pub(super) fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Details, Option<bool>)> {
     let invoice = find(ctx)?;
     let details = details(ctx, params, &invoice.customer, invoice.details.clone())?;
@@ -195,7 +193,7 @@ pub(super) fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Details
     Ok((details, params.boolean("auto_advance")?))
 }
 
-/// `POST /v1/invoices/:id`: a draft, or what a final one says.
+/// `POST /v1/invoices/:id`: updates a draft, or the texts of a final invoice.
 pub(super) fn update(
     ctx: &mut Ctx<'_>,
     (details, advance): (Details, Option<bool>),
@@ -211,7 +209,7 @@ pub(super) fn update(
     Ok(view::invoice(ctx.account, find(ctx)?))
 }
 
-/// Reads whether the invoice goes on by itself then.
+/// Reads the `auto_advance` of a finalization.
 pub(super) fn read_finalize(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<bool> {
     let advance = params.boolean("auto_advance")?;
     let invoice = find(ctx)?;
@@ -242,7 +240,7 @@ pub(super) fn finalize(ctx: &mut Ctx<'_>, advance: bool) -> Result<Value> {
     Ok(view::invoice(ctx.account, find(ctx)?))
 }
 
-/// `DELETE /v1/invoices/:id`: of a draft that is for no subscription.
+/// `DELETE /v1/invoices/:id`: deletes a draft without a subscription.
 pub(super) fn delete(ctx: &mut Ctx<'_>) -> Result<Value> {
     let invoice = find(ctx)?;
     if invoice.status != Status::Draft || invoice.subscription.is_some() {

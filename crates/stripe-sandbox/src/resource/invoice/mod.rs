@@ -1,5 +1,5 @@
-//! Invoices. Stripe finalizes most of them about an hour after their making; the sandbox does so at once (our choice), so
-//! that a test need not wait, unless it is told for how long they are drafts.
+//! Invoices. Stripe finalizes most of them about an hour after their creation. The sandbox does so at once (our
+//! choice), so that tests need not wait, unless it is configured otherwise.
 
 mod actions;
 mod drafts;
@@ -21,7 +21,7 @@ pub(crate) enum Status {
     Draft,
     Open,
     Paid,
-    /// Given up, though it can still be paid.
+    /// Collection was given up, but it can still be paid.
     Uncollectible,
     Void,
 }
@@ -61,25 +61,25 @@ impl Reason {
     }
 }
 
-/// A line that belongs to something.
+/// A line and the objects that it belongs to.
 #[derive(Clone, Debug)]
 pub(crate) struct InvoiceLine {
     pub(crate) id: Id,
     pub(crate) line: Line,
     pub(crate) price: Option<Id>,
     pub(crate) item: Option<Id>,
-    /// The invoice item that the line came from; a line of the subscription itself has none.
+    /// The invoice item of the line; the subscription's own lines have none.
     pub(crate) invoice_item: Option<Id>,
-    /// What the invoice's discount takes off this line, in cents.
+    /// The discount on this line, in cents.
     pub(crate) discount: i64,
 }
 
-/// What credit notes have taken off, in cents.
+/// The amounts of credit notes, in cents.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Credited {
-    /// Before it was paid: this lowered what was due.
+    /// Credited before payment; this lowered the amount due.
     pub(crate) before_payment: i64,
-    /// After it was paid.
+    /// Credited after payment.
     pub(crate) after_payment: i64,
 }
 
@@ -87,8 +87,8 @@ pub(crate) struct Credited {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TaxStatus {
     Complete,
-    /// It does not recognize where the customer is. It would not finalize the invoice then; the sandbox goes on without
-    /// taxes (our choice), as a schedule may begin so.
+    /// Stripe does not recognize the customer's location. Stripe would not finalize the invoice; the sandbox continues
+    /// without taxes (our choice), because a schedule may begin like this.
     RequiresLocationInputs,
 }
 
@@ -100,7 +100,7 @@ impl TaxStatus {
         }
     }
 
-    /// As it is for a customer.
+    /// The status for a customer.
     pub(crate) fn of(holder: &Customer) -> Self {
         if customer::tax_location::is_recognized(holder) {
             Self::Complete
@@ -110,15 +110,15 @@ impl TaxStatus {
     }
 }
 
-/// The attempts to pay an invoice.
+/// The payment attempts of an invoice.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Attempts {
-    /// How many there were; one that waits for the customer to authenticate it may not count yet.
+    /// Their number. An attempt that waits for authentication may not count yet.
     pub(crate) count: u32,
     pub(crate) any: bool,
 }
 
-/// What an invoice says apart from its amounts.
+/// The texts and settings of an invoice.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Details {
     pub(crate) default_payment_method: Option<Id>,
@@ -129,10 +129,10 @@ pub(crate) struct Details {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Invoice {
-    /// Empty for an upcoming invoice, which has none.
+    /// Empty for an upcoming invoice.
     pub(crate) id: Id,
     pub(crate) customer: Id,
-    /// Those of requests may be for none.
+    /// An invoice made by a request may have none.
     pub(crate) subscription: Option<Id>,
     pub(crate) clock: Option<Id>,
     pub(crate) created: i64,
@@ -140,7 +140,7 @@ pub(crate) struct Invoice {
     pub(crate) number: Option<String>,
     pub(crate) status: Status,
     pub(crate) reason: Reason,
-    /// The period that ended with the invoice; both are its creation for a first one.
+    /// The period that ended with the invoice; for a first invoice, both ends are its creation.
     pub(crate) period: (i64, i64),
     pub(crate) lines: Vec<InvoiceLine>,
     pub(crate) discount: Option<Discount>,
@@ -148,25 +148,25 @@ pub(crate) struct Invoice {
     pub(crate) total: i64,
     pub(crate) starting_balance: i64,
     pub(crate) ending_balance: i64,
-    /// What is to be paid, credit notes deducted.
+    /// The amount due, after credit notes.
     pub(crate) amount_due: i64,
-    /// Stripe's `auto_advance`: whether it is finalized and collected without a request.
+    /// Stripe's `auto_advance`: whether it is finalized and collected automatically.
     pub(crate) advances: bool,
     pub(crate) attempts: Attempts,
     pub(crate) paid_out_of_band: bool,
     pub(crate) credited: Credited,
-    /// What is to pay it; where nothing is due, there is none.
+    /// The payment intent; there is none if nothing is due.
     pub(crate) payment_intent: Option<Id>,
     pub(crate) details: Details,
-    /// When a draft is to be finalized.
+    /// When the draft will be finalized.
     pub(crate) draft_until: Option<i64>,
     pub(crate) finalized_at: Option<i64>,
     pub(crate) paid_at: Option<i64>,
     pub(crate) marked_uncollectible_at: Option<i64>,
     pub(crate) voided_at: Option<i64>,
-    /// Whether there are automatic taxes, and if so, whether Stripe could work them out.
+    /// The status of automatic taxes, if they are enabled.
     pub(crate) automatic_tax: Option<TaxStatus>,
-    /// The subscription's metadata when the invoice was made.
+    /// The subscription's metadata at creation.
     pub(crate) subscription_metadata: Metadata,
 }
 
@@ -177,7 +177,7 @@ impl Row for Invoice {
 }
 
 impl Invoice {
-    /// A draft without lines, for no subscription, and without an id.
+    /// A draft without lines, subscription and id.
     pub(crate) fn new(customer: Id, currency: Currency, reason: Reason, at: i64) -> Self {
         Self {
             id: Id::default(),
@@ -213,17 +213,17 @@ impl Invoice {
         }
     }
 
-    /// Whether it will be finalized or collected without a request.
+    /// Whether it will be finalized or collected automatically.
     pub(crate) fn auto_advance(&self) -> bool {
         self.advances && matches!(self.status, Status::Draft | Status::Open)
     }
 
-    /// Whether it is final and not paid, though it can be.
+    /// Whether it is final, unpaid, and can be paid.
     pub(crate) fn payable(&self) -> bool {
         matches!(self.status, Status::Open | Status::Uncollectible)
     }
 
-    /// What the discount takes off, in cents.
+    /// The total discount, in cents.
     pub(crate) fn discounted(&self) -> i64 {
         self.lines.iter().map(|line| line.discount).sum()
     }

@@ -1,4 +1,4 @@
-//! `/v1/invoices/upcoming`: the next invoice, or the one that would come of a change.
+//! `/v1/invoices/upcoming`: the next invoice, or the one that a change would make.
 
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ use crate::store::context::Ctx;
 use crate::store::ids::Id;
 use crate::store::page::Page;
 
-/// Works out the answer on a copy of what the customer has, or why there is none.
+/// Computes the answer on a copy of the customer's data, or the reason why there is none.
 pub(super) fn read_upcoming(
     ctx: &mut TryOut<'_, '_>,
     params: &Params<'_>,
@@ -49,8 +49,8 @@ pub(super) fn upcoming_lines(_: &mut Ctx<'_>, answer: Result<Value>) -> Result<V
     answer
 }
 
-/// Shows the upcoming invoice that a request asks for: the subscription's or the customer's next one, or what would
-/// come of a change.
+/// The upcoming invoice of a request: the next one of the subscription or the customer, or the one that a change would
+/// make.
 fn previewed(
     ctx: &mut TryOut<'_, '_>,
     params: &Params<'_>,
@@ -81,7 +81,7 @@ fn previewed(
     Ok(show(ctx, invoice))
 }
 
-/// The customer whose invoice it is, and the subscription that it is for, if one is named.
+/// The customer of the invoice, and its subscription if one is named.
 fn whose(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Id, Option<Id>)> {
     let holder = match params.string("customer")? {
         Some(id) => Some(customer::input::named(ctx, id, "customer")?),
@@ -104,7 +104,7 @@ fn whose(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Id, Option<Id>)> {
     })
 }
 
-/// What an update or a creation calls the parameters of a preview.
+/// The names of a preview's parameters in an update or a creation.
 const RENAMED: &[(&str, &str)] = &[
     ("coupon", "coupon"),
     ("subscription_billing_cycle_anchor", "billing_cycle_anchor"),
@@ -127,7 +127,7 @@ const UNMODELLED: &[&str] = &[
     "subscription_start_date",
 ];
 
-/// Refuses what is not modelled, and says whether the request would change anything.
+/// Refuses parameters that are not modelled, and returns whether the request would change anything.
 fn changes(params: &Params<'_>) -> Result<bool> {
     params.unmodelled(UNMODELLED)?;
     let others = ["invoice_items", "schedule", "subscription_cancel_now"];
@@ -135,7 +135,7 @@ fn changes(params: &Params<'_>) -> Result<bool> {
     Ok(names.any(|name| params.has(name)))
 }
 
-/// The invoice after the change, which `ctx`, a copy, is given over to.
+/// The invoice after the change, which is applied to `ctx`, a copy.
 fn after_change(
     ctx: &mut Ctx<'_>,
     params: &Params<'_>,
@@ -166,7 +166,7 @@ fn after_change(
     })
 }
 
-/// `invoice_items`: as if they waited already.
+/// `invoice_items`: added as pending items.
 fn add_items(ctx: &mut Ctx<'_>, params: &Params<'_>, holder: &Id) -> Result<()> {
     for given in params.objects("invoice_items")?.unwrap_or_default() {
         given.unmodelled(&["invoiceitem"])?;
@@ -206,7 +206,7 @@ fn change_subscription(
     Ok(())
 }
 
-/// A new subscription; nobody has to pay for it.
+/// A new subscription, without a payment check.
 fn create(ctx: &mut Ctx<'_>, params: &Params<'_>, holder: &Id) -> Result<u32> {
     let mut form: Form = params.renamed(RENAMED);
     let text = |text: &str| Node::from(form::Value::Text(text.to_owned()));
@@ -247,7 +247,7 @@ fn of_schedule(
     }
 }
 
-/// `coupon` without a subscription: it is the customer's.
+/// `coupon` without a subscription: it applies to the customer.
 fn discount_customer(ctx: &mut Ctx<'_>, params: &Params<'_>, holder: &Id, now: i64) -> Result<()> {
     if !params.has("coupon") {
         return Ok(());
@@ -264,7 +264,7 @@ fn discount_customer(ctx: &mut Ctx<'_>, params: &Params<'_>, holder: &Id, now: i
     Ok(())
 }
 
-/// What the change was invoiced for at once, as an invoice that is yet to come: a draft.
+/// The immediate invoice of the change, shown as a draft.
 fn issued(ctx: &Ctx<'_>) -> Option<Invoice> {
     let mut invoice = ctx.account.billing.invoices.iter().next_back()?.clone();
     invoice.id = Id::default();
@@ -283,7 +283,7 @@ fn issued(ctx: &Ctx<'_>) -> Option<Invoice> {
     Some(invoice)
 }
 
-/// An error about a parameter that was renamed.
+/// Restores the parameter's original name in an error.
 fn under_its_own_name(mut error: Error) -> Error {
     let own = |param: &String| {
         let head = param.split('[').next()?;

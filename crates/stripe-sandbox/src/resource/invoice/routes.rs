@@ -1,4 +1,4 @@
-//! `/v1/invoices`, as far as it changes nothing, and the endpoints of all of it.
+//! All endpoints of `/v1/invoices`, and those that only read.
 
 use serde_json::Value;
 
@@ -79,7 +79,7 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// Which invoices are asked for.
+/// The filter of a list.
 struct Filter {
     page: Page,
     customer: Option<Id>,

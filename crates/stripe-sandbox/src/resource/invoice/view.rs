@@ -1,4 +1,4 @@
-//! Invoices and their lines as Stripe 2022-11-15 shows them.
+//! The JSON of invoices and their lines at 2022-11-15.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::page::Page;
 
-/// An invoice; one without an id is an upcoming one, which shows none.
+/// An invoice. An upcoming one shows no id.
 pub(crate) fn invoice(account: &Account, invoice: &Invoice) -> Value {
     let upcoming = invoice.id.is_empty();
     let url = if upcoming {
@@ -74,7 +74,7 @@ fn who(account: &Account, invoice: &Invoice) -> Value {
     })
 }
 
-/// What an invoice shows of its subscription, if it has one.
+/// The fields about the subscription, if there is one.
 fn details(invoice: &Invoice) -> Value {
     match invoice.subscription {
         Some(_) => json!({"metadata": invoice.subscription_metadata.to_json()}),
@@ -110,7 +110,7 @@ fn sums(invoice: &Invoice) -> Value {
     })
 }
 
-/// The last charge that was made for the invoice, whether it succeeded or not.
+/// The last charge for the invoice, successful or not.
 fn latest_charge<'a>(account: &'a Account, invoice: &Invoice) -> Option<&'a str> {
     let intent = account
         .payments
@@ -199,7 +199,7 @@ fn line(account: &Account, invoice: &Invoice, line: &InvoiceLine) -> Value {
         "livemode": false,
         "metadata": metadata,
         "period": {"end": line.line.period.1, "start": line.line.period.0},
-        // A price that is paid once has no plan.
+        // A one-time price has no plan.
         "plan": price.filter(|price| price.recurring.is_some()).map(plan),
         "price": price.map(Price::to_json),
         "proration": line.line.proration,

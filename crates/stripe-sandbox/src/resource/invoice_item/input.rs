@@ -1,5 +1,5 @@
-//! Reading what an invoice item is: an amount, or so many of a price that is paid once; and `add_invoice_items`, those that
-//! come with a subscription, with a change of one, or with a phase.
+//! Reading invoice items: an amount, or a quantity of a one-time price; and `add_invoice_items`, which come with a
+//! subscription, a change, or a phase.
 
 use rust_decimal::Decimal;
 
@@ -27,7 +27,7 @@ pub(super) const UNMODELLED: &[&str] = &[
     "tax_rates?",
 ];
 
-/// Reads a new one, without an id.
+/// Reads a new item, without an id.
 pub(crate) fn read_new(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
@@ -67,7 +67,7 @@ pub(crate) fn read_new(
             description: description.or(cost.name).unwrap_or_default(),
             period: period(params)?.unwrap_or((now, now)),
             proration: false,
-            // A credit is not discounted, unless that is asked for.
+            // Credits are discountable only if the request says so.
             discountable: params.boolean("discountable")?.unwrap_or(amount >= 0),
         },
         price: cost.price,
@@ -76,14 +76,14 @@ pub(crate) fn read_new(
     })
 }
 
-/// What an invoice item costs.
+/// The cost of an invoice item.
 #[derive(Debug)]
 pub(crate) struct Cost {
     pub(crate) price: Option<Id>,
     pub(crate) name: Option<String>,
     pub(crate) currency: Option<Currency>,
     pub(crate) quantity: i64,
-    /// Of one unit, perhaps with a fraction of a cent.
+    /// The unit price, which may be a fraction of a cent.
     pub(crate) rate: Decimal,
 }
 
@@ -93,7 +93,7 @@ impl Cost {
     }
 }
 
-/// `amount`, or a quantity of a `price`, or of a `unit_amount`.
+/// Reads `amount`, or a quantity of a `price` or a `unit_amount`.
 pub(super) fn read_cost(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<Cost>> {
     let whole = params.integer("amount")?;
     let unit = params.integer("unit_amount")?.map(Decimal::from);
@@ -206,7 +206,7 @@ const ADDED: &str = "add_invoice_items";
 /// Stripe's limit.
 const MAX_ADDED: usize = 20;
 
-/// Reads `add_invoice_items`, which must be in the currency of the subscription.
+/// Reads `add_invoice_items`, which must have the subscription's currency.
 pub(crate) fn read_added(
     ctx: &Ctx<'_>,
     params: &Params<'_>,

@@ -1,4 +1,4 @@
-//! Invoice items: amounts that a customer's next invoice takes. Prorations are such, and what a client adds.
+//! Invoice items: amounts for a customer's next invoice, such as prorations or items that a client adds.
 
 pub(crate) mod input;
 pub(crate) mod routes;
@@ -14,7 +14,7 @@ use crate::params::metadata::Metadata;
 use crate::store::ids::Id;
 use crate::store::table::{Row, Table};
 
-/// Lines of one invoice that a credit is for.
+/// The invoice lines that a credit refers to.
 #[derive(Clone, Debug)]
 pub(crate) struct CreditedLines {
     pub(crate) invoice: Id,
@@ -28,17 +28,17 @@ pub(crate) struct InvoiceItem {
     pub(crate) clock: Option<Id>,
     pub(crate) created: i64,
     pub(crate) currency: Currency,
-    /// Whose invoices take it; without one, the customer's next invoice does.
+    /// The subscription whose invoice includes it; without one, any next invoice of the customer does.
     pub(crate) subscription: Option<Id>,
     /// The subscription item that a proration is for.
     pub(crate) item: Option<Id>,
     pub(crate) price: Option<Id>,
-    /// The invoice lines that a credit gives back.
+    /// The invoice lines that a credit refers to.
     pub(crate) credited: Option<Box<CreditedLines>>,
-    /// As invoices show it; the description may be empty.
+    /// Its line on an invoice; the description may be empty.
     pub(crate) line: Line,
     pub(crate) metadata: Metadata,
-    /// The invoice that has taken it.
+    /// The invoice that includes it.
     pub(crate) invoice: Option<Id>,
 }
 
@@ -48,7 +48,7 @@ impl Row for InvoiceItem {
     }
 }
 
-/// All of them, and for each customer the positions of those that wait for an invoice, oldest first.
+/// All items, and the positions of each customer's pending ones, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct InvoiceItems {
     pub(crate) table: Table<InvoiceItem>,
@@ -56,7 +56,7 @@ pub(crate) struct InvoiceItems {
 }
 
 impl InvoiceItems {
-    /// Adds one; it waits unless it is on an invoice already.
+    /// Adds an item. It is pending unless it is on an invoice already.
     pub(crate) fn insert(&mut self, item: InvoiceItem) {
         let waits = item.invoice.is_none();
         let customer = item.customer.clone();
@@ -66,13 +66,13 @@ impl InvoiceItems {
         }
     }
 
-    /// Those of a customer that wait, oldest first.
+    /// The pending items of a customer, oldest first.
     pub(crate) fn waiting(&self, customer: &str) -> impl DoubleEndedIterator<Item = &InvoiceItem> {
         let positions = self.waiting.get(customer).into_iter().flatten();
         positions.filter_map(|position| self.table.at(*position))
     }
 
-    /// An invoice has taken these.
+    /// Marks items as included in an invoice.
     pub(crate) fn invoiced(&mut self, ids: impl Iterator<Item = Id>, invoice: &Id) {
         for id in ids {
             let Some(position) = self.table.position(&id) else {
@@ -86,7 +86,7 @@ impl InvoiceItems {
         }
     }
 
-    /// A draft that had taken some is gone: they wait again.
+    /// Makes the items of a deleted draft pending again.
     pub(crate) fn released(&mut self, invoice: &Id) {
         for position in 0..self.table.end() {
             let item = self.table.at_mut(position);
@@ -100,7 +100,7 @@ impl InvoiceItems {
         }
     }
 
-    /// Forgets one.
+    /// Deletes an item.
     pub(crate) fn remove(&mut self, id: &str) {
         let Some(position) = self.table.position(id) else {
             return;
@@ -110,7 +110,7 @@ impl InvoiceItems {
         }
     }
 
-    /// Forgets what waits for a customer that goes away.
+    /// Deletes the pending items of a deleted customer.
     pub(crate) fn remove_waiting(&mut self, customer: &str) {
         let ids: Vec<Id> = self.waiting(customer).map(|item| item.id.clone()).collect();
         for id in ids {
@@ -118,7 +118,7 @@ impl InvoiceItems {
         }
     }
 
-    /// Forgets all of a customer's.
+    /// Deletes all items of a customer.
     pub(crate) fn erase(&mut self, customer: &Id) {
         self.waiting.remove(customer);
         let items = self.table.iter();
@@ -138,7 +138,7 @@ impl InvoiceItems {
     }
 }
 
-/// So many of a price that is paid once.
+/// A quantity of a one-time price.
 #[derive(Clone, Debug)]
 pub(crate) struct AddedItem {
     pub(crate) price: Id,

@@ -50,7 +50,7 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// Reads a new one, without an id.
+/// Reads a new item, without an id.
 fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<InvoiceItem> {
     let holder = customer::input::named(ctx, params.required("customer")?, "customer")?;
     let mut item = read_new(ctx, params, holder)?;
@@ -63,7 +63,7 @@ fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<InvoiceItem> {
     Ok(item)
 }
 
-/// `POST /v1/invoiceitems`: for the next invoice, or for a draft that is named.
+/// `POST /v1/invoiceitems`: for the next invoice, or for a named draft.
 fn create(ctx: &mut Ctx<'_>, item: InvoiceItem) -> Result<Value> {
     let (draft, at) = (item.invoice.clone(), item.created);
     let id = pending_items::add(ctx, item);
@@ -74,7 +74,7 @@ fn create(ctx: &mut Ctx<'_>, item: InvoiceItem) -> Result<Value> {
     Ok(get(ctx, &id).to_json(ctx.account))
 }
 
-/// Changes the draft that an item is on, if it is on one.
+/// Changes the draft that contains the item, if there is one.
 fn on_draft(
     ctx: &mut Ctx<'_>,
     draft: Option<&Id>,
@@ -96,7 +96,7 @@ fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(find(ctx)?.to_json(ctx.account))
 }
 
-/// Which invoice items are asked for.
+/// The filter of a list.
 struct Filter {
     page: Page,
     customer: Option<Id>,
@@ -207,7 +207,7 @@ fn delete(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(json!({"id": &*id, "object": "invoiceitem", "deleted": true}))
 }
 
-/// Whether an item waits, or is on a draft.
+/// Checks that an item is pending or on a draft.
 fn check_editable(ctx: &Ctx<'_>, item: &InvoiceItem) -> Result<()> {
     let invoice = item.invoice.as_ref();
     match invoice.and_then(|id| ctx.account.billing.invoices.get(id)) {

@@ -1,4 +1,4 @@
-//! Invoice items as Stripe 2022-11-15 shows them.
+//! The JSON of invoice items at 2022-11-15.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! What the parameters of a payment intent say.
+//! Reading the parameters of payment intents.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::resource::payment_method::input::presence;
 use crate::resource::payment_method::{self, Named};
 use crate::store::context::Ctx;
 
-/// What Stripe lets a confirmation say besides.
+/// Parameters of a confirmation that the sandbox does not model.
 const CONFIRMATION_UNMODELLED: &[&str] = &[
     "error_on_requires_action",
     "mandate",
@@ -29,7 +29,7 @@ const UNMODELLED: &[&str] = &[
     "transfer_group",
 ];
 
-/// Reads a new intent, without an id; its payment method is read apart.
+/// Reads a new intent, without an id. Its payment method is read separately.
 pub(super) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Intent> {
     let amount = params
         .integer_from("amount", 1)?
@@ -59,7 +59,7 @@ pub(super) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Intent> {
     Ok(intent)
 }
 
-/// Reads an update. What an invoice asks for is not changed here.
+/// Reads an update. The intent of an invoice keeps its amount.
 pub(super) fn read_change(ctx: &Ctx<'_>, params: &Params<'_>, intent: &mut Intent) -> Result<()> {
     let of_invoice = ["amount", "currency", "customer"];
     if intent.invoice.is_some()
@@ -87,7 +87,7 @@ pub(super) fn read_change(ctx: &Ctx<'_>, params: &Params<'_>, intent: &mut Inten
     charge_amount::check(intent.amount, intent.currency)
 }
 
-/// Reads what only a confirmation says: where the customer returns to, and whether they are there.
+/// Reads the parameters that only a confirmation has: the return URL, and whether the customer is present.
 pub(super) fn read_confirmation(params: &Params<'_>, details: &mut Details) -> Result<Presence> {
     if let Some(url) = params.string("return_url")? {
         details.return_url = Some(url.to_owned());
@@ -101,7 +101,7 @@ pub(super) fn read_confirmation(params: &Params<'_>, details: &mut Details) -> R
     read_off_session(params)
 }
 
-/// `off_session`: `true`, or a word for what kind of payment it is.
+/// `off_session`: `true`, or the kind of payment.
 pub(super) fn read_off_session(params: &Params<'_>) -> Result<Presence> {
     match params.text("off_session")? {
         Some("one_off" | "recurring") => Ok(Presence::OffSession),
@@ -155,7 +155,7 @@ fn capture_method(params: &Params<'_>) -> Result<Option<bool>> {
     Ok(method.map(|method| method == "manual"))
 }
 
-/// `automatic_payment_methods`: of all that Stripe would choose from, the sandbox has cards.
+/// `automatic_payment_methods`: the sandbox only has cards.
 fn automatic_methods(params: &Params<'_>) -> Result<Option<Value>> {
     let Some(object) = params.object("automatic_payment_methods")? else {
         return Ok(None);
@@ -167,7 +167,7 @@ fn automatic_methods(params: &Params<'_>) -> Result<Option<Value>> {
     Ok(enabled.then(|| json!({"allow_redirects": redirects.unwrap_or("always"), "enabled": true})))
 }
 
-/// `payment_method`, which nobody else holds.
+/// `payment_method`, which must not belong to somebody else.
 pub(super) fn method_given(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
@@ -184,7 +184,7 @@ pub(super) fn method_given(
 }
 
 impl Intent {
-    /// `client_secret`, by which a client without a secret key shows that the intent is its own.
+    /// `client_secret`, with which a client without a secret key proves that the intent is its own.
     pub(crate) fn check_secret(&self, params: &Params<'_>) -> Result<()> {
         match params.string("client_secret")? {
             Some(secret) if secret != self.secret => Err(Error::invalid(
@@ -197,7 +197,7 @@ impl Intent {
     }
 }
 
-/// Reads how much of what is reserved is taken.
+/// Reads the amount to capture.
 pub(super) fn read_capture(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<i64> {
     let intent = find(ctx)?;
     let amount = params.integer_from("amount_to_capture", 1)?;
@@ -230,7 +230,7 @@ pub(super) fn read_capture(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<i64> {
     Ok(amount)
 }
 
-/// Reads why it is canceled.
+/// Reads the reason of a cancellation.
 pub(super) fn read_cancel(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<&'static str>> {
     let reason = params.one_of(
         "cancellation_reason",
@@ -260,7 +260,7 @@ pub(super) fn read_cancel(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Option<&
     Ok(reason)
 }
 
-/// The error for what an intent's status does not allow.
+/// The error for an action that the intent's status does not allow.
 pub(super) fn unexpected(intent: &Intent, message: String) -> Error {
     Error::invalid(message)
         .code("payment_intent_unexpected_state")

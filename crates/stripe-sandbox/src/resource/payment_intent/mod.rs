@@ -44,30 +44,30 @@ pub(crate) struct Intent {
     pub(crate) secret: String,
     pub(crate) created: i64,
     pub(crate) customer: Option<Id>,
-    /// The invoice that it is to pay.
+    /// The invoice that it pays.
     pub(crate) invoice: Option<Id>,
     pub(crate) amount: i64,
     pub(crate) currency: Currency,
     pub(crate) status: Status,
     pub(crate) payment_method: Option<Id>,
     pub(crate) latest_charge: Option<Id>,
-    /// What was captured, in cents.
+    /// The captured amount, in cents.
     pub(crate) received: i64,
-    /// The error of the last attempt, as it was answered.
+    /// The error of the last attempt, as it was returned.
     pub(crate) last_error: Option<Value>,
-    /// Where the customer authenticates, if the intent waits for that.
+    /// The URL where the customer authenticates, if the intent waits for it.
     pub(crate) authentication_url: Option<String>,
     pub(crate) canceled_at: Option<i64>,
     pub(crate) cancellation_reason: Option<&'static str>,
     pub(crate) details: Details,
 }
 
-/// What the caller chooses.
+/// The settings that a request chooses.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Details {
-    /// `capture_method=manual`: the money is reserved, and captured later.
+    /// `capture_method=manual`: the money is reserved first and captured later.
     pub(crate) manual_capture: bool,
-    /// `automatic_payment_methods`, as it is shown.
+    /// The JSON of `automatic_payment_methods`.
     pub(crate) automatic_methods: Option<Value>,
     pub(crate) description: Option<String>,
     pub(crate) metadata: Metadata,
@@ -86,7 +86,7 @@ impl Row for Intent {
 }
 
 impl Intent {
-    /// One without an id, which waits for a payment method.
+    /// A new intent without an id, which waits for a payment method.
     pub(crate) fn new(amount: i64, currency: Currency, now: i64, details: Details) -> Self {
         Self {
             id: Id::default(),
@@ -116,7 +116,7 @@ impl Intent {
         )
     }
 
-    /// Whether the customer has been asked to authenticate, and has not answered.
+    /// Whether the customer was asked to authenticate and has not answered.
     pub(crate) fn awaits_authentication(&self) -> bool {
         self.status == Status::RequiresAction
     }

@@ -56,7 +56,7 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// A payment intent to create, without an id, and what is to be done with it at once.
+/// A payment intent to create, without an id, and what to do with it at once.
 struct New {
     intent: Intent,
     method: Option<Named>,
@@ -92,7 +92,7 @@ fn create(ctx: &mut Ctx<'_>, new: New) -> Result<Value> {
     Ok(payment::get(ctx.account, &id).to_json())
 }
 
-/// Makes the payment method, if it is a test token still, and chooses it.
+/// Creates the payment method of a test token, and chooses it.
 fn choose(ctx: &mut Ctx<'_>, id: &Id, method: Named) {
     let method = match method {
         Named::Existing(method) => method,
@@ -101,8 +101,8 @@ fn choose(ctx: &mut Ctx<'_>, id: &Id, method: Named) {
     payment::choose(ctx.account, id, method);
 }
 
-/// Confirms, and tells the invoice. Unlike elsewhere, an error leaves something behind: the intent, with its failed
-/// charge.
+/// Confirms the intent and updates its invoice. Unlike other errors, a failed payment changes something: it leaves a
+/// failed charge on the intent.
 fn confirm_now(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> Result<()> {
     let alone = ctx.presence == Presence::OffSession;
     let mut failure = None;
@@ -132,7 +132,7 @@ fn confirm_now(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> Result<()> {
     }
 }
 
-/// A failed payment's error shows the intent, its charge and the payment method.
+/// Adds the intent, its charge and the payment method to the error of a failed payment.
 fn with_objects(ctx: &Ctx<'_>, id: &Id, error: Error) -> Error {
     let intent = payment::get(ctx.account, id);
     let last = intent.last_error.clone().unwrap_or_default();
@@ -151,7 +151,7 @@ fn retrieve(ctx: &mut Ctx<'_>, (): ()) -> Result<Value> {
     Ok(find(ctx)?.to_json())
 }
 
-/// Which payment intents are asked for.
+/// The filter of a list.
 struct Filter {
     page: Page,
     created: Created,
@@ -176,7 +176,7 @@ fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     Ok(cut.to_json(URL, Intent::to_json))
 }
 
-/// Reads the intent as it is to be, and its payment method.
+/// Reads the updated intent, and its payment method.
 fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Intent, Option<Named>)> {
     let mut intent = find(ctx)?.clone();
     input::read_change(ctx, params, &mut intent)?;
@@ -203,7 +203,7 @@ fn update(ctx: &mut Ctx<'_>, (intent, method): (Intent, Option<Named>)) -> Resul
     Ok(find(ctx)?.to_json())
 }
 
-/// How a payment intent is confirmed.
+/// The parameters of a confirmation.
 struct Confirmation {
     details: Details,
     method: Option<Named>,
@@ -251,7 +251,7 @@ fn confirm(ctx: &mut Ctx<'_>, confirmation: Confirmation) -> Result<Value> {
     Ok(find(ctx)?.to_json())
 }
 
-/// `POST /v1/payment_intents/:id/capture`: all that is reserved, or a part of it.
+/// `POST /v1/payment_intents/:id/capture`: captures all or a part of the reserved money.
 fn capture(ctx: &mut Ctx<'_>, amount: i64) -> Result<Value> {
     let intent = find(ctx)?;
     let (id, at) = (intent.id.clone(), time_of(ctx, intent));

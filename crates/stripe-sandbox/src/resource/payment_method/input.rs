@@ -1,4 +1,4 @@
-//! Payment methods that a request names or describes.
+//! Reading the payment methods that requests name or describe.
 
 use super::card::{self, Presence, card_error};
 use super::{Expiry, Named, PaymentMethod, WHAT};
@@ -8,7 +8,7 @@ use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::locked;
 
-/// Looks up what `id` names: a `pm_…` of the account, or a test token.
+/// Looks up `id`: a `pm_…` of the account, or a test token.
 pub(crate) fn named(ctx: &Ctx<'_>, id: &str, param: &str) -> Result<Named> {
     if let Some(found) = ctx.account.payment_methods.get(id) {
         return Ok(Named::Existing(found.id.clone()));
@@ -18,7 +18,7 @@ pub(crate) fn named(ctx: &Ctx<'_>, id: &str, param: &str) -> Result<Named> {
         .ok_or_else(|| missing(ctx.account, id, param))
 }
 
-/// The error for a payment method that is not there. A platform is reminded of its connected accounts.
+/// The error for a payment method that does not exist. It reminds a platform of its connected accounts.
 pub(crate) fn missing(account: &Account, id: &str, param: &str) -> Error {
     let mut error = Error::no_such(WHAT, id, param);
     if locked(&account.connected).iter().next().is_some() {
@@ -27,8 +27,8 @@ pub(crate) fn missing(account: &Account, id: &str, param: &str) -> Error {
     error
 }
 
-/// Like [`named`], for use by `customer` (`None`: one that is about to be created, or nobody): what is attached
-/// to somebody else is refused, and what was detached.
+/// Like [`named`], for use by `customer` (`None`: one that is about to be created, or nobody). Refuses a payment method
+/// that belongs to somebody else or was detached.
 pub(crate) fn usable(
     ctx: &Ctx<'_>,
     id: &str,
@@ -56,7 +56,7 @@ pub(crate) fn usable(
     Ok(named)
 }
 
-/// [`usable`], and its bank lets it be attached.
+/// Like [`usable`], and its bank allows attaching it.
 pub(crate) fn attachable(
     ctx: &Ctx<'_>,
     id: &str,
@@ -68,14 +68,14 @@ pub(crate) fn attachable(
     Ok(named)
 }
 
-/// The error for a payment method that is there, and not the customer's.
+/// The error for a payment method that is not the customer's.
 pub(crate) fn not_theirs(id: &str, param: impl Into<String>) -> Error {
     Error::invalid(format!("The customer does not have a payment method with the ID {id}. The payment method must be attached to the customer."))
         .code("resource_missing")
         .param(param)
 }
 
-/// The card by `card[token]=tok_visa`, or by the number of a test card.
+/// The card of `card[token]=tok_visa`, or of the number of a test card.
 pub(super) fn card_given(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<PaymentMethod> {
     let object = params
         .object("card")?
@@ -101,7 +101,7 @@ pub(super) fn card_given(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<PaymentMe
     Ok(method)
 }
 
-/// A month that is not over, at most 50 years from now.
+/// Checks the expiry: a month that is not over, at most 50 years from now.
 pub(super) fn expiry(month: i64, year: i64, now: i64) -> Result<Expiry> {
     use chrono::Datelike as _;
     if !(1..=12).contains(&month) {
@@ -129,7 +129,7 @@ pub(super) fn expiry(month: i64, year: i64, now: i64) -> Result<Expiry> {
 }
 
 impl PaymentMethod {
-    /// Reads what creation and update have in common.
+    /// Reads the parameters that creation and update share.
     pub(crate) fn change(&mut self, params: &Params<'_>) -> Result<()> {
         if let Some(details) = params.object("billing_details")? {
             let billing = &mut self.billing;
@@ -151,7 +151,7 @@ impl PaymentMethod {
     }
 }
 
-/// `off_session`: a call that pays is made while the customer is there, unless it says otherwise.
+/// `off_session`. By default, the customer is present when a call pays.
 pub(crate) fn presence(params: &Params<'_>) -> Result<Presence> {
     Ok(match params.boolean("off_session")? {
         Some(true) => Presence::OffSession,

@@ -1,4 +1,4 @@
-//! Payment methods: cards, made from Stripe's test tokens and numbers.
+//! Payment methods: cards from Stripe's test tokens and numbers.
 
 pub(crate) mod card;
 pub(crate) mod input;
@@ -23,9 +23,9 @@ const WHAT: &str = "PaymentMethod";
 pub(crate) struct PaymentMethod {
     pub(crate) id: Id,
     pub(crate) created: i64,
-    /// To whom it is attached.
+    /// The customer to whom it is attached.
     pub(crate) customer: Option<Id>,
-    /// Whether it was detached, or charged without being attached: it is good for nothing any more.
+    /// Whether it was detached, or charged without being attached. It cannot be used again then.
     pub(crate) used_up: bool,
     /// Whether it was set up for payments without the customer.
     pub(crate) set_up: bool,
@@ -36,7 +36,7 @@ pub(crate) struct PaymentMethod {
     pub(crate) metadata: Metadata,
 }
 
-/// The last month in which a card is good.
+/// The last month in which a card is valid.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expiry {
     pub(crate) month: i64,
@@ -59,7 +59,7 @@ impl Row for PaymentMethod {
 }
 
 impl PaymentMethod {
-    /// One that is not attached yet, and has no id. A test card is good for another year.
+    /// A new one that is not attached and has no id. A test card is valid for another year.
     pub(crate) fn new(card: &'static Card, now: i64) -> Self {
         use chrono::Datelike as _;
         let today = chrono::DateTime::from_timestamp(now, 0).unwrap_or_default();
@@ -80,17 +80,17 @@ impl PaymentMethod {
         }
     }
 
-    /// What a charge of it comes to.
+    /// The outcome of a charge.
     pub(crate) fn charge(&self, presence: Presence) -> Charged {
         self.card.charge(presence, self.set_up)
     }
 }
 
-/// What a parameter that names a payment method stands for.
+/// The payment method that a parameter names.
 #[derive(Clone, Debug)]
 pub(crate) enum Named {
-    /// One that is there.
+    /// An existing one.
     Existing(Id),
-    /// A test token: a new one is made of it on use.
+    /// A test token. A payment method is created from it when it is used.
     Token(&'static Card),
 }

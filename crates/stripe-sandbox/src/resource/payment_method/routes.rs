@@ -1,4 +1,4 @@
-//! `/v1/payment_methods`, and a customer's.
+//! `/v1/payment_methods` and `/v1/customers/:id/payment_methods`.
 
 use serde_json::Value;
 
@@ -100,7 +100,7 @@ fn retrieve_of_customer(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(theirs.to_json())
 }
 
-/// Reads what a payment method, and its customer's, is to be.
+/// Reads the updated payment method, and its customer.
 fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(PaymentMethod, Id)> {
     let mut method = find(ctx, &ctx.arg(0))?.clone();
     method.change(params)?;
@@ -120,7 +120,7 @@ fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(PaymentMethod, Id)
     Ok((method, customer))
 }
 
-/// `POST /v1/payment_methods/:id`: of one that is attached.
+/// `POST /v1/payment_methods/:id`: updates one that is attached.
 fn update(ctx: &mut Ctx<'_>, (method, customer): (PaymentMethod, Id)) -> Result<Value> {
     let before = find(ctx, &method.id)?.to_json();
     let now = ctx.time_of(&customer);
@@ -134,7 +134,7 @@ fn update(ctx: &mut Ctx<'_>, (method, customer): (PaymentMethod, Id)) -> Result<
     Ok(after)
 }
 
-/// Reads to whom it is to be attached.
+/// Reads the customer to attach it to.
 fn read_attach(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Id> {
     let customer = params.required("customer")?;
     Ok(customer::input::named(ctx, customer, "customer")?
@@ -156,7 +156,7 @@ fn attach(ctx: &mut Ctx<'_>, customer: Id) -> Result<Value> {
     Ok(find(ctx, &id)?.to_json())
 }
 
-/// `POST /v1/payment_methods/:id/detach`: it is no longer the customer's, nor the default of anything.
+/// `POST /v1/payment_methods/:id/detach`: it no longer belongs to the customer and is no default any more.
 fn detach(ctx: &mut Ctx<'_>) -> Result<Value> {
     let method = find(ctx, &ctx.arg(0))?;
     let (id, before) = (method.id.clone(), method.to_json());
@@ -172,7 +172,7 @@ fn detach(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(after)
 }
 
-/// Whose payment methods are asked for, and which of them.
+/// The customer and the filter of a list.
 struct Filter {
     customer: Id,
     page: Page,
@@ -195,7 +195,7 @@ impl Filter {
         })
     }
 
-    /// The customer's payment methods; of types that the sandbox does not model, nobody has any.
+    /// The customer's payment methods. Nobody has any of the types that the sandbox does not model.
     fn list(self, ctx: &Ctx<'_>, url: &str) -> Result<Value> {
         let customer = customer::input::find(ctx, &self.customer)?;
         let kind = self.kind.as_deref();

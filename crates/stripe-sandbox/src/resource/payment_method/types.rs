@@ -1,8 +1,8 @@
-//! Types of payment methods: the sandbox has cards.
+//! The types of payment methods. The sandbox only has cards.
 
 use crate::error::{Error, Result};
 
-/// Stripe's other types, none of which the sandbox models.
+/// Stripe's other types, which the sandbox does not model.
 pub(super) const OTHER_TYPES: &[&str] = &[
     "acss_debit",
     "affirm",

@@ -1,4 +1,4 @@
-//! Payment methods as Stripe 2022-11-15 shows them, by themselves and on charges.
+//! The JSON of payment methods at 2022-11-15, by themselves and on charges.
 
 use serde_json::{Value, json};
 
@@ -19,12 +19,12 @@ impl PaymentMethod {
         })
     }
 
-    /// What a charge of it shows as `billing_details`.
+    /// The `billing_details` of a charge with it.
     pub(crate) fn billing_json(&self) -> Value {
         self.billing.to_json()
     }
 
-    /// What a charge of it shows as `payment_method_details`.
+    /// The `payment_method_details` of a charge with it.
     pub(crate) fn charged_json(&self) -> Value {
         json!({
             "card": {

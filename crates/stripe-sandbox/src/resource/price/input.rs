@@ -1,4 +1,4 @@
-//! What makes a price: reading and checking the parameters of `POST /v1/prices`.
+//! Reading and checking the parameters of prices.
 
 use rust_decimal::Decimal;
 
@@ -18,7 +18,7 @@ pub(super) const USAGE_TYPES: &[&str] = &["licensed", "metered"];
 
 const TAX_BEHAVIORS: &[&str] = &["exclusive", "inclusive", "unspecified"];
 
-/// Reads a new price, which has no id yet, and the product to create for it, if any.
+/// Reads a new price, without an id, and the product to create for it, if there is one.
 pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Price, Option<Product>)> {
     let currency = params
         .currency("currency")?
@@ -53,7 +53,7 @@ pub(super) fn read(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Price, Option<
     Ok((price, new_product))
 }
 
-/// Reads what an update may change.
+/// Reads the parameters of an update.
 pub(super) fn change(price: &mut Price, params: &Params<'_>) -> Result<()> {
     change_plain(price, params)?;
     params.unmodelled(&["currency_options?", "recurring"])
@@ -82,7 +82,7 @@ fn change_plain(price: &mut Price, params: &Params<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The product that is there already, or the one to create.
+/// The existing product, or the one to create.
 fn product(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Id, Option<Product>)> {
     let given = params.string("product")?;
     match (given, params.object("product_data")?) {
@@ -227,7 +227,7 @@ fn tiers(given: &[Params<'_>]) -> Result<Vec<Tier>> {
     Ok(tiers)
 }
 
-/// An amount that is given as whole cents or, with `_decimal` at the name's end, exactly. Not negative.
+/// An amount in whole cents or, with the suffix `_decimal`, exact. Not negative.
 fn cents(params: &Params<'_>, key: &str) -> Result<Option<Decimal>> {
     let exactly = format!("{key}_decimal");
     let whole = params.integer_from(key, 0)?;

@@ -1,4 +1,4 @@
-//! Prices: what a product costs, per unit or in tiers.
+//! Prices: the cost of a product, per unit or in tiers.
 
 mod input;
 pub(crate) mod routes;
@@ -18,7 +18,7 @@ use crate::store::table::{Row, Table};
 
 const WHAT: &str = "price";
 
-/// The largest amount that Stripe takes: eight digits of cents; the sandbox allows twelve.
+/// The largest amount. Stripe allows eight digits of cents; the sandbox allows twelve.
 pub(crate) const MAX_AMOUNT: i64 = 999_999_999_999;
 
 /// See the module's text.
@@ -32,7 +32,7 @@ pub(crate) struct Price {
     pub(crate) metadata: Metadata,
     pub(crate) nickname: Option<String>,
     pub(crate) product: Id,
-    /// `None` for a price that is paid once.
+    /// `None` for a one-time price.
     pub(crate) recurring: Option<Recurring>,
     pub(crate) tax_behavior: &'static str,
     pub(crate) amount: Amount,
@@ -40,11 +40,11 @@ pub(crate) struct Price {
     pub(crate) transform: Option<Divide>,
 }
 
-/// How often, and for what.
+/// The interval and usage type of a recurring price.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Recurring {
     pub(crate) every: Every,
-    /// What is made of the usage that is reported; `None` for a licensed price.
+    /// How usage is aggregated; `None` for a licensed price.
     pub(crate) aggregate_usage: Option<Aggregate>,
     pub(crate) trial_period_days: Option<i64>,
 }
@@ -55,12 +55,12 @@ impl Recurring {
     }
 }
 
-/// What it costs.
+/// The amount of a price.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Amount {
-    /// Cents a unit, perhaps with a fraction.
+    /// Cents per unit, which may be a fraction.
     PerUnit(Decimal),
-    /// At least one tier; the last is without end.
+    /// At least one tier; the last one has no end.
     Tiered { mode: TiersMode, tiers: Vec<Tier> },
 }
 
@@ -82,10 +82,10 @@ impl TiersMode {
     }
 }
 
-/// One tier; amounts in cents, perhaps with a fraction.
+/// One tier. Amounts are in cents and may have a fraction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Tier {
-    /// The last unit in it; `None` is without end.
+    /// The last unit of the tier; `None` for no end.
     pub(crate) up_to: Option<i64>,
     pub(crate) unit: Option<Decimal>,
     pub(crate) flat: Option<Decimal>,
@@ -113,12 +113,12 @@ impl Prices {
         self.table.get(id)
     }
 
-    /// The price that has the lookup key, active or not.
+    /// The price with the lookup key, active or not.
     pub(crate) fn holder(&self, lookup_key: &str) -> Option<&Price> {
         self.table.at(*self.by_lookup_key.get(lookup_key)?)
     }
 
-    /// Adds a price, or puts a changed one in its place. Whoever held its lookup key loses it.
+    /// Adds a price or replaces a changed one. Another price with the same lookup key loses it.
     fn put(&mut self, price: Price) {
         let position = self.table.position(&price.id);
         if let Some(old) = position.and_then(|position| self.table.at_mut(position))

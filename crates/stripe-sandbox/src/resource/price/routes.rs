@@ -40,7 +40,7 @@ fn create(ctx: &mut Ctx<'_>, (mut price, product): (Price, Option<Product>)) -> 
     }
     price.id = ctx.account.ids.next("price", 24);
     let answer = price.to_json();
-    // A recurring price is a plan, too.
+    // A recurring price also counts as a plan.
     let plan = price.recurring.is_some().then(|| plan(&price));
     ctx.account.prices.put(price);
     if let Some(plan) = plan {
@@ -50,7 +50,7 @@ fn create(ctx: &mut Ctx<'_>, (mut price, product): (Price, Option<Product>)) -> 
     Ok(answer)
 }
 
-/// A lookup key names one price, active or not, unless it is moved with `transfer_lookup_key`.
+/// Checks that no other price, active or not, has the lookup key, unless it is moved by `transfer_lookup_key`.
 fn check_lookup_key(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
@@ -69,7 +69,7 @@ fn check_lookup_key(
     }
 }
 
-/// A product's default price cannot be archived.
+/// Checks that a product's default price is not archived.
 fn check_default(ctx: &Ctx<'_>, price: &Price) -> Result<()> {
     let product = ctx.account.products.get(&price.product);
     if !price.active && product.is_some_and(|product| product.defaults_to(&price.id)) {
@@ -138,7 +138,7 @@ fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     Ok(cut.to_json(URL, Price::to_json))
 }
 
-/// Which prices are asked for.
+/// The filter of a list.
 struct Filter {
     page: Page,
     active: Option<bool>,

@@ -1,4 +1,4 @@
-//! Prices as Stripe 2022-11-15 shows them, and as plans, their older form.
+//! The JSON of prices at 2022-11-15, and of plans, their older form.
 
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -8,7 +8,7 @@ use super::{Amount, Price, Recurring, Tier};
 use crate::money::rating::Divide;
 use crate::money::usage::Aggregate;
 
-/// A decimal as the pair that Stripe shows: whole cents, or null; and the exact text.
+/// A decimal as Stripe's pair of fields: whole cents or null, and the exact text.
 pub(crate) fn amounts(amount: Option<Decimal>) -> (Value, Value) {
     let Some(amount) = amount.map(|amount| amount.normalize()) else {
         return (Value::Null, Value::Null);
@@ -52,7 +52,7 @@ impl Price {
         })
     }
 
-    /// What `expand[]=tiers` shows: nothing for a price without.
+    /// The value of `tiers` when it is expanded; `None` for a price without tiers.
     pub(crate) fn tiers_json(&self) -> Option<Value> {
         match &self.amount {
             Amount::PerUnit(_) => None,
@@ -60,7 +60,7 @@ impl Price {
         }
     }
 
-    /// What `expand[]=currency_options` shows: the price's own currency.
+    /// The value of `currency_options` when it is expanded: only the price's own currency.
     pub(crate) fn currency_options_json(&self) -> Value {
         let Amount::PerUnit(unit) = self.amount else {
             return json!({self.currency.as_str(): {
@@ -112,7 +112,7 @@ fn transform_json(transform: Divide) -> Value {
     json!({"divide_by": transform.by, "round": transform.round.as_str()})
 }
 
-/// A recurring price in its older form, which items still carry.
+/// A recurring price in its older form, which items still have.
 pub(crate) fn plan(price: &Price) -> Value {
     let (scheme, mode, unit) = match &price.amount {
         Amount::PerUnit(unit) => ("per_unit", None, Some(*unit)),

@@ -11,7 +11,7 @@ use crate::store::context::Ctx;
 use crate::store::ids::Id;
 use crate::store::page::Page;
 
-/// Stripe's product parameters that the sandbox does not act out.
+/// Parameters that the sandbox does not model.
 const UNMODELLED: &[&str] = &[
     "attributes",
     "caption",
@@ -33,7 +33,7 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 impl Product {
-    /// Reads what creation and update have in common.
+    /// Reads the parameters that creation and update share.
     fn change(&mut self, params: &Params<'_>) -> Result<()> {
         if let Some(active) = params.boolean("active")? {
             self.active = active;
@@ -68,8 +68,8 @@ impl Product {
     }
 }
 
-/// Checks the fields of a new product (`POST /v1/products`, or a price's `product_data`). The caller inserts
-/// it with [`insert`] once everything else is checked too; without an id given, that gives it one.
+/// Reads and checks a new product (`POST /v1/products`, or a price's `product_data`). The caller adds it with
+/// [`insert`] once everything else is checked, which also chooses an id if none is given.
 pub(crate) fn prepare(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Product> {
     let given = params.string("id")?;
     if given.is_some_and(|id| ctx.account.products.contains(id)) {
@@ -83,7 +83,7 @@ pub(crate) fn prepare(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Product> {
     Ok(product)
 }
 
-/// Adds a product that [`prepare`] has checked, and says what id it has.
+/// Adds a product that [`prepare`] has checked, and returns its id.
 pub(crate) fn insert(ctx: &mut Ctx<'_>, mut product: Product) -> Id {
     if product.id.is_empty() {
         product.id = ctx.account.ids.next("prod", 14);
@@ -134,7 +134,7 @@ fn update(ctx: &mut Ctx<'_>, mut product: Product) -> Result<Value> {
     Ok(after)
 }
 
-/// `DELETE /v1/products/:id`: of one that has no prices.
+/// `DELETE /v1/products/:id`: deletes one without prices.
 fn delete(ctx: &mut Ctx<'_>) -> Result<Value> {
     let product = find(ctx, &ctx.arg(0))?;
     if ctx
@@ -154,7 +154,7 @@ fn delete(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(json!({"id": &*id, "object": "product", "deleted": true}))
 }
 
-/// Which products are asked for.
+/// The filter of a list.
 struct Filter {
     page: Page,
     active: Option<bool>,

@@ -1,4 +1,4 @@
-//! Which promotion codes can be made, and used.
+//! Checks of the creation and use of promotion codes.
 
 use std::sync::Arc;
 
@@ -11,17 +11,17 @@ use crate::resource::discount::Applied;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-/// Who wants to use a promotion code, and for what.
+/// The purchase for which a promotion code is used.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Purchase<'a> {
-    /// `None` for one who is not there yet.
+    /// `None` for a customer that does not exist yet.
     pub(crate) customer: Option<&'a Customer>,
-    /// What is to be paid before the discount, if that is known.
+    /// The amount before the discount, if it is known.
     pub(crate) amount: Option<(i64, Currency)>,
     pub(crate) now: i64,
 }
 
-/// The promotion code that a parameter names, if it can be used for the purchase.
+/// The promotion code that a parameter names, if it is valid for the purchase.
 pub(crate) fn applicable(
     ctx: &Ctx<'_>,
     id: &str,
@@ -67,7 +67,7 @@ pub(crate) fn applicable(
     })
 }
 
-/// The promotion code that a customer has typed, in whatever case, if it can be used for the purchase.
+/// The promotion code that a customer has entered, in any case, if it is valid for the purchase.
 pub(crate) fn typed(ctx: &Ctx<'_>, text: &str, purchase: Purchase<'_>) -> Result<Applied> {
     const PARAM: &str = "promotion_code";
     let customer = purchase.customer.map(|customer| &customer.id);
@@ -82,7 +82,7 @@ pub(crate) fn typed(ctx: &Ctx<'_>, text: &str, purchase: Purchase<'_>) -> Result
     applicable(ctx, &code.id, PARAM, purchase)
 }
 
-/// No two active codes read the same, in whatever case, unless they are for different customers.
+/// Checks that no active code for the same customers reads the same, ignoring case.
 pub(super) fn check_free(ctx: &Ctx<'_>, code: &str, customer: Option<&Id>) -> Result<()> {
     let mut all = ctx.account.promotion_codes.iter();
     let taken = all.any(|other| {

@@ -1,4 +1,4 @@
-//! Promotion codes: what customers type to get a coupon, and who may.
+//! Promotion codes, which customers enter to get a coupon.
 
 pub(crate) mod input;
 pub(crate) mod routes;
@@ -35,11 +35,11 @@ pub(crate) struct PromotionCode {
     max_redemptions: Option<i64>,
     metadata: Metadata,
     restrictions: Restrictions,
-    /// Shared with the versions before a change, which discounts may hold.
+    /// Shared with the copies that discounts may hold from before an update.
     times_redeemed: Arc<AtomicI64>,
 }
 
-/// What the purchase has to be.
+/// The restrictions on the purchase.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Restrictions {
     first_time_transaction: bool,
@@ -57,7 +57,7 @@ impl PromotionCode {
         self.times_redeemed.load(Ordering::Relaxed)
     }
 
-    /// Counts one use.
+    /// Counts one redemption.
     pub(crate) fn redeem(&self) {
         self.times_redeemed.fetch_add(1, Ordering::Relaxed);
     }

@@ -33,7 +33,7 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// Reads a new promotion code, without an id; without a code given, it has none yet.
+/// Reads a new promotion code, without an id. If no code is given, it is chosen later.
 fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<PromotionCode> {
     let id = params.required("coupon")?;
     let coupon = coupon::input::applicable(ctx, id, "coupon", ctx.now)?;
@@ -122,7 +122,7 @@ fn update(ctx: &mut Ctx<'_>, changed: PromotionCode) -> Result<Value> {
     Ok(after)
 }
 
-/// Which promotion codes are asked for.
+/// The filter of a list.
 struct Filter {
     page: Page,
     created: Created,

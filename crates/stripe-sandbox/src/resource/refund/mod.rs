@@ -1,4 +1,4 @@
-//! Refunds: money of a charge that goes back to the card.
+//! Refunds, which return the money of a charge to the card.
 
 pub(crate) mod routes;
 

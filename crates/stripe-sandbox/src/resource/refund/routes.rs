@@ -1,4 +1,4 @@
-//! `/v1/refunds`, and a charge's.
+//! `/v1/refunds` and `/v1/charges/:id/refunds`.
 
 use serde_json::Value;
 
@@ -34,7 +34,7 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// What is given back.
+/// The parameters of a new refund.
 struct New {
     charge: Id,
     amount: i64,
@@ -66,7 +66,7 @@ fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<New> {
     Ok(new)
 }
 
-/// `POST /v1/refunds`: of a charge, or of an intent's latest one.
+/// `POST /v1/refunds`: refunds a charge, or an intent's latest charge.
 fn create(ctx: &mut Ctx<'_>, new: New) -> Result<Value> {
     let charge = ctx.account.payments.charges.get(&new.charge);
     let customer = charge.and_then(|charge| charge.customer.clone());
@@ -75,7 +75,7 @@ fn create(ctx: &mut Ctx<'_>, new: New) -> Result<Value> {
     Ok(find(ctx, &refund)?.to_json())
 }
 
-/// No more can be given back than is left of the charge.
+/// Checks that a refund is not more than the rest of the charge.
 pub(crate) fn check(charge: &Charge, amount: i64) -> Result<()> {
     let shown = |amount: i64| money(amount.into(), charge.currency.as_str());
     let left = charge.refundable();
@@ -149,7 +149,7 @@ fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Refund> {
     Ok(refund)
 }
 
-/// `POST /v1/refunds/:id`: its metadata.
+/// `POST /v1/refunds/:id`: updates its metadata.
 fn update(ctx: &mut Ctx<'_>, refund: Refund) -> Result<Value> {
     let before = find(ctx, &refund.id)?.to_json();
     let after = refund.to_json();
@@ -162,7 +162,7 @@ fn update(ctx: &mut Ctx<'_>, refund: Refund) -> Result<Value> {
     Ok(after)
 }
 
-/// Which refunds are asked for.
+/// The filter of a list.
 struct Filter {
     page: Page,
     created: Created,

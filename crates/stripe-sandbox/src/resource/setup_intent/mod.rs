@@ -1,4 +1,4 @@
-//! Set-up intents: attaching a payment method for later.
+//! Set-up intents, which attach a payment method for later use.
 
 pub(crate) mod routes;
 
@@ -17,7 +17,7 @@ pub(crate) struct SetupIntent {
     pub(crate) customer: Option<Id>,
     pub(crate) payment_method: Option<Id>,
     pub(crate) status: &'static str,
-    /// Where the customer authenticates, if the intent waits for that.
+    /// The URL where the customer authenticates, if the intent waits for it.
     pub(crate) authentication_url: Option<String>,
     pub(crate) return_url: Option<String>,
     pub(crate) secret: String,
@@ -34,7 +34,7 @@ impl Row for SetupIntent {
 }
 
 impl SetupIntent {
-    /// Whether the customer has been asked to authenticate, and has not answered.
+    /// Whether the customer was asked to authenticate and has not answered.
     pub(crate) fn awaits_authentication(&self) -> bool {
         self.status == "requires_action"
     }

@@ -140,7 +140,7 @@ fn retrieve(ctx: &mut Ctx<'_>, (): ()) -> Result<Value> {
     Ok(find(ctx, &ctx.arg(0))?.to_json())
 }
 
-/// How a set-up intent is confirmed.
+/// The parameters of a confirmation.
 struct Confirmation {
     method: Named,
     return_url: Option<String>,
@@ -184,7 +184,7 @@ fn find<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a SetupIntent> {
 }
 
 impl SetupIntent {
-    /// `client_secret`, by which a client without a secret key shows that the intent is its own.
+    /// `client_secret`, with which a client without a secret key proves that the intent is its own.
     pub(crate) fn check_secret(&self, params: &Params<'_>) -> Result<()> {
         match params.string("client_secret")? {
             Some(secret) if secret != self.secret => Err(Error::invalid(

@@ -1,4 +1,4 @@
-//! Reading what a subscription is created with.
+//! Reading new subscriptions.
 
 use super::shared_input::{
     collection_method, discount, located_tax, payment_method, prorate, same_currency,
@@ -20,7 +20,7 @@ use crate::resource::test_clock::MAX_SUBSCRIPTIONS;
 use crate::store::account::Account;
 use crate::store::context::Ctx;
 
-/// Stripe's limit for a trial, in days: two years.
+/// Stripe's limit of a trial, in days: two years.
 pub(crate) const LONGEST_TRIAL: i64 = 730;
 
 pub(super) const UNMODELLED: &[&str] = &[
@@ -32,7 +32,7 @@ pub(super) const UNMODELLED: &[&str] = &[
     "pending_invoice_item_interval?",
 ];
 
-/// Reads a new subscription, and the customer's time. `presence` is theirs.
+/// Reads a new subscription, and the customer's time. `presence` is the customer's.
 pub(crate) fn read_new(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
@@ -49,7 +49,7 @@ pub(crate) fn read_new(
     let method = payment_method(ctx, params, &holder.id)?.value();
     let behavior = payment_input::behavior(params)?;
     let anchor = anchor(ctx, params, &specs, trial_end, now)?;
-    // There is nothing else to prorate yet.
+    // A new subscription has nothing else to prorate.
     let free_before = prorate(params)? == Some(Prorate::Never);
     collection_method(params)?;
     params.unmodelled(UNMODELLED)?;
@@ -85,7 +85,7 @@ pub(crate) fn read_new(
     Ok((new, now))
 }
 
-/// `billing_cycle_anchor`: when the first whole period begins, which is not later than it would without.
+/// `billing_cycle_anchor`: when the first whole period begins, at most one period from now.
 fn anchor(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
@@ -115,7 +115,7 @@ pub(super) fn one_end_only() -> Error {
         .param("cancel_at")
 }
 
-/// `trial_end`, `trial_period_days`, or with `trial_from_plan` the days that the prices say.
+/// `trial_end`, `trial_period_days`, or with `trial_from_plan` the days of the prices.
 fn trial_end(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
@@ -181,14 +181,14 @@ pub(super) fn cancel_at(params: &Params<'_>, now: i64) -> Result<FieldUpdate<i64
     }
 }
 
-/// The subscription that the URL names.
+/// The subscription in the URL.
 pub(crate) fn find(ctx: &Ctx<'_>) -> Result<u32> {
     let id = ctx.arg(0);
     let position = ctx.account.billing.subscriptions.position(&id);
     position.ok_or_else(|| Error::not_found(WHAT, &id))
 }
 
-/// Whether a customer may have one more: on a test clock, there are only so many.
+/// Checks that a customer may have one more; a test clock limits the number.
 pub(crate) fn check_room(account: &Account, holder: &Customer) -> Result<()> {
     let positions = holder.subscriptions.iter();
     let held = positions.filter(|position| !account.subscription(**position).status.ended());

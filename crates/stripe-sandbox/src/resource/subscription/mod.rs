@@ -1,4 +1,4 @@
-//! Subscriptions: what one sells, where in its cycle it stands, and what it will do next.
+//! Subscriptions: what they sell, their billing cycle, and what they will do next.
 
 pub(crate) mod events;
 pub(crate) mod input;
@@ -18,10 +18,10 @@ use crate::params::metadata::Metadata;
 use crate::store::ids::Id;
 use crate::store::table::Row;
 
-/// How long a first payment may be outstanding before Stripe gives the subscription up: 23 hours.
+/// How long Stripe waits for a first payment before it gives the subscription up: 23 hours.
 pub(crate) const INCOMPLETE_FOR: i64 = 23 * 3600;
 
-/// How long before its end Stripe announces the end of a trial: three days.
+/// How long before the end of a trial Stripe announces it: three days.
 const TRIAL_NOTICE: i64 = 3 * 24 * 3600;
 
 /// Stripe's `status`, as far as the sandbox can reach it (`unpaid` needs a setting of the account).
@@ -32,7 +32,7 @@ pub(crate) enum Status {
     Trialing,
     Active,
     PastDue,
-    /// A trial is over, and it waits for a payment method.
+    /// The trial is over, and the subscription waits for a payment method.
     Paused,
     Canceled,
 }
@@ -50,13 +50,13 @@ impl Status {
         }
     }
 
-    /// Whether nothing will ever happen to it again.
+    /// Whether the subscription has ended for good.
     pub(crate) fn ended(self) -> bool {
         matches!(self, Self::IncompleteExpired | Self::Canceled)
     }
 }
 
-/// What a trial's end does if there is no payment method by then: Stripe's `trial_settings`.
+/// Stripe's `trial_settings`: what happens if a trial ends without a payment method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum MissingMethod {
     #[default]
@@ -77,12 +77,12 @@ impl MissingMethod {
     }
 }
 
-/// Stripe's `payment_settings`, as far as there are cards only.
+/// Stripe's `payment_settings`, as far as they concern cards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PaymentSettings {
-    /// Whether `payment_method_types` was given; it can name cards only.
+    /// Whether `payment_method_types` was given; it can only name cards.
     pub(crate) cards_named: bool,
-    /// Whether what pays becomes the subscription's default.
+    /// Whether the payment method that pays becomes the subscription's default.
     pub(crate) save_default: bool,
 }
 
@@ -96,18 +96,18 @@ pub(crate) struct Subscription {
     pub(crate) status: Status,
     pub(crate) currency: Currency,
     pub(crate) every: Every,
-    /// Where periods are counted from.
+    /// The time from which periods are counted.
     pub(crate) anchor: i64,
     /// The running period, end exclusive. A trial is one period, whatever its length.
     pub(crate) period: (i64, i64),
-    /// The period that a full price is for. The running one is shorter if the subscription began or will end
-    /// within it: then only that part is charged.
+    /// The period for which a full price is charged. The running period is shorter, and charged in part, if the
+    /// subscription begins or is to end within this one.
     pub(crate) whole: (i64, i64),
     pub(crate) items: Vec<Item>,
-    /// Start of the first trial and end of the latest one, which may be over: in classic billing, a further trial
-    /// keeps the start of the first.
+    /// The start of the first trial and the end of the latest one, which may be over. In classic billing, a further
+    /// trial keeps the first start.
     pub(crate) trial: Option<(i64, i64)>,
-    /// When the end of the trial is to be announced, until it is.
+    /// When to announce the end of the trial; `None` once that is done.
     pub(crate) trial_notice: Option<i64>,
     pub(crate) cancel_at: Option<i64>,
     pub(crate) cancel_at_period_end: bool,
@@ -121,16 +121,16 @@ pub(crate) struct Subscription {
     pub(crate) payment_settings: PaymentSettings,
     pub(crate) missing_method: MissingMethod,
     pub(crate) pause: Option<Pause>,
-    /// What collects a payment method where nothing was due at first.
+    /// The intent that collects a payment method if nothing was due at first.
     pub(crate) pending_setup_intent: Option<Id>,
     pub(crate) description: Option<String>,
     pub(crate) metadata: Metadata,
     pub(crate) discount: Option<Discount>,
-    /// The discount that the running period was charged with in advance, until a request changes the discounts.
+    /// The discount of the running period's charges, until a request changes the discounts.
     pub(crate) charged_with: Option<Discount>,
     pub(crate) automatic_tax: bool,
     pub(crate) latest_invoice: Option<Id>,
-    /// The key under which the timeline holds it.
+    /// The time of its entry in the timeline.
     pub(crate) due: Option<i64>,
 }
 
@@ -141,12 +141,13 @@ impl Row for Subscription {
 }
 
 impl Subscription {
-    /// Announces the end of a trial that was begun or moved at `at`: three days ahead, or at once.
+    /// Schedules the announcement of a trial's end, for a trial that was started or moved at `at`: three days before,
+    /// or at once.
     pub(crate) fn announce_trial_end(&mut self, end: i64, at: i64) {
         self.trial_notice = Some(at.max(end - TRIAL_NOTICE));
     }
 
-    /// When the end of the trial is announced, if it is still to be.
+    /// When the end of the trial is to be announced, if it still is.
     pub(crate) fn trial_notice(&self) -> Option<i64> {
         self.trial_notice
             .filter(|_| self.status == Status::Trialing)
@@ -157,25 +158,25 @@ impl Subscription {
         self.trial.is_some_and(|(_, end)| end > self.period.0)
     }
 
-    /// When it is to end of itself.
+    /// When it is to end.
     pub(crate) fn ends_at(&self) -> Option<i64> {
         let at_end = self.cancel_at_period_end.then_some(self.period.1);
         self.cancel_at.or(at_end)
     }
 
-    /// When it ends of itself, if that is before or at the end of the running period.
+    /// When it is to end, if that is by the end of the running period.
     pub(crate) fn ends_within_period(&self) -> Option<i64> {
         self.ends_at().filter(|at| *at <= self.period.1)
     }
 
-    /// When it ends of itself within a period, which is cut short by that. The end of a schedule does not do so:
-    /// what that is to credit is said by its last phase (our choice).
+    /// When it is to end within a period, which is then cut short. The end of a schedule does not cut the period: the
+    /// last phase says what is credited (our choice).
     pub(crate) fn ends_between(&self, start: i64, end: i64) -> Option<i64> {
         let own = self.cancel_at.filter(|_| self.schedule.is_none());
         own.filter(|at| start < *at && *at < end)
     }
 
-    /// Ends when its schedule says, or not at all. `now` is when that was asked for, if it was not before.
+    /// Sets or removes the end that its schedule gives it. `now` is the time of that request, if there was none before.
     pub(crate) fn end_with_schedule(&mut self, end: Option<i64>, now: i64) {
         self.cancel_at = end;
         self.cancel_at_period_end = false;
@@ -183,7 +184,7 @@ impl Subscription {
         self.cancellation_reason = self.cancellation_reason.filter(|_| end.is_some());
     }
 
-    /// The next time at which something happens to it, its schedule's phases aside.
+    /// When something happens to it next, apart from its schedule's phases.
     pub(crate) fn next_event(&self) -> Option<i64> {
         match self.status {
             Status::Canceled | Status::IncompleteExpired => None,
@@ -200,10 +201,10 @@ impl Subscription {
 
 const WHAT: &str = "subscription";
 
-/// Stripe's ways to be paid; nothing in the sandbox is paid in the second one.
+/// Stripe's ways to collect; the sandbox does not model the second.
 pub(crate) const COLLECTION_METHODS: &[&str] = &["charge_automatically", "send_invoice"];
 
-/// What a change within a period does about the licensed items it touches.
+/// How a change within a period treats the licensed items that it touches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Prorate {
     /// Credits and charges wait for the next invoice.

@@ -1,16 +1,15 @@
-//! A pause in collecting what a subscription owes: Stripe's `pause_collection`. Invoices are made all the same; it says
-//! what becomes of them.
+//! Stripe's `pause_collection`. Invoices are still made during the pause, which determines how they are treated.
 
 use serde_json::{Value, json};
 
-/// What becomes of an invoice that is made during the pause.
+/// How an invoice that is made during the pause is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Behavior {
     /// It stays a draft, until a request finalizes it.
     KeepAsDraft,
-    /// It is finalized, and given up.
+    /// It is finalized and marked as uncollectible.
     MarkUncollectible,
-    /// It is finalized, and void.
+    /// It is finalized and voided.
     Void,
 }
 
@@ -29,7 +28,7 @@ impl Behavior {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pause {
     pub(crate) behavior: Behavior,
-    /// When it ends by itself.
+    /// When the pause ends by itself.
     pub(crate) resumes_at: Option<i64>,
 }
 

@@ -1,4 +1,4 @@
-//! What a subscription's parameters say about paying it.
+//! Reading the payment parameters of subscriptions.
 
 use super::{MissingMethod, PaymentSettings};
 use crate::engine::new_subscription::{self, NewSubscription};
@@ -23,7 +23,7 @@ pub(super) fn behavior(params: &Params<'_>) -> Result<Behavior> {
     Ok(given.unwrap_or(Behavior::Allow))
 }
 
-/// `payment_settings`, over what they were.
+/// `payment_settings`, applied to the current ones.
 pub(super) fn payment_settings(
     params: &Params<'_>,
     before: PaymentSettings,
@@ -44,7 +44,7 @@ pub(super) fn payment_settings(
     Ok(settings)
 }
 
-/// `trial_settings`, over what they were.
+/// `trial_settings`, applied to the current ones.
 pub(super) fn trial_settings(params: &Params<'_>, before: MissingMethod) -> Result<MissingMethod> {
     let Some(settings) = params.object("trial_settings")? else {
         return Ok(before);
@@ -60,7 +60,7 @@ pub(super) fn trial_settings(params: &Params<'_>, before: MissingMethod) -> Resu
     missing.ok_or_else(|| behavior.missing("missing_payment_method"))
 }
 
-/// What is due at once needs something to pay with, and with `error_if_incomplete`, must be paid.
+/// Checks that there is a payment method for an amount due at once, and with `error_if_incomplete`, that it pays.
 pub(super) fn check(
     ctx: &Ctx<'_>,
     new: &NewSubscription,
@@ -82,7 +82,7 @@ pub(super) fn check(
     }
 }
 
-/// The error for what could not be charged; without a payment method, nothing can.
+/// The error for a failed charge, or for a missing payment method.
 fn must_be_paid(charged: Option<Charged>) -> Result<()> {
     match charged {
         Some(Charged::Paid) => Ok(()),
@@ -92,8 +92,8 @@ fn must_be_paid(charged: Option<Charged>) -> Result<()> {
     }
 }
 
-/// A change of a subscription is refused if what it makes due at once is more than can be charged, and with
-/// `error_if_incomplete`, if it would not be paid: it is tried out on a copy.
+/// Refuses a change that makes more due at once than can be charged, or with `error_if_incomplete`, more than would be
+/// paid. The change is tried out on a copy.
 pub(crate) fn check_change(
     ctx: &mut Ctx<'_>,
     position: u32,

@@ -80,7 +80,7 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// Reads a new subscription, when it begins, and whether the customer is there to pay.
+/// Reads a new subscription, its start, and whether the customer is present to pay.
 fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(NewSubscription, i64, Presence)> {
     let presence = presence(params)?;
     let (new, now) = input::read_new(ctx, params, presence)?;
@@ -109,7 +109,7 @@ fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     ))
 }
 
-/// Which subscriptions are asked for.
+/// The filter of a list.
 struct Filter {
     page: Page,
     customer: Option<Id>,
@@ -152,8 +152,8 @@ impl Filter {
     }
 }
 
-/// `GET /v1/subscriptions`: those on a test clock only if the clock or the customer is named, and those that
-/// have ended only if a status is.
+/// `GET /v1/subscriptions`: includes those on a test clock only if the clock or the customer is named, and ended ones
+/// only if a status is named.
 fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     let table = &ctx.account.billing.subscriptions;
     let keep = |one: &Subscription| filter.accepts(one);
@@ -176,9 +176,9 @@ fn in_status(status: Status, asked: Option<&str>) -> bool {
     }
 }
 
-/// What an update says.
+/// The content of an update.
 enum Change {
-    /// Of one that has ended, which is still described.
+    /// An ended subscription can only change its metadata.
     Describe(Metadata),
     Update(Box<Update>, Presence),
 }
@@ -243,7 +243,7 @@ fn read_resume(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Presence> {
     Ok(presence)
 }
 
-/// `POST /v1/subscriptions/:id/resume`: of one that is paused. A period begins now, and is charged.
+/// `POST /v1/subscriptions/:id/resume`: resumes a paused one. A period begins now and is charged.
 fn resume(ctx: &mut Ctx<'_>, presence: Presence) -> Result<Value> {
     ctx.presence = presence;
     let position = find(ctx)?;
@@ -271,7 +271,7 @@ fn read_cancel(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Cancellation> {
     Ok(how)
 }
 
-/// `DELETE /v1/subscriptions/:id`: at once.
+/// `DELETE /v1/subscriptions/:id`: cancels at once.
 fn cancel(ctx: &mut Ctx<'_>, how: Cancellation) -> Result<Value> {
     let position = find(ctx)?;
     let subscription = ctx.account.subscription(position);

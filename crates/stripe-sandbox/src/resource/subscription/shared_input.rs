@@ -1,4 +1,4 @@
-//! Parameters that subscriptions, phases, invoices and checkout have in common.
+//! Parameters that subscriptions, phases, invoices and checkout share.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::resource::subscription_item::{self, ItemSpec};
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-/// `currency`, if given, must be that of the items.
+/// `currency`, which must be that of the items if it is given.
 pub(crate) fn same_currency(params: &Params<'_>, currency: Currency) -> Result<()> {
     match params.currency("currency")? {
         Some(given) => check_same(currency, given, params.name("currency")),
@@ -25,7 +25,7 @@ pub(crate) fn same_currency(params: &Params<'_>, currency: Currency) -> Result<(
     }
 }
 
-/// Whether a price's currency is the one that a parameter asks for.
+/// Checks that a price has the currency that a parameter names.
 pub(crate) fn check_same(of_price: Currency, expected: Currency, param: String) -> Result<()> {
     if of_price == expected {
         return Ok(());
@@ -54,7 +54,7 @@ pub(crate) fn coupon(
     Ok(Some(coupon))
 }
 
-/// Whether a coupon can be applied to what is in this currency.
+/// Checks that a coupon can be applied to amounts in this currency.
 pub(crate) fn check_currency(coupon: &Coupon, currency: Currency, param: &str) -> Result<()> {
     match coupon.off {
         Off::Amount(_, other) if other != currency => Err(Error::invalid(format!(
@@ -68,7 +68,7 @@ pub(crate) fn check_currency(coupon: &Coupon, currency: Currency, param: &str) -
     }
 }
 
-/// `coupon` or `promotion_code` for what a subscription sells, which must match the currency.
+/// `coupon` or `promotion_code` for a subscription's items, which must match the currency.
 pub(crate) fn discount(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
@@ -110,7 +110,7 @@ pub(crate) fn automatic_tax(params: &Params<'_>) -> Result<Option<bool>> {
     enabled.ok_or_else(|| tax.missing("enabled")).map(Some)
 }
 
-/// `automatic_tax[enabled]` of a subscription, which Stripe refuses where it does not know where its customer is.
+/// `automatic_tax[enabled]` of a subscription, which Stripe refuses if it does not know the customer's location.
 pub(super) fn located_tax(params: &Params<'_>, holder: &Customer) -> Result<Option<bool>> {
     let enabled = automatic_tax(params)?;
     if enabled == Some(true) {
@@ -120,7 +120,7 @@ pub(super) fn located_tax(params: &Params<'_>, holder: &Customer) -> Result<Opti
     Ok(enabled)
 }
 
-/// `default_payment_method`, which must be the customer's; a test token is none.
+/// `default_payment_method`, which must belong to the customer. Test tokens are not allowed.
 pub(crate) fn payment_method(
     ctx: &Ctx<'_>,
     params: &Params<'_>,

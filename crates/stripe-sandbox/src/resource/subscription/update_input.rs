@@ -1,4 +1,4 @@
-//! Reading what a request changes on a subscription, or on one of its items.
+//! Reading the update of a subscription or one of its items.
 
 use super::input::{UNMODELLED, cancel_at, one_end_only, trial_end_given};
 use super::pause::{self, Pause};
@@ -71,7 +71,7 @@ pub(crate) fn read(
     Ok(update)
 }
 
-/// Reads what else a request says that changes one item of a subscription, for which `specs` are the items then.
+/// Reads the other parameters of a request that changes one item. `specs` are the items after the change.
 pub(crate) fn read_for_item(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
@@ -104,7 +104,7 @@ pub(crate) fn read_for_item(
     })
 }
 
-/// `proration_date`, which is within the running period.
+/// `proration_date`, which must be within the running period.
 fn prorate_from(params: &Params<'_>, subscription: &Subscription) -> Result<Option<i64>> {
     let from = params.timestamp("proration_date")?;
     let (start, end) = subscription.period;
@@ -117,7 +117,7 @@ fn prorate_from(params: &Params<'_>, subscription: &Subscription) -> Result<Opti
     Ok(from)
 }
 
-/// A billing cycle does not begin before the trial ends.
+/// Checks that a billing cycle does not restart before the trial ends.
 fn check_anchor(subscription: &Subscription, update: &Update, now: i64) -> Result<()> {
     let running = subscription.in_trial().then_some(subscription.period.1);
     let trial_end = update.trial_end.or(running);
@@ -130,7 +130,7 @@ fn check_anchor(subscription: &Subscription, update: &Update, now: i64) -> Resul
     Ok(())
 }
 
-/// What only the schedule may say of a subscription that it directs.
+/// Refuses changes that only the subscription's schedule may make.
 fn check_directed(subscription: &Subscription, update: &Update) -> Result<()> {
     let Some(schedule) = &subscription.schedule else {
         return Ok(());
@@ -143,7 +143,7 @@ fn check_directed(subscription: &Subscription, update: &Update) -> Result<()> {
     Ok(())
 }
 
-/// `pause_collection`, of which an empty one ends the pause.
+/// `pause_collection`; an empty value ends the pause.
 fn given_pause(params: &Params<'_>, now: i64) -> Result<FieldUpdate<Pause>> {
     let Some(given) = params.object(PAUSE)? else {
         return Ok(FieldUpdate::Keep);
@@ -168,7 +168,7 @@ fn given_pause(params: &Params<'_>, now: i64) -> Result<FieldUpdate<Pause>> {
 
 const PAUSE: &str = "pause_collection";
 
-/// Whether more than the metadata of a subscription can be changed.
+/// Checks that more than the metadata of a subscription can be changed.
 pub(crate) fn check_live(subscription: &Subscription) -> Result<()> {
     if subscription.status.ended() {
         return Err(Error::invalid(
@@ -178,8 +178,8 @@ pub(crate) fn check_live(subscription: &Subscription) -> Result<()> {
     Ok(())
 }
 
-/// What may be changed of a subscription whose first invoice waits for its payment. Stripe's documentation of the status
-/// names the metadata and the source; the others say how that invoice is to be paid, or change nothing.
+/// The parameters that may be updated before the first payment. Stripe's documentation of the status names the metadata
+/// and the source; the others are about that payment, or change nothing.
 const BEFORE_PAYMENT: &[&str] = &[
     "metadata",
     "default_source",
@@ -188,7 +188,7 @@ const BEFORE_PAYMENT: &[&str] = &[
     "expand",
 ];
 
-/// Whether a subscription has begun, so that what it sells may be changed, where a request would change that.
+/// Checks that a subscription has begun, if the request changes what it sells.
 pub(crate) fn check_begun(subscription: &Subscription, params: &Params<'_>) -> Result<()> {
     let changes = |key: &&str| !BEFORE_PAYMENT.contains(key);
     match params.keys().iter().find(|key| changes(key)) {
@@ -197,7 +197,7 @@ pub(crate) fn check_begun(subscription: &Subscription, params: &Params<'_>) -> R
     }
 }
 
-/// Whether a subscription has begun, so that what it sells may be changed.
+/// Checks that a subscription has begun, so that what it sells may be changed.
 pub(crate) fn may_change(subscription: &Subscription) -> Result<()> {
     if subscription.status != Status::Incomplete {
         return Ok(());

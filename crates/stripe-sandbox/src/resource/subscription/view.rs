@@ -1,4 +1,4 @@
-//! Subscriptions as Stripe 2022-11-15 shows them: every field is there, null where it has no value.
+//! The JSON of subscriptions at 2022-11-15. Every field is present, and null without a value.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ use crate::store::account::Account;
 pub(crate) fn subscription(account: &Account, subscription: &Subscription) -> Value {
     let (trial_start, trial_end) = subscription.trial.unzip();
     let url = format!("/v1/subscription_items?subscription={}", subscription.id);
-    // A subscription's items are never cut: there are twenty at most, and clients read them all from here.
+    // The list of items is always complete: there are at most twenty, and clients read all of them from here.
     let data: Vec<Value> = subscription
         .items
         .iter()
@@ -81,7 +81,7 @@ pub(crate) fn subscription(account: &Account, subscription: &Subscription) -> Va
     merged([first, second, only_item(account, subscription)])
 }
 
-/// What a subscription with one item shows of it.
+/// The fields that only a subscription with one item has.
 fn only_item(account: &Account, subscription: &Subscription) -> Value {
     let [only] = &*subscription.items else {
         return json!({});
@@ -100,12 +100,12 @@ fn payment_settings(settings: PaymentSettings) -> Value {
     })
 }
 
-/// The subscription's time, by which a coupon is still valid or not.
+/// The subscription's time, at which the coupon's validity is shown.
 fn now(account: &Account, subscription: &Subscription) -> i64 {
     account.time_on(subscription.clock.as_ref(), subscription.period.0)
 }
 
-/// What a customer shows when `subscriptions` is expanded.
+/// The value of a customer's `subscriptions` when it is expanded.
 pub(crate) fn of_customer(account: &Account, id: &str) -> Value {
     let positions = account
         .customers

@@ -1,4 +1,4 @@
-//! Reading what a request changes on the items of a subscription.
+//! Reading the changes of a request to the items of a subscription.
 
 use super::input::{OLDER, by_plan, check, price, spec};
 use super::{Item, ItemSpec, clear_usage, kept};
@@ -8,8 +8,7 @@ use crate::resource::subscription::Subscription;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-/// The items of an update: those that are named by `id` are changed or deleted, others are added, and the rest
-/// stays as it is.
+/// The items after an update: items named by `id` are changed or deleted, others are added, and the rest stays.
 pub(crate) fn read_change(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
@@ -67,7 +66,7 @@ fn changed_items(
     Ok(Some(specs))
 }
 
-/// The prices that a subscription has already.
+/// The current prices of a subscription.
 fn held(items: &[Item]) -> Vec<Id> {
     items.iter().map(|item| item.price.clone()).collect()
 }
@@ -92,7 +91,7 @@ fn changed(ctx: &Ctx<'_>, params: &Params<'_>, item: &Item, held: &[Id]) -> Resu
     spec(params, other.unwrap_or(current), Some(item))
 }
 
-/// What a request does to one item of a subscription; the others stay as they are.
+/// A request's change to one item; the others stay.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum One {
     Add,
@@ -100,7 +99,7 @@ pub(crate) enum One {
     Remove(usize),
 }
 
-/// The items after a request that is about one of them.
+/// The items after a request about one of them.
 pub(super) fn read_one(
     ctx: &Ctx<'_>,
     params: &Params<'_>,

@@ -1,13 +1,13 @@
-//! `clear_usage`: what a request that changes an item says of the usage that was reported for it.
+//! `clear_usage`: whether a request about an item drops the reported usage.
 //!
-//! Usage is never dropped unless the request says so, and `clear_usage` is never taken where it clears nothing.
+//! Usage is dropped only if the request says so, and `clear_usage` is refused where there is nothing to clear.
 
 use super::{Item, ItemSpec};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::resource::subscription::Subscription;
 
-/// Reads `clear_usage` of an item that is added: there is nothing to clear.
+/// Refuses `clear_usage` for an item that is added.
 pub(super) fn of_new(params: &Params<'_>) -> Result<()> {
     match params.boolean("clear_usage")? {
         Some(true) => Err(refused(
@@ -18,9 +18,8 @@ pub(super) fn of_new(params: &Params<'_>) -> Result<()> {
     }
 }
 
-/// Reads `clear_usage` of an item that goes. Stripe lets a metered item go only together with its usage, which the
-/// request has to say. It asks for that whether any usage was reported or not: its error is about the item's plan
-/// (clients such as Laravel Cashier always send `clear_usage` for one).
+/// Reads `clear_usage` of a removed item. Stripe requires it to remove a metered item, whether usage was reported or
+/// not: its error is about the item's plan. (Clients such as Laravel Cashier always send it.)
 pub(super) fn of_removed(params: &Params<'_>, item: &Item) -> Result<()> {
     if read(params, item)? || item.quantity.is_some() {
         return Ok(());
@@ -31,8 +30,8 @@ pub(super) fn of_removed(params: &Params<'_>, item: &Item) -> Result<()> {
     )))
 }
 
-/// Reads `clear_usage` of an item that becomes `spec`. Stripe's reference allows it for items that are deleted; its
-/// guide to changing prices, for those that get another price, too.
+/// Reads `clear_usage` of an item that becomes `spec`. Stripe's reference allows it for deleted items; its guide to
+/// changing prices also for items that get another price.
 pub(super) fn of_changed(params: &Params<'_>, item: &Item, spec: &ItemSpec) -> Result<bool> {
     let clears = read(params, item)?;
     if clears && item.price == spec.price {
@@ -44,8 +43,8 @@ pub(super) fn of_changed(params: &Params<'_>, item: &Item, spec: &ItemSpec) -> R
     Ok(clears)
 }
 
-/// Whether usage of the running period would be lost with the items that become `specs`: a licensed price has none to
-/// bill. Stripe's words for an item that is deleted serve for this, too (our choice: it does not say what it does).
+/// Refuses to lose usage of the running period by a change to licensed prices. The error is Stripe's for deleted items
+/// (our choice: Stripe does not document this case).
 pub(super) fn check_kept(subscription: &Subscription, specs: &[ItemSpec]) -> Result<()> {
     let start = subscription.period.0;
     for item in &subscription.items {

@@ -1,4 +1,4 @@
-//! Reading the items of a request: what a subscription is to hold.
+//! Reading the items of new subscriptions and phases.
 
 use super::{Item, ItemSpec, MAX_QUANTITY};
 use crate::engine::catalog;
@@ -14,10 +14,10 @@ use crate::store::ids::Id;
 /// Stripe's limit.
 const MAX_ITEMS: usize = 20;
 
-/// What Stripe names where a list of items has a price twice, whether it has it as `plan` or as `price`.
+/// The name in Stripe's error for a price that is listed twice, whether it was given as `plan` or as `price`.
 pub(super) const OLDER: &str = "plan";
 
-/// Parameters of an item that Stripe has and the sandbox does not act out.
+/// Parameters of an item that the sandbox does not model.
 const UNMODELLED: &[&str] = &[
     "billing_thresholds?",
     "dynamic_tax_rates",
@@ -25,8 +25,8 @@ const UNMODELLED: &[&str] = &[
     "tax_rates?",
 ];
 
-/// The items under `key`, for a new subscription or a phase. `held` are the prices that are sold already: they may
-/// be archived by now.
+/// The items under `key`, for a new subscription or a phase. `held` are the prices that are already sold; these may be
+/// archived.
 pub(crate) fn read(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
@@ -47,7 +47,7 @@ pub(crate) fn read(
     Ok(specs)
 }
 
-/// The one item of a subscription, by the older parameters `plan` and `quantity` of the subscription itself.
+/// The item of the older parameters `plan` and `quantity` of the subscription itself.
 pub(super) fn by_plan(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
@@ -73,7 +73,7 @@ pub(super) fn by_plan(
     }))
 }
 
-/// How many units of a price an item sells; a metered one has none.
+/// The quantity of an item; `None` for a metered price.
 fn quantity(params: &Params<'_>, price: &Price, before: Option<&Item>) -> Result<Option<i64>> {
     let metered = price.recurring.as_ref().is_some_and(Recurring::metered);
     let quantity = params.integer_from("quantity", 0)?;
@@ -88,7 +88,7 @@ fn quantity(params: &Params<'_>, price: &Price, before: Option<&Item>) -> Result
         ))
         .param(params.name("quantity")));
     }
-    // Another price begins with a quantity of 1 again.
+    // A new price starts with a quantity of 1.
     let same = before.filter(|item| item.price == price.id);
     let kept = || same.and_then(|item| item.quantity);
     Ok((!metered).then(|| quantity.or_else(kept).unwrap_or(1)))
@@ -117,13 +117,13 @@ pub(crate) fn too_large(param: String) -> Error {
     .code("parameter_invalid_integer")
 }
 
-/// The recurring price that an item names: one that is for sale, or one of those that are held.
+/// The recurring price of an item: one that is for sale, or one of those that are held.
 pub(super) fn price<'a>(
     ctx: &'a Ctx<'_>,
     params: &Params<'_>,
     held: &[Id],
 ) -> Result<Option<&'a Price>> {
-    // Prices were plans once, and are still taken by that name.
+    // Prices used to be plans, and the old name still works.
     let (key, param) = if params.has("plan") {
         ("plan", "plan".to_owned())
     } else {
@@ -152,7 +152,7 @@ pub(super) fn price<'a>(
     Ok(Some(price))
 }
 
-/// Whether a price can be sold: neither it nor its product is archived.
+/// Checks that neither the price nor its product is archived.
 fn for_sale(ctx: &Ctx<'_>, price: &Price, param: &str) -> Result<()> {
     if !price.active {
         return Err(Error::invalid(
@@ -162,7 +162,7 @@ fn for_sale(ctx: &Ctx<'_>, price: &Price, param: &str) -> Result<()> {
     }
     let product = ctx.account.products.get(&price.product);
     if product.is_some_and(|product| !product.active) {
-        // Word for word what Stripe answered in 2023.
+        // The exact text of Stripe's answer in 2023.
         return Err(Error::invalid(format!(
             "The product {} is marked as inactive, and thus no new subscriptions can be create to any plans of this product. You provided the plan {}.",
             price.product, price.id
@@ -172,8 +172,8 @@ fn for_sale(ctx: &Ctx<'_>, price: &Price, param: &str) -> Result<()> {
     Ok(())
 }
 
-/// What all items together have to keep to: Stripe's classic billing has one interval and one currency. `twice` is the
-/// parameter that the error for a price that is there twice names.
+/// Checks all items together: classic billing has one interval and one currency. `twice` is the parameter in the error
+/// for a price that is listed twice.
 pub(super) fn check(ctx: &Ctx<'_>, specs: &[ItemSpec], param: &str, twice: &str) -> Result<()> {
     if specs.len() > MAX_ITEMS {
         return Err(Error::invalid(format!(
@@ -210,7 +210,7 @@ pub(super) fn check(ctx: &Ctx<'_>, specs: &[ItemSpec], param: &str, twice: &str)
     Ok(())
 }
 
-/// The error for items whose currency is not the subscription's.
+/// The error for items in another currency than the subscription's.
 pub(crate) fn other_currency(param: String) -> Error {
     Error::invalid("You cannot change the currency of a subscription.").param(param)
 }

@@ -20,43 +20,43 @@ impl Row for Item {
     }
 }
 
-/// One price of a subscription.
+/// An item: one price of a subscription.
 #[derive(Clone, Debug)]
 pub(crate) struct Item {
     pub(crate) id: Id,
     pub(crate) price: Id,
-    /// Units of a licensed price; a metered one has none.
+    /// The quantity of a licensed price; `None` for a metered one.
     pub(crate) quantity: Option<i64>,
     pub(crate) created: i64,
-    /// From when usage counts for it: its creation, or when it became metered or lost its usage.
+    /// From when usage counts: the creation, or when the item became metered or lost its usage.
     pub(crate) since: i64,
     pub(crate) metadata: Metadata,
     pub(crate) records: Records,
 }
 
-/// What a subscription is to hold: a phase's item, or one of a request.
+/// An item that a subscription is to have, from a phase or a request.
 #[derive(Clone, Debug)]
 pub(crate) struct ItemSpec {
-    /// The item that it changes, where a request names one; else it is matched by its price.
+    /// The item to change, if a request names one; otherwise it is matched by price.
     pub(crate) item: Option<Id>,
     pub(crate) price: Id,
     /// `None` exactly for metered prices.
     pub(crate) quantity: Option<i64>,
-    /// Whether a request adds it: it takes the place of no item, not even of one of the same price that it deletes.
+    /// Whether a request adds it. It then replaces no item, not even a deleted one with the same price.
     pub(crate) is_new: bool,
-    /// Whether the usage so far is dropped: else it moves with the item to another metered price.
+    /// Whether the usage so far is dropped. Otherwise it moves with the item to another metered price.
     pub(crate) clear_usage: bool,
     pub(crate) metadata: Metadata,
 }
 
 impl ItemSpec {
-    /// Whether the item is this spec already.
+    /// Whether the item already is as the spec says.
     pub(crate) fn sells(&self, item: &Item) -> bool {
         item.price == self.price && item.quantity == self.quantity
     }
 }
 
-/// An item as it is, as a spec.
+/// The spec that keeps an item as it is.
 pub(crate) fn kept(item: &Item) -> ItemSpec {
     ItemSpec {
         item: Some(item.id.clone()),
@@ -68,5 +68,5 @@ pub(crate) fn kept(item: &Item) -> ItemSpec {
     }
 }
 
-/// No quantity of a licensed price or of a usage record is larger, so that what JavaScript clients read is exact.
+/// The largest quantity of a licensed price or usage record, which JavaScript clients can still read exactly.
 pub(crate) const MAX_QUANTITY: i64 = 9_007_199_254_740_991;

@@ -71,13 +71,13 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// Reads the subscription whose items are asked for, and which of them.
+/// Reads the subscription and the page of a list.
 fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Page, u32)> {
     let page = Page::read(params)?;
     Ok((page, subscription_given(ctx, params)?))
 }
 
-/// The position of the `subscription` that a request names.
+/// The position of the `subscription` parameter.
 fn subscription_given(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<u32> {
     let id = params.required("subscription")?;
     let position = ctx.account.billing.subscriptions.position(id);
@@ -103,7 +103,7 @@ fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Change> {
     Change::read(ctx, params, subscription_given(ctx, params)?, One::Add)
 }
 
-/// `POST /v1/subscription_items`: another item for a subscription.
+/// `POST /v1/subscription_items`: adds an item to a subscription.
 fn create(ctx: &mut Ctx<'_>, change: Change) -> Result<Value> {
     let position = change.position;
     change.carry_out(ctx)?;
@@ -139,9 +139,9 @@ fn delete(ctx: &mut Ctx<'_>, change: Change) -> Result<Value> {
     Ok(json!({"id": &*id, "object": "subscription_item", "deleted": true}))
 }
 
-/// A change of one item, as an update of its subscription would make it.
+/// A change of one item, in the form of an update of its subscription.
 struct Change {
-    /// Of the subscription.
+    /// The position of the subscription.
     position: u32,
     update: Update,
     presence: Presence,

@@ -16,14 +16,14 @@ use crate::store::ids::Id;
 use crate::store::page::Page;
 use crate::store::table::Row;
 
-/// How long after a period's end usage for it is still taken, because clocks differ. The invoice for the period is
-/// final by then, so it counts in the new period.
+/// How long after a period's end its usage is still accepted, because clocks differ. Its invoice is final by then, so
+/// the usage counts in the new period.
 const BEHIND: i64 = 300;
 
-/// How far ahead of the customer's time a record may be: what clients with another clock are allowed.
+/// How far in the future a record may be, because clocks differ.
 const AHEAD: i64 = 300;
 
-/// What is reported: how much, when, and whether it replaces what was reported for that very time.
+/// A usage report: how much, when, and whether it replaces the quantity at that time.
 pub(super) struct Record {
     quantity: i64,
     timestamp: i64,
@@ -43,8 +43,7 @@ pub(super) fn read_report(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Record> 
     })
 }
 
-/// `POST /v1/subscription_items/:id/usage_records`: a quantity at a time, which is added to what was reported
-/// for that very time, or replaces it.
+/// `POST /v1/subscription_items/:id/usage_records`: adds a quantity to that of its timestamp, or replaces it.
 pub(super) fn report(ctx: &mut Ctx<'_>, record: Record) -> Result<Value> {
     let Record {
         quantity,
@@ -67,8 +66,8 @@ pub(super) fn report(ctx: &mut Ctx<'_>, record: Record) -> Result<Value> {
     } else {
         before.saturating_add(quantity)
     };
-    // What comes a little late, and has no draft to go to, counts in the period that runs: only what is more than before,
-    // which was billed. What is billed cannot become less.
+    // Late usage without a draft counts in the running period. Only the difference counts, because the rest was billed;
+    // and what was billed cannot be reduced.
     let is_late = draft.is_none() && timestamp < start;
     let carried = if is_late {
         let difference = after.saturating_sub(before);
@@ -130,12 +129,12 @@ fn check(
     Ok(())
 }
 
-/// From when usage is taken: that of sums a little before the period, in the period's first minutes.
+/// The earliest accepted timestamp. For sums it is a little before the period, during its first minutes.
 fn earliest(account: &Account, subscription: &Subscription, item: &Item, now: i64) -> i64 {
     let start = subscription.period.0;
     let sums = catalog::aggregate(account, &item.price) == Aggregate::Sum;
     let late = sums && now < start + BEHIND;
-    // Nothing was used before there was an item.
+    // Usage cannot be older than the item.
     let earliest = if late { start - BEHIND } else { start };
     earliest.max(item.since.min(start))
 }
@@ -160,7 +159,7 @@ pub(super) fn read_summaries(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Page>
     Ok(page)
 }
 
-/// `GET /v1/subscription_items/:id/usage_record_summaries`: a total per period, the running one first, which
+/// `GET /v1/subscription_items/:id/usage_record_summaries`: one total per period, starting with the running one, which
 /// has no end yet.
 pub(super) fn summaries(ctx: &mut Ctx<'_>, page: Page) -> Result<Value> {
     let (subscription, item) = find(ctx)?;

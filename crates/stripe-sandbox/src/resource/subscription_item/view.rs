@@ -1,4 +1,4 @@
-//! Subscription items as Stripe 2022-11-15 shows them.
+//! The JSON of subscription items at 2022-11-15.
 
 use serde_json::{Map, Value, json};
 
@@ -40,7 +40,7 @@ fn of_id(account: &Account, id: &str) -> Option<(u32, usize)> {
     Some((position, items.position(|item| *item.id == *id)?))
 }
 
-/// The item of this id, as the API shows it.
+/// The JSON of the item with this id.
 pub(crate) fn rendered(account: &Account, id: &str) -> Option<Value> {
     let (position, index) = of_id(account, id)?;
     let subscription = account.subscription(position);
@@ -53,7 +53,7 @@ pub(super) fn find<'a>(ctx: &'a Ctx<'_>) -> Result<(&'a Subscription, &'a Item)>
     Ok((subscription, &subscription.items[index]))
 }
 
-/// The position of the subscription, and that of the item in it.
+/// The positions of the subscription and of the item in it.
 pub(super) fn locate(ctx: &Ctx<'_>) -> Result<(u32, usize)> {
     let id = ctx.arg(0);
     of_id(ctx.account, &id).ok_or_else(|| Error::not_found(WHAT, &id))

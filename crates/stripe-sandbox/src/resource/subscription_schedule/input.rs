@@ -1,4 +1,4 @@
-//! Reading what a schedule is created with, and the phases of an update.
+//! Reading new schedules and the phases of an update.
 
 use super::phase_input::{self, Setting};
 use super::{Defaults, EndBehavior, Phase, Schedule, Status};
@@ -12,7 +12,7 @@ use crate::resource::subscription_item;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-/// Reads a new schedule, and the customer's time: with phases of its own, or over a subscription that is there.
+/// Reads a new schedule, and the customer's time: with its own phases, or from an existing subscription.
 pub(super) fn read_new(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Schedule, i64)> {
     match params.string("from_subscription")? {
         Some(subscription) => over(ctx, params, subscription),
@@ -49,7 +49,7 @@ fn with_phases(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Schedule, i64)> {
     Ok((schedule, now))
 }
 
-/// Stripe bills the time since a start in the past; the sandbox does not.
+/// Refuses a start in the past. Stripe bills the time since then; the sandbox does not model it.
 fn check_start(start: i64, now: i64, param: &str) -> Result<()> {
     if start < now {
         return Err(Error::malformed(
@@ -90,8 +90,8 @@ pub(super) fn end_behavior(params: &Params<'_>) -> Result<Option<EndBehavior>> {
     Ok(given.and_then(|word| all.find(|behavior| behavior.as_str() == word)))
 }
 
-/// `from_subscription`: one phase, which is the running period; nothing else can be said in the same call. If the
-/// subscription is to end, the phase lasts until then, and the schedule ends it: from now on that has the say.
+/// `from_subscription`: a schedule with one phase, the running period. No other parameter is allowed. If the
+/// subscription is to end, the phase lasts until then, and the schedule takes over ending it.
 fn over(ctx: &Ctx<'_>, params: &Params<'_>, id: &str) -> Result<(Schedule, i64)> {
     let others = [
         "phases",
@@ -172,7 +172,7 @@ fn over(ctx: &Ctx<'_>, params: &Params<'_>, id: &str) -> Result<(Schedule, i64)>
     Ok((schedule, now))
 }
 
-/// The prices that a schedule or its subscription sells already.
+/// The current prices of a schedule or its subscription.
 fn held(schedule: &Schedule, subscription: Option<&Subscription>) -> Vec<Id> {
     let phases = schedule.phases.iter().flat_map(|phase| &phase.items);
     let items = subscription.into_iter().flat_map(|held| &held.items);
@@ -183,7 +183,7 @@ fn held(schedule: &Schedule, subscription: Option<&Subscription>) -> Vec<Id> {
         .collect()
 }
 
-/// The phases after an update, and which of them runs: those that are over stay, whether they are given or not.
+/// The phases after an update, and which of them runs. Past phases stay, whether they are given or not.
 pub(super) fn new_phases(
     ctx: &Ctx<'_>,
     params: &Params<'_>,

@@ -1,4 +1,4 @@
-//! Subscription schedules: phases, and which one runs.
+//! Subscription schedules with their phases.
 
 mod input;
 mod phase_input;
@@ -36,13 +36,13 @@ impl Status {
         }
     }
 
-    /// Whether it still directs a subscription, or will.
+    /// Whether it still controls a subscription, or will.
     pub(crate) fn live(self) -> bool {
         matches!(self, Self::NotStarted | Self::Active)
     }
 }
 
-/// What follows the last phase.
+/// What happens after the last phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EndBehavior {
     Release,
@@ -68,11 +68,11 @@ pub(crate) struct Phase {
     pub(crate) trial_end: Option<i64>,
     pub(crate) coupon: Option<Arc<Coupon>>,
     pub(crate) currency: Currency,
-    /// What the subscription's becomes with the phase; a key without a value is to be removed there.
+    /// The metadata that the subscription gets with the phase. A key with an empty value is removed.
     pub(crate) metadata: Metadata,
     pub(crate) description: Option<String>,
     pub(crate) prorate: Prorate,
-    /// Invoice items that it adds when it begins.
+    /// Invoice items that are added when the phase begins.
     pub(crate) added: Vec<AddedItem>,
     pub(crate) automatic_tax: Option<bool>,
     pub(crate) default_payment_method: Option<Id>,
@@ -82,7 +82,7 @@ pub(crate) struct Phase {
     pub(crate) anchored: Option<bool>,
 }
 
-/// What phases inherit.
+/// The default settings of phases.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Defaults {
     pub(crate) automatic_tax: bool,
@@ -118,12 +118,12 @@ impl Row for Schedule {
 }
 
 impl Schedule {
-    /// The phase that runs.
+    /// The running phase.
     pub(crate) fn running(&self) -> Option<&Phase> {
         self.phases.get(self.current?)
     }
 
-    /// When the subscription is to end, if it does so with the schedule and the last phase runs, or begins.
+    /// When the subscription is to end, if the schedule ends it and the last phase runs or is next.
     pub(crate) fn ends_at(&self) -> Option<i64> {
         let coming = &self.phases[self.current.unwrap_or(0)..];
         match (self.end_behavior, coming) {
@@ -132,7 +132,7 @@ impl Schedule {
         }
     }
 
-    /// Leaves the subscription to itself.
+    /// Ends the schedule; the subscription goes on.
     pub(crate) fn release(&mut self, at: i64) {
         self.status = Status::Released;
         self.released_at = Some(at);

@@ -1,4 +1,4 @@
-//! Reading a schedule's phases and default settings.
+//! Reading the phases and default settings of schedules.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use crate::resource::subscription_item::{self, ItemSpec};
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-/// Stripe's limit for the phases that run or are to come.
+/// Stripe's limit for current and future phases.
 const MAX_PHASES: usize = 10;
 
-/// More intervals than anybody plans for; it keeps what a phase costs to read small.
+/// A limit far beyond real plans, which keeps a phase cheap to read.
 const MAX_ITERATIONS: i64 = 1200;
 
 const PHASE_UNMODELLED: &[&str] = &[
@@ -43,28 +43,28 @@ const DEFAULTS_UNMODELLED: &[&str] = &[
     "transfer_data?",
 ];
 
-/// What the phases are for.
+/// The context in which phases are read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setting<'a> {
     pub(crate) customer: &'a str,
     pub(crate) now: i64,
-    /// When the first phase starts, unless it says so itself.
+    /// The start of the first phase, unless it has its own.
     pub(crate) start: Option<i64>,
-    /// When the running phase started: phases that end by then are over, and may be given or not.
+    /// The start of the running phase. Phases that end by then are over and may be omitted.
     pub(crate) running: Option<i64>,
-    /// Whether phases may say when they start: in updates, not on creation.
+    /// Whether phases may have a start date: in updates, not on creation.
     pub(crate) dated: bool,
-    /// Where the subscription's periods are counted from, if there is one.
+    /// The subscription's anchor, if there is a subscription.
     pub(crate) anchor: Option<i64>,
-    /// The currency of the subscription, if there is one.
+    /// The subscription's currency, if there is a subscription.
     pub(crate) currency: Option<Currency>,
-    /// The prices that it holds, or is to hold by the phases so far.
+    /// The prices that it has, or will have by the previous phases.
     pub(crate) held: &'a [Id],
     /// The running phase's coupon.
     pub(crate) coupon: Option<&'a Arc<Coupon>>,
 }
 
-/// Reads `phases`: each starts where the one before it ends. `None` if there are none in the request.
+/// Reads `phases`. Each starts where the one before it ends. `None` if the request has none.
 pub(super) fn read(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
@@ -94,7 +94,7 @@ pub(super) fn read(
         if own.is_some_and(|own| own != start) {
             return Err(Error::invalid(format!("The `start_date` of a phase must be the `end_date` of the phase before it: expected {start}.")).param(params.name("start_date")));
         }
-        // A phase without an end ends where the next one says that it starts.
+        // A phase without an end ends at the start date of the next one.
         let next = match given.get(index + 1) {
             Some(next) => start_of(next, setting)?,
             None => None,
@@ -192,8 +192,8 @@ fn end(
     Ok(end)
 }
 
-/// `iterations` intervals after `start`: counted from the subscription's anchor if the phase starts with one of
-/// its periods. For a phase that has run for longer, the first such time that is still to come.
+/// The time `iterations` intervals after `start`. It is counted from the subscription's anchor if the phase starts with
+/// one of its periods. For a phase that has run longer, it is the first such time in the future.
 fn after(every: Every, setting: Setting<'_>, start: i64, iterations: i64) -> i64 {
     let anchor = setting
         .anchor
@@ -231,8 +231,8 @@ fn trial_end(
     }
 }
 
-/// `coupon`: one that the phase has from the phase before it, or has because it runs, is not redeemed again, so
-/// that it may be used up or deleted by now.
+/// `coupon`. A coupon that the previous or the running phase already has is not redeemed again, so it may be used up or
+/// deleted by now.
 fn coupon_of_phase(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
@@ -258,7 +258,7 @@ fn anchored(params: &Params<'_>) -> Result<Option<bool>> {
     Ok(anchor.map(|anchor| anchor == "phase_start"))
 }
 
-/// Reads `default_settings` over what they were.
+/// Reads `default_settings`, applied to the current ones.
 pub(super) fn defaults(
     ctx: &Ctx<'_>,
     params: &Params<'_>,

@@ -68,8 +68,8 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// `POST /v1/subscription_schedules`: with phases of its own, or over a subscription that is there. It is stored, and
-/// started if its time has come.
+/// `POST /v1/subscription_schedules`: with its own phases, or from an existing subscription. The schedule is stored,
+/// and started if its time has come.
 fn create(ctx: &mut Ctx<'_>, (mut schedule, now): (Schedule, i64)) -> Result<Value> {
     schedule.id = ctx.account.ids.next("sub_sched", 24);
     let id = schedule.id.clone();
@@ -104,7 +104,7 @@ fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     Ok(view::schedule(ctx.account.schedule(find(ctx)?)))
 }
 
-/// Which schedules are asked for. Where it is asked when one ended, it has.
+/// The filter of a list. The filters by a time of ending only match schedules that have ended.
 struct Filter {
     page: Page,
     customer: Option<Id>,
@@ -158,10 +158,10 @@ fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     Ok(cut.to_json(URL, view::schedule))
 }
 
-/// A schedule as it is to be.
+/// A schedule after an update.
 struct Changed {
     schedule: Schedule,
-    /// What becomes of prorations, if the subscription is touched.
+    /// The proration behavior, if the subscription changes.
     prorate: Option<Prorate>,
 }
 
@@ -202,7 +202,7 @@ fn update(ctx: &mut Ctx<'_>, changed: Changed) -> Result<Value> {
     Ok(view::schedule(ctx.account.schedule(position)))
 }
 
-/// Puts the changed schedule in place of the old one, and makes the subscription what it says now.
+/// Stores the changed schedule and updates the subscription to match.
 fn replace(
     ctx: &mut Ctx<'_>,
     position: u32,
@@ -229,7 +229,7 @@ fn replace(
         let was =
             subscription::view::subscription(ctx.account, ctx.account.subscription(subscription));
         phases::follow_end(ctx.account, subscription, now);
-        // A phase that ends now is not made the subscription's for no time: the next one begins instead.
+        // A phase that ends now is skipped, because the next one begins at once.
         let goes_on = ctx.account.schedule(position).running();
         let goes_on = goes_on.is_some_and(|phase| now < phase.end);
         if let Some(prorate) = prorate.filter(|_| goes_on) {
@@ -263,7 +263,7 @@ fn read_cancel(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Cancellation> {
     Ok(how)
 }
 
-/// `POST /v1/subscription_schedules/:id/cancel`: its subscription ends with it.
+/// `POST /v1/subscription_schedules/:id/cancel`: also cancels its subscription.
 fn cancel(ctx: &mut Ctx<'_>, how: Cancellation) -> Result<Value> {
     let position = find(ctx)?;
     let schedule = ctx.account.schedule(position);

@@ -1,4 +1,4 @@
-//! Subscription schedules as Stripe 2022-11-15 shows them: every field is there, null where it has no value.
+//! The JSON of subscription schedules at 2022-11-15. Every field is present, and null without a value.
 
 use serde_json::{Value, json};
 

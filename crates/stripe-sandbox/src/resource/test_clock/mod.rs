@@ -1,4 +1,4 @@
-//! Test clocks: time for a few customers that stands still until it is advanced.
+//! Test clocks: the time of a few customers, which stands still until it is advanced.
 
 pub(crate) mod routes;
 
@@ -11,10 +11,10 @@ const WHAT: &str = "test clock";
 
 const DAY: i64 = 24 * 60 * 60;
 
-/// How many customers Stripe allows on one clock.
+/// Stripe's limit of customers on a clock.
 pub(crate) const MAX_CUSTOMERS: usize = 3;
 
-/// How many subscriptions Stripe allows for each of them; the sandbox does not count those that have ended.
+/// Stripe's limit of subscriptions for each of these customers. The sandbox does not count ended ones.
 pub(crate) const MAX_SUBSCRIPTIONS: usize = 3;
 
 /// See the module's text.
@@ -25,7 +25,7 @@ pub(crate) struct TestClock {
     /// The clock's time, in seconds.
     pub(crate) frozen_time: i64,
     pub(crate) name: Option<String>,
-    /// Those that were created on the clock and are still there, oldest first.
+    /// The customers that were created on the clock and still exist, oldest first.
     pub(crate) customers: Vec<Id>,
 }
 

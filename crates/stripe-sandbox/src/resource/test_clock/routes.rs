@@ -83,7 +83,7 @@ fn list(ctx: &mut Ctx<'_>, page: Page) -> Result<Value> {
     Ok(cut.to_json(URL, TestClock::to_json))
 }
 
-/// Reads until when a clock is to be advanced.
+/// Reads the time to which a clock is advanced.
 fn read_advance(_: &Ctx<'_>, params: &Params<'_>) -> Result<i64> {
     params
         .timestamp("frozen_time")?
@@ -92,8 +92,8 @@ fn read_advance(_: &Ctx<'_>, params: &Params<'_>) -> Result<i64> {
 
 /// `POST /v1/test_helpers/test_clocks/:id/advance`
 ///
-/// Everything that falls due happens within this call. The answer says `advancing` all the same, as
-/// Stripe's does, and whoever reads the clock next finds it `ready`.
+/// Everything that is due happens within this call. Like Stripe's, the answer still says `advancing`; the next read of
+/// the clock says `ready`.
 fn advance(ctx: &mut Ctx<'_>, to: i64) -> Result<Value> {
     let clock = find(ctx, &ctx.arg(0))?;
     let (id, from) = (clock.id.clone(), clock.frozen_time);

@@ -1,4 +1,4 @@
-//! What the parameters of a webhook endpoint say.
+//! Reading the parameters of webhook endpoints.
 
 use url::Url;
 
@@ -10,10 +10,10 @@ use crate::params::metadata::Metadata;
 use crate::store::ids::Id;
 use crate::version::API_VERSION;
 
-/// The longest URL that Stripe takes.
+/// The longest URL that Stripe accepts.
 const MAX_URL: usize = 2048;
 
-/// Reads a new endpoint, which has no id and no secret yet. `there` is how many the account has.
+/// Reads a new endpoint, without an id and a secret. `there` is the number of existing endpoints.
 pub(crate) fn new(params: &Params<'_>, there: usize, now: i64) -> Result<WebhookEndpoint> {
     let enabled_events = enabled_events(params)?.ok_or_else(|| params.missing("enabled_events"))?;
     let url = url(params)?.ok_or_else(|| params.missing("url"))?;
@@ -37,7 +37,7 @@ pub(crate) fn new(params: &Params<'_>, there: usize, now: i64) -> Result<Webhook
     Ok(endpoint)
 }
 
-/// A new endpoint as a program asks for it that the sandbox is part of.
+/// A new endpoint for a program that embeds the sandbox.
 pub(crate) fn fixed(url: &str, events: &[&str], now: i64) -> Result<WebhookEndpoint> {
     let mut form = Form::default();
     let events = events.iter().map(|event| ("enabled_events[]", *event));
@@ -49,7 +49,7 @@ pub(crate) fn fixed(url: &str, events: &[&str], now: i64) -> Result<WebhookEndpo
     new(&Params::new(&form), 0, now)
 }
 
-/// Reads what an update makes of an endpoint.
+/// Reads an update.
 pub(super) fn updated(
     params: &Params<'_>,
     mut endpoint: WebhookEndpoint,
@@ -69,7 +69,7 @@ pub(super) fn updated(
     Ok(endpoint)
 }
 
-/// Whether Stripe has events of this type.
+/// Whether Stripe has this event type.
 fn is_event_type(kind: &str) -> bool {
     event_types().any(|known| known == kind)
 }
@@ -81,7 +81,7 @@ fn event_types() -> impl Iterator<Item = &'static str> {
 
 fn enabled_events(params: &Params<'_>) -> Result<Option<Vec<String>>> {
     let key = "enabled_events";
-    // An empty text is Stripe's way to unset, and these cannot be.
+    // An empty text means unset, which is not possible here.
     if params.is_unset(key) {
         params.string(key)?;
     }
@@ -100,7 +100,7 @@ fn enabled_events(params: &Params<'_>) -> Result<Option<Vec<String>>> {
     Ok(Some(kinds.into_iter().map(str::to_owned).collect()))
 }
 
-/// A URL that events can be sent to. Stripe refuses those of the own machine, which are what a sandbox is used with.
+/// Reads a URL for events. Unlike Stripe, the sandbox accepts URLs of this machine.
 fn url(params: &Params<'_>) -> Result<Option<String>> {
     let Some(text) = params.string("url")? else {
         return Ok(None);

@@ -15,7 +15,7 @@ const URL: &str = "/v1/webhook_endpoints";
 
 const WHAT: &str = "webhook endpoint";
 
-/// How many endpoints Stripe allows an account in test mode.
+/// Stripe's limit of endpoints per account in test mode.
 const MAX_ENDPOINTS: usize = 16;
 
 /// An account's endpoints. They are shared, because deliveries read them while the account is busy.
@@ -26,15 +26,15 @@ pub(crate) type Endpoints = Arc<Mutex<Table<WebhookEndpoint>>>;
 pub(crate) struct WebhookEndpoint {
     pub(crate) id: Id,
     created: i64,
-    /// The API version that was asked for. The sandbox has only one.
+    /// The requested API version. The sandbox only has one.
     api_version: Option<&'static str>,
-    /// Whether it receives the events of connected accounts, rather than the account's own.
+    /// Whether it receives the events of connected accounts instead of the account's own.
     pub(crate) connect: bool,
     description: Option<String>,
     pub(crate) disabled: bool,
     enabled_events: Vec<String>,
     metadata: Metadata,
-    /// What deliveries are signed with, `whsec_…`.
+    /// The secret of its signatures, `whsec_…`.
     pub(crate) secret: String,
     pub(crate) url: String,
 }
@@ -55,26 +55,26 @@ impl WebhookEndpoint {
         }
     }
 
-    /// Whether events of this type are sent to it.
+    /// Whether it is enabled and wants events of this type.
     pub(crate) fn wants(&self, kind: &str) -> bool {
         let mut enabled = self.enabled_events.iter();
         !self.disabled && enabled.any(|enabled| enabled == "*" || enabled == kind)
     }
 }
 
-/// An endpoint that an event is to be sent to.
+/// An endpoint to which an event is sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Destination {
     pub(crate) endpoint: Id,
-    /// The table that has it.
+    /// The table that contains it.
     pub(crate) endpoints: Endpoints,
-    /// The account that the event is of.
+    /// The account of the event.
     pub(crate) account: Id,
-    /// Whether the endpoint is that of another account, which has connected this one.
+    /// Whether the endpoint belongs to the platform that has connected the event's account.
     pub(crate) is_platforms: bool,
 }
 
-/// An event that has just happened, and where it is to be sent.
+/// A new event and an endpoint to which it is sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Outgoing {
     pub(crate) event: Arc<Event>,

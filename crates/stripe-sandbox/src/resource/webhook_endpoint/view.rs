@@ -1,10 +1,10 @@
-//! How a webhook endpoint is shown.
+//! The JSON of webhook endpoints.
 
 use serde_json::{Value, json};
 
 use super::WebhookEndpoint;
 
-/// The endpoint without its secret, which only the answer to its creation has.
+/// An endpoint without its secret, which is only shown on creation.
 pub(crate) fn endpoint(endpoint: &WebhookEndpoint) -> Value {
     json!({
         "id": &*endpoint.id,

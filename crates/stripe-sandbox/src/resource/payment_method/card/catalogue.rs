@@ -1,4 +1,4 @@
-//! The test cards of Stripe's testing page, as facts.
+//! The test cards of Stripe's testing page.
 
 use super::{Behavior, Card, Decline, OffSession};
 
@@ -57,7 +57,7 @@ impl Card {
     }
 }
 
-/// Of several cards with the same token at Stripe, one has it.
+/// Where several cards have the same token at Stripe, only one has it here.
 pub(crate) const CARDS: &[Card] = &[
     // By brand.
     visa(&["visa", "us", "bypassPending"], "4242424242424242"),
@@ -185,12 +185,12 @@ pub(crate) const CARDS: &[Card] = &[
         .authenticates(OffSession::Always, Some(GENERIC)),
     visa(&["threeDSecureRequiredProcessingError"], "4000008400001280")
         .declines_charges(PROCESSING_ERROR),
-    // These support authentication, and nothing asks for it.
+    // These support authentication but do not require it.
     visa(&["threeDSecureOptional"], "4000000000003055"),
     visa(&["threeDSecureOptionalProcessingError"], "4000000000003097"),
 ];
 
-/// Cards that do what the sandbox does not act out: disputes, refunds that fail, and checks of addresses.
+/// Cards whose behavior the sandbox does not model: disputes, failing refunds, and address checks.
 pub(crate) const UNMODELLED: &[(&str, &str)] = &[
     ("avsFail", "4000000000000010"),
     ("avsLine1Fail", "4000000000000028"),

@@ -1,4 +1,4 @@
-//! Test cards: what a token such as `pm_card_visa`, or a number, stands for, and how the card behaves.
+//! Test cards: the card of a token such as `pm_card_visa` or of a number, and its behavior.
 //!
 //! The cards themselves are listed in [`catalogue`].
 
@@ -9,10 +9,10 @@ use serde_json::json;
 use self::catalogue::{CARDS, UNMODELLED};
 use crate::error::{Error, Result};
 
-/// A card that a test token or number stands for.
+/// The card of a test token or number.
 #[derive(Debug)]
 pub(crate) struct Card {
-    /// What follows `pm_card_` or `tok_` in its tokens; a card may be known by its number alone.
+    /// The part after `pm_card_` or `tok_` of its tokens. A card may have only a number.
     tokens: &'static [&'static str],
     number: &'static str,
     pub(crate) brand: &'static str,
@@ -21,39 +21,39 @@ pub(crate) struct Card {
     pub(crate) behavior: Behavior,
 }
 
-/// What the card's bank does.
+/// How the card's bank behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Behavior {
-    /// It pays.
+    /// It accepts charges.
     Pays,
-    /// It declines whenever it is asked: to attach the card, and to charge it.
+    /// It declines attaching the card and charging it.
     Declines(Decline),
-    /// It lets the card be attached, and declines charges.
+    /// It allows attaching the card and declines charges.
     DeclinesCharges(Decline),
-    /// It wants the customer to authenticate, and then pays or declines.
+    /// It requires authentication, and then accepts or declines.
     Authenticates {
         off_session: OffSession,
         then: Option<Decline>,
     },
 }
 
-/// When a card that authenticates does so while the customer is away.
+/// When the card requires authentication while the customer is absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OffSession {
     Always,
-    /// Only until it has been set up for future payments.
+    /// Until it has been set up for future payments.
     UnlessSetUp,
     Never,
 }
 
-/// Why a bank declines.
+/// The reason of a decline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Decline {
     pub(crate) code: &'static str,
     /// Stripe's `decline_code`.
     pub(crate) reason: Option<&'static str>,
     pub(crate) message: &'static str,
-    /// Stripe names the field that is at fault, or nothing.
+    /// The field that Stripe names; empty for none.
     param: &'static str,
 }
 
@@ -76,7 +76,7 @@ impl Decline {
         }
     }
 
-    /// The bank wants the customer to authenticate, who is not there.
+    /// The bank requires authentication, but the customer is absent.
     pub(crate) const fn authentication_required() -> Self {
         Self {
             code: "authentication_required",
@@ -86,7 +86,7 @@ impl Decline {
         }
     }
 
-    /// 402: what the caller is told.
+    /// 402: the error for the caller.
     pub(crate) fn error(self) -> Error {
         let error = card_error(self.message, self.code, self.param);
         match self.reason {
@@ -96,18 +96,18 @@ impl Decline {
     }
 }
 
-/// The customer's part in a payment.
+/// The presence of the customer during a payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Presence {
-    /// They are away, as when a subscription renews.
+    /// The customer is absent, as when a subscription renews.
     OffSession,
-    /// They are there, and can authenticate.
+    /// The customer is present and can authenticate.
     OnSession,
-    /// They have authenticated.
+    /// The customer has authenticated.
     Authenticated,
 }
 
-/// What a charge of the card comes to.
+/// The outcome of a charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Charged {
     Paid,
@@ -121,7 +121,7 @@ impl Card {
         &self.number[self.number.len() - 4..]
     }
 
-    /// Refuses a card whose bank does not let it be attached.
+    /// Refuses a card that cannot be attached.
     pub(crate) fn check_attachable(&self) -> Result<()> {
         match self.behavior {
             Behavior::Declines(decline) => Err(decline.error()),
@@ -129,7 +129,7 @@ impl Card {
         }
     }
 
-    /// Whether the customer has to authenticate before the card is set up for charges without them.
+    /// Whether the customer has to authenticate before the card is set up for later charges.
     pub(crate) fn authenticates_set_up(&self) -> bool {
         matches!(
             self.behavior,
@@ -140,7 +140,7 @@ impl Card {
         )
     }
 
-    /// What a charge comes to; a card may have been set up for charges without the customer.
+    /// The outcome of a charge. `set_up` tells whether the card was set up for charges without the customer.
     pub(crate) fn charge(&self, presence: Presence, set_up: bool) -> Charged {
         let then = match self.behavior {
             Behavior::Pays => None,
@@ -162,7 +162,7 @@ impl Card {
 }
 
 impl Presence {
-    /// Whether a card that authenticates is satisfied, if it is `free` to pay without the customer.
+    /// Whether no authentication is needed, if the card is `free` to pay without the customer.
     fn suffices(self, free: bool) -> bool {
         match self {
             Self::OffSession => free,
@@ -172,10 +172,10 @@ impl Presence {
     }
 }
 
-/// The card of a token: `pm_card_visa` with the prefix `pm_card_`, `tok_visa` with `tok_`.
+/// The card of a token: of `pm_card_visa` with the prefix `pm_card_`, of `tok_visa` with `tok_`.
 ///
 /// # Errors
-/// If Stripe has such a card, and the sandbox does not act out what it does.
+/// If Stripe has such a card but the sandbox does not model it.
 pub(super) fn by_token(token: &str, prefix: &str, param: &str) -> Result<Option<&'static Card>> {
     let Some(name) = token.strip_prefix(prefix) else {
         return Ok(None);
@@ -186,7 +186,7 @@ pub(super) fn by_token(token: &str, prefix: &str, param: &str) -> Result<Option<
     Ok(CARDS.iter().find(|card| card.tokens.contains(&name)))
 }
 
-/// The card of a number.
+/// The card with a number.
 pub(super) fn by_number(number: &str) -> Result<&'static Card> {
     let digits: String = number.chars().filter(|c| !matches!(c, ' ' | '-')).collect();
     if let Some(card) = CARDS.iter().find(|card| card.number == digits) {
@@ -214,7 +214,7 @@ fn unmodelled(card: &str, param: &str) -> Error {
     )
 }
 
-/// The check digit of card numbers.
+/// Checks the check digit of a card number.
 fn passes_luhn(digits: &str) -> bool {
     let mut sum = 0;
     for (index, digit) in digits.chars().rev().enumerate() {
