@@ -1,4 +1,4 @@
-//! How a call to the API goes, from the key to the answer.
+//! Handling of a call to the API, from the key to the answer.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -17,14 +17,15 @@ use crate::resource::account;
 use crate::resource::expand::Expand;
 use crate::resource::payment_method::card::Presence;
 use crate::resource::route::Route;
+use crate::sandbox::Sandbox;
 use crate::store::accounts::LockedAccount;
 use crate::store::context::{Ctx, Origin};
 use crate::store::idempotency::Kept;
 use crate::store::ids::Id;
 use crate::store::locked;
-use crate::{Sandbox, engine, version};
+use crate::{engine, version};
 
-/// Runs a call. `caller` and `endpoint` are filled in as soon as they are known.
+/// Runs a call. Fills in `caller` and `endpoint` as soon as they are known.
 pub(crate) async fn run(
     sandbox: &Sandbox,
     call: Call,
@@ -93,7 +94,7 @@ fn replay(kept: Kept, after: Option<Action>) -> Answer {
     answer
 }
 
-/// The fault in place of the call.
+/// The answer of a fault that replaces the call.
 fn fault_before(action: Action) -> Result<Answer> {
     if let Action::Status(status, reason) = action {
         return Err(control::fault_error(status, reason.as_deref()));
@@ -127,7 +128,7 @@ fn origin(sandbox: &Sandbox, call: &Call, caller: &Caller) -> Origin {
 }
 
 impl Sandbox {
-    /// Works on an account when it is the call's turn.
+    /// Runs `work` on an account when it is the call's turn.
     pub(crate) async fn with_account<T>(
         &self,
         account: &LockedAccount,
@@ -139,7 +140,7 @@ impl Sandbox {
         self.in_turn(account, args, origin, work)
     }
 
-    /// Works on an account, whose turn the caller has, after whatever has fallen due is done.
+    /// Runs `work` on an account after everything that is due. The caller must have the account's turn.
     fn in_turn<T>(
         &self,
         account: &LockedAccount,
@@ -162,7 +163,7 @@ impl Sandbox {
         engine::run_until(&mut ctx, None, now);
         ctx.origin = origin;
         let result = work(&mut ctx);
-        // While the account is locked, so that events go out in their order.
+        // The account is still locked, so events are sent in order.
         let outgoing = std::mem::take(&mut account.outgoing);
         let id = &account.profile.id;
         for outgoing in &outgoing {
@@ -195,7 +196,7 @@ impl Sandbox {
         if !route.takes_long {
             return work();
         }
-        // Calls to other accounts need this thread.
+        // This thread must stay free for calls to other accounts.
         match tokio::task::spawn_blocking(work).await {
             Ok(answer) => answer,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
@@ -283,14 +284,14 @@ fn secret_key(call: &Call) -> Result<String> {
     Ok(key)
 }
 
-/// A key without its secret part: `sk_test_****abcd`.
+/// A key with its secret part hidden: `sk_test_****abcd`.
 fn masked(key: &str) -> String {
     let prefix = ["sk_test_", "rk_test_", "sk_live_", "rk_live_"]
         .into_iter()
         .find(|prefix| key.starts_with(prefix))
         .unwrap_or_default();
     let secret: Vec<char> = key[prefix.len()..].chars().collect();
-    // Of a short secret nothing is shown.
+    // A short secret is hidden entirely.
     let shown = secret.len().saturating_sub(4).min(4);
     let end: String = secret[secret.len() - shown..].iter().collect();
     format!("{prefix}****{end}")

@@ -1,4 +1,4 @@
-//! The controls under `/_sandbox/`: for tests in any language, and for people.
+//! The controls under `/_sandbox/`, for tests in any language and for people.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use super::limit;
 use super::rule::{Action, Amount, Rule};
-use crate::Sandbox;
 use crate::error::{Error, Result};
 use crate::params::Params;
+use crate::sandbox::Sandbox;
 use crate::store::ids::Id;
 
-/// Answers a call to a control; `account` is the caller's, if a key was sent.
+/// Answers a call to a control. `account` is the caller's account, if a key was sent.
 pub(crate) fn answer(
     sandbox: &Sandbox,
     method: &str,
@@ -138,10 +138,10 @@ fn amount(params: &Params<'_>) -> Result<Amount> {
     }
 }
 
-/// What most faults say.
+/// The message of most faults.
 const ASKED_FOR: &str = "An unknown error occurred: this is a fault that was asked for.";
 
-/// The error answer that a fault stands for.
+/// The error answer of a fault.
 pub(crate) fn fault_error(status: u16, reason: Option<&str>) -> Error {
     match status {
         429 => limit::limited(reason),

@@ -1,5 +1,5 @@
-//! Which web pages may reach the controls and the checkout pages. Neither asks for a key, and a browser sends a page's
-//! requests to loopback ports too: every page that is visited on the machine could reset the sandbox, or pay.
+//! Protects the controls and the checkout pages from other web pages. They ask for no key, and browsers send requests
+//! of any page to loopback ports, so without this, every visited page could reset the sandbox or pay.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
@@ -7,13 +7,13 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use url::{Host, Url};
 
-use crate::Sandbox;
 use crate::error::Error;
+use crate::sandbox::Sandbox;
 
-/// What browsers say about where a request comes from.
+/// The header in which browsers describe where a request comes from.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Refuses what comes from another page than the sandbox's own, or under another name.
+/// Refuses requests that come from other pages or under other host names.
 pub(crate) async fn guard(
     State(sandbox): State<Sandbox>,
     request: Request,
@@ -48,7 +48,7 @@ fn check(
     let host = text(header::HOST);
     let name = authority.or(host.map(without_port));
     let is_public = public.as_ref().is_some_and(|url| url.host_str() == name);
-    // No name: no browser.
+    // Browsers always send a host name.
     if options.loopback_only && !is_public && !name.is_none_or(is_loopback) {
         return Err(
             "This sandbox is called by names of this machine only: use 127.0.0.1 or localhost.",
@@ -69,7 +69,7 @@ fn check(
     }
 }
 
-/// Whether `name` can only be this machine. Nothing is looked up: what a name of somebody else's leads to may change.
+/// Whether `name` can only mean this machine. It is not looked up, because the DNS entry of a name may change.
 fn is_loopback(name: &str) -> bool {
     match Host::parse(name) {
         // RFC 6761 keeps names below `localhost` out of the DNS.
@@ -80,7 +80,7 @@ fn is_loopback(name: &str) -> bool {
     }
 }
 
-/// Whether `origin` is where the request went, or where people reach the sandbox.
+/// Whether `origin` is the address of this request, or the public URL.
 fn is_origin_of(origin: &str, host: Option<&str>, public: Option<&Url>) -> bool {
     let Ok(url) = Url::parse(origin) else {
         return false;

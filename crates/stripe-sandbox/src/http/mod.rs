@@ -1,4 +1,4 @@
-//! HTTP in and out: reading a call, and writing its answer with Stripe's headers, or the fault in its place.
+//! Reading a call, and writing its answer with Stripe's headers, or the fault in its place.
 
 #[cfg(test)]
 mod busy;
@@ -24,19 +24,20 @@ use futures::StreamExt;
 
 use self::rule::Action;
 use crate::error::{Error, Result};
+use crate::pages;
 use crate::params::form::Form;
+use crate::sandbox::Sandbox;
 use crate::store::ids::Id;
 use crate::store::locked;
 use crate::version::API_VERSION;
-use crate::{Sandbox, pages};
 
-/// Stripe's own limit is not published; no real call comes near this.
+/// Stripe does not publish its own limit; no real call comes close to this.
 const MAX_BODY: usize = 1 << 20;
 
-/// How much of a body that is too large is still read, so that the client gets to see the answer.
+/// How much of a too large body is still read, so that the client receives the answer.
 const MAX_DRAINED: usize = 64 << 20;
 
-/// Everything that the sandbox answers to.
+/// All routes of the sandbox.
 pub(crate) fn router(sandbox: Sandbox) -> Router {
     pages::router()
         .fallback(handle)
@@ -44,13 +45,13 @@ pub(crate) fn router(sandbox: Sandbox) -> Router {
         .with_state(sandbox)
 }
 
-/// A call, read.
+/// A call that has been read.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
-    /// The parameters of query and body, or why they cannot be read.
+    /// The parameters of query and body, or why they could not be read.
     pub(crate) form: Result<Form>,
 }
 
@@ -77,13 +78,13 @@ impl Call {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The key that makes a call safe to repeat; an empty one is none.
+    /// The key that makes a call safe to repeat. An empty one counts as none.
     pub(crate) fn idempotency_key(&self) -> Option<&str> {
         self.header("idempotency-key").filter(|key| !key.is_empty())
     }
 }
 
-/// A body that is not a form is refused with a word on what is wanted, rather than read as one strange name.
+/// Refuses a body that is not a form with a helpful message, instead of reading it as one strange parameter name.
 fn check_type(headers: &HeaderMap, body: &[u8]) -> Result<()> {
     let kind = headers.get(header::CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
@@ -120,19 +121,19 @@ fn unreadable(message: &str, status: u16) -> Error {
     Error::invalid(message).status(status).before_execution()
 }
 
-/// An answer, or what goes wrong with it.
+/// An answer, and the fault that is applied to it.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Arc<str>,
     pub(crate) replayed: bool,
     pub(crate) limited_by: Option<String>,
-    /// What happens to the answer on its way.
+    /// The fault that breaks the answer on its way.
     pub(crate) broken: Option<Action>,
 }
 
 impl Answer {
-    /// An answer that arrives as it is.
+    /// An answer without a fault.
     pub(crate) fn new(status: u16, body: Arc<str>) -> Self {
         Self {
             status,
@@ -153,13 +154,13 @@ impl From<Error> for Answer {
     }
 }
 
-/// Who asks, for the answer's headers.
+/// Who makes the call, for the answer's headers.
 #[derive(Debug, Default)]
 pub(crate) struct Caller {
     pub(crate) request_id: Id,
     /// The account that the call acts on.
     pub(crate) account: Option<Id>,
-    /// Whether `Stripe-Account` named it.
+    /// Whether the call named it in `Stripe-Account`.
     pub(crate) connected: bool,
 }
 
@@ -183,7 +184,7 @@ async fn handle(State(sandbox): State<Sandbox>, request: Request) -> Response {
         idempotency_key: key.clone(),
         replayed: false,
     };
-    // The call goes on even if the client hangs up: Stripe's do, too.
+    // Like at Stripe, the call continues if the client hangs up.
     let tasks = sandbox.0.tasks.clone();
     let work = tasks.spawn(async move {
         let answer = call::run(&sandbox, call, &mut caller, &mut seen.endpoint).await;
@@ -210,7 +211,7 @@ async fn handle(State(sandbox): State<Sandbox>, request: Request) -> Response {
     }
 }
 
-/// Controls take a key if one is sent, and work on everything without.
+/// Answers a control. It acts on the account of the key, or on all accounts without a key.
 fn controlled(sandbox: &Sandbox, call: &Call) -> Answer {
     let run = || {
         let account = match call.headers.get(header::AUTHORIZATION) {
@@ -252,7 +253,7 @@ fn respond(answer: &Answer, caller: &Caller, key: Option<&str>) -> Response {
     }
     match &answer.limited_by {
         Some(reason) => set("stripe-rate-limited-reason", reason),
-        // A lock that was not to be had in time: worth another try, says Stripe.
+        // The object was locked; Stripe recommends another try.
         None if answer.status == 429 => set("stripe-should-retry", "true"),
         None => {}
     }
@@ -267,8 +268,8 @@ fn respond(answer: &Answer, caller: &Caller, key: Option<&str>) -> Response {
     response
 }
 
-/// The body, whole or broken. A stream that fails makes the connection close; when it fails at once, nothing
-/// of the answer has been sent.
+/// The body, whole or broken. A failing stream makes the connection close. If it fails at once, no part of the answer
+/// is sent.
 fn body(answer: &Answer) -> Body {
     let text = || Bytes::copy_from_slice(answer.body.as_bytes());
     let broken = || {
@@ -285,7 +286,7 @@ fn body(answer: &Answer) -> Body {
                 if let Some(half) = half {
                     return Some((Ok(half), None));
                 }
-                // Lets the first half get out before the connection closes.
+                // This lets the first half be sent before the connection closes.
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;
                 Some((Err(broken()), None))
             });

@@ -1,4 +1,4 @@
-//! `/c/authenticate/<intent>`: where a customer authenticates a payment, or refuses to.
+//! `/c/authenticate/<intent>`: the page on which a customer authenticates a payment or refuses to.
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -6,11 +6,11 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::{at_account, html, respond, to};
-use crate::Sandbox;
 use crate::engine::authentication;
 use crate::error::Error;
 use crate::params::Params;
 use crate::params::form::Form;
+use crate::sandbox::Sandbox;
 use crate::store::account::Account;
 use crate::store::context::Ctx;
 
@@ -34,7 +34,7 @@ pub(crate) async fn decide(
     .await
 }
 
-/// A form that does not say otherwise means yes.
+/// The answer of the form; without one, yes.
 fn agrees(body: &[u8]) -> Result<bool, Error> {
     let mut form = Form::default();
     form.read(body)?;

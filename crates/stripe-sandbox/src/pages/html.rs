@@ -1,4 +1,4 @@
-//! The checkout page's HTML. Every text goes through [`escaped`].
+//! The HTML of the checkout pages. Every text goes through [`escaped`].
 
 use std::fmt::Write as _;
 
@@ -30,7 +30,7 @@ const CARDS: [(&str, &str); 3] = [
     ),
 ];
 
-/// A text that may have come from anybody, for use in HTML and in quoted attributes.
+/// Escapes a text from an untrusted source for HTML and quoted attributes.
 fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {
@@ -76,7 +76,7 @@ pub(crate) fn authentication(request: &Request, message: Option<&str>) -> String
     document("Authentication", &body)
 }
 
-/// The page for a session that is not there.
+/// The page for an unknown session.
 pub(crate) fn unknown() -> String {
     document(
         "No such checkout",
@@ -84,7 +84,7 @@ pub(crate) fn unknown() -> String {
     )
 }
 
-/// The page of a session; `error` is what went wrong with paying.
+/// The page of a session. `error` tells why the payment failed.
 pub(crate) fn checkout(account: &Account, session: &Session, error: Option<&str>) -> String {
     let seller = account
         .profile
@@ -184,7 +184,7 @@ fn trial(days: Option<i64>, end: Option<i64>) -> Option<String> {
     }
 }
 
-/// One thing in the basket, with all its prices.
+/// One item of the basket, with all its prices.
 fn bought(item: &LineItem) -> String {
     let priced = &item.priced;
     let per = priced.per();

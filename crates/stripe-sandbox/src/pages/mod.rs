@@ -1,7 +1,7 @@
-//! The checkout page, `/c/pay/<session>`: what is being bought, a choice of test cards, and two ways out; and the one
-//! where a payment is [authenticated](authentication).
+//! The checkout page `/c/pay/<session>`, with the basket, a choice of test cards, and buttons to pay and to go back;
+//! and the page for [authentication](authentication) of a payment.
 //!
-//! They are plain HTML that works without scripts. Whatever somebody sent is escaped; see [`html`].
+//! The pages are plain HTML without scripts. All untrusted text is escaped; see [`html`].
 
 pub(crate) mod authentication;
 pub(crate) mod html;
@@ -16,20 +16,20 @@ use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::get;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 
-use crate::Sandbox;
 use crate::error::Error;
 use crate::params::Params;
 use crate::params::form::Form;
 use crate::resource::checkout_session::pay;
+use crate::sandbox::Sandbox;
 use crate::store::account::Account;
 use crate::store::accounts::LockedAccount;
 use crate::store::context::{Ctx, Origin};
 
-/// Nothing is loaded and nothing runs; the page is in nobody's frame.
+/// The pages load nothing, run no scripts, and cannot be framed.
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
 
-/// The page's routes; everything else goes to the API.
+/// The routes of the pages; the API handles everything else.
 pub(crate) fn router() -> Router<Sandbox> {
     Router::new()
         .route("/c/pay/{session}", get(show).post(pay))
@@ -59,7 +59,7 @@ async fn pay(State(sandbox): State<Sandbox>, Path(session): Path<String>, body: 
     .await
 }
 
-/// The card that was chosen (a form without one means the usual one), and the promotion code that was typed.
+/// The chosen card (by default the usual one) and the promotion code that was entered.
 fn choices(body: &[u8]) -> Result<(String, Option<String>), Error> {
     let mut form = Form::default();
     form.read(body)?;
@@ -71,7 +71,7 @@ fn choices(body: &[u8]) -> Result<(String, Option<String>), Error> {
     Ok((card, code.map(str::to_owned)))
 }
 
-/// Works in the account that the session is of.
+/// Runs `work` in the account of the session.
 async fn at_session(
     sandbox: &Sandbox,
     session: &str,
@@ -81,7 +81,7 @@ async fn at_session(
     at_account(sandbox, holds, work).await
 }
 
-/// Works in the account that holds something, after whatever has fallen due is done.
+/// Runs `work` in the account that holds an object, after everything that is due.
 async fn at_account(
     sandbox: &Sandbox,
     holds: impl Fn(&Account) -> bool,
@@ -102,7 +102,7 @@ async fn at_account(
     }
 }
 
-/// Accounts that are busy are asked last, so that they hold up no page of another.
+/// Busy accounts are asked last, so that they do not block the pages of others.
 async fn owner(sandbox: &Sandbox, holds: impl Fn(&Account) -> bool) -> Option<Arc<LockedAccount>> {
     let mut busy = Vec::new();
     for account in sandbox.0.accounts.all() {
@@ -122,7 +122,7 @@ async fn owner(sandbox: &Sandbox, holds: impl Fn(&Account) -> bool) -> Option<Ar
     None
 }
 
-/// The page as the session is now, with a word on what went wrong.
+/// The page of the session as it is now, with an error message if there is one.
 fn page(ctx: &mut Ctx<'_>, session: &str, error: Option<&Error>) -> Response {
     let Some(session) = ctx.account.billing.sessions.get(session) else {
         return respond(StatusCode::NOT_FOUND, html::unknown());
@@ -139,7 +139,7 @@ fn respond(status: StatusCode, body: String) -> Response {
     let headers = [
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // Browsers hide the origin of a form from its own server where no referrer is sent.
+        // Browsers hide the origin of a form from its own server if no referrer is sent.
         (header::REFERRER_POLICY, "same-origin"),
         (header::CACHE_CONTROL, "no-store"),
     ];
