@@ -179,9 +179,9 @@ impl Sandbox {
     ) -> Result<String, BadEndpoint> {
         let account = self.0.accounts.id_of_key(key);
         let now = self.0.options.clock.unix();
-        let endpoint = webhook_endpoint::input::fixed(url, events, now);
+        let endpoint = webhook_endpoint::input::permanent(url, events, now);
         let endpoint = endpoint.map_err(|error| BadEndpoint(error.message))?;
-        Ok(self.0.accounts.fix_endpoint(&account, endpoint))
+        Ok(self.0.accounts.add_permanent_endpoint(&account, endpoint))
     }
 
     /// Waits until every webhook is settled: answered 2xx, or given up. The waits between tries go by the sandbox's

@@ -46,7 +46,7 @@ pub(crate) fn decide(ctx: &mut Ctx<'_>, id: &str, agrees: bool) -> Result<Option
     let customer = intent.customer.as_ref();
     let at = customer.map_or(ctx.now, |customer| ctx.time_of(customer));
     match invoice {
-        Some(invoice) => collection::act(ctx, &invoice, at, |ctx| {
+        Some(invoice) => collection::with_events(ctx, &invoice, at, |ctx| {
             let charged = payment::authenticate(ctx, &id, agrees, at);
             let outcome = charged.map_or(Outcome::NotAuthenticated, Outcome::from);
             collection::confirmed(ctx, &invoice, outcome, at);

@@ -4,7 +4,7 @@ use super::drafts::{self, Draft, Next};
 use super::invoicing::issue;
 use super::item_set::{pair, replace_items};
 use super::next_period::Anchor;
-use super::proration::{self, Prorating, Proration};
+use super::proration::{self, Proration, ProrationContext};
 use super::subscription_status::give_up;
 use super::{catalog, collection, finalization, pending_items, phases, renewal, timeline};
 use crate::resource::invoice::Reason;
@@ -85,7 +85,7 @@ impl Change<'_> {
         }
         let from = self.prorate_from.unwrap_or(at);
         let restart = !matches!(effect, Effect::Keep { .. });
-        Prorating::new(account, subscription, from, at).change(self.specs, pairs, restart)
+        ProrationContext::new(account, subscription, from, at).change(self.specs, pairs, restart)
     }
 }
 
@@ -115,7 +115,7 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
             }
             if change.prorate == Prorate::Invoice {
                 let closed = (ctx.account.subscription(position).period.0, at);
-                let drafts = at_once(ctx.account, position, &pairs, at);
+                let drafts = immediate_lines(ctx.account, position, &pairs, at);
                 issue(ctx, position, drafts, Reason::Update, closed, at);
             }
             None
@@ -134,7 +134,12 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, position: u32, change: &Change<'_>, at: i
 
 /// The lines of an immediate invoice when the period goes on: all pending items, and in classic billing a line of
 /// amount 0 for each new metered item.
-fn at_once(account: &Account, position: u32, pairs: &[Option<usize>], at: i64) -> Vec<Draft> {
+fn immediate_lines(
+    account: &Account,
+    position: u32,
+    pairs: &[Option<usize>],
+    at: i64,
+) -> Vec<Draft> {
     let subscription = account.subscription(position);
     let period = (at, subscription.period.1);
     let items = subscription.items.iter().zip(pairs);
@@ -143,7 +148,7 @@ fn at_once(account: &Account, position: u32, pairs: &[Option<usize>], at: i64) -
         let line = catalog::priced(account, &item.price).opening(period);
         drafts::attach(item, vec![line])
     });
-    drafts::waiting(account, subscription)
+    drafts::pending(account, subscription)
         .chain(lines)
         .collect()
 }
@@ -162,7 +167,7 @@ fn move_trial(subscription: &mut Subscription, end: i64, at: i64) {
 fn shorten(ctx: &mut Ctx<'_>, position: u32, cut: i64, prorate: Prorate, at: i64) {
     if prorate != Prorate::Never {
         let subscription = ctx.account.subscription(position);
-        let credits = Prorating::new(ctx.account, subscription, cut, at).end();
+        let credits = ProrationContext::new(ctx.account, subscription, cut, at).end();
         proration::add(ctx, position, credits, at);
     }
     let subscription = ctx.account.subscription_mut(position);
@@ -195,7 +200,7 @@ pub(crate) fn cancel(ctx: &mut Ctx<'_>, position: u32, how: Cancellation, at: i6
     let subscription = ctx.account.subscription(position);
     let closed = (subscription.period.0, at);
     if how.prorate && at < subscription.period.1 && !subscription.in_trial() {
-        let credits = Prorating::new(ctx.account, subscription, at, at).end();
+        let credits = ProrationContext::new(ctx.account, subscription, at, at).end();
         let made = proration::add(ctx, position, credits, at);
         if !how.invoice_now {
             proration::leave_to_customer(ctx.account, &made);
@@ -232,7 +237,7 @@ fn stop_collecting(ctx: &mut Ctx<'_>, position: u32, at: i64) {
         });
     let invoices: Vec<Id> = invoices.map(|invoice| invoice.id.clone()).collect();
     for id in invoices {
-        collection::act(ctx, &id, at, |ctx| {
+        collection::with_events(ctx, &id, at, |ctx| {
             finalization::advance(ctx, &id, false, at);
         });
     }
@@ -240,15 +245,19 @@ fn stop_collecting(ctx: &mut Ctx<'_>, position: u32, at: i64) {
 
 /// Makes a separate invoice for the usage of metered items that no spec keeps. Stripe does this when a schedule enters
 /// its next phase, but not for a change by request.
-pub(crate) fn bill_leaving(ctx: &mut Ctx<'_>, position: u32, specs: &[ItemSpec], at: i64) {
+pub(crate) fn bill_removed_usage(ctx: &mut Ctx<'_>, position: u32, specs: &[ItemSpec], at: i64) {
     let subscription = ctx.account.subscription(position);
     let closed = (subscription.period.0, at);
     let pairs = pair(&subscription.items, specs);
-    let drafts = leaving(ctx.account, subscription, &pairs);
+    let drafts = removed_usage(ctx.account, subscription, &pairs);
     issue(ctx, position, drafts, Reason::Update, closed, at);
 }
 
-fn leaving(account: &Account, subscription: &Subscription, pairs: &[Option<usize>]) -> Vec<Draft> {
+fn removed_usage(
+    account: &Account,
+    subscription: &Subscription,
+    pairs: &[Option<usize>],
+) -> Vec<Draft> {
     subscription
         .items
         .iter()

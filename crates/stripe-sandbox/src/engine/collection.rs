@@ -7,8 +7,8 @@ use crate::money::charge_amount::too_large;
 use crate::resource::customer_balance::Cause;
 use crate::resource::invoice::{self, Reason, Status};
 use crate::resource::payment_method::PaymentMethod;
-use crate::resource::payment_method::card::{Charged, Decline, Presence};
-use crate::resource::subscription::{self, Status as Standing};
+use crate::resource::payment_method::card::{ChargeOutcome, Decline, Presence};
+use crate::resource::subscription::{self, Status as SubscriptionStatus};
 use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
@@ -46,7 +46,7 @@ pub(crate) fn payment_method<'a>(
 }
 
 /// The error for a subscription that has to be paid at once and has no payment method.
-pub(crate) fn nothing_to_pay_with() -> Error {
+pub(crate) fn no_payment_method() -> Error {
     Error::invalid("This customer has no attached payment source or default payment method. Please consider adding a default payment method. For more information, visit https://stripe.com/docs/billing/subscriptions/payment-methods-setting#payment-method-priority.")
         .code("resource_missing")
 }
@@ -87,7 +87,7 @@ pub(crate) fn prepare(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> Option<Id> {
 /// Nothing is charged where nothing is due.
 pub(crate) fn collect(ctx: &mut Ctx<'_>, id: &Id, given: Option<&Id>, at: i64) -> Outcome {
     let outcome = attempt(ctx, id, given, at);
-    conclude(ctx, id, outcome, at);
+    apply_outcome(ctx, id, outcome, at);
     outcome
 }
 
@@ -112,19 +112,20 @@ fn attempt(ctx: &mut Ctx<'_>, id: &Id, given: Option<&Id>, at: i64) -> Outcome {
     let invoice = ctx.account.invoice_mut(id);
     invoice.attempts.any = true;
     // Recorded answers show that Stripe does not count a first payment that waits for its customer.
-    let waits = charged == Charged::NeedsAuthentication && ctx.presence == Presence::OnSession;
+    let waits =
+        charged == ChargeOutcome::NeedsAuthentication && ctx.presence == Presence::OnSession;
     if !(waits && invoice.reason == Reason::Create && given.is_none()) {
         invoice.attempts.count += 1;
     }
     charged.into()
 }
 
-impl From<Charged> for Outcome {
-    fn from(charged: Charged) -> Self {
+impl From<ChargeOutcome> for Outcome {
+    fn from(charged: ChargeOutcome) -> Self {
         match charged {
-            Charged::Paid => Self::Paid,
-            Charged::Declined(decline) => Self::Declined(decline),
-            Charged::NeedsAuthentication => Self::NeedsAuthentication,
+            ChargeOutcome::Paid => Self::Paid,
+            ChargeOutcome::Declined(decline) => Self::Declined(decline),
+            ChargeOutcome::NeedsAuthentication => Self::NeedsAuthentication,
         }
     }
 }
@@ -145,13 +146,13 @@ pub(crate) fn confirmed(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome, at: i64) {
     let invoice = ctx.account.invoice_mut(id);
     invoice.attempts.any = true;
     invoice.attempts.count += 1;
-    conclude(ctx, id, outcome, at);
+    apply_outcome(ctx, id, outcome, at);
 }
 
 /// Applies the outcome of a payment attempt.
-fn conclude(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome, at: i64) {
+fn apply_outcome(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome, at: i64) {
     if outcome == Outcome::Paid {
-        return settle(ctx, id, at);
+        return mark_paid(ctx, id, at);
     }
     let customer = ctx.account.invoice(id).customer.clone();
     if let Some(customer) = ctx.account.customers.get_mut(&customer)
@@ -174,7 +175,7 @@ fn conclude(ctx: &mut Ctx<'_>, id: &Id, outcome: Outcome, at: i64) {
 }
 
 /// Marks the invoice as paid.
-pub(crate) fn settle(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
+pub(crate) fn mark_paid(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     let invoice = ctx.account.invoice_mut(id);
     invoice.status = Status::Paid;
     invoice.paid_at = Some(at);
@@ -186,7 +187,7 @@ pub(crate) fn settle(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     }
     keep_method(ctx.account, id);
     restore(ctx.account, id);
-    call_off(ctx, id, "automatic", at);
+    cancel_intent(ctx, id, "automatic", at);
     let object = invoice::view::invoice(ctx.account, ctx.account.invoice(id));
     ctx.event("invoice.paid", &object, at);
     ctx.event("invoice.payment_succeeded", &object, at);
@@ -206,7 +207,7 @@ fn keep_method(account: &mut Account, id: &Id) {
 }
 
 /// Cancels the invoice's payment intent if it is still pending.
-fn call_off(ctx: &mut Ctx<'_>, id: &Id, reason: &'static str, at: i64) {
+fn cancel_intent(ctx: &mut Ctx<'_>, id: &Id, reason: &'static str, at: i64) {
     if let Some(intent) = ctx.account.invoice(id).payment_intent.clone()
         && payment::get(ctx.account, &intent).pending()
     {
@@ -233,7 +234,7 @@ pub(crate) fn void(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     let customer = invoice.customer.clone();
     let cause = Cause::UnappliedFromInvoice(id.clone());
     balance::change(ctx, &customer, applied, cause, at);
-    call_off(ctx, id, "void_invoice", at);
+    cancel_intent(ctx, id, "void_invoice", at);
     let object = invoice::view::invoice(ctx.account, ctx.account.invoice(id));
     ctx.event("invoice.voided", &object, at);
     let Some(position) = subscription_of(ctx.account, id) else {
@@ -241,7 +242,7 @@ pub(crate) fn void(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     };
     let subscription = ctx.account.subscription(position);
     let first = subscription.latest_invoice.as_ref() == Some(id);
-    if first && subscription.status == Standing::Incomplete {
+    if first && subscription.status == SubscriptionStatus::Incomplete {
         expire(ctx, position, at);
     } else {
         restore(ctx.account, id);
@@ -259,7 +260,7 @@ pub(crate) fn mark_uncollectible(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
 }
 
 /// Changes an existing invoice by `action`, and records the events of it and of its subscription.
-pub(crate) fn act<T>(
+pub(crate) fn with_events<T>(
     ctx: &mut Ctx<'_>,
     id: &Id,
     at: i64,

@@ -8,23 +8,23 @@ use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-/// An account that has lent its products, prices, clocks and payment methods, which no change of a subscription
+/// An account that has copied its products, prices, clocks and payment methods, which no change of a subscription
 /// touches, to a copy with one customer. It gets them back when this is dropped.
-struct Lent<'a> {
+struct CustomerCopy<'a> {
     from: &'a mut Account,
     copy: Account,
 }
 
-impl<'a> Lent<'a> {
+impl<'a> CustomerCopy<'a> {
     fn new(from: &'a mut Account, customer: &Id) -> Self {
         let mut copy = from.emptied();
         for coupon in from.coupons.iter() {
             copy.coupons.insert(Arc::new(coupon.copy()));
         }
         fill(&mut copy, from, customer);
-        let mut lent = Self { from, copy };
-        lent.swap();
-        lent
+        let mut copied = Self { from, copy };
+        copied.swap();
+        copied
     }
 
     fn swap(&mut self) {
@@ -36,7 +36,7 @@ impl<'a> Lent<'a> {
     }
 }
 
-impl Drop for Lent<'_> {
+impl Drop for CustomerCopy<'_> {
     fn drop(&mut self) {
         self.swap();
     }
@@ -67,7 +67,7 @@ fn fill(copy: &mut Account, from: &Account, id: &Id) {
     for position in &customer.schedules {
         copy.insert_schedule(from.schedule(*position).clone());
     }
-    for item in from.billing.invoice_items.waiting(id) {
+    for item in from.billing.invoice_items.pending(id) {
         copy.billing.invoice_items.insert(item.clone());
     }
 }
@@ -80,9 +80,9 @@ pub(crate) fn on_copy<T>(
 ) -> T {
     let (now, now_millis, presence) = (ctx.now, ctx.now_millis, ctx.presence);
     let (args, origin) = (ctx.args.clone(), ctx.origin.clone());
-    let mut lent = Lent::new(ctx.account, customer);
+    let mut copied = CustomerCopy::new(ctx.account, customer);
     work(&mut Ctx {
-        account: &mut lent.copy,
+        account: &mut copied.copy,
         now,
         now_millis,
         args,
@@ -93,9 +93,9 @@ pub(crate) fn on_copy<T>(
 }
 
 /// A [`Ctx`] for reading requests that try changes out: it can read the account and change only copies.
-pub(crate) struct TryOut<'c, 'a>(&'c mut Ctx<'a>);
+pub(crate) struct DryRun<'c, 'a>(&'c mut Ctx<'a>);
 
-impl<'c, 'a> TryOut<'c, 'a> {
+impl<'c, 'a> DryRun<'c, 'a> {
     pub(crate) fn new(ctx: &'c mut Ctx<'a>) -> Self {
         Self(ctx)
     }
@@ -106,7 +106,7 @@ impl<'c, 'a> TryOut<'c, 'a> {
     }
 }
 
-impl<'a> Deref for TryOut<'_, 'a> {
+impl<'a> Deref for DryRun<'_, 'a> {
     type Target = Ctx<'a>;
 
     fn deref(&self) -> &Ctx<'a> {

@@ -63,13 +63,13 @@ pub(crate) fn customer_deleted(ctx: &mut Ctx<'_>, customer: &Id) {
             subscription::events::changed(ctx, position, &before, now);
         }
     }
-    ctx.account.billing.invoice_items.remove_waiting(customer);
+    ctx.account.billing.invoice_items.remove_pending(customer);
     let waiting: Vec<Id> = schedules_of(ctx.account, customer)
         .filter(|schedule| schedule.status.live())
         .map(|schedule| schedule.id.clone())
         .collect();
     for id in waiting {
-        phases::call_off(ctx, &id, now);
+        phases::cancel_schedule(ctx, &id, now);
     }
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn customer_erased(account: &mut Account, customer: &Id) {
     for position in invoices.unwrap_or_default() {
         let invoice = account.billing.invoices.at(position);
         if let Some(id) = invoice.map(|invoice| invoice.id.clone()) {
-            finalization::forget(account, &id);
+            finalization::unschedule(account, &id);
             account.billing.invoices.remove(&id);
         }
     }
@@ -108,7 +108,7 @@ pub(crate) fn customer_erased(account: &mut Account, customer: &Id) {
         .collect();
     for id in schedules {
         if let Some(position) = account.billing.schedules.position(&id) {
-            phases::forget_start(account, position);
+            phases::unschedule_start(account, position);
         }
         account.billing.schedules.remove(&id);
     }

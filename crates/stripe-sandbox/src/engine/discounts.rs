@@ -1,12 +1,12 @@
 //! The beginning and end of discounts.
 
 use crate::resource::coupon::Duration;
-use crate::resource::discount::{Applied, Discount};
+use crate::resource::discount::{AppliedCoupon, Discount};
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
 /// Records the event for a change of the discount of a customer or a subscription.
-pub(crate) fn tell_change(
+pub(crate) fn record_change(
     ctx: &mut Ctx<'_>,
     before: Option<&Discount>,
     after: Option<&Discount>,
@@ -27,12 +27,12 @@ impl Discount {
     /// Creates a discount from `start` on. This takes an id and counts a redemption.
     pub(crate) fn new(
         ctx: &mut Ctx<'_>,
-        applied: Applied,
+        applied: AppliedCoupon,
         customer: Id,
         subscription: Option<Id>,
         start: i64,
     ) -> Self {
-        let Applied { coupon, code } = applied;
+        let AppliedCoupon { coupon, code } = applied;
         coupon.redeem();
         if let Some(code) = &code {
             code.redeem();

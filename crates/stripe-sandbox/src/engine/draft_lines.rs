@@ -1,6 +1,6 @@
 //! Invoice items on drafts. Requests can add, change and remove them until the invoice is final.
 
-use super::sums::restate;
+use super::sums::recompute;
 use crate::error::{Error, Result};
 use crate::resource::invoice::{Invoice, InvoiceLine, Status};
 use crate::resource::invoice_item::InvoiceItem;
@@ -68,7 +68,7 @@ pub(crate) fn put(account: &mut Account, draft: &Id, item: &InvoiceItem) {
         };
         invoice.lines.insert(0, line);
     }
-    restate(account, &mut invoice);
+    recompute(account, &mut invoice);
     *account.invoice_mut(draft) = invoice;
 }
 
@@ -77,6 +77,6 @@ pub(crate) fn remove(account: &mut Account, draft: &Id, item: &Id) {
     let mut invoice = account.invoice(draft).clone();
     let lines = &mut invoice.lines;
     lines.retain(|line| line.invoice_item.as_ref() != Some(item));
-    restate(account, &mut invoice);
+    recompute(account, &mut invoice);
     *account.invoice_mut(draft) = invoice;
 }

@@ -58,18 +58,18 @@ pub(crate) fn closing(
         let id = draft.invoice_item.as_ref();
         only.is_none_or(|only| id.is_some_and(|id| only.contains(id)))
     };
-    waiting(account, subscription)
+    pending(account, subscription)
         .filter(taken)
         .chain(own)
         .collect()
 }
 
 /// The pending items for the subscription's next invoice, newest first.
-pub(crate) fn waiting<'a>(
+pub(crate) fn pending<'a>(
     account: &'a Account,
     subscription: &'a Subscription,
 ) -> impl Iterator<Item = Draft> + use<'a> {
-    pending_items::waiting(account, subscription).map(|waiting| Draft {
+    pending_items::pending(account, subscription).map(|waiting| Draft {
         line: waiting.line.clone(),
         price: waiting.price.clone(),
         item: waiting.item.clone(),

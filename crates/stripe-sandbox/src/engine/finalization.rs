@@ -1,6 +1,6 @@
 //! Drafts, and how they become final.
 
-use super::sums::restate;
+use super::sums::recompute;
 use super::{balance, catalog, collection, drafts, finalization};
 use crate::money::charge_amount;
 use crate::resource::customer_balance::Cause;
@@ -36,7 +36,7 @@ pub(crate) fn begin(ctx: &mut Ctx<'_>, invoice: Invoice, at: i64) {
     let object = invoice::view::invoice(ctx.account, invoice);
     ctx.event("invoice.created", &object, at);
     match pause {
-        Some(behavior) => set_aside(ctx, &id, behavior, at),
+        Some(behavior) => apply_pause(ctx, &id, behavior, at),
         None if waits => schedule(ctx, &id, at),
         None => finalize(ctx, &id, at),
     }
@@ -52,14 +52,14 @@ fn paused(account: &Account, invoice: &Invoice) -> Option<Behavior> {
 }
 
 /// Applies a pause to an invoice. Nothing is collected; an invoice of amount 0 is paid as usual.
-fn set_aside(ctx: &mut Ctx<'_>, id: &Id, behavior: Behavior, at: i64) {
+fn apply_pause(ctx: &mut Ctx<'_>, id: &Id, behavior: Behavior, at: i64) {
     if behavior == Behavior::KeepAsDraft {
         return;
     }
-    seal(ctx, id, at);
+    mark_final(ctx, id, at);
     match behavior {
         Behavior::Void => collection::void(ctx, id, at),
-        _ if ctx.account.invoice(id).amount_due == 0 => collection::settle(ctx, id, at),
+        _ if ctx.account.invoice(id).amount_due == 0 => collection::mark_paid(ctx, id, at),
         _ => collection::mark_uncollectible(ctx, id, at),
     }
 }
@@ -81,11 +81,11 @@ pub(crate) fn fall_due(ctx: &mut Ctx<'_>, position: u32, at: i64) {
         .expect("a draft that goes leaves the timeline")
         .id
         .clone();
-    collection::act(ctx, &id, at, |ctx| finalize(ctx, &id, at));
+    collection::with_events(ctx, &id, at, |ctx| finalize(ctx, &id, at));
 }
 
 /// Removes a draft from the timeline.
-pub(crate) fn forget(account: &mut Account, id: &Id) {
+pub(crate) fn unschedule(account: &mut Account, id: &Id) {
     let billing = &mut account.billing;
     let Some(position) = billing.invoices.position(id) else {
         return;
@@ -108,7 +108,7 @@ pub(crate) fn advance(ctx: &mut Ctx<'_>, id: &Id, advances: bool, at: i64) {
     match (status, advances) {
         (Status::Draft, true) if invoice.draft_until.is_some() => {}
         (Status::Draft, true) => schedule(ctx, id, at),
-        (Status::Draft, false) => forget(ctx.account, id),
+        (Status::Draft, false) => unschedule(ctx.account, id),
         (Status::Open, true) if untried => drop(collection::collect(ctx, id, None, at)),
         _ => {}
     }
@@ -117,11 +117,11 @@ pub(crate) fn advance(ctx: &mut Ctx<'_>, id: &Id, advances: bool, at: i64) {
 /// Schedules the finalization of a draft after the configured time, which may be 0. A draft made by a request then
 /// lasts as long as with Stripe, because otherwise nothing could be added to it.
 pub(crate) fn schedule(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
-    forget(ctx.account, id);
+    unschedule(ctx.account, id);
     let invoice = ctx.account.invoice_mut(id);
     let lasts = match ctx.origin.invoice_draft {
         0 if invoice.reason == Reason::Manual => STRIPES_DRAFT,
-        told => told,
+        configured => configured,
     };
     let until = at.saturating_add(lasts);
     if until == at {
@@ -138,7 +138,7 @@ pub(crate) fn schedule(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
 
 /// Finalizes the draft and collects it. A draft of a deleted customer stays a draft.
 fn finalize(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
-    seal(ctx, id, at);
+    mark_final(ctx, id, at);
     if ctx.account.invoice(id).status != Status::Draft {
         collection::begin(ctx, id, at);
     }
@@ -196,13 +196,13 @@ pub(crate) fn update_usage(account: &mut Account, draft: &Id, subscription: u32,
     let lines: Vec<InvoiceLine> = lines.collect();
     let place = place.unwrap_or(invoice.lines.len());
     invoice.lines.splice(place..place, lines);
-    restate(account, &mut invoice);
+    recompute(account, &mut invoice);
     *account.invoice_mut(draft) = invoice;
 }
 
 /// Makes a draft final: it gets its number and applies the customer's balance.
-pub(crate) fn seal(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
-    finalization::forget(ctx.account, id);
+pub(crate) fn mark_final(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
+    finalization::unschedule(ctx.account, id);
     let invoice = ctx.account.invoice(id).clone();
     let Some(holder) = ctx.account.customers.get_mut(&invoice.customer) else {
         return;

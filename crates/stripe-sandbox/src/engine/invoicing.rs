@@ -1,6 +1,6 @@
 //! Making invoices of draft lines, and the effects on the subscription.
 
-use super::discounts::tell_change;
+use super::discounts::record_change;
 use super::drafts::Draft;
 use super::finalization;
 use super::sums::compose;
@@ -56,7 +56,7 @@ fn enter(ctx: &mut Ctx<'_>, position: u32, invoice: &Invoice, at: i64) {
         let over = discount.end.is_some_and(|end| end <= at);
         if over || (discounted && discount.coupon.duration == Duration::Once) {
             let over = subscription.discount.take();
-            tell_change(ctx, over.as_ref(), None, at);
+            record_change(ctx, over.as_ref(), None, at);
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{added_items, catalog, collection, phases, renewal, setup};
 use crate::money::currency::Currency;
 use crate::money::period::Every;
 use crate::params::metadata::Metadata;
-use crate::resource::discount::{Applied, Discount};
+use crate::resource::discount::{AppliedCoupon, Discount};
 use crate::resource::invoice::Reason;
 use crate::resource::invoice_item::AddedItem;
 use crate::resource::subscription::{self, MissingMethod, PaymentSettings, Status, Subscription};
@@ -33,7 +33,7 @@ pub(crate) struct NewSubscription {
     pub(crate) metadata: Metadata,
     pub(crate) description: Option<String>,
     pub(crate) default_payment_method: Option<Id>,
-    pub(crate) coupon: Option<Applied>,
+    pub(crate) coupon: Option<AppliedCoupon>,
     pub(crate) automatic_tax: bool,
     pub(crate) schedule: Option<Id>,
     pub(crate) cancel_at: Option<i64>,

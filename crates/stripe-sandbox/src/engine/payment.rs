@@ -8,7 +8,7 @@ use crate::money::currency::Currency;
 use crate::params::metadata::Metadata;
 use crate::resource::charge::{Charge, Failure};
 use crate::resource::payment_intent::{Details, Intent, Status};
-use crate::resource::payment_method::card::{Charged, Decline, Presence};
+use crate::resource::payment_method::card::{ChargeOutcome, Decline, Presence};
 use crate::resource::payment_method::{self, PaymentMethod};
 use crate::resource::refund::Refund;
 use crate::store::account::Account;
@@ -55,7 +55,7 @@ pub(crate) fn choose(account: &mut Account, id: &Id, method: Id) {
 }
 
 /// Charges the chosen payment method.
-pub(crate) fn confirm(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> Charged {
+pub(crate) fn confirm(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> ChargeOutcome {
     let intent = get(ctx.account, id);
     let method = intent.payment_method.clone();
     let method = method.expect("the caller has chosen a payment method");
@@ -63,9 +63,9 @@ pub(crate) fn confirm(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> Charged {
     let charged = charged.expect("payment methods are never deleted");
     let charged = charged.charge(ctx.presence);
     match charged {
-        Charged::Paid => pay(ctx, id, &method, at),
-        Charged::Declined(decline) => decline_with(ctx, id, &method, decline, at),
-        Charged::NeedsAuthentication => await_authentication(ctx, id, at),
+        ChargeOutcome::Paid => pay(ctx, id, &method, at),
+        ChargeOutcome::Declined(decline) => decline_with(ctx, id, &method, decline, at),
+        ChargeOutcome::NeedsAuthentication => await_authentication(ctx, id, at),
     }
     charged
 }
@@ -81,11 +81,11 @@ fn pay(ctx: &mut Ctx<'_>, id: &Id, method: &Id, at: i64) {
     intent.authentication_url = None;
     if manual {
         intent.status = Status::RequiresCapture;
-        tell(ctx, id, "payment_intent.amount_capturable_updated", at);
+        record_event(ctx, id, "payment_intent.amount_capturable_updated", at);
     } else {
         intent.received = intent.amount;
         intent.status = Status::Succeeded;
-        tell(ctx, id, "payment_intent.succeeded", at);
+        record_event(ctx, id, "payment_intent.succeeded", at);
     }
 }
 
@@ -96,7 +96,7 @@ fn keep_method(ctx: &mut Ctx<'_>, id: &Id, method: &Id) {
     let customer = intent.customer.clone();
     let again = intent.details.setup_future_usage.is_some();
     if let (true, Some(customer)) = (again, customer) {
-        let named = payment_method::Named::Existing(method.clone());
+        let named = payment_method::MethodRef::Existing(method.clone());
         payment_methods::attach_to(ctx, named, &customer);
     }
     if let Some(method) = ctx.account.payment_methods.get_mut(method) {
@@ -123,7 +123,7 @@ fn fail(ctx: &mut Ctx<'_>, id: &Id, method: &Id, error: &Error, at: i64) {
     intent.payment_method = None;
     intent.authentication_url = None;
     intent.last_error = Some(error);
-    tell(ctx, id, "payment_intent.payment_failed", at);
+    record_event(ctx, id, "payment_intent.payment_failed", at);
 }
 
 fn await_authentication(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
@@ -131,7 +131,7 @@ fn await_authentication(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     let intent = get_mut(ctx.account, id);
     intent.status = Status::RequiresAction;
     intent.authentication_url = Some(url);
-    tell(ctx, id, "payment_intent.requires_action", at);
+    record_event(ctx, id, "payment_intent.requires_action", at);
 }
 
 /// Fails an attempt that needs authentication while the customer is absent.
@@ -144,7 +144,12 @@ pub(crate) fn authentication_required(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> Er
 }
 
 /// The customer has authenticated or refused. After a refusal, nothing is charged.
-pub(crate) fn authenticate(ctx: &mut Ctx<'_>, id: &Id, agrees: bool, at: i64) -> Option<Charged> {
+pub(crate) fn authenticate(
+    ctx: &mut Ctx<'_>,
+    id: &Id,
+    agrees: bool,
+    at: i64,
+) -> Option<ChargeOutcome> {
     if agrees {
         ctx.presence = Presence::Authenticated;
         return Some(confirm(ctx, id, at));
@@ -172,8 +177,8 @@ pub(crate) fn capture(ctx: &mut Ctx<'_>, id: &Id, amount: i64, at: i64) {
     // The rest is released.
     charge.refunded = charge.amount - amount;
     let charge = charge.id.clone();
-    tell_charge(ctx, &charge, "charge.captured", at);
-    tell(ctx, id, "payment_intent.succeeded", at);
+    record_charge(ctx, &charge, "charge.captured", at);
+    record_event(ctx, id, "payment_intent.succeeded", at);
 }
 
 /// Cancels an intent that has not succeeded, and releases the money that its charge has reserved.
@@ -187,9 +192,9 @@ pub(crate) fn cancel(ctx: &mut Ctx<'_>, id: &Id, reason: Option<&'static str>, a
     if let Some(charge) = intent.latest_charge.clone().filter(|_| reserved) {
         let row = charge_mut(ctx.account, &charge);
         row.refunded = row.amount;
-        tell_charge(ctx, &charge, "charge.refunded", at);
+        record_charge(ctx, &charge, "charge.refunded", at);
     }
-    tell(ctx, id, "payment_intent.canceled", at);
+    record_event(ctx, id, "payment_intent.canceled", at);
 }
 
 fn add_charge(
@@ -207,11 +212,11 @@ fn add_charge(
         "charge.succeeded"
     };
     ctx.account.payments.charges.insert(charge);
-    tell_charge(ctx, &id, kind, at);
+    record_charge(ctx, &id, kind, at);
     id
 }
 
-fn tell_charge(ctx: &mut Ctx<'_>, id: &Id, kind: &'static str, at: i64) {
+fn record_charge(ctx: &mut Ctx<'_>, id: &Id, kind: &'static str, at: i64) {
     let charge = ctx.account.payments.charges.get(id);
     let object = charge.map(|charge| charge.to_json(ctx.account));
     if let Some(object) = object {
@@ -219,7 +224,7 @@ fn tell_charge(ctx: &mut Ctx<'_>, id: &Id, kind: &'static str, at: i64) {
     }
 }
 
-fn tell(ctx: &mut Ctx<'_>, id: &Id, kind: &'static str, at: i64) {
+fn record_event(ctx: &mut Ctx<'_>, id: &Id, kind: &'static str, at: i64) {
     let object = get(ctx.account, id).to_json();
     ctx.event(kind, &object, at);
 }
@@ -265,26 +270,26 @@ pub(crate) fn give_back(
         metadata,
     };
     ctx.account.payments.refunds.insert(refund);
-    payment::tell_charge(ctx, charge, "charge.refunded", at);
+    payment::record_charge(ctx, charge, "charge.refunded", at);
     id
 }
 
 /// Deletes the payments of a customer that is being erased.
 pub(crate) fn customer_erased(account: &mut Account, customer: &Id) {
     let payments = &mut account.payments;
-    let refunds = forget(&mut payments.charges, |charge| {
+    let refunds = remove_rows(&mut payments.charges, |charge| {
         charge.customer.as_ref() == Some(customer)
     });
-    forget(&mut payments.intents, |intent| {
+    remove_rows(&mut payments.intents, |intent| {
         intent.customer.as_ref() == Some(customer)
     });
-    forget(&mut payments.refunds, |refund| {
+    remove_rows(&mut payments.refunds, |refund| {
         refunds.contains(&refund.charge)
     });
 }
 
 /// Removes rows and returns their ids.
-fn forget<T: Row>(table: &mut Table<T>, goes: impl Fn(&T) -> bool) -> Vec<Id> {
+fn remove_rows<T: Row>(table: &mut Table<T>, goes: impl Fn(&T) -> bool) -> Vec<Id> {
     let gone: Vec<Id> = table
         .iter()
         .filter(|row| goes(row))

@@ -1,12 +1,12 @@
 //! Creating, attaching and detaching payment methods.
 
 use crate::resource::payment_method::card::Card;
-use crate::resource::payment_method::{Named, PaymentMethod};
+use crate::resource::payment_method::{MethodRef, PaymentMethod};
 use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-impl Named {
+impl MethodRef {
     pub(crate) fn card(&self, ctx: &Ctx<'_>) -> &'static Card {
         match self {
             Self::Token(card) => card,
@@ -20,11 +20,11 @@ impl Named {
 
 /// Attaches the payment method, after creating it if it is a test token, and returns its id. The customer must exist,
 /// and nobody else may hold the payment method.
-pub(crate) fn attach_to(ctx: &mut Ctx<'_>, named: Named, customer: &Id) -> Id {
+pub(crate) fn attach_to(ctx: &mut Ctx<'_>, named: MethodRef, customer: &Id) -> Id {
     let now = ctx.time_of(customer);
     let id = match named {
-        Named::Existing(id) => id,
-        Named::Token(card) => insert(ctx, PaymentMethod::new(card, now)),
+        MethodRef::Existing(id) => id,
+        MethodRef::Token(card) => insert(ctx, PaymentMethod::new(card, now)),
     };
     let position = ctx.account.payment_methods.position(&id);
     let Some(position) = position else { return id };

@@ -23,12 +23,12 @@ impl InvoiceItem {
 }
 
 /// The pending items for a subscription's next invoice, newest first.
-pub(crate) fn waiting<'a>(
+pub(crate) fn pending<'a>(
     account: &'a Account,
     subscription: &'a Subscription,
 ) -> impl Iterator<Item = &'a InvoiceItem> {
     let items = &account.billing.invoice_items;
-    let waiting = items.waiting(&subscription.customer).rev();
+    let waiting = items.pending(&subscription.customer).rev();
     waiting.filter(|item| item.goes_to(account, subscription))
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn remove_prorations(ctx: &mut Ctx<'_>, subscription: u32, at: i64) {
         item.line.proration && item.subscription.as_ref() == Some(&subscription.id)
     };
     let gone: Vec<Id> = items
-        .waiting(&subscription.customer)
+        .pending(&subscription.customer)
         .filter(own)
         .map(|item| item.id.clone())
         .collect();

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::change::{self, Cancellation, Change};
-use super::discounts::tell_change;
+use super::discounts::record_change;
 use super::new_subscription::{self, FirstPayment, NewSubscription};
 use super::{added_items, timeline};
 use crate::params::metadata::{Changes, Metadata};
 use crate::resource::coupon::Coupon;
-use crate::resource::discount::{Applied, Discount};
+use crate::resource::discount::{AppliedCoupon, Discount};
 use crate::resource::subscription::{MissingMethod, PaymentSettings, Prorate};
 use crate::resource::subscription_schedule::{
     self, Defaults, EndBehavior, Phase, Schedule, Status,
@@ -40,7 +40,7 @@ pub(crate) fn start(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     schedule.current = Some(0);
     let subscription = new_subscription::create(ctx, new, at);
     ctx.account.schedule_mut(position).subscription = Some(subscription);
-    tell(ctx, position, "subscription_schedule.updated", at);
+    record_event(ctx, position, "subscription_schedule.updated", at);
 }
 
 /// The subscription that a schedule's first phase describes.
@@ -60,7 +60,7 @@ fn subscription_of(schedule: &Schedule, phase: &Phase) -> NewSubscription {
             .clone()
             .or_else(|| schedule.defaults.description.clone()),
         default_payment_method: payment_method(phase, &schedule.defaults),
-        coupon: phase.coupon.clone().map(Applied::from),
+        coupon: phase.coupon.clone().map(AppliedCoupon::from),
         automatic_tax: phase
             .automatic_tax
             .unwrap_or(schedule.defaults.automatic_tax),
@@ -101,7 +101,7 @@ pub(crate) fn advance(ctx: &mut Ctx<'_>, subscription: u32, at: i64) {
             Cause::Transition,
             at,
         );
-        tell(ctx, position, "subscription_schedule.updated", at);
+        record_event(ctx, position, "subscription_schedule.updated", at);
         return;
     }
     match schedule.end_behavior {
@@ -115,14 +115,14 @@ pub(crate) fn advance(ctx: &mut Ctx<'_>, subscription: u32, at: i64) {
             schedule.completed_at = Some(at);
             schedule.current = None;
             change::cancel(ctx, subscription, how, at);
-            tell(ctx, position, "subscription_schedule.completed", at);
+            record_event(ctx, position, "subscription_schedule.completed", at);
         }
     }
 }
 
 /// Releases a schedule: its subscription, if there is one, goes on without it.
 pub(crate) fn release(ctx: &mut Ctx<'_>, position: u32, at: i64) {
-    forget_start(ctx.account, position);
+    unschedule_start(ctx.account, position);
     let schedule = ctx.account.schedule_mut(position);
     schedule.release(at);
     let subscription = schedule.released_subscription.clone();
@@ -132,7 +132,7 @@ pub(crate) fn release(ctx: &mut Ctx<'_>, position: u32, at: i64) {
         follow_end(ctx.account, subscription, at);
         timeline::reindex(ctx.account, subscription);
     }
-    tell(ctx, position, "subscription_schedule.released", at);
+    record_event(ctx, position, "subscription_schedule.released", at);
 }
 
 /// Sets the subscription's end to the schedule's, if the schedule cancels it, and removes it otherwise. Stripe shows it
@@ -150,25 +150,25 @@ pub(crate) fn subscription_ended(ctx: &mut Ctx<'_>, position: u32, at: i64) {
     let schedule = ctx.account.schedule(position);
     if schedule.status == Status::Active {
         let id = schedule.id.clone();
-        call_off(ctx, &id, at);
+        cancel_schedule(ctx, &id, at);
     }
 }
 
 /// Cancels a live schedule without touching its subscription.
-pub(crate) fn call_off(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
+pub(crate) fn cancel_schedule(ctx: &mut Ctx<'_>, id: &Id, at: i64) {
     let Some(position) = ctx.account.billing.schedules.position(id) else {
         return;
     };
-    forget_start(ctx.account, position);
+    unschedule_start(ctx.account, position);
     let schedule = ctx.account.schedule_mut(position);
     schedule.status = Status::Canceled;
     schedule.canceled_at = Some(at);
     schedule.current = None;
-    tell(ctx, position, "subscription_schedule.canceled", at);
+    record_event(ctx, position, "subscription_schedule.canceled", at);
 }
 
 /// Removes a schedule that has not started from the timeline.
-pub(crate) fn forget_start(account: &mut Account, position: u32) {
+pub(crate) fn unschedule_start(account: &mut Account, position: u32) {
     let schedule = account.schedule(position);
     let clock = schedule.clock.clone();
     if let (Status::NotStarted, Some(phase)) = (schedule.status, schedule.phases.first()) {
@@ -209,13 +209,13 @@ pub(crate) fn enter(
     let same = over.map(|coupon| &coupon.id) == phase.coupon.as_ref().map(|coupon| &coupon.id);
     if cause == Cause::Transition {
         // The usage of the ending phase is billed with that phase's discount.
-        change::bill_leaving(ctx, subscription, &phase.items, at);
+        change::bill_removed_usage(ctx, subscription, &phase.items, at);
     }
     if !same {
         discount(
             ctx,
             subscription,
-            phase.coupon.clone().map(Applied::from),
+            phase.coupon.clone().map(AppliedCoupon::from),
             at,
         );
     }
@@ -251,12 +251,12 @@ pub(crate) fn enter(
 }
 
 /// Replaces the subscription's discount by one of `coupon`, or removes it.
-pub(crate) fn discount(ctx: &mut Ctx<'_>, position: u32, coupon: Option<Applied>, at: i64) {
+pub(crate) fn discount(ctx: &mut Ctx<'_>, position: u32, coupon: Option<AppliedCoupon>, at: i64) {
     let subscription = ctx.account.subscription(position);
     let (id, customer) = (subscription.id.clone(), subscription.customer.clone());
     let before = subscription.discount.clone();
     let discount = coupon.map(|coupon| Discount::new(ctx, coupon, customer, Some(id), at));
-    tell_change(ctx, before.as_ref(), discount.as_ref(), at);
+    record_change(ctx, before.as_ref(), discount.as_ref(), at);
     let subscription = ctx.account.subscription_mut(position);
     subscription.discount = discount;
     subscription.charged_with = None;
@@ -282,7 +282,7 @@ pub(crate) fn schedule_of(account: &Account, subscription: u32) -> Option<u32> {
 }
 
 /// Records an event about a schedule as it is now.
-pub(crate) fn tell(ctx: &mut Ctx<'_>, position: u32, kind: &'static str, at: i64) {
+pub(crate) fn record_event(ctx: &mut Ctx<'_>, position: u32, kind: &'static str, at: i64) {
     let object = subscription_schedule::view::schedule(ctx.account.schedule(position));
     ctx.event(kind, &object, at);
 }

@@ -30,7 +30,7 @@ pub(crate) struct Proration {
 }
 
 /// The proration of a subscription at a time: the discounts, and the remaining part of the period.
-pub(crate) struct Prorating<'a> {
+pub(crate) struct ProrationContext<'a> {
     account: &'a Account,
     subscription: &'a Subscription,
     credits: Option<Off>,
@@ -38,7 +38,7 @@ pub(crate) struct Prorating<'a> {
     rest: (i64, i64),
 }
 
-impl<'a> Prorating<'a> {
+impl<'a> ProrationContext<'a> {
     /// Prorates the rest of the running period from `from` on, with the discounts at `at`.
     pub(crate) fn new(
         account: &'a Account,

@@ -2,7 +2,7 @@
 
 use super::payment_methods;
 use crate::params::metadata::Metadata;
-use crate::resource::payment_method::Named;
+use crate::resource::payment_method::MethodRef;
 use crate::resource::setup_intent::SetupIntent;
 use crate::store::account::Account;
 use crate::store::context::Ctx;
@@ -30,7 +30,7 @@ pub(crate) fn insert(ctx: &mut Ctx<'_>, customer: Option<Id>, metadata: Metadata
 }
 
 /// Confirms with a payment method. Its bank may require authentication first.
-pub(crate) fn proceed(ctx: &mut Ctx<'_>, id: &Id, method: Named) {
+pub(crate) fn proceed(ctx: &mut Ctx<'_>, id: &Id, method: MethodRef) {
     if !method.card(ctx).authenticates_set_up() {
         return succeed(ctx, id, method);
     }
@@ -53,7 +53,7 @@ pub(crate) fn authenticate(ctx: &mut Ctx<'_>, id: &str, agrees: bool) -> Option<
     intent.authentication_url = None;
     if agrees {
         let method = intent.payment_method.clone()?;
-        succeed(ctx, &id, Named::Existing(method));
+        succeed(ctx, &id, MethodRef::Existing(method));
         return back;
     }
     intent.status = "requires_payment_method";
@@ -65,7 +65,7 @@ pub(crate) fn authenticate(ctx: &mut Ctx<'_>, id: &str, agrees: bool) -> Option<
 }
 
 /// Attaches the payment method and marks the intent as succeeded.
-pub(crate) fn succeed(ctx: &mut Ctx<'_>, id: &Id, method: Named) {
+pub(crate) fn succeed(ctx: &mut Ctx<'_>, id: &Id, method: MethodRef) {
     let customer = ctx
         .account
         .setup_intents
@@ -73,8 +73,8 @@ pub(crate) fn succeed(ctx: &mut Ctx<'_>, id: &Id, method: Named) {
         .and_then(|intent| intent.customer.clone());
     let method = match (&customer, method) {
         (Some(customer), method) => payment_methods::attach_to(ctx, method, customer),
-        (None, Named::Existing(method)) => method,
-        (None, Named::Token(card)) => payment_methods::insert_token(ctx, card),
+        (None, MethodRef::Existing(method)) => method,
+        (None, MethodRef::Token(card)) => payment_methods::insert_token(ctx, card),
     };
     if let Some(customer) = &customer {
         setup_succeeded(ctx.account, customer, id, &method);
@@ -93,10 +93,10 @@ pub(crate) fn succeed(ctx: &mut Ctx<'_>, id: &Id, method: Named) {
 }
 
 /// Sets the payment method, which is attached on confirmation.
-pub(crate) fn choose(ctx: &mut Ctx<'_>, id: &Id, method: Named) {
+pub(crate) fn choose(ctx: &mut Ctx<'_>, id: &Id, method: MethodRef) {
     let method = match method {
-        Named::Existing(method) => method,
-        Named::Token(card) => payment_methods::insert_token(ctx, card),
+        MethodRef::Existing(method) => method,
+        MethodRef::Token(card) => payment_methods::insert_token(ctx, card),
     };
     if let Some(intent) = ctx.account.setup_intents.get_mut(id) {
         intent.payment_method = Some(method);

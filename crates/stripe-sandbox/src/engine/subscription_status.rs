@@ -58,7 +58,7 @@ pub(crate) fn restore(account: &mut Account, id: &Id) {
 }
 
 /// Whether an invoice affects the status of its subscription. Void and manual invoices do not.
-fn counts(invoice: &Invoice) -> bool {
+fn affects_status(invoice: &Invoice) -> bool {
     invoice.status != InvoiceStatus::Void && invoice.reason != Reason::Manual
 }
 
@@ -69,7 +69,9 @@ fn latest(account: &Account, position: u32) -> Option<&Invoice> {
     let newest_first = customer.invoices.iter().rev();
     newest_first
         .filter_map(|position| account.billing.invoices.at(*position))
-        .find(|invoice| counts(invoice) && invoice.subscription.as_ref() == Some(&subscription.id))
+        .find(|invoice| {
+            affects_status(invoice) && invoice.subscription.as_ref() == Some(&subscription.id)
+        })
 }
 
 /// Gives up a subscription whose first payment did not come in time, or that is canceled before it. The first invoice

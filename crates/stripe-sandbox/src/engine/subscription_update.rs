@@ -4,7 +4,7 @@ use super::change::{self, Change};
 use super::{added_items, phases, timeline};
 use crate::params::field_update::FieldUpdate;
 use crate::params::metadata::Metadata;
-use crate::resource::discount::Applied;
+use crate::resource::discount::AppliedCoupon;
 use crate::resource::invoice_item::AddedItem;
 use crate::resource::subscription::pause::Pause;
 use crate::resource::subscription::{self, MissingMethod, PaymentSettings, Prorate, Subscription};
@@ -38,7 +38,7 @@ fn apply(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
     if let Some(enabled) = update.automatic_tax {
         subscription.automatic_tax = enabled;
     }
-    ends(
+    set_end(
         subscription,
         update.cancel_at,
         update.cancel_at_period_end,
@@ -70,11 +70,11 @@ fn apply(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
         anchored: update.anchored,
     };
     change::apply(ctx, position, &change, now);
-    reflect(ctx, position);
+    copy_to_phase(ctx, position);
 }
 
 /// Sets or removes the discount of a subscription.
-pub(crate) fn discount(ctx: &mut Ctx<'_>, position: u32, coupon: Option<Applied>, now: i64) {
+pub(crate) fn discount(ctx: &mut Ctx<'_>, position: u32, coupon: Option<AppliedCoupon>, now: i64) {
     if let Some(phase) = running_phase(ctx, position) {
         phase.coupon = coupon.as_ref().map(|applied| applied.coupon.clone());
     }
@@ -82,7 +82,7 @@ pub(crate) fn discount(ctx: &mut Ctx<'_>, position: u32, coupon: Option<Applied>
 }
 
 /// Sets or removes the end of a subscription. `canceled_at` is the time of that request.
-fn ends(
+fn set_end(
     subscription: &mut Subscription,
     at: FieldUpdate<i64>,
     at_period_end: Option<bool>,
@@ -107,7 +107,7 @@ fn ends(
 }
 
 /// Copies a direct update of the subscription to the running phase of its schedule.
-fn reflect(ctx: &mut Ctx<'_>, position: u32) {
+fn copy_to_phase(ctx: &mut Ctx<'_>, position: u32) {
     let subscription = ctx.account.subscription(position);
     let specs: Vec<_> = subscription
         .items
@@ -138,7 +138,7 @@ pub(crate) struct Update {
     pub(crate) cancel_at: FieldUpdate<i64>,
     pub(crate) cancel_at_period_end: Option<bool>,
     /// The coupon to apply, or none to remove the discount.
-    pub(crate) coupon: FieldUpdate<Applied>,
+    pub(crate) coupon: FieldUpdate<AppliedCoupon>,
     pub(crate) default_payment_method: FieldUpdate<Id>,
     pub(crate) description: FieldUpdate<String>,
     pub(crate) metadata: Metadata,
@@ -158,7 +158,7 @@ impl Update {
     /// The same update for trying out: its coupon does not count as redeemed.
     pub(crate) fn without_count(&self) -> Self {
         Self {
-            coupon: self.coupon.clone().map(Applied::without_count),
+            coupon: self.coupon.clone().map(AppliedCoupon::without_count),
             ..self.clone()
         }
     }

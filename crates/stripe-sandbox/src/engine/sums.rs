@@ -41,12 +41,12 @@ pub(crate) fn compose(
         subscription_metadata: subscription.metadata.clone(),
         ..Invoice::new(customer, subscription.currency, reason, at)
     };
-    restate(account, &mut invoice);
+    recompute(account, &mut invoice);
     invoice
 }
 
 /// Recomputes the discount of each line and the totals of an invoice.
-pub(crate) fn restate(account: &Account, invoice: &mut Invoice) {
+pub(crate) fn recompute(account: &Account, invoice: &mut Invoice) {
     let amount = |line: &InvoiceLine| (line.line.amount, line.line.discountable);
     let amounts: Vec<(i64, bool)> = invoice.lines.iter().map(amount).collect();
     let parts = taken_off(invoice.discount.as_ref(), &amounts);

@@ -20,7 +20,7 @@ use crate::resource::route::Route;
 use crate::sandbox::Sandbox;
 use crate::store::accounts::LockedAccount;
 use crate::store::context::{Ctx, Origin};
-use crate::store::idempotency::Kept;
+use crate::store::idempotency::KeptAnswer;
 use crate::store::ids::Id;
 use crate::store::locked;
 use crate::{engine, version};
@@ -39,23 +39,23 @@ pub(crate) async fn run(
     let (account, connected) = authenticate(sandbox, &call)?;
     caller.account = Some(account.clone());
     caller.connected = connected;
-    let (route, args) = route.ok_or_else(|| endpoints::not_here(&call.method, &call.path))?;
+    let (route, args) = route.ok_or_else(|| endpoints::no_route(&call.method, &call.path))?;
     version::check(&call.headers)?;
     if let Some(limit) = sandbox.0.options.rate_limit {
         locked(&sandbox.0.limits).admit(&account, limit)?;
     }
-    let met = locked(&sandbox.0.faults).meet(&account, &call.method, &call.path);
+    let matched = locked(&sandbox.0.faults).match_call(&account, &call.method, &call.path);
     let wait = async {
         if let Some(latency) = sandbox.0.options.latency {
             tokio::time::sleep(latency).await;
         }
-        met.wait().await;
+        matched.wait().await;
     };
-    if let Some((action, When::Before)) = met.fault.clone() {
+    if let Some((action, When::Before)) = matched.fault.clone() {
         wait.await;
         return fault_before(action);
     }
-    let after = met.fault.clone().map(|(action, _)| action);
+    let after = matched.fault.clone().map(|(action, _)| action);
     let origin = origin(sandbox, &call, caller);
     let form = call.form?;
     let key = origin
@@ -87,7 +87,7 @@ pub(crate) async fn run(
     Ok(answer)
 }
 
-fn replay(kept: Kept, after: Option<Action>) -> Answer {
+fn replay(kept: KeptAnswer, after: Option<Action>) -> Answer {
     let mut answer = Answer::new(kept.status, kept.body);
     answer.replayed = true;
     answer.broken = after.filter(|action| !matches!(action, Action::Status(..)));
@@ -167,7 +167,7 @@ impl Sandbox {
         let outgoing = std::mem::take(&mut account.outgoing);
         let id = &account.profile.id;
         for outgoing in &outgoing {
-            let copies = locked(&self.0.faults).copies(id, outgoing.event.kind);
+            let copies = locked(&self.0.faults).match_webhook(id, outgoing.event.kind);
             self.0.webhooks.send(outgoing, &copies);
         }
         result
@@ -208,7 +208,7 @@ impl Sandbox {
         self.0.accounts.account(id, now)
     }
 
-    fn begin(&self, account: &Id, key: &str, fingerprint: u64) -> Result<Option<Kept>> {
+    fn begin(&self, account: &Id, key: &str, fingerprint: u64) -> Result<Option<KeptAnswer>> {
         let now = self.0.options.clock.unix();
         self.account(account).keys().begin(key, fingerprint, now)
     }
@@ -220,7 +220,7 @@ impl Sandbox {
         match answer {
             Some(answer) => account.keys().keep(
                 key,
-                Kept {
+                KeptAnswer {
                     status: answer.status,
                     body: answer.body.clone(),
                 },

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use super::routes::holes;
+use super::routes::path_params;
 use crate::error::Error;
 
 /// Each path pattern with its methods.
@@ -18,15 +18,15 @@ static ENDPOINTS: LazyLock<Vec<(Vec<&'static str>, &'static str)>> = LazyLock::n
 });
 
 /// Whether Stripe has an endpoint for a call.
-pub(crate) fn is_stripes(method: &str, path: &str) -> bool {
+pub(crate) fn exists_at_stripe(method: &str, path: &str) -> bool {
     ENDPOINTS
         .iter()
-        .any(|(methods, pattern)| methods.contains(&method) && holes(pattern, path).is_some())
+        .any(|(methods, pattern)| methods.contains(&method) && path_params(pattern, path).is_some())
 }
 
 /// The error for a call without a route.
-pub(crate) fn not_here(method: &str, path: &str) -> Error {
-    if is_stripes(method, path) {
+pub(crate) fn no_route(method: &str, path: &str) -> Error {
+    if exists_at_stripe(method, path) {
         return Error::invalid(format!(
             "The sandbox does not model the endpoint `{method} {path}`: use Stripe's test mode for it."
         ))
@@ -38,7 +38,7 @@ pub(crate) fn not_here(method: &str, path: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::is_stripes;
+    use super::exists_at_stripe;
 
     #[test]
     fn stripes_endpoints_are_known_by_method_and_path() {
@@ -55,7 +55,7 @@ mod tests {
             ("GET", "/v1/customers/", false),
             ("GET", "/v1/nothing", false),
         ] {
-            assert_eq!(is_stripes(method, path), known, "{method} {path}");
+            assert_eq!(exists_at_stripe(method, path), known, "{method} {path}");
         }
     }
 }

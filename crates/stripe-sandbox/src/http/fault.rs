@@ -10,10 +10,10 @@ use crate::store::ids::mix;
 
 /// The active rules.
 #[derive(Debug, Default)]
-pub(crate) struct Faults(Vec<Active>);
+pub(crate) struct Faults(Vec<ActiveRule>);
 
 #[derive(Debug)]
-struct Active {
+struct ActiveRule {
     rule: Rule,
     random: u64,
     hits: u64,
@@ -26,7 +26,7 @@ impl Faults {
     pub(crate) fn add(&mut self, rule: Rule, seed: u64) {
         let random = mix(rule.seed.unwrap_or(seed));
         let deleted = CancellationToken::new();
-        self.0.push(Active {
+        self.0.push(ActiveRule {
             rule,
             random,
             hits: 0,
@@ -41,26 +41,26 @@ impl Faults {
     }
 
     /// The faults of a call: all delays, and the first other fault.
-    pub(crate) fn meet(&mut self, account: &str, method: &str, path: &str) -> Met {
-        let mut met = Met::default();
+    pub(crate) fn match_call(&mut self, account: &str, method: &str, path: &str) -> MatchedFaults {
+        let mut matched = MatchedFaults::default();
         for active in &mut self.0 {
             let delay = matches!(active.rule.action, Action::Delay(_));
-            let skipped = met.fault.is_some() && !delay;
+            let skipped = matched.fault.is_some() && !delay;
             if skipped || !active.rule.is_for_call(account, method, path) || !active.hit() {
                 continue;
             }
             match active.rule.action.clone() {
-                Action::Delay(time) => met.delays.push((time, active.deleted.clone())),
+                Action::Delay(time) => matched.delays.push((time, active.deleted.clone())),
                 Action::Double | Action::Shuffle(_) => {}
-                action => met.fault = Some((action, active.rule.when)),
+                action => matched.fault = Some((action, active.rule.when)),
             }
         }
-        met
+        matched
     }
 
     /// What happens to an event's webhook to one endpoint: how many milliseconds each copy waits. It is empty if the
     /// webhook is dropped.
-    pub(crate) fn copies(&mut self, account: &str, kind: &str) -> Vec<i64> {
+    pub(crate) fn match_webhook(&mut self, account: &str, kind: &str) -> Vec<i64> {
         let mut waits = vec![0_i64];
         for active in &mut self.0 {
             if !active.rule.is_for_webhook(account, kind) || !active.hit() {
@@ -91,8 +91,9 @@ impl Faults {
     }
 
     pub(crate) fn to_json(&self, account: Option<&str>) -> Value {
-        let of =
-            |active: &&Active| account.is_none_or(|_| active.rule.account.as_deref() == account);
+        let of = |active: &&ActiveRule| {
+            account.is_none_or(|_| active.rule.account.as_deref() == account)
+        };
         let active = self.0.iter().filter(of);
         active
             .map(|active| active.rule.to_json(active.hits))
@@ -100,15 +101,15 @@ impl Faults {
     }
 }
 
-/// See [`Faults::meet`].
+/// See [`Faults::match_call`].
 #[derive(Debug, Default)]
-pub(crate) struct Met {
+pub(crate) struct MatchedFaults {
     /// Each with the token that ends it early.
     delays: Vec<(Duration, CancellationToken)>,
     pub(crate) fault: Option<(Action, When)>,
 }
 
-impl Met {
+impl MatchedFaults {
     /// Waits for all delays.
     pub(crate) async fn wait(&self) {
         for (time, deleted) in &self.delays {
@@ -117,7 +118,7 @@ impl Met {
     }
 }
 
-impl Active {
+impl ActiveRule {
     /// Whether a matching rule applies this time; counts it if so.
     fn hit(&mut self) -> bool {
         let applies = match self.rule.amount {
@@ -156,7 +157,7 @@ mod tests {
     fn counts_run_out_and_probabilities_repeat_with_the_seed() {
         let mut faults = Faults::default();
         faults.add(Rule::new("POST", "/v1/*", Action::Drop).times(2), 0);
-        let hit = |faults: &mut Faults| faults.meet("acct", "POST", "/v1/x").fault.is_some();
+        let hit = |faults: &mut Faults| faults.match_call("acct", "POST", "/v1/x").fault.is_some();
         assert_eq!(
             [hit(&mut faults), hit(&mut faults), hit(&mut faults)],
             [true, true, false]
@@ -181,18 +182,21 @@ mod tests {
         faults.add(Rule::webhook("*.created", Action::Double).times(2), 0);
         faults.add(Rule::webhook("*", Action::Status(500, None)), 0);
         faults.add(Rule::new("*", "*", Action::Drop), 0);
-        assert_eq!(faults.copies("acct", "product.created"), [0, 0]);
-        assert_eq!(faults.copies("acct", "customer.created"), [1000, 1000]);
-        assert_eq!(faults.copies("acct", "customer.created"), [1000]);
+        assert_eq!(faults.match_webhook("acct", "product.created"), [0, 0]);
+        assert_eq!(
+            faults.match_webhook("acct", "customer.created"),
+            [1000, 1000]
+        );
+        assert_eq!(faults.match_webhook("acct", "customer.created"), [1000]);
         faults.add(Rule::webhook("customer.deleted", Action::Drop).times(1), 0);
-        assert_eq!(faults.copies("acct", "customer.deleted"), [0; 0]);
-        assert_eq!(faults.copies("acct", "customer.deleted"), [1000]);
+        assert_eq!(faults.match_webhook("acct", "customer.deleted"), [0; 0]);
+        assert_eq!(faults.match_webhook("acct", "customer.deleted"), [1000]);
         faults.add(Rule::webhook("product.*", Action::Shuffle(second)), 0);
-        let mut waits = (0..64).flat_map(|_| faults.copies("acct", "product.deleted"));
+        let mut waits = (0..64).flat_map(|_| faults.match_webhook("acct", "product.deleted"));
         assert!(waits.all(|wait| (0..1000).contains(&wait)));
-        let [first, second] = [(); 2].map(|()| faults.copies("acct", "product.updated"));
+        let [first, second] = [(); 2].map(|()| faults.match_webhook("acct", "product.updated"));
         assert_ne!(first, second);
         faults.add(Rule::webhook("*", Action::Shuffle(Duration::ZERO)), 0);
-        assert_eq!(faults.copies("acct", "price.created"), [0]);
+        assert_eq!(faults.match_webhook("acct", "price.created"), [0]);
     }
 }

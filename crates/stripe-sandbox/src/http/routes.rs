@@ -8,12 +8,12 @@ pub(crate) fn find(method: &str, path: &str) -> Option<(&'static Route, Vec<Stri
     ROUTES
         .iter()
         .filter(|route| route.method == method)
-        .find_map(|route| Some((route, holes(route.path, path)?)))
+        .find_map(|route| Some((route, path_params(route.path, path)?)))
 }
 
 /// The values of a pattern's path parameters, if the path matches.
-pub(crate) fn holes(pattern: &str, path: &str) -> Option<Vec<String>> {
-    let mut holes = Vec::new();
+pub(crate) fn path_params(pattern: &str, path: &str) -> Option<Vec<String>> {
+    let mut path_params = Vec::new();
     let mut segments = path.split('/');
     for expected in pattern.split('/') {
         let segment = segments.next()?;
@@ -28,9 +28,9 @@ pub(crate) fn holes(pattern: &str, path: &str) -> Option<Vec<String>> {
             return None;
         }
         let decoded = percent_encoding::percent_decode_str(segment).decode_utf8();
-        holes.push(decoded.ok()?.into_owned());
+        path_params.push(decoded.ok()?.into_owned());
     }
-    segments.next().is_none().then_some(holes)
+    segments.next().is_none().then_some(path_params)
 }
 
 #[cfg(test)]
@@ -42,18 +42,19 @@ mod tests {
     fn every_route_is_an_endpoint_of_stripe() {
         for route in ROUTES.iter() {
             let path = route.path.replace(":id", "x");
-            let known = endpoints::is_stripes(route.method, &path);
+            let known = endpoints::exists_at_stripe(route.method, &path);
             assert!(known, "{}", route.endpoint());
         }
     }
 
     #[test]
     fn words_go_before_holes() {
-        let (route, holes) = find("GET", "/v1/customers/search").expect("a route");
-        assert_eq!((route.path, holes.len()), ("/v1/customers/search", 0));
-        let (route, holes) = find("GET", "/v1/customers/cus%5F1/payment_methods").expect("a route");
+        let (route, path_params) = find("GET", "/v1/customers/search").expect("a route");
+        assert_eq!((route.path, path_params.len()), ("/v1/customers/search", 0));
+        let (route, path_params) =
+            find("GET", "/v1/customers/cus%5F1/payment_methods").expect("a route");
         assert_eq!(route.endpoint(), "GET /v1/customers/:id/payment_methods");
-        assert_eq!(holes, ["cus_1"]);
+        assert_eq!(path_params, ["cus_1"]);
         assert!(find("GET", "/v1/customers/").is_none());
         assert!(find("GET", "/v1/prices/search").is_none());
         assert!(find("PUT", "/v1/customers").is_none());

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::engine::copy::TryOut;
+use crate::engine::copy::DryRun;
 use crate::error::Result;
 use crate::params::Params;
 use crate::store::context::Ctx;
@@ -59,11 +59,11 @@ impl Route {
         method: &'static str,
         path: &'static str,
         object: &'static str,
-        read: fn(&mut TryOut<'_, '_>, &Params<'_>) -> Result<I>,
+        read: fn(&mut DryRun<'_, '_>, &Params<'_>) -> Result<I>,
         apply: fn(&mut Ctx<'_>, I) -> Result<Value>,
     ) -> Self {
         Self::of(method, path, object, move |ctx, params| {
-            let input = read(&mut TryOut::new(ctx), params)?;
+            let input = read(&mut DryRun::new(ctx), params)?;
             params.finish()?;
             apply(ctx, input)
         })

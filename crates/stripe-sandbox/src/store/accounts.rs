@@ -72,7 +72,7 @@ pub(crate) struct Accounts {
     table: Mutex<HashMap<Id, Arc<LockedAccount>>>,
     requests: Mutex<Ids>,
     /// Endpoints that accounts have from their first call on and after every reset, each with its account's id.
-    fixed_endpoints: Mutex<Vec<(Id, WebhookEndpoint)>>,
+    permanent_endpoints: Mutex<Vec<(Id, WebhookEndpoint)>>,
 }
 
 impl Accounts {
@@ -81,7 +81,7 @@ impl Accounts {
             seed,
             table: Mutex::default(),
             requests: Mutex::new(Ids::new(seed, "requests")),
-            fixed_endpoints: Mutex::default(),
+            permanent_endpoints: Mutex::default(),
         }
     }
 
@@ -106,7 +106,7 @@ impl Accounts {
         let mut table = locked(&self.table);
         let new = || {
             let account = new();
-            for (of, endpoint) in locked(&self.fixed_endpoints).iter() {
+            for (of, endpoint) in locked(&self.permanent_endpoints).iter() {
                 if of == id {
                     locked(&account.webhook_endpoints).insert(endpoint.clone());
                 }
@@ -118,9 +118,9 @@ impl Accounts {
 
     /// Gives an account an endpoint that survives resets, and returns its secret. Its id and secret come from a stream
     /// of their own, so other ids do not change.
-    pub(crate) fn fix_endpoint(&self, account: &Id, endpoint: WebhookEndpoint) -> String {
+    pub(crate) fn add_permanent_endpoint(&self, account: &Id, endpoint: WebhookEndpoint) -> String {
         let table = locked(&self.table);
-        let mut fixed = locked(&self.fixed_endpoints);
+        let mut fixed = locked(&self.permanent_endpoints);
         let scope = format!("webhook endpoint {} of {account}", fixed.len());
         let endpoint = endpoint.named(&mut Ids::new(self.seed, &scope));
         let secret = endpoint.secret.clone();

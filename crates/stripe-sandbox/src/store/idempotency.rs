@@ -23,12 +23,12 @@ struct Entry {
     fingerprint: u64,
     at: i64,
     /// `None` while the first request is running.
-    answer: Option<Kept>,
+    answer: Option<KeptAnswer>,
 }
 
 /// A kept answer.
 #[derive(Clone, Debug)]
-pub(crate) struct Kept {
+pub(crate) struct KeptAnswer {
     pub(crate) status: u16,
     pub(crate) body: Arc<str>,
 }
@@ -36,7 +36,12 @@ pub(crate) struct Kept {
 impl Keys {
     /// Begins a request with a key. Returns the answer to repeat, or `None`; the caller must then call
     /// [`keep`](Self::keep) or [`release`](Self::release). `fingerprint` represents the path and parameters.
-    pub(crate) fn begin(&mut self, key: &str, fingerprint: u64, now: i64) -> Result<Option<Kept>> {
+    pub(crate) fn begin(
+        &mut self,
+        key: &str,
+        fingerprint: u64,
+        now: i64,
+    ) -> Result<Option<KeptAnswer>> {
         if key.chars().count() > MAX_KEY_CHARS {
             return Err(refused(format!(
                 "Idempotency keys are at most {MAX_KEY_CHARS} characters long."
@@ -70,7 +75,7 @@ impl Keys {
     }
 
     /// Keeps the answer of a request that was executed.
-    pub(crate) fn keep(&mut self, key: &str, answer: Kept) {
+    pub(crate) fn keep(&mut self, key: &str, answer: KeptAnswer) {
         if let Some(entry) = self.entries.get_mut(key) {
             entry.answer = Some(answer);
         }
@@ -104,8 +109,8 @@ fn refused(message: String) -> Error {
 mod tests {
     use super::*;
 
-    fn kept() -> Kept {
-        Kept {
+    fn kept() -> KeptAnswer {
+        KeptAnswer {
             status: 200,
             body: "{}".into(),
         }

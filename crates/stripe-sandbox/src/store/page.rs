@@ -16,7 +16,7 @@ pub(crate) struct Page {
 
 /// The rows of a page in order, and whether there are more in its direction.
 #[derive(Debug)]
-pub(crate) struct Cut<'a, T> {
+pub(crate) struct PageRows<'a, T> {
     pub(crate) rows: Vec<&'a T>,
     pub(crate) has_more: bool,
 }
@@ -59,7 +59,7 @@ impl Page {
         table: &'a Table<T>,
         what: &str,
         keep: impl Fn(&T) -> bool,
-    ) -> Result<Cut<'a, T>> {
+    ) -> Result<PageRows<'a, T>> {
         let row = |position| table.at(position).filter(|row| keep(row));
         self.cut(table, what, |from, to| Box::new((from..to).filter_map(row)))
     }
@@ -71,7 +71,7 @@ impl Page {
         positions: &[u32],
         what: &str,
         keep: impl Fn(&T) -> bool,
-    ) -> Result<Cut<'a, T>> {
+    ) -> Result<PageRows<'a, T>> {
         let row = |position: u32| table.at(position).filter(|row| keep(row));
         self.cut(table, what, |from, to| {
             let start = positions.partition_point(|position| *position < from);
@@ -90,7 +90,7 @@ impl Page {
         table: &'a Table<T>,
         what: &str,
         rows: impl Fn(u32, u32) -> Box<dyn DoubleEndedIterator<Item = &'a T> + 'b>,
-    ) -> Result<Cut<'a, T>>
+    ) -> Result<PageRows<'a, T>>
     where
         'a: 'b,
     {
@@ -103,18 +103,22 @@ impl Page {
             let from = position(id, "ending_before")? + 1;
             let (mut rows, has_more) = self.take(rows(from, table.end()));
             rows.reverse();
-            return Ok(Cut { rows, has_more });
+            return Ok(PageRows { rows, has_more });
         }
         let to = match &self.after {
             Some(id) => position(id, "starting_after")?,
             None => table.end(),
         };
         let (rows, has_more) = self.take(rows(0, to).rev());
-        Ok(Cut { rows, has_more })
+        Ok(PageRows { rows, has_more })
     }
 
     /// The page of rows that are already in order.
-    pub(crate) fn of_rows<'a, T: Row>(&self, rows: &[&'a T], what: &str) -> Result<Cut<'a, T>> {
+    pub(crate) fn of_rows<'a, T: Row>(
+        &self,
+        rows: &[&'a T],
+        what: &str,
+    ) -> Result<PageRows<'a, T>> {
         let index = |id: &str, param: &str| {
             rows.iter()
                 .position(|row| &**row.id() == id)
@@ -124,14 +128,14 @@ impl Page {
             let end = index(id, "ending_before")?;
             let (mut rows, has_more) = self.take(rows[..end].iter().rev().copied());
             rows.reverse();
-            return Ok(Cut { rows, has_more });
+            return Ok(PageRows { rows, has_more });
         }
         let start = match &self.after {
             Some(id) => index(id, "starting_after")? + 1,
             None => 0,
         };
         let (rows, has_more) = self.take(rows[start..].iter().copied());
-        Ok(Cut { rows, has_more })
+        Ok(PageRows { rows, has_more })
     }
 
     fn take<'a, T>(&self, mut rows: impl Iterator<Item = &'a T>) -> (Vec<&'a T>, bool) {
@@ -140,7 +144,7 @@ impl Page {
     }
 }
 
-impl<T> Cut<'_, T> {
+impl<T> PageRows<'_, T> {
     /// Stripe's `list` object.
     pub(crate) fn to_json(&self, url: &str, render: impl FnMut(&T) -> Value) -> Value {
         let data: Vec<Value> = self.rows.iter().copied().map(render).collect();

@@ -107,10 +107,10 @@ fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<(Page, Created)> {
 /// `GET /v1/accounts`
 fn list(ctx: &mut Ctx<'_>, (page, created): (Page, Created)) -> Result<Value> {
     let connected = locked(&ctx.account.connected);
-    let cut = page.of_table(&connected, "account", |profile| {
+    let rows = page.of_table(&connected, "account", |profile| {
         !profile.deleted && created.accepts(profile.created)
     })?;
-    Ok(cut.to_json(URL, Profile::to_json))
+    Ok(rows.to_json(URL, Profile::to_json))
 }
 
 /// `DELETE /v1/accounts/:id`

@@ -6,7 +6,7 @@ pub(crate) mod view;
 
 use crate::store::ids::Id;
 
-const WHAT: &str = "balance transaction";
+const NAME: &str = "balance transaction";
 
 const PREFIX: &str = "txn_";
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::WHAT;
+use super::NAME;
 use super::view::{Transaction, render};
 use crate::error::{Error, Result};
 use crate::money::currency::Currency;
@@ -103,12 +103,12 @@ fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     all.reverse();
     all.sort_by_key(|one| std::cmp::Reverse(one.created));
     let rows: Vec<&Transaction<'_>> = all.iter().collect();
-    let cut = filter.page.of_rows(&rows, WHAT)?;
-    Ok(cut.to_json(URL, |one| one.to_json(ctx.account, ctx.now)))
+    let rows = filter.page.of_rows(&rows, NAME)?;
+    Ok(rows.to_json(URL, |one| one.to_json(ctx.account, ctx.now)))
 }
 
 /// `GET /v1/balance_transactions/:id`
 fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     let id = ctx.arg(0);
-    render(ctx.account, ctx.now, &id).ok_or_else(|| Error::not_found(WHAT, &id))
+    render(ctx.account, ctx.now, &id).ok_or_else(|| Error::not_found(NAME, &id))
 }

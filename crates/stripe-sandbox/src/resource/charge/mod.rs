@@ -12,7 +12,7 @@ use crate::params::metadata::Metadata;
 use crate::store::ids::Id;
 use crate::store::table::Row;
 
-pub(crate) const WHAT: &str = "charge";
+pub(crate) const NAME: &str = "charge";
 
 /// See the module's text. Properties that it shares with its intent are copied from it.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Charge, WHAT};
+use super::{Charge, NAME};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::filter::Created;
@@ -45,12 +45,12 @@ fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
 fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     let (customer, intent) = (filter.customer.as_ref(), filter.intent.as_deref());
     let charges = &ctx.account.payments.charges;
-    let cut = filter.page.of_table(charges, WHAT, |charge| {
+    let rows = filter.page.of_table(charges, NAME, |charge| {
         filter.created.accepts(charge.created)
             && customer.is_none_or(|id| charge.customer.as_ref() == Some(id))
             && intent.is_none_or(|id| &*charge.intent == id)
     })?;
-    Ok(cut.to_json(URL, |charge| charge.to_json(ctx.account)))
+    Ok(rows.to_json(URL, |charge| charge.to_json(ctx.account)))
 }
 
 /// `GET /v1/charges/:id`
@@ -85,5 +85,5 @@ fn update(ctx: &mut Ctx<'_>, charge: Charge) -> Result<Value> {
 
 fn find<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a Charge> {
     let charge = ctx.account.payments.charges.get(id);
-    charge.ok_or_else(|| Error::not_found(WHAT, id))
+    charge.ok_or_else(|| Error::not_found(NAME, id))
 }

@@ -9,7 +9,7 @@ use crate::money::period::DAY;
 use crate::params::Params;
 use crate::params::metadata::Metadata;
 use crate::resource::customer::{self, Customer};
-use crate::resource::discount::Applied;
+use crate::resource::discount::AppliedCoupon;
 use crate::resource::payment_method;
 use crate::resource::subscription::input::LONGEST_TRIAL;
 use crate::resource::subscription::shared_input::{automatic_tax, coupon, discount, same_currency};
@@ -172,14 +172,14 @@ fn purchase(ctx: &Ctx<'_>, params: &Params<'_>, holder: Option<&Customer>) -> Re
     if let Some(data) = params.object("subscription_data")? {
         purchase.metadata = data.metadata()?.apply(&Metadata::default())?;
         purchase.description = data.nullable("description")?.value().map(str::to_owned);
-        purchase.coupon = coupon(ctx, &data, currency, now)?.map(Applied::from);
+        purchase.coupon = coupon(ctx, &data, currency, now)?.map(AppliedCoupon::from);
         (purchase.trial_days, purchase.trial_end) = trial(&data, now)?;
         data.unmodelled(DATA_UNMODELLED)?;
     }
     if let Some(applied) = discounts(ctx, params, holder, &purchase.specs, now)? {
         purchase.coupon = Some(applied);
     }
-    sum_up(ctx.account, &mut purchase);
+    compute_due(ctx.account, &mut purchase);
     charge_amount::check_largest(purchase.due(), currency)?;
     Ok(Mode::Subscription(Box::new(purchase)))
 }
@@ -281,7 +281,7 @@ fn address(params: &Params<'_>, key: &str) -> Result<Option<String>> {
 }
 
 /// Computes the amount due on payment; it is 0 if a trial begins.
-pub(super) fn sum_up(account: &Account, purchase: &mut Purchase) {
+pub(super) fn compute_due(account: &Account, purchase: &mut Purchase) {
     if purchase.trial_days.is_some() || purchase.trial_end.is_some() {
         return;
     }
@@ -299,7 +299,7 @@ fn discounts(
     holder: Option<&Customer>,
     specs: &[ItemSpec],
     now: i64,
-) -> Result<Option<Applied>> {
+) -> Result<Option<AppliedCoupon>> {
     let given = params.objects("discounts")?.unwrap_or_default();
     let [one] = &*given else {
         return match given.len() {

@@ -6,7 +6,7 @@ pub(crate) mod pay;
 pub(crate) mod routes;
 pub(crate) mod view;
 
-use super::discount::Applied;
+use super::discount::AppliedCoupon;
 use super::subscription_item::ItemSpec;
 use crate::money::currency::Currency;
 use crate::params::metadata::Metadata;
@@ -46,7 +46,7 @@ pub(crate) struct Purchase {
     pub(crate) currency: Currency,
     pub(crate) metadata: Metadata,
     pub(crate) description: Option<String>,
-    pub(crate) coupon: Option<Applied>,
+    pub(crate) coupon: Option<AppliedCoupon>,
     /// The length of the trial in days from payment, or its end in seconds; at most one of the two.
     pub(crate) trial_days: Option<i64>,
     pub(crate) trial_end: Option<i64>,
@@ -98,4 +98,4 @@ impl Row for Session {
 
 const URL: &str = "/v1/checkout/sessions";
 
-const WHAT: &str = "checkout session";
+const NAME: &str = "checkout session";

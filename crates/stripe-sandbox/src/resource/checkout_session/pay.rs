@@ -1,14 +1,14 @@
 //! Payment of a session on its page.
 
-use super::input::sum_up;
-use super::{Mode, Purchase, Session, Status, WHAT, view};
+use super::input::compute_due;
+use super::{Mode, NAME, Purchase, Session, Status, view};
 use crate::engine::new_subscription::{self, FirstPayment, NewSubscription};
 use crate::engine::{catalog, customers, one_currency, payment_methods, setup};
 use crate::error::{Error, Result};
 use crate::money::period::DAY;
 use crate::resource::customer::Customer;
-use crate::resource::payment_method::card::{Charged, Presence};
-use crate::resource::payment_method::{self, Named};
+use crate::resource::payment_method::card::{ChargeOutcome, Presence};
+use crate::resource::payment_method::{self, MethodRef};
 use crate::resource::promotion_code;
 use crate::resource::subscription::shared_input::check_currency;
 use crate::resource::subscription::{MissingMethod, PaymentSettings};
@@ -24,7 +24,7 @@ use crate::store::timelines::Due;
 pub(crate) fn pay(ctx: &mut Ctx<'_>, id: &str, card: &str, code: Option<&str>) -> Result<String> {
     let sessions = &ctx.account.billing.sessions;
     let (Some(position), Some(session)) = (sessions.position(id), sessions.get(id)) else {
-        return Err(Error::not_found(WHAT, id));
+        return Err(Error::not_found(NAME, id));
     };
     let mut session = session.clone();
     if session.status != Status::Open {
@@ -49,7 +49,7 @@ pub(crate) fn pay(ctx: &mut Ctx<'_>, id: &str, card: &str, code: Option<&str>) -
     ctx.presence = Presence::Authenticated;
     let bank = method.card(ctx);
     let declined = match bank.charge(ctx.presence, false) {
-        Charged::Declined(_) if due > 0 => true,
+        ChargeOutcome::Declined(_) if due > 0 => true,
         _ => bank.check_attachable().is_err(),
     };
     if declined {
@@ -81,7 +81,7 @@ pub(crate) fn pay(ctx: &mut Ctx<'_>, id: &str, card: &str, code: Option<&str>) -
 }
 
 /// Starts the subscription, for a new customer if the session has none.
-fn subscribe(ctx: &mut Ctx<'_>, session: &mut Session, purchase: Purchase, method: Named) {
+fn subscribe(ctx: &mut Ctx<'_>, session: &mut Session, purchase: Purchase, method: MethodRef) {
     let holder = match &session.customer {
         Some(id) => id.clone(),
         None => customers::insert_for_checkout(ctx, session.customer_email.clone()),
@@ -160,7 +160,7 @@ fn redeem(
     let applied = promotion_code::input::typed(ctx, code, bought)?;
     check_currency(&applied.coupon, purchase.currency, "promotion_code")?;
     purchase.coupon = Some(applied);
-    sum_up(ctx.account, purchase);
+    compute_due(ctx.account, purchase);
     Ok(())
 }
 

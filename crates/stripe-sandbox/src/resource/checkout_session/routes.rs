@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::basket::{LineItem, basket, in_trial, line_item};
-use super::{Mode, Session, Status, URL, WHAT, input, view};
+use super::{Mode, NAME, Session, Status, URL, input, view};
 use crate::engine::{sessions, setup};
 use crate::error::{Error, Result};
 use crate::params::Params;
@@ -100,11 +100,11 @@ fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
 fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     let (customer, subscription) = (filter.customer.as_deref(), filter.subscription.as_deref());
     let sessions = &ctx.account.billing.sessions;
-    let cut = filter.page.of_table(sessions, WHAT, |session| {
+    let rows = filter.page.of_table(sessions, NAME, |session| {
         customer.is_none_or(|id| session.customer.as_deref() == Some(id))
             && subscription.is_none_or(|id| session.subscription.as_deref() == Some(id))
     })?;
-    Ok(cut.to_json(URL, view::to_json))
+    Ok(rows.to_json(URL, view::to_json))
 }
 
 fn read_line_items(_: &Ctx<'_>, params: &Params<'_>) -> Result<Page> {
@@ -141,5 +141,5 @@ fn expire(ctx: &mut Ctx<'_>) -> Result<Value> {
 fn find<'a>(ctx: &'a Ctx<'_>) -> Result<&'a Session> {
     let id = ctx.arg(0);
     let session = ctx.account.billing.sessions.get(&id);
-    session.ok_or_else(|| Error::not_found(WHAT, &id))
+    session.ok_or_else(|| Error::not_found(NAME, &id))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rust_decimal::Decimal;
 
-use super::{Coupon, Duration, Off, WHAT};
+use super::{Coupon, Duration, NAME, Off};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::store::context::Ctx;
@@ -12,7 +12,7 @@ use crate::store::context::Ctx;
 /// The coupon that a parameter names, if it is valid at `now`.
 pub(crate) fn applicable(ctx: &Ctx<'_>, id: &str, param: &str, now: i64) -> Result<Arc<Coupon>> {
     let coupon = ctx.account.coupons.get(id);
-    let coupon = coupon.ok_or_else(|| Error::no_such(WHAT, id, param))?;
+    let coupon = coupon.ok_or_else(|| Error::no_such(NAME, id, param))?;
     if !coupon.valid(now) {
         return Err(
             Error::invalid(format!("This coupon is no longer valid: {id}"))

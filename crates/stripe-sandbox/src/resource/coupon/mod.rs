@@ -1,4 +1,4 @@
-//! Coupons. Applied to a customer or a subscription, they become [discounts](super::discount).
+//! Coupons. AppliedCoupon to a customer or a subscription, they become [discounts](super::discount).
 
 pub(crate) mod input;
 pub(crate) mod routes;
@@ -14,7 +14,7 @@ use crate::store::ids::Id;
 use crate::store::locked;
 use crate::store::table::{Row, Table};
 
-const WHAT: &str = "coupon";
+const NAME: &str = "coupon";
 
 /// The account's coupons. Discounts keep their coupon when it is deleted.
 pub(crate) type Coupons = Table<Arc<Coupon>>;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use super::input::{duration, off};
-use super::{Coupon, Texts, WHAT};
+use super::{Coupon, NAME, Texts};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::filter::Created;
@@ -106,10 +106,10 @@ fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<(Page, Created)> {
 
 /// `GET /v1/coupons`
 fn list(ctx: &mut Ctx<'_>, (page, created): (Page, Created)) -> Result<Value> {
-    let cut = page.of_table(&ctx.account.coupons, WHAT, |coupon| {
+    let rows = page.of_table(&ctx.account.coupons, NAME, |coupon| {
         created.accepts(coupon.created)
     })?;
-    Ok(cut.to_json(URL, |coupon| coupon.to_json(ctx.now)))
+    Ok(rows.to_json(URL, |coupon| coupon.to_json(ctx.now)))
 }
 
 /// `DELETE /v1/coupons/:id`: the coupon can no longer be applied, but its discounts stay.
@@ -123,5 +123,5 @@ fn delete(ctx: &mut Ctx<'_>) -> Result<Value> {
 
 fn find<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a Arc<Coupon>> {
     let coupon = ctx.account.coupons.get(id);
-    coupon.ok_or_else(|| Error::not_found(WHAT, id))
+    coupon.ok_or_else(|| Error::not_found(NAME, id))
 }

@@ -15,7 +15,7 @@ use crate::store::context::Ctx;
 use crate::store::ids::Id;
 use crate::store::page::Page;
 
-const WHAT: &str = "credit note";
+const NAME: &str = "credit note";
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
@@ -73,14 +73,14 @@ fn create(ctx: &mut Ctx<'_>, mut note: CreditNote) -> Result<Value> {
         line.id = ctx.account.ids.next("cnli", 24);
     }
     let (id, invoice, at) = (note.id.clone(), note.invoice.clone(), note.created);
-    collection::act(ctx, &invoice, at, |ctx| {
+    collection::with_events(ctx, &invoice, at, |ctx| {
         let note = apply(ctx, note);
         let object = view::note(ctx.account, &note);
         ctx.account.billing.credit_notes.insert(note);
         ctx.event("credit_note.created", &object, at);
         let invoice_now = ctx.account.invoice(&invoice);
         if invoice_now.payable() && invoice_now.amount_due == 0 {
-            collection::settle(ctx, &invoice, at);
+            collection::mark_paid(ctx, &invoice, at);
         }
     });
     Ok(view::note(ctx.account, find(ctx, &id)?))
@@ -179,12 +179,12 @@ fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
         invoice,
     } = filter;
     let on_clock = |note: &CreditNote| ctx.account.invoice(&note.invoice).clock.is_some();
-    let cut = page.of_table(&ctx.account.billing.credit_notes, WHAT, |note| {
+    let rows = page.of_table(&ctx.account.billing.credit_notes, NAME, |note| {
         (customer.as_ref()).is_none_or(|id| *id == note.customer)
             && (invoice.as_ref()).is_none_or(|id| *id == note.invoice)
             && (customer.is_some() || invoice.is_some() || !on_clock(note))
     })?;
-    Ok(cut.to_json(URL, |note| view::note(ctx.account, note)))
+    Ok(rows.to_json(URL, |note| view::note(ctx.account, note)))
 }
 
 /// `GET /v1/credit_notes/:id`
@@ -204,8 +204,8 @@ fn lines(ctx: &mut Ctx<'_>, page: Page) -> Result<Value> {
 
 fn page_of_lines(ctx: &Ctx<'_>, page: &Page, note: &CreditNote, url: &str) -> Result<Value> {
     let rows: Vec<&Line> = note.lines.iter().collect();
-    let cut = page.of_rows(&rows, "credit note line item")?;
-    Ok(cut.to_json(url, |line| view::line(ctx.account, note, line)))
+    let rows = page.of_rows(&rows, "credit note line item")?;
+    Ok(rows.to_json(url, |line| view::line(ctx.account, note, line)))
 }
 
 fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<CreditNote> {
@@ -241,7 +241,7 @@ fn void(ctx: &mut Ctx<'_>) -> Result<Value> {
     let (id, at) = (note.id.clone(), ctx.time_of(&note.customer));
     let before = view::note(ctx.account, &note);
     note.voided_at = Some(at);
-    collection::act(ctx, &invoice, at, |ctx| {
+    collection::with_events(ctx, &invoice, at, |ctx| {
         let row = ctx.account.invoice_mut(&invoice);
         row.credited.before_payment -= note.total();
         let due = row.amount_due + note.total();
@@ -264,5 +264,5 @@ fn changed(ctx: &mut Ctx<'_>, note: &CreditNote, before: &Value, kind: &'static 
 
 fn find<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a CreditNote> {
     let note = ctx.account.billing.credit_notes.get(id);
-    note.ok_or_else(|| Error::not_found(WHAT, id))
+    note.ok_or_else(|| Error::not_found(NAME, id))
 }

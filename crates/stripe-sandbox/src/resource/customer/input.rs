@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{Customer, WHAT};
+use super::{Customer, NAME};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::field_update::FieldUpdate;
-use crate::resource::discount::{self, Applied};
-use crate::resource::payment_method::{self, Named};
+use crate::resource::discount::{self, AppliedCoupon};
+use crate::resource::payment_method::{self, MethodRef};
 use crate::resource::promotion_code::input::Purchase;
 use crate::resource::test_clock;
 use crate::store::context::Ctx;
@@ -16,10 +16,10 @@ use crate::store::ids::Id;
 /// A customer to create. Its links to other objects are made afterwards.
 pub(crate) struct New {
     pub(crate) customer: Customer,
-    pub(crate) payment_method: Option<Named>,
+    pub(crate) payment_method: Option<MethodRef>,
     /// Whether the payment method becomes the default for invoices.
     pub(crate) becomes_default: bool,
-    pub(crate) coupon: Option<Applied>,
+    pub(crate) coupon: Option<AppliedCoupon>,
 }
 
 const UNMODELLED: &[&str] = &["cash_balance", "source", "tax", "validate"];
@@ -71,7 +71,7 @@ pub(super) fn read_change(
     ctx: &Ctx<'_>,
     mut customer: Customer,
     params: &Params<'_>,
-) -> Result<(Customer, FieldUpdate<Applied>)> {
+) -> Result<(Customer, FieldUpdate<AppliedCoupon>)> {
     change_plain(&mut customer, params)?;
     let default = settings(&mut customer, params)?.try_map(|id| {
         let method = ctx.account.payment_methods.get(id);
@@ -224,13 +224,13 @@ fn shipping(params: &Params<'_>) -> Result<Value> {
 /// The customer in the URL; 404 if there is none.
 pub(crate) fn find<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a Customer> {
     let customer = ctx.account.customers.get(id);
-    customer.ok_or_else(|| Error::not_found(WHAT, id))
+    customer.ok_or_else(|| Error::not_found(NAME, id))
 }
 
 /// The customer in a parameter; 400 if there is none.
 pub(crate) fn named<'a>(ctx: &'a Ctx<'_>, id: &str, param: &str) -> Result<&'a Customer> {
     let customer = ctx.account.customers.get(id);
-    customer.ok_or_else(|| Error::no_such(WHAT, id, param))
+    customer.ok_or_else(|| Error::no_such(NAME, id, param))
 }
 
 /// The test clock for a new customer, if there is room on it.

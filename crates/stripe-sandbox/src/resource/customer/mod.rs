@@ -15,7 +15,7 @@ use crate::params::metadata::Metadata;
 use crate::store::ids::Id;
 use crate::store::table::{Row, Table};
 
-const WHAT: &str = "customer";
+const NAME: &str = "customer";
 
 /// See the module's text. There can be very many customers, so rare properties are in [`More`].
 #[derive(Clone, Debug)]

@@ -5,17 +5,17 @@ use serde_json::{Value, json};
 use super::input::{self, New, find};
 use super::search::base36;
 use super::search_query::{Query, parse};
-use super::{Customer, WHAT};
+use super::{Customer, NAME};
 use crate::engine::balance;
 use crate::engine::customers::{self, changed, erase_links};
-use crate::engine::discounts::tell_change;
+use crate::engine::discounts::record_change;
 use crate::engine::payment_methods::attach_to;
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::field_update::FieldUpdate;
 use crate::params::filter::Created;
 use crate::resource::customer_balance::Cause;
-use crate::resource::discount::{Applied, Discount};
+use crate::resource::discount::{AppliedCoupon, Discount};
 use crate::resource::route::Route;
 use crate::store::context::Ctx;
 use crate::store::page::Page;
@@ -70,7 +70,7 @@ fn create(ctx: &mut Ctx<'_>, given: New) -> Result<Value> {
     balance::note(ctx, &id, balance, Cause::Initial, now);
     let answer = find(ctx, &id)?.to_json(now);
     ctx.event("customer.created", &answer, now);
-    tell_change(ctx, None, discount.as_ref(), now);
+    record_change(ctx, None, discount.as_ref(), now);
     Ok(answer)
 }
 
@@ -78,12 +78,15 @@ fn create(ctx: &mut Ctx<'_>, given: New) -> Result<Value> {
 fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
     let id = ctx.arg(0);
     let customer = ctx.account.customers.even_deleted(&id);
-    let customer = customer.ok_or_else(|| Error::not_found(WHAT, &id))?;
+    let customer = customer.ok_or_else(|| Error::not_found(NAME, &id))?;
     Ok(customer.to_json(ctx.time_of(&id)))
 }
 
 /// Reads the updated customer, and the coupon to apply, which takes an id.
-fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Customer, FieldUpdate<Applied>)> {
+fn read_update(
+    ctx: &Ctx<'_>,
+    params: &Params<'_>,
+) -> Result<(Customer, FieldUpdate<AppliedCoupon>)> {
     let old = find(ctx, &ctx.arg(0))?;
     input::read_change(ctx, old.clone(), params)
 }
@@ -91,7 +94,7 @@ fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Customer, FieldUpd
 /// `POST /v1/customers/:id`. Without parameters it changes nothing.
 fn update(
     ctx: &mut Ctx<'_>,
-    (mut customer, coupon): (Customer, FieldUpdate<Applied>),
+    (mut customer, coupon): (Customer, FieldUpdate<AppliedCoupon>),
 ) -> Result<Value> {
     let id = customer.id.clone();
     let now = ctx.time_of(&id);
@@ -101,7 +104,7 @@ fn update(
         let discount = coupon.map(|coupon| Discount::new(ctx, coupon, id.clone(), None, now));
         let before = customer.discount().cloned();
         discount.apply(&mut customer.more_mut().discount);
-        tell_change(ctx, before.as_ref(), customer.discount(), now);
+        record_change(ctx, before.as_ref(), customer.discount(), now);
     }
     let after = customer.to_json(now);
     let position = ctx.account.customers.table.position(&id);
@@ -165,13 +168,13 @@ fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
 fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     let (email, clock) = (filter.email.as_deref(), filter.clock.as_deref());
     let table = &ctx.account.customers.table;
-    let cut = filter.page.of_table(table, WHAT, |customer| {
+    let rows = filter.page.of_table(table, NAME, |customer| {
         !customer.deleted
             && customer.test_clock.as_deref() == clock
             && filter.created.accepts(customer.created)
             && email.is_none_or(|email| customer.email.as_deref() == Some(email))
     })?;
-    Ok(cut.to_json(URL, |customer| {
+    Ok(rows.to_json(URL, |customer| {
         customer.to_json(ctx.account.time_on(customer.test_clock.as_ref(), ctx.now))
     }))
 }

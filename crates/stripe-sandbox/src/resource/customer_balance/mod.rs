@@ -11,7 +11,7 @@ use crate::store::table::Row;
 
 const OBJECT: &str = "customer_balance_transaction";
 
-const WHAT: &str = "customer balance transaction";
+const NAME: &str = "customer balance transaction";
 
 /// Why a balance has changed.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Cause, OBJECT, Transaction, WHAT};
+use super::{Cause, NAME, OBJECT, Transaction};
 use crate::engine::{balance, one_currency};
 use crate::error::{Error, Result};
 use crate::money::currency::Currency;
@@ -95,11 +95,11 @@ fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<Page> {
 /// `GET /v1/customers/:id/balance_transactions`
 fn list(ctx: &mut Ctx<'_>, page: Page) -> Result<Value> {
     let id = customer::input::find(ctx, &ctx.arg(0))?.id.clone();
-    let cut = page.of_table(&ctx.account.balance_transactions, WHAT, |one| {
+    let rows = page.of_table(&ctx.account.balance_transactions, NAME, |one| {
         one.customer == id
     })?;
     let url = format!("/v1/customers/{id}/balance_transactions");
-    Ok(cut.to_json(&url, Transaction::to_json))
+    Ok(rows.to_json(&url, Transaction::to_json))
 }
 
 /// `GET /v1/customers/:id/balance_transactions/:id`
@@ -127,7 +127,7 @@ fn update(ctx: &mut Ctx<'_>, changed: Transaction) -> Result<Value> {
 
 fn one<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a Transaction> {
     let found = ctx.account.balance_transactions.get(id);
-    found.ok_or_else(|| Error::not_found(WHAT, id))
+    found.ok_or_else(|| Error::not_found(NAME, id))
 }
 
 /// The transaction in the URL, which must belong to the customer in the URL.
@@ -136,7 +136,7 @@ fn of_customer<'a>(ctx: &'a Ctx<'_>) -> Result<&'a Transaction> {
     let id = ctx.arg(1);
     let found = one(ctx, &id)?;
     if found.customer != holder.id {
-        return Err(Error::not_found(WHAT, &id));
+        return Err(Error::not_found(NAME, &id));
     }
     Ok(found)
 }

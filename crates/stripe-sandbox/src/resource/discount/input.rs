@@ -1,6 +1,6 @@
 //! Reading the discount of a request.
 
-use super::Applied;
+use super::AppliedCoupon;
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::field_update::FieldUpdate;
@@ -13,7 +13,7 @@ pub(crate) fn given(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
     purchase: Purchase<'_>,
-) -> Result<FieldUpdate<Applied>> {
+) -> Result<FieldUpdate<AppliedCoupon>> {
     let coupon = params.nullable("coupon")?;
     let code = params.nullable("promotion_code")?;
     match (coupon, code) {

@@ -13,19 +13,19 @@ use crate::store::ids::Id;
 
 /// A coupon to apply, with its promotion code if there is one.
 #[derive(Clone, Debug)]
-pub(crate) struct Applied {
+pub(crate) struct AppliedCoupon {
     pub(crate) coupon: Arc<Coupon>,
     pub(crate) code: Option<Arc<PromotionCode>>,
 }
 
-impl Applied {
+impl AppliedCoupon {
     /// The same without counting the redemption.
     pub(crate) fn without_count(self) -> Self {
         Self::from(Arc::new(self.coupon.copy()))
     }
 }
 
-impl From<Arc<Coupon>> for Applied {
+impl From<Arc<Coupon>> for AppliedCoupon {
     fn from(coupon: Arc<Coupon>) -> Self {
         Self { coupon, code: None }
     }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Discount;
-use crate::engine::discounts::tell_change;
+use crate::engine::discounts::record_change;
 use crate::engine::subscription_update;
 use crate::error::{Error, Result};
 use crate::resource::route::Route;
@@ -60,7 +60,7 @@ fn delete_of_customer(ctx: &mut Ctx<'_>) -> Result<Value> {
     if let Some(holder) = ctx.account.customers.get_mut(&id) {
         holder.more_mut().discount = None;
     }
-    tell_change(ctx, Some(&discount), None, now);
+    record_change(ctx, Some(&discount), None, now);
     let after = customer::input::find(ctx, &id)?.to_json(now);
     ctx.update_event("customer.updated", &before, &after, now);
     Ok(deleted(&discount, now))

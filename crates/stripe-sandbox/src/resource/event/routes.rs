@@ -76,7 +76,7 @@ fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
 /// `GET /v1/events`
 fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     let events = &ctx.account.events.table;
-    let cut = filter.page.of_table(events, "event", |event| {
+    let rows = filter.page.of_table(events, "event", |event| {
         let delivered = event.pending() == 0;
         event.is_kept(ctx.now)
             && (filter.types.as_ref())
@@ -86,5 +86,5 @@ fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
                 .delivery_success
                 .is_none_or(|asked| asked == delivered)
     })?;
-    Ok(cut.to_json("/v1/events", |event| event.to_json()))
+    Ok(rows.to_json("/v1/events", |event| event.to_json()))
 }

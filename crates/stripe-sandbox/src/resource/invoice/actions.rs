@@ -47,14 +47,14 @@ pub(super) fn pay(ctx: &mut Ctx<'_>, payment: Payment) -> Result<Value> {
     let (id, at) = (invoice.id.clone(), ctx.time_of(&invoice.customer));
     let (intent, currency) = (invoice.payment_intent.clone(), invoice.currency);
     let draft = invoice.status == Status::Draft;
-    let outcome = collection::act(ctx, &id, at, |ctx| {
+    let outcome = collection::with_events(ctx, &id, at, |ctx| {
         if draft {
-            finalization::seal(ctx, &id, at);
+            finalization::mark_final(ctx, &id, at);
             collection::prepare(ctx, &id, at);
         }
         if payment.out_of_band {
             ctx.account.invoice_mut(&id).paid_out_of_band = true;
-            collection::settle(ctx, &id, at);
+            collection::mark_paid(ctx, &id, at);
             return Outcome::Paid;
         }
         collection::collect(ctx, &id, payment.method.as_ref(), at)
@@ -112,7 +112,7 @@ pub(super) fn void(ctx: &mut Ctx<'_>) -> Result<Value> {
         return Err(not_open());
     }
     let (id, at) = (invoice.id.clone(), ctx.time_of(&invoice.customer));
-    collection::act(ctx, &id, at, |ctx| collection::void(ctx, &id, at));
+    collection::with_events(ctx, &id, at, |ctx| collection::void(ctx, &id, at));
     Ok(view::invoice(ctx.account, find(ctx)?))
 }
 
@@ -123,7 +123,7 @@ pub(super) fn mark_uncollectible(ctx: &mut Ctx<'_>) -> Result<Value> {
         return Err(not_open());
     }
     let (id, at) = (invoice.id.clone(), ctx.time_of(&invoice.customer));
-    collection::act(ctx, &id, at, |ctx| {
+    collection::with_events(ctx, &id, at, |ctx| {
         collection::mark_uncollectible(ctx, &id, at);
     });
     Ok(view::invoice(ctx.account, find(ctx)?))

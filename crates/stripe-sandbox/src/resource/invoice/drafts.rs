@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Details, Invoice, Reason, Status, WHAT, view};
-use crate::engine::sums::{applicable, restate};
+use super::{Details, Invoice, NAME, Reason, Status, view};
+use crate::engine::sums::{applicable, recompute};
 use crate::engine::{collection, draft_lines, finalization, one_currency};
 use crate::error::{Error, Result};
 use crate::money::charge_amount;
@@ -65,7 +65,7 @@ pub(super) fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Invoice>
         None => holder.discount().cloned(),
     };
     let taken = match includes {
-        Some("include" | "include_and_require") => waiting(ctx, &holder.id, subscription, currency),
+        Some("include" | "include_and_require") => pending(ctx, &holder.id, subscription, currency),
         _ => Vec::new(),
     };
     if taken.is_empty() && includes == Some("include_and_require") {
@@ -101,7 +101,7 @@ pub(super) fn create(ctx: &mut Ctx<'_>, draft: Invoice) -> Result<Value> {
 
 /// Stores a new draft and records its event. Items on it are no longer pending.
 fn store(ctx: &mut Ctx<'_>, mut invoice: Invoice) -> Id {
-    restate(ctx.account, &mut invoice);
+    recompute(ctx.account, &mut invoice);
     invoice.id = ctx.account.ids.next("in", 24);
     for line in &mut invoice.lines {
         line.id = ctx.account.ids.next("il", 24);
@@ -153,7 +153,7 @@ fn whose<'a>(
 }
 
 /// The pending items of the customer, or of one subscription, newest first.
-fn waiting<'a>(
+fn pending<'a>(
     ctx: &'a Ctx<'_>,
     customer: &Id,
     subscription: Option<&Subscription>,
@@ -163,7 +163,7 @@ fn waiting<'a>(
         item.currency == currency
             && subscription.is_none_or(|one| item.subscription.as_ref() == Some(&one.id))
     };
-    let all = ctx.account.billing.invoice_items.waiting(customer);
+    let all = ctx.account.billing.invoice_items.pending(customer);
     all.rev().filter(own).collect()
 }
 
@@ -200,7 +200,7 @@ pub(super) fn update(
 ) -> Result<Value> {
     let invoice = find(ctx)?;
     let (id, at) = (invoice.id.clone(), ctx.time_of(&invoice.customer));
-    collection::act(ctx, &id, at, |ctx| {
+    collection::with_events(ctx, &id, at, |ctx| {
         ctx.account.invoice_mut(&id).details = details;
         if let Some(advance) = advance {
             finalization::advance(ctx, &id, advance, at);
@@ -227,12 +227,12 @@ pub(super) fn read_finalize(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<bool> 
 pub(super) fn finalize(ctx: &mut Ctx<'_>, advance: bool) -> Result<Value> {
     let invoice = find(ctx)?;
     let (id, at) = (invoice.id.clone(), ctx.time_of(&invoice.customer));
-    collection::act(ctx, &id, at, |ctx| {
-        finalization::seal(ctx, &id, at);
+    collection::with_events(ctx, &id, at, |ctx| {
+        finalization::mark_final(ctx, &id, at);
         ctx.account.invoice_mut(&id).advances = advance;
         collection::prepare(ctx, &id, at);
         if ctx.account.invoice(&id).amount_due == 0 {
-            collection::settle(ctx, &id, at);
+            collection::mark_paid(ctx, &id, at);
         } else if advance {
             collection::collect(ctx, &id, None, at);
         }
@@ -264,5 +264,5 @@ pub(super) fn delete(ctx: &mut Ctx<'_>) -> Result<Value> {
 pub(super) fn find<'a>(ctx: &'a Ctx<'_>) -> Result<&'a Invoice> {
     let id = ctx.arg(0);
     let invoice = ctx.account.billing.invoices.get(&id);
-    invoice.ok_or_else(|| Error::not_found(WHAT, &id))
+    invoice.ok_or_else(|| Error::not_found(NAME, &id))
 }

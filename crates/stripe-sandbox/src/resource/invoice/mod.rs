@@ -243,6 +243,6 @@ impl Row for InvoiceLine {
     }
 }
 
-const WHAT: &str = "invoice";
+const NAME: &str = "invoice";
 
 const URL: &str = "/v1/invoices";

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::view::{self, page_of_lines};
 use super::{Attempts, Invoice, Reason, Status as InvoiceStatus, URL};
 use crate::engine::change::{self, Cancellation};
-use crate::engine::copy::TryOut;
+use crate::engine::copy::DryRun;
 use crate::engine::{new_subscription, pending_items, phases, preview, subscription_update};
 use crate::error::{Error, Result};
 use crate::params::Params;
@@ -20,7 +20,7 @@ use crate::store::page::Page;
 
 /// Computes the answer on a copy of the customer's data, or the reason why there is none.
 pub(super) fn read_upcoming(
-    ctx: &mut TryOut<'_, '_>,
+    ctx: &mut DryRun<'_, '_>,
     params: &Params<'_>,
 ) -> Result<Result<Value>> {
     previewed(ctx, params, |ctx, invoice| {
@@ -34,7 +34,7 @@ pub(super) fn upcoming(_: &mut Ctx<'_>, answer: Result<Value>) -> Result<Value> 
 }
 
 pub(super) fn read_upcoming_lines(
-    ctx: &mut TryOut<'_, '_>,
+    ctx: &mut DryRun<'_, '_>,
     params: &Params<'_>,
 ) -> Result<Result<Value>> {
     let page = Page::read(params)?;
@@ -52,7 +52,7 @@ pub(super) fn upcoming_lines(_: &mut Ctx<'_>, answer: Result<Value>) -> Result<V
 /// The upcoming invoice of a request: the next one of the subscription or the customer, or the one that a change would
 /// make.
 fn previewed(
-    ctx: &mut TryOut<'_, '_>,
+    ctx: &mut DryRun<'_, '_>,
     params: &Params<'_>,
     show: impl FnOnce(&Ctx<'_>, &Invoice) -> Result<Value>,
 ) -> Result<Result<Value>> {

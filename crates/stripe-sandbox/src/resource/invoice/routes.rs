@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::drafts::{self, find};
 use super::view::{self, page_of_lines};
-use super::{Invoice, URL, WHAT, actions, preview};
+use super::{Invoice, NAME, URL, actions, preview};
 use crate::error::Result;
 use crate::params::Params;
 use crate::params::filter::Created;
@@ -120,16 +120,16 @@ impl Filter {
 fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     let table = &ctx.account.billing.invoices;
     let keep = |invoice: &Invoice| filter.accepts(invoice);
-    let cut = match &filter.customer {
+    let rows = match &filter.customer {
         Some(id) => {
             let holder = customer::input::named(ctx, id, "customer")?;
             filter
                 .page
-                .of_positions(table, &holder.invoices, WHAT, keep)?
+                .of_positions(table, &holder.invoices, NAME, keep)?
         }
-        None => filter.page.of_table(table, WHAT, keep)?,
+        None => filter.page.of_table(table, NAME, keep)?,
     };
-    Ok(cut.to_json(URL, |invoice| view::invoice(ctx.account, invoice)))
+    Ok(rows.to_json(URL, |invoice| view::invoice(ctx.account, invoice)))
 }
 
 /// `GET /v1/invoices/:id`

@@ -229,10 +229,10 @@ pub(super) fn page_of_lines(
     url: &str,
 ) -> Result<Value> {
     let rows: Vec<&InvoiceLine> = invoice.lines.iter().collect();
-    let cut = page.of_rows(&rows, "line item")?;
-    let mut list = cut.to_json(url, |line| view::line(ctx.account, invoice, line));
+    let rows = page.of_rows(&rows, "line item")?;
+    let mut list = rows.to_json(url, |line| view::line(ctx.account, invoice, line));
     if let Some(fields) = list.as_object_mut() {
-        fields.insert("total_count".into(), json!(rows.len()));
+        fields.insert("total_count".into(), json!(invoice.lines.len()));
     }
     Ok(list)
 }

@@ -67,7 +67,7 @@ impl InvoiceItems {
     }
 
     /// The pending items of a customer, oldest first.
-    pub(crate) fn waiting(&self, customer: &str) -> impl DoubleEndedIterator<Item = &InvoiceItem> {
+    pub(crate) fn pending(&self, customer: &str) -> impl DoubleEndedIterator<Item = &InvoiceItem> {
         let positions = self.waiting.get(customer).into_iter().flatten();
         positions.filter_map(|position| self.table.at(*position))
     }
@@ -111,8 +111,8 @@ impl InvoiceItems {
     }
 
     /// Deletes the pending items of a deleted customer.
-    pub(crate) fn remove_waiting(&mut self, customer: &str) {
-        let ids: Vec<Id> = self.waiting(customer).map(|item| item.id.clone()).collect();
+    pub(crate) fn remove_pending(&mut self, customer: &str) {
+        let ids: Vec<Id> = self.pending(customer).map(|item| item.id.clone()).collect();
         for id in ids {
             self.remove(&id);
         }

@@ -20,7 +20,7 @@ use crate::store::page::Page;
 
 const URL: &str = "/v1/invoiceitems";
 
-const WHAT: &str = "invoiceitem";
+const NAME: &str = "invoiceitem";
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
@@ -82,7 +82,7 @@ fn on_draft(
     change: impl FnOnce(&mut Ctx<'_>, &Id),
 ) {
     if let Some(draft) = draft {
-        collection::act(ctx, draft, at, |ctx| change(ctx, draft));
+        collection::with_events(ctx, draft, at, |ctx| change(ctx, draft));
     }
 }
 
@@ -129,8 +129,8 @@ fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
             && filter.created.accepts(item.created)
     };
     let table = &ctx.account.billing.invoice_items.table;
-    let cut = filter.page.of_table(table, WHAT, keep)?;
-    Ok(cut.to_json(URL, |item| item.to_json(ctx.account)))
+    let rows = filter.page.of_table(table, NAME, keep)?;
+    Ok(rows.to_json(URL, |item| item.to_json(ctx.account)))
 }
 
 fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<InvoiceItem> {
@@ -219,5 +219,5 @@ fn check_editable(ctx: &Ctx<'_>, item: &InvoiceItem) -> Result<()> {
 fn find<'a>(ctx: &'a Ctx<'_>) -> Result<&'a InvoiceItem> {
     let id = ctx.arg(0);
     let item = ctx.account.billing.invoice_items.table.get(&id);
-    item.ok_or_else(|| Error::not_found(WHAT, &id))
+    item.ok_or_else(|| Error::not_found(NAME, &id))
 }

@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::{Details, Intent, Status, WHAT};
+use super::{Details, Intent, NAME, Status};
 use crate::error::{Error, Result};
 use crate::money::charge_amount;
 use crate::params::Params;
 use crate::resource::customer;
 use crate::resource::payment_method::card::Presence;
 use crate::resource::payment_method::input::presence;
-use crate::resource::payment_method::{self, Named};
+use crate::resource::payment_method::{self, MethodRef};
 use crate::store::context::Ctx;
 
 /// Parameters of a confirmation that the sandbox does not model.
@@ -172,7 +172,7 @@ pub(super) fn method_given(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
     customer: Option<&str>,
-) -> Result<Option<Named>> {
+) -> Result<Option<MethodRef>> {
     let Some(id) = params.string("payment_method")? else {
         return Ok(None);
     };
@@ -275,5 +275,5 @@ pub(super) fn no_method() -> Error {
 pub(super) fn find<'a>(ctx: &'a Ctx<'_>) -> Result<&'a Intent> {
     let id = ctx.arg(0);
     let intent = ctx.account.payments.intents.get(&id);
-    intent.ok_or_else(|| Error::not_found(WHAT, &id).param("intent"))
+    intent.ok_or_else(|| Error::not_found(NAME, &id).param("intent"))
 }

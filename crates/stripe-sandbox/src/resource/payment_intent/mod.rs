@@ -12,7 +12,7 @@ use crate::store::ids::Id;
 use crate::store::table::Row;
 
 /// Stripe's name for it in messages.
-pub(crate) const WHAT: &str = "payment_intent";
+pub(crate) const NAME: &str = "payment_intent";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {

@@ -5,14 +5,14 @@ use serde_json::Value;
 use super::input::{
     self, find, method_given, no_method, read_cancel, read_capture, read_off_session, unexpected,
 };
-use super::{Details, Intent, Status, WHAT};
+use super::{Details, Intent, NAME, Status};
 use crate::engine::{collection, payment, payment_methods};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::filter::Created;
 use crate::resource::customer;
-use crate::resource::payment_method::Named;
-use crate::resource::payment_method::card::{Charged, Presence};
+use crate::resource::payment_method::MethodRef;
+use crate::resource::payment_method::card::{ChargeOutcome, Presence};
 use crate::resource::route::Route;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
@@ -22,34 +22,34 @@ const URL: &str = "/v1/payment_intents";
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        Route::new("POST", URL, WHAT, read_create, create),
+        Route::new("POST", URL, NAME, read_create, create),
         Route::new("GET", URL, "list:payment_intent", read_list, list),
         Route::new(
             "GET",
             "/v1/payment_intents/:id",
-            WHAT,
+            NAME,
             read_retrieve,
             retrieve,
         ),
-        Route::new("POST", "/v1/payment_intents/:id", WHAT, read_update, update),
+        Route::new("POST", "/v1/payment_intents/:id", NAME, read_update, update),
         Route::new(
             "POST",
             "/v1/payment_intents/:id/confirm",
-            WHAT,
+            NAME,
             read_confirm,
             confirm,
         ),
         Route::new(
             "POST",
             "/v1/payment_intents/:id/capture",
-            WHAT,
+            NAME,
             read_capture,
             capture,
         ),
         Route::new(
             "POST",
             "/v1/payment_intents/:id/cancel",
-            WHAT,
+            NAME,
             read_cancel,
             cancel,
         ),
@@ -59,7 +59,7 @@ pub(crate) fn routes() -> Vec<Route> {
 /// A payment intent to create, without an id, and what to do with it at once.
 struct New {
     intent: Intent,
-    method: Option<Named>,
+    method: Option<MethodRef>,
     confirm: bool,
     presence: Presence,
 }
@@ -93,10 +93,10 @@ fn create(ctx: &mut Ctx<'_>, new: New) -> Result<Value> {
 }
 
 /// Creates the payment method of a test token, and chooses it.
-fn choose(ctx: &mut Ctx<'_>, id: &Id, method: Named) {
+fn choose(ctx: &mut Ctx<'_>, id: &Id, method: MethodRef) {
     let method = match method {
-        Named::Existing(method) => method,
-        Named::Token(card) => payment_methods::insert_token(ctx, card),
+        MethodRef::Existing(method) => method,
+        MethodRef::Token(card) => payment_methods::insert_token(ctx, card),
     };
     payment::choose(ctx.account, id, method);
 }
@@ -109,21 +109,21 @@ fn confirm_now(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> Result<()> {
     let invoice = payment::get(ctx.account, id).invoice.clone();
     match invoice {
         Some(invoice) => {
-            let charged = collection::act(ctx, &invoice, at, |ctx| {
+            let charged = collection::with_events(ctx, &invoice, at, |ctx| {
                 let charged = payment::confirm(ctx, id, at);
                 collection::confirmed(ctx, &invoice, charged.into(), at);
                 charged
             });
-            if let Charged::Declined(decline) = charged {
+            if let ChargeOutcome::Declined(decline) = charged {
                 failure = Some(decline.error());
             }
         }
         None => match payment::confirm(ctx, id, at) {
-            Charged::Declined(decline) => failure = Some(decline.error()),
-            Charged::NeedsAuthentication if alone => {
+            ChargeOutcome::Declined(decline) => failure = Some(decline.error()),
+            ChargeOutcome::NeedsAuthentication if alone => {
                 failure = Some(payment::authentication_required(ctx, id, at));
             }
-            Charged::Paid | Charged::NeedsAuthentication => {}
+            ChargeOutcome::Paid | ChargeOutcome::NeedsAuthentication => {}
         },
     }
     match failure {
@@ -169,15 +169,15 @@ fn read_list(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
 /// `GET /v1/payment_intents`
 fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     let intents = &ctx.account.payments.intents;
-    let cut = filter.page.of_table(intents, WHAT, |intent| {
+    let rows = filter.page.of_table(intents, NAME, |intent| {
         filter.created.accepts(intent.created)
             && (filter.customer.as_ref()).is_none_or(|id| intent.customer.as_ref() == Some(id))
     })?;
-    Ok(cut.to_json(URL, Intent::to_json))
+    Ok(rows.to_json(URL, Intent::to_json))
 }
 
 /// Reads the updated intent, and its payment method.
-fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Intent, Option<Named>)> {
+fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Intent, Option<MethodRef>)> {
     let mut intent = find(ctx)?.clone();
     input::read_change(ctx, params, &mut intent)?;
     let method = method_given(ctx, params, intent.customer.as_deref())?;
@@ -194,7 +194,7 @@ fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Intent, Option<Nam
 }
 
 /// `POST /v1/payment_intents/:id`
-fn update(ctx: &mut Ctx<'_>, (intent, method): (Intent, Option<Named>)) -> Result<Value> {
+fn update(ctx: &mut Ctx<'_>, (intent, method): (Intent, Option<MethodRef>)) -> Result<Value> {
     let id = intent.id.clone();
     payment::get_mut(ctx.account, &id).clone_from(&intent);
     if let Some(method) = method {
@@ -206,7 +206,7 @@ fn update(ctx: &mut Ctx<'_>, (intent, method): (Intent, Option<Named>)) -> Resul
 /// The parameters of a confirmation.
 struct Confirmation {
     details: Details,
-    method: Option<Named>,
+    method: Option<MethodRef>,
     presence: Presence,
 }
 

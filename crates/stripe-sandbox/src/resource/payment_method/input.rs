@@ -1,7 +1,7 @@
 //! Reading the payment methods that requests name or describe.
 
 use super::card::{self, Presence, card_error};
-use super::{Expiry, Named, PaymentMethod, WHAT};
+use super::{Expiry, MethodRef, NAME, PaymentMethod};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::store::account::Account;
@@ -9,18 +9,18 @@ use crate::store::context::Ctx;
 use crate::store::locked;
 
 /// Looks up `id`: a `pm_…` of the account, or a test token.
-pub(crate) fn named(ctx: &Ctx<'_>, id: &str, param: &str) -> Result<Named> {
+pub(crate) fn named(ctx: &Ctx<'_>, id: &str, param: &str) -> Result<MethodRef> {
     if let Some(found) = ctx.account.payment_methods.get(id) {
-        return Ok(Named::Existing(found.id.clone()));
+        return Ok(MethodRef::Existing(found.id.clone()));
     }
     let card = card::by_token(id, "pm_card_", param)?;
-    card.map(Named::Token)
+    card.map(MethodRef::Token)
         .ok_or_else(|| missing(ctx.account, id, param))
 }
 
 /// The error for a payment method that does not exist. It reminds a platform of its connected accounts.
 pub(crate) fn missing(account: &Account, id: &str, param: &str) -> Error {
-    let mut error = Error::no_such(WHAT, id, param);
+    let mut error = Error::no_such(NAME, id, param);
     if locked(&account.connected).iter().next().is_some() {
         error.message.push_str("; It's possible this PaymentMethod exists on one of your connected accounts, in which case you should retry this request on that connected account. Learn more at https://stripe.com/docs/connect/authentication");
     }
@@ -34,9 +34,9 @@ pub(crate) fn usable(
     id: &str,
     customer: Option<&str>,
     param: &str,
-) -> Result<Named> {
+) -> Result<MethodRef> {
     let named = named(ctx, id, param)?;
-    if let Named::Existing(id) = &named
+    if let MethodRef::Existing(id) = &named
         && let Some(found) = ctx.account.payment_methods.get(id)
     {
         if found.used_up {
@@ -62,7 +62,7 @@ pub(crate) fn attachable(
     id: &str,
     customer: Option<&str>,
     param: &str,
-) -> Result<Named> {
+) -> Result<MethodRef> {
     let named = usable(ctx, id, customer, param)?;
     named.card(ctx).check_attachable()?;
     Ok(named)

@@ -10,13 +10,13 @@ pub(crate) use self::types::cards_only;
 
 use serde_json::Value;
 
-use self::card::{Card, Charged, Presence};
+use self::card::{Card, ChargeOutcome, Presence};
 use crate::params::metadata::Metadata;
 use crate::store::ids::Id;
 use crate::store::table::Row;
 
 /// Stripe's name for it in messages.
-const WHAT: &str = "PaymentMethod";
+const NAME: &str = "PaymentMethod";
 
 /// See the module's text.
 #[derive(Clone, Debug)]
@@ -81,14 +81,14 @@ impl PaymentMethod {
     }
 
     /// The outcome of a charge.
-    pub(crate) fn charge(&self, presence: Presence) -> Charged {
+    pub(crate) fn charge(&self, presence: Presence) -> ChargeOutcome {
         self.card.charge(presence, self.set_up)
     }
 }
 
 /// The payment method that a parameter names.
 #[derive(Clone, Debug)]
-pub(crate) enum Named {
+pub(crate) enum MethodRef {
     /// An existing one.
     Existing(Id),
     /// A test token. A payment method is created from it when it is used.

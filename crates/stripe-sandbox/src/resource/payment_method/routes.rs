@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::input::{attachable, card_given, expiry, missing};
 use super::types::OTHER_TYPES;
-use super::{PaymentMethod, WHAT, cards_only};
+use super::{NAME, PaymentMethod, cards_only};
 use crate::engine::payment_methods::{attach_to, detach_from, insert};
 use crate::error::{Error, Result};
 use crate::params::Params;
@@ -199,13 +199,13 @@ impl Filter {
     fn list(self, ctx: &Ctx<'_>, url: &str) -> Result<Value> {
         let customer = customer::input::find(ctx, &self.customer)?;
         let kind = self.kind.as_deref();
-        let cut = self.page.of_positions(
+        let rows = self.page.of_positions(
             &ctx.account.payment_methods,
             &customer.payment_methods,
-            WHAT,
+            NAME,
             |_| kind.is_none_or(|kind| kind == "card"),
         )?;
-        Ok(cut.to_json(url, PaymentMethod::to_json))
+        Ok(rows.to_json(url, PaymentMethod::to_json))
     }
 }
 

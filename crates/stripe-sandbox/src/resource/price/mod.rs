@@ -16,7 +16,7 @@ use crate::params::metadata::Metadata;
 use crate::store::ids::Id;
 use crate::store::table::{Row, Table};
 
-const WHAT: &str = "price";
+const NAME: &str = "price";
 
 /// The largest amount. Stripe allows eight digits of cents; the sandbox allows twelve.
 pub(crate) const MAX_AMOUNT: i64 = 999_999_999_999;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::input::{self, USAGE_TYPES};
 use super::view::plan;
-use super::{Price, WHAT};
+use super::{NAME, Price};
 use crate::error::{Error, Result};
 use crate::money::currency::Currency;
 use crate::money::period::Interval;
@@ -111,7 +111,7 @@ fn update(ctx: &mut Ctx<'_>, price: Price) -> Result<Value> {
 
 fn find<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a Price> {
     let price = ctx.account.prices.get(id);
-    price.ok_or_else(|| Error::not_found(WHAT, id).param("price"))
+    price.ok_or_else(|| Error::not_found(NAME, id).param("price"))
 }
 
 const URL: &str = "/v1/prices";
@@ -120,7 +120,7 @@ const URL: &str = "/v1/prices";
 fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     let prices = &ctx.account.prices;
     let page = &filter.page;
-    let cut = match &filter.lookup_keys {
+    let rows = match &filter.lookup_keys {
         Some(keys) if keys.len() > 10 => {
             return Err(Error::malformed(
                 "lookup_keys",
@@ -131,11 +131,11 @@ fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
             let found = keys.iter().collect::<BTreeSet<_>>().into_iter();
             let found = found.filter_map(|key| prices.holder(key));
             let rows: Vec<&Price> = found.filter(|price| filter.accepts(price)).collect();
-            page.of_rows(&rows, WHAT)?
+            page.of_rows(&rows, NAME)?
         }
-        None => page.of_table(prices.table(), WHAT, |price| filter.accepts(price))?,
+        None => page.of_table(prices.table(), NAME, |price| filter.accepts(price))?,
     };
-    Ok(cut.to_json(URL, Price::to_json))
+    Ok(rows.to_json(URL, Price::to_json))
 }
 
 /// The filter of a list.

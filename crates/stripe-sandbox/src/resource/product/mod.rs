@@ -10,7 +10,7 @@ use crate::store::table::Row;
 
 const URL: &str = "/v1/products";
 
-const WHAT: &str = "product";
+const NAME: &str = "product";
 
 /// See the module's text.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Product, URL, WHAT};
+use super::{NAME, Product, URL};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::filter::Created;
@@ -180,19 +180,19 @@ fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
 
 /// `GET /v1/products`
 fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
-    let cut = filter
+    let rows = filter
         .page
-        .of_table(&ctx.account.products, WHAT, |product| {
+        .of_table(&ctx.account.products, NAME, |product| {
             filter.active.is_none_or(|active| active == product.active)
                 && (filter.ids.as_ref()).is_none_or(|ids| ids.iter().any(|id| **id == *product.id))
                 && (filter.url.as_deref()).is_none_or(|url| product.url.as_deref() == Some(url))
                 && (filter.shippable.is_none() || filter.shippable == product.shippable)
                 && filter.created.accepts(product.created)
         })?;
-    Ok(cut.to_json(URL, Product::to_json))
+    Ok(rows.to_json(URL, Product::to_json))
 }
 
 fn find<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a Product> {
     let product = ctx.account.products.get(id);
-    product.ok_or_else(|| Error::not_found(WHAT, id))
+    product.ok_or_else(|| Error::not_found(NAME, id))
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{PromotionCode, Restrictions, WHAT};
+use super::{NAME, PromotionCode, Restrictions};
 use crate::error::{Error, Result};
 use crate::money::currency::Currency;
 use crate::params::Params;
 use crate::resource::customer::Customer;
-use crate::resource::discount::Applied;
+use crate::resource::discount::AppliedCoupon;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
@@ -27,9 +27,9 @@ pub(crate) fn applicable(
     id: &str,
     param: &str,
     purchase: Purchase<'_>,
-) -> Result<Applied> {
+) -> Result<AppliedCoupon> {
     let code = ctx.account.promotion_codes.get(id);
-    let code = code.ok_or_else(|| Error::no_such(WHAT, id, param))?;
+    let code = code.ok_or_else(|| Error::no_such(NAME, id, param))?;
     let refused = |why: &str| {
         let message = format!("This promotion code cannot be redeemed because {why}.");
         Err(Error::invalid(message).param(param))
@@ -61,14 +61,14 @@ pub(crate) fn applicable(
         }
         _ => {}
     }
-    Ok(Applied {
+    Ok(AppliedCoupon {
         coupon: code.coupon.clone(),
         code: Some(code.clone()),
     })
 }
 
 /// The promotion code that a customer has entered, in any case, if it is valid for the purchase.
-pub(crate) fn typed(ctx: &Ctx<'_>, text: &str, purchase: Purchase<'_>) -> Result<Applied> {
+pub(crate) fn typed(ctx: &Ctx<'_>, text: &str, purchase: Purchase<'_>) -> Result<AppliedCoupon> {
     const PARAM: &str = "promotion_code";
     let customer = purchase.customer.map(|customer| &customer.id);
     let theirs = |code: &&Arc<PromotionCode>| {

@@ -14,7 +14,7 @@ use crate::params::metadata::Metadata;
 use crate::store::ids::Id;
 use crate::store::table::{Row, Table};
 
-const WHAT: &str = "promotion code";
+const NAME: &str = "promotion code";
 
 const OBJECT: &str = "promotion_code";
 

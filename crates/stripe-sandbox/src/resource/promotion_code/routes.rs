@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::input::{check_free, restrictions};
-use super::{OBJECT, PromotionCode, WHAT};
+use super::{NAME, OBJECT, PromotionCode};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::filter::Created;
@@ -149,17 +149,17 @@ fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     let (code, coupon) = (filter.code.as_deref(), filter.coupon.as_deref());
     let customer = filter.customer.as_deref();
     let codes = &ctx.account.promotion_codes;
-    let cut = filter.page.of_table(codes, WHAT, |one| {
+    let rows = filter.page.of_table(codes, NAME, |one| {
         filter.created.accepts(one.created)
             && (filter.active).is_none_or(|active| active == one.usable(ctx.now))
             && code.is_none_or(|code| one.code.eq_ignore_ascii_case(code))
             && coupon.is_none_or(|coupon| &*one.coupon.id == coupon)
             && customer.is_none_or(|customer| one.customer.as_deref() == Some(customer))
     })?;
-    Ok(cut.to_json(URL, |one| one.to_json(ctx.now)))
+    Ok(rows.to_json(URL, |one| one.to_json(ctx.now)))
 }
 
 fn find<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a Arc<PromotionCode>> {
     let code = ctx.account.promotion_codes.get(id);
-    code.ok_or_else(|| Error::not_found(WHAT, id))
+    code.ok_or_else(|| Error::not_found(NAME, id))
 }

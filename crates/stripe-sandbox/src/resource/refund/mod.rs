@@ -10,7 +10,7 @@ use crate::params::metadata::Metadata;
 use crate::store::ids::Id;
 use crate::store::table::Row;
 
-const WHAT: &str = "refund";
+const NAME: &str = "refund";
 
 /// See the module's text.
 #[derive(Clone, Debug)]

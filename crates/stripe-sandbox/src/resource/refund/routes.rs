@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Refund, WHAT};
+use super::{NAME, Refund};
 use crate::engine::payment::give_back;
 use crate::error::{Error, Result};
 use crate::money::charge_amount;
@@ -116,12 +116,12 @@ fn charge_given<'a>(ctx: &'a Ctx<'_>, params: &Params<'_>) -> Result<&'a Charge>
     match (params.string("charge")?, params.string("payment_intent")?) {
         (Some(id), None) => {
             let found = payments.charges.get(id);
-            found.ok_or_else(|| Error::no_such(charge::WHAT, id, "charge"))
+            found.ok_or_else(|| Error::no_such(charge::NAME, id, "charge"))
         }
         (None, Some(id)) => {
             let intent = payments.intents.get(id);
             let intent = intent.ok_or_else(|| {
-                Error::no_such(crate::resource::payment_intent::WHAT, id, "payment_intent")
+                Error::no_such(crate::resource::payment_intent::NAME, id, "payment_intent")
             })?;
             let latest = intent.latest_charge.as_ref();
             let latest = latest.and_then(|id| payments.charges.get(id));
@@ -183,12 +183,12 @@ fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<Filter> {
 fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     let (charge, intent) = (filter.charge.as_deref(), filter.intent.as_deref());
     let refunds = &ctx.account.payments.refunds;
-    let cut = filter.page.of_table(refunds, WHAT, |refund| {
+    let rows = filter.page.of_table(refunds, NAME, |refund| {
         filter.created.accepts(refund.created)
             && charge.is_none_or(|id| &*refund.charge == id)
             && intent.is_none_or(|id| &*refund.intent == id)
     })?;
-    Ok(cut.to_json(URL, Refund::to_json))
+    Ok(rows.to_json(URL, Refund::to_json))
 }
 
 fn read_list_of_charge(_: &Ctx<'_>, params: &Params<'_>) -> Result<Page> {
@@ -199,15 +199,15 @@ fn read_list_of_charge(_: &Ctx<'_>, params: &Params<'_>) -> Result<Page> {
 fn list_of_charge(ctx: &mut Ctx<'_>, page: Page) -> Result<Value> {
     let id = ctx.arg(0);
     if !ctx.account.payments.charges.contains(&id) {
-        return Err(Error::not_found(charge::WHAT, &id));
+        return Err(Error::not_found(charge::NAME, &id));
     }
-    let cut = page.of_table(&ctx.account.payments.refunds, WHAT, |refund| {
+    let rows = page.of_table(&ctx.account.payments.refunds, NAME, |refund| {
         *refund.charge == *id
     })?;
-    Ok(cut.to_json(&format!("/v1/charges/{id}/refunds"), Refund::to_json))
+    Ok(rows.to_json(&format!("/v1/charges/{id}/refunds"), Refund::to_json))
 }
 
 fn find<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a Refund> {
     let refund = ctx.account.payments.refunds.get(id);
-    refund.ok_or_else(|| Error::not_found(WHAT, id))
+    refund.ok_or_else(|| Error::not_found(NAME, id))
 }

@@ -8,12 +8,12 @@ use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::metadata::Metadata;
 use crate::resource::customer;
-use crate::resource::payment_method::{self, Named};
+use crate::resource::payment_method::{self, MethodRef};
 use crate::resource::route::Route;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-const WHAT: &str = "setupintent";
+const NAME: &str = "setupintent";
 
 const UNMODELLED: &[&str] = &[
     "mandate_data",
@@ -50,7 +50,7 @@ pub(crate) fn routes() -> Vec<Route> {
 /// A set-up intent to create.
 struct New {
     customer: Option<Id>,
-    method: Option<Named>,
+    method: Option<MethodRef>,
     confirm: bool,
     description: Option<String>,
     usage: Option<&'static str>,
@@ -119,7 +119,7 @@ fn types(params: &Params<'_>) -> Result<Option<Vec<String>>> {
     Ok(Some(types.into_iter().map(str::to_owned).collect()))
 }
 
-fn method(ctx: &Ctx<'_>, params: &Params<'_>, customer: Option<&str>) -> Result<Option<Named>> {
+fn method(ctx: &Ctx<'_>, params: &Params<'_>, customer: Option<&str>) -> Result<Option<MethodRef>> {
     params
         .string("payment_method")?
         .map(|id| payment_method::input::usable(ctx, id, customer, "payment_method"))
@@ -142,7 +142,7 @@ fn retrieve(ctx: &mut Ctx<'_>, (): ()) -> Result<Value> {
 
 /// The parameters of a confirmation.
 struct Confirmation {
-    method: Named,
+    method: MethodRef,
     return_url: Option<String>,
 }
 
@@ -161,7 +161,7 @@ fn read_confirm(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Confirmation> {
     }
     let chosen = intent.payment_method.clone();
     let method = given
-        .or(chosen.map(Named::Existing))
+        .or(chosen.map(MethodRef::Existing))
         .ok_or_else(no_method)?;
     method.card(ctx).check_attachable()?;
     Ok(Confirmation { method, return_url })
@@ -180,7 +180,7 @@ fn confirm(ctx: &mut Ctx<'_>, confirmation: Confirmation) -> Result<Value> {
 
 fn find<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a SetupIntent> {
     let intent = ctx.account.setup_intents.get(id);
-    intent.ok_or_else(|| Error::not_found(WHAT, id).param("intent"))
+    intent.ok_or_else(|| Error::not_found(NAME, id).param("intent"))
 }
 
 impl SetupIntent {

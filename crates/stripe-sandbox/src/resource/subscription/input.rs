@@ -3,7 +3,7 @@
 use super::shared_input::{
     collection_method, discount, located_tax, payment_method, prorate, same_currency,
 };
-use super::{MissingMethod, PaymentSettings, Prorate, WHAT, payment_input};
+use super::{MissingMethod, NAME, PaymentSettings, Prorate, payment_input};
 use crate::engine::catalog;
 use crate::engine::new_subscription::{FirstAnchor, FirstPayment, NewSubscription};
 use crate::engine::subscription_update::Behavior;
@@ -185,7 +185,7 @@ pub(super) fn cancel_at(params: &Params<'_>, now: i64) -> Result<FieldUpdate<i64
 pub(crate) fn find(ctx: &Ctx<'_>) -> Result<u32> {
     let id = ctx.arg(0);
     let position = ctx.account.billing.subscriptions.position(&id);
-    position.ok_or_else(|| Error::not_found(WHAT, &id))
+    position.ok_or_else(|| Error::not_found(NAME, &id))
 }
 
 /// Checks that a customer may have one more; a test clock limits the number.

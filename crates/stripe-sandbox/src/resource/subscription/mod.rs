@@ -199,7 +199,7 @@ impl Subscription {
     }
 }
 
-const WHAT: &str = "subscription";
+const NAME: &str = "subscription";
 
 /// Stripe's ways to collect; the sandbox does not model the second.
 pub(crate) const COLLECTION_METHODS: &[&str] = &["charge_automatically", "send_invoice"];

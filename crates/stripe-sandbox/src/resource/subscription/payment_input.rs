@@ -9,7 +9,7 @@ use crate::money::charge_amount;
 use crate::params::Params;
 use crate::resource::invoice::Status;
 use crate::resource::payment_method;
-use crate::resource::payment_method::card::{Charged, Presence};
+use crate::resource::payment_method::card::{ChargeOutcome, Presence};
 use crate::resource::subscription_item::ItemSpec;
 use crate::store::context::Ctx;
 
@@ -83,12 +83,12 @@ pub(super) fn check(
 }
 
 /// The error for a failed charge, or for a missing payment method.
-fn must_be_paid(charged: Option<Charged>) -> Result<()> {
+fn must_be_paid(charged: Option<ChargeOutcome>) -> Result<()> {
     match charged {
-        Some(Charged::Paid) => Ok(()),
-        Some(Charged::Declined(decline)) => Err(decline.error()),
-        Some(Charged::NeedsAuthentication) => Err(needs_action()),
-        None => Err(collection::nothing_to_pay_with()),
+        Some(ChargeOutcome::Paid) => Ok(()),
+        Some(ChargeOutcome::Declined(decline)) => Err(decline.error()),
+        Some(ChargeOutcome::NeedsAuthentication) => Err(needs_action()),
+        None => Err(collection::no_payment_method()),
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::input::{self, find};
 use super::update_input::{self, check_begun};
 use super::{
-    COLLECTION_METHODS, Status, Subscription, WHAT, events, payment_input, shared_input, view,
+    COLLECTION_METHODS, NAME, Status, Subscription, events, payment_input, shared_input, view,
 };
 use crate::engine::change::{self, Cancellation};
 use crate::engine::new_subscription::{self, NewSubscription};
@@ -157,14 +157,14 @@ impl Filter {
 fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     let table = &ctx.account.billing.subscriptions;
     let keep = |one: &Subscription| filter.accepts(one);
-    let cut = match &filter.customer {
+    let rows = match &filter.customer {
         Some(id) => {
             let held = ctx.account.subscriptions_of(id);
-            filter.page.of_positions(table, &held, WHAT, keep)?
+            filter.page.of_positions(table, &held, NAME, keep)?
         }
-        None => filter.page.of_table(table, WHAT, keep)?,
+        None => filter.page.of_table(table, NAME, keep)?,
     };
-    Ok(cut.to_json(URL, |one| view::subscription(ctx.account, one)))
+    Ok(rows.to_json(URL, |one| view::subscription(ctx.account, one)))
 }
 
 fn in_status(status: Status, asked: Option<&str>) -> bool {
@@ -238,7 +238,7 @@ fn read_resume(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Presence> {
     }
     let own = subscription.default_payment_method.as_ref();
     if collection::payment_method(ctx.account, own, &subscription.customer).is_none() {
-        return Err(collection::nothing_to_pay_with());
+        return Err(collection::no_payment_method());
     }
     Ok(presence)
 }
@@ -266,7 +266,7 @@ fn read_cancel(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Cancellation> {
     params.unmodelled(&["cancellation_details"])?;
     let subscription = ctx.account.subscription(find(ctx)?);
     if subscription.status.ended() {
-        return Err(Error::not_found(WHAT, &subscription.id));
+        return Err(Error::not_found(NAME, &subscription.id));
     }
     Ok(how)
 }

@@ -10,7 +10,7 @@ use crate::params::Params;
 use crate::params::field_update::FieldUpdate;
 use crate::resource::coupon::{self, Coupon, Off};
 use crate::resource::customer::{self, Customer};
-use crate::resource::discount::{self, Applied};
+use crate::resource::discount::{self, AppliedCoupon};
 use crate::resource::payment_method;
 use crate::resource::promotion_code::input::Purchase;
 use crate::resource::subscription_item::{self, ItemSpec};
@@ -75,7 +75,7 @@ pub(crate) fn discount(
     customer: Option<&Customer>,
     specs: &[ItemSpec],
     now: i64,
-) -> Result<FieldUpdate<Applied>> {
+) -> Result<FieldUpdate<AppliedCoupon>> {
     let currency = subscription_item::input::currency(ctx, specs);
     let purchase = Purchase {
         customer,

@@ -1,6 +1,6 @@
 //! Reading the changes of a request to the items of a subscription.
 
-use super::input::{OLDER, by_plan, check, price, spec};
+use super::input::{PLAN_PARAM, by_plan, check, price, spec};
 use super::{Item, ItemSpec, clear_usage, kept};
 use crate::error::{Error, Result};
 use crate::params::Params;
@@ -62,7 +62,7 @@ fn changed_items(
     if specs.is_empty() {
         return Err(nothing_left().param(params.name(key)));
     }
-    check(ctx, &specs, &params.name(key), OLDER)?;
+    check(ctx, &specs, &params.name(key), PLAN_PARAM)?;
     Ok(Some(specs))
 }
 
@@ -93,7 +93,7 @@ fn changed(ctx: &Ctx<'_>, params: &Params<'_>, item: &Item, held: &[Id]) -> Resu
 
 /// A request's change to one item; the others stay.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum One {
+pub(crate) enum ItemChange {
     Add,
     Change(usize),
     Remove(usize),
@@ -104,15 +104,15 @@ pub(super) fn read_one(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
     subscription: &Subscription,
-    one: One,
+    one: ItemChange,
 ) -> Result<Vec<ItemSpec>> {
     let items = &subscription.items;
     let mut specs: Vec<ItemSpec> = items.iter().map(kept).collect();
     let held = held(items);
     match one {
-        One::Add => specs.push(added(ctx, params, &held)?),
-        One::Change(index) => specs[index] = changed(ctx, params, &items[index], &held)?,
-        One::Remove(index) => {
+        ItemChange::Add => specs.push(added(ctx, params, &held)?),
+        ItemChange::Change(index) => specs[index] = changed(ctx, params, &items[index], &held)?,
+        ItemChange::Remove(index) => {
             clear_usage::of_removed(params, &items[index])?;
             specs.remove(index);
         }

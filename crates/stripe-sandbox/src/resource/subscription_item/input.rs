@@ -15,7 +15,7 @@ use crate::store::ids::Id;
 const MAX_ITEMS: usize = 20;
 
 /// The name in Stripe's error for a price that is listed twice, whether it was given as `plan` or as `price`.
-pub(super) const OLDER: &str = "plan";
+pub(super) const PLAN_PARAM: &str = "plan";
 
 /// Parameters of an item that the sandbox does not model.
 const UNMODELLED: &[&str] = &[
@@ -43,7 +43,7 @@ pub(crate) fn read(
         spec(item, price, None)
     });
     let specs = specs.collect::<Result<Vec<ItemSpec>>>()?;
-    check(ctx, &specs, &params.name(key), OLDER)?;
+    check(ctx, &specs, &params.name(key), PLAN_PARAM)?;
     Ok(specs)
 }
 

@@ -12,7 +12,7 @@ use crate::params::metadata::Metadata;
 use crate::store::ids::Id;
 use crate::store::table::Row;
 
-const WHAT: &str = "subscription item";
+const NAME: &str = "subscription item";
 
 impl Row for Item {
     fn id(&self) -> &Id {

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::changes_input::{One, read_one};
+use super::changes_input::{ItemChange, read_one};
 use super::view::{self, find, locate};
-use super::{Item, WHAT, usage};
+use super::{Item, NAME, usage};
 use crate::engine::subscription_update::{self, Update};
 use crate::error::{Error, Result};
 use crate::params::Params;
@@ -88,9 +88,9 @@ fn subscription_given(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<u32> {
 fn list(ctx: &mut Ctx<'_>, (page, position): (Page, u32)) -> Result<Value> {
     let subscription = ctx.account.subscription(position);
     let rows: Vec<&Item> = subscription.items.iter().collect();
-    let cut = page.of_rows(&rows, WHAT)?;
+    let rows = page.of_rows(&rows, NAME)?;
     let url = format!("/v1/subscription_items?subscription={}", subscription.id);
-    Ok(cut.to_json(&url, |item| view::item(ctx.account, subscription, item)))
+    Ok(rows.to_json(&url, |item| view::item(ctx.account, subscription, item)))
 }
 
 /// `GET /v1/subscription_items/:id`
@@ -100,7 +100,12 @@ fn retrieve(ctx: &mut Ctx<'_>) -> Result<Value> {
 }
 
 fn read_create(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Change> {
-    Change::read(ctx, params, subscription_given(ctx, params)?, One::Add)
+    Change::read(
+        ctx,
+        params,
+        subscription_given(ctx, params)?,
+        ItemChange::Add,
+    )
 }
 
 /// `POST /v1/subscription_items`: adds an item to a subscription.
@@ -114,7 +119,7 @@ fn create(ctx: &mut Ctx<'_>, change: Change) -> Result<Value> {
 
 fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Change> {
     let (position, index) = locate(ctx)?;
-    Change::read(ctx, params, position, One::Change(index))
+    Change::read(ctx, params, position, ItemChange::Change(index))
 }
 
 /// `POST /v1/subscription_items/:id`
@@ -128,7 +133,7 @@ fn update(ctx: &mut Ctx<'_>, change: Change) -> Result<Value> {
 
 fn read_delete(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Change> {
     let (position, index) = locate(ctx)?;
-    Change::read(ctx, params, position, One::Remove(index))
+    Change::read(ctx, params, position, ItemChange::Remove(index))
 }
 
 /// `DELETE /v1/subscription_items/:id`
@@ -148,13 +153,13 @@ struct Change {
 }
 
 impl Change {
-    fn read(ctx: &Ctx<'_>, params: &Params<'_>, position: u32, one: One) -> Result<Self> {
+    fn read(ctx: &Ctx<'_>, params: &Params<'_>, position: u32, one: ItemChange) -> Result<Self> {
         let presence = presence(params)?;
         let subscription = ctx.account.subscription(position);
         check_live(subscription)?;
         match one {
-            One::Change(_) => check_begun(subscription, params)?,
-            One::Add | One::Remove(_) => may_change(subscription)?,
+            ItemChange::Change(_) => check_begun(subscription, params)?,
+            ItemChange::Add | ItemChange::Remove(_) => may_change(subscription)?,
         }
         let specs = read_one(ctx, params, subscription, one)?;
         Ok(Self {

@@ -172,8 +172,8 @@ pub(super) fn summaries(ctx: &mut Ctx<'_>, page: Page) -> Result<Value> {
     let summaries = periods(ctx.account, subscription, item);
     let rows: Vec<&Summary> = summaries.iter().collect();
     let url = format!("/v1/subscription_items/{}/usage_record_summaries", item.id);
-    let cut = page.of_rows(&rows, "usage record summary")?;
-    Ok(cut.to_json(&url, |summary| {
+    let rows = page.of_rows(&rows, "usage record summary")?;
+    Ok(rows.to_json(&url, |summary| {
         json!({
             "id": &*summary.id,
             "object": "usage_record_summary",

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Item, WHAT};
+use super::{Item, NAME};
 use crate::error::{Error, Result};
 use crate::resource::price::view::plan;
 use crate::resource::subscription::Subscription;
@@ -56,5 +56,5 @@ pub(super) fn find<'a>(ctx: &'a Ctx<'_>) -> Result<(&'a Subscription, &'a Item)>
 /// The positions of the subscription and of the item in it.
 pub(super) fn locate(ctx: &Ctx<'_>) -> Result<(u32, usize)> {
     let id = ctx.arg(0);
-    of_id(ctx.account, &id).ok_or_else(|| Error::not_found(WHAT, &id))
+    of_id(ctx.account, &id).ok_or_else(|| Error::not_found(NAME, &id))
 }

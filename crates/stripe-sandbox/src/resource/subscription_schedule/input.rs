@@ -1,6 +1,6 @@
 //! Reading new schedules and the phases of an update.
 
-use super::phase_input::{self, Setting};
+use super::phase_input::{self, PhaseContext};
 use super::{Defaults, EndBehavior, Phase, Schedule, Status};
 use crate::engine::one_currency;
 use crate::error::{Error, Result};
@@ -25,7 +25,7 @@ fn with_phases(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<(Schedule, i64)> {
     let now = ctx.time_of(&holder.id);
     let start = params.timestamp_or_now("start_date", now)?.unwrap_or(now);
     check_start(start, now, "start_date")?;
-    let setting = Setting {
+    let setting = PhaseContext {
         customer: &holder.id,
         now,
         start: Some(start),
@@ -194,7 +194,7 @@ pub(super) fn new_phases(
     let subscription = subscription.and_then(|id| ctx.account.billing.subscriptions.get(id));
     let held = held(schedule, subscription);
     let waits = schedule.status == Status::NotStarted;
-    let setting = Setting {
+    let setting = PhaseContext {
         customer: &schedule.customer,
         now,
         start: waits.then(|| schedule.phases[0].start),

@@ -45,7 +45,7 @@ const DEFAULTS_UNMODELLED: &[&str] = &[
 
 /// The context in which phases are read.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Setting<'a> {
+pub(crate) struct PhaseContext<'a> {
     pub(crate) customer: &'a str,
     pub(crate) now: i64,
     /// The start of the first phase, unless it has its own.
@@ -68,7 +68,7 @@ pub(crate) struct Setting<'a> {
 pub(super) fn read(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
-    setting: Setting<'_>,
+    setting: PhaseContext<'_>,
 ) -> Result<Option<Vec<Phase>>> {
     let Some(given) = params.objects("phases")? else {
         return Ok(None);
@@ -105,7 +105,7 @@ pub(super) fn read(
     Ok(Some(phases))
 }
 
-fn start_of(params: &Params<'_>, setting: Setting<'_>) -> Result<Option<i64>> {
+fn start_of(params: &Params<'_>, setting: PhaseContext<'_>) -> Result<Option<i64>> {
     if setting.dated {
         return params.timestamp_or_now("start_date", setting.now);
     }
@@ -115,7 +115,7 @@ fn start_of(params: &Params<'_>, setting: Setting<'_>) -> Result<Option<i64>> {
 fn phase(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
-    setting: Setting<'_>,
+    setting: PhaseContext<'_>,
     start: i64,
     next: Option<i64>,
     before: Option<&Phase>,
@@ -155,7 +155,7 @@ fn end(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
     specs: &[ItemSpec],
-    setting: Setting<'_>,
+    setting: PhaseContext<'_>,
     start: i64,
     next: Option<i64>,
 ) -> Result<i64> {
@@ -194,7 +194,7 @@ fn end(
 
 /// The time `iterations` intervals after `start`. It is counted from the subscription's anchor if the phase starts with
 /// one of its periods. For a phase that has run longer, it is the first such time in the future.
-fn after(every: Every, setting: Setting<'_>, start: i64, iterations: i64) -> i64 {
+fn after(every: Every, setting: PhaseContext<'_>, start: i64, iterations: i64) -> i64 {
     let anchor = setting
         .anchor
         .filter(|anchor| every.containing(*anchor, start).0 == start)
@@ -211,7 +211,7 @@ fn after(every: Every, setting: Setting<'_>, start: i64, iterations: i64) -> i64
 
 fn trial_end(
     params: &Params<'_>,
-    setting: Setting<'_>,
+    setting: PhaseContext<'_>,
     start: i64,
     end: i64,
 ) -> Result<Option<i64>> {
@@ -237,7 +237,7 @@ fn coupon_of_phase(
     ctx: &Ctx<'_>,
     params: &Params<'_>,
     currency: Currency,
-    setting: Setting<'_>,
+    setting: PhaseContext<'_>,
     start: i64,
     before: Option<&Phase>,
 ) -> Result<Option<Arc<Coupon>>> {

@@ -20,7 +20,7 @@ use crate::store::timelines::Due;
 
 const URL: &str = "/v1/subscription_schedules";
 
-const WHAT: &str = "subscription schedule";
+const NAME: &str = "subscription schedule";
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
@@ -76,7 +76,7 @@ fn create(ctx: &mut Ctx<'_>, (mut schedule, now): (Schedule, i64)) -> Result<Val
     let subscription = schedule.subscription.clone();
     let (start, clock) = (schedule.phases[0].start, schedule.clock.clone());
     let position = ctx.account.insert_schedule(schedule);
-    phases::tell(ctx, position, "subscription_schedule.created", now);
+    phases::record_event(ctx, position, "subscription_schedule.created", now);
     let subscription = subscription.and_then(|id| ctx.account.billing.subscriptions.position(&id));
     if let Some(subscription) = subscription {
         let was =
@@ -146,16 +146,16 @@ impl Filter {
 fn list(ctx: &mut Ctx<'_>, filter: Filter) -> Result<Value> {
     let table = &ctx.account.billing.schedules;
     let keep = |schedule: &Schedule| filter.accepts(schedule);
-    let cut = match &filter.customer {
+    let rows = match &filter.customer {
         Some(id) => {
             let holder = customer::input::named(ctx, id, "customer")?;
             filter
                 .page
-                .of_positions(table, &holder.schedules, WHAT, keep)?
+                .of_positions(table, &holder.schedules, NAME, keep)?
         }
-        None => filter.page.of_table(table, WHAT, keep)?,
+        None => filter.page.of_table(table, NAME, keep)?,
     };
-    Ok(cut.to_json(URL, view::schedule))
+    Ok(rows.to_json(URL, view::schedule))
 }
 
 /// A schedule after an update.
@@ -210,7 +210,7 @@ fn replace(
     prorate: Option<Prorate>,
     now: i64,
 ) {
-    phases::forget_start(ctx.account, position);
+    phases::unschedule_start(ctx.account, position);
     let old = ctx.account.schedule_mut(position);
     let over = old.running().and_then(|phase| phase.coupon.clone());
     let (waits, clock) = (changed.status == Status::NotStarted, changed.clock.clone());
@@ -269,7 +269,7 @@ fn cancel(ctx: &mut Ctx<'_>, how: Cancellation) -> Result<Value> {
     let schedule = ctx.account.schedule(position);
     let now = ctx.time_of(&schedule.customer);
     let (id, subscription) = (schedule.id.clone(), schedule.subscription.clone());
-    phases::call_off(ctx, &id, now);
+    phases::cancel_schedule(ctx, &id, now);
     let subscription = subscription.and_then(|id| ctx.account.billing.subscriptions.position(&id));
     if let Some(subscription) = subscription {
         let before =
@@ -293,5 +293,5 @@ fn live(schedule: &Schedule, verb: &str) -> Result<()> {
 fn find(ctx: &Ctx<'_>) -> Result<u32> {
     let id = ctx.arg(0);
     let position = ctx.account.billing.schedules.position(&id);
-    position.ok_or_else(|| Error::not_found(WHAT, &id))
+    position.ok_or_else(|| Error::not_found(NAME, &id))
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::store::ids::Id;
 use crate::store::table::Row;
 
-const WHAT: &str = "test clock";
+const NAME: &str = "test clock";
 
 const DAY: i64 = 24 * 60 * 60;
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{DAY, TestClock, WHAT};
+use super::{DAY, NAME, TestClock};
 use crate::engine;
 use crate::engine::customers;
 use crate::error::{Error, Result};
@@ -79,8 +79,8 @@ fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<Page> {
 
 /// `GET /v1/test_helpers/test_clocks`
 fn list(ctx: &mut Ctx<'_>, page: Page) -> Result<Value> {
-    let cut = page.of_table(&ctx.account.clocks, WHAT, |_| true)?;
-    Ok(cut.to_json(URL, TestClock::to_json))
+    let rows = page.of_table(&ctx.account.clocks, NAME, |_| true)?;
+    Ok(rows.to_json(URL, TestClock::to_json))
 }
 
 /// Reads the time to which a clock is advanced.
@@ -120,7 +120,7 @@ fn advance(ctx: &mut Ctx<'_>, to: i64) -> Result<Value> {
     engine::run_until(ctx, Some(&id), to);
     ctx.origin = origin;
     let clock = ctx.account.clocks.get_mut(&id);
-    let clock = clock.ok_or_else(|| Error::not_found(WHAT, &id))?;
+    let clock = clock.ok_or_else(|| Error::not_found(NAME, &id))?;
     clock.frozen_time = to;
     let ready = clock.to_json();
     let mut advancing = ready.clone();
@@ -145,7 +145,7 @@ fn delete(ctx: &mut Ctx<'_>) -> Result<Value> {
 
 fn find<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<&'a TestClock> {
     let clock = ctx.account.clocks.get(id);
-    clock.ok_or_else(|| Error::not_found(WHAT, id))
+    clock.ok_or_else(|| Error::not_found(NAME, id))
 }
 
 fn refused(message: &str) -> Error {

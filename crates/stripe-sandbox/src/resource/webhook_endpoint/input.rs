@@ -38,7 +38,7 @@ pub(crate) fn new(params: &Params<'_>, there: usize, now: i64) -> Result<Webhook
 }
 
 /// A new endpoint for a program that embeds the sandbox.
-pub(crate) fn fixed(url: &str, events: &[&str], now: i64) -> Result<WebhookEndpoint> {
+pub(crate) fn permanent(url: &str, events: &[&str], now: i64) -> Result<WebhookEndpoint> {
     let mut form = Form::default();
     let events = events.iter().map(|event| ("enabled_events[]", *event));
     let pairs = events.chain([("url", url)]);

@@ -13,7 +13,7 @@ use crate::store::table::{Row, Table};
 
 const URL: &str = "/v1/webhook_endpoints";
 
-const WHAT: &str = "webhook endpoint";
+const NAME: &str = "webhook endpoint";
 
 /// Stripe's limit of endpoints per account in test mode.
 const MAX_ENDPOINTS: usize = 16;

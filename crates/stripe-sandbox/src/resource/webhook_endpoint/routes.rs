@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{URL, WHAT, WebhookEndpoint, input, view};
+use super::{NAME, URL, WebhookEndpoint, input, view};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::resource::route::Route;
@@ -60,8 +60,8 @@ fn read_list(_: &Ctx<'_>, params: &Params<'_>) -> Result<Page> {
 /// `GET /v1/webhook_endpoints`
 fn list(ctx: &mut Ctx<'_>, page: Page) -> Result<Value> {
     let endpoints = locked(&ctx.account.webhook_endpoints);
-    let cut = page.of_table(&endpoints, WHAT, |_| true)?;
-    Ok(cut.to_json(URL, view::endpoint))
+    let rows = page.of_table(&endpoints, NAME, |_| true)?;
+    Ok(rows.to_json(URL, view::endpoint))
 }
 
 fn read_update(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<WebhookEndpoint> {
@@ -89,5 +89,5 @@ fn find(ctx: &Ctx<'_>) -> Result<WebhookEndpoint> {
     let id = ctx.arg(0);
     let endpoints = locked(&ctx.account.webhook_endpoints);
     let endpoint = endpoints.get(&id).cloned();
-    endpoint.ok_or_else(|| Error::not_found(WHAT, &id))
+    endpoint.ok_or_else(|| Error::not_found(NAME, &id))
 }

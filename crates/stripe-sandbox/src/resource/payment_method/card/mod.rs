@@ -109,7 +109,7 @@ pub(crate) enum Presence {
 
 /// The outcome of a charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Charged {
+pub(crate) enum ChargeOutcome {
     Paid,
     Declined(Decline),
     /// The customer has to authenticate first.
@@ -141,7 +141,7 @@ impl Card {
     }
 
     /// The outcome of a charge. `set_up` tells whether the card was set up for charges without the customer.
-    pub(crate) fn charge(&self, presence: Presence, set_up: bool) -> Charged {
+    pub(crate) fn charge(&self, presence: Presence, set_up: bool) -> ChargeOutcome {
         let then = match self.behavior {
             Behavior::Pays => None,
             Behavior::Declines(decline) | Behavior::DeclinesCharges(decline) => Some(decline),
@@ -152,12 +152,12 @@ impl Card {
                     OffSession::Never => true,
                 };
                 if !presence.suffices(free) {
-                    return Charged::NeedsAuthentication;
+                    return ChargeOutcome::NeedsAuthentication;
                 }
                 then
             }
         };
-        then.map_or(Charged::Paid, Charged::Declined)
+        then.map_or(ChargeOutcome::Paid, ChargeOutcome::Declined)
     }
 }
 
@@ -266,22 +266,25 @@ mod tests {
         let always = card("pm_card_authenticationRequired");
         assert_eq!(
             always.charge(OffSession, true),
-            Charged::NeedsAuthentication
+            ChargeOutcome::NeedsAuthentication
         );
-        assert_eq!(always.charge(Authenticated, false), Charged::Paid);
+        assert_eq!(always.charge(Authenticated, false), ChargeOutcome::Paid);
         let unless_set_up = card("pm_card_authenticationRequiredOnSetup");
         let charge = |presence, set_up| unless_set_up.charge(presence, set_up);
-        assert_eq!(charge(OffSession, false), Charged::NeedsAuthentication);
-        assert_eq!(charge(OffSession, true), Charged::Paid);
-        assert_eq!(charge(OnSession, true), Charged::NeedsAuthentication);
+        assert_eq!(
+            charge(OffSession, false),
+            ChargeOutcome::NeedsAuthentication
+        );
+        assert_eq!(charge(OffSession, true), ChargeOutcome::Paid);
+        assert_eq!(charge(OnSession, true), ChargeOutcome::NeedsAuthentication);
         let set_up = card("pm_card_authenticationRequiredSetupForOffSession");
-        assert_eq!(set_up.charge(OffSession, false), Charged::Paid);
+        assert_eq!(set_up.charge(OffSession, false), ChargeOutcome::Paid);
         assert_eq!(
             set_up.charge(OnSession, false),
-            Charged::NeedsAuthentication
+            ChargeOutcome::NeedsAuthentication
         );
         let poor = card("pm_card_authenticationRequiredChargeDeclinedInsufficientFunds");
-        let Charged::Declined(decline) = poor.charge(Authenticated, false) else {
+        let ChargeOutcome::Declined(decline) = poor.charge(Authenticated, false) else {
             panic!("paid");
         };
         assert_eq!(decline.reason, Some("insufficient_funds"));
