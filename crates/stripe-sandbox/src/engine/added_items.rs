@@ -4,7 +4,6 @@ use super::drafts::Draft;
 use super::{catalog, pending_items};
 use crate::money::lines::Line;
 use crate::money::{round_half_up, times};
-use crate::params::metadata::Metadata;
 use crate::resource::invoice_item::{AddedItem, InvoiceItem};
 use crate::store::account::Account;
 use crate::store::context::Ctx;
@@ -48,21 +47,12 @@ pub(crate) fn add(
 ) -> Vec<Id> {
     let add = |item: &AddedItem| {
         let subscription = ctx.account.subscription(position);
-        let waiting = InvoiceItem {
-            id: Id::default(),
-            customer: subscription.customer.clone(),
-            clock: subscription.clock.clone(),
-            created: at,
-            currency: subscription.currency,
-            subscription: Some(subscription.id.clone()),
-            item: None,
+        let line = item.line(ctx.account, period);
+        let pending = InvoiceItem {
             price: Some(item.price.clone()),
-            line: item.line(ctx.account, period),
-            credited: None,
-            metadata: Metadata::default(),
-            invoice: None,
+            ..pending_items::of_subscription(subscription, line, at)
         };
-        pending_items::add(ctx, waiting)
+        pending_items::add(ctx, pending)
     };
     items.iter().rev().map(add).collect()
 }

@@ -8,8 +8,8 @@ use crate::store::account::Account;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
-/// An account that has copied its products, prices, clocks and payment methods, which no change of a subscription
-/// touches, to a copy with one customer. It gets them back when this is dropped.
+/// A copy of an account with one customer. It borrows the account's products, prices, clocks and payment methods, which
+/// no change of a subscription touches, and returns them when it is dropped.
 struct CustomerCopy<'a> {
     from: &'a mut Account,
     copy: Account,

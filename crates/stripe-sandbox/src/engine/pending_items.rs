@@ -1,5 +1,7 @@
 //! Pending invoice items, which wait for an invoice.
 
+use crate::money::lines::Line;
+use crate::params::metadata::Metadata;
 use crate::resource::invoice_item::InvoiceItem;
 use crate::resource::subscription::Subscription;
 use crate::store::account::Account;
@@ -30,6 +32,24 @@ pub(crate) fn pending<'a>(
     let items = &account.billing.invoice_items;
     let waiting = items.pending(&subscription.customer).rev();
     waiting.filter(|item| item.goes_to(account, subscription))
+}
+
+/// An item for a subscription's next invoice, without an id and a price.
+pub(crate) fn of_subscription(subscription: &Subscription, line: Line, at: i64) -> InvoiceItem {
+    InvoiceItem {
+        id: Id::default(),
+        customer: subscription.customer.clone(),
+        clock: subscription.clock.clone(),
+        created: at,
+        currency: subscription.currency,
+        subscription: Some(subscription.id.clone()),
+        item: None,
+        price: None,
+        credited: None,
+        line,
+        metadata: Metadata::default(),
+        invoice: None,
+    }
 }
 
 /// Stores an item with a new id and records its event.

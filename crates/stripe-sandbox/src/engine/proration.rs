@@ -8,7 +8,6 @@ use super::sums::applicable;
 use super::{catalog, pending_items};
 use crate::money::discount::Off;
 use crate::money::lines::{Kind, Line, Proration as Share};
-use crate::params::metadata::Metadata;
 use crate::resource::coupon::Duration;
 use crate::resource::discount::Discount;
 use crate::resource::invoice::InvoiceLine;
@@ -171,21 +170,13 @@ pub(crate) fn add(
             Kind::Credit => credited(ctx.account, subscription, &item, &price, line.period.1),
             Kind::Charge => None,
         };
-        let waiting = InvoiceItem {
-            id: Id::default(),
-            customer: subscription.customer.clone(),
-            clock: subscription.clock.clone(),
-            created: at,
-            currency: subscription.currency,
-            subscription: Some(subscription.id.clone()),
+        let pending = InvoiceItem {
             item: Some(item),
             price: Some(price),
             credited: credited.map(Box::new),
-            line,
-            metadata: Metadata::default(),
-            invoice: None,
+            ..pending_items::of_subscription(subscription, line, at)
         };
-        pending_items::add(ctx, waiting)
+        pending_items::add(ctx, pending)
     };
     prorations.into_iter().rev().map(add).collect()
 }

@@ -8,7 +8,7 @@ use crate::resource::discount::AppliedCoupon;
 use crate::resource::invoice_item::AddedItem;
 use crate::resource::subscription::pause::Pause;
 use crate::resource::subscription::{self, MissingMethod, PaymentSettings, Prorate, Subscription};
-use crate::resource::subscription_item::{self, ItemSpec};
+use crate::resource::subscription_item::ItemSpec;
 use crate::resource::subscription_schedule::Phase;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
@@ -53,14 +53,7 @@ fn apply(ctx: &mut Ctx<'_>, position: u32, update: Update, now: i64) {
         return;
     }
     let running = subscription.in_trial().then_some(subscription.period.1);
-    let kept = || {
-        subscription
-            .items
-            .iter()
-            .map(subscription_item::kept)
-            .collect()
-    };
-    let specs = update.specs.unwrap_or_else(kept);
+    let specs = update.specs.unwrap_or_else(|| subscription.kept_items());
     let change = Change {
         specs: &specs,
         added: &added,
@@ -109,11 +102,7 @@ fn set_end(
 /// Copies a direct update of the subscription to the running phase of its schedule.
 fn copy_to_phase(ctx: &mut Ctx<'_>, position: u32) {
     let subscription = ctx.account.subscription(position);
-    let specs: Vec<_> = subscription
-        .items
-        .iter()
-        .map(subscription_item::kept)
-        .collect();
+    let specs = subscription.kept_items();
     let trial_end = subscription.in_trial().then_some(subscription.period.1);
     if let Some(phase) = running_phase(ctx, position) {
         phase.items = specs;

@@ -1,4 +1,4 @@
-//! Coupons. AppliedCoupon to a customer or a subscription, they become [discounts](super::discount).
+//! Coupons. Applied to a customer or a subscription, they become [discounts](super::discount).
 
 pub(crate) mod input;
 pub(crate) mod routes;

@@ -99,7 +99,7 @@ fn clause(text: &str) -> Result<(Clause, &str)> {
 fn value(text: &str) -> Result<(String, &str)> {
     let rest = text.trim_start().strip_prefix(':');
     let rest = rest.ok_or_else(|| {
-        wrong("Expected `:` after the field: the sandbox finds exact values only.")
+        wrong("Expected `:` after the field: the sandbox only finds exact values.")
     })?;
     quoted(rest.trim_start())
 }

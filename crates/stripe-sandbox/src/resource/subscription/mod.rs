@@ -11,7 +11,7 @@ pub(crate) mod view;
 
 use self::pause::Pause;
 use super::discount::Discount;
-use super::subscription_item::Item;
+use super::subscription_item::{self, Item, ItemSpec};
 use crate::money::currency::Currency;
 use crate::money::period::Every;
 use crate::params::metadata::Metadata;
@@ -141,6 +141,11 @@ impl Row for Subscription {
 }
 
 impl Subscription {
+    /// The specs that keep its items as they are.
+    pub(crate) fn kept_items(&self) -> Vec<ItemSpec> {
+        self.items.iter().map(subscription_item::kept).collect()
+    }
+
     /// Schedules the announcement of a trial's end, for a trial that was started or moved at `at`: three days before,
     /// or at once.
     pub(crate) fn announce_trial_end(&mut self, end: i64, at: i64) {

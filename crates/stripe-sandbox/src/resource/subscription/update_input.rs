@@ -29,14 +29,7 @@ pub(crate) fn read(
         ));
     }
     let holder = customer::input::named(ctx, &subscription.customer, "customer")?;
-    let kept = || {
-        subscription
-            .items
-            .iter()
-            .map(subscription_item::kept)
-            .collect()
-    };
-    let sold: Vec<ItemSpec> = specs.clone().unwrap_or_else(kept);
+    let sold = specs.clone().unwrap_or_else(|| subscription.kept_items());
     let coupon = discount(ctx, params, Some(holder), &sold, now)?;
     let behavior = payment_input::behavior(params)?;
     collection_method(params)?;

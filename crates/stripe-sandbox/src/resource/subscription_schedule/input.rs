@@ -8,7 +8,6 @@ use crate::params::Params;
 use crate::params::metadata::Metadata;
 use crate::resource::customer::{self, Customer};
 use crate::resource::subscription::{self, Prorate, Subscription};
-use crate::resource::subscription_item;
 use crate::store::context::Ctx;
 use crate::store::ids::Id;
 
@@ -133,11 +132,7 @@ fn over(ctx: &Ctx<'_>, params: &Params<'_>, id: &str) -> Result<(Schedule, i64)>
         start,
         end,
         trial_end,
-        items: subscription
-            .items
-            .iter()
-            .map(subscription_item::kept)
-            .collect(),
+        items: subscription.kept_items(),
         coupon: subscription
             .discount
             .as_ref()
