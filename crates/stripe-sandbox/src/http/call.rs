@@ -268,7 +268,7 @@ fn secret_key(call: &Call) -> Result<String> {
     }
     if key.starts_with("sk_live_") || key.starts_with("rk_live_") {
         return Err(unauthorized(format!(
-            "The sandbox takes test keys only (sk_test_… or rk_test_…), and was sent a live one: {}. Keep live keys away from it.",
+            "The sandbox accepts test keys only (sk_test_… or rk_test_…), but this is a live key: {}. Do not use live keys with it.",
             masked(&key)
         )));
     }

@@ -139,7 +139,7 @@ fn amount(params: &Params<'_>) -> Result<Amount> {
 }
 
 /// The message of most faults.
-const ASKED_FOR: &str = "An unknown error occurred: this is a fault that was asked for.";
+const FAULT_MESSAGE: &str = "An unknown error occurred: a fault rule of the sandbox caused it.";
 
 /// The error answer of a fault.
 pub(crate) fn fault_error(status: u16, reason: Option<&str>) -> Error {
@@ -147,7 +147,7 @@ pub(crate) fn fault_error(status: u16, reason: Option<&str>) -> Error {
         429 => limit::limited(reason),
         409 => Error::invalid("The request conflicts with another request (perhaps due to using the same idempotent key).")
             .status(409),
-        400 => Error::invalid(ASKED_FOR),
-        _ => Error::invalid(ASKED_FOR).kind("api_error").status(status),
+        400 => Error::invalid(FAULT_MESSAGE),
+        _ => Error::invalid(FAULT_MESSAGE).kind("api_error").status(status),
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn no_route(method: &str, path: &str) -> Error {
         ))
         .before_execution();
     }
-    Error::invalid(format!("Unrecognized request URL ({method}: {path}). Please see https://stripe.com/docs; the sandbox has the part of the API that its documentation lists."))
+    Error::invalid(format!("Unrecognized request URL ({method}: {path}). Please see https://stripe.com/docs; the sandbox only has the endpoints that its documentation lists."))
         .status(404)
 }
 

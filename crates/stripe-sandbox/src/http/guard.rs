@@ -51,10 +51,10 @@ fn check(
     // Browsers always send a host name.
     if options.loopback_only && !is_public && !name.is_none_or(is_loopback) {
         return Err(
-            "This sandbox is called by names of this machine only: use 127.0.0.1 or localhost.",
+            "This sandbox only answers to names of this machine: use 127.0.0.1 or localhost.",
         );
     }
-    let foreign = "The sandbox's controls and checkout pages are not for other web pages.";
+    let foreign = "Other web pages may not use the sandbox's controls and checkout pages.";
     let site = text(SEC_FETCH_SITE);
     let is_own = matches!(site, Some("same-origin"));
     if changes && site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {

@@ -203,7 +203,7 @@ async fn handle(State(sandbox): State<Sandbox>, request: Request) -> Response {
         Ok((answer, caller)) => respond(&answer, &caller, key.as_deref()),
         Err(error) => {
             tracing::error!(%error, "a handler of the sandbox panicked");
-            let error = Error::invalid("The sandbox failed; this is a bug of it.")
+            let error = Error::invalid("The sandbox failed; this is a bug in the sandbox.")
                 .kind("api_error")
                 .status(500);
             respond(&error.into(), &Caller::default(), key.as_deref())
@@ -275,7 +275,7 @@ fn body(answer: &Answer) -> Body {
     let broken = || {
         std::io::Error::new(
             std::io::ErrorKind::ConnectionAborted,
-            "a fault that was asked for",
+            "a fault rule broke the connection",
         )
     };
     match answer.broken {

@@ -80,7 +80,7 @@ pub(crate) fn authentication(request: &Request, message: Option<&str>) -> String
 pub(crate) fn unknown() -> String {
     document(
         "No such checkout",
-        "<h1>No such checkout</h1>\n<p>The link is wrong, or the sandbox has been started anew since it was made.</p>\n",
+        "<h1>No such checkout</h1>\n<p>The link is wrong, or the sandbox was restarted after the link was made.</p>\n",
     )
 }
 

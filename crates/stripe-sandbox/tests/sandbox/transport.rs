@@ -1,4 +1,4 @@
-//! Keys, accounts, headers, and where parameters may be.
+//! Keys, accounts, headers, and the places of parameters.
 
 use serde_json::json;
 
@@ -77,7 +77,7 @@ async fn connected_accounts_are_made_used_and_deleted() {
         message.contains(id) && message.contains("does not have access"),
         "{message}"
     );
-    // An account is only for the key that made it.
+    // A connected account can only be used with its platform's key.
     let id = api.create("/v1/accounts", "type=standard").await;
     let stranger = api.key("sk_test_two").header("stripe-account", &id);
     stranger.get("/v1/customers").await.error(403);
@@ -111,12 +111,12 @@ async fn other_api_versions_are_refused() {
         assert_eq!(
             refused.refused(400).0,
             format!(
-                "The sandbox plays the Stripe API version `2022-11-15` only, and was asked for `{version}`: send `Stripe-Version: 2022-11-15`, or leave the header out."
+                "The sandbox only supports the API version `2022-11-15`, not `{version}`: send `Stripe-Version: 2022-11-15`, or leave the header out."
             )
         );
     }
     assert!(api.ids("/v1/customers").await.is_empty());
-    // Whoever is not let in hears of that first.
+    // Authentication errors come first.
     let stranger = api.key("sk_test_").header("stripe-version", "latest");
     stranger.get("/v1/customers").await.error(401);
 }
