@@ -1,4 +1,4 @@
-//! How somebody who bills through Stripe tests that.
+//! A test of a program that bills through Stripe.
 
 use clock::Clock;
 use reqwest::{Client, RequestBuilder};
@@ -10,7 +10,7 @@ const FEBRUARY_2: i64 = 1_769_990_400;
 
 #[tokio::test]
 async fn a_customer_pays_each_month() {
-    // On a port of its own; its time stands still until it is set.
+    // The sandbox has its own port. Its time stands still until the test sets it.
     let clock = Clock::manual(JANUARY_1);
     let options = Options {
         clock: clock.clone(),
@@ -40,7 +40,7 @@ async fn a_customer_pays_each_month() {
     assert!(invoices.iter().all(|invoice| invoice["status"] == "paid"));
 }
 
-/// What is tested: here any HTTP client, since any Stripe client will do.
+/// The tested program; here a plain HTTP client in place of a Stripe client.
 struct Shop {
     client: Client,
     stripe: String,
@@ -48,7 +48,7 @@ struct Shop {
 
 impl Shop {
     fn new(stripe: &str) -> Self {
-        // Fails if another test was first.
+        // This fails if another test has already installed one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self {
             client: Client::builder().no_proxy().build().expect("a client"),

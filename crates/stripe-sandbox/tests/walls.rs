@@ -1,32 +1,33 @@
-//! The walls between the rooms of this crate, read from its sources: which file may name which.
+//! The dependency rules of this crate: which file may name which. They are checked by reading the sources.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The layers, from the bottom: a file names what is in its own layer or below. A noun of `resource` has files in several.
+/// The layers, from the bottom. A file may name its own layer and those below. A noun of `resource` has files in
+/// several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Layer {
-    /// Errors, the API version, pieces of JSON.
+    /// Errors, the API version, and JSON helpers.
     Ground,
     Money,
     Params,
     /// Ids, tables, pages.
     Store,
-    /// What a resource is.
+    /// The state of a resource.
     State,
-    /// An account with all its tables, and who works on it.
+    /// An account with all its tables, and its users.
     Account,
-    /// How a resource is shown.
+    /// The JSON of a resource.
     View,
     Engine,
-    /// What is read of a request, and the endpoints.
+    /// The reading of requests, and the endpoints.
     Routes,
     /// The list of all resources, and `expand`.
     Table,
     /// The delivery of events.
     Webhook,
-    /// HTTP and pages.
+    /// HTTP, pages, and the sandbox with its server.
     Outside,
 }
 
@@ -53,7 +54,7 @@ fn layer(module: &[String]) -> Layer {
     }
 }
 
-/// A source without comments and tests, by its module's path.
+/// A source without comments and tests.
 struct Source {
     file: PathBuf,
     code: String,
@@ -94,7 +95,7 @@ fn sources() -> BTreeMap<Vec<String>, Source> {
     all
 }
 
-/// What follows `use` in a line that begins an import.
+/// The rest of a line that begins with `use`.
 fn import(line: &str) -> Option<&str> {
     let line = line.trim_start();
     let line = match line.strip_prefix("pub") {
@@ -107,7 +108,7 @@ fn import(line: &str) -> Option<&str> {
     line.strip_prefix("use ")
 }
 
-/// The paths that a `use` names, each with the name that it has here.
+/// The paths of a `use`, each with its local name.
 fn imports(tree: &str) -> Vec<(String, String)> {
     let tree = tree.trim();
     let Some((start, group)) = tree.split_once('{') else {
@@ -137,7 +138,7 @@ fn imports(tree: &str) -> Vec<(String, String)> {
     inner.collect()
 }
 
-/// A path as words from the crate's root; `None` for one of another crate.
+/// A path from the crate's root; `None` for a path of another crate.
 fn resolved(path: &str, module: &[String]) -> Option<Vec<String>> {
     let mut words: Vec<&str> = path.split("::").map(str::trim).collect();
     let mut from = module.to_vec();
@@ -157,7 +158,7 @@ fn resolved(path: &str, module: &[String]) -> Option<Vec<String>> {
     Some(from)
 }
 
-/// All paths in a source, `a::b::c`, as they are written.
+/// All paths `a::b::c` in a source.
 fn paths(code: &str) -> impl Iterator<Item = &str> {
     let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
     code.split(move |c| !is_path(c))
@@ -244,7 +245,7 @@ fn every_file_names_only_what_is_below_it() {
     );
 }
 
-/// What a module and all that it names, directly or not, have in common with those that name it: a circle.
+/// No two rooms depend on each other, directly or indirectly.
 #[test]
 fn circles_stay_within_a_room() {
     let all = sources();

@@ -1,4 +1,4 @@
-//! Whatever is sent, the answer is Stripe-shaped and below 500, and nothing changes.
+//! Bad input gets a Stripe-shaped answer below 500, and nothing changes.
 
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ async fn everything(api: &Api) -> Vec<Value> {
     all
 }
 
-/// Sends raw bytes and expects a refusal that leaves all as it was.
+/// Sends raw bytes and expects a refusal that changes nothing.
 async fn refused(api: &Api, path: &str, body: Vec<u8>, kind: &str) -> Value {
     let before = everything(api).await;
     let request = api

@@ -62,7 +62,7 @@ async fn a_price_makes_its_product_and_holds_its_lookup_key() {
         price["recurring"],
         json!({"aggregate_usage": null, "interval": "month", "interval_count": 1, "trial_period_days": null, "usage_type": "licensed"})
     );
-    // The product comes first: a client takes that for "already pushed".
+    // The product is checked first: a client takes that error to mean "already pushed".
     let (message, code, param) = api.post("/v1/prices", &form).await.refused(400);
     assert_eq!(message, "Product already exists.");
     assert_eq!(
@@ -77,7 +77,7 @@ async fn a_price_makes_its_product_and_holds_its_lookup_key() {
         format!("A price (`{id}`) already uses that lookup key.")
     );
     assert_eq!((code.as_str(), param.as_str()), ("", "lookup_key"));
-    // Inactive ones hold it just as well, until it is moved.
+    // Inactive prices keep their lookup key, too, until it is transferred.
     api.post(&format!("/v1/prices/{id}"), "active=false")
         .await
         .ok();
@@ -299,7 +299,7 @@ async fn coupons_take_an_amount_or_a_percentage() {
     ] {
         api.post("/v1/coupons", bad).await.error(400);
     }
-    // One redemption is all it allows.
+    // It can be redeemed once.
     let id = percent["id"].as_str().expect("an id");
     let customer = api
         .post("/v1/customers", &format!("coupon={id}"))

@@ -125,7 +125,7 @@ async fn a_deleted_clock_takes_its_customers_along() {
 
 #[tokio::test]
 async fn a_clock_goes_on_by_two_of_the_shortest_intervals() {
-    // Two months after the first of January 2023 is the first of March, 59 days on.
+    // Two months after 1 January 2023 is 1 March, 59 days later.
     let january = 1_672_531_200;
     let world = World::at(january).await;
     let customer = world.customer().await;
@@ -143,7 +143,7 @@ async fn a_clock_goes_on_by_two_of_the_shortest_intervals() {
     assert!(message.contains("two intervals"), "{message}");
     assert_eq!(param, "frozen_time");
     world.api.post(&advance, &to(march)).await.ok();
-    // From there to the first of May.
+    // Two months after that is 1 May.
     world
         .api
         .post(&advance, &to(march + 61 * DAY + 1))

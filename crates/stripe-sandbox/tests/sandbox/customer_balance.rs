@@ -1,4 +1,4 @@
-//! Customers' balances, and the transactions that say why they have changed.
+//! Customers' balances and their transactions.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Customers, their cards, and how they are found.
+//! Customers, their cards, and their search.
 
 use serde_json::{Value, json};
 use stripe_sandbox::Options;
@@ -102,7 +102,7 @@ async fn a_test_card_is_attached_on_creation() {
         made["invoice_settings"]["default_payment_method"],
         card["id"]
     );
-    // On an update, the parameter is not Stripe's.
+    // Stripe does not have the parameter on updates.
     let (_, code, _) = api
         .post(&format!("/v1/customers/{id}"), "payment_method=pm_card_us")
         .await
@@ -332,7 +332,7 @@ async fn search_results_come_in_pages() {
     assert_eq!(seen, made);
 }
 
-/// Recorded: a platform is told that the payment method may be a connected account's.
+/// Recorded: Stripe reminds a platform that the payment method may belong to a connected account.
 #[tokio::test]
 async fn a_platform_is_told_where_a_payment_method_may_be() {
     let api = Api::start().await;

@@ -1,4 +1,4 @@
-//! Discounts by themselves, and what a coupon says.
+//! Discounts and the texts of coupons.
 
 use super::Api;
 use super::billing::{World, number};
@@ -32,7 +32,7 @@ async fn a_discount_is_removed_from_its_customer_or_subscription() {
     api.get(&format!("{holder}/discount")).await.error(404);
     let events = api.get("/v1/events?type=customer.discount.deleted").await;
     assert_eq!(events.ok()["data"].as_array().expect("a list").len(), 2);
-    // What is billed next is whole.
+    // The next invoice has no discount.
     let next = format!("/v1/invoices/upcoming?subscription={subscription}");
     assert_eq!(number(&api.get(&next).await.ok(), "total"), 1000);
 }
@@ -60,7 +60,7 @@ async fn a_coupons_texts_are_changed_where_it_is_at_work_too() {
     let told = &events["data"][0]["data"];
     assert!(told["previous_attributes"]["name"].is_null());
     assert_eq!(told["object"]["name"], "Spring");
-    // What it takes off is fixed.
+    // Its discount cannot be changed.
     let (_, code, param) = api.post(&path, "percent_off=10").await.refused(400);
     assert_eq!((&*code, &*param), ("parameter_unknown", "percent_off"));
     let (message, _, _) = api

@@ -1,4 +1,4 @@
-//! Endpoints: what Stripe has and the sandbox does not model is told from what does not exist.
+//! Endpoints: those that the sandbox does not model have another error than those that Stripe does not have.
 
 use super::Api;
 
@@ -41,7 +41,7 @@ async fn what_stripe_does_not_have_is_unrecognized() {
         let start = format!("Unrecognized request URL ({method}: {path})");
         assert!(message.starts_with(&start), "{message}");
     }
-    // Without a key, nothing is told.
+    // Without a key, the answer does not tell which.
     let reply = api.key("").send("POST", "/v1/quotes", "").await;
     assert_eq!(reply.status, 401);
 }
@@ -60,7 +60,7 @@ async fn a_product_without_prices_is_deleted() {
     api.delete(&path).await.error(404);
     let events = api.get("/v1/events?type=product.deleted").await.ok();
     assert_eq!(events["data"][0]["data"]["object"]["id"], "empty");
-    // The id is free again.
+    // The id can be used again.
     api.create("/v1/products", "id=empty&name=Again").await;
     let form = "currency=usd&unit_amount=1&product=empty";
     api.post("/v1/prices", form).await.ok();

@@ -1,4 +1,4 @@
-//! `/v1/events`: which there are, and what they say.
+//! `/v1/events`: filters, retention, and the contents of events.
 
 use super::billing::{DAY, World};
 use super::{Api, START, held};
@@ -107,7 +107,7 @@ async fn events_are_kept_for_thirty_days() {
         api.get(&path).await.refused(404).0,
         format!("No such event: '{first}'")
     );
-    // A test clock's time is another: what happens on it now is kept.
+    // A test clock's time does not count: the event happened now, so it is kept.
     let world = World::new().await;
     world.customer().await;
     assert!(
@@ -119,7 +119,7 @@ async fn events_are_kept_for_thirty_days() {
     );
 }
 
-/// What brought an event about: a request, or time.
+/// The request of an event: the one that caused it, or none.
 #[tokio::test]
 async fn an_event_names_the_request_that_has_caused_it() {
     let world = World::new().await;
@@ -157,7 +157,7 @@ async fn an_event_names_the_request_that_has_caused_it() {
     assert!(list["data"][0]["request"]["id"].is_string());
 }
 
-/// The same without a test clock: a call finds that something has fallen due, and has not caused it.
+/// The same without a test clock: the call that finds something due did not cause it.
 #[tokio::test]
 async fn a_call_has_not_caused_what_has_fallen_due_before_it() {
     let options = held();
@@ -189,7 +189,7 @@ async fn a_call_has_not_caused_what_has_fallen_due_before_it() {
     );
 }
 
-/// The types of the events of a test clock's world since `from`, oldest first.
+/// The types of events after the first `from`, oldest first.
 async fn types(world: &World, from: usize) -> Vec<String> {
     let list = world.api.get("/v1/events?limit=100").await.ok();
     let events = list["data"].as_array().expect("a list").iter().rev();
@@ -237,14 +237,14 @@ async fn a_recurring_price_is_a_plan_too() {
 async fn the_end_of_a_trial_is_announced_three_days_ahead() {
     let announced = "customer.subscription.trial_will_end";
     for (days, moved, expected) in [
-        // At three days before, or at once.
+        // Three days before the end, or at once.
         (14, None, vec![START + 11 * DAY]),
         (3, None, vec![START]),
         (1, None, vec![START]),
-        // Moved on day 5: before it was announced, and to a time that is near.
+        // Moved on day 5, before the announcement; the second time to a near time.
         (14, Some(20), vec![START + 17 * DAY]),
         (14, Some(6), vec![START + 5 * DAY]),
-        // Moved after it was announced.
+        // Moved after the announcement.
         (7, Some(10), vec![START + 4 * DAY, START + 7 * DAY]),
     ] {
         let world = World::new().await;

@@ -1,4 +1,4 @@
-//! Faults on demand, limits and latency.
+//! Fault rules, limits and latency.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use stripe_sandbox::{Action, Options, Rule};
 use super::{Api, held, read};
 use testing::time::{hold_time, until};
 
-/// Adds a fault by the control, for the caller's account.
+/// Adds a fault over HTTP, for the caller's account.
 async fn fault(api: &Api, form: &str) {
     api.post("/_sandbox/faults", form).await.ok();
 }

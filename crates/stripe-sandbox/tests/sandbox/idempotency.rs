@@ -29,7 +29,7 @@ async fn the_same_key_gives_the_same_answer() {
         .await
         .error(400);
     assert_eq!(path["type"], "idempotency_error");
-    // Another account's keys are its own.
+    // Each account has its own keys.
     let other = api
         .key("sk_test_two")
         .once("k")
@@ -76,7 +76,7 @@ async fn three_at_once_make_one_customer() {
         .filter(|reply| reply.status == 200 && reply.header("idempotent-replayed").is_empty());
     assert_eq!(fresh.count(), 1);
     assert_eq!(api.ids("/v1/customers").await.len(), 1);
-    // A refused one may come again, and then gets the answer.
+    // A refused request may be repeated, and then gets the answer.
     assert_eq!(call().await.ok()["id"], made[0].body["id"]);
 }
 

@@ -1,4 +1,4 @@
-//! The sandbox over HTTP, as any Stripe client meets it.
+//! The sandbox over HTTP, as Stripe clients use it.
 
 mod bad_input;
 mod billing;
@@ -29,10 +29,10 @@ use stripe_sandbox::{Options, Sandbox};
 
 use testing::observed::{self, Observed};
 
-/// A time to hold clocks at: 2019-12-31T00:00Z.
+/// The time at which clocks are held: 2019-12-31T00:00Z.
 pub(crate) const START: i64 = 1_577_750_400;
 
-/// A client of one sandbox, with one key. Parameters are given as they go over the wire.
+/// A client of a sandbox with a key. Parameters are given in wire format.
 #[derive(Clone)]
 pub(crate) struct Api {
     http: reqwest::Client,
@@ -82,7 +82,7 @@ impl Reply {
 }
 
 impl Api {
-    /// On a sandbox of its own, whose clock stands at [`START`] and whose search does not lag.
+    /// A client of a new sandbox, whose clock stands at [`START`] and whose search has no lag.
     pub(crate) async fn start() -> Self {
         Self::with(Options {
             search_lag: std::time::Duration::ZERO,
@@ -92,7 +92,7 @@ impl Api {
     }
 
     pub(crate) async fn with(options: Options) -> Self {
-        // Fails if another test was first.
+        // This fails if another test has already installed one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let running = observed::start(options).await;
         Self {
@@ -105,7 +105,7 @@ impl Api {
         }
     }
 
-    /// The same with a header more, or another value for it.
+    /// The same client with another header value.
     pub(crate) fn header(&self, name: &'static str, value: &str) -> Self {
         let mut other = self.clone();
         other.headers.retain(|(known, _)| *known != name);
@@ -113,12 +113,12 @@ impl Api {
         other
     }
 
-    /// The same with another key.
+    /// The same client with another key.
     pub(crate) fn key(&self, key: &str) -> Self {
         self.header("authorization", &format!("Bearer {key}"))
     }
 
-    /// The same with an idempotency key.
+    /// The same client with an idempotency key.
     pub(crate) fn once(&self, key: &str) -> Self {
         self.header("idempotency-key", key)
     }
@@ -138,7 +138,7 @@ impl Api {
         request
     }
 
-    /// Sends a form in the body, whatever the method.
+    /// Sends a form in the body, with any method.
     pub(crate) async fn send(&self, method: &str, path: &str, form: &str) -> Reply {
         let request = self.request(method, path);
         let request = request.header("content-type", "application/x-www-form-urlencoded");
@@ -159,7 +159,7 @@ impl Api {
         read(self.request("DELETE", path)).await.expect("an answer")
     }
 
-    /// Creates something and says its id.
+    /// Creates an object and returns its id.
     #[track_caller]
     pub(crate) fn create(&self, path: &str, form: &str) -> impl Future<Output = String> {
         let (api, path, form) = (self.clone(), path.to_owned(), form.to_owned());

@@ -1,9 +1,9 @@
-//! What Stripe has and the sandbox does not act out is refused by name; what changes nothing is taken.
+//! What the sandbox does not model is refused by name; values that change nothing are accepted.
 
 use super::Api;
 use super::billing::World;
 
-/// A world with one of everything that the calls here are about.
+/// A sandbox with one object of each kind that these calls need.
 struct Subject {
     world: World,
     customer: String,
@@ -31,7 +31,7 @@ impl Subject {
         }
     }
 
-    /// The path of an endpoint, and what a call of it needs besides.
+    /// The path of an endpoint, and its other required parameters.
     fn call(&self, endpoint: &str) -> (String, String) {
         let Self {
             customer, price, ..

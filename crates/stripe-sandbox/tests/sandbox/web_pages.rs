@@ -1,4 +1,4 @@
-//! A page that somebody visits reaches every port of the machine: it must not reset the sandbox, break it, or pay.
+//! Any web page can reach the ports of this machine. It must not be able to reset the sandbox, break it, or pay.
 
 use super::Api;
 
@@ -29,7 +29,7 @@ async fn the_controls_are_not_for_web_pages() {
     for foreign in [
         ("origin", "http://evil.example"),
         ("origin", "null"),
-        // Another port is another page.
+        // Another port is another origin.
         ("origin", "http://127.0.0.1:1"),
         ("host", "evil.example"),
         ("host", "127.0.0.1.evil.example:12111"),
@@ -72,7 +72,7 @@ async fn only_the_checkout_page_itself_pays() {
         status(&api, "GET", &page, &[("host", "evil.example")]).await,
         403
     );
-    // A link to the page is followed from anywhere.
+    // Links to the page may come from anywhere.
     assert_eq!(
         status(&api, "GET", &page, &[("sec-fetch-site", "cross-site")]).await,
         200
@@ -83,7 +83,7 @@ async fn only_the_checkout_page_itself_pays() {
     let own = api
         .header("origin", "null")
         .header("sec-fetch-site", "same-origin");
-    // What comes after the payment is at an address that does not exist.
+    // The return address does not exist.
     let paid = own.request("POST", &page).send().await;
     assert!(paid.is_err_and(|error| error.is_connect() || error.is_request()));
     assert_eq!(api.get(&session).await.ok()["status"], "complete");
@@ -101,7 +101,7 @@ async fn a_sandbox_with_a_name_of_its_own_is_called_by_it() {
     let other = [("host", "stripe.test"), ("origin", "https://app.test")];
     assert_eq!(status(&api, "POST", "/_sandbox/reset", &other).await, 403);
 
-    // What other machines reach has names that it does not know.
+    // A sandbox that other machines can reach does not know its own names.
     let api = Api::with(stripe_sandbox::Options {
         loopback_only: false,
         ..super::held()

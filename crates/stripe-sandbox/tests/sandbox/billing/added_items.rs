@@ -1,11 +1,11 @@
-//! Invoice items that come with a subscription, a change or a phase: `add_invoice_items`.
+//! `add_invoice_items`: invoice items that come with a subscription, a change or a phase.
 
 use serde_json::Value;
 
 use super::schedules::{created, path};
 use super::{DAY, START, World, descriptions, lines, number};
 
-/// A price that is paid once.
+/// A one-time price.
 async fn once(world: &World, form: &str) -> String {
     let form = format!("currency=usd&product_data[name]=T-Shirt&{form}");
     world.api.create("/v1/prices", &form).await
@@ -41,7 +41,7 @@ async fn they_are_on_the_first_invoice_before_the_subscriptions_own_lines() {
         )
     );
     assert_eq!(descriptions(&invoice)[0], "T-Shirt");
-    // Once, and no more.
+    // It is charged once.
     world.advance_to(START + 31 * DAY).await;
     assert_eq!(lines(&world.invoices(&customer).await[0]), [(1, 1000)]);
 }
@@ -58,7 +58,7 @@ async fn a_trial_does_not_make_them_free() {
     let invoice = world.invoices(&customer).await.remove(0);
     assert_eq!(lines(&invoice), [(1, 1500), (1, 0)]);
     assert_eq!(invoice["status"], "paid");
-    // Somebody has to pay for them.
+    // A payment method is required.
     let form = format!("test_clock={}", world.clock);
     let poor = world.api.create("/v1/customers", &form).await;
     let form = format!(
@@ -135,7 +135,7 @@ async fn a_phase_adds_them_once_when_it_begins() {
         lines(&world.invoices(&customer).await[0]),
         [(1, 1500), (1, 1000)]
     );
-    // To send the running phase again does not sell the shirt again.
+    // Sending the running phase again does not charge the item again.
     let again = format!("phases[0][start_date]={START}&{phases}");
     world.api.post(&path(&made), &again).await.ok();
     world.advance_to(START + 31 * DAY).await;

@@ -1,10 +1,10 @@
-//! Schedules over subscriptions that are to end: the schedule has the say.
+//! Schedules made from subscriptions that are to end. The schedule takes over ending them.
 
 use super::{DAY, START, World, number};
 
 const URL: &str = "/v1/subscription_schedules";
 
-/// A subscription, with whatever the form says of its end.
+/// A subscription with the end that the form describes.
 async fn ending(world: &World, customer: &str, price: &str, end: &str) -> String {
     let form = format!("customer={customer}&items[0][price]={price}&{end}");
     world.api.create("/v1/subscriptions", &form).await
@@ -49,7 +49,7 @@ async fn other_phases_take_the_end_back() {
             "cancel_at_period_end=true".to_owned(),
             vec![month.clone(), month.clone()],
         ),
-        // The first period ends there all the same, and only that part of it was charged.
+        // The first period still ends there, and only that part was charged.
         (
             format!("cancel_at={}", START + 10 * DAY),
             vec![month.clone(), month.clone(), vec![(1, 1000)]],

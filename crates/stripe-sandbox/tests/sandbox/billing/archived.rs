@@ -1,11 +1,11 @@
-//! What is archived is not sold, and goes on where it was sold before.
+//! Archived prices cannot be sold anew, but go on where they were sold before.
 
 use super::{START, World};
 
 const INACTIVE_PRICE: &str =
     "The price specified is inactive. This field only accepts active prices.";
 
-/// A price, and the paths of it and of its product.
+/// A price, and the paths of the price and its product.
 async fn price(world: &World, form: &str) -> (String, String, String) {
     let price = world.price(form).await;
     let path = format!("/v1/prices/{price}");
@@ -14,7 +14,7 @@ async fn price(world: &World, form: &str) -> (String, String, String) {
     (price, path, product)
 }
 
-/// Every call that sells a price: path, form, and the parameter that names the price.
+/// All calls that sell a price: path, form, and the parameter of the price.
 async fn sales(world: &World, price: &str) -> Vec<(String, String, &'static str)> {
     let customer = world.customer().await;
     let other = world.price("unit_amount=100").await;
@@ -97,7 +97,7 @@ async fn what_was_sold_renews_and_may_be_resent() {
     let first = format!("phases[0][items][0][price]={price}");
     let id = world.schedule(&customer, &first).await;
     let path = world.schedule_of(&id).await;
-    // A later phase sells it too, under a schedule that has not begun.
+    // A later phase of a schedule that has not begun sells it, too.
     let later = START + 40 * super::DAY;
     let waiting = format!("customer={customer}&start_date={later}&{first}");
     let waiting = world

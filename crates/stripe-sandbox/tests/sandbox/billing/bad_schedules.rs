@@ -1,10 +1,10 @@
-//! Schedules that are refused, in Stripe's words, and leave everything as it was.
+//! Refused schedules: Stripe's message, and nothing changes.
 
 use super::{DAY, START, World};
 
 const URL: &str = "/v1/subscription_schedules";
 
-/// A parameter string, how the message begins, and the parameter that it names.
+/// A form, the beginning of the message, and the parameter that it names.
 type Refusal<'a> = (String, &'a str, &'a str);
 
 async fn all_refused(world: &World, customer: &str, refusals: Vec<Refusal<'_>>) {

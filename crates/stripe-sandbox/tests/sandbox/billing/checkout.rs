@@ -1,11 +1,11 @@
-//! Checkout: the session over the API, and the page that a person sees.
+//! Checkout: the session in the API, and its page.
 
 use reqwest::redirect::Policy;
 use serde_json::Value;
 
 use super::{DAY, START, World, lines, number};
 
-/// What a person's browser gets, without following it anywhere.
+/// The answer for a browser, without following redirects.
 pub(super) struct Page {
     pub(super) status: u16,
     pub(super) location: String,

@@ -1,8 +1,8 @@
-//! Usage is dropped only where the request says so, and `clear_usage` is not taken where it clears nothing.
+//! Usage is dropped only if the request says so, and `clear_usage` is refused where there is nothing to clear.
 
 use super::{World, number};
 
-/// A subscription with a licensed and a metered item, for which 5 were used.
+/// A subscription with a licensed item and a metered item with a usage of 5.
 async fn used(world: &World) -> (String, [String; 2]) {
     let customer = world.customer().await;
     let licensed = world.price("unit_amount=1000").await;
@@ -46,7 +46,7 @@ async fn clearing_where_there_is_nothing_to_clear_is_refused() {
     let (_, _, param) = world.api.delete(&item).await.refused(400);
     assert_eq!(param, "clear_usage");
     assert_eq!(usage(&world, &metered).await, 5);
-    // What changes nothing is taken.
+    // A value that changes nothing is accepted.
     let form = format!(
         "items[0][id]={licensed}&items[0][clear_usage]=false&items[1][id]={metered}&items[1][clear_usage]=false"
     );
@@ -70,7 +70,7 @@ async fn usage_goes_with_a_metered_price_only_where_the_request_says_so() {
     world
         .update(&subscription, &format!("{form}&items[0][clear_usage]=true"))
         .await;
-    // Without usage there is nothing to say.
+    // Without usage, `clear_usage` is not required.
     let customer = world.customer().await;
     let metered = world.metered("unit_amount=10").await;
     let (subscription, item) = world
@@ -78,7 +78,7 @@ async fn usage_goes_with_a_metered_price_only_where_the_request_says_so() {
         .await;
     let form = format!("items[0][id]={item}&items[0][price]={licensed}");
     world.update(&subscription, &form).await;
-    // Nor is it lost by the older name of a subscription's only price.
+    // The older name of the only price does not drop usage either.
     let (subscription, _) = world
         .subscribe(
             &world.customer().await,

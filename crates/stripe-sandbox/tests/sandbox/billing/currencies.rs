@@ -1,4 +1,4 @@
-//! One currency at a time: of a schedule, and of a customer.
+//! One currency per schedule and per customer.
 
 use super::{DAY, START, World};
 
@@ -86,7 +86,7 @@ async fn an_invoice_that_is_open_holds_the_currency() {
     let form = format!("test_clock={}", world.clock);
     let customer = world.api.create("/v1/customers", &form).await;
     let [dollars, euros] = [world.price("unit_amount=1000").await, euros(&world).await];
-    // A schedule sells to customers without a card, too.
+    // A schedule also works for customers without a card.
     let form = format!("phases[0][items][0][price]={dollars}");
     let id = world.schedule(&customer, &form).await;
     let path = format!("{SUBSCRIPTIONS}/{id}");

@@ -1,5 +1,5 @@
-//! What begins a billing cycle anew or cuts a period short: paid prices after free ones, other intervals, trials,
-//! and an end within the period.
+//! What restarts a billing cycle or cuts a period short: paid prices after free ones, other intervals, trials, and an
+//! end within the period.
 
 use serde_json::Value;
 
@@ -58,7 +58,7 @@ async fn the_first_price_that_is_not_free_begins_a_period() {
         assert_eq!(lines(&invoice), expected, "{before} {behavior}");
         assert_eq!(invoice["billing_reason"], "subscription_update");
         assert_eq!(number(&invoice, "total"), 2000);
-        // The invoice is for no period but the time of the update.
+        // The invoice's period is the time of the update.
         assert_eq!(
             (
                 number(&invoice, "period_start"),
@@ -101,7 +101,7 @@ async fn a_phase_that_is_not_free_begins_a_period_too() {
         world.price("unit_amount=2000").await,
     ];
     let now = APRIL + 10 * DAY;
-    // By itself, and by a change of the phase that runs.
+    // By itself, and by a change of the running phase.
     let first = format!("phases[0][items][0][price]={free}&phases[0][end_date]={now}");
     let customer = world.customer().await;
     let form = format!("{first}&phases[1][items][0][price]={paid}&phases[1][iterations]=2");
@@ -139,7 +139,7 @@ async fn another_interval_begins_a_period_both_ways() {
     world.advance_to(now).await;
     let to = |price: &str| format!("items[0][id]={item}&items[0][price]={price}");
     let updated = world.update(&id, &to(&year)).await;
-    // To April 2024, which is 366 days away.
+    // Until April 2024, which is 366 days later.
     assert_eq!(cycle(&updated), (now, now, now + 366 * DAY));
     assert_eq!(world.billed(&customer).await[0], [(1, -2000), (1, 36_600)]);
     world.advance_to(now + 6 * DAY).await;
@@ -218,7 +218,7 @@ async fn an_end_within_the_first_period_is_charged_up_to_it() {
 
 #[tokio::test]
 async fn an_end_within_the_running_period_is_credited_at_once() {
-    // How it is prorated, what that is invoiced for at once, and what the last invoice has.
+    // The proration behavior, the immediate invoice, and the last invoice.
     for (behavior, at_once, last) in [
         ("create_prorations", vec![], vec![(1, -1000)]),
         ("always_invoice", vec![(1, -1000)], vec![]),
@@ -258,12 +258,12 @@ async fn an_end_that_moves_or_goes_leaves_the_cycle_where_it_was_cut() {
             "cancel_at_period_end=false&cancel_at=".to_owned(),
             vec![(1, -1000), (1, 3000)],
         ),
-        // Five days of the thirty of the period that begins there.
+        // Five of the thirty days of the period that begins there.
         (
             format!("cancel_at={}", end + 5 * DAY),
             vec![(1, -1000), (1, 500)],
         ),
-        // Five days earlier still.
+        // Another five days earlier.
         (
             format!("cancel_at={}", end - 5 * DAY),
             vec![(1, -500), (1, -1000)],
@@ -319,7 +319,7 @@ async fn a_trial_ends_with_the_subscription_and_keeps_its_first_start() {
     let price = world.price("unit_amount=1000").await;
     let item = format!("items[0][price]={price}");
     let end = START + 7 * DAY;
-    // An end before that of the trial, set on creation and afterwards.
+    // An end before the trial's end, set on creation and later.
     let (one, _) = world
         .subscribe(
             &customer,
@@ -335,7 +335,7 @@ async fn a_trial_ends_with_the_subscription_and_keeps_its_first_start() {
         assert_eq!(number(&subscription, "trial_end"), end);
         assert_eq!(cycle(&subscription), (end, START, end));
     }
-    // Taking the end back does not give the trial its own end again.
+    // Removing the end does not restore the trial's end.
     let kept = world.update(&other, "cancel_at=").await;
     assert_eq!(number(&kept, "trial_end"), end);
     world.advance_to(end).await;

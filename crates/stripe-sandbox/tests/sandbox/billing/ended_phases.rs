@@ -1,4 +1,4 @@
-//! Updates that end the running phase now, so that the next one begins: what is invoiced, and what waits.
+//! Updates that end the running phase now, so that the next one begins: what is invoiced, and what stays pending.
 
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ fn items(phase: usize, prices: &[&str]) -> String {
     each.collect::<Vec<_>>().join("&")
 }
 
-/// Ends the running phase, which began at [`START`], and lets the prices follow.
+/// Ends the running phase, which began at [`START`], and starts one with these prices.
 async fn move_on(world: &World, path: &str, from: &[&str], to: &[&str], more: &str) -> Value {
     let form = format!(
         "phases[0][start_date]={START}&phases[0][end_date]=now&{}&phases[1][start_date]=now&{}&{more}",
@@ -70,7 +70,7 @@ async fn usage_is_invoiced_at_the_old_price_and_licensed_items_are_prorated() {
     world.report(&id, 3).await;
     world.advance_to(START + 31 * DAY).await;
     let mut renewal = world.billed(&customer).await[0].clone();
-    // The two prorations for 21 of 31 days, then the new items, and the usage since.
+    // The two prorations for 21 of 31 days, the new items, and the usage since then.
     renewal[..2].sort_unstable();
     assert_eq!(renewal, [(1, -2100), (1, 4200), (3, 60), (1, 6200), (0, 0)]);
 }
@@ -92,7 +92,7 @@ async fn the_next_phase_says_what_becomes_of_prorations() {
         let id = world.schedule(&customer, &items(0, &[&small])).await;
         let path = world.schedule_of(&id).await;
         world.advance_to(NOW).await;
-        // What the request says is for changes of the running phase, of which there are none.
+        // The request's proration behavior only concerns changes of the running phase, and there are none.
         let more =
             format!("proration_behavior=always_invoice&phases[1][proration_behavior]={behavior}");
         move_on(&world, &path, &[&small], &[&large], &more).await;
@@ -191,7 +191,7 @@ async fn no_phase_lasts_no_time() {
     let price = world.price("unit_amount=3100").await;
     let id = world.schedule(&customer, &items(0, &[&price])).await;
     let path = world.schedule_of(&id).await;
-    // The running phase began at this second.
+    // The running phase began in this second.
     let now = format!(
         "{}&phases[0][start_date]={START}&phases[0][end_date]=now",
         items(0, &[&price])

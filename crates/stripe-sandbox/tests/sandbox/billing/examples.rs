@@ -1,4 +1,4 @@
-//! Worked examples: bills that were worked out by hand.
+//! Worked examples: bills that were computed by hand.
 
 use super::{DAY, START, World, lines, number};
 

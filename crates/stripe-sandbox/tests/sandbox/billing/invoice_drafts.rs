@@ -1,4 +1,4 @@
-//! With `invoice_draft`, invoices are drafts for a while, as with Stripe.
+//! With `invoice_draft`, invoices stay drafts for a while, as with Stripe.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::{Api, DAY, START, World, lines, number};
 use crate::held;
 
 const HOUR: i64 = 3600;
-/// When the first month is over.
+/// The end of the first month.
 const RENEWAL: i64 = START + 31 * DAY;
 
 async fn world() -> World {
@@ -41,7 +41,7 @@ async fn a_renewal_is_finalized_and_charged_an_hour_later() {
     let price = world.price("unit_amount=1000").await;
     let form = format!("customer={customer}&items[0][price]={price}");
     world.api.create("/v1/subscriptions", &form).await;
-    // What is charged by a call is final at once.
+    // An invoice that a call charges is final at once.
     let first = world.invoices(&customer).await.remove(0);
     assert_eq!(state(&first), ("paid", &json!(START), &json!(START)));
 
@@ -70,7 +70,7 @@ async fn a_renewal_is_finalized_and_charged_an_hour_later() {
             .refused(400);
     }
 
-    // The balance counts that is there when it is finalized.
+    // The balance at finalization counts.
     let credit = format!("/v1/customers/{customer}");
     world.api.post(&credit, "balance=-300").await.ok();
     world.advance_to(RENEWAL + HOUR - 1).await;
@@ -139,7 +139,7 @@ async fn usage_of_the_period_that_is_over_goes_on_its_draft() {
         at(RENEWAL - 60, 3).await.ok();
         at(START, 2).await.ok();
         at(START - 60, 1).await.refused(400);
-        // What is used by now is the next period's.
+        // Usage from now on belongs to the next period.
         at(RENEWAL + 60, 5).await.ok();
         let draft = world.invoices(&customer).await.remove(0);
         assert_eq!(lines(&draft), [(9, 9 * unit)]);
@@ -226,7 +226,7 @@ async fn a_draft_that_is_finalized_or_paid_by_request_is_not_charged_again() {
         let path = format!("/v1/invoices/{}", draft["id"].as_str().expect("an id"));
         let acted = world.api.post(&format!("{path}/{action}"), "").await.ok();
         let (status, finalized, _) = state(&acted);
-        // It goes on by itself, so that it is collected as soon as it is final.
+        // It has `auto_advance`, so it is collected as soon as it is final.
         assert_eq!((status, finalized), ("paid", &json!(RENEWAL)));
         world.advance_to(RENEWAL + 2 * HOUR).await;
         assert_eq!(
@@ -256,7 +256,7 @@ async fn auto_advance_says_whether_an_invoice_goes_on_by_itself() {
     assert_eq!(state(&world.api.get(&path).await.ok()).0, "draft");
     let going = world.api.post(&path, "auto_advance=true").await.ok();
     assert_eq!(number(&going, "next_payment_attempt"), RENEWAL + 3 * HOUR);
-    // Finalized by request, it waits to be told to go on.
+    // After a finalization by request, it waits for `auto_advance`.
     let open = world
         .api
         .post(&format!("{path}/finalize"), "auto_advance=false")

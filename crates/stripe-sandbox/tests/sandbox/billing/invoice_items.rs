@@ -1,4 +1,4 @@
-//! Invoice items: what clients add to a customer's next invoice, and prorations that wait for it.
+//! Invoice items: those of clients for a customer's next invoice, and pending prorations.
 
 use serde_json::{Value, json};
 
@@ -73,7 +73,7 @@ async fn the_next_invoice_takes_them() {
     let expected = [(1, 400), (1, -100), (3, 2), (3, 750), (1, 1000)];
     assert_eq!(lines(of(&id)), expected);
     assert_eq!(lines(&upcoming), expected);
-    // Half of what can be discounted.
+    // Half of the discountable amount.
     assert_eq!(number(of(&id), "total"), 400 - 100 + 1 + 375 + 500);
     assert_eq!(lines(of(&other)), [(1, 1000)]);
     let line = &of(&id)["lines"]["data"][1];
@@ -216,7 +216,7 @@ async fn prorations_wait_with_the_credit_first() {
 
 #[tokio::test]
 async fn a_credit_outlives_its_subscription() {
-    // How it ends, and what the customer's next subscription is invoiced for: with and without what waited already.
+    // How it ends, and the invoice of the customer's next subscription: with and without earlier pending items.
     for (end, next) in [
         (
             "prorate=true",

@@ -1,4 +1,4 @@
-//! Items that get another price or quantity, or go: what happens to their quantity, usage and money.
+//! Items that get another price or quantity, or are removed: effects on quantity, usage and money.
 
 use super::{DAY, START, World, descriptions, lines, number};
 
@@ -82,7 +82,7 @@ async fn a_metered_item_goes_only_with_its_usage() {
         let form = format!("{deletion}&items[0][clear_usage]=true");
         let left = world.api.post(&path, &form).await.ok();
         assert_eq!(left["items"]["total_count"], 1);
-        // A licensed one has no usage that could be in the way.
+        // A licensed item has no usage that would prevent it.
         let data = &left["items"]["data"][0]["id"];
         let swap = format!(
             "items[0][id]={}&items[0][deleted]=true&items[1][price]={metered}",
@@ -137,7 +137,7 @@ async fn a_metered_item_that_comes_with_an_invoice_has_a_line_on_it() {
 
 #[tokio::test]
 async fn the_discount_of_the_same_request_is_prorated_with() {
-    // The discount before, that of the request, and what the request is invoiced for: halfway, one unit becomes two.
+    // The discounts before and with the request, and its immediate invoice: halfway through, one unit becomes two.
     for (before, request, expected) in [
         ("half", "coupon=", [(1, -500), (2, 1000)]),
         ("", "coupon=half", [(1, -250), (2, 500)]),
@@ -213,7 +213,7 @@ async fn an_amount_is_taken_off_each_item_that_is_prorated() {
         .collect();
     assert_eq!((number(&first, "total"), parts), (2500, vec![166, 334]));
     world.advance_to(APRIL + 15 * DAY).await;
-    // The ten goes, and two that is less than the coupon comes: a credit is never turned into a charge.
+    // The item of ten is removed, and one of two, less than the coupon, is added: a credit never becomes a charge.
     let form = format!(
         "items[0][id]={item}&items[0][deleted]=true&items[1][price]={two}&proration_behavior=always_invoice"
     );

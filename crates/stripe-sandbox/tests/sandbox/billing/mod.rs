@@ -1,4 +1,4 @@
-//! Subscriptions and what follows from them: schedules, usage, invoices, checkout.
+//! Subscriptions and everything that depends on them: schedules, usage, invoices, checkout.
 
 mod added_items;
 mod adopted;
@@ -62,7 +62,7 @@ impl World {
         self.api.create("/v1/customers", &form).await
     }
 
-    /// A monthly price in dollars, of whatever the form says.
+    /// A monthly price in dollars, with the parameters of the form.
     pub(crate) async fn price(&self, form: &str) -> String {
         let form = format!("currency=usd&recurring[interval]=month&product_data[name]=Name&{form}");
         self.api.create("/v1/prices", &form).await
@@ -93,7 +93,7 @@ impl World {
             .ok();
     }
 
-    /// Makes a schedule and says its subscription.
+    /// Creates a schedule and returns its subscription.
     pub(crate) async fn schedule(&self, customer: &str, form: &str) -> String {
         let form = format!("customer={customer}&start_date=now&{form}");
         let made = self
@@ -108,7 +108,7 @@ impl World {
         self.api.get(&format!("/v1/subscriptions/{id}")).await.ok()
     }
 
-    /// Subscribes a customer as the form says, and says the subscription and its first item.
+    /// Creates a subscription with the parameters of the form, and returns it and its first item.
     pub(crate) async fn subscribe(&self, customer: &str, form: &str) -> (String, String) {
         let form = format!("customer={customer}&{form}");
         let made = self.api.post("/v1/subscriptions", &form).await.ok();
@@ -122,7 +122,7 @@ impl World {
         self.api.post(&path, form).await.ok()
     }
 
-    /// The path of the schedule that directs a subscription.
+    /// The path of a subscription's schedule.
     pub(crate) async fn schedule_of(&self, subscription: &str) -> String {
         let subscription = self.subscription(subscription).await;
         let schedule = subscription["schedule"].as_str().expect("a schedule");
@@ -178,7 +178,7 @@ pub(crate) fn descriptions(invoice: &Value) -> Vec<String> {
     lines.iter().map(text).collect()
 }
 
-/// A whole number of an object.
+/// An integer field of an object.
 #[track_caller]
 pub(crate) fn number(object: &Value, field: &str) -> i64 {
     object[field]

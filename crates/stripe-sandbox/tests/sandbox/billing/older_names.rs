@@ -1,5 +1,5 @@
-//! `plan` and `quantity` of a subscription itself, and `plan` in place of an item's price: names from before prices,
-//! which calls of this version may still use, and answers show.
+//! `plan` and `quantity` of a subscription itself, and `plan` instead of an item's price: older names that this version
+//! still accepts and shows.
 
 use serde_json::{Value, json};
 

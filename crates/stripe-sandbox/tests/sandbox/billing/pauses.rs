@@ -1,4 +1,4 @@
-//! Pauses in collecting what a subscription owes: `pause_collection`.
+//! `pause_collection`: pauses in the collection of a subscription's invoices.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::{DAY, START, World, number};
 
 const RENEWAL: i64 = START + 31 * DAY;
 
-/// A customer with a monthly subscription that is paused as the form says.
+/// A customer with a monthly subscription that is paused with the parameters of the form.
 async fn paused(world: &World, form: &str) -> (String, String) {
     let customer = world.customer().await;
     let price = world.price("unit_amount=1000").await;
@@ -45,7 +45,7 @@ async fn invoices_of_a_pause_are_not_collected() {
             ),
             (&json!(false), &json!(false), 0, 1000)
         );
-        // The subscription goes on.
+        // The subscription continues.
         let held = world.api.get(&path).await.ok();
         assert_eq!(
             (&held["status"], number(&held, "current_period_start")),
@@ -58,7 +58,7 @@ async fn invoices_of_a_pause_are_not_collected() {
             .ok();
         assert_eq!(number(&holder, "balance"), balance);
 
-        // What is made after the pause is collected again; what was made in it stays.
+        // Invoices after the pause are collected again; those made during it stay as they are.
         world.api.post(&path, "pause_collection=").await.ok();
         world.advance_to(START + 60 * DAY).await;
         let invoices = world.invoices(&customer).await;
@@ -89,7 +89,7 @@ async fn a_pause_ends_by_itself() {
     let invoices = world.invoices(&customer).await;
     let states = invoices.iter().map(|invoice| &invoice["status"]);
     assert_eq!(states.collect::<Vec<_>>(), ["paid", "void", "paid"]);
-    // It ends before the renewal of the same moment.
+    // The pause ends before a renewal at the same time.
     let form = format!(
         "pause_collection[behavior]=void&pause_collection[resumes_at]={}",
         START + 91 * DAY

@@ -1,4 +1,4 @@
-//! Previews of changes that have not been made.
+//! Previews of changes.
 
 use super::{DAY, START, World, lines, number};
 
@@ -75,7 +75,7 @@ async fn a_change_is_previewed_and_not_made() {
         ),
         0
     );
-    // Nothing of it has happened.
+    // Nothing has changed.
     assert_eq!(world.billed(&customer).await, [[(1, 3100)]]);
     let upcoming = world.api.get(&base).await.ok();
     assert_eq!(
@@ -97,7 +97,7 @@ async fn a_change_is_previewed_and_not_made() {
 #[tokio::test]
 async fn what_is_not_there_yet_is_previewed() {
     let world = World::new().await;
-    // Nobody has to pay for a preview.
+    // A preview needs no payment method.
     let customer = world
         .api
         .create("/v1/customers", &format!("test_clock={}", world.clock))

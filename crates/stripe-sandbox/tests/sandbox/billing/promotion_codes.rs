@@ -1,4 +1,4 @@
-//! Promotion codes: what they give, to whom, and how often.
+//! Promotion codes: their discounts, and who may use them how often.
 
 use serde_json::{Value, json};
 
@@ -118,7 +118,7 @@ async fn a_code_discounts_customers_subscriptions_and_checkouts() {
     assert_eq!(number(&invoice, "total"), 500);
     assert_eq!(invoice["discount"]["promotion_code"], promotion);
 
-    // An update gives it, and takes it away.
+    // An update applies and removes it.
     let plain = world.api.create(SUBSCRIPTIONS, &form).await;
     let path = format!("{SUBSCRIPTIONS}/{plain}");
     let given = format!("promotion_code={promotion}&expand[]=discount.promotion_code");
@@ -193,7 +193,7 @@ async fn restrictions_hold() {
     assert!(message.contains("does not model"), "{message}");
 }
 
-/// A session that takes promotion codes, and a code that takes half off.
+/// A session that accepts promotion codes, and a code for half off.
 async fn checkout_with_codes(world: &World, customer: &str) -> (String, String) {
     world.coupon("id=half&percent_off=50").await;
     let form = "coupon=half&code=HALF";
@@ -216,7 +216,7 @@ async fn a_customer_types_one_at_checkout() {
             .body
             .contains("name=\"promotion_code\"")
     );
-    // One that is wrong is said to be so, and nothing is bought.
+    // A wrong code shows an error, and nothing is bought.
     let wrong = browse(&url, Some("card=pm_card_visa&promotion_code=HALV")).await;
     assert_eq!(wrong.status, 409);
     assert!(
@@ -263,7 +263,7 @@ async fn a_code_typed_at_checkout_must_be_taken_there_and_be_the_customers() {
         let form = format!("promotion_code={code}");
         assert_eq!(browse(&url, Some(&form)).await.status, 409, "{code}");
     }
-    // None was typed.
+    // No code was entered.
     assert_eq!(browse(&url, Some("promotion_code=")).await.status, 303);
     assert_eq!(number(&world.invoices(&mine).await[0], "amount_paid"), 1000);
 

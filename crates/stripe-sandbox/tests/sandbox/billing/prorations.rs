@@ -1,11 +1,11 @@
-//! Prorations by the rules of classic billing: credits are for the current price, quantity and last discount.
+//! Prorations of classic billing: credits are for the current price, quantity and last discount.
 
 use serde_json::Value;
 
 use super::schedules::created;
 use super::{DAY, START, World, lines, number};
 
-/// A schedule of `price`, discounted, that began ten days ago in a month of 31; its subscription's id.
+/// The id of a subscription whose schedule of `price`, with a discount, began ten days ago in a month of 31 days.
 async fn ten_days_in(world: &World, customer: &str, price: &str, coupon: &str) -> String {
     let form = format!("phases[0][items][0][price]={price}&phases[0][coupon]={coupon}");
     let id = world.schedule(customer, &form).await;
@@ -50,7 +50,7 @@ async fn a_credit_has_the_last_discount() {
 
 #[tokio::test]
 async fn an_upgrade_costs_what_the_coupon_leaves_of_it() {
-    // The coupon, then the charge, the credit, and what the next month costs.
+    // The coupon, then the charge, the credit, and the next month.
     for (coupon, charge, credit, next) in [
         ("percent_off=50", 2100, -1050, 3100),
         ("percent_off=100", 0, 0, 0),
@@ -61,7 +61,7 @@ async fn an_upgrade_costs_what_the_coupon_leaves_of_it() {
             -1050,
             6200,
         ),
-        // Used up by the first invoice.
+        // The first invoice used it up.
         ("percent_off=50&duration=once", 4200, -1050, 6200),
     ] {
         let world = World::new().await;
@@ -178,7 +178,7 @@ async fn a_credit_names_the_lines_that_it_gives_back() {
     let second = change(2).await;
     assert_eq!(credited(&second, 0), names(&first, 0));
     assert_eq!(credited(&second, 1), Value::Null);
-    // What the change has charged is given back in its turn.
+    // The charge of the change is credited in turn.
     world.advance_to(START + 2 * DAY).await;
     let third = change(1).await;
     assert_eq!(credited(&third, 0), names(&second, 1));

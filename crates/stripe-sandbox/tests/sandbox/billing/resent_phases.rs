@@ -1,4 +1,4 @@
-//! Updates that send the running phase again, after what it holds can no longer be chosen anew.
+//! Updates that send the running phase again, although some of its parts can no longer be chosen.
 
 use super::{DAY, START, World, number};
 
@@ -21,13 +21,13 @@ async fn a_coupon_in_force_may_be_used_up_or_deleted() {
         let end = START + 20 * DAY;
         let kept = format!("{form}&phases[0][start_date]={START}&phases[0][end_date]={end}");
         let next = format!("phases[1][items][0][price]={price}&phases[1][iterations]=1");
-        // It lasts through the phases that follow without a break, and is not redeemed again.
+        // It continues through the following phases and is not redeemed again.
         let through = format!("{kept}&{next}&phases[1][coupon]=one");
         let updated = world.api.post(&path, &through).await.ok();
         assert_eq!(updated["phases"][1]["coupon"], "one");
         let discount = world.subscription(&id).await["discount"].clone();
         assert_eq!(number(&discount["coupon"], "times_redeemed"), 1);
-        // After a phase without it, it would be.
+        // After a phase without it, it would be redeemed again.
         let again = "phases[2][coupon]=one";
         let broken = format!("{kept}&{next}&phases[2][items][0][price]={price}&{again}");
         let (.., param) = world.api.post(&path, &broken).await.refused(400);
@@ -56,7 +56,7 @@ async fn a_price_in_force_may_be_archived() {
     let next = format!("phases[1][items][0][price]={price}&phases[1][items][0][quantity]=2");
     let both = format!("{kept}&phases[0][iterations]=1&{next}");
     world.api.post(&path, &both).await.ok();
-    // The item of a subscription keeps it as well.
+    // An item of a subscription keeps it, too.
     let item = world.subscription(&id).await["items"]["data"][0]["id"].clone();
     let item = item.as_str().expect("an id");
     let same = format!("items[0][id]={item}&items[0][price]={price}&items[0][quantity]=3");

@@ -1,4 +1,4 @@
-//! Updates of a schedule that runs.
+//! Updates of running schedules.
 
 use super::schedules::{created, path, prices};
 use super::{DAY, START, World, number};
@@ -28,7 +28,7 @@ async fn the_running_phase_is_replaced_in_place() {
     assert_eq!(prices(&now), [large]);
     assert_eq!(world.billed(&customer).await.len(), 1);
     world.advance_to(START + 31 * DAY).await;
-    // The credit and the charge for 21 of 31 days, newest first; the usage of the item that went is lost.
+    // The credit and the charge for 21 of 31 days, newest first. The usage of the removed item is lost.
     assert_eq!(
         world.billed(&customer).await[0],
         [(1, -2100), (1, 4200), (1, 6200)]
@@ -84,7 +84,7 @@ async fn later_phases_are_replaced_and_past_ones_stay() {
     let path = path(&made);
     world.advance_to(START + 31 * DAY).await;
     let second = START + 31 * DAY;
-    // With the past phase, and without it.
+    // With and without the past phase.
     for form in [
         format!(
             "{}&phases[0][start_date]={START}&phases[0][end_date]={second}&{}&phases[1][end_date]={}",
@@ -134,7 +134,7 @@ async fn later_phases_are_replaced_and_past_ones_stay() {
     world.advance_to(second + 10 * DAY).await;
     let over = world.api.get(&path).await.ok();
     assert_eq!(over["status"], "completed");
-    // 19 of 29 days are given back.
+    // 19 of 29 days are credited.
     assert_eq!(world.billed(&customer).await[0], [(1, -66)]);
 }
 
@@ -167,7 +167,7 @@ async fn trials_begin_and_end_with_the_request() {
         (&"trialing".into(), end)
     );
     assert_eq!(number(&now, "current_period_end"), end);
-    // What was paid for the rest of January comes back.
+    // The rest of January is credited.
     assert_eq!(world.billed(&customer).await[0], [(1, -2100), (1, 0)]);
 
     world.advance_to(START + 40 * DAY).await;

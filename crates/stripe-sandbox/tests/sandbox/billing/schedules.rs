@@ -150,7 +150,7 @@ async fn a_phase_that_drops_a_metered_item_bills_it_apart() {
             world.report(&id, 7).await;
             world.advance_to(end).await;
         } else {
-            // The clock stands at the end of January by now.
+            // The clock stands at the end of January.
             let id = world.schedule(&customer, &form).await;
             world.report(&id, 7).await;
             world.advance_to(end).await;
@@ -257,7 +257,7 @@ async fn cancelling_a_schedule_ends_the_subscription() {
 #[tokio::test]
 async fn phases_follow_the_schedules_billing_cycle_anchor() {
     let end = START + 10 * DAY;
-    // The schedule's word, the second phase's own, and whether a period begins with that phase.
+    // The schedule's setting, the second phase's own, and whether a period begins with that phase.
     for (schedule, own, anchored) in [
         ("phase_start", None, true),
         ("phase_start", Some("automatic"), false),

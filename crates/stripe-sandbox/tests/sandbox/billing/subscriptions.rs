@@ -1,4 +1,4 @@
-//! Subscriptions made, read, changed and ended directly.
+//! Subscriptions: create, retrieve, update and cancel.
 
 use serde_json::json;
 
@@ -42,7 +42,7 @@ async fn items_are_changed_by_their_ids() {
         .ok();
     assert!(events["data"][0]["data"]["previous_attributes"]["items"].is_object());
     world.advance_to(START + 31 * DAY).await;
-    // The credit for two seats, then the rest of four and of support.
+    // The credit for two seats, then the charges for four seats and for support.
     assert_eq!(
         world.billed(&customer).await[0],
         [(2, -420), (4, 840), (1, 2100), (4, 1240), (5, 5), (1, 3100)]
@@ -190,7 +190,7 @@ async fn a_cancellation_can_wait_and_be_taken_back() {
         .get(&format!("/v1/invoices/upcoming?subscription={id}"))
         .await
         .refused(404);
-    // 31 January to 29 February: 10 of 29 days are left.
+    // From 31 January to 29 February, 10 of 29 days are left.
     world
         .api
         .post(&path, &format!("cancel_at={}", START + 50 * DAY))

@@ -1,4 +1,4 @@
-//! Automatic taxes, as far as they depend on where the customer is.
+//! Automatic taxes, as far as they depend on the customer's location.
 
 use super::{DAY, START, World};
 

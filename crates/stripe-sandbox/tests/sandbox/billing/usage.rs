@@ -1,4 +1,4 @@
-//! Usage records: where they count, and what is refused.
+//! Usage records: the period in which they count, and refusals.
 
 use super::{DAY, START, World, number};
 
@@ -225,12 +225,12 @@ async fn usage_for_the_last_minutes_of_a_period_is_late_for_a_few() {
             continue;
         }
         assert_eq!(number(&reply.ok(), "timestamp"), timestamp);
-        // The invoice for the period is final: it counts in the next one, with what comes then.
+        // The invoice of the period is final, so the usage counts in the next period.
         world.api.post(&path, &form).await.ok();
         world.api.post(&path, "quantity=1").await.ok();
         assert_eq!(upcoming_usage(&world, &customer).await, 15);
     }
-    // There was nothing to use before the subscription began.
+    // Usage cannot be older than the subscription.
     let world = World::new().await;
     let customer = world.customer().await;
     let price = world.metered("unit_amount=1").await;

@@ -1,8 +1,8 @@
-//! Usage that is reported as a total: set again and again at one time of the running period.
+//! Usage that is reported as a total, which is set repeatedly at one time of the running period.
 
 use super::{DAY, START, World, number};
 
-/// The end of the first period, which begins at `START` on the last day of a year.
+/// The end of the first period, which begins at `START`, on the last day of a year.
 const END: i64 = START + 31 * DAY;
 
 /// A subscription to one metered price.
@@ -69,7 +69,7 @@ impl Metered {
         number(&list["data"][0], "total_usage")
     }
 
-    /// What the last renewal billed.
+    /// The amount of the last renewal.
     async fn billed(&self) -> i64 {
         self.world.billed(&self.customer).await[0][0].0
     }
@@ -89,7 +89,7 @@ async fn a_total_at_one_time_is_replaced_up_and_down() {
         assert_eq!(metered.billed().await, 12, "{aggregate}");
         let next = if aggregate == "last_ever" { 12 } else { 0 };
         assert_eq!(metered.used().await, next, "{aggregate}");
-        // The next period has a time of its own.
+        // The next period has its own timestamp.
         metered.world.advance_to(END + DAY).await;
         metered.set(30, END + 1).await;
         assert_eq!(metered.used().await, 30, "{aggregate}");
@@ -102,7 +102,7 @@ async fn a_total_at_one_time_is_replaced_up_and_down() {
 async fn what_others_report_at_other_times_is_beside_it() {
     let (at, others) = (START + DAY, START + 2 * DAY);
     for (aggregate, ours, both, lowered) in [
-        // The total and theirs together; the greater of them; the later one.
+        // The sum of both; the greater one; the later one.
         ("sum", 50, 54, 14),
         ("max", 50, 50, 10),
         ("last_during_period", 50, 4, 4),
@@ -149,7 +149,8 @@ async fn a_total_belongs_to_the_running_period() {
     }
 }
 
-/// In the first minutes of a period, a sum's total for the one before may still come. What was billed is not billed again.
+/// A sum's total for the previous period may still come in the first minutes of a period. What was billed is not billed
+/// again.
 #[tokio::test]
 async fn a_total_that_comes_a_little_late_adds_what_is_new() {
     let metered = Metered::new("sum").await;
@@ -169,7 +170,7 @@ async fn a_total_that_comes_a_little_late_adds_what_is_new() {
     assert_eq!(metered.used().await, 8);
     metered.set(40, END + 1).await;
     assert_eq!(metered.used().await, 48);
-    // Less than what was billed is not to be had.
+    // Billed usage cannot be reduced.
     metered.set(1, END - 200).await;
     assert_eq!(metered.used().await, 40);
 }

@@ -1,4 +1,4 @@
-//! Cards whose bank asks the customer, who answers on a page.
+//! Cards whose bank requires authentication, which happens on a page.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use super::super::START;
 use super::super::billing::{DAY, World};
 use super::{customer, kinds};
 
-/// Answers on the page to which an intent's next action leads; says where the browser is sent.
+/// Answers on the page of an intent's next action, and returns where the browser is sent.
 async fn answer(intent: &Value, outcome: &str) -> (u16, String) {
     let action = &intent["next_action"];
     let url = action["redirect_to_url"]["url"]
@@ -68,7 +68,7 @@ async fn an_incomplete_subscription_begins_once_the_customer_agrees() {
     let id = made["id"].as_str().expect("an id");
     assert_eq!(world.subscription(id).await["status"], "active");
     assert_eq!(answer(intent, "complete").await.0, 409, "once");
-    // The customer is not there when it renews.
+    // The customer is absent at the renewal.
     world.advance_to(START + 31 * DAY).await;
     assert_eq!(world.subscription(id).await["status"], "past_due");
     let told = kinds(&world, "invoice.payment_action_required").await;
@@ -189,7 +189,7 @@ async fn a_first_payment_that_waits_for_its_customer_is_no_attempt_yet() {
     let path = format!("/v1/invoices/{}", invoice["id"].as_str().expect("an id"));
     let refused = world.api.get(&path).await.ok();
     assert_eq!(state(&refused), serde_json::json!(["open", true, 1, true]));
-    // It was asked for once, and failed with the refusal.
+    // It was asked for once, and failed when the customer refused.
     let count = async |kind| kinds(&world, kind).await.len();
     assert_eq!(count("invoice.payment_action_required").await, 1);
     assert_eq!(count("payment_intent.requires_action").await, 1);

@@ -1,4 +1,4 @@
-//! Balance transactions: what charges and refunds do to the account's balance.
+//! Balance transactions: the effects of charges and refunds on the account's balance.
 
 use serde_json::{Value, json};
 

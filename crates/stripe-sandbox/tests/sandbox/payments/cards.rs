@@ -1,9 +1,9 @@
-//! Test cards, what their banks say, and what becomes of a card that is detached.
+//! Test cards, their banks' answers, and detached cards.
 
 use super::super::billing::{DAY, World, number};
 use super::super::{Api, START};
 
-/// Token, number, `code`, `decline_code` and message of the cards that are declined.
+/// Token, number, `code`, `decline_code` and message of the declined cards.
 const DECLINED: &[(&str, &str, &str, &str, &str)] = &[
     (
         "pm_card_visa_chargeDeclined",

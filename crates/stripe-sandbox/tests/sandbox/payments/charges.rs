@@ -44,7 +44,7 @@ async fn a_paid_invoice_names_its_charge_and_intent() {
     let shown = world.api.get(&path).await.ok();
     assert_eq!(shown["invoice"]["subscription"]["status"], "active");
     assert_eq!(shown["refunds"]["data"], Value::Array(Vec::new()));
-    // Where nothing is due, nothing is charged.
+    // Nothing is charged where nothing is due.
     let free = world.price("unit_amount=0").await;
     let form = format!("customer={customer}&items[0][price]={free}&expand[]=latest_invoice");
     let made = world.api.post("/v1/subscriptions", &form).await.ok();
@@ -136,7 +136,7 @@ async fn a_credit_note_refunds_the_card() {
         .post("/v1/credit_notes", &form.replace("500", "501"))
         .await
         .error(400);
-    // A refund that was made before is linked.
+    // An earlier refund is linked.
     let charge = invoice["charge"]["id"].as_str().expect("an id");
     let refund = world
         .api

@@ -1,4 +1,4 @@
-//! Credit notes, to the cent: of invoices that are not paid, and of paid ones.
+//! Credit notes for unpaid and paid invoices, to the cent.
 
 use serde_json::Value;
 
@@ -64,7 +64,7 @@ async fn one_lowers_what_is_due_and_pays_out_nothing() {
         .await
         .ok();
     assert_eq!(number(&holder, "balance"), 0);
-    // More than is due cannot be taken off.
+    // Not more than the amount due can be credited.
     let too_much = format!("invoice={invoice}&amount=668");
     world
         .api
@@ -128,7 +128,7 @@ async fn a_void_one_is_due_again() {
         ),
         (1000, 0)
     );
-    // The line is whole again.
+    // The whole line can be credited again.
     world.api.create("/v1/credit_notes", &form).await;
     let kinds: Vec<Value> = world.api.get("/v1/events?type=credit_note.*").await.ok()["data"]
         .as_array()

@@ -1,4 +1,4 @@
-//! Invoices by request.
+//! Invoices that requests create.
 
 use serde_json::Value;
 
@@ -207,7 +207,7 @@ async fn items_are_added_to_a_draft_changed_and_removed() {
     world.api.delete(&second).await.ok();
     assert_eq!(lines().await, (vec![900], 900));
     assert_eq!(kinds(&world, "invoice.updated").await.len(), 4);
-    // Another invoice does not take what is on this one.
+    // Another invoice does not include the items of this one.
     let other = format!("customer={customer}&pending_invoice_items_behavior=include");
     let other = world.api.post(INVOICES, &other).await.ok();
     assert_eq!(number(&other, "total"), 0);
@@ -268,7 +268,7 @@ async fn a_draft_with_auto_advance_is_finalized_and_charged_after_an_hour() {
     );
     world.advance_to(START + 3599).await;
     assert_eq!(world.api.get(&path).await.ok()["status"], "draft");
-    // To be told the same again changes nothing.
+    // Repeating the request changes nothing.
     world.api.post(&path, "auto_advance=true").await.ok();
     world.advance_to(START + 3600).await;
     let paid = world.api.get(&path).await.ok();
@@ -309,7 +309,7 @@ async fn what_is_finalized_with_auto_advance_is_collected() {
         assert_eq!(done["status"], status, "{made} {finalized}");
         assert_eq!(done["auto_advance"], false);
     }
-    // One that cannot be collected goes on waiting for its payment.
+    // An invoice that cannot be collected keeps waiting for payment.
     let debtor = customer(&world, "").await;
     let item = format!("customer={debtor}&currency=usd&amount=700");
     world.api.create("/v1/invoiceitems", &item).await;
@@ -326,7 +326,7 @@ async fn what_is_finalized_with_auto_advance_is_collected() {
     );
 }
 
-/// A draft made by request: its id and its path.
+/// The id and the path of a draft that a request created.
 async fn draft(world: &World, form: &str) -> (String, String) {
     let id = world.api.create(INVOICES, form).await;
     let path = format!("{INVOICES}/{id}");

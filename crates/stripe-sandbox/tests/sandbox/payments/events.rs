@@ -1,4 +1,4 @@
-//! What paying tells.
+//! The events of payments.
 
 use super::super::START;
 use super::super::billing::{DAY, World};

@@ -1,4 +1,4 @@
-//! What a new subscription needs to be paid with, and what becomes of it otherwise.
+//! The payment method of a new subscription, and what happens without one.
 
 use serde_json::Value;
 
@@ -29,7 +29,7 @@ async fn nobody_is_subscribed_without_a_card_when_an_amount_is_due() {
         );
         assert_eq!(error["param"], Value::Null);
     }
-    // A card that is attached, and the default of nothing, is not charged.
+    // An attached card that is no default is not charged.
     world
         .api
         .post(

@@ -1,4 +1,4 @@
-//! What ends before it is paid: an incomplete subscription, and what a canceled one has not collected.
+//! Ends before payment: of incomplete subscriptions, and of canceled ones with open invoices.
 
 use super::super::START;
 use super::super::billing::{DAY, World, number};
@@ -168,7 +168,7 @@ async fn drafts_of_a_canceled_subscription_stay_drafts() {
         (&"draft".into(), &false.into())
     );
     assert_eq!(api.get(&path(&other)).await.ok()["status"], "paid");
-    // A request goes on with it.
+    // A request continues it.
     api.post(&path(&theirs), "auto_advance=true").await.ok();
     world.advance_to(START + 2 * DAY).await;
     assert_eq!(api.get(&path(&theirs)).await.ok()["status"], "paid");

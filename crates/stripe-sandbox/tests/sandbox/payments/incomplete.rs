@@ -1,4 +1,4 @@
-//! `default_incomplete`: a subscription that the customer completes.
+//! `default_incomplete`: subscriptions whose first payment the customer confirms.
 
 use serde_json::Value;
 
@@ -80,7 +80,7 @@ async fn confirming_the_intent_completes_it() {
         (&invoice["status"], number(&invoice, "attempt_count")),
         (&"paid".into(), 2)
     );
-    // The saved card renews it.
+    // The saved card pays the renewal.
     world.advance_to(START + 31 * DAY).await;
     assert_eq!(world.invoices(&customer).await[0]["status"], "paid");
     assert_eq!(world.subscription(id).await["status"], "active");
@@ -106,7 +106,7 @@ async fn paying_the_invoice_completes_it_and_a_card_waits_for_confirmation() {
     let id = made["id"].as_str().expect("an id");
     assert_eq!(world.subscription(id).await["status"], "active");
     assert!(kinds(&world, "invoice.payment_failed").await.is_empty());
-    // A change that costs something waits as well.
+    // A change with a charge waits, too.
     let dearer = world.price("unit_amount=3000").await;
     let item = &made["items"]["data"][0]["id"];
     let form = format!(
@@ -208,7 +208,7 @@ async fn behaviors_that_are_not_modelled_are_named() {
     );
 }
 
-/// A subscription that was paid, whose customer's card cannot pay any more.
+/// A paid subscription whose customer's card can no longer pay.
 async fn with_card_now(world: &World, card: &str) -> (String, String, String) {
     let customer = customer(world, "pm_card_visa").await;
     let price = world.price("unit_amount=1000").await;
@@ -264,7 +264,7 @@ async fn a_change_that_would_not_be_paid_is_refused_and_leaves_no_trace() {
         assert!(world.api.ids(&pending).await.is_empty());
         let coupon = world.api.get("/v1/coupons/twice").await.ok();
         assert_eq!(number(&coupon, "times_redeemed"), 0);
-        // What is due later, or is allowed to be owed, is changed.
+        // Changes without an immediate payment are allowed.
         let later = format!(
             "items[0][id]={item}&items[0][quantity]=3&payment_behavior=error_if_incomplete"
         );
@@ -293,7 +293,7 @@ async fn a_change_that_is_paid_is_carried_out_once() {
     let invoices = world.invoices(&customer).await;
     assert_eq!(invoices.len(), 2);
     assert_eq!(number(&invoices[0], "amount_paid"), 2000);
-    // Without a card, nothing is due to be paid by one.
+    // Without a card, the invoice is not collected.
     let cards = format!("/v1/payment_methods?customer={customer}");
     for card in world.api.ids(&cards).await {
         let path = format!("/v1/payment_methods/{card}/detach");
@@ -305,7 +305,7 @@ async fn a_change_that_is_paid_is_carried_out_once() {
     assert_eq!(number(&world.subscription(&id).await, "quantity"), 3);
 }
 
-/// Its prorations would be billed with the customer's next subscription, for one that never began.
+/// The prorations of a subscription that never began would be billed with the customer's next one.
 #[tokio::test]
 async fn what_it_sells_cannot_be_changed_before_it_is_paid() {
     let world = World::new().await;

@@ -1,4 +1,4 @@
-//! Payment intents by themselves: created, confirmed, captured, canceled.
+//! Payment intents without invoices: create, confirm, capture, cancel.
 
 use serde_json::Value;
 
@@ -192,7 +192,7 @@ async fn a_declined_one_waits_for_another_card() {
         kinds(&world, "charge.").await,
         ["charge.failed", "charge.succeeded"]
     );
-    // Nobody had the card, so that it was good for one payment.
+    // The card was not attached, so it could be used only once.
     let card = done["payment_method"].as_str().expect("an id");
     let again = format!("amount=500&currency=usd&confirm=true&payment_method={card}");
     api.post(INTENTS, &again).await.error(400);

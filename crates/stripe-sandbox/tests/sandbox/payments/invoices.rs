@@ -1,4 +1,4 @@
-//! Paying an invoice, voiding it, giving it up; and what that does to the subscription.
+//! Paying, voiding and giving up invoices, and the effects on the subscription.
 
 use super::super::START;
 use super::super::billing::{DAY, World, number};

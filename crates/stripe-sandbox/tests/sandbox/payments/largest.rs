@@ -1,4 +1,4 @@
-//! Amounts that Stripe does not charge: too large, or with parts of a unit that cards do not know.
+//! Amounts that Stripe does not charge: too large, or not a multiple of the currency's step.
 
 use super::super::START;
 use super::super::billing::{DAY, World, number};

@@ -1,4 +1,4 @@
-//! Payments: cards and how they are charged, with what that does to invoices and subscriptions.
+//! Payments: cards and charges, and their effects on invoices and subscriptions.
 
 mod authentication;
 mod balance;
@@ -19,7 +19,7 @@ mod trial_end;
 use super::START;
 use super::billing::{DAY, World};
 
-/// The types of an account's events that begin so, oldest first.
+/// The types of an account's events with this prefix, oldest first.
 async fn kinds(world: &World, start: &str) -> Vec<String> {
     let list = world.api.get("/v1/events?limit=100").await.ok();
     let events = list["data"].as_array().expect("a list").iter().rev();
@@ -27,7 +27,7 @@ async fn kinds(world: &World, start: &str) -> Vec<String> {
     kinds.filter(|kind| kind.starts_with(start)).collect()
 }
 
-/// A customer on the clock with a card that need not be good, or without any.
+/// A customer on the clock with the given card, which may be a bad one, or without a card.
 async fn customer(world: &World, card: &str) -> String {
     let form = match card {
         "" => format!("test_clock={}", world.clock),
@@ -39,7 +39,7 @@ async fn customer(world: &World, card: &str) -> String {
     world.api.create("/v1/customers", &form).await
 }
 
-/// A customer without a card, and a subscription whose trial of a week is over: it is past due.
+/// A customer without a card, whose subscription is past due after a trial of a week.
 async fn unpaid(world: &World, price: &str, more: &str) -> (String, String) {
     let customer = customer(world, "").await;
     let price = world.price(price).await;

@@ -1,4 +1,4 @@
-//! Refunds that credit notes name.
+//! Refunds that credit notes refer to.
 
 use super::super::billing::World;
 use super::customer;
@@ -26,7 +26,7 @@ async fn a_refund_is_for_one_credit_note() {
     assert_eq!(param, "refund");
     let preview = api.get(&format!("{NOTES}/preview?{form}")).await;
     assert_eq!(preview.refused(400).2, "refund");
-    // The same holds for one that a credit note has made.
+    // The same holds for a refund that a credit note has made.
     let form = format!("invoice={id}&amount=300&refund_amount=300");
     let note = api.post(NOTES, &form).await.ok();
     let made = note["refund"].as_str().expect("a refund");

@@ -1,4 +1,4 @@
-//! `trial_settings`: what a trial's end does if there is no payment method by then.
+//! `trial_settings`: what happens if a trial ends without a payment method.
 
 use super::super::START;
 use super::super::billing::{DAY, World, number};

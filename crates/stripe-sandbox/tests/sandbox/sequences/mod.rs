@@ -1,5 +1,4 @@
-//! Any sequence of calls: nothing fails on the sandbox's side, a refusal changes nothing, and what must always
-//! hold does.
+//! Any sequence of calls: the sandbox never fails, refusals change nothing, and the invariants hold.
 
 mod ops;
 
@@ -16,7 +15,7 @@ const SCHEDULES: &str = "/v1/subscription_schedules";
 const INVOICES: &str = "/v1/invoices";
 const CLOCKS: &str = "/v1/test_helpers/test_clocks";
 
-/// Everything that there is, by list.
+/// All objects, by list.
 type Dump = BTreeMap<String, Vec<Value>>;
 
 async fn list(api: &Api, path: &str, limit: usize) -> Vec<Value> {
@@ -64,7 +63,7 @@ async fn dump(api: &Api, limit: usize) -> Dump {
     for path in paths {
         let rows = list(api, &path, limit).await;
         if path.contains("customers?test_clock") {
-            // What is on a clock is listed by its customer only.
+            // Objects on a clock are listed only by their customer.
             for id in rows.iter().map(|row| row["id"].as_str().expect("an id")) {
                 for name in [SCHEDULES, INVOICES] {
                     let path = format!("{name}?customer={id}");
@@ -78,7 +77,7 @@ async fn dump(api: &Api, limit: usize) -> Dump {
     dump
 }
 
-/// What holds at any time.
+/// The invariants.
 fn check(state: &Dump) {
     let mut ids = BTreeSet::new();
     let mut schedules = BTreeMap::new();
@@ -124,7 +123,7 @@ fn check(state: &Dump) {
     }
 }
 
-/// So that most calls find what they are about.
+/// So that most calls find their objects.
 const BEGINNING: &[(&str, &str)] = &[
     ("/v1/coupons", "id=c1&percent_off=50&duration=forever"),
     (

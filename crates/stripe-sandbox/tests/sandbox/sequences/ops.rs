@@ -1,4 +1,4 @@
-//! The calls that a sequence is made of.
+//! The calls of a sequence.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -6,10 +6,10 @@ use serde_json::Value;
 use super::super::START;
 use super::{CLOCKS, DAY, Dump};
 
-/// The number that picks nothing.
+/// The number that chooses nothing.
 const NONE: usize = 11;
 
-/// A call. The numbers pick from what is there, or name what is not.
+/// A call. The numbers choose from the existing objects, or name none.
 #[derive(Clone, Debug)]
 pub(super) enum Op {
     Customer {
@@ -32,7 +32,7 @@ pub(super) enum Op {
     Clock,
     Advance(usize, i64),
     DeleteClock(usize),
-    /// The sandbox's own time goes on.
+    /// The sandbox's own clock is advanced.
     Pass(i64),
 }
 
@@ -116,18 +116,18 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What a number picks of the rows: one in twelve picks nothing.
+/// The row that a number chooses; one number in twelve chooses none.
 fn nth<'a>(rows: &[&'a Value], n: usize) -> Option<&'a Value> {
     (n != NONE && !rows.is_empty()).then(|| rows[n % rows.len()])
 }
 
-/// The rows of the lists whose path begins so.
+/// The rows of the lists whose path has this prefix.
 pub(super) fn rows<'a>(dump: &'a Dump, path: &str) -> Vec<&'a Value> {
     let lists = dump.iter().filter(|(name, _)| name.starts_with(path));
     lists.flat_map(|(_, rows)| rows).collect()
 }
 
-/// The id that a number picks, or one that is not there.
+/// The id that a number chooses, or one that does not exist.
 fn pick(dump: &Dump, path: &str, n: usize) -> String {
     let found = nth(&rows(dump, path), n);
     let id = found.map_or("none", |row| row["id"].as_str().expect("an id"));

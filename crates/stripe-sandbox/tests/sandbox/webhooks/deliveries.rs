@@ -1,4 +1,4 @@
-//! Deliveries: what is sent when, how it is signed, and what is tried again.
+//! Deliveries: their order, their signatures, and their retries.
 
 use testing::receiver::Receiver;
 use testing::time::until;
@@ -98,7 +98,7 @@ async fn a_failed_delivery_is_tried_again_three_times() {
     for (tries, wait) in [(1, BACKOFF), (2, 2 * BACKOFF), (3, 4 * BACKOFF)] {
         let failed = async || (api.sandbox().deliveries().failed_tries == tries).then_some(());
         until("a try has failed", failed).await;
-        // Before its time there is no other.
+        // There is no other try before its time.
         clock.set(at + wait - 1);
         api.get("/v1/customers").await.ok();
         assert_eq!(receiver.webhooks().len() as u64, tries);
@@ -119,7 +119,7 @@ async fn a_failed_delivery_is_tried_again_three_times() {
     assert_eq!((counts.delivered, counts.given_up), (0, 1));
     let after = api.get(&format!("/v1/events/{event}")).await.ok();
     assert_eq!(after["pending_webhooks"], 1);
-    // Nobody wanted a product's.
+    // No endpoint wanted the product's event.
     api.post("/v1/products", "name=A").await.ok();
     assert_eq!(api.ids("/v1/events?delivery_success=false").await, [event]);
     assert_eq!(api.ids("/v1/events?delivery_success=true").await.len(), 1);
@@ -161,7 +161,7 @@ async fn no_call_waits_for_an_endpoint() {
     .await;
     api.post("/v1/customers", "").await.ok();
     assert!(api.sandbox().deliveries().unsettled >= 2);
-    // A reset ends what is under way.
+    // A reset ends deliveries in progress.
     api.post("/_sandbox/reset", "").await.ok();
     api.sandbox().deliveries_settled().await;
     assert_eq!(receiver.webhooks().len(), 1);
@@ -188,7 +188,7 @@ async fn a_program_gives_an_account_an_endpoint_that_outlives_resets() {
         }
         runs.push((customer, secret));
     }
-    // The endpoint takes no id that something else has without it.
+    // The endpoint does not change the ids of other objects.
     assert_eq!(runs[0].0, runs[1].0);
     assert_eq!(runs[0], runs[2]);
     let webhooks = receiver.webhooks();
@@ -306,7 +306,7 @@ async fn what_is_over_for_an_endpoint_is_dropped_and_counted() {
     endpoint(&api, receiver.url(), &["product.*", "product.updated"][1..]).await;
     let product = api.create("/v1/products", "name=0").await;
     let held = stripe_sandbox::Action::Delay(std::time::Duration::from_secs(1));
-    // Fifteen copies of a copy of a copy: 2^14 for each event.
+    // Fourteen rules that double: 2^14 copies of each event.
     for _ in 0..14 {
         let double = stripe_sandbox::Rule::webhook("*", stripe_sandbox::Action::Double);
         api.sandbox().add_fault(double);
@@ -319,7 +319,7 @@ async fn what_is_over_for_an_endpoint_is_dropped_and_counted() {
     let counts = api.sandbox().deliveries();
     assert_eq!(counts.unsettled, 10_000);
     assert_eq!(counts.overflowed, (1 << 14) - 10_000);
-    // There is room for nothing more, and nobody waits for any.
+    // No call waits for the queue.
     api.sandbox().clear_faults();
     api.sandbox().reset();
     api.sandbox().deliveries_settled().await;

@@ -1,4 +1,4 @@
-//! `/v1/webhook_endpoints`: their shape, and what is refused.
+//! `/v1/webhook_endpoints`: the objects, and refusals.
 
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ async fn an_endpoint_is_created_changed_and_deleted() {
     with_secret["secret"] = created["secret"].clone();
     assert_eq!(created, with_secret);
 
-    // Only the creation tells the secret.
+    // Only the answer to the creation has the secret.
     let path = format!("{PATH}/{id}");
     assert_eq!(api.get(&path).await.ok(), shown);
     let list = api.get(PATH).await.ok();
@@ -57,7 +57,7 @@ async fn an_endpoint_is_created_changed_and_deleted() {
     api.delete(&path).await.refused(404);
 }
 
-/// Tries to create endpoints, which is refused: with a message that begins so, a parameter, and a code or none.
+/// Checks that endpoints are refused: form, beginning of the message, parameter, and code or none.
 async fn refused(api: &Api, cases: &[(&str, &str, &str, &str)]) {
     for (form, message, param, code) in cases {
         let (text, error, name) = api.post(PATH, form).await.refused(400);

@@ -1,4 +1,4 @@
-//! Webhooks that go wrong on demand.
+//! Fault rules for webhooks.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn webhooks_are_dropped() {
     api.sandbox().deliveries_settled().await;
     assert_eq!(receiver.types(), ["product.created", "customer.created"]);
     assert_eq!(api.sandbox().deliveries().dropped, 1);
-    // The event is there, and says that it was not received.
+    // The event exists and shows that it was not received.
     let pending = api.ids("/v1/events?delivery_success=false").await;
     assert_eq!(pending.len(), 1);
 }
@@ -101,7 +101,7 @@ async fn webhooks_come_in_another_order() {
         assert_ne!(order, sorted);
         orders.push(order);
     }
-    // With the same seed, in the same other order.
+    // The order depends only on the seed.
     assert_eq!(orders[0], orders[1]);
 }
 

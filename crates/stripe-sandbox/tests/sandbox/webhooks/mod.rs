@@ -15,7 +15,7 @@ use testing::receiver::Webhook;
 
 use super::{Api, held};
 
-/// Seconds between the first try and the second.
+/// The seconds between the first try and the second.
 const BACKOFF: i64 = 60;
 
 /// A sandbox whose clock the test sets.
@@ -38,7 +38,7 @@ async fn endpoint(api: &Api, url: &str, events: &[&str]) -> Value {
     api.post("/v1/webhook_endpoints", &form).await.ok()
 }
 
-/// Checks a signature as Stripe tells receivers to.
+/// Checks a signature as Stripe's documentation says.
 #[track_caller]
 fn check_signature(webhook: &Webhook, secret: &str, unix: i64) {
     let signature = webhook.header("stripe-signature");

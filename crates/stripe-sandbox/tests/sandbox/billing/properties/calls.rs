@@ -1,4 +1,4 @@
-//! Random calls, and what must be so after any of them.
+//! Random calls, and properties that hold after each of them.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::super::{DAY, World, number};
 use super::check;
 
-/// A call of any kind; the numbers choose among what there is.
+/// A call of any kind. The numbers choose from the existing objects.
 type Call = (u8, usize, usize);
 
 async fn call(world: &World, customers: &[String], prices: &[String], (kind, one, two): Call) {

@@ -1,4 +1,4 @@
-//! However items and coupons are changed, every line of every invoice is what a naive model of classic billing says.
+//! However items and coupons are changed, every line of every invoice agrees with a naive model of classic billing.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use super::check;
 use super::classic_model::{COUPONS, Item, Model, NewCoupon, PRICES};
 
 const PRORATIONS: [&str; 3] = ["create_prorations", "always_invoice", "none"];
-/// What is done to an item in a request; the numbers choose among what there is.
+/// The change of an item in a request. The numbers choose from the existing items.
 #[derive(Clone, Debug)]
 enum Act {
     Quantity(usize, i64),
@@ -28,7 +28,7 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// Days that pass, what is done then, and how it is prorated.
+/// The days until a change, the change, and its proration behavior.
 #[derive(Clone, Debug)]
 struct Step {
     days: i64,
@@ -57,7 +57,7 @@ fn step() -> impl Strategy<Value = Step> {
         })
 }
 
-/// The items after the acts, and how a request says that.
+/// The items after the changes, and the form that describes the changes.
 fn perform(items: &[Item], acts: &[Act], prices: &[String]) -> (Vec<Item>, String) {
     let mut after: Vec<Option<Item>> = items.iter().cloned().map(Some).collect();
     let mut touched = Vec::new();
@@ -103,7 +103,7 @@ fn perform(items: &[Item], acts: &[Act], prices: &[String]) -> (Vec<Item>, Strin
                     prices[*price]
                 ));
                 let item = after[index].as_mut().expect("untouched");
-                // Another price begins with one unit.
+                // A new price starts with one unit.
                 (item.price, item.quantity) = (*price, quantity.unwrap_or(1));
             }
             Act::Delete(_) if after.iter().flatten().count() > 1 => {

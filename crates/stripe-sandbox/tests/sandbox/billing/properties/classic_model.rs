@@ -1,8 +1,9 @@
-//! A naive model of classic billing: one subscription, licensed prices, a coupon. It shares nothing with the sandbox.
+//! A naive model of classic billing: one subscription with licensed prices and a coupon. It shares no code with the
+//! sandbox.
 
 use super::super::START;
 
-/// What the prices cost a month.
+/// The monthly amounts of the prices.
 pub(super) const PRICES: [i64; 4] = [3100, 997, 0, 2000];
 pub(super) const COUPONS: [(&str, Coupon); 6] = [
     ("percent_off=50", Coupon::Percent(50, Lasting::Forever)),
@@ -45,7 +46,7 @@ impl Coupon {
         }
     }
 
-    /// What it takes off an amount, to half a cent up.
+    /// The discount on an amount, rounded half up.
     fn off(self, amount: i64) -> i64 {
         match self {
             Self::Percent(percent, _) => (2 * amount * percent + 100) / 200,
@@ -54,12 +55,12 @@ impl Coupon {
     }
 }
 
-/// What a request does to the coupon.
+/// The change of the coupon in a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum NewCoupon {
     Keep,
     Remove,
-    /// By its place in [`COUPONS`].
+    /// Its index in [`COUPONS`].
     Set(usize),
 }
 
@@ -79,7 +80,7 @@ impl Item {
 /// The discount of the subscription, with its end.
 type Discount = Option<(Coupon, i64)>;
 
-/// The subscription as the model sees it.
+/// The subscription in the model.
 #[derive(Debug)]
 pub(super) struct Model {
     now: i64,
@@ -87,9 +88,9 @@ pub(super) struct Model {
     period: (i64, i64),
     pub(super) items: Vec<Item>,
     discount: Discount,
-    /// What the running period was charged with, if nobody has changed the discounts since.
+    /// The discount of the running period's charges, if the discounts have not changed since.
     charged: Discount,
-    /// As the next invoice shows it.
+    /// As on the next invoice.
     pending: Vec<i64>,
     /// Lines and total, oldest first.
     pub(super) invoices: Vec<(Vec<i64>, i64)>,
@@ -121,7 +122,7 @@ impl Model {
         (self.now < end).then_some(coupon)
     }
 
-    /// A period begins now, is charged in advance, and takes all that is pending.
+    /// Begins a period now, charges it in advance, and includes all pending items.
     fn begin(&mut self) {
         let end = (1..1000)
             .map(|n| months_after(self.anchor, n))
@@ -155,7 +156,7 @@ impl Model {
         self.now = to;
     }
 
-    /// The rest of the period of an amount, in cents rounded down.
+    /// The share of an amount for the rest of the period, in cents, rounded down.
     fn rest(&self, amount: i64) -> i64 {
         let (start, end) = self.period;
         (i128::from(amount) * i128::from(end - self.now))
@@ -164,7 +165,7 @@ impl Model {
             .expect("small")
     }
 
-    /// The discount that a charge, or a credit, has.
+    /// The discount of a charge or a credit.
     fn prorated_with(&self, credit: bool) -> Option<Coupon> {
         let used = self.charged.filter(|(coupon, end)| {
             credit && (coupon.lasting() == Lasting::Once || *end <= self.now)

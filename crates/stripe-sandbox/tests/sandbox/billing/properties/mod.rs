@@ -1,4 +1,4 @@
-//! What holds whatever is sold, however the clock is advanced, and whatever is called in which order.
+//! Properties that hold for all prices, steps of the clock, and sequences of calls.
 
 mod calls;
 mod classic;
@@ -10,7 +10,7 @@ mod steps;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
 
-/// Runs a property on a runtime of its own; every case is a sandbox of its own.
+/// Runs a property on its own runtime; every case has its own sandbox.
 pub(super) fn check<S: Strategy>(cases: u32, strategy: &S, property: impl AsyncFn(S::Value)) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,4 +1,4 @@
-//! A preview of a change is what the change comes to.
+//! The preview of a change agrees with the change.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -19,7 +19,7 @@ fn both(name: &str, value: impl std::fmt::Display) -> Pair {
     (format!("&{name}={value}"), format!("&{preview}={value}"))
 }
 
-/// What a change is made of; the numbers choose among what there is.
+/// The parts of a change. The numbers choose from the existing objects.
 #[derive(Clone, Debug)]
 struct Change {
     days: i64,
@@ -148,7 +148,7 @@ fn a_preview_is_what_the_change_comes_to() {
             preview.refused(404);
             return;
         }
-        // A period that ends at once is followed by what comes after it.
+        // A period that ends at once is followed by the next one.
         let next = invoices.len() - 2;
         assert_eq!(told(&preview.ok()), told(&invoices.remove(next)), "{query}");
     });

@@ -1,4 +1,4 @@
-//! Bills against an independent computation, unit by unit.
+//! Bills agree with an independent computation, unit by unit.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! The same story, with the clock advanced in few steps and in many.
+//! The result does not depend on the number of steps in which the clock is advanced.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::super::{DAY, START, World, number};
 use super::check;
 
-/// Something that happens on a day.
+/// An action on a day.
 #[derive(Clone, Debug)]
 enum Act {
     Report(i64),
@@ -24,7 +24,7 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// A sandbox in which one story is told: phases, then acts on days, with the clock advanced in `steps` between.
+/// A sandbox in which a list of actions is performed, with the clock advanced in `steps` between them.
 async fn story(phases: &[(i64, bool)], acts: &[(i64, Act)], steps: i64) -> Vec<Value> {
     let world = World::new().await;
     let customer = world.customer().await;
@@ -63,7 +63,7 @@ async fn advance(world: &World, from: i64, to: i64, steps: i64) -> i64 {
     to
 }
 
-/// Does it, as far as the subscription allows; what is refused is refused in every telling.
+/// Performs an action, if the subscription allows it. What is refused is refused in every run.
 async fn perform(world: &World, id: &str, metered: &str, licensed: &[String; 2], act: &Act) {
     let subscription = world.subscription(id).await;
     let items = subscription["items"]["data"].as_array().expect("items");
@@ -108,7 +108,7 @@ async fn perform(world: &World, id: &str, metered: &str, licensed: &[String; 2],
     assert!(reply.status == 200 || reply.status == 400, "{}", reply.body);
 }
 
-/// An invoice without what differs by nature.
+/// An invoice without the fields that always differ.
 fn told(invoice: &Value) -> Value {
     let lines = invoice["lines"]["data"].as_array().expect("lines");
     let lines: Vec<Value> = lines
