@@ -73,7 +73,7 @@ impl Default for Options {
     }
 }
 
-/// See the [crate](crate). Clones are the same sandbox.
+/// See the [crate]. Clones are the same sandbox.
 #[derive(Clone, Debug)]
 pub struct Sandbox(pub(crate) Arc<Inner>);
 

@@ -1,5 +1,5 @@
 //! The checkout page `/c/pay/<session>`, with the basket, a choice of test cards, and buttons to pay and to go back;
-//! and the page for [authentication](authentication) of a payment.
+//! and the page for [authentication] of a payment.
 //!
 //! The pages are plain HTML without scripts. All untrusted text is escaped; see [`html`].
 
