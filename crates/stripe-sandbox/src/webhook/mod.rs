@@ -9,7 +9,7 @@ mod queue;
 mod signature;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use clock::Clock;
@@ -54,7 +54,8 @@ pub(crate) struct Webhooks {
 
 #[derive(Debug)]
 struct Shared {
-    http: reqwest::Client,
+    /// Made for the first delivery, because most sandboxes have none.
+    http: LazyLock<reqwest::Client>,
     clock: Clock,
     /// The wait before the second try, in milliseconds. Each wait after that is twice as long.
     backoff: i64,
@@ -69,7 +70,7 @@ impl Webhooks {
     pub(crate) fn new(clock: Clock, backoff: Duration) -> Self {
         let stop = CancellationToken::new();
         let shared = Shared {
-            http: client(),
+            http: LazyLock::new(client),
             clock,
             backoff: i64::try_from(backoff.as_millis()).unwrap_or(i64::MAX),
             queues: Mutex::default(),
