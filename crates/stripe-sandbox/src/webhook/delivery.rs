@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::signature;
-use crate::resource::webhook_endpoint::Outgoing;
+use crate::resource::webhook_endpoint::{Outgoing, WebhookEndpoint};
 use crate::store::locked;
 
 /// How long an endpoint may take to answer.
@@ -48,9 +48,8 @@ impl Delivery {
 
     /// Sends the event at `unix` seconds.
     pub(super) async fn send(&self, http: &reqwest::Client, unix: i64) -> Outcome {
-        let to = &self.outgoing.to;
-        let endpoint = locked(&to.endpoints).get(&to.endpoint).cloned();
-        let Some(endpoint) = endpoint.filter(|endpoint| !endpoint.disabled) else {
+        let endpoint = self.endpoint().filter(|endpoint| !endpoint.disabled);
+        let Some(endpoint) = endpoint else {
             return Outcome::NoEndpoint;
         };
         let body = self.body();
@@ -71,6 +70,12 @@ impl Delivery {
             }
             _ => Outcome::Failed,
         }
+    }
+
+    /// The endpoint as it is now; `None` if it was deleted.
+    pub(super) fn endpoint(&self) -> Option<WebhookEndpoint> {
+        let to = &self.outgoing.to;
+        locked(&to.endpoints).get(&to.endpoint).cloned()
     }
 
     /// The account of the event.

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use clock::Clock;
 use serde::Serialize;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -163,6 +163,9 @@ impl Shared {
         if is_over || self.stop.is_cancelled() {
             return;
         }
+        if !queues.contains_key(endpoint) {
+            self.discard_deleted(&mut queues);
+        }
         let queue = queues.entry(endpoint.clone()).or_default();
         if !queue.add(delivery, due) {
             locked(&self.counts).overflowed += 1;
@@ -174,29 +177,38 @@ impl Shared {
         let (shared, endpoint) = (self.clone(), endpoint.clone());
         let (changed, closed) = (queue.changed.clone(), queue.closed.clone());
         queue.worker = Some(self.tasks.spawn(async move {
-            let ended = async {
-                tokio::select! {
-                    () = shared.stop.cancelled() => {}
-                    () = closed.cancelled() => {}
-                }
-            };
-            let work = async {
-                loop {
-                    match shared.next(&endpoint, &closed) {
-                        Step::Send(delivery) => shared.deliver(&endpoint, *delivery, &closed).await,
-                        Step::Wait(due) => tokio::select! {
-                            () = shared.clock.sleep_until(due) => {}
-                            () = changed.notified() => {}
-                        },
-                        Step::End => break,
-                    }
-                }
-            };
             tokio::select! {
-                () = ended => {}
-                () = work => {}
+                () = shared.stop.cancelled() => {}
+                () = closed.cancelled() => {}
+                () = shared.work(&endpoint, &changed, &closed) => {}
             }
         }));
+    }
+
+    /// Sends what is due in a queue until nothing waits in it.
+    async fn work(self: &Arc<Self>, endpoint: &Id, changed: &Notify, closed: &CancellationToken) {
+        loop {
+            match self.next(endpoint, closed) {
+                Step::Send(delivery) => self.deliver(endpoint, *delivery, closed).await,
+                Step::Wait(due) => tokio::select! {
+                    () = self.clock.sleep_until(due) => {}
+                    () = changed.notified() => {}
+                },
+                Step::End => break,
+            }
+        }
+    }
+
+    /// Discards the queues of deleted endpoints, so that there are never many more queues than endpoints.
+    fn discard_deleted(&self, queues: &mut HashMap<Id, Queue>) {
+        queues.retain(|_, queue| {
+            let is_kept = !queue.is_of_deleted();
+            if !is_kept {
+                queue.closed.cancel();
+                locked(&self.counts).given_up += queue.len();
+            }
+            is_kept
+        });
     }
 
     fn next(&self, endpoint: &Id, closed: &CancellationToken) -> Step {

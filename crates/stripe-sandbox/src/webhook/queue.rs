@@ -38,6 +38,17 @@ impl Queue {
         true
     }
 
+    /// How many deliveries wait.
+    pub(super) fn len(&self) -> u64 {
+        self.waiting.len() as u64
+    }
+
+    /// Whether its endpoint was deleted, as far as the waiting deliveries tell.
+    pub(super) fn is_of_deleted(&self) -> bool {
+        let first = self.waiting.first_key_value();
+        first.is_some_and(|(_, delivery)| delivery.endpoint().is_none())
+    }
+
     /// When the first delivery is due.
     pub(super) fn due(&self) -> Option<i64> {
         let ((due, _), _) = self.waiting.first_key_value()?;

@@ -241,6 +241,27 @@ async fn an_endpoint_that_is_off_gets_no_other_try() {
 }
 
 #[tokio::test]
+async fn deliveries_to_deleted_endpoints_do_not_pile_up() {
+    let (api, _) = sandbox().await;
+    let receiver = Receiver::start().await;
+    for round in 1..=5 {
+        receiver.answer(&[500]);
+        let made = endpoint(&api, receiver.url(), &["customer.created"]).await;
+        api.post("/v1/customers", "").await.ok();
+        until("the try has failed", async || {
+            (api.sandbox().deliveries().failed_tries == round).then_some(())
+        })
+        .await;
+        let id = made["id"].as_str().expect("an id");
+        api.delete(&format!("/v1/webhook_endpoints/{id}"))
+            .await
+            .ok();
+    }
+    let counts = api.sandbox().deliveries();
+    assert_eq!((counts.given_up, counts.unsettled), (4, 1));
+}
+
+#[tokio::test]
 async fn events_of_connected_accounts_go_to_endpoints_for_them() {
     let (api, _) = sandbox().await;
     let [own, platforms, connecteds] = [
