@@ -22,6 +22,7 @@
 //! | [`api`] | the HTTP contract: extractors, JSON to the byte, statuses |
 //! | [`domain`] | Tier's rules, in Tier's terms; it names no HTTP, and no parameter of Stripe's |
 //! | [`billing`] | the translation: what is asked of Stripe, and what Stripe's objects look like |
+//! | [`ledger`] | usage that is kept: totals, what Stripe has been told of them, and the file; nothing calls it yet |
 //! | [`stripe`] | how Stripe is called: encoding, time-outs, retries |
 //! | [`admission`] | how many requests there may be at once, and how they share the places |
 //! | [`telemetry`] | where log lines and spans go |
@@ -49,6 +50,7 @@ pub mod config;
 pub mod domain;
 #[doc(hidden)]
 pub mod internals;
+pub mod ledger;
 pub mod metrics;
 mod net;
 pub mod num;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// The parts that are stacked on each other, from the top.
-const STACK: [&str; 8] = [
+const STACK: [&str; 9] = [
     "crate::cli",
     "crate::config",
     "crate::server",
@@ -11,6 +11,7 @@ const STACK: [&str; 8] = [
     "crate::api",
     "crate::domain",
     "crate::billing",
+    "crate::ledger",
     "crate::stripe",
 ];
 
@@ -24,9 +25,15 @@ const RULES: &[(&str, &[&str], &[&str])] = &[
         &["crate::stripe"],
         &["axum", "reqwest", "stripe_sandbox"],
     ),
+    // Usage is kept without knowing how it is reported, or how it is billed.
+    (
+        "ledger",
+        &[],
+        &["axum", "http", "hyper", "reqwest", "stripe_sandbox"],
+    ),
     (
         "domain",
-        &["crate::billing", "crate::stripe"],
+        &["crate::billing", "crate::ledger", "crate::stripe"],
         &["axum", "http", "hyper", "reqwest", "stripe_sandbox"],
     ),
     (

@@ -1,0 +1,18 @@
+//! The ledger: usage that is kept, and what Stripe has been told of it.
+//!
+//! An append-only record of usage is the source of truth, and Stripe is told the result. The ledger knows orgs, features,
+//! items and periods as texts and times; who may use what, and how Stripe is called, is the affair of others.
+//!
+//! # Parts
+//!
+//! | part | what it is |
+//! |---|---|
+//! | [`state`] | the rules: a pure state machine, `(state, event, time) → (state, answer, what to store)` |
+//! | [`values`] | the words |
+//!
+//! # What is not here yet
+//!
+//! Where it is kept, and who calls it.
+
+pub mod state;
+pub mod values;

@@ -1,0 +1,126 @@
+//! Reports.
+
+use super::super::values::{Aggregate, MINUTE, Period, Target, Time};
+use super::event::{Change, Report};
+use super::open::Draft;
+use super::total::{EntryKind, Total};
+use super::{Answer, KnownKey, Refusal, State};
+
+/// How far ahead of the ledger's time usage may be.
+const AHEAD: i64 = 5 * MINUTE;
+/// How long after its end a period accepts usage. Stripe's invoice stays open for a little longer.
+pub(super) const GRACE: i64 = 4 * MINUTE;
+
+impl State {
+    pub(super) fn report(&mut self, report: &Report, now: Time) -> Result<Answer, Refusal> {
+        if let Some(repeated) = self.repeated(report)? {
+            return Ok(repeated);
+        }
+        let target = &report.target;
+        let at = report.at.unwrap_or(now);
+        let period = period_of(target, at, now)?;
+        let mut draft = self.open(target, period, now)?;
+        if draft.main().settled.is_some() {
+            return Err(Refusal::OutsidePeriod);
+        }
+        let (kind, n) = match report.change {
+            Change::Add(n) => (EntryKind::Report, n),
+            Change::SetTotal(n) => (EntryKind::Clobber, self.own_part(draft.main(), n)?),
+        };
+        self.carry_on(&mut draft, kind, n, at)?;
+        draft.enter(0, kind, n, at)?;
+        let owner = |key| (target.org.clone(), key);
+        draft.key(report.key.clone().map(owner));
+        let entry = self.write(draft, now);
+        if let Some(key) = &report.key {
+            let id = (target.org.clone(), key.text.clone());
+            let body = key.body;
+            self.keys.put(id, KnownKey { body, entry });
+        }
+        Ok(Answer::Accepted {
+            entry,
+            repeated: false,
+        })
+    }
+
+    /// The answer to a report whose key was used before.
+    fn repeated(&self, report: &Report) -> Result<Option<Answer>, Refusal> {
+        let Some(key) = &report.key else {
+            return Ok(None);
+        };
+        let id = (report.target.org.clone(), key.text.clone());
+        match self.keys.get(&id) {
+            None => Ok(None),
+            Some(known) if known.body == key.body => Ok(Some(Answer::Accepted {
+                entry: known.entry,
+                repeated: true,
+            })),
+            Some(_) => Err(Refusal::KeyReused),
+        }
+    }
+
+    /// What the item's own total has to be for the period's to be `n`. What was used on other items, and what others
+    /// recorded on this one, cannot be changed.
+    fn own_part(&self, total: &Total, n: i64) -> Result<i64, Refusal> {
+        if n < 0 {
+            return Err(Refusal::TooLow { least: 0 });
+        }
+        if total.aggregate.is_level() {
+            return Ok(n);
+        }
+        let all = self.totals_of(&total.org, &total.feature);
+        let same_period = all
+            .iter()
+            .filter(|other| other.period.start == total.period.start && other.id != total.id);
+        let elsewhere: i64 = same_period.map(|other| other.billable()).sum();
+        let least = elsewhere.saturating_add(total.others);
+        match n - least {
+            own @ 0.. => Ok(own),
+            _ => Err(Refusal::TooLow { least }),
+        }
+    }
+
+    /// A perpetual level that is reported late for the period before goes on in the running one, if nothing newer was
+    /// reported there.
+    fn carry_on(
+        &self,
+        draft: &mut Draft,
+        kind: EntryKind,
+        n: i64,
+        at: Time,
+    ) -> Result<(), Refusal> {
+        let main = draft.main().clone();
+        if main.aggregate != Aggregate::Perpetual {
+            return Ok(());
+        }
+        let later = self.totals_of(&main.org, &main.feature);
+        let later = later.into_iter().filter(|total| {
+            let is_older = total.level_at.is_none_or(|level_at| level_at <= at);
+            total.item == main.item && total.period.start > main.period.start && is_older
+        });
+        for total in later {
+            draft.totals.push(total.clone());
+            let place = draft.totals.len() - 1;
+            let mut changed = Draft::of(main.clone());
+            changed.enter(0, kind, n, at)?;
+            draft.enter(place, EntryKind::CarryIn, changed.main().n, at)?;
+        }
+        Ok(())
+    }
+}
+
+/// The period that usage at `at` belongs to.
+fn period_of(target: &Target, at: Time, now: Time) -> Result<Period, Refusal> {
+    if at > now.plus(AHEAD) {
+        return Err(Refusal::TooFarAhead);
+    }
+    let periods = [Some(target.period), target.previous];
+    let found = periods
+        .into_iter()
+        .flatten()
+        .find(|period| period.contains(at));
+    // What the caller takes for the running period may be over.
+    found
+        .filter(|period| now < period.end.plus(GRACE))
+        .ok_or(Refusal::OutsidePeriod)
+}

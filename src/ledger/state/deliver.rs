@@ -1,0 +1,130 @@
+//! Deliveries by state: which totals Stripe is told now, and by which set.
+//!
+//! Stripe keeps one quantity for each item and second. The ledger chooses one second for a total and sets the quantity
+//! there, again and again. A set is numbered and stored before it is handed out, and nothing newer is made for the total
+//! until it has a definite answer. So no older set lands over a newer one, whoever sends it.
+
+use super::super::values::{HOUR, MINUTE, SECOND, Time};
+use super::State;
+use super::event::{ReadSummary, Seal, Sealed, Set};
+use super::total::{Check, OpenSet, Total, TotalId};
+
+/// The least time between two sets of a total. A request must have ended, one way or another, before it is over.
+const GAP: i64 = 20 * SECOND;
+/// How long before a period's end deliveries no longer wait for others.
+const URGENT: i64 = 2 * MINUTE;
+/// How long a set is repeated with the same key. Stripe forgets keys after 24 hours.
+pub(super) const REPEATABLE: i64 = 20 * HOUR;
+
+impl State {
+    /// The most urgent sets and summaries, stored as handed out.
+    pub(super) fn seal(&mut self, seal: &Seal, now: Time) -> Sealed {
+        let mut due = Vec::new();
+        for id in self.undelivered.clone() {
+            match self.totals.get(&id) {
+                Some(total) if has_work(total) => {
+                    if is_due(total, seal, now) {
+                        due.push((total.period.end, total.delivery.changed, id));
+                    }
+                }
+                _ => drop(self.undelivered.remove(&id)),
+            }
+        }
+        due.sort_unstable();
+        let mut sealed = Sealed::default();
+        for (_, _, id) in due.into_iter().take(seal.most) {
+            self.hand_out(id, seal.date, now, &mut sealed);
+        }
+        sealed
+    }
+
+    fn hand_out(&mut self, id: TotalId, date: Time, now: Time, sealed: &mut Sealed) {
+        let Some(mut total) = self.totals.get(&id).cloned() else {
+            return;
+        };
+        total.delivery.sent = Some(now);
+        if needs_summary(&total, now) {
+            sealed.summaries.push(ReadSummary {
+                total: id,
+                number: total.delivery.number,
+                item: total.item.clone(),
+                period: total.period,
+            });
+        } else {
+            let open = total.delivery.open.unwrap_or_else(|| OpenSet {
+                n: total.n,
+                timestamp: timestamp(&total, date),
+                since: now,
+            });
+            if total.delivery.open.is_none() {
+                total.delivery.number += 1;
+                total.delivery.moved = false;
+            }
+            total.delivery.open = Some(open);
+            total.delivery.timestamp = Some(open.timestamp);
+            sealed.sets.push(set(&total, open));
+        }
+        self.keep(total, now);
+    }
+}
+
+/// Whether there is anything to do for the total.
+fn has_work(total: &Total) -> bool {
+    let is_live = total.parked.is_none() && total.settled.is_none();
+    let is_unread = !total.adopted || total.delivery.check == Check::BeforeNext;
+    is_live && (total.is_undelivered() || is_unread)
+}
+
+fn is_due(total: &Total, seal: &Seal, now: Time) -> bool {
+    let delivery = &total.delivery;
+    if let Some(org) = &seal.org {
+        return total.org == *org;
+    }
+    // A clock that was set back must not stop deliveries, so a distance in either direction counts.
+    let has_passed = |since: Option<Time>, wait: i64| {
+        since.is_none_or(|since| now.millis().abs_diff(since.millis()) >= wait.unsigned_abs())
+    };
+    let is_urgent = now >= total.period.end.plus(-URGENT);
+    let waits_for_no_one = is_urgent || delivery.open.is_some();
+    has_passed(delivery.sent, GAP)
+        && (waits_for_no_one || has_passed(delivery.changed, seal.deliver_after))
+}
+
+/// Whether Stripe's summary must be read before anything is sent.
+fn needs_summary(total: &Total, now: Time) -> bool {
+    let delivery = &total.delivery;
+    let is_stale = |open: OpenSet| is_stale(open, now);
+    match delivery.open {
+        Some(open) => is_stale(open),
+        None => !total.adopted || delivery.check == Check::BeforeNext,
+    }
+}
+
+/// Whether the set is too old to be repeated.
+pub(super) fn is_stale(open: OpenSet, now: Time) -> bool {
+    now > open.since.plus(REPEATABLE)
+}
+
+/// The second at which the total is recorded: chosen once, unless others recorded after it.
+fn timestamp(total: &Total, date: Time) -> i64 {
+    let first = total.period.start.max(total.item_start).seconds() + 1;
+    let last = total.period.end.seconds() - 1;
+    match total.delivery.timestamp {
+        Some(chosen) if !total.delivery.moved => chosen,
+        Some(chosen) => date.seconds().max(chosen + 1).min(last),
+        None => date.seconds().max(first).min(last),
+    }
+}
+
+fn set(total: &Total, open: OpenSet) -> Set {
+    let number = total.delivery.number;
+    let start = total.period.start.seconds();
+    Set {
+        total: total.id,
+        number,
+        item: total.item.clone(),
+        quantity: open.n,
+        timestamp: open.timestamp,
+        key: format!("set:{}:{start}:{number}", total.item),
+    }
+}

@@ -1,0 +1,95 @@
+//! What is used of a feature.
+
+use super::super::values::{Aggregate, Feature, Org, Time};
+use super::accept::GRACE;
+use super::{Answer, Refusal, ReservationState, State, Total, TotalId};
+
+/// What an org has used of a feature in a period.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Used {
+    /// When the period began.
+    pub period_start: Time,
+    /// What is used in it, on all items, and by what others recorded. Without reservations.
+    pub n: i64,
+    /// Whether it stays the same in later periods until it is reported anew.
+    pub is_perpetual: bool,
+    /// Held reservations: when each ends, and how many units it has.
+    pub held: Vec<(Time, i64)>,
+}
+
+impl Used {
+    /// The units that are held at `now`.
+    pub fn reserved(&self, now: Time) -> i64 {
+        let held = self.held.iter().filter(|(expires, _)| now < *expires);
+        held.map(|(_, n)| n)
+            .fold(0, |sum, n| sum.saturating_add(*n))
+    }
+}
+
+impl State {
+    /// What is used of the feature in the period that began then.
+    pub fn used(&self, org: &Org, feature: &Feature, period_start: Time) -> Used {
+        let totals = self.totals_of(org, feature);
+        let newest = totals.last();
+        Used {
+            period_start,
+            n: used_of(&totals, period_start),
+            is_perpetual: newest.is_some_and(|total| total.aggregate == Aggregate::Perpetual),
+            held: self.held_of(org, feature),
+        }
+    }
+
+    /// What is used of the feature in each period that is held, oldest first.
+    pub fn used_by_period(&self, org: &Org, feature: &Feature) -> Vec<Used> {
+        let totals = self.totals_of(org, feature);
+        let mut starts: Vec<Time> = totals.iter().map(|total| total.period.start).collect();
+        starts.dedup();
+        let used = |start| self.used(org, feature, start);
+        starts.into_iter().map(used).collect()
+    }
+
+    fn held_of(&self, org: &Org, feature: &Feature) -> Vec<(Time, i64)> {
+        let held = self.held(org, feature).reservations;
+        let held = held.iter().filter_map(|id| self.reservations.get(id));
+        held.filter(|one| one.state == ReservationState::Held)
+            .map(|one| (one.expires, one.n))
+            .collect()
+    }
+
+    /// The period's invoice is known.
+    pub(super) fn settle(
+        &mut self,
+        id: TotalId,
+        billed: i64,
+        now: Time,
+    ) -> Result<Answer, Refusal> {
+        let mut total = self.owned(id)?;
+        let is_over = now >= total.period.end.plus(GRACE);
+        if !is_over || total.is_undelivered() || total.parked.is_some() {
+            return Err(Refusal::NotSettleable);
+        }
+        let expected = total.billable();
+        total.settled = Some(billed);
+        self.keep(total, now);
+        Ok(Answer::Settled { expected, billed })
+    }
+}
+
+/// What the totals of a feature come to in the period that began at `start`.
+fn used_of(totals: &[&Total], start: Time) -> i64 {
+    let in_period = || totals.iter().filter(|total| total.period.start == start);
+    // A perpetual level is what it is, also in a period in which it was not reported.
+    let newest = in_period().next_back().or(totals.last());
+    let Some(newest) = newest else {
+        return 0;
+    };
+    let n = match newest.aggregate {
+        Aggregate::Sum => {
+            in_period().fold(0, |sum: i64, total| sum.saturating_add(total.billable()))
+        }
+        Aggregate::Max => in_period().map(|total| total.billable()).max().unwrap_or(0),
+        Aggregate::Last => in_period().next_back().map_or(0, |total| total.n),
+        Aggregate::Perpetual => newest.n,
+    };
+    n.max(newest.detached.unwrap_or(0))
+}

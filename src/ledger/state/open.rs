@@ -1,0 +1,246 @@
+//! Totals that begin: with a period, with an item, and with a level that comes from another item.
+
+use super::super::values::{Aggregate, Feature, Org, Period, Target, Time};
+use super::total::{Delivery, Entry, EntryId, EntryKind, Figure, Key, Total, TotalId};
+use super::{Answer, Refusal, State};
+
+/// Changes that are made together. The first total is the one that they are about.
+pub(super) struct Draft {
+    pub(super) totals: Vec<Total>,
+    entries: Vec<DraftEntry>,
+}
+
+struct DraftEntry {
+    /// The total, by its place in the draft.
+    place: usize,
+    kind: EntryKind,
+    n: i64,
+    at: Time,
+    after: i64,
+    key: Option<(Org, Key)>,
+}
+
+impl Draft {
+    pub(super) fn of(total: Total) -> Self {
+        Self {
+            totals: vec![total],
+            entries: Vec::new(),
+        }
+    }
+
+    pub(super) fn main(&mut self) -> &mut Total {
+        &mut self.totals[0]
+    }
+
+    /// Appends an entry to the total at `place`.
+    pub(super) fn enter(
+        &mut self,
+        place: usize,
+        kind: EntryKind,
+        n: i64,
+        at: Time,
+    ) -> Result<(), Refusal> {
+        let total = &mut self.totals[place];
+        let before = Figure {
+            n: total.n,
+            level_at: total.level_at,
+        };
+        let refusal = if n < 0 {
+            Refusal::TooLow { least: 0 }
+        } else {
+            Refusal::TooLarge
+        };
+        let after = before.after(total.aggregate, kind, n, at).ok_or(refusal)?;
+        total.n = after.n;
+        total.level_at = after.level_at;
+        self.entries.push(DraftEntry {
+            place,
+            kind,
+            n,
+            at,
+            after: after.n,
+            key: None,
+        });
+        Ok(())
+    }
+
+    /// The last entry was made by a request with that key.
+    pub(super) fn key(&mut self, key: Option<(Org, Key)>) {
+        let last = self.entries.last_mut();
+        last.expect("a key follows its entry").key = key;
+    }
+}
+
+impl State {
+    /// The total of the target's item in `period`, with what comes to it from elsewhere.
+    pub(super) fn open(
+        &self,
+        target: &Target,
+        period: Period,
+        now: Time,
+    ) -> Result<Draft, Refusal> {
+        let others = self.totals_of(&target.org, &target.feature);
+        let same_item = || others.iter().filter(|total| total.item == target.item);
+        let found = same_item().find(|total| total.period.start == period.start);
+        let main = match found {
+            Some(total) => Total {
+                period,
+                ..(*total).clone()
+            },
+            None => empty(target, period),
+        };
+        let mut draft = Draft::of(main);
+        if found.is_none() {
+            let earlier = same_item().filter(|total| total.period.start < period.start);
+            if let Some(before) = earlier.max_by_key(|total| total.period.start) {
+                continue_from(&mut draft, before)?;
+            } else if let Some(from) = source(&others, target, period) {
+                carry(&mut draft, from.clone(), from.n, now)?;
+            }
+        }
+        let is_running = period == target.period;
+        let detached = others.iter().filter(|_| is_running);
+        let detached = detached.filter_map(|total| Some((*total, total.detached?)));
+        for (from, n) in detached {
+            carry(&mut draft, from.clone(), n, now)?;
+        }
+        Ok(draft)
+    }
+
+    /// Keeps what was drafted. Gives the number of the last entry.
+    pub(super) fn write(&mut self, draft: Draft, now: Time) -> EntryId {
+        let mut ids = Vec::new();
+        for mut total in draft.totals {
+            if total.id == TotalId::default() {
+                total.id = TotalId(self.next_total);
+                self.next_total += 1;
+                self.register(&total);
+            }
+            ids.push(total.id);
+            self.keep(total, now);
+        }
+        for entry in draft.entries {
+            let id = EntryId(self.next_entry);
+            self.next_entry += 1;
+            self.entries.push(Entry {
+                id,
+                total: ids[entry.place],
+                accepted: now,
+                at: entry.at,
+                kind: entry.kind,
+                n: entry.n,
+                after: entry.after,
+                key: entry.key,
+            });
+        }
+        EntryId(self.next_entry - 1)
+    }
+
+    /// Lists a new total by its period, and forgets those that nothing can happen to any more. The newest ones stay, settled
+    /// or not: a report may name them.
+    fn register(&mut self, total: &Total) {
+        let mut held = self.held(&total.org, &total.feature);
+        while held.totals.len() > 2 && self.is_settled(held.totals[0]) {
+            self.totals.remove(held.totals.remove(0));
+        }
+        let is_earlier = |id: &TotalId| {
+            let old = self.totals.get(id);
+            old.is_none_or(|old| old.period.start <= total.period.start)
+        };
+        let place = held.totals.partition_point(is_earlier);
+        held.totals.insert(place, total.id);
+        let id = (total.org.clone(), total.feature.clone());
+        self.uses.put(id, held);
+    }
+
+    fn is_settled(&self, id: TotalId) -> bool {
+        let total = self.totals.get(&id);
+        total.is_some_and(|total| total.settled.is_some())
+    }
+
+    /// A plan change begins.
+    pub(super) fn detach(&mut self, org: &Org, feature: &Feature, now: Time) -> Answer {
+        let totals = self.totals_of(org, feature);
+        let newest = totals.last().filter(|total| {
+            total.has_level() && total.settled.is_none() && total.period.contains(now)
+        });
+        let Some(total) = newest else {
+            return Answer::Ignored;
+        };
+        let mut draft = Draft::of((*total).clone());
+        draft.main().detached = Some(total.n);
+        let left = draft.enter(0, EntryKind::CarryOut, 0, total.level_at.unwrap_or(now));
+        left.expect("nothing is too low at 0");
+        self.write(draft, now);
+        Answer::Done
+    }
+
+    /// A plan change has been made, or has failed.
+    pub(super) fn attach(&mut self, target: &Target, now: Time) -> Result<Answer, Refusal> {
+        let draft = self.open(target, target.period, now)?;
+        self.write(draft, now);
+        Ok(Answer::Done)
+    }
+}
+
+fn empty(target: &Target, period: Period) -> Total {
+    Total {
+        id: TotalId::default(),
+        org: target.org.clone(),
+        feature: target.feature.clone(),
+        item: target.item.clone(),
+        aggregate: target.aggregate,
+        period,
+        item_start: target.item_start,
+        n: 0,
+        level_at: None,
+        others: 0,
+        adopted: false,
+        detached: None,
+        delivery: Delivery::default(),
+        parked: None,
+        settled: None,
+    }
+}
+
+/// A new period of an item that is known. What is perpetual goes on, at Stripe too.
+fn continue_from(draft: &mut Draft, before: &Total) -> Result<(), Refusal> {
+    draft.main().adopted = before.adopted;
+    if before.aggregate == Aggregate::Perpetual {
+        let at = before.level_at.unwrap_or(before.period.start);
+        if before.n != 0 {
+            draft.enter(0, EntryKind::CarryIn, before.n, at)?;
+        }
+        let delivery = &mut draft.main().delivery;
+        delivery.told = before.delivery.told;
+        delivery.unsure = before.delivery.unsure || before.delivery.open.is_some();
+    }
+    Ok(())
+}
+
+/// The total whose level a new item takes over, if nobody detached one: the plan was changed by others.
+fn source<'a>(others: &[&'a Total], target: &Target, period: Period) -> Option<&'a Total> {
+    let is_perpetual = target.aggregate == Aggregate::Perpetual;
+    let is_last = |total: &&&Total| is_perpetual || total.period.start == period.start;
+    let newest = others.iter().rev().find(is_last).copied();
+    newest.filter(|from| target.aggregate.is_level() && from.has_level())
+}
+
+/// Moves the level `n` of the total `from` to the main one. An item whose usage adds up gets it on top of what it has.
+fn carry(draft: &mut Draft, from: Total, n: i64, now: Time) -> Result<(), Refusal> {
+    let at = from.level_at.unwrap_or(now);
+    if from.id == draft.main().id {
+        draft.main().detached = None;
+    } else {
+        draft.totals.push(Total {
+            detached: None,
+            ..from
+        });
+        draft.enter(draft.totals.len() - 1, EntryKind::CarryOut, 0, at)?;
+    }
+    let n = match draft.main().aggregate {
+        Aggregate::Sum => n.checked_add(draft.main().n).ok_or(Refusal::TooLarge)?,
+        Aggregate::Max | Aggregate::Last | Aggregate::Perpetual => n,
+    };
+    draft.enter(0, EntryKind::CarryIn, n, at)
+}

@@ -1,0 +1,45 @@
+//! What came of a set.
+
+use super::super::values::Time;
+use super::event::Outcome;
+use super::total::{Check, TotalId};
+use super::{Answer, Refusal, State};
+
+impl State {
+    pub(super) fn answered(
+        &mut self,
+        id: TotalId,
+        number: u64,
+        outcome: &Outcome,
+        now: Time,
+    ) -> Result<Answer, Refusal> {
+        let mut total = self.owned(id)?;
+        let delivery = &mut total.delivery;
+        let Some(open) = delivery.open.filter(|_| delivery.number == number) else {
+            return Ok(Answer::Ignored);
+        };
+        match outcome {
+            Outcome::Lost => return Ok(Answer::Done),
+            Outcome::Done => {
+                delivery.told = open.n;
+                delivery.unsure = false;
+                if delivery.check == Check::AfterNext {
+                    delivery.check = Check::BeforeNext;
+                }
+            }
+            Outcome::Ended => delivery.unsure = true,
+            Outcome::Refused { .. } if delivery.unsure => {
+                // What Stripe has decides how much is late.
+                delivery.check = Check::BeforeNext;
+            }
+            Outcome::Refused { reason, next } => {
+                delivery.open = None;
+                return Ok(self.refused(total, reason, next.as_ref(), now));
+            }
+        }
+        delivery.open = None;
+        delivery.changed = None;
+        self.keep(total, now);
+        Ok(Answer::Done)
+    }
+}

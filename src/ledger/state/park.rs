@@ -1,0 +1,86 @@
+//! Usage that Stripe refuses: late usage goes into the next period, other usage is parked for a person to decide.
+
+use std::sync::Arc;
+
+use super::super::values::{Aggregate, Target, Time};
+use super::open::Draft;
+use super::total::{Check, EntryKind, Parked, Total, TotalId};
+use super::{Answer, Refusal, State};
+
+impl State {
+    /// Stripe refused the last set of `total` for good. `next` is where usage of the feature goes now, if there is a period
+    /// that can take what was too late.
+    pub(super) fn refused(
+        &mut self,
+        total: Total,
+        reason: &Arc<str>,
+        next: Option<&Target>,
+        now: Time,
+    ) -> Answer {
+        let n = total.n - total.delivery.told;
+        let later = next.filter(|next| next.period.start > total.period.start);
+        if let Some(draft) = later.and_then(|next| self.move_on(&total, next, now).ok()) {
+            self.write(draft, now);
+            return Answer::Late { n, parked: false };
+        }
+        let parked = Parked {
+            reason: reason.clone(),
+            since: now,
+        };
+        self.keep(
+            Total {
+                parked: Some(parked),
+                ..total
+            },
+            now,
+        );
+        Answer::Late { n, parked: true }
+    }
+
+    /// Moves what Stripe was not told into the target's period. A `max` or `last` level of one period means nothing in the
+    /// next one, so it is not moved.
+    fn move_on(&self, total: &Total, next: &Target, now: Time) -> Result<Draft, Refusal> {
+        let told = total.delivery.told;
+        let n = total.n - told;
+        let mut draft = self.open(next, next.period, now)?;
+        let place = draft.totals.len();
+        let at = total.period.end;
+        match total.aggregate {
+            Aggregate::Sum => {
+                draft.totals.push(total.clone());
+                draft.enter(place, EntryKind::LateOut, -n, at)?;
+                draft.enter(0, EntryKind::LateIn, n, now)?;
+            }
+            // The running period has the level already; it only has to be told.
+            Aggregate::Perpetual => {
+                draft.main().delivery.unsure = true;
+                draft.totals.push(total.clone());
+                draft.enter(place, EntryKind::CarryOut, told, at)?;
+            }
+            Aggregate::Max | Aggregate::Last => return Err(Refusal::OutsidePeriod),
+        }
+        Ok(draft)
+    }
+
+    /// Parked usage is told again.
+    pub(super) fn retry(&mut self, id: TotalId, now: Time) -> Result<Answer, Refusal> {
+        let mut total = self.owned(id)?;
+        total.parked.take().ok_or(Refusal::NotParked)?;
+        total.delivery.sent = None;
+        self.keep(total, now);
+        Ok(Answer::Done)
+    }
+
+    /// Parked usage is given up: the total becomes what Stripe was told.
+    pub(super) fn write_off(&mut self, id: TotalId, now: Time) -> Result<Answer, Refusal> {
+        let mut total = self.owned(id)?;
+        total.parked.take().ok_or(Refusal::NotParked)?;
+        total.delivery.unsure = false;
+        total.delivery.check = Check::No;
+        let told = total.delivery.told;
+        let mut draft = Draft::of(total);
+        draft.enter(0, EntryKind::WriteOff, told, now)?;
+        self.write(draft, now);
+        Ok(Answer::Done)
+    }
+}

@@ -1,0 +1,191 @@
+//! Reservations: usage that is allowed before it happens.
+//!
+//! At any time, in units: granted = committed + released + expired + held, where what a commit gives back is released.
+
+use super::super::values::{Aggregate, Feature, Org, Period, ReservationId, Target, Time};
+use super::event::Reserve;
+use super::total::EntryKind;
+use super::{Answer, Refusal, State};
+
+/// A reservation that was granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    /// Its id.
+    pub id: ReservationId,
+    /// Whose.
+    pub org: Org,
+    /// Of what.
+    pub feature: Feature,
+    /// Units.
+    pub n: i64,
+    /// When it was granted.
+    pub made: Time,
+    /// When it ends by itself.
+    pub expires: Time,
+    /// What became of it.
+    pub state: ReservationState,
+}
+
+/// What became of a reservation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReservationState {
+    /// It counts as used.
+    Held,
+    /// So many units happened; the others were given back.
+    Committed(i64),
+    /// It was given back.
+    Released,
+    /// Its time was over.
+    Expired,
+}
+
+impl Reservation {
+    pub(super) fn is_held(&self) -> bool {
+        self.state == ReservationState::Held
+    }
+}
+
+impl State {
+    pub(super) fn reserve(&mut self, reserve: &Reserve, now: Time) -> Result<Answer, Refusal> {
+        let target = &reserve.target;
+        if target.aggregate != Aggregate::Sum {
+            return Err(Refusal::NotReservable);
+        }
+        if reserve.n <= 0 || reserve.ttl <= 0 {
+            return Err(Refusal::BadQuantity);
+        }
+        if self.reservations.get(&reserve.id).is_some() {
+            return Err(Refusal::ReservationExists);
+        }
+        if !target.period.contains(now) {
+            return Err(Refusal::OutsidePeriod);
+        }
+        let used = self.used(&target.org, &target.feature, target.period.start);
+        let taken = used.n.saturating_add(used.reserved(now));
+        let after = taken.checked_add(reserve.n).ok_or(Refusal::TooLarge)?;
+        if reserve.limit.is_some_and(|limit| after > limit) {
+            return Ok(Answer::Reserved {
+                expires: None,
+                used: taken,
+            });
+        }
+        self.grant(reserve, now)?;
+        Ok(Answer::Reserved {
+            expires: Some(expiry(target.period, now, reserve.ttl)),
+            used: after,
+        })
+    }
+
+    fn grant(&mut self, reserve: &Reserve, now: Time) -> Result<(), Refusal> {
+        let target = &reserve.target;
+        let mut reservation = Reservation {
+            id: reserve.id.clone(),
+            org: target.org.clone(),
+            feature: target.feature.clone(),
+            n: reserve.n,
+            made: now,
+            expires: expiry(target.period, now, reserve.ttl),
+            state: ReservationState::Held,
+        };
+        if reserve.commit {
+            self.count(target, reserve.n, now)?;
+            reservation.state = ReservationState::Committed(reserve.n);
+        } else {
+            let mut held = self.held(&target.org, &target.feature);
+            held.reservations.push(reserve.id.clone());
+            let id = (target.org.clone(), target.feature.clone());
+            self.uses.put(id, held);
+        }
+        self.reservations.put(reserve.id.clone(), reservation);
+        Ok(())
+    }
+
+    pub(super) fn commit_reserved(
+        &mut self,
+        id: &ReservationId,
+        n: Option<i64>,
+        target: &Target,
+        now: Time,
+    ) -> Result<Answer, Refusal> {
+        let reservation = self.reservation(id)?.clone();
+        if let ReservationState::Committed(done) = reservation.state
+            && n.is_none_or(|n| n == done)
+        {
+            return Ok(Answer::Committed(done));
+        }
+        if !reservation.is_held() || now >= reservation.expires {
+            return Err(Refusal::ReservationEnded);
+        }
+        let n = n.unwrap_or(reservation.n);
+        let same = target.org == reservation.org && target.feature == reservation.feature;
+        if n < 0 || n > reservation.n || !same {
+            return Err(Refusal::BadQuantity);
+        }
+        if target.aggregate != Aggregate::Sum {
+            return Err(Refusal::NotReservable);
+        }
+        if !target.period.contains(now) {
+            return Err(Refusal::OutsidePeriod);
+        }
+        self.count(target, n, now)?;
+        self.end(reservation, ReservationState::Committed(n));
+        Ok(Answer::Committed(n))
+    }
+
+    pub(super) fn release(&mut self, id: &ReservationId, now: Time) -> Result<Answer, Refusal> {
+        let reservation = self.reservation(id)?.clone();
+        match reservation.state {
+            ReservationState::Released => Ok(Answer::Done),
+            ReservationState::Held if now < reservation.expires => {
+                self.end(reservation, ReservationState::Released);
+                Ok(Answer::Done)
+            }
+            _ => Err(Refusal::ReservationEnded),
+        }
+    }
+
+    pub(super) fn expire(&mut self, now: Time) -> Answer {
+        let held = self.reservations.iter().map(|(_, one)| one);
+        let over = held.filter(|one| one.is_held() && one.expires <= now);
+        let over: Vec<Reservation> = over.cloned().collect();
+        let count = over.len();
+        for reservation in over {
+            self.end(reservation, ReservationState::Expired);
+        }
+        Answer::Expired(count)
+    }
+
+    /// A reservation that is held, or that was recalled.
+    pub fn reservation(&self, id: &ReservationId) -> Result<&Reservation, Refusal> {
+        let found = self.reservations.get(id);
+        found.ok_or(Refusal::UnknownReservation)
+    }
+
+    /// Counts committed units.
+    fn count(&mut self, target: &Target, n: i64, now: Time) -> Result<(), Refusal> {
+        let mut draft = self.open(target, target.period, now)?;
+        draft.enter(0, EntryKind::Commit, n, now)?;
+        self.write(draft, now);
+        Ok(())
+    }
+
+    fn end(&mut self, reservation: Reservation, state: ReservationState) {
+        let id = (reservation.org.clone(), reservation.feature.clone());
+        let mut held = self.held(&id.0, &id.1);
+        held.reservations.retain(|other| *other != reservation.id);
+        self.uses.put(id, held);
+        let key = reservation.id.clone();
+        self.reservations.put(
+            key,
+            Reservation {
+                state,
+                ..reservation
+            },
+        );
+    }
+}
+
+/// When a reservation ends by itself: at the latest with the period.
+fn expiry(period: Period, now: Time, ttl: i64) -> Time {
+    now.plus(ttl).min(period.end)
+}

@@ -1,0 +1,120 @@
+//! What Stripe's summaries say: adoption of items with usage, others' usage, and sets whose outcome was never heard.
+
+use super::super::values::{Aggregate, Time};
+use super::deliver::is_stale;
+use super::open::Draft;
+use super::total::{Check, EntryKind, Parked, Total, TotalId};
+use super::{Answer, Refusal, State};
+
+impl State {
+    /// `number` is the last set's when the reading began: a summary that was read while a set was under way says neither
+    /// what was before it nor what is after it, and is not used.
+    pub(super) fn summary(
+        &mut self,
+        id: TotalId,
+        number: u64,
+        value: i64,
+        now: Time,
+    ) -> Result<Answer, Refusal> {
+        let mut total = self.owned(id)?;
+        let open = total.delivery.open;
+        let is_under_way = open.is_some_and(|open| !is_stale(open, now));
+        if total.delivery.number != number || is_under_way {
+            return Ok(Answer::Ignored);
+        }
+        if open.is_some() {
+            return Ok(self.give_up(total, now));
+        }
+        if !total.adopted {
+            return self.adopt(total, value, now);
+        }
+        if total.delivery.unsure {
+            return Ok(self.resolve(total, value, now));
+        }
+        total.delivery.check = Check::No;
+        let answer = compare(&mut total, value);
+        self.keep(total, now);
+        Ok(answer)
+    }
+
+    /// The set is so old that its key may be forgotten, and so old that it cannot be under way any more. A newer one
+    /// follows, whatever came of it, and the summary is read again after that.
+    fn give_up(&mut self, mut total: Total, now: Time) -> Answer {
+        let delivery = &mut total.delivery;
+        delivery.open = None;
+        delivery.unsure = true;
+        delivery.check = Check::AfterNext;
+        delivery.sent = None;
+        self.keep(total, now);
+        Answer::Done
+    }
+
+    /// The item had usage before the ledger's first delivery.
+    fn adopt(&mut self, mut total: Total, value: i64, now: Time) -> Result<Answer, Refusal> {
+        total.adopted = true;
+        total.delivery.check = Check::No;
+        total.delivery.sent = None;
+        let has_own = total.has_level();
+        match total.aggregate {
+            Aggregate::Sum => total.others = value,
+            Aggregate::Max if has_own => total.others = value,
+            // It is written over, with 0 too.
+            Aggregate::Last | Aggregate::Perpetual if has_own => {
+                total.delivery.unsure = total.n != value;
+            }
+            Aggregate::Max | Aggregate::Last | Aggregate::Perpetual if value != 0 => {
+                total.delivery.told = value;
+                let mut draft = Draft::of(total);
+                draft.enter(0, EntryKind::Adopt, value, now)?;
+                self.write(draft, now);
+                return Ok(Answer::Done);
+            }
+            Aggregate::Max | Aggregate::Last | Aggregate::Perpetual => {}
+        }
+        self.keep(total, now);
+        Ok(Answer::Done)
+    }
+
+    /// A set with an unknown outcome was followed by one that was refused. What Stripe has is read from the summary, if it
+    /// can be: others may have recorded as well, so a figure that was never sent decides nothing, and a person has to.
+    fn resolve(&mut self, mut total: Total, value: i64, now: Time) -> Answer {
+        let delivery = &mut total.delivery;
+        if delivery.check != Check::BeforeNext {
+            return Answer::Ignored;
+        }
+        let told = match total.aggregate {
+            Aggregate::Sum => value - total.others,
+            Aggregate::Max | Aggregate::Last | Aggregate::Perpetual => value,
+        };
+        let likely = total.n.min(delivery.told)..=total.n.max(delivery.told);
+        if likely.contains(&told) {
+            delivery.told = told;
+            delivery.unsure = false;
+        } else {
+            total.parked = Some(Parked {
+                reason: "what Stripe has recorded is not what it was told".into(),
+                since: now,
+            });
+        }
+        delivery.check = Check::No;
+        delivery.sent = None;
+        self.keep(total, now);
+        Answer::Done
+    }
+}
+
+/// Every set of the ledger has its answer, so the rest of the summary is of others.
+fn compare(total: &mut Total, value: i64) -> Answer {
+    let told = total.delivery.told;
+    match total.aggregate {
+        Aggregate::Sum => total.others = (value - told).max(0),
+        Aggregate::Max => total.others = if value > told { value } else { 0 },
+        Aggregate::Last | Aggregate::Perpetual if value != told => {
+            total.delivery.moved = true;
+            total.delivery.unsure = true;
+            return Answer::Overwritten { found: value, told };
+        }
+        Aggregate::Last | Aggregate::Perpetual => {}
+    }
+    Answer::Done
+}

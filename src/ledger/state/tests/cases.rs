@@ -1,0 +1,295 @@
+//! One case at a time: accepting, levels, plan changes, reservations.
+
+use super::world::World;
+use super::*;
+
+fn sum() -> Target {
+    target("feature:s", Aggregate::Sum, "si_1", 0)
+}
+
+fn accept(world: &mut World, report: Report) -> Result<Answer, Refusal> {
+    world.submit(&Event::Report(report)).expect("a disk")
+}
+
+fn used(world: &World, target: &Target) -> i64 {
+    let start = target.period.start;
+    world.state.used(&target.org, &target.feature, start).n
+}
+
+#[test]
+fn refunds_and_clobbers_move_a_total_down_to_zero_and_no_further() {
+    let mut world = World::new();
+    let too_low = Err(Refusal::TooLow { least: 0 });
+    for (report, result, n) in [
+        (add(&sum(), 5), Ok(()), 5),
+        (add(&sum(), -3), Ok(()), 2),
+        (add(&sum(), -3), too_low, 2),
+        (clobber(&sum(), 9), Ok(()), 9),
+        (clobber(&sum(), 4), Ok(()), 4),
+        (clobber(&sum(), -1), too_low, 4),
+        (add(&sum(), i64::MAX), Err(Refusal::TooLarge), 4),
+        (clobber(&sum(), 0), Ok(()), 0),
+        (add(&sum(), -1), too_low, 0),
+    ] {
+        let change = report.change;
+        assert_eq!(accept(&mut world, report).map(drop), result, "{change:?}");
+        assert_eq!(used(&world, &sum()), n, "after {change:?}");
+        world.disk.verify();
+    }
+}
+
+#[test]
+fn each_aggregate_has_its_own_arithmetic() {
+    for (aggregate, result) in [
+        (Aggregate::Sum, 14),
+        (Aggregate::Max, 7),
+        (Aggregate::Last, 4),
+        (Aggregate::Perpetual, 4),
+    ] {
+        let mut world = World::new();
+        let target = target("feature:f", aggregate, "si_1", 0);
+        for n in [3, 7, 4] {
+            accept(&mut world, add(&target, n)).expect("usage");
+        }
+        assert_eq!(used(&world, &target), result, "{aggregate:?}");
+        // A level that was so earlier changes nothing now; a larger maximum does.
+        let mut earlier = add(&target, 9);
+        earlier.at = Some(world.now.plus(-MINUTE));
+        accept(&mut world, earlier).expect("usage");
+        let result = match aggregate {
+            Aggregate::Sum => 23,
+            Aggregate::Max => 9,
+            _ => 4,
+        };
+        assert_eq!(used(&world, &target), result, "{aggregate:?}");
+        // Back to less, whatever the aggregate.
+        accept(&mut world, clobber(&target, 2)).expect("usage");
+        assert_eq!(used(&world, &target), 2, "{aggregate:?}");
+        accept(&mut world, add(&target, -2)).expect("usage");
+        assert_eq!(used(&world, &target), 0, "{aggregate:?}");
+    }
+}
+
+#[test]
+fn a_key_counts_once_and_belongs_to_its_body_and_org() {
+    let mut world = World::new();
+    let keyed = |body: u8, org: &str| {
+        let mut report = add(&sum(), 5);
+        report.target.org = org.into();
+        report.key = Some(Key {
+            text: "k".into(),
+            body: [body; 16],
+        });
+        report
+    };
+    let first = accept(&mut world, keyed(1, "org:a"));
+    let Ok(Answer::Accepted { entry, .. }) = first else {
+        panic!("{first:?}");
+    };
+    world.crash();
+    let again = Answer::Accepted {
+        entry,
+        repeated: true,
+    };
+    assert_eq!(accept(&mut world, keyed(1, "org:a")), Ok(again));
+    let other_body = accept(&mut world, keyed(2, "org:a"));
+    assert_eq!(other_body, Err(Refusal::KeyReused));
+    accept(&mut world, keyed(2, "org:b")).expect("a key of its own");
+    assert_eq!(used(&world, &sum()), 5);
+    assert_eq!(world.disk.entries.len(), 2);
+}
+
+#[test]
+fn usage_is_accepted_for_its_period_as_long_as_that_can_be_billed() {
+    let second = target("feature:s", Aggregate::Sum, "si_1", 1);
+    let boundary = second.period.start;
+    for (now, at, result) in [
+        (HOUR, HOUR + 5 * MINUTE, Ok(1)),
+        (HOUR, HOUR + 5 * MINUTE + 1, Err(Refusal::TooFarAhead)),
+        (HOUR, 0, Ok(1)),
+        (HOUR, -1, Err(Refusal::OutsidePeriod)),
+        (4 * MINUTE - 1, -1, Ok(0)),
+        (4 * MINUTE - 1, -PERIOD, Ok(0)),
+        (4 * MINUTE - 1, -PERIOD - 1, Err(Refusal::OutsidePeriod)),
+        (4 * MINUTE, -1, Err(Refusal::OutsidePeriod)),
+        (PERIOD - 1, PERIOD, Err(Refusal::OutsidePeriod)),
+        // The caller has not noticed yet that the period is over.
+        (PERIOD + 4 * MINUTE - 1, PERIOD - 1, Ok(1)),
+        (PERIOD + 4 * MINUTE, PERIOD - 1, Err(Refusal::OutsidePeriod)),
+    ] {
+        let mut world = World::new();
+        world.now = boundary.plus(now);
+        let mut report = add(&second, 1);
+        report.at = Some(boundary.plus(at));
+        let result_is = accept(&mut world, report).map(|_| used(&world, &second));
+        assert_eq!(result_is, result, "{at} at {now}");
+    }
+}
+
+#[test]
+fn a_plan_change_keeps_what_is_used_and_moves_levels() {
+    for aggregate in [
+        Aggregate::Sum,
+        Aggregate::Max,
+        Aggregate::Last,
+        Aggregate::Perpetual,
+    ] {
+        for announced in [true, false] {
+            let mut world = World::new();
+            let old = target("feature:f", aggregate, "si_1", 0);
+            let new = target("feature:f", aggregate, "si_2", 0);
+            accept(&mut world, add(&old, 7)).expect("usage");
+            if announced {
+                let (org, feature) = (old.org.clone(), old.feature.clone());
+                world.submit(&Event::Detach { org, feature });
+                world.crash();
+                assert_eq!(used(&world, &old), 7);
+                world.submit(&Event::Attach(new.clone()));
+            }
+            assert_eq!(used(&world, &old), 7);
+            accept(&mut world, add(&new, 9)).expect("usage");
+            let (all, left) = match aggregate {
+                Aggregate::Sum => (16, 7),
+                _ => (9, 0),
+            };
+            assert_eq!(used(&world, &new), all, "{aggregate:?}");
+            let first = &world.disk.totals[&TotalId(1)];
+            assert_eq!((first.n, first.detached), (left, None), "{aggregate:?}");
+            // A clobber cannot take back what the old item was billed for.
+            let low = accept(&mut world, clobber(&new, 3));
+            assert_eq!(low.is_err(), aggregate == Aggregate::Sum, "{low:?}");
+            world.disk.verify();
+        }
+    }
+}
+
+#[test]
+fn a_plan_change_that_fails_gives_the_level_back() {
+    let mut world = World::new();
+    let old = target("feature:f", Aggregate::Last, "si_1", 0);
+    accept(&mut world, add(&old, 7)).expect("usage");
+    let (org, feature) = (old.org.clone(), old.feature.clone());
+    world.submit(&Event::Detach { org, feature });
+    assert_eq!(world.disk.totals[&TotalId(1)].n, 0);
+    world.submit(&Event::Attach(old.clone()));
+    assert_eq!(world.disk.totals[&TotalId(1)].n, 7);
+    world.disk.verify();
+}
+
+/// Found by the model.
+#[test]
+fn a_level_of_zero_keeps_its_time_when_it_moves() {
+    let mut world = World::new();
+    let old = target("feature:f", Aggregate::Last, "si_1", 0);
+    let mut ahead = add(&old, 2);
+    ahead.at = Some(world.now.plus(MINUTE));
+    accept(&mut world, ahead).expect("usage");
+    accept(&mut world, clobber(&old, 0)).expect("usage");
+    let new = target("feature:f", Aggregate::Last, "si_2", 0);
+    world.submit(&Event::Attach(new.clone()));
+    accept(&mut world, add(&new, 1)).expect("usage");
+    assert_eq!(used(&world, &new), 0);
+}
+
+#[test]
+fn only_a_perpetual_level_outlasts_its_period() {
+    for aggregate in [Aggregate::Sum, Aggregate::Last, Aggregate::Perpetual] {
+        let mut world = World::new();
+        accept(
+            &mut world,
+            add(&target("feature:f", aggregate, "si_1", 0), 7),
+        )
+        .expect("usage");
+        world.now = period(1).start.plus(MINUTE);
+        let next = target("feature:f", aggregate, "si_1", 1);
+        let stays = if aggregate == Aggregate::Perpetual {
+            7
+        } else {
+            0
+        };
+        assert_eq!(used(&world, &next), stays);
+        world.submit(&Event::Attach(next.clone()));
+        assert_eq!(used(&world, &next), stays);
+        // What is reported for the last second of the old period goes on in the new one.
+        let mut late = add(&next, 8);
+        late.at = Some(period(0).end.plus(-SECOND));
+        accept(&mut world, late).expect("usage");
+        let stays = if aggregate == Aggregate::Perpetual {
+            8
+        } else {
+            0
+        };
+        assert_eq!(used(&world, &next), stays);
+        world.disk.verify();
+    }
+}
+
+fn reserve(id: &str, n: i64, ttl: i64) -> Event {
+    Event::Reserve(Reserve {
+        id: id.into(),
+        target: sum(),
+        n,
+        ttl,
+        limit: Some(500),
+        commit: false,
+    })
+}
+
+#[test]
+fn reservations_never_exceed_the_limit() {
+    let mut world = World::new();
+    let granted = (0..20).filter(|id| {
+        let answer = world.submit(&reserve(&format!("rsv_{id}"), 75, MINUTE));
+        matches!(
+            answer,
+            Some(Ok(Answer::Reserved {
+                expires: Some(_),
+                ..
+            }))
+        )
+    });
+    assert_eq!(granted.count(), 6);
+    let held = |world: &World| {
+        let used = world
+            .state
+            .used(&"org:a".into(), &"feature:s".into(), START);
+        (used.n, used.reserved(world.now))
+    };
+    assert_eq!(held(&world), (0, 450));
+    let commit = |id: &str, n| Event::Commit {
+        id: id.into(),
+        n,
+        target: sum(),
+    };
+    for _ in 0..2 {
+        let answer = world.submit(&commit("rsv_0", Some(50)));
+        assert_eq!(answer, Some(Ok(Answer::Committed(50))));
+        let answer = world.submit(&Event::Release("rsv_1".into()));
+        assert_eq!(answer, Some(Ok(Answer::Done)));
+        world.crash();
+    }
+    assert_eq!(held(&world), (50, 300));
+    let ended = Some(Err(Refusal::ReservationEnded));
+    assert_eq!(world.submit(&commit("rsv_0", Some(49))), ended);
+    assert_eq!(world.submit(&commit("rsv_1", None)), ended);
+    assert_eq!(world.submit(&Event::Release("rsv_0".into())), ended);
+    // Its end comes with time, whether or not anybody has noticed.
+    world.now = world.now.plus(MINUTE);
+    assert_eq!(held(&world), (50, 0));
+    assert_eq!(world.submit(&commit("rsv_2", None)), ended);
+    assert_eq!(world.submit(&Event::Expire), Some(Ok(Answer::Expired(4))));
+    assert_eq!(world.submit(&Event::Expire), Some(Ok(Answer::Expired(0))));
+    assert_eq!(world.submit(&Event::Release("rsv_2".into())), ended);
+    assert_eq!(held(&world), (50, 0));
+    world.disk.verify();
+}
+
+#[test]
+fn a_reservation_ends_with_its_period() {
+    let mut world = World::new();
+    world.now = period(0).end.plus(-SECOND);
+    let answer = world.submit(&reserve("rsv_1", 75, HOUR));
+    let expires = Some(period(0).end);
+    let used = 75;
+    assert_eq!(answer, Some(Ok(Answer::Reserved { expires, used })));
+}

@@ -1,0 +1,51 @@
+//! The state machine against simple models.
+
+mod cases;
+mod delivery;
+mod model;
+mod ops;
+mod stripe;
+mod world;
+
+use super::*;
+use crate::ledger::values::*;
+
+/// The first instant of the first period.
+const START: Time = Time::from_seconds(1_700_000_000);
+/// How long a period of the tests is.
+const PERIOD: i64 = 72 * HOUR;
+
+fn period(number: i64) -> Period {
+    Period {
+        start: START.plus(number * PERIOD),
+        end: START.plus((number + 1) * PERIOD),
+    }
+}
+
+fn target(feature: &str, aggregate: Aggregate, item: &str, number: i64) -> Target {
+    Target {
+        org: "org:a".into(),
+        feature: feature.into(),
+        item: item.into(),
+        aggregate,
+        period: period(number),
+        previous: (number > 0).then(|| period(number - 1)),
+        item_start: START,
+    }
+}
+
+fn add(target: &Target, n: i64) -> Report {
+    Report {
+        target: target.clone(),
+        change: Change::Add(n),
+        at: None,
+        key: None,
+    }
+}
+
+fn clobber(target: &Target, n: i64) -> Report {
+    Report {
+        change: Change::SetTotal(n),
+        ..add(target, n)
+    }
+}

@@ -1,0 +1,297 @@
+//! Any list of events, faults and deaths, against a model of a few lines: totals are what was accepted, and in the end
+//! Stripe has been told the totals.
+
+use std::collections::{BTreeMap, HashMap};
+
+use proptest::prelude::*;
+
+use super::ops::{Op, op};
+use super::world::{Fault, World};
+use super::*;
+
+const AGGREGATES: [Aggregate; 4] = [
+    Aggregate::Sum,
+    Aggregate::Max,
+    Aggregate::Last,
+    Aggregate::Perpetual,
+];
+const LIMIT: i64 = 100;
+
+/// What anybody would expect, from what was accepted alone.
+#[derive(Default)]
+struct Naive {
+    /// By feature and period.
+    used: BTreeMap<(usize, i64), i64>,
+    /// When a level was last reported, by feature and period.
+    level_at: HashMap<(usize, i64), Time>,
+    keys: HashMap<u8, (usize, i64, i64)>,
+    granted: Vec<i64>,
+}
+
+struct Run {
+    world: World,
+    naive: Naive,
+    /// The item that each feature has, and the period in which it got it.
+    items: [(u32, i64); 4],
+    /// How many entries the model has seen.
+    seen: usize,
+}
+
+impl Run {
+    fn number(&self) -> i64 {
+        (self.world.now.millis() - START.millis()) / PERIOD
+    }
+
+    fn target(&self, feature: usize) -> Target {
+        let (item, since) = self.items[feature];
+        let item = format!("si_{feature}_{item}");
+        let name = format!("feature:{feature}");
+        let mut target = target(&name, AGGREGATES[feature], &item, self.number());
+        target.previous = target.previous.filter(|_| since < self.number());
+        target
+    }
+
+    fn start(&mut self) {
+        for feature in 0..4 {
+            let target = self.target(feature);
+            let name = target.feature.clone();
+            self.world.targets.insert(name, target);
+        }
+    }
+
+    fn report(&mut self, feature: usize, change: Change, back: i64, key: Option<u8>) {
+        let target = self.target(feature);
+        let at = self.world.now.plus(-back);
+        let n = match change {
+            Change::Add(n) | Change::SetTotal(n) => n,
+        };
+        let body = (feature, n, back);
+        let digest = format!("{:>16}", format!("{feature} {n} {back}"));
+        let event = Event::Report(Report {
+            target,
+            change,
+            at: Some(at),
+            key: key.map(|key| Key {
+                text: key.to_string().into(),
+                body: digest.as_bytes().try_into().expect("16 bytes"),
+            }),
+        });
+        let answer = self.world.submit(&event);
+        match key.and_then(|key| self.naive.keys.get(&key)) {
+            Some(used) if answer.is_some() => {
+                let is_same = matches!(answer, Some(Ok(Answer::Accepted { repeated: true, .. })));
+                assert_eq!(is_same, *used == body);
+                return;
+            }
+            _ => {}
+        }
+        if let Some(Ok(_)) = answer {
+            self.naive.keys.extend(key.map(|key| (key, body)));
+            let number = (at.millis() - START.millis()).div_euclid(PERIOD);
+            self.count(feature, number, change, at);
+        }
+    }
+
+    fn count(&mut self, feature: usize, number: i64, change: Change, at: Time) {
+        let place = (feature, number);
+        let before = self.naive.used_in(place);
+        let is_newest = self
+            .naive
+            .level_at
+            .get(&place)
+            .is_none_or(|last| at >= *last);
+        let after = match (change, AGGREGATES[feature]) {
+            (Change::SetTotal(n), _) => n,
+            (Change::Add(n), _) if n < 0 => before + n,
+            (Change::Add(n), Aggregate::Sum) => before + n,
+            (Change::Add(n), Aggregate::Max) => before.max(n),
+            (Change::Add(n), _) if is_newest => n,
+            _ => before,
+        };
+        self.naive.used.insert(place, after);
+        let last = self.naive.level_at.entry(place).or_insert(at);
+        *last = at.max(*last);
+    }
+
+    fn reserve(&mut self, n: i64, commit: bool) {
+        let id = format!("rsv_{}", self.naive.granted.len());
+        let target = self.target(0);
+        let (org, feature) = (target.org.clone(), target.feature.clone());
+        let start = target.period.start;
+        let answer = self.world.submit(&Event::Reserve(Reserve {
+            id: id.as_str().into(),
+            target,
+            n,
+            ttl: 10 * MINUTE,
+            limit: Some(LIMIT),
+            commit,
+        }));
+        if let Some(Ok(Answer::Reserved {
+            expires: Some(_),
+            used,
+        })) = answer
+        {
+            assert!(used <= LIMIT);
+            self.naive.granted.push(n);
+            let now = self.world.now;
+            if commit {
+                self.count(0, self.number(), Change::Add(n), now);
+            }
+            let figure = self.world.state.used(&org, &feature, start);
+            assert_eq!(figure.n + figure.reserved(now), used);
+        }
+    }
+
+    fn commit(&mut self, which: usize, n: Option<i64>) {
+        let id = format!("rsv_{which}").as_str().into();
+        let before = self.world.disk.reservations.get(&id).cloned();
+        let target = self.target(0);
+        let answer = self.world.submit(&Event::Commit { id, n, target });
+        if let Some(Ok(Answer::Committed(n))) = answer
+            && before.is_some_and(|before| before.state == ReservationState::Held)
+        {
+            let now = self.world.now;
+            self.count(0, self.number(), Change::Add(n), now);
+        }
+    }
+
+    fn change(&mut self, feature: usize, announced: bool) {
+        let old = self.target(feature);
+        let org = Some(old.org.clone());
+        if announced {
+            let (org, feature) = (old.org.clone(), old.feature.clone());
+            self.world.submit(&Event::Detach { org, feature });
+        }
+        self.world.deliver(org.clone(), Fault::None);
+        self.world.deliver(org, Fault::None);
+        let totals = self.world.disk.totals.values();
+        let mut of_item = totals.filter(|total| total.item == old.item);
+        let is_told = of_item.all(|total| !total.is_undelivered() || total.parked.is_some());
+        // What cannot be delivered before a change stops the change.
+        if is_told {
+            self.items[feature] = (self.items[feature].0 + 1, self.number());
+            self.world.stripe.deleted.insert(old.item);
+        }
+        self.start();
+        let attach = Event::Attach(self.target(feature));
+        while self.world.submit(&attach).is_none() {}
+    }
+
+    /// Usage that went from a period that is over into the next one.
+    fn move_late(&mut self) {
+        let disk = &self.world.disk;
+        let mut sum = 0;
+        for entry in &disk.entries[self.seen..] {
+            if matches!(entry.kind, EntryKind::LateIn | EntryKind::LateOut) {
+                let start = disk.totals[&entry.total].period.start;
+                let number = (start.millis() - START.millis()) / PERIOD;
+                *self.naive.used.entry((0, number)).or_default() += entry.n;
+                sum += entry.n;
+            }
+        }
+        assert_eq!(sum, 0, "late usage was lost or made");
+        self.seen = disk.entries.len();
+    }
+
+    fn check(&mut self) {
+        self.move_late();
+        self.world.disk.verify();
+        for feature in 0..4 {
+            let target = self.target(feature);
+            let start = target.period.start;
+            let used = self.world.state.used(&target.org, &target.feature, start);
+            let expected = self.naive.used_in((feature, self.number()));
+            assert_eq!(used.n, expected, "{:?}", target.aggregate);
+        }
+        let reservations = self.world.disk.reservations.values();
+        let (mut all, mut committed) = (0, 0);
+        for one in reservations {
+            all += one.n;
+            if let ReservationState::Committed(n) = one.state {
+                committed += n;
+            }
+        }
+        assert_eq!(all, self.naive.granted.iter().sum::<i64>());
+        let entries = self.world.disk.entries.iter();
+        let counted = entries.filter(|entry| entry.kind == EntryKind::Commit);
+        assert_eq!(counted.map(|entry| entry.n).sum::<i64>(), committed);
+    }
+
+    /// Nothing fails any more: in the end Stripe has been told everything.
+    fn finish(&mut self) {
+        self.world.disk_fails = false;
+        while !self.world.under_way.is_empty() {
+            self.world.arrive();
+        }
+        for _ in 0..12 {
+            self.world.advance(MINUTE);
+            self.start();
+            self.world.deliver(None, Fault::None);
+            self.check();
+        }
+        let mut totals: Vec<&Total> = self.world.disk.totals.values().collect();
+        totals.sort_by_key(|total| total.period.start);
+        let live = totals.iter().filter(|total| total.parked.is_none());
+        for total in live {
+            assert!(!total.is_undelivered(), "{total:?}");
+            let stripe = &self.world.stripe;
+            let billed = stripe.summary(&total.item, total.period, total.aggregate);
+            assert_eq!(billed, total.n, "{total:?}");
+        }
+    }
+
+    fn step(&mut self, op: &Op) {
+        self.start();
+        match *op {
+            Op::Report {
+                feature,
+                n,
+                back,
+                key,
+            } => self.report(feature, Change::Add(n), back, key),
+            Op::Clobber { feature, n } => self.report(feature, Change::SetTotal(n), 0, None),
+            Op::Reserve { n, commit } => self.reserve(n, commit),
+            Op::Commit { which, n } => self.commit(which, n),
+            Op::Release { which } => {
+                let id = format!("rsv_{which}").as_str().into();
+                self.world.submit(&Event::Release(id));
+            }
+            Op::Expire => drop(self.world.submit(&Event::Expire)),
+            Op::Advance(millis) => self.world.advance(millis),
+            Op::Deliver(fault) => self.world.deliver(None, fault),
+            Op::Arrive => self.world.arrive(),
+            Op::Change { feature, announced } => self.change(feature, announced),
+            Op::Crash => self.world.crash(),
+            Op::DiskFails => self.world.disk_fails = true,
+        }
+    }
+}
+
+impl Naive {
+    fn used_in(&self, (feature, number): (usize, i64)) -> i64 {
+        if AGGREGATES[feature] != Aggregate::Perpetual {
+            return self.used.get(&(feature, number)).copied().unwrap_or(0);
+        }
+        let earlier = self.used.range((feature, i64::MIN)..=(feature, number));
+        earlier.last().map_or(0, |(_, n)| *n)
+    }
+}
+
+proptest! {
+    #[test]
+    fn totals_are_what_was_accepted_and_stripe_is_told_the_totals(
+        ops in prop::collection::vec(op(), 1..80),
+    ) {
+        let mut run = Run {
+            world: World::new(),
+            naive: Naive::default(),
+            items: [(0, 0); 4],
+            seen: 0,
+        };
+        for op in &ops {
+            run.step(op);
+            run.check();
+        }
+        run.finish();
+    }
+}

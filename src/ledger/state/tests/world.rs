@@ -1,0 +1,228 @@
+//! A ledger with a disk that may fail, a process that may die, and a Stripe whose answers may be lost.
+
+use std::collections::HashMap;
+
+use super::stripe::Stripe;
+use super::*;
+
+/// What is on disk.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Disk {
+    pub(super) totals: HashMap<TotalId, Total>,
+    pub(super) reservations: HashMap<ReservationId, Reservation>,
+    pub(super) entries: Vec<Entry>,
+}
+
+impl Disk {
+    fn stored(&self) -> Stored {
+        Stored {
+            totals: self.totals.values().cloned().collect(),
+            reservations: self
+                .reservations
+                .values()
+                .filter(|one| one.is_held())
+                .cloned()
+                .collect(),
+            last_total: self.totals.keys().map(|id| id.0).max().unwrap_or(0),
+            last_entry: self.entries.last().map_or(0, |entry| entry.id.0),
+        }
+    }
+
+    fn write(&mut self, batch: &Batch<'_>) {
+        self.entries.extend_from_slice(batch.entries);
+        for total in &batch.totals {
+            self.totals.insert(total.id, (*total).clone());
+        }
+        for one in &batch.reservations {
+            self.reservations.insert(one.id.clone(), (*one).clone());
+        }
+    }
+
+    fn recalled(&self) -> Recalled {
+        let keys = self.entries.iter().filter_map(|entry| {
+            let (org, key) = entry.key.clone()?;
+            let (body, entry) = (key.body, entry.id);
+            Some(((org, key.text), KnownKey { body, entry }))
+        });
+        Recalled {
+            keys: keys.collect(),
+            reservations: self.reservations.values().cloned().collect(),
+        }
+    }
+
+    /// Does the arithmetic of every total again.
+    pub(super) fn verify(&self) {
+        let mut figures: HashMap<TotalId, Figure> = HashMap::new();
+        for entry in &self.entries {
+            let figure = figures.entry(entry.total).or_default();
+            let aggregate = self.totals[&entry.total].aggregate;
+            let after = figure.after(aggregate, entry.kind, entry.n, entry.at);
+            *figure = after.expect("an accepted entry");
+            assert_eq!(figure.n, entry.after, "{entry:?}");
+        }
+        for total in self.totals.values() {
+            let figure = figures.get(&total.id).copied().unwrap_or_default();
+            assert_eq!((figure.n, figure.level_at), (total.n, total.level_at));
+        }
+    }
+}
+
+pub(super) struct World {
+    pub(super) state: State,
+    pub(super) disk: Disk,
+    pub(super) stripe: Stripe,
+    pub(super) now: Time,
+    /// Whether the next commit fails.
+    pub(super) disk_fails: bool,
+    /// Requests that nobody waits for any more, and that may still arrive at Stripe.
+    pub(super) under_way: Vec<(Set, Time)>,
+    /// Where usage of each feature goes now.
+    pub(super) targets: HashMap<Feature, Target>,
+}
+
+/// What goes wrong with a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fault {
+    None,
+    /// It arrives, and its answer is lost.
+    AnswerLost,
+    /// It is slow: nobody waits for it any more when it arrives, if it does.
+    Slow,
+    /// It is answered 500, having recorded or not.
+    Fails(bool),
+    /// It is answered, and the process dies before it has stored the answer.
+    Dies,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        Self {
+            state: State::load(Stored::default()),
+            disk: Disk::default(),
+            stripe: Stripe::default(),
+            now: START.plus(HOUR),
+            disk_fails: false,
+            under_way: Vec::new(),
+            targets: HashMap::new(),
+        }
+    }
+
+    /// What the writer does with one event. `None`: it could not be stored.
+    pub(super) fn submit(&mut self, event: &Event) -> Option<Result<Answer, Refusal>> {
+        self.state.recall(self.disk.recalled());
+        let result = self.state.apply(event, self.now);
+        if result.is_err() {
+            assert!(self.state.pending().is_empty(), "{event:?} left something");
+        }
+        if std::mem::take(&mut self.disk_fails) {
+            self.state.rollback();
+            return None;
+        }
+        self.disk.write(&self.state.pending());
+        self.state.commit();
+        Some(result)
+    }
+
+    /// The process dies, and another takes over.
+    pub(super) fn crash(&mut self) {
+        let before: HashMap<TotalId, Total> = self
+            .state
+            .totals()
+            .map(|total| (total.id, total.clone()))
+            .collect();
+        self.state = State::load(self.disk.stored());
+        for (id, total) in before {
+            assert_eq!(self.state.total(id), Some(&total), "lost with the process");
+        }
+    }
+
+    pub(super) fn seal(&mut self, org: Option<Org>) -> Sealed {
+        let seal = Seal {
+            date: self.now,
+            deliver_after: 30 * SECOND,
+            org,
+            most: 100,
+        };
+        match self.submit(&Event::Seal(seal)) {
+            Some(Ok(Answer::Sealed(sealed))) => sealed,
+            _ => Sealed::default(),
+        }
+    }
+
+    /// One round of the sender.
+    pub(super) fn deliver(&mut self, org: Option<Org>, fault: Fault) {
+        let sealed = self.seal(org);
+        for read in sealed.summaries {
+            let aggregate = self.disk.totals[&read.total].aggregate;
+            let value = self.stripe.summary(&read.item, read.period, aggregate);
+            let (total, number) = (read.total, read.number);
+            self.submit(&Event::Summary {
+                total,
+                number,
+                value,
+            });
+        }
+        for set in sealed.sets {
+            self.send(&set, fault);
+        }
+    }
+
+    fn send(&mut self, set: &Set, fault: Fault) {
+        let is_under_way = self.under_way.iter().any(|(other, _)| other.key == set.key);
+        let outcome = match fault {
+            // Stripe says 409 while the first one runs.
+            _ if is_under_way => Outcome::Lost,
+            Fault::Slow => {
+                self.under_way.push((set.clone(), self.now));
+                Outcome::Lost
+            }
+            Fault::None => self.run(set, None),
+            Fault::Fails(records) => self.run(set, Some(records)),
+            Fault::AnswerLost => {
+                self.run(set, None);
+                Outcome::Lost
+            }
+            Fault::Dies => {
+                self.run(set, None);
+                return self.crash();
+            }
+        };
+        let answered = Event::Answered {
+            total: set.total,
+            number: set.number,
+            outcome,
+        };
+        self.submit(&answered);
+    }
+
+    fn run(&mut self, set: &Set, fails: Option<bool>) -> Outcome {
+        let total = self.disk.totals[&set.total].clone();
+        let is_replayed = self.stripe.has_answered(set);
+        let next = self.targets.get(&total.feature).cloned();
+        match self.stripe.run(set, total.period, fails, self.now) {
+            200 => Outcome::Done,
+            400 => Outcome::Refused {
+                reason: "no longer accepted".into(),
+                next,
+            },
+            _ if is_replayed => Outcome::Ended,
+            _ => Outcome::Lost,
+        }
+    }
+
+    /// A request that nobody waits for arrives after all.
+    pub(super) fn arrive(&mut self) {
+        if let Some((set, _)) = self.under_way.pop() {
+            let period = self.disk.totals[&set.total].period;
+            self.stripe.run(&set, period, None, self.now);
+        }
+    }
+
+    pub(super) fn advance(&mut self, millis: i64) {
+        self.now = self.now.plus(millis);
+        // No request is under way for hours.
+        let now = self.now;
+        let is_live = |since: &Time| now < since.plus(HOUR);
+        self.under_way.retain(|(_, since)| is_live(since));
+    }
+}
