@@ -8,11 +8,15 @@
 //! | part | what it is |
 //! |---|---|
 //! | [`state`] | the rules: a pure state machine, `(state, event, time) → (state, answer, what to store)` |
+//! | [`store`] | where it is kept: the [`Store`] interface, and [`sqlite`](store::sqlite) |
 //! | [`values`] | the words |
 //!
 //! # What is not here yet
 //!
-//! Where it is kept, and who calls it.
+//! The thread that writes, and who calls it.
 
 pub mod state;
+pub mod store;
 pub mod values;
+
+pub use store::{Store, StoreError};

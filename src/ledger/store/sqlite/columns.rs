@@ -1,0 +1,150 @@
+//! Columns of a row, and a digest of them.
+
+use rusqlite::Row;
+use rusqlite::types::Value;
+use sha2::{Digest, Sha256};
+
+use super::super::super::values::Time;
+use super::super::StoreError;
+
+/// A thing that is a row of a table.
+pub(super) trait Record: Sized {
+    /// Its columns, without the digest.
+    fn values(&self) -> Vec<Value>;
+
+    /// The thing that has these columns; no such thing has others.
+    fn from_values(columns: &mut Columns) -> Result<Self, BadColumn>;
+}
+
+/// The columns of a row, with the digest.
+pub(super) fn to_row(record: &impl Record) -> Vec<Value> {
+    let mut values = record.values();
+    values.push(Value::Integer(digest(&values)));
+    values
+}
+
+/// The thing in a row whose last column is the digest.
+pub(super) fn from_row<R: Record>(row: &Row<'_>) -> Result<R, StoreError> {
+    let count = row.as_ref().column_count() - 1;
+    let values: Result<Vec<Value>, _> = (0..count).map(|column| row.get(column)).collect();
+    let values = values?;
+    let first = format!("{:?}", values.first());
+    let damaged = || StoreError::Damaged(format!("the row {first} is not as it was written"));
+    if row.get::<_, i64>(count).ok() != Some(digest(&values)) {
+        return Err(damaged());
+    }
+    R::from_values(&mut Columns(values.into_iter())).map_err(|_| damaged())
+}
+
+fn digest(values: &[Value]) -> i64 {
+    let mut hash = Sha256::new();
+    for value in values {
+        match value {
+            Value::Null => hash.update([0]),
+            Value::Integer(n) => {
+                hash.update([1]);
+                hash.update(n.to_le_bytes());
+            }
+            Value::Real(n) => {
+                hash.update([2]);
+                hash.update(n.to_le_bytes());
+            }
+            Value::Text(text) => bytes(&mut hash, 3, text.as_bytes()),
+            Value::Blob(blob) => bytes(&mut hash, 4, blob),
+        }
+    }
+    let first = hash.finalize().first_chunk::<8>().copied();
+    i64::from_le_bytes(first.expect("a hash of 32 bytes"))
+}
+
+fn bytes(hash: &mut Sha256, kind: u8, bytes: &[u8]) {
+    hash.update([kind]);
+    hash.update((bytes.len() as u64).to_le_bytes());
+    hash.update(bytes);
+}
+
+/// A column that holds something that was never written there.
+pub(super) struct BadColumn;
+
+/// Columns that are read from left to right.
+pub(super) struct Columns(std::vec::IntoIter<Value>);
+
+impl Columns {
+    pub(super) fn value(&mut self) -> Result<Value, BadColumn> {
+        self.0.next().ok_or(BadColumn)
+    }
+
+    pub(super) fn int(&mut self) -> Result<i64, BadColumn> {
+        match self.value()? {
+            Value::Integer(n) => Ok(n),
+            _ => Err(BadColumn),
+        }
+    }
+
+    pub(super) fn maybe(&mut self) -> Result<Option<i64>, BadColumn> {
+        match self.value()? {
+            Value::Null => Ok(None),
+            Value::Integer(n) => Ok(Some(n)),
+            _ => Err(BadColumn),
+        }
+    }
+
+    pub(super) fn number(&mut self) -> Result<u64, BadColumn> {
+        self.int()?.try_into().map_err(|_| BadColumn)
+    }
+
+    pub(super) fn time(&mut self) -> Result<Time, BadColumn> {
+        self.int().map(Time::from_millis)
+    }
+
+    pub(super) fn maybe_time(&mut self) -> Result<Option<Time>, BadColumn> {
+        Ok(self.maybe()?.map(Time::from_millis))
+    }
+
+    pub(super) fn flag(&mut self) -> Result<bool, BadColumn> {
+        self.int().map(|n| n != 0)
+    }
+
+    pub(super) fn text(&mut self) -> Result<String, BadColumn> {
+        match self.value()? {
+            Value::Text(text) => Ok(text),
+            _ => Err(BadColumn),
+        }
+    }
+
+    pub(super) fn maybe_text(&mut self) -> Result<Option<String>, BadColumn> {
+        match self.value()? {
+            Value::Null => Ok(None),
+            Value::Text(text) => Ok(Some(text)),
+            _ => Err(BadColumn),
+        }
+    }
+}
+
+pub(super) fn int(n: i64) -> Value {
+    Value::Integer(n)
+}
+
+pub(super) fn maybe(n: Option<i64>) -> Value {
+    n.map_or(Value::Null, Value::Integer)
+}
+
+pub(super) fn number(n: u64) -> Value {
+    Value::Integer(n.try_into().expect("numbers are counted from one"))
+}
+
+pub(super) fn time(time: Time) -> Value {
+    Value::Integer(time.millis())
+}
+
+pub(super) fn maybe_time(time: Option<Time>) -> Value {
+    maybe(time.map(Time::millis))
+}
+
+pub(super) fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+pub(super) fn flag(flag: bool) -> Value {
+    Value::Integer(flag.into())
+}

@@ -1,0 +1,137 @@
+//! Opening the file: by one process, for one account, of a version that is known.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+use rustix::fs::{FlockOperation, flock};
+
+use super::{Reader, Sqlite, StoreError};
+
+/// What marks a SQLite file as a ledger: "tier" in ASCII.
+const APPLICATION: i32 = 0x7469_6572;
+
+/// Each makes a ledger of the version before it one of the next. They are never changed and never undone.
+const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001.sql")];
+
+impl Sqlite {
+    /// Opens the ledger of `account`, and makes it if there is none.
+    pub fn open(path: &Path, account: &str) -> Result<Self, StoreError> {
+        let lock = lock(path)?;
+        let mut connection = Connection::open(path)?;
+        connection.pragma_update(None, "busy_timeout", 5_000)?;
+        connection.pragma_update(None, "cache_size", -8_192)?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        check_application(&connection)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        migrate(&mut connection, account)?;
+        check_account(&connection, account)?;
+        Ok(Self {
+            connection,
+            _lock: lock,
+        })
+    }
+
+    /// Limits the file to so many pages of 4,096 bytes, which is a disk that is full when they are.
+    pub fn limit_pages(&self, pages: u32) -> Result<(), StoreError> {
+        self.connection
+            .pragma_update(None, "max_page_count", pages)?;
+        Ok(())
+    }
+}
+
+impl Reader {
+    /// Opens a ledger to look at it, whoever has it.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.pragma_update(None, "busy_timeout", 5_000)?;
+        check_application(&connection)?;
+        if version(&connection)? == 0 {
+            return Err(StoreError::NotALedger);
+        }
+        Ok(Self { connection })
+    }
+}
+
+/// Keeps others from writing. SQLite's own locks are held for the time of a transaction only.
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let mut name = OsString::from(canonical(path)?);
+    name.push(".lock");
+    let file = File::create(PathBuf::from(name)).map_err(|error| match error.kind() {
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+            StoreError::ReadOnly
+        }
+        _ => StoreError::File(error),
+    })?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::InUse),
+        Err(error) => Err(StoreError::File(error.into())),
+    }
+}
+
+/// One name for a file, however it is reached.
+fn canonical(path: &Path) -> Result<PathBuf, StoreError> {
+    if let Ok(path) = path.canonicalize() {
+        return Ok(path);
+    }
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new(".")).canonicalize()?;
+    Ok(folder.join(path.file_name().unwrap_or_default()))
+}
+
+fn check_application(connection: &Connection) -> Result<(), StoreError> {
+    let found: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let sql = "SELECT count(*) FROM sqlite_master";
+    let tables: i64 = connection.query_row(sql, [], |row| row.get(0))?;
+    let version = version(connection)?;
+    if version > MIGRATIONS.len() && found == APPLICATION {
+        return Err(StoreError::Newer {
+            found: version,
+            known: MIGRATIONS.len(),
+        });
+    }
+    if found == APPLICATION || (tables == 0 && version == 0) {
+        return Ok(());
+    }
+    Err(StoreError::NotALedger)
+}
+
+fn version(connection: &Connection) -> Result<usize, StoreError> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(version.try_into().unwrap_or(0))
+}
+
+fn migrate(connection: &mut Connection, account: &str) -> Result<(), StoreError> {
+    let found = version(connection)?;
+    if found == MIGRATIONS.len() {
+        return Ok(());
+    }
+    let transaction = connection.transaction()?;
+    for migration in &MIGRATIONS[found..] {
+        transaction.execute_batch(migration)?;
+    }
+    if found == 0 {
+        transaction.execute("INSERT INTO ledger (account) VALUES (?1)", [account])?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    let version = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    transaction.pragma_update(None, "user_version", version)?;
+    Ok(transaction.commit()?)
+}
+
+fn check_account(connection: &Connection, wanted: &str) -> Result<(), StoreError> {
+    let sql = "SELECT account FROM ledger";
+    let found: String = connection.query_row(sql, [], |row| row.get(0))?;
+    if found == wanted {
+        return Ok(());
+    }
+    Err(StoreError::OtherAccount {
+        found,
+        wanted: wanted.to_owned(),
+    })
+}

@@ -1,0 +1,200 @@
+//! Rows of the tables.
+
+use rusqlite::types::Value;
+
+use super::super::super::state::{
+    Check, Delivery, Entry, EntryId, EntryKind, Key, OpenSet, Parked, Reservation,
+    ReservationState, Total, TotalId,
+};
+use super::super::super::values::{Aggregate, Period};
+use super::columns::{
+    BadColumn, Columns, Record, flag, int, maybe, maybe_time, number, text, time,
+};
+
+/// The columns of `totals` but for the digest, in the order of the values.
+pub(super) const TOTAL: &str = "id, org, feature, item, aggregate, period_start, period_end, item_start, n, level_at, \
+     others, adopted, detached, set_timestamp, moved, set_number, open_n, open_timestamp, open_since, told, unsure, \
+     check_summary, changed, sent, parked_reason, parked_since, settled";
+/// The columns of `entries`.
+pub(super) const ENTRY: &str = "id, total, accepted, at, kind, n, after_n, key, key_org, key_body";
+/// The columns of `reservations`.
+pub(super) const RESERVATION: &str = "id, org, feature, n, made, expires, state, committed";
+
+impl Record for Total {
+    fn values(&self) -> Vec<Value> {
+        let delivery = &self.delivery;
+        let open = delivery.open;
+        let parked = self.parked.as_ref();
+        vec![
+            number(self.id.0),
+            text(self.org.as_str()),
+            text(self.feature.as_str()),
+            text(self.item.as_str()),
+            text(self.aggregate.name()),
+            time(self.period.start),
+            time(self.period.end),
+            time(self.item_start),
+            int(self.n),
+            maybe_time(self.level_at),
+            int(self.others),
+            flag(self.adopted),
+            maybe(self.detached),
+            maybe(delivery.timestamp),
+            flag(delivery.moved),
+            number(delivery.number),
+            maybe(open.map(|open| open.n)),
+            maybe(open.map(|open| open.timestamp)),
+            maybe_time(open.map(|open| open.since)),
+            int(delivery.told),
+            flag(delivery.unsure),
+            int(match delivery.check {
+                Check::No => 0,
+                Check::BeforeNext => 1,
+                Check::AfterNext => 2,
+            }),
+            maybe_time(delivery.changed),
+            maybe_time(delivery.sent),
+            parked.map_or(Value::Null, |parked| text(&parked.reason)),
+            maybe_time(parked.map(|parked| parked.since)),
+            maybe(self.settled),
+        ]
+    }
+
+    fn from_values(columns: &mut Columns) -> Result<Self, BadColumn> {
+        Ok(Self {
+            id: TotalId(columns.number()?),
+            org: columns.text()?.as_str().into(),
+            feature: columns.text()?.as_str().into(),
+            item: columns.text()?.as_str().into(),
+            aggregate: Aggregate::from_name(&columns.text()?).ok_or(BadColumn)?,
+            period: Period {
+                start: columns.time()?,
+                end: columns.time()?,
+            },
+            item_start: columns.time()?,
+            n: columns.int()?,
+            level_at: columns.maybe_time()?,
+            others: columns.int()?,
+            adopted: columns.flag()?,
+            detached: columns.maybe()?,
+            delivery: delivery(columns)?,
+            parked: match (columns.maybe_text()?, columns.maybe_time()?) {
+                (Some(reason), Some(since)) => Some(Parked {
+                    reason: reason.into(),
+                    since,
+                }),
+                _ => None,
+            },
+            settled: columns.maybe()?,
+        })
+    }
+}
+
+fn delivery(columns: &mut Columns) -> Result<Delivery, BadColumn> {
+    Ok(Delivery {
+        timestamp: columns.maybe()?,
+        moved: columns.flag()?,
+        number: columns.number()?,
+        open: match (columns.maybe()?, columns.maybe()?, columns.maybe_time()?) {
+            (Some(n), Some(timestamp), Some(since)) => Some(OpenSet {
+                n,
+                timestamp,
+                since,
+            }),
+            _ => None,
+        },
+        told: columns.int()?,
+        unsure: columns.flag()?,
+        check: match columns.int()? {
+            0 => Check::No,
+            1 => Check::BeforeNext,
+            2 => Check::AfterNext,
+            _ => return Err(BadColumn),
+        },
+        changed: columns.maybe_time()?,
+        sent: columns.maybe_time()?,
+    })
+}
+
+impl Record for Entry {
+    fn values(&self) -> Vec<Value> {
+        let key = self.key.as_ref();
+        vec![
+            number(self.id.0),
+            number(self.total.0),
+            time(self.accepted),
+            time(self.at),
+            text(self.kind.name()),
+            int(self.n),
+            int(self.after),
+            key.map_or(Value::Null, |(_, key)| text(&key.text)),
+            key.map_or(Value::Null, |(org, _)| text(org.as_str())),
+            key.map_or(Value::Null, |(_, key)| Value::Blob(key.body.to_vec())),
+        ]
+    }
+
+    fn from_values(columns: &mut Columns) -> Result<Self, BadColumn> {
+        Ok(Self {
+            id: EntryId(columns.number()?),
+            total: TotalId(columns.number()?),
+            accepted: columns.time()?,
+            at: columns.time()?,
+            kind: EntryKind::from_name(&columns.text()?).ok_or(BadColumn)?,
+            n: columns.int()?,
+            after: columns.int()?,
+            key: match (
+                columns.maybe_text()?,
+                columns.maybe_text()?,
+                columns.value()?,
+            ) {
+                (Some(key), Some(org), Value::Blob(body)) => Some((
+                    org.as_str().into(),
+                    Key {
+                        text: key.into(),
+                        body: body.try_into().map_err(|_| BadColumn)?,
+                    },
+                )),
+                _ => None,
+            },
+        })
+    }
+}
+
+impl Record for Reservation {
+    fn values(&self) -> Vec<Value> {
+        let (state, committed) = match self.state {
+            ReservationState::Held => ("held", None),
+            ReservationState::Committed(n) => ("committed", Some(n)),
+            ReservationState::Released => ("released", None),
+            ReservationState::Expired => ("expired", None),
+        };
+        vec![
+            text(self.id.as_str()),
+            text(self.org.as_str()),
+            text(self.feature.as_str()),
+            int(self.n),
+            time(self.made),
+            time(self.expires),
+            text(state),
+            maybe(committed),
+        ]
+    }
+
+    fn from_values(columns: &mut Columns) -> Result<Self, BadColumn> {
+        Ok(Self {
+            id: columns.text()?.as_str().into(),
+            org: columns.text()?.as_str().into(),
+            feature: columns.text()?.as_str().into(),
+            n: columns.int()?,
+            made: columns.time()?,
+            expires: columns.time()?,
+            state: match (columns.text()?.as_str(), columns.maybe()?) {
+                ("held", None) => ReservationState::Held,
+                ("committed", Some(n)) => ReservationState::Committed(n),
+                ("released", None) => ReservationState::Released,
+                ("expired", None) => ReservationState::Expired,
+                _ => return Err(BadColumn),
+            },
+        })
+    }
+}

@@ -1,0 +1,66 @@
+//! Files that were cut off, or in which bits have changed.
+
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// A small ledger in one file, and what is in it.
+static SMALL: LazyLock<(Vec<u8>, Vec<Total>)> = LazyLock::new(|| {
+    let (_folder, path) = folder();
+    let mut ledger = Ledger::open(&path);
+    for n in 1..=40 {
+        let org = format!("org-{}", n % 5);
+        ledger
+            .report(&org, n, Some(&format!("key-{n}")))
+            .expect("room");
+    }
+    drop(ledger);
+    let totals = Reader::open(&path).expect("a ledger").totals();
+    (
+        std::fs::read(&path).expect("a file"),
+        totals.expect("totals"),
+    )
+});
+
+/// Whether a damaged copy is noticed, at the latest by `verify`.
+fn is_noticed(bytes: &[u8], totals: &[Total]) -> bool {
+    let (_folder, path) = folder();
+    std::fs::write(&path, bytes).expect("a copy");
+    let Ok(ledger) = Ledger::try_open(&path) else {
+        return true;
+    };
+    drop(ledger);
+    let Ok(reader) = Reader::open(&path) else {
+        return true;
+    };
+    let is_sound = reader.verify().is_ok_and(|problems| problems.is_empty());
+    // What is not noticed must have changed nothing.
+    let is_same = reader.totals().is_ok_and(|found| found == totals)
+        && reader.count_entries().is_ok_and(|count| count == 40);
+    !is_sound || !is_same && panic!("a change that nobody notices")
+}
+
+#[test]
+fn a_truncated_file_is_noticed() {
+    let (bytes, totals) = &*SMALL;
+    for pages in 1..bytes.len() / 4096 {
+        assert!(is_noticed(&bytes[..pages * 4096], totals), "{pages} pages");
+        // The last part of the last page may hold nothing.
+        is_noticed(&bytes[..pages * 4096 + 100], totals);
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_flipped_bit_changes_nothing_unnoticed(places in prop::collection::vec(any::<prop::sample::Index>(), 4)) {
+        let (bytes, totals) = &*SMALL;
+        for place in places {
+            let bit = place.index(bytes.len() * 8);
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            is_noticed(&damaged, totals);
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! The store over real files.
+
+mod damage;
+
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::ledger::state::{
+    Answer, Change, Event, Key, Refusal, Report, Reserve, State, Total, TotalId,
+};
+use crate::ledger::values::{Aggregate, Period, Target};
+
+const ACCOUNT: &str = "acct_1:test";
+const START: Time = Time::from_seconds(1_700_006_400);
+const DAY: i64 = 86_400_000;
+
+struct Ledger {
+    store: Sqlite,
+    state: State,
+    now: Time,
+}
+
+impl Ledger {
+    fn open(path: &Path) -> Self {
+        Self::try_open(path).expect("a ledger")
+    }
+
+    fn try_open(path: &Path) -> Result<Self, StoreError> {
+        let mut store = Sqlite::open(path, ACCOUNT)?;
+        let state = State::load(store.load()?);
+        let now = START.plus(DAY / 2);
+        Ok(Self { store, state, now })
+    }
+
+    fn submit(&mut self, event: &Event) -> Result<Result<Answer, Refusal>, StoreError> {
+        let mut names = Names::default();
+        names.add(event);
+        self.state.recall(self.store.recall(&names)?);
+        let answer = self.state.apply(event, self.now);
+        match self.store.append(&self.state.pending()) {
+            Ok(()) => self.state.commit(),
+            Err(error) => {
+                self.state.rollback();
+                return Err(error);
+            }
+        }
+        Ok(answer)
+    }
+
+    fn report(&mut self, org: &str, n: i64, key: Option<&str>) -> Result<(), StoreError> {
+        let event = Event::Report(Report {
+            target: target(org),
+            change: Change::Add(n),
+            at: None,
+            key: key.map(|key| Key {
+                text: key.into(),
+                body: [7; 16],
+            }),
+        });
+        self.submit(&event)?.expect("usage that is accepted");
+        Ok(())
+    }
+
+    fn used(&self, org: &str) -> i64 {
+        let feature = "feature:f".into();
+        self.state.used(&org.into(), &feature, START).n
+    }
+}
+
+fn target(org: &str) -> Target {
+    Target {
+        org: org.into(),
+        feature: "feature:f".into(),
+        item: format!("si_{org}").as_str().into(),
+        aggregate: Aggregate::Sum,
+        period: Period {
+            start: START,
+            end: START.plus(30 * DAY),
+        },
+        previous: None,
+        item_start: START,
+    }
+}
+
+fn folder() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tier.db");
+    (folder, path)
+}
+
+/// What a process that was killed leaves: the files as they are, never closed.
+fn copy(path: &Path, to: &Path) {
+    for end in ["", "-wal"] {
+        let name = |path: &Path| PathBuf::from(format!("{}{end}", path.display()));
+        if name(path).exists() {
+            std::fs::copy(name(path), name(to)).expect("a copy");
+        }
+    }
+}
+
+#[test]
+fn what_was_stored_is_there_after_a_kill() {
+    let (folder, path) = folder();
+    let mut ledger = Ledger::open(&path);
+    for n in 1..=10 {
+        ledger
+            .report("a", n, Some(&format!("key-{n}")))
+            .expect("room");
+    }
+    let reserve = Event::Reserve(Reserve {
+        id: "rsv_1".into(),
+        target: target("a"),
+        n: 5,
+        ttl: DAY,
+        limit: None,
+        commit: false,
+    });
+    ledger.submit(&reserve).expect("room").expect("granted");
+    let killed = folder.path().join("killed.db");
+    copy(&path, &killed);
+    let mut again = Ledger::open(&killed);
+    assert_eq!(again.used("a"), 55);
+    let before: Vec<Total> = ledger.state.totals().cloned().collect();
+    let after: Vec<Total> = again.state.totals().cloned().collect();
+    assert_eq!(before, after);
+    let (org, feature) = ("a".into(), "feature:f".into());
+    let used = again.state.used(&org, &feature, START);
+    assert_eq!(used.reserved(again.now), 5);
+    // Keys and ended reservations are not in memory, and known all the same.
+    again.report("a", 1, Some("key-3")).expect("room");
+    assert_eq!(again.used("a"), 55);
+    let release = Event::Release("rsv_1".into());
+    for _ in 0..2 {
+        assert_eq!(again.submit(&release).expect("room"), Ok(Answer::Done));
+    }
+    let reader = Reader::open(&killed).expect("a ledger");
+    assert_eq!(reader.verify().expect("a file"), []);
+    assert_eq!(reader.count_entries().expect("a file"), 10);
+}
+
+#[test]
+fn one_process_writes_and_others_look() {
+    let (folder, path) = folder();
+    let mut ledger = Ledger::open(&path);
+    let link = folder.path().join("link.db");
+    std::os::unix::fs::symlink(&path, &link).expect("a link");
+    for path in [&path, &link] {
+        let second = Sqlite::open(path, ACCOUNT).expect_err("it is in use");
+        assert!(matches!(second, StoreError::InUse), "{second}");
+    }
+    let reader = Reader::open(&path).expect("a ledger");
+    ledger.report("a", 4, None).expect("room");
+    assert_eq!(reader.totals().expect("a file")[0].n, 4);
+    drop(ledger);
+    assert_eq!(Ledger::open(&path).used("a"), 4);
+}
+
+#[test]
+fn a_file_is_of_one_account_and_of_a_known_version() {
+    let (folder, path) = folder();
+    drop(Ledger::open(&path));
+    let other = Sqlite::open(&path, "acct_2:test").expect_err("of another account");
+    let text = "the ledger belongs to acct_1:test, not to acct_2:test";
+    assert_eq!(other.to_string(), text);
+    let raw = Connection::open(&path).expect("a file");
+    raw.pragma_update(None, "user_version", 99)
+        .expect("a version");
+    drop(raw);
+    let newer = Sqlite::open(&path, ACCOUNT).expect_err("newer");
+    assert!(matches!(
+        newer,
+        StoreError::Newer {
+            found: 99,
+            known: 1
+        }
+    ));
+    let newer = Reader::open(&path).expect_err("newer");
+    assert!(matches!(newer, StoreError::Newer { .. }));
+
+    let other = folder.path().join("other.db");
+    let raw = Connection::open(&other).expect("a file");
+    raw.execute_batch("CREATE TABLE t (x)").expect("a table");
+    drop(raw);
+    let text = folder.path().join("text");
+    std::fs::write(
+        &text,
+        "no database, but more bytes than a header has ".repeat(100),
+    )
+    .expect("a file");
+    for path in [other, text] {
+        let refused = Sqlite::open(&path, ACCOUNT).expect_err("not a ledger");
+        assert!(matches!(refused, StoreError::NotALedger), "{refused:?}");
+        assert!(Reader::open(&path).is_err());
+    }
+}
+
+#[test]
+fn a_full_disk_takes_nothing_and_spoils_nothing() {
+    let (_folder, path) = folder();
+    let mut ledger = Ledger::open(&path);
+    ledger.store.limit_pages(24).expect("a limit");
+    let mut acknowledged = 0;
+    let full = loop {
+        match ledger.report(
+            &format!("org-{acknowledged}"),
+            1,
+            Some(&format!("{acknowledged}")),
+        ) {
+            Ok(()) => acknowledged += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(full, StoreError::Full), "{full:?}");
+    assert_eq!(ledger.state.totals().count(), acknowledged);
+    ledger.store.limit_pages(1_000).expect("a limit");
+    // The same request is accepted once there is room, and its key with it.
+    for _ in 0..2 {
+        let org = format!("org-{acknowledged}");
+        ledger
+            .report(&org, 1, Some(&acknowledged.to_string()))
+            .expect("room");
+    }
+    drop(ledger);
+    let reader = Reader::open(&path).expect("a ledger");
+    assert_eq!(reader.verify().expect("a file"), []);
+    assert_eq!(reader.totals().expect("a file").len(), acknowledged + 1);
+    assert_eq!(
+        reader.count_entries().expect("a file"),
+        acknowledged as u64 + 1
+    );
+}
+
+#[test]
+fn nothing_is_taken_while_the_file_is_read_only() {
+    let (_folder, path) = folder();
+    let mut ledger = Ledger::open(&path);
+    ledger.report("a", 4, None).expect("room");
+    ledger
+        .store
+        .connection
+        .pragma_update(None, "query_only", true)
+        .expect("a setting");
+    let error = ledger.report("a", 1, None).expect_err("read-only");
+    assert!(matches!(error, StoreError::ReadOnly), "{error:?}");
+    assert_eq!(ledger.used("a"), 4);
+    ledger
+        .store
+        .connection
+        .pragma_update(None, "query_only", false)
+        .expect("a setting");
+    ledger.report("a", 1, None).expect("writable");
+    assert_eq!(ledger.used("a"), 5);
+}
+
+#[test]
+fn entries_of_settled_periods_become_daily_totals() {
+    let (_folder, path) = folder();
+    let mut ledger = Ledger::open(&path);
+    for _ in 0..3 {
+        for n in [5, 7, -2] {
+            ledger
+                .report("a", n, Some(&format!("{}", ledger.now.millis() + n)))
+                .expect("room");
+        }
+        ledger.now = ledger.now.plus(DAY);
+    }
+    let reader = Reader::open(&path).expect("a ledger");
+    let range = (START.plus(DAY), START.plus(40 * DAY));
+    let usage = |span| {
+        reader
+            .usage(&"a".into(), &"feature:f".into(), span, range)
+            .expect("usage")
+    };
+    let day = |day: i64| Usage {
+        from: START.plus(day * DAY),
+        to: START.plus((day + 1) * DAY),
+        n: 10,
+        total: (day + 1) * 10,
+    };
+    assert_eq!(usage(Span::Day), [day(1), day(2)]);
+    assert_eq!(usage(Span::Hour).len(), 2);
+    let period = usage(Span::Period);
+    assert_eq!((period.len(), period[0].n, period[0].total), (1, 30, 30));
+
+    let later = START.plus(500 * DAY);
+    assert_eq!(
+        ledger.store.compact(later, 10).expect("room"),
+        0,
+        "not settled"
+    );
+    settle(&mut ledger);
+    assert_eq!(
+        ledger.store.compact(START, 10).expect("room"),
+        0,
+        "too young"
+    );
+    assert_eq!(ledger.store.compact(later, 10).expect("room"), 1);
+    assert_eq!(ledger.store.compact(later, 10).expect("room"), 0);
+    assert_eq!(reader.count_entries().expect("a file"), 0);
+    assert_eq!(usage(Span::Day), [day(1), day(2)]);
+    assert_eq!(reader.verify().expect("a file"), []);
+    assert_eq!(reader.totals().expect("a file")[0].n, 30);
+}
+
+/// Tells Stripe the first total, and settles it.
+fn settle(ledger: &mut Ledger) {
+    use crate::ledger::state::{Outcome, Seal};
+    let total = TotalId(1);
+    let summary = Event::Summary {
+        total,
+        number: 0,
+        value: 0,
+    };
+    let seal = Event::Seal(Seal {
+        date: ledger.now,
+        deliver_after: 0,
+        org: None,
+        most: 10,
+    });
+    let answered = Event::Answered {
+        total,
+        number: 1,
+        outcome: Outcome::Done,
+    };
+    for event in [summary, seal, answered] {
+        ledger.submit(&event).expect("room").expect("a delivery");
+    }
+    ledger.now = START.plus(31 * DAY);
+    let billed = Event::Settle { total, billed: 30 };
+    ledger.submit(&billed).expect("room").expect("settled");
+}
