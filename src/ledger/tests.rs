@@ -1,0 +1,271 @@
+//! The writer: commits of many, faults, a process that is killed.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+
+use super::state::{Answer, Batch, Change, Event, Key, Recalled, Refusal, Report, Stored};
+use super::store::Names;
+use super::store::sqlite::{Reader, Sqlite};
+use super::values::{Aggregate, Period, Target, Time};
+use super::{Ledger, Store, StoreError, Unavailable};
+
+const ACCOUNT: &str = "acct_1:test";
+const START: Time = Time::from_seconds(1_700_006_400);
+
+fn report(n: i64, key: Option<&str>) -> Event {
+    Event::Report(Report {
+        target: Target {
+            org: "org:a".into(),
+            feature: "feature:f".into(),
+            item: "si_1".into(),
+            aggregate: Aggregate::Sum,
+            period: Period {
+                start: START,
+                end: START.plus(86_400_000),
+            },
+            previous: None,
+            item_start: START,
+        },
+        change: Change::Add(n),
+        at: None,
+        key: key.map(|text| Key {
+            text: text.into(),
+            body: [0; 16],
+        }),
+    })
+}
+
+fn used(ledger: &Ledger) -> i64 {
+    let used = ledger.used("org:a", "feature:f", START);
+    used.map_or(0, |used| used.n)
+}
+
+/// A store whose commits wait to be told how they end.
+struct Told {
+    store: Sqlite,
+    /// Whether each commit succeeds.
+    ends: mpsc::Receiver<Option<StoreError>>,
+    /// The number of entries of each commit that was tried.
+    tried: mpsc::Sender<usize>,
+}
+
+impl Store for Told {
+    fn load(&mut self) -> Result<Stored, StoreError> {
+        self.store.load()
+    }
+
+    fn recall(&mut self, names: &Names) -> Result<Recalled, StoreError> {
+        self.store.recall(names)
+    }
+
+    fn append(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
+        self.tried.send(batch.entries.len()).expect("a test");
+        match self.ends.recv().expect("a test") {
+            Some(error) => Err(error),
+            None => self.store.append(batch),
+        }
+    }
+
+    fn compact(&mut self, before: Time, most: usize) -> Result<usize, StoreError> {
+        self.store.compact(before, most)
+    }
+}
+
+struct Fixture {
+    ledger: Ledger,
+    ends: mpsc::Sender<Option<StoreError>>,
+    tried: mpsc::Receiver<usize>,
+    _folder: tempfile::TempDir,
+}
+
+fn fixture() -> Fixture {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Sqlite::open(&folder.path().join("tier.db"), ACCOUNT).expect("a ledger");
+    let (ends, told) = mpsc::channel();
+    let (sizes, tried) = mpsc::channel();
+    let store = Told {
+        store,
+        ends: told,
+        tried: sizes,
+    };
+    let (ledger, _writer) = Ledger::start(store).expect("a ledger");
+    Fixture {
+        ledger,
+        ends,
+        tried,
+        _folder: folder,
+    }
+}
+
+#[tokio::test]
+async fn what_arrives_during_a_commit_is_the_next_one() {
+    let Fixture {
+        ledger,
+        ends,
+        tried,
+        _folder,
+    } = fixture();
+    let submit = |n| ledger.submit(vec![report(n, None)], START);
+    let mut first = std::pin::pin!(submit(1));
+    assert!(futures::poll!(&mut first).is_pending());
+    assert_eq!(tried.recv(), Ok(1));
+    // The first commit has begun and does not end; nobody sees it, and nobody waits to see what is there.
+    let mut others: Vec<_> = (0..99).map(|_| Box::pin(submit(1))).collect();
+    for other in &mut others {
+        assert!(futures::poll!(other).is_pending());
+    }
+    assert_eq!(used(&ledger), 0);
+    ends.send(None).expect("a writer");
+    first.await.expect("a disk");
+    assert_eq!(tried.recv(), Ok(99));
+    assert_eq!(used(&ledger), 1);
+    ends.send(None).expect("a writer");
+    for other in others {
+        other.await.expect("a disk")[0].clone().expect("accepted");
+    }
+    assert_eq!(used(&ledger), 100);
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_acknowledges_nothing_and_the_next_one_works() {
+    let Fixture {
+        ledger,
+        ends,
+        tried,
+        _folder,
+    } = fixture();
+    for error in [StoreError::Full, StoreError::ReadOnly] {
+        ends.send(Some(error)).expect("a writer");
+        let failed = ledger.submit(vec![report(5, Some("k"))], START).await;
+        assert!(matches!(failed, Err(Unavailable::Store(_))), "{failed:?}");
+        assert_eq!(used(&ledger), 0);
+    }
+    for repeated in [false, true] {
+        ends.send(None).expect("a writer");
+        let answers = ledger.submit(vec![report(5, Some("k"))], START).await;
+        let answers = answers.expect("a disk");
+        let Ok(Answer::Accepted { repeated: is, .. }) = answers[0] else {
+            panic!("{answers:?}");
+        };
+        assert_eq!(is, repeated);
+        assert_eq!(used(&ledger), 5);
+    }
+    // A repetition has nothing to store.
+    assert_eq!(tried.try_iter().count(), 3);
+}
+
+#[tokio::test]
+async fn one_request_that_cannot_be_stored_takes_no_other_with_it() {
+    let Fixture {
+        ledger,
+        ends,
+        tried,
+        _folder,
+    } = fixture();
+    let mut first = std::pin::pin!(ledger.submit(vec![report(1, None)], START));
+    assert!(futures::poll!(&mut first).is_pending());
+    assert_eq!(tried.recv(), Ok(1));
+    let mut second = std::pin::pin!(ledger.submit(vec![report(2, None)], START));
+    let mut third = std::pin::pin!(ledger.submit(vec![report(4, None)], START));
+    assert!(futures::poll!(&mut second).is_pending());
+    assert!(futures::poll!(&mut third).is_pending());
+    let fault = || Some(StoreError::Database(rusqlite::Error::InvalidQuery));
+    for end in [None, fault(), fault(), None] {
+        ends.send(end).expect("a writer");
+    }
+    first.await.expect("a disk");
+    second.await.expect_err("a fault of its own");
+    third.await.expect("a disk");
+    assert_eq!(used(&ledger), 5);
+}
+
+#[tokio::test]
+async fn an_event_that_is_refused_stops_no_other_of_its_request() {
+    let Fixture {
+        ledger,
+        ends,
+        tried: _tried,
+        _folder,
+    } = fixture();
+    ends.send(None).expect("a writer");
+    let events = vec![report(5, None), report(-6, None), report(-2, None)];
+    let answers = ledger.submit(events, START).await.expect("a disk");
+    assert_eq!(answers[1], Err(Refusal::TooLow { least: 0 }));
+    assert!(answers[0].is_ok() && answers[2].is_ok());
+    assert_eq!(used(&ledger), 3);
+}
+
+/// The name of the variable that makes this a process to be killed.
+const CHILD: &str = "LEDGER_TEST_FILE";
+
+/// Reports one unit under each of many keys, and prints those that are acknowledged.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn child() {
+    #[expect(clippy::disallowed_methods, reason = "a setting of this test alone")]
+    let Ok(path) = std::env::var(CHILD) else {
+        return;
+    };
+    let store = Sqlite::open(Path::new(&path), ACCOUNT).expect("a ledger");
+    let (ledger, _writer) = Ledger::start(store).expect("a ledger");
+    let tasks = (0..16).map(|task| {
+        let ledger = ledger.clone();
+        async move {
+            for number in 0.. {
+                let key = format!("{}-{task}-{number}", std::process::id());
+                let event = report(1, Some(&key));
+                let answers = ledger.submit(vec![event], START).await.expect("a disk");
+                answers[0].clone().expect("accepted");
+                #[expect(clippy::print_stdout, reason = "the parent reads it")]
+                {
+                    println!("acknowledged {key}");
+                }
+            }
+        }
+    });
+    futures::future::join_all(tasks).await;
+}
+
+#[test]
+fn a_killed_process_has_lost_nothing_that_was_acknowledged() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tier.db");
+    let mut acknowledged = Vec::new();
+    for round in 1..=5 {
+        let exe = std::env::current_exe().expect("a test");
+        let mut child = Command::new(exe)
+            .args(["--exact", "--nocapture", "ledger::tests::child"])
+            .env(CHILD, &path)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a process");
+        let stdout = child.stdout.take().expect("a pipe");
+        let mut count = 0;
+        for line in BufReader::new(stdout).lines() {
+            let line = line.expect("text");
+            // The first line may follow what the test runner prints.
+            if let Some((_, key)) = line.split_once("acknowledged ") {
+                acknowledged.push(key.to_owned());
+                count += 1;
+                if count == 40 * round {
+                    child.kill().expect("a process");
+                }
+            }
+        }
+        child.wait().expect("a process");
+    }
+    let store = Sqlite::open(&path, ACCOUNT).expect("a ledger");
+    drop(store);
+    let reader = Reader::open(&path).expect("a ledger");
+    assert_eq!(reader.verify().expect("a file"), []);
+    let mut keys = std::collections::HashSet::new();
+    let each = |entry: super::state::Entry| {
+        let (_, key) = entry.key.expect("a key");
+        assert!(keys.insert(key.text.to_string()), "doubled");
+    };
+    reader.entries(each).expect("a file");
+    assert!(acknowledged.iter().all(|key| keys.contains(key)));
+    let total = reader.totals().expect("a file")[0].n;
+    assert_eq!(usize::try_from(total), Ok(keys.len()));
+}

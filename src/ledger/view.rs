@@ -1,0 +1,59 @@
+//! What is used, for readers, who never wait for the disk.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::RwLock;
+
+use super::state::{State, Used};
+use super::values::{Feature, Org, Time};
+
+/// The figures of every feature of every org, as they were after the last commit.
+#[derive(Debug, Default)]
+pub(super) struct View {
+    /// Locked for as long as it takes to copy figures, and never while anything is written.
+    used: RwLock<HashMap<Org, HashMap<Feature, Vec<Used>>>>,
+}
+
+/// Figures that are about to be published.
+pub(super) type Changes = Vec<(Org, Feature, Vec<Used>)>;
+
+impl View {
+    /// The figures of everything that a state holds.
+    pub(super) fn of(state: &State) -> Self {
+        let view = Self::default();
+        let totals = state.totals();
+        let features = totals.map(|total| (total.org.clone(), total.feature.clone()));
+        view.publish(figures(state, features.collect()));
+        view
+    }
+
+    /// The figures that are changed by what is pending in `state`.
+    pub(super) fn changes(state: &State) -> Changes {
+        figures(state, state.changed_uses())
+    }
+
+    pub(super) fn publish(&self, changes: Changes) {
+        let mut all = self.used.write().expect("no publisher panics");
+        for (org, feature, used) in changes {
+            all.entry(org).or_default().insert(feature, used);
+        }
+    }
+
+    /// What is used in the period that began then; `None` if nothing was reported in it.
+    pub(super) fn used(&self, org: &str, feature: &str, period_start: Time) -> Option<Used> {
+        let all = self.used.read().expect("no publisher panics");
+        let periods = all.get(org)?.get(feature)?;
+        let exact = periods
+            .iter()
+            .find(|used| used.period_start == period_start);
+        let lasting = || periods.last().filter(|used| used.is_perpetual);
+        exact.or_else(lasting).cloned()
+    }
+}
+
+fn figures(state: &State, features: HashSet<(Org, Feature)>) -> Changes {
+    let figures = features.into_iter().map(|(org, feature)| {
+        let used = state.used_by_period(&org, &feature);
+        (org, feature, used)
+    });
+    figures.collect()
+}

@@ -1,0 +1,263 @@
+//! The one that writes: a thread that stores what everybody reports, many reports in one commit.
+//!
+//! There is no timer. While one commit runs, what arrives waits in the queue; all of it is the next commit. A lone report is
+//! stored at once, and a thousand at a time cost hardly more than one.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::state::{Answer, Event, Refusal, Reservation, State, Used};
+use super::store::{Names, Store, StoreError};
+use super::values::{ReservationId, Time};
+use super::view::View;
+
+/// How many requests may wait for a commit.
+const QUEUE: usize = 8_192;
+/// How many events are stored in one commit, but for those of one request, which are never parted.
+const MOST: usize = 1_024;
+
+/// A ledger that is open. Clones are the same ledger; when the last one is gone, what was queued is stored and the writer
+/// ends.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    queue: mpsc::Sender<Command>,
+    view: Arc<View>,
+}
+
+/// The thread that writes.
+#[derive(Debug)]
+pub struct Writer(JoinHandle<()>);
+
+/// Why nothing is acknowledged. Nothing was stored, unless the power failed in the very commit: whoever repeats a report
+/// should use an idempotency key.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Unavailable {
+    /// Too many are waiting already.
+    #[error("too many reports are waiting for the ledger")]
+    Busy,
+    /// The writer has ended.
+    #[error("the ledger is closed")]
+    Closed,
+    /// The store failed. Later requests try again.
+    #[error("the ledger cannot be written")]
+    Store(#[source] Arc<StoreError>),
+}
+
+enum Command {
+    Submit(Submission),
+    Reservation(
+        ReservationId,
+        oneshot::Sender<Result<Option<Reservation>, Unavailable>>,
+    ),
+    Compact {
+        before: Time,
+        most: usize,
+        answer: oneshot::Sender<Result<usize, Unavailable>>,
+    },
+}
+
+struct Submission {
+    events: Vec<Event>,
+    now: Time,
+    answer: oneshot::Sender<Result<Answers, Unavailable>>,
+}
+
+/// The answer or refusal of each event, in order.
+pub type Answers = Vec<Result<Answer, Refusal>>;
+
+impl Ledger {
+    /// Opens the ledger in `store`, and starts its writer.
+    pub fn start(mut store: impl Store + 'static) -> Result<(Self, Writer), StoreError> {
+        let state = State::load(store.load()?);
+        let view = Arc::new(View::of(&state));
+        let (sender, queue) = mpsc::channel(QUEUE);
+        let ledger = Self {
+            queue: sender,
+            view: view.clone(),
+        };
+        let mut run = Run { store, state, view };
+        let thread = std::thread::Builder::new().name("ledger".to_owned());
+        let writer = thread.spawn(move || run.serve(queue))?;
+        Ok((ledger, Writer(writer)))
+    }
+
+    /// Makes `events` happen in this order, all in one commit, and answers when they are stored. An event that is refused
+    /// stops no other. `now` is the time of the org that they are about, which is not everybody's if it is on a test clock.
+    pub async fn submit(&self, events: Vec<Event>, now: Time) -> Result<Answers, Unavailable> {
+        let make = |answer| {
+            Command::Submit(Submission {
+                events,
+                now,
+                answer,
+            })
+        };
+        self.ask(make).await
+    }
+
+    /// The reservation with that id, whatever became of it.
+    pub async fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, Unavailable> {
+        self.ask(|answer| Command::Reservation(id, answer)).await
+    }
+
+    /// Makes daily totals of the entries of at most `most` settled totals whose periods ended before that time. Gives how
+    /// many there were. Their idempotency keys are forgotten, so the time must be at least 35 days ago.
+    pub async fn compact(&self, before: Time, most: usize) -> Result<usize, Unavailable> {
+        let make = |answer| Command::Compact {
+            before,
+            most,
+            answer,
+        };
+        self.ask(make).await
+    }
+
+    /// What is used of a feature in the period that began then, from memory; `None` if the ledger knows of nothing.
+    pub fn used(&self, org: &str, feature: &str, period_start: Time) -> Option<Used> {
+        self.view.used(org, feature, period_start)
+    }
+
+    async fn ask<T>(
+        &self,
+        make: impl FnOnce(oneshot::Sender<Result<T, Unavailable>>) -> Command,
+    ) -> Result<T, Unavailable> {
+        let (sender, answer) = oneshot::channel();
+        let sent = self.queue.try_send(make(sender));
+        sent.map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Unavailable::Busy,
+            mpsc::error::TrySendError::Closed(_) => Unavailable::Closed,
+        })?;
+        answer.await.map_err(|_| Unavailable::Closed)?
+    }
+}
+
+impl Writer {
+    /// Waits until everything that was queued is stored. All [ledgers](Ledger) must be gone.
+    pub fn join(self) {
+        if self.0.join().is_err() {
+            tracing::error!("the ledger's writer has failed");
+        }
+    }
+}
+
+struct Run<S> {
+    store: S,
+    state: State,
+    view: Arc<View>,
+}
+
+impl<S: Store> Run<S> {
+    fn serve(&mut self, mut queue: mpsc::Receiver<Command>) {
+        let mut next = None;
+        while let Some(command) = next.take().or_else(|| queue.blocking_recv()) {
+            match command {
+                Command::Submit(first) => next = self.gather(first, &mut queue),
+                Command::Reservation(id, answer) => {
+                    let _ = answer.send(self.reservation(id).map_err(unavailable));
+                }
+                Command::Compact {
+                    before,
+                    most,
+                    answer,
+                } => {
+                    let done = self.store.compact(before, most);
+                    let _ = answer.send(done.map_err(unavailable));
+                }
+            }
+        }
+    }
+
+    /// Stores what waits, `first` with all that follow it. Gives the command that is something else.
+    fn gather(
+        &mut self,
+        first: Submission,
+        queue: &mut mpsc::Receiver<Command>,
+    ) -> Option<Command> {
+        let mut count = first.events.len();
+        let mut batch = vec![first];
+        let mut other = None;
+        while count < MOST
+            && other.is_none()
+            && let Ok(next) = queue.try_recv()
+        {
+            match next {
+                Command::Submit(next) => {
+                    count += next.events.len();
+                    batch.push(next);
+                }
+                command => other = Some(command),
+            }
+        }
+        match self.write(&batch) {
+            // The fault may be with one request, which must not take the others with it.
+            Err(StoreError::Database(_)) if batch.len() > 1 => {
+                for submission in batch {
+                    let result = self.write(std::slice::from_ref(&submission));
+                    answer(vec![submission], result);
+                }
+            }
+            result => answer(batch, result),
+        }
+        other
+    }
+
+    /// Makes everything happen, stores it, and only then shows it to anybody.
+    fn write(&mut self, batch: &[Submission]) -> Result<Vec<Answers>, StoreError> {
+        let mut names = Names::default();
+        let events = batch.iter().flat_map(|submission| &submission.events);
+        events.for_each(|event| names.add(event));
+        self.state.recall(self.store.recall(&names)?);
+        let mut answers = Vec::with_capacity(batch.len());
+        for submission in batch {
+            let events = submission.events.iter();
+            let answered = events.map(|event| self.state.apply(event, submission.now));
+            answers.push(answered.collect());
+        }
+        let pending = self.state.pending();
+        let stored = if pending.is_empty() {
+            Ok(())
+        } else {
+            self.store.append(&pending)
+        };
+        if let Err(error) = stored {
+            self.state.rollback();
+            return Err(error);
+        }
+        let changes = View::changes(&self.state);
+        self.state.commit();
+        self.view.publish(changes);
+        Ok(answers)
+    }
+
+    fn reservation(&mut self, id: ReservationId) -> Result<Option<Reservation>, StoreError> {
+        if let Ok(held) = self.state.reservation(&id) {
+            return Ok(Some(held.clone()));
+        }
+        let names = Names {
+            keys: Vec::new(),
+            reservations: vec![id],
+        };
+        Ok(self.store.recall(&names)?.reservations.pop())
+    }
+}
+
+fn answer(batch: Vec<Submission>, result: Result<Vec<Answers>, StoreError>) {
+    match result {
+        Ok(answers) => {
+            for (submission, answers) in batch.into_iter().zip(answers) {
+                // Whoever has left does not hear it, and it has happened all the same.
+                let _ = submission.answer.send(Ok(answers));
+            }
+        }
+        Err(error) => {
+            let error = unavailable(error);
+            for submission in batch {
+                let _ = submission.answer.send(Err(error.clone()));
+            }
+        }
+    }
+}
+
+fn unavailable(error: StoreError) -> Unavailable {
+    Unavailable::Store(Arc::new(error))
+}
