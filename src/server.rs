@@ -1,18 +1,18 @@
-//! Serves a router on a listener that the caller owns, until it is told to stop; then lets what is in flight finish.
+//! Serves a router on a listener that the caller owns. Once told to stop, it lets the requests in flight finish.
 //!
-//! A connection costs a file descriptor and some memory, so there is a bound on how many there are, and on how long
-//! one may go without a request: send it byte by byte, leave its answer unread, or just stay.
+//! A connection costs a file descriptor and some memory, so their number is limited, and so is the time that one may be
+//! open without a request: because its client sends one byte by byte, does not read an answer, or does nothing.
 
 mod activity;
 mod body;
 mod connection;
+mod connection_table;
 mod descriptors;
 mod frames;
-mod open;
 mod protocol;
 mod refusal;
+mod rejected;
 mod tls;
-mod turned_away;
 mod watched;
 
 use std::io;
@@ -32,31 +32,31 @@ pub use tls::Tls;
 use crate::metrics::Metrics;
 use crate::net::{Peer, Proxies};
 
-/// How long to wait when the machine has no more file descriptors: trying at once again would only burn time.
+/// How long to wait before accepting again when the machine has no more file descriptors.
 const EXHAUSTED: Duration = Duration::from_millis(200);
 
-/// How connections are treated.
+/// The limits and settings of a server.
 #[derive(Clone)]
 pub struct Options {
-    /// Speak TLS, with this certificate.
+    /// Serve TLS with this certificate.
     pub tls: Option<Tls>,
-    /// The largest head of a request, in bytes; at least 8192.
+    /// The largest head of a request, in bytes. At least 8192.
     pub max_head: usize,
-    /// How long a head may take to arrive, from its first byte; likewise a TLS handshake, and the opening of HTTP/2.
+    /// How long a request's head may take to arrive, a TLS handshake, and the opening of HTTP/2.
     pub head_timeout: Duration,
-    /// How long a connection may be without a request that is being worked on; so long may its last answer be read.
+    /// How long a connection may be open without a request in flight. Its last answer may take as long to be read.
     pub idle_timeout: Duration,
-    /// Connections open at the same time. One more takes the place of one that has not brought a request yet.
+    /// How many connections may be open. A new one evicts one that has no request in flight.
     pub connections: usize,
-    /// Likewise of one address; none: half of all.
+    /// How many may be open from one address. None: half of all.
     pub connections_per_peer: Option<usize>,
-    /// Proxies, whose connections are not counted by address.
+    /// Trusted proxies. Their connections are not counted by address.
     pub proxies: Proxies,
-    /// How long the requests in flight have to finish once the server was told to stop.
+    /// How long requests in flight have to finish once the server is told to stop.
     pub drain: Duration,
-    /// Where open connections are counted.
+    /// The metrics that count connections.
     pub metrics: Arc<Metrics>,
-    /// Work that goes on when its connection is gone, and is in flight too.
+    /// Tasks that go on when their connection is gone. The server waits for them before it ends.
     pub detached: TaskTracker,
 }
 
@@ -66,7 +66,7 @@ impl Default for Options {
             tls: None,
             max_head: 16 * 1024,
             head_timeout: Duration::from_secs(10),
-            // Longer than what clients keep an unused connection for.
+            // Longer than clients keep an unused connection.
             idle_timeout: Duration::from_secs(75),
             connections: 4096,
             connections_per_peer: None,
@@ -78,13 +78,13 @@ impl Default for Options {
     }
 }
 
-/// Answers requests on `listener` until `shutdown` completes; then stops accepting and waits for the requests in
-/// flight, as long as [`Options::drain`] says. Never fails: what goes wrong with one connection ends that connection.
+/// Answers requests on `listener` until `shutdown` completes. Then it stops accepting, and waits for the requests in
+/// flight for at most [`Options::drain`]. It never fails: an error on a connection ends only that connection.
 pub async fn serve(listener: TcpListener, app: Router, shutdown: impl Future<Output = ()>) {
     serve_with(listener, app, Options::default(), shutdown).await;
 }
 
-/// As [`serve`], with connections treated as `options` say.
+/// Like [`serve`], with `options`.
 pub async fn serve_with(
     listener: TcpListener,
     app: Router,
@@ -141,7 +141,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, Peer) {
     }
 }
 
-/// The peer gave up while its connection waited to be accepted.
+/// Whether the error is about one connection only: its peer closed it before it was accepted.
 fn is_of_one_connection(cause: &io::Error) -> bool {
     matches!(
         cause.kind(),
@@ -166,7 +166,7 @@ pub fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Every SIGHUP: the operator has changed files that are read at the start.
+/// A stream of SIGHUPs, which ask to read keys and certificates again.
 ///
 /// # Errors
 /// The operating system refuses to register the handler.

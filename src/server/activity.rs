@@ -1,6 +1,6 @@
-//! What happens on a connection, and what it has been waited for too long.
+//! Tracks the activity of a connection, and when it times out.
 //!
-//! Bytes alone do not keep a connection open: anybody can send some now and then for ever. Requests do.
+//! Only requests keep a connection open. Bytes do not, because a client could send a few now and then for ever.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,46 +9,46 @@ use tokio::time::Instant;
 
 use super::frames::Protocol;
 
-/// What happens on a connection.
+/// The activity of a connection.
 #[derive(Debug)]
-pub(super) struct Activity(Mutex<Seen>);
+pub(super) struct Activity(Mutex<State>);
 
 #[derive(Debug)]
-struct Seen {
+struct State {
     protocol: Protocol,
-    /// Since when a head, or the opening of HTTP/2, has been under way.
+    /// When the head that is being read began, or the opening of HTTP/2.
     head: Option<Instant>,
-    /// Requests that are being worked on.
+    /// The number of requests in flight.
     working: usize,
-    /// Bodies that are being read; perhaps of requests that were answered before.
+    /// The number of bodies that are being read. Some may be of requests that are already answered.
     bodies: usize,
-    /// Without any: since when.
+    /// When the last request ended.
     idle: Instant,
 }
 
-/// What did not come in time.
+/// What a connection timed out on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WaitedFor {
+pub(super) enum TimedOut {
     /// The rest of a head, or of the opening of HTTP/2.
     Head,
     /// A request.
     Request,
 }
 
-/// A request that is being worked on until this is dropped.
-pub(super) struct Working(Arc<Activity>);
+/// A request in flight. Dropping it ends the request.
+pub(super) struct WorkingGuard(Arc<Activity>);
 
-impl Drop for Working {
+impl Drop for WorkingGuard {
     fn drop(&mut self) {
-        let mut seen = self.0.lock();
-        seen.working -= 1;
-        seen.idle = Instant::now();
+        let mut state = self.0.lock();
+        state.working -= 1;
+        state.idle = Instant::now();
     }
 }
 
 impl Activity {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(Seen {
+        Self(Mutex::new(State {
             protocol: Protocol::Unknown(0),
             head: None,
             working: 0,
@@ -57,18 +57,18 @@ impl Activity {
         }))
     }
 
-    /// A panic elsewhere does not make what was seen wrong.
-    fn lock(&self) -> MutexGuard<'_, Seen> {
+    /// Locks the state. A poisoned lock is used all the same, because no change leaves the state half done.
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn begin(self: &Arc<Self>) -> Working {
-        let mut seen = self.lock();
-        seen.working += 1;
-        if matches!(seen.protocol, Protocol::Http1) {
-            seen.head = None;
+    pub(super) fn begin(self: &Arc<Self>) -> WorkingGuard {
+        let mut state = self.lock();
+        state.working += 1;
+        if matches!(state.protocol, Protocol::Http1) {
+            state.head = None;
         }
-        Working(self.clone())
+        WorkingGuard(self.clone())
     }
 
     pub(super) fn body_begins(&self) {
@@ -80,32 +80,36 @@ impl Activity {
     }
 
     pub(super) fn read(&self, bytes: &[u8]) {
-        let seen = &mut *self.lock();
-        let bytes = seen.protocol.learn(bytes);
-        let in_head = match &mut seen.protocol {
+        let state = &mut *self.lock();
+        let bytes = state.protocol.learn(bytes);
+        let in_head = match &mut state.protocol {
             Protocol::Http2(frames) => {
                 if frames.follow(bytes) {
-                    seen.head = None;
+                    state.head = None;
                 }
                 frames.is_open()
             }
-            // While a request is worked on, these are its body's, or wait until it was answered.
-            Protocol::Http1 | Protocol::Unknown(_) => seen.working == 0 && seen.bodies == 0,
+            // While a request is in flight, these bytes are of its body, or of a request that waits for its answer.
+            Protocol::Http1 | Protocol::Unknown(_) => state.working == 0 && state.bodies == 0,
         };
         if in_head {
-            seen.head.get_or_insert_with(Instant::now);
+            state.head.get_or_insert_with(Instant::now);
         }
     }
 
-    /// Completes when a head, or a request, has been awaited for too long.
-    pub(super) async fn stalls(&self, head_timeout: Duration, idle_timeout: Duration) -> WaitedFor {
+    /// Completes when a head or the next request has taken too long.
+    pub(super) async fn timed_out_after(
+        &self,
+        head_timeout: Duration,
+        idle_timeout: Duration,
+    ) -> TimedOut {
         loop {
             let now = Instant::now();
-            // In steps, since a head may begin meanwhile.
+            // Sleeps in steps, because a head may begin meanwhile.
             let mut wake = now + head_timeout.min(idle_timeout);
-            if let Some((until, waited_for)) = self.patience(head_timeout, idle_timeout) {
+            if let Some((until, timed_out)) = self.next_timeout(head_timeout, idle_timeout) {
                 if until <= now {
-                    return waited_for;
+                    return timed_out;
                 }
                 wake = wake.min(until);
             }
@@ -113,18 +117,18 @@ impl Activity {
         }
     }
 
-    /// Until when is waited for what.
-    fn patience(
+    /// When the connection times out next, and on what.
+    fn next_timeout(
         &self,
         head_timeout: Duration,
         idle_timeout: Duration,
-    ) -> Option<(Instant, WaitedFor)> {
-        let seen = self.lock();
-        let head = seen
+    ) -> Option<(Instant, TimedOut)> {
+        let state = self.lock();
+        let head = state
             .head
-            .map(|since| (since + head_timeout, WaitedFor::Head));
-        let is_idle = seen.working == 0;
-        let request = is_idle.then(|| (seen.idle + idle_timeout, WaitedFor::Request));
+            .map(|since| (since + head_timeout, TimedOut::Head));
+        let is_idle = state.working == 0;
+        let request = is_idle.then(|| (state.idle + idle_timeout, TimedOut::Request));
         head.into_iter()
             .chain(request)
             .min_by_key(|(until, _)| *until)

@@ -1,7 +1,7 @@
-//! The rest of a body that nobody has read when its request is answered.
+//! Discards the rest of a body that is not read to its end when its request is answered.
 //!
-//! A client that still sends does not listen: broken off, it sees a connection that was reset, and not the answer. So the
-//! rest is read and thrown away, for a while.
+//! A client that is still sending does not read. If the connection were closed, it would see a reset instead of the
+//! answer. So the rest is read and discarded for a while.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,21 +17,21 @@ use tokio_util::sync::CancellationToken;
 
 use super::activity::Activity;
 
-/// How long the rest of a body is read.
+/// How long the rest of a body is read and discarded.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How many bytes of it are read.
+/// How many bytes of it are read and discarded.
 const MOST: usize = 16 << 20;
 
-/// A request's body. When it is dropped before its end, the rest of it is discarded.
+/// A request's body. If it is dropped before its end, the rest is read and discarded.
 pub(super) struct Received {
     body: Option<Incoming>,
     reading: Option<Reading>,
-    /// Nothing is read any more: the server stops.
+    /// Cancelled when the server stops. Then nothing is read any more.
     stopping: CancellationToken,
 }
 
-/// A body of a connection that is read until this is dropped.
+/// Counts a body as being read until this is dropped.
 struct Reading(Arc<Activity>);
 
 impl Reading {
@@ -47,14 +47,14 @@ impl Drop for Reading {
     }
 }
 
-/// The same request, with the rest of its body discarded once the body is dropped.
+/// The request with its body as a [`Received`].
 pub(super) fn received(
     request: Request<Incoming>,
     activity: &Arc<Activity>,
     stopping: &CancellationToken,
 ) -> Request<Body> {
     if request.body().is_end_stream() || request.headers().contains_key(EXPECT) {
-        // Who waits for a word before the body, and is answered instead, does not send it.
+        // A client that sent `Expect: 100-continue` and gets an answer instead does not send the body.
         return request.map(Body::new);
     }
     request.map(|body| {
@@ -112,7 +112,7 @@ impl Drop for Received {
     }
 }
 
-/// Reads a body to its end, or as far as it may be long.
+/// Reads a body to its end, or up to [`MOST`] bytes.
 async fn discard(mut body: Incoming) {
     let mut left = MOST;
     while let Some(Ok(frame)) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await

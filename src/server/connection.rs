@@ -1,4 +1,4 @@
-//! One connection: what comes over it is answered, and it ends when it is waited for too long.
+//! Serves one connection, and closes it when it takes too long.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,28 +15,28 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use super::activity::{Activity, WaitedFor};
+use super::activity::{Activity, TimedOut};
 use super::body::received;
-use super::open::{Open, Place};
-use super::protocol::{OF_FEW, OF_MANY};
-use super::turned_away::TurnedAway;
+use super::connection_table::{ConnectionSlot, ConnectionTable};
+use super::protocol::{HTTP2, HTTP2_WHEN_BUSY};
+use super::rejected::RejectedConnections;
 use super::watched::Watched;
 use super::{Options, protocol, refusal};
 use crate::net::{Peer, bounded_address};
 
-/// How long a client has to take leave, once it was told that its idle connection ends.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long a client has to close its idle connection, once it was asked to.
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
-/// What all connections of a listener have in common.
+/// What the connections of a listener share.
 pub(super) struct Connections {
-    places: Open,
+    table: ConnectionTable,
     builder: Builder<TokioExecutor>,
-    /// Of those that come when there are many.
-    pub(super) builder_of_many: Builder<TokioExecutor>,
+    /// For connections that were accepted when the table was busy.
+    pub(super) builder_when_busy: Builder<TokioExecutor>,
     app: Router,
     pub(super) options: Options,
-    turned_away: TurnedAway,
-    /// Finish what is in flight, and take nothing new.
+    rejected: RejectedConnections,
+    /// Cancelled when the server stops: requests in flight finish, and no new ones are read.
     pub(super) stopping: CancellationToken,
 }
 
@@ -45,63 +45,63 @@ impl Connections {
         let of_peer = options.connections_per_peer;
         let of_peer = of_peer.unwrap_or(options.connections.div_ceil(2));
         Self {
-            places: Open::new(options.connections, of_peer),
-            builder: protocol::builder(&options, &OF_FEW),
-            builder_of_many: protocol::builder(&options, &OF_MANY),
+            table: ConnectionTable::new(options.connections, of_peer),
+            builder: protocol::builder(&options, &HTTP2),
+            builder_when_busy: protocol::builder(&options, &HTTP2_WHEN_BUSY),
             app,
-            turned_away: TurnedAway::of(options.connections),
+            rejected: RejectedConnections::of(options.connections),
             options,
             stopping: CancellationToken::new(),
         }
     }
 
-    /// Serves a connection if there is a place for it.
+    /// Serves a connection, or rejects it if there is no slot for it.
     pub(super) fn take(
         self: Arc<Self>,
         stream: TcpStream,
         peer: Peer,
     ) -> impl Future<Output = ()> + Send + 'static {
-        // What comes through a proxy is not from its address.
+        // Connections of a proxy belong to many clients.
         let is_proxy = self.options.proxies.contain(peer.address);
         let bounded = (!is_proxy).then(|| bounded_address(peer.address));
-        let place = self.places.enter(bounded);
-        let turn = place.is_none().then(|| self.turned_away.turn());
+        let slot = self.table.insert(bounded);
+        let permit = slot.is_none().then(|| self.rejected.try_reserve());
         async move {
-            match place {
-                Some(place) => self.serve(stream, peer, place).await,
-                None => Box::pin(self.turn_away(stream, turn.flatten())).await,
+            match slot {
+                Some(slot) => self.serve(stream, peer, slot).await,
+                None => Box::pin(self.reject(stream, permit.flatten())).await,
             }
         }
     }
 
-    /// Answers what comes over `stream`, until its end or until no request comes for too long.
-    async fn serve(&self, stream: TcpStream, peer: Peer, place: Place) {
+    /// Answers the requests of a connection until it ends or is idle for too long.
+    async fn serve(&self, stream: TcpStream, peer: Peer, slot: ConnectionSlot) {
         let Some(tls) = &self.options.tls else {
-            return self.over(stream, peer, place).await;
+            return self.serve_stream(stream, peer, slot).await;
         };
         let handshake = tls.acceptor().accept(stream);
         let handshake = tokio::time::timeout(self.options.head_timeout, handshake);
-        let handshake = place.lost().run_until_cancelled(handshake);
+        let handshake = slot.evicted().run_until_cancelled(handshake);
         match self.stopping.run_until_cancelled(handshake).await.flatten() {
-            Some(Ok(Ok(stream))) => self.over(stream, peer, place).await,
+            Some(Ok(Ok(stream))) => self.serve_stream(stream, peer, slot).await,
             Some(Ok(Err(cause))) => tracing::debug!(%cause, "TLS handshake failed"),
             Some(Err(_)) => tracing::debug!("TLS handshake took too long"),
             None => {}
         }
     }
 
-    async fn over(
+    async fn serve_stream(
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         peer: Peer,
-        place: Place,
+        slot: ConnectionSlot,
     ) {
         let open = &self.options.metrics.connections;
         open.inc();
         let activity = Arc::new(Activity::new());
         let (app, active) = (self.app.clone(), activity.clone());
-        let place = Arc::new(place);
-        let of_requests = place.clone();
+        let slot = Arc::new(slot);
+        let of_requests = slot.clone();
         let (max_head, stopping) = (self.options.max_head, self.stopping.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
             let working = active.begin();
@@ -116,7 +116,7 @@ impl Connections {
                 }
                 let answer = app.oneshot(request);
                 if in_flight.is_none() {
-                    // The connection is being closed, and nothing is done for a request that comes too late.
+                    // The connection was evicted: this request came too late, and must not begin.
                     std::future::pending::<()>().await;
                 }
                 let answer = answer.await;
@@ -125,8 +125,8 @@ impl Connections {
             }
         });
         let stream = TokioIo::new(Watched::new(stream, activity.clone()));
-        let builder = if place.is_one_of_many {
-            &self.builder_of_many
+        let builder = if slot.came_when_busy {
+            &self.builder_when_busy
         } else {
             &self.builder
         };
@@ -140,17 +140,17 @@ impl Connections {
                     }
                     break;
                 }
-                () = place.lost().cancelled() => break,
+                () = slot.evicted().cancelled() => break,
                 () = self.stopping.cancelled(), if !stopping => {
                     stopping = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                waited_for = activity.stalls(self.options.head_timeout, idle_timeout) => {
-                    tracing::debug!(?waited_for, "connection closed: it took too long");
-                    if waited_for == WaitedFor::Head || idle_timeout > self.options.idle_timeout {
+                timed_out = activity.timed_out_after(self.options.head_timeout, idle_timeout) => {
+                    tracing::debug!(?timed_out, "connection closed: it took too long");
+                    if timed_out == TimedOut::Head || idle_timeout > self.options.idle_timeout {
                         break;
                     }
-                    idle_timeout += FAREWELL;
+                    idle_timeout += CLOSE_GRACE;
                     connection.as_mut().graceful_shutdown();
                 }
             }

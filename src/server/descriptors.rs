@@ -1,8 +1,8 @@
-//! File descriptors: how many the process may have open, and how many connections that is enough for.
+//! File descriptors: how many the process may open, and how many connections that allows.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What is kept for everything but callers' connections: calls to Stripe, listeners, files.
+/// Descriptors that are reserved for calls to Stripe, listeners and files.
 const RESERVE: u64 = 512;
 
 /// How many of the `wanted` connections there is room for, once the limit on open files was raised as far as this
@@ -29,7 +29,7 @@ pub fn connections_that_fit(wanted: usize) -> usize {
 fn raise(needed: u64) -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
     let soft = limit.current?;
-    // macOS reports no hard limit, and still refuses to be without a soft one.
+    // macOS reports no hard limit, but refuses to remove the soft one.
     [limit.maximum, Some(needed)]
         .into_iter()
         .find(|&new| {

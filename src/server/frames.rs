@@ -1,13 +1,13 @@
-//! Whether the bytes that came over a connection leave something open: a head, or the opening of HTTP/2.
+//! Follows the frames of an HTTP/2 connection, to know whether a request's head or the opening is incomplete.
 //!
-//! hyper times the heads of HTTP/1 alone, and between its frames HTTP/2 has none. Neither hyper nor `h2` has a setting for
-//! it, and a ping is answered by whoever keeps a head open on purpose. So the frames are followed here, by
-//! what their first nine bytes say (RFC 9113, section 4.1); whether they are well formed is for hyper to judge.
+//! A head that never ends must time out. hyper times out the heads of HTTP/1 alone. Neither hyper nor `h2` has such a
+//! setting for HTTP/2, and a keep-alive ping does not help: a client that keeps a head open on purpose answers it. So this
+//! module reads the header of each frame (RFC 9113, section 4.1). hyper still judges whether frames are well formed.
 
-/// What HTTP/2 begins with.
+/// The bytes that an HTTP/2 connection begins with.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// The length of what each frame begins with.
+/// The length of a frame's header.
 const HEADER: usize = 9;
 
 const DATA: u8 = 0;
@@ -15,17 +15,17 @@ const HEADERS: u8 = 1;
 const CONTINUATION: u8 = 9;
 const END_HEADERS: u8 = 4;
 
-/// What a connection speaks.
+/// The protocol of a connection.
 #[derive(Debug)]
 pub(super) enum Protocol {
-    /// So many bytes could be those of the preface; without any, nothing is known.
+    /// Not known yet. So many bytes have matched the preface of HTTP/2.
     Unknown(usize),
     Http1,
     Http2(Frames),
 }
 
 impl Protocol {
-    /// Takes in what came; what is left of it once it is clear what is spoken.
+    /// Reads `bytes`, and returns those that come after the preface.
     pub(super) fn learn<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let Self::Unknown(known) = self else {
             return bytes;
@@ -43,22 +43,22 @@ impl Protocol {
     }
 }
 
-/// How far the frames of a connection have come.
+/// The state of an HTTP/2 connection's frames.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
-    /// The first bytes of the frame under way, and how many there are.
+    /// The header of the current frame, and how many of its bytes have arrived.
     header: [u8; HEADER],
     arrived: usize,
-    /// How much of its payload is to come.
+    /// How many bytes of its payload are still to come.
     left: usize,
-    /// There was a whole frame: the settings, which the opening ends with.
+    /// Whether the opening is complete: it ends with the first frame, the settings.
     opened: bool,
-    /// A request's head continues in the next frame.
+    /// Whether a head continues in the next frame.
     in_head: bool,
 }
 
 impl Frames {
-    /// Takes in what came; whether, at some point in it, nothing was left [open](Self::is_open).
+    /// Reads `bytes`. Returns whether nothing was [open](Self::is_open) at some point in them.
     pub(super) fn follow(&mut self, mut bytes: &[u8]) -> bool {
         let mut was_closed = false;
         while !bytes.is_empty() {
@@ -87,7 +87,8 @@ impl Frames {
         was_closed
     }
 
-    /// Whether more has to come: of the opening, of a head, or of any frame but a body's, which is timed as a body.
+    /// Whether the opening, a head or another frame is incomplete. Frames of bodies do not count: they have a time-out of
+    /// their own.
     pub(super) fn is_open(&self) -> bool {
         let in_data = self.arrived == HEADER && self.header[3] == DATA;
         !self.opened || self.in_head || (self.arrived > 0 && !in_data)

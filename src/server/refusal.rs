@@ -1,5 +1,5 @@
-//! Refusals that no handler sees: of a connection that is one too many, and of a head that is too large or is no request.
-//! Clients read the same body from them as from every other error.
+//! Refusals that no handler writes: of a connection without a slot, and of a head that is too large or malformed. They
+//! have the same body as every other error.
 
 use axum::body::Body;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
@@ -7,19 +7,19 @@ use hyper::{Request, Response, StatusCode, Version};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// Code and message where a head is too large.
+/// Code and message for a head that is too large.
 const LARGE_HEAD: (&str, &str) = ("headers_too_large", "the head of the request is too large");
 
-/// Likewise where there are too many connections.
+/// Code and message where there are too many connections.
 const CONNECTIONS: (&str, &str) = ("overloaded", "too many connections");
 
-/// What a connection that is one too many is told before it has brought a request.
-pub(super) fn of_silence() -> Vec<u8> {
+/// The answer to a rejected connection that has not sent a request.
+pub(super) fn without_request() -> Vec<u8> {
     let head = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close";
     with_body(head, &body(503, CONNECTIONS))
 }
 
-/// What its request is told; `is_last` if the protocol has to be told that no other one is read.
+/// The answer to the request of a rejected connection. `is_last` adds `Connection: close`.
 pub(super) fn of_connection(is_last: bool) -> Response<Body> {
     let mut response = response(StatusCode::SERVICE_UNAVAILABLE, CONNECTIONS);
     let headers = response.headers_mut();
@@ -30,12 +30,12 @@ pub(super) fn of_connection(is_last: bool) -> Response<Body> {
     response
 }
 
-/// Whether a head of HTTP/2 is larger than `most`. Of HTTP/1, hyper knows that itself.
+/// Whether a head of HTTP/2 is larger than `most`. hyper checks those of HTTP/1 itself.
 pub(super) fn is_too_large<B>(request: &Request<B>, most: usize) -> bool {
     if request.version() < Version::HTTP_2 {
         return false;
     }
-    // As RFC 9113 counts, with 32 bytes for each field.
+    // RFC 9113 counts 32 bytes for each field.
     let fields = request.headers().iter();
     let fields = fields.map(|(name, value)| name.as_str().len() + value.len() + 32);
     let uri = request.uri();
@@ -46,7 +46,7 @@ pub(super) fn is_too_large<B>(request: &Request<B>, most: usize) -> bool {
     fields.sum::<usize>() + path + authority > most
 }
 
-/// What a head is told that is too large.
+/// The answer to a head that is too large.
 pub(super) fn of_large_head() -> Response<Body> {
     response(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, LARGE_HEAD)
 }
@@ -58,8 +58,8 @@ fn response(status: StatusCode, what: (&str, &str)) -> Response<Body> {
     response
 }
 
-/// What hyper says of a head that it cannot read, which has no body, as it should be said. Nothing of ours looks like
-/// it: our errors have bodies.
+/// The refusal to write in place of `bytes`, if those are hyper's own answer to a head that it cannot read. hyper's has no
+/// body, and all of ours do, so they cannot be confused.
 pub(super) fn of_head(bytes: &[u8]) -> Option<Vec<u8>> {
     let head = std::str::from_utf8(bytes).ok()?;
     let head = head.strip_suffix("\r\n\r\n")?;

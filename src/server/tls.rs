@@ -8,7 +8,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
-/// A certificate chain and its key, read from files. Clones share what was read last.
+/// A certificate chain and its key, read from files. Clones share the latest ones.
 #[derive(Clone, Debug)]
 pub struct Tls {
     cert: PathBuf,
@@ -16,18 +16,18 @@ pub struct Tls {
     config: Arc<RwLock<Arc<ServerConfig>>>,
 }
 
-/// Why the files cannot be served with.
+/// Why the files cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file cannot be read, or is no PEM with what is needed.
+    /// A file cannot be read, or lacks the PEM block that is needed.
     #[error("cannot read {path}: {cause}")]
     File {
-        /// Which file.
+        /// The file.
         path: String,
         /// What is wrong with it.
         cause: String,
     },
-    /// The key is not the certificate's.
+    /// The key does not belong to the certificate.
     #[error("the certificate in {path} cannot be served: {cause}")]
     Mismatch {
         /// The certificate's file.
@@ -47,7 +47,7 @@ impl Tls {
         Ok(Self { cert, key, config })
     }
 
-    /// Reads the files again; new connections get the new certificate.
+    /// Reads the files again. New connections get the new certificate.
     ///
     /// # Errors
     /// See [`Error`]; the certificate in use stays.

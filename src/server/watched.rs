@@ -1,4 +1,4 @@
-//! The stream of a connection, with its reader watched and hyper's own refusals given a body.
+//! The stream of a connection. It records what is read, and adds a body to the refusals that hyper writes by itself.
 
 use std::io;
 use std::pin::Pin;
@@ -12,26 +12,26 @@ use tokio::time::Sleep;
 use super::activity::Activity;
 use super::refusal;
 
-/// How long the rest of a head that was refused is read.
+/// How long the rest of a refused head is read and discarded.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// A stream whose reader is watched, and whose writer gives a body to what hyper refuses by itself.
+/// A stream that records what is read, and adds a body to the refusals that hyper writes by itself.
 pub(super) struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,
-    /// What is being written in the place of hyper's own answer.
+    /// The refusal that is being written in place of hyper's.
     refusal: Option<Refusal>,
-    /// Once something was refused: until when the rest of it is read.
+    /// Set once a head was refused: how long the rest of it is still read.
     lingers: Option<Pin<Box<Sleep>>>,
-    /// Nothing more is written.
+    /// Whether the writer was shut down.
     is_shut: bool,
 }
 
-/// What is written in the place of hyper's own answer, and how far it is.
+/// A refusal that is written in place of hyper's, and how much of it was written.
 struct Refusal {
     bytes: Vec<u8>,
     written: usize,
-    /// How long hyper's own answer is.
+    /// The length of hyper's own answer.
     stands_for: usize,
 }
 
@@ -48,7 +48,7 @@ impl<S> Watched<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
-    /// Reads and forgets what still comes: a client that is broken off while it sends does not see what it was told.
+    /// Reads and discards what still arrives. A client whose connection is reset while it sends does not see the answer.
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(lingers) = &mut self.lingers else {
             return Poll::Ready(());
@@ -66,7 +66,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
 }
 
 impl<S: AsyncWrite + Unpin> Watched<S> {
-    /// Goes on with the refusal. To hyper, its own answer is written once all of it is.
+    /// Writes more of the refusal. hyper is told that its own answer is written once all of this one is.
     fn poll_refusal(
         &mut self,
         cx: &mut Context<'_>,
@@ -88,7 +88,7 @@ impl<S: AsyncWrite + Unpin> Watched<S> {
         Poll::Ready(Ok(refusal.stands_for))
     }
 
-    /// The refusal under way, or the one that `bytes` begin.
+    /// The refusal that is being written, or the one that replaces `bytes`.
     fn refusal(&mut self, bytes: &[u8]) -> Option<Refusal> {
         self.refusal.take().or_else(|| {
             Some(Refusal {

@@ -1,4 +1,5 @@
-//! Connections that there is no room for. Clients read no answer before they have sent a request, so one is awaited.
+//! Connections that there is no slot for. Clients do not read an answer before they have sent a request, so the server
+//! waits a moment for one, and then says why it is refused.
 
 use std::convert::Infallible;
 use std::io;
@@ -21,44 +22,48 @@ use super::connection::Connections;
 use super::refusal;
 use super::watched::Watched;
 
-/// How long a connection has to bring a request, and then to read why it is refused.
+/// How long a rejected connection has to send a request, and then to read the answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How many of them there may be. Each takes a file descriptor, and some memory.
+/// How many rejected connections may be open. Each takes a file descriptor and some memory.
 const MOST: usize = 64;
 
-/// Likewise where there is room for few: for as many as one client may open at once.
+/// How many may be open at least: as many as one client may open at once.
 const FEWEST: usize = 8;
 
-/// One in so many connections may be one more than there is room for.
-const SHARE: usize = 8;
+/// How many may be open, as a part of all connections: one in this many.
+const PART: usize = 8;
 
-/// Those whose request is awaited.
-pub(super) struct TurnedAway(Arc<Semaphore>);
+/// Limits how many rejected connections are open.
+pub(super) struct RejectedConnections(Arc<Semaphore>);
 
-impl TurnedAway {
-    /// Beside so many connections.
+impl RejectedConnections {
+    /// The limit for a server with this many connections.
     pub(super) fn of(connections: usize) -> Self {
-        let most = connections.div_ceil(SHARE).clamp(FEWEST, MOST);
+        let most = connections.div_ceil(PART).clamp(FEWEST, MOST);
         Self(Arc::new(Semaphore::new(most)))
     }
 
-    /// The right to be awaited; none if there are too many.
-    pub(super) fn turn(&self) -> Option<OwnedSemaphorePermit> {
+    /// A permit to wait for a request. None if too many rejected connections are open.
+    pub(super) fn try_reserve(&self) -> Option<OwnedSemaphorePermit> {
         self.0.clone().try_acquire_owned().ok()
     }
 }
 
 impl Connections {
-    /// Tells a connection that there is no room for it: its request, if it is its `turn` and one comes.
-    pub(super) async fn turn_away(&self, stream: TcpStream, turn: Option<OwnedSemaphorePermit>) {
-        let brings_something = match turn {
+    /// Tells a connection that there is no slot for it. With a `permit`, it waits for a request and answers that.
+    pub(super) async fn reject(
+        &self,
+        stream: TcpStream,
+        try_reserve: Option<OwnedSemaphorePermit>,
+    ) {
+        let brings_something = match try_reserve {
             Some(_) => self.in_time(stream.peek(&mut [0])).await.is_some(),
             None => false,
         };
         let told = match &self.options.tls {
             None if brings_something => self.in_time(Box::pin(self.refuse(stream))).await,
-            None => self.in_time(refuse_unasked(stream)).await,
+            None => self.in_time(refuse_without_request(stream)).await,
             Some(tls) if brings_something => {
                 let handshake = tls.acceptor().accept(stream);
                 let refused = async { self.refuse(handshake.await?).await };
@@ -71,7 +76,7 @@ impl Connections {
         }
     }
 
-    /// What `work` comes to, unless it fails or takes too long.
+    /// The result of `work`. None if it fails or takes too long.
     async fn in_time<T>(&self, work: impl Future<Output = io::Result<T>>) -> Option<T> {
         let work = tokio::time::timeout(PATIENCE, work);
         let done = self.stopping.run_until_cancelled(work).await?;
@@ -94,7 +99,7 @@ impl Connections {
             async move { Ok::<_, Infallible>(refusal::of_connection(closes)) }
         });
         let stream = TokioIo::new(Watched::new(stream, activity));
-        let mut connection = pin!(self.builder_of_many.serve_connection(stream, service));
+        let mut connection = pin!(self.builder_when_busy.serve_connection(stream, service));
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
             () = answered.cancelled() => {
@@ -106,7 +111,7 @@ impl Connections {
     }
 }
 
-/// One write fits into the socket's own buffer, so nobody is waited for.
-async fn refuse_unasked(mut stream: TcpStream) -> io::Result<()> {
-    stream.write_all(&refusal::of_silence()).await
+/// Sends the refusal at once. It fits into the socket's buffer, so this does not wait for the client.
+async fn refuse_without_request(mut stream: TcpStream) -> io::Result<()> {
+    stream.write_all(&refusal::without_request()).await
 }
