@@ -5,24 +5,28 @@
 //! [`server::Options`](crate::server::Options)); no part reads this module, but the command line, which hands on what
 //! was set.
 
+mod access;
 mod dangers;
 mod environment;
 pub(crate) mod file;
 mod freshness;
 mod key_file;
 mod listen;
+mod load;
 mod sandbox;
 mod serve;
 mod stripe_key;
 mod time_span;
 mod web_origin;
 
+pub use access::{AccessError, ApiKeys};
 pub use environment::{Environment, is_stand_in};
 pub use freshness::Freshness;
 pub use key_file::{KeyFile, Profile};
 pub use listen::ListenAddr;
+pub use load::Load;
 pub use sandbox::{SANDBOX_ADDR, Sandbox};
-pub use serve::{API_ADDR, AccessError, ApiKeys, Load, Serve, StripeBudget};
+pub use serve::{API_ADDR, Serve, StripeBudget};
 pub use stripe_key::{KeyError, StripeKey, stripe_key};
 pub use time_span::TimeSpan;
 pub use web_origin::WebOrigin;

@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::decode::Fault;
+use super::decode::DecodeError;
 use super::json;
 use super::layers::unknown_keys::UnknownKeyError;
 use crate::admission::AdmissionError;
@@ -245,8 +245,8 @@ impl From<AdmissionError> for Error {
     }
 }
 
-impl From<Fault> for Error {
-    fn from(fault: Fault) -> Self {
+impl From<DecodeError> for Error {
+    fn from(fault: DecodeError) -> Self {
         Self::invalid(fault.to_string())
     }
 }
