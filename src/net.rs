@@ -1,21 +1,21 @@
-//! What everybody who opens a connection has to agree on: which names are this machine's own, and whom TLS trusts.
+//! Addresses, names of this machine, and the TLS settings of clients.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// Who is at the other end of a connection; with each of its requests.
+/// The other end of a connection. It is an extension of each of its requests.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer {
     /// Its address.
     pub(crate) address: IpAddr,
 }
 
-/// Proxies whose word counts: a request that comes from one is from where `X-Forwarded-For` says.
+/// The trusted proxies. A request from one comes from the address that its `X-Forwarded-For` says.
 #[derive(Clone, Debug, Default)]
 pub struct Proxies(pub Arc<[Network]>);
 
-/// Addresses that begin alike: `10.0.0.0/8`, or a single one.
+/// A network, such as `10.0.0.0/8`, or a single address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
     address: IpAddr,
@@ -56,14 +56,14 @@ impl Network {
 }
 
 impl Proxies {
-    /// Whether it is one of them.
+    /// Whether an address belongs to one of them.
     pub fn contain(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(address))
     }
 }
 
-/// What stands for `address` where callers are bounded by address: of IPv6, the network of 64 bits that one subscriber
-/// has, all of whose addresses it may use.
+/// The address that limits count `address` as. One subscriber of IPv6 has a network of 64 bits and may use all of its
+/// addresses, so they count as one.
 pub(crate) fn bounded_address(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
@@ -71,9 +71,9 @@ pub(crate) fn bounded_address(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Whether `host` can only be this machine: a loopback address, with or without the brackets of IPv6, `localhost`, or a
-/// name below it, which RFC 6761 keeps out of the DNS. Nothing is looked up: what a name of somebody else's leads to
-/// is for its owner to say, and may change from one moment to the next.
+/// Whether `host` can only mean this machine: a loopback address, with or without the brackets of IPv6, `localhost`, or a
+/// name below it, which RFC 6761 keeps out of the DNS. Other names are not looked up, because their owners decide where
+/// they lead, and may change it at any time.
 pub(crate) fn is_loopback_host(host: &str) -> bool {
     let host = host.trim_matches(['[', ']']);
     host.eq_ignore_ascii_case("localhost")
@@ -81,7 +81,7 @@ pub(crate) fn is_loopback_host(host: &str) -> bool {
         || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// TLS as a client, with Mozilla's roots, compiled in: an image needs no certificate files, and start-up reads none.
+/// The TLS settings of clients, with Mozilla's root certificates compiled in. A container image needs no certificate files.
 pub(crate) fn client_tls() -> rustls::ClientConfig {
     let roots = rustls::RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),

@@ -1,6 +1,6 @@
-//! Numbers as text: read from JSON without ever being a float, and written the way existing clients expect.
+//! Reads decimals from JSON exactly, without floats, and writes them as existing clients expect.
 //!
-//! Existing clients compare answers with what Go's `encoding/json` prints; Stripe takes plain decimals only.
+//! Existing clients compare answers with what Go's `encoding/json` prints. Stripe accepts plain decimals only.
 
 use std::fmt::Write as _;
 
@@ -16,24 +16,24 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Decimals are held with up to this many significant digits.
+/// The largest number of significant digits of a decimal.
 const MAX_DIGITS: usize = 28;
 
 /// A number that a [`Decimal`] cannot hold exactly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NumberError {
-    /// The text is no JSON number.
+    /// The text is not a JSON number.
     #[error("not a number")]
     Invalid,
-    /// Too large in either direction.
+    /// The number is too large, or too small.
     #[error("number out of range")]
     OutOfRange,
-    /// More decimals than can be held.
+    /// It has too many decimals.
     #[error("too many decimals")]
     TooPrecise,
 }
 
-/// Reads a JSON number exactly, exponents included; trailing zeros are dropped (`1.50` is `1.5`).
+/// Reads a JSON number exactly, also with an exponent. Trailing zeros are dropped (`1.50` is `1.5`).
 pub fn parse(text: &str) -> Result<Decimal, NumberError> {
     let (negative, unsigned) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -85,7 +85,7 @@ fn parse_exponent(text: &str) -> Result<i64, NumberError> {
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return Err(NumberError::Invalid);
     }
-    // An exponent beyond 18 digits is as good as infinite, and must not overflow what is added to it.
+    // An exponent of more than 18 digits counts as infinite. It must not overflow when something is added to it.
     let size: i64 = digits.parse().unwrap_or(i64::MAX / 4);
     let size = size.min(i64::MAX / 4);
     Ok(if text.starts_with('-') { -size } else { size })
@@ -95,7 +95,7 @@ fn signed_len(len: usize) -> i64 {
     i64::try_from(len).expect("a text in memory is shorter than 2^63 bytes")
 }
 
-/// The number as Stripe takes it: a plain decimal without exponent or trailing zeros.
+/// The number as Stripe accepts it: a plain decimal without exponent or trailing zeros.
 pub fn plain(number: Decimal) -> String {
     if number.is_zero() {
         return "0".to_owned(); // never "-0"

@@ -1,6 +1,6 @@
-//! Where a fault is in a text: line and column as editors count them.
+//! Positions in a text: line and column as editors count them.
 
-/// A place in a text, both counted from one; columns are characters.
+/// A position in a text. Lines and columns count from one, and columns are characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// The line.
@@ -13,7 +13,7 @@ impl Position {
     /// The beginning of a text.
     pub const START: Self = Self { line: 1, column: 1 };
 
-    /// The place of the byte at `offset`. A line's end belongs to the line that it ends.
+    /// The position of the byte at `offset`. A line break belongs to the line that it ends.
     pub(crate) fn of_byte(text: &[u8], offset: usize) -> Self {
         let before = &text[..offset.min(text.len())];
         let line_start = before.iter().rposition(|byte| *byte == b'\n');
@@ -25,7 +25,7 @@ impl Position {
         }
     }
 
-    /// The place where a JSON parser stopped, which counts the bytes that it has read of the line.
+    /// The position at which a JSON parser stopped. The parser counts bytes.
     pub(crate) fn of_json_error(text: &[u8], error: &serde_json::Error) -> Self {
         let line_start = match error.line() {
             0 | 1 => 0,
@@ -36,7 +36,7 @@ impl Position {
     }
 }
 
-/// Where the lines end.
+/// The offsets of line breaks.
 fn line_ends(text: &[u8]) -> impl Iterator<Item = usize> {
     let ends = text.iter().enumerate();
     ends.filter(|(_, byte)| **byte == b'\n').map(|(end, _)| end)

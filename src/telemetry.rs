@@ -1,4 +1,4 @@
-//! Logs, on stderr: readable text on a terminal, one JSON object a line everywhere else.
+//! Logs to stderr: as text on a terminal, and as one JSON object a line elsewhere.
 
 mod log;
 mod mask;
@@ -54,7 +54,7 @@ pub fn init(filter: &str, collector: Option<&str>) -> Guard {
     guard
 }
 
-/// What the work on one request is a part of.
+/// The span of a request.
 pub fn request_span(id: &HeaderValue, endpoint: &'static str, headers: &HeaderMap) -> Span {
     let id = id.to_str().unwrap_or_default();
     #[cfg(feature = "otel")]
@@ -63,8 +63,8 @@ pub fn request_span(id: &HeaderValue, endpoint: &'static str, headers: &HeaderMa
         traces::continue_trace(&span, headers);
         span
     }
-    // Without traces, only `-v` shows what happens within a request; its one line in the log has the
-    // id anyway, and a span would be formatted for nothing.
+    // Without traces, only `-v` shows what happens within a request. Its log line has the id anyway, so formatting a span
+    // would be wasted.
     #[cfg(not(feature = "otel"))]
     {
         let _ = headers;
@@ -72,20 +72,20 @@ pub fn request_span(id: &HeaderValue, endpoint: &'static str, headers: &HeaderMa
     }
 }
 
-/// One call to Stripe, in a request's work.
+/// The span of a call to Stripe, within that of a request.
 pub fn call_span(method: &Method, endpoint: &'static str) -> Span {
     #[cfg(feature = "otel")]
     {
         tracing::info_span!("stripe", %method, endpoint)
     }
-    // As above.
+    // As for requests, only traces and `-v` show it.
     #[cfg(not(feature = "otel"))]
     {
         tracing::debug_span!("stripe", %method, endpoint)
     }
 }
 
-/// The W3C headers by which another service's spans become a part of the trace that `span` is in; none without traces.
+/// The W3C headers that continue the trace of `span` in another service. None without traces.
 pub fn trace_headers(span: &Span) -> HeaderMap {
     #[cfg(feature = "otel")]
     {
@@ -98,7 +98,7 @@ pub fn trace_headers(span: &Span) -> HeaderMap {
     }
 }
 
-/// What a panic said, if it said something.
+/// The message of a panic, if it has one.
 pub fn panic_text(payload: &(dyn std::any::Any + Send)) -> &str {
     payload
         .downcast_ref::<&str>()
@@ -107,7 +107,7 @@ pub fn panic_text(payload: &(dyn std::any::Any + Send)) -> &str {
         .unwrap_or("(no message)")
 }
 
-/// The log, and the traces, until their end.
+/// Keeps the log and the traces running until it is dropped.
 pub struct Guard {
     log: Log,
     #[cfg(feature = "otel")]

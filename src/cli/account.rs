@@ -1,4 +1,4 @@
-//! `tier whoami` and `tier whois`: which account this is, and which customer an org is.
+//! `tier whoami` and `tier whois`: the Stripe account in use, and an org's Stripe customer.
 
 use serde::Deserialize;
 
@@ -22,7 +22,7 @@ struct Account {
     url: String,
 }
 
-/// The account that commands act in.
+/// Prints the account that commands act in.
 pub(super) async fn whoami(context: &Context) -> anyhow::Result<()> {
     let client = context.client().await?;
     let answer = client.get("/v1/whoami", &[]).await?;
@@ -59,7 +59,7 @@ struct Customer {
     stripe_id: String,
 }
 
-/// The Stripe customer that an org is.
+/// Prints an org's Stripe customer.
 pub(super) async fn whois(context: &Context, arguments: &Whois) -> anyhow::Result<()> {
     let client = context.client().await?;
     let answer = client.get("/v1/whois", &[("org", &arguments.org)]).await?;

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
-/// Adds the second dash where a single one stands before the name of a long flag. What is no such name stays, so that
-/// `-v`, `-c`, `-1` and values keep their meaning; so does everything after `--`.
+/// Adds the second dash to long flags that are written with one. Everything else stays as it is: `-v`, `-c`, `-1`, values,
+/// and all that follows `--`.
 pub(super) fn with_two_dashes(
     args: impl IntoIterator<Item = OsString>,
     long_flags: &BTreeSet<String>,

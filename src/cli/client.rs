@@ -1,4 +1,4 @@
-//! The API as commands see it: the same requests, to a server over HTTP or to the same router in this process.
+//! A client of the API for commands. It sends the same requests to a server, or to the router in this process.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tower::ServiceExt as _;
 
-use super::failure::Failure;
+use super::error::CliError;
 use super::isolation::Isolation;
 use super::session::Session;
 use super::{Global, http};
@@ -20,10 +20,10 @@ use crate::api::{self, App, PushProgress};
 use crate::config::Environment;
 use crate::domain::pricing::Model;
 
-/// How long an answer may take; a push of thousands of features takes its time.
+/// How long an answer may take. A push of thousands of features takes minutes.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
-/// The largest body, in bytes: nobody has to be kept from sending too much to himself.
+/// The largest body in bytes for the router in this process. There is nobody to protect from large ones.
 const MAX_BODY: usize = 1 << 30;
 
 /// Sends requests to the API.
@@ -45,21 +45,21 @@ enum Target {
     InProcess(Router),
 }
 
-/// What the API answered.
+/// An answer of the API.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) body: Bytes,
 }
 
 impl Answer {
-    /// The body as a value.
+    /// Decodes the body.
     pub(super) fn decode<T: DeserializeOwned>(&self) -> anyhow::Result<T> {
         serde_json::from_slice(&self.body)
             .context("the server's answer is not what this version of tier expects")
     }
 }
 
-/// The server that commands are sent to, if one is named. The sandbox has none.
+/// The server that commands are sent to, if there is one. With `--sandbox` there is none.
 pub(super) fn base_url<'a>(global: &'a Global, environment: &'a Environment) -> Option<&'a str> {
     let named = global.base_url.as_deref();
     named
@@ -68,10 +68,10 @@ pub(super) fn base_url<'a>(global: &'a Global, environment: &'a Environment) -> 
 }
 
 impl Client {
-    /// The API of the server that is named, or else our own over the account that is in force.
+    /// A client of the server that commands are sent to, or else of the router in this process.
     ///
     /// # Errors
-    /// The server's URL is none, or [`Session::open`] fails.
+    /// The server's URL is invalid, or [`Session::open`] fails.
     pub(super) async fn open(global: &Global, environment: &Environment) -> anyhow::Result<Self> {
         if let Some(base_url) = base_url(global, environment) {
             anyhow::ensure!(
@@ -98,7 +98,7 @@ impl Client {
         })
     }
 
-    /// Our own API over `session`.
+    /// A client of the router in this process, over `session`.
     pub(super) fn in_process(session: Session) -> Self {
         let (isolation, is_live) = (session.isolation(), session.is_live());
         let mut app = App::new(session.domain());
@@ -112,12 +112,12 @@ impl Client {
         }
     }
 
-    /// Whether real money moves here, as far as that is known: a server does not tell.
+    /// Whether commands act on live data. Of a server this is not known.
     pub(super) fn is_live(&self) -> bool {
         self.is_live
     }
 
-    /// The same client for a push whose progress can be watched; none where a server carries it out.
+    /// The same client for a push, with its progress. None if a server does the push.
     pub(super) fn with_push_progress(&self) -> Option<(Self, PushProgress)> {
         let Target::InProcess(_) = self.target else {
             return None;
@@ -130,16 +130,16 @@ impl Client {
         Some((client, progress))
     }
 
-    /// The model that is in Stripe.
+    /// Pulls the model from Stripe.
     ///
     /// # Errors
-    /// As [`checked`](Self::checked), or the model is none that this version can read.
+    /// As [`checked`](Self::checked), or this version cannot read the model.
     pub(super) async fn model(&self) -> anyhow::Result<Model> {
         let answer = self.get("/v1/pull", &[]).await?;
         Model::parse_bytes(&answer.body).context("the model in Stripe cannot be read")
     }
 
-    /// Reads from an endpoint; `query` is encoded here.
+    /// Sends a GET. `query` is encoded here.
     ///
     /// # Errors
     /// As [`checked`](Self::checked).
@@ -153,7 +153,7 @@ impl Client {
         self.checked(Method::GET, &path, Bytes::new()).await
     }
 
-    /// Writes to an endpoint.
+    /// Sends a POST.
     ///
     /// # Errors
     /// As [`checked`](Self::checked).
@@ -162,7 +162,7 @@ impl Client {
         self.checked(Method::POST, path, body.into()).await
     }
 
-    /// As [`post`](Self::post), for a body that is text already.
+    /// Sends a POST of a text.
     ///
     /// # Errors
     /// The API cannot be reached, or its answer is an error.
@@ -179,22 +179,22 @@ impl Client {
         }
     }
 
-    /// What an answer says has failed, if it is not a success.
-    pub(super) fn failure(&self, answer: &Answer) -> Option<Failure> {
+    /// The answer if it is a success, and otherwise its error.
+    pub(super) fn failure(&self, answer: &Answer) -> Option<CliError> {
         if answer.status.is_success() {
             return None;
         }
         let is_remote = matches!(self.target, Target::Remote { .. });
-        let failure = Failure::of_answer(answer.status.as_u16(), &answer.body, is_remote);
+        let failure = CliError::of_answer(answer.status.as_u16(), &answer.body, is_remote);
         let isolation = self.isolation.as_ref();
         let isolation = isolation.filter(|_| failure.has_code("account_invalid"));
         Some(isolation.map_or(failure, Isolation::refusal))
     }
 
-    /// Sends any request; `path` may have a query. Error statuses are answers as well.
+    /// Sends any request. `path` may have a query. An answer with an error status is not an error here.
     ///
     /// # Errors
-    /// The API cannot be reached, or the path is none.
+    /// The API cannot be reached, or the path is invalid.
     pub(super) async fn send(
         &self,
         method: Method,
@@ -259,7 +259,7 @@ async fn over_http(
     let unreachable = |cause: reqwest::Error| {
         let shown = http::shown(base_url);
         let cause = anyhow::Error::from(cause.without_url());
-        Failure::new(format!(
+        CliError::new(format!(
             "cannot reach the tier server at {shown}: {cause:#}"
         ))
         .advise("start it with `tier serve`, or unset TIER_BASE_URL to work without a server")

@@ -1,11 +1,11 @@
-//! A question before something changes that costs real money, for the person at the terminal.
+//! Asks the person at the terminal before live data changes.
 
 use std::fs::OpenOptions;
 use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Write as _};
 
-use super::failure::Failure;
+use super::error::CliError;
 
-/// The terminal that the process was started from, wherever its input comes from.
+/// The terminal of the process, also if its standard input is something else.
 const TERMINAL: &str = "/dev/tty";
 
 /// The flag of commands that ask.
@@ -16,13 +16,13 @@ pub(super) struct Confirmation {
     yes: bool,
 }
 
-/// Whether a person started this by hand. What is redirected to a file says nothing about who is there.
+/// Whether a person is at the terminal. Redirected output does not matter.
 fn is_at_terminal() -> bool {
     io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal()
 }
 
 impl Confirmation {
-    /// Asks `question` if it is about live data, and somebody is there to answer.
+    /// Asks `question` if it is about live data and a person can answer.
     ///
     /// # Errors
     /// The answer was not yes.
@@ -40,7 +40,7 @@ impl Confirmation {
         BufReader::new(terminal).read_line(&mut answer)?;
         match answer.trim().to_lowercase().as_str() {
             "y" | "yes" => Ok(()),
-            _ => Err(Failure::new("nothing was done")
+            _ => Err(CliError::new("nothing was done")
                 .advise("with --yes, nobody is asked")
                 .into()),
         }

@@ -1,4 +1,4 @@
-//! `tier connect`: gets keys from Stripe's dashboard by way of a browser, as Stripe's own command line does.
+//! `tier connect`: gets keys from Stripe's dashboard through a browser, as Stripe's CLI does.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use reqwest::redirect::Policy;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::failure::Failure;
+use super::error::CliError;
 use super::{Context, http, output};
 use crate::config::{KeyFile, Profile};
 
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How often Stripe is asked whether the person has agreed.
+/// How often Stripe is polled for the person's consent.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a person has to agree.
+/// How long a person has to consent.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Arguments of `tier connect`.
@@ -31,7 +31,7 @@ Examples:
   tier connect")]
 pub(super) struct Connect {}
 
-/// Where the person goes, and where we ask.
+/// The URL for the person's browser, and the one to poll.
 #[derive(Deserialize)]
 struct Links {
     browser_url: String,
@@ -39,10 +39,10 @@ struct Links {
     verification_code: String,
 }
 
-/// Guides the person to the browser, and saves the keys that come of it.
+/// Sends the person to the browser, and saves the keys.
 pub(super) async fn run(context: &Context) -> anyhow::Result<()> {
     let path = KeyFile::path().context("HOME is not set, so there is no place to keep the keys")?;
-    // Before the person takes trouble in vain.
+    // This fails early, before the person does anything in the browser.
     let file = KeyFile::open(path.clone())?;
     let dashboard = context.environment.dashboard();
     let auth = format!("{dashboard}/stripecli/auth");
@@ -101,56 +101,56 @@ async fn begin(client: &reqwest::Client, auth: reqwest::Url) -> anyhow::Result<L
         .map_err(|_| anyhow::anyhow!("{cannot}: its answer is unknown to this version"))
 }
 
-/// What became of asking once.
-enum Asked {
+/// The result of one poll.
+enum Poll {
     Redeemed(Box<Profile>),
     NotYet,
 }
 
-/// Network troubles in between are no answer. The texts never quote one: there are keys in it.
-async fn ask(client: &reqwest::Client, url: reqwest::Url) -> anyhow::Result<Asked> {
+/// Network errors count as no answer yet. Errors never quote an answer, because it has keys in it.
+async fn ask(client: &reqwest::Client, url: reqwest::Url) -> anyhow::Result<Poll> {
     let Ok(answer) = client.get(url).send().await else {
-        return Ok(Asked::NotYet);
+        return Ok(Poll::NotYet);
     };
     match answer.status() {
         status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-            return Ok(Asked::NotYet);
+            return Ok(Poll::NotYet);
         }
         status if !status.is_success() => {
             let message = format!("Stripe's dashboard did not grant access: HTTP {status}");
-            return Err(Failure::new(message)
+            return Err(CliError::new(message)
                 .advise("run `tier connect` again")
                 .into());
         }
         _ => {}
     }
     let Ok(body) = answer.bytes().await else {
-        return Ok(Asked::NotYet);
+        return Ok(Poll::NotYet);
     };
     let profile: Profile = serde_json::from_slice(&body)
         .map_err(|_| anyhow::anyhow!("the dashboard's answer is unknown to this version"))?;
     Ok(if profile.redeemed {
-        Asked::Redeemed(Box::new(profile))
+        Poll::Redeemed(Box::new(profile))
     } else {
-        Asked::NotYet
+        Poll::NotYet
     })
 }
 
 async fn until_redeemed(
-    mut ask: impl AsyncFnMut() -> anyhow::Result<Asked>,
+    mut ask: impl AsyncFnMut() -> anyhow::Result<Poll>,
 ) -> anyhow::Result<Profile> {
     let asking = async {
         loop {
             match ask().await? {
-                Asked::Redeemed(profile) => return Ok(*profile),
-                Asked::NotYet => tokio::time::sleep(INTERVAL).await,
+                Poll::Redeemed(profile) => return Ok(*profile),
+                Poll::NotYet => tokio::time::sleep(INTERVAL).await,
             }
         }
     };
     tokio::time::timeout(PATIENCE, asking)
         .await
         .unwrap_or_else(|_| {
-            Err(Failure::new("nobody allowed access within five minutes")
+            Err(CliError::new("nobody allowed access within five minutes")
                 .advise("run `tier connect` again, and open the page that it names")
                 .into())
         })
@@ -165,7 +165,7 @@ mod tests {
         let mut asked = 0;
         let ended = until_redeemed(async || {
             asked += 1;
-            Ok(Asked::NotYet)
+            Ok(Poll::NotYet)
         });
         let fault = ended.await.err().unwrap().to_string();
         assert!(
@@ -181,8 +181,8 @@ mod tests {
         let profile = until_redeemed(async || {
             asked += 1;
             Ok(match asked {
-                3 => Asked::Redeemed(Box::default()),
-                _ => Asked::NotYet,
+                3 => Poll::Redeemed(Box::default()),
+                _ => Poll::NotYet,
             })
         });
         assert!(profile.await.is_ok());

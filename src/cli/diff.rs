@@ -1,12 +1,12 @@
-//! `tier diff`, and `tier push --dry-run`: a pricing.json beside what Stripe has. There is no endpoint for that; what
-//! Stripe has comes from `/v1/pull`, and the comparison asks nobody.
+//! `tier diff`, and `tier push --dry-run`: compares a pricing.json with what Stripe has. There is no endpoint for that. The
+//! model comes from `/v1/pull`, and is compared here.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::Context;
 use super::document::{Document, Source};
-use super::failure::Failure;
+use super::error::CliError;
 use super::output::{self, Tone};
 use crate::domain::pricing::Model;
 use crate::domain::{FeatureDiff, FieldDiff, PushOutcome, diff};
@@ -34,7 +34,7 @@ pub(super) async fn run(context: &Context, arguments: &Diff) -> anyhow::Result<(
     show(context, &document, &model).await
 }
 
-/// What a push would come to, for programs.
+/// What a push would do, as JSON.
 #[derive(Serialize)]
 struct Report<'a> {
     create: usize,
@@ -63,10 +63,10 @@ struct Field<'a> {
     model: &'a RawValue,
 }
 
-/// Says how `model` compares with what Stripe has.
+/// Prints how `model` differs from what Stripe has.
 ///
 /// # Errors
-/// Something differs; or Stripe has a model that cannot be read.
+/// Something differs, or the model in Stripe cannot be read.
 pub(super) async fn show(
     context: &Context,
     document: &Document,
@@ -121,7 +121,7 @@ fn status(row: &FeatureDiff) -> &'static str {
     }
 }
 
-/// Why a feature differs that Stripe and the model do not both have.
+/// Why a feature differs that only one side has.
 fn reason(row: &FeatureDiff) -> Option<&'static str> {
     match row.push {
         None => Some("only in Stripe"),
@@ -178,5 +178,5 @@ fn verdict(rows: &[FeatureDiff], name: &str) -> anyhow::Result<()> {
         ),
         _ => format!("plans never change once they are pushed: give {plan} a new version"),
     };
-    Err(Failure::new(message).advise(advice).into())
+    Err(CliError::new(message).advise(advice).into())
 }

@@ -1,4 +1,4 @@
-//! A pricing.json, wherever it is: a file, the web, or standard input; and what is wrong with it, shown in place.
+//! Reads a pricing.json from a file, the web or standard input, and shows its faults in their lines.
 
 use std::fmt::Write as _;
 use std::io::Read as _;
@@ -11,24 +11,24 @@ use axum::body::Bytes;
 use reqwest::header::ACCEPT;
 use reqwest::redirect::Policy;
 
-use super::failure::Failure;
+use super::error::CliError;
 use super::{http, output};
 use crate::domain::pricing::{Fault, Faults, Model};
 use crate::position::Position;
 
-/// How long the web may take to answer.
+/// How long a download may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Redirects that are followed.
+/// How many redirects are followed.
 const REDIRECTS: usize = 5;
 
-/// A line that is shown, in characters; of a longer one, what is around the fault.
+/// How many characters of a line are shown. Of a longer line, those around the fault.
 const SHOWN: usize = 100;
 
-/// Faults that are shown in full.
+/// How many faults are shown with their lines.
 const SHOWN_FAULTS: usize = 20;
 
-/// Where a model is to be read from.
+/// Where a model is read from.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
     Stdin,
@@ -53,7 +53,7 @@ impl FromStr for Source {
 
 /// A model's text.
 pub(super) struct Document {
-    /// What faults call it.
+    /// Its name in error messages.
     pub(super) name: String,
     pub(super) bytes: Bytes,
 }
@@ -103,7 +103,7 @@ async fn fetch(url: reqwest::Url) -> anyhow::Result<Bytes> {
 }
 
 impl Document {
-    /// The model, checked without asking anybody.
+    /// Parses the model. This makes no calls.
     ///
     /// # Errors
     /// All faults, each with the line that it is in.
@@ -111,7 +111,7 @@ impl Document {
         Model::parse_bytes(&self.bytes).map_err(|faults| self.refusal(&faults).into())
     }
 
-    /// What is right in itself, and yet may not be meant.
+    /// What is valid, but may be a mistake.
     pub(super) fn warnings(&self, model: &Model) -> Vec<String> {
         let mut warnings = model.warnings();
         if model.plans.is_empty() {
@@ -123,8 +123,8 @@ impl Document {
         warnings
     }
 
-    /// What to say of a model with faults.
-    pub(super) fn refusal(&self, faults: &Faults) -> Failure {
+    /// The error for a model with faults.
+    pub(super) fn refusal(&self, faults: &Faults) -> CliError {
         let count = output::plural(faults.count(), "fault");
         let mut message = format!("{} is not a valid model: {count}", self.name);
         let text = String::from_utf8_lossy(&self.bytes);
@@ -137,7 +137,7 @@ impl Document {
         if rest > 0 {
             write!(message, "\nand {rest} more").expect("a String takes everything");
         }
-        Failure::new(message).code("invalid_request")
+        CliError::new(message).code("invalid_request")
     }
 
     fn show(&self, message: &mut String, fault: &Fault, lines: &[&str]) {
@@ -161,7 +161,7 @@ impl Document {
     }
 }
 
-/// The part of a line that is around a column, and a mark that goes below it.
+/// The part of a line around a column, and a marker for the line below it.
 fn excerpt(line: &str, column: usize) -> (String, String) {
     let chars: Vec<char> = output::printable(&line.replace('\t', " "))
         .chars()

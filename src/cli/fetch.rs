@@ -1,4 +1,4 @@
-//! `tier fetch` and `tier healthcheck`: requests to a server, as they are.
+//! `tier fetch` and `tier healthcheck`: plain requests to a server.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use clap::builder::FalseyValueParser;
 use serde_json::json;
 
-use super::failure::{Failure, usage};
+use super::error::{CliError, usage};
 use super::{Context, http, output};
 use crate::config::{API_ADDR, ListenAddr};
 
-/// How long a healthy server takes at most.
+/// How long a healthy server may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Arguments of `tier fetch`.
@@ -51,7 +51,7 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     Ok((name, value))
 }
 
-/// Sends a request, and prints what is answered.
+/// Sends a request, and prints the answer.
 pub(super) async fn run(context: &Context, arguments: &Fetch) -> anyhow::Result<()> {
     if !arguments.path.starts_with('/') {
         return Err(usage(
@@ -122,7 +122,7 @@ pub(super) struct Healthcheck {
     tls: bool,
 }
 
-/// Fails unless a healthy server is there.
+/// Fails unless the server answers that it is healthy.
 pub(super) async fn healthcheck(context: &Context, arguments: &Healthcheck) -> anyhow::Result<()> {
     let addr = arguments.addr.reachable();
     let scheme = if arguments.tls { "https" } else { "http" };
@@ -137,7 +137,7 @@ pub(super) async fn healthcheck(context: &Context, arguments: &Healthcheck) -> a
     let status = answer.status();
     if !status.is_success() {
         let message = format!("the server at {addr} is not healthy: HTTP {status}");
-        return Err(Failure::new(message).into());
+        return Err(CliError::new(message).into());
     }
     if context.global.json {
         return output::json(&json!({ "healthy": true }));

@@ -1,4 +1,4 @@
-//! `tier help`, `tier completions` and `tier man`: the command line about itself.
+//! `tier help`, `tier completions` and `tier man`.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::{Command, CommandFactory as _};
 
-use super::failure::usage;
+use super::error::usage;
 use super::{Cli, hints, output, suggest};
 
 /// Arguments of `tier help`.
@@ -21,10 +21,10 @@ pub(super) struct Help {
     topic: Option<String>,
 }
 
-/// Topics that are no commands.
+/// Help topics that are not commands.
 const TOPICS: [&str; 2] = ["environment", "pricing"];
 
-/// What there is to say on a topic.
+/// The text of a topic.
 fn text(topic: &str) -> Option<String> {
     match topic {
         "environment" => Some(environment()),
@@ -85,7 +85,7 @@ const PRICING: &str = r#"A pricing.json has plans, and what each grants and cost
 `tier validate FILE` checks one, `tier schema` prints a schema for editors.
 "#;
 
-/// All variables and files; those that are flags of the server as well are found at the flags.
+/// Describes all variables and files. Those that are also flags of the server are described there.
 fn environment() -> String {
     let cli = Cli::command();
     let serve = cli.find_subcommand("serve");
@@ -100,7 +100,7 @@ fn environment() -> String {
     )
 }
 
-/// Help on a topic, or on everything: for commands, what `--help` says.
+/// Prints help on a topic, a command (the same as `--help`), or everything.
 pub(super) fn help(arguments: &Help) -> anyhow::Result<()> {
     let Some(topic) = arguments.topic.as_deref() else {
         return print_help(&["tier", "--help"]);
@@ -127,7 +127,7 @@ pub(super) fn help(arguments: &Help) -> anyhow::Result<()> {
     Err(usage("help", message))
 }
 
-/// What clap answers to a request for help.
+/// The help of a command, as clap prints it.
 fn print_help(args: &[&str]) -> anyhow::Result<()> {
     match Cli::command().try_get_matches_from(args) {
         Ok(_) => Ok(()),
@@ -147,7 +147,7 @@ pub(super) struct Completions {
     shell: clap_complete::Shell,
 }
 
-/// A script that teaches a shell the command line.
+/// Prints a completion script for a shell.
 pub(super) fn completions(arguments: &Completions) -> anyhow::Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Cli::command(), "tier", &mut script);
@@ -170,7 +170,7 @@ pub(super) struct Man {
     command: Option<String>,
 }
 
-/// Man pages.
+/// Prints or writes man pages.
 pub(super) fn man(arguments: &Man) -> anyhow::Result<()> {
     let mut cli = Cli::command();
     cli.build();
@@ -187,12 +187,12 @@ pub(super) fn man(arguments: &Man) -> anyhow::Result<()> {
     }
 }
 
-/// The page of all commands ends with what the environment says.
+/// The main page. It ends with the variables and files.
 fn first_page(cli: &Command) -> anyhow::Result<()> {
     page(cli, |page| {
         writeln!(page, ".SH ENVIRONMENT AND FILES\n.nf")?;
         for line in environment().lines() {
-            // A line that begins with a dot or a quote would be an instruction.
+            // In roff, a line that begins with a dot or a quote is an instruction.
             writeln!(
                 page,
                 "\\&{}",

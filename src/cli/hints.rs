@@ -1,4 +1,4 @@
-//! What to say of words that are typed like commands, and are none: what does the same here.
+//! Hints for words that people try as commands but that are not commands.
 
 use std::ffi::OsString;
 
@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::{Cli, suggest};
 
-/// Words that people try, and what they are looking for.
+/// Words that people try, and the hint for each.
 const HINTS: &[(&[&str], &str)] = &[
     (
         &["cancel", "unsubscribe", "stop", "end"],
@@ -135,13 +135,13 @@ const HINTS: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// Shorter words are only known, and only looked for, as they are: too many others are one slip away.
+/// Words that are shorter than this are not matched with typos: too many other words are one typo away.
 const SHORTEST: usize = 4;
 
-/// `clean` deletes accounts: whoever did not type it is not sent there.
+/// `clean` deletes accounts, so it is never suggested for a typo.
 const NEVER_MEANT: &str = "clean";
 
-/// Puts the right hint in the place of whatever command is spelt like the word, which may do something else entirely.
+/// Replaces clap's suggestion of a command with a similar name, which may do something else entirely.
 pub(super) fn add(mut error: clap::Error) -> clap::Error {
     let typed = match error.get(ContextKind::InvalidSubcommand) {
         Some(ContextValue::String(typed)) if error.kind() == ErrorKind::InvalidSubcommand => typed,
@@ -150,11 +150,11 @@ pub(super) fn add(mut error: clap::Error) -> clap::Error {
     let meant = meant(typed);
     error.remove(ContextKind::SuggestedSubcommand);
     match meant {
-        Some(Meant::Command(name)) => {
+        Some(Guess::Command(name)) => {
             let name = ContextValue::Strings(vec![name]);
             error.insert(ContextKind::SuggestedSubcommand, name);
         }
-        Some(Meant::Hint(hint)) => {
+        Some(Guess::Hint(hint)) => {
             let hint = ContextValue::StyledStrs(vec![hint.into()]);
             error.insert(ContextKind::Suggested, hint);
         }
@@ -163,27 +163,27 @@ pub(super) fn add(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// What a word stands for.
-enum Meant {
+/// What a word probably means.
+enum Guess {
     Command(String),
     Hint(&'static str),
 }
 
-/// What is meant by a word in whatever case: a word that is known, or one that is begun or a slip away from it.
-fn meant(typed: &str) -> Option<Meant> {
+/// What a word in any case probably means: a known word, its beginning, or one with a typo.
+fn meant(typed: &str) -> Option<Guess> {
     let typed = typed.to_lowercase();
     if typed.len() < 2 {
         return None;
     }
     if let Some(hint) = hint(&typed) {
-        return Some(Meant::Hint(hint));
+        return Some(Guess::Hint(hint));
     }
     let commands = Cli::command();
     let commands = commands.get_subcommands().map(clap::Command::get_name);
     let commands: Vec<String> = commands.map(str::to_owned).collect();
     let known = |word: String| match hint(&word) {
-        Some(hint) => Some(Meant::Hint(hint)),
-        None => (word != NEVER_MEANT).then_some(Meant::Command(word)),
+        Some(hint) => Some(Guess::Hint(hint)),
+        None => (word != NEVER_MEANT).then_some(Guess::Command(word)),
     };
     if commands.contains(&typed) {
         return known(typed);
@@ -205,12 +205,12 @@ fn hint(word: &str) -> Option<&'static str> {
     found.map(|(_, hint)| *hint)
 }
 
-/// What to say to somebody who asks about a word that is no command.
+/// The hint for a word that is not a command.
 pub(super) fn about(word: &str) -> Option<&'static str> {
     hint(&word.to_lowercase())
 }
 
-/// Whether errors are to be told in JSON, on a command line that is wrong.
+/// Whether a command line that cannot be parsed asks for JSON.
 pub(super) fn wants_json(args: &[OsString]) -> bool {
     args.iter()
         .take_while(|arg| *arg != "--")

@@ -1,4 +1,4 @@
-//! HTTP to everything but Stripe: a tier server, a model on the web, Stripe's dashboard.
+//! HTTP clients for everything but Stripe's API: a tier server, a model on the web, Stripe's dashboard.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use reqwest::redirect::Policy;
 
 use crate::net;
 
-/// How long a connection may take to be made.
+/// How long it may take to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A client for `url` whose requests take at most `timeout`, with the certificates that are compiled in. Proxies of the
-/// environment are used, but not towards this machine.
+/// A client for `url` with a time-out, and with root certificates that are compiled in. It uses the proxies of the
+/// environment, but not for this machine.
 pub(super) fn client(
     url: &reqwest::Url,
     timeout: Duration,
@@ -24,7 +24,8 @@ pub(super) fn client(
         .context("cannot set up HTTP")
 }
 
-/// Likewise, for a server whose certificate names another host, or is nobody's: for what anybody may ask and hear.
+/// A client that does not verify the server's certificate. It is only for public data, from a server whose certificate
+/// may be self-signed or name another host.
 pub(super) fn unverified_client(
     url: &reqwest::Url,
     timeout: Duration,
@@ -50,7 +51,7 @@ fn builder(url: &reqwest::Url, timeout: Duration) -> reqwest::ClientBuilder {
         .user_agent(concat!("tier/", env!("CARGO_PKG_VERSION")))
 }
 
-/// An absolute URL. Its text is not repeated in the error, since there may be a password in it.
+/// Parses an absolute URL. The error does not repeat it, because it may have a password in it.
 pub(super) fn url(text: &str, what: &str) -> anyhow::Result<reqwest::Url> {
     let url = reqwest::Url::parse(text).with_context(|| format!("{what} is not a URL"))?;
     anyhow::ensure!(
@@ -60,7 +61,7 @@ pub(super) fn url(text: &str, what: &str) -> anyhow::Result<reqwest::Url> {
     Ok(url)
 }
 
-/// A URL as it can be shown: without the parts that may be secret.
+/// A URL without the parts that may be secret.
 pub(super) fn shown(url: &reqwest::Url) -> String {
     let host = url.host_str().unwrap_or_default();
     let port = url

@@ -1,12 +1,14 @@
-//! Which key an isolated account was last reached with. When Stripe does not let a key into such an account, it says the same
-//! of an account that is gone and of one that is somebody else's; the key that has been in tells them apart.
+//! Remembers which key last acted in an isolated account.
+//!
+//! When Stripe refuses a key there, its error is the same for an account that is gone and for one of somebody else. If the
+//! key has acted in the account before, the account is gone.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use super::failure::Failure;
+use super::error::CliError;
 use super::state::{self, STATE_FILE};
 use crate::config::{KeyFile, file};
 use crate::num;
@@ -15,12 +17,12 @@ use crate::num;
 #[derive(Clone)]
 pub(super) struct Isolation {
     account: String,
-    /// Says nothing of the key to whoever reads the file that it is kept in.
+    /// The digest that is stored. It does not reveal the key.
     key_digest: String,
 }
 
-/// The digests of keys, by the accounts that they were in.
-type Reached = BTreeMap<String, String>;
+/// Digests of keys, by the account that they acted in.
+type LastKeys = BTreeMap<String, String>;
 
 impl Isolation {
     pub(super) fn new(account: &str, key: &str) -> Self {
@@ -31,8 +33,7 @@ impl Isolation {
         }
     }
 
-    /// Remembers that the key acts in the account. Without a home directory, or a place in it, nothing is remembered, and less
-    /// can be said later.
+    /// Remembers that the key acts in the account. Failures are ignored: the note only improves error messages.
     pub(super) fn remember(self) {
         let Some(path) = path() else { return };
         let mut reached = read(&path);
@@ -48,22 +49,22 @@ impl Isolation {
         reached.get(&self.account) == Some(&self.key_digest)
     }
 
-    /// Why Stripe does not let the key into the account that `tier.state` names.
-    pub(super) fn refusal(&self) -> Failure {
+    /// The error for a key that Stripe refuses in the account of `tier.state`.
+    pub(super) fn refusal(&self) -> CliError {
         if self.has_reached() {
             let message = format!(
                 "{}, which {STATE_FILE} names, is gone: it was deleted, or does not let this key in any more",
                 self.account
             );
-            return Failure::new(message).advise(state::way_back());
+            return CliError::new(message).advise(state::way_back());
         }
-        Failure::new(
+        CliError::new(
             "Running in isolated mode without the API key that started it; See 'tier switch -h'.",
         )
     }
 
-    /// Why `tier switch` does not go there.
-    pub(super) fn refusal_to_switch(&self) -> Failure {
+    /// The error of `tier switch` for an account that the key cannot act in.
+    pub(super) fn refusal_to_switch(&self) -> CliError {
         let account = &self.account;
         let (message, advice) = if self.has_reached() {
             let message =
@@ -74,7 +75,7 @@ impl Isolation {
             let advice = "check its id, and that STRIPE_API_KEY is the key that it was made with";
             (message, advice)
         };
-        Failure::new(message).code("account_invalid").advise(advice)
+        CliError::new(message).code("account_invalid").advise(advice)
     }
 }
 
@@ -83,7 +84,7 @@ fn path() -> Option<PathBuf> {
     Some(KeyFile::path()?.with_file_name("isolated.json"))
 }
 
-/// What cannot be read is as good as nothing: it only makes messages better.
-fn read(path: &Path) -> Reached {
+/// Reads the notes. A file that cannot be read counts as empty, because the notes only improve error messages.
+fn read(path: &Path) -> LastKeys {
     file::read(path).ok().flatten().unwrap_or_default()
 }

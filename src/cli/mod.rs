@@ -1,4 +1,4 @@
-//! The `tier` command: what is typed, and which file carries it out.
+//! The `tier` command line. Each command has a file, some share one.
 //!
 //! Every command that has an endpoint sends the endpoint's request (`client`): to a server if one is named, or else
 //! to the same router in this process. So there is one behaviour, and no command decides what an endpoint decides.
@@ -10,7 +10,7 @@ mod confirm;
 mod connect;
 mod diff;
 mod document;
-mod failure;
+mod error;
 mod fetch;
 mod help;
 mod hints;
@@ -43,7 +43,7 @@ use serde_json::json;
 use crate::config::{self, Environment};
 use crate::telemetry;
 
-/// How long the end waits for what nobody needs any more.
+/// How long the process waits at its end for tasks that nobody needs any more.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// Pricing as code for products that bill through Stripe.
@@ -170,7 +170,7 @@ Examples:
     Man(help::Man),
 }
 
-/// What a command is carried out with.
+/// What commands run with: the options of every command, and the environment.
 struct Context {
     global: Global,
     environment: Environment,
@@ -199,7 +199,7 @@ impl Context {
     }
 }
 
-/// Reads the command line, carries it out, and says how that went.
+/// Parses the command line, runs the command, and returns the exit status.
 pub fn main() -> ExitCode {
     let cli = match parse() {
         Ok(cli) => cli,
@@ -211,7 +211,7 @@ pub fn main() -> ExitCode {
     let filter = match (verbose, &cli.command) {
         (true, _) => "debug,hyper=info,h2=info",
         (false, Command::Serve(_) | Command::Sandbox(_)) => "info",
-        // What fails is told anyway; STRIPE_DEBUG is still heard.
+        // Errors are printed anyway. STRIPE_DEBUG still works.
         (false, _) => "error,stripe=info",
     };
     let log = telemetry::init(filter, environment.otlp_endpoint.as_deref());
@@ -227,7 +227,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The command line as it was meant; or how the process ends, if it was only about the command line, or wrong.
+/// Parses the command line. The error is the exit status after help, a version or wrong usage was printed.
 fn parse() -> Result<Cli, ExitCode> {
     let command = Cli::command();
     let args = args::with_two_dashes(std::env::args_os(), &args::long_flags(&command));
@@ -245,23 +245,23 @@ fn parse() -> Result<Cli, ExitCode> {
     })
 }
 
-/// Tells what went wrong: wrong usage is status 2, everything else 1.
+/// Prints an error. The exit status is 2 for wrong usage, and 1 for everything else.
 fn exit_code(error: &anyhow::Error, as_json: bool) -> ExitCode {
     let io = error.downcast_ref::<std::io::Error>();
     if io.is_some_and(|cause| cause.kind() == ErrorKind::BrokenPipe) {
-        // Who reads has had enough, as `head` does.
+        // The reader has closed the pipe, as `head` does.
         return ExitCode::SUCCESS;
     }
     if as_json {
-        output::fault_in_json(&failure::in_json(error));
+        output::fault_in_json(&error::in_json(error));
     } else {
         match error.downcast_ref::<clap::Error>() {
-            // Nowhere is left to complain if stderr is gone.
+            // If stderr is closed, there is nowhere to print the error.
             Some(usage) => drop(usage.print()),
             None => output::fault(error),
         }
     }
-    ExitCode::from(if failure::is_wrong_usage(error) { 2 } else { 1 })
+    ExitCode::from(if error::is_wrong_usage(error) { 2 } else { 1 })
 }
 
 fn run(context: &Context, command: Command) -> anyhow::Result<()> {
@@ -269,7 +269,7 @@ fn run(context: &Context, command: Command) -> anyhow::Result<()> {
         .enable_all()
         .build()?;
     let ended = runtime.block_on(carry_out(context, command));
-    // The system may still look a name up, for a call that was broken off.
+    // A DNS lookup of a cancelled call may still be running.
     runtime.shutdown_timeout(LAST_WAIT);
     ended
 }

@@ -1,4 +1,4 @@
-//! What commands say: results on stdout, everything else on stderr; colours where a person looks at them.
+//! The output of commands: results on stdout, everything else on stderr, colours on a terminal.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -9,10 +9,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use tabwriter::TabWriter;
 
-/// How long something may take before a person is shown that it goes on.
+/// How long something may take before its progress is shown.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// How often the elapsed time is drawn.
+/// How often the elapsed time is updated.
 const TICK: Duration = Duration::from_millis(100);
 
 const HEADING: Style = Style::new().bold();
@@ -20,7 +20,7 @@ const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 const NOTABLE: Style = AnsiColor::Yellow.on_default();
 
-/// What a word tells, for the colour that it gets on a terminal.
+/// The meaning of a word, which decides its colour.
 #[derive(Clone, Copy)]
 pub(super) enum Tone {
     Good,
@@ -28,7 +28,7 @@ pub(super) enum Tone {
     Notable,
 }
 
-/// A word in the colour of its tone. The streams below take the colour out where nobody would see it.
+/// A word in the colour of its tone. The streams below remove colours where there is no terminal.
 pub(super) fn toned(tone: Tone, text: impl Display) -> String {
     let style = match tone {
         Tone::Good => GOOD,
@@ -38,14 +38,14 @@ pub(super) fn toned(tone: Tone, text: impl Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// A line on stdout, sent at once: programs wait for it.
+/// Prints a line on stdout, and flushes it: programs wait for it.
 pub(super) fn line(text: impl Display) -> anyhow::Result<()> {
     let mut stdout = anstream::stdout().lock();
     writeln!(stdout, "{text}")?;
     Ok(stdout.flush()?)
 }
 
-/// Bytes on stdout, as they are; on a terminal the prompt that follows gets a line of its own.
+/// Prints bytes on stdout. On a terminal they end with a newline, for the prompt that follows.
 pub(super) fn bytes(bytes: &[u8]) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(bytes)?;
@@ -55,29 +55,29 @@ pub(super) fn bytes(bytes: &[u8]) -> anyhow::Result<()> {
     Ok(stdout.flush()?)
 }
 
-/// Text on stdout that ends with one newline.
+/// Prints text on stdout that ends with one newline.
 pub(super) fn text(bytes: &[u8]) -> anyhow::Result<()> {
     line(String::from_utf8_lossy(bytes.trim_ascii_end()))
 }
 
-/// What has been done, for a person who looks on, also where the results go elsewhere; in a pipe, success is silent.
+/// Tells a person at the terminal what was done, also if stdout is redirected. In a pipe, success is silent.
 pub(super) fn done(text: impl Display) -> anyhow::Result<()> {
     if io::stdout().is_terminal() {
         return line(text);
     }
     if io::stderr().is_terminal() {
-        // There is nowhere left to say it if stderr is gone.
+        // If stderr is closed, there is nowhere to print it.
         let _ = writeln!(anstream::stderr().lock(), "{text}");
     }
     Ok(())
 }
 
-/// A value for programs.
+/// Prints a value as JSON.
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     line(serde_json::to_string_pretty(value)?)
 }
 
-/// Rows below their headings, in columns.
+/// Prints rows in columns below their headings.
 pub(super) fn table(
     headings: &str,
     rows: impl IntoIterator<Item = Vec<String>>,
@@ -96,19 +96,19 @@ pub(super) fn table(
     Ok(stdout.flush()?)
 }
 
-/// Text from elsewhere, without what would break a table or control a terminal.
+/// Removes from foreign text what would break a table or control a terminal.
 pub(super) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()
 }
 
-/// The feature and the plan of a feature's full name, for their columns.
+/// Splits a feature's full name into feature and plan.
 pub(super) fn feature_and_plan(full_name: &str) -> (&str, &str) {
     full_name.split_once('@').unwrap_or((full_name, "-"))
 }
 
-/// Something that a person should know, on stderr.
+/// Prints a note for a person on stderr.
 pub(super) fn note(text: impl Display) {
     // There is nowhere left to complain if stderr is gone.
     let _ = writeln!(anstream::stderr().lock(), "tier: {text}");

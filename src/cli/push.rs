@@ -7,7 +7,7 @@ use serde_json::json;
 use super::client::{Answer, Client};
 use super::confirm::Confirmation;
 use super::document::{Document, Source};
-use super::failure::Failure;
+use super::error::CliError;
 use super::output::{self, Tone};
 use super::{Context, diff, switch};
 
@@ -87,7 +87,7 @@ pub(super) async fn run(context: &Context, arguments: &Push) -> anyhow::Result<(
         warnings.iter().for_each(output::note);
     }
     if arguments.create_account && context.is_remote() {
-        return Err(Failure::new(
+        return Err(CliError::new(
             "-c cannot be used with TIER_BASE_URL: the server there would stay in its own account",
         )
         .advise("unset TIER_BASE_URL, or run `tier switch -c` where that server is started")
@@ -153,13 +153,13 @@ fn verdict(results: &[PushedFeature]) -> anyhow::Result<()> {
     }
     if results.iter().any(PushedFeature::is_of_existing_plan) {
         let message = "illegal attempt to push features to existing plan(s); aborting.";
-        return Err(Failure::new(message)
+        return Err(CliError::new(message)
             .advise("give the plans that changed a new version; `tier diff` shows what differs")
             .into());
     }
     let all = output::plural(results.len(), "feature");
     let message = format!("{failed} of {all} could not be pushed");
-    Err(Failure::new(message)
+    Err(CliError::new(message)
         .advise("push again to complete it: what was created stays")
         .into())
 }

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
 use tokio::net::TcpStream;
 
-use super::failure::Failure;
+use super::error::CliError;
 use super::isolation::Isolation;
 use super::{Global, http, state};
 use crate::config::{self, Environment, StripeKey};
@@ -149,7 +149,7 @@ async fn look_for_sandbox(url: &str) -> anyhow::Result<()> {
     let connection = TcpStream::connect((host, port));
     match tokio::time::timeout(SANDBOX_TIMEOUT, connection).await {
         Ok(Ok(_)) => Ok(()),
-        _ => Err(Failure::new(format!("no sandbox runs at {}", http::shown(&url)))
+        _ => Err(CliError::new(format!("no sandbox runs at {}", http::shown(&url)))
             .advise("start one in another terminal with `tier sandbox`, or set TIER_SANDBOX_URL to where one is")
             .into()),
     }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::document::Source;
-use super::failure::Failure;
+use super::error::CliError;
 use super::{Context, http, output};
 
 /// How long the Model Builder may take.
@@ -69,7 +69,7 @@ pub(super) async fn run(context: &Context, arguments: &Share) -> anyhow::Result<
     let link = link(status, &body.with_context(|| cannot.clone())?);
     let link = link.context(cannot).map_err(|error| match status {
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
-            Failure::new(format!("{error:#}")).advise(NO_BUILDER).into()
+            CliError::new(format!("{error:#}")).advise(NO_BUILDER).into()
         }
         _ => error,
     })?;
@@ -83,7 +83,7 @@ pub(super) async fn run(context: &Context, arguments: &Share) -> anyhow::Result<
 fn upload_url(context: &Context) -> anyhow::Result<reqwest::Url> {
     let named = context.global.base_url.as_deref();
     let Some(base) = named.or(context.environment.model_url.as_deref()) else {
-        let failure = Failure::new("there is no Model Builder to share the model at");
+        let failure = CliError::new("there is no Model Builder to share the model at");
         return Err(failure
             .advise("name one with --base-url or TIER_MODEL_URL: tier itself has none yet")
             .wrong_usage()

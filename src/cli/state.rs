@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::failure::Failure;
+use super::error::CliError;
 use crate::config::file;
 
 /// In the working directory.
@@ -65,38 +65,38 @@ pub(super) fn in_force() -> anyhow::Result<Option<State>> {
     let state = read()?;
     if let Some(State { id, .. }) = state.as_ref().filter(|state| state.is_deleted()) {
         let message = format!("{id}, which {STATE_FILE} names, was deleted by `tier clean`");
-        let failure = Failure::new(message);
+        let failure = CliError::new(message);
         return Err(failure.advise(way_back()).into());
     }
     Ok(state)
 }
 
-/// The state of this directory, if it has one.
+/// The state of this directory, if there is one.
 ///
 /// # Errors
-/// It cannot be read, or is not what `tier switch` writes. To go on without would act in the wrong account.
+/// It cannot be read, or is not what `tier switch` writes. Ignoring it would act in the wrong account.
 pub(super) fn read() -> anyhow::Result<Option<State>> {
     let advice = "remove it to leave isolation mode, then run `tier switch` again";
     let read = file::read(Path::new(STATE_FILE));
     let state: Option<State> =
-        read.map_err(|fault| Failure::new(fault.to_string()).advise(advice))?;
+        read.map_err(|fault| CliError::new(fault.to_string()).advise(advice))?;
     if state
         .as_ref()
         .is_some_and(|state| !is_account_id(&state.id))
     {
         let message = format!("{STATE_FILE} does not name an account");
-        return Err(Failure::new(message).advise(advice).into());
+        return Err(CliError::new(message).advise(advice).into());
     }
     Ok(state)
 }
 
-/// Puts this directory's commands into an account.
+/// Makes the commands of this directory act in an account.
 pub(super) fn write(state: &State) -> anyhow::Result<()> {
     let json = serde_json::to_vec(state)?;
     file::write(Path::new(STATE_FILE), &json).with_context(|| format!("cannot write {STATE_FILE}"))
 }
 
-/// Whether a text is an account's id. It becomes a header's value, so what is in it counts.
+/// Whether a text is an account's id. It becomes the value of a header, so its characters matter.
 pub(super) fn is_account_id(text: &str) -> bool {
     text.strip_prefix("acct_").is_some_and(|rest| {
         !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')

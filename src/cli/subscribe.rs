@@ -1,4 +1,4 @@
-//! `tier subscribe`: what an org is on, from now on.
+//! `tier subscribe`: changes an org's plan, or its details.
 
 use chrono::{SecondsFormat, TimeDelta};
 use serde::Deserialize;
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::client::Client;
 use super::confirm::Confirmation;
-use super::failure::{Failure, usage};
+use super::error::{CliError, usage};
 use super::{Context, output, suggest};
 use clock::Clock;
 
@@ -82,7 +82,7 @@ pub(super) struct Subscribe {
     confirmation: Confirmation,
 }
 
-/// Carries out one of subscribing, cancelling, writing the customer, and preparing a checkout page.
+/// Subscribes, cancels, updates the customer, or opens a checkout page.
 pub(super) async fn run(context: &Context, arguments: &Subscribe) -> anyhow::Result<()> {
     arguments.check()?;
     let client = context.client().await?;
@@ -103,7 +103,7 @@ pub(super) async fn run(context: &Context, arguments: &Subscribe) -> anyhow::Res
 impl Subscribe {
     fn check(&self) -> anyhow::Result<()> {
         if let Some(tax) = self.tax.as_deref().filter(|tax| *tax != "auto") {
-            let fault = Failure::new(format!("invalid tax rate {tax:?}"));
+            let fault = CliError::new(format!("invalid tax rate {tax:?}"));
             return Err(fault.advise("the only one is auto").wrong_usage().into());
         }
         if self.cancel && !self.features.is_empty() {

@@ -1,18 +1,18 @@
-//! "Did you mean": the name that is there and is nearest to the one that was typed.
+//! "Did you mean": suggests the existing name that is closest to the one that was typed.
 
 use std::time::Duration;
 
 use super::client::Client;
-use super::failure::{Failure, LIST};
+use super::error::{CliError, LIST};
 use crate::domain::refs::PlanName;
 
-/// How long somebody waits for advice.
+/// How long a suggestion may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// One slip is forgiven for each so many characters of a name.
+/// A name may have one typo for each this many characters.
 const CHARS_PER_SLIP: usize = 4;
 
-/// The nearest of the names, unless all are too far, or it was typed rightly.
+/// The closest of the names. None if it was typed correctly, or no name is close.
 pub(super) fn nearest(typed: &str, names: &[String]) -> Option<String> {
     let slips = |name: &str| strsim::damerau_levenshtein(typed, name);
     let nearest = names.iter().min_by_key(|name| slips(name))?;
@@ -22,8 +22,8 @@ pub(super) fn nearest(typed: &str, names: &[String]) -> Option<String> {
         .then(|| nearest.clone())
 }
 
-/// What there is to subscribe to: plans, and features of plans. Advice is worth one more call, but no long wait, and no other
-/// error than the one that it is about.
+/// All plans, and features of plans. A suggestion is worth one more call, but not a long wait. If the call fails, there is
+/// none.
 async fn references(client: &Client) -> Vec<String> {
     let model = tokio::time::timeout(PATIENCE, client.model()).await;
     let model = model.ok().and_then(Result::ok).unwrap_or_default();
@@ -32,13 +32,13 @@ async fn references(client: &Client) -> Vec<String> {
     plans.chain(features).collect()
 }
 
-/// Adds to what the API refused the plan or feature that may have been meant.
+/// Adds a suggestion to an error about a plan or feature.
 pub(super) async fn for_references(
     client: &Client,
     typed: &[String],
     error: anyhow::Error,
 ) -> anyhow::Error {
-    let failure = match error.downcast::<Failure>() {
+    let failure = match error.downcast::<CliError>() {
         Ok(failure) => failure,
         Err(other) => return other,
     };
@@ -49,13 +49,13 @@ pub(super) async fn for_references(
     let malformed = typed.iter().find(|name| failure.is_about(name));
     match malformed.filter(|_| failure.has_code("invalid_request")) {
         Some(name) => for_malformed(client, name, failure).await.into(),
-        // Whatever else is wrong with a request, the names in it may be right.
+        // With other errors, the names may be correct.
         None => failure.into(),
     }
 }
 
-/// Likewise, for what is no reference. Stripe is asked only for the versions of a plan: nothing else was named.
-async fn for_malformed(client: &Client, typed: &str, failure: Failure) -> Failure {
+/// Adds a suggestion to an error about a malformed reference. It pulls the model only for a plan without a version.
+async fn for_malformed(client: &Client, typed: &str, failure: CliError) -> CliError {
     let with_kind = format!("plan:{typed}");
     if !typed.contains(':') && with_kind.parse::<PlanName>().is_ok() {
         return failure.advise(did_you_mean(&with_kind));
@@ -69,14 +69,14 @@ async fn for_malformed(client: &Client, typed: &str, failure: Failure) -> Failur
     advise(failure, &[typed.to_owned()], &names)
 }
 
-/// As [`for_references`], for a feature that the org should have.
+/// Like [`for_references`], for a feature that the org should have.
 pub(super) async fn for_feature(
     client: &Client,
     org: &str,
     typed: &str,
     error: anyhow::Error,
 ) -> anyhow::Error {
-    let failure = match error.downcast::<Failure>() {
+    let failure = match error.downcast::<CliError>() {
         Ok(failure) if failure.has_code("feature_not_found") => failure,
         Ok(failure) => return failure.into(),
         Err(other) => return other,
@@ -90,7 +90,7 @@ pub(super) async fn for_feature(
     advise(failure, &[typed.to_owned()], &names.unwrap_or_default()).into()
 }
 
-fn advise(failure: Failure, typed: &[String], names: &[String]) -> Failure {
+fn advise(failure: CliError, typed: &[String], names: &[String]) -> CliError {
     let meant = typed.iter().filter_map(|typed| nearest(typed, names));
     let meant: Vec<String> = meant.collect();
     if meant.is_empty() {

@@ -1,12 +1,12 @@
-//! `tier switch` and `tier clean`: connected accounts to try things out in, and their end. There is no endpoint for
-//! either, so they ask the domain.
+//! `tier switch` and `tier clean`: create, use and delete isolated accounts. There are no endpoints for them, so they call
+//! the domain.
 
 use chrono::{DateTime, SecondsFormat};
 use serde::Serialize;
 use serde_json::json;
 
 use super::confirm::Confirmation;
-use super::failure::{Failure, usage};
+use super::error::{CliError, usage};
 use super::isolation::Isolation;
 use super::session::Session;
 use super::state::{self, STATE_FILE, State};
@@ -14,7 +14,7 @@ use super::{Context, output};
 use crate::config::{self, TimeSpan};
 use crate::domain::{Domain, Error};
 
-/// Go's zero time: when an account was made that we have not asked about.
+/// Go's zero time. It stands for the unknown creation time of an account.
 const UNKNOWN: &str = "0001-01-01T00:00:00Z";
 
 /// Arguments of `tier switch`.
@@ -39,7 +39,7 @@ pub(super) struct Switch {
     account: Option<String>,
 }
 
-/// Switches, or says where we are.
+/// Switches to an account, or prints the current one.
 pub(super) async fn run(context: &Context, arguments: &Switch) -> anyhow::Result<()> {
     match &arguments.account {
         Some(_) if arguments.create => Err(usage("switch", "-c takes no account: it makes one")),
@@ -64,7 +64,7 @@ async fn to(context: &Context, account: &str) -> anyhow::Result<()> {
         .find(|part| state::is_account_id(part));
     let Some(id) = id else {
         let message = format!("{account:?} is neither an account's id nor its dashboard's address");
-        return Err(Failure::new(message)
+        return Err(CliError::new(message)
             .advise("expected acct_… or https://dashboard.stripe.com/acct_…")
             .into());
     };
@@ -74,7 +74,7 @@ async fn to(context: &Context, account: &str) -> anyhow::Result<()> {
     announce(context, &state)
 }
 
-/// Fails unless the key can act in the account: later commands would blame the key for a slip of the pen.
+/// Fails unless the key can act in the account. Otherwise a typo would look like a bad key in later commands.
 async fn look_for(context: &Context, id: &str) -> anyhow::Result<()> {
     let session = Session::of_owner(&context.global, &context.environment).await?;
     let session = session.within(id.to_owned());
@@ -90,14 +90,14 @@ async fn look_for(context: &Context, id: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Makes a connected account, and puts this directory's commands into it.
+/// Makes a connected account, and switches to it.
 pub(super) async fn create(context: &Context) -> anyhow::Result<State> {
     if let Some(state) = state::in_force()? {
         let message = format!(
             "{STATE_FILE} exists: commands here act in {} already",
             state.id
         );
-        return Err(Failure::new(message)
+        return Err(CliError::new(message)
             .advise("remove it first, or go to another directory")
             .into());
     }
@@ -125,7 +125,7 @@ fn announce(context: &Context, state: &State) -> anyhow::Result<()> {
     ))
 }
 
-/// The account's page in the dashboard, or its id where there is none.
+/// The account's page in the dashboard, or its id if it has no page.
 fn page(context: &Context, id: &str) -> String {
     let Context {
         global,
@@ -143,7 +143,7 @@ fn page(context: &Context, id: &str) -> String {
 fn refuse_live(session: &Session, command: &str) -> anyhow::Result<()> {
     if session.is_live() {
         let message = format!("tier {command} does not work in live mode");
-        return Err(Failure::new(message).advise("use a test key").into());
+        return Err(CliError::new(message).advise("use a test key").into());
     }
     Ok(())
 }
@@ -163,18 +163,18 @@ pub(super) struct Clean {
         value_parser = age,
         allow_hyphen_values = true
     )]
-    switchaccounts: Age,
+    switchaccounts: MinAge,
 
     /// Nobody is asked, since live keys are refused; scripts may say so all the same.
     #[command(flatten)]
     _confirmation: Confirmation,
 }
 
-/// How old an account has to be; none is old enough without one.
-type Age = Option<TimeSpan>;
+/// How old an account has to be. None deletes nothing.
+type MinAge = Option<TimeSpan>;
 
-/// Any age below zero, with a unit or without, is none.
-fn age(text: &str) -> Result<Age, String> {
+/// Parses an age. A negative one, with a unit or without, is none.
+fn age(text: &str) -> Result<MinAge, String> {
     match text.strip_prefix('-') {
         Some(rest) if rest.parse::<u64>().is_ok() || rest.parse::<TimeSpan>().is_ok() => Ok(None),
         _ => text.parse().map(Some),
@@ -183,13 +183,13 @@ fn age(text: &str) -> Result<Age, String> {
 
 /// Deletes old accounts, and prints their ids.
 pub(super) async fn clean(context: &Context, arguments: &Clean) -> anyhow::Result<()> {
-    let mut cleaned = Cleaned::default();
+    let mut cleaned = CleanResult::default();
     if let Some(age) = arguments.switchaccounts {
         let session = Session::of_owner(&context.global, &context.environment).await?;
         refuse_live(&session, "clean")?;
         cleaned.delete(context, &session.domain(), age).await?;
     }
-    let Cleaned { deleted, kept } = cleaned;
+    let CleanResult { deleted, kept } = cleaned;
     if context.global.json {
         let mut report = json!({ "deleted": deleted });
         if !kept.is_empty() {
@@ -202,27 +202,27 @@ pub(super) async fn clean(context: &Context, arguments: &Clean) -> anyhow::Resul
     }
     if !kept.is_empty() {
         let accounts = output::plural(kept.len(), "account");
-        return Err(Failure::new(format!("{accounts} could not be deleted")).into());
+        return Err(CliError::new(format!("{accounts} could not be deleted")).into());
     }
     Ok(())
 }
 
-/// What became of the accounts that are old enough.
+/// What was done with the accounts that are old enough.
 #[derive(Default)]
-struct Cleaned {
+struct CleanResult {
     /// Their ids.
     deleted: Vec<String>,
-    kept: Vec<Kept>,
+    kept: Vec<NotDeleted>,
 }
 
-/// An account that Stripe does not let go, and why.
+/// An account that Stripe refused to delete, and why.
 #[derive(Serialize)]
-struct Kept {
+struct NotDeleted {
     id: String,
     message: String,
 }
 
-impl Cleaned {
+impl CleanResult {
     async fn delete(
         &mut self,
         context: &Context,
@@ -231,13 +231,13 @@ impl Cleaned {
     ) -> anyhow::Result<()> {
         let age = i64::try_from(age.0.as_secs()).unwrap_or(i64::MAX);
         for account in domain.isolated_accounts(age).await? {
-            // One that Stripe does not let go is no reason to keep the others.
+            // If Stripe refuses to delete one, the others are still deleted.
             if let Err(error) = domain.delete_isolated_account(&account).await {
                 let message = error.to_string();
                 if !context.global.json {
                     output::note(format_args!("{} was not deleted: {message}", account.id));
                 }
-                self.kept.push(Kept {
+                self.kept.push(NotDeleted {
                     id: account.id,
                     message,
                 });
@@ -253,14 +253,14 @@ impl Cleaned {
     }
 }
 
-/// Commands in this directory shall not blame the key for an account that is gone.
+/// Marks the account of this directory as deleted, so that later commands do not blame the key.
 fn note_deletion(id: &str) -> anyhow::Result<()> {
     match state::read() {
         Ok(Some(mut state)) if state.id == id => {
             state.mark_deleted();
             state::write(&state)
         }
-        // Another account, or a state that is told about wherever it matters.
+        // The state is of another account, or unreadable, which other commands report.
         _ => Ok(()),
     }
 }

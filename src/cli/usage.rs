@@ -1,4 +1,4 @@
-//! `tier limits` and `tier report`: what an org may use, and what it has used.
+//! `tier limits` and `tier report`.
 
 use anyhow::Context as _;
 use chrono::DateTime;
@@ -98,7 +98,7 @@ impl Report {
     }
 }
 
-/// RFC 3339, from that or from Unix seconds.
+/// Parses RFC 3339 or Unix seconds, and returns RFC 3339.
 fn instant(text: &str) -> Result<String, String> {
     if let Ok(seconds) = text.parse() {
         let time = DateTime::from_timestamp(seconds, 0).ok_or("out of range")?;

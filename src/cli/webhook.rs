@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use url::Url;
 
-use super::failure::usage;
+use super::error::usage;
 use super::{Context, output};
 use crate::api::WEBHOOK_PATH;
 use crate::domain::WebhookEndpoint;

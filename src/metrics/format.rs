@@ -1,8 +1,8 @@
-//! How metrics are written, and which way a request asks for.
+//! The text formats of metrics, and which one a request asks for.
 
 use std::fmt::Write as _;
 
-/// How metrics are written.
+/// A text format for metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Prometheus's own, which every scraper reads.
@@ -20,7 +20,7 @@ impl Format {
             named.map(|range| range.quality).reduce(f32::max)
         };
         let open_metrics = quality("application/openmetrics-text", &["1.0.0", "0.0.1"]);
-        // The narrowest range that it is in counts.
+        // The most specific range counts.
         let classic = quality("text/plain", &["0.0.4"])
             .or_else(|| quality("text/*", &[]))
             .or_else(|| quality("*/*", &[]));
@@ -77,7 +77,7 @@ fn line_of(text: &mut String, line: &str) {
     writeln!(text, "{line}").expect("a String takes everything");
 }
 
-/// Each family's kind.
+/// The type of each metric family.
 fn kinds(open_metrics: &str) -> Vec<(&str, &str)> {
     let types = open_metrics
         .lines()
@@ -85,7 +85,7 @@ fn kinds(open_metrics: &str) -> Vec<(&str, &str)> {
     types.filter_map(|rest| rest.split_once(' ')).collect()
 }
 
-/// What `Accept` says of some media types. Names count in whatever case.
+/// A media range of `Accept`. Names are compared without regard to case.
 struct Range<'a> {
     media_type: &'a str,
     version: Option<&'a str>,
@@ -114,7 +114,7 @@ impl<'a> Range<'a> {
         }
     }
 
-    /// Whether it is about a media type, in one of these versions or in any.
+    /// Whether it includes a media type, in one of these versions or in any.
     fn is(&self, media_type: &str, versions: &[&str]) -> bool {
         let is_known = |version| versions.contains(&version);
         self.media_type.eq_ignore_ascii_case(media_type) && self.version.is_none_or(is_known)

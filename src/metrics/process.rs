@@ -1,5 +1,4 @@
-//! What the system knows of this process, under the names that Prometheus's own clients use. Where there is no `/proc`,
-//! nothing is shown.
+//! Metrics of this process from `/proc`, under the names that Prometheus's own clients use. Without `/proc` there are none.
 
 use std::fs;
 
@@ -17,7 +16,7 @@ const STARTED: usize = 19;
 const VIRTUAL: usize = 20;
 const RESIDENT: usize = 21;
 
-/// All that is known now.
+/// The current values.
 pub(super) fn registry() -> Registry {
     let mut registry = Registry::with_prefix("process");
     if let Some(stat) = Stat::read() {
@@ -37,7 +36,7 @@ pub(super) fn registry() -> Registry {
 struct Stat {
     cpu_seconds: f64,
     threads: u64,
-    /// Unix seconds, if it is known when the system started.
+    /// When the process started, in Unix seconds. None if the system's start is not known.
     started: Option<f64>,
     virtual_bytes: u64,
     resident_bytes: u64,
@@ -53,7 +52,7 @@ impl Stat {
     }
 
     fn parse(stat: &str, booted: Option<u64>, ticks: u64, page: u64) -> Option<Self> {
-        // The name is in parentheses, and may have some itself.
+        // The name is in parentheses, and may contain some.
         let (_, fields) = stat.rsplit_once(") ")?;
         let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
         let field = |number: usize| fields.get(number)?.parse::<u64>().ok();

@@ -1,8 +1,8 @@
-//! The way of the log's lines to stderr.
+//! A log queue: a thread writes lines to stderr, so that logging never blocks.
 //!
-//! A thread writes all that has gathered in one go, so that a busy server makes one system call for many lines. Whoever
-//! logs never waits: when the reader of stderr stands still, the lines that find no room are dropped, and counted.
-//! (`tracing-appender` makes an allocation, a message and a system call of each line, and bounds lines, not bytes.)
+//! The thread writes all queued lines at once, so a busy server makes one system call for many lines. If the reader of
+//! stderr stalls, lines that do not fit into the queue are dropped and counted. `tracing-appender` costs an allocation, a
+//! message and a system call for each line, and limits lines instead of bytes, so that its memory is not bounded.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,26 +11,26 @@ use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// How many unwritten bytes there may be: a busy server's lines of half a second.
+/// How many bytes may be queued. A busy server logs as much in half a second.
 const MAX_PENDING: usize = 8 << 20;
 
-/// How much room is kept for the next lines once some were written.
+/// The capacity that the buffer keeps after it was written.
 const KEPT: usize = 256 << 10;
 
-/// How long the writer lets lines gather once there is one: unnoticed by a reader, and hundreds of requests' worth.
+/// How long the thread lets lines gather before it writes them. A reader does not notice, and hundreds fit in.
 const GATHER: Duration = Duration::from_millis(5);
 
-/// How long the end of the process waits for what is left to be written.
+/// How long the end of the process waits for the queue to be written.
 const LAST_WAIT: Duration = Duration::from_secs(2);
 
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-/// How many lines of this process's log were dropped so far.
+/// How many log lines this process has dropped.
 pub(crate) fn lines_dropped() -> u64 {
     DROPPED.load(Ordering::Relaxed)
 }
 
-/// The lines that wait to be written.
+/// The queue of lines.
 #[derive(Clone, Default)]
 pub(super) struct Log(Arc<Shared>);
 
@@ -43,9 +43,9 @@ struct Shared {
 #[derive(Default)]
 struct Pending {
     bytes: Vec<u8>,
-    /// Lines that found no room since the last ones were taken.
+    /// How many lines were dropped since the last batch was taken.
     dropped: u64,
-    /// The thread takes what is there, and ends.
+    /// Tells the thread to write the rest and end.
     closed: bool,
     /// The thread has ended.
     written: bool,
@@ -64,18 +64,18 @@ impl Log {
         let thread = std::thread::Builder::new().name("log".to_owned());
         let started = thread.spawn(move || shared.write_until_closed(&mut io::stderr(), tell));
         if started.is_err() {
-            // Without a thread, every line is written by whoever logs it.
+            // Without a thread, each line is written by the one that logs it.
             let mut pending = self.0.lock();
             (pending.closed, pending.written) = (true, true);
         }
     }
 
-    /// Has what is left written, and waits for that if it does not take long.
+    /// Writes the rest of the queue. Gives up if that takes too long.
     pub(super) fn finish(&self) {
         let mut pending = self.0.lock();
         pending.closed = true;
         self.0.changed.notify_all();
-        // If the reader stands still now, the lines are lost with the process.
+        // If the reader has stalled, the lines are lost with the process.
         let waited = self
             .0
             .changed
@@ -85,7 +85,7 @@ impl Log {
 }
 
 impl Shared {
-    /// A panic elsewhere does not make the bytes wrong; the log goes on.
+    /// Locks the queue. A poisoned lock is used all the same, because the bytes in it are still right.
     fn lock(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -98,7 +98,7 @@ impl Shared {
                 // There is room now, so this itself is not dropped.
                 tell(dropped);
             }
-            // Nobody is left to tell when stderr itself is gone.
+            // If stderr is closed, there is nowhere to report it.
             let _ = sink.write_all(&batch);
             batch.clear();
             batch.shrink_to(KEPT);
@@ -107,7 +107,8 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Waits for lines and moves them to the empty `batch`; how many were dropped after them. `None` at the end.
+    /// Waits for lines, and moves them into the empty `batch`. Returns how many were dropped after them, and none at the
+    /// end.
     fn take(&self, batch: &mut Vec<u8>) -> Option<u64> {
         let mut pending = self.lock();
         while pending.bytes.is_empty() && !pending.closed {
@@ -135,7 +136,7 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-/// One event on its way; the formatter writes it in one piece.
+/// A writer for one event, which the formatter writes in one piece.
 pub(super) struct Line<'a>(&'a Shared);
 
 impl Write for Line<'_> {
@@ -154,7 +155,7 @@ impl Write for Line<'_> {
         pending.bytes.extend_from_slice(line);
         drop(pending);
         if first {
-            // The writer sleeps only while there is nothing.
+            // The thread sleeps only while the queue is empty.
             self.0.changed.notify_all();
         }
         Ok(line.len())

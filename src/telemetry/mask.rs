@@ -1,4 +1,4 @@
-//! What must never be in a log, in text that others wrote: a header of a client's, a message of Stripe's.
+//! Masks secrets and personal data in text that others wrote, such as headers and Stripe's messages, for the log.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -6,10 +6,10 @@ use std::sync::LazyLock;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 
-/// What keys of Stripe's begin with.
+/// The prefixes of Stripe's keys.
 const KEYS: [&str; 5] = ["sk_test_", "sk_live_", "rk_test_", "rk_live_", "whsec_"];
 
-/// `text` with `***` for API keys, e-mail addresses and card numbers.
+/// Replaces API keys, e-mail addresses and card numbers in `text` by `***`.
 pub fn mask_secrets(text: &str) -> Cow<'_, str> {
     if !words(text).any(|(word, _)| is_secret(word)) {
         return Cow::Borrowed(text);
@@ -22,7 +22,7 @@ pub fn mask_secrets(text: &str) -> Cow<'_, str> {
     Cow::Owned(masked)
 }
 
-/// Runs of the characters that secrets are made of, each with what separates it from the next.
+/// Splits text into runs of the characters that secrets consist of, each with the separator that follows it.
 fn words(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let inside = |c: char| c.is_ascii_alphanumeric() || "._+-@%".contains(c);
     text.split_inclusive(move |c| !inside(c)).map(move |piece| {
@@ -39,8 +39,8 @@ fn is_key(word: &str) -> bool {
     KEYS.iter().any(|kind| word.contains(kind)) || encoded_kinds().any(|kind| word.contains(kind))
 }
 
-/// How each kind of key looks in the middle of Base64, which is how Basic authorization carries it: in three ways, by
-/// where in a group of three bytes it begins.
+/// The prefixes of keys as they look within Base64, as in Basic authorization. There are three for each, because a prefix
+/// may begin at any byte of a group of three.
 fn encoded_kinds() -> impl Iterator<Item = &'static str> {
     static ENCODED: LazyLock<Vec<String>> = LazyLock::new(|| {
         let variants = KEYS
@@ -49,7 +49,7 @@ fn encoded_kinds() -> impl Iterator<Item = &'static str> {
         let encoded = variants.map(|(kind, before)| {
             let bytes = [&[0; 2][..before], kind.as_bytes()].concat();
             let text = BASE64_STANDARD_NO_PAD.encode(&bytes);
-            // Characters that depend on what comes before or after are left out.
+            // Without the characters that depend on neighbouring bytes.
             let first = (before * 8).div_ceil(6);
             text[first..bytes.len() * 8 / 6].to_owned()
         });
@@ -60,7 +60,7 @@ fn encoded_kinds() -> impl Iterator<Item = &'static str> {
 
 fn is_email(word: &str) -> bool {
     let parts = word.split_once('@').or_else(|| word.split_once("%40"));
-    // Names of features have an `@` too, but no dot behind it.
+    // Names of features have an `@` too, but no dot after it.
     parts.is_some_and(|(name, host)| !name.is_empty() && host.trim_end_matches('.').contains('.'))
 }
 

@@ -1,5 +1,5 @@
-//! Traces over OTLP, with the feature `otel`: a span for each request, which continues the caller's trace, and one for
-//! each call to Stripe in it, which is told of the trace.
+//! Traces over OTLP, with the feature `otel`. Each request is a span in its caller's trace. Each call to Stripe is a span
+//! in that, and carries the trace's headers.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator as _};
@@ -16,7 +16,7 @@ use tracing_subscriber::registry::LookupSpan;
 /// called outside of the runtime.
 ///
 /// # Errors
-/// The endpoint is no URL, or TLS cannot be set up.
+/// The endpoint is not a URL, or TLS cannot be set up.
 pub(super) fn provider(endpoint: &str) -> Result<SdkTracerProvider, Box<dyn std::error::Error>> {
     let http = reqwest::blocking::Client::builder()
         .tls_backend_preconfigured(crate::net::client_tls())
@@ -32,7 +32,7 @@ pub(super) fn provider(endpoint: &str) -> Result<SdkTracerProvider, Box<dyn std:
         .build())
 }
 
-/// Turns spans into OpenTelemetry's.
+/// A layer that exports spans to OpenTelemetry.
 pub(super) fn layer<S>(provider: &SdkTracerProvider) -> OpenTelemetryLayer<S, SdkTracer>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
@@ -40,7 +40,7 @@ where
     tracing_opentelemetry::layer().with_tracer(provider.tracer("tier"))
 }
 
-/// Makes `span` a part of the trace that the W3C headers name, if they do.
+/// Makes `span` a part of the trace in the W3C headers, if there is one.
 pub(super) fn continue_trace(span: &Span, headers: &HeaderMap) {
     let context = TraceContextPropagator::new().extract(&Headers(headers));
     if let Err(error) = span.set_parent(context) {
@@ -48,7 +48,7 @@ pub(super) fn continue_trace(span: &Span, headers: &HeaderMap) {
     }
 }
 
-/// The W3C headers that name `span`.
+/// The W3C headers of `span`.
 pub(super) fn headers_of(span: &Span) -> HeaderMap {
     let mut headers = HeaderMap::new();
     TraceContextPropagator::new().inject_context(&span.context(), &mut NewHeaders(&mut headers));
@@ -59,7 +59,7 @@ struct NewHeaders<'a>(&'a mut HeaderMap);
 
 impl Injector for NewHeaders<'_> {
     fn set(&mut self, key: &str, value: String) {
-        // A caller's tracestate came in a header, so it can go on in one.
+        // A caller's tracestate came in a header, so it is a valid header value.
         if let (Ok(name), Ok(value)) = (key.parse::<HeaderName>(), HeaderValue::try_from(value))
             && !value.is_empty()
         {

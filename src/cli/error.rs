@@ -1,4 +1,4 @@
-//! What a command fails with: what is wrong, the code that programs know it by, and what to do next.
+//! The error of a command: what is wrong, a code for programs, and advice.
 
 use std::fmt;
 
@@ -7,27 +7,27 @@ use serde_json::{Map, Value, json};
 
 use super::output;
 
-/// What programs know a command by that was used wrongly.
+/// The code of a command that was used wrongly.
 const WRONG_USAGE: &str = "usage";
 
-/// Likewise, one that failed in a way that has no code of its own.
+/// The code of an error that has no code of its own.
 const FAILED: &str = "failed";
 
-/// What to do about a plan or feature that is not there.
+/// The advice for a plan or feature that does not exist.
 pub(super) const LIST: &str = "`tier ls` lists what there is to subscribe to";
 
-/// Displayed as `message (code)`, and what to do on the lines below.
+/// The error of a command. It is displayed as `message (code)`, with the advice on the lines below.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(super) struct CliError {
     message: String,
-    /// Of the API's answer, if it is one.
+    /// The HTTP status, if it comes from the API.
     status: Option<u16>,
     code: Option<String>,
     advice: Option<String>,
     is_wrong_usage: bool,
 }
 
-impl Failure {
+impl CliError {
     pub(super) fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
@@ -38,7 +38,7 @@ impl Failure {
         }
     }
 
-    /// The command line was wrong: its exit status is 2.
+    /// Wrong usage. The exit status is 2.
     #[must_use]
     pub(super) fn wrong_usage(mut self) -> Self {
         self.is_wrong_usage = true;
@@ -51,24 +51,24 @@ impl Failure {
         self
     }
 
-    /// Says what to do about it; the last advice given counts.
+    /// Sets the advice. The last one counts.
     #[must_use]
     pub(super) fn advise(mut self, advice: impl Into<String>) -> Self {
         self.advice = Some(advice.into());
         self
     }
 
-    /// Whether the API gave this code.
+    /// Whether it has this code of the API.
     pub(super) fn has_code(&self, code: &str) -> bool {
         self.code.as_deref() == Some(code)
     }
 
-    /// Whether the message ends with `text` as the offending one.
+    /// Whether the message ends with `text` in quotes, as the offending one.
     pub(super) fn is_about(&self, text: &str) -> bool {
         self.message.ends_with(&format!(": {text:?}"))
     }
 
-    /// The body of an error answer of the API, with what can be said to each code.
+    /// The error of an error answer of the API, with advice for its code.
     pub(super) fn of_answer(status: u16, body: &[u8], is_remote: bool) -> Self {
         #[derive(Deserialize)]
         struct ErrorBody {
@@ -81,7 +81,7 @@ impl Failure {
         };
         let message = match body.message.as_str() {
             "" => "Stripe does not let this key use the account".to_owned(),
-            // Stripe's own words may be in it.
+            // Its message may be Stripe's own.
             message => message
                 .lines()
                 .map(output::printable)
@@ -118,7 +118,7 @@ fn advice(code: &str, is_remote: bool) -> Option<&'static str> {
     })
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (first, rest) = match self.message.split_once('\n') {
             Some((first, rest)) => (first, Some(rest)),
@@ -135,15 +135,15 @@ impl fmt::Display for Failure {
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for CliError {}
 
-/// Whether the command line was wrong, rather than what came of it.
+/// Whether an error is wrong usage.
 pub(super) fn is_wrong_usage(error: &anyhow::Error) -> bool {
-    let failure = error.downcast_ref::<Failure>();
+    let failure = error.downcast_ref::<CliError>();
     error.downcast_ref::<clap::Error>().is_some() || failure.is_some_and(|f| f.is_wrong_usage)
 }
 
-/// An error for programs: the fields of the API's errors, and what to do about it.
+/// An error as JSON: the fields of the API's errors, and the advice.
 pub(super) fn in_json(error: &anyhow::Error) -> Value {
     if let Some(usage) = error.downcast_ref::<clap::Error>() {
         let text = usage.render().to_string();
@@ -151,7 +151,7 @@ pub(super) fn in_json(error: &anyhow::Error) -> Value {
         let message = text.strip_prefix("error: ").unwrap_or(text).trim_end();
         return json!({ "code": WRONG_USAGE, "message": message });
     }
-    let Some(failure) = error.downcast_ref::<Failure>() else {
+    let Some(failure) = error.downcast_ref::<CliError>() else {
         return json!({ "code": FAILED, "message": format!("{error:#}") });
     };
     let usual = if failure.is_wrong_usage {
@@ -171,7 +171,7 @@ pub(super) fn in_json(error: &anyhow::Error) -> Value {
     fields.collect::<Map<_, _>>().into()
 }
 
-/// A command line that clap could not find wrong by itself: told like clap's own errors, with exit status 2.
+/// Wrong usage that clap cannot detect. It is printed as clap prints its own errors, and the exit status is 2.
 pub(super) fn usage(command: &str, message: impl fmt::Display) -> anyhow::Error {
     use clap::CommandFactory as _;
     let mut cli = super::Cli::command();
@@ -191,19 +191,19 @@ mod tests {
 
     #[test]
     fn the_code_is_on_the_first_line() {
-        let failure = Failure::new("two faults\na\nb").code("c").advise("do");
+        let failure = CliError::new("two faults\na\nb").code("c").advise("do");
         assert_eq!(failure.to_string(), "two faults (c)\na\nb\ndo");
     }
 
     #[test]
     fn programs_get_the_fields_of_an_error() {
         let answer = br#"{"status":400,"code":"org_not_found","message":"org not found"}"#;
-        let failure = Failure::of_answer(400, answer, false).advise("create it");
+        let failure = CliError::of_answer(400, answer, false).advise("create it");
         assert_eq!(
             in_json(&failure.into()).to_string(),
             r#"{"status":400,"code":"org_not_found","message":"org not found","advice":"create it"}"#
         );
-        let wrong = Failure::new("x").wrong_usage().into();
+        let wrong = CliError::new("x").wrong_usage().into();
         assert_eq!(
             in_json(&wrong).to_string(),
             r#"{"code":"usage","message":"x"}"#
@@ -219,12 +219,12 @@ mod tests {
 
     #[test]
     fn an_answer_of_something_else_is_told_as_such() {
-        let failure = Failure::of_answer(502, b"<html>", true).to_string();
+        let failure = CliError::of_answer(502, b"<html>", true).to_string();
         assert_eq!(
             failure,
             "the server answered HTTP 502\ncheck that TIER_BASE_URL or --base-url names a tier server"
         );
-        let failure = Failure::of_answer(400, br#"{"status":400,"code":"c","message":"m"}"#, true);
+        let failure = CliError::of_answer(400, br#"{"status":400,"code":"c","message":"m"}"#, true);
         assert_eq!(failure.to_string(), "m (c)");
     }
 }
