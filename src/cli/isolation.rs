@@ -75,7 +75,9 @@ impl Isolation {
             let advice = "check its id, and that STRIPE_API_KEY is the key that it was made with";
             (message, advice)
         };
-        CliError::new(message).code("account_invalid").advise(advice)
+        CliError::new(message)
+            .code("account_invalid")
+            .advise(advice)
     }
 }
 

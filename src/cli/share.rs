@@ -69,7 +69,9 @@ pub(super) async fn run(context: &Context, arguments: &Share) -> anyhow::Result<
     let link = link(status, &body.with_context(|| cannot.clone())?);
     let link = link.context(cannot).map_err(|error| match status {
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
-            CliError::new(format!("{error:#}")).advise(NO_BUILDER).into()
+            CliError::new(format!("{error:#}"))
+                .advise(NO_BUILDER)
+                .into()
         }
         _ => error,
     })?;
