@@ -270,6 +270,8 @@ fn client() -> reqwest::Client {
         .with_no_client_auth();
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
+        // As Stripe writes them.
+        .http1_title_case_headers()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .build()

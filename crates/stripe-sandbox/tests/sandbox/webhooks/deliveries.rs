@@ -2,6 +2,8 @@
 
 use testing::receiver::Receiver;
 use testing::time::until;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::net::TcpListener;
 
 use super::super::START;
 use super::{BACKOFF, check_signature, endpoint, sandbox};
@@ -42,6 +44,28 @@ async fn an_event_is_delivered_and_signed() {
     assert_eq!(api.get(&path).await.ok(), delivered);
     let counts = api.sandbox().deliveries();
     assert_eq!((counts.delivered, counts.failed_tries), (1, 0));
+}
+
+/// Some receivers read the names of headers letter by letter.
+#[tokio::test]
+async fn headers_are_written_as_stripe_writes_them() {
+    let (api, _) = sandbox().await;
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await;
+    let listener = listener.expect("a loopback port");
+    let address = listener.local_addr().expect("it is bound");
+    endpoint(&api, &format!("http://{address}/"), &["*"]).await;
+    api.post("/v1/customers", "").await.ok();
+    let (stream, _) = listener.accept().await.expect("a connection");
+    let mut lines = BufReader::new(stream).lines();
+    let mut names = Vec::new();
+    while let Ok(Some(line)) = lines.next_line().await
+        && !line.is_empty()
+    {
+        names.extend(line.split_once(": ").map(|(name, _)| name.to_owned()));
+    }
+    for name in ["Stripe-Signature", "User-Agent", "Content-Type"] {
+        assert!(names.iter().any(|one| one == name), "{names:?}");
+    }
 }
 
 #[tokio::test]
