@@ -1,6 +1,7 @@
 //! `POST /v1/stripe/webhook`: Stripe tells that something has changed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -15,7 +16,7 @@ use super::extract::read;
 use super::json::Empty;
 use super::operation::{Access, Operation};
 use super::{Accounts, Shared};
-use crate::stripe::verify_signature;
+use crate::stripe::{Signature, SignatureError};
 
 const STRIPE_SIGNATURE: HeaderName = HeaderName::from_static("stripe-signature");
 
@@ -23,7 +24,13 @@ const STRIPE_SIGNATURE: HeaderName = HeaderName::from_static("stripe-signature")
 pub const WEBHOOK_PATH: &str = "/v1/stripe/webhook";
 
 /// How many deliveries are read at once. Anybody may send what looks like one; Stripe tries again what is turned away.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 64;
+
+/// In bytes. Events are far smaller.
+const LARGEST: usize = 512 * 1024;
+
+/// How long a delivery may take to arrive: Stripe's come in one piece.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What deliveries of Stripe's are signed with. Clones are the same.
 #[derive(Clone)]
@@ -70,14 +77,20 @@ async fn webhook(
         clock,
         places,
     } = &*webhook.0;
-    let _place = places.try_acquire().map_err(|_| Error::overloaded())?;
-    let body = read(request.into_body(), app.limits.body, None);
-    let body = tokio::time::timeout(app.limits.body_timeout, body).await;
-    let body = body.unwrap_or_else(|_| Err(Error::too_slow()))?;
     let signature = headers.get(STRIPE_SIGNATURE);
     let signature = signature.and_then(|value| value.to_str().ok());
-    verify_signature(signature.unwrap_or_default(), &body, in_force, clock.unix())
-        .map_err(|refused| Error::invalid(refused.to_string()))?;
+    // What was never signed, or long ago, takes no place.
+    let signature =
+        Signature::read(signature.unwrap_or_default(), clock.unix()).map_err(refused)?;
+    let _place = places.try_acquire().map_err(|_| Error::overloaded())?;
+    let largest = LARGEST.min(app.limits.body);
+    let body = tokio::time::timeout(BODY_TIMEOUT, read(request.into_body(), largest, None)).await;
+    let body = body.unwrap_or_else(|_| Err(Error::too_slow()))?;
+    signature.verify(&body, in_force).map_err(refused)?;
     domain.stripe_event(&body).await?;
     Ok(Empty)
+}
+
+fn refused(cause: SignatureError) -> Error {
+    Error::invalid(cause.to_string())
 }

@@ -20,8 +20,6 @@ pub struct Event {
     pub account: Option<String>,
     /// Whether real money moves there.
     pub live: bool,
-    /// Unix seconds.
-    pub created: i64,
 }
 
 impl Billing<'_> {
@@ -47,11 +45,9 @@ struct Envelope {
     #[serde(default)]
     account: Option<String>,
     #[serde(default)]
-    livemode: bool,
+    livemode: Option<bool>,
     #[serde(default)]
-    created: i64,
-    #[serde(default)]
-    data: Data,
+    data: Option<Data>,
 }
 
 #[derive(Default, Deserialize)]
@@ -72,7 +68,7 @@ impl Event {
 
 impl From<Envelope> for Event {
     fn from(envelope: Envelope) -> Self {
-        let object = &envelope.data.object;
+        let object = envelope.data.unwrap_or_default().object;
         let is_customer = object["object"] == "customer";
         let customer = if is_customer {
             &object["id"]
@@ -86,8 +82,7 @@ impl From<Envelope> for Event {
             id: envelope.id,
             kind: envelope.kind,
             account: envelope.account,
-            live: envelope.livemode,
-            created: envelope.created,
+            live: envelope.livemode.unwrap_or(false),
         }
     }
 }
@@ -119,6 +114,8 @@ mod tests {
         ] {
             assert_eq!(customer(none), None);
         }
+        let nulls = Event::read(br#"{"id":"evt_1","type":"x","livemode":null,"data":null}"#);
+        assert!(!nulls.expect("an event").live);
         let bare =
             Event::read(br#"{"id":"evt_1","object":"v2.core.event","type":"v1.billing.meter.x"}"#);
         assert_eq!(bare.expect("an event").customer, None);

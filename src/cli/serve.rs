@@ -166,6 +166,7 @@ async fn listen(
         ..options.clone()
     };
     let stopping = app.slots.stopping.clone();
+    let background = app.background.clone();
     let pages = async {
         if let Some((listener, router)) = admin {
             server::serve_with(listener, router, for_admin, stopping.cancelled()).await;
@@ -174,6 +175,7 @@ async fn listen(
     let stop = async {
         stop.await;
         stopping.cancel();
+        background.stop();
     };
     let serving = server::serve_with(listener, api::router(app), options, stop);
     tokio::join!(serving, pages);
@@ -254,6 +256,7 @@ fn limits(load: &config::Load) -> RequestLimits {
 fn memory(freshness: &config::Freshness) -> Memory {
     let max_age = MaxAge {
         usual: freshness.max_age.0,
+        with_events: freshness.max_age_with_events.0,
         in_outage: freshness.max_stale.0,
     };
     Memory::new(freshness.max_orgs, max_age)

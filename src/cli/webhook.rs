@@ -50,9 +50,8 @@ pub(super) async fn run(context: &Context, arguments: &Webhook) -> anyhow::Resul
                     "the URL must begin with https:// or http://",
                 ));
             }
-            if url.path() == "/" {
-                url.set_path(WEBHOOK_PATH);
-            }
+            let path = url.path().trim_end_matches('/').to_owned();
+            url.set_path(if path.is_empty() { WEBHOOK_PATH } else { &path });
             created(context, &domain.create_webhook(url.as_str()).await?)
         }
         What::List => list(context, &domain.webhooks().await?),

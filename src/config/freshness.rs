@@ -12,8 +12,8 @@ const MOST_ORGS: u64 = 100_000_000;
 #[derive(Debug, Clone, Copy, Args)]
 #[command(next_help_heading = "Answers from memory")]
 pub struct Freshness {
-    /// How old the answers of /v1/limits and /v1/phase may be. What this server writes is in them at once. While Stripe's
-    /// events arrive, they may be 5 minutes old, unless this is longer. 0s: ask Stripe every time
+    /// How old the answers of /v1/limits and /v1/phase may be. What this server writes is in them at once. 0s: ask Stripe
+    /// every time
     #[arg(
         long,
         env = "TIER_MAX_AGE",
@@ -21,6 +21,16 @@ pub struct Freshness {
         default_value = "10s"
     )]
     pub max_age: TimeSpan,
+
+    /// How old they may be while Stripe's events arrive, if that is longer: within the hour after one. Stripe has no event for
+    /// usage, and delivers each event to one of several instances at one address: then set this to --max-age
+    #[arg(
+        long,
+        env = "TIER_MAX_AGE_WITH_EVENTS",
+        value_name = "DURATION",
+        default_value = "5m"
+    )]
+    pub max_age_with_events: TimeSpan,
 
     /// How old they may be while Stripe cannot be asked; 0s: they are an error then
     #[arg(

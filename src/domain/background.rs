@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::refs::OrgName;
@@ -14,6 +15,7 @@ pub struct Background {
     tasks: TaskTracker,
     under_way: Arc<Mutex<HashSet<String>>>,
     observer: Arc<Mutex<Option<Observer>>>,
+    stopping: CancellationToken,
 }
 
 /// Who is told of what no request asked for.
@@ -81,6 +83,23 @@ impl Background {
             let _under_way = under_way;
             task.await;
         });
+    }
+
+    /// Likewise, for a task that is not worth waiting for when the server stops.
+    pub(super) fn start_for_now(
+        &self,
+        name: String,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let stopping = self.stopping.clone();
+        self.start(name, async move {
+            stopping.run_until_cancelled(task).await;
+        });
+    }
+
+    /// The server stops: what is not worth waiting for ends.
+    pub fn stop(&self) {
+        self.stopping.cancel();
     }
 
     /// Waits until none is under way.

@@ -3,11 +3,14 @@
 
 mod answered;
 mod events;
+mod outage;
 mod store;
 mod sweep;
+mod terms;
 mod usage;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::identity::SharedState;
@@ -21,11 +24,10 @@ use tokio::sync::OwnedRwLockReadGuard;
 pub use answered::{Answered, MaxAge, Source, Stale};
 pub use sweep::Swept;
 
+pub(super) use outage::Outage;
 pub(super) use store::{Before, ChangeWrite, Entitlements, UsageWrite};
+pub(super) use terms::Terms;
 pub(super) use usage::{Counted, Kind, UsageSnapshot};
-
-/// While events come, by which Stripe tells of what others change.
-const WITH_EVENTS: Duration = Duration::from_secs(5 * 60);
 
 /// How long an event shows that they come.
 const EVENTS_COME: Duration = Duration::from_secs(60 * 60);
@@ -35,6 +37,12 @@ const BEFORE_PURCHASE: Duration = Duration::from_secs(1);
 
 /// How long a Checkout page can be paid, in milliseconds.
 const CHECKOUT: i64 = 24 * 60 * 60 * 1000;
+
+/// How long reports wait, at most, for those before them, so that a read has none beside it.
+const ALONE: Duration = Duration::from_secs(1);
+
+/// How long they do not wait after one has hung, in milliseconds.
+const CROWDED: i64 = 10_000;
 
 /// How long a caller waits for Stripe where an older answer would do.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -50,7 +58,7 @@ pub(super) struct Read<T> {
     /// When time itself makes it another, in Unix seconds.
     pub(super) until: Option<i64>,
     /// The subscription, if one grants something.
-    pub(super) subscription: Option<Arc<str>>,
+    pub(super) terms: Option<Terms>,
     /// Its time does not pass by itself: nothing of it is kept.
     pub(super) is_on_test_clock: bool,
 }
@@ -81,7 +89,7 @@ impl<T> Read<T> {
             value,
             customer: Arc::clone(customer),
             until: None,
-            subscription: None,
+            terms: None,
             is_on_test_clock: false,
         }
     }
@@ -92,25 +100,32 @@ impl Domain {
     pub(super) async fn known<T: Readable>(&self, org: &OrgName) -> Result<Answered<Arc<T>>> {
         let shared = self.shared().await?;
         let Some(store) = self.entitlements(&shared) else {
+            let asked_at = self.account.clock.millis();
             let read = T::read(self, org).await?;
-            return Ok(Answered::by_stripe(Arc::new(read.value)));
+            return Ok(self.answered(Arc::new(read.value), asked_at, Source::Stripe));
         };
         let key = (shared.number, org.clone());
+        if self.asks_stripe {
+            // A read that began before this request is not shared with it.
+            let domain = Self {
+                stripe: self.stripe.unshared(),
+                ..self.clone()
+            };
+            let entry = domain.read_and_keep::<T>(store, &key).await;
+            return Ok(self.by_stripe(entry?));
+        }
         let found = self.remembered::<T>(store, &key);
         let is_fresh = matches!(found, Remembered::Fresh(_) | Remembered::Ageing(_));
         self.stripe().metrics().looked(T::NAME, is_fresh);
         match found {
-            _ if self.asks_stripe => {}
-            Remembered::Fresh(entry) => return Ok(self.remembering(entry)),
+            Remembered::Fresh(entry) => Ok(self.by_memory(entry)),
             Remembered::Ageing(entry) => {
                 self.refresh::<T>(&key);
-                return Ok(self.remembering(entry));
+                Ok(self.by_memory(entry))
             }
-            Remembered::Old(entry) => return self.ask_patiently(store, &key, entry).await,
-            Remembered::Nothing => {}
+            Remembered::Old(entry) => self.ask_patiently(&shared, store, &key, entry).await,
+            Remembered::Nothing => Ok(self.by_stripe(self.ask::<T>(store, &key).await?)),
         }
-        let entry = self.ask::<T>(store, &key).await?;
-        Ok(Answered::by_stripe(entry.value))
     }
 
     /// Where orgs are remembered, if they are: those on test clocks have a time that does not pass by itself.
@@ -133,14 +148,15 @@ impl Domain {
         };
         let last_event = since(store.last_event(), now);
         let events_come = last_event.is_some_and(|ago| ago < EVENTS_COME);
-        let life = if entry.subscription.is_none() || is_purchase_expected {
+        let life = if entry.terms.is_none() || is_purchase_expected {
             BEFORE_PURCHASE.min(store.max_age.usual)
         } else if events_come {
-            WITH_EVENTS.max(store.max_age.usual)
+            store.max_age.with_events.max(store.max_age.usual)
         } else {
             store.max_age.usual
         };
-        if entry.is_outdated || entry.has_ended(now) || age >= life {
+        let is_old = entry.is_outdated || entry.has_ended(now) || age >= life;
+        if is_old || !self.may_read_memory(life, now) {
             Remembered::Old(entry)
         } else if age * 3 >= life * 2 {
             Remembered::Ageing(entry)
@@ -149,25 +165,52 @@ impl Domain {
         }
     }
 
-    fn remembering<T>(&self, entry: Entry<T>) -> Answered<Arc<T>> {
+    /// Whether what was read with other keys of the account may be told: where there are many keys, one that nobody has
+    /// read with for as long as answers live may be revoked, or may never have been allowed to read.
+    fn may_read_memory(&self, life: Duration, now: i64) -> bool {
+        let last_read = self.account.last_read.load(Ordering::Relaxed);
+        self.account.identity.is_only() || since(last_read, now).is_some_and(|ago| ago < life)
+    }
+
+    fn answered<T>(&self, value: Arc<T>, asked_at: i64, source: Source) -> Answered<Arc<T>> {
         Answered {
-            age: since(entry.read_at, self.account.clock.millis()).unwrap_or_default(),
-            value: entry.value,
-            source: Source::Memory,
+            value,
+            source,
+            age: since(asked_at, self.account.clock.millis()).unwrap_or_default(),
             stale: None,
         }
     }
 
-    /// Asks Stripe. If it cannot be asked, what was known before will do, until that is too old.
+    fn by_memory<T>(&self, entry: Entry<T>) -> Answered<Arc<T>> {
+        self.answered(entry.value, entry.read_at, Source::Memory)
+    }
+
+    fn by_stripe<T>(&self, entry: Entry<T>) -> Answered<Arc<T>> {
+        self.answered(entry.value, entry.read_at, Source::Stripe)
+    }
+
+    /// Asks Stripe. If it cannot be asked, what was known before will do, until that is too old. While Stripe is away, it
+    /// is asked now and then, and not for every answer.
     async fn ask_patiently<T: Readable>(
         &self,
+        shared: &SharedState,
         store: &Arc<Entitlements>,
         key: &Key,
         before: Entry<T>,
     ) -> Result<Answered<Arc<T>>> {
+        let age = since(before.read_at, self.account.clock.millis());
+        let will_do = age.is_some_and(|age| age <= store.max_age.in_outage);
+        if !will_do {
+            return Ok(self.by_stripe(self.ask::<T>(store, key).await?));
+        }
+        if let Some(reason) = shared.outage.reason(self.account.clock.millis())
+            && let Some(stale) = self.in_outage(&before, reason)
+        {
+            return Ok(stale);
+        }
         let asked = tokio::time::timeout(PATIENCE, self.ask::<T>(store, key)).await;
         let error = match asked {
-            Ok(Ok(entry)) => return Ok(Answered::by_stripe(entry.value)),
+            Ok(Ok(entry)) => return Ok(self.by_stripe(entry)),
             Ok(Err(error)) => error,
             Err(_) => {
                 self.refresh::<T>(key);
@@ -179,28 +222,30 @@ impl Domain {
             Error::Unavailable(_) | Error::TimedOut | Error::Busy { .. } => Stale::Unavailable,
             _ => return Err(error),
         };
-        let now = self.account.clock.millis();
-        let age = since(before.read_at, now).filter(|age| *age <= store.max_age.in_outage);
-        let age = age.ok_or_else(|| error.clone())?;
-        self.stripe().metrics().stale_answers.inc();
-        let (value, stale) = if before.has_ended(now) {
-            let predicted = before.value.predicted(now / 1000).ok_or(error)?;
-            (Arc::new(predicted), Stale::PeriodPredicted)
-        } else {
-            (before.value, reason)
-        };
-        Ok(Answered {
-            value,
-            source: Source::Memory,
-            age,
-            stale: Some(stale),
-        })
+        shared.outage.note(self.account.clock.millis(), reason);
+        self.in_outage(&before, reason).ok_or(error)
     }
 
-    /// Asks Stripe, together with all who ask for the same.
+    /// What was known before, or what follows from it; none if that is not known.
+    fn in_outage<T: Readable>(&self, before: &Entry<T>, reason: Stale) -> Option<Answered<Arc<T>>> {
+        let now = self.account.clock.millis();
+        let (value, stale) = if before.has_ended(now) {
+            let predicted = before.value.predicted(now.div_euclid(1000))?;
+            (Arc::new(predicted), Stale::PeriodPredicted)
+        } else {
+            (Arc::clone(&before.value), reason)
+        };
+        self.stripe().metrics().stale_answers.inc();
+        let mut answered = self.answered(value, before.read_at, Source::Memory);
+        answered.stale = Some(stale);
+        Some(answered)
+    }
+
+    /// Asks Stripe, together with all who ask for the same with the same key.
     async fn ask<T: Readable>(&self, store: &Arc<Entitlements>, key: &Key) -> Result<Entry<T>> {
         let reader = store.enter(key);
-        let name = (key.clone(), reader.generation::<T>());
+        let credentials = Arc::as_ptr(&self.account).addr();
+        let name = (key.clone(), reader.generation::<T>(), credentials);
         let read = |stripe| {
             let domain = Self {
                 stripe,
@@ -225,8 +270,17 @@ impl Domain {
         if overtaken != Overtaken::ByUsage {
             return Ok(entry);
         }
+        let now = self.account.clock.millis();
+        if store.is_crowded(key, now) {
+            return Ok(entry);
+        }
         let shared = self.shared().await?;
-        let _no_reports = shared.reports.alone(key.1.as_str()).await;
+        let alone = shared.reports.alone(key.1.as_str());
+        let Ok(_no_reports) = tokio::time::timeout(ALONE, alone).await else {
+            // One of them hangs, and holds the others up.
+            store.note_crowded(key, now + CROWDED);
+            return Ok(entry);
+        };
         Ok(self.read_once(&reader, key).await?.0)
     }
 
@@ -237,12 +291,18 @@ impl Domain {
     ) -> Result<(Entry<T>, Overtaken)> {
         let read_at = self.account.clock.millis();
         let begun = reader.begin();
-        let read = T::read(self, org).await?;
+        let read = T::read(self, org).await;
+        if let Err(Error::OrgNotFound) = &read {
+            reader.forget();
+        }
+        let read = read?;
+        self.account.last_read.store(read_at, Ordering::Relaxed);
+        self.shared().await?.outage.is_over();
         let entry = Entry {
             value: Arc::new(read.value),
             read_at,
             until: read.until,
-            subscription: read.subscription,
+            terms: read.terms,
             is_outdated: false,
         };
         let overtaken = if read.is_on_test_clock {
@@ -259,7 +319,7 @@ impl Domain {
         let name = format!("refresh:{}:{number}:{org}", T::NAME);
         let domain = self.in_background(Lane::Bulk);
         let key = key.clone();
-        self.background().start(name, async move {
+        self.background().start_for_now(name, async move {
             let refreshed = async {
                 let shared = domain.shared().await?;
                 domain.ask::<T>(shared.memory.entitlements(), &key).await
@@ -278,7 +338,8 @@ impl Domain {
     /// A change of the org begins, and ends when this is dropped.
     pub(super) fn changing(&self, shared: &SharedState, org: &OrgName) -> Option<ChangeWrite> {
         let store = self.entitlements(shared)?;
-        Some(store.begin_change((shared.number, org.clone())))
+        let caller = self.stripe().caller().clone();
+        Some(store.begin_change((shared.number, org.clone()), caller))
     }
 
     /// A report of usage begins, and ends when the second of these is dropped.

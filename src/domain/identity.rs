@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 
 use super::memory::Memory;
-use super::{Domain, Error, Result, locks, org, usage};
+use super::{Domain, Error, Result, entitlement, locks, org, usage};
 use crate::num::hex;
 use crate::stripe::{AccountCalls, Client};
 
@@ -27,6 +27,8 @@ pub(super) struct SharedState {
     pub(super) items: locks::Locks,
     /// Shared by whoever reports usage of an org.
     pub(super) reports: locks::Locks,
+    /// Whether its Stripe is away.
+    pub(super) outage: entitlement::Outage,
     /// Usage that is being recorded.
     pub(super) writes: usage::Writes,
     /// Its calls to Stripe.
@@ -43,6 +45,7 @@ impl SharedState {
             totals: locks::Locks::default(),
             items: locks::Locks::default(),
             reports: locks::Locks::default(),
+            outage: entitlement::Outage::default(),
             writes: usage::Writes::default(),
             calls: AccountCalls::default(),
         }
@@ -58,6 +61,11 @@ pub(super) enum Identity {
 }
 
 impl Identity {
+    /// Whether the process serves no other account, and no other key.
+    pub(super) fn is_only(&self) -> bool {
+        matches!(self, Self::Only(_))
+    }
+
     pub(super) fn only(memory: Memory) -> Self {
         Self::Only(Arc::new(SharedState::new(memory, 0)))
     }

@@ -34,6 +34,7 @@ mod usage;
 mod webhooks;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 pub use account::Whoami;
 pub use background::{Background, Superseded};
@@ -85,6 +86,8 @@ struct Account {
     clock: Clock,
     key_source: String,
     identity: Identity,
+    /// When an org was last read with this key, in Unix milliseconds.
+    last_read: AtomicI64,
 }
 
 impl Domain {
@@ -127,6 +130,7 @@ impl Domain {
                 clock,
                 key_source: key_source.into(),
                 identity,
+                last_read: AtomicI64::new(i64::MIN),
             }),
             test_clock: None,
             asks_stripe: false,

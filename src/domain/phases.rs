@@ -4,7 +4,7 @@ mod history;
 
 use chrono::{DateTime, Datelike as _, Months, Utc};
 
-use super::entitlement::{Answered, InForce, Read, Readable};
+use super::entitlement::{Answered, InForce, Read, Readable, Terms};
 use super::refs::{FeaturePlan, OrgName, PlanName};
 use super::subscription::Detail;
 use super::{Domain, Error, Result};
@@ -158,8 +158,8 @@ impl Readable for InForce {
         let period_end = phase.current.map(|period| period.end);
         Ok(Read {
             until: phase.end.into_iter().chain(period_end).min(),
-            subscription: Some(subscription.id.into()),
             is_on_test_clock: subscription.test_clock.is_some(),
+            terms: Some(Terms::of(&subscription)),
             customer,
             value: Self(Some(phase)),
         })

@@ -1,12 +1,14 @@
 //! An org's subscription in Stripe: which one it is, and what it grants.
 
+use std::collections::BTreeSet;
+
 use super::pricing::NO_LIMIT;
 use super::refs::FeaturePlan;
 use super::{Domain, Result, price, request_key, revision};
 use crate::billing::SubscriptionStatus::{
     Active, Canceled, Incomplete, IncompleteExpired, PastDue, Trialing,
 };
-use crate::billing::{Price, Schedule, Subscription};
+use crate::billing::{Price, Schedule, SchedulePhase, Subscription};
 
 pub(super) use crate::billing::Detail;
 
@@ -59,26 +61,39 @@ impl Subscription {
             .is_some_and(|value| value == MARK.1)
     }
 
-    /// When time itself will next make it another, in Unix seconds.
-    pub(super) fn next_boundary(&self, now: i64) -> Option<i64> {
-        let phases = self.active_schedule().into_iter();
-        let phases = phases.flat_map(|schedule| &schedule.phases);
-        let phases = phases.flat_map(|phase| {
-            let ends = [
-                Some(phase.start_date),
-                Some(phase.end_date),
-                phase.trial_end,
-            ];
-            ends.into_iter().flatten()
-        });
-        // The end of the period counts even if it is over: Stripe has yet to begin the next one.
-        let own = [self.trial_end, self.cancel_at];
-        let later = own
-            .into_iter()
-            .flatten()
-            .chain(phases)
-            .filter(|at| *at > now);
-        later.chain([self.current_period_end]).min()
+    /// When time itself will next make it another, in Unix seconds. That may be over: Stripe has yet to do it then. What
+    /// Stripe has done already does not count, whatever our clock says.
+    pub(super) fn next_boundary(&self) -> Option<i64> {
+        let current = self
+            .active_schedule()
+            .and_then(|schedule| schedule.current_phase);
+        let phase_end = current.map(|phase| phase.end_date);
+        let next_phase = self.phases_to_come().map(|phase| phase.start_date).min();
+        let trial_end = self.trial_end.filter(|_| self.is_trialing());
+        let ends = [self.cancel_at, trial_end, phase_end, next_phase];
+        let ends = ends.into_iter().flatten();
+        ends.chain([self.current_period_end]).min()
+    }
+
+    /// The phases that Stripe has not begun.
+    fn phases_to_come(&self) -> impl Iterator<Item = &SchedulePhase> {
+        let schedule = self.active_schedule();
+        let current = schedule.and_then(|schedule| schedule.current_phase);
+        let began = current.map_or(i64::MIN, |phase| phase.start_date);
+        let phases = schedule.into_iter().flat_map(|schedule| &schedule.phases);
+        phases.filter(move |phase| phase.start_date > began)
+    }
+
+    /// When it is planned to sell something else, in Unix seconds.
+    pub(super) fn next_change(&self) -> Option<i64> {
+        let prices = |phase: &SchedulePhase| -> BTreeSet<String> {
+            let items = phase.items.iter();
+            items.map(|item| item.price.id().to_owned()).collect()
+        };
+        let items = self.items.data.iter();
+        let own: BTreeSet<String> = items.map(|item| item.price.id.clone()).collect();
+        let others = self.phases_to_come().filter(|phase| prices(phase) != own);
+        others.map(|phase| phase.start_date).min()
     }
 }
 

@@ -10,7 +10,7 @@ mod writes;
 
 use std::sync::Arc;
 
-use super::entitlement::{Answered, Counted, Read, UsageSnapshot};
+use super::entitlement::{Answered, Counted, Read, Terms, UsageSnapshot};
 use super::refs::{FeatureName, OrgName};
 use super::subscription::Detail;
 use super::{Domain, Error, Result};
@@ -102,9 +102,9 @@ impl Domain {
         Ok(Read {
             value: UsageSnapshot::new(&current, &used, &carried, plans),
             customer: Arc::clone(customer),
-            until: current.next_boundary(self.account.clock.unix()),
+            until: current.next_boundary(),
             is_on_test_clock: current.test_clock.is_some(),
-            subscription: Some(current.id.into()),
+            terms: Some(Terms::of(&current)),
         })
     }
 
@@ -115,25 +115,43 @@ impl Domain {
         }
         let shared = self.shared().await?;
         let mut reporting = self.reporting(&shared, org).await?;
-        let counted = match key {
-            None => {
-                let remembered = reporting
-                    .as_ref()
-                    .and_then(|reporting| reporting.usage.as_deref());
-                let record =
-                    |id: Arc<str>| async move { Ok(self.record(&id, report, remembered).await?) };
-                self.with_customer(org, record).await.map(Some)
+        let remembered = reporting
+            .as_ref()
+            .and_then(|reporting| reporting.usage.as_deref());
+        let recorded = self.record_reported(org, report, key, remembered);
+        let counted = match &reporting {
+            Some(reporting) => {
+                reporting
+                    .write
+                    .watch(self.stripe().caller(), recorded)
+                    .await
             }
-            Some(key) => self.report_once(org, report, key).await.map(|()| None),
+            None => recorded.await,
         };
         if let Some(reporting) = &mut reporting {
             match &counted {
-                Ok(Some(counted)) => reporting.write.counted(counted.clone()),
+                Ok(counted) => reporting.write.counted(counted.clone()),
                 Err(error) if error.is_refusal() => reporting.write.counted(Counted::Nothing),
-                Ok(None) | Err(_) => {}
+                Err(_) => {}
             }
         }
         counted.map(drop)
+    }
+
+    /// Says what that did.
+    async fn record_reported(
+        &self,
+        org: &OrgName,
+        report: &Report,
+        key: Option<&str>,
+        remembered: Option<&UsageSnapshot>,
+    ) -> Result<Counted> {
+        let Some(key) = key else {
+            let record =
+                |id: Arc<str>| async move { Ok(self.record(&id, report, remembered).await?) };
+            return self.with_customer(org, record).await;
+        };
+        self.report_once(org, report, key).await
     }
 }
 

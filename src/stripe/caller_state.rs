@@ -64,6 +64,12 @@ impl CallerState {
         caller.is_some_and(|caller| caller.effects.load(Ordering::Relaxed))
     }
 
+    /// Whether it is known that no write has had an effect.
+    pub fn is_without_effects(&self) -> bool {
+        let caller = self.0.as_ref();
+        caller.is_some_and(|caller| !caller.effects.load(Ordering::Relaxed))
+    }
+
     /// A write has had an effect, or may have had one.
     pub(super) fn note_effect(&self) {
         if let Some(caller) = &self.0 {

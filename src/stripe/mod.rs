@@ -35,7 +35,7 @@ pub use limit::{Lane, RateSettings, Rates};
 pub use list::{Identified, Page};
 pub use path::Path;
 pub use request::{Answer, ApiVersion, Request};
-pub use signature::{SignatureError, verify as verify_signature};
+pub use signature::{Signature, SignatureError};
 pub use transport::{Options, Transport};
 
 /// Where the real Stripe is.
@@ -79,6 +79,8 @@ pub struct Client {
     transport: Transport,
     account: Arc<Account>,
     request: Arc<Context>,
+    /// Its reads may be answered by those of others that are under way.
+    shares_reads: bool,
 }
 
 /// What all calls with one key share.
@@ -127,6 +129,7 @@ impl Client {
             transport,
             account: Arc::new(account),
             request: Arc::default(),
+            shares_reads: true,
         }
     }
 
@@ -147,6 +150,16 @@ impl Client {
             transport: self.transport.clone(),
             account: self.account.clone(),
             request: Arc::new(Context::of_caller(lane, caller)),
+            shares_reads: self.shares_reads,
+        }
+    }
+
+    /// The same request's client, for reads that must not have begun before it.
+    #[must_use]
+    pub fn unshared(&self) -> Self {
+        Self {
+            shares_reads: false,
+            ..self.clone()
         }
     }
 

@@ -196,7 +196,11 @@ impl Request {
                 };
                 async move { Ok(read.attempt().await?.bytes) }
             };
-            let body = reads.share(name, &self.client, read).await?;
+            let body = if self.client.shares_reads {
+                reads.share(name, &self.client, read).await?
+            } else {
+                self.attempt().await?.bytes.into()
+            };
             // Also if another request's call brought it: to be refused the next one would waste this one.
             self.client.request.begin();
             (body, false)

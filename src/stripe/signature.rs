@@ -26,48 +26,63 @@ pub enum SignatureError {
     TooOld,
 }
 
-/// Whether `body` was signed with one of `secrets`, not long before `now` in Unix seconds.
-///
-/// # Errors
-/// It was not, or it is not known.
-pub fn verify(
-    header: &str,
-    body: &[u8],
-    secrets: &[SecretString],
-    now: i64,
-) -> Result<(), SignatureError> {
-    let mut signed_at = None;
-    let mut signatures = Vec::new();
-    for (scheme, value) in header
-        .split(',')
-        .filter_map(|part| part.trim().split_once('='))
-    {
-        match scheme {
-            "t" => signed_at = value.parse::<i64>().ok().map(|unix| (unix, value)),
-            "v1" => signatures.extend(from_hex(value)),
-            _ => {}
+/// What a delivery's header says.
+#[derive(Debug)]
+pub struct Signature<'a> {
+    /// When it was signed, as it was written.
+    time: &'a str,
+    signatures: Vec<[u8; 32]>,
+}
+
+impl<'a> Signature<'a> {
+    /// Reads a header, at a time in Unix seconds.
+    ///
+    /// # Errors
+    /// It says no time or no signature, or a time that is long ago.
+    pub fn read(header: &'a str, now: i64) -> Result<Self, SignatureError> {
+        let mut signed_at = None;
+        let mut signatures = Vec::new();
+        let parts = header.split(',');
+        for (scheme, value) in parts.filter_map(|part| part.trim().split_once('=')) {
+            match scheme {
+                "t" => signed_at = value.parse::<i64>().ok().map(|unix| (unix, value)),
+                "v1" => signatures.extend(from_hex(value)),
+                _ => {}
+            }
+        }
+        let (unix, time) = signed_at.ok_or(SignatureError::Missing)?;
+        if signatures.is_empty() {
+            return Err(SignatureError::Missing);
+        }
+        let oldest = now.saturating_sub(TOLERANCE.as_secs().cast_signed());
+        if unix < oldest {
+            return Err(SignatureError::TooOld);
+        }
+        Ok(Self { time, signatures })
+    }
+
+    /// Whether `body` was signed with one of `secrets`.
+    ///
+    /// # Errors
+    /// It was not.
+    pub fn verify(&self, body: &[u8], secrets: &[SecretString]) -> Result<(), SignatureError> {
+        let is_signed_with = |secret: &SecretString| {
+            let mac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes());
+            let mac = mac.expect("a key of any length will do");
+            let mac = mac
+                .chain_update(self.time)
+                .chain_update(".")
+                .chain_update(body);
+            // Compared in constant time.
+            let is_right = |signature: &[u8; 32]| mac.clone().verify_slice(signature).is_ok();
+            self.signatures.iter().any(is_right)
+        };
+        if secrets.iter().any(is_signed_with) {
+            Ok(())
+        } else {
+            Err(SignatureError::Wrong)
         }
     }
-    let (unix, text) = signed_at.ok_or(SignatureError::Missing)?;
-    if signatures.is_empty() {
-        return Err(SignatureError::Missing);
-    }
-    let is_signed_with = |secret: &SecretString| {
-        let mac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes());
-        let mac = mac.expect("a key of any length will do");
-        let mac = mac.chain_update(text).chain_update(".").chain_update(body);
-        // Compared in constant time.
-        let is_right = |signature: &[u8; 32]| mac.clone().verify_slice(signature).is_ok();
-        signatures.iter().any(is_right)
-    };
-    if !secrets.iter().any(is_signed_with) {
-        return Err(SignatureError::Wrong);
-    }
-    let oldest = now.saturating_sub(TOLERANCE.as_secs().cast_signed());
-    if unix < oldest {
-        return Err(SignatureError::TooOld);
-    }
-    Ok(())
 }
 
 fn from_hex(text: &str) -> Option<[u8; 32]> {
@@ -95,7 +110,7 @@ mod tests {
 
     fn check(header: &str, body: &[u8], now: i64) -> Result<(), SignatureError> {
         let secrets = ["whsec_other".into(), "whsec_test".into()];
-        verify(header, body, &secrets, now)
+        Signature::read(header, now)?.verify(body, &secrets)
     }
 
     #[test]
@@ -140,6 +155,7 @@ mod tests {
         let moved = format!("t={},v1={SIGNATURE}", at + 1);
         assert_eq!(check(&moved, BODY, at), Err(SignatureError::Wrong));
         let signed = format!("t={at},v1={SIGNATURE}");
-        assert_eq!(verify(&signed, BODY, &[], at), Err(SignatureError::Wrong));
+        let signed = Signature::read(&signed, at).expect("a header");
+        assert_eq!(signed.verify(BODY, &[]), Err(SignatureError::Wrong));
     }
 }

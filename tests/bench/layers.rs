@@ -189,6 +189,7 @@ fn domain(stripe: &str) -> Domain {
     let client = Client::new(transport, Credentials::new("sk_test_bench"));
     let max_age = MaxAge {
         usual: Duration::from_secs(3_600),
+        with_events: Duration::ZERO,
         in_outage: Duration::ZERO,
     };
     let memory = Memory::new(1_000_000, max_age);

@@ -3,6 +3,7 @@
 
 mod deliveries;
 mod events;
+mod races;
 mod sweep;
 
 use std::time::Duration;
@@ -21,6 +22,7 @@ fn settings() -> Settings {
         retries: 0,
         max_age: MaxAge {
             usual: 10 * SECOND,
+            with_events: 300 * SECOND,
             in_outage: 3_600 * SECOND,
         },
         ..Settings::default()

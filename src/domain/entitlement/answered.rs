@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct MaxAge {
     /// Usually; zero: Stripe is asked every time.
     pub usual: Duration,
+    /// While Stripe's events come, if that is longer.
+    pub with_events: Duration,
     /// While Stripe cannot be asked.
     pub in_outage: Duration,
 }
@@ -52,15 +54,6 @@ impl<T> Answered<T> {
             source: self.source,
             age: self.age,
             stale: self.stale,
-        }
-    }
-
-    pub(super) fn by_stripe(value: T) -> Self {
-        Self {
-            value,
-            source: Source::Stripe,
-            age: Duration::ZERO,
-            stale: None,
         }
     }
 }

@@ -86,6 +86,8 @@ impl Domain {
             if reach == Reach::Gone {
                 self.forget_customer(org).await?;
             }
+        } else {
+            store.overtake_reads();
         }
         if reach == Reach::Purchase {
             self.read_soon(customer.as_str().into(), org);

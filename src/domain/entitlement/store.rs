@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use moka::sync::Cache;
 
+use super::terms::Terms;
 use super::usage::{Plans, UsageSnapshot};
 use super::{InForce, MaxAge};
 use crate::domain::refs::OrgName;
@@ -22,8 +23,8 @@ pub(super) use activity::{Overtaken, Reader};
 /// An org of the account with that number.
 pub(super) type Key = (u64, OrgName);
 
-/// Reads that several callers wait for, by org and by the writes that they know of.
-type Reads<T> = Flights<(Key, u64), Result<Entry<T>, Error>>;
+/// Reads that several callers wait for, by org, by the writes that they know of, and by the key that they are made with.
+type Reads<T> = Flights<(Key, u64, usize), Result<Entry<T>, Error>>;
 
 /// What is remembered of the orgs of one or more accounts.
 pub(in crate::domain) struct Entitlements {
@@ -53,6 +54,22 @@ pub(in crate::domain) struct Remembered {
     usage: Option<Entry<UsageSnapshot>>,
     phase: Option<Entry<InForce>>,
     purchase: Option<Purchase>,
+    /// How many changes of the org this process has under way.
+    changes: u32,
+    /// No read asks that reports wait for it until then, in Unix milliseconds.
+    crowded_until: i64,
+}
+
+impl Remembered {
+    /// Two parts that were read at different times may tell of different plans: the older one is outdated then.
+    fn agree(&mut self) {
+        if let (Some(usage), Some(phase)) = (&mut self.usage, &mut self.phase)
+            && usage.terms != phase.terms
+        {
+            usage.is_outdated |= usage.read_at < phase.read_at;
+            phase.is_outdated |= phase.read_at < usage.read_at;
+        }
+    }
 }
 
 /// A Checkout page that is open, after which the org will have another subscription.
@@ -90,7 +107,7 @@ pub(in crate::domain) struct Entry<T> {
     /// When time itself makes it another, in Unix seconds.
     pub(super) until: Option<i64>,
     /// The subscription, if one grants something.
-    pub(super) subscription: Option<Arc<str>>,
+    pub(super) terms: Option<Terms>,
     /// Somebody has changed it since.
     pub(super) is_outdated: bool,
 }
@@ -99,7 +116,7 @@ impl<T> Clone for Entry<T> {
     fn clone(&self) -> Self {
         Self {
             value: Arc::clone(&self.value),
-            subscription: self.subscription.clone(),
+            terms: self.terms.clone(),
             ..*self
         }
     }
@@ -181,7 +198,8 @@ impl Entitlements {
             .as_ref()
             .is_some_and(|purchase| now < purchase.until);
         let mut entry = T::of(&mut remembered).clone()?;
-        entry.is_outdated |= entry.read_at <= self.outdated_until.load(Ordering::Relaxed);
+        let until = self.outdated_until.load(Ordering::Relaxed);
+        entry.is_outdated |= remembered.changes > 0 || entry.read_at <= until;
         Some((entry, is_expected))
     }
 
@@ -218,20 +236,13 @@ impl Entitlements {
         own.map(|(key, org)| (key.1.clone(), org.clone())).collect()
     }
 
-    /// Whether something else than `granted` is remembered of an org that was read before a time in Unix milliseconds: a
-    /// subscription and the fingerprint of its terms. Then it is outdated.
-    pub(super) fn outdate_if_other(
-        &self,
-        key: &Key,
-        granted: Option<(&Arc<str>, u64)>,
-        before: i64,
-    ) -> bool {
+    /// Whether something else than `granted` is remembered of an org that was read before a time in Unix milliseconds.
+    /// Then it is outdated.
+    pub(super) fn outdate_if_other(&self, key: &Key, granted: Option<&Terms>, before: i64) -> bool {
         let Some((entry, _)) = self.get::<UsageSnapshot>(key, before) else {
             return false;
         };
-        let known = entry.subscription.as_ref();
-        let known = known.map(|subscription| (subscription, entry.value.terms()));
-        if entry.is_outdated || entry.read_at >= before || known == granted {
+        if entry.is_outdated || entry.read_at >= before || entry.terms.as_ref() == granted {
             return false;
         }
         self.outdate(key);
@@ -241,6 +252,26 @@ impl Entitlements {
     /// What was read of any org is outdated, at a time in Unix milliseconds.
     pub(super) fn outdate_all(&self, now: i64) {
         self.outdated_until.fetch_max(now, Ordering::Relaxed);
+    }
+
+    /// Nothing is known of an org any more.
+    pub(super) fn forget(&self, key: &Key) {
+        if let Some(remembered) = self.orgs.get(key) {
+            let mut remembered = locked(&remembered);
+            (remembered.usage, remembered.phase) = (None, None);
+        }
+    }
+
+    /// Whether a read may ask that reports of the org wait for it, at a time in Unix milliseconds.
+    pub(super) fn is_crowded(&self, key: &Key, now: i64) -> bool {
+        let remembered = self.orgs.get(key);
+        remembered.is_some_and(|remembered| now < locked(&remembered).crowded_until)
+    }
+
+    /// No read may, until then.
+    pub(super) fn note_crowded(&self, key: &Key, until: i64) {
+        let remembered = self.orgs.get_with(key.clone(), Arc::default);
+        locked(&remembered).crowded_until = until;
     }
 
     /// A Checkout page of the org is open.

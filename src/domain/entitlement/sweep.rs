@@ -2,9 +2,8 @@
 //! be lost, and nobody may ask for an org whose old subscription is still billed.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use super::{Domain, Entitlements, Key, SharedState, UsageSnapshot};
+use super::{Domain, Entitlements, Key, SharedState, Terms};
 use crate::billing::Subscription;
 use crate::domain::Result;
 
@@ -33,11 +32,10 @@ struct Customer {
 
 /// What is kept of a subscription that was listed.
 struct Listed {
-    id: Arc<str>,
+    terms: Terms,
     is_paid_for: bool,
     grants: bool,
     is_unsettled: bool,
-    fingerprint: u64,
 }
 
 impl Customer {
@@ -48,12 +46,12 @@ impl Customer {
         !is_last || self.subscriptions.iter().any(|one| one.is_unsettled)
     }
 
-    /// What it is granted: the subscription and what tells its terms from others.
-    fn granted(&self) -> Option<(&Arc<str>, u64)> {
+    /// The subscription that grants it something.
+    fn granted(&self) -> Option<&Terms> {
         let all = &self.subscriptions;
         let paid = all.iter().find(|one| one.is_paid_for);
         let current = paid.or_else(|| all.iter().find(|one| one.grants))?;
-        Some((&current.id, current.fingerprint))
+        Some(&current.terms)
     }
 }
 
@@ -145,11 +143,10 @@ impl Domain {
 impl Listed {
     fn of(subscription: &Subscription) -> Self {
         Self {
-            id: subscription.id.as_str().into(),
             is_paid_for: subscription.is_paid_for(),
             grants: subscription.grants(),
             is_unsettled: subscription.is_unsettled(),
-            fingerprint: UsageSnapshot::fingerprint(subscription),
+            terms: Terms::of(subscription),
         }
     }
 }
@@ -162,11 +159,10 @@ mod tests {
         let listed = subscriptions
             .iter()
             .map(|&(id, is_paid_for, grants)| Listed {
-                id: id.into(),
+                terms: Terms::named(id),
                 is_paid_for,
                 grants,
                 is_unsettled: false,
-                fingerprint: 0,
             });
         Customer {
             subscriptions: listed.collect(),
@@ -193,7 +189,11 @@ mod tests {
                 .map(|(&(is_paid_for, grants), id)| (id, is_paid_for, grants))
                 .collect();
             let customer = customer(&all);
-            assert_eq!(customer.granted().map(|(id, _)| &**id), granted, "{all:?}");
+            assert_eq!(
+                customer.granted().map(|terms| &*terms.subscription),
+                granted,
+                "{all:?}"
+            );
             assert_eq!(customer.is_unsettled(), is_unsettled, "{all:?}");
         }
     }

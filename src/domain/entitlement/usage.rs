@@ -1,7 +1,6 @@
 //! What an org may use and has used, as it is remembered: by subscription item, so that a report can be added to it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::{Read, Readable};
@@ -20,8 +19,8 @@ pub(in crate::domain) struct UsageSnapshot {
     period_end: i64,
     /// Unix seconds.
     cancel_at: Option<i64>,
-    /// Tells the terms of the subscription from others.
-    terms: u64,
+    /// When something else is granted, in Unix seconds; what, is not remembered.
+    changes_at: Option<i64>,
 }
 
 /// An item that Tier sold.
@@ -93,7 +92,7 @@ impl Readable for UsageSnapshot {
 
     /// As far as it is planned: after a cancellation nothing, and in the next billing period nothing is used yet.
     fn predicted(&self, now: i64) -> Option<Self> {
-        Some(self.at(now))
+        self.at(now)
     }
 }
 
@@ -122,7 +121,7 @@ impl UsageSnapshot {
             rows: Arc::default(),
             period_end: subscription.current_period_end,
             cancel_at: subscription.cancel_at,
-            terms: Self::fingerprint(subscription),
+            changes_at: subscription.next_change(),
         }
         .with_rows()
     }
@@ -140,21 +139,6 @@ impl UsageSnapshot {
             ..*self
         }
         .with_rows()
-    }
-
-    /// Tells the terms of the subscription from others.
-    pub(super) fn terms(&self) -> u64 {
-        self.terms
-    }
-
-    /// Tells the terms of a subscription that grants something from others: what it grants, until when.
-    pub(super) fn fingerprint(subscription: &Subscription) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        (subscription.current_period_end, subscription.cancel_at).hash(&mut hasher);
-        for item in &subscription.items.data {
-            (&item.id, item.price.limit()).hash(&mut hasher);
-        }
-        hasher.finish()
     }
 
     /// By feature name.
@@ -191,10 +175,13 @@ impl UsageSnapshot {
         Some(self.with_items(items))
     }
 
-    /// What holds at a time, in Unix seconds.
-    fn at(&self, now: i64) -> Self {
+    /// What holds at a time, in Unix seconds, if that is known.
+    fn at(&self, now: i64) -> Option<Self> {
         if self.cancel_at.is_some_and(|at| at <= now) {
-            return Self::default();
+            return Some(Self::default());
+        }
+        if self.changes_at.is_some_and(|at| at <= now) {
+            return None;
         }
         let mut items = self.items.clone();
         for item in items.iter_mut().filter(|_| self.period_end <= now) {
@@ -203,7 +190,7 @@ impl UsageSnapshot {
                 Kind::Sum | Kind::Max | Kind::Last => (item.used, item.before) = (0, 0),
             }
         }
-        self.with_items(items)
+        Some(self.with_items(items))
     }
 }
 

@@ -10,6 +10,7 @@ use super::record::{LOOK_UPS, unknown};
 use super::{Failure, Report};
 use crate::billing::{Subscription, SubscriptionItem};
 use crate::domain::client_keys::ClientKeys;
+use crate::domain::entitlement::Counted;
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Result};
 use crate::num::hex;
@@ -45,7 +46,7 @@ impl Domain {
         org: &OrgName,
         report: &Report,
         key: &str,
-    ) -> Result<()> {
+    ) -> Result<Counted> {
         let key = Key {
             name: self.name_of(key),
             report: digest(org, report),
@@ -56,11 +57,11 @@ impl Domain {
         let known = keys.known(&entry, key.report).await.ok_or_else(reused)?;
         let mut state = self.hold_key(&known.state).await?;
         if matches!(*state, State::Done) {
-            return Ok(());
+            return Ok(Counted::Nothing);
         }
         let recorded = self.record_for(org, report, &key, &mut state).await;
         match &recorded {
-            Ok(()) => *state = State::Done,
+            Ok(_) => *state = State::Done,
             // The key is free, or another report's.
             Err(_) if matches!(*state, State::New) => keys.forget(&entry).await,
             Err(_) => {}
@@ -75,7 +76,7 @@ impl Domain {
         report: &Report,
         key: &Key,
         state: &mut State,
-    ) -> Result<(), Failure> {
+    ) -> Result<Counted, Failure> {
         for again in [true, false] {
             let customer = self.customer(org).await?;
             match self.record_once(&customer, report, key, state).await {
@@ -98,7 +99,7 @@ impl Domain {
         report: &Report,
         key: &Key,
         state: &mut State,
-    ) -> Result<(), Failure> {
+    ) -> Result<Counted, Failure> {
         let mut claim = self.claim(customer, &report.feature, key).await?;
         if !matches!(state, State::Begun(_)) {
             *state = State::Begun(Progress {
@@ -107,13 +108,14 @@ impl Domain {
             });
         }
         let State::Begun(progress) = state else {
-            return Ok(());
+            return Ok(Counted::Nothing);
         };
         if let Some(moved_to) = &progress.moved_to {
             (claim.subscription, claim.item) = (**moved_to).clone();
         }
         for _ in 1..LOOK_UPS {
-            let recorded = if report.clobber && claim.item.price.sums() {
+            let sets_sum = report.clobber && claim.item.price.sums();
+            let recorded = if sets_sum {
                 self.set_sum_once(customer, &claim, report, key, progress)
                     .await
             } else {
@@ -127,7 +129,10 @@ impl Domain {
                     progress.moved_to = Some(Box::new(found));
                     progress.attempt += 1;
                 }
-                outcome => return outcome,
+                Ok(()) if sets_sum || claim.repeated || progress.attempt > 1 => {
+                    return Ok(Counted::Unknown);
+                }
+                outcome => return outcome.map(|()| Counted::by(report, &claim.item.id)),
             }
         }
         Err(Error::Unavailable("the plan is being changed".into()).into())

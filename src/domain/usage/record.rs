@@ -125,7 +125,8 @@ impl Domain {
             let total = seen.total.saturating_add(beside);
             let missing = report.n.saturating_sub(total);
             if missing == 0 {
-                return Ok(Counted::Nothing);
+                // Others may have moved the total since it was remembered.
+                return Ok(Counted::Unknown);
             }
             if missing < 0 {
                 return Err(cannot_be_lowered(report, total).into());

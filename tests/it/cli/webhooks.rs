@@ -36,7 +36,12 @@ async fn an_endpoint_is_made_listed_and_deleted() {
         again.contains(&format!("tier webhook delete {id}")),
         "{again}"
     );
-    let other = ["webhook", "create", "--json", "https://tier.example/stripe"];
+    let other = [
+        "webhook",
+        "create",
+        "--json",
+        "https://tier.example/stripe/",
+    ];
     let other = json(&place.tier(&other).ok().await);
     assert_eq!(other["url"], "https://tier.example/stripe");
     assert!(other["secret"].is_string());

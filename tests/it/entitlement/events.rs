@@ -201,3 +201,35 @@ async fn a_purchase_ends_what_it_supersedes_though_nobody_reads_the_org() {
         assert_eq!(live[0]["id"], new["id"]);
     }
 }
+
+/// The org's first read is under way, and nobody knows yet that the customer is its.
+#[tokio::test]
+async fn an_event_during_the_first_read_is_not_lost() {
+    let app = start().await;
+    let customer = customer(&app).await;
+    app.slow_down(
+        "GET",
+        "/v1/invoices/upcoming/lines",
+        std::time::Duration::from_secs(600),
+    );
+    let change = async {
+        app.until_slow().await;
+        app.beside(&Settings::default())
+            .subscribe("org:a", &["plan:pro@1"])
+            .await;
+        let updated = event(
+            "customer.subscription.updated",
+            &json!({"customer": customer}),
+        );
+        deliver(&app, &updated).await.ok();
+        app.sandbox().clear_faults();
+    };
+    futures::join!(app.get("/v1/limits?org=org:a"), change)
+        .0
+        .ok();
+    let limits = app.limits("org:a").await;
+    assert!(
+        limits.iter().any(|(feature, ..)| feature == "feature:base"),
+        "{limits:?}"
+    );
+}

@@ -136,6 +136,7 @@ fn settings() -> Settings {
         // Reports find their item in memory, where it may be one that another server's change has ended.
         max_age: MaxAge {
             usual: Duration::from_secs(1_800),
+            with_events: Duration::ZERO,
             in_outage: Duration::ZERO,
         },
         ..Settings::default()

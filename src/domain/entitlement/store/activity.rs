@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, MutexGuard};
 
 use super::{Entitlements, Entry, Key, Part, Remembered, locked};
+use crate::domain::CallerState;
 use crate::domain::entitlement::usage::Counted;
 
 /// The reads and writes of an org that are under way. Listed while there are any.
@@ -76,14 +77,21 @@ impl Entitlements {
         }
     }
 
-    /// A change of an org begins.
-    pub(in crate::domain::entitlement) fn begin_change(self: &Arc<Self>, key: Key) -> ChangeWrite {
+    /// A change of an org begins, for a caller who can tell whether it has had any effect.
+    pub(in crate::domain::entitlement) fn begin_change(
+        self: &Arc<Self>,
+        key: Key,
+        caller: CallerState,
+    ) -> ChangeWrite {
         let mut activities = self.activities();
         activities.entry(key.clone()).or_default().changes.begin();
+        let remembered = self.orgs.get_with(key.clone(), Arc::default);
+        locked(&remembered).changes += 1;
         drop(activities);
         ChangeWrite {
             store: Arc::clone(self),
             key,
+            caller,
         }
     }
 
@@ -102,6 +110,15 @@ impl Entitlements {
                 entry.is_outdated = true;
             }
         }
+    }
+
+    /// An event came about a customer of whom nothing is remembered: it may be the one that a read is under way for.
+    pub(in crate::domain::entitlement) fn overtake_reads(&self) {
+        let mut activities = self.activities();
+        let read = activities
+            .values_mut()
+            .filter(|activity| activity.readers > 0);
+        read.for_each(|activity| activity.changes.count += 1);
     }
 
     pub(super) fn activities(&self) -> MutexGuard<'_, HashMap<Key, Activity>> {
@@ -160,6 +177,11 @@ impl Reader<'_> {
         )
     }
 
+    /// Stripe knows no such org.
+    pub(in crate::domain::entitlement) fn forget(&self) {
+        self.store.forget(&self.key);
+    }
+
     /// A read has ended: it is kept, unless a write may have overtaken it.
     pub(in crate::domain::entitlement) fn keep<T: Part>(
         &self,
@@ -179,11 +201,12 @@ impl Reader<'_> {
         }
         let remembered = self.store.orgs.get_with(self.key.clone(), Arc::default);
         let mut remembered = locked(&remembered);
-        let subscription = entry.subscription.as_ref();
+        let subscription = entry.terms.as_ref().map(|terms| &terms.subscription);
         remembered
             .purchase
             .take_if(|purchase| !purchase.is_to_come(subscription, entry.read_at));
         *T::of(&mut remembered) = Some(entry.clone());
+        remembered.agree();
         let before = remembered.customer.replace(Arc::clone(customer));
         drop(remembered);
         let (account, org) = &self.key;
@@ -211,6 +234,26 @@ pub(in crate::domain) struct UsageWrite {
 }
 
 impl UsageWrite {
+    /// Carries the report out. Should its caller leave before that is done, Stripe is asked from then on.
+    pub(in crate::domain) async fn watch<T>(
+        &self,
+        caller: &CallerState,
+        report: impl Future<Output = T>,
+    ) -> T {
+        let mut report = std::pin::pin!(report);
+        tokio::select! {
+            biased;
+            done = &mut report => return done,
+            () = caller.leaves() => {}
+        }
+        if let Some(remembered) = self.store.orgs.get(&self.key)
+            && let Some(usage) = &mut locked(&remembered).usage
+        {
+            usage.is_outdated = true;
+        }
+        report.await
+    }
+
     /// This is all that it did.
     pub(in crate::domain) fn counted(&mut self, counted: Counted) {
         self.counted = Some(counted);
@@ -233,17 +276,24 @@ impl Drop for UsageWrite {
     }
 }
 
-/// A change of an org that is under way. What was remembered before is nothing to go by afterwards.
+/// A change of an org that is under way. While it is, Stripe is asked; and if it has had any effect, what was remembered
+/// before is nothing to go by afterwards.
 pub(in crate::domain) struct ChangeWrite {
     store: Arc<Entitlements>,
     key: Key,
+    caller: CallerState,
 }
 
 impl Drop for ChangeWrite {
     fn drop(&mut self) {
+        let has_effects = !self.caller.is_without_effects();
         self.store.leave(&self.key, |activity, remembered| {
             activity.changes.end();
-            if let Some(remembered) = remembered {
+            let Some(remembered) = remembered else {
+                return;
+            };
+            remembered.changes = remembered.changes.saturating_sub(1);
+            if has_effects {
                 (remembered.usage, remembered.phase) = (None, None);
             }
         });

@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::CallerState;
 use crate::domain::entitlement::Counted;
 
 fn store() -> Arc<Entitlements> {
@@ -14,7 +15,7 @@ fn entry() -> Entry<UsageSnapshot> {
         value: Arc::default(),
         read_at: 0,
         until: None,
-        subscription: Some("sub_1".into()),
+        terms: Some(Terms::named("sub_1")),
         is_outdated: false,
     }
 }
@@ -60,7 +61,7 @@ fn a_read_that_a_write_may_have_overtaken_is_not_kept() {
     let changed = store();
     let reader = changed.enter(&key());
     let begun = reader.begin();
-    drop(changed.begin_change(key()));
+    drop(changed.begin_change(key(), CallerState::default()));
     assert_eq!(reader.keep(begun, &customer, &entry()), Overtaken::ByChange);
     let begun = reader.begin();
     changed.outdate(&key());
@@ -80,7 +81,7 @@ fn a_purchase_is_expected_until_the_org_has_another_subscription() {
     let customer: Arc<str> = "cus_1".into();
     let read = |subscription: Option<&str>, read_at| {
         let entry = Entry {
-            subscription: subscription.map(Into::into),
+            terms: subscription.map(Terms::named),
             read_at,
             ..entry()
         };
@@ -130,7 +131,7 @@ fn a_change_forgets_and_an_event_outdates() {
     assert!(!is_kept(&store));
     store.outdated_until.store(-1, Ordering::Relaxed);
     keep();
-    drop(store.begin_change(key()));
+    drop(store.begin_change(key(), CallerState::default()));
     assert!(store.get::<UsageSnapshot>(&key(), 0).is_none());
     keep();
     drop(store.begin_usage(key()));

@@ -161,11 +161,17 @@ fn the_next_period_begins_with_nothing_used_and_what_is_perpetual_stays() {
     });
     let snapshot = snapshot(items.collect(), 100, Some(200));
     let used = |now| -> Vec<i64> {
-        let predicted = snapshot.at(now);
+        let predicted = snapshot.at(now).expect("it is known");
         let rows = predicted.rows().iter();
         rows.map(|row| row.used).collect()
     };
     assert_eq!(used(99), [7, 5, 5, 5, 5]);
     assert_eq!(used(100), [0, 0, 0, 5, 5]);
     assert!(used(200).is_empty(), "it is cancelled");
+    let changing = UsageSnapshot {
+        changes_at: Some(150),
+        ..snapshot
+    };
+    assert!(changing.at(149).is_some());
+    assert!(changing.at(150).is_none(), "another plan is not remembered");
 }

@@ -1,0 +1,218 @@
+//! Reads, writes, events and the clock meet: nobody is told what is over, and nobody waits for what hangs.
+
+use std::time::Duration;
+
+use axum::http::Method;
+use serde_json::{Value, json};
+use stripe_sandbox::{Action, Rule};
+
+use super::{SECOND, calls, freshness, memory, stale, start, stripe, take_stripe_away, used};
+use crate::harness::{START, TestApp};
+use testing::time::until;
+
+const FOREVER: Duration = Duration::from_secs(600);
+
+async fn cancel(app: &TestApp) -> crate::harness::Answer {
+    let cancel = json!({"org": "org:a", "phases": [{"features": []}]});
+    app.post_json("/v1/subscribe", &cancel).await
+}
+
+/// The org's plan is another from the 5th of January on.
+async fn plan_change(app: &TestApp, features: Value) {
+    let phases = json!([
+        {"features": ["plan:free@1"]}, {"effective": "2023-01-05T00:00:00Z", "features": features},
+    ]);
+    let body = json!({"org": "org:a", "phases": phases});
+    app.post_json("/v1/subscribe", &body).await.ok();
+}
+
+#[tokio::test]
+async fn what_follows_a_planned_change_is_not_guessed_while_stripe_is_away() {
+    let app = start().await;
+    plan_change(&app, json!(["plan:pro@1"])).await;
+    app.set_clock(START + 4 * 86_400 - 5);
+    calls(&app).await;
+    app.get("/v1/phase?org=org:a").await.ok();
+    take_stripe_away(&app);
+    app.advance(2 * SECOND);
+    app.get_with("/v1/limits?org=org:a", &[("cache-control", "no-cache")])
+        .await
+        .fails(502, "stripe_unavailable");
+    assert_eq!(calls(&app).await, memory(0, 2));
+    app.advance(8 * SECOND);
+    for path in ["/v1/limits?org=org:a", "/v1/phase?org=org:a"] {
+        app.get(path).await.fails(502, "stripe_unavailable");
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_comes_due_during_a_read_is_seen_by_the_next() {
+    for (features, granted) in [(json!(["plan:pro@1"]), Some(0)), (json!([]), None)] {
+        let app = start().await;
+        plan_change(&app, features).await;
+        app.set_clock(START + 4 * 86_400 - 5);
+        // What is slow is answered with what was, and read by a server for which it is later.
+        app.slow_down("GET", "/v1/invoices/upcoming/lines", FOREVER);
+        let pass = async {
+            app.until_slow().await;
+            app.advance(6 * SECOND);
+            app.sandbox().clear_faults();
+        };
+        futures::join!(app.get("/v1/limits?org=org:a"), pass).0.ok();
+        let limits = app.get("/v1/limits?org=org:a").await.ok();
+        let base = used(&limits, "feature:base");
+        assert_eq!(base, granted.map(|_| 1), "{}", limits.body);
+        assert_eq!(used(&limits, "feature:seats"), None, "{}", limits.body);
+    }
+}
+
+#[tokio::test]
+async fn while_a_report_hangs_whose_caller_has_left_stripe_is_asked() {
+    let app = start().await;
+    calls(&app).await;
+    let hangs = Rule::new("POST", "/v1/subscription_items/*", Action::Delay(FOREVER));
+    app.sandbox().add_fault(hangs.times(1));
+    let report = json!({"org": "org:a", "feature": "feature:calls", "n": 3}).to_string();
+    let report = app.request(Method::POST, "/v1/report").body(report);
+    app.hang_up(report).await;
+    until("the server has seen that nobody waits", async || {
+        (calls(&app).await.1 == "stripe").then_some(())
+    })
+    .await;
+    assert_eq!(calls(&app).await.1, "stripe", "it may count at any moment");
+    // It holds up nobody else's report.
+    app.report("org:a", "feature:calls", 2).await;
+    app.sandbox().clear_faults();
+    app.settled().await;
+    assert_eq!(calls(&app).await.0, 5);
+}
+
+#[tokio::test]
+async fn during_a_change_stripe_is_asked() {
+    let app = start().await;
+    calls(&app).await;
+    app.slow_down("POST", "/v1/subscription_schedules*", FOREVER);
+    let body = json!({"org": "org:a", "phases": [{"features": ["plan:pro@1"]}]}).to_string();
+    let change = app.request(Method::POST, "/v1/subscribe").body(body);
+    app.hang_up(change).await;
+    assert_eq!(calls(&app).await, stripe(0));
+    app.sandbox().clear_faults();
+    app.settled().await;
+    let limits = app.get("/v1/limits?org=org:a").await.ok();
+    assert_eq!(used(&limits, "feature:base"), Some(1));
+}
+
+#[tokio::test]
+async fn a_change_that_did_nothing_leaves_the_last_answer() {
+    let app = start().await;
+    calls(&app).await;
+    app.get("/v1/phase?org=org:a").await.ok();
+    take_stripe_away(&app);
+    cancel(&app).await.fails(502, "stripe_unavailable");
+    assert_eq!(calls(&app).await, memory(0, 0));
+    app.advance(20 * SECOND);
+    assert_eq!(calls(&app).await, stale(0, 20, "stripe-unavailable"));
+    app.get("/v1/phase?org=org:a").await.ok();
+}
+
+#[tokio::test]
+async fn in_an_outage_one_asks_for_all() {
+    let app = start().await;
+    app.subscribe("org:b", &["plan:free@1"]).await;
+    calls(&app).await;
+    app.limits("org:b").await;
+    take_stripe_away(&app);
+    app.advance(20 * SECOND);
+    assert_eq!(calls(&app).await, stale(0, 20, "stripe-unavailable"));
+    app.settled().await;
+    app.forget_calls();
+    for _ in 0..5 {
+        assert_eq!(calls(&app).await, stale(0, 20, "stripe-unavailable"));
+        app.limits("org:b").await;
+    }
+    assert_eq!(app.stripe_calls(), 0);
+    app.sandbox().clear_faults();
+    app.advance(SECOND);
+    assert_eq!(calls(&app).await, stripe(0));
+}
+
+#[tokio::test]
+async fn an_org_that_is_gone_is_not_remembered() {
+    let app = start().await;
+    calls(&app).await;
+    app.get("/v1/phase?org=org:a").await.ok();
+    let whois = app.get("/v1/whois?org=org:a").await.ok().json();
+    let customer = whois["stripe_id"].as_str().expect("an id");
+    app.stripe_delete(&format!("/v1/customers/{customer}"))
+        .await;
+    let fresh = [("cache-control", "no-cache")];
+    let gone = app.get_with("/v1/limits?org=org:a", &fresh).await;
+    gone.fails(400, "org_not_found");
+    for path in ["/v1/limits?org=org:a", "/v1/phase?org=org:a"] {
+        app.get(path).await.fails(400, "org_not_found");
+    }
+}
+
+#[tokio::test]
+async fn no_cache_is_not_answered_by_a_read_that_began_before() {
+    let app = start().await;
+    let other = app.beside(&crate::harness::Settings::default());
+    app.slow_down("GET", "/v1/invoices/upcoming/lines", FOREVER);
+    let fresh = [("cache-control", "no-cache")];
+    let ask = async {
+        app.until_slow().await;
+        other.subscribe("org:a", &["plan:pro@1"]).await;
+        let limits = app.get_with("/v1/limits?org=org:a", &fresh).await.ok();
+        assert_eq!(used(&limits, "feature:base"), Some(1), "{}", limits.body);
+        app.sandbox().clear_faults();
+    };
+    futures::join!(app.get("/v1/limits?org=org:a"), ask).0.ok();
+}
+
+#[tokio::test]
+async fn an_answer_that_took_long_says_how_old_it_is() {
+    let app = start().await;
+    app.slow_down("GET", "/v1/invoices/upcoming/lines", FOREVER);
+    let pass = async {
+        app.until_slow().await;
+        app.advance(5 * SECOND);
+        app.sandbox().clear_faults();
+    };
+    let (answer, ()) = futures::join!(app.get("/v1/limits?org=org:a"), pass);
+    assert_eq!(freshness(&answer.ok()), ("stripe".to_owned(), 5, None));
+}
+
+#[tokio::test]
+async fn a_total_that_is_there_already_is_in_the_next_answer() {
+    let app = start().await;
+    calls(&app).await;
+    app.twin().report("org:a", "feature:calls", 9).await;
+    let total = json!({"org": "org:a", "feature": "feature:calls", "n": 9, "clobber": true});
+    app.post_json("/v1/report", &total).await.ok();
+    assert_eq!(calls(&app).await.0, 9);
+}
+
+#[tokio::test]
+async fn limits_and_phase_tell_of_one_plan() {
+    let app = start().await;
+    calls(&app).await;
+    let other = app.beside(&crate::harness::Settings::default());
+    other.subscribe("org:a", &["plan:pro@1"]).await;
+    app.advance(SECOND);
+    let phase = app.get("/v1/phase?org=org:a").await.ok().json();
+    assert_eq!(phase["plans"], json!(["plan:pro@1"]));
+    let limits = app.get("/v1/limits?org=org:a").await.ok();
+    assert_eq!(used(&limits, "feature:base"), Some(1), "{}", limits.body);
+}
+
+#[tokio::test]
+async fn a_keyed_report_is_in_memory_and_its_repetition_changes_nothing() {
+    let app = start().await;
+    calls(&app).await;
+    for _ in 0..2 {
+        let report = json!({"org": "org:a", "feature": "feature:calls", "n": 2}).to_string();
+        let report = app.request(Method::POST, "/v1/report").body(report);
+        report.header("idempotency-key", "one").send().await.ok();
+        assert_eq!(calls(&app).await, memory(2, 0));
+    }
+}
