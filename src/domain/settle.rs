@@ -9,7 +9,7 @@ use super::refs::OrgName;
 use super::revision::{self, Decisions, Revision};
 use super::schedule::{Failure, Found};
 use super::subscription::Subscriptions;
-use super::{Domain, Lane, Result};
+use super::{CallerState, Domain, Lane, Result};
 use crate::billing::Subscription;
 
 impl Domain {
@@ -30,9 +30,12 @@ impl Domain {
         }
         let clock = self.test_clock.as_deref().unwrap_or_default();
         let name = format!("settle:{}:{clock}:{org}", shared.number);
+        // A caller of its own, which tells whether anything was written.
+        let caller = CallerState::new();
         let domain = Self {
+            stripe: self.stripe.for_caller(Lane::Bulk, caller),
             admission: None,
-            ..self.for_request(Lane::Bulk)
+            ..self.clone()
         };
         let org = org.clone();
         self.background().start(name, async move {

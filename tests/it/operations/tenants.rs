@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use clock::Clock;
 use tier::api::{App, Cloud};
-use tier::domain::Memory;
+use tier::domain::{MaxAge, Memory};
 use tier::stripe::RateSettings;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -25,6 +25,10 @@ async fn cloud(url: Option<&str>) -> TestApp {
 
 /// With room for `most` accounts.
 async fn cloud_of(most: usize, url: Option<&str>) -> TestApp {
+    cloud_with(most, url, Clock::system(), Memory::default()).await
+}
+
+async fn cloud_with(most: usize, url: Option<&str>, clock: Clock, memory: Memory) -> TestApp {
     let app = TestApp::start().await;
     let rates = RateSettings {
         total: Some(1000),
@@ -32,14 +36,7 @@ async fn cloud_of(most: usize, url: Option<&str>) -> TestApp {
     };
     let transport = transport(url.unwrap_or(app.stripe_url()), &Settings::default());
     let transport = transport.with_rates(rates);
-    let cloud = Cloud::new(
-        transport,
-        Clock::system(),
-        None,
-        most,
-        DAY,
-        Memory::default(),
-    );
+    let cloud = Cloud::new(transport, clock, None, most, DAY, memory);
     app.adjusted(|app| *app = App::for_many(cloud))
 }
 
@@ -402,4 +399,48 @@ async fn two_keys_of_one_account_share_what_is_known_of_it() {
     let headers = [("authorization", two)];
     let limits = app.get_with("/v1/limits?org=org:a", &headers).await;
     assert_eq!(limits.ok().json()["usage"][0]["used"], 10);
+}
+
+/// A key that may not read, or not any more, is told so by Stripe alone.
+#[tokio::test]
+async fn what_one_key_has_read_is_told_to_another_only_once_that_has_read() {
+    let stripe = TestApp::start().await;
+    let web = one_account(&stripe).await;
+    let memory = Memory::new(
+        1_000,
+        MaxAge {
+            usual: DAY,
+            ..MaxAge::default()
+        },
+    );
+    let clock = stripe.sandbox().clock().clone();
+    let app = cloud_with(100, Some(web.url()), clock, memory).await;
+    let (one, two) = ("Bearer sk_test_one", "Bearer rk_test_two");
+    let push = app.request(Method::POST, "/v1/push").body(MODEL);
+    push.header("authorization", one).send().await.ok();
+    let subscribe = r#"{"org":"org:a","phases":[{"features":["plan:p@1"]}]}"#;
+    let subscribe = app.request(Method::POST, "/v1/subscribe").body(subscribe);
+    subscribe.header("authorization", one).send().await.ok();
+    let source = async |key: &str| {
+        let headers = [("authorization", key)];
+        let limits = app.get_with("/v1/limits?org=org:a", &headers).await.ok();
+        app.settled().await;
+        limits.header("tier-source").to_owned()
+    };
+    for (key, expected) in [
+        (one, "stripe"),
+        (one, "memory"),
+        (two, "stripe"),
+        (two, "memory"),
+        (one, "memory"),
+    ] {
+        assert_eq!(source(key).await, expected, "{key}");
+    }
+    let report = r#"{"org":"org:a","feature":"feature:f","n":3}"#;
+    let report = app.request(Method::POST, "/v1/report").body(report);
+    report.header("authorization", two).send().await.ok();
+    let headers = [("authorization", one)];
+    let limits = app.get_with("/v1/limits?org=org:a", &headers).await.ok();
+    assert_eq!(limits.json()["usage"][0]["used"], 3);
+    assert_eq!(limits.header("tier-source"), "memory");
 }
