@@ -128,20 +128,8 @@ fn origin(sandbox: &Sandbox, call: &Call, caller: &Caller) -> Origin {
 }
 
 impl Sandbox {
-    /// Runs `work` on an account when it is the call's turn.
-    pub(crate) async fn with_account<T>(
-        &self,
-        account: &LockedAccount,
-        args: Vec<String>,
-        origin: Origin,
-        work: impl FnOnce(&mut Ctx<'_>) -> T,
-    ) -> T {
-        let _turn = account.turn().await;
-        self.in_turn(account, args, origin, work)
-    }
-
     /// Runs `work` on an account after everything that is due. The caller must have the account's turn.
-    fn in_turn<T>(
+    pub(crate) fn in_turn<T>(
         &self,
         account: &LockedAccount,
         args: Vec<String>,

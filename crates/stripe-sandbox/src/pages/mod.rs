@@ -94,9 +94,8 @@ async fn at_account(
                 invoice_draft: sandbox.0.options.invoice_draft_seconds(),
                 ..Origin::default()
             };
-            sandbox
-                .with_account(&account, Vec::new(), origin, work)
-                .await
+            let _turn = account.turn().await;
+            sandbox.in_turn(&account, Vec::new(), origin, work)
         }
         None => respond(StatusCode::NOT_FOUND, html::unknown()),
     }
