@@ -247,7 +247,7 @@ fn every_file_names_only_what_is_below_it() {
 
 /// No two rooms depend on each other, directly or indirectly.
 #[test]
-fn circles_stay_within_a_room() {
+fn rooms_do_not_depend_on_each_other_in_circles() {
     let all = sources();
     let edges: BTreeMap<&Vec<String>, BTreeSet<Vec<String>>> = all
         .iter()
@@ -299,7 +299,7 @@ fn the_arithmetic_and_the_engine_know_no_json() {
 }
 
 #[test]
-fn the_reader_sees_what_it_must() {
+fn the_reader_finds_every_form_of_import() {
     let module = vec!["engine".to_owned(), "change".to_owned()];
     let find = |code: &str| {
         let mut all = sources();

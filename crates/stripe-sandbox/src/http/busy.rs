@@ -75,7 +75,7 @@ fn hold(account: &Arc<LockedAccount>) -> Sender<()> {
 
 /// One thread serves all calls, so a call that waits for a lock must not block it.
 #[tokio::test]
-async fn a_long_advance_holds_up_no_other_account() {
+async fn a_long_advance_does_not_block_other_accounts() {
     let running = Sandbox::start(Options::default()).await.expect("a port");
     let a = Client::new(&running, "sk_test_a");
     let b = Client::new(&running, "sk_test_b");

@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn words_go_before_holes() {
+    fn literal_segments_match_before_parameters() {
         let (route, path_params) = find("GET", "/v1/customers/search").expect("a route");
         assert_eq!((route.path, path_params.len()), ("/v1/customers/search", 0));
         let (route, path_params) =

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_charged_waits() {
+    fn amounts_that_cannot_be_charged_are_not_due() {
         for (code, owed, expected) in [
             ("usd", 49, 0),
             ("usd", -5, 0),

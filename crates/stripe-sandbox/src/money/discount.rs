@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn prorations_are_left_alone() {
+    fn prorations_are_not_discounted() {
         let lines = [(-100, false), (500, true), (300, false)];
         assert_eq!(spread(Off::Percent(Decimal::from(50)), &lines), [0, 250, 0]);
         assert_eq!(

@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn prorations_say_from_when() {
+    fn prorations_are_described_with_their_start() {
         let licensed = Priced {
             scheme: Scheme::PerUnit {
                 unit: Decimal::from(31_000),

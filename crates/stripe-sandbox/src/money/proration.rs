@@ -49,7 +49,7 @@ mod tests {
     proptest! {
         /// Counts down from above: the greatest whole number of cents that is not more than the exact amount.
         #[test]
-        fn it_is_the_greatest_whole_amount_below(amount in -100_000_000_i64..100_000_000, length in 1_i64..40_000_000, used in 0_i64..40_000_000) {
+        fn the_share_is_the_greatest_whole_amount_below(amount in -100_000_000_i64..100_000_000, length in 1_i64..40_000_000, used in 0_i64..40_000_000) {
             let left = (length - used).max(0);
             let cents = i128::from(share(amount, (1000 + used, 1000 + length), (1000, 1000 + length)));
             let exact = i128::from(amount) * i128::from(left);

@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn packs_round_as_told_and_lines_show_raw_usage() {
+    fn packs_round_and_lines_show_raw_usage() {
         let scheme = |round| Scheme::PerUnit {
             unit: Decimal::from(2),
             divide: Some(Divide { by: 3, round }),
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn halves_round_up_and_the_absurd_saturates() {
+    fn halves_round_up_and_huge_amounts_saturate() {
         let unit = |text: &str| Scheme::PerUnit {
             unit: text.parse().unwrap(),
             divide: None,

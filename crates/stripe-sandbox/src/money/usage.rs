@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn each_aggregate_reads_its_own_way() {
+    fn aggregates_differ_on_the_same_records() {
         let records = records(&[(5, 9), (10, 3), (10, 1), (20, 2), (30, 50)]);
         let total = |aggregate: Aggregate| aggregate.total(&records, 10, 30);
         assert_eq!(total(Aggregate::Sum), 6);

@@ -257,7 +257,7 @@ mod tests {
     use super::escaped;
 
     #[test]
-    fn nothing_that_is_escaped_can_leave_its_place() {
+    fn escaped_text_cannot_leave_its_element() {
         assert_eq!(
             escaped("<script>alert('x')</script> \"&"),
             "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &quot;&amp;"

@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_refused() {
+    fn unreadable_forms_are_refused() {
         let deep = format!("a{}=1", "[b]".repeat(40));
         let long = format!("{}=1", "k".repeat(5_000));
         let many = "a=1&".repeat(20_000);

@@ -282,7 +282,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_not_read_is_unknown() {
+    fn parameters_that_are_not_read_are_unknown() {
         let form = form("a=1&b[c]=2&b[d]=3&e[][f]=4");
         let params = Params::new(&form);
         let unknown = || params.finish().expect_err("unknown").param;
@@ -300,7 +300,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn elements_come_in_the_order_of_their_indexes() {
+    fn elements_are_ordered_by_index() {
         let form = form("p[10]=c&p[2]=b&p[0]=a");
         let strings = Params::new(&form).strings("p").expect("an array");
         assert_eq!(strings, Some(vec!["a", "b", "c"]));

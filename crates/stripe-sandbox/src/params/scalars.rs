@@ -174,7 +174,7 @@ mod tests {
     use crate::params::tests::form;
 
     #[test]
-    fn words_are_refused_in_stripes_words() {
+    fn bad_words_are_refused_with_stripes_errors() {
         let form = form("a=x&b=later");
         let params = Params::new(&form);
         let message = |result: Result<Option<&'static str>>| result.expect_err("refused").message;
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_refused_in_stripes_words() {
+    fn bad_numbers_are_refused_with_stripes_errors() {
         let form = form("i=1.5&big=99999999999999999999&neg=-1&t=tomorrow&d=1e400&far=1e30&no=");
         let params = Params::new(&form);
         let message = |error: Error| error.message;

@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_former_values_of_what_has_changed_are_told() {
+    fn previous_attributes_are_the_former_values() {
         let before = json!({
             "id": "1", "name": null, "metadata": {"a": "1", "b": "2", "c": "3"},
             "list": [1, 2], "plan": null, "price": {"id": "x"},

@@ -175,7 +175,7 @@ async fn strange_paths() {
 }
 
 #[tokio::test]
-async fn parameters_that_are_not_acted_out_are_refused_by_name() {
+async fn parameters_that_are_not_modelled_are_refused_by_name() {
     let api = Api::start().await;
     let (message, _, param) = api
         .post("/v1/customers", "source=tok_visa")

@@ -48,7 +48,7 @@ async fn products_are_made_read_changed_and_listed() {
 }
 
 #[tokio::test]
-async fn a_price_makes_its_product_and_holds_its_lookup_key() {
+async fn a_price_creates_its_product_and_keeps_its_lookup_key() {
     let api = Api::start().await;
     let form = format!(
         "{PRICE}&unit_amount_decimal=12.5&lookup_key=k1&recurring[interval]=month&metadata[empty]="
@@ -141,7 +141,7 @@ async fn tiers_are_shown_when_expanded() {
 }
 
 #[tokio::test]
-async fn prices_without_sense_are_refused() {
+async fn invalid_prices_are_refused() {
     let api = Api::start().await;
     let monthly = "recurring[interval]=month";
     let tiered = "billing_scheme=tiered&tiers_mode=graduated";

@@ -48,7 +48,7 @@ async fn a_clock_stands_until_it_is_advanced() {
 }
 
 #[tokio::test]
-async fn customers_live_in_the_time_of_their_clock() {
+async fn customers_have_the_time_of_their_clock() {
     let api = Api::start().await;
     let clock = api
         .create(CLOCKS, &format!("frozen_time={}", START + 5 * DAY))
@@ -99,7 +99,7 @@ async fn customers_live_in_the_time_of_their_clock() {
 }
 
 #[tokio::test]
-async fn a_deleted_clock_takes_its_customers_along() {
+async fn a_deleted_clock_deletes_its_customers() {
     let api = Api::start().await;
     let clock = api.create(CLOCKS, &format!("frozen_time={START}")).await;
     let customer = api
@@ -124,7 +124,7 @@ async fn a_deleted_clock_takes_its_customers_along() {
 }
 
 #[tokio::test]
-async fn a_clock_goes_on_by_two_of_the_shortest_intervals() {
+async fn a_clock_advances_by_up_to_two_of_the_shortest_intervals() {
     // Two months after 1 January 2023 is 1 March, 59 days later.
     let january = 1_672_531_200;
     let world = World::at(january).await;

@@ -77,7 +77,7 @@ async fn a_transaction_changes_the_balance() {
 }
 
 #[tokio::test]
-async fn invoices_and_credit_notes_say_what_they_do_to_it() {
+async fn invoices_and_credit_notes_make_transactions() {
     let world = World::new().await;
     let api = &world.api;
     let customer = world.customer().await;

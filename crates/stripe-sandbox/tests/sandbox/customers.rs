@@ -334,7 +334,7 @@ async fn search_results_come_in_pages() {
 
 /// Recorded: Stripe reminds a platform that the payment method may belong to a connected account.
 #[tokio::test]
-async fn a_platform_is_told_where_a_payment_method_may_be() {
+async fn a_platform_is_reminded_of_its_connected_accounts() {
     let api = Api::start().await;
     let customer = api.create("/v1/customers", "").await;
     let form = format!("customer={customer}");

@@ -38,7 +38,7 @@ async fn a_discount_is_removed_from_its_customer_or_subscription() {
 }
 
 #[tokio::test]
-async fn a_coupons_texts_are_changed_where_it_is_at_work_too() {
+async fn a_changed_coupon_changes_its_discounts() {
     let api = Api::start().await;
     let coupon = api
         .create(

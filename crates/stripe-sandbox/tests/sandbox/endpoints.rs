@@ -26,7 +26,7 @@ async fn endpoints_of_stripe_are_refused_as_not_modelled() {
 }
 
 #[tokio::test]
-async fn what_stripe_does_not_have_is_unrecognized() {
+async fn unknown_endpoints_are_unrecognized() {
     let api = Api::start().await;
     for (method, path) in [
         ("GET", "/v1/nothing"),

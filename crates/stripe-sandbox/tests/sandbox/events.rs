@@ -121,7 +121,7 @@ async fn events_are_kept_for_thirty_days() {
 
 /// The request of an event: the one that caused it, or none.
 #[tokio::test]
-async fn an_event_names_the_request_that_has_caused_it() {
+async fn an_event_names_the_request_that_caused_it() {
     let world = World::new().await;
     let customer = world.customer().await;
     let price = world.price("unit_amount=1000").await;
@@ -159,7 +159,7 @@ async fn an_event_names_the_request_that_has_caused_it() {
 
 /// The same without a test clock: the call that finds something due did not cause it.
 #[tokio::test]
-async fn a_call_has_not_caused_what_has_fallen_due_before_it() {
+async fn a_call_did_not_cause_what_was_due_before_it() {
     let options = held();
     let clock = options.clock.clone();
     let api = Api::with(options).await;

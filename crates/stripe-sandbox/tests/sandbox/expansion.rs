@@ -35,7 +35,7 @@ async fn ids_become_objects() {
 }
 
 #[tokio::test]
-async fn what_is_null_or_deleted_stays() {
+async fn null_and_deleted_values_are_not_expanded() {
     let api = Api::start().await;
     let id = api.create("/v1/customers", "").await;
     let path = format!("/v1/customers/{id}?expand[]=test_clock&expand[]=discount.customer");
@@ -49,7 +49,7 @@ async fn what_is_null_or_deleted_stays() {
 }
 
 #[tokio::test]
-async fn only_what_can_be_expanded_is_and_nothing_happens_otherwise() {
+async fn only_expandable_fields_are_expanded() {
     let api = Api::start().await;
     for bad in [
         "name",
@@ -86,7 +86,7 @@ async fn only_what_can_be_expanded_is_and_nothing_happens_otherwise() {
 }
 
 #[tokio::test]
-async fn what_stripe_can_expand_is_taken_though_nothing_may_be_there() {
+async fn fields_that_stripe_can_expand_are_accepted_even_when_empty() {
     let world = World::new().await;
     let customer = world.customer().await;
     let price = world.price("unit_amount=1000").await;
@@ -174,7 +174,7 @@ async fn the_plan_of_a_phase_is_shown_as_a_plan() {
 }
 
 #[tokio::test]
-async fn in_a_list_what_to_expand_begins_with_data() {
+async fn paths_in_a_list_begin_with_data() {
     let api = Api::start().await;
     let path = "/v1/customers?expand[]=";
     api.get(&format!("{path}data")).await.ok();

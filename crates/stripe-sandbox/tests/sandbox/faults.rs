@@ -163,7 +163,7 @@ async fn a_delay_ends_when_its_rule_is_deleted() {
 }
 
 #[tokio::test]
-async fn chance_repeats_with_its_seed() {
+async fn probabilities_repeat_with_the_seed() {
     let api = Api::start().await;
     let mut runs = Vec::new();
     for _ in 0..2 {
@@ -200,7 +200,7 @@ async fn bad_rules_are_refused() {
 }
 
 #[tokio::test]
-async fn an_account_may_call_so_often_in_a_second() {
+async fn calls_per_second_are_limited() {
     let api = Api::with(Options {
         rate_limit: Some(3),
         ..held()

@@ -45,7 +45,7 @@ async fn lists_are_newest_first_in_pages_of_ten() {
 }
 
 #[tokio::test]
-async fn a_cursor_may_be_what_was_deleted_since() {
+async fn a_cursor_may_be_a_deleted_object() {
     let api = Api::start().await;
     let first = api.create("/v1/customers", "").await;
     let second = api.create("/v1/customers", "").await;
@@ -90,7 +90,7 @@ async fn lists_are_filtered_by_time_and_more() {
 }
 
 #[tokio::test]
-async fn events_tell_what_happened() {
+async fn events_describe_changes() {
     let api = Api::start().await;
     let customer = api
         .once("k1")

@@ -70,7 +70,7 @@ impl Subject {
 }
 
 #[tokio::test]
-async fn parameters_that_are_not_acted_out_are_refused_by_name() {
+async fn parameters_that_are_not_modelled_are_refused_by_name() {
     let subject = Subject::new().await;
     for (endpoint, form, param) in [
         ("/v1/accounts", "bank_account[country]=US", "bank_account"),
@@ -133,7 +133,7 @@ async fn parameters_that_are_not_acted_out_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn words_that_are_not_acted_out_are_refused_by_name() {
+async fn values_that_are_not_modelled_are_refused_by_name() {
     let subject = Subject::new().await;
     for (endpoint, param, word) in [
         ("subscribe", "collection_method", "send_invoice"),
@@ -166,7 +166,7 @@ async fn words_that_are_not_acted_out_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn what_changes_nothing_is_taken() {
+async fn values_that_change_nothing_are_accepted() {
     let subject = Subject::new().await;
     let unset = [
         "billing_thresholds",
@@ -206,7 +206,7 @@ async fn what_changes_nothing_is_taken() {
 }
 
 #[tokio::test]
-async fn lists_know_of_what_is_never_there() {
+async fn lists_of_objects_that_are_not_modelled_are_empty() {
     let subject = Subject::new().await;
     let customer = &subject.customer;
     for path in ["/v1/invoices", "/v1/subscriptions"] {

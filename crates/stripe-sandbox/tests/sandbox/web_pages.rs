@@ -23,7 +23,7 @@ const CONTROLS: [(&str, &str); 5] = [
 ];
 
 #[tokio::test]
-async fn the_controls_are_not_for_web_pages() {
+async fn web_pages_cannot_use_the_controls() {
     let api = Api::start().await;
     let customer = api.create("/v1/customers", "").await;
     for foreign in [
@@ -54,7 +54,7 @@ async fn the_controls_are_not_for_web_pages() {
 }
 
 #[tokio::test]
-async fn only_the_checkout_page_itself_pays() {
+async fn only_the_checkout_page_can_pay() {
     let api = Api::start().await;
     let customer = api.create("/v1/customers", "").await;
     let form = format!("{SESSION}&customer={customer}");
@@ -90,7 +90,7 @@ async fn only_the_checkout_page_itself_pays() {
 }
 
 #[tokio::test]
-async fn a_sandbox_with_a_name_of_its_own_is_called_by_it() {
+async fn a_sandbox_answers_to_its_public_name() {
     let api = Api::with(stripe_sandbox::Options {
         public_url: Some("https://stripe.test".to_owned()),
         ..super::held()

@@ -11,7 +11,7 @@ async fn ending(world: &World, customer: &str, price: &str, end: &str) -> String
 }
 
 #[tokio::test]
-async fn an_end_becomes_the_schedules() {
+async fn a_schedule_takes_over_the_end() {
     let month = START + 31 * DAY;
     for (end, at) in [
         ("cancel_at_period_end=true".to_owned(), month),
@@ -42,7 +42,7 @@ async fn an_end_becomes_the_schedules() {
 }
 
 #[tokio::test]
-async fn other_phases_take_the_end_back() {
+async fn other_phases_remove_the_end() {
     let month = vec![(1, 3100)];
     for (end, billed) in [
         (
@@ -78,7 +78,7 @@ async fn other_phases_take_the_end_back() {
 }
 
 #[tokio::test]
-async fn a_release_takes_the_schedules_end_with_it() {
+async fn a_release_removes_the_schedules_end() {
     let world = World::new().await;
     let customer = world.customer().await;
     let price = world.price("unit_amount=3100").await;

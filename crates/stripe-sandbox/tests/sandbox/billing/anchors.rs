@@ -118,7 +118,7 @@ async fn an_update_can_begin_a_period_now() {
 }
 
 #[tokio::test]
-async fn anchors_that_cannot_be_are_refused() {
+async fn invalid_anchors_are_refused() {
     let world = World::at(APRIL).await;
     let customer = world.customer().await;
     let price = world.price("unit_amount=3000").await;

@@ -90,7 +90,7 @@ async fn an_archived_price_is_not_sold_and_neither_is_an_archived_product() {
 }
 
 #[tokio::test]
-async fn what_was_sold_renews_and_may_be_resent() {
+async fn an_archived_price_renews_and_may_be_resent() {
     let world = World::new().await;
     let customer = world.customer().await;
     let (price, _, product) = price(&world, "unit_amount=500").await;

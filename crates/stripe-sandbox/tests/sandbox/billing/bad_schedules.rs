@@ -20,7 +20,7 @@ async fn all_refused(world: &World, customer: &str, refusals: Vec<Refusal<'_>>) 
 }
 
 #[tokio::test]
-async fn what_a_schedule_is_over_must_make_sense() {
+async fn the_subscription_of_a_schedule_is_checked() {
     let world = World::new().await;
     let customer = world.customer().await;
     let price = world.metered("unit_amount=1").await;
@@ -129,7 +129,7 @@ async fn the_items_of_a_phase_must_fit_together() {
 }
 
 #[tokio::test]
-async fn the_times_and_words_of_a_phase_must_be_possible() {
+async fn the_times_and_settings_of_a_phase_are_checked() {
     let world = World::new().await;
     let customer = world.customer().await;
     let price = world.metered("unit_amount=1").await;

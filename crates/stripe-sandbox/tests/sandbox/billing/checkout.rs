@@ -266,7 +266,7 @@ async fn sessions_expire_by_themselves_and_on_request() {
 }
 
 #[tokio::test]
-async fn what_strangers_wrote_is_escaped() {
+async fn untrusted_text_is_escaped() {
     let world = World::new().await;
     let evil = "%3Cscript%3Ealert(1)%3C/script%3E%22%27";
     let price = world

@@ -19,7 +19,7 @@ fn session(customer: &str, price: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_phases_of_a_schedule_have_the_same_one() {
+async fn the_phases_of_a_schedule_have_one_currency() {
     let world = World::new().await;
     let customer = world.customer().await;
     let [dollars, euros] = [world.price("unit_amount=1000").await, euros(&world).await];
@@ -43,7 +43,7 @@ async fn the_phases_of_a_schedule_have_the_same_one() {
 }
 
 #[tokio::test]
-async fn a_customer_keeps_to_one_while_something_is_open_in_it() {
+async fn a_customer_has_one_currency_while_something_is_open_in_it() {
     let world = World::new().await;
     let customer = world.customer().await;
     let [dollars, euros] = [world.price("unit_amount=1000").await, euros(&world).await];
@@ -81,7 +81,7 @@ async fn a_customer_keeps_to_one_while_something_is_open_in_it() {
 }
 
 #[tokio::test]
-async fn an_invoice_that_is_open_holds_the_currency() {
+async fn an_open_invoice_fixes_the_currency() {
     let world = World::new().await;
     let form = format!("test_clock={}", world.clock);
     let customer = world.api.create("/v1/customers", &form).await;
@@ -97,7 +97,7 @@ async fn an_invoice_that_is_open_holds_the_currency() {
 }
 
 #[tokio::test]
-async fn a_session_in_another_one_cannot_be_paid() {
+async fn a_session_in_another_currency_cannot_be_paid() {
     let world = World::new().await;
     let customer = world.customer().await;
     let [dollars, euros] = [world.price("unit_amount=1000").await, euros(&world).await];
@@ -123,7 +123,7 @@ async fn a_session_in_another_one_cannot_be_paid() {
 }
 
 #[tokio::test]
-async fn those_that_stripe_lacks_are_refused_by_name() {
+async fn unknown_currencies_are_refused() {
     let world = World::new().await;
     let price = "unit_amount=1000&product_data[name]=N&currency";
     let coupon = "amount_off=1&duration=once&currency";

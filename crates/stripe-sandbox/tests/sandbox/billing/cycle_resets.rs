@@ -72,7 +72,7 @@ async fn the_first_price_that_is_not_free_begins_a_period() {
 }
 
 #[tokio::test]
-async fn a_quantity_that_was_none_and_a_price_beside_a_paid_one_do_not() {
+async fn a_first_quantity_and_a_price_beside_a_paid_one_begin_no_period() {
     let world = World::at(APRIL).await;
     let customer = world.customer().await;
     let [paid, more] = [
@@ -154,7 +154,7 @@ async fn another_interval_begins_a_period_both_ways() {
 }
 
 #[tokio::test]
-async fn an_invoice_for_prorations_leaves_what_waits_when_a_period_begins() {
+async fn an_invoice_for_prorations_leaves_other_pending_items() {
     for (behavior, now, later) in [
         (
             "always_invoice",

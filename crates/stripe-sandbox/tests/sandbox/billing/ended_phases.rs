@@ -76,7 +76,7 @@ async fn usage_is_invoiced_at_the_old_price_and_licensed_items_are_prorated() {
 }
 
 #[tokio::test]
-async fn the_next_phase_says_what_becomes_of_prorations() {
+async fn the_next_phase_decides_about_prorations() {
     for (behavior, expected) in [
         ("none", vec![vec![(1, 3100)]]),
         (
@@ -185,7 +185,7 @@ async fn a_schedule_that_waits_can_begin_now() {
 }
 
 #[tokio::test]
-async fn no_phase_lasts_no_time() {
+async fn no_phase_is_empty() {
     let world = World::new().await;
     let customer = world.customer().await;
     let price = world.price("unit_amount=3100").await;

@@ -90,7 +90,7 @@ async fn a_renewal_is_finalized_and_charged_an_hour_later() {
 }
 
 #[tokio::test]
-async fn what_a_schedule_charges_first_is_a_draft_and_a_transition_is_not() {
+async fn a_schedules_first_invoice_is_a_draft_and_a_transition_is_not() {
     let world = world().await;
     let customer = world.customer().await;
     let price = world.price("unit_amount=3100").await;

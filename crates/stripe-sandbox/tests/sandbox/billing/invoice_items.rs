@@ -97,7 +97,7 @@ async fn the_next_invoice_takes_them() {
 }
 
 #[tokio::test]
-async fn they_can_be_changed_and_taken_back_while_they_wait() {
+async fn pending_items_can_be_changed_and_deleted() {
     let world = World::new().await;
     let customer = world.customer().await;
     let form = format!("customer={customer}&currency=usd&unit_amount=100&quantity=2");
@@ -187,7 +187,7 @@ async fn what_cannot_be_invoiced_is_refused() {
 }
 
 #[tokio::test]
-async fn prorations_wait_with_the_credit_first() {
+async fn pending_prorations_begin_with_the_credit() {
     let world = World::new().await;
     let customer = world.customer().await;
     let price = world.price("unit_amount=3100").await;
@@ -215,7 +215,7 @@ async fn prorations_wait_with_the_credit_first() {
 }
 
 #[tokio::test]
-async fn a_credit_outlives_its_subscription() {
+async fn a_credit_remains_after_its_subscription() {
     // How it ends, and the invoice of the customer's next subscription: with and without earlier pending items.
     for (end, next) in [
         (
@@ -265,7 +265,7 @@ async fn a_credit_outlives_its_subscription() {
 }
 
 #[tokio::test]
-async fn a_customer_who_goes_takes_them_along() {
+async fn a_deleted_customer_has_no_pending_items() {
     let world = World::new().await;
     let customer = world.customer().await;
     let form = format!("customer={customer}&currency=usd&amount=100");

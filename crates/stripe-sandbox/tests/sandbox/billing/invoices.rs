@@ -169,7 +169,7 @@ async fn a_first_payment_that_is_declined_leaves_it_incomplete_for_23_hours() {
 }
 
 #[tokio::test]
-async fn credits_and_small_sums_wait_on_the_balance() {
+async fn credits_and_small_amounts_go_to_the_balance() {
     let world = World::new().await;
     let customer = world.customer().await;
     let price = world.metered("unit_amount=1").await;

@@ -93,7 +93,7 @@ async fn a_metered_item_goes_only_with_its_usage() {
 }
 
 #[tokio::test]
-async fn an_item_that_is_added_is_another_one_than_what_is_deleted() {
+async fn an_added_item_does_not_replace_a_deleted_one() {
     let world = World::new().await;
     let customer = world.customer().await;
     let price = world.metered("unit_amount=10").await;

@@ -118,7 +118,7 @@ async fn a_draft_of_a_pause_is_finalized_and_collected_by_request() {
 }
 
 #[tokio::test]
-async fn a_pause_says_what_becomes_of_invoices_and_ends_in_the_future() {
+async fn a_pause_is_checked() {
     let world = World::new().await;
     let (_, path) = paused(&world, "").await;
     for (form, param) in [

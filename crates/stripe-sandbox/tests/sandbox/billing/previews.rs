@@ -95,7 +95,7 @@ async fn a_change_is_previewed_and_not_made() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_yet_is_previewed() {
+async fn a_new_subscription_is_previewed() {
     let world = World::new().await;
     // A preview needs no payment method.
     let customer = world
@@ -137,7 +137,7 @@ async fn what_is_not_there_yet_is_previewed() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_changed_cannot_be_previewed() {
+async fn a_refused_change_cannot_be_previewed() {
     let world = World::new().await;
     let customer = world.customer().await;
     let price = world.price("unit_amount=3100").await;

@@ -248,7 +248,7 @@ async fn a_customer_types_one_at_checkout() {
 }
 
 #[tokio::test]
-async fn a_code_typed_at_checkout_must_be_taken_there_and_be_the_customers() {
+async fn a_code_entered_at_checkout_is_checked() {
     let world = World::new().await;
     let (mine, other) = (world.customer().await, world.customer().await);
     let (_, url) = checkout_with_codes(&world, &mine).await;

@@ -49,7 +49,7 @@ async fn a_credit_has_the_last_discount() {
 }
 
 #[tokio::test]
-async fn an_upgrade_costs_what_the_coupon_leaves_of_it() {
+async fn an_upgrade_is_charged_less_the_coupon() {
     // The coupon, then the charge, the credit, and the next month.
     for (coupon, charge, credit, next) in [
         ("percent_off=50", 2100, -1050, 3100),
@@ -149,7 +149,7 @@ async fn the_usage_of_a_phase_has_the_discount_of_that_phase() {
 }
 
 #[tokio::test]
-async fn a_credit_names_the_lines_that_it_gives_back() {
+async fn a_credit_names_the_credited_lines() {
     let world = World::new().await;
     let customer = world.customer().await;
     let price = world.price("unit_amount=3100").await;

@@ -282,7 +282,7 @@ async fn phases_follow_the_schedules_billing_cycle_anchor() {
 }
 
 #[tokio::test]
-async fn metadata_without_a_value_goes_from_the_subscription() {
+async fn metadata_without_a_value_is_removed_from_the_subscription() {
     let world = World::new().await;
     let customer = world.customer().await;
     let price = world.price("unit_amount=100").await;
@@ -368,7 +368,7 @@ async fn the_end_of_a_schedule_is_the_subscriptions_from_its_last_phase_on() {
 }
 
 #[tokio::test]
-async fn a_phase_shows_how_it_is_collected_if_it_was_told() {
+async fn a_phase_shows_its_collection_method_if_given() {
     let world = World::new().await;
     let customer = world.customer().await;
     let price = world.price("unit_amount=100").await;

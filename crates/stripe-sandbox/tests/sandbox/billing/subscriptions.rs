@@ -203,7 +203,7 @@ async fn a_cancellation_can_wait_and_be_taken_back() {
 }
 
 #[tokio::test]
-async fn trials_end_when_they_are_told_to() {
+async fn trials_end_when_requested() {
     let world = World::new().await;
     let customer = world.customer().await;
     let price = world.price("unit_amount=3100").await;

@@ -105,7 +105,7 @@ async fn each_aggregate_bills_its_own_way() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_counted_is_refused() {
+async fn invalid_usage_is_refused() {
     let world = World::new().await;
     let customer = world.customer().await;
     let metered = world.metered("unit_amount=1").await;
@@ -200,7 +200,7 @@ async fn what_cannot_be_counted_is_refused() {
 }
 
 #[tokio::test]
-async fn usage_for_the_last_minutes_of_a_period_is_late_for_a_few() {
+async fn usage_for_the_last_minutes_of_a_period_is_accepted_for_a_few_minutes() {
     let end = START + 31 * DAY;
     for (aggregate, now, timestamp, taken) in [
         ("sum", end + 60, end - 60, true),

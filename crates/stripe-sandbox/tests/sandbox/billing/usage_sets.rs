@@ -99,7 +99,7 @@ async fn a_total_at_one_time_is_replaced_up_and_down() {
 }
 
 #[tokio::test]
-async fn what_others_report_at_other_times_is_beside_it() {
+async fn usage_at_other_times_is_not_replaced() {
     let (at, others) = (START + DAY, START + 2 * DAY);
     for (aggregate, ours, both, lowered) in [
         // The sum of both; the greater one; the later one.
@@ -152,7 +152,7 @@ async fn a_total_belongs_to_the_running_period() {
 /// A sum's total for the previous period may still come in the first minutes of a period. What was billed is not billed
 /// again.
 #[tokio::test]
-async fn a_total_that_comes_a_little_late_adds_what_is_new() {
+async fn a_late_total_adds_only_the_difference() {
     let metered = Metered::new("sum").await;
     let at = START + DAY;
     metered.world.advance_to(END - 60).await;

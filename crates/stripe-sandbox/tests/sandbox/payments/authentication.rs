@@ -76,7 +76,7 @@ async fn an_incomplete_subscription_begins_once_the_customer_agrees() {
 }
 
 #[tokio::test]
-async fn a_customer_who_refuses_has_not_paid() {
+async fn a_refused_authentication_is_no_payment() {
     let world = World::new().await;
     let customer = customer(&world, "pm_card_authenticationRequired").await;
     let card = world

@@ -76,7 +76,7 @@ async fn a_charge_and_its_refund_move_the_balance() {
 }
 
 #[tokio::test]
-async fn what_is_not_captured_moves_nothing_yet() {
+async fn an_uncaptured_charge_has_no_transaction() {
     let world = World::new().await;
     let customer = customer(&world, "pm_card_visa").await;
     let cards = format!("/v1/payment_methods?customer={customer}");

@@ -68,7 +68,7 @@ fn numbered(number: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_declined_card_is_not_attached_by_whatever_way() {
+async fn a_declined_card_is_never_attached() {
     let api = Api::start().await;
     let customer = api.create("/v1/customers", "").await;
     let attach = format!("customer={customer}");
@@ -191,7 +191,7 @@ async fn cards_are_known_by_token_and_by_number() {
 }
 
 #[tokio::test]
-async fn what_is_no_card_is_not_modelled() {
+async fn other_payment_methods_are_not_modelled() {
     let api = Api::start().await;
     let customer = api.create("/v1/customers", "").await;
     for form in [
@@ -260,7 +260,7 @@ async fn an_attached_card_is_updated() {
 }
 
 #[tokio::test]
-async fn a_detached_card_is_of_no_use_to_anybody() {
+async fn a_detached_card_cannot_be_used_again() {
     let world = World::new().await;
     let api = &world.api;
     let customer = world.customer().await;
@@ -317,7 +317,7 @@ async fn a_detached_card_is_of_no_use_to_anybody() {
 }
 
 #[tokio::test]
-async fn the_cards_of_a_deleted_customer_go_with_it() {
+async fn the_cards_of_a_deleted_customer_cannot_be_used_again() {
     let api = Api::start().await;
     let customer = api
         .create("/v1/customers", "payment_method=pm_card_visa")

@@ -12,7 +12,7 @@ fn line_of(invoice: &Value) -> (String, String) {
 }
 
 #[tokio::test]
-async fn one_lowers_what_is_due_and_pays_out_nothing() {
+async fn a_credit_note_lowers_the_amount_due_and_pays_nothing_out() {
     let world = World::new().await;
     let (customer, subscription) = unpaid(&world, "unit_amount=1000", "").await;
     let (invoice, line) = line_of(&world.invoices(&customer).await[0]);
@@ -94,7 +94,7 @@ async fn one_lowers_what_is_due_and_pays_out_nothing() {
 }
 
 #[tokio::test]
-async fn a_void_one_is_due_again() {
+async fn a_voided_credit_note_is_due_again() {
     let world = World::new().await;
     let (customer, _) = unpaid(&world, "unit_amount=1000", "").await;
     let (invoice, line) = line_of(&world.invoices(&customer).await[0]);
@@ -238,7 +238,7 @@ async fn units_and_custom_lines_are_taken_off() {
 }
 
 #[tokio::test]
-async fn of_an_uncollectible_invoice_too_and_of_no_other() {
+async fn only_open_paid_and_uncollectible_invoices_can_be_credited() {
     let world = World::new().await;
     let (customer, _) = unpaid(&world, "unit_amount=1000", "").await;
     let invoice = line_of(&world.invoices(&customer).await[0]).0;
@@ -266,7 +266,7 @@ async fn of_an_uncollectible_invoice_too_and_of_no_other() {
 }
 
 #[tokio::test]
-async fn of_a_paid_invoice_the_payout_adds_up() {
+async fn the_payout_of_a_paid_invoice_adds_up() {
     let world = World::new().await;
     let customer = world.customer().await;
     let price = world.price("unit_amount=1000").await;

@@ -116,7 +116,7 @@ async fn paying_a_draft_finalizes_it_and_charges_a_debt() {
 }
 
 #[tokio::test]
-async fn a_draft_is_deleted_and_what_is_not_modelled_is_named() {
+async fn a_draft_is_deleted_and_unmodelled_parameters_are_refused() {
     let world = World::new().await;
     let customer = customer(&world, "pm_card_visa").await;
     let form = format!("customer={customer}");
@@ -142,7 +142,7 @@ async fn a_draft_is_deleted_and_what_is_not_modelled_is_named() {
 }
 
 #[tokio::test]
-async fn what_waits_is_invoiced_by_request() {
+async fn pending_items_are_invoiced_by_request() {
     let world = World::new().await;
     let customer = customer(&world, "pm_card_visa").await;
     let form = format!("customer={customer}&pending_invoice_items_behavior=include");
@@ -288,7 +288,7 @@ async fn a_draft_with_auto_advance_is_finalized_and_charged_after_an_hour() {
 }
 
 #[tokio::test]
-async fn what_is_finalized_with_auto_advance_is_collected() {
+async fn a_draft_finalized_with_auto_advance_is_collected() {
     let world = World::new().await;
     let payer = customer(&world, "pm_card_visa").await;
     let item = format!("customer={payer}&currency=usd&amount=700");

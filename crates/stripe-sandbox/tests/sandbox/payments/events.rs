@@ -5,7 +5,7 @@ use super::super::billing::{DAY, World};
 use super::{customer, kinds};
 
 #[tokio::test]
-async fn a_payment_is_told_from_all_sides() {
+async fn a_payment_records_all_its_events() {
     let world = World::new().await;
     let customer = customer(&world, "pm_card_visa").await;
     let price = world.price("unit_amount=1000").await;
@@ -31,7 +31,7 @@ async fn a_payment_is_told_from_all_sides() {
 }
 
 #[tokio::test]
-async fn discounts_come_and_go() {
+async fn discounts_record_their_events() {
     let world = World::new().await;
     let [once, ever] = [
         world.coupon("percent_off=10&duration=once").await,

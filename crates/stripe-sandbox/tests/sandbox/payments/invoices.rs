@@ -66,7 +66,7 @@ async fn a_past_due_subscription_recovers_when_its_latest_invoice_is_paid() {
 }
 
 #[tokio::test]
-async fn a_declined_payment_is_counted_and_told() {
+async fn a_declined_payment_is_counted_and_recorded() {
     let world = World::new().await;
     let (customer, _) = unpaid(&world, "unit_amount=1000", "").await;
     let invoice = world

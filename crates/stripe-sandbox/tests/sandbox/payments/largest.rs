@@ -103,7 +103,7 @@ async fn a_draft_that_asks_for_too_much_is_not_finalized() {
 }
 
 #[tokio::test]
-async fn parts_that_cards_do_not_know_are_refused_in_payments() {
+async fn payments_must_be_multiples_of_the_currencys_step() {
     let world = World::new().await;
     let api = &world.api;
     for (currency, bad, good) in [
@@ -132,7 +132,7 @@ async fn parts_that_cards_do_not_know_are_refused_in_payments() {
 }
 
 #[tokio::test]
-async fn an_invoice_asks_for_what_can_be_charged_and_the_rest_waits() {
+async fn an_invoice_asks_for_a_chargeable_amount() {
     for (currency, amount, due) in [
         ("kwd", 1234, 1230),
         ("kwd", 1236, 1240),

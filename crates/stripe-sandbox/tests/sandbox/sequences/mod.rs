@@ -170,7 +170,7 @@ async fn play(ops: Vec<Op>) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 8, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn any_calls_keep_what_must_hold(ops in prop::collection::vec(op(), 1..50)) {
+    fn any_calls_keep_the_invariants(ops in prop::collection::vec(op(), 1..50)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(play(ops));
     }

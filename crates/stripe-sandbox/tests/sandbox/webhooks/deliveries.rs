@@ -150,7 +150,7 @@ async fn a_failed_delivery_is_tried_again_three_times() {
 }
 
 #[tokio::test]
-async fn a_delivery_that_fails_holds_up_no_other() {
+async fn a_failing_delivery_does_not_block_others() {
     let (api, clock) = sandbox().await;
     let receiver = Receiver::start().await;
     endpoint(&api, receiver.url(), &["*"]).await;
@@ -171,7 +171,7 @@ async fn a_delivery_that_fails_holds_up_no_other() {
 }
 
 #[tokio::test]
-async fn no_call_waits_for_an_endpoint() {
+async fn calls_do_not_wait_for_endpoints() {
     let (api, _) = sandbox().await;
     let receiver = Receiver::start().await;
     receiver.answer(&[0]);
@@ -229,7 +229,7 @@ async fn a_program_gives_an_account_an_endpoint_that_outlives_resets() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_is_off_gets_no_other_try() {
+async fn a_disabled_or_deleted_endpoint_gets_no_other_try() {
     let (api, clock) = sandbox().await;
     for (change, back_in_time, tries) in [
         ("disabled=true", false, 1),
@@ -345,7 +345,7 @@ async fn deliveries_end_with_the_sandbox() {
 }
 
 #[tokio::test]
-async fn what_is_over_for_an_endpoint_is_dropped_and_counted() {
+async fn a_full_queue_drops_and_counts() {
     let (api, _) = sandbox().await;
     let receiver = Receiver::start().await;
     endpoint(&api, receiver.url(), &["product.*", "product.updated"][1..]).await;

@@ -67,7 +67,7 @@ async fn refused(api: &Api, cases: &[(&str, &str, &str, &str)]) {
 }
 
 #[tokio::test]
-async fn an_endpoint_has_types_of_events_that_there_are() {
+async fn an_endpoint_has_known_event_types() {
     let api = Api::start().await;
     let missing = "parameter_missing";
     refused(

@@ -106,7 +106,7 @@ async fn webhooks_come_in_another_order() {
 }
 
 #[tokio::test]
-async fn what_a_rule_holds_is_sent_when_it_is_deleted() {
+async fn deleting_a_rule_sends_the_held_webhooks() {
     let (api, _, receiver) = wired().await;
     let other = api.key("sk_test_two");
     let late = "webhook=product.created&action=delay&delay_ms=3600000";

@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn authentication_depends_on_who_is_there() {
+    fn authentication_depends_on_presence() {
         use Presence::{Authenticated, OffSession, OnSession};
         let card = |token| by_token(token, "pm_card_", "p").unwrap().expect("known");
         let always = card("pm_card_authenticationRequired");

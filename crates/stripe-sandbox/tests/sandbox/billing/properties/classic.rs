@@ -140,7 +140,7 @@ async fn told(world: &World, customer: &str) -> Vec<(Vec<i64>, i64)> {
 }
 
 #[test]
-fn every_line_is_what_classic_billing_makes_it() {
+fn every_line_agrees_with_classic_billing() {
     let steps = prop::collection::vec(step(), 1..8);
     let first = (0_usize..4, 0_i64..4);
     check(

@@ -103,7 +103,7 @@ fn told(invoice: &Value) -> (Vec<(i64, i64)>, Vec<String>, i64) {
 }
 
 #[test]
-fn a_preview_is_what_the_change_comes_to() {
+fn a_preview_agrees_with_the_change() {
     check(40, &change(), async |change| {
         let world = World::new().await;
         let customer = world.customer().await;
