@@ -57,8 +57,8 @@ impl Background {
         *place = Some(observer);
     }
 
-    /// Tells the observer.
-    pub(super) fn tell(&self, superseded: &Superseded) {
+    /// Hands what was superseded to the observer.
+    pub(super) fn emit(&self, superseded: &Superseded) {
         let place = self.observer.lock().unwrap_or_else(PoisonError::into_inner);
         let observer = place.clone();
         drop(place);

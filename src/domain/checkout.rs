@@ -48,7 +48,7 @@ impl Domain {
         key: Option<&str>,
     ) -> Result<String> {
         let outcome = self.open(org, checkout, key).await;
-        outcome.map_err(|error| self.told_of(error))
+        outcome.map_err(|error| self.error_to_report(error))
     }
 
     async fn open(&self, org: &OrgName, checkout: &Checkout, key: Option<&str>) -> Result<String> {
@@ -81,7 +81,7 @@ impl Domain {
             }
             opened
         };
-        let opened = self.again_if_gone(org, Error::is_customer_gone, attempt);
+        let opened = self.again_if_gone(org, attempt);
         let (url, subscription) = opened.await?;
         if !items.is_empty() {
             self.expect_purchase(&shared, org, subscription);

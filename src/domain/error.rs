@@ -125,11 +125,6 @@ impl Error {
     pub(super) fn is_definite_refusal(&self) -> bool {
         self.is_refusal() && !matches!(self, Self::Declined(_))
     }
-
-    /// The customer that the request acted on does not exist any more.
-    pub(super) fn is_customer_gone(&self) -> bool {
-        matches!(self, Self::CustomerVanished)
-    }
 }
 
 impl From<stripe::Error> for Error {
@@ -166,6 +161,56 @@ fn from_answer(mut error: stripe::ApiError) -> Error {
         400..=499 if error.is_about_payment_method() => Error::InvalidPaymentMethod(error.message),
         400..=499 => Error::Refused(error.message),
         status => Error::Unavailable(format!("HTTP {status} for {}", error.endpoint)),
+    }
+}
+
+/// Why a part of a request was not carried out, with what Stripe said of it: whether another try may help depends on that.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// Stripe's own error.
+    #[error(transparent)]
+    Stripe(#[from] stripe::Error),
+    /// What it was based on is no more: the plan was changed meanwhile.
+    #[error("the plan was changed meanwhile: {0}")]
+    Overtaken(#[source] stripe::Error),
+    /// Another one.
+    #[error(transparent)]
+    Domain(#[from] Error),
+}
+
+impl Failure {
+    /// The same for a change of plan, of what was done with the usage of an item that may have gone.
+    pub(super) fn of_item(failure: impl Into<Self>) -> Self {
+        match failure.into() {
+            Self::Stripe(error) if error.is_item_gone() => Self::Overtaken(error),
+            other => other,
+        }
+    }
+
+    /// Whether the item that it was about has gone.
+    pub(super) fn is_item_gone(&self) -> bool {
+        match self {
+            Self::Stripe(error) | Self::Overtaken(error) => error.is_item_gone(),
+            Self::Domain(_) => false,
+        }
+    }
+
+    /// What is told where an item is gone again and again: nothing of Stripe's own ids.
+    pub(super) fn without_item(self) -> Self {
+        if self.is_item_gone() {
+            Error::Unavailable("the plan is being changed".into()).into()
+        } else {
+            self
+        }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Stripe(error) | Failure::Overtaken(error) => error.into(),
+            Failure::Domain(error) => error,
+        }
     }
 }
 

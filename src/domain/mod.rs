@@ -43,6 +43,7 @@ pub use clock::{ClockChange, ClockState};
 pub use diff::{FeatureDiff, FieldDiff, diff};
 pub use entitlement::{Answered, MaxAge, Source, Stale, Swept};
 pub use error::Error;
+use error::Failure;
 pub use isolation::IsolatedAccount;
 pub use memory::Memory;
 pub use org::{OrgInfo, OrgInfoUpdate, PaymentMethods};
@@ -215,7 +216,7 @@ impl Domain {
 
     /// What a caller is told of a failed write. Once a part of it has taken effect, no error may ask a client to retry on
     /// its own, as `Retry-After` does (money rule 10).
-    fn told_of(&self, error: Error) -> Error {
+    fn error_to_report(&self, error: Error) -> Error {
         let is_temporary = matches!(
             error,
             Error::RateLimited { .. }

@@ -73,10 +73,7 @@ impl Domain {
     {
         let call = &call;
         let attempt = || async move { call(self.customer(org).await?).await };
-        match self
-            .again_if_gone(org, Error::is_customer_gone, attempt)
-            .await
-        {
+        match self.again_if_gone(org, attempt).await {
             // Search may still name a customer that was deleted a moment ago.
             Err(Error::CustomerVanished) => {
                 self.forget_customer(org).await?;
@@ -88,18 +85,16 @@ impl Domain {
 
     /// Runs `attempt`, and if it ends with the customer that was remembered for `org` gone, forgets that one and runs
     /// it once more: the org may have another.
-    pub(super) async fn again_if_gone<T, E, F>(
+    pub(super) async fn again_if_gone<T, F>(
         &self,
         org: &OrgName,
-        is_gone: impl FnOnce(&E) -> bool,
         attempt: impl Fn() -> F,
-    ) -> Result<T, E>
+    ) -> Result<T>
     where
-        F: Future<Output = Result<T, E>>,
-        E: From<Error>,
+        F: Future<Output = Result<T>>,
     {
         match attempt().await {
-            Err(error) if is_gone(&error) => {
+            Err(Error::CustomerVanished) => {
                 self.forget_customer(org).await?;
                 attempt().await
             }

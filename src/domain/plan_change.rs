@@ -20,7 +20,7 @@ const MAX_PHASES: usize = 10;
 
 /// What the org has now.
 #[derive(Clone, Copy)]
-pub(super) enum Standing<'a> {
+pub(super) enum CurrentState<'a> {
     /// Neither a subscription nor one to come.
     Nothing,
     /// A schedule that has not begun.
@@ -31,7 +31,7 @@ pub(super) enum Standing<'a> {
 
 /// A phase that is asked for, its features looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(super) struct ResolvedPhase {
     /// Unix seconds; none: now.
     pub(super) effective: Option<i64>,
     /// Whether the whole phase is a trial.
@@ -46,7 +46,7 @@ pub(super) struct Asked {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Change<'a> {
     /// The phases, [normalised](normalise); at least one.
-    pub(super) asked: &'a [Asked],
+    pub(super) asked: &'a [ResolvedPhase],
     /// Whether Stripe computes tax; unset: as it is.
     pub(super) automatic_tax: Option<bool>,
     /// What the subscription is paid with; unset: as it is.
@@ -76,7 +76,7 @@ pub(super) enum Action {
 ///
 /// # Errors
 /// [`Error::Invalid`] if the phases are not in order of time, or one that is not the last is empty.
-pub(super) fn normalise(mut asked: Vec<Asked>, now: i64) -> Result<Vec<Asked>> {
+pub(super) fn normalise(mut asked: Vec<ResolvedPhase>, now: i64) -> Result<Vec<ResolvedPhase>> {
     let mut previous = None;
     let last = asked.len().saturating_sub(1);
     for (i, phase) in asked.iter_mut().enumerate() {
@@ -120,14 +120,14 @@ pub(super) fn normalise(mut asked: Vec<Asked>, now: i64) -> Result<Vec<Asked>> {
 }
 
 /// What to do about a change.
-pub(super) fn decide(standing: Standing<'_>, change: Change<'_>) -> Action {
-    let held = Held::of(standing, change.now);
+pub(super) fn decide(current_state: CurrentState<'_>, change: Change<'_>) -> Action {
+    let held = Held::of(current_state, change.now);
     let (phases, ends) = match change.asked.split_last() {
         Some((last, before)) if last.features.is_empty() => (before, last.effective),
         _ => (change.asked, None),
     };
     let Some(first) = phases.first() else {
-        return end(standing, &held, change, ends);
+        return end(current_state, &held, change, ends);
     };
     let plan = |start, kept: Option<NewPhase>, open_end| {
         let planned = planned(phases, ends, &held, change.now, open_end);
@@ -141,14 +141,16 @@ pub(super) fn decide(standing: Standing<'_>, change: Change<'_>) -> Action {
             ..schedule(start, phases, ends.is_some(), &held, change)
         }
     };
-    match (standing, first.effective) {
-        (Standing::Nothing, None) => Action::Create(plan(ScheduleStart::Now, None, None)),
-        (Standing::Nothing, Some(at)) => Action::Create(plan(ScheduleStart::At(at), None, None)),
-        (Standing::Waiting(schedule), at) => Action::Replace(
+    match (current_state, first.effective) {
+        (CurrentState::Nothing, None) => Action::Create(plan(ScheduleStart::Now, None, None)),
+        (CurrentState::Nothing, Some(at)) => {
+            Action::Create(plan(ScheduleStart::At(at), None, None))
+        }
+        (CurrentState::Waiting(schedule), at) => Action::Replace(
             schedule.id.clone(),
             plan(at.map_or(ScheduleStart::Now, ScheduleStart::At), None, None),
         ),
-        (Standing::Subscribed(subscription), None) => {
+        (CurrentState::Subscribed(subscription), None) => {
             let begins = begins_anew(subscription, &held, first, change.now);
             let kept = begins.then(|| keep(subscription, &held, PhaseEnd::Now, change.now));
             let open_end = period_end_of_long_phase(subscription, change.now);
@@ -158,7 +160,7 @@ pub(super) fn decide(standing: Standing<'_>, change: Change<'_>) -> Action {
                 plan(ScheduleStart::WithCurrentPhase, kept, open_end),
             )
         }
-        (Standing::Subscribed(subscription), Some(at)) => {
+        (CurrentState::Subscribed(subscription), Some(at)) => {
             let kept = keep(subscription, &held, PhaseEnd::At(at), change.now);
             on_subscription(
                 subscription,
@@ -169,12 +171,17 @@ pub(super) fn decide(standing: Standing<'_>, change: Change<'_>) -> Action {
 }
 
 /// Nothing is to be sold any more: from `at`, or from now on.
-fn end(standing: Standing<'_>, held: &Held, change: Change<'_>, at: Option<i64>) -> Action {
-    match (standing, at) {
-        (Standing::Nothing, _) => Action::Nothing,
-        (Standing::Waiting(schedule), _) => Action::CallOff(schedule.id.clone()),
-        (Standing::Subscribed(subscription), None) => Action::Cancel(subscription.id.clone()),
-        (Standing::Subscribed(subscription), Some(at)) => {
+fn end(
+    current_state: CurrentState<'_>,
+    held: &Held,
+    change: Change<'_>,
+    at: Option<i64>,
+) -> Action {
+    match (current_state, at) {
+        (CurrentState::Nothing, _) => Action::Nothing,
+        (CurrentState::Waiting(schedule), _) => Action::CallOff(schedule.id.clone()),
+        (CurrentState::Subscribed(subscription), None) => Action::Cancel(subscription.id.clone()),
+        (CurrentState::Subscribed(subscription), Some(at)) => {
             let phases = vec![keep(subscription, held, PhaseEnd::At(at), change.now)];
             on_subscription(
                 subscription,
@@ -215,7 +222,7 @@ fn on_subscription(subscription: &Subscription, plan: NewSchedule) -> Action {
 /// Whether a change now ends the running phase: then Stripe bills the metered items that go, at their own price. One
 /// that leaves the items as they are changes the phase in place, and so does one in the second in which the phase
 /// began, since no phase lasts no time.
-fn begins_anew(subscription: &Subscription, held: &Held, first: &Asked, now: i64) -> bool {
+fn begins_anew(subscription: &Subscription, held: &Held, first: &ResolvedPhase, now: i64) -> bool {
     let same = held.sells_just(&first.features) && held.trialing == first.trial;
     phase_start(subscription) < now && !same
 }

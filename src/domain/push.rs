@@ -68,9 +68,9 @@ impl PushOutcome {
     }
 }
 
-/// How a plan of the model stands in Stripe.
+/// What Stripe has of a plan of the model.
 #[derive(Clone, Debug)]
-enum Standing {
+enum PlanState {
     /// It was not there; this push has claimed it.
     New,
     /// It is there, and says that it is this very plan: what is missing was never finished.
@@ -92,16 +92,16 @@ enum Verdict {
 }
 
 /// Decides about a feature of a plan that stands so, from its price if it has one, and whether that is as the model says.
-fn verdict(standing: &Standing, alike: Option<bool>) -> Verdict {
-    match (standing, alike) {
-        (Standing::Other, _) | (Standing::Unmarked, None | Some(false)) => Verdict::PlanDiffers,
-        (Standing::Same, Some(_)) | (Standing::New | Standing::Unmarked, Some(true)) => {
+fn verdict(state: &PlanState, alike: Option<bool>) -> Verdict {
+    match (state, alike) {
+        (PlanState::Other, _) | (PlanState::Unmarked, None | Some(false)) => Verdict::PlanDiffers,
+        (PlanState::Same, Some(_)) | (PlanState::New | PlanState::Unmarked, Some(true)) => {
             Verdict::Unchanged
         }
         // Where another price is in the way, creation says so.
-        (Standing::New, None | Some(false))
-        | (Standing::Same, None)
-        | (Standing::Unknown(_), _) => Verdict::Create,
+        (PlanState::New, None | Some(false))
+        | (PlanState::Same, None)
+        | (PlanState::Unknown(_), _) => Verdict::Create,
     }
 }
 
@@ -118,7 +118,7 @@ impl Domain {
         progress: impl FnMut(&PushResult) + Send,
     ) -> Result<Vec<PushResult>> {
         let outcome = self.push_features(model, progress).await;
-        outcome.map_err(|error| self.told_of(error))
+        outcome.map_err(|error| self.error_to_report(error))
     }
 
     async fn push_features(
@@ -126,14 +126,14 @@ impl Domain {
         model: &Model,
         mut progress: impl FnMut(&PushResult) + Send,
     ) -> Result<Vec<PushResult>> {
-        let standings = self.claim_plans(model).await?;
-        let pulled = self.pulled_prices(model, &standings).await?;
+        let states = self.claim_plans(model).await?;
+        let pulled = self.pulled_prices(model, &states).await?;
         // Futures do nothing until they are polled; a lazy map over references would not be `Send`.
         let work: Vec<_> = (model.features())
             .map(|(name, plan, feature)| {
-                let standing = &standings[&name.plan()];
+                let state = &states[&name.plan()];
                 let pulled = pulled.get(&name);
-                self.push_feature(name, plan, feature, standing, pulled)
+                self.push_feature(name, plan, feature, state, pulled)
             })
             .collect();
         let mut running = stream::iter(work).buffer_unordered(self.parallel());
@@ -152,12 +152,12 @@ impl Domain {
         name: FeaturePlan,
         plan: &Plan,
         feature: &Feature,
-        standing: &Standing,
+        state: &PlanState,
         pulled: Option<&PulledFeature>,
     ) -> PushResult {
         let alike = pulled.map(|pulled| pulled.is_sold_as(plan, feature));
-        let (outcome, price) = match (standing, verdict(standing, alike)) {
-            (Standing::Unknown(error), _) => (PushOutcome::Failed(error.to_string()), None),
+        let (outcome, price) = match (state, verdict(state, alike)) {
+            (PlanState::Unknown(error), _) => (PushOutcome::Failed(error.to_string()), None),
             (_, Verdict::PlanDiffers) => (PushOutcome::PlanDiffers, None),
             (_, Verdict::Unchanged) => (PushOutcome::Unchanged, pulled.map(|p| p.id.clone())),
             (_, Verdict::Create) => match self.create_price(&name, plan, feature).await {
@@ -213,21 +213,21 @@ impl Domain {
     }
 
     /// Makes each plan's product, or finds out whose it is.
-    async fn claim_plans(&self, model: &Model) -> Result<BTreeMap<PlanName, Standing>> {
+    async fn claim_plans(&self, model: &Model) -> Result<BTreeMap<PlanName, PlanState>> {
         let claims: Vec<_> = (model.plans.iter())
             .map(|(name, plan)| async move {
-                let standing = self.claim_plan(name, plan).await;
-                (name.clone(), standing.unwrap_or_else(Standing::Unknown))
+                let state = self.claim_plan(name, plan).await;
+                (name.clone(), state.unwrap_or_else(PlanState::Unknown))
             })
             .collect();
-        let standings: BTreeMap<PlanName, Standing> = stream::iter(claims)
+        let states: BTreeMap<PlanName, PlanState> = stream::iter(claims)
             .buffer_unordered(self.parallel())
             .collect()
             .await;
-        all_unknown(standings)
+        all_unknown(states)
     }
 
-    async fn claim_plan(&self, name: &PlanName, plan: &Plan) -> Result<Standing> {
+    async fn claim_plan(&self, name: &PlanName, plan: &Plan) -> Result<PlanState> {
         let create = self.billing().create_product(NewProduct {
             id: &name.product_id(),
             name: &plan.title,
@@ -235,21 +235,21 @@ impl Domain {
             metadata: &Metadata::from([(MODEL_HASH.to_owned(), plan.hash(name))]),
         });
         match create.send().await {
-            Ok(_) => Ok(Standing::New),
+            Ok(_) => Ok(PlanState::New),
             Err(error) if error.is_already_exists() => self.look_at_plan(name, plan).await,
             Err(error) => Err(error.into()),
         }
     }
 
-    /// How a plan stands that somebody has claimed before.
-    async fn look_at_plan(&self, name: &PlanName, plan: &Plan) -> Result<Standing> {
+    /// What Stripe has of a plan that somebody has claimed before.
+    async fn look_at_plan(&self, name: &PlanName, plan: &Plan) -> Result<PlanState> {
         match self.billing().product(&name.product_id()).await {
             Ok(product) => Ok(match product.metadata.get(MODEL_HASH) {
-                None => Standing::Unmarked,
-                Some(hash) if *hash == plan.hash(name) => Standing::Same,
-                Some(_) => Standing::Other,
+                None => PlanState::Unmarked,
+                Some(hash) if *hash == plan.hash(name) => PlanState::Same,
+                Some(_) => PlanState::Other,
             }),
-            Err(error) if error.is_missing() => Ok(Standing::New),
+            Err(error) if error.is_missing() => Ok(PlanState::New),
             Err(error) => Err(error.into()),
         }
     }
@@ -258,11 +258,11 @@ impl Domain {
     async fn pulled_prices(
         &self,
         model: &Model,
-        standings: &BTreeMap<PlanName, Standing>,
+        states: &BTreeMap<PlanName, PlanState>,
     ) -> Result<HashMap<FeaturePlan, PulledFeature>> {
         let keys: Vec<String> = (model.features())
             .filter(|(name, ..)| {
-                matches!(standings[&name.plan()], Standing::Same | Standing::Unmarked)
+                matches!(states[&name.plan()], PlanState::Same | PlanState::Unmarked)
             })
             .map(|(name, ..)| name.lookup_key())
             .collect();
@@ -281,13 +281,13 @@ impl Domain {
 }
 
 /// A Stripe that knows nothing about any plan is a failure of the push, not of each feature.
-fn all_unknown(standings: BTreeMap<PlanName, Standing>) -> Result<BTreeMap<PlanName, Standing>> {
-    let known = standings
+fn all_unknown(states: BTreeMap<PlanName, PlanState>) -> Result<BTreeMap<PlanName, PlanState>> {
+    let known = states
         .values()
-        .any(|standing| !matches!(standing, Standing::Unknown(_)));
-    match standings.values().next() {
-        Some(Standing::Unknown(error)) if !known => Err(error.clone()),
-        _ => Ok(standings),
+        .any(|state| !matches!(state, PlanState::Unknown(_)));
+    match states.values().next() {
+        Some(PlanState::Unknown(error)) if !known => Err(error.clone()),
+        _ => Ok(states),
     }
 }
 
@@ -298,15 +298,15 @@ mod tests {
     #[test]
     fn what_is_done_about_a_feature() {
         use Verdict::{Create, PlanDiffers, Unchanged};
-        for (standing, missing, differs, alike) in [
-            (Standing::New, Create, Create, Unchanged),
-            (Standing::Same, Create, Unchanged, Unchanged),
-            (Standing::Other, PlanDiffers, PlanDiffers, PlanDiffers),
-            (Standing::Unmarked, PlanDiffers, PlanDiffers, Unchanged),
+        for (state, missing, differs, alike) in [
+            (PlanState::New, Create, Create, Unchanged),
+            (PlanState::Same, Create, Unchanged, Unchanged),
+            (PlanState::Other, PlanDiffers, PlanDiffers, PlanDiffers),
+            (PlanState::Unmarked, PlanDiffers, PlanDiffers, Unchanged),
         ] {
-            assert_eq!(verdict(&standing, None), missing, "{standing:?}");
-            assert_eq!(verdict(&standing, Some(false)), differs, "{standing:?}");
-            assert_eq!(verdict(&standing, Some(true)), alike, "{standing:?}");
+            assert_eq!(verdict(&state, None), missing, "{state:?}");
+            assert_eq!(verdict(&state, Some(false)), differs, "{state:?}");
+            assert_eq!(verdict(&state, Some(true)), alike, "{state:?}");
         }
     }
 }

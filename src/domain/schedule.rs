@@ -10,10 +10,10 @@ mod notes;
 mod payment;
 mod unpaid;
 
-pub(super) use found::{Failure, Found};
+pub(super) use found::Found;
 
 use super::org::OrgInfoUpdate;
-use super::plan_change::{self, Asked, Held};
+use super::plan_change::{self, Held, ResolvedPhase};
 use super::refs::{OrgName, Reference};
 use super::{Domain, Error, Result};
 
@@ -50,7 +50,7 @@ impl Domain {
     /// Carries out `request`: everything in it is checked before the first write.
     pub async fn subscribe(&self, org: &OrgName, request: &Subscribe) -> Result<()> {
         let outcome = self.carry_out(org, request).await;
-        outcome.map_err(|error| self.told_of(error))
+        outcome.map_err(|error| self.error_to_report(error))
     }
 
     async fn carry_out(&self, org: &OrgName, request: &Subscribe) -> Result<()> {
@@ -74,30 +74,30 @@ impl Domain {
         let _held = self.hold(&shared.changes, org.as_str()).await?;
         let _changing = self.changing(&shared, org);
         let asked = &asked;
-        let attempt = || async move {
-            match self.customer(org).await {
-                Ok(customer) => self.change_plan(org, customer, asked, request, now).await,
-                Err(Error::OrgNotFound) => self.sign_up(org, asked, request, now).await,
-                Err(error) => Err(error),
-            }
+        let attempt = async || match self.customer(org).await {
+            Ok(customer) => self.change_plan(org, customer, asked, request, now).await,
+            Err(Error::OrgNotFound) => self.sign_up(org, asked, request, now).await,
+            Err(error) => Err(error),
         };
-        self.again_if_gone(org, Error::is_customer_gone, attempt)
-            .await
+        self.again_if_gone(org, attempt).await
     }
 
     /// Looks every feature up, in one go for all phases.
-    async fn resolve(&self, phases: &[RequestedPhase]) -> Result<Vec<Asked>> {
+    async fn resolve(&self, phases: &[RequestedPhase]) -> Result<Vec<ResolvedPhase>> {
         let lists: Vec<&[Reference]> = phases
             .iter()
             .map(|phase| phase.features.as_slice())
             .collect();
         let resolved = self.expand_all(&lists).await?;
-        let asked = phases.iter().zip(resolved).map(|(phase, features)| Asked {
-            effective: phase.effective,
-            trial: phase.trial,
-            features,
-            coupon: phase.coupon.clone(),
-        });
+        let asked = phases
+            .iter()
+            .zip(resolved)
+            .map(|(phase, features)| ResolvedPhase {
+                effective: phase.effective,
+                trial: phase.trial,
+                features,
+                coupon: phase.coupon.clone(),
+            });
         Ok(asked.collect())
     }
 }

@@ -7,9 +7,9 @@
 use super::identity::SharedState;
 use super::refs::OrgName;
 use super::revision::{self, Decisions, Revision};
-use super::schedule::{Failure, Found};
+use super::schedule::Found;
 use super::subscription::Subscriptions;
-use super::{CallerState, Domain, Lane, Result};
+use super::{CallerState, Domain, Failure, Lane, Result};
 use crate::billing::Subscription;
 
 impl Domain {
@@ -58,7 +58,7 @@ impl Domain {
         let customer = self.customer(org).await?;
         let mut decisions = Decisions::new(&customer);
         loop {
-            let found = self.find_standing(&customer).await?;
+            let found = self.find_current_state(&customer).await?;
             let revision = decisions.at(found.seen);
             match self.settle_found(org, &customer, &found, &revision).await {
                 Ok(()) => return Ok(()),

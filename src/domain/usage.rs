@@ -2,6 +2,7 @@
 
 mod carried;
 mod claim;
+mod figure;
 mod keyed;
 mod keyed_clobber;
 mod record;
@@ -13,13 +14,13 @@ use std::sync::Arc;
 use super::entitlement::{Answered, Counted, Read, Terms, UsageSnapshot};
 use super::refs::{FeatureName, OrgName};
 use super::subscription::Detail;
-use super::{Domain, Error, Result};
+use super::{Domain, Error, Failure, Result};
 use crate::billing::{Price, Subscription};
-use crate::stripe;
 
 use record::LOOK_UPS;
 
-pub(super) use carried::{Billed, Carried, Figure, SCHEDULED, SETTLED};
+pub(super) use carried::{Billed, Carried, SCHEDULED, SETTLED};
+pub(super) use figure::Figure;
 pub(super) use keyed::KeyedReports;
 pub(super) use totals::Used;
 pub(super) use writes::Writes;
@@ -60,7 +61,7 @@ impl Domain {
             for _ in 1..LOOK_UPS {
                 match self.read_usage_of(org, &customer).await {
                     // The plan was changed between two reads.
-                    Err(Failure::Stripe(error)) if error.is_item_gone() => {}
+                    Err(failure) if failure.is_item_gone() => {}
                     usage => return Ok(usage?),
                 }
             }
@@ -152,45 +153,6 @@ impl Domain {
             return self.with_customer(org, record).await;
         };
         self.report_once(org, report, key).await
-    }
-}
-
-/// Why usage was not recorded, or not read. Stripe's own error is kept: what it says of idempotency matters.
-pub(super) enum Failure {
-    Stripe(stripe::Error),
-    Domain(Error),
-}
-
-impl From<stripe::Error> for Failure {
-    fn from(error: stripe::Error) -> Self {
-        Self::Stripe(error)
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Domain(error)
-    }
-}
-
-impl Failure {
-    /// What is told where the item that the report was for is gone again and again: nothing of Stripe's own ids.
-    fn without_item(self) -> Self {
-        match self {
-            Self::Stripe(error) if error.is_item_gone() => {
-                Self::Domain(Error::Unavailable("the plan is being changed".into()))
-            }
-            other => other,
-        }
-    }
-}
-
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Stripe(error) => error.into(),
-            Failure::Domain(error) => error,
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What an org has that a request need not mention: it stays.
 
-use super::Standing;
+use super::CurrentState;
 use crate::billing::{Metadata, NewPhaseItem, Price, Schedule, Subscription};
 use crate::domain::catalog::{BillingTerms, PricedFeature};
 use crate::domain::refs::FeaturePlan;
@@ -59,11 +59,11 @@ impl HeldItem {
 }
 
 impl Held {
-    pub(in crate::domain) fn of(standing: Standing<'_>, now: i64) -> Self {
-        match standing {
-            Standing::Nothing => Self::default(),
-            Standing::Waiting(schedule) => Self::of_schedule(schedule),
-            Standing::Subscribed(subscription) => Self::of_subscription(subscription, now),
+    pub(in crate::domain) fn of(current_state: CurrentState<'_>, now: i64) -> Self {
+        match current_state {
+            CurrentState::Nothing => Self::default(),
+            CurrentState::Waiting(schedule) => Self::of_schedule(schedule),
+            CurrentState::Subscribed(subscription) => Self::of_subscription(subscription, now),
         }
     }
 

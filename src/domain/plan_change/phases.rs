@@ -1,6 +1,6 @@
 //! The phases of a plan as they are sent: those that are asked for, and the one that is kept.
 
-use super::{Asked, Held, LONGEST_TRIAL};
+use super::{Held, LONGEST_TRIAL, ResolvedPhase};
 use crate::billing::{Metadata, NewPhase, PhaseEnd, Subscription};
 use crate::domain::subscription::MARK;
 use crate::domain::usage::SCHEDULED;
@@ -21,7 +21,7 @@ pub(super) fn mark_scheduled(phases: &mut [NewPhase]) {
 /// The requested phases, each ending where the next begins. `open_end` is for a last phase that
 /// would otherwise end one interval after a start that may be long ago.
 pub(super) fn planned(
-    asked: &[Asked],
+    asked: &[ResolvedPhase],
     ends: Option<i64>,
     held: &Held,
     now: i64,
@@ -32,7 +32,7 @@ pub(super) fn planned(
     let only = asked.len() == 1;
     // The running coupon goes on until a phase says something else.
     let mut coupon = held.coupon.clone();
-    let phase = |(phase, end): (&Asked, Option<i64>)| {
+    let phase = |(phase, end): (&ResolvedPhase, Option<i64>)| {
         let for_ever = || {
             if phase.trial {
                 Some(phase.effective.unwrap_or(now) + LONGEST_TRIAL)

@@ -12,13 +12,13 @@ mod scheduled;
 use std::collections::BTreeSet;
 
 use super::charge::Charge;
-use super::found::{Failure, Found};
+use super::found::Found;
 use crate::billing::{AggregateUsage, InvoiceLine, Metadata, Subscription, SubscriptionItem};
 use crate::domain::catalog::{BillingTerms, PricedFeature};
 use crate::domain::plan_change::{Action, Change};
 use crate::domain::refs::FeatureName;
 use crate::domain::usage::{Carried, Figure, SCHEDULED, SETTLED, Used};
-use crate::domain::{Domain, Error};
+use crate::domain::{Domain, Error, Failure};
 
 /// What is taken along.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -296,7 +296,8 @@ impl Domain {
         let lines = self
             .upcoming_lines(customer, Some(&subscription.id))
             .await?;
-        let used = self.usage_of(customer, subscription, &lines).await?;
+        let used = self.usage_of(customer, subscription, &lines).await;
+        let used = used.map_err(Failure::of_item)?;
         let carried = self.carried(subscription).await?;
         let mut carry = change.carry(&used, &carried, &lines);
         if !change.ends_phase && !change.is_priced(&carry, &used, &lines) {

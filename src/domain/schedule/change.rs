@@ -8,15 +8,15 @@ use super::Subscribe;
 use super::carry::{Carry, Move};
 use super::charge::Charge;
 use super::checks::Attachment;
-use super::found::{Failure, Found};
+use super::found::Found;
 use super::notes::check_room;
 use crate::billing::{Expandable, NewSchedule, Subscription};
 use crate::domain::org::OrgInfoUpdate;
-use crate::domain::plan_change::{self, Action, Asked, Change, Held};
+use crate::domain::plan_change::{self, Action, Change, Held, ResolvedPhase};
 use crate::domain::refs::OrgName;
 use crate::domain::request_key;
 use crate::domain::revision::{Decisions, Revision};
-use crate::domain::{Domain, Result};
+use crate::domain::{Domain, Failure, Result};
 
 /// How often a change settles what others before it have left: there is no end to what cannot be settled.
 const SETTLEMENTS: u32 = 3;
@@ -29,7 +29,7 @@ impl Domain {
     pub(super) async fn sign_up(
         &self,
         org: &OrgName,
-        asked: &[Asked],
+        asked: &[ResolvedPhase],
         request: &Subscribe,
         now: i64,
     ) -> Result<()> {
@@ -62,7 +62,7 @@ impl Domain {
         org: &OrgName,
         customer: &str,
         info: &OrgInfoUpdate,
-        asked: &[Asked],
+        asked: &[ResolvedPhase],
         request: &Subscribe,
         now: i64,
     ) -> Result<()> {
@@ -86,15 +86,15 @@ impl Domain {
         &self,
         org: &OrgName,
         customer: Arc<str>,
-        asked: &[Asked],
+        asked: &[ResolvedPhase],
         request: &Subscribe,
         now: i64,
     ) -> Result<()> {
-        let found = self.find_standing(&customer).await?;
+        let found = self.find_current_state(&customer).await?;
         if found.knows(request.key.as_deref()) {
             return Ok(());
         }
-        let held = Held::of(found.standing(), now);
+        let held = Held::of(found.current_state(), now);
         for phase in asked {
             held.check(&phase.features)?;
         }
@@ -182,7 +182,7 @@ impl Domain {
         loop {
             let read = match found.take() {
                 Some(found) => found,
-                None => self.find_standing(customer).await?,
+                None => self.find_current_state(customer).await?,
             };
             if read.knows(key) {
                 return Ok(());
@@ -216,7 +216,7 @@ impl Domain {
         revision: &Revision,
         is_made: &mut bool,
     ) -> Result<(), Failure> {
-        let mut action = plan_change::decide(found.standing(), change);
+        let mut action = plan_change::decide(found.current_state(), change);
         let _closed = self.close_items(change, found, &action).await?;
         let carry = self
             .carry_into(customer, change, found, &mut action, revision)

@@ -7,11 +7,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::found::Failure;
 use super::unpaid::TIME;
 use crate::billing::{InvoiceItem, Metadata, NewInvoiceItem, Period, Subscription};
 use crate::domain::revision::Revision;
-use crate::domain::{Domain, Result};
+use crate::domain::{Domain, Failure, Result};
 use crate::stripe;
 
 /// What the metadata key of a charge begins with.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::plan_change::{Asked, Held};
+use crate::domain::plan_change::{Held, ResolvedPhase};
 use crate::domain::{Domain, Error, Result};
 
 /// Whether a payment method is the customer's yet.
@@ -17,7 +17,7 @@ impl Domain {
     ///
     /// # Errors
     /// [`Error::Refused`] for a coupon that does not exist, [`Error::Invalid`] for one that cannot be used any more.
-    pub(super) async fn check_coupons(&self, asked: &[Asked], held: &Held) -> Result<()> {
+    pub(super) async fn check_coupons(&self, asked: &[ResolvedPhase], held: &Held) -> Result<()> {
         let named = asked.iter().filter_map(|phase| phase.coupon.as_deref());
         let new: BTreeSet<&str> = named
             .filter(|id| !id.is_empty() && !held.has_coupon(id))

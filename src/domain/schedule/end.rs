@@ -1,12 +1,12 @@
 //! Ends of subscriptions, and of schedules that have not begun.
 
-use super::found::{Failure, Found};
+use super::found::Found;
 use super::unpaid::{GivenBack, How};
 use crate::billing::{Metadata, Subscription, SubscriptionUpdate};
 use crate::domain::refs::OrgName;
 use crate::domain::request_key;
 use crate::domain::revision::Revision;
-use crate::domain::{Domain, Result, Superseded};
+use crate::domain::{Domain, Failure, Result, Superseded};
 use crate::stripe;
 
 impl Domain {
@@ -24,7 +24,7 @@ impl Domain {
         };
         let audit = |ended: &str| {
             self.stripe().metrics().superseded.inc();
-            self.background().tell(&Superseded {
+            self.background().emit(&Superseded {
                 org: org.clone(),
                 ended: ended.to_owned(),
                 by: current.id.clone(),

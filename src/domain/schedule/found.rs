@@ -1,11 +1,11 @@
 //! What a customer is subscribed to, and waits for, as a decision needs it; and why a decision was not carried out.
 
 use crate::billing::{Schedule, Subscription};
-use crate::domain::plan_change::Standing;
+use crate::domain::plan_change::CurrentState;
 use crate::domain::request_key;
 use crate::domain::revision::{self, Decisions, Refusal};
 use crate::domain::subscription::Detail;
-use crate::domain::{Domain, Error, Result, usage};
+use crate::domain::{Domain, Error, Failure, Result};
 use crate::stripe;
 
 /// What a customer is subscribed to, and waits for.
@@ -43,17 +43,17 @@ impl Found {
         self.current.as_ref().is_some_and(Subscription::is_paid_for)
     }
 
-    pub(super) fn standing(&self) -> Standing<'_> {
+    pub(super) fn current_state(&self) -> CurrentState<'_> {
         match (&self.current, &self.waiting) {
-            (Some(subscription), _) => Standing::Subscribed(subscription),
-            (None, Some(schedule)) => Standing::Waiting(schedule),
-            (None, None) => Standing::Nothing,
+            (Some(subscription), _) => CurrentState::Subscribed(subscription),
+            (None, Some(schedule)) => CurrentState::Waiting(schedule),
+            (None, None) => CurrentState::Nothing,
         }
     }
 }
 
 impl Domain {
-    pub(in crate::domain) async fn find_standing(&self, customer: &str) -> Result<Found> {
+    pub(in crate::domain) async fn find_current_state(&self, customer: &str) -> Result<Found> {
         // In this order, a schedule that begins meanwhile is seen twice rather than not at all.
         let schedules = self.schedules(customer).await?;
         let found = self.subscriptions(customer, Detail::History).await?;
@@ -91,53 +91,16 @@ impl Domain {
         decisions: &mut Decisions,
         failure: Failure,
     ) -> Result<()> {
-        match failure {
-            Failure::Final(error) => Err(error),
-            Failure::Refused(refusal) => {
-                let wait = decisions.after(refusal).map_err(given_up)?;
-                tokio::time::sleep(self.stripe().first_wait() * wait).await;
-                Ok(())
-            }
-        }
-    }
-}
-
-/// Why a change was not made.
-pub(in crate::domain) enum Failure {
-    /// Another decision, based on what is there by then, may go through.
-    Refused(Refusal),
-    /// Another one would not help.
-    Final(Error),
-}
-
-impl From<stripe::Error> for Failure {
-    fn from(error: stripe::Error) -> Self {
-        // Another request has changed the plan since the subscription was read.
-        if error.is_item_missing() {
-            return Self::Refused(Refusal::Overtaken(error));
-        }
-        match Refusal::of(error) {
-            Ok(refusal) => Self::Refused(refusal),
-            Err(error) => Self::Final(error.into()),
-        }
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Final(error)
-    }
-}
-
-impl From<usage::Failure> for Failure {
-    fn from(failure: usage::Failure) -> Self {
-        match failure {
-            usage::Failure::Stripe(error) if error.is_item_gone() => {
-                Self::Refused(Refusal::Overtaken(error))
-            }
-            usage::Failure::Stripe(error) => error.into(),
-            usage::Failure::Domain(error) => error.into(),
-        }
+        let refusal = match failure {
+            Failure::Domain(error) => return Err(error),
+            Failure::Overtaken(error) => Refusal::Overtaken(error),
+            // Another request has changed the plan since the subscription was read.
+            Failure::Stripe(error) if error.is_item_missing() => Refusal::Overtaken(error),
+            Failure::Stripe(error) => Refusal::of(error)?,
+        };
+        let wait = decisions.after(refusal).map_err(given_up)?;
+        tokio::time::sleep(self.stripe().first_wait() * wait).await;
+        Ok(())
     }
 }
 

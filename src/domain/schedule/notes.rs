@@ -7,15 +7,15 @@
 use std::collections::BTreeSet;
 
 use super::charge::Charge;
-use super::found::{Failure, Found};
+use super::found::Found;
 use super::unpaid::{ENDS, GivenBack, UNPAID};
 use crate::billing::{Metadata, NewPhase, Subscription, SubscriptionUpdate};
-use crate::domain::plan_change::Asked;
+use crate::domain::plan_change::ResolvedPhase;
 use crate::domain::request_key::KEYS;
 use crate::domain::revision::{REVISION, Revision};
 use crate::domain::subscription::MARK;
 use crate::domain::usage::{Figure, SCHEDULED, SETTLED};
-use crate::domain::{Domain, Error, Result};
+use crate::domain::{Domain, Error, Failure, Result};
 
 /// How many pairs Stripe keeps on an object.
 const MOST_PAIRS: usize = 50;
@@ -27,7 +27,7 @@ const NOTES: [&str; 7] = [MARK.0, REVISION, KEYS, SCHEDULED, SETTLED, UNPAID, EN
 /// is beyond that.
 pub(super) fn check_room(
     subscription: &Subscription,
-    asked: &[Asked],
+    asked: &[ResolvedPhase],
     phases: &[NewPhase],
 ) -> Result<()> {
     let items = subscription.items.data.iter();

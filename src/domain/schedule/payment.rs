@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::Subscribe;
-use super::found::{Failure, Found};
+use super::found::Found;
 use crate::billing::{Schedule, Subscription, SubscriptionUpdate};
 use crate::domain::org::OrgInfoUpdate;
 use crate::domain::refs::OrgName;
 use crate::domain::revision::{Decisions, Revision};
-use crate::domain::{Domain, Error, Result};
+use crate::domain::{Domain, Error, Failure, Result};
 
 impl Domain {
     /// Writes the org's particulars and what it pays with, and leaves what it is subscribed to as it is.
@@ -36,8 +36,7 @@ impl Domain {
             };
             self.pay_with(&customer, &default, named).await
         };
-        self.again_if_gone(org, Error::is_customer_gone, attempt)
-            .await
+        self.again_if_gone(org, attempt).await
     }
 
     /// Writes `info`. If it names a default payment method and the customer was there before, returns both.
@@ -79,7 +78,7 @@ impl Domain {
     pub(super) async fn pay_with(&self, customer: &str, method: &str, asked: bool) -> Result<()> {
         let mut decisions = Decisions::new(customer);
         loop {
-            let found = self.find_standing(customer).await?;
+            let found = self.find_current_state(customer).await?;
             let revision = decisions.at(found.seen);
             match self.pin_all(&found, method, asked, &revision).await {
                 Ok(()) => return Ok(()),

@@ -15,12 +15,12 @@ mod settle;
 
 use super::carry::restarts;
 use super::charge::{CHARGE, CLOCK_SKEW};
-use super::found::{Failure, Found};
+use super::found::Found;
 use super::notes::has_room;
 use crate::billing::{DiscountAmount, Invoice, InvoiceLine, NewSchedule, PhaseEnd, Subscription};
 use crate::domain::plan_change::{Action, Change};
 use crate::domain::revision::Revision;
-use crate::domain::{Domain, Result};
+use crate::domain::{Domain, Failure, Result};
 use crate::stripe;
 
 use books::Books;

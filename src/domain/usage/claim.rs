@@ -9,12 +9,11 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::Failure;
 use super::record::metered_item;
 use crate::billing::{CustomerUpdate, Metadata, Subscription, SubscriptionItem};
 use crate::domain::refs::FeatureName;
 use crate::domain::subscription::{self, Detail, Subscriptions};
-use crate::domain::{Domain, Error, Result};
+use crate::domain::{Domain, Error, Failure, Result};
 use crate::num::hex;
 
 /// How often a claim is made under the next key because Stripe tells an earlier failure.

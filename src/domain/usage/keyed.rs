@@ -3,16 +3,19 @@
 //! Stripe remembers it, as [`claim`](super::claim) has it: so this holds across restarts and instances, and across a
 //! change of plan. What is remembered here lets a repetition be answered without Stripe.
 
-use sha2::{Digest, Sha256};
+use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+use tokio::sync::Mutex;
+
+use super::Report;
 use super::claim::{Claim, Key, reused};
 use super::record::{LOOK_UPS, unknown};
-use super::{Failure, Report};
 use crate::billing::{Subscription, SubscriptionItem};
 use crate::domain::client_keys::ClientKeys;
 use crate::domain::entitlement::Counted;
 use crate::domain::refs::OrgName;
-use crate::domain::{Domain, Error, Result};
+use crate::domain::{Domain, Error, Failure, Result};
 use crate::num::hex;
 
 /// The reports' keys. Of those beyond what there is room for, Stripe's memory is all there is.
@@ -59,37 +62,21 @@ impl Domain {
         if matches!(*state, State::Done) {
             return Ok(Counted::Nothing);
         }
-        let recorded = self.record_for(org, report, &key, &mut state).await;
+        let progress = Mutex::new(&mut *state);
+        let (key, begun) = (&key, &progress);
+        let record = |customer: Arc<str>| async move {
+            let mut state = begun.lock().await;
+            let recorded = self.record_once(&customer, report, key, &mut state);
+            Ok(recorded.await?)
+        };
+        let recorded = self.with_customer(org, record).await;
         match &recorded {
             Ok(_) => *state = State::Done,
             // The key is free, or another report's.
             Err(_) if matches!(*state, State::New) => keys.forget(&entry).await,
             Err(_) => {}
         }
-        Ok(recorded?)
-    }
-
-    /// Like [`Domain::with_customer`], keeping Stripe's own error.
-    async fn record_for(
-        &self,
-        org: &OrgName,
-        report: &Report,
-        key: &Key,
-        state: &mut State,
-    ) -> Result<Counted, Failure> {
-        for again in [true, false] {
-            let customer = self.customer(org).await?;
-            match self.record_once(&customer, report, key, state).await {
-                Err(failure) if failure.is_customer_gone() => {
-                    self.forget_customer(org).await?;
-                    if !again {
-                        break;
-                    }
-                }
-                outcome => return outcome,
-            }
-        }
-        Err(Error::OrgNotFound.into())
+        recorded
     }
 
     /// Claims the key, and records on the item that it was claimed for, or on the one that took its place.
@@ -122,8 +109,8 @@ impl Domain {
                 self.add_once(&claim, report, key, progress).await
             };
             match recorded {
-                Err(Failure::Stripe(error)) if error.is_item_gone() => {
-                    tracing::info!(%error, "the plan was changed meanwhile; the item is looked up again");
+                Err(failure) if failure.is_item_gone() => {
+                    tracing::info!(error = %failure, "the plan was changed meanwhile; the item is looked up again");
                     let found = self.metered_item(customer, &report.feature).await?;
                     (claim.subscription, claim.item) = found.clone();
                     progress.moved_to = Some(Box::new(found));
@@ -212,17 +199,6 @@ fn became(before: Option<i64>, after: i64, report: &Report, alone: bool) -> Opti
         0 => Some(false),
         moved if moved == report.n && alone => Some(true),
         _ => None,
-    }
-}
-
-impl Failure {
-    fn is_customer_gone(&self) -> bool {
-        match self {
-            Self::Stripe(error) => error
-                .api()
-                .is_some_and(crate::stripe::ApiError::is_customer_missing),
-            Self::Domain(error) => error.is_customer_gone(),
-        }
     }
 }
 

@@ -1,14 +1,13 @@
 //! Usage that is set under a client's idempotency key, where it adds up: what has to be added depends on what is there,
 //! so a repetition cannot simply be the same call.
 
-use super::Failure;
 use super::claim::{Claim, Key};
 use super::keyed::{Progress, RECORDS};
 use super::record::{cannot_be_lowered, total_key};
 use super::{Report, totals::PeriodUsage};
 use crate::billing::SubscriptionItem;
-use crate::domain::Domain;
 use crate::domain::revision::Attempts;
+use crate::domain::{Domain, Failure};
 use crate::stripe;
 
 impl Domain {

@@ -1,14 +1,14 @@
 //! One more use, recorded: which item it goes to, how it is told to Stripe, and what became of it where Stripe does not
 //! say.
 
+use super::Report;
 use super::totals::PeriodUsage;
-use super::{Failure, Report};
 use crate::billing::{Subscription, SubscriptionItem, UsageAction, UsageRecord};
 use crate::domain::entitlement::{Counted, Kind, UsageSnapshot};
 use crate::domain::refs::FeatureName;
 use crate::domain::revision::{Attempts, Refusal};
 use crate::domain::subscription::{Detail, Subscriptions};
-use crate::domain::{Domain, Error, Result};
+use crate::domain::{Domain, Error, Failure, Result};
 use crate::stripe;
 
 /// How often an item is looked up for one report, because the one before has gone with a change of plan.
@@ -64,8 +64,8 @@ impl Domain {
         for _ in 1..LOOK_UPS {
             let (subscription, item) = self.metered_item(customer, &report.feature).await?;
             match self.record_on(&subscription, &item, report).await {
-                Err(Failure::Stripe(error)) if error.is_item_gone() => {
-                    tracing::info!(%error, "the plan was changed meanwhile; the item is looked up again");
+                Err(failure) if failure.is_item_gone() => {
+                    tracing::info!(error = %failure, "the plan was changed meanwhile; the item is looked up again");
                 }
                 outcome => return outcome,
             }

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use futures::future::try_join_all;
 
-use super::Failure;
 use crate::billing::{InvoiceLine, Subscription, SubscriptionItem, UsagePeriod};
-use crate::domain::{Domain, Result};
+use crate::domain::{Domain, Failure, Result};
 use crate::stripe;
 
 /// Units used by subscription item, as far as they are known.

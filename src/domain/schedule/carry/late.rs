@@ -3,11 +3,10 @@
 
 use super::Carry;
 use crate::billing::{InvoiceLine, Metadata, Subscription};
-use crate::domain::Domain;
 use crate::domain::revision::Revision;
 use crate::domain::schedule::charge::CLOCK_SKEW;
-use crate::domain::schedule::found::Failure;
 use crate::domain::usage::{Billed, Figure};
+use crate::domain::{Domain, Failure};
 
 impl Carry {
     /// The figures as they are once all that `lines` bill is counted, where that is more than was seen.

@@ -8,9 +8,8 @@ use crate::billing::{
 use crate::domain::catalog::PricedFeature;
 use crate::domain::refs::FeatureName;
 use crate::domain::revision::Revision;
-use crate::domain::schedule::found::Failure;
 use crate::domain::usage::{Figure, Used};
-use crate::domain::{Domain, Result, usage};
+use crate::domain::{Domain, Failure, Result};
 use crate::stripe;
 
 /// The item that usage of a feature is recorded on, if it is metered.
@@ -97,8 +96,7 @@ impl Domain {
     }
 
     async fn level_of(&self, item: &SubscriptionItem) -> Result<i64, Failure> {
-        let level = self.total_usage(item).await;
-        Ok(level.map_err(usage::Failure::Stripe)?)
+        self.total_usage(item).await.map_err(Failure::of_item)
     }
 
     async fn set_level(
@@ -137,7 +135,8 @@ impl Domain {
             return Ok(());
         }
         let lines = self.upcoming_lines(customer, Some(&old.id)).await?;
-        let used: Used = self.usage_of(customer, old, &lines).await?;
+        let used = self.usage_of(customer, old, &lines).await;
+        let used: Used = used.map_err(Failure::of_item)?;
         let mut emptied = Vec::new();
         for item in moving {
             let value = total(&[item], &used);

@@ -9,10 +9,9 @@ use crate::billing::{Invoice, Subscription, SubscriptionUpdate};
 use crate::domain::catalog::PricedFeature;
 use crate::domain::revision::Revision;
 use crate::domain::schedule::charge::Extra;
-use crate::domain::schedule::found::Failure;
 use crate::domain::schedule::unpaid::{Credit, Credits, GivenBack, How, Part, UNPAID};
 use crate::domain::usage::Billed;
-use crate::domain::{Domain, Result};
+use crate::domain::{Domain, Failure, Result};
 
 impl Domain {
     /// Notes on the subscription what was used before a scheduled change, and the levels that are to be set. Answers with

@@ -6,10 +6,9 @@ use super::books::Charge;
 use super::note::{ENDS, UNPAID};
 use super::{Books, Credit, GivenBack, Part};
 use crate::billing::{Invoice, InvoiceItem, InvoiceStatus, Metadata, Period, Subscription};
-use crate::domain::Domain;
 use crate::domain::revision::Revision;
 use crate::domain::schedule::charge::Extra;
-use crate::domain::schedule::found::Failure;
+use crate::domain::{Domain, Failure};
 use crate::stripe;
 
 /// The time of one price that was given back.

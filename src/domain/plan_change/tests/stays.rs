@@ -1,0 +1,137 @@
+//! What stays as it is where a request does not mention it, and what cannot be beside it.
+
+use super::*;
+
+/// The phases after a change of [`subscription`] now.
+fn changed(now: i64, asked: &[ResolvedPhase]) -> Vec<NewPhase> {
+    let sub = subscription(Some(&schedule_json("active", None)));
+    match decide(CurrentState::Subscribed(&sub), asked, now) {
+        Action::Replace(_, plan) => plan.phases,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_same_items_and_the_second_in_which_a_phase_began_change_it_in_place() {
+    let same = changed(NOW, &[ask(None, &["price_use", "price_old"])]);
+    let mut in_place = next(None, "ten", &["price_use", "price_old"]);
+    in_place.items[1].quantity = Some(3);
+    assert_eq!(same, [in_place]);
+    assert_eq!(
+        changed(START, &[ask(None, &["p"])]),
+        [next(None, "ten", &["p"])]
+    );
+    // A trial that begins or ends is another phase.
+    let trial = ResolvedPhase {
+        trial: true,
+        ..ask(None, &["price_use", "price_old"])
+    };
+    assert_eq!(changed(NOW, &[trial]).len(), 2);
+}
+
+#[test]
+fn a_quantity_follows_the_name_of_its_feature() {
+    let named = |name: &str, price: &str, metered| PricedFeature {
+        name: name.parse().expect("a name"),
+        metered,
+        ..sold(price)
+    };
+    let asked = ResolvedPhase {
+        features: vec![
+            named("feature:use@plan:q@1", "new_use", true),
+            named("feature:seat@plan:q@1", "new_seat", false),
+            named("feature:seat@plan:r@1", "other_seat", false),
+        ],
+        ..ask(None, &[])
+    };
+    let phases = changed(NOW, &[asked]);
+    assert_eq!(
+        phases[1].items,
+        [
+            item("new_use", None),
+            item("new_seat", Some(3)),
+            item("other_seat", None),
+            foreign()
+        ]
+    );
+}
+
+#[test]
+fn a_coupon_runs_on_until_another_word_is_said() {
+    let with = |coupon: Option<&str>, effective, price: &str| ResolvedPhase {
+        coupon: coupon.map(str::to_owned),
+        ..ask(effective, &[price])
+    };
+    let coupons = |asked: &[ResolvedPhase]| -> Vec<Option<String>> {
+        let phases = changed(NOW, asked).into_iter().skip(1);
+        phases.map(|phase| phase.coupon).collect()
+    };
+    let some = |coupon: &str| Some(coupon.to_owned());
+    assert_eq!(coupons(&[with(None, None, "p")]), [some("ten")]);
+    assert_eq!(coupons(&[with(Some(""), None, "p")]), [None]);
+    assert_eq!(
+        coupons(&[
+            with(None, None, "p"),
+            with(Some("new"), Some(LATER), "q"),
+            with(None, Some(LATEST), "r")
+        ]),
+        [some("ten"), some("new"), None]
+    );
+}
+
+#[test]
+fn what_is_mentioned_changes() {
+    let sub = subscription(Some(&schedule_json("active", None)));
+    let change = Change {
+        asked: &[ask(None, &["p"])],
+        automatic_tax: Some(false),
+        payment_method: Some("pm_new"),
+        now: NOW,
+    };
+    let Action::Replace(_, plan) = super::super::decide(CurrentState::Subscribed(&sub), change)
+    else {
+        panic!("a subscription with a schedule")
+    };
+    assert_eq!(
+        (plan.automatic_tax, plan.payment_method.as_deref()),
+        (false, Some("pm_new"))
+    );
+}
+
+#[test]
+fn what_stripe_would_refuse_is_refused_before() {
+    let sub = subscription(None);
+    let held = Held::of(CurrentState::Subscribed(&sub), NOW);
+    let billed = |every: &str, currency: &str| PricedFeature {
+        billing: BillingTerms {
+            every: Some((every.to_owned().into(), 1)),
+            currency: currency.into(),
+        },
+        ..sold("p")
+    };
+    let check = |held: &Held, features: &[PricedFeature]| {
+        held.check(features).map_err(|error| error.to_string())
+    };
+    let nothing = Held::default();
+    assert_eq!(check(&nothing, &[billed("year", "eur")]), Ok(()));
+    assert_eq!(check(&held, &[billed("month", "usd")]), Ok(()));
+    for (held, features, word) in [
+        (
+            &nothing,
+            vec![billed("month", "usd"), billed("year", "usd")],
+            "interval",
+        ),
+        (
+            &nothing,
+            vec![billed("month", "usd"), billed("month", "eur")],
+            "currency field",
+        ),
+        // The item that is not Tier's is billed monthly, in dollars.
+        (&held, vec![billed("year", "usd")], "interval"),
+        (&held, vec![billed("month", "eur")], "currency"),
+        (&held, vec![billed("month", "usd"); 20], "21 were given"),
+    ] {
+        let refused = check(held, &features).expect_err(word);
+        assert!(refused.contains(word), "{refused}");
+    }
+}
