@@ -1,6 +1,7 @@
 //! `phase` and `phases`: an org's subscription told as a sequence of phases.
 
 mod history;
+mod sources;
 
 use chrono::{DateTime, Datelike as _, Months, Utc};
 
@@ -10,7 +11,8 @@ use super::subscription::Detail;
 use super::{Domain, Error, Result};
 use crate::billing::{Coupon, Subscription};
 
-use history::{needs_past, of_schedule, of_subscription};
+use history::{needs_past, of_subscription};
+use sources::of_schedule;
 
 /// From a second (included) to a second (excluded), in Unix seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ mod end;
 mod found;
 mod notes;
 mod payment;
+mod sign_up;
 mod unpaid;
 
 pub(super) use found::Found;

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
+use crate::telemetry::mask_secrets;
+
 /// Parameters in the order in which they are sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Form(Vec<(Cow<'static, str>, String)>);
@@ -55,6 +57,34 @@ impl Form {
             .map(|(key, value)| (key.as_ref(), value.as_str()))
     }
 
+    /// Parameters for a log: ids, numbers and Tier's own metadata are shown, what a person or an app
+    /// wrote is not.
+    pub(super) fn masked(&self) -> String {
+        let shown = |key: &str| {
+            let personal = [
+                "email",
+                "name",
+                "phone",
+                "description",
+                "query",
+                "card",
+                "address",
+                "url",
+            ];
+            let foreign = key.contains("metadata") && !key.contains("tier.");
+            !foreign && !key.contains("tier.org") && !personal.iter().any(|word| key.contains(word))
+        };
+        let mut out = String::new();
+        for (key, value) in self.iter() {
+            let value = if shown(key) { value } else { "***" };
+            out.push_str(if out.is_empty() { "" } else { "&" });
+            out.push_str(key);
+            out.push('=');
+            out.push_str(&mask_secrets(value));
+        }
+        out
+    }
+
     /// The encoded form: a body, or a query string.
     pub fn encode(&self) -> String {
         let mut out = form_urlencoded::Serializer::new(String::new());
@@ -76,6 +106,19 @@ mod tests {
         assert_eq!(
             form.encode(),
             "metadata%5Btier.org%5D=org%3Aa%26b%3Dc+d&expand%5B%5D=data.price"
+        );
+    }
+
+    #[test]
+    fn masks_what_a_person_wrote() {
+        let mut form = Form::new();
+        form.push("email", "a@example.com");
+        form.push("metadata[note]", "secret");
+        form.push("metadata[tier.feature]", "feature:x@plan:p@1");
+        form.push("quantity", 3);
+        assert_eq!(
+            form.masked(),
+            "email=***&metadata[note]=***&metadata[tier.feature]=feature:x@plan:p@1&quantity=3"
         );
     }
 }

@@ -12,6 +12,7 @@ mod limit;
 mod list;
 mod path;
 mod reads;
+mod refusal;
 mod request;
 mod retry;
 mod signature;

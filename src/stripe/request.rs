@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use backon::Retryable;
 use reqwest::Method;
-use reqwest::header::{self, HeaderMap, HeaderName};
+use reqwest::header::{self, HeaderName};
 use secrecy::ExposeSecret as _;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 
-use super::error::{ApiError, Error};
-use super::transport::chain;
+use super::error::Error;
+use super::refusal::{broken, is_replayed, refusal, text};
 use super::{Client, Form, Path, retry};
 use crate::metrics::Endpoint;
 use crate::num;
@@ -305,7 +305,7 @@ impl Request {
         if self.client.transport.options.debug {
             tracing::info!(
                 target: "stripe",
-                method = %self.method, path = &*mask_secrets(&self.path), params = masked(&self.form),
+                method = %self.method, path = &*mask_secrets(&self.path), params = self.form.masked(),
                 status = status.as_u16(), request_id = text(&headers, "request-id"), "stripe call"
             );
         }
@@ -353,85 +353,6 @@ impl Request {
     }
 }
 
-fn broken(error: reqwest::Error) -> Error {
-    if error.is_timeout() && !error.is_connect() {
-        Error::Timeout("one try")
-    } else {
-        Error::Transport(chain(&error.without_url()))
-    }
-}
-
-#[derive(serde::Deserialize)]
-struct Envelope {
-    error: ApiError,
-}
-
-fn refusal(call: String, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
-    let message = || format!("HTTP {status} without an error object");
-    let mut error = match serde_json::from_slice::<Envelope>(body) {
-        Ok(envelope) => ApiError {
-            replayed: is_replayed(headers),
-            ..envelope.error
-        },
-        // A proxy's page, or a broken answer: it does not say that the request was wrong.
-        Err(_) if (400..500).contains(&status) && !matches!(status, 409 | 429) => {
-            return Error::Decode {
-                endpoint: call,
-                cause: message(),
-            };
-        }
-        Err(_) => ApiError {
-            message: message(),
-            ..ApiError::default()
-        },
-    };
-    error.status = status;
-    error.endpoint = call;
-    error.request_id = text(headers, "request-id").map(Into::into);
-    error.should_retry = text(headers, "stripe-should-retry").map(|value| value == "true");
-    error.retry_after = text(headers, "retry-after")
-        .and_then(|s| s.parse().ok())
-        .map(Duration::from_secs);
-    Error::Api(Box::new(error))
-}
-
-/// Whether Stripe gave the answer that it kept under the call's idempotency key.
-fn is_replayed(headers: &HeaderMap) -> bool {
-    text(headers, "idempotent-replayed") == Some("true")
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
-}
-
-/// Parameters for a log: ids, numbers and Tier's own metadata are shown, what a person or an app
-/// wrote is not.
-fn masked(form: &Form) -> String {
-    let shown = |key: &str| {
-        let personal = [
-            "email",
-            "name",
-            "phone",
-            "description",
-            "query",
-            "card",
-            "address",
-            "url",
-        ];
-        let foreign = key.contains("metadata") && !key.contains("tier.");
-        !foreign && !key.contains("tier.org") && !personal.iter().any(|word| key.contains(word))
-    };
-    let mut out = String::new();
-    for (key, value) in form.iter() {
-        let value = if shown(key) { value } else { "***" };
-        out.push_str(if out.is_empty() { "" } else { "&" });
-        out.push_str(key);
-        out.push('=');
-        out.push_str(&mask_secrets(value));
-    }
-    out
-}
-
 /// The longest idempotency key that Stripe takes.
 const MAX_IDEMPOTENCY_KEY: usize = 255;
 
@@ -455,18 +376,5 @@ mod tests {
             assert_eq!(sendable(key.clone()).len(), 64);
             assert_ne!(sendable(key.clone()), sendable(key + "x"));
         }
-    }
-
-    #[test]
-    fn masks_what_a_person_wrote() {
-        let mut form = Form::new();
-        form.push("email", "a@example.com");
-        form.push("metadata[note]", "secret");
-        form.push("metadata[tier.feature]", "feature:x@plan:p@1");
-        form.push("quantity", 3);
-        assert_eq!(
-            masked(&form),
-            "email=***&metadata[note]=***&metadata[tier.feature]=feature:x@plan:p@1&quantity=3"
-        );
     }
 }

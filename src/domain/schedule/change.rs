@@ -11,7 +11,6 @@ use super::checks::Attachment;
 use super::found::Found;
 use super::notes::check_room;
 use crate::billing::{Expandable, NewSchedule, Subscription};
-use crate::domain::org::OrgInfoUpdate;
 use crate::domain::plan_change::{self, Action, Change, Held, ResolvedPhase};
 use crate::domain::refs::OrgName;
 use crate::domain::request_key;
@@ -25,62 +24,6 @@ const SETTLEMENTS: u32 = 3;
 const CHANGE: &str = "change";
 
 impl Domain {
-    /// Makes the org's customer with all that the request says of it, and subscribes it.
-    pub(super) async fn sign_up(
-        &self,
-        org: &OrgName,
-        asked: &[ResolvedPhase],
-        request: &Subscribe,
-        now: i64,
-    ) -> Result<()> {
-        let method = Some(request.payment_method.as_str()).filter(|method| !method.is_empty());
-        self.check_coupons(asked, &Held::default()).await?;
-        let mut info = request.info.clone().unwrap_or_default();
-        if let Some(method) = method {
-            self.check_payment_method(method, None).await?;
-            if info.payment_method.is_empty() {
-                method.clone_into(&mut info.payment_method);
-            }
-        }
-        let customer = self.put_org(org, &info).await?;
-        let (id, is_new) = (customer.id, customer.is_new);
-        let outcome = self
-            .subscribe_new(org, &id, &info, asked, request, now)
-            .await;
-        if let Err(error) = &outcome
-            && is_new
-            && error.is_definite_refusal()
-        {
-            self.unmake_customer(org, &id).await;
-        }
-        outcome
-    }
-
-    /// Subscribes a customer that has been made with `info`.
-    async fn subscribe_new(
-        &self,
-        org: &OrgName,
-        customer: &str,
-        info: &OrgInfoUpdate,
-        asked: &[ResolvedPhase],
-        request: &Subscribe,
-        now: i64,
-    ) -> Result<()> {
-        let method = Some(request.payment_method.as_str()).filter(|method| !method.is_empty());
-        if let Some(method) = method.filter(|method| *method != info.payment_method) {
-            self.attach_payment_method(customer, method).await?;
-        }
-        let change = Change {
-            asked,
-            automatic_tax: request.automatic_tax,
-            payment_method: method,
-            now,
-        };
-        let key = request.key.as_deref();
-        self.decide_and_write(org, customer, change, None, key, &mut false)
-            .await
-    }
-
     /// Writes the request's particulars to a customer that is there, and changes what it is subscribed to.
     pub(super) async fn change_plan(
         &self,
@@ -168,7 +111,7 @@ impl Domain {
 
     /// Decides and writes, and does so again when the clock or another request has overtaken it. `found` is what was
     /// read already. `is_made` becomes true with the change itself: what is refused after that is not the change.
-    async fn decide_and_write(
+    pub(super) async fn decide_and_write(
         &self,
         org: &OrgName,
         customer: &str,

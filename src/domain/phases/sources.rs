@@ -1,0 +1,147 @@
+//! The phases that one schedule tells, or a subscription's own dates. Pure.
+
+use super::{Phase, Phases};
+use crate::billing::{EndBehavior, Schedule, SchedulePhase, Subscription};
+use crate::domain::catalog::Catalog;
+use crate::domain::refs::FeaturePlan;
+
+/// The phases of a schedule, then the end if it cancels. A phase whose trial ends before it does is shown as two;
+/// `trialing` tells which of them is in force.
+pub(super) fn of_schedule(schedule: &Schedule, catalog: &Catalog, trialing: bool) -> Phases {
+    let tax = schedule.default_settings.automatic_tax.enabled;
+    let cancels = schedule.end_behavior == EndBehavior::Cancel;
+    let current = schedule.current_phase.map(|phase| phase.start_date);
+    let mut phases: Vec<Phase> = Vec::with_capacity(schedule.phases.len() + 1);
+    let mut in_force = None;
+    for (i, phase) in schedule.phases.iter().enumerate() {
+        let is_last = i + 1 == schedule.phases.len();
+        let end = (!is_last || cancels).then_some(phase.end_date);
+        let whole = Phase {
+            end,
+            ..of_phase(phase, catalog, tax)
+        };
+        let first = phases.len();
+        match phase.trial_end {
+            Some(trial_end) if phase.start_date < trial_end && trial_end < phase.end_date => {
+                let paid = Phase {
+                    trial: false,
+                    effective: trial_end,
+                    ..whole.clone()
+                };
+                let trial = Phase {
+                    end: Some(trial_end),
+                    ..whole
+                };
+                phases.extend([trial, paid]);
+            }
+            _ => phases.push(whole),
+        }
+        if Some(phase.start_date) == current {
+            in_force = Some(if trialing { first } else { phases.len() - 1 });
+        }
+    }
+    if let (true, Some(last)) = (cancels, schedule.phases.last()) {
+        phases.push(nothing(last.end_date, tax));
+    }
+    Phases {
+        current: None,
+        phases,
+        in_force,
+    }
+}
+
+fn of_phase(phase: &SchedulePhase, catalog: &Catalog, tax: bool) -> Phase {
+    let items = phase.items.iter();
+    let features = items
+        .filter_map(|item| catalog.feature(item.price.id()).cloned())
+        .collect();
+    Phase {
+        features: sorted(features),
+        trial: phase.trial_end.is_some_and(|end| end > phase.start_date),
+        coupon: phase
+            .coupon
+            .as_ref()
+            .and_then(|coupon| coupon.object())
+            .cloned(),
+        ..nothing(
+            phase.start_date,
+            phase.automatic_tax.map_or(tax, |phase| phase.enabled),
+        )
+    }
+}
+
+/// What a subscription without a schedule has gone through, and what is planned for it.
+pub(super) fn of_dates(subscription: &Subscription, trialing: bool) -> Phases {
+    let tax = subscription.automatic_tax.enabled;
+    let items = subscription.items.data.iter();
+    let features = sorted(items.filter_map(|item| item.price.feature_plan()).collect());
+    let coupon = subscription
+        .discount
+        .as_ref()
+        .map(|discount| discount.coupon.clone());
+    let discount = subscription.discount.as_ref();
+    let given = discount.map_or(0, |discount| discount.start);
+    let end = subscription.ended_at.or(subscription.cancel_at);
+
+    let mut phases: Vec<Phase> = Vec::new();
+    let mut add = |effective: i64, trial: bool| {
+        if end.is_none_or(|end| effective < end) {
+            if let Some(previous) = phases.last_mut() {
+                previous.end = Some(effective);
+                // It had the coupon only if that was given by then.
+                previous.coupon.take_if(|_| given >= effective);
+            }
+            let (features, coupon) = (features.clone(), coupon.clone());
+            phases.push(Phase {
+                features,
+                trial,
+                coupon,
+                ..nothing(effective, tax)
+            });
+        }
+    };
+    match subscription.trial_end {
+        Some(trial_end) => {
+            let trial_start = subscription.trial_start.unwrap_or(subscription.start_date);
+            if trial_start > subscription.start_date {
+                add(subscription.start_date, false);
+            }
+            add(trial_start, true);
+            add(trial_end, false);
+        }
+        None => add(subscription.start_date, false),
+    }
+    let in_force = phases.iter().rposition(|phase| phase.trial == trialing);
+    if let Some(end) = end {
+        if let Some(last) = phases.last_mut() {
+            last.end = Some(end);
+        }
+        phases.push(nothing(end, tax));
+    }
+    Phases {
+        current: None,
+        phases,
+        in_force,
+    }
+}
+
+/// A phase from `effective` on in which nothing is granted.
+fn nothing(effective: i64, automatic_tax: bool) -> Phase {
+    Phase {
+        features: Vec::new(),
+        plans: Vec::new(),
+        fragments: Vec::new(),
+        trial: false,
+        coupon: None,
+        effective,
+        end: None,
+        current: None,
+        automatic_tax,
+    }
+}
+
+fn sorted(mut features: Vec<FeaturePlan>) -> Vec<FeaturePlan> {
+    features.sort();
+    features.dedup();
+    features
+}

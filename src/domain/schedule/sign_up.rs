@@ -1,0 +1,65 @@
+//! The first subscription of an org that has no customer yet.
+
+use super::Subscribe;
+use crate::domain::org::OrgInfoUpdate;
+use crate::domain::plan_change::{Change, Held, ResolvedPhase};
+use crate::domain::refs::OrgName;
+use crate::domain::{Domain, Result};
+
+impl Domain {
+    /// Makes the org's customer with all that the request says of it, and subscribes it.
+    pub(super) async fn sign_up(
+        &self,
+        org: &OrgName,
+        asked: &[ResolvedPhase],
+        request: &Subscribe,
+        now: i64,
+    ) -> Result<()> {
+        let method = Some(request.payment_method.as_str()).filter(|method| !method.is_empty());
+        self.check_coupons(asked, &Held::default()).await?;
+        let mut info = request.info.clone().unwrap_or_default();
+        if let Some(method) = method {
+            self.check_payment_method(method, None).await?;
+            if info.payment_method.is_empty() {
+                method.clone_into(&mut info.payment_method);
+            }
+        }
+        let customer = self.put_org(org, &info).await?;
+        let (id, is_new) = (customer.id, customer.is_new);
+        let outcome = self
+            .subscribe_new(org, &id, &info, asked, request, now)
+            .await;
+        if let Err(error) = &outcome
+            && is_new
+            && error.is_definite_refusal()
+        {
+            self.unmake_customer(org, &id).await;
+        }
+        outcome
+    }
+
+    /// Subscribes a customer that has been made with `info`.
+    async fn subscribe_new(
+        &self,
+        org: &OrgName,
+        customer: &str,
+        info: &OrgInfoUpdate,
+        asked: &[ResolvedPhase],
+        request: &Subscribe,
+        now: i64,
+    ) -> Result<()> {
+        let method = Some(request.payment_method.as_str()).filter(|method| !method.is_empty());
+        if let Some(method) = method.filter(|method| *method != info.payment_method) {
+            self.attach_payment_method(customer, method).await?;
+        }
+        let change = Change {
+            asked,
+            automatic_tax: request.automatic_tax,
+            payment_method: method,
+            now,
+        };
+        let key = request.key.as_deref();
+        self.decide_and_write(org, customer, change, None, key, &mut false)
+            .await
+    }
+}
