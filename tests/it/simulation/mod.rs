@@ -14,6 +14,7 @@ mod calls;
 mod compare;
 mod model;
 mod ops;
+mod plans;
 mod regressions;
 mod requests;
 mod run;

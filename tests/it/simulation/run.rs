@@ -9,8 +9,9 @@ use stripe_sandbox::Rule;
 use tier::domain::MaxAge;
 
 use super::calls::{pay, rule};
-use super::model::{self, Org};
+use super::model::Org;
 use super::ops::{COMBINATIONS, Combination, HOUR, ORGS, Op, SERVERS};
+use super::plans;
 use crate::harness::{Answer, START, Settings, TestApp};
 
 /// Servers over a sandbox, used for one list after the other. They share nothing but their Stripe.
@@ -101,7 +102,7 @@ impl World {
         server.sandbox().clear_faults();
         server.sandbox().reset();
         server.set_clock(START);
-        server.post("/v1/push", model::PRICING).await.ok();
+        server.post("/v1/push", plans::PRICING).await.ok();
         // Servers remember orgs, so each list has its own.
         let list = self.lists.replace(self.lists.get() + 1);
         let unknown = Known {

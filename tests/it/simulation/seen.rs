@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::model::{self, Org};
+use super::model::Org;
+use super::plans;
 use super::run::{Outcome, World};
 use crate::harness::{STRIPE_KEY, TestApp};
 
@@ -94,7 +95,7 @@ impl Seen {
         if self.limits != limits {
             return expected("limits", &limits);
         }
-        let features = current.map(|current| serde_json::json!(model::features(current)));
+        let features = current.map(|current| serde_json::json!(plans::features(current)));
         if self.features != features {
             return expected("phase", &features);
         }

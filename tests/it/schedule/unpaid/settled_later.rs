@@ -1,0 +1,197 @@
+//! Unpaid time that is settled by a later call: after a scheduled change, or after something failed.
+
+use super::*;
+
+/// However late somebody comes, each change takes off what it gave back.
+#[tokio::test]
+async fn scheduled_changes_that_nobody_saw_are_settled_one_by_one() {
+    for (second, due) in [("plan:tiny@1", 1000), ("plan:big@1", 1000)] {
+        let mut seen = Vec::new();
+        for reads in [true, false] {
+            let app = start(BAD_CARD).await;
+            let later = json!([
+                {"effective": "2023-01-11T00:00:00Z", "features": ["plan:small@1"]},
+                {"effective": "2023-01-21T00:00:00Z", "features": [second]},
+            ]);
+            schedule(&app, later).await.ok();
+            for _ in 0..2 {
+                app.advance(10 * DAY);
+                if reads {
+                    app.get("/v1/limits?org=org:a").await.ok();
+                    app.settled().await;
+                }
+            }
+            app.advance(DAY);
+            app.get("/v1/limits?org=org:a").await.ok();
+            app.settled().await;
+            assert_eq!(
+                invoices(&app).await[0],
+                row("open", due),
+                "{second} {reads}"
+            );
+            seen.push((pending(&app).await, customer(&app).await["balance"].clone()));
+        }
+        assert_eq!(seen[0], seen[1], "{second}");
+    }
+}
+
+/// What Stripe refuses to take off at first is taken off by who comes later.
+#[tokio::test]
+async fn a_scheduled_change_whose_settlement_is_refused_is_settled_later() {
+    let app = start(BAD_CARD).await;
+    let later = json!([{"effective": "2023-01-11T00:00:00Z", "features": ["plan:small@1"]}]);
+    schedule(&app, later).await.ok();
+    app.advance(11 * DAY);
+    let refuse = Rule::new("POST", "/v1/credit_notes", Action::Status(400, None));
+    app.sandbox().add_fault(refuse);
+    for due in [3100, 1000] {
+        app.get("/v1/limits?org=org:a").await.ok();
+        app.settled().await;
+        assert_eq!(invoices(&app).await[0], row("open", due));
+        app.sandbox().clear_faults();
+        app.advance(DAY);
+    }
+}
+
+/// Stripe keeps fifty pairs of metadata, and what cannot be noted would be lost.
+#[tokio::test]
+async fn a_subscription_whose_metadata_is_full_is_not_changed_but_can_be_cancelled() {
+    for count in [35, 47, 48, 49, 50] {
+        let app = start("").await;
+        app.report("org:a", "feature:calls", 20).await;
+        app.advance(10 * DAY);
+        let subscription = subscriptions(&app).await[0].clone();
+        let path = format!("/v1/subscriptions/{}", id(&subscription));
+        let ours = subscription["metadata"].as_object().expect("pairs").len();
+        for i in ours..count {
+            let key: &'static str = Box::leak(format!("metadata[app{i}]").into_boxed_str());
+            app.stripe_post(&path, &[(key, "x")]).await;
+        }
+        let small = json!([{"features": ["plan:small@1"]}]);
+        let answer = schedule(&app, small).await;
+        if count > 35 {
+            let message = answer.fails(400, "invalid_request").json()["message"].clone();
+            assert!(
+                message
+                    .as_str()
+                    .is_some_and(|text| text.contains("metadata")),
+                "{message}"
+            );
+            assert_eq!(invoices(&app).await[0], row("open", 3100));
+        } else {
+            answer.ok();
+        }
+        schedule(&app, json!([{}])).await.ok();
+        let due: i64 = invoices(&app).await.iter().map(|row| row.1).sum();
+        assert!(
+            (1200..=1201).contains(&due),
+            "{count}: {:?}",
+            invoices(&app).await
+        );
+        assert_eq!(customer(&app).await["balance"], 0, "{count}");
+    }
+}
+
+/// Stripe credits unused time that nobody has paid as it ends a subscription, and takes what was used off that.
+#[tokio::test]
+async fn usage_before_a_scheduled_end_of_what_was_not_paid_is_charged() {
+    for reads in [false, true] {
+        let app = start("").await;
+        app.report("org:a", "feature:calls", 20).await;
+        let end = json!([{"effective": "2023-01-11T00:00:00Z"}]);
+        schedule(&app, end).await.ok();
+        app.advance(11 * DAY);
+        app.get("/v1/limits?org=org:a").await.ok();
+        app.settled().await;
+        if reads {
+            let twin = app.twin();
+            twin.get("/v1/limits?org=org:a").await.ok();
+            twin.settled().await;
+        }
+        app.advance(DAY);
+        let due: i64 = invoices(&app).await.iter().map(|row| row.1).sum();
+        let balance = customer(&app).await["balance"].as_i64().expect("cents");
+        assert_eq!(pending(&app).await, [0; 0], "{reads}");
+        // Ten days, and twenty calls.
+        assert_eq!(
+            due + balance,
+            1000 + 200,
+            "{reads} {:?}",
+            invoices(&app).await
+        );
+        assert_eq!(balance, 0, "{reads}");
+    }
+}
+
+/// The period begins again, minutes after it was charged and not paid.
+#[tokio::test]
+async fn a_trial_soon_after_what_was_not_paid() {
+    for minutes in [1, 4, 6] {
+        let app = start("").await;
+        app.advance(Duration::from_secs(60 * minutes));
+        let trial = json!([{"trial": true, "features": ["plan:big@1"]}]);
+        schedule(&app, trial).await.ok();
+        let first = invoices(&app).await[0].clone();
+        assert!(first.0 == "void" || first.1 <= 1, "{minutes}: {first:?}");
+        assert_eq!(customer(&app).await["balance"], 0);
+        assert_eq!(pending(&app).await, [0; 0]);
+    }
+}
+
+/// Whatever fails after the time was given back, the next call for the org makes up for it, once.
+#[tokio::test]
+async fn what_could_not_be_taken_off_is_taken_off_by_the_next_call() {
+    let cut = |action| Rule::new("POST", "/v1/credit_notes", action);
+    let fails = |method, path| Rule::new(method, path, Action::Status(500, None));
+    for cancel in [false, true] {
+        for (rule, what) in [
+            (cut(Action::Status(500, None)), "500"),
+            (cut(Action::Drop), "drop"),
+            (cut(Action::Drop).after(), "drop after"),
+            (fails("DELETE", "/v1/invoiceitems/*"), "credit"),
+        ] {
+            if cancel && what == "credit" {
+                continue;
+            }
+            for next in ["same", "limits", "phases", "late"] {
+                if what != "drop after" && matches!(next, "phases" | "late") {
+                    continue;
+                }
+                let app = start(BAD_CARD).await;
+                app.report("org:a", "feature:calls", 5).await;
+                app.advance(10 * DAY);
+                app.sandbox().add_fault(rule.clone());
+                let phases = if cancel {
+                    json!([{}])
+                } else {
+                    json!([{"features": ["plan:small@1"]}])
+                };
+                let answer = schedule(&app, phases.clone()).await;
+                let case = format!("{cancel} {what} {next}");
+                assert_eq!(answer.status, 502, "{case}");
+                app.sandbox().clear_faults();
+                // Another server knows nothing of it.
+                let app = app.twin();
+                let get = async |path: &str| {
+                    app.get(path).await.ok();
+                    app.settled().await;
+                };
+                match next {
+                    "same" => drop(schedule(&app, phases).await.ok()),
+                    "limits" => get("/v1/limits?org=org:a").await,
+                    "phases" => get("/v1/phases?org=org:a").await,
+                    _ => {
+                        app.advance(DAY + DAY);
+                        get("/v1/phases?org=org:a").await;
+                    }
+                }
+                assert_eq!(invoices(&app).await[0], row("open", 1000), "{case}");
+                let credits = pending(&app).await.into_iter().filter(|amount| *amount < 0);
+                assert_eq!(credits.count(), 0, "{case}");
+                assert_eq!(customer(&app).await["balance"], 0, "{case}");
+                get("/v1/phases?org=org:a").await;
+                assert_eq!(invoices(&app).await[0], row("open", 1000), "{case}");
+            }
+        }
+    }
+}
