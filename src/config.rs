@@ -1,9 +1,8 @@
-//! Every setting, with its flag, its variable and its default in one place: the doc comments are the manual, and
-//! `tier serve --help` prints them. Nothing else reads the environment.
+//! Every setting, with its flag, its variable and its default. The doc comments are the manual: `tier serve --help` prints
+//! them. No other module reads the environment.
 //!
-//! A default that a part has by itself is read from there ([`RequestLimits`](crate::api::RequestLimits),
-//! [`server::Options`](crate::server::Options)); no part reads this module, but the command line, which hands on what
-//! was set.
+//! Defaults of a module are defined there ([`RequestLimits`](crate::api::RequestLimits),
+//! [`server::Options`](crate::server::Options)). Only the command line reads this module, and passes the settings on.
 
 mod access;
 mod dangers;
@@ -31,7 +30,7 @@ pub use stripe_key::{KeyError, StripeKey, stripe_key};
 pub use time_span::TimeSpan;
 pub use web_origin::WebOrigin;
 
-/// A variable that is set and not empty.
+/// The value of a variable. None if it is unset or empty.
 fn variable(name: &str) -> Option<String> {
     #[expect(
         clippy::disallowed_methods,

@@ -15,8 +15,8 @@
 //!
 //! | part | what it knows |
 //! |---|---|
-//! | [`cli`] | commands, which reach the API's handlers in process or over HTTP |
-//! | [`config`] | every flag and variable; the parts below [`cli`] are handed what they need of it |
+//! | [`cli`] | commands, which send the API's requests in process or over HTTP |
+//! | [`config`] | every flag and variable; [`cli`] passes the settings to the other parts |
 //! | [`server`] | a listener, what a connection may do, and how to stop |
 //! | [`background`] | tasks that are repeated while a server runs |
 //! | [`api`] | the HTTP contract: extractors, JSON to the byte, statuses |
@@ -24,12 +24,12 @@
 //! | [`billing`] | the translation: what is asked of Stripe, and what Stripe's objects look like |
 //! | [`ledger`] | usage that is kept: totals, what Stripe has been told of them, and the file; nothing calls it yet |
 //! | [`stripe`] | how Stripe is called: encoding, time-outs, retries |
-//! | [`admission`] | how many requests there may be at once, and how they share the places |
+//! | [`admission`] | limits on how many requests run at the same time, and how they are shared |
 //! | [`telemetry`] | where log lines and spans go |
 //! | [`metrics`] | what is counted and timed |
 //! | [`num`] | numbers in JSON, as Go writes them |
-//! | [`position`] | where a fault is in a text |
-//! | `net` | which hosts are this machine, and whom TLS trusts |
+//! | [`position`] | line and column in a text |
+//! | `net` | addresses, names of this machine, and TLS settings |
 //!
 //! A noun keeps its file name in `api::v1`, in `domain` and in `tests/it`; in `cli`, commands about one noun share its file,
 //! and others have their own. The last six parts know nothing of the others, and may be named by all; what a part must not

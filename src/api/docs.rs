@@ -287,6 +287,7 @@ fn text(value: &Value) -> String {
     }
 }
 
+/// Escapes text for HTML. A crate for these four replacements would be longer than they are.
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")

@@ -1,4 +1,4 @@
-//! `tier phases`: what an org was on, is on, and will be on.
+//! `tier phases`: an org's past, current and future phases.
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -79,7 +79,7 @@ pub(super) async fn run(context: &Context, arguments: &PhasesArgs) -> anyhow::Re
     let now = Clock::system().now();
     let phases: Phases = answer.decode()?;
     let rows = phases.phases.iter().flat_map(|phase| phase.rows(now));
-    // The first column is the mark's, and has no heading.
+    // The first column has the marker of the current phase, and no heading.
     output::table(" EFFECTIVE END FEATURE PLAN", rows)
 }
 

@@ -18,7 +18,7 @@ Examples:
   tier pull | tier diff -")]
 pub(super) struct Pull {}
 
-/// The model, as it is in Stripe.
+/// Prints the model in Stripe.
 pub(super) async fn pull(context: &Context) -> anyhow::Result<()> {
     let client = context.client().await?;
     let answer = output::watched("asking Stripe", client.get("/v1/pull", &[])).await?;
@@ -80,7 +80,7 @@ pub(super) struct Validate {
     model: Source,
 }
 
-/// Whether a model could be pushed, as far as that can be told without Stripe.
+/// Checks a model, as far as that is possible without Stripe.
 pub(super) async fn validate(context: &Context, arguments: &Validate) -> anyhow::Result<()> {
     let document = arguments.model.read().await?;
     let model = match Model::parse_bytes(&document.bytes) {

@@ -1,4 +1,4 @@
-//! `tier push`: makes Stripe have what a pricing.json says.
+//! `tier push`: pushes a pricing.json to Stripe.
 
 use axum::http::Method;
 use serde::Deserialize;
@@ -75,7 +75,7 @@ impl PushedFeature {
     }
 }
 
-/// Pushes, and says what became of each feature.
+/// Pushes a model, and prints the result for each feature.
 pub(super) async fn run(context: &Context, arguments: &Push) -> anyhow::Result<()> {
     let document = arguments.model.read().await?;
     let model = document.model()?;

@@ -17,7 +17,7 @@ use crate::config::{self, ListenAddr, SANDBOX_ADDR};
 use crate::server;
 use stripe_sandbox::{Options, Sandbox};
 
-/// Serves the simulator until a signal ends it.
+/// Serves the sandbox until a signal stops it.
 pub(super) async fn run(settings: &config::Sandbox) -> anyhow::Result<()> {
     let stop = server::stop_signal()?;
     let listener = bind(&settings.addr).await?;
@@ -38,7 +38,7 @@ pub(super) async fn run(settings: &config::Sandbox) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Listens on `addr`, or says why not.
+/// Listens on `addr`.
 pub(super) async fn bind(addr: &ListenAddr) -> anyhow::Result<TcpListener> {
     let bound = addr.bind().await;
     bound.with_context(|| format!("cannot listen on {addr}"))
@@ -51,7 +51,7 @@ pub(super) fn is_loopback(listener: &TcpListener) -> std::io::Result<bool> {
     Ok(ip.to_canonical().is_loopback())
 }
 
-/// A sandbox that lives as long as the server that uses it. It is served as the API is, with a bound on connections.
+/// A sandbox inside a server. It has the same limits on connections as the API.
 pub(super) struct Embedded {
     url: String,
     sandbox: Sandbox,
@@ -59,7 +59,7 @@ pub(super) struct Embedded {
 }
 
 impl Embedded {
-    /// Starts it where the settings say, or else on the usual port, or else on a free one.
+    /// Starts it on the address of the settings, or else on the usual port, or else on a free one.
     pub(super) async fn start(settings: &config::Serve) -> anyhow::Result<Self> {
         let listener = match &settings.sandbox_addr {
             Some(addr) => bind(addr).await?,
@@ -99,7 +99,7 @@ impl Embedded {
         Ok(secret?.into())
     }
 
-    /// Ends it at once: the server had the time to finish its calls, and what others did here ends with the process.
+    /// Stops it at once. The server has already finished its calls.
     pub(super) async fn stop(mut self) {
         self.server.shutdown().await;
     }

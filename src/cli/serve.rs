@@ -1,4 +1,4 @@
-//! `tier serve`: the API, over the real Stripe or over a sandbox of its own, for one account or for many.
+//! `tier serve`: serves the API, with Stripe or a sandbox of its own, for one account or many.
 
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
@@ -27,10 +27,10 @@ use clock::Clock;
 /// For what something costs in a month.
 const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// Connections to the operator's pages: enough for some scrapers and probes, out of the reserve of file descriptors.
+/// Connections to the listener of `--admin-addr`. They are taken from the reserved file descriptors.
 const ADMIN_CONNECTIONS: usize = 64;
 
-/// Serves until a signal ends it.
+/// Serves until a signal stops it.
 pub(super) async fn run(
     global: &Global,
     settings: &config::Serve,
@@ -89,7 +89,7 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// The API over the account, or the accounts, that the settings name, and where their Stripe is.
+/// The API over the account or accounts of the settings, and the URL of Stripe.
 async fn app(
     global: &Global,
     settings: &config::Serve,
@@ -109,7 +109,7 @@ async fn app(
         return Ok((url.to_owned(), App::for_many(cloud)));
     }
     let session = match sandbox {
-        // Nothing has been in it before, so `tier.state` names nothing there.
+        // This sandbox is new, so the account of `tier.state` is not in it.
         Some(sandbox) => Session::of_sandbox(environment, sandbox.url())?,
         None => Session::open(global, environment).await?,
     };
@@ -118,7 +118,7 @@ async fn app(
     Ok((url, App::new(session.domain_with(memory))))
 }
 
-/// Says where it listens, and serves the API and perhaps the operator's pages.
+/// Prints the addresses, and serves the API and the listener of `--admin-addr`.
 async fn listen(
     settings: &config::Serve,
     listener: TcpListener,
@@ -199,11 +199,11 @@ async fn sweep(domain: Domain, every: Duration) -> Result<(), domain::Error> {
     Ok(())
 }
 
-/// Reads keys and certificate again whenever told to. What cannot be read leaves in force what was.
+/// Reads keys and certificate again after each SIGHUP. If that fails, the old ones stay in use.
 async fn reload_at(mut signal: Signal, source: ApiKeys, keys: Keys, tls: Option<Tls>) {
     while signal.recv().await.is_some() {
         match source.read() {
-            // Without a file there is nothing new, and without keys the server was open before.
+            // Without a file nothing can have changed, and a server without keys stays open.
             Ok(new) if new.is_empty() => {}
             Ok(new) => {
                 keys.replace(new);

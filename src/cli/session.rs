@@ -1,4 +1,4 @@
-//! The account that a command acts in: which Stripe, whose key, and the connected account of `tier switch`.
+//! The account that a command acts in: the URL of Stripe, the key, and the connected account of `tier switch`.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::domain::{Domain, Memory};
 use crate::stripe::{Client, Credentials, Options, RateSettings, Transport};
 use clock::Clock;
 
-/// The key that the sandbox is used with; any test key would do, but all commands have to use the same.
+/// The key for the sandbox. Any test key works, but all commands must use the same one.
 pub(super) const SANDBOX_KEY: &str = "sk_test_sandbox";
 
 /// How long a sandbox on this machine may take to accept a connection.
@@ -28,10 +28,10 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// The account that the flags, the environment and `tier.state` name.
+    /// Opens the account that the flags, the environment and `tier.state` name.
     ///
     /// # Errors
-    /// There is no key, or it is of the other mode than `--live` says; no sandbox runs; `tier.state` is broken.
+    /// There is no key, it does not agree with `--live`, no sandbox is running, or `tier.state` cannot be read.
     pub(super) async fn open(global: &Global, environment: &Environment) -> anyhow::Result<Self> {
         let session = Self::of_owner(global, environment).await?;
         Ok(match state::in_force()? {
@@ -40,10 +40,10 @@ impl Session {
         })
     }
 
-    /// The account of the key itself, which owns those that `tier switch` makes.
+    /// Opens the account of the key itself, which owns those that `tier switch` makes.
     ///
     /// # Errors
-    /// As [`open`](Self::open), whatever `tier.state` says.
+    /// As [`open`](Self::open), except for `tier.state`, which is ignored.
     pub(super) async fn of_owner(
         global: &Global,
         environment: &Environment,
@@ -65,7 +65,7 @@ impl Session {
         self
     }
 
-    /// The account that the sandbox at `url` has for us.
+    /// The account for commands in the sandbox at `url`.
     pub(super) fn of_sandbox(environment: &Environment, url: &str) -> anyhow::Result<Self> {
         Self::new(environment, url, StripeKey::of_sandbox(SANDBOX_KEY))
     }
@@ -90,7 +90,7 @@ impl Session {
         })
     }
 
-    /// The Stripe at `base_url` without a key of ours: callers bring theirs.
+    /// The transport to the Stripe at `base_url`. Callers bring their own keys.
     pub(super) fn without_key(environment: &Environment, base_url: &str) -> anyhow::Result<Self> {
         let none = StripeKey::default();
         Self::new(environment, base_url, none)
@@ -103,12 +103,12 @@ impl Session {
         self
     }
 
-    /// Where its Stripe is.
+    /// The URL of Stripe.
     pub(super) fn stripe_url(&self) -> &str {
         self.transport.base_url()
     }
 
-    /// How its Stripe is reached.
+    /// The transport to Stripe.
     pub(super) fn transport(self) -> Transport {
         self.transport
     }
@@ -118,30 +118,30 @@ impl Session {
         self.credentials.key.expose_secret()
     }
 
-    /// The connected account that is in force, if one is.
+    /// The connected account in use, if there is one.
     pub(super) fn isolation(&self) -> Option<Isolation> {
         let account = self.credentials.account.as_deref()?;
         Some(Isolation::new(account, self.key()))
     }
 
-    /// Whether real money moves.
+    /// Whether the key is live.
     pub(super) fn is_live(&self) -> bool {
         self.credentials.is_live()
     }
 
-    /// Tier in this account.
+    /// The domain for this account.
     pub(super) fn domain(self) -> Domain {
         self.domain_with(Memory::default())
     }
 
-    /// Likewise, with a `memory` of its own.
+    /// The domain for this account, with its own `memory`.
     pub(super) fn domain_with(self, memory: Memory) -> Domain {
         let stripe = Client::new(self.transport, self.credentials);
         Domain::with_own_memory(stripe, Clock::system(), self.key_source, memory)
     }
 }
 
-/// Tells early, and better than a failed call would, that no sandbox runs.
+/// Fails early if no sandbox is running, with a better message than a failed call would have.
 async fn look_for_sandbox(url: &str) -> anyhow::Result<()> {
     let url = http::url(url, "TIER_SANDBOX_URL")?;
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);

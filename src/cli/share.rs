@@ -1,4 +1,4 @@
-//! `tier share`: a model to look at in a Model Builder, for people without an account.
+//! `tier share`: uploads a model to a Model Builder, where people without an account can look at it.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::{Context, http, output};
 /// How long the Model Builder may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Says where a model was taken from.
+/// The value that says where a model came from.
 const ORIGIN: HeaderName = HeaderName::from_static("tier-origin");
 
 /// What to do where no model is taken.
@@ -37,14 +37,14 @@ pub(super) struct Share {
     model: Source,
 }
 
-/// What the Model Builder answers: a link, or why there is none.
+/// The answer of the Model Builder: a link, or an error.
 #[derive(Deserialize)]
 struct Shared {
     url: Option<String>,
     message: Option<String>,
 }
 
-/// Sends a model, and prints where it can be seen.
+/// Uploads a model, and prints its link.
 pub(super) async fn run(context: &Context, arguments: &Share) -> anyhow::Result<()> {
     let upload = upload_url(context)?;
     let document = arguments.model.read().await?;
@@ -55,7 +55,7 @@ pub(super) async fn run(context: &Context, arguments: &Share) -> anyhow::Result<
         .header(CONTENT_TYPE, "application/json")
         .header(ACCEPT, "application/json");
     if let Source::Web(_) = arguments.model {
-        // The link shows it to everybody: so without the parts that may be secret.
+        // Everybody with the link sees this URL, so its secret parts are removed.
         request = request.header(ORIGIN, &document.name);
     }
     let request = request.body(document.bytes).send();
@@ -81,7 +81,7 @@ pub(super) async fn run(context: &Context, arguments: &Share) -> anyhow::Result<
     output::line(link)
 }
 
-/// Where the model goes.
+/// The URL for the upload.
 fn upload_url(context: &Context) -> anyhow::Result<reqwest::Url> {
     let named = context.global.base_url.as_deref();
     let Some(base) = named.or(context.environment.model_url.as_deref()) else {

@@ -1,5 +1,5 @@
-//! Set-ups that are dangerous unless they are meant. The server starts with them, and says so: behind a proxy that ends
-//! TLS, or with the files that Kubernetes mounts, they are right.
+//! Warnings about settings that are dangerous unless they are intended. The server starts with them all the same, because
+//! they are right behind a proxy that terminates TLS, or with files that Kubernetes mounts.
 
 use std::fs::Metadata;
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,7 +8,7 @@ use super::Serve;
 use crate::net::is_loopback_host;
 
 impl Serve {
-    /// What to warn of, where Stripe is at `stripe_url` and is called with a live key or not.
+    /// The warnings for these settings, with Stripe at `stripe_url` and a live key or none.
     pub fn dangers(&self, stripe_url: &str, live_key: bool) -> Vec<String> {
         let mut dangers = Vec::new();
         if self.cloud && self.tls_cert.is_none() && !self.addr.is_loopback() {
@@ -45,13 +45,13 @@ impl Serve {
     }
 }
 
-/// The file's mode, if others than its owner may read it.
+/// The file's mode, if users other than its owner may read it.
 fn open_mode(file: &Metadata) -> Option<u32> {
     let mode = file.permissions().mode() & 0o777;
     (mode & 0o044 != 0).then_some(mode)
 }
 
-/// Whether what is sent there leaves this machine unencrypted.
+/// Whether requests to this URL leave the machine unencrypted.
 fn is_plain_http(url: &str) -> bool {
     let url = url::Url::parse(url);
     url.is_ok_and(|url| url.scheme() == "http" && !url.host_str().is_some_and(is_loopback_host))

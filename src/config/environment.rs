@@ -1,11 +1,12 @@
-//! What is set in the environment.
+//! Environment variables.
 
 use secrecy::SecretString;
 
 use super::{SANDBOX_ADDR, variable};
 use crate::stripe;
 
-/// What is set outside the command line: secrets, so that none shows in a process list, and what other programs share.
+/// The settings that are variables only: secrets, so that none shows in a process list, and settings shared with other
+/// programs.
 #[derive(Clone)]
 pub struct Environment {
     /// `STRIPE_BASE_API_URL`: where Stripe is [default: <https://api.stripe.com>]
@@ -70,7 +71,7 @@ impl Environment {
     }
 }
 
-/// A variable's values, separated by commas.
+/// The values of a variable, which are separated by commas.
 fn list(name: &str) -> Vec<String> {
     let text = variable(name).unwrap_or_default();
     let values = text.split(',').map(str::trim);
@@ -80,8 +81,8 @@ fn list(name: &str) -> Vec<String> {
         .collect()
 }
 
-/// Whether what is at `stripe_url` only stands in for Stripe: that, and a proxy before it, is spoken to over TLS, and what
-/// stands in for it has no live mode.
+/// Whether a simulator of Stripe is at `stripe_url`. Stripe, and a proxy before it, is called over TLS. A simulator is not,
+/// and has no live mode.
 pub fn is_stand_in(stripe_url: &str, is_live: bool) -> bool {
     let url = url::Url::parse(stripe_url);
     !is_live && url.is_ok_and(|url| url.scheme() == "http")

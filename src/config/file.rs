@@ -1,4 +1,4 @@
-//! The files that commands write, in JSON: they appear whole or not at all, and only their owner may read them.
+//! The JSON files that commands write. They are written atomically, and only their owner may read them.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{ErrorKind, Write as _};
@@ -9,13 +9,13 @@ use serde::de::DeserializeOwned;
 
 use crate::position::Position;
 
-/// Why a file cannot be read. What is in it is never quoted: it may be a key.
+/// Why a file cannot be read. Its content is never quoted, because it may be a key.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0}")]
 pub struct Unreadable(String);
 
 impl Unreadable {
-    /// It is JSON, but something else than what tier writes, at `place`.
+    /// It is JSON, but at `place` it differs from what tier writes.
     pub(crate) fn unknown(path: &Path, place: &str) -> Self {
         Self(format!(
             "{} is not what tier wrote ({place})",
@@ -24,7 +24,7 @@ impl Unreadable {
     }
 }
 
-/// What is in a file; none if there is no such file.
+/// Reads a file. None if there is no such file.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Unreadable> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
@@ -44,7 +44,7 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Unread
     })
 }
 
-/// Writes a file into a folder that only its owner may open.
+/// Writes a file into a folder that only its owner may open. The folder is made if it does not exist.
 pub(crate) fn write_into_private_folder(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
         DirBuilder::new()
@@ -56,7 +56,7 @@ pub(crate) fn write_into_private_folder(path: &Path, bytes: &[u8]) -> std::io::R
     write(path, bytes)
 }
 
-/// Writes beside `path`, and then puts that in its place; only the owner may read it.
+/// Writes a file beside `path` and renames it, so that it is replaced atomically. Only its owner may read it.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

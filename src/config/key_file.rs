@@ -1,4 +1,4 @@
-//! The file in which `tier connect` keeps the keys that it gets.
+//! The file in which `tier connect` stores keys.
 
 use std::path::PathBuf;
 
@@ -8,39 +8,39 @@ use serde_json::{Map, Value};
 use super::file::{self, Unreadable};
 use super::variable;
 
-/// The file cannot be read: it would be lost if it were written now.
+/// The file cannot be read. Writing it now would lose its content.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0}\nrepair it, or move it away, and run `tier connect` again")]
 pub struct KeyFileError(#[from] Unreadable);
 
-/// What Stripe gives to whom a browser has let in. The names are Stripe's.
+/// The keys and the account that Stripe returns after the person has consented. The names are Stripe's.
 #[derive(Default, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Profile {
-    /// Whether somebody has agreed; before that, the rest is empty.
+    /// Whether the person has consented. Before that, the rest is empty.
     pub redeemed: bool,
     /// `acct_…`.
     pub account_id: String,
     /// The account's name for people.
     pub account_display_name: String,
-    /// The key that moves real money.
+    /// The live key.
     pub livemode_key_secret: String,
     /// Its public half.
     pub livemode_key_publishable: String,
-    /// The key for trying things out.
+    /// The test key.
     pub testmode_key_secret: String,
     /// Its public half.
     pub testmode_key_publishable: String,
 }
 
-/// The file of keys: all of it, since other profiles in it are not ours to drop.
+/// The key file. It is kept whole, because it may have profiles of others.
 pub struct KeyFile {
     path: PathBuf,
     content: Map<String, Value>,
 }
 
 impl KeyFile {
-    /// Where it is; nowhere without a home directory.
+    /// Its path. None without a home directory.
     pub fn path() -> Option<PathBuf> {
         let home = variable("HOME")?;
         Some(PathBuf::from(home).join(".config/tier/config.json"))

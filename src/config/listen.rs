@@ -36,7 +36,7 @@ impl fmt::Display for ListenAddr {
 }
 
 impl ListenAddr {
-    /// The address as a client on this machine can call it: every interface is this machine's own, too.
+    /// The address for clients on this machine. An address of all interfaces becomes a loopback one.
     pub fn reachable(&self) -> String {
         let (host, port) = self.0.rsplit_once(':').unwrap_or(("", &self.0));
         match host {
@@ -45,19 +45,19 @@ impl ListenAddr {
         }
     }
 
-    /// Whether only this machine can reach it. A name that is not known to be of this machine is not.
+    /// Whether only this machine can reach it. Names that are not known to be loopback do not count.
     pub fn is_loopback(&self) -> bool {
         let host = self.0.rsplit_once(':').map_or("", |(host, _)| host);
         is_loopback_host(host)
     }
 
-    /// Binds the first address that the name stands for and that is free.
+    /// Binds the first free address that the name resolves to.
     ///
     /// # Errors
     /// The name does not resolve, or none of its addresses can be bound.
     pub async fn bind(&self) -> std::io::Result<TcpListener> {
         match self.0.strip_prefix(':').map(str::parse) {
-            // One IPv6 socket takes both families, where the machine has IPv6.
+            // On a machine with IPv6, one IPv6 socket accepts both families.
             Some(Ok(port)) => {
                 let every = [
                     IpAddr::V6(Ipv6Addr::UNSPECIFIED),

@@ -1,26 +1,26 @@
-//! The Stripe key in force: the variable's, or the one that `tier connect` saved.
+//! The Stripe key in use: from the variable, or the one that `tier connect` stored.
 
 use std::fmt;
 
 use super::key_file::{KeyFile, KeyFileError};
 use super::variable;
 
-/// The Stripe key in force, and where it was found.
+/// The Stripe key in use, and its source.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct StripeKey {
-    /// The key itself; never to be shown.
+    /// The key. It must not be shown.
     pub secret: String,
-    /// `STRIPE_API_KEY`, or the path of the file: what `whoami` calls the key's source.
+    /// The source as `whoami` shows it: `STRIPE_API_KEY`, or the path of the file.
     pub source: String,
-    /// `acct_…`, if it is known whose key it is.
+    /// `acct_…`, if the account of the key is known.
     pub account: Option<String>,
 }
 
-/// What `whoami` calls the source of the key that a sandbox is used with.
+/// The source that `whoami` shows with a sandbox.
 const SANDBOX: &str = "sandbox";
 
 impl StripeKey {
-    /// A key that a sandbox is used with.
+    /// A key for a sandbox.
     pub fn of_sandbox(secret: &str) -> Self {
         Self {
             secret: secret.to_owned(),
@@ -29,12 +29,12 @@ impl StripeKey {
         }
     }
 
-    /// Whether it moves real money.
+    /// Whether it is a live key.
     pub fn is_live(&self) -> bool {
         self.secret.contains("_live_")
     }
 
-    /// Whether its account is one of a sandbox.
+    /// Whether it is for a sandbox.
     pub fn is_of_sandbox(&self) -> bool {
         self.source == SANDBOX
     }
@@ -48,13 +48,13 @@ impl fmt::Debug for StripeKey {
     }
 }
 
-/// Why there is no Stripe key to work with.
+/// Why there is no usable Stripe key.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum KeyError {
-    /// A live key moves real money, and has to be asked for.
+    /// A live key without `--live`: it moves real money, so it must be intended.
     #[error("--live is required if stripe key is a live key")]
     LiveKeyWithoutFlag,
-    /// The reverse: who expects real money to move is told that it will not.
+    /// A test key with `--live`: no real money would move.
     #[error("--live provided with test key")]
     TestKeyWithFlag,
     /// Neither source has a key.
@@ -63,7 +63,7 @@ pub enum KeyError {
          or try Tier without an account with --sandbox"
     )]
     Missing,
-    /// The file that `tier connect` writes is there, but is not what it wrote.
+    /// The file of `tier connect` exists, but is not what that wrote.
     #[error(transparent)]
     BrokenFile(#[from] KeyFileError),
 }
@@ -73,7 +73,7 @@ pub enum KeyError {
 /// # Errors
 /// There is no key, or it is of the other mode than `live` says.
 pub fn stripe_key(live: bool) -> Result<StripeKey, KeyError> {
-    // A line's end comes along where a variable is filled from a file.
+    // A variable that was filled from a file may end with a newline.
     let secret = variable("STRIPE_API_KEY").map(|secret| secret.trim().to_owned());
     match secret.filter(|secret| !secret.is_empty()) {
         Some(secret) => guard(
@@ -88,7 +88,7 @@ pub fn stripe_key(live: bool) -> Result<StripeKey, KeyError> {
     }
 }
 
-/// A key and the `--live` flag have to agree.
+/// Checks that a key agrees with the `--live` flag.
 fn guard(key: StripeKey, live: bool) -> Result<StripeKey, KeyError> {
     match (key.is_live(), live) {
         (true, false) => Err(KeyError::LiveKeyWithoutFlag),

@@ -1,4 +1,4 @@
-//! How long something takes, as people write it.
+//! Durations as people write them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,14 +8,14 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeSpan(pub Duration);
 
-/// A century: longer than anybody waits, and still short enough for whatever keeps the time.
+/// The longest duration, a century: longer than anybody waits, and too short to overflow a clock.
 const LONGEST: Duration = Duration::from_secs(876_000 * 60 * 60);
 
 impl TimeSpan {
-    /// For what cannot be done in no time.
+    /// Parses a duration that must not be zero.
     ///
     /// # Errors
-    /// As parsing; and if it is none.
+    /// It is malformed, or zero.
     pub fn above_zero(text: &str) -> Result<Self, String> {
         match text.parse()? {
             Self(Duration::ZERO) => Err("it has to be longer than nothing".to_owned()),
@@ -49,7 +49,7 @@ impl From<TimeSpan> for Duration {
     }
 }
 
-/// In one unit: `75s` is compared more easily than `1m 15s`.
+/// Displays it in one unit: `75s` is easier to compare than `1m 15s`.
 impl fmt::Display for TimeSpan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.subsec_nanos() {

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use url::{Position, Url};
 
-/// The origin of web pages, `https://app.example`: in the form in which browsers send it, since it is compared with that.
+/// The origin of web pages, such as `https://app.example`, in the form in which browsers send it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebOrigin(String);
 
