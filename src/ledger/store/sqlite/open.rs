@@ -21,13 +21,10 @@ impl Sqlite {
         let lock = lock(path)?;
         let mut connection = Connection::open(path)?;
         connection.pragma_update(None, "busy_timeout", 5_000)?;
-        // In KiB. The index of keys is read and written all over; it is slow once it no longer fits.
-        connection.pragma_update(None, "cache_size", -32_768)?;
+        connection.pragma_update(None, "cache_size", -8_192)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         check_application(&connection)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
-        // In pages: 32 MiB. A page that changes in many commits is then copied to the file once.
-        connection.pragma_update(None, "wal_autocheckpoint", 8_192)?;
         migrate(&mut connection, account)?;
         check_account(&connection, account)?;
         Ok(Self {
