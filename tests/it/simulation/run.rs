@@ -88,6 +88,12 @@ impl World {
         self.servers.borrow()[usize::from(at)].clone()
     }
 
+    async fn restart(&self, at: u8) {
+        let server = self.server(at);
+        server.settled().await;
+        self.servers.borrow_mut()[usize::from(at)] = server.beside(&settings());
+    }
+
     pub(super) fn http(&self) -> &reqwest::Client {
         &self.http
     }
@@ -98,6 +104,10 @@ impl World {
 
     /// Runs a list on an account that is empty but for the model.
     pub(super) async fn run(&self, ops: &[Op]) -> Result<(), Failure> {
+        // Stripe gives the same ids out anew, and servers must not remember what was true of them.
+        for at in 0..SERVERS {
+            self.restart(at).await;
+        }
         let server = self.server(0);
         server.sandbox().clear_faults();
         server.sandbox().reset();
@@ -162,7 +172,7 @@ impl Run<'_> {
                 again,
             } => self.hang_up(at, org, request, calls, again).await?,
             Op::Buy { at, org, to } => self.buy(at, org, to).await?,
-            Op::Restart { at } => self.restart(at).await,
+            Op::Restart { at } => self.world.restart(at).await,
             Op::Advance { hours } => {
                 self.now += i64::from(hours) * HOUR;
                 self.world.server(0).set_clock(self.now);
@@ -210,12 +220,6 @@ impl Run<'_> {
         self.look(org, at).await?;
         let seen = self.look(org, at).await?;
         self.compare(org, &seen).await
-    }
-
-    async fn restart(&self, at: u8) {
-        let server = self.world.server(at);
-        server.settled().await;
-        self.world.servers.borrow_mut()[usize::from(at)] = server.beside(&settings());
     }
 
     pub(super) fn name(&self, org: u8) -> String {
