@@ -41,6 +41,9 @@ pub(super) struct Known {
     pub(super) states: Vec<Org>,
     /// When its billing period began.
     pub(super) period: i64,
+    /// Whether what it owes is claimed. Not after two servers have had requests about it at the same time: when one
+    /// cancels while the other changes the plan, both give back the time that goes.
+    pub(super) claims_owed: bool,
 }
 
 pub(super) type Outcome<T = ()> = Result<T, String>;
@@ -118,6 +121,7 @@ impl World {
         let unknown = Known {
             states: vec![Org::default()],
             period: START,
+            claims_owed: true,
         };
         let mut run = Run {
             world: self,
