@@ -179,8 +179,21 @@ impl Domain {
             period: extra.time.map(|(_, period)| period),
             is_discountable: extra.is_discountable,
         });
-        let key = revision.fixed(&format!("charge:{}", extra.name));
-        create.key(key).send().await?;
+        let name = format!("charge:{}", extra.name);
+        let key = revision.fixed(&if live { name } else { name + ":ended" });
+        match create.key(key).send().await {
+            // Another server may have ended it since we looked.
+            Err(error) if live && error.is_invalid_request() => {
+                let subscription = self.billing().subscription(&subscription.id).await?;
+                if subscription.ended_at.is_none() {
+                    return Err(error);
+                }
+                let again =
+                    self.add_to_next_invoice(customer, &subscription, extra, false, revision);
+                return Box::pin(again).await;
+            }
+            added => drop(added?),
+        }
         if is_final {
             self.invoice_what_waits(customer, extra, revision).await?;
         }

@@ -235,3 +235,26 @@ async fn what_stripe_refuses_is_tried_again_by_who_comes_next() {
     read(&twin).await;
     assert_eq!(owed(&app, None).await, 1000);
 }
+
+/// The change has credited what nobody paid, and takes that back when the subscription is over already.
+#[tokio::test]
+async fn a_cancel_at_one_server_while_another_changes_the_plan() {
+    let app = start(Duration::ZERO).await;
+    let other = app.twin();
+    pay_with(&app, "pm_card_chargeCustomerFail").await;
+    let later = in_seconds(&app, 100 * 60 * 60);
+    let phases = |plan: &str| json!({"org": "org:a", "phases": [{"features": [plan]}, {"features": [FREE], "effective": later}]});
+    app.post_json("/v1/subscribe", &phases(A)).await.ok();
+    let (change, cancel) = (phases(X), json!({"org": "org:a", "phases": [{}]}));
+    let (changed, cancelled) = futures::join!(
+        app.post_json("/v1/subscribe", &change),
+        other.post_json("/v1/subscribe", &cancel)
+    );
+    changed.ok();
+    cancelled.ok();
+    app.post_json("/v1/subscribe", &cancel).await.ok();
+    app.settled().await;
+    other.settled().await;
+    let owed = owed(&app, None).await;
+    assert!(is_about(owed, 0), "{owed}");
+}

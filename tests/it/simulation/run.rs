@@ -41,8 +41,8 @@ pub(super) struct Known {
     pub(super) states: Vec<Org>,
     /// When its billing period began.
     pub(super) period: i64,
-    /// Whether what it owes is claimed. Not after two servers have had requests about it at the same time: when one
-    /// cancels while the other changes the plan, both give back the time that goes.
+    /// Whether what it owes is claimed. Not after two servers have had requests about it at the same time: each settles what
+    /// it sees, and tests of their own (`schedule/given_back.rs`, `replicas`) say what comes of that.
     pub(super) claims_owed: bool,
 }
 
