@@ -198,12 +198,14 @@ impl Domain {
         key: &Key,
         before: Entry<T>,
     ) -> Result<Answered<Arc<T>>> {
-        let age = since(before.read_at, self.account.clock.millis());
-        let will_do = age.is_some_and(|age| age <= store.max_age.in_outage);
+        let now = self.account.clock.millis();
+        let longest = store.max_age.in_outage;
+        let will_do = since(before.read_at, now).is_some_and(|age| age <= longest)
+            && self.may_read_memory(longest, now);
         if !will_do {
             return Ok(self.by_stripe(self.ask::<T>(store, key).await?));
         }
-        if let Some(reason) = shared.outage.reason(self.account.clock.millis())
+        if let Some(reason) = shared.outage.reason(now)
             && let Some(stale) = self.in_outage(&before, reason)
         {
             return Ok(stale);
@@ -222,7 +224,10 @@ impl Domain {
             Error::Unavailable(_) | Error::TimedOut | Error::Busy { .. } => Stale::Unavailable,
             _ => return Err(error),
         };
-        shared.outage.note(self.account.clock.millis(), reason);
+        // That one org is busy says nothing of the others.
+        if !matches!(error, Error::Busy { .. }) {
+            shared.outage.note(self.account.clock.millis(), reason);
+        }
         self.in_outage(&before, reason).ok_or(error)
     }
 

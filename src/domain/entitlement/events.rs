@@ -62,17 +62,14 @@ impl Domain {
             return Ok(());
         }
         let shared = self.shared().await?;
-        if let Some(store) = self.entitlements(&shared) {
-            store.note_event(self.account.clock.millis());
-        }
+        let now = self.account.clock.millis();
+        shared.memory.entitlements().note_event(now);
         self.heed(&shared, &event).await
     }
 
     /// Does what an event of this account asks for.
     pub(super) async fn heed(&self, shared: &SharedState, event: &Event) -> Result<()> {
-        let Some(store) = self.entitlements(shared) else {
-            return Ok(());
-        };
+        let store = shared.memory.entitlements();
         let reach = Reach::of(&event.kind);
         if reach == Reach::Everybody {
             store.outdate_all(self.account.clock.millis());
@@ -100,20 +97,7 @@ impl Domain {
         let domain = self.in_background(Lane::Bulk);
         let name = format!("event:{customer}");
         self.background().start(name, async move {
-            let read = async {
-                let shared = domain.shared().await?;
-                let Some((org, clock)) = domain.org_of(&customer, org).await? else {
-                    return Ok(());
-                };
-                let Some(clock) = clock else {
-                    let key: Key = (shared.number, org);
-                    let store = shared.memory.entitlements();
-                    return domain.ask::<UsageSnapshot>(store, &key).await.map(drop);
-                };
-                domain.on_test_clock(clock).read_usage(&org).await.map(drop)
-            };
-            let read: Result<()> = read.await;
-            let outcome = match read {
+            let outcome = match domain.read_customer(&customer, org).await {
                 Ok(()) => "ok",
                 Err(error) => {
                     // The next read of the org sees the same.
@@ -123,6 +107,22 @@ impl Domain {
             };
             domain.stripe().metrics().ran("event", outcome);
         });
+    }
+
+    async fn read_customer(&self, customer: &str, org: Option<OrgName>) -> Result<()> {
+        let Some((org, clock)) = self.org_of(customer, org).await? else {
+            return Ok(());
+        };
+        let domain = match clock {
+            Some(clock) => self.on_test_clock(clock),
+            None => self.clone(),
+        };
+        let shared = self.shared().await?;
+        let Some(store) = domain.entitlements(&shared) else {
+            return domain.read_usage(&org).await.map(drop);
+        };
+        let key: Key = (shared.number, org);
+        domain.ask::<UsageSnapshot>(store, &key).await.map(drop)
     }
 
     /// The org that a customer stands for, if it is one's, and the test clock that it lives on.

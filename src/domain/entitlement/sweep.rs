@@ -60,9 +60,7 @@ impl Domain {
     /// that have something to be settled are read again.
     pub async fn sweep(&self) -> Result<Swept> {
         let shared = self.shared().await?;
-        let Some(store) = self.entitlements(&shared) else {
-            return Ok(Swept::default());
-        };
+        let store = shared.memory.entitlements();
         let began = self.account.clock.millis();
         self.replay_events(&shared, store).await?;
         let mut swept = Swept::default();

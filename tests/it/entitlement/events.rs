@@ -4,6 +4,7 @@ use axum::http::Method;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
+use tier::domain::MaxAge;
 
 use super::{SECOND, calls, memory, settings, start_with, stripe, take_stripe_away};
 use crate::harness::{Answer, Settings, TestApp};
@@ -174,8 +175,17 @@ async fn a_customer_that_was_deleted_is_nobodys_at_once() {
 /// Nobody asks for the org after the purchase, and the first subscription must not be billed on.
 #[tokio::test]
 async fn a_purchase_ends_what_it_supersedes_though_nobody_reads_the_org() {
-    for is_known in [true, false] {
-        let app = start().await;
+    for (is_known, max_age) in [
+        (true, settings().max_age),
+        (false, settings().max_age),
+        (false, MaxAge::default()),
+    ] {
+        let app = start_with(Settings {
+            webhook_secrets: vec![SECRET],
+            max_age,
+            ..settings()
+        })
+        .await;
         let customer = customer(&app).await;
         let old = app.stripe_get("/v1/subscriptions").await["data"][0].clone();
         let price = old["items"]["data"][0]["price"]["id"]

@@ -216,3 +216,18 @@ async fn a_keyed_report_is_in_memory_and_its_repetition_changes_nothing() {
         assert_eq!(calls(&app).await, memory(2, 0));
     }
 }
+
+#[tokio::test]
+async fn that_one_org_is_busy_says_nothing_of_another() {
+    let app = start().await;
+    app.subscribe("org:b", &["plan:free@1"]).await;
+    calls(&app).await;
+    app.limits("org:b").await;
+    app.advance(20 * SECOND);
+    let busy = Action::Status(409, None);
+    app.sandbox()
+        .add_fault(Rule::new("GET", "/v1/subscriptions", busy).times(1));
+    assert_eq!(calls(&app).await, stale(0, 20, "stripe-unavailable"));
+    let other = app.get("/v1/limits?org=org:b").await.ok();
+    assert_eq!(freshness(&other), ("stripe".to_owned(), 0, None));
+}

@@ -66,8 +66,12 @@ async fn drift_is_counted_where_even_the_events_are_gone() {
 
 #[tokio::test]
 async fn a_subscription_that_is_superseded_is_ended_though_nobody_reads_the_org() {
-    for is_known in [true, false] {
-        let app = start().await;
+    for (is_known, remembers) in [(true, true), (false, true), (false, false)] {
+        let app = if remembers {
+            start().await
+        } else {
+            start_with(Settings::default()).await
+        };
         let old = app.stripe_get("/v1/subscriptions").await["data"][0].clone();
         let price = old["items"]["data"][0]["price"]["id"]
             .as_str()

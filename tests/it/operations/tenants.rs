@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, Method};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use clock::Clock;
+use stripe_sandbox::{Action, Rule};
 use tier::api::{App, Cloud};
 use tier::domain::{MaxAge, Memory};
 use tier::stripe::RateSettings;
@@ -410,6 +411,7 @@ async fn what_one_key_has_read_is_told_to_another_only_once_that_has_read() {
         1_000,
         MaxAge {
             usual: DAY,
+            in_outage: DAY,
             ..MaxAge::default()
         },
     );
@@ -443,4 +445,15 @@ async fn what_one_key_has_read_is_told_to_another_only_once_that_has_read() {
     let limits = app.get_with("/v1/limits?org=org:a", &headers).await.ok();
     assert_eq!(limits.json()["usage"][0]["used"], 3);
     assert_eq!(limits.header("tier-source"), "memory");
+
+    // Nor while Stripe is away.
+    let third = "Bearer rk_test_three";
+    app.get_with("/v1/whoami", &[("authorization", third)])
+        .await
+        .ok();
+    let gone = Rule::new("GET", "/v1/*", Action::Status(503, None));
+    stripe.sandbox().add_fault(gone);
+    let headers = [("authorization", third)];
+    let refused = app.get_with("/v1/limits?org=org:a", &headers).await;
+    refused.fails(502, "stripe_unavailable");
 }

@@ -147,7 +147,7 @@ pub(in crate::domain::entitlement) struct Reader<'a> {
 }
 
 /// What was under way when a read began.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(in crate::domain::entitlement) struct Begun {
     usage: Moves,
     changes: Moves,
@@ -165,16 +165,11 @@ impl Reader<'_> {
     pub(in crate::domain::entitlement) fn begin(&self) -> Begun {
         let activities = self.store.activities();
         let activity = activities.get(&self.key);
-        activity.map_or_else(
-            || Begun {
-                usage: Moves::default(),
-                changes: Moves::default(),
-            },
-            |activity| Begun {
-                usage: activity.usage,
-                changes: activity.changes,
-            },
-        )
+        let begun = activity.map(|activity| Begun {
+            usage: activity.usage,
+            changes: activity.changes,
+        });
+        begun.unwrap_or_default()
     }
 
     /// Stripe knows no such org.
