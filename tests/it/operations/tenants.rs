@@ -448,7 +448,7 @@ async fn what_one_key_has_read_is_told_to_another_only_once_that_has_read() {
 
     // Nor while Stripe is away.
     let third = "Bearer rk_test_three";
-    app.get_with("/v1/whoami", &[("authorization", third)])
+    app.get_with("/v1/whois?org=org:a", &[("authorization", third)])
         .await
         .ok();
     let gone = Rule::new("GET", "/v1/*", Action::Status(503, None));
