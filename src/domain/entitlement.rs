@@ -29,7 +29,7 @@ pub(super) use store::{Before, ChangeWrite, Entitlements, UsageWrite};
 pub(super) use terms::Terms;
 pub(super) use usage::{Counted, Kind, UsageSnapshot};
 
-/// How long an event shows that they come.
+/// How long after an event Stripe's events are taken to arrive.
 const EVENTS_COME: Duration = Duration::from_secs(60 * 60);
 
 /// For an org that has no subscription, or that has a Checkout page open: it is likely to get one at any moment.
@@ -38,11 +38,11 @@ const BEFORE_PURCHASE: Duration = Duration::from_secs(1);
 /// How long a Checkout page can be paid, in milliseconds.
 const CHECKOUT: i64 = 24 * 60 * 60 * 1000;
 
-/// How long reports wait, at most, for those before them, so that a read has none beside it.
-const ALONE: Duration = Duration::from_secs(1);
+/// How long an exclusive read waits for the reports in flight. Reports that come meanwhile wait behind it.
+const EXCLUSIVE_WAIT: Duration = Duration::from_secs(1);
 
-/// How long they do not wait after one has hung, in milliseconds.
-const CROWDED: i64 = 10_000;
+/// How long no exclusive read is tried after one has waited in vain, in milliseconds.
+const EXCLUSIVE_PAUSE: i64 = 10_000;
 
 /// How long a caller waits for Stripe where an older answer would do.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -123,7 +123,7 @@ impl Domain {
                 self.refresh::<T>(&key);
                 Ok(self.by_memory(entry))
             }
-            Remembered::Old(entry) => self.ask_patiently(&shared, store, &key, entry).await,
+            Remembered::Old(entry) => self.ask_or_stale(&shared, store, &key, entry).await,
             Remembered::Nothing => Ok(self.by_stripe(self.ask::<T>(store, &key).await?)),
         }
     }
@@ -191,7 +191,7 @@ impl Domain {
 
     /// Asks Stripe. If it cannot be asked, what was known before will do, until that is too old. While Stripe is away, it
     /// is asked now and then, and not for every answer.
-    async fn ask_patiently<T: Readable>(
+    async fn ask_or_stale<T: Readable>(
         &self,
         shared: &SharedState,
         store: &Arc<Entitlements>,
@@ -206,7 +206,7 @@ impl Domain {
             return Ok(self.by_stripe(self.ask::<T>(store, key).await?));
         }
         if let Some(reason) = shared.outage.reason(now)
-            && let Some(stale) = self.in_outage(&before, reason)
+            && let Some(stale) = self.stale_answer(&before, reason)
         {
             return Ok(stale);
         }
@@ -228,11 +228,15 @@ impl Domain {
         if !matches!(error, Error::Busy { .. }) {
             shared.outage.note(self.account.clock.millis(), reason);
         }
-        self.in_outage(&before, reason).ok_or(error)
+        self.stale_answer(&before, reason).ok_or(error)
     }
 
     /// What was known before, or what follows from it; none if that is not known.
-    fn in_outage<T: Readable>(&self, before: &Entry<T>, reason: Stale) -> Option<Answered<Arc<T>>> {
+    fn stale_answer<T: Readable>(
+        &self,
+        before: &Entry<T>,
+        reason: Stale,
+    ) -> Option<Answered<Arc<T>>> {
         let now = self.account.clock.millis();
         let (value, stale) = if before.has_ended(now) {
             let predicted = before.value.predicted(now.div_euclid(1000))?;
@@ -276,14 +280,14 @@ impl Domain {
             return Ok(entry);
         }
         let now = self.account.clock.millis();
-        if store.is_crowded(key, now) {
+        if store.skips_exclusive_read(key, now) {
             return Ok(entry);
         }
         let shared = self.shared().await?;
-        let alone = shared.reports.alone(key.1.as_str());
-        let Ok(_no_reports) = tokio::time::timeout(ALONE, alone).await else {
+        let exclusive = shared.reports.exclusive(key.1.as_str());
+        let Ok(_exclusive) = tokio::time::timeout(EXCLUSIVE_WAIT, exclusive).await else {
             // One of them hangs, and holds the others up.
-            store.note_crowded(key, now + CROWDED);
+            store.skip_exclusive_reads(key, now + EXCLUSIVE_PAUSE);
             return Ok(entry);
         };
         Ok(self.read_once(&reader, key).await?.0)

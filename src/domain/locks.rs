@@ -79,7 +79,7 @@ impl Domain {
 impl Locks {
     /// Waits for `name`'s lock for work that no request has a place for. There is no bound on who waits: only work of
     /// which there is one of a name at a time comes here.
-    pub(super) async fn alone(&self, name: &str) -> OwnedRwLockWriteGuard<()> {
+    pub(super) async fn exclusive(&self, name: &str) -> OwnedRwLockWriteGuard<()> {
         self.get(name).write_owned().await
     }
 

@@ -8,9 +8,9 @@ use crate::domain::org::ORG;
 use crate::domain::refs::OrgName;
 use crate::domain::{Error, Lane, Result};
 
-/// What an event asks for.
+/// Whose answers an event makes outdated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reach {
+enum Affected {
     /// The customer that it names is to be read again.
     Customer,
     /// The same; and it may have a second subscription now, which takes the place of the first.
@@ -23,7 +23,7 @@ enum Reach {
     Nobody,
 }
 
-impl Reach {
+impl Affected {
     fn of(kind: &str) -> Self {
         match kind {
             "customer.deleted" => Self::Gone,
@@ -64,14 +64,14 @@ impl Domain {
         let shared = self.shared().await?;
         let now = self.account.clock.millis();
         shared.memory.entitlements().note_event(now);
-        self.heed(&shared, &event).await
+        self.apply_event(&shared, &event).await
     }
 
     /// Does what an event of this account asks for.
-    pub(super) async fn heed(&self, shared: &SharedState, event: &Event) -> Result<()> {
+    pub(super) async fn apply_event(&self, shared: &SharedState, event: &Event) -> Result<()> {
         let store = shared.memory.entitlements();
-        let reach = Reach::of(&event.kind);
-        if reach == Reach::Everybody {
+        let affected = Affected::of(&event.kind);
+        if affected == Affected::Everybody {
             store.outdate_all(self.account.clock.millis());
         }
         let Some(customer) = &event.customer else {
@@ -80,20 +80,20 @@ impl Domain {
         let org = store.org_of(shared.number, customer);
         if let Some(org) = &org {
             store.outdate(&(shared.number, org.clone()));
-            if reach == Reach::Gone {
+            if affected == Affected::Gone {
                 self.forget_customer(org).await?;
             }
         } else {
             store.overtake_reads();
         }
-        if reach == Reach::Purchase {
-            self.read_soon(customer.as_str().into(), org);
+        if affected == Affected::Purchase {
+            self.read_in_background(customer.as_str().into(), org);
         }
         Ok(())
     }
 
     /// Reads the org of a customer, which ends the subscription that a newer one has taken the place of.
-    pub(super) fn read_soon(&self, customer: Arc<str>, org: Option<OrgName>) {
+    pub(super) fn read_in_background(&self, customer: Arc<str>, org: Option<OrgName>) {
         let domain = self.in_background(Lane::Bulk);
         let name = format!("event:{customer}");
         self.background().start(name, async move {
@@ -148,25 +148,25 @@ mod tests {
 
     #[test]
     fn events_reach_those_whose_answers_they_change() {
-        for (kind, reach) in [
-            ("customer.updated", Reach::Customer),
-            ("customer.deleted", Reach::Gone),
-            ("customer.discount.created", Reach::Customer),
-            ("customer.subscription.created", Reach::Purchase),
-            ("customer.subscription.trial_will_end", Reach::Customer),
-            ("subscription_schedule.released", Reach::Customer),
-            ("invoice.payment_failed", Reach::Customer),
-            ("checkout.session.completed", Reach::Purchase),
-            ("checkout.session.expired", Reach::Customer),
-            ("payment_method.detached", Reach::Customer),
-            ("price.updated", Reach::Everybody),
-            ("product.created", Reach::Nobody),
-            ("coupon.deleted", Reach::Everybody),
-            ("test_helpers.test_clock.ready", Reach::Nobody),
-            ("v1.billing.meter.error_report_triggered", Reach::Nobody),
-            ("", Reach::Nobody),
+        for (kind, affected) in [
+            ("customer.updated", Affected::Customer),
+            ("customer.deleted", Affected::Gone),
+            ("customer.discount.created", Affected::Customer),
+            ("customer.subscription.created", Affected::Purchase),
+            ("customer.subscription.trial_will_end", Affected::Customer),
+            ("subscription_schedule.released", Affected::Customer),
+            ("invoice.payment_failed", Affected::Customer),
+            ("checkout.session.completed", Affected::Purchase),
+            ("checkout.session.expired", Affected::Customer),
+            ("payment_method.detached", Affected::Customer),
+            ("price.updated", Affected::Everybody),
+            ("product.created", Affected::Nobody),
+            ("coupon.deleted", Affected::Everybody),
+            ("test_helpers.test_clock.ready", Affected::Nobody),
+            ("v1.billing.meter.error_report_triggered", Affected::Nobody),
+            ("", Affected::Nobody),
         ] {
-            assert_eq!(Reach::of(kind), reach, "{kind}");
+            assert_eq!(Affected::of(kind), affected, "{kind}");
         }
     }
 }

@@ -57,7 +57,7 @@ pub(in crate::domain) struct Remembered {
     /// How many changes of the org this process has under way.
     changes: u32,
     /// No read asks that reports wait for it until then, in Unix milliseconds.
-    crowded_until: i64,
+    no_exclusive_read_until: i64,
 }
 
 impl Remembered {
@@ -263,15 +263,15 @@ impl Entitlements {
     }
 
     /// Whether a read may ask that reports of the org wait for it, at a time in Unix milliseconds.
-    pub(super) fn is_crowded(&self, key: &Key, now: i64) -> bool {
+    pub(super) fn skips_exclusive_read(&self, key: &Key, now: i64) -> bool {
         let remembered = self.orgs.get(key);
-        remembered.is_some_and(|remembered| now < locked(&remembered).crowded_until)
+        remembered.is_some_and(|remembered| now < locked(&remembered).no_exclusive_read_until)
     }
 
     /// No read may, until then.
-    pub(super) fn note_crowded(&self, key: &Key, until: i64) {
+    pub(super) fn skip_exclusive_reads(&self, key: &Key, until: i64) {
         let remembered = self.orgs.get_with(key.clone(), Arc::default);
-        locked(&remembered).crowded_until = until;
+        locked(&remembered).no_exclusive_read_until = until;
     }
 
     /// A Checkout page of the org is open.

@@ -83,7 +83,7 @@ impl Domain {
         for (customer, listed) in &customers {
             if listed.is_unsettled() {
                 swept.unsettled += 1;
-                self.read_soon(
+                self.read_in_background(
                     customer.as_str().into(),
                     store.org_of(shared.number, customer),
                 );
@@ -123,7 +123,7 @@ impl Domain {
             };
             newest.clone_from(&first.id);
             for event in &page.data {
-                self.heed(shared, event).await?;
+                self.apply_event(shared, event).await?;
             }
             if !page.has_more {
                 *last = Some(newest);

@@ -14,19 +14,19 @@ use crate::domain::entitlement::usage::Counted;
 #[derive(Default)]
 pub(super) struct Activity {
     readers: u32,
-    usage: Moves,
-    changes: Moves,
+    usage: WriteCount,
+    changes: WriteCount,
 }
 
 /// Writes of one kind.
 #[derive(Clone, Copy, Default)]
-struct Moves {
+struct WriteCount {
     under_way: u32,
     /// How many have begun, ended, or become known while the org is listed.
     count: u64,
 }
 
-impl Moves {
+impl WriteCount {
     fn begin(&mut self) {
         self.under_way += 1;
         self.count += 1;
@@ -148,24 +148,24 @@ pub(in crate::domain::entitlement) struct Reader<'a> {
 
 /// What was under way when a read began.
 #[derive(Clone, Copy, Default)]
-pub(in crate::domain::entitlement) struct Begun {
-    usage: Moves,
-    changes: Moves,
+pub(in crate::domain::entitlement) struct ReadStart {
+    usage: WriteCount,
+    changes: WriteCount,
 }
 
 impl Reader<'_> {
     /// Tells reads that know of other writes apart: a caller must not be given one that began before its own write.
     pub(in crate::domain::entitlement) fn generation<T: Part>(&self) -> u64 {
-        let Begun { usage, changes } = self.begin();
+        let ReadStart { usage, changes } = self.begin();
         let usage = if T::HAS_USAGE { usage.count } else { 0 };
         usage + changes.count
     }
 
     /// A read begins.
-    pub(in crate::domain::entitlement) fn begin(&self) -> Begun {
+    pub(in crate::domain::entitlement) fn begin(&self) -> ReadStart {
         let activities = self.store.activities();
         let activity = activities.get(&self.key);
-        let begun = activity.map(|activity| Begun {
+        let begun = activity.map(|activity| ReadStart {
             usage: activity.usage,
             changes: activity.changes,
         });
@@ -180,12 +180,13 @@ impl Reader<'_> {
     /// A read has ended: it is kept, unless a write may have overtaken it.
     pub(in crate::domain::entitlement) fn keep<T: Part>(
         &self,
-        begun: Begun,
+        begun: ReadStart,
         customer: &Arc<str>,
         entry: &Entry<T>,
     ) -> Overtaken {
         let activities = self.store.activities();
-        let overtaken = |begun: Moves, now: Moves| begun.under_way > 0 || begun.count != now.count;
+        let overtaken =
+            |begun: WriteCount, now: WriteCount| begun.under_way > 0 || begun.count != now.count;
         if let Some(activity) = activities.get(&self.key) {
             if overtaken(begun.changes, activity.changes) {
                 return Overtaken::ByChange;
