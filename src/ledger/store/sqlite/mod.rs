@@ -10,7 +10,6 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
 use std::sync::Arc;
 
 use rusqlite::{Connection, Statement, Transaction, params, params_from_iter};
@@ -27,7 +26,7 @@ use columns::{Record, from_row, to_row};
 pub struct Sqlite {
     connection: Connection,
     /// Held as long as the ledger is open.
-    _lock: File,
+    _lock: open::Lock,
 }
 
 impl Store for Sqlite {

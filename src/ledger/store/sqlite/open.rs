@@ -56,7 +56,19 @@ impl Reader {
 }
 
 /// Keeps others from writing. SQLite's own locks are held for the time of a transaction only.
-fn lock(path: &Path) -> Result<File, StoreError> {
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    /// Closing the file would not be enough: a child process that is just being started still has it open.
+    fn drop(&mut self) {
+        if let Err(error) = flock(&self.0, FlockOperation::Unlock) {
+            tracing::error!(%error, "the ledger's lock cannot be given up");
+        }
+    }
+}
+
+fn lock(path: &Path) -> Result<Lock, StoreError> {
     let mut name = OsString::from(canonical(path)?);
     name.push(".lock");
     let file = File::create(PathBuf::from(name)).map_err(|error| match error.kind() {
@@ -66,7 +78,7 @@ fn lock(path: &Path) -> Result<File, StoreError> {
         _ => StoreError::File(error),
     })?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::InUse),
         Err(error) => Err(StoreError::File(error.into())),
     }
@@ -134,4 +146,21 @@ fn check_account(connection: &Connection, wanted: &str) -> Result<(), StoreError
         found,
         wanted: wanted.to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{StoreError, lock};
+
+    #[test]
+    fn a_closed_ledger_is_free_though_a_child_still_has_its_lock_open() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("tier.db");
+        let first = lock(&path).expect("free");
+        let inherited = first.0.try_clone().expect("a second descriptor");
+        assert!(matches!(lock(&path), Err(StoreError::InUse)));
+        drop(first);
+        lock(&path).expect("free again");
+        drop(inherited);
+    }
 }
