@@ -1,5 +1,7 @@
 //! Columns of a row, and a digest of them.
 
+use std::ops::Range;
+
 use rusqlite::Row;
 use rusqlite::types::Value;
 use sha2::{Digest, Sha256};
@@ -25,12 +27,20 @@ pub(super) fn to_row(record: &impl Record) -> Vec<Value> {
 
 /// The thing in a row whose last column is the digest.
 pub(super) fn from_row<R: Record>(row: &Row<'_>) -> Result<R, StoreError> {
-    let count = row.as_ref().column_count() - 1;
-    let values: Result<Vec<Value>, _> = (0..count).map(|column| row.get(column)).collect();
+    from_columns(row, 0..row.as_ref().column_count())
+}
+
+/// The thing in those columns of a row, of which the last one is the digest.
+pub(super) fn from_columns<R: Record>(
+    row: &Row<'_>,
+    columns: Range<usize>,
+) -> Result<R, StoreError> {
+    let last = columns.end - 1;
+    let values: Result<Vec<Value>, _> = (columns.start..last).map(|at| row.get(at)).collect();
     let values = values?;
     let first = format!("{:?}", values.first());
     let damaged = || StoreError::Damaged(format!("the row {first} is not as it was written"));
-    if row.get::<_, i64>(count).ok() != Some(digest(&values)) {
+    if row.get::<_, i64>(last).ok() != Some(digest(&values)) {
         return Err(damaged());
     }
     R::from_values(&mut Columns(values.into_iter())).map_err(|_| damaged())

@@ -9,12 +9,16 @@ mod read;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod usage;
+mod verify;
 
 use std::sync::Arc;
 
 use rusqlite::{Connection, Statement, Transaction, params, params_from_iter};
 
-pub use read::{Problem, Reader, Span, Usage};
+pub use read::{Exported, Filter, Reader, Status};
+pub use usage::{Span, Usage};
+pub use verify::Problem;
 
 use super::super::state::{Batch, Entry, KnownKey, Recalled, Reservation, Stored};
 use super::super::values::{Org, Time};

@@ -44,6 +44,9 @@ impl Sqlite {
 impl Reader {
     /// Opens a ledger to look at it, whoever has it.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        if std::fs::metadata(path)?.is_dir() {
+            return Err(StoreError::NotALedger);
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.pragma_update(None, "busy_timeout", 5_000)?;

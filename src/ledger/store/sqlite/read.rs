@@ -1,13 +1,12 @@
 //! Looking at a ledger, while another process may be writing it.
 
-use std::collections::HashMap;
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row, params_from_iter};
 
-use rusqlite::{Connection, params};
-
-use super::super::super::state::{Entry, Figure, Total, TotalId};
+use super::super::super::state::{Entry, Reservation, Total, TotalId};
 use super::super::super::values::{Feature, Org, Time};
 use super::super::StoreError;
-use super::columns::from_row;
+use super::columns::{from_columns, from_row};
 use super::{records, rows};
 
 /// The ledger in a file, for those who look at it.
@@ -16,37 +15,58 @@ pub struct Reader {
     pub(super) connection: Connection,
 }
 
-/// Usage over time is added up by these.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Span {
-    /// Hours, UTC.
-    Hour,
-    /// Days, UTC. Where entries are no longer kept, hours are days too.
-    Day,
-    /// Billing periods.
-    Period,
-}
-
-/// Usage of one feature in one span.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Usage {
-    /// When the span begins.
-    pub from: Time,
-    /// When it ends.
-    pub to: Time,
-    /// By how much the total changed in it.
-    pub n: i64,
-    /// The period's total at its end.
-    pub total: i64,
-}
-
-/// Something that is not as it must be.
+/// How a ledger is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// The total that it is about; `None`: the file.
-    pub total: Option<TotalId>,
-    /// What it is.
-    pub what: String,
+pub struct Status {
+    /// The account that it belongs to.
+    pub account: String,
+    /// Entries that are kept one by one.
+    pub entries: u64,
+    /// Totals, each of one item in one period.
+    pub totals: u64,
+    /// Totals that Stripe has yet to be told, without those that are parked.
+    pub undelivered: u64,
+    /// Since when the oldest of them has waited.
+    pub undelivered_since: Option<Time>,
+    /// Totals that are parked.
+    pub parked: u64,
+    /// Units that Stripe was not told because they are parked.
+    pub parked_units: i64,
+    /// Reservations that are held.
+    pub reservations: u64,
+}
+
+/// Which entries are wanted; what is `None` does not matter.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Whose usage.
+    pub org: Option<Org>,
+    /// Of what.
+    pub feature: Option<Feature>,
+    /// Usage that happened then or later.
+    pub from: Option<Time>,
+    /// Usage that happened before that.
+    pub to: Option<Time>,
+}
+
+/// A record of a ledger, for an export.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exported {
+    /// A total. Those come first.
+    Total(Total),
+    /// What the entries of a day came to that are no longer kept.
+    Day {
+        /// The total that they changed.
+        total: TotalId,
+        /// The day's first instant.
+        day: Time,
+        /// The change.
+        n: i64,
+    },
+    /// An entry.
+    Entry(Entry),
+    /// A reservation.
+    Reservation(Reservation),
 }
 
 impl Reader {
@@ -56,134 +76,170 @@ impl Reader {
         Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
     }
 
+    /// How it is doing.
+    pub fn status(&self) -> Result<Status, StoreError> {
+        let account = self.account()?;
+        let status = self.connection.query_row(STATUS, [], |row| {
+            let count = |column| -> rusqlite::Result<u64> {
+                let count: i64 = row.get(column)?;
+                Ok(count.try_into().unwrap_or(0))
+            };
+            Ok(Status {
+                account,
+                entries: count(0)?,
+                totals: count(1)?,
+                undelivered: count(2)?,
+                undelivered_since: row.get::<_, Option<i64>>(3)?.map(Time::from_millis),
+                parked: count(4)?,
+                parked_units: row.get(5)?,
+                reservations: count(6)?,
+            })
+        })?;
+        Ok(status)
+    }
+
     /// All totals, in the order in which they were opened.
     pub fn totals(&self) -> Result<Vec<Total>, StoreError> {
-        let sql = format!("SELECT {}, digest FROM totals ORDER BY id", rows::TOTAL);
+        self.totals_where("true")
+    }
+
+    /// The totals that Stripe has refused for good, those that wait longest first.
+    pub fn parked(&self) -> Result<Vec<Total>, StoreError> {
+        self.totals_where("parked_since IS NOT NULL ORDER BY parked_since, id")
+    }
+
+    /// The totals of which Stripe has been told something and whose periods are not settled, by item.
+    pub fn told(&self) -> Result<Vec<Total>, StoreError> {
+        self.totals_where("settled IS NULL AND set_number > 0 ORDER BY item, period_start")
+    }
+
+    /// The totals that were settled with another figure than Stripe billed.
+    pub fn settled_differently(&self) -> Result<Vec<Total>, StoreError> {
+        let mut totals = self.totals_where("settled IS NOT NULL ORDER BY id")?;
+        totals.retain(|total| {
+            total
+                .settled
+                .is_some_and(|billed| billed != total.billable())
+        });
+        Ok(totals)
+    }
+
+    fn totals_where(&self, condition: &str) -> Result<Vec<Total>, StoreError> {
+        let columns = rows::TOTAL;
+        let sql = format!("SELECT {columns}, digest FROM totals WHERE {condition}");
         records(&mut self.connection.prepare(&sql)?, [])
     }
 
-    /// Hands every entry to `each`, in the order of acceptance.
-    pub fn entries(&self, mut each: impl FnMut(Entry)) -> Result<(), StoreError> {
-        let sql = format!("SELECT {}, digest FROM entries ORDER BY id", rows::ENTRY);
+    /// The newest entries that `filter` wants, at most `most`, newest first, each with its total.
+    pub fn entries(&self, filter: &Filter, most: usize) -> Result<Vec<(Entry, Total)>, StoreError> {
+        let (conditions, mut values) = filter.conditions();
+        values.push(Value::Integer(most.try_into().unwrap_or(i64::MAX)));
+        let entry = qualified("entries", rows::ENTRY);
+        let total = qualified("totals", rows::TOTAL);
+        let sql = format!(
+            "SELECT {entry}, {total} FROM entries JOIN totals ON totals.id = entries.total \
+             WHERE {conditions} ORDER BY entries.id DESC LIMIT ?"
+        );
         let mut statement = self.connection.prepare(&sql)?;
-        let mut rows = statement.query([])?;
+        let mut rows = statement.query(params_from_iter(values))?;
+        let mut found = Vec::new();
         while let Some(row) = rows.next()? {
-            each(from_row(row)?);
+            let (split, end) = (columns(rows::ENTRY), row.as_ref().column_count());
+            found.push((from_columns(row, 0..split)?, from_columns(row, split..end)?));
+        }
+        Ok(found)
+    }
+
+    /// Hands everything to `each`, one record after the other, as it is at one moment. Stops at the first error of its.
+    pub fn export<E: From<StoreError>>(
+        &self,
+        mut each: impl FnMut(Exported) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let _moment = self
+            .connection
+            .unchecked_transaction()
+            .map_err(StoreError::from)?;
+        let select = |table: &str, columns: &str| {
+            format!("SELECT {columns}, digest FROM {table} ORDER BY id")
+        };
+        self.each_row(&select("totals", rows::TOTAL), |row| {
+            each(Exported::Total(from_row(row)?))
+        })?;
+        let days = "SELECT total, day, n FROM daily_totals ORDER BY total, day";
+        self.each_row(days, |row| each(day(row).map_err(StoreError::from)?))?;
+        self.each_row(&select("entries", rows::ENTRY), |row| {
+            each(Exported::Entry(from_row(row)?))
+        })?;
+        self.each_row(&select("reservations", rows::RESERVATION), |row| {
+            each(Exported::Reservation(from_row(row)?))
+        })
+    }
+
+    fn each_row<E: From<StoreError>>(
+        &self,
+        select: &str,
+        mut each: impl FnMut(&Row<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut statement = self.connection.prepare(select).map_err(StoreError::from)?;
+        let mut rows = statement.query([]).map_err(StoreError::from)?;
+        while let Some(row) = rows.next().map_err(StoreError::from)? {
+            each(row)?;
         }
         Ok(())
     }
+}
 
-    /// How many entries there are.
-    pub fn count_entries(&self) -> Result<u64, StoreError> {
-        let sql = "SELECT count(*) FROM entries";
-        let count: i64 = self.connection.query_row(sql, [], |row| row.get(0))?;
-        Ok(count.try_into().unwrap_or(0))
-    }
-
-    /// Does the arithmetic of every total again, and looks at every page of the file.
-    pub fn verify(&self) -> Result<Vec<Problem>, StoreError> {
-        let mut problems = Vec::new();
-        let mut statement = self.connection.prepare("PRAGMA integrity_check")?;
-        let mut faults = statement.query([])?;
-        while let Some(row) = faults.next()? {
-            let what: String = row.get(0)?;
-            if what != "ok" {
-                problems.push(Problem { total: None, what });
-            }
-        }
-        let totals = self.totals()?;
-        let mut figures = self.compacted()?;
-        let aggregates: HashMap<TotalId, _> =
-            totals.iter().map(|one| (one.id, one.aggregate)).collect();
-        self.entries(|entry| {
-            let before = figures.get(&entry.total).copied().unwrap_or_default();
-            let aggregate = aggregates.get(&entry.total);
-            let after = aggregate
-                .and_then(|one| before.after(*one, entry.kind, entry.n, entry.at))
-                .filter(|after| after.n == entry.after);
-            match after {
-                Some(after) => drop(figures.insert(entry.total, after)),
-                None => problems.push(Problem {
-                    total: Some(entry.total),
-                    what: format!("entry {} does not come to {}", entry.id.0, entry.after),
-                }),
-            }
-        })?;
-        for total in totals {
-            let figure = figures.get(&total.id).copied().unwrap_or_default();
-            if figure.n != total.n {
-                let what = format!("the total is {}, its entries come to {}", total.n, figure.n);
-                let total = Some(total.id);
-                problems.push(Problem { total, what });
-            }
-        }
-        Ok(problems)
-    }
-
-    /// What the entries came to that are no longer kept.
-    fn compacted(&self) -> Result<HashMap<TotalId, Figure>, StoreError> {
-        let sql = "SELECT total, sum(n) FROM daily_totals GROUP BY total";
-        let mut statement = self.connection.prepare(sql)?;
-        let mut rows = statement.query([])?;
-        let mut figures = HashMap::new();
-        while let Some(row) = rows.next()? {
-            let (total, n): (i64, i64) = (row.get(0)?, row.get(1)?);
-            let level_at = None;
-            let total = TotalId(total.try_into().unwrap_or(0));
-            figures.insert(total, Figure { n, level_at });
-        }
-        Ok(figures)
-    }
-
-    /// The usage of a feature that happened from `from` until `to`, oldest first. Spans without usage are left out.
-    pub fn usage(
-        &self,
-        org: &Org,
-        feature: &Feature,
-        span: Span,
-        (from, to): (Time, Time),
-    ) -> Result<Vec<Usage>, StoreError> {
-        let length: i64 = match span {
-            Span::Hour => 3_600_000,
-            Span::Day => 86_400_000,
-            Span::Period => 0,
-        };
-        let mut statement = self.connection.prepare_cached(USAGE)?;
-        let range = params![
-            org.as_str(),
-            feature.as_str(),
-            length,
-            from.millis(),
-            to.millis()
+impl Filter {
+    /// The conditions in SQL, and the values in them.
+    fn conditions(&self) -> (String, Vec<Value>) {
+        let text = |text: &str| Value::Text(text.to_owned());
+        let time = |time: Time| Value::Integer(time.millis());
+        let org = self.org.as_ref().map(|org| text(org.as_str()));
+        let feature = self.feature.as_ref().map(|one| text(one.as_str()));
+        let conditions = [
+            ("org = ?", org),
+            ("feature = ?", feature),
+            ("at >= ?", self.from.map(time)),
+            ("at < ?", self.to.map(time)),
         ];
-        let rows = statement.query_map(range, |row| {
-            Ok(Usage {
-                from: Time::from_millis(row.get(0)?),
-                to: Time::from_millis(row.get(1)?),
-                n: row.get(2)?,
-                total: row.get(3)?,
-            })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let wanted = conditions
+            .into_iter()
+            .filter_map(|(sql, value)| Some((sql, value?)));
+        let (mut sql, values): (Vec<&str>, Vec<Value>) = wanted.unzip();
+        sql.push("true");
+        (sql.join(" AND "), values)
     }
 }
 
-/// Changes by span; the total runs over all of a period, also over what is before the range that was asked for.
-const USAGE: &str = "
-WITH changes AS (
-    SELECT entries.total, at, after_n - lag(after_n, 1, 0) OVER (PARTITION BY entries.total ORDER BY entries.id) AS n
-    FROM entries WHERE total IN (SELECT id FROM totals WHERE org = ?1 AND feature = ?2)
-    UNION ALL
-    SELECT total, day, n FROM daily_totals
-    WHERE total IN (SELECT id FROM totals WHERE org = ?1 AND feature = ?2)
-), spans AS (
-    SELECT period_start,
-           CASE ?3 WHEN 0 THEN period_start ELSE at - (at % ?3 + ?3) % ?3 END AS start,
-           CASE ?3 WHEN 0 THEN max(period_end) ELSE at - (at % ?3 + ?3) % ?3 + ?3 END AS finish,
-           sum(changes.n) AS n
-    FROM changes JOIN totals ON totals.id = changes.total
-    GROUP BY period_start, start
-), running AS (
-    SELECT start, finish, n, sum(n) OVER (PARTITION BY period_start ORDER BY start) AS total FROM spans
+fn day(row: &Row<'_>) -> rusqlite::Result<Exported> {
+    let total: i64 = row.get(0)?;
+    Ok(Exported::Day {
+        total: TotalId(total.try_into().unwrap_or(0)),
+        day: Time::from_millis(row.get(1)?),
+        n: row.get(2)?,
+    })
+}
+
+/// The columns of a table and their digest, where there are those of other tables too.
+fn qualified(table: &str, columns: &str) -> String {
+    let columns = columns.split(',').map(str::trim).chain(["digest"]);
+    let columns: Vec<String> = columns.map(|column| format!("{table}.{column}")).collect();
+    columns.join(", ")
+}
+
+/// How many columns those are, with their digest.
+fn columns(columns: &str) -> usize {
+    columns.split(',').count() + 1
+}
+
+const STATUS: &str = "
+WITH waiting AS (
+    SELECT changed FROM totals
+    WHERE parked_since IS NULL AND settled IS NULL AND (open_n IS NOT NULL OR unsure <> 0 OR n <> told)
+), parked AS (
+    SELECT n - told AS n FROM totals WHERE parked_since IS NOT NULL
 )
-SELECT start, finish, n, total FROM running WHERE finish > ?4 AND start < ?5 ORDER BY start, total";
+SELECT (SELECT count(*) FROM entries), (SELECT count(*) FROM totals),
+       (SELECT count(*) FROM waiting), (SELECT min(changed) FROM waiting),
+       (SELECT count(*) FROM parked), (SELECT coalesce(sum(n), 0) FROM parked),
+       (SELECT count(*) FROM reservations WHERE state = 'held')";
