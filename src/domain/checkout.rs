@@ -58,35 +58,49 @@ impl Domain {
             ));
         }
         let items = self.line_items(&checkout.features).await?;
-        let items = &items;
         // The org's customer may be in the making.
         let shared = self.shared().await?;
         let _held = self.hold(&shared.changes, org.as_str()).await?;
         let _changing = self.changing(&shared, org);
-        let attempt = || async move {
-            let (customer, is_new) = self.ensure_customer(org).await?;
-            let create = self.new_session(&customer, checkout, items);
-            let opened = match key {
-                Some(key) => {
-                    let opened = self.open_session(create, self.key_digest(key), true).await;
-                    opened.map(|url| (url, Before::Unknown))
-                }
-                None => self.open_this_minute(&customer, create).await,
-            };
-            if let Err(error) = &opened
-                && is_new
-                && error.is_definite_refusal()
-            {
-                self.unmake_customer(org, &customer).await;
+        let opened = match self.open_for(org, checkout, &items, key).await {
+            Err(Error::CustomerVanished) => {
+                self.forget_customer(org).await?;
+                self.open_for(org, checkout, &items, key).await
             }
-            opened
+            opened => opened,
         };
-        let opened = self.again_if_gone(org, attempt);
-        let (url, subscription) = opened.await?;
+        let (url, subscription) = opened?;
         if !items.is_empty() {
             self.expect_purchase(&shared, org, subscription);
         }
         Ok(url)
+    }
+
+    /// Opens the session for the org's customer, which is created if there is none, and deleted again if Stripe refuses
+    /// the session. Also gives what is known of the org's subscription.
+    async fn open_for(
+        &self,
+        org: &OrgName,
+        checkout: &Checkout,
+        items: &[LineItem],
+        key: Option<&str>,
+    ) -> Result<(String, Before)> {
+        let (org, is_new) = self.resolve_or_create_org(org).await?;
+        let create = self.new_session(&org.customer, checkout, items);
+        let opened = match key {
+            Some(key) => {
+                let opened = self.open_session(create, self.key_digest(key), true).await;
+                opened.map(|url| (url, Before::Unknown))
+            }
+            None => self.open_this_minute(&org.customer, create).await,
+        };
+        if let Err(error) = &opened
+            && is_new
+            && error.is_definite_refusal()
+        {
+            self.unmake_customer(&org).await;
+        }
+        opened
     }
 
     async fn line_items(&self, features: &[Reference]) -> Result<Vec<LineItem>> {

@@ -8,10 +8,11 @@ mod create;
 mod directory;
 mod info;
 mod listing;
-
+mod resolved;
 mod update;
 
 pub use info::{OrgInfo, OrgInfoUpdate};
+pub(super) use resolved::ResolvedOrg;
 pub(super) use update::Written;
 
 use std::sync::Arc;
@@ -41,64 +42,23 @@ impl Domain {
 
     /// What Stripe knows of the org, read fresh: its id and its particulars.
     pub async fn lookup_org(&self, org: &OrgName) -> Result<(Arc<str>, OrgInfo)> {
-        self.with_customer(org, |id| async move {
-            let customer = self.billing().customer(&id).await?;
-            if customer.deleted {
-                return Err(Error::CustomerVanished);
+        let mut org = self.resolve_org(org).await?;
+        loop {
+            match self.existing_customer(&org.customer).await {
+                Ok(customer) => return Ok((org.customer, customer.into())),
+                Err(error) => org = self.resolve_again(&org, error).await?,
             }
-            Ok((id, customer.into()))
-        })
-        .await
+        }
     }
 
     /// The payment methods attached to the org's customer.
     pub async fn payment_methods(&self, org: &OrgName) -> Result<PaymentMethods> {
-        self.with_customer(org, |id| async move {
-            Ok(PaymentMethods {
-                methods: self.billing().payment_methods(&id).await?,
-            })
-        })
-        .await
-    }
-
-    /// Runs `call` with the org's customer, and once more with a fresh look-up if Stripe says that
-    /// the customer we knew is gone.
-    pub(super) async fn with_customer<T, F>(
-        &self,
-        org: &OrgName,
-        call: impl Fn(Arc<str>) -> F,
-    ) -> Result<T>
-    where
-        F: Future<Output = Result<T>>,
-    {
-        let call = &call;
-        let attempt = || async move { call(self.customer(org).await?).await };
-        match self.again_if_gone(org, attempt).await {
-            // Search may still name a customer that was deleted a moment ago.
-            Err(Error::CustomerVanished) => {
-                self.forget_customer(org).await?;
-                Err(Error::OrgNotFound)
+        let mut org = self.resolve_org(org).await?;
+        loop {
+            match self.billing().payment_methods(&org.customer).await {
+                Ok(methods) => return Ok(PaymentMethods { methods }),
+                Err(error) => org = self.resolve_again(&org, error.into()).await?,
             }
-            outcome => outcome,
-        }
-    }
-
-    /// Runs `attempt`, and if it ends with the customer that was remembered for `org` gone, forgets that one and runs
-    /// it once more: the org may have another.
-    pub(super) async fn again_if_gone<T, F>(
-        &self,
-        org: &OrgName,
-        attempt: impl Fn() -> F,
-    ) -> Result<T>
-    where
-        F: Future<Output = Result<T>>,
-    {
-        match attempt().await {
-            Err(Error::CustomerVanished) => {
-                self.forget_customer(org).await?;
-                attempt().await
-            }
-            outcome => outcome,
         }
     }
 
@@ -121,13 +81,14 @@ impl Domain {
         }
     }
 
-    /// The org's customer, created without particulars if there is none; and whether this request has made it.
-    pub(super) async fn ensure_customer(&self, org: &OrgName) -> Result<(Arc<str>, bool)> {
-        match self.customer(org).await {
+    /// The org with its customer, which is created without particulars if there is none; and whether this request has
+    /// created it.
+    pub(super) async fn resolve_or_create_org(&self, org: &OrgName) -> Result<(ResolvedOrg, bool)> {
+        match self.resolve_org(org).await {
             Err(Error::OrgNotFound) => {
                 let info = OrgInfoUpdate::default();
                 let made = self.create_customer(org, &info).await?;
-                Ok((made.id, made.is_new))
+                Ok((ResolvedOrg::new(org, made.id), made.is_new))
             }
             found => Ok((found?, false)),
         }

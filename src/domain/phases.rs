@@ -6,6 +6,7 @@ mod sources;
 use chrono::{DateTime, Datelike as _, Months, Utc};
 
 use super::entitlement::{Answered, InForce, Read, Readable, Terms};
+use super::org::ResolvedOrg;
 use super::refs::{FeaturePlan, OrgName, PlanName};
 use super::subscription::Detail;
 use super::{Domain, Error, Result};
@@ -112,40 +113,52 @@ impl Domain {
         org: &OrgName,
         detail: Detail,
     ) -> Result<(Phases, Option<Subscription>)> {
-        self.with_customer(org, |customer| async move {
-            let (found, catalog) =
-                tokio::try_join!(self.subscriptions(&customer, detail), self.catalog())?;
-            self.look_after(org, &customer, &found).await;
-            let mut ended = found.ended.iter();
-            let subscription = found.current.as_ref().or_else(|| ended.next());
-            let schedules = if detail == Detail::History || subscription.is_some_and(needs_past) {
-                self.schedules(&customer).await?
-            } else {
-                Vec::new()
-            };
-            let mut timeline = match subscription {
-                Some(subscription) => of_subscription(subscription, &schedules, &catalog),
-                None => Phases::default(),
-            };
-            if detail == Detail::History {
-                let earlier = found.superseded.iter().chain(ended);
-                for earlier in earlier.filter(|one| one.had_begun()) {
-                    timeline.precede(of_subscription(earlier, &schedules, &catalog));
-                }
+        let mut org = self.resolve_org(org).await?;
+        loop {
+            match self.timeline_of(&org, detail).await {
+                Ok(timeline) => return Ok(timeline),
+                Err(error) => org = self.resolve_again(&org, error).await?,
             }
-            if found.current.is_none() && detail == Detail::History {
-                let mut waiting = schedules.iter().filter(|schedule| schedule.is_waiting());
-                let first = waiting.next();
-                let to_come = first.map(|schedule| of_schedule(schedule, &catalog, false).phases);
-                timeline.follow(to_come.unwrap_or_default());
+        }
+    }
+
+    async fn timeline_of(
+        &self,
+        org: &ResolvedOrg,
+        detail: Detail,
+    ) -> Result<(Phases, Option<Subscription>)> {
+        let customer = &org.customer;
+        let (found, catalog) =
+            tokio::try_join!(self.subscriptions(customer, detail), self.catalog())?;
+        self.look_after(org, &found).await;
+        let mut ended = found.ended.iter();
+        let subscription = found.current.as_ref().or_else(|| ended.next());
+        let schedules = if detail == Detail::History || subscription.is_some_and(needs_past) {
+            self.schedules(customer).await?
+        } else {
+            Vec::new()
+        };
+        let mut timeline = match subscription {
+            Some(subscription) => of_subscription(subscription, &schedules, &catalog),
+            None => Phases::default(),
+        };
+        if detail == Detail::History {
+            let earlier = found.superseded.iter().chain(ended);
+            for earlier in earlier.filter(|one| one.had_begun()) {
+                timeline.precede(of_subscription(earlier, &schedules, &catalog));
             }
-            for phase in &mut timeline.phases {
-                (phase.plans, phase.fragments) = catalog.cover(&phase.features);
-                phase.current = timeline.current;
-            }
-            Ok((timeline, found.current))
-        })
-        .await
+        }
+        if found.current.is_none() && detail == Detail::History {
+            let mut waiting = schedules.iter().filter(|schedule| schedule.is_waiting());
+            let first = waiting.next();
+            let to_come = first.map(|schedule| of_schedule(schedule, &catalog, false).phases);
+            timeline.follow(to_come.unwrap_or_default());
+        }
+        for phase in &mut timeline.phases {
+            (phase.plans, phase.fragments) = catalog.cover(&phase.features);
+            phase.current = timeline.current;
+        }
+        Ok((timeline, found.current))
     }
 }
 

@@ -74,13 +74,27 @@ impl Domain {
         let shared = self.shared().await?;
         let _held = self.hold(&shared.changes, org.as_str()).await?;
         let _changing = self.changing(&shared, org);
-        let asked = &asked;
-        let attempt = async || match self.customer(org).await {
-            Ok(customer) => self.change_plan(org, customer, asked, request, now).await,
+        match self.change_or_sign_up(org, &asked, request, now).await {
+            Err(Error::CustomerVanished) => {
+                self.forget_customer(org).await?;
+                self.change_or_sign_up(org, &asked, request, now).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn change_or_sign_up(
+        &self,
+        org: &OrgName,
+        asked: &[ResolvedPhase],
+        request: &Subscribe,
+        now: i64,
+    ) -> Result<()> {
+        match self.resolve_org(org).await {
+            Ok(org) => self.change_plan(&org, asked, request, now).await,
             Err(Error::OrgNotFound) => self.sign_up(org, asked, request, now).await,
             Err(error) => Err(error),
-        };
-        self.again_if_gone(org, attempt).await
+        }
     }
 
     /// Looks every feature up, in one go for all phases.

@@ -5,6 +5,7 @@
 //! change leaves what was used before it on an invoice alone. Whoever sees such a thing queues a task, and goes on.
 
 use super::identity::SharedState;
+use super::org::ResolvedOrg;
 use super::refs::OrgName;
 use super::revision::{self, Decisions, Revision};
 use super::schedule::Found;
@@ -14,21 +15,22 @@ use crate::billing::Subscription;
 
 impl Domain {
     /// Queues what `found` shows to be needed. The caller does not wait for it.
-    pub(super) async fn look_after(&self, org: &OrgName, customer: &str, found: &Subscriptions) {
+    pub(super) async fn look_after(&self, org: &ResolvedOrg, found: &Subscriptions) {
         let Ok(shared) = self.shared().await else {
             return;
         };
         if found.current.is_some() {
             // What ends after this is another end.
-            let key = (shared.number, customer.to_owned());
+            let key = (shared.number, org.customer.to_string());
             if shared.memory.settled().contains_key(&key) {
                 shared.memory.settled().invalidate(&key).await;
             }
         }
-        if !is_needed(&shared, customer, found) {
+        if !is_needed(&shared, &org.customer, found) {
             return;
         }
         let clock = self.test_clock.as_deref().unwrap_or_default();
+        let org = org.name.clone();
         let name = format!("settle:{}:{clock}:{org}", shared.number);
         // A caller of its own, which tells whether anything was written.
         let caller = CallerState::new();
@@ -37,7 +39,6 @@ impl Domain {
             admission: None,
             ..self.clone()
         };
-        let org = org.clone();
         self.background().start(name, async move {
             let outcome = match domain.settle(&org).await {
                 Ok(()) => "ok",
@@ -55,12 +56,12 @@ impl Domain {
         let shared = self.shared().await?;
         let _held = self.hold(&shared.changes, org.as_str()).await?;
         let _changing = self.changing(&shared, org);
-        let customer = self.customer(org).await?;
-        let mut decisions = Decisions::new(&customer);
+        let org = self.resolve_org(org).await?;
+        let mut decisions = Decisions::new(&org.customer);
         loop {
-            let found = self.find_current_state(&customer).await?;
+            let found = self.find_current_state(&org.customer).await?;
             let revision = decisions.at(found.seen);
-            match self.settle_found(org, &customer, &found, &revision).await {
+            match self.settle_found(&org, &found, &revision).await {
                 Ok(()) => return Ok(()),
                 Err(failure) => self.before_next(&mut decisions, failure).await?,
             }
@@ -69,18 +70,16 @@ impl Domain {
 
     async fn settle_found(
         &self,
-        org: &OrgName,
-        customer: &str,
+        org: &ResolvedOrg,
         found: &Found,
         revision: &Revision,
     ) -> Result<(), Failure> {
         let now = self.now().await?;
-        self.end_superseded(org, customer, found, now, revision)
-            .await?;
-        self.settle_changes(customer, found, revision).await?;
+        self.end_superseded(org, found, now, revision).await?;
+        self.settle_changes(&org.customer, found, revision).await?;
         let shared = self.shared().await?;
         let current = found.current.as_ref();
-        let settled = current.map_or(customer, |current| current.id.as_str());
+        let settled = current.map_or(&*org.customer, |current| current.id.as_str());
         let key = (shared.number, settled.to_owned());
         shared.memory.settled().insert(key, ()).await;
         Ok(())

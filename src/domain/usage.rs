@@ -12,6 +12,7 @@ mod writes;
 use std::sync::Arc;
 
 use super::entitlement::{Answered, Counted, Read, Terms, UsageSnapshot};
+use super::org::ResolvedOrg;
 use super::refs::{FeatureName, OrgName};
 use super::subscription::Detail;
 use super::{Domain, Error, Failure, Result};
@@ -57,25 +58,25 @@ impl Domain {
     }
 
     pub(super) async fn read_usage(&self, org: &OrgName) -> Result<Read<UsageSnapshot>> {
-        self.with_customer(org, |customer| async move {
-            for _ in 1..LOOK_UPS {
-                match self.read_usage_of(org, &customer).await {
-                    // The plan was changed between two reads.
-                    Err(failure) if failure.is_item_gone() => {}
-                    usage => return Ok(usage?),
+        let mut org = self.resolve_org(org).await?;
+        let mut reads = 1;
+        loop {
+            match self.read_usage_of(&org).await {
+                Ok(usage) => return Ok(usage),
+                // The plan was changed between two reads.
+                Err(failure) if failure.is_item_gone() && reads < LOOK_UPS => reads += 1,
+                Err(failure) => {
+                    org = self
+                        .resolve_again(&org, failure.without_item().into())
+                        .await?;
+                    reads = 1;
                 }
             }
-            let usage = self.read_usage_of(org, &customer).await;
-            Ok(usage.map_err(Failure::without_item)?)
-        })
-        .await
+        }
     }
 
-    async fn read_usage_of(
-        &self,
-        org: &OrgName,
-        customer: &Arc<str>,
-    ) -> Result<Read<UsageSnapshot>, Failure> {
+    async fn read_usage_of(&self, org: &ResolvedOrg) -> Result<Read<UsageSnapshot>, Failure> {
+        let customer = &org.customer;
         // To be told to come back is told at once; other faults matter only if the lines are needed.
         let lines = async {
             match self.upcoming_usage(customer, None).await {
@@ -92,7 +93,7 @@ impl Domain {
         };
         let subscriptions = self.subscriptions(customer, detail);
         let (subscriptions, lines) = tokio::try_join!(subscriptions, lines)?;
-        self.look_after(org, customer, &subscriptions).await;
+        self.look_after(org, &subscriptions).await;
         let Some(current) = subscriptions.current.filter(Subscription::grants) else {
             return Ok(Read::unsubscribed(UsageSnapshot::default(), customer));
         };
@@ -147,12 +148,16 @@ impl Domain {
         key: Option<&str>,
         remembered: Option<&UsageSnapshot>,
     ) -> Result<Counted> {
-        let Some(key) = key else {
-            let record =
-                |id: Arc<str>| async move { Ok(self.record(&id, report, remembered).await?) };
-            return self.with_customer(org, record).await;
-        };
-        self.report_once(org, report, key).await
+        if let Some(key) = key {
+            return self.report_once(org, report, key).await;
+        }
+        let mut org = self.resolve_org(org).await?;
+        loop {
+            match self.record(&org.customer, report, remembered).await {
+                Ok(counted) => return Ok(counted),
+                Err(failure) => org = self.resolve_again(&org, failure.into()).await?,
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Making the customer that stands for an org: one, whoever makes it at the same time.
 
-use super::{ORG, OrgInfoUpdate, Written};
+use super::{ORG, OrgInfoUpdate, ResolvedOrg, Written};
 use crate::billing::NewCustomer;
 use crate::domain::refs::OrgName;
 use crate::domain::revision::{Attempts, Refusal};
@@ -62,18 +62,19 @@ impl Domain {
 
     /// Deletes a customer that this request has made, as Stripe has refused what it was made for. One that somebody uses
     /// by now stays. The org's lock is to be held.
-    pub(in crate::domain) async fn unmake_customer(&self, org: &OrgName, customer: &str) {
-        if let Err(error) = self.delete_unused(org, customer).await {
+    pub(in crate::domain) async fn unmake_customer(&self, org: &ResolvedOrg) {
+        if let Err(error) = self.delete_unused(org).await {
+            let customer = &*org.customer;
             tracing::warn!(%error, customer, "a refused request left its customer behind");
         }
     }
 
-    async fn delete_unused(&self, org: &OrgName, customer: &str) -> Result<()> {
-        if self.billing().is_customer_used(customer).await? {
+    async fn delete_unused(&self, org: &ResolvedOrg) -> Result<()> {
+        if self.billing().is_customer_used(&org.customer).await? {
             return Ok(());
         }
-        self.billing().delete_customer(customer).await?;
-        self.forget_customer(org).await
+        self.billing().delete_customer(&org.customer).await?;
+        self.forget_customer(&org.name).await
     }
 
     fn creation_name(&self, org: &OrgName) -> String {

@@ -49,7 +49,7 @@ impl Domain {
         let update = info.update(attached.as_ref().map(|attached| attached.id.as_str()));
         let written = if update.is_empty() {
             // Whether it is still there matters all the same.
-            let there = self.customer_before(&id).await;
+            let there = self.existing_customer(&id).await;
             there.map(|_| Written {
                 id: id.clone(),
                 default_payment_method: None,
@@ -100,8 +100,11 @@ impl Domain {
         }
     }
 
-    /// The customer as it is before it is written to.
-    pub(in crate::domain) async fn customer_before(&self, id: &str) -> Result<Customer> {
+    /// The customer as Stripe has it now.
+    ///
+    /// # Errors
+    /// [`Error::CustomerVanished`] if it was deleted.
+    pub(in crate::domain) async fn existing_customer(&self, id: &str) -> Result<Customer> {
         let customer = self.billing().customer(id).await?;
         if customer.deleted {
             return Err(Error::CustomerVanished);

@@ -11,8 +11,8 @@ use super::checks::Attachment;
 use super::found::Found;
 use super::notes::check_room;
 use crate::billing::{Expandable, NewSchedule, Subscription};
+use crate::domain::org::ResolvedOrg;
 use crate::domain::plan_change::{self, Action, Change, Held, ResolvedPhase};
-use crate::domain::refs::OrgName;
 use crate::domain::request_key;
 use crate::domain::revision::{Decisions, Revision};
 use crate::domain::{Domain, Failure, Result};
@@ -27,13 +27,13 @@ impl Domain {
     /// Writes the request's particulars to a customer that is there, and changes what it is subscribed to.
     pub(super) async fn change_plan(
         &self,
-        org: &OrgName,
-        customer: Arc<str>,
+        org: &ResolvedOrg,
         asked: &[ResolvedPhase],
         request: &Subscribe,
         now: i64,
     ) -> Result<()> {
-        let found = self.find_current_state(&customer).await?;
+        let customer = &org.customer;
+        let found = self.find_current_state(customer).await?;
         if found.knows(request.key.as_deref()) {
             return Ok(());
         }
@@ -45,10 +45,10 @@ impl Domain {
         let mut attachment = Attachment::Attached;
         if !request.payment_method.is_empty() {
             let method = request.payment_method.as_str();
-            attachment = self.check_payment_method(method, Some(&customer)).await?;
+            attachment = self.check_payment_method(method, Some(customer)).await?;
         }
         let before = match &request.info {
-            Some(_) => Some(self.customer_before(&customer).await?),
+            Some(_) => Some(self.existing_customer(customer).await?),
             None => None,
         };
         let mut attached = Vec::new();
@@ -56,7 +56,7 @@ impl Domain {
         let pinned = held.payment_method.is_some();
         let outcome = async {
             let method = self
-                .write_particulars(&customer, request, attachment, pinned, &mut attached)
+                .write_particulars(customer, request, attachment, pinned, &mut attached)
                 .await?;
             let change = Change {
                 asked,
@@ -65,7 +65,7 @@ impl Domain {
                 now,
             };
             let key = request.key.as_deref();
-            self.decide_and_write(org, &customer, change, Some(found), key, &mut is_made)
+            self.decide_and_write(org, change, Some(found), key, &mut is_made)
                 .await
         };
         let outcome = outcome.await;
@@ -113,13 +113,13 @@ impl Domain {
     /// read already. `is_made` becomes true with the change itself: what is refused after that is not the change.
     pub(super) async fn decide_and_write(
         &self,
-        org: &OrgName,
-        customer: &str,
+        org: &ResolvedOrg,
         change: Change<'_>,
         mut found: Option<Found>,
         key: Option<&str>,
         is_made: &mut bool,
     ) -> Result<()> {
+        let customer = &org.customer;
         let mut decisions = Decisions::new(customer);
         let mut settlements = 0;
         loop {
@@ -141,7 +141,7 @@ impl Domain {
             if let Some(key) = key {
                 revision.remember(request_key::with(&read.request_keys, key));
             }
-            let written = self.write(org, customer, change, &read, &revision, is_made);
+            let written = self.write(org, change, &read, &revision, is_made);
             match written.await {
                 Ok(()) => return Ok(()),
                 Err(failure) => self.before_next(&mut decisions, failure).await?,
@@ -152,13 +152,13 @@ impl Domain {
     /// Writes the new state, and then ends what it supersedes.
     async fn write(
         &self,
-        org: &OrgName,
-        customer: &str,
+        org: &ResolvedOrg,
         change: Change<'_>,
         found: &Found,
         revision: &Revision,
         is_made: &mut bool,
     ) -> Result<(), Failure> {
+        let customer = &org.customer;
         let mut action = plan_change::decide(found.current_state(), change);
         let _closed = self.close_items(change, found, &action).await?;
         let carry = self
@@ -223,7 +223,7 @@ impl Domain {
                 .await?;
         }
         if !cancels {
-            self.end_superseded(org, customer, found, change.now, revision)
+            self.end_superseded(org, found, change.now, revision)
                 .await?;
         }
         if cancels || !found.is_paid_for() {

@@ -3,7 +3,7 @@
 use super::found::Found;
 use super::unpaid::{GivenBack, How};
 use crate::billing::{Metadata, Subscription, SubscriptionUpdate};
-use crate::domain::refs::OrgName;
+use crate::domain::org::ResolvedOrg;
 use crate::domain::request_key;
 use crate::domain::revision::Revision;
 use crate::domain::{Domain, Failure, Result, Superseded};
@@ -13,8 +13,7 @@ impl Domain {
     /// Ends the subscriptions whose place the org's has taken, and calls off what waits, once the org's is paid for.
     pub(in crate::domain) async fn end_superseded(
         &self,
-        org: &OrgName,
-        customer: &str,
+        org: &ResolvedOrg,
         found: &Found,
         now: i64,
         revision: &Revision,
@@ -25,15 +24,16 @@ impl Domain {
         let audit = |ended: &str| {
             self.stripe().metrics().superseded.inc();
             self.background().emit(&Superseded {
-                org: org.clone(),
+                org: org.name.clone(),
                 ended: ended.to_owned(),
                 by: current.id.clone(),
             });
         };
         for old in &found.superseded {
-            self.hand_levels_over(customer, old, current, revision)
+            self.hand_levels_over(&org.customer, old, current, revision)
                 .await?;
-            self.end_subscription(customer, old, now, revision).await?;
+            self.end_subscription(&org.customer, old, now, revision)
+                .await?;
             audit(&old.id);
         }
         for schedule in &found.obsolete {

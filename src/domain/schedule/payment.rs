@@ -28,15 +28,27 @@ impl Domain {
         if named {
             info.default_payment_method = method.to_owned();
         }
-        let info = &info;
-        let attempt = || async move {
-            let default = self.put_details(org, info, method).await?;
-            let Some((customer, default)) = default else {
-                return Ok(());
-            };
-            self.pay_with(&customer, &default, named).await
-        };
-        self.again_if_gone(org, attempt).await
+        match self.write_details_once(org, &info, method).await {
+            Err(Error::CustomerVanished) => {
+                self.forget_customer(org).await?;
+                self.write_details_once(org, &info, method).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn write_details_once(
+        &self,
+        org: &OrgName,
+        info: &OrgInfoUpdate,
+        method: &str,
+    ) -> Result<()> {
+        match self.put_details(org, info, method).await? {
+            Some((customer, default)) => {
+                self.pay_with(&customer, &default, !method.is_empty()).await
+            }
+            None => Ok(()),
+        }
     }
 
     /// Writes `info`. If it names a default payment method and the customer was there before, returns both.

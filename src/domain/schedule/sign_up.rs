@@ -1,7 +1,7 @@
 //! The first subscription of an org that has no customer yet.
 
 use super::Subscribe;
-use crate::domain::org::OrgInfoUpdate;
+use crate::domain::org::{OrgInfoUpdate, ResolvedOrg};
 use crate::domain::plan_change::{Change, Held, ResolvedPhase};
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Result};
@@ -24,16 +24,14 @@ impl Domain {
                 method.clone_into(&mut info.payment_method);
             }
         }
-        let customer = self.put_org(org, &info).await?;
-        let (id, is_new) = (customer.id, customer.is_new);
-        let outcome = self
-            .subscribe_new(org, &id, &info, asked, request, now)
-            .await;
+        let written = self.put_org(org, &info).await?;
+        let org = ResolvedOrg::new(org, written.id);
+        let outcome = self.subscribe_new(&org, &info, asked, request, now).await;
         if let Err(error) = &outcome
-            && is_new
+            && written.is_new
             && error.is_definite_refusal()
         {
-            self.unmake_customer(org, &id).await;
+            self.unmake_customer(&org).await;
         }
         outcome
     }
@@ -41,8 +39,7 @@ impl Domain {
     /// Subscribes a customer that has been made with `info`.
     async fn subscribe_new(
         &self,
-        org: &OrgName,
-        customer: &str,
+        org: &ResolvedOrg,
         info: &OrgInfoUpdate,
         asked: &[ResolvedPhase],
         request: &Subscribe,
@@ -50,7 +47,7 @@ impl Domain {
     ) -> Result<()> {
         let method = Some(request.payment_method.as_str()).filter(|method| !method.is_empty());
         if let Some(method) = method.filter(|method| *method != info.payment_method) {
-            self.attach_payment_method(customer, method).await?;
+            self.attach_payment_method(&org.customer, method).await?;
         }
         let change = Change {
             asked,
@@ -59,7 +56,7 @@ impl Domain {
             now,
         };
         let key = request.key.as_deref();
-        self.decide_and_write(org, customer, change, None, key, &mut false)
+        self.decide_and_write(org, change, None, key, &mut false)
             .await
     }
 }

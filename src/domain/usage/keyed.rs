@@ -3,10 +3,7 @@
 //! Stripe remembers it, as [`claim`](super::claim) has it: so this holds across restarts and instances, and across a
 //! change of plan. What is remembered here lets a repetition be answered without Stripe.
 
-use std::sync::Arc;
-
 use sha2::{Digest, Sha256};
-use tokio::sync::Mutex;
 
 use super::Report;
 use super::claim::{Claim, Key, reused};
@@ -62,14 +59,7 @@ impl Domain {
         if matches!(*state, State::Done) {
             return Ok(Counted::Nothing);
         }
-        let progress = Mutex::new(&mut *state);
-        let (key, begun) = (&key, &progress);
-        let record = |customer: Arc<str>| async move {
-            let mut state = begun.lock().await;
-            let recorded = self.record_once(&customer, report, key, &mut state);
-            Ok(recorded.await?)
-        };
-        let recorded = self.with_customer(org, record).await;
+        let recorded = self.record_claimed(org, report, &key, &mut state).await;
         match &recorded {
             Ok(_) => *state = State::Done,
             // The key is free, or another report's.
@@ -77,6 +67,22 @@ impl Domain {
             Err(_) => {}
         }
         recorded
+    }
+
+    async fn record_claimed(
+        &self,
+        org: &OrgName,
+        report: &Report,
+        key: &Key,
+        state: &mut State,
+    ) -> Result<Counted> {
+        let mut org = self.resolve_org(org).await?;
+        loop {
+            match self.record_once(&org.customer, report, key, state).await {
+                Ok(counted) => return Ok(counted),
+                Err(failure) => org = self.resolve_again(&org, failure.into()).await?,
+            }
+        }
     }
 
     /// Claims the key, and records on the item that it was claimed for, or on the one that took its place.
