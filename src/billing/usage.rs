@@ -6,7 +6,7 @@
 
 use serde::Deserialize;
 
-use super::{Billing, Done, InvoiceLine, SubscriptionItem, Write};
+use super::{Billing, Done, InvoiceLine, Write};
 use crate::stripe::{Error, Page};
 
 /// Usage of one item in one period.
@@ -73,13 +73,10 @@ impl Billing<'_> {
     /// What was recorded on an item in each of its last `periods` periods, at most a hundred, newest first.
     pub async fn usage_summaries(
         self,
-        item: &SubscriptionItem,
+        item: &str,
         periods: u32,
     ) -> Result<Vec<UsageRecordSummary>, Error> {
-        let path = (
-            "/v1/subscription_items/*/usage_record_summaries",
-            item.id.as_str(),
-        );
+        let path = ("/v1/subscription_items/*/usage_record_summaries", item);
         let request = self.get(path).param("limit", periods);
         let page: Page<UsageRecordSummary> = request.send().await?;
         Ok(page.data)

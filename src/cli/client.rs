@@ -42,7 +42,11 @@ enum Target {
         base_url: reqwest::Url,
         key: Option<String>,
     },
-    InProcess(Router),
+    InProcess {
+        router: Router,
+        /// A server keeps usage in a ledger, so writes have to go through that server.
+        has_ledger: bool,
+    },
 }
 
 /// An answer of the API.
@@ -81,7 +85,8 @@ impl Client {
             return Self::remote(base_url, environment);
         }
         let session = Session::open(global, environment).await?;
-        Ok(Self::in_process(session))
+        let has_ledger = environment.ledger.is_some();
+        Ok(Self::in_process(session, has_ledger))
     }
 
     fn remote(base_url: &str, environment: &Environment) -> anyhow::Result<Self> {
@@ -99,13 +104,16 @@ impl Client {
     }
 
     /// A client of the router in this process, over `session`.
-    pub(super) fn in_process(session: Session) -> Self {
+    fn in_process(session: Session, has_ledger: bool) -> Self {
         let (isolation, is_live) = (session.isolation(), session.is_live());
         let mut app = App::new(session.domain());
         app.limits.body = MAX_BODY;
         app.limits.request_timeout = TIMEOUT;
         Self {
-            target: Target::InProcess(api::router(app)),
+            target: Target::InProcess {
+                router: api::router(app),
+                has_ledger,
+            },
             isolation,
             is_live,
             push_progress: None,
@@ -119,7 +127,7 @@ impl Client {
 
     /// The same client for a push, with its progress. None if a server does the push.
     pub(super) fn with_push_progress(&self) -> Option<(Self, PushProgress)> {
-        let Target::InProcess(_) = self.target else {
+        let Target::InProcess { .. } = self.target else {
             return None;
         };
         let progress = PushProgress::default();
@@ -194,7 +202,7 @@ impl Client {
     /// Sends any request. `path` may have a query. An answer with an error status is not an error here.
     ///
     /// # Errors
-    /// The API cannot be reached, or the path is invalid.
+    /// The API cannot be reached, the path is invalid, or it is a write that only the server with the ledger may do.
     pub(super) async fn send(
         &self,
         method: Method,
@@ -211,7 +219,10 @@ impl Client {
                 .or_insert(HeaderValue::from_static("application/json"));
         }
         match &self.target {
-            Target::InProcess(router) => {
+            Target::InProcess { router, has_ledger } => {
+                if *has_ledger && !method.is_safe() {
+                    return Err(without_server().into());
+                }
                 let mut request = Request::builder()
                     .method(method)
                     .uri(path)
@@ -240,6 +251,14 @@ impl Client {
             }
         }
     }
+}
+
+/// A write in this process would bypass what the server has in its ledger.
+fn without_server() -> CliError {
+    let message = "TIER_LEDGER is set, so the server that keeps usage there has to do this: name it in TIER_BASE_URL";
+    CliError::new(message)
+        .wrong_usage()
+        .advise("or unset TIER_LEDGER, if no server uses that ledger")
 }
 
 async fn in_process(router: &Router, request: Request<Body>) -> anyhow::Result<Answer> {

@@ -16,6 +16,7 @@ mod help;
 mod hints;
 mod http;
 mod isolation;
+mod ledger;
 mod output;
 mod phases;
 mod pricing;
@@ -151,6 +152,8 @@ Examples:
     Connect(connect::Connect),
     /// Put a model where others can look at it
     Share(share::Share),
+    /// Look into the ledger that usage is kept in
+    Ledger(ledger::Ledger),
     /// Let Stripe tell a server of what others change
     Webhook(webhook::Webhook),
     /// Send any request to the API
@@ -298,6 +301,7 @@ async fn carry_out(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Clean(arguments) => switch::clean(context, &arguments).await,
         Command::Connect(_) => connect::run(context).await,
         Command::Share(arguments) => share::run(context, &arguments).await,
+        Command::Ledger(arguments) => ledger::run(context, &arguments).await,
         Command::Webhook(arguments) => webhook::run(context, &arguments).await,
         Command::Fetch(arguments) => fetch::run(context, &arguments).await,
         Command::Healthcheck(arguments) => fetch::healthcheck(context, &arguments).await,

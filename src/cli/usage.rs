@@ -1,7 +1,7 @@
 //! `tier limits` and `tier report`.
 
 use anyhow::Context as _;
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -70,8 +70,8 @@ pub(super) struct Report {
     clobber: bool,
 
     /// When it was used, as RFC 3339 or in Unix seconds, instead of now
-    #[arg(long, value_name = "TIME", value_parser = instant)]
-    at: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    at: Option<DateTime<Utc>>,
 
     /// Who, as org:NAME
     org: String,
@@ -98,14 +98,14 @@ impl Report {
     }
 }
 
-/// Parses RFC 3339 or Unix seconds, and returns RFC 3339.
-fn instant(text: &str) -> Result<String, String> {
+/// Parses RFC 3339 or Unix seconds.
+pub(super) fn moment(text: &str) -> Result<DateTime<Utc>, String> {
     if let Ok(seconds) = text.parse() {
-        let time = DateTime::from_timestamp(seconds, 0).ok_or("out of range")?;
-        return Ok(time.to_rfc3339());
+        let time = DateTime::from_timestamp(seconds, 0);
+        return time.ok_or_else(|| "out of range".to_owned());
     }
     DateTime::parse_from_rfc3339(text)
-        .map(|time| time.to_rfc3339())
+        .map(|time| time.to_utc())
         .map_err(|_| "expected a time like 2030-01-31T12:00:00Z, or Unix seconds".to_owned())
 }
 
@@ -118,8 +118,8 @@ pub(super) async fn report(context: &Context, arguments: &Report) -> anyhow::Res
         "n": arguments.n,
         "clobber": arguments.clobber,
     });
-    if let Some(at) = &arguments.at {
-        body["at"] = json!(at);
+    if let Some(at) = arguments.at {
+        body["at"] = json!(at.to_rfc3339());
     }
     let client = context.client().await?;
     match client.post("/v1/report", &body).await {
@@ -136,11 +136,16 @@ mod tests {
 
     #[test]
     fn instants_are_unix_seconds_or_rfc_3339() {
-        let expected = Ok("2023-01-01T00:00:00+00:00".to_owned());
-        assert_eq!(instant("1672531200"), expected);
-        assert_eq!(instant("2023-01-01T00:00:00Z"), expected);
+        let expected = Ok(DateTime::from_timestamp(1_672_531_200, 0).expect("a time"));
+        for text in [
+            "1672531200",
+            "2023-01-01T00:00:00Z",
+            "2023-01-01T01:00:00+01:00",
+        ] {
+            assert_eq!(moment(text), expected, "{text}");
+        }
         for text in ["", "tomorrow", "2023-01-01", "9223372036854775807"] {
-            assert!(instant(text).is_err(), "{text}");
+            assert!(moment(text).is_err(), "{text}");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Environment variables.
 
+use std::path::PathBuf;
+
 use secrecy::SecretString;
 
 use super::{SANDBOX_ADDR, variable};
@@ -24,6 +26,8 @@ pub struct Environment {
     pub webhook_secrets: Vec<SecretString>,
     /// `TIER_BASE_URL`: the tier server that commands are sent to [default: none, they are handled in the process]
     pub base_url: Option<String>,
+    /// `TIER_LEDGER`: the file that a server keeps usage in, past which no other process may write [default: none]
+    pub ledger: Option<PathBuf>,
     /// `TIER_SANDBOX_URL`: where commands look for a sandbox, with --sandbox [default: <http://127.0.0.1:12111>]
     pub sandbox_url: String,
     /// `TIER_DASHBOARD_URL`: where links lead, and `tier connect` asks for keys; unless it is set, nothing that is in a
@@ -50,6 +54,7 @@ impl Environment {
                 .map(SecretString::from)
                 .collect(),
             base_url: variable("TIER_BASE_URL"),
+            ledger: variable("TIER_LEDGER").map(PathBuf::from),
             sandbox_url: variable("TIER_SANDBOX_URL")
                 .unwrap_or_else(|| format!("http://{SANDBOX_ADDR}")),
             dashboard_url: variable("TIER_DASHBOARD_URL"),

@@ -28,6 +28,14 @@ impl Domain {
         }
     }
 
+    /// The name of the account in a ledger: its id, and whether it is live or test. A rolled key changes nothing.
+    pub async fn ledger_account(&self) -> Result<String> {
+        let account = self.billing().account().await?;
+        let is_live = self.stripe().credentials().is_live();
+        let mode = if is_live { "live" } else { "test" };
+        Ok(format!("{}:{mode}", account.id))
+    }
+
     /// Asks Stripe whose key it is.
     pub async fn whoami(&self) -> Result<Whoami> {
         let account = self.billing().account().await?;

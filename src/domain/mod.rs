@@ -50,7 +50,7 @@ pub use org::{OrgInfo, OrgInfoUpdate, PaymentMethods};
 pub use phases::{Phase, Phases, Span};
 pub use push::{PushOutcome, PushResult, PushedPrice};
 pub use schedule::{RequestedPhase, Subscribe};
-pub use usage::{FeatureUsage, Report};
+pub use usage::{FeatureUsage, Recorded, Report};
 pub use webhooks::WebhookEndpoint;
 
 pub use crate::billing::Coupon;

@@ -6,6 +6,7 @@ mod figure;
 mod keyed;
 mod keyed_clobber;
 mod record;
+mod recorded;
 mod totals;
 mod writes;
 
@@ -23,6 +24,7 @@ use record::LOOK_UPS;
 pub(super) use carried::{Billed, Carried, SCHEDULED, SETTLED};
 pub(super) use figure::Figure;
 pub(super) use keyed::KeyedReports;
+pub use recorded::Recorded;
 pub(super) use totals::Used;
 pub(super) use writes::Writes;
 

@@ -80,7 +80,7 @@ impl Domain {
         at: Option<i64>,
     ) -> Result<PeriodUsage, stripe::Error> {
         let periods = if at.is_some() { 100 } else { 1 };
-        let summaries = self.billing().usage_summaries(item, periods).await?;
+        let summaries = self.billing().usage_summaries(&item.id, periods).await?;
         let mut summaries = summaries.iter();
         let found = match at {
             None => summaries.next(),

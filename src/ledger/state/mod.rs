@@ -32,7 +32,8 @@ pub use event::{
 pub use figures::Used;
 pub use reserve::{Reservation, ReservationState};
 pub use total::{
-    Check, Delivery, Entry, EntryId, EntryKind, Figure, Key, OpenSet, Parked, Total, TotalId,
+    Check, Delivery, Entry, EntryId, EntryKind, Figure, Key, Mismatch, OpenSet, Parked, Total,
+    TotalId,
 };
 
 use super::values::{Feature, Org, ReservationId, Time};

@@ -124,6 +124,42 @@ impl Total {
     }
 }
 
+/// How Stripe's summary of an item and period is not what it was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mismatch {
+    /// It has so much more than the ledger knows of, which others may have recorded.
+    Others(i64),
+    /// It has a figure that nothing explains.
+    Wrong,
+}
+
+impl Total {
+    /// How a summary that says `value` is not what Stripe was told; `None`: it is, or that cannot be said.
+    pub fn mismatch(&self, value: i64) -> Option<Mismatch> {
+        let delivery = &self.delivery;
+        if delivery.unsure {
+            return None;
+        }
+        // A set without a definite answer is recorded or not.
+        let open = delivery.open.map(|open| open.n);
+        let told = [Some(delivery.told), open].into_iter().flatten();
+        let expected = told.map(|told| match self.aggregate {
+            Aggregate::Sum => told.saturating_add(self.others),
+            Aggregate::Max => told.max(self.others),
+            Aggregate::Last | Aggregate::Perpetual => told,
+        });
+        let expected: Vec<i64> = expected.collect();
+        let most = expected.iter().copied().max()?;
+        match self.aggregate {
+            _ if expected.contains(&value) => None,
+            Aggregate::Sum | Aggregate::Max if value > most => {
+                Some(Mismatch::Others(value.saturating_sub(most)))
+            }
+            _ => Some(Mismatch::Wrong),
+        }
+    }
+}
+
 /// The number of an entry: ascending in the order of acceptance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EntryId(pub u64);

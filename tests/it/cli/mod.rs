@@ -3,6 +3,7 @@
 mod accounts;
 mod connect;
 mod keys;
+mod ledger;
 mod models;
 mod orgs;
 mod readme;

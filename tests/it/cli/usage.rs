@@ -5,7 +5,7 @@ use tier::domain::pricing::Model;
 
 use super::{PRICING, Place, json};
 
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 26] = [
     "serve",
     "sandbox",
     "push",
@@ -24,6 +24,7 @@ const COMMANDS: [&str; 25] = [
     "clean",
     "connect",
     "share",
+    "ledger",
     "webhook",
     "fetch",
     "healthcheck",

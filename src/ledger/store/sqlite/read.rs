@@ -26,8 +26,8 @@ pub struct Status {
     pub totals: u64,
     /// Totals that Stripe has yet to be told, without those that are parked.
     pub undelivered: u64,
-    /// Since when the oldest of them has waited.
-    pub undelivered_since: Option<Time>,
+    /// The one of them that has waited longest.
+    pub oldest_undelivered: Option<Total>,
     /// Totals that are parked.
     pub parked: u64,
     /// Units that Stripe was not told because they are parked.
@@ -78,8 +78,18 @@ impl Reader {
 
     /// How it is doing.
     pub fn status(&self) -> Result<Status, StoreError> {
+        let _moment = self.connection.unchecked_transaction()?;
         let account = self.account()?;
-        let status = self.connection.query_row(STATUS, [], |row| {
+        let oldest = format!("{UNDELIVERED} ORDER BY changed LIMIT 1");
+        let oldest_undelivered = self.totals_where(&oldest)?.pop();
+        let sql = format!(
+            "SELECT (SELECT count(*) FROM entries), (SELECT count(*) FROM totals), \
+             (SELECT count(*) FROM totals WHERE {UNDELIVERED}), \
+             (SELECT count(*) FROM totals WHERE parked_since IS NOT NULL), \
+             (SELECT coalesce(sum(n - told), 0) FROM totals WHERE parked_since IS NOT NULL), \
+             (SELECT count(*) FROM reservations WHERE state = 'held')"
+        );
+        let status = self.connection.query_row(&sql, [], |row| {
             let count = |column| -> rusqlite::Result<u64> {
                 let count: i64 = row.get(column)?;
                 Ok(count.try_into().unwrap_or(0))
@@ -89,10 +99,10 @@ impl Reader {
                 entries: count(0)?,
                 totals: count(1)?,
                 undelivered: count(2)?,
-                undelivered_since: row.get::<_, Option<i64>>(3)?.map(Time::from_millis),
-                parked: count(4)?,
-                parked_units: row.get(5)?,
-                reservations: count(6)?,
+                oldest_undelivered,
+                parked: count(3)?,
+                parked_units: row.get(4)?,
+                reservations: count(5)?,
             })
         })?;
         Ok(status)
@@ -232,14 +242,6 @@ fn columns(columns: &str) -> usize {
     columns.split(',').count() + 1
 }
 
-const STATUS: &str = "
-WITH waiting AS (
-    SELECT changed FROM totals
-    WHERE parked_since IS NULL AND settled IS NULL AND (open_n IS NOT NULL OR unsure <> 0 OR n <> told)
-), parked AS (
-    SELECT n - told AS n FROM totals WHERE parked_since IS NOT NULL
-)
-SELECT (SELECT count(*) FROM entries), (SELECT count(*) FROM totals),
-       (SELECT count(*) FROM waiting), (SELECT min(changed) FROM waiting),
-       (SELECT count(*) FROM parked), (SELECT coalesce(sum(n), 0) FROM parked),
-       (SELECT count(*) FROM reservations WHERE state = 'held')";
+/// Which totals wait to be told.
+const UNDELIVERED: &str = "parked_since IS NULL AND settled IS NULL \
+     AND (open_n IS NOT NULL OR unsure <> 0 OR n <> told)";

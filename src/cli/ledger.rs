@@ -1,0 +1,111 @@
+//! `tier ledger`: a look into the file that usage is kept in.
+
+mod export;
+mod status;
+mod verify;
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+
+use super::Context;
+use super::error::{CliError, usage};
+use crate::ledger::StoreError;
+use crate::ledger::store::sqlite::Reader;
+use crate::ledger::values::Time;
+
+/// Arguments of `tier ledger`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  tier ledger status --ledger /data/tier.db
+  tier ledger entries --org org:acme --from 2030-01-31T00:00:00Z
+  tier ledger export > ledger.jsonl
+  tier ledger verify
+
+The file is only read, also while a server writes it.")]
+pub(super) struct Ledger {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Show how much is kept, what Stripe was not told yet, and what is parked
+    Status(File),
+    /// List the newest entries
+    Entries(status::Entries),
+    /// Print everything, as JSON lines
+    Export(File),
+    /// Do the arithmetic of every total again, and compare the totals with Stripe
+    Verify(verify::Verify),
+}
+
+/// Which ledger.
+#[derive(Debug, clap::Args)]
+struct File {
+    /// The file that `tier serve --ledger` keeps usage in
+    #[arg(long, env = "TIER_LEDGER", value_name = "FILE")]
+    ledger: Option<PathBuf>,
+}
+
+impl File {
+    /// The file, and its ledger.
+    fn open(&self) -> anyhow::Result<(&Path, Reader)> {
+        let Some(path) = self.ledger.as_deref() else {
+            let message = "name the file of the ledger with --ledger or TIER_LEDGER";
+            return Err(usage("ledger", message));
+        };
+        let reader = Reader::open(path).map_err(|error| unusable(path, &error))?;
+        Ok((path, reader))
+    }
+}
+
+/// Looks into a ledger.
+pub(super) async fn run(context: &Context, arguments: &Ledger) -> anyhow::Result<()> {
+    match &arguments.what {
+        What::Status(file) => status::status(context, file),
+        What::Entries(arguments) => status::entries(context, arguments),
+        What::Export(file) => export::run(file),
+        What::Verify(arguments) => verify::run(context, arguments).await,
+    }
+}
+
+/// The error of a command whose ledger cannot be read.
+fn unusable(path: &Path, error: &StoreError) -> anyhow::Error {
+    let path = path.display();
+    let (message, advice) = match error {
+        StoreError::File(cause) if cause.kind() == std::io::ErrorKind::NotFound => (
+            format!("there is no file {path}"),
+            Some("`tier serve --ledger FILE` makes a ledger"),
+        ),
+        StoreError::File(cause) => (format!("cannot read {path}: {cause}"), None),
+        StoreError::NotALedger => (
+            format!("{path} is not a ledger"),
+            Some("name the file that `tier serve --ledger` was given"),
+        ),
+        StoreError::Newer { .. } => (
+            format!("{path}: {error}"),
+            Some("use the version of tier that the server has"),
+        ),
+        StoreError::Damaged(_) => (
+            format!("{path}: {error}"),
+            Some(
+                "keep a copy of it, with the files beside it that end in -wal and -shm, before anything else",
+            ),
+        ),
+        StoreError::Database(cause) => (format!("cannot read {path}: {cause}"), None),
+        error => (format!("{path}: {error}"), None),
+    };
+    let failure = CliError::new(message).code("ledger_unavailable");
+    match advice {
+        Some(advice) => failure.advise(advice).into(),
+        None => failure.into(),
+    }
+}
+
+/// A time with its milliseconds, as RFC 3339.
+fn exact(time: Time) -> String {
+    let time = chrono::DateTime::from_timestamp_millis(time.millis()).unwrap_or_default();
+    time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+}

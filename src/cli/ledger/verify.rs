@@ -1,0 +1,201 @@
+//! `tier ledger verify`.
+
+use serde_json::{Value, json};
+
+use super::status::about;
+use super::{File, unusable};
+use crate::cli::error::CliError;
+use crate::cli::session::Session;
+use crate::cli::{Context, output};
+use crate::config::KeyError;
+use crate::domain::{Domain, Recorded};
+use crate::ledger::state::{Mismatch, Total};
+use crate::ledger::store::sqlite::{Problem, Reader};
+
+/// Arguments of `tier ledger verify`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Verify {
+    #[command(flatten)]
+    file: File,
+
+    /// Do not compare with Stripe
+    #[arg(long)]
+    offline: bool,
+}
+
+/// What a comparison with Stripe found.
+#[derive(Default)]
+struct Comparison {
+    /// How many totals were compared.
+    compared: usize,
+    /// What Stripe has another figure for than it was told, in a way that only a fault explains.
+    differences: Vec<String>,
+    /// What is worth a look, and may be as it should.
+    notes: Vec<String>,
+}
+
+/// Looks at the file, then at Stripe, and fails if anything is not as it must be.
+pub(super) async fn run(context: &Context, arguments: &Verify) -> anyhow::Result<()> {
+    let session = if arguments.offline {
+        None
+    } else {
+        session(context).await?
+    };
+    let (path, reader) = arguments.file.open()?;
+    let mut problems = Vec::new();
+    reader
+        .verify(|problem| problems.push(text(&problem)))
+        .map_err(|error| unusable(path, &error))?;
+    let status = reader.status().map_err(|error| unusable(path, &error))?;
+    let compared = match session {
+        None => None,
+        Some(session) => {
+            let domain = session.domain();
+            check_account(&domain, &status.account).await?;
+            let compared = compare(&domain, &reader, path);
+            Some(output::watched("asking Stripe", compared).await?)
+        }
+    };
+    if context.global.json {
+        output::json(&json!({
+            "account": status.account,
+            "entries": status.entries,
+            "totals": status.totals,
+            "problems": problems,
+            "stripe": compared.as_ref().map(in_json),
+        }))?;
+    } else {
+        let entries = output::plural(status.entries.try_into()?, "entry");
+        let entries = entries.replace("entrys", "entries");
+        let totals = output::plural(status.totals.try_into()?, "total");
+        print(
+            &format!("{entries} and {totals}"),
+            &problems,
+            compared.as_ref(),
+        )?;
+        if compared.is_none() && !arguments.offline {
+            output::note("there is no Stripe key, so nothing was compared with Stripe");
+        }
+    }
+    let differences = compared.map_or(0, |compared| compared.differences.len());
+    match problems.len() + differences {
+        0 => Ok(()),
+        faults => Err(CliError::new(format!(
+            "the ledger is not as it must be: {}",
+            output::plural(faults, "fault")
+        ))
+        .code("ledger_differs")
+        .into()),
+    }
+}
+
+/// The account to compare with; none if there is no key.
+async fn session(context: &Context) -> anyhow::Result<Option<Session>> {
+    match context.session().await {
+        Ok(session) => Ok(Some(session)),
+        Err(error) => match error.downcast_ref::<KeyError>() {
+            Some(KeyError::Missing) => Ok(None),
+            _ => Err(error),
+        },
+    }
+}
+
+async fn check_account(domain: &Domain, ledgers: &str) -> anyhow::Result<()> {
+    let account = domain.ledger_account().await?;
+    if account == ledgers {
+        return Ok(());
+    }
+    let message = format!("the ledger belongs to {ledgers}, and the Stripe key to {account}");
+    Err(CliError::new(message)
+        .advise("use a key of the ledger's account, or --offline")
+        .into())
+}
+
+/// Compares what Stripe was told with what it has recorded, one call for each item, and settled periods with what was
+/// billed.
+async fn compare(
+    domain: &Domain,
+    reader: &Reader,
+    path: &std::path::Path,
+) -> anyhow::Result<Comparison> {
+    let mut found = Comparison::default();
+    let told = reader.told().map_err(|error| unusable(path, &error))?;
+    for of_item in told.chunk_by(|a, b| a.item == b.item) {
+        let item = of_item[0].item.as_str();
+        let Some(recorded) = domain.recorded_on_item(item).await? else {
+            let totals = of_item.iter().map(about).collect::<Vec<_>>().join("; ");
+            found
+                .notes
+                .push(format!("the item {item} is gone ({totals})"));
+            continue;
+        };
+        for total in of_item {
+            found.compare(total, &recorded);
+        }
+    }
+    let settled = reader.settled_differently();
+    for total in settled.map_err(|error| unusable(path, &error))? {
+        let (billed, expected) = (total.settled.unwrap_or_default(), total.billable());
+        let about = about(&total);
+        found.differences.push(format!(
+            "{about}: {billed} was billed, the ledger has {expected}"
+        ));
+    }
+    Ok(found)
+}
+
+impl Comparison {
+    fn compare(&mut self, total: &Total, recorded: &[Recorded]) {
+        let at = total
+            .delivery
+            .timestamp
+            .unwrap_or(total.period.start.seconds());
+        let period = recorded.iter().find(|one| one.contains(at));
+        let has = period.map_or(0, |one| one.total);
+        self.compared += 1;
+        let (about, told) = (about(total), total.delivery.told);
+        match total.mismatch(has) {
+            None => {}
+            Some(Mismatch::Others(n)) => self.notes.push(format!(
+                "{about}: Stripe has {has}, of which others recorded {n} that the ledger has not seen yet"
+            )),
+            Some(Mismatch::Wrong) => self.differences.push(format!(
+                "{about}: Stripe has {has}, and was told {told}"
+            )),
+        }
+    }
+}
+
+fn text(problem: &Problem) -> String {
+    match problem.total {
+        Some(id) => format!("total {}: {}", id.0, problem.what),
+        None => problem.what.clone(),
+    }
+}
+
+fn in_json(found: &Comparison) -> Value {
+    json!({
+        "compared": found.compared,
+        "differences": found.differences,
+        "notes": found.notes,
+    })
+}
+
+fn print(what: &str, problems: &[String], compared: Option<&Comparison>) -> anyhow::Result<()> {
+    for problem in problems {
+        output::line(output::printable(problem))?;
+    }
+    let problems = output::plural(problems.len(), "problem");
+    output::line(format_args!("{what} verified: {problems}"))?;
+    let Some(found) = compared else {
+        return Ok(());
+    };
+    for line in found.differences.iter().chain(&found.notes) {
+        output::line(output::printable(line))?;
+    }
+    let compared = output::plural(found.compared, "total");
+    let differences = output::plural(found.differences.len(), "difference");
+    output::line(format_args!(
+        "{compared} compared with Stripe: {differences}"
+    ))
+}
