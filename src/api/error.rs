@@ -14,6 +14,7 @@ use super::json;
 use super::layers::unknown_keys::UnknownKeyError;
 use crate::admission::AdmissionError;
 use crate::domain::{self, pricing};
+use crate::telemetry::error_chain;
 
 /// The code for a client's mistake that has no code of its own.
 const INVALID_REQUEST: &str = "invalid_request";
@@ -65,8 +66,8 @@ impl Error {
         }
     }
 
-    fn because(mut self, cause: &impl ToString) -> Self {
-        self.cause = Some(Cause(cause.to_string().into()));
+    fn because(mut self, cause: impl Into<Arc<str>>) -> Self {
+        self.cause = Some(Cause(cause.into()));
         self
     }
 
@@ -153,11 +154,11 @@ impl Error {
             "internal_error",
             "Internal Server Error",
         )
-        .because(cause)
+        .because(cause.to_string())
     }
 
     fn stripe_unavailable(status: StatusCode, error: &domain::Error) -> Self {
-        Self::new(status, "stripe_unavailable", error.to_string()).because(error)
+        Self::new(status, "stripe_unavailable", error.to_string()).because(error_chain(error))
     }
 }
 
@@ -183,11 +184,11 @@ impl From<domain::Error> for Error {
             E::InvalidApiKey => Self::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message),
             E::AccountInvalid => Self::new(StatusCode::UNAUTHORIZED, "account_invalid", ""),
             E::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, "forbidden", message),
-            E::RateLimited { retry_after } => {
+            E::RateLimited { retry_after, .. } => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message)
                     .retry_after(*retry_after)
             }
-            E::Busy { retry_after } => {
+            E::Busy { retry_after, .. } => {
                 Self::stripe_unavailable(StatusCode::SERVICE_UNAVAILABLE, &error)
                     .retry_after(*retry_after)
             }
@@ -195,14 +196,15 @@ impl From<domain::Error> for Error {
                 Self::stripe_unavailable(StatusCode::SERVICE_UNAVAILABLE, &error)
                     .retry_after(COME_BACK)
             }
-            E::Unavailable(_) => Self::stripe_unavailable(StatusCode::BAD_GATEWAY, &error),
+            E::Unavailable { .. } => Self::stripe_unavailable(StatusCode::BAD_GATEWAY, &error),
             E::OutcomeUnknown(_) | E::Unfinished(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown", message)
-                    .because(&error)
+                    .because(error_chain(&error))
             }
-            E::TimedOut => Self::stripe_unavailable(StatusCode::GATEWAY_TIMEOUT, &error),
-            E::CustomerVanished => {
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "TERR1050", TERR1050).because(&error)
+            E::TimedOut { .. } => Self::stripe_unavailable(StatusCode::GATEWAY_TIMEOUT, &error),
+            E::CustomerVanished { .. } => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "TERR1050", TERR1050)
+                    .because(error_chain(&error))
             }
         }
     }

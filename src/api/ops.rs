@@ -82,7 +82,7 @@ impl Check {
         let mut task = JoinSet::new();
         task.spawn(async move {
             let asked = tokio::time::timeout(PROBE, accounts.reach_stripe()).await;
-            let reached = asked.unwrap_or(Err(domain::Error::TimedOut));
+            let reached = asked.unwrap_or(Err(domain::Error::TimedOut { source: None }));
             let counts = if reached.is_ok() {
                 READY_FOR
             } else {

@@ -63,7 +63,7 @@ impl Domain {
         let _held = self.hold(&shared.changes, org.as_str()).await?;
         let _changing = self.changing(&shared, org);
         let opened = match self.open_for(org, checkout, &items, key).await {
-            Err(Error::CustomerVanished) => {
+            Err(Error::CustomerVanished { .. }) => {
                 self.forget_customer(org).await?;
                 self.open_for(org, checkout, &items, key).await
             }

@@ -216,12 +216,14 @@ impl Domain {
             Ok(Err(error)) => error,
             Err(_) => {
                 self.refresh::<T>(key);
-                Error::TimedOut
+                Error::TimedOut { source: None }
             }
         };
         let reason = match &error {
             Error::RateLimited { .. } => Stale::RateLimited,
-            Error::Unavailable(_) | Error::TimedOut | Error::Busy { .. } => Stale::Unavailable,
+            Error::Unavailable { .. } | Error::TimedOut { .. } | Error::Busy { .. } => {
+                Stale::Unavailable
+            }
             _ => return Err(error),
         };
         // That one org is busy says nothing of the others.

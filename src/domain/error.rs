@@ -8,6 +8,9 @@ use crate::admission::AdmissionError;
 use crate::stripe;
 
 /// Why a request was not carried out.
+///
+/// Variants that repeat Stripe's message have no source. The others keep Stripe's error as their `source`, which the log
+/// shows and clients never see; it is none where Tier found the fault without Stripe.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// A reference that does not parse.
@@ -48,7 +51,10 @@ pub enum Error {
     Declined(String),
     /// Stripe forgot a customer that it had reported as made.
     #[error("the customer is gone")]
-    CustomerVanished,
+    CustomerVanished {
+        /// Stripe's error; none for a customer that Stripe shows as deleted.
+        source: Option<Box<stripe::Error>>,
+    },
     /// Stripe does not accept the key.
     #[error("invalid api key")]
     InvalidApiKey,
@@ -66,12 +72,16 @@ pub enum Error {
     RateLimited {
         /// When to come back.
         retry_after: Duration,
+        /// Stripe's error.
+        source: Option<Box<stripe::Error>>,
     },
     /// Another request holds what this one needs; worth another try after the wait.
     #[error("Stripe is busy with another request for the same object")]
     Busy {
         /// When to come back.
         retry_after: Duration,
+        /// Stripe's error.
+        source: Option<Box<stripe::Error>>,
     },
     /// Stripe does not search this account's customers, and the list of them is not read to its end yet. Nothing was done.
     #[error(
@@ -85,17 +95,25 @@ pub enum Error {
     #[error("this took too long to begin, and nothing was done")]
     Abandoned,
     /// Stripe cannot be reached, or answers with faults of its own.
-    #[error("Stripe is unavailable: {0}")]
-    Unavailable(String),
+    #[error("Stripe is unavailable: {reason}")]
+    Unavailable {
+        /// In what way, for clients too.
+        reason: String,
+        /// Stripe's error.
+        source: Option<Box<stripe::Error>>,
+    },
     /// Whether the usage was counted cannot be found out.
     #[error("it cannot be found out whether this was counted: {0}")]
     OutcomeUnknown(&'static str),
     /// A part of what was asked for is done, or may be, and the rest is not.
     #[error("this was started but not finished ({0}); send the same request again to finish it")]
-    Unfinished(String),
+    Unfinished(#[source] Box<Self>),
     /// Stripe did not answer in time. The effect may have taken place.
     #[error("Stripe did not answer in time")]
-    TimedOut,
+    TimedOut {
+        /// The call that was not answered; none where the request as a whole took too long.
+        source: Option<Box<stripe::Error>>,
+    },
 }
 
 impl From<Faults> for Error {
@@ -121,6 +139,14 @@ impl Error {
         )
     }
 
+    /// The plan was changed by others as often as this was tried: nothing of Stripe's own ids.
+    pub(super) fn plan_is_changing() -> Self {
+        Self::Unavailable {
+            reason: "the plan is being changed".into(),
+            source: None,
+        }
+    }
+
     /// Likewise, and nothing that was asked for is there in part.
     pub(super) fn is_definite_refusal(&self) -> bool {
         self.is_refusal() && !matches!(self, Self::Declined(_))
@@ -130,18 +156,31 @@ impl Error {
 impl From<stripe::Error> for Error {
     fn from(error: stripe::Error) -> Self {
         match error {
-            stripe::Error::Limited { retry_after } => Self::RateLimited { retry_after },
+            stripe::Error::Limited { retry_after } => Self::RateLimited {
+                retry_after,
+                source: Some(Box::new(error)),
+            },
             stripe::Error::Abandoned => Self::Abandoned,
-            stripe::Error::Timeout(_) => Self::TimedOut,
-            stripe::Error::Transport(cause) => Self::Unavailable(cause),
-            stripe::Error::Decode { .. } => Self::Unavailable(error.to_string()),
-            stripe::Error::Api(answer) if answer.is_customer_missing() => Self::CustomerVanished,
-            stripe::Error::Api(answer) => from_answer(*answer),
+            stripe::Error::Timeout(_) => Self::TimedOut {
+                source: Some(Box::new(error)),
+            },
+            stripe::Error::Transport(ref reason) => Self::Unavailable {
+                reason: reason.clone(),
+                source: Some(Box::new(error)),
+            },
+            stripe::Error::Decode { .. } => Self::Unavailable {
+                reason: error.to_string(),
+                source: Some(Box::new(error)),
+            },
+            stripe::Error::Api(answer) if answer.is_customer_missing() => Self::CustomerVanished {
+                source: Some(Box::new(stripe::Error::Api(answer))),
+            },
+            stripe::Error::Api(answer) => from_answer(answer),
         }
     }
 }
 
-fn from_answer(mut error: stripe::ApiError) -> Error {
+fn from_answer(mut error: Box<stripe::ApiError>) -> Error {
     if error.message.is_empty() {
         error.message = format!(
             "Stripe refused the call {} without saying why (HTTP {})",
@@ -149,18 +188,27 @@ fn from_answer(mut error: stripe::ApiError) -> Error {
         );
     }
     let retry_after = error.retry_after.unwrap_or(COME_BACK);
+    let is_busy = error.status == 409 || error.is("lock_timeout");
     match error.status {
         _ if error.is("account_invalid") => Error::AccountInvalid,
-        _ if error.is("lock_timeout") => Error::Busy { retry_after },
+        _ if is_busy => Error::Busy {
+            retry_after,
+            source: Some(Box::new(stripe::Error::Api(error))),
+        },
         401 => Error::InvalidApiKey,
         402 => Error::Declined(error.message),
         403 => Error::Forbidden(error.message),
-        409 => Error::Busy { retry_after },
-        429 => Error::RateLimited { retry_after },
+        429 => Error::RateLimited {
+            retry_after,
+            source: Some(Box::new(stripe::Error::Api(error))),
+        },
         400..=499 if error.is("email_invalid") => Error::InvalidEmail,
         400..=499 if error.is_about_payment_method() => Error::InvalidPaymentMethod(error.message),
         400..=499 => Error::Refused(error.message),
-        status => Error::Unavailable(format!("HTTP {status} for {}", error.endpoint)),
+        status => Error::Unavailable {
+            reason: format!("HTTP {status} for {}", error.endpoint),
+            source: Some(Box::new(stripe::Error::Api(error))),
+        },
     }
 }
 
@@ -198,7 +246,7 @@ impl Failure {
     /// What is told where an item is gone again and again: nothing of Stripe's own ids.
     pub(super) fn without_item(self) -> Self {
         if self.is_item_gone() {
-            Error::Unavailable("the plan is being changed".into()).into()
+            Error::plan_is_changing().into()
         } else {
             self
         }
@@ -217,6 +265,7 @@ impl From<Failure> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::error_chain;
 
     fn answer(status: u16, code: Option<&str>, param: Option<&str>, message: &str) -> Error {
         Error::from(stripe::Error::Api(Box::new(stripe::ApiError {
@@ -230,8 +279,36 @@ mod tests {
     }
 
     #[test]
+    fn the_log_is_told_what_stripe_said() {
+        let source = |error: &Error| {
+            let source = std::error::Error::source(error);
+            source.map(ToString::to_string)
+        };
+        let failed = answer(503, Some("api_error"), None, "Sorry");
+        let said = Some("Stripe: Sorry (503 api_error)".to_owned());
+        assert_eq!(source(&failed), said);
+        let busy = answer(429, Some("lock_timeout"), None, "Locked");
+        let unfinished = Error::Unfinished(Box::new(busy.clone()));
+        assert_eq!(source(&unfinished), Some(busy.to_string()));
+        let late = Error::from(stripe::Error::Timeout("connecting"));
+        let said = Some("Stripe did not answer in time (connecting)".to_owned());
+        assert_eq!(source(&late), said);
+        assert_eq!(source(&Error::plan_is_changing()), None);
+        assert_eq!(
+            error_chain(&unfinished),
+            "this was started but not finished (Stripe is busy with another request for the same object); send the same \
+             request again to finish it: Stripe: Locked (429 lock_timeout)"
+        );
+    }
+
+    #[test]
     fn stripes_answers_in_tiers_terms() {
-        let text = |error| format!("{error:?}");
+        let text = |error: Error| match error {
+            Error::Busy { .. } | Error::RateLimited { .. } | Error::Unavailable { .. } => {
+                error.to_string()
+            }
+            _ => format!("{error:?}"),
+        };
         for (error, expected) in [
             (answer(401, None, None, "Invalid API Key"), "InvalidApiKey"),
             (
@@ -265,18 +342,21 @@ mod tests {
                 answer(402, Some("card_declined"), None, "declined"),
                 "Declined(\"declined\")",
             ),
-            (answer(409, None, None, ""), "Busy { retry_after: 1s }"),
+            (
+                answer(409, None, None, ""),
+                "Stripe is busy with another request for the same object",
+            ),
             (
                 answer(429, Some("lock_timeout"), None, ""),
-                "Busy { retry_after: 1s }",
+                "Stripe is busy with another request for the same object",
             ),
             (
                 answer(429, Some("rate_limit"), None, ""),
-                "RateLimited { retry_after: 1s }",
+                "too many requests to Stripe",
             ),
             (
                 answer(503, None, None, ""),
-                "Unavailable(\"HTTP 503 for POST /v1/prices\")",
+                "Stripe is unavailable: HTTP 503 for POST /v1/prices",
             ),
             (
                 answer(400, None, None, ""),

@@ -225,7 +225,7 @@ impl Domain {
                 | Error::NotAdmitted(_)
         );
         if is_temporary && self.stripe().caller().has_effects() {
-            Error::Unfinished(error.to_string())
+            Error::Unfinished(Box::new(error))
         } else {
             error
         }

@@ -67,7 +67,7 @@ impl Domain {
         match self.customer(org).await {
             Ok(id) => match self.update_customer(id, info).await {
                 // Deleted since, though search may name it for a while yet.
-                Err(Error::CustomerVanished) => {
+                Err(Error::CustomerVanished { .. }) => {
                     self.forget_customer(org).await?;
                     match self.find_recreated(org).await? {
                         Some(id) => self.update_customer(id, info).await,

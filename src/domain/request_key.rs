@@ -51,7 +51,9 @@ impl Domain {
         match &outcome {
             Ok(()) => *done = true,
             // Something may have been done.
-            Err(Error::Unavailable(_) | Error::TimedOut | Error::CustomerVanished) => {}
+            Err(
+                Error::Unavailable { .. } | Error::TimedOut { .. } | Error::CustomerVanished { .. },
+            ) => {}
             // Nothing was, so the key is free for a corrected request.
             Err(_) => keys.forget(&entry).await,
         }

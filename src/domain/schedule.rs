@@ -75,7 +75,7 @@ impl Domain {
         let _held = self.hold(&shared.changes, org.as_str()).await?;
         let _changing = self.changing(&shared, org);
         match self.change_or_sign_up(org, &asked, request, now).await {
-            Err(Error::CustomerVanished) => {
+            Err(Error::CustomerVanished { .. }) => {
                 self.forget_customer(org).await?;
                 self.change_or_sign_up(org, &asked, request, now).await
             }

@@ -12,6 +12,7 @@ use super::schedule::Found;
 use super::subscription::Subscriptions;
 use super::{CallerState, Domain, Failure, Lane, Result};
 use crate::billing::Subscription;
+use crate::telemetry::error_chain;
 
 impl Domain {
     /// Queues what `found` shows to be needed. The caller does not wait for it.
@@ -44,7 +45,7 @@ impl Domain {
                 Ok(()) => "ok",
                 Err(error) => {
                     // The next read of the org queues it again.
-                    tracing::warn!(%error, %org, "could not settle an org's subscriptions");
+                    tracing::warn!(error = error_chain(&error), %org, "could not settle an org's subscriptions");
                     "failed"
                 }
             };

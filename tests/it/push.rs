@@ -121,7 +121,7 @@ async fn an_answer_that_was_lost_was_still_an_effect() {
     shop.fail("POST", "/v1/products", Action::Drop, When::After, 1);
     assert!(matches!(
         shop.domain.push(&model, |_| ()).await,
-        Err(Error::Unavailable(_))
+        Err(Error::Unavailable { .. })
     ));
     shop.fail("POST", "/v1/prices", Action::Drop, When::After, 3);
     let second = shop.push(&model).await;
@@ -172,11 +172,11 @@ async fn a_stripe_that_is_down_fails_the_push() {
     shop.fail("*", "*", Action::Status(503, None), When::Before, 2);
     assert!(matches!(
         shop.domain.push(&model, |_| ()).await,
-        Err(Error::Unavailable(_))
+        Err(Error::Unavailable { .. })
     ));
     assert!(matches!(
         shop.domain.pull().await,
-        Err(Error::Unavailable(_))
+        Err(Error::Unavailable { .. })
     ));
 
     // One plan of two is no reason to give up the other.

@@ -118,7 +118,7 @@ pub(super) async fn limit(app: &Shared, request: Request, next: Next) -> Result<
         Ok(ended.unwrap_or_else(|ended| resume_unwind(ended.into_panic())))
     } else {
         let ended = tokio::time::timeout(wait, handled).await;
-        ended.map_err(|_| DomainError::TimedOut.into())
+        ended.map_err(|_| DomainError::TimedOut { source: None }.into())
     }
 }
 
@@ -135,7 +135,7 @@ impl CallerWaits {
     fn time_out(&self) -> DomainError {
         match &self.0 {
             Some(state) if state.leave() => DomainError::Abandoned,
-            _ => DomainError::TimedOut,
+            _ => DomainError::TimedOut { source: None },
         }
     }
 }

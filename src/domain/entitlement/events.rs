@@ -7,6 +7,7 @@ use crate::billing::Event;
 use crate::domain::org::ORG;
 use crate::domain::refs::OrgName;
 use crate::domain::{Error, Lane, Result};
+use crate::telemetry::error_chain;
 
 /// Whose answers an event makes outdated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +102,7 @@ impl Domain {
                 Ok(()) => "ok",
                 Err(error) => {
                     // The next read of the org sees the same.
-                    tracing::warn!(%error, %customer, "could not read the customer of an event");
+                    tracing::warn!(error = error_chain(&error), %customer, "could not read the customer of an event");
                     "failed"
                 }
             };

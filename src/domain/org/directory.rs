@@ -242,9 +242,10 @@ impl Domain {
             // Our query does not change from one try to the next, so this is Stripe's fault, and may be over.
             Err(error) if error.is_invalid_request() => {
                 self.search(org).await.map_err(|error| match error {
-                    error if error.is_invalid_request() => {
-                        Error::Unavailable(format!("search: {error}"))
-                    }
+                    error if error.is_invalid_request() => Error::Unavailable {
+                        reason: format!("search: {error}"),
+                        source: Some(Box::new(error)),
+                    },
                     error => error.into(),
                 })
             }

@@ -44,7 +44,7 @@ impl Domain {
         org: &ResolvedOrg,
         failure: Error,
     ) -> Result<ResolvedOrg> {
-        if !matches!(failure, Error::CustomerVanished) {
+        if !matches!(failure, Error::CustomerVanished { .. }) {
             return Err(failure);
         }
         self.forget_customer(&org.name).await?;

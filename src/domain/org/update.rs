@@ -107,7 +107,7 @@ impl Domain {
     pub(in crate::domain) async fn existing_customer(&self, id: &str) -> Result<Customer> {
         let customer = self.billing().customer(id).await?;
         if customer.deleted {
-            return Err(Error::CustomerVanished);
+            return Err(Error::CustomerVanished { source: None });
         }
         Ok(customer)
     }

@@ -302,8 +302,11 @@ impl Domain {
         let mut carry = change.carry(&used, &carried, &lines);
         if !change.ends_phase && !change.is_priced(&carry, &used, &lines) {
             // In the next second the phase ends, and Stripe bills it.
-            let more = "an upcoming invoice of more than 100 lines; try again in a second";
-            return Err(Error::Unavailable(more.to_owned()).into());
+            let error = Error::Unavailable {
+                reason: "an upcoming invoice of more than 100 lines; try again in a second".into(),
+                source: None,
+            };
+            return Err(error.into());
         }
         carry.look = Some(Look {
             used,

@@ -107,7 +107,7 @@ impl Domain {
 /// What is told where others changed the plan again and again: nothing of Stripe's own ids.
 fn given_up(error: stripe::Error) -> Error {
     if error.is_item_gone() || error.is_schedule_over() {
-        Error::Unavailable("the plan is being changed".into())
+        Error::plan_is_changing()
     } else {
         error.into()
     }

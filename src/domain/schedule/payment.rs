@@ -29,7 +29,7 @@ impl Domain {
             info.default_payment_method = method.to_owned();
         }
         match self.write_details_once(org, &info, method).await {
-            Err(Error::CustomerVanished) => {
+            Err(Error::CustomerVanished { .. }) => {
                 self.forget_customer(org).await?;
                 self.write_details_once(org, &info, method).await
             }

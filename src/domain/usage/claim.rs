@@ -101,7 +101,7 @@ impl Domain {
             }
         };
         if answer.value.deleted {
-            return Err(Error::CustomerVanished.into());
+            return Err(Error::CustomerVanished { source: None }.into());
         }
         let repeated = answer.replayed || attempt > 1;
         match answer.value.subscriptions {

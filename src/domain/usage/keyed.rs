@@ -128,7 +128,7 @@ impl Domain {
                 outcome => return outcome.map(|()| Counted::by(report, &claim.item.id)),
             }
         }
-        Err(Error::Unavailable("the plan is being changed".into()).into())
+        Err(Error::plan_is_changing().into())
     }
 
     /// Adds, or sets what can be set, once.
