@@ -22,7 +22,7 @@
 //! | [`api`] | the HTTP contract: extractors, JSON to the byte, statuses |
 //! | [`domain`] | Tier's rules, in Tier's terms; it names no HTTP, and no parameter of Stripe's |
 //! | [`billing`] | the translation: what is asked of Stripe, and what Stripe's objects look like |
-//! | [`ledger`] | usage that is kept: totals, what Stripe has been told of them, and the file; nothing calls it yet |
+//! | [`ledger`] | usage that is kept: totals, what Stripe has been told of them, and the file |
 //! | [`stripe`] | how Stripe is called: encoding, time-outs, retries |
 //! | [`admission`] | limits on how many requests run at the same time, and how they are shared |
 //! | [`telemetry`] | where log lines and spans go |

@@ -192,11 +192,17 @@ impl From<domain::Error> for Error {
                 Self::stripe_unavailable(StatusCode::SERVICE_UNAVAILABLE, &error)
                     .retry_after(*retry_after)
             }
-            E::Listing { .. } | E::Abandoned => {
+            E::Listing { .. } | E::Abandoned | E::Undelivered => {
                 Self::stripe_unavailable(StatusCode::SERVICE_UNAVAILABLE, &error)
                     .retry_after(COME_BACK)
             }
             E::Unavailable { .. } => Self::stripe_unavailable(StatusCode::BAD_GATEWAY, &error),
+            E::LedgerUnavailable(_) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "ledger_unavailable",
+                message,
+            )
+            .because(error_chain(&error)),
             E::OutcomeUnknown(_) | E::Unfinished(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown", message)
                     .because(error_chain(&error))

@@ -38,6 +38,9 @@ pub struct Subscription {
     /// Unix seconds.
     #[serde(default)]
     pub current_period_end: i64,
+    /// Unix seconds; a time at which a billing period begins, and whose day of the month others begin on.
+    #[serde(default)]
+    pub billing_cycle_anchor: Option<i64>,
     /// Free pairs.
     #[serde(default)]
     pub metadata: Metadata,
@@ -78,6 +81,9 @@ pub struct SubscriptionItem {
     pub id: String,
     /// What is sold.
     pub price: Price,
+    /// Unix seconds; when it was created.
+    #[serde(default)]
+    pub created: i64,
     /// Absent on metered items.
     #[serde(default)]
     pub quantity: Option<u64>,

@@ -47,10 +47,6 @@ const HINTS: &[(&[&str], &str)] = &[
         "`tier report ORG FEATURE N` records usage",
     ),
     (
-        &["ledger"],
-        "there is no ledger yet: Stripe keeps the usage, `tier limits ORG` shows it",
-    ),
-    (
         &["invoice", "invoices"],
         "invoices are in Stripe; `tier whois ORG` prints the customer that they are of",
     ),
@@ -264,7 +260,6 @@ mod tests {
             ("plans", "tier ls"),
             ("open", "tier whoami"),
             ("migrate", "tier subscribe ORG PLAN"),
-            ("ledger", "tier limits"),
             ("webhooks", "tier webhook create"),
             ("clock", "/v1/clock"),
             ("doctor", "tier whoami"),

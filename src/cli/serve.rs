@@ -19,13 +19,16 @@ use super::{Global, output};
 use crate::api::{self, Accounts, App, Audit, Cloud, Keys, Proxies, RequestLimits, WebhookSecrets};
 use crate::background::Tasks;
 use crate::config::{self, ApiKeys, Environment};
-use crate::domain::{self, Domain, Lane, MaxAge, Memory};
+use crate::domain::{self, Domain, Lane, LedgerHandle, LedgerSettings, MaxAge, Memory};
 use crate::server::{self, Tls};
 use crate::stripe::RateSettings;
 use clock::Clock;
 
 /// For what something costs in a month.
 const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// How often it is looked what Stripe has to be told of the ledger.
+const DELIVER_EVERY: Duration = Duration::from_secs(1);
 
 /// Connections to the listener of `--admin-addr`. They are taken from the reserved file descriptors.
 const ADMIN_CONNECTIONS: usize = 64;
@@ -51,7 +54,9 @@ pub(super) async fn run(
     } else {
         None
     };
-    let (stripe_url, mut app) = app(global, settings, environment, sandbox.as_ref()).await?;
+    let ledger = ledger(settings)?;
+    let (stripe_url, mut app) =
+        app(global, settings, environment, sandbox.as_ref(), ledger).await?;
     for danger in settings.dangers(&stripe_url, app.accounts.is_live()) {
         tracing::warn!("{danger}");
     }
@@ -74,9 +79,11 @@ pub(super) async fn run(
     if let Accounts::One(domain) = &app.accounts {
         let every = settings.freshness.reconcile.0;
         let domain = domain.clone();
+        let swept = domain.clone();
         tasks.repeat("sweep", every, move || {
-            sweep(domain.in_background(Lane::Bulk), every)
+            sweep(swept.in_background(Lane::Bulk), every)
         });
+        keep_ledger(&mut tasks, &domain).await?;
     }
     let mut background = JoinSet::new();
     background.spawn(reload_at(reload, keys, accepted, tls.clone()));
@@ -95,6 +102,7 @@ async fn app(
     settings: &config::Serve,
     environment: &Environment,
     sandbox: Option<&Embedded>,
+    ledger: Option<LedgerHandle>,
 ) -> anyhow::Result<(String, App)> {
     let rates = rates(&settings.stripe);
     let memory = memory(&settings.freshness);
@@ -115,7 +123,49 @@ async fn app(
     };
     let session = session.with_rates(rates);
     let url = session.stripe_url().to_owned();
-    Ok((url, App::new(session.domain_with(memory))))
+    let mut domain = session.domain_with(memory);
+    if let Some(ledger) = ledger {
+        domain = domain.with_ledger(ledger);
+    }
+    Ok((url, App::new(domain)))
+}
+
+fn ledger(settings: &config::Serve) -> anyhow::Result<Option<LedgerHandle>> {
+    let Some(file) = settings.ledger_file()? else {
+        return Ok(None);
+    };
+    let kept = LedgerSettings {
+        deliver_after: settings.ledger.deliver_after.0,
+        keep: settings.ledger.ledger_keep.0,
+    };
+    let ledger = LedgerHandle::new(file.to_owned(), kept);
+    let ledger = ledger.with_context(|| format!("cannot use --ledger {}", file.display()))?;
+    Ok(Some(ledger))
+}
+
+/// Opens the ledger, if there is one, and lets Stripe be told what is in it.
+async fn keep_ledger(tasks: &mut Tasks, domain: &Domain) -> anyhow::Result<()> {
+    if !domain.has_ledger() {
+        return Ok(());
+    }
+    match domain.open_ledger().await {
+        Ok(()) => {}
+        Err(error @ domain::Error::LedgerUnavailable(_)) => return Err(error.into()),
+        Err(error) => tracing::warn!(
+            %error,
+            "Stripe cannot be asked whose account the ledger has to be of: no usage is taken until then"
+        ),
+    }
+    let sender = domain.clone();
+    tasks.repeat("deliver", DELIVER_EVERY, move || {
+        deliver(sender.in_background(Lane::Bulk))
+    });
+    Ok(())
+}
+
+async fn deliver(domain: Domain) -> Result<(), domain::Error> {
+    domain.open_ledger().await?;
+    domain.deliver().await.map(drop)
 }
 
 /// Prints the addresses, and serves the API and the listener of `--admin-addr`.

@@ -26,6 +26,14 @@ pub enum AccessError {
          leave out --cloud"
     )]
     CloudEvents,
+    /// A ledger is of one account, and `--cloud` has many.
+    #[error(
+        "a ledger is of one account, and --cloud serves many: leave out --ledger (or unset TIER_LEDGER), or leave out --cloud"
+    )]
+    CloudLedger,
+    /// The other kind of ledger.
+    #[error("--ledger takes a file: a ledger in PostgreSQL is not supported")]
+    Postgres,
     /// The key file cannot be read.
     #[error("cannot read --api-key-file {}: {cause}", .path.display())]
     File {

@@ -1,12 +1,14 @@
 //! The settings of `tier serve`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use secrecy::SecretString;
 
-use super::{AccessError, ApiKeys, Environment, Freshness, ListenAddr, Load, TimeSpan, WebOrigin};
+use super::{
+    AccessError, ApiKeys, Environment, Freshness, Ledger, ListenAddr, Load, TimeSpan, WebOrigin,
+};
 use crate::api::Network;
 
 /// Where the API listens when nobody says otherwise.
@@ -104,6 +106,10 @@ pub struct Serve {
 
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would take it for the help's heading")]
+    pub ledger: Ledger,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would take it for the help's heading")]
     pub stripe: StripeBudget,
 }
 
@@ -151,6 +157,24 @@ impl Serve {
             return Err(AccessError::CloudEvents);
         }
         Ok(secrets)
+    }
+
+    /// The file that usage is kept in, if it is.
+    ///
+    /// # Errors
+    /// With `--cloud`, and for a database.
+    pub fn ledger_file(&self) -> Result<Option<&Path>, AccessError> {
+        let Some(file) = self.ledger.ledger.as_deref() else {
+            return Ok(None);
+        };
+        let text = file.to_string_lossy();
+        if self.cloud {
+            Err(AccessError::CloudLedger)
+        } else if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            Err(AccessError::Postgres)
+        } else {
+            Ok(Some(file))
+        }
     }
 
     /// Refuses to be open to a network by mistake, and keys that are not what lets callers in. With `--cloud`, every

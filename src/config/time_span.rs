@@ -12,6 +12,11 @@ pub struct TimeSpan(pub Duration);
 const LONGEST: Duration = Duration::from_secs(876_000 * 60 * 60);
 
 impl TimeSpan {
+    /// So many days.
+    pub const fn days(days: u64) -> Self {
+        Self(Duration::from_secs(days * 24 * 60 * 60))
+    }
+
     /// Parses a duration that must not be zero.
     ///
     /// # Errors

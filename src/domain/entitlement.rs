@@ -27,7 +27,7 @@ pub use sweep::Swept;
 pub(super) use outage::Outage;
 pub(super) use store::{Before, ChangeWrite, Entitlements, UsageWrite};
 pub(super) use terms::Terms;
-pub(super) use usage::{Counted, Kind, UsageSnapshot};
+pub(super) use usage::{Counted, Item, Kind, UsageSnapshot};
 
 /// How long after an event Stripe's events are taken to arrive.
 const EVENTS_COME: Duration = Duration::from_secs(60 * 60);

@@ -102,6 +102,12 @@ pub enum Error {
         /// Stripe's error.
         source: Option<Box<stripe::Error>>,
     },
+    /// A plan is not changed, because Stripe has yet to take usage from before. Nothing was done.
+    #[error("Stripe could not be told what was used before, so nothing was changed")]
+    Undelivered,
+    /// Usage cannot be written down, and nothing was: why.
+    #[error("the ledger is unavailable: {0}")]
+    LedgerUnavailable(String),
     /// Whether the usage was counted cannot be found out.
     #[error("it cannot be found out whether this was counted: {0}")]
     OutcomeUnknown(&'static str),

@@ -5,6 +5,7 @@
 
 mod account;
 mod background;
+mod billing_cycle;
 mod catalog;
 mod checkout;
 mod client_keys;
@@ -14,6 +15,7 @@ mod entitlement;
 mod error;
 mod identity;
 mod isolation;
+mod ledger;
 mod locks;
 mod memory;
 mod org;
@@ -45,6 +47,7 @@ pub use entitlement::{Answered, MaxAge, Source, Stale, Swept};
 pub use error::Error;
 use error::Failure;
 pub use isolation::IsolatedAccount;
+pub use ledger::{Delivered, LedgerHandle, LedgerSettings, OrgReport};
 pub use memory::Memory;
 pub use org::{OrgInfo, OrgInfoUpdate, PaymentMethods};
 pub use phases::{Phase, Phases, Span};
@@ -81,6 +84,8 @@ pub struct Domain {
     asks_stripe: bool,
     /// Where requests are bounded, this one's place.
     admission: Option<Admission>,
+    /// Where usage is kept before Stripe is told of it.
+    ledger: Option<LedgerHandle>,
 }
 
 struct Account {
@@ -136,6 +141,16 @@ impl Domain {
             test_clock: None,
             asks_stripe: false,
             admission: None,
+            ledger: None,
+        }
+    }
+
+    /// The same account, whose usage is kept in a ledger.
+    #[must_use]
+    pub fn with_ledger(self, ledger: LedgerHandle) -> Self {
+        Self {
+            ledger: Some(ledger),
+            ..self
         }
     }
 
@@ -168,6 +183,7 @@ impl Domain {
             test_clock: self.test_clock.clone(),
             asks_stripe: self.asks_stripe,
             admission: Some(admission),
+            ledger: self.ledger.clone(),
         }
     }
 

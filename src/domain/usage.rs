@@ -16,12 +16,13 @@ use super::entitlement::{Answered, Counted, Read, Terms, UsageSnapshot};
 use super::org::ResolvedOrg;
 use super::refs::{FeatureName, OrgName};
 use super::subscription::Detail;
-use super::{Domain, Error, Failure, Result};
+use super::{Domain, Error, Failure, OrgReport, Result};
 use crate::billing::{Price, Subscription};
 
 use record::LOOK_UPS;
 
 pub(super) use carried::{Billed, Carried, SCHEDULED, SETTLED};
+pub(super) use claim::reused;
 pub(super) use figure::Figure;
 pub(super) use keyed::KeyedReports;
 pub use recorded::Recorded;
@@ -37,6 +38,17 @@ pub struct FeatureUsage {
     pub used: i64,
     /// Units; [`i64::MAX`] for none.
     pub limit: i64,
+    /// Units of those used that are reserved, and not billed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub reserved: i64,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn is_zero(n: &i64) -> bool {
+    *n == 0
 }
 
 /// Usage to record.
@@ -55,6 +67,9 @@ pub struct Report {
 impl Domain {
     /// What the org may use and has used, by feature name. Empty if nothing is granted.
     pub async fn limits(&self, org: &OrgName) -> Result<Answered<Arc<[FeatureUsage]>>> {
+        if let Some(ledger) = self.ledger() {
+            return self.limits_with_ledger(ledger, org).await;
+        }
         let known = self.known::<UsageSnapshot>(org).await?;
         Ok(known.map(|usage| Arc::clone(usage.rows())))
     }
@@ -79,6 +94,7 @@ impl Domain {
 
     async fn read_usage_of(&self, org: &ResolvedOrg) -> Result<Read<UsageSnapshot>, Failure> {
         let customer = &org.customer;
+        let in_ledger = self.ledger_before_read(&org.name);
         // To be told to come back is told at once; other faults matter only if the lines are needed.
         let lines = async {
             match self.upcoming_usage(customer, None).await {
@@ -103,8 +119,10 @@ impl Domain {
         let used = self.complete_usage(customer, &current, lines?, has_others);
         let used = used.await?;
         let carried = self.carried_to_items(&current).await?;
+        let usage = UsageSnapshot::new(&current, &used, &carried, plans);
+        self.tell_ledger(&in_ledger, &usage).await;
         Ok(Read {
-            value: UsageSnapshot::new(&current, &used, &carried, plans),
+            value: usage,
             customer: Arc::clone(customer),
             until: current.next_boundary(),
             is_on_test_clock: current.test_clock.is_some(),
@@ -112,10 +130,22 @@ impl Domain {
         })
     }
 
-    /// Records usage. With `key`, a repetition of the same report counts once for 24 hours.
+    /// Records usage. With `key`, a repetition of the same report counts once: for 24 hours, and with a ledger for as long as
+    /// it keeps entries.
     pub async fn report(&self, org: &OrgName, report: &Report, key: Option<&str>) -> Result<()> {
+        if let Some(ledger) = self.ledger() {
+            let report = OrgReport {
+                org: org.clone(),
+                report: report.clone(),
+                key: key.map(str::to_owned),
+            };
+            let mut outcomes = self.report_to_ledger(ledger, &[report]).await?;
+            return outcomes.pop().unwrap_or(Ok(()));
+        }
         if report.n < 0 {
-            return Err(Error::Invalid("n must not be negative".into()));
+            return Err(Error::Invalid(
+                "n must not be negative: refunds need a ledger (tier serve --ledger FILE)".into(),
+            ));
         }
         let shared = self.shared().await?;
         let mut reporting = self.reporting(&shared, org).await?;

@@ -29,18 +29,18 @@
 //! 2. Each [`ReadSummary`](state::ReadSummary) is a summary to read, which is submitted as `Summary`. A `Summary` that
 //!    nobody asked for is welcome too, with the number that the total's delivery had before the reading began.
 //!
-//! A **plan change** of an org: hold its reports; submit `Detach` for each feature; `Seal` with the org, again until it hands
-//! out nothing, which tells Stripe all that was used; make the change; submit `Attach` with each feature's new target, or
-//! with the old ones if the change has failed; let the reports go. `Attach` can be repeated, also after a restart.
+//! A **plan change** of an org: hold its reports; `Seal` with the org, again until it hands out nothing, which tells Stripe all
+//! that was used; make the change; let the reports go. The next report of a feature opens a total of the item that it has then,
+//! which takes over the level of the one before. Who moves levels by himself submits `Detach` before the change, and after it
+//! `Attach` with each feature's target, which can be repeated, also after a restart.
 //!
 //! Once the invoice of a period is known, `Settle` compares; a [`Reader`](store::sqlite::Reader) of the same file lists the
 //! totals that are not settled, and those that are parked. [`Ledger::compact`] keeps old entries as daily totals.
 //!
 //! # What is not here yet
 //!
-//! Nothing of the program calls the ledger yet. Snapshots of subscriptions, which let a restart go without Stripe, have no
-//! table; nor is there anything for meters but `sealed_batches`, an empty table. Items with billing thresholds, which take
-//! increments only, must not be targets. Holding an org's reports during a plan change is the caller's part.
+//! Snapshots of subscriptions, which let a restart go without Stripe, have no table; nor is there anything for meters but
+//! `sealed_batches`, an empty table. Items with billing thresholds, which take increments only, must not be targets.
 
 pub mod state;
 pub mod store;

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::RwLock;
 
-use super::state::{State, Used};
+use super::state::{ItemUsed, State, Used};
 use super::values::{Feature, Org, Time};
 
 /// The figures of every feature of every org, as they were after the last commit.
@@ -47,6 +47,22 @@ impl View {
             .find(|used| used.period_start == period_start);
         let lasting = || periods.last().filter(|used| used.is_perpetual);
         exact.or_else(lasting).cloned()
+    }
+
+    /// What is used of all features of an org, item by item, oldest period first.
+    pub(super) fn items(&self, org: &str) -> Vec<ItemUsed> {
+        let all = self.used.read().expect("no publisher panics");
+        let features = all.get(org).into_iter().flat_map(HashMap::values);
+        let periods = features.flatten();
+        periods.flat_map(|used| &used.items).cloned().collect()
+    }
+
+    /// The units of a feature that are reserved at a time.
+    pub(super) fn reserved(&self, org: &str, feature: &str, now: Time) -> i64 {
+        let all = self.used.read().expect("no publisher panics");
+        let periods = all.get(org).and_then(|features| features.get(feature));
+        let newest = periods.and_then(|periods| periods.last());
+        newest.map_or(0, |used| used.reserved(now))
     }
 }
 

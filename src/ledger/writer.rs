@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::state::{Answer, Event, Refusal, Reservation, State, Used};
+use super::state::{Answer, Event, ItemUsed, Refusal, Reservation, State, Used};
 use super::store::{Names, Store, StoreError};
 use super::values::{ReservationId, Time};
 use super::view::View;
@@ -115,6 +115,16 @@ impl Ledger {
     /// What is used of a feature in the period that began then, from memory; `None` if the ledger knows of nothing.
     pub fn used(&self, org: &str, feature: &str, period_start: Time) -> Option<Used> {
         self.view.used(org, feature, period_start)
+    }
+
+    /// What is used of all features of an org, item by item, oldest period first; from memory.
+    pub fn items(&self, org: &str) -> Vec<ItemUsed> {
+        self.view.items(org)
+    }
+
+    /// The units of a feature that are reserved at a time, from memory.
+    pub fn reserved(&self, org: &str, feature: &str, now: Time) -> i64 {
+        self.view.reserved(org, feature, now)
     }
 
     async fn ask<T>(

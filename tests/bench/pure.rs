@@ -52,6 +52,7 @@ fn row(feature: &str) -> FeatureUsage {
         feature: feature.parse().expect("a feature"),
         used: 3,
         limit: i64::MAX,
+        reserved: 0,
     }
 }
 

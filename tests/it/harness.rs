@@ -13,7 +13,7 @@ use stripe_sandbox::{Action, Options, Rule, Sandbox};
 use tier::admission::RequestSlots;
 use tier::api::{Accounts, App, WebhookSecrets, admin_router, router};
 use tier::billing::CLASSIC;
-use tier::domain::{Domain, MaxAge, Memory};
+use tier::domain::{Domain, LedgerHandle, LedgerSettings, MaxAge, Memory};
 use tier::metrics::Metrics;
 use tier::stripe::{self, Client, Credentials, Path, RateSettings, Transport};
 use tower::ServiceExt as _;
@@ -106,6 +106,18 @@ impl TestApp {
         adjust(&mut self.app);
         self.router = router(self.app.clone());
         self
+    }
+
+    /// The same, with a ledger in that file.
+    pub(crate) async fn with_ledger(&self, file: &std::path::Path) -> Self {
+        let ledger = LedgerHandle::new(file.to_owned(), LedgerSettings::default());
+        let domain = self.domain().clone().with_ledger(ledger.expect("a file"));
+        domain
+            .open_ledger()
+            .await
+            .expect("a ledger of this account");
+        self.clone()
+            .adjusted(|app| app.accounts = Accounts::One(domain))
     }
 
     /// A second server over the same Stripe, which knows nothing of what the first one did.

@@ -15,6 +15,7 @@ mod errors;
 mod faults;
 mod harness;
 mod layers;
+mod ledger;
 mod logs;
 mod malformed;
 mod malformed_names;

@@ -33,6 +33,8 @@ pub enum Source {
     Stripe,
     /// From memory.
     Memory,
+    /// From memory, with usage by the ledger.
+    Ledger,
 }
 
 /// Why an answer is older than it should be.

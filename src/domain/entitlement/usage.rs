@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::{Read, Readable};
 use crate::billing::{AggregateUsage, Price, Subscription};
+use crate::domain::billing_cycle::{BillingCycle, BillingPeriod};
 use crate::domain::refs::{FeatureName, FeaturePlan, OrgName};
 use crate::domain::usage::{Carried, FeatureUsage, Report, Used};
 use crate::domain::{Domain, Result};
@@ -15,8 +16,10 @@ pub(in crate::domain) struct UsageSnapshot {
     /// By feature name: what callers are given.
     rows: Arc<[FeatureUsage]>,
     items: Box<[Item]>,
-    /// Unix seconds.
-    period_end: i64,
+    /// The billing period.
+    period: BillingPeriod,
+    /// What the periods before and after it follow from, if that is known.
+    cycle: Option<BillingCycle>,
     /// Unix seconds.
     cancel_at: Option<i64>,
     /// When something else is granted, in Unix seconds; what, is not remembered.
@@ -28,6 +31,8 @@ pub(in crate::domain) struct UsageSnapshot {
 pub(in crate::domain) struct Item {
     pub(in crate::domain) id: Arc<str>,
     pub(in crate::domain) sold: Arc<Sold>,
+    /// When it was created, in Unix seconds.
+    pub(in crate::domain) created: i64,
     pub(in crate::domain) used: i64,
     /// What was used of the feature in this period on items that are gone.
     pub(in crate::domain) before: i64,
@@ -36,7 +41,7 @@ pub(in crate::domain) struct Item {
 /// What a price sells: the same for all orgs that it is sold to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::domain) struct Sold {
-    feature: FeatureName,
+    pub(in crate::domain) feature: FeatureName,
     name: FeaturePlan,
     pub(in crate::domain) kind: Kind,
     /// Units; [`i64::MAX`] for none.
@@ -112,6 +117,7 @@ impl UsageSnapshot {
                     _ => used.get(&item.id).copied().unwrap_or(0),
                 },
                 id: item.id.as_str().into(),
+                created: item.created,
                 before: carried.get(&sold.feature),
                 sold,
             })
@@ -119,7 +125,11 @@ impl UsageSnapshot {
         Self {
             items: items.collect(),
             rows: Arc::default(),
-            period_end: subscription.current_period_end,
+            period: BillingPeriod {
+                start: subscription.current_period_start,
+                end: subscription.current_period_end,
+            },
+            cycle: BillingCycle::of(subscription),
             cancel_at: subscription.cancel_at,
             changes_at: subscription.next_change(),
         }
@@ -131,8 +141,41 @@ impl UsageSnapshot {
         self
     }
 
+    /// What Tier sold.
+    pub(in crate::domain) fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    /// The billing period that runs at a time, in Unix seconds, as far as it is known.
+    pub(in crate::domain) fn period_at(&self, now: i64) -> BillingPeriod {
+        let mut period = self.period;
+        while period.end <= now
+            && let Some(cycle) = self.cycle
+            && let Some(end) = cycle.next(period.end)
+        {
+            period = BillingPeriod {
+                start: period.end,
+                end,
+            };
+        }
+        period
+    }
+
+    /// The period before one of these.
+    pub(in crate::domain) fn period_before(&self, period: BillingPeriod) -> Option<BillingPeriod> {
+        let start = if period.start == self.period.end {
+            self.period.start
+        } else {
+            self.cycle?.previous(period.start)?
+        };
+        Some(BillingPeriod {
+            start,
+            end: period.start,
+        })
+    }
+
     /// The same with other items.
-    fn with_items(&self, items: Box<[Item]>) -> Self {
+    pub(in crate::domain) fn with_items(&self, items: Box<[Item]>) -> Self {
         Self {
             items,
             rows: Arc::default(),
@@ -184,13 +227,16 @@ impl UsageSnapshot {
             return None;
         }
         let mut items = self.items.clone();
-        for item in items.iter_mut().filter(|_| self.period_end <= now) {
+        for item in items.iter_mut().filter(|_| self.period.end <= now) {
             match item.sold.kind {
                 Kind::Licensed | Kind::Perpetual => {}
                 Kind::Sum | Kind::Max | Kind::Last => (item.used, item.before) = (0, 0),
             }
         }
-        Some(self.with_items(items))
+        Some(Self {
+            period: self.period_at(now),
+            ..self.with_items(items)
+        })
     }
 }
 
@@ -269,6 +315,7 @@ fn rows(items: &[Item]) -> Arc<[FeatureUsage]> {
     let row = |(feature, row): (FeatureName, Row)| FeatureUsage {
         used: row.used_in_all(),
         limit: row.limit,
+        reserved: 0,
         feature,
     };
     rows.into_iter().map(row).collect()

@@ -130,7 +130,7 @@ fn found(subscriptions: Subscriptions, feature: &FeatureName, repeated: bool) ->
     })
 }
 
-pub(super) fn reused() -> Error {
+pub(in crate::domain) fn reused() -> Error {
     Error::Invalid(
         "the Idempotency-Key was used before with another report; use a new key for each".into(),
     )

@@ -122,6 +122,8 @@ fn set(total: &Total, open: OpenSet) -> Set {
     Set {
         total: total.id,
         number,
+        org: total.org.clone(),
+        feature: total.feature.clone(),
         item: total.item.clone(),
         quantity: open.n,
         timestamp: open.timestamp,

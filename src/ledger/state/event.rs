@@ -204,6 +204,10 @@ pub struct Set {
     pub total: TotalId,
     /// Its number.
     pub number: u64,
+    /// Whose usage.
+    pub org: Org,
+    /// Of what.
+    pub feature: Feature,
     /// The item to record it on.
     pub item: Item,
     /// `quantity`.

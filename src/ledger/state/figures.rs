@@ -1,8 +1,52 @@
 //! What is used of a feature.
 
-use super::super::values::{Aggregate, Feature, Org, Time};
+use super::super::values::{Aggregate, Feature, Item, Org, Time};
 use super::accept::GRACE;
 use super::{Answer, Refusal, ReservationState, State, Total, TotalId};
+
+/// What is used on one item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ItemUsed {
+    /// Its total.
+    pub total: TotalId,
+    /// The item.
+    pub item: Item,
+    /// What came through the ledger, and what others are known to have recorded.
+    pub n: i64,
+    /// Whether what others recorded was looked at.
+    pub adopted: bool,
+    /// Whether the ledger has a level for the item; it has a sum in any case.
+    pub has_level: bool,
+    /// The number of the last set; none while that set has no answer.
+    pub answered: Option<u64>,
+    /// What the summary at Stripe says, as far as the ledger knows.
+    pub recorded: i64,
+    /// Whether a level has left it and not reached another item.
+    pub is_detached: bool,
+}
+
+impl ItemUsed {
+    fn of(total: &Total) -> Self {
+        let told = total.delivery.told;
+        Self {
+            total: total.id,
+            item: total.item.clone(),
+            n: total.billable().max(total.detached.unwrap_or(0)),
+            adopted: total.adopted,
+            has_level: total.has_level(),
+            answered: match total.delivery.open {
+                None => Some(total.delivery.number),
+                Some(_) => None,
+            },
+            recorded: match total.aggregate {
+                Aggregate::Sum => told.saturating_add(total.others),
+                Aggregate::Max => told.max(total.others),
+                Aggregate::Last | Aggregate::Perpetual => told,
+            },
+            is_detached: total.detached.is_some(),
+        }
+    }
+}
 
 /// What an org has used of a feature in a period.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +59,8 @@ pub struct Used {
     pub is_perpetual: bool,
     /// Held reservations: when each ends, and how many units it has.
     pub held: Vec<(Time, i64)>,
+    /// The same on each item, in the order in which they came into use.
+    pub items: Vec<ItemUsed>,
 }
 
 impl Used {
@@ -36,6 +82,12 @@ impl State {
             n: used_of(&totals, period_start),
             is_perpetual: newest.is_some_and(|total| total.aggregate == Aggregate::Perpetual),
             held: self.held_of(org, feature),
+            items: {
+                let own = totals
+                    .iter()
+                    .filter(|total| total.period.start == period_start);
+                own.map(|total| ItemUsed::of(total)).collect()
+            },
         }
     }
 

@@ -29,7 +29,7 @@ use table::Table;
 pub use event::{
     Answer, Change, Event, Outcome, ReadSummary, Refusal, Report, Reserve, Seal, Sealed, Set,
 };
-pub use figures::Used;
+pub use figures::{ItemUsed, Used};
 pub use reserve::{Reservation, ReservationState};
 pub use total::{
     Check, Delivery, Entry, EntryId, EntryKind, Figure, Key, Mismatch, OpenSet, Parked, Total,

@@ -18,7 +18,13 @@ impl State {
         now: Time,
     ) -> Answer {
         let n = total.n - total.delivery.told;
-        let later = next.filter(|next| next.period.start > total.period.start);
+        if n < 0 && total.n == 0 && self.has_moved(&total) {
+            return self.leave_gone(total, now);
+        }
+        let later = next.filter(|next| {
+            let is_moved = total.aggregate == Aggregate::Sum && next.item != total.item;
+            is_moved || next.period.start > total.period.start
+        });
         if let Some(draft) = later.and_then(|next| self.move_on(&total, next, now).ok()) {
             self.write(draft, now);
             return Answer::Late { n, parked: false };
@@ -82,5 +88,24 @@ impl State {
         draft.enter(0, EntryKind::WriteOff, told, now)?;
         self.write(draft, now);
         Ok(Answer::Done)
+    }
+
+    /// Whether the total is of a level that another item of the feature has by now.
+    fn has_moved(&self, total: &Total) -> bool {
+        let mut others = self.totals_of(&total.org, &total.feature).into_iter();
+        let is_later = |other: &Total| other.id > total.id && other.item != total.item;
+        total.aggregate.is_level() && others.any(is_later)
+    }
+
+    /// The level has left for another item, and its own item is no more: what that bills cannot be changed.
+    fn leave_gone(&mut self, mut total: Total, now: Time) -> Answer {
+        total.delivery.told = 0;
+        total.delivery.unsure = false;
+        total.delivery.check = Check::No;
+        self.keep(total, now);
+        Answer::Late {
+            n: 0,
+            parked: false,
+        }
     }
 }

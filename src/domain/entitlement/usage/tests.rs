@@ -12,6 +12,7 @@ fn item(id: &str, sells: &str, kind: Kind, limit: i64) -> Item {
     Item {
         id: id.into(),
         sold: sold.into(),
+        created: 0,
         used: 0,
         before: 0,
     }
@@ -34,7 +35,10 @@ fn row(feature: &str, used: i64, limit: i64) -> (String, i64, i64) {
 fn snapshot(items: Vec<Item>, period_end: i64, cancel_at: Option<i64>) -> UsageSnapshot {
     UsageSnapshot {
         items: items.into(),
-        period_end,
+        period: BillingPeriod {
+            start: 0,
+            end: period_end,
+        },
         cancel_at,
         ..UsageSnapshot::default()
     }

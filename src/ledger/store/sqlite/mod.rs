@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Statement, Transaction, params, params_from_iter};
 
+pub use open::Unclaimed;
 pub use read::{Exported, Filter, Reader, Status};
 pub use usage::{Span, Usage};
 pub use verify::Problem;

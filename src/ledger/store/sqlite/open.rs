@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 use rustix::fs::{FlockOperation, flock};
 
 use super::{Reader, Sqlite, StoreError};
@@ -13,11 +13,21 @@ use super::{Reader, Sqlite, StoreError};
 const APPLICATION: i32 = 0x7469_6572;
 
 /// Each makes a ledger of the version before it one of the next. They are never changed and never undone.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+];
 
-impl Sqlite {
-    /// Opens the ledger of `account`, and makes it if there is none.
-    pub fn open(path: &Path, account: &str) -> Result<Self, StoreError> {
+/// A ledger's file that this process alone may write, and of which it is not known yet whether it is of the right account.
+#[derive(Debug)]
+pub struct Unclaimed {
+    connection: Connection,
+    lock: Lock,
+}
+
+impl Unclaimed {
+    /// Opens the file, and makes it if there is none.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
         let lock = lock(path)?;
         let mut connection = Connection::open(path)?;
         connection.pragma_update(None, "busy_timeout", 5_000)?;
@@ -25,12 +35,41 @@ impl Sqlite {
         connection.pragma_update(None, "synchronous", "FULL")?;
         check_application(&connection)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
-        migrate(&mut connection, account)?;
-        check_account(&connection, account)?;
-        Ok(Self {
-            connection,
-            _lock: lock,
+        migrate(&mut connection)?;
+        Ok(Self { connection, lock })
+    }
+
+    /// The account that the key of that digest was seen to open.
+    pub fn account_of_key(&self, digest: &str) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT account FROM ledger, account_keys WHERE digest = ?1";
+        let found = self.connection.query_row(sql, [digest], |row| row.get(0));
+        Ok(found.optional()?)
+    }
+
+    /// The key of that digest opens `account`.
+    pub fn remember_key(&self, account: &str, digest: &str) -> Result<(), StoreError> {
+        check_owner(&self.connection, account)?;
+        let sql = "INSERT INTO account_keys (digest) VALUES (?1) ON CONFLICT DO NOTHING";
+        self.connection.execute(sql, [digest])?;
+        Ok(())
+    }
+
+    /// The ledger, once it is known which account it is to be of. A new one is the account's from now on.
+    pub fn claim(self, account: &str) -> Result<Sqlite, StoreError> {
+        check_owner(&self.connection, account)?;
+        let sql = "INSERT INTO ledger (account) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM ledger)";
+        self.connection.execute(sql, [account])?;
+        Ok(Sqlite {
+            connection: self.connection,
+            _lock: self.lock,
         })
+    }
+}
+
+impl Sqlite {
+    /// Opens the ledger of `account`, and makes it if there is none.
+    pub fn open(path: &Path, account: &str) -> Result<Self, StoreError> {
+        Unclaimed::open(path)?.claim(account)
     }
 
     /// Limits the file to so many pages of 4,096 bytes, which is a disk that is full when they are.
@@ -121,7 +160,7 @@ fn version(connection: &Connection) -> Result<usize, StoreError> {
     Ok(version.try_into().unwrap_or(0))
 }
 
-fn migrate(connection: &mut Connection, account: &str) -> Result<(), StoreError> {
+fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let found = version(connection)?;
     if found == MIGRATIONS.len() {
         return Ok(());
@@ -130,25 +169,23 @@ fn migrate(connection: &mut Connection, account: &str) -> Result<(), StoreError>
     for migration in &MIGRATIONS[found..] {
         transaction.execute_batch(migration)?;
     }
-    if found == 0 {
-        transaction.execute("INSERT INTO ledger (account) VALUES (?1)", [account])?;
-    }
     transaction.pragma_update(None, "application_id", APPLICATION)?;
     let version = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     transaction.pragma_update(None, "user_version", version)?;
     Ok(transaction.commit()?)
 }
 
-fn check_account(connection: &Connection, wanted: &str) -> Result<(), StoreError> {
+/// A new ledger belongs to nobody yet.
+fn check_owner(connection: &Connection, wanted: &str) -> Result<(), StoreError> {
     let sql = "SELECT account FROM ledger";
-    let found: String = connection.query_row(sql, [], |row| row.get(0))?;
-    if found == wanted {
-        return Ok(());
+    let found = connection.query_row(sql, [], |row| row.get(0));
+    match found.optional()? {
+        Some(found) if found != wanted => Err(StoreError::OtherAccount {
+            found,
+            wanted: wanted.to_owned(),
+        }),
+        _ => Ok(()),
     }
-    Err(StoreError::OtherAccount {
-        found,
-        wanted: wanted.to_owned(),
-    })
 }
 
 #[cfg(test)]

@@ -182,7 +182,7 @@ fn a_file_is_of_one_account_and_of_a_known_version() {
         newer,
         StoreError::Newer {
             found: 99,
-            known: 1
+            known: 2
         }
     ));
     let newer = Reader::open(&path).expect_err("newer");

@@ -1,0 +1,143 @@
+//! The billing periods of a subscription: the one that Stripe has told of, and those before and after it, which follow from
+//! the anchor and the interval.
+
+use chrono::{DateTime, Datelike as _, Months};
+
+use crate::billing::{RecurringInterval, Subscription};
+
+const DAY: i64 = 24 * 60 * 60;
+
+/// From a second (included) to a second (excluded), in Unix seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct BillingPeriod {
+    pub(super) start: i64,
+    pub(super) end: i64,
+}
+
+/// When the billing periods of a subscription begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct BillingCycle {
+    /// A time at which one begins, in Unix seconds: its day of the month counts.
+    anchor: i64,
+    length: Length,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Length {
+    Seconds(i64),
+    Months(i64),
+}
+
+impl BillingCycle {
+    /// None if the subscription has no item that recurs.
+    pub(super) fn of(subscription: &Subscription) -> Option<Self> {
+        let item = subscription.items.data.first()?;
+        let recurring = item.price.recurring.as_ref()?;
+        let count = i64::try_from(recurring.interval_count).ok()?;
+        let count = Some(count).filter(|count| (1..=10_000).contains(count))?;
+        let length = match recurring.interval {
+            RecurringInterval::Day => Length::Seconds(count * DAY),
+            RecurringInterval::Week => Length::Seconds(count * 7 * DAY),
+            RecurringInterval::Month => Length::Months(count),
+            RecurringInterval::Year => Length::Months(count * 12),
+            RecurringInterval::Other(_) => return None,
+        };
+        let anchor = subscription.billing_cycle_anchor;
+        Some(Self {
+            anchor: anchor.unwrap_or(subscription.current_period_start),
+            length,
+        })
+    }
+
+    /// The beginning of the period of that number, counted from the anchor.
+    fn nth(self, n: i64) -> Option<i64> {
+        match self.length {
+            Length::Seconds(length) => self.anchor.checked_add(length.checked_mul(n)?),
+            Length::Months(months) => {
+                let anchor = DateTime::from_timestamp(self.anchor, 0)?;
+                let months = months.checked_mul(n)?;
+                let by = Months::new(u32::try_from(months.unsigned_abs()).ok()?);
+                let moved = if months < 0 {
+                    anchor.checked_sub_months(by)
+                } else {
+                    anchor.checked_add_months(by)
+                };
+                Some(moved?.timestamp())
+            }
+        }
+    }
+
+    /// The number of a period that begins at about that time.
+    fn about(self, at: i64) -> Option<i64> {
+        match self.length {
+            Length::Seconds(length) => Some((at - self.anchor).div_euclid(length)),
+            Length::Months(months) => {
+                let month = |at| {
+                    let date = DateTime::from_timestamp(at, 0)?;
+                    Some(i64::from(date.year()) * 12 + i64::from(date.month0()))
+                };
+                Some((month(at)? - month(self.anchor)?).div_euclid(months))
+            }
+        }
+    }
+
+    /// When the first period begins that begins after a time.
+    pub(super) fn next(self, at: i64) -> Option<i64> {
+        let about = self.about(at)?;
+        let mut starts = (about - 1..=about + 2).filter_map(|n| self.nth(n));
+        starts.find(|start| *start > at)
+    }
+
+    /// When the last period begins that begins before a time.
+    pub(super) fn previous(self, at: i64) -> Option<i64> {
+        let about = self.about(at)?;
+        let starts = (about - 2..=about + 1).rev();
+        let mut starts = starts.filter_map(|n| self.nth(n));
+        starts.find(|start| *start < at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unix(date: &str) -> i64 {
+        let date: DateTime<chrono::Utc> = format!("{date}T12:00:00Z").parse().expect("a date");
+        date.timestamp()
+    }
+
+    #[test]
+    fn months_begin_on_the_anchors_day_or_on_their_last() {
+        let cycle = |months| BillingCycle {
+            anchor: unix("2023-01-31"),
+            length: Length::Months(months),
+        };
+        for (months, at, previous, next) in [
+            (1, "2023-01-31", "2022-12-31", "2023-02-28"),
+            (1, "2023-02-28", "2023-01-31", "2023-03-31"),
+            (1, "2023-03-01", "2023-02-28", "2023-03-31"),
+            (1, "2024-02-29", "2024-01-31", "2024-03-31"),
+            (1, "2022-11-30", "2022-10-31", "2022-12-31"),
+            (3, "2023-04-30", "2023-01-31", "2023-07-31"),
+            (12, "2024-01-31", "2023-01-31", "2025-01-31"),
+            (12, "2023-06-01", "2023-01-31", "2024-01-31"),
+        ] {
+            let cycle = cycle(months);
+            assert_eq!(cycle.previous(unix(at)), Some(unix(previous)), "{at}");
+            assert_eq!(cycle.next(unix(at)), Some(unix(next)), "{at}");
+        }
+    }
+
+    #[test]
+    fn days_and_weeks_are_of_the_same_length() {
+        let cycle = BillingCycle {
+            anchor: 1_000,
+            length: Length::Seconds(7 * DAY),
+        };
+        assert_eq!(cycle.next(1_000), Some(1_000 + 7 * DAY));
+        assert_eq!(cycle.next(999), Some(1_000));
+        assert_eq!(cycle.previous(1_000), Some(1_000 - 7 * DAY));
+        assert_eq!(cycle.previous(1_001), Some(1_000));
+        assert_eq!(cycle.next(1_000 - 70 * DAY), Some(1_000 - 63 * DAY));
+    }
+}

@@ -1,0 +1,133 @@
+//! Usage with a [ledger](crate::ledger): who reports to it, what checks make of it, and how Stripe is told.
+//!
+//! With a ledger a report is acknowledged once it is on disk. A sender tells Stripe the totals ([`deliver`]), and a change of
+//! plan waits until Stripe knows all that was used before it ([`change`]).
+
+mod accept;
+mod change;
+mod deliver;
+mod figures;
+mod open;
+mod target;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use super::refs::OrgName;
+use super::{Domain, Error, Result};
+use crate::ledger::store::sqlite::Unclaimed;
+use crate::ledger::values::{Org, Time};
+use crate::ledger::{Ledger, StoreError, Unavailable, Writer};
+
+pub use accept::OrgReport;
+pub use deliver::Delivered;
+
+/// How usage is delivered and kept.
+#[derive(Clone, Copy, Debug)]
+pub struct LedgerSettings {
+    /// How long a report waits for others that Stripe is told with it.
+    pub deliver_after: Duration,
+    /// How long the entries of settled periods are kept one by one.
+    pub keep: Duration,
+}
+
+impl Default for LedgerSettings {
+    fn default() -> Self {
+        Self {
+            deliver_after: Duration::from_secs(30),
+            keep: Duration::from_secs(400 * 24 * 60 * 60),
+        }
+    }
+}
+
+/// The ledger of an account, which may have yet to be opened. Clones are the same; when the last is gone, it is closed.
+#[derive(Clone, Debug)]
+pub struct LedgerHandle(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    path: PathBuf,
+    settings: LedgerSettings,
+    /// The file, as long as it is not known to be of the right account.
+    unclaimed: Mutex<Option<Unclaimed>>,
+    opened: OnceLock<Ledger>,
+    writer: Mutex<Option<Writer>>,
+}
+
+impl LedgerHandle {
+    /// The ledger in a file, which is made if there is none. [`Domain::open_ledger`] opens it, and until then nothing is
+    /// acknowledged.
+    ///
+    /// # Errors
+    /// If the file is no ledger, or another process writes it, or it cannot be written.
+    pub fn new(path: PathBuf, settings: LedgerSettings) -> Result<Self, StoreError> {
+        let file = Unclaimed::open(&path)?;
+        Ok(Self(Arc::new(State {
+            path,
+            settings,
+            unclaimed: Mutex::new(Some(file)),
+            opened: OnceLock::new(),
+            writer: Mutex::new(None),
+        })))
+    }
+
+    /// Where it is kept.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// The ledger, once it is open.
+    pub fn opened(&self) -> Result<&Ledger> {
+        let opened = self.0.opened.get();
+        opened.ok_or_else(|| {
+            let reason =
+                "whose account it has to be of is not known, since Stripe could not be asked";
+            Error::LedgerUnavailable(reason.to_owned())
+        })
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        drop(self.opened.take());
+        let writer = self.writer.get_mut();
+        if let Some(writer) = writer.unwrap_or_else(PoisonError::into_inner).take() {
+            writer.join();
+        }
+    }
+}
+
+impl From<Unavailable> for Error {
+    fn from(error: Unavailable) -> Self {
+        Self::LedgerUnavailable(match &error {
+            Unavailable::Store(cause) => format!("{error}: {cause}"),
+            Unavailable::Busy | Unavailable::Closed => error.to_string(),
+        })
+    }
+}
+
+impl Domain {
+    /// Whether usage is kept in a ledger.
+    pub fn has_ledger(&self) -> bool {
+        self.ledger.is_some()
+    }
+
+    /// The ledger of this account, if usage is kept in one.
+    pub(super) fn ledger(&self) -> Option<&LedgerHandle> {
+        self.ledger.as_ref()
+    }
+
+    /// The time of this request's orgs.
+    async fn ledger_time(&self) -> Result<Time> {
+        Ok(match &self.test_clock {
+            None => Time::from_millis(self.account.clock.millis()),
+            Some(_) => Time::from_seconds(self.now().await?),
+        })
+    }
+}
+
+/// The org in the ledger's words.
+fn org_in_ledger(org: &OrgName) -> Org {
+    org.as_str().into()
+}

@@ -1,0 +1,152 @@
+//! Reports: acknowledged once they are in the ledger.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures::stream::{self, StreamExt as _};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::OwnedRwLockReadGuard;
+
+use super::LedgerHandle;
+use crate::domain::entitlement::UsageSnapshot;
+use crate::domain::refs::{FeatureName, OrgName};
+use crate::domain::usage::{Report, reused};
+use crate::domain::{Domain, Error, Result};
+use crate::ledger::Ledger;
+use crate::ledger::state::{self, Change, Event, Key, Refusal};
+use crate::ledger::values::Time;
+
+/// How many orgs are looked up at a time for one request.
+const LOOK_UPS: usize = 20;
+
+/// A report of usage of an org.
+#[derive(Clone, Debug)]
+pub struct OrgReport {
+    /// Whose usage.
+    pub org: OrgName,
+    /// What was used.
+    pub report: Report,
+    /// The client's idempotency key: the same key and the same report count once.
+    pub key: Option<String>,
+}
+
+/// What is known of an org that usage is reported of. No plan changes while this is held.
+struct Known {
+    usage: Arc<UsageSnapshot>,
+    _open: OwnedRwLockReadGuard<()>,
+}
+
+impl Domain {
+    /// Puts reports into the ledger, all in one commit. Says of each what became of it.
+    ///
+    /// # Errors
+    /// If the ledger cannot be written: then none of them is in it.
+    pub(in crate::domain) async fn report_to_ledger(
+        &self,
+        handle: &LedgerHandle,
+        reports: &[OrgReport],
+    ) -> Result<Vec<Result<()>>> {
+        let ledger = handle.opened()?;
+        let now = self.ledger_time().await?;
+        let orgs = self.reported_orgs(reports).await;
+        let event = |report: &OrgReport| match &orgs[&report.org] {
+            Ok(known) => event(report, &known.usage, ledger, now),
+            Err(error) => Err(error.clone()),
+        };
+        let mut outcomes: Vec<Result<()>> = Vec::with_capacity(reports.len());
+        let mut events = Vec::new();
+        let mut places = Vec::new();
+        for (place, report) in reports.iter().enumerate() {
+            outcomes.push(event(report).map(|event| {
+                events.push(event);
+                places.push(place);
+            }));
+        }
+        let answers = ledger.submit(events, now).await?;
+        for (place, answer) in places.into_iter().zip(answers) {
+            if let Err(refusal) = answer {
+                outcomes[place] = Err(refused(&reports[place].report, refusal));
+            }
+        }
+        if self.test_clock.is_some() {
+            // Whoever moves the clock next may end the period.
+            for org in orgs.keys() {
+                self.deliver_org(handle, org).await?;
+            }
+        }
+        Ok(outcomes)
+    }
+
+    async fn reported_orgs(&self, reports: &[OrgReport]) -> BTreeMap<OrgName, Result<Known>> {
+        let orgs: BTreeSet<&OrgName> = reports.iter().map(|one| &one.org).collect();
+        let known = stream::iter(orgs.into_iter().cloned()).map(|org| async {
+            let known = self.reported_org(&org).await;
+            (org, known)
+        });
+        known.buffer_unordered(LOOK_UPS).collect().await
+    }
+
+    async fn reported_org(&self, org: &OrgName) -> Result<Known> {
+        let open = self.before_report(org).await?;
+        let usage = self.known::<UsageSnapshot>(org).await?;
+        Ok(Known {
+            usage: usage.value,
+            _open: open,
+        })
+    }
+}
+
+fn event(one: &OrgReport, usage: &UsageSnapshot, ledger: &Ledger, now: Time) -> Result<Event> {
+    let OrgReport { org, report, key } = one;
+    let target = usage.target(org, &report.feature, now)?;
+    let change = if !report.clobber {
+        Change::Add(report.n)
+    } else if target.aggregate.is_level() {
+        Change::SetTotal(report.n)
+    } else {
+        let beside = usage.used_beside(ledger, org, &report.feature, now);
+        if report.n < beside {
+            return Err(too_low(&report.feature, beside));
+        }
+        Change::SetTotal(report.n - beside)
+    };
+    Ok(Event::Report(state::Report {
+        target,
+        change,
+        at: report.at.map(Time::from_seconds),
+        key: key.as_deref().map(|key| Key {
+            text: key.into(),
+            body: digest(report),
+        }),
+    }))
+}
+
+/// What tells a report from another one with the same key.
+fn digest(report: &Report) -> [u8; 16] {
+    let Report {
+        feature,
+        n,
+        at,
+        clobber,
+    } = report;
+    let digest = Sha256::digest(format!("{feature}\n{n}\n{at:?}\n{clobber}"));
+    std::array::from_fn(|i| digest[i])
+}
+
+fn refused(report: &Report, refusal: Refusal) -> Error {
+    match refusal {
+        Refusal::KeyReused => reused(),
+        Refusal::TooLow { least } => too_low(&report.feature, least),
+        Refusal::TooFarAhead => Error::Invalid("at must be at most 5 minutes ahead".to_owned()),
+        Refusal::OutsidePeriod => Error::Invalid(
+            "at must be in the running billing period, or in the one before until 4 minutes after its end".to_owned(),
+        ),
+        other => Error::Invalid(other.to_string()),
+    }
+}
+
+fn too_low(feature: &FeatureName, least: i64) -> Error {
+    Error::Invalid(format!(
+        "usage of {feature} cannot be lowered below {least} in this period"
+    ))
+}

@@ -1,0 +1,235 @@
+//! The sender: tells Stripe the ledger's totals.
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use futures::stream::{self, StreamExt as _};
+
+use super::{LedgerHandle, org_in_ledger};
+use crate::billing::{UsageAction, UsageRecord};
+use crate::domain::entitlement::UsageSnapshot;
+use crate::domain::refs::OrgName;
+use crate::domain::{Domain, Error, Result};
+use crate::ledger::Ledger;
+use crate::ledger::state::{Answer, Event, Outcome, ReadSummary, Seal, Sealed, Set};
+use crate::ledger::values::{Target, Time};
+use crate::stripe;
+
+/// How many totals are told in one round.
+const MOST: usize = 200;
+
+/// How many rounds it takes at most to tell all of an org: a summary, a set, and what came meanwhile.
+const ROUNDS: u32 = 8;
+
+/// What one round of deliveries came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delivered {
+    /// Totals that Stripe was told.
+    pub told: usize,
+    /// Totals that it has not answered for: they are told again.
+    pub unanswered: usize,
+    /// Totals that it has refused.
+    pub refused: usize,
+}
+
+/// What is known of the outcome of one thing that was handed out.
+enum Handled {
+    Told,
+    Unanswered,
+    Refused,
+}
+
+impl Domain {
+    /// Tells Stripe what it is time to tell.
+    ///
+    /// # Errors
+    /// If the ledger cannot be written. What Stripe does not take is tried again.
+    pub async fn deliver(&self) -> Result<Delivered> {
+        let Some(handle) = self.ledger() else {
+            return Ok(Delivered::default());
+        };
+        let ledger = handle.opened()?;
+        let sealed = self.seal(handle, None).await?;
+        self.carry_out_sealed(ledger, sealed).await
+    }
+
+    /// Tells Stripe everything of an org, at once.
+    ///
+    /// # Errors
+    /// [`Error::Undelivered`] if Stripe has not taken all of it.
+    pub(super) async fn deliver_org(&self, handle: &LedgerHandle, org: &OrgName) -> Result<()> {
+        let ledger = handle.opened()?;
+        for _ in 0..ROUNDS {
+            let sealed = self.seal(handle, Some(org)).await?;
+            if sealed == Sealed::default() {
+                return Ok(());
+            }
+            let delivered = self.carry_out_sealed(ledger, sealed).await?;
+            if delivered.unanswered > 0 {
+                break;
+            }
+        }
+        Err(Error::Undelivered)
+    }
+
+    async fn seal(&self, handle: &LedgerHandle, org: Option<&OrgName>) -> Result<Sealed> {
+        let now = Time::from_millis(self.account.clock.millis());
+        let wait = handle.0.settings.deliver_after.as_millis();
+        let seal = Event::Seal(Seal {
+            date: now,
+            deliver_after: i64::try_from(wait).unwrap_or(i64::MAX),
+            org: org.map(org_in_ledger),
+            most: MOST,
+        });
+        let answers = handle.opened()?.submit(vec![seal], now).await?;
+        match answers.into_iter().next() {
+            Some(Ok(Answer::Sealed(sealed))) => Ok(sealed),
+            _ => Ok(Sealed::default()),
+        }
+    }
+
+    async fn carry_out_sealed(&self, ledger: &Ledger, sealed: Sealed) -> Result<Delivered> {
+        let sets = sealed.sets.into_iter().map(|set| self.send(ledger, set));
+        let sets: Vec<_> = stream::iter(sets)
+            .buffer_unordered(self.parallel())
+            .collect()
+            .await;
+        let summaries = sealed.summaries.into_iter();
+        let summaries = summaries.map(|read| self.read_for_ledger(ledger, read));
+        let summaries: Vec<_> = stream::iter(summaries)
+            .buffer_unordered(self.parallel())
+            .collect()
+            .await;
+        let mut delivered = Delivered::default();
+        for handled in sets.into_iter().chain(summaries) {
+            match handled? {
+                Handled::Told => delivered.told += 1,
+                Handled::Unanswered => delivered.unanswered += 1,
+                Handled::Refused => delivered.refused += 1,
+            }
+        }
+        Ok(delivered)
+    }
+
+    async fn send(&self, ledger: &Ledger, set: Set) -> Result<Handled> {
+        let record = UsageRecord {
+            quantity: set.quantity,
+            action: UsageAction::Set,
+            at: Some(set.timestamp),
+        };
+        let write = self.billing().record_usage(set.item.as_str(), record);
+        let (outcome, handled) = match write.key(set.key.clone()).send().await {
+            Ok(_) => (Outcome::Done, Handled::Told),
+            Err(error) if error.is_replayed() && error.is_failure_of_stripes() => {
+                tracing::error!(%error, item = %set.item, "stripe keeps a failure for an answer: the total is told anew");
+                (Outcome::Ended, Handled::Unanswered)
+            }
+            Err(error) if is_refusal(&error) => {
+                let Ok(next) = self.next_target(&set).await else {
+                    return Ok(Handled::Unanswered);
+                };
+                let reason = error.to_string().into();
+                (Outcome::Refused { reason, next }, Handled::Refused)
+            }
+            Err(error) => {
+                tracing::debug!(%error, item = %set.item, "a total was not told, and is told again");
+                (Outcome::Lost, Handled::Unanswered)
+            }
+        };
+        let answered = Event::Answered {
+            total: set.total,
+            number: set.number,
+            outcome,
+        };
+        let item = &set.item;
+        match self.submit_one(ledger, answered).await? {
+            Some(Answer::Late { n, parked: true }) => {
+                tracing::error!(org = %set.org, feature = %set.feature, %item, n, "usage that Stripe refuses is parked");
+            }
+            Some(Answer::Late { n, parked: false }) if n != 0 => {
+                tracing::warn!(org = %set.org, feature = %set.feature, %item, n, "late usage is billed where it goes now");
+            }
+            _ => {}
+        }
+        Ok(handled)
+    }
+
+    /// Where usage of a set's feature goes now, if it goes anywhere. Boxed, since a look at an org may lead to a change,
+    /// which delivers.
+    ///
+    /// # Errors
+    /// If that cannot be found out now.
+    fn next_target<'a>(&'a self, set: &'a Set) -> BoxFuture<'a, Result<Option<Target>>> {
+        let found = async move {
+            let (Ok(org), Ok(feature)) = (set.org.as_str().parse(), set.feature.as_str().parse())
+            else {
+                return Ok(None);
+            };
+            // What is remembered may be what Stripe has just refused.
+            let usage = match self.asking_stripe().known::<UsageSnapshot>(&org).await {
+                Err(Error::OrgNotFound) => return Ok(None),
+                usage => usage?.value,
+            };
+            let now = Time::from_millis(self.account.clock.millis());
+            Ok(usage.target(&org, &feature, now).ok())
+        };
+        found.boxed()
+    }
+
+    async fn read_for_ledger(&self, ledger: &Ledger, read: ReadSummary) -> Result<Handled> {
+        let ReadSummary {
+            total,
+            number,
+            item,
+            period,
+        } = read;
+        let value = match self.billed_in(item.as_str(), period).await {
+            Ok(value) => value,
+            // Nothing can be recorded on it any more: a set will be refused, and that decides.
+            Err(error) if error.is_item_gone() => 0,
+            Err(error) => {
+                tracing::debug!(%error, %item, "a summary was not read, and is read again");
+                return Ok(Handled::Unanswered);
+            }
+        };
+        let summary = Event::Summary {
+            total,
+            number,
+            value,
+        };
+        if let Some(Answer::Overwritten { found, told }) = self.submit_one(ledger, summary).await? {
+            tracing::warn!(%item, found, told, "others have recorded a level that the ledger sets: it is set again");
+        }
+        Ok(Handled::Told)
+    }
+
+    async fn submit_one(&self, ledger: &Ledger, event: Event) -> Result<Option<Answer>> {
+        let now = Time::from_millis(self.account.clock.millis());
+        let answers = ledger.submit(vec![event], now).await?;
+        let answer = answers.into_iter().next();
+        Ok(answer.and_then(|answer| {
+            let refused =
+                |refusal| tracing::error!(%refusal, "the ledger refuses what came of a delivery");
+            answer.map_err(refused).ok()
+        }))
+    }
+
+    /// What Stripe's summary of an item says of a period.
+    pub(super) async fn billed_in(
+        &self,
+        item: &str,
+        period: crate::ledger::values::Period,
+    ) -> Result<i64, stripe::Error> {
+        let summaries = self.billing().usage_summaries(item, 100).await?;
+        let start = period.start.seconds();
+        let of_period = summaries.iter().find(|summary| {
+            let (from, to) = (summary.period.start, summary.period.end);
+            from.is_none_or(|from| from <= start) && to.is_none_or(|to| start < to)
+        });
+        Ok(of_period.map_or(0, |summary| summary.total_usage))
+    }
+}
+
+/// Whether it has been refused for what it is, and for good: not for the key, or because there were too many.
+fn is_refusal(error: &stripe::Error) -> bool {
+    error.is_item_missing() || error.is_invalid_request()
+}

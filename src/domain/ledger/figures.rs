@@ -1,0 +1,155 @@
+//! What is used, by the ledger where it knows more than Stripe.
+
+use std::sync::Arc;
+
+use super::LedgerHandle;
+use crate::domain::entitlement::{Answered, Item, Kind, Source, UsageSnapshot};
+use crate::domain::refs::{FeatureName, OrgName};
+use crate::domain::{Domain, FeatureUsage, Result};
+use crate::ledger::Ledger;
+use crate::ledger::state::{Event, ItemUsed, Used};
+use crate::ledger::values::Time;
+
+impl Domain {
+    /// What an org may use and has used, by what Stripe was last seen to say and what the ledger has.
+    pub(in crate::domain) async fn limits_with_ledger(
+        &self,
+        handle: &LedgerHandle,
+        org: &OrgName,
+    ) -> Result<Answered<Arc<[FeatureUsage]>>> {
+        let known = self.known::<UsageSnapshot>(org).await?;
+        let Ok(ledger) = handle.opened() else {
+            return Ok(known.map(|usage| Arc::clone(usage.rows())));
+        };
+        let now = self.ledger_time().await?;
+        let mut answered = known.map(|usage| rows(&usage, ledger, org, now));
+        if answered.source == Source::Memory {
+            answered.source = Source::Ledger;
+        }
+        Ok(answered)
+    }
+
+    /// What the ledger has of an org before Stripe is read.
+    pub(in crate::domain) fn ledger_before_read(&self, org: &OrgName) -> Vec<ItemUsed> {
+        let ledger = self.ledger().and_then(|handle| handle.opened().ok());
+        ledger.map_or_else(Vec::new, |ledger| ledger.items(org.as_str()))
+    }
+
+    /// Tells the ledger what Stripe says is used of items, if that is news to it: others have recorded it. A level of
+    /// which the ledger alone decides is not told here, since an answer from before the last set would look like news.
+    pub(in crate::domain) async fn tell_ledger(&self, before: &[ItemUsed], usage: &UsageSnapshot) {
+        let Some(ledger) = self.ledger().and_then(|handle| handle.opened().ok()) else {
+            return;
+        };
+        let mut events = Vec::new();
+        for item in usage.items() {
+            let known = before
+                .iter()
+                .rev()
+                .find(|known| known.item.as_str() == &*item.id);
+            let Some((known, number)) = known.and_then(|known| Some((known, known.answered?)))
+            else {
+                continue;
+            };
+            let tells = matches!(item.sold.kind, Kind::Sum | Kind::Max);
+            if tells && known.adopted && known.recorded != item.used {
+                events.push(Event::Summary {
+                    total: known.total,
+                    number,
+                    value: item.used,
+                });
+            }
+        }
+        if events.is_empty() {
+            return;
+        }
+        let now = Time::from_millis(self.account.clock.millis());
+        if let Err(error) = ledger.submit(events, now).await {
+            tracing::warn!(%error, "the ledger does not know what others have recorded");
+        }
+    }
+}
+
+impl UsageSnapshot {
+    /// What is used of a feature in its period, on items that the ledger does not know, or by others than the ledger.
+    pub(super) fn used_beside(
+        &self,
+        ledger: &Ledger,
+        org: &OrgName,
+        feature: &FeatureName,
+        now: Time,
+    ) -> i64 {
+        let all = self
+            .items()
+            .iter()
+            .filter(|item| item.sold.feature == *feature);
+        let all = all.map(|item| with_ledger(item, self, ledger, org, now));
+        let in_all = self.with_items(all.collect());
+        let in_all = in_all.rows().iter().map(|row| row.used).sum::<i64>();
+        let start = Time::from_seconds(self.period_at(now.seconds()).start);
+        let own = ledger.used(org.as_str(), feature.as_str(), start);
+        in_all.saturating_sub(own.map_or(0, |own| own.n))
+    }
+}
+
+fn rows(usage: &UsageSnapshot, ledger: &Ledger, org: &OrgName, now: Time) -> Arc<[FeatureUsage]> {
+    let items = usage.items().iter();
+    let items = items.map(|item| with_ledger(item, usage, ledger, org, now));
+    let usage = usage.with_items(items.collect());
+    let rows = usage.rows().iter().cloned().map(|row| {
+        let reserved = ledger.reserved(org.as_str(), row.feature.as_str(), now);
+        FeatureUsage {
+            used: row.used.saturating_add(reserved),
+            reserved,
+            ..row
+        }
+    });
+    rows.collect()
+}
+
+/// An item with what is used of it by the ledger.
+fn with_ledger(
+    item: &Item,
+    usage: &UsageSnapshot,
+    ledger: &Ledger,
+    org: &OrgName,
+    now: Time,
+) -> Item {
+    let feature = &item.sold.feature;
+    let start = Time::from_seconds(usage.period_at(now.seconds()).start);
+    let Some(used) = ledger.used(org.as_str(), feature.as_str(), start) else {
+        return item.clone();
+    };
+    let own = used.items.iter().find(|own| own.item.as_str() == &*item.id);
+    let mut item = item.clone();
+    match (item.sold.kind, own) {
+        (Kind::Sum, own) => {
+            item.used = match own {
+                Some(own) if own.adopted => own.n,
+                Some(own) => own.n.saturating_add(item.used),
+                None => item.used,
+            };
+            item.before = item.before.max(used_on_others(&used, usage));
+        }
+        (Kind::Max, Some(own)) if own.adopted => item.used = own.n,
+        (Kind::Max, Some(own)) => item.used = own.n.max(item.used),
+        (Kind::Last | Kind::Perpetual, Some(own)) if own.has_level => {
+            (item.used, item.before) = (own.n, 0);
+        }
+        // It has left another item, and is on its way to this one.
+        (Kind::Max | Kind::Last | Kind::Perpetual, None)
+            if used.is_perpetual || used.items.iter().any(|one| one.is_detached) =>
+        {
+            (item.used, item.before) = (used.n, 0);
+        }
+        (Kind::Licensed | Kind::Max | Kind::Last | Kind::Perpetual, _) => {}
+    }
+    item
+}
+
+/// What is used on items that the org has no more.
+fn used_on_others(used: &Used, usage: &UsageSnapshot) -> i64 {
+    let has = |id: &str| usage.items().iter().any(|item| &*item.id == id);
+    let gone = used.items.iter().filter(|one| !has(one.item.as_str()));
+    gone.fold(0, |sum: i64, one| sum.saturating_add(one.n))
+}

@@ -1,0 +1,68 @@
+//! Where usage of a feature goes, as the ledger has to know it.
+
+use super::org_in_ledger;
+use crate::domain::Error;
+use crate::domain::billing_cycle::BillingPeriod;
+use crate::domain::entitlement::{Item, Kind, UsageSnapshot};
+use crate::domain::refs::{FeatureName, OrgName};
+use crate::ledger::values::{Aggregate, Feature, Period, Target, Time};
+
+/// The feature in the ledger's words.
+pub(super) fn feature_in_ledger(feature: &FeatureName) -> Feature {
+    feature.as_str().into()
+}
+
+pub(super) fn period_in_ledger(period: BillingPeriod) -> Period {
+    Period {
+        start: Time::from_seconds(period.start),
+        end: Time::from_seconds(period.end),
+    }
+}
+
+impl UsageSnapshot {
+    /// Where usage of a feature goes at a time, as far as this is known.
+    pub(super) fn target(
+        &self,
+        org: &OrgName,
+        feature: &FeatureName,
+        now: Time,
+    ) -> Result<Target, Error> {
+        let item = self.metered_item(feature);
+        let item = item.ok_or_else(|| {
+            if self.grants(feature) {
+                Error::FeatureNotReportable
+            } else {
+                Error::FeatureNotFound
+            }
+        })?;
+        let period = self.period_at(now.seconds());
+        let previous = self.period_before(period);
+        // The item had a period before this one only if it was there.
+        let previous = previous.filter(|_| item.created < period.start);
+        Ok(Target {
+            org: org_in_ledger(org),
+            feature: feature_in_ledger(feature),
+            item: (&*item.id).into(),
+            aggregate: item.aggregate(),
+            period: period_in_ledger(period),
+            previous: previous.map(period_in_ledger),
+            item_start: Time::from_seconds(item.created),
+        })
+    }
+
+    fn grants(&self, feature: &FeatureName) -> bool {
+        let mut items = self.items().iter();
+        items.any(|item| item.sold.feature == *feature)
+    }
+}
+
+impl Item {
+    fn aggregate(&self) -> Aggregate {
+        match self.sold.kind {
+            Kind::Licensed | Kind::Sum => Aggregate::Sum,
+            Kind::Max => Aggregate::Max,
+            Kind::Last => Aggregate::Last,
+            Kind::Perpetual => Aggregate::Perpetual,
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! Usage in a ledger: acknowledged once it is on disk, told to Stripe afterwards, and billed to the unit.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use stripe_sandbox::{Action, Rule};
+use tempfile::TempDir;
+use tier::domain::{Delivered, MaxAge};
+
+use crate::harness::{Answer, DAY, Settings, TestApp};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A server with a ledger, its plans pushed, and an org on one of them.
+struct WithLedger {
+    app: TestApp,
+    folder: TempDir,
+}
+
+impl std::ops::Deref for WithLedger {
+    type Target = TestApp;
+
+    fn deref(&self) -> &TestApp {
+        &self.app
+    }
+}
+
+impl WithLedger {
+    async fn start() -> Self {
+        let settings = Settings {
+            retries: 0,
+            max_age: MaxAge {
+                usual: 10 * SECOND,
+                with_events: 300 * SECOND,
+                in_outage: 3_600 * SECOND,
+            },
+            ..Settings::default()
+        };
+        let folder = tempfile::tempdir().expect("a folder");
+        let app = TestApp::with(settings).await;
+        let app = app.with_ledger(&folder.path().join("tier.db")).await;
+        app.push(&json!({"plans": {
+            "plan:free@1": {"features": {
+                "feature:calls": {"tiers": [{"upto": 100}]},
+                "feature:seats": {"base": 0},
+            }},
+            "plan:pro@1": {"features": {
+                "feature:calls": {"tiers": [{"price": 2}]},
+                "feature:peak": {"aggregate": "max", "tiers": [{"price": 10}]},
+                "feature:level": {"aggregate": "last", "tiers": [{"price": 100}]},
+                "feature:disk": {"aggregate": "perpetual", "tiers": [{"price": 1000}]},
+            }},
+            "plan:pro@2": {"features": {
+                "feature:calls": {"tiers": [{"price": 3}]},
+                "feature:peak": {"aggregate": "max", "tiers": [{"price": 20}]},
+                "feature:level": {"aggregate": "last", "tiers": [{"price": 200}]},
+                "feature:disk": {"aggregate": "perpetual", "tiers": [{"price": 2000}]},
+            }},
+        }}))
+        .await;
+        app.subscribe("org:a", &["plan:pro@1"]).await;
+        app.advance(MINUTE);
+        Self { app, folder }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("tier.db")
+    }
+
+    async fn used(&self, feature: &str) -> i64 {
+        let limits = self.limits("org:a").await;
+        let row = limits.into_iter().find(|(name, ..)| name == feature);
+        row.expect("it is granted").1
+    }
+
+    async fn add(&self, body: Value) -> Answer {
+        let mut body = body;
+        body["org"] = "org:a".into();
+        self.post_json("/v1/report", &body).await
+    }
+
+    /// Lets the sender work until it has nothing to do.
+    async fn deliver_all(&self) {
+        for _ in 0..20 {
+            self.advance(31 * SECOND);
+            let delivered = self.domain().deliver().await.expect("the ledger is there");
+            if delivered == Delivered::default() {
+                return;
+            }
+        }
+        panic!("there is no end of deliveries");
+    }
+
+    /// What Stripe bills of the running period, in cents.
+    async fn upcoming(&self) -> i64 {
+        let org = self.get("/v1/whois?org=org:a").await.ok().json();
+        let customer = org["stripe_id"].as_str().expect("an id").to_owned();
+        let upcoming = self
+            .stripe_get(&format!("/v1/invoices/upcoming?customer={customer}"))
+            .await;
+        upcoming["total"].as_i64().expect("cents")
+    }
+}
+
+#[tokio::test]
+async fn a_report_costs_no_call_is_counted_at_once_and_told_in_one_set() {
+    let app = WithLedger::start().await;
+    assert_eq!(app.used("feature:calls").await, 0);
+    app.forget_calls();
+    for n in 1..=10 {
+        app.add(json!({"feature": "feature:calls", "n": n}))
+            .await
+            .ok();
+    }
+    assert_eq!(app.used("feature:calls").await, 55);
+    assert_eq!(app.stripe_calls(), 0);
+    let answer = app.get("/v1/limits?org=org:a").await.ok();
+    assert_eq!(answer.header("tier-source"), "ledger");
+    app.deliver_all().await;
+    let sets = app.sent("POST /v1/subscription_items/:id/usage_records");
+    assert_eq!(sets.len(), 1, "{sets:?}");
+    assert_eq!(
+        (&sets[0]["quantity"], &sets[0]["action"]),
+        (&"55".into(), &"set".into())
+    );
+    assert_eq!(app.used("feature:calls").await, 55);
+    assert_eq!(app.upcoming().await, 110);
+}
+
+#[tokio::test]
+async fn refunds_and_clobbers_lower_what_is_billed() {
+    let app = WithLedger::start().await;
+    app.add(json!({"feature": "feature:calls", "n": 50}))
+        .await
+        .ok();
+    app.deliver_all().await;
+    app.add(json!({"feature": "feature:calls", "n": -20}))
+        .await
+        .ok();
+    assert_eq!(app.used("feature:calls").await, 30);
+    let refused = app.add(json!({"feature": "feature:calls", "n": -31})).await;
+    assert_eq!(refused.status, 400);
+    assert!(
+        refused.body.contains("cannot be lowered below 0"),
+        "{}",
+        refused.body
+    );
+    app.add(json!({"feature": "feature:peak", "n": 9}))
+        .await
+        .ok();
+    app.deliver_all().await;
+    assert_eq!(app.upcoming().await, 60 + 90);
+    for (feature, n) in [("calls", 5), ("peak", 2), ("level", 3), ("disk", 1)] {
+        let feature = format!("feature:{feature}");
+        app.add(json!({"feature": feature, "n": n, "clobber": true}))
+            .await
+            .ok();
+        assert_eq!(app.used(&feature).await, n);
+    }
+    app.deliver_all().await;
+    assert_eq!(app.upcoming().await, 10 + 20 + 300 + 1000);
+}
+
+#[tokio::test]
+async fn what_others_recorded_before_counts_and_is_kept() {
+    let app = WithLedger::start().await;
+    let before = app.twin();
+    before.report("org:a", "feature:calls", 7).await;
+    before.report("org:a", "feature:level", 4).await;
+    app.advance(11 * SECOND);
+    assert_eq!(app.used("feature:calls").await, 7);
+    app.add(json!({"feature": "feature:calls", "n": 5}))
+        .await
+        .ok();
+    assert_eq!(app.used("feature:calls").await, 12);
+    app.add(json!({"feature": "feature:calls", "n": 20, "clobber": true}))
+        .await
+        .ok();
+    assert_eq!(app.used("feature:calls").await, 20);
+    let refused = app
+        .add(json!({"feature": "feature:calls", "n": 6, "clobber": true}))
+        .await;
+    assert_eq!(refused.status, 400, "{}", refused.body);
+    app.deliver_all().await;
+    assert_eq!(app.used("feature:calls").await, 20);
+    assert_eq!(app.upcoming().await, 40 + 400);
+    // Others should not report beside a ledger. If they do, it is neither lost nor written over.
+    before.report("org:a", "feature:calls", 3).await;
+    app.advance(11 * SECOND);
+    assert_eq!(app.used("feature:calls").await, 23);
+    app.add(json!({"feature": "feature:calls", "n": 1}))
+        .await
+        .ok();
+    app.deliver_all().await;
+    assert_eq!(app.upcoming().await, 48 + 400);
+}
+
+#[tokio::test]
+async fn a_key_counts_once_also_after_a_restart_and_not_for_another_report() {
+    let app = WithLedger::start().await;
+    let report = |app: TestApp, n: i64| async move {
+        let body = json!({"org": "org:a", "feature": "feature:calls", "n": n}).to_string();
+        let call = app.request(axum::http::Method::POST, "/v1/report");
+        call.header("idempotency-key", "key-1")
+            .body(body)
+            .send()
+            .await
+    };
+    report(app.app.clone(), 5).await.ok();
+    report(app.app.clone(), 5).await.ok();
+    let refused = report(app.app.clone(), 6).await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.body.contains("use a new key"), "{}", refused.body);
+    assert_eq!(app.used("feature:calls").await, 5);
+    let WithLedger { app, folder } = app;
+    let twin = app.twin();
+    drop(app);
+    let app = twin.with_ledger(&folder.path().join("tier.db")).await;
+    report(app.clone(), 5).await.ok();
+    assert_eq!(report(app.clone(), 6).await.status, 400);
+    let app = WithLedger { app, folder };
+    assert_eq!(app.used("feature:calls").await, 5);
+    app.deliver_all().await;
+    assert_eq!(app.upcoming().await, 10);
+    assert!(app.file().exists());
+}
+
+#[tokio::test]
+async fn a_change_of_plan_bills_each_part_at_its_price_and_takes_levels_along() {
+    let app = WithLedger::start().await;
+    for (feature, n) in [("calls", 10), ("peak", 4), ("level", 5), ("disk", 6)] {
+        let feature = format!("feature:{feature}");
+        app.add(json!({"feature": feature, "n": n})).await.ok();
+    }
+    app.advance(DAY);
+    app.subscribe("org:a", &["plan:pro@2"]).await;
+    app.advance(MINUTE);
+    for (feature, used) in [("calls", 10), ("peak", 4), ("level", 5), ("disk", 6)] {
+        assert_eq!(
+            app.used(&format!("feature:{feature}")).await,
+            used,
+            "{feature}"
+        );
+    }
+    app.add(json!({"feature": "feature:calls", "n": 3}))
+        .await
+        .ok();
+    app.add(json!({"feature": "feature:peak", "n": 3}))
+        .await
+        .ok();
+    app.add(json!({"feature": "feature:level", "n": 2}))
+        .await
+        .ok();
+    for (feature, used) in [("calls", 13), ("peak", 4), ("level", 2), ("disk", 6)] {
+        assert_eq!(
+            app.used(&format!("feature:{feature}")).await,
+            used,
+            "{feature}"
+        );
+    }
+    app.deliver_all().await;
+    for (feature, used) in [("calls", 13), ("peak", 4), ("level", 2), ("disk", 6)] {
+        assert_eq!(
+            app.used(&format!("feature:{feature}")).await,
+            used,
+            "{feature}"
+        );
+    }
+    let after = 3 * 3 + 4 * 20 + 2 * 200 + 6 * 2000;
+    assert_eq!(app.upcoming().await, after);
+    let invoices = app.stripe_get("/v1/invoices").await;
+    let invoices = invoices["data"].as_array().expect("a list").iter();
+    let billed: i64 = invoices
+        .map(|one| one["total"].as_i64().expect("cents"))
+        .sum();
+    assert_eq!(
+        billed,
+        10 * 2,
+        "what was used before the change, at its price"
+    );
+}
+
+#[tokio::test]
+async fn without_stripe_usage_is_taken_and_a_plan_is_not_changed() {
+    let app = WithLedger::start().await;
+    assert_eq!(app.used("feature:calls").await, 0);
+    for method in ["GET", "POST"] {
+        let gone = Action::Status(503, None);
+        app.sandbox().add_fault(Rule::new(method, "/v1/*", gone));
+    }
+    app.advance(MINUTE);
+    app.add(json!({"feature": "feature:calls", "n": 8}))
+        .await
+        .ok();
+    let limits = app.get("/v1/limits?org=org:a").await.ok();
+    assert_eq!(limits.header("tier-stale"), "stripe-unavailable");
+    assert_eq!(app.used("feature:calls").await, 8);
+    let delivered = app.domain().deliver().await.expect("a ledger");
+    assert_eq!((delivered.told, delivered.refused), (0, 0));
+    app.sandbox().clear_faults();
+    let records = Rule::new(
+        "POST",
+        "/v1/subscription_items/*",
+        Action::Status(503, None),
+    );
+    app.sandbox().add_fault(records);
+    app.advance(MINUTE);
+    let change = json!({"org": "org:a", "phases": [{"features": ["plan:free@1"]}]});
+    let refused = app.post_json("/v1/subscribe", &change).await;
+    assert_eq!(refused.status, 503, "{}", refused.body);
+    assert_eq!(refused.header("retry-after"), "1");
+    app.sandbox().clear_faults();
+    let phase = app.get("/v1/phase?org=org:a").await.ok().json();
+    assert_eq!(phase["plans"], json!(["plan:pro@1"]));
+    app.post_json("/v1/subscribe", &change).await.ok();
+    app.settled().await;
+    let invoices = app.stripe_get("/v1/invoices").await;
+    let invoices = invoices["data"].as_array().expect("a list").iter();
+    let billed: i64 = invoices
+        .map(|one| one["total"].as_i64().expect("cents"))
+        .sum();
+    assert_eq!(billed, 16);
+}
