@@ -137,6 +137,20 @@ impl Schedule {
         self.status == ScheduleStatus::Active
     }
 
+    /// The subscription that it drives, where that was asked for.
+    pub fn driven(&self) -> Option<&Subscription> {
+        self.subscription.as_ref()?.object()
+    }
+
+    /// The same subscription, with this schedule.
+    pub fn into_subscription(mut self) -> Option<Subscription> {
+        let Expandable::Object(mut subscription) = self.subscription.take()? else {
+            return None;
+        };
+        subscription.schedule = Some(Expandable::Object(Box::new(self)));
+        Some(*subscription)
+    }
+
     /// Whether it has not begun.
     pub fn is_waiting(&self) -> bool {
         self.status == ScheduleStatus::NotStarted
@@ -153,9 +167,11 @@ impl Billing<'_> {
             .expand("data.phases.items.price");
         request.list().await
     }
-    /// Makes a schedule for a customer without a subscription.
+
+    /// Makes a schedule for a customer without a subscription, and answers with its subscription too, if it begins now.
     pub fn create_schedule(self, customer: &str, new: &NewSchedule) -> Write<Schedule> {
-        Write::new(self.post(SCHEDULES).form(new.creation(customer)))
+        let request = self.post(SCHEDULES).form(new.creation(customer));
+        Write::new(request.expand("subscription"))
     }
 
     /// Gives a subscription a schedule. Stripe takes no metadata along with it.

@@ -100,7 +100,13 @@ impl Domain {
         {
             self.unmake_customer(&org).await;
         }
-        opened
+        let opened = opened?;
+        if is_new {
+            self.note_new_customer(&org).await?;
+        } else {
+            self.note_no_change(&org).await?;
+        }
+        Ok(opened)
     }
 
     async fn line_items(&self, features: &[Reference]) -> Result<Vec<LineItem>> {

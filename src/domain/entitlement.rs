@@ -2,6 +2,7 @@
 //! Stripe, once for all who wait.
 
 mod answered;
+mod change;
 mod events;
 mod outage;
 mod store;

@@ -18,7 +18,7 @@ use crate::stripe::Flights;
 use activity::Activity;
 
 pub(in crate::domain) use activity::{ChangeWrite, UsageWrite};
-pub(super) use activity::{Overtaken, Reader};
+pub(super) use activity::{Made, Overtaken, Reader};
 
 /// An org of the account with that number.
 pub(super) type Key = (u64, OrgName);
@@ -61,6 +61,22 @@ pub(in crate::domain) struct Remembered {
 }
 
 impl Remembered {
+    /// Keeps a part that was read of a customer. Gives back another customer that it was before.
+    fn keep<T: Part>(&mut self, customer: &Arc<str>, entry: Entry<T>) -> Option<Arc<str>> {
+        let subscription = entry.terms.as_ref().map(|terms| &terms.subscription);
+        self.purchase
+            .take_if(|purchase| !purchase.is_to_come(subscription, entry.read_at));
+        *T::of(self) = Some(entry);
+        self.agree();
+        let before = self.customer.replace(Arc::clone(customer));
+        before.filter(|before| before != customer)
+    }
+
+    /// Gives up all that was read.
+    fn forget(&mut self) {
+        (self.usage, self.phase) = (None, None);
+    }
+
     /// Two parts that were read at different times may tell of different plans: the older one is outdated then.
     fn agree(&mut self) {
         if let (Some(usage), Some(phase)) = (&mut self.usage, &mut self.phase)
@@ -203,6 +219,23 @@ impl Entitlements {
         Some((entry, is_expected))
     }
 
+    /// What is remembered of an org's usage whatever its age, unless it is known to be outdated.
+    pub(super) fn remembered_usage(&self, key: &Key) -> Option<Entry<UsageSnapshot>> {
+        let remembered = self.orgs.get(key)?;
+        let entry = locked(&remembered).usage.clone()?;
+        let until = self.outdated_until.load(Ordering::Relaxed);
+        Some(entry).filter(|entry| !entry.is_outdated && entry.read_at > until)
+    }
+
+    /// The org that a customer stands for is this one; another customer does not any more.
+    fn index(&self, (account, org): &Key, customer: Arc<str>, before: Option<Arc<str>>) {
+        let mut by_customer = locked(&self.by_customer);
+        if let Some(before) = before {
+            by_customer.remove(&(*account, before));
+        }
+        by_customer.insert((*account, customer), org.clone());
+    }
+
     /// Notes that an event came, at a time in Unix milliseconds.
     pub(super) fn note_event(&self, now: i64) {
         self.last_event.store(now, Ordering::Relaxed);
@@ -257,8 +290,7 @@ impl Entitlements {
     /// Nothing is known of an org any more.
     pub(super) fn forget(&self, key: &Key) {
         if let Some(remembered) = self.orgs.get(key) {
-            let mut remembered = locked(&remembered);
-            (remembered.usage, remembered.phase) = (None, None);
+            locked(&remembered).forget();
         }
     }
 

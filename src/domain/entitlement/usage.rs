@@ -7,7 +7,7 @@ use super::{Read, Readable};
 use crate::billing::{AggregateUsage, Price, Subscription};
 use crate::domain::billing_cycle::{BillingCycle, BillingPeriod};
 use crate::domain::refs::{FeatureName, FeaturePlan, OrgName};
-use crate::domain::usage::{Carried, FeatureUsage, Report, Used};
+use crate::domain::usage::{Carried, FeatureUsage, Figure, Report, Used};
 use crate::domain::{Domain, Result};
 
 /// What an org may use and has used.
@@ -134,6 +134,51 @@ impl UsageSnapshot {
             changes_at: subscription.next_change(),
         }
         .with_rows()
+    }
+
+    /// What `after` grants, which a change has just made of `before`. Items that stay keep the usage that is `remembered` of
+    /// them, and levels are where the change has taken them. None if not all of that is known.
+    pub(super) fn changed(
+        before: Option<&Subscription>,
+        after: &Subscription,
+        remembered: Option<&Self>,
+        plans: &Plans,
+    ) -> Option<Self> {
+        if !after.scheduled_changes().is_empty() {
+            return None;
+        }
+        let mut used = Used::new();
+        let begun = |subscription: &Subscription| subscription.current_period_start;
+        if let Some(before) = before {
+            let goes_on = begun(before) == begun(after);
+            let same =
+                remembered.filter(|one| goes_on && one.period_end == after.current_period_end);
+            for item in &before.items.data {
+                let stays = after.items.data.iter().any(|own| own.id == item.id);
+                if stays && item.price.is_metered() && item.price.feature_plan().is_some() {
+                    let mut known = same?.items.iter();
+                    let known = known.find(|known| *known.id == *item.id)?;
+                    used.insert(item.id.clone(), known.used);
+                }
+            }
+        }
+        // The change has set open levels on their items, and removed its notes of them.
+        let levels = Figure::open_levels(after);
+        let mut carried = Carried::noted(after);
+        for feature in levels.keys() {
+            carried.remove(feature);
+        }
+        let mut snapshot = Self::new(after, &used, &carried, plans);
+        for (feature, figure) in levels {
+            if figure.counts(after)
+                && let Some(target) = snapshot.metered_item(&feature)
+            {
+                let id = Arc::clone(&target.id);
+                let mut items = snapshot.items.iter_mut();
+                items.find(|item| item.id == id)?.used = figure.n;
+            }
+        }
+        Some(snapshot.with_rows())
     }
 
     fn with_rows(mut self) -> Self {

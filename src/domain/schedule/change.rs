@@ -10,7 +10,7 @@ use super::charge::Charge;
 use super::checks::Attachment;
 use super::found::Found;
 use super::notes::check_room;
-use crate::billing::{Expandable, NewSchedule, Subscription};
+use crate::billing::{NewSchedule, Schedule, Subscription};
 use crate::domain::org::ResolvedOrg;
 use crate::domain::plan_change::{self, Action, Change, Held, ResolvedPhase};
 use crate::domain::request_key;
@@ -149,7 +149,7 @@ impl Domain {
         }
     }
 
-    /// Writes the new state, and then ends what it supersedes.
+    /// Writes the new state, and then ends what it supersedes. What came of it is in the next answer about the org.
     async fn write(
         &self,
         org: &ResolvedOrg,
@@ -175,7 +175,48 @@ impl Domain {
             self.empty_levels(subscription, &carry, revision).await?;
         }
         let cancels = matches!(action, Action::Cancel(_));
-        let mut changed = None;
+        let sent_at = self.account.clock.millis();
+        let scheduled = self
+            .act(customer, change, found, action, revision, is_made)
+            .await?;
+        *is_made = true;
+        let changed = scheduled.as_ref().and_then(Schedule::driven);
+        let mut is_known = cancels || changed.is_some() || found.current.is_none();
+        if let (Some(before), Some(after)) = (&found.current, changed) {
+            let late = self.count_late_usage(before, after, &carry, revision);
+            is_known &= !late.await?;
+        }
+        if let Some(subscription) = changed {
+            self.settle_notes(customer, subscription, true, revision)
+                .await?;
+        }
+        if !cancels {
+            self.end_superseded(org, found, change.now, revision)
+                .await?;
+        }
+        if cancels || !found.is_paid_for() {
+            for schedule in &found.obsolete {
+                self.call_off(&schedule.id, None).await?;
+            }
+        }
+        if is_known && (cancels || found.is_alone()) {
+            let after = scheduled.and_then(Schedule::into_subscription);
+            self.note_change(org, found.current.as_ref(), after, sent_at)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Carries an action out. Answers with the schedule that it has made or changed, with the subscription that this drives.
+    async fn act(
+        &self,
+        customer: &str,
+        change: Change<'_>,
+        found: &Found,
+        action: Action,
+        revision: &Revision,
+        is_made: &mut bool,
+    ) -> Result<Option<Schedule>, Failure> {
         match action {
             Action::Nothing => {}
             Action::Cancel(_) => {
@@ -196,42 +237,26 @@ impl Domain {
             Action::CallOff(schedule) => self.call_off(&schedule, None).await?,
             Action::Create(plan) => {
                 let plan = marked(plan, revision);
-                let create = self.billing().create_schedule(customer, &plan).unread();
-                self.decided(revision.write(CHANGE, create)).await?;
+                let create = self.billing().create_schedule(customer, &plan);
+                return Ok(Some(self.decided(revision.write(CHANGE, create)).await?));
             }
             Action::Replace(schedule, plan) => {
                 let current = found.current.as_ref();
                 let current = current.and_then(Subscription::active_schedule);
                 let started = current.and_then(|schedule| schedule.current_phase);
                 let started = started.map(|phase| phase.start_date);
-                changed = self.replace(&schedule, started, plan, revision).await?;
+                let replaced = self.replace(&schedule, started, plan, revision).await?;
+                return Ok(Some(replaced));
             }
             Action::Adopt(subscription, plan) => {
                 let adopt = self.billing().adopt_subscription(&subscription);
                 let schedule = self.decided(revision.once("adopt", adopt)).await?;
                 let started = schedule.current_phase.map(|phase| phase.start_date);
-                changed = self.replace(&schedule.id, started, plan, revision).await?;
+                let replaced = self.replace(&schedule.id, started, plan, revision).await?;
+                return Ok(Some(replaced));
             }
         }
-        *is_made = true;
-        if let (Some(before), Some(after)) = (&found.current, &changed) {
-            self.count_late_usage(before, after, &carry, revision)
-                .await?;
-        }
-        if let Some(subscription) = &changed {
-            self.settle_notes(customer, subscription, true, revision)
-                .await?;
-        }
-        if !cancels {
-            self.end_superseded(org, found, change.now, revision)
-                .await?;
-        }
-        if cancels || !found.is_paid_for() {
-            for schedule in &found.obsolete {
-                self.call_off(&schedule.id, None).await?;
-            }
-        }
-        Ok(())
+        Ok(None)
     }
 
     /// Keeps usage from being recorded on the items that an action takes away without billing them: what came between
@@ -277,24 +302,19 @@ impl Domain {
         Ok(carry)
     }
 
-    /// Gives a schedule other phases. Answers with the subscription as it is then, if there is one.
+    /// Gives a schedule other phases.
     async fn replace(
         &self,
         schedule: &str,
         current_phase_start: Option<i64>,
         plan: NewSchedule,
         revision: &Revision,
-    ) -> Result<Option<Subscription>, Failure> {
+    ) -> Result<Schedule, Failure> {
         let plan = marked(plan, revision);
         let replace = self
             .billing()
             .replace_phases(schedule, &plan, current_phase_start);
-        let schedule = self.decided(revision.write(CHANGE, replace)).await?;
-        let subscription = schedule.subscription;
-        Ok(subscription.and_then(|subscription| match subscription {
-            Expandable::Object(subscription) => Some(*subscription),
-            Expandable::Id(_) => None,
-        }))
+        Ok(self.decided(revision.write(CHANGE, replace)).await?)
     }
 }
 

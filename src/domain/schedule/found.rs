@@ -43,6 +43,11 @@ impl Found {
         self.current.as_ref().is_some_and(Subscription::is_paid_for)
     }
 
+    /// Whether nothing else is there beside what the org is subscribed to or waits for.
+    pub(super) fn is_alone(&self) -> bool {
+        self.superseded.is_empty() && self.others.is_empty() && self.obsolete.is_empty()
+    }
+
     pub(super) fn current_state(&self) -> CurrentState<'_> {
         match (&self.current, &self.waiting) {
             (Some(subscription), _) => CurrentState::Subscribed(subscription),

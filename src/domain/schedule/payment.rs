@@ -1,11 +1,9 @@
 //! What an org pays with, and requests without phases.
 
-use std::sync::Arc;
-
 use super::Subscribe;
 use super::found::Found;
 use crate::billing::{Schedule, Subscription, SubscriptionUpdate};
-use crate::domain::org::OrgInfoUpdate;
+use crate::domain::org::{OrgInfoUpdate, ResolvedOrg, Written};
 use crate::domain::refs::OrgName;
 use crate::domain::revision::{Decisions, Revision};
 use crate::domain::{Domain, Error, Failure, Result};
@@ -43,21 +41,25 @@ impl Domain {
         info: &OrgInfoUpdate,
         method: &str,
     ) -> Result<()> {
-        match self.put_details(org, info, method).await? {
-            Some((customer, default)) => {
-                self.pay_with(&customer, &default, !method.is_empty()).await
-            }
-            None => Ok(()),
+        let (written, default) = self.put_details(org, info, method).await?;
+        let org = ResolvedOrg::new(org, written.id);
+        if written.is_new {
+            return self.note_new_customer(&org).await;
         }
+        if let Some(default) = default {
+            self.pay_with(&org.customer, &default, !method.is_empty())
+                .await?;
+        }
+        self.note_no_change(&org).await
     }
 
-    /// Writes `info`. If it names a default payment method and the customer was there before, returns both.
+    /// Writes `info`. If it names a default payment method and the customer was there before, returns that too.
     async fn put_details(
         &self,
         org: &OrgName,
         info: &OrgInfoUpdate,
         method: &str,
-    ) -> Result<Option<(Arc<str>, String)>> {
+    ) -> Result<(Written, Option<String>)> {
         let known = match self.customer(org).await {
             Err(Error::OrgNotFound) => false,
             known => known.map(|_| true)?,
@@ -78,11 +80,9 @@ impl Domain {
             self.detach(new.as_slice()).await;
         }
         let written = written?;
-        let default = written.default_payment_method;
         let told = known && !info.default_payment_method.is_empty();
-        Ok(default
-            .filter(|_| told)
-            .map(|default| (written.id, default)))
+        let default = written.default_payment_method.clone();
+        Ok((written, default.filter(|_| told)))
     }
 
     /// Lets the org's subscription be paid with the customer's new default: always if that was `asked` for, else where

@@ -68,6 +68,11 @@ impl Carried {
         self.0.get(feature).copied().unwrap_or_default()
     }
 
+    /// Nothing is known of a feature any more.
+    pub(in crate::domain) fn remove(&mut self, feature: &FeatureName) {
+        self.0.remove(feature);
+    }
+
     /// The features of which something is known.
     pub(in crate::domain) fn features(&self) -> impl Iterator<Item = &FeatureName> {
         self.0.keys()

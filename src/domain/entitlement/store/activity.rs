@@ -8,7 +8,8 @@ use std::sync::{Arc, MutexGuard};
 
 use super::{Entitlements, Entry, Key, Part, Remembered, locked};
 use crate::domain::CallerState;
-use crate::domain::entitlement::usage::Counted;
+use crate::domain::entitlement::InForce;
+use crate::domain::entitlement::usage::{Counted, UsageSnapshot};
 
 /// The reads and writes of an org that are under way. Listed while there are any.
 #[derive(Default)]
@@ -16,6 +17,20 @@ pub(super) struct Activity {
     readers: u32,
     usage: WriteCount,
     changes: WriteCount,
+    /// What the change under way has made, once that is known.
+    made: Option<Made>,
+}
+
+/// What a change has made of an org.
+pub(in crate::domain::entitlement) enum Made {
+    /// What is remembered of this customer still holds.
+    Same(Arc<str>),
+    /// All that was remembered is replaced by this.
+    Other {
+        customer: Arc<str>,
+        usage: Entry<UsageSnapshot>,
+        phase: Option<Entry<InForce>>,
+    },
 }
 
 /// Writes of one kind.
@@ -39,6 +54,13 @@ impl WriteCount {
 }
 
 impl Activity {
+    fn start(&self) -> ReadStart {
+        ReadStart {
+            usage: self.usage,
+            changes: self.changes,
+        }
+    }
+
     fn is_over(&self) -> bool {
         self.readers == 0 && self.usage.under_way == 0 && self.changes.under_way == 0
     }
@@ -84,14 +106,27 @@ impl Entitlements {
         caller: CallerState,
     ) -> ChangeWrite {
         let mut activities = self.activities();
-        activities.entry(key.clone()).or_default().changes.begin();
+        let activity = activities.entry(key.clone()).or_default();
+        activity.changes.begin();
+        activity.made = None;
+        let begun = activity.start();
         let remembered = self.orgs.get_with(key.clone(), Arc::default);
         locked(&remembered).changes += 1;
         drop(activities);
         ChangeWrite {
             store: Arc::clone(self),
             key,
+            begun,
             caller,
+        }
+    }
+
+    /// What the change of an org that is under way has made of it.
+    pub(in crate::domain::entitlement) fn note_made(&self, key: &Key, made: Made) {
+        if let Some(activity) = self.activities().get_mut(key)
+            && activity.changes.under_way > 0
+        {
+            activity.made = Some(made);
         }
     }
 
@@ -126,17 +161,20 @@ impl Entitlements {
     }
 
     /// Takes a guard off the list.
-    fn leave(&self, key: &Key, leave: impl FnOnce(&mut Activity, Option<&mut Remembered>)) {
+    fn leave<R>(
+        &self,
+        key: &Key,
+        leave: impl FnOnce(&mut Activity, Option<&mut Remembered>) -> R,
+    ) -> Option<R> {
         let mut activities = self.activities();
         let remembered = self.orgs.get(key);
-        let Some(activity) = activities.get_mut(key) else {
-            return;
-        };
+        let activity = activities.get_mut(key)?;
         let mut remembered = remembered.as_deref().map(locked);
-        leave(activity, remembered.as_deref_mut());
+        let left = leave(activity, remembered.as_deref_mut());
         if activity.is_over() {
             activities.remove(key);
         }
+        Some(left)
     }
 }
 
@@ -165,11 +203,7 @@ impl Reader<'_> {
     pub(in crate::domain::entitlement) fn begin(&self) -> ReadStart {
         let activities = self.store.activities();
         let activity = activities.get(&self.key);
-        let begun = activity.map(|activity| ReadStart {
-            usage: activity.usage,
-            changes: activity.changes,
-        });
-        begun.unwrap_or_default()
+        activity.map(Activity::start).unwrap_or_default()
     }
 
     /// Stripe knows no such org.
@@ -196,21 +230,8 @@ impl Reader<'_> {
             }
         }
         let remembered = self.store.orgs.get_with(self.key.clone(), Arc::default);
-        let mut remembered = locked(&remembered);
-        let subscription = entry.terms.as_ref().map(|terms| &terms.subscription);
-        remembered
-            .purchase
-            .take_if(|purchase| !purchase.is_to_come(subscription, entry.read_at));
-        *T::of(&mut remembered) = Some(entry.clone());
-        remembered.agree();
-        let before = remembered.customer.replace(Arc::clone(customer));
-        drop(remembered);
-        let (account, org) = &self.key;
-        let mut by_customer = locked(&self.store.by_customer);
-        if let Some(before) = before.filter(|before| before != customer) {
-            by_customer.remove(&(*account, before));
-        }
-        by_customer.insert((*account, Arc::clone(customer)), org.clone());
+        let before = locked(&remembered).keep(customer, entry.clone());
+        self.store.index(&self.key, Arc::clone(customer), before);
         Overtaken::No
     }
 }
@@ -272,26 +293,61 @@ impl Drop for UsageWrite {
     }
 }
 
-/// A change of an org that is under way. While it is, Stripe is asked; and if it has had any effect, what was remembered
-/// before is nothing to go by afterwards.
+/// A change of an org that is under way. While it is, Stripe is asked. If it has had any effect, what was remembered before
+/// is nothing to go by afterwards, unless it is known what the change has made of it.
 pub(in crate::domain) struct ChangeWrite {
     store: Arc<Entitlements>,
     key: Key,
+    /// What was under way when it began, this change among it.
+    begun: ReadStart,
     caller: CallerState,
+}
+
+impl ChangeWrite {
+    /// Takes over what it has made, unless somebody else has written meanwhile. Gives back the customer, and another one that
+    /// it was before.
+    fn end(
+        &self,
+        activity: &mut Activity,
+        remembered: &mut Remembered,
+    ) -> Option<(Arc<str>, Option<Arc<str>>)> {
+        remembered.changes = remembered.changes.saturating_sub(1);
+        let is_alone = activity.usage.under_way == 0
+            && activity.usage.count == self.begun.usage.count
+            && activity.changes.count == self.begun.changes.count;
+        let made = activity.made.take();
+        if self.caller.is_without_effects() {
+            return None;
+        }
+        match made {
+            Some(Made::Same(customer)) if remembered.customer.as_ref() == Some(&customer) => None,
+            Some(Made::Other {
+                customer,
+                usage,
+                phase,
+            }) if is_alone => {
+                remembered.forget();
+                let before = remembered.keep(&customer, usage);
+                remembered.phase = phase;
+                Some((customer, before))
+            }
+            _ => {
+                remembered.forget();
+                None
+            }
+        }
+    }
 }
 
 impl Drop for ChangeWrite {
     fn drop(&mut self) {
-        let has_effects = !self.caller.is_without_effects();
-        self.store.leave(&self.key, |activity, remembered| {
+        let ended = self.store.leave(&self.key, |activity, remembered| {
+            let ended = remembered.and_then(|remembered| self.end(activity, remembered));
             activity.changes.end();
-            let Some(remembered) = remembered else {
-                return;
-            };
-            remembered.changes = remembered.changes.saturating_sub(1);
-            if has_effects {
-                (remembered.usage, remembered.phase) = (None, None);
-            }
+            ended
         });
+        if let Some((customer, before)) = ended.flatten() {
+            self.store.index(&self.key, customer, before);
+        }
     }
 }

@@ -33,20 +33,21 @@ impl Carry {
 }
 
 impl Domain {
-    /// Corrects the figures of a change that made `after` of `before`, by the invoice of the phase that it ended.
+    /// Corrects the figures of a change that made `after` of `before`, by the invoice of the phase that it ended. Says whether
+    /// there was anything to correct.
     pub(in crate::domain::schedule) async fn count_late_usage(
         &self,
         before: &Subscription,
         after: &Subscription,
         carry: &Carry,
         revision: &Revision,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let Some(look) = carry.look.as_ref() else {
-            return Ok(());
+            return Ok(false);
         };
         let held = |item: &str| after.items.data.iter().any(|own| own.id == *item);
         if look.used.keys().all(|item| held(item)) {
-            return Ok(());
+            return Ok(false);
         }
         // Where a period begins, it has an invoice of its own beside that of the phase that ended.
         let invoices = self
@@ -61,8 +62,9 @@ impl Domain {
         let lines: Vec<InvoiceLine> = lines.filter(own).collect();
         let corrected = carry.corrected(&lines, after);
         if corrected.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
-        self.note_on(&after.id, corrected, "late", revision).await
+        self.note_on(&after.id, corrected, "late", revision).await?;
+        Ok(true)
     }
 }
