@@ -152,7 +152,7 @@ impl UsageSnapshot {
         if let Some(before) = before {
             let goes_on = begun(before) == begun(after);
             let same =
-                remembered.filter(|one| goes_on && one.period_end == after.current_period_end);
+                remembered.filter(|one| goes_on && one.period.end == after.current_period_end);
             for item in &before.items.data {
                 let stays = after.items.data.iter().any(|own| own.id == item.id);
                 if stays && item.price.is_metered() && item.price.feature_plan().is_some() {
