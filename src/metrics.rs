@@ -191,6 +191,14 @@ metrics! {
     drifted: Counter = "drifted",
     /// Answers from memory that were older than they should be, because Stripe could not be asked.
     stale_answers: Counter = "stale_answers",
+    /// Totals of the ledger that Stripe has yet to be told.
+    ledger_undelivered: Gauge = "ledger_undelivered",
+    /// Seconds that the oldest of them has waited.
+    ledger_lag: Gauge = "ledger_lag_seconds",
+    /// Totals of the ledger that Stripe has refused, and that wait for a person.
+    ledger_parked: Gauge = "ledger_parked",
+    /// Periods of which Stripe has billed another figure than the ledger has.
+    ledger_differences: Counter = "ledger_differences",
     /// Looks into caches, by cache and outcome.
     cache_lookups: Family<CacheLookup, Counter> = "cache_lookups",
 }

@@ -197,9 +197,27 @@ impl Billing<'_> {
         subscription: &str,
         time: i64,
     ) -> Result<Vec<Invoice>, Error> {
+        self.invoices_of("subscription", subscription, time).await
+    }
+
+    /// Likewise, of all of a customer's subscriptions.
+    pub async fn customer_invoices_since(
+        self,
+        customer: &str,
+        time: i64,
+    ) -> Result<Vec<Invoice>, Error> {
+        self.invoices_of("customer", customer, time).await
+    }
+
+    async fn invoices_of(
+        self,
+        whose: &'static str,
+        id: &str,
+        time: i64,
+    ) -> Result<Vec<Invoice>, Error> {
         let request = self
             .get(INVOICES)
-            .param("subscription", subscription)
+            .param(whose, id)
             .param("created[gte]", time)
             .expand("data.payment_intent")
             .expand("data.charge");

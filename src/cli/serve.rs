@@ -30,6 +30,9 @@ const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How often it is looked what Stripe has to be told of the ledger.
 const DELIVER_EVERY: Duration = Duration::from_secs(1);
 
+/// How often it is looked whether periods of the ledger are over, and counted what waits in it.
+const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
+
 /// Connections to the listener of `--admin-addr`. They are taken from the reserved file descriptors.
 const ADMIN_CONNECTIONS: usize = 64;
 
@@ -159,6 +162,11 @@ async fn keep_ledger(tasks: &mut Tasks, domain: &Domain) -> anyhow::Result<()> {
     let sender = domain.clone();
     tasks.repeat("deliver", DELIVER_EVERY, move || {
         deliver(sender.in_background(Lane::Bulk))
+    });
+    let domain = domain.clone();
+    tasks.repeat("maintain-ledger", MAINTAIN_EVERY, move || {
+        let domain = domain.in_background(Lane::Bulk);
+        async move { domain.maintain_ledger().await }
     });
     Ok(())
 }

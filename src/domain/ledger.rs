@@ -7,6 +7,7 @@ mod accept;
 mod change;
 mod deliver;
 mod figures;
+mod maintain;
 mod open;
 mod target;
 

@@ -27,6 +27,7 @@ fn report(n: i64, key: Option<&str>) -> Event {
             },
             previous: None,
             item_start: START,
+            item_end: None,
         },
         change: Change::Add(n),
         at: None,

@@ -163,4 +163,6 @@ pub struct Target {
     pub previous: Option<Period>,
     /// When the item was created.
     pub item_start: Time,
+    /// When it is planned to go, if it is.
+    pub item_end: Option<Time>,
 }

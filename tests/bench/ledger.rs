@@ -41,6 +41,7 @@ fn report(number: u64, keys: Keys) -> Event {
             },
             previous: None,
             item_start: START,
+            item_end: None,
         },
         change: Change::Add(1),
         at: None,

@@ -8,7 +8,7 @@ use stripe_sandbox::{Action, Rule};
 use tempfile::TempDir;
 use tier::domain::{Delivered, MaxAge};
 
-use crate::harness::{Answer, DAY, Settings, TestApp};
+use crate::harness::{Answer, DAY, START, Settings, TestApp};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -322,4 +322,118 @@ async fn without_stripe_usage_is_taken_and_a_plan_is_not_changed() {
         .map(|one| one["total"].as_i64().expect("cents"))
         .sum();
     assert_eq!(billed, 16);
+}
+
+/// What Stripe says of invoices, in cents: those of the org's customer, the draft and the paid.
+async fn billed(app: &TestApp) -> i64 {
+    let invoices = app.stripe_get("/v1/invoices?limit=100").await;
+    let invoices = invoices["data"].as_array().expect("a list").iter();
+    invoices
+        .map(|one| one["total"].as_i64().expect("cents"))
+        .sum()
+}
+
+async fn ledger_metric(app: &TestApp, name: &str) -> i64 {
+    app.domain().maintain_ledger().await.expect("a ledger");
+    let text = app
+        .metrics()
+        .encode(tier::metrics::Format::Classic, [])
+        .expect("text");
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(&format!("tier_ledger_{name} ")));
+    line.expect("it is counted").parse().expect("an integer")
+}
+
+#[tokio::test]
+async fn a_period_that_is_over_is_compared_with_what_stripe_billed() {
+    let app = WithLedger::start().await;
+    app.add(json!({"feature": "feature:calls", "n": 10}))
+        .await
+        .ok();
+    app.add(json!({"feature": "feature:level", "n": 2}))
+        .await
+        .ok();
+    assert_eq!(ledger_metric(&app, "undelivered").await, 2);
+    app.deliver_all().await;
+    assert_eq!(ledger_metric(&app, "undelivered").await, 0);
+    app.advance(32 * DAY);
+    assert_eq!(billed(&app).await, 20 + 200);
+    assert_eq!(app.used("feature:calls").await, 0);
+    assert_eq!(ledger_metric(&app, "differences_total").await, 0);
+    // This one is changed behind the ledger's back.
+    app.add(json!({"feature": "feature:calls", "n": 5}))
+        .await
+        .ok();
+    app.deliver_all().await;
+    let sets = app.sent("POST /v1/subscription_items/:id/usage_records");
+    let last = sets.last().expect("it was told").clone();
+    let items = app.stripe_get("/v1/subscriptions").await;
+    let items = items["data"][0]["items"]["data"]
+        .as_array()
+        .expect("a list")
+        .clone();
+    let calls = items
+        .iter()
+        .find(|item| item["price"]["metadata"]["tier.feature"] == "feature:calls@plan:pro@1");
+    let path = format!(
+        "/v1/subscription_items/{}/usage_records",
+        calls.expect("calls")["id"].as_str().expect("an id")
+    );
+    let timestamp = last["timestamp"].as_str().expect("a time").to_owned();
+    app.stripe_post(
+        &path,
+        &[
+            ("quantity", "1"),
+            ("timestamp", &timestamp),
+            ("action", "set"),
+        ],
+    )
+    .await;
+    app.advance(32 * DAY);
+    assert_eq!(ledger_metric(&app, "differences_total").await, 1);
+}
+
+#[tokio::test]
+async fn usage_of_a_subscription_that_is_cancelled_in_stripe_is_parked() {
+    let app = WithLedger::start().await;
+    app.add(json!({"feature": "feature:calls", "n": 10}))
+        .await
+        .ok();
+    let subscription = app.stripe_get("/v1/subscriptions").await;
+    let id = subscription["data"][0]["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    app.stripe_delete(&format!("/v1/subscriptions/{id}")).await;
+    app.deliver_all().await;
+    assert_eq!(ledger_metric(&app, "parked").await, 1);
+    assert_eq!(ledger_metric(&app, "undelivered").await, 0);
+}
+
+#[tokio::test]
+async fn usage_before_a_planned_change_is_told_before_it() {
+    let app = WithLedger::start().await;
+    let phases = json!([{"features": ["plan:pro@1"]}, {"effective": "2023-01-11T00:00:00Z", "features": ["plan:pro@2"]}]);
+    app.post_json("/v1/subscribe", &json!({"org": "org:a", "phases": phases}))
+        .await
+        .ok();
+    app.set_clock(START + 10 * 86_400 - 120);
+    app.add(json!({"feature": "feature:calls", "n": 7}))
+        .await
+        .ok();
+    for _ in 0..2 {
+        app.domain().deliver().await.expect("a ledger");
+        app.advance(21 * SECOND);
+    }
+    app.advance(2 * MINUTE);
+    app.settled().await;
+    assert_eq!(billed(&app).await, 14);
+    assert_eq!(app.used("feature:calls").await, 7);
+    app.add(json!({"feature": "feature:calls", "n": 2}))
+        .await
+        .ok();
+    app.deliver_all().await;
+    assert_eq!(app.upcoming().await, 6);
+    assert_eq!(app.used("feature:calls").await, 9);
 }

@@ -191,6 +191,11 @@ impl UsageSnapshot {
         &self.items
     }
 
+    /// When it is planned that something else is granted, or nothing any more, in Unix seconds.
+    pub(in crate::domain) fn planned_end(&self) -> Option<i64> {
+        self.cancel_at.into_iter().chain(self.changes_at).min()
+    }
+
     /// The billing period that runs at a time, in Unix seconds, as far as it is known.
     pub(in crate::domain) fn period_at(&self, now: i64) -> BillingPeriod {
         let mut period = self.period;

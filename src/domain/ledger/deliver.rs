@@ -182,7 +182,7 @@ impl Domain {
             item,
             period,
         } = read;
-        let value = match self.billed_in(item.as_str(), period).await {
+        let value = match self.recorded_in(item.as_str(), period).await {
             Ok(value) => value,
             // Nothing can be recorded on it any more: a set will be refused, and that decides.
             Err(error) if error.is_item_gone() => 0,
@@ -214,7 +214,7 @@ impl Domain {
     }
 
     /// What Stripe's summary of an item says of a period.
-    pub(super) async fn billed_in(
+    pub(super) async fn recorded_in(
         &self,
         item: &str,
         period: crate::ledger::values::Period,

@@ -47,6 +47,7 @@ impl UsageSnapshot {
             period: period_in_ledger(period),
             previous: previous.map(period_in_ledger),
             item_start: Time::from_seconds(item.created),
+            item_end: self.planned_end().map(Time::from_seconds),
         })
     }
 

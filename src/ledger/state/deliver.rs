@@ -11,7 +11,7 @@ use super::total::{Check, OpenSet, Total, TotalId};
 
 /// The least time between two sets of a total. A request must have ended, one way or another, before it is over.
 const GAP: i64 = 20 * SECOND;
-/// How long before a period's end deliveries no longer wait for others.
+/// How long before the end of a period, or of an item in it, deliveries no longer wait for others.
 const URGENT: i64 = 2 * MINUTE;
 /// How long a set is repeated with the same key. Stripe forgets keys after 24 hours.
 pub(super) const REPEATABLE: i64 = 20 * HOUR;
@@ -24,7 +24,7 @@ impl State {
             match self.totals.get(&id) {
                 Some(total) if has_work(total) => {
                     if is_due(total, seal, now) {
-                        due.push((total.period.end, total.delivery.changed, id));
+                        due.push((total.end(), total.delivery.changed, id));
                     }
                 }
                 _ => drop(self.undelivered.remove(&id)),
@@ -84,7 +84,7 @@ fn is_due(total: &Total, seal: &Seal, now: Time) -> bool {
     let has_passed = |since: Option<Time>, wait: i64| {
         since.is_none_or(|since| now.millis().abs_diff(since.millis()) >= wait.unsigned_abs())
     };
-    let is_urgent = now >= total.period.end.plus(-URGENT);
+    let is_urgent = now >= total.end().plus(-URGENT);
     let waits_for_no_one = is_urgent || delivery.open.is_some();
     has_passed(delivery.sent, GAP)
         && (waits_for_no_one || has_passed(delivery.changed, seal.deliver_after))
@@ -108,7 +108,7 @@ pub(super) fn is_stale(open: OpenSet, now: Time) -> bool {
 /// The second at which the total is recorded: chosen once, unless others recorded after it.
 fn timestamp(total: &Total, date: Time) -> i64 {
     let first = total.period.start.max(total.item_start).seconds() + 1;
-    let last = total.period.end.seconds() - 1;
+    let last = total.end().seconds() - 1;
     match total.delivery.timestamp {
         Some(chosen) if !total.delivery.moved => chosen,
         Some(chosen) => date.seconds().max(chosen + 1).min(last),

@@ -85,6 +85,7 @@ impl State {
         let main = match found {
             Some(total) => Total {
                 period,
+                item_end: target.item_end,
                 ..(*total).clone()
             },
             None => empty(target, period),
@@ -192,6 +193,7 @@ fn empty(target: &Target, period: Period) -> Total {
         aggregate: target.aggregate,
         period,
         item_start: target.item_start,
+        item_end: target.item_end,
         n: 0,
         level_at: None,
         others: 0,

@@ -25,6 +25,8 @@ pub struct Total {
     pub period: Period,
     /// When the item was created.
     pub item_start: Time,
+    /// When it is planned to go, as far as the last report knew.
+    pub item_end: Option<Time>,
     /// The total: what Stripe is to bill of what came through the ledger.
     pub n: i64,
     /// The `at` of the report that made a level what it is.
@@ -102,6 +104,12 @@ impl Total {
     /// Whether Stripe has yet to be told the total.
     pub fn is_undelivered(&self) -> bool {
         self.delivery.open.is_some() || self.needs_set()
+    }
+
+    /// When usage can no longer be recorded on the item for the period.
+    pub(super) fn end(&self) -> Time {
+        self.item_end
+            .map_or(self.period.end, |end| end.min(self.period.end))
     }
 
     /// Whether a set with the present total must follow the last one.

@@ -104,6 +104,7 @@ fn target(org: &str, item: &str) -> Target {
         },
         previous: None,
         item_start: START,
+        item_end: None,
     }
 }
 
@@ -350,6 +351,7 @@ async fn verify_compares_what_stripe_was_told_with_what_it_has() {
     let target = Target {
         period,
         item_start: period.start,
+        item_end: None,
         ..target("org:acme", item)
     };
     written.report(target, 5, now, None).await;

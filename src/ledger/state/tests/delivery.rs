@@ -56,6 +56,27 @@ fn many_reports_are_one_set_at_one_second() {
 }
 
 #[test]
+fn nothing_waits_when_the_item_is_about_to_go() {
+    let gone = START.plus(PERIOD / 2);
+    let target = Target {
+        item_end: Some(gone),
+        ..sum(0)
+    };
+    let mut world = reported(&target, 1);
+    world.deliver(None, Fault::None);
+    for (before, told) in [(3 * MINUTE, 1), (2 * MINUTE, 3), (0, 3)] {
+        world.advance(gone.millis() - before - world.now.millis());
+        if told == 1 {
+            report(&mut world, add(&target, 2));
+        }
+        world.deliver(None, Fault::None);
+        assert_eq!(at_stripe(&world, 0), told, "{before} before");
+        let timestamp = first(&world).delivery.timestamp.expect("a second");
+        assert!(timestamp < gone.seconds());
+    }
+}
+
+#[test]
 fn the_first_second_of_a_period_and_its_end_are_left_alone() {
     for (now, timestamp) in [(0, 1), (500, 1), (PERIOD - 1, PERIOD / SECOND - 1)] {
         let mut world = World::new();

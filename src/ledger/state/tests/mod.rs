@@ -31,6 +31,7 @@ fn target(feature: &str, aggregate: Aggregate, item: &str, number: i64) -> Targe
         period: period(number),
         previous: (number > 0).then(|| period(number - 1)),
         item_start: START,
+        item_end: None,
     }
 }
 

@@ -123,6 +123,15 @@ impl Reader {
         self.totals_where("settled IS NULL AND set_number > 0 ORDER BY item, period_start")
     }
 
+    /// At most `most` totals that are delivered and not settled, and whose periods ended before that time; oldest first.
+    pub fn unsettled(&self, before: Time, most: usize) -> Result<Vec<Total>, StoreError> {
+        let before = before.millis();
+        self.totals_where(&format!(
+            "settled IS NULL AND parked_since IS NULL AND open_n IS NULL AND n = told AND unsure = 0 \
+             AND period_end < {before} ORDER BY period_end, id LIMIT {most}"
+        ))
+    }
+
     /// The totals that were settled with another figure than Stripe billed.
     pub fn settled_differently(&self) -> Result<Vec<Total>, StoreError> {
         let mut totals = self.totals_where("settled IS NOT NULL ORDER BY id")?;

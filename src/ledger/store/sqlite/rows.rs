@@ -12,8 +12,8 @@ use super::columns::{
 };
 
 /// The columns of `totals` but for the digest, in the order of the values.
-pub(super) const TOTAL: &str = "id, org, feature, item, aggregate, period_start, period_end, item_start, n, level_at, \
-     others, adopted, detached, set_timestamp, moved, set_number, open_n, open_timestamp, open_since, told, unsure, \
+pub(super) const TOTAL: &str = "id, org, feature, item, aggregate, period_start, period_end, item_start, item_end, n, \
+     level_at, others, adopted, detached, set_timestamp, moved, set_number, open_n, open_timestamp, open_since, told, unsure, \
      check_summary, changed, sent, parked_reason, parked_since, settled";
 /// The columns of `entries`.
 pub(super) const ENTRY: &str = "id, total, accepted, at, kind, n, after_n, key, key_org, key_body";
@@ -34,6 +34,7 @@ impl Record for Total {
             time(self.period.start),
             time(self.period.end),
             time(self.item_start),
+            maybe_time(self.item_end),
             int(self.n),
             maybe_time(self.level_at),
             int(self.others),
@@ -72,6 +73,7 @@ impl Record for Total {
                 end: columns.time()?,
             },
             item_start: columns.time()?,
+            item_end: columns.maybe_time()?,
             n: columns.int()?,
             level_at: columns.maybe_time()?,
             others: columns.int()?,

@@ -80,6 +80,7 @@ fn target(org: &str) -> Target {
         },
         previous: None,
         item_start: START,
+        item_end: None,
     }
 }
 

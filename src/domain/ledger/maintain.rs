@@ -1,0 +1,136 @@
+//! What the ledger needs now and then: periods that are over are compared with what Stripe billed, old entries become daily
+//! totals, and it is counted what waits.
+
+use tokio::task::spawn_blocking;
+
+use super::{LedgerHandle, org_in_ledger};
+use crate::domain::refs::OrgName;
+use crate::domain::{Domain, Error, Failure, Result};
+use crate::ledger::Ledger;
+use crate::ledger::StoreError;
+use crate::ledger::state::{Answer, Event, Total};
+use crate::ledger::store::sqlite::{Reader, Status};
+use crate::ledger::values::Time;
+
+/// How long after a period's end Stripe has billed it: invoices are drafts for about an hour.
+const BILLED_AFTER: i64 = 2 * 60 * 60 * 1000;
+
+/// How many totals are compared, or compacted, in one go.
+const MOST: usize = 200;
+
+impl Domain {
+    /// Compares what is over with what Stripe billed, compacts what is old, and counts what waits.
+    ///
+    /// # Errors
+    /// If Stripe cannot be asked, or the ledger cannot be read or written. The rest is done next time.
+    pub async fn maintain_ledger(&self) -> Result<()> {
+        let Some(handle) = self.ledger() else {
+            return Ok(());
+        };
+        let ledger = handle.opened()?;
+        let now = Time::from_millis(self.account.clock.millis());
+        let due = self.read_ledger(handle, move |reader| {
+            Ok((
+                reader.status()?,
+                reader.unsettled(now.plus(-BILLED_AFTER), MOST)?,
+            ))
+        });
+        let (status, due) = due.await?;
+        self.show(&status, now);
+        for total in due {
+            self.settle_total(ledger, &total, now).await?;
+        }
+        let keep = i64::try_from(handle.0.settings.keep.as_millis()).unwrap_or(i64::MAX);
+        let old = now.plus(keep.saturating_neg());
+        while ledger.compact(old, MOST).await? == MOST {}
+        Ok(())
+    }
+
+    /// Looks into the ledger, beside the one who writes it.
+    pub(in crate::domain) async fn read_ledger<T: Send + 'static>(
+        &self,
+        handle: &LedgerHandle,
+        look: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T> {
+        let path = handle.path().to_owned();
+        let looked = spawn_blocking(move || look(&Reader::open(&path)?)).await;
+        let looked = looked.map_err(|error| Error::LedgerUnavailable(error.to_string()))?;
+        looked.map_err(|error| Error::LedgerUnavailable(error.to_string()))
+    }
+
+    fn show(&self, status: &Status, now: Time) {
+        let metrics = self.stripe().metrics();
+        let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        metrics.ledger_undelivered.set(count(status.undelivered));
+        metrics.ledger_parked.set(count(status.parked));
+        let oldest = status.oldest_undelivered.as_ref();
+        let since = oldest.and_then(|total| total.delivery.changed);
+        let lag = since.map_or(0, |since| (now.millis() - since.millis()).max(0) / 1000);
+        metrics.ledger_lag.set(lag);
+    }
+
+    async fn settle_total(&self, ledger: &Ledger, total: &Total, now: Time) -> Result<()> {
+        let billed = self.billed(total).await?;
+        let settle = Event::Settle {
+            total: total.id,
+            billed,
+        };
+        let answers = ledger.submit(vec![settle], now).await?;
+        if let Some(Ok(Answer::Settled { expected, billed })) = answers.into_iter().next()
+            && expected != billed
+        {
+            self.stripe().metrics().ledger_differences.inc();
+            tracing::error!(
+                org = %total.org, feature = %total.feature, item = %total.item, expected, billed,
+                "Stripe has billed another figure than the ledger has"
+            );
+        }
+        Ok(())
+    }
+
+    /// What Stripe has billed of a total.
+    async fn billed(&self, total: &Total) -> Result<i64> {
+        match self.recorded_in(total.item.as_str(), total.period).await {
+            Err(error) if error.is_item_missing() => {}
+            recorded => return Ok(recorded?),
+        }
+        // The item has gone with a change of plan, and the invoice of the change says what it billed.
+        let org: Result<OrgName, _> = total.org.as_str().parse();
+        let found = match org {
+            Ok(org) => self.billed_on_invoices(&org, total).await?,
+            Err(_) => None,
+        };
+        Ok(found.unwrap_or_else(|| {
+            tracing::info!(org = %total.org, item = %total.item, "what was billed of a total cannot be found any more");
+            total.billable()
+        }))
+    }
+
+    async fn billed_on_invoices(&self, org: &OrgName, total: &Total) -> Result<Option<i64>> {
+        debug_assert_eq!(org_in_ledger(org), total.org);
+        let mut org = match self.resolve_org(org).await {
+            Err(Error::OrgNotFound) => return Ok(None),
+            org => org?,
+        };
+        let since = total.period.start.seconds();
+        let invoices = loop {
+            let invoices = self.billing().customer_invoices_since(&org.customer, since);
+            match invoices.await {
+                Ok(invoices) => break invoices,
+                Err(error) => match self.resolve_again(&org, Failure::from(error).into()).await {
+                    Ok(again) => org = again,
+                    Err(Error::OrgNotFound) => return Ok(None),
+                    Err(error) => return Err(error),
+                },
+            }
+        };
+        let lines = invoices.iter().flat_map(|invoice| &invoice.lines.data);
+        let own = lines.filter(|line| {
+            let item = line.subscription_item.as_deref();
+            let start = Time::from_seconds(line.period.start);
+            item == Some(total.item.as_str()) && !line.proration && total.period.contains(start)
+        });
+        let quantities = own.map(|line| line.quantity.unwrap_or(0));
+        Ok(quantities.reduce(i64::saturating_add))
+    }
+}
