@@ -19,7 +19,7 @@ use super::refs::OrgName;
 use super::{Domain, Error, Result};
 use crate::ledger::store::sqlite::Unclaimed;
 use crate::ledger::values::{Org, Time};
-use crate::ledger::{Ledger, StoreError, Unavailable, Writer};
+use crate::ledger::{Ledger, Store, StoreError, Unavailable, Writer};
 
 pub use accept::OrgReport;
 pub use deliver::Delivered;
@@ -70,6 +70,25 @@ impl LedgerHandle {
             unclaimed: Mutex::new(Some(file)),
             opened: OnceLock::new(),
             writer: Mutex::new(None),
+        })))
+    }
+
+    /// A ledger in a store of the account's that is open, beside which its file can be read.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn of_store(
+        store: impl Store + 'static,
+        path: PathBuf,
+        settings: LedgerSettings,
+    ) -> Result<Self, StoreError> {
+        let (ledger, writer) = Ledger::start(store)?;
+        Ok(Self(Arc::new(State {
+            path,
+            settings,
+            unclaimed: Mutex::default(),
+            opened: OnceLock::from(ledger),
+            writer: Mutex::new(Some(writer)),
         })))
     }
 

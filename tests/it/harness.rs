@@ -111,13 +111,19 @@ impl TestApp {
     /// The same, with a ledger in that file.
     pub(crate) async fn with_ledger(&self, file: &std::path::Path) -> Self {
         let ledger = LedgerHandle::new(file.to_owned(), LedgerSettings::default());
-        let domain = self.domain().clone().with_ledger(ledger.expect("a file"));
-        domain
-            .open_ledger()
-            .await
-            .expect("a ledger of this account");
-        self.clone()
-            .adjusted(|app| app.accounts = Accounts::One(domain))
+        let app = self.with_open_ledger(ledger.expect("a file"));
+        let opened = app.domain().open_ledger().await;
+        opened.expect("a ledger of this account");
+        app
+    }
+
+    /// The same, with that ledger.
+    pub(crate) fn with_open_ledger(&self, ledger: LedgerHandle) -> Self {
+        let domain = self.domain().clone().with_ledger(ledger);
+        let mut app = self.clone();
+        app.app.accounts = Accounts::One(domain);
+        app.router = router(app.app.clone());
+        app
     }
 
     /// A second server over the same Stripe, which knows nothing of what the first one did.

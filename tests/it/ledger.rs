@@ -1,5 +1,7 @@
 //! Usage in a ledger: acknowledged once it is on disk, told to Stripe afterwards, and billed to the unit.
 
+mod crashes;
+
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -62,7 +62,7 @@ pub(crate) fn answer(
     }
 }
 
-/// Reads a rule from a form: `method` and `path` of calls, or the type of a `webhook`'s events; `action`; `count` or
+/// Reads a rule from a form: `method` and `path` of calls, or the type of a `webhook`'s events; `action`; `skip`; `count` or
 /// `probability`, `seed`; and for calls, `when`.
 fn rule(params: &Params<'_>) -> Result<Rule> {
     let mut rule = if let Some(kind) = params.string("webhook")? {
@@ -75,6 +75,8 @@ fn rule(params: &Params<'_>) -> Result<Rule> {
             _ => rule,
         }
     };
+    let skip = params.integer_from("skip", 0)?.unwrap_or(0);
+    rule.skip = u32::try_from(skip).unwrap_or(u32::MAX);
     rule.amount = amount(params)?;
     rule.seed = params.integer_from("seed", 0)?.map(i64::unsigned_abs);
     Ok(rule)

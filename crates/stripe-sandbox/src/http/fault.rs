@@ -16,6 +16,8 @@ pub(crate) struct Faults(Vec<ActiveRule>);
 struct ActiveRule {
     rule: Rule,
     random: u64,
+    /// Matches that it has let pass.
+    passed: u32,
     hits: u64,
     /// Cancelled when the rule is deleted.
     deleted: CancellationToken,
@@ -29,6 +31,7 @@ impl Faults {
         self.0.push(ActiveRule {
             rule,
             random,
+            passed: 0,
             hits: 0,
             _on_drop: deleted.clone().drop_guard(),
             deleted,
@@ -121,6 +124,10 @@ impl MatchedFaults {
 impl ActiveRule {
     /// Whether a matching rule applies this time; counts it if so.
     fn hit(&mut self) -> bool {
+        if self.passed < self.rule.skip {
+            self.passed += 1;
+            return false;
+        }
         let applies = match self.rule.amount {
             Amount::Always => true,
             Amount::Count(count) => self.hits < u64::from(count),
@@ -172,6 +179,19 @@ mod tests {
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
         assert!(draw(1).contains(&true) && draw(1).contains(&false));
+    }
+
+    #[test]
+    fn a_rule_can_let_the_first_matches_pass() {
+        let mut faults = Faults::default();
+        let rule = Rule::new("POST", "/v1/*", Action::Drop);
+        faults.add(rule.skipping(2).times(1), 0);
+        let hits = ["POST", "GET", "POST", "POST", "POST"];
+        let hits = hits.map(|method| {
+            let matched = faults.match_call("acct", method, "/v1/x");
+            matched.fault.is_some()
+        });
+        assert_eq!(hits, [false, false, false, true, false]);
     }
 
     #[test]

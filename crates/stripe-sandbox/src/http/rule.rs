@@ -76,6 +76,8 @@ pub struct Rule {
     pub action: Action,
     /// Before or after the call takes effect. It has no meaning for delays and webhooks.
     pub when: When,
+    /// How many matches pass before it applies for the first time.
+    pub skip: u32,
     /// How often it applies.
     pub amount: Amount,
     /// The seed of the probability; by default, the sandbox's.
@@ -102,6 +104,7 @@ impl Rule {
             subject,
             action,
             when: When::Before,
+            skip: 0,
             amount: Amount::Always,
             seed: None,
             account: None,
@@ -112,6 +115,13 @@ impl Rule {
     #[must_use]
     pub fn times(mut self, count: u32) -> Self {
         self.amount = Amount::Count(count);
+        self
+    }
+
+    /// Lets the first `count` matches pass.
+    #[must_use]
+    pub fn skipping(mut self, count: u32) -> Self {
+        self.skip = count;
         self
     }
 
@@ -165,6 +175,7 @@ impl Rule {
         };
         let rest = json!({
             "action": self.action.name(),
+            "skip": self.skip,
             "count": count,
             "probability": probability,
             "seed": self.seed,

@@ -1,0 +1,324 @@
+//! A server that dies at every point of its work with a ledger: before and after each write to the ledger, and before and
+//! after each call to Stripe takes effect. It is started again after a second or after a month, the client repeats what was not
+//! acknowledged, and in the end what was acknowledged is billed, to the unit.
+//!
+//! `cargo test --test it ledger::crashes -- --nocapture` prints how many points there are.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::http::Method;
+use serde_json::{Value, json};
+use stripe_sandbox::{Action, Rule};
+use tier::domain::{LedgerHandle, LedgerSettings, MaxAge};
+use tier::ledger::state::{Batch, Recalled, Stored};
+use tier::ledger::store::Names;
+use tier::ledger::store::sqlite::{Reader, Sqlite};
+use tier::ledger::values::Time;
+use tier::ledger::{Store, StoreError};
+
+use tokio::task::JoinSet;
+
+use crate::harness::{DAY, Settings, TestApp};
+
+const SECOND: Duration = Duration::from_secs(1);
+/// Runs at the same time.
+const WORKERS: usize = 8;
+const ACCOUNT: &str = "acct_crashes:test";
+
+/// When a server dies.
+#[derive(Clone, Copy, Debug)]
+enum Death {
+    Never,
+    BeforeWrite(usize),
+    AfterWrite(usize),
+    BeforeCall(u32),
+    AfterCall(u32),
+}
+
+/// What is done, one after the other.
+#[derive(Clone, Copy, Debug)]
+enum Op {
+    Report(&'static str, i64),
+    Deliver,
+    Change(&'static str),
+}
+
+const OPS: [Op; 14] = [
+    Op::Report("calls", 5),
+    Op::Report("level", 3),
+    Op::Report("disk", 4),
+    Op::Deliver,
+    Op::Report("calls", -2),
+    Op::Report("peak", 7),
+    Op::Deliver,
+    Op::Report("calls", 6),
+    Op::Change("plan:b@1"),
+    Op::Report("calls", 4),
+    Op::Report("level", 2),
+    Op::Report("peak", 6),
+    Op::Deliver,
+    Op::Report("calls", 1),
+];
+
+/// A store that dies with its process.
+struct Mortal {
+    inner: Sqlite,
+    writes: Arc<AtomicUsize>,
+    death: Death,
+    is_dead: bool,
+}
+
+impl Store for Mortal {
+    fn load(&mut self) -> Result<Stored, StoreError> {
+        self.inner.load()
+    }
+
+    fn recall(&mut self, names: &Names) -> Result<Recalled, StoreError> {
+        self.inner.recall(names)
+    }
+
+    fn append(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
+        let write = self.writes.fetch_add(1, Ordering::SeqCst);
+        self.is_dead |= matches!(self.death, Death::BeforeWrite(at) if at == write);
+        if self.is_dead {
+            return Err(StoreError::ReadOnly);
+        }
+        self.inner.append(batch)?;
+        if matches!(self.death, Death::AfterWrite(at) if at == write) {
+            self.is_dead = true;
+            return Err(StoreError::ReadOnly);
+        }
+        Ok(())
+    }
+
+    fn compact(&mut self, before: Time, most: usize) -> Result<usize, StoreError> {
+        self.inner.compact(before, most)
+    }
+}
+
+/// What came of a run.
+struct Outcome {
+    writes: usize,
+    calls: u64,
+    has_died: bool,
+}
+
+fn settings() -> Settings {
+    Settings {
+        retries: 0,
+        max_age: MaxAge {
+            usual: 10 * SECOND,
+            with_events: 300 * SECOND,
+            in_outage: 3_600 * SECOND,
+        },
+        ..Settings::default()
+    }
+}
+
+fn model() -> Value {
+    let plan = json!({"features": {
+        "feature:calls": {"tiers": [{"price": 1}]},
+        "feature:peak": {"aggregate": "max", "tiers": [{"price": 1}]},
+        "feature:level": {"aggregate": "last", "tiers": [{"price": 1}]},
+        "feature:disk": {"aggregate": "perpetual", "tiers": [{"price": 1}]},
+    }});
+    json!({"plans": {"plan:a@1": plan, "plan:b@1": plan}})
+}
+
+fn open(app: &TestApp, file: &Path, death: Death, writes: &Arc<AtomicUsize>) -> TestApp {
+    let store = Mortal {
+        inner: Sqlite::open(file, ACCOUNT).expect("a ledger"),
+        writes: Arc::clone(writes),
+        death,
+        is_dead: false,
+    };
+    let ledger = LedgerHandle::of_store(store, file.to_owned(), LedgerSettings::default());
+    app.with_open_ledger(ledger.expect("a ledger"))
+}
+
+/// Does it. Says whether it is acknowledged; a report that is refused for what it says is not.
+async fn apply(app: &TestApp, place: usize, op: Op) -> Result<i64, ()> {
+    match op {
+        Op::Report(feature, n) => {
+            let report = json!({"org": "org:a", "feature": format!("feature:{feature}"), "n": n});
+            let call = app.request(Method::POST, "/v1/report");
+            let call = call.header("idempotency-key", format!("key-{place}"));
+            let answer = call.body(report.to_string()).send().await;
+            match answer.status.as_u16() {
+                200 => Ok(n),
+                400 if answer.body.contains("cannot be lowered") => Ok(0),
+                _ => Err(()),
+            }
+        }
+        Op::Deliver => {
+            for _ in 0..4 {
+                app.advance(31 * SECOND);
+                let delivered = app.domain().deliver().await.map_err(drop)?;
+                if delivered.unanswered > 0 {
+                    return Err(());
+                }
+            }
+            Ok(0)
+        }
+        Op::Change(plan) => {
+            app.advance(61 * SECOND);
+            let change = json!({"org": "org:a", "phases": [{"features": [plan]}]});
+            let answer = app.post_json("/v1/subscribe", &change).await;
+            app.settled().await;
+            answer.status.is_success().then_some(0).ok_or(())
+        }
+    }
+}
+
+/// Units that were billed, of one feature.
+async fn billed(app: &TestApp, feature: &str) -> i64 {
+    let invoices = app.stripe_get("/v1/invoices?limit=100").await;
+    let mut units = 0;
+    for invoice in invoices["data"].as_array().expect("a list") {
+        for line in invoice["lines"]["data"].as_array().expect("a list") {
+            let sold = line["price"]["metadata"]["tier.feature"].as_str();
+            if sold.is_some_and(|sold| sold.starts_with(&format!("feature:{feature}@"))) {
+                units += line["quantity"].as_i64().expect("units");
+            }
+        }
+    }
+    units
+}
+
+async fn run(death: Death, outage: Duration) -> Outcome {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("tier.db");
+    let stripe = TestApp::with(settings()).await;
+    stripe.push(&model()).await;
+    stripe.subscribe("org:a", &["plan:a@1"]).await;
+    stripe.advance(60 * SECOND);
+    stripe.forget_calls();
+    let rule = |at| Rule::new("*", "/v1/*", Action::Drop).skipping(at).times(1);
+    match death {
+        Death::BeforeCall(at) => stripe.sandbox().add_fault(rule(at)),
+        Death::AfterCall(at) => stripe.sandbox().add_fault(rule(at).after()),
+        _ => {}
+    }
+    let writes = Arc::default();
+    let mut app = open(&stripe, &file, death, &writes);
+    let mut has_died = false;
+    let mut calls = 0;
+    for (place, op) in OPS.into_iter().enumerate() {
+        let mut outcome = apply(&app, place, op).await;
+        let is_cut = stripe.sandbox().fault_hits() > 0;
+        if !has_died && (is_cut || outcome.is_err()) {
+            has_died = true;
+            drop(app);
+            stripe.sandbox().clear_faults();
+            stripe.advance(outage);
+            app = open(
+                &stripe.beside(&settings()),
+                &file,
+                Death::Never,
+                &Arc::default(),
+            );
+            if outcome.is_err() {
+                outcome = apply(&app, place, op).await;
+            }
+        }
+        let acknowledged =
+            outcome.unwrap_or_else(|()| panic!("{death:?}, {outage:?}: {op:?} failed"));
+        if let Op::Report("calls", _) = op {
+            calls += acknowledged;
+        }
+    }
+    let outcome = Outcome {
+        writes: writes.load(Ordering::SeqCst),
+        calls: stripe.stripe_calls(),
+        has_died,
+    };
+    let context = format!("{death:?}, {outage:?}");
+    for _ in 0..2 {
+        for _ in 0..5 {
+            apply(&app, 0, Op::Deliver)
+                .await
+                .expect("nothing fails any more");
+        }
+        if outage < DAY * 27 {
+            break;
+        }
+        // What was too late for its period is billed with the next one.
+        stripe.advance(31 * DAY);
+        app.get("/v1/limits?org=org:a").await.ok();
+    }
+    let used = app.limits("org:a").await;
+    stripe.advance(31 * DAY);
+    app.settled().await;
+    assert_eq!(billed(&stripe, "calls").await, calls, "{context}: calls");
+    if outage < 27 * DAY {
+        for (feature, units) in [("peak", 7), ("level", 2), ("disk", 4)] {
+            assert_eq!(
+                billed(&stripe, feature).await,
+                units,
+                "{context}: {feature}"
+            );
+            let row = used
+                .iter()
+                .find(|row| row.0 == format!("feature:{feature}"));
+            assert_eq!(
+                row.map(|row| row.1),
+                Some(units),
+                "{context}: {feature} used"
+            );
+        }
+        let row = used.iter().find(|row| row.0 == "feature:calls");
+        assert_eq!(row.map(|row| row.1), Some(calls), "{context}: calls used");
+    }
+    let reader = Reader::open(&file).expect("a ledger");
+    let verified = reader.verify(|problem| panic!("{context}: {problem:?}"));
+    verified.expect("a file");
+    if outage < 27 * DAY {
+        assert_eq!(reader.parked().expect("a file"), [], "{context}");
+    }
+    outcome
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "the figures are what people run this for"
+)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_is_billed_wherever_the_server_dies() {
+    let whole = run(Death::Never, SECOND).await;
+    assert!(!whole.has_died);
+    let calls = u32::try_from(whole.calls).expect("not so many");
+    let deaths = (0..whole.writes).flat_map(|at| [Death::BeforeWrite(at), Death::AfterWrite(at)]);
+    let cuts = (0..calls).flat_map(|at| [Death::BeforeCall(at), Death::AfterCall(at)]);
+    let deaths: Vec<Death> = deaths.chain(cuts).collect();
+    let outages = [SECOND, 600 * SECOND, 25 * 3_600 * SECOND, 30 * DAY];
+    let points = deaths
+        .iter()
+        .flat_map(|death| outages.map(|outage| (*death, outage)));
+    let points: Vec<(Death, Duration)> = points.collect();
+    eprintln!(
+        "{} writes, {calls} calls, {} points of death, each with {} outages: {} runs",
+        whole.writes,
+        deaths.len(),
+        outages.len(),
+        points.len()
+    );
+    let points = Arc::new(Mutex::new(points));
+    let mut workers = JoinSet::new();
+    for _ in 0..WORKERS {
+        let points = Arc::clone(&points);
+        workers.spawn(async move {
+            let mut died = 0;
+            let next = || points.lock().expect("no worker panics with it").pop();
+            while let Some((death, outage)) = next() {
+                died += usize::from(run(death, outage).await.has_died);
+            }
+            died
+        });
+    }
+    let died: usize = workers.join_all().await.into_iter().sum();
+    assert!(died > 0);
+    eprintln!("the server died in {died} of them");
+}
