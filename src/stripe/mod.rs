@@ -16,6 +16,7 @@ mod refusal;
 mod request;
 mod retry;
 mod signature;
+mod time;
 mod transport;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -234,6 +235,11 @@ impl Client {
     /// The share of the account's rate that is free, between 0 and 1; none if there is no limit.
     pub fn headroom(&self) -> Option<f64> {
         self.budget().map(limit::Budget::headroom)
+    }
+
+    /// What time it is at this Stripe, in Unix seconds; none if it has not answered lately.
+    pub fn server_time(&self) -> Option<i64> {
+        self.transport.time.now()
     }
 
     /// Where this client's calls are counted.

@@ -291,6 +291,7 @@ impl Request {
         let mut answer = answer.map_err(broken)?;
         let status = answer.status();
         let headers = answer.headers().clone();
+        self.client.transport.time.note(&headers);
         // Read to the end whatever the status, or the connection cannot be used again.
         let mut bytes = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(broken)? {

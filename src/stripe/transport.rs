@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::time::ServerTime;
 use super::{BASE_URL, DASHBOARD_URL, Error, RateSettings, Rates};
 use crate::metrics::Metrics;
 use crate::net;
@@ -58,6 +59,7 @@ impl Default for Options {
 pub struct Transport {
     pub(super) http: reqwest::Client,
     pub(super) options: Arc<Options>,
+    pub(super) time: Arc<ServerTime>,
 }
 
 impl Transport {
@@ -92,6 +94,7 @@ impl Transport {
         Ok(Self {
             http,
             options: Arc::new(options),
+            time: Arc::default(),
         })
     }
 

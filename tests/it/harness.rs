@@ -117,6 +117,16 @@ impl TestApp {
         app
     }
 
+    /// A server over the same Stripe whose machine has a clock of its own.
+    pub(crate) fn with_clock(&self, clock: Clock) -> Self {
+        let memory = Memory::new(1_000, MaxAge::default());
+        let domain = Domain::with_own_memory(self.stripe.clone(), clock, "sandbox", memory);
+        let mut app = self.clone();
+        app.app.accounts = Accounts::One(domain);
+        app.router = router(app.app.clone());
+        app
+    }
+
     /// The same, with that ledger.
     pub(crate) fn with_open_ledger(&self, ledger: LedgerHandle) -> Self {
         let domain = self.domain().clone().with_ledger(ledger);

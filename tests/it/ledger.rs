@@ -5,6 +5,7 @@ mod crashes;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clock::Clock;
 use serde_json::{Value, json};
 use stripe_sandbox::{Action, Rule};
 use tempfile::TempDir;
@@ -438,4 +439,39 @@ async fn usage_before_a_planned_change_is_told_before_it() {
     app.deliver_all().await;
     assert_eq!(app.upcoming().await, 6);
     assert_eq!(app.used("feature:calls").await, 9);
+}
+
+#[tokio::test]
+async fn usage_is_recorded_at_stripes_time_whatever_the_clock_of_this_machine_says() {
+    let WithLedger { app, folder } = WithLedger::start().await;
+    let file = folder.path().join("tier.db");
+    let stripe = app.twin();
+    stripe.advance(DAY);
+    drop(app);
+    let mut first: Option<i64> = None;
+    for (units, off) in [(1, -600), (2, 600)] {
+        let clock = Clock::manual(stripe.sandbox().clock().unix() + off);
+        let app = stripe.with_clock(clock.clone()).with_ledger(&file).await;
+        app.report("org:a", "feature:calls", 1).await;
+        for _ in 0..3 {
+            stripe.advance(31 * SECOND);
+            clock.set(clock.unix() + 31);
+            app.domain().deliver().await.expect("a ledger");
+        }
+        assert_eq!(ledger_metric(&app, "parked").await, 0, "off by {off} s");
+        assert_eq!(
+            ledger_metric(&app, "undelivered").await,
+            0,
+            "off by {off} s"
+        );
+        let records = stripe.sent("POST /v1/subscription_items/:id/usage_records");
+        let last = records.last().expect("a set");
+        assert_eq!(last["quantity"], units.to_string());
+        let recorded_at = last["timestamp"].as_str().expect("a time");
+        let recorded_at: i64 = recorded_at.parse().expect("seconds");
+        let chosen = *first.get_or_insert(recorded_at);
+        assert_eq!(recorded_at, chosen, "the second that was chosen first");
+        let now = stripe.sandbox().clock().unix();
+        assert!((recorded_at - now).abs() < 200, "{recorded_at}, {now}");
+    }
 }

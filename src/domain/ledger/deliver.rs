@@ -74,8 +74,10 @@ impl Domain {
     async fn seal(&self, handle: &LedgerHandle, org: Option<&OrgName>) -> Result<Sealed> {
         let now = Time::from_millis(self.account.clock.millis());
         let wait = handle.0.settings.deliver_after.as_millis();
+        // A timestamp that is ahead of Stripe's clock would be refused.
+        let date = self.stripe().server_time().map_or(now, Time::from_seconds);
         let seal = Event::Seal(Seal {
-            date: now,
+            date,
             deliver_after: i64::try_from(wait).unwrap_or(i64::MAX),
             org: org.map(org_in_ledger),
             most: MOST,

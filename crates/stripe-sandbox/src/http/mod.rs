@@ -20,6 +20,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
+use chrono::DateTime;
 use futures::StreamExt;
 
 use self::rule::Action;
@@ -170,6 +171,7 @@ async fn handle(State(sandbox): State<Sandbox>, request: Request) -> Response {
     if call.path.starts_with("/_sandbox/") {
         return respond(&controlled(&sandbox, &call), &Caller::default(), None);
     }
+    let date = date(sandbox.clock().unix());
     let mut caller = Caller {
         request_id: sandbox.0.accounts.request_id(),
         ..Caller::default()
@@ -199,7 +201,7 @@ async fn handle(State(sandbox): State<Sandbox>, request: Request) -> Response {
         locked(&sandbox.0.record).add(seen);
         (answer, caller)
     });
-    match work.await {
+    let mut response = match work.await {
         Ok((answer, caller)) => respond(&answer, &caller, key.as_deref()),
         Err(error) => {
             tracing::error!(%error, "a handler of the sandbox panicked");
@@ -208,7 +210,16 @@ async fn handle(State(sandbox): State<Sandbox>, request: Request) -> Response {
                 .status(500);
             respond(&error.into(), &Caller::default(), key.as_deref())
         }
-    }
+    };
+    response.headers_mut().extend(date);
+    response
+}
+
+/// The header `Date`, by the sandbox's clock.
+fn date(unix: i64) -> Option<(HeaderName, HeaderValue)> {
+    let date = DateTime::from_timestamp(unix, 0)?;
+    let text = date.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    Some((header::DATE, HeaderValue::from_str(&text).ok()?))
 }
 
 /// Answers a control. It acts on the account of the key, or on all accounts without a key.
