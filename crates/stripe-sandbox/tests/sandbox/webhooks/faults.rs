@@ -119,7 +119,7 @@ async fn deleting_a_rule_sends_the_held_webhooks() {
     assert_eq!(
         rules["faults"],
         serde_json::json!([{
-            "webhook": "product.created", "action": "delay 3600000 ms", "count": null, "probability": null,
+            "webhook": "product.created", "action": "delay 3600000 ms", "skip": 0, "count": null, "probability": null,
             "seed": null, "account": api.sandbox().account_id("sk_test_one"), "hits": 2,
         }])
     );
