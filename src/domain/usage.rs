@@ -143,9 +143,7 @@ impl Domain {
             return outcomes.pop().unwrap_or(Ok(()));
         }
         if report.n < 0 {
-            return Err(Error::Invalid(
-                "n must not be negative: refunds need a ledger (tier serve --ledger FILE)".into(),
-            ));
+            return Err(Error::Invalid("n must not be negative".into()));
         }
         let shared = self.shared().await?;
         let mut reporting = self.reporting(&shared, org).await?;

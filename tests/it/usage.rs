@@ -232,7 +232,7 @@ async fn what_cannot_be_reported() {
     {
         "status": 400,
         "code": "invalid_request",
-        "message": "n must not be negative: refunds need a ledger (tier serve --ledger FILE)"
+        "message": "n must not be negative"
     }
     "#);
     assert_eq!(app.stripe_calls(), 0);

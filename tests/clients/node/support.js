@@ -2,7 +2,10 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
 import net from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after } from 'node:test'
 import Stripe from 'stripe'
 
@@ -45,8 +48,20 @@ const start = async (args, env) => {
 
 export const startSandbox = () => start(['sandbox', '--addr', '127.0.0.1:0'])
 
+// Whether the servers keep usage in ledgers of their own.
+export const WITH_LEDGER = process.env.WITH_LEDGER === '1'
+
+let ledgers = 0
+const serve = () => {
+  const args = ['serve', '--addr', '127.0.0.1:0']
+  if (!WITH_LEDGER) return args
+  const folder = mkdtempSync(join(tmpdir(), 'tier-ledger-'))
+  after(() => rmSync(folder, { recursive: true }))
+  return [...args, '--deliver-after', '0s', '--ledger', join(folder, `${++ledgers}.db`)]
+}
+
 export const startServer = (sandbox, key, env = {}) =>
-  start(['serve', '--addr', '127.0.0.1:0'], {
+  start(serve(), {
     STRIPE_API_KEY: key,
     STRIPE_BASE_API_URL: sandbox.url,
     // As with Stripe: a sandbox has none.
@@ -69,7 +84,7 @@ export const startBoth = async (key, env) => {
 export const startTogether = async () => {
   const port = await freePort()
   const server = await start([
-    ...['serve', '--addr', '127.0.0.1:0'],
+    ...serve(),
     ...['--sandbox', '--sandbox-addr', `127.0.0.1:${port}`],
   ])
   after(async () => assert.equal(await server.stop(), 0))
