@@ -48,7 +48,7 @@ pub use schedules::{
     EndBehavior, PhaseItem, Schedule, SchedulePhase, ScheduleSettings, ScheduleStatus, Span,
 };
 pub use subscriptions::{
-    AutomaticTax, Detail, EmptiedItem, Subscription, SubscriptionItem, SubscriptionStatus,
+    AutomaticTax, ClearedItem, Detail, Subscription, SubscriptionItem, SubscriptionStatus,
     SubscriptionUpdate,
 };
 pub use usage::{UsageAction, UsagePeriod, UsageRecord, UsageRecordSummary};

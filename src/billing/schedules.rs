@@ -152,7 +152,7 @@ impl Schedule {
     }
 
     /// Whether it has not begun.
-    pub fn is_waiting(&self) -> bool {
+    pub fn is_not_started(&self) -> bool {
         self.status == ScheduleStatus::NotStarted
     }
 }

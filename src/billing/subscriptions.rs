@@ -146,14 +146,14 @@ pub struct SubscriptionUpdate<'a> {
     /// What its invoices are paid with: `pm_…`.
     pub default_payment_method: Option<&'a str>,
     /// Items that empty ones of the same price take the place of: no later record takes anything away from a maximum.
-    pub emptied_items: Vec<EmptiedItem<'a>>,
+    pub cleared_items: Vec<ClearedItem<'a>>,
     /// Free pairs.
     pub metadata: Metadata,
 }
 
 /// An item whose usage is to be forgotten, and not billed.
 #[derive(Clone, Copy, Debug)]
-pub struct EmptiedItem<'a> {
+pub struct ClearedItem<'a> {
     /// `si_…`.
     pub id: &'a str,
     /// `price_…`.
@@ -164,10 +164,10 @@ impl SubscriptionUpdate<'_> {
     fn form(&self) -> Form {
         let mut form = Form::new();
         form.push_some("default_payment_method", self.default_payment_method);
-        if !self.emptied_items.is_empty() {
+        if !self.cleared_items.is_empty() {
             form.push("proration_behavior", "none");
         }
-        for (i, item) in self.emptied_items.iter().enumerate() {
+        for (i, item) in self.cleared_items.iter().enumerate() {
             let (old, new) = (2 * i, 2 * i + 1);
             form.push(format!("items[{old}][id]"), item.id);
             form.push(format!("items[{old}][deleted]"), true);

@@ -149,8 +149,10 @@ impl Domain {
             }
         }
         if found.current.is_none() && detail == Detail::History {
-            let mut waiting = schedules.iter().filter(|schedule| schedule.is_waiting());
-            let first = waiting.next();
+            let mut not_started = schedules
+                .iter()
+                .filter(|schedule| schedule.is_not_started());
+            let first = not_started.next();
             let to_come = first.map(|schedule| of_schedule(schedule, &catalog, false).phases);
             timeline.follow(to_come.unwrap_or_default());
         }

@@ -1,78 +1,78 @@
-//! What to do in Stripe so that an org's phases become the requested ones. Pure: from what is and
-//! what is asked to an [`Action`], which `schedule` then carries out.
+//! Decides what to do in Stripe so that an org's phases become the requested ones. Pure: it turns the current state and
+//! the request into an [`Action`], which `schedule` carries out.
 
-mod held;
+mod current_plan;
 mod phases;
 
 use super::catalog::PricedFeature;
 use super::{Error, Result};
 use crate::billing::{NewPhase, NewSchedule, PhaseEnd, Schedule, ScheduleStart, Subscription};
 
-pub(super) use held::Held;
+pub(super) use current_plan::CurrentPlan;
 
 use phases::{keep, mark_scheduled, period_end_of_long_phase, planned};
 
 /// How long Stripe lets a trial last: 730 days, in seconds.
 pub(super) const LONGEST_TRIAL: i64 = 730 * 24 * 60 * 60;
 
-/// How many phases, running and to come, Stripe lets a schedule have.
+/// How many current and future phases Stripe lets a schedule have.
 const MAX_PHASES: usize = 10;
 
 /// What the org has now.
 #[derive(Clone, Copy)]
 pub(super) enum CurrentState<'a> {
-    /// Neither a subscription nor one to come.
+    /// Neither a subscription nor a schedule.
     Nothing,
-    /// A schedule that has not begun.
-    Waiting(&'a Schedule),
+    /// A schedule that has not started.
+    NotStarted(&'a Schedule),
     /// A subscription, with or without a schedule.
     Subscribed(&'a Subscription),
 }
 
-/// A phase that is asked for, its features looked up.
+/// A requested phase with its features looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ResolvedPhase {
     /// Unix seconds; none: now.
     pub(super) effective: Option<i64>,
     /// Whether the whole phase is a trial.
     pub(super) trial: bool,
-    /// Its features; none: nothing is sold any more.
+    /// Its features; none: the subscription ends.
     pub(super) features: Vec<PricedFeature>,
-    /// A coupon's id, or empty for no coupon; unset: the one that runs.
+    /// The id of a coupon, or empty for no coupon; none: keep the current one.
     pub(super) coupon: Option<String>,
 }
 
-/// A change that is asked for.
+/// A requested change.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Change<'a> {
     /// The phases, [normalised](normalise); at least one.
     pub(super) asked: &'a [ResolvedPhase],
-    /// Whether Stripe computes tax; unset: as it is.
+    /// Whether Stripe computes tax; none: no change.
     pub(super) automatic_tax: Option<bool>,
-    /// What the subscription is paid with; unset: as it is.
+    /// The payment method of the subscription; none: no change.
     pub(super) payment_method: Option<&'a str>,
     /// Unix seconds.
     pub(super) now: i64,
 }
 
-/// What to ask of Stripe.
+/// What to do in Stripe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    /// Things are as asked for.
+    /// Everything is as requested.
     Nothing,
-    /// Make a schedule for the customer.
+    /// Create a schedule for the customer.
     Create(NewSchedule),
-    /// Give this schedule other phases.
+    /// Replace the phases of this schedule.
     Replace(String, NewSchedule),
-    /// Give this subscription a schedule, then other phases.
+    /// Create a schedule from this subscription, then replace its phases.
     Adopt(String, NewSchedule),
-    /// End the subscription at once, billing what was used.
-    Cancel(String),
-    /// Call off a schedule that has not begun.
-    CallOff(String),
+    /// End the subscription now, billing what was used.
+    CancelSubscription(String),
+    /// Cancel a schedule that has not started.
+    CancelSchedule(String),
 }
 
-/// Puts what is asked into a form in which "now" is none, or says what is wrong with it.
+/// Validates the phases, and replaces a first start that is not in the future by none (now).
 ///
 /// # Errors
 /// [`Error::Invalid`] if the phases are not in order of time, or one that is not the last is empty.
@@ -119,18 +119,18 @@ pub(super) fn normalise(mut asked: Vec<ResolvedPhase>, now: i64) -> Result<Vec<R
     Ok(asked)
 }
 
-/// What to do about a change.
+/// Decides what to do for a change.
 pub(super) fn decide(current_state: CurrentState<'_>, change: Change<'_>) -> Action {
-    let held = Held::of(current_state, change.now);
+    let current_plan = CurrentPlan::of(current_state, change.now);
     let (phases, ends) = match change.asked.split_last() {
         Some((last, before)) if last.features.is_empty() => (before, last.effective),
         _ => (change.asked, None),
     };
     let Some(first) = phases.first() else {
-        return end(current_state, &held, change, ends);
+        return end(current_state, &current_plan, change, ends);
     };
     let plan = |start, kept: Option<NewPhase>, open_end| {
-        let planned = planned(phases, ends, &held, change.now, open_end);
+        let planned = planned(phases, ends, &current_plan, change.now, open_end);
         let begins = match &kept {
             None => Some(0),
             Some(kept) => (kept.end == Some(PhaseEnd::Now)).then_some(1),
@@ -138,7 +138,7 @@ pub(super) fn decide(current_state: CurrentState<'_>, change: Change<'_>) -> Act
         let phases = kept.into_iter().chain(planned).collect();
         NewSchedule {
             begins,
-            ..schedule(start, phases, ends.is_some(), &held, change)
+            ..schedule(start, phases, ends.is_some(), &current_plan, change)
         }
     };
     match (current_state, first.effective) {
@@ -146,13 +146,13 @@ pub(super) fn decide(current_state: CurrentState<'_>, change: Change<'_>) -> Act
         (CurrentState::Nothing, Some(at)) => {
             Action::Create(plan(ScheduleStart::At(at), None, None))
         }
-        (CurrentState::Waiting(schedule), at) => Action::Replace(
+        (CurrentState::NotStarted(schedule), at) => Action::Replace(
             schedule.id.clone(),
             plan(at.map_or(ScheduleStart::Now, ScheduleStart::At), None, None),
         ),
         (CurrentState::Subscribed(subscription), None) => {
-            let begins = begins_anew(subscription, &held, first, change.now);
-            let kept = begins.then(|| keep(subscription, &held, PhaseEnd::Now, change.now));
+            let begins = begins_anew(subscription, &current_plan, first, change.now);
+            let kept = begins.then(|| keep(subscription, &current_plan, PhaseEnd::Now, change.now));
             let open_end = period_end_of_long_phase(subscription, change.now);
             let open_end = open_end.filter(|_| !begins);
             on_subscription(
@@ -161,7 +161,7 @@ pub(super) fn decide(current_state: CurrentState<'_>, change: Change<'_>) -> Act
             )
         }
         (CurrentState::Subscribed(subscription), Some(at)) => {
-            let kept = keep(subscription, &held, PhaseEnd::At(at), change.now);
+            let kept = keep(subscription, &current_plan, PhaseEnd::At(at), change.now);
             on_subscription(
                 subscription,
                 plan(ScheduleStart::WithCurrentPhase, Some(kept), None),
@@ -170,33 +170,46 @@ pub(super) fn decide(current_state: CurrentState<'_>, change: Change<'_>) -> Act
     }
 }
 
-/// Nothing is to be sold any more: from `at`, or from now on.
+/// The org is to have nothing any more, from `at` or from now on.
 fn end(
     current_state: CurrentState<'_>,
-    held: &Held,
+    current_plan: &CurrentPlan,
     change: Change<'_>,
     at: Option<i64>,
 ) -> Action {
     match (current_state, at) {
         (CurrentState::Nothing, _) => Action::Nothing,
-        (CurrentState::Waiting(schedule), _) => Action::CallOff(schedule.id.clone()),
-        (CurrentState::Subscribed(subscription), None) => Action::Cancel(subscription.id.clone()),
+        (CurrentState::NotStarted(schedule), _) => Action::CancelSchedule(schedule.id.clone()),
+        (CurrentState::Subscribed(subscription), None) => {
+            Action::CancelSubscription(subscription.id.clone())
+        }
         (CurrentState::Subscribed(subscription), Some(at)) => {
-            let phases = vec![keep(subscription, held, PhaseEnd::At(at), change.now)];
+            let phases = vec![keep(
+                subscription,
+                current_plan,
+                PhaseEnd::At(at),
+                change.now,
+            )];
             on_subscription(
                 subscription,
-                schedule(ScheduleStart::WithCurrentPhase, phases, true, held, change),
+                schedule(
+                    ScheduleStart::WithCurrentPhase,
+                    phases,
+                    true,
+                    current_plan,
+                    change,
+                ),
             )
         }
     }
 }
 
-/// A schedule of these phases. What the change does not mention is as it was.
+/// A schedule of these phases. What the change does not mention stays as it is.
 fn schedule(
     start: ScheduleStart,
     mut phases: Vec<NewPhase>,
     ends: bool,
-    held: &Held,
+    current_plan: &CurrentPlan,
     change: Change<'_>,
 ) -> NewSchedule {
     mark_scheduled(&mut phases);
@@ -205,8 +218,8 @@ fn schedule(
         start,
         phases,
         ends,
-        automatic_tax: change.automatic_tax.unwrap_or(held.automatic_tax),
-        payment_method: payment_method.or_else(|| held.payment_method.clone()),
+        automatic_tax: change.automatic_tax.unwrap_or(current_plan.automatic_tax),
+        payment_method: payment_method.or_else(|| current_plan.payment_method.clone()),
         unprorated: false,
         begins: None,
     }
@@ -219,15 +232,20 @@ fn on_subscription(subscription: &Subscription, plan: NewSchedule) -> Action {
     }
 }
 
-/// Whether a change now ends the running phase: then Stripe bills the metered items that go, at their own price. One
-/// that leaves the items as they are changes the phase in place, and so does one in the second in which the phase
-/// began, since no phase lasts no time.
-fn begins_anew(subscription: &Subscription, held: &Held, first: &ResolvedPhase, now: i64) -> bool {
-    let same = held.sells_just(&first.features) && held.trialing == first.trial;
+/// Whether an immediate change ends the running phase, in which case Stripe bills the metered items that are removed. A
+/// change that leaves the items as they are changes the phase in place. So does one in the second in which the phase
+/// began, since a phase cannot have zero length.
+fn begins_anew(
+    subscription: &Subscription,
+    current_plan: &CurrentPlan,
+    first: &ResolvedPhase,
+    now: i64,
+) -> bool {
+    let same = current_plan.sells_exactly(&first.features) && current_plan.trialing == first.trial;
     phase_start(subscription) < now && !same
 }
 
-/// When the phase in force began. A subscription without a schedule is given one that begins with its period.
+/// When the phase in force began. A subscription without a schedule gets one that begins with its billing period.
 pub(super) fn phase_start(subscription: &Subscription) -> i64 {
     let current = subscription
         .active_schedule()

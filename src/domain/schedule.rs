@@ -1,20 +1,20 @@
 //! `subscribe`: brings an org's phases in Stripe to what is asked for.
 
-mod carry;
 mod change;
-mod charge;
 mod checks;
+mod customer_state;
 mod end;
-mod found;
 mod notes;
 mod payment;
+mod proration;
 mod sign_up;
-mod unpaid;
+mod transfer;
+mod usage_charge;
 
-pub(super) use found::Found;
+pub(super) use customer_state::CustomerState;
 
 use super::org::OrgInfoUpdate;
-use super::plan_change::{self, Held, ResolvedPhase};
+use super::plan_change::{self, CurrentPlan, ResolvedPhase};
 use super::refs::{OrgName, Reference};
 use super::{Domain, Error, Result};
 
@@ -69,7 +69,7 @@ impl Domain {
         let now = self.now().await?;
         let asked = plan_change::normalise(self.resolve(&request.phases).await?, now)?;
         for phase in &asked {
-            Held::default().check(&phase.features)?;
+            CurrentPlan::default().check(&phase.features)?;
         }
         let shared = self.shared().await?;
         let _held = self.hold(&shared.changes, org.as_str()).await?;

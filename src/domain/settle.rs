@@ -1,27 +1,28 @@
-//! What an org's subscriptions need although no request asks for it.
+//! Completes in the background what an org's subscriptions need although no request asks for it.
 //!
-//! Checkout may add a subscription beside the one that there is, or while another waits for its start: the newest that is
-//! paid for is the org's, and the others are ended, or they would be billed until somebody changes the plan. A scheduled
-//! change leaves what was used before it on an invoice alone. Whoever sees such a thing queues a task, and goes on.
+//! Checkout may add a subscription beside an existing one, or while a schedule has not started. The newest one that is
+//! paid for is the org's. The others are ended, or they would be billed until somebody changes the plan. A scheduled
+//! change also leaves work: earlier usage is then only on an invoice. Whoever reads such a state queues a task and goes
+//! on.
 
 use super::identity::SharedState;
 use super::org::ResolvedOrg;
 use super::refs::OrgName;
 use super::revision::{self, Decisions, Revision};
-use super::schedule::Found;
+use super::schedule::CustomerState;
 use super::subscription::Subscriptions;
 use super::{CallerState, Domain, Failure, Lane, Result};
 use crate::billing::Subscription;
 use crate::telemetry::error_chain;
 
 impl Domain {
-    /// Queues what `found` shows to be needed. The caller does not wait for it.
+    /// Queues the work that the subscriptions need, if any. The caller does not wait for it.
     pub(super) async fn look_after(&self, org: &ResolvedOrg, found: &Subscriptions) {
         let Ok(shared) = self.shared().await else {
             return;
         };
         if found.current.is_some() {
-            // What ends after this is another end.
+            // A later end of this customer's subscription has to be looked at again.
             let key = (shared.number, org.customer.to_string());
             if shared.memory.settled().contains_key(&key) {
                 shared.memory.settled().invalidate(&key).await;
@@ -33,7 +34,7 @@ impl Domain {
         let clock = self.test_clock.as_deref().unwrap_or_default();
         let org = org.name.clone();
         let name = format!("settle:{}:{clock}:{org}", shared.number);
-        // A caller of its own, which tells whether anything was written.
+        // With a caller state of its own, which tells whether anything was written.
         let caller = CallerState::new();
         let domain = Self {
             stripe: self.stripe.for_caller(Lane::Bulk, caller),
@@ -61,26 +62,26 @@ impl Domain {
         let org = self.resolve_org(org).await?;
         let mut decisions = Decisions::new(&org.customer);
         loop {
-            let found = self.find_current_state(&org.customer).await?;
-            let revision = decisions.at(found.seen);
-            match self.settle_found(&org, &found, &revision).await {
+            let state = self.read_customer_state(&org.customer).await?;
+            let revision = decisions.at(state.revision);
+            match self.settle_state(&org, &state, &revision).await {
                 Ok(()) => return Ok(()),
                 Err(failure) => self.before_next(&mut decisions, failure).await?,
             }
         }
     }
 
-    async fn settle_found(
+    async fn settle_state(
         &self,
         org: &ResolvedOrg,
-        found: &Found,
+        state: &CustomerState,
         revision: &Revision,
     ) -> Result<(), Failure> {
         let now = self.now().await?;
-        self.end_superseded(org, found, now, revision).await?;
-        self.settle_changes(&org.customer, found, revision).await?;
+        self.end_superseded(org, state, now, revision).await?;
+        self.settle_changes(&org.customer, state, revision).await?;
         let shared = self.shared().await?;
-        let current = found.current.as_ref();
+        let current = state.current.as_ref();
         let settled = current.map_or(&*org.customer, |current| current.id.as_str());
         let key = (shared.number, settled.to_owned());
         shared.memory.settled().insert(key, ()).await;
@@ -95,12 +96,12 @@ fn is_needed(shared: &SharedState, customer: &str, found: &Subscriptions) -> boo
     if let Some(current) = &found.current {
         return current.is_unsettled() || may_be_waited_for(shared, current);
     }
-    // Whether one that has ended left something to be done is looked up once.
+    // Whether an ended subscription left something to be done is looked up once.
     let key = (shared.number, customer.to_owned());
     !shared.memory.settled().contains_key(&key)
 }
 
-/// Whether a schedule may wait beside a subscription that Checkout made. It is looked up once.
+/// Whether a schedule that has not started may exist beside a subscription that Checkout made. It is looked up once.
 fn may_be_waited_for(shared: &SharedState, current: &Subscription) -> bool {
     let key = (shared.number, current.id.clone());
     current.is_paid_for()

@@ -1,12 +1,12 @@
-//! The phases of a plan as they are sent: those that are asked for, and the one that is kept.
+//! The phases of a plan as they are sent to Stripe: the requested ones, and the current one if it is kept.
 
-use super::{Held, LONGEST_TRIAL, ResolvedPhase};
+use super::{CurrentPlan, LONGEST_TRIAL, ResolvedPhase};
 use crate::billing::{Metadata, NewPhase, PhaseEnd, Subscription};
 use crate::domain::subscription::MARK;
 use crate::domain::usage::SCHEDULED;
 
-/// Lets each phase that begins later, after another one, say when it and those before it do. Who sees it in the
-/// subscription's metadata knows that the items changed while nobody was there.
+/// Notes in each later phase when it and the ones before it begin. Whoever finds that in the subscription's metadata
+/// knows that Stripe has changed the items by itself.
 pub(super) fn mark_scheduled(phases: &mut [NewPhase]) {
     let mut changes: Vec<String> = Vec::new();
     for i in 1..phases.len() {
@@ -18,20 +18,20 @@ pub(super) fn mark_scheduled(phases: &mut [NewPhase]) {
     }
 }
 
-/// The requested phases, each ending where the next begins. `open_end` is for a last phase that
-/// would otherwise end one interval after a start that may be long ago.
+/// The requested phases, each ending where the next one begins. `open_end` is for a last phase that would otherwise end
+/// one interval after a start that may be long ago.
 pub(super) fn planned(
     asked: &[ResolvedPhase],
     ends: Option<i64>,
-    held: &Held,
+    current_plan: &CurrentPlan,
     now: i64,
     open_end: Option<i64>,
 ) -> Vec<NewPhase> {
     let starts = asked.iter().map(|phase| phase.effective);
     let next = starts.skip(1).chain([ends]);
     let only = asked.len() == 1;
-    // The running coupon goes on until a phase says something else.
-    let mut coupon = held.coupon.clone();
+    // The current coupon stays until a phase says otherwise.
+    let mut coupon = current_plan.coupon.clone();
     let phase = |(phase, end): (&ResolvedPhase, Option<i64>)| {
         let for_ever = || {
             if phase.trial {
@@ -49,7 +49,7 @@ pub(super) fn planned(
         };
         NewPhase {
             end: end.or_else(for_ever).map(PhaseEnd::At),
-            items: held.items_with(&phase.features),
+            items: current_plan.items_with(&phase.features),
             trial: phase.trial,
             trial_end: None,
             coupon: own,
@@ -59,8 +59,13 @@ pub(super) fn planned(
     asked.iter().zip(next).map(phase).collect()
 }
 
-/// The phase in force as it must be resent so that it stays as it is, until `end`.
-pub(super) fn keep(subscription: &Subscription, held: &Held, end: PhaseEnd, now: i64) -> NewPhase {
+/// The phase in force, as it must be sent again so that it stays as it is until `end`.
+pub(super) fn keep(
+    subscription: &Subscription,
+    current_plan: &CurrentPlan,
+    end: PhaseEnd,
+    now: i64,
+) -> NewPhase {
     let current = subscription.active_schedule().and_then(|schedule| {
         let start = schedule.current_phase?.start_date;
         schedule
@@ -76,7 +81,7 @@ pub(super) fn keep(subscription: &Subscription, held: &Held, end: PhaseEnd, now:
         ),
         None => (
             subscription.trial_end,
-            held.coupon.clone(),
+            current_plan.coupon.clone(),
             subscription.metadata.clone(),
         ),
     };
@@ -87,7 +92,7 @@ pub(super) fn keep(subscription: &Subscription, held: &Held, end: PhaseEnd, now:
     let trial_end = trial_end.filter(|trial_end| *trial_end > now);
     NewPhase {
         end: Some(end),
-        items: held.items(),
+        items: current_plan.items(),
         trial: trial_end.is_some_and(|trial_end| trial_end >= until),
         trial_end: trial_end.filter(|trial_end| *trial_end < until),
         coupon,
@@ -95,7 +100,7 @@ pub(super) fn keep(subscription: &Subscription, held: &Held, end: PhaseEnd, now:
     }
 }
 
-/// The metadata of a running phase that must not undo what was written to the subscription since it began.
+/// The metadata of a running phase, without what would undo later writes to the subscription.
 fn as_it_is(phase: Option<&Metadata>, subscription: &Metadata) -> Metadata {
     let keys = phase.into_iter().flat_map(Metadata::keys);
     let current = keys.filter_map(|key| subscription.get_key_value(key));
@@ -109,8 +114,8 @@ fn marked(mut metadata: Metadata) -> Metadata {
     metadata
 }
 
-/// Where a phase in force that began before the running billing period must end at the earliest:
-/// one interval after its start, Stripe's default, may be over.
+/// The earliest end that Stripe accepts for a phase that began before the running billing period. Stripe's default, one
+/// interval after its start, may be in the past.
 pub(super) fn period_end_of_long_phase(subscription: &Subscription, now: i64) -> Option<i64> {
     let start = subscription.active_schedule()?.current_phase?.start_date;
     let began_earlier = start < subscription.current_period_start;

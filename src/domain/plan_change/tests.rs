@@ -197,8 +197,9 @@ fn an_org_with_nothing() {
 
 #[test]
 fn a_schedule_that_has_not_begun_is_replaced_or_called_off() {
-    let waiting = schedule("not_started", None);
-    let decide = |asked: &[ResolvedPhase]| decide(CurrentState::Waiting(&waiting), asked, NOW);
+    let not_started = schedule("not_started", None);
+    let decide =
+        |asked: &[ResolvedPhase]| decide(CurrentState::NotStarted(&not_started), asked, NOW);
     let id = || "sub_sched_1".to_owned();
     assert_eq!(
         decide(&[ask(None, &["p"])]),
@@ -211,8 +212,11 @@ fn a_schedule_that_has_not_begun_is_replaced_or_called_off() {
             plan(ScheduleStart::At(LATER), vec![phase(None, &["p"])])
         )
     );
-    assert_eq!(decide(&[ask(None, &[])]), Action::CallOff(id()));
-    assert_eq!(decide(&[ask(Some(LATER), &[])]), Action::CallOff(id()));
+    assert_eq!(decide(&[ask(None, &[])]), Action::CancelSchedule(id()));
+    assert_eq!(
+        decide(&[ask(Some(LATER), &[])]),
+        Action::CancelSchedule(id())
+    );
 }
 
 #[test]
@@ -246,5 +250,8 @@ fn a_scheduled_subscription_keeps_or_ends_its_phase() {
             ..on(vec![kept(PhaseEnd::At(LATEST))])
         })
     );
-    assert_eq!(decide(&[ask(None, &[])]), Action::Cancel("sub_1".into()));
+    assert_eq!(
+        decide(&[ask(None, &[])]),
+        Action::CancelSubscription("sub_1".into())
+    );
 }

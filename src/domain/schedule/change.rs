@@ -1,30 +1,31 @@
-//! A change of plan, carried out: read, decide, write, and end what is superseded.
+//! Carries out a change of plan: reads, decides, writes, and ends what is superseded.
 
 use std::sync::Arc;
 
 use tokio::sync::OwnedRwLockWriteGuard;
 
 use super::Subscribe;
-use super::carry::{Carry, Move};
-use super::charge::Charge;
 use super::checks::Attachment;
-use super::found::Found;
-use super::notes::check_room;
+use super::customer_state::CustomerState;
+use super::notes::check_metadata_room;
+use super::transfer::{ItemChange, Transfer};
+use super::usage_charge::UsageCharge;
 use crate::billing::{NewSchedule, Schedule, Subscription};
 use crate::domain::org::ResolvedOrg;
-use crate::domain::plan_change::{self, Action, Change, Held, ResolvedPhase};
+use crate::domain::plan_change::{self, Action, Change, CurrentPlan, ResolvedPhase};
 use crate::domain::request_key;
 use crate::domain::revision::{Decisions, Revision};
 use crate::domain::{Domain, Failure, Result};
 
-/// How often a change settles what others before it have left: there is no end to what cannot be settled.
-const SETTLEMENTS: u32 = 3;
+/// How often a request completes earlier changes before its own. What Stripe keeps refusing must not hold it up for
+/// ever.
+const MAX_SETTLEMENTS: u32 = 3;
 
 /// The step of a change that makes its revision.
 const CHANGE: &str = "change";
 
 impl Domain {
-    /// Writes the request's particulars to a customer that is there, and changes what it is subscribed to.
+    /// Writes the request's details to an existing customer, and changes what it is subscribed to.
     pub(super) async fn change_plan(
         &self,
         org: &ResolvedOrg,
@@ -33,15 +34,15 @@ impl Domain {
         now: i64,
     ) -> Result<()> {
         let customer = &org.customer;
-        let found = self.find_current_state(customer).await?;
-        if found.knows(request.key.as_deref()) {
+        let state = self.read_customer_state(customer).await?;
+        if state.knows(request.key.as_deref()) {
             return Ok(());
         }
-        let held = Held::of(found.current_state(), now);
+        let current_plan = CurrentPlan::of(state.current_state(), now);
         for phase in asked {
-            held.check(&phase.features)?;
+            current_plan.check(&phase.features)?;
         }
-        self.check_coupons(asked, &held).await?;
+        self.check_coupons(asked, &current_plan).await?;
         let mut attachment = Attachment::Attached;
         if !request.payment_method.is_empty() {
             let method = request.payment_method.as_str();
@@ -53,10 +54,10 @@ impl Domain {
         };
         let mut attached = Vec::new();
         let mut is_made = false;
-        let pinned = held.payment_method.is_some();
+        let has_own_method = current_plan.payment_method.is_some();
         let outcome = async {
             let method = self
-                .write_particulars(customer, request, attachment, pinned, &mut attached)
+                .write_particulars(customer, request, attachment, has_own_method, &mut attached)
                 .await?;
             let change = Change {
                 asked,
@@ -65,7 +66,7 @@ impl Domain {
                 now,
             };
             let key = request.key.as_deref();
-            self.decide_and_write(org, change, Some(found), key, &mut is_made)
+            self.decide_and_write(org, change, Some(state), key, &mut is_made)
                 .await
         };
         let outcome = outcome.await;
@@ -83,15 +84,14 @@ impl Domain {
         outcome
     }
 
-    /// Writes the request's particulars, and attaches what it is to be paid with. Answers with what the subscription is
-    /// to be paid with, if that is to change. The payment methods that were not the customer's before are added to
-    /// `attached`.
+    /// Writes the request's details, and attaches its payment method. Returns the payment method that the subscription
+    /// is to change to, if any. Adds payment methods that are new to the customer to `attached`.
     async fn write_particulars(
         &self,
         customer: &Arc<str>,
         request: &Subscribe,
         attachment: Attachment,
-        pinned: bool,
+        has_own_method: bool,
         attached: &mut Vec<String>,
     ) -> Result<Option<String>> {
         let method = Some(request.payment_method.clone()).filter(|method| !method.is_empty());
@@ -102,20 +102,20 @@ impl Domain {
             default = written.default_payment_method;
             default = default.filter(|_| !info.default_payment_method.is_empty());
         }
-        if let (Some(method), Attachment::Free) = (&method, attachment) {
+        if let (Some(method), Attachment::Unattached) = (&method, attachment) {
             attached.push(self.attach_payment_method(customer, method).await?);
         }
-        // The new default reaches a subscription to which another one is pinned.
-        Ok(method.or(default.filter(|_| pinned)))
+        // A new default has to be set on the subscription too if that has a payment method of its own.
+        Ok(method.or(default.filter(|_| has_own_method)))
     }
 
-    /// Decides and writes, and does so again when the clock or another request has overtaken it. `found` is what was
-    /// read already. `is_made` becomes true with the change itself: what is refused after that is not the change.
+    /// Decides and writes, again if the clock or another request was faster. `known` is a state that was read already. Sets
+    /// `is_made` once the change itself is made, so that a later refusal is not taken for a refusal of the change.
     pub(super) async fn decide_and_write(
         &self,
         org: &ResolvedOrg,
         change: Change<'_>,
-        mut found: Option<Found>,
+        mut known: Option<CustomerState>,
         key: Option<&str>,
         is_made: &mut bool,
     ) -> Result<()> {
@@ -123,25 +123,25 @@ impl Domain {
         let mut decisions = Decisions::new(customer);
         let mut settlements = 0;
         loop {
-            let read = match found.take() {
-                Some(found) => found,
-                None => self.find_current_state(customer).await?,
+            let state = match known.take() {
+                Some(state) => state,
+                None => self.read_customer_state(customer).await?,
             };
-            if read.knows(key) {
+            if state.knows(key) {
                 return Ok(());
             }
-            let mut revision = decisions.at(read.seen);
-            if settlements < SETTLEMENTS && read.is_unsettled() {
-                match self.settle_changes(customer, &read, &revision).await {
+            let mut revision = decisions.at(state.revision);
+            if settlements < MAX_SETTLEMENTS && state.is_unsettled() {
+                match self.settle_changes(customer, &state, &revision).await {
                     Ok(()) => settlements += 1,
                     Err(failure) => self.before_next(&mut decisions, failure).await?,
                 }
                 continue;
             }
             if let Some(key) = key {
-                revision.remember(request_key::with(&read.request_keys, key));
+                revision.remember(request_key::with(&state.request_keys, key));
             }
-            let written = self.write(org, change, &read, &revision, is_made);
+            let written = self.write(org, change, &state, &revision, is_made);
             match written.await {
                 Ok(()) => return Ok(()),
                 Err(failure) => self.before_next(&mut decisions, failure).await?,
@@ -149,41 +149,41 @@ impl Domain {
         }
     }
 
-    /// Writes the new state, and then ends what it supersedes. What came of it is in the next answer about the org.
+    /// Writes the decision, and then ends what it supersedes. The next answer about the org shows the outcome.
     async fn write(
         &self,
         org: &ResolvedOrg,
         change: Change<'_>,
-        found: &Found,
+        state: &CustomerState,
         revision: &Revision,
         is_made: &mut bool,
     ) -> Result<(), Failure> {
         let customer = &org.customer;
-        let mut action = plan_change::decide(found.current_state(), change);
-        let _closed = self.close_items(change, found, &action).await?;
-        let carry = self
-            .carry_into(customer, change, found, &mut action, revision)
+        let mut action = plan_change::decide(state.current_state(), change);
+        let _blocked = self.block_reports(change, state, &action).await?;
+        let transfer = self
+            .plan_transfer(customer, change, state, &mut action, revision)
             .await?;
-        self.note_unpaid(customer, change, found, &mut action)
+        self.note_unused_time(customer, change, state, &mut action)
             .await?;
         if let (Some(subscription), Action::Replace(_, plan) | Action::Adopt(_, plan)) =
-            (&found.current, &action)
+            (&state.current, &action)
         {
-            check_room(subscription, change.asked, &plan.phases)?;
+            check_metadata_room(subscription, change.asked, &plan.phases)?;
         }
-        if let Some(subscription) = &found.current {
-            self.empty_levels(subscription, &carry, revision).await?;
+        if let Some(subscription) = &state.current {
+            self.clear_levels(subscription, &transfer, revision).await?;
         }
-        let cancels = matches!(action, Action::Cancel(_));
+        let cancels = matches!(action, Action::CancelSubscription(_));
         let sent_at = self.account.clock.millis();
         let scheduled = self
-            .act(customer, change, found, action, revision, is_made)
+            .act(customer, change, state, action, revision, is_made)
             .await?;
         *is_made = true;
         let changed = scheduled.as_ref().and_then(Schedule::driven);
-        let mut is_known = cancels || changed.is_some() || found.current.is_none();
-        if let (Some(before), Some(after)) = (&found.current, changed) {
-            let late = self.count_late_usage(before, after, &carry, revision);
+        let mut is_known = cancels || changed.is_some() || state.current.is_none();
+        if let (Some(before), Some(after)) = (&state.current, changed) {
+            let late = self.count_late_usage(before, after, &transfer, revision);
             is_known &= !late.await?;
         }
         if let Some(subscription) = changed {
@@ -191,57 +191,57 @@ impl Domain {
                 .await?;
         }
         if !cancels {
-            self.end_superseded(org, found, change.now, revision)
+            self.end_superseded(org, state, change.now, revision)
                 .await?;
         }
-        if cancels || !found.is_paid_for() {
-            for schedule in &found.obsolete {
-                self.call_off(&schedule.id, None).await?;
+        if cancels || !state.is_paid_for() {
+            for schedule in &state.obsolete {
+                self.cancel_schedule(&schedule.id, None).await?;
             }
         }
-        if is_known && (cancels || found.is_alone()) {
+        if is_known && (cancels || state.is_alone()) {
             let after = scheduled.and_then(Schedule::into_subscription);
-            self.note_change(org, found.current.as_ref(), after, sent_at)
+            self.note_change(org, state.current.as_ref(), after, sent_at)
                 .await?;
         }
         Ok(())
     }
 
-    /// Carries an action out. Answers with the schedule that it has made or changed, with the subscription that this drives.
+    /// Carries out an action. Returns the schedule that it created or changed, with its subscription.
     async fn act(
         &self,
         customer: &str,
         change: Change<'_>,
-        found: &Found,
+        state: &CustomerState,
         action: Action,
         revision: &Revision,
         is_made: &mut bool,
     ) -> Result<Option<Schedule>, Failure> {
         match action {
             Action::Nothing => {}
-            Action::Cancel(_) => {
-                for live in found
+            Action::CancelSubscription(_) => {
+                for live in state
                     .current
                     .iter()
-                    .chain(&found.others)
-                    .chain(&found.superseded)
+                    .chain(&state.others)
+                    .chain(&state.superseded)
                 {
                     self.end_subscription(customer, live, change.now, revision)
                         .await?;
                     *is_made = true;
                 }
-                if let Some(current) = &found.current {
+                if let Some(current) = &state.current {
                     self.note_keys(&current.id, revision).await;
                 }
             }
-            Action::CallOff(schedule) => self.call_off(&schedule, None).await?,
+            Action::CancelSchedule(schedule) => self.cancel_schedule(&schedule, None).await?,
             Action::Create(plan) => {
-                let plan = marked(plan, revision);
+                let plan = with_revision(plan, revision);
                 let create = self.billing().create_schedule(customer, &plan);
                 return Ok(Some(self.decided(revision.write(CHANGE, create)).await?));
             }
             Action::Replace(schedule, plan) => {
-                let current = found.current.as_ref();
+                let current = state.current.as_ref();
                 let current = current.and_then(Subscription::active_schedule);
                 let started = current.and_then(|schedule| schedule.current_phase);
                 let started = started.map(|phase| phase.start_date);
@@ -259,50 +259,49 @@ impl Domain {
         Ok(None)
     }
 
-    /// Keeps usage from being recorded on the items that an action takes away without billing them: what came between
-    /// the look at it and the write would be lost. For reports by way of this server; Stripe has nothing that stops others.
-    async fn close_items(
+    /// Blocks reports for the items that an action removes without billing them: what is reported between the read and
+    /// the write would be lost. It blocks reports through this server only; Stripe offers nothing to block others.
+    async fn block_reports(
         &self,
         change: Change<'_>,
-        found: &Found,
+        state: &CustomerState,
         action: &Action,
     ) -> Result<Vec<OwnedRwLockWriteGuard<()>>> {
-        let mut closed = Vec::new();
-        let change = Move::of(change, found, action).filter(|change| !change.ends_phase);
+        let mut blocked = Vec::new();
+        let change = ItemChange::of(change, state, action).filter(|change| !change.ends_phase);
         if let Some(change) = change {
             let shared = self.shared().await?;
-            for (_, item) in change.going() {
-                closed.push(self.hold(&shared.items, &item.id).await?);
+            for (_, item) in change.removed() {
+                blocked.push(self.hold(&shared.items, &item.id).await?);
             }
         }
-        Ok(closed)
+        Ok(blocked)
     }
 
-    /// Works out what an action now takes along of the running subscription's usage, and notes it in the phase that
-    /// begins.
-    async fn carry_into(
+    /// Computes what an action transfers of the current subscription's usage, and notes it in the phase that begins.
+    async fn plan_transfer(
         &self,
         customer: &str,
         change: Change<'_>,
-        found: &Found,
+        state: &CustomerState,
         action: &mut Action,
         revision: &Revision,
-    ) -> Result<Carry, Failure> {
-        let Some(change) = Move::of(change, found, action) else {
-            return Ok(Carry::default());
+    ) -> Result<Transfer, Failure> {
+        let Some(change) = ItemChange::of(change, state, action) else {
+            return Ok(Transfer::default());
         };
-        let carry = self.carry(customer, change).await?;
+        let transfer = self.transfer(customer, change).await?;
         if let Action::Replace(_, plan) | Action::Adopt(_, plan) = action
             && let Some(begins) = plan.begins
         {
             let metadata = &mut plan.phases[begins].metadata;
-            metadata.extend(carry.figures.clone());
-            metadata.extend(Charge::notes(&carry.charges, revision.made()));
+            metadata.extend(transfer.figures.clone());
+            metadata.extend(UsageCharge::notes(&transfer.charges, revision.made()));
         }
-        Ok(carry)
+        Ok(transfer)
     }
 
-    /// Gives a schedule other phases.
+    /// Replaces the phases of a schedule.
     async fn replace(
         &self,
         schedule: &str,
@@ -310,7 +309,7 @@ impl Domain {
         plan: NewSchedule,
         revision: &Revision,
     ) -> Result<Schedule, Failure> {
-        let plan = marked(plan, revision);
+        let plan = with_revision(plan, revision);
         let replace = self
             .billing()
             .replace_phases(schedule, &plan, current_phase_start);
@@ -319,7 +318,7 @@ impl Domain {
 }
 
 /// The plan with the revision in the metadata of each phase.
-fn marked(mut plan: NewSchedule, revision: &Revision) -> NewSchedule {
+fn with_revision(mut plan: NewSchedule, revision: &Revision) -> NewSchedule {
     for phase in &mut plan.phases {
         revision.mark(&mut phase.metadata);
     }

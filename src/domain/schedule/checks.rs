@@ -1,26 +1,30 @@
-//! What can be wrong with a request, asked of Stripe before anything is written.
+//! Checks a request against Stripe before anything is written.
 
 use std::collections::BTreeSet;
 
-use crate::domain::plan_change::{Held, ResolvedPhase};
+use crate::domain::plan_change::{CurrentPlan, ResolvedPhase};
 use crate::domain::{Domain, Error, Result};
 
-/// Whether a payment method is the customer's yet.
+/// Whether a payment method is attached to the customer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Attachment {
     Attached,
-    Free,
+    Unattached,
 }
 
 impl Domain {
-    /// Checks the coupons that are asked for anew.
+    /// Checks the coupons that the request adds.
     ///
     /// # Errors
-    /// [`Error::Refused`] for a coupon that does not exist, [`Error::Invalid`] for one that cannot be used any more.
-    pub(super) async fn check_coupons(&self, asked: &[ResolvedPhase], held: &Held) -> Result<()> {
+    /// [`Error::Refused`] for a coupon that does not exist, [`Error::Invalid`] for one that is not valid any more.
+    pub(super) async fn check_coupons(
+        &self,
+        asked: &[ResolvedPhase],
+        current_plan: &CurrentPlan,
+    ) -> Result<()> {
         let named = asked.iter().filter_map(|phase| phase.coupon.as_deref());
         let new: BTreeSet<&str> = named
-            .filter(|id| !id.is_empty() && !held.has_coupon(id))
+            .filter(|id| !id.is_empty() && !current_plan.has_coupon(id))
             .collect();
         for id in new {
             let coupon = self.billing().coupon(id).await?;
@@ -43,7 +47,8 @@ impl Domain {
         Ok(())
     }
 
-    /// Checks that the payment method `id` exists and is nobody else's. A test token such as `pm_card_us` is none.
+    /// Checks that the payment method `id` exists and belongs to no other customer. A test token such as `pm_card_us`
+    /// belongs to none.
     pub(super) async fn check_payment_method(
         &self,
         id: &str,
@@ -56,7 +61,7 @@ impl Domain {
         };
         match found.customer.as_deref() {
             _ if found.id != id => Err(unknown()),
-            None => Ok(Attachment::Free),
+            None => Ok(Attachment::Unattached),
             holder if holder == customer => Ok(Attachment::Attached),
             Some(_) => Err(Error::InvalidPaymentMethod(
                 "The payment method you provided has already been attached to a customer.".into(),

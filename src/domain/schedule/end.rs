@@ -1,7 +1,7 @@
-//! Ends of subscriptions, and of schedules that have not begun.
+//! Ends subscriptions, and cancels schedules that have not started.
 
-use super::found::Found;
-use super::unpaid::{GivenBack, How};
+use super::customer_state::CustomerState;
+use super::proration::{Cause, UnusedTime};
 use crate::billing::{Metadata, Subscription, SubscriptionUpdate};
 use crate::domain::org::ResolvedOrg;
 use crate::domain::request_key;
@@ -10,15 +10,15 @@ use crate::domain::{Domain, Failure, Result, Superseded};
 use crate::stripe;
 
 impl Domain {
-    /// Ends the subscriptions whose place the org's has taken, and calls off what waits, once the org's is paid for.
+    /// Once the org's subscription is paid for, ends the superseded ones and cancels schedules that have not started.
     pub(in crate::domain) async fn end_superseded(
         &self,
         org: &ResolvedOrg,
-        found: &Found,
+        state: &CustomerState,
         now: i64,
         revision: &Revision,
     ) -> Result<(), Failure> {
-        let Some(current) = found.current.as_ref().filter(|s| s.is_paid_for()) else {
+        let Some(current) = state.current.as_ref().filter(|s| s.is_paid_for()) else {
             return Ok(());
         };
         let audit = |ended: &str| {
@@ -29,22 +29,22 @@ impl Domain {
                 by: current.id.clone(),
             });
         };
-        for old in &found.superseded {
-            self.hand_levels_over(&org.customer, old, current, revision)
+        for old in &state.superseded {
+            self.transfer_levels(&org.customer, old, current, revision)
                 .await?;
             self.end_subscription(&org.customer, old, now, revision)
                 .await?;
             audit(&old.id);
         }
-        for schedule in &found.obsolete {
+        for schedule in &state.obsolete {
             let key = format!("supersede:{}:{}", schedule.id, current.id);
-            self.call_off(&schedule.id, Some(key)).await?;
+            self.cancel_schedule(&schedule.id, Some(key)).await?;
             audit(&schedule.id);
         }
         Ok(())
     }
 
-    /// Ends a subscription now, billing what was used and giving back what was paid and is not.
+    /// Ends a subscription now: bills what was used, and credits paid time that is unused.
     pub(super) async fn end_subscription(
         &self,
         customer: &str,
@@ -55,12 +55,14 @@ impl Domain {
         self.settle_subscription(customer, subscription, revision)
             .await?;
         let noted = self
-            .note_unpaid_at_end(customer, subscription, now, revision)
+            .note_unused_time_at_end(customer, subscription, now, revision)
             .await?;
-        let is_uncredited = noted.as_ref().is_some_and(|noted| noted.how == How::End);
+        let is_uncredited = noted
+            .as_ref()
+            .is_some_and(|noted| noted.cause == Cause::End);
         let id = subscription.id.as_str();
         let ended = match self.billing().end_subscription(id, !is_uncredited).await {
-            // Ended by somebody else since we looked, or by our own try whose answer was lost.
+            // Another request has ended it since it was read, or an earlier attempt did whose answer was lost.
             Err(error) if error.is_subscription_over() && noted.is_some() => {
                 self.billing().subscription(id).await?
             }
@@ -69,20 +71,20 @@ impl Domain {
         };
         self.settle_notes(customer, &ended, false, revision).await?;
         let Some(noted) = noted else { return Ok(()) };
-        // Another request may have changed the plan between the note and the end, and noted something else.
-        if GivenBack::noted(&ended).is_none_or(|found| found.how != noted.how) {
-            let given_back = GivenBack {
+        // Another request may have changed the plan between the note and the end, and replaced the note.
+        if UnusedTime::noted(&ended).is_none_or(|found| found.cause != noted.cause) {
+            let unused_time = UnusedTime {
                 at: ended.ended_at.unwrap_or(now),
                 ..noted
             };
-            self.settle_given_back(customer, &ended, given_back, false, revision)
+            self.settle_unused_time(customer, &ended, unused_time, false, revision)
                 .await?;
         }
         Ok(())
     }
 
-    /// Cancels a schedule that has not begun.
-    pub(super) async fn call_off(
+    /// Cancels a schedule that has not started.
+    pub(super) async fn cancel_schedule(
         &self,
         schedule: &str,
         key: Option<String>,
@@ -92,13 +94,13 @@ impl Domain {
             cancel = cancel.key(key);
         }
         match cancel.send().await {
-            // Called off by somebody else since we looked.
+            // Another request has canceled it since it was read.
             Err(error) if error.is_schedule_over() => Ok(()),
             other => other.map(drop),
         }
     }
 
-    /// Notes the request's key on what it has ended: an end takes no metadata along.
+    /// Notes the request's key on the subscription that it ended, since ending one takes no metadata.
     pub(super) async fn note_keys(&self, subscription: &str, revision: &Revision) {
         let Some(keys) = revision.request_keys() else {
             return;

@@ -1,14 +1,14 @@
-//! What a change leaves to be done after it: charges, levels, unused time that nobody has paid for.
+//! What remains to be done after a change: charges, levels, and credits for unused time.
 //!
-//! The change itself notes it in the subscription's metadata, in the same call. So it is done however often this
-//! process, or Stripe, fails in between: first by the request that made the change, and else before the next change or
-//! after the next read, whichever comes first. Each part can be repeated, and has its effect once.
+//! The change notes it in the subscription's metadata, in the same call. So it gets done even if this process or Stripe
+//! fails in between: by the request that made the change, or else before the next change or after the next read,
+//! whichever comes first. Each step can be repeated and takes effect once.
 
 use std::collections::BTreeSet;
 
-use super::charge::Charge;
-use super::found::Found;
-use super::unpaid::{ENDS, GivenBack, UNPAID};
+use super::customer_state::CustomerState;
+use super::proration::{PLANNED_END, UNUSED_TIME, UnusedTime};
+use super::usage_charge::UsageCharge;
 use crate::billing::{Metadata, NewPhase, Subscription, SubscriptionUpdate};
 use crate::domain::plan_change::ResolvedPhase;
 use crate::domain::request_key::KEYS;
@@ -17,15 +17,23 @@ use crate::domain::subscription::MARK;
 use crate::domain::usage::{Figure, SCHEDULED, SETTLED};
 use crate::domain::{Domain, Error, Failure, Result};
 
-/// How many pairs Stripe keeps on an object.
-const MOST_PAIRS: usize = 50;
+/// How many metadata pairs Stripe keeps on an object.
+const MAX_PAIRS: usize = 50;
 
-/// What a change, or what follows from it, may note beside a figure for each metered feature.
-const NOTES: [&str; 7] = [MARK.0, REVISION, KEYS, SCHEDULED, SETTLED, UNPAID, ENDS];
+/// The keys that a change may write, beside one figure for each metered feature.
+const NOTE_KEYS: [&str; 7] = [
+    MARK.0,
+    REVISION,
+    KEYS,
+    SCHEDULED,
+    SETTLED,
+    UNUSED_TIME,
+    PLANNED_END,
+];
 
-/// Makes sure that a subscription has room for what a change to `asked` may have to note: Stripe drops, or refuses, what
-/// is beyond that.
-pub(super) fn check_room(
+/// Checks that the subscription's metadata has room for all that a change to `asked` may note. Stripe drops or refuses
+/// what does not fit.
+pub(super) fn check_metadata_room(
     subscription: &Subscription,
     asked: &[ResolvedPhase],
     phases: &[NewPhase],
@@ -40,23 +48,23 @@ pub(super) fn check_room(
     let figures = held.chain(asked).map(|feature| Figure::key(&feature));
     let planned = phases.iter().flat_map(|phase| phase.metadata.keys());
     let mut keys: BTreeSet<String> = figures.collect();
-    keys.extend(NOTES.map(str::to_owned));
+    keys.extend(NOTE_KEYS.map(str::to_owned));
     keys.extend(planned.cloned());
     let ours = keys.len();
     keys.extend(pairs(subscription).cloned());
-    if keys.len() <= MOST_PAIRS {
+    if keys.len() <= MAX_PAIRS {
         return Ok(());
     }
     Err(Error::Invalid(format!(
-        "the subscription's metadata is too full for this change: Stripe keeps {MOST_PAIRS} pairs, and Tier needs up to \
+        "the subscription's metadata is too full for this change: Stripe keeps {MAX_PAIRS} pairs, and Tier needs up to \
          {ours} of them; remove {} of the others in Stripe",
-        keys.len() - MOST_PAIRS
+        keys.len() - MAX_PAIRS
     )))
 }
 
 /// Whether one more pair fits.
-pub(super) fn has_room(subscription: &Subscription) -> bool {
-    pairs(subscription).count() < MOST_PAIRS
+pub(super) fn has_metadata_room(subscription: &Subscription) -> bool {
+    pairs(subscription).count() < MAX_PAIRS
 }
 
 fn pairs(subscription: &Subscription) -> impl Iterator<Item = &String> {
@@ -67,32 +75,32 @@ fn pairs(subscription: &Subscription) -> impl Iterator<Item = &String> {
 }
 
 impl Subscription {
-    /// Whether a change, made or scheduled, has left something to be done.
+    /// Whether a change, made by Tier or by a schedule, has left something to be done.
     pub(in crate::domain) fn is_unsettled(&self) -> bool {
         let over = self.ended_at.is_some();
-        Charge::noted(self).next().is_some()
-            || GivenBack::noted(self).is_some()
+        UsageCharge::noted(self).next().is_some()
+            || UnusedTime::noted(self).is_some()
             || (!over && !self.scheduled_changes().is_empty())
             || (!over && !Figure::open_levels(self).is_empty())
     }
 }
 
 impl Domain {
-    /// Does what earlier changes have left to be done.
+    /// Completes earlier changes.
     pub(in crate::domain) async fn settle_changes(
         &self,
         customer: &str,
-        found: &Found,
+        state: &CustomerState,
         revision: &Revision,
     ) -> Result<(), Failure> {
-        for subscription in found.ended_unsettled.iter().chain(&found.current) {
+        for subscription in state.ended_unsettled.iter().chain(&state.current) {
             self.settle_subscription(customer, subscription, revision)
                 .await?;
         }
         Ok(())
     }
 
-    /// Likewise, for one subscription.
+    /// Completes earlier changes of one subscription.
     pub(super) async fn settle_subscription(
         &self,
         customer: &str,
@@ -110,13 +118,13 @@ impl Domain {
             .await
     }
 
-    /// Does what is noted on a subscription, and removes the notes. `fresh`: the change was made by this request, so that
-    /// nobody can have begun with it before.
+    /// Does what is noted on a subscription, and removes the notes. `just_made` says that this request made the change,
+    /// so nobody else can have begun with it.
     pub(super) async fn settle_notes(
         &self,
         customer: &str,
         subscription: &Subscription,
-        fresh: bool,
+        just_made: bool,
         revision: &Revision,
     ) -> Result<(), Failure> {
         let mut done = Metadata::new();
@@ -125,14 +133,14 @@ impl Domain {
             .any(|figure| figure.billed)
         {
             let since = subscription.current_period_start;
-            self.give_levels_back(customer, subscription, since, revision)
+            self.credit_levels(customer, subscription, since, revision)
                 .await?;
         }
-        self.set_levels(subscription, fresh, revision, &mut done)
+        self.set_levels(subscription, just_made, revision, &mut done)
             .await?;
-        self.charge_noted(customer, subscription, fresh, revision, &mut done)
+        self.charge_noted(customer, subscription, just_made, revision, &mut done)
             .await?;
-        self.settle_unpaid(customer, subscription, fresh, revision, &mut done)
+        self.settle_noted_time(customer, subscription, just_made, revision, &mut done)
             .await?;
         if done.is_empty() {
             return Ok(());

@@ -1,7 +1,7 @@
-//! What an org pays with, and requests without phases.
+//! The payment method of an org, and requests without phases.
 
 use super::Subscribe;
-use super::found::Found;
+use super::customer_state::CustomerState;
 use crate::billing::{Schedule, Subscription, SubscriptionUpdate};
 use crate::domain::org::{OrgInfoUpdate, ResolvedOrg, Written};
 use crate::domain::refs::OrgName;
@@ -9,7 +9,7 @@ use crate::domain::revision::{Decisions, Revision};
 use crate::domain::{Domain, Error, Failure, Result};
 
 impl Domain {
-    /// Writes the org's particulars and what it pays with, and leaves what it is subscribed to as it is.
+    /// Writes the org's details and its payment method, without changing what it is subscribed to.
     pub(super) async fn write_details(&self, org: &OrgName, request: &Subscribe) -> Result<()> {
         let method = request.payment_method.as_str();
         if request.info.is_none() && method.is_empty() {
@@ -53,7 +53,7 @@ impl Domain {
         self.note_no_change(&org).await
     }
 
-    /// Writes `info`. If it names a default payment method and the customer was there before, returns that too.
+    /// Writes `info`. Also returns the new default payment method, if `info` has one and the customer existed before.
     async fn put_details(
         &self,
         org: &OrgName,
@@ -67,7 +67,7 @@ impl Domain {
         let mut info = info.clone();
         let mut new = None;
         if known && !method.is_empty() && info.payment_method != method {
-            // Both are attached; the default must be named by what it has become.
+            // Both are attached. The default must be named by the id that it got.
             let customer = self.customer(org).await?;
             let attached = self.attach_named(&customer, method).await?;
             info.default_payment_method.clone_from(&attached.id);
@@ -85,83 +85,89 @@ impl Domain {
         Ok((written, default.filter(|_| told)))
     }
 
-    /// Lets the org's subscription be paid with the customer's new default: always if that was `asked` for, else where
-    /// another payment method is pinned, as Checkout does.
+    /// Makes the org's subscription use the customer's new default payment method: always if the request `asked` for
+    /// it, else only if the subscription has another one of its own, as after Checkout.
     pub(super) async fn pay_with(&self, customer: &str, method: &str, asked: bool) -> Result<()> {
         let mut decisions = Decisions::new(customer);
         loop {
-            let found = self.find_current_state(customer).await?;
-            let revision = decisions.at(found.seen);
-            match self.pin_all(&found, method, asked, &revision).await {
+            let state = self.read_customer_state(customer).await?;
+            let revision = decisions.at(state.revision);
+            match self
+                .apply_payment_method(&state, method, asked, &revision)
+                .await
+            {
                 Ok(()) => return Ok(()),
                 Err(failure) => self.before_next(&mut decisions, failure).await?,
             }
         }
     }
 
-    async fn pin_all(
+    async fn apply_payment_method(
         &self,
-        found: &Found,
+        state: &CustomerState,
         method: &str,
         asked: bool,
         revision: &Revision,
     ) -> Result<(), Failure> {
-        let applies = |pinned: Option<&str>| match pinned {
-            Some(pinned) => pinned != method,
+        let applies = |own: Option<&str>| match own {
+            Some(own) => own != method,
             None => asked,
         };
-        for subscription in found
+        for subscription in state
             .current
             .iter()
-            .chain(&found.superseded)
-            .chain(&found.others)
+            .chain(&state.superseded)
+            .chain(&state.others)
         {
             if applies(subscription.default_payment_method.as_deref()) {
-                self.pin(subscription, method, revision).await?;
+                self.set_subscription_method(subscription, method, revision)
+                    .await?;
             }
         }
-        if let Some(schedule) = &found.waiting {
-            let pinned = schedule.default_settings.default_payment_method.as_deref();
-            if applies(pinned) {
-                self.pin_schedule(schedule, method, revision).await?;
+        if let Some(schedule) = &state.not_started {
+            let own = schedule.default_settings.default_payment_method.as_deref();
+            if applies(own) {
+                self.set_schedule_method(schedule, method, revision).await?;
             }
         }
         Ok(())
     }
 
-    async fn pin(
+    async fn set_subscription_method(
         &self,
         subscription: &Subscription,
         method: &str,
         revision: &Revision,
     ) -> Result<(), Failure> {
-        // The schedule too, or its next phase brings the old one back.
+        // On the schedule too, or its next phase brings the old one back.
         if let Some(schedule) = subscription.active_schedule() {
-            self.pin_schedule(schedule, method, revision).await?;
+            self.set_schedule_method(schedule, method, revision).await?;
         }
         let update = SubscriptionUpdate {
             default_payment_method: Some(method),
             ..SubscriptionUpdate::default()
         };
-        let pin = self
+        let update_method = self
             .billing()
             .update_subscription(&subscription.id, &update);
         let step = format!("pin:{}", subscription.id);
-        self.decided(revision.write(&step, pin.unread())).await?;
+        self.decided(revision.write(&step, update_method.unread()))
+            .await?;
         Ok(())
     }
 
-    async fn pin_schedule(
+    async fn set_schedule_method(
         &self,
         schedule: &Schedule,
         method: &str,
         revision: &Revision,
     ) -> Result<(), Failure> {
-        let pin = self
+        let update_method = self
             .billing()
             .set_schedule_payment_method(&schedule.id, method);
         let step = format!("pin:{}", schedule.id);
-        self.decided(revision.write(&step, pin.unread())).await?;
+        self.decided(revision.write(&step, update_method.unread()))
+            .await?;
         Ok(())
     }
 }

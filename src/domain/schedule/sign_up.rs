@@ -2,12 +2,12 @@
 
 use super::Subscribe;
 use crate::domain::org::{OrgInfoUpdate, ResolvedOrg};
-use crate::domain::plan_change::{Change, Held, ResolvedPhase};
+use crate::domain::plan_change::{Change, CurrentPlan, ResolvedPhase};
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Result};
 
 impl Domain {
-    /// Makes the org's customer with all that the request says of it, and subscribes it.
+    /// Creates the org's customer with all details of the request, and subscribes it.
     pub(super) async fn sign_up(
         &self,
         org: &OrgName,
@@ -16,7 +16,7 @@ impl Domain {
         now: i64,
     ) -> Result<()> {
         let method = Some(request.payment_method.as_str()).filter(|method| !method.is_empty());
-        self.check_coupons(asked, &Held::default()).await?;
+        self.check_coupons(asked, &CurrentPlan::default()).await?;
         let mut info = request.info.clone().unwrap_or_default();
         if let Some(method) = method {
             self.check_payment_method(method, None).await?;
@@ -36,7 +36,7 @@ impl Domain {
         outcome
     }
 
-    /// Subscribes a customer that has been made with `info`.
+    /// Subscribes a customer that was created with `info`.
     async fn subscribe_new(
         &self,
         org: &ResolvedOrg,

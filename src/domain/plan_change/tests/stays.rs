@@ -101,7 +101,7 @@ fn what_is_mentioned_changes() {
 #[test]
 fn what_stripe_would_refuse_is_refused_before() {
     let sub = subscription(None);
-    let held = Held::of(CurrentState::Subscribed(&sub), NOW);
+    let current_plan = CurrentPlan::of(CurrentState::Subscribed(&sub), NOW);
     let billed = |every: &str, currency: &str| PricedFeature {
         billing: BillingTerms {
             every: Some((every.to_owned().into(), 1)),
@@ -109,13 +109,15 @@ fn what_stripe_would_refuse_is_refused_before() {
         },
         ..sold("p")
     };
-    let check = |held: &Held, features: &[PricedFeature]| {
-        held.check(features).map_err(|error| error.to_string())
+    let check = |current_plan: &CurrentPlan, features: &[PricedFeature]| {
+        current_plan
+            .check(features)
+            .map_err(|error| error.to_string())
     };
-    let nothing = Held::default();
+    let nothing = CurrentPlan::default();
     assert_eq!(check(&nothing, &[billed("year", "eur")]), Ok(()));
-    assert_eq!(check(&held, &[billed("month", "usd")]), Ok(()));
-    for (held, features, word) in [
+    assert_eq!(check(&current_plan, &[billed("month", "usd")]), Ok(()));
+    for (current_plan, features, word) in [
         (
             &nothing,
             vec![billed("month", "usd"), billed("year", "usd")],
@@ -127,11 +129,15 @@ fn what_stripe_would_refuse_is_refused_before() {
             "currency field",
         ),
         // The item that is not Tier's is billed monthly, in dollars.
-        (&held, vec![billed("year", "usd")], "interval"),
-        (&held, vec![billed("month", "eur")], "currency"),
-        (&held, vec![billed("month", "usd"); 20], "21 were given"),
+        (&current_plan, vec![billed("year", "usd")], "interval"),
+        (&current_plan, vec![billed("month", "eur")], "currency"),
+        (
+            &current_plan,
+            vec![billed("month", "usd"); 20],
+            "21 were given",
+        ),
     ] {
-        let refused = check(held, &features).expect_err(word);
+        let refused = check(current_plan, &features).expect_err(word);
         assert!(refused.contains(word), "{refused}");
     }
 }

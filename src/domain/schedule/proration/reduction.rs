@@ -1,21 +1,21 @@
-//! What of an invoice is to be taken off it. Pure.
+//! By how much an invoice is reduced. Pure.
 
 use crate::billing::{
     CollectionMethod, Invoice, InvoiceLine, InvoiceStatus, NewCreditNote, Period,
 };
 
-/// A part of an invoice's line.
+/// A part of a line of an invoice.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::domain::schedule) struct Part {
+pub(in crate::domain::schedule) struct LinePart {
     pub(in crate::domain::schedule) line: String,
-    /// Cents, discounts not deducted.
+    /// Cents before discounts.
     pub(super) amount: i64,
-    /// Cents, discounts deducted.
+    /// Cents after discounts.
     pub(in crate::domain::schedule) net: i64,
 }
 
-impl Part {
-    /// `amount` cents of a line; none if that is nothing.
+impl LinePart {
+    /// `amount` cents of a line; none for zero.
     pub(in crate::domain::schedule) fn of(line: &InvoiceLine, amount: i64) -> Option<Self> {
         let discounts = line.discount_amounts.iter();
         let discount = discounts.map(|discount| discount.amount).sum();
@@ -27,8 +27,8 @@ impl Part {
         })
     }
 
-    /// Cents of no line; none if that is nothing.
-    pub(super) fn bare(amount: i64) -> Option<Self> {
+    /// Cents that belong to no line; none for zero.
+    pub(super) fn without_line(amount: i64) -> Option<Self> {
         (amount > 0).then(|| Self {
             line: String::new(),
             amount,
@@ -36,7 +36,7 @@ impl Part {
         })
     }
 
-    /// As much of it as is `net` cents.
+    /// The same part, limited to `net` cents.
     pub(super) fn up_to(&self, net: i64) -> Self {
         let amount = if net < self.net {
             share(self.amount, net, self.net)
@@ -53,25 +53,28 @@ impl Part {
 
 /// What is to be taken off an invoice.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::domain::schedule) struct Credit {
-    pub(in crate::domain::schedule) parts: Vec<Part>,
-    /// Whether nothing else was charged.
-    pub(in crate::domain::schedule) is_all: bool,
+pub(in crate::domain::schedule) struct Reduction {
+    pub(in crate::domain::schedule) parts: Vec<LinePart>,
+    /// Whether the invoice charges for nothing else.
+    pub(in crate::domain::schedule) is_whole_invoice: bool,
 }
 
-impl Credit {
-    pub(super) fn new(invoice: &Invoice, parts: Vec<Part>) -> Self {
+impl Reduction {
+    pub(super) fn new(invoice: &Invoice, parts: Vec<LinePart>) -> Self {
         let whole = |line: &InvoiceLine| {
             let mut own = parts.iter().filter(|part| part.line == line.id);
             own.any(|part| part.amount == line.amount)
         };
         let mut charges = invoice.lines.data.iter().filter(|line| line.amount != 0);
-        let is_all = charges.all(whole);
-        Self { parts, is_all }
+        let is_whole_invoice = charges.all(whole);
+        Self {
+            parts,
+            is_whole_invoice,
+        }
     }
 
-    /// What an invoice of which so many cents are `due` can have taken off, and the rest.
-    pub(super) fn split(&self, mut due: i64) -> (Vec<Part>, Vec<Part>) {
+    /// Splits the reduction into what can be taken off while `due` cents are due, and the rest.
+    pub(super) fn split(&self, mut due: i64) -> (Vec<LinePart>, Vec<LinePart>) {
         let (mut taken, mut rest) = (Vec::new(), Vec::new());
         for part in &self.parts {
             let within = part.up_to(part.net.min(due));
@@ -88,7 +91,7 @@ impl Credit {
 }
 
 impl Invoice {
-    /// Whether nobody has paid it, or is about to, by `now`.
+    /// Whether nobody has paid it by `now`, nor is about to.
     pub(in crate::domain::schedule) fn is_unpaid(&self, now: i64) -> bool {
         let waits = !self.is(&InvoiceStatus::Paid);
         let sent = self.collection_method == CollectionMethod::SendInvoice;
@@ -96,7 +99,7 @@ impl Invoice {
         waits && !self.is_processing() && (!sent || overdue) && self.amount_remaining > 0
     }
 
-    /// Whether it has been paid, or is to be: what it charges is given back by another one.
+    /// Whether it has been paid or is still to be paid, so that a later invoice has to credit what it charges.
     pub(in crate::domain::schedule) fn is_charged(&self) -> bool {
         !self.is(&InvoiceStatus::Void)
     }
@@ -108,8 +111,8 @@ impl Invoice {
     }
 }
 
-/// Cents of an amount for a period that are for time after `at`, rounded as Stripe rounds a credit.
-pub(super) fn unused(amount: i64, period: Period, at: i64) -> i64 {
+/// The cents of an amount that are for time after `at`, rounded as Stripe rounds a credit.
+pub(super) fn unused_amount(amount: i64, period: Period, at: i64) -> i64 {
     let Period { start, end } = period;
     if amount <= 0 || end <= start {
         return 0;
@@ -120,14 +123,14 @@ pub(super) fn unused(amount: i64, period: Period, at: i64) -> i64 {
     i64::try_from(part).unwrap_or(amount)
 }
 
-/// The part of `whole` that goes with `part` of `of`, rounded.
+/// `whole` × `part` / `of`, rounded.
 pub(super) fn share(whole: i64, part: i64, of: i64) -> i64 {
     let (whole, part, of) = (i128::from(whole), i128::from(part), i128::from(of.max(1)));
     i64::try_from((whole * part * 2 + of) / (of * 2)).unwrap_or(i64::MAX)
 }
 
 /// A credit note for parts of an invoice's lines.
-pub(super) fn credit_note(invoice: &Invoice, parts: &[Part]) -> NewCreditNote {
+pub(super) fn credit_note(invoice: &Invoice, parts: &[LinePart]) -> NewCreditNote {
     let lines = parts.iter().map(|part| (part.line.clone(), part.amount));
     NewCreditNote {
         invoice: invoice.id.clone(),
@@ -171,17 +174,17 @@ mod tests {
             (30 * DAY, 0),
             (99 * DAY, 0),
         ] {
-            assert_eq!(unused(1000, period, at), expected, "{at}");
+            assert_eq!(unused_amount(1000, period, at), expected, "{at}");
         }
-        assert_eq!(unused(-1000, period, 0), 0);
+        assert_eq!(unused_amount(-1000, period, 0), 0);
     }
 
-    fn whole(invoice: &Invoice, lines: usize) -> Credit {
+    fn whole(invoice: &Invoice, lines: usize) -> Reduction {
         let lines = invoice.lines.data.iter().take(lines);
-        Credit::new(
+        Reduction::new(
             invoice,
             lines
-                .filter_map(|line| Part::of(line, line.amount))
+                .filter_map(|line| LinePart::of(line, line.amount))
                 .collect(),
         )
     }
@@ -196,8 +199,8 @@ mod tests {
                 line(0, "metered"),
             ],
         );
-        assert!(whole(&invoice, 2).is_all);
-        assert!(!whole(&invoice, 1).is_all);
+        assert!(whole(&invoice, 2).is_whole_invoice);
+        assert!(!whole(&invoice, 1).is_whole_invoice);
     }
 
     #[test]
@@ -233,7 +236,7 @@ mod tests {
     #[test]
     fn no_more_is_taken_off_than_is_due() {
         let invoice = invoice(&json!({}), &[line(1000, "licensed"), line(800, "licensed")]);
-        let amounts = |parts: Vec<Part>| {
+        let amounts = |parts: Vec<LinePart>| {
             parts
                 .into_iter()
                 .map(|part| part.amount)

@@ -1,21 +1,24 @@
-//! What a scheduled change, which happened while nobody was there, takes along: worked out by whoever comes next.
+//! The transfer for a scheduled change, which Stripe made by itself. The next request that sees the subscription
+//! completes it.
 //!
-//! Stripe has invoiced the usage of the items that went, a level too. That one is billed again at the period's end, by
-//! the plan then in force; so what was invoiced of it is given back.
+//! Stripe has invoiced the usage of the removed items, levels included. A level is billed again at the end of the
+//! period, by the plan in force then, so what was invoiced of it is credited.
 
-use super::Move;
+use super::ItemChange;
 use super::levels::target;
 use crate::billing::{Invoice, Subscription, SubscriptionUpdate};
 use crate::domain::catalog::PricedFeature;
 use crate::domain::revision::Revision;
-use crate::domain::schedule::charge::Extra;
-use crate::domain::schedule::unpaid::{Credit, Credits, GivenBack, How, Part, UNPAID};
+use crate::domain::schedule::proration::{
+    Cause, LinePart, Reduction, StripeCredits, UNUSED_TIME, UnusedTime,
+};
+use crate::domain::schedule::usage_charge::Adjustment;
 use crate::domain::usage::Billed;
 use crate::domain::{Domain, Failure, Result};
 
 impl Domain {
-    /// Notes on the subscription what was used before a scheduled change, and the levels that are to be set. Answers with
-    /// the subscription as it is then, if there was such a change.
+    /// Notes on the subscription what was used before a scheduled change, and the levels that are to be set. Returns
+    /// the updated subscription, if there was such a change.
     pub(in crate::domain::schedule) async fn note_scheduled_change(
         &self,
         customer: &str,
@@ -33,7 +36,7 @@ impl Domain {
         let features: Vec<PricedFeature> = items
             .filter_map(|item| PricedFeature::of(&item.price))
             .collect();
-        let change = Move {
+        let change = ItemChange {
             subscription,
             features: &features,
             ends_phase: true,
@@ -41,35 +44,35 @@ impl Domain {
             scheduled: true,
             now: self.now().await?,
         };
-        let carry = self.carry(customer, change).await?;
-        self.give_levels_back(customer, subscription, first, revision)
+        let transfer = self.transfer(customer, change).await?;
+        self.credit_levels(customer, subscription, first, revision)
             .await?;
         let mut refused = None;
         for at in changes {
-            let given_back = GivenBack {
-                how: How::Going,
+            let unused_time = UnusedTime {
+                cause: Cause::RemovedItems,
                 at,
-                // The period that the change ended is not known any more.
+                // When the period began that the change ended is not known any more.
                 since: 0,
-                credits: Credits::ThatSecond,
+                credits: StripeCredits::InSameSecond,
             };
-            let noted = given_back.to_string();
+            let noted = unused_time.to_string();
             let settled = self
-                .settle_given_back(customer, subscription, given_back, false, revision)
+                .settle_unused_time(customer, subscription, unused_time, false, revision)
                 .await?;
             if !settled {
                 refused.get_or_insert(noted);
             }
         }
         let mut update = SubscriptionUpdate {
-            metadata: carry.figures,
+            metadata: transfer.figures,
             ..SubscriptionUpdate::default()
         };
-        // The next call tries again.
-        let refused = refused.filter(|_| GivenBack::noted(subscription).is_none());
+        // The next request tries again.
+        let refused = refused.filter(|_| UnusedTime::noted(subscription).is_none());
         update
             .metadata
-            .extend(refused.map(|note| (UNPAID.to_owned(), note)));
+            .extend(refused.map(|note| (UNUSED_TIME.to_owned(), note)));
         let note = self
             .billing()
             .update_subscription(&subscription.id, &update);
@@ -77,8 +80,8 @@ impl Domain {
         Ok(Some(self.decided(revision.write(&step, note)).await?))
     }
 
-    /// Gives back what was invoiced of levels that go on, since a change `at` that time, each line once.
-    pub(in crate::domain::schedule) async fn give_levels_back(
+    /// Credits what was invoiced since `at` for levels that continue, each line once.
+    pub(in crate::domain::schedule) async fn credit_levels(
         &self,
         customer: &str,
         subscription: &Subscription,
@@ -86,34 +89,34 @@ impl Domain {
         revision: &Revision,
     ) -> Result<(), Failure> {
         let now = self.now().await?;
-        let goes_on = |billed: &Billed| {
+        let continues = |billed: &Billed| {
             let target = target(subscription, &billed.feature);
             billed.is_level()
                 && billed.period_start >= subscription.current_period_start
                 && target.is_some_and(|item| item.price.is_level())
         };
         let billed = self.billed_on_changes(subscription, at).await?;
-        for (invoice, billed) in billed.into_iter().filter(|(_, billed)| goes_on(billed)) {
-            let parts = self.left_of(&invoice, &billed.lines).await?;
+        for (invoice, billed) in billed.into_iter().filter(|(_, billed)| continues(billed)) {
+            let parts = self.remaining_of(&invoice, &billed.lines).await?;
             let Some(first) = parts.first() else { continue };
             let name = format!("level:{}", first.line);
             if invoice.is_unpaid(now) {
-                let credit = Credit {
+                let credit = Reduction {
                     parts,
-                    is_all: invoice.is_only(&billed.lines),
+                    is_whole_invoice: invoice.is_only(&billed.lines),
                 };
                 let rest = self
-                    .take_off(&invoice, &credit, &name, false, revision)
+                    .reduce_invoice(&invoice, &credit, &name, false, revision)
                     .await?;
                 let rest = rest.unwrap_or_default();
-                let extra = given_back(&invoice, &billed, &rest, &name);
-                if extra.amount != 0 {
-                    self.add_to_next_invoice(customer, subscription, &extra, false, revision)
+                let adjustment = level_credit(&invoice, &billed, &rest, &name);
+                if adjustment.amount != 0 {
+                    self.add_to_next_invoice(customer, subscription, &adjustment, false, revision)
                         .await?;
                 }
             } else if invoice.is_charged() {
-                let extra = given_back(&invoice, &billed, &parts, &name);
-                self.add_to_next_invoice(customer, subscription, &extra, false, revision)
+                let adjustment = level_credit(&invoice, &billed, &parts, &name);
+                self.add_to_next_invoice(customer, subscription, &adjustment, false, revision)
                     .await?;
             }
         }
@@ -121,16 +124,16 @@ impl Domain {
     }
 }
 
-/// What is taken off the next invoice because it was on an earlier one.
-fn given_back<'a>(
+/// The credit for a level that was on an earlier invoice.
+fn level_credit<'a>(
     invoice: &'a Invoice,
     billed: &'a Billed,
-    parts: &[Part],
+    parts: &[LinePart],
     name: &'a str,
-) -> Extra<'a> {
+) -> Adjustment<'a> {
     let net = parts.iter().map(|part| part.net);
     let currency = billed.lines.first().map(|line| line.currency.as_str());
-    Extra {
+    Adjustment {
         name,
         amount: -net.fold(0, i64::saturating_add),
         currency: currency.unwrap_or_default(),

@@ -1,31 +1,31 @@
-//! Usage that no phase's end bills: Stripe bills none of an item that goes in the second in which its phase began.
+//! Charges for usage that Stripe does not bill. If an item is removed in the second in which its phase began, no phase
+//! ends, and Stripe bills none of the item's usage.
 //!
-//! What it would have billed is noted in the subscription's metadata by the change itself, and charged afterwards by an
-//! invoice item. So a charge is lost neither with its call nor with this process, and the note's name makes it happen
-//! once.
+//! The change notes the charge in the subscription's metadata, and an invoice item bills it afterwards. So a charge
+//! survives a failed call and a restart, and the note's name makes it happen once.
 
 use std::fmt;
 use std::str::FromStr;
 
-use super::unpaid::TIME;
+use super::proration::TIME;
 use crate::billing::{InvoiceItem, Metadata, NewInvoiceItem, Period, Subscription};
 use crate::domain::revision::Revision;
 use crate::domain::{Domain, Failure, Result};
 use crate::stripe;
 
-/// What the metadata key of a charge begins with.
+/// The prefix of a charge's metadata key.
 const PREFIX: &str = "tier.c.";
 
-/// The metadata key by which an invoice item says which charge it is.
+/// The metadata key by which an invoice item names its charge.
 pub(super) const CHARGE: &str = "tier.charge";
 
-/// How far Stripe's clock may be behind ours, in seconds.
+/// How far Stripe's clock may be behind the local one, in seconds.
 pub(super) const CLOCK_SKEW: i64 = 300;
 
-/// Usage of one item that is to be charged.
+/// A charge for the usage of one item.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Charge {
-    /// Cents, discounts not deducted.
+pub(super) struct UsageCharge {
+    /// Cents before discounts.
     pub(super) amount: i64,
     pub(super) currency: String,
     /// Units.
@@ -35,7 +35,7 @@ pub(super) struct Charge {
     pub(super) feature: String,
 }
 
-impl fmt::Display for Charge {
+impl fmt::Display for UsageCharge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             amount,
@@ -48,7 +48,7 @@ impl fmt::Display for Charge {
     }
 }
 
-impl FromStr for Charge {
+impl FromStr for UsageCharge {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
@@ -65,15 +65,15 @@ impl FromStr for Charge {
     }
 }
 
-impl Charge {
-    /// Charges as they are noted by a change that makes the revision `made`.
+impl UsageCharge {
+    /// The metadata that notes charges, for a change that makes revision `made`.
     pub(super) fn notes(charges: &[Self], made: u64) -> Metadata {
         let note =
             |(i, charge): (usize, &Self)| (format!("{PREFIX}{made}.{i}"), charge.to_string());
         charges.iter().enumerate().map(note).collect()
     }
 
-    /// The charges that are noted on a subscription, by metadata key.
+    /// The charges noted on a subscription, by metadata key.
     pub(super) fn noted(subscription: &Subscription) -> impl Iterator<Item = (&String, Self)> {
         let notes = subscription.metadata.iter();
         let notes = notes.filter(|(key, _)| key.starts_with(PREFIX));
@@ -81,23 +81,23 @@ impl Charge {
     }
 }
 
-/// An amount that a customer's next invoice is to have.
-pub(super) struct Extra<'a> {
-    /// What makes it happen once.
+/// An amount that is added to a customer's next invoice.
+pub(super) struct Adjustment<'a> {
+    /// Identifies it, so that it is added once.
     pub(super) name: &'a str,
     pub(super) amount: i64,
     pub(super) currency: &'a str,
     pub(super) description: String,
-    /// Unix seconds: it was not asked for before.
+    /// Unix seconds. It cannot have been added earlier.
     pub(super) since: i64,
-    /// The time that is given back, and the price that it was charged at.
+    /// If it credits time: the price of that time, and the period.
     pub(super) time: Option<(&'a str, Period)>,
-    /// Whether discounts of the next invoice apply.
+    /// Whether discounts of the invoice apply to it.
     pub(super) is_discountable: bool,
 }
 
-impl Extra<'_> {
-    /// What its invoice item says of it.
+impl Adjustment<'_> {
+    /// The metadata of its invoice item.
     fn metadata(&self) -> Metadata {
         let charge = (CHARGE.to_owned(), self.name.to_owned());
         let time = self
@@ -108,18 +108,19 @@ impl Extra<'_> {
 }
 
 impl Domain {
-    /// Charges what is noted on a subscription. What is done is added to `done`. `fresh`: nobody can have tried before.
+    /// Bills the charges noted on a subscription. Adds each note that is settled to `done`. If the change was
+    /// `just_made`, nobody can have tried before.
     pub(super) async fn charge_noted(
         &self,
         customer: &str,
         subscription: &Subscription,
-        fresh: bool,
+        just_made: bool,
         revision: &Revision,
         done: &mut Metadata,
     ) -> Result<(), Failure> {
-        for (key, charge) in Charge::noted(subscription) {
+        for (key, charge) in UsageCharge::noted(subscription) {
             let name = format!("{}:{}", subscription.id, &key[PREFIX.len()..]);
-            let extra = Extra {
+            let adjustment = Adjustment {
                 name: &name,
                 amount: charge.amount,
                 currency: &charge.currency,
@@ -129,11 +130,11 @@ impl Domain {
                 is_discountable: true,
             };
             let charged = self
-                .add_to_next_invoice(customer, subscription, &extra, fresh, revision)
+                .add_to_next_invoice(customer, subscription, &adjustment, just_made, revision)
                 .await;
             match charged {
                 Err(error) if error.is_invalid_request() && !error.is_replayed() => {
-                    // The note stays, so that the next call tries again, and nothing else waits for it.
+                    // The note stays, so that the next request tries again. Nothing else waits for it.
                     tracing::error!(%error, customer, name, "usage cannot be charged");
                 }
                 charged => {
@@ -145,26 +146,28 @@ impl Domain {
         Ok(())
     }
 
-    /// Adds an amount to the next invoice, once: Stripe keeps idempotency keys for a day, and what is older is looked up.
+    /// Adds an amount to the next invoice, once. Stripe keeps idempotency keys for a day; for older ones, the invoice
+    /// items are looked up.
     pub(super) async fn add_to_next_invoice(
         &self,
         customer: &str,
         subscription: &Subscription,
-        extra: &Extra<'_>,
-        fresh: bool,
+        adjustment: &Adjustment<'_>,
+        just_made: bool,
         revision: &Revision,
     ) -> Result<(), stripe::Error> {
         let live = subscription.ended_at.is_none();
-        let is_final = !live && extra.amount > 0;
-        let added = if fresh && revision.is_first() {
+        let is_final = !live && adjustment.amount > 0;
+        let added = if just_made && revision.is_first() {
             None
         } else {
-            self.added(customer, extra).await?
+            self.added(customer, adjustment).await?
         };
         if let Some(item) = added {
             let waits = is_final && item.invoice.is_none();
             return if waits {
-                self.invoice_what_waits(customer, extra, revision).await
+                self.invoice_what_waits(customer, adjustment, revision)
+                    .await
             } else {
                 Ok(())
             };
@@ -172,42 +175,43 @@ impl Domain {
         let create = self.billing().create_invoice_item(&NewInvoiceItem {
             customer,
             subscription: live.then_some(subscription.id.as_str()),
-            amount: extra.amount,
-            currency: extra.currency,
-            description: &extra.description,
-            metadata: &extra.metadata(),
-            period: extra.time.map(|(_, period)| period),
-            is_discountable: extra.is_discountable,
+            amount: adjustment.amount,
+            currency: adjustment.currency,
+            description: &adjustment.description,
+            metadata: &adjustment.metadata(),
+            period: adjustment.time.map(|(_, period)| period),
+            is_discountable: adjustment.is_discountable,
         });
-        let name = format!("charge:{}", extra.name);
+        let name = format!("charge:{}", adjustment.name);
         let key = revision.fixed(&if live { name } else { name + ":ended" });
         match create.key(key).send().await {
-            // Another server may have ended it since we looked.
+            // Another server may have ended the subscription since it was read.
             Err(error) if live && error.is_invalid_request() => {
                 let subscription = self.billing().subscription(&subscription.id).await?;
                 if subscription.ended_at.is_none() {
                     return Err(error);
                 }
                 let again =
-                    self.add_to_next_invoice(customer, &subscription, extra, false, revision);
+                    self.add_to_next_invoice(customer, &subscription, adjustment, false, revision);
                 return Box::pin(again).await;
             }
             added => drop(added?),
         }
         if is_final {
-            self.invoice_what_waits(customer, extra, revision).await?;
+            self.invoice_what_waits(customer, adjustment, revision)
+                .await?;
         }
         Ok(())
     }
 
-    /// Where the subscription has ended, no invoice comes by itself.
+    /// Invoices pending items. After the end of a subscription, Stripe makes no more invoices by itself.
     async fn invoice_what_waits(
         &self,
         customer: &str,
-        extra: &Extra<'_>,
+        adjustment: &Adjustment<'_>,
         revision: &Revision,
     ) -> Result<(), stripe::Error> {
-        let key = revision.fixed(&format!("invoice:{}", extra.name));
+        let key = revision.fixed(&format!("invoice:{}", adjustment.name));
         let invoice = self.billing().invoice_pending_items(customer);
         invoice.key(key).send().await.map(drop)
     }
@@ -215,14 +219,14 @@ impl Domain {
     async fn added(
         &self,
         customer: &str,
-        extra: &Extra<'_>,
+        adjustment: &Adjustment<'_>,
     ) -> Result<Option<InvoiceItem>, stripe::Error> {
-        let since = extra.since - CLOCK_SKEW;
+        let since = adjustment.since - CLOCK_SKEW;
         let items = self.billing().invoice_items_since(customer, since).await?;
         let named = |item: &InvoiceItem| {
             item.metadata
                 .get(CHARGE)
-                .is_some_and(|name| name == extra.name)
+                .is_some_and(|name| name == adjustment.name)
         };
         Ok(items.into_iter().find(named))
     }
@@ -234,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_charge_is_what_was_noted() {
-        let charge = Charge {
+        let charge = UsageCharge {
             amount: 150,
             currency: "usd".into(),
             used: 15,
@@ -245,9 +249,9 @@ mod tests {
         assert_eq!(charge.to_string(), text);
         assert_eq!(text.parse(), Ok(charge.clone()));
         for text in ["", "150", "150 usd 15 1672531200", "x usd 15 1 f"] {
-            assert_eq!(text.parse::<Charge>(), Err(()), "{text}");
+            assert_eq!(text.parse::<UsageCharge>(), Err(()), "{text}");
         }
-        let notes = Charge::notes(&[charge.clone(), charge], 7);
+        let notes = UsageCharge::notes(&[charge.clone(), charge], 7);
         let keys: Vec<&str> = notes.keys().map(String::as_str).collect();
         assert_eq!(keys, ["tier.c.7.0", "tier.c.7.1"]);
     }

@@ -1,4 +1,4 @@
-//! What an org has that a request need not mention: it stays.
+//! The org's current plan: what a change keeps unless the request says otherwise.
 
 use super::CurrentState;
 use crate::billing::{Metadata, NewPhaseItem, Price, Schedule, Subscription};
@@ -9,25 +9,25 @@ use crate::domain::{Error, Result};
 /// How many items Stripe lets a subscription have.
 const MAX_ITEMS: usize = 20;
 
-/// What a subscription, or one to come, has now.
+/// The items and settings of a subscription, or of a schedule that has not started.
 #[derive(Clone, Debug, Default)]
-pub(in crate::domain) struct Held {
-    items: Vec<HeldItem>,
-    /// The coupon that runs, by its id.
+pub(in crate::domain) struct CurrentPlan {
+    items: Vec<CurrentItem>,
+    /// The id of the current coupon.
     pub(super) coupon: Option<String>,
     /// Whether Stripe computes tax.
     pub(super) automatic_tax: bool,
-    /// What its own invoices are paid with.
+    /// The payment method of the subscription itself.
     pub(in crate::domain) payment_method: Option<String>,
-    /// Whether a trial runs.
+    /// Whether it is in a trial.
     pub(super) trialing: bool,
-    /// Whether there is a subscription, whose currency cannot change.
+    /// Whether there is a subscription: its currency cannot change.
     has_begun: bool,
 }
 
 #[derive(Clone, Debug)]
-struct HeldItem {
-    /// What it is of Tier's; none if it is not.
+struct CurrentItem {
+    /// The feature that it sells; none if the item is not Tier's.
     feature: Option<FeaturePlan>,
     price: String,
     metered: bool,
@@ -36,7 +36,7 @@ struct HeldItem {
     billing: BillingTerms,
 }
 
-impl HeldItem {
+impl CurrentItem {
     fn new(price: &Price, quantity: Option<u64>, metadata: &Metadata) -> Self {
         let metered = price.is_metered();
         Self {
@@ -58,11 +58,11 @@ impl HeldItem {
     }
 }
 
-impl Held {
+impl CurrentPlan {
     pub(in crate::domain) fn of(current_state: CurrentState<'_>, now: i64) -> Self {
         match current_state {
             CurrentState::Nothing => Self::default(),
-            CurrentState::Waiting(schedule) => Self::of_schedule(schedule),
+            CurrentState::NotStarted(schedule) => Self::of_schedule(schedule),
             CurrentState::Subscribed(subscription) => Self::of_subscription(subscription, now),
         }
     }
@@ -73,7 +73,7 @@ impl Held {
         let running = discount.filter(|discount| discount.end.is_none_or(|end| end > now));
         Self {
             items: items
-                .map(|item| HeldItem::new(&item.price, item.quantity, &item.metadata))
+                .map(|item| CurrentItem::new(&item.price, item.quantity, &item.metadata))
                 .collect(),
             coupon: running.map(|discount| discount.coupon.id.clone()),
             automatic_tax: subscription.automatic_tax.enabled,
@@ -83,14 +83,14 @@ impl Held {
         }
     }
 
-    /// What a schedule that has not begun is to begin with. Its prices are to be expanded.
+    /// The first phase of a schedule that has not started. Its prices must be expanded.
     fn of_schedule(schedule: &Schedule) -> Self {
         let settings = &schedule.default_settings;
         let first = schedule.phases.first();
         let items = first.map(|phase| phase.items.iter()).into_iter().flatten();
         let items = items.filter_map(|item| {
             let price = item.price.object()?;
-            Some(HeldItem::new(price, item.quantity, &item.metadata))
+            Some(CurrentItem::new(price, item.quantity, &item.metadata))
         });
         let coupon = first.and_then(|phase| phase.coupon.as_ref());
         let own_tax = first.and_then(|phase| phase.automatic_tax);
@@ -104,28 +104,28 @@ impl Held {
         }
     }
 
-    /// Whether the coupon runs: it need not be redeemed again.
+    /// Whether this coupon is applied already, so that it need not be redeemed again.
     pub(in crate::domain) fn has_coupon(&self, id: &str) -> bool {
         self.coupon.as_deref() == Some(id)
     }
 
-    /// Whether exactly these features are held.
-    pub(super) fn sells_just(&self, features: &[PricedFeature]) -> bool {
+    /// Whether it sells exactly these features.
+    pub(super) fn sells_exactly(&self, features: &[PricedFeature]) -> bool {
         let own = || self.items.iter().filter(|item| item.feature.is_some());
         own().count() == features.len()
             && own().all(|item| features.iter().any(|one| one.price_id == item.price))
     }
 
-    /// All items, as they are.
+    /// All items, unchanged.
     pub(super) fn items(&self) -> Vec<NewPhaseItem> {
-        self.items.iter().map(HeldItem::planned).collect()
+        self.items.iter().map(CurrentItem::planned).collect()
     }
 
-    /// The items that sell `features`, with what is not Tier's. A quantity follows the feature's name from one price
-    /// to another.
+    /// The items for `features`, and the items that are not Tier's. A quantity is kept when a feature moves to another
+    /// price.
     pub(super) fn items_with(&self, features: &[PricedFeature]) -> Vec<NewPhaseItem> {
-        let stays = |item: &HeldItem| features.iter().any(|one| one.price_id == item.price);
-        let mut gone: Vec<&HeldItem> = self.items.iter().filter(|item| !stays(item)).collect();
+        let stays = |item: &CurrentItem| features.iter().any(|one| one.price_id == item.price);
+        let mut gone: Vec<&CurrentItem> = self.items.iter().filter(|item| !stays(item)).collect();
         let own = features.iter().map(|feature| {
             let same = self
                 .items
@@ -143,12 +143,12 @@ impl Held {
         let own: Vec<NewPhaseItem> = own.collect();
         let foreign = self.items.iter().filter(|item| item.feature.is_none());
         own.into_iter()
-            .chain(foreign.map(HeldItem::planned))
+            .chain(foreign.map(CurrentItem::planned))
             .collect()
     }
 
-    /// Whether Stripe lets one subscription have `features` beside what stays: not too many, billed at the same times,
-    /// in one currency.
+    /// Checks that Stripe lets one subscription have `features` and the items that stay: not too many, billed at the
+    /// same times, in one currency.
     ///
     /// # Errors
     /// [`Error::Invalid`], in Stripe's words.
@@ -173,8 +173,8 @@ impl Held {
         } else if mismatch(|a, b| a.currency != b.currency) {
             "currency"
         } else {
-            let held = self.items.first().filter(|_| self.has_begun);
-            return match held {
+            let current_plan = self.items.first().filter(|_| self.has_begun);
+            return match current_plan {
                 Some(item) if item.billing.currency != all[0].currency => Err(Error::Invalid(
                     "You cannot change the currency of a subscription.".into(),
                 )),
@@ -182,20 +182,23 @@ impl Held {
             };
         };
         Err(Error::Invalid(format!(
-            "Currency and interval fields must match across all plans on this subscription. Found mismatch in {field} field."
+            "Currency and interval fields must match across all plans on this subscription. CustomerState mismatch in {field} field."
         )))
     }
 }
 
-/// The first of the items that go which sells the same feature, whatever the plan, in the same way.
-fn take_named<'a>(gone: &mut Vec<&'a HeldItem>, feature: &PricedFeature) -> Option<&'a HeldItem> {
+/// The first removed item that sells the same feature in the same way, whatever its plan.
+fn take_named<'a>(
+    gone: &mut Vec<&'a CurrentItem>,
+    feature: &PricedFeature,
+) -> Option<&'a CurrentItem> {
     let name = feature.name.feature();
-    let same = |item: &&HeldItem| {
+    let same = |item: &&CurrentItem| {
         item.metered == feature.metered
             && item
                 .feature
                 .as_ref()
-                .is_some_and(|held| held.feature() == name)
+                .is_some_and(|current_plan| current_plan.feature() == name)
     };
     gone.iter().position(same).map(|index| gone.remove(index))
 }

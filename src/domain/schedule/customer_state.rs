@@ -1,4 +1,4 @@
-//! What a customer is subscribed to, and waits for, as a decision needs it; and why a decision was not carried out.
+//! The subscriptions and schedules of a customer, as a decision needs them, and when to decide again.
 
 use crate::billing::{Schedule, Subscription};
 use crate::domain::plan_change::CurrentState;
@@ -8,27 +8,27 @@ use crate::domain::subscription::Detail;
 use crate::domain::{Domain, Error, Failure, Result};
 use crate::stripe;
 
-/// What a customer is subscribed to, and waits for.
-pub(in crate::domain) struct Found {
+/// The subscriptions and schedules of a customer.
+pub(in crate::domain) struct CustomerState {
     pub(in crate::domain) current: Option<Subscription>,
-    /// The schedule that waits, where there is no subscription.
-    pub(in crate::domain) waiting: Option<Schedule>,
-    /// Older live subscriptions, whose place the org's has taken.
+    /// The schedule that has not started yet, if there is no subscription.
+    pub(in crate::domain) not_started: Option<Schedule>,
+    /// Older live subscriptions, superseded by the org's.
     pub(in crate::domain) superseded: Vec<Subscription>,
     /// Other live subscriptions, which supersede nothing. Only a cancellation ends them.
     pub(in crate::domain) others: Vec<Subscription>,
-    /// Ended ones that have left something to be done.
+    /// Ended subscriptions with something left to be done.
     pub(in crate::domain) ended_unsettled: Vec<Subscription>,
-    /// Other schedules that wait, which a change calls off.
+    /// Other schedules that have not started, which a change cancels.
     pub(super) obsolete: Vec<Schedule>,
-    /// The revision of all this.
-    pub(in crate::domain) seen: u64,
-    /// The keys of clients' requests that it knows.
+    /// The newest revision among all of these.
+    pub(in crate::domain) revision: u64,
+    /// The keys of the clients' requests that were carried out.
     pub(super) request_keys: Vec<String>,
 }
 
-impl Found {
-    /// Whether the request that came with `key` was carried out before.
+impl CustomerState {
+    /// Whether the request with `key` was carried out before.
     pub(super) fn knows(&self, key: Option<&str>) -> bool {
         key.is_some_and(|key| self.request_keys.iter().any(|known| known == key))
     }
@@ -49,48 +49,51 @@ impl Found {
     }
 
     pub(super) fn current_state(&self) -> CurrentState<'_> {
-        match (&self.current, &self.waiting) {
+        match (&self.current, &self.not_started) {
             (Some(subscription), _) => CurrentState::Subscribed(subscription),
-            (None, Some(schedule)) => CurrentState::Waiting(schedule),
+            (None, Some(schedule)) => CurrentState::NotStarted(schedule),
             (None, None) => CurrentState::Nothing,
         }
     }
 }
 
 impl Domain {
-    pub(in crate::domain) async fn find_current_state(&self, customer: &str) -> Result<Found> {
-        // In this order, a schedule that begins meanwhile is seen twice rather than not at all.
+    pub(in crate::domain) async fn read_customer_state(
+        &self,
+        customer: &str,
+    ) -> Result<CustomerState> {
+        // In this order, a schedule that starts in between is seen twice rather than not at all.
         let schedules = self.schedules(customer).await?;
         let found = self.subscriptions(customer, Detail::History).await?;
-        let seen = revision::newest([].iter(), schedules.iter()).max(found.revision);
+        let revision = revision::newest([].iter(), schedules.iter()).max(found.revision);
         let metadata = schedules.iter().map(|schedule| &schedule.metadata);
         let of_schedules = request_key::noted(metadata);
         let mut request_keys = found.request_keys;
         request_keys.extend(of_schedules);
-        let mut waiting = schedules;
-        waiting.retain(Schedule::is_waiting);
+        let mut not_started = schedules;
+        not_started.retain(Schedule::is_not_started);
         let begun = found.current.as_ref().and_then(|s| s.schedule.as_ref());
-        waiting.retain(|schedule| begun.is_none_or(|begun| begun.id() != schedule.id));
+        not_started.retain(|schedule| begun.is_none_or(|begun| begun.id() != schedule.id));
         let obsolete = match found.current {
-            Some(_) => waiting.split_off(0),
-            None => waiting.split_off(waiting.len().min(1)),
+            Some(_) => not_started.split_off(0),
+            None => not_started.split_off(not_started.len().min(1)),
         };
-        Ok(Found {
+        Ok(CustomerState {
             current: found.current,
-            waiting: waiting.pop(),
+            not_started: not_started.pop(),
             superseded: found.superseded,
             others: found.others,
             ended_unsettled: found.ended_unsettled,
             obsolete,
-            seen,
+            revision,
             request_keys,
         })
     }
 
-    /// Waits until another decision may go through.
+    /// Waits until another decision may succeed.
     ///
     /// # Errors
-    /// If none would.
+    /// If none can succeed.
     pub(in crate::domain) async fn before_next(
         &self,
         decisions: &mut Decisions,
@@ -109,7 +112,7 @@ impl Domain {
     }
 }
 
-/// What is told where others changed the plan again and again: nothing of Stripe's own ids.
+/// The error after too many attempts. It does not show Stripe's ids.
 fn given_up(error: stripe::Error) -> Error {
     if error.is_item_gone() || error.is_schedule_over() {
         Error::plan_is_changing()

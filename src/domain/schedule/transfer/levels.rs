@@ -1,8 +1,8 @@
-//! Levels on their way from an item that goes to the one that takes its place.
+//! Transfers levels from a removed item to the one that replaces it.
 
-use super::{Carry, total};
+use super::{Transfer, total};
 use crate::billing::{
-    AggregateUsage, EmptiedItem, Metadata, Subscription, SubscriptionItem, SubscriptionUpdate,
+    AggregateUsage, ClearedItem, Metadata, Subscription, SubscriptionItem, SubscriptionUpdate,
     UsageAction, UsageRecord,
 };
 use crate::domain::catalog::PricedFeature;
@@ -25,24 +25,24 @@ pub(super) fn target<'a>(
 }
 
 impl Domain {
-    /// Empties the items whose level is taken along, and notes it in the same call: no more than that, since the change may
-    /// not come about.
-    pub(in crate::domain::schedule) async fn empty_levels(
+    /// Clears the items whose level is transferred, and notes the level in the same call. It does nothing else, since
+    /// the change may still be refused.
+    pub(in crate::domain::schedule) async fn clear_levels(
         &self,
         subscription: &Subscription,
-        carry: &Carry,
+        transfer: &Transfer,
         revision: &Revision,
     ) -> Result<(), Failure> {
-        if carry.emptied.is_empty() {
+        if transfer.cleared.is_empty() {
             return Ok(());
         }
         let is_open = |figure: &str| figure.parse().is_ok_and(|figure: Figure| figure.open);
-        let mut open = carry.figures.clone();
+        let mut open = transfer.figures.clone();
         open.retain(|_, figure| is_open(figure));
-        let emptied = carry.emptied.iter();
+        let cleared = transfer.cleared.iter();
         let update = SubscriptionUpdate {
-            emptied_items: emptied
-                .map(|(id, price)| EmptiedItem { id, price })
+            cleared_items: cleared
+                .map(|(id, price)| ClearedItem { id, price })
                 .collect(),
             metadata: open,
             ..SubscriptionUpdate::default()
@@ -55,11 +55,11 @@ impl Domain {
         Ok(())
     }
 
-    /// Sets the levels that a subscription's figures say are still to be set. What is done is added to `done`.
+    /// Sets the levels that the subscription's figures say are not set yet. Adds each figure that is settled to `done`.
     pub(in crate::domain::schedule) async fn set_levels(
         &self,
         subscription: &Subscription,
-        fresh: bool,
+        just_made: bool,
         revision: &Revision,
         done: &mut Metadata,
     ) -> Result<(), Failure> {
@@ -72,7 +72,7 @@ impl Domain {
             };
             let key = Figure::key(&feature);
             if !figure.counts(subscription) {
-                // A period has begun since, and the level with it. A return to a free plan may ask for it.
+                // A new period has begun, and the level with it. The figure stays for a return to a free plan.
                 let over = Figure {
                     open: false,
                     ..figure
@@ -80,12 +80,16 @@ impl Domain {
                 done.insert(key, over.to_string());
                 continue;
             }
-            // What is on the item since is newer, unless it is a maximum.
-            let own = if fresh { 0 } else { self.level_of(item).await? };
+            // The value on the item is newer, unless it is a maximum.
+            let own = if just_made {
+                0
+            } else {
+                self.level_of(item).await?
+            };
             let is_max = item.price.aggregate() == AggregateUsage::Max;
             if own == 0 || (is_max && own < figure.n) {
                 let name = format!("level:{}:{}:{}", subscription.id, item.id, figure.as_of);
-                // Before the second of the change, to which what is reported in that second would be added.
+                // Before the second of the change: usage reported in that second would be added to the value.
                 let at = (figure.as_of - 1).max(subscription.current_period_start);
                 self.set_level(item, figure.n, Some(at), revision.fixed(&name))
                     .await?;
@@ -115,9 +119,9 @@ impl Domain {
         set.key(key).send().await.map(drop)
     }
 
-    /// Takes the levels that never start again along to the subscription that supersedes theirs. The old items are
-    /// emptied, so that only the new ones bill them.
-    pub(in crate::domain::schedule) async fn hand_levels_over(
+    /// Transfers perpetual levels to the subscription that supersedes theirs. The old items are cleared, so that only
+    /// the new ones bill them.
+    pub(in crate::domain::schedule) async fn transfer_levels(
         &self,
         customer: &str,
         old: &Subscription,
@@ -137,7 +141,7 @@ impl Domain {
         let lines = self.upcoming_lines(customer, Some(&old.id)).await?;
         let used = self.usage_of(customer, old, &lines).await;
         let used: Used = used.map_err(Failure::of_item)?;
-        let mut emptied = Vec::new();
+        let mut cleared = Vec::new();
         for item in moving {
             let value = total(&[item], &used);
             let feature = item.price.feature_plan();
@@ -145,20 +149,20 @@ impl Domain {
             let Some(target) = target.filter(|_| value > 0) else {
                 continue;
             };
-            // What was recorded there since is newer.
+            // A value recorded there since is newer.
             if self.level_of(target).await? == 0 {
                 let name = format!("supersede:{}:{}:level:{}", old.id, new.id, item.id);
                 self.set_level(target, value, None, revision.fixed(&name))
                     .await?;
             }
-            emptied.push(EmptiedItem {
+            cleared.push(ClearedItem {
                 id: &item.id,
                 price: &item.price.id,
             });
         }
-        if !emptied.is_empty() {
+        if !cleared.is_empty() {
             let update = SubscriptionUpdate {
-                emptied_items: emptied,
+                cleared_items: cleared,
                 ..SubscriptionUpdate::default()
             };
             let empty = self.billing().update_subscription(&old.id, &update);

@@ -1,47 +1,47 @@
-//! What was charged for time of a subscription, and what of it is not given back yet. Pure.
+//! What was charged for the time of a subscription, and how much of it is not credited yet. Pure.
 //!
-//! A line of an invoice charges for a time; credit notes and credits, Stripe's own and ours, give parts of it back. What
-//! is left of each line is what a change may give back, and where it was charged says how: nobody is credited what an
-//! invoice that is not paid charges.
+//! A line of an invoice charges for a period. Credit notes, Stripe's credits and Tier's credits take parts of that
+//! back. What remains of each line is what a change may credit, and the state of the invoice decides how: what an
+//! unpaid invoice charges is never credited to the customer.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::invoice::{Part, share, unused};
+use super::reduction::{LinePart, share, unused_amount};
 use crate::billing::{CreditNote, CreditNoteStatus, Invoice, InvoiceItem, InvoiceStatus, Period};
 
-/// The metadata key by which a credit of ours names the price whose time it gives back.
+/// The metadata key by which a credit of Tier's names the price whose time it credits.
 pub(in crate::domain::schedule) const TIME: &str = "tier.time";
 
-/// All that charges for time of one subscription, or gives it back.
-pub(super) struct Books {
+/// All charges and credits for the time of one subscription.
+pub(super) struct History {
     pub(super) invoices: Vec<Invoice>,
-    /// What waits for the next invoice, and all that changes within a period have credited, and we.
+    /// Invoice items, pending or invoiced: Stripe's prorations and Tier's adjustments.
     pub(super) items: Vec<InvoiceItem>,
-    /// Cents that were taken off, discounts not deducted, by line.
-    taken_off: BTreeMap<String, i64>,
-    /// Of invoices of which something was given back that is of no line, by place: the cents that are left of all lines,
-    /// discounts deducted.
-    kept: BTreeMap<usize, i64>,
+    /// Cents that credit notes took off, before discounts, by line.
+    credited_by_line: BTreeMap<String, i64>,
+    /// For invoices of which a part was given back that belongs to no line, by index: the cents that remain of all
+    /// lines together, after discounts.
+    remaining_totals: BTreeMap<usize, i64>,
 }
 
-/// What is left of one charge for time.
+/// What remains of one charge for time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Charge {
-    /// The place of the invoice in the books; none for what waits for one.
+pub(super) struct TimeCharge {
+    /// The index of the invoice in the history; none if it is pending.
     pub(super) invoice: Option<usize>,
-    /// What waited, or waits, for an invoice; none for what a period began with.
+    /// The invoice item that it came from; none for the regular line of a period.
     pub(super) invoice_item: Option<String>,
-    /// The subscription item, if that is known.
+    /// The subscription item, if it is known.
     pub(super) item: Option<String>,
     pub(super) price: String,
     pub(super) currency: String,
     pub(super) period: Period,
-    pub(super) part: Part,
+    pub(super) part: LinePart,
 }
 
 impl InvoiceItem {
-    /// The price whose time it charges or credits.
+    /// The price whose time it charges or credits, if it is about time.
     pub(super) fn time_of(&self) -> Option<&str> {
         let licensed = self.price.as_ref().filter(|price| price.is_licensed());
         let proration = licensed.filter(|_| self.proration);
@@ -50,8 +50,8 @@ impl InvoiceItem {
     }
 }
 
-impl Charge {
-    /// Whether a credit is for a part of the time that it charges for.
+impl TimeCharge {
+    /// Whether `credit` is for a part of the time that this charges for.
     fn is_of(&self, credit: &InvoiceItem) -> bool {
         let (whole, part) = (self.period, credit.period);
         credit.time_of() == Some(self.price.as_str())
@@ -61,16 +61,16 @@ impl Charge {
 }
 
 impl Invoice {
-    /// Cents that its owner, or we, have given back.
+    /// Cents that were given back by credit notes and refunds.
     pub(super) fn given_back(&self) -> i64 {
         self.pre_payment_credit_notes_amount
             + self.post_payment_credit_notes_amount
             + self.refunded()
     }
 
-    /// The cents that are left of all lines, discounts deducted, if something was given back that is of no line: by a
-    /// refund, or a credit note over an amount.
-    pub(super) fn kept(&self, notes: &[CreditNote]) -> Option<i64> {
+    /// The cents that remain of all lines, after discounts, if something was given back that belongs to no line: by a
+    /// refund, or by a credit note for a bare amount.
+    pub(super) fn remaining_total(&self, notes: &[CreditNote]) -> Option<i64> {
         let own = notes
             .iter()
             .filter(|note| note.invoice == self.id && note.status != CreditNoteStatus::Void);
@@ -92,7 +92,7 @@ impl Invoice {
             .lines
             .data
             .iter()
-            .filter_map(|line| Part::of(line, line.amount));
+            .filter_map(|line| LinePart::of(line, line.amount));
         let whole = whole.map(|part| part.net).sum();
         Some(share(
             whole,
@@ -102,58 +102,59 @@ impl Invoice {
     }
 }
 
-impl Books {
+impl History {
     pub(super) fn new(
         invoices: Vec<Invoice>,
         items: Vec<InvoiceItem>,
         notes: &[CreditNote],
     ) -> Self {
-        let kept = invoices.iter().enumerate();
-        let kept = kept.filter_map(|(i, invoice)| Some((i, invoice.kept(notes)?)));
+        let remaining_totals = invoices.iter().enumerate();
+        let remaining_totals =
+            remaining_totals.filter_map(|(i, invoice)| Some((i, invoice.remaining_total(notes)?)));
         Self {
-            taken_off: Self::taken_off(notes),
-            kept: kept.collect(),
+            credited_by_line: Self::credited_by_line(notes),
+            remaining_totals: remaining_totals.collect(),
             invoices,
             items,
         }
     }
 
-    /// By line, what credit notes have taken off.
-    pub(super) fn taken_off(notes: &[CreditNote]) -> BTreeMap<String, i64> {
-        let mut taken_off = BTreeMap::new();
+    /// What credit notes took off each line.
+    pub(super) fn credited_by_line(notes: &[CreditNote]) -> BTreeMap<String, i64> {
+        let mut credited_by_line = BTreeMap::new();
         for note in notes
             .iter()
             .filter(|note| note.status != CreditNoteStatus::Void)
         {
             for line in &note.lines.data {
                 if let Some(id) = &line.invoice_line_item {
-                    let sum = taken_off.entry(id.clone()).or_insert(0);
+                    let sum = credited_by_line.entry(id.clone()).or_insert(0);
                     *sum = line.amount.saturating_add(*sum);
                 }
             }
         }
-        taken_off
+        credited_by_line
     }
 
-    /// The charges for time after `at` that `goes`, without what was given back before. Credits for which `ignored` holds
-    /// count for nothing.
-    pub(super) fn left(
+    /// What remains to be credited of the charges for time after `at`, of those for which `is_removed` holds. Credits for
+    /// which `ignored` holds are not deducted.
+    pub(super) fn remaining(
         &self,
         at: i64,
-        goes: impl Fn(&Charge) -> bool,
+        is_removed: impl Fn(&TimeCharge) -> bool,
         ignored: impl Fn(&InvoiceItem) -> bool,
-    ) -> Vec<Charge> {
+    ) -> Vec<TimeCharge> {
         let mut charges = self.invoiced(at);
-        charges.extend(self.waiting(at));
+        charges.extend(self.pending(at));
         charges.sort_by_key(|charge| charge.period.start);
-        let stands = |item: &&InvoiceItem| item.amount < 0 && !self.is_void(item) && !ignored(item);
+        let counts = |item: &&InvoiceItem| item.amount < 0 && !self.is_void(item) && !ignored(item);
         for (place, item) in self.items.iter().enumerate().rev() {
-            if !stands(&item) {
+            if !counts(&item) {
                 continue;
             }
-            let mut credit = unused(-item.amount, item.period, at);
-            // A change credits what was charged last: what was before is credited already.
-            let mut credited: Vec<&mut Charge> = charges
+            let mut credit = unused_amount(-item.amount, item.period, at);
+            // A change credits the latest charge. Earlier ones have been credited already.
+            let mut credited: Vec<&mut TimeCharge> = charges
                 .iter_mut()
                 .filter(|charge| charge.is_of(item) && self.is_older(charge, place))
                 .collect();
@@ -164,34 +165,35 @@ impl Books {
                 charge.part = charge.part.up_to(charge.part.net - taken);
             }
         }
-        // No more is left of the time than of the whole invoice.
-        for (i, kept) in &self.kept {
-            let mut kept = *kept;
+        // The lines of an invoice cannot keep more than the invoice as a whole.
+        for (i, remaining_total) in &self.remaining_totals {
+            let mut remaining_total = *remaining_total;
             for charge in charges
                 .iter_mut()
                 .filter(|charge| charge.invoice == Some(*i))
             {
-                charge.part = charge.part.up_to(charge.part.net.min(kept));
-                kept -= charge.part.net;
+                charge.part = charge.part.up_to(charge.part.net.min(remaining_total));
+                remaining_total -= charge.part.net;
             }
         }
-        charges.retain(|charge| charge.part.net > 0 && goes(charge));
+        charges.retain(|charge| charge.part.net > 0 && is_removed(charge));
         charges
     }
 
-    /// The place of the invoice item, newest first. What a period began with comes after those of its first second.
-    fn place(&self, charge: &Charge) -> usize {
+    /// The position of the charge's invoice item, newest first. Regular lines of a period come after all items of its
+    /// first second.
+    fn place(&self, charge: &TimeCharge) -> usize {
         let mut items = self.items.iter();
         let place = items.position(|item| charge.invoice_item.as_ref() == Some(&item.id));
         place.unwrap_or(usize::MAX)
     }
 
-    /// Whether a charge was made before the credit at that `place`. Times tell no order within a second.
-    fn is_older(&self, charge: &Charge, place: usize) -> bool {
+    /// Whether a charge was made before the credit at `place`. Timestamps do not order events within a second.
+    fn is_older(&self, charge: &TimeCharge, place: usize) -> bool {
         if charge.invoice_item.is_some() {
             return self.place(charge) > place;
         }
-        // Credits that waited as the period began are on its first invoice, or on an earlier one.
+        // Credits that were pending when the period began are on its first invoice, or on an earlier one.
         let Some(own) = &self.items[place].invoice else {
             return true;
         };
@@ -199,40 +201,41 @@ impl Books {
         own.is_some_and(|own| Some(own) < charge.invoice)
     }
 
-    /// Whether it is on an invoice that was voided, and so credits nothing.
+    /// Whether it is on a voided invoice, and so credits nothing.
     fn is_void(&self, item: &InvoiceItem) -> bool {
         let mut invoices = self.invoices.iter();
         let own = invoices.find(|invoice| item.invoice.as_ref() == Some(&invoice.id));
         own.is_some_and(|invoice| invoice.is(&InvoiceStatus::Void))
     }
 
-    /// What waits for an invoice, oldest first.
-    fn waiting(&self, at: i64) -> impl Iterator<Item = Charge> {
-        let waiting = self.items.iter().rev();
-        let waiting = waiting.filter(|item| item.invoice.is_none());
-        waiting.filter_map(move |item| {
-            Some(Charge {
+    /// Pending charges, oldest first.
+    fn pending(&self, at: i64) -> impl Iterator<Item = TimeCharge> {
+        let pending = self.items.iter().rev();
+        let pending = pending.filter(|item| item.invoice.is_none());
+        pending.filter_map(move |item| {
+            Some(TimeCharge {
                 invoice: None,
                 invoice_item: Some(item.id.clone()),
                 item: item.subscription_item.clone(),
                 price: item.time_of()?.to_owned(),
                 currency: item.currency.clone(),
                 period: item.period,
-                part: Part::bare(unused(item.amount, item.period, at))?,
+                part: LinePart::without_line(unused_amount(item.amount, item.period, at))?,
             })
         })
     }
 
-    /// What invoices charge, oldest first.
-    fn invoiced(&self, at: i64) -> Vec<Charge> {
+    /// Invoiced charges, oldest first.
+    fn invoiced(&self, at: i64) -> Vec<TimeCharge> {
         let mut charges = Vec::new();
         for (i, invoice) in self.invoices.iter().enumerate().rev() {
             for line in &invoice.lines.data {
                 let price = line.price.as_ref().filter(|price| price.is_licensed());
-                let taken_off = self.taken_off.get(&line.id).copied().unwrap_or(0);
-                let left = unused(line.amount, line.period, at).saturating_sub(taken_off);
-                if let (Some(price), Some(part)) = (price, Part::of(line, left)) {
-                    charges.push(Charge {
+                let credited_by_line = self.credited_by_line.get(&line.id).copied().unwrap_or(0);
+                let remaining =
+                    unused_amount(line.amount, line.period, at).saturating_sub(credited_by_line);
+                if let (Some(price), Some(part)) = (price, LinePart::of(line, remaining)) {
+                    charges.push(TimeCharge {
                         invoice: Some(i),
                         invoice_item: line.invoice_item.clone(),
                         item: line.subscription_item.clone(),

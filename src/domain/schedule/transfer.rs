@@ -1,18 +1,18 @@
-//! What a change of plan now takes along of the usage of items that go.
+//! What an immediate change does with the usage of the metered items that it removes.
 //!
-//! What was used of a `sum` is billed by the change, at the price it was used at; a figure of it goes into the metadata
-//! of the phase that begins. A level (`max`, `last`, `perpetual`) is billed once, at the period's end, by the plan then
-//! in force: the old item is emptied, and its value set on the item that takes its place. In between the figure says so,
-//! so that whoever goes on after a break finds it.
+//! Usage of a `sum` is billed by the change, at its own price. A figure of it goes into the metadata of the phase that
+//! begins. A level (`max`, `last`, `perpetual`) is billed once, at the end of the period, by the plan in force then:
+//! the old item is cleared, and its value is set on the item that replaces it. Until then the figure says that this is
+//! to be done, so that another request can complete what was interrupted.
 
-mod late;
+mod late_usage;
 mod levels;
-mod scheduled;
+mod scheduled_change;
 
 use std::collections::BTreeSet;
 
-use super::charge::Charge;
-use super::found::Found;
+use super::customer_state::CustomerState;
+use super::usage_charge::UsageCharge;
 use crate::billing::{AggregateUsage, InvoiceLine, Metadata, Subscription, SubscriptionItem};
 use crate::domain::catalog::{BillingTerms, PricedFeature};
 use crate::domain::plan_change::{Action, Change};
@@ -20,53 +20,57 @@ use crate::domain::refs::FeatureName;
 use crate::domain::usage::{Carried, Figure, SCHEDULED, SETTLED, Used};
 use crate::domain::{Domain, Error, Failure};
 
-/// What is taken along.
+/// What a change transfers from removed items.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Carry {
-    /// For the metadata of the phase that begins.
+pub(super) struct Transfer {
+    /// Goes into the metadata of the phase that begins.
     pub(super) figures: Metadata,
-    /// Items whose level goes to another one: id and price.
-    emptied: Vec<(String, String)>,
-    /// What no phase's end bills: charged by itself.
-    pub(super) charges: Vec<Charge>,
-    /// What all this was worked out from.
-    look: Option<Look>,
+    /// Items whose level is set on another item: id and price.
+    cleared: Vec<(String, String)>,
+    /// Usage that Stripe does not bill when the phase ends.
+    pub(super) charges: Vec<UsageCharge>,
+    /// What it was computed from.
+    basis: Option<Basis>,
 }
 
-/// A look at what was used.
+/// What a transfer was computed from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Look {
+struct Basis {
     used: Used,
-    /// A figure of nothing.
-    nothing: Figure,
+    /// A figure of zero for the running period.
+    zero: Figure,
 }
 
-/// A change now, as far as usage is concerned.
+/// A change of a subscription's items, with what matters for usage.
 #[derive(Clone, Copy)]
-pub(super) struct Move<'a> {
+pub(super) struct ItemChange<'a> {
     pub(super) subscription: &'a Subscription,
     /// What is sold from now on.
     pub(super) features: &'a [PricedFeature],
-    /// Whether the running phase ends: then Stripe bills the metered items that go. It does not where the phase is
-    /// changed in place.
+    /// Whether the running phase ends. Then Stripe bills the removed metered items; it does not if the phase is changed
+    /// in place.
     pub(super) ends_phase: bool,
-    /// Whether it begins a trial, or goes on with one.
+    /// Whether a trial begins or continues.
     pub(super) trial: bool,
-    /// Whether it was scheduled, and has been made already.
+    /// Whether it was scheduled, and has happened already.
     pub(super) scheduled: bool,
     /// Unix seconds.
     pub(super) now: i64,
 }
 
-impl<'a> Move<'a> {
-    /// What an action does now to the subscription that was found, if it does anything to its items.
-    pub(super) fn of(change: Change<'a>, found: &'a Found, action: &Action) -> Option<Self> {
+impl<'a> ItemChange<'a> {
+    /// The change that an action makes to the current subscription, if it changes the items.
+    pub(super) fn of(
+        change: Change<'a>,
+        state: &'a CustomerState,
+        action: &Action,
+    ) -> Option<Self> {
         let (Action::Replace(_, plan) | Action::Adopt(_, plan)) = action else {
             return None;
         };
         let first = change.asked.first()?;
         Some(Self {
-            subscription: found.current.as_ref()?,
+            subscription: state.current.as_ref()?,
             features: &first.features,
             ends_phase: plan.begins? > 0,
             trial: first.trial,
@@ -75,27 +79,28 @@ impl<'a> Move<'a> {
         })
     }
 
-    /// The metered items that go, by feature.
-    pub(super) fn going(&self) -> impl Iterator<Item = (FeatureName, &SubscriptionItem)> {
+    /// The metered items that are removed, by feature.
+    pub(super) fn removed(&self) -> impl Iterator<Item = (FeatureName, &SubscriptionItem)> {
         let items = self.subscription.items.data.iter();
         items.filter_map(|item| {
-            let goes = !self
+            let is_removed = !self
                 .features
                 .iter()
                 .any(|one| one.price_id == item.price.id);
             let name = item.price.feature_plan()?.feature();
-            (item.price.is_metered() && goes).then_some((name, item))
+            (item.price.is_metered() && is_removed).then_some((name, item))
         })
     }
 
-    /// The item that usage of a feature is recorded on from now on, if it is metered.
+    /// The item that usage of a feature is recorded on after the change, if it is metered.
     fn target(&self, feature: &FeatureName) -> Option<&PricedFeature> {
         let sold = self.features.iter();
         let sold = sold.filter(|one| one.metered && one.name.feature() == *feature);
         sold.min_by(|a, b| a.name.cmp(&b.name))
     }
 
-    /// A figure of what was used until now. A trial is no interval of the plan, so nothing of it is kept for a return.
+    /// A figure of usage up to now. A trial does not count as an interval of the plan, so a later return finds nothing
+    /// of it.
     fn figure(&self, n: i64) -> Figure {
         let subscription = self.subscription;
         let ends = if subscription.is_trialing() {
@@ -113,83 +118,86 @@ impl<'a> Move<'a> {
         }
     }
 
-    /// What to take along, given what was `used` of each item, and what was `carried` before.
-    fn carry(&self, used: &Used, carried: &Carried, lines: &[InvoiceLine]) -> Carry {
-        let mut carry = Carry::default();
-        let going = self.going().map(|(feature, _)| feature);
+    /// Computes the transfer from what was `used` of each item, and what was `carried` from earlier items.
+    fn transfer(&self, used: &Used, carried: &Carried, lines: &[InvoiceLine]) -> Transfer {
+        let mut transfer = Transfer::default();
+        let removed = self.removed().map(|(feature, _)| feature);
         let metered = self.features.iter().filter(|one| one.metered);
         let coming = metered.map(|one| one.name.feature());
         let known = carried.features().cloned();
-        let features: BTreeSet<FeatureName> = going.chain(coming).chain(known).collect();
+        let features: BTreeSet<FeatureName> = removed.chain(coming).chain(known).collect();
         for feature in features {
-            let own = self.going().filter(|(name, _)| *name == feature);
-            let going: Vec<&SubscriptionItem> = own.map(|(_, item)| item).collect();
+            let own = self.removed().filter(|(name, _)| *name == feature);
+            let removed: Vec<&SubscriptionItem> = own.map(|(_, item)| item).collect();
             match self.target(&feature) {
-                Some(target) if self.moves_level(target, &going) => {
-                    self.carry_level(&mut carry, &feature, target, &going, used, carried);
+                Some(target) if self.transfers_level(target, &removed) => {
+                    self.transfer_level(&mut transfer, &feature, target, &removed, used, carried);
                 }
-                _ => self.note(&mut carry, &feature, &going, used, carried),
+                _ => self.note_usage(&mut transfer, &feature, &removed, used, carried),
             }
         }
         if !self.ends_phase {
-            carry.charges = self.charges(&carry, used, lines);
+            transfer.charges = self.charges(&transfer, used, lines);
         }
-        carry
+        transfer
     }
 
-    /// Whether a level goes from one item to another. In a new period only one that never starts again does.
-    fn moves_level(&self, target: &PricedFeature, going: &[&SubscriptionItem]) -> bool {
-        let levels = going.iter().all(|item| item.price.is_level());
+    /// Whether a level is transferred from one item to another. In a new period, only a perpetual one is.
+    fn transfers_level(&self, target: &PricedFeature, removed: &[&SubscriptionItem]) -> bool {
+        let levels = removed.iter().all(|item| item.price.is_level());
         target.is_level()
             && levels
-            && (target.is_perpetual() || !restarts(self.subscription, self.features, self.trial))
+            && (target.is_perpetual()
+                || !starts_new_period(self.subscription, self.features, self.trial))
     }
 
-    /// Notes what was used of a feature. The change bills it.
-    fn note(
+    /// Notes what was used of a feature and is billed by the change.
+    fn note_usage(
         &self,
-        carry: &mut Carry,
+        transfer: &mut Transfer,
         feature: &FeatureName,
-        going: &[&SubscriptionItem],
+        removed: &[&SubscriptionItem],
         used: &Used,
         carried: &Carried,
     ) {
         let before = carried.before(feature);
-        let n = before.n.saturating_add(self.kept(feature));
-        let n = n.saturating_add(total(going, used));
+        let n = before
+            .n
+            .saturating_add(self.usage_before_paid_plan(feature));
+        let n = n.saturating_add(total(removed, used));
         if n > 0 {
-            // A scheduled change has taken the items away already.
-            let has_gone = going.is_empty();
+            // A scheduled change has removed the items already.
+            let is_gone = removed.is_empty();
             let figure = Figure {
-                ever: going.iter().any(|item| item.price.is_perpetual())
-                    || (has_gone && before.is_perpetual),
-                billed: going.iter().all(|item| item.price.is_level())
-                    && (!has_gone || before.is_level),
+                ever: removed.iter().any(|item| item.price.is_perpetual())
+                    || (is_gone && before.is_perpetual),
+                billed: removed.iter().all(|item| item.price.is_level())
+                    && (!is_gone || before.is_level),
                 ..self.figure(n)
             };
-            carry
+            transfer
                 .figures
                 .insert(Figure::key(feature), figure.to_string());
         }
     }
 
-    /// What was used before a paid plan, of a plan without prices that is returned to within the period that it had.
-    fn kept(&self, feature: &FeatureName) -> i64 {
+    /// Usage of a free plan from before a paid one, if the org returns to the free plan within the same period.
+    fn usage_before_paid_plan(&self, feature: &FeatureName) -> i64 {
         let free = self.features.iter().all(|one| one.free);
         let figure = Figure::of(self.subscription, feature);
         let started = self.subscription.current_period_start;
-        let kept = figure.filter(|figure| {
+        let earlier = figure.filter(|figure| {
             free && !figure.ever && figure.period.0 < started && self.now < figure.period.1
         });
-        kept.map_or(0, |figure| figure.n)
+        earlier.map_or(0, |figure| figure.n)
     }
 
-    fn carry_level(
+    fn transfer_level(
         &self,
-        carry: &mut Carry,
+        transfer: &mut Transfer,
         feature: &FeatureName,
         target: &PricedFeature,
-        going: &[&SubscriptionItem],
+        removed: &[&SubscriptionItem],
         used: &Used,
         carried: &Carried,
     ) {
@@ -201,14 +209,14 @@ impl<'a> Move<'a> {
             _ if target.is_perpetual() || self.scheduled => carried.get(feature),
             _ => 0,
         };
-        let before = before.max(self.kept(feature));
+        let before = before.max(self.usage_before_paid_plan(feature));
         let items = self.subscription.items.data.iter();
         let stays: Vec<_> = items
             .filter(|item| item.price.id == target.price_id)
             .collect();
         let own = total(&stays, used);
-        let moved = total(going, used);
-        // What is on an item is newer than what was before, which matters unless it is a maximum.
+        let moved = total(removed, used);
+        // The value on the item is newer than the one from before. That matters unless it is a maximum.
         let is_max = target.aggregate == AggregateUsage::Max;
         let value = match moved {
             0 if before <= own || (own > 0 && !is_max) => return,
@@ -222,28 +230,29 @@ impl<'a> Move<'a> {
             billed: noted.is_some_and(|figure| figure.billed),
             ..self.figure(value)
         };
-        carry
+        transfer
             .figures
             .insert(Figure::key(feature), figure.to_string());
-        let filled = going.iter().filter(|item| used_of(item, used) > 0);
+        let filled = removed.iter().filter(|item| used_of(item, used) > 0);
         let filled = filled.map(|item| (item.id.clone(), item.price.id.clone()));
-        carry.emptied.extend(filled);
+        transfer.cleared.extend(filled);
     }
 
-    /// Whether Stripe has told what it would invoice for all usage of the items that go and are not emptied.
-    fn is_priced(&self, carry: &Carry, used: &Used, lines: &[InvoiceLine]) -> bool {
-        self.going().all(|(_, item)| {
+    /// Whether the upcoming invoice has lines for all usage of the removed items that are not cleared.
+    fn is_priced(&self, transfer: &Transfer, used: &Used, lines: &[InvoiceLine]) -> bool {
+        self.removed().all(|(_, item)| {
             let mut own = lines.iter();
-            let emptied = carry.emptied.iter().any(|(id, _)| *id == item.id);
-            emptied
+            let cleared = transfer.cleared.iter().any(|(id, _)| *id == item.id);
+            cleared
                 || used_of(item, used) == 0
                 || own.any(|line| line.subscription_item.as_ref() == Some(&item.id))
         })
     }
 
-    /// What Stripe would have invoiced for usage of the items that go and are not emptied.
-    fn charges(&self, carry: &Carry, used: &Used, lines: &[InvoiceLine]) -> Vec<Charge> {
-        let emptied = |item: &SubscriptionItem| carry.emptied.iter().any(|(id, _)| *id == item.id);
+    /// What Stripe would have invoiced for the removed items that are not cleared.
+    fn charges(&self, transfer: &Transfer, used: &Used, lines: &[InvoiceLine]) -> Vec<UsageCharge> {
+        let cleared =
+            |item: &SubscriptionItem| transfer.cleared.iter().any(|(id, _)| *id == item.id);
         let charge = |(_, item): (FeatureName, &SubscriptionItem)| {
             let used = used_of(item, used);
             let own = |line: &&InvoiceLine| {
@@ -252,7 +261,7 @@ impl<'a> Move<'a> {
             let own = lines.iter().filter(own).map(|line| line.amount);
             let amount = own.fold(0, i64::saturating_add);
             let feature = item.price.feature_plan()?.to_string();
-            (used > 0 && amount > 0 && !emptied(item)).then(|| Charge {
+            (used > 0 && amount > 0 && !cleared(item)).then(|| UsageCharge {
                 amount,
                 currency: item.price.currency.clone(),
                 used,
@@ -260,12 +269,12 @@ impl<'a> Move<'a> {
                 feature,
             })
         };
-        self.going().filter_map(charge).collect()
+        self.removed().filter_map(charge).collect()
     }
 }
 
-/// Whether a period begins with a change: with another interval, or with the beginning or end of a trial.
-pub(super) fn restarts(
+/// Whether a change starts a new billing period: with another interval, or by beginning or ending a trial.
+pub(super) fn starts_new_period(
     subscription: &Subscription,
     features: &[PricedFeature],
     trial: bool,
@@ -286,12 +295,16 @@ fn total(items: &[&SubscriptionItem], used: &Used) -> i64 {
 }
 
 impl Domain {
-    /// Works out what a change now takes along. Nothing is read if no metered item goes.
-    pub(super) async fn carry(&self, customer: &str, change: Move<'_>) -> Result<Carry, Failure> {
+    /// Computes the transfer of a change. Reads nothing if no metered item is removed.
+    pub(super) async fn transfer(
+        &self,
+        customer: &str,
+        change: ItemChange<'_>,
+    ) -> Result<Transfer, Failure> {
         let subscription = change.subscription;
-        let going = change.going().next().is_some();
-        if !going && !change.scheduled && !Figure::any(subscription) {
-            return Ok(Carry::default());
+        let is_any_removed = change.removed().next().is_some();
+        if !is_any_removed && !change.scheduled && !Figure::any(subscription) {
+            return Ok(Transfer::default());
         }
         let lines = self
             .upcoming_lines(customer, Some(&subscription.id))
@@ -299,26 +312,28 @@ impl Domain {
         let used = self.usage_of(customer, subscription, &lines).await;
         let used = used.map_err(Failure::of_item)?;
         let carried = self.carried(subscription).await?;
-        let mut carry = change.carry(&used, &carried, &lines);
-        if !change.ends_phase && !change.is_priced(&carry, &used, &lines) {
-            // In the next second the phase ends, and Stripe bills it.
+        let mut transfer = change.transfer(&used, &carried, &lines);
+        if !change.ends_phase && !change.is_priced(&transfer, &used, &lines) {
+            // A second later the phase can end, and Stripe bills the usage.
             let error = Error::Unavailable {
                 reason: "an upcoming invoice of more than 100 lines; try again in a second".into(),
                 source: None,
             };
             return Err(error.into());
         }
-        carry.look = Some(Look {
+        transfer.basis = Some(Basis {
             used,
-            nothing: change.figure(0),
+            zero: change.figure(0),
         });
         for (key, nothing) in Figure::outdated(subscription, change.now) {
-            carry.figures.entry(key).or_insert(nothing);
+            transfer.figures.entry(key).or_insert(nothing);
         }
         if let Some(last) = subscription.scheduled_changes().into_iter().max() {
-            carry.figures.insert(SCHEDULED.to_owned(), String::new());
-            carry.figures.insert(SETTLED.to_owned(), last.to_string());
+            transfer.figures.insert(SCHEDULED.to_owned(), String::new());
+            transfer
+                .figures
+                .insert(SETTLED.to_owned(), last.to_string());
         }
-        Ok(carry)
+        Ok(transfer)
     }
 }
