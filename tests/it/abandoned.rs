@@ -1,5 +1,5 @@
-//! Writes whose caller does not wait for the answer: what has begun is carried through, and the caller's next try finds
-//! it; what has not begun does not begin.
+//! Writes whose caller leaves before the answer. A write that has begun is completed, and the caller's next attempt finds
+//! it. One that has not begun does not begin.
 
 use std::task::Poll;
 use std::time::Duration;
@@ -39,7 +39,7 @@ async fn hang_up<T>(
         .body(body.to_string());
     app.hang_up(call).await;
     let call_ends = async {
-        // Long enough for what comes next to reach the lock.
+        // Long enough for the next request to reach the lock.
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
@@ -106,7 +106,7 @@ async fn slow_change(app: &TestApp) {
     app.slow_down("POST", schedules, Duration::from_secs(600));
 }
 
-/// How many writes ended after their callers had left, by the status that nobody was told.
+/// How many writes ended after their callers had left, by status.
 fn ended_late(app: &TestApp) -> String {
     let shown = app
         .metrics()
@@ -128,7 +128,7 @@ const FREE: &str = r#"{"org": "org:a", "phases": [{"features": ["feature:calls@p
 const CANCEL: &str = r#"{"org": "org:a", "phases": [{}]}"#;
 
 #[tokio::test]
-async fn a_cancellation_that_waits_for_another_change_when_its_caller_hangs_up_does_not_begin() {
+async fn a_waiting_cancellation_does_not_begin_after_its_caller_hung_up() {
     let app = start().await;
     slow_change(&app).await;
     let changed = app.post("/v1/subscribe", FREE);
@@ -155,7 +155,7 @@ async fn a_cancellation_that_waits_for_another_change_when_its_caller_hangs_up_d
 }
 
 #[tokio::test]
-async fn what_has_begun_when_its_caller_is_told_that_it_took_too_long_ends_and_is_counted() {
+async fn a_write_that_outlasts_its_time_limit_is_completed_and_counted() {
     let app = start().await;
     slow_change(&app).await;
     let hasty = app
@@ -173,9 +173,9 @@ async fn what_has_begun_when_its_caller_is_told_that_it_took_too_long_ends_and_i
     assert_eq!(app.limits("org:a").await.len(), 1);
 }
 
-/// A write whose time is up while it waits for another change is told so, and that it may come back.
+/// It is answered so, and told when to come back.
 #[tokio::test]
-async fn what_waits_for_another_change_when_its_time_is_up_does_not_begin() {
+async fn a_write_that_is_still_waiting_at_its_time_limit_does_not_begin() {
     let app = start().await;
     slow_change(&app).await;
     let hasty = app
@@ -205,8 +205,8 @@ async fn what_waits_for_another_change_when_its_time_is_up_does_not_begin() {
     assert_eq!(app.limits("org:a").await.len(), 1);
 }
 
-/// Likewise while Stripe is asked what there is to be changed.
-async fn writes_nothing_once_its_time_is_up(path: &str, body: &str) {
+/// The same at the time limit while Stripe is asked about the current state.
+async fn writes_nothing_after_its_time_limit(path: &str, body: &str) {
     let app = start().await;
     app.subscribe("org:a", &["plan:pro@1"]).await;
     app.slow_down("GET", "/v1/subscriptions", Duration::from_secs(600));
@@ -230,12 +230,12 @@ async fn writes_nothing_once_its_time_is_up(path: &str, body: &str) {
 }
 
 #[tokio::test]
-async fn a_cancellation_that_has_only_read_when_its_time_is_up_writes_nothing() {
-    writes_nothing_once_its_time_is_up("/v1/subscribe", CANCEL).await;
+async fn a_cancellation_that_has_only_read_at_its_time_limit_writes_nothing() {
+    writes_nothing_after_its_time_limit("/v1/subscribe", CANCEL).await;
 }
 
 #[tokio::test]
-async fn a_report_that_has_only_read_when_its_time_is_up_writes_nothing() {
+async fn a_report_that_has_only_read_at_its_time_limit_writes_nothing() {
     let report = r#"{"org": "org:a", "feature": "feature:calls", "n": 1}"#;
-    writes_nothing_once_its_time_is_up("/v1/report", report).await;
+    writes_nothing_after_its_time_limit("/v1/report", report).await;
 }

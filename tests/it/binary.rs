@@ -1,4 +1,4 @@
-//! The binary under test, run in a place of its own.
+//! Runs the binary under test in its own directory.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -17,14 +17,14 @@ pub(crate) const TIER: &str = env!("CARGO_BIN_EXE_tier");
 /// The Stripe key of these tests; it must never be seen.
 pub(crate) const KEY: &str = "sk_test_secret";
 
-/// A working directory and a home, with nothing in them, and perhaps a Stripe.
+/// An empty working directory and home, with or without a Stripe.
 pub(crate) struct Place {
     folder: TempDir,
     sandbox: Option<Observed>,
 }
 
 impl Place {
-    /// Without a Stripe: what is called then is nobody.
+    /// Without a Stripe: calls to it reach nobody.
     pub(crate) fn offline() -> Self {
         Self {
             folder: tempfile::tempdir().expect("a temporary folder"),
@@ -88,7 +88,7 @@ impl Place {
             .env("HOME", self.path())
             .env("STRIPE_API_KEY", KEY)
             .env("STRIPE_BASE_API_URL", self.stripe_url())
-            // The sandbox stands for Stripe here, which has one.
+            // The sandbox stands for Stripe, which has a dashboard.
             .env("TIER_DASHBOARD_URL", "https://dashboard.stripe.com")
             .current_dir(self.path())
             .stdin(Stdio::piped())
@@ -149,7 +149,7 @@ impl Run {
     pub(crate) async fn end(mut self) -> Ended {
         let mut child = self.command.spawn().expect("the binary starts");
         let mut stdin = child.stdin.take().expect("it is piped");
-        // Who does not read its input may end before it is written.
+        // A program that does not read its input may end before that is written.
         let _ = stdin.write_all(&self.stdin).await;
         drop(stdin);
         let output = child.wait_with_output().await.expect("it ends");
@@ -163,7 +163,7 @@ impl Run {
         ended
     }
 
-    /// Stdout of a run that succeeds, and has nothing to complain about.
+    /// Stdout of a run that must succeed and write nothing to stderr.
     pub(crate) async fn ok(self) -> String {
         let ended = self.end().await;
         assert_eq!(
@@ -174,7 +174,7 @@ impl Run {
         ended.stdout
     }
 
-    /// Stderr of a run that fails, and prints no results.
+    /// Stderr of a run that must fail and print no results.
     pub(crate) async fn fault(self) -> String {
         let ended = self.end().await;
         assert_eq!(
@@ -186,7 +186,7 @@ impl Run {
         ended.stderr
     }
 
-    /// Stderr of a run that is used wrongly.
+    /// Stderr of a run that must fail with a usage error.
     pub(crate) async fn misused(self) -> String {
         let ended = self.end().await;
         assert_eq!(
@@ -205,7 +205,7 @@ async fn address(stdout: &mut BufReader<ChildStdout>, beginning: &str) -> Option
     Some(line.trim_end().strip_prefix(beginning)?.to_owned())
 }
 
-/// Whether there is one of the keys, passwords and tokens in a text that these tests use.
+/// Whether a text contains one of the keys, passwords and tokens of these tests.
 pub(crate) fn shows_a_key(text: &str) -> bool {
     ["_secret", "-secret", ":secret", "=secret"]
         .iter()
@@ -228,13 +228,13 @@ impl Server {
         &self.address
     }
 
-    /// Where the operator's pages are, if they have an address of their own. It is told once.
+    /// The address of the admin pages, if they have their own. The server prints it once.
     pub(crate) async fn admin_address(&mut self) -> String {
         let told = address(&mut self.stdout, "operator's pages on ").await;
         told.expect("it was started with --admin-addr")
     }
 
-    /// Its log from now on, which nobody else reads then.
+    /// Takes over its log from now on.
     pub(crate) fn stderr(&mut self) -> ChildStderr {
         self.child.stderr.take().expect("it is taken once")
     }
@@ -248,7 +248,7 @@ impl Server {
         assert!(sent.expect("there is a shell").success());
     }
 
-    /// Sends a signal, and waits for the end. What it printed first is not in the result.
+    /// Sends a signal, and waits for the end. The result lacks what it printed at the start.
     pub(crate) async fn stop(mut self, signal: &str) -> Ended {
         self.signal(signal).await;
         let mut stdout = String::new();
@@ -263,7 +263,7 @@ impl Server {
     }
 }
 
-/// What a run left.
+/// The outcome of a run.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,

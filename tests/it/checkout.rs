@@ -1,4 +1,4 @@
-//! `checkout`: what the session asks for, and what paying does.
+//! `checkout`: the session that it opens, and the effect of paying.
 
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -74,7 +74,7 @@ async fn a_page_that_subscribes() {
 }
 
 #[tokio::test]
-async fn nobody_pays_for_what_is_not_in_the_model() {
+async fn features_that_are_not_in_the_model_are_refused() {
     let app = start().await;
     let body = json!({"success_url": "https://app.example/ok", "features": ["plan:pro@2"]});
     insta::assert_snapshot!(checkout(&app, body).await.fails(400, "TERR1020").body, @r#"
@@ -90,7 +90,7 @@ async fn nobody_pays_for_what_is_not_in_the_model() {
 }
 
 #[tokio::test]
-async fn what_a_page_cannot_do_without() {
+async fn a_checkout_requires_a_success_url() {
     let app = start().await;
     app.forget_calls();
     for (body, message) in [
@@ -112,7 +112,7 @@ async fn what_a_page_cannot_do_without() {
         );
     }
     assert_eq!(app.stripe_calls(), 0);
-    // Stripe has a say in what an address is.
+    // Stripe validates the address.
     checkout(&app, json!({"success_url": "nowhere"}))
         .await
         .fails(400, "invalid_request");
@@ -125,11 +125,11 @@ async fn calls_to_stripe_with_a_warm_cache() {
     checkout(&app, body.clone()).await.ok();
     app.forget_calls();
     checkout(&app, body).await.ok();
-    // One of them for what the org has: the page is another one after a purchase.
+    // One of them reads the org's subscriptions: after a purchase, the page is another one.
     assert!(app.stripe_calls() <= 3, "{:?}", app.sandbox().counts(None));
 }
 
-/// A person pays on the page of the session; where it leads then.
+/// Pays on the page of the session. Returns where it leads.
 async fn pay(app: &TestApp, answer: &Answer) -> String {
     let url = answer.json()["url"].as_str().expect("a page").to_owned();
     let page = url
@@ -150,7 +150,7 @@ async fn pay(app: &TestApp, answer: &Answer) -> String {
 }
 
 #[tokio::test]
-async fn paying_upgrades_and_the_next_change_ends_what_was_before() {
+async fn paying_upgrades_and_the_next_change_ends_the_old_subscription() {
     let app = start().await;
     app.subscribe("org:a", &["feature:seats@plan:pro@1"]).await;
     app.advance(std::time::Duration::from_secs(60));
@@ -171,7 +171,7 @@ async fn paying_upgrades_and_the_next_change_ends_what_was_before() {
         location.starts_with("https://app.example/ok?session=cs_test_"),
         "{location}"
     );
-    // There are two subscriptions now: the newer one counts.
+    // Of the two subscriptions, the newer one counts.
     assert_eq!(app.limits("org:a").await.len(), 2);
     app.report("org:a", "feature:calls", 4).await;
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Test clocks, and the customers that live on them.
+//! Test clocks and their customers.
 
 use axum::http::Method;
 use serde_json::json;
@@ -68,7 +68,7 @@ async fn the_go_clients_spelling() {
 }
 
 #[tokio::test]
-async fn what_stripe_refuses_is_said_in_its_words() {
+async fn refusals_are_reported_in_stripes_words() {
     let app = TestApp::start().await;
     let unknown = app
         .get("/v1/clock?id=clock_none")
@@ -95,7 +95,7 @@ async fn what_stripe_refuses_is_said_in_its_words() {
 }
 
 #[tokio::test]
-async fn an_org_lives_on_the_clock_that_it_was_made_on() {
+async fn an_org_belongs_to_the_test_clock_it_was_created_on() {
     let app = TestApp::start().await;
     let id = make(&app).await;
     let request = json!({"org": "org:a", "info": {}}).to_string();
@@ -106,7 +106,7 @@ async fn an_org_lives_on_the_clock_that_it_was_made_on() {
         .send()
         .await
         .ok();
-    // Particulars are written whatever the time is.
+    // Details can be written whatever the time is.
     assert!(
         app.sent("GET /v1/test_helpers/test_clocks/:id").is_empty(),
         "{:?}",
@@ -127,7 +127,7 @@ async fn an_org_lives_on_the_clock_that_it_was_made_on() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_none() {
+async fn an_unknown_clock_is_refused() {
     let app = TestApp::start().await;
     let body = json!({"org": "org:a", "info": {"name": "A"}}).to_string();
     let made = app
@@ -143,7 +143,7 @@ async fn a_clock_that_is_none() {
         "{}",
         answer.body
     );
-    // An empty header is none.
+    // An empty header counts as none.
     app.request(Method::GET, "/v1/whoami")
         .header("tier-clock", "")
         .send()

@@ -1,4 +1,4 @@
-//! Connections without requests are closed, there is a bound on how many there are, and TLS can be renewed.
+//! Idle connections, malformed heads, and the renewal of certificates.
 
 mod bodies;
 mod heads;
@@ -26,10 +26,10 @@ use testing::time::{hold_time, until};
 
 const SOON: Duration = Duration::from_millis(50);
 
-/// A request that is answered once the test lets it.
+/// A request that is answered once the test allows it.
 const SLOW: &[u8] = b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n";
 
-/// A server, and what its slow path waits for.
+/// A server with a slow path.
 struct Server {
     web: Web,
     /// A request has come to the slow path.
@@ -84,7 +84,7 @@ impl Server {
     }
 }
 
-/// What is read until `part` has come, before the connection ends.
+/// Reads until `part` has come, before the connection ends.
 async fn read_to(stream: &mut TcpStream, part: &[u8]) -> Vec<u8> {
     let mut said = Vec::new();
     while !part.is_empty() && !said.windows(part.len()).any(|window| window == part) {
@@ -95,7 +95,7 @@ async fn read_to(stream: &mut TcpStream, part: &[u8]) -> Vec<u8> {
     said
 }
 
-/// What is read until the server ends the connection.
+/// Reads until the server ends the connection.
 async fn rest(mut stream: impl AsyncRead + Unpin) -> String {
     let mut text = Vec::new();
     // A reset is an end as well.
@@ -103,7 +103,7 @@ async fn rest(mut stream: impl AsyncRead + Unpin) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// The same, while time passes. At each of its steps, `step` is done.
+/// The same while time passes, with a `step` at each interval.
 async fn rest_in_time(stream: impl AsyncRead + Unpin, mut step: impl AsyncFnMut()) -> String {
     let mut rest = std::pin::pin!(rest(stream));
     until("the server ends the connection", async || {
@@ -117,13 +117,13 @@ async fn rest_in_time(stream: impl AsyncRead + Unpin, mut step: impl AsyncFnMut(
     .await
 }
 
-/// What a client who then does nothing reads until the server ends the connection, while time passes.
-async fn rest_of_silence(stream: TcpStream) -> String {
+/// The same for a client that does nothing but read.
+async fn rest_while_silent(stream: TcpStream) -> String {
     rest_in_time(stream, async || ()).await
 }
 
 #[tokio::test]
-async fn a_head_that_does_not_come_to_its_end_is_not_waited_for() {
+async fn an_incomplete_head_times_out() {
     let server = server(Options {
         head_timeout: SOON,
         ..Options::default()
@@ -131,13 +131,13 @@ async fn a_head_that_does_not_come_to_its_end_is_not_waited_for() {
     .await;
     let _time = hold_time();
     let begun = server.begin(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ").await;
-    assert_eq!(rest_of_silence(begun).await, "");
-    // The second head on a connection is no better.
+    assert_eq!(rest_while_silent(begun).await, "");
+    // The same for the second head on a connection.
     let mut stream = server.begin(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
     let answer = read_to(&mut stream, b"here").await;
     assert!(answer.starts_with(b"HTTP/1.1 200 OK"), "{answer:?}");
     stream.write_all(b"GET / HT").await.expect("it reads");
-    assert_eq!(rest_of_silence(stream).await, "");
+    assert_eq!(rest_while_silent(stream).await, "");
 }
 
 #[tokio::test]
@@ -148,17 +148,17 @@ async fn a_connection_without_requests_is_closed_before_and_after_a_request() {
     })
     .await;
     let _time = hold_time();
-    assert_eq!(rest_of_silence(server.begin(b"").await).await, "");
+    assert_eq!(rest_while_silent(server.begin(b"").await).await, "");
     let mut stream = server.begin(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
     read_to(&mut stream, b"here").await;
-    assert_eq!(rest_of_silence(stream).await, "");
+    assert_eq!(rest_while_silent(stream).await, "");
     // HTTP/2's opening, and then nothing.
     let opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-    rest_of_silence(server.begin(opening).await).await;
+    rest_while_silent(server.begin(opening).await).await;
 }
 
 #[tokio::test]
-async fn a_request_that_is_worked_on_is_not_idle() {
+async fn a_connection_with_a_request_in_progress_is_not_idle() {
     let options = Options {
         idle_timeout: SOON,
         head_timeout: SOON,
@@ -185,7 +185,7 @@ async fn a_head_that_is_too_large_is_431() {
 }
 
 #[tokio::test]
-async fn a_head_that_is_none_is_told_so_like_every_other_error() {
+async fn a_malformed_head_gets_the_usual_error_body() {
     let server = server(Options {
         max_head: 256 * 1024,
         ..Options::default()

@@ -19,7 +19,7 @@ use crate::web::Web;
 const SEARCH: &str = "GET /v1/customers/search";
 const LIST: &str = "GET /v1/customers";
 
-/// How often Stripe was searched, and its customers listed.
+/// How many searches and customer listings Stripe got.
 fn look_ups(app: &TestApp) -> (u64, u64) {
     let counts = app.sandbox().counts(None);
     let count = |endpoint| counts.get(endpoint).copied().unwrap_or(0);
@@ -82,10 +82,10 @@ async fn an_unknown_org_is_two_calls_however_many_customers_are_new() {
 
 const UNAVAILABLE: &str = "search feature unavailable for merchant";
 
-/// What goes wrong at a Stripe.
+/// The faults of a Stripe.
 #[derive(Default)]
 struct Faulty {
-    /// What searches are refused with, and how many.
+    /// The message with which searches are refused, and how many of them.
     words: &'static str,
     searches: AtomicUsize,
     /// The page of customers, after the first, that cannot be had, and how many were asked for.
@@ -94,7 +94,7 @@ struct Faulty {
 }
 
 impl Faulty {
-    /// What is answered instead of what Stripe has.
+    /// The answer in place of Stripe's, if there is a fault.
     fn answer(&self, request: &Request) -> Option<Response> {
         let order = Ordering::Relaxed;
         let uri = request.uri();
@@ -118,7 +118,7 @@ impl Faulty {
     }
 }
 
-/// A server of such a Stripe.
+/// A server that uses such a Stripe.
 async fn over(faulty: Faulty) -> (TestApp, Web) {
     let app = TestApp::start().await;
     let faulty = Arc::new(faulty);
@@ -151,7 +151,7 @@ async fn refusing(words: &'static str, searches: usize) -> (TestApp, Web) {
 }
 
 #[tokio::test]
-async fn where_stripe_does_not_search_customers_are_listed_once() {
+async fn customers_are_listed_once_if_stripe_does_not_search() {
     let (app, _stripe) = refusing(UNAVAILABLE, usize::MAX).await;
     let mut orgs = Vec::new();
     for i in 0..120 {
@@ -216,7 +216,7 @@ async fn a_search_that_fails_for_another_reason_changes_nothing() {
     whois(&app, "org:a").await;
 }
 
-/// With 451 customers, which are five pages; returns the oldest.
+/// Creates 451 customers, which make five pages. Returns the oldest.
 async fn many(app: &TestApp) -> String {
     let oldest = create(app, "org:oldest").await;
     for i in 0..450 {
@@ -227,7 +227,7 @@ async fn many(app: &TestApp) -> String {
 }
 
 #[tokio::test]
-async fn a_list_that_breaks_off_goes_on_where_it_stopped() {
+async fn an_interrupted_listing_resumes_where_it_stopped() {
     let (app, _stripe) = over(Faulty {
         words: UNAVAILABLE,
         searches: AtomicUsize::new(usize::MAX),
@@ -239,12 +239,12 @@ async fn a_list_that_breaks_off_goes_on_where_it_stopped() {
     let broken = app.get("/v1/whois?org=org:oldest").await;
     broken.fails(502, "stripe_unavailable");
     assert_eq!(whois(&app, "org:oldest").await, oldest);
-    // One beside the search, and five pages.
+    // One call along with the search, and five pages.
     assert_eq!(look_ups(&app), (0, 6));
 }
 
 #[tokio::test]
-async fn a_list_goes_on_when_those_who_wait_for_it_have_left() {
+async fn a_listing_continues_after_its_callers_have_left() {
     let (app, _stripe) = refusing(UNAVAILABLE, usize::MAX).await;
     let oldest = many(&app).await;
     let slow = Action::Delay(Duration::from_millis(100));
@@ -255,7 +255,7 @@ async fn a_list_goes_on_when_those_who_wait_for_it_have_left() {
         .adjusted(|app| app.limits.request_timeout = Duration::from_millis(30));
     while hasty.get("/v1/whois?org=org:oldest").await.status != 200 {}
     assert_eq!(whois(&app, "org:oldest").await, oldest);
-    // Those who leave before search has answered list the newest customers each, and no more.
+    // Each caller that leaves before the search has answered lists the newest customers, and no more.
     let listed = app.sent(LIST);
     let pages = listed
         .iter()
@@ -263,7 +263,7 @@ async fn a_list_goes_on_when_those_who_wait_for_it_have_left() {
     assert_eq!(pages.count(), 4, "{listed:?}");
 }
 
-/// A check would be told to come back after 25 ms; a person waits until there is room.
+/// The check would be told to come back after 25 ms. The person at the checkout waits until there is room.
 #[tokio::test]
 async fn a_checkout_that_joins_the_look_up_of_a_check_is_not_refused_with_it() {
     let rates = RateSettings {
@@ -301,7 +301,7 @@ async fn an_org_is_not_remembered_as_unknown() {
 }
 
 #[tokio::test]
-async fn a_customer_that_is_gone_is_forgotten() {
+async fn a_deleted_customer_is_forgotten() {
     let app = TestApp::start().await;
     let first = create(&app, "org:acme").await;
     assert_eq!(whois(&app, "org:acme").await, first);
@@ -329,7 +329,7 @@ async fn a_customer_that_is_gone_is_forgotten() {
     );
 }
 
-/// Stripe would answer the creation of the new one with the old one, and search would find it.
+/// Stripe would repeat its answer about the old customer, and search would still find that.
 #[tokio::test]
 async fn an_org_whose_customer_was_deleted_within_a_day_gets_a_new_one() {
     let app = TestApp::start().await;
@@ -370,9 +370,8 @@ async fn a_customer_is_remembered_for_a_while() {
     assert_eq!(whois(&app, "org:acme").await, second);
 }
 
-/// What Stripe kept of a creation that failed does not keep the org from being made.
 #[tokio::test]
-async fn a_kept_failure_of_a_creation_does_not_stick() {
+async fn a_stored_failure_does_not_block_the_creation() {
     let app = TestApp::start().await;
     let creations = "/v1/customers";
     let failure = || Rule::new("POST", creations, Action::Status(500, None)).after();
@@ -386,7 +385,7 @@ async fn a_kept_failure_of_a_creation_does_not_stick() {
 }
 
 #[tokio::test]
-async fn two_servers_make_one_customer() {
+async fn two_servers_create_one_customer() {
     let app = TestApp::start().await;
     let twin = app.twin();
     let request = |name: &str| json!({"org": "org:acme", "info": {"name": name}});

@@ -1,4 +1,4 @@
-//! Every error of the domain, to the byte that the client sees.
+//! Every error of the domain, to the byte.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tier::stripe::{Client, Credentials};
 use crate::harness::{Settings, TestApp, transport};
 use crate::web::Web;
 
-/// An error, and what is made of it: status, code, message, `Retry-After`.
+/// An error and its answer: status, code, message, `Retry-After`.
 type Row = (Error, u16, &'static str, &'static str, Option<&'static str>);
 
 const TERR1050: &str = "Stripe reported a customer was created and then reported it did not exist. This might mean \
@@ -57,7 +57,7 @@ fn table() -> Vec<Row> {
     ]
 }
 
-/// A new error belongs into the table above; this match is what reminds of it.
+/// A new error belongs into the table above. This match makes sure of it.
 fn number(error: &Error) -> usize {
     match error {
         Error::Reference(_) => 0,
@@ -113,7 +113,7 @@ async fn every_error_to_the_byte() {
     assert_eq!(table().len(), 27);
 }
 
-/// What Stripe's faults become, once the retries are used up.
+/// Stripe's faults after all retries.
 #[tokio::test]
 async fn faults_of_stripe() {
     let app = TestApp::with(Settings {
@@ -131,7 +131,7 @@ async fn faults_of_stripe() {
             "rate_limited",
             "1",
         ),
-        // Without a reason it is a lock that another request holds.
+        // Without a code, another request holds a lock.
         (Action::Status(429, None), 503, "stripe_unavailable", "1"),
         (Action::Drop, 502, "stripe_unavailable", ""),
         (Action::CutBody, 502, "stripe_unavailable", ""),
@@ -147,9 +147,9 @@ async fn faults_of_stripe() {
     app.get("/v1/whoami").await.ok();
 }
 
-/// Whatever a Stripe, or a proxy before it, leaves out of its refusal: it is told which call was refused, and how.
+/// Stripe, or a proxy before it, may leave out anything. The error still says which call was refused, and how.
 #[tokio::test]
-async fn a_refusal_without_words_names_the_call() {
+async fn a_refusal_without_a_message_names_the_call() {
     let bodies = [
         "",
         "{}",
@@ -182,9 +182,9 @@ async fn a_refusal_without_words_names_the_call() {
     }
 }
 
-/// Some HTTP clients send again on `Retry-After` by themselves, and would count twice.
+/// Some HTTP clients retry on `Retry-After` by themselves, and would count twice.
 #[tokio::test]
-async fn a_write_says_when_to_come_back_only_if_no_try_can_have_taken_effect() {
+async fn a_write_has_retry_after_only_if_no_attempt_can_have_taken_effect() {
     let app = TestApp::start().await;
     let plan = serde_json::json!({"features": {"feature:f": {"tiers": [{}]}}});
     app.push(&serde_json::json!({"plans": {"plan:p@1": plan}}))

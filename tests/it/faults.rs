@@ -1,6 +1,6 @@
-//! What clients see, and what Stripe holds, when calls to Stripe go wrong: every fault on every endpoint, once and
-//! lastingly; with one caller, with two who ask two servers at once, and with one who hangs up. Afterwards another
-//! server is asked. `cargo test --test it faults -- --nocapture` prints the tables.
+//! The answers to clients and the state of Stripe when calls to Stripe fail. Every fault is tried on every endpoint, once
+//! and lasting, with one caller, with two callers at two servers, and with one that hangs up. Afterwards another server
+//! repeats the request. `cargo test --test it faults -- --nocapture` prints the tables.
 
 mod table;
 
@@ -15,10 +15,10 @@ use testing::time::{PATIENCE, until};
 
 use table::{Callers, ENDPOINTS, Endpoint, FAULTS, Fault};
 
-/// How long a try may take where that is what is tested.
+/// The time limit of a try in the tests of time-outs.
 const TRY: Duration = Duration::from_millis(1500);
 
-/// How many cells are worked on at once.
+/// How many cells run at once.
 const AT_ONCE: usize = 30;
 
 /// One account of the sandbox, set up for one cell of the table.
@@ -75,7 +75,7 @@ impl<'a> Cell<'a> {
         })
     }
 
-    /// A server whose calls do not go wrong.
+    /// A server whose calls do not fail.
     fn healthy(&self) -> TestApp {
         self.server(Settings::default())
     }
@@ -91,7 +91,7 @@ impl<'a> Cell<'a> {
         answered.expect("an answer")
     }
 
-    /// Sends it, and hangs up as soon as a call that may go wrong has ended. There may be an answer before that.
+    /// Sends it, and hangs up as soon as a call that may fail has ended. There may be an answer before that.
     async fn send_and_hang_up(&self, app: &TestApp) -> Option<Answer> {
         let account = self.stripe.sandbox().account_id(&self.key);
         let calls = || {
@@ -109,7 +109,7 @@ impl<'a> Cell<'a> {
         }
     }
 
-    /// The servers that are asked while calls go wrong.
+    /// The servers that get the request while calls fail.
     fn faulty(&self) -> [TestApp; 2] {
         let settings = || match self.fault {
             // Nobody listens on port 1.
@@ -121,7 +121,7 @@ impl<'a> Cell<'a> {
                 timeout: TRY,
                 ..Settings::default()
             },
-            // Two wait for each other's calls.
+            // Two callers wait for each other's calls.
             _ if self.callers == Callers::AtOnce && !self.lasting => Settings {
                 retries: 8,
                 first_wait: Duration::from_millis(10),
@@ -175,13 +175,13 @@ impl<'a> Cell<'a> {
         shown.collect::<Vec<_>>().join("+")
     }
 
-    /// Whether the request was said to be done; it has to be, if the fault goes away while it is worked on.
+    /// Whether the request succeeded. It has to if the fault goes away in time.
     fn check(&self, cell: &str, answer: &Answer) -> bool {
         let (status, code) = self.fault.answer();
         let body = answer.json();
         if answer.status == 200 {
             let is_done = none_failed(&body);
-            // Another server may find what took effect although its answer was lost.
+            // Another server may find an effect whose answer was lost.
             let cannot_be = self.lasting && self.callers != Callers::AtOnce;
             assert!(
                 !(cannot_be && is_done),
@@ -192,9 +192,9 @@ impl<'a> Cell<'a> {
         let told_at_once = self.fault == Fault::Delay || self.fault == Fault::Refused;
         assert!(self.lasting || told_at_once, "{cell}: {body}");
         let told = (answer.status.as_u16(), body["code"].as_str());
-        // Who waits too long for the other one's call is told so.
+        // One that waits too long for the other one's call is told so.
         let other = self.callers == Callers::AtOnce && told == (503, Some("stripe_unavailable"));
-        // What was written before is done, so nobody is to come back by himself.
+        // Something was written, so no client may retry by itself.
         let begun = told == (503, Some("outcome_unknown"));
         let is_temporary = matches!(status, 429 | 503) || self.callers == Callers::AtOnce;
         assert!(
@@ -206,7 +206,7 @@ impl<'a> Cell<'a> {
         false
     }
 
-    /// Another server is asked until it succeeds, and then everything is there once.
+    /// Repeats the request at another server until it succeeds. Then every effect exists once.
     async fn check_effects(
         &self,
         cell: &str,
@@ -237,7 +237,7 @@ impl<'a> Cell<'a> {
             self.until_done(&app, cell).await;
             settle().await;
             let after = used().await;
-            // What was delayed, or left, may have come meanwhile.
+            // A delayed or abandoned call may have arrived.
             let is_late = self.fault == Fault::Delay || self.callers == Callers::HangUp;
             let late = if is_late { counts(asked) } else { 0 };
             let expected = before + 7..=before + 7 + late;
@@ -306,7 +306,7 @@ impl<'a> Cell<'a> {
     }
 }
 
-/// A push tells of each feature; whatever else succeeds, succeeds as a whole.
+/// A push reports each feature. Any other request succeeds as a whole.
 fn none_failed(body: &Value) -> bool {
     let results = body["results"].as_array().into_iter().flatten();
     results
@@ -317,7 +317,7 @@ fn none_failed(body: &Value) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[expect(clippy::print_stdout, reason = "the table is what people run this for")]
-async fn every_fault_on_every_endpoint_is_told_right_and_doubles_or_loses_nothing() {
+async fn every_fault_on_every_endpoint_is_reported_and_doubles_or_loses_nothing() {
     let stripe = TestApp::with(Settings {
         search_lag: Duration::ZERO,
         ..Settings::default()

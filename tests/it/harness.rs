@@ -1,5 +1,5 @@
-//! The whole server in one process: the API's router over a sandbox of the test's own, both without a clock that moves
-//! by itself. Every answer is held to `openapi.yaml` before the test sees it.
+//! The whole server in one process: the API's router over the test's own sandbox. Their clock stands still unless the test
+//! moves it. Every answer is validated against `openapi.yaml` before the test sees it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub(crate) const STRIPE_KEY: &str = "sk_test_tests";
 pub(crate) struct Settings {
     /// The key that the server calls Stripe with.
     pub(crate) stripe_key: String,
-    /// Where the server looks for Stripe, if not at its sandbox.
+    /// The URL of Stripe, if it is not the sandbox.
     pub(crate) stripe_url: Option<String>,
     /// How long a try of a Stripe call may take.
     pub(crate) timeout: Duration,
@@ -49,10 +49,10 @@ pub(crate) struct Settings {
     pub(crate) first_wait: Duration,
     /// How many calls to Stripe an account may make.
     pub(crate) rates: RateSettings,
-    /// How old answers from memory may be; Stripe is asked every time unless a test says otherwise, since most of them
-    /// change what is in Stripe behind the server's back.
+    /// The maximum age of answers from memory. By default Stripe is asked every time, since most tests change things in
+    /// Stripe behind the server's back.
     pub(crate) max_age: MaxAge,
-    /// What Stripe's events are signed with, if they are taken.
+    /// The signing secret of Stripe's events, if they are accepted.
     pub(crate) webhook_secrets: Vec<&'static str>,
 }
 
@@ -73,7 +73,7 @@ impl Default for Settings {
     }
 }
 
-/// A server and its sandbox. Clones are the same.
+/// A server and its sandbox. Clones share both.
 #[derive(Clone)]
 pub(crate) struct TestApp {
     app: App,
@@ -136,7 +136,7 @@ impl TestApp {
         app
     }
 
-    /// A second server over the same Stripe, which knows nothing of what the first one did.
+    /// A second server over the same Stripe, with a memory of its own.
     pub(crate) fn twin(&self) -> Self {
         self.beside(&Settings::default())
     }
@@ -146,7 +146,7 @@ impl TestApp {
         Self::over(Arc::clone(&self.sandbox), settings)
     }
 
-    /// The operator's pages of this server, on a listener that other machines reach, or do not.
+    /// The admin pages of this server, on a listener that other machines can or cannot reach.
     pub(crate) fn admin(&self, loopback_only: bool) -> Self {
         Self {
             router: admin_router(self.app.clone(), loopback_only),
@@ -279,7 +279,7 @@ impl TestApp {
         clock.set(clock.unix() + seconds);
     }
 
-    /// The next call like this takes that much longer. Its idempotency key is in use from the beginning.
+    /// Makes the next call like this take that much longer. Its idempotency key is in use from the beginning.
     pub(crate) fn slow_down(&self, method: &str, path: &str, by: Duration) {
         let mut rule = Rule::new(method, path, Action::Delay(by)).times(1);
         rule.account = Some(self.sandbox().account_id(STRIPE_KEY));
@@ -294,7 +294,7 @@ impl TestApp {
         .await;
     }
 
-    /// Waits until the server has done what nobody waits for.
+    /// Waits for the server's background tasks.
     pub(crate) async fn settled(&self) {
         self.app.background.idle().await;
     }
@@ -311,7 +311,7 @@ impl TestApp {
         calls.map(|call| call.params).collect()
     }
 
-    /// Starts counting anew.
+    /// Resets the count.
     pub(crate) fn forget_calls(&self) {
         self.sandbox().clear_requests();
     }
@@ -404,7 +404,7 @@ impl Call<'_> {
         self
     }
 
-    /// Sends it, and holds the answer to the document. What browsers ask before a call is not in there.
+    /// Sends it, and validates the answer against the document, which has no preflight requests.
     pub(crate) async fn send(self) -> Answer {
         let asked = "access-control-request-method";
         let is_preflight = self.headers.iter().any(|(name, _)| *name == asked);
@@ -441,7 +441,7 @@ impl Call<'_> {
     }
 }
 
-/// What the server said.
+/// An answer of the server.
 #[derive(Debug)]
 pub(crate) struct Answer {
     /// HTTP status.

@@ -1,4 +1,4 @@
-//! What holds for every path: methods, unknown paths, ids, keys, sizes.
+//! Rules for all paths: methods, unknown paths, request ids, keys, sizes.
 
 use axum::http::{Method, StatusCode};
 use tier::api::Keys;
@@ -34,7 +34,7 @@ async fn paths_are_exact() {
 }
 
 #[tokio::test]
-async fn other_methods_are_refused_with_those_that_are_not() {
+async fn other_methods_are_refused_with_the_allowed_ones() {
     let app = TestApp::start().await;
     for (method, path, allowed) in [
         (Method::POST, "/v1/whoami", "GET,HEAD"),

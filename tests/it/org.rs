@@ -1,4 +1,4 @@
-//! `whois` and `payment_methods`, and the customers that orgs are.
+//! `whois` and `payment_methods`, and the Stripe customers of orgs.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Settings, TestApp};
 
-/// Makes the org's customer.
+/// Creates the org's customer.
 async fn create(app: &TestApp, org: &str) {
     app.post_json("/v1/subscribe", &json!({"org": org, "info": {}}))
         .await
@@ -149,7 +149,7 @@ async fn names_are_compared_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn a_name_has_its_length() {
+async fn a_name_has_a_maximum_length() {
     let app = TestApp::start().await;
     let longest = format!("org:{}", "x".repeat(496));
     create(&app, &longest).await;
@@ -261,7 +261,7 @@ async fn payment_methods_as_stripe_has_them() {
 }
 
 #[tokio::test]
-async fn a_payment_method_that_is_none() {
+async fn an_unknown_payment_method_is_refused() {
     let app = TestApp::start().await;
     create(&app, "org:a").await;
     let info = json!({"org": "org:a", "info": {"payment_method": "pm_card_us_not"}});
@@ -284,7 +284,7 @@ async fn a_new_org_is_found_although_search_lags() {
     .await;
     create(&app, "org:new").await;
     let id = whois(&app, "org:new").await;
-    // Another server, which has not seen it being made.
+    // Another server, which has not seen its creation.
     let cold = app.twin();
     cold.forget_calls();
     assert_eq!(whois(&cold, "org:new").await, id);

@@ -1,4 +1,4 @@
-//! What was pushed comes back by pull, whatever the model.
+//! Any pushed model comes back by pull.
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -10,7 +10,7 @@ use crate::models;
 use crate::shop::{Shop, abc, all_are, parse};
 
 #[test]
-fn what_is_pushed_is_pulled() {
+fn a_pushed_model_is_pulled_unchanged() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let app = runtime.block_on(TestApp::start());
     let mut runner = TestRunner::new(Config {
@@ -29,7 +29,7 @@ async fn round_trip(app: &TestApp, model: &Value) -> Result<(), TestCaseError> {
     let pulled = app.get("/v1/pull").await.ok();
     prop_assert_eq!(pulled.json(), models::as_pulled(model));
 
-    // What was pulled is the same model, and there already.
+    // The pulled model is the same, so nothing is created.
     let again = app.post("/v1/push", pulled.body.as_str()).await.ok().json();
     prop_assert_eq!(app.get("/v1/pull").await.ok().body, pulled.body);
     for (result, reason) in [(first, "created"), (again, "feature already exists")] {
@@ -59,7 +59,7 @@ async fn dashes_and_colons_stay_apart() {
 }
 
 #[tokio::test]
-async fn what_the_model_leaves_unsold() {
+async fn a_feature_with_empty_tiers_has_a_limit_of_zero() {
     let shop = Shop::new().await;
     let model =
         json!({ "plans": { "plan:a@1": { "features": { "feature:x": { "tiers": [] } } } } });
@@ -97,7 +97,7 @@ async fn a_pull_is_one_call_for_a_hundred_prices() {
 }
 
 #[tokio::test]
-async fn a_limit_that_was_changed_in_stripe_is_pulled() {
+async fn a_limit_changed_in_stripe_is_pulled() {
     let shop = Shop::new().await;
     let results = shop.push(&parse(&abc("1"))).await;
     let id = &results[1].price.as_ref().unwrap().id;
@@ -112,7 +112,7 @@ async fn a_limit_that_was_changed_in_stripe_is_pulled() {
         .map(|(_, _, feature)| feature.limit())
         .collect();
     assert_eq!(limits, [i64::MAX, 25, i64::MAX]);
-    // The plan is still the one that was pushed.
+    // The plan still counts as the pushed one.
     assert!(all_are(
         &PushOutcome::Unchanged,
         &shop.push(&parse(&abc("1"))).await

@@ -1,4 +1,4 @@
-//! `tier serve` as a process: what it refuses, what signals do, and what it logs.
+//! `tier serve` as a process: start-up, signals, and the log.
 
 mod flags;
 mod pressure;
@@ -28,7 +28,7 @@ async fn status(address: &str, path: &str, key: &str) -> u16 {
     status_of(&get(address, path, key).await)
 }
 
-/// What a GET is answered, over a socket: nothing tries again, and nothing is kept open.
+/// The answer to a GET over a plain socket, without retries or keep-alive.
 async fn get(address: &str, path: &str, key: &str) -> String {
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n\r\n"
@@ -36,10 +36,10 @@ async fn get(address: &str, path: &str, key: &str) -> String {
     exchange(address, &request).await
 }
 
-/// What is answered to these bytes, until the connection ends.
+/// The answer to these bytes, until the connection ends.
 async fn exchange(address: &str, bytes: &str) -> String {
     let mut stream = TcpStream::connect(address).await.expect("it listens");
-    // It may be turned away before all is sent.
+    // It may be rejected before all is sent.
     let _ = stream.write_all(bytes.as_bytes()).await;
     rest(stream).await
 }
@@ -58,7 +58,7 @@ fn status_of(answer: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn beyond_loopback_it_does_not_start_without_a_key() {
+async fn serving_beyond_loopback_requires_a_key() {
     let place = Place::offline();
     let refused = place.tier(&serve(&["--addr", "0.0.0.0:0"]));
     let said = refused.fault().await;
@@ -75,7 +75,7 @@ async fn beyond_loopback_it_does_not_start_without_a_key() {
 }
 
 #[tokio::test]
-async fn a_cloud_does_not_start_with_keys_of_its_own() {
+async fn cloud_mode_refuses_keys_of_its_own() {
     let place = Place::offline();
     let cloud = place.tier(&serve(&["--addr", "127.0.0.1:0", "--cloud"]));
     let said = cloud.env("TIER_API_KEY", "one").fault().await;
@@ -86,7 +86,7 @@ async fn a_cloud_does_not_start_with_keys_of_its_own() {
 }
 
 #[tokio::test]
-async fn what_only_this_machine_can_reach_is_called_by_its_names_only() {
+async fn a_loopback_server_accepts_only_its_own_host_names() {
     let place = Place::offline();
     let get = async |address: &str, path: &str, host: &str| {
         let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
@@ -123,7 +123,7 @@ async fn what_only_this_machine_can_reach_is_called_by_its_names_only() {
 }
 
 #[tokio::test]
-async fn keys_are_read_again_on_a_hangup_and_a_term_ends_it_with_0() {
+async fn sighup_reloads_the_keys_and_sigterm_exits_with_0() {
     let place = Place::offline();
     place.write("keys", "sk_test_first\n");
     let args = ["--addr", "127.0.0.1:0", "--api-key-file", "keys"];
@@ -191,7 +191,7 @@ async fn a_request_is_one_line_of_json_with_ids_and_calls() {
 }
 
 #[tokio::test]
-async fn the_certificate_is_read_again_on_a_hangup() {
+async fn sighup_reloads_the_certificate() {
     let place = Place::offline();
     let old = connections::certify(place.path());
     let tls = ["--tls-cert", "cert.pem", "--tls-key", "key.pem"];
@@ -215,7 +215,7 @@ async fn the_certificate_is_read_again_on_a_hangup() {
 }
 
 #[tokio::test]
-async fn the_operators_pages_can_have_an_address_of_their_own() {
+async fn the_admin_pages_can_have_their_own_address() {
     let place = Place::offline();
     let args = ["--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"];
     let mut server = start(&place, &args).await;

@@ -1,4 +1,4 @@
-//! What a push leaves in Stripe, and what it says of each feature: the first time, again, and after a break.
+//! `push`: its effect in Stripe and its results, the first time, repeated, and after an interruption.
 
 use clock::Clock;
 use insta::assert_snapshot;
@@ -73,7 +73,7 @@ async fn a_plan_never_changes() {
     "#);
     assert_eq!(shop.count("/v1/prices").await, 4);
 
-    // One feature more is another plan, too.
+    // With one feature more, it is another plan too.
     let mut more = abc("1");
     more["plans"]["plan:a@1"]["features"]["feature:d"] = json!({});
     let results = shop.push(&parse(&more)).await;
@@ -82,7 +82,7 @@ async fn a_plan_never_changes() {
 }
 
 #[tokio::test]
-async fn a_push_that_broke_off_is_completed() {
+async fn an_interrupted_push_is_completed_by_the_next() {
     let shop = Shop::new().await;
     let model = parse(&abc("1"));
     shop.fail(
@@ -115,7 +115,7 @@ async fn a_push_that_broke_off_is_completed() {
 }
 
 #[tokio::test]
-async fn an_answer_that_was_lost_was_still_an_effect() {
+async fn a_lost_answer_does_not_repeat_the_effect() {
     let shop = Shop::new().await;
     let model = parse(&abc("1"));
     shop.fail("POST", "/v1/products", Action::Drop, When::After, 1);
@@ -135,7 +135,7 @@ async fn an_answer_that_was_lost_was_still_an_effect() {
 }
 
 #[tokio::test]
-async fn tries_of_one_call_have_one_effect() {
+async fn retries_of_one_call_have_one_effect() {
     let shop = Shop::with_retries(3).await;
     shop.fail("POST", "*", Action::Drop, When::After, 2);
     assert!(all_are(
@@ -179,7 +179,7 @@ async fn a_stripe_that_is_down_fails_the_push() {
         Err(Error::Unavailable { .. })
     ));
 
-    // One plan of two is no reason to give up the other.
+    // A failure of one plan does not stop the other.
     let mut two = abc("1");
     two["plans"]["plan:b@1"] = json!({ "features": { "feature:a": {} } });
     shop.fail(
@@ -220,12 +220,12 @@ async fn links_lead_to_the_connected_account() {
         let page = format!("https://dashboard.stripe.com/{id}/test/prices/{}", price.id);
         assert_eq!(price.link, Some(page));
     }
-    // The account that owns the key has none of it.
+    // The account that owns the key has nothing of it.
     assert_eq!(shop.count("/v1/prices").await, 0);
 }
 
 #[tokio::test]
-async fn plans_of_the_original_are_known() {
+async fn plans_pushed_by_the_original_are_recognised() {
     let shop = Shop::new().await;
     pushed_by_the_original(&shop).await;
     assert_snapshot!(shop.domain.pull().await.unwrap().to_json(), @r#"
@@ -249,7 +249,7 @@ async fn plans_of_the_original_are_known() {
       }
     }
     "#);
-    // The third feature of the plan cannot be added, and an other one not be changed.
+    // The third feature of the plan cannot be added, and no other one changed.
     let mut model = abc("1");
     assert_snapshot!(shop.pushed(&model).await, @r#"
     ok feature:a@plan:a@1 priced feature already exists
@@ -294,7 +294,7 @@ async fn a_product_without_a_price_gets_one() {
 }
 
 #[tokio::test]
-async fn a_lookup_key_that_is_taken_is_said_so() {
+async fn a_taken_lookup_key_is_reported() {
     let shop = Shop::new().await;
     let taken = shop
         .create(

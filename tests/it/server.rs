@@ -1,4 +1,4 @@
-//! The listener: answers over a real socket, and stops without breaking off what is in flight.
+//! The listener: it answers over a real socket, and stops without aborting requests in flight.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -143,7 +143,7 @@ pub(crate) fn abc(version: &str) -> Value {
     } } } })
 }
 
-/// `plan:a@1` as the original pushed it: no hash, and metadata of its time.
+/// `plan:a@1` as the original pushes it: without a hash, and with the metadata of its version.
 pub(crate) async fn pushed_by_the_original(shop: &Shop) {
     shop.create(
         "/v1/products",

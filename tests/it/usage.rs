@@ -114,7 +114,7 @@ async fn reports_add_up_beyond_the_limit() {
     );
 }
 
-/// The original read the largest line of the invoice, and so 1,000.
+/// The original reads only the largest line of the invoice, here 1,000.
 #[tokio::test]
 async fn usage_over_tiers_is_the_total() {
     let app = start().await;
@@ -148,7 +148,7 @@ async fn a_feature_of_two_plans_is_one_row() {
     assert_eq!(app.limits("org:b").await[0], row("calls", 0, NONE));
 }
 
-/// The item that has usage stays when a plan is added whose item takes what comes.
+/// An item with usage stays when a plan is added whose item gets new usage.
 #[tokio::test]
 async fn clobber_sets_the_total_of_all_plans_that_sell_the_feature() {
     let app = start().await;
@@ -170,9 +170,9 @@ async fn clobber_sets_the_total_of_all_plans_that_sell_the_feature() {
     report(&app, lower).await.fails(400, "invalid_request");
 }
 
-/// The other plan's item, which was part of the total, goes, and a period begins before the report comes again.
+/// The other plan's item was part of the total. It is removed, and a period begins, before the report is repeated.
 #[tokio::test]
-async fn a_keyed_clobber_is_known_again_when_another_plan_that_sold_the_feature_is_gone() {
+async fn a_keyed_clobber_is_recognised_after_another_plan_with_the_feature_ended() {
     let app = start().await;
     app.subscribe("org:a", &["plan:free@1"]).await;
     app.report("org:a", "feature:calls", 3).await;
@@ -195,7 +195,7 @@ async fn a_keyed_clobber_is_known_again_when_another_plan_that_sold_the_feature_
 }
 
 #[tokio::test]
-async fn what_cannot_be_reported() {
+async fn reports_that_are_refused() {
     let app = start().await;
     app.subscribe("org:a", &["plan:free@1"]).await;
     let licensed = report(
@@ -239,7 +239,7 @@ async fn what_cannot_be_reported() {
 }
 
 #[tokio::test]
-async fn clobber_sets_what_can_be_set() {
+async fn clobber_sets_the_value() {
     let app = start().await;
     app.subscribe("org:a", &["plan:pro@1"]).await;
     let set = async |feature: &str, n: i64| {
@@ -286,7 +286,7 @@ async fn a_time_may_be_given() {
     assert_ne!(before.json()["message"], "");
     let sent = app.sent("POST /v1/subscription_items/:id/usage_records");
     let times: Vec<_> = sent.iter().map(|params| &params["timestamp"]).collect();
-    // What is unset is Stripe's "now": a computed second would spoil a replay.
+    // Unset means Stripe's "now". A computed second would differ in a retry.
     assert_eq!(times[..2], ["1672531200", "now"]);
 }
 
@@ -328,7 +328,7 @@ async fn an_idempotency_key_counts_once_across_restarts() {
     let set = json!({"org": "org:a", "feature": "feature:calls", "n": 6, "clobber": true});
     keyed(&app, "added", added.clone()).await.ok();
     keyed(&app, "set", set.clone()).await.ok();
-    // The total moves on, so that what is missing to six is another number now.
+    // The total changes, and so does the difference to six.
     for used in [8, 8] {
         let restarted = app.twin();
         keyed(&restarted, "more", added.clone()).await.ok();
@@ -350,9 +350,9 @@ async fn an_idempotency_key_counts_once_across_restarts() {
     assert_eq!(app.limits("org:a").await[0], row("calls", 8, 10));
 }
 
-/// What Stripe refused was not counted, and is not said to be when it is sent again and the total has moved.
+/// A refused report was not counted. A retry does not say otherwise after the total has changed.
 #[tokio::test]
-async fn a_clobber_that_was_refused_is_not_taken_for_done() {
+async fn a_refused_clobber_is_not_taken_for_done() {
     let app = start().await;
     app.subscribe("org:a", &["plan:free@1"]).await;
     let body = json!({"org": "org:a", "feature": "feature:calls", "n": 6, "clobber": true,
@@ -419,7 +419,7 @@ async fn calls_to_stripe_with_a_warm_cache() {
 }
 
 #[tokio::test]
-async fn a_payment_that_failed_grants_until_stripe_gives_up_and_one_that_never_came_does_not() {
+async fn a_failed_renewal_grants_until_stripe_gives_up_and_a_failed_first_payment_does_not() {
     let app = start().await;
     let declined = "pm_card_chargeCustomerFail";
     let info = json!({"payment_method": declined, "invoice_settings": {"default_payment_method": declined}});
@@ -435,7 +435,7 @@ async fn a_payment_that_failed_grants_until_stripe_gives_up_and_one_that_never_c
     assert_eq!(app.limits("org:late").await, [row("seats", 1, i64::MAX)]);
     app.get("/v1/phase?org=org:late").await.ok();
 
-    // Made by the app itself, and its first payment was declined.
+    // Created by the app itself, with a declined first payment.
     app.post_json("/v1/subscribe", &json!({"org": "org:never", "info": info}))
         .await
         .ok();

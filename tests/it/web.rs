@@ -1,4 +1,4 @@
-//! A web server of the test's own: something to call, or the server's listener itself under test.
+//! A web server of the test: something to call, or the server's own listener under test.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! `push`, `pull` and the model's schema as they go over the wire; what they do is in `push.rs` and `pricing.rs`.
+//! `push`, `pull` and the model's schema to the byte. Their effects are tested in `push.rs` and `pricing.rs`.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Whoami, switch and clean: which account commands act in.
+//! `whoami`, `switch` and `clean`: the account that commands act on.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -84,7 +84,7 @@ async fn switch_makes_an_account_of_its_own() {
 }
 
 #[tokio::test]
-async fn the_account_made_is_one_of_ours() {
+async fn the_created_account_is_marked_as_tiers() {
     let place = Place::start().await;
     place.tier(&["switch", "-c"]).ok().await;
     let requests = place.sandbox().sandbox().requests(None);
@@ -130,7 +130,7 @@ async fn switch_knows_accounts_by_id_and_by_page() {
 }
 
 #[tokio::test]
-async fn an_account_of_somebody_else_is_told_as_such() {
+async fn an_account_of_another_owner_is_reported_as_such() {
     let place = Place::start().await;
     place.write("tier.state", r#"{"ID":"acct_9"}"#);
     for args in [&["whoami"][..], &["pull"], &["limits", "org:a"]] {
@@ -143,7 +143,7 @@ async fn an_account_of_somebody_else_is_told_as_such() {
 }
 
 #[tokio::test]
-async fn switch_goes_only_to_accounts_that_are_there() {
+async fn switch_accepts_only_existing_accounts() {
     let place = Place::start().await;
     for account in ["acct_9", "https://dashboard.stripe.com/acct_9/test"] {
         let fault = place.tier(&["switch", account]).fault().await;
@@ -155,13 +155,13 @@ async fn switch_goes_only_to_accounts_that_are_there() {
         );
         assert!(!place.path().join("tier.state").exists());
     }
-    // Nor is what cannot be asked about taken for granted.
+    // Nor an account that Stripe cannot be asked about.
     let fault = Place::offline().tier(&["switch", "acct_9"]).fault().await;
     assert!(fault.starts_with("tier: Stripe is unavailable"), "{fault}");
 }
 
 #[tokio::test]
-async fn an_account_that_was_cleaned_away_is_told_as_such() {
+async fn a_cleaned_account_is_reported_as_such() {
     let place = Place::start().await;
     place.tier(&["switch", "-c"]).ok().await;
     let id = id_of_state(&place);
@@ -180,7 +180,7 @@ async fn an_account_that_was_cleaned_away_is_told_as_such() {
     ] {
         assert_eq!(place.tier(args).fault().await, gone, "{args:?}");
     }
-    // Which does not keep anybody from cleaning again, or from going elsewhere.
+    // That does not prevent another clean, or a switch to another account.
     place.tier(&["clean", "--switchaccounts", "0"]).ok().await;
     std::fs::remove_file(place.path().join("tier.state")).unwrap();
     place.tier(&["switch", "-c"]).ok().await;
@@ -212,7 +212,7 @@ async fn an_age_below_zero_cleans_nothing() {
 }
 
 #[tokio::test]
-async fn an_account_that_was_cleaned_from_elsewhere_is_told_as_such() {
+async fn an_account_cleaned_elsewhere_is_reported_as_such() {
     let place = Place::start().await;
     place.tier(&["switch", "-c"]).ok().await;
     let made = id_of_state(&place);
@@ -296,7 +296,7 @@ async fn clean_deletes_what_switch_made() {
         place.tier(&["clean", "--switchaccounts", "1h"]).ok().await,
         ""
     );
-    // In one of them, too: the owner is asked.
+    // From inside such an account too: its owner is asked.
     place.tier(&["switch", &made[0]]).ok().await;
     let cleaned = place.tier(&["clean", "-switchaccounts", "0s"]).ok().await;
     let mut ids: Vec<&str> = cleaned.lines().collect();
@@ -340,7 +340,7 @@ async fn stripe_with_accounts() -> Web {
 }
 
 #[tokio::test]
-async fn clean_knows_what_is_ours_and_does_not_stop_half_way() {
+async fn clean_deletes_only_tiers_accounts_and_continues_after_a_failure() {
     let place = Place::offline();
     let stripe = stripe_with_accounts().await;
     let run = place.tier(&["clean", "--switchaccounts", "1h"]);

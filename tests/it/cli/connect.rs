@@ -12,7 +12,7 @@ use serde_json::json as object;
 
 use super::{Place, Web, json};
 
-/// A dashboard that lets the person in at the third time of asking.
+/// A dashboard that grants access at the third poll.
 async fn dashboard() -> Web {
     Web::knowing_itself(|url| {
         let poll_url = format!("{url}/poll");
@@ -84,7 +84,7 @@ async fn connect_saves_the_keys() {
 }
 
 #[tokio::test]
-async fn connect_does_not_lose_what_it_cannot_read() {
+async fn connect_keeps_a_file_that_it_cannot_read() {
     let place = Place::offline();
     let web = dashboard().await;
     place.write(
@@ -113,7 +113,7 @@ async fn connect_does_not_lose_what_it_cannot_read() {
 }
 
 #[tokio::test]
-async fn connect_tells_what_the_dashboard_did_not_do() {
+async fn connect_reports_failures_of_the_dashboard() {
     let place = Place::offline();
     let web = Web::start(Router::new()).await;
     let fault = place

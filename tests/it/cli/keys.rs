@@ -1,4 +1,4 @@
-//! Which key is used, which is refused, and that none is ever seen. (Every run of the tests looks for that, too.)
+//! Which key is used, which is refused, and that none is ever shown. Every run of the binary checks that too.
 
 use super::{KEY, Place, json};
 
@@ -11,7 +11,7 @@ fn config(live: &str, test: &str) -> String {
 const CONFIG: &str = ".config/tier/config.json";
 
 #[tokio::test]
-async fn a_live_key_has_to_be_meant() {
+async fn a_live_key_requires_live() {
     let place = Place::start().await;
     for (live_flag, key, expected) in [
         (
@@ -49,7 +49,7 @@ async fn a_live_key_has_to_be_meant() {
 }
 
 #[tokio::test]
-async fn live_accounts_are_not_for_trying_things_out() {
+async fn switch_and_clean_do_not_work_in_live_mode() {
     let place = Place::start().await;
     for args in [
         &["--live", "switch", "-c"][..],
@@ -63,7 +63,7 @@ async fn live_accounts_are_not_for_trying_things_out() {
 }
 
 #[tokio::test]
-async fn a_key_may_end_with_a_line() {
+async fn a_key_may_end_with_a_newline() {
     let place = Place::start().await;
     let run = place.tier(&["whoami", "--json"]);
     let who = run.env("STRIPE_API_KEY", "sk_test_secret\n").ok().await;
@@ -71,7 +71,7 @@ async fn a_key_may_end_with_a_line() {
 }
 
 #[tokio::test]
-async fn without_a_key_the_ways_to_one_are_named() {
+async fn without_a_key_the_error_says_how_to_get_one() {
     let place = Place::start().await;
     for none in ["", " \n"] {
         let run = place.tier(&["whoami"]).env("STRIPE_API_KEY", none);
@@ -102,7 +102,7 @@ async fn a_saved_key_is_used_if_there_is_no_variable() {
 }
 
 #[tokio::test]
-async fn a_broken_file_of_keys_is_told_and_not_quoted() {
+async fn a_broken_key_file_is_reported_without_its_content() {
     let place = Place::start().await;
     for broken in [
         "",
@@ -152,7 +152,7 @@ async fn debug_output_masks_secrets() {
 }
 
 #[tokio::test]
-async fn a_stripe_that_cannot_be_reached_is_told_as_such() {
+async fn an_unreachable_stripe_is_reported_as_such() {
     let place = Place::offline();
     let fault = place.tier(&["whoami"]).fault().await;
     assert!(fault.starts_with("tier: Stripe is unavailable"), "{fault}");

@@ -1,4 +1,4 @@
-//! The real binary, as people and programs run it: what it prints, where, and how it ends.
+//! The real binary, as people and programs run it: its output and its exit codes.
 
 mod accounts;
 mod connect;
@@ -17,7 +17,7 @@ mod wrong;
 use crate::binary::{KEY, Place, TIER, shows_a_key};
 use crate::web::Web;
 
-/// Two plans, one with a price for nothing.
+/// Two plans, one with a price of zero.
 const PRICING: &str = r#"{
   "plans": {
     "plan:free@1": {
@@ -51,7 +51,7 @@ fn json(text: &str) -> serde_json::Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// Columns without their padding, a row each.
+/// The rows of a table, as columns without padding.
 fn cells(table: &str) -> Vec<Vec<&str>> {
     table
         .lines()

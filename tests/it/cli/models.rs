@@ -5,7 +5,7 @@ use serde_json::json as object;
 
 use super::{PRICING, Place, cells, json};
 
-/// Ids of prices are none of a test's business.
+/// Replaces the ids of prices.
 fn masked(text: &str) -> String {
     let mut parts = text.split("price_");
     let first = parts.next().unwrap_or_default().to_owned();
@@ -40,7 +40,7 @@ async fn a_push_says_what_became_of_each_feature() {
 }
 
 #[tokio::test]
-async fn links_lead_to_the_dashboard_that_is_set() {
+async fn links_use_the_configured_dashboard() {
     let place = Place::start().await;
     let run = place.tier(&["push", "-"]).stdin(PRICING);
     let pushed = run
@@ -61,7 +61,7 @@ async fn links_lead_to_the_dashboard_that_is_set() {
 }
 
 #[tokio::test]
-async fn links_lead_to_the_account_that_the_keys_are_of() {
+async fn links_use_the_account_of_the_keys() {
     let place = Place::start().await;
     let profile = object!({
         "redeemed": true,
@@ -76,18 +76,18 @@ async fn links_lead_to_the_account_that_the_keys_are_of() {
     let pushed = run.without("STRIPE_API_KEY").ok().await;
     let link = "\thttps://dashboard.stripe.com/acct_9/test/prices/price_";
     assert!(pushed.lines().all(|line| line.contains(link)), "{pushed}");
-    // A variable takes precedence, and nobody knows whose key it has.
+    // A variable takes precedence, and the account of its key is not known.
     let pushed = place.tier(&["push", "-"]).stdin(PRICING).ok().await;
     let link = "\thttps://dashboard.stripe.com/test/prices/price_";
     assert!(pushed.lines().all(|line| line.contains(link)), "{pushed}");
 }
 
 #[tokio::test]
-async fn no_link_leads_from_a_sandbox_to_the_dashboard() {
+async fn a_sandbox_prints_no_dashboard_links() {
     for flags in [&["--sandbox"][..], &[]] {
         leads_nowhere(flags).await;
     }
-    // What is spoken to over TLS, or with a live key, stands before Stripe.
+    // An API with TLS or a live key is a proxy of Stripe.
     let place = Place::offline();
     place.write("tier.state", r#"{"ID":"acct_9"}"#);
     for (flags, url) in [
@@ -133,7 +133,7 @@ async fn leads_nowhere(flags: &[&str]) {
 }
 
 #[tokio::test]
-async fn a_plan_that_exists_is_not_changed() {
+async fn an_existing_plan_is_not_changed() {
     let place = Place::pushed().await;
     let other = PRICING.replace("\"upto\": 10 ", "\"upto\": 20 ");
     let ended = place.tier(&["push", "-"]).stdin(other).end().await;
@@ -282,7 +282,7 @@ async fn features_that_one_side_lacks_differ() {
 }
 
 #[tokio::test]
-async fn who_stops_reading_is_no_fault() {
+async fn a_closed_pipe_is_not_an_error() {
     let place = Place::pushed().await;
     let mut shell = tokio::process::Command::new("sh");
     let script = r#""$TIER" schema | head -c 1; "$TIER" completions bash | true"#;

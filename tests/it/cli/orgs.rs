@@ -56,7 +56,7 @@ async fn an_org_subscribes_reports_and_is_limited() {
 }
 
 #[tokio::test]
-async fn usage_can_be_of_another_time() {
+async fn usage_can_be_reported_for_another_time() {
     let place = Place::pushed().await;
     place
         .tier(&["subscribe", "org:acme", "plan:free@1"])
@@ -84,7 +84,7 @@ async fn usage_can_be_of_another_time() {
 }
 
 #[tokio::test]
-async fn phases_show_where_an_org_is() {
+async fn phases_marks_the_current_phase() {
     let place = Place::pushed().await;
     place
         .tier(&["subscribe", "--trial", "14", "org:acme", "plan:free@1"])
@@ -113,7 +113,7 @@ async fn phases_show_where_an_org_is() {
 }
 
 #[tokio::test]
-async fn a_trial_can_be_without_end() {
+async fn a_trial_can_be_open_ended() {
     let place = Place::pushed().await;
     place
         .tier(&["subscribe", "--trial", "-1", "org:acme", "plan:pro@1"])
@@ -202,7 +202,7 @@ async fn a_checkout_has_a_page() {
 }
 
 #[tokio::test]
-async fn faults_say_what_to_do_next() {
+async fn errors_say_what_to_do_next() {
     let place = Place::pushed().await;
     place
         .tier(&["subscribe", "org:acme", "plan:free@1"])

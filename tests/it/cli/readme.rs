@@ -1,4 +1,4 @@
-//! The README's section on the command line, followed from top to bottom, so that it cannot rot.
+//! Follows the README's section on the command line from top to bottom.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use super::{Place, TIER};
 
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
 
-/// A command of a `console` block, and what it is shown to print.
+/// A command of a `console` block, and the output shown for it.
 struct Step {
     command: String,
     output: String,
@@ -56,7 +56,7 @@ fn is_open(command: &str) -> bool {
     here || command.ends_with('\\')
 }
 
-/// Whether `actual` is what is shown, where `…` stands for anything, and on a line of its own for any lines.
+/// Whether `actual` matches `shown`, where `…` stands for any text, and on its own line for any lines.
 fn is_shown(shown: &str, actual: &str) -> bool {
     let shown: Vec<&str> = shown.lines().map(str::trim_end).collect();
     let actual: Vec<&str> = actual.lines().map(str::trim_end).collect();
@@ -92,7 +92,7 @@ fn is_like(shown: &str, actual: &str) -> bool {
 }
 
 #[test]
-fn what_is_shown_may_leave_things_out() {
+fn shown_output_may_be_abbreviated() {
     assert!(is_shown("a … c", "a b c\n"));
     assert!(is_shown("cus_…", "cus_123"));
     assert!(is_shown("A  B", "A      B"));

@@ -1,4 +1,4 @@
-//! Serve and sandbox, as the SDKs and process managers start and end them.
+//! `serve` and `sandbox`, as SDKs and process managers start and stop them.
 
 use tokio::net::TcpListener;
 
@@ -9,7 +9,7 @@ use testing::time::until;
 async fn a_server_says_where_it_listens_and_ends_when_told() {
     let place = Place::start().await;
     for (args, signal) in [
-        // As the npm package does it.
+        // As the npm package does.
         (&["-v", "serve", "--addr", "127.0.0.1:0"][..], "-TERM"),
         (&["serve", "-addr", "127.0.0.1:0"], "-INT"),
         (&["sandbox", "--addr", "localhost:0"], "-TERM"),
@@ -42,7 +42,7 @@ async fn a_server_logs_to_stderr_and_never_a_key() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_is_told() {
+async fn a_taken_port_is_reported() {
     let place = Place::start().await;
     let held = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let taken = held.local_addr().unwrap().to_string();
@@ -57,7 +57,7 @@ async fn a_port_that_is_taken_is_told() {
 }
 
 #[tokio::test]
-async fn a_server_can_bring_its_own_sandbox() {
+async fn serve_can_embed_a_sandbox() {
     let place = Place::offline();
     let args = [
         "serve",
@@ -91,11 +91,11 @@ async fn a_server_can_bring_its_own_sandbox() {
 }
 
 #[tokio::test]
-async fn a_sandbox_whose_usual_port_is_taken_says_where_it_listens() {
+async fn a_sandbox_on_another_port_says_where_it_listens() {
     let place = Place::offline();
     let note = "port 12111 is taken; the sandbox listens on 127.0.0.1:";
     until("the port is taken while a server starts", async || {
-        // By us, or by somebody who may let it go too early.
+        // Taken by this test, or by a process that may release it too early.
         let held = TcpListener::bind("127.0.0.1:12111").await;
         let server = place.tier(&["serve", "--sandbox", "--addr", "127.0.0.1:0"]);
         let ended = server.started().await.stop("-TERM").await;

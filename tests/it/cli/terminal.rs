@@ -1,4 +1,4 @@
-//! What changes when a person looks: colours, and a spinner for what takes long.
+//! Output on a terminal: colours, and a spinner for slow commands.
 
 use std::process::Command;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use stripe_sandbox::Options;
 
 use super::{KEY, PRICING, Place, TIER};
 
-/// Long enough for a machine that does ten other things.
+/// Long enough for a busy machine.
 const TIMEOUT_MS: u64 = 60_000;
 
 /// A key that moves real money.
 const LIVE: &[(&str, &str)] = &[("STRIPE_API_KEY", "sk_live_secret")];
 
-/// All that a run prints on a terminal of its own.
+/// Everything that a run prints on its terminal.
 async fn on_terminal(place: &Place, args: &[&str], variables: &[(&str, &str)]) -> String {
     let mut command = Command::new(TIER);
     command.args(args);
@@ -61,13 +61,13 @@ async fn colours_are_for_terminals() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_push_shows_that_it_goes_on() {
+async fn a_slow_push_shows_progress() {
     let slow = Options {
         latency: Some(Duration::from_millis(400)),
         ..Options::default()
     };
     let place = Place::with(slow).await;
-    // More than are created at a time.
+    // More than are created in parallel.
     let features = (0..30).map(|i| format!("\"feature:f{i}\": {{}}"));
     let features = features.collect::<Vec<_>>().join(",");
     place.write(
@@ -82,13 +82,13 @@ async fn a_slow_push_shows_that_it_goes_on() {
     assert!(counts.is_sorted(), "{seen:?}");
     assert!(seen.ends_with("30 features: 30 created, 0 already there\r\n"));
     assert!(seen.contains("[created]"), "{seen:?}");
-    // Nobody looks at a pipe.
+    // A pipe gets no spinner.
     let piped = place.tier(&["push", "pricing.json"]).ok().await;
     assert_eq!(piped.lines().count(), 30);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_total_is_seen_where_the_results_go_elsewhere() {
+async fn the_total_is_shown_when_the_results_are_redirected() {
     let place = Place::start().await;
     place.write("pricing.json", PRICING);
     let to_file = |script: &str| {
@@ -176,7 +176,7 @@ async fn a_write_says_what_it_did() {
     assert_eq!(place.tier(&silent).ok().await, "");
 }
 
-/// What a run with a live key prints on a terminal where somebody types `answer`.
+/// The output of a run with a live key on a terminal where somebody types `answer`.
 async fn asked(place: &Place, args: &[&str], answer: &'static str) -> (String, String) {
     let mut command = Command::new(TIER);
     command.args(args);
@@ -201,7 +201,7 @@ async fn asked_by(place: &Place, mut command: Command, answer: &'static str) -> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn live_data_changes_after_a_question() {
+async fn live_data_is_changed_only_after_confirmation() {
     let place = Place::start().await;
     place.write("pricing.json", PRICING);
     let push = ["--live", "push", "pricing.json"];

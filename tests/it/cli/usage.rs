@@ -1,4 +1,4 @@
-//! What is about the command line itself, and needs no account.
+//! The command line itself, without an account.
 
 use insta::assert_snapshot;
 use tier::domain::pricing::Model;

@@ -1,10 +1,10 @@
-//! Clients that still send their body when they are answered read the answer all the same.
+//! Clients that are still sending their body when the answer comes can read the answer.
 
 use reqwest::Client;
 use tier::server::Options;
 use tokio::io::AsyncWriteExt as _;
 
-use super::{SOON, Server, has_error_body, read_to, rest, rest_of_silence, server};
+use super::{SOON, Server, has_error_body, read_to, rest, rest_while_silent, server};
 use testing::time::hold_time;
 
 /// More than sockets and the windows of HTTP/2 have room for.
@@ -28,7 +28,7 @@ async fn a_server() -> Server {
 }
 
 #[tokio::test]
-async fn who_sends_all_of_a_body_before_reading_is_told_that_it_is_too_large() {
+async fn a_client_that_sends_its_whole_body_first_reads_that_it_is_too_large() {
     let server = a_server().await;
     let mut stream = server.begin(post(LARGE).as_bytes()).await;
     for _ in 0..LARGE / 1024 {
@@ -61,14 +61,14 @@ async fn a_body_without_an_end_is_not_read_for_ever() {
     let mut stream = server.begin(post(LARGE).as_bytes()).await;
     read_to(&mut stream, b"no thanks").await;
     let _time = hold_time();
-    assert_eq!(rest_of_silence(stream).await, "");
-    // Nor as much of it as there is.
+    assert_eq!(rest_while_silent(stream).await, "");
+    // Not even all that is there.
     let mut stream = server.begin(post(LARGE * 1024).as_bytes()).await;
     while stream.write_all(&[b' '; 8 * 1024]).await.is_ok() {}
 }
 
 #[tokio::test]
-async fn a_body_that_was_not_asked_for_is_not_waited_for() {
+async fn an_unread_body_is_not_waited_for() {
     let server = a_server().await;
     let head = post(LARGE).replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n");
     let answer = rest(server.begin(head.as_bytes()).await).await;
@@ -77,7 +77,7 @@ async fn a_body_that_was_not_asked_for_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_server_that_stops_does_not_read_on() {
+async fn a_stopping_server_does_not_read_on() {
     let mut server = a_server().await;
     let mut stream = server.begin(post(LARGE).as_bytes()).await;
     read_to(&mut stream, b"no thanks").await;
@@ -113,7 +113,7 @@ async fn clients_read_why_their_head_is_refused() {
 
 /// A head of as many bytes as no socket has room for.
 #[tokio::test]
-async fn who_sends_all_of_a_head_before_reading_is_told_that_it_is_too_large() {
+async fn a_client_that_sends_its_whole_head_first_reads_that_it_is_too_large() {
     let server = a_server().await;
     let mut stream = server.begin(b"GET / HTTP/1.1\r\nX-Large: ").await;
     for _ in 0..LARGE / 1024 {
@@ -130,5 +130,5 @@ async fn who_sends_all_of_a_head_before_reading_is_told_that_it_is_too_large() {
     let _time = hold_time();
     let answer = read_to(&mut stream, b"\r\n\r\n").await;
     assert!(answer.starts_with(b"HTTP/1.1 4"), "{answer:?}");
-    rest_of_silence(stream).await;
+    rest_while_silent(stream).await;
 }

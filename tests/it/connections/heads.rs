@@ -1,18 +1,18 @@
-//! Slow clients: no bytes but those of a request in time keep a connection open.
+//! Slow clients: only a timely request keeps a connection open.
 
 use tier::server::Options;
 use tokio::io::AsyncWriteExt as _;
 
-use super::{SOON, Server, read_to, rest_in_time, rest_of_silence, server};
+use super::{SOON, Server, read_to, rest_in_time, rest_while_silent, server};
 use testing::time::hold_time;
 
-/// What HTTP/2 begins with: the preface, and settings without any.
+/// The opening of HTTP/2: the preface, and empty settings.
 pub(super) const OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 /// The header of the server's settings, but for their length.
 pub(super) const SETTINGS: &[u8] = b"\x04\0\0\0\0\0";
 const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0everyday";
 
-/// The type of a frame that says goodbye.
+/// The type of a GOAWAY frame.
 const GOAWAY: u8 = 7;
 
 /// A frame of type HEADERS with a GET of `path`, on stream 1.
@@ -31,7 +31,7 @@ pub(super) fn get(path: &str) -> Vec<u8> {
     .concat()
 }
 
-/// A frame of type HEADERS on stream 3, that others have to follow.
+/// A HEADERS frame on stream 3 that needs a CONTINUATION.
 const HALF_A_HEAD: &[u8] = b"\0\0\x01\x01\x01\0\0\0\x03\x82";
 
 /// Opens a connection with `opening`. Once the server has said `awaited`, time passes, and `piece` is sent again and
@@ -59,7 +59,7 @@ fn kinds(mut bytes: &[u8]) -> Vec<u8> {
     kinds
 }
 
-/// Heads have little time, and idleness a lot.
+/// A server with a short time limit for heads and a long one for idle connections.
 async fn impatient() -> Server {
     server(Options {
         head_timeout: SOON,
@@ -69,7 +69,7 @@ async fn impatient() -> Server {
 }
 
 #[tokio::test]
-async fn a_connection_without_requests_ends_whatever_else_comes() {
+async fn a_connection_without_requests_is_closed_whatever_else_it_sends() {
     let server = server(Options {
         idle_timeout: SOON,
         ..Options::default()
@@ -78,46 +78,46 @@ async fn a_connection_without_requests_ends_whatever_else_comes() {
     let _time = hold_time();
     let said = dribble(&server, OPENING, SETTINGS, PING).await;
     assert!(kinds(&said).contains(&GOAWAY), "{said:?}");
-    // A request only puts it off.
+    // A request only postpones it.
     let said = dribble(&server, &[OPENING, &get("/")].concat(), b"here", PING).await;
     let (kinds, text) = (kinds(&said), String::from_utf8_lossy(&said));
     assert!(kinds.contains(&GOAWAY) && text.contains("here"), "{said:?}");
 }
 
 #[tokio::test]
-async fn the_opening_of_http2_has_to_come_to_its_end() {
+async fn an_incomplete_http2_preface_times_out() {
     let server = impatient().await;
     let _time = hold_time();
     let settings_to_come = [&OPENING[..24], b"\0\x3f\x00\x04\0\0\0\0\0"].concat();
     dribble(&server, &settings_to_come, b"", b"\0").await;
-    rest_of_silence(server.begin(&OPENING[..12]).await).await;
-    rest_of_silence(server.begin(&OPENING[..24]).await).await;
+    rest_while_silent(server.begin(&OPENING[..12]).await).await;
+    rest_while_silent(server.begin(&OPENING[..24]).await).await;
 }
 
 #[tokio::test]
-async fn a_head_of_http2_has_to_come_to_its_end() {
+async fn an_incomplete_http2_head_times_out() {
     let server = impatient().await;
     let _time = hold_time();
-    rest_of_silence(server.begin(&[OPENING, HALF_A_HEAD].concat()).await).await;
+    rest_while_silent(server.begin(&[OPENING, HALF_A_HEAD].concat()).await).await;
     let all_but_a_byte = [OPENING, &get("/")[..12]].concat();
-    rest_of_silence(server.begin(&all_but_a_byte).await).await;
-    // Other requests of the connection are no excuse.
+    rest_while_silent(server.begin(&all_but_a_byte).await).await;
+    // Other requests on the connection do not extend it.
     let beside_another = [OPENING, &get("/slow"), HALF_A_HEAD].concat();
     let stream = server.begin(&beside_another).await;
     server.reached.notified().await;
-    rest_of_silence(stream).await;
+    rest_while_silent(stream).await;
 }
 
 #[tokio::test]
-async fn what_only_begins_like_http2_is_timed_like_http1() {
+async fn a_preface_that_is_not_http2_is_timed_like_http1() {
     let server = impatient().await;
     let _time = hold_time();
-    rest_of_silence(server.begin(b"PRI / HTTP/1.1\r\nHost: ").await).await;
+    rest_while_silent(server.begin(b"PRI / HTTP/1.1\r\nHost: ").await).await;
     dribble(&server, b"PRI / HTTP/1.1\r\nX-Slow: ", b"", b"x").await;
 }
 
 #[tokio::test]
-async fn a_request_of_http2_that_is_worked_on_is_not_idle() {
+async fn an_http2_connection_with_a_request_in_progress_is_not_idle() {
     let server = server(Options {
         head_timeout: SOON,
         idle_timeout: SOON,

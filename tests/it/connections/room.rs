@@ -1,4 +1,4 @@
-//! There is a bound on how many connections there are, and those that there is no room for are told so.
+//! The limit on connections, and the answer to those beyond it.
 
 use reqwest::Client;
 use tier::server::{Options, Tls};
@@ -7,12 +7,12 @@ use tokio::net::TcpStream;
 
 use super::bodies::clients;
 use super::{
-    SLOW, Server, certify, get_over_tls, has_error_body, read_to, rest, rest_of_silence, server,
+    SLOW, Server, certify, get_over_tls, has_error_body, read_to, rest, rest_while_silent, server,
 };
 use testing::time::{hold_time, until};
 
 #[tokio::test]
-async fn connections_that_bring_nothing_make_room() {
+async fn connections_without_a_request_make_room() {
     let server = server(Options {
         connections: 2,
         connections_per_peer: Some(2),
@@ -45,7 +45,7 @@ async fn one_address_does_not_take_all_connections() {
 }
 
 #[tokio::test]
-async fn connections_that_have_brought_a_request_make_room_when_they_are_idle() {
+async fn idle_connections_make_room_after_a_request() {
     let server = server(Options {
         connections: 2,
         connections_per_peer: Some(2),
@@ -57,7 +57,7 @@ async fn connections_that_have_brought_a_request_make_room_when_they_are_idle() 
     let mut works = server.begin(SLOW).await;
     server.reached.notified().await;
     let request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-    // Its request may just not have been done with when the next connection came.
+    // Its request may not quite be finished when the next connection comes.
     until("the idle one makes room", async || {
         let mut stream = server.web.connect().await;
         let _ = stream.write_all(request).await;
@@ -70,7 +70,7 @@ async fn connections_that_have_brought_a_request_make_room_when_they_are_idle() 
 }
 
 #[tokio::test]
-async fn one_connection_too_many_is_told_to_come_back() {
+async fn a_connection_beyond_the_limit_gets_503() {
     let server = server(Options {
         connections: 1,
         ..Options::default()
@@ -88,7 +88,7 @@ async fn one_connection_too_many_is_told_to_come_back() {
     let request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     until("there is room again", async || {
         let mut stream = server.web.connect().await;
-        // It may be turned away before it is written.
+        // It may be rejected before it is written.
         let _ = stream.write_all(request).await;
         rest(stream).await.ends_with("here").then_some(())
     })
@@ -133,7 +133,7 @@ async fn clients_read_that_there_are_too_many_connections() {
 }
 
 #[tokio::test]
-async fn over_tls_too_it_is_told_that_there_are_too_many_connections() {
+async fn a_tls_connection_beyond_the_limit_gets_503() {
     let folder = tempfile::tempdir().expect("a folder");
     let trusting = certify(folder.path());
     let [cert, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name));
@@ -154,16 +154,16 @@ async fn over_tls_too_it_is_told_that_there_are_too_many_connections() {
 }
 
 #[tokio::test]
-async fn who_only_connects_is_not_waited_for_when_there_is_no_room() {
+async fn a_silent_connection_beyond_the_limit_is_closed() {
     let (server, _first) = full(None).await;
     server.reached.notified().await;
     let half = server.begin(b"GET / HTTP/1.1\r\nX-Slow: ").await;
-    // There is a bound on those that are awaited, too.
+    // The number of rejected connections that are kept is limited too.
     until("it is awaited", async || {
         let silent = rest(server.begin(b"").await).await;
         silent.contains("Retry-After: 1\r\n").then_some(())
     })
     .await;
     let _time = hold_time();
-    assert_eq!(rest_of_silence(half).await, "");
+    assert_eq!(rest_while_silent(half).await, "");
 }

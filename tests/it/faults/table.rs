@@ -1,4 +1,4 @@
-//! The rows and columns of the table: requests, and what goes wrong with the calls that they make.
+//! The rows and columns of the table: requests, and the faults of their calls.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use stripe_sandbox::{Action, Rule};
 /// Until the fault is gone: no try takes that long.
 const DELAY: Duration = Duration::from_secs(600);
 
-/// What goes wrong.
+/// A fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     Delay,
@@ -51,7 +51,7 @@ impl Fault {
         }
     }
 
-    /// The rule for the sandbox; none if it is not even reached.
+    /// The sandbox's rule; none if the sandbox is not reached.
     pub(super) fn rule(self, method: &str, path: &str) -> Option<Rule> {
         let rule = |action| Rule::new(method, path, action);
         Some(match self {
@@ -68,7 +68,7 @@ impl Fault {
         })
     }
 
-    /// What a client is told while it lasts.
+    /// The answer while it lasts.
     pub(super) fn answer(self) -> (u16, &'static str) {
         match self {
             Self::Delay => (504, "stripe_unavailable"),
@@ -79,17 +79,17 @@ impl Fault {
     }
 }
 
-/// Who sends the request.
+/// The callers of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Callers {
     One,
     /// Two, to two servers.
     AtOnce,
-    /// One who does not wait for the answer.
+    /// One that does not wait for the answer.
     HangUp,
 }
 
-/// With whom the table is filled in, and whether the fault lasts.
+/// The callers, and whether the fault lasts.
 pub(super) const SITUATIONS: [(Callers, bool); 6] = [
     (Callers::One, true),
     (Callers::One, false),
@@ -100,14 +100,14 @@ pub(super) const SITUATIONS: [(Callers, bool); 6] = [
 ];
 
 impl Callers {
-    /// Whether `row` is filled in with them. With several, it is about what an org has.
+    /// Whether `row` is tested with these callers. With several, only requests about an org are.
     pub(super) fn ask_for(self, row: &Endpoint) -> bool {
         let changes_an_org = ["/v1/report", "/v1/subscribe", "/v1/checkout"];
         self == Self::One || changes_an_org.contains(&row.path)
     }
 }
 
-/// A request, and the calls to Stripe that go wrong.
+/// A request, and the calls to Stripe that fail.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Endpoint {
     pub(super) name: &'static str,
@@ -125,7 +125,7 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    /// The same, but only calls to `path` go wrong: those before them have had their effect.
+    /// The same, but only calls to `path` fail, after earlier calls have had their effect.
     const fn at(self, path: &'static str) -> Self {
         Self {
             calls_path: path,

@@ -1,4 +1,4 @@
-//! Limits, each from its flag to what it does.
+//! Each limit, from its flag to its effect.
 
 use tokio::net::{TcpListener, TcpStream};
 
@@ -12,8 +12,8 @@ async fn with(flags: &[&str]) -> Server {
     start(&Place::offline(), &flags).await
 }
 
-/// A server with these flags over a Stripe that takes every call and answers none.
-async fn over_silence(flags: &[&str]) -> (Server, TcpListener) {
+/// A server with these flags over a Stripe that accepts every call and answers none.
+async fn over_a_silent_stripe(flags: &[&str]) -> (Server, TcpListener) {
     let stripe = TcpListener::bind("127.0.0.1:0").await;
     let stripe = stripe.expect("a free port");
     let url = format!("http://{}", stripe.local_addr().expect("it is bound"));
@@ -81,7 +81,7 @@ async fn get(server: &Server, path: &str, key: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn what_a_request_may_be() {
+async fn limits_on_requests() {
     let server = with(&["--max-body", "100", "--max-head", "8192"]).await;
     for (size, expected) in [(100, 400), (101, 413)] {
         let body = " ".repeat(size);
@@ -98,7 +98,7 @@ async fn what_a_request_may_be() {
 }
 
 #[tokio::test]
-async fn writes_are_noted_in_a_file_with_the_address_that_they_came_from() {
+async fn writes_are_audited_in_a_file_with_the_callers_address() {
     let place = Place::offline();
     let flags = [
         "--addr",
@@ -126,7 +126,7 @@ async fn writes_are_noted_in_a_file_with_the_address_that_they_came_from() {
 }
 
 #[tokio::test]
-async fn how_many_requests_there_may_be() {
+async fn limits_on_concurrent_requests() {
     let server = with(&["--max-requests", "1"]).await;
     let begun = begin_report(&server, "x").await;
     let refused = get_with(&server, WHOAMI, "x").await;
@@ -146,7 +146,7 @@ async fn how_many_requests_there_may_be() {
 }
 
 #[tokio::test]
-async fn how_many_connections_there_may_be() {
+async fn limits_on_connections() {
     let server = with(&["--max-connections", "1"]).await;
     let first = begin_report(&server, "x").await;
     assert_eq!(get(&server, "/healthz", "x").await, 503);
@@ -157,12 +157,12 @@ async fn how_many_connections_there_may_be() {
 }
 
 #[tokio::test]
-async fn how_long_things_may_take() {
-    // Each is the only one that is short.
+async fn time_limits() {
+    // In each case the others are long.
     let server = with(&["--body-timeout", "50ms"]).await;
     let answer = rest(begin_report(&server, "x").await).await;
     assert_eq!(status_of(&answer), 408);
-    let (server, _stripe) = over_silence(&["--request-timeout", "50ms"]).await;
+    let (server, _stripe) = over_a_silent_stripe(&["--request-timeout", "50ms"]).await;
     assert_eq!(get(&server, WHOAMI, "x").await, 504);
     // These connections end.
     let server = with(&["--head-timeout", "50ms"]).await;
@@ -184,7 +184,7 @@ async fn how_long_things_may_take() {
 }
 
 #[tokio::test]
-async fn how_long_a_stop_waits() {
+async fn time_limit_of_the_shutdown() {
     let server = with(&["--drain-timeout", "50ms", "--max-requests", "1"]).await;
     let _begun = begin_report(&server, "x").await;
     assert_eq!(get(&server, WHOAMI, "x").await, 503);
@@ -195,7 +195,7 @@ async fn how_long_a_stop_waits() {
 }
 
 #[tokio::test]
-async fn how_many_calls_stripe_gets() {
+async fn limits_on_calls_to_stripe() {
     let whois = "/v1/whois?org=org:nobody";
     let rate = ["--stripe-rate", "100"];
     for (flags, path) in [
@@ -223,7 +223,7 @@ async fn how_many_calls_stripe_gets() {
     }
 
     let flags = [rate[0], rate[1], "--stripe-concurrency", "1"];
-    let (server, stripe) = over_silence(&flags).await;
+    let (server, stripe) = over_a_silent_stripe(&flags).await;
     let request = "GET /v1/whoami HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let _first = begin(&server, request).await;
     let _call = stripe.accept().await.expect("a call");
@@ -231,7 +231,7 @@ async fn how_many_calls_stripe_gets() {
 }
 
 #[tokio::test]
-async fn how_many_accounts_are_in_memory_and_how_long() {
+async fn limits_on_accounts_in_memory() {
     let flags = ["--cloud", "--max-accounts", "1"];
     let server = with(&[&flags[..], &["--max-requests-per-key", "1"]].concat()).await;
     let begun = begin_report(&server, "sk_test_one").await;
@@ -255,7 +255,7 @@ async fn how_many_accounts_are_in_memory_and_how_long() {
 }
 
 #[tokio::test]
-async fn which_pages_may_call() {
+async fn allowed_origins() {
     let origins = "https://App.Example:443,http://localhost:3000/";
     let server = with(&["--cors-origin", origins]).await;
     for origin in ["https://app.example", "http://localhost:3000"] {

@@ -1,4 +1,4 @@
-//! A process that gets less than it wants: a reader of its log, file descriptors, an end to its requests.
+//! A process under pressure: nobody reads its log, file descriptors run out, requests do not end.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ async fn lines_dropped(server: &Server) -> u64 {
 }
 
 #[tokio::test]
-async fn a_log_that_nobody_reads_holds_nothing_up_and_says_what_it_lost() {
+async fn an_unread_log_blocks_nothing_and_reports_dropped_lines() {
     let place = Place::offline();
     let mut server = start(&place, &["--addr", "127.0.0.1:0"]).await;
     let mut log = BufReader::new(server.stderr()).lines();
@@ -56,7 +56,7 @@ async fn a_log_that_nobody_reads_holds_nothing_up_and_says_what_it_lost() {
     };
     assert!(said > 0);
 
-    // More than a pipe holds: the end does not wait for a reader either.
+    // More than a pipe holds: the shutdown does not wait for a reader either.
     fill_the_log(&server).await;
     let ended = tokio::time::timeout(PATIENCE, server.stop("-TERM")).await;
     assert_eq!(ended.expect("it does not wait").code, Some(0));
@@ -64,7 +64,7 @@ async fn a_log_that_nobody_reads_holds_nothing_up_and_says_what_it_lost() {
 }
 
 #[tokio::test]
-async fn a_request_that_outlasts_the_drain_is_broken_off_and_the_exit_is_0() {
+async fn a_request_that_outlasts_the_drain_is_aborted_and_the_exit_code_is_0() {
     let place = Place::offline();
     let args = ["--addr", "127.0.0.1:0", "--drain-timeout", "50ms"];
     let server = start(&place, &args).await;
@@ -73,7 +73,7 @@ async fn a_request_that_outlasts_the_drain_is_broken_off_and_the_exit_is_0() {
     let head = format!("{head}Host: {host}\r\n\r\n");
     let mut stream = TcpStream::connect(host).await.expect("it listens");
     stream.write_all(head.as_bytes()).await.expect("it reads");
-    // So it is in flight, and waits for a body that does not come.
+    // It is in flight now, and waits for a body that does not come.
     let mut go_on = [0; 25];
     stream.read_exact(&mut go_on).await.expect("an answer");
     assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -89,7 +89,7 @@ async fn a_request_that_outlasts_the_drain_is_broken_off_and_the_exit_is_0() {
 }
 
 #[tokio::test]
-async fn what_waits_when_the_server_stops_is_told_that_nothing_was_done() {
+async fn waiting_requests_are_refused_when_the_server_stops() {
     let place = Place::start().await;
     let server = place.tier(&["serve", "--addr", "127.0.0.1:0"]);
     let server = server.started().await;
@@ -202,12 +202,12 @@ async fn idle(server: &Server, count: usize) -> Vec<TcpStream> {
 }
 
 #[tokio::test]
-async fn connections_leave_file_descriptors_for_everything_else() {
+async fn connections_leave_file_descriptors_for_other_uses() {
     let place = Place::offline();
     let run = place.tier_after("ulimit -n 64", &serve(&["--addr", "127.0.0.1:0"]));
     let server = run.started().await;
     let mut idle = idle(&server, 100).await;
-    // Each that there is no room for takes the place of the oldest.
+    // Each one beyond the limit replaces the oldest.
     let mut rest = Vec::new();
     let first = idle.first_mut().expect("a hundred");
     let read = first.read_to_end(&mut rest).await;
@@ -230,7 +230,7 @@ async fn connections_leave_file_descriptors_for_everything_else() {
 }
 
 #[tokio::test]
-async fn the_limit_on_open_files_is_raised_as_far_as_it_may_be() {
+async fn the_limit_on_open_files_is_raised_as_far_as_allowed() {
     let place = Place::offline();
     let run = place.tier_after("ulimit -Sn 64", &serve(&["--addr", "127.0.0.1:0"]));
     let server = run.started().await;

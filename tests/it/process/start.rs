@@ -1,9 +1,9 @@
-//! What a server reads and says when it starts.
+//! What a server reads and prints when it starts.
 
 use super::*;
 
 #[tokio::test]
-async fn what_may_be_a_mistake_is_warned_of() {
+async fn likely_mistakes_are_warned_of() {
     let place = Place::offline();
     place.write("keys", "one\n");
     let loopback = ["--addr", "127.0.0.1:0"];
@@ -33,7 +33,7 @@ async fn what_may_be_a_mistake_is_warned_of() {
 }
 
 #[tokio::test]
-async fn a_live_key_that_leaves_the_machine_unencrypted_is_warned_of() {
+async fn sending_a_live_key_unencrypted_is_warned_of() {
     let place = Place::offline();
     let run = place.tier(&["serve", "--addr", "127.0.0.1:0", "--live"]);
     let run = run
@@ -45,9 +45,9 @@ async fn a_live_key_that_leaves_the_machine_unencrypted_is_warned_of() {
     assert!(ended.stderr.lines().any(warned), "{}", ended.stderr);
 }
 
-/// A mark of the byte order, as some editors write it, belongs to no key.
+/// Some editors write one.
 #[tokio::test]
-async fn a_file_of_keys_may_begin_with_a_mark() {
+async fn a_key_file_may_begin_with_a_byte_order_mark() {
     let place = Place::offline();
     place.write("keys", "\u{feff}one\r\nfront:read:two\r\n");
     let server = start(&place, &["--addr", "127.0.0.1:0", "--api-key-file", "keys"]).await;
@@ -56,9 +56,9 @@ async fn a_file_of_keys_may_begin_with_a_mark() {
     assert_eq!(status(server.address(), "/v1/whoami", "three").await, 401);
 }
 
-/// Whoever changes something in the sandbox finds it changed in the server's next answer.
+/// A change in the sandbox shows in the server's next answer.
 #[tokio::test]
-async fn the_sandbox_inside_tells_the_server_what_others_change() {
+async fn the_embedded_sandbox_sends_its_events_to_the_server() {
     let place = Place::offline();
     let server = start(&place, &["--addr", "127.0.0.1:0"]).await;
     let host = server.address().to_owned();
@@ -83,7 +83,7 @@ async fn the_sandbox_inside_tells_the_server_what_others_change() {
 }
 
 #[tokio::test]
-async fn the_events_of_one_account_mean_nothing_to_many() {
+async fn cloud_mode_refuses_a_webhook_secret() {
     let place = Place::offline();
     let cloud = place.tier(&["serve", "--cloud", "--addr", "127.0.0.1:0"]);
     let said = cloud.env("STRIPE_WEBHOOK_SECRET", "whsec_x").fault().await;

@@ -1,4 +1,4 @@
-//! Callers with invented keys, who are told apart by the address that they come from.
+//! Callers with unknown keys, who are told apart by their address.
 
 use super::{exchange, start, status_of};
 use crate::binary::Place;
@@ -7,7 +7,7 @@ use crate::binary::Place;
 const REFUSED: usize = 60;
 
 #[tokio::test]
-async fn all_addresses_of_a_network_of_ipv6_are_one_stranger() {
+async fn addresses_of_one_ipv6_network_count_as_one_caller() {
     let place = Place::offline();
     let flags = ["--cloud", "--trusted-proxy", "127.0.0.0/8"];
     let server = start(&place, &[&flags[..], &["--addr", "127.0.0.1:0"]].concat()).await;

@@ -1,5 +1,5 @@
-//! A client's `Idempotency-Key` on subscribe and checkout: what comes again is answered as the first time, on every server,
-//! whatever was decided since.
+//! A client's `Idempotency-Key` on subscribe and checkout: a repeated request gets the first answer, on every server and
+//! whatever has changed since.
 
 use axum::http::Method;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ fn phases(features: &[&str]) -> Value {
 }
 
 #[tokio::test]
-async fn a_subscribe_that_comes_again_changes_nothing() {
+async fn a_repeated_subscribe_changes_nothing() {
     let (one, two) = two().await;
     let (pro, free) = (phases(&["plan:pro@1"]), phases(&["plan:free@1"]));
     keyed(&one, "/v1/subscribe", &pro, "first").await.ok();
@@ -36,7 +36,7 @@ async fn a_subscribe_that_comes_again_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_cancellation_that_comes_again_does_not_end_what_began_since() {
+async fn a_repeated_cancellation_does_not_end_a_newer_subscription() {
     let (one, two) = two().await;
     subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
     let cancel = phases(&[]);
@@ -75,7 +75,7 @@ async fn the_last_five_keys_are_known_elsewhere_and_a_refused_request_takes_none
 }
 
 #[tokio::test]
-async fn a_checkout_that_comes_again_is_the_same_page() {
+async fn a_repeated_checkout_returns_the_same_page() {
     let (one, two) = two().await;
     let checkout: Value = serde_json::from_str(CHECKOUT).expect("JSON");
     let page = |answer: Answer| answer.ok().json()["url"].to_string();

@@ -1,4 +1,4 @@
-//! Several servers over one Stripe, as an operator runs replicas: what they do at once is done once.
+//! Several servers over one Stripe: what they do at the same time takes effect once.
 
 mod keys;
 mod usage;
@@ -34,8 +34,8 @@ fn patient() -> Settings {
     }
 }
 
-/// Does both, and holds up the next call like this until the other one meets it: Stripe refuses a call because of it, or
-/// the other one waits for its turn.
+/// Runs both, and delays the next call like this until the other one meets it: Stripe refuses a call because of it, or the
+/// other one waits for its turn.
 async fn meeting<A, B>(
     [one, two]: [&TestApp; 2],
     (method, path): (&str, &str),
@@ -75,7 +75,7 @@ async fn features(app: &TestApp, org: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_same_subscribe_at_once_is_one() {
+async fn the_same_subscribe_on_two_servers_takes_effect_once() {
     let (one, two) = two().await;
     subscribe(&one, "org:a", &[]).await.ok();
     two.get("/v1/whois?org=org:a").await.ok();
@@ -90,7 +90,7 @@ async fn the_same_subscribe_at_once_is_one() {
 }
 
 #[tokio::test]
-async fn different_subscribes_at_once_come_one_after_the_other() {
+async fn different_subscribes_at_once_are_serialised() {
     let (one, two) = two().await;
     subscribe(&one, "org:a", &[]).await.ok();
     two.get("/v1/whois?org=org:a").await.ok();
@@ -105,9 +105,9 @@ async fn different_subscribes_at_once_come_one_after_the_other() {
     assert_eq!(features(&one, "org:a").await, features(&two, "org:a").await);
 }
 
-/// What was used is read of items that another server's change has taken away meanwhile.
+/// Another server's change removes the items while their usage is read.
 #[tokio::test]
-async fn a_change_that_is_overtaken_while_it_reads_what_was_used_is_decided_anew() {
+async fn a_change_overtaken_while_it_reads_usage_is_decided_again() {
     let (one, two) = two().await;
     subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
     one.report("org:a", "feature:calls", 3).await;
@@ -129,7 +129,7 @@ async fn a_change_that_is_overtaken_while_it_reads_what_was_used_is_decided_anew
     assert_eq!(live(&one).await.len(), 1);
 }
 
-/// Neither is lost: the second one is decided on top of the first.
+/// Neither is lost: the second one is decided on the outcome of the first.
 #[tokio::test]
 async fn a_change_and_a_cancellation_at_once_leave_one_of_the_two() {
     let (one, two) = two().await;
@@ -155,9 +155,9 @@ async fn a_change_and_a_cancellation_at_once_leave_one_of_the_two() {
     assert_eq!(distinct.len(), customers.len(), "{customers:?}");
 }
 
-/// Stripe remembers the first creation for a day, but that is not what is asked for now.
+/// Stripe remembers the first creation for a day, but this is a new request.
 #[tokio::test]
-async fn an_org_that_comes_back_within_a_day_is_subscribed_anew() {
+async fn an_org_that_returns_within_a_day_gets_a_new_subscription() {
     let (one, two) = two().await;
     for server in [&one, &two, &one] {
         subscribe(server, "org:a", &["plan:pro@1"]).await.ok();
@@ -181,7 +181,7 @@ async fn an_org_that_comes_back_within_a_day_is_subscribed_anew() {
     }
 }
 
-/// The revision goes up with every write, also over the beginning of a phase, whose metadata Stripe copies.
+/// It grows with every write, also when a phase begins, whose metadata Stripe copies.
 #[tokio::test]
 async fn the_revision_never_goes_back() {
     let (one, two) = two().await;
@@ -209,10 +209,9 @@ async fn the_revision_never_goes_back() {
     assert!(seen[0] < seen[1] && seen[2] < seen[3], "{seen:?}");
 }
 
-/// What Stripe kept as a failure is not the answer to the next try, on whichever server, nor in the way of another
-/// request.
+/// A failure that Stripe stores under a key is not the answer to the next attempt, on any server.
 #[tokio::test]
-async fn a_kept_failure_does_not_stick() {
+async fn a_stored_failure_does_not_block_later_requests() {
     let (one, two) = two().await;
     subscribe(&one, "org:a", &[]).await.ok();
     let sudden = |count| {
@@ -223,7 +222,7 @@ async fn a_kept_failure_does_not_stick() {
         );
         one.sandbox().add_fault(rule.after().times(count));
     };
-    // The effect of these calls takes place all the same: what is there is then found.
+    // These calls take effect although they fail. The effect is found afterwards.
     for server in [&one, &two] {
         sudden(1);
         let first = subscribe(server, "org:a", &["plan:pro@1"]).await;
@@ -242,9 +241,9 @@ async fn a_kept_failure_does_not_stick() {
     assert_eq!(features(&one, "org:a").await, ["feature:calls"]);
 }
 
-/// A person signs up: the app writes particulars, and opens Checkout, while Stripe takes its time to make the customer.
+/// At a sign-up, the app writes details and opens Checkout while Stripe is slow to create the customer.
 #[tokio::test]
-async fn an_org_that_is_made_by_two_requests_at_once_is_one_customer() {
+async fn two_requests_that_create_an_org_make_one_customer() {
     let checkout = json!({"org": "org:a", "success_url": "https://app.example/ok", "features": ["plan:pro@1"]});
     let named = json!({"org": "org:a", "info": {"email": "jo@acme.example"},
         "phases": [{"features": ["plan:pro@1"]}]});
@@ -292,7 +291,7 @@ async fn two_servers_push_one_model() {
 }
 
 #[tokio::test]
-async fn particulars_that_two_servers_write_at_once_are_all_there() {
+async fn details_written_by_two_servers_at_once_are_all_kept() {
     let (one, two) = two().await;
     let info = |name: &str| json!({"org": "org:a", "info": {"metadata": {name: "x"}}});
     for round in 0..3 {

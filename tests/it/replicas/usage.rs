@@ -1,4 +1,4 @@
-//! Usage that several servers are told of, or that one is told of again: counted once.
+//! Usage that is reported to several servers, or repeatedly, is counted once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -64,7 +64,7 @@ async fn a_clobber_on_two_servers_at_once_counts_once() {
 }
 
 #[tokio::test]
-async fn different_clobbers_at_once_come_one_after_the_other() {
+async fn different_clobbers_at_once_are_serialised() {
     let (one, two) = two().await;
     subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
     two.limits("org:a").await;
@@ -79,7 +79,7 @@ async fn different_clobbers_at_once_come_one_after_the_other() {
 }
 
 #[tokio::test]
-async fn a_key_is_one_reports_on_every_server() {
+async fn a_key_belongs_to_one_report_on_every_server() {
     let (one, two) = two().await;
     subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
     subscribe(&one, "org:b", &["plan:pro@1"]).await.ok();
@@ -97,9 +97,9 @@ async fn a_key_is_one_reports_on_every_server() {
     assert_eq!(used(&one).await, 20);
 }
 
-/// The item of the first try has gone, and the retry is not another report for that.
+/// The item of the first attempt is gone, and the retry is still the same report.
 #[tokio::test]
-async fn a_retry_after_a_change_of_plan_is_answered_as_the_first_time() {
+async fn a_retry_after_a_change_of_plan_gets_the_first_answer() {
     let (one, two) = two().await;
     subscribe(&one, "org:a", &["plan:free@1"]).await.ok();
     report(&one, &body(3), Some("added")).await.ok();
@@ -117,7 +117,7 @@ async fn a_retry_after_a_change_of_plan_is_answered_as_the_first_time() {
 }
 
 #[tokio::test]
-async fn a_retry_after_the_end_of_the_period_is_answered_as_the_first_time() {
+async fn a_retry_after_the_end_of_the_period_gets_the_first_answer() {
     let (one, two) = two().await;
     subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
     let end = 1_675_209_600;
@@ -133,9 +133,9 @@ async fn a_retry_after_the_end_of_the_period_is_answered_as_the_first_time() {
     assert_eq!(used(&one).await, 0);
 }
 
-/// Stripe keeps the failure for an answer. What the total moved by says what became of the report.
+/// Stripe stores the failure as the answer. The change of the total shows whether the report was counted.
 #[tokio::test]
-async fn a_kept_failure_of_a_report_that_was_counted_is_done() {
+async fn a_report_that_was_counted_despite_a_stored_failure_succeeds() {
     let (one, _) = two().await;
     subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
     fails(&one, "POST", RECORDS, 500);
@@ -146,7 +146,7 @@ async fn a_kept_failure_of_a_report_that_was_counted_is_done() {
 }
 
 #[tokio::test]
-async fn a_report_that_stripe_kept_a_failure_of_is_not_guessed_at() {
+async fn a_report_with_a_stored_failure_is_not_guessed_at() {
     let (one, two) = two().await;
     subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
     fails(&one, "POST", RECORDS, 500);
@@ -156,9 +156,9 @@ async fn a_report_that_stripe_kept_a_failure_of_is_not_guessed_at() {
     assert_eq!(used(&two).await, 5, "it was counted, and nobody can tell");
 }
 
-/// Where it was recorded is gone, and with it what would tell whether it was counted.
+/// The item is gone, and so is what would show whether the report was counted.
 #[tokio::test]
-async fn a_kept_failure_is_not_counted_again_after_a_change_of_plan() {
+async fn a_report_with_a_stored_failure_is_not_repeated_after_a_change_of_plan() {
     let (one, two) = two().await;
     subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
     fails(&one, "POST", RECORDS, 500);
@@ -172,7 +172,7 @@ async fn a_kept_failure_is_not_counted_again_after_a_change_of_plan() {
     assert_eq!(used(&two).await, 5);
 }
 
-/// A report that meets a change of plan is recorded on what took the place of its item.
+/// It is recorded on the item that replaced its own.
 #[tokio::test]
 async fn a_report_during_a_change_of_plan_finds_the_new_item() {
     for key in [None, Some("k")] {
@@ -193,7 +193,7 @@ async fn a_report_during_a_change_of_plan_finds_the_new_item() {
 }
 
 #[tokio::test]
-async fn what_is_not_granted_is_not_recorded() {
+async fn usage_of_a_feature_that_is_not_granted_is_refused() {
     let (one, two) = two().await;
     subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
     report(&two, &body(1), None).await.ok();
@@ -202,7 +202,7 @@ async fn what_is_not_granted_is_not_recorded() {
         let refused = report(&two, &body(1), key).await;
         refused.fails(400, "feature_not_found");
     }
-    // The key is still that report's.
+    // The key still belongs to that report.
     subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
     for server in [&one, &two, &one] {
         report(server, &body(1), Some("k")).await.ok();
@@ -210,9 +210,9 @@ async fn what_is_not_granted_is_not_recorded() {
     assert_eq!(used(&one).await, 1);
 }
 
-/// Stripe bills it with the phase that ends, so it is used as well.
+/// Stripe bills it with the phase that ends, so it counts as used.
 #[tokio::test]
-async fn a_report_between_a_change_s_look_and_its_write_is_used() {
+async fn a_report_between_the_read_and_the_write_of_a_change_is_counted() {
     let (one, two) = two().await;
     for keyed in [false, true] {
         let org = format!("org:{keyed}");
@@ -227,7 +227,7 @@ async fn a_report_between_a_change_s_look_and_its_write_is_used() {
     }
 }
 
-/// In the second in which a phase began, Stripe bills none of its usage when the items go.
+/// In the second in which a phase began, Stripe bills none of the usage of removed items.
 #[tokio::test]
 async fn a_report_during_a_change_in_place_waits_for_it() {
     let (one, _) = two().await;
@@ -241,8 +241,8 @@ async fn a_report_during_a_change_in_place_waits_for_it() {
     }
 }
 
-/// 4 calls are reported to one server while the other changes the plan, and has looked at what was used. The change goes
-/// on once the report is done, or waits for it.
+/// Reports 4 calls to one server while the other changes the plan and has read the usage already. The change continues
+/// once the report is done or waits.
 async fn report_during_a_change(changing: &TestApp, reporting: &TestApp, org: &str, keyed: bool) {
     let update = "/v1/subscription_schedules/*";
     changing.slow_down("POST", update, Duration::from_secs(600));

@@ -1,4 +1,4 @@
-//! Phases to come, of orgs that have no subscription yet, or got one in another way meanwhile.
+//! Schedules that have not started, of orgs without a subscription or with one that Checkout made.
 
 use serde_json::{Value, json};
 
@@ -7,8 +7,8 @@ use crate::harness::{DAY, TestApp};
 
 const LATER: &str = "2023-01-20T00:00:00Z";
 
-/// An org whose first phase is to come, and which then bought `plan:free@1` in Checkout.
-async fn bought_while_waiting() -> TestApp {
+/// An org whose first phase is in the future, and which bought `plan:free@1` in Checkout.
+async fn bought_before_the_first_phase() -> TestApp {
     let app = start().await;
     let plan = json!([{"effective": LATER, "features": ["plan:pro@1"]}]);
     schedule(&app, plan).await.ok();
@@ -23,8 +23,8 @@ async fn live(app: &TestApp) -> usize {
 }
 
 #[tokio::test]
-async fn cancelling_calls_off_what_was_to_come() {
-    let app = bought_while_waiting().await;
+async fn cancelling_cancels_a_schedule_that_has_not_started() {
+    let app = bought_before_the_first_phase().await;
     schedule(&app, json!([{}])).await.ok();
     app.advance(30 * DAY);
     assert_eq!(live(&app).await, 0);
@@ -32,8 +32,8 @@ async fn cancelling_calls_off_what_was_to_come() {
 }
 
 #[tokio::test]
-async fn a_change_replaces_what_was_to_come() {
-    let app = bought_while_waiting().await;
+async fn a_change_replaces_a_schedule_that_has_not_started() {
+    let app = bought_before_the_first_phase().await;
     app.subscribe("org:a", &["plan:extra@1"]).await;
     app.advance(30 * DAY);
     assert_eq!(live(&app).await, 1);
@@ -41,7 +41,7 @@ async fn a_change_replaces_what_was_to_come() {
 }
 
 #[tokio::test]
-async fn only_one_start_is_waited_for() {
+async fn only_one_schedule_may_be_about_to_start() {
     let app = start().await;
     let plan = json!([{"effective": LATER, "features": ["plan:pro@1"]}]);
     schedule(&app, plan.clone()).await.ok();
@@ -49,7 +49,7 @@ async fn only_one_start_is_waited_for() {
     let prices = app
         .stripe_get("/v1/prices?lookup_keys[]=tier__feature-calls-plan-free-1")
         .await;
-    // As if two servers had been asked at once.
+    // As after requests at two servers at once.
     app.stripe_post(
         "/v1/subscription_schedules",
         &[
@@ -70,7 +70,7 @@ async fn only_one_start_is_waited_for() {
 }
 
 #[tokio::test]
-async fn what_is_to_come_follows_what_has_ended() {
+async fn future_phases_follow_an_ended_subscription() {
     let app = start().await;
     app.subscribe("org:a", &["plan:pro@1"]).await;
     app.advance(DAY);
@@ -88,7 +88,7 @@ async fn what_is_to_come_follows_what_has_ended() {
 }
 
 #[tokio::test]
-async fn tax_of_what_is_to_come() {
+async fn tax_of_a_schedule_that_has_not_started() {
     let app = start().await;
     let request = json!({
         "org": "org:a",
@@ -101,7 +101,7 @@ async fn tax_of_what_is_to_come() {
     assert_eq!(phase["tax"], json!({"automatic": true}), "{phase}");
 }
 
-/// Checkout's trial ends long before the phase that is kept until another one begins.
+/// The trial from Checkout ends long before the kept phase does.
 #[tokio::test]
 async fn a_trial_that_ends_within_a_kept_phase() {
     let app = start().await;
@@ -137,9 +137,8 @@ async fn a_trial_that_ends_within_a_kept_phase() {
     );
 }
 
-/// An end that was set at Stripe gives way to what is asked for later.
 #[tokio::test]
-async fn a_plan_for_a_subscription_that_was_about_to_end() {
+async fn a_scheduled_change_overrides_an_end_set_in_stripe() {
     let app = start().await;
     app.post_json("/v1/subscribe", &json!({"org": "org:a", "info": {}}))
         .await

@@ -1,4 +1,4 @@
-//! Ends of subscriptions: at once, ahead, and of what there is not.
+//! Cancellation: now, at a later time, and without a subscription.
 
 use serde_json::json;
 
@@ -43,7 +43,7 @@ async fn cancelling_at_once() {
 }
 
 #[tokio::test]
-async fn cancelling_ahead() {
+async fn cancelling_at_a_later_time() {
     let app = start().await;
     let plan = json!([{"features": ["plan:pro@1"]}, {"effective": "2023-01-20T00:00:00Z"}]);
     schedule(&app, plan).await.ok();
@@ -103,7 +103,7 @@ async fn cancelling_ahead() {
 }
 
 #[tokio::test]
-async fn cancelling_nothing_makes_the_org() {
+async fn cancelling_without_a_subscription_creates_the_org() {
     let app = start().await;
     schedule(&app, json!([{}])).await.ok();
     app.get("/v1/whois?org=org:a").await.ok();

@@ -1,4 +1,4 @@
-//! What an org pays with.
+//! Payment methods of an org.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ async fn customer(app: &TestApp) -> String {
     org["stripe_id"].as_str().expect("an id").to_owned()
 }
 
-/// The id of another card that the org has.
+/// Attaches another card to the org's customer, and returns its id.
 async fn card(app: &TestApp) -> String {
     let path = "/v1/payment_methods/pm_card_mastercard/attach";
     let card = app
@@ -19,7 +19,7 @@ async fn card(app: &TestApp) -> String {
     card["id"].as_str().expect("an id").to_owned()
 }
 
-/// What the customer and each of its subscriptions are paid with.
+/// The default payment methods of the customer and of its subscriptions.
 async fn paid_with(app: &TestApp) -> (Value, Vec<Value>) {
     let path = format!("/v1/customers/{}", customer(app).await);
     let default = app.stripe_get(&path).await["invoice_settings"]["default_payment_method"].clone();
@@ -33,8 +33,8 @@ async fn write(app: &TestApp, mut body: Value) -> crate::harness::Answer {
     app.post_json("/v1/subscribe", &body).await
 }
 
-/// An org that bought in Checkout, which pins the card to the subscription.
-async fn pinned() -> TestApp {
+/// An org that bought in Checkout, which sets the card on the subscription.
+async fn bought_with_its_own_card() -> TestApp {
     let app = start().await;
     write(&app, json!({"info": {}})).await.ok();
     let first = card(&app).await;
@@ -46,7 +46,7 @@ async fn pinned() -> TestApp {
 #[tokio::test]
 async fn a_payment_method_alone_becomes_the_default_everywhere() {
     for ahead in [false, true] {
-        let app = pinned().await;
+        let app = bought_with_its_own_card().await;
         if ahead {
             let later = json!([{"effective": "2023-01-20T00:00:00Z", "features": ["plan:pro@1"]}]);
             schedule(&app, later).await.ok();
@@ -61,8 +61,8 @@ async fn a_payment_method_alone_becomes_the_default_everywhere() {
 }
 
 #[tokio::test]
-async fn a_payment_method_that_is_nobodys_yet_is_attached() {
-    let app = pinned().await;
+async fn an_unattached_payment_method_is_attached() {
+    let app = bought_with_its_own_card().await;
     write(&app, json!({"payment_method_id": "pm_card_visa"}))
         .await
         .ok();
@@ -75,7 +75,7 @@ async fn a_payment_method_that_is_nobodys_yet_is_attached() {
 }
 
 #[tokio::test]
-async fn a_payment_method_makes_the_org() {
+async fn a_payment_method_creates_the_org() {
     let app = start().await;
     write(&app, json!({"payment_method_id": "pm_card_visa"}))
         .await
@@ -85,8 +85,8 @@ async fn a_payment_method_makes_the_org() {
 }
 
 #[tokio::test]
-async fn a_new_default_reaches_a_pinned_subscription() {
-    let app = pinned().await;
+async fn a_new_default_replaces_the_card_of_the_subscription() {
+    let app = bought_with_its_own_card().await;
     let new = card(&app).await;
     let info = json!({"invoice_settings": {"default_payment_method": new}});
     write(&app, json!({"info": info})).await.ok();
@@ -104,7 +104,7 @@ async fn a_new_default_reaches_a_pinned_subscription() {
 }
 
 #[tokio::test]
-async fn a_subscription_that_follows_the_customer_is_not_pinned() {
+async fn a_subscription_that_uses_the_customers_default_gets_no_card_of_its_own() {
     let app = start().await;
     app.subscribe("org:a", &["plan:free@1"]).await;
     let new = card(&app).await;
@@ -114,8 +114,8 @@ async fn a_subscription_that_follows_the_customer_is_not_pinned() {
 }
 
 #[tokio::test]
-async fn a_pinned_payment_method_stays_across_changes() {
-    let app = pinned().await;
+async fn the_card_of_a_subscription_stays_across_changes() {
+    let app = bought_with_its_own_card().await;
     let before = paid_with(&app).await.1;
     app.advance(DAY);
     app.subscribe("org:a", &["plan:pro@1"]).await;
@@ -127,8 +127,8 @@ async fn a_pinned_payment_method_stays_across_changes() {
 }
 
 #[tokio::test]
-async fn unknown_ones_change_nothing() {
-    let app = pinned().await;
+async fn unknown_payment_methods_change_nothing() {
+    let app = bought_with_its_own_card().await;
     let before = paid_with(&app).await;
     let other = app.stripe_post("/v1/customers", &[]).await;
     let path = "/v1/payment_methods/pm_card_visa/attach";

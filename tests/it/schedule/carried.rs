@@ -1,5 +1,8 @@
-//! What was used before a change is billed once, at the price that it was used at, and a level by the plan then in
-//! force, whatever goes wrong in between.
+//! Usage before a change of plan is billed once, at the price at which it was used. A level is billed by the plan in force
+//! at the end of the period. Both hold whatever fails in between.
+
+mod failures;
+mod levels;
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -8,7 +11,7 @@ use stripe_sandbox::{Action, Rule};
 use super::{buy, schedule, subscriptions};
 use crate::harness::{DAY, Settings, TestApp};
 
-/// How long Stripe remembers an idempotency key, and a bit more.
+/// Longer than Stripe keeps an idempotency key.
 const FORGOTTEN: std::time::Duration = std::time::Duration::from_secs(25 * 3600);
 
 /// Plans that count calls and hold levels, at prices that tell them apart. The paid ones cost nothing without usage.
@@ -35,7 +38,7 @@ async fn start() -> TestApp {
     app
 }
 
-/// What all invoices of the org charge together, and what waits for the next one, in cents.
+/// The sum of all invoices, pending items and credit notes of the org, in cents.
 async fn charged(app: &TestApp) -> i64 {
     let sum = async |path: &str, field: &str| {
         let list = app.stripe_get(path).await;
@@ -48,7 +51,7 @@ async fn charged(app: &TestApp) -> i64 {
         - sum("/v1/credit_notes?limit=100", "amount").await
 }
 
-/// What the running period is going to charge by itself.
+/// The total of the upcoming invoice, in cents.
 async fn to_come(app: &TestApp) -> i64 {
     let subscription = subscriptions(app).await[0].clone();
     let path = format!(
@@ -67,7 +70,7 @@ async fn used(app: &TestApp, feature: &str) -> i64 {
     row.map_or(-1, |row| row.1)
 }
 
-/// The metadata keys of the org's subscriptions that say that something is to be done.
+/// The metadata keys of the org's subscriptions that note something that is still to be done.
 async fn notes(app: &TestApp) -> Vec<String> {
     let mut notes = Vec::new();
     for subscription in subscriptions(app).await {
@@ -84,7 +87,7 @@ async fn notes(app: &TestApp) -> Vec<String> {
     notes
 }
 
-/// Reads the org, and waits for what that queues.
+/// Reads the org, and waits for the tasks that this queues.
 async fn read(app: &TestApp) {
     app.get("/v1/limits?org=org:a").await.ok();
     app.settled().await;
@@ -102,7 +105,7 @@ async fn report_all(app: &TestApp, n: i64) {
 }
 
 #[tokio::test]
-async fn changes_in_one_second_bill_each_price_once() {
+async fn usage_before_changes_in_one_second_is_billed_at_each_price() {
     let app = start().await;
     app.subscribe("org:a", &["plan:a@1"]).await;
     app.report("org:a", "feature:calls", 5).await;
@@ -118,79 +121,8 @@ async fn changes_in_one_second_bill_each_price_once() {
     assert_eq!(used(&app, "feature:calls").await, 0);
 }
 
-/// The change is made, and what it has to charge is charged by whoever comes next.
 #[tokio::test]
-async fn a_charge_that_fails_is_made_up_for() {
-    let failures = [
-        ("POST", "/v1/invoiceitems", Action::Status(500, None), false),
-        ("POST", "/v1/invoiceitems", Action::Drop, true),
-        ("POST", "/v1/invoiceitems", Action::CutBody, true),
-        // The note cannot be removed.
-        (
-            "POST",
-            "/v1/subscriptions/*",
-            Action::Status(500, None),
-            false,
-        ),
-        ("POST", "/v1/subscriptions/*", Action::Drop, true),
-    ];
-    for (method, path, action, after) in failures {
-        for retry in ["same", "read", "other", "cancel", "late"] {
-            let case = format!("{path} {action:?} {after} {retry}");
-            let app = start().await;
-            app.subscribe("org:a", &["plan:a@1"]).await;
-            app.report("org:a", "feature:calls", 5).await;
-            let rule = Rule::new(method, path, action.clone());
-            app.sandbox()
-                .add_fault(if after { rule.after() } else { rule });
-            let change = json!([{"features": ["plan:b@1"]}]);
-            let answer = schedule(&app, change.clone()).await;
-            assert_eq!(answer.status, StatusCode::BAD_GATEWAY, "{case}");
-            app.sandbox().clear_faults();
-            match retry {
-                "same" => drop(schedule(&app, change).await.ok()),
-                "read" => read(&app).await,
-                "late" => {
-                    app.advance(FORGOTTEN);
-                    read(&app).await;
-                }
-                "other" => drop(
-                    schedule(&app, json!([{"features": ["plan:c@1"]}]))
-                        .await
-                        .ok(),
-                ),
-                _ => drop(schedule(&app, json!([{}])).await.ok()),
-            }
-            assert_eq!(notes(&app).await, [""; 0], "{case}");
-            read(&app).await;
-            app.advance(32 * DAY);
-            assert_eq!(charged(&app).await, 50, "{case}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_change_in_one_second_that_is_refused_charges_nothing() {
-    let app = start().await;
-    app.subscribe("org:a", &["plan:a@1"]).await;
-    app.report("org:a", "feature:calls", 5).await;
-    let refusal = Action::Status(400, None);
-    app.sandbox()
-        .add_fault(Rule::new("POST", "/v1/subscription_schedules/*", refusal));
-    let change = json!([{"features": ["plan:b@1"]}]);
-    schedule(&app, change.clone())
-        .await
-        .fails(400, "invalid_request");
-    app.sandbox().clear_faults();
-    assert_eq!((charged(&app).await, notes(&app).await), (0, vec![]));
-    assert_eq!(used(&app, "feature:calls").await, 5);
-    schedule(&app, change).await.ok();
-    app.advance(32 * DAY);
-    assert_eq!(charged(&app).await, 50);
-}
-
-#[tokio::test]
-async fn a_change_now_bills_sums_at_their_price_and_levels_once() {
+async fn an_immediate_change_bills_sums_at_their_price_and_levels_once() {
     for days in [0, 10] {
         let app = start().await;
         app.subscribe("org:a", &["plan:a@1"]).await;
@@ -212,7 +144,7 @@ async fn a_change_now_bills_sums_at_their_price_and_levels_once() {
     }
 }
 
-/// Nobody is there when it happens: who comes next gives back what Stripe has invoiced of levels.
+/// Stripe makes the change by itself. The next request credits the levels that Stripe has invoiced.
 #[tokio::test]
 async fn a_scheduled_change_bills_sums_at_their_price_and_levels_once() {
     let later = json!([{"effective": "2023-01-11T00:00:00Z", "features": ["plan:b@1"]}]);
@@ -260,62 +192,7 @@ async fn a_scheduled_change_bills_sums_at_their_price_and_levels_once() {
 }
 
 #[tokio::test]
-async fn a_settlement_that_fails_half_way_is_made_up_for() {
-    let later = json!([{"effective": "2023-01-11T00:00:00Z", "features": ["plan:b@1"]}]);
-    for path in [
-        "/v1/invoiceitems",
-        "/v1/subscriptions/*",
-        "/v1/subscription_items/*",
-    ] {
-        for (after, wait) in [(false, false), (true, false), (true, true)] {
-            let app = start().await;
-            app.subscribe("org:a", &["plan:a@1"]).await;
-            report_all(&app, 5).await;
-            schedule(&app, later.clone()).await.ok();
-            app.advance(11 * DAY);
-            let rule = Rule::new("POST", path, Action::Drop);
-            app.sandbox()
-                .add_fault(if after { rule.after() } else { rule });
-            read(&app).await;
-            app.sandbox().clear_faults();
-            if wait {
-                app.advance(FORGOTTEN);
-            }
-            read(&app).await;
-            let case = format!("{path} {after} {wait}");
-            assert_eq!(notes(&app).await, [""; 0], "{case}");
-            app.advance(21 * DAY);
-            assert_eq!(charged(&app).await, 50 + 3 * 5 * 200, "{case}");
-        }
-    }
-}
-
-/// A level of an invoice that nobody has paid is taken off it.
-#[tokio::test]
-async fn levels_are_given_back_where_they_were_billed() {
-    let app = start().await;
-    let card = json!({"payment_method": "pm_card_chargeCustomerFail",
-        "invoice_settings": {"default_payment_method": "pm_card_chargeCustomerFail"}});
-    let body = json!({"org": "org:a", "info": card, "phases": [{"features": ["plan:a@1"]}]});
-    app.post_json("/v1/subscribe", &body).await.ok();
-    report_all(&app, 50).await;
-    let later = json!([{"effective": "2023-01-11T00:00:00Z", "features": ["plan:b@1"]}]);
-    schedule(&app, later).await.ok();
-    app.advance(11 * DAY);
-    read(&app).await;
-    read(&app).await;
-    assert_eq!(charged(&app).await, 50 * 10);
-    let invoices = app.stripe_get("/v1/invoices?status=open").await;
-    let due = invoices["data"].as_array().expect("a list").iter();
-    let due: i64 = due.filter_map(|one| one["amount_remaining"].as_i64()).sum();
-    assert_eq!(due, 50 * 10);
-    let balance = app.stripe_get("/v1/customers?limit=1").await["data"][0]["balance"].clone();
-    assert_eq!(balance, 0);
-}
-
-/// A feature that a scheduled change takes away keeps what was used of it in the period.
-#[tokio::test]
-async fn what_was_used_of_a_feature_that_comes_back() {
+async fn a_feature_that_returns_within_the_period_keeps_its_usage() {
     let app = start().await;
     app.subscribe("org:a", &["plan:a@1"]).await;
     report_all(&app, 5).await;
@@ -330,187 +207,5 @@ async fn what_was_used_of_a_feature_that_comes_back() {
             5,
             "{feature}"
         );
-    }
-}
-
-/// A level that was billed when its feature went is billed once all the same, if the feature comes back.
-#[tokio::test]
-async fn a_level_that_comes_back_is_billed_once() {
-    for (plan, price) in [("plan:a@1", 10), ("plan:b@1", 200)] {
-        for leaving in ["now", "scheduled", "scheduled and read"] {
-            let app = start().await;
-            app.subscribe("org:a", &["plan:a@1"]).await;
-            report_all(&app, 5).await;
-            for day in ["03", "07"] {
-                if leaving == "now" {
-                    app.advance(2 * DAY);
-                    app.subscribe("org:a", &["plan:none@1"]).await;
-                } else {
-                    let effective = format!("2023-01-{day}T00:00:00Z");
-                    let later = json!([{"effective": effective, "features": ["plan:none@1"]}]);
-                    schedule(&app, later).await.ok();
-                    app.advance(2 * DAY);
-                    if leaving == "scheduled and read" {
-                        read(&app).await;
-                    }
-                }
-                app.advance(2 * DAY);
-                app.subscribe("org:a", &[plan]).await;
-            }
-            assert_eq!(notes(&app).await, [""; 0], "{plan} {leaving}");
-            for feature in ["calls", "peak", "last", "store"] {
-                let feature = format!("feature:{feature}");
-                assert_eq!(used(&app, &feature).await, 5, "{feature} {plan} {leaving}");
-            }
-            app.advance(25 * DAY);
-            assert_eq!(charged(&app).await, 50 + 3 * 5 * price, "{plan} {leaving}");
-            assert_eq!(used(&app, "feature:store").await, 5);
-            assert_eq!(used(&app, "feature:peak").await, 0);
-        }
-    }
-}
-
-/// Nobody has reported on the plan in between.
-#[tokio::test]
-async fn levels_go_through_a_plan_that_nobody_saw() {
-    for reads in [false, true] {
-        let app = start().await;
-        app.subscribe("org:a", &["plan:a@1"]).await;
-        report_all(&app, 5).await;
-        let later = json!([
-            {"effective": "2023-01-04T00:00:00Z", "features": ["plan:b@1"]},
-            {"effective": "2023-01-06T00:00:00Z", "features": ["plan:a@1"]},
-        ]);
-        schedule(&app, later).await.ok();
-        for _ in 0..2 {
-            app.advance(4 * DAY);
-            if reads {
-                read(&app).await;
-            }
-        }
-        read(&app).await;
-        for feature in ["calls", "peak", "last", "store"] {
-            let feature = format!("feature:{feature}");
-            assert_eq!(used(&app, &feature).await, 5, "{feature} {reads}");
-        }
-        app.advance(24 * DAY);
-        assert_eq!(charged(&app).await, 50 + 3 * 5 * 10, "{reads}");
-    }
-}
-
-/// What is noted before a change that then does not come about counts for nothing.
-#[tokio::test]
-async fn a_change_that_fails_after_levels_were_taken_along_counts_nothing_twice() {
-    for status in [400, 402, 409, 429, 500] {
-        let app = start().await;
-        app.subscribe("org:a", &["plan:a@1"]).await;
-        report_all(&app, 60).await;
-        app.advance(DAY);
-        let refuse = Rule::new(
-            "POST",
-            "/v1/subscription_schedules*",
-            Action::Status(status, None),
-        );
-        app.sandbox().add_fault(refuse);
-        let body = json!({"org": "org:a", "info": {"name": "New"}, "phases": [{"features": ["plan:b@1"]}]});
-        let answer = app.post_json("/v1/subscribe", &body).await;
-        assert!(answer.status.as_u16() >= 400, "{status}");
-        app.sandbox().clear_faults();
-        for feature in ["calls", "peak", "last", "store"] {
-            let feature = format!("feature:{feature}");
-            assert_eq!(used(&app, &feature).await, 60, "{feature} {status}");
-        }
-        let name = app
-            .get("/v1/whois?org=org:a&include=info")
-            .await
-            .ok()
-            .json()["name"]
-            .clone();
-        assert_eq!(name == "New", status >= 409, "{status}: {name}");
-        // The levels are on their way: nobody is asked to come back by himself.
-        assert!(!answer.headers.contains_key("retry-after"), "{status}");
-        app.settled().await;
-        app.subscribe("org:a", &["plan:b@1"]).await;
-        assert_eq!(used(&app, "feature:calls").await, 60);
-        app.advance(32 * DAY);
-        assert_eq!(charged(&app).await, 60 * 10 + 3 * 60 * 200, "{status}");
-    }
-}
-
-/// Stripe begins a new period where prices that are not free take the place of free ones.
-#[tokio::test]
-async fn a_level_begins_again_with_a_period_that_a_paid_plan_restarts() {
-    for scheduled in [false, true] {
-        let app = start().await;
-        app.subscribe("org:a", &["plan:free@1"]).await;
-        report_all(&app, 5).await;
-        let at = "2023-01-11T00:00:00Z";
-        if scheduled {
-            schedule(&app, json!([{"effective": at, "features": ["plan:b@1"]}]))
-                .await
-                .ok();
-            app.advance(10 * DAY);
-        } else {
-            app.advance(10 * DAY);
-            app.subscribe("org:a", &["plan:b@1"]).await;
-        }
-        read(&app).await;
-        let rows = async || {
-            let mut rows = Vec::new();
-            for feature in ["calls", "peak", "last", "store"] {
-                rows.push(used(&app, &format!("feature:{feature}")).await);
-            }
-            rows
-        };
-        assert_eq!(rows().await, [0, 0, 0, 5], "{scheduled}");
-        // In one second, usage would be added to the level that has been set.
-        app.advance(std::time::Duration::from_secs(1));
-        report_all(&app, 2).await;
-        assert_eq!(rows().await, [2, 2, 2, 2], "{scheduled}");
-        if !scheduled {
-            app.advance(DAY);
-            app.subscribe("org:a", &["plan:free@1"]).await;
-            assert_eq!(rows().await, [7, 5, 2, 2]);
-        }
-        app.advance(40 * DAY);
-        let levels = if scheduled { 3 * 2 * 200 } else { 0 };
-        assert_eq!(charged(&app).await, 2 * 200 + levels, "{scheduled}");
-    }
-}
-
-#[tokio::test]
-async fn a_level_that_is_reported_in_the_second_of_a_change_is_not_added_to_the_one_before() {
-    let app = start().await;
-    app.subscribe("org:a", &["plan:a@1"]).await;
-    report_all(&app, 5).await;
-    app.advance(10 * DAY);
-    app.subscribe("org:a", &["plan:b@1"]).await;
-    report_all(&app, 7).await;
-    for (feature, expected) in [("calls", 12), ("peak", 7), ("last", 7), ("store", 7)] {
-        let feature = format!("feature:{feature}");
-        assert_eq!(used(&app, &feature).await, expected, "{feature}");
-    }
-}
-
-/// Checkout makes a subscription of its own.
-#[tokio::test]
-async fn a_level_that_never_starts_again_goes_along_to_a_subscription_of_checkout() {
-    for fails in ["", "/v1/subscriptions/*", "/v1/subscription_items/*"] {
-        let app = start().await;
-        app.subscribe("org:a", &["plan:a@1"]).await;
-        report_all(&app, 5).await;
-        app.advance(10 * DAY);
-        buy(&app, "feature-store-plan-b-1", &[]).await;
-        if !fails.is_empty() {
-            app.sandbox()
-                .add_fault(Rule::new("*", fails, Action::Drop).after());
-            read(&app).await;
-            app.sandbox().clear_faults();
-        }
-        read(&app).await;
-        assert_eq!(used(&app, "feature:store").await, 5, "{fails}");
-        // The other levels were billed with the subscription that has ended.
-        assert_eq!(charged(&app).await, 3 * 5 * 10, "{fails}");
-        assert_eq!(to_come(&app).await, 5 * 200, "{fails}");
     }
 }

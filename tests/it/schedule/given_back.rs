@@ -1,4 +1,4 @@
-//! Time that is given back, where not all of it was paid: what the org owes is what it has used.
+//! Credits for unused time that was paid in part: in the end the org owes what it has used.
 
 mod lists;
 
@@ -44,7 +44,7 @@ async fn pay_with(app: &TestApp, card: &str) {
     app.post_json("/v1/subscribe", &body).await.ok();
 }
 
-/// Takes a step. Answers with what a subscribe of it is told.
+/// Performs a step. Returns the answer if it subscribes.
 async fn take(app: &TestApp, step: &Step) -> Option<Answer> {
     let phases = match step {
         To(features) => json!([{"features": features}]),
@@ -87,7 +87,7 @@ async fn take(app: &TestApp, step: &Step) -> Option<Answer> {
     Some(answer)
 }
 
-/// Who reads settles what happened meanwhile.
+/// Reads the org, which settles earlier changes.
 async fn read(app: &TestApp) {
     app.get("/v1/phases?org=org:a").await.ok();
     app.settled().await;
@@ -99,7 +99,7 @@ fn in_seconds(app: &TestApp, seconds: i64) -> String {
     at.to_rfc3339()
 }
 
-/// Takes all steps but the last one, for which it is time.
+/// Performs all steps but the last, and moves the clock to the time of that one.
 async fn take_all_but_one(steps: &[(u32, Step)], draft: Duration) -> TestApp {
     let app = start(draft).await;
     let mut today = 0;
@@ -120,13 +120,13 @@ async fn list(app: &TestApp, path: &str) -> Vec<Value> {
     list["data"].as_array().expect("a list").clone()
 }
 
-/// Each credit is rounded, and a minute costs something.
+/// Allows for rounding, and for the price of a minute.
 fn is_about(owed: i64, expected: i64) -> bool {
     (owed - expected).abs() <= 4
 }
 
 #[tokio::test]
-async fn what_is_owed_is_what_was_used() {
+async fn the_org_owes_what_it_used() {
     let mut wrong = Vec::new();
     for draft in [0, 3600] {
         for (name, steps, expected) in LISTS {
@@ -144,7 +144,7 @@ async fn what_is_owed_is_what_was_used() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// What settles: how the sandbox names the call, its method and path.
+/// The calls that settle: the sandbox's name, the method and the path.
 const SETTLING: [(&str, &str, &str); 5] = [
     ("POST /v1/credit_notes", "POST", "/v1/credit_notes"),
     ("POST /v1/invoiceitems", "POST", "/v1/invoiceitems"),
@@ -157,9 +157,9 @@ const SETTLING: [(&str, &str, &str); 5] = [
     ("POST /v1/subscriptions/:id", "POST", "/v1/subscriptions/*"),
 ];
 
-/// Whatever is broken off, before or after its effect, is made up for by who comes next, once.
+/// A call fails before or after its effect. The next request completes the settlement.
 #[tokio::test]
-async fn what_is_broken_off_is_settled_once() {
+async fn an_interrupted_settlement_is_completed_once() {
     let mut wrong = Vec::new();
     for (name, steps, expected) in LISTS {
         let (_, last) = steps.last().expect("a step");
@@ -175,7 +175,7 @@ async fn what_is_broken_off_is_settled_once() {
                 app.sandbox().add_fault(rule);
                 take(&app, last).await;
                 app.sandbox().clear_faults();
-                // Another server, which knows nothing of it, is asked for the same.
+                // The same request at another server, which has seen none of this.
                 let twin = app.twin();
                 if !matches!(last, Later(_))
                     && let Some(answer) = take(&twin, last).await
@@ -196,9 +196,9 @@ async fn what_is_broken_off_is_settled_once() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// One server has noted what is not paid of a plan, and ends another one, to which a second server has changed it.
+/// One server notes the unpaid time of a plan. Before it ends the subscription, a second server changes the plan.
 #[tokio::test]
-async fn an_end_that_meets_a_change_gives_back_what_that_charges() {
+async fn an_end_during_a_change_credits_what_the_change_charges() {
     let app = start(Duration::ZERO).await;
     let other = app.twin();
     take(&app, &Decline).await;
@@ -218,9 +218,9 @@ async fn an_end_that_meets_a_change_gives_back_what_that_charges() {
     assert_eq!(owed(&app, None).await, 1000);
 }
 
-/// Stripe refuses what it has to take off an invoice, for a while.
+/// Stripe refuses to reduce an invoice for a while.
 #[tokio::test]
-async fn what_stripe_refuses_is_tried_again_by_who_comes_next() {
+async fn a_refused_credit_is_tried_again_by_the_next_request() {
     let app = start(Duration::ZERO).await;
     take(&app, &Decline).await;
     take(&app, &To(&[A])).await;
@@ -236,7 +236,7 @@ async fn what_stripe_refuses_is_tried_again_by_who_comes_next() {
     assert_eq!(owed(&app, None).await, 1000);
 }
 
-/// The change has credited what nobody paid, and takes that back when the subscription is over already.
+/// The change credits unpaid time, and charges it back after the subscription has ended.
 #[tokio::test]
 async fn a_cancel_at_one_server_while_another_changes_the_plan() {
     let app = start(Duration::ZERO).await;

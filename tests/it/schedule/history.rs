@@ -1,11 +1,11 @@
-//! What was before: kept when Stripe has released the schedule that made it.
+//! Past phases, which are kept after Stripe has released the schedule that made them.
 
 use serde_json::{Value, json};
 
 use super::{buy, phase, phases, schedule, start, timeline};
 use crate::harness::{DAY, TestApp};
 
-/// An org that went from one plan to another on the 10th.
+/// An org that changed its plan on the 10th.
 async fn upgraded() -> TestApp {
     let app = start().await;
     app.subscribe("org:a", &["plan:free@1"]).await;
@@ -15,7 +15,7 @@ async fn upgraded() -> TestApp {
 }
 
 #[tokio::test]
-async fn the_day_of_the_change_stays_when_the_schedule_is_released() {
+async fn a_past_change_keeps_its_date_after_the_schedule_is_released() {
     let app = upgraded().await;
     let whole = ["01-01 .. 01-10: plan:free@1", "01-10 .. -: plan:pro@1"];
     for days in [1, 40, 40] {
@@ -29,7 +29,7 @@ async fn the_day_of_the_change_stays_when_the_schedule_is_released() {
 }
 
 #[tokio::test]
-async fn what_follows_a_released_schedule_follows_its_phases() {
+async fn changes_after_a_released_schedule_follow_its_phases() {
     let app = upgraded().await;
     app.advance(60 * DAY);
     let later = json!([{"effective": "2023-03-20T00:00:00Z", "features": ["plan:extra@1"]}]);
@@ -77,7 +77,7 @@ async fn each_phase_has_its_own_coupon() {
 }
 
 #[tokio::test]
-async fn what_checkout_made_is_there_from_its_beginning() {
+async fn a_subscription_made_by_checkout_is_shown_from_its_start() {
     let app = start().await;
     app.post_json("/v1/subscribe", &json!({"org": "org:a", "info": {}}))
         .await
@@ -97,7 +97,7 @@ async fn what_checkout_made_is_there_from_its_beginning() {
 }
 
 #[tokio::test]
-async fn what_was_before_a_purchase_is_kept() {
+async fn phases_before_a_purchase_are_kept() {
     let app = start().await;
     app.subscribe("org:a", &["plan:free@1"]).await;
     app.advance(9 * DAY);
@@ -107,10 +107,10 @@ async fn what_was_before_a_purchase_is_kept() {
     let whole = [
         "01-01 .. 01-10: plan:free@1",
         "01-10 .. 01-19: plan:pro@1",
-        // One feature of a plan is no plan.
+        // One feature of a plan is not the whole plan.
         "01-19 .. -: ",
     ];
-    // The older subscription is still there, then is ended.
+    // While the older subscription is live, and after its end.
     for days in [1, 40, 40] {
         assert_eq!(timeline(&app).await, whole);
         app.settled().await;
@@ -120,7 +120,7 @@ async fn what_was_before_a_purchase_is_kept() {
 }
 
 #[tokio::test]
-async fn what_was_before_a_cancellation_is_kept() {
+async fn phases_before_a_cancellation_are_kept() {
     let app = start().await;
     app.subscribe("org:a", &["plan:pro@1"]).await;
     app.advance(9 * DAY);
@@ -147,7 +147,7 @@ async fn what_was_before_a_cancellation_is_kept() {
 }
 
 #[tokio::test]
-async fn a_coupon_that_came_later_is_not_on_what_was_before() {
+async fn a_later_coupon_is_not_shown_on_earlier_phases() {
     let app = start().await;
     app.post_json("/v1/subscribe", &json!({"org": "org:a", "info": {}}))
         .await
@@ -173,7 +173,7 @@ async fn a_coupon_that_came_later_is_not_on_what_was_before() {
 }
 
 #[tokio::test]
-async fn a_trial_that_lasted_no_time_is_left_out() {
+async fn a_trial_of_zero_length_is_left_out() {
     let app = start().await;
     schedule(&app, json!([{"trial": true, "features": ["plan:pro@1"]}]))
         .await
@@ -186,7 +186,7 @@ async fn a_trial_that_lasted_no_time_is_left_out() {
 }
 
 #[tokio::test]
-async fn a_trial_that_was_ended_early_is_there_as_long_as_it_was() {
+async fn a_trial_that_ended_early_is_shown_with_its_real_length() {
     let app = start().await;
     schedule(&app, json!([{"trial": true, "features": ["plan:pro@1"]}]))
         .await

@@ -50,7 +50,7 @@ async fn subscriptions(app: &TestApp) -> Vec<Value> {
     list["data"].as_array().expect("a list").clone()
 }
 
-/// The org's phases, a line each: `01-01 .. 01-15: plan:pro@1, trial`.
+/// The org's phases, one per line: `01-01 .. 01-15: plan:pro@1, trial`.
 async fn timeline(app: &TestApp) -> Vec<String> {
     let all = phases(app).await.ok().json();
     let day = |time: &Value| {
@@ -214,7 +214,7 @@ async fn a_change_ends_the_running_phase_and_the_new_one_follows() {
 }
 
 #[tokio::test]
-async fn a_change_ahead_leaves_the_current_phase_until_then() {
+async fn a_scheduled_change_keeps_the_current_phase_until_then() {
     let app = start().await;
     app.subscribe("org:a", &["plan:free@1"]).await;
     let ahead = async |at: &str, plan: &str| {
@@ -269,7 +269,7 @@ async fn a_change_ahead_leaves_the_current_phase_until_then() {
     );
 }
 
-/// Checkout makes a subscription of its own; the newest is the org's.
+/// Checkout always makes a new subscription. The newest one is the org's.
 #[tokio::test]
 async fn the_newest_subscription_is_the_orgs_and_the_next_change_ends_the_others() {
     let app = start().await;

@@ -10,7 +10,7 @@ use crate::harness::{Settings, TestApp};
 use testing::time::PATIENCE;
 
 #[tokio::test]
-async fn requests_that_contradict_themselves() {
+async fn contradictory_requests_are_refused() {
     let app = start().await;
     let pro = json!(["plan:pro@1"]);
     for phases in [
@@ -56,7 +56,7 @@ async fn references_are_looked_up_before_anything_is_written() {
 }
 
 #[tokio::test]
-async fn more_than_stripe_takes_is_said() {
+async fn exceeding_stripes_limits_is_refused() {
     let app = TestApp::start().await;
     let features: serde_json::Map<_, _> = (0..21)
         .map(|i| (format!("feature:f{i}"), json!({"base": 1})))
@@ -96,7 +96,7 @@ async fn start_with_coupons() -> TestApp {
     app
 }
 
-/// Requests that are refused, each by its fields and the code of its answer.
+/// Refused requests: their fields, and the code of the answer.
 fn refused() -> Vec<(serde_json::Value, &'static str)> {
     let phases =
         |features: &[&str], coupon: &str| json!([{"features": features, "coupon": coupon}]);
@@ -131,7 +131,7 @@ fn refused() -> Vec<(serde_json::Value, &'static str)> {
 }
 
 #[tokio::test]
-async fn a_sign_up_that_is_refused_leaves_no_org() {
+async fn a_refused_sign_up_leaves_no_org() {
     let app = start_with_coupons().await;
     for (mut body, code) in refused() {
         body["org"] = json!("org:a");
@@ -147,7 +147,7 @@ async fn a_sign_up_that_is_refused_leaves_no_org() {
 }
 
 #[tokio::test]
-async fn a_change_that_is_refused_leaves_everything_as_it_was() {
+async fn a_refused_change_leaves_everything_as_it_was() {
     let app = start_with_coupons().await;
     let first = json!({"org": "org:a", "info": {"name": "Before", "metadata": {"a": "1"}}, "phases": [{"features": ["plan:free@1"]}]});
     app.post_json("/v1/subscribe", &first).await.ok();
@@ -165,9 +165,9 @@ async fn a_change_that_is_refused_leaves_everything_as_it_was() {
     }
 }
 
-/// Stripe may refuse what nothing here could foresee.
+/// Stripe may refuse a request that passed all checks.
 #[tokio::test]
-async fn particulars_are_taken_back_when_stripe_refuses_the_rest() {
+async fn details_are_restored_when_stripe_refuses_the_rest() {
     let app = start_with_coupons().await;
     let first = json!({"org": "org:a", "info": {"name": "Before", "metadata": {"a": "1"}}, "phases": [{"features": ["plan:free@1"]}]});
     app.post_json("/v1/subscribe", &first).await.ok();
@@ -185,7 +185,7 @@ async fn particulars_are_taken_back_when_stripe_refuses_the_rest() {
     assert_eq!(after, before);
 }
 
-/// Nothing that works is ended before what takes its place is there.
+/// A working subscription is ended only after its replacement exists.
 #[tokio::test]
 async fn superseded_subscriptions_live_until_the_new_state_is_written() {
     let app = start_with_coupons().await;
@@ -215,9 +215,9 @@ async fn customers(app: &TestApp) -> usize {
     own.count()
 }
 
-/// A customer that was made for a request which Stripe refuses goes again: only if nothing else can be the matter.
+/// But only after a definite refusal.
 #[tokio::test]
-async fn a_customer_that_was_made_for_a_refused_request_goes_again() {
+async fn a_customer_created_for_a_refused_request_is_deleted() {
     let subscribe =
         json!({"org": "org:a", "info": {"name": "A"}, "phases": [{"features": ["plan:pro@1"]}]});
     let checkout =
@@ -247,9 +247,9 @@ async fn a_customer_that_was_made_for_a_refused_request_goes_again() {
     }
 }
 
-/// Whoever finds the customer that another server is making keeps it.
+/// Another server may be creating or using the customer.
 #[tokio::test]
-async fn a_customer_that_somebody_else_made_or_uses_stays() {
+async fn a_customer_that_another_request_created_or_uses_stays() {
     let body = json!({"org": "org:a", "phases": [{"features": ["plan:pro@1"]}]});
     let app = start().await;
     let details = json!({"org": "org:a", "info": {"name": "A"}});
@@ -266,7 +266,7 @@ async fn a_customer_that_somebody_else_made_or_uses_stays() {
 }
 
 #[tokio::test]
-async fn a_card_that_a_refused_request_attached_is_detached() {
+async fn a_card_attached_by_a_refused_request_is_detached() {
     let app = start().await;
     app.subscribe("org:a", &["plan:free@1"]).await;
     let cards = async || {
@@ -295,7 +295,7 @@ async fn a_card_that_a_refused_request_attached_is_detached() {
         assert_eq!(cards().await, 0, "{body}");
         app.sandbox().clear_faults();
     }
-    // One that the customer had before stays.
+    // A card that the customer had before stays.
     let had = card().await;
     let body = json!({"org": "org:a", "info": {"payment_method": had}});
     app.post_json("/v1/subscribe", &body).await.ok();
@@ -313,7 +313,7 @@ async fn a_card_that_a_refused_request_attached_is_detached() {
     }
 }
 
-/// Stripe keeps a refusal under the key of its revision. What is corrected need not wait until that is known to be over.
+/// Stripe stores a refusal under the revision's idempotency key. A corrected request uses the next key at once.
 #[tokio::test]
 async fn a_corrected_request_does_not_wait_for_the_refused_one() {
     let settings = Settings {

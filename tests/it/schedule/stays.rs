@@ -1,4 +1,4 @@
-//! What a request does not mention stays; written out, it changes.
+//! A change keeps what the request does not mention.
 
 use serde_json::{Value, json};
 
@@ -57,14 +57,14 @@ async fn push_seats(app: &TestApp) {
 }
 
 #[tokio::test]
-async fn quantities_follow_the_features_name() {
+async fn a_quantity_follows_its_feature_to_another_price() {
     let app = start().await;
     push_seats(&app).await;
     app.subscribe("org:a", &["plan:small@1"]).await;
     set_quantity(&app, "feature:seats@plan:small@1", "5").await;
     let seats = |plan: &str, n: u64| (format!("feature:seats@{plan}"), json!(n));
 
-    // The same again, e.g. to give another card.
+    // The same plan again, for example with another card.
     app.subscribe("org:a", &["plan:small@1"]).await;
     assert_eq!(quantities(&live(&app).await), [seats("plan:small@1", 5)]);
 
@@ -76,7 +76,7 @@ async fn quantities_follow_the_features_name() {
         [desks, seats("plan:large@1", 5)]
     );
 
-    // Later, and while that is waited for.
+    // At a later time, and before that time.
     let later = json!([{"effective": "2023-01-20T00:00:00Z", "features": ["plan:small@1"]}]);
     schedule(&app, later).await.ok();
     assert_eq!(quantities(&live(&app).await).len(), 2);
@@ -85,7 +85,7 @@ async fn quantities_follow_the_features_name() {
 }
 
 #[tokio::test]
-async fn items_and_metadata_of_others_stay() {
+async fn items_and_metadata_that_are_not_tiers_stay() {
     let app = start().await;
     app.subscribe("org:a", &["plan:free@1"]).await;
     let price = app
@@ -134,7 +134,7 @@ async fn items_and_metadata_of_others_stay() {
     check("feature:seats@plan:pro@1").await;
     app.advance(20 * DAY);
     check("feature:calls@plan:free@1").await;
-    // Sold by Tier are the features alone.
+    // Tier shows only its own features.
     assert_eq!(
         phase(&app).await.ok().json()["features"],
         json!(["feature:calls@plan:free@1"])
@@ -180,7 +180,7 @@ async fn automatic_tax_stays_unless_it_is_turned_off() {
 }
 
 #[tokio::test]
-async fn tax_of_checkout_stays() {
+async fn tax_set_by_checkout_stays() {
     let app = start().await;
     app.post_json("/v1/subscribe", &json!({"org": "org:a", "info": {}}))
         .await
@@ -196,7 +196,7 @@ async fn tax_of_checkout_stays() {
     assert_eq!(live(&app).await["automatic_tax"]["enabled"], true);
 }
 
-/// A coupon of 50 % for some months.
+/// Creates a coupon of 50 % for some months.
 async fn half(app: &TestApp) {
     app.stripe_post(
         "/v1/coupons",
@@ -211,7 +211,7 @@ async fn half(app: &TestApp) {
 }
 
 #[tokio::test]
-async fn a_coupon_runs_on_across_an_upgrade() {
+async fn a_coupon_continues_across_an_upgrade() {
     let app = start().await;
     half(&app).await;
     let with = json!([{"features": ["plan:free@1"], "coupon": "half"}]);
@@ -220,7 +220,7 @@ async fn a_coupon_runs_on_across_an_upgrade() {
     app.advance(DAY);
     app.subscribe("org:a", &["plan:pro@1"]).await;
     let after = live(&app).await["discount"].clone();
-    // Not redeemed again: it ends when it was going to.
+    // It is not redeemed again, so its end stays.
     assert_eq!(
         (&after["coupon"]["id"], &after["end"]),
         (&json!("half"), &before["end"])
@@ -244,7 +244,7 @@ async fn a_coupon_runs_on_across_an_upgrade() {
 }
 
 #[tokio::test]
-async fn a_coupon_that_is_over_does_not_come_back() {
+async fn an_expired_coupon_does_not_return() {
     let app = start().await;
     half(&app).await;
     schedule(
@@ -260,7 +260,7 @@ async fn a_coupon_that_is_over_does_not_come_back() {
 }
 
 #[tokio::test]
-async fn a_coupon_that_checkout_took_is_not_redeemed_twice() {
+async fn a_coupon_redeemed_in_checkout_is_not_redeemed_again() {
     let app = start().await;
     half(&app).await;
     app.post_json("/v1/subscribe", &json!({"org": "org:a", "info": {}}))
@@ -276,7 +276,7 @@ async fn a_coupon_that_checkout_took_is_not_redeemed_twice() {
 }
 
 #[tokio::test]
-async fn the_terms_of_what_is_to_come_stay() {
+async fn the_terms_of_a_schedule_that_has_not_started_stay() {
     let app = start().await;
     half(&app).await;
     let body = json!({"org": "org:a", "tax": {"automatic": true}, "info": {"payment_method": "pm_card_visa"},

@@ -1,5 +1,4 @@
-//! Two subscriptions of one org: the newest that is paid for is the org's, and the older ones are ended without anybody
-//! asking for it.
+//! Several subscriptions of one org: the newest paid one is the org's, and the older ones are ended in the background.
 
 use serde_json::{Value, json};
 use stripe_sandbox::{Action, Rule};
@@ -15,7 +14,7 @@ async fn live(app: &TestApp) -> Vec<String> {
         .collect()
 }
 
-/// An org on a plan that bought another one a day later.
+/// An org with a plan that bought another one in Checkout a day later.
 async fn bought_twice() -> (TestApp, String) {
     let app = start().await;
     let body = json!({"org": "org:a", "info": {"payment_method": "pm_card_visa", "invoice_settings": {"default_payment_method": "pm_card_visa"}}});
@@ -37,7 +36,7 @@ async fn every_read_queues_the_end_of_the_older_one() {
         app.settled().await;
         assert_eq!(live(&app).await, [newest.as_str()], "{path}");
         assert_eq!(app.metrics().superseded.get(), 1);
-        // What was paid and not used is given back.
+        // Paid time that is unused is credited.
         let org = app.get("/v1/whois?org=org:a").await.ok().json();
         let customer = format!(
             "/v1/customers/{}",
@@ -49,7 +48,7 @@ async fn every_read_queues_the_end_of_the_older_one() {
 }
 
 #[tokio::test]
-async fn a_read_does_not_wait_for_it_and_does_not_fail_with_it() {
+async fn a_read_neither_waits_for_the_end_nor_fails_with_it() {
     let (app, newest) = bought_twice().await;
     let failing = Action::Status(500, None);
     app.sandbox()
@@ -65,7 +64,7 @@ async fn a_read_does_not_wait_for_it_and_does_not_fail_with_it() {
 }
 
 #[tokio::test]
-async fn one_that_is_not_paid_for_supersedes_nothing() {
+async fn an_unpaid_subscription_supersedes_nothing() {
     let app = start().await;
     app.subscribe("org:a", &["plan:pro@1"]).await;
     let old = live(&app).await;
@@ -88,7 +87,7 @@ async fn one_that_is_not_paid_for_supersedes_nothing() {
         phase(&app).await.ok().json()["plans"],
         json!(["plan:pro@1"])
     );
-    // A change is made to the one that is paid for, and leaves the other alone.
+    // A change is made to the paid one, and leaves the other alone.
     app.subscribe("org:a", &["plan:free@1"]).await;
     assert_eq!(live(&app).await.len(), 2);
     assert!(live(&app).await.contains(&old[0]));
@@ -97,7 +96,7 @@ async fn one_that_is_not_paid_for_supersedes_nothing() {
 }
 
 #[tokio::test]
-async fn what_waited_for_its_start_is_called_off() {
+async fn a_schedule_that_has_not_started_is_canceled() {
     for trial in [None, Some(("trial_period_days", "7"))] {
         let app = start().await;
         let later = json!([{"effective": "2023-01-20T00:00:00Z", "features": ["plan:pro@1"]}]);
@@ -119,7 +118,7 @@ async fn what_waited_for_its_start_is_called_off() {
 }
 
 #[tokio::test]
-async fn a_subscription_of_checkout_is_looked_after_once() {
+async fn a_subscription_made_by_checkout_is_settled_once() {
     let app = start().await;
     app.post_json("/v1/subscribe", &json!({"org": "org:a", "info": {}}))
         .await
@@ -135,7 +134,7 @@ async fn a_subscription_of_checkout_is_looked_after_once() {
 }
 
 #[tokio::test]
-async fn subscriptions_of_others_stay() {
+async fn subscriptions_that_are_not_tiers_stay() {
     let (app, _) = bought_twice().await;
     let org = app.get("/v1/whois?org=org:a").await.ok().json();
     let prices = app

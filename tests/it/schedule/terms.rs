@@ -1,4 +1,4 @@
-//! What a phase may come with: trials, coupons, tax.
+//! Terms of a phase: trials, coupons, tax.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::{phase, phases, schedule, start, subscriptions};
 use crate::harness::DAY;
 
 #[tokio::test]
-async fn a_trial_and_then_the_paid_part() {
+async fn a_trial_followed_by_a_paid_phase() {
     let app = start().await;
     let plan = json!([
         {"trial": true, "features": ["plan:pro@1"]},
@@ -181,7 +181,7 @@ async fn a_coupon_to_the_byte() {
 }
 
 #[tokio::test]
-async fn tax_holds_for_all_phases() {
+async fn tax_applies_to_all_phases() {
     let app = start().await;
     let body = json!({"org": "org:a", "tax": {"automatic": true}, "phases": [{"features": ["plan:pro@1"]}]});
     app.post_json("/v1/subscribe", &body).await.ok();

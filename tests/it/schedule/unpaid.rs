@@ -14,12 +14,12 @@ use crate::harness::{DAY, Settings, TestApp};
 
 const BAD_CARD: &str = "pm_card_chargeCustomerFail";
 
-/// An org whose card is declined, or which has none, on a plan of 3100 a month that also counts calls.
+/// An org without a working card, on a plan of 3100 cents a month that also counts calls.
 async fn start(card: &str) -> TestApp {
     start_with(Settings::default(), card, 0).await
 }
 
-/// Likewise, on an account with other settings, where the customer has a `balance`.
+/// The same with other settings and a customer `balance`.
 async fn start_with(settings: Settings, card: &str, balance: i64) -> TestApp {
     let app = TestApp::with(settings).await;
     app.push(&json!({"plans": {
@@ -55,7 +55,7 @@ async fn customer(app: &TestApp) -> Value {
     app.stripe_get(&format!("/v1/customers/{id}")).await
 }
 
-/// Of each invoice, oldest first: its status and what remains due.
+/// The status of each invoice and what remains due, oldest first.
 async fn invoices(app: &TestApp) -> Vec<(String, i64)> {
     let list = app.stripe_get("/v1/invoices?limit=100").await;
     let list = list["data"].as_array().expect("a list").iter().rev();
@@ -81,7 +81,7 @@ async fn an_invoice_for_nothing_but_unused_time_is_voided() {
 }
 
 #[tokio::test]
-async fn what_was_used_stays_due() {
+async fn used_time_stays_due() {
     for card in [BAD_CARD, ""] {
         let app = start(card).await;
         app.report("org:a", "feature:calls", 5).await;
@@ -98,7 +98,7 @@ async fn what_was_used_stays_due() {
 }
 
 #[tokio::test]
-async fn what_was_paid_is_given_back_as_before() {
+async fn paid_time_is_credited_by_stripe() {
     let app = start("pm_card_visa").await;
     app.advance(10 * DAY);
     schedule(&app, json!([{}])).await.ok();
@@ -121,7 +121,7 @@ async fn the_same_plan_again_is_paid_for() {
 }
 
 #[tokio::test]
-async fn a_period_that_restarts_brings_no_credit() {
+async fn a_new_period_brings_no_credit_for_unpaid_time() {
     let app = start("").await;
     app.advance(10 * DAY);
     app.subscribe("org:a", &["plan:yearly@1"]).await;
@@ -135,7 +135,7 @@ async fn a_period_that_restarts_brings_no_credit() {
     assert_eq!(subscriptions(&app).await.len(), 1);
 }
 
-/// What waits for the next invoice, smallest first, in cents.
+/// The pending invoice items, smallest first, in cents.
 async fn pending(app: &TestApp) -> Vec<i64> {
     let list = app
         .stripe_get("/v1/invoiceitems?pending=true&limit=100")
@@ -146,7 +146,7 @@ async fn pending(app: &TestApp) -> Vec<i64> {
     amounts
 }
 
-/// The first invoice, as the org's owner may treat it in Stripe's dashboard.
+/// Does to the first invoice what the account's owner may do in Stripe's dashboard.
 async fn treat(app: &TestApp, action: &str) {
     let first = &app.stripe_get("/v1/invoices").await["data"][0];
     let path = format!("/v1/invoices/{}/{action}", id(first));
@@ -154,7 +154,7 @@ async fn treat(app: &TestApp, action: &str) {
 }
 
 #[tokio::test]
-async fn a_downgrade_takes_unused_time_off_what_is_not_paid() {
+async fn a_downgrade_takes_unused_time_off_the_unpaid_invoice() {
     for (card, action, first) in [
         (BAD_CARD, "", row("open", 1000)),
         ("", "", row("open", 1000)),
@@ -170,7 +170,7 @@ async fn a_downgrade_takes_unused_time_off_what_is_not_paid() {
         let case = format!("{card:?} {action:?}");
         assert_eq!(invoices(&app).await[0], first, "{case}");
         assert_eq!(pending(&app).await, [210], "{case}");
-        // There and back: what the next invoice charges is credited there.
+        // There and back: the next invoice credits what it charges.
         app.advance(5 * DAY);
         app.subscribe("org:a", &["plan:big@1"]).await;
         app.advance(5 * DAY);
@@ -183,7 +183,7 @@ async fn a_downgrade_takes_unused_time_off_what_is_not_paid() {
 }
 
 #[tokio::test]
-async fn a_downgrade_of_what_was_paid_is_credited_by_stripe() {
+async fn a_downgrade_of_a_paid_plan_is_credited_by_stripe() {
     let app = start("pm_card_visa").await;
     app.advance(10 * DAY);
     app.subscribe("org:a", &["plan:small@1"]).await;

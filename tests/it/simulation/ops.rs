@@ -116,7 +116,7 @@ impl Request {
     }
 }
 
-/// What goes wrong.
+/// A fault.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Fault {
     DropBefore,

@@ -1,8 +1,8 @@
-//! What an org does in a month, and what it owes for that.
+//! Lists of what an org does in a month, and what it owes for that.
 
-/// What is to be done on one day of January 2023, which has 31.
+/// A step on one day of January 2023, which has 31 days.
 pub(super) enum Step {
-    /// From now on, payments are declined.
+    /// Makes payments fail from now on.
     Decline,
     /// Subscribes now: to plans or features.
     To(&'static [&'static str]),
@@ -14,7 +14,7 @@ pub(super) enum Step {
     Later(&'static [&'static str]),
     /// Ends the subscription.
     Cancel,
-    /// Reads, which settles what happened meanwhile.
+    /// Reads the org, which settles earlier changes.
     Read,
     /// Makes it 50 seats in Stripe, and invoices them at once.
     Raise,
@@ -31,7 +31,7 @@ pub(super) const X: &str = "plan:x@1";
 pub(super) const YEAR: &str = "plan:year@1";
 pub(super) const FREE: &str = "plan:free@1";
 
-/// A name, what is done on which day, and the cents that are owed in the end.
+/// The name, the steps with their days, and the cents that are owed in the end.
 pub(super) type List = (&'static str, &'static [(u32, Step)], i64);
 
 pub(super) const LISTS: &[List] = &[
@@ -86,7 +86,7 @@ pub(super) const LISTS: &[List] = &[
         ],
         800,
     ),
-    // A scheduled change, or end, of what nobody has paid.
+    // A scheduled change or end of an unpaid plan.
     (
         "a scheduled end",
         &[(0, Decline), (0, To(&[A])), (0, Later(&[]))],
@@ -127,7 +127,7 @@ pub(super) const LISTS: &[List] = &[
         &[(0, To(&[A])), (10, Later(&[]))],
         1000,
     ),
-    // A discount that is gone.
+    // A discount that has ended.
     (
         "a coupon for one time",
         &[(0, With("free", &[B])), (10, To(&[FREE]))],
@@ -158,7 +158,7 @@ pub(super) const LISTS: &[List] = &[
         &[(0, With("half", &[B])), (10, To(&[A])), (20, Cancel)],
         2000,
     ),
-    // Paid time that an unpaid invoice has credited.
+    // Paid time that was credited on an unpaid invoice.
     (
         "a month, then a year",
         &[
@@ -211,7 +211,7 @@ pub(super) const LISTS: &[List] = &[
         ],
         2000,
     ),
-    // More than one thing on one unpaid invoice.
+    // Several charges on one unpaid invoice.
     (
         "one of two goes, then the other",
         &[
@@ -237,7 +237,7 @@ pub(super) const LISTS: &[List] = &[
         &[(0, Decline), (0, To(&[A, X])), (10, To(&[A])), (20, Cancel)],
         7000,
     ),
-    // Beside what is not paid, what waits for the next invoice.
+    // Unpaid charges and pending items.
     (
         "unpaid beside waiting",
         &[(0, Decline), (0, To(&[A])), (10, To(&[A, X])), (20, Cancel)],

@@ -2,7 +2,6 @@
 
 use super::*;
 
-/// Nobody has paid an invoice that is a draft yet.
 #[tokio::test]
 async fn unused_time_is_taken_off_a_draft_before_it_is_charged() {
     for (card, status) in [("pm_card_visa", "paid"), ("", "open")] {
@@ -38,9 +37,9 @@ async fn unused_time_is_taken_off_a_draft_before_it_is_charged() {
     }
 }
 
-/// A draft that is finalized so that something can be taken off it is collected, whatever fails in between.
+/// A draft is finalized to be reduced. It is collected afterwards, whatever fails in between.
 #[tokio::test]
-async fn a_draft_that_was_held_back_is_collected() {
+async fn a_held_back_draft_is_collected() {
     let fails = |path| Rule::new("POST", path, Action::Status(500, None));
     for (rule, what) in [
         (fails("/v1/invoices/*/finalize"), "finalize"),

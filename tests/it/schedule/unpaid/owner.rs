@@ -1,16 +1,16 @@
-//! What has been given back, paid from the balance or discounted before.
+//! Refunds by the owner, payments from the balance, and discounts, before a change credits time.
 
 use super::*;
 
-/// What the owner has given back in Stripe was not paid for in the end.
+/// What the account's owner gave back in Stripe counts as not paid.
 #[tokio::test]
-async fn what_the_owner_has_given_back_is_not_given_back_again() {
+async fn what_the_owner_refunded_is_not_credited_again() {
     let note = |more: &[(&'static str, &str)]| {
         let more = more.iter().map(|(key, value)| (*key, (*value).to_owned()));
         ("/v1/credit_notes", more.collect::<Vec<_>>())
     };
     let refund = |amount: &str| ("/v1/refunds", vec![("amount", amount.to_owned())]);
-    // What is done, and the cents that are owed to the customer ten days later.
+    // What the owner does, and the cents that are owed to the customer ten days later.
     for (card, (path, given), credit) in [
         ("pm_card_visa", refund("3100"), 0),
         ("pm_card_visa", refund("1000"), 2100),
@@ -72,9 +72,8 @@ async fn what_the_owner_has_given_back_is_not_given_back_again() {
     }
 }
 
-/// What the customer's balance has paid of an invoice goes back there.
 #[tokio::test]
-async fn what_the_balance_has_paid_is_given_back() {
+async fn what_the_balance_paid_is_credited_to_the_balance() {
     for (balance, due, back) in [(-1000, 0, 0), (-500, 500, 0), (-2000, 0, -1000)] {
         for cancel in [false, true] {
             let app = start_with(Settings::default(), "", balance).await;
@@ -94,16 +93,15 @@ async fn what_the_balance_has_paid_is_given_back() {
 }
 
 #[tokio::test]
-async fn an_invoice_that_is_voided_gives_the_balance_back() {
+async fn voiding_an_invoice_restores_the_balance() {
     let app = start_with(Settings::default(), "", -1000).await;
     schedule(&app, json!([{}])).await.ok();
     assert_eq!(invoices(&app).await[0].0, "void");
     assert_eq!(customer(&app).await["balance"], -1000);
 }
 
-/// A discount is taken off what is credited too.
 #[tokio::test]
-async fn what_is_taken_off_has_its_discount() {
+async fn a_reduction_includes_the_discount() {
     let app = start("").await;
     schedule(&app, json!([{}])).await.ok();
     let half = [

@@ -1,10 +1,10 @@
-//! Unpaid time that is settled by a later call: after a scheduled change, or after something failed.
+//! Unpaid time that a later request settles: after a scheduled change, or after a failure.
 
 use super::*;
 
-/// However late somebody comes, each change takes off what it gave back.
+/// Each change reduces the invoices by its own unused time, however late that is.
 #[tokio::test]
-async fn scheduled_changes_that_nobody_saw_are_settled_one_by_one() {
+async fn unseen_scheduled_changes_are_settled_one_by_one() {
     for (second, due) in [("plan:tiny@1", 1000), ("plan:big@1", 1000)] {
         let mut seen = Vec::new();
         for reads in [true, false] {
@@ -35,9 +35,8 @@ async fn scheduled_changes_that_nobody_saw_are_settled_one_by_one() {
     }
 }
 
-/// What Stripe refuses to take off at first is taken off by who comes later.
 #[tokio::test]
-async fn a_scheduled_change_whose_settlement_is_refused_is_settled_later() {
+async fn a_scheduled_change_is_settled_later_if_stripe_refuses_at_first() {
     let app = start(BAD_CARD).await;
     let later = json!([{"effective": "2023-01-11T00:00:00Z", "features": ["plan:small@1"]}]);
     schedule(&app, later).await.ok();
@@ -53,9 +52,9 @@ async fn a_scheduled_change_whose_settlement_is_refused_is_settled_later() {
     }
 }
 
-/// Stripe keeps fifty pairs of metadata, and what cannot be noted would be lost.
+/// Stripe keeps fifty metadata pairs. What cannot be noted would be lost.
 #[tokio::test]
-async fn a_subscription_whose_metadata_is_full_is_not_changed_but_can_be_cancelled() {
+async fn a_subscription_with_full_metadata_cannot_be_changed_but_can_be_canceled() {
     for count in [35, 47, 48, 49, 50] {
         let app = start("").await;
         app.report("org:a", "feature:calls", 20).await;
@@ -92,9 +91,9 @@ async fn a_subscription_whose_metadata_is_full_is_not_changed_but_can_be_cancell
     }
 }
 
-/// Stripe credits unused time that nobody has paid as it ends a subscription, and takes what was used off that.
+/// When Stripe ends a subscription, it credits unpaid unused time, and pays the usage from that credit.
 #[tokio::test]
-async fn usage_before_a_scheduled_end_of_what_was_not_paid_is_charged() {
+async fn usage_before_a_scheduled_end_is_charged_although_the_plan_was_not_paid() {
     for reads in [false, true] {
         let app = start("").await;
         app.report("org:a", "feature:calls", 20).await;
@@ -123,9 +122,9 @@ async fn usage_before_a_scheduled_end_of_what_was_not_paid_is_charged() {
     }
 }
 
-/// The period begins again, minutes after it was charged and not paid.
+/// A new period starts minutes after the old one was charged and not paid.
 #[tokio::test]
-async fn a_trial_soon_after_what_was_not_paid() {
+async fn a_trial_soon_after_an_unpaid_period() {
     for minutes in [1, 4, 6] {
         let app = start("").await;
         app.advance(Duration::from_secs(60 * minutes));
@@ -138,9 +137,9 @@ async fn a_trial_soon_after_what_was_not_paid() {
     }
 }
 
-/// Whatever fails after the time was given back, the next call for the org makes up for it, once.
+/// Whatever fails after the change, the next request for the org completes it, once.
 #[tokio::test]
-async fn what_could_not_be_taken_off_is_taken_off_by_the_next_call() {
+async fn a_failed_reduction_is_made_by_the_next_request() {
     let cut = |action| Rule::new("POST", "/v1/credit_notes", action);
     let fails = |method, path| Rule::new(method, path, Action::Status(500, None));
     for cancel in [false, true] {
@@ -170,7 +169,7 @@ async fn what_could_not_be_taken_off_is_taken_off_by_the_next_call() {
                 let case = format!("{cancel} {what} {next}");
                 assert_eq!(answer.status, 502, "{case}");
                 app.sandbox().clear_faults();
-                // Another server knows nothing of it.
+                // Another server has seen none of this.
                 let app = app.twin();
                 let get = async |path: &str| {
                     app.get(path).await.ok();
