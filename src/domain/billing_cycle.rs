@@ -2,27 +2,28 @@
 //! the anchor and the interval.
 
 use chrono::{DateTime, Datelike as _, Months};
+use serde::{Deserialize, Serialize};
 
 use crate::billing::{RecurringInterval, Subscription};
 
 const DAY: i64 = 24 * 60 * 60;
 
 /// From a second (included) to a second (excluded), in Unix seconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct BillingPeriod {
     pub(super) start: i64,
     pub(super) end: i64,
 }
 
 /// When the billing periods of a subscription begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct BillingCycle {
     /// A time at which one begins, in Unix seconds: its day of the month counts.
     anchor: i64,
     length: Length,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Length {
     Seconds(i64),
     Months(i64),

@@ -4,6 +4,7 @@
 mod answered;
 mod change;
 mod events;
+mod kept;
 mod outage;
 mod store;
 mod sweep;
@@ -71,6 +72,25 @@ pub(super) trait Readable: Part {
 
     /// What holds at a time, in Unix seconds, when this has ended; none if that is not known.
     fn predicted(&self, now: i64) -> Option<Self>;
+
+    /// Lets the ledger keep what was read of a customer's org, if there is one and this is a part that it keeps. `before` is
+    /// what was remembered until then.
+    fn keep(
+        _: &Domain,
+        _: &Key,
+        _customer: &Arc<str>,
+        _: &Entry<Self>,
+        _before: Option<&Entry<Self>>,
+    ) {
+    }
+
+    /// What the ledger has kept of it, and the customer that it is of.
+    fn kept(
+        _: &Domain,
+        _: &Key,
+    ) -> impl Future<Output = Result<Option<(Arc<str>, Entry<Self>)>>> + Send {
+        std::future::ready(Ok(None))
+    }
 }
 
 /// How fresh what is remembered is.
@@ -125,7 +145,7 @@ impl Domain {
                 Ok(self.by_memory(entry))
             }
             Remembered::Old(entry) => self.ask_or_stale(&shared, store, &key, entry).await,
-            Remembered::Nothing => Ok(self.by_stripe(self.ask::<T>(store, &key).await?)),
+            Remembered::Nothing => self.ask_or_kept(&shared, store, &key).await,
         }
     }
 
@@ -220,18 +240,45 @@ impl Domain {
                 Error::TimedOut { source: None }
             }
         };
-        let reason = match &error {
-            Error::RateLimited { .. } => Stale::RateLimited,
-            Error::Unavailable { .. } | Error::TimedOut { .. } | Error::Busy { .. } => {
-                Stale::Unavailable
-            }
-            _ => return Err(error),
+        let Some(reason) = error.stale() else {
+            return Err(error);
         };
         // That one org is busy says nothing of the others.
         if !matches!(error, Error::Busy { .. }) {
             shared.outage.note(self.account.clock.millis(), reason);
         }
         self.stale_answer(&before, reason).ok_or(error)
+    }
+
+    /// Asks Stripe. If it cannot be asked, what a ledger has kept will do, until that is too old.
+    async fn ask_or_kept<T: Readable>(
+        &self,
+        shared: &SharedState,
+        store: &Arc<Entitlements>,
+        key: &Key,
+    ) -> Result<Answered<Arc<T>>> {
+        let error = match self.ask::<T>(store, key).await {
+            Ok(entry) => return Ok(self.by_stripe(entry)),
+            Err(error) => error,
+        };
+        let Some(reason) = error.stale() else {
+            return Err(error);
+        };
+        let kept = T::kept(self, key).await.unwrap_or_else(|fault| {
+            tracing::warn!(%fault, "what the ledger keeps of an org cannot be read");
+            None
+        });
+        let Some((customer, kept)) = kept else {
+            return Err(error);
+        };
+        let now = self.account.clock.millis();
+        if since(kept.read_at, now).is_none_or(|age| age > store.max_age.in_outage) {
+            return Err(error);
+        }
+        let reader = store.enter(key);
+        reader.keep(reader.begin(), &customer, &kept);
+        shared.outage.note(now, reason);
+        self.stale_answer(&kept, reason).ok_or(error)
     }
 
     /// What was known before, or what follows from it; none if that is not known.
@@ -299,8 +346,9 @@ impl Domain {
     async fn read_once<T: Readable>(
         &self,
         reader: &Reader<'_>,
-        (_, org): &Key,
+        key: &Key,
     ) -> Result<(Entry<T>, Overtaken)> {
+        let (_, org) = key;
         let read_at = self.account.clock.millis();
         let begun = reader.begin();
         let read = T::read(self, org).await;
@@ -320,6 +368,8 @@ impl Domain {
         let overtaken = if read.is_on_test_clock {
             Overtaken::No
         } else {
+            let before = reader.remembered(read_at);
+            T::keep(self, key, &read.customer, &entry, before.as_ref());
             reader.keep(begun, &read.customer, &entry)
         };
         Ok((entry, overtaken))

@@ -138,6 +138,11 @@ impl Domain {
         self.ledger.as_ref()
     }
 
+    /// Likewise, if it is open.
+    pub(super) fn open_ledger_handle(&self) -> Option<&Ledger> {
+        self.ledger()?.0.opened.get()
+    }
+
     /// The time of this request's orgs.
     async fn ledger_time(&self) -> Result<Time> {
         Ok(match &self.test_clock {

@@ -39,8 +39,7 @@
 //!
 //! # What is not here yet
 //!
-//! Snapshots of subscriptions, which let a restart go without Stripe, have no table; nor is there anything for meters but
-//! `sealed_batches`, an empty table. Items with billing thresholds, which take increments only, must not be targets.
+//! There is nothing for meters but `sealed_batches`, an empty table. Items with billing thresholds, which take increments only, must not be targets.
 
 pub mod state;
 pub mod store;
@@ -51,5 +50,5 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use store::{Store, StoreError};
+pub use store::{Snapshot, Store, StoreError};
 pub use writer::{Answers, Ledger, Unavailable, Writer};

@@ -9,7 +9,7 @@ use super::state::{Answer, Batch, Change, Event, Key, Recalled, Refusal, Report,
 use super::store::Names;
 use super::store::sqlite::{Filter, Reader, Sqlite};
 use super::values::{Aggregate, Period, Target, Time};
-use super::{Ledger, Store, StoreError, Unavailable};
+use super::{Ledger, Snapshot, Store, StoreError, Unavailable};
 
 const ACCOUNT: &str = "acct_1:test";
 const START: Time = Time::from_seconds(1_700_006_400);
@@ -67,6 +67,10 @@ impl Store for Told {
             Some(error) => Err(error),
             None => self.store.append(batch),
         }
+    }
+
+    fn keep(&mut self, snapshots: &[Snapshot]) -> Result<(), StoreError> {
+        self.store.keep(snapshots)
     }
 
     fn compact(&mut self, before: Time, most: usize) -> Result<usize, StoreError> {

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::state::{Answer, Event, ItemUsed, Refusal, Reservation, State, Used};
-use super::store::{Names, Store, StoreError};
+use super::store::{Names, Snapshot, Store, StoreError};
 use super::values::{ReservationId, Time};
 use super::view::View;
 
@@ -47,6 +47,7 @@ pub enum Unavailable {
 
 enum Command {
     Submit(Submission),
+    Keep(Snapshot),
     Reservation(
         ReservationId,
         oneshot::Sender<Result<Option<Reservation>, Unavailable>>,
@@ -127,6 +128,11 @@ impl Ledger {
         self.view.reserved(org, feature, now)
     }
 
+    /// Keeps a snapshot, if there is room in the queue. Nobody is told whether it is kept.
+    pub fn keep(&self, snapshot: Snapshot) {
+        let _ = self.queue.try_send(Command::Keep(snapshot));
+    }
+
     async fn ask<T>(
         &self,
         make: impl FnOnce(oneshot::Sender<Result<T, Unavailable>>) -> Command,
@@ -162,6 +168,7 @@ impl<S: Store> Run<S> {
         while let Some(command) = next.take().or_else(|| queue.blocking_recv()) {
             match command {
                 Command::Submit(first) => next = self.gather(first, &mut queue),
+                Command::Keep(snapshot) => next = self.keep(snapshot, &mut queue),
                 Command::Reservation(id, answer) => {
                     let _ = answer.send(self.reservation(id).map_err(unavailable));
                 }
@@ -207,6 +214,25 @@ impl<S: Store> Run<S> {
                 }
             }
             result => answer(batch, result),
+        }
+        other
+    }
+
+    /// Keeps the snapshots that wait. Gives the command that is something else.
+    fn keep(&mut self, first: Snapshot, queue: &mut mpsc::Receiver<Command>) -> Option<Command> {
+        let mut snapshots = vec![first];
+        let mut other = None;
+        while snapshots.len() < MOST
+            && other.is_none()
+            && let Ok(next) = queue.try_recv()
+        {
+            match next {
+                Command::Keep(snapshot) => snapshots.push(snapshot),
+                command => other = Some(command),
+            }
+        }
+        if let Err(error) = self.store.keep(&snapshots) {
+            tracing::warn!(%error, "what was read of orgs cannot be kept in the ledger");
         }
         other
     }

@@ -9,7 +9,7 @@ use clock::Clock;
 use serde_json::{Value, json};
 use stripe_sandbox::{Action, Rule};
 use tempfile::TempDir;
-use tier::domain::{Delivered, MaxAge};
+use tier::domain::{Delivered, Error, LedgerHandle, LedgerSettings, MaxAge};
 
 use crate::harness::{Answer, DAY, START, Settings, TestApp};
 
@@ -30,19 +30,23 @@ impl std::ops::Deref for WithLedger {
     }
 }
 
+/// As a server is set up that nobody has told otherwise.
+fn settings() -> Settings {
+    Settings {
+        retries: 0,
+        max_age: MaxAge {
+            usual: 10 * SECOND,
+            with_events: 300 * SECOND,
+            in_outage: 3_600 * SECOND,
+        },
+        ..Settings::default()
+    }
+}
+
 impl WithLedger {
     async fn start() -> Self {
-        let settings = Settings {
-            retries: 0,
-            max_age: MaxAge {
-                usual: 10 * SECOND,
-                with_events: 300 * SECOND,
-                in_outage: 3_600 * SECOND,
-            },
-            ..Settings::default()
-        };
         let folder = tempfile::tempdir().expect("a folder");
-        let app = TestApp::with(settings).await;
+        let app = TestApp::with(settings()).await;
         let app = app.with_ledger(&folder.path().join("tier.db")).await;
         app.push(&json!({"plans": {
             "plan:free@1": {"features": {
@@ -239,6 +243,13 @@ async fn a_change_of_plan_bills_each_part_at_its_price_and_takes_levels_along() 
     }
     app.advance(DAY);
     app.subscribe("org:a", &["plan:pro@2"]).await;
+    for (feature, used) in [("calls", 10), ("peak", 4), ("level", 5), ("disk", 6)] {
+        assert_eq!(
+            app.used(&format!("feature:{feature}")).await,
+            used,
+            "{feature} at once"
+        );
+    }
     app.advance(MINUTE);
     for (feature, used) in [("calls", 10), ("peak", 4), ("level", 5), ("disk", 6)] {
         assert_eq!(
@@ -289,10 +300,7 @@ async fn a_change_of_plan_bills_each_part_at_its_price_and_takes_levels_along() 
 async fn without_stripe_usage_is_taken_and_a_plan_is_not_changed() {
     let app = WithLedger::start().await;
     assert_eq!(app.used("feature:calls").await, 0);
-    for method in ["GET", "POST"] {
-        let gone = Action::Status(503, None);
-        app.sandbox().add_fault(Rule::new(method, "/v1/*", gone));
-    }
+    take_stripe_away(&app);
     app.advance(MINUTE);
     app.add(json!({"feature": "feature:calls", "n": 8}))
         .await
@@ -474,4 +482,77 @@ async fn usage_is_recorded_at_stripes_time_whatever_the_clock_of_this_machine_sa
         let now = stripe.sandbox().clock().unix();
         assert!((recorded_at - now).abs() < 200, "{recorded_at}, {now}");
     }
+}
+
+/// Stripe answers nothing until faults are cleared.
+fn take_stripe_away(app: &TestApp) {
+    for method in ["GET", "POST"] {
+        let gone = Action::Status(503, None);
+        app.sandbox().add_fault(Rule::new(method, "/v1/*", gone));
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_started_without_stripe_goes_on_from_what_the_ledger_keeps() {
+    let WithLedger { app, folder } = WithLedger::start().await;
+    let file = folder.path().join("tier.db");
+    app.report("org:a", "feature:calls", 3).await;
+    let beside = app.beside(&settings());
+    drop(app);
+    take_stripe_away(&beside);
+    beside.advance(30 * MINUTE);
+    let app = WithLedger {
+        app: beside.with_ledger(&file).await,
+        folder,
+    };
+    app.add(json!({"feature": "feature:calls", "n": 4}))
+        .await
+        .ok();
+    let limits = app.get("/v1/limits?org=org:a").await.ok();
+    assert_eq!(limits.header("tier-stale"), "stripe-unavailable");
+    assert_eq!(app.used("feature:calls").await, 7);
+    app.get("/v1/limits?org=org:b")
+        .await
+        .fails(502, "stripe_unavailable");
+    app.advance(31 * MINUTE);
+    app.get("/v1/limits?org=org:a")
+        .await
+        .fails(502, "stripe_unavailable");
+    app.sandbox().clear_faults();
+    app.deliver_all().await;
+    assert_eq!(app.upcoming().await, 14);
+}
+
+#[tokio::test]
+async fn a_key_that_the_ledger_has_not_seen_needs_stripe_before_anything_is_counted() {
+    let WithLedger { app, folder } = WithLedger::start().await;
+    let file = folder.path().join("tier.db");
+    let other = app.beside(&Settings {
+        stripe_key: "sk_test_rolled".to_owned(),
+        ..settings()
+    });
+    drop(app);
+    take_stripe_away(&other);
+    let ledger = LedgerHandle::new(file, LedgerSettings::default()).expect("a ledger");
+    let other = other.with_open_ledger(ledger);
+    let unasked = other
+        .domain()
+        .open_ledger()
+        .await
+        .expect_err("Stripe is away");
+    assert!(matches!(unasked, Error::Unavailable { .. }), "{unasked}");
+    let report = json!({"org": "org:a", "feature": "feature:calls", "n": 1});
+    let refused = other.post_json("/v1/report", &report).await;
+    refused.fails(503, "ledger_unavailable");
+    other.sandbox().clear_faults();
+    // In the sandbox another key is another account.
+    let refused = other
+        .domain()
+        .open_ledger()
+        .await
+        .expect_err("of another account");
+    assert!(
+        refused.to_string().contains("the ledger belongs to"),
+        "{refused}"
+    );
 }

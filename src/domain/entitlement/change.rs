@@ -25,7 +25,14 @@ impl Domain {
         let key: Key = (shared.number, org.name.clone());
         let customer = Arc::clone(&org.customer);
         let Some(after) = after.filter(Subscription::grants) else {
-            store.note_made(&key, nothing(customer, sent_at));
+            let usage = nothing(UsageSnapshot::default(), sent_at);
+            self.keep_in_ledger(&key, &customer, &usage, None);
+            let made = Made::Other {
+                customer,
+                usage,
+                phase: Some(nothing(InForce(None), sent_at)),
+            };
+            store.note_made(&key, made);
             return Ok(());
         };
         let remembered = store.remembered_usage(&key);
@@ -41,6 +48,7 @@ impl Domain {
                 terms: Some(Terms::of(&after)),
                 is_outdated: false,
             };
+            self.keep_in_ledger(&key, &customer, &usage, None);
             let made = Made::Other {
                 customer,
                 usage,
@@ -68,20 +76,13 @@ impl Domain {
     }
 }
 
-/// An org without a subscription that grants anything.
-fn nothing(customer: Arc<str>, read_at: i64) -> Made {
-    fn entry<T>(value: T, read_at: i64) -> Entry<T> {
-        Entry {
-            value: Arc::new(value),
-            read_at,
-            until: None,
-            terms: None,
-            is_outdated: false,
-        }
-    }
-    Made::Other {
-        customer,
-        usage: entry(UsageSnapshot::default(), read_at),
-        phase: Some(entry(InForce(None), read_at)),
+/// A part of an org without a subscription that grants anything.
+fn nothing<T>(value: T, read_at: i64) -> Entry<T> {
+    Entry {
+        value: Arc::new(value),
+        read_at,
+        until: None,
+        terms: None,
+        is_outdated: false,
     }
 }

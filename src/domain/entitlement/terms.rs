@@ -3,10 +3,12 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::billing::Subscription;
 
 /// A subscription that grants something, and what tells its terms from others: what it grants, until when.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::domain) struct Terms {
     pub(super) subscription: Arc<str>,
     fingerprint: u64,

@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use serde::{Deserialize, Serialize};
+
+use super::store::{Entry, Key};
 use super::{Read, Readable};
 use crate::billing::{AggregateUsage, Price, Subscription};
 use crate::domain::billing_cycle::{BillingCycle, BillingPeriod};
@@ -11,9 +14,10 @@ use crate::domain::usage::{Carried, FeatureUsage, Figure, Report, Used};
 use crate::domain::{Domain, Result};
 
 /// What an org may use and has used.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(in crate::domain) struct UsageSnapshot {
-    /// By feature name: what callers are given.
+    /// By feature name: what callers are given. They follow from the items.
+    #[serde(skip)]
     rows: Arc<[FeatureUsage]>,
     items: Box<[Item]>,
     /// The billing period.
@@ -27,7 +31,7 @@ pub(in crate::domain) struct UsageSnapshot {
 }
 
 /// An item that Tier sold.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::domain) struct Item {
     pub(in crate::domain) id: Arc<str>,
     pub(in crate::domain) sold: Arc<Sold>,
@@ -39,7 +43,7 @@ pub(in crate::domain) struct Item {
 }
 
 /// What a price sells: the same for all orgs that it is sold to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::domain) struct Sold {
     pub(in crate::domain) feature: FeatureName,
     name: FeaturePlan,
@@ -53,7 +57,7 @@ pub(in crate::domain) struct Sold {
 pub(in crate::domain) struct Plans(Mutex<HashMap<String, Weak<Sold>>>);
 
 /// What is counted on an item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::domain) enum Kind {
     /// Nothing: it is paid for as such.
     Licensed,
@@ -93,6 +97,20 @@ pub(in crate::domain) enum Counted {
 impl Readable for UsageSnapshot {
     async fn read(domain: &Domain, org: &OrgName) -> Result<Read<Self>> {
         domain.read_usage(org).await
+    }
+
+    fn keep(
+        domain: &Domain,
+        key: &Key,
+        customer: &Arc<str>,
+        entry: &Entry<Self>,
+        before: Option<&Entry<Self>>,
+    ) {
+        domain.keep_in_ledger(key, customer, entry, before);
+    }
+
+    async fn kept(domain: &Domain, key: &Key) -> Result<Option<(Arc<str>, Entry<Self>)>> {
+        domain.kept_in_ledger(key).await
     }
 
     /// As far as it is planned: after a cancellation nothing, and in the next billing period nothing is used yet.
@@ -181,7 +199,8 @@ impl UsageSnapshot {
         Some(snapshot.with_rows())
     }
 
-    fn with_rows(mut self) -> Self {
+    /// The same, after its items have been read from where they are kept.
+    pub(super) fn with_rows(mut self) -> Self {
         self.rows = rows(&self.items);
         self
     }

@@ -31,14 +31,14 @@ impl Domain {
 
     /// What the ledger has of an org before Stripe is read.
     pub(in crate::domain) fn ledger_before_read(&self, org: &OrgName) -> Vec<ItemUsed> {
-        let ledger = self.ledger().and_then(|handle| handle.opened().ok());
+        let ledger = self.open_ledger_handle();
         ledger.map_or_else(Vec::new, |ledger| ledger.items(org.as_str()))
     }
 
     /// Tells the ledger what Stripe says is used of items, if that is news to it: others have recorded it. A level of
     /// which the ledger alone decides is not told here, since an answer from before the last set would look like news.
     pub(in crate::domain) async fn tell_ledger(&self, before: &[ItemUsed], usage: &UsageSnapshot) {
-        let Some(ledger) = self.ledger().and_then(|handle| handle.opened().ok()) else {
+        let Some(ledger) = self.open_ledger_handle() else {
             return;
         };
         let mut events = Vec::new();
@@ -136,10 +136,8 @@ fn with_ledger(
         (Kind::Last | Kind::Perpetual, Some(own)) if own.has_level => {
             (item.used, item.before) = (own.n, 0);
         }
-        // It has left another item, and is on its way to this one.
-        (Kind::Max | Kind::Last | Kind::Perpetual, None)
-            if used.is_perpetual || used.items.iter().any(|one| one.is_detached) =>
-        {
+        // The level was of another item until the plan was changed, and may not have been read since.
+        (Kind::Max | Kind::Last | Kind::Perpetual, None) if item.used == 0 => {
             (item.used, item.before) = (used.n, 0);
         }
         (Kind::Licensed | Kind::Max | Kind::Last | Kind::Perpetual, _) => {}

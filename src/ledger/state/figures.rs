@@ -21,8 +21,6 @@ pub struct ItemUsed {
     pub answered: Option<u64>,
     /// What the summary at Stripe says, as far as the ledger knows.
     pub recorded: i64,
-    /// Whether a level has left it and not reached another item.
-    pub is_detached: bool,
 }
 
 impl ItemUsed {
@@ -43,7 +41,6 @@ impl ItemUsed {
                 Aggregate::Max => told.max(total.others),
                 Aggregate::Last | Aggregate::Perpetual => told,
             },
-            is_detached: total.detached.is_some(),
         }
     }
 }

@@ -36,6 +36,17 @@ impl Names {
     }
 }
 
+/// What an org was last seen to have in Stripe. Its text means nothing to the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Whose.
+    pub org: Org,
+    /// When it was read.
+    pub read_at: Time,
+    /// What was read.
+    pub text: String,
+}
+
 /// A place that keeps a ledger durably. It is used by one thread.
 pub trait Store: Send {
     /// What the state begins with.
@@ -47,6 +58,9 @@ pub trait Store: Send {
     /// Stores a batch, all of it or nothing. When it returns `Ok`, no loss of power can undo it. After an error the batch is
     /// not there, and the store can be used again.
     fn append(&mut self, batch: &Batch<'_>) -> Result<(), StoreError>;
+
+    /// Keeps snapshots in place of those that there are of the same orgs. They may be lost with the power.
+    fn keep(&mut self, snapshots: &[Snapshot]) -> Result<(), StoreError>;
 
     /// Makes daily totals of the entries of at most `most` totals that were settled and whose periods ended before that
     /// time. Gives how many there were; they lose their idempotency keys too.

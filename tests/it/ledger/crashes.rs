@@ -17,7 +17,7 @@ use tier::ledger::state::{Batch, Recalled, Stored};
 use tier::ledger::store::Names;
 use tier::ledger::store::sqlite::{Reader, Sqlite};
 use tier::ledger::values::Time;
-use tier::ledger::{Store, StoreError};
+use tier::ledger::{Snapshot, Store, StoreError};
 
 use tokio::task::JoinSet;
 
@@ -92,6 +92,13 @@ impl Store for Mortal {
             return Err(StoreError::ReadOnly);
         }
         Ok(())
+    }
+
+    fn keep(&mut self, snapshots: &[Snapshot]) -> Result<(), StoreError> {
+        if self.is_dead {
+            return Err(StoreError::ReadOnly);
+        }
+        self.inner.keep(snapshots)
     }
 
     fn compact(&mut self, before: Time, most: usize) -> Result<usize, StoreError> {

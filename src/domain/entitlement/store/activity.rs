@@ -199,6 +199,12 @@ impl Reader<'_> {
         usage + changes.count
     }
 
+    /// What is remembered, at a time in Unix milliseconds.
+    pub(in crate::domain::entitlement) fn remembered<T: Part>(&self, now: i64) -> Option<Entry<T>> {
+        let (entry, _) = self.store.get::<T>(&self.key, now)?;
+        Some(entry)
+    }
+
     /// A read begins.
     pub(in crate::domain::entitlement) fn begin(&self) -> ReadStart {
         let activities = self.store.activities();

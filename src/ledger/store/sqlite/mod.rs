@@ -23,7 +23,7 @@ pub use verify::Problem;
 
 use super::super::state::{Batch, Entry, KnownKey, Recalled, Reservation, Stored};
 use super::super::values::{Org, Time};
-use super::{Names, Store, StoreError};
+use super::{Names, Snapshot, Store, StoreError};
 use columns::{Record, from_row, to_row};
 
 /// The ledger in a file, for the one who writes.
@@ -99,6 +99,19 @@ impl Store for Sqlite {
             &reservations,
             batch.reservations.iter().copied(),
         )?;
+        Ok(transaction.commit()?)
+    }
+
+    fn keep(&mut self, snapshots: &[Snapshot]) -> Result<(), StoreError> {
+        let transaction = self.connection.transaction()?;
+        {
+            let sql = "INSERT INTO snapshots (org, read_at, snapshot) VALUES (?1, ?2, ?3) \
+                 ON CONFLICT (org) DO UPDATE SET read_at = excluded.read_at, snapshot = excluded.snapshot";
+            let mut statement = transaction.prepare_cached(sql)?;
+            for one in snapshots {
+                statement.execute(params![one.org.as_str(), one.read_at.millis(), one.text])?;
+            }
+        }
         Ok(transaction.commit()?)
     }
 

@@ -13,9 +13,10 @@ use super::{Reader, Sqlite, StoreError};
 const APPLICATION: i32 = 0x7469_6572;
 
 /// Each makes a ledger of the version before it one of the next. They are never changed and never undone.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
 ];
 
 /// A ledger's file that this process alone may write, and of which it is not known yet whether it is of the right account.

@@ -1,11 +1,11 @@
 //! Looking at a ledger, while another process may be writing it.
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, Row, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, Row, params_from_iter};
 
 use super::super::super::state::{Entry, Reservation, Total, TotalId};
 use super::super::super::values::{Feature, Org, Time};
-use super::super::StoreError;
+use super::super::{Snapshot, StoreError};
 use super::columns::{from_columns, from_row};
 use super::{records, rows};
 
@@ -106,6 +106,19 @@ impl Reader {
             })
         })?;
         Ok(status)
+    }
+
+    /// What an org was last seen to have in Stripe.
+    pub fn snapshot(&self, org: &Org) -> Result<Option<Snapshot>, StoreError> {
+        let sql = "SELECT read_at, snapshot FROM snapshots WHERE org = ?1";
+        let found = self.connection.query_row(sql, [org.as_str()], |row| {
+            Ok(Snapshot {
+                org: org.clone(),
+                read_at: Time::from_millis(row.get(0)?),
+                text: row.get(1)?,
+            })
+        });
+        Ok(found.optional()?)
     }
 
     /// All totals, in the order in which they were opened.

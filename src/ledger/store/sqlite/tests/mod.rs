@@ -183,7 +183,7 @@ fn a_file_is_of_one_account_and_of_a_known_version() {
         newer,
         StoreError::Newer {
             found: 99,
-            known: 2
+            known: 3
         }
     ));
     let newer = Reader::open(&path).expect_err("newer");

@@ -1,0 +1,101 @@
+//! What was last read of orgs, as a ledger keeps it: a server that is started while Stripe is away goes on from there.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::store::{Entry, Key};
+use super::usage::UsageSnapshot;
+use super::{Stale, Terms};
+use crate::domain::{Domain, Error, Result};
+use crate::ledger::Snapshot;
+use crate::ledger::values::Time;
+
+/// How often what is kept is written again although it is the same, in milliseconds: how old it is decides whether it will
+/// do.
+const EVERY: i64 = 5 * 60 * 1000;
+
+/// An entry of the store, and the customer that it is of.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    customer: String,
+    /// Unix seconds.
+    until: Option<i64>,
+    terms: Option<Terms>,
+    usage: UsageSnapshot,
+}
+
+impl Domain {
+    /// Lets the ledger, if there is one, keep what was read of an org, if it has not kept it lately. `before` is what was
+    /// remembered until then.
+    pub(super) fn keep_in_ledger(
+        &self,
+        (_, org): &Key,
+        customer: &Arc<str>,
+        entry: &Entry<UsageSnapshot>,
+        before: Option<&Entry<UsageSnapshot>>,
+    ) {
+        let is_same = |before: &Entry<UsageSnapshot>| {
+            let is_recent = before.read_at.div_euclid(EVERY) == entry.read_at.div_euclid(EVERY);
+            is_recent && before.terms == entry.terms && before.until == entry.until
+        };
+        let Some(ledger) = self.open_ledger_handle() else {
+            return;
+        };
+        if before.is_some_and(is_same) {
+            return;
+        }
+        let kept = serde_json::to_string(&Kept {
+            customer: customer.to_string(),
+            until: entry.until,
+            terms: entry.terms.clone(),
+            usage: (*entry.value).clone(),
+        });
+        match kept {
+            Ok(text) => ledger.keep(Snapshot {
+                org: org.as_str().into(),
+                read_at: Time::from_millis(entry.read_at),
+                text,
+            }),
+            Err(error) => tracing::error!(%error, "what was read of an org cannot be kept"),
+        }
+    }
+
+    /// What the ledger has kept of an org, and its customer.
+    pub(super) async fn kept_in_ledger(
+        &self,
+        (_, org): &Key,
+    ) -> Result<Option<(Arc<str>, Entry<UsageSnapshot>)>> {
+        let Some(handle) = self.ledger() else {
+            return Ok(None);
+        };
+        let name = org.as_str().into();
+        let found = self.read_ledger(handle, move |reader| reader.snapshot(&name));
+        let Some(snapshot) = found.await? else {
+            return Ok(None);
+        };
+        let kept: Kept = serde_json::from_str(&snapshot.text)
+            .map_err(|error| Error::LedgerUnavailable(error.to_string()))?;
+        let entry = Entry {
+            value: Arc::new(kept.usage.with_rows()),
+            read_at: snapshot.read_at.millis(),
+            until: kept.until,
+            terms: kept.terms,
+            is_outdated: false,
+        };
+        Ok(Some((kept.customer.as_str().into(), entry)))
+    }
+}
+
+impl Error {
+    /// Why an older answer will do in place of this error, if it will.
+    pub(super) fn stale(&self) -> Option<Stale> {
+        match self {
+            Self::RateLimited { .. } => Some(Stale::RateLimited),
+            Self::Unavailable { .. } | Self::TimedOut { .. } | Self::Busy { .. } => {
+                Some(Stale::Unavailable)
+            }
+            _ => None,
+        }
+    }
+}
