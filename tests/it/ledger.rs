@@ -556,3 +556,21 @@ async fn a_key_that_the_ledger_has_not_seen_needs_stripe_before_anything_is_coun
         "{refused}"
     );
 }
+
+#[tokio::test]
+async fn what_is_remembered_refuses_nothing() {
+    let app = WithLedger::start().await;
+    app.add(json!({"feature": "feature:seats", "n": 1}))
+        .await
+        .fails(400, "feature_not_found");
+    app.twin().subscribe("org:a", &["plan:free@1"]).await;
+    app.add(json!({"feature": "feature:seats", "n": 1}))
+        .await
+        .fails(400, "invalid_request");
+    app.add(json!({"feature": "feature:calls", "n": 1}))
+        .await
+        .ok();
+    assert_eq!(app.used("feature:calls").await, 1);
+    app.twin().subscribe("org:b", &["plan:pro@1"]).await;
+    app.report("org:b", "feature:peak", 2).await;
+}
