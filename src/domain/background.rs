@@ -1,4 +1,4 @@
-//! Work that nobody waits for: at most one task of a name at a time. A server that stops waits for it as it waits for
+//! Background tasks: at most one task of each name runs at a time. A server that stops waits for tasks as it waits for
 //! requests.
 
 use std::collections::HashSet;
@@ -18,21 +18,21 @@ pub struct Background {
     stopping: CancellationToken,
 }
 
-/// Who is told of what no request asked for.
+/// Is told of changes that no request asked for.
 type Observer = Arc<dyn Fn(&Superseded) + Send + Sync>;
 
-/// A subscription, or a schedule that waited, which was ended because another subscription has taken its place.
+/// A subscription or schedule that was ended because another subscription superseded it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Superseded {
-    /// Whose it was.
+    /// The org that it belonged to.
     pub org: OrgName,
     /// `sub_…` or `sub_sched_…`.
     pub ended: String,
-    /// The subscription in its place.
+    /// The subscription that superseded it.
     pub by: String,
 }
 
-/// Takes a task off the list however it ends.
+/// Removes a task from the list when it ends in any way.
 struct UnderWay {
     name: String,
     list: Arc<Mutex<HashSet<String>>>,
@@ -51,13 +51,13 @@ impl Background {
         &self.tasks
     }
 
-    /// Lets `observer` be told from now on, in place of who was told before.
+    /// Sets the observer, in place of an earlier one.
     pub fn observe(&self, observer: Arc<dyn Fn(&Superseded) + Send + Sync>) {
         let mut place = self.observer.lock().unwrap_or_else(PoisonError::into_inner);
         *place = Some(observer);
     }
 
-    /// Hands what was superseded to the observer.
+    /// Tells the observer.
     pub(super) fn emit(&self, superseded: &Superseded) {
         let place = self.observer.lock().unwrap_or_else(PoisonError::into_inner);
         let observer = place.clone();
@@ -67,7 +67,7 @@ impl Background {
         }
     }
 
-    /// Starts a task, unless one of the same name is under way.
+    /// Starts a task, unless one of the same name is running.
     pub(super) fn start(&self, name: String, task: impl Future<Output = ()> + Send + 'static) {
         let mut list = self
             .under_way
@@ -85,7 +85,7 @@ impl Background {
         });
     }
 
-    /// Likewise, for a task that is not worth waiting for when the server stops.
+    /// The same for a task that a stopping server need not wait for.
     pub(super) fn start_for_now(
         &self,
         name: String,
@@ -97,12 +97,12 @@ impl Background {
         });
     }
 
-    /// The server stops: what is not worth waiting for ends.
+    /// Aborts the tasks that a stopping server need not wait for.
     pub fn stop(&self) {
         self.stopping.cancel();
     }
 
-    /// Waits until none is under way.
+    /// Waits until no task is running.
     pub async fn idle(&self) {
         self.tasks.close();
         self.tasks.wait().await;

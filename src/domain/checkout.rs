@@ -1,4 +1,4 @@
-//! `checkout`: a page at Stripe where a person leaves a card, and perhaps subscribes.
+//! `checkout`: a page at Stripe where a person enters a card, and may subscribe.
 
 use sha2::{Digest as _, Sha256};
 
@@ -11,14 +11,14 @@ use super::{Domain, Error, Result};
 use crate::billing::{CheckoutSession, LineItem, NewSession, NewSessionItems, Subscription, Write};
 use crate::num::hex;
 
-/// What the page is for.
+/// The contents of the page.
 #[derive(Clone, Debug, Default)]
 pub struct Checkout {
     /// Where the person goes after paying.
     pub success_url: String,
-    /// Where the person goes on giving up; may be empty.
+    /// Where the person goes after cancelling; may be empty.
     pub cancel_url: String,
-    /// What is bought; none: only a card is asked for.
+    /// What is bought; none: the page only takes a card.
     pub features: Vec<Reference>,
     /// Days before the first payment.
     pub trial_days: i64,
@@ -38,9 +38,9 @@ pub struct Tax {
 }
 
 impl Domain {
-    /// Opens a Checkout session for the org, whose customer is created if needed. Returns its URL: with `key`, the same
-    /// one for 24 hours; without, for the same request the same one within a minute, unless something was changed
-    /// meanwhile.
+    /// Opens a Checkout session for the org, whose customer is created if needed. Returns its URL. With `key`, it is
+    /// the same URL for 24 hours. Without, it is the same for equal requests within a minute, unless something was
+    /// changed in between.
     pub async fn checkout(
         &self,
         org: &OrgName,
@@ -58,7 +58,7 @@ impl Domain {
             ));
         }
         let items = self.line_items(&checkout.features).await?;
-        // The org's customer may be in the making.
+        // The org's customer may be in creation.
         let shared = self.shared().await?;
         let _held = self.hold(&shared.changes, org.as_str()).await?;
         let _changing = self.changing(&shared, org);
@@ -76,8 +76,8 @@ impl Domain {
         Ok(url)
     }
 
-    /// Opens the session for the org's customer, which is created if there is none, and deleted again if Stripe refuses
-    /// the session. Also gives what is known of the org's subscription.
+    /// Opens the session for the org's customer. If the customer was created for it, and Stripe refuses the session, it
+    /// is deleted again. Also returns what is known of the org's subscription.
     async fn open_for(
         &self,
         org: &OrgName,
@@ -141,8 +141,8 @@ impl Domain {
         })
     }
 
-    /// Two clicks, or two servers, open one session. After a purchase or a change it is another one. Also gives the
-    /// subscription that the org has now, if one grants anything.
+    /// Two clicks, or two servers, open the same session. After a purchase or a change it is another one. Also returns
+    /// the org's current subscription, if it grants anything.
     async fn open_this_minute(
         &self,
         customer: &str,
@@ -159,7 +159,7 @@ impl Domain {
         Ok((url, before))
     }
 
-    /// Opens the session of that name, or finds that it was opened.
+    /// Opens the session of that name, or finds it open already.
     async fn open_session(
         &self,
         create: Write<CheckoutSession>,

@@ -6,14 +6,14 @@ use crate::billing::TestClock;
 /// What to do with a test clock.
 #[derive(Clone, Debug)]
 pub enum ClockChange {
-    /// Make one that stands at `present` (Unix seconds).
+    /// Create one with the time `present` (Unix seconds).
     Create {
-        /// For people.
+        /// A name for display.
         name: String,
         /// Unix seconds.
         present: i64,
     },
-    /// Let time pass until `present` (Unix seconds).
+    /// Advance to `present` (Unix seconds).
     Advance {
         /// `clock_…`.
         id: String,
@@ -36,8 +36,7 @@ pub struct ClockState {
 }
 
 impl Domain {
-    /// Makes or advances a test clock. Stripe advances in the background: poll [`Domain::clock`]
-    /// until it is `ready`.
+    /// Creates or advances a test clock. Stripe advances in the background: poll [`Domain::clock`] until it is `ready`.
     pub async fn change_clock(&self, change: ClockChange) -> Result<ClockState> {
         let write = match &change {
             ClockChange::Create { name, present } => {
@@ -48,7 +47,7 @@ impl Domain {
         Ok(self.clock_state(write.send().await?))
     }
 
-    /// Where a test clock stands.
+    /// The state of a test clock.
     pub async fn clock(&self, id: &str) -> Result<ClockState> {
         Ok(self.clock_state(self.test_clock(id).await?))
     }

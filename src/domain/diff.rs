@@ -1,4 +1,4 @@
-//! What a push would do, and where Stripe and a model differ: from two models, without asking anybody.
+//! The difference between a model and Stripe, and what a push would do. Computed from two models, without any calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,16 +6,16 @@ use super::pricing::{Feature, Model, Plan, fields};
 use super::push::PushOutcome;
 use super::refs::FeaturePlan;
 
-/// A feature of a plan of the model; or one that Stripe alone has on such a plan.
+/// A feature of the model, or one that only Stripe has on a plan of the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeatureDiff {
-    /// Which feature of which plan.
+    /// The feature and its plan.
     pub feature: FeaturePlan,
     /// Whether Stripe has it.
     pub in_stripe: bool,
-    /// Where the two differ; empty unless both have it.
+    /// The fields that differ; empty unless both have the feature.
     pub fields: Vec<FieldDiff>,
-    /// What a push of the model would come to; none if the model does not have the feature.
+    /// What a push would do; none if the model does not have the feature.
     pub push: Option<PushOutcome>,
 }
 
@@ -37,8 +37,8 @@ pub struct FieldDiff {
     pub model: String,
 }
 
-/// Compares `model` with what was pulled from Stripe, feature by feature, sorted by name. Plans that only Stripe has
-/// are left out: an old version of a plan stays in Stripe for ever, and is no difference.
+/// Compares `model` with what was pulled from Stripe, sorted by name. Plans that only Stripe has are left out: old
+/// versions of a plan stay in Stripe for ever.
 pub fn diff(stripe: &Model, model: &Model) -> Vec<FeatureDiff> {
     let pulled = by_name(stripe);
     let wanted = by_name(model);

@@ -1,4 +1,4 @@
-//! What a request can fail with, in Tier's terms. No HTTP here: `api::error` gives each its status.
+//! The errors of requests, in Tier's terms. They know no HTTP: `api::error` maps each to its status.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub enum Error {
     /// Usage was reported for a feature that the org is not subscribed to.
     #[error("feature not found")]
     FeatureNotFound,
-    /// Something was named that is not in the pushed model: the first such reference.
+    /// The first reference that is not in the pushed model.
     #[error("feature or plan not found: {0:?}")]
     FeatureOrPlanNotFound(String),
     /// Usage was reported for a licensed feature.
@@ -34,22 +34,22 @@ pub enum Error {
     /// `info.metadata` has one of Tier's own keys.
     #[error("metadata keys must not use reserved prefix ('tier.')")]
     ReservedMetadata,
-    /// Not an e-mail address, says Stripe.
+    /// Stripe refused the e-mail address.
     #[error("invalid email")]
     InvalidEmail,
-    /// Stripe does not know the payment method, or cannot use it: its own words.
+    /// Stripe does not know the payment method, or cannot use it: Stripe's message.
     #[error("{0}")]
     InvalidPaymentMethod(String),
     /// The request contradicts itself or the contract: what to do about it.
     #[error("{0}")]
     Invalid(String),
-    /// Stripe refused the request for what it says: its own words.
+    /// Stripe refused the request because of its content: Stripe's message.
     #[error("{0}")]
     Refused(String),
-    /// A payment was declined: Stripe's own words. What it was for may be there, unpaid.
+    /// A payment was declined: Stripe's message. What it was for may exist, unpaid.
     #[error("{0}")]
     Declined(String),
-    /// Stripe forgot a customer that it had reported as made.
+    /// A customer that Stripe has created or listed does not exist any more.
     #[error("the customer is gone")]
     CustomerVanished {
         /// Stripe's error; none for a customer that Stripe shows as deleted.
@@ -61,13 +61,13 @@ pub enum Error {
     /// The key has no access to the connected account.
     #[error("the key has no access to the connected account")]
     AccountInvalid,
-    /// The key may not do this: Stripe's own words.
+    /// The key may not do this: Stripe's message.
     #[error("{0}")]
     Forbidden(String),
-    /// The request is not worked on, or may not wait for another one.
+    /// The request was not admitted, or may not wait for another one.
     #[error(transparent)]
     NotAdmitted(#[from] AdmissionError),
-    /// Too many calls to Stripe; worth another try after the wait.
+    /// Too many calls to Stripe. The request can be retried after the wait.
     #[error("too many requests to Stripe")]
     RateLimited {
         /// When to come back.
@@ -75,7 +75,7 @@ pub enum Error {
         /// Stripe's error.
         source: Option<Box<stripe::Error>>,
     },
-    /// Another request holds what this one needs; worth another try after the wait.
+    /// Another request holds what this one needs. The request can be retried after the wait.
     #[error("Stripe is busy with another request for the same object")]
     Busy {
         /// When to come back.
@@ -83,7 +83,7 @@ pub enum Error {
         /// Stripe's error.
         source: Option<Box<stripe::Error>>,
     },
-    /// Stripe does not search this account's customers, and the list of them is not read to its end yet. Nothing was done.
+    /// Stripe does not search this account's customers, and they are not all listed yet. Nothing was done.
     #[error(
         "the customers of this account are being listed, since Stripe does not search them: {read} orgs so far"
     )]
@@ -91,13 +91,13 @@ pub enum Error {
         /// Orgs that were read.
         read: usize,
     },
-    /// The caller left, or the time was up, before anything was written, and nothing will be.
+    /// The caller left, or the time was up, before anything was written. Nothing will be.
     #[error("this took too long to begin, and nothing was done")]
     Abandoned,
-    /// Stripe cannot be reached, or answers with faults of its own.
+    /// Stripe cannot be reached, or has a fault of its own.
     #[error("Stripe is unavailable: {reason}")]
     Unavailable {
-        /// In what way, for clients too.
+        /// What is wrong. Clients see it.
         reason: String,
         /// Stripe's error.
         source: Option<Box<stripe::Error>>,
@@ -108,10 +108,10 @@ pub enum Error {
     /// Usage cannot be written down, and nothing was: why.
     #[error("the ledger is unavailable: {0}")]
     LedgerUnavailable(String),
-    /// Whether the usage was counted cannot be found out.
+    /// It cannot be determined whether the usage was counted.
     #[error("it cannot be found out whether this was counted: {0}")]
     OutcomeUnknown(&'static str),
-    /// A part of what was asked for is done, or may be, and the rest is not.
+    /// A part of the request is done, or may be. The rest is not.
     #[error("this was started but not finished ({0}); send the same request again to finish it")]
     Unfinished(#[source] Box<Self>),
     /// Stripe did not answer in time. The effect may have taken place.
@@ -128,11 +128,19 @@ impl From<Faults> for Error {
     }
 }
 
-/// What we say where Stripe does not say when to come back.
+/// The wait if Stripe does not say one.
 const COME_BACK: Duration = Duration::from_secs(1);
 
 impl Error {
-    /// The request was refused for what it says, and had no effect: no other outcome is possible.
+    /// Other requests changed the plan during every attempt. The message does not show Stripe's ids.
+    pub(super) fn plan_is_changing() -> Self {
+        Self::Unavailable {
+            reason: "the plan is being changed".into(),
+            source: None,
+        }
+    }
+
+    /// Whether the request was refused because of its content. A refused request had no effect.
     pub(super) fn is_refusal(&self) -> bool {
         matches!(
             self,
@@ -145,15 +153,7 @@ impl Error {
         )
     }
 
-    /// The plan was changed by others as often as this was tried: nothing of Stripe's own ids.
-    pub(super) fn plan_is_changing() -> Self {
-        Self::Unavailable {
-            reason: "the plan is being changed".into(),
-            source: None,
-        }
-    }
-
-    /// Likewise, and nothing that was asked for is there in part.
+    /// The same, and nothing that was requested exists in part.
     pub(super) fn is_definite_refusal(&self) -> bool {
         self.is_refusal() && !matches!(self, Self::Declined(_))
     }
@@ -218,13 +218,13 @@ fn from_answer(mut error: Box<stripe::ApiError>) -> Error {
     }
 }
 
-/// Why a part of a request was not carried out, with what Stripe said of it: whether another try may help depends on that.
+/// Why a part of a request failed. It keeps Stripe's error, which decides whether another attempt may help.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     /// Stripe's own error.
     #[error(transparent)]
     Stripe(#[from] stripe::Error),
-    /// What it was based on is no more: the plan was changed meanwhile.
+    /// The plan was changed by another request in the meantime.
     #[error("the plan was changed meanwhile: {0}")]
     Overtaken(#[source] stripe::Error),
     /// Another one.
@@ -233,7 +233,7 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// The same for a change of plan, of what was done with the usage of an item that may have gone.
+    /// Turns the failure of a call about an item into [`Failure::Overtaken`] if the item is gone.
     pub(super) fn of_item(failure: impl Into<Self>) -> Self {
         match failure.into() {
             Self::Stripe(error) if error.is_item_gone() => Self::Overtaken(error),
@@ -241,7 +241,7 @@ impl Failure {
         }
     }
 
-    /// Whether the item that it was about has gone.
+    /// Whether the item that the call was about is gone.
     pub(super) fn is_item_gone(&self) -> bool {
         match self {
             Self::Stripe(error) | Self::Overtaken(error) => error.is_item_gone(),
@@ -249,7 +249,7 @@ impl Failure {
         }
     }
 
-    /// What is told where an item is gone again and again: nothing of Stripe's own ids.
+    /// The failure after too many attempts on items that are gone. It does not show Stripe's ids.
     pub(super) fn without_item(self) -> Self {
         if self.is_item_gone() {
             Error::plan_is_changing().into()

@@ -1,18 +1,18 @@
-//! Connected accounts for trying things out: each has a Stripe of its own, so that nobody gets in another's way.
+//! Connected accounts for experiments: each has its own data in Stripe.
 
 use super::{Domain, Result};
 use crate::billing::{Account, Metadata, NewAccount};
 
-/// Says on a connected account what made it.
+/// The metadata key that says what created a connected account.
 const MADE_BY: &str = "tier.account";
 
-/// What `tier switch -c` makes.
+/// Its value for accounts of `tier switch -c`.
 const SWITCH: &str = "switch";
 
-/// What makes an account that may go after a while: ourselves, and the original's own tests.
+/// Its values for accounts that may be deleted after a while: Tier's own, and those of the original's tests.
 const TEMPORARY: [&str; 2] = [SWITCH, "stroke"];
 
-/// A connected account that was made to be thrown away.
+/// A connected account for experiments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IsolatedAccount {
     /// `acct_…`.
@@ -31,7 +31,7 @@ impl From<Account> for IsolatedAccount {
 }
 
 impl Domain {
-    /// Makes an account that is connected to ours, to be thrown away.
+    /// Creates a connected account for experiments.
     pub async fn make_isolated_account(&self) -> Result<IsolatedAccount> {
         let name = format!("tier.switch.{}", uuid::Uuid::new_v4().simple());
         let new = NewAccount {
@@ -42,7 +42,7 @@ impl Domain {
         Ok(account.into())
     }
 
-    /// The accounts connected to ours that were made to be thrown away, at least `age` seconds ago.
+    /// The connected accounts for experiments that are at least `age` seconds old.
     pub async fn isolated_accounts(&self, age: i64) -> Result<Vec<IsolatedAccount>> {
         let latest = self.account.clock.unix().saturating_sub(age);
         let accounts = self.billing().connected_accounts().await?;
@@ -54,7 +54,7 @@ impl Domain {
             .collect())
     }
 
-    /// Deletes a connected account and all that is in it.
+    /// Deletes a connected account with all its data.
     pub async fn delete_isolated_account(&self, account: &IsolatedAccount) -> Result<()> {
         self.billing().delete_connected_account(&account.id).await?;
         Ok(())

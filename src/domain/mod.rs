@@ -67,10 +67,10 @@ use ::clock::Clock;
 
 pub use crate::stripe::{CallerState, Lane};
 
-/// What became of a request.
+/// The outcome of a request.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Calls at the same time; Stripe allows live keys several times as many as test keys.
+/// The number of parallel calls. Stripe allows live keys several times as many as test keys.
 const PARALLEL_TEST: usize = 20;
 const PARALLEL_LIVE: usize = 50;
 
@@ -80,11 +80,11 @@ pub struct Domain {
     account: Arc<Account>,
     stripe: stripe::Client,
     test_clock: Option<Arc<str>>,
-    /// Nothing from memory will do.
+    /// Whether answers from memory are not allowed.
     asks_stripe: bool,
-    /// Where requests are bounded, this one's place.
+    /// The place of this request among the limited ones, if requests are limited.
     admission: Option<Admission>,
-    /// Where usage is kept before Stripe is told of it.
+    /// The ledger that usage is kept in before it is sent to Stripe.
     ledger: Option<LedgerHandle>,
 }
 
@@ -103,7 +103,7 @@ impl Domain {
         Self::with_own_memory(stripe, clock, key_source, Memory::default())
     }
 
-    /// Likewise, with a `memory` that it shares with no other.
+    /// The same with a `memory` that it shares with no other account.
     pub fn with_own_memory(
         stripe: stripe::Client,
         clock: Clock,
@@ -113,7 +113,7 @@ impl Domain {
         Self::of(stripe, clock, key_source, Identity::only(memory))
     }
 
-    /// Likewise, with a memory that it shares with other accounts, of whose part it sees nothing. Other keys of the
+    /// The same with a memory that it shares with other accounts, whose part of it is not visible. Other keys of the
     /// same account see the same part.
     pub fn with_memory(
         stripe: stripe::Client,
@@ -163,7 +163,7 @@ impl Domain {
         }
     }
 
-    /// The same account for a request that wants to know what Stripe says now.
+    /// The same account for a request that needs Stripe's current state.
     #[must_use]
     pub fn asking_stripe(&self) -> Self {
         Self {
@@ -172,9 +172,9 @@ impl Domain {
         }
     }
 
-    /// The same account for a request of a `caller` who may leave before the answer: what has not begun by then does not
-    /// begin. Its calls to Stripe are counted together and wait in `lane`, and it gives its place away while it waits for
-    /// others.
+    /// The same account for a request of a `caller` who may leave before the answer: what has not begun by then does
+    /// not begin. Its calls to Stripe are counted together and wait in `lane`. While it waits for other requests, it
+    /// gives up its place.
     #[must_use]
     pub fn for_caller(&self, lane: Lane, caller: CallerState, admission: Admission) -> Self {
         Self {
@@ -187,7 +187,7 @@ impl Domain {
         }
     }
 
-    /// The same account for work that nobody waits for, whose calls wait in `lane`.
+    /// The same account for background work, whose calls wait in `lane`.
     #[must_use]
     pub fn in_background(&self, lane: Lane) -> Self {
         Self {
@@ -197,8 +197,7 @@ impl Domain {
         }
     }
 
-    /// The same account for one request, whose calls to Stripe are counted together and wait in
-    /// `lane`.
+    /// The same account for one request, whose calls to Stripe are counted together and wait in `lane`.
     #[must_use]
     pub fn for_request(&self, lane: Lane) -> Self {
         Self {
@@ -207,7 +206,7 @@ impl Domain {
         }
     }
 
-    /// The work of this account, and of those that it shares its memory with, that nobody waits for.
+    /// The background tasks of this account, and of those that share its memory.
     pub fn background(&self) -> &Background {
         match &self.account.identity {
             Identity::Only(shared) => shared.memory.background(),
@@ -215,23 +214,23 @@ impl Domain {
         }
     }
 
-    /// This request's place, where requests are bounded.
+    /// The place of this request, if requests are limited.
     pub fn admission(&self) -> Option<&Admission> {
         self.admission.as_ref()
     }
 
-    /// The Stripe client of this request: what it has called, how much it may.
+    /// The Stripe client of this request.
     pub fn stripe(&self) -> &stripe::Client {
         &self.stripe
     }
 
-    /// What this request asks of Stripe.
+    /// The calls of this request to Stripe.
     fn billing(&self) -> Billing<'_> {
         Billing::new(&self.stripe)
     }
 
-    /// What a caller is told of a failed write. Once a part of it has taken effect, no error may ask a client to retry on
-    /// its own, as `Retry-After` does (money rule 10).
+    /// The error that a caller gets for a failed write. Once a part of the write has taken effect, no error may make a
+    /// client retry by itself, as `Retry-After` does (money rule 10).
     fn error_to_report(&self, error: Error) -> Error {
         let is_temporary = matches!(
             error,
@@ -247,7 +246,7 @@ impl Domain {
         }
     }
 
-    /// Unix seconds, in the time that this request's customers live in.
+    /// Unix seconds, by the clock of this request's customers.
     async fn now(&self) -> Result<i64> {
         match &self.test_clock {
             None => Ok(self.account.clock.unix()),
@@ -255,7 +254,7 @@ impl Domain {
         }
     }
 
-    /// How many calls to make at a time.
+    /// How many calls to make in parallel.
     fn parallel(&self) -> usize {
         if self.stripe().credentials().is_live() {
             PARALLEL_LIVE
@@ -264,7 +263,7 @@ impl Domain {
         }
     }
 
-    /// The address of a page about something in this account, in Stripe's dashboard; none if there is no such page.
+    /// The URL of a page of this account in Stripe's dashboard; none if there is no such page.
     fn dashboard_page(&self, page: &str) -> Option<String> {
         let dashboard = self.stripe().dashboard_url()?;
         let account = self.stripe().dashboard_account();

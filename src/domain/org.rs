@@ -35,12 +35,12 @@ pub struct PaymentMethods {
 }
 
 impl Domain {
-    /// The customer that stands for `org`: its Stripe id. One that was deleted stands for nobody.
+    /// The Stripe id of the customer that stands for `org`. A deleted customer stands for none.
     pub async fn whois(&self, org: &OrgName) -> Result<Arc<str>> {
         Ok(self.lookup_org(org).await?.0)
     }
 
-    /// What Stripe knows of the org, read fresh: its id and its particulars.
+    /// The org's customer and its details, read from Stripe.
     pub async fn lookup_org(&self, org: &OrgName) -> Result<(Arc<str>, OrgInfo)> {
         let mut org = self.resolve_org(org).await?;
         loop {
@@ -66,7 +66,7 @@ impl Domain {
     pub(super) async fn put_org(&self, org: &OrgName, info: &OrgInfoUpdate) -> Result<Written> {
         match self.customer(org).await {
             Ok(id) => match self.update_customer(id, info).await {
-                // Deleted since, though search may name it for a while yet.
+                // Deleted in the meantime, though search may still name it.
                 Err(Error::CustomerVanished { .. }) => {
                     self.forget_customer(org).await?;
                     match self.find_recreated(org).await? {
@@ -81,8 +81,8 @@ impl Domain {
         }
     }
 
-    /// The org with its customer, which is created without particulars if there is none; and whether this request has
-    /// created it.
+    /// The org with its customer, which is created without details if there is none. Also returns whether this request
+    /// has created it.
     pub(super) async fn resolve_or_create_org(&self, org: &OrgName) -> Result<(ResolvedOrg, bool)> {
         match self.resolve_org(org).await {
             Err(Error::OrgNotFound) => {

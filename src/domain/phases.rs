@@ -1,4 +1,4 @@
-//! `phase` and `phases`: an org's subscription told as a sequence of phases.
+//! `phase` and `phases`: an org's subscription as a sequence of phases.
 
 mod history;
 mod sources;
@@ -25,8 +25,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// The period of the same length that follows it and is running `now`, in Unix seconds. Months are as long as the
-    /// calendar has them.
+    /// The period of the same length that is running `now`, in Unix seconds. Months have their calendar length.
     fn at(self, now: i64) -> Self {
         let mut span = self;
         while span.end <= now && span.effective < span.end {
@@ -55,16 +54,16 @@ impl Span {
     }
 }
 
-/// What an org has, or had, or will have, over a stretch of time.
+/// What an org has, had or will have during a stretch of time.
 #[derive(Clone, Debug)]
 pub struct Phase {
-    /// What is granted, sorted. None: the subscription is over.
+    /// The granted features, sorted. None: the subscription is over.
     pub features: Vec<FeaturePlan>,
-    /// The plans of which every feature is in the phase, sorted.
+    /// The plans whose features are all in the phase, sorted.
     pub plans: Vec<PlanName>,
-    /// The features that no whole plan covers, sorted.
+    /// The features that belong to no whole plan, sorted.
     pub fragments: Vec<FeaturePlan>,
-    /// Whether nothing is charged.
+    /// Whether it is a trial.
     pub trial: bool,
     /// The coupon in force.
     pub coupon: Option<Coupon>,
@@ -85,7 +84,7 @@ pub struct Phases {
     pub current: Option<Span>,
     /// In order of time.
     pub phases: Vec<Phase>,
-    /// Which of them is in force.
+    /// The index of the phase in force.
     pub in_force: Option<usize>,
 }
 
@@ -102,7 +101,7 @@ impl Domain {
         }
     }
 
-    /// All phases: past ones as far as Stripe keeps them, the one in force, those to come.
+    /// All phases: past ones as far as Stripe keeps them, the one in force, and future ones.
     pub async fn phases(&self, org: &OrgName) -> Result<Phases> {
         Ok(self.timeline(org, Detail::History).await?.0)
     }
@@ -182,7 +181,7 @@ impl Readable for InForce {
         })
     }
 
-    /// The next billing period of the same phase. What follows a phase that has ended is not kept.
+    /// The next billing period of the same phase. What follows the end of the phase is not predicted.
     fn predicted(&self, now: i64) -> Option<Self> {
         let phase = self.0.as_ref()?;
         if phase.end.is_some_and(|end| end <= now) {
@@ -197,7 +196,7 @@ impl Readable for InForce {
 }
 
 impl Phases {
-    /// Adds the phases of an earlier subscription, until these begin.
+    /// Adds the phases of an earlier subscription, up to the start of these.
     fn precede(&mut self, earlier: Phases) {
         let Some(begins) = self.phases.first().map(|first| first.effective) else {
             return;
@@ -211,7 +210,7 @@ impl Phases {
         self.phases.splice(..0, earlier);
     }
 
-    /// Adds phases that begin when all these are over.
+    /// Adds future phases, which begin after all of these.
     fn follow(&mut self, to_come: Vec<Phase>) {
         if let (Some(last), Some(first)) = (self.phases.last_mut(), to_come.first()) {
             last.end = Some(first.effective);

@@ -1,4 +1,4 @@
-//! Names of orgs, plans and features, parsed once at the edge: behind it nothing handles raw strings.
+//! Names of orgs, plans and features. They are parsed once, at the edge; no other code handles raw strings.
 //!
 //! | type | looks like |
 //! |---|---|
@@ -7,7 +7,7 @@
 //! | [`FeatureName`] | `feature:seats` |
 //! | [`FeaturePlan`] | `feature:seats@plan:pro@2` |
 //!
-//! All are shared text: a clone copies a pointer. They order by their text, which is how every list is sorted.
+//! All share their text: a clone copies a pointer. Their order is that of their text, by which every list is sorted.
 
 use std::fmt::{self, Display};
 use std::str::FromStr;
@@ -15,30 +15,30 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The longest org name, in characters: it is kept in Stripe's metadata, whose values end there.
+/// The maximum length of an org name in characters: the limit of a metadata value in Stripe.
 pub const MAX_ORG_CHARS: usize = 500;
 
-/// How much of an offending text is repeated in an error, in characters.
+/// How much of an invalid text an error repeats, in characters.
 const SHOWN_CHARS: usize = 120;
 
-/// A name that is none, in the words that a client sees.
+/// A text that is not a valid name. The message is for clients.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RefError {
-    /// No org at all.
+    /// An empty org.
     #[error("org is required: org must be prefixed with \"org:\"")]
     OrgMissing,
-    /// An org without the `org:` prefix, or with nothing behind it.
+    /// An org without the `org:` prefix, or with nothing after it.
     #[error("org must be prefixed with \"org:\"")]
     Org,
     /// An org that does not fit into Stripe's metadata.
     #[error("org must not exceed {MAX_ORG_CHARS} characters")]
     OrgTooLong,
-    /// A plan or feature that breaks `rule`; `text` is what was given (shortened if it is very long).
+    /// A plan or feature that breaks `rule`; `text` is the input (shortened if it is very long).
     #[error("{rule}: {text:?}")]
     Name {
-        /// The rule, ready to be read.
+        /// The rule, as part of the message.
         rule: &'static str,
-        /// The offending text.
+        /// The invalid text.
         text: String,
     },
 }
@@ -53,7 +53,7 @@ impl RefError {
     }
 }
 
-/// Implements what the four names have in common, over the shared text in their field `text`.
+/// Implements what the four names have in common, based on their field `text`.
 macro_rules! text_type {
     ($name:ident) => {
         impl $name {
@@ -103,7 +103,7 @@ mod reference;
 
 pub use reference::Reference;
 
-/// A customer of the product that is being sold: `org:` and anything behind it, compared byte for byte.
+/// A customer of the app: `org:` and any text, compared byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OrgName {
     text: Arc<str>,
@@ -141,7 +141,7 @@ impl PlanName {
         self.split().1
     }
 
-    /// The id of the product that stands for the plan in Stripe.
+    /// The id of the plan's product in Stripe.
     pub fn product_id(&self) -> String {
         stripe_id(&self.text)
     }
@@ -177,7 +177,7 @@ impl FromStr for PlanName {
     }
 }
 
-/// A feature whatever the plan, `feature:NAME`: what is reported on, and what limits are about.
+/// A feature, whatever the plan, `feature:NAME`: usage is reported and limited by it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FeatureName {
     text: Arc<str>,
@@ -219,7 +219,7 @@ impl FromStr for FeatureName {
     }
 }
 
-/// A feature as one plan grants it, `feature:NAME@plan:NAME@VERSION`: what has a price.
+/// A feature of one plan, `feature:NAME@plan:NAME@VERSION`: it has a price.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FeaturePlan {
     text: Arc<str>,
@@ -269,7 +269,8 @@ impl FromStr for FeaturePlan {
 const FEATURE_PLAN_VERSION: &str =
     "feature plan version must match [a-zA-Z0-9-]+ or be a valid plan";
 
-/// A plan where a feature was expected, or the reverse, is more likely misspelt than misplaced: its own fault says more.
+/// Where a feature was expected but a plan was given, or the reverse, the text is more likely misspelt than misplaced.
+/// Its own error says more.
 fn fault_of_what_it_looks_like(text: &str) -> Result<(), RefError> {
     if text.starts_with("plan:") {
         text.parse::<PlanName>().map(drop)
@@ -282,7 +283,7 @@ fn fault_of_what_it_looks_like(text: &str) -> Result<(), RefError> {
     }
 }
 
-/// What the seller should know of a name that is right, and yet not read by every client.
+/// A warning about a valid name that some clients cannot read.
 pub fn warning(name: &impl AsRef<str>) -> Option<String> {
     let name = name.as_ref();
     name.contains('-').then(|| {
@@ -303,8 +304,8 @@ fn is_version(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
-/// How the original named things in Stripe, where `:` and `@` cannot be; `-`, which it did not know, is spelt out
-/// so that `a-b` and `a:b` stay apart (no name has a `_` of its own).
+/// The original's names in Stripe, where `:` and `@` are not allowed. `-`, which the original did not have, is spelt
+/// out so that `a-b` and `a:b` differ (names have no `_`).
 fn stripe_id(name: &str) -> String {
     let mut id = String::with_capacity("tier__".len() + name.len());
     id.push_str("tier__");

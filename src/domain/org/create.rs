@@ -1,4 +1,4 @@
-//! Making the customer that stands for an org: one, whoever makes it at the same time.
+//! Creates the customer that stands for an org: one customer, however many requests create it at the same time.
 
 use super::{ORG, OrgInfoUpdate, ResolvedOrg, Written};
 use crate::billing::NewCustomer;
@@ -7,8 +7,8 @@ use crate::domain::revision::{Attempts, Refusal};
 use crate::domain::{Domain, Result};
 
 impl Domain {
-    /// Creates the org's customer. Whatever Stripe remembers of an earlier creation is looked at: the customer may exist
-    /// with other particulars, be under way on another server, have been made by a call that ended in a failure, or have
+    /// Creates the org's customer. It allows for everything that an earlier creation may have left: the customer may
+    /// exist with other details, be in creation on another server, have been created by a call that failed, or have
     /// been deleted since.
     pub(super) async fn create_customer(
         &self,
@@ -23,7 +23,7 @@ impl Domain {
             details: info.update(None),
         });
         let mut attempts = Attempts::default();
-        // A failure that Stripe does not call a kept one may be one all the same. That is tried once.
+        // Stripe may replay a failure without saying so. That is tried once.
         let mut failed = false;
         loop {
             let key = match attempts.at(0) {
@@ -45,7 +45,8 @@ impl Domain {
                 }
                 Err(error) => Some(Refusal::of(error)?),
             };
-            // The same order everywhere: whoever comes second writes what it has to say onto what the first one made.
+            // The order is the same everywhere: the second request writes its details to the customer that the first
+            // one created.
             if let Some(id) = self.find_recreated(org).await? {
                 return self.update_customer(id, info).await;
             }
@@ -54,14 +55,14 @@ impl Domain {
                     let wait = attempts.after(refusal)?;
                     tokio::time::sleep(self.stripe().first_wait() * wait).await;
                 }
-                // Made within a day, and deleted since.
+                // Created within a day, and deleted since.
                 None => attempts.next(),
             }
         }
     }
 
-    /// Deletes a customer that this request has made, as Stripe has refused what it was made for. One that somebody uses
-    /// by now stays. The org's lock is to be held.
+    /// Deletes a customer that this request has created, after Stripe has refused the rest of the request. A customer
+    /// that is used by now stays. The caller holds the org's lock.
     pub(in crate::domain) async fn unmake_customer(&self, org: &ResolvedOrg) {
         if let Err(error) = self.delete_unused(org).await {
             let customer = &*org.customer;

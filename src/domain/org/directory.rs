@@ -1,4 +1,4 @@
-//! Which customer stands for which org: found once, then remembered, by all callers together.
+//! Finds the customers of orgs, and remembers them for all callers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,37 +15,37 @@ use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Result};
 use crate::stripe::{self, Flights};
 
-/// How far back the list goes that makes up for search's lag, in seconds. Stripe says "up to a
-/// minute"; the rest is for an outage and for clocks that disagree.
+/// How far back, in seconds, customers are listed because search lags behind. Stripe says "up to a minute"; the rest
+/// allows for outages and for clock skew.
 const RECENT: i64 = 10 * 60;
 
 /// How long Stripe remembers the idempotency key of a creation, in seconds.
 const KEY_LIFETIME: i64 = 24 * 60 * 60;
 
-/// How long a look-up waits for the list of all customers to be read.
+/// How long a look-up waits until all customers have been listed.
 const LISTING_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a customer is remembered, in seconds. Where an org has two, whoever knows the one agrees with whoever knows
-/// the other again within that time.
+/// How long a customer is remembered, in seconds. If an org has two, servers that know different ones agree again after
+/// that time.
 const REMEMBERED: i64 = 60;
 
-/// An org of the account with that number, on a test clock perhaps: the same name may live on several.
+/// The number of the account, the org, and its test clock, if any: the same name may exist on several clocks.
 type Key = (u64, OrgName, Option<Arc<str>>);
 
-/// What is looked for, and the customer that it is not.
+/// What is looked up, and the deleted customer that does not count.
 type LookUp = (Key, Option<Arc<str>>);
 
-/// The customers that were found.
+/// The customers that are remembered.
 pub(in crate::domain) type Customers = Cache<Key, Known>;
 
 /// What is known of an org.
 #[derive(Clone)]
 pub(in crate::domain) struct Known {
-    /// Its customer; none: no such is known.
+    /// Its customer; none: not known.
     id: Option<Arc<str>>,
-    /// The last one that was deleted, which search may still find.
+    /// The last deleted customer, which search may still find.
     gone: Option<Arc<str>>,
-    /// When that was asked for, in the order in which things were asked.
+    /// The sequence number of the look-up that found this.
     asked: u64,
     /// The same in Unix seconds.
     at: i64,
@@ -54,22 +54,22 @@ pub(in crate::domain) struct Known {
 #[derive(Default)]
 pub(in crate::domain) struct Directory {
     look_ups: Flights<LookUp, Result<Arc<str>>>,
-    /// Counts what was asked.
+    /// The sequence number of the next look-up.
     asked: AtomicU64,
     /// Every org, where search is unavailable.
     pub(super) listing: Listing,
 }
 
 impl Directory {
-    /// The place of a question, which begins now, among all of this account.
+    /// The sequence number of a look-up that begins now.
     fn ask(&self) -> u64 {
         self.asked.fetch_add(1, Ordering::Relaxed)
     }
 }
 
 impl Domain {
-    /// The org's customer, from memory or from Stripe. Concurrent callers share one look-up. That an org is unknown is
-    /// not remembered.
+    /// The org's customer, from memory or from Stripe. Concurrent callers share one look-up. Unknown orgs are not
+    /// remembered.
     pub(in crate::domain) async fn customer(&self, org: &OrgName) -> Result<Arc<str>> {
         let shared = self.shared().await?;
         let customers = shared.memory.customers();
@@ -82,13 +82,12 @@ impl Domain {
         self.stripe().metrics().looked("orgs", id.is_some());
         match id {
             Some(id) => Ok(id),
-            // On the heap: otherwise every request that finds its org in memory would carry the space
-            // that a look-up takes.
+            // On the heap, so that requests which find the org in memory do not reserve the space of a look-up.
             None => Box::pin(self.look_up(&shared, org, known)).await,
         }
     }
 
-    /// Finds an org that is not in memory, or is there for too long.
+    /// Finds an org that is not in memory, or has been there for too long.
     async fn look_up(
         &self,
         shared: &Arc<SharedState>,
@@ -139,7 +138,7 @@ impl Domain {
         look_up.await
     }
 
-    /// Notes the customer of an org, returning its id as it is shared from now on.
+    /// Remembers the customer of an org. Returns its id in the form that is shared.
     pub(super) async fn remember_customer(&self, org: &OrgName, id: &str) -> Result<Arc<str>> {
         let id: Arc<str> = id.into();
         let shared = self.shared().await?;
@@ -153,7 +152,7 @@ impl Domain {
         Ok(id)
     }
 
-    /// Forgets an org's customer: Stripe says that it is gone.
+    /// Forgets an org's customer, which is gone according to Stripe.
     pub(in crate::domain) async fn forget_customer(&self, org: &OrgName) -> Result<()> {
         let shared = self.shared().await?;
         let customers = shared.memory.customers();
@@ -170,7 +169,7 @@ impl Domain {
         Ok(())
     }
 
-    /// Notes an answer, unless what is known was asked for later: a slow look-up tells of times that are over.
+    /// Remembers a result, unless the one in memory is of a later look-up: a slow look-up may return an old state.
     async fn note(&self, shared: &SharedState, org: &OrgName, known: Known) {
         let customers = shared.memory.customers();
         let entry = customers.entry(self.directory_key(shared, org));
@@ -184,7 +183,7 @@ impl Domain {
         entry.and_upsert_with(newer).await;
     }
 
-    /// Finds an org whose creation Stripe remembers although a look-up just did not show it.
+    /// Finds an org that a look-up did not show although Stripe remembers its creation.
     pub(super) async fn find_recreated(&self, org: &OrgName) -> Result<Option<Arc<str>>> {
         let customers = if let Some(clock) = &self.test_clock {
             self.billing().customers_on(clock).await?
@@ -202,7 +201,7 @@ impl Domain {
         (shared.number, org.clone(), self.test_clock.clone())
     }
 
-    /// The org's customer, which is not the one that is `gone`.
+    /// The org's customer, ignoring the one that is `gone`.
     async fn find(
         &self,
         shared: &Arc<SharedState>,
@@ -219,7 +218,7 @@ impl Domain {
         }
     }
 
-    /// Two calls, however many customers are new: of those whom search does not know yet, the newest hundred are found.
+    /// Two calls, however many customers are new. Of those that search does not know yet, it finds the newest hundred.
     async fn search_for(
         &self,
         shared: &Arc<SharedState>,
@@ -229,7 +228,7 @@ impl Domain {
         let since = self.account.clock.unix() - RECENT;
         let search = async {
             let searched = self.search(org).await;
-            // At once, since the request may end before the list is there.
+            // Now, since the request may end before the listing is done.
             searched.inspect_err(|error| {
                 if error.is_search_unavailable() {
                     shared.orgs.listing.begin(error);
@@ -239,7 +238,7 @@ impl Domain {
         let (searched, listed) = tokio::join!(search, self.billing().newest_customers_since(since));
         let searched = match searched {
             Err(error) if error.is_search_unavailable() => return self.listed(shared, org).await,
-            // Our query does not change from one try to the next, so this is Stripe's fault, and may be over.
+            // The query never changes, so the refusal is Stripe's fault, and may be temporary.
             Err(error) if error.is_invalid_request() => {
                 self.search(org).await.map_err(|error| match error {
                     error if error.is_invalid_request() => Error::Unavailable {
@@ -251,7 +250,7 @@ impl Domain {
             }
             searched => Ok(searched?),
         };
-        // Search may still find one that was deleted a moment ago.
+        // Search may still find a customer that was deleted a moment ago.
         let is_there = |customer: &Customer| Some(customer.id.as_str()) != gone;
         let mut customers = listed?;
         let is_new = newest(&customers, org).is_some();
@@ -263,7 +262,7 @@ impl Domain {
         Ok(newest(&customers, org).map(|customer| customer.id.as_str().into()))
     }
 
-    /// Every customer that search gives for `org`, which ignores case: twins are told apart later.
+    /// Every customer that search finds for `org`. Search ignores case, so the exact name is picked later.
     async fn search(&self, org: &OrgName) -> Result<Vec<Customer>, stripe::Error> {
         let pair = (ORG, org.as_str());
         let mut found = Vec::new();
@@ -280,7 +279,7 @@ impl Domain {
     }
 }
 
-/// The newest customer that is exactly this org's.
+/// The newest customer with exactly this org's name.
 fn newest<'a>(customers: &'a [Customer], org: &OrgName) -> Option<&'a Customer> {
     let own = |customer: &&Customer| {
         !customer.deleted
@@ -325,7 +324,7 @@ mod tests {
         assert!(newest(&all, &org("org:ACME")).is_none());
     }
 
-    /// A slow look-up of a customer that is not the org's any more ends after another one has found the new one.
+    /// A slow look-up returns an old customer after a faster one has found the new one.
     #[tokio::test]
     async fn what_was_asked_for_later_counts_whenever_its_answer_comes() {
         let transport = Transport::new(Options::default()).expect("a URL");

@@ -1,17 +1,17 @@
-//! What Stripe keeps of a customer besides money: name, e-mail address, metadata.
+//! The details of a customer: name, e-mail address, metadata.
 
 use std::collections::BTreeMap;
 
 use crate::billing::{Customer, CustomerUpdate, Metadata};
 use crate::domain::{Error, Result};
 
-/// Metadata keys that are Tier's own begin with this.
+/// The prefix of Tier's own metadata keys.
 const RESERVED_PREFIX: &str = "tier.";
 
-/// An org's particulars.
+/// An org's details.
 #[derive(Clone, Debug)]
 pub struct OrgInfo {
-    /// Empty if unset, like all texts here.
+    /// E-mail address. All texts here are empty if unset.
     pub email: String,
     /// Display name.
     pub name: String,
@@ -21,9 +21,9 @@ pub struct OrgInfo {
     pub phone: String,
     /// Unix seconds.
     pub created: i64,
-    /// The app's own pairs.
+    /// The app's own metadata.
     pub metadata: BTreeMap<String, String>,
-    /// What invoices are paid with: `pm_…`.
+    /// The default payment method of invoices: `pm_…`.
     pub default_payment_method: String,
 }
 
@@ -46,8 +46,7 @@ impl From<Customer> for OrgInfo {
     }
 }
 
-/// Particulars to write. An empty text leaves what is there; metadata with an empty value deletes
-/// that key.
+/// Details to write. An empty text changes nothing. Metadata with an empty value deletes the key.
 #[derive(Clone, Debug, Default)]
 pub struct OrgInfoUpdate {
     /// E-mail address.
@@ -58,11 +57,11 @@ pub struct OrgInfoUpdate {
     pub description: String,
     /// Phone number.
     pub phone: String,
-    /// The app's own pairs.
+    /// The app's own metadata.
     pub metadata: BTreeMap<String, String>,
     /// A payment method to attach.
     pub payment_method: String,
-    /// What invoices are to be paid with.
+    /// The new default payment method of invoices.
     pub default_payment_method: String,
 }
 
@@ -84,13 +83,13 @@ impl OrgInfoUpdate {
         Ok(())
     }
 
-    /// The payment method to attach, if any. Stripe does that by itself when it creates a customer.
+    /// The payment method to attach, if any. Stripe attaches it by itself when it creates a customer.
     pub(super) fn attaches(&self) -> Option<&str> {
         filled(&self.payment_method)
     }
 
-    /// What is written to the customer. `attached` is the id that [`payment_method`](Self::payment_method) got on being
-    /// attached: a test token is another one each time, so the default must name what it became.
+    /// The update of the customer. `attached` is the id under which [`payment_method`](Self::payment_method) was
+    /// attached: a test token gets a new id each time, and the default must be named by that.
     pub(super) fn update<'a>(&'a self, attached: Option<&'a str>) -> CustomerUpdate<'a> {
         let named = self.default_payment_method.as_str();
         let same = attached.filter(|_| named == self.payment_method);
@@ -104,7 +103,7 @@ impl OrgInfoUpdate {
         }
     }
 
-    /// What sets everything that this writes back to what it was `before`.
+    /// The update that restores what was there `before`.
     pub(super) fn undo<'a>(&self, before: &'a Customer) -> CustomerUpdate<'a> {
         let was = |written: &str, was: &'a Option<String>| {
             filled(written).map(|_| was.as_deref().unwrap_or_default())

@@ -1,7 +1,7 @@
-//! Every org of an account whose customers Stripe does not search: read in the background, a page at a time.
+//! All orgs of an account whose customers Stripe does not search: read in the background, page by page.
 //!
-//! Each page is kept, so that what breaks off goes on where it stopped, whoever asks next. Once all are read, only the
-//! new ones are looked for. Search is tried again after a while.
+//! Each page is kept, so that an interrupted listing resumes where it stopped. Once all customers are read, only new
+//! ones are listed. Search is tried again after a while.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,13 +21,13 @@ use crate::stripe;
 /// When search is tried again.
 const SEARCH_AGAIN: Duration = Duration::from_secs(10 * 60);
 
-/// In seconds: customers of one second may come into the list one after the other.
+/// In seconds: customers created in the same second may appear in the list one after the other.
 const OVERLAP: i64 = 5;
 
 #[derive(Default)]
 pub(super) struct Listing {
     state: Mutex<State>,
-    /// How many pages were read, or reading broke off.
+    /// Counts pages, and interruptions.
     steps: watch::Sender<u64>,
 }
 
@@ -37,15 +37,15 @@ struct State {
     until: Option<Instant>,
     /// When each org's newest customer was created (Unix seconds), and its id.
     orgs: HashMap<OrgName, (i64, Arc<str>)>,
-    /// The customer that was read last; the next page begins after it.
+    /// The last customer that was read. The next page begins after it.
     last: Option<String>,
     /// Unix seconds: when the newest customer that was read was created.
     newest: i64,
-    /// Every customer was read that was there when reading began.
+    /// Whether every customer was read that existed when reading began.
     is_complete: bool,
     is_reading: bool,
     reader: JoinSet<()>,
-    /// Why reading broke off.
+    /// Why reading was interrupted.
     failure: Option<Error>,
 }
 
@@ -57,7 +57,7 @@ impl Listing {
             .is_some_and(|until| Instant::now() < until)
     }
 
-    /// Stripe does not search: it will not be asked to for a while.
+    /// Stripe refused to search: search is not tried again for a while.
     pub(super) fn begin(&self, error: &stripe::Error) {
         let until = Instant::now() + SEARCH_AGAIN;
         if self.state().until.replace(until).is_none() {
@@ -65,12 +65,12 @@ impl Listing {
         }
     }
 
-    /// Forgets an org's customer: Stripe says that it is gone.
+    /// Forgets an org's customer, which is gone according to Stripe.
     pub(super) fn forget(&self, org: &OrgName) {
         self.state().orgs.remove(org);
     }
 
-    /// Tells when more was read than up to now.
+    /// Waits for more progress than up to now.
     pub(super) fn progress(&self) -> Progress {
         Progress(self.steps.subscribe())
     }
@@ -124,7 +124,7 @@ impl Progress {
     }
 }
 
-/// A reader that ends in whatever way: the next look-up may start another one.
+/// A reader. When it ends in any way, the next look-up may start another one.
 struct Reading<'a>(&'a Listing, Option<Error>);
 
 impl Drop for Reading<'_> {
@@ -137,7 +137,7 @@ impl Domain {
     /// Looks `org` up among all customers.
     ///
     /// # Errors
-    /// [`Error::Listing`] while they are being read, or why that broke off.
+    /// [`Error::Listing`] while they are being read, or the reason for an interruption.
     pub(super) async fn listed(
         &self,
         shared: &Arc<SharedState>,
@@ -153,7 +153,7 @@ impl Domain {
         if listing.must_read() {
             let (domain, shared) = (self.in_background(Lane::Bulk), shared.clone());
             let mut state = listing.state();
-            // The one before has ended.
+            // The previous reader has ended.
             state.reader = JoinSet::new();
             state.reader.spawn(async move {
                 let listing = &shared.orgs.listing;
@@ -182,7 +182,7 @@ impl Domain {
             let last = listing.state().last.clone();
             let page = match self.billing().customers_after(last.as_deref()).await {
                 Ok(page) => page,
-                // The customer that was read last is gone, and there is no other to go on after.
+                // The last customer was deleted, so the list starts again from the beginning.
                 Err(error)
                     if error
                         .api()

@@ -1,4 +1,4 @@
-//! Writing an org's particulars to the customer that it has.
+//! Writes an org's details to its customer.
 
 use std::sync::Arc;
 
@@ -9,18 +9,18 @@ use crate::domain::{Domain, Error, Result};
 /// A customer that was written to.
 pub(in crate::domain) struct Written {
     pub(in crate::domain) id: Arc<str>,
-    /// What its invoices are paid with now, if that was written.
+    /// The new default payment method, if one was written.
     pub(in crate::domain) default_payment_method: Option<String>,
-    /// The payment method that was attached, and was not the customer's before.
+    /// The attached payment method, if it is new to the customer.
     pub(in crate::domain) attached: Option<String>,
-    /// Whether this request has made it.
+    /// Whether this request has created it.
     pub(in crate::domain) is_new: bool,
 }
 
-/// A payment method that the customer has.
+/// A payment method of the customer.
 pub(in crate::domain) struct Attached {
     pub(in crate::domain) id: String,
-    /// Whether it was not the customer's before.
+    /// Whether it is new to the customer.
     pub(in crate::domain) is_new: bool,
 }
 
@@ -36,7 +36,7 @@ impl Written {
 }
 
 impl Domain {
-    /// Writes `info` to a customer that exists.
+    /// Writes `info` to an existing customer.
     pub(in crate::domain) async fn update_customer(
         &self,
         id: Arc<str>,
@@ -48,7 +48,7 @@ impl Domain {
         };
         let update = info.update(attached.as_ref().map(|attached| attached.id.as_str()));
         let written = if update.is_empty() {
-            // Whether it is still there matters all the same.
+            // There is nothing to write, but the customer must still exist.
             let there = self.existing_customer(&id).await;
             there.map(|_| Written {
                 id: id.clone(),
@@ -77,7 +77,7 @@ impl Domain {
         }
     }
 
-    /// Attaches a payment method, and says whether the customer did not have it before.
+    /// Attaches a payment method. Also returns whether it is new to the customer.
     pub(in crate::domain) async fn attach_named(
         &self,
         customer: &str,
@@ -85,12 +85,12 @@ impl Domain {
     ) -> Result<Attached> {
         let before = self.billing().payment_method(method).await;
         let id = self.attach_payment_method(customer, method).await?;
-        // A test token is another one each time. What could not be read may have been the customer's.
+        // A test token gets a new id each time. If the method could not be read, it may have been the customer's.
         let is_new = id != method || before.is_ok_and(|before| before.customer.is_none());
         Ok(Attached { id, is_new })
     }
 
-    /// Takes payment methods away from their customer again, after the request that attached them was refused.
+    /// Detaches payment methods that a refused request had attached.
     pub(in crate::domain) async fn detach(&self, methods: &[String]) {
         for method in methods {
             let detached = self.billing().detach_payment_method(method).send().await;
@@ -100,7 +100,7 @@ impl Domain {
         }
     }
 
-    /// The customer as Stripe has it now.
+    /// Reads the customer from Stripe.
     ///
     /// # Errors
     /// [`Error::CustomerVanished`] if it was deleted.
@@ -112,8 +112,7 @@ impl Domain {
         Ok(customer)
     }
 
-    /// Gives a customer the particulars that it had before `info` was written, after the rest of the request was
-    /// refused.
+    /// Restores the details from before `info` was written, after the rest of the request was refused.
     pub(in crate::domain) async fn take_back(&self, info: &OrgInfoUpdate, before: &Customer) {
         let undo = info.undo(before);
         if undo.is_empty() {
@@ -126,8 +125,7 @@ impl Domain {
         }
     }
 
-    /// Attaches a payment method, or the card that a test token such as `pm_card_us` stands for.
-    /// Returns the id under which the customer has it.
+    /// Attaches a payment method, or the card that a test token such as `pm_card_us` stands for. Returns its id.
     pub(in crate::domain) async fn attach_payment_method(
         &self,
         customer: &str,

@@ -1,11 +1,11 @@
-//! The phases of a subscription, past ones too, put together of what several objects tell. Pure.
+//! The phases of a subscription, past ones included, combined from several objects of Stripe's. Pure.
 
 use super::sources::{of_dates, of_schedule};
 use super::{Phase, Phases, Span};
 use crate::billing::{Expandable, Schedule, Subscription};
 use crate::domain::catalog::Catalog;
 
-/// The phases of a subscription: those of its schedules, the `past` ones too, or what its own dates tell.
+/// The phases of a subscription: from its schedules, the `past` ones too, or else from its own dates.
 pub(super) fn of_subscription(
     subscription: &Subscription,
     past: &[Schedule],
@@ -33,7 +33,7 @@ pub(super) fn of_subscription(
     timeline
 }
 
-/// Whether the phase in force may have begun before all that the subscription itself tells.
+/// Whether the phase in force may have begun earlier than the subscription itself shows.
 pub(super) fn needs_past(subscription: &Subscription) -> bool {
     let Some(schedule) = subscription.active_schedule() else {
         return true;
@@ -43,7 +43,7 @@ pub(super) fn needs_past(subscription: &Subscription) -> bool {
     first == current && first > Some(subscription.start_date)
 }
 
-/// The schedules that a subscription had and has no more, in order of time.
+/// The former schedules of a subscription, in order of time.
 fn over<'a>(subscription: &Subscription, past: &'a [Schedule]) -> Vec<&'a Schedule> {
     let own = |schedule: &&Schedule| {
         let driven = schedule.subscription.as_ref().map(Expandable::id);
@@ -73,7 +73,7 @@ struct History {
 }
 
 impl History {
-    /// Adds the phases of a schedule that is over, as far as they came about.
+    /// Adds the phases of a former schedule, up to its end.
     fn add_past(&mut self, schedule: &Schedule, catalog: &Catalog) {
         let Some(over) = ended(schedule) else { return };
         for mut phase in of_schedule(schedule, catalog, false).phases {
@@ -85,7 +85,8 @@ impl History {
         }
     }
 
-    /// Adds what is now and is to come. `unscheduled`: what a released schedule left goes on, whatever its coupon.
+    /// Adds current and future phases. With `unscheduled`, the last phase of a released schedule continues, whatever
+    /// its coupon.
     fn add_present(&mut self, present: Phases, unscheduled: bool) {
         for (i, phase) in present.phases.into_iter().enumerate() {
             let index = self.add(phase, unscheduled);
@@ -95,13 +96,13 @@ impl History {
         }
     }
 
-    /// Adds a phase after those that are there, or lets the last one go on where nothing changes. Says where it is.
+    /// Appends a phase, or extends the last one if nothing changes. Returns its index.
     fn add(&mut self, mut phase: Phase, unscheduled: bool) -> Option<usize> {
         let Some(last) = self.phases.last_mut() else {
             self.phases.push(phase);
             return Some(0);
         };
-        // What lies before is known better from the schedule that was in force.
+        // The schedule in force at the time knows the past better.
         let began = last.end.unwrap_or(last.effective);
         if !phase.features.is_empty() {
             phase.effective = phase.effective.max(began);
@@ -123,7 +124,7 @@ impl History {
         Some(self.phases.len() - 1)
     }
 
-    /// What was before the first schedule was the same as at its beginning, but for a trial.
+    /// Before the first schedule, the subscription was as at the schedule's start, except for a trial.
     fn begin_with(&mut self, subscription: &Subscription) {
         let start = subscription.start_date;
         let Some(first) = self.phases.first_mut() else {
@@ -146,7 +147,7 @@ impl History {
         }
     }
 
-    /// All phases that lasted for some time.
+    /// All phases with a length above zero.
     fn finish(self) -> Phases {
         let lasted = |phase: &Phase| phase.end != Some(phase.effective);
         let before = |index: usize| {

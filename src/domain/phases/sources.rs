@@ -1,12 +1,12 @@
-//! The phases that one schedule tells, or a subscription's own dates. Pure.
+//! The phases of one schedule, or of a subscription's own dates. Pure.
 
 use super::{Phase, Phases};
 use crate::billing::{EndBehavior, Schedule, SchedulePhase, Subscription};
 use crate::domain::catalog::Catalog;
 use crate::domain::refs::FeaturePlan;
 
-/// The phases of a schedule, then the end if it cancels. A phase whose trial ends before it does is shown as two;
-/// `trialing` tells which of them is in force.
+/// The phases of a schedule, and the end if it cancels the subscription. A phase whose trial ends before the phase is
+/// shown as two; `trialing` says which of the two is in force.
 pub(super) fn of_schedule(schedule: &Schedule, catalog: &Catalog, trialing: bool) -> Phases {
     let tax = schedule.default_settings.automatic_tax.enabled;
     let cancels = schedule.end_behavior == EndBehavior::Cancel;
@@ -70,7 +70,7 @@ fn of_phase(phase: &SchedulePhase, catalog: &Catalog, tax: bool) -> Phase {
     }
 }
 
-/// What a subscription without a schedule has gone through, and what is planned for it.
+/// The past and planned phases of a subscription without a schedule.
 pub(super) fn of_dates(subscription: &Subscription, trialing: bool) -> Phases {
     let tax = subscription.automatic_tax.enabled;
     let items = subscription.items.data.iter();
@@ -88,7 +88,7 @@ pub(super) fn of_dates(subscription: &Subscription, trialing: bool) -> Phases {
         if end.is_none_or(|end| effective < end) {
             if let Some(previous) = phases.last_mut() {
                 previous.end = Some(effective);
-                // It had the coupon only if that was given by then.
+                // It had the coupon only if that was applied by then.
                 previous.coupon.take_if(|_| given >= effective);
             }
             let (features, coupon) = (features.clone(), coupon.clone());
@@ -125,7 +125,7 @@ pub(super) fn of_dates(subscription: &Subscription, trialing: bool) -> Phases {
     }
 }
 
-/// A phase from `effective` on in which nothing is granted.
+/// A phase from `effective` on without any features.
 fn nothing(effective: i64, automatic_tax: bool) -> Phase {
     Phase {
         features: Vec::new(),
