@@ -1,8 +1,8 @@
-//! `whoami`: the account that everything here happens in.
+//! `whoami`: the Stripe account of this key.
 
 use super::{Domain, Error, Result};
 
-/// The Stripe account in force.
+/// The current Stripe account.
 #[derive(Clone, Debug)]
 pub struct Whoami {
     /// `acct_…`.

@@ -21,12 +21,12 @@ pub(super) struct PricedFeature {
     pub(super) aggregate: AggregateUsage,
     /// When and in which currency it is billed.
     pub(super) billing: BillingTerms,
-    /// Whether it never costs anything, as far as its tiers are known.
+    /// Whether it never costs anything, according to its tiers as far as they are known.
     pub(super) free: bool,
 }
 
 impl PricedFeature {
-    /// What a price sells; none if it is not Tier's.
+    /// The feature that a price sells; none if the price is not Tier's.
     pub(super) fn of(price: &Price) -> Option<Self> {
         Some(Self::named(price.feature_plan()?, price))
     }
@@ -47,7 +47,7 @@ impl PricedFeature {
         self.metered && self.aggregate.is_level()
     }
 
-    /// Whether it does not start again with the period.
+    /// Whether it does not restart with the period.
     pub(super) fn is_perpetual(&self) -> bool {
         self.metered && self.aggregate.is_perpetual()
     }
@@ -87,7 +87,7 @@ impl Domain {
         Ok(Catalog::new(self.billing().prices().await?))
     }
 
-    /// The features that `references` name, in order, each once.
+    /// The features of `references`, in order and without duplicates.
     ///
     /// # Errors
     /// [`Error::FeatureOrPlanNotFound`] for the first reference that is not in the model.
@@ -117,20 +117,20 @@ impl Domain {
         } else if names.len() == references.len() {
             self.catalog_of(&names).await?
         } else {
-            // Stripe cannot be asked for a plan's prices alone.
+            // Stripe cannot list the prices of one plan only.
             Catalog::new(self.billing().prices_with_tiers().await?)
         };
         lists.iter().map(|list| catalog.expand(list)).collect()
     }
 
-    /// The part of the catalog that `names` are in.
+    /// The part of the catalog that contains `names`.
     async fn catalog_of(&self, names: &[&FeaturePlan]) -> Result<Catalog> {
         let keys: Vec<String> = names.iter().map(|name| name.lookup_key()).collect();
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
         Ok(Catalog::new(self.prices_by_key(&keys).await?))
     }
 
-    /// The prices that have `keys`, as far as there are any.
+    /// The existing prices with `keys` as lookup keys.
     pub(super) async fn prices_by_key(&self, keys: &[&str]) -> Result<Vec<Price>> {
         let keys: BTreeSet<&str> = keys.iter().copied().collect();
         let keys: Vec<String> = keys.into_iter().map(str::to_owned).collect();
@@ -144,7 +144,7 @@ impl Domain {
     }
 }
 
-/// Of several prices that claim to be the same feature, the one with Tier's lookup key is; else the newest.
+/// If several prices claim to be the same feature, the one with Tier's lookup key counts, or else the newest.
 pub(super) fn one_each(prices: Vec<Price>) -> BTreeMap<FeaturePlan, Price> {
     let mut chosen: BTreeMap<FeaturePlan, Price> = BTreeMap::new();
     for price in prices {
@@ -204,7 +204,7 @@ impl Catalog {
         self.sold_by.get(price)
     }
 
-    /// Splits `features` into whole plans and what no whole plan covers; both sorted.
+    /// Splits `features` into whole plans and the features that no whole plan covers. Both are sorted.
     pub(super) fn cover(&self, features: &[FeaturePlan]) -> (Vec<PlanName>, Vec<FeaturePlan>) {
         let present: BTreeSet<_> = features.iter().cloned().collect();
         let named: BTreeSet<_> = features.iter().map(FeaturePlan::plan).collect();

@@ -1,5 +1,5 @@
-//! The idempotency keys that clients' requests came with, as this process remembers them for a day: what came with each,
-//! and what has become of it.
+//! The idempotency keys of clients' requests, which this process remembers for a day: the request of each, and its
+//! state.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use super::Domain;
 
-/// How long a key is remembered: as long as Stripe promises to.
+/// How long a key is remembered: as long as Stripe does.
 const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A key, with the number of its account.
@@ -20,9 +20,9 @@ pub(super) type Entry = (u64, String);
 /// The keys of the last 24 hours. Of each, the `State` of its request.
 pub(super) struct ClientKeys<State>(Cache<Entry, Arc<Slot<State>>>);
 
-/// What is known of one key.
+/// What is known of a key.
 pub(super) struct Slot<State> {
-    /// The digest of the request that came with it.
+    /// The digest of its request.
     request: [u8; 32],
     pub(super) state: Arc<Mutex<State>>,
 }
@@ -33,13 +33,13 @@ impl<State: Default + Send + 'static> ClientKeys<State> {
         let cache = Cache::builder()
             .max_capacity(most)
             .time_to_live(REMEMBERED)
-            // A request is repeated soon or never, so the newest keys are the ones to have.
+            // A request is repeated soon or never, so the newest keys are kept.
             .eviction_policy(EvictionPolicy::lru())
             .build();
         Self(cache)
     }
 
-    /// What is known of a key that comes with a request; none if it came with another one before.
+    /// What is known of a request's key; none if the key came with another request before.
     pub(super) async fn known(&self, key: &Entry, request: [u8; 32]) -> Option<Arc<Slot<State>>> {
         let fresh = async {
             Arc::new(Slot {
@@ -58,7 +58,7 @@ impl<State: Default + Send + 'static> ClientKeys<State> {
 }
 
 impl Domain {
-    /// The digest of a client's key, which tells nothing of it. Each test clock is a world of its own.
+    /// The digest of a client's key. The same key on another test clock is another key.
     pub(super) fn client_key_digest(&self, key: &str) -> [u8; 32] {
         let clock = self.test_clock.as_deref().unwrap_or_default();
         let digest = Sha256::new()

@@ -1,5 +1,4 @@
-//! Which account a key opens. Locks, caches and what is remembered belong to the account: two keys of one account, in a
-//! server for many callers, must not get in each other's way unseen.
+//! The account of a key. Locks and caches belong to the account, so that two keys of one account use the same ones.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -16,18 +15,18 @@ use crate::stripe::{AccountCalls, Client};
 /// What all keys of one account share.
 pub(super) struct SharedState {
     pub(super) memory: Memory,
-    /// What tells this account's part of the memory from others'.
+    /// Identifies this account's part of the memory.
     pub(super) number: u64,
     pub(super) orgs: org::Directory,
-    /// One subscription change at a time for an org.
+    /// Allows one subscription change of an org at a time.
     pub(super) changes: locks::Locks,
-    /// One read-then-write of a usage total at a time for a subscription item.
+    /// Allows one read and write of a usage total at a time, by subscription item.
     pub(super) totals: locks::Locks,
-    /// Shared by whoever records usage on a subscription item.
+    /// Shared by requests that record usage on a subscription item.
     pub(super) items: locks::Locks,
-    /// Shared by whoever reports usage of an org.
+    /// Shared by requests that report usage of an org.
     pub(super) reports: locks::Locks,
-    /// Whether its Stripe is away.
+    /// Whether its Stripe is unavailable.
     pub(super) outage: entitlement::Outage,
     /// Usage that is being recorded.
     pub(super) writes: usage::Writes,

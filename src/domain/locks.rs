@@ -1,5 +1,5 @@
-//! Mutual exclusion by name: two changes to one org, or to one usage total, must not interleave, and usage must not be
-//! recorded on an item while that goes.
+//! Locks by name. Two changes of one org, or of one usage total, must not interleave, and no usage may be recorded on
+//! an item during its change.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, Weak};
@@ -9,18 +9,19 @@ use tokio::sync::{Mutex, OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWrite
 use super::{Domain, Error, Result};
 use crate::admission::AdmissionError;
 
-/// A lock for each name in use. Names nobody holds any more cost nothing for long.
+/// A lock for each name in use. Unused names are removed after a while.
 #[derive(Default)]
 pub(super) struct Locks(std::sync::Mutex<HashMap<String, Weak<RwLock<()>>>>);
 
-/// When to look for names that nobody holds: early, since there may be thousands of accounts with locks of their own.
+/// When to remove unused names first: early, since thousands of accounts may have locks.
 const SWEEP_AT: usize = 16;
 
-/// How many requests may wait for one lock, or with one idempotency key. More would not be answered in time.
+/// How many requests may wait for one lock or one idempotency key. More would not be answered in time.
 const MOST_WAITING: usize = 32;
 
 impl Domain {
-    /// Waits for `name`'s lock, which is held until the guard is dropped. The request has no place meanwhile.
+    /// Waits for the lock of `name`, which is held until the guard is dropped. While it waits, the request gives up its
+    /// place.
     pub(super) async fn hold(
         &self,
         locks: &Locks,
@@ -31,7 +32,7 @@ impl Domain {
         self.acquire(free, lock.write_owned()).await
     }
 
-    /// Likewise, but any number may share the lock while nobody holds it alone.
+    /// The same for a shared lock.
     pub(super) async fn share(
         &self,
         locks: &Locks,
@@ -42,8 +43,8 @@ impl Domain {
         self.acquire(free, lock.read_owned()).await
     }
 
-    /// Waits for what is known of an idempotency key, which another request with the same key may be working on. The
-    /// request has no place meanwhile.
+    /// Waits for the state of an idempotency key, which another request with the same key may hold. While it waits, the
+    /// request gives up its place.
     pub(super) async fn hold_key<T>(&self, known: &Arc<Mutex<T>>) -> Result<OwnedMutexGuard<T>> {
         // Besides what knows of it.
         let others = Arc::strong_count(known) - 1;
@@ -55,7 +56,7 @@ impl Domain {
         self.acquire(free, lock.lock_owned()).await
     }
 
-    /// The guard, if it was `free`; else the one that is awaited, unless the caller leaves before.
+    /// Returns the guard if it was `free`, or else waits for it, unless the caller leaves before.
     async fn acquire<G>(&self, free: Option<G>, guard: impl Future<Output = G>) -> Result<G> {
         if let Some(guard) = free {
             return Ok(guard);
@@ -67,7 +68,7 @@ impl Domain {
         }
     }
 
-    /// Awaits what other requests have to finish.
+    /// Waits for other requests.
     pub(super) async fn wait<T>(&self, other: impl Future<Output = T>) -> Result<T> {
         match &self.admission {
             Some(admission) => Ok(admission.wait(other).await?),
@@ -77,13 +78,13 @@ impl Domain {
 }
 
 impl Locks {
-    /// Waits for `name`'s lock for work that no request has a place for. There is no bound on who waits: only work of
-    /// which there is one of a name at a time comes here.
+    /// Waits for the lock of `name` in a background task. The number of waiting tasks is not limited here, since only
+    /// one task of each name runs.
     pub(super) async fn exclusive(&self, name: &str) -> OwnedRwLockWriteGuard<()> {
         self.get(name).write_owned().await
     }
 
-    /// The lock of `name`, unless too many wait for it: whoever does, or holds it, has a handle.
+    /// The lock of `name`, unless too many requests wait for it. Each waiting request and the holder have a handle.
     fn join(&self, name: &str) -> Option<Arc<RwLock<()>>> {
         let lock = self.get(name);
         let others = Arc::strong_count(&lock) - 1;

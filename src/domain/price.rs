@@ -1,6 +1,6 @@
-//! A feature of a plan as a Stripe price, and back. Both are pure, so that they can be tested as inverses.
+//! Converts a feature of a plan to a Stripe price, and back. Both directions are pure, and tested as inverses.
 //!
-//! Names, metadata keys and defaults are those of the original, whose accounts must keep working.
+//! Names, metadata keys and defaults are those of the original, so that its accounts keep working.
 
 use rust_decimal::Decimal;
 
@@ -13,9 +13,9 @@ use crate::billing::{
     PriceTier, RecurringInterval, TiersMode, TransformQuantity,
 };
 
-/// Which feature of which plan a price is for.
+/// The metadata key that names the feature and plan of a price.
 pub(super) const FEATURE: &str = "tier.feature";
-/// How much of it may be used in a period.
+/// The metadata key of the limit per period.
 pub(super) const LIMIT: &str = "tier.limit";
 const TITLE: &str = "tier.title";
 const PLAN_TITLE: &str = "tier.plan_title";
@@ -51,7 +51,7 @@ pub(super) fn terms(name: &FeaturePlan, plan: &Plan, feature: &Feature) -> NewPr
     }
 }
 
-/// The product that is created with a feature's price.
+/// The product that is created together with a feature's price.
 pub(super) fn new_product(name: &FeaturePlan, plan: &Plan, feature: &Feature) -> PriceProduct {
     PriceProduct::New {
         id: name.lookup_key(),
@@ -59,7 +59,7 @@ pub(super) fn new_product(name: &FeaturePlan, plan: &Plan, feature: &Feature) ->
     }
 }
 
-/// The last tier is open for Stripe, which never stops counting; the bound is Tier's, in the metadata.
+/// The last tier is unbounded in Stripe, which never stops counting. Tier's limit is in the metadata.
 fn tiered(mode: Mode, tiers: &[Tier]) -> NewAmount {
     let mode = match mode {
         Mode::Graduated => TiersMode::Graduated,
@@ -92,7 +92,7 @@ fn aggregate_usage(aggregate: Aggregate) -> AggregateUsage {
     }
 }
 
-/// A price of Tier's, read back: what it is for, and how it is sold.
+/// A price of Tier's, as read from Stripe: its feature and its terms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PulledFeature {
     /// `price_…`.
@@ -105,7 +105,7 @@ pub(super) struct PulledFeature {
 }
 
 impl PulledFeature {
-    /// Reads a price whose tiers were expanded. None if it is not Tier's, or unlike any that Tier makes.
+    /// Reads a price with expanded tiers. None if it is not Tier's, or has terms that Tier never creates.
     pub(super) fn read(price: &Price) -> Option<Self> {
         let name = price.feature_plan()?;
         let read = Self::read_as(price, name);
@@ -133,7 +133,7 @@ impl PulledFeature {
         })
     }
 
-    /// Whether it is sold as `feature` of `plan` would be.
+    /// Whether its terms are those of `feature` in `plan`.
     pub(super) fn is_sold_as(&self, plan: &Plan, feature: &Feature) -> bool {
         self.plan_title == plan.title
             && self.interval == plan.interval
@@ -181,7 +181,7 @@ fn read_divide(price: &Price) -> Option<Divide> {
     })
 }
 
-/// A price per unit: one tier, or none at all where nothing may be used and nothing costs.
+/// A price per unit: one tier, or no tier at all if nothing may be used and nothing costs.
 fn read_unit(price: Decimal, limit: i64) -> Vec<Tier> {
     if limit == 0 && price.is_zero() {
         return Vec::new();
@@ -216,7 +216,7 @@ fn title(price: &Price, key: &str, default: &str) -> String {
     title.map_or(default, String::as_str).to_owned()
 }
 
-/// The exact amount, which older answers give only where it is not whole.
+/// The exact amount. Older answers have it only if it is not an integer.
 fn amount(decimal: Option<Decimal>, whole: Option<i64>) -> Decimal {
     decimal
         .or(whole.map(Decimal::from))

@@ -15,8 +15,8 @@ impl Domain {
     }
 }
 
-/// Puts features, sorted by name, together to plans. What they say of their plan is the same for each, or was
-/// tampered with: the first one counts.
+/// Groups features, sorted by name, into plans. All features of a plan should agree about the plan; if not, the first
+/// one counts.
 fn model(features: impl Iterator<Item = PulledFeature>) -> Model {
     let mut model = Model::default();
     for pulled in features {

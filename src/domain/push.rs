@@ -1,7 +1,7 @@
-//! Push: makes Stripe have what a model says, and says what became of each feature.
+//! `push`: creates in Stripe what a model says, and reports the outcome for each feature.
 //!
-//! Plans never change once they are pushed. A plan is claimed by a product of its own, which carries the plan's
-//! hash: whoever comes with the same plan may complete it, whoever comes with another is refused.
+//! Plans never change once they are pushed. A plan is claimed by its product, which carries the plan's hash. Another
+//! push of the same plan may complete it. A push of a different plan with the same name is refused.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,21 +13,21 @@ use super::refs::{FeaturePlan, PlanName};
 use super::{Domain, Error, Result};
 use crate::billing::{Metadata, NewProduct, PriceProduct};
 
-/// Under this key a plan's product has the plan's hash.
+/// The metadata key of the plan's hash on its product.
 const MODEL_HASH: &str = "tier.model";
 
-/// What became of one feature of a pushed model.
+/// The result for one feature of a pushed model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushResult {
-    /// Which feature of which plan.
+    /// The feature and its plan.
     pub feature: FeaturePlan,
-    /// What became of it.
+    /// The outcome.
     pub outcome: PushOutcome,
-    /// Its price, if it has the one that the model says.
+    /// Its price, if that is as in the model.
     pub price: Option<PushedPrice>,
 }
 
-/// A price that a push made, or found.
+/// A price that a push created or found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushedPrice {
     /// `price_…`.
@@ -36,18 +36,18 @@ pub struct PushedPrice {
     pub link: Option<String>,
 }
 
-/// What became of a feature.
+/// The outcome for a feature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PushOutcome {
-    /// There was none, and now there is.
+    /// It was created.
     Created,
-    /// It was there, as the model has it.
+    /// It existed, as in the model.
     Unchanged,
-    /// It was there, otherwise than the model has it.
+    /// It existed with other terms.
     Differs,
-    /// Its plan was there, otherwise than the model has it.
+    /// Its plan existed with other features or terms.
     PlanDiffers,
-    /// Stripe did not make it: why.
+    /// Stripe did not create it: the reason.
     Failed(String),
 }
 
@@ -57,7 +57,7 @@ impl PushOutcome {
         matches!(self, Self::Created | Self::Unchanged)
     }
 
-    /// The `reason` that clients know.
+    /// The `reason` in the contract.
     pub fn reason(&self) -> &str {
         match self {
             Self::Created => "created",
@@ -68,22 +68,22 @@ impl PushOutcome {
     }
 }
 
-/// What Stripe has of a plan of the model.
+/// The state of a plan in Stripe.
 #[derive(Clone, Debug)]
 enum PlanState {
-    /// It was not there; this push has claimed it.
+    /// It was new. This push has claimed it.
     New,
-    /// It is there, and says that it is this very plan: what is missing was never finished.
+    /// It exists with the same hash. An earlier push may not have completed it.
     Same,
-    /// It is there, and is another.
+    /// It exists with another hash.
     Other,
-    /// It is there, pushed by the original, which noted no hash.
+    /// It exists without a hash, pushed by the original.
     Unmarked,
-    /// Stripe did not say.
+    /// Stripe did not answer.
     Unknown(Error),
 }
 
-/// What is to be done about a feature.
+/// What to do about a feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Create,
@@ -91,14 +91,15 @@ enum Verdict {
     PlanDiffers,
 }
 
-/// Decides about a feature of a plan that stands so, from its price if it has one, and whether that is as the model says.
+/// Decides about a feature, from the state of its plan and from its price, if there is one, and whether that is as in
+/// the model.
 fn verdict(state: &PlanState, alike: Option<bool>) -> Verdict {
     match (state, alike) {
         (PlanState::Other, _) | (PlanState::Unmarked, None | Some(false)) => Verdict::PlanDiffers,
         (PlanState::Same, Some(_)) | (PlanState::New | PlanState::Unmarked, Some(true)) => {
             Verdict::Unchanged
         }
-        // Where another price is in the way, creation says so.
+        // If another price is in the way, the creation will report it.
         (PlanState::New, None | Some(false))
         | (PlanState::Same, None)
         | (PlanState::Unknown(_), _) => Verdict::Create,
@@ -106,12 +107,12 @@ fn verdict(state: &PlanState, alike: Option<bool>) -> Verdict {
 }
 
 impl Domain {
-    /// Creates what is missing of `model`, many features at a time, and calls `progress` as each is done. The results
-    /// are sorted by name. May be repeated: what a push that broke off has left out, the next one creates.
+    /// Creates what is missing of `model`, many features in parallel, and calls `progress` after each. The results are
+    /// sorted by name. It can be repeated: the next push completes an interrupted one.
     ///
     /// # Errors
-    /// If Stripe cannot be asked about any of the plans, or about their prices. A feature that Stripe refuses is a
-    /// result, and no error.
+    /// If Stripe answers for none of the plans, or not for their prices. A feature that Stripe refuses is a result, and
+    /// not an error.
     pub async fn push(
         &self,
         model: &Model,
@@ -176,7 +177,7 @@ impl Domain {
         }
     }
 
-    /// Creates the price, together with its product if that is not there yet.
+    /// Creates the price, and its product if that does not exist.
     async fn create_price(
         &self,
         name: &FeaturePlan,
@@ -191,7 +192,7 @@ impl Domain {
             Err(error) if error.is_already_exists() || error.is_lookup_key_taken() => error,
             Err(error) => return Err(error.into()),
         };
-        // Another push was here between our look and now, or an earlier one lost its plan's product.
+        // Another push was faster, or the plan's product was lost after an earlier push.
         let key = name.lookup_key();
         let prices = self.prices_by_key(&[key.as_str()]).await?;
         let found = prices.iter().find_map(PulledFeature::read);
@@ -203,7 +204,7 @@ impl Domain {
             });
         }
         if !prices.is_empty() || !refused.is_already_exists() {
-            // Somebody else's price has the key.
+            // A price that is not Tier's has the key.
             return Err(refused.into());
         }
         let product = PriceProduct::Existing(key);
@@ -212,7 +213,7 @@ impl Domain {
         Ok((PushOutcome::Created, Some(price.id)))
     }
 
-    /// Makes each plan's product, or finds out whose it is.
+    /// Creates each plan's product, or finds the existing one.
     async fn claim_plans(&self, model: &Model) -> Result<BTreeMap<PlanName, PlanState>> {
         let claims: Vec<_> = (model.plans.iter())
             .map(|(name, plan)| async move {
@@ -241,7 +242,7 @@ impl Domain {
         }
     }
 
-    /// What Stripe has of a plan that somebody has claimed before.
+    /// The state of a plan that was claimed before.
     async fn look_at_plan(&self, name: &PlanName, plan: &Plan) -> Result<PlanState> {
         match self.billing().product(&name.product_id()).await {
             Ok(product) => Ok(match product.metadata.get(MODEL_HASH) {
@@ -254,7 +255,7 @@ impl Domain {
         }
     }
 
-    /// The prices that plans of the model have already, where they matter.
+    /// The existing prices of the model's plans, where they matter.
     async fn pulled_prices(
         &self,
         model: &Model,
@@ -274,13 +275,13 @@ impl Domain {
             .collect())
     }
 
-    /// A price's page in Stripe's dashboard.
+    /// The URL of a price in Stripe's dashboard.
     fn price_link(&self, id: &str) -> Option<String> {
         self.dashboard_page(&format!("prices/{id}"))
     }
 }
 
-/// A Stripe that knows nothing about any plan is a failure of the push, not of each feature.
+/// If Stripe answers for no plan at all, the push fails as a whole, and not feature by feature.
 fn all_unknown(states: BTreeMap<PlanName, PlanState>) -> Result<BTreeMap<PlanName, PlanState>> {
     let known = states
         .values()

@@ -1,8 +1,7 @@
-//! A client's `Idempotency-Key` on subscribe: a request that comes again is answered as the first time, and nothing is
-//! written.
+//! A client's `Idempotency-Key` on subscribe: a repeated request gets the first answer, and nothing is written.
 //!
-//! In this process a key is remembered for a day. For other servers, and after a restart, the digests of the last five
-//! keys are in the metadata of the subscription, written along with what the request changed.
+//! This process remembers a key for a day. For other servers, and after a restart, the digests of the last five keys
+//! are in the subscription's metadata. They are written together with the request's change.
 
 use sha2::{Digest as _, Sha256};
 
@@ -13,13 +12,13 @@ use super::{Domain, Error, Result};
 use crate::billing::Metadata;
 use crate::num::hex;
 
-/// The metadata key under which the digests are.
+/// The metadata key of the digests.
 pub(super) const KEYS: &str = "tier.keys";
 
-/// How many are kept in metadata.
+/// How many digests the metadata keeps.
 const KEPT: usize = 5;
 
-/// The keys of subscribes: of each, whether its request was carried out.
+/// The keys of subscribes, and whether each request was carried out.
 pub(super) type KeyedRequests = ClientKeys<bool>;
 
 impl Domain {
@@ -50,17 +49,17 @@ impl Domain {
         let outcome = self.subscribe(org, &request).await;
         match &outcome {
             Ok(()) => *done = true,
-            // Something may have been done.
+            // A part may have been done.
             Err(
                 Error::Unavailable { .. } | Error::TimedOut { .. } | Error::CustomerVanished { .. },
             ) => {}
-            // Nothing was, so the key is free for a corrected request.
+            // Nothing was done, so the key is free for a corrected request.
             Err(_) => keys.forget(&entry).await,
         }
         outcome
     }
 
-    /// A client's key as it is kept: short, and telling nothing.
+    /// The stored form of a client's key: a short digest.
     pub(super) fn key_digest(&self, key: &str) -> String {
         hex(&self.client_key_digest(key)[..8])
     }
@@ -72,7 +71,7 @@ pub(super) fn reused() -> Error {
     )
 }
 
-/// The keys that objects know, those of the first ones first.
+/// The keys noted on objects, oldest first.
 pub(super) fn noted<'a>(objects: impl Iterator<Item = &'a Metadata>) -> Vec<String> {
     let mut keys: Vec<String> = Vec::new();
     for key in objects
@@ -86,7 +85,7 @@ pub(super) fn noted<'a>(objects: impl Iterator<Item = &'a Metadata>) -> Vec<Stri
     keys
 }
 
-/// What metadata says once `key` is known too.
+/// The metadata value after `key` is added.
 pub(super) fn with(known: &[String], key: &str) -> String {
     let known = known.iter().map(String::as_str);
     let keys: Vec<_> = std::iter::once(key).chain(known).take(KEPT).collect();

@@ -1,4 +1,4 @@
-//! `subscribe`: brings an org's phases in Stripe to what is asked for.
+//! `subscribe`: changes an org's phases in Stripe to the requested ones.
 
 mod change;
 mod checks;
@@ -21,34 +21,33 @@ use super::{Domain, Error, Result};
 /// What to subscribe an org to.
 #[derive(Clone, Debug, Default)]
 pub struct Subscribe {
-    /// Particulars to write first.
+    /// Details to write first.
     pub info: Option<OrgInfoUpdate>,
     /// The phases, in order. None: only `info` and `payment_method` are written. One without features: cancel.
     pub phases: Vec<RequestedPhase>,
-    /// What is paid with; may be empty. Without phases, the default from now on.
+    /// The payment method; may be empty. Without phases, it becomes the default.
     pub payment_method: String,
-    /// Whether Stripe computes tax, in all phases; unset: as it is.
+    /// Whether Stripe computes tax in all phases; none: no change.
     pub automatic_tax: Option<bool>,
-    /// The digest of the key that the request came with: once that is known, nothing is done any more.
-    /// [`Domain::subscribe_once`] sets it.
+    /// The digest of the request's key. If it is known already, nothing is done. [`Domain::subscribe_once`] sets it.
     pub key: Option<String>,
 }
 
-/// A phase that a client asks for.
+/// A requested phase.
 #[derive(Clone, Debug, Default)]
 pub struct RequestedPhase {
     /// Unix seconds; none: now.
     pub effective: Option<i64>,
     /// Whether the whole phase is a trial.
     pub trial: bool,
-    /// Plans and features; none: nothing is sold any more.
+    /// Plans and features; none: the subscription ends.
     pub features: Vec<Reference>,
-    /// A coupon's id, or empty for no coupon; unset: the one that runs goes on.
+    /// The id of a coupon, or empty for no coupon; none: keep the current one.
     pub coupon: Option<String>,
 }
 
 impl Domain {
-    /// Carries out `request`: everything in it is checked before the first write.
+    /// Carries out `request`. Everything in it is checked before the first write.
     pub async fn subscribe(&self, org: &OrgName, request: &Subscribe) -> Result<()> {
         let outcome = self.carry_out(org, request).await;
         outcome.map_err(|error| self.error_to_report(error))
@@ -98,7 +97,7 @@ impl Domain {
         }
     }
 
-    /// Looks every feature up, in one go for all phases.
+    /// Looks up the features of all phases together.
     async fn resolve(&self, phases: &[RequestedPhase]) -> Result<Vec<ResolvedPhase>> {
         let lists: Vec<&[Reference]> = phases
             .iter()

@@ -17,30 +17,30 @@ pub(super) const MARK: (&str, &str) = ("tier.subscription", "default");
 
 /// Everything that Tier subscribed a customer to.
 pub(super) struct Subscriptions {
-    /// The org's subscription: the newest that is paid for, else the newest that grants something, else the newest
-    /// that lives.
+    /// The org's subscription: the newest that is paid for, or else the newest that grants something, or else the
+    /// newest live one.
     pub(super) current: Option<Subscription>,
-    /// Live ones that are older than one that is paid for, which Checkout leaves behind.
+    /// Live ones that are older than a paid one, as after Checkout.
     pub(super) superseded: Vec<Subscription>,
-    /// Other live ones, which wait for a payment: they supersede nothing.
+    /// Other live ones, whose payment is pending. They supersede nothing.
     pub(super) others: Vec<Subscription>,
-    /// Those that have ended, if asked for, newest first.
+    /// Ended ones, newest first, if they were requested.
     pub(super) ended: Vec<Subscription>,
-    /// Those that have ended, if asked for, and have left something to be done.
+    /// Ended ones with something left to be done, if they were requested.
     pub(super) ended_unsettled: Vec<Subscription>,
-    /// The newest revision among all that were asked for.
+    /// The newest revision among all of these.
     pub(super) revision: u64,
-    /// The keys of clients' requests that they know.
+    /// The noted keys of clients' requests.
     pub(super) request_keys: Vec<String>,
 }
 
 impl Subscription {
-    /// Whether what the org pays for is its to use.
+    /// Whether the org may use what it subscribed to.
     pub(super) fn grants(&self) -> bool {
         matches!(self.status, Trialing | Active | PastDue)
     }
 
-    /// Whether all is well with it: only then it takes the place of older ones.
+    /// Whether it is paid for. Only then it supersedes older ones.
     pub(super) fn is_paid_for(&self) -> bool {
         matches!(self.status, Trialing | Active)
     }
@@ -61,8 +61,8 @@ impl Subscription {
             .is_some_and(|value| value == MARK.1)
     }
 
-    /// When time itself will next make it another, in Unix seconds. That may be over: Stripe has yet to do it then. What
-    /// Stripe has done already does not count, whatever our clock says.
+    /// When it will change next by itself, in Unix seconds. That may be in the past, if Stripe is late. Changes that
+    /// Stripe has made already do not count, whatever the local clock says.
     pub(super) fn next_boundary(&self) -> Option<i64> {
         let current = self
             .active_schedule()
@@ -75,7 +75,7 @@ impl Subscription {
         ends.chain([self.current_period_end]).min()
     }
 
-    /// The phases that Stripe has not begun.
+    /// The future phases.
     fn phases_to_come(&self) -> impl Iterator<Item = &SchedulePhase> {
         let schedule = self.active_schedule();
         let current = schedule.and_then(|schedule| schedule.current_phase);
@@ -120,7 +120,7 @@ impl Price {
         match self.metadata.get(price::LIMIT).map(String::as_str) {
             None | Some("" | "inf") => NO_LIMIT,
             Some(text) => text.parse().unwrap_or_else(|_| {
-                // Whoever mistyped it meant some limit. None at all would give away what should be paid for.
+                // Somebody meant some limit. No limit at all would give away what should be paid for.
                 let price = &self.id;
                 tracing::error!(
                     price,
@@ -142,7 +142,7 @@ impl Domain {
         Ok(sort_out(all))
     }
 
-    /// All schedules of Tier's, newest first: those to come, the one in force, and past ones.
+    /// All schedules of Tier's, newest first: future, current and past ones.
     pub(super) async fn schedules(&self, customer: &str) -> Result<Vec<Schedule>> {
         let mut schedules = self.billing().schedules(customer).await?;
         schedules.retain(Schedule::is_tiers);

@@ -1,14 +1,14 @@
-//! The webhook endpoint by which Stripe tells of what others change.
+//! The webhook endpoints through which Stripe reports changes.
 
 use super::{Domain, Error, Result};
 
 pub use crate::billing::WebhookEndpoint;
 
 impl Domain {
-    /// Lets Stripe deliver events to `url`. The answer has the secret that they are signed with, which is told but once.
+    /// Makes Stripe deliver events to `url`. Stripe returns the signing secret only in this answer.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if there is an endpoint at that URL: each event would come twice.
+    /// [`Error::Invalid`] if there is an endpoint with that URL: each event would come twice.
     pub async fn create_webhook(&self, url: &str) -> Result<WebhookEndpoint> {
         let there = self.webhooks().await?;
         if let Some(there) = there.into_iter().find(|endpoint| endpoint.url == url) {
