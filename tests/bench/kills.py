@@ -1,0 +1,367 @@
+"""Kills `tier serve --ledger` with SIGKILL at random moments, under load, while Stripe fails at random. Started by
+`tests/bench/kills`, which builds it.
+
+Stripe is `tier sandbox`, a process of its own. Clients report usage of all aggregates with an idempotency key each, also
+refunds and clobbers. They repeat what was not acknowledged, with the same key, until it is.
+An org has one client, so what it must come to is known. In the end Stripe is well, and for each org and feature three
+figures must be the same: what was acknowledged, what `/v1/limits` and the file say, and what Stripe has recorded. The
+upcoming invoices must be right to the cent, and each acknowledged key must be in the ledger exactly once.
+
+It prints these figures, and ends with an error if anything is lost or doubled.
+"""
+
+import argparse
+import collections
+import http.client
+import json
+import os
+import random
+import re
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.parse
+import urllib.request
+
+STRIPE_KEY = "sk_test_kills"
+AGGREGATES = {"feature:calls": "sum", "feature:peak": "max", "feature:level": "last", "feature:disk": "perpetual"}
+PRICES = {"feature:calls": 1, "feature:peak": 10, "feature:level": 100, "feature:disk": 1000}
+# What goes wrong with calls to Stripe: the rule, and with what probability.
+FAULTS = [
+    ({"method": "POST", "path": "/v1/subscription_items/*", "action": "drop", "when": "before"}, 0.1),
+    ({"method": "POST", "path": "/v1/subscription_items/*", "action": "drop", "when": "after"}, 0.1),
+    ({"method": "POST", "path": "/v1/subscription_items/*", "action": "500", "when": "before"}, 0.05),
+    ({"method": "POST", "path": "/v1/subscription_items/*", "action": "500", "when": "after"}, 0.05),
+    ({"method": "POST", "path": "/v1/subscription_items/*", "action": "cut_body", "when": "after"}, 0.05),
+    ({"method": "GET", "path": "/v1/*", "action": "503"}, 0.04),
+    ({"method": "GET", "path": "/v1/*", "action": "html"}, 0.02),
+    ({"method": "*", "path": "/v1/*", "action": "429"}, 0.03),
+    ({"method": "POST", "path": "/v1/*", "action": "delay", "delay_ms": "300"}, 0.1),
+]
+# How long Stripe may take to be told everything once nothing fails any more.
+LONGEST_DELIVERY = 300
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Process:
+    """A `tier` that listens on a port of its own."""
+
+    def __init__(self, command, env, log):
+        env = {**os.environ, **env}
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=env)
+
+    def until_it_listens(self):
+        line = self.process.stdout.readline()
+        if not re.search(r"127\.0\.0\.1:\d+", line):
+            raise SystemExit(f"{self.process.args} did not say where it listens: {line!r}")
+        return self
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+class Stripe:
+    """The sandbox, asked past the server."""
+
+    def __init__(self, tier, seed, log):
+        self.port, self.seed = free_port(), seed
+        self.url = f"http://127.0.0.1:{self.port}"
+        command = [tier, "sandbox", "--addr", f"127.0.0.1:{self.port}", "--search-lag", "0s", "--seed", str(seed)]
+        self.process = Process(command, {}, log).until_it_listens()
+
+    def request(self, path, fields=None, method=None):
+        data = urllib.parse.urlencode(fields).encode() if fields else None
+        request = urllib.request.Request(self.url + path, data=data, method=method)
+        if path.startswith("/v1/"):
+            request.add_header("Authorization", f"Bearer {STRIPE_KEY}")
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.loads(answer.read() or "null")
+
+    def break_at_random(self):
+        for number, (rule, probability) in enumerate(FAULTS):
+            self.request("/_sandbox/faults", {**rule, "probability": probability, "seed": self.seed + number})
+
+    def faults(self):
+        return sum(rule["hits"] for rule in self.request("/_sandbox/faults")["faults"])
+
+    def mend(self):
+        self.request("/_sandbox/faults", method="DELETE")
+
+    def calls(self):
+        return self.request("/_sandbox/requests")["counts"]
+
+    def all(self, path):
+        after = ""
+        while True:
+            page = self.request(f"{path}?limit=100{after}")
+            yield from page["data"]
+            if not page["has_more"]:
+                return
+            after = f"&starting_after={page['data'][-1]['id']}"
+
+    def items(self):
+        """The subscription items of each org and feature, and the customers."""
+        orgs = {customer["id"]: customer["metadata"]["tier.org"] for customer in self.all("/v1/customers")}
+        items = {}
+        for subscription in self.all("/v1/subscriptions"):
+            for item in subscription["items"]["data"]:
+                feature = item["price"]["metadata"]["tier.feature"].split("@")[0]
+                items[orgs[subscription["customer"]], feature] = item["id"]
+        return items, {org: customer for customer, org in orgs.items()}
+
+    def recorded(self, item):
+        summaries = self.request(f"/v1/subscription_items/{item}/usage_record_summaries?limit=1")
+        return summaries["data"][0]["total_usage"]
+
+    def upcoming(self, customer):
+        return self.request(f"/v1/invoices/upcoming?customer={customer}")["total"]
+
+
+class Tier:
+    """The server, which is killed and started again on the same port and file."""
+
+    def __init__(self, binary, stripe, file, log):
+        self.port, self.file, self.binary, self.log = free_port(), file, binary, log
+        self.env = {"STRIPE_API_KEY": STRIPE_KEY, "STRIPE_BASE_API_URL": stripe.url}
+        self.start(until_it_listens=True)
+
+    def start(self, until_it_listens):
+        command = [self.binary, "serve", "--addr", f"127.0.0.1:{self.port}", "--ledger", self.file, "--deliver-after", "1s"]
+        self.process = Process(command, self.env, self.log)
+        if until_it_listens:
+            self.process.until_it_listens()
+
+    def restart(self, until_it_listens):
+        self.process.kill()
+        self.start(until_it_listens)
+
+    def looks(self, *args):
+        """What `tier ledger` prints of the file."""
+        command = [self.binary, "ledger", *args, "--ledger", self.file]
+        return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **self.env})
+
+    def call(self, path, body=None):
+        """An answer, once there is one that is no outage."""
+        for wait in range(200):
+            try:
+                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+                connection.request("POST" if body else "GET", path, json.dumps(body) if body else None)
+                answer = connection.getresponse()
+                text = answer.read().decode()
+                if answer.status == 200:
+                    return json.loads(text or "null")
+                if answer.status < 429:
+                    raise SystemExit(f"{path} is refused: {answer.status} {text}")
+            except (OSError, http.client.HTTPException):
+                pass
+            time.sleep(0.1)
+        raise SystemExit(f"{path} is not answered")
+
+
+def after(aggregate, used, report):
+    """What a report makes of a figure."""
+    n = report["n"]
+    if report.get("clobber"):
+        return n
+    if n < 0 or aggregate == "sum":
+        return used + n
+    return max(used, n) if aggregate == "max" else n
+
+
+class Client(threading.Thread):
+    """Reports usage of orgs of its own, one request after the other."""
+
+    def __init__(self, number, orgs, tier, seed):
+        super().__init__(daemon=True)
+        self.number, self.orgs, self.tier = number, orgs, tier
+        self.random = random.Random(seed * 1000 + number)
+        self.used = {(org, feature): 0 for org in orgs for feature in AGGREGATES}
+        self.keys, self.stop, self.connection = set(), threading.Event(), None
+        self.reports = self.repeats = 0
+        self.refused = None
+
+    def run(self):
+        while not self.stop.is_set() and self.refused is None:
+            self.report(*self.next_report())
+
+    def next_report(self):
+        org, feature = self.random.choice(self.orgs), self.random.choice(list(AGGREGATES))
+        report = {"org": org, "feature": feature, "n": self.random.randrange(1, 100)}
+        kind = self.random.random()
+        if kind < 0.2:
+            # A refund may take all that there is, as it will be after the reports before it.
+            report["n"] = -self.random.randint(0, self.used[org, feature])
+        elif kind < 0.3:
+            report["clobber"] = True
+        key = f"{self.number}-{len(self.keys)}"
+        self.keys.add((org, key))
+        self.used[org, feature] = after(AGGREGATES[feature], self.used[org, feature], report)
+        return key, report
+
+    def report(self, key, report):
+        """Repeats it until it is acknowledged."""
+        self.reports += 1
+        while not self.acknowledged(json.dumps(report), {"Idempotency-Key": key}):
+            self.repeats += 1
+            time.sleep(0.02)
+
+    def acknowledged(self, body, headers):
+        try:
+            if self.connection is None:
+                self.connection = http.client.HTTPConnection("127.0.0.1", self.tier.port, timeout=30)
+            self.connection.request("POST", "/v1/report", body, headers)
+            answer = self.connection.getresponse()
+            text = answer.read().decode()
+        except (OSError, http.client.HTTPException):
+            self.connection = None
+            return False
+        if 400 <= answer.status < 429:
+            self.refused = f"{body}: {answer.status} {text}"
+        return answer.status == 200 or self.refused is not None
+
+
+def model():
+    features = {
+        feature: {"aggregate": aggregate, "tiers": [{"price": PRICES[feature]}]}
+        for feature, aggregate in AGGREGATES.items()
+    }
+    return {"plans": {"plan:p@1": {"features": features}}}
+
+
+def prepare(tier, orgs):
+    tier.call("/v1/push", model())
+    for org in orgs:
+        tier.call("/v1/subscribe", {"org": org, "phases": [{"features": ["plan:p@1"]}]})
+
+
+def kill_again_and_again(tier, options, chance, clients):
+    began, life = time.monotonic(), options.longest_life
+    for number in range(1, options.kills + 1):
+        time.sleep(life)
+        # One in ten is killed while it starts, but not the last one, which has to bring it to an end.
+        listens = number == options.kills or chance.random() > 0.1
+        life = chance.uniform(0.02, options.longest_life if listens else 0.2)
+        tier.restart(until_it_listens=listens)
+        if any(client.refused for client in clients):
+            return number
+        if number % 10 == 0:
+            reports = sum(client.reports for client in clients)
+            print(f"{number:4} kills, {time.monotonic() - began:5.0f} s, {reports} reports", flush=True)
+    return options.kills
+
+
+def compare(acknowledged, found):
+    """Units that are too few, and units that are too many."""
+    lost = sum(max(0, n - found[name]) for name, n in acknowledged.items())
+    doubled = sum(max(0, found[name] - n) for name, n in acknowledged.items())
+    return lost, doubled
+
+
+def recorded_in_the_end(stripe, items, acknowledged):
+    """What Stripe has recorded, once that is what was acknowledged, or after the longest time that it may take."""
+    began = time.monotonic()
+    while True:
+        recorded = {name: stripe.recorded(items[name]) for name in acknowledged}
+        took = time.monotonic() - began
+        if recorded == acknowledged or took > LONGEST_DELIVERY:
+            return recorded, took
+        time.sleep(2)
+
+
+def in_ledger(tier, orgs):
+    """What the server says is used, and the keys in the file with how often each is there."""
+    used = {}
+    for org in orgs:
+        for row in tier.call(f"/v1/limits?org={org}")["usage"]:
+            used[org, row["feature"]] = row["used"]
+    lines = [json.loads(line) for line in tier.looks("export").stdout.splitlines()]
+    org_of = {line["id"]: line["org"] for line in lines if line["type"] == "total"}
+    entries = [line for line in lines if line["type"] == "entry" and line["key"]]
+    keys = collections.Counter((org_of[entry["total_id"]], entry["key"]) for entry in entries)
+    return used, keys
+
+
+def judge(stripe, tier, clients, orgs):
+    acknowledged = {name: n for client in clients for name, n in client.used.items()}
+    keys = {key for client in clients for key in client.keys}
+    items, customers = stripe.items()
+    recorded, took = recorded_in_the_end(stripe, items, acknowledged)
+    used, stored = in_ledger(tier, orgs)
+    price = lambda org: sum(PRICES[feature] * acknowledged[org, feature] for feature in AGGREGATES)
+    wrong_invoices = [org for org in orgs if stripe.upcoming(customers[org]) != price(org)]
+    verified = tier.looks("verify")
+    print(f"everything told {took:.0f} s after the last kill")
+    print(f"\n{'':28}{'lost':>10}{'doubled':>10}")
+    figures = [
+        ("units, ledger", *compare(acknowledged, used)),
+        ("units, Stripe", *compare(acknowledged, recorded)),
+        ("keys, ledger", len(keys - stored.keys()), sum(count - 1 for count in stored.values())),
+    ]
+    for name, lost, doubled in figures:
+        print(f"{name:28}{lost:10}{doubled:10}")
+    print(f"invoices of another amount: {len(wrong_invoices)} of {len(orgs)} {' '.join(wrong_invoices[:5])}")
+    print(f"tier ledger verify: {'right' if verified.returncode == 0 else verified.stdout + verified.stderr}")
+    unknown = stored.keys() - keys
+    print(f"keys in the ledger that nobody sent: {len(unknown)}")
+    right = not any(lost or doubled for _, lost, doubled in figures)
+    return right and not wrong_invoices and not unknown and verified.returncode == 0
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("kills", type=int, nargs="?", default=100, help="how often the server is killed (100)")
+    options.add_argument("--tier", default=os.environ.get("TIER_BIN", "target/debug/tier"), help="the binary")
+    options.add_argument("--orgs", type=int, default=60)
+    options.add_argument("--clients", type=int, default=12)
+    options.add_argument("--longest-life", type=float, default=5.0, help="seconds that a server lives at most (5)")
+    options.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="of everything that is random")
+    options.add_argument("--log", default=os.devnull, help="where the log of sandbox and servers is appended")
+    options = options.parse_args()
+    print(f"seed {options.seed}", flush=True)
+    orgs = [f"org:{number}" for number in range(options.orgs)]
+    with tempfile.TemporaryDirectory() as folder, open(options.log, "a") as log:
+        stripe = Stripe(options.tier, options.seed, log)
+        tier = Tier(options.tier, stripe, f"{folder}/tier.db", log)
+        try:
+            prepare(tier, orgs)
+            right = run(options, stripe, tier, orgs)
+        finally:
+            tier.process.kill()
+            stripe.process.kill()
+    raise SystemExit(0 if right else 1)
+
+
+def run(options, stripe, tier, orgs):
+    clients = [Client(i, orgs[i :: options.clients], tier, options.seed) for i in range(options.clients)]
+    stripe.break_at_random()
+    for client in clients:
+        client.start()
+    kills = kill_again_and_again(tier, options, random.Random(options.seed), clients)
+    for client in clients:
+        client.stop.set()
+    for client in clients:
+        client.join()
+    faults = stripe.faults()
+    stripe.mend()
+    calls = stripe.calls()
+    told = calls.get("POST /v1/subscription_items/:id/usage_records", 0)
+    count = lambda name: sum(getattr(client, name) for client in clients)
+    print(f"{kills} kills; {count('reports')} reports acknowledged, {count('repeats')} requests that were not, and were repeated")
+    print(f"{sum(calls.values())} calls to Stripe, {told} of them usage records; {faults} faults of Stripe")
+    refused = [client.refused for client in clients if client.refused]
+    if refused:
+        raise SystemExit(f"refused: {refused[0]}")
+    return judge(stripe, tier, clients, orgs)
+
+
+if __name__ == "__main__":
+    main()
