@@ -20,9 +20,7 @@ impl View {
     /// The figures of everything that a state holds.
     pub(super) fn of(state: &State) -> Self {
         let view = Self::default();
-        let totals = state.totals();
-        let features = totals.map(|total| (total.org.clone(), total.feature.clone()));
-        view.publish(figures(state, features.collect()));
+        view.publish(figures(state, state.uses()));
         view
     }
 

@@ -93,6 +93,10 @@ impl State {
         let totals = self.totals_of(org, feature);
         let mut starts: Vec<Time> = totals.iter().map(|total| total.period.start).collect();
         starts.dedup();
+        if starts.is_empty() && !self.held(org, feature).reservations.is_empty() {
+            // Nothing is used yet, in whatever period, and something is reserved.
+            starts.push(Time::default());
+        }
         let used = |start| self.used(org, feature, start);
         starts.into_iter().map(used).collect()
     }

@@ -228,6 +228,11 @@ impl State {
         self.totals.iter().map(|(_, total)| total)
     }
 
+    /// The orgs' features of which something is used or reserved.
+    pub fn uses(&self) -> HashSet<(Org, Feature)> {
+        self.uses.iter().map(|(id, _)| id.clone()).collect()
+    }
+
     /// The orgs' features whose figures are changed by what is pending.
     pub fn changed_uses(&self) -> HashSet<(Org, Feature)> {
         let totals = self.totals.changed();
