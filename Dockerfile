@@ -7,10 +7,13 @@ COPY . .
 # flag away from build scripts.
 RUN target="$(rustc -vV | sed -n 's/^host: //p')" \
  && RUSTFLAGS='-C target-feature=+crt-static' cargo build --profile dist --locked --target "$target" \
- && install -D "target/$target/dist/tier" /tier
+ && install -D "target/$target/dist/tier" /tier \
+ && mkdir /data
 
 FROM scratch
 COPY --from=build /tier /usr/bin/tier
+# For a volume with the ledger (--ledger /data/tier.db): a new volume is the user's who may write here.
+COPY --from=build --chown=65532:65532 /data /data
 USER 65532:65532
 EXPOSE 8080
 # In a container, loopback would be reachable by nobody. Beyond loopback the server wants a

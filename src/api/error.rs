@@ -66,6 +66,16 @@ impl Error {
         }
     }
 
+    /// What it is, for programs.
+    pub(super) fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// What it is, for people.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
     fn because(mut self, cause: impl Into<Arc<str>>) -> Self {
         self.cause = Some(Cause(cause.into()));
         self
@@ -197,6 +207,9 @@ impl From<domain::Error> for Error {
                     .retry_after(COME_BACK)
             }
             E::Unavailable { .. } => Self::stripe_unavailable(StatusCode::BAD_GATEWAY, &error),
+            E::ReservationEnded(_) => {
+                Self::new(StatusCode::CONFLICT, "reservation_expired", message)
+            }
             E::LedgerUnavailable(_) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "ledger_unavailable",

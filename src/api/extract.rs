@@ -20,7 +20,7 @@ use crate::domain::Domain;
 use crate::domain::refs::OrgName;
 
 /// The longest idempotency key, as with Stripe.
-const MAX_IDEMPOTENCY_KEY: usize = 255;
+pub(super) const MAX_IDEMPOTENCY_KEY: usize = 255;
 
 /// The JSON body of a write, read as [`decode`] says. The content type is ignored, because clients send any. The body
 /// goes to the audit log, and the request counts as one of its org.
@@ -192,7 +192,8 @@ impl FromRequestParts<Shared> for IdempotencyKey {
     }
 }
 
-fn query(parts: &Parts) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+/// The parameters of the query, in order.
+pub(super) fn query(parts: &Parts) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
 }
 

@@ -1,12 +1,15 @@
 //! `tier ledger`: a look into the file that usage is kept in.
 
 mod export;
+mod parked;
 mod status;
 mod verify;
 
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+
+use parked::Decision;
 
 use super::Context;
 use super::error::{CliError, usage};
@@ -22,8 +25,11 @@ Examples:
   tier ledger entries --org org:acme --from 2030-01-31T00:00:00Z
   tier ledger export > ledger.jsonl
   tier ledger verify
+  tier ledger parked                   of the server that TIER_BASE_URL names
+  tier ledger retry 12
+  tier ledger write-off 12 15
 
-The file is only read, also while a server writes it.")]
+The first four only read the file, also while a server writes it. The others are done by that server.")]
 pub(super) struct Ledger {
     #[command(subcommand)]
     what: What,
@@ -39,6 +45,12 @@ enum What {
     Export(File),
     /// Do the arithmetic of every total again, and compare the totals with Stripe
     Verify(verify::Verify),
+    /// List usage that Stripe has refused for good
+    Parked,
+    /// Let Stripe be told parked usage again
+    Retry(parked::Which),
+    /// Give parked usage up: the total becomes what Stripe has
+    WriteOff(parked::Which),
 }
 
 /// Which ledger.
@@ -68,6 +80,9 @@ pub(super) async fn run(context: &Context, arguments: &Ledger) -> anyhow::Result
         What::Entries(arguments) => status::entries(context, arguments),
         What::Export(file) => export::run(file),
         What::Verify(arguments) => verify::run(context, arguments).await,
+        What::Parked => parked::list(context).await,
+        What::Retry(which) => parked::decide(context, which, Decision::Retry).await,
+        What::WriteOff(which) => parked::decide(context, which, Decision::WriteOff).await,
     }
 }
 

@@ -14,6 +14,7 @@ mod error;
 mod fetch;
 mod help;
 mod hints;
+mod history;
 mod http;
 mod isolation;
 mod ledger;
@@ -140,6 +141,8 @@ Examples:
     Limits(usage::LimitsArgs),
     /// Record usage of a feature
     Report(usage::Report),
+    /// Show how much was used over time
+    Usage(history::UsageArgs),
     /// Print the Stripe account that commands act in
     Whoami(account::Whoami),
     /// Print an org's Stripe customer
@@ -295,6 +298,7 @@ async fn carry_out(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Phases(arguments) => phases::run(context, &arguments).await,
         Command::Limits(arguments) => usage::limits(context, &arguments).await,
         Command::Report(arguments) => usage::report(context, &arguments).await,
+        Command::Usage(arguments) => history::run(context, &arguments).await,
         Command::Whoami(_) => account::whoami(context).await,
         Command::Whois(arguments) => account::whois(context, &arguments).await,
         Command::Switch(arguments) => switch::run(context, &arguments).await,

@@ -33,6 +33,9 @@ const DELIVER_EVERY: Duration = Duration::from_secs(1);
 /// How often it is looked whether periods of the ledger are over, and counted what waits in it.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
 
+/// How often reservations whose time is over are taken from the ledger. They do not count until then either.
+const EXPIRE_EVERY: Duration = Duration::from_secs(1);
+
 /// Connections to the listener of `--admin-addr`. They are taken from the reserved file descriptors.
 const ADMIN_CONNECTIONS: usize = 64;
 
@@ -162,6 +165,11 @@ async fn keep_ledger(tasks: &mut Tasks, domain: &Domain) -> anyhow::Result<()> {
     let sender = domain.clone();
     tasks.repeat("deliver", DELIVER_EVERY, move || {
         deliver(sender.in_background(Lane::Bulk))
+    });
+    let reserving = domain.clone();
+    tasks.repeat("expire-reservations", EXPIRE_EVERY, move || {
+        let domain = reserving.in_background(Lane::Bulk);
+        async move { domain.expire_reservations().await }
     });
     let domain = domain.clone();
     tasks.repeat("maintain-ledger", MAINTAIN_EVERY, move || {

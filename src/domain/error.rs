@@ -105,6 +105,9 @@ pub enum Error {
     /// A plan is not changed, because Stripe has yet to take usage from before. Nothing was done.
     #[error("Stripe could not be told what was used before, so nothing was changed")]
     Undelivered,
+    /// Nothing can be done with a reservation any more: what became of it.
+    #[error("reservation has {0}")]
+    ReservationEnded(&'static str),
     /// Usage cannot be written down, and nothing was: why.
     #[error("the ledger is unavailable: {0}")]
     LedgerUnavailable(String),

@@ -7,8 +7,11 @@ mod accept;
 mod change;
 mod deliver;
 mod figures;
+mod history;
 mod maintain;
 mod open;
+mod parked;
+mod reserve;
 mod target;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +26,9 @@ use crate::ledger::{Ledger, Store, StoreError, Unavailable, Writer};
 
 pub use accept::OrgReport;
 pub use deliver::Delivered;
+pub use history::{UsageBy, UsageQuery, UsageSpan};
+pub use parked::{ParkedDecision, ParkedUsage};
+pub use reserve::{Granted, Reservation, Reserved};
 
 /// How usage is delivered and kept.
 #[derive(Clone, Copy, Debug)]

@@ -47,7 +47,10 @@ pub use entitlement::{Answered, MaxAge, Source, Stale, Swept};
 pub use error::Error;
 use error::Failure;
 pub use isolation::IsolatedAccount;
-pub use ledger::{Delivered, LedgerHandle, LedgerSettings, OrgReport};
+pub use ledger::{
+    Delivered, Granted, LedgerHandle, LedgerSettings, OrgReport, ParkedDecision, ParkedUsage,
+    Reservation, Reserved, UsageBy, UsageQuery, UsageSpan,
+};
 pub use memory::Memory;
 pub use org::{OrgInfo, OrgInfoUpdate, PaymentMethods};
 pub use phases::{Phase, Phases, Span};

@@ -53,6 +53,7 @@ fn table() -> Vec<Row> {
         (Error::Abandoned, 503, "stripe_unavailable", "this took too long to begin, and nothing was done", Some("1")),
         (Error::Unfinished(Box::new(Error::RateLimited { retry_after: wait, source: None })), 503, "outcome_unknown", "this was started but not finished (too many requests to Stripe); send the same request again to finish it", None),
         (Error::Undelivered, 503, "stripe_unavailable", "Stripe could not be told what was used before, so nothing was changed", Some("1")),
+        (Error::ReservationEnded("expired"), 409, "reservation_expired", "reservation has expired", None),
         (Error::LedgerUnavailable("the disk is full".into()), 503, "ledger_unavailable", "the ledger is unavailable: the disk is full", None),
     ]
 }
@@ -86,7 +87,8 @@ fn number(error: &Error) -> usize {
         Error::Abandoned => 23,
         Error::Unfinished(_) => 24,
         Error::Undelivered => 25,
-        Error::LedgerUnavailable(_) => 26,
+        Error::ReservationEnded(_) => 26,
+        Error::LedgerUnavailable(_) => 27,
     }
 }
 
@@ -110,7 +112,7 @@ async fn every_error_to_the_byte() {
             .map(|wait| wait.to_str().unwrap());
         assert_eq!(wait, retry_after, "{code}");
     }
-    assert_eq!(table().len(), 27);
+    assert_eq!(table().len(), 28);
 }
 
 /// Stripe's faults after all retries.

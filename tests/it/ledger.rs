@@ -1,6 +1,8 @@
 //! Usage in a ledger: acknowledged once it is on disk, told to Stripe afterwards, and billed to the unit.
 
+mod batches;
 mod crashes;
+mod reservations;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -69,6 +71,15 @@ impl WithLedger {
         .await;
         app.subscribe("org:a", &["plan:pro@1"]).await;
         app.advance(MINUTE);
+        Self { app, folder }
+    }
+
+    /// Another process in its place, over the same file and the same Stripe.
+    async fn restarted(self) -> Self {
+        let Self { app, folder } = self;
+        let twin = app.twin();
+        drop(app);
+        let app = twin.with_ledger(&folder.path().join("tier.db")).await;
         Self { app, folder }
     }
 

@@ -3,9 +3,13 @@
 mod account;
 mod checkout;
 mod clock;
+mod history;
+mod ledger;
 pub(super) mod org;
 mod phases;
 pub(super) mod pricing;
+mod reports;
+mod reservation;
 mod schedule;
 pub(super) mod usage;
 
@@ -18,9 +22,13 @@ pub(super) fn operations() -> impl Iterator<Item = Operation> {
         .into_iter()
         .chain(checkout::operations())
         .chain(clock::operations())
+        .chain(history::operations())
+        .chain(ledger::operations())
         .chain(org::operations())
         .chain(phases::operations())
         .chain(pricing::operations())
+        .chain(reports::operations())
+        .chain(reservation::operations())
         .chain(schedule::operations())
         .chain(usage::operations())
 }
@@ -35,6 +43,11 @@ pub(super) fn decode_all(body: &[u8]) {
     read::<schedule::SubscribeRequest>(body);
     read::<checkout::CheckoutRequest>(body);
     read::<usage::ReportRequest>(body);
+    read::<reports::ReportsRequest>(body);
+    read::<reservation::ReserveRequest>(body);
+    read::<reservation::CommitRequest>(body);
+    read::<reservation::ReleaseRequest>(body);
+    read::<ledger::ParkedRequest>(body);
     read::<clock::ClockRequest>(body);
 }
 

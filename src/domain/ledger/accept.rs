@@ -31,12 +31,21 @@ pub struct OrgReport {
 }
 
 /// What is known of an org that usage is reported of. No plan changes while this is held.
-struct Known {
-    usage: Arc<UsageSnapshot>,
+pub(super) struct Known {
+    pub(super) usage: Arc<UsageSnapshot>,
     _open: OwnedRwLockReadGuard<()>,
 }
 
 impl Domain {
+    /// Records usage of many orgs, all in one commit, and says of each report what became of it.
+    ///
+    /// # Errors
+    /// If there is no ledger, or it cannot be written: then none of them is in it.
+    pub async fn report_all(&self, reports: &[OrgReport]) -> Result<Vec<Result<()>>> {
+        let handle = self.needed_ledger("a batch of reports")?;
+        self.report_to_ledger(handle, reports).await
+    }
+
     /// Puts reports into the ledger, all in one commit. Says of each what became of it.
     ///
     /// # Errors
@@ -68,13 +77,8 @@ impl Domain {
                 outcomes[place] = Err(refused(&reports[place].report, refusal));
             }
         }
-        if self.test_clock.is_some() {
-            // Whoever moves the clock next may end the period.
-            for org in orgs.keys() {
-                if let Err(error) = self.deliver_org(handle, org).await {
-                    tracing::warn!(%error, %org, "usage of an org on a test clock is told later");
-                }
-            }
+        for org in orgs.keys() {
+            self.tell_before_clock_moves(handle, org).await;
         }
         Ok(outcomes)
     }
@@ -91,7 +95,11 @@ impl Domain {
     }
 
     /// What is known of an org. What is remembered decides nothing against these features: others may have changed the plan.
-    async fn reported_org(&self, org: &OrgName, features: &[&FeatureName]) -> Result<Known> {
+    pub(super) async fn reported_org(
+        &self,
+        org: &OrgName,
+        features: &[&FeatureName],
+    ) -> Result<Known> {
         let open = self.before_report(org).await?;
         let mut usage = self.known::<UsageSnapshot>(org).await?;
         let has_item = |feature: &&FeatureName| usage.value.metered_item(feature).is_some();

@@ -466,3 +466,82 @@ async fn with_a_ledger_only_its_server_writes() {
         with_ledger(args).ok().await;
     }
 }
+
+#[tokio::test]
+async fn the_server_with_the_ledger_is_asked_over_http() {
+    let place = Place::pushed().await;
+    place
+        .tier(&["subscribe", "org:acme", "plan:free@1"])
+        .ok()
+        .await;
+    let serve = ["serve", "--addr", "127.0.0.1:0", "--ledger", "tier.db"];
+    let server = place.tier(&serve).started().await;
+    let url = server.url();
+    let at_server = |args: &[&str]| {
+        let run = place.tier(args).env("TIER_LEDGER", "tier.db");
+        run.env("TIER_BASE_URL", &url)
+    };
+    at_server(&["report", "org:acme", "feature:convert", "3"])
+        .ok()
+        .await;
+    at_server(&["report", "org:acme", "feature:convert", "-1"])
+        .ok()
+        .await;
+    let shown = at_server(&["usage", "org:acme"]).ok().await;
+    let rows = cells(&shown);
+    assert_eq!(rows[0], ["FEATURE", "FROM", "N", "TOTAL"]);
+    assert_eq!(
+        (rows[1][0], &rows[1][2..]),
+        (
+            "feature:convert",
+            &["2", "2", "████████████████████████████████████████"][..]
+        )
+    );
+    let one = [
+        "usage",
+        "org:acme",
+        "feature:convert",
+        "--by",
+        "period",
+        "--json",
+    ];
+    let one = json(&at_server(&one).ok().await);
+    assert_eq!(
+        (&one["feature"], &one["usage"][0]["total"]),
+        (&"feature:convert".into(), &2.into())
+    );
+    let all = json(&at_server(&["usage", "org:acme", "--json"]).ok().await);
+    assert_eq!(
+        (all.as_array().map(Vec::len), &all[0]["org"]),
+        (Some(1), &"org:acme".into())
+    );
+    let early = ["usage", "org:acme", "--to", "2020-01-01T00:00:00Z"];
+    assert_eq!(cells(&at_server(&early).ok().await).len(), 1);
+
+    let status = place.tier(&["ledger", "status", "--ledger", "tier.db", "--json"]);
+    assert_eq!(json(&status.ok().await)["entries"], 2);
+    let parked = at_server(&["ledger", "parked"]).ok().await;
+    assert_eq!(
+        cells(&parked),
+        [["ID", "SINCE", "ORG", "FEATURE", "PERIOD", "N", "REASON"]]
+    );
+    let parked = json(&at_server(&["ledger", "parked", "--json"]).ok().await);
+    assert_eq!(parked, serde_json::json!({"parked": []}));
+    for action in ["retry", "write-off"] {
+        let unknown = at_server(&["ledger", action, "7"]).fault().await;
+        assert!(
+            unknown.contains("no parked usage with the id 7"),
+            "{unknown}"
+        );
+        let alone = place.tier(&["ledger", action, "7"]).misused().await;
+        assert!(alone.contains("TIER_BASE_URL"), "{alone}");
+        at_server(&["ledger", action]).misused().await;
+    }
+    let alone = place.tier(&["ledger", "parked"]).misused().await;
+    assert!(alone.contains("TIER_BASE_URL"), "{alone}");
+    let alone = place
+        .tier(&["usage", "org:acme", "feature:convert"])
+        .fault()
+        .await;
+    assert!(alone.contains("--ledger"), "{alone}");
+}

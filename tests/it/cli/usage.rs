@@ -5,7 +5,7 @@ use tier::domain::pricing::Model;
 
 use super::{PRICING, Place, json};
 
-const COMMANDS: [&str; 26] = [
+const COMMANDS: [&str; 27] = [
     "serve",
     "sandbox",
     "push",
@@ -18,6 +18,7 @@ const COMMANDS: [&str; 26] = [
     "phases",
     "limits",
     "report",
+    "usage",
     "whoami",
     "whois",
     "switch",
