@@ -13,6 +13,7 @@ mod clock;
 mod diff;
 mod entitlement;
 mod error;
+mod failure;
 mod identity;
 mod isolation;
 mod ledger;
@@ -45,7 +46,7 @@ pub use clock::{ClockChange, ClockState};
 pub use diff::{FeatureDiff, FieldDiff, diff};
 pub use entitlement::{Answered, MaxAge, Source, Stale, Swept};
 pub use error::Error;
-use error::Failure;
+use failure::Failure;
 pub use isolation::IsolatedAccount;
 pub use ledger::{
     Delivered, Granted, LedgerHandle, LedgerSettings, OrgReport, ParkedDecision, ParkedUsage,

@@ -9,6 +9,7 @@ mod directory;
 mod info;
 mod listing;
 mod resolved;
+mod search;
 mod update;
 
 pub use info::{OrgInfo, OrgInfoUpdate};

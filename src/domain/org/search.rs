@@ -1,0 +1,137 @@
+//! Looks an org's customer up in Stripe: by search, by listing the newest customers, or on a test clock.
+
+use std::sync::Arc;
+
+use super::ORG;
+use crate::billing::Customer;
+use crate::domain::identity::SharedState;
+use crate::domain::refs::OrgName;
+use crate::domain::{Domain, Error, Result};
+use crate::stripe;
+
+/// How far back, in seconds, customers are listed because search lags behind. Stripe says "up to a minute"; the rest
+/// allows for outages and for clock skew.
+const RECENT: i64 = 10 * 60;
+
+impl Domain {
+    /// The org's customer, ignoring the one that is `gone`.
+    pub(super) async fn find(
+        &self,
+        shared: &Arc<SharedState>,
+        org: &OrgName,
+        gone: Option<&str>,
+    ) -> Result<Option<Arc<str>>> {
+        if let Some(clock) = &self.test_clock {
+            let customers = self.billing().customers_on(clock).await?;
+            Ok(newest(&customers, org).map(|customer| customer.id.as_str().into()))
+        } else if shared.orgs.listing.is_in_use() {
+            self.listed(shared, org).await
+        } else {
+            self.search_for(shared, org, gone).await
+        }
+    }
+
+    /// Two calls, however many customers are new. Of those that search does not know yet, it finds the newest hundred.
+    async fn search_for(
+        &self,
+        shared: &Arc<SharedState>,
+        org: &OrgName,
+        gone: Option<&str>,
+    ) -> Result<Option<Arc<str>>> {
+        let since = self.account.clock.unix() - RECENT;
+        let search = async {
+            let searched = self.search(org).await;
+            // Now, since the request may end before the listing is done.
+            searched.inspect_err(|error| {
+                if error.is_search_unavailable() {
+                    shared.orgs.listing.begin(error);
+                }
+            })
+        };
+        let (searched, listed) = tokio::join!(search, self.billing().newest_customers_since(since));
+        let searched = match searched {
+            Err(error) if error.is_search_unavailable() => return self.listed(shared, org).await,
+            // The query never changes, so the refusal is Stripe's fault, and may be temporary.
+            Err(error) if error.is_invalid_request() => {
+                self.search(org).await.map_err(|error| match error {
+                    error if error.is_invalid_request() => Error::Unavailable {
+                        reason: format!("search: {error}"),
+                        source: Some(Box::new(error)),
+                    },
+                    error => error.into(),
+                })
+            }
+            searched => Ok(searched?),
+        };
+        // Search may still find a customer that was deleted a moment ago.
+        let is_there = |customer: &Customer| Some(customer.id.as_str()) != gone;
+        let mut customers = listed?;
+        let is_new = newest(&customers, org).is_some();
+        match searched {
+            Ok(found) => customers.extend(found.into_iter().filter(is_there)),
+            Err(error) if !is_new => return Err(error),
+            Err(_) => {}
+        }
+        Ok(newest(&customers, org).map(|customer| customer.id.as_str().into()))
+    }
+
+    /// Every customer that search finds for `org`. Search ignores case, so the exact name is picked later.
+    async fn search(&self, org: &OrgName) -> Result<Vec<Customer>, stripe::Error> {
+        let pair = (ORG, org.as_str());
+        let mut found = Vec::new();
+        let mut next: Option<String> = None;
+        loop {
+            let search = self.billing().search_customers(pair, next.as_deref());
+            let page = search.await?;
+            found.extend(page.data);
+            next = page.next_page.filter(|_| page.has_more);
+            if next.is_none() || newest(&found, org).is_some() {
+                return Ok(found);
+            }
+        }
+    }
+}
+
+/// The newest customer with exactly this org's name.
+pub(super) fn newest<'a>(customers: &'a [Customer], org: &OrgName) -> Option<&'a Customer> {
+    let own = |customer: &&Customer| {
+        !customer.deleted
+            && customer
+                .metadata
+                .get(ORG)
+                .is_some_and(|name| name == org.as_str())
+    };
+    customers
+        .iter()
+        .filter(own)
+        .max_by_key(|customer| (customer.created, customer.id.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn org(name: &str) -> OrgName {
+        name.parse().expect("an org name")
+    }
+
+    #[test]
+    fn only_the_exact_name_matches_and_the_newest_wins() {
+        let customer = |id: &str, name: &str, created| Customer {
+            id: id.into(),
+            created,
+            metadata: [("tier.org".to_owned(), name.to_owned())].into(),
+            ..Customer::default()
+        };
+        let all = [
+            customer("cus_1", "org:Acme", 3),
+            customer("cus_2", "org:acme", 1),
+            customer("cus_3", "org:acme", 2),
+        ];
+        assert_eq!(
+            newest(&all, &org("org:acme")).map(|c| c.id.as_str()),
+            Some("cus_3")
+        );
+        assert!(newest(&all, &org("org:ACME")).is_none());
+    }
+}

@@ -1,0 +1,53 @@
+//! Charges for removed items whose usage Stripe does not bill.
+
+use super::{ItemChange, Transfer, used_of};
+use crate::billing::{InvoiceLine, SubscriptionItem};
+use crate::domain::refs::FeatureName;
+use crate::domain::schedule::usage_charge::UsageCharge;
+use crate::domain::usage::Used;
+
+impl ItemChange<'_> {
+    /// Whether the upcoming invoice has lines for all usage of the removed items that are not cleared.
+    pub(super) fn is_priced(
+        &self,
+        transfer: &Transfer,
+        used: &Used,
+        lines: &[InvoiceLine],
+    ) -> bool {
+        self.removed().all(|(_, item)| {
+            let mut own = lines.iter();
+            let cleared = transfer.cleared.iter().any(|(id, _)| *id == item.id);
+            cleared
+                || used_of(item, used) == 0
+                || own.any(|line| line.subscription_item.as_ref() == Some(&item.id))
+        })
+    }
+
+    /// What Stripe would have invoiced for the removed items that are not cleared.
+    pub(super) fn charges(
+        &self,
+        transfer: &Transfer,
+        used: &Used,
+        lines: &[InvoiceLine],
+    ) -> Vec<UsageCharge> {
+        let cleared =
+            |item: &SubscriptionItem| transfer.cleared.iter().any(|(id, _)| *id == item.id);
+        let charge = |(_, item): (FeatureName, &SubscriptionItem)| {
+            let used = used_of(item, used);
+            let own = |line: &&InvoiceLine| {
+                line.subscription_item.as_ref() == Some(&item.id) && !line.proration
+            };
+            let own = lines.iter().filter(own).map(|line| line.amount);
+            let amount = own.fold(0, i64::saturating_add);
+            let feature = item.price.feature_plan()?.to_string();
+            (used > 0 && amount > 0 && !cleared(item)).then(|| UsageCharge {
+                amount,
+                currency: item.price.currency.clone(),
+                used,
+                as_of: self.now,
+                feature,
+            })
+        };
+        self.removed().filter_map(charge).collect()
+    }
+}
