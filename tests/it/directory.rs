@@ -1,20 +1,15 @@
 //! How an org's customer is found: by few calls, by all callers together, and never another org's.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod listing;
+
 use std::time::Duration;
 
-use axum::extract::Request;
-use axum::http::StatusCode;
-use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse as _, Response};
 use futures::future::join_all;
 use serde_json::json;
 use stripe_sandbox::{Action, Rule};
 use tier::stripe::RateSettings;
 
 use crate::harness::{Settings, TestApp};
-use crate::web::Web;
 
 const SEARCH: &str = "GET /v1/customers/search";
 const LIST: &str = "GET /v1/customers";
@@ -78,189 +73,6 @@ async fn an_unknown_org_is_two_calls_however_many_customers_are_new() {
     let unknown = app.get("/v1/limits?org=org:nobody").await;
     unknown.fails(400, "org_not_found");
     assert_eq!((look_ups(&app), app.stripe_calls()), ((1, 1), 2));
-}
-
-const UNAVAILABLE: &str = "search feature unavailable for merchant";
-
-/// The faults of a Stripe.
-#[derive(Default)]
-struct Faulty {
-    /// The message with which searches are refused, and how many of them.
-    words: &'static str,
-    searches: AtomicUsize,
-    /// The page of customers, after the first, that cannot be had, and how many were asked for.
-    broken_page: usize,
-    pages: AtomicUsize,
-}
-
-impl Faulty {
-    /// The answer in place of Stripe's, if there is a fault.
-    fn answer(&self, request: &Request) -> Option<Response> {
-        let order = Ordering::Relaxed;
-        let uri = request.uri();
-        let refusal = |status, message| {
-            let error = json!({"type": "invalid_request_error", "message": message});
-            let body = json!({"error": error}).to_string();
-            Some((status, body).into_response())
-        };
-        if uri.path() == "/v1/customers/search" {
-            let one_less = |left: usize| left.checked_sub(1);
-            self.searches.fetch_update(order, order, one_less).ok()?;
-            return refusal(StatusCode::BAD_REQUEST, self.words);
-        }
-        let goes_on = uri
-            .query()
-            .is_some_and(|query| query.contains("starting_after"));
-        if goes_on && self.pages.fetch_add(1, order) + 1 == self.broken_page {
-            return refusal(StatusCode::INTERNAL_SERVER_ERROR, "broken");
-        }
-        None
-    }
-}
-
-/// A server that uses such a Stripe.
-async fn over(faulty: Faulty) -> (TestApp, Web) {
-    let app = TestApp::start().await;
-    let faulty = Arc::new(faulty);
-    let layer = from_fn(move |request: Request, next: Next| {
-        let faulty = faulty.clone();
-        async move {
-            match faulty.answer(&request) {
-                Some(answer) => answer,
-                None => next.run(request).await,
-            }
-        }
-    });
-    let stripe = Web::start(app.sandbox().router().layer(layer)).await;
-    let settings = Settings {
-        stripe_url: Some(stripe.url().to_owned()),
-        retries: 0,
-        ..Settings::default()
-    };
-    (app.beside(&settings), stripe)
-}
-
-async fn refusing(words: &'static str, searches: usize) -> (TestApp, Web) {
-    let searches = AtomicUsize::new(searches);
-    over(Faulty {
-        words,
-        searches,
-        ..Faulty::default()
-    })
-    .await
-}
-
-#[tokio::test]
-async fn customers_are_listed_once_if_stripe_does_not_search() {
-    let (app, _stripe) = refusing(UNAVAILABLE, usize::MAX).await;
-    let mut orgs = Vec::new();
-    for i in 0..120 {
-        let org = format!("org:{i}");
-        orgs.push((create(&app, &org).await, org));
-    }
-    app.forget_calls();
-    for (id, org) in &orgs {
-        assert_eq!(whois(&app, org).await, *id);
-    }
-    let (_, listed) = look_ups(&app);
-    assert!(
-        listed <= 3,
-        "two pages, and the list beside the search: {listed}"
-    );
-    app.get("/v1/whois?org=org:nobody")
-        .await
-        .fails(400, "org_not_found");
-    let later = create(&app, "org:later").await;
-    assert_eq!(
-        whois(&app, "org:later").await,
-        later,
-        "one that was made since"
-    );
-}
-
-#[tokio::test]
-async fn search_is_tried_again_after_a_while() {
-    let (app, _stripe) = refusing(UNAVAILABLE, 1).await;
-    create(&app, "org:a").await;
-    app.advance(Duration::from_secs(3600));
-    whois(&app, "org:a").await;
-    create(&app, "org:b").await;
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(601)).await;
-    tokio::time::resume();
-    app.forget_calls();
-    whois(&app, "org:b").await;
-    assert_eq!(look_ups(&app), (1, 1));
-}
-
-#[tokio::test]
-async fn a_search_that_fails_for_another_reason_changes_nothing() {
-    let unparsed = "We were unable to parse your search query.";
-    let (app, _stripe) = refusing(unparsed, 1).await;
-    for i in 0..250 {
-        create(&app, &format!("org:{i}")).await;
-    }
-    app.advance(Duration::from_secs(3600));
-    app.forget_calls();
-    whois(&app, "org:0").await;
-    assert_eq!(look_ups(&app), (1, 1), "it was sent again");
-    app.forget_calls();
-    whois(&app, "org:1").await;
-    assert_eq!(look_ups(&app), (1, 1));
-
-    let (app, _stripe) = refusing(unparsed, 2).await;
-    create(&app, "org:a").await;
-    app.advance(Duration::from_secs(3600));
-    let failed = app.get("/v1/whois?org=org:a").await;
-    failed.fails(502, "stripe_unavailable");
-    whois(&app, "org:a").await;
-}
-
-/// Creates 451 customers, which make five pages. Returns the oldest.
-async fn many(app: &TestApp) -> String {
-    let oldest = create(app, "org:oldest").await;
-    for i in 0..450 {
-        create(app, &format!("org:{i}")).await;
-    }
-    app.forget_calls();
-    oldest
-}
-
-#[tokio::test]
-async fn an_interrupted_listing_resumes_where_it_stopped() {
-    let (app, _stripe) = over(Faulty {
-        words: UNAVAILABLE,
-        searches: AtomicUsize::new(usize::MAX),
-        broken_page: 3,
-        ..Faulty::default()
-    })
-    .await;
-    let oldest = many(&app).await;
-    let broken = app.get("/v1/whois?org=org:oldest").await;
-    broken.fails(502, "stripe_unavailable");
-    assert_eq!(whois(&app, "org:oldest").await, oldest);
-    // One call along with the search, and five pages.
-    assert_eq!(look_ups(&app), (0, 6));
-}
-
-#[tokio::test]
-async fn a_listing_continues_after_its_callers_have_left() {
-    let (app, _stripe) = refusing(UNAVAILABLE, usize::MAX).await;
-    let oldest = many(&app).await;
-    let slow = Action::Delay(Duration::from_millis(100));
-    app.sandbox()
-        .add_fault(Rule::new("GET", "/v1/customers", slow));
-    let hasty = app
-        .clone()
-        .adjusted(|app| app.limits.request_timeout = Duration::from_millis(30));
-    while hasty.get("/v1/whois?org=org:oldest").await.status != 200 {}
-    assert_eq!(whois(&app, "org:oldest").await, oldest);
-    // Each caller that leaves before the search has answered lists the newest customers, and no more.
-    let listed = app.sent(LIST);
-    let pages = listed
-        .iter()
-        .filter(|sent| !sent["starting_after"].is_null());
-    assert_eq!(pages.count(), 4, "{listed:?}");
 }
 
 /// The check would be told to come back after 25 ms. The person at the checkout waits until there is room.
