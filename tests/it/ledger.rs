@@ -2,6 +2,7 @@
 
 mod batches;
 mod crashes;
+mod outages;
 mod reservations;
 
 use std::path::PathBuf;

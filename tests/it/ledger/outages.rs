@@ -1,0 +1,155 @@
+//! Disks and files that fail: what the caller is told, and what the operator is.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::http::Method;
+use serde_json::json;
+use tier::domain::{LedgerHandle, LedgerSettings};
+use tier::ledger::state::{Batch, Recalled, Stored};
+use tier::ledger::store::Names;
+use tier::ledger::store::sqlite::Sqlite;
+use tier::ledger::values::Time;
+use tier::ledger::{Snapshot, Store, StoreError};
+
+use super::WithLedger;
+use crate::binary::Place;
+use crate::harness::{Answer, TestApp};
+
+/// What the next writes fail with.
+type Fault = Arc<Mutex<Option<fn() -> StoreError>>>;
+
+/// A store on a disk that fails at times.
+struct Failing {
+    inner: Sqlite,
+    fault: Fault,
+}
+
+impl Store for Failing {
+    fn load(&mut self) -> Result<Stored, StoreError> {
+        self.inner.load()
+    }
+
+    fn recall(&mut self, names: &Names) -> Result<Recalled, StoreError> {
+        self.inner.recall(names)
+    }
+
+    fn append(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
+        let fault = *self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        fault.map_or_else(|| self.inner.append(batch), |fault| Err(fault()))
+    }
+
+    fn keep(&mut self, snapshots: &[Snapshot]) -> Result<(), StoreError> {
+        self.inner.keep(snapshots)
+    }
+
+    fn compact(&mut self, before: Time, most: usize) -> Result<usize, StoreError> {
+        self.inner.compact(before, most)
+    }
+}
+
+async fn report(app: &TestApp, key: &str, n: i64) -> Answer {
+    let body = json!({"org": "org:a", "feature": "feature:calls", "n": n}).to_string();
+    let call = app.request(Method::POST, "/v1/report");
+    call.header("idempotency-key", key).body(body).send().await
+}
+
+#[tokio::test]
+async fn while_the_disk_takes_nothing_nothing_is_acknowledged_and_checks_go_on() {
+    let WithLedger { app, folder } = WithLedger::start().await;
+    let fault = Fault::default();
+    let file = folder.path().join("failing.db");
+    let store = Failing {
+        inner: Sqlite::open(&file, "acct_failing:test").expect("a ledger"),
+        fault: Arc::clone(&fault),
+    };
+    let ledger = LedgerHandle::of_store(store, file, LedgerSettings::default());
+    let app = app.with_open_ledger(ledger.expect("a ledger"));
+    let app = WithLedger { app, folder };
+    let set = |to| *fault.lock().unwrap_or_else(PoisonError::into_inner) = to;
+
+    report(&app, "before", 5).await.ok();
+    let faults: [(fn() -> StoreError, &str); 2] = [
+        (|| StoreError::Full, "the disk of the ledger is full"),
+        (|| StoreError::ReadOnly, "the ledger is read-only"),
+    ];
+    for (place, (fails, says)) in (0..).zip(faults) {
+        let used = 5 + 7 * place;
+        set(Some(fails));
+        let key = format!("during-{place}");
+        for _ in 0..2 {
+            let refused = report(&app, &key, 7).await;
+            let refused = refused.fails(503, "ledger_unavailable");
+            assert!(refused.body.contains(says), "{}", refused.body);
+        }
+        assert_eq!(app.used("feature:calls").await, used);
+        // The sender has to write before it tells Stripe anything.
+        app.advance(super::MINUTE);
+        app.forget_calls();
+        app.domain().deliver().await.expect_err("it cannot write");
+        let sets = app.sent("POST /v1/subscription_items/:id/usage_records");
+        assert!(sets.is_empty(), "{sets:?}");
+        set(None);
+        report(&app, &key, 7).await.ok();
+        report(&app, &key, 7).await.ok();
+        assert_eq!(app.used("feature:calls").await, used + 7);
+    }
+    app.deliver_all().await;
+    assert_eq!(app.upcoming().await, 2 * 19);
+}
+
+const SERVE: [&str; 5] = ["serve", "--addr", "127.0.0.1:0", "--ledger", "tier.db"];
+
+#[tokio::test]
+async fn a_file_has_one_server_at_a_time() {
+    let place = Place::start().await;
+    let first = place.tier(&SERVE).started().await;
+    let said = place.tier(&SERVE).fault().await;
+    assert!(
+        said.contains("tier.db") && said.contains("in use by another process"),
+        "{said}"
+    );
+    assert_eq!(first.stop("-KILL").await.code, None);
+    let next = place.tier(&SERVE).started().await;
+    assert_eq!(next.stop("-TERM").await.code, Some(0));
+}
+
+#[tokio::test]
+async fn a_file_that_is_damaged_or_no_ledger_is_refused_at_the_start() {
+    let place = Place::start().await;
+    let first = place.tier(&SERVE).started().await;
+    assert_eq!(first.stop("-TERM").await.code, Some(0));
+    let file = place.path().join("tier.db");
+    let whole = std::fs::read(&file).expect("a file");
+    let mut overwritten = whole.clone();
+    overwritten[4096..3 * 4096].fill(0xff);
+    for (bytes, says) in [
+        (
+            b"no ledger at all, but a text\n".repeat(200),
+            "not a ledger",
+        ),
+        (whole[..4096].to_vec(), "tier.db: the ledger is damaged"),
+        (overwritten, "the ledger is damaged"),
+    ] {
+        replace(&file, &bytes);
+        let said = place.tier(&SERVE).fault().await;
+        assert!(said.contains(says), "{said}");
+        assert!(
+            std::fs::read(&file).expect("a file") == bytes,
+            "it is left as it is"
+        );
+    }
+    replace(&file, &whole);
+    let next = place.tier(&SERVE).started().await;
+    assert_eq!(next.stop("-TERM").await.code, Some(0));
+}
+
+/// Puts other bytes in the place of a ledger, without what SQLite keeps beside it.
+fn replace(file: &Path, bytes: &[u8]) {
+    for beside in ["-wal", "-shm"] {
+        let mut name = file.as_os_str().to_owned();
+        name.push(beside);
+        let _ = std::fs::remove_file(name);
+    }
+    std::fs::write(file, bytes).expect("a file");
+}
