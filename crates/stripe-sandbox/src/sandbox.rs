@@ -187,7 +187,12 @@ impl Sandbox {
     /// Waits until every webhook is settled: answered 2xx, or given up. The waits between tries go by the sandbox's
     /// clock.
     pub async fn deliveries_settled(&self) {
-        self.0.webhooks.settled().await;
+        self.0.webhooks.settled(None).await;
+    }
+
+    /// Likewise, for the webhooks of endpoints with this URL.
+    pub async fn deliveries_settled_at(&self, url: &str) {
+        self.0.webhooks.settled(Some(url)).await;
     }
 
     /// Counts of the webhooks so far.

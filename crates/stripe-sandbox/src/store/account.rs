@@ -109,6 +109,7 @@ impl Account {
                 .filter(|endpoint| endpoint.connect == is_platforms && endpoint.wants(kind));
             let destination = |endpoint: &WebhookEndpoint| Destination {
                 endpoint: endpoint.id.clone(),
+                url: endpoint.url.clone(),
                 endpoints: endpoints.clone(),
                 account: self.profile.id.clone(),
                 is_platforms,

@@ -1,5 +1,6 @@
 //! A delivery: an event, an endpoint, and the tries so far.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,19 +94,35 @@ impl Delivery {
     }
 }
 
+/// How many deliveries are unsettled, by the URL of their endpoint. A URL without any is not in it.
+pub(super) type UnsettledCounts = watch::Sender<HashMap<String, usize>>;
+
 /// Counts as unsettled until it is dropped.
 #[derive(Debug)]
-pub(super) struct Unsettled(Arc<watch::Sender<usize>>);
+pub(super) struct Unsettled {
+    counts: Arc<UnsettledCounts>,
+    url: String,
+}
 
 impl Unsettled {
-    pub(super) fn new(count: &Arc<watch::Sender<usize>>) -> Self {
-        count.send_modify(|count| *count += 1);
-        Self(count.clone())
+    pub(super) fn new(counts: &Arc<UnsettledCounts>, url: &str) -> Self {
+        counts.send_modify(|counts| *counts.entry(url.to_owned()).or_default() += 1);
+        Self {
+            counts: counts.clone(),
+            url: url.to_owned(),
+        }
     }
 }
 
 impl Drop for Unsettled {
     fn drop(&mut self) {
-        self.0.send_modify(|count| *count -= 1);
+        self.counts.send_modify(|counts| {
+            if let Some(count) = counts.get_mut(&self.url) {
+                *count -= 1;
+                if *count == 0 {
+                    counts.remove(&self.url);
+                }
+            }
+        });
     }
 }

@@ -14,11 +14,11 @@ use std::time::Duration;
 
 use clock::Clock;
 use serde::Serialize;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use self::delivery::{Delivery, Outcome, Unsettled};
+use self::delivery::{Delivery, Outcome, Unsettled, UnsettledCounts};
 use self::queue::Queue;
 use crate::resource::webhook_endpoint::{Endpoints, Outgoing};
 use crate::store::ids::Id;
@@ -61,7 +61,7 @@ struct Shared {
     backoff: i64,
     queues: Mutex<HashMap<Id, Queue>>,
     counts: Mutex<Deliveries>,
-    unsettled: Arc<watch::Sender<usize>>,
+    unsettled: Arc<UnsettledCounts>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -92,24 +92,28 @@ impl Webhooks {
         }
         let now = self.shared.clock.millis();
         for (index, wait) in waits.iter().enumerate() {
-            let unsettled = Unsettled::new(&self.shared.unsettled);
+            let unsettled = Unsettled::new(&self.shared.unsettled, &outgoing.to.url);
             let delivery = Delivery::new(outgoing.clone(), index > 0, unsettled);
             let due = now.saturating_add(*wait);
             self.shared.add(&outgoing.to.endpoint, delivery, due, None);
         }
     }
 
-    /// Waits until all deliveries are settled.
-    pub(crate) async fn settled(&self) {
+    /// Waits until all deliveries are settled: those to endpoints with a URL, or to all.
+    pub(crate) async fn settled(&self, url: Option<&str>) {
         let mut unsettled = self.shared.unsettled.subscribe();
+        let is_settled = |counts: &HashMap<String, usize>| match url {
+            Some(url) => !counts.contains_key(url),
+            None => counts.is_empty(),
+        };
         // This cannot fail, because the sender is in `self`.
-        let _ = unsettled.wait_for(|count| *count == 0).await;
+        let _ = unsettled.wait_for(is_settled).await;
     }
 
     /// Counts of the deliveries so far.
     pub(crate) fn counts(&self) -> Deliveries {
         Deliveries {
-            unsettled: *self.shared.unsettled.borrow(),
+            unsettled: self.shared.unsettled.borrow().values().sum(),
             ..*locked(&self.shared.counts)
         }
     }

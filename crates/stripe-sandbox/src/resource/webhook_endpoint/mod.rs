@@ -66,6 +66,8 @@ impl WebhookEndpoint {
 #[derive(Clone, Debug)]
 pub(crate) struct Destination {
     pub(crate) endpoint: Id,
+    /// Its URL when the event happened.
+    pub(crate) url: String,
     /// The table that contains it.
     pub(crate) endpoints: Endpoints,
     /// The account of the event.

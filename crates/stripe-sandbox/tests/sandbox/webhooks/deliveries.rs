@@ -369,3 +369,19 @@ async fn a_full_queue_drops_and_counts() {
     api.sandbox().reset();
     api.sandbox().deliveries_settled().await;
 }
+
+#[tokio::test]
+async fn whoever_waits_for_one_endpoint_does_not_wait_for_another() {
+    let (api, _) = sandbox().await;
+    let (fails, works) = (Receiver::start().await, Receiver::start().await);
+    endpoint(&api, fails.url(), &["*"]).await;
+    endpoint(&api, works.url(), &["*"]).await;
+    fails.answer(&[500]);
+    api.post("/v1/customers", "").await.ok();
+    api.sandbox().deliveries_settled_at(works.url()).await;
+    assert_eq!(works.types(), ["customer.created"]);
+    api.sandbox()
+        .deliveries_settled_at("http://localhost/none")
+        .await;
+    assert_eq!(api.sandbox().deliveries().unsettled, 1);
+}
