@@ -1,5 +1,6 @@
 //! `tier sandbox`: the Stripe simulator alone, or inside `tier serve --sandbox`.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -55,6 +56,8 @@ pub(super) fn is_loopback(listener: &TcpListener) -> std::io::Result<bool> {
 pub(super) struct Embedded {
     url: String,
     sandbox: Sandbox,
+    /// Where the server takes its events, once that listens.
+    webhook: Arc<OnceLock<String>>,
     server: JoinSet<()>,
 }
 
@@ -76,12 +79,14 @@ impl Embedded {
         });
         let mut server = JoinSet::new();
         let until_stopped = std::future::pending();
-        let tell_first = from_fn_with_state(sandbox.clone(), tell_first);
+        let webhook = Arc::<OnceLock<String>>::default();
+        let tell_first = from_fn_with_state((sandbox.clone(), webhook.clone()), tell_first);
         let router = sandbox.router().layer(tell_first);
         server.spawn(server::serve(listener, router, until_stopped));
         Ok(Self {
             url,
             sandbox,
+            webhook,
             server,
         })
     }
@@ -96,6 +101,7 @@ impl Embedded {
         let addr = ListenAddr::from(listener.local_addr()?);
         let url = format!("http://{}{}", addr.reachable(), api::WEBHOOK_PATH);
         let secret = self.sandbox.webhook_endpoint(SANDBOX_KEY, &url, &["*"]);
+        self.webhook.get_or_init(|| url);
         Ok(secret?.into())
     }
 
@@ -108,14 +114,19 @@ impl Embedded {
 /// How long a write waits for its events to be delivered.
 const TELLING: Duration = Duration::from_millis(100);
 
-/// Answers a write when its events have been delivered: whoever has changed something in the sandbox finds it changed
-/// in the server's next answer.
-async fn tell_first(State(sandbox): State<Sandbox>, request: Request, next: Next) -> Response {
+/// Answers a write when the server has been told of its events: whoever has changed something in the sandbox finds it
+/// changed in the server's next answer.
+async fn tell_first(
+    State((sandbox, webhook)): State<(Sandbox, Arc<OnceLock<String>>)>,
+    request: Request,
+    next: Next,
+) -> Response {
     let writes = !request.method().is_safe();
     let response = next.run(request).await;
-    if writes {
-        // An endpoint that somebody has added may be slow, or gone.
-        let _ = tokio::time::timeout(TELLING, sandbox.deliveries_settled()).await;
+    if writes && let Some(webhook) = webhook.get() {
+        // A fault may delay it.
+        let told = sandbox.deliveries_settled_at(webhook);
+        let _ = tokio::time::timeout(TELLING, told).await;
     }
     response
 }
