@@ -1,5 +1,6 @@
 //! `limits` and `report`: what an org may use, what it has used, and one more use.
 
+mod addition;
 mod carried;
 mod claim;
 mod figure;

@@ -29,21 +29,35 @@ pub(super) struct Key {
 
 impl Key {
     /// A write without effect, by whose parameters the claim says which report it is for.
-    fn report_mark(&self) -> CustomerUpdate<'static> {
+    pub(super) fn report_mark(&self) -> CustomerUpdate<'static> {
         mark(&self.report[..8])
     }
 
-    /// Likewise, for calls that say for which key they are made.
-    pub(super) fn mark(&self) -> CustomerUpdate<'static> {
+    /// Likewise, for a call that says that the report is done.
+    pub(super) fn done_mark(&self) -> CustomerUpdate<'static> {
+        mark(&self.own_digest())
+    }
+
+    /// Says which report a published addition is for. It tells nothing of the key.
+    pub(super) fn digest(&self) -> String {
+        hex(&self.own_digest())
+    }
+
+    fn own_digest(&self) -> [u8; 8] {
         let own = Sha256::new()
             .chain_update(&self.name)
             .chain_update(self.report);
-        mark(&own.finalize()[..8])
+        *own.finalize().first_chunk().expect("of 32 bytes")
     }
 
     /// The idempotency key of the record itself, as its `attempt`, from 1.
     pub(super) fn of_record(&self, attempt: u32) -> String {
         format!("{}:{attempt}", self.name)
+    }
+
+    /// The idempotency key of the call that notes that the report is done.
+    pub(super) fn of_end(&self) -> String {
+        format!("{}:done", self.name)
     }
 }
 

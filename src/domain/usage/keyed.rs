@@ -109,8 +109,7 @@ impl Domain {
         for _ in 1..LOOK_UPS {
             let sets_sum = report.clobber && claim.item.price.sums();
             let recorded = if sets_sum {
-                self.set_sum_once(customer, &claim, report, key, progress)
-                    .await
+                self.set_sum_once(customer, &claim, report, key).await
             } else {
                 self.add_once(&claim, report, key, progress).await
             };

@@ -1,25 +1,44 @@
 //! Usage that is set under a client's idempotency key, where it adds up: what has to be added depends on what is there,
-//! so a repetition cannot simply be the same call.
+//! so a repetition cannot simply be the same call. The addition is made under the key of the total that was seen, as one
+//! without a client's key is, and the client's key is marked afterwards: the same total under two keys is added once.
 
+use super::addition::{Addition, AdditionTries};
 use super::claim::{Claim, Key};
-use super::keyed::{Progress, RECORDS};
-use super::record::{cannot_be_lowered, total_key};
+use super::record::cannot_be_lowered;
 use super::{Report, totals::PeriodUsage};
-use crate::billing::SubscriptionItem;
-use crate::domain::revision::Attempts;
 use crate::domain::{Domain, Failure};
 use crate::stripe;
 
 impl Domain {
-    /// Brings the total of the claim's period to `n`, once. Of several that saw the same total, one adds: whoever has
-    /// reserved it.
+    /// Brings the total of the claim's period to `n`, once, and notes that this is done.
     pub(super) async fn set_sum_once(
         &self,
         customer: &str,
         claim: &Claim,
         report: &Report,
         key: &Key,
-        progress: &mut Progress,
+    ) -> Result<(), Failure> {
+        self.bring_total(customer, claim, report, key).await?;
+        let done = self
+            .billing()
+            .update_customer(customer, &key.done_mark())
+            .unread();
+        match done.key(key.of_end()).send().await {
+            Ok(_) => {}
+            // Another server has asked whether it is done.
+            Err(error) if error.is_idempotency_conflict() => {}
+            Err(error) => tracing::warn!(%error, "could not note that a report is done"),
+        }
+        Ok(())
+    }
+
+    /// Adds what is missing. Of several that saw the same total, one adds.
+    async fn bring_total(
+        &self,
+        customer: &str,
+        claim: &Claim,
+        report: &Report,
+        key: &Key,
     ) -> Result<(), Failure> {
         let item = &claim.item;
         let shared = self.shared().await?;
@@ -32,13 +51,13 @@ impl Domain {
         let beside = match beside {
             Ok(beside) => beside,
             Err(Failure::Stripe(error)) if error.is_item_gone() && claim.repeated => {
-                return self.done_before(error, item, report, key).await;
+                return self.done_before(error, customer, key).await;
             }
             Err(failure) => return Err(failure),
         };
-        let mut attempts = Attempts::default();
+        let mut tries = AdditionTries::default();
         loop {
-            let seen = match self.seen_by(claim, beside, report, key).await? {
+            let seen = match self.seen_by(customer, claim, beside, report, key).await? {
                 Seen::Done => return Ok(()),
                 Seen::Total(seen) => seen,
             };
@@ -48,33 +67,14 @@ impl Domain {
                 return Ok(());
             }
             if missing < 0 {
-                if claim.repeated && self.was_recorded(item, report, key).await? {
+                if claim.repeated && self.is_done(customer, key).await? {
                     return Ok(());
                 }
                 return Err(cannot_be_lowered(report, total).into());
             }
-            let reserve = self
-                .billing()
-                .update_customer(customer, &key.mark())
-                .unread()
-                .key(total_key(item, seen, &mut attempts));
-            if let Err(error) = reserve.send().await {
-                self.look_again(&mut attempts, error).await?;
-                continue;
-            }
-            let record = report.addition(missing);
-            let name = key.of_record(progress.attempt);
-            match self.add_record(&item.id, record, Some(name)).await {
-                Ok(()) => return Ok(()),
-                // It was tried before with another quantity, or to no avail: the total would not be below `n` otherwise.
-                Err(error)
-                    if (error.is_idempotency_conflict() || error.is_replayed())
-                        && !error.is_item_gone()
-                        && progress.attempt < RECORDS =>
-                {
-                    progress.attempt += 1;
-                }
-                Err(error) => return Err(error.into()),
+            let addition = Addition::new(item, seen, missing, report, key.digest());
+            if self.add_to_total(customer, &addition, &mut tries).await? {
+                return Ok(());
             }
         }
     }
@@ -82,6 +82,7 @@ impl Domain {
     /// The total that `n` is compared with.
     async fn seen_by(
         &self,
+        customer: &str,
         claim: &Claim,
         beside: i64,
         report: &Report,
@@ -91,7 +92,7 @@ impl Domain {
         let running = match self.period_usage(item, None).await {
             Ok(running) => running,
             Err(error) if error.is_item_gone() && claim.repeated => {
-                self.done_before(error, item, report, key).await?;
+                self.done_before(error, customer, key).await?;
                 return Ok(Seen::Done);
             }
             Err(error) => return Err(error.into()),
@@ -106,36 +107,33 @@ impl Domain {
         Ok(Seen::Total(running))
     }
 
-    /// Where an item that the total is made of is gone, and its usage with it: whether the report was recorded before.
+    /// Where an item that the total is made of is gone, and its usage with it: whether the report was done before.
     ///
     /// # Errors
     /// `gone`, if it was not.
     async fn done_before(
         &self,
         gone: stripe::Error,
-        item: &SubscriptionItem,
-        report: &Report,
+        customer: &str,
         key: &Key,
     ) -> Result<(), Failure> {
-        if self.was_recorded(item, report, key).await? {
+        if self.is_done(customer, key).await? {
             Ok(())
         } else {
             Err(gone.into())
         }
     }
 
-    /// Whether the key's record was written. To find out, nothing is added under the same key: Stripe refuses that only
-    /// if something else was sent with it.
-    async fn was_recorded(
-        &self,
-        item: &SubscriptionItem,
-        report: &Report,
-        key: &Key,
-    ) -> Result<bool, stripe::Error> {
-        let nothing = report.addition(0);
-        let added = self.add_record(&item.id, nothing, Some(key.of_record(1)));
-        match added.await {
-            Ok(()) => Ok(false),
+    /// Whether the key's report was done before. To find out, a call is made as if it were not: Stripe refuses that if its
+    /// end was noted.
+    async fn is_done(&self, customer: &str, key: &Key) -> Result<bool, stripe::Error> {
+        let ask = self
+            .billing()
+            .update_customer(customer, &key.report_mark())
+            .unread();
+        match ask.key(key.of_end()).send().await {
+            // What it adds may have been added although the end was not noted.
+            Ok(_) => self.was_added_for(customer, &key.digest()).await,
             Err(error) if error.is_idempotency_conflict() => Ok(true),
             Err(error) => Err(error),
         }

@@ -2,11 +2,10 @@
 //! say.
 
 use super::Report;
-use super::totals::PeriodUsage;
+use super::addition::{Addition, AdditionTries};
 use crate::billing::{Subscription, SubscriptionItem, UsageAction, UsageRecord};
 use crate::domain::entitlement::{Counted, Kind, UsageSnapshot};
 use crate::domain::refs::FeatureName;
-use crate::domain::revision::{Attempts, Refusal};
 use crate::domain::subscription::{Detail, Subscriptions};
 use crate::domain::{Domain, Error, Failure, Result};
 use crate::stripe;
@@ -25,15 +24,6 @@ impl Report {
         UsageRecord {
             quantity: self.n,
             action,
-            at: self.at,
-        }
-    }
-
-    /// A record that adds `quantity` when the report says.
-    pub(super) fn addition(&self, quantity: i64) -> UsageRecord {
-        UsageRecord {
-            quantity,
-            action: UsageAction::Increment,
             at: self.at,
         }
     }
@@ -63,7 +53,7 @@ impl Domain {
         }
         for _ in 1..LOOK_UPS {
             let (subscription, item) = self.metered_item(customer, &report.feature).await?;
-            match self.record_on(&subscription, &item, report).await {
+            match self.record_on(customer, &subscription, &item, report).await {
                 Err(failure) if failure.is_item_gone() => {
                     tracing::info!(error = %failure, "the plan was changed meanwhile; the item is looked up again");
                 }
@@ -71,18 +61,19 @@ impl Domain {
             }
         }
         let (subscription, item) = self.metered_item(customer, &report.feature).await?;
-        let outcome = self.record_on(&subscription, &item, report).await;
+        let outcome = self.record_on(customer, &subscription, &item, report).await;
         outcome.map_err(Failure::without_item)
     }
 
     async fn record_on(
         &self,
+        customer: &str,
         subscription: &Subscription,
         item: &SubscriptionItem,
         report: &Report,
     ) -> Result<Counted, Failure> {
         if report.clobber && item.price.sums() {
-            return self.set_sum(subscription, item, report).await;
+            return self.set_sum(customer, subscription, item, report).await;
         }
         self.write_record(&item.id, report).await
     }
@@ -108,6 +99,7 @@ impl Domain {
     /// Brings the period's total to `n` by adding what is missing. Of several that saw the same total, one adds.
     async fn set_sum(
         &self,
+        customer: &str,
         subscription: &Subscription,
         item: &SubscriptionItem,
         report: &Report,
@@ -119,7 +111,7 @@ impl Domain {
         let beside = self
             .used_beside(subscription, item, &report.feature)
             .await?;
-        let mut attempts = Attempts::default();
+        let mut tries = AdditionTries::default();
         loop {
             let seen = self.period_usage(item, None).await?;
             let total = seen.total.saturating_add(beside);
@@ -131,13 +123,10 @@ impl Domain {
             if missing < 0 {
                 return Err(cannot_be_lowered(report, total).into());
             }
-            let key = total_key(item, seen, &mut attempts);
-            let added = self.add_record(&item.id, report.addition(missing), Some(key));
-            match added.await {
-                // Added to a total that others may have moved since it was remembered.
-                Ok(()) => return Ok(Counted::Unknown),
-                Err(error) if error.is_item_gone() => return Err(error.into()),
-                Err(error) => self.look_again(&mut attempts, error).await?,
+            let addition = Addition::new(item, seen, missing, report, String::new());
+            if self.add_to_total(customer, &addition, &mut tries).await? {
+                // Others may have moved the total since it was remembered.
+                return Ok(Counted::Unknown);
             }
         }
     }
@@ -160,17 +149,6 @@ impl Domain {
             }
         }
         Ok(used)
-    }
-
-    /// Waits until it is time to read the total again, if that may help.
-    pub(super) async fn look_again(
-        &self,
-        attempts: &mut Attempts,
-        error: stripe::Error,
-    ) -> Result<(), Failure> {
-        let wait = attempts.after(Refusal::of(error)?)?;
-        tokio::time::sleep(self.stripe().first_wait() * wait).await;
-        Ok(())
     }
 
     /// Writes a usage record. Without a key of ours, our own tries count once all the same.
@@ -219,19 +197,6 @@ pub(super) fn metered_item(
         .find(|item| item.price.is_metered());
     let item = metered.ok_or(Error::FeatureNotReportable)?;
     Ok((subscription, item))
-}
-
-/// The idempotency key of whatever is added to the total that was seen.
-pub(super) fn total_key(
-    item: &SubscriptionItem,
-    seen: PeriodUsage,
-    attempts: &mut Attempts,
-) -> String {
-    let (item, total, start) = (&item.id, seen.total, seen.start.unwrap_or_default());
-    match attempts.at(total.unsigned_abs()) {
-        1 => format!("clobber:{item}:{start}:{total}"),
-        attempt => format!("clobber:{item}:{start}:{total}:{attempt}"),
-    }
 }
 
 pub(super) fn cannot_be_lowered(report: &Report, total: i64) -> Error {

@@ -63,6 +63,99 @@ async fn a_clobber_on_two_servers_at_once_counts_once() {
     }
 }
 
+/// Whoever waits for the other does not add in the end, however long that takes.
+#[tokio::test]
+async fn totals_on_two_servers_are_not_both_added_when_stripe_is_slow() {
+    for (totals, keys) in [
+        ([10, 10], [Some("k"), Some("l")]),
+        ([10, 10], [Some("k"), None]),
+        ([10, 10], [None, Some("l")]),
+        ([10, 10], [None, None]),
+        ([10, 10], [Some("k"), Some("k")]),
+        ([10, 30], [Some("k"), Some("l")]),
+        ([10, 30], [None, Some("l")]),
+        ([10, 30], [None, None]),
+        ([30, 10], [Some("k"), Some("l")]),
+        ([30, 10], [None, None]),
+    ] {
+        let (one, two) = two().await;
+        subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
+        two.limits("org:a").await;
+        let [first, second] = totals.map(clobber);
+        one.slow_down("POST", RECORDS, Duration::from_secs(600));
+        let meanwhile = async {
+            one.until_slow().await;
+            let answer = report(&two, &second, keys[1]).await;
+            one.sandbox().clear_faults();
+            answer
+        };
+        let (held_up, other) = tokio::join!(report(&one, &first, keys[0]), meanwhile);
+        held_up.ok();
+        assert_ne!(
+            other.status, 200,
+            "{totals:?} {keys:?}: the total is not known"
+        );
+        assert_eq!(used(&one).await, totals[0], "{totals:?} {keys:?}");
+        let again = report(&two, &second, keys[1]).await;
+        if totals[1] < totals[0] {
+            again.fails(400, "invalid_request");
+        } else {
+            again.ok();
+        }
+        for server in [&one, &two] {
+            let highest = totals[0].max(totals[1]);
+            assert_eq!(used(server).await, highest, "{totals:?} {keys:?}");
+        }
+    }
+}
+
+/// What a client was told nothing of is not carried out later.
+#[tokio::test]
+async fn a_total_that_was_announced_only_is_never_added() {
+    for key in [None, Some("k")] {
+        let (one, two) = two().await;
+        subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
+        let rule = Rule::new("POST", RECORDS, Action::Status(500, None));
+        one.sandbox().add_fault(rule);
+        let lost = report(&one, &clobber(50), key).await;
+        assert!(lost.status.is_server_error(), "{}", lost.status);
+        one.sandbox().clear_faults();
+        report(&two, &clobber(10), Some("l")).await.ok();
+        assert_eq!(used(&two).await, 10);
+        report(&two, &clobber(20), None).await.ok();
+        assert_eq!(used(&two).await, 20);
+    }
+}
+
+/// The addition is Stripe's, and the server did not live to note the key.
+#[tokio::test]
+async fn a_total_whose_end_was_not_noted_is_known_again() {
+    let (one, two) = two().await;
+    subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
+    let lost = Rule::new("POST", RECORDS, Action::Drop);
+    one.sandbox().add_fault(lost.after());
+    let answer = report(&one, &clobber(10), Some("k")).await;
+    assert!(answer.status.is_server_error(), "{}", answer.status);
+    one.sandbox().clear_faults();
+    report(&two, &body(5), None).await.ok();
+    for server in [&two, &one, &one.beside(&super::patient())] {
+        report(server, &clobber(10), Some("k")).await.ok();
+    }
+    assert_eq!(used(&two).await, 15);
+}
+
+/// Nothing had to be added, and later that is no longer so.
+#[tokio::test]
+async fn a_total_that_was_there_already_is_answered_as_the_first_time() {
+    let (one, two) = two().await;
+    subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
+    report(&one, &body(10), None).await.ok();
+    report(&one, &clobber(10), Some("k")).await.ok();
+    report(&one, &body(5), None).await.ok();
+    report(&two, &clobber(10), Some("k")).await.ok();
+    assert_eq!(used(&two).await, 15);
+}
+
 #[tokio::test]
 async fn different_clobbers_at_once_are_serialised() {
     let (one, two) = two().await;
