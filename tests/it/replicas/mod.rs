@@ -1,6 +1,7 @@
 //! Several servers over one Stripe: what they do at the same time takes effect once.
 
 mod keys;
+mod late;
 mod usage;
 
 use std::time::Duration;

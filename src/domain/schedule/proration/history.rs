@@ -52,7 +52,7 @@ impl InvoiceItem {
 
 impl TimeCharge {
     /// Whether `credit` is for a part of the time that this charges for.
-    fn is_of(&self, credit: &InvoiceItem) -> bool {
+    pub(super) fn is_of(&self, credit: &InvoiceItem) -> bool {
         let (whole, part) = (self.period, credit.period);
         credit.time_of() == Some(self.price.as_str())
             && whole.start <= part.start

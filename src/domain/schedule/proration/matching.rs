@@ -75,11 +75,12 @@ impl History {
             .collect()
     }
 
-    /// Whether a charge is for the unused time.
+    /// Whether a charge is for the unused time. `credits` are Stripe's for that.
     pub(super) fn includes(
         &self,
         charge: &TimeCharge,
         unused_time: &UnusedTime,
+        credits: &[&InvoiceItem],
         subscription: &Subscription,
     ) -> bool {
         let is_removed = match (unused_time.cause, &unused_time.credits) {
@@ -91,7 +92,12 @@ impl History {
             }
             _ => true,
         };
-        is_removed && (unused_time.cause.is_end() || self.existed_before(charge, unused_time))
+        // Stripe may carry out a change after another one that was made since. Then it credits what that one charged.
+        let is_credited = || credits.iter().any(|credit| charge.is_of(credit));
+        is_removed
+            && (unused_time.cause.is_end()
+                || self.existed_before(charge, unused_time)
+                || is_credited())
     }
 }
 

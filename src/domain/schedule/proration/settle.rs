@@ -113,7 +113,8 @@ impl Domain {
             .history(customer, &subscription.id, invoices, since)
             .await?;
         let credits = history.credits(&unused_time, subscription);
-        let is_removed = |charge: &TimeCharge| history.includes(charge, &unused_time, subscription);
+        let is_removed =
+            |charge: &TimeCharge| history.includes(charge, &unused_time, &credits, subscription);
         let is_credit = |item: &InvoiceItem| credits.iter().any(|credit| credit.id == item.id);
         let remaining = history.remaining(at, is_removed, is_credit);
         let mut prices: BTreeMap<&str, PriceSettlement<'_>> = BTreeMap::new();
