@@ -16,6 +16,8 @@ use super::WithLedger;
 use crate::binary::Place;
 use crate::harness::{Answer, TestApp};
 
+type MakeError = fn() -> StoreError;
+
 /// What the next writes fail with.
 type Fault = Arc<Mutex<Option<fn() -> StoreError>>>;
 
@@ -69,7 +71,7 @@ async fn while_the_disk_takes_nothing_nothing_is_acknowledged_and_checks_go_on()
     let set = |to| *fault.lock().unwrap_or_else(PoisonError::into_inner) = to;
 
     report(&app, "before", 5).await.ok();
-    let faults: [(fn() -> StoreError, &str); 2] = [
+    let faults: [(MakeError, &str); 2] = [
         (|| StoreError::Full, "the disk of the ledger is full"),
         (|| StoreError::ReadOnly, "the ledger is read-only"),
     ];
