@@ -27,6 +27,9 @@ use clock::Clock;
 /// For what something costs in a month.
 const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// How often Stripe is asked for the account of a ledger that is not open, if it could not be asked at the start.
+const OPEN_EVERY: Duration = Duration::from_secs(15);
+
 /// How often it is looked what Stripe has to be told of the ledger.
 const DELIVER_EVERY: Duration = Duration::from_secs(1);
 
@@ -162,6 +165,11 @@ async fn keep_ledger(tasks: &mut Tasks, domain: &Domain) -> anyhow::Result<()> {
             "Stripe cannot be asked whose account the ledger has to be of: no usage is taken until then"
         ),
     }
+    let unopened = domain.clone();
+    tasks.repeat("open-ledger", OPEN_EVERY, move || {
+        let domain = unopened.in_background(Lane::Bulk);
+        async move { domain.open_ledger().await }
+    });
     let sender = domain.clone();
     tasks.repeat("deliver", DELIVER_EVERY, move || {
         deliver(sender.in_background(Lane::Bulk))
@@ -180,8 +188,10 @@ async fn keep_ledger(tasks: &mut Tasks, domain: &Domain) -> anyhow::Result<()> {
 }
 
 async fn deliver(domain: Domain) -> Result<(), domain::Error> {
-    domain.open_ledger().await?;
-    domain.deliver().await.map(drop)
+    if domain.has_open_ledger() {
+        domain.deliver().await?;
+    }
+    Ok(())
 }
 
 /// Prints the addresses, and serves the API and the listener of `--admin-addr`.

@@ -139,6 +139,11 @@ impl Domain {
         self.ledger.is_some()
     }
 
+    /// Whether it is open.
+    pub fn has_open_ledger(&self) -> bool {
+        self.open_ledger_handle().is_some()
+    }
+
     /// The ledger of this account, if usage is kept in one.
     pub(super) fn ledger(&self) -> Option<&LedgerHandle> {
         self.ledger.as_ref()

@@ -79,7 +79,7 @@ impl Domain {
     ) -> Result<(), Failure> {
         let now = self.now().await?;
         self.end_superseded(org, state, now, revision).await?;
-        self.settle_changes(&org.customer, state, revision).await?;
+        self.settle_changes(org, state, revision).await?;
         let shared = self.shared().await?;
         let current = state.current.as_ref();
         let settled = current.map_or(&*org.customer, |current| current.id.as_str());

@@ -20,6 +20,7 @@ fn report(n: i64, key: Option<&str>) -> Event {
             org: "org:a".into(),
             feature: "feature:f".into(),
             item: "si_1".into(),
+            since: Time::default(),
             aggregate: Aggregate::Sum,
             period: Period {
                 start: START,

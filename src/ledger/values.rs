@@ -155,6 +155,8 @@ pub struct Target {
     pub feature: Feature,
     /// The metered item that the org has for it now.
     pub item: Item,
+    /// When the item's subscription began. A level of an earlier one is over.
+    pub since: Time,
     /// How the item's price aggregates.
     pub aggregate: Aggregate,
     /// The running period.

@@ -34,6 +34,7 @@ fn report(number: u64, keys: Keys) -> Event {
             org: format!("org:{org}").as_str().into(),
             feature: "feature:calls".into(),
             item: format!("si_{org}").as_str().into(),
+            since: Time::default(),
             aggregate: Aggregate::Sum,
             period: Period {
                 start: START,

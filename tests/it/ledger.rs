@@ -586,3 +586,119 @@ async fn what_is_remembered_refuses_nothing() {
     app.twin().subscribe("org:b", &["plan:pro@1"]).await;
     app.report("org:b", "feature:peak", 2).await;
 }
+
+#[tokio::test]
+async fn a_level_that_a_change_of_plan_has_moved_can_be_lowered() {
+    let app = WithLedger::start().await;
+    app.add(json!({"feature": "feature:peak", "n": 77}))
+        .await
+        .ok();
+    app.advance(DAY);
+    app.subscribe("org:a", &["plan:pro@2"]).await;
+    app.add(json!({"feature": "feature:peak", "n": -7}))
+        .await
+        .ok();
+    assert_eq!(app.used("feature:peak").await, 70);
+    app.deliver_all().await;
+    assert_eq!(app.used("feature:peak").await, 70);
+    assert_eq!(app.upcoming().await, 70 * 20);
+    app.add(json!({"feature": "feature:peak", "n": 5, "clobber": true}))
+        .await
+        .ok();
+    app.deliver_all().await;
+    assert_eq!(app.used("feature:peak").await, 5);
+    assert_eq!(app.upcoming().await, 5 * 20);
+}
+
+#[tokio::test]
+async fn a_perpetual_level_ends_with_its_subscription() {
+    let app = WithLedger::start().await;
+    app.add(json!({"feature": "feature:disk", "n": 7}))
+        .await
+        .ok();
+    app.advance(DAY);
+    app.post_json("/v1/subscribe", &json!({"org": "org:a", "phases": [{}]}))
+        .await
+        .ok();
+    app.advance(DAY);
+    app.subscribe("org:a", &["plan:pro@1"]).await;
+    app.advance(MINUTE);
+    assert_eq!(app.used("feature:disk").await, 0);
+    app.add(json!({"feature": "feature:disk", "n": -1}))
+        .await
+        .fails(400, "invalid_request");
+    app.add(json!({"feature": "feature:disk", "n": 3}))
+        .await
+        .ok();
+    app.deliver_all().await;
+    assert_eq!(app.used("feature:disk").await, 3);
+    assert_eq!(app.upcoming().await, 3000);
+}
+
+#[tokio::test]
+async fn a_total_beyond_what_stripe_takes_is_refused() {
+    let app = WithLedger::start().await;
+    for feature in ["calls", "peak", "level", "disk"] {
+        let feature = format!("feature:{feature}");
+        let largest = (1_i64 << 53) - 1;
+        app.add(json!({"feature": feature, "n": i64::MAX}))
+            .await
+            .fails(400, "invalid_request");
+        app.add(json!({"feature": feature, "n": largest + 1, "clobber": true}))
+            .await
+            .fails(400, "invalid_request");
+        app.add(json!({"feature": feature, "n": largest}))
+            .await
+            .ok();
+        app.add(json!({"feature": feature, "n": 1, "clobber": true}))
+            .await
+            .ok();
+    }
+    app.deliver_all().await;
+    assert_eq!(ledger_metric(&app, "parked").await, 0);
+    assert_eq!(app.upcoming().await, 2 + 10 + 100 + 1000);
+}
+
+#[tokio::test]
+async fn a_report_that_was_counted_is_answered_so_though_it_would_be_refused_now() {
+    let app = WithLedger::start().await;
+    let report = async |n: i64| {
+        let body = json!({"org": "org:a", "feature": "feature:peak", "n": n}).to_string();
+        let call = app.request(axum::http::Method::POST, "/v1/report");
+        call.header("idempotency-key", "key-1")
+            .body(body)
+            .send()
+            .await
+    };
+    report(5).await.ok();
+    app.advance(DAY);
+    app.subscribe("org:a", &["plan:free@1"]).await;
+    report(5).await.ok();
+    report(6).await.fails(400, "invalid_request");
+    app.add(json!({"feature": "feature:peak", "n": 1}))
+        .await
+        .fails(400, "feature_not_found");
+}
+
+#[tokio::test]
+async fn nothing_is_acknowledged_once_the_file_is_gone() {
+    let app = WithLedger::start().await;
+    app.add(json!({"feature": "feature:calls", "n": 5}))
+        .await
+        .ok();
+    let away = app.folder.path().join("away.db");
+    std::fs::rename(app.file(), &away).expect("a file");
+    let refused = app.add(json!({"feature": "feature:calls", "n": 7})).await;
+    let refused = refused.fails(503, "ledger_unavailable");
+    assert!(
+        refused.body.contains("no longer where it was"),
+        "{}",
+        refused.body
+    );
+    assert_eq!(app.used("feature:calls").await, 5);
+    std::fs::rename(&away, app.file()).expect("a file");
+    app.add(json!({"feature": "feature:calls", "n": 7}))
+        .await
+        .ok();
+    assert_eq!(app.used("feature:calls").await, 12);
+}

@@ -24,6 +24,8 @@ pub(in crate::domain) struct UsageSnapshot {
     period: BillingPeriod,
     /// What the periods before and after it follow from, if that is known.
     cycle: Option<BillingCycle>,
+    /// When the subscription began, in Unix seconds.
+    began: i64,
     /// Unix seconds.
     cancel_at: Option<i64>,
     /// When something else is granted, in Unix seconds; what, is not remembered.
@@ -148,6 +150,7 @@ impl UsageSnapshot {
                 end: subscription.current_period_end,
             },
             cycle: BillingCycle::of(subscription),
+            began: subscription.start_date,
             cancel_at: subscription.cancel_at,
             changes_at: subscription.next_change(),
         }
@@ -213,6 +216,11 @@ impl UsageSnapshot {
     /// When it is planned that something else is granted, or nothing any more, in Unix seconds.
     pub(in crate::domain) fn planned_end(&self) -> Option<i64> {
         self.cancel_at.into_iter().chain(self.changes_at).min()
+    }
+
+    /// When the subscription began, in Unix seconds.
+    pub(in crate::domain) fn began(&self) -> i64 {
+        self.began
     }
 
     /// The billing period that runs at a time, in Unix seconds, as far as it is known.
@@ -356,7 +364,7 @@ impl Counted {
 }
 
 impl Kind {
-    fn of(price: &Price) -> Self {
+    pub(in crate::domain) fn of(price: &Price) -> Self {
         if !price.is_metered() {
             return Self::Licensed;
         }

@@ -7,13 +7,13 @@ use futures::stream::{self, StreamExt as _};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OwnedRwLockReadGuard;
 
-use super::LedgerHandle;
+use super::{LedgerHandle, org_in_ledger};
 use crate::domain::entitlement::{Source, UsageSnapshot};
 use crate::domain::refs::{FeatureName, OrgName};
 use crate::domain::usage::{Report, reused};
 use crate::domain::{Domain, Error, Result};
 use crate::ledger::Ledger;
-use crate::ledger::state::{self, Change, Event, Key, Refusal};
+use crate::ledger::state::{self, Answer, Change, Event, Key, LARGEST, Refusal};
 use crate::ledger::values::Time;
 
 /// How many orgs are looked up at a time for one request.
@@ -66,15 +66,21 @@ impl Domain {
         let mut events = Vec::new();
         let mut places = Vec::new();
         for (place, report) in reports.iter().enumerate() {
-            outcomes.push(event(report).map(|event| {
+            let event = event(report);
+            let outcome = event.as_ref().map(drop).map_err(Error::clone);
+            // What is refused now may have been accepted before, and its answer lost.
+            if let Some(event) = event.ok().or_else(|| repeat(report)) {
                 events.push(event);
                 places.push(place);
-            }));
+            }
+            outcomes.push(outcome);
         }
         let answers = ledger.submit(events, now).await?;
         for (place, answer) in places.into_iter().zip(answers) {
-            if let Err(refusal) = answer {
-                outcomes[place] = Err(refused(&reports[place].report, refusal));
+            match answer {
+                Ok(Answer::Ignored) => {}
+                Ok(_) => outcomes[place] = Ok(()),
+                Err(refusal) => outcomes[place] = Err(refused(&reports[place].report, refusal)),
             }
         }
         for org in orgs.keys() {
@@ -131,11 +137,23 @@ fn event(one: &OrgReport, usage: &UsageSnapshot, ledger: &Ledger, now: Time) -> 
         target,
         change,
         at: report.at.map(Time::from_seconds),
-        key: key.as_deref().map(|key| Key {
-            text: key.into(),
-            body: digest(report),
-        }),
+        key: key.as_deref().map(|key| ledger_key(key, report)),
     }))
+}
+
+/// Asks whether a report was accepted before.
+fn repeat(one: &OrgReport) -> Option<Event> {
+    Some(Event::Repeat {
+        org: org_in_ledger(&one.org),
+        key: ledger_key(one.key.as_deref()?, &one.report),
+    })
+}
+
+fn ledger_key(key: &str, report: &Report) -> Key {
+    Key {
+        text: key.into(),
+        body: digest(report),
+    }
 }
 
 /// What tells a report from another one with the same key.
@@ -158,6 +176,10 @@ fn refused(report: &Report, refusal: Refusal) -> Error {
         Refusal::OutsidePeriod => Error::Invalid(
             "at must be in the running billing period, or in the one before until 4 minutes after its end".to_owned(),
         ),
+        Refusal::TooLarge => Error::Invalid(format!(
+            "the total of {} in a period can be {LARGEST} at most",
+            report.feature
+        )),
         other => Error::Invalid(other.to_string()),
     }
 }

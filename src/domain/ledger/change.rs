@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
 
+use super::target::target_of;
+use crate::billing::{Subscription, SubscriptionItem};
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Result};
+use crate::ledger::state::Event;
 
 /// How long a report waits for a change of plan.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -30,6 +33,35 @@ impl Domain {
         let held = self.hold(&shared.reports, org.as_str()).await?;
         self.deliver_org(handle, org).await?;
         Ok(Some(held))
+    }
+
+    /// A change of plan has set a level on an item of a subscription, at a second: from now on it is the ledger's, which can
+    /// lower it too.
+    pub(in crate::domain) async fn hand_level_to_ledger(
+        &self,
+        org: &OrgName,
+        subscription: &Subscription,
+        item: &SubscriptionItem,
+        n: i64,
+        at: i64,
+    ) -> Result<()> {
+        let Some(ledger) = self.open_ledger_handle() else {
+            return Ok(());
+        };
+        let Some(target) = target_of(org, subscription, item) else {
+            return Ok(());
+        };
+        let now = self.ledger_time().await?;
+        let taken = Event::TakeOver {
+            target,
+            n,
+            timestamp: at,
+        };
+        let answers = ledger.submit(vec![taken], now).await?;
+        if let Some(Err(refusal)) = answers.into_iter().next() {
+            tracing::error!(%refusal, %org, item = item.id, "a level that a change has moved is not the ledger's");
+        }
+        Ok(())
     }
 
     /// Keeps the org's plan from being changed until the guard is dropped.

@@ -1,5 +1,7 @@
 //! The sender: tells Stripe the ledger's totals.
 
+use std::time::Duration;
+
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _};
@@ -58,17 +60,34 @@ impl Domain {
     /// [`Error::Undelivered`] if Stripe has not taken all of it.
     pub(super) async fn deliver_org(&self, handle: &LedgerHandle, org: &OrgName) -> Result<()> {
         let ledger = handle.opened()?;
+        let mut latest = i64::MIN;
         for _ in 0..ROUNDS {
             let sealed = self.seal(handle, Some(org)).await?;
             if sealed == Sealed::default() {
+                self.let_second_pass(latest).await;
                 return Ok(());
             }
+            let timestamps = sealed.sets.iter().map(|set| set.timestamp);
+            latest = timestamps.fold(latest, i64::max);
             let delivered = self.carry_out_sealed(ledger, sealed).await?;
             if delivered.unanswered > 0 {
                 break;
             }
         }
         Err(Error::Undelivered)
+    }
+
+    /// Waits until a second is over at Stripe, if it is the next one or has just begun: usage that is recorded in it would not
+    /// be billed with a phase that ends before. On a test clock no time passes by waiting.
+    async fn let_second_pass(&self, second: i64) {
+        if self.test_clock.is_some() {
+            return;
+        }
+        let now = self.stripe().server_time();
+        let ahead = now.map_or(0, |now| second.saturating_sub(now) + 1);
+        if let Ok(wait @ 1..=2) = u64::try_from(ahead) {
+            tokio::time::sleep(Duration::from_secs(wait)).await;
+        }
     }
 
     async fn seal(&self, handle: &LedgerHandle, org: Option<&OrgName>) -> Result<Sealed> {

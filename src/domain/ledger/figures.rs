@@ -131,14 +131,12 @@ fn with_ledger(
             };
             item.before = item.before.max(used_on_others(&used, usage));
         }
-        (Kind::Max, Some(own)) if own.adopted => item.used = own.n,
+        (Kind::Max, Some(own)) if own.adopted && own.has_level => {
+            (item.used, item.before) = (own.n, 0);
+        }
         (Kind::Max, Some(own)) => item.used = own.n.max(item.used),
         (Kind::Last | Kind::Perpetual, Some(own)) if own.has_level => {
             (item.used, item.before) = (own.n, 0);
-        }
-        // The level was of another item until the plan was changed, and may not have been read since.
-        (Kind::Max | Kind::Last | Kind::Perpetual, None) if item.used == 0 => {
-            (item.used, item.before) = (used.n, 0);
         }
         (Kind::Licensed | Kind::Max | Kind::Last | Kind::Perpetual, _) => {}
     }

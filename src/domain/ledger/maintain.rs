@@ -27,7 +27,9 @@ impl Domain {
         let Some(handle) = self.ledger() else {
             return Ok(());
         };
-        let ledger = handle.opened()?;
+        let Some(ledger) = self.open_ledger_handle() else {
+            return Ok(());
+        };
         let now = Time::from_millis(self.account.clock.millis());
         let due = self.read_ledger(handle, move |reader| {
             Ok((
@@ -93,6 +95,10 @@ impl Domain {
         match self.recorded_in(total.item.as_str(), total.period).await {
             Err(error) if error.is_item_missing() => {}
             recorded => return Ok(recorded?),
+        }
+        // What an item that is gone has billed of a level may be credited, since the next item bills it.
+        if total.aggregate.is_level() {
+            return Ok(total.billable());
         }
         // The item has gone with a change of plan, and the invoice of the change says what it billed.
         let org: Result<OrgName, _> = total.org.as_str().parse();

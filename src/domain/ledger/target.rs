@@ -1,9 +1,10 @@
 //! Where usage of a feature goes, as the ledger has to know it.
 
 use super::org_in_ledger;
+use crate::billing::{Subscription, SubscriptionItem};
 use crate::domain::Error;
 use crate::domain::billing_cycle::BillingPeriod;
-use crate::domain::entitlement::{Item, Kind, UsageSnapshot};
+use crate::domain::entitlement::{Kind, UsageSnapshot};
 use crate::domain::refs::{FeatureName, OrgName};
 use crate::ledger::values::{Aggregate, Feature, Period, Target, Time};
 
@@ -43,7 +44,8 @@ impl UsageSnapshot {
             org: org_in_ledger(org),
             feature: feature_in_ledger(feature),
             item: (&*item.id).into(),
-            aggregate: item.aggregate(),
+            since: Time::from_seconds(self.began()),
+            aggregate: aggregate(item.sold.kind),
             period: period_in_ledger(period),
             previous: previous.map(period_in_ledger),
             item_start: Time::from_seconds(item.created),
@@ -57,13 +59,35 @@ impl UsageSnapshot {
     }
 }
 
-impl Item {
-    fn aggregate(&self) -> Aggregate {
-        match self.sold.kind {
-            Kind::Licensed | Kind::Sum => Aggregate::Sum,
-            Kind::Max => Aggregate::Max,
-            Kind::Last => Aggregate::Last,
-            Kind::Perpetual => Aggregate::Perpetual,
-        }
+/// Where usage of the feature that an item sells goes, as Stripe tells of its subscription; none if that is nothing.
+pub(super) fn target_of(
+    org: &OrgName,
+    subscription: &Subscription,
+    item: &SubscriptionItem,
+) -> Option<Target> {
+    let feature = item.price.feature_plan()?.feature();
+    let kind = Kind::of(&item.price);
+    Some(Target {
+        org: org_in_ledger(org),
+        feature: feature_in_ledger(&feature),
+        item: item.id.as_str().into(),
+        since: Time::from_seconds(subscription.start_date),
+        aggregate: aggregate(kind),
+        period: Period {
+            start: Time::from_seconds(subscription.current_period_start),
+            end: Time::from_seconds(subscription.current_period_end),
+        },
+        previous: None,
+        item_start: Time::from_seconds(item.created),
+        item_end: None,
+    })
+}
+
+fn aggregate(kind: Kind) -> Aggregate {
+    match kind {
+        Kind::Licensed | Kind::Sum => Aggregate::Sum,
+        Kind::Max => Aggregate::Max,
+        Kind::Last => Aggregate::Last,
+        Kind::Perpetual => Aggregate::Perpetual,
     }
 }

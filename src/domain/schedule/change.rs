@@ -132,7 +132,7 @@ impl Domain {
             }
             let mut revision = decisions.at(state.revision);
             if settlements < MAX_SETTLEMENTS && state.is_unsettled() {
-                match self.settle_changes(customer, &state, &revision).await {
+                match self.settle_changes(org, &state, &revision).await {
                     Ok(()) => settlements += 1,
                     Err(failure) => self.before_next(&mut decisions, failure).await?,
                 }
@@ -177,7 +177,7 @@ impl Domain {
         let cancels = matches!(action, Action::CancelSubscription(_));
         let sent_at = self.account.clock.millis();
         let scheduled = self
-            .act(customer, change, state, action, revision, is_made)
+            .act(org, change, state, action, revision, is_made)
             .await?;
         *is_made = true;
         let changed = scheduled.as_ref().and_then(Schedule::driven);
@@ -187,8 +187,7 @@ impl Domain {
             is_known &= !late.await?;
         }
         if let Some(subscription) = changed {
-            self.settle_notes(customer, subscription, true, revision)
-                .await?;
+            self.settle_notes(org, subscription, true, revision).await?;
         }
         if !cancels {
             self.end_superseded(org, state, change.now, revision)
@@ -210,7 +209,7 @@ impl Domain {
     /// Carries out an action. Returns the schedule that it created or changed, with its subscription.
     async fn act(
         &self,
-        customer: &str,
+        org: &ResolvedOrg,
         change: Change<'_>,
         state: &CustomerState,
         action: Action,
@@ -226,7 +225,7 @@ impl Domain {
                     .chain(&state.others)
                     .chain(&state.superseded)
                 {
-                    self.end_subscription(customer, live, change.now, revision)
+                    self.end_subscription(org, live, change.now, revision)
                         .await?;
                     *is_made = true;
                 }
@@ -237,7 +236,7 @@ impl Domain {
             Action::CancelSchedule(schedule) => self.cancel_schedule(&schedule, None).await?,
             Action::Create(plan) => {
                 let plan = with_revision(plan, revision);
-                let create = self.billing().create_schedule(customer, &plan);
+                let create = self.billing().create_schedule(&org.customer, &plan);
                 return Ok(Some(self.decided(revision.write(CHANGE, create)).await?));
             }
             Action::Replace(schedule, plan) => {

@@ -30,10 +30,8 @@ impl Domain {
             });
         };
         for old in &state.superseded {
-            self.transfer_levels(&org.customer, old, current, revision)
-                .await?;
-            self.end_subscription(&org.customer, old, now, revision)
-                .await?;
+            self.transfer_levels(org, old, current, revision).await?;
+            self.end_subscription(org, old, now, revision).await?;
             audit(&old.id);
         }
         for schedule in &state.obsolete {
@@ -47,15 +45,15 @@ impl Domain {
     /// Ends a subscription now: bills what was used, and credits paid time that is unused.
     pub(super) async fn end_subscription(
         &self,
-        customer: &str,
+        org: &ResolvedOrg,
         subscription: &Subscription,
         now: i64,
         revision: &Revision,
     ) -> Result<(), Failure> {
-        self.settle_subscription(customer, subscription, revision)
+        self.settle_subscription(org, subscription, revision)
             .await?;
         let noted = self
-            .note_unused_time_at_end(customer, subscription, now, revision)
+            .note_unused_time_at_end(&org.customer, subscription, now, revision)
             .await?;
         let is_uncredited = noted
             .as_ref()
@@ -69,7 +67,7 @@ impl Domain {
             Err(error) if error.is_subscription_over() => return Ok(()),
             ended => ended?,
         };
-        self.settle_notes(customer, &ended, false, revision).await?;
+        self.settle_notes(org, &ended, false, revision).await?;
         let Some(noted) = noted else { return Ok(()) };
         // Another request may have changed the plan between the note and the end, and replaced the note.
         if UnusedTime::noted(&ended).is_none_or(|found| found.cause != noted.cause) {
@@ -77,7 +75,7 @@ impl Domain {
                 at: ended.ended_at.unwrap_or(now),
                 ..noted
             };
-            self.settle_unused_time(customer, &ended, unused_time, false, revision)
+            self.settle_unused_time(&org.customer, &ended, unused_time, false, revision)
                 .await?;
         }
         Ok(())

@@ -10,6 +10,7 @@ use super::customer_state::CustomerState;
 use super::proration::{PLANNED_END, UNUSED_TIME, UnusedTime};
 use super::usage_charge::UsageCharge;
 use crate::billing::{Metadata, NewPhase, Subscription, SubscriptionUpdate};
+use crate::domain::org::ResolvedOrg;
 use crate::domain::plan_change::ResolvedPhase;
 use crate::domain::request_key::KEYS;
 use crate::domain::revision::{REVISION, Revision};
@@ -89,12 +90,12 @@ impl Domain {
     /// Completes earlier changes.
     pub(in crate::domain) async fn settle_changes(
         &self,
-        customer: &str,
+        org: &ResolvedOrg,
         state: &CustomerState,
         revision: &Revision,
     ) -> Result<(), Failure> {
         for subscription in state.ended_unsettled.iter().chain(&state.current) {
-            self.settle_subscription(customer, subscription, revision)
+            self.settle_subscription(org, subscription, revision)
                 .await?;
         }
         Ok(())
@@ -103,7 +104,7 @@ impl Domain {
     /// Completes earlier changes of one subscription.
     pub(super) async fn settle_subscription(
         &self,
-        customer: &str,
+        org: &ResolvedOrg,
         subscription: &Subscription,
         revision: &Revision,
     ) -> Result<(), Failure> {
@@ -111,18 +112,17 @@ impl Domain {
             return Ok(());
         }
         let noted = self
-            .note_scheduled_change(customer, subscription, revision)
+            .note_scheduled_change(&org.customer, subscription, revision)
             .await?;
         let subscription = noted.as_ref().unwrap_or(subscription);
-        self.settle_notes(customer, subscription, false, revision)
-            .await
+        self.settle_notes(org, subscription, false, revision).await
     }
 
     /// Does what is noted on a subscription, and removes the notes. `just_made` says that this request made the change,
     /// so nobody else can have begun with it.
     pub(super) async fn settle_notes(
         &self,
-        customer: &str,
+        org: &ResolvedOrg,
         subscription: &Subscription,
         just_made: bool,
         revision: &Revision,
@@ -133,14 +133,14 @@ impl Domain {
             .any(|figure| figure.billed)
         {
             let since = subscription.current_period_start;
-            self.credit_levels(customer, subscription, since, revision)
+            self.credit_levels(&org.customer, subscription, since, revision)
                 .await?;
         }
-        self.set_levels(subscription, just_made, revision, &mut done)
+        self.set_levels(org, subscription, just_made, revision, &mut done)
             .await?;
-        self.charge_noted(customer, subscription, just_made, revision, &mut done)
+        self.charge_noted(&org.customer, subscription, just_made, revision, &mut done)
             .await?;
-        self.settle_noted_time(customer, subscription, just_made, revision, &mut done)
+        self.settle_noted_time(&org.customer, subscription, just_made, revision, &mut done)
             .await?;
         if done.is_empty() {
             return Ok(());

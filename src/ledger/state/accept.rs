@@ -1,9 +1,9 @@
 //! Reports.
 
-use super::super::values::{Aggregate, MINUTE, Period, Target, Time};
+use super::super::values::{Aggregate, MINUTE, Org, Period, Target, Time};
 use super::event::{Change, Report};
 use super::open::Draft;
-use super::total::{EntryKind, Total};
+use super::total::{EntryKind, Key, Total};
 use super::{Answer, KnownKey, Refusal, State};
 
 /// How far ahead of the ledger's time usage may be.
@@ -13,7 +13,9 @@ pub(super) const GRACE: i64 = 4 * MINUTE;
 
 impl State {
     pub(super) fn report(&mut self, report: &Report, now: Time) -> Result<Answer, Refusal> {
-        if let Some(repeated) = self.repeated(report)? {
+        if let Some(key) = &report.key
+            && let Some(repeated) = self.repeated(&report.target.org, key)?
+        {
             return Ok(repeated);
         }
         let target = &report.target;
@@ -29,6 +31,8 @@ impl State {
         };
         self.carry_on(&mut draft, kind, n, at)?;
         draft.enter(0, kind, n, at)?;
+        // Stripe may take what it has become.
+        draft.main().parked = None;
         let owner = |key| (target.org.clone(), key);
         draft.key(report.key.clone().map(owner));
         let entry = self.write(draft, now);
@@ -44,12 +48,8 @@ impl State {
     }
 
     /// The answer to a report whose key was used before.
-    fn repeated(&self, report: &Report) -> Result<Option<Answer>, Refusal> {
-        let Some(key) = &report.key else {
-            return Ok(None);
-        };
-        let id = (report.target.org.clone(), key.text.clone());
-        match self.keys.get(&id) {
+    pub(super) fn repeated(&self, org: &Org, key: &Key) -> Result<Option<Answer>, Refusal> {
+        match self.keys.get(&(org.clone(), key.text.clone())) {
             None => Ok(None),
             Some(known) if known.body == key.body => Ok(Some(Answer::Accepted {
                 entry: known.entry,

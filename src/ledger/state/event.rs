@@ -10,6 +10,13 @@ use super::total::{EntryId, Key, TotalId};
 pub enum Event {
     /// Usage is reported.
     Report(Report),
+    /// A report comes that would be refused now: if its key was used for the same report before, it is answered as then.
+    Repeat {
+        /// Whose.
+        org: Org,
+        /// The caller's idempotency key.
+        key: Key,
+    },
     /// Usage is reserved.
     Reserve(Reserve),
     /// Reserved usage has happened: `n` of it, or all. The rest is given back.
@@ -34,6 +41,15 @@ pub enum Event {
     },
     /// A plan change was made or has failed: a detached level reaches the item that the feature has now.
     Attach(Target),
+    /// A plan change has moved a level to the target's item and set it there: it is the ledger's from now on.
+    TakeOver {
+        /// Where it is now.
+        target: Target,
+        /// The level.
+        n: i64,
+        /// The `timestamp` that it was set at.
+        timestamp: i64,
+    },
     /// Sets to send are wanted.
     Seal(Seal),
     /// A set was sent.

@@ -32,8 +32,8 @@ pub use event::{
 pub use figures::{ItemUsed, Used};
 pub use reserve::{Reservation, ReservationState};
 pub use total::{
-    Check, Delivery, Entry, EntryId, EntryKind, Figure, Key, Mismatch, OpenSet, Parked, Total,
-    TotalId,
+    Check, Delivery, Entry, EntryId, EntryKind, Figure, Key, LARGEST, Mismatch, OpenSet, Parked,
+    Total, TotalId,
 };
 
 use super::values::{Feature, Org, ReservationId, Time};
@@ -153,12 +153,21 @@ impl State {
     pub fn apply(&mut self, event: &Event, now: Time) -> Result<Answer, Refusal> {
         match event {
             Event::Report(report) => self.report(report, now),
+            Event::Repeat { org, key } => {
+                let repeated = self.repeated(org, key)?;
+                Ok(repeated.unwrap_or(Answer::Ignored))
+            }
             Event::Reserve(reserve) => self.reserve(reserve, now),
             Event::Commit { id, n, target } => self.commit_reserved(id, *n, target, now),
             Event::Release(id) => self.release(id, now),
             Event::Expire => Ok(self.expire(now)),
             Event::Detach { org, feature } => Ok(self.detach(org, feature, now)),
             Event::Attach(target) => self.attach(target, now),
+            Event::TakeOver {
+                target,
+                n,
+                timestamp,
+            } => self.take_over(target, *n, *timestamp, now),
             Event::Seal(seal) => Ok(Answer::Sealed(self.seal(seal, now))),
             Event::Answered {
                 total,

@@ -184,6 +184,31 @@ impl State {
     }
 }
 
+impl State {
+    /// A plan change has moved a level to the target's item and set it there.
+    pub(super) fn take_over(
+        &mut self,
+        target: &Target,
+        n: i64,
+        timestamp: i64,
+        now: Time,
+    ) -> Result<Answer, Refusal> {
+        let mut draft = self.open(target, target.period, now)?;
+        let main = draft.main();
+        if main.adopted || main.is_undelivered() && main.delivery.number > 0 {
+            // The ledger has told Stripe something of it since.
+            return Ok(Answer::Ignored);
+        }
+        main.adopted = true;
+        main.delivery.told = n;
+        main.delivery.timestamp = Some(timestamp);
+        let at = main.level_at.unwrap_or(Time::from_seconds(timestamp));
+        draft.enter(0, EntryKind::CarryIn, n, at)?;
+        self.write(draft, now);
+        Ok(Answer::Done)
+    }
+}
+
 fn empty(target: &Target, period: Period) -> Total {
     Total {
         id: TotalId::default(),
@@ -223,7 +248,10 @@ fn continue_from(draft: &mut Draft, before: &Total) -> Result<(), Refusal> {
 /// The total whose level a new item takes over, if nobody detached one: the plan was changed by others.
 fn source<'a>(others: &[&'a Total], target: &Target, period: Period) -> Option<&'a Total> {
     let is_perpetual = target.aggregate == Aggregate::Perpetual;
-    let is_last = |total: &&&Total| is_perpetual || total.period.start == period.start;
+    let is_last = |total: &&&Total| {
+        let is_over = total.item_start < target.since;
+        !is_over && (is_perpetual || total.period.start == period.start)
+    };
     let newest = others.iter().rev().find(is_last).copied();
     newest.filter(|from| target.aggregate.is_level() && from.has_level())
 }

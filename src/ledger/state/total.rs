@@ -251,6 +251,9 @@ impl EntryKind {
     }
 }
 
+/// The largest total: Stripe takes no larger quantity.
+pub const LARGEST: i64 = (1 << 53) - 1;
+
 /// A total's figure and the time of its level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figure {
@@ -284,6 +287,6 @@ impl Figure {
             | EntryKind::WriteOff => n,
         };
         let level_at = latest.filter(|_| aggregate.is_level());
-        (n >= 0).then_some(Self { n, level_at })
+        (0..=LARGEST).contains(&n).then_some(Self { n, level_at })
     }
 }

@@ -17,6 +17,9 @@ pub enum StoreError {
     /// It is damaged.
     #[error("the ledger is damaged: {0}")]
     Damaged(String),
+    /// Its file was deleted, or another one is in its place.
+    #[error("the ledger's file is no longer where it was opened: restore it, and start again")]
+    Gone,
     /// It is of a later version of the program.
     #[error("the ledger has version {found}, and this program knows versions up to {known}")]
     Newer {

@@ -29,6 +29,7 @@ impl Names {
                 self.keys
                     .extend(key.map(|key| (org.clone(), key.text.clone())));
             }
+            Event::Repeat { org, key } => self.keys.push((org.clone(), key.text.clone())),
             Event::Reserve(reserve) => self.reservations.push(reserve.id.clone()),
             Event::Commit { id, .. } | Event::Release(id) => self.reservations.push(id.clone()),
             _ => {}

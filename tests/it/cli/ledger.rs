@@ -105,6 +105,7 @@ fn target(org: &str, item: &str) -> Target {
         previous: None,
         item_start: START,
         item_end: None,
+        since: Time::default(),
     }
 }
 
@@ -352,6 +353,7 @@ async fn verify_compares_what_stripe_was_told_with_what_it_has() {
         period,
         item_start: period.start,
         item_end: None,
+        since: Time::default(),
         ..target("org:acme", item)
     };
     written.report(target, 5, now, None).await;

@@ -6,6 +6,7 @@ use crate::billing::{
     UsageAction, UsageRecord,
 };
 use crate::domain::catalog::PricedFeature;
+use crate::domain::org::ResolvedOrg;
 use crate::domain::refs::FeatureName;
 use crate::domain::revision::Revision;
 use crate::domain::usage::{Figure, Used};
@@ -58,6 +59,7 @@ impl Domain {
     /// Sets the levels that the subscription's figures say are not set yet. Adds each figure that is settled to `done`.
     pub(in crate::domain::schedule) async fn set_levels(
         &self,
+        org: &ResolvedOrg,
         subscription: &Subscription,
         just_made: bool,
         revision: &Revision,
@@ -93,6 +95,8 @@ impl Domain {
                 let at = (figure.as_of - 1).max(subscription.current_period_start);
                 self.set_level(item, figure.n, Some(at), revision.fixed(&name))
                     .await?;
+                self.hand_level_to_ledger(&org.name, subscription, item, figure.n, at)
+                    .await?;
             }
             done.insert(key, String::new());
         }
@@ -123,7 +127,7 @@ impl Domain {
     /// the new ones bill them.
     pub(in crate::domain::schedule) async fn transfer_levels(
         &self,
-        customer: &str,
+        org: &ResolvedOrg,
         old: &Subscription,
         new: &Subscription,
         revision: &Revision,
@@ -138,8 +142,8 @@ impl Domain {
         if moving.is_empty() {
             return Ok(());
         }
-        let lines = self.upcoming_lines(customer, Some(&old.id)).await?;
-        let used = self.usage_of(customer, old, &lines).await;
+        let lines = self.upcoming_lines(&org.customer, Some(&old.id)).await?;
+        let used = self.usage_of(&org.customer, old, &lines).await;
         let used: Used = used.map_err(Failure::of_item)?;
         let mut cleared = Vec::new();
         for item in moving {

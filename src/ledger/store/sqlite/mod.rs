@@ -30,6 +30,8 @@ use columns::{Record, from_row, to_row};
 #[derive(Debug)]
 pub struct Sqlite {
     connection: Connection,
+    /// Whether it is still there.
+    place: open::Place,
     /// Held as long as the ledger is open.
     _lock: open::Lock,
 }
@@ -88,6 +90,7 @@ impl Store for Sqlite {
     }
 
     fn append(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
+        self.place.check()?;
         let transaction = self.connection.transaction()?;
         let totals = upsert("totals", rows::TOTAL);
         write(&transaction, &totals, batch.totals.iter().copied())?;

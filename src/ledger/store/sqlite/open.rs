@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
@@ -23,7 +24,36 @@ const MIGRATIONS: [&str; 3] = [
 #[derive(Debug)]
 pub struct Unclaimed {
     connection: Connection,
+    place: Place,
     lock: Lock,
+}
+
+/// Where a file is, and which one it is: what is written to a deleted one is lost.
+#[derive(Debug)]
+pub(super) struct Place {
+    path: PathBuf,
+    file: (u64, u64),
+}
+
+impl Place {
+    fn of(path: &Path) -> Result<Self, StoreError> {
+        let path = path.canonicalize()?;
+        let file = identity(&path)?;
+        Ok(Self { path, file })
+    }
+
+    /// Whether the file is still there.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        match identity(&self.path) {
+            Ok(file) if file == self.file => Ok(()),
+            _ => Err(StoreError::Gone),
+        }
+    }
+}
+
+fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    let file = std::fs::metadata(path)?;
+    Ok((file.dev(), file.ino()))
 }
 
 impl Unclaimed {
@@ -36,8 +66,15 @@ impl Unclaimed {
         connection.pragma_update(None, "synchronous", "FULL")?;
         check_application(&connection)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
+        if version(&connection)? == 0 {
+            tracing::info!(path = %path.display(), "a new ledger is made");
+        }
         migrate(&mut connection)?;
-        Ok(Self { connection, lock })
+        Ok(Self {
+            connection,
+            place: Place::of(path)?,
+            lock,
+        })
     }
 
     /// The account that the key of that digest was seen to open.
@@ -62,6 +99,7 @@ impl Unclaimed {
         self.connection.execute(sql, [account])?;
         Ok(Sqlite {
             connection: self.connection,
+            place: self.place,
             _lock: self.lock,
         })
     }

@@ -73,6 +73,7 @@ fn target(org: &str) -> Target {
         org: org.into(),
         feature: "feature:f".into(),
         item: format!("si_{org}").as_str().into(),
+        since: Time::default(),
         aggregate: Aggregate::Sum,
         period: Period {
             start: START,
