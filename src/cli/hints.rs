@@ -39,7 +39,7 @@ const HINTS: &[(&[&str], &str)] = &[
         "there is no list of orgs yet; `tier whois ORG`, `tier limits ORG` and `tier phases ORG` tell about one",
     ),
     (
-        &["usage", "entitlements"],
+        &["entitlements"],
         "`tier limits ORG` shows what an org has used",
     ),
     (
@@ -256,7 +256,7 @@ mod tests {
             ("customers", "tier whois"),
             ("subscriptions", "tier phases"),
             ("status", "tier phases"),
-            ("usage", "tier limits"),
+            ("entitlements", "tier limits"),
             ("plans", "tier ls"),
             ("open", "tier whoami"),
             ("migrate", "tier subscribe ORG PLAN"),
