@@ -159,7 +159,9 @@ async fn keep_ledger(tasks: &mut Tasks, domain: &Domain) -> anyhow::Result<()> {
     }
     match domain.open_ledger().await {
         Ok(()) => {}
-        Err(error @ domain::Error::LedgerUnavailable(_)) => return Err(error.into()),
+        Err(error @ domain::Error::LedgerUnavailable(_)) => {
+            return Err(error).context("cannot use --ledger");
+        }
         Err(error) => tracing::warn!(
             %error,
             "Stripe cannot be asked whose account the ledger has to be of: no usage is taken until then"
