@@ -70,7 +70,7 @@ impl Domain {
             return Ok(None);
         };
         let name = org.as_str().into();
-        let found = self.read_ledger(handle, move |reader| reader.snapshot(&name));
+        let found = handle.read(move |reader| reader.snapshot(&name));
         let Some(snapshot) = found.await? else {
             return Ok(None);
         };

@@ -115,7 +115,7 @@ impl Domain {
 
 impl LedgerHandle {
     /// Looks into the file, on a thread that may wait for the disk.
-    pub(super) async fn read<T: Send + 'static>(
+    pub(in crate::domain) async fn read<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T> {

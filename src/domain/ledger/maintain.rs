@@ -1,15 +1,12 @@
 //! What the ledger needs now and then: periods that are over are compared with what Stripe billed, old entries become daily
 //! totals, and it is counted what waits.
 
-use tokio::task::spawn_blocking;
-
-use super::{LedgerHandle, org_in_ledger};
+use super::org_in_ledger;
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Failure, Result};
 use crate::ledger::Ledger;
-use crate::ledger::StoreError;
 use crate::ledger::state::{Answer, Event, Total};
-use crate::ledger::store::sqlite::{Reader, Status};
+use crate::ledger::store::sqlite::Status;
 use crate::ledger::values::Time;
 
 /// How long after a period's end Stripe has billed it: invoices are drafts for about an hour.
@@ -31,7 +28,7 @@ impl Domain {
             return Ok(());
         };
         let now = Time::from_millis(self.account.clock.millis());
-        let due = self.read_ledger(handle, move |reader| {
+        let due = handle.read(move |reader| {
             Ok((
                 reader.status()?,
                 reader.unsettled(now.plus(-BILLED_AFTER), MOST)?,
@@ -46,18 +43,6 @@ impl Domain {
         let old = now.plus(keep.saturating_neg());
         while ledger.compact(old, MOST).await? == MOST {}
         Ok(())
-    }
-
-    /// Looks into the ledger, beside the one who writes it.
-    pub(in crate::domain) async fn read_ledger<T: Send + 'static>(
-        &self,
-        handle: &LedgerHandle,
-        look: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T> {
-        let path = handle.path().to_owned();
-        let looked = spawn_blocking(move || look(&Reader::open(&path)?)).await;
-        let looked = looked.map_err(|error| Error::LedgerUnavailable(error.to_string()))?;
-        looked.map_err(|error| Error::LedgerUnavailable(error.to_string()))
     }
 
     fn show(&self, status: &Status, now: Time) {
