@@ -11,27 +11,13 @@ use std::time::Duration;
 
 use serde_json::json;
 use stripe_sandbox::{Action, Rule};
-use tier::domain::MaxAge;
 
 use crate::harness::{Answer, DAY, START, Settings, TestApp};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// As a server is set up that nobody has told otherwise.
-fn settings() -> Settings {
-    Settings {
-        retries: 0,
-        max_age: MaxAge {
-            usual: 10 * SECOND,
-            with_events: 300 * SECOND,
-            in_outage: 3_600 * SECOND,
-        },
-        ..Settings::default()
-    }
-}
-
 async fn start() -> TestApp {
-    start_with(settings()).await
+    start_with(Settings::remembering()).await
 }
 
 async fn start_with(settings: Settings) -> TestApp {
@@ -181,7 +167,7 @@ async fn what_this_server_writes_is_there_at_once() {
 #[tokio::test]
 async fn what_others_write_is_there_when_it_is_read_again() {
     let app = start().await;
-    let other = app.beside(&settings());
+    let other = app.beside(&Settings::remembering());
     calls(&app).await;
     calls(&other).await;
     other.report("org:a", "feature:calls", 7).await;

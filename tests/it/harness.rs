@@ -73,6 +73,22 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// As a server is set up that nobody has told otherwise: it answers from memory. Calls are not tried again.
+    pub(crate) fn remembering() -> Self {
+        let second = Duration::from_secs(1);
+        Self {
+            retries: 0,
+            max_age: MaxAge {
+                usual: 10 * second,
+                with_events: 300 * second,
+                in_outage: 3_600 * second,
+            },
+            ..Self::default()
+        }
+    }
+}
+
 /// A server and its sandbox. Clones share both.
 #[derive(Clone)]
 pub(crate) struct TestApp {

@@ -1,7 +1,7 @@
 //! Totals that begin: with a period, with an item, and with a level that comes from another item.
 
 use super::super::values::{Aggregate, Feature, Org, Period, Target, Time};
-use super::total::{Delivery, Entry, EntryId, EntryKind, Figure, Key, Total, TotalId};
+use super::total::{Check, Delivery, Entry, EntryId, EntryKind, Figure, Key, Total, TotalId};
 use super::{Answer, Refusal, State};
 
 /// Changes that are made together. The first total is the one that they are about.
@@ -204,6 +204,12 @@ impl State {
         main.delivery.timestamp = Some(timestamp);
         let at = main.level_at.unwrap_or(Time::from_seconds(timestamp));
         draft.enter(0, EntryKind::CarryIn, n, at)?;
+        for left in &mut draft.totals[1..] {
+            // The change has taken these items away, so Stripe need not be told that nothing is on them.
+            left.delivery.told = left.n;
+            left.delivery.unsure = false;
+            left.delivery.check = Check::No;
+        }
         self.write(draft, now);
         Ok(Answer::Done)
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tier::domain::MaxAge;
 
-use super::{SECOND, calls, freshness, memory, settings};
+use super::{SECOND, calls, freshness, memory};
 use crate::harness::{Settings, TestApp};
 
 /// Plans of which every two have a feature in common, each with another price, and one price in two of them.
@@ -13,9 +13,9 @@ async fn start() -> TestApp {
     let app = TestApp::with(Settings {
         max_age: MaxAge {
             usual: 3_600 * SECOND,
-            ..settings().max_age
+            ..Settings::remembering().max_age
         },
-        ..settings()
+        ..Settings::remembering()
     })
     .await;
     let level = |aggregate: &str, price: u32| json!({"aggregate": aggregate, "tiers": [{"upto": 50, "price": price}, {}]});

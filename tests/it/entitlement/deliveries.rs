@@ -10,7 +10,7 @@ use stripe_sandbox::{Action, Rule};
 use tier::api::{WEBHOOK_PATH, WebhookSecrets};
 use tokio::task::JoinSet;
 
-use super::{SECOND, settings, start_with};
+use super::{SECOND, start_with};
 use crate::harness::{STRIPE_KEY, Settings, TestApp};
 use testing::time::until;
 
@@ -38,7 +38,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// A server that takes its sandbox's events over HTTP.
 async fn start() -> (TestApp, JoinSet<()>) {
-    let app = start_with(settings()).await;
+    let app = start_with(Settings::remembering()).await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
         .expect("a port");

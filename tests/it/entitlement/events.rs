@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use tier::domain::MaxAge;
 
-use super::{SECOND, calls, memory, settings, start_with, stripe, take_stripe_away};
+use super::{SECOND, calls, memory, start_with, stripe, take_stripe_away};
 use crate::harness::{Answer, Settings, TestApp};
 
 const PATH: &str = "/v1/stripe/webhook";
@@ -15,7 +15,7 @@ const SECRET: &str = "whsec_test";
 async fn start() -> TestApp {
     start_with(Settings {
         webhook_secrets: vec!["whsec_old", SECRET],
-        ..settings()
+        ..Settings::remembering()
     })
     .await
 }
@@ -80,7 +80,7 @@ async fn only_what_stripe_has_signed_is_taken() {
     refused.fails(413, "request_too_large");
     app.get(PATH).await.fails(405, "method_not_allowed");
 
-    let without_secret = start_with(settings()).await;
+    let without_secret = start_with(Settings::remembering()).await;
     let refused = deliver(&without_secret, &event("customer.updated", &json!(null))).await;
     refused.fails(404, "not_found");
 }
@@ -176,14 +176,14 @@ async fn a_customer_that_was_deleted_is_nobodys_at_once() {
 #[tokio::test]
 async fn a_purchase_ends_what_it_supersedes_though_nobody_reads_the_org() {
     for (is_known, max_age) in [
-        (true, settings().max_age),
-        (false, settings().max_age),
+        (true, Settings::remembering().max_age),
+        (false, Settings::remembering().max_age),
         (false, MaxAge::default()),
     ] {
         let app = start_with(Settings {
             webhook_secrets: vec![SECRET],
             max_age,
-            ..settings()
+            ..Settings::remembering()
         })
         .await;
         let customer = customer(&app).await;

@@ -3,12 +3,12 @@
 use stripe_sandbox::{Action, Rule};
 use tier::domain::{Domain, Lane, Swept};
 
-use super::{SECOND, calls, memory, settings, start_with, stripe};
+use super::{SECOND, calls, memory, start_with, stripe};
 use crate::harness::{Settings, TestApp};
 
 /// A server that remembers for a day.
 async fn start() -> TestApp {
-    let mut settings = settings();
+    let mut settings = Settings::remembering();
     settings.max_age.usual = 86_400 * SECOND;
     start_with(settings).await
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::http::Method;
 use serde_json::{Value, json};
 use stripe_sandbox::{Action, Rule};
-use tier::domain::{LedgerHandle, LedgerSettings, MaxAge};
+use tier::domain::{LedgerHandle, LedgerSettings};
 use tier::ledger::state::{Batch, Recalled, Stored};
 use tier::ledger::store::Names;
 use tier::ledger::store::sqlite::{Reader, Sqlite};
@@ -119,12 +119,7 @@ fn settings(death: Death) -> Settings {
     let dies_of_call = matches!(death, Death::BeforeCall(_) | Death::AfterCall(_));
     Settings {
         retries: if dies_of_call { 0 } else { 2 },
-        max_age: MaxAge {
-            usual: 10 * SECOND,
-            with_events: 300 * SECOND,
-            in_outage: 3_600 * SECOND,
-        },
-        ..Settings::default()
+        ..Settings::remembering()
     }
 }
 

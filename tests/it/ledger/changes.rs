@@ -1,0 +1,176 @@
+//! What a change of plan does to usage in a ledger.
+
+use super::*;
+
+#[tokio::test]
+async fn a_change_of_plan_bills_each_part_at_its_price_and_takes_levels_along() {
+    let app = WithLedger::start().await;
+    for (feature, n) in [("calls", 10), ("peak", 4), ("level", 5), ("disk", 6)] {
+        let feature = format!("feature:{feature}");
+        app.add(json!({"feature": feature, "n": n})).await.ok();
+    }
+    app.advance(DAY);
+    app.subscribe("org:a", &["plan:pro@2"]).await;
+    for (feature, used) in [("calls", 10), ("peak", 4), ("level", 5), ("disk", 6)] {
+        assert_eq!(
+            app.used(&format!("feature:{feature}")).await,
+            used,
+            "{feature} at once"
+        );
+    }
+    app.advance(MINUTE);
+    for (feature, used) in [("calls", 10), ("peak", 4), ("level", 5), ("disk", 6)] {
+        assert_eq!(
+            app.used(&format!("feature:{feature}")).await,
+            used,
+            "{feature}"
+        );
+    }
+    app.add(json!({"feature": "feature:calls", "n": 3}))
+        .await
+        .ok();
+    app.add(json!({"feature": "feature:peak", "n": 3}))
+        .await
+        .ok();
+    app.add(json!({"feature": "feature:level", "n": 2}))
+        .await
+        .ok();
+    for (feature, used) in [("calls", 13), ("peak", 4), ("level", 2), ("disk", 6)] {
+        assert_eq!(
+            app.used(&format!("feature:{feature}")).await,
+            used,
+            "{feature}"
+        );
+    }
+    let refused = app.deliver_all().await;
+    assert_eq!(refused, 0, "nothing is told of items that are gone");
+    for (feature, used) in [("calls", 13), ("peak", 4), ("level", 2), ("disk", 6)] {
+        assert_eq!(
+            app.used(&format!("feature:{feature}")).await,
+            used,
+            "{feature}"
+        );
+    }
+    let after = 3 * 3 + 4 * 20 + 2 * 200 + 6 * 2000;
+    assert_eq!(app.upcoming().await, after);
+    let invoices = app.stripe_get("/v1/invoices").await;
+    let invoices = invoices["data"].as_array().expect("a list").iter();
+    let billed: i64 = invoices
+        .map(|one| one["total"].as_i64().expect("cents"))
+        .sum();
+    assert_eq!(
+        billed,
+        10 * 2,
+        "what was used before the change, at its price"
+    );
+}
+
+#[tokio::test]
+async fn usage_of_a_subscription_that_is_cancelled_in_stripe_is_parked() {
+    let app = WithLedger::start().await;
+    app.add(json!({"feature": "feature:calls", "n": 10}))
+        .await
+        .ok();
+    let subscription = app.stripe_get("/v1/subscriptions").await;
+    let id = subscription["data"][0]["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    app.stripe_delete(&format!("/v1/subscriptions/{id}")).await;
+    app.deliver_all().await;
+    assert_eq!(ledger_metric(&app, "parked").await, 1);
+    assert_eq!(ledger_metric(&app, "undelivered").await, 0);
+}
+
+#[tokio::test]
+async fn usage_before_a_planned_change_is_told_before_it() {
+    let app = WithLedger::start().await;
+    let phases = json!([{"features": ["plan:pro@1"]}, {"effective": "2023-01-11T00:00:00Z", "features": ["plan:pro@2"]}]);
+    app.post_json("/v1/subscribe", &json!({"org": "org:a", "phases": phases}))
+        .await
+        .ok();
+    app.set_clock(START + 10 * 86_400 - 120);
+    app.add(json!({"feature": "feature:calls", "n": 7}))
+        .await
+        .ok();
+    for _ in 0..2 {
+        app.domain().deliver().await.expect("a ledger");
+        app.advance(21 * SECOND);
+    }
+    app.advance(2 * MINUTE);
+    app.settled().await;
+    assert_eq!(billed(&app).await, 14);
+    assert_eq!(app.used("feature:calls").await, 7);
+    app.add(json!({"feature": "feature:calls", "n": 2}))
+        .await
+        .ok();
+    app.deliver_all().await;
+    assert_eq!(app.upcoming().await, 6);
+    assert_eq!(app.used("feature:calls").await, 9);
+}
+
+#[tokio::test]
+async fn what_is_remembered_refuses_nothing() {
+    let app = WithLedger::start().await;
+    app.add(json!({"feature": "feature:seats", "n": 1}))
+        .await
+        .fails(400, "feature_not_found");
+    app.twin().subscribe("org:a", &["plan:free@1"]).await;
+    app.add(json!({"feature": "feature:seats", "n": 1}))
+        .await
+        .fails(400, "invalid_request");
+    app.add(json!({"feature": "feature:calls", "n": 1}))
+        .await
+        .ok();
+    assert_eq!(app.used("feature:calls").await, 1);
+    app.twin().subscribe("org:b", &["plan:pro@1"]).await;
+    app.report("org:b", "feature:peak", 2).await;
+}
+
+#[tokio::test]
+async fn a_level_that_a_change_of_plan_has_moved_can_be_lowered() {
+    let app = WithLedger::start().await;
+    app.add(json!({"feature": "feature:peak", "n": 77}))
+        .await
+        .ok();
+    app.advance(DAY);
+    app.subscribe("org:a", &["plan:pro@2"]).await;
+    app.add(json!({"feature": "feature:peak", "n": -7}))
+        .await
+        .ok();
+    assert_eq!(app.used("feature:peak").await, 70);
+    app.deliver_all().await;
+    assert_eq!(app.used("feature:peak").await, 70);
+    assert_eq!(app.upcoming().await, 70 * 20);
+    app.add(json!({"feature": "feature:peak", "n": 5, "clobber": true}))
+        .await
+        .ok();
+    app.deliver_all().await;
+    assert_eq!(app.used("feature:peak").await, 5);
+    assert_eq!(app.upcoming().await, 5 * 20);
+}
+
+#[tokio::test]
+async fn a_perpetual_level_ends_with_its_subscription() {
+    let app = WithLedger::start().await;
+    app.add(json!({"feature": "feature:disk", "n": 7}))
+        .await
+        .ok();
+    app.advance(DAY);
+    app.post_json("/v1/subscribe", &json!({"org": "org:a", "phases": [{}]}))
+        .await
+        .ok();
+    app.advance(DAY);
+    app.subscribe("org:a", &["plan:pro@1"]).await;
+    app.advance(MINUTE);
+    assert_eq!(app.used("feature:disk").await, 0);
+    app.add(json!({"feature": "feature:disk", "n": -1}))
+        .await
+        .fails(400, "invalid_request");
+    app.add(json!({"feature": "feature:disk", "n": 3}))
+        .await
+        .ok();
+    app.deliver_all().await;
+    assert_eq!(app.used("feature:disk").await, 3);
+    assert_eq!(app.upcoming().await, 3000);
+}
