@@ -164,7 +164,7 @@ async fn keep_ledger(tasks: &mut Tasks, domain: &Domain) -> anyhow::Result<()> {
         }
         Err(error) => tracing::warn!(
             %error,
-            "Stripe cannot be asked whose account the ledger has to be of: no usage is taken until then"
+            "the account of the ledger cannot be confirmed, because Stripe cannot be reached: no usage is accepted until it is"
         ),
     }
     let unopened = domain.clone();

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use super::refs::OrgName;
 use super::{Domain, Error, Result};
-use crate::ledger::store::sqlite::Unclaimed;
+use crate::ledger::store::sqlite::{Reader, Unclaimed};
 use crate::ledger::values::{Org, Time};
 use crate::ledger::{Ledger, Store, StoreError, Unavailable, Writer};
 
@@ -107,10 +107,20 @@ impl LedgerHandle {
     pub fn opened(&self) -> Result<&Ledger> {
         let opened = self.0.opened.get();
         opened.ok_or_else(|| {
-            let reason =
-                "whose account it has to be of is not known, since Stripe could not be asked";
+            let reason = "its account is not confirmed yet, because Stripe could not be reached";
             Error::LedgerUnavailable(reason.to_owned())
         })
+    }
+
+    /// Looks into the file, on a thread that may wait for the disk.
+    pub(in crate::domain) async fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T> {
+        let path = self.path().to_owned();
+        let looked = tokio::task::spawn_blocking(move || look(&Reader::open(&path)?)).await;
+        let looked = looked.map_err(|error| Error::LedgerUnavailable(error.to_string()))?;
+        looked.map_err(|error| Error::LedgerUnavailable(error.to_string()))
     }
 }
 
@@ -141,7 +151,7 @@ impl Domain {
 
     /// Whether it is open.
     pub fn has_open_ledger(&self) -> bool {
-        self.open_ledger_handle().is_some()
+        self.opened_ledger().is_some()
     }
 
     /// The ledger of this account, if usage is kept in one.
@@ -150,7 +160,7 @@ impl Domain {
     }
 
     /// Likewise, if it is open.
-    pub(super) fn open_ledger_handle(&self) -> Option<&Ledger> {
+    pub(super) fn opened_ledger(&self) -> Option<&Ledger> {
         self.ledger()?.0.opened.get()
     }
 

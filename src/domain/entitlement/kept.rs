@@ -39,7 +39,7 @@ impl Domain {
             let is_recent = before.read_at.div_euclid(EVERY) == entry.read_at.div_euclid(EVERY);
             is_recent && before.terms == entry.terms && before.until == entry.until
         };
-        let Some(ledger) = self.open_ledger_handle() else {
+        let Some(ledger) = self.opened_ledger() else {
             return;
         };
         if before.is_some_and(is_same) {

@@ -45,7 +45,7 @@ impl Domain {
         n: i64,
         at: i64,
     ) -> Result<()> {
-        let Some(ledger) = self.open_ledger_handle() else {
+        let Some(ledger) = self.opened_ledger() else {
             return Ok(());
         };
         let Some(target) = target_of(org, subscription, item) else {

@@ -31,14 +31,14 @@ impl Domain {
 
     /// What the ledger has of an org before Stripe is read.
     pub(in crate::domain) fn ledger_before_read(&self, org: &OrgName) -> Vec<ItemUsed> {
-        let ledger = self.open_ledger_handle();
+        let ledger = self.opened_ledger();
         ledger.map_or_else(Vec::new, |ledger| ledger.items(org.as_str()))
     }
 
     /// Tells the ledger what Stripe says is used of items, if that is news to it: others have recorded it. A level of
     /// which the ledger alone decides is not told here, since an answer from before the last set would look like news.
     pub(in crate::domain) async fn tell_ledger(&self, before: &[ItemUsed], usage: &UsageSnapshot) {
-        let Some(ledger) = self.open_ledger_handle() else {
+        let Some(ledger) = self.opened_ledger() else {
             return;
         };
         let mut events = Vec::new();

@@ -4,8 +4,7 @@ use super::target::feature_in_ledger;
 use super::{LedgerHandle, org_in_ledger};
 use crate::domain::refs::{FeatureName, OrgName};
 use crate::domain::{Domain, Error, Result};
-use crate::ledger::StoreError;
-use crate::ledger::store::sqlite::{Reader, Span};
+use crate::ledger::store::sqlite::Span;
 use crate::ledger::values::Time;
 
 /// The most spans in one answer.
@@ -110,18 +109,5 @@ impl Domain {
             let how = "start the server with --ledger FILE";
             Error::Invalid(format!("{what} needs a ledger: {how}"))
         })
-    }
-}
-
-impl LedgerHandle {
-    /// Looks into the file, on a thread that may wait for the disk.
-    pub(in crate::domain) async fn read<T: Send + 'static>(
-        &self,
-        look: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T> {
-        let path = self.path().to_owned();
-        let looked = tokio::task::spawn_blocking(move || look(&Reader::open(&path)?)).await;
-        let looked = looked.map_err(|error| Error::LedgerUnavailable(error.to_string()))?;
-        looked.map_err(|error| Error::LedgerUnavailable(error.to_string()))
     }
 }

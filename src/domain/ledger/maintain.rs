@@ -1,7 +1,6 @@
 //! What the ledger needs now and then: periods that are over are compared with what Stripe billed, old entries become daily
 //! totals, and it is counted what waits.
 
-use super::org_in_ledger;
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Failure, Result};
 use crate::ledger::Ledger;
@@ -24,7 +23,7 @@ impl Domain {
         let Some(handle) = self.ledger() else {
             return Ok(());
         };
-        let Some(ledger) = self.open_ledger_handle() else {
+        let Some(ledger) = self.opened_ledger() else {
             return Ok(());
         };
         let now = Time::from_millis(self.account.clock.millis());
@@ -98,7 +97,6 @@ impl Domain {
     }
 
     async fn billed_on_invoices(&self, org: &OrgName, total: &Total) -> Result<Option<i64>> {
-        debug_assert_eq!(org_in_ledger(org), total.org);
         let mut org = match self.resolve_org(org).await {
             Err(Error::OrgNotFound) => return Ok(None),
             org => org?,
