@@ -56,8 +56,8 @@ pub struct Freshness {
         long,
         env = "TIER_MAX_ORGS",
         value_name = "N",
-        value_parser = RangedU64ValueParser::<u64>::new().range(1..=MOST_ORGS),
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..=MOST_ORGS),
         default_value_t = 100_000
     )]
-    pub max_orgs: u64,
+    pub max_orgs: usize,
 }

@@ -29,9 +29,9 @@ pub(super) struct Slot<State> {
 
 impl<State: Default + Send + 'static> ClientKeys<State> {
     /// Room for `most` keys.
-    pub(super) fn new(most: u64) -> Self {
+    pub(super) fn new(most: usize) -> Self {
         let cache = Cache::builder()
-            .max_capacity(most)
+            .max_capacity(most as u64)
             .time_to_live(REMEMBERED)
             // A request is repeated soon or never, so the newest keys are kept.
             .eviction_policy(EvictionPolicy::lru())
@@ -49,6 +49,11 @@ impl<State: Default + Send + 'static> ClientKeys<State> {
         };
         let slot = self.0.get_with_by_ref(key, fresh).await;
         (slot.request == request).then_some(slot)
+    }
+
+    /// Frees all keys.
+    pub(super) fn clear(&self) {
+        self.0.invalidate_all();
     }
 
     /// Frees a key for another request.

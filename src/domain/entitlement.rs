@@ -6,6 +6,7 @@ mod change;
 mod events;
 mod kept;
 mod outage;
+mod plans;
 mod store;
 mod sweep;
 mod terms;
@@ -16,7 +17,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::identity::SharedState;
-use super::phases::Phase;
+use super::phases::InForce;
 use super::refs::OrgName;
 use super::{Domain, Error, Lane, Result};
 
@@ -27,6 +28,7 @@ pub use answered::{Answered, MaxAge, Source, Stale};
 pub use sweep::Swept;
 
 pub(super) use outage::Outage;
+pub(super) use plans::Granted;
 pub(super) use store::{Before, ChangeWrite, Entitlements, UsageWrite};
 pub(super) use terms::Terms;
 pub(super) use usage::{Counted, Item, Kind, UsageSnapshot};
@@ -48,10 +50,6 @@ const EXCLUSIVE_PAUSE: i64 = 10_000;
 
 /// How long a caller waits for Stripe where an older answer would do.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// The phase in force, if there is one.
-#[derive(Debug)]
-pub(super) struct InForce(pub(super) Option<Phase>);
 
 /// What was read of an org in Stripe.
 pub(super) struct Read<T> {

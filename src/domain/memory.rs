@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use moka::future::Cache;
+use quick_cache::sync::Cache;
 
 use super::background::Background;
 use super::entitlement::{Entitlements, MaxAge};
@@ -14,7 +14,10 @@ use super::revision::{RefusedWrites, refused_writes};
 use super::usage::KeyedReports;
 
 /// How many orgs are remembered, and how many keys of reports, unless said otherwise.
-const REMEMBERED: u64 = 100_000;
+const REMEMBERED: usize = 100_000;
+
+/// Subscriptions, and customers, each with the number of its account.
+type Settled = Cache<(u64, Box<str>), ()>;
 
 /// The memory of one account or of many. Clones share it.
 #[derive(Clone)]
@@ -22,13 +25,13 @@ pub struct Memory(Arc<Parts>);
 
 /// Each is made when it is first used: a server that serves no org yet holds no cache.
 struct Parts {
-    most: u64,
+    most: usize,
     max_age: MaxAge,
     accounts: Known,
     customers: OnceLock<Customers>,
     reports: OnceLock<KeyedReports>,
     requests: OnceLock<KeyedRequests>,
-    settled: OnceLock<Cache<(u64, String), ()>>,
+    settled: OnceLock<Settled>,
     refused: OnceLock<RefusedWrites>,
     entitlements: OnceLock<Arc<Entitlements>>,
     background: Background,
@@ -42,7 +45,7 @@ impl Default for Memory {
 
 impl Memory {
     /// Room for `most` orgs and as many keys of reports. What orgs may use is remembered for as long as `max_age` says.
-    pub fn new(most: u64, max_age: MaxAge) -> Self {
+    pub fn new(most: usize, max_age: MaxAge) -> Self {
         Self(Arc::new(Parts {
             most,
             max_age,
@@ -55,6 +58,29 @@ impl Memory {
             entitlements: OnceLock::new(),
             background: Background::default(),
         }))
+    }
+
+    /// Forgets everything: Stripe is not the same any more.
+    pub fn clear(&self) {
+        let parts = &self.0;
+        if let Some(customers) = parts.customers.get() {
+            customers.clear();
+        }
+        if let Some(entitlements) = parts.entitlements.get() {
+            entitlements.clear();
+        }
+        if let Some(settled) = parts.settled.get() {
+            settled.clear();
+        }
+        if let Some(requests) = parts.requests.get() {
+            requests.clear();
+        }
+        if let Some(reports) = parts.reports.get() {
+            reports.clear();
+        }
+        if let Some(refused) = parts.refused.get() {
+            refused.invalidate_all();
+        }
     }
 
     /// The accounts that are in use.
@@ -82,7 +108,7 @@ impl Memory {
 
     /// Subscriptions, and customers without one, for which nothing waits to be done, as somebody has looked; each with the
     /// number of its account.
-    pub(super) fn settled(&self) -> &Cache<(u64, String), ()> {
+    pub(super) fn settled(&self) -> &Settled {
         let settled = &self.0.settled;
         settled.get_or_init(|| Cache::new(self.0.most))
     }

@@ -1,16 +1,19 @@
 //! `phase` and `phases`: an org's subscription as a sequence of phases.
 
 mod history;
+mod in_force;
 mod sources;
 
 use chrono::{DateTime, Datelike as _, Months, Utc};
 
-use super::entitlement::{Answered, InForce, Read, Readable, Terms};
+use super::entitlement::Answered;
 use super::org::ResolvedOrg;
 use super::refs::{FeaturePlan, OrgName, PlanName};
 use super::subscription::Detail;
 use super::{Domain, Error, Result};
 use crate::billing::{Coupon, Subscription};
+
+pub(super) use in_force::InForce;
 
 use history::{needs_past, of_subscription};
 use sources::of_schedule;
@@ -89,16 +92,13 @@ pub struct Phases {
 }
 
 impl Domain {
-    /// The phase in force.
+    /// The phase in force, or [`Error::NoPhase`] if there is none: that is known of the org too.
     ///
     /// # Errors
-    /// [`Error::NoPhase`] if there is none.
-    pub async fn phase(&self, org: &OrgName) -> Result<Answered<Phase>> {
+    /// It is not known.
+    pub async fn phase(&self, org: &OrgName) -> Result<Answered<Result<Phase>>> {
         let known = self.known::<InForce>(org).await?;
-        match known.value.0.clone() {
-            Some(phase) => Ok(known.map(|_| phase)),
-            None => Err(Error::NoPhase),
-        }
+        Ok(known.map(|in_force| in_force.phase().ok_or(Error::NoPhase)))
     }
 
     /// All phases: past ones as far as Stripe keeps them, the one in force, and future ones.
@@ -160,38 +160,6 @@ impl Domain {
             phase.current = timeline.current;
         }
         Ok((timeline, found.current))
-    }
-}
-
-impl Readable for InForce {
-    async fn read(domain: &Domain, org: &OrgName) -> Result<Read<Self>> {
-        let (mut all, subscription) = domain.timeline(org, Detail::Schedule).await?;
-        let customer = domain.customer(org).await?;
-        let (Some(in_force), Some(subscription)) = (all.in_force, subscription) else {
-            return Ok(Read::unsubscribed(Self(None), &customer));
-        };
-        let phase = all.phases.swap_remove(in_force);
-        let period_end = phase.current.map(|period| period.end);
-        Ok(Read {
-            until: phase.end.into_iter().chain(period_end).min(),
-            is_on_test_clock: subscription.test_clock.is_some(),
-            terms: Some(Terms::of(&subscription)),
-            customer,
-            value: Self(Some(phase)),
-        })
-    }
-
-    /// The next billing period of the same phase. What follows the end of the phase is not predicted.
-    fn predicted(&self, now: i64) -> Option<Self> {
-        let phase = self.0.as_ref()?;
-        if phase.end.is_some_and(|end| end <= now) {
-            return None;
-        }
-        let current = phase.current.map(|period| period.at(now));
-        Some(Self(Some(Phase {
-            current,
-            ..phase.clone()
-        })))
     }
 }
 

@@ -23,10 +23,8 @@ impl Domain {
         };
         if found.current.is_some() {
             // A later end of this customer's subscription has to be looked at again.
-            let key = (shared.number, org.customer.to_string());
-            if shared.memory.settled().contains_key(&key) {
-                shared.memory.settled().invalidate(&key).await;
-            }
+            let key = (shared.number, org.customer.as_ref().into());
+            shared.memory.settled().remove(&key);
         }
         if !is_needed(&shared, &org.customer, found) {
             return;
@@ -83,8 +81,8 @@ impl Domain {
         let shared = self.shared().await?;
         let current = state.current.as_ref();
         let settled = current.map_or(&*org.customer, |current| current.id.as_str());
-        let key = (shared.number, settled.to_owned());
-        shared.memory.settled().insert(key, ()).await;
+        let key = (shared.number, settled.into());
+        shared.memory.settled().insert(key, ());
         Ok(())
     }
 }
@@ -97,13 +95,13 @@ fn is_needed(shared: &SharedState, customer: &str, found: &Subscriptions) -> boo
         return current.is_unsettled() || may_be_waited_for(shared, current);
     }
     // Whether an ended subscription left something to be done is looked up once.
-    let key = (shared.number, customer.to_owned());
+    let key = (shared.number, customer.into());
     !shared.memory.settled().contains_key(&key)
 }
 
 /// Whether a schedule that has not started may exist beside a subscription that Checkout made. It is looked up once.
 fn may_be_waited_for(shared: &SharedState, current: &Subscription) -> bool {
-    let key = (shared.number, current.id.clone());
+    let key = (shared.number, current.id.as_str().into());
     current.is_paid_for()
         && current.schedule.is_none()
         && !revision::is_marked(&current.metadata)

@@ -72,7 +72,7 @@ impl Domain {
             return self.limits_with_ledger(ledger, org).await;
         }
         let known = self.known::<UsageSnapshot>(org).await?;
-        Ok(known.map(|usage| Arc::clone(usage.rows())))
+        Ok(known.map(|usage| usage.rows()))
     }
 
     pub(super) async fn read_usage(&self, org: &OrgName) -> Result<Read<UsageSnapshot>> {

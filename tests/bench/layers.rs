@@ -2,7 +2,8 @@
 //! answered from memory, each beside a plain axum that answers the same bytes. Also what an org takes in memory.
 //!
 //! ```sh
-//! cargo bench --bench layers 2> /dev/null   # stderr is the log, which is on for the last rows
+//! cargo bench --bench layers 2> /dev/null             # stderr is the log, which is on for the last rows
+//! cargo bench --bench layers -- memory                # what an org takes in memory alone
 //! ```
 //!
 //! The figures are CPU time of the server's threads for each request, over loopback, 64 connections at once: the least of
@@ -98,6 +99,10 @@ fn main() {
         }
     };
     let stripe = Stripe::start();
+    if std::env::args().any(|arg| arg == "memory") {
+        print_memory(&stripe, load);
+        return;
+    }
     let constant = Row::constant(
         "a plain axum, the same answer",
         "/v1/whois",
@@ -141,6 +146,10 @@ fn main() {
         "a plain axum needs",
         100.0 * of_checks[0] / of_checks[1]
     );
+    print_memory(&stripe, load);
+}
+
+fn print_memory(stripe: &Stripe, load: Load) {
     let bytes = memory_of_an_org(&stripe.url, load.orgs);
     println!("{:48}{bytes:8}", "bytes of memory an org of five features");
 }

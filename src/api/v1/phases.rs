@@ -23,9 +23,12 @@ pub(in crate::api) fn operations() -> [Operation; 2] {
     ]
 }
 
-async fn phase(domain: Domain, Org(org): Org) -> Result<Answered<Json<Phase>>, Error> {
-    let phase = domain.phase(&org).await?;
-    Ok(phase.map(|phase| Json(phase.into())))
+async fn phase(
+    domain: Domain,
+    Org(org): Org,
+) -> Result<Answered<Result<Json<Phase>, Error>>, Error> {
+    let known = domain.phase(&org).await?;
+    Ok(known.map(|phase| Ok(Json(phase?.into()))))
 }
 
 async fn phases(domain: Domain, Org(org): Org) -> Result<Json<Phases>, Error> {

@@ -30,7 +30,7 @@ impl Domain {
             let made = Made::Other {
                 customer,
                 usage,
-                phase: Some(nothing(InForce(None), sent_at)),
+                phase: Some(nothing(InForce::NONE, sent_at)),
             };
             store.note_made(&key, made);
             return Ok(());

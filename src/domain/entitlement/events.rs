@@ -16,6 +16,8 @@ enum Affected {
     Customer,
     /// The same; and it may have a second subscription now, which takes the place of the first.
     Purchase,
+    /// The same; and nobody can pay its Checkout page any more.
+    Expiry,
     /// The same; and it is gone.
     Gone,
     /// What many orgs have may be another.
@@ -28,6 +30,7 @@ impl Affected {
     fn of(kind: &str) -> Self {
         match kind {
             "customer.deleted" => Self::Gone,
+            "checkout.session.expired" => Self::Expiry,
             "customer.subscription.created"
             | "checkout.session.completed"
             | "checkout.session.async_payment_succeeded" => Self::Purchase,
@@ -80,7 +83,11 @@ impl Domain {
         };
         let org = store.org_of(shared.number, customer);
         if let Some(org) = &org {
-            store.outdate(&(shared.number, org.clone()));
+            let key = (shared.number, org.clone());
+            store.outdate(&key);
+            if affected == Affected::Expiry {
+                store.expect_no_purchase(&key);
+            }
             if affected == Affected::Gone {
                 self.forget_customer(org).await?;
             }
@@ -158,7 +165,7 @@ mod tests {
             ("subscription_schedule.released", Affected::Customer),
             ("invoice.payment_failed", Affected::Customer),
             ("checkout.session.completed", Affected::Purchase),
-            ("checkout.session.expired", Affected::Customer),
+            ("checkout.session.expired", Affected::Expiry),
             ("payment_method.detached", Affected::Customer),
             ("price.updated", Affected::Everybody),
             ("product.created", Affected::Nobody),

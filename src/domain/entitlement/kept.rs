@@ -77,7 +77,7 @@ impl Domain {
         let kept: Kept = serde_json::from_str(&snapshot.text)
             .map_err(|error| Error::LedgerUnavailable(error.to_string()))?;
         let entry = Entry {
-            value: Arc::new(kept.usage.with_rows()),
+            value: Arc::new(kept.usage.in_order()),
             read_at: snapshot.read_at.millis(),
             until: kept.until,
             terms: kept.terms,

@@ -3,13 +3,16 @@
 mod activity;
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use moka::sync::Cache;
+use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter};
 
+use super::plans::Plans;
 use super::terms::Terms;
-use super::usage::{Plans, UsageSnapshot};
+use super::usage::UsageSnapshot;
 use super::{InForce, MaxAge};
 use crate::domain::refs::OrgName;
 use crate::domain::{Error, Result};
@@ -29,7 +32,7 @@ type Reads<T> = Flights<(Key, u64, usize), Result<Entry<T>, Error>>;
 /// What is remembered of the orgs of one or more accounts.
 pub(in crate::domain) struct Entitlements {
     pub(super) max_age: MaxAge,
-    orgs: Cache<Key, Arc<Mutex<Remembered>>>,
+    orgs: Orgs,
     plans: Plans,
     /// Which of these orgs a customer stands for: Stripe's events name customers.
     by_customer: Arc<Mutex<ByCustomer>>,
@@ -44,8 +47,27 @@ pub(in crate::domain) struct Entitlements {
     last_swept_event: tokio::sync::Mutex<Option<String>>,
 }
 
+/// What is remembered, by org.
+type Orgs = Cache<Key, Shared, UnitWeighter, DefaultHashBuilder, Unindex>;
+type Shared = Arc<Mutex<Remembered>>;
+
 /// Orgs by the customers of an account.
 type ByCustomer = HashMap<(u64, Arc<str>), OrgName>;
+
+/// Takes the customers of evicted orgs off the index.
+#[derive(Clone)]
+struct Unindex(Arc<Mutex<ByCustomer>>);
+
+impl Lifecycle<Key, Shared> for Unindex {
+    type RequestState = ();
+
+    fn on_evict(&self, (): &mut (), (account, _): Key, remembered: Shared) {
+        let customer = locked(&remembered).customer.take();
+        if let Some(customer) = customer {
+            locked(&self.0).remove(&(account, customer));
+        }
+    }
+}
 
 /// What is remembered of one org: two parts, each read when it is first asked for.
 #[derive(Default)]
@@ -53,7 +75,7 @@ pub(in crate::domain) struct Remembered {
     customer: Option<Arc<str>>,
     usage: Option<Entry<UsageSnapshot>>,
     phase: Option<Entry<InForce>>,
-    purchase: Option<Purchase>,
+    purchase: Option<Box<Purchase>>,
     /// How many changes of the org this process has under way.
     changes: u32,
     /// No read asks that reports wait for it until then, in Unix milliseconds.
@@ -84,6 +106,9 @@ impl Remembered {
         {
             usage.is_outdated |= usage.read_at < phase.read_at;
             phase.is_outdated |= phase.read_at < usage.read_at;
+        } else if let (Some(usage), Some(phase)) = (&self.usage, &mut self.phase) {
+            // One text for both.
+            phase.terms.clone_from(&usage.terms);
         }
     }
 }
@@ -179,21 +204,18 @@ impl Part for InForce {
 }
 
 impl Entitlements {
-    pub(in crate::domain) fn new(most: u64, max_age: MaxAge) -> Self {
+    /// Room for `most` orgs.
+    pub(in crate::domain) fn new(most: usize, max_age: MaxAge) -> Self {
         let by_customer = Arc::<Mutex<ByCustomer>>::default();
-        let forget = {
-            let by_customer = Arc::clone(&by_customer);
-            move |key: Arc<Key>, remembered: Arc<Mutex<Remembered>>, _| {
-                let customer = locked(&remembered).customer.take();
-                if let Some(customer) = customer {
-                    locked(&by_customer).remove(&(key.0, customer));
-                }
-            }
-        };
-        let orgs = Cache::builder().max_capacity(most);
         Self {
             max_age,
-            orgs: orgs.eviction_listener(forget).build(),
+            orgs: Cache::with(
+                most,
+                u64::try_from(most).unwrap_or(u64::MAX),
+                UnitWeighter,
+                DefaultHashBuilder::default(),
+                Unindex(Arc::clone(&by_customer)),
+            ),
             plans: Plans::default(),
             by_customer,
             under_way: Mutex::default(),
@@ -246,7 +268,14 @@ impl Entitlements {
         self.last_event.load(Ordering::Relaxed)
     }
 
-    /// What prices sell.
+    /// The place of an org, which is made if there is none.
+    fn org(&self, key: &Key) -> Shared {
+        let new = || Ok::<Shared, Infallible>(Arc::default());
+        let Ok(org) = self.orgs.get_or_insert_with(key, new);
+        org
+    }
+
+    /// What plans grant.
     pub(in crate::domain) fn plans(&self) -> &Plans {
         &self.plans
     }
@@ -287,6 +316,19 @@ impl Entitlements {
         self.outdated_until.fetch_max(now, Ordering::Relaxed);
     }
 
+    /// Nothing is known of any org any more.
+    pub(in crate::domain) fn clear(&self) {
+        self.orgs.clear();
+        locked(&self.by_customer).clear();
+    }
+
+    /// No Checkout page of the org is open any more.
+    pub(super) fn expect_no_purchase(&self, key: &Key) {
+        if let Some(remembered) = self.orgs.get(key) {
+            locked(&remembered).purchase = None;
+        }
+    }
+
     /// Nothing is known of an org any more.
     pub(super) fn forget(&self, key: &Key) {
         if let Some(remembered) = self.orgs.get(key) {
@@ -302,14 +344,14 @@ impl Entitlements {
 
     /// No read may, until then.
     pub(super) fn skip_exclusive_reads(&self, key: &Key, until: i64) {
-        let remembered = self.orgs.get_with(key.clone(), Arc::default);
+        let remembered = self.org(key);
         locked(&remembered).no_exclusive_read_until = until;
     }
 
     /// A Checkout page of the org is open.
     pub(super) fn expect_purchase(&self, key: &Key, purchase: Purchase) {
-        let remembered = self.orgs.get_with(key.clone(), Arc::default);
-        locked(&remembered).purchase = Some(purchase);
+        let remembered = self.org(key);
+        locked(&remembered).purchase = Some(Box::new(purchase));
     }
 }
 

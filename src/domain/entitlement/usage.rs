@@ -1,10 +1,10 @@
 //! What an org may use and has used, as it is remembered: by subscription item, so that a report can be added to it.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::plans::Plans;
 use super::store::{Entry, Key};
 use super::{Read, Readable};
 use crate::billing::{AggregateUsage, Price, Subscription};
@@ -16,9 +16,7 @@ use crate::domain::{Domain, Result};
 /// What an org may use and has used.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(in crate::domain) struct UsageSnapshot {
-    /// By feature name: what callers are given. They follow from the items.
-    #[serde(skip)]
-    rows: Arc<[FeatureUsage]>,
+    /// By feature name, and by plan.
     items: Box<[Item]>,
     /// The billing period.
     period: BillingPeriod,
@@ -53,10 +51,6 @@ pub(in crate::domain) struct Sold {
     /// Units; [`i64::MAX`] for none.
     limit: i64,
 }
-
-/// What prices sell, by price, as long as an org is remembered that it is sold to.
-#[derive(Default)]
-pub(in crate::domain) struct Plans(Mutex<HashMap<String, Weak<Sold>>>);
 
 /// What is counted on an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,7 +124,7 @@ impl UsageSnapshot {
         plans: &Plans,
     ) -> Self {
         let items = subscription.items.data.iter().filter_map(|item| {
-            let sold = plans.share(&item.price.id, Sold::of(&item.price)?);
+            let sold = plans.share_sold(&item.price.id, Sold::of(&item.price)?);
             Some(Item {
                 used: match sold.kind {
                     Kind::Licensed => 1,
@@ -143,8 +137,7 @@ impl UsageSnapshot {
             })
         });
         Self {
-            items: items.collect(),
-            rows: Arc::default(),
+            items: sorted(items.collect()),
             period: BillingPeriod {
                 start: subscription.current_period_start,
                 end: subscription.current_period_end,
@@ -154,7 +147,6 @@ impl UsageSnapshot {
             cancel_at: subscription.cancel_at,
             changes_at: subscription.next_change(),
         }
-        .with_rows()
     }
 
     /// What `after` grants, which a change has just made of `before`. Items that stay keep the usage that is `remembered` of
@@ -199,12 +191,12 @@ impl UsageSnapshot {
                 items.find(|item| item.id == id)?.used = figure.n;
             }
         }
-        Some(snapshot.with_rows())
+        Some(snapshot)
     }
 
     /// The same, after its items have been read from where they are kept.
-    pub(super) fn with_rows(mut self) -> Self {
-        self.rows = rows(&self.items);
+    pub(super) fn in_order(mut self) -> Self {
+        self.items = sorted(self.items);
         self
     }
 
@@ -254,16 +246,18 @@ impl UsageSnapshot {
     /// The same with other items.
     pub(in crate::domain) fn with_items(&self, items: Box<[Item]>) -> Self {
         Self {
-            items,
-            rows: Arc::default(),
+            items: sorted(items),
             ..*self
         }
-        .with_rows()
     }
 
-    /// By feature name.
-    pub(in crate::domain) fn rows(&self) -> &Arc<[FeatureUsage]> {
-        &self.rows
+    /// What callers are given: one row for each feature name. What two plans grant is summed, and what was used on items that
+    /// are gone counts.
+    pub(in crate::domain) fn rows(&self) -> Arc<[FeatureUsage]> {
+        let by_feature = self
+            .items
+            .chunk_by(|one, next| one.sold.feature == next.sold.feature);
+        by_feature.map(row).collect()
     }
 
     /// The item that usage of `feature` is recorded on; none if there is none that it can be recorded on.
@@ -318,6 +312,10 @@ impl UsageSnapshot {
 }
 
 impl Sold {
+    fn order(&self) -> (&FeatureName, &FeaturePlan) {
+        (&self.feature, &self.name)
+    }
+
     /// None if the price is not Tier's.
     fn of(price: &Price) -> Option<Self> {
         let name = price.feature_plan()?;
@@ -327,26 +325,6 @@ impl Sold {
             limit: price.limit(),
             name,
         })
-    }
-}
-
-impl Plans {
-    /// What a price sells, shared with all orgs that it is sold to on the same terms.
-    fn share(&self, price: &str, sold: Sold) -> Arc<Sold> {
-        let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = plans.get(price).and_then(Weak::upgrade)
-            && *known == sold
-        {
-            return known;
-        }
-        if plans.len() == plans.capacity() {
-            plans.retain(|_, sold| sold.strong_count() > 0);
-            let held = plans.len();
-            plans.reserve(held);
-        }
-        let sold = Arc::new(sold);
-        plans.insert(price.to_owned(), Arc::downgrade(&sold));
-        sold
     }
 }
 
@@ -377,11 +355,16 @@ impl Kind {
     }
 }
 
-/// One row for each feature name; what two plans grant is summed, and what was used on items that are gone counts.
-fn rows(items: &[Item]) -> Arc<[FeatureUsage]> {
-    let mut rows: BTreeMap<FeatureName, Row> = BTreeMap::new();
+/// By feature name, and by plan.
+fn sorted(mut items: Box<[Item]>) -> Box<[Item]> {
+    items.sort_by(|one, other| one.sold.order().cmp(&other.sold.order()));
+    items
+}
+
+/// What is granted and used of the feature that some items sell.
+fn row(items: &[Item]) -> FeatureUsage {
+    let mut row = Row::default();
     for item in items {
-        let row = rows.entry(item.sold.feature.clone()).or_default();
         row.used = row.used.saturating_add(item.used);
         // No limit is the largest number, and stays so.
         row.limit = row.limit.saturating_add(item.sold.limit);
@@ -389,13 +372,12 @@ fn rows(items: &[Item]) -> Arc<[FeatureUsage]> {
         row.sums |= item.sold.kind == Kind::Sum;
         row.levels |= matches!(item.sold.kind, Kind::Max | Kind::Last | Kind::Perpetual);
     }
-    let row = |(feature, row): (FeatureName, Row)| FeatureUsage {
+    FeatureUsage {
+        feature: items[0].sold.feature.clone(),
         used: row.used_in_all(),
         limit: row.limit,
         reserved: 0,
-        feature,
-    };
-    rows.into_iter().map(row).collect()
+    }
 }
 
 /// What the items of one feature say together.

@@ -19,7 +19,7 @@ impl Domain {
     ) -> Result<Answered<Arc<[FeatureUsage]>>> {
         let known = self.known::<UsageSnapshot>(org).await?;
         let Ok(ledger) = handle.opened() else {
-            return Ok(known.map(|usage| Arc::clone(usage.rows())));
+            return Ok(known.map(|usage| usage.rows()));
         };
         let now = self.ledger_time().await?;
         let mut answered = known.map(|usage| rows(&usage, ledger, org, now));
@@ -96,7 +96,8 @@ fn rows(usage: &UsageSnapshot, ledger: &Ledger, org: &OrgName, now: Time) -> Arc
     let items = usage.items().iter();
     let items = items.map(|item| with_ledger(item, usage, ledger, org, now));
     let usage = usage.with_items(items.collect());
-    let rows = usage.rows().iter().cloned().map(|row| {
+    let rows = usage.rows();
+    let rows = rows.iter().cloned().map(|row| {
         let reserved = ledger.reserved(org.as_str(), row.feature.as_str(), now);
         FeatureUsage {
             used: row.used.saturating_add(reserved),

@@ -64,8 +64,8 @@ impl Domain {
         let known = self.reported_org(org, &[&wanted.feature]).await?;
         let target = known.usage.target(org, &wanted.feature, now)?;
         let beside = known.usage.used_beside(ledger, org, &wanted.feature, now);
-        let rows = known.usage.rows().iter();
-        let row = rows.clone().find(|row| row.feature == wanted.feature);
+        let rows = known.usage.rows();
+        let row = rows.iter().find(|row| row.feature == wanted.feature);
         let limit = row.map_or(0, |row| row.limit);
         let id = format!("rsv_{}", uuid::Uuid::new_v4().simple());
         let ttl = i64::try_from(wanted.ttl.as_millis()).unwrap_or(i64::MAX);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use moka::future::Cache;
+use quick_cache::sync::{Cache, EntryAction, EntryResult};
 use tokio::time::Instant;
 
 use super::listing::Listing;
@@ -68,7 +68,7 @@ impl Domain {
     pub(in crate::domain) async fn customer(&self, org: &OrgName) -> Result<Arc<str>> {
         let shared = self.shared().await?;
         let customers = shared.memory.customers();
-        let known = customers.get(&self.directory_key(&shared, org)).await;
+        let known = customers.get(&self.directory_key(&shared, org));
         let fresh = known.as_ref().filter(|known| {
             let age = self.account.clock.unix() - known.at;
             (0..REMEMBERED).contains(&age)
@@ -126,7 +126,7 @@ impl Domain {
                     asked,
                     at,
                 };
-                domain.note(&shared, &org, known).await;
+                domain.note(&shared, &org, known);
                 Ok(id)
             }
         });
@@ -143,7 +143,7 @@ impl Domain {
             asked: shared.orgs.ask(),
             at: self.account.clock.unix(),
         };
-        self.note(&shared, org, known).await;
+        self.note(&shared, org, known);
         Ok(id)
     }
 
@@ -151,7 +151,7 @@ impl Domain {
     pub(in crate::domain) async fn forget_customer(&self, org: &OrgName) -> Result<()> {
         let shared = self.shared().await?;
         let customers = shared.memory.customers();
-        let known = customers.get(&self.directory_key(&shared, org)).await;
+        let known = customers.get(&self.directory_key(&shared, org));
         let gone = known.and_then(|known| known.id.or(known.gone));
         let known = Known {
             id: None,
@@ -159,23 +159,25 @@ impl Domain {
             asked: shared.orgs.ask(),
             at: self.account.clock.unix(),
         };
-        self.note(&shared, org, known).await;
+        self.note(&shared, org, known);
         shared.orgs.listing.forget(org);
         Ok(())
     }
 
     /// Remembers a result, unless the one in memory is of a later look-up: a slow look-up may return an old state.
-    async fn note(&self, shared: &SharedState, org: &OrgName, known: Known) {
+    fn note(&self, shared: &SharedState, org: &OrgName, known: Known) {
         let customers = shared.memory.customers();
-        let entry = customers.entry(self.directory_key(shared, org));
-        let newer = |there: Option<moka::Entry<Key, Known>>| {
-            let there = there.map(moka::Entry::into_value);
-            std::future::ready(match there {
-                Some(there) if there.asked > known.asked => there,
-                _ => known,
-            })
-        };
-        entry.and_upsert_with(newer).await;
+        let key = self.directory_key(shared, org);
+        let noted = customers.entry(&key, None, |_, there| {
+            if there.asked <= known.asked {
+                there.clone_from(&known);
+            }
+            EntryAction::Retain(())
+        });
+        if let EntryResult::Vacant(place) = noted {
+            // Only fails where somebody has removed the place, and nobody removes any.
+            let _ = place.insert(known);
+        }
     }
 
     /// Finds an org that a look-up did not show although Stripe remembers its creation.
@@ -223,12 +225,10 @@ mod tests {
         let (slow, quick) = (shared.orgs.ask(), shared.orgs.ask());
         let org = org("org:a");
         for new in [Some("cus_new"), None] {
-            domain.note(&shared, &org, known(new, quick)).await;
-            domain
-                .note(&shared, &org, known(Some("cus_old"), slow))
-                .await;
+            domain.note(&shared, &org, known(new, quick));
+            domain.note(&shared, &org, known(Some("cus_old"), slow));
             let key = domain.directory_key(&shared, &org);
-            let there = shared.memory.customers().get(&key).await;
+            let there = shared.memory.customers().get(&key);
             let there = there.expect("something is known").id;
             assert_eq!(there.as_deref(), new);
         }

@@ -197,8 +197,8 @@ impl Domain {
             return Ok(Some(note));
         }
         let shared = self.shared().await?;
-        let key = (shared.number, customer.to_owned());
-        shared.memory.settled().invalidate(&key).await;
+        let key = (shared.number, customer.into());
+        shared.memory.settled().remove(&key);
         let step = format!("ending:{}", subscription.id);
         let noted = [(UNUSED_TIME.to_owned(), note.to_string())].into();
         self.note_on(&subscription.id, noted, &step, revision)

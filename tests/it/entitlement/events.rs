@@ -243,3 +243,22 @@ async fn an_event_during_the_first_read_is_not_lost() {
         "{limits:?}"
     );
 }
+
+#[tokio::test]
+async fn a_page_that_has_expired_is_no_reason_to_read_each_second() {
+    let app = start().await;
+    let customer = customer(&app).await;
+    let checkout =
+        json!({"org": "org:a", "features": ["plan:pro@1"], "success_url": "https://x.example"});
+    app.post_json("/v1/checkout", &checkout).await.ok();
+    calls(&app).await;
+    app.advance(SECOND);
+    assert_eq!(calls(&app).await, stripe(0));
+    let expired = json!({"object": "checkout.session", "id": "cs_1", "customer": customer});
+    deliver(&app, &event("checkout.session.expired", &expired))
+        .await
+        .ok();
+    assert_eq!(calls(&app).await, stripe(0));
+    app.advance(5 * SECOND);
+    assert_eq!(calls(&app).await, memory(0, 5));
+}

@@ -110,7 +110,7 @@ impl Entitlements {
         activity.changes.begin();
         activity.made = None;
         let begun = activity.start();
-        let remembered = self.orgs.get_with(key.clone(), Arc::default);
+        let remembered = self.org(&key);
         locked(&remembered).changes += 1;
         drop(activities);
         ChangeWrite {
@@ -235,7 +235,7 @@ impl Reader<'_> {
                 return Overtaken::ByUsage;
             }
         }
-        let remembered = self.store.orgs.get_with(self.key.clone(), Arc::default);
+        let remembered = self.store.org(&self.key);
         let before = locked(&remembered).keep(customer, entry.clone());
         self.store.index(&self.key, Arc::clone(customer), before);
         Overtaken::No

@@ -141,3 +141,32 @@ fn a_change_forgets_and_an_event_outdates() {
     assert!(is_kept(&store));
     assert!(store.activities().is_empty());
 }
+
+#[test]
+fn orgs_that_nobody_asks_for_make_room_for_others() {
+    let store = store();
+    let keep = |n: u32| {
+        let key = (0, format!("org:{n}").parse().expect("an org"));
+        let customer = format!("cus_{n}").into();
+        let reader = store.enter(&key);
+        assert_eq!(
+            reader.keep(reader.begin(), &customer, &entry()),
+            Overtaken::No
+        );
+        key
+    };
+    let keys: Vec<Key> = (0..100).map(keep).collect();
+    let held = keys
+        .iter()
+        .filter(|key| store.get::<UsageSnapshot>(key, 0).is_some());
+    assert!((1..=10).contains(&held.count()), "{}", store.orgs.len());
+    for (n, key) in keys.iter().enumerate() {
+        let is_held = store.get::<UsageSnapshot>(key, 0).is_some();
+        let found = store.org_of(0, &format!("cus_{n}"));
+        assert_eq!(
+            found.is_some(),
+            is_held,
+            "the index knows those that are held"
+        );
+    }
+}

@@ -1,0 +1,103 @@
+//! The phase in force, as it is remembered.
+
+use std::sync::Arc;
+
+use super::{Phase, Span};
+use crate::billing::Coupon;
+use crate::domain::entitlement::{Granted, Read, Readable, Terms};
+use crate::domain::refs::OrgName;
+use crate::domain::subscription::Detail;
+use crate::domain::{Domain, Result};
+
+/// The phase in force, if there is one.
+#[derive(Debug)]
+pub(in crate::domain) struct InForce(Option<Remembered>);
+
+/// A [`Phase`] in little room: what it grants is shared with the other orgs that have it.
+#[derive(Clone, Debug)]
+struct Remembered {
+    granted: Arc<Granted>,
+    coupon: Option<Box<Coupon>>,
+    effective: i64,
+    end: Option<i64>,
+    current: Option<Span>,
+    trial: bool,
+    automatic_tax: bool,
+}
+
+impl InForce {
+    /// No phase is in force.
+    pub(in crate::domain) const NONE: Self = Self(None);
+
+    /// The phase, if there is one.
+    pub(super) fn phase(&self) -> Option<Phase> {
+        let Remembered {
+            granted,
+            coupon,
+            effective,
+            end,
+            current,
+            trial,
+            automatic_tax,
+        } = self.0.clone()?;
+        Some(Phase {
+            features: granted.features.clone(),
+            plans: granted.plans.clone(),
+            fragments: granted.fragments.clone(),
+            coupon: coupon.map(|coupon| *coupon),
+            effective,
+            end,
+            current,
+            trial,
+            automatic_tax,
+        })
+    }
+}
+
+impl Readable for InForce {
+    async fn read(domain: &Domain, org: &OrgName) -> Result<Read<Self>> {
+        let (mut all, subscription) = domain.timeline(org, Detail::Schedule).await?;
+        let customer = domain.customer(org).await?;
+        let (Some(in_force), Some(subscription)) = (all.in_force, subscription) else {
+            return Ok(Read::unsubscribed(Self::NONE, &customer));
+        };
+        let phase = all.phases.swap_remove(in_force);
+        let period_end = phase.current.map(|period| period.end);
+        let granted = Granted {
+            features: phase.features,
+            plans: phase.plans,
+            fragments: phase.fragments,
+        };
+        let shared = domain.shared().await?;
+        let plans = shared.memory.entitlements().plans();
+        let remembered = Remembered {
+            granted: plans.share_granted(granted),
+            coupon: phase.coupon.map(Box::new),
+            effective: phase.effective,
+            end: phase.end,
+            current: phase.current,
+            trial: phase.trial,
+            automatic_tax: phase.automatic_tax,
+        };
+        Ok(Read {
+            until: phase.end.into_iter().chain(period_end).min(),
+            is_on_test_clock: subscription.test_clock.is_some(),
+            terms: Some(Terms::of(&subscription)),
+            customer,
+            value: Self(Some(remembered)),
+        })
+    }
+
+    /// The next billing period of the same phase. What follows a phase that has ended is not kept.
+    fn predicted(&self, now: i64) -> Option<Self> {
+        let phase = self.0.as_ref()?;
+        if phase.end.is_some_and(|end| end <= now) {
+            return None;
+        }
+        let current = phase.current.map(|period| period.at(now));
+        Some(Self(Some(Remembered {
+            current,
+            ..phase.clone()
+        })))
+    }
+}
