@@ -15,6 +15,7 @@ use super::output;
 use super::session::SANDBOX_KEY;
 use crate::api;
 use crate::config::{self, ListenAddr, SANDBOX_ADDR};
+use crate::domain::Memory;
 use crate::server;
 use stripe_sandbox::{Options, Sandbox};
 
@@ -56,8 +57,7 @@ pub(super) fn is_loopback(listener: &TcpListener) -> std::io::Result<bool> {
 pub(super) struct Embedded {
     url: String,
     sandbox: Sandbox,
-    /// Where the server takes its events, once that listens.
-    webhook: Arc<OnceLock<String>>,
+    host: Arc<Host>,
     server: JoinSet<()>,
 }
 
@@ -79,14 +79,14 @@ impl Embedded {
         });
         let mut server = JoinSet::new();
         let until_stopped = std::future::pending();
-        let webhook = Arc::<OnceLock<String>>::default();
-        let tell_first = from_fn_with_state((sandbox.clone(), webhook.clone()), tell_first);
+        let host = Arc::<Host>::default();
+        let tell_first = from_fn_with_state((sandbox.clone(), host.clone()), tell_first);
         let router = sandbox.router().layer(tell_first);
         server.spawn(server::serve(listener, router, until_stopped));
         Ok(Self {
             url,
             sandbox,
-            webhook,
+            host,
             server,
         })
     }
@@ -101,8 +101,13 @@ impl Embedded {
         let addr = ListenAddr::from(listener.local_addr()?);
         let url = format!("http://{}{}", addr.reachable(), api::WEBHOOK_PATH);
         let secret = self.sandbox.webhook_endpoint(SANDBOX_KEY, &url, &["*"]);
-        self.webhook.get_or_init(|| url);
+        self.host.webhook.get_or_init(|| url);
         Ok(secret?.into())
+    }
+
+    /// Lets the memory of the server forget everything whenever the sandbox is reset.
+    pub(super) fn empties(&self, memory: &Memory) {
+        self.host.memory.get_or_init(|| memory.clone());
     }
 
     /// Stops it at once. The server has already finished its calls.
@@ -114,19 +119,31 @@ impl Embedded {
 /// How long a write waits for its events to be delivered.
 const TELLING: Duration = Duration::from_millis(100);
 
+/// What is known of the server that the sandbox is embedded in, once that has started.
+#[derive(Default)]
+struct Host {
+    /// Where it takes events.
+    webhook: OnceLock<String>,
+    memory: OnceLock<Memory>,
+}
+
 /// Answers a write when the server has been told of its events: whoever has changed something in the sandbox finds it
 /// changed in the server's next answer.
 async fn tell_first(
-    State((sandbox, webhook)): State<(Sandbox, Arc<OnceLock<String>>)>,
+    State((sandbox, host)): State<(Sandbox, Arc<Host>)>,
     request: Request,
     next: Next,
 ) -> Response {
     let writes = !request.method().is_safe();
+    let resets = writes && request.uri().path() == "/_sandbox/reset";
     let response = next.run(request).await;
-    if writes && let Some(webhook) = webhook.get() {
+    if writes && let Some(webhook) = host.webhook.get() {
         // A fault may delay it.
         let told = sandbox.deliveries_settled_at(webhook);
         let _ = tokio::time::timeout(TELLING, told).await;
+    }
+    if resets && let Some(memory) = host.memory.get() {
+        memory.clear();
     }
     response
 }

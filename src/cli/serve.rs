@@ -115,6 +115,9 @@ async fn app(
 ) -> anyhow::Result<(String, App)> {
     let rates = rates(&settings.stripe);
     let memory = memory(&settings.freshness);
+    if let Some(sandbox) = sandbox {
+        sandbox.empties(&memory);
+    }
     if settings.cloud {
         let url = sandbox.map_or(environment.stripe_base_url.as_str(), Embedded::url);
         let transport = Session::without_key(environment, url)?

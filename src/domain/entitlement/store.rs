@@ -316,8 +316,9 @@ impl Entitlements {
         self.outdated_until.fetch_max(now, Ordering::Relaxed);
     }
 
-    /// Nothing is known of any org any more.
+    /// Nothing is known of any org any more, and reads that are under way are not kept.
     pub(in crate::domain) fn clear(&self) {
+        self.overtake_reads();
         self.orgs.clear();
         locked(&self.by_customer).clear();
     }

@@ -79,6 +79,18 @@ async fn the_embedded_sandbox_sends_its_events_to_the_server() {
     .await;
     let unsigned = post("/v1/stripe/webhook", "{}").await;
     assert_eq!(status_of(&unsigned), 400, "{unsigned}");
+
+    let limits = async || status(&host, "/v1/limits?org=org:a", "x").await;
+    assert_eq!(limits().await, 200);
+    let checkout = r#"{"org":"org:a","success_url":"http://127.0.0.1/"}"#;
+    let page = post("/v1/checkout", checkout).await;
+    let page = page.split("http://").nth(1).expect("a page of the sandbox");
+    let sandbox = page.split('/').next().expect("its address");
+    let reset = format!(
+        "POST /_sandbox/reset HTTP/1.1\r\nHost: {sandbox}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    );
+    assert_eq!(status_of(&exchange(sandbox, &reset).await), 200);
+    assert_eq!(limits().await, 400, "nothing is left of it");
     assert_eq!(server.stop("-TERM").await.code, Some(0));
 }
 
