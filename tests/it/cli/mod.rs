@@ -2,11 +2,12 @@
 
 mod accounts;
 mod connect;
+mod docs;
 mod keys;
 mod ledger;
 mod models;
 mod orgs;
-mod readme;
+
 mod servers;
 mod terminal;
 mod usage;

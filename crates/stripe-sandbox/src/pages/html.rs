@@ -76,6 +76,14 @@ pub(crate) fn authentication(request: &Request, message: Option<&str>) -> String
     document("Authentication", &body)
 }
 
+/// The page after a payment, for apps that have none.
+pub(crate) fn thanks() -> String {
+    document(
+        "Thank you",
+        "<h1>Thank you</h1>\n<p>That is done. You may close this page.</p>\n",
+    )
+}
+
 /// The page for an unknown session.
 pub(crate) fn unknown() -> String {
     document(

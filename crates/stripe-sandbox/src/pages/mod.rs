@@ -1,5 +1,5 @@
 //! The checkout page `/c/pay/<session>`, with the basket, a choice of test cards, and buttons to pay and to go back;
-//! and the page for [authentication] of a payment.
+//! the page for [authentication] of a payment; and `/thanks`, to which an app without a page of its own may return.
 //!
 //! The pages are plain HTML without scripts. All untrusted text is escaped; see [`html`].
 
@@ -33,10 +33,16 @@ const POLICY: &str =
 pub(crate) fn router() -> Router<Sandbox> {
     Router::new()
         .route("/c/pay/{session}", get(show).post(pay))
+        .route("/thanks", get(thanks))
         .route(
             "/c/authenticate/{intent}",
             get(authentication::show).post(authentication::decide),
         )
+}
+
+/// What a `success_url` may point to when somebody tries things out.
+async fn thanks() -> Response {
+    respond(StatusCode::OK, html::thanks())
 }
 
 async fn show(State(sandbox): State<Sandbox>, Path(session): Path<String>) -> Response {

@@ -90,6 +90,16 @@ async fn only_the_checkout_page_can_pay() {
 }
 
 #[tokio::test]
+async fn a_page_says_thank_you() {
+    let api = Api::start().await;
+    let answer = api.request("GET", "/thanks").send().await;
+    let answer = answer.expect("an answer");
+    assert_eq!(answer.status(), 200);
+    let page = answer.text().await.expect("a page");
+    assert!(page.contains("<h1>Thank you</h1>"), "{page}");
+}
+
+#[tokio::test]
 async fn a_sandbox_answers_to_its_public_name() {
     let api = Api::with(stripe_sandbox::Options {
         public_url: Some("https://stripe.test".to_owned()),

@@ -1,10 +1,16 @@
-//! Follows the README's section on the command line from top to bottom.
+//! Follows the page on the command line from top to bottom, and checks what the pages name.
 
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
 use super::{Place, TIER};
+use crate::binary::Server;
 
-const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+/// A page of this repository.
+fn page(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
 
 /// A command of a `console` block, and the output shown for it.
 struct Step {
@@ -12,16 +18,12 @@ struct Step {
     output: String,
 }
 
-/// The steps of all `console` blocks below the section's heading.
-fn steps(readme: &str) -> Vec<Step> {
-    let section = readme
-        .split("\n## ")
-        .find(|section| section.starts_with("The command line\n"));
-    let section = section.expect("the README has a section on the command line");
+/// The steps of all `console` blocks.
+fn steps(page: &str) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let mut in_block = false;
     let mut continues = false;
-    for line in section.lines() {
+    for line in page.lines() {
         match line {
             "```console" => in_block = true,
             "```" => in_block = false,
@@ -103,21 +105,15 @@ fn shown_output_may_be_abbreviated() {
     assert!(!is_shown("a … c", "a b d"));
 }
 
-#[tokio::test]
-async fn the_section_on_the_command_line_can_be_followed() {
-    let readme = std::fs::read_to_string(README).unwrap();
-    let steps = steps(&readme);
+/// Runs all steps of the page on the command line, in the sandbox at `url`.
+async fn follow(place: &Place, url: &str) {
+    let steps = steps(&page("docs/cli.md"));
     assert!(steps.len() > 10, "only {} steps were found", steps.len());
-    let place = Place::offline();
     let bin = place.path().join("bin");
-    std::fs::create_dir(&bin).unwrap();
-    std::os::unix::fs::symlink(TIER, bin.join("tier")).unwrap();
+    std::fs::create_dir(&bin).expect("a new folder");
+    std::os::unix::fs::symlink(TIER, bin.join("tier")).expect("a link");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = format!("{}:{}", bin.display(), path.display());
-
-    let sandbox = ["sandbox", "--addr", "127.0.0.1:0", "--search-lag", "0s"];
-    let sandbox = place.tier(&sandbox).started().await;
-
     for step in steps {
         let mut shell = tokio::process::Command::new("sh");
         let shell = shell
@@ -125,9 +121,9 @@ async fn the_section_on_the_command_line_can_be_followed() {
             .env_clear()
             .env("PATH", &path)
             .env("HOME", place.path())
-            .env("TIER_SANDBOX_URL", sandbox.url())
+            .env("TIER_SANDBOX_URL", url)
             .current_dir(place.path());
-        let output = shell.output().await.unwrap();
+        let output = shell.output().await.expect("a shell");
         let printed = [output.stdout, output.stderr].concat();
         let printed = String::from_utf8_lossy(&printed);
         assert!(
@@ -139,9 +135,35 @@ async fn the_section_on_the_command_line_can_be_followed() {
     }
 }
 
+/// A sandbox to follow the page in.
+async fn sandbox(place: &Place) -> Server {
+    let sandbox = ["sandbox", "--addr", "127.0.0.1:0", "--search-lag", "0s"];
+    place.tier(&sandbox).started().await
+}
+
 #[tokio::test]
-async fn the_readme_has_every_flag_and_variable_of_serve() {
-    let readme = std::fs::read_to_string(README).unwrap();
+async fn the_page_on_the_command_line_can_be_followed() {
+    let place = Place::offline();
+    let sandbox = sandbox(&place).await;
+    follow(&place, &sandbox.url()).await;
+}
+
+#[tokio::test]
+async fn it_can_be_followed_in_the_sandbox_of_the_readme_too() {
+    let place = Place::offline();
+    let sandbox = sandbox(&place).await;
+    let readme = page("README.md");
+    let from = readme.find("{\n  \"plans\"").expect("a model");
+    let to = from + readme[from..].find("\nEOF\n").expect("the model's end");
+    place.write("pricing.json", &readme[from..to]);
+    let push = place.tier(&["--sandbox", "push", "pricing.json"]);
+    push.env("TIER_SANDBOX_URL", &sandbox.url()).ok().await;
+    follow(&place, &sandbox.url()).await;
+}
+
+#[tokio::test]
+async fn the_docs_have_every_flag_and_variable_of_serve() {
+    let settings = page("docs/operating.md");
     let help = Place::offline().tier(&["serve", "--help"]).ok().await;
     let inside = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let words = help.split(|c| !inside(c));
@@ -153,8 +175,49 @@ async fn the_readme_has_every_flag_and_variable_of_serve() {
     let others = ["--help", "--json", "--base-url", "TIER_SANDBOX_URL"];
     for name in named.into_iter().filter(|name| !others.contains(name)) {
         assert!(
-            readme.contains(&format!("`{name}")),
-            "{name} is not in README.md"
+            settings.contains(&format!("`{name}")),
+            "{name} is not in docs/operating.md"
         );
     }
+}
+
+#[test]
+fn the_pages_link_to_what_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = std::fs::read_dir(root.join("docs")).expect("a folder");
+    let mut pages: Vec<PathBuf> = docs.map(|entry| entry.unwrap().path()).collect();
+    assert!(pages.len() > 5);
+    pages.extend(
+        [
+            "README.md",
+            "CONTRIBUTING.md",
+            "crates/stripe-sandbox/README.md",
+        ]
+        .map(|page| root.join(page)),
+    );
+    let readme = page("README.md");
+    for page in &pages {
+        let name = page.file_name().unwrap().to_string_lossy();
+        let listed =
+            page.parent() != Some(&root.join("docs")) || readme.contains(&format!("(docs/{name})"));
+        assert!(listed, "README.md does not link to docs/{name}");
+        let text = std::fs::read_to_string(page).unwrap();
+        for link in text.split("](").skip(1) {
+            let target = link.split([')', '#']).next().unwrap_or_default();
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            let path = page.parent().unwrap().join(target);
+            assert!(path.exists(), "{} links to {target}", page.display());
+        }
+    }
+}
+
+#[test]
+fn the_readme_is_short() {
+    let lines = page("README.md").lines().count();
+    assert!(
+        lines <= 200,
+        "README.md has {lines} lines; details belong into docs/"
+    );
 }
