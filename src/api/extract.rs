@@ -19,6 +19,9 @@ use crate::admission::{Admission, BodyBuffer};
 use crate::domain::Domain;
 use crate::domain::refs::OrgName;
 
+/// The header that names the test clock of a request's orgs.
+pub const TEST_CLOCK: &str = "tier-clock";
+
 /// The longest idempotency key, as with Stripe.
 pub(super) const MAX_IDEMPOTENCY_KEY: usize = 255;
 
@@ -118,7 +121,7 @@ impl FromRequestParts<Shared> for Domain {
     async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Error> {
         let domain = RequestContext::of(&parts.extensions)?.domain();
         let domain = domain.ok_or_else(|| Error::internal(&"no account was chosen"))?;
-        let domain = match text_header(&parts.headers, "tier-clock")? {
+        let domain = match text_header(&parts.headers, TEST_CLOCK)? {
             Some(clock) => domain.on_test_clock(clock),
             None => domain.clone(),
         };
@@ -146,15 +149,26 @@ impl FromRequestParts<Shared> for Org {
 }
 
 /// The test clock that the query names.
-pub(super) struct ClockId(pub String);
+pub(super) enum ClockQuery {
+    /// By its id.
+    Id(String),
+    /// By an org that is on it.
+    Of(OrgName),
+}
 
-impl FromRequestParts<Shared> for ClockId {
+impl FromRequestParts<Shared> for ClockQuery {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Error> {
-        match query(parts).find(|(name, value)| name == "id" && !value.is_empty()) {
-            Some((_, id)) => Ok(Self(id.into_owned())),
-            None => Err(Error::invalid("id must name a test clock: ?id=clock_…")),
+        let named = |wanted| query(parts).find(|(name, value)| name == wanted && !value.is_empty());
+        if let Some((_, id)) = named("id") {
+            return Ok(Self::Id(id.into_owned()));
+        }
+        match named("org") {
+            Some((_, org)) => Ok(Self::Of(org.parse().map_err(crate::domain::Error::from)?)),
+            None => Err(Error::invalid(
+                "id must name a test clock: ?id=clock_…, or org an org that is on one",
+            )),
         }
     }
 }

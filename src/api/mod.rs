@@ -33,6 +33,7 @@ use tokio_util::task::TaskTracker;
 pub use accounts::{Accounts, Cloud};
 pub use audit::Audit;
 pub use error::Error;
+pub use extract::TEST_CLOCK;
 pub use keys::{ApiKey, Keys, Role};
 pub use layers::load::RequestLimits;
 pub use layers::origin::Origins;

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::object::identified;
 use super::words::words;
 use super::{Billing, Write};
 use crate::stripe::Error;
@@ -32,10 +33,17 @@ words! {
     }
 }
 
+identified!(TestClock);
+
 impl Billing<'_> {
     /// Where a test clock stands.
     pub async fn test_clock(self, id: &str) -> Result<TestClock, Error> {
         self.get((CLOCK, id)).send().await
+    }
+
+    /// All test clocks, newest first.
+    pub async fn test_clocks(self) -> Result<Vec<TestClock>, Error> {
+        self.get(CLOCKS).list().await
     }
 
     /// Makes a test clock that stands at `time`, in Unix seconds.

@@ -52,7 +52,7 @@ pub use subscriptions::{
     SubscriptionUpdate,
 };
 pub use usage::{UsageAction, UsagePeriod, UsageRecord, UsageRecordSummary};
-pub use webhooks::WebhookEndpoint;
+pub use webhooks::{EventTypes, WebhookEndpoint};
 pub use write::{Done, Write};
 
 /// The version of Stripe's API that the wire contract of `tier` is pinned to, and in which usage is told by records on

@@ -56,6 +56,15 @@ const EVENTS: [&str; 46] = [
     "subscription_schedule.updated",
 ];
 
+/// What an endpoint is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventTypes {
+    /// The events that Tier heeds.
+    Heeded,
+    /// Every event.
+    All,
+}
+
 /// An endpoint that Stripe delivers events to.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct WebhookEndpoint {
@@ -85,15 +94,18 @@ impl Billing<'_> {
         self.get("/v1/webhook_endpoints").list().await
     }
 
-    /// Makes an endpoint at `url` for the events that Tier heeds, in the version that Tier speaks.
-    pub fn create_webhook_endpoint(self, url: &str) -> Write<WebhookEndpoint> {
+    /// Makes an endpoint at `url` for some types of events, in the version that Tier speaks.
+    pub fn create_webhook_endpoint(self, url: &str, types: EventTypes) -> Write<WebhookEndpoint> {
         let request = self
             .post("/v1/webhook_endpoints")
             .param("url", url)
             .param("api_version", CLASSIC.0)
             .param("description", "tier");
-        let events = EVENTS.iter();
-        Write::new(events.fold(request, |request, event| {
+        let types: &[&str] = match types {
+            EventTypes::Heeded => &EVENTS,
+            EventTypes::All => &["*"],
+        };
+        Write::new(types.iter().fold(request, |request, event| {
             request.param("enabled_events[]", event)
         }))
     }

@@ -32,6 +32,8 @@ pub(super) struct Client {
     target: Target,
     isolation: Option<Isolation>,
     is_live: bool,
+    /// The test clock that the orgs are on.
+    clock: Option<HeaderValue>,
     push_progress: Option<PushProgress>,
 }
 
@@ -77,6 +79,15 @@ impl Client {
     /// # Errors
     /// The server's URL is invalid, or [`Session::open`] fails.
     pub(super) async fn open(global: &Global, environment: &Environment) -> anyhow::Result<Self> {
+        let clock = global.clock.as_ref().or(environment.clock.as_ref());
+        let clock = clock.map(HeaderValue::try_from).transpose();
+        Ok(Self {
+            clock: clock.context("--clock must be the id of a test clock")?,
+            ..Self::without_clock(global, environment).await?
+        })
+    }
+
+    async fn without_clock(global: &Global, environment: &Environment) -> anyhow::Result<Self> {
         if let Some(base_url) = base_url(global, environment) {
             anyhow::ensure!(
                 !global.live,
@@ -99,6 +110,7 @@ impl Client {
             },
             isolation: None,
             is_live: false,
+            clock: None,
             push_progress: None,
         })
     }
@@ -116,6 +128,7 @@ impl Client {
             },
             isolation,
             is_live,
+            clock: None,
             push_progress: None,
         }
     }
@@ -213,6 +226,9 @@ impl Client {
         headers
             .entry(ACCEPT)
             .or_insert(HeaderValue::from_static("application/json"));
+        if let Some(clock) = &self.clock {
+            headers.entry(api::TEST_CLOCK).or_insert(clock.clone());
+        }
         if !body.is_empty() {
             headers
                 .entry(CONTENT_TYPE)

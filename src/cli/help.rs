@@ -41,6 +41,7 @@ Variables that tier reads:
   STRIPE_WEBHOOK_SECRET  for `tier serve`: what Stripe signs its events with, as `tier webhook create` prints it
   STRIPE_DEBUG=1       log every call to Stripe, with secrets masked
   TIER_BASE_URL        send commands to the tier server there, instead of handling them in this process
+  TIER_CLOCK           the test clock that the orgs of commands are on
   TIER_LEDGER          the file that a server keeps usage in, which `tier ledger` looks into; commands that write go to
                        that server then, and need TIER_BASE_URL
   TIER_API_KEY         the key of that server; for `tier serve`, the keys that it asks for, separated by commas

@@ -66,8 +66,8 @@ const HINTS: &[(&[&str], &str)] = &[
         "`tier push FILE` pushes a pricing.json to Stripe",
     ),
     (
-        &["init", "new", "create", "example", "pricing"],
-        "`tier help pricing` shows a pricing.json to begin with, `tier pull` prints the model that is in Stripe",
+        &["new", "create", "example", "pricing"],
+        "`tier init` writes a pricing.json to begin with, `tier pull` prints the model that is in Stripe",
     ),
     (
         &["check", "lint"],
@@ -118,12 +118,12 @@ const HINTS: &[(&[&str], &str)] = &[
         "`tier serve --sandbox` starts a server with a Stripe to try things out with, `tier sandbox` that Stripe alone",
     ),
     (
-        &["clock", "clocks", "advance"],
-        "there is no such command yet; `tier fetch -d BODY /v1/clock` makes and moves test clocks",
+        &["clocks", "advance"],
+        "`tier clock advance` lets time pass for an org on a test clock",
     ),
     (
-        &["webhooks", "listen", "events"],
-        "`tier webhook create` lets Stripe report what changes to a server of yours",
+        &["webhooks", "events"],
+        "`tier webhook create` lets Stripe report what changes to a server of yours, `tier listen` lets a sandbox do so",
     ),
     (
         &["api", "curl", "request"],

@@ -6,6 +6,7 @@
 mod account;
 mod args;
 mod client;
+mod clock;
 mod confirm;
 mod connect;
 mod diff;
@@ -16,8 +17,10 @@ mod help;
 mod hints;
 mod history;
 mod http;
+mod init;
 mod isolation;
 mod ledger;
+mod listen;
 mod output;
 mod phases;
 mod pricing;
@@ -59,8 +62,9 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
     after_help = "\
 Start here:
   tier sandbox                         in one terminal: a Stripe to try things out with
-  tier --sandbox push pricing.json     in another
-  tier --sandbox subscribe org:acme plan:free@1
+  tier init                            in another: a pricing.json to begin with
+  tier --sandbox push pricing.json
+  tier --sandbox subscribe org:acme plan:free@0
   tier --sandbox limits org:acme
 
 `tier help COMMAND` has examples of each command, `tier help environment` all variables,
@@ -103,6 +107,10 @@ struct Global {
     /// Send the command to the tier server there, instead of handling it in this process; also `TIER_BASE_URL`
     #[arg(long, global = true, value_name = "URL", conflicts_with_all = ["live", "sandbox"])]
     base_url: Option<String>,
+
+    /// Act on orgs that are on this test clock; also `TIER_CLOCK`
+    #[arg(long, global = true, value_name = "CLOCK")]
+    clock: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -121,6 +129,8 @@ Examples:
   tier sandbox --latency 100ms         as slow as the real one
   STRIPE_BASE_API_URL=http://127.0.0.1:12111 STRIPE_API_KEY=sk_test_x tier whoami")]
     Sandbox(config::Sandbox),
+    /// Write a pricing.json to begin with
+    Init(init::Init),
     /// Push a pricing.json to Stripe
     Push(push::Push),
     /// Print the model that is in Stripe
@@ -147,6 +157,8 @@ Examples:
     Whoami(account::Whoami),
     /// Print an org's Stripe customer
     Whois(account::Whois),
+    /// Let time pass for orgs on a test clock
+    Clock(clock::ClockArgs),
     /// Work in an isolated account, apart from everybody else
     Switch(switch::Switch),
     /// Delete isolated accounts that were made to try things out
@@ -159,6 +171,8 @@ Examples:
     Ledger(ledger::Ledger),
     /// Let Stripe tell a server of what others change
     Webhook(webhook::Webhook),
+    /// Deliver the sandbox's events to a program on this machine
+    Listen(listen::Listen),
     /// Send any request to the API
     Fetch(fetch::Fetch),
     /// Check that a server is healthy
@@ -288,6 +302,7 @@ async fn carry_out(context: &Context, command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(settings) => serve::run(global, &settings, environment).await,
         Command::Sandbox(settings) => sandbox::run(&settings).await,
+        Command::Init(arguments) => init::run(context, &arguments),
         Command::Push(arguments) => push::run(context, &arguments).await,
         Command::Pull(_) => pricing::pull(context).await,
         Command::Ls(_) => pricing::ls(context).await,
@@ -301,12 +316,14 @@ async fn carry_out(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Usage(arguments) => history::run(context, &arguments).await,
         Command::Whoami(_) => account::whoami(context).await,
         Command::Whois(arguments) => account::whois(context, &arguments).await,
+        Command::Clock(arguments) => clock::run(context, &arguments).await,
         Command::Switch(arguments) => switch::run(context, &arguments).await,
         Command::Clean(arguments) => switch::clean(context, &arguments).await,
         Command::Connect(_) => connect::run(context).await,
         Command::Share(arguments) => share::run(context, &arguments).await,
         Command::Ledger(arguments) => ledger::run(context, &arguments).await,
         Command::Webhook(arguments) => webhook::run(context, &arguments).await,
+        Command::Listen(arguments) => listen::run(context, &arguments).await,
         Command::Fetch(arguments) => fetch::run(context, &arguments).await,
         Command::Healthcheck(arguments) => fetch::healthcheck(context, &arguments).await,
         Command::Version => print_version(global.json),

@@ -6,7 +6,7 @@ use url::Url;
 use super::error::usage;
 use super::{Context, output};
 use crate::api::WEBHOOK_PATH;
-use crate::domain::WebhookEndpoint;
+use crate::domain::{EventTypes, WebhookEndpoint};
 
 /// Arguments of `tier webhook`.
 #[derive(Debug, clap::Args)]
@@ -52,7 +52,12 @@ pub(super) async fn run(context: &Context, arguments: &Webhook) -> anyhow::Resul
             }
             let path = url.path().trim_end_matches('/').to_owned();
             url.set_path(if path.is_empty() { WEBHOOK_PATH } else { &path });
-            created(context, &domain.create_webhook(url.as_str()).await?)
+            created(
+                context,
+                &domain
+                    .create_webhook(url.as_str(), EventTypes::Heeded)
+                    .await?,
+            )
         }
         What::List => list(context, &domain.webhooks().await?),
         What::Delete { id } => {

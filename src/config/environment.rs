@@ -26,6 +26,8 @@ pub struct Environment {
     pub webhook_secrets: Vec<SecretString>,
     /// `TIER_BASE_URL`: the tier server that commands are sent to [default: none, they are handled in the process]
     pub base_url: Option<String>,
+    /// `TIER_CLOCK`: the test clock that the commands' orgs are on [default: none]
+    pub clock: Option<String>,
     /// `TIER_LEDGER`: the file that a server keeps usage in, past which no other process may write [default: none]
     pub ledger: Option<PathBuf>,
     /// `TIER_SANDBOX_URL`: where commands look for a sandbox, with --sandbox [default: <http://127.0.0.1:12111>]
@@ -54,6 +56,7 @@ impl Environment {
                 .map(SecretString::from)
                 .collect(),
             base_url: variable("TIER_BASE_URL"),
+            clock: variable("TIER_CLOCK"),
             ledger: variable("TIER_LEDGER").map(PathBuf::from),
             sandbox_url: variable("TIER_SANDBOX_URL")
                 .unwrap_or_else(|| format!("http://{SANDBOX_ADDR}")),

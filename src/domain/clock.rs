@@ -1,6 +1,8 @@
 //! Test clocks: Stripe's way of letting time pass for chosen customers.
 
-use super::{Domain, Result};
+use super::org::newest;
+use super::refs::OrgName;
+use super::{Domain, Error, Result};
 use crate::billing::TestClock;
 
 /// What to do with a test clock.
@@ -50,6 +52,22 @@ impl Domain {
     /// The state of a test clock.
     pub async fn clock(&self, id: &str) -> Result<ClockState> {
         Ok(self.clock_state(self.test_clock(id).await?))
+    }
+
+    /// The test clock that an org is on; of several, the one that was made last.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it is on none.
+    pub async fn clock_of(&self, org: &OrgName) -> Result<ClockState> {
+        for clock in self.billing().test_clocks().await? {
+            let customers = self.billing().customers_on(&clock.id).await?;
+            if newest(&customers, org).is_some() {
+                return Ok(self.clock_state(clock));
+            }
+        }
+        Err(Error::Invalid(format!(
+            "{org} is not on a test clock: an org is put on one when it is made, by the header Tier-Clock"
+        )))
     }
 
     pub(super) async fn test_clock(&self, id: &str) -> Result<TestClock> {

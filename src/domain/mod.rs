@@ -58,7 +58,7 @@ pub use phases::{Phase, Phases, Span};
 pub use push::{PushOutcome, PushResult, PushedPrice};
 pub use schedule::{RequestedPhase, Subscribe};
 pub use usage::{FeatureUsage, Recorded, Report};
-pub use webhooks::WebhookEndpoint;
+pub use webhooks::{Event, EventTypes, WebhookEndpoint};
 
 pub use crate::billing::Coupon;
 

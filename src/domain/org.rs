@@ -14,6 +14,7 @@ mod update;
 
 pub use info::{OrgInfo, OrgInfoUpdate};
 pub(super) use resolved::ResolvedOrg;
+pub(super) use search::newest;
 pub(super) use update::Written;
 
 use std::sync::Arc;

@@ -2,14 +2,14 @@
 
 use super::{Domain, Error, Result};
 
-pub use crate::billing::WebhookEndpoint;
+pub use crate::billing::{Event, EventTypes, WebhookEndpoint};
 
 impl Domain {
-    /// Makes Stripe deliver events to `url`. Stripe returns the signing secret only in this answer.
+    /// Makes Stripe deliver events of these types to `url`. Stripe returns the signing secret only in this answer.
     ///
     /// # Errors
     /// [`Error::Invalid`] if there is an endpoint with that URL: each event would come twice.
-    pub async fn create_webhook(&self, url: &str) -> Result<WebhookEndpoint> {
+    pub async fn create_webhook(&self, url: &str, types: EventTypes) -> Result<WebhookEndpoint> {
         let there = self.webhooks().await?;
         if let Some(there) = there.into_iter().find(|endpoint| endpoint.url == url) {
             let id = there.id;
@@ -18,12 +18,25 @@ impl Domain {
                  `tier webhook delete {id}`"
             )));
         }
-        Ok(self.billing().create_webhook_endpoint(url).send().await?)
+        let create = self.billing().create_webhook_endpoint(url, types);
+        Ok(create.send().await?)
     }
 
     /// Every webhook endpoint of the account.
     pub async fn webhooks(&self) -> Result<Vec<WebhookEndpoint>> {
         Ok(self.billing().webhook_endpoints().await?)
+    }
+
+    /// The newest event of the account, if it ever had one.
+    pub async fn newest_event(&self) -> Result<Option<Event>> {
+        Ok(self.billing().newest_event().await?)
+    }
+
+    /// Events that came after the event `last`, oldest first: the first hundred.
+    pub async fn events_after(&self, last: &str) -> Result<Vec<Event>> {
+        let mut page = self.billing().events_after(last).await?.data;
+        page.reverse();
+        Ok(page)
     }
 
     /// Deletes a webhook endpoint.

@@ -132,10 +132,15 @@ impl Run {
     }
 
     /// Waits until it says where it listens.
-    pub(crate) async fn started(mut self) -> Server {
+    pub(crate) async fn started(self) -> Server {
+        self.started_with("listening on ").await
+    }
+
+    /// Waits until it prints a line that begins like that. The rest of the line is the address.
+    pub(crate) async fn started_with(mut self, beginning: &str) -> Server {
         let mut child = self.command.spawn().expect("the binary starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
-        let Some(address) = address(&mut stdout, "listening on ").await else {
+        let Some(address) = address(&mut stdout, beginning).await else {
             let output = child.wait_with_output().await.expect("it ends");
             panic!("it does not listen: {output:?}");
         };
@@ -232,6 +237,11 @@ impl Server {
     pub(crate) async fn admin_address(&mut self) -> String {
         let told = address(&mut self.stdout, "operator's pages on ").await;
         told.expect("it was started with --admin-addr")
+    }
+
+    /// The next line that it prints.
+    pub(crate) async fn line(&mut self) -> String {
+        address(&mut self.stdout, "").await.expect("a line")
     }
 
     /// Takes over its log from now on.

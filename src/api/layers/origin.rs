@@ -14,6 +14,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use super::RequestContext;
 use super::observe::X_REQUEST_ID;
 use crate::api::error::Error;
+use crate::api::extract::TEST_CLOCK;
 use crate::net::is_loopback_host;
 
 /// How long a browser may cache the answer to a preflight request.
@@ -32,7 +33,7 @@ pub struct Origins {
 impl Origins {
     /// Answers preflight requests, and makes answers readable for the allowed origins.
     pub(in crate::api) fn cors(&self) -> CorsLayer {
-        let sent = ["tier-clock", "idempotency-key"].map(HeaderName::from_static);
+        let sent = [TEST_CLOCK, "idempotency-key"].map(HeaderName::from_static);
         let sent = [AUTHORIZATION, CONTENT_TYPE, USER_AGENT]
             .into_iter()
             .chain(sent);

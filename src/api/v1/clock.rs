@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::api::Role;
 use crate::api::audit::Change;
 use crate::api::error::Error;
-use crate::api::extract::{AuditedJson, ClockId};
+use crate::api::extract::{AuditedJson, ClockQuery};
 use crate::api::json::Json;
 use crate::api::operation::{Access, Operation};
 use crate::api::values::{OptionalTime, Time};
@@ -21,8 +21,12 @@ pub(in crate::api) fn operations() -> [Operation; 2] {
     ]
 }
 
-async fn get(domain: Domain, ClockId(id): ClockId) -> Result<Json<Clock>, Error> {
-    Ok(Json(domain.clock(&id).await?.into()))
+async fn get(domain: Domain, named: ClockQuery) -> Result<Json<Clock>, Error> {
+    let clock = match named {
+        ClockQuery::Id(id) => domain.clock(&id).await?,
+        ClockQuery::Of(org) => domain.clock_of(&org).await?,
+    };
+    Ok(Json(clock.into()))
 }
 
 async fn change(

@@ -93,7 +93,10 @@ impl Domain {
 }
 
 /// The newest customer with exactly this org's name.
-pub(super) fn newest<'a>(customers: &'a [Customer], org: &OrgName) -> Option<&'a Customer> {
+pub(in crate::domain) fn newest<'a>(
+    customers: &'a [Customer],
+    org: &OrgName,
+) -> Option<&'a Customer> {
     let own = |customer: &&Customer| {
         !customer.deleted
             && customer

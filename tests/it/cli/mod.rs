@@ -1,10 +1,13 @@
 //! The real binary, as people and programs run it: its output and its exit codes.
 
 mod accounts;
+mod clocks;
 mod connect;
 mod docs;
+mod init;
 mod keys;
 mod ledger;
+mod listen;
 mod models;
 mod orgs;
 

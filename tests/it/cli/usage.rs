@@ -5,9 +5,10 @@ use tier::domain::pricing::Model;
 
 use super::{PRICING, Place, json};
 
-const COMMANDS: [&str; 27] = [
+const COMMANDS: [&str; 30] = [
     "serve",
     "sandbox",
+    "init",
     "push",
     "pull",
     "ls",
@@ -21,12 +22,14 @@ const COMMANDS: [&str; 27] = [
     "usage",
     "whoami",
     "whois",
+    "clock",
     "switch",
     "clean",
     "connect",
     "share",
     "ledger",
     "webhook",
+    "listen",
     "fetch",
     "healthcheck",
     "version",

@@ -1,0 +1,78 @@
+//! `tier listen`: delivers the sandbox's events to a program on this machine.
+
+use std::time::Duration;
+
+use url::Url;
+
+use super::error::usage;
+use super::{Context, output};
+use crate::config;
+use crate::domain::{Domain, EventTypes};
+use crate::server;
+
+/// How often the sandbox is asked for new events.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Arguments of `tier listen`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  tier --sandbox listen --forward-to http://127.0.0.1:3000/webhook
+
+Prints the secret that the events are signed with, then each event. Ends with Ctrl-C.
+With a Stripe account, which cannot reach this machine, use `stripe listen`.")]
+pub(super) struct Listen {
+    /// Where the events are sent
+    #[arg(long, value_name = "URL")]
+    forward_to: Url,
+}
+
+/// Forwards events until a signal stops it.
+pub(super) async fn run(context: &Context, arguments: &Listen) -> anyhow::Result<()> {
+    let url = &arguments.forward_to;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(usage(
+            "listen",
+            "the URL must begin with http:// or https://",
+        ));
+    }
+    let session = context.session().await?;
+    let is_sandbox =
+        context.global.sandbox || config::is_stand_in(session.stripe_url(), session.is_live());
+    if !is_sandbox {
+        return Err(usage(
+            "listen",
+            "Stripe cannot reach this machine: use --sandbox, or `stripe listen` of the Stripe CLI",
+        ));
+    }
+    let stop = server::stop_signal()?;
+    let domain = session.domain();
+    let newest = domain.newest_event().await?.map(|event| event.id);
+    let endpoint = domain.create_webhook(url.as_str(), EventTypes::All).await?;
+    let secret = endpoint.secret.as_deref().unwrap_or_default();
+    output::line(format_args!("STRIPE_WEBHOOK_SECRET={secret}"))?;
+    let printed = tokio::select! {
+        () = stop => Ok(()),
+        ended = print_events(&domain, newest) => ended,
+    };
+    // A sandbox that has ended has no endpoint either.
+    let deleted = domain.delete_webhook(&endpoint.id).await;
+    printed.and(deleted.map_err(Into::into))
+}
+
+/// Prints the events that come after `last`.
+async fn print_events(domain: &Domain, mut last: Option<String>) -> anyhow::Result<()> {
+    loop {
+        let events = match &last {
+            Some(last) => domain.events_after(last).await?,
+            None => domain.newest_event().await?.into_iter().collect(),
+        };
+        if events.is_empty() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        for event in events {
+            output::line(format_args!("{}\t{}", event.kind, event.id))?;
+            last = Some(event.id);
+        }
+    }
+}
