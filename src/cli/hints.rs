@@ -111,10 +111,10 @@ const HINTS: &[(&[&str], &str)] = &[
     ),
     (
         &["start", "run", "server", "up"],
-        "`tier serve` starts the server",
+        "`tier serve` starts the server, `tier dev` one to try things out with",
     ),
     (
-        &["dev", "mock", "simulator"],
+        &["mock", "simulator"],
         "`tier serve --sandbox` starts a server with a Stripe to try things out with, `tier sandbox` that Stripe alone",
     ),
     (

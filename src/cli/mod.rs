@@ -9,6 +9,7 @@ mod client;
 mod clock;
 mod confirm;
 mod connect;
+mod dev;
 mod diff;
 mod document;
 mod error;
@@ -129,6 +130,8 @@ Examples:
   tier sandbox --latency 100ms         as slow as the real one
   STRIPE_BASE_API_URL=http://127.0.0.1:12111 STRIPE_API_KEY=sk_test_x tier whoami")]
     Sandbox(config::Sandbox),
+    /// Serve the API and a sandbox that has what a pricing.json says, also when that changes
+    Dev(Box<dev::Dev>),
     /// Write a pricing.json to begin with
     Init(init::Init),
     /// Push a pricing.json to Stripe
@@ -230,7 +233,7 @@ pub fn main() -> ExitCode {
     let verbose = cli.global.verbose || environment.debug;
     let filter = match (verbose, &cli.command) {
         (true, _) => "debug,hyper=info,h2=info",
-        (false, Command::Serve(_) | Command::Sandbox(_)) => "info",
+        (false, Command::Serve(_) | Command::Dev(_) | Command::Sandbox(_)) => "info",
         // Errors are printed anyway. STRIPE_DEBUG still works.
         (false, _) => "error,stripe=info",
     };
@@ -302,6 +305,7 @@ async fn carry_out(context: &Context, command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(settings) => serve::run(global, &settings, environment).await,
         Command::Sandbox(settings) => sandbox::run(&settings).await,
+        Command::Dev(arguments) => dev::run(global, &arguments, environment).await,
         Command::Init(arguments) => init::run(context, &arguments),
         Command::Push(arguments) => push::run(context, &arguments).await,
         Command::Pull(_) => pricing::pull(context).await,

@@ -114,7 +114,9 @@ pub(super) async fn run(context: &Context, arguments: &Push) -> anyhow::Result<(
         output::line(feature.line())?;
     }
     verdict(&pushed.results)?;
-    output::done(total(&pushed.results))
+    let created = |result: &&PushedFeature| result.reason == "created";
+    let created = pushed.results.iter().filter(created).count();
+    output::done(total(pushed.results.len(), created))
 }
 
 /// Prints the answer as it is: its results have the warnings that are about them. Without results it has none.
@@ -136,13 +138,12 @@ async fn push(client: &Client, document: Document, features: usize) -> anyhow::R
     output::counted(what, features, || progress.done(), push).await
 }
 
-fn total(results: &[PushedFeature]) -> String {
-    let created = results.iter().filter(|result| result.reason == "created");
-    let created = created.count();
-    let all = output::plural(results.len(), "feature");
+/// What a push of some features has done.
+pub(super) fn total(features: usize, created: usize) -> String {
+    let all = output::plural(features, "feature");
     format!(
         "{all}: {created} created, {} already there",
-        results.len() - created
+        features - created
     )
 }
 

@@ -11,11 +11,13 @@ use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use super::dev::WatchedModel;
 use super::output;
 use super::session::SANDBOX_KEY;
 use crate::api;
+use crate::background::Tasks;
 use crate::config::{self, ListenAddr, SANDBOX_ADDR};
-use crate::domain::Memory;
+use crate::domain::{Domain, Memory};
 use crate::server;
 use stripe_sandbox::{Options, Sandbox};
 
@@ -108,6 +110,12 @@ impl Embedded {
     /// Lets the memory of the server forget everything whenever the sandbox is reset.
     pub(super) fn empties(&self, memory: &Memory) {
         self.host.memory.get_or_init(|| memory.clone());
+    }
+
+    /// Keeps in it what a file with a model says.
+    pub(super) fn keep_pushed(&self, model: WatchedModel, tasks: &mut Tasks, domain: &Domain) {
+        let memory = self.host.memory.get().cloned().unwrap_or_default();
+        model.push_in(tasks, domain, &self.sandbox, &memory);
     }
 
     /// Stops it at once. The server has already finished its calls.

@@ -13,6 +13,7 @@ use tokio::signal::unix::Signal;
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
+use super::dev::WatchedModel;
 use super::sandbox::{Embedded, bind, is_loopback};
 use super::session::Session;
 use super::{Global, output};
@@ -47,6 +48,16 @@ pub(super) async fn run(
     global: &Global,
     settings: &config::Serve,
     environment: &Environment,
+) -> anyhow::Result<()> {
+    run_with(global, settings, environment, None).await
+}
+
+/// As [`run`], with a model that is pushed into the sandbox whenever it changes.
+pub(super) async fn run_with(
+    global: &Global,
+    settings: &config::Serve,
+    environment: &Environment,
+    model: Option<WatchedModel>,
 ) -> anyhow::Result<()> {
     let stop = server::stop_signal()?;
     let reload = server::reload_signal()?;
@@ -93,6 +104,9 @@ pub(super) async fn run(
             sweep(swept.in_background(Lane::Bulk), every)
         });
         keep_ledger(&mut tasks, &domain).await?;
+        if let (Some(model), Some(sandbox)) = (model, &sandbox) {
+            sandbox.keep_pushed(model, &mut tasks, &domain);
+        }
     }
     let mut background = JoinSet::new();
     background.spawn(reload_at(reload, keys, accepted, tls.clone()));

@@ -3,6 +3,7 @@
 mod accounts;
 mod clocks;
 mod connect;
+mod dev;
 mod docs;
 mod init;
 mod keys;

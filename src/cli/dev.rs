@@ -1,0 +1,166 @@
+//! `tier dev`: a server with its sandbox, and a model that is pushed whenever its file changes.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+
+use super::document::Source;
+use super::error::usage;
+use super::{Global, output, push, serve};
+use crate::background::Tasks;
+use crate::config::{self, Environment};
+use crate::domain::{Domain, Memory, PushOutcome};
+use stripe_sandbox::Sandbox;
+
+/// How often the file is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(300);
+
+/// Arguments of `tier dev`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  tier init && tier dev
+  tier dev plans/pricing.json --addr :8080
+
+As `tier serve --sandbox`, and FILE is pushed now and whenever it changes. A plan that changed without a new version cannot be pushed \
+over the old one, so the sandbox then begins anew, without orgs.")]
+pub(super) struct Dev {
+    /// The model
+    #[arg(value_name = "FILE", default_value = "pricing.json")]
+    model: PathBuf,
+
+    #[command(flatten)]
+    settings: config::Serve,
+}
+
+/// Serves until a signal stops it.
+pub(super) async fn run(
+    global: &Global,
+    arguments: &Dev,
+    environment: &Environment,
+) -> anyhow::Result<()> {
+    if arguments.settings.cloud || arguments.settings.ledger_file()?.is_some() {
+        return Err(usage(
+            "dev",
+            "it has one sandbox that may begin anew: leave out --cloud and --ledger, or use `tier serve --sandbox`",
+        ));
+    }
+    let global = Global {
+        sandbox: true,
+        ..global.clone()
+    };
+    let model = WatchedModel::new(arguments.model.clone());
+    serve::run_with(&global, &arguments.settings, environment, Some(model)).await
+}
+
+/// A file with a model, and what it had in it when it was last looked at.
+#[derive(Clone)]
+pub(super) struct WatchedModel {
+    file: PathBuf,
+    seen: Arc<Mutex<Option<Seen>>>,
+}
+
+#[derive(PartialEq, Eq)]
+enum Seen {
+    Missing,
+    Text(Vec<u8>),
+}
+
+impl WatchedModel {
+    fn new(file: PathBuf) -> Self {
+        Self {
+            file,
+            seen: Arc::default(),
+        }
+    }
+
+    /// Pushes it into the sandbox now, and whenever it changes.
+    pub(super) fn push_in(
+        self,
+        tasks: &mut Tasks,
+        domain: &Domain,
+        sandbox: &Sandbox,
+        memory: &Memory,
+    ) {
+        let (domain, sandbox, memory) = (domain.clone(), sandbox.clone(), memory.clone());
+        tasks.repeat("push-model", LOOK_EVERY, move || {
+            let (model, domain) = (self.clone(), domain.clone());
+            let (sandbox, memory) = (sandbox.clone(), memory.clone());
+            async move {
+                let forget = || {
+                    sandbox.reset();
+                    memory.clear();
+                };
+                model.push_if_changed(&domain, forget).await
+            }
+        });
+    }
+
+    /// # Errors
+    /// The sandbox cannot be called. The file is then looked at again.
+    async fn push_if_changed(&self, domain: &Domain, forget: impl Fn()) -> anyhow::Result<()> {
+        let name = self.file.display();
+        let now = match tokio::fs::read(&self.file).await {
+            Ok(text) => Seen::Text(text),
+            Err(error) if error.kind() == ErrorKind::NotFound => Seen::Missing,
+            Err(error) => return Err(error.into()),
+        };
+        let mut seen = self.seen.lock().await;
+        if seen.as_ref() == Some(&now) {
+            return Ok(());
+        }
+        match &now {
+            Seen::Missing => output::note(format_args!(
+                "{name} is not there: `tier init -o {name}` writes one, which is then pushed"
+            )),
+            Seen::Text(_) => self.push(domain, forget).await?,
+        }
+        *seen = Some(now);
+        Ok(())
+    }
+
+    /// Pushes what the file says. Its faults are printed.
+    async fn push(&self, domain: &Domain, forget: impl Fn()) -> anyhow::Result<()> {
+        let document = Source::File(self.file.clone()).read().await?;
+        let model = match document.model() {
+            Ok(model) => model,
+            Err(faults) => {
+                output::fault(&faults);
+                return Ok(());
+            }
+        };
+        let name = self.file.display();
+        let mut results = domain.push(&model, |_| {}).await?;
+        let differs = results.iter().any(|result| {
+            matches!(
+                result.outcome,
+                PushOutcome::Differs | PushOutcome::PlanDiffers
+            )
+        });
+        if differs {
+            forget();
+            output::note(format_args!(
+                "a plan in {name} changed without a new version: the sandbox begins anew, without orgs"
+            ));
+            results = domain.push(&model, |_| {}).await?;
+        }
+        for result in results.iter().filter(|result| !result.outcome.is_ok()) {
+            output::note(format_args!(
+                "{}: {}",
+                result.feature,
+                result.outcome.reason()
+            ));
+        }
+        let created = results
+            .iter()
+            .filter(|result| result.outcome == PushOutcome::Created);
+        output::note(format_args!(
+            "pushed {name}: {}",
+            push::total(results.len(), created.count())
+        ));
+        Ok(())
+    }
+}

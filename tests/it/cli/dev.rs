@@ -1,0 +1,82 @@
+//! A server whose sandbox follows a pricing.json.
+
+use serde_json::Value;
+use testing::time::until;
+
+use super::{PRICING, Place, json};
+
+#[tokio::test]
+async fn the_sandbox_has_what_the_file_says() {
+    let place = Place::offline();
+    place.write("pricing.json", PRICING);
+    let args = [
+        "dev",
+        "--addr",
+        "127.0.0.1:0",
+        "--sandbox-addr",
+        "127.0.0.1:0",
+    ];
+    let server = place.tier(&args).without("STRIPE_API_KEY").started().await;
+    let url = server.url();
+    let pulled = async || -> Value {
+        let run = place.tier(&["pull", "--base-url", &url]);
+        json(&run.ok().await)["plans"].clone()
+    };
+    let shows = async |plan: &str, feature: &str, base: i64| {
+        let pushed =
+            async || (pulled().await[plan]["features"][feature]["base"] == base).then_some(());
+        until("the model is pushed", pushed).await;
+    };
+    shows("plan:pro@1", "feature:base", 1000).await;
+    let org = ["--base-url", &url, "subscribe", "org:acme", "plan:free@1"];
+    place.tier(&org).ok().await;
+
+    // A new plan leaves everything as it is.
+    let more = PRICING.replacen(
+        "\"plans\": {",
+        "\"plans\": {\"plan:max@1\": {\"features\": {\"feature:base\": {\"base\": 9}}},",
+        1,
+    );
+    place.write("pricing.json", &more);
+    shows("plan:max@1", "feature:base", 9).await;
+    let whois = ["--base-url", &url, "whois", "org:acme"];
+    place.tier(&whois).ok().await;
+
+    // A faulty file changes nothing, and a plan that changed begins anew.
+    place.write("pricing.json", "{");
+    place.write("pricing.json", &more.replace("1000", "1200"));
+    shows("plan:pro@1", "feature:base", 1200).await;
+    let gone = place.tier(&whois).fault().await;
+    assert!(gone.contains("org not found"), "{gone}");
+    let ended = server.stop("-TERM").await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains("begins anew"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn it_waits_for_a_file_that_is_not_there() {
+    let place = Place::offline();
+    let args = [
+        "dev",
+        "--addr",
+        "127.0.0.1:0",
+        "--sandbox-addr",
+        "127.0.0.1:0",
+    ];
+    let server = place.tier(&args).without("STRIPE_API_KEY").started().await;
+    let url = server.url();
+    place.tier(&["init"]).ok().await;
+    let pull = ["pull", "--base-url", &url];
+    let pushed = async || {
+        place
+            .tier(&pull)
+            .ok()
+            .await
+            .contains("plan:pro@0")
+            .then_some(())
+    };
+    until("the model is pushed", pushed).await;
+    drop(server);
+    let refused = place.tier(&["dev", "--cloud"]).misused().await;
+    assert!(refused.contains("tier serve --sandbox"), "{refused}");
+}
