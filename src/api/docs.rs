@@ -3,14 +3,17 @@
 //! It has no script and loads nothing. The crates that show OpenAPI documents (Swagger UI, Redoc, Scalar) serve a script,
 //! most of them from another host, and none of them renders on the server.
 
-use std::fmt::Write as _;
+mod samples;
+
 use std::sync::LazyLock;
 
 use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::IntoResponse;
+use maud::{DOCTYPE, Markup, PreEscaped, Render as _, html};
 use serde_json::Value;
 
+use self::samples::Samples;
 use super::ops::OPENAPI_JSON;
 
 /// Lets the page load, run and send nothing.
@@ -18,22 +21,14 @@ const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
 );
 
-const STYLE: &str = "\
-:root{color-scheme:light dark;--line:#8884;--soft:#8881}\
-body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:0 auto;padding:1rem}\
-code,pre{font:0.9em/1.45 ui-monospace,monospace}\
-pre{background:var(--soft);padding:.7rem;overflow:auto;border-radius:.3rem}\
-section{border-top:1px solid var(--line);margin-top:1.5rem}\
-table{border-collapse:collapse;width:100%}\
-td,th{text-align:left;vertical-align:top;padding:.2rem .8rem .2rem 0;border-bottom:1px solid var(--line)}\
-nav ul{columns:2;list-style:none;padding:0}\
-h3 b{font-size:.8em;padding:.1rem .4rem;border:1px solid var(--line);border-radius:.3rem}";
+/// The menu stays beside the text; where there is no room for both, it is above and folded.
+const STYLE: &str = include_str!("docs/style.css");
 
 /// The page. It is rendered once.
 pub(super) async fn page() -> impl IntoResponse {
     static PAGE: LazyLock<String> = LazyLock::new(|| {
         let document = serde_json::from_str(OPENAPI_JSON).expect("build.rs writes JSON");
-        Page::of(&document)
+        Document(&document).page().into_string()
     });
     const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
     (
@@ -42,235 +37,227 @@ pub(super) async fn page() -> impl IntoResponse {
     )
 }
 
-struct Page<'a> {
-    document: &'a Value,
-    html: String,
-}
+/// An OpenAPI document.
+#[derive(Clone, Copy)]
+struct Document<'a>(&'a Value);
 
-impl<'a> Page<'a> {
-    fn of(document: &'a Value) -> String {
-        let mut page = Self {
-            document,
-            html: String::with_capacity(128 * 1024),
-        };
-        let title = text(&document["info"]["title"]);
-        let version = text(&document["info"]["version"]);
-        page.push(&format!(
-            "<!doctype html><html lang=en><meta charset=utf-8>\
-             <meta name=viewport content=\"width=device-width\"><title>{title} API</title>\
-             <style>{STYLE}</style><h1>{title} API {version}</h1><p>The same as <a href=/openapi.yaml>YAML</a> \
-             and as <a href=/openapi.json>JSON</a>.</p>"
-        ));
-        page.markdown(&document["info"]["description"]);
-        page.contents();
-        for (path, operations) in fields(&document["paths"]) {
-            for (method, operation) in fields(operations) {
-                page.operation(path, method, operation);
-            }
-        }
-        page.push("<section><h2>Schemas</h2></section>");
-        for (name, schema) in fields(&document["components"]["schemas"]) {
-            page.schema(name, schema);
-        }
-        page.html
-    }
-
-    fn push(&mut self, html: &str) {
-        self.html.push_str(html);
-    }
-
-    fn contents(&mut self) {
-        self.push("<nav><h2>Endpoints</h2><ul>");
-        for (path, operations) in fields(&self.document["paths"]) {
-            for (method, operation) in fields(operations) {
-                let id = text(&operation["operationId"]);
-                let method = method.to_uppercase();
-                let path = escape(path);
-                self.push(&format!("<li><a href=\"#{id}\">{method} {path}</a>"));
-            }
-        }
-        self.push("</ul></nav>");
-    }
-
-    fn operation(&mut self, path: &str, method: &str, operation: &Value) {
-        let id = text(&operation["operationId"]);
-        let method = method.to_uppercase();
-        let path = escape(path);
-        self.push(&format!(
-            "<section id=\"{id}\"><h3><b>{method}</b> <code>{path}</code></h3>"
-        ));
-        self.markdown(&operation["summary"]);
-        self.markdown(&operation["description"]);
-        self.role(operation);
-        self.parameters(&operation["parameters"]);
-        let body = &operation["requestBody"];
-        if !body.is_null() {
-            self.push("<h4>Body</h4>");
-            self.content(&self.resolved(body)["content"]);
-        }
-        self.push("<h4>Answers</h4><table>");
-        for (status, response) in fields(&operation["responses"]) {
-            let response = self.resolved(response);
-            self.push(&format!("<tr><th>{}<td>", escape(status)));
-            self.markdown(&response["description"]);
-            if status.starts_with('2') {
-                self.content(&response["content"]);
-            } else {
-                self.codes(response);
-            }
-        }
-        self.push("</table></section>");
-    }
-
-    /// What the first security scheme of an operation needs.
-    fn role(&mut self, operation: &Value) {
-        let mut schemes = operation["security"].as_array().into_iter().flatten();
-        let role = schemes.find_map(|scheme| scheme["basic"][0].as_str());
-        if let Some(role) = role {
-            let role = escape(role);
-            self.push(&format!(
-                "<p>Where keys have roles: <code>{role}</code></p>"
-            ));
-        }
-    }
-
-    fn parameters(&mut self, parameters: &Value) {
-        let Some(parameters) = parameters.as_array().filter(|list| !list.is_empty()) else {
-            return;
-        };
-        self.push("<h4>Parameters</h4><table>");
-        for parameter in parameters {
-            let parameter = self.resolved(parameter);
-            let name = text(&parameter["name"]);
-            let place = text(&parameter["in"]);
-            let required = if parameter["required"] == true {
-                ", required"
-            } else {
-                ""
-            };
-            self.push(&format!(
-                "<tr><th><code>{name}</code><td>{place}{required}<td>"
-            ));
-            self.markdown(&parameter["description"]);
-        }
-        self.push("</table>");
-    }
-
-    /// Describes a body: its schema's name, and examples.
-    fn content(&mut self, content: &Value) {
-        for (media_type, body) in fields(content) {
-            self.push(&format!("<p><code>{}</code> ", escape(media_type)));
-            let kind = kind(&body["schema"]);
-            self.push(&kind);
-            for (name, example) in fields(&body["examples"]) {
-                let value = &example["value"];
-                let shown = value
-                    .as_str()
-                    .map_or_else(|| format!("{value:#}"), str::to_owned);
-                let (name, shown) = (escape(name), escape(&shown));
-                self.push(&format!("<p>Example, {name}:<pre>{shown}</pre>"));
+impl<'a> Document<'a> {
+    fn page(self) -> Markup {
+        let info = &self.0["info"];
+        let (title, version) = (text(&info["title"]), text(&info["version"]));
+        html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width";
+                    title { (title) " API" }
+                    style { (PreEscaped(STYLE)) }
+                }
+                body {
+                    a.skip href="#text" { "Skip the menu" }
+                    nav aria-label="Endpoints" { details open { summary { "Endpoints" } (self.menu()) } }
+                    main #text {
+                        h1 { (title) " API " (version) }
+                        p { "The same as " a href="/openapi.yaml" { "YAML" } " and as " a href="/openapi.json" { "JSON" } "." }
+                        (markdown(&info["description"]))
+                        @for (path, method, operation) in self.operations() {
+                            (self.operation(path, method, operation))
+                        }
+                        (self.errors())
+                        h2 #schemas { "Schemas" }
+                        @for (name, schema) in fields(&self.0["components"]["schemas"]) {
+                            (described(name, schema))
+                        }
+                    }
+                }
             }
         }
     }
 
-    /// The codes that an error answer can have.
-    fn codes(&mut self, response: &Value) {
-        let parts = &response["content"]["application/json"]["schema"]["allOf"];
-        let codes = parts.as_array().into_iter().flatten();
-        let codes = codes.filter_map(|part| part["properties"]["code"]["enum"].as_array());
-        let codes: Vec<_> = codes
-            .flatten()
-            .map(|code| format!("<code>{}</code>", text(code)))
-            .collect();
-        self.push(&codes.join(", "));
+    fn operations(self) -> impl Iterator<Item = (&'a str, &'a str, &'a Value)> {
+        fields(&self.0["paths"]).flat_map(|(path, operations)| {
+            fields(operations).map(move |(method, operation)| (path, method, operation))
+        })
     }
 
-    fn schema(&mut self, name: &str, schema: &Value) {
-        let name = escape(name);
-        self.push(&format!("<section id=\"schema-{name}\"><h3>{name}</h3>"));
-        self.markdown(&schema["description"]);
-        let required: Vec<&str> = (schema["required"].as_array().into_iter().flatten())
-            .filter_map(Value::as_str)
-            .collect();
-        if schema["properties"].is_object() {
-            self.push("<table>");
-            for (field, property) in fields(&schema["properties"]) {
-                let mark = if required.contains(&field) {
-                    ", required"
-                } else {
-                    ""
-                };
-                let (field, kind) = (escape(field), kind(property));
-                self.push(&format!("<tr><th><code>{field}</code><td>{kind}{mark}<td>"));
-                self.markdown(&property["description"]);
+    fn menu(self) -> Markup {
+        html! {
+            ul {
+                @for (path, method, operation) in self.operations() {
+                    li { a href=(format!("#{}", text(&operation["operationId"]))) { b { (method.to_uppercase()) } " " (path) } }
+                }
+                li { a href="#errors" { "Errors" } }
+                li { a href="#schemas" { "Schemas" } }
             }
-            self.push("</table>");
-        } else {
-            let shown = escape(&format!("{schema:#}"));
-            self.push(&format!("<pre>{shown}</pre>"));
         }
-        self.push("</section>");
+    }
+
+    fn operation(self, path: &str, method: &str, operation: &Value) -> Markup {
+        let body = self.resolved(&operation["requestBody"]);
+        let samples = Samples::of(self, path, method, operation);
+        html! {
+            section #(text(&operation["operationId"])) {
+                h2 { b { (method.to_uppercase()) } " " code { (path) } }
+                (markdown(&operation["summary"]))
+                (markdown(&operation["description"]))
+                @if let Some(role) = role(operation) {
+                    p { "Where keys have roles: " code { (role) } }
+                }
+                (self.parameters(&operation["parameters"]))
+                @if !body.is_null() {
+                    h3 { "Body" }
+                    (content(&body["content"]))
+                }
+                h3 { "Calling it" }
+                @for (language, sample) in [("curl", &samples.curl), ("Node", &samples.node), ("Python", &samples.python)] {
+                    details open[language == "curl"] { summary { (language) } pre tabindex="0" { (sample) } }
+                }
+                (self.answers(&operation["responses"]))
+            }
+        }
+    }
+
+    fn parameters(self, parameters: &Value) -> Markup {
+        let parameters = parameters.as_array().filter(|list| !list.is_empty());
+        html! {
+            @if let Some(parameters) = parameters {
+                h3 { "Parameters" }
+                table {
+                    @for parameter in parameters.iter().map(|parameter| self.resolved(parameter)) {
+                        tr {
+                            th scope="row" { code { (text(&parameter["name"])) } }
+                            td { (text(&parameter["in"])) @if parameter["required"] == true { ", required" } }
+                            td { (markdown(&parameter["description"])) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The successes in full, and the errors by name: what these say is the same for all operations.
+    fn answers(self, responses: &Value) -> Markup {
+        let is_success = |status: &str| status.starts_with('2');
+        html! {
+            h3 { "Answers" }
+            @for (status, response) in fields(responses).filter(|(status, _)| is_success(status)) {
+                @let response = self.resolved(response);
+                p { b { (status) } " " (spans(text(&response["description"]))) }
+                (content(&response["content"]))
+            }
+            p {
+                "Errors:"
+                @for (status, response) in fields(responses).filter(|(status, _)| !is_success(status)) {
+                    " "
+                    @match response["$ref"].as_str().and_then(name_in) {
+                        Some(name) => a href=(format!("#error-{name}")) { (status) },
+                        None => span { (status) ", " (spans(text(&response["description"]))) },
+                    }
+                }
+            }
+        }
+    }
+
+    /// What several operations answer when they fail.
+    fn errors(self) -> Markup {
+        html! {
+            h2 #errors { "Errors" }
+            @for (name, response) in fields(&self.0["components"]["responses"]) {
+                section #(format!("error-{name}")) {
+                    h3 { (name) }
+                    (markdown(&response["description"]))
+                    @let codes: Vec<_> = codes(response).collect();
+                    @if !codes.is_empty() {
+                        p { @for code in codes { code { (code) } " " } }
+                    }
+                }
+            }
+        }
     }
 
     /// The node, or the target of its `$ref`.
-    fn resolved(&self, node: &'a Value) -> &'a Value {
+    fn resolved(self, node: &'a Value) -> &'a Value {
         let path = node["$ref"]
             .as_str()
             .and_then(|path| path.strip_prefix('#'));
-        path.and_then(|path| self.document.pointer(path))
-            .unwrap_or(node)
+        path.and_then(|path| self.0.pointer(path)).unwrap_or(node)
     }
+}
 
-    /// Renders the part of Markdown that the document uses: paragraphs, `code` and **bold**.
-    fn markdown(&mut self, node: &Value) {
-        let Some(source) = node.as_str() else { return };
-        for paragraph in source.trim().split("\n\n") {
-            let html = spans(&spans(&escape(paragraph), "**", "b"), "`", "code");
-            self.push(&format!("<p>{html}</p>"));
+/// What the first security scheme of an operation needs.
+fn role(operation: &Value) -> Option<&str> {
+    let mut schemes = operation["security"].as_array().into_iter().flatten();
+    schemes.find_map(|scheme| scheme["basic"][0].as_str())
+}
+
+/// A body: its schema's name, and examples.
+fn content(content: &Value) -> Markup {
+    html! {
+        @for (media_type, body) in fields(content) {
+            p { code { (media_type) } " " (kind(&body["schema"])) }
+            @for (name, example) in fields(&body["examples"]) {
+                p { "Example, " (name) ":" }
+                pre tabindex="0" { (pretty(&example["value"])) }
+            }
+        }
+    }
+}
+
+/// The codes that an error answer can have.
+fn codes(response: &Value) -> impl Iterator<Item = &str> {
+    let parts = &response["content"]["application/json"]["schema"]["allOf"];
+    let parts = parts.as_array().into_iter().flatten();
+    let codes = parts.filter_map(|part| part["properties"]["code"]["enum"].as_array());
+    codes.flatten().filter_map(Value::as_str)
+}
+
+fn described(name: &str, schema: &Value) -> Markup {
+    let required: Vec<&str> = (schema["required"].as_array().into_iter().flatten())
+        .filter_map(Value::as_str)
+        .collect();
+    html! {
+        section #(format!("schema-{name}")) {
+            h3 { (name) }
+            (markdown(&schema["description"]))
+            @if schema["properties"].is_object() {
+                table {
+                    @for (field, property) in fields(&schema["properties"]) {
+                        tr {
+                            th scope="row" { code { (field) } }
+                            td { (kind(property)) @if required.contains(&field) { ", required" } }
+                            td { (markdown(&property["description"])) }
+                        }
+                    }
+                }
+            } @else {
+                pre tabindex="0" { (pretty(schema)) }
+            }
         }
     }
 }
 
 /// A schema in a few words.
-fn kind(schema: &Value) -> String {
-    if let Some(name) = schema["$ref"]
-        .as_str()
-        .and_then(|path| path.rsplit('/').next())
-    {
-        let name = escape(name);
-        return format!("<a href=\"#schema-{name}\">{name}</a>");
+fn kind(schema: &Value) -> Markup {
+    if let Some(name) = schema["$ref"].as_str().and_then(name_in) {
+        return html! { a href=(format!("#schema-{name}")) { (name) } };
     }
-    let word = match &schema["type"] {
-        Value::Array(types) => {
-            let types: Vec<_> = types.iter().map(text).collect();
-            types.join(" or ")
-        }
-        word => text(word),
+    if !schema["const"].is_null() && schema["type"].is_null() {
+        return html! { code { (pretty(&schema["const"])) } };
+    }
+    let types = match &schema["type"] {
+        Value::Array(types) => types.iter().filter_map(Value::as_str).collect(),
+        word => word.as_str().into_iter().collect::<Vec<_>>(),
     };
-    match word.as_str() {
-        "" if !schema["const"].is_null() => format!("<code>{}</code>", text(&schema["const"])),
-        "" => "any".to_owned(),
-        list if list.starts_with("array") => {
-            format!("{word} of {}", kind(&schema["items"]))
-        }
-        _ => word,
+    html! {
+        @if types.is_empty() { "any" } @else { (types.join(" or ")) }
+        @if types.first() == Some(&"array") { " of " (kind(&schema["items"])) }
     }
 }
 
-/// Puts the text between each pair of `mark` into an element.
-fn spans(html: &str, mark: &str, element: &str) -> String {
-    let mut out = String::with_capacity(html.len());
-    let parts: Vec<&str> = html.split(mark).collect();
-    for (i, part) in parts.iter().enumerate() {
-        let unpaired = i % 2 == 1 && i + 1 == parts.len();
-        let written = match i % 2 {
-            1 if unpaired => write!(out, "{mark}{part}"),
-            1 => write!(out, "<{element}>{part}</{element}>"),
-            _ => write!(out, "{part}"),
-        };
-        debug_assert!(written.is_ok(), "a String takes everything");
-    }
-    out
+/// The last part of a reference.
+fn name_in(reference: &str) -> Option<&str> {
+    reference.rsplit('/').next()
 }
 
 fn fields(node: &Value) -> impl Iterator<Item = (&str, &Value)> {
@@ -278,48 +265,80 @@ fn fields(node: &Value) -> impl Iterator<Item = (&str, &Value)> {
     fields.map(|(key, value)| (key.as_str(), value))
 }
 
-/// A value's text, safe in HTML.
-fn text(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => escape(text),
-        other => escape(&other.to_string()),
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn pretty(value: &Value) -> String {
+    let string = value.as_str().map(str::to_owned);
+    string.unwrap_or_else(|| format!("{value:#}"))
+}
+
+/// The part of Markdown that the document uses: paragraphs, `code` and **bold**.
+fn markdown(node: &Value) -> Markup {
+    html! {
+        @for paragraph in text(node).trim().split("\n\n").filter(|text| !text.is_empty()) {
+            p { (spans(paragraph)) }
+        }
     }
 }
 
-/// Escapes text for HTML. A crate for these four replacements would be longer than they are.
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
+fn spans(source: &str) -> Markup {
+    let escaped = source.render().into_string();
+    PreEscaped(marked(&marked(&escaped, "**", "b"), "`", "code"))
+}
+
+/// Puts the text between each pair of `mark` into an element.
+fn marked(html: &str, mark: &str, element: &str) -> String {
+    let parts: Vec<&str> = html.split(mark).collect();
+    let last = parts.len() - 1;
+    let marked = parts.iter().enumerate().map(|(i, part)| match i % 2 {
+        0 => (*part).to_owned(),
+        _ if i == last => format!("{mark}{part}"),
+        _ => format!("<{element}>{part}</{element}>"),
+    });
+    marked.collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn marks_in_pairs_become_elements_and_html_does_not_get_through() {
-        assert_eq!(spans("a `b` c `d", "`", "code"), "a <code>b</code> c `d");
-        assert_eq!(escape("<a href=\"&\">"), "&lt;a href=&quot;&amp;&quot;&gt;");
+        assert_eq!(spans("a `b` c `d").into_string(), "a <code>b</code> c `d");
+        assert_eq!(
+            markdown(&json!("<i> **x** & \"\n\ny")).into_string(),
+            "<p>&lt;i&gt; <b>x</b> &amp; &quot;</p><p>y</p>"
+        );
     }
 
     #[test]
     fn the_page_has_every_operation_and_schema_and_loads_nothing() {
         let document = serde_json::from_str(OPENAPI_JSON).unwrap();
-        let page = Page::of(&document);
-        for (_, operations) in fields(&document["paths"]) {
-            for (_, operation) in fields(operations) {
-                let anchor = format!("<section id=\"{}\">", text(&operation["operationId"]));
-                assert_eq!(page.matches(&anchor).count(), 1, "{anchor}");
-            }
+        let page = Document(&document).page().into_string();
+        for (_, _, operation) in Document(&document).operations() {
+            let anchor = format!("<section id=\"{}\">", text(&operation["operationId"]));
+            assert_eq!(page.matches(&anchor).count(), 1, "{anchor}");
         }
         for (name, _) in fields(&document["components"]["schemas"]) {
             assert!(page.contains(&format!("id=\"schema-{name}\"")), "{name}");
         }
         for loads in ["<script", "<link", "<img", "src=", "@import", "url("] {
             assert!(!page.contains(loads), "{loads}");
+        }
+    }
+
+    #[test]
+    fn every_link_leads_somewhere_on_the_page() {
+        let document = serde_json::from_str(OPENAPI_JSON).unwrap();
+        let page = Document(&document).page().into_string();
+        for link in page.split("href=\"#").skip(1) {
+            let target = link.split('"').next().unwrap();
+            let anchors = page.matches(&format!("id=\"{target}\"")).count();
+            assert_eq!(anchors, 1, "{target}");
         }
     }
 }
