@@ -16,6 +16,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const TICK: Duration = Duration::from_millis(100);
 
 const HEADING: Style = Style::new().bold();
+const FAINT: Style = Style::new().dimmed();
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 const NOTABLE: Style = AnsiColor::Yellow.on_default();
@@ -106,6 +107,13 @@ pub(super) fn printable(text: &str) -> String {
 /// Splits a feature's full name into feature and plan.
 pub(super) fn feature_and_plan(full_name: &str) -> (&str, &str) {
     full_name.split_once('@').unwrap_or((full_name, "-"))
+}
+
+/// Tells a person at the terminal where a command acts. In a pipe it says nothing.
+pub(super) fn aside(text: impl Display) {
+    if io::stderr().is_terminal() {
+        let _ = writeln!(anstream::stderr().lock(), "{FAINT}{text}{FAINT:#}");
+    }
 }
 
 /// Prints a note for a person on stderr.

@@ -163,7 +163,7 @@ async fn bind_default() -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind((SANDBOX_ADDR.ip(), 0)).await?;
     let free = listener.local_addr()?;
     output::note(format_args!(
-        "port {} is taken; the sandbox listens on {free}",
+        "port {} is taken; the sandbox listens on {free}; TIER_SANDBOX_URL=http://{free} lets `tier --sandbox` find it",
         SANDBOX_ADDR.port()
     ));
     Ok(listener)

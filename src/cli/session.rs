@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use super::error::CliError;
 use super::isolation::Isolation;
-use super::{Global, http, state};
+use super::{Global, http, output, state};
 use crate::config::{self, Environment, StripeKey};
 use crate::domain::{Domain, Memory};
 use crate::stripe::{Client, Credentials, Options, RateSettings, Transport};
@@ -51,6 +51,7 @@ impl Session {
         if global.sandbox {
             let url = &environment.sandbox_url;
             look_for_sandbox(url).await?;
+            output::aside(format_args!("in the sandbox at {url}"));
             return Self::of_sandbox(environment, url);
         }
         let key = config::stripe_key(global.live)?;

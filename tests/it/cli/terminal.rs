@@ -40,6 +40,20 @@ async fn on_terminal_by(place: &Place, mut command: Command, variables: &[(&str,
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_person_sees_which_sandbox_a_command_acts_in() {
+    let place = Place::start().await;
+    let url = place.stripe_url().to_owned();
+    let shown = on_terminal(&place, &["--sandbox", "ls"], &[("TIER_SANDBOX_URL", &url)]).await;
+    assert!(
+        shown.contains(&format!("in the sandbox at {url}")),
+        "{shown}"
+    );
+    let piped = place.tier(&["--sandbox", "ls"]);
+    let piped = piped.env("TIER_SANDBOX_URL", &url).ok().await;
+    assert!(!piped.contains(&url), "{piped}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn colours_are_for_terminals() {
     let place = Place::pushed().await;
     let table = on_terminal(&place, &["ls"], &[]).await;
