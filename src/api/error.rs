@@ -181,6 +181,7 @@ impl From<domain::Error> for Error {
             E::OrgNotFound => bad("org_not_found"),
             E::FeatureNotFound => bad("feature_not_found"),
             E::FeatureOrPlanNotFound(_) => bad("TERR1020"),
+            E::PlanArchived(_) => bad("plan_archived"),
             E::InvalidEmail => bad("invalid_email"),
             E::ReservedMetadata => bad("invalid_metadata"),
             E::InvalidPaymentMethod(_) => bad("invalid_payment_method"),

@@ -211,6 +211,23 @@ pub(super) fn query(parts: &Parts) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_
     form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
 }
 
+/// A parameter of the query by its name; an empty one counts as absent.
+pub(super) fn parameter<'a>(parts: &'a Parts, name: &str) -> Option<Cow<'a, str>> {
+    let found = query(parts).find(|(key, value)| key == name && !value.is_empty());
+    found.map(|(_, value)| value)
+}
+
+/// A parameter that is `true` or `false`; absent means false.
+pub(super) fn flag(parts: &Parts, name: &str) -> Result<bool, Error> {
+    match parameter(parts, name).as_deref() {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => Err(Error::invalid(format!(
+            "{name} must be true or false, not {other:?}"
+        ))),
+    }
+}
+
 /// Whether what is remembered will not do.
 fn asks_for_no_cache(headers: &HeaderMap) -> bool {
     let values = headers.get_all(CACHE_CONTROL).iter();

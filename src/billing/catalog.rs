@@ -6,9 +6,9 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 
 use super::new_price::{NewPrice, PriceProduct};
-use super::object::{Metadata, decimal, identified, or_default};
+use super::object::{Expandable, Metadata, Object, decimal, identified, or_default};
 use super::words::words;
-use super::{Billing, Write};
+use super::{Billing, Done, Write};
 use crate::stripe::{Error, Page, Request};
 
 /// How many prices can be asked for by their lookup keys in one call.
@@ -19,6 +19,12 @@ pub const KEYS_PER_CALL: usize = 10;
 pub struct Price {
     /// `price_…`.
     pub id: String,
+    /// Whether it can be bought. Those who bought it before keep it.
+    #[serde(default = "yes")]
+    pub active: bool,
+    /// What it is a price of, or its id.
+    #[serde(default)]
+    pub product: Option<Expandable<Object>>,
     /// Unique in the account.
     #[serde(default)]
     pub lookup_key: Option<String>,
@@ -196,6 +202,10 @@ fn one() -> u64 {
     1
 }
 
+fn yes() -> bool {
+    true
+}
+
 /// One tier of a tiered price.
 #[derive(Clone, Debug, Deserialize)]
 pub struct PriceTier {
@@ -276,8 +286,18 @@ impl Billing<'_> {
 
     /// A product.
     pub async fn product(self, id: &str) -> Result<Product, Error> {
-        let path = ("/v1/products/*", id);
-        self.get(path).send().await
+        self.get((PRODUCT, id)).send().await
+    }
+
+    /// Lets a price be bought, or no longer.
+    pub fn set_price_active(self, id: &str, active: bool) -> Write<Done> {
+        let request = self.post(("/v1/prices/*", id));
+        Write::new(request.param("active", active))
+    }
+
+    /// Lets the prices of a product be bought, or no longer.
+    pub fn set_product_active(self, id: &str, active: bool) -> Write<Done> {
+        Write::new(self.post((PRODUCT, id)).param("active", active))
     }
 
     /// Makes a product.
@@ -292,6 +312,7 @@ impl Billing<'_> {
 }
 
 const PRICES: &str = "/v1/prices";
+const PRODUCT: &str = "/v1/products/*";
 
 fn with_tiers(request: Request) -> Request {
     request.expand("data.tiers")

@@ -48,8 +48,8 @@ pub use schedules::{
     EndBehavior, PhaseItem, Schedule, SchedulePhase, ScheduleSettings, ScheduleStatus, Span,
 };
 pub use subscriptions::{
-    AutomaticTax, ClearedItem, Detail, Subscription, SubscriptionItem, SubscriptionStatus,
-    SubscriptionUpdate,
+    AutomaticTax, ClearedItem, CustomerSubscription, Detail, Subscription, SubscriptionFilter,
+    SubscriptionItem, SubscriptionStatus, SubscriptionUpdate,
 };
 pub use usage::{UsageAction, UsagePeriod, UsageRecord, UsageRecordSummary};
 pub use webhooks::{EventTypes, WebhookEndpoint};

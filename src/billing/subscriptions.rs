@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::object::{Expandable, Metadata, identified};
 use super::words::words;
-use super::{Billing, Discount, Price, Schedule, Write};
+use super::{Billing, Customer, Discount, Price, Schedule, Write};
 use crate::stripe::{Error, Form, Page};
 
 /// A subscription.
@@ -93,6 +93,27 @@ pub struct SubscriptionItem {
 }
 
 identified!(Subscription);
+
+/// A subscription together with its customer.
+#[derive(Clone, Debug, Deserialize)]
+pub struct CustomerSubscription {
+    /// The subscription, whose schedule is expanded. It does not name its customer.
+    #[serde(flatten)]
+    pub subscription: Subscription,
+    /// The customer. All its live subscriptions are here too where they were asked for.
+    pub customer: Customer,
+}
+
+/// Which subscriptions are listed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SubscriptionFilter<'a> {
+    /// Only those that sell this price now: `price_…`.
+    pub price: Option<&'a str>,
+    /// Those that have ended too.
+    pub with_ended: bool,
+    /// Only those on this test clock; none: only those on none.
+    pub test_clock: Option<&'a str>,
+}
 
 words! {
     /// What has become of a subscription.
@@ -189,6 +210,29 @@ impl Billing<'_> {
     pub async fn all_subscriptions(self, after: Option<&str>) -> Result<Page<Subscription>, Error> {
         let request = self.get("/v1/subscriptions").param("limit", 100);
         request.param_some("starting_after", after).send().await
+    }
+
+    /// A page of subscriptions with their customers, newest first, which goes on `after` one of them. Where a price is
+    /// named, each customer has all its live subscriptions.
+    pub async fn subscriptions_with_customers(
+        self,
+        filter: SubscriptionFilter<'_>,
+        after: Option<&str>,
+    ) -> Result<Page<CustomerSubscription>, Error> {
+        let request = self
+            .get("/v1/subscriptions")
+            .param("limit", 100)
+            .param_some("price", filter.price)
+            .param_some("status", filter.with_ended.then_some("all"))
+            .param_some("test_clock", filter.test_clock)
+            .param_some("starting_after", after)
+            .expand("data.schedule");
+        let customer = if filter.price.is_some() {
+            "data.customer.subscriptions"
+        } else {
+            "data.customer"
+        };
+        request.expand(customer).send().await
     }
 
     /// A customer's subscriptions, newest first.

@@ -1,5 +1,6 @@
 //! A client of the API for commands. It sends the same requests to a server, or to the router in this process.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -19,6 +20,7 @@ use super::{Global, http};
 use crate::api::{self, App, PushProgress};
 use crate::config::Environment;
 use crate::domain::pricing::Model;
+use crate::domain::refs::PlanName;
 
 /// How long an answer may take. A push of thousands of features takes minutes.
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -158,6 +160,15 @@ impl Client {
     pub(super) async fn model(&self) -> anyhow::Result<Model> {
         let answer = self.get("/v1/pull", &[]).await?;
         Model::parse_bytes(&answer.body).context("the model in Stripe cannot be read")
+    }
+
+    /// Pulls the model from Stripe with its archived plans, which are also named.
+    ///
+    /// # Errors
+    /// As [`model`](Self::model).
+    pub(super) async fn model_with_archived(&self) -> anyhow::Result<(Model, BTreeSet<PlanName>)> {
+        let answer = self.get("/v1/pull", &[("archived", "true")]).await?;
+        Model::parse_pulled(&answer.body).context("the model in Stripe cannot be read")
     }
 
     /// Sends a GET. `query` is encoded here.

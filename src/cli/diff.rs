@@ -1,21 +1,26 @@
 //! `tier diff`, and `tier push --dry-run`: compares a pricing.json with what Stripe has. There is no endpoint for that. The
 //! model comes from `/v1/pull`, and is compared here.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::Context;
+use super::client::Client;
 use super::document::{Document, Source};
 use super::error::CliError;
 use super::output::{self, Tone};
+use super::{Context, orgs};
 use crate::domain::pricing::Model;
+use crate::domain::refs::PlanName;
 use crate::domain::{FeatureDiff, FieldDiff, PushOutcome, diff};
 
 /// Arguments of `tier diff`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 The exit status is 1 if something that is in Stripe differs: a push of the model would be refused. Plans that only \
-Stripe has are left out.
+Stripe has are left out. Of plans that change, or get a new version, it says how many orgs have them.
 
 Examples:
   tier diff pricing.json               before a merge, in CI
@@ -41,6 +46,8 @@ struct Report<'a> {
     same: usize,
     differ: usize,
     features: Vec<Row<'a>>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    affected: &'a [Affected],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     warnings: &'a [String],
 }
@@ -73,22 +80,75 @@ pub(super) async fn show(
     model: &Model,
 ) -> anyhow::Result<()> {
     let client = context.client().await?;
-    let stripe = output::watched("asking Stripe", client.model()).await?;
+    let pulled = output::watched("asking Stripe", client.model_with_archived()).await?;
+    let (stripe, archived) = pulled;
     let rows = diff(&stripe, model);
+    let affected = affected(&client, &stripe, &rows);
+    let affected = output::watched("counting orgs", affected).await?;
     let warnings = document.warnings(model);
     if context.global.json {
-        output::json(&report(&rows, &warnings)?)?;
+        output::json(&report(&rows, &affected, &warnings)?)?;
     } else {
         warnings.iter().for_each(output::note);
         for row in &rows {
             show_row(row)?;
+        }
+        for plan in model.plans.keys().filter(|plan| archived.contains(plan)) {
+            output::line(format_args!("{plan} is archived, and a push leaves it so"))?;
+        }
+        for Affected { plan, orgs } in &affected {
+            let orgs = output::plural(*orgs, "org");
+            output::line(format_args!("{plan} has {orgs}"))?;
         }
         output::line(summary(&rows))?;
     }
     verdict(&rows, &document.name)
 }
 
-fn report<'a>(rows: &'a [FeatureDiff], warnings: &'a [String]) -> anyhow::Result<Report<'a>> {
+/// A plan of which the model has another version or other terms, and how many orgs have it.
+#[derive(Serialize)]
+struct Affected {
+    plan: String,
+    orgs: usize,
+}
+
+/// The plans in Stripe that the model changes, or has new versions of, and that somebody has.
+async fn affected(
+    client: &Client,
+    stripe: &Model,
+    rows: &[FeatureDiff],
+) -> anyhow::Result<Vec<Affected>> {
+    let changed = rows.iter().filter(|row| status(row) != "same");
+    let changed: BTreeSet<PlanName> = changed.map(|row| row.feature.plan()).collect();
+    let is_there = |name: &&str| stripe.plans.keys().any(|plan| plan.name() == *name);
+    let names: BTreeSet<&str> = changed
+        .iter()
+        .map(PlanName::name)
+        .filter(is_there)
+        .collect();
+    let mut affected = Vec::new();
+    for name in names {
+        let plan = format!("plan:{name}");
+        let listed = orgs::list(client, &[("limit", orgs::PAGE), ("plan", &plan)]).await?;
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        let plans = listed.iter().filter_map(|org| org["plans"].as_array());
+        for plan in plans.flatten().filter_map(Value::as_str) {
+            let version = plan.strip_prefix(&format!("plan:{name}@"));
+            if version.is_some() {
+                *counts.entry(plan.to_owned()).or_default() += 1;
+            }
+        }
+        let counts = counts.into_iter();
+        affected.extend(counts.map(|(plan, orgs)| Affected { plan, orgs }));
+    }
+    Ok(affected)
+}
+
+fn report<'a>(
+    rows: &'a [FeatureDiff],
+    affected: &'a [Affected],
+    warnings: &'a [String],
+) -> anyhow::Result<Report<'a>> {
     let features = rows.iter().map(|row| {
         let fields = row.fields.iter().map(|field| {
             Ok(Field {
@@ -109,6 +169,7 @@ fn report<'a>(rows: &'a [FeatureDiff], warnings: &'a [String]) -> anyhow::Result
         same: count(rows, "same"),
         differ: count(rows, "differs"),
         features: features.collect::<anyhow::Result<_>>()?,
+        affected,
         warnings,
     })
 }

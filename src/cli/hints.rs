@@ -35,8 +35,8 @@ const HINTS: &[(&[&str], &str)] = &[
          `tier healthcheck` whether a server is healthy",
     ),
     (
-        &["org", "orgs", "customer", "customers", "user", "users"],
-        "there is no list of orgs yet; `tier whois ORG`, `tier limits ORG` and `tier phases ORG` tell about one",
+        &["org", "customer", "customers", "user", "users"],
+        "`tier orgs` lists all; `tier whois ORG`, `tier limits ORG` and `tier phases ORG` tell about one",
     ),
     (
         &["entitlements"],
@@ -78,8 +78,8 @@ const HINTS: &[(&[&str], &str)] = &[
         "there is no Model Builder yet; `tier schema` lets editors complete a pricing.json, `tier validate FILE` checks it",
     ),
     (
-        &["archive", "unarchive", "delete", "remove"],
-        "what was pushed stays, and cannot be archived yet; a plan that changes gets a new version",
+        &["unarchive", "delete", "remove"],
+        "what was pushed stays; `tier archive PLAN` takes a plan off sale, and with --undo puts it back",
     ),
     (
         &["migrate", "move"],
@@ -252,7 +252,6 @@ mod tests {
             ("Login", "tier connect"),
             ("logout", "config.json"),
             ("init", "tier help pricing"),
-            ("orgs", "tier whois"),
             ("customers", "tier whois"),
             ("subscriptions", "tier phases"),
             ("status", "tier phases"),
@@ -265,7 +264,7 @@ mod tests {
             ("doctor", "tier whoami"),
             ("builder", "tier validate"),
             ("dev", "tier serve --sandbox"),
-            ("archive", "a new version"),
+            ("delete", "tier archive PLAN"),
         ] {
             let text = told(word);
             assert!(text.contains(expected), "{word}: {text}");

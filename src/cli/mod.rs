@@ -4,6 +4,7 @@
 //! to the same router in this process. So there is one behaviour, and no command decides what an endpoint decides.
 
 mod account;
+mod archive;
 mod args;
 mod client;
 mod clock;
@@ -22,6 +23,7 @@ mod init;
 mod isolation;
 mod ledger;
 mod listen;
+mod orgs;
 mod output;
 mod phases;
 mod pricing;
@@ -140,6 +142,8 @@ Examples:
     Pull(pricing::Pull),
     /// List the features of all plans
     Ls(pricing::Ls),
+    /// Take a plan off sale, or put it back
+    Archive(archive::Archive),
     /// Compare a pricing.json with what is in Stripe
     Diff(diff::Diff),
     /// Check a pricing.json, offline
@@ -148,6 +152,8 @@ Examples:
     Schema(pricing::Schema),
     /// Subscribe an org to plans, cancel, or update its details
     Subscribe(subscribe::Subscribe),
+    /// List orgs: who is on which plan
+    Orgs(orgs::Orgs),
     /// List the phases of an org: past, present and to come
     Phases(phases::PhasesArgs),
     /// List what an org may use, and has used
@@ -308,12 +314,14 @@ async fn carry_out(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Dev(arguments) => dev::run(global, &arguments, environment).await,
         Command::Init(arguments) => init::run(context, &arguments),
         Command::Push(arguments) => push::run(context, &arguments).await,
-        Command::Pull(_) => pricing::pull(context).await,
+        Command::Pull(arguments) => pricing::pull(context, &arguments).await,
+        Command::Archive(arguments) => archive::run(context, &arguments).await,
         Command::Ls(_) => pricing::ls(context).await,
         Command::Diff(arguments) => diff::run(context, &arguments).await,
         Command::Validate(arguments) => pricing::validate(context, &arguments).await,
         Command::Schema(_) => pricing::print_schema(),
         Command::Subscribe(arguments) => subscribe::run(context, &arguments).await,
+        Command::Orgs(arguments) => orgs::run(context, &arguments).await,
         Command::Phases(arguments) => phases::run(context, &arguments).await,
         Command::Limits(arguments) => usage::limits(context, &arguments).await,
         Command::Report(arguments) => usage::report(context, &arguments).await,

@@ -15,13 +15,20 @@ use crate::num;
 #[command(after_help = "\
 Examples:
   tier pull > pricing.json
-  tier pull | tier diff -")]
-pub(super) struct Pull {}
+  tier pull | tier diff -
+  tier pull --archived                 with plans that are not sold any more")]
+pub(super) struct Pull {
+    /// Print archived plans too
+    #[arg(long)]
+    archived: bool,
+}
 
 /// Prints the model in Stripe.
-pub(super) async fn pull(context: &Context) -> anyhow::Result<()> {
+pub(super) async fn pull(context: &Context, arguments: &Pull) -> anyhow::Result<()> {
     let client = context.client().await?;
-    let answer = output::watched("asking Stripe", client.get("/v1/pull", &[])).await?;
+    let query = [("archived", "true")];
+    let query = if arguments.archived { &query[..] } else { &[] };
+    let answer = output::watched("asking Stripe", client.get("/v1/pull", query)).await?;
     output::text(&answer.body)
 }
 

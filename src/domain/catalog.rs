@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::refs::{FeaturePlan, PlanName, Reference};
+use super::refs::{FeatureName, FeaturePlan, PlanName, Reference};
 use super::{Domain, Error, Result};
 use crate::billing::{AggregateUsage, KEYS_PER_CALL, Price, RecurringInterval};
 
@@ -23,6 +23,8 @@ pub(super) struct PricedFeature {
     pub(super) billing: BillingTerms,
     /// Whether it never costs anything, according to its tiers as far as they are known.
     pub(super) free: bool,
+    /// Whether it is not sold any more.
+    pub(super) archived: bool,
 }
 
 impl PricedFeature {
@@ -38,6 +40,7 @@ impl PricedFeature {
             aggregate: price.aggregate(),
             billing: BillingTerms::of(price),
             free: price.is_free(),
+            archived: !price.active,
             price_id: price.id.clone(),
         }
     }
@@ -176,7 +179,7 @@ impl Catalog {
         catalog
     }
 
-    fn expand(&self, references: &[Reference]) -> Result<Vec<PricedFeature>> {
+    pub(super) fn expand(&self, references: &[Reference]) -> Result<Vec<PricedFeature>> {
         let mut expanded: Vec<PricedFeature> = Vec::new();
         let missing = |reference: &Reference| Error::FeatureOrPlanNotFound(reference.to_string());
         for reference in references {
@@ -197,6 +200,27 @@ impl Catalog {
             }
         }
         Ok(expanded)
+    }
+
+    /// The features of a plan, sorted.
+    ///
+    /// # Errors
+    /// [`Error::FeatureOrPlanNotFound`] if the plan is not in the model.
+    pub(super) fn plan(&self, plan: &PlanName) -> Result<Vec<PricedFeature>> {
+        self.expand(&[Reference::Plan(plan.clone())])
+    }
+
+    /// The versions of a plan, sorted.
+    pub(super) fn versions(&self, name: &str) -> Vec<&PlanName> {
+        let all = self.plans.keys();
+        all.filter(|plan| plan.name() == name).collect()
+    }
+
+    /// The prices that sell a feature in some plan.
+    pub(super) fn prices_of(&self, feature: &FeatureName) -> Vec<&str> {
+        let sold = self.sold_by.iter();
+        let prices = sold.filter(|(_, name)| name.feature() == *feature);
+        prices.map(|(price, _)| price.as_str()).collect()
     }
 
     /// The feature that a price sells, if it is Tier's.

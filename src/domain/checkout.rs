@@ -110,7 +110,11 @@ impl Domain {
     }
 
     async fn line_items(&self, features: &[Reference]) -> Result<Vec<LineItem>> {
-        let features = self.expand(features).await?.into_iter();
+        let features = self.expand(features).await?;
+        if let Some(archived) = features.iter().find(|feature| feature.archived) {
+            return Err(Error::PlanArchived(archived.name.plan().to_string()));
+        }
+        let features = features.into_iter();
         let items = features.map(|feature| LineItem {
             price: feature.price_id,
             quantity: (!feature.metered).then_some(1),

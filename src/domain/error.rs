@@ -25,6 +25,9 @@ pub enum Error {
     /// The first reference that is not in the pushed model.
     #[error("feature or plan not found: {0:?}")]
     FeatureOrPlanNotFound(String),
+    /// Something is asked for that is not sold any more: its plan.
+    #[error("plan is archived: {0:?}")]
+    PlanArchived(String),
     /// Usage was reported for a licensed feature.
     #[error("feature not reportable")]
     FeatureNotReportable,
@@ -148,6 +151,7 @@ impl Error {
         matches!(
             self,
             Self::Invalid(_)
+                | Self::PlanArchived(_)
                 | Self::Refused(_)
                 | Self::Declined(_)
                 | Self::InvalidPaymentMethod(_)

@@ -9,6 +9,7 @@ use super::background::Background;
 use super::entitlement::{Entitlements, MaxAge};
 use super::identity::Known;
 use super::org::Customers;
+use super::orgs::{Listings, listings};
 use super::request_key::KeyedRequests;
 use super::revision::{RefusedWrites, refused_writes};
 use super::usage::KeyedReports;
@@ -34,6 +35,7 @@ struct Parts {
     settled: OnceLock<Settled>,
     refused: OnceLock<RefusedWrites>,
     entitlements: OnceLock<Arc<Entitlements>>,
+    listings: OnceLock<Listings>,
     background: Background,
 }
 
@@ -56,6 +58,7 @@ impl Memory {
             settled: OnceLock::new(),
             refused: OnceLock::new(),
             entitlements: OnceLock::new(),
+            listings: OnceLock::new(),
             background: Background::default(),
         }))
     }
@@ -116,6 +119,11 @@ impl Memory {
     /// Writes that Stripe has refused.
     pub(super) fn refused(&self) -> &RefusedWrites {
         self.0.refused.get_or_init(refused_writes)
+    }
+
+    /// Lists of orgs of which somebody reads page after page.
+    pub(super) fn listings(&self) -> &Listings {
+        self.0.listings.get_or_init(listings)
     }
 
     /// The work that nobody waits for.

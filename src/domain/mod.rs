@@ -4,6 +4,7 @@
 //! one method of it for each endpoint, named like the endpoint. Nothing here knows HTTP.
 
 mod account;
+mod archive;
 mod background;
 mod billing_cycle;
 mod catalog;
@@ -20,6 +21,7 @@ mod ledger;
 mod locks;
 mod memory;
 mod org;
+mod orgs;
 mod phases;
 mod plan_change;
 mod price;
@@ -54,7 +56,9 @@ pub use ledger::{
 };
 pub use memory::Memory;
 pub use org::{OrgInfo, OrgInfoUpdate, PaymentMethods};
+pub use orgs::{FeatureFilter, ListedOrg, OrgStatus, OrgsPage, OrgsQuery, PlanFilter, Position};
 pub use phases::{Phase, Phases, Span};
+pub use pull::Pulled;
 pub use push::{PushOutcome, PushResult, PushedPrice};
 pub use schedule::{RequestedPhase, Subscribe};
 pub use usage::{FeatureUsage, Recorded, Report};

@@ -1,18 +1,56 @@
 //! Pull: the model as Stripe has it. Nothing is remembered, since a limit may be changed in Stripe at any time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::catalog::one_each;
 use super::price::PulledFeature;
 use super::pricing::{Model, Plan};
+use super::refs::{FeaturePlan, PlanName};
 use super::{Domain, Result};
+use crate::billing::Price;
+
+/// What Stripe has.
+#[derive(Clone, Debug)]
+pub struct Pulled {
+    /// The plans.
+    pub model: Model,
+    /// Those of them that are archived.
+    pub archived: BTreeSet<PlanName>,
+}
 
 impl Domain {
     /// Everything that is for sale: one call for each hundred prices.
     pub async fn pull(&self) -> Result<Model> {
-        let chosen = one_each(self.billing().prices_with_tiers().await?);
-        Ok(model(chosen.values().filter_map(PulledFeature::read)))
+        let mut pulled = self.pull_all().await?;
+        let archived = &pulled.archived;
+        pulled
+            .model
+            .plans
+            .retain(|name, _| !archived.contains(name));
+        Ok(pulled.model)
     }
+
+    /// The same, with what is archived.
+    pub async fn pull_all(&self) -> Result<Pulled> {
+        let chosen = one_each(self.billing().prices_with_tiers().await?);
+        Ok(Pulled {
+            model: model(chosen.values().filter_map(PulledFeature::read)),
+            archived: archived_plans(&chosen),
+        })
+    }
+}
+
+impl Pulled {
+    /// As [`Model::to_json`], where archived plans say so.
+    pub fn to_json(&self) -> String {
+        self.model.to_json_with(&self.archived)
+    }
+}
+
+/// The plans that cannot be bought as a whole.
+fn archived_plans(prices: &BTreeMap<FeaturePlan, Price>) -> BTreeSet<PlanName> {
+    let inactive = prices.iter().filter(|(_, price)| !price.active);
+    inactive.map(|(name, _)| name.plan()).collect()
 }
 
 /// Groups features, sorted by name, into plans. All features of a plan should agree about the plan; if not, the first

@@ -146,6 +146,21 @@ impl PlanName {
         stripe_id(&self.text)
     }
 
+    /// The `NAME` of `plan:NAME`, which stands for all versions.
+    ///
+    /// # Errors
+    /// It is not such a text.
+    pub(super) fn without_version(text: &str) -> Result<&str, RefError> {
+        match text.strip_prefix("plan:") {
+            Some(name) if is_name(name) => Ok(name),
+            Some(_) => Err(RefError::name("plan name must match [a-zA-Z0-9:-]+", text)),
+            None => {
+                fault_of_what_it_looks_like(text)?;
+                Err(RefError::name("plan name must start with 'plan:'", text))
+            }
+        }
+    }
+
     fn split(&self) -> (&str, &str) {
         let rest = &self.text["plan:".len()..];
         rest.split_once('@')

@@ -55,6 +55,17 @@ impl Subscription {
         !matches!(self.status, Canceled | IncompleteExpired)
     }
 
+    /// How far it is from being its customer's: of all that a customer has, the first of the lowest rank is, as in
+    /// [`sort_out`]. None if it has ended.
+    pub(super) fn rank(&self) -> Option<u8> {
+        match self {
+            _ if !self.is_live() => None,
+            _ if self.is_paid_for() => Some(0),
+            _ if self.grants() => Some(1),
+            _ => Some(2),
+        }
+    }
+
     pub(super) fn is_tiers(&self) -> bool {
         self.metadata
             .get(MARK.0)
@@ -76,7 +87,7 @@ impl Subscription {
     }
 
     /// The future phases.
-    fn phases_to_come(&self) -> impl Iterator<Item = &SchedulePhase> {
+    pub(super) fn phases_to_come(&self) -> impl Iterator<Item = &SchedulePhase> {
         let schedule = self.active_schedule();
         let current = schedule.and_then(|schedule| schedule.current_phase);
         let began = current.map_or(i64::MIN, |phase| phase.start_date);
@@ -216,9 +227,13 @@ mod tests {
         ];
         for (statuses, current, superseded, others) in cases {
             let all = statuses.iter().enumerate();
-            let all = all
+            let all: Vec<_> = all
                 .map(|(i, status)| subscription(&i.to_string(), status, true))
                 .collect();
+            let ranked = all.iter().filter_map(|one| Some((one.rank()?, one)));
+            let ranked = ranked.min_by_key(|(rank, _)| *rank);
+            let ranked = ranked.map(|(_, one)| one.id.clone());
+            assert_eq!(ranked.as_deref(), current, "{statuses:?}");
             let found = sort_out(all);
             assert_eq!(
                 found.current.as_ref().map(|s| s.id.as_str()),

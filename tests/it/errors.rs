@@ -31,6 +31,7 @@ fn table() -> Vec<Row> {
         (Error::OrgNotFound, 400, "org_not_found", "org not found", None),
         (Error::FeatureNotFound, 400, "feature_not_found", "feature not found", None),
         (Error::FeatureOrPlanNotFound("plan:a@1".into()), 400, "TERR1020", "feature or plan not found: \"plan:a@1\"", None),
+        (Error::PlanArchived("plan:a@1".into()), 400, "plan_archived", "plan is archived: \"plan:a@1\"", None),
         (Error::FeatureNotReportable, 400, "invalid_request", "feature not reportable", None),
         (Error::NoPhase, 404, "not_found", "Not Found", None),
         (Error::ReservedMetadata, 400, "invalid_metadata", "metadata keys must not use reserved prefix ('tier.')", None),
@@ -65,30 +66,31 @@ fn number(error: &Error) -> usize {
         Error::OrgNotFound => 1,
         Error::FeatureNotFound => 2,
         Error::FeatureOrPlanNotFound(_) => 3,
-        Error::FeatureNotReportable => 4,
-        Error::NoPhase => 5,
-        Error::ReservedMetadata => 6,
-        Error::InvalidEmail => 7,
-        Error::InvalidPaymentMethod(_) => 8,
-        Error::Invalid(_) => 9,
-        Error::Refused(_) => 10,
-        Error::Declined(_) => 11,
-        Error::CustomerVanished { .. } => 12,
-        Error::InvalidApiKey => 13,
-        Error::AccountInvalid => 14,
-        Error::Forbidden(_) => 15,
-        Error::RateLimited { .. } => 16,
-        Error::Busy { .. } => 17,
-        Error::Unavailable { .. } => 18,
-        Error::TimedOut { .. } => 19,
-        Error::NotAdmitted(_) => 20,
-        Error::Listing { .. } => 21,
-        Error::OutcomeUnknown(_) => 22,
-        Error::Abandoned => 23,
-        Error::Unfinished(_) => 24,
-        Error::Undelivered => 25,
-        Error::ReservationEnded(_) => 26,
-        Error::LedgerUnavailable(_) => 27,
+        Error::PlanArchived(_) => 4,
+        Error::FeatureNotReportable => 5,
+        Error::NoPhase => 6,
+        Error::ReservedMetadata => 7,
+        Error::InvalidEmail => 8,
+        Error::InvalidPaymentMethod(_) => 9,
+        Error::Invalid(_) => 10,
+        Error::Refused(_) => 11,
+        Error::Declined(_) => 12,
+        Error::CustomerVanished { .. } => 13,
+        Error::InvalidApiKey => 14,
+        Error::AccountInvalid => 15,
+        Error::Forbidden(_) => 16,
+        Error::RateLimited { .. } => 17,
+        Error::Busy { .. } => 18,
+        Error::Unavailable { .. } => 19,
+        Error::TimedOut { .. } => 20,
+        Error::NotAdmitted(_) => 21,
+        Error::Listing { .. } => 22,
+        Error::OutcomeUnknown(_) => 23,
+        Error::Abandoned => 24,
+        Error::Unfinished(_) => 25,
+        Error::Undelivered => 26,
+        Error::ReservationEnded(_) => 27,
+        Error::LedgerUnavailable(_) => 28,
     }
 }
 
@@ -112,7 +114,7 @@ async fn every_error_to_the_byte() {
             .map(|wait| wait.to_str().unwrap());
         assert_eq!(wait, retry_after, "{code}");
     }
-    assert_eq!(table().len(), 28);
+    assert_eq!(table().len(), 29);
 }
 
 /// Stripe's faults after all retries.

@@ -3,6 +3,7 @@
 mod abandoned;
 mod account;
 mod architecture;
+mod archive;
 mod binary;
 mod checkout;
 mod cli;
@@ -23,6 +24,7 @@ mod models;
 mod openapi;
 mod operations;
 mod org;
+mod orgs;
 mod owed;
 mod pricing;
 mod process;

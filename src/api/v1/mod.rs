@@ -1,11 +1,13 @@
 //! The endpoints of `/v1`, a file for each noun.
 
 mod account;
+mod archive;
 mod checkout;
 mod clock;
 mod history;
 mod ledger;
 pub(super) mod org;
+mod orgs;
 mod phases;
 pub(super) mod pricing;
 mod reports;
@@ -20,11 +22,13 @@ use super::operation::Operation;
 pub(super) fn operations() -> impl Iterator<Item = Operation> {
     account::operations()
         .into_iter()
+        .chain(archive::operations())
         .chain(checkout::operations())
         .chain(clock::operations())
         .chain(history::operations())
         .chain(ledger::operations())
         .chain(org::operations())
+        .chain(orgs::operations())
         .chain(phases::operations())
         .chain(pricing::operations())
         .chain(reports::operations())
@@ -49,6 +53,7 @@ pub(super) fn decode_all(body: &[u8]) {
     read::<reservation::ReleaseRequest>(body);
     read::<ledger::ParkedRequest>(body);
     read::<clock::ClockRequest>(body);
+    read::<archive::ArchiveRequest>(body);
 }
 
 #[cfg(test)]

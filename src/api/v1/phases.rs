@@ -95,7 +95,7 @@ impl From<domain::Phases> for Phases {
 
 /// The beginning and the end of a period.
 #[derive(Serialize)]
-struct Span {
+pub(super) struct Span {
     effective: Time,
     end: Time,
 }

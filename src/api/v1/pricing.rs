@@ -4,15 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Extension;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::api::Role;
 use crate::api::error::Error;
-use crate::api::extract::RawBody;
+use crate::api::extract::{RawBody, flag};
 use crate::api::json::{Document, Json};
 use crate::api::layers::RequestContext;
 use crate::api::operation::{Access, Operation};
+use crate::api::{Role, Shared};
 use crate::domain::pricing::Model;
 use crate::domain::refs::{self, FeaturePlan};
 use crate::domain::{self, Domain, Lane, schema};
@@ -26,8 +28,23 @@ pub(in crate::api) fn operations() -> [Operation; 3] {
     ]
 }
 
-async fn pull(domain: Domain) -> Result<Document, Error> {
-    Ok(Document(domain.pull().await?.to_json()))
+async fn pull(domain: Domain, Archived(archived): Archived) -> Result<Document, Error> {
+    Ok(Document(if archived {
+        domain.pull_all().await?.to_json()
+    } else {
+        domain.pull().await?.to_json()
+    }))
+}
+
+/// The query parameter `archived`: whether archived plans are wanted too.
+struct Archived(bool);
+
+impl FromRequestParts<Shared> for Archived {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Error> {
+        Ok(Self(flag(parts, "archived")?))
+    }
 }
 
 /// Counts the features that a push has done. It travels in the request's extensions to whoever shows the progress in

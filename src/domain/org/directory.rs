@@ -134,7 +134,11 @@ impl Domain {
     }
 
     /// Remembers the customer of an org. Returns its id in the form that is shared.
-    pub(super) async fn remember_customer(&self, org: &OrgName, id: &str) -> Result<Arc<str>> {
+    pub(in crate::domain) async fn remember_customer(
+        &self,
+        org: &OrgName,
+        id: &str,
+    ) -> Result<Arc<str>> {
         let id: Arc<str> = id.into();
         let shared = self.shared().await?;
         let known = Known {

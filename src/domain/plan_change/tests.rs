@@ -63,6 +63,7 @@ fn sold(price: &str) -> PricedFeature {
         aggregate: AggregateUsage::Sum,
         billing: BillingTerms::default(),
         free: false,
+        archived: false,
     }
 }
 

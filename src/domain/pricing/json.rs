@@ -2,10 +2,10 @@
 //!
 //! The text of a plan is also what its hash is made of, so a change here makes every pushed plan look changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::{Aggregate, Currency, Divide, Feature, Interval, Mode, Model, Plan, Rounding, Tier};
@@ -20,6 +20,8 @@ struct ModelJson<'a> {
 #[derive(Serialize)]
 struct PlanJson<'a> {
     title: &'a str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    archived: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     interval: Option<Interval>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,6 +87,7 @@ impl<'a> PlanJson<'a> {
             .collect();
         Self {
             title: &plan.title,
+            archived: false,
             interval: unless_default(plan.interval),
             currency: (currency != "usd").then_some(currency),
             features,
@@ -150,13 +153,18 @@ fn text(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("a model is text and numbers")
 }
 
-impl Serialize for Model {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let plans = (self.plans.iter())
-            .map(|(name, plan)| (name, PlanJson::of(name, plan)))
-            .collect();
-        ModelJson { plans }.serialize(serializer)
-    }
+/// The model, indented by two. The `archived` plans say that they are.
+pub(super) fn model(model: &Model, archived: &BTreeSet<PlanName>) -> String {
+    let plans = (model.plans.iter())
+        .map(|(name, plan)| {
+            let plan = PlanJson {
+                archived: archived.contains(name),
+                ..PlanJson::of(name, plan)
+            };
+            (name, plan)
+        })
+        .collect();
+    serde_json::to_string_pretty(&ModelJson { plans }).expect("a model is text and numbers")
 }
 
 impl Plan {

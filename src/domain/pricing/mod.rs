@@ -274,6 +274,17 @@ impl Model {
         }
     }
 
+    /// Reads what [`to_json_with`](Self::to_json_with) has written: the model, and the plans that are archived.
+    ///
+    /// # Errors
+    /// As [`parse_bytes`](Self::parse_bytes).
+    pub fn parse_pulled(bytes: &[u8]) -> Result<(Self, BTreeSet<PlanName>), Faults> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => parse::pulled(text),
+            Err(error) => Err(Faults::not_utf8(bytes, error.valid_up_to())),
+        }
+    }
+
     /// All features of all plans, in order.
     pub fn features(&self) -> impl Iterator<Item = (FeaturePlan, &Plan, &Feature)> {
         self.plans.iter().flat_map(|(name, plan)| {
@@ -297,6 +308,11 @@ impl Model {
 
     /// The model as `/v1/pull` answers it: defaults left out, keys sorted, indented by two, no newline at the end.
     pub fn to_json(&self) -> String {
-        serde_json::to_string_pretty(self).expect("a model is text and numbers")
+        self.to_json_with(&BTreeSet::new())
+    }
+
+    /// The same, where the `archived` plans say so.
+    pub fn to_json_with(&self, archived: &BTreeSet<PlanName>) -> String {
+        json::model(self, archived)
     }
 }

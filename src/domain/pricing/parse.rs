@@ -1,6 +1,6 @@
 //! Reads `pricing.json` and finds everything that is wrong with it, so that one look is enough to repair it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jsonc_parser::ast::Value;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
@@ -28,7 +28,24 @@ const SYNTAX: ParseOptions = ParseOptions {
     allow_extended_string_escapes: false,
 };
 
+/// The field by which a plan that was pulled says that it is archived.
+const ARCHIVED: &str = "archived";
+
 pub(super) fn model(text: &str) -> Result<Model, Faults> {
+    read(text, &mut Reader::default())
+}
+
+/// The same, where plans may say that they are archived. Returns those that do.
+pub(super) fn pulled(text: &str) -> Result<(Model, BTreeSet<PlanName>), Faults> {
+    let mut reader = Reader {
+        archived: Some(BTreeSet::new()),
+        ..Reader::default()
+    };
+    let model = read(text, &mut reader)?;
+    Ok((model, reader.archived.unwrap_or_default()))
+}
+
+fn read(text: &str, reader: &mut Reader) -> Result<Model, Faults> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let parsed = parse_to_ast(text, &CollectOptions::default(), &SYNTAX).map_err(|error| {
         let position = Position {
@@ -37,12 +54,11 @@ pub(super) fn model(text: &str) -> Result<Model, Faults> {
         };
         Faults::syntax(error.kind().to_string(), position)
     })?;
-    let mut reader = Reader::default();
     let model = match &parsed.value {
         None | Some(Value::NullKeyword(_)) => Model::default(),
         Some(value) => reader.model(value),
     };
-    reader.faults.finish(text, model)
+    std::mem::take(&mut reader.faults).finish(text, model)
 }
 
 impl Reader {
@@ -71,8 +87,17 @@ impl Reader {
         name: Option<&PlanName>,
         value: &Value<'_>,
     ) -> Option<Plan> {
-        let known = ["title", "interval", "currency", "features"];
+        let mut known = vec!["title", "interval", "currency", "features"];
+        if self.archived.is_some() {
+            known.push(ARCHIVED);
+        }
         let fields = self.fields(place, value, &known)?;
+        if let (Some(archived), Some(name), Some(Value::BooleanLit(literal))) =
+            (&mut self.archived, name, fields.get(ARCHIVED))
+            && literal.value
+        {
+            archived.insert(name.clone());
+        }
         let interval = self.word(place, &fields, "interval", Interval::from_word);
         let currency = match self.string(place, &fields, "currency") {
             None | Some("") => Currency::default(),

@@ -1,6 +1,6 @@
 //! Values of a syntax tree, whatever they mean: objects, texts, numbers, and the faults that each can have.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -10,7 +10,7 @@ use rust_decimal::Decimal;
 
 use super::fault::{Collector, Place, short};
 use super::{MAX_AMOUNT, MAX_DECIMALS, MAX_TITLE_CHARS};
-use crate::domain::refs::FeaturePlan;
+use crate::domain::refs::{FeaturePlan, PlanName};
 use crate::num::{self, NumberError};
 
 /// Walks the syntax tree. What it returns counts only if no fault was found.
@@ -19,6 +19,8 @@ pub(super) struct Reader {
     pub(super) faults: Collector,
     /// Which feature has a lookup key, since two names may spell the same one.
     pub(super) lookup_keys: HashMap<String, FeaturePlan>,
+    /// The plans that say they are archived, where they may.
+    pub(super) archived: Option<BTreeSet<PlanName>>,
 }
 
 /// The fields of an object that are there and not null.

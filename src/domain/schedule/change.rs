@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::OwnedRwLockWriteGuard;
 
 use super::Subscribe;
-use super::checks::Attachment;
+use super::checks::{Attachment, check_archived};
 use super::customer_state::CustomerState;
 use super::notes::check_metadata_room;
 use super::transfer::{ItemChange, Transfer};
@@ -38,6 +38,7 @@ impl Domain {
         if state.knows(request.key.as_deref()) {
             return Ok(());
         }
+        check_archived(asked, Some(&state))?;
         let current_plan = CurrentPlan::of(state.current_state(), now);
         for phase in asked {
             current_plan.check(&phase.features)?;

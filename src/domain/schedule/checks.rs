@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use super::customer_state::CustomerState;
+use crate::domain::catalog::PricedFeature;
 use crate::domain::plan_change::{CurrentPlan, ResolvedPhase};
 use crate::domain::{Domain, Error, Result};
 
@@ -10,6 +12,19 @@ use crate::domain::{Domain, Error, Result};
 pub(super) enum Attachment {
     Attached,
     Unattached,
+}
+
+/// Checks that the request adds nothing that is archived. What the org has, or is to get, may stay.
+///
+/// # Errors
+/// [`Error::PlanArchived`] for the first such feature.
+pub(super) fn check_archived(asked: &[ResolvedPhase], state: Option<&CustomerState>) -> Result<()> {
+    let has = |one: &PricedFeature| state.is_some_and(|state| state.has_price(&one.price_id));
+    let mut added = asked.iter().flat_map(|phase| &phase.features);
+    match added.find(|one| one.archived && !has(one)) {
+        None => Ok(()),
+        Some(archived) => Err(Error::PlanArchived(archived.name.plan().to_string())),
+    }
 }
 
 impl Domain {

@@ -48,6 +48,19 @@ impl CustomerState {
         self.superseded.is_empty() && self.others.is_empty() && self.obsolete.is_empty()
     }
 
+    /// Whether the org has something at this price, or is to get it.
+    pub(super) fn has_price(&self, price: &str) -> bool {
+        let current = self.current.as_ref();
+        let mut items = current.iter().flat_map(|current| &current.items.data);
+        let later = current.into_iter().flat_map(Subscription::phases_to_come);
+        let waiting = self
+            .not_started
+            .iter()
+            .flat_map(|schedule| &schedule.phases);
+        let mut planned = later.chain(waiting).flat_map(|phase| &phase.items);
+        items.any(|item| item.price.id == price) || planned.any(|item| item.price.id() == price)
+    }
+
     pub(super) fn current_state(&self) -> CurrentState<'_> {
         match (&self.current, &self.not_started) {
             (Some(subscription), _) => CurrentState::Subscribed(subscription),

@@ -1,6 +1,7 @@
 //! The first subscription of an org that has no customer yet.
 
 use super::Subscribe;
+use super::checks::check_archived;
 use crate::domain::org::{OrgInfoUpdate, ResolvedOrg};
 use crate::domain::plan_change::{Change, CurrentPlan, ResolvedPhase};
 use crate::domain::refs::OrgName;
@@ -15,6 +16,7 @@ impl Domain {
         request: &Subscribe,
         now: i64,
     ) -> Result<()> {
+        check_archived(asked, None)?;
         let method = Some(request.payment_method.as_str()).filter(|method| !method.is_empty());
         self.check_coupons(asked, &CurrentPlan::default()).await?;
         let mut info = request.info.clone().unwrap_or_default();

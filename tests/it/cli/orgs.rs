@@ -1,6 +1,6 @@
 //! Subscribe, phases, limits, report, whois.
 
-use super::{Place, cells, json};
+use super::{PRICING, Place, cells, json};
 
 #[tokio::test]
 async fn an_org_subscribes_reports_and_is_limited() {
@@ -266,4 +266,116 @@ async fn errors_say_what_to_do_next() {
     ];
     let fault = place.tier(&unknown).fault().await;
     assert!(fault.contains("(invalid_payment_method)"), "{fault}");
+}
+
+#[tokio::test]
+async fn orgs_are_listed_as_a_table_as_csv_and_as_json() {
+    let place = Place::pushed().await;
+    for (org, plan) in [("org:a,b", "plan:free@1"), ("org:c", "plan:pro@1")] {
+        place.tier(&["subscribe", org, plan]).ok().await;
+    }
+    place
+        .tier(&["subscribe", "--email", "jo@acme.example", "org:d"])
+        .ok()
+        .await;
+    let table = place.tier(&["orgs", "--plan", "plan:pro"]).ok().await;
+    let rows = cells(&table);
+    assert_eq!(
+        rows[0],
+        ["ORG", "PLANS", "STATUS", "SINCE", "RENEWS", "ENDS"]
+    );
+    assert_eq!(rows[1][..3], ["org:c", "plan:pro@1", "active"]);
+    assert_eq!((rows[1].len(), rows[1][5], rows.len()), (6, "-", 2));
+    let csv = place
+        .tier(&["orgs", "--plan", "plan:free@1", "--csv"])
+        .ok()
+        .await;
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!(
+        lines[0],
+        "org,stripe_id,plans,fragments,status,since,period_end,trial,cancel_at"
+    );
+    assert!(
+        lines[1].starts_with("\"org:a,b\",cus_") && lines[1].contains(",plan:free@1,,active,"),
+        "{csv}"
+    );
+    let all = json(&place.tier(&["orgs", "--json"]).ok().await);
+    assert_eq!(all["orgs"].as_array().map(Vec::len), Some(3));
+    let none = place.tier(&["orgs", "--status", "past_due"]).ok().await;
+    assert_eq!(cells(&none).len(), 1);
+    let fault = place.tier(&["orgs", "--plan", "plan:nope"]).fault().await;
+    assert!(fault.contains("(TERR1020)"), "{fault}");
+    place.tier(&["orgs", "--csv", "--json"]).misused().await;
+}
+
+#[tokio::test]
+async fn a_plan_is_taken_off_sale_and_put_back() {
+    let place = Place::pushed().await;
+    place.tier(&["subscribe", "org:a", "plan:pro@1"]).ok().await;
+    assert_eq!(place.tier(&["archive", "plan:pro@1"]).ok().await, "");
+    let ls = place.tier(&["ls"]).ok().await;
+    assert!(
+        !ls.contains("plan:pro@1") && ls.contains("plan:free@1"),
+        "{ls}"
+    );
+    let all = json(&place.tier(&["pull", "--archived"]).ok().await);
+    assert_eq!(all["plans"]["plan:pro@1"]["archived"], true);
+    let fault = place
+        .tier(&["subscribe", "org:b", "plan:pro@1"])
+        .fault()
+        .await;
+    assert!(fault.contains("(plan_archived)"), "{fault}");
+    // What Stripe has is compared, archived or not.
+    let diff = place.tier(&["diff", "pricing.json"]).ok().await;
+    assert!(
+        diff.ends_with("0 to create, 3 the same, 0 different\n"),
+        "{diff}"
+    );
+    let undone = place.tier(&["archive", "--undo", "plan:pro@1", "--json"]);
+    assert_eq!(undone.ok().await, "{}\n");
+    place.tier(&["subscribe", "org:b", "plan:pro@1"]).ok().await;
+}
+
+#[tokio::test]
+async fn who_is_affected_by_a_push_is_said_before() {
+    let place = Place::pushed().await;
+    for org in ["org:a", "org:b"] {
+        place.tier(&["subscribe", org, "plan:pro@1"]).ok().await;
+    }
+    place
+        .tier(&["subscribe", "org:c", "plan:free@1"])
+        .ok()
+        .await;
+    place.tier(&["archive", "plan:pro@1"]).ok().await;
+    let next = PRICING.replace("plan:pro@1", "plan:pro@2");
+    place.write("next.json", &next);
+    for command in [
+        &["diff", "next.json"][..],
+        &["push", "--dry-run", "next.json"],
+    ] {
+        let said = place.tier(command).ok().await;
+        let last: Vec<&str> = said.lines().rev().take(2).collect();
+        assert_eq!(
+            last,
+            [
+                "2 to create, 1 the same, 0 different",
+                "plan:pro@1 has 2 orgs"
+            ],
+            "{said}"
+        );
+    }
+    let machine = json(&place.tier(&["diff", "--json", "next.json"]).ok().await);
+    assert_eq!(
+        machine["affected"],
+        serde_json::json!([{"plan": "plan:pro@1", "orgs": 2}])
+    );
+    place.write("other.json", &PRICING.replace("1000", "2000"));
+    let said = place.tier(&["diff", "other.json"]).end().await;
+    assert_eq!(said.code, Some(1));
+    assert!(
+        said.stdout.contains("\nplan:pro@1 has 2 orgs\n"),
+        "{said:?}"
+    );
+    let same = place.tier(&["diff", "pricing.json"]).ok().await;
+    assert!(!same.contains(" has "), "{same}");
 }

@@ -5,7 +5,7 @@ use tier::domain::pricing::Model;
 
 use super::{PRICING, Place, json};
 
-const COMMANDS: [&str; 31] = [
+const COMMANDS: [&str; 33] = [
     "serve",
     "sandbox",
     "dev",
@@ -13,10 +13,12 @@ const COMMANDS: [&str; 31] = [
     "push",
     "pull",
     "ls",
+    "archive",
     "diff",
     "validate",
     "schema",
     "subscribe",
+    "orgs",
     "phases",
     "limits",
     "report",

@@ -37,7 +37,7 @@ async fn words_that_are_no_commands_have_a_hint() {
         ("login", "`tier connect`"),
         ("new", "`tier init`"),
         ("advance", "`tier clock advance`"),
-        ("orgs", "`tier whois ORG`"),
+        ("customers", "`tier orgs` lists all"),
         ("open", "`tier whoami`"),
         ("migrate", "`tier subscribe ORG PLAN`"),
         ("Push", "'push'"),
@@ -48,7 +48,7 @@ async fn words_that_are_no_commands_have_a_hint() {
         let message = said["message"].as_str().unwrap();
         assert!(message.contains(hint), "{message}");
     }
-    let said = place.tier(&["help", "Orgs"]).misused().await;
+    let said = place.tier(&["help", "Customers"]).misused().await;
     assert!(said.contains("`tier whois ORG`"), "{said}");
 }
 
