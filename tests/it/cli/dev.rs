@@ -4,11 +4,10 @@ use serde_json::Value;
 use testing::time::until;
 
 use super::{PRICING, Place, json};
+use crate::binary::Server;
 
-#[tokio::test]
-async fn the_sandbox_has_what_the_file_says() {
-    let place = Place::offline();
-    place.write("pricing.json", PRICING);
+/// The server, without an account.
+async fn dev(place: &Place) -> Server {
     let args = [
         "dev",
         "--addr",
@@ -16,7 +15,14 @@ async fn the_sandbox_has_what_the_file_says() {
         "--sandbox-addr",
         "127.0.0.1:0",
     ];
-    let server = place.tier(&args).without("STRIPE_API_KEY").started().await;
+    place.tier(&args).without("STRIPE_API_KEY").started().await
+}
+
+#[tokio::test]
+async fn the_sandbox_has_what_the_file_says() {
+    let place = Place::offline();
+    place.write("pricing.json", PRICING);
+    let server = dev(&place).await;
     let url = server.url();
     let pulled = async || -> Value {
         let run = place.tier(&["pull", "--base-url", &url]);
@@ -56,14 +62,7 @@ async fn the_sandbox_has_what_the_file_says() {
 #[tokio::test]
 async fn it_waits_for_a_file_that_is_not_there() {
     let place = Place::offline();
-    let args = [
-        "dev",
-        "--addr",
-        "127.0.0.1:0",
-        "--sandbox-addr",
-        "127.0.0.1:0",
-    ];
-    let server = place.tier(&args).without("STRIPE_API_KEY").started().await;
+    let server = dev(&place).await;
     let url = server.url();
     place.tier(&["init"]).ok().await;
     let pull = ["pull", "--base-url", &url];
