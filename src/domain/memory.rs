@@ -12,7 +12,7 @@ use super::org::Customers;
 use super::orgs::{Listings, listings};
 use super::request_key::KeyedRequests;
 use super::revision::{RefusedWrites, refused_writes};
-use super::usage::KeyedReports;
+use super::usage::{KeyedReports, SettledPublications};
 
 /// How many orgs are remembered, and how many keys of reports, unless said otherwise.
 const REMEMBERED: usize = 100_000;
@@ -33,6 +33,7 @@ struct Parts {
     reports: OnceLock<KeyedReports>,
     requests: OnceLock<KeyedRequests>,
     settled: OnceLock<Settled>,
+    publications: OnceLock<SettledPublications>,
     refused: OnceLock<RefusedWrites>,
     entitlements: OnceLock<Arc<Entitlements>>,
     listings: OnceLock<Listings>,
@@ -56,6 +57,7 @@ impl Memory {
             reports: OnceLock::new(),
             requests: OnceLock::new(),
             settled: OnceLock::new(),
+            publications: OnceLock::new(),
             refused: OnceLock::new(),
             entitlements: OnceLock::new(),
             listings: OnceLock::new(),
@@ -80,6 +82,9 @@ impl Memory {
         }
         if let Some(reports) = parts.reports.get() {
             reports.clear();
+        }
+        if let Some(publications) = parts.publications.get() {
+            publications.clear();
         }
         if let Some(refused) = parts.refused.get() {
             refused.invalidate_all();
@@ -114,6 +119,12 @@ impl Memory {
     pub(super) fn settled(&self) -> &Settled {
         let settled = &self.0.settled;
         settled.get_or_init(|| Cache::new(self.0.most))
+    }
+
+    /// Additions to totals that are published, and of which nothing more can come.
+    pub(super) fn publications(&self) -> &SettledPublications {
+        let publications = &self.0.publications;
+        publications.get_or_init(|| Cache::new(self.0.most))
     }
 
     /// Writes that Stripe has refused.

@@ -1,26 +1,23 @@
-//! What is added to a total, so that of several requests that saw the same total one adds.
+//! What is added to a total, so that of several requests that saw the same total one adds, and of several that saw
+//! different ones none adds to a total that is no longer there.
 //!
 //! The idempotency key of an addition names the total that was seen and nothing else, so Stripe carries out one addition
 //! to it. A request with another quantity is refused, and cannot learn from that whether the addition that has the key is
-//! under way, was made, or failed. So each request writes what it is going to add into the customer's metadata first.
-//! Whoever finds the key taken reads it there and sends that very addition again: Stripe says that it is under way, or
-//! answers as it did the first time. After that the total can be read. No wait decides about it.
+//! under way, was made, or failed. So each request [publishes](super::publication) what it is going to add first. Whoever
+//! finds the key taken reads it there and sends that very addition again: Stripe says that it is under way, or answers as
+//! it did the first time. After that the total can be read. No wait decides about it.
+//!
+//! Others may add usage without a look at the total, so two requests may see different totals, and have different keys.
+//! Whoever publishes is told what was published before. It settles what was published of another total: it takes the key
+//! for an addition of nothing, or learns what became of the addition. Then it reads the total again.
 
 use super::Report;
 use super::keyed::RECORDS;
+use super::publication::Publication;
 use super::totals::PeriodUsage;
-use crate::billing::{CustomerUpdate, Metadata, SubscriptionItem, UsageAction, UsageRecord};
+use crate::billing::{SubscriptionItem, UsageAction, UsageRecord};
 use crate::domain::{Domain, Error, Failure};
 use crate::stripe;
-
-/// What the metadata keys begin with under which additions are published.
-const PUBLISHED: &str = "tier.set.";
-
-/// How many such keys a customer has: as many requests can add to one total at the same time and know of each other.
-const SLOTS: u32 = 4;
-
-/// How many keys of publications are tried.
-const PUBLICATIONS: u32 = 50;
 
 /// How often the total is read again while an addition that is not published has the key.
 const LOOKS: u32 = 8;
@@ -28,23 +25,32 @@ const LOOKS: u32 = 8;
 /// An addition to a total that was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Addition {
-    item: String,
-    seen: PeriodUsage,
-    quantity: i64,
-    at: Option<i64>,
+    pub(super) item: String,
+    pub(super) seen: PeriodUsage,
+    pub(super) quantity: i64,
+    pub(super) at: Option<i64>,
     /// The digest of the client's key, or empty.
-    for_key: String,
+    pub(super) for_key: String,
 }
 
-/// What has been tried to add to the total that was seen last.
+/// What has been tried to bring an item to a total.
 #[derive(Default)]
 pub(super) struct AdditionTries {
+    /// The total that was seen last.
     seen: Option<i64>,
-    /// How many keys of publications are taken.
-    publications: u32,
-    /// How many keys of additions are spent on failures.
+    /// How many keys of additions to it are spent on failures.
     failures: u32,
     looks: u32,
+    /// Publications of the item of which nothing more can come.
+    settled: Vec<Publication>,
+}
+
+/// What became of an addition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settled {
+    Added,
+    /// It was not made, and never will be.
+    NotAdded,
 }
 
 impl Addition {
@@ -62,37 +68,6 @@ impl Addition {
             at: report.at,
             for_key,
         }
-    }
-
-    /// As it is published. [`Addition::published`] reads it.
-    fn text(&self) -> String {
-        let start = self.seen.start.unwrap_or_default();
-        let at = self.at.map_or("now".to_owned(), |at| at.to_string());
-        let (item, total, quantity) = (&self.item, self.seen.total, self.quantity);
-        format!("{item} {start} {total} {quantity} {at} {}", self.for_key)
-    }
-
-    fn published(text: &str) -> Option<Self> {
-        let mut words = text.split(' ');
-        let item = words.next()?.to_owned();
-        let start: i64 = words.next()?.parse().ok()?;
-        let total = words.next()?.parse().ok()?;
-        let quantity = words.next()?.parse().ok()?;
-        let at = match words.next()? {
-            "now" => None,
-            at => Some(at.parse().ok()?),
-        };
-        let for_key = words.next()?.to_owned();
-        let start = (start != 0).then_some(start);
-        let seen = PeriodUsage { total, start };
-        let addition = Self {
-            item,
-            seen,
-            quantity,
-            at,
-            for_key,
-        };
-        Some(addition)
     }
 
     /// The idempotency key of all additions to this total.
@@ -118,13 +93,19 @@ impl Addition {
     }
 }
 
+/// An addition of nothing, which takes a key so that no other addition can.
+const NOTHING: UsageRecord = UsageRecord {
+    quantity: 0,
+    action: UsageAction::Increment,
+    at: None,
+};
+
 impl AdditionTries {
     fn saw(&mut self, total: i64) {
         if self.seen != Some(total) {
-            *self = Self {
-                seen: Some(total),
-                ..Self::default()
-            };
+            self.seen = Some(total);
+            self.failures = 0;
+            self.looks = 0;
         }
     }
 
@@ -152,6 +133,14 @@ impl AdditionTries {
 }
 
 impl Domain {
+    /// Before the total of an item is looked at.
+    pub(super) async fn begin_additions(&self, item: &str) -> Result<AdditionTries, Failure> {
+        Ok(AdditionTries {
+            settled: self.settled_publications(item).await?,
+            ..AdditionTries::default()
+        })
+    }
+
     /// Makes an addition. False: another one was made, or this one failed, and the total has to be read again.
     pub(super) async fn add_to_total(
         &self,
@@ -160,7 +149,49 @@ impl Domain {
         tries: &mut AdditionTries,
     ) -> Result<bool, Failure> {
         tries.saw(addition.seen.total);
-        self.publish(customer, addition, tries).await?;
+        let own = Publication::new(addition.clone());
+        let before = self.publish(customer, &own, &mut tries.settled).await?;
+        let added = match self.settle_published(addition, before, tries).await {
+            Ok(true) => self.add_published(customer, &own, tries).await,
+            // It is not sent.
+            Ok(false) => Ok(false),
+            Err(failure) => Err(failure),
+        };
+        if added.is_ok() {
+            tries.settled.push(own);
+        }
+        self.remember_settled(&addition.item, &tries.settled)
+            .await?;
+        added
+    }
+
+    /// Settles what was published of other totals. Says whether the total is still what the addition is for.
+    async fn settle_published(
+        &self,
+        addition: &Addition,
+        before: Vec<Publication>,
+        tries: &mut AdditionTries,
+    ) -> Result<bool, Failure> {
+        let mut is_unchanged = true;
+        for other in before {
+            if !other.addition.is_to_same_total(addition) {
+                tracing::info!(item = %addition.item, total = other.addition.seen.total, "settles an addition to another total");
+                self.settle_addition(&other.addition).await?;
+                tries.settled.push(other);
+                is_unchanged = false;
+            }
+        }
+        Ok(is_unchanged || self.period_usage(&addition.item, None).await? == addition.seen)
+    }
+
+    /// Sends an addition that is published.
+    async fn add_published(
+        &self,
+        customer: &str,
+        own: &Publication,
+        tries: &mut AdditionTries,
+    ) -> Result<bool, Failure> {
+        let addition = &own.addition;
         let key = addition.key(tries.failures);
         let added = self.add_record(&addition.item, addition.record(), Some(key));
         match added.await {
@@ -174,57 +205,34 @@ impl Domain {
             Err(error) => return Err(error.into()),
         }
         tracing::info!(item = %addition.item, total = addition.seen.total, "another request adds to this total");
-        if !self.finish_other(customer, addition, tries).await? {
+        if !self.finish_other(customer, own, tries).await? {
             let units = tries.next_look()?;
             tokio::time::sleep(self.stripe().first_wait() * units).await;
         }
         Ok(false)
     }
 
-    /// Says what is going to be added.
-    async fn publish(
-        &self,
-        customer: &str,
-        addition: &Addition,
-        tries: &mut AdditionTries,
-    ) -> Result<(), stripe::Error> {
-        loop {
-            let number = tries.publications;
-            let name = format!("{PUBLISHED}{}", number % SLOTS);
-            let update = CustomerUpdate {
-                metadata: Metadata::from([(name, addition.text())]),
-                ..CustomerUpdate::default()
-            };
-            let publish = self.billing().update_customer(customer, &update).unread();
-            // One publication of each number, so that none takes the place of another.
-            let key = format!("publish:{number}:{}", addition.key(0));
-            match publish.key(key).send().await {
-                Err(error)
-                    if (error.is_idempotency_conflict() || error.is_replayed())
-                        && number < PUBLICATIONS =>
-                {
-                    tries.publications += 1;
-                }
-                published => return published.map(drop),
-            }
-        }
-    }
-
     /// Sends the addition again that has the key, if it is published. Says whether it is known what became of it.
     async fn finish_other(
         &self,
         customer: &str,
-        addition: &Addition,
+        own: &Publication,
         tries: &mut AdditionTries,
     ) -> Result<bool, Failure> {
-        let published = self.published_additions(customer).await?;
-        let others = published.iter().filter(|other| *other != addition);
-        for other in others.filter(|other| other.is_to_same_total(addition)) {
-            let key = other.key(tries.failures);
-            match self
-                .add_record(&other.item, other.record(), Some(key))
-                .await
-            {
+        let addition = &own.addition;
+        let published = self.published_additions(customer).await?.into_iter();
+        let others = published.filter(|other| other != own);
+        let others = others.map(|other| other.addition);
+        let others = others.filter(|other| other != addition && other.is_to_same_total(addition));
+        let others = others.map(|other| other.record());
+        for record in others.chain([NOTHING]) {
+            let key = addition.key(tries.failures);
+            match self.add_record(&addition.item, record, Some(key)).await {
+                // Somebody has taken the key so that nothing can be added under it.
+                Ok(()) if record.quantity == 0 => {
+                    tries.failures += 1;
+                    return Ok(true);
+                }
                 Ok(()) => return Ok(true),
                 Err(error) if error.is_item_gone() => return Err(error.into()),
                 Err(error) if error.is_idempotency_conflict() => {}
@@ -240,75 +248,48 @@ impl Domain {
         Ok(false)
     }
 
-    async fn published_additions(&self, customer: &str) -> Result<Vec<Addition>, stripe::Error> {
-        let customer = self.billing().customer(customer).await?;
-        let pairs = customer.metadata.iter();
-        let texts = pairs.filter(|(name, _)| name.starts_with(PUBLISHED));
-        Ok(texts
-            .filter_map(|(_, text)| Addition::published(text))
-            .collect())
-    }
-
-    /// Whether an addition was made that was published for a client's key.
+    /// Whether an addition was made that was published for a client's key. If not, none is made any more.
     pub(super) async fn was_added_for(
         &self,
         customer: &str,
         for_key: &str,
     ) -> Result<bool, stripe::Error> {
-        let published = self.published_additions(customer).await?;
-        let own = published.iter().filter(|own| own.for_key == for_key);
-        for addition in own {
-            if self.has_its_key(addition).await? {
+        for published in self.published_additions(customer).await? {
+            let addition = published.addition;
+            if addition.for_key == for_key
+                && self.settle_addition(&addition).await? == Settled::Added
+            {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// Whether an addition was sent, and before all others to its total.
-    async fn has_its_key(&self, addition: &Addition) -> Result<bool, stripe::Error> {
-        let nothing = UsageRecord {
-            quantity: 0,
-            ..addition.record()
+    /// Finds out what became of an addition. If it was not made, it cannot be made any more.
+    async fn settle_addition(&self, addition: &Addition) -> Result<Settled, stripe::Error> {
+        let send = async |record, failures| {
+            let key = Some(addition.key(failures));
+            self.add_record_once(&addition.item, record, key).await
         };
-        // Adds nothing if the key is free. Else it is known that the next call is not the first one.
-        for (record, has_it) in [(nothing, false), (addition.record(), true)] {
-            let added = self.add_record(&addition.item, record, Some(addition.key(0)));
-            match added.await {
-                Ok(()) => return Ok(has_it),
-                // Nothing was sent before the item went, or a failure is kept.
-                Err(error) if error.is_item_gone() || error.is_replayed() => return Ok(false),
+        for failures in 0..=RECORDS {
+            match send(NOTHING, failures).await {
+                Ok(is_replayed) if !is_replayed => return Ok(Settled::NotAdded),
+                // The key was taken before, so the addition may have another one.
+                Ok(_) => continue,
+                Err(error) if error.is_item_gone() => return Ok(Settled::NotAdded),
                 Err(error) if error.is_idempotency_conflict() => {}
+                Err(error) if error.is_replayed() => continue,
+                Err(error) => return Err(error),
+            }
+            // The key is taken, so this adds nothing that was not sent before.
+            match send(addition.record(), failures).await {
+                Ok(_) => return Ok(Settled::Added),
+                Err(error) if error.is_item_gone() => return Ok(Settled::NotAdded),
+                Err(error) if error.is_idempotency_conflict() || error.is_definite() => {}
+                Err(error) if error.is_replayed() => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(false)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_published_is_read_again() {
-        let seen = |start| PeriodUsage { total: 7, start };
-        for (start, at, for_key) in [
-            (None, None, ""),
-            (Some(1_700_000_000), Some(1_700_000_001), "0af3"),
-        ] {
-            let addition = Addition {
-                item: "si_1".into(),
-                seen: seen(start),
-                quantity: 3,
-                at,
-                for_key: for_key.into(),
-            };
-            let text = addition.text();
-            assert_eq!(Addition::published(&text), Some(addition), "{text}");
-        }
-        for text in ["", "si_1", "si_1 0 7 x now ", "si_1 0 7 3 now"] {
-            assert_eq!(Addition::published(text), None, "{text}");
-        }
+        Ok(Settled::NotAdded)
     }
 }

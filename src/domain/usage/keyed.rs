@@ -145,7 +145,7 @@ impl Domain {
         // What the total moves by tells what became of a record whose answer is a failure.
         let tells = !report.clobber && item.price.sums() && !claim.repeated;
         let before = if tells {
-            Some(self.period_usage(item, None).await?.total)
+            Some(self.period_usage(&item.id, None).await?.total)
         } else {
             None
         };
@@ -159,7 +159,7 @@ impl Domain {
                     return Err(unknown());
                 }
                 Err(error) if error.is_replayed() && error.is_failure_of_stripes() => {
-                    let after = match self.period_usage(item, None).await {
+                    let after = match self.period_usage(&item.id, None).await {
                         Ok(after) => after.total,
                         // So the record may have been counted before the item went.
                         Err(error) if error.is_item_gone() => {

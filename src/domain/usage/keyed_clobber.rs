@@ -2,7 +2,7 @@
 //! so a repetition cannot simply be the same call. The addition is made under the key of the total that was seen, as one
 //! without a client's key is, and the client's key is marked afterwards: the same total under two keys is added once.
 
-use super::addition::{Addition, AdditionTries};
+use super::addition::Addition;
 use super::claim::{Claim, Key};
 use super::record::cannot_be_lowered;
 use super::{Report, totals::PeriodUsage};
@@ -55,7 +55,7 @@ impl Domain {
             }
             Err(failure) => return Err(failure),
         };
-        let mut tries = AdditionTries::default();
+        let mut tries = self.begin_additions(&item.id).await?;
         loop {
             let seen = match self.seen_by(customer, claim, beside, report, key).await? {
                 Seen::Done => return Ok(()),
@@ -89,7 +89,7 @@ impl Domain {
         key: &Key,
     ) -> Result<Seen, Failure> {
         let item = &claim.item;
-        let running = match self.period_usage(item, None).await {
+        let running = match self.period_usage(&item.id, None).await {
             Ok(running) => running,
             Err(error) if error.is_item_gone() && claim.repeated => {
                 self.done_before(error, customer, key).await?;
@@ -99,7 +99,7 @@ impl Domain {
         };
         let began = claim.subscription.current_period_start;
         if claim.repeated && running.start.is_some_and(|start| start > began) {
-            let then = self.period_usage(item, Some(began)).await?;
+            let then = self.period_usage(&item.id, Some(began)).await?;
             if then.total.saturating_add(beside) >= report.n {
                 return Ok(Seen::Done);
             }

@@ -2,7 +2,7 @@
 //! say.
 
 use super::Report;
-use super::addition::{Addition, AdditionTries};
+use super::addition::Addition;
 use crate::billing::{Subscription, SubscriptionItem, UsageAction, UsageRecord};
 use crate::domain::entitlement::{Counted, Kind, UsageSnapshot};
 use crate::domain::refs::FeatureName;
@@ -111,9 +111,9 @@ impl Domain {
         let beside = self
             .used_beside(subscription, item, &report.feature)
             .await?;
-        let mut tries = AdditionTries::default();
+        let mut tries = self.begin_additions(&item.id).await?;
         loop {
-            let seen = self.period_usage(item, None).await?;
+            let seen = self.period_usage(&item.id, None).await?;
             let total = seen.total.saturating_add(beside);
             let missing = report.n.saturating_sub(total);
             if missing == 0 {
@@ -144,7 +144,7 @@ impl Domain {
             let name = other.price.feature_plan();
             let sells = name.is_some_and(|name| name.feature() == *feature);
             if sells && other.id != item.id && other.price.is_metered() {
-                let total = self.period_usage(other, None).await?.total;
+                let total = self.period_usage(&other.id, None).await?.total;
                 used = used.saturating_add(total);
             }
         }
@@ -158,11 +158,21 @@ impl Domain {
         record: UsageRecord,
         key: Option<String>,
     ) -> Result<(), stripe::Error> {
+        self.add_record_once(item, record, key).await.map(drop)
+    }
+
+    /// The same. Says whether it was done before, under the same key.
+    pub(super) async fn add_record_once(
+        &self,
+        item: &str,
+        record: UsageRecord,
+        key: Option<String>,
+    ) -> Result<bool, stripe::Error> {
         let mut write = self.billing().record_usage(item, record);
         if let Some(key) = key {
             write = write.key(key);
         }
-        write.send().await.map(drop)
+        Ok(write.send_once().await?.replayed)
     }
 
     /// The item that usage of `feature` is recorded on.

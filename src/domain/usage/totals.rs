@@ -70,17 +70,17 @@ impl Domain {
         &self,
         item: &SubscriptionItem,
     ) -> Result<i64, stripe::Error> {
-        Ok(self.period_usage(item, None).await?.total)
+        Ok(self.period_usage(&item.id, None).await?.total)
     }
 
     /// What was recorded on an item in the period that was running `at` some time, or in the one that runs now.
     pub(super) async fn period_usage(
         &self,
-        item: &SubscriptionItem,
+        item: &str,
         at: Option<i64>,
     ) -> Result<PeriodUsage, stripe::Error> {
         let periods = if at.is_some() { 100 } else { 1 };
-        let summaries = self.billing().usage_summaries(&item.id, periods).await?;
+        let summaries = self.billing().usage_summaries(item, periods).await?;
         let mut summaries = summaries.iter();
         let found = match at {
             None => summaries.next(),

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use axum::http::Method;
 use serde_json::{Value, json};
-use stripe_sandbox::{Action, Rule};
+use stripe_sandbox::{Action, Request, Rule};
 
 use super::{meeting, subscribe, two};
-use crate::harness::{Answer, TestApp};
+use crate::harness::{Answer, STRIPE_KEY, TestApp};
 use testing::time::until;
 
 const RECORDS: &str = "/v1/subscription_items/*/usage_records";
@@ -38,6 +38,24 @@ async fn used(app: &TestApp) -> i64 {
 fn fails(app: &TestApp, method: &str, path: &str, status: u16) {
     let rule = Rule::new(method, path, Action::Status(status, None));
     app.sandbox().add_fault(rule.after().times(1));
+}
+
+/// Lets a call reach Stripe once more.
+async fn repeat(app: &TestApp, call: &Request) -> u16 {
+    // Fails if another test was first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let http = reqwest::Client::builder().no_proxy().build();
+    let url = format!("{}{}", app.stripe_url(), call.path);
+    let key = call.idempotency_key.as_deref().expect("writes have keys");
+    let request = http.expect("a client").post(url).bearer_auth(STRIPE_KEY);
+    let params = call.params.as_object().expect("parameters").iter();
+    let params =
+        params.map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default()));
+    let request = request
+        .header("idempotency-key", key)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(params.collect::<Vec<_>>().join("&"));
+    request.send().await.expect("an answer").status().as_u16()
 }
 
 #[tokio::test]
@@ -106,6 +124,87 @@ async fn totals_on_two_servers_are_not_both_added_when_stripe_is_slow() {
             let highest = totals[0].max(totals[1]);
             assert_eq!(used(server).await, highest, "{totals:?} {keys:?}");
         }
+    }
+}
+
+/// The total that an addition was meant for has moved, and the addition is still under way.
+#[tokio::test]
+async fn an_addition_that_is_under_way_is_known_to_who_sees_another_total() {
+    for keys in [[None, None], [Some("k"), Some("l")], [None, Some("l")]] {
+        for again_at_third in [false, true] {
+            let (one, two) = two().await;
+            let three = one.beside(&super::patient());
+            subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
+            one.slow_down("POST", RECORDS, Duration::from_secs(600));
+            let meanwhile = async {
+                one.until_slow().await;
+                report(&three, &body(5), None).await.ok();
+                let answer = report(&two, &clobber(20), keys[1]).await;
+                one.sandbox().clear_faults();
+                answer
+            };
+            let ten = clobber(10);
+            let first = report(&one, &ten, keys[0]);
+            let (held_up, other) = tokio::join!(first, meanwhile);
+            held_up.ok();
+            assert_ne!(other.status, 200, "{keys:?}: the total is not known");
+            assert_eq!(used(&one).await, 15, "{keys:?}");
+            let again = if again_at_third { &three } else { &two };
+            report(again, &clobber(20), keys[1]).await.ok();
+            for server in [&one, &two, &three] {
+                assert_eq!(used(server).await, 20, "{keys:?}");
+                report(server, &clobber(20), keys[1]).await.ok();
+            }
+        }
+    }
+}
+
+/// The other one's addition is made after the total was read, and before this one's is published.
+#[tokio::test]
+async fn an_addition_that_was_made_since_the_total_was_read_is_seen() {
+    for n in [10, 30] {
+        let (one, two) = two().await;
+        subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
+        one.slow_down("POST", "/v1/customers/*", Duration::from_secs(600));
+        let meanwhile = async {
+            one.until_slow().await;
+            report(&two, &body(5), None).await.ok();
+            report(&two, &clobber(20), None).await.ok();
+            one.sandbox().clear_faults();
+        };
+        let set = clobber(n);
+        let (late, ()) = tokio::join!(report(&one, &set, None), meanwhile);
+        if n < 20 {
+            late.fails(400, "invalid_request");
+        } else {
+            late.ok();
+        }
+        assert_eq!(used(&two).await, n.max(20));
+    }
+}
+
+/// Its sender has given up, and the network has not.
+#[tokio::test]
+async fn an_addition_that_reaches_stripe_after_another_total_was_set_is_refused() {
+    for key in [None, Some("k")] {
+        let (one, two) = two().await;
+        subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
+        one.forget_calls();
+        let lost = Rule::new("POST", RECORDS, Action::Drop);
+        one.sandbox().add_fault(lost);
+        let answer = report(&one, &clobber(10), key).await;
+        assert!(answer.status.is_server_error(), "{}", answer.status);
+        one.sandbox().clear_faults();
+        let calls = one.sandbox().requests(None);
+        let late = calls
+            .iter()
+            .rfind(|call| call.endpoint == "POST /v1/subscription_items/:id/usage_records");
+        report(&two, &body(5), None).await.ok();
+        report(&two, &clobber(20), None).await.ok();
+        assert_eq!(repeat(&one, late.expect("it was sent")).await, 400);
+        assert_eq!(used(&two).await, 20);
+        report(&two, &clobber(25), None).await.ok();
+        assert_eq!(used(&two).await, 25);
     }
 }
 
