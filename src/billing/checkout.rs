@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Billing, Write};
+use super::{Billing, Metadata, Write};
 use crate::stripe::Form;
 
 /// A page at Stripe on which somebody pays.
@@ -38,8 +38,12 @@ pub struct NewSessionItems<'a> {
     pub items: &'a [LineItem],
     /// A pair of its metadata.
     pub mark: (&'a str, &'a str),
+    /// Further pairs.
+    pub metadata: &'a Metadata,
     /// Days before the first payment.
     pub trial_days: Option<i64>,
+    /// The id of a coupon.
+    pub coupon: Option<&'a str>,
 }
 
 /// What is bought.
@@ -85,6 +89,10 @@ impl NewSessionItems<'_> {
     fn push_to(&self, form: &mut Form) {
         let (key, value) = self.mark;
         form.push(format!("subscription_data[metadata][{key}]"), value);
+        for (key, value) in self.metadata {
+            form.push(format!("subscription_data[metadata][{key}]"), value);
+        }
+        form.push_some("discounts[0][coupon]", self.coupon);
         form.push_some("subscription_data[trial_period_days]", self.trial_days);
         for (i, item) in self.items.iter().enumerate() {
             form.push(format!("line_items[{i}][price]"), &item.price);

@@ -2,13 +2,17 @@
 
 use sha2::{Digest as _, Sha256};
 
+use super::catalog::PricedFeature;
 use super::entitlement::Before;
+use super::plan_change::{CurrentPlan, CurrentState};
 use super::refs::{OrgName, Reference};
 use super::request_key::reused;
 use super::revision::{Attempts, Refusal};
 use super::subscription::{Detail, MARK};
 use super::{Domain, Error, Result};
-use crate::billing::{CheckoutSession, LineItem, NewSession, NewSessionItems, Subscription, Write};
+use crate::billing::{
+    CheckoutSession, LineItem, Metadata, NewSession, NewSessionItems, Subscription, Write,
+};
 use crate::num::hex;
 
 /// The contents of the page.
@@ -31,10 +35,51 @@ pub struct Checkout {
 /// How tax is treated.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tax {
-    /// Stripe computes it.
-    pub automatic: bool,
+    /// Whether Stripe computes it; none: as for the current subscription.
+    pub automatic: Option<bool>,
     /// Checkout asks for a tax id.
     pub collect_id: bool,
+}
+
+/// What a session sells. The request says which features; the rest stays as it is on the org's current subscription, whose
+/// place it takes.
+struct Purchase {
+    items: Vec<LineItem>,
+    coupon: Option<String>,
+    automatic_tax: bool,
+    /// The app's own pairs.
+    metadata: Metadata,
+}
+
+impl Purchase {
+    fn new(features: &[PricedFeature], current: Option<&Subscription>, now: i64) -> Self {
+        let state = current.map_or(CurrentState::Nothing, CurrentState::Subscribed);
+        let plan = CurrentPlan::of(state, now);
+        let items = features.iter().zip(plan.items_with(features));
+        let items = items.map(|(feature, item)| LineItem {
+            price: item.price,
+            // Checkout sells at least one.
+            quantity: (!feature.metered).then_some(item.quantity.unwrap_or(1).max(1)),
+        });
+        let metadata = current.map(|current| current.metadata.iter());
+        let own = metadata.into_iter().flatten();
+        let own = own.filter(|(key, _)| !key.starts_with("tier."));
+        Self {
+            items: items.collect(),
+            metadata: own
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect(),
+            automatic_tax: plan.automatic_tax && !features.is_empty(),
+            coupon: plan.coupon.filter(|_| !features.is_empty()),
+        }
+    }
+
+    fn without_coupon(self) -> Self {
+        Self {
+            coupon: None,
+            ..self
+        }
+    }
 }
 
 impl Domain {
@@ -57,20 +102,23 @@ impl Domain {
                 "success_url is required: where to go after the payment".into(),
             ));
         }
-        let items = self.line_items(&checkout.features).await?;
+        let features = self.expand(&checkout.features).await?;
+        if let Some(archived) = features.iter().find(|feature| feature.archived) {
+            return Err(Error::PlanArchived(archived.name.plan().to_string()));
+        }
         // The org's customer may be in creation.
         let shared = self.shared().await?;
         let _held = self.hold(&shared.changes, org.as_str()).await?;
         let _changing = self.changing(&shared, org);
-        let opened = match self.open_for(org, checkout, &items, key).await {
+        let opened = match self.open_for(org, checkout, &features, key).await {
             Err(Error::CustomerVanished { .. }) => {
                 self.forget_customer(org).await?;
-                self.open_for(org, checkout, &items, key).await
+                self.open_for(org, checkout, &features, key).await
             }
             opened => opened,
         };
         let (url, subscription) = opened?;
-        if !items.is_empty() {
+        if !features.is_empty() {
             self.expect_purchase(&shared, org, subscription);
         }
         Ok(url)
@@ -82,18 +130,13 @@ impl Domain {
         &self,
         org: &OrgName,
         checkout: &Checkout,
-        items: &[LineItem],
+        features: &[PricedFeature],
         key: Option<&str>,
     ) -> Result<(String, Before)> {
         let (org, is_new) = self.resolve_or_create_org(org).await?;
-        let create = self.new_session(&org.customer, checkout, items);
-        let opened = match key {
-            Some(key) => {
-                let opened = self.open_session(create, self.key_digest(key), true).await;
-                opened.map(|url| (url, Before::Unknown))
-            }
-            None => self.open_this_minute(&org.customer, create).await,
-        };
+        let opened = self
+            .open_for_customer(&org.customer, checkout, features, key)
+            .await;
         if let Err(error) = &opened
             && is_new
             && error.is_definite_refusal()
@@ -109,24 +152,50 @@ impl Domain {
         Ok(opened)
     }
 
-    async fn line_items(&self, features: &[Reference]) -> Result<Vec<LineItem>> {
-        let features = self.expand(features).await?;
-        if let Some(archived) = features.iter().find(|feature| feature.archived) {
-            return Err(Error::PlanArchived(archived.name.plan().to_string()));
-        }
-        let features = features.into_iter();
-        let items = features.map(|feature| LineItem {
-            price: feature.price_id,
-            quantity: (!feature.metered).then_some(1),
-        });
-        Ok(items.collect())
+    /// With a client's key, the session is the same for as long as Stripe knows the key. Without, two clicks or two servers
+    /// open the same one within a minute; after a purchase or a change it is another one. Also returns what is known of
+    /// the org's current subscription, if it grants anything.
+    async fn open_for_customer(
+        &self,
+        customer: &str,
+        checkout: &Checkout,
+        features: &[PricedFeature],
+        key: Option<&str>,
+    ) -> Result<(String, Before)> {
+        let found = self.subscriptions(customer, Detail::History).await?;
+        let current = found.current.filter(Subscription::grants);
+        let now = self.now().await?;
+        let purchase = Purchase::new(features, current.as_ref(), now);
+        let before = match key {
+            // It may have been bought before.
+            Some(_) => Before::Unknown,
+            None => Before::Known(current.map(|current| current.id.into())),
+        };
+        let minute = self.account.clock.unix().div_euclid(60);
+        let open = async |purchase: &Purchase, suffix: &str| {
+            let create = self.new_session(customer, checkout, purchase);
+            let name = key.map(|key| format!("{}{suffix}", self.key_digest(key)));
+            let name = name.unwrap_or_else(|| {
+                let digest = hex(&Sha256::digest(create.parameters())[..16]);
+                format!("{digest}:{}:{minute}", found.revision)
+            });
+            self.open_session(create, name, key.is_some()).await
+        };
+        let opened = match open(&purchase, "").await {
+            // The coupon may not be redeemed any more.
+            Err(error) if purchase.coupon.is_some() && error.is_definite_refusal() => {
+                open(&purchase.without_coupon(), ":without-coupon").await
+            }
+            opened => opened,
+        };
+        Ok((opened?, before))
     }
 
     fn new_session(
         &self,
         customer: &str,
         checkout: &Checkout,
-        items: &[LineItem],
+        purchase: &Purchase,
     ) -> Write<CheckoutSession> {
         let Checkout { tax, .. } = checkout;
         let cancel_url = checkout.cancel_url.as_str();
@@ -134,33 +203,17 @@ impl Domain {
             customer,
             success_url: &checkout.success_url,
             cancel_url: Some(cancel_url).filter(|url| !url.is_empty()),
-            subscribes_to: (!items.is_empty()).then_some(NewSessionItems {
-                items,
+            subscribes_to: (!purchase.items.is_empty()).then_some(NewSessionItems {
+                items: &purchase.items,
                 mark: MARK,
+                metadata: &purchase.metadata,
                 trial_days: Some(checkout.trial_days).filter(|days| *days > 0),
+                coupon: purchase.coupon.as_deref(),
             }),
-            automatic_tax: tax.automatic,
+            automatic_tax: tax.automatic.unwrap_or(purchase.automatic_tax),
             collects_tax_id: tax.collect_id,
             requires_address: checkout.require_billing_address,
         })
-    }
-
-    /// Two clicks, or two servers, open the same session. After a purchase or a change it is another one. Also returns
-    /// the org's current subscription, if it grants anything.
-    async fn open_this_minute(
-        &self,
-        customer: &str,
-        create: Write<CheckoutSession>,
-    ) -> Result<(String, Before)> {
-        let found = self.subscriptions(customer, Detail::History).await?;
-        let seen = found.revision;
-        let minute = self.account.clock.unix().div_euclid(60);
-        let digest = hex(&Sha256::digest(create.parameters())[..16]);
-        let name = format!("{digest}:{seen}:{minute}");
-        let url = self.open_session(create, name, false).await?;
-        let current = found.current.filter(Subscription::grants);
-        let before = Before::Known(current.map(|current| current.id.into()));
-        Ok((url, before))
     }
 
     /// Opens the session of that name, or finds it open already.

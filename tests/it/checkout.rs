@@ -193,3 +193,114 @@ async fn paying_upgrades_and_the_next_change_ends_the_old_subscription() {
         "the older one is ended"
     );
 }
+
+/// An org on the plan, with settings that its people have made in Stripe.
+async fn with_settings_of_its_own(app: &TestApp) -> String {
+    app.push(&json!({"plans": {"plan:pro@2": {"features": {
+        "feature:calls": {"tiers": [{"upto": 10, "price": 4}]},
+        "feature:seats": {"base": 2000},
+    }}}}))
+    .await;
+    let coupon = [
+        ("id", "half"),
+        ("percent_off", "50"),
+        ("duration", "repeating"),
+    ];
+    let coupon = [&coupon[..], &[("duration_in_months", "6")]].concat();
+    app.stripe_post("/v1/coupons", &coupon).await;
+    let phases = json!([{"features": ["plan:pro@1"], "coupon": "half"}]);
+    let body = json!({"org": "org:a", "phases": phases});
+    app.post_json("/v1/subscribe", &body).await.ok();
+    let live = app.stripe_get("/v1/subscriptions").await;
+    let subscription = &live["data"][0];
+    let items = subscription["items"]["data"].as_array().expect("items");
+    let seats = items
+        .iter()
+        .find(|item| item["price"]["recurring"]["usage_type"] == "licensed");
+    let seats = seats.expect("seats")["id"].as_str().expect("an id");
+    let path = format!("/v1/subscription_items/{seats}");
+    app.stripe_post(&path, &[("quantity", "5")]).await;
+    let id = subscription["id"].as_str().expect("an id").to_owned();
+    let customer = subscription["customer"].as_str().expect("an id");
+    let path = format!("/v1/customers/{customer}");
+    app.stripe_post(&path, &[("address[country]", "DE")]).await;
+    let path = format!("/v1/subscriptions/{id}");
+    let settings = [("metadata[app]", "7"), ("automatic_tax[enabled]", "true")];
+    app.stripe_post(&path, &settings).await;
+    app.advance(std::time::Duration::from_secs(60));
+    id
+}
+
+async fn subscriptions(app: &TestApp) -> Vec<Value> {
+    app.limits("org:a").await;
+    app.settled().await;
+    let live = app.stripe_get("/v1/subscriptions").await;
+    live["data"].as_array().expect("a list").clone()
+}
+
+#[tokio::test]
+async fn an_upgrade_keeps_what_it_does_not_mention() {
+    let app = start().await;
+    let before = with_settings_of_its_own(&app).await;
+    let upgrade = json!({"success_url": "https://app.example/ok", "features": ["plan:pro@2"],
+        "require_billing_address": true});
+    let opened = checkout(&app, upgrade).await.ok();
+    pay(&app, &opened).await;
+    let [upgraded] = &subscriptions(&app).await[..] else {
+        panic!("it takes the place of the old one")
+    };
+    assert_ne!(upgraded["id"], before);
+    let items = upgraded["items"]["data"].as_array().expect("items").iter();
+    let mut quantities = items.map(|item| {
+        let feature = item["price"]["metadata"]["tier.feature"].as_str();
+        (feature.expect("a feature"), item["quantity"].as_i64())
+    });
+    assert!(quantities.any(|item| item == ("feature:seats@plan:pro@2", Some(5))));
+    assert_eq!(upgraded["discount"]["coupon"]["id"], "half");
+    assert_eq!(upgraded["automatic_tax"]["enabled"], true);
+    assert_eq!(upgraded["metadata"]["app"], "7");
+}
+
+#[tokio::test]
+async fn an_upgrade_may_turn_tax_off() {
+    let app = start().await;
+    with_settings_of_its_own(&app).await;
+    let upgrade = json!({"success_url": "https://app.example/ok", "features": ["plan:pro@2"],
+        "tax": {"automatic": false}});
+    let session = session(&app, &checkout(&app, upgrade).await.ok()).await;
+    assert_eq!(session["automatic_tax"]["enabled"], false);
+}
+
+#[tokio::test]
+async fn a_coupon_that_cannot_be_redeemed_again_does_not_stand_in_the_way() {
+    for key in [None, Some("k")] {
+        let app = start().await;
+        with_settings_of_its_own(&app).await;
+        app.stripe_delete("/v1/coupons/half").await;
+        let upgrade = json!({"org": "org:a", "success_url": "https://app.example/ok",
+            "features": ["plan:pro@2"]});
+        let open = async || {
+            let call = app.request(axum::http::Method::POST, "/v1/checkout");
+            let call = call.body(upgrade.to_string());
+            let answer = match key {
+                Some(key) => call.header("idempotency-key", key).send().await,
+                None => call.send().await,
+            };
+            session(&app, &answer.ok()).await
+        };
+        let session = open().await;
+        assert_eq!(session["amount_total"], 5 * 2000, "{session}");
+        assert_eq!(open().await["id"], session["id"]);
+    }
+}
+
+/// What takes a card only buys nothing.
+#[tokio::test]
+async fn a_page_that_takes_a_card_leaves_the_subscription_alone() {
+    let app = start().await;
+    with_settings_of_its_own(&app).await;
+    let body = json!({"success_url": "https://app.example/ok"});
+    let session = session(&app, &checkout(&app, body).await.ok()).await;
+    assert_eq!(session["mode"], "setup");
+    assert_eq!(session["automatic_tax"]["enabled"], false);
+}

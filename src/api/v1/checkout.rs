@@ -69,7 +69,7 @@ impl From<CheckoutRequest> for Checkout {
             trial_days: request.trial_days,
             require_billing_address: request.require_billing_address,
             tax: Tax {
-                automatic: request.tax.automatic.unwrap_or(false),
+                automatic: request.tax.automatic,
                 collect_id: request.tax.collect_id,
             },
         }

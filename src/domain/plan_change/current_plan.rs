@@ -14,9 +14,9 @@ const MAX_ITEMS: usize = 20;
 pub(in crate::domain) struct CurrentPlan {
     items: Vec<CurrentItem>,
     /// The id of the current coupon.
-    pub(super) coupon: Option<String>,
+    pub(in crate::domain) coupon: Option<String>,
     /// Whether Stripe computes tax.
-    pub(super) automatic_tax: bool,
+    pub(in crate::domain) automatic_tax: bool,
     /// The payment method of the subscription itself.
     pub(in crate::domain) payment_method: Option<String>,
     /// Whether it is in a trial.
@@ -123,7 +123,7 @@ impl CurrentPlan {
 
     /// The items for `features`, and the items that are not Tier's. A quantity is kept when a feature moves to another
     /// price.
-    pub(super) fn items_with(&self, features: &[PricedFeature]) -> Vec<NewPhaseItem> {
+    pub(in crate::domain) fn items_with(&self, features: &[PricedFeature]) -> Vec<NewPhaseItem> {
         let stays = |item: &CurrentItem| features.iter().any(|one| one.price_id == item.price);
         let mut gone: Vec<&CurrentItem> = self.items.iter().filter(|item| !stays(item)).collect();
         let own = features.iter().map(|feature| {
