@@ -60,9 +60,6 @@ impl Run<'_> {
         let customer = customer.as_str().ok_or("no customer")?;
         let owed = owed(&server, Some(customer)).await;
         let known = &mut self.orgs[usize::from(org)];
-        if !known.claims_owed {
-            return Ok(());
-        }
         keep(&mut known.states, |state| {
             if (owed - state.owed()).abs() <= ROUNDING {
                 return Ok(());

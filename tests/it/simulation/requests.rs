@@ -65,7 +65,6 @@ impl Run<'_> {
         let tries = tries.map(|(at, key, sent)| Try { at, key, sent });
         self.settle().await;
         if orgs[0] == orgs[1] {
-            self.orgs[usize::from(orgs[0])].claims_owed &= at[0] == at[1];
             return self.conclude(orgs[0], &tries).await;
         }
         let was_faulty = self.faulty;
@@ -98,7 +97,6 @@ impl Run<'_> {
             && let Some(at) = again
         {
             let key = tries[0].key.clone();
-            self.orgs[usize::from(org)].claims_owed &= at == tries[0].at;
             let answer = self.send(at, org, request, key.as_deref()).await;
             let sent = self.sent(request, &answer)?;
             tries.push(Try { at, key, sent });

@@ -41,9 +41,6 @@ pub(super) struct Known {
     pub(super) states: Vec<Org>,
     /// When its billing period began.
     pub(super) period: i64,
-    /// Whether what it owes is claimed. Not after two servers have had requests about it at the same time: each settles what
-    /// it sees, and tests of their own (`schedule/given_back.rs`, `replicas`) say what comes of that.
-    pub(super) claims_owed: bool,
 }
 
 pub(super) type Outcome<T = ()> = Result<T, String>;
@@ -121,7 +118,6 @@ impl World {
         let unknown = Known {
             states: vec![Org::default()],
             period: START,
-            claims_owed: true,
         };
         let mut run = Run {
             world: self,
