@@ -13,7 +13,7 @@
 //! | [`resource`] | a folder for each resource: its state, how it is shown (`view`), what is read of a request (`input`), its endpoints (`routes`) |
 //! | [`engine`] | what happens to resources, and between them: billing, payment, the passing of time |
 //! | [`http`] | how a call comes in and is answered: keys, routes, faults, limits, idempotency |
-//! | [`pages`] | the checkout pages |
+//! | [`pages`] | what people see: the checkout pages, and the viewer of what is in the sandbox |
 //! | [`webhook`] | how events are delivered to the endpoints that want them |
 //! | [`sandbox`] | the accounts and settings together, and what tests control and inspect |
 //! | [`server`] | a sandbox on a listener |

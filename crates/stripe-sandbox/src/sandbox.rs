@@ -40,7 +40,7 @@ pub struct Options {
     /// The URL at which people reach the sandbox, for links to its checkout pages. By default it is the address that
     /// the call was sent to.
     pub public_url: Option<String>,
-    /// Whether only this machine can reach the sandbox. Its controls and checkout pages then answer only to this
+    /// Whether only this machine can reach the sandbox. Its controls and pages then answer only to this
     /// machine's own names, because a web page can point a name of its own at this machine's address.
     pub loopback_only: bool,
 }

@@ -18,7 +18,7 @@ async fn serve(
 }
 
 impl Sandbox {
-    /// The API, the controls under `/_sandbox/`, and the checkout pages under `/c/`.
+    /// The API, the controls under `/_sandbox/`, the checkout pages under `/c/`, and the viewer at `/`.
     pub fn router(&self) -> axum::Router {
         http::router(self.clone())
     }

@@ -61,7 +61,12 @@ pub(crate) fn confirm(ctx: &mut Ctx<'_>, id: &Id, at: i64) -> ChargeOutcome {
     let method = method.expect("the caller has chosen a payment method");
     let charged = ctx.account.payment_methods.get(&method);
     let charged = charged.expect("payment methods are never deleted");
-    let charged = charged.charge(ctx.presence);
+    let holder = charged.customer.clone();
+    let charged = payment_methods::outcome(ctx.account, charged, ctx.presence);
+    let holder = holder.and_then(|id| ctx.account.customers.get_mut(&id));
+    if let Some(holder) = holder {
+        holder.set_next_payment_fails(false);
+    }
     match charged {
         ChargeOutcome::Paid => pay(ctx, id, &method, at),
         ChargeOutcome::Declined(decline) => decline_with(ctx, id, &method, decline, at),

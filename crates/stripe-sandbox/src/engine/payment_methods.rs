@@ -1,6 +1,7 @@
 //! Creating, attaching and detaching payment methods.
 
-use crate::resource::payment_method::card::Card;
+use crate::resource::customer::Customer;
+use crate::resource::payment_method::card::{Card, ChargeOutcome, Decline, Presence};
 use crate::resource::payment_method::{MethodRef, PaymentMethod};
 use crate::store::account::Account;
 use crate::store::context::Ctx;
@@ -16,6 +17,20 @@ impl MethodRef {
             }
         }
     }
+}
+
+/// The outcome of charging a payment method. People can have the next charge of a customer declined.
+pub(crate) fn outcome(
+    account: &Account,
+    method: &PaymentMethod,
+    presence: Presence,
+) -> ChargeOutcome {
+    let holder = method.customer.as_ref();
+    let holder = holder.and_then(|id| account.customers.get(id));
+    if holder.is_some_and(Customer::next_payment_fails) {
+        return ChargeOutcome::Declined(Decline::GENERIC);
+    }
+    method.charge(presence)
 }
 
 /// Attaches the payment method, after creating it if it is a test token, and returns its id. The customer must exist,

@@ -116,6 +116,10 @@ async fn a_long_advance_does_not_block_other_accounts() {
         .strip_prefix(running.url())
         .expect("it is the sandbox's");
     b.send("GET", page, "").await;
+    let overview = b.http.get(format!("{}/", b.url)).send().await;
+    let overview = overview.expect("an answer").text().await.expect("a page");
+    let of_b = sandbox.account_id(b.key);
+    assert!(overview.contains(&of_b) && overview.contains("A long call is at work"));
     assert!(calls.try_join_next().is_none(), "the account was not busy");
 
     drop(release);

@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -56,7 +56,11 @@ pub(crate) async fn run(
         return fault_before(action);
     }
     let after = matched.fault.clone().map(|(action, _)| action);
-    let origin = origin(sandbox, &call, caller);
+    let origin = Origin {
+        request_id: Some(caller.request_id.clone()),
+        idempotency_key: call.idempotency_key().map(str::to_owned),
+        ..sandbox.origin(&call.headers)
+    };
     let form = call.form?;
     let key = origin
         .idempotency_key
@@ -111,23 +115,26 @@ fn fingerprint(method: &str, path: &str, form: &Form) -> u64 {
     hasher.finish()
 }
 
-fn origin(sandbox: &Sandbox, call: &Call, caller: &Caller) -> Origin {
-    let options = &sandbox.0.options;
-    let host = call.header("host").unwrap_or("localhost");
-    let public_url = match &options.public_url {
-        Some(url) => url.trim_end_matches('/').to_owned(),
-        None => format!("http://{host}"),
-    };
-    Origin {
-        request_id: Some(caller.request_id.clone()),
-        idempotency_key: call.idempotency_key().map(str::to_owned),
-        public_url,
-        search_lag: options.search_lag_millis(),
-        invoice_draft: options.invoice_draft_seconds(),
-    }
-}
-
 impl Sandbox {
+    /// The origin of a request that was sent with these headers.
+    pub(crate) fn origin(&self, headers: &HeaderMap) -> Origin {
+        let options = &self.0.options;
+        let host = headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok());
+        let public_url = match &options.public_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => format!("http://{}", host.unwrap_or("localhost")),
+        };
+        Origin {
+            request_id: None,
+            idempotency_key: None,
+            public_url,
+            search_lag: options.search_lag_millis(),
+            invoice_draft: options.invoice_draft_seconds(),
+        }
+    }
+
     /// Runs `work` on an account after everything that is due. The caller must have the account's turn.
     pub(crate) fn in_turn<T>(
         &self,
@@ -225,7 +232,7 @@ pub(crate) fn authenticate(sandbox: &Sandbox, call: &Call) -> Result<(Id, bool)>
     let own = accounts.id_of_key(&key);
     let connected = call.header("stripe-account").unwrap_or_default();
     if connected.is_empty() || connected == &*own {
-        sandbox.account(&own);
+        sandbox.account(&own).show_key(|| shown(&key));
         return Ok((own, false));
     }
     match accounts.connected(&own, connected) {
@@ -285,9 +292,30 @@ fn masked(key: &str) -> String {
     format!("{prefix}****{end}")
 }
 
+/// A key as the pages show it. What may be a key of Stripe, whose keys have at least 24 letters and digits, is cut off.
+fn shown(key: &str) -> String {
+    let secret = key.get("sk_test_".len()..).unwrap_or_default();
+    let is_made_up = secret.len() < 24 || !secret.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if is_made_up {
+        return key.to_owned();
+    }
+    format!("{}…", &key[.."sk_test_".len() + 4])
+}
+
 #[cfg(test)]
 mod tests {
-    use super::masked;
+    use super::{masked, shown};
+
+    #[test]
+    fn keys_of_stripe_are_cut_off() {
+        assert_eq!(shown("sk_test_me"), "sk_test_me");
+        assert_eq!(
+            shown("sk_test_a_long_name_that_no_key_of_stripe_has"),
+            "sk_test_a_long_name_that_no_key_of_stripe_has"
+        );
+        assert_eq!(shown("sk_test_0123456789abcdefghijABCD"), "sk_test_0123…");
+        assert_eq!(shown("rk_test_0123456789abcdefghijABCDEF"), "rk_test_0123…");
+    }
 
     #[test]
     fn keys_are_masked() {

@@ -22,8 +22,14 @@ pub(crate) fn answer(
     let id = account.map(|id| &**id);
     match (method, path) {
         ("POST", "/_sandbox/reset") => {
+            let named = params.string("account")?;
             params.finish()?;
-            sandbox.reset_only(account);
+            let named = named.map(|id| {
+                let found = sandbox.0.accounts.existing(id).map(|found| found.id.clone());
+                found.ok_or_else(|| Error::no_such("account", id, "account"))
+            });
+            let named = named.transpose()?;
+            sandbox.reset_only(account.or(named.as_ref()));
             Ok(json!({}))
         }
         ("GET", "/_sandbox/requests") => {
@@ -56,7 +62,7 @@ pub(crate) fn answer(
             Ok(json!({"webhooks": sandbox.deliveries()}))
         }
         _ => Err(Error::invalid(format!(
-            "Unrecognized control ({method}: {path}). There are: POST /_sandbox/reset, GET and DELETE /_sandbox/requests, GET, POST and DELETE /_sandbox/faults, GET /_sandbox/webhooks."
+            "Unrecognized control ({method}: {path}). There are: POST /_sandbox/reset, /_sandbox/advance and /_sandbox/next_payment, GET and DELETE /_sandbox/requests, GET, POST and DELETE /_sandbox/faults, GET /_sandbox/webhooks."
         ))
         .status(404)),
     }

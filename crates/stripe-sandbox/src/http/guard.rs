@@ -1,4 +1,4 @@
-//! Protects the controls and the checkout pages from other web pages. They ask for no key, and browsers send requests
+//! Protects the controls, the viewer and the checkout pages from other web pages. They ask for no key, and browsers send requests
 //! of any page to loopback ports, so without this, every visited page could reset the sandbox or pay.
 
 use axum::extract::{Request, State};
@@ -8,10 +8,15 @@ use axum::response::{IntoResponse as _, Response};
 use url::{Host, Url};
 
 use crate::error::Error;
+use crate::pages::viewer::target::wanted;
 use crate::sandbox::Sandbox;
 
 /// The header in which browsers describe where a request comes from.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// Refuses requests that come from other pages or under other host names.
 pub(crate) async fn guard(
@@ -20,11 +25,14 @@ pub(crate) async fn guard(
     next: Next,
 ) -> Response {
     let path = request.uri().path();
-    let is_guarded = path.starts_with("/_sandbox/") || path.starts_with("/c/");
-    if !is_guarded {
+    let shows = wanted(request.method(), path, request.headers()).is_some();
+    let controls = path.starts_with("/_sandbox/");
+    if !shows && !controls && !path.starts_with("/c/") {
         return next.run(request).await;
     }
-    let changes = !request.method().is_safe() || path.starts_with("/_sandbox/");
+    // A link to the viewer may come from anywhere, because the page that it is on cannot read what it leads to.
+    let changes =
+        !request.method().is_safe() || controls || (shows && !navigates(request.headers()));
     match check(&sandbox, request.uri().host(), request.headers(), changes) {
         Ok(()) => next.run(request).await,
         Err(message) => {
@@ -33,6 +41,12 @@ pub(crate) async fn guard(
             (StatusCode::FORBIDDEN, json, error.to_json().to_string()).into_response()
         }
     }
+}
+
+/// Whether a browser asks for a page to show as such.
+fn navigates(headers: &HeaderMap) -> bool {
+    let says = |name: HeaderName, value: &str| headers.get(name).is_some_and(|is| is == value);
+    says(SEC_FETCH_MODE, "navigate") && says(SEC_FETCH_DEST, "document")
 }
 
 fn check(
@@ -54,7 +68,7 @@ fn check(
             "This sandbox only answers to names of this machine: use 127.0.0.1 or localhost.",
         );
     }
-    let foreign = "Other web pages may not use the sandbox's controls and checkout pages.";
+    let foreign = "Other web pages may not use the sandbox's controls and pages.";
     let site = text(SEC_FETCH_SITE);
     let is_own = matches!(site, Some("same-origin"));
     if changes && site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {

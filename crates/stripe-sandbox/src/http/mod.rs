@@ -26,6 +26,7 @@ use futures::StreamExt;
 use self::rule::Action;
 use crate::error::{Error, Result};
 use crate::pages;
+use crate::pages::viewer::target::{accepts_html, wanted};
 use crate::params::form::Form;
 use crate::sandbox::Sandbox;
 use crate::store::ids::Id;
@@ -166,10 +167,19 @@ pub(crate) struct Caller {
 }
 
 async fn handle(State(sandbox): State<Sandbox>, request: Request) -> Response {
+    if let Some(target) = wanted(request.method(), request.uri().path(), request.headers()) {
+        let origin = sandbox.origin(request.headers());
+        return pages::viewer::answer(&sandbox, target, request.uri().query(), origin).await;
+    }
     let call = Call::read(request).await;
     let key = call.idempotency_key().map(str::to_owned);
     if call.path.starts_with("/_sandbox/") {
-        return respond(&controlled(&sandbox, &call), &Caller::default(), None);
+        let answer = controlled(&sandbox, &call);
+        // The button of a page leads back to the pages.
+        if call.path == "/_sandbox/reset" && answer.status == 200 && accepts_html(&call.headers) {
+            return pages::to("/");
+        }
+        return respond(&answer, &Caller::default(), None);
     }
     let date = date(sandbox.clock().unix());
     let mut caller = Caller {

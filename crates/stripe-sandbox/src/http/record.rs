@@ -51,6 +51,18 @@ impl Record {
         self.last.iter().filter(of).cloned().collect()
     }
 
+    /// The last calls, at most `count`, newest first.
+    pub(crate) fn last(&self, count: usize, account: Option<&str>) -> Vec<Request> {
+        let of = |request: &&Request| account.is_none_or(|account| request.account == account);
+        self.last
+            .iter()
+            .rev()
+            .filter(of)
+            .take(count)
+            .cloned()
+            .collect()
+    }
+
     pub(crate) fn counts(&self, account: Option<&str>) -> BTreeMap<String, u64> {
         let mut sums = BTreeMap::new();
         for ((of, endpoint), count) in &self.counts {

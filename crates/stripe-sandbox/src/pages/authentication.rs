@@ -2,28 +2,36 @@
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use maud::html;
+use rust_decimal::Decimal;
 
-use super::{at_account, html, respond, to};
+use super::{at_account, layout, to, unknown};
 use crate::engine::authentication;
 use crate::error::Error;
+use crate::money::format::money;
 use crate::params::Params;
 use crate::params::form::Form;
 use crate::sandbox::Sandbox;
 use crate::store::account::Account;
 use crate::store::context::Ctx;
 
-pub(crate) async fn show(State(sandbox): State<Sandbox>, Path(intent): Path<String>) -> Response {
-    at_intent(&sandbox, &intent, |ctx| page(ctx, &intent, None)).await
+pub(crate) async fn show(
+    State(sandbox): State<Sandbox>,
+    Path(intent): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    at_intent(&sandbox, &headers, &intent, |ctx| page(ctx, &intent, None)).await
 }
 
 pub(crate) async fn decide(
     State(sandbox): State<Sandbox>,
     Path(intent): Path<String>,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    at_intent(&sandbox, &intent, |ctx| {
+    at_intent(&sandbox, &headers, &intent, |ctx| {
         let decided = agrees(&body).and_then(|agrees| authentication::decide(ctx, &intent, agrees));
         match decided {
             Ok(Some(target)) => to(&target),
@@ -46,21 +54,41 @@ fn agrees(body: &[u8]) -> Result<bool, Error> {
 
 async fn at_intent(
     sandbox: &Sandbox,
+    headers: &HeaderMap,
     intent: &str,
     work: impl FnOnce(&mut Ctx<'_>) -> Response,
 ) -> Response {
     let holds = |account: &Account| authentication::request(account, intent).is_some();
-    at_account(sandbox, holds, work).await
+    at_account(sandbox, headers, holds, work).await
 }
 
 fn page(ctx: &mut Ctx<'_>, intent: &str, error: Option<&Error>) -> Response {
     let Some(request) = authentication::request(ctx.account, intent) else {
-        return respond(StatusCode::NOT_FOUND, html::unknown());
+        return unknown();
     };
-    let message = error.map(|error| error.message.as_str());
     let status = match error {
         Some(_) => StatusCode::CONFLICT,
         None => StatusCode::OK,
     };
-    respond(status, html::authentication(&request, message))
+    let sum = request.sum.as_ref();
+    let sum = sum.map(|(amount, currency)| money(Decimal::from(*amount), currency));
+    let body = html! {
+        h1 { "Your bank asks" }
+        @if let Some(error) = error { p class="error" role="alert" { (error.message) } }
+        @if request.open {
+            @match &sum {
+                Some(sum) => p { "Do you pay " (sum) "?" },
+                None => p { "May your card be charged later?" },
+            }
+            form method="post" {
+                div class="buttons" {
+                    button name="outcome" value="complete" { "Yes, it is me" }
+                    button name="outcome" value="fail" { "No" }
+                }
+            }
+        } @else {
+            p { "There is nothing to decide any more. You may close this page." }
+        }
+    };
+    layout::page(status, "Authentication", &body)
 }

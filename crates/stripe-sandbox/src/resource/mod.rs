@@ -82,7 +82,7 @@ pub(crate) static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
 
 /// An object of the account by its id. A plan has its price's id; products and coupons have the ids that their owners
 /// chose.
-fn render(account: &Account, now: i64, kinds: &[&str], id: &str) -> Option<Value> {
+pub(crate) fn render(account: &Account, now: i64, kinds: &[&str], id: &str) -> Option<Value> {
     match kinds {
         ["plan"] => return account.prices.get(id).map(plan),
         ["product"] => return account.products.get(id).map(Product::to_json),

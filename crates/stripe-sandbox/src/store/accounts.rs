@@ -4,7 +4,8 @@
 //! accounts. Accounts are created and deleted under the lock of the table, which is never held for long.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use tokio::sync::Mutex as Turn;
 use tokio::sync::MutexGuard as TurnGuard;
@@ -20,6 +21,9 @@ use crate::resource::webhook_endpoint::{Endpoints, WebhookEndpoint};
 #[derive(Debug)]
 pub(crate) struct LockedAccount {
     pub(crate) id: Id,
+    /// How many accounts were made before it.
+    number: u64,
+    shown_key: OnceLock<Box<str>>,
     turn: Turn<()>,
     account: Mutex<Account>,
     keys: Mutex<Keys>,
@@ -28,9 +32,11 @@ pub(crate) struct LockedAccount {
 }
 
 impl LockedAccount {
-    fn new(account: Account) -> Self {
+    fn new(account: Account, number: u64) -> Self {
         Self {
             id: account.profile.id.clone(),
+            number,
+            shown_key: OnceLock::new(),
             turn: Turn::default(),
             connected: account.connected.clone(),
             webhook_endpoints: account.webhook_endpoints.clone(),
@@ -54,6 +60,16 @@ impl LockedAccount {
         locked(&self.account)
     }
 
+    /// The account's key as people may see it; `None` for a connected account.
+    pub(crate) fn shown_key(&self) -> Option<&str> {
+        self.shown_key.get().map(|key| &**key)
+    }
+
+    /// Sets what [`shown_key`](Self::shown_key) returns, at the first call with the key.
+    pub(crate) fn show_key(&self, shown: impl FnOnce() -> String) {
+        self.shown_key.get_or_init(|| shown().into());
+    }
+
     /// The account's webhook endpoints.
     pub(crate) fn webhook_endpoints(&self) -> &Endpoints {
         &self.webhook_endpoints
@@ -70,6 +86,7 @@ impl LockedAccount {
 pub(crate) struct Accounts {
     seed: u64,
     table: Mutex<HashMap<Id, Arc<LockedAccount>>>,
+    made: AtomicU64,
     requests: Mutex<Ids>,
     /// Endpoints that accounts have from their first call on and after every reset, each with its account's id.
     permanent_endpoints: Mutex<Vec<(Id, WebhookEndpoint)>>,
@@ -80,6 +97,7 @@ impl Accounts {
         Self {
             seed,
             table: Mutex::default(),
+            made: AtomicU64::new(0),
             requests: Mutex::new(Ids::new(seed, "requests")),
             permanent_endpoints: Mutex::default(),
         }
@@ -111,7 +129,8 @@ impl Accounts {
                     locked(&account.webhook_endpoints).insert(endpoint.clone());
                 }
             }
-            Arc::new(LockedAccount::new(account))
+            let number = self.made.fetch_add(1, Ordering::Relaxed);
+            Arc::new(LockedAccount::new(account, number))
         };
         table.entry(id.clone()).or_insert_with(new).clone()
     }
@@ -150,6 +169,13 @@ impl Accounts {
     /// All accounts, in no particular order.
     pub(crate) fn all(&self) -> Vec<Arc<LockedAccount>> {
         locked(&self.table).values().cloned().collect()
+    }
+
+    /// All accounts, newest first.
+    pub(crate) fn newest(&self) -> Vec<Arc<LockedAccount>> {
+        let mut all = self.all();
+        all.sort_unstable_by_key(|account| std::cmp::Reverse(account.number));
+        all
     }
 
     /// Removes an account with those that it has created, or all accounts, and returns them. Calls in progress continue

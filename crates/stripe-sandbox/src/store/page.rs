@@ -53,6 +53,15 @@ impl Page {
         })
     }
 
+    /// The newest rows, or those that follow the row with the id `after`.
+    pub(crate) fn newest(limit: usize, after: Option<String>) -> Self {
+        Self {
+            limit,
+            after,
+            before: None,
+        }
+    }
+
     /// The page of a table's rows that `keep` accepts.
     pub(crate) fn of_table<'a, T: Row>(
         &self,

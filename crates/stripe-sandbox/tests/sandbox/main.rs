@@ -17,6 +17,7 @@ mod payments;
 mod sequences;
 mod transport;
 mod unmodelled;
+mod viewer;
 mod web_pages;
 mod webhooks;
 
@@ -110,6 +111,13 @@ impl Api {
         let mut other = self.clone();
         other.headers.retain(|(known, _)| *known != name);
         other.headers.push((name, value.to_owned()));
+        other
+    }
+
+    /// The same client without a key, as a browser.
+    pub(crate) fn without_key(&self) -> Self {
+        let mut other = self.clone();
+        other.headers.retain(|(known, _)| *known != "authorization");
         other
     }
 

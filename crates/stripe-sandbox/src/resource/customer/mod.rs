@@ -58,6 +58,7 @@ pub(crate) struct More {
     pub(crate) preferred_locales: Vec<String>,
     pub(crate) tax_exempt: Option<&'static str>,
     pub(crate) footer: Option<String>,
+    next_payment_fails: bool,
 }
 
 impl Row for Customer {
@@ -99,6 +100,19 @@ impl Customer {
     /// The discount on all of the customer's invoices.
     pub(crate) fn discount(&self) -> Option<&Discount> {
         self.more.as_ref()?.discount.as_ref()
+    }
+
+    /// Whether the next charge of an attached card is declined, whatever the card.
+    pub(crate) fn next_payment_fails(&self) -> bool {
+        self.more
+            .as_ref()
+            .is_some_and(|more| more.next_payment_fails)
+    }
+
+    pub(crate) fn set_next_payment_fails(&mut self, fails: bool) {
+        if fails != self.next_payment_fails() {
+            self.more_mut().next_payment_fails = fails;
+        }
     }
 
     /// The prefix of the customer's invoice numbers.

@@ -169,7 +169,7 @@ fn state(account: &Account, invoice: &Invoice, lines: &Value) -> Value {
 }
 
 /// One line of an invoice.
-fn line(account: &Account, invoice: &Invoice, line: &InvoiceLine) -> Value {
+pub(crate) fn line(account: &Account, invoice: &Invoice, line: &InvoiceLine) -> Value {
     let price = line.price.as_ref();
     let price = price.map(|id| account.price(id));
     let origin = line.invoice_item.as_ref();

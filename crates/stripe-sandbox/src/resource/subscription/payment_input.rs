@@ -3,7 +3,7 @@
 use super::{MissingMethod, PaymentSettings};
 use crate::engine::new_subscription::{self, NewSubscription};
 use crate::engine::subscription_update::{self, Behavior, Update};
-use crate::engine::{catalog, collection, copy};
+use crate::engine::{catalog, collection, copy, payment_methods};
 use crate::error::{Error, Result};
 use crate::money::charge_amount;
 use crate::params::Params;
@@ -75,7 +75,7 @@ pub(super) fn check(
     }
     let own = new.default_payment_method.as_ref();
     let method = collection::payment_method(ctx.account, own, &new.customer);
-    let charged = method.map(|method| method.charge(presence));
+    let charged = method.map(|method| payment_methods::outcome(ctx.account, method, presence));
     match charged {
         Some(_) if behavior != Behavior::Error => Ok(()),
         charged => must_be_paid(charged),
@@ -128,7 +128,8 @@ pub(crate) fn check_change(
             .default_payment_method
             .as_ref();
         let method = collection::payment_method(ctx.account, own, &customer);
-        must_be_paid(method.map(|method| method.charge(ctx.presence)))
+        let outcome = |method| payment_methods::outcome(ctx.account, method, ctx.presence);
+        must_be_paid(method.map(outcome))
     })
 }
 

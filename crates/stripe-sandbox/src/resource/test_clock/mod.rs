@@ -11,6 +11,9 @@ const NAME: &str = "test clock";
 
 const DAY: i64 = 24 * 60 * 60;
 
+/// How far a clock without subscriptions may be advanced at a time: two years.
+pub(crate) const MAX_ALONE: i64 = 2 * 366 * DAY;
+
 /// Stripe's limit of customers on a clock.
 pub(crate) const MAX_CUSTOMERS: usize = 3;
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{DAY, NAME, TestClock};
+use super::{MAX_ALONE, NAME, TestClock};
 use crate::engine;
 use crate::engine::customers;
 use crate::error::{Error, Result};
@@ -95,7 +95,12 @@ fn read_advance(_: &Ctx<'_>, params: &Params<'_>) -> Result<i64> {
 /// Everything that is due happens within this call. Like Stripe's, the answer still says `advancing`; the next read of
 /// the clock says `ready`.
 fn advance(ctx: &mut Ctx<'_>, to: i64) -> Result<Value> {
-    let clock = find(ctx, &ctx.arg(0))?;
+    advance_to(ctx, &ctx.arg(0), to)
+}
+
+/// Advances a clock, as far as Stripe allows it at a time.
+pub(crate) fn advance_to(ctx: &mut Ctx<'_>, id: &str, to: i64) -> Result<Value> {
+    let clock = find(ctx, id)?;
     let (id, from) = (clock.id.clone(), clock.frozen_time);
     if to <= from {
         return Err(refused(
@@ -108,7 +113,7 @@ fn advance(ctx: &mut Ctx<'_>, to: i64) -> Result<Value> {
                 "You can only advance a test clock by up to two intervals of the shortest subscription on it at a time.",
             ));
         }
-        None if to - from > 2 * 366 * DAY => {
+        None if to - from > MAX_ALONE => {
             return Err(refused(
                 "You can only advance a test clock without subscriptions by up to two years at a time.",
             ));

@@ -2,7 +2,7 @@
 
 use super::{Behavior, Card, Decline, OffSession};
 
-const GENERIC: Decline = Decline::card_declined("generic_decline", "Your card was declined.");
+const GENERIC: Decline = Decline::GENERIC;
 
 const INSUFFICIENT_FUNDS: Decline =
     Decline::card_declined("insufficient_funds", "Your card has insufficient funds.");

@@ -58,6 +58,10 @@ pub(crate) struct Decline {
 }
 
 impl Decline {
+    /// Without a reason.
+    pub(crate) const GENERIC: Self =
+        Self::card_declined("generic_decline", "Your card was declined.");
+
     const fn card_declined(decline_code: &'static str, message: &'static str) -> Self {
         Self {
             code: "card_declined",

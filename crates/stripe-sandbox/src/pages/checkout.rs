@@ -1,0 +1,245 @@
+//! `/c/pay/<session>`: the checkout page.
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use maud::{Markup, html};
+use rust_decimal::Decimal;
+
+use super::{at_account, layout, to, unknown};
+use crate::error::Error;
+use crate::money::format::money;
+use crate::money::lines::Priced;
+use crate::money::period::day;
+use crate::money::rating::{Scheme, Tier};
+use crate::params::Params;
+use crate::params::form::Form;
+use crate::resource::checkout_session::basket::{self, LineItem};
+use crate::resource::checkout_session::{Mode, Purchase, Session, Status, pay};
+use crate::sandbox::Sandbox;
+use crate::store::account::Account;
+use crate::store::context::Ctx;
+
+/// The cards to choose from: test token and name.
+const CARDS: [(&str, &str); 3] = [
+    ("pm_card_visa", "Visa •••• 4242"),
+    ("pm_card_mastercard", "Mastercard •••• 4444"),
+    (
+        "pm_card_chargeCustomerFail",
+        "Visa •••• 0341 (is declined when charged)",
+    ),
+];
+
+pub(crate) async fn show(
+    State(sandbox): State<Sandbox>,
+    Path(session): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    at_session(&sandbox, &headers, &session, |ctx| {
+        page(ctx, &session, None)
+    })
+    .await
+}
+
+pub(crate) async fn pay(
+    State(sandbox): State<Sandbox>,
+    Path(session): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    at_session(&sandbox, &headers, &session, |ctx| {
+        let paid =
+            choices(&body).and_then(|(card, code)| pay::pay(ctx, &session, &card, code.as_deref()));
+        match paid {
+            Ok(target) => to(&target),
+            Err(error) => page(ctx, &session, Some(&error)),
+        }
+    })
+    .await
+}
+
+/// The chosen card (by default the usual one) and the promotion code that was entered.
+fn choices(body: &[u8]) -> Result<(String, Option<String>), Error> {
+    let mut form = Form::default();
+    form.read(body)?;
+    let params = Params::new(&form);
+    let card = params.string("card")?.unwrap_or("pm_card_visa").to_owned();
+    let code = params.nullable("promotion_code")?.value();
+    let code = code.map(str::trim).filter(|code| !code.is_empty());
+    params.finish()?;
+    Ok((card, code.map(str::to_owned)))
+}
+
+/// Runs `work` in the account of the session.
+async fn at_session(
+    sandbox: &Sandbox,
+    headers: &HeaderMap,
+    session: &str,
+    work: impl FnOnce(&mut Ctx<'_>) -> Response,
+) -> Response {
+    let holds = |account: &Account| account.billing.sessions.contains(session);
+    at_account(sandbox, headers, holds, work).await
+}
+
+/// The page of the session as it is now. `error` tells why the payment failed.
+fn page(ctx: &mut Ctx<'_>, session: &str, error: Option<&Error>) -> Response {
+    let account = &*ctx.account;
+    let Some(session) = account.billing.sessions.get(session) else {
+        return unknown();
+    };
+    let status = match error {
+        Some(_) => StatusCode::CONFLICT,
+        None => StatusCode::OK,
+    };
+    let seller = account.profile.business_name.as_deref();
+    let back = session.cancel_url.as_ref();
+    let back = back.filter(|_| session.status != Status::Complete);
+    let body = html! {
+        p class="note" { (seller.unwrap_or("Sandbox")) }
+        @if let Some(error) = error { p class="error" role="alert" { (error.message) } }
+        @match session.status {
+            Status::Open => (open(account, session)),
+            Status::Complete => {
+                h1 { "This checkout is complete" }
+                p { "There is nothing more to do." }
+            }
+            Status::Expired => {
+                h1 { "This checkout has expired" }
+                p { "Go back to where you came from and start again." }
+            }
+        }
+        @if let Some(url) = back { p { a href=(url) rel="noreferrer" { "Back" } } }
+    };
+    layout::page(status, "Checkout", &body)
+}
+
+fn open(account: &Account, session: &Session) -> Markup {
+    let who = session.customer.as_ref();
+    let who = who.and_then(|id| account.customers.get(id));
+    let email = who
+        .and_then(|who| who.email.as_deref())
+        .or(session.customer_email.as_deref());
+    html! {
+        @match &session.mode {
+            Mode::Setup { .. } => {
+                h1 { "Save a card" }
+                p { "The card is kept for later payments. Nothing is charged now." }
+            }
+            Mode::Subscription(purchase) => (purchased(account, session, purchase)),
+        }
+        @if let Some(email) = email { p class="note" { "For " (email) } }
+        (form(session))
+    }
+}
+
+fn purchased(account: &Account, session: &Session, purchase: &Purchase) -> Markup {
+    html! {
+        h1 { "Subscribe" }
+        @for item in basket::basket(account, session) { (bought(&item)) }
+        @if let Some(coupon) = &purchase.coupon { p { "With coupon " (coupon.coupon.id) } }
+        @if let Some(trial) = trial(purchase.trial_days, purchase.trial_end) {
+            p { strong { (trial) } }
+        }
+        p { "Due today: " strong { (due(purchase)) } }
+    }
+}
+
+fn due(purchase: &Purchase) -> String {
+    money(Decimal::from(purchase.due()), purchase.currency.as_str())
+}
+
+fn form(session: &Session) -> Markup {
+    let button = match &session.mode {
+        Mode::Setup { .. } => "Save card".to_owned(),
+        Mode::Subscription(_) if basket::in_trial(session) => "Start trial".to_owned(),
+        Mode::Subscription(purchase) => format!("Pay {}", due(purchase)),
+    };
+    html! {
+        form method="post" action={ "/c/pay/" (session.id) } {
+            label {
+                "Card"
+                select name="card" {
+                    @for (token, name) in CARDS { option value=(token) { (name) } }
+                }
+            }
+            @if session.promotion_codes == Some(true) {
+                label { "Promotion code" input name="promotion_code" autocomplete="off"; }
+            }
+            button type="submit" { (button) }
+        }
+    }
+}
+
+fn trial(days: Option<i64>, end: Option<i64>) -> Option<String> {
+    match (days, end) {
+        (Some(1), _) => Some("Free for 1 day, then as above.".to_owned()),
+        (Some(days), _) => Some(format!("Free for {days} days, then as above.")),
+        (None, Some(end)) => Some(format!("Free until {}, then as above.", day(end))),
+        (None, None) => None,
+    }
+}
+
+/// One item of the basket, with all its prices.
+fn bought(item: &LineItem) -> Markup {
+    let priced = &item.priced;
+    let per = priced.per();
+    let each = if per.starts_with("every") {
+        per.clone()
+    } else {
+        format!("every {per}")
+    };
+    html! {
+        h2 { (priced.name) }
+        @match &priced.scheme {
+            Scheme::PerUnit { unit, divide } => p {
+                (money(*unit, &priced.currency))
+                @if let Some(divide) = divide {
+                    " for " (divide.by) " (rounded " (divide.round.as_str()) ")"
+                }
+                " / " (per)
+            },
+            Scheme::Graduated(tiers) => {
+                p { "Each unit at the price of its tier:" }
+                (tiered(priced, tiers))
+            }
+            Scheme::Volume(tiers) => {
+                p { "All units at the price of the tier that is reached:" }
+                (tiered(priced, tiers))
+            }
+        }
+        p class="note" {
+            @match item.quantity {
+                Some(1) => { "Charged " (each) ", in advance." }
+                Some(quantity) => { (quantity) " of them, charged " (each) ", in advance." }
+                None => { "By usage, charged " (each) "." }
+            }
+        }
+    }
+}
+
+fn tiered(priced: &Priced, tiers: &[Tier]) -> Markup {
+    let price = |amount| money(amount, &priced.currency);
+    let mut from = 1;
+    let rows: Vec<[String; 3]> = tiers
+        .iter()
+        .map(|tier| {
+            let units = match tier.up_to {
+                Some(to) => format!("{from} to {to}"),
+                None => format!("{from} and more"),
+            };
+            from = tier.up_to.map_or(from, |to| to.saturating_add(1));
+            [
+                units,
+                price(tier.unit),
+                tier.flat.map(price).unwrap_or_default(),
+            ]
+        })
+        .collect();
+    html! {
+        table {
+            tr { @for head in ["Units", "Per unit", "Flat"] { th scope="col" { (head) } } }
+            @for row in &rows { tr { @for cell in row { td { (cell) } } } }
+        }
+    }
+}

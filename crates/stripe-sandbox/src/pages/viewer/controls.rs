@@ -1,0 +1,187 @@
+//! The buttons of the viewer. They are plain forms, which scripts may send, too.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use maud::html;
+
+use crate::engine;
+use crate::error::{Error, Result};
+use crate::money::period::{Every, Interval};
+use crate::pages::{layout, owner, to};
+use crate::params::Params;
+use crate::params::form::Form;
+use crate::resource::test_clock::{self, MAX_ALONE};
+use crate::sandbox::Sandbox;
+use crate::store::account::Account;
+use crate::store::accounts::LockedAccount;
+use crate::store::context::Ctx;
+use crate::store::ids::Id;
+
+/// `POST /_sandbox/advance`: lets a `day` or a `month` pass (`by`) for a `test_clock`, or for that of a `customer`.
+pub(crate) async fn advance(
+    State(sandbox): State<Sandbox>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let read = || {
+        let form = form(&body)?;
+        let params = Params::new(&form);
+        let by = params.one_of("by", &["day", "month"])?;
+        let interval = match by.ok_or_else(|| params.missing("by"))? {
+            "day" => Interval::Day,
+            _ => Interval::Month,
+        };
+        let subject = match (params.string("customer")?, params.string("test_clock")?) {
+            (Some(customer), None) => Subject::Customer(customer.to_owned()),
+            (None, Some(clock)) => Subject::Clock(clock.to_owned()),
+            _ => {
+                return Err(Error::malformed(
+                    "customer",
+                    "Give `customer` or `test_clock`.",
+                ));
+            }
+        };
+        params.finish()?;
+        Ok((subject, Every { interval, count: 1 }))
+    };
+    match read() {
+        Ok((subject, every)) => {
+            let work = move |ctx: &mut Ctx<'_>, subject: &Subject| let_pass(ctx, subject, every);
+            act(sandbox, &headers, subject, work).await
+        }
+        Err(error) => refused(&error),
+    }
+}
+
+/// `POST /_sandbox/next_payment`: whether the next payment of a `customer` `fails` or `succeeds` (`outcome`).
+pub(crate) async fn next_payment(
+    State(sandbox): State<Sandbox>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let read = || {
+        let form = form(&body)?;
+        let params = Params::new(&form);
+        let customer = params.required("customer")?.to_owned();
+        let outcome = params.one_of("outcome", &["fails", "succeeds"])?;
+        let outcome = outcome.ok_or_else(|| params.missing("outcome"))?;
+        params.finish()?;
+        Ok((Subject::Customer(customer), outcome == "fails"))
+    };
+    match read() {
+        Ok((subject, fails)) => {
+            let work = move |ctx: &mut Ctx<'_>, subject: &Subject| {
+                if let Some(customer) = ctx.account.customers.get_mut(subject.id()) {
+                    customer.set_next_payment_fails(fails);
+                }
+                Ok(())
+            };
+            act(sandbox, &headers, subject, work).await
+        }
+        Err(error) => refused(&error),
+    }
+}
+
+/// What a button is about.
+#[derive(Debug)]
+enum Subject {
+    Customer(String),
+    Clock(String),
+}
+
+impl Subject {
+    fn id(&self) -> &str {
+        let (Self::Customer(id) | Self::Clock(id)) = self;
+        id
+    }
+
+    fn is_in(&self, account: &Account) -> bool {
+        match self {
+            Self::Customer(id) => account.customers.get(id).is_some(),
+            Self::Clock(id) => account.clocks.contains(id),
+        }
+    }
+
+    fn page(&self, account: &Id) -> String {
+        match self {
+            Self::Customer(id) => format!("/{account}/customers/{id}"),
+            Self::Clock(id) => format!("/{account}/test-clocks/{id}"),
+        }
+    }
+}
+
+fn form(body: &[u8]) -> Result<Form> {
+    let mut form = Form::default();
+    form.read(body)?;
+    Ok(form)
+}
+
+/// Works on the account that has the subject, and leads back to its page. Like calls, the work goes on if the client
+/// hangs up.
+async fn act(
+    sandbox: Sandbox,
+    headers: &HeaderMap,
+    subject: Subject,
+    work: impl FnOnce(&mut Ctx<'_>, &Subject) -> Result<()> + Send + 'static,
+) -> Response {
+    let Some(account) = owner(&sandbox, |account| subject.is_in(account)).await else {
+        let what = match subject {
+            Subject::Customer(_) => "customer",
+            Subject::Clock(_) => "test clock",
+        };
+        return super::unknown(what, subject.id());
+    };
+    let origin = sandbox.origin(headers);
+    let page = subject.page(&account.id);
+    let tasks = sandbox.0.tasks.clone();
+    let task = tasks.spawn(async move {
+        let _turn = account.turn().await;
+        let at_work: Arc<LockedAccount> = account.clone();
+        // This thread must stay free for calls to other accounts.
+        let work = move || sandbox.in_turn(&at_work, Vec::new(), origin, |ctx| work(ctx, &subject));
+        tokio::task::spawn_blocking(work).await
+    });
+    match task.await {
+        Ok(Ok(Ok(()))) => to(&page),
+        Ok(Ok(Err(error))) => refused(&error),
+        Ok(Err(error)) | Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// Advances the clock in as many steps as Stripe's limit of two intervals asks for.
+fn let_pass(ctx: &mut Ctx<'_>, subject: &Subject, every: Every) -> Result<()> {
+    let clock = match subject {
+        Subject::Clock(id) => Some(id.as_str()),
+        Subject::Customer(id) => {
+            let customer = ctx.account.customers.get(id);
+            customer.and_then(|customer| customer.test_clock.as_deref())
+        }
+    };
+    let clock = clock.and_then(|id| ctx.account.clocks.get(id));
+    let Some(clock) = clock else {
+        return Err(Error::invalid(
+            "This customer is not on a test clock: its time is that of the sandbox, which only passes by itself.",
+        ));
+    };
+    let (id, mut at) = (clock.id.clone(), clock.frozen_time);
+    let end = every.boundary(at, 1);
+    while at < end {
+        let farthest = engine::two_intervals(ctx, &id, at).unwrap_or(at + MAX_ALONE);
+        at = end.min(farthest);
+        test_clock::routes::advance_to(ctx, &id, at)?;
+    }
+    Ok(())
+}
+
+fn refused(error: &Error) -> Response {
+    let body = html! {
+        h1 { "That does not work" }
+        p class="error" role="alert" { (error.message) }
+        p { a href="/" { "To the overview" } }
+    };
+    layout::viewer(StatusCode::CONFLICT, "That does not work", &body)
+}

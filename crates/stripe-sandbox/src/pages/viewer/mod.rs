@@ -1,0 +1,198 @@
+//! The viewer: what is in the sandbox, for people with a browser. Its paths are those of Stripe's dashboard, so that the
+//! links of tools lead somewhere.
+//!
+//! The pages read without a script; with it, they show changes by themselves. [`controls`] are the buttons.
+
+pub(super) mod controls;
+mod format;
+mod lists;
+mod objects;
+mod overview;
+pub(crate) mod target;
+mod timeline;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use maud::{Markup, html};
+use tokio::time::{Instant, timeout_at};
+
+use self::format::{View, plural, time};
+use self::lists::ROWS;
+use self::target::{Kind, Page as Shown, Target};
+use super::layout;
+use crate::params::Params;
+use crate::params::form::Form;
+use crate::sandbox::Sandbox;
+use crate::store::account::Account;
+use crate::store::accounts::LockedAccount;
+use crate::store::context::Origin;
+use crate::store::page::Page;
+
+/// How long a page waits for accounts that are busy with a long call.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// How many rows each list of the overview has if there are several accounts.
+const FEW: usize = 10;
+
+/// Answers a request for a page.
+pub(crate) async fn answer(
+    sandbox: &Sandbox,
+    target: Target,
+    query: Option<&str>,
+    origin: Origin,
+) -> Response {
+    let request = Request {
+        sandbox,
+        after: after(query),
+        origin,
+        deadline: Instant::now() + PATIENCE,
+    };
+    let accounts = match &target.account {
+        None => sandbox.0.accounts.newest(),
+        Some(id) => sandbox.0.accounts.existing(id).into_iter().collect(),
+    };
+    if let (Some(id), true) = (&target.account, accounts.is_empty()) {
+        return unknown("account", id);
+    }
+    match target.page {
+        Shown::Overview => request.overview(&accounts, target.account.as_deref()).await,
+        Shown::List(kind) => request.list(&accounts, kind).await,
+        Shown::Object(kind, id) => request.object(&accounts, kind, &id).await,
+    }
+}
+
+/// The last row of the page before.
+fn after(query: Option<&str>) -> Option<String> {
+    let mut form = Form::default();
+    form.read(query?.as_bytes()).ok()?;
+    let after = Params::new(&form).string("starting_after").ok()??;
+    Some(after.to_owned())
+}
+
+struct Request<'a> {
+    sandbox: &'a Sandbox,
+    after: Option<String>,
+    origin: Origin,
+    deadline: Instant,
+}
+
+impl Request<'_> {
+    /// Looks into an account after everything that is due; `None` if it is busy.
+    async fn look<T>(
+        &self,
+        account: &LockedAccount,
+        work: impl FnOnce(View<'_>) -> T,
+    ) -> Option<T> {
+        let _turn = timeout_at(self.deadline, account.turn()).await.ok()?;
+        let origin = self.origin.clone();
+        Some(self.sandbox.in_turn(account, Vec::new(), origin, |ctx| {
+            work(View {
+                account: ctx.account,
+                now: ctx.now,
+            })
+        }))
+    }
+
+    /// One account, or all of them: fifty a page, the newest first.
+    async fn overview(&self, accounts: &[Arc<LockedAccount>], only: Option<&str>) -> Response {
+        let is_after = |id: &str| accounts.iter().position(|account| &*account.id == id);
+        let start = match &self.after {
+            None => 0,
+            Some(id) => match is_after(id) {
+                Some(position) => position + 1,
+                None => return unknown("account", id),
+            },
+        };
+        let (shown, rest) = accounts[start..].split_at(ROWS.min(accounts.len() - start));
+        let rows = if accounts.len() == 1 { ROWS } else { FEW };
+        let mut sections = Vec::new();
+        for account in shown {
+            let section = self.look(account, |view| overview::account(view, rows));
+            let section = section.await.unwrap_or_else(busy);
+            sections.push(html! { section { (overview::heading(account)) (section) } });
+        }
+        let body = html! {
+            h1 { (only.map_or("Accounts", |_| "Account")) }
+            p class="note" {
+                "The time of the sandbox is " (time(self.sandbox.clock().unix()))
+                ". Test clocks have their own."
+            }
+            @if accounts.is_empty() {
+                p { "There is nothing yet. Every key " code { "sk_test_…" } " is an account of its own, from its first call on." }
+            }
+            @for section in &sections { (section) }
+            @if let (Some(last), false) = (shown.last(), rest.is_empty()) {
+                p { a href={ "/?starting_after=" (last.id) } { "Older accounts" } }
+            }
+            (overview::sandbox(self.sandbox, only))
+        };
+        layout::viewer(StatusCode::OK, "Stripe sandbox", &body)
+    }
+
+    async fn list(&self, accounts: &[Arc<LockedAccount>], kind: &'static Kind) -> Response {
+        let page = Page::newest(ROWS, self.after.clone());
+        let mut sections = Vec::new();
+        for account in accounts.iter().take(ROWS) {
+            let listed = self.look(account, |view| lists::list(view, kind.segment, &page));
+            let section = match listed.await {
+                Some(Ok(section)) => section,
+                Some(Err(error)) => html! { p class="note" { (error.message) } },
+                None => busy(),
+            };
+            sections.push(html! { section { (overview::heading(account)) (section) } });
+        }
+        let title = plural(kind.segment);
+        let body = html! {
+            h1 { (title) }
+            @for section in &sections { (section) }
+        };
+        layout::viewer(StatusCode::OK, &title, &body)
+    }
+
+    /// The object in whatever account has it.
+    async fn object(
+        &self,
+        accounts: &[Arc<LockedAccount>],
+        kind: &'static Kind,
+        id: &str,
+    ) -> Response {
+        let mut any_busy = false;
+        let (free, waiting): (Vec<_>, Vec<_>) = accounts
+            .iter()
+            .partition(|account| account.free_turn().is_some());
+        for account in free.into_iter().chain(waiting) {
+            let has = |account: &Account| objects::exists(account, kind, id);
+            let look = |view: View<'_>| has(view.account).then(|| objects::object(view, kind, id));
+            match self.look(account, look).await {
+                Some(Some(Some((title, body)))) => {
+                    return layout::viewer(StatusCode::OK, &title, &body);
+                }
+                Some(_) => {}
+                None => any_busy = true,
+            }
+        }
+        if any_busy {
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            return layout::viewer(status, "Busy", &html! { h1 { "Busy" } (busy()) });
+        }
+        unknown(kind.name, id)
+    }
+}
+
+fn busy() -> Markup {
+    html! { p { "A long call is at work on this account. Its page comes back after that." } }
+}
+
+/// The page for what does not exist.
+fn unknown(what: &str, id: &str) -> Response {
+    let title = format!("No such {what}");
+    let body = html! {
+        h1 { (title) }
+        p { "No account of this sandbox has a " (what) " " code { (id) } ". It may have been reset." }
+        p { a href="/" { "To the overview" } }
+    };
+    layout::viewer(StatusCode::NOT_FOUND, &title, &body)
+}
