@@ -1,45 +1,50 @@
-//! The ledger: usage that is kept, and what Stripe has been told of it.
+//! The ledger: recorded usage, and its delivery to Stripe.
 //!
-//! An append-only record of usage is the source of truth, and Stripe is told the result. The ledger knows orgs, features,
-//! items and periods as texts and times; who may use what, and how Stripe is called, is the affair of others.
+//! An append-only record of usage is the source of truth, and Stripe receives the totals. The ledger treats orgs,
+//! features, items and periods as opaque texts and times. It does not decide who may use a feature, and it does not
+//! call Stripe.
 //!
 //! # Parts
 //!
-//! | part | what it is |
+//! | part | contents |
 //! |---|---|
 //! | [`state`] | the rules: a pure state machine, `(state, event, time) → (state, answer, what to store)` |
-//! | [`store`] | where it is kept: the [`Store`] interface, and [`sqlite`](store::sqlite) |
-//! | [`Ledger`], [`Writer`] | one thread that stores what everybody reports, many reports in a commit |
-//! | [`values`] | the words |
+//! | [`store`] | durable storage: the [`Store`] interface, and [`sqlite`](store::sqlite) |
+//! | [`Ledger`], [`Writer`] | the thread that writes to the store, many reports in a commit |
+//! | [`values`] | the basic types |
 //!
 //! # How to use it
 //!
 //! [`Ledger::start`] opens a store. Everything that changes the ledger is an [`Event`](state::Event) given to
-//! [`Ledger::submit`], which answers once it is on disk. [`Ledger::used`] reads from memory. The caller brings the time, the
-//! ids of reservations, and with each report a [`Target`](values::Target): what it knows of the org's subscription.
+//! [`Ledger::submit`], which answers once it is on disk. [`Ledger::used`] reads from memory. The caller provides the
+//! time, the ids of reservations, and with each report a [`Target`](values::Target), taken from the org's subscription.
 //!
-//! A **report** is `Event::Report`; a thousand of them in one `submit` are one commit. **Reservations** are `Reserve`,
-//! `Commit` and `Release`; somebody submits `Expire` every second or so.
+//! A **report** is `Event::Report`. A thousand of them in one `submit` are one commit. **Reservations** are `Reserve`,
+//! `Commit` and `Release`. A background task submits `Expire` about once a second.
 //!
-//! A **sender** submits `Seal` every second or so, and does what it is handed:
+//! A **sender** submits `Seal` about once a second and handles the answer:
 //!
-//! 1. Each [`Set`](state::Set) is a usage record to send: `action=set`, with its quantity, timestamp and key as they are, and
-//!    with a time-out below 20 seconds. The [`Outcome`](state::Outcome) is submitted as `Answered`. A set whose outcome is
-//!    lost, or whose sender has died, is handed out again by itself.
-//! 2. Each [`ReadSummary`](state::ReadSummary) is a summary to read, which is submitted as `Summary`. A `Summary` that
-//!    nobody asked for is welcome too, with the number that the total's delivery had before the reading began.
+//! 1. Each [`Set`](state::Set) is a usage record to send: `action=set`, with its quantity, timestamp and key unchanged,
+//!    and with a time-out below 20 seconds. The sender submits the [`Outcome`](state::Outcome) as `Answered`. A set
+//!    whose outcome is lost, or whose sender has died, is handed out again.
+//! 2. Each [`ReadSummary`](state::ReadSummary) is a summary to read. The sender submits the value as `Summary`. The
+//!    caller may also submit a `Summary` that was not asked for, with the number that the total's delivery had before
+//!    the read began.
 //!
-//! A **plan change** of an org: hold its reports; `Seal` with the org, again until it hands out nothing, which tells Stripe all
-//! that was used; make the change; let the reports go. The next report of a feature opens a total of the item that it has then,
-//! which takes over the level of the one before. Who moves levels by himself submits `Detach` before the change, and after it
-//! `Attach` with each feature's target, which can be repeated, also after a restart.
+//! A **plan change** of an org takes four steps. Hold the org's reports. Submit `Seal` with the org until it hands out
+//! nothing: Stripe then has all usage. Change the plan. Let the reports continue. The next report of a feature opens a
+//! total for the feature's new item, which takes over the level of the previous item. A caller that moves levels itself
+//! submits `Detach` before the change and `Attach` with each feature's target after it. `Attach` can be repeated, also
+//! after a restart.
 //!
-//! Once the invoice of a period is known, `Settle` compares; a [`Reader`](store::sqlite::Reader) of the same file lists the
-//! totals that are not settled, and those that are parked. [`Ledger::compact`] keeps old entries as daily totals.
+//! Once the invoice of a period is known, `Settle` compares it with the total. A [`Reader`](store::sqlite::Reader) of
+//! the same file lists the totals that are not settled and those that are parked. [`Ledger::compact`] replaces old
+//! entries by daily totals.
 //!
-//! # What is not here yet
+//! # Limitations
 //!
-//! There is nothing for meters but `sealed_batches`, an empty table. Items with billing thresholds, which take increments only, must not be targets.
+//! Meters are not supported; `sealed_batches`, a table for them, is empty. Items with billing thresholds accept
+//! increments only, so they must not be targets.
 
 pub mod state;
 pub mod store;

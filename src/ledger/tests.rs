@@ -1,4 +1,4 @@
-//! The writer: commits of many, faults, a process that is killed.
+//! The writer: group commits, faults, and killed processes.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -44,16 +44,16 @@ fn used(ledger: &Ledger) -> i64 {
     used.map_or(0, |used| used.n)
 }
 
-/// A store whose commits wait to be told how they end.
-struct Told {
+/// A store whose commits wait for their scripted outcome.
+struct ScriptedStore {
     store: Sqlite,
-    /// Whether each commit succeeds.
-    ends: mpsc::Receiver<Option<StoreError>>,
-    /// The number of entries of each commit that was tried.
-    tried: mpsc::Sender<usize>,
+    /// The error of each commit; `None`: it succeeds.
+    outcomes: mpsc::Receiver<Option<StoreError>>,
+    /// The number of entries of each attempted commit.
+    attempts: mpsc::Sender<usize>,
 }
 
-impl Store for Told {
+impl Store for ScriptedStore {
     fn load(&mut self) -> Result<Stored, StoreError> {
         self.store.load()
     }
@@ -63,8 +63,8 @@ impl Store for Told {
     }
 
     fn append(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
-        self.tried.send(batch.entries.len()).expect("a test");
-        match self.ends.recv().expect("a test") {
+        self.attempts.send(batch.entries.len()).expect("a test");
+        match self.outcomes.recv().expect("a test") {
             Some(error) => Err(error),
             None => self.store.append(batch),
         }
@@ -81,53 +81,53 @@ impl Store for Told {
 
 struct Fixture {
     ledger: Ledger,
-    ends: mpsc::Sender<Option<StoreError>>,
-    tried: mpsc::Receiver<usize>,
+    outcomes: mpsc::Sender<Option<StoreError>>,
+    attempts: mpsc::Receiver<usize>,
     _folder: tempfile::TempDir,
 }
 
 fn fixture() -> Fixture {
     let folder = tempfile::tempdir().expect("a folder");
     let store = Sqlite::open(&folder.path().join("tier.db"), ACCOUNT).expect("a ledger");
-    let (ends, told) = mpsc::channel();
-    let (sizes, tried) = mpsc::channel();
-    let store = Told {
+    let (outcomes, scripted) = mpsc::channel();
+    let (sizes, attempts) = mpsc::channel();
+    let store = ScriptedStore {
         store,
-        ends: told,
-        tried: sizes,
+        outcomes: scripted,
+        attempts: sizes,
     };
     let (ledger, _writer) = Ledger::start(store).expect("a ledger");
     Fixture {
         ledger,
-        ends,
-        tried,
+        outcomes,
+        attempts,
         _folder: folder,
     }
 }
 
 #[tokio::test]
-async fn what_arrives_during_a_commit_is_the_next_one() {
+async fn reports_that_arrive_during_a_commit_share_the_next_one() {
     let Fixture {
         ledger,
-        ends,
-        tried,
+        outcomes,
+        attempts,
         _folder,
     } = fixture();
     let submit = |n| ledger.submit(vec![report(n, None)], START);
     let mut first = std::pin::pin!(submit(1));
     assert!(futures::poll!(&mut first).is_pending());
-    assert_eq!(tried.recv(), Ok(1));
-    // The first commit has begun and does not end; nobody sees it, and nobody waits to see what is there.
+    assert_eq!(attempts.recv(), Ok(1));
+    // The first commit is in progress: its report is not visible, and reads do not wait for it.
     let mut others: Vec<_> = (0..99).map(|_| Box::pin(submit(1))).collect();
     for other in &mut others {
         assert!(futures::poll!(other).is_pending());
     }
     assert_eq!(used(&ledger), 0);
-    ends.send(None).expect("a writer");
+    outcomes.send(None).expect("a writer");
     first.await.expect("a disk");
-    assert_eq!(tried.recv(), Ok(99));
+    assert_eq!(attempts.recv(), Ok(99));
     assert_eq!(used(&ledger), 1);
-    ends.send(None).expect("a writer");
+    outcomes.send(None).expect("a writer");
     for other in others {
         other.await.expect("a disk")[0].clone().expect("accepted");
     }
@@ -135,21 +135,21 @@ async fn what_arrives_during_a_commit_is_the_next_one() {
 }
 
 #[tokio::test]
-async fn a_commit_that_fails_acknowledges_nothing_and_the_next_one_works() {
+async fn a_failed_commit_acknowledges_nothing_and_the_next_one_works() {
     let Fixture {
         ledger,
-        ends,
-        tried,
+        outcomes,
+        attempts,
         _folder,
     } = fixture();
     for error in [StoreError::Full, StoreError::ReadOnly] {
-        ends.send(Some(error)).expect("a writer");
+        outcomes.send(Some(error)).expect("a writer");
         let failed = ledger.submit(vec![report(5, Some("k"))], START).await;
         assert!(matches!(failed, Err(Unavailable::Store(_))), "{failed:?}");
         assert_eq!(used(&ledger), 0);
     }
     for repeated in [false, true] {
-        ends.send(None).expect("a writer");
+        outcomes.send(None).expect("a writer");
         let answers = ledger.submit(vec![report(5, Some("k"))], START).await;
         let answers = answers.expect("a disk");
         let Ok(Answer::Accepted { repeated: is, .. }) = answers[0] else {
@@ -158,28 +158,28 @@ async fn a_commit_that_fails_acknowledges_nothing_and_the_next_one_works() {
         assert_eq!(is, repeated);
         assert_eq!(used(&ledger), 5);
     }
-    // A repetition has nothing to store.
-    assert_eq!(tried.try_iter().count(), 3);
+    // A repeated report stores nothing.
+    assert_eq!(attempts.try_iter().count(), 3);
 }
 
 #[tokio::test]
-async fn one_request_that_cannot_be_stored_takes_no_other_with_it() {
+async fn a_request_that_cannot_be_stored_fails_alone() {
     let Fixture {
         ledger,
-        ends,
-        tried,
+        outcomes,
+        attempts,
         _folder,
     } = fixture();
     let mut first = std::pin::pin!(ledger.submit(vec![report(1, None)], START));
     assert!(futures::poll!(&mut first).is_pending());
-    assert_eq!(tried.recv(), Ok(1));
+    assert_eq!(attempts.recv(), Ok(1));
     let mut second = std::pin::pin!(ledger.submit(vec![report(2, None)], START));
     let mut third = std::pin::pin!(ledger.submit(vec![report(4, None)], START));
     assert!(futures::poll!(&mut second).is_pending());
     assert!(futures::poll!(&mut third).is_pending());
     let fault = || Some(StoreError::Database(rusqlite::Error::InvalidQuery));
     for end in [None, fault(), fault(), None] {
-        ends.send(end).expect("a writer");
+        outcomes.send(end).expect("a writer");
     }
     first.await.expect("a disk");
     second.await.expect_err("a fault of its own");
@@ -188,14 +188,14 @@ async fn one_request_that_cannot_be_stored_takes_no_other_with_it() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_refused_stops_no_other_of_its_request() {
+async fn a_refused_event_does_not_stop_the_others_of_its_request() {
     let Fixture {
         ledger,
-        ends,
-        tried: _tried,
+        outcomes,
+        attempts: _attempts,
         _folder,
     } = fixture();
-    ends.send(None).expect("a writer");
+    outcomes.send(None).expect("a writer");
     let events = vec![report(5, None), report(-6, None), report(-2, None)];
     let answers = ledger.submit(events, START).await.expect("a disk");
     assert_eq!(answers[1], Err(Refusal::TooLow { least: 0 }));
@@ -203,10 +203,10 @@ async fn an_event_that_is_refused_stops_no_other_of_its_request() {
     assert_eq!(used(&ledger), 3);
 }
 
-/// The name of the variable that makes this a process to be killed.
+/// The environment variable that makes the test run as the process to be killed.
 const CHILD: &str = "LEDGER_TEST_FILE";
 
-/// Reports one unit under each of many keys, and prints those that are acknowledged.
+/// Reports one unit under each of many keys, and prints the acknowledged keys.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn child() {
     #[expect(clippy::disallowed_methods, reason = "a setting of this test alone")]
@@ -234,7 +234,7 @@ async fn child() {
 }
 
 #[test]
-fn a_killed_process_has_lost_nothing_that_was_acknowledged() {
+fn a_killed_process_loses_no_acknowledged_report() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("tier.db");
     let mut acknowledged = Vec::new();
@@ -250,7 +250,7 @@ fn a_killed_process_has_lost_nothing_that_was_acknowledged() {
         let mut count = 0;
         for line in BufReader::new(stdout).lines() {
             let line = line.expect("text");
-            // The first line may follow what the test runner prints.
+            // The test runner may have printed to the first line.
             if let Some((_, key)) = line.split_once("acknowledged ") {
                 acknowledged.push(key.to_owned());
                 count += 1;

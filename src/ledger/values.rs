@@ -1,4 +1,4 @@
-//! The words of the ledger: who, what, where and when.
+//! Basic types of the ledger.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -38,23 +38,23 @@ macro_rules! text {
 }
 
 text!(
-    /// Whose usage it is. The ledger gives the text no meaning.
+    /// An org. The ledger does not interpret the text.
     Org
 );
 text!(
-    /// What is used. The ledger gives the text no meaning.
+    /// A feature. The ledger does not interpret the text.
     Feature
 );
 text!(
-    /// What the usage is billed on: the id of one item of one subscription.
+    /// The id of the subscription item that bills the usage.
     Item
 );
 text!(
-    /// The id of a reservation, made by the caller.
+    /// The id of a reservation, chosen by the caller.
     ReservationId
 );
 
-/// Milliseconds since 1970, UTC.
+/// An instant, in milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Time(i64);
 
@@ -66,34 +66,34 @@ pub(super) const MINUTE: i64 = 60 * SECOND;
 pub(super) const HOUR: i64 = 60 * MINUTE;
 
 impl Time {
-    /// The instant that many milliseconds after 1970 began.
+    /// The instant `millis` milliseconds after the Unix epoch.
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
 
-    /// The instant that many seconds after 1970 began.
+    /// The instant `seconds` seconds after the Unix epoch.
     pub const fn from_seconds(seconds: i64) -> Self {
         Self(seconds.saturating_mul(SECOND))
     }
 
-    /// Milliseconds since 1970.
+    /// Milliseconds since the Unix epoch.
     pub const fn millis(self) -> i64 {
         self.0
     }
 
-    /// Whole seconds since 1970, rounded down.
+    /// Whole seconds since the Unix epoch, rounded down.
     pub const fn seconds(self) -> i64 {
         self.0.div_euclid(SECOND)
     }
 
-    /// The instant `millis` later; earlier if negative.
+    /// The instant `millis` milliseconds later; earlier if negative.
     #[must_use]
     pub const fn plus(self, millis: i64) -> Self {
         Self(self.0.saturating_add(millis))
     }
 }
 
-/// A billing period, without its end.
+/// A billing period. The end is exclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Period {
     /// Its first instant.
@@ -109,21 +109,22 @@ impl Period {
     }
 }
 
-/// How the reports of a period become one figure.
+/// How the reports of a period are aggregated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Aggregate {
-    /// They are added.
+    /// The sum.
     Sum,
-    /// The largest counts.
+    /// The maximum.
     Max,
-    /// The last one counts.
+    /// The last report.
     Last,
-    /// The last one counts, and stays from period to period.
+    /// The last report, which carries over from period to period.
     Perpetual,
 }
 
 impl Aggregate {
-    /// Whether the figure is a level, which follows the feature from item to item, and not an amount used up on one.
+    /// Whether the figure is a level, which follows the feature from item to item, rather than a quantity consumed on
+    /// one item.
     pub fn is_level(self) -> bool {
         self != Self::Sum
     }
@@ -146,16 +147,16 @@ impl Aggregate {
     }
 }
 
-/// Where usage of a feature goes now: what the caller knows from the org's subscription.
+/// Where usage of a feature goes now, according to the org's subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// Whose usage.
+    /// The org.
     pub org: Org,
-    /// Of what.
+    /// The feature.
     pub feature: Feature,
-    /// The metered item that the org has for it now.
+    /// The org's current metered item for the feature.
     pub item: Item,
-    /// When the item's subscription began. A level of an earlier one is over.
+    /// When the item's subscription began. Levels of an earlier subscription no longer apply.
     pub since: Time,
     /// How the item's price aggregates.
     pub aggregate: Aggregate,
@@ -165,6 +166,6 @@ pub struct Target {
     pub previous: Option<Period>,
     /// When the item was created.
     pub item_start: Time,
-    /// When it is planned to go, if it is.
+    /// When the item is scheduled to end, if it is.
     pub item_end: Option<Time>,
 }

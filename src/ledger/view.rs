@@ -1,4 +1,4 @@
-//! What is used, for readers, who never wait for the disk.
+//! Used quantities, for readers that never wait for the disk.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::RwLock;
@@ -6,25 +6,25 @@ use std::sync::RwLock;
 use super::state::{ItemUsed, State, Used};
 use super::values::{Feature, Org, Time};
 
-/// The figures of every feature of every org, as they were after the last commit.
+/// The figures of every feature of every org after the last commit.
 #[derive(Debug, Default)]
 pub(super) struct View {
-    /// Locked for as long as it takes to copy figures, and never while anything is written.
+    /// Locked only while figures are copied, never during a write to disk.
     used: RwLock<HashMap<Org, HashMap<Feature, Vec<Used>>>>,
 }
 
-/// Figures that are about to be published.
+/// Figures to publish.
 pub(super) type Changes = Vec<(Org, Feature, Vec<Used>)>;
 
 impl View {
-    /// The figures of everything that a state holds.
+    /// The figures of all records in a state.
     pub(super) fn of(state: &State) -> Self {
         let view = Self::default();
         view.publish(figures(state, state.uses()));
         view
     }
 
-    /// The figures that are changed by what is pending in `state`.
+    /// The figures that the pending changes of `state` affect.
     pub(super) fn changes(state: &State) -> Changes {
         figures(state, state.changed_uses())
     }
@@ -36,18 +36,18 @@ impl View {
         }
     }
 
-    /// What is used in the period that began then; `None` if nothing was reported in it.
+    /// The used quantity in the period that began at `period_start`; `None` if nothing was reported in it.
     pub(super) fn used(&self, org: &str, feature: &str, period_start: Time) -> Option<Used> {
         let all = self.used.read().expect("no publisher panics");
         let periods = all.get(org)?.get(feature)?;
         let exact = periods
             .iter()
             .find(|used| used.period_start == period_start);
-        let lasting = || periods.last().filter(|used| used.is_perpetual);
-        exact.or_else(lasting).cloned()
+        let perpetual = || periods.last().filter(|used| used.is_perpetual);
+        exact.or_else(perpetual).cloned()
     }
 
-    /// What is used of all features of an org, item by item, oldest period first.
+    /// The used quantity of each item of an org, oldest period first.
     pub(super) fn items(&self, org: &str) -> Vec<ItemUsed> {
         let all = self.used.read().expect("no publisher panics");
         let features = all.get(org).into_iter().flat_map(HashMap::values);

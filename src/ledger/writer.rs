@@ -1,7 +1,7 @@
-//! The one that writes: a thread that stores what everybody reports, many reports in one commit.
+//! The writer: a thread that stores all reports, many in one commit.
 //!
-//! There is no timer. While one commit runs, what arrives waits in the queue; all of it is the next commit. A lone report is
-//! stored at once, and a thousand at a time cost hardly more than one.
+//! There is no timer. Requests that arrive during a commit wait in the queue and form the next commit. A single report
+//! is stored at once, and a thousand together cost hardly more than one.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -13,34 +13,33 @@ use super::store::{Names, Snapshot, Store, StoreError};
 use super::values::{ReservationId, Time};
 use super::view::View;
 
-/// How many requests may wait for a commit.
+/// The capacity of the queue, in requests.
 const QUEUE: usize = 8_192;
-/// How many events are stored in one commit, but for those of one request, which are never parted.
-const MOST: usize = 1_024;
+/// The maximum number of events in one commit. The events of one request are never split.
+const MAX_BATCH: usize = 1_024;
 
-/// A ledger that is open. Clones are the same ledger; when the last one is gone, what was queued is stored and the writer
-/// ends.
+/// An open ledger. Clones share it. When the last one is dropped, the writer stores the queue and ends.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     queue: mpsc::Sender<Command>,
     view: Arc<View>,
 }
 
-/// The thread that writes.
+/// The writer's thread.
 #[derive(Debug)]
 pub struct Writer(JoinHandle<()>);
 
-/// Why nothing is acknowledged. Nothing was stored, unless the power failed in the very commit: whoever repeats a report
-/// should use an idempotency key.
+/// Why a request was not acknowledged. Nothing was stored, unless the power failed during the commit: reports that may
+/// be repeated should use an idempotency key.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Unavailable {
-    /// Too many are waiting already.
+    /// The queue is full.
     #[error("too many reports are waiting for the ledger")]
     Busy,
     /// The writer has ended.
     #[error("the ledger is closed")]
     Closed,
-    /// The store failed. Later requests try again.
+    /// The store failed. Later requests retry.
     #[error("the ledger cannot be written")]
     Store(#[source] Arc<StoreError>),
 }
@@ -84,8 +83,8 @@ impl Ledger {
         Ok((ledger, Writer(writer)))
     }
 
-    /// Makes `events` happen in this order, all in one commit, and answers when they are stored. An event that is refused
-    /// stops no other. `now` is the time of the org that they are about, which is not everybody's if it is on a test clock.
+    /// Applies `events` in this order, in one commit, and answers when they are stored. A refused event does not stop
+    /// the others. `now` is the time of the events' org, which differs from the server's if the org is on a test clock.
     pub async fn submit(&self, events: Vec<Event>, now: Time) -> Result<Answers, Unavailable> {
         let make = |answer| {
             Command::Submit(Submission {
@@ -97,13 +96,14 @@ impl Ledger {
         self.ask(make).await
     }
 
-    /// The reservation with that id, whatever became of it.
+    /// The reservation with that id, whether it is held or has ended.
     pub async fn reservation(&self, id: ReservationId) -> Result<Option<Reservation>, Unavailable> {
         self.ask(|answer| Command::Reservation(id, answer)).await
     }
 
-    /// Makes daily totals of the entries of at most `most` settled totals whose periods ended before that time. Gives how
-    /// many there were. Their idempotency keys are forgotten, so the time must be at least 35 days ago.
+    /// Replaces the entries of at most `most` settled totals whose periods ended before `before` by daily totals.
+    /// Returns how many totals it compacted. Their idempotency keys are deleted, so `before` must be at least 35 days
+    /// ago.
     pub async fn compact(&self, before: Time, most: usize) -> Result<usize, Unavailable> {
         let make = |answer| Command::Compact {
             before,
@@ -113,12 +113,13 @@ impl Ledger {
         self.ask(make).await
     }
 
-    /// What is used of a feature in the period that began then, from memory; `None` if the ledger knows of nothing.
+    /// The used quantity of a feature in the period that began at `period_start`, from memory; `None` if nothing was
+    /// reported.
     pub fn used(&self, org: &str, feature: &str, period_start: Time) -> Option<Used> {
         self.view.used(org, feature, period_start)
     }
 
-    /// What is used of all features of an org, item by item, oldest period first; from memory.
+    /// The used quantity of each item of an org, oldest period first, from memory.
     pub fn items(&self, org: &str) -> Vec<ItemUsed> {
         self.view.items(org)
     }
@@ -128,7 +129,7 @@ impl Ledger {
         self.view.reserved(org, feature, now)
     }
 
-    /// Keeps a snapshot, if there is room in the queue. Nobody is told whether it is kept.
+    /// Stores a snapshot if there is room in the queue. The caller does not learn whether it was stored.
     pub fn keep(&self, snapshot: Snapshot) {
         let _ = self.queue.try_send(Command::Keep(snapshot));
     }
@@ -148,7 +149,7 @@ impl Ledger {
 }
 
 impl Writer {
-    /// Waits until everything that was queued is stored. All [ledgers](Ledger) must be gone.
+    /// Waits until the whole queue is stored. All [ledgers](Ledger) must have been dropped.
     pub fn join(self) {
         if self.0.join().is_err() {
             tracing::error!("the ledger's writer has failed");
@@ -184,7 +185,7 @@ impl<S: Store> Run<S> {
         }
     }
 
-    /// Stores what waits, `first` with all that follow it. Gives the command that is something else.
+    /// Stores `first` and the submissions that wait behind it. Returns the first command of another kind.
     fn gather(
         &mut self,
         first: Submission,
@@ -193,7 +194,7 @@ impl<S: Store> Run<S> {
         let mut count = first.events.len();
         let mut batch = vec![first];
         let mut other = None;
-        while count < MOST
+        while count < MAX_BATCH
             && other.is_none()
             && let Ok(next) = queue.try_recv()
         {
@@ -206,7 +207,7 @@ impl<S: Store> Run<S> {
             }
         }
         match self.write(&batch) {
-            // The fault may be with one request, which must not take the others with it.
+            // One request may be at fault, and must not fail the others.
             Err(StoreError::Database(_)) if batch.len() > 1 => {
                 for submission in batch {
                     let result = self.write(std::slice::from_ref(&submission));
@@ -218,11 +219,11 @@ impl<S: Store> Run<S> {
         other
     }
 
-    /// Keeps the snapshots that wait. Gives the command that is something else.
+    /// Stores the snapshots that wait. Returns the first command of another kind.
     fn keep(&mut self, first: Snapshot, queue: &mut mpsc::Receiver<Command>) -> Option<Command> {
         let mut snapshots = vec![first];
         let mut other = None;
-        while snapshots.len() < MOST
+        while snapshots.len() < MAX_BATCH
             && other.is_none()
             && let Ok(next) = queue.try_recv()
         {
@@ -237,7 +238,7 @@ impl<S: Store> Run<S> {
         other
     }
 
-    /// Makes everything happen, stores it, and only then shows it to anybody.
+    /// Applies and stores a batch, and only then publishes it.
     fn write(&mut self, batch: &[Submission]) -> Result<Vec<Answers>, StoreError> {
         let mut names = Names::default();
         let events = batch.iter().flat_map(|submission| &submission.events);
@@ -281,7 +282,7 @@ fn answer(batch: Vec<Submission>, result: Result<Vec<Answers>, StoreError>) {
     match result {
         Ok(answers) => {
             for (submission, answers) in batch.into_iter().zip(answers) {
-                // Whoever has left does not hear it, and it has happened all the same.
+                // The caller may have left; the events happened all the same.
                 let _ = submission.answer.send(Ok(answers));
             }
         }

@@ -1,4 +1,4 @@
-//! Reports.
+//! Accepting reports.
 
 use super::super::values::{Aggregate, MINUTE, Org, Period, Target, Time};
 use super::event::{Change, Report};
@@ -31,7 +31,7 @@ impl State {
         };
         self.carry_on(&mut draft, kind, n, at)?;
         draft.enter(0, kind, n, at)?;
-        // Stripe may take what it has become.
+        // Stripe may accept the new total.
         draft.main().parked = None;
         let owner = |key| (target.org.clone(), key);
         draft.key(report.key.clone().map(owner));
@@ -59,7 +59,7 @@ impl State {
         }
     }
 
-    /// What the item's own total has to be for the period's to be `n`. What was used on other items, and what others
+    /// The total that the item must have for the period's total to be `n`. Usage on other items, and usage that others
     /// recorded on this one, cannot be changed.
     fn own_part(&self, total: &Total, n: i64) -> Result<i64, Refusal> {
         if n < 0 {
@@ -80,8 +80,8 @@ impl State {
         }
     }
 
-    /// A perpetual level that is reported late for the period before goes on in the running one, if nothing newer was
-    /// reported there.
+    /// Carries a perpetual level that is reported late for the previous period into the running one, unless a newer
+    /// level was reported there.
     fn carry_on(
         &self,
         draft: &mut Draft,
@@ -100,10 +100,10 @@ impl State {
         });
         for total in later {
             draft.totals.push(total.clone());
-            let place = draft.totals.len() - 1;
+            let index = draft.totals.len() - 1;
             let mut changed = Draft::of(main.clone());
             changed.enter(0, kind, n, at)?;
-            draft.enter(place, EntryKind::CarryIn, changed.main().n, at)?;
+            draft.enter(index, EntryKind::CarryIn, changed.main().n, at)?;
         }
         Ok(())
     }
@@ -119,7 +119,7 @@ fn period_of(target: &Target, at: Time, now: Time) -> Result<Period, Refusal> {
         .into_iter()
         .flatten()
         .find(|period| period.contains(at));
-    // What the caller takes for the running period may be over.
+    // The caller's running period may have ended.
     found
         .filter(|period| now < period.end.plus(GRACE))
         .ok_or(Refusal::OutsidePeriod)

@@ -1,23 +1,23 @@
-//! Deliveries by state: which totals Stripe is told now, and by which set.
+//! Delivery: which totals are sent to Stripe now, and in which sets.
 //!
 //! Stripe keeps one quantity for each item and second. The ledger chooses one second for a total and sets the quantity
-//! there, again and again. A set is numbered and stored before it is handed out, and nothing newer is made for the total
-//! until it has a definite answer. So no older set lands over a newer one, whoever sends it.
+//! there repeatedly. A set is numbered and stored before it is handed out, and no newer set is made for the total until
+//! it has a definite answer. So an older set never overwrites a newer one, whichever process sends it.
 
 use super::super::values::{HOUR, MINUTE, SECOND, Time};
 use super::State;
 use super::event::{ReadSummary, Seal, Sealed, Set};
 use super::total::{Check, OpenSet, Total, TotalId};
 
-/// The least time between two sets of a total. A request must have ended, one way or another, before it is over.
+/// The minimum time between two sets of a total. The request time-out is shorter, so a request has ended by then.
 const GAP: i64 = 20 * SECOND;
-/// How long before the end of a period, or of an item in it, deliveries no longer wait for others.
+/// How long before the end of a period, or of an item in it, deliveries stop waiting for more reports.
 const URGENT: i64 = 2 * MINUTE;
 /// How long a set is repeated with the same key. Stripe forgets keys after 24 hours.
 pub(super) const REPEATABLE: i64 = 20 * HOUR;
 
 impl State {
-    /// The most urgent sets and summaries, stored as handed out.
+    /// Hands out the most urgent sets and summaries, and stores that they were handed out.
     pub(super) fn seal(&mut self, seal: &Seal, now: Time) -> Sealed {
         let mut due = Vec::new();
         for id in self.undelivered.clone() {
@@ -68,7 +68,7 @@ impl State {
     }
 }
 
-/// Whether there is anything to do for the total.
+/// Whether the total needs a set or a summary.
 fn has_work(total: &Total) -> bool {
     let is_live = total.parked.is_none() && total.settled.is_none();
     let is_unread = !total.adopted || total.delivery.check == Check::BeforeNext;
@@ -80,13 +80,13 @@ fn is_due(total: &Total, seal: &Seal, now: Time) -> bool {
     if let Some(org) = &seal.org {
         return total.org == *org;
     }
-    // A clock that was set back must not stop deliveries, so a distance in either direction counts.
+    // A clock that was set back must not stop deliveries, so a difference in either direction counts.
     let has_passed = |since: Option<Time>, wait: i64| {
         since.is_none_or(|since| now.millis().abs_diff(since.millis()) >= wait.unsigned_abs())
     };
     let is_urgent = now >= total.end().plus(-URGENT);
     let waits_for_no_one = is_urgent || delivery.open.is_some();
-    // A set that has its answer holds up nothing.
+    // A set that has been answered does not delay the next one.
     let may_follow = has_passed(delivery.sent, GAP) || (is_urgent && delivery.open.is_none());
     may_follow && (waits_for_no_one || has_passed(delivery.changed, seal.deliver_after))
 }
@@ -106,7 +106,7 @@ pub(super) fn is_stale(open: OpenSet, now: Time) -> bool {
     now > open.since.plus(REPEATABLE)
 }
 
-/// The second at which the total is recorded: chosen once, unless others recorded after it.
+/// The second at which the total is recorded. It is chosen once, unless others recorded after it.
 fn timestamp(total: &Total, date: Time) -> i64 {
     let first = total.period.start.max(total.item_start).seconds() + 1;
     let last = total.end().seconds() - 1;

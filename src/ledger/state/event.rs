@@ -1,94 +1,95 @@
-//! What can happen to a ledger, and what it answers.
+//! Events of the ledger, and their answers.
 
 use std::sync::Arc;
 
 use super::super::values::{Feature, Item, Org, Period, ReservationId, Target, Time};
 use super::total::{EntryId, Key, TotalId};
 
-/// What happens.
+/// An event that changes the ledger.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// Usage is reported.
     Report(Report),
-    /// A report comes that would be refused now: if its key was used for the same report before, it is answered as then.
+    /// Repeats a report that would be refused now. If its key was used for the same report before, the answer is the
+    /// same as then.
     Repeat {
-        /// Whose.
+        /// The org.
         org: Org,
         /// The caller's idempotency key.
         key: Key,
     },
-    /// Usage is reserved.
+    /// Reserves usage.
     Reserve(Reserve),
-    /// Reserved usage has happened: `n` of it, or all. The rest is given back.
+    /// Commits `n` units of a reservation, or all of them. The rest is released.
     Commit {
         /// The reservation.
         id: ReservationId,
-        /// At most what was reserved; `None`: all.
+        /// At most the reserved units; `None`: all of them.
         n: Option<i64>,
         /// Where the usage goes now.
         target: Target,
     },
-    /// Reserved usage will not happen.
+    /// Releases a reservation.
     Release(ReservationId),
-    /// Time has passed: reservations whose time is over end.
+    /// Ends the reservations that have expired.
     Expire,
     /// A plan change begins: the level of the feature leaves its item, which is told 0. Nothing happens to a `sum`.
     Detach {
-        /// Whose.
+        /// The org.
         org: Org,
-        /// Of what.
+        /// The feature.
         feature: Feature,
     },
     /// A plan change was made or has failed: a detached level reaches the item that the feature has now.
     Attach(Target),
-    /// A plan change has moved a level to the target's item and set it there: it is the ledger's from now on.
+    /// Takes over a level that a plan change moved to the target's item and set there.
     TakeOver {
-        /// Where it is now.
+        /// The level's new target.
         target: Target,
         /// The level.
         n: i64,
         /// The `timestamp` that it was set at.
         timestamp: i64,
     },
-    /// Sets to send are wanted.
+    /// Asks for the sets to send.
     Seal(Seal),
-    /// A set was sent.
+    /// Reports the outcome of a set.
     Answered {
-        /// The total that it told.
+        /// The set's total.
         total: TotalId,
         /// The set's number.
         number: u64,
-        /// What came of it.
+        /// The outcome.
         outcome: Outcome,
     },
-    /// Stripe's summary of an item and period was read.
+    /// Reports Stripe's summary of an item and period.
     Summary {
-        /// The total that it is about.
+        /// The summary's total.
         total: TotalId,
-        /// The number of the last set when the reading began.
+        /// The number of the last set when the read began.
         number: u64,
         /// The summary's total usage.
         value: i64,
     },
-    /// A person wants parked usage to be told again.
+    /// Sends parked usage again, on an operator's request.
     Retry(TotalId),
-    /// A person gives parked usage up.
+    /// Writes parked usage off, on an operator's request.
     WriteOff(TotalId),
-    /// The period's invoice is known.
+    /// Settles a total: the period's invoice is known.
     Settle {
         /// The total.
         total: TotalId,
-        /// What Stripe billed.
+        /// The quantity that Stripe billed.
         billed: i64,
     },
 }
 
-/// One report.
+/// A report of usage.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// Where it goes.
+    /// Where the usage goes.
     pub target: Target,
-    /// What it does.
+    /// The change of the total.
     pub change: Change,
     /// When the usage happened; `None`: now.
     pub at: Option<Time>,
@@ -96,16 +97,16 @@ pub struct Report {
     pub key: Option<Key>,
 }
 
-/// What a report does.
+/// How a report changes the total.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Reports that many units; negative: gives them back.
+    /// Adds units; negative: gives them back.
     Add(i64),
     /// Sets the period's total, up or down (clobber).
     SetTotal(i64),
 }
 
-/// A reservation that is asked for.
+/// A request for a reservation.
 #[derive(Clone, Debug)]
 pub struct Reserve {
     /// Its id.
@@ -114,38 +115,38 @@ pub struct Reserve {
     pub target: Target,
     /// Units, more than 0.
     pub n: i64,
-    /// How long it is held, in milliseconds; the period's end ends it too.
+    /// How long it is held, in milliseconds. It also ends with the period.
     pub ttl: i64,
-    /// What the org may use in the period; `None`: any amount.
+    /// The org's limit in the period; `None`: no limit.
     pub limit: Option<i64>,
     /// Whether to commit it in the same step.
     pub commit: bool,
 }
 
-/// Which sets are wanted.
+/// A request for the sets to send.
 #[derive(Clone, Debug)]
 pub struct Seal {
-    /// Stripe's time, by the `Date` of its last answer.
+    /// Stripe's time: the `Date` of its last answer.
     pub date: Time,
-    /// How long a change waits for others to join it, in milliseconds.
+    /// How long a changed total waits for further reports, in milliseconds.
     pub deliver_after: i64,
-    /// One org, at once, because its plan is about to change; or every org whose turn it is.
+    /// One org, without waiting, because its plan is about to change; `None`: every org that is due.
     pub org: Option<Org>,
-    /// At most so many.
+    /// The maximum number of sets and summaries.
     pub most: usize,
 }
 
-/// What came of a set.
+/// The outcome of a set.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// Stripe has it: 2xx.
+    /// Stripe has recorded it: 2xx.
     Done,
-    /// There is no definite answer: none at all, 409, 429, 5xx. It is repeated.
+    /// There is no definite answer: no response, 409, 429 or 5xx. The set is repeated.
     Lost,
-    /// Stripe keeps a 5xx under the set's key and will not run it again (`Idempotent-Replayed`). Whether it was recorded is
-    /// not known, but it cannot be any more, so a newer set can follow.
+    /// Stripe keeps a 5xx under the set's key and will not run it again (`Idempotent-Replayed`). Whether the set was
+    /// recorded is unknown, but it can no longer be recorded, so a newer set can follow.
     Ended,
-    /// Stripe refuses it for good.
+    /// Stripe refuses it permanently.
     Refused {
         /// Stripe's reason.
         reason: Arc<str>,
@@ -154,12 +155,12 @@ pub enum Outcome {
     },
 }
 
-/// What an event came to.
+/// The answer to an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It is done, and there is nothing to say.
+    /// The event was applied.
     Done,
-    /// It changed nothing, because it is about something that is over.
+    /// The event changed nothing, because it refers to something that has ended.
     Ignored,
     /// A report was accepted.
     Accepted {
@@ -170,41 +171,41 @@ pub enum Answer {
     },
     /// A reservation was asked for.
     Reserved {
-        /// When it ends, if it was granted.
+        /// When it expires; `None`: it was not granted.
         expires: Option<Time>,
-        /// What is used of the limit now, held reservations included.
+        /// The usage that counts against the limit now, including held reservations.
         used: i64,
     },
-    /// A reservation was committed: so many units of it.
+    /// This many units of a reservation were committed.
     Committed(i64),
-    /// So many reservations ended by time.
+    /// This many reservations expired.
     Expired(usize),
-    /// What is to be done at Stripe.
+    /// The calls to make to Stripe.
     Sealed(Sealed),
-    /// Others had written over a level; it will be told again.
+    /// Others had overwritten a level; it will be sent again.
     Overwritten {
-        /// What Stripe showed.
+        /// The level in Stripe's summary.
         found: i64,
-        /// What it had been told.
+        /// The level that the ledger had delivered.
         told: i64,
     },
-    /// Usage went into the next period, or was parked.
+    /// Late usage was moved into the next period, or parked.
     Late {
         /// Units.
         n: i64,
         /// Whether it was parked.
         parked: bool,
     },
-    /// A period is settled.
+    /// The total is settled.
     Settled {
-        /// What the ledger expected on the invoice.
+        /// The quantity that the ledger expected on the invoice.
         expected: i64,
-        /// What was on it.
+        /// The quantity on the invoice.
         billed: i64,
     },
 }
 
-/// What is to be done at Stripe, in the order of urgency.
+/// The calls to make to Stripe, most urgent first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sealed {
     /// Sets to send.
@@ -216,13 +217,13 @@ pub struct Sealed {
 /// A usage record with `action=set`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Set {
-    /// The total that it tells.
+    /// The total that it delivers.
     pub total: TotalId,
     /// Its number.
     pub number: u64,
-    /// Whose usage.
+    /// The org that used it.
     pub org: Org,
-    /// Of what.
+    /// The feature.
     pub feature: Feature,
     /// The item to record it on.
     pub item: Item,
@@ -237,9 +238,9 @@ pub struct Set {
 /// A usage record summary to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadSummary {
-    /// The total that it is about.
+    /// The summary's total.
     pub total: TotalId,
-    /// To be given back with what was read.
+    /// The number of the last set, to be returned with the summary.
     pub number: u64,
     /// The item.
     pub item: Item,
@@ -250,19 +251,19 @@ pub struct ReadSummary {
 /// Why an event was refused. Nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// More than five minutes ahead.
+    /// The usage is more than five minutes in the future.
     #[error("the time is more than five minutes ahead")]
     TooFarAhead,
-    /// Neither in the running period nor, early enough, in the one before.
+    /// The usage is neither in the running period nor in the previous one while that still accepts usage.
     #[error("the time is not in a period that accepts usage")]
     OutsidePeriod,
-    /// The total cannot become that low: so much of it cannot be taken back.
+    /// The total cannot become that low, because part of it cannot be taken back.
     #[error("the total cannot be lowered below {least}")]
     TooLow {
         /// The lowest total.
         least: i64,
     },
-    /// The total would be too large to count.
+    /// The total would exceed the largest quantity.
     #[error("the total would be too large")]
     TooLarge,
     /// The key was used for another request.
@@ -271,7 +272,7 @@ pub enum Refusal {
     /// Only a `sum` can be reserved.
     #[error("only usage that adds up can be reserved")]
     NotReservable,
-    /// Not a number of units that can be reserved or committed.
+    /// The number of units cannot be reserved or committed.
     #[error("not a number of units that can be reserved or committed")]
     BadQuantity,
     /// There is a reservation with that id already.
@@ -280,7 +281,7 @@ pub enum Refusal {
     /// There is no reservation with that id.
     #[error("there is no such reservation")]
     UnknownReservation,
-    /// The reservation has ended in another way.
+    /// The reservation has already ended in another way.
     #[error("the reservation has ended")]
     ReservationEnded,
     /// There is no such total.
@@ -289,7 +290,7 @@ pub enum Refusal {
     /// The total is not parked.
     #[error("the total is not parked")]
     NotParked,
-    /// The period has not ended, or Stripe has not been told everything.
+    /// The period has not ended, or the total is not fully delivered.
     #[error("the period cannot be settled yet")]
     NotSettleable,
 }

@@ -1,25 +1,25 @@
-//! What is used of a feature.
+//! The used quantity of a feature.
 
 use super::super::values::{Aggregate, Feature, Item, Org, Time};
 use super::accept::GRACE;
 use super::{Answer, Refusal, ReservationState, State, Total, TotalId};
 
-/// What is used on one item.
+/// The used quantity on one item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ItemUsed {
-    /// Its total.
+    /// The item's total.
     pub total: TotalId,
     /// The item.
     pub item: Item,
-    /// What came through the ledger, and what others are known to have recorded.
+    /// The usage reported through the ledger, plus the known usage that others recorded.
     pub n: i64,
-    /// Whether what others recorded was looked at.
+    /// Whether usage that others recorded was read from Stripe.
     pub adopted: bool,
-    /// Whether the ledger has a level for the item; it has a sum in any case.
+    /// Whether the ledger has a level for the item. A sum always counts as one.
     pub has_level: bool,
-    /// The number of the last set; none while that set has no answer.
+    /// The number of the last set; `None` while that set is unanswered.
     pub answered: Option<u64>,
-    /// What the summary at Stripe says, as far as the ledger knows.
+    /// The value of Stripe's summary, as far as the ledger knows.
     pub recorded: i64,
 }
 
@@ -45,23 +45,23 @@ impl ItemUsed {
     }
 }
 
-/// What an org has used of a feature in a period.
+/// The quantity of a feature that an org has used in a period.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Used {
     /// When the period began.
     pub period_start: Time,
-    /// What is used in it, on all items, and by what others recorded. Without reservations.
+    /// The used quantity on all items, including usage that others recorded, without reservations.
     pub n: i64,
-    /// Whether it stays the same in later periods until it is reported anew.
+    /// Whether it carries over to later periods until the next report.
     pub is_perpetual: bool,
-    /// Held reservations: when each ends, and how many units it has.
+    /// Held reservations: the expiry and units of each.
     pub held: Vec<(Time, i64)>,
-    /// The same on each item, in the order in which they came into use.
+    /// The used quantity on each item, in the order in which the items were opened.
     pub items: Vec<ItemUsed>,
 }
 
 impl Used {
-    /// The units that are held at `now`.
+    /// The units of reservations that are held at `now`.
     pub fn reserved(&self, now: Time) -> i64 {
         let held = self.held.iter().filter(|(expires, _)| now < *expires);
         held.map(|(_, n)| n)
@@ -70,7 +70,7 @@ impl Used {
 }
 
 impl State {
-    /// What is used of the feature in the period that began then.
+    /// The used quantity of the feature in the period that began at `period_start`.
     pub fn used(&self, org: &Org, feature: &Feature, period_start: Time) -> Used {
         let totals = self.totals_of(org, feature);
         let newest = totals.last();
@@ -88,13 +88,13 @@ impl State {
         }
     }
 
-    /// What is used of the feature in each period that is held, oldest first.
+    /// The used quantity of the feature in each period in memory, oldest first.
     pub fn used_by_period(&self, org: &Org, feature: &Feature) -> Vec<Used> {
         let totals = self.totals_of(org, feature);
         let mut starts: Vec<Time> = totals.iter().map(|total| total.period.start).collect();
         starts.dedup();
-        if starts.is_empty() && !self.held(org, feature).reservations.is_empty() {
-            // Nothing is used yet, in whatever period, and something is reserved.
+        if starts.is_empty() && !self.records(org, feature).reservations.is_empty() {
+            // Only a reservation exists: no period has usage yet.
             starts.push(Time::default());
         }
         let used = |start| self.used(org, feature, start);
@@ -102,14 +102,14 @@ impl State {
     }
 
     fn held_of(&self, org: &Org, feature: &Feature) -> Vec<(Time, i64)> {
-        let held = self.held(org, feature).reservations;
+        let held = self.records(org, feature).reservations;
         let held = held.iter().filter_map(|id| self.reservations.get(id));
         held.filter(|one| one.state == ReservationState::Held)
             .map(|one| (one.expires, one.n))
             .collect()
     }
 
-    /// The period's invoice is known.
+    /// Settles a total with the quantity on the period's invoice.
     pub(super) fn settle(
         &mut self,
         id: TotalId,
@@ -128,10 +128,10 @@ impl State {
     }
 }
 
-/// What the totals of a feature come to in the period that began at `start`.
+/// The used quantity of a feature's totals in the period that began at `start`.
 fn used_of(totals: &[&Total], start: Time) -> i64 {
     let in_period = || totals.iter().filter(|total| total.period.start == start);
-    // A perpetual level is what it is, also in a period in which it was not reported.
+    // A perpetual level also holds in a period without a report.
     let newest = in_period().next_back().or(totals.last());
     let Some(newest) = newest else {
         return 0;

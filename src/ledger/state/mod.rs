@@ -1,11 +1,11 @@
-//! The state machine of the ledger: what is known, and what each event makes of it.
+//! The state machine of the ledger.
 //!
-//! [`State::apply`] takes an [`Event`] and the time, and gives an [`Answer`] or a [`Refusal`]. It reads no clock, draws no
-//! number and does no I/O. What it changes is pending until [`State::commit`]; [`State::pending`] is what must be on disk
-//! before that, and before anybody hears the answer. So a set is stored before it is handed out to be sent.
+//! [`State::apply`] takes an [`Event`] and the time, and returns an [`Answer`] or a [`Refusal`]. It reads no clock,
+//! generates no ids and does no I/O. Its changes are pending until [`State::commit`]. [`State::pending`] must be on
+//! disk before that, and before any caller receives the answer. So a set is stored before it is handed out.
 //!
-//! Only what can still change is held: settled totals, ended reservations and idempotency keys are in the store alone, and
-//! [`State::recall`] brings back those that a batch of events names.
+//! The state holds only records that can still change. Settled totals, ended reservations and idempotency keys are in
+//! the store alone; [`State::recall`] loads those that a batch of events names.
 
 mod accept;
 mod deliver;
@@ -40,16 +40,16 @@ use super::values::{Feature, Org, ReservationId, Time};
 
 type Use = (Org, Feature);
 
-/// Everything that can still change, and what is pending.
+/// All records that can still change, and the pending changes.
 #[derive(Clone, Debug)]
 pub struct State {
     totals: Table<TotalId, Total>,
     reservations: Table<ReservationId, Reservation>,
-    /// The keys that were recalled, and those of pending entries.
+    /// Recalled keys, and keys of pending entries.
     keys: Table<(Org, Arc<str>), KnownKey>,
-    /// What there is of each feature of each org.
-    uses: Table<Use, Held>,
-    /// Every total that may have something to tell Stripe, and some that have not.
+    /// The totals and reservations of each feature of each org.
+    uses: Table<Use, Records>,
+    /// A superset of the totals that need delivery.
     undelivered: BTreeSet<TotalId>,
     entries: Vec<Entry>,
     next_total: u64,
@@ -58,8 +58,8 @@ pub struct State {
 
 /// The totals and reservations of one feature of one org.
 #[derive(Clone, Debug, Default)]
-struct Held {
-    /// By period, and in a period in the order in which they were opened.
+struct Records {
+    /// Ordered by period, then by opening.
     totals: Vec<TotalId>,
     reservations: Vec<ReservationId>,
 }
@@ -73,20 +73,20 @@ pub struct KnownKey {
     pub entry: EntryId,
 }
 
-/// What the store gives to begin with.
+/// The records that the store loads at start.
 #[derive(Clone, Debug, Default)]
 pub struct Stored {
     /// All totals that are not settled, and the two newest of each feature of each org.
     pub totals: Vec<Total>,
     /// All reservations that are held.
     pub reservations: Vec<Reservation>,
-    /// The number of the last total; 0: none.
+    /// The number of the last total; 0 if there is none.
     pub last_total: u64,
-    /// The number of the last entry; 0: none.
+    /// The number of the last entry; 0 if there is none.
     pub last_entry: u64,
 }
 
-/// What the store knows of the keys and reservations that a batch of events names.
+/// The stored keys and reservations that a batch of events names.
 #[derive(Clone, Debug, Default)]
 pub struct Recalled {
     /// Keys that were used.
@@ -95,7 +95,7 @@ pub struct Recalled {
     pub reservations: Vec<Reservation>,
 }
 
-/// What must be stored, all of it or nothing, before the events that made it are answered.
+/// Changes that must be stored atomically before their events are answered.
 #[derive(Debug, Default)]
 pub struct Batch<'a> {
     /// New entries, ascending.
@@ -114,22 +114,22 @@ impl Batch<'_> {
 }
 
 impl State {
-    /// The state that a store describes.
+    /// Builds the state from stored records.
     pub fn load(stored: Stored) -> Self {
-        let mut uses: Table<Use, Held> = Table::new([]);
+        let mut uses: Table<Use, Records> = Table::new([]);
         let mut totals = stored.totals;
         totals.sort_by_key(|total| (total.period.start, total.id));
         for total in &totals {
             let id = (total.org.clone(), total.feature.clone());
-            let mut held = uses.get(&id).cloned().unwrap_or_default();
-            held.totals.push(total.id);
-            uses.put(id, held);
+            let mut records = uses.get(&id).cloned().unwrap_or_default();
+            records.totals.push(total.id);
+            uses.put(id, records);
         }
         for reservation in &stored.reservations {
             let id = (reservation.org.clone(), reservation.feature.clone());
-            let mut held = uses.get(&id).cloned().unwrap_or_default();
-            held.reservations.push(reservation.id.clone());
-            uses.put(id, held);
+            let mut records = uses.get(&id).cloned().unwrap_or_default();
+            records.reservations.push(reservation.id.clone());
+            uses.put(id, records);
         }
         uses.commit();
         Self {
@@ -149,7 +149,7 @@ impl State {
         }
     }
 
-    /// Makes what `event` says happen, or refuses it and changes nothing.
+    /// Applies `event`, or refuses it and changes nothing.
     pub fn apply(&mut self, event: &Event, now: Time) -> Result<Answer, Refusal> {
         match event {
             Event::Report(report) => self.report(report, now),
@@ -185,19 +185,19 @@ impl State {
         }
     }
 
-    /// Brings back what the store knows of the keys and reservations that the next events name.
+    /// Adds the stored keys and reservations that the next events name.
     pub fn recall(&mut self, recalled: Recalled) {
         for (id, key) in recalled.keys {
             self.keys.put(id, key);
         }
         for reservation in recalled.reservations {
-            // One that is held is known, and may have changed since.
+            // A held reservation is in memory already, and may have changed since.
             self.reservations
                 .recall(reservation.id.clone(), reservation);
         }
     }
 
-    /// What must be stored before the events since the last commit are answered.
+    /// The changes to store before the events since the last commit are answered.
     pub fn pending(&self) -> Batch<'_> {
         Batch {
             entries: &self.entries,
@@ -206,7 +206,7 @@ impl State {
         }
     }
 
-    /// What is pending has been stored.
+    /// Applies the pending changes, which have been stored.
     pub fn commit(&mut self) {
         self.entries.clear();
         // Only the store keeps keys.
@@ -217,7 +217,7 @@ impl State {
         self.reservations.retain(Reservation::is_held);
     }
 
-    /// What is pending could not be stored: nothing of it has happened.
+    /// Discards the pending changes, which could not be stored.
     pub fn rollback(&mut self) {
         self.entries.clear();
         self.keys.rollback();
@@ -227,22 +227,22 @@ impl State {
         self.reservations.retain(Reservation::is_held);
     }
 
-    /// A total that is held.
+    /// A total in memory.
     pub fn total(&self, id: TotalId) -> Option<&Total> {
         self.totals.get(&id)
     }
 
-    /// All totals that are held, in no order.
+    /// All totals in memory, in no order.
     pub fn totals(&self) -> impl Iterator<Item = &Total> {
         self.totals.iter().map(|(_, total)| total)
     }
 
-    /// The orgs' features of which something is used or reserved.
+    /// Every org and feature with usage or reservations.
     pub fn uses(&self) -> HashSet<(Org, Feature)> {
         self.uses.iter().map(|(id, _)| id.clone()).collect()
     }
 
-    /// The orgs' features whose figures are changed by what is pending.
+    /// Every org and feature whose figures the pending changes affect.
     pub fn changed_uses(&self) -> HashSet<(Org, Feature)> {
         let totals = self.totals.changed();
         let totals = totals.map(|total| (total.org.clone(), total.feature.clone()));
@@ -252,15 +252,15 @@ impl State {
             .collect()
     }
 
-    fn held(&self, org: &Org, feature: &Feature) -> Held {
+    fn records(&self, org: &Org, feature: &Feature) -> Records {
         let id = (org.clone(), feature.clone());
         self.uses.get(&id).cloned().unwrap_or_default()
     }
 
-    /// The totals of a feature of an org, by period, and in a period in the order in which they were opened.
+    /// The totals of a feature of an org, ordered by period, then by opening.
     fn totals_of(&self, org: &Org, feature: &Feature) -> Vec<&Total> {
         let id = (org.clone(), feature.clone());
-        let ids = self.uses.get(&id).map(|held| held.totals.iter());
+        let ids = self.uses.get(&id).map(|records| records.totals.iter());
         let totals = ids.into_iter().flatten();
         totals.filter_map(|id| self.totals.get(id)).collect()
     }
@@ -269,7 +269,7 @@ impl State {
         self.totals.get(&id).cloned().ok_or(Refusal::UnknownTotal)
     }
 
-    /// Keeps a total that has changed.
+    /// Puts a changed total into the pending changes.
     fn keep(&mut self, mut total: Total, now: Time) {
         let changed = total.delivery.changed.or(Some(now));
         total.delivery.changed = changed.filter(|_| total.needs_set());

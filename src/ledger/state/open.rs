@@ -1,18 +1,18 @@
-//! Totals that begin: with a period, with an item, and with a level that comes from another item.
+//! Opening totals: for a new period, for a new item, and for a level that moves from another item.
 
 use super::super::values::{Aggregate, Feature, Org, Period, Target, Time};
 use super::total::{Check, Delivery, Entry, EntryId, EntryKind, Figure, Key, Total, TotalId};
 use super::{Answer, Refusal, State};
 
-/// Changes that are made together. The first total is the one that they are about.
+/// Changes that are applied together. The first total is the main one.
 pub(super) struct Draft {
     pub(super) totals: Vec<Total>,
     entries: Vec<DraftEntry>,
 }
 
 struct DraftEntry {
-    /// The total, by its place in the draft.
-    place: usize,
+    /// The index of the total in the draft.
+    index: usize,
     kind: EntryKind,
     n: i64,
     at: Time,
@@ -32,15 +32,15 @@ impl Draft {
         &mut self.totals[0]
     }
 
-    /// Appends an entry to the total at `place`.
+    /// Appends an entry to the total at `index`.
     pub(super) fn enter(
         &mut self,
-        place: usize,
+        index: usize,
         kind: EntryKind,
         n: i64,
         at: Time,
     ) -> Result<(), Refusal> {
-        let total = &mut self.totals[place];
+        let total = &mut self.totals[index];
         let before = Figure {
             n: total.n,
             level_at: total.level_at,
@@ -54,7 +54,7 @@ impl Draft {
         total.n = after.n;
         total.level_at = after.level_at;
         self.entries.push(DraftEntry {
-            place,
+            index,
             kind,
             n,
             at,
@@ -64,7 +64,7 @@ impl Draft {
         Ok(())
     }
 
-    /// The last entry was made by a request with that key.
+    /// Sets the idempotency key of the last entry.
     pub(super) fn key(&mut self, key: Option<(Org, Key)>) {
         let last = self.entries.last_mut();
         last.expect("a key follows its entry").key = key;
@@ -72,7 +72,7 @@ impl Draft {
 }
 
 impl State {
-    /// The total of the target's item in `period`, with what comes to it from elsewhere.
+    /// The total of the target's item in `period`, including a level that moves to it.
     pub(super) fn open(
         &self,
         target: &Target,
@@ -108,7 +108,7 @@ impl State {
         Ok(draft)
     }
 
-    /// Keeps what was drafted. Gives the number of the last entry.
+    /// Puts the draft into the pending changes. Returns the number of the last entry.
     pub(super) fn write(&mut self, draft: Draft, now: Time) -> EntryId {
         let mut ids = Vec::new();
         for mut total in draft.totals {
@@ -125,7 +125,7 @@ impl State {
             self.next_entry += 1;
             self.entries.push(Entry {
                 id,
-                total: ids[entry.place],
+                total: ids[entry.index],
                 accepted: now,
                 at: entry.at,
                 kind: entry.kind,
@@ -137,21 +137,21 @@ impl State {
         EntryId(self.next_entry - 1)
     }
 
-    /// Lists a new total by its period, and forgets those that nothing can happen to any more. The newest ones stay, settled
-    /// or not: a report may name them.
+    /// Adds a new total to its feature's list, and drops totals that can no longer change. The newest ones stay,
+    /// settled or not: a report may refer to them.
     fn register(&mut self, total: &Total) {
-        let mut held = self.held(&total.org, &total.feature);
-        while held.totals.len() > 2 && self.is_settled(held.totals[0]) {
-            self.totals.remove(held.totals.remove(0));
+        let mut records = self.records(&total.org, &total.feature);
+        while records.totals.len() > 2 && self.is_settled(records.totals[0]) {
+            self.totals.remove(records.totals.remove(0));
         }
         let is_earlier = |id: &TotalId| {
             let old = self.totals.get(id);
             old.is_none_or(|old| old.period.start <= total.period.start)
         };
-        let place = held.totals.partition_point(is_earlier);
-        held.totals.insert(place, total.id);
+        let index = records.totals.partition_point(is_earlier);
+        records.totals.insert(index, total.id);
         let id = (total.org.clone(), total.feature.clone());
-        self.uses.put(id, held);
+        self.uses.put(id, records);
     }
 
     fn is_settled(&self, id: TotalId) -> bool {
@@ -159,7 +159,7 @@ impl State {
         total.is_some_and(|total| total.settled.is_some())
     }
 
-    /// A plan change begins.
+    /// Detaches the level at the beginning of a plan change.
     pub(super) fn detach(&mut self, org: &Org, feature: &Feature, now: Time) -> Answer {
         let totals = self.totals_of(org, feature);
         let newest = totals.last().filter(|total| {
@@ -176,7 +176,7 @@ impl State {
         Answer::Done
     }
 
-    /// A plan change has been made, or has failed.
+    /// Attaches the detached level after a plan change, which may have failed.
     pub(super) fn attach(&mut self, target: &Target, now: Time) -> Result<Answer, Refusal> {
         let draft = self.open(target, target.period, now)?;
         self.write(draft, now);
@@ -185,7 +185,7 @@ impl State {
 }
 
 impl State {
-    /// A plan change has moved a level to the target's item and set it there.
+    /// Takes over a level that a plan change moved to the target's item and set there.
     pub(super) fn take_over(
         &mut self,
         target: &Target,
@@ -196,7 +196,7 @@ impl State {
         let mut draft = self.open(target, target.period, now)?;
         let main = draft.main();
         if main.adopted || main.is_undelivered() && main.delivery.number > 0 {
-            // The ledger has told Stripe something of it since.
+            // The ledger has sent a set for it since.
             return Ok(Answer::Ignored);
         }
         main.adopted = true;
@@ -205,7 +205,7 @@ impl State {
         let at = main.level_at.unwrap_or(Time::from_seconds(timestamp));
         draft.enter(0, EntryKind::CarryIn, n, at)?;
         for left in &mut draft.totals[1..] {
-            // The change has taken these items away, so Stripe need not be told that nothing is on them.
+            // The change removed these items, so Stripe need not be sent 0 for them.
             left.delivery.told = left.n;
             left.delivery.unsure = false;
             left.delivery.check = Check::No;
@@ -236,7 +236,7 @@ fn empty(target: &Target, period: Period) -> Total {
     }
 }
 
-/// A new period of an item that is known. What is perpetual goes on, at Stripe too.
+/// Begins a new period of a known item. A perpetual level carries over, in Stripe too.
 fn continue_from(draft: &mut Draft, before: &Total) -> Result<(), Refusal> {
     draft.main().adopted = before.adopted;
     if before.aggregate == Aggregate::Perpetual {
@@ -251,7 +251,7 @@ fn continue_from(draft: &mut Draft, before: &Total) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The total whose level a new item takes over, if nobody detached one: the plan was changed by others.
+/// The total whose level a new item takes over if no level was detached: the plan was changed outside the ledger.
 fn source<'a>(others: &[&'a Total], target: &Target, period: Period) -> Option<&'a Total> {
     let is_perpetual = target.aggregate == Aggregate::Perpetual;
     let is_last = |total: &&&Total| {
@@ -262,7 +262,7 @@ fn source<'a>(others: &[&'a Total], target: &Target, period: Period) -> Option<&
     newest.filter(|from| target.aggregate.is_level() && from.has_level())
 }
 
-/// Moves the level `n` of the total `from` to the main one. An item whose usage adds up gets it on top of what it has.
+/// Moves the level `n` from the total `from` to the main one. A main total that is a sum adds it to its own usage.
 fn carry(draft: &mut Draft, from: Total, n: i64, now: Time) -> Result<(), Refusal> {
     let at = from.level_at.unwrap_or(now);
     if from.id == draft.main().id {

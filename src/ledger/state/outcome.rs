@@ -1,4 +1,4 @@
-//! What came of a set.
+//! Outcomes of sets.
 
 use super::super::values::Time;
 use super::event::Outcome;
@@ -29,7 +29,7 @@ impl State {
             }
             Outcome::Ended => delivery.unsure = true,
             Outcome::Refused { .. } if delivery.unsure => {
-                // What Stripe has decides how much is late.
+                // The late part depends on Stripe's summary.
                 delivery.check = Check::BeforeNext;
             }
             Outcome::Refused { reason, next } => {

@@ -1,4 +1,4 @@
-//! Usage that Stripe refuses: late usage goes into the next period, other usage is parked for a person to decide.
+//! Usage that Stripe refuses. Late usage moves into the next period; other usage is parked until an operator decides.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use super::total::{Check, EntryKind, Parked, Total, TotalId};
 use super::{Answer, Refusal, State};
 
 impl State {
-    /// Stripe refused the last set of `total` for good. `next` is where usage of the feature goes now, if there is a period
-    /// that can take what was too late.
+    /// Handles a permanent refusal of the last set of `total`. `next` is the feature's current target, if there is a
+    /// period that can take late usage.
     pub(super) fn refused(
         &mut self,
         total: Total,
@@ -43,32 +43,32 @@ impl State {
         Answer::Late { n, parked: true }
     }
 
-    /// Moves what Stripe was not told into the target's period. A `max` or `last` level of one period means nothing in the
-    /// next one, so it is not moved.
+    /// Moves undelivered usage into the target's period. A `max` or `last` level has no meaning in the next period, so
+    /// it is not moved.
     fn move_on(&self, total: &Total, next: &Target, now: Time) -> Result<Draft, Refusal> {
         let told = total.delivery.told;
         let n = total.n - told;
         let mut draft = self.open(next, next.period, now)?;
-        let place = draft.totals.len();
+        let index = draft.totals.len();
         let at = total.period.end;
         match total.aggregate {
             Aggregate::Sum => {
                 draft.totals.push(total.clone());
-                draft.enter(place, EntryKind::LateOut, -n, at)?;
+                draft.enter(index, EntryKind::LateOut, -n, at)?;
                 draft.enter(0, EntryKind::LateIn, n, now)?;
             }
-            // The running period has the level already; it only has to be told.
+            // The running period has the level already, and only needs to deliver it.
             Aggregate::Perpetual => {
                 draft.main().delivery.unsure = true;
                 draft.totals.push(total.clone());
-                draft.enter(place, EntryKind::CarryOut, told, at)?;
+                draft.enter(index, EntryKind::CarryOut, told, at)?;
             }
             Aggregate::Max | Aggregate::Last => return Err(Refusal::OutsidePeriod),
         }
         Ok(draft)
     }
 
-    /// Parked usage is told again.
+    /// Sends parked usage again.
     pub(super) fn retry(&mut self, id: TotalId, now: Time) -> Result<Answer, Refusal> {
         let mut total = self.owned(id)?;
         total.parked.take().ok_or(Refusal::NotParked)?;
@@ -77,7 +77,7 @@ impl State {
         Ok(Answer::Done)
     }
 
-    /// Parked usage is given up: the total becomes what Stripe was told.
+    /// Writes parked usage off: the total becomes the delivered quantity.
     pub(super) fn write_off(&mut self, id: TotalId, now: Time) -> Result<Answer, Refusal> {
         let mut total = self.owned(id)?;
         total.parked.take().ok_or(Refusal::NotParked)?;
@@ -90,14 +90,15 @@ impl State {
         Ok(Answer::Done)
     }
 
-    /// Whether the total is of a level that another item of the feature has by now.
+    /// Whether another item of the feature has taken over the total's level.
     fn has_moved(&self, total: &Total) -> bool {
         let mut others = self.totals_of(&total.org, &total.feature).into_iter();
         let is_later = |other: &Total| other.id > total.id && other.item != total.item;
         total.aggregate.is_level() && others.any(is_later)
     }
 
-    /// The level has left for another item, and its own item is no more: what that bills cannot be changed.
+    /// Stops delivery to an item that no longer exists and whose level has moved to another item. Its bill can no
+    /// longer change.
     fn leave_gone(&mut self, mut total: Total, now: Time) -> Answer {
         total.delivery.told = 0;
         total.delivery.unsure = false;

@@ -1,6 +1,7 @@
-//! Reservations: usage that is allowed before it happens.
+//! Reservations: usage that is granted in advance.
 //!
-//! At any time, in units: granted = committed + released + expired + held, where what a commit gives back is released.
+//! Invariant, in units: granted = committed + released + expired + held. The uncommitted part of a commit counts as
+//! released.
 
 use super::super::values::{Aggregate, Feature, Org, Period, ReservationId, Target, Time};
 use super::event::Reserve;
@@ -12,30 +13,30 @@ use super::{Answer, Refusal, State};
 pub struct Reservation {
     /// Its id.
     pub id: ReservationId,
-    /// Whose.
+    /// The org.
     pub org: Org,
-    /// Of what.
+    /// The feature.
     pub feature: Feature,
     /// Units.
     pub n: i64,
     /// When it was granted.
     pub made: Time,
-    /// When it ends by itself.
+    /// When it expires.
     pub expires: Time,
-    /// What became of it.
+    /// Whether it is held, or how it ended.
     pub state: ReservationState,
 }
 
-/// What became of a reservation.
+/// Whether a reservation is held, or how it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReservationState {
-    /// It counts as used.
+    /// It counts against the limit.
     Held,
-    /// So many units happened; the others were given back.
+    /// This many units were committed; the rest was released.
     Committed(i64),
-    /// It was given back.
+    /// It was released by the caller.
     Released,
-    /// Its time was over.
+    /// It expired.
     Expired,
 }
 
@@ -91,10 +92,10 @@ impl State {
             self.count(target, reserve.n, now)?;
             reservation.state = ReservationState::Committed(reserve.n);
         } else {
-            let mut held = self.held(&target.org, &target.feature);
-            held.reservations.push(reserve.id.clone());
+            let mut records = self.records(&target.org, &target.feature);
+            records.reservations.push(reserve.id.clone());
             let id = (target.org.clone(), target.feature.clone());
-            self.uses.put(id, held);
+            self.uses.put(id, records);
         }
         self.reservations.put(reserve.id.clone(), reservation);
         Ok(())
@@ -155,13 +156,13 @@ impl State {
         Answer::Expired(count)
     }
 
-    /// A reservation that is held, or that was recalled.
+    /// A held or recalled reservation.
     pub fn reservation(&self, id: &ReservationId) -> Result<&Reservation, Refusal> {
         let found = self.reservations.get(id);
         found.ok_or(Refusal::UnknownReservation)
     }
 
-    /// Counts committed units.
+    /// Adds committed units to the total.
     fn count(&mut self, target: &Target, n: i64, now: Time) -> Result<(), Refusal> {
         let mut draft = self.open(target, target.period, now)?;
         draft.enter(0, EntryKind::Commit, n, now)?;
@@ -171,9 +172,11 @@ impl State {
 
     fn end(&mut self, reservation: Reservation, state: ReservationState) {
         let id = (reservation.org.clone(), reservation.feature.clone());
-        let mut held = self.held(&id.0, &id.1);
-        held.reservations.retain(|other| *other != reservation.id);
-        self.uses.put(id, held);
+        let mut records = self.records(&id.0, &id.1);
+        records
+            .reservations
+            .retain(|other| *other != reservation.id);
+        self.uses.put(id, records);
         let key = reservation.id.clone();
         self.reservations.put(
             key,
@@ -185,7 +188,7 @@ impl State {
     }
 }
 
-/// When a reservation ends by itself: at the latest with the period.
+/// When a reservation expires: at the latest with the period.
 fn expiry(period: Period, now: Time, ttl: i64) -> Time {
     now.plus(ttl).min(period.end)
 }

@@ -1,4 +1,4 @@
-//! What Stripe's summaries say: adoption of items with usage, others' usage, and sets whose outcome was never heard.
+//! Stripe's summaries: adoption of items with usage, usage recorded by others, and sets with a lost outcome.
 
 use super::super::values::{Aggregate, Time};
 use super::deliver::is_stale;
@@ -7,8 +7,8 @@ use super::total::{Check, EntryKind, Parked, Total, TotalId};
 use super::{Answer, Refusal, State};
 
 impl State {
-    /// `number` is the last set's when the reading began: a summary that was read while a set was under way says neither
-    /// what was before it nor what is after it, and is not used.
+    /// Applies a summary. `number` is the last set's number when the read began. A summary that was read while a set
+    /// was in flight may or may not include it, and is ignored.
     pub(super) fn summary(
         &mut self,
         id: TotalId,
@@ -37,8 +37,8 @@ impl State {
         Ok(answer)
     }
 
-    /// The set is so old that its key may be forgotten, and so old that it cannot be under way any more. A newer one
-    /// follows, whatever came of it, and the summary is read again after that.
+    /// Abandons a set that is so old that Stripe may have forgotten its key and that it can no longer be in flight. A
+    /// newer set follows, and the summary is read again after that.
     fn give_up(&mut self, mut total: Total, now: Time) -> Answer {
         let delivery = &mut total.delivery;
         delivery.open = None;
@@ -49,7 +49,7 @@ impl State {
         Answer::Done
     }
 
-    /// The item had usage before the ledger's first delivery.
+    /// Adopts the usage that an item had before the ledger's first delivery.
     fn adopt(&mut self, mut total: Total, value: i64, now: Time) -> Result<Answer, Refusal> {
         total.adopted = true;
         total.delivery.check = Check::No;
@@ -58,7 +58,7 @@ impl State {
         match total.aggregate {
             Aggregate::Sum => total.others = value,
             Aggregate::Max if has_own => total.others = value,
-            // It is written over, with 0 too.
+            // The next set overwrites it, even with 0.
             Aggregate::Last | Aggregate::Perpetual if has_own => {
                 total.delivery.unsure = total.n != value;
             }
@@ -75,8 +75,9 @@ impl State {
         Ok(Answer::Done)
     }
 
-    /// A set with an unknown outcome was followed by one that was refused. What Stripe has is read from the summary, if it
-    /// can be: others may have recorded as well, so a figure that was never sent decides nothing, and a person has to.
+    /// Resolves a set with a lost outcome that was followed by a refused set. The summary shows whether it was
+    /// recorded. If the summary matches neither quantity, others may have recorded too, and the total is parked for an
+    /// operator.
     fn resolve(&mut self, mut total: Total, value: i64, now: Time) -> Answer {
         let delivery = &mut total.delivery;
         if delivery.check != Check::BeforeNext {
@@ -103,7 +104,7 @@ impl State {
     }
 }
 
-/// Every set of the ledger has its answer, so the rest of the summary is of others.
+/// Compares a summary with the total. Every set has been answered, so any difference was recorded by others.
 fn compare(total: &mut Total, value: i64) -> Answer {
     let told = total.delivery.told;
     match total.aggregate {

@@ -1,13 +1,13 @@
-//! Rows with pending changes.
+//! A table with pending changes.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Rows by key. Changes are seen at once, and are pending until they are committed or rolled back.
+/// Rows by key. Reads see changes at once. Changes are pending until they are committed or rolled back.
 #[derive(Clone, Debug)]
 pub(super) struct Table<K, V> {
     rows: HashMap<K, V>,
-    /// None: removed.
+    /// `None`: removed.
     pending: HashMap<K, Option<V>>,
 }
 
@@ -38,17 +38,17 @@ impl<K: Hash + Eq + Clone, V> Table<K, V> {
         self.pending.insert(key, None);
     }
 
-    /// Adds a row that is stored already, if it is not known.
+    /// Adds a stored row, unless the key is in memory already.
     pub(super) fn recall(&mut self, key: K, value: V) {
         self.rows.entry(key).or_insert(value);
     }
 
-    /// Forgets the rows that `keep` does not want to keep. They stay stored.
+    /// Drops the rows for which `keep` is false from memory. They stay stored.
     pub(super) fn retain(&mut self, keep: impl Fn(&V) -> bool) {
         self.rows.retain(|_, value| keep(value));
     }
 
-    /// The rows as they are with the pending changes, in no order.
+    /// The rows including pending changes, in no order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         let changed = self
             .pending

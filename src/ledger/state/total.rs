@@ -1,4 +1,4 @@
-//! What is kept of usage: totals, and the entries that they are the result of.
+//! Totals, and the entries that change them.
 
 use std::sync::Arc;
 
@@ -8,72 +8,73 @@ use super::super::values::{Aggregate, Feature, Item, Org, Period, Time};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TotalId(pub u64);
 
-/// The total of one item in one period, and what Stripe has been told of it.
+/// The total of one item in one period, and its delivery to Stripe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Total {
     /// Its number.
     pub id: TotalId,
-    /// Whose usage.
+    /// The org that used it.
     pub org: Org,
-    /// Of what.
+    /// The feature.
     pub feature: Feature,
-    /// The item that it is billed on.
+    /// The item that bills it.
     pub item: Item,
-    /// How reports become the total.
+    /// How reports are aggregated.
     pub aggregate: Aggregate,
-    /// The period that it is billed for.
+    /// The billing period.
     pub period: Period,
     /// When the item was created.
     pub item_start: Time,
-    /// When it is planned to go, as far as the last report knew.
+    /// When the item is scheduled to end, as of the last report.
     pub item_end: Option<Time>,
-    /// The total: what Stripe is to bill of what came through the ledger.
+    /// The total of the usage reported through the ledger.
     pub n: i64,
-    /// The `at` of the report that made a level what it is.
+    /// The `at` of the report that set the current level.
     pub level_at: Option<Time>,
-    /// What others recorded on the item: added to a `sum`; the level that Stripe shows if it is above the ledger's `max`.
+    /// Usage that others recorded on the item. For a `sum` it is added; for a `max` it is the level in Stripe if that
+    /// is higher than the ledger's.
     pub others: i64,
     /// Whether Stripe's summary of the item was read before the first delivery.
     pub adopted: bool,
-    /// A level that has left this item and has not reached the next one.
+    /// A level that was detached from this item and not yet attached to the next one.
     pub detached: Option<i64>,
-    /// What Stripe has been told.
+    /// The state of its delivery.
     pub delivery: Delivery,
-    /// Set if Stripe refused it for good.
+    /// Set if Stripe refused it permanently.
     pub parked: Option<Parked>,
-    /// What Stripe billed, once the period is settled.
+    /// The quantity that Stripe billed, once the total is settled.
     pub settled: Option<i64>,
 }
 
-/// What Stripe has been told of a total.
+/// The state of a total's delivery to Stripe.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delivery {
-    /// The second that the total is recorded at; chosen once.
+    /// The second at which the total is recorded; chosen once.
     pub timestamp: Option<i64>,
     /// Whether the next set takes a later timestamp, because others recorded after this one.
     pub moved: bool,
     /// The number of the last set.
     pub number: u64,
-    /// The last set, while it has no definite answer.
+    /// The last set, while it is unanswered.
     pub open: Option<OpenSet>,
-    /// What the last answered set said.
+    /// The quantity of the last answered set.
     pub told: i64,
-    /// Whether a set later than the last answered one may have been recorded.
+    /// Whether a later set than the last answered one may have been recorded.
     pub unsure: bool,
     /// Whether Stripe's summary must be read.
     pub check: Check,
-    /// When the total first differed from what Stripe was told.
+    /// When the total first differed from the delivered quantity.
     pub changed: Option<Time>,
     /// When a set or a summary was last handed out.
     pub sent: Option<Time>,
 }
 
-/// A set that was stored and has no definite answer.
+/// A stored set without a definite answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenSet {
-    /// The total that it says.
+    /// Its quantity.
     pub n: i64,
-    /// The second that it is recorded at.
+    /// Its `timestamp`, in seconds.
     pub timestamp: i64,
     /// When it was stored.
     pub since: Time,
@@ -82,7 +83,7 @@ pub struct OpenSet {
 /// When Stripe's summary of an item must be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Check {
-    /// It need not.
+    /// Never.
     #[default]
     No,
     /// Before the next set.
@@ -91,17 +92,17 @@ pub enum Check {
     AfterNext,
 }
 
-/// Usage that Stripe refused for good.
+/// Usage that Stripe refused permanently.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parked {
     /// Stripe's reason.
     pub reason: Arc<str>,
-    /// Since when.
+    /// When it was parked.
     pub since: Time,
 }
 
 impl Total {
-    /// Whether Stripe has yet to be told the total.
+    /// Whether the total is not fully delivered.
     pub fn is_undelivered(&self) -> bool {
         self.delivery.open.is_some() || self.needs_set()
     }
@@ -112,17 +113,17 @@ impl Total {
             .map_or(self.period.end, |end| end.min(self.period.end))
     }
 
-    /// Whether a set with the present total must follow the last one.
+    /// Whether another set must follow the last one.
     pub(super) fn needs_set(&self) -> bool {
         self.delivery.unsure || self.n != self.delivery.told
     }
 
-    /// Whether it is a level that the ledger knows; it may be 0.
+    /// Whether the ledger knows a level, which may be 0.
     pub(super) fn has_level(&self) -> bool {
         self.aggregate.is_level() && (self.level_at.is_some() || self.n != 0)
     }
 
-    /// The figure that Stripe should bill, with what others recorded.
+    /// The quantity that Stripe should bill, including usage that others recorded.
     pub fn billable(&self) -> i64 {
         match self.aggregate {
             Aggregate::Sum => self.n.saturating_add(self.others),
@@ -132,23 +133,24 @@ impl Total {
     }
 }
 
-/// How Stripe's summary of an item and period is not what it was told.
+/// How Stripe's summary of an item and period differs from the delivered quantity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mismatch {
-    /// It has so much more than the ledger knows of, which others may have recorded.
+    /// It exceeds the expected quantity by this much, which others may have recorded.
     Others(i64),
-    /// It has a figure that nothing explains.
+    /// It has an unexplained value.
     Wrong,
 }
 
 impl Total {
-    /// How a summary that says `value` is not what Stripe was told; `None`: it is, or that cannot be said.
+    /// How a summary of `value` differs from the delivered quantity; `None` if it does not, or if the delivered
+    /// quantity is uncertain.
     pub fn mismatch(&self, value: i64) -> Option<Mismatch> {
         let delivery = &self.delivery;
         if delivery.unsure {
             return None;
         }
-        // A set without a definite answer is recorded or not.
+        // An unanswered set may or may not be recorded.
         let open = delivery.open.map(|open| open.n);
         let told = [Some(delivery.told), open].into_iter().flatten();
         let expected = told.map(|told| match self.aggregate {
@@ -168,11 +170,11 @@ impl Total {
     }
 }
 
-/// The number of an entry: ascending in the order of acceptance.
+/// The number of an entry. Numbers ascend in the order of acceptance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EntryId(pub u64);
 
-/// One change of a total. Entries are only ever appended.
+/// One change of a total. Entries are append-only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Its number.
@@ -183,45 +185,45 @@ pub struct Entry {
     pub accepted: Time,
     /// When the usage happened.
     pub at: Time,
-    /// What it is.
+    /// The kind of change.
     pub kind: EntryKind,
     /// Units.
     pub n: i64,
-    /// The total after it.
+    /// The resulting total.
     pub after: i64,
     /// The caller's idempotency key, with the org that it belongs to.
     pub key: Option<(Org, Key)>,
 }
 
-/// An idempotency key, and the request that it was given with.
+/// An idempotency key, and the request that used it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
-    /// The key as the caller gave it. Keys that ascend with time are cheapest to store.
+    /// The caller's key. Keys that ascend with time are cheapest to store.
     pub text: Arc<str>,
     /// A digest of the request.
     pub body: [u8; 16],
 }
 
-/// What an entry is, and so how it changes the total.
+/// The kind of an entry, which decides how it changes the total.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryKind {
-    /// A report: aggregated with what is there. Negative: a refund.
+    /// A report: aggregated with the total. Negative: a refund.
     Report,
-    /// A committed reservation: aggregated with what is there.
+    /// A committed reservation: aggregated with the total.
     Commit,
-    /// A clobber: takes the place of what is there.
+    /// A clobber: replaces the total.
     Clobber,
-    /// A level that came from another item or period: takes the place of what is there.
+    /// A level that came from another item or period: replaces the total.
     CarryIn,
-    /// A level that left the item: takes the place of what is there.
+    /// A level that left the item: replaces the total.
     CarryOut,
-    /// Usage that came too late for its period, in the period that it is billed in: added.
+    /// Late usage of an earlier period, in the period that bills it: added.
     LateIn,
-    /// Usage that came too late for this period: added, with the opposite sign of its `LateIn`.
+    /// Late usage that moved to a later period: added, with the opposite sign of its `LateIn`.
     LateOut,
-    /// The level that an adopted item had: takes the place of what is there.
+    /// The existing level of an adopted item: replaces the total.
     Adopt,
-    /// Parked usage that was written off: takes the place of what is there.
+    /// Parked usage that was written off: replaces the total.
     WriteOff,
 }
 
@@ -259,15 +261,15 @@ pub const LARGEST: i64 = (1 << 53) - 1;
 pub struct Figure {
     /// The total.
     pub n: i64,
-    /// The `at` of the report that made a level what it is.
+    /// The `at` of the report that set the current level.
     pub level_at: Option<Time>,
 }
 
 impl Figure {
-    /// The figure after an entry; `None` if it would be below zero or too large to count.
+    /// The figure after an entry; `None` if it would be negative or exceed [`LARGEST`].
     ///
-    /// A negative report lowers any aggregate by its size. A level reported for an earlier time than the one that is there
-    /// changes nothing. This is the only arithmetic of totals: a ledger is verified by doing it again.
+    /// A negative report lowers any aggregate by its size. A level reported for an earlier time than the current one
+    /// changes nothing. This is the only arithmetic of totals: `verify` repeats it.
     pub fn after(self, aggregate: Aggregate, kind: EntryKind, n: i64, at: Time) -> Option<Self> {
         let is_newest = self.level_at.is_none_or(|level_at| at >= level_at);
         let latest = Some(self.level_at.map_or(at, |level_at| level_at.max(at)));

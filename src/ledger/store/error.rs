@@ -1,26 +1,26 @@
-//! Why a ledger cannot be used.
+//! Errors of the store.
 
 use rusqlite::ErrorCode;
 
 /// Why a ledger cannot be opened, read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// There is no room for more.
+    /// The disk is full.
     #[error("the disk of the ledger is full")]
     Full,
-    /// Nothing can be written.
+    /// The file is read-only.
     #[error("the ledger is read-only")]
     ReadOnly,
-    /// Another process has it.
+    /// Another process has the ledger open.
     #[error("the ledger is in use by another process")]
     InUse,
-    /// It is damaged.
+    /// The file is damaged.
     #[error("the ledger is damaged: {0}")]
     Damaged(String),
-    /// Its file was deleted, or another one is in its place.
+    /// The file was deleted or replaced while the ledger was open.
     #[error("the ledger's file is no longer where it was opened: restore it, and start again")]
     Gone,
-    /// It is of a later version of the program.
+    /// A later version of the program wrote the file.
     #[error("the ledger has version {found}, and this program knows versions up to {known}")]
     Newer {
         /// The file's version.
@@ -28,21 +28,21 @@ pub enum StoreError {
         /// The latest version that the program knows.
         known: usize,
     },
-    /// It belongs to another account.
+    /// The ledger belongs to another account.
     #[error("the ledger belongs to {found}, not to {wanted}")]
     OtherAccount {
         /// The account that it belongs to.
         found: String,
-        /// The account that was to use it.
+        /// The account that tried to open it.
         wanted: String,
     },
-    /// It is something else.
+    /// Not a ledger file.
     #[error("the file is not a ledger")]
     NotALedger,
-    /// The file cannot be reached.
+    /// The file cannot be accessed.
     #[error("the ledger's file cannot be used")]
     File(#[from] std::io::Error),
-    /// Anything else that the database says.
+    /// Any other database error.
     #[error("the ledger's database failed")]
     Database(#[source] rusqlite::Error),
 }

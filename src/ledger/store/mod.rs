@@ -1,4 +1,4 @@
-//! Where a ledger is kept.
+//! Durable storage of a ledger.
 
 mod error;
 pub mod sqlite;
@@ -20,7 +20,7 @@ pub struct Names {
 }
 
 impl Names {
-    /// Adds those of `event`.
+    /// Adds the keys and reservations of `event`.
     pub fn add(&mut self, event: &Event) {
         match event {
             Event::Report(report) => {
@@ -37,33 +37,33 @@ impl Names {
     }
 }
 
-/// What an org was last seen to have in Stripe. Its text means nothing to the ledger.
+/// An org's state in Stripe when it was last read. The ledger does not interpret the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Whose.
+    /// The org.
     pub org: Org,
     /// When it was read.
     pub read_at: Time,
-    /// What was read.
+    /// The serialized state.
     pub text: String,
 }
 
-/// A place that keeps a ledger durably. It is used by one thread.
+/// Durable storage of a ledger. One thread uses it.
 pub trait Store: Send {
-    /// What the state begins with.
+    /// Loads the records that the state starts with.
     fn load(&mut self) -> Result<Stored, StoreError>;
 
-    /// What is known of keys and reservations.
+    /// Loads the stored keys and reservations that `names` lists.
     fn recall(&mut self, names: &Names) -> Result<Recalled, StoreError>;
 
-    /// Stores a batch, all of it or nothing. When it returns `Ok`, no loss of power can undo it. After an error the batch is
-    /// not there, and the store can be used again.
+    /// Stores a batch atomically. After `Ok` it survives a power failure. After an error nothing of the batch is
+    /// stored, and the store is still usable.
     fn append(&mut self, batch: &Batch<'_>) -> Result<(), StoreError>;
 
-    /// Keeps snapshots in place of those that there are of the same orgs. They may be lost with the power.
+    /// Stores snapshots, replacing older ones of the same orgs. A power failure may lose them.
     fn keep(&mut self, snapshots: &[Snapshot]) -> Result<(), StoreError>;
 
-    /// Makes daily totals of the entries of at most `most` totals that were settled and whose periods ended before that
-    /// time. Gives how many there were; they lose their idempotency keys too.
+    /// Replaces the entries of at most `most` settled totals whose periods ended before `before` by daily totals.
+    /// Returns how many totals it compacted. Their idempotency keys are deleted too.
     fn compact(&mut self, before: Time, most: usize) -> Result<usize, StoreError>;
 }

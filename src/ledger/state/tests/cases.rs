@@ -1,4 +1,4 @@
-//! One case at a time: accepting, levels, plan changes, reservations.
+//! Single cases: accepting, levels, plan changes, reservations.
 
 use super::world::World;
 use super::*;
@@ -17,7 +17,7 @@ fn used(world: &World, target: &Target) -> i64 {
 }
 
 #[test]
-fn refunds_and_clobbers_move_a_total_down_to_zero_and_no_further() {
+fn refunds_and_clobbers_lower_a_total_to_zero_at_most() {
     let mut world = World::new();
     let too_low = Err(Refusal::TooLow { least: 0 });
     for (report, result, n) in [
@@ -52,7 +52,7 @@ fn each_aggregate_has_its_own_arithmetic() {
             accept(&mut world, add(&target, n)).expect("usage");
         }
         assert_eq!(used(&world, &target), result, "{aggregate:?}");
-        // A level that was so earlier changes nothing now; a larger maximum does.
+        // An earlier level changes nothing; a larger maximum does.
         let mut earlier = add(&target, 9);
         earlier.at = Some(world.now.plus(-MINUTE));
         accept(&mut world, earlier).expect("usage");
@@ -62,7 +62,7 @@ fn each_aggregate_has_its_own_arithmetic() {
             _ => 4,
         };
         assert_eq!(used(&world, &target), result, "{aggregate:?}");
-        // Back to less, whatever the aggregate.
+        // A clobber lowers any aggregate.
         accept(&mut world, clobber(&target, 2)).expect("usage");
         assert_eq!(used(&world, &target), 2, "{aggregate:?}");
         accept(&mut world, add(&target, -2)).expect("usage");
@@ -100,7 +100,7 @@ fn a_key_counts_once_and_belongs_to_its_body_and_org() {
 }
 
 #[test]
-fn usage_is_accepted_for_its_period_as_long_as_that_can_be_billed() {
+fn usage_is_accepted_while_its_period_can_be_billed() {
     let second = target("feature:s", Aggregate::Sum, "si_1", 1);
     let boundary = second.period.start;
     for (now, at, result) in [
@@ -176,7 +176,7 @@ fn a_plan_change_that_fails_gives_the_level_back() {
     world.disk.verify();
 }
 
-/// Found by the model.
+/// A regression that the model found.
 #[test]
 fn a_level_of_zero_keeps_its_time_when_it_moves() {
     let mut world = World::new();
@@ -210,7 +210,7 @@ fn only_a_perpetual_level_outlasts_its_period() {
         assert_eq!(used(&world, &next), stays);
         world.submit(&Event::Attach(next.clone()));
         assert_eq!(used(&world, &next), stays);
-        // What is reported for the last second of the old period goes on in the new one.
+        // A report for the last second of the old period carries over to the new one.
         let mut late = add(&next, 8);
         late.at = Some(period(0).end.plus(-SECOND));
         accept(&mut world, late).expect("usage");
@@ -273,7 +273,7 @@ fn reservations_never_exceed_the_limit() {
     assert_eq!(world.submit(&commit("rsv_0", Some(49))), ended);
     assert_eq!(world.submit(&commit("rsv_1", None)), ended);
     assert_eq!(world.submit(&Event::Release("rsv_0".into())), ended);
-    // Its end comes with time, whether or not anybody has noticed.
+    // It expires by time alone, without an `Expire`.
     world.now = world.now.plus(MINUTE);
     assert_eq!(held(&world), (50, 0));
     assert_eq!(world.submit(&commit("rsv_2", None)), ended);

@@ -1,4 +1,4 @@
-//! One case at a time: what Stripe is told, and what becomes of what it does not take.
+//! Single cases: deliveries to Stripe, and refused deliveries.
 
 use super::world::{Fault, World};
 use super::*;
@@ -56,7 +56,7 @@ fn many_reports_are_one_set_at_one_second() {
 }
 
 #[test]
-fn nothing_waits_when_the_item_is_about_to_go() {
+fn deliveries_do_not_wait_when_the_item_is_about_to_end() {
     let gone = START.plus(PERIOD / 2);
     let target = Target {
         item_end: Some(gone),
@@ -77,7 +77,7 @@ fn nothing_waits_when_the_item_is_about_to_go() {
 }
 
 #[test]
-fn the_first_second_of_a_period_and_its_end_are_left_alone() {
+fn sets_avoid_the_first_second_and_the_end_of_a_period() {
     for (now, timestamp) in [(0, 1), (500, 1), (PERIOD - 1, PERIOD / SECOND - 1)] {
         let mut world = World::new();
         world.now = START.plus(now);
@@ -87,7 +87,7 @@ fn the_first_second_of_a_period_and_its_end_are_left_alone() {
         world.advance(2 * MINUTE);
         world.deliver(org, Fault::None);
         let chosen = first(&world).delivery.timestamp.expect("a second");
-        // Stripe's time decides, if it is within the period.
+        // Stripe's time is used if it is within the period.
         let expected = (now + 2 * MINUTE) / SECOND;
         let expected = expected.clamp(timestamp, PERIOD / SECOND - 1);
         assert_eq!(chosen, START.seconds() + expected);
@@ -180,7 +180,7 @@ fn an_item_with_usage_is_adopted() {
 }
 
 #[test]
-fn a_level_that_is_there_becomes_the_ledgers() {
+fn an_existing_level_is_adopted() {
     let target = target("feature:f", Aggregate::Last, "si_1", 0);
     let mut world = World::new();
     world.stripe.record(&target.item, world.now, 12);
@@ -193,7 +193,7 @@ fn a_level_that_is_there_becomes_the_ledgers() {
 }
 
 #[test]
-fn what_others_record_is_used_too_and_a_level_is_set_again() {
+fn usage_recorded_by_others_counts_and_a_level_is_set_again() {
     for (aggregate, used) in [
         (Aggregate::Sum, 12),
         (Aggregate::Max, 7),
@@ -211,7 +211,7 @@ fn what_others_record_is_used_too_and_a_level_is_set_again() {
             number,
             value,
         };
-        // A reading that began before the last set was answered says nothing.
+        // A read that began before the last set was answered is ignored.
         assert_eq!(world.submit(&read(0)), Some(Ok(Answer::Ignored)));
         world.submit(&read(1));
         let start = target.period.start;
@@ -246,7 +246,7 @@ fn late_usage_is_billed_in_the_next_period() {
 }
 
 #[test]
-fn usage_that_nobody_can_be_billed_for_is_parked() {
+fn usage_that_cannot_be_billed_is_parked() {
     let mut world = reported(&sum(0), 5);
     world.stripe.deleted.insert("si_1".into());
     world.deliver(None, Fault::None);
@@ -254,12 +254,12 @@ fn usage_that_nobody_can_be_billed_for_is_parked() {
     assert_eq!(&*parked.reason, "no longer accepted");
     assert_eq!(world.seal(None), Sealed::default());
     world.crash();
-    // A person who has put it right has it told again.
+    // An operator has fixed the cause and retries.
     world.stripe.deleted.clear();
     world.submit(&Event::Retry(TotalId(1)));
     world.deliver(None, Fault::None);
     assert_eq!(at_stripe(&world, 0), 5);
-    // Or gives it up.
+    // Or writes it off.
     report(&mut world, add(&sum(0), 2));
     let write_off = Event::WriteOff(TotalId(1));
     assert_eq!(world.submit(&write_off), Some(Err(Refusal::NotParked)));
@@ -295,7 +295,7 @@ fn a_period_is_settled_with_both_figures() {
 }
 
 #[test]
-fn a_clock_that_was_set_back_stops_no_delivery() {
+fn a_clock_that_was_set_back_does_not_stop_deliveries() {
     let mut world = reported(&sum(0), 5);
     world.deliver(None, Fault::AnswerLost);
     report(&mut world, add(&sum(0), 1));

@@ -1,4 +1,4 @@
-//! The state machine against simple models.
+//! Tests of the state machine, with a simple model.
 
 mod cases;
 mod delivery;
@@ -12,7 +12,7 @@ use crate::ledger::values::*;
 
 /// The first instant of the first period.
 const START: Time = Time::from_seconds(1_700_000_000);
-/// How long a period of the tests is.
+/// The length of the tests' periods.
 const PERIOD: i64 = 72 * HOUR;
 
 fn period(number: i64) -> Period {

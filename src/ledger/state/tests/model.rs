@@ -1,5 +1,5 @@
-//! Any list of events, faults and deaths, against a model of a few lines: totals are what was accepted, and in the end
-//! Stripe has been told the totals.
+//! Random lists of events, faults and crashes, compared with a small model: totals equal the accepted usage, and in the
+//! end Stripe has the totals.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,9 +17,9 @@ const AGGREGATES: [Aggregate; 4] = [
 ];
 const LIMIT: i64 = 100;
 
-/// What anybody would expect, from what was accepted alone.
+/// The model: the usage that results from the accepted reports.
 #[derive(Default)]
-struct Naive {
+struct Model {
     /// By feature and period.
     used: BTreeMap<(usize, i64), i64>,
     /// When a level was last reported, by feature and period.
@@ -30,7 +30,7 @@ struct Naive {
 
 struct Run {
     world: World,
-    naive: Naive,
+    model: Model,
     /// The item that each feature has, and the period in which it got it.
     items: [(u32, i64); 4],
     /// How many entries the model has seen.
@@ -77,7 +77,7 @@ impl Run {
             }),
         });
         let answer = self.world.submit(&event);
-        match key.and_then(|key| self.naive.keys.get(&key)) {
+        match key.and_then(|key| self.model.keys.get(&key)) {
             Some(used) if answer.is_some() => {
                 let is_same = matches!(answer, Some(Ok(Answer::Accepted { repeated: true, .. })));
                 assert_eq!(is_same, *used == body);
@@ -86,7 +86,7 @@ impl Run {
             _ => {}
         }
         if let Some(Ok(_)) = answer {
-            self.naive.keys.extend(key.map(|key| (key, body)));
+            self.model.keys.extend(key.map(|key| (key, body)));
             let number = (at.millis() - START.millis()).div_euclid(PERIOD);
             self.count(feature, number, change, at);
         }
@@ -94,9 +94,9 @@ impl Run {
 
     fn count(&mut self, feature: usize, number: i64, change: Change, at: Time) {
         let place = (feature, number);
-        let before = self.naive.used_in(place);
+        let before = self.model.used_in(place);
         let is_newest = self
-            .naive
+            .model
             .level_at
             .get(&place)
             .is_none_or(|last| at >= *last);
@@ -108,13 +108,13 @@ impl Run {
             (Change::Add(n), _) if is_newest => n,
             _ => before,
         };
-        self.naive.used.insert(place, after);
-        let last = self.naive.level_at.entry(place).or_insert(at);
+        self.model.used.insert(place, after);
+        let last = self.model.level_at.entry(place).or_insert(at);
         *last = at.max(*last);
     }
 
     fn reserve(&mut self, n: i64, commit: bool) {
-        let id = format!("rsv_{}", self.naive.granted.len());
+        let id = format!("rsv_{}", self.model.granted.len());
         let target = self.target(0);
         let (org, feature) = (target.org.clone(), target.feature.clone());
         let start = target.period.start;
@@ -132,7 +132,7 @@ impl Run {
         })) = answer
         {
             assert!(used <= LIMIT);
-            self.naive.granted.push(n);
+            self.model.granted.push(n);
             let now = self.world.now;
             if commit {
                 self.count(0, self.number(), Change::Add(n), now);
@@ -167,7 +167,7 @@ impl Run {
         let totals = self.world.disk.totals.values();
         let mut of_item = totals.filter(|total| total.item == old.item);
         let is_told = of_item.all(|total| !total.is_undelivered() || total.parked.is_some());
-        // What cannot be delivered before a change stops the change.
+        // An undeliverable set prevents the change.
         if is_told {
             self.items[feature] = (self.items[feature].0 + 1, self.number());
             self.world.stripe.deleted.insert(old.item);
@@ -177,7 +177,7 @@ impl Run {
         while self.world.submit(&attach).is_none() {}
     }
 
-    /// Usage that went from a period that is over into the next one.
+    /// Moves late usage from an ended period into the next one.
     fn move_late(&mut self) {
         let disk = &self.world.disk;
         let mut sum = 0;
@@ -185,7 +185,7 @@ impl Run {
             if matches!(entry.kind, EntryKind::LateIn | EntryKind::LateOut) {
                 let start = disk.totals[&entry.total].period.start;
                 let number = (start.millis() - START.millis()) / PERIOD;
-                *self.naive.used.entry((0, number)).or_default() += entry.n;
+                *self.model.used.entry((0, number)).or_default() += entry.n;
                 sum += entry.n;
             }
         }
@@ -200,7 +200,7 @@ impl Run {
             let target = self.target(feature);
             let start = target.period.start;
             let used = self.world.state.used(&target.org, &target.feature, start);
-            let expected = self.naive.used_in((feature, self.number()));
+            let expected = self.model.used_in((feature, self.number()));
             assert_eq!(used.n, expected, "{:?}", target.aggregate);
         }
         let reservations = self.world.disk.reservations.values();
@@ -211,13 +211,13 @@ impl Run {
                 committed += n;
             }
         }
-        assert_eq!(all, self.naive.granted.iter().sum::<i64>());
+        assert_eq!(all, self.model.granted.iter().sum::<i64>());
         let entries = self.world.disk.entries.iter();
         let counted = entries.filter(|entry| entry.kind == EntryKind::Commit);
         assert_eq!(counted.map(|entry| entry.n).sum::<i64>(), committed);
     }
 
-    /// Nothing fails any more: in the end Stripe has been told everything.
+    /// Runs without faults until Stripe has everything.
     fn finish(&mut self) {
         self.world.disk_fails = false;
         while !self.world.under_way.is_empty() {
@@ -236,7 +236,7 @@ impl Run {
             assert!(!total.is_undelivered(), "{total:?}");
             let stripe = &self.world.stripe;
             if stripe.deleted.contains(&total.item) && total.aggregate.is_level() && total.n == 0 {
-                // The level has gone to another item, and nothing can be told of this one.
+                // The level moved to another item, so this one takes no more sets.
                 continue;
             }
             let billed = stripe.summary(&total.item, total.period, total.aggregate);
@@ -271,7 +271,7 @@ impl Run {
     }
 }
 
-impl Naive {
+impl Model {
     fn used_in(&self, (feature, number): (usize, i64)) -> i64 {
         if AGGREGATES[feature] != Aggregate::Perpetual {
             return self.used.get(&(feature, number)).copied().unwrap_or(0);
@@ -283,12 +283,12 @@ impl Naive {
 
 proptest! {
     #[test]
-    fn totals_are_what_was_accepted_and_stripe_is_told_the_totals(
+    fn totals_equal_the_accepted_usage_and_reach_stripe(
         ops in prop::collection::vec(op(), 1..80),
     ) {
         let mut run = Run {
             world: World::new(),
-            naive: Naive::default(),
+            model: Model::default(),
             items: [(0, 0); 4],
             seen: 0,
         };

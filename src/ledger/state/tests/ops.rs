@@ -1,4 +1,4 @@
-//! What can happen, for lists of it.
+//! Generators of random operations.
 
 use proptest::prelude::*;
 
@@ -32,7 +32,7 @@ pub(super) enum Op {
     Advance(i64),
     Deliver(Fault),
     Arrive,
-    /// The plan changes, with the level moved before it or not.
+    /// The plan changes, with or without detaching the level first.
     Change {
         feature: usize,
         announced: bool,

@@ -1,12 +1,12 @@
-//! Usage records as Stripe keeps them: one quantity for each item and second, and answers kept under their keys.
+//! A model of Stripe's usage records: one quantity for each item and second, and answers kept by idempotency key.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::*;
 
-/// How long after a period's end its usage is taken.
+/// How long after a period's end Stripe accepts usage for it.
 const OPEN_FOR: i64 = 5 * MINUTE;
-/// How long answers are kept under their keys.
+/// How long answers are kept by idempotency key.
 const KEPT_FOR: i64 = 24 * HOUR;
 
 #[derive(Clone, Debug, Default)]
@@ -27,7 +27,7 @@ struct Kept {
 }
 
 impl Stripe {
-    /// Runs a request, or replays its answer. `fails`: it answers 500, having recorded or not.
+    /// Runs a request, or replays its answer. `fails`: it answers 500; the value tells whether it records first.
     pub(super) fn run(&mut self, set: &Set, period: Period, fails: Option<bool>, now: Time) -> u16 {
         self.calls += 1;
         let kept = self.answers.get(&set.key);
@@ -66,7 +66,7 @@ impl Stripe {
         if fails.is_some() { 500 } else { 200 }
     }
 
-    /// Somebody else records.
+    /// Records usage as another client.
     pub(super) fn record(&mut self, item: &Item, at: Time, n: i64) {
         let place = (item.clone(), at.seconds());
         *self.records.entry(place).or_default() += n;

@@ -1,11 +1,11 @@
-//! A ledger with a disk that may fail, a process that may die, and a Stripe whose answers may be lost.
+//! A ledger whose disk may fail, whose process may crash, and whose answers from Stripe may be lost.
 
 use std::collections::HashMap;
 
 use super::stripe::Stripe;
 use super::*;
 
-/// What is on disk.
+/// The contents of the disk.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Disk {
     pub(super) totals: HashMap<TotalId, Total>,
@@ -50,7 +50,7 @@ impl Disk {
         }
     }
 
-    /// Does the arithmetic of every total again.
+    /// Recomputes every total.
     pub(super) fn verify(&self) {
         let mut figures: HashMap<TotalId, Figure> = HashMap::new();
         for entry in &self.entries {
@@ -74,23 +74,23 @@ pub(super) struct World {
     pub(super) now: Time,
     /// Whether the next commit fails.
     pub(super) disk_fails: bool,
-    /// Requests that nobody waits for any more, and that may still arrive at Stripe.
+    /// Timed-out requests that may still arrive at Stripe.
     pub(super) under_way: Vec<(Set, Time)>,
     /// Where usage of each feature goes now.
     pub(super) targets: HashMap<Feature, Target>,
 }
 
-/// What goes wrong with a request.
+/// A fault of a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Fault {
     None,
     /// It arrives, and its answer is lost.
     AnswerLost,
-    /// It is slow: nobody waits for it any more when it arrives, if it does.
+    /// It times out, and may arrive later.
     Slow,
-    /// It is answered 500, having recorded or not.
+    /// It is answered 500; the value tells whether it is recorded.
     Fails(bool),
-    /// It is answered, and the process dies before it has stored the answer.
+    /// It is answered, and the process crashes before it has stored the answer.
     Dies,
 }
 
@@ -107,7 +107,7 @@ impl World {
         }
     }
 
-    /// What the writer does with one event. `None`: it could not be stored.
+    /// Processes one event as the writer does. `None`: it could not be stored.
     pub(super) fn submit(&mut self, event: &Event) -> Option<Result<Answer, Refusal>> {
         self.state.recall(self.disk.recalled());
         let result = self.state.apply(event, self.now);
@@ -123,7 +123,7 @@ impl World {
         Some(result)
     }
 
-    /// The process dies, and another takes over.
+    /// The process crashes, and another one loads the store.
     pub(super) fn crash(&mut self) {
         let before: HashMap<TotalId, Total> = self
             .state
@@ -170,7 +170,7 @@ impl World {
     fn send(&mut self, set: &Set, fault: Fault) {
         let is_under_way = self.under_way.iter().any(|(other, _)| other.key == set.key);
         let outcome = match fault {
-            // Stripe says 409 while the first one runs.
+            // Stripe answers 409 while the first request runs.
             _ if is_under_way => Outcome::Lost,
             Fault::Slow => {
                 self.under_way.push((set.clone(), self.now));
@@ -210,7 +210,7 @@ impl World {
         }
     }
 
-    /// A request that nobody waits for arrives after all.
+    /// A timed-out request arrives after all.
     pub(super) fn arrive(&mut self) {
         if let Some((set, _)) = self.under_way.pop() {
             let period = self.disk.totals[&set.total].period;
@@ -220,7 +220,7 @@ impl World {
 
     pub(super) fn advance(&mut self, millis: i64) {
         self.now = self.now.plus(millis);
-        // No request is under way for hours.
+        // No request stays in flight for hours.
         let now = self.now;
         let is_live = |since: &Time| now < since.plus(HOUR);
         self.under_way.retain(|(_, since)| is_live(since));

@@ -1,4 +1,4 @@
-//! Columns of a row, and a digest of them.
+//! Rows with a digest of their columns.
 
 use std::ops::Range;
 
@@ -9,28 +9,28 @@ use sha2::{Digest, Sha256};
 use super::super::super::values::Time;
 use super::super::StoreError;
 
-/// A thing that is a row of a table.
+/// A type that is stored as a row of a table.
 pub(super) trait Record: Sized {
     /// Its columns, without the digest.
     fn values(&self) -> Vec<Value>;
 
-    /// The thing that has these columns; no such thing has others.
+    /// Decodes the columns, and fails on values that [`values`](Self::values) never produces.
     fn from_values(columns: &mut Columns) -> Result<Self, BadColumn>;
 }
 
-/// The columns of a row, with the digest.
+/// Encodes a record, with the digest as the last column.
 pub(super) fn to_row(record: &impl Record) -> Vec<Value> {
     let mut values = record.values();
     values.push(Value::Integer(digest(&values)));
     values
 }
 
-/// The thing in a row whose last column is the digest.
+/// Decodes a row, after checking the digest in its last column.
 pub(super) fn from_row<R: Record>(row: &Row<'_>) -> Result<R, StoreError> {
     from_columns(row, 0..row.as_ref().column_count())
 }
 
-/// The thing in those columns of a row, of which the last one is the digest.
+/// Decodes a range of a row's columns, after checking the digest in the last of them.
 pub(super) fn from_columns<R: Record>(
     row: &Row<'_>,
     columns: Range<usize>,
@@ -73,10 +73,10 @@ fn bytes(hash: &mut Sha256, kind: u8, bytes: &[u8]) {
     hash.update(bytes);
 }
 
-/// A column that holds something that was never written there.
+/// A column with a value that is never written there.
 pub(super) struct BadColumn;
 
-/// Columns that are read from left to right.
+/// The columns of a row, read from left to right.
 pub(super) struct Columns(std::vec::IntoIter<Value>);
 
 impl Columns {
@@ -91,7 +91,7 @@ impl Columns {
         }
     }
 
-    pub(super) fn maybe(&mut self) -> Result<Option<i64>, BadColumn> {
+    pub(super) fn optional(&mut self) -> Result<Option<i64>, BadColumn> {
         match self.value()? {
             Value::Null => Ok(None),
             Value::Integer(n) => Ok(Some(n)),
@@ -107,8 +107,8 @@ impl Columns {
         self.int().map(Time::from_millis)
     }
 
-    pub(super) fn maybe_time(&mut self) -> Result<Option<Time>, BadColumn> {
-        Ok(self.maybe()?.map(Time::from_millis))
+    pub(super) fn optional_time(&mut self) -> Result<Option<Time>, BadColumn> {
+        Ok(self.optional()?.map(Time::from_millis))
     }
 
     pub(super) fn flag(&mut self) -> Result<bool, BadColumn> {
@@ -122,7 +122,7 @@ impl Columns {
         }
     }
 
-    pub(super) fn maybe_text(&mut self) -> Result<Option<String>, BadColumn> {
+    pub(super) fn optional_text(&mut self) -> Result<Option<String>, BadColumn> {
         match self.value()? {
             Value::Null => Ok(None),
             Value::Text(text) => Ok(Some(text)),
@@ -135,7 +135,7 @@ pub(super) fn int(n: i64) -> Value {
     Value::Integer(n)
 }
 
-pub(super) fn maybe(n: Option<i64>) -> Value {
+pub(super) fn optional(n: Option<i64>) -> Value {
     n.map_or(Value::Null, Value::Integer)
 }
 
@@ -147,8 +147,8 @@ pub(super) fn time(time: Time) -> Value {
     Value::Integer(time.millis())
 }
 
-pub(super) fn maybe_time(time: Option<Time>) -> Value {
-    maybe(time.map(Time::millis))
+pub(super) fn optional_time(time: Option<Time>) -> Value {
+    optional(time.map(Time::millis))
 }
 
 pub(super) fn text(text: &str) -> Value {

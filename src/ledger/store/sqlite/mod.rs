@@ -1,7 +1,7 @@
 //! A ledger in a SQLite file.
 //!
-//! WAL with `synchronous=FULL`: a commit is one write and one `fsync`. One process writes, which a lock beside the file
-//! sees to; any number may [read](Reader) while it does.
+//! WAL with `synchronous=FULL`: a commit is one write and one `fsync`. A lock file beside the database ensures that one
+//! process writes. Any number of processes may [read](Reader) at the same time.
 
 mod columns;
 mod open;
@@ -26,13 +26,13 @@ use super::super::values::{Org, Time};
 use super::{Names, Snapshot, Store, StoreError};
 use columns::{Record, from_row, to_row};
 
-/// The ledger in a file, for the one who writes.
+/// The writer's handle of a ledger file.
 #[derive(Debug)]
 pub struct Sqlite {
     connection: Connection,
-    /// Whether it is still there.
-    place: open::Place,
-    /// Held as long as the ledger is open.
+    /// Detects that the file was deleted or replaced.
+    opened: open::OpenedFile,
+    /// Held while the ledger is open.
     _lock: open::Lock,
 }
 
@@ -43,7 +43,7 @@ impl Store for Sqlite {
             let last: i64 = self.connection.query_row(&sql, [], |row| row.get(0))?;
             Ok(last.try_into().unwrap_or(0))
         };
-        // The two newest of each feature of each org are needed, settled or not.
+        // The two newest totals of each feature of each org are needed, settled or not.
         let totals = format!(
             "SELECT {columns}, digest FROM (SELECT *, row_number() OVER \
              (PARTITION BY org, feature ORDER BY period_start DESC, id DESC) AS age FROM totals) \
@@ -90,7 +90,7 @@ impl Store for Sqlite {
     }
 
     fn append(&mut self, batch: &Batch<'_>) -> Result<(), StoreError> {
-        self.place.check()?;
+        self.opened.check()?;
         let transaction = self.connection.transaction()?;
         let totals = upsert("totals", rows::TOTAL);
         write(&transaction, &totals, batch.totals.iter().copied())?;
@@ -154,7 +154,7 @@ fn known(entry: Entry) -> Option<((Org, Arc<str>), KnownKey)> {
     Some(((org, key.text), KnownKey { body, entry }))
 }
 
-/// The things in the rows that a query gives.
+/// Decodes the rows of a query.
 fn records<R: Record>(
     statement: &mut Statement<'_>,
     parameters: impl rusqlite::Params,
@@ -181,8 +181,8 @@ fn write<'a, R: Record + 'a>(
 
 fn insert(table: &str, columns: &str) -> String {
     let count = columns.split(',').count() + 1;
-    let places = vec!["?"; count].join(", ");
-    format!("INSERT INTO {table} ({columns}, digest) VALUES ({places})")
+    let placeholders = vec!["?"; count].join(", ");
+    format!("INSERT INTO {table} ({columns}, digest) VALUES ({placeholders})")
 }
 
 fn upsert(table: &str, columns: &str) -> String {

@@ -1,4 +1,4 @@
-//! Opening the file: by one process, for one account, of a version that is known.
+//! Opening the file: for one process and one account, in a known version.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -10,39 +10,39 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::{Reader, Sqlite, StoreError};
 
-/// What marks a SQLite file as a ledger: "tier" in ASCII.
-const APPLICATION: i32 = 0x7469_6572;
+/// The application id of a ledger's SQLite file: "tier" in ASCII.
+const APPLICATION_ID: i32 = 0x7469_6572;
 
-/// Each makes a ledger of the version before it one of the next. They are never changed and never undone.
+/// Each migration upgrades a ledger by one version. Migrations are never changed and never reverted.
 const MIGRATIONS: [&str; 3] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
 ];
 
-/// A ledger's file that this process alone may write, and of which it is not known yet whether it is of the right account.
+/// A ledger file that this process has locked, before its account is checked.
 #[derive(Debug)]
 pub struct Unclaimed {
     connection: Connection,
-    place: Place,
+    opened: OpenedFile,
     lock: Lock,
 }
 
-/// Where a file is, and which one it is: what is written to a deleted one is lost.
+/// The path and inode of the opened file, to notice that it was deleted or replaced: writes to a deleted file are lost.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct OpenedFile {
     path: PathBuf,
     file: (u64, u64),
 }
 
-impl Place {
+impl OpenedFile {
     fn of(path: &Path) -> Result<Self, StoreError> {
         let path = path.canonicalize()?;
         let file = identity(&path)?;
         Ok(Self { path, file })
     }
 
-    /// Whether the file is still there.
+    /// Fails if the file was deleted or replaced.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         match identity(&self.path) {
             Ok(file) if file == self.file => Ok(()),
@@ -57,7 +57,7 @@ fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
 }
 
 impl Unclaimed {
-    /// Opens the file, and makes it if there is none.
+    /// Opens the file, creating it if it does not exist.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let lock = lock(path)?;
         let mut connection = Connection::open(path)?;
@@ -72,19 +72,19 @@ impl Unclaimed {
         migrate(&mut connection)?;
         Ok(Self {
             connection,
-            place: Place::of(path)?,
+            opened: OpenedFile::of(path)?,
             lock,
         })
     }
 
-    /// The account that the key of that digest was seen to open.
+    /// The ledger's account, if an API key with that digest is known to belong to it.
     pub fn account_of_key(&self, digest: &str) -> Result<Option<String>, StoreError> {
         let sql = "SELECT account FROM ledger, account_keys WHERE digest = ?1";
         let found = self.connection.query_row(sql, [digest], |row| row.get(0));
         Ok(found.optional()?)
     }
 
-    /// The key of that digest opens `account`.
+    /// Records that the API key with that digest belongs to `account`.
     pub fn remember_key(&self, account: &str, digest: &str) -> Result<(), StoreError> {
         check_owner(&self.connection, account)?;
         let sql = "INSERT INTO account_keys (digest) VALUES (?1) ON CONFLICT DO NOTHING";
@@ -92,26 +92,26 @@ impl Unclaimed {
         Ok(())
     }
 
-    /// The ledger, once it is known which account it is to be of. A new one is the account's from now on.
+    /// Opens the ledger for `account`. A new ledger belongs to it from now on.
     pub fn claim(self, account: &str) -> Result<Sqlite, StoreError> {
         check_owner(&self.connection, account)?;
         let sql = "INSERT INTO ledger (account) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM ledger)";
         self.connection.execute(sql, [account])?;
         Ok(Sqlite {
             connection: self.connection,
-            place: self.place,
+            opened: self.opened,
             _lock: self.lock,
         })
     }
 }
 
 impl Sqlite {
-    /// Opens the ledger of `account`, and makes it if there is none.
+    /// Opens the ledger of `account`, creating it if it does not exist.
     pub fn open(path: &Path, account: &str) -> Result<Self, StoreError> {
         Unclaimed::open(path)?.claim(account)
     }
 
-    /// Limits the file to so many pages of 4,096 bytes, which is a disk that is full when they are.
+    /// Limits the file to this many pages of 4,096 bytes, to simulate a full disk.
     pub fn limit_pages(&self, pages: u32) -> Result<(), StoreError> {
         self.connection
             .pragma_update(None, "max_page_count", pages)?;
@@ -120,7 +120,7 @@ impl Sqlite {
 }
 
 impl Reader {
-    /// Opens a ledger to look at it, whoever has it.
+    /// Opens a ledger for reading, even while another process writes it.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         if std::fs::metadata(path)?.is_dir() {
             return Err(StoreError::NotALedger);
@@ -136,12 +136,12 @@ impl Reader {
     }
 }
 
-/// Keeps others from writing. SQLite's own locks are held for the time of a transaction only.
+/// Keeps other processes from writing. SQLite's own locks last for one transaction only.
 #[derive(Debug)]
 pub(super) struct Lock(File);
 
 impl Drop for Lock {
-    /// Closing the file would not be enough: a child process that is just being started still has it open.
+    /// Unlocks explicitly. Closing the file is not enough: a child process that is being started still has it open.
     fn drop(&mut self) {
         if let Err(error) = flock(&self.0, FlockOperation::Unlock) {
             tracing::error!(%error, "the ledger's lock cannot be given up");
@@ -165,7 +165,7 @@ fn lock(path: &Path) -> Result<Lock, StoreError> {
     }
 }
 
-/// One name for a file, however it is reached.
+/// The canonical path of a file that may not exist yet.
 fn canonical(path: &Path) -> Result<PathBuf, StoreError> {
     if let Ok(path) = path.canonicalize() {
         return Ok(path);
@@ -182,13 +182,13 @@ fn check_application(connection: &Connection) -> Result<(), StoreError> {
     let sql = "SELECT count(*) FROM sqlite_master";
     let tables: i64 = connection.query_row(sql, [], |row| row.get(0))?;
     let version = version(connection)?;
-    if version > MIGRATIONS.len() && found == APPLICATION {
+    if version > MIGRATIONS.len() && found == APPLICATION_ID {
         return Err(StoreError::Newer {
             found: version,
             known: MIGRATIONS.len(),
         });
     }
-    if found == APPLICATION || (tables == 0 && version == 0) {
+    if found == APPLICATION_ID || (tables == 0 && version == 0) {
         return Ok(());
     }
     Err(StoreError::NotALedger)
@@ -208,13 +208,13 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     for migration in &MIGRATIONS[found..] {
         transaction.execute_batch(migration)?;
     }
-    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     let version = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     transaction.pragma_update(None, "user_version", version)?;
     Ok(transaction.commit()?)
 }
 
-/// A new ledger belongs to nobody yet.
+/// Checks the owner. A new ledger has none.
 fn check_owner(connection: &Connection, wanted: &str) -> Result<(), StoreError> {
     let sql = "SELECT account FROM ledger";
     let found = connection.query_row(sql, [], |row| row.get(0));

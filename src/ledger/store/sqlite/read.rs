@@ -1,4 +1,4 @@
-//! Looking at a ledger, while another process may be writing it.
+//! Reading a ledger while another process may be writing it.
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params_from_iter};
@@ -9,52 +9,52 @@ use super::super::{Snapshot, StoreError};
 use super::columns::{from_columns, from_row};
 use super::{records, rows};
 
-/// The ledger in a file, for those who look at it.
+/// A reader's handle of a ledger file.
 #[derive(Debug)]
 pub struct Reader {
     pub(super) connection: Connection,
 }
 
-/// How a ledger is doing.
+/// A summary of a ledger's contents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     /// The account that it belongs to.
     pub account: String,
-    /// Entries that are kept one by one.
+    /// The number of entries, without those compacted into daily totals.
     pub entries: u64,
-    /// Totals, each of one item in one period.
+    /// The number of totals.
     pub totals: u64,
-    /// Totals that Stripe has yet to be told, without those that are parked.
+    /// The number of undelivered totals, without parked ones.
     pub undelivered: u64,
-    /// The one of them that has waited longest.
+    /// The undelivered total that has waited longest.
     pub oldest_undelivered: Option<Total>,
-    /// Totals that are parked.
+    /// The number of parked totals.
     pub parked: u64,
-    /// Units that Stripe was not told because they are parked.
+    /// The undelivered units of parked totals.
     pub parked_units: i64,
-    /// Reservations that are held.
+    /// The number of held reservations.
     pub reservations: u64,
 }
 
-/// Which entries are wanted; what is `None` does not matter.
+/// Selects entries. A field that is `None` matches everything.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Whose usage.
+    /// The org.
     pub org: Option<Org>,
-    /// Of what.
+    /// The feature.
     pub feature: Option<Feature>,
-    /// Usage that happened then or later.
+    /// Usage that happened at or after this time.
     pub from: Option<Time>,
-    /// Usage that happened before that.
+    /// Usage that happened before this time.
     pub to: Option<Time>,
 }
 
-/// A record of a ledger, for an export.
+/// A record of an export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exported {
-    /// A total. Those come first.
+    /// A total. Totals come first.
     Total(Total),
-    /// What the entries of a day came to that are no longer kept.
+    /// The compacted entries of one day.
     Day {
         /// The total that they changed.
         total: TotalId,
@@ -76,7 +76,7 @@ impl Reader {
         Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
     }
 
-    /// How it is doing.
+    /// The summary of the ledger's contents.
     pub fn status(&self) -> Result<Status, StoreError> {
         let _moment = self.connection.unchecked_transaction()?;
         let account = self.account()?;
@@ -108,7 +108,7 @@ impl Reader {
         Ok(status)
     }
 
-    /// What an org was last seen to have in Stripe.
+    /// The snapshot of an org.
     pub fn snapshot(&self, org: &Org) -> Result<Option<Snapshot>, StoreError> {
         let sql = "SELECT read_at, snapshot FROM snapshots WHERE org = ?1";
         let found = self.connection.query_row(sql, [org.as_str()], |row| {
@@ -126,17 +126,17 @@ impl Reader {
         self.totals_where("true")
     }
 
-    /// The totals that Stripe has refused for good, those that wait longest first.
+    /// The totals that Stripe refused permanently, longest waiting first.
     pub fn parked(&self) -> Result<Vec<Total>, StoreError> {
         self.totals_where("parked_since IS NOT NULL ORDER BY parked_since, id")
     }
 
-    /// The totals of which Stripe has been told something and whose periods are not settled, by item.
+    /// The unsettled totals that are at least partly delivered, by item.
     pub fn told(&self) -> Result<Vec<Total>, StoreError> {
         self.totals_where("settled IS NULL AND set_number > 0 ORDER BY item, period_start")
     }
 
-    /// At most `most` totals that are delivered and not settled, and whose periods ended before that time; oldest first.
+    /// At most `most` delivered, unsettled totals whose periods ended before `before`, oldest first.
     pub fn unsettled(&self, before: Time, most: usize) -> Result<Vec<Total>, StoreError> {
         let before = before.millis();
         self.totals_where(&format!(
@@ -145,7 +145,7 @@ impl Reader {
         ))
     }
 
-    /// The totals that were settled with another figure than Stripe billed.
+    /// The settled totals whose billed quantity differs from the ledger's.
     pub fn settled_differently(&self) -> Result<Vec<Total>, StoreError> {
         let mut totals = self.totals_where("settled IS NOT NULL ORDER BY id")?;
         totals.retain(|total| {
@@ -162,7 +162,7 @@ impl Reader {
         records(&mut self.connection.prepare(&sql)?, [])
     }
 
-    /// The newest entries that `filter` wants, at most `most`, newest first, each with its total.
+    /// The newest entries that match `filter`, at most `most`, newest first, each with its total.
     pub fn entries(&self, filter: &Filter, most: usize) -> Result<Vec<(Entry, Total)>, StoreError> {
         let (conditions, mut values) = filter.conditions();
         values.push(Value::Integer(most.try_into().unwrap_or(i64::MAX)));
@@ -182,7 +182,7 @@ impl Reader {
         Ok(found)
     }
 
-    /// Hands everything to `each`, one record after the other, as it is at one moment. Stops at the first error of its.
+    /// Calls `each` with every record of one consistent snapshot. Stops at its first error.
     pub fn export<E: From<StoreError>>(
         &self,
         mut each: impl FnMut(Exported) -> Result<(), E>,
@@ -222,7 +222,7 @@ impl Reader {
 }
 
 impl Filter {
-    /// The conditions in SQL, and the values in them.
+    /// The SQL conditions, and their parameters.
     fn conditions(&self) -> (String, Vec<Value>) {
         let text = |text: &str| Value::Text(text.to_owned());
         let time = |time: Time| Value::Integer(time.millis());
@@ -252,18 +252,18 @@ fn day(row: &Row<'_>) -> rusqlite::Result<Exported> {
     })
 }
 
-/// The columns of a table and their digest, where there are those of other tables too.
+/// The columns of a table and its digest, prefixed with the table's name.
 fn qualified(table: &str, columns: &str) -> String {
     let columns = columns.split(',').map(str::trim).chain(["digest"]);
     let columns: Vec<String> = columns.map(|column| format!("{table}.{column}")).collect();
     columns.join(", ")
 }
 
-/// How many columns those are, with their digest.
+/// The number of the columns, including the digest.
 fn columns(columns: &str) -> usize {
     columns.split(',').count() + 1
 }
 
-/// Which totals wait to be told.
+/// The condition for undelivered totals.
 const UNDELIVERED: &str = "parked_since IS NULL AND settled IS NULL \
      AND (open_n IS NOT NULL OR unsure <> 0 OR n <> told)";

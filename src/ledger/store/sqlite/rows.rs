@@ -8,10 +8,10 @@ use super::super::super::state::{
 };
 use super::super::super::values::{Aggregate, Period};
 use super::columns::{
-    BadColumn, Columns, Record, flag, int, maybe, maybe_time, number, text, time,
+    BadColumn, Columns, Record, flag, int, number, optional, optional_time, text, time,
 };
 
-/// The columns of `totals` but for the digest, in the order of the values.
+/// The columns of `totals` without the digest, in the order of the values.
 pub(super) const TOTAL: &str = "id, org, feature, item, aggregate, period_start, period_end, item_start, item_end, n, \
      level_at, others, adopted, detached, set_timestamp, moved, set_number, open_n, open_timestamp, open_since, told, unsure, \
      check_summary, changed, sent, parked_reason, parked_since, settled";
@@ -34,18 +34,18 @@ impl Record for Total {
             time(self.period.start),
             time(self.period.end),
             time(self.item_start),
-            maybe_time(self.item_end),
+            optional_time(self.item_end),
             int(self.n),
-            maybe_time(self.level_at),
+            optional_time(self.level_at),
             int(self.others),
             flag(self.adopted),
-            maybe(self.detached),
-            maybe(delivery.timestamp),
+            optional(self.detached),
+            optional(delivery.timestamp),
             flag(delivery.moved),
             number(delivery.number),
-            maybe(open.map(|open| open.n)),
-            maybe(open.map(|open| open.timestamp)),
-            maybe_time(open.map(|open| open.since)),
+            optional(open.map(|open| open.n)),
+            optional(open.map(|open| open.timestamp)),
+            optional_time(open.map(|open| open.since)),
             int(delivery.told),
             flag(delivery.unsure),
             int(match delivery.check {
@@ -53,11 +53,11 @@ impl Record for Total {
                 Check::BeforeNext => 1,
                 Check::AfterNext => 2,
             }),
-            maybe_time(delivery.changed),
-            maybe_time(delivery.sent),
+            optional_time(delivery.changed),
+            optional_time(delivery.sent),
             parked.map_or(Value::Null, |parked| text(&parked.reason)),
-            maybe_time(parked.map(|parked| parked.since)),
-            maybe(self.settled),
+            optional_time(parked.map(|parked| parked.since)),
+            optional(self.settled),
         ]
     }
 
@@ -73,31 +73,35 @@ impl Record for Total {
                 end: columns.time()?,
             },
             item_start: columns.time()?,
-            item_end: columns.maybe_time()?,
+            item_end: columns.optional_time()?,
             n: columns.int()?,
-            level_at: columns.maybe_time()?,
+            level_at: columns.optional_time()?,
             others: columns.int()?,
             adopted: columns.flag()?,
-            detached: columns.maybe()?,
+            detached: columns.optional()?,
             delivery: delivery(columns)?,
-            parked: match (columns.maybe_text()?, columns.maybe_time()?) {
+            parked: match (columns.optional_text()?, columns.optional_time()?) {
                 (Some(reason), Some(since)) => Some(Parked {
                     reason: reason.into(),
                     since,
                 }),
                 _ => None,
             },
-            settled: columns.maybe()?,
+            settled: columns.optional()?,
         })
     }
 }
 
 fn delivery(columns: &mut Columns) -> Result<Delivery, BadColumn> {
     Ok(Delivery {
-        timestamp: columns.maybe()?,
+        timestamp: columns.optional()?,
         moved: columns.flag()?,
         number: columns.number()?,
-        open: match (columns.maybe()?, columns.maybe()?, columns.maybe_time()?) {
+        open: match (
+            columns.optional()?,
+            columns.optional()?,
+            columns.optional_time()?,
+        ) {
             (Some(n), Some(timestamp), Some(since)) => Some(OpenSet {
                 n,
                 timestamp,
@@ -113,8 +117,8 @@ fn delivery(columns: &mut Columns) -> Result<Delivery, BadColumn> {
             2 => Check::AfterNext,
             _ => return Err(BadColumn),
         },
-        changed: columns.maybe_time()?,
-        sent: columns.maybe_time()?,
+        changed: columns.optional_time()?,
+        sent: columns.optional_time()?,
     })
 }
 
@@ -145,8 +149,8 @@ impl Record for Entry {
             n: columns.int()?,
             after: columns.int()?,
             key: match (
-                columns.maybe_text()?,
-                columns.maybe_text()?,
+                columns.optional_text()?,
+                columns.optional_text()?,
                 columns.value()?,
             ) {
                 (Some(key), Some(org), Value::Blob(body)) => Some((
@@ -178,7 +182,7 @@ impl Record for Reservation {
             time(self.made),
             time(self.expires),
             text(state),
-            maybe(committed),
+            optional(committed),
         ]
     }
 
@@ -190,7 +194,7 @@ impl Record for Reservation {
             n: columns.int()?,
             made: columns.time()?,
             expires: columns.time()?,
-            state: match (columns.text()?.as_str(), columns.maybe()?) {
+            state: match (columns.text()?.as_str(), columns.optional()?) {
                 ("held", None) => ReservationState::Held,
                 ("committed", Some(n)) => ReservationState::Committed(n),
                 ("released", None) => ReservationState::Released,

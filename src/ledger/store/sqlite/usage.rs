@@ -6,10 +6,10 @@ use super::super::super::values::{Feature, HOUR, Org, Time};
 use super::super::StoreError;
 use super::Reader;
 
-/// Usage over time is added up by these.
+/// The length of the spans in a usage history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Span {
-    /// Hours, UTC. Where entries are no longer kept, they are days.
+    /// Hours, UTC; days where entries have been compacted.
     Hour,
     /// Days, UTC.
     Day,
@@ -18,7 +18,7 @@ pub enum Span {
 }
 
 impl Span {
-    /// In milliseconds; `None`: a billing period has no fixed length.
+    /// The length in milliseconds; `None` for a billing period, whose length varies.
     pub const fn millis(self) -> Option<i64> {
         match self {
             Self::Hour => Some(HOUR),
@@ -31,18 +31,18 @@ impl Span {
 /// Usage of one feature in one span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
-    /// When the span begins: not before its period.
+    /// The start of the span, not before the period's start.
     pub from: Time,
-    /// When it ends: not after its period.
+    /// The end of the span, not after the period's end.
     pub to: Time,
-    /// By how much the total changed in it.
+    /// The change of the total in the span.
     pub n: i64,
-    /// The period's total at its end.
+    /// The period's total at the end of the span.
     pub total: i64,
 }
 
 impl Reader {
-    /// The usage of a feature that happened from `from` until `to`, oldest first. Spans without usage are left out.
+    /// The usage of a feature from `from` until `to`, oldest first, without empty spans.
     pub fn usage(
         &self,
         org: &Org,
@@ -70,9 +70,9 @@ impl Reader {
     }
 }
 
-/// Changes by span. A span is cut off where its period begins and ends, so that each is of one period. A level that came
-/// from an earlier period counts from the beginning of its own. The total runs over all of a period, also over what is
-/// before the range that was asked for.
+/// Changes by span. Spans are clipped to their period, so that each belongs to one period. A level carried from an
+/// earlier period counts from the start of its own. The total covers the whole period, including the part before the
+/// requested range.
 const USAGE: &str = "
 WITH mine AS (
     SELECT id, period_start, period_end FROM totals WHERE org = ?1 AND feature = ?2
@@ -83,7 +83,7 @@ WITH mine AS (
     UNION ALL
     SELECT total, day, CASE ?3 WHEN 0 THEN 0 ELSE max(?3, 86400000) END, n
     FROM daily_totals WHERE total IN (SELECT id FROM mine)
-), placed AS (
+), clamped AS (
     SELECT period_start, period_end, length, n, max(period_start, min(at, period_end - 1)) AS at
     FROM changes JOIN mine ON mine.id = changes.total
 ), spans AS (
@@ -93,7 +93,7 @@ WITH mine AS (
            max(CASE length WHEN 0 THEN period_end
                 ELSE min(period_end, at - (at % length + length) % length + length) END) AS finish,
            sum(n) AS n
-    FROM placed GROUP BY period_start, start
+    FROM clamped GROUP BY period_start, start
 ), running AS (
     SELECT start, finish, n, sum(n) OVER (PARTITION BY period_start ORDER BY start) AS total FROM spans
 )

@@ -1,16 +1,16 @@
-//! Whether a ledger is as it was written.
+//! Checking a ledger for damage.
 
 use super::super::super::state::{Entry, Figure, Reservation, Total, TotalId};
 use super::super::StoreError;
 use super::columns::{Record, from_row};
 use super::{Reader, rows};
 
-/// Something that is not as it must be.
+/// A problem in a ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The total that it is about; `None`: the file.
+    /// The total with the problem; `None` if it concerns the file.
     pub total: Option<TotalId>,
-    /// What it is.
+    /// The description of the problem.
     pub what: String,
 }
 
@@ -31,17 +31,17 @@ impl Problem {
 }
 
 impl Reader {
-    /// Does the arithmetic of every total again, and looks at every page and every row of the file, as they are at one
-    /// moment. Hands every problem to `each`.
+    /// Checks every page and row of one consistent snapshot, and recomputes every total. Calls `each` with every
+    /// problem.
     pub fn verify(&self, mut each: impl FnMut(Problem)) -> Result<(), StoreError> {
         let _moment = self.connection.unchecked_transaction()?;
         self.verify_pages(&mut each)?;
         let select = format!("SELECT {}, digest FROM totals ORDER BY id", rows::TOTAL);
-        self.sound_rows::<Total>(&select, &mut each, |total, each| {
+        self.check_rows::<Total>(&select, &mut each, |total, each| {
             self.verify_total(&total, each)
         })?;
         let select = format!("SELECT {}, digest FROM reservations", rows::RESERVATION);
-        self.sound_rows::<Reservation>(&select, &mut each, |_, _| Ok(()))?;
+        self.check_rows::<Reservation>(&select, &mut each, |_, _| Ok(()))?;
         self.verify_owners(&mut each)
     }
 
@@ -57,18 +57,18 @@ impl Reader {
         Ok(())
     }
 
-    /// Hands the thing in each row to `use_row`, and a problem in its place if the row has been changed.
-    fn sound_rows<R: Record>(
+    /// Calls `check` with the record of each intact row, and `each` with a problem for every damaged row.
+    fn check_rows<R: Record>(
         &self,
         select: &str,
         each: &mut impl FnMut(Problem),
-        mut use_row: impl FnMut(R, &mut dyn FnMut(Problem)) -> Result<(), StoreError>,
+        mut check: impl FnMut(R, &mut dyn FnMut(Problem)) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let mut statement = self.connection.prepare(select)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             match from_row(row) {
-                Ok(record) => use_row(record, each)?,
+                Ok(record) => check(record, each)?,
                 Err(StoreError::Damaged(what)) => each(Problem::of_file(what)),
                 Err(error) => return Err(error),
             }
@@ -109,7 +109,7 @@ impl Reader {
         Ok(())
     }
 
-    /// What the entries of a total came to that are no longer kept.
+    /// The figure of a total's compacted entries.
     fn compacted(&self, total: TotalId) -> Result<Figure, StoreError> {
         let sql = "SELECT coalesce(sum(n), 0) FROM daily_totals WHERE total = ?1";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -117,7 +117,7 @@ impl Reader {
         Ok(Figure { n, level_at: None })
     }
 
-    /// Whether everything belongs to a total.
+    /// Checks that every entry and daily total belongs to a total.
     fn verify_owners(&self, each: &mut impl FnMut(Problem)) -> Result<(), StoreError> {
         for (table, what) in [("entries", "entries"), ("daily_totals", "daily totals")] {
             let sql =

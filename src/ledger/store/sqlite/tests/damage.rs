@@ -1,4 +1,4 @@
-//! Files that were cut off, or in which bits have changed.
+//! Truncated files and flipped bits.
 
 use std::sync::LazyLock;
 
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A small ledger in one file, and what is in it.
+/// The bytes of a small ledger file, and its totals.
 static SMALL: LazyLock<(Vec<u8>, Vec<Total>)> = LazyLock::new(|| {
     let (_folder, path) = folder();
     let mut ledger = Ledger::open(&path);
@@ -24,7 +24,7 @@ static SMALL: LazyLock<(Vec<u8>, Vec<Total>)> = LazyLock::new(|| {
     )
 });
 
-/// Whether a damaged copy is noticed, at the latest by `verify`.
+/// Whether damage is noticed, at the latest by `verify`.
 fn is_noticed(bytes: &[u8], totals: &[Total]) -> bool {
     let (_folder, path) = folder();
     std::fs::write(&path, bytes).expect("a copy");
@@ -37,7 +37,7 @@ fn is_noticed(bytes: &[u8], totals: &[Total]) -> bool {
     };
     let mut problems = 0;
     let is_sound = reader.verify(|_| problems += 1).is_ok() && problems == 0;
-    // What is not noticed must have changed nothing.
+    // Damage that is not noticed must not change the contents.
     let is_same = reader.totals().is_ok_and(|found| found == totals)
         && reader.status().is_ok_and(|status| status.entries == 40);
     !is_sound || !is_same && panic!("a change that nobody notices")
@@ -48,14 +48,14 @@ fn a_truncated_file_is_noticed() {
     let (bytes, totals) = &*SMALL;
     for pages in 1..bytes.len() / 4096 {
         assert!(is_noticed(&bytes[..pages * 4096], totals), "{pages} pages");
-        // The last part of the last page may hold nothing.
+        // The end of the last page may be unused.
         is_noticed(&bytes[..pages * 4096 + 100], totals);
     }
 }
 
 proptest! {
     #[test]
-    fn a_flipped_bit_changes_nothing_unnoticed(places in prop::collection::vec(any::<prop::sample::Index>(), 4)) {
+    fn a_flipped_bit_that_changes_contents_is_noticed(places in prop::collection::vec(any::<prop::sample::Index>(), 4)) {
         let (bytes, totals) = &*SMALL;
         for place in places {
             let bit = place.index(bytes.len() * 8);

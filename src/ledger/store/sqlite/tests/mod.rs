@@ -1,4 +1,4 @@
-//! The store over real files.
+//! The store with real files.
 
 mod damage;
 mod read;
@@ -101,7 +101,7 @@ fn entries(reader: &Reader) -> u64 {
     reader.status().expect("a file").entries
 }
 
-/// What a process that was killed leaves: the files as they are, never closed.
+/// Copies the files as a killed process leaves them: never closed.
 fn copy(path: &Path, to: &Path) {
     for end in ["", "-wal"] {
         let name = |path: &Path| PathBuf::from(format!("{}{end}", path.display()));
@@ -112,7 +112,7 @@ fn copy(path: &Path, to: &Path) {
 }
 
 #[test]
-fn what_was_stored_is_there_after_a_kill() {
+fn stored_records_survive_a_kill() {
     let (folder, path) = folder();
     let mut ledger = Ledger::open(&path);
     for n in 1..=10 {
@@ -139,7 +139,7 @@ fn what_was_stored_is_there_after_a_kill() {
     let (org, feature) = ("a".into(), "feature:f".into());
     let used = again.state.used(&org, &feature, START);
     assert_eq!(used.reserved(again.now), 5);
-    // Keys and ended reservations are not in memory, and known all the same.
+    // Keys and ended reservations are not in memory, but are recalled from the store.
     again.report("a", 1, Some("key-3")).expect("room");
     assert_eq!(again.used("a"), 55);
     let release = Event::Release("rsv_1".into());
@@ -152,7 +152,7 @@ fn what_was_stored_is_there_after_a_kill() {
 }
 
 #[test]
-fn one_process_writes_and_others_look() {
+fn one_process_writes_while_others_read() {
     let (folder, path) = folder();
     let mut ledger = Ledger::open(&path);
     let link = folder.path().join("link.db");
@@ -169,7 +169,7 @@ fn one_process_writes_and_others_look() {
 }
 
 #[test]
-fn a_file_is_of_one_account_and_of_a_known_version() {
+fn a_file_belongs_to_one_account_and_has_a_known_version() {
     let (folder, path) = folder();
     drop(Ledger::open(&path));
     let other = Sqlite::open(&path, "acct_2:test").expect_err("of another account");
@@ -208,7 +208,7 @@ fn a_file_is_of_one_account_and_of_a_known_version() {
 }
 
 #[test]
-fn a_full_disk_takes_nothing_and_spoils_nothing() {
+fn a_full_disk_stores_nothing_and_damages_nothing() {
     let (_folder, path) = folder();
     let mut ledger = Ledger::open(&path);
     ledger.store.limit_pages(24).expect("a limit");
@@ -241,7 +241,7 @@ fn a_full_disk_takes_nothing_and_spoils_nothing() {
 }
 
 #[test]
-fn nothing_is_taken_while_the_file_is_read_only() {
+fn a_read_only_file_accepts_nothing() {
     let (_folder, path) = folder();
     let mut ledger = Ledger::open(&path);
     ledger.report("a", 4, None).expect("room");
@@ -263,7 +263,7 @@ fn nothing_is_taken_while_the_file_is_read_only() {
 }
 
 #[test]
-fn entries_of_settled_periods_become_daily_totals() {
+fn entries_of_settled_periods_are_compacted_into_daily_totals() {
     let (_folder, path) = folder();
     let mut ledger = Ledger::open(&path);
     for _ in 0..3 {
@@ -313,7 +313,7 @@ fn entries_of_settled_periods_become_daily_totals() {
     assert_eq!(reader.totals().expect("a file")[0].n, 30);
 }
 
-/// Tells Stripe the first total, and settles it.
+/// Delivers the first total and settles it.
 fn settle(ledger: &mut Ledger) {
     use crate::ledger::state::{Outcome, Seal};
     let total = TotalId(1);

@@ -1,4 +1,4 @@
-//! What readers see.
+//! Reads.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn of(org: &str) -> (crate::ledger::values::Org, crate::ledger::values::Feature)
 }
 
 #[test]
-fn the_status_counts_what_stripe_was_not_told() {
+fn the_status_counts_undelivered_totals() {
     let (_folder, path) = folder();
     let mut ledger = Ledger::open(&path);
     let reader = Reader::open(&path).expect("a ledger");
@@ -54,7 +54,7 @@ fn the_status_counts_what_stripe_was_not_told() {
     assert_eq!((listed.len(), reason), (1, Some("gone")));
 }
 
-/// Stripe refuses what it is told of a total.
+/// Makes Stripe refuse the delivery of a total.
 fn refuse(ledger: &mut Ledger, total: TotalId) {
     use crate::ledger::state::{Outcome, Seal};
     let summary = Event::Summary {
@@ -82,7 +82,7 @@ fn refuse(ledger: &mut Ledger, total: TotalId) {
 }
 
 #[test]
-fn entries_are_found_by_what_they_are_about() {
+fn entries_are_filtered_by_org_feature_and_time() {
     let (_folder, path) = folder();
     let mut ledger = Ledger::open(&path);
     for (org, n) in [("a", 1), ("b", 2), ("a", 3), ("a", 4)] {
@@ -118,7 +118,7 @@ fn entries_are_found_by_what_they_are_about() {
 }
 
 #[test]
-fn an_export_has_everything_as_it_was_when_it_began() {
+fn an_export_reads_a_snapshot_taken_at_its_start() {
     let (_folder, path) = folder();
     let mut ledger = Ledger::open(&path);
     for n in [1, 2] {
@@ -159,9 +159,9 @@ fn an_export_has_everything_as_it_was_when_it_began() {
     assert_eq!(entries(&reader), 3);
 }
 
-/// A ledger is written while it is verified, and is as it must be all the same.
+/// Writes during `verify` cause no false problems.
 #[test]
-fn a_ledger_in_use_is_verified_as_it_is_at_one_moment() {
+fn verify_reads_a_snapshot_of_a_ledger_in_use() {
     let (_folder, path) = folder();
     let mut ledger = Ledger::open(&path);
     for org in ["a", "b"] {
@@ -184,7 +184,7 @@ fn a_ledger_in_use_is_verified_as_it_is_at_one_moment() {
 }
 
 #[test]
-fn every_problem_is_told_and_not_only_the_first() {
+fn verify_reports_every_problem() {
     let (_folder, path) = folder();
     let mut ledger = Ledger::open(&path);
     for org in ["a", "b", "c"] {
@@ -271,7 +271,7 @@ fn a_span_ends_with_its_period() {
 }
 
 #[test]
-fn a_reader_says_what_a_file_is_instead_of_a_ledger() {
+fn a_reader_refuses_a_file_that_is_not_a_ledger() {
     let (folder, path) = folder();
     let error = |path: &Path| Reader::open(path).expect_err("no ledger");
     assert!(matches!(error(&path), StoreError::File(_)));
