@@ -1,4 +1,4 @@
-//! `whoami`: the Stripe account of this key.
+//! `whoami`: the Stripe account of an API key.
 
 use super::{Domain, Error, Result};
 
@@ -20,7 +20,7 @@ pub struct Whoami {
 }
 
 impl Domain {
-    /// Whether Stripe can be reached and accepts the key. Being told to slow down counts as reached.
+    /// Checks that Stripe is reachable and accepts the key. A rate-limit answer counts as reachable.
     pub async fn reach_stripe(&self) -> Result<()> {
         match self.billing().account().await.map_err(Error::from) {
             Ok(_) | Err(Error::RateLimited { .. }) => Ok(()),
@@ -28,7 +28,7 @@ impl Domain {
         }
     }
 
-    /// The name of the account in a ledger: its id, and whether it is live or test. A rolled key changes nothing.
+    /// The account's name in a ledger: its id, and `live` or `test`. Rolling the key does not change it.
     pub async fn ledger_account(&self) -> Result<String> {
         let account = self.billing().account().await?;
         let is_live = self.stripe().credentials().is_live();
@@ -36,7 +36,7 @@ impl Domain {
         Ok(format!("{}:{mode}", account.id))
     }
 
-    /// Asks Stripe whose key it is.
+    /// Asks Stripe which account the key belongs to.
     pub async fn whoami(&self) -> Result<Whoami> {
         let account = self.billing().account().await?;
         Ok(Whoami {

@@ -2,7 +2,7 @@
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::catalog::one_each;
+use super::catalog::one_price_each;
 use super::refs::PlanName;
 use super::{Domain, Error, Result};
 use crate::billing::Price;
@@ -19,7 +19,7 @@ impl Domain {
     }
 
     async fn archive_prices(&self, plan: &PlanName, archived: bool) -> Result<()> {
-        let mut prices = one_each(self.billing().prices().await?);
+        let mut prices = one_price_each(self.billing().prices().await?);
         prices.retain(|name, _| name.plan() == *plan);
         if prices.is_empty() {
             return Err(Error::FeatureOrPlanNotFound(plan.to_string()));

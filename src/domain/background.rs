@@ -1,4 +1,4 @@
-//! Background tasks: at most one task of each name runs at a time. A server that stops waits for tasks as it waits for
+//! Background tasks. At most one task of each name runs at a time. A stopping server waits for tasks as it waits for
 //! requests.
 
 use std::collections::HashSet;
@@ -18,10 +18,10 @@ pub struct Background {
     stopping: CancellationToken,
 }
 
-/// Is told of changes that no request asked for.
+/// Observes changes that no request asked for.
 type Observer = Arc<dyn Fn(&Superseded) + Send + Sync>;
 
-/// A subscription or schedule that was ended because another subscription superseded it.
+/// A subscription or schedule that Tier ended because a newer subscription superseded it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Superseded {
     /// The org that it belonged to.
@@ -33,12 +33,12 @@ pub struct Superseded {
 }
 
 /// Removes a task from the list when it ends in any way.
-struct UnderWay {
+struct RunningTask {
     name: String,
     list: Arc<Mutex<HashSet<String>>>,
 }
 
-impl Drop for UnderWay {
+impl Drop for RunningTask {
     fn drop(&mut self) {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         list.remove(&self.name);
@@ -46,18 +46,18 @@ impl Drop for UnderWay {
 }
 
 impl Background {
-    /// Where tasks are tracked.
+    /// The tracker of all tasks.
     pub fn tasks(&self) -> &TaskTracker {
         &self.tasks
     }
 
-    /// Sets the observer, in place of an earlier one.
+    /// Sets the observer, replacing an earlier one.
     pub fn observe(&self, observer: Arc<dyn Fn(&Superseded) + Send + Sync>) {
         let mut place = self.observer.lock().unwrap_or_else(PoisonError::into_inner);
         *place = Some(observer);
     }
 
-    /// Tells the observer.
+    /// Notifies the observer.
     pub(super) fn emit(&self, superseded: &Superseded) {
         let place = self.observer.lock().unwrap_or_else(PoisonError::into_inner);
         let observer = place.clone();
@@ -78,15 +78,15 @@ impl Background {
         }
         drop(list);
         let list = Arc::clone(&self.under_way);
-        let under_way = UnderWay { name, list };
+        let under_way = RunningTask { name, list };
         self.tasks.spawn(async move {
             let _under_way = under_way;
             task.await;
         });
     }
 
-    /// The same for a task that a stopping server need not wait for.
-    pub(super) fn start_for_now(
+    /// Like [`start`](Self::start), for a task that a stopping server need not wait for.
+    pub(super) fn start_abortable(
         &self,
         name: String,
         task: impl Future<Output = ()> + Send + 'static,
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn one_task_of_a_name_at_a_time() {
+    async fn one_task_of_each_name_runs_at_a_time() {
         let background = Background::default();
         let ran = Arc::new(AtomicU32::default());
         let start = |name: &str| {

@@ -1,5 +1,5 @@
-//! The billing periods of a subscription: the one that Stripe has told of, and those before and after it, which follow from
-//! the anchor and the interval.
+//! The billing periods of a subscription. Earlier and later periods are computed from Stripe's current one, the anchor
+//! and the interval.
 
 use chrono::{DateTime, Datelike as _, Months};
 use serde::{Deserialize, Serialize};
@@ -8,17 +8,17 @@ use crate::billing::{RecurringInterval, Subscription};
 
 const DAY: i64 = 24 * 60 * 60;
 
-/// From a second (included) to a second (excluded), in Unix seconds.
+/// A period in Unix seconds. The end is exclusive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct BillingPeriod {
     pub(super) start: i64,
     pub(super) end: i64,
 }
 
-/// When the billing periods of a subscription begin.
+/// The anchor and interval that define a subscription's billing periods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct BillingCycle {
-    /// A time at which one begins, in Unix seconds: its day of the month counts.
+    /// The start of a period, in Unix seconds. Its day of the month is used.
     anchor: i64,
     length: Length,
 }
@@ -30,7 +30,7 @@ enum Length {
 }
 
 impl BillingCycle {
-    /// None if the subscription has no item that recurs.
+    /// `None` if the subscription has no recurring item.
     pub(super) fn of(subscription: &Subscription) -> Option<Self> {
         let item = subscription.items.data.first()?;
         let recurring = item.price.recurring.as_ref()?;
@@ -50,7 +50,7 @@ impl BillingCycle {
         })
     }
 
-    /// The beginning of the period of that number, counted from the anchor.
+    /// The start of the `n`th period, counted from the anchor.
     fn nth(self, n: i64) -> Option<i64> {
         match self.length {
             Length::Seconds(length) => self.anchor.checked_add(length.checked_mul(n)?),
@@ -68,7 +68,7 @@ impl BillingCycle {
         }
     }
 
-    /// The number of a period that begins at about that time.
+    /// The number of a period that starts near `at`.
     fn about(self, at: i64) -> Option<i64> {
         match self.length {
             Length::Seconds(length) => Some((at - self.anchor).div_euclid(length)),
@@ -82,14 +82,14 @@ impl BillingCycle {
         }
     }
 
-    /// When the first period begins that begins after a time.
+    /// The start of the first period that begins after `at`.
     pub(super) fn next(self, at: i64) -> Option<i64> {
         let about = self.about(at)?;
         let mut starts = (about - 1..=about + 2).filter_map(|n| self.nth(n));
         starts.find(|start| *start > at)
     }
 
-    /// When the last period begins that begins before a time.
+    /// The start of the last period that begins before `at`.
     pub(super) fn previous(self, at: i64) -> Option<i64> {
         let about = self.about(at)?;
         let starts = (about - 2..=about + 1).rev();
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn months_begin_on_the_anchors_day_or_on_their_last() {
+    fn months_begin_on_the_anchors_day_or_on_their_last_day() {
         let cycle = |months| BillingCycle {
             anchor: unix("2023-01-31"),
             length: Length::Months(months),
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn days_and_weeks_are_of_the_same_length() {
+    fn days_and_weeks_have_a_fixed_length() {
         let cycle = BillingCycle {
             anchor: 1_000,
             length: Length::Seconds(7 * DAY),

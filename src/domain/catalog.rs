@@ -1,4 +1,4 @@
-//! The prices that Tier has pushed: which feature a price sells, and which features make a plan.
+//! The pushed prices, with the features that they sell and the plans that they form.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -17,18 +17,18 @@ pub(super) struct PricedFeature {
     pub(super) price_id: String,
     /// Whether usage is reported for it.
     pub(super) metered: bool,
-    /// How usage adds up, for metered features.
+    /// How usage is aggregated, for metered features.
     pub(super) aggregate: AggregateUsage,
-    /// When and in which currency it is billed.
+    /// Its interval and currency.
     pub(super) billing: BillingTerms,
-    /// Whether it never costs anything, according to its tiers as far as they are known.
+    /// Whether it is always free, as far as its tiers are known.
     pub(super) free: bool,
     /// Whether it is not sold any more.
     pub(super) archived: bool,
 }
 
 impl PricedFeature {
-    /// The feature that a price sells; none if the price is not Tier's.
+    /// The feature that a price sells; `None` if the price is not Tier's.
     pub(super) fn of(price: &Price) -> Option<Self> {
         Some(Self::named(price.feature_plan()?, price))
     }
@@ -45,21 +45,21 @@ impl PricedFeature {
         }
     }
 
-    /// Whether usage of it is a state, not a sum.
+    /// Whether its usage is a level rather than a sum.
     pub(super) fn is_level(&self) -> bool {
         self.metered && self.aggregate.is_level()
     }
 
-    /// Whether it does not restart with the period.
+    /// Whether its usage carries over to the next period.
     pub(super) fn is_perpetual(&self) -> bool {
         self.metered && self.aggregate.is_perpetual()
     }
 }
 
-/// What all items of a subscription must have in common.
+/// The terms that all items of a subscription must share.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct BillingTerms {
-    /// The unit of a period, and how many of them it has.
+    /// The unit of the interval, and the number of units.
     pub(super) every: Option<(RecurringInterval, u64)>,
     /// Three lower-case letters.
     pub(super) currency: String,
@@ -85,7 +85,7 @@ pub(super) struct Catalog {
 }
 
 impl Domain {
-    /// Reads the catalog: one call for a hundred prices.
+    /// Reads the catalog, with one call for each hundred prices.
     pub(super) async fn catalog(&self) -> Result<Catalog> {
         Ok(Catalog::new(self.billing().prices().await?))
     }
@@ -102,7 +102,7 @@ impl Domain {
             .unwrap_or_default())
     }
 
-    /// Like [`expand`](Self::expand) for several lists, with no more calls than for one.
+    /// Like [`expand`](Self::expand) for several lists, with the same number of calls.
     pub(super) async fn expand_all(
         &self,
         lists: &[&[Reference]],
@@ -147,8 +147,8 @@ impl Domain {
     }
 }
 
-/// If several prices claim to be the same feature, the one with Tier's lookup key counts, or else the newest.
-pub(super) fn one_each(prices: Vec<Price>) -> BTreeMap<FeaturePlan, Price> {
+/// Chooses one price for each feature: the one with Tier's lookup key, or else the newest.
+pub(super) fn one_price_each(prices: Vec<Price>) -> BTreeMap<FeaturePlan, Price> {
     let mut chosen: BTreeMap<FeaturePlan, Price> = BTreeMap::new();
     for price in prices {
         let Some(name) = price.feature_plan() else {
@@ -170,7 +170,7 @@ impl Catalog {
                 catalog.sold_by.insert(price.id.clone(), name);
             }
         }
-        for (name, price) in one_each(prices) {
+        for (name, price) in one_price_each(prices) {
             let plan = catalog.plans.entry(name.plan()).or_default();
             plan.insert(name.clone());
             let feature = PricedFeature::named(name.clone(), &price);

@@ -1,4 +1,4 @@
-//! `checkout`: a page at Stripe where a person enters a card, and may subscribe.
+//! `checkout`: a Stripe Checkout page, on which a person enters a card and may subscribe.
 
 use sha2::{Digest as _, Sha256};
 
@@ -18,36 +18,36 @@ use crate::num::hex;
 /// The contents of the page.
 #[derive(Clone, Debug, Default)]
 pub struct Checkout {
-    /// Where the person goes after paying.
+    /// The page to return to after paying.
     pub success_url: String,
-    /// Where the person goes after cancelling; may be empty.
+    /// The page to return to after cancelling; may be empty.
     pub cancel_url: String,
-    /// What is bought; none: the page only takes a card.
+    /// The features to buy; if empty, the page only collects a card.
     pub features: Vec<Reference>,
-    /// Days before the first payment.
+    /// The length of the trial in days.
     pub trial_days: i64,
     /// Whether an address must be given.
     pub require_billing_address: bool,
-    /// How tax is treated.
+    /// Tax settings.
     pub tax: Tax,
 }
 
-/// How tax is treated.
+/// Tax settings.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tax {
-    /// Whether Stripe computes it; none: as for the current subscription.
+    /// Whether Stripe computes the tax; `None`: as for the current subscription.
     pub automatic: Option<bool>,
-    /// Checkout asks for a tax id.
+    /// Whether Checkout asks for a tax id.
     pub collect_id: bool,
 }
 
-/// What a session sells. The request says which features; the rest stays as it is on the org's current subscription, whose
-/// place it takes.
+/// The contents of a session's purchase. The request chooses the features. Everything else stays as on the org's
+/// current subscription, which the purchase replaces.
 struct Purchase {
     items: Vec<LineItem>,
     coupon: Option<String>,
     automatic_tax: bool,
-    /// The app's own pairs.
+    /// The app's own metadata.
     metadata: Metadata,
 }
 
@@ -58,7 +58,7 @@ impl Purchase {
         let items = features.iter().zip(plan.items_with(features));
         let items = items.map(|(feature, item)| LineItem {
             price: item.price,
-            // Checkout sells at least one.
+            // Checkout requires a quantity of at least one.
             quantity: (!feature.metered).then_some(item.quantity.unwrap_or(1).max(1)),
         });
         let metadata = current.map(|current| current.metadata.iter());
@@ -83,9 +83,9 @@ impl Purchase {
 }
 
 impl Domain {
-    /// Opens a Checkout session for the org, whose customer is created if needed. Returns its URL. With `key`, it is
-    /// the same URL for 24 hours. Without, it is the same for equal requests within a minute, unless something was
-    /// changed in between.
+    /// Opens a Checkout session for the org, creating its customer if needed, and returns the URL. With `key`, the URL
+    /// stays the same for 24 hours. Without, equal requests within a minute get the same URL, unless the org changed in
+    /// between.
     pub async fn checkout(
         &self,
         org: &OrgName,
@@ -106,7 +106,7 @@ impl Domain {
         if let Some(archived) = features.iter().find(|feature| feature.archived) {
             return Err(Error::PlanArchived(archived.name.plan().to_string()));
         }
-        // The org's customer may be in creation.
+        // Another request may be creating the org's customer.
         let shared = self.shared().await?;
         let _held = self.hold(&shared.changes, org.as_str()).await?;
         let _changing = self.changing(&shared, org);
@@ -124,8 +124,8 @@ impl Domain {
         Ok(url)
     }
 
-    /// Opens the session for the org's customer. If the customer was created for it, and Stripe refuses the session, it
-    /// is deleted again. Also returns what is known of the org's subscription.
+    /// Opens the session for the org's customer. A customer that was created for it is deleted again if Stripe refuses
+    /// the session. Also returns the org's subscription before the purchase.
     async fn open_for(
         &self,
         org: &OrgName,
@@ -216,7 +216,7 @@ impl Domain {
         })
     }
 
-    /// Opens the session of that name, or finds it open already.
+    /// Opens the session with that name, or returns it if it is open already.
     async fn open_session(
         &self,
         create: Write<CheckoutSession>,

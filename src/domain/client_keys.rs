@@ -1,5 +1,4 @@
-//! The idempotency keys of clients' requests, which this process remembers for a day: the request of each, and its
-//! state.
+//! Clients' idempotency keys, which this process remembers for a day with the request and state of each.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,16 +10,16 @@ use tokio::sync::Mutex;
 
 use super::Domain;
 
-/// How long a key is remembered: as long as Stripe does.
+/// How long a key is remembered; Stripe remembers keys as long.
 const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A key, with the number of its account.
+/// The number of an account, and a key.
 pub(super) type Entry = (u64, String);
 
-/// The keys of the last 24 hours. Of each, the `State` of its request.
+/// The keys of the last 24 hours, each with the `State` of its request.
 pub(super) struct ClientKeys<State>(Cache<Entry, Arc<Slot<State>>>);
 
-/// What is known of a key.
+/// The request and state of a key.
 pub(super) struct Slot<State> {
     /// The digest of its request.
     request: [u8; 32],
@@ -28,18 +27,18 @@ pub(super) struct Slot<State> {
 }
 
 impl<State: Default + Send + 'static> ClientKeys<State> {
-    /// Room for `most` keys.
+    /// A cache for `most` keys.
     pub(super) fn new(most: usize) -> Self {
         let cache = Cache::builder()
             .max_capacity(most as u64)
             .time_to_live(REMEMBERED)
-            // A request is repeated soon or never, so the newest keys are kept.
+            // Requests are repeated soon or never, so the newest keys are kept.
             .eviction_policy(EvictionPolicy::lru())
             .build();
         Self(cache)
     }
 
-    /// What is known of a request's key; none if the key came with another request before.
+    /// The slot of a request's key; `None` if the key was used with another request.
     pub(super) async fn known(&self, key: &Entry, request: [u8; 32]) -> Option<Arc<Slot<State>>> {
         let fresh = async {
             Arc::new(Slot {
@@ -51,19 +50,19 @@ impl<State: Default + Send + 'static> ClientKeys<State> {
         (slot.request == request).then_some(slot)
     }
 
-    /// Frees all keys.
+    /// Forgets all keys.
     pub(super) fn clear(&self) {
         self.0.invalidate_all();
     }
 
-    /// Frees a key for another request.
+    /// Forgets a key, so that another request can use it.
     pub(super) async fn forget(&self, key: &Entry) {
         self.0.invalidate(key).await;
     }
 }
 
 impl Domain {
-    /// The digest of a client's key. The same key on another test clock is another key.
+    /// The digest of a client's key. Each test clock has its own keys.
     pub(super) fn client_key_digest(&self, key: &str) -> [u8; 32] {
         let clock = self.test_clock.as_deref().unwrap_or_default();
         let digest = Sha256::new()

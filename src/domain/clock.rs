@@ -1,11 +1,11 @@
-//! Test clocks: Stripe's way of letting time pass for chosen customers.
+//! Stripe's test clocks, which simulate time for their customers.
 
 use super::org::newest;
 use super::refs::OrgName;
 use super::{Domain, Error, Result};
 use crate::billing::TestClock;
 
-/// What to do with a test clock.
+/// A change of a test clock.
 #[derive(Clone, Debug)]
 pub enum ClockChange {
     /// Create one with the time `present` (Unix seconds).
@@ -54,10 +54,10 @@ impl Domain {
         Ok(self.clock_state(self.test_clock(id).await?))
     }
 
-    /// The test clock that an org is on; of several, the one that was made last.
+    /// The test clock of an org; the newest if there are several.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if it is on none.
+    /// [`Error::Invalid`] if the org has none.
     pub async fn clock_of(&self, org: &OrgName) -> Result<ClockState> {
         for clock in self.billing().test_clocks().await? {
             let customers = self.billing().customers_on(&clock.id).await?;

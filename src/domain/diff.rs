@@ -1,4 +1,4 @@
-//! The difference between a model and Stripe, and what a push would do. Computed from two models, without any calls.
+//! The difference between a model and Stripe, and the outcome of a push. It is computed from two models, without calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,21 +6,21 @@ use super::pricing::{Feature, Model, Plan, fields};
 use super::push::PushOutcome;
 use super::refs::FeaturePlan;
 
-/// A feature of the model, or one that only Stripe has on a plan of the model.
+/// The comparison of one feature: of the model, or only in Stripe on a plan of the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeatureDiff {
     /// The feature and its plan.
     pub feature: FeaturePlan,
     /// Whether Stripe has it.
     pub in_stripe: bool,
-    /// The fields that differ; empty unless both have the feature.
+    /// The fields that differ; empty if only one side has the feature.
     pub fields: Vec<FieldDiff>,
-    /// What a push would do; none if the model does not have the feature.
+    /// The outcome of a push; `None` if the model does not have the feature.
     pub push: Option<PushOutcome>,
 }
 
 impl FeatureDiff {
-    /// Whether Stripe has, or would have after a push, what the model says.
+    /// Whether Stripe matches the model, or would after a push.
     pub fn is_ok(&self) -> bool {
         self.push.as_ref().is_some_and(PushOutcome::is_ok)
     }
@@ -29,16 +29,16 @@ impl FeatureDiff {
 /// A field that differs, with its effective values as JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldDiff {
-    /// Its name in `pricing.json`; `plan title` for a plan's.
+    /// Its name in `pricing.json`; `plan title` for the plan's title.
     pub field: &'static str,
-    /// What Stripe has.
+    /// Stripe's value.
     pub stripe: String,
-    /// What the model has.
+    /// The model's value.
     pub model: String,
 }
 
-/// Compares `model` with what was pulled from Stripe, sorted by name. Plans that only Stripe has are left out: old
-/// versions of a plan stay in Stripe for ever.
+/// Compares `model` with the model pulled from Stripe, sorted by name. Plans that only Stripe has are left out, because
+/// old versions of a plan stay in Stripe for ever.
 pub fn diff(stripe: &Model, model: &Model) -> Vec<FeatureDiff> {
     let pulled = by_name(stripe);
     let wanted = by_name(model);
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn each_feature_stands_for_itself() {
+    fn features_are_compared_one_by_one() {
         let stripe = model(
             r#"{"plans":{"plan:a@1":{"features":{"feature:same":{},"feature:price":{"base":10},"feature:theirs":{}}},
                 "plan:old@0":{"features":{"feature:same":{}}}}}"#,
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_the_effective_ones() {
+    fn effective_values_are_compared() {
         let stripe = model(r#"{"plans":{"plan:a@1":{"features":{"feature:x":{"base":0.1}}}}}"#);
         let ours = model(
             r#"{"plans":{"plan:a@1":{"currency":"eur","features":{"feature:x":{"tiers":[{"upto":5}]}}}}}"#,
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_differs_from_itself() {
+    fn a_model_does_not_differ_from_itself() {
         let same = model(r#"{"plans":{"plan:a@1":{"features":{"feature:x":{"tiers":[]}}}}}"#);
         assert!(
             diff(&same, &same)

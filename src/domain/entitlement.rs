@@ -379,7 +379,7 @@ impl Domain {
         let name = format!("refresh:{}:{number}:{org}", T::NAME);
         let domain = self.in_background(Lane::Bulk);
         let key = key.clone();
-        self.background().start_for_now(name, async move {
+        self.background().start_abortable(name, async move {
             let refreshed = async {
                 let shared = domain.shared().await?;
                 domain.ask::<T>(shared.memory.entitlements(), &key).await

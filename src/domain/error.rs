@@ -1,4 +1,4 @@
-//! The errors of requests, in Tier's terms. They know no HTTP: `api::error` maps each to its status.
+//! Errors of requests, in Tier's terms. They know no HTTP: `api::error` maps each to its status.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use super::refs::RefError;
 use crate::admission::AdmissionError;
 use crate::stripe;
 
-/// Why a request was not carried out.
+/// Why a request failed.
 ///
-/// Variants that repeat Stripe's message have no source. The others keep Stripe's error as their `source`, which the log
-/// shows and clients never see; it is none where Tier found the fault without Stripe.
+/// Variants that repeat Stripe's message have no source. The others keep Stripe's error as their `source`, which is
+/// logged and never shown to clients. It is `None` where Tier found the fault without Stripe.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// A reference that does not parse.
@@ -43,19 +43,19 @@ pub enum Error {
     /// Stripe does not know the payment method, or cannot use it: Stripe's message.
     #[error("{0}")]
     InvalidPaymentMethod(String),
-    /// The request contradicts itself or the contract: what to do about it.
+    /// The request contradicts itself or the contract. The text says what to do.
     #[error("{0}")]
     Invalid(String),
-    /// Stripe refused the request because of its content: Stripe's message.
+    /// Stripe refused the content of the request: Stripe's message.
     #[error("{0}")]
     Refused(String),
-    /// A payment was declined: Stripe's message. What it was for may exist, unpaid.
+    /// A payment was declined: Stripe's message. The object to be paid may exist, unpaid.
     #[error("{0}")]
     Declined(String),
-    /// A customer that Stripe has created or listed does not exist any more.
+    /// A customer that Stripe had created or listed no longer exists.
     #[error("the customer is gone")]
     CustomerVanished {
-        /// Stripe's error; none for a customer that Stripe shows as deleted.
+        /// Stripe's error; `None` for a customer that Stripe shows as deleted.
         source: Option<Box<stripe::Error>>,
     },
     /// Stripe does not accept the key.
@@ -67,63 +67,63 @@ pub enum Error {
     /// The key may not do this: Stripe's message.
     #[error("{0}")]
     Forbidden(String),
-    /// The request was not admitted, or may not wait for another one.
+    /// The request was not admitted, or too many requests wait for the same lock.
     #[error(transparent)]
     NotAdmitted(#[from] AdmissionError),
     /// Too many calls to Stripe. The request can be retried after the wait.
     #[error("too many requests to Stripe")]
     RateLimited {
-        /// When to come back.
+        /// How long to wait before retrying.
         retry_after: Duration,
         /// Stripe's error.
         source: Option<Box<stripe::Error>>,
     },
-    /// Another request holds what this one needs. The request can be retried after the wait.
+    /// Another request holds a lock that this one needs. The request can be retried after the wait.
     #[error("Stripe is busy with another request for the same object")]
     Busy {
-        /// When to come back.
+        /// How long to wait before retrying.
         retry_after: Duration,
         /// Stripe's error.
         source: Option<Box<stripe::Error>>,
     },
-    /// Stripe does not search this account's customers, and they are not all listed yet. Nothing was done.
+    /// Stripe cannot search this account's customers, and they are not all listed yet. Nothing was done.
     #[error(
         "the customers of this account are being listed, since Stripe does not search them: {read} orgs so far"
     )]
     Listing {
-        /// Orgs that were read.
+        /// The number of orgs read so far.
         read: usize,
     },
-    /// The caller left, or the time was up, before anything was written. Nothing will be.
+    /// The caller left, or the request timed out, before anything was written. Nothing will be written.
     #[error("this took too long to begin, and nothing was done")]
     Abandoned,
-    /// Stripe cannot be reached, or has a fault of its own.
+    /// Stripe is unreachable, or has an internal error.
     #[error("Stripe is unavailable: {reason}")]
     Unavailable {
-        /// What is wrong. Clients see it.
+        /// The reason, which clients see.
         reason: String,
         /// Stripe's error.
         source: Option<Box<stripe::Error>>,
     },
-    /// A plan is not changed, because Stripe has yet to take usage from before. Nothing was done.
+    /// The plan was not changed, because earlier usage is not delivered to Stripe yet. Nothing was done.
     #[error("Stripe could not be told what was used before, so nothing was changed")]
     Undelivered,
-    /// Nothing can be done with a reservation any more: what became of it.
+    /// The reservation has ended: its outcome.
     #[error("reservation has {0}")]
     ReservationEnded(&'static str),
-    /// Usage cannot be written down, and nothing was: why.
+    /// The ledger cannot record usage, and nothing was recorded: the reason.
     #[error("the ledger is unavailable: {0}")]
     LedgerUnavailable(String),
-    /// It cannot be determined whether the usage was counted.
+    /// Whether the usage was counted is unknown.
     #[error("it cannot be found out whether this was counted: {0}")]
     OutcomeUnknown(&'static str),
-    /// A part of the request is done, or may be. The rest is not.
+    /// Part of the request took effect, or may have. The rest did not.
     #[error("this was started but not finished ({0}); send the same request again to finish it")]
     Unfinished(#[source] Box<Self>),
     /// Stripe did not answer in time. The effect may have taken place.
     #[error("Stripe did not answer in time")]
     TimedOut {
-        /// The call that was not answered; none where the request as a whole took too long.
+        /// The unanswered call; `None` where the request as a whole took too long.
         source: Option<Box<stripe::Error>>,
     },
 }
@@ -134,8 +134,8 @@ impl From<Faults> for Error {
     }
 }
 
-/// The wait if Stripe does not say one.
-const COME_BACK: Duration = Duration::from_secs(1);
+/// The wait when Stripe does not specify one.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl Error {
     /// Other requests changed the plan during every attempt. The message does not show Stripe's ids.
@@ -146,7 +146,7 @@ impl Error {
         }
     }
 
-    /// Whether the request was refused because of its content. A refused request had no effect.
+    /// Whether Stripe refused the content of the request. A refused request had no effect.
     pub(super) fn is_refusal(&self) -> bool {
         matches!(
             self,
@@ -160,7 +160,7 @@ impl Error {
         )
     }
 
-    /// The same, and nothing that was requested exists in part.
+    /// Whether Stripe refused the request and no part of it took effect.
     pub(super) fn is_definite_refusal(&self) -> bool {
         self.is_refusal() && !matches!(self, Self::Declined(_))
     }
@@ -200,7 +200,7 @@ fn from_answer(mut error: Box<stripe::ApiError>) -> Error {
             error.endpoint, error.status
         );
     }
-    let retry_after = error.retry_after.unwrap_or(COME_BACK);
+    let retry_after = error.retry_after.unwrap_or(DEFAULT_RETRY_AFTER);
     let is_busy = error.status == 409 || error.is("lock_timeout");
     match error.status {
         _ if error.is("account_invalid") => Error::AccountInvalid,
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_is_told_what_stripe_said() {
+    fn errors_keep_stripes_error_as_their_source() {
         let source = |error: &Error| {
             let source = std::error::Error::source(error);
             source.map(ToString::to_string)
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn stripes_answers_in_tiers_terms() {
+    fn stripes_errors_map_to_tiers() {
         let text = |error: Error| match error {
             Error::Busy { .. } | Error::RateLimited { .. } | Error::Unavailable { .. } => {
                 error.to_string()

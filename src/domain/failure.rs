@@ -1,4 +1,4 @@
-//! Failures within an operation, which may be followed by another attempt.
+//! Failures within an operation, which may be retried.
 
 use super::Error;
 use crate::stripe;
@@ -9,10 +9,10 @@ pub(super) enum Failure {
     /// Stripe's own error.
     #[error(transparent)]
     Stripe(#[from] stripe::Error),
-    /// The plan was changed by another request in the meantime.
+    /// Another request changed the plan in the meantime.
     #[error("the plan was changed meanwhile: {0}")]
     Overtaken(#[source] stripe::Error),
-    /// Another one.
+    /// Any other error.
     #[error(transparent)]
     Domain(#[from] Error),
 }

@@ -1,4 +1,4 @@
-//! The account of a key. Locks and caches belong to the account, so that two keys of one account use the same ones.
+//! The account of a key. Locks and caches belong to the account, so all keys of an account share them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -12,10 +12,10 @@ use super::{Domain, Error, Result, entitlement, locks, org, usage};
 use crate::num::hex;
 use crate::stripe::{AccountCalls, Client};
 
-/// What all keys of one account share.
+/// The state that all keys of one account share.
 pub(super) struct SharedState {
     pub(super) memory: Memory,
-    /// Identifies this account's part of the memory.
+    /// Identifies the account in the shared memory.
     pub(super) number: u64,
     pub(super) orgs: org::Directory,
     /// Allows one subscription change of an org at a time.
@@ -51,16 +51,16 @@ impl SharedState {
     }
 }
 
-/// Whose objects a key's calls are about.
+/// The account that a key's calls act on.
 pub(super) enum Identity {
-    /// The only account of the process: nobody needs to know which.
+    /// The only account of the process, whose id is not needed.
     Only(Arc<SharedState>),
-    /// One of many, asked for once.
+    /// One of many accounts, identified by one call to Stripe.
     OneOf(Memory, OnceCell<Arc<SharedState>>),
 }
 
 impl Identity {
-    /// Whether the process serves no other account, and no other key.
+    /// Whether the process serves only this account and key.
     pub(super) fn is_only(&self) -> bool {
         matches!(self, Self::Only(_))
     }
@@ -76,9 +76,9 @@ impl Identity {
 
 /// The accounts of a process that are in use.
 #[derive(Default)]
-pub(super) struct Known(Mutex<HashMap<u64, Weak<SharedState>>>);
+pub(super) struct ActiveAccounts(Mutex<HashMap<u64, Weak<SharedState>>>);
 
-impl Known {
+impl ActiveAccounts {
     fn get(&self, memory: &Memory, number: u64) -> Arc<SharedState> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(state) = known.get(&number).and_then(Weak::upgrade) {
@@ -92,7 +92,8 @@ impl Known {
 }
 
 impl Domain {
-    /// What this account's keys share. Where there are many accounts, Stripe is asked once which one the key opens.
+    /// The shared state of the account. In a process with many accounts, the first use asks Stripe which account the
+    /// key belongs to.
     pub(super) async fn shared(&self) -> Result<Arc<SharedState>> {
         match &self.account.identity {
             Identity::Only(state) => Ok(state.clone()),
@@ -103,7 +104,7 @@ impl Domain {
         }
     }
 
-    /// Whether Stripe accepts the key. It is asked once, where there are many accounts.
+    /// Checks that Stripe accepts the key. In a process with many accounts, Stripe is asked once.
     pub async fn check_key(&self) -> Result<()> {
         self.shared().await.map(drop)
     }
@@ -111,7 +112,7 @@ impl Domain {
     async fn identify(&self, memory: &Memory) -> Result<Arc<SharedState>> {
         let id = match self.billing().account().await.map_err(Error::from) {
             Ok(account) => account.id,
-            // A restricted key that may not read its account stands for itself.
+            // A restricted key that may not read its account is treated as an account of its own.
             Err(Error::Forbidden(reason)) => {
                 tracing::warn!(
                     reason,
@@ -130,7 +131,7 @@ impl Domain {
     }
 }
 
-/// An account in one of its two modes, as a number that stays the same.
+/// A stable number for an account in live or test mode.
 fn number(id: &str, stripe: &Client) -> u64 {
     let mode: &[u8] = if stripe.credentials().is_live() {
         b"live"

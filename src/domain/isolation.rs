@@ -3,13 +3,14 @@
 use super::{Domain, Result};
 use crate::billing::{Account, Metadata, NewAccount};
 
-/// The metadata key that says what created a connected account.
+/// The metadata key that names the creator of a connected account.
 const MADE_BY: &str = "tier.account";
 
-/// Its value for accounts of `tier switch -c`.
+/// Its value for accounts created by `tier switch -c`.
 const SWITCH: &str = "switch";
 
-/// Its values for accounts that may be deleted after a while: Tier's own, and those of the original's tests.
+/// Its values for temporary accounts, which may be deleted after a while: Tier's own, and those of the original's
+/// tests.
 const TEMPORARY: [&str; 2] = [SWITCH, "stroke"];
 
 /// A connected account for experiments.

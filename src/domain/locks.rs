@@ -1,5 +1,5 @@
-//! Locks by name. Two changes of one org, or of one usage total, must not interleave, and no usage may be recorded on
-//! an item during its change.
+//! Locks by name. Two changes of one org or of one usage total must not interleave, and no usage may be recorded on an
+//! item during its change.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, Weak};
@@ -9,19 +9,18 @@ use tokio::sync::{Mutex, OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWrite
 use super::{Domain, Error, Result};
 use crate::admission::AdmissionError;
 
-/// A lock for each name in use. Unused names are removed after a while.
+/// A lock for each name in use. Unused names are removed periodically.
 #[derive(Default)]
 pub(super) struct Locks(std::sync::Mutex<HashMap<String, Weak<RwLock<()>>>>);
 
-/// When to remove unused names first: early, since thousands of accounts may have locks.
+/// The number of names at which unused ones are first removed. It is small, since thousands of accounts may have locks.
 const SWEEP_AT: usize = 16;
 
-/// How many requests may wait for one lock or one idempotency key. More would not be answered in time.
-const MOST_WAITING: usize = 32;
+/// The maximum number of requests that wait for one lock or idempotency key. More would time out.
+const MAX_WAITING: usize = 32;
 
 impl Domain {
-    /// Waits for the lock of `name`, which is held until the guard is dropped. While it waits, the request gives up its
-    /// place.
+    /// Locks `name` exclusively until the guard is dropped. The request gives up its admission while it waits.
     pub(super) async fn hold(
         &self,
         locks: &Locks,
@@ -32,7 +31,7 @@ impl Domain {
         self.acquire(free, lock.write_owned()).await
     }
 
-    /// The same for a shared lock.
+    /// Like [`hold`](Self::hold), for a shared lock.
     pub(super) async fn share(
         &self,
         locks: &Locks,
@@ -43,12 +42,12 @@ impl Domain {
         self.acquire(free, lock.read_owned()).await
     }
 
-    /// Waits for the state of an idempotency key, which another request with the same key may hold. While it waits, the
-    /// request gives up its place.
+    /// Locks the state of an idempotency key, which another request with the same key may hold. The request gives up
+    /// its admission while it waits.
     pub(super) async fn hold_key<T>(&self, known: &Arc<Mutex<T>>) -> Result<OwnedMutexGuard<T>> {
-        // Besides what knows of it.
+        // The cache holds one reference too.
         let others = Arc::strong_count(known) - 1;
-        if others > MOST_WAITING {
+        if others > MAX_WAITING {
             return Err(AdmissionError::KeyQueue.into());
         }
         let lock = known.clone();
@@ -56,7 +55,7 @@ impl Domain {
         self.acquire(free, lock.lock_owned()).await
     }
 
-    /// Returns the guard if it was `free`, or else waits for it, unless the caller leaves before.
+    /// Returns the `free` guard, or else waits for one, unless the caller leaves first.
     async fn acquire<G>(&self, free: Option<G>, guard: impl Future<Output = G>) -> Result<G> {
         if let Some(guard) = free {
             return Ok(guard);
@@ -68,7 +67,7 @@ impl Domain {
         }
     }
 
-    /// Waits for other requests.
+    /// Waits for another request, without this request's admission.
     pub(super) async fn wait<T>(&self, other: impl Future<Output = T>) -> Result<T> {
         match &self.admission {
             Some(admission) => Ok(admission.wait(other).await?),
@@ -78,17 +77,18 @@ impl Domain {
 }
 
 impl Locks {
-    /// Waits for the lock of `name` in a background task. The number of waiting tasks is not limited here, since only
-    /// one task of each name runs.
+    /// Locks `name` exclusively in a background task. The number of waiting tasks is not limited, since only one task
+    /// of each name runs.
     pub(super) async fn exclusive(&self, name: &str) -> OwnedRwLockWriteGuard<()> {
         self.get(name).write_owned().await
     }
 
-    /// The lock of `name`, unless too many requests wait for it. Each waiting request and the holder have a handle.
+    /// The lock of `name`; `None` if too many requests wait for it. Every waiting request and the holder keep a
+    /// reference.
     fn join(&self, name: &str) -> Option<Arc<RwLock<()>>> {
         let lock = self.get(name);
         let others = Arc::strong_count(&lock) - 1;
-        (others <= MOST_WAITING).then_some(lock)
+        (others <= MAX_WAITING).then_some(lock)
     }
 
     fn get(&self, name: &str) -> Arc<RwLock<()>> {
@@ -98,7 +98,7 @@ impl Locks {
         }
         if locks.len() >= SWEEP_AT && locks.len() == locks.capacity() {
             locks.retain(|_, lock| lock.strong_count() > 0);
-            // Where most are held, the next look is worth its while only after as many again.
+            // If most locks are held, the next sweep waits until the number has doubled.
             let held = locks.len();
             locks.reserve(held);
         }
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_name_one_lock_and_no_more_names_than_holders_for_ever() {
+    fn a_name_has_one_lock_and_unused_names_are_removed() {
         let locks = Locks::default();
         let held = locks.get("a").try_write_owned().expect("it is free");
         assert!(locks.get("a").try_write().is_err());
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn who_shares_a_lock_keeps_out_only_who_wants_it_alone() {
+    fn a_shared_lock_excludes_only_exclusive_holders() {
         let locks = Locks::default();
         let shared = locks.get("a").try_read_owned().expect("it is free");
         assert!(locks.get("a").try_read().is_ok());
@@ -138,10 +138,10 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_has_an_end_and_others_have_their_own() {
+    fn each_queue_is_bounded_separately() {
         let locks = Locks::default();
         let mut joined: Vec<_> = std::iter::from_fn(|| locks.join("a")).collect();
-        assert_eq!(joined.len(), MOST_WAITING + 1);
+        assert_eq!(joined.len(), MAX_WAITING + 1);
         assert!(locks.join("b").is_some());
         joined.pop();
         assert!(locks.join("a").is_some());

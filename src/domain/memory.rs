@@ -1,5 +1,5 @@
-//! What is remembered to save calls to Stripe. Many accounts may share one memory, so that one bound holds for all of
-//! them together, and an account that does nothing takes no room; each finds what is its own.
+//! Caches that save calls to Stripe. Many accounts may share one memory, so that one limit bounds all of them and an
+//! idle account uses no memory. Each account sees only its own entries.
 
 use std::sync::{Arc, OnceLock};
 
@@ -7,28 +7,28 @@ use quick_cache::sync::Cache;
 
 use super::background::Background;
 use super::entitlement::{Entitlements, MaxAge};
-use super::identity::Known;
+use super::identity::ActiveAccounts;
 use super::org::Customers;
 use super::orgs::{Listings, listings};
 use super::request_key::KeyedRequests;
 use super::revision::{RefusedWrites, refused_writes};
 use super::usage::{KeyedReports, SettledPublications};
 
-/// How many orgs are remembered, and how many keys of reports, unless said otherwise.
+/// The default number of orgs, and of report keys.
 const REMEMBERED: usize = 100_000;
 
-/// Subscriptions, and customers, each with the number of its account.
+/// Ids of subscriptions and customers, each with the number of its account.
 type Settled = Cache<(u64, Box<str>), ()>;
 
 /// The memory of one account or of many. Clones share it.
 #[derive(Clone)]
 pub struct Memory(Arc<Parts>);
 
-/// Each is made when it is first used: a server that serves no org yet holds no cache.
+/// Each part is created on first use, so a server that serves no org yet allocates no cache.
 struct Parts {
     most: usize,
     max_age: MaxAge,
-    accounts: Known,
+    accounts: ActiveAccounts,
     customers: OnceLock<Customers>,
     reports: OnceLock<KeyedReports>,
     requests: OnceLock<KeyedRequests>,
@@ -47,12 +47,12 @@ impl Default for Memory {
 }
 
 impl Memory {
-    /// Room for `most` orgs and as many keys of reports. What orgs may use is remembered for as long as `max_age` says.
+    /// Caches for `most` orgs and as many report keys. Entitlements are remembered for `max_age`.
     pub fn new(most: usize, max_age: MaxAge) -> Self {
         Self(Arc::new(Parts {
             most,
             max_age,
-            accounts: Known::default(),
+            accounts: ActiveAccounts::default(),
             customers: OnceLock::new(),
             reports: OnceLock::new(),
             requests: OnceLock::new(),
@@ -65,7 +65,7 @@ impl Memory {
         }))
     }
 
-    /// Forgets everything: Stripe is not the same any more.
+    /// Forgets everything. Needed when Stripe's data was replaced.
     pub fn clear(&self) {
         let parts = &self.0;
         if let Some(customers) = parts.customers.get() {
@@ -91,37 +91,37 @@ impl Memory {
         }
     }
 
-    /// The accounts that are in use.
-    pub(super) fn accounts(&self) -> &Known {
+    /// The accounts in use.
+    pub(super) fn accounts(&self) -> &ActiveAccounts {
         &self.0.accounts
     }
 
-    /// Which customer stands for which org.
+    /// The customers of orgs.
     pub(super) fn customers(&self) -> &Customers {
         let customers = &self.0.customers;
         customers.get_or_init(|| Cache::new(self.0.most))
     }
 
-    /// What orgs may use and have used.
+    /// The limits and usage of orgs.
     pub(super) fn entitlements(&self) -> &Arc<Entitlements> {
         let entitlements = &self.0.entitlements;
         entitlements.get_or_init(|| Arc::new(Entitlements::new(self.0.most, self.0.max_age)))
     }
 
-    /// The keys that subscribes came with.
+    /// The idempotency keys of subscribe requests.
     pub(super) fn requests(&self) -> &KeyedRequests {
         let requests = &self.0.requests;
         requests.get_or_init(|| KeyedRequests::new(self.0.most))
     }
 
-    /// Subscriptions, and customers without one, for which nothing waits to be done, as somebody has looked; each with the
-    /// number of its account.
+    /// Subscriptions, and customers without one, that are known to have no pending work; each with the number of its
+    /// account.
     pub(super) fn settled(&self) -> &Settled {
         let settled = &self.0.settled;
         settled.get_or_init(|| Cache::new(self.0.most))
     }
 
-    /// Additions to totals that are published, and of which nothing more can come.
+    /// Published additions that have ended.
     pub(super) fn publications(&self) -> &SettledPublications {
         let publications = &self.0.publications;
         publications.get_or_init(|| Cache::new(self.0.most))
@@ -132,17 +132,17 @@ impl Memory {
         self.0.refused.get_or_init(refused_writes)
     }
 
-    /// Lists of orgs of which somebody reads page after page.
+    /// The lists of orgs that clients are paging through.
     pub(super) fn listings(&self) -> &Listings {
         self.0.listings.get_or_init(listings)
     }
 
-    /// The work that nobody waits for.
+    /// The background tasks.
     pub fn background(&self) -> &Background {
         &self.0.background
     }
 
-    /// The keys that reports came with.
+    /// The idempotency keys of reports.
     pub(super) fn reports(&self) -> &KeyedReports {
         let reports = &self.0.reports;
         reports.get_or_init(|| KeyedReports::new(self.0.most))

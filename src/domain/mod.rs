@@ -1,7 +1,7 @@
-//! Tier's own rules: what an org may use, what it has used, and which Stripe calls make it so.
+//! Tier's own rules: what an org may use, what it has used, and the Stripe calls that implement both.
 //!
-//! A [`Domain`] is one account's view: its key, its caches, and perhaps a test clock. Handlers call
-//! one method of it for each endpoint, named like the endpoint. Nothing here knows HTTP.
+//! A [`Domain`] is one account's view: its key, its caches, and optionally a test clock. Each endpoint's handler calls
+//! the method of the same name. Nothing here knows HTTP.
 
 mod account;
 mod archive;
@@ -82,15 +82,15 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 const PARALLEL_TEST: usize = 20;
 const PARALLEL_LIVE: usize = 50;
 
-/// One account's Tier. Cheap to clone; clones share caches and locks.
+/// Tier for one account. Clones are cheap and share caches and locks.
 #[derive(Clone)]
 pub struct Domain {
     account: Arc<Account>,
     stripe: stripe::Client,
     test_clock: Option<Arc<str>>,
-    /// Whether answers from memory are not allowed.
+    /// Whether every read must ask Stripe.
     asks_stripe: bool,
-    /// The place of this request among the limited ones, if requests are limited.
+    /// The admission of this request, if requests are limited.
     admission: Option<Admission>,
     /// The ledger that usage is kept in before it is sent to Stripe.
     ledger: Option<LedgerHandle>,
@@ -105,13 +105,13 @@ struct Account {
 }
 
 impl Domain {
-    /// The account that `stripe` acts as, with a memory of its own. `key_source` says where its key came from, for
+    /// The account that `stripe` acts as, with a memory of its own. `key_source` names the origin of the key, for
     /// `whoami`.
     pub fn new(stripe: stripe::Client, clock: Clock, key_source: impl Into<String>) -> Self {
         Self::with_own_memory(stripe, clock, key_source, Memory::default())
     }
 
-    /// The same with a `memory` that it shares with no other account.
+    /// Like [`new`](Self::new), with a given `memory` that no other account uses.
     pub fn with_own_memory(
         stripe: stripe::Client,
         clock: Clock,
@@ -121,8 +121,8 @@ impl Domain {
         Self::of(stripe, clock, key_source, Identity::only(memory))
     }
 
-    /// The same with a memory that it shares with other accounts, whose part of it is not visible. Other keys of the
-    /// same account see the same part.
+    /// Like [`new`](Self::new), with a memory that other accounts use too. Keys of the same account share its entries;
+    /// other accounts do not see them.
     pub fn with_memory(
         stripe: stripe::Client,
         clock: Clock,
@@ -180,9 +180,9 @@ impl Domain {
         }
     }
 
-    /// The same account for a request of a `caller` who may leave before the answer: what has not begun by then does
-    /// not begin. Its calls to Stripe are counted together and wait in `lane`. While it waits for other requests, it
-    /// gives up its place.
+    /// The same account for a request of a `caller`, who may leave before the answer. Work that has not begun by then
+    /// does not begin. The request's calls to Stripe are counted together and wait in `lane`. While it waits for other
+    /// requests, it gives up its `admission`.
     #[must_use]
     pub fn for_caller(&self, lane: Lane, caller: CallerState, admission: Admission) -> Self {
         Self {
@@ -222,7 +222,7 @@ impl Domain {
         }
     }
 
-    /// The place of this request, if requests are limited.
+    /// The admission of this request, if requests are limited.
     pub fn admission(&self) -> Option<&Admission> {
         self.admission.as_ref()
     }
@@ -237,8 +237,8 @@ impl Domain {
         Billing::new(&self.stripe)
     }
 
-    /// The error that a caller gets for a failed write. Once a part of the write has taken effect, no error may make a
-    /// client retry by itself, as `Retry-After` does (money rule 10).
+    /// The error to report for a failed write. Once part of the write has taken effect, no error may make a client
+    /// retry automatically, as `Retry-After` does (money rule 10).
     fn error_to_report(&self, error: Error) -> Error {
         let is_temporary = matches!(
             error,
@@ -254,7 +254,7 @@ impl Domain {
         }
     }
 
-    /// Unix seconds, by the clock of this request's customers.
+    /// The time in Unix seconds, by the clock of this request's customers.
     async fn now(&self) -> Result<i64> {
         match &self.test_clock {
             None => Ok(self.account.clock.unix()),
@@ -262,7 +262,7 @@ impl Domain {
         }
     }
 
-    /// How many calls to make in parallel.
+    /// The number of parallel calls.
     fn parallel(&self) -> usize {
         if self.stripe().credentials().is_live() {
             PARALLEL_LIVE
@@ -271,7 +271,7 @@ impl Domain {
         }
     }
 
-    /// The URL of a page of this account in Stripe's dashboard; none if there is no such page.
+    /// The URL of a page in this account's Stripe dashboard; `None` if there is no such page.
     fn dashboard_page(&self, page: &str) -> Option<String> {
         let dashboard = self.stripe().dashboard_url()?;
         let account = self.stripe().dashboard_account();

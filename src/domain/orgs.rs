@@ -141,7 +141,7 @@ impl Domain {
                 }
             }
         }
-        let mut rows = one_each(orgs.into_values().map(|(_, row)| row));
+        let mut rows = one_price_each(orgs.into_values().map(|(_, row)| row));
         rows.retain(|row| query.matches(row));
         if query.over_limit {
             rows = self.over_limit(rows).await?;
@@ -252,7 +252,7 @@ fn is_current(subscription: &Subscription, customer: &Customer) -> bool {
 }
 
 /// One row for each org, by name. Of two customers of one org the newer one counts, as in a search.
-fn one_each(rows: impl Iterator<Item = ListedOrg>) -> Vec<ListedOrg> {
+fn one_price_each(rows: impl Iterator<Item = ListedOrg>) -> Vec<ListedOrg> {
     let mut by_name: BTreeMap<OrgName, ListedOrg> = BTreeMap::new();
     for row in rows {
         match by_name.get(&row.org) {

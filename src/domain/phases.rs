@@ -129,7 +129,7 @@ impl Domain {
         let customer = &org.customer;
         let (found, catalog) =
             tokio::try_join!(self.subscriptions(customer, detail), self.catalog())?;
-        self.look_after(org, &found).await;
+        self.settle_in_background(org, &found).await;
         let mut ended = found.ended.iter();
         let subscription = found.current.as_ref().or_else(|| ended.next());
         let schedules = if detail == Detail::History || subscription.is_some_and(needs_past) {

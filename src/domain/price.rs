@@ -1,6 +1,6 @@
-//! Converts a feature of a plan to a Stripe price, and back. Both directions are pure, and tested as inverses.
+//! Converts a feature of a plan to a Stripe price, and back. Both directions are pure and tested as inverses.
 //!
-//! Names, metadata keys and defaults are those of the original, so that its accounts keep working.
+//! Names, metadata keys and defaults are the original's, so that its accounts keep working.
 
 use rust_decimal::Decimal;
 
@@ -20,7 +20,7 @@ pub(super) const LIMIT: &str = "tier.limit";
 const TITLE: &str = "tier.title";
 const PLAN_TITLE: &str = "tier.plan_title";
 
-/// The terms at which a feature is sold.
+/// The Stripe price of a feature.
 pub(super) fn terms(name: &FeaturePlan, plan: &Plan, feature: &Feature) -> NewPrice {
     let amount = match feature.tiers.as_deref() {
         Some(tiers) if feature.is_tiered() => tiered(feature.mode, tiers),
@@ -59,7 +59,7 @@ pub(super) fn new_product(name: &FeaturePlan, plan: &Plan, feature: &Feature) ->
     }
 }
 
-/// The last tier is unbounded in Stripe, which never stops counting. Tier's limit is in the metadata.
+/// The last tier is unbounded in Stripe, which never stops counting. The metadata holds Tier's limit.
 fn tiered(mode: Mode, tiers: &[Tier]) -> NewAmount {
     let mode = match mode {
         Mode::Graduated => TiersMode::Graduated,
@@ -105,7 +105,7 @@ pub(super) struct PulledFeature {
 }
 
 impl PulledFeature {
-    /// Reads a price with expanded tiers. None if it is not Tier's, or has terms that Tier never creates.
+    /// Reads a price with expanded tiers. `None` if it is not Tier's, or has terms that Tier never creates.
     pub(super) fn read(price: &Price) -> Option<Self> {
         let name = price.feature_plan()?;
         let read = Self::read_as(price, name);
@@ -181,7 +181,7 @@ fn read_divide(price: &Price) -> Option<Divide> {
     })
 }
 
-/// A price per unit: one tier, or no tier at all if nothing may be used and nothing costs.
+/// Reads a price per unit: one tier, or no tier if the limit is 0 and the price is free.
 fn read_unit(price: Decimal, limit: i64) -> Vec<Tier> {
     if limit == 0 && price.is_zero() {
         return Vec::new();
@@ -202,7 +202,7 @@ fn read_tiers(tiers: &[PriceTier], limit: i64) -> Option<Vec<Tier>> {
     (!tiers.is_empty()).then(|| tiers.iter().map(read).collect())
 }
 
-/// How reports on a price add up.
+/// The aggregate of a price.
 fn read_aggregate(price: &Price) -> Aggregate {
     let usage = price.aggregate();
     let known = Aggregate::ALL
@@ -216,7 +216,7 @@ fn title(price: &Price, key: &str, default: &str) -> String {
     title.map_or(default, String::as_str).to_owned()
 }
 
-/// The exact amount. Older answers have it only if it is not an integer.
+/// The exact amount. Older API versions give it only if it is not an integer.
 fn amount(decimal: Option<Decimal>, whole: Option<i64>) -> Decimal {
     decimal
         .or(whole.map(Decimal::from))

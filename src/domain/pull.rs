@@ -1,8 +1,8 @@
-//! Pull: the model as Stripe has it. Nothing is remembered, since a limit may be changed in Stripe at any time.
+//! Pull: the model as Stripe has it. It is never cached, since a limit may be changed in Stripe at any time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::catalog::one_each;
+use super::catalog::one_price_each;
 use super::price::PulledFeature;
 use super::pricing::{Model, Plan};
 use super::refs::{FeaturePlan, PlanName};
@@ -19,7 +19,7 @@ pub struct Pulled {
 }
 
 impl Domain {
-    /// Everything that is for sale: one call for each hundred prices.
+    /// Reads the whole model, with one call for each hundred prices.
     pub async fn pull(&self) -> Result<Model> {
         let mut pulled = self.pull_all().await?;
         let archived = &pulled.archived;
@@ -32,7 +32,7 @@ impl Domain {
 
     /// The same, with what is archived.
     pub async fn pull_all(&self) -> Result<Pulled> {
-        let chosen = one_each(self.billing().prices_with_tiers().await?);
+        let chosen = one_price_each(self.billing().prices_with_tiers().await?);
         Ok(Pulled {
             model: model(chosen.values().filter_map(PulledFeature::read)),
             archived: archived_plans(&chosen),
@@ -53,8 +53,8 @@ fn archived_plans(prices: &BTreeMap<FeaturePlan, Price>) -> BTreeSet<PlanName> {
     inactive.map(|(name, _)| name.plan()).collect()
 }
 
-/// Groups features, sorted by name, into plans. All features of a plan should agree about the plan; if not, the first
-/// one counts.
+/// Groups features, sorted by name, into plans. All features of a plan should have the same plan fields; otherwise the
+/// first feature's are used.
 fn model(features: impl Iterator<Item = PulledFeature>) -> Model {
     let mut model = Model::default();
     for pulled in features {

@@ -1,7 +1,7 @@
-//! `push`: creates in Stripe what a model says, and reports the outcome for each feature.
+//! `push`: creates a model in Stripe, and reports the outcome for each feature.
 //!
-//! Plans never change once they are pushed. A plan is claimed by its product, which carries the plan's hash. Another
-//! push of the same plan may complete it. A push of a different plan with the same name is refused.
+//! A pushed plan never changes. A plan is claimed by its product, which carries the plan's hash. Another push of the
+//! same plan may complete it. A push of a different plan with the same name is refused.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -23,7 +23,7 @@ pub struct PushResult {
     pub feature: FeaturePlan,
     /// The outcome.
     pub outcome: PushOutcome,
-    /// Its price, if that is as in the model.
+    /// Its price, if it matches the model.
     pub price: Option<PushedPrice>,
 }
 
@@ -41,23 +41,23 @@ pub struct PushedPrice {
 pub enum PushOutcome {
     /// It was created.
     Created,
-    /// It existed, as in the model.
+    /// It existed and matches the model.
     Unchanged,
     /// It existed with other terms.
     Differs,
     /// Its plan existed with other features or terms.
     PlanDiffers,
-    /// Stripe did not create it: the reason.
+    /// Stripe refused to create it: the reason.
     Failed(String),
 }
 
 impl PushOutcome {
-    /// Whether Stripe has now what the model says.
+    /// Whether Stripe now matches the model.
     pub fn is_ok(&self) -> bool {
         matches!(self, Self::Created | Self::Unchanged)
     }
 
-    /// The `reason` in the contract.
+    /// The `reason` in the API.
     pub fn reason(&self) -> &str {
         match self {
             Self::Created => "created",
@@ -71,7 +71,7 @@ impl PushOutcome {
 /// The state of a plan in Stripe.
 #[derive(Clone, Debug)]
 enum PlanState {
-    /// It was new. This push has claimed it.
+    /// It was new, and this push claimed it.
     New,
     /// It exists with the same hash. An earlier push may not have completed it.
     Same,
@@ -83,7 +83,7 @@ enum PlanState {
     Unknown(Error),
 }
 
-/// What to do about a feature.
+/// The decision about a feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Create,
@@ -91,7 +91,7 @@ enum Verdict {
     PlanDiffers,
 }
 
-/// Decides about a feature, from the state of its plan and from its price, if there is one, and whether that is as in
+/// Decides about a feature from the state of its plan and from its price. `alike`: whether an existing price matches
 /// the model.
 fn verdict(state: &PlanState, alike: Option<bool>) -> Verdict {
     match (state, alike) {
@@ -99,7 +99,7 @@ fn verdict(state: &PlanState, alike: Option<bool>) -> Verdict {
         (PlanState::Same, Some(_)) | (PlanState::New | PlanState::Unmarked, Some(true)) => {
             Verdict::Unchanged
         }
-        // If another price is in the way, the creation will report it.
+        // If another price has the lookup key, the creation will report it.
         (PlanState::New, None | Some(false))
         | (PlanState::Same, None)
         | (PlanState::Unknown(_), _) => Verdict::Create,
@@ -107,12 +107,11 @@ fn verdict(state: &PlanState, alike: Option<bool>) -> Verdict {
 }
 
 impl Domain {
-    /// Creates what is missing of `model`, many features in parallel, and calls `progress` after each. The results are
-    /// sorted by name. It can be repeated: the next push completes an interrupted one.
+    /// Creates the missing parts of `model`, many features in parallel, and calls `progress` after each. The results
+    /// are sorted by name. A later push completes an interrupted one.
     ///
     /// # Errors
-    /// If Stripe answers for none of the plans, or not for their prices. A feature that Stripe refuses is a result, and
-    /// not an error.
+    /// Fails the whole push if Stripe answered for no plan at all.
     pub async fn push(
         &self,
         model: &Model,
@@ -192,7 +191,7 @@ impl Domain {
             Err(error) if error.is_already_exists() || error.is_lookup_key_taken() => error,
             Err(error) => return Err(error.into()),
         };
-        // Another push was faster, or the plan's product was lost after an earlier push.
+        // Another push was faster, or the plan's product was deleted after an earlier push.
         let key = name.lookup_key();
         let prices = self.prices_by_key(&[key.as_str()]).await?;
         let found = prices.iter().find_map(PulledFeature::read);
@@ -204,7 +203,7 @@ impl Domain {
             });
         }
         if !prices.is_empty() || !refused.is_already_exists() {
-            // A price that is not Tier's has the key.
+            // A price of someone else has the lookup key.
             return Err(refused.into());
         }
         let product = PriceProduct::Existing(key);
@@ -255,7 +254,7 @@ impl Domain {
         }
     }
 
-    /// The existing prices of the model's plans, where they matter.
+    /// The existing prices of the model's plans whose state requires a comparison.
     async fn pulled_prices(
         &self,
         model: &Model,
@@ -281,7 +280,7 @@ impl Domain {
     }
 }
 
-/// If Stripe answers for no plan at all, the push fails as a whole, and not feature by feature.
+/// Fails the whole push if Stripe answered for no plan at all.
 fn all_unknown(states: BTreeMap<PlanName, PlanState>) -> Result<BTreeMap<PlanName, PlanState>> {
     let known = states
         .values()
@@ -297,7 +296,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_done_about_a_feature() {
+    fn the_verdict_about_each_feature() {
         use Verdict::{Create, PlanDiffers, Unchanged};
         for (state, missing, differs, alike) in [
             (PlanState::New, Create, Create, Unchanged),

@@ -1,4 +1,4 @@
-//! Names of orgs, plans and features. They are parsed once, at the edge; no other code handles raw strings.
+//! Names of orgs, plans and features. They are parsed once, at the edge; the rest of the code has no raw strings.
 //!
 //! | type | looks like |
 //! |---|---|
@@ -7,7 +7,7 @@
 //! | [`FeatureName`] | `feature:seats` |
 //! | [`FeaturePlan`] | `feature:seats@plan:pro@2` |
 //!
-//! All share their text: a clone copies a pointer. Their order is that of their text, by which every list is sorted.
+//! Clones share the text. Names are ordered by their text, and every list is sorted by it.
 
 use std::fmt::{self, Display};
 use std::str::FromStr;
@@ -18,7 +18,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// The maximum length of an org name in characters: the limit of a metadata value in Stripe.
 pub const MAX_ORG_CHARS: usize = 500;
 
-/// How much of an invalid text an error repeats, in characters.
+/// How many characters of an invalid text an error repeats.
 const SHOWN_CHARS: usize = 120;
 
 /// A text that is not a valid name. The message is for clients.
@@ -173,7 +173,7 @@ impl FromStr for PlanName {
 
     fn from_str(text: &str) -> Result<Self, RefError> {
         let Some(rest) = text.strip_prefix("plan:") else {
-            fault_of_what_it_looks_like(text)?;
+            fault_of_resembled_kind(text)?;
             return Err(RefError::name("plan name must start with 'plan:'", text));
         };
         let Some((name, version)) = rest.split_once('@').filter(|(_, v)| !v.is_empty()) else {
@@ -192,7 +192,7 @@ impl FromStr for PlanName {
     }
 }
 
-/// A feature, whatever the plan, `feature:NAME`: usage is reported and limited by it.
+/// A feature of any plan, `feature:NAME`. Usage is reported and limited by it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FeatureName {
     text: Arc<str>,
@@ -218,7 +218,7 @@ impl FromStr for FeatureName {
 
     fn from_str(text: &str) -> Result<Self, RefError> {
         let Some(name) = text.strip_prefix("feature:") else {
-            fault_of_what_it_looks_like(text)?;
+            fault_of_resembled_kind(text)?;
             return Err(RefError::name(
                 "feature name must start with 'feature:'",
                 text,
@@ -234,7 +234,7 @@ impl FromStr for FeatureName {
     }
 }
 
-/// A feature of one plan, `feature:NAME@plan:NAME@VERSION`: it has a price.
+/// A feature of one plan, `feature:NAME@plan:NAME@VERSION`. It has a price.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FeaturePlan {
     text: Arc<str>,
@@ -242,7 +242,7 @@ pub struct FeaturePlan {
 text_type!(FeaturePlan);
 
 impl FeaturePlan {
-    /// The feature, whatever the plan.
+    /// The feature without its plan.
     pub fn feature(&self) -> FeatureName {
         FeatureName {
             text: self.split().0.into(),
@@ -284,9 +284,9 @@ impl FromStr for FeaturePlan {
 const FEATURE_PLAN_VERSION: &str =
     "feature plan version must match [a-zA-Z0-9-]+ or be a valid plan";
 
-/// Where a feature was expected but a plan was given, or the reverse, the text is more likely misspelt than misplaced.
-/// Its own error says more.
-fn fault_of_what_it_looks_like(text: &str) -> Result<(), RefError> {
+/// The error of the kind of name that the text resembles. A plan in place of a feature, or the reverse, is more likely
+/// misspelt than misplaced, so that error is more helpful.
+fn fault_of_resembled_kind(text: &str) -> Result<(), RefError> {
     if text.starts_with("plan:") {
         text.parse::<PlanName>().map(drop)
     } else if text.starts_with("feature:") && text.contains('@') {
@@ -319,7 +319,7 @@ fn is_version(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
-/// The original's names in Stripe, where `:` and `@` are not allowed. `-`, which the original did not have, is spelt
+/// The original's names in Stripe, where `:` and `@` are not allowed. `-`, which the original did not have, is written
 /// out so that `a-b` and `a:b` differ (names have no `_`).
 fn stripe_id(name: &str) -> String {
     let mut id = String::with_capacity("tier__".len() + name.len());

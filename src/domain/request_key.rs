@@ -22,7 +22,7 @@ const KEPT: usize = 5;
 pub(super) type KeyedRequests = ClientKeys<bool>;
 
 impl Domain {
-    /// Like [`Domain::subscribe`]; with `key`, a repetition of the same request does nothing for 24 hours.
+    /// Like [`Domain::subscribe`]. With `key`, a repetition of the same request within 24 hours has no effect.
     pub async fn subscribe_once(
         &self,
         org: &OrgName,
@@ -49,7 +49,7 @@ impl Domain {
         let outcome = self.subscribe(org, &request).await;
         match &outcome {
             Ok(()) => *done = true,
-            // A part may have been done.
+            // Part of the request may have taken effect.
             Err(
                 Error::Unavailable { .. } | Error::TimedOut { .. } | Error::CustomerVanished { .. },
             ) => {}
@@ -71,7 +71,7 @@ pub(super) fn reused() -> Error {
     )
 }
 
-/// The keys noted on objects, oldest first.
+/// The keys in the metadata of objects, oldest first.
 pub(super) fn noted<'a>(objects: impl Iterator<Item = &'a Metadata>) -> Vec<String> {
     let mut keys: Vec<String> = Vec::new();
     for key in objects

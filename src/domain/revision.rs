@@ -1,18 +1,20 @@
-//! The revision of what Tier has in Stripe for a customer. It makes one write of what several processes decide at once.
+//! The revision of a customer's objects in Stripe. Of several writes that processes decide at the same time, it lets
+//! one through.
 //!
-//! Every write to a subscription or a schedule says in its metadata, under `tier.rev`, which revision it makes: the one that was
-//! seen when it was decided, plus one. Its idempotency key names the customer, the revision seen and the step, and
-//! nothing of what was decided. So of all that was decided at one revision Stripe carries out one: the same request gets
-//! the same answer, a different one is refused, reads again and decides again on top of it.
+//! Every write to a subscription or a schedule sets `tier.rev` in its metadata to the revision that it makes: the
+//! revision that the decision saw, plus one. Its idempotency key names the customer, the seen revision and the step,
+//! but not the content. So Stripe carries out one of the writes that were decided at one revision. The same request
+//! gets the same answer. A different one is refused, reads again, and decides again.
 //!
 //! To add a write:
-//! - Build it from what was seen and from the request alone: no random value, and no computed time where "now" will do.
-//! - Make it by [`Revision::write`], and send it by [`Domain::decided`](super::Domain::decided).
-//!   All writes of one decision make the same revision, each under a step of its
-//!   own name. The first must be one that changes the revision, on the schedule if there is one.
-//! - Every phase that is sent carries the revision too ([`Revision::mark`]): Stripe copies the metadata of a phase to the
-//!   subscription when the phase begins, and the revision must never go back.
-//! - An end needs no key: ending twice is ending once.
+//! - Build it only from the state that was read and from the request: no random value, and no computed time where "now"
+//!   will do.
+//! - Make it with [`Revision::write`], and send it with [`Domain::decided`](super::Domain::decided). All writes of one
+//!   decision make the same revision, and each has a step name of its own. The first one must change the revision, on
+//!   the schedule if there is one.
+//! - Mark every phase that is sent with the revision too ([`Revision::mark`]): Stripe copies the metadata of a phase to
+//!   the subscription when the phase begins, and the revision must never decrease.
+//! - Ending an object needs no key, since it can be repeated.
 
 mod attempts;
 mod refused;
@@ -23,37 +25,37 @@ use crate::billing::{Metadata, Schedule, Subscription, Write};
 pub(super) use attempts::{Attempts, Decisions, Refusal};
 pub(super) use refused::{RefusedWrites, refused_writes};
 
-/// The metadata key under which the revision is.
+/// The metadata key of the revision.
 pub(super) const REVISION: &str = "tier.rev";
 
-/// What a decision is based on.
+/// The revision that a decision is based on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Revision {
     customer: String,
     seen: u64,
-    /// Counts the keys of this revision: the earlier ones are known to be spent on failures.
+    /// The number of the key at this revision. Earlier keys are known to be spent on failures.
     attempt: u32,
-    /// The keys of clients' requests that are known once this is written.
+    /// The clients' request keys to write into the metadata.
     request_keys: Option<String>,
 }
 
 impl Revision {
-    /// Writes the keys of clients' requests along.
+    /// Adds clients' request keys to the writes.
     pub(super) fn remember(&mut self, request_keys: String) {
         self.request_keys = Some(request_keys);
     }
 
-    /// The keys of clients' requests that are to be written along.
+    /// The clients' request keys to write into the metadata.
     pub(super) fn request_keys(&self) -> Option<&str> {
         self.request_keys.as_deref()
     }
 
-    /// The revision that the writes of this decision make.
+    /// The revision that this decision's writes make.
     pub(super) fn made(&self) -> u64 {
         self.seen.saturating_add(1)
     }
 
-    /// Marks metadata that is sent along with a phase.
+    /// Adds the revision to the metadata of a phase.
     pub(super) fn mark(&self, metadata: &mut Metadata) {
         metadata.insert(REVISION.to_owned(), self.made().to_string());
         if let Some(keys) = &self.request_keys {
@@ -68,7 +70,7 @@ impl Revision {
             .note_some(KEYS, self.request_keys())
     }
 
-    /// A step that takes no metadata.
+    /// A step without metadata.
     pub(super) fn once<T>(&self, step: &str, write: Write<T>) -> Write<T> {
         write.key(self.key(step))
     }
@@ -78,8 +80,8 @@ impl Revision {
         self.attempt == 1
     }
 
-    /// The idempotency key of what must happen once whatever the revision. A failure that Stripe keeps under it is
-    /// followed by the next one.
+    /// The idempotency key of an action that must happen once at any revision. After a failure that Stripe keeps, the
+    /// next attempt has another key.
     pub(super) fn fixed(&self, name: &str) -> String {
         match self.attempt {
             1 => name.to_owned(),
@@ -102,8 +104,8 @@ impl Revision {
     }
 }
 
-/// The newest revision among all that Tier has, or had, for a customer. What has ended counts too, or whoever comes back
-/// would be given the answer of their first time.
+/// The highest revision among all of a customer's objects. Ended ones count too, or a returning customer's key would
+/// get the answer of the first time.
 pub(super) fn newest<'a>(
     subscriptions: impl Iterator<Item = &'a Subscription>,
     schedules: impl Iterator<Item = &'a Schedule>,
@@ -120,7 +122,7 @@ pub(super) fn newest<'a>(
         .unwrap_or_default()
 }
 
-/// Whether a write of ours made it what it is.
+/// Whether Tier wrote the object's current state.
 pub(super) fn is_marked(metadata: &Metadata) -> bool {
     metadata.contains_key(REVISION)
 }
@@ -145,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_revision_counts_wherever_it_is() {
+    fn the_highest_revision_counts_on_any_object() {
         let subscription = |metadata: serde_json::Value, phase: &str| -> Subscription {
             serde_json::from_value(serde_json::json!({
                 "id": "sub", "status": "canceled", "items": {"data": []}, "metadata": metadata,

@@ -1,5 +1,6 @@
-//! A JSON Schema of `pricing.json`, for editors: what [`Model::parse`](super::pricing::Model::parse) checks, as far
-//! as a schema can say it. That bounds increase, that amounts have few decimals and that names do not collide, it cannot.
+//! A JSON Schema of `pricing.json`, for editors. It covers the checks of [`Model::parse`](super::pricing::Model::parse)
+//! that a schema can express. It cannot express that bounds increase, that amounts have few decimals, or that names do
+//! not collide.
 
 use serde_json::{Value, json};
 
@@ -7,7 +8,7 @@ use super::pricing::{
     Aggregate, Currency, Interval, MAX_AMOUNT, MAX_TITLE_CHARS, Mode, NO_LIMIT, Rounding,
 };
 
-/// The schema, in draft 2020-12. Comments and trailing commas are no matter of a schema.
+/// The schema, in draft 2020-12. Comments and trailing commas are outside its scope.
 pub fn schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -142,7 +143,7 @@ fn described(description: &str, definition: &str) -> Value {
     json!({ "description": description, "$ref": format!("#/$defs/{definition}") })
 }
 
-/// One of some words, the first of which may be left out, or be empty.
+/// An enumeration of words. The first is the default, and may be omitted or empty.
 fn words<T: Copy>(description: &str, all: &[T], word: fn(T) -> &'static str) -> Value {
     let known: Vec<&str> = all.iter().map(|value| word(*value)).collect();
     let mut allowed: Vec<Value> = known.iter().map(|word| json!(word)).collect();
@@ -248,7 +249,7 @@ mod tests {
         ]
     }
 
-    /// Puts junk in place of a value, beside it under another key, or takes the value out.
+    /// Replaces a value by junk, adds junk beside it under another key, or removes the value.
     fn spoil(json: &mut Value, place: Index, key: &str, junk: Value, remove: bool) {
         let mut all = Vec::new();
         pointers(json, "", &mut all);
@@ -295,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn the_schema_is_one() {
+    fn the_schema_is_valid() {
         assert!(jsonschema::meta::is_valid(&schema()));
         let validator = jsonschema::validator_for(&schema()).unwrap();
         assert!(validator.is_valid(&Value::Null));

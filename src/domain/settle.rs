@@ -1,9 +1,9 @@
-//! Completes in the background what an org's subscriptions need although no request asks for it.
+//! Completes pending work on an org's subscriptions in the background, without a request for it.
 //!
-//! Checkout may add a subscription beside an existing one, or while a schedule has not started. The newest one that is
-//! paid for is the org's. The others are ended, or they would be billed until somebody changes the plan. A scheduled
-//! change also leaves work: earlier usage is then only on an invoice. Whoever reads such a state queues a task and goes
-//! on.
+//! Checkout may add a subscription beside an existing one, or before a schedule has started. The newest paid
+//! subscription is the org's. The others are ended; otherwise they would be billed until the next change of plan. A
+//! scheduled change also leaves work, because earlier usage is then only on an invoice. A read that finds such a state
+//! queues a task and continues.
 
 use super::identity::SharedState;
 use super::org::ResolvedOrg;
@@ -16,13 +16,13 @@ use crate::billing::Subscription;
 use crate::telemetry::error_chain;
 
 impl Domain {
-    /// Queues the work that the subscriptions need, if any. The caller does not wait for it.
-    pub(super) async fn look_after(&self, org: &ResolvedOrg, found: &Subscriptions) {
+    /// Queues the pending work on the subscriptions, if any. The caller does not wait for it.
+    pub(super) async fn settle_in_background(&self, org: &ResolvedOrg, found: &Subscriptions) {
         let Ok(shared) = self.shared().await else {
             return;
         };
         if found.current.is_some() {
-            // A later end of this customer's subscription has to be looked at again.
+            // If this customer's subscription ends later, it must be checked again.
             let key = (shared.number, org.customer.as_ref().into());
             shared.memory.settled().remove(&key);
         }
@@ -32,7 +32,7 @@ impl Domain {
         let clock = self.test_clock.as_deref().unwrap_or_default();
         let org = org.name.clone();
         let name = format!("settle:{}:{clock}:{org}", shared.number);
-        // With a caller state of its own, which tells whether anything was written.
+        // A separate caller state records whether anything was written.
         let caller = CallerState::new();
         let domain = Self {
             stripe: self.stripe.for_caller(Lane::Bulk, caller),
@@ -94,12 +94,12 @@ fn is_needed(shared: &SharedState, customer: &str, found: &Subscriptions) -> boo
     if let Some(current) = &found.current {
         return current.is_unsettled() || may_be_waited_for(shared, current);
     }
-    // Whether an ended subscription left something to be done is looked up once.
+    // Whether an ended subscription left pending work is checked once.
     let key = (shared.number, customer.into());
     !shared.memory.settled().contains_key(&key)
 }
 
-/// Whether a schedule that has not started may exist beside a subscription that Checkout made. It is looked up once.
+/// Whether a schedule that has not started may exist beside a subscription from Checkout. This is checked once.
 fn may_be_waited_for(shared: &SharedState, current: &Subscription) -> bool {
     let key = (shared.number, current.id.as_str().into());
     current.is_paid_for()

@@ -114,7 +114,7 @@ impl Domain {
         };
         let subscriptions = self.subscriptions(customer, detail);
         let (subscriptions, lines) = tokio::try_join!(subscriptions, lines)?;
-        self.look_after(org, &subscriptions).await;
+        self.settle_in_background(org, &subscriptions).await;
         let Some(current) = subscriptions.current.filter(Subscription::grants) else {
             return Ok(Read::unsubscribed(UsageSnapshot::default(), customer));
         };

@@ -1,14 +1,15 @@
-//! The webhook endpoints through which Stripe reports changes.
+//! Stripe's webhook endpoints.
 
 use super::{Domain, Error, Result};
 
 pub use crate::billing::{Event, EventTypes, WebhookEndpoint};
 
 impl Domain {
-    /// Makes Stripe deliver events of these types to `url`. Stripe returns the signing secret only in this answer.
+    /// Creates an endpoint that receives events of these types at `url`. Stripe returns the signing secret only in this
+    /// answer.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if there is an endpoint with that URL: each event would come twice.
+    /// [`Error::Invalid`] if an endpoint with that URL exists, since each event would be delivered twice.
     pub async fn create_webhook(&self, url: &str, types: EventTypes) -> Result<WebhookEndpoint> {
         let there = self.webhooks().await?;
         if let Some(there) = there.into_iter().find(|endpoint| endpoint.url == url) {
@@ -27,12 +28,12 @@ impl Domain {
         Ok(self.billing().webhook_endpoints().await?)
     }
 
-    /// The newest event of the account, if it ever had one.
+    /// The newest event of the account; `None` if it has none.
     pub async fn newest_event(&self) -> Result<Option<Event>> {
         Ok(self.billing().newest_event().await?)
     }
 
-    /// Events that came after the event `last`, oldest first: the first hundred.
+    /// The first hundred events after the event `last`, oldest first.
     pub async fn events_after(&self, last: &str) -> Result<Vec<Event>> {
         let mut page = self.billing().events_after(last).await?.data;
         page.reverse();

@@ -1,4 +1,5 @@
-//! Prices by table: what is sent for each kind of feature, and what is read from Tier's and the original's prices.
+//! Tests of prices: the parameters sent for each kind of feature, and the features read from Tier's and the original's
+//! prices.
 
 use insta::assert_snapshot;
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ fn first(plan: &Value) -> (FeaturePlan, Plan, Feature) {
     (name, plan.clone(), feature.clone())
 }
 
-/// All parameters of a feature's creation, a line each.
+/// The parameters of a feature's creation, one per line.
 fn sent(plan: &Value) -> String {
     let (name, plan, feature) = first(plan);
     let mut form = new_product(&name, &plan, &feature).form();
@@ -121,7 +122,7 @@ fn a_feature_that_is_not_granted() {
     }
 }
 
-/// A price as Stripe shows it, with some of its fields replaced.
+/// A price as Stripe returns it, with some of its fields replaced.
 fn price(fields: &Value) -> Price {
     let mut price = json!({
         "id": "price_1",
@@ -182,7 +183,7 @@ fn prices_are_read() {
         &price(&json!({ "unit_amount": null, "unit_amount_decimal": "0.5" })),
         &json!({ "base": 0.5 }),
     );
-    // Only the whole amount, and no metadata but the name.
+    // Only an integer amount, and no metadata but the name.
     assert_reads(
         &price(&json!({
             "unit_amount": 7, "unit_amount_decimal": null,
@@ -226,7 +227,7 @@ fn prices_are_read() {
 }
 
 #[test]
-fn prices_of_others_are_left_alone() {
+fn prices_of_others_are_ignored() {
     for fields in [
         json!({ "metadata": { "tier.feature": "feature:x" } }),
         json!({ "metadata": { "tier.feature": "feature:x@1" } }),

@@ -1,39 +1,39 @@
-//! What is wrong with a model, all of it at once, and where.
+//! The faults of a model, all at once, with their positions.
 
 use std::fmt::{self, Display};
 
 use crate::position::Position;
 
-/// More faults than this are counted, but not described: a broken generator can make a million.
+/// Faults beyond this number are counted but not described: a broken generator can make a million.
 const DESCRIBED: usize = 1000;
 
-/// Why a text is no model. Displayed, it is a line for each fault.
+/// The faults of a text that is not a valid model. It displays as one line per fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Faults {
     list: Vec<Fault>,
     more: usize,
 }
 
-/// One thing that is wrong.
+/// One fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// The way to it through the model, e.g. `plans["plan:a@1"].features["feature:x"]`; empty at the top.
+    /// The path to it in the model, e.g. `plans["plan:a@1"].features["feature:x"]`; empty at the top.
     pub place: String,
-    /// What is wrong there.
+    /// The description of the fault.
     pub message: String,
-    /// What the JSON parser has to say, if the text is not even JSON.
+    /// The JSON parser's message, if the text is not valid JSON.
     pub detail: Option<String>,
-    /// Where that is in the text.
+    /// Its position in the text.
     pub position: Option<Position>,
 }
 
 impl Faults {
-    /// Those that are described, in the order of the text.
+    /// The described faults, in the order of the text.
     pub fn iter(&self) -> impl Iterator<Item = &Fault> {
         self.list.iter()
     }
 
-    /// How many there are, described or not.
+    /// The number of faults, described or not.
     pub fn count(&self) -> usize {
         self.list.len() + self.more
     }
@@ -56,7 +56,7 @@ impl Faults {
         Self::syntax("Text must be UTF-8".to_owned(), position)
     }
 
-    /// Whether the text is not even JSON.
+    /// Whether the text is not valid JSON.
     pub fn is_of_syntax(&self) -> bool {
         self.list.iter().any(|fault| fault.detail.is_some())
     }
@@ -90,7 +90,7 @@ impl Display for Fault {
     }
 }
 
-/// Faults while they are being found.
+/// Collects faults while a text is read.
 #[derive(Default)]
 pub(super) struct Collector {
     found: Vec<(usize, Fault)>,
@@ -98,14 +98,14 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    /// Notes a fault at byte `offset` of the text.
-    pub(super) fn add(&mut self, offset: usize, place: &Place<'_>, message: impl Display) {
+    /// Adds a fault at byte `offset` of the text.
+    pub(super) fn add(&mut self, offset: usize, path: &Path<'_>, message: impl Display) {
         if self.found.len() == DESCRIBED {
             self.more += 1;
             return;
         }
         let fault = Fault {
-            place: place.to_string(),
+            place: path.to_string(),
             message: message.to_string(),
             detail: None,
             position: None,
@@ -113,7 +113,7 @@ impl Collector {
         self.found.push((offset, fault));
     }
 
-    /// `value` if nothing was found.
+    /// Returns `value` if there were no faults.
     pub(super) fn finish<T>(mut self, text: &str, value: T) -> Result<T, Faults> {
         if self.found.is_empty() {
             return Ok(value);
@@ -133,7 +133,7 @@ impl Collector {
     }
 }
 
-/// Lines and columns of sorted byte `offsets`, in one walk through the text.
+/// The lines and columns of sorted byte `offsets`, found in one pass through the text.
 fn positions(text: &str, offsets: impl Iterator<Item = usize>) -> Vec<Position> {
     let mut at = Position::START;
     let mut chars = text.char_indices().peekable();
@@ -154,10 +154,10 @@ fn positions(text: &str, offsets: impl Iterator<Item = usize>) -> Vec<Position> 
         .collect()
 }
 
-/// The way to a value, kept on the stack of those who walk it.
+/// The path to a value, as a linked list on the stack of the reader.
 #[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
-    parent: Option<&'a Place<'a>>,
+pub(super) struct Path<'a> {
+    parent: Option<&'a Path<'a>>,
     step: Step<'a>,
 }
 
@@ -169,19 +169,19 @@ enum Step<'a> {
     Index(usize),
 }
 
-impl<'a> Place<'a> {
+impl<'a> Path<'a> {
     /// The whole text.
     pub(super) const TOP: Self = Self {
         parent: None,
         step: Step::Top,
     };
 
-    /// A field that every object of its kind may have.
+    /// A field with a fixed name.
     pub(super) fn field(&'a self, name: &'a str) -> Self {
         self.then(Step::Field(name))
     }
 
-    /// An entry under a key of the user's own.
+    /// An entry with a key that the user chose.
     pub(super) fn entry(&'a self, key: &'a str) -> Self {
         self.then(Step::Entry(key))
     }
@@ -199,7 +199,7 @@ impl<'a> Place<'a> {
     }
 }
 
-impl Display for Place<'_> {
+impl Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parent = self.parent.filter(|p| !matches!(p.step, Step::Top));
         if let Some(parent) = parent {
@@ -215,7 +215,7 @@ impl Display for Place<'_> {
     }
 }
 
-/// `text`, cut if it is longer than anything meant for people.
+/// `text`, shortened if it is too long to show.
 pub(super) fn short(text: &str) -> String {
     const SHOWN_CHARS: usize = 120;
     let mut shown: String = text.chars().take(SHOWN_CHARS).collect();

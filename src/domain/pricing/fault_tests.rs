@@ -1,4 +1,4 @@
-//! What is wrong with a model, by table: the words, the places, and that nothing is too much.
+//! Tests of faults: their texts and places, and very large inputs.
 
 use insta::assert_snapshot;
 
@@ -6,14 +6,14 @@ use super::Model;
 use super::tests::feature;
 use crate::position::Position;
 
-/// The faults of a text, a line each.
+/// The faults of a text, one per line.
 fn faults(text: &str) -> String {
     Model::parse(text)
         .expect_err("the text must be refused")
         .to_string()
 }
 
-/// What is wrong with a feature, without the place of the feature.
+/// The faults of a feature, without the path of the feature.
 fn feature_faults(json: &str) -> String {
     let text = feature(json).expect_err("the feature must be refused");
     text.replace(r#"plans["plan:a@1"].features["feature:x"]"#, "~")
@@ -221,7 +221,7 @@ fn plans_at_fault() {
 }
 
 #[test]
-fn what_is_too_long_for_stripe() {
+fn names_and_titles_too_long_for_stripe() {
     let title = |chars| format!(r#"{{"title":"{}"}}"#, "é".repeat(chars));
     assert!(feature(&title(500)).is_ok());
     assert_eq!(
@@ -308,7 +308,7 @@ fn assert_not_json(text: &str) {
 }
 
 #[test]
-fn bombs_are_defused() {
+fn deep_and_faulty_texts_are_refused_quickly() {
     for opening in ["[", "{\"a\":", "{\"plans\":{\"plan:a@1\":"] {
         assert_not_json(&opening.repeat(200_000));
     }

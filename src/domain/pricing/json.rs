@@ -1,6 +1,6 @@
-//! The model as JSON: field order and omissions as the original has them, since people keep the output in git.
+//! Writes the model as JSON. Field order and omissions are the original's, since people keep the output in git.
 //!
-//! The text of a plan is also what its hash is made of, so a change here makes every pushed plan look changed.
+//! A plan's hash is computed from its JSON, so a change here makes every pushed plan look changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -127,7 +127,7 @@ impl DivideJson {
     }
 }
 
-/// How a feature is sold, a field each, as JSON; what comes of its plan first. For those who look for differences.
+/// The terms of a feature, field by field, as JSON, starting with the plan's. Used to compare features.
 pub(in crate::domain) fn fields(
     plan_title: &str,
     interval: Interval,
@@ -168,7 +168,7 @@ pub(super) fn model(model: &Model, archived: &BTreeSet<PlanName>) -> String {
 }
 
 impl Plan {
-    /// Tells a plan from every other: the SHA-256 of its JSON, in hex. Equal plans of one name have equal hashes.
+    /// The SHA-256 of the plan's JSON, in hex. Plans of one name have equal hashes only if they are equal.
     pub fn hash(&self, name: &PlanName) -> String {
         let json =
             serde_json::to_vec(&PlanJson::of(name, self)).expect("a plan is text and numbers");

@@ -1,8 +1,8 @@
-//! The pricing model: plans, their features, and what those cost, as `pricing.json` describes them.
+//! The pricing model: plans, their features, and the prices of those, as `pricing.json` describes them.
 //!
-//! A [`Model`] only comes from [`Model::parse`], which reports every fault, or from Stripe. It is *normalised*:
-//! defaults are filled in, and what means nothing (a mode without several tiers, say) has its default, so that
-//! two models that mean the same are equal.
+//! A [`Model`] comes only from [`Model::parse`], which reports every fault, or from Stripe. It is *normalised*:
+//! defaults are filled in, and fields without effect (such as a mode without several tiers) have their default, so that
+//! models with the same meaning are equal.
 
 mod fault;
 #[cfg(test)]
@@ -25,20 +25,20 @@ use super::refs::{self, FeatureName, FeaturePlan, PlanName};
 pub use fault::{Fault, Faults};
 pub(in crate::domain) use json::fields;
 
-/// A limit that is none, and how "no limit" is written on the wire.
+/// No limit, as it is written on the wire.
 pub const NO_LIMIT: i64 = i64::MAX;
 
 /// Prices have up to this many decimals, as in Stripe.
 pub const MAX_DECIMALS: u32 = 12;
 
-/// The highest amount, in the currency's minor unit: Stripe takes up to twelve digits (and fewer in most currencies,
-/// which it says itself).
+/// The highest amount, in the currency's minor unit. Stripe takes up to twelve digits; for most currencies its limit is
+/// lower, and Stripe reports that itself.
 pub const MAX_AMOUNT: i64 = 999_999_999_999;
 
-/// The longest title, in characters: it is kept in Stripe's metadata, whose values end there.
+/// The longest title, in characters: the limit of a metadata value in Stripe.
 pub const MAX_TITLE_CHARS: usize = 500;
 
-/// The longest lookup key that Stripe takes, in characters.
+/// Stripe's maximum length of a lookup key, in characters.
 pub const MAX_LOOKUP_KEY_CHARS: usize = 200;
 
 /// All plans that are for sale.
@@ -51,58 +51,58 @@ pub struct Model {
 /// One version of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// For people; the plan's name if none was given.
+    /// The display name; the plan's name by default.
     pub title: String,
     /// How often it is billed.
     pub interval: Interval,
-    /// What it is billed in.
+    /// The currency of its prices.
     pub currency: Currency,
-    /// What it grants; never empty.
+    /// The features that it grants; never empty.
     pub features: BTreeMap<FeatureName, Feature>,
 }
 
-/// What a plan grants of a feature, and at what price.
+/// A feature of a plan, with its price.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Feature {
-    /// For people; the [`FeaturePlan`] if none was given.
+    /// The display name; the [`FeaturePlan`] by default.
     pub title: String,
     /// Price per interval in the currency's minor unit, billed in advance; zero with tiers.
     pub base: Decimal,
-    /// How tiers add up. The default unless [tiered](Self::is_tiered).
+    /// How tiers are priced. The default unless [tiered](Self::is_tiered).
     pub mode: Mode,
-    /// How reports within an interval add up. The default without tiers.
+    /// How reports within an interval are aggregated. The default without tiers.
     pub aggregate: Aggregate,
-    /// Prices by usage; `None` for a feature that is licensed, and not counted. Empty: nothing of it is granted.
+    /// Prices by usage. `None`: the feature is licensed, and usage is not counted. Empty: the limit is 0.
     pub tiers: Option<Vec<Tier>>,
-    /// Usage is divided before it is priced.
+    /// The division of usage into packages before pricing.
     pub divide: Option<Divide>,
 }
 
-/// What usage costs up to a bound.
+/// The price of usage up to a bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tier {
     /// The last unit of this tier; `None` for no bound.
     pub upto: Option<i64>,
-    /// Per unit, in the currency's minor unit.
+    /// The price per unit, in the currency's minor unit.
     pub price: Decimal,
-    /// Once, when the tier is reached, in the currency's minor unit.
+    /// The flat price of entering the tier, in the currency's minor unit.
     pub base: i64,
 }
 
-/// Sells a feature by the dozen, or by the thousand.
+/// Sells a feature in packages, such as a dozen or a thousand units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Divide {
-    /// Units in a package; at least one.
+    /// The units in a package; at least one.
     pub by: i64,
-    /// What becomes of a package that is not full.
+    /// How a partial package is rounded.
     pub rounding: Rounding,
 }
 
-/// One that Stripe has, in lower case.
+/// The code of a currency that Stripe supports, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Currency(String);
 
-/// Defines an enum by the words it has in `pricing.json`, the default first.
+/// Defines an enum by its words in `pricing.json`, the default first.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $(#[$first_doc:meta])* $first:ident = $first_word:literal,
         $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
@@ -121,7 +121,7 @@ macro_rules! words {
                 match self { Self::$first => $first_word, $(Self::$variant => $word),+ }
             }
 
-            /// The meaning of a word in `pricing.json`; an empty one is the default, as it is for Go clients.
+            /// The variant of a word in `pricing.json`. An empty word is the default, as for Go clients.
             pub fn from_word(word: &str) -> Option<Self> {
                 match word {
                     "" => Some(Self::default()),
@@ -156,40 +156,40 @@ words! {
 }
 
 words! {
-    /// How the tiers of a feature add up.
+    /// How the tiers of a feature are priced.
     Mode {
-        /// Each unit costs what its own tier says.
+        /// Each unit has the price of its own tier.
         Graduated = "graduated",
-        /// All units cost what the tier of the last one says.
+        /// All units have the price of the last unit's tier.
         Volume = "volume",
     }
 }
 
 words! {
-    /// How the reports within an interval add up.
+    /// How the reports within an interval are aggregated.
     Aggregate {
-        /// All together.
+        /// The sum.
         Sum = "sum",
-        /// The highest counts.
+        /// The maximum.
         Max = "max",
-        /// The last of the interval counts.
+        /// The last report of the interval.
         Last = "last",
-        /// The last counts, over all intervals.
+        /// The last report, which carries over to later intervals.
         Perpetual = "perpetual",
     }
 }
 
 words! {
-    /// What becomes of a package that is not full.
+    /// How a partial package is rounded.
     Rounding {
-        /// It is free.
+        /// A partial package is free.
         Down = "down",
-        /// It is paid for in full.
+        /// A partial package is charged in full.
         Up = "up",
     }
 }
 
-/// What Stripe can charge in, today or once; of those that it has given up, an old account may still have prices.
+/// Every currency that Stripe supports or has supported, since old accounts may have prices in a withdrawn one.
 const CURRENCIES: &str = "\
     usd aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bif bmd bnd bob brl bsd btn bwp byn byr bzd cad cdf chf \
     clp cny cop crc cve czk djf dkk dop dzd eek egp etb eur fjd fkp gbp gel ghs gip gmd gnf gtq gyd hkd hnl hrk htg huf idr \
@@ -204,7 +204,7 @@ impl Currency {
         CURRENCIES.split_ascii_whitespace()
     }
 
-    /// The currency of that code, if Stripe has it.
+    /// The currency with that code, if Stripe supports it.
     pub fn new(code: &str) -> Option<Self> {
         let known = Self::codes().any(|known| known == code);
         known.then(|| Self(code.to_owned()))
@@ -228,7 +228,7 @@ impl Feature {
         self.tiers.is_some()
     }
 
-    /// Whether the price differs by usage: several tiers, or one that costs something to enter.
+    /// Whether the price depends on the tier: there are several tiers, or one with a flat price.
     pub fn is_tiered(&self) -> bool {
         match self.tiers.as_deref() {
             None | Some([]) => false,
@@ -237,7 +237,7 @@ impl Feature {
         }
     }
 
-    /// How much may be used in an interval; [`NO_LIMIT`] for as much as one likes.
+    /// The maximum usage in an interval; [`NO_LIMIT`] if it is unlimited.
     pub fn limit(&self) -> i64 {
         match self.tiers.as_deref() {
             None => NO_LIMIT,
@@ -246,7 +246,7 @@ impl Feature {
         }
     }
 
-    /// Gives what means nothing its default, so that equal means the same.
+    /// Resets fields without effect to their default, so that models with the same meaning are equal.
     pub(super) fn normalise(&mut self) {
         if !self.is_tiered() {
             self.mode = Mode::default();
@@ -258,15 +258,15 @@ impl Feature {
 }
 
 impl Model {
-    /// Reads `pricing.json`: JSON with comments and trailing commas. Nothing at all, or `null`, is an empty model.
+    /// Parses `pricing.json`: JSON with comments and trailing commas. An empty text, or `null`, is an empty model.
     ///
     /// # Errors
-    /// Every fault that there is, each with its place.
+    /// Every fault, each with its position.
     pub fn parse(text: &str) -> Result<Self, Faults> {
         parse::model(text)
     }
 
-    /// As [`parse`](Self::parse), for bytes that may not even be text.
+    /// Like [`parse`](Self::parse), for bytes that may not be valid UTF-8.
     pub fn parse_bytes(bytes: &[u8]) -> Result<Self, Faults> {
         match std::str::from_utf8(bytes) {
             Ok(text) => Self::parse(text),
@@ -293,7 +293,7 @@ impl Model {
         })
     }
 
-    /// What is right in itself, and yet a nuisance to some clients: plans first, then features, each once.
+    /// Warnings about valid names that cause trouble in some clients: plans first, then features, each once.
     pub fn warnings(&self) -> Vec<String> {
         let features: BTreeSet<_> = self
             .plans
@@ -306,7 +306,7 @@ impl Model {
             .collect()
     }
 
-    /// The model as `/v1/pull` answers it: defaults left out, keys sorted, indented by two, no newline at the end.
+    /// The JSON that `/v1/pull` returns: defaults omitted, keys sorted, indented by two, no trailing newline.
     pub fn to_json(&self) -> String {
         self.to_json_with(&BTreeSet::new())
     }

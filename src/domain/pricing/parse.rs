@@ -1,11 +1,11 @@
-//! Reads `pricing.json` and finds everything that is wrong with it, so that one look is enough to repair it.
+//! Parses `pricing.json` and reports all of its faults at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jsonc_parser::ast::Value;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
-use super::fault::{Place, short};
+use super::fault::{Path, short};
 use super::read::{Fields, Reader};
 use super::{
     Aggregate, Currency, Divide, Faults, Feature, Interval, MAX_AMOUNT, MAX_LOOKUP_KEY_CHARS, Mode,
@@ -14,7 +14,7 @@ use super::{
 use crate::domain::refs::{FeatureName, FeaturePlan, PlanName};
 use crate::position::Position;
 
-/// JSON with comments and trailing commas, and none of the other liberties that the parser knows.
+/// JSON with comments and trailing commas, and no other extension of the parser.
 const SYNTAX: ParseOptions = ParseOptions {
     allow_comments: true,
     allow_loose_object_property_names: false,
@@ -64,26 +64,26 @@ fn read(text: &str, reader: &mut Reader) -> Result<Model, Faults> {
 impl Reader {
     fn model(&mut self, value: &Value<'_>) -> Model {
         let mut model = Model::default();
-        let place = Place::TOP;
-        let Some(fields) = self.fields(&place, value, &["$schema", "plans"]) else {
+        let path = Path::TOP;
+        let Some(fields) = self.fields(&path, value, &["$schema", "plans"]) else {
             return model;
         };
-        // For editors.
-        self.string(&place, &fields, "$schema");
-        let place = place.field("plans");
-        for (key, start, value) in self.entries(&place, fields.get("plans")) {
-            let place = place.entry(key);
-            let name = self.name::<PlanName>(&place, key, start);
-            let plan = self.plan(&place, name.as_ref(), value);
+        // Editors use it.
+        self.string(&path, &fields, "$schema");
+        let path = path.field("plans");
+        for (key, start, value) in self.entries(&path, fields.get("plans")) {
+            let path = path.entry(key);
+            let name = self.name::<PlanName>(&path, key, start);
+            let plan = self.plan(&path, name.as_ref(), value);
             model.plans.extend(name.zip(plan));
         }
         model
     }
 
-    /// A plan whose name is at fault is read all the same, for the faults in it.
+    /// A plan with an invalid name is read too, to find the faults in it.
     fn plan(
         &mut self,
-        place: &Place<'_>,
+        path: &Path<'_>,
         name: Option<&PlanName>,
         value: &Value<'_>,
     ) -> Option<Plan> {
@@ -91,15 +91,15 @@ impl Reader {
         if self.archived.is_some() {
             known.push(ARCHIVED);
         }
-        let fields = self.fields(place, value, &known)?;
+        let fields = self.fields(path, value, &known)?;
         if let (Some(archived), Some(name), Some(Value::BooleanLit(literal))) =
             (&mut self.archived, name, fields.get(ARCHIVED))
             && literal.value
         {
             archived.insert(name.clone());
         }
-        let interval = self.word(place, &fields, "interval", Interval::from_word);
-        let currency = match self.string(place, &fields, "currency") {
+        let interval = self.word(path, &fields, "interval", Interval::from_word);
+        let currency = match self.string(path, &fields, "currency") {
             None | Some("") => Currency::default(),
             Some(code) => Currency::new(code).unwrap_or_else(|| {
                 let is_code = code.len() == 3 && code.bytes().all(|b| b.is_ascii_lowercase());
@@ -109,13 +109,13 @@ impl Reader {
                     "currency must be three lower-case letters"
                 };
                 let message = format!("{rule}: {:?}", short(code));
-                self.faults.add(fields.offset("currency"), place, message);
+                self.faults.add(fields.offset("currency"), path, message);
                 Currency::default()
             }),
         };
         let default_title = name.map_or("", PlanName::as_str);
-        let title = self.title(place, &fields, default_title);
-        let features = self.features(place, &fields, name);
+        let title = self.title(path, &fields, default_title);
+        let features = self.features(path, &fields, name);
         Some(Plan {
             title,
             interval,
@@ -126,14 +126,14 @@ impl Reader {
 
     fn features(
         &mut self,
-        plan_place: &Place<'_>,
+        plan_place: &Path<'_>,
         plan_fields: &Fields<'_>,
         plan: Option<&PlanName>,
     ) -> BTreeMap<FeatureName, Feature> {
-        let place = plan_place.field("features");
+        let path = plan_place.field("features");
         let value = plan_fields.get("features");
         let mut features = BTreeMap::new();
-        let entries = self.entries(&place, value);
+        let entries = self.entries(&path, value);
         let is_object = value.is_none_or(|value| matches!(value, Value::Object(_)));
         if entries.is_empty() && is_object {
             let message = "plans must have at least one feature";
@@ -141,13 +141,13 @@ impl Reader {
                 .add(plan_fields.offset("features"), plan_place, message);
         }
         for (key, start, value) in entries {
-            let place = place.entry(key);
-            let name = self.name::<FeatureName>(&place, key, start);
+            let path = path.entry(key);
+            let name = self.name::<FeatureName>(&path, key, start);
             let full = name.as_ref().zip(plan).map(|(name, plan)| name.on(plan));
             if let Some(full) = &full {
-                self.lookup_key(&place, start, full);
+                self.lookup_key(&path, start, full);
             }
-            let feature = self.feature(&place, full.as_ref(), value);
+            let feature = self.feature(&path, full.as_ref(), value);
             features.extend(name.zip(feature));
         }
         features
@@ -155,7 +155,7 @@ impl Reader {
 
     fn feature(
         &mut self,
-        place: &Place<'_>,
+        path: &Path<'_>,
         full: Option<&FeaturePlan>,
         value: &Value<'_>,
     ) -> Option<Feature> {
@@ -163,19 +163,19 @@ impl Reader {
         let fields = if let Value::NullKeyword(null) = value {
             Fields::none(null.range.start)
         } else {
-            self.fields(place, value, &known)?
+            self.fields(path, value, &known)?
         };
         let mut feature = Feature {
-            title: self.title(place, &fields, full.map_or("", FeaturePlan::as_str)),
-            base: self.amount(place, &fields, "base", "base"),
-            mode: self.word(place, &fields, "mode", Mode::from_word),
-            aggregate: self.word(place, &fields, "aggregate", Aggregate::from_word),
-            tiers: self.tiers(place, &fields),
-            divide: self.divide(place, &fields),
+            title: self.title(path, &fields, full.map_or("", FeaturePlan::as_str)),
+            base: self.amount(path, &fields, "base", "base"),
+            mode: self.word(path, &fields, "mode", Mode::from_word),
+            aggregate: self.word(path, &fields, "aggregate", Aggregate::from_word),
+            tiers: self.tiers(path, &fields),
+            divide: self.divide(path, &fields),
         };
         if feature.is_metered() && !feature.base.is_zero() {
             let message = "base must be zero with tiers";
-            self.faults.add(fields.offset("base"), place, message);
+            self.faults.add(fields.offset("base"), path, message);
         }
         let divisible = match feature.tiers.as_deref() {
             None => true,
@@ -184,35 +184,35 @@ impl Reader {
         };
         if feature.divide.is_some() && !divisible {
             let message = "divide must be used with base, or with one tier that has no base";
-            self.faults.add(fields.offset("divide"), place, message);
+            self.faults.add(fields.offset("divide"), path, message);
         }
         feature.normalise();
         Some(feature)
     }
 
-    fn tiers(&mut self, place: &Place<'_>, fields: &Fields<'_>) -> Option<Vec<Tier>> {
+    fn tiers(&mut self, path: &Path<'_>, fields: &Fields<'_>) -> Option<Vec<Tier>> {
         let value = fields.get("tiers")?;
-        let place = place.field("tiers");
+        let path = path.field("tiers");
         let Value::Array(array) = value else {
-            self.wrong_type(&place, value, "a list");
+            self.wrong_type(&path, value, "a list");
             return None;
         };
         let mut tiers: Vec<Tier> = Vec::with_capacity(array.elements.len().min(1024));
         let mut before = 0;
         for (i, value) in array.elements.iter().enumerate() {
-            let place = place.index(i);
-            let Some((tier, upto_at)) = self.tier(&place, value) else {
+            let path = path.index(i);
+            let Some((tier, upto_at)) = self.tier(&path, value) else {
                 continue;
             };
             let last = i + 1 == array.elements.len();
             match tier.upto {
                 None if !last => {
                     let message = "only the last tier may be without upto";
-                    self.faults.add(upto_at, &place, message);
+                    self.faults.add(upto_at, &path, message);
                 }
                 Some(upto) if upto > 0 && upto <= before => {
                     let message = "upto must be greater than in the tier before";
-                    self.faults.add(upto_at, &place, message);
+                    self.faults.add(upto_at, &path, message);
                 }
                 _ => {}
             }
@@ -222,45 +222,43 @@ impl Reader {
         Some(tiers)
     }
 
-    /// A tier, and where its bound is in the text.
-    fn tier(&mut self, place: &Place<'_>, value: &Value<'_>) -> Option<(Tier, usize)> {
-        let fields = self.fields(place, value, &["upto", "price", "base"])?;
-        let upto = self.integer(place, &fields, "upto", NO_LIMIT);
+    /// A tier, and the offset of its bound in the text.
+    fn tier(&mut self, path: &Path<'_>, value: &Value<'_>) -> Option<(Tier, usize)> {
+        let fields = self.fields(path, value, &["upto", "price", "base"])?;
+        let upto = self.integer(path, &fields, "upto", NO_LIMIT);
         if upto.is_some_and(|upto| upto < 1) {
             let message = "upto must be greater than zero";
-            self.faults.add(fields.offset("upto"), place, message);
+            self.faults.add(fields.offset("upto"), path, message);
         }
-        let base = self
-            .integer(place, &fields, "base", MAX_AMOUNT)
-            .unwrap_or(0);
+        let base = self.integer(path, &fields, "base", MAX_AMOUNT).unwrap_or(0);
         if base < 0 {
             self.faults
-                .add(fields.offset("base"), place, "base must be positive");
+                .add(fields.offset("base"), path, "base must be positive");
         }
         let tier = Tier {
-            // Go clients spell "no limit" out.
+            // Go clients write "no limit" as a number.
             upto: upto.filter(|upto| *upto != NO_LIMIT),
-            price: self.amount(place, &fields, "price", "tier prices"),
+            price: self.amount(path, &fields, "price", "tier prices"),
             base,
         };
         Some((tier, fields.offset("upto")))
     }
 
-    /// None as well without a divisor, which is how Go clients spell "not divided".
-    fn divide(&mut self, place: &Place<'_>, fields: &Fields<'_>) -> Option<Divide> {
-        let place = place.field("divide");
-        let fields = self.fields(&place, fields.get("divide")?, &["by", "rounding"])?;
-        let rounding = self.word(&place, &fields, "rounding", Rounding::from_word);
-        let by = self.integer(&place, &fields, "by", NO_LIMIT)?;
+    /// Also `None` without a divisor, which is how Go clients write "not divided".
+    fn divide(&mut self, path: &Path<'_>, fields: &Fields<'_>) -> Option<Divide> {
+        let path = path.field("divide");
+        let fields = self.fields(&path, fields.get("divide")?, &["by", "rounding"])?;
+        let rounding = self.word(&path, &fields, "rounding", Rounding::from_word);
+        let by = self.integer(&path, &fields, "by", NO_LIMIT)?;
         if by < 1 {
             let message = "by must be greater than zero";
-            self.faults.add(fields.offset("by"), &place, message);
+            self.faults.add(fields.offset("by"), &path, message);
         }
         Some(Divide { by, rounding })
     }
 
-    /// Stripe's lookup keys are shorter than its other texts, and cannot tell `:plan:` in a name from `@plan:`.
-    fn lookup_key(&mut self, place: &Place<'_>, offset: usize, full: &FeaturePlan) {
+    /// Checks the lookup key: Stripe limits its length, and `:plan:` in a name and `@plan:` have the same key.
+    fn lookup_key(&mut self, path: &Path<'_>, offset: usize, full: &FeaturePlan) {
         let key = full.lookup_key();
         if key.len() > MAX_LOOKUP_KEY_CHARS {
             let message = format!(
@@ -268,11 +266,11 @@ impl Reader {
                  and must not exceed {MAX_LOOKUP_KEY_CHARS}",
                 key.len()
             );
-            self.faults.add(offset, place, message);
+            self.faults.add(offset, path, message);
         } else if let Some(other) = self.lookup_keys.get(&key) {
             let message =
                 format!("the names of feature and plan read like {other} in Stripe; rename one");
-            self.faults.add(offset, place, message);
+            self.faults.add(offset, path, message);
         } else {
             self.lookup_keys.insert(key, full.clone());
         }

@@ -1,4 +1,4 @@
-//! Values of a syntax tree, whatever they mean: objects, texts, numbers, and the faults that each can have.
+//! Typed access to the values of a syntax tree, with the faults of each type.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Display;
@@ -8,30 +8,30 @@ use jsonc_parser::ast::{ObjectProp, Value};
 use jsonc_parser::common::Ranged;
 use rust_decimal::Decimal;
 
-use super::fault::{Collector, Place, short};
+use super::fault::{Collector, Path, short};
 use super::{MAX_AMOUNT, MAX_DECIMALS, MAX_TITLE_CHARS};
 use crate::domain::refs::{FeaturePlan, PlanName};
 use crate::num::{self, NumberError};
 
-/// Walks the syntax tree. What it returns counts only if no fault was found.
+/// Walks the syntax tree. Its results are valid only if no fault was found.
 #[derive(Default)]
 pub(super) struct Reader {
     pub(super) faults: Collector,
-    /// Which feature has a lookup key, since two names may spell the same one.
+    /// The feature of each lookup key, since two names may have the same key.
     pub(super) lookup_keys: HashMap<String, FeaturePlan>,
     /// The plans that say they are archived, where they may.
     pub(super) archived: Option<BTreeSet<PlanName>>,
 }
 
-/// The fields of an object that are there and not null.
+/// The fields of an object that are present and not null.
 pub(super) struct Fields<'a> {
     start: usize,
-    /// Under the names that are known, however they are written.
+    /// By their canonical names, whatever their case in the text.
     list: Vec<(&'static str, &'a ObjectProp<'a>)>,
 }
 
 impl<'a> Fields<'a> {
-    /// Of an object that is left out.
+    /// The fields of an omitted object.
     pub(super) fn none(start: usize) -> Self {
         Self {
             start,
@@ -44,22 +44,22 @@ impl<'a> Fields<'a> {
         Some(&found.value)
     }
 
-    /// Where the field's value is in the text, or the object itself if the field is missing.
+    /// The offset of the field's value in the text, or of the object if the field is missing.
     pub(super) fn offset(&self, name: &str) -> usize {
         self.get(name).map_or(self.start, Ranged::start)
     }
 }
 
 impl Reader {
-    /// An object's fields, named in whatever case; unknown and repeated ones are faults.
+    /// An object's fields, matched without regard to case. Unknown and repeated fields are faults.
     pub(super) fn fields<'a>(
         &mut self,
-        place: &Place<'_>,
+        path: &Path<'_>,
         value: &'a Value<'a>,
         known: &[&'static str],
     ) -> Option<Fields<'a>> {
         let Value::Object(object) = value else {
-            self.wrong_type(place, value, "an object");
+            self.wrong_type(path, value, "an object");
             return None;
         };
         let mut list: Vec<(&'static str, &ObjectProp<'_>)> = Vec::with_capacity(known.len());
@@ -67,15 +67,15 @@ impl Reader {
             let name = prop.name.as_str();
             let Some(field) = known.iter().find(|field| field.eq_ignore_ascii_case(name)) else {
                 let message = format!("unknown field {:?}", short(name));
-                self.faults.add(prop.name.start(), place, message);
+                self.faults.add(prop.name.start(), path, message);
                 continue;
             };
             match list.iter_mut().find(|(seen, _)| seen == field) {
                 None => list.push((*field, prop)),
                 Some((_, seen)) if seen.name.as_str() == name => {
-                    self.duplicate(place, name, prop.name.start());
+                    self.duplicate(path, name, prop.name.start());
                 }
-                // Written twice in different cases: the right one counts, or else the last.
+                // Repeated in a different case: the canonical spelling wins, or else the last one.
                 Some((_, seen)) if seen.name.as_str() != *field => *seen = prop,
                 Some(_) => {}
             }
@@ -87,17 +87,17 @@ impl Reader {
         })
     }
 
-    /// Keys, where they are, and values of an object that has keys of the user's own.
+    /// The keys, offsets and values of an object whose keys the user chose.
     pub(super) fn entries<'a>(
         &mut self,
-        place: &Place<'_>,
+        path: &Path<'_>,
         value: Option<&'a Value<'a>>,
     ) -> Vec<(&'a str, usize, &'a Value<'a>)> {
         let object = match value {
             None => return Vec::new(),
             Some(Value::Object(object)) => object,
             Some(other) => {
-                self.wrong_type(place, other, "an object");
+                self.wrong_type(path, other, "an object");
                 return Vec::new();
             }
         };
@@ -108,29 +108,29 @@ impl Reader {
             if seen.insert(key) {
                 entries.push((key, start, &prop.value));
             } else {
-                self.duplicate(place, key, start);
+                self.duplicate(path, key, start);
             }
         }
         entries
     }
 
-    fn duplicate(&mut self, place: &Place<'_>, key: &str, offset: usize) {
+    fn duplicate(&mut self, path: &Path<'_>, key: &str, offset: usize) {
         let message = format!("duplicate key {:?}", short(key));
-        self.faults.add(offset, place, message);
+        self.faults.add(offset, path, message);
     }
 
     pub(super) fn name<T: FromStr<Err: Display>>(
         &mut self,
-        place: &Place<'_>,
+        path: &Path<'_>,
         key: &str,
         offset: usize,
     ) -> Option<T> {
         key.parse()
-            .map_err(|error| self.faults.add(offset, place, error))
+            .map_err(|error| self.faults.add(offset, path, error))
             .ok()
     }
 
-    pub(super) fn wrong_type(&mut self, place: &Place<'_>, value: &Value<'_>, expected: &str) {
+    pub(super) fn wrong_type(&mut self, path: &Path<'_>, value: &Value<'_>, expected: &str) {
         let got = match value {
             Value::StringLit(_) => "a string",
             Value::NumberLit(_) => "a number",
@@ -140,12 +140,12 @@ impl Reader {
             Value::NullKeyword(_) => "null",
         };
         let message = format!("expected {expected}, got {got}");
-        self.faults.add(value.start(), place, message);
+        self.faults.add(value.start(), path, message);
     }
 
     pub(super) fn string<'a>(
         &mut self,
-        place: &Place<'_>,
+        path: &Path<'_>,
         fields: &Fields<'a>,
         field: &str,
     ) -> Option<&'a str> {
@@ -153,61 +153,54 @@ impl Reader {
         if let Value::StringLit(text) = value {
             return Some(&text.value);
         }
-        self.wrong_type(&place.field(field), value, "a string");
+        self.wrong_type(&path.field(field), value, "a string");
         None
     }
 
-    pub(super) fn title(
-        &mut self,
-        place: &Place<'_>,
-        fields: &Fields<'_>,
-        default: &str,
-    ) -> String {
-        let title = self
-            .string(place, fields, "title")
-            .filter(|t| !t.is_empty());
+    pub(super) fn title(&mut self, path: &Path<'_>, fields: &Fields<'_>, default: &str) -> String {
+        let title = self.string(path, fields, "title").filter(|t| !t.is_empty());
         if title.is_some_and(|title| title.chars().nth(MAX_TITLE_CHARS).is_some()) {
             let message = format!("title must not exceed {MAX_TITLE_CHARS} characters");
-            self.faults.add(fields.offset("title"), place, message);
+            self.faults.add(fields.offset("title"), path, message);
         }
         title.unwrap_or(default).to_owned()
     }
 
     pub(super) fn word<T: Default>(
         &mut self,
-        place: &Place<'_>,
+        path: &Path<'_>,
         fields: &Fields<'_>,
         field: &str,
         meaning: fn(&str) -> Option<T>,
     ) -> T {
-        let Some(word) = self.string(place, fields, field) else {
+        let Some(word) = self.string(path, fields, field) else {
             return T::default();
         };
         meaning(word).unwrap_or_else(|| {
             let message = format!("unknown {field}: {:?}", short(word));
-            self.faults.add(fields.offset(field), place, message);
+            self.faults.add(fields.offset(field), path, message);
             T::default()
         })
     }
 
-    /// A whole number up to `max`; the least is for the caller to check.
+    /// An integer up to `max`. The caller checks the minimum.
     pub(super) fn integer(
         &mut self,
-        place: &Place<'_>,
+        path: &Path<'_>,
         fields: &Fields<'_>,
         field: &str,
         max: i64,
     ) -> Option<i64> {
         let value = fields.get(field)?;
         let Value::NumberLit(literal) = value else {
-            self.wrong_type(&place.field(field), value, "an integer");
+            self.wrong_type(&path.field(field), value, "an integer");
             return None;
         };
         let number = match num::parse(literal.value) {
             Ok(number) if number.is_integer() => number,
             Ok(_) | Err(NumberError::TooPrecise | NumberError::Invalid) => {
                 let message = format!("expected an integer, got {}", short(literal.value));
-                self.faults.add(value.start(), &place.field(field), message);
+                self.faults.add(value.start(), &path.field(field), message);
                 return None;
             }
             Err(NumberError::OutOfRange) if literal.value.starts_with('-') => Decimal::MIN,
@@ -215,17 +208,17 @@ impl Reader {
         };
         if number > Decimal::from(max) {
             let message = format!("{field} must not exceed {max}");
-            self.faults.add(value.start(), place, message);
+            self.faults.add(value.start(), path, message);
         }
-        // Only the sign of what does not fit counts from here on, and only if it is negative.
+        // The number is out of range, so only a negative sign matters from here on.
         let clamped = number.clamp(Decimal::from(i64::MIN), Decimal::from(max));
         i64::try_from(clamped).ok()
     }
 
-    /// An amount of money, zero if it is not there; `plural` is what several of them are called.
+    /// An amount of money, zero if missing. `plural` names the kind of amount in messages.
     pub(super) fn amount(
         &mut self,
-        place: &Place<'_>,
+        path: &Path<'_>,
         fields: &Fields<'_>,
         field: &str,
         plural: &str,
@@ -234,7 +227,7 @@ impl Reader {
             return Decimal::ZERO;
         };
         let Value::NumberLit(literal) = value else {
-            self.wrong_type(&place.field(field), value, "a number");
+            self.wrong_type(&path.field(field), value, "a number");
             return Decimal::ZERO;
         };
         let too_large = format!("{field} must not exceed {MAX_AMOUNT}");
@@ -255,7 +248,7 @@ impl Reader {
             }
             Err(NumberError::OutOfRange) => too_large,
         };
-        self.faults.add(value.start(), place, message);
+        self.faults.add(value.start(), path, message);
         Decimal::ZERO
     }
 }

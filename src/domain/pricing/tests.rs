@@ -1,4 +1,4 @@
-//! The model's rules by table, and as properties over random models.
+//! Tests of the model's rules, by example and as properties over random models.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// The only plan's only feature, `feature:x` of `plan:a@1`, from its JSON.
+/// Parses `feature:x` of `plan:a@1` from the feature's JSON.
 pub(super) fn feature(json: &str) -> Result<Feature, String> {
     let text = format!(r#"{{"plans":{{"plan:a@1":{{"features":{{"feature:x":{json}}}}}}}}}"#);
     let model = Model::parse(&text).map_err(|faults| faults.to_string())?;
@@ -16,7 +16,7 @@ pub(super) fn feature(json: &str) -> Result<Feature, String> {
 }
 
 #[test]
-fn nothing_is_an_empty_model() {
+fn an_empty_text_is_an_empty_model() {
     for text in [
         "",
         " \n",
@@ -33,7 +33,7 @@ fn nothing_is_an_empty_model() {
 }
 
 #[test]
-fn an_editors_schema_is_no_part_of_the_model() {
+fn the_schema_field_is_ignored() {
     let text = r#"{"$schema":"https://example.com/pricing.schema.json","plans":{}}"#;
     assert_eq!(Model::parse(text), Ok(Model::default()));
     for text in [
@@ -46,7 +46,7 @@ fn an_editors_schema_is_no_part_of_the_model() {
 }
 
 #[test]
-fn fields_are_read_in_whatever_case() {
+fn field_names_are_case_insensitive() {
     let usual = feature(r#"{"base":100,"title":"X"}"#).unwrap();
     for json in [
         r#"{"Base":100,"TITLE":"X"}"#,
@@ -58,7 +58,7 @@ fn fields_are_read_in_whatever_case() {
     }
     let model = r#"{"Plans":{"plan:a@1":{"Features":{"feature:x":{"Tiers":[{"UpTo":1}]}}}}}"#;
     assert_eq!(Model::parse(model).unwrap().features().count(), 1);
-    // Names are the seller's own.
+    // Names are case-sensitive.
     for text in [
         r#"{"plans":{"Plan:a@1":{"features":{"feature:x":{}}}}}"#,
         r#"{"plans":{"plan:a@1":{"features":{"Feature:x":{}}}}}"#,
@@ -68,12 +68,12 @@ fn fields_are_read_in_whatever_case() {
 }
 
 #[test]
-fn a_feature_of_nothing_is_licensed_and_free() {
+fn a_feature_without_fields_is_licensed_and_free() {
     assert_eq!(feature("null"), feature("{}"));
 }
 
 #[test]
-fn what_some_clients_refuse_is_warned_of_once() {
+fn names_that_some_clients_refuse_are_warned_of_once() {
     let text = r#"{"plans":{
         "plan:a@1":{"features":{"feature:b-c":{},"feature:x":{}}},
         "plan:a-b@1":{"features":{"feature:b-c":{}}}}}"#;
@@ -187,7 +187,7 @@ fn all_fields_in_their_order() {
 }
 
 #[test]
-fn what_means_nothing_has_its_default() {
+fn fields_without_effect_have_their_default() {
     for (given, meant) in [
         (r#"{"mode":"volume"}"#, "{}"),
         (r#"{"aggregate":"max"}"#, "{}"),
@@ -250,11 +250,11 @@ fn limits() {
 }
 
 #[test]
-fn hashes_stay_as_they_are() {
+fn plan_hashes_are_stable() {
     let text = r#"{"plans":{"plan:a@1":{"features":{"feature:x":{"tiers":[{"upto":10},{"price":0.5}]}}}}}"#;
     let model = Model::parse(text).unwrap();
     let (name, plan) = model.plans.first_key_value().unwrap();
-    // Accounts remember this: when it changes, every plan that was ever pushed looks changed.
+    // Accounts store this hash. If it changes, every pushed plan looks changed.
     assert_snapshot!(plan.hash(name), @"08d6c8ab45ee1870b1b285bfbf9a05af07b291c6cfdc8a3356d879b18c2baaf1");
     let mut other = plan.clone();
     other.title = "A".to_owned();
@@ -278,7 +278,7 @@ proptest! {
     #[test]
     fn any_text_is_refused_or_read(text in any::<String>(), cut in 0_usize..400, json in models::models(2, 2)) {
         let _ = Model::parse(&text);
-        // A model that broke off, and one with a hole in it.
+        // A truncated model, and one with a part removed.
         let whole: Vec<char> = json.to_string().chars().collect();
         let cut = cut.min(whole.len());
         let head: String = whole[..cut].iter().collect();

@@ -1,4 +1,4 @@
-//! What a subscription may name.
+//! References in a subscription.
 
 use std::fmt::{self, Display};
 use std::str::FromStr;
@@ -7,18 +7,18 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    FEATURE_PLAN_VERSION, FeaturePlan, PlanName, RefError, fault_of_what_it_looks_like, is_name,
+    FEATURE_PLAN_VERSION, FeaturePlan, PlanName, RefError, fault_of_resembled_kind, is_name,
     is_version,
 };
 
-/// What a subscription may name: a plan, or a single feature of one.
+/// A reference in a subscription: a plan, or a single feature of one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reference {
     /// All features of a plan.
     Plan(PlanName),
     /// One feature of a plan.
     Feature(FeaturePlan),
-    /// `feature:NAME@VERSION`, legal to write, but a model has features in plans only: it is never found.
+    /// `feature:NAME@VERSION`: valid, but never found, since a model has features in plans only.
     FeatureVersion(Arc<str>),
 }
 
@@ -34,7 +34,7 @@ impl Reference {
 
     pub(super) fn feature(text: &str) -> Result<Self, RefError> {
         let Some(rest) = text.strip_prefix("feature:") else {
-            fault_of_what_it_looks_like(text)?;
+            fault_of_resembled_kind(text)?;
             return Err(RefError::name(
                 "feature plan must start with 'feature:'",
                 text,
@@ -65,7 +65,7 @@ impl FromStr for Reference {
     type Err = RefError;
 
     fn from_str(text: &str) -> Result<Self, RefError> {
-        // What is of neither kind is more likely a plan: most references are.
+        // A text of neither kind is more likely meant as a plan: most references are plans.
         if text.starts_with("feature:") {
             Self::feature(text)
         } else {

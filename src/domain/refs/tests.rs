@@ -1,4 +1,4 @@
-//! References as people write them, and as they are shown.
+//! Tests of parsing and displaying names.
 
 use super::*;
 use proptest::prelude::*;
@@ -198,7 +198,7 @@ prop_compose! {
     }
 }
 
-/// The alphabet in which two names collide most easily.
+/// Names of an alphabet in which collisions are likely.
 fn confusable() -> impl Strategy<Value = String> {
     ("[a:-]{1,4}", "[a:-]{1,4}", "[a-]{1,3}")
         .prop_map(|(f, p, v)| format!("feature:{f}@plan:{p}@{v}"))
@@ -206,7 +206,7 @@ fn confusable() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn a_name_comes_back_as_it_went_in(text in feature_plan()) {
+    fn a_name_displays_as_it_was_parsed(text in feature_plan()) {
         let full: FeaturePlan = text.parse().unwrap();
         prop_assert_eq!(full.to_string(), text);
         prop_assert_eq!(full.feature().to_string().parse::<FeatureName>().unwrap(), full.feature());
@@ -215,15 +215,15 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_refused_or_kept(text in any::<String>()) {
+    fn any_text_is_refused_or_preserved(text in any::<String>()) {
         let kept = text.parse::<Reference>().map(|r| r.to_string());
         prop_assert!(kept.is_err() || kept == Ok(text));
     }
 
-    /// Keys of the original's making cannot tell `:plan:` inside a name from `@plan:` (validation of a model
-    /// refuses such a pair); nothing else may make two names share one.
+    /// The original's lookup keys cannot distinguish `:plan:` inside a name from `@plan:` (the model's validation
+    /// refuses such a pair). No other two names may share a key.
     #[test]
-    fn lookup_keys_are_apart(a in confusable(), b in confusable()) {
+    fn lookup_keys_are_distinct(a in confusable(), b in confusable()) {
         let (a, b): (FeaturePlan, FeaturePlan) = (a.parse().unwrap(), b.parse().unwrap());
         prop_assert_eq!(a.lookup_key() == b.lookup_key(), a == b);
         let (p, q) = (a.plan(), b.plan());

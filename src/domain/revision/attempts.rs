@@ -1,31 +1,32 @@
-//! Decisions that are made one after the other, until one goes through.
+//! Repeated decisions for one request, until one succeeds.
 
 use super::Revision;
 use crate::stripe;
 
-/// How many decisions are made for one request. Each but the last met another request's write, or a kept failure.
+/// The maximum number of decisions for one request. Every one but the last met another request's write, or a kept
+/// failure.
 const DECISIONS: u32 = 100;
 
-/// How often a change is decided anew because the clock overtook it.
+/// How often a change is decided again because the clock overtook it.
 const RACES: u32 = 3;
 
-/// How often the revision is read again while another request's write, which has taken the key, does not show. After
-/// that it is taken to have failed, and the next key is used.
+/// How often the revision is read again while another request's write has the key but is not visible. After that the
+/// write is assumed to have failed, and the next key is used.
 const LOOKS: u32 = 5;
 
-/// Why a write did not go through, where another decision may.
+/// Why a write failed in a way that another decision may avoid.
 #[derive(Debug)]
 pub(in crate::domain) enum Refusal {
-    /// The schedule moved on between our read and our write.
+    /// The schedule advanced between the read and the write.
     Overtaken(stripe::Error),
-    /// The key was used with other parameters: by another request, which may still be under way.
+    /// Another request used the key with other parameters, and may still be running.
     Taken(stripe::Error),
-    /// The key gives the failure of an earlier try.
+    /// Stripe replays the failure of an earlier attempt.
     Kept(stripe::Error),
 }
 
 impl Refusal {
-    /// The refusal that `error` is, or `error` itself if another decision would not help.
+    /// Classifies `error` as a refusal, or returns it if another decision would not help.
     pub(in crate::domain) fn of(error: stripe::Error) -> Result<Self, stripe::Error> {
         if error.is_idempotency_conflict() {
             Ok(Self::Taken(error))
@@ -49,7 +50,7 @@ impl Refusal {
     }
 }
 
-/// The decisions that one request makes, one after the other, until its writes go through.
+/// The decisions of one request, until its writes succeed.
 pub(in crate::domain) struct Decisions {
     customer: String,
     attempts: Attempts,
@@ -73,19 +74,19 @@ impl Decisions {
         }
     }
 
-    /// How long to wait, in units of the first wait between tries, before everything is read again.
+    /// How long to wait before everything is read again, in units of the first wait between attempts.
     ///
     /// # Errors
-    /// Why the request is given up.
+    /// The final error, if the request is given up.
     pub(in crate::domain) fn after(&mut self, refusal: Refusal) -> Result<u32, stripe::Error> {
         self.attempts.after(refusal)
     }
 }
 
-/// Which of the keys that are made of what was seen is next.
+/// Counts the keys that are derived from one observed state.
 #[derive(Default)]
 pub(in crate::domain) struct Attempts {
-    /// What was seen last: a revision, or a total.
+    /// The last observed revision or total.
     seen: Option<u64>,
     attempt: u32,
     made: u32,
@@ -94,7 +95,7 @@ pub(in crate::domain) struct Attempts {
 }
 
 impl Attempts {
-    /// The number of the key for what is `seen` now, from 1.
+    /// The number of the next key for the state `seen`, from 1.
     pub(in crate::domain) fn at(&mut self, seen: u64) -> u32 {
         if self.seen != Some(seen) {
             (self.seen, self.attempt, self.looks) = (Some(seen), 1, 0);
@@ -103,18 +104,18 @@ impl Attempts {
         self.attempt
     }
 
-    /// The key is spent, and what it was spent on is no more.
+    /// Moves to the next key, because this one is spent on a write that no longer runs.
     pub(in crate::domain) fn next(&mut self) {
         self.attempt += 1;
     }
 
-    /// As [`Decisions::after`].
+    /// Like [`Decisions::after`].
     pub(in crate::domain) fn after(&mut self, refusal: Refusal) -> Result<u32, stripe::Error> {
         tracing::info!(error = %refusal.error(), seen = self.seen, "decided anew");
         let (wait, give_up) = match &refusal {
             Refusal::Taken(_) if self.looks < LOOKS => {
                 self.looks += 1;
-                // The first look is free: most often the other request has just ended.
+                // The first retry does not wait: usually the other request has just ended.
                 ((1 << self.looks) >> 2, false)
             }
             Refusal::Overtaken(_) => {
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_says_what_was_seen_and_a_spent_one_is_followed_by_the_next() {
+    fn a_key_names_the_revision_and_a_spent_key_is_followed_by_the_next() {
         let mut decisions = Decisions::new("cus_1");
         assert_eq!(decisions.at(4).key("change"), "sub:cus_1:4:change");
         let kept = refusal("card_error", 402, true);
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_another_request_took_is_waited_for_before_the_next_is_used() {
+    fn a_key_taken_by_another_request_is_retried_before_the_next_is_used() {
         let mut decisions = Decisions::new("cus_1");
         let mut waits = Vec::new();
         while decisions.at(0).key("x") == "sub:cus_1:0:x" {
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_given_up_in_the_end() {
+    fn a_request_gives_up_after_the_last_attempt() {
         let mut decisions = Decisions::new("cus_1");
         let mut made = 0;
         let given_up = loop {

@@ -1,8 +1,8 @@
-//! Writes that Stripe has refused, by their idempotency keys.
+//! Refused writes, by idempotency key.
 //!
-//! Stripe keeps a refusal under its key. Another request that is based on the same revision finds the key taken, and
-//! cannot know by what: it has to wait for what may be under way. This process can find out if the refusal was its own:
-//! sent again, the refused write is answered with the refusal that Stripe keeps, and so is known to be over.
+//! Stripe keeps a refusal under its key. Another request at the same revision finds the key taken, and cannot tell
+//! whether the other write is still running, so it would have to wait. If the refused write came from this process, it
+//! is sent again: Stripe replays the refusal, which proves that the write has ended.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use crate::billing::{Done, Write};
 use crate::domain::Domain;
 use crate::stripe;
 
-/// How many bytes of refused writes are remembered.
+/// The maximum size of remembered writes, in bytes.
 const REMEMBERED: u64 = 4 << 20;
 
-/// How long: Stripe keeps an answer for a day, and a request that is corrected comes soon.
+/// How long a write is remembered. Stripe keeps an answer for a day, but corrected requests come soon.
 const KEPT: Duration = Duration::from_secs(600);
 
-/// The refused writes, each by the number of its account and its key.
+/// The refused writes, by account number and key.
 pub(in crate::domain) type RefusedWrites = Cache<(u64, String), Write<Done>>;
 
 pub(in crate::domain) fn refused_writes() -> RefusedWrites {
@@ -33,8 +33,8 @@ pub(in crate::domain) fn refused_writes() -> RefusedWrites {
 }
 
 impl Domain {
-    /// Sends a write of a decision. If its key is taken by a write of this process that was refused, answers with that
-    /// refusal, after which the next key can be used at once.
+    /// Sends a write of a decision. If a refused write of this process has its key, returns that refusal, so that the
+    /// next key can be used at once.
     pub(in crate::domain) async fn decided<T: DeserializeOwned>(
         &self,
         write: Write<T>,
