@@ -31,7 +31,7 @@ pub struct AdmissionLimits {
 }
 
 impl AdmissionLimits {
-    /// Whether one caller may use the whole server, so that nothing has to be shared.
+    /// Whether one caller may use the whole server, so that slots need not be shared.
     fn is_for_one(self) -> bool {
         self.caller >= self.server
     }
@@ -258,8 +258,8 @@ impl<'a> WaitingGuard<'a> {
 }
 
 impl Drop for WaitingGuard<'_> {
-    /// Takes a slot even if none is free. The request was admitted before, and another one has finished for each that
-    /// goes on.
+    /// Takes a slot even if none is free. The request was admitted before, and another request has finished for each
+    /// one that continues.
     fn drop(&mut self) {
         let running = self.0.change(Stage::Running);
         debug_assert!(running.is_ok(), "only waiting can be refused");

@@ -1,7 +1,8 @@
-//! Work that goes on by itself while a server runs: tasks that are repeated, each by its name.
+//! Periodic tasks of a server, each with a name.
 //!
-//! A task that fails is tried again at its next time. All end with the server: what is under way is dropped, so a task
-//! must leave nothing half done. What requests start and do not wait for is in [`domain`](crate::domain::Background).
+//! A failed task is tried again at its next time. All tasks end with the server: a running one is dropped, so a task
+//! must tolerate interruption at any point. Background work that requests start is in
+//! [`domain`](crate::domain::Background).
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use tokio::task::JoinSet;
 use crate::metrics::Metrics;
 use clock::Clock;
 
-/// The longest wait before a task runs for the first time: a server that is often restarted must come to it too.
+/// The longest wait before a task's first run, so that a server that is restarted often runs its tasks too.
 const FIRST: Duration = Duration::from_secs(10 * 60);
 
 /// The tasks of a server. They end when this is dropped.
@@ -23,7 +24,7 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// None yet. Their runs are counted in `metrics`.
+    /// An empty set of tasks. `metrics` counts their runs.
     pub fn new(clock: Clock, metrics: Arc<Metrics>) -> Self {
         Self {
             running: JoinSet::new(),
@@ -32,9 +33,8 @@ impl Tasks {
         }
     }
 
-    /// Runs `task` again and again, one run after the other, with a pause of `every` between them; zero: never. Before the
-    /// first run it waits for a part of that, and for ten minutes at most, so that servers that start together do not all
-    /// ask Stripe at the same moment.
+    /// Runs `task` repeatedly with a pause of `every` between runs; zero: never. The first run waits for a random random_fraction
+    /// of `every`, at most ten minutes, so that servers that start together do not all call Stripe at the same moment.
     pub fn repeat<F, E>(
         &mut self,
         name: &'static str,
@@ -49,7 +49,7 @@ impl Tasks {
         }
         let (clock, metrics) = (self.clock.clone(), Arc::clone(&self.metrics));
         self.running.spawn(async move {
-            tokio::time::sleep(every.min(FIRST).mul_f64(part())).await;
+            tokio::time::sleep(every.min(FIRST).mul_f64(random_fraction())).await;
             loop {
                 let outcome = match task().await {
                     Ok(()) => {
@@ -67,14 +67,14 @@ impl Tasks {
         });
     }
 
-    /// Ends all of them.
+    /// Stops all tasks.
     pub async fn stop(mut self) {
         self.running.shutdown().await;
     }
 }
 
-/// A part of a whole that differs from server to server.
-fn part() -> f64 {
+/// A random fraction, different for each server.
+fn random_fraction() -> f64 {
     let (random, ..) = uuid::Uuid::new_v4().as_fields();
     f64::from(random) / f64::from(u32::MAX)
 }
@@ -87,7 +87,7 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3_600);
 
-    /// How often a task has run after some hours that takes no time and fails every other time.
+    /// The number of runs of a task within some hours, if it takes no time and fails every other time.
     async fn runs(every: Duration, hours: u32) -> u32 {
         let ran = Arc::new(AtomicU32::default());
         let mut tasks = Tasks::new(Clock::manual(0), Arc::default());

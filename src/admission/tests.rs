@@ -8,7 +8,7 @@ fn limits(server: usize, caller: usize) -> AdmissionLimits {
     }
 }
 
-/// As many requests as are let in.
+/// Admits requests until one is refused.
 fn all(slots: &RequestSlots, caller: &CallerSlots, limits: AdmissionLimits) -> Vec<Admitted> {
     std::iter::from_fn(|| slots.admit(caller, None, limits).ok()).collect()
 }
@@ -93,7 +93,7 @@ async fn a_waiting_request_has_no_slot_and_gets_one_afterwards() {
 }
 
 #[tokio::test]
-async fn nobody_waits_once_the_server_stops() {
+async fn no_request_waits_once_the_server_stops() {
     let (slots, caller) = (RequestSlots::default(), CallerSlots::default());
     let admitted = slots.admit(&caller, None, limits(1, 1)).expect("a slot");
     let mut waits = Box::pin(admitted.admission().wait(std::future::pending::<()>()));
@@ -105,7 +105,7 @@ async fn nobody_waits_once_the_server_stops() {
 }
 
 #[test]
-fn the_bytes_of_all_bodies_are_bounded_and_no_caller_takes_them_all() {
+fn body_bytes_are_bounded_and_shared_among_callers() {
     let (slots, limits) = (RequestSlots::default(), limits(100, 50));
     let (one, other) = (CallerSlots::default(), CallerSlots::default());
     let buffers = |caller: &CallerSlots| {
@@ -164,7 +164,7 @@ fn one_address_with_many_keys_leaves_room_to_others() {
 }
 
 #[test]
-fn a_caller_that_shares_with_nobody_may_have_all_from_one_address() {
+fn a_sole_caller_may_use_all_slots_from_one_address() {
     let (slots, caller, all) = (
         RequestSlots::default(),
         CallerSlots::default(),

@@ -18,10 +18,10 @@ use tokio_util::sync::CancellationToken;
 use super::activity::Activity;
 
 /// How long the rest of a body is read and discarded.
-const PATIENCE: Duration = Duration::from_secs(5);
+const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// How many bytes of it are read and discarded.
-const MOST: usize = 16 << 20;
+const MAX_BYTES: usize = 16 << 20;
 
 /// A request's body. If it is dropped before its end, the rest is read and discarded.
 pub(super) struct Received {
@@ -102,7 +102,7 @@ impl Drop for Received {
         };
         let (reading, stopping) = (self.reading.take(), self.stopping.clone());
         runtime.spawn(async move {
-            let discarded = tokio::time::timeout(PATIENCE, discard(rest));
+            let discarded = tokio::time::timeout(MAX_WAIT, discard(rest));
             let ended = stopping.run_until_cancelled(discarded).await;
             if !matches!(ended, Some(Ok(()))) {
                 tracing::debug!("the rest of a body was broken off");
@@ -112,9 +112,9 @@ impl Drop for Received {
     }
 }
 
-/// Reads a body to its end, or up to [`MOST`] bytes.
+/// Reads a body to its end, or up to [`MAX_BYTES`] bytes.
 async fn discard(mut body: Incoming) {
-    let mut left = MOST;
+    let mut left = MAX_BYTES;
     while let Some(Ok(frame)) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await
     {
         let length = frame.data_ref().map_or(0, Bytes::len);

@@ -45,7 +45,7 @@ struct Connection {
 }
 
 /// The table counts as busy when more than one in this many slots is taken.
-const BUSY_PART: usize = 8;
+const BUSY_FRACTION: usize = 8;
 
 /// The value of `in_flight` of an evicted connection.
 const EVICTED: usize = usize::MAX;
@@ -91,7 +91,7 @@ impl ConnectionTable {
             *state.peers.entry(peer).or_default() += 1;
         }
         Some(ConnectionSlot {
-            came_when_busy: state.all.len() > self.most.div_ceil(BUSY_PART),
+            came_when_busy: state.all.len() > self.most.div_ceil(BUSY_FRACTION),
             open: self.clone(),
             number,
             connection,

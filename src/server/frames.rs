@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_closed_on_the_way_is_told() {
+    fn a_frame_that_closed_in_between_is_reported() {
         let settings = frame(4, 0, b"");
         let mut frames = Frames::default();
         assert!(!frames.follow(&settings[..5]));

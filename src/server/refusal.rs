@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_hyper_says_of_heads_gets_a_body() {
+    fn only_hypers_answers_to_heads_get_a_body() {
         let bare = "HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\ndate: x\r\n\r\n";
         let text = String::from_utf8(of_head(bare.as_bytes()).unwrap()).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();

@@ -23,16 +23,16 @@ use super::refusal;
 use super::watched::Watched;
 
 /// How long a rejected connection has to send a request, and then to read the answer.
-const PATIENCE: Duration = Duration::from_secs(1);
+const MAX_WAIT: Duration = Duration::from_secs(1);
 
 /// How many rejected connections may be open. Each takes a file descriptor and some memory.
-const MOST: usize = 64;
+const MAX_OPEN: usize = 64;
 
 /// How many may be open at least: as many as one client may open at once.
-const FEWEST: usize = 8;
+const MIN_OPEN: usize = 8;
 
 /// How many may be open, as a part of all connections: one in this many.
-const PART: usize = 8;
+const FRACTION: usize = 8;
 
 /// Limits how many rejected connections are open.
 pub(super) struct RejectedConnections(Arc<Semaphore>);
@@ -40,7 +40,7 @@ pub(super) struct RejectedConnections(Arc<Semaphore>);
 impl RejectedConnections {
     /// The limit for a server with this many connections.
     pub(super) fn of(connections: usize) -> Self {
-        let most = connections.div_ceil(PART).clamp(FEWEST, MOST);
+        let most = connections.div_ceil(FRACTION).clamp(MIN_OPEN, MAX_OPEN);
         Self(Arc::new(Semaphore::new(most)))
     }
 
@@ -78,7 +78,7 @@ impl Connections {
 
     /// The result of `work`. None if it fails or takes too long.
     async fn in_time<T>(&self, work: impl Future<Output = io::Result<T>>) -> Option<T> {
-        let work = tokio::time::timeout(PATIENCE, work);
+        let work = tokio::time::timeout(MAX_WAIT, work);
         let done = self.stopping.run_until_cancelled(work).await?;
         done.ok()?.ok()
     }

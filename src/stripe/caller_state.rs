@@ -1,19 +1,19 @@
-//! Whether the caller of a request still waits for its answer, and whether anything was written for it.
+//! The state of a request's caller: whether it still waits for the answer, and whether anything was written for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
-/// It waits, and nothing was written.
+/// The caller waits, and nothing was written.
 const WAITS: u8 = 0;
-/// A write was sent: what has begun is carried through, whoever waits for it.
+/// A write was sent, so the request is completed even if the caller leaves.
 const HAS_WRITTEN: u8 = 1;
-/// It left before anything was written, and nothing will be.
+/// The caller left before anything was written, and nothing will be.
 const LEFT: u8 = 2;
 
-/// The caller of a request. Clones are about the same one. By default it stays: nobody can tell when the caller of a read
-/// leaves, and nothing depends on it.
+/// The caller of a request. Clones share its state. By default a caller never leaves: nothing depends on when the
+/// caller of a read leaves.
 #[derive(Clone, Debug, Default)]
 pub struct CallerState(Option<Arc<Caller>>);
 
@@ -30,7 +30,7 @@ impl CallerState {
         Self(Some(Arc::default()))
     }
 
-    /// The caller does not wait any longer. Whether nothing was written for it: then nothing will be.
+    /// Notes that the caller has left. Returns whether nothing was written for it; then nothing will be.
     pub fn leave(&self) -> bool {
         let before = self.change(LEFT);
         if let Some(caller) = &self.0 {
@@ -39,13 +39,13 @@ impl CallerState {
         before != HAS_WRITTEN
     }
 
-    /// Whether it does not wait any longer.
+    /// Whether the caller has left.
     pub fn has_left(&self) -> bool {
         let caller = self.0.as_ref();
         caller.is_some_and(|caller| caller.left.is_cancelled())
     }
 
-    /// Completes when it leaves.
+    /// Completes when the caller leaves.
     pub async fn leaves(&self) {
         match &self.0 {
             Some(caller) => caller.left.cancelled().await,
@@ -70,14 +70,14 @@ impl CallerState {
         caller.is_some_and(|caller| !caller.effects.load(Ordering::Relaxed))
     }
 
-    /// A write has had an effect, or may have had one.
+    /// Notes that a write has had an effect, or may have had one.
     pub(super) fn note_effect(&self) {
         if let Some(caller) = &self.0 {
             caller.effects.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Goes from waiting to `state`, if it waits; what it was before.
+    /// Changes the state from waiting to `state`, and returns the previous one.
     fn change(&self, state: u8) -> u8 {
         let Some(caller) = &self.0 else { return WAITS };
         let order = Ordering::Relaxed;
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_written_first_goes_on_and_what_was_not_never_begins() {
+    fn work_continues_after_a_write_and_never_begins_after_the_caller_left() {
         let [patient, hasty] = [(); 2].map(|()| CallerState::new());
         assert!(patient.may_write() && !patient.leave());
         assert!(patient.has_left() && patient.may_write());

@@ -1,21 +1,21 @@
-//! What the calls for one request have in common: how urgent they are, and which were made.
+//! The shared context of one request's calls: its urgency, and the calls that were made.
 //!
-//! Work that several requests wait for has a context of its own. It is as urgent as the most urgent of them, and what
-//! it calls is noted for all of them.
+//! Work that several requests wait for has a context of its own. It is as urgent as the most urgent of them, and each
+//! of its calls is recorded for all of them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::caller_state::CallerState;
 use super::limit::{Lane, Ticket};
 
-/// How many calls of a request are noted for its log line.
-const NOTED_CALLS: usize = 1000;
+/// The maximum number of calls recorded for a request's log line.
+const RECORDED_CALLS: usize = 1000;
 
 #[derive(Debug, Default)]
 pub(super) struct Context {
     pub(super) ticket: Ticket,
     calls: Mutex<Vec<Option<String>>>,
-    /// Who waits for this work.
+    /// The requests that wait for this work.
     waiting: Mutex<Vec<Arc<Context>>>,
     /// The work that this waits for.
     awaited: Mutex<Vec<Weak<Context>>>,
@@ -37,7 +37,7 @@ impl Context {
         }
     }
 
-    /// Of a request of the same caller.
+    /// The context of a new request of the same caller.
     pub(super) fn for_request(&self, lane: Lane) -> Self {
         Self {
             caller: self.caller.clone(),
@@ -49,17 +49,17 @@ impl Context {
         &self.caller
     }
 
-    /// The ids of the calls made, in order of their answers; none for one without an answer.
+    /// The request ids of the calls, in the order of their answers; `None` for a call without an answer.
     pub(super) fn calls(&self) -> Vec<Option<String>> {
         locked(&self.calls).clone()
     }
 
-    /// Notes a call, for all who wait for it too.
+    /// Records a call, also for all requests that wait for this work.
     pub(super) fn note_call(&self, request_id: Option<&str>) {
         {
             let mut calls = locked(&self.calls);
             // A context without a request lives as long as its client, and must not grow with it.
-            if calls.len() < NOTED_CALLS {
+            if calls.len() < RECORDED_CALLS {
                 calls.push(request_id.map(Into::into));
             }
         }
@@ -68,7 +68,7 @@ impl Context {
         }
     }
 
-    /// Something was got out of Stripe, for all who wait for it too.
+    /// Notes that a call was let through, also for all requests that wait for this work.
     pub(super) fn begin(&self) {
         self.ticket.begin();
         for waiting in self.waiting() {
@@ -91,7 +91,7 @@ impl Context {
         }
     }
 
-    /// Waits for `work` until what this returns is dropped.
+    /// Registers this request as waiting for `work` until the guard is dropped.
     pub(super) fn wait_for(self: &Arc<Self>, work: &Arc<Self>) -> Waiting {
         locked(&self.awaited).push(Arc::downgrade(work));
         for call in work.calls() {
@@ -112,7 +112,7 @@ impl Context {
     }
 }
 
-/// A request that waits for work, until this is dropped.
+/// A request that waits for work until this is dropped.
 pub(super) struct Waiting {
     who: Arc<Context>,
     work: Arc<Context>,
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_is_as_urgent_as_the_most_urgent_who_waits_and_its_calls_are_theirs() {
+    fn shared_work_has_the_highest_urgency_and_records_its_calls_for_every_request() {
         let [inner, outer, check, person] =
             [Lane::Bulk, Lane::Bulk, Lane::Check, Lane::Interactive]
                 .map(|lane| Arc::new(Context::new(lane)));

@@ -1,4 +1,4 @@
-//! What can go wrong between us and Stripe, and the only place that reads Stripe's message texts.
+//! Errors of calls to Stripe. No other code reads Stripe's message texts.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use crate::telemetry::mask_secrets;
 /// Why a call to Stripe gave no usable answer.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// Stripe answered, and said no.
+    /// Stripe answered with an error.
     #[error(transparent)]
     Api(Box<ApiError>),
-    /// Not sent: the account has used up its rate, and the call would wait too long.
+    /// Not sent: the account's rate is used up, and the call would wait too long.
     #[error("too many calls to Stripe")]
     Limited {
-        /// When to come back.
+        /// How long to wait before retrying.
         retry_after: Duration,
     },
     /// Not sent: it would have been the first write of a request whose caller has left.
@@ -24,7 +24,7 @@ pub enum Error {
     /// No answer in time.
     #[error("Stripe did not answer in time ({0})")]
     Timeout(&'static str),
-    /// No connection, or one that broke before the answer was whole.
+    /// No connection, or one that broke before the answer was complete.
     #[error("cannot reach Stripe: {0}")]
     Transport(String),
     /// An answer that is not what Stripe documents.
@@ -32,12 +32,12 @@ pub enum Error {
     Decode {
         /// Method and path of the call.
         endpoint: String,
-        /// What the decoder said; never the body, which may hold personal data.
+        /// The decoder's error; never the body, which may hold personal data.
         cause: String,
     },
 }
 
-/// An error object of Stripe's (shown without what a log must not hold) with the parts of the answer that retries need.
+/// An error object of Stripe's, with the headers that retries need. It displays without what a log must not contain.
 #[derive(Clone, Debug, Default, Deserialize, thiserror::Error)]
 #[error("Stripe: {} ({status}{})", mask_secrets(message), .code.as_deref().map(|c| format!(" {c}")).unwrap_or_default())]
 pub struct ApiError {
@@ -53,7 +53,7 @@ pub struct ApiError {
     /// The parameter at fault.
     #[serde(default)]
     pub param: Option<String>,
-    /// Stripe's text for people; seldom, none.
+    /// Stripe's message; rarely empty.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub message: String,
     /// Method and path of the call, without ids.
@@ -62,13 +62,13 @@ pub struct ApiError {
     /// `Request-Id`, by which Stripe's support and dashboard find the call.
     #[serde(skip)]
     pub request_id: Option<String>,
-    /// `Stripe-Should-Retry`, if Stripe said either way.
+    /// `Stripe-Should-Retry`, if Stripe sent it.
     #[serde(skip)]
     pub should_retry: Option<bool>,
     /// `Retry-After`.
     #[serde(skip)]
     pub retry_after: Option<Duration>,
-    /// `Idempotent-Replayed`: the answer that an earlier call with the same key got.
+    /// `Idempotent-Replayed`: Stripe repeated the answer to an earlier call with the same key.
     #[serde(skip)]
     pub replayed: bool,
 }
@@ -91,7 +91,7 @@ impl Error {
         }
     }
 
-    /// What became of the call, in one word for a metric.
+    /// The outcome of the call, as a metrics label.
     pub(super) fn outcome(&self) -> &'static str {
         match self {
             Self::Api(error) => match error.status {
@@ -120,7 +120,7 @@ impl Error {
         self.api_is(|e| e.status == 404 && e.is("resource_missing"))
     }
 
-    /// There were too many calls, says Stripe: its limiter, not a lock on an object.
+    /// Stripe's rate limiter refused the call. A lock on an object does not count.
     pub fn is_rate_limit(&self) -> bool {
         self.api_is(|e| e.status == 429 && !e.is("lock_timeout"))
     }
@@ -130,18 +130,19 @@ impl Error {
         self.api_is(|e| e.kind == "idempotency_error")
     }
 
-    /// The failure of an earlier call with the same idempotency key, told again. Another try under this key gets no other
-    /// answer for as long as Stripe keeps it.
+    /// Stripe replayed the failure of an earlier call with the same idempotency key. Another attempt with this key gets
+    /// the same answer for as long as Stripe keeps it.
     pub fn is_replayed(&self) -> bool {
         self.api_is(|e| e.replayed)
     }
 
-    /// The call itself was turned away, whatever became of an earlier one with the same idempotency key.
-    pub(super) fn is_turned_away(&self) -> bool {
+    /// Only this attempt was rejected, by a lock or a rate limit. An earlier attempt with the same idempotency key may
+    /// have had an effect.
+    pub(super) fn is_attempt_rejected(&self) -> bool {
         matches!(self, Self::Limited { .. }) || self.api_is(|e| matches!(e.status, 409 | 429))
     }
 
-    /// Whether a write that failed so may have had its effect.
+    /// Whether a write that failed with this error may have had its effect.
     pub(super) fn may_have_had_effect(&self) -> bool {
         match self {
             Self::Limited { .. } | Self::Abandoned => false,
@@ -150,7 +151,7 @@ impl Error {
         }
     }
 
-    /// The request was wrong in itself, and had no effect.
+    /// The request was invalid, and had no effect.
     pub fn is_invalid_request(&self) -> bool {
         self.api_is(|e| e.status == 400 && e.kind == "invalid_request_error")
     }
@@ -162,7 +163,7 @@ impl Error {
         self.api_is(refused) && !self.is_idempotency_conflict()
     }
 
-    /// The call may have had its effect: there is no answer, or one that does not say that it was refused.
+    /// The call may have had its effect: there is no answer, or the answer does not say that it was refused.
     pub fn is_inconclusive(&self) -> bool {
         match self {
             Self::Limited { .. } | Self::Abandoned => false,
@@ -171,17 +172,17 @@ impl Error {
         }
     }
 
-    /// There is nothing to invoice next.
+    /// There is no upcoming invoice.
     pub fn is_no_upcoming_invoice(&self) -> bool {
         self.api_is(|e| e.is("invoice_upcoming_none"))
     }
 
-    /// The object to be created is there already: a product's id is taken.
+    /// The object to be created exists already: a product's id is taken.
     pub fn is_already_exists(&self) -> bool {
         self.api_is(|e| e.is("resource_already_exists"))
     }
 
-    /// The price's lookup key is taken. Stripe gives this one no code.
+    /// The price's lookup key is taken. Stripe gives this error no code.
     pub fn is_lookup_key_taken(&self) -> bool {
         self.api_is(|e| {
             e.param.as_deref() == Some("lookup_key")
@@ -189,7 +190,7 @@ impl Error {
         })
     }
 
-    /// The schedule was released, or ended, since it was read.
+    /// The schedule was released, or ended, after it was read.
     pub fn is_schedule_over(&self) -> bool {
         self.api_is(|e| {
             e.status == 400
@@ -204,12 +205,12 @@ impl Error {
         })
     }
 
-    /// The subscription to be ended has ended.
+    /// The subscription to be ended has already ended.
     pub fn is_subscription_over(&self) -> bool {
         self.api_is(|e| e.is("resource_missing") && e.message.starts_with("No such subscription"))
     }
 
-    /// The item that usage was to be recorded on has gone with a change of plan, or with its subscription.
+    /// The item to record usage on was removed by a change of plan, or with its subscription.
     pub fn is_item_gone(&self) -> bool {
         self.api_is(|e| {
             let ended = e.message.contains("subscription has been canceled");
@@ -217,7 +218,7 @@ impl Error {
         })
     }
 
-    /// A subscription item that a call names is not there, or not any more.
+    /// A subscription item in the call does not exist, or no longer exists.
     pub fn is_item_missing(&self) -> bool {
         let named = |message: &str| message.to_ascii_lowercase().contains("subscription item");
         self.api_is(|e| {
@@ -225,13 +226,13 @@ impl Error {
         })
     }
 
-    /// Stripe itself (not a proxy before it) failed, and does not say whether the call had its effect.
+    /// Stripe itself (not a proxy) failed, and the call may have had its effect.
     pub fn is_failure_of_stripes(&self) -> bool {
         self.api_is(|e| e.status >= 500 && !e.kind.is_empty())
     }
 
-    /// Stripe does not offer search to this account (it does not in some countries), or this Stripe has none. Only its
-    /// own words say so: a search can be refused for other reasons, which pass.
+    /// Search is not available: Stripe does not offer it to this account (as in some countries), or this server has
+    /// none. Only Stripe's own text proves it, since a search can fail temporarily for other reasons.
     pub fn is_search_unavailable(&self) -> bool {
         self.api_is(|e| {
             let message = e.message.to_lowercase();
@@ -249,14 +250,14 @@ impl Error {
 }
 
 impl ApiError {
-    /// It is a payment method that Stripe does not know, or cannot use.
+    /// The error concerns a payment method that Stripe does not know, or cannot use.
     pub fn is_about_payment_method(&self) -> bool {
         let names = |param: &str| param.contains("payment_method");
         self.param.as_deref().is_some_and(names)
             || self.message.starts_with("No such PaymentMethod")
     }
 
-    /// The customer that the call names does not exist (any more).
+    /// The customer in the call does not exist, or no longer exists.
     pub fn is_customer_missing(&self) -> bool {
         self.is("resource_missing")
             && (self.param.as_deref() == Some("customer")
@@ -274,7 +275,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_stripes_words_say_that_there_is_no_search() {
+    fn only_stripes_own_text_means_that_search_is_unavailable() {
         let refused = |status, message: &str| {
             let error = ApiError {
                 status,
@@ -305,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_of_a_refusal_can_be_logged() {
+    fn a_displayed_error_is_safe_to_log() {
         let error = ApiError {
             status: 400,
             message: "Invalid email address: jo@acme.example".to_owned(),

@@ -1,4 +1,4 @@
-//! Work that several requests want at the same time is done once, for all of them.
+//! Single flight: work that several requests need at the same time is done once for all of them.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,7 +10,7 @@ use futures::future::{BoxFuture, Shared};
 use super::Client;
 use super::context::Context;
 
-/// Work under way, by what it is about.
+/// Work in flight, by key.
 #[derive(Debug)]
 pub struct Flights<K, V>(Mutex<HashMap<K, Flight<V>>>);
 
@@ -27,8 +27,8 @@ impl<K, V> Default for Flights<K, V> {
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Flights<K, V> {
-    /// Answers as `work` does, or as other work about `key` does that is under way. The calls of the work are made with
-    /// the client that it is given: they go before others if any who waits for them would.
+    /// Runs `work`, or waits for work with the same `key` that is in flight. The work calls Stripe with the client that
+    /// it is given, at the urgency of the most urgent request that waits.
     pub async fn share<F>(&self, key: K, client: &Client, work: impl FnOnce(Client) -> F) -> V
     where
         F: Future<Output = V> + Send + 'static,
@@ -53,7 +53,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Flights<K, V> {
         answer.clone().await
     }
 
-    /// Whether nothing is under way.
+    /// Whether nothing is in flight.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.flights().is_empty()
@@ -66,8 +66,8 @@ impl<K, V> Flights<K, V> {
     }
 }
 
-/// A request's interest in work. The first to leave takes it off the list: it has its answer, or
-/// gave up, and then the others still drive it but no newcomer joins.
+/// A request that waits for work. The first to leave removes the work from the map, since it has its answer or gave up.
+/// The others still drive it, but no new request joins.
 struct Entry<'a, K: Eq + Hash, V: Clone> {
     flights: &'a Flights<K, V>,
     key: &'a K,
@@ -83,7 +83,7 @@ impl<K: Eq + Hash, V: Clone> Drop for Entry<'_, K, V> {
         } else {
             None
         };
-        // Dropped after the lock is free: what is under way may have flights of its own.
+        // Dropped outside the lock, since the work may contain flights of its own.
         drop(flights);
         drop(gone);
     }

@@ -6,7 +6,7 @@ use std::fmt::Display;
 
 use crate::telemetry::mask_secrets;
 
-/// Parameters in the order in which they are sent.
+/// Parameters in sending order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Form(Vec<(Cow<'static, str>, String)>);
 
@@ -16,12 +16,12 @@ impl Form {
         Self::default()
     }
 
-    /// Adds a parameter. `key` is as Stripe documents it, e.g. `recurring[interval]`.
+    /// Adds a parameter. `key` is written as in Stripe's documentation, e.g. `recurring[interval]`.
     pub fn push(&mut self, key: impl Into<Cow<'static, str>>, value: impl Display) {
         self.0.push((key.into(), value.to_string()));
     }
 
-    /// Adds a parameter if there is a value: Stripe reads a missing one as "leave as it is".
+    /// Adds a parameter if there is a value. Stripe leaves missing ones unchanged.
     pub fn push_some(&mut self, key: impl Into<Cow<'static, str>>, value: Option<impl Display>) {
         if let Some(value) = value {
             self.push(key, value);
@@ -40,7 +40,7 @@ impl Form {
         self.0.extend(other.0);
     }
 
-    /// Takes out the parameter `key`, if it is there.
+    /// Removes the parameter `key`, if it is present.
     pub fn remove(&mut self, key: &str) {
         self.0.retain(|(other, _)| other != key);
     }
@@ -57,8 +57,8 @@ impl Form {
             .map(|(key, value)| (key.as_ref(), value.as_str()))
     }
 
-    /// Parameters for a log: ids, numbers and Tier's own metadata are shown, what a person or an app
-    /// wrote is not.
+    /// The parameters for a log. Ids, numbers and Tier's own metadata are shown; texts of a person or an app are
+    /// masked.
     pub(super) fn masked(&self) -> String {
         let shown = |key: &str| {
             let personal = [
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keeps_order_and_escapes_what_a_form_must() {
+    fn keeps_order_and_escapes_reserved_characters() {
         let mut form = Form::new();
         form.push("metadata[tier.org]", "org:a&b=c d");
         form.push_some("email", None::<&str>);
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn masks_what_a_person_wrote() {
+    fn masks_texts_that_a_person_wrote() {
         let mut form = Form::new();
         form.push("email", "a@example.com");
         form.push("metadata[note]", "secret");

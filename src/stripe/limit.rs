@@ -1,12 +1,12 @@
-//! The budget towards Stripe: how many calls an account makes in a second, and who goes first.
+//! The rate limiter for calls to Stripe: how many calls an account makes per second, and in which order.
 //!
-//! Stripe refuses calls beyond a rate, in all and by endpoint. Being refused costs a round trip and
-//! hits whoever comes next, so we count ourselves: no more calls in any second than allowed, what a
-//! person waits for before the rest, and an answer at once for those who would wait too long.
-//! `governor` was looked at: it knows neither lanes nor rates that adapt.
+//! Stripe refuses calls beyond a rate, in total and by endpoint. A refusal costs a round trip and may hit any request,
+//! so calls are limited here: no second has more calls than allowed, requests that a person waits for go first, and a
+//! request that would wait too long is refused at once. `governor` was considered: it supports neither lanes nor
+//! adaptive rates.
 //!
-//! Calls that wait stand in [`queue`]s. Whatever makes room hands it to the first call that may use it and wakes that
-//! one alone, so a call costs the same however many wait.
+//! Waiting calls stand in [`queue`]s. An event that frees capacity gives it to the first call that may use it and wakes
+//! only that one, so the cost of a call does not depend on the number of waiting calls.
 
 mod queue;
 mod rates;
@@ -24,7 +24,7 @@ pub use rates::{RateSettings, Rates};
 pub(super) use ticket::Ticket;
 use window::Window;
 
-/// Who goes first when calls must wait; the most urgent lane is the least.
+/// The priority of calls that wait. The most urgent lane is the smallest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lane {
     /// A person waits: checkout, subscribe.
@@ -32,13 +32,13 @@ pub enum Lane {
     /// An app waits: limits, reports, look-ups.
     #[default]
     Check,
-    /// Nobody is in a hurry: push, pull.
+    /// Not urgent: push, pull.
     Bulk,
 }
 
 impl Lane {
-    /// How long a request in this lane waits for its first call before it is told to come back.
-    fn patience(self) -> Duration {
+    /// How long a request in this lane waits for its first call before it is refused.
+    fn max_wait(self) -> Duration {
         match self {
             Self::Interactive => Duration::from_secs(10),
             Self::Check => Duration::from_millis(25),
@@ -47,20 +47,20 @@ impl Lane {
     }
 }
 
-/// How long a request that has begun waits for a further call: giving up would waste the first.
-const PATIENCE_ONCE_BEGUN: Duration = Duration::from_secs(30);
+/// How long a request that has begun waits for a further call. Giving up would waste its first call.
+const MAX_WAIT_ONCE_BEGUN: Duration = Duration::from_secs(30);
 
-/// How long a check waits if only bulk is in its way: until that has left the window.
-const PATIENCE_BEHIND_BULK: Duration = Duration::from_millis(1100);
+/// How long a check waits if only bulk calls are ahead of it: until they have left the window.
+const MAX_WAIT_BEHIND_BULK: Duration = Duration::from_millis(1100);
 
-/// One in so many calls of the rate is not for bulk, which would leave nothing to whoever comes next.
-const KEPT_FROM_BULK: u32 = 5;
+/// One in this many calls of the rate is reserved for other lanes than bulk.
+const RESERVED_FROM_BULK: u32 = 5;
 
-/// How many calls may wait before a new one; with more, it is refused at once. Those that it goes before do not count: so
-/// a queue of checks, or of bulk, keeps no checkout out.
-const LONGEST_QUEUE: usize = 1000;
+/// The maximum number of calls ahead of a new one; with more, it is refused at once. Calls that it overtakes do not
+/// count, so a queue of checks, or of bulk, blocks no checkout.
+const MAX_QUEUE: usize = 1000;
 
-/// One account's budget.
+/// The rate limiter of one account.
 #[derive(Debug)]
 pub(super) struct Budget {
     rates: Rates,
@@ -79,11 +79,11 @@ struct State {
     queues: Queues,
 }
 
-/// In this order calls are let through.
+/// The order in which calls are let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Interactive,
-    /// An app's request whose first call was made, which would be for nothing otherwise.
+    /// An app's request whose first call was made, and would otherwise be wasted.
     Begun,
     Check,
     Bulk,
@@ -93,7 +93,7 @@ enum Rank {
 #[derive(Debug)]
 pub(super) struct Permit<'a>(&'a Budget);
 
-/// Too many calls: when one more may be let through.
+/// There are too many calls: how long until one more may be let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refused {
     pub(super) retry_after: Duration,
@@ -116,7 +116,7 @@ impl Budget {
         }
     }
 
-    /// Waits for the call's turn, as long as the lane has patience.
+    /// Waits for the call's turn, up to the lane's maximum wait.
     pub(super) async fn acquire(
         &self,
         endpoint: &'static str,
@@ -148,17 +148,17 @@ impl Budget {
         }
     }
 
-    /// Takes a place in the queues, unless the wait would be longer than there is patience.
+    /// Joins the queues, unless the call would wait too long.
     fn enter(&self, endpoint: &'static str, ticket: &Ticket) -> Result<Queued<'_>, Refused> {
         let mut state = self.state();
         let now = Instant::now();
         let rank = ticket.rank();
-        let deadline = now + state.patience(rank, now);
+        let deadline = now + state.max_wait(rank, now);
         state.hand_out(&self.rates, now);
         let opens = state.opens(&self.rates, endpoint, rank, now);
         let is_late = opens.is_some_and(|opens| opens > deadline);
         let must_wait = opens != Some(now);
-        if is_late || (must_wait && state.queues.up_to(rank) >= LONGEST_QUEUE) {
+        if is_late || (must_wait && state.queues.up_to(rank) >= MAX_QUEUE) {
             return Err(state.refusal(&self.rates, opens, now));
         }
         Ok(Queued {
@@ -168,7 +168,7 @@ impl Budget {
         })
     }
 
-    /// Stripe let a call through: what was taken from the rate comes back, a fiftieth at a time.
+    /// Stripe accepted a call: restores a fiftieth of the share that was cut.
     pub(super) fn succeeded(&self) {
         let mut state = self.state();
         let calm = state
@@ -179,7 +179,7 @@ impl Budget {
         }
     }
 
-    /// Stripe refused a call for its rate: others share the account, or the rates are set too high.
+    /// Stripe refused a call for its rate: cuts the share. Others share the account, or the rates are set too high.
     pub(super) fn throttled(&self) {
         let mut state = self.state();
         // A burst of refusals is one event.
@@ -192,13 +192,13 @@ impl Budget {
         }
     }
 
-    /// The share of the rate that is free now, between 0 and 1.
+    /// The fraction of the rate that is free now, between 0 and 1.
     pub(super) fn headroom(&self) -> f64 {
         let mut state = self.state();
         let allowed = state.allowed(self.rates.total);
         let used = state.total.count(Instant::now());
         let used = f64::from(u32::try_from(used).unwrap_or(u32::MAX));
-        // More than is allowed now may have been used, before the share was cut.
+        // Before the share was cut, more calls may have been made than are allowed now.
         (1.0 - used / f64::from(allowed).max(1.0)).max(0.0)
     }
 
@@ -208,15 +208,15 @@ impl Budget {
 }
 
 impl State {
-    /// How long a call of this rank waits.
-    fn patience(&mut self, rank: Rank, now: Instant) -> Duration {
+    /// How long a call of this rank may wait.
+    fn max_wait(&mut self, rank: Rank, now: Instant) -> Duration {
         match rank {
-            Rank::Interactive => Lane::Interactive.patience(),
-            Rank::Begun => PATIENCE_ONCE_BEGUN,
-            // What bulk leaves behind is enough for all who go before.
-            Rank::Check if self.bulk.count(now) > self.queues.up_to(rank) => PATIENCE_BEHIND_BULK,
-            Rank::Check => Lane::Check.patience(),
-            Rank::Bulk => Lane::Bulk.patience(),
+            Rank::Interactive => Lane::Interactive.max_wait(),
+            Rank::Begun => MAX_WAIT_ONCE_BEGUN,
+            // The bulk calls that leave the window make enough room for all that go first.
+            Rank::Check if self.bulk.count(now) > self.queues.up_to(rank) => MAX_WAIT_BEHIND_BULK,
+            Rank::Check => Lane::Check.max_wait(),
+            Rank::Bulk => Lane::Bulk.max_wait(),
         }
     }
 
@@ -231,7 +231,7 @@ impl State {
         allowed
     }
 
-    /// Lets through whoever may go now, in order, and has the next one look again when time makes room.
+    /// Lets calls through in order, and schedules the next check for when time frees capacity.
     fn hand_out(&mut self, rates: &Rates, now: Instant) {
         let next = loop {
             let mut first: Option<(Rank, u64, &'static str)> = None;
@@ -264,7 +264,7 @@ impl State {
         self.in_flight += 1;
     }
 
-    /// When a call may be made: now, at a later time, or (none) once another one has ended.
+    /// When a call may be made: now, at a later time, or (`None`) once another call has ended.
     fn opens(
         &mut self,
         rates: &Rates,
@@ -273,7 +273,7 @@ impl State {
         now: Instant,
     ) -> Option<Instant> {
         let kept = if rank == Rank::Bulk {
-            KEPT_FROM_BULK
+            RESERVED_FROM_BULK
         } else {
             u32::MAX
         };
@@ -286,14 +286,14 @@ impl State {
         Some(total.max(endpoint.opens(own as usize, now)))
     }
 
-    /// The request has become more urgent.
+    /// Moves a queued call whose request has become more urgent.
     fn raise(&mut self, queued: &mut Queued<'_>, ticket: &Ticket) {
         let (rank, now) = (ticket.rank(), Instant::now());
-        queued.deadline = queued.deadline.max(now + self.patience(rank, now));
+        queued.deadline = queued.deadline.max(now + self.max_wait(rank, now));
         self.queues.change_rank(&queued.waiter, rank);
     }
 
-    /// When to come back: after those who wait already.
+    /// The refusal of a new call, with a wait that includes the queue.
     fn refusal(&self, rates: &Rates, opens: Option<Instant>, now: Instant) -> Refused {
         let queue = f64::from(u32::try_from(self.queues.len()).unwrap_or(u32::MAX));
         let wait = queue / f64::from(self.allowed(rates.total));
@@ -305,7 +305,7 @@ impl State {
     }
 }
 
-/// A call that waits, given up however the wait ends.
+/// A queued call. Dropping it removes it from the queue.
 struct Queued<'a> {
     budget: &'a Budget,
     waiter: Waiter,
@@ -313,7 +313,7 @@ struct Queued<'a> {
 }
 
 impl<'a> Queued<'a> {
-    /// The call was let through.
+    /// Turns a call that was let through into a permit.
     fn into_permit(self) -> Permit<'a> {
         let budget = self.budget;
         self.waiter.use_up();
@@ -329,7 +329,7 @@ impl Drop for Queued<'_> {
         let mut state = self.budget.state();
         state.queues.leave(&self.waiter);
         if self.waiter.is_through() {
-            // Nobody is there to make the call.
+            // The caller is gone, so the call will not be made.
             state.in_flight -= 1;
         }
         state.hand_out(&self.budget.rates, Instant::now());

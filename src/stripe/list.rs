@@ -1,4 +1,4 @@
-//! Stripe's lists, page after page.
+//! Reading Stripe's paginated lists.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -13,22 +13,22 @@ pub struct Page<T> {
     /// Whether there are more after these.
     #[serde(default)]
     pub has_more: bool,
-    /// Where a search goes on.
+    /// The cursor of a search's next page.
     #[serde(default)]
     pub next_page: Option<String>,
 }
 
-/// An object that a list can go on after.
+/// An object whose id is the cursor of a list.
 pub trait Identified {
     /// Stripe's id.
     fn id(&self) -> &str;
 }
 
 impl Request {
-    /// Reads the whole list, a hundred at a time.
+    /// Reads the whole list, in pages of a hundred.
     ///
     /// # Errors
-    /// As [`Request::send`]; what was read before is dropped.
+    /// Those of [`Request::send`]. Pages that were read before are dropped.
     pub async fn list<T: DeserializeOwned + Identified>(self) -> Result<Vec<T>, Error> {
         self.list_pages(usize::MAX).await
     }
@@ -36,7 +36,7 @@ impl Request {
     /// Reads at most `pages` pages of a hundred.
     ///
     /// # Errors
-    /// As [`Request::send`].
+    /// Those of [`Request::send`].
     pub async fn list_pages<T: DeserializeOwned + Identified>(
         self,
         pages: usize,

@@ -1,7 +1,7 @@
-//! The Stripe client: one place where requests are encoded, signed, timed, retried and decoded.
+//! The Stripe client. It encodes, signs, times, retries and decodes all requests.
 //!
-//! A Stripe is a base URL: the real one, the sandbox, or a test's own router. Everything that is
-//! particular to a call (path, parameters, what is read of the answer) belongs to `billing`.
+//! A Stripe server is a base URL: the real one, the sandbox, or a test's own router. The details of each call (path,
+//! parameters, the fields of the answer) belong to `billing`.
 
 mod caller_state;
 mod context;
@@ -40,21 +40,21 @@ pub use request::{Answer, ApiVersion, Request};
 pub use signature::{Signature, SignatureError};
 pub use transport::{Options, Transport};
 
-/// Where the real Stripe is.
+/// The base URL of the real Stripe.
 pub const BASE_URL: &str = "https://api.stripe.com";
 
-/// Where people look at what is in Stripe.
+/// The URL of Stripe's dashboard.
 pub const DASHBOARD_URL: &str = "https://dashboard.stripe.com";
 
-/// Whose Stripe objects a call is about: a key, perhaps a connected account, and the prefix that
-/// keeps our idempotency keys apart from those of another installation.
+/// The credentials of a call: a key, optionally a connected account, and the prefix that separates the idempotency keys
+/// of installations.
 #[derive(Clone, Debug)]
 pub struct Credentials {
     /// The secret or restricted API key.
     pub key: SecretString,
     /// The connected account (`acct_…`) that calls act on, as `Stripe-Account`.
     pub account: Option<String>,
-    /// What idempotency keys begin with, before a `#`.
+    /// The prefix of idempotency keys, before a `#`.
     pub key_prefix: Option<String>,
 }
 
@@ -68,24 +68,24 @@ impl Credentials {
         }
     }
 
-    /// Whether the key moves real money.
+    /// Whether the key is a live key.
     pub fn is_live(&self) -> bool {
         self.key.expose_secret().contains("_live_")
     }
 }
 
-/// A handle for calling Stripe with one key. Cheap to clone: clones share the account's budget
-/// and the key's reads in flight, and belong to the same request of a client's.
+/// A handle for calling Stripe with one key. Cheap to clone. Clones share the account's rate limiter and the key's
+/// reads in flight, and belong to the same client request.
 #[derive(Clone, Debug)]
 pub struct Client {
     transport: Transport,
     account: Arc<Account>,
     request: Arc<Context>,
-    /// Its reads may be answered by those of others that are under way.
+    /// Whether its reads may be answered by identical reads in flight.
     shares_reads: bool,
 }
 
-/// What all calls with one key share.
+/// The state that all calls with one key share.
 #[derive(Debug)]
 struct Account {
     credentials: Credentials,
@@ -93,22 +93,22 @@ struct Account {
     key_accepted: AtomicBool,
     /// Whether Stripe refused the key when it last answered.
     key_refused: AtomicBool,
-    /// The budget until it is known whose the key is.
+    /// The rate limiter to use until the key's account is known.
     own_budget: SharedBudget,
-    /// That of all keys of its account, from then on.
+    /// The rate limiter of all keys of the account, from then on.
     shared_budget: OnceLock<SharedBudget>,
     reads: reads::Reads,
 }
 
-/// A budget, if there is a limit.
+/// A rate limiter, if there is a limit.
 type SharedBudget = Option<Arc<limit::Budget>>;
 
-/// What the calls with all keys of one account share.
+/// The state that the calls with all keys of one account share.
 #[derive(Debug, Default)]
 pub struct AccountCalls {
-    /// Counts the writes.
+    /// The number of ended writes.
     writes: Arc<AtomicU64>,
-    /// That of the first key.
+    /// The rate limiter of the first key.
     budget: OnceLock<SharedBudget>,
 }
 
@@ -135,8 +135,7 @@ impl Client {
         }
     }
 
-    /// The same account's client, for one request whose calls are to be counted together and wait
-    /// in `lane`.
+    /// A client for one request, whose calls are counted together and wait in `lane`.
     #[must_use]
     pub fn for_request(&self, lane: Lane) -> Self {
         Self {
@@ -145,7 +144,7 @@ impl Client {
         }
     }
 
-    /// The same account's client, for one request in `lane` whose caller may leave before the answer.
+    /// A client for one request in `lane`, whose caller may leave before the answer.
     #[must_use]
     pub fn for_caller(&self, lane: Lane, caller: CallerState) -> Self {
         Self {
@@ -156,7 +155,7 @@ impl Client {
         }
     }
 
-    /// The same request's client, for reads that must not have begun before it.
+    /// The same request's client, whose reads do not share a read that began earlier.
     #[must_use]
     pub fn unshared(&self) -> Self {
         Self {
@@ -165,7 +164,7 @@ impl Client {
         }
     }
 
-    /// The same account's client, for work that nobody waits for, in `lane`.
+    /// A client for background work in `lane`.
     #[must_use]
     pub fn for_background(&self, lane: Lane) -> Self {
         Self {
@@ -174,12 +173,12 @@ impl Client {
         }
     }
 
-    /// Whether the caller of this request still waits.
+    /// The state of this request's caller.
     pub fn caller(&self) -> &CallerState {
         self.request.caller()
     }
 
-    /// The same account's client, for work that several requests may come to wait for.
+    /// A client for work that several requests may wait for.
     fn for_work(&self) -> Self {
         self.for_background(self.request.ticket.lane())
     }
@@ -188,8 +187,8 @@ impl Client {
         &self.request
     }
 
-    /// The ids that Stripe gave the calls made for this request, in order of their answers; none
-    /// for one without an answer.
+    /// Stripe's request ids of this request's calls, in the order of their answers; `None` for a call without an
+    /// answer.
     pub fn calls(&self) -> Vec<Option<String>> {
         self.request.calls()
     }
@@ -198,7 +197,8 @@ impl Client {
         let accepted = match answer.as_ref().map_err(Error::api) {
             Ok(_) => true,
             Err(Some(refusal)) if refusal.status == 401 => false,
-            // Whoever may do something wrong is known. Other answers may come from before the key was looked at.
+            // Stripe knows the key if it refuses the request for another reason. Other answers may come from before it
+            // checks the key.
             Err(Some(refusal)) if (400..429).contains(&refusal.status) => true,
             Err(_) => return,
         };
@@ -206,18 +206,18 @@ impl Client {
         self.account.key_refused.store(!accepted, Ordering::Relaxed);
     }
 
-    /// Whether Stripe has answered with this key, and did not refuse it when it last did.
+    /// Whether Stripe accepted the key in its last answer.
     pub fn is_key_accepted(&self) -> bool {
         self.account.key_accepted.load(Ordering::Relaxed)
     }
 
-    /// Says whose the key is. From now on all keys of the account keep to one budget, as Stripe counts their calls
-    /// together, and a read that began before a write with any of them ended is not shared with a later one.
+    /// Assigns the key to its account. From now on all keys of the account share one rate limiter, since Stripe counts
+    /// their calls together. A read that began before a write with any of them ended is not shared with a later one.
     pub fn belongs_to(&self, account: &AccountCalls) {
         self.account.reads.share_writes(account.writes.clone());
         let own = || self.account.own_budget.clone();
         let budget = account.budget.get_or_init(own).clone();
-        // The first account that a key opens is the only one.
+        // A key belongs to one account for ever, so the first assignment stays.
         let _ = self.account.shared_budget.set(budget);
     }
 
@@ -232,54 +232,54 @@ impl Client {
         self.account.key_refused.load(Ordering::Relaxed)
     }
 
-    /// The share of the account's rate that is free, between 0 and 1; none if there is no limit.
+    /// The fraction of the account's rate that is free, between 0 and 1; `None` if there is no limit.
     pub fn headroom(&self) -> Option<f64> {
         self.budget().map(limit::Budget::headroom)
     }
 
-    /// What time it is at this Stripe, in Unix seconds; none if it has not answered lately.
+    /// Stripe's time in Unix seconds; `None` if it has not answered recently.
     pub fn server_time(&self) -> Option<i64> {
         self.transport.time.now()
     }
 
-    /// Where this client's calls are counted.
+    /// The metrics that count this client's calls.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.transport.options.metrics
     }
 
-    /// Whose objects this client's calls are about.
+    /// The credentials of this client's calls.
     pub fn credentials(&self) -> &Credentials {
         &self.account.credentials
     }
 
-    /// The wait before a call is tried for the second time.
+    /// The wait before a call's first retry.
     pub fn first_wait(&self) -> Duration {
         self.transport.options.first_wait
     }
 
-    /// Where people look at this client's objects, without a trailing slash; none if they cannot be looked at.
+    /// The URL of the dashboard for this client's objects, without a trailing slash; `None` if there is none.
     pub fn dashboard_url(&self) -> Option<&str> {
         self.transport.options.dashboard_url.as_deref()
     }
 
-    /// Whose objects these are, if that is known.
+    /// The account in dashboard links, if it is known.
     pub fn dashboard_account(&self) -> Option<&str> {
         let connected = self.account.credentials.account.as_deref();
         connected.or(self.transport.options.dashboard_account.as_deref())
     }
 
-    /// Starts a read, in a version of the API.
+    /// Begins a read with a version of the API.
     pub fn get(&self, version: ApiVersion, path: impl Into<Path>) -> Request {
         Request::new(self.clone(), version, Method::GET, path.into())
     }
 
-    /// Starts a write. It carries an idempotency key of its own unless one is given, so that our
-    /// retries never double its effect.
+    /// Begins a write. It carries an idempotency key of its own unless one is given, so that retries never repeat its
+    /// effect.
     pub fn post(&self, version: ApiVersion, path: impl Into<Path>) -> Request {
         Request::new(self.clone(), version, Method::POST, path.into())
     }
 
-    /// Starts a deletion, which Stripe treats as idempotent by nature.
+    /// Begins a deletion, which is idempotent.
     pub fn delete(&self, version: ApiVersion, path: impl Into<Path>) -> Request {
         Request::new(self.clone(), version, Method::DELETE, path.into())
     }
@@ -290,7 +290,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn all_keys_of_an_account_keep_to_one_budget() {
+    async fn all_keys_of_an_account_share_one_budget() {
         let rates = RateSettings {
             total: Some(10),
             ..RateSettings::default()

@@ -1,15 +1,15 @@
-//! Where a call goes: an endpoint, and the id in its path.
+//! The path of a call: an endpoint, and the id in it.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// All characters but those of Stripe's ids: an id from a client must not reach another endpoint.
+/// All characters except those of Stripe's ids, so that an id from a client cannot reach another endpoint.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-');
 
-/// A path of Stripe's API, made of an endpoint such as `/v1/customers`, or of one such as `/v1/customers/*` and the id
-/// that the `*` stands for.
+/// A path of Stripe's API: an endpoint such as `/v1/customers`, or one such as `/v1/customers/*` with the id in place
+/// of the `*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path {
-    /// Without an id, so that there are few, and none names a customer.
+    /// The path without an id, so that there are few values and none identifies a customer.
     pub(super) endpoint: &'static str,
     pub(super) path: String,
 }
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_one_segment_of_its_endpoint() {
+    fn an_id_stays_one_segment_of_its_endpoint() {
         for (id, path) in [
             ("cus_1-a", "/v1/customers/cus_1-a/payment_methods"),
             (

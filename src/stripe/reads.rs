@@ -1,26 +1,26 @@
-//! Identical reads in flight are one call. A read that began before a write ended is never shared
-//! with one that began after it: whoever was told that a write is done sees it.
+//! Identical reads in flight share one call. A read that began before a write ended is never shared with one that began
+//! after it, so a client that knows that a write is done sees its effect.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::{Client, Error, Flights};
 
-/// The body of an answer, or why there is none.
+/// The body of an answer, or the error.
 type Answer = Result<Arc<[u8]>, Error>;
 
 /// The reads of one account that are in flight.
 #[derive(Debug, Default)]
 pub(super) struct Reads {
-    /// How many writes have ended. Reads are the same if no write ended between them and they ask the same.
+    /// The number of ended writes. Equal reads are shared if no write ended between them.
     writes: AtomicU64,
-    /// The same, of all keys of the account.
+    /// The number of ended writes with all keys of the account.
     shared_writes: OnceLock<Arc<AtomicU64>>,
     in_flight: Flights<(u64, String), Answer>,
 }
 
 impl Reads {
-    /// Answers as `read` does, or as one of the same name that is in flight does.
+    /// Runs `read`, or waits for an identical one in flight.
     pub(super) async fn share<F>(
         &self,
         name: String,
@@ -38,9 +38,9 @@ impl Reads {
         self.in_flight.share(key, client, read).await
     }
 
-    /// Counts the writes of other keys too, from now on.
+    /// Counts writes with the account's other keys too, from now on.
     pub(super) fn share_writes(&self, all: Arc<AtomicU64>) {
-        // The first account that a key opens is the only one.
+        // A key belongs to one account for ever, so the first assignment stays.
         let _ = self.shared_writes.set(all);
     }
 
@@ -50,13 +50,13 @@ impl Reads {
         self.writes.load(Ordering::Acquire) + shared
     }
 
-    /// A write that is under way, until what this returns is dropped: successful, refused, or given up.
+    /// Begins a write, which ends when the guard is dropped: successful, refused, or given up.
     pub(super) fn writing(&self) -> Writing<'_> {
         Writing(self)
     }
 }
 
-/// A write. When it is dropped, the reads that began before are shared with nobody who comes after.
+/// A write in flight. After it is dropped, reads that began before are not shared with later ones.
 pub(super) struct Writing<'a>(&'a Reads);
 
 impl Drop for Writing<'_> {
@@ -79,7 +79,7 @@ mod tests {
         Client::new(transport, Credentials::new("sk_test_x"))
     }
 
-    /// A read that counts how often it is made and ends when told to.
+    /// A read that counts its runs and ends on request.
     fn read(
         made: &Arc<AtomicUsize>,
         end: &Arc<tokio::sync::Notify>,
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reader_that_gives_up_does_not_take_the_read_with_it() {
+    async fn a_reader_that_gives_up_does_not_cancel_the_shared_read() {
         let (reads, made, end) = (Reads::default(), Arc::default(), Arc::default());
         let client = client();
         let share = || reads.share("/v1/x".into(), &client, |_| read(&made, &end));
@@ -130,9 +130,9 @@ mod tests {
         assert_eq!(made.load(Ordering::SeqCst), 1);
     }
 
-    /// It may have had its effect.
+    /// The write may have had its effect.
     #[tokio::test]
-    async fn a_write_that_its_deadline_cuts_short_is_over_for_readers() {
+    async fn a_write_cut_short_by_its_deadline_counts_as_ended() {
         let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await;
         let silent = silent.expect("a port");
         let address = silent.local_addr().expect("an address");

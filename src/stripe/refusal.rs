@@ -1,4 +1,4 @@
-//! What an answer says besides what was asked for: why there is none, and what retries need.
+//! Decodes error answers, with the headers that retries need.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(super) fn refusal(call: String, status: u16, headers: &HeaderMap, body: &[u8
             replayed: is_replayed(headers),
             ..envelope.error
         },
-        // A proxy's page, or a broken answer: it does not say that the request was wrong.
+        // The answer is a proxy's page, or broken. It does not show that the request was invalid.
         Err(_) if (400..500).contains(&status) && !matches!(status, 409 | 429) => {
             return Error::Decode {
                 endpoint: call,
@@ -49,7 +49,7 @@ pub(super) fn refusal(call: String, status: u16, headers: &HeaderMap, body: &[u8
     Error::Api(Box::new(error))
 }
 
-/// Whether Stripe gave the answer that it kept under the call's idempotency key.
+/// Whether Stripe replayed the answer that it keeps under the call's idempotency key.
 pub(super) fn is_replayed(headers: &HeaderMap) -> bool {
     text(headers, "idempotent-replayed") == Some("true")
 }

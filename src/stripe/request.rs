@@ -1,4 +1,4 @@
-//! One call: built by `billing`, sent (and sent again) here.
+//! One call to Stripe, built by `billing` and sent here, with retries.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -25,20 +25,20 @@ const STRIPE_VERSION: HeaderName = HeaderName::from_static("stripe-version");
 const STRIPE_ACCOUNT: HeaderName = HeaderName::from_static("stripe-account");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// In bytes; a page of a hundred large objects has about one megabyte. Whoever answers in Stripe's place must not be able
-/// to use up the memory.
-const LARGEST_ANSWER: usize = 32 << 20;
+/// The maximum size of an answer in bytes. A page of a hundred large objects has about one megabyte. A false Stripe
+/// server must not be able to exhaust the memory.
+const MAX_ANSWER: usize = 32 << 20;
 
-/// A version of Stripe's API: what a call may say, and what its answer looks like.
+/// A version of Stripe's API, which determines the parameters and the format of the answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ApiVersion(pub &'static str);
 
-/// What Stripe answered to a call that it carried out.
+/// Stripe's answer to a successful call.
 #[derive(Clone, Debug)]
 pub struct Answer<T> {
     /// The decoded body.
     pub value: T,
-    /// Whether an earlier call with the same idempotency key got this answer first.
+    /// Whether Stripe replayed the answer to an earlier call with the same idempotency key.
     pub replayed: bool,
 }
 
@@ -49,7 +49,7 @@ struct Body {
     replayed: bool,
 }
 
-/// A call in the making.
+/// A call to be sent.
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is sent"]
 pub struct Request {
@@ -105,50 +105,50 @@ impl Request {
         self
     }
 
-    /// Asks for an object in place of its id, e.g. `data.schedule`.
+    /// Asks for an object instead of its id, e.g. `data.schedule`.
     pub fn expand(self, path: &str) -> Self {
         self.param("expand[]", path)
     }
 
-    /// Uses `key` instead of a random one, for effects that must happen once over several calls.
+    /// Uses `key` instead of a random key, for effects that must happen once across several calls.
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.idempotency_key = Some(key.into());
         self
     }
 
-    /// The key that makes its effect happen once, if one was given.
+    /// The idempotency key, if one was given.
     pub fn given_key(&self) -> Option<&str> {
         self.idempotency_key.as_deref()
     }
 
-    /// The same call, made by another client.
+    /// The same call with another client.
     pub fn by(self, client: Client) -> Self {
         Self { client, ..self }
     }
 
-    /// Its parameters as they are sent.
+    /// The encoded parameters.
     pub fn parameters(&self) -> String {
         self.form.encode()
     }
 
-    /// What it holds, in bytes.
+    /// The memory that it uses, in bytes.
     pub fn size(&self) -> usize {
         self.path.len() + self.parameters().len()
     }
 
-    /// Sends, tries again as [`retry`] has it, and decodes the answer.
+    /// Sends the call, retries according to [`retry`], and decodes the answer.
     ///
     /// # Errors
-    /// What the last try gave; [`Error::Timeout`] if all of them together took too long. If the last try was only turned
-    /// away, and an earlier one may have had its effect, what the earlier one gave.
+    /// The error of the last attempt; [`Error::Timeout`] if all attempts together took too long. If only the last attempt was
+    /// [rejected](Error::is_attempt_rejected), and an earlier one may have had its effect, the earlier error.
     pub async fn send<T: DeserializeOwned>(self) -> Result<T, Error> {
         Ok(self.send_once().await?.value)
     }
 
-    /// As [`send`](Self::send), and says whether the answer is that of an earlier call with the same idempotency key.
+    /// Like [`send`](Self::send), and tells whether the answer was replayed.
     ///
     /// # Errors
-    /// As [`send`](Self::send).
+    /// Those of [`send`](Self::send).
     pub async fn send_once<T: DeserializeOwned>(mut self) -> Result<Answer<T>, Error> {
         if self.method == Method::POST {
             let key = self.idempotency_key.take();
@@ -165,7 +165,7 @@ impl Request {
             .when(retry::is_worthwhile)
             .adjust(retry::wait)
             .notify(|error: &Error, after: Duration| {
-                if !error.is_turned_away() && error.is_inconclusive() {
+                if !error.is_attempt_rejected() && error.is_inconclusive() {
                     unsure.get_or_init(|| error.clone());
                 }
                 let endpoint = self.endpoint;
@@ -176,10 +176,10 @@ impl Request {
                     .inc();
                 tracing::warn!(%error, ?after, endpoint, "stripe call is tried again");
             });
-        // On the heap: a request holds several calls, and would carry the space of each.
+        // Boxed: a request's future contains several calls, and would hold space for each.
         let answer = tokio::time::timeout(options.deadline, Box::pin(tries)).await;
         match answer.unwrap_or(Err(Error::Timeout("all tries together"))) {
-            Err(last) if last.is_turned_away() => Err(unsure.into_inner().unwrap_or(last)),
+            Err(last) if last.is_attempt_rejected() => Err(unsure.into_inner().unwrap_or(last)),
             answer => answer,
         }
     }
@@ -201,11 +201,11 @@ impl Request {
             } else {
                 self.attempt().await?.bytes.into()
             };
-            // Also if another request's call brought it: to be refused the next one would waste this one.
+            // This also applies if another request's call brought the answer: refusing the next call would waste it.
             self.client.request.begin();
             (body, false)
         } else {
-            // Dropped however this try ends: a write that its deadline cuts short may have had its effect.
+            // Dropped however this attempt ends: a write that its deadline cuts short may have had its effect.
             let written = reads.writing();
             let body = self.attempt().await;
             drop(written);
@@ -219,7 +219,7 @@ impl Request {
         Ok(Answer { value, replayed })
     }
 
-    /// One try, when its turn has come.
+    /// One attempt, after waiting for its turn.
     async fn attempt(&self) -> Result<Body, Error> {
         let Some(budget) = self.client.budget() else {
             self.begin()?;
@@ -249,7 +249,7 @@ impl Request {
         answer
     }
 
-    /// Notes that the request of a client's writes now, if it is not too late to begin with that.
+    /// Notes that the client's request now writes, unless its caller has left before the first write.
     fn begin(&self) -> Result<(), Error> {
         if self.method == Method::GET || self.client.caller().may_write() {
             Ok(())
@@ -258,7 +258,7 @@ impl Request {
         }
     }
 
-    /// The whole body of a successful answer, or why there is none; counted and timed.
+    /// The complete body of a successful answer, or the error; counted and timed.
     async fn exchange(&self) -> Result<Body, Error> {
         let answer = self.timed().await;
         let had_effect = answer
@@ -292,11 +292,11 @@ impl Request {
         let status = answer.status();
         let headers = answer.headers().clone();
         self.client.transport.time.note(&headers);
-        // Read to the end whatever the status, or the connection cannot be used again.
+        // Read to the end for every status; otherwise the connection cannot be reused.
         let mut bytes = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(broken)? {
-            if bytes.len() + chunk.len() > LARGEST_ANSWER {
-                let limit = LARGEST_ANSWER >> 20;
+            if bytes.len() + chunk.len() > MAX_ANSWER {
+                let limit = MAX_ANSWER >> 20;
                 return Err(Error::Transport(format!(
                     "an answer of more than {limit} MB"
                 )));
@@ -347,17 +347,17 @@ impl Request {
         request
     }
 
-    /// Gives a parameter another value.
+    /// Replaces a parameter's value.
     pub(super) fn replace_param(mut self, key: &'static str, value: impl Display) -> Self {
         self.form.remove(key);
         self.param(key, value)
     }
 }
 
-/// The longest idempotency key that Stripe takes.
+/// Stripe's maximum length of an idempotency key.
 const MAX_IDEMPOTENCY_KEY: usize = 255;
 
-/// `key`, or where Stripe or HTTP would not take it (a long org name, a line break in one), its digest.
+/// `key`, or its digest if Stripe or HTTP would reject it (because of a long org name, or a line break in one).
 fn sendable(key: String) -> String {
     if key.len() <= MAX_IDEMPOTENCY_KEY && !key.chars().any(char::is_control) {
         return key;
@@ -370,7 +370,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_idempotency_key_is_one_that_can_be_sent() {
+    fn an_idempotency_key_can_always_be_sent() {
         let fits = "k".repeat(255);
         assert_eq!(sendable(fits.clone()), fits);
         for key in ["k".repeat(256), "org:a\nb".to_owned()] {

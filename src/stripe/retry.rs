@@ -1,4 +1,4 @@
-//! When a call is tried again, and how long that waits. Stripe's own word comes first.
+//! When a call is retried, and after how long. Stripe's own headers take precedence.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use backon::ExponentialBuilder;
 
 use super::{Error, Options};
 
-/// The longest that we wait because Stripe asked us to.
+/// The longest wait that Stripe's `Retry-After` can cause.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// Half a second, doubled up to five, jittered: what Stripe's own libraries do, and our default.
+/// Half a second, doubled up to five, with jitter: the behaviour of Stripe's own libraries, and our default.
 pub(super) fn backoff(options: &Options) -> ExponentialBuilder {
     ExponentialBuilder::default()
         .with_min_delay(options.first_wait)
@@ -18,15 +18,15 @@ pub(super) fn backoff(options: &Options) -> ExponentialBuilder {
         .with_jitter()
 }
 
-/// Whether a second try may fare better. Every write carries an idempotency key, so one that was
-/// carried out although its answer was lost is answered from Stripe's memory.
+/// Whether a retry may succeed. Every write carries an idempotency key, so Stripe replays the answer to a write whose
+/// answer was lost.
 pub(super) fn is_worthwhile(error: &Error) -> bool {
     match error {
-        // No answer, or a body that was cut short or came from a proxy in between.
+        // No answer, or a body that was truncated or came from a proxy.
         Error::Transport(_) | Error::Decode { .. } => true,
-        // The wait used up the caller's patience; another one would as well.
+        // The caller has waited long enough.
         Error::Timeout(_) | Error::Limited { .. } | Error::Abandoned => false,
-        // Stripe tells what it kept, and would tell it again.
+        // Stripe would replay the same answer again.
         Error::Api(e) if e.replayed => false,
         Error::Api(e) => e
             .should_retry
@@ -34,7 +34,7 @@ pub(super) fn is_worthwhile(error: &Error) -> bool {
     }
 }
 
-/// The wait before the next try: `Retry-After` where given, else what the back-off says.
+/// The wait before the next attempt: `Retry-After` if it was sent, or else the back-off's.
 pub(super) fn wait(error: &Error, planned: Option<Duration>) -> Option<Duration> {
     let planned = planned?;
     let asked = error.api().and_then(|e| e.retry_after);
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_replaces_the_planned_wait_but_not_without_bound() {
+    fn retry_after_replaces_the_planned_wait_up_to_a_limit() {
         let with = |seconds| {
             Error::Api(Box::new(ApiError {
                 status: 429,

@@ -1,7 +1,7 @@
-//! How Stripe signs what it delivers to a webhook endpoint.
+//! Verifies the signatures of Stripe's webhook deliveries.
 //!
-//! The header is `t=SECONDS,v1=HEX`, where HEX is the HMAC-SHA256 of `SECONDS.BODY` under the endpoint's secret. While a
-//! secret is replaced there is a `v1` for each of the two. Other schemes say nothing.
+//! The header is `t=SECONDS,v1=HEX`, where HEX is the HMAC-SHA256 of `SECONDS.BODY` under the endpoint's secret. While
+//! a secret is being replaced, there is a `v1` for each of the two. Other schemes are ignored.
 
 use std::time::Duration;
 
@@ -9,36 +9,36 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::Sha256;
 
-/// How old a signature may be. Whoever has seen a delivery could repeat it for so long.
+/// The maximum age of a signature. It limits how long an observed delivery could be replayed.
 const TOLERANCE: Duration = Duration::from_secs(300);
 
-/// Why a delivery is not believed to be Stripe's.
+/// Why a signature is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
-    /// There is no header, or none that says a time and a signature.
+    /// There is no header, or it lacks a time or a signature.
     #[error("the header Stripe-Signature is missing, or is not like t=1700000000,v1=…")]
     Missing,
-    /// It was signed with another secret, or changed on its way.
+    /// The delivery was signed with another secret, or changed in transit.
     #[error("the signature does not match: is STRIPE_WEBHOOK_SECRET that of this endpoint?")]
     Wrong,
-    /// It was signed too long ago, or the clocks disagree.
+    /// The signature is too old, or the clocks disagree.
     #[error("the signature is older than 300 seconds")]
     TooOld,
 }
 
-/// What a delivery's header says.
+/// The parsed header of a delivery.
 #[derive(Debug)]
 pub struct Signature<'a> {
-    /// When it was signed, as it was written.
+    /// The time of the signature, as written.
     time: &'a str,
     signatures: Vec<[u8; 32]>,
 }
 
 impl<'a> Signature<'a> {
-    /// Reads a header, at a time in Unix seconds.
+    /// Parses a header. `now` is in Unix seconds.
     ///
     /// # Errors
-    /// It says no time or no signature, or a time that is long ago.
+    /// If the time or the signature is missing, or the time is too long ago.
     pub fn read(header: &'a str, now: i64) -> Result<Self, SignatureError> {
         let mut signed_at = None;
         let mut signatures = Vec::new();
@@ -61,10 +61,10 @@ impl<'a> Signature<'a> {
         Ok(Self { time, signatures })
     }
 
-    /// Whether `body` was signed with one of `secrets`.
+    /// Checks that `body` was signed with one of `secrets`.
     ///
     /// # Errors
-    /// It was not.
+    /// [`SignatureError::Wrong`] if it was not.
     pub fn verify(&self, body: &[u8], secrets: &[SecretString]) -> Result<(), SignatureError> {
         let is_signed_with = |secret: &SecretString| {
             let mac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes());
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stripe_signed_is_believed() {
+    fn a_valid_signature_is_accepted() {
         let at = 1_700_000_000;
         for header in [
             format!("t={at},v1={SIGNATURE}"),
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_signed_is_not() {
+    fn an_invalid_signature_is_refused() {
         let at = 1_700_000_000;
         for header in [
             String::new(),

@@ -1,4 +1,4 @@
-//! What time it is at Stripe, by the `Date` of its last answer: the clock of this machine may be wrong.
+//! Stripe's time, from the `Date` of its last answer: this machine's clock may be wrong.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use chrono::DateTime;
 use reqwest::header::{DATE, HeaderMap};
 
-/// The last answer's date, in Unix seconds, and when it came.
+/// The date of the last answer in Unix seconds, and when it came.
 #[derive(Debug, Default)]
 pub(super) struct ServerTime(Mutex<Option<(i64, Instant)>>);
 
-/// An older date says too little: the machine may have slept since, and its stopwatch with it.
-const LONGEST: Duration = Duration::from_secs(10 * 60);
+/// The maximum age of a date. The machine may have slept since, and the monotonic clock with it.
+const MAX_AGE: Duration = Duration::from_secs(10 * 60);
 
 impl ServerTime {
     pub(super) fn note(&self, headers: &HeaderMap) {
@@ -23,13 +23,13 @@ impl ServerTime {
         }
     }
 
-    /// Unix seconds; none if Stripe has not answered lately.
+    /// Stripe's time in Unix seconds; `None` if it has not answered recently.
     pub(super) fn now(&self) -> Option<i64> {
         let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (date, came) = last?;
         let since = came.elapsed();
         let seconds = i64::try_from(since.as_secs()).ok()?;
-        (since < LONGEST).then(|| date.saturating_add(seconds))
+        (since < MAX_AGE).then(|| date.saturating_add(seconds))
     }
 }
 
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_date_counts_if_it_is_one() {
+    fn only_a_valid_date_counts() {
         let time = ServerTime::default();
         let note = |date: &'static str| {
             let mut headers = HeaderMap::new();

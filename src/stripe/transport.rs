@@ -1,4 +1,4 @@
-//! Connections to a Stripe: one pool for all accounts, TLS by rustls, time-outs on everything.
+//! Connections to a Stripe server: one pool for all accounts, TLS by rustls, and time-outs for everything.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,31 +8,31 @@ use super::{BASE_URL, DASHBOARD_URL, Error, RateSettings, Rates};
 use crate::metrics::Metrics;
 use crate::net;
 
-/// How a Stripe is reached. The defaults are right for the real one.
+/// Settings of the connection to Stripe. The defaults suit the real one.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where Stripe is, without a trailing slash.
+    /// The base URL, without a trailing slash.
     pub base_url: String,
-    /// Where people look at what is in it, for links; without a trailing slash. None: nowhere, as with a sandbox.
+    /// The URL of the dashboard for links, without a trailing slash; `None` if there is none, as for a sandbox.
     pub dashboard_url: Option<String>,
-    /// Whose pages links lead to where no connected account is in force, if that is known; without it, those of the
-    /// account that the browser is logged in to.
+    /// The account in dashboard links where no connected account is selected, if it is known. Without it, a link shows
+    /// the account that the browser is logged in to.
     pub dashboard_account: Option<String>,
-    /// How long one try may take, from the first byte sent to the last one read.
+    /// The time-out of one attempt, from the first byte sent to the last one read.
     pub timeout: Duration,
-    /// How long a connection may take to be made.
+    /// The time-out of connecting.
     pub connect_timeout: Duration,
-    /// How long all tries of one call may take together.
+    /// The time-out of all attempts of one call together.
     pub deadline: Duration,
-    /// How often a call is tried again.
+    /// The maximum number of retries.
     pub retries: usize,
-    /// The wait before the first of these tries; it doubles, up to ten times as much.
+    /// The wait before the first retry. It doubles with each retry, up to ten times as much.
     pub first_wait: Duration,
-    /// How many calls an account may make, where that is not what Stripe documents.
+    /// The account's rate limits, where they differ from Stripe's documentation.
     pub rates: RateSettings,
     /// `STRIPE_DEBUG=1`: log every call, with secrets and personal data masked.
     pub debug: bool,
-    /// Where calls are counted.
+    /// The metrics that count calls.
     pub metrics: Arc<Metrics>,
 }
 
@@ -54,7 +54,7 @@ impl Default for Options {
     }
 }
 
-/// A pool of connections to one Stripe. Cheap to clone.
+/// A pool of connections to one Stripe server. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Transport {
     pub(super) http: reqwest::Client,
@@ -63,10 +63,10 @@ pub struct Transport {
 }
 
 impl Transport {
-    /// Prepares the pool; nothing is connected yet.
+    /// Prepares the pool, without connecting.
     ///
     /// # Errors
-    /// If the base URL is no URL, or TLS cannot be set up.
+    /// If the base URL is invalid, or TLS cannot be set up.
     pub fn new(mut options: Options) -> Result<Self, Error> {
         let url = reqwest::Url::parse(&options.base_url).map_err(|error| {
             Error::Transport(format!("{:?} is not a base URL: {error}", options.base_url))
@@ -84,7 +84,7 @@ impl Transport {
             .http2_keep_alive_interval(Duration::from_secs(30))
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("tier/", env!("CARGO_PKG_VERSION")));
-        // No proxy stands before this machine.
+        // Loopback addresses need no proxy.
         if url.host_str().is_some_and(net::is_loopback_host) {
             builder = builder.no_proxy();
         }
@@ -98,32 +98,32 @@ impl Transport {
         })
     }
 
-    /// How many calls an account with a live key, or with a test key, may make.
+    /// The rate limits of an account with a live key, or with a test key.
     pub(super) fn rates(&self, live: bool) -> Option<Rates> {
         let stripes_own_host = self.options.base_url == BASE_URL;
         self.options.rates.rates(live, stripes_own_host)
     }
 
-    /// The same pool, with other limits on calls.
+    /// The same pool with other rate limits.
     #[must_use]
     pub fn with_rates(mut self, rates: RateSettings) -> Self {
         Arc::make_mut(&mut self.options).rates = rates;
         self
     }
 
-    /// Where its calls are counted.
+    /// The metrics that count its calls.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.options.metrics
     }
 
-    /// Where this transport's Stripe is.
+    /// The base URL.
     pub fn base_url(&self) -> &str {
         &self.options.base_url
     }
 }
 
-/// An error with its causes; reqwest's own text stops at "error sending request". The URL is left
-/// out, since its query may name a customer.
+/// An error with its causes, since reqwest's own text stops at "error sending request". The URL is left out, because
+/// its query may identify a customer.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

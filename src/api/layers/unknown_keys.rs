@@ -17,16 +17,16 @@ use crate::api::accounts::Digest;
 const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// How many keys may be refused within [`REMEMBERED`].
-const MOST_REFUSED: usize = 1000;
+const MAX_REFUSED: usize = 1000;
 
 /// How many of those may come from one address.
-const MOST_REFUSED_OF_PEER: usize = 60;
+const MAX_REFUSED_OF_PEER: usize = 60;
 
 /// The part of the server's slots that requests with unknown keys may take: one in this many.
-const PART_OF_ALL: usize = 2;
+const FRACTION_OF_ALL: usize = 2;
 
 /// The part that those from one address may take.
-const PART_OF_PEER: usize = 8;
+const FRACTION_OF_PEER: usize = 8;
 
 /// Counts requests with unknown keys, and remembers refused keys. Clones share it.
 #[derive(Clone, Default)]
@@ -79,12 +79,12 @@ impl UnknownKeys {
             return Err(UnknownKeyError::Key);
         }
         if let Some(seen) = peer.and_then(|peer| state.peers.get(&peer)) {
-            let is_full = seen.in_flight >= most.div_ceil(PART_OF_PEER);
-            if is_full || seen.refused >= MOST_REFUSED_OF_PEER {
+            let is_full = seen.in_flight >= most.div_ceil(FRACTION_OF_PEER);
+            if is_full || seen.refused >= MAX_REFUSED_OF_PEER {
                 return Err(UnknownKeyError::Peer);
             }
         }
-        if state.in_flight >= most.div_ceil(PART_OF_ALL) || state.refused.len() >= MOST_REFUSED {
+        if state.in_flight >= most.div_ceil(FRACTION_OF_ALL) || state.refused.len() >= MAX_REFUSED {
             return Err(UnknownKeyError::All);
         }
         state.in_flight += 1;
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_has_a_bound_and_all_have() {
+    fn one_address_is_limited_and_all_together_are() {
         let unknown_keys = UnknownKeys::default();
         let mut held = Vec::new();
         for number in 0..8 {

@@ -1,4 +1,4 @@
-//! Calls that wait: a queue for each rank and endpoint, since an endpoint that is full holds up no other.
+//! Waiting calls: a queue for each rank and endpoint, since a full endpoint must not delay the others.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -9,22 +9,22 @@ use tokio::time::Instant;
 
 use super::Rank;
 
-/// Who waits, by rank and endpoint; each queue in the order of arrival.
+/// The waiting calls by rank and endpoint. Each queue is in the order of arrival.
 #[derive(Debug, Default)]
 pub(super) struct Queues {
     waiting: BTreeMap<(Rank, &'static str), BTreeMap<u64, Waiter>>,
     len: usize,
     arrivals: u64,
-    /// Who looks again at that time.
+    /// The waiting call that checks again at that time.
     keeper: Option<(Waiter, Instant)>,
 }
 
-/// A call that waits. Clones are about the same one.
+/// A waiting call. Clones refer to the same call.
 #[derive(Clone, Debug)]
-pub(super) struct Waiter(Arc<Place>);
+pub(super) struct Waiter(Arc<WaiterState>);
 
 #[derive(Debug)]
-struct Place {
+struct WaiterState {
     arrival: u64,
     endpoint: &'static str,
     rank: Mutex<Rank>,
@@ -41,12 +41,12 @@ impl Waiter {
         *self.0.rank.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it was let through.
+    /// Whether the call was let through.
     pub(super) fn is_through(&self) -> bool {
         self.0.progress.load(Ordering::Relaxed) == THROUGH
     }
 
-    /// The call is made.
+    /// Notes that the call is being made.
     pub(super) fn use_up(&self) {
         self.0.progress.store(USED_UP, Ordering::Relaxed);
     }
@@ -55,7 +55,7 @@ impl Waiter {
         self.0.progress.load(Ordering::Relaxed) == USED_UP
     }
 
-    /// Completes when there is something to look at.
+    /// Completes when the call should check its state.
     pub(super) async fn woken(&self) {
         self.0.wake.notified().await;
     }
@@ -66,18 +66,18 @@ impl Waiter {
 }
 
 impl Queues {
-    /// How many wait.
+    /// The number of waiting calls.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    /// How many wait that go before a newcomer of this rank.
+    /// The number of waiting calls ahead of a new one of this rank.
     pub(super) fn up_to(&self, rank: Rank) -> usize {
         let before = self.waiting.iter().take_while(|((of, _), _)| *of <= rank);
         before.map(|(_, queue)| queue.len()).sum()
     }
 
-    /// Who is first in each queue.
+    /// The first call of each queue.
     pub(super) fn heads(&self) -> Vec<(Rank, u64, &'static str)> {
         let queues = self.waiting.iter();
         queues
@@ -87,10 +87,10 @@ impl Queues {
             .collect()
     }
 
-    /// Adds one more at the end.
+    /// Adds a call at the end.
     pub(super) fn join(&mut self, rank: Rank, endpoint: &'static str) -> Waiter {
         self.arrivals += 1;
-        let waiter = Waiter(Arc::new(Place {
+        let waiter = Waiter(Arc::new(WaiterState {
             arrival: self.arrivals,
             endpoint,
             rank: Mutex::new(rank),
@@ -124,12 +124,12 @@ impl Queues {
         Some(waiter)
     }
 
-    /// Takes it out, whether or not it was let through.
+    /// Removes a call, whether or not it was let through.
     pub(super) fn leave(&mut self, waiter: &Waiter) {
         self.remove(waiter.rank(), waiter.0.arrival, waiter.0.endpoint);
     }
 
-    /// Takes it out, and tells it that it may make its call.
+    /// Removes a call and lets it through.
     pub(super) fn let_through(&mut self, rank: Rank, arrival: u64, endpoint: &'static str) {
         if let Some(waiter) = self.remove(rank, arrival, endpoint) {
             waiter.0.progress.store(THROUGH, Ordering::Relaxed);
@@ -137,7 +137,7 @@ impl Queues {
         }
     }
 
-    /// Gives it another rank, among whose waiters it stands as if it had been there from the beginning.
+    /// Changes a call's rank, keeping its order of arrival.
     pub(super) fn change_rank(&mut self, waiter: &Waiter, to: Rank) {
         if let Some(waiter) = self.remove(waiter.rank(), waiter.0.arrival, waiter.0.endpoint) {
             *waiter.0.rank.lock().unwrap_or_else(PoisonError::into_inner) = to;
@@ -145,7 +145,7 @@ impl Queues {
         }
     }
 
-    /// Has one of those who wait look again when time makes room.
+    /// Schedules one of the waiting calls to check again at `at`.
     pub(super) fn look_again(&mut self, at: Option<Instant>, now: Instant) {
         let Some(at) = at else {
             self.keeper = None;
@@ -168,7 +168,7 @@ impl Queues {
         }
     }
 
-    /// When this one has to look again; never, if another one does.
+    /// When this call must check again; never, if another one does.
     pub(super) fn wakes(&self, waiter: &Waiter) -> Instant {
         const NEVER: std::time::Duration = std::time::Duration::from_secs(86_400);
         match &self.keeper {

@@ -1,20 +1,20 @@
-//! How many calls Stripe allows, and what an operator says instead.
+//! Stripe's documented rate limits, and an operator's settings.
 
-/// Calls for each second, and at once.
+/// Limits on calls per second, and on concurrent calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rates {
-    /// Of one account.
+    /// Calls per second of one account.
     pub total: u32,
-    /// Of one account to one endpoint.
+    /// Calls per second of one account to one endpoint.
     pub endpoint: u32,
-    /// Of one account to search.
+    /// Search calls per second of one account.
     pub search: u32,
-    /// At the same time, of one account.
+    /// Concurrent calls of one account.
     pub concurrent: usize,
 }
 
 impl Rates {
-    /// What Stripe documents for live keys, and for test keys.
+    /// Stripe's documented limits for live keys, or for test keys.
     pub fn documented(live: bool) -> Self {
         Self {
             total: if live { 100 } else { 25 },
@@ -33,21 +33,21 @@ impl Rates {
     }
 }
 
-/// Which of the [`Rates`] are not the documented ones.
+/// The [`Rates`] that differ from the documented ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RateSettings {
-    /// Of one account. Towards another host than Stripe's own, there is a limit only if this is set.
+    /// Calls per second of one account. For a host other than Stripe's own, there is a limit only if this is set.
     pub total: Option<u32>,
-    /// Of one account to one endpoint.
+    /// Calls per second of one account to one endpoint.
     pub endpoint: Option<u32>,
-    /// Of one account to search.
+    /// Search calls per second of one account.
     pub search: Option<u32>,
-    /// At the same time, of one account.
+    /// Concurrent calls of one account.
     pub concurrent: Option<usize>,
 }
 
 impl RateSettings {
-    /// What holds for an account with a live key, or with a test key; none: no limit.
+    /// The limits of an account with a live key, or with a test key; `None`: no limit.
     pub(in crate::stripe) fn rates(&self, live: bool, stripes_own_host: bool) -> Option<Rates> {
         if !stripes_own_host && self.total.is_none() {
             return None;

@@ -1,4 +1,4 @@
-//! The budget, in tokio's paused time.
+//! Tests of the rate limiter in tokio's paused time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ const RATES: Rates = Rates {
     concurrent: 100,
 };
 
-/// Tries `calls` calls at once; how many were let through, and the longest wait asked of the rest.
+/// Makes `calls` calls at once. Returns how many were let through, and the longest wait asked of the others.
 async fn burst(budget: &Budget, endpoint: &'static str, calls: usize) -> (usize, Duration) {
     let mut through = 0;
     let mut longest = Duration::ZERO;
@@ -68,7 +68,7 @@ async fn a_request_that_has_begun_waits_and_one_that_has_not_is_refused_soon() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_person_goes_before_bulk_whatever_the_order_of_arrival() {
+async fn interactive_calls_go_before_bulk() {
     let budget = Arc::new(Budget::new(Rates { total: 1, ..RATES }));
     drop(
         budget
@@ -84,7 +84,7 @@ async fn a_person_goes_before_bulk_whatever_the_order_of_arrival() {
             let _permit = budget
                 .acquire("/v1/a", &Ticket::new(lane))
                 .await
-                .expect("patience");
+                .expect("a permit");
             order.lock().expect("not poisoned").push(lane);
         });
         tokio::task::yield_now().await;
@@ -96,7 +96,7 @@ async fn a_person_goes_before_bulk_whatever_the_order_of_arrival() {
     );
 }
 
-/// The calls of a push, as fast as they are let through, for as long as the returned set is kept.
+/// Makes the calls of a push, as fast as they are let through, until the returned set is dropped.
 async fn push_for_ever(budget: &Arc<Budget>) -> tokio::task::JoinSet<()> {
     let mut push = tokio::task::JoinSet::new();
     for endpoint in ["/v1/prices", "/v1/products"].repeat(10) {
@@ -119,7 +119,7 @@ async fn push_for_ever(budget: &Arc<Budget>) -> tokio::task::JoinSet<()> {
 async fn a_push_leaves_room_for_checks() {
     let budget = Arc::new(Budget::new(RATES));
     let _push = push_for_ever(&budget).await;
-    // Twice what is kept from bulk, every second.
+    // Twice the rate that is reserved from bulk, every second.
     for _ in 0..40 {
         let check = Ticket::new(Lane::Check);
         let permit = budget.acquire("/v1/subscriptions", &check).await;
@@ -129,7 +129,7 @@ async fn a_push_leaves_room_for_checks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn checks_that_are_too_many_even_without_the_push_are_refused() {
+async fn checks_above_the_rate_are_refused_even_without_the_push() {
     let budget = Arc::new(Budget::new(RATES));
     let _push = push_for_ever(&budget).await;
     let mut checks = tokio::task::JoinSet::new();
@@ -145,7 +145,7 @@ async fn checks_that_are_too_many_even_without_the_push_are_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_endpoint_does_not_hold_up_the_others() {
+async fn a_full_endpoint_does_not_delay_the_others() {
     let budget = Arc::new(Budget::new(Rates {
         endpoint: 1,
         ..RATES
@@ -211,7 +211,7 @@ async fn stripes_refusals_shrink_the_rate_and_success_restores_it() {
     }
     assert_eq!(burst(&budget, "/v1/a", 20).await.0, 10);
     assert!(budget.headroom().abs() < f64::EPSILON);
-    // Cut when more than the new share is used already, it is still no less than nothing.
+    // After a cut below the current use, the headroom is not negative.
     budget.throttled();
     assert!(budget.headroom().abs() < f64::EPSILON);
     tokio::time::advance(Duration::from_secs(2)).await;
@@ -229,7 +229,7 @@ async fn polled<T>(polls: Arc<AtomicUsize>, future: impl Future<Output = T>) -> 
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_who_wait_are_not_woken_for_others() {
+async fn waiting_calls_are_not_woken_for_others() {
     const CALLS: usize = 500;
     let rates = Rates {
         total: 100,
@@ -243,13 +243,13 @@ async fn those_who_wait_are_not_woken_for_others() {
         let (budget, polls) = (budget.clone(), polls.clone());
         calls.spawn(polled(polls, async move {
             let ticket = Ticket::new(Lane::Interactive);
-            let permit = budget.acquire("/v1/a", &ticket).await.expect("patience");
+            let permit = budget.acquire("/v1/a", &ticket).await.expect("a permit");
             tokio::time::sleep(Duration::from_millis(1)).await;
             drop(permit);
         }));
     }
     calls.join_all().await;
-    // Four or so for each call, whoever else waits: it asks, looks again, is let through, and ends.
+    // About four polls per call, however many others wait: it asks, checks again, is let through, and ends.
     let polls = polls.load(Ordering::Relaxed);
     assert!(polls < 8 * CALLS, "{polls}");
 }
@@ -269,7 +269,7 @@ async fn a_call_that_becomes_urgent_while_it_waits_goes_first_and_waits_longer()
     assert!(futures::poll!(&mut call).is_pending());
     check.raise(Lane::Interactive);
     assert!(futures::poll!(&mut call).is_pending());
-    tokio::time::advance(Lane::Check.patience() * 2).await;
+    tokio::time::advance(Lane::Check.max_wait() * 2).await;
     assert!(futures::poll!(&mut call).is_pending());
     drop(held);
     assert!(futures::poll!(&mut before).is_pending());
@@ -278,7 +278,7 @@ async fn a_call_that_becomes_urgent_while_it_waits_goes_first_and_waits_longer()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_queue_keeps_out_only_those_that_would_go_last() {
+async fn a_full_queue_refuses_only_calls_that_would_go_last() {
     let budget = Budget::new(Rates {
         concurrent: 1,
         ..RATES
@@ -288,7 +288,7 @@ async fn a_full_queue_keeps_out_only_those_that_would_go_last() {
     let held = budget.acquire("/v1/a", &tickets[0]).await;
     let mut waiting = Vec::new();
     for ticket in &tickets {
-        for _ in 0..LONGEST_QUEUE {
+        for _ in 0..MAX_QUEUE {
             let mut call = Box::pin(budget.acquire("/v1/a", ticket));
             assert!(futures::poll!(&mut call).is_pending(), "{ticket:?}");
             waiting.push(call);
@@ -301,7 +301,7 @@ async fn a_full_queue_keeps_out_only_those_that_would_go_last() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_handed_to_a_call_that_is_given_up_goes_to_the_next() {
+async fn a_turn_of_an_abandoned_call_goes_to_the_next() {
     let budget = Budget::new(Rates {
         concurrent: 1,
         ..RATES
@@ -318,7 +318,7 @@ async fn what_was_handed_to_a_call_that_is_given_up_goes_to_the_next() {
 }
 
 #[test]
-fn limits_hold_towards_stripe_itself_and_elsewhere_if_asked_for() {
+fn limits_apply_to_stripe_itself_and_elsewhere_if_set() {
     let default = RateSettings::default();
     assert_eq!(default.rates(false, false), None);
     assert_eq!(default.rates(false, true), Some(Rates::documented(false)));

@@ -1,10 +1,10 @@
-//! How urgent a request is, and whether it has got something out of Stripe yet.
+//! The urgency of a request, and whether one of its calls was let through.
 
 use tokio::sync::watch;
 
 use super::{Lane, Rank};
 
-/// What a request brings along when it asks for a call. It can become more urgent while it waits.
+/// The urgency of a request. It can increase while the request waits.
 #[derive(Debug)]
 pub(in crate::stripe) struct Ticket(watch::Sender<Urgency>);
 
@@ -34,12 +34,12 @@ impl Ticket {
         self.0.borrow().begun
     }
 
-    /// The request has got something out of Stripe, by a call of its own or of another's.
+    /// Notes that a call was let through: the request's own, or another one that it shares.
     pub(in crate::stripe) fn begin(&self) {
         self.change(|urgency| urgency.begun = true);
     }
 
-    /// Somebody waits for the request who is in `lane`.
+    /// Raises the urgency to `lane`, because a request in that lane waits for this one.
     pub(in crate::stripe) fn raise(&self, lane: Lane) {
         self.change(|urgency| urgency.lane = urgency.lane.min(lane));
     }
@@ -72,7 +72,7 @@ impl Ticket {
         }
     }
 
-    /// Tells when the request becomes more urgent than it is now.
+    /// Watches for a higher urgency than the current one.
     pub(super) fn raised(&self) -> Raised {
         Raised(self.0.subscribe())
     }

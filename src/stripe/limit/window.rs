@@ -1,20 +1,20 @@
-//! The calls of the last second, exactly: a bucket that refills would let more through in some
-//! seconds, and those are what Stripe refuses.
+//! An exact sliding window of the last second's calls. A token bucket would let too many calls through in some seconds,
+//! and Stripe refuses those.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A second, and a little for calls that travel at different speeds.
+/// One second, plus a margin for varying latency.
 const LENGTH: Duration = Duration::from_millis(1010);
 
-/// When each call of the last second was made.
+/// The times of the last second's calls.
 #[derive(Debug, Default)]
 pub(super) struct Window(VecDeque<Instant>);
 
 impl Window {
-    /// When one more call fits, if `allowed` do in a second: `now`, or later.
+    /// When one more call fits, at `allowed` calls per second: `now`, or later.
     pub(super) fn opens(&mut self, allowed: usize, now: Instant) -> Instant {
         self.forget(now);
         match self.0.len().checked_sub(allowed) {
@@ -23,12 +23,12 @@ impl Window {
         }
     }
 
-    /// Notes a call.
+    /// Adds a call.
     pub(super) fn add(&mut self, now: Instant) {
         self.0.push_back(now);
     }
 
-    /// How many calls there were.
+    /// The number of calls.
     pub(super) fn count(&mut self, now: Instant) -> usize {
         self.forget(now);
         self.0.len()
