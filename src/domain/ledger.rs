@@ -1,7 +1,7 @@
-//! Usage with a [ledger](crate::ledger): who reports to it, what checks make of it, and how Stripe is told.
+//! Usage that is recorded in a [ledger](crate::ledger): reports, checks, and delivery to Stripe.
 //!
-//! With a ledger a report is acknowledged once it is on disk. A sender tells Stripe the totals ([`deliver`]), and a change of
-//! plan waits until Stripe knows all that was used before it ([`change`]).
+//! With a ledger, a report is acknowledged once it is on disk. A sender delivers the totals to Stripe ([`deliver`]),
+//! and a change of plan waits until Stripe has all earlier usage ([`change`]).
 
 mod accept;
 mod change;
@@ -30,12 +30,12 @@ pub use history::{UsageBy, UsageQuery, UsageSpan};
 pub use parked::{ParkedDecision, ParkedUsage};
 pub use reserve::{Granted, Reservation, Reserved};
 
-/// How usage is delivered and kept.
+/// Settings of the ledger.
 #[derive(Clone, Copy, Debug)]
 pub struct LedgerSettings {
-    /// How long a report waits for others that Stripe is told with it.
+    /// How long a report waits for others before it is delivered.
     pub deliver_after: Duration,
-    /// How long the entries of settled periods are kept one by one.
+    /// How long the entries of settled periods are kept before they are compacted.
     pub keep: Duration,
 }
 
@@ -48,7 +48,7 @@ impl Default for LedgerSettings {
     }
 }
 
-/// The ledger of an account, which may have yet to be opened. Clones are the same; when the last is gone, it is closed.
+/// The ledger of an account, which may not be open yet. Clones share it. It is closed when the last one is dropped.
 #[derive(Clone, Debug)]
 pub struct LedgerHandle(Arc<State>);
 
@@ -56,18 +56,18 @@ pub struct LedgerHandle(Arc<State>);
 struct State {
     path: PathBuf,
     settings: LedgerSettings,
-    /// The file, as long as it is not known to be of the right account.
+    /// The file, until its account has been checked.
     unclaimed: Mutex<Option<Unclaimed>>,
     opened: OnceLock<Ledger>,
     writer: Mutex<Option<Writer>>,
 }
 
 impl LedgerHandle {
-    /// The ledger in a file, which is made if there is none. [`Domain::open_ledger`] opens it, and until then nothing is
-    /// acknowledged.
+    /// The ledger in a file, which is created if it does not exist. Nothing is acknowledged until
+    /// [`Domain::open_ledger`] has opened it.
     ///
     /// # Errors
-    /// If the file is no ledger, or another process writes it, or it cannot be written.
+    /// If the file is not a ledger, another process writes it, or it is not writable.
     pub fn new(path: PathBuf, settings: LedgerSettings) -> Result<Self, StoreError> {
         let file = Unclaimed::open(&path)?;
         Ok(Self(Arc::new(State {
@@ -79,7 +79,7 @@ impl LedgerHandle {
         })))
     }
 
-    /// A ledger in a store of the account's that is open, beside which its file can be read.
+    /// A ledger in an open store of the account, with the path of its file for readers.
     ///
     /// # Errors
     /// If the store cannot be read.
@@ -98,7 +98,7 @@ impl LedgerHandle {
         })))
     }
 
-    /// Where it is kept.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.0.path
     }
@@ -112,7 +112,7 @@ impl LedgerHandle {
         })
     }
 
-    /// Looks into the file, on a thread that may wait for the disk.
+    /// Reads the file, on a thread that may block.
     pub(in crate::domain) async fn read<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
@@ -144,22 +144,22 @@ impl From<Unavailable> for Error {
 }
 
 impl Domain {
-    /// Whether usage is kept in a ledger.
+    /// Whether usage is recorded in a ledger.
     pub fn has_ledger(&self) -> bool {
         self.ledger.is_some()
     }
 
-    /// Whether it is open.
+    /// Whether the ledger is open.
     pub fn has_open_ledger(&self) -> bool {
         self.opened_ledger().is_some()
     }
 
-    /// The ledger of this account, if usage is kept in one.
+    /// The ledger of this account, if usage is recorded in one.
     pub(super) fn ledger(&self) -> Option<&LedgerHandle> {
         self.ledger.as_ref()
     }
 
-    /// Likewise, if it is open.
+    /// The ledger of this account, if it is open.
     pub(super) fn opened_ledger(&self) -> Option<&Ledger> {
         self.ledger()?.0.opened.get()
     }
@@ -173,7 +173,7 @@ impl Domain {
     }
 }
 
-/// The org in the ledger's words.
+/// The ledger's name of an org.
 fn org_in_ledger(org: &OrgName) -> Org {
     org.as_str().into()
 }

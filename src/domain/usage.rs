@@ -123,7 +123,7 @@ impl Domain {
         let used = used.await?;
         let carried = self.carried_to_items(&current).await?;
         let usage = UsageSnapshot::new(&current, &used, &carried, plans);
-        self.tell_ledger(&in_ledger, &usage).await;
+        self.submit_others_usage(&in_ledger, &usage).await;
         Ok(Read {
             value: usage,
             customer: Arc::clone(customer),

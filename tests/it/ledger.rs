@@ -1,4 +1,4 @@
-//! Usage in a ledger: acknowledged once it is on disk, told to Stripe afterwards, and billed to the unit.
+//! Usage with a ledger: acknowledged once it is on disk, delivered to Stripe later, and billed exactly.
 
 mod batches;
 mod changes;
@@ -64,7 +64,7 @@ impl WithLedger {
         Self { app, folder }
     }
 
-    /// Another process in its place, over the same file and the same Stripe.
+    /// A new process with the same file and the same Stripe.
     async fn restarted(self) -> Self {
         let Self { app, folder } = self;
         let twin = app.twin();
@@ -89,7 +89,7 @@ impl WithLedger {
         self.post_json("/v1/report", &body).await
     }
 
-    /// Lets the sender work until it has nothing to do. Gives how many sets Stripe has refused.
+    /// Runs the sender until it has nothing to do. Returns how many sets Stripe refused.
     async fn deliver_all(&self) -> usize {
         let mut refused = 0;
         for _ in 0..20 {
@@ -103,7 +103,7 @@ impl WithLedger {
         panic!("there is no end of deliveries");
     }
 
-    /// What Stripe bills of the running period, in cents.
+    /// The amount of the upcoming invoice, in cents.
     async fn upcoming(&self) -> i64 {
         let org = self.get("/v1/whois?org=org:a").await.ok().json();
         let customer = org["stripe_id"].as_str().expect("an id").to_owned();
@@ -114,7 +114,7 @@ impl WithLedger {
     }
 }
 
-/// What Stripe says of invoices, in cents: those of the org's customer, the draft and the paid.
+/// The amount of all invoices of the org's customer, in cents, drafts included.
 async fn billed(app: &TestApp) -> i64 {
     let invoices = app.stripe_get("/v1/invoices?limit=100").await;
     let invoices = invoices["data"].as_array().expect("a list").iter();
@@ -135,8 +135,8 @@ async fn ledger_metric(app: &TestApp, name: &str) -> i64 {
     line.expect("it is counted").parse().expect("an integer")
 }
 
-/// Stripe answers nothing until faults are cleared.
-fn take_stripe_away(app: &TestApp) {
+/// Makes Stripe unreachable until faults are cleared.
+fn make_stripe_unreachable(app: &TestApp) {
     for method in ["GET", "POST"] {
         let gone = Action::Status(503, None);
         app.sandbox().add_fault(Rule::new(method, "/v1/*", gone));
@@ -144,7 +144,7 @@ fn take_stripe_away(app: &TestApp) {
 }
 
 #[tokio::test]
-async fn a_report_costs_no_call_is_counted_at_once_and_told_in_one_set() {
+async fn a_report_costs_no_call_counts_at_once_and_is_delivered_in_one_set() {
     let app = WithLedger::start().await;
     assert_eq!(app.used("feature:calls").await, 0);
     app.forget_calls();
@@ -203,7 +203,7 @@ async fn refunds_and_clobbers_lower_what_is_billed() {
 }
 
 #[tokio::test]
-async fn what_others_recorded_before_counts_and_is_kept() {
+async fn usage_recorded_by_others_counts_and_is_kept() {
     let app = WithLedger::start().await;
     let before = app.twin();
     before.report("org:a", "feature:calls", 7).await;
@@ -225,7 +225,7 @@ async fn what_others_recorded_before_counts_and_is_kept() {
     app.deliver_all().await;
     assert_eq!(app.used("feature:calls").await, 20);
     assert_eq!(app.upcoming().await, 40 + 400);
-    // Others should not report beside a ledger. If they do, it is neither lost nor written over.
+    // Others should not report beside a ledger. If they do, their usage is neither lost nor overwritten.
     before.report("org:a", "feature:calls", 3).await;
     app.advance(11 * SECOND);
     assert_eq!(app.used("feature:calls").await, 23);
@@ -237,7 +237,7 @@ async fn what_others_recorded_before_counts_and_is_kept() {
 }
 
 #[tokio::test]
-async fn a_period_that_is_over_is_compared_with_what_stripe_billed() {
+async fn an_ended_period_is_compared_with_stripes_invoice() {
     let app = WithLedger::start().await;
     app.add(json!({"feature": "feature:calls", "n": 10}))
         .await
@@ -252,7 +252,7 @@ async fn a_period_that_is_over_is_compared_with_what_stripe_billed() {
     assert_eq!(billed(&app).await, 20 + 200);
     assert_eq!(app.used("feature:calls").await, 0);
     assert_eq!(ledger_metric(&app, "differences_total").await, 0);
-    // This one is changed behind the ledger's back.
+    // This total is changed without the ledger's knowledge.
     app.add(json!({"feature": "feature:calls", "n": 5}))
         .await
         .ok();
@@ -286,7 +286,7 @@ async fn a_period_that_is_over_is_compared_with_what_stripe_billed() {
 }
 
 #[tokio::test]
-async fn a_total_beyond_what_stripe_takes_is_refused() {
+async fn a_total_above_stripes_maximum_is_refused() {
     let app = WithLedger::start().await;
     for feature in ["calls", "peak", "level", "disk"] {
         let feature = format!("feature:{feature}");
@@ -310,7 +310,7 @@ async fn a_total_beyond_what_stripe_takes_is_refused() {
 }
 
 #[tokio::test]
-async fn a_report_that_was_counted_is_answered_so_though_it_would_be_refused_now() {
+async fn a_repeated_report_succeeds_even_if_it_would_be_refused_now() {
     let app = WithLedger::start().await;
     let report = async |n: i64| {
         let body = json!({"org": "org:a", "feature": "feature:peak", "n": n}).to_string();

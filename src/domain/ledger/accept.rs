@@ -1,4 +1,4 @@
-//! Reports: acknowledged once they are in the ledger.
+//! Reports, which are acknowledged once they are in the ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,40 +16,40 @@ use crate::ledger::Ledger;
 use crate::ledger::state::{self, Answer, Change, Event, Key, LARGEST, Refusal};
 use crate::ledger::values::Time;
 
-/// How many orgs are looked up at a time for one request.
+/// How many orgs one request looks up in parallel.
 const LOOK_UPS: usize = 20;
 
 /// A report of usage of an org.
 #[derive(Clone, Debug)]
 pub struct OrgReport {
-    /// Whose usage.
+    /// The org.
     pub org: OrgName,
-    /// What was used.
+    /// The report.
     pub report: Report,
-    /// The client's idempotency key: the same key and the same report count once.
+    /// The client's idempotency key. Repeated reports with the same key count once.
     pub key: Option<String>,
 }
 
-/// What is known of an org that usage is reported of. No plan changes while this is held.
-pub(super) struct Known {
+/// The state of an org whose usage is reported. Its plan cannot change while this is held.
+pub(super) struct ReportedOrg {
     pub(super) usage: Arc<UsageSnapshot>,
     _open: OwnedRwLockReadGuard<()>,
 }
 
 impl Domain {
-    /// Records usage of many orgs, all in one commit, and says of each report what became of it.
+    /// Records usage of many orgs in one commit. Returns the result of each report.
     ///
     /// # Errors
-    /// If there is no ledger, or it cannot be written: then none of them is in it.
+    /// If there is no ledger, or it cannot be written; then no report is recorded.
     pub async fn report_all(&self, reports: &[OrgReport]) -> Result<Vec<Result<()>>> {
         let handle = self.needed_ledger("a batch of reports")?;
         self.report_to_ledger(handle, reports).await
     }
 
-    /// Puts reports into the ledger, all in one commit. Says of each what became of it.
+    /// Records reports in the ledger in one commit. Returns the result of each report.
     ///
     /// # Errors
-    /// If the ledger cannot be written: then none of them is in it.
+    /// If the ledger cannot be written; then no report is recorded.
     pub(in crate::domain) async fn report_to_ledger(
         &self,
         handle: &LedgerHandle,
@@ -68,7 +68,7 @@ impl Domain {
         for (place, report) in reports.iter().enumerate() {
             let event = event(report);
             let outcome = event.as_ref().map(drop).map_err(Error::clone);
-            // What is refused now may have been accepted before, and its answer lost.
+            // A report that is refused now may have been accepted before, and its answer lost.
             if let Some(event) = event.ok().or_else(|| repeat(report)) {
                 events.push(event);
                 places.push(place);
@@ -84,12 +84,12 @@ impl Domain {
             }
         }
         for org in orgs.keys() {
-            self.tell_before_clock_moves(handle, org).await;
+            self.deliver_before_clock_moves(handle, org).await;
         }
         Ok(outcomes)
     }
 
-    async fn reported_orgs(&self, reports: &[OrgReport]) -> BTreeMap<OrgName, Result<Known>> {
+    async fn reported_orgs(&self, reports: &[OrgReport]) -> BTreeMap<OrgName, Result<ReportedOrg>> {
         let orgs: BTreeSet<&OrgName> = reports.iter().map(|one| &one.org).collect();
         let known = stream::iter(orgs.into_iter().cloned()).map(|org| async {
             let own = reports.iter().filter(|one| one.org == org);
@@ -100,19 +100,20 @@ impl Domain {
         known.buffer_unordered(LOOK_UPS).collect().await
     }
 
-    /// What is known of an org. What is remembered decides nothing against these features: others may have changed the plan.
+    /// Looks up an org. A remembered snapshot that lacks these features is not trusted, since others may have changed
+    /// the plan.
     pub(super) async fn reported_org(
         &self,
         org: &OrgName,
         features: &[&FeatureName],
-    ) -> Result<Known> {
+    ) -> Result<ReportedOrg> {
         let open = self.before_report(org).await?;
         let mut usage = self.known::<UsageSnapshot>(org).await?;
         let has_item = |feature: &&FeatureName| usage.value.metered_item(feature).is_some();
         if usage.source == Source::Memory && !features.iter().all(has_item) {
             usage = self.asking_stripe().known::<UsageSnapshot>(org).await?;
         }
-        Ok(Known {
+        Ok(ReportedOrg {
             usage: usage.value,
             _open: open,
         })
@@ -141,7 +142,7 @@ fn event(one: &OrgReport, usage: &UsageSnapshot, ledger: &Ledger, now: Time) -> 
     }))
 }
 
-/// Asks whether a report was accepted before.
+/// The event that asks whether a report was accepted before.
 fn repeat(one: &OrgReport) -> Option<Event> {
     Some(Event::Repeat {
         org: org_in_ledger(&one.org),
@@ -156,7 +157,7 @@ fn ledger_key(key: &str, report: &Report) -> Key {
     }
 }
 
-/// What tells a report from another one with the same key.
+/// A digest that distinguishes reports with the same key.
 fn digest(report: &Report) -> [u8; 16] {
     let Report {
         feature,

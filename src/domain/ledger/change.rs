@@ -1,4 +1,4 @@
-//! Changes of plan: usage stands still while they are made, and Stripe knows all of it before.
+//! Changes of plan: reports are held meanwhile, and Stripe receives all earlier usage first.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use crate::domain::{Domain, Error, Result};
 use crate::ledger::state::Event;
 
 /// How long a report waits for a change of plan.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
+const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// When a client whose report did not get through should come back.
-const COME_BACK: Duration = Duration::from_secs(1);
+/// How long a client should wait before repeating a report that could not wait.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl Domain {
-    /// Lets reports of the org wait until the guard is dropped, and tells Stripe all that was used before: what it bills with
-    /// the plan that ends. Without a ledger Stripe knows already.
+    /// Holds the org's reports until the guard is dropped, and delivers all earlier usage, which Stripe bills with the
+    /// old plan. Without a ledger, Stripe has all usage already.
     ///
     /// # Errors
-    /// [`Error::Undelivered`] if Stripe does not take it. Then nothing may be changed.
+    /// [`Error::Undelivered`] if Stripe does not accept all usage. The plan must not be changed then.
     pub(in crate::domain) async fn before_plan_change(
         &self,
         org: &OrgName,
@@ -35,7 +35,7 @@ impl Domain {
         Ok(Some(held))
     }
 
-    /// A change of plan has set a level on an item of a subscription, at a second: from now on it is the ledger's, which can
+    /// Hands a level to the ledger that a change of plan has set on an item at `timestamp`, so that the ledger can
     /// lower it too.
     pub(in crate::domain) async fn hand_level_to_ledger(
         &self,
@@ -64,13 +64,13 @@ impl Domain {
         Ok(())
     }
 
-    /// Keeps the org's plan from being changed until the guard is dropped.
+    /// Prevents changes of the org's plan until the guard is dropped.
     pub(super) async fn before_report(&self, org: &OrgName) -> Result<OwnedRwLockReadGuard<()>> {
         let shared = self.shared().await?;
         let open = self.share(&shared.reports, org.as_str());
-        let open = tokio::time::timeout(LONGEST_WAIT, open).await;
+        let open = tokio::time::timeout(MAX_WAIT, open).await;
         open.map_err(|_| Error::Busy {
-            retry_after: COME_BACK,
+            retry_after: RETRY_AFTER,
             source: None,
         })?
     }

@@ -1,4 +1,4 @@
-//! The sender: tells Stripe the ledger's totals.
+//! The sender, which delivers the ledger's totals to Stripe.
 
 use std::time::Duration;
 
@@ -16,24 +16,24 @@ use crate::ledger::state::{Answer, Event, Outcome, ReadSummary, Seal, Sealed, Se
 use crate::ledger::values::{Target, Time};
 use crate::stripe;
 
-/// How many totals are told in one round.
-const MOST: usize = 200;
+/// The maximum number of totals delivered in one round.
+const MAX_TOTALS: usize = 200;
 
-/// How many rounds it takes at most to tell all of an org: a summary, a set, and what came meanwhile.
-const ROUNDS: u32 = 8;
+/// The maximum number of rounds that deliver all usage of an org: a summary, a set, and new reports.
+const MAX_ROUNDS: u32 = 8;
 
-/// What one round of deliveries came to.
+/// The result of one round of deliveries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Delivered {
-    /// Totals that Stripe was told.
+    /// Delivered totals.
     pub told: usize,
-    /// Totals that it has not answered for: they are told again.
+    /// Totals without a definite answer, which are sent again.
     pub unanswered: usize,
-    /// Totals that it has refused.
+    /// Refused totals.
     pub refused: usize,
 }
 
-/// What is known of the outcome of one thing that was handed out.
+/// The outcome of one set or summary.
 enum Handled {
     Told,
     Unanswered,
@@ -41,10 +41,10 @@ enum Handled {
 }
 
 impl Domain {
-    /// Tells Stripe what it is time to tell.
+    /// Delivers the totals that are due.
     ///
     /// # Errors
-    /// If the ledger cannot be written. What Stripe does not take is tried again.
+    /// If the ledger cannot be written. Failed deliveries are retried.
     pub async fn deliver(&self) -> Result<Delivered> {
         let Some(handle) = self.ledger() else {
             return Ok(Delivered::default());
@@ -54,17 +54,17 @@ impl Domain {
         self.carry_out_sealed(ledger, sealed).await
     }
 
-    /// Tells Stripe everything of an org, at once.
+    /// Delivers all usage of an org without waiting.
     ///
     /// # Errors
-    /// [`Error::Undelivered`] if Stripe has not taken all of it.
+    /// [`Error::Undelivered`] if Stripe has not accepted all of it.
     pub(super) async fn deliver_org(&self, handle: &LedgerHandle, org: &OrgName) -> Result<()> {
         let ledger = handle.opened()?;
         let mut latest = i64::MIN;
-        for _ in 0..ROUNDS {
+        for _ in 0..MAX_ROUNDS {
             let sealed = self.seal(handle, Some(org)).await?;
             if sealed == Sealed::default() {
-                self.let_second_pass(latest).await;
+                self.wait_out_second(latest).await;
                 return Ok(());
             }
             let timestamps = sealed.sets.iter().map(|set| set.timestamp);
@@ -77,9 +77,10 @@ impl Domain {
         Err(Error::Undelivered)
     }
 
-    /// Waits until a second is over at Stripe, if it is the next one or has just begun: usage that is recorded in it would not
-    /// be billed with a phase that ends before. On a test clock no time passes by waiting.
-    async fn let_second_pass(&self, second: i64) {
+    /// Waits until a second has ended at Stripe, if it is the current or next one. Usage recorded in the second in
+    /// which a phase ends would not be billed with that phase. A test clock does not advance by waiting, so there is no
+    /// wait.
+    async fn wait_out_second(&self, second: i64) {
         if self.test_clock.is_some() {
             return;
         }
@@ -93,13 +94,13 @@ impl Domain {
     async fn seal(&self, handle: &LedgerHandle, org: Option<&OrgName>) -> Result<Sealed> {
         let now = Time::from_millis(self.account.clock.millis());
         let wait = handle.0.settings.deliver_after.as_millis();
-        // A timestamp that is ahead of Stripe's clock would be refused.
+        // Stripe refuses a timestamp that is ahead of its clock.
         let date = self.stripe().server_time().map_or(now, Time::from_seconds);
         let seal = Event::Seal(Seal {
             date,
             deliver_after: i64::try_from(wait).unwrap_or(i64::MAX),
             org: org.map(org_in_ledger),
-            most: MOST,
+            most: MAX_TOTALS,
         });
         let answers = handle.opened()?.submit(vec![seal], now).await?;
         match answers.into_iter().next() {
@@ -174,18 +175,18 @@ impl Domain {
         Ok(handled)
     }
 
-    /// Where usage of a set's feature goes now, if it goes anywhere. Boxed, since a look at an org may lead to a change,
-    /// which delivers.
+    /// Where usage of a set's feature goes now; `None` if the org no longer has the feature. Boxed, because reading an
+    /// org may cause a change of plan, which delivers.
     ///
     /// # Errors
-    /// If that cannot be found out now.
+    /// If Stripe cannot be asked now.
     fn next_target<'a>(&'a self, set: &'a Set) -> BoxFuture<'a, Result<Option<Target>>> {
         let found = async move {
             let (Ok(org), Ok(feature)) = (set.org.as_str().parse(), set.feature.as_str().parse())
             else {
                 return Ok(None);
             };
-            // What is remembered may be what Stripe has just refused.
+            // The remembered state may be the one that Stripe has just refused.
             let usage = match self.asking_stripe().known::<UsageSnapshot>(&org).await {
                 Err(Error::OrgNotFound) => return Ok(None),
                 usage => usage?.value,
@@ -205,7 +206,7 @@ impl Domain {
         } = read;
         let value = match self.recorded_in(item.as_str(), period).await {
             Ok(value) => value,
-            // Nothing can be recorded on it any more: a set will be refused, and that decides.
+            // The item is gone, so the set will be refused, which decides the outcome.
             Err(error) if error.is_item_gone() => 0,
             Err(error) => {
                 tracing::debug!(%error, %item, "a summary was not read, and is read again");
@@ -234,7 +235,7 @@ impl Domain {
         }))
     }
 
-    /// What Stripe's summary of an item says of a period.
+    /// The value of Stripe's summary for a period of an item.
     pub(super) async fn recorded_in(
         &self,
         item: &str,
@@ -250,7 +251,7 @@ impl Domain {
     }
 }
 
-/// Whether it has been refused for what it is, and for good: not for the key, or because there were too many.
+/// Whether the content was refused permanently, rather than the key or the rate.
 fn is_refusal(error: &stripe::Error) -> bool {
     error.is_item_missing() || error.is_invalid_request()
 }

@@ -1,4 +1,4 @@
-//! What is used, by the ledger where it knows more than Stripe.
+//! Used quantities that combine Stripe's figures with the ledger's.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::ledger::state::{Event, ItemUsed, Used};
 use crate::ledger::values::Time;
 
 impl Domain {
-    /// What an org may use and has used, by what Stripe was last seen to say and what the ledger has.
+    /// The limits and usage of an org, from its remembered state and the ledger.
     pub(in crate::domain) async fn limits_with_ledger(
         &self,
         handle: &LedgerHandle,
@@ -29,15 +29,19 @@ impl Domain {
         Ok(answered)
     }
 
-    /// What the ledger has of an org before Stripe is read.
+    /// The ledger's figures of an org, taken before Stripe is read.
     pub(in crate::domain) fn ledger_before_read(&self, org: &OrgName) -> Vec<ItemUsed> {
         let ledger = self.opened_ledger();
         ledger.map_or_else(Vec::new, |ledger| ledger.items(org.as_str()))
     }
 
-    /// Tells the ledger what Stripe says is used of items, if that is news to it: others have recorded it. A level of
-    /// which the ledger alone decides is not told here, since an answer from before the last set would look like news.
-    pub(in crate::domain) async fn tell_ledger(&self, before: &[ItemUsed], usage: &UsageSnapshot) {
+    /// Submits Stripe's figures to the ledger where they differ, because others recorded usage. Levels that only the
+    /// ledger sets are not submitted, since an answer from before the last set would look like a change.
+    pub(in crate::domain) async fn submit_others_usage(
+        &self,
+        before: &[ItemUsed],
+        usage: &UsageSnapshot,
+    ) {
         let Some(ledger) = self.opened_ledger() else {
             return;
         };
@@ -71,7 +75,7 @@ impl Domain {
 }
 
 impl UsageSnapshot {
-    /// What is used of a feature in its period, on items that the ledger does not know, or by others than the ledger.
+    /// The usage of a feature in its period, on items that the ledger does not know, or recorded by others.
     pub(super) fn used_beside(
         &self,
         ledger: &Ledger,
@@ -108,7 +112,7 @@ fn rows(usage: &UsageSnapshot, ledger: &Ledger, org: &OrgName, now: Time) -> Arc
     rows.collect()
 }
 
-/// An item with what is used of it by the ledger.
+/// An item with its usage in the ledger.
 fn with_ledger(
     item: &Item,
     usage: &UsageSnapshot,
@@ -144,7 +148,7 @@ fn with_ledger(
     item
 }
 
-/// What is used on items that the org has no more.
+/// The usage on items that the org no longer has.
 fn used_on_others(used: &Used, usage: &UsageSnapshot) -> i64 {
     let has = |id: &str| usage.items().iter().any(|item| &*item.id == id);
     let gone = used.items.iter().filter(|one| !has(one.item.as_str()));

@@ -1,4 +1,4 @@
-//! Usage over time, as the ledger's file has it.
+//! Usage over time, from the ledger's file.
 
 use super::target::feature_in_ledger;
 use super::{LedgerHandle, org_in_ledger};
@@ -7,12 +7,12 @@ use crate::domain::{Domain, Error, Result};
 use crate::ledger::store::sqlite::Span;
 use crate::ledger::values::Time;
 
-/// The most spans in one answer.
-const MOST_SPANS: i64 = 10_000;
+/// The maximum number of spans in one answer.
+const MAX_SPANS: i64 = 10_000;
 
 const DAY: i64 = 24 * 60 * 60;
 
-/// What usage over time is added up by.
+/// The length of the spans.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UsageBy {
     /// Hours, UTC.
@@ -24,29 +24,29 @@ pub enum UsageBy {
     Period,
 }
 
-/// Usage over time that is asked for.
+/// A query of usage over time.
 #[derive(Clone, Debug)]
 pub struct UsageQuery {
-    /// The feature, whatever the plan.
+    /// The feature, on any plan.
     pub feature: FeatureName,
-    /// Unix seconds; none: a day ago by hours, 30 days ago by days, and all that there is by periods.
+    /// The start in Unix seconds. `None`: a day ago for hours, 30 days ago for days, and the beginning for periods.
     pub from: Option<i64>,
-    /// Unix seconds; none: now.
+    /// The end in Unix seconds; `None`: now.
     pub to: Option<i64>,
-    /// What it is added up by.
+    /// The length of the spans.
     pub by: UsageBy,
 }
 
 /// Usage in one hour, day or period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UsageSpan {
-    /// When it begins, in Unix seconds.
+    /// The start, in Unix seconds.
     pub from: i64,
-    /// When it ends, in Unix seconds.
+    /// The end, in Unix seconds.
     pub to: i64,
-    /// By how much the period's total changed in it.
+    /// The change of the period's total in the span.
     pub n: i64,
-    /// The period's total at its end.
+    /// The period's total at the end of the span.
     pub total: i64,
 }
 
@@ -61,9 +61,9 @@ impl UsageBy {
 }
 
 impl UsageQuery {
-    /// From when until when.
+    /// The start and end of the query.
     fn range(&self, now: i64) -> Result<(Time, Time)> {
-        // What is used in this second belongs to it.
+        // Usage in the current second is included.
         let to = self.to.unwrap_or(now + 1);
         let from = self.from.unwrap_or(match self.by {
             UsageBy::Hour => to.saturating_sub(DAY),
@@ -74,9 +74,9 @@ impl UsageQuery {
             return Err(Error::Invalid("from must be before to".to_owned()));
         }
         let length = self.by.span().millis();
-        if length.is_some_and(|length| to.saturating_sub(from) / (length / 1_000) > MOST_SPANS) {
+        if length.is_some_and(|length| to.saturating_sub(from) / (length / 1_000) > MAX_SPANS) {
             return Err(Error::Invalid(format!(
-                "from and to must not be more than {MOST_SPANS} hours or days apart"
+                "from and to must not be more than {MAX_SPANS} hours or days apart"
             )));
         }
         Ok((Time::from_seconds(from), Time::from_seconds(to)))
@@ -84,7 +84,7 @@ impl UsageQuery {
 }
 
 impl Domain {
-    /// The usage of a feature over time, oldest first. Spans without usage are left out.
+    /// The usage of a feature over time, oldest first, without empty spans.
     ///
     /// # Errors
     /// If there is no ledger, or it cannot be read.
@@ -103,7 +103,7 @@ impl Domain {
         Ok(spans.collect())
     }
 
-    /// The ledger that something needs.
+    /// The ledger, or an error that says that `what` needs one.
     pub(super) fn needed_ledger(&self, what: &str) -> Result<&LedgerHandle> {
         self.ledger().ok_or_else(|| {
             let how = "start the server with --ledger FILE";

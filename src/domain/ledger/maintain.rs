@@ -1,5 +1,5 @@
-//! What the ledger needs now and then: periods that are over are compared with what Stripe billed, old entries become daily
-//! totals, and it is counted what waits.
+//! Periodic maintenance of the ledger: ended periods are settled with Stripe's invoices, old entries are compacted, and
+//! undelivered usage is counted.
 
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Failure, Result};
@@ -8,17 +8,17 @@ use crate::ledger::state::{Answer, Event, Total};
 use crate::ledger::store::sqlite::Status;
 use crate::ledger::values::Time;
 
-/// How long after a period's end Stripe has billed it: invoices are drafts for about an hour.
+/// How long after a period's end its invoice is final: invoices are drafts for about an hour.
 const BILLED_AFTER: i64 = 2 * 60 * 60 * 1000;
 
-/// How many totals are compared, or compacted, in one go.
-const MOST: usize = 200;
+/// The maximum number of totals settled, or compacted, in one run.
+const MAX_TOTALS: usize = 200;
 
 impl Domain {
-    /// Compares what is over with what Stripe billed, compacts what is old, and counts what waits.
+    /// Settles ended periods, compacts old entries, and updates the metrics.
     ///
     /// # Errors
-    /// If Stripe cannot be asked, or the ledger cannot be read or written. The rest is done next time.
+    /// If Stripe cannot be asked, or the ledger cannot be read or written. The next run continues.
     pub async fn maintain_ledger(&self) -> Result<()> {
         let Some(handle) = self.ledger() else {
             return Ok(());
@@ -30,7 +30,7 @@ impl Domain {
         let due = handle.read(move |reader| {
             Ok((
                 reader.status()?,
-                reader.unsettled(now.plus(-BILLED_AFTER), MOST)?,
+                reader.unsettled(now.plus(-BILLED_AFTER), MAX_TOTALS)?,
             ))
         });
         let (status, due) = due.await?;
@@ -40,7 +40,7 @@ impl Domain {
         }
         let keep = i64::try_from(handle.0.settings.keep.as_millis()).unwrap_or(i64::MAX);
         let old = now.plus(keep.saturating_neg());
-        while ledger.compact(old, MOST).await? == MOST {}
+        while ledger.compact(old, MAX_TOTALS).await? == MAX_TOTALS {}
         Ok(())
     }
 
@@ -74,17 +74,17 @@ impl Domain {
         Ok(())
     }
 
-    /// What Stripe has billed of a total.
+    /// The quantity that Stripe billed for a total.
     async fn billed(&self, total: &Total) -> Result<i64> {
         match self.recorded_in(total.item.as_str(), total.period).await {
             Err(error) if error.is_item_missing() => {}
             recorded => return Ok(recorded?),
         }
-        // What an item that is gone has billed of a level may be credited, since the next item bills it.
+        // A removed item's bill for a level may have been credited, since the next item bills it.
         if total.aggregate.is_level() {
             return Ok(total.billable());
         }
-        // The item has gone with a change of plan, and the invoice of the change says what it billed.
+        // A change of plan removed the item. The invoice of the change has its bill.
         let org: Result<OrgName, _> = total.org.as_str().parse();
         let found = match org {
             Ok(org) => self.billed_on_invoices(&org, total).await?,

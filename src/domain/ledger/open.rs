@@ -1,4 +1,4 @@
-//! Opening the ledger, of the right account.
+//! Opening the ledger and checking its account.
 
 use std::sync::PoisonError;
 
@@ -11,12 +11,12 @@ use crate::ledger::{Ledger, StoreError};
 use crate::num::hex;
 
 impl Domain {
-    /// Opens the ledger, if that has not been done. Stripe is asked which account the key opens, unless the ledger has seen
-    /// the key before.
+    /// Opens the ledger, unless it is open. Stripe is asked which account the key belongs to, unless the ledger has
+    /// seen the key before.
     ///
     /// # Errors
-    /// [`Error::LedgerUnavailable`] if the ledger is of another account, or cannot be used; others if Stripe cannot be asked,
-    /// and then it can be tried again.
+    /// [`Error::LedgerUnavailable`] if the ledger belongs to another account or is unusable. Other errors if Stripe
+    /// cannot be asked; then it can be retried.
     pub async fn open_ledger(&self) -> Result<()> {
         let Some(LedgerHandle(state)) = self.ledger() else {
             return Ok(());

@@ -1,40 +1,40 @@
-//! Usage that Stripe has refused for good, and what a person decides about it.
+//! Usage that Stripe refused permanently, and an operator's decision about it.
 
 use crate::domain::{Domain, Error, Result};
 use crate::ledger::state::{Event, Refusal, Total, TotalId};
 use crate::ledger::store::sqlite::Reader;
 
-/// Usage of one item in one period that Stripe has refused.
+/// Refused usage of one item in one period.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParkedUsage {
     /// The number of its total.
     pub id: u64,
-    /// Whose usage.
+    /// The org.
     pub org: String,
-    /// Of what.
+    /// The feature.
     pub feature: String,
     /// The subscription item.
     pub item: String,
-    /// When its period began, in Unix seconds.
+    /// The start of its period, in Unix seconds.
     pub from: i64,
-    /// When its period ends, in Unix seconds.
+    /// The end of its period, in Unix seconds.
     pub to: i64,
-    /// Units that Stripe does not have.
+    /// The units that Stripe does not have.
     pub n: i64,
     /// The period's total.
     pub total: i64,
     /// Stripe's reason.
     pub reason: String,
-    /// Since when it is parked, in Unix seconds.
+    /// When it was parked, in Unix seconds.
     pub since: i64,
 }
 
-/// What becomes of parked usage.
+/// An operator's decision about parked usage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParkedDecision {
-    /// Stripe is told again.
+    /// Send it again.
     Retry,
-    /// It is given up: the total becomes what Stripe has.
+    /// Write it off: the total becomes the quantity that Stripe has.
     WriteOff,
 }
 
@@ -57,14 +57,14 @@ impl ParkedUsage {
 }
 
 impl Domain {
-    /// All parked usage, the oldest first.
+    /// All parked usage, oldest first.
     pub async fn parked(&self) -> Result<Vec<ParkedUsage>> {
         let handle = self.needed_ledger("parked usage")?;
         let totals = handle.read(Reader::parked).await?;
         Ok(totals.iter().filter_map(ParkedUsage::of).collect())
     }
 
-    /// Decides what becomes of the parked usage of the total of that number.
+    /// Applies a decision to the parked usage of total `id`.
     pub async fn decide_parked(&self, id: u64, decision: ParkedDecision) -> Result<()> {
         let handle = self.needed_ledger("parked usage")?;
         let event = match decision {

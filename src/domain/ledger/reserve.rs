@@ -1,4 +1,4 @@
-//! Reservations: usage that is allowed before it happens, so that many at once do not exceed a limit.
+//! Reservations grant usage in advance, so that concurrent requests do not exceed a limit.
 
 use std::time::Duration;
 
@@ -12,22 +12,22 @@ use crate::ledger::values::{ReservationId, Target, Time};
 /// Usage to reserve.
 #[derive(Clone, Debug)]
 pub struct Reservation {
-    /// The feature, whatever the plan.
+    /// The feature, on any plan.
     pub feature: FeatureName,
     /// Units.
     pub n: i64,
-    /// How long it is held, at the latest until the end of the billing period.
+    /// How long it is held. It also ends with the billing period.
     pub ttl: Duration,
-    /// Whether it counts as used at once, if it is granted.
+    /// Whether to commit it at once if it is granted.
     pub commit: bool,
 }
 
-/// What became of a request for a reservation.
+/// The result of a request for a reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reserved {
-    /// The reservation, if there was room for it.
+    /// The reservation, if it was granted.
     pub granted: Option<Granted>,
-    /// What is used of the limit now, with all that is reserved.
+    /// The usage that counts against the limit now, including all reservations.
     pub used: i64,
     /// Units; [`i64::MAX`] for none.
     pub limit: i64,
@@ -38,12 +38,12 @@ pub struct Reserved {
 pub struct Granted {
     /// `rsv_…`.
     pub id: String,
-    /// When it ends by itself, in Unix seconds; none if it is committed already.
+    /// When it expires, in Unix seconds; `None` if it is already committed.
     pub expires: Option<i64>,
 }
 
 impl Reserved {
-    /// What is left of the limit; [`i64::MAX`] if there is none.
+    /// The remaining units; [`i64::MAX`] if there is no limit.
     pub fn remaining(&self) -> i64 {
         match self.limit {
             NO_LIMIT => NO_LIMIT,
@@ -85,7 +85,7 @@ impl Domain {
             ));
         };
         if wanted.commit && expires.is_some() {
-            self.tell_before_clock_moves(handle, org).await;
+            self.deliver_before_clock_moves(handle, org).await;
         }
         let granted = expires.map(|expires| Granted {
             id,
@@ -98,7 +98,7 @@ impl Domain {
         })
     }
 
-    /// Counts `n` units of a reservation as used, or all, and gives the rest back. It can be repeated.
+    /// Commits `n` units of a reservation, or all, and releases the rest. It can be repeated.
     pub async fn commit_reservation(&self, id: &str, n: Option<i64>) -> Result<()> {
         let handle = self.reserving()?;
         let now = self.ledger_time().await?;
@@ -121,11 +121,11 @@ impl Domain {
         let id = reservation.id;
         let commit = Event::Commit { id, n, target };
         self.submit_reservation(handle, commit, now).await?;
-        self.tell_before_clock_moves(handle, &org).await;
+        self.deliver_before_clock_moves(handle, &org).await;
         Ok(())
     }
 
-    /// Gives a reservation back. It can be repeated.
+    /// Releases a reservation. It can be repeated.
     pub async fn release_reservation(&self, id: &str) -> Result<()> {
         let handle = self.reserving()?;
         let now = self.ledger_time().await?;
@@ -141,7 +141,7 @@ impl Domain {
             .map(drop)
     }
 
-    /// Ends the reservations whose time is over. They do not count any more before that either.
+    /// Ends expired reservations, which no longer count even before this.
     pub async fn expire_reservations(&self) -> Result<()> {
         let Some(handle) = self.ledger().filter(|handle| handle.opened().is_ok()) else {
             return Ok(());
@@ -174,8 +174,8 @@ impl Domain {
         })
     }
 
-    /// Tells Stripe what an org on a test clock has used: whoever moves the clock next may end the period.
-    pub(super) async fn tell_before_clock_moves(&self, handle: &LedgerHandle, org: &OrgName) {
+    /// Delivers the usage of an org on a test clock, since the next advance of the clock may end the period.
+    pub(super) async fn deliver_before_clock_moves(&self, handle: &LedgerHandle, org: &OrgName) {
         if self.test_clock.is_none() {
             return;
         }
@@ -185,14 +185,14 @@ impl Domain {
     }
 }
 
-/// The reservation with that id, whatever became of it.
+/// The reservation with that id, whether it is held or has ended.
 async fn reservation(handle: &LedgerHandle, id: &str) -> Result<state::Reservation> {
     let id: ReservationId = id.into();
     let found = handle.opened()?.reservation(id).await?;
     found.ok_or_else(|| Error::Invalid("there is no such reservation".to_owned()))
 }
 
-/// Why nothing can be done with a reservation any more.
+/// The error for a reservation that has ended.
 fn ended(state: ReservationState) -> Error {
     Error::ReservationEnded(match state {
         ReservationState::Committed(_) => "been committed",

@@ -1,4 +1,4 @@
-//! Where usage of a feature goes, as the ledger has to know it.
+//! The ledger's target for usage of a feature.
 
 use super::org_in_ledger;
 use crate::billing::{Subscription, SubscriptionItem};
@@ -8,7 +8,7 @@ use crate::domain::entitlement::{Kind, UsageSnapshot};
 use crate::domain::refs::{FeatureName, OrgName};
 use crate::ledger::values::{Aggregate, Feature, Period, Target, Time};
 
-/// The feature in the ledger's words.
+/// The ledger's name of a feature.
 pub(super) fn feature_in_ledger(feature: &FeatureName) -> Feature {
     feature.as_str().into()
 }
@@ -21,7 +21,7 @@ pub(super) fn period_in_ledger(period: BillingPeriod) -> Period {
 }
 
 impl UsageSnapshot {
-    /// Where usage of a feature goes at a time, as far as this is known.
+    /// The target for usage of a feature at a time, if it is known.
     pub(super) fn target(
         &self,
         org: &OrgName,
@@ -38,7 +38,7 @@ impl UsageSnapshot {
         })?;
         let period = self.period_at(now.seconds());
         let previous = self.period_before(period);
-        // The item had a period before this one only if it was there.
+        // The item had an earlier period only if it existed then.
         let previous = previous.filter(|_| item.created < period.start);
         Ok(Target {
             org: org_in_ledger(org),
@@ -59,7 +59,8 @@ impl UsageSnapshot {
     }
 }
 
-/// Where usage of the feature that an item sells goes, as Stripe tells of its subscription; none if that is nothing.
+/// The target for usage of the feature that an item sells, from Stripe's subscription; `None` if Tier did not sell the
+/// item.
 pub(super) fn target_of(
     org: &OrgName,
     subscription: &Subscription,

@@ -1,4 +1,4 @@
-//! Many reports in one request, and what the ledger has of them over time.
+//! Batches of reports, and usage over time.
 
 use serde_json::{Value, json};
 
@@ -62,7 +62,7 @@ async fn each_report_of_a_batch_has_its_own_result_in_order() {
     );
     assert_eq!(app.used("feature:calls").await, 7);
     assert_eq!(app.limits("org:b").await[0].1, 5);
-    // What has a key counts once, whichever way it comes again.
+    // A report with a key counts once, in whichever form it is repeated.
     send(&app, json!([reports[0]])).await.ok();
     let report = json!({"org": "org:a", "feature": "feature:calls", "n": 3});
     let headers = [("idempotency-key", "k-1")];
@@ -74,7 +74,7 @@ async fn each_report_of_a_batch_has_its_own_result_in_order() {
 }
 
 #[tokio::test]
-async fn a_thousand_reports_are_taken_and_no_more() {
+async fn a_batch_has_at_most_a_thousand_reports() {
     let app = WithLedger::start().await;
     let report = json!({"org": "org:a", "feature": "feature:calls", "n": 1});
     app.used("feature:calls").await;
@@ -104,7 +104,7 @@ async fn a_thousand_reports_are_taken_and_no_more() {
 }
 
 #[tokio::test]
-async fn usage_over_time_is_told_by_hours_days_and_periods() {
+async fn usage_over_time_is_grouped_by_hours_days_and_periods() {
     let app = WithLedger::start().await;
     for (n, wait) in [(3, 30 * MINUTE), (4, 60 * MINUTE), (-2, DAY), (10, DAY)] {
         app.report("org:a", "feature:calls", n).await;
@@ -182,7 +182,7 @@ async fn usage_over_time_is_told_by_hours_days_and_periods() {
 }
 
 #[tokio::test]
-async fn a_person_decides_about_parked_usage() {
+async fn an_operator_decides_about_parked_usage() {
     let app = WithLedger::start().await;
     app.report("org:a", "feature:calls", 5).await;
     app.deliver_all().await;

@@ -1,9 +1,9 @@
-//! What a change of plan does to usage in a ledger.
+//! Changes of plan with a ledger.
 
 use super::*;
 
 #[tokio::test]
-async fn a_change_of_plan_bills_each_part_at_its_price_and_takes_levels_along() {
+async fn a_change_of_plan_bills_each_part_at_its_price_and_carries_levels_over() {
     let app = WithLedger::start().await;
     for (feature, n) in [("calls", 10), ("peak", 4), ("level", 5), ("disk", 6)] {
         let feature = format!("feature:{feature}");
@@ -66,7 +66,7 @@ async fn a_change_of_plan_bills_each_part_at_its_price_and_takes_levels_along() 
 }
 
 #[tokio::test]
-async fn usage_of_a_subscription_that_is_cancelled_in_stripe_is_parked() {
+async fn usage_of_a_subscription_cancelled_in_stripe_is_parked() {
     let app = WithLedger::start().await;
     app.add(json!({"feature": "feature:calls", "n": 10}))
         .await
@@ -83,7 +83,7 @@ async fn usage_of_a_subscription_that_is_cancelled_in_stripe_is_parked() {
 }
 
 #[tokio::test]
-async fn usage_before_a_planned_change_is_told_before_it() {
+async fn usage_before_a_scheduled_change_is_delivered_before_it() {
     let app = WithLedger::start().await;
     let phases = json!([{"features": ["plan:pro@1"]}, {"effective": "2023-01-11T00:00:00Z", "features": ["plan:pro@2"]}]);
     app.post_json("/v1/subscribe", &json!({"org": "org:a", "phases": phases}))
@@ -110,7 +110,7 @@ async fn usage_before_a_planned_change_is_told_before_it() {
 }
 
 #[tokio::test]
-async fn what_is_remembered_refuses_nothing() {
+async fn remembered_state_alone_refuses_no_report() {
     let app = WithLedger::start().await;
     app.add(json!({"feature": "feature:seats", "n": 1}))
         .await

@@ -1,8 +1,8 @@
-//! A server that dies at every point of its work with a ledger: before and after each write to the ledger, and before and
-//! after each call to Stripe takes effect. It is started again after a second or after a month, the client repeats what was not
-//! acknowledged, and in the end what was acknowledged is billed, to the unit.
+//! Kills a server with a ledger at every point: before and after each write to the ledger, and before and after each
+//! call to Stripe takes effect. The server is restarted after a second or after a month, and the client repeats
+//! unacknowledged requests. In the end exactly the acknowledged usage is billed.
 //!
-//! `cargo test --test it ledger::crashes -- --nocapture` prints how many points there are.
+//! `cargo test --test it ledger::crashes -- --nocapture` prints the number of points.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,11 +24,11 @@ use tokio::task::JoinSet;
 use crate::harness::{DAY, Settings, TestApp};
 
 const SECOND: Duration = Duration::from_secs(1);
-/// Runs at the same time.
+/// The number of parallel runs.
 const WORKERS: usize = 8;
 const ACCOUNT: &str = "acct_crashes:test";
 
-/// When a server dies.
+/// The point at which a server dies.
 #[derive(Clone, Copy, Debug)]
 enum Death {
     Never,
@@ -38,7 +38,7 @@ enum Death {
     AfterCall(u32),
 }
 
-/// What is done, one after the other.
+/// An operation of a run.
 #[derive(Clone, Copy, Debug)]
 enum Op {
     Report(&'static str, i64),
@@ -63,15 +63,15 @@ const OPS: [Op; 14] = [
     Op::Report("calls", 1),
 ];
 
-/// A store that dies with its process.
-struct Mortal {
+/// A store that fails once its process has died.
+struct MortalStore {
     inner: Sqlite,
     writes: Arc<AtomicUsize>,
     death: Death,
     is_dead: bool,
 }
 
-impl Store for Mortal {
+impl Store for MortalStore {
     fn load(&mut self) -> Result<Stored, StoreError> {
         self.inner.load()
     }
@@ -106,15 +106,15 @@ impl Store for Mortal {
     }
 }
 
-/// What came of a run.
+/// The result of a run.
 struct Outcome {
     writes: usize,
     calls: u64,
     has_died: bool,
 }
 
-/// A call that is lost is not tried again by the server that dies of it; others have no fault to make up for but what a busy
-/// machine does to connections.
+/// A server does not retry the lost call that it dies of. The other deaths lose no call, so retries there only cover
+/// connection errors of a busy machine.
 fn settings(death: Death) -> Settings {
     let dies_of_call = matches!(death, Death::BeforeCall(_) | Death::AfterCall(_));
     Settings {
@@ -134,7 +134,7 @@ fn model() -> Value {
 }
 
 fn open(app: &TestApp, file: &Path, death: Death, writes: &Arc<AtomicUsize>) -> TestApp {
-    let store = Mortal {
+    let store = MortalStore {
         inner: Sqlite::open(file, ACCOUNT).expect("a ledger"),
         writes: Arc::clone(writes),
         death,
@@ -144,7 +144,7 @@ fn open(app: &TestApp, file: &Path, death: Death, writes: &Arc<AtomicUsize>) -> 
     app.with_open_ledger(ledger.expect("a ledger"))
 }
 
-/// Does it. Says whether it is acknowledged; a report that is refused for what it says is not.
+/// Runs an operation. Returns whether it was acknowledged; a report that is refused for its content is not.
 async fn apply(app: &TestApp, place: usize, op: Op) -> Result<i64, ()> {
     match op {
         Op::Report(feature, n) => {
@@ -178,7 +178,7 @@ async fn apply(app: &TestApp, place: usize, op: Op) -> Result<i64, ()> {
     }
 }
 
-/// Units that were billed, of one feature.
+/// The billed units of one feature.
 async fn billed(app: &TestApp, feature: &str) -> i64 {
     let invoices = app.stripe_get("/v1/invoices?limit=100").await;
     let mut units = 0;
@@ -242,7 +242,7 @@ async fn run(death: Death, outage: Duration) -> Outcome {
     };
     let context = format!("{death:?}, {outage:?}");
     if !has_died {
-        // What is reported at the same moment may be one write or several, so this write may not have come.
+        // Concurrent reports may share one write or not, so this write may not have happened.
         drop(app);
         stripe.sandbox().clear_faults();
         let alive = stripe.beside(&settings(Death::Never));
@@ -256,7 +256,7 @@ async fn run(death: Death, outage: Duration) -> Outcome {
         if outage < DAY * 27 {
             break;
         }
-        // What was too late for its period is billed with the next one.
+        // Late usage is billed in the next period.
         stripe.advance(31 * DAY);
         app.get("/v1/limits?org=org:a").await.ok();
     }
@@ -297,7 +297,7 @@ async fn run(death: Death, outage: Duration) -> Outcome {
     reason = "the figures are what people run this for"
 )]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_acknowledged_is_billed_wherever_the_server_dies() {
+async fn acknowledged_usage_is_billed_wherever_the_server_dies() {
     let whole = run(Death::Never, SECOND).await;
     assert!(!whole.has_died);
     let calls = u32::try_from(whole.calls).expect("not so many");

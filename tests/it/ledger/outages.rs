@@ -1,4 +1,4 @@
-//! Disks and files that fail: what the caller is told, and what the operator is.
+//! FailingStore disks and files: the answers to callers, and the operator's view.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,16 +18,16 @@ use crate::harness::{Answer, TestApp};
 
 type MakeError = fn() -> StoreError;
 
-/// What the next writes fail with.
+/// The error of the next writes.
 type Fault = Arc<Mutex<Option<fn() -> StoreError>>>;
 
-/// A store on a disk that fails at times.
-struct Failing {
+/// A store whose disk fails on demand.
+struct FailingStore {
     inner: Sqlite,
     fault: Fault,
 }
 
-impl Store for Failing {
+impl Store for FailingStore {
     fn load(&mut self) -> Result<Stored, StoreError> {
         self.inner.load()
     }
@@ -57,11 +57,11 @@ async fn report(app: &TestApp, key: &str, n: i64) -> Answer {
 }
 
 #[tokio::test]
-async fn while_the_disk_takes_nothing_nothing_is_acknowledged_and_checks_go_on() {
+async fn a_failing_disk_acknowledges_nothing_and_checks_continue() {
     let WithLedger { app, folder } = WithLedger::start().await;
     let fault = Fault::default();
     let file = folder.path().join("failing.db");
-    let store = Failing {
+    let store = FailingStore {
         inner: Sqlite::open(&file, "acct_failing:test").expect("a ledger"),
         fault: Arc::clone(&fault),
     };
@@ -85,7 +85,7 @@ async fn while_the_disk_takes_nothing_nothing_is_acknowledged_and_checks_go_on()
             assert!(refused.body.contains(says), "{}", refused.body);
         }
         assert_eq!(app.used("feature:calls").await, used);
-        // The sender has to write before it tells Stripe anything.
+        // The sender must write before it calls Stripe.
         app.advance(super::MINUTE);
         app.forget_calls();
         app.domain().deliver().await.expect_err("it cannot write");
@@ -117,7 +117,7 @@ async fn a_file_has_one_server_at_a_time() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_damaged_or_no_ledger_is_refused_at_the_start() {
+async fn a_damaged_or_foreign_file_is_refused_at_the_start() {
     let place = Place::start().await;
     let first = place.tier(&SERVE).started().await;
     assert_eq!(first.stop("-TERM").await.code, Some(0));
@@ -146,7 +146,7 @@ async fn a_file_that_is_damaged_or_no_ledger_is_refused_at_the_start() {
     assert_eq!(next.stop("-TERM").await.code, Some(0));
 }
 
-/// Puts other bytes in the place of a ledger, without what SQLite keeps beside it.
+/// Replaces the ledger's bytes, and removes SQLite's other files.
 fn replace(file: &Path, bytes: &[u8]) {
     for beside in ["-wal", "-shm"] {
         let mut name = file.as_os_str().to_owned();

@@ -1,11 +1,11 @@
-//! Reservations: granted within the limit, billed only once committed, and over by themselves.
+//! Reservations are granted within the limit, billed once committed, and expire.
 
 use serde_json::{Value, json};
 
 use super::{MINUTE, SECOND, WithLedger};
 use crate::harness::{Answer, DAY, TestApp};
 
-/// Beside what every test has, an org with a limit of 500 calls.
+/// Adds an org with a limit of 500 calls.
 async fn start() -> WithLedger {
     let app = WithLedger::start().await;
     app.push(&json!({"plans": {
@@ -42,7 +42,7 @@ async fn release(app: &TestApp, id: &str) -> Answer {
         .await
 }
 
-/// What is used of the calls, and what of that is reserved.
+/// The used calls, and the reserved part of them.
 async fn used(app: &TestApp) -> (i64, i64) {
     let limits = app.get("/v1/limits?org=org:b").await.ok().json();
     let row = &limits["usage"][0];
@@ -55,7 +55,7 @@ async fn used(app: &TestApp) -> (i64, i64) {
 }
 
 #[tokio::test]
-async fn twenty_at_once_are_granted_as_far_as_the_limit_goes() {
+async fn twenty_concurrent_reservations_are_granted_up_to_the_limit() {
     let app = start().await;
     let all = (0..20).map(|_| reserve(&app, 75, "60s"));
     let answers = futures::future::join_all(all).await;
@@ -66,7 +66,7 @@ async fn twenty_at_once_are_granted_as_far_as_the_limit_goes() {
     let full = json!({"granted": false, "used": 450, "limit": 500, "remaining": 50});
     assert_eq!(refused, Some(&full));
     assert_eq!(used(&app).await, (450, 450));
-    // A report is never refused for the limit, and counts against the next reservation.
+    // A report is never refused because of the limit, and counts against the next reservation.
     app.report("org:b", "feature:calls", 100).await;
     let over = reserve(&app, 1, "60s").await.ok().json();
     assert_eq!(
@@ -76,7 +76,7 @@ async fn twenty_at_once_are_granted_as_far_as_the_limit_goes() {
 }
 
 #[tokio::test]
-async fn what_is_reserved_is_billed_once_it_is_committed() {
+async fn a_reservation_is_billed_once_it_is_committed() {
     let app = start().await;
     app.report("org:b", "feature:calls", 10).await;
     let answer = reserve(&app, 40, "1h").await.ok().json();
@@ -109,7 +109,7 @@ async fn what_is_reserved_is_billed_once_it_is_committed() {
     assert_eq!(used(&app).await, (40, 0));
 }
 
-/// What Stripe has of the calls.
+/// The calls recorded in Stripe.
 async fn recorded(app: &TestApp) -> i64 {
     let org = app.get("/v1/whois?org=org:b").await.ok().json();
     let customer = org["stripe_id"].as_str().expect("an id");
@@ -127,7 +127,7 @@ async fn recorded(app: &TestApp) -> i64 {
 }
 
 #[tokio::test]
-async fn a_reservation_is_over_by_itself_and_counts_nothing_then() {
+async fn an_expired_reservation_does_not_count() {
     let app = start().await;
     let id = granted(&app, 40, "60s").await;
     let released = granted(&app, 7, "1h").await;
@@ -212,7 +212,7 @@ async fn a_reservation_ends_with_its_period_and_belongs_to_the_plan_of_its_commi
 }
 
 #[tokio::test]
-async fn what_cannot_be_reserved_is_told() {
+async fn an_impossible_reservation_is_refused_with_its_reason() {
     let app = start().await;
     let refused = async |changes: Value| {
         let mut body = json!({"org": "org:b", "feature": "feature:calls", "n": 1});
@@ -273,7 +273,7 @@ async fn what_cannot_be_reserved_is_told() {
 }
 
 #[tokio::test]
-async fn a_restart_forgets_no_reservation() {
+async fn reservations_survive_a_restart() {
     let mut app = start().await;
     let held = granted(&app, 40, "1h").await;
     let ended = granted(&app, 7, "1h").await;
@@ -289,7 +289,7 @@ async fn a_restart_forgets_no_reservation() {
 }
 
 #[tokio::test]
-async fn without_a_ledger_these_requests_name_it() {
+async fn without_a_ledger_reservations_say_that_they_need_one() {
     let app = TestApp::start().await;
     let calls = [
         (

@@ -1,9 +1,9 @@
-//! A ledger after a restart, without Stripe, without its file, and on a machine whose clock is wrong.
+//! Restarts with a ledger: without Stripe, without the file, and with a wrong clock.
 
 use super::*;
 
 #[tokio::test]
-async fn a_key_counts_once_also_after_a_restart_and_not_for_another_report() {
+async fn a_key_counts_once_across_a_restart_and_not_for_another_report() {
     let app = WithLedger::start().await;
     let report = |app: TestApp, n: i64| async move {
         let body = json!({"org": "org:a", "feature": "feature:calls", "n": n}).to_string();
@@ -33,10 +33,10 @@ async fn a_key_counts_once_also_after_a_restart_and_not_for_another_report() {
 }
 
 #[tokio::test]
-async fn without_stripe_usage_is_taken_and_a_plan_is_not_changed() {
+async fn without_stripe_usage_is_accepted_and_the_plan_cannot_change() {
     let app = WithLedger::start().await;
     assert_eq!(app.used("feature:calls").await, 0);
-    take_stripe_away(&app);
+    make_stripe_unreachable(&app);
     app.advance(MINUTE);
     app.add(json!({"feature": "feature:calls", "n": 8}))
         .await
@@ -72,7 +72,7 @@ async fn without_stripe_usage_is_taken_and_a_plan_is_not_changed() {
 }
 
 #[tokio::test]
-async fn usage_is_recorded_at_stripes_time_whatever_the_clock_of_this_machine_says() {
+async fn usage_is_recorded_at_stripes_time_despite_a_wrong_local_clock() {
     let WithLedger { app, folder } = WithLedger::start().await;
     let file = folder.path().join("tier.db");
     let stripe = app.twin();
@@ -107,13 +107,13 @@ async fn usage_is_recorded_at_stripes_time_whatever_the_clock_of_this_machine_sa
 }
 
 #[tokio::test]
-async fn a_server_that_is_started_without_stripe_goes_on_from_what_the_ledger_keeps() {
+async fn a_server_started_without_stripe_uses_the_ledgers_snapshots() {
     let WithLedger { app, folder } = WithLedger::start().await;
     let file = folder.path().join("tier.db");
     app.report("org:a", "feature:calls", 3).await;
     let beside = app.beside(&Settings::remembering());
     drop(app);
-    take_stripe_away(&beside);
+    make_stripe_unreachable(&beside);
     beside.advance(30 * MINUTE);
     let app = WithLedger {
         app: beside.with_ledger(&file).await,
@@ -138,7 +138,7 @@ async fn a_server_that_is_started_without_stripe_goes_on_from_what_the_ledger_ke
 }
 
 #[tokio::test]
-async fn a_key_that_the_ledger_has_not_seen_needs_stripe_before_anything_is_counted() {
+async fn a_new_key_needs_stripe_before_usage_is_accepted() {
     let WithLedger { app, folder } = WithLedger::start().await;
     let file = folder.path().join("tier.db");
     let other = app.beside(&Settings {
@@ -146,7 +146,7 @@ async fn a_key_that_the_ledger_has_not_seen_needs_stripe_before_anything_is_coun
         ..Settings::remembering()
     });
     drop(app);
-    take_stripe_away(&other);
+    make_stripe_unreachable(&other);
     let ledger = LedgerHandle::new(file, LedgerSettings::default()).expect("a ledger");
     let other = other.with_open_ledger(ledger);
     let unasked = other
@@ -159,7 +159,7 @@ async fn a_key_that_the_ledger_has_not_seen_needs_stripe_before_anything_is_coun
     let refused = other.post_json("/v1/report", &report).await;
     refused.fails(503, "ledger_unavailable");
     other.sandbox().clear_faults();
-    // In the sandbox another key is another account.
+    // In the sandbox, another key is another account.
     let refused = other
         .domain()
         .open_ledger()
@@ -172,7 +172,7 @@ async fn a_key_that_the_ledger_has_not_seen_needs_stripe_before_anything_is_coun
 }
 
 #[tokio::test]
-async fn nothing_is_acknowledged_once_the_file_is_gone() {
+async fn a_deleted_file_acknowledges_nothing() {
     let app = WithLedger::start().await;
     app.add(json!({"feature": "feature:calls", "n": 5}))
         .await
