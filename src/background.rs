@@ -33,7 +33,7 @@ impl Tasks {
         }
     }
 
-    /// Runs `task` repeatedly with a pause of `every` between runs; zero: never. The first run waits for a random random_fraction
+    /// Runs `task` repeatedly with a pause of `every` between runs; zero: never. The first run waits for a random part
     /// of `every`, at most ten minutes, so that servers that start together do not all call Stripe at the same moment.
     pub fn repeat<F, E>(
         &mut self,

@@ -155,7 +155,7 @@ impl PlanName {
             Some(name) if is_name(name) => Ok(name),
             Some(_) => Err(RefError::name("plan name must match [a-zA-Z0-9:-]+", text)),
             None => {
-                fault_of_what_it_looks_like(text)?;
+                fault_of_resembled_kind(text)?;
                 Err(RefError::name("plan name must start with 'plan:'", text))
             }
         }

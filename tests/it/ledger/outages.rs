@@ -1,4 +1,4 @@
-//! FailingStore disks and files: the answers to callers, and the operator's view.
+//! Failing disks and files: the answers to callers, and the operator's view.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
