@@ -20,7 +20,7 @@ mod time_span;
 mod web_origin;
 
 pub use access::{AccessError, ApiKeys};
-pub use environment::{Environment, is_stand_in};
+pub use environment::{Environment, StripeKind, stripe_kind};
 pub use freshness::Freshness;
 pub use key_file::{KeyFile, Profile};
 pub use ledger::Ledger;

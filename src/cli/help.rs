@@ -47,8 +47,8 @@ Variables that tier reads:
   TIER_API_KEY         the key of that server; for `tier serve`, the keys that it asks for, separated by commas
   TIER_KEY_PREFIX      what idempotency keys begin with; change it after purging test data
   TIER_SANDBOX_URL     where --sandbox looks for a sandbox [http://127.0.0.1:12111]
-  TIER_DASHBOARD_URL   where links lead, and `tier connect` asks for keys [https://dashboard.stripe.com; there are no links
-                       with --sandbox, or if STRIPE_BASE_API_URL begins with http:// and the key is a test key]
+  TIER_DASHBOARD_URL   where links lead, and `tier connect` asks for keys [https://dashboard.stripe.com; with --sandbox
+                       the sandbox; none if STRIPE_BASE_API_URL begins with http:// and the key is a test key]
   TIER_MODEL_URL       the Model Builder that `tier share` sends a model to, where --base-url names none [none]
   TIER_DEBUG           log in detail, as -v does
   NO_COLOR             no colours

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::error::usage;
 use super::{Context, output};
-use crate::config;
+use crate::config::{self, StripeKind};
 use crate::domain::{Domain, EventTypes};
 use crate::server;
 
@@ -37,9 +37,8 @@ pub(super) async fn run(context: &Context, arguments: &Listen) -> anyhow::Result
         ));
     }
     let session = context.session().await?;
-    let is_sandbox =
-        context.global.sandbox || config::is_stand_in(session.stripe_url(), session.is_live());
-    if !is_sandbox {
+    let stripe = config::stripe_kind(session.stripe_url(), session.is_live());
+    if !context.global.sandbox && stripe == StripeKind::Stripe {
         return Err(usage(
             "listen",
             "Stripe cannot reach this machine: use --sandbox, or `stripe listen` of the Stripe CLI",

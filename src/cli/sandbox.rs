@@ -58,6 +58,7 @@ pub(super) fn is_loopback(listener: &TcpListener) -> std::io::Result<bool> {
 /// A sandbox inside a server. It has the same limits on connections as the API.
 pub(super) struct Embedded {
     url: String,
+    pages: Option<String>,
     sandbox: Sandbox,
     host: Arc<Host>,
     server: JoinSet<()>,
@@ -72,6 +73,9 @@ impl Embedded {
         };
         let addr = ListenAddr::from(listener.local_addr()?);
         let url = format!("http://{}", addr.reachable());
+        output::aside(format_args!(
+            "the sandbox is at {url}: open it in a browser, or call it with the key {SANDBOX_KEY}"
+        ));
         let sandbox = Sandbox::new(Options {
             public_url: settings.sandbox_url.clone(),
             loopback_only: is_loopback(&listener)?,
@@ -87,6 +91,7 @@ impl Embedded {
         server.spawn(server::serve(listener, router, until_stopped));
         Ok(Self {
             url,
+            pages: settings.sandbox_url.clone(),
             sandbox,
             host,
             server,
@@ -96,6 +101,11 @@ impl Embedded {
     /// Its base URL, for clients on this machine.
     pub(super) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The base URL of its pages, for people.
+    pub(super) fn pages(&self) -> &str {
+        self.pages.as_deref().unwrap_or(&self.url)
     }
 
     /// Lets it deliver its events to the API that is served on `listener`. What it signs them with.

@@ -144,7 +144,7 @@ async fn app(
     }
     let session = match sandbox {
         // This sandbox is new, so the account of `tier.state` is not in it.
-        Some(sandbox) => Session::of_sandbox(environment, sandbox.url())?,
+        Some(sandbox) => Session::of_sandbox(environment, sandbox.url(), sandbox.pages())?,
         None => Session::open(global, environment).await?,
     };
     let session = session.with_rates(rates);

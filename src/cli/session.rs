@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use super::error::CliError;
 use super::isolation::Isolation;
 use super::{Global, http, output, state};
-use crate::config::{self, Environment, StripeKey};
+use crate::config::{self, Environment, StripeKey, StripeKind};
 use crate::domain::{Domain, Memory};
 use crate::stripe::{Client, Credentials, Options, RateSettings, Transport};
 use clock::Clock;
@@ -52,10 +52,12 @@ impl Session {
             let url = &environment.sandbox_url;
             look_for_sandbox(url).await?;
             output::aside(format_args!("in the sandbox at {url}"));
-            return Self::of_sandbox(environment, url);
+            return Self::of_sandbox(environment, url, url);
         }
         let key = config::stripe_key(global.live)?;
-        Self::new(environment, &environment.stripe_base_url, key)
+        let url = &environment.stripe_base_url;
+        let stripe = config::stripe_kind(url, key.is_live());
+        Self::new(environment, url, key, stripe)
     }
 
     /// The same key in an account that is connected to its own.
@@ -66,16 +68,25 @@ impl Session {
         self
     }
 
-    /// The account for commands in the sandbox at `url`.
-    pub(super) fn of_sandbox(environment: &Environment, url: &str) -> anyhow::Result<Self> {
-        Self::new(environment, url, StripeKey::of_sandbox(SANDBOX_KEY))
+    /// The account for commands in the sandbox at `url`, whose pages people see at `pages`.
+    pub(super) fn of_sandbox(
+        environment: &Environment,
+        url: &str,
+        pages: &str,
+    ) -> anyhow::Result<Self> {
+        let key = StripeKey::of_sandbox(SANDBOX_KEY);
+        Self::new(environment, url, key, StripeKind::Sandbox { pages })
     }
 
-    fn new(environment: &Environment, base_url: &str, key: StripeKey) -> anyhow::Result<Self> {
-        let is_sandbox = key.is_of_sandbox() || config::is_stand_in(base_url, key.is_live());
+    fn new(
+        environment: &Environment,
+        base_url: &str,
+        key: StripeKey,
+        stripe: StripeKind<'_>,
+    ) -> anyhow::Result<Self> {
         let transport = Transport::new(Options {
             base_url: base_url.to_owned(),
-            dashboard_url: environment.dashboard_of(is_sandbox),
+            dashboard_url: environment.dashboard_of(stripe),
             dashboard_account: key.account,
             debug: environment.stripe_debug,
             ..Options::default()
@@ -94,7 +105,8 @@ impl Session {
     /// The transport to the Stripe at `base_url`. Callers bring their own keys.
     pub(super) fn without_key(environment: &Environment, base_url: &str) -> anyhow::Result<Self> {
         let none = StripeKey::default();
-        Self::new(environment, base_url, none)
+        let stripe = config::stripe_kind(base_url, none.is_live());
+        Self::new(environment, base_url, none, stripe)
     }
 
     /// The same account with other limits on calls to Stripe.

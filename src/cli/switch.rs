@@ -11,7 +11,7 @@ use super::isolation::Isolation;
 use super::session::Session;
 use super::state::{self, STATE_FILE, State};
 use super::{Context, output};
-use crate::config::{self, TimeSpan};
+use crate::config::{self, StripeKind, TimeSpan};
 use crate::domain::{Domain, Error};
 
 /// Go's zero time. It stands for the unknown creation time of an account.
@@ -131,9 +131,13 @@ fn page(context: &Context, id: &str) -> String {
         global,
         environment,
     } = context;
-    let is_sandbox =
-        global.sandbox || config::is_stand_in(&environment.stripe_base_url, global.live);
-    let Some(dashboard) = environment.dashboard_of(is_sandbox) else {
+    let stripe = if global.sandbox {
+        let pages = &environment.sandbox_url;
+        StripeKind::Sandbox { pages }
+    } else {
+        config::stripe_kind(&environment.stripe_base_url, global.live)
+    };
+    let Some(dashboard) = environment.dashboard_of(stripe) else {
         return id.to_owned();
     };
     let mode = if global.live { "" } else { "/test" };

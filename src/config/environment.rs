@@ -32,13 +32,27 @@ pub struct Environment {
     pub ledger: Option<PathBuf>,
     /// `TIER_SANDBOX_URL`: where commands look for a sandbox, with --sandbox [default: <http://127.0.0.1:12111>]
     pub sandbox_url: String,
-    /// `TIER_DASHBOARD_URL`: where links lead, and `tier connect` asks for keys; unless it is set, nothing that is in a
-    /// sandbox, or in a Stripe without TLS, has a link [default: <https://dashboard.stripe.com>]
+    /// `TIER_DASHBOARD_URL`: where links lead, and `tier connect` asks for keys; unless it is set, links to what is in a
+    /// sandbox lead to its own pages, and nothing in another Stripe without TLS has one [default: <https://dashboard.stripe.com>]
     pub dashboard_url: Option<String>,
     /// `TIER_MODEL_URL`: the Model Builder that `tier share` sends models to
     pub model_url: Option<String>,
     /// `OTEL_EXPORTER_OTLP_ENDPOINT`: the collector that traces are sent to, with the feature `otel` [default: none]
     pub otlp_endpoint: Option<String>,
+}
+
+/// Which Stripe it is whose objects links lead to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StripeKind<'a> {
+    /// Stripe itself.
+    Stripe,
+    /// A sandbox of ours.
+    Sandbox {
+        /// Where people see its pages.
+        pages: &'a str,
+    },
+    /// Another simulator.
+    Other,
 }
 
 impl Environment {
@@ -72,10 +86,15 @@ impl Environment {
         named.unwrap_or(stripe::DASHBOARD_URL).trim_end_matches('/')
     }
 
-    /// The dashboard that shows what is in Stripe; of a sandbox there is none unless one is named.
-    pub fn dashboard_of(&self, is_sandbox: bool) -> Option<String> {
-        let shown = self.dashboard_url.is_some() || !is_sandbox;
-        shown.then(|| self.dashboard().to_owned())
+    /// The dashboard of a Stripe, without a trailing slash; none if it has no pages and none is named.
+    pub fn dashboard_of(&self, stripe: StripeKind<'_>) -> Option<String> {
+        let own = match stripe {
+            StripeKind::Stripe => Some(stripe::DASHBOARD_URL),
+            StripeKind::Sandbox { pages } => Some(pages),
+            StripeKind::Other => None,
+        };
+        let named = self.dashboard_url.as_deref().or(own)?;
+        Some(named.trim_end_matches('/').to_owned())
     }
 }
 
@@ -89,9 +108,12 @@ fn list(name: &str) -> Vec<String> {
         .collect()
 }
 
-/// Whether a simulator of Stripe is at `stripe_url`. Stripe, and a proxy before it, is called over TLS. A simulator is not,
-/// and has no live mode.
-pub fn is_stand_in(stripe_url: &str, is_live: bool) -> bool {
+/// What is at `stripe_url`. Stripe, and a proxy before it, is called over TLS. A simulator is not, and has no live mode.
+pub fn stripe_kind(stripe_url: &str, is_live: bool) -> StripeKind<'static> {
     let url = url::Url::parse(stripe_url);
-    !is_live && url.is_ok_and(|url| url.scheme() == "http")
+    if !is_live && url.is_ok_and(|url| url.scheme() == "http") {
+        StripeKind::Other
+    } else {
+        StripeKind::Stripe
+    }
 }

@@ -83,9 +83,9 @@ async fn links_use_the_account_of_the_keys() {
 }
 
 #[tokio::test]
-async fn a_sandbox_prints_no_dashboard_links() {
+async fn links_to_what_is_in_a_sandbox_lead_to_the_sandbox() {
     for flags in [&["--sandbox"][..], &[]] {
-        leads_nowhere(flags).await;
+        leads_to_no_dashboard(flags).await;
     }
     // An API with TLS or a live key is a proxy of Stripe.
     let place = Place::offline();
@@ -104,7 +104,8 @@ async fn a_sandbox_prints_no_dashboard_links() {
 }
 
 /// Runs all commands that print links, against a sandbox that is named by flags or, without, by the address of its API.
-async fn leads_nowhere(flags: &[&str]) {
+/// Only where it is known to be a sandbox do links lead to its pages.
+async fn leads_to_no_dashboard(flags: &[&str]) {
     let place = Place::start().await;
     let sandboxed = |args: &[&str]| {
         let run = place.tier(&[flags, args].concat());
@@ -112,10 +113,12 @@ async fn leads_nowhere(flags: &[&str]) {
         run.env("TIER_SANDBOX_URL", place.stripe_url())
     };
     let pushed = sandboxed(&["push", "-"]).stdin(PRICING).ok().await;
-    assert!(
-        pushed.lines().all(|line| line.ends_with("\t-\t[created]")),
-        "{pushed}"
-    );
+    for line in pushed.lines() {
+        let link = line.split('\t').nth(3).expect("a link");
+        let page = format!("{}/test/prices/price_", place.stripe_url());
+        let expected = if flags.is_empty() { "-" } else { &page };
+        assert!(link.starts_with(expected), "{line}");
+    }
     let clock = r#"{"name":"x","present":"2030-01-01T00:00:00Z"}"#;
     for args in [
         &["whoami"][..],
