@@ -1,5 +1,5 @@
-//! What an org may use and has used, and its phase in force: answered from memory while that is fresh, else read from
-//! Stripe, once for all who wait.
+//! Entitlements: an org's limits, usage and current phase. They are answered from memory while fresh. Otherwise Stripe
+//! is read once for all requests that wait.
 
 mod answered;
 mod change;
@@ -33,46 +33,46 @@ pub(super) use store::{Before, ChangeWrite, Entitlements, UsageWrite};
 pub(super) use terms::Terms;
 pub(super) use usage::{Counted, Item, Kind, UsageSnapshot};
 
-/// How long after an event Stripe's events are taken to arrive.
-const EVENTS_COME: Duration = Duration::from_secs(60 * 60);
+/// How long after an event Stripe's events are assumed to arrive.
+const EVENTS_TRUSTED_FOR: Duration = Duration::from_secs(60 * 60);
 
-/// For an org that has no subscription, or that has a Checkout page open: it is likely to get one at any moment.
+/// The maximum age for an org without a subscription, or with an open Checkout page: it may subscribe at any moment.
 const BEFORE_PURCHASE: Duration = Duration::from_secs(1);
 
-/// How long a Checkout page can be paid, in milliseconds.
-const CHECKOUT: i64 = 24 * 60 * 60 * 1000;
+/// How long a Checkout page stays open, in milliseconds.
+const CHECKOUT_OPEN_FOR: i64 = 24 * 60 * 60 * 1000;
 
-/// How long an exclusive read waits for the reports in flight. Reports that come meanwhile wait behind it.
+/// How long an exclusive read waits for the reports in flight. New reports wait behind it.
 const EXCLUSIVE_WAIT: Duration = Duration::from_secs(1);
 
-/// How long no exclusive read is tried after one has waited in vain, in milliseconds.
+/// How long exclusive reads are skipped after one has timed out, in milliseconds.
 const EXCLUSIVE_PAUSE: i64 = 10_000;
 
-/// How long a caller waits for Stripe where an older answer would do.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a caller waits for Stripe if an older answer is acceptable.
+const MAX_WAIT: Duration = Duration::from_secs(2);
 
-/// What was read of an org in Stripe.
+/// The result of reading an org from Stripe.
 pub(super) struct Read<T> {
     pub(super) value: T,
     pub(super) customer: Arc<str>,
-    /// When time itself makes it another, in Unix seconds.
+    /// When it changes by the passing of time, in Unix seconds.
     pub(super) until: Option<i64>,
-    /// The subscription, if one grants something.
+    /// The subscription that grants something, if any.
     pub(super) terms: Option<Terms>,
-    /// Its time does not pass by itself: nothing of it is kept.
+    /// The org is on a test clock, so nothing is remembered.
     pub(super) is_on_test_clock: bool,
 }
 
-/// A part that can be read.
+/// A part of an org's entitlements that can be read from Stripe.
 pub(super) trait Readable: Part {
-    /// Asks Stripe.
+    /// Reads the part from Stripe.
     fn read(domain: &Domain, org: &OrgName) -> impl Future<Output = Result<Read<Self>>> + Send;
 
-    /// What holds at a time, in Unix seconds, when this has ended; none if that is not known.
+    /// The predicted value at `now` (Unix seconds), after this one has ended; `None` if it cannot be predicted.
     fn predicted(&self, now: i64) -> Option<Self>;
 
-    /// Lets the ledger keep what was read of a customer's org, if there is one and this is a part that it keeps. `before` is
-    /// what was remembered until then.
+    /// Stores the value in the ledger, if there is one and it stores this part. `before` is the value remembered until
+    /// then.
     fn keep(
         _: &Domain,
         _: &Key,
@@ -82,7 +82,7 @@ pub(super) trait Readable: Part {
     ) {
     }
 
-    /// What the ledger has kept of it, and the customer that it is of.
+    /// The value in the ledger, and its customer.
     fn kept(
         _: &Domain,
         _: &Key,
@@ -91,18 +91,18 @@ pub(super) trait Readable: Part {
     }
 }
 
-/// How fresh what is remembered is.
+/// A remembered value, classified by age.
 enum Remembered<T> {
     Fresh(Entry<T>),
-    /// In the last third of its life.
+    /// In the last third of its lifetime.
     Ageing(Entry<T>),
-    /// Too old, unless Stripe cannot be asked.
+    /// Expired, and usable only while Stripe cannot be asked.
     Old(Entry<T>),
     Nothing,
 }
 
 impl<T> Read<T> {
-    /// The org of that customer has no subscription that grants anything.
+    /// The customer's org has no subscription that grants anything.
     pub(super) fn unsubscribed(value: T, customer: &Arc<str>) -> Self {
         Self {
             value,
@@ -115,7 +115,7 @@ impl<T> Read<T> {
 }
 
 impl Domain {
-    /// What is known of `org`, from memory if that is fresh enough.
+    /// The value for `org`, from memory if it is fresh enough.
     pub(super) async fn known<T: Readable>(&self, org: &OrgName) -> Result<Answered<Arc<T>>> {
         let shared = self.shared().await?;
         let Some(store) = self.entitlements(&shared) else {
@@ -125,7 +125,7 @@ impl Domain {
         };
         let key = (shared.number, org.clone());
         if self.asks_stripe {
-            // A read that began before this request is not shared with it.
+            // This request must not share a read that began earlier.
             let domain = Self {
                 stripe: self.stripe.unshared(),
                 ..self.clone()
@@ -147,7 +147,7 @@ impl Domain {
         }
     }
 
-    /// Where orgs are remembered, if they are: those on test clocks have a time that does not pass by itself.
+    /// The store of this org, if it is remembered. Orgs on test clocks are not.
     pub(super) fn entitlements<'a>(
         &self,
         shared: &'a SharedState,
@@ -166,7 +166,7 @@ impl Domain {
             return Remembered::Nothing;
         };
         let last_event = since(store.last_event(), now);
-        let events_come = last_event.is_some_and(|ago| ago < EVENTS_COME);
+        let events_come = last_event.is_some_and(|ago| ago < EVENTS_TRUSTED_FOR);
         let life = if entry.terms.is_none() || is_purchase_expected {
             BEFORE_PURCHASE.min(store.max_age.usual)
         } else if events_come {
@@ -184,8 +184,8 @@ impl Domain {
         }
     }
 
-    /// Whether what was read with other keys of the account may be told: where there are many keys, one that nobody has
-    /// read with for as long as answers live may be revoked, or may never have been allowed to read.
+    /// Whether this key may see values that were read with other keys of the account. In a process with many keys, a
+    /// key that has read nothing for the lifetime of an answer may be revoked, or may lack the permission to read.
     fn may_read_memory(&self, life: Duration, now: i64) -> bool {
         let last_read = self.account.last_read.load(Ordering::Relaxed);
         self.account.identity.is_only() || since(last_read, now).is_some_and(|ago| ago < life)
@@ -208,8 +208,8 @@ impl Domain {
         self.answered(entry.value, entry.read_at, Source::Stripe)
     }
 
-    /// Asks Stripe. If it cannot be asked, what was known before will do, until that is too old. While Stripe is away, it
-    /// is asked now and then, and not for every answer.
+    /// Asks Stripe, and falls back to the remembered value until that is too old. During an outage only some requests
+    /// ask.
     async fn ask_or_stale<T: Readable>(
         &self,
         shared: &SharedState,
@@ -229,7 +229,7 @@ impl Domain {
         {
             return Ok(stale);
         }
-        let asked = tokio::time::timeout(PATIENCE, self.ask::<T>(store, key)).await;
+        let asked = tokio::time::timeout(MAX_WAIT, self.ask::<T>(store, key)).await;
         let error = match asked {
             Ok(Ok(entry)) => return Ok(self.by_stripe(entry)),
             Ok(Err(error)) => error,
@@ -241,14 +241,14 @@ impl Domain {
         let Some(reason) = error.stale() else {
             return Err(error);
         };
-        // That one org is busy says nothing of the others.
+        // A busy org is no sign of an outage.
         if !matches!(error, Error::Busy { .. }) {
             shared.outage.note(self.account.clock.millis(), reason);
         }
         self.stale_answer(&before, reason).ok_or(error)
     }
 
-    /// Asks Stripe. If it cannot be asked, what a ledger has kept will do, until that is too old.
+    /// Asks Stripe, and falls back to the value in the ledger until that is too old.
     async fn ask_or_kept<T: Readable>(
         &self,
         shared: &SharedState,
@@ -279,7 +279,7 @@ impl Domain {
         self.stale_answer(&kept, reason).ok_or(error)
     }
 
-    /// What was known before, or what follows from it; none if that is not known.
+    /// The remembered value, or its prediction; `None` if there is neither.
     fn stale_answer<T: Readable>(
         &self,
         before: &Entry<T>,
@@ -298,7 +298,7 @@ impl Domain {
         Some(answered)
     }
 
-    /// Asks Stripe, together with all who ask for the same with the same key.
+    /// Asks Stripe once for all requests that ask for the same with the same key.
     async fn ask<T: Readable>(&self, store: &Arc<Entitlements>, key: &Key) -> Result<Entry<T>> {
         let reader = store.enter(key);
         let credentials = Arc::as_ptr(&self.account).addr();
@@ -315,8 +315,8 @@ impl Domain {
         T::reads(store).share(name, self.stripe(), read).await
     }
 
-    /// Reads, and keeps what was read, unless a write may have overtaken it. If that was a report of usage, it is read
-    /// once more while reports wait.
+    /// Reads the value, and remembers it unless a write may have overtaken the read. If a report overtook it, it is
+    /// read once more while reports wait.
     async fn read_and_keep<T: Readable>(
         &self,
         store: &Entitlements,
@@ -334,7 +334,7 @@ impl Domain {
         let shared = self.shared().await?;
         let exclusive = shared.reports.exclusive(key.1.as_str());
         let Ok(_exclusive) = tokio::time::timeout(EXCLUSIVE_WAIT, exclusive).await else {
-            // One of them hangs, and holds the others up.
+            // A report in flight hangs and would delay the others.
             store.skip_exclusive_reads(key, now + EXCLUSIVE_PAUSE);
             return Ok(entry);
         };
@@ -373,7 +373,7 @@ impl Domain {
         Ok((entry, overtaken))
     }
 
-    /// Reads again without anybody waiting for it.
+    /// Refreshes the value in the background.
     fn refresh<T: Readable>(&self, key: &Key) {
         let (number, org) = key;
         let name = format!("refresh:{}:{number}:{org}", T::NAME);
@@ -395,14 +395,14 @@ impl Domain {
         });
     }
 
-    /// A change of the org begins, and ends when this is dropped.
+    /// Begins a change of the org, which ends when the guard is dropped.
     pub(super) fn changing(&self, shared: &SharedState, org: &OrgName) -> Option<ChangeWrite> {
         let store = self.entitlements(shared)?;
         let caller = self.stripe().caller().clone();
         Some(store.begin_change((shared.number, org.clone()), caller))
     }
 
-    /// A report of usage begins, and ends when the second of these is dropped.
+    /// Begins a report of usage, which ends when the second value is dropped.
     pub(super) async fn reporting(
         &self,
         shared: &SharedState,
@@ -423,33 +423,33 @@ impl Domain {
         }))
     }
 
-    /// A Checkout page of the org is open from now on.
+    /// Notes that a Checkout page of the org is open.
     pub(super) fn expect_purchase(&self, shared: &SharedState, org: &OrgName, before: Before) {
         if let Some(store) = self.entitlements(shared) {
-            let until = self.account.clock.millis() + CHECKOUT;
+            let until = self.account.clock.millis() + CHECKOUT_OPEN_FOR;
             let key = (shared.number, org.clone());
             store.expect_purchase(&key, Purchase { until, before });
         }
     }
 }
 
-/// A report of usage that is under way.
+/// A report of usage in flight.
 pub(super) struct Reporting {
-    /// What the org may use, if that is remembered.
+    /// The remembered limits and usage, if any.
     pub(super) usage: Option<Arc<UsageSnapshot>>,
     pub(super) write: UsageWrite,
     _open: OwnedRwLockReadGuard<()>,
 }
 
 impl<T> Entry<T> {
-    /// Whether time itself has made it another, at a time in Unix milliseconds.
+    /// Whether it has ended by the passing of time, at `now` in Unix milliseconds.
     fn has_ended(&self, now: i64) -> bool {
         self.until
             .is_some_and(|until| until <= now.div_euclid(1000))
     }
 }
 
-/// How long it is from `at` to `now`, both in Unix milliseconds; none if the clock was set back.
+/// The time from `at` to `now`, both in Unix milliseconds; `None` if the clock was set back.
 fn since(at: i64, now: i64) -> Option<Duration> {
     let age = now.checked_sub(at)?;
     u64::try_from(age).ok().map(Duration::from_millis)

@@ -1,4 +1,4 @@
-//! `limits` and `report`: what an org may use, what it has used, and one more use.
+//! `limits` and `report`: the limits and usage of an org, and recording of usage.
 
 mod addition;
 mod carried;
@@ -32,16 +32,16 @@ pub use recorded::Recorded;
 pub(super) use totals::Used;
 pub(super) use writes::Writes;
 
-/// What an org may use of a feature in the running period, and what it has used.
+/// The limit and usage of a feature in the running period.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct FeatureUsage {
-    /// The feature, whatever the plan.
+    /// The feature, on any plan.
     pub feature: FeatureName,
     /// Units; 1 for a licensed feature.
     pub used: i64,
-    /// Units; [`i64::MAX`] for none.
+    /// The limit; [`i64::MAX`] if there is none.
     pub limit: i64,
-    /// Units of those used that are reserved, and not billed.
+    /// The reserved part of the used units, which is not billed.
     #[serde(skip_serializing_if = "is_zero")]
     pub reserved: i64,
 }
@@ -57,18 +57,18 @@ fn is_zero(n: &i64) -> bool {
 /// Usage to record.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// The feature, whatever the plan.
+    /// The feature, on any plan.
     pub feature: FeatureName,
     /// Units.
     pub n: i64,
-    /// Unix seconds; none: now.
+    /// The time in Unix seconds; `None`: now.
     pub at: Option<i64>,
-    /// Set the period's usage to `n` in place of adding to it.
+    /// Whether to set the period's usage to `n` instead of adding to it.
     pub clobber: bool,
 }
 
 impl Domain {
-    /// What the org may use and has used, by feature name. Empty if nothing is granted.
+    /// The org's limits and usage, by feature name. Empty if nothing is granted.
     pub async fn limits(&self, org: &OrgName) -> Result<Answered<Arc<[FeatureUsage]>>> {
         if let Some(ledger) = self.ledger() {
             return self.limits_with_ledger(ledger, org).await;
@@ -83,7 +83,7 @@ impl Domain {
         loop {
             match self.read_usage_of(&org).await {
                 Ok(usage) => return Ok(usage),
-                // The plan was changed between two reads.
+                // The plan changed between two reads.
                 Err(failure) if failure.is_item_gone() && reads < LOOK_UPS => reads += 1,
                 Err(failure) => {
                     org = self
@@ -98,14 +98,14 @@ impl Domain {
     async fn read_usage_of(&self, org: &ResolvedOrg) -> Result<Read<UsageSnapshot>, Failure> {
         let customer = &org.customer;
         let in_ledger = self.ledger_before_read(&org.name);
-        // To be told to come back is told at once; other faults matter only if the lines are needed.
+        // A rate limit or a busy org is reported at once. Other errors matter only if the lines are needed.
         let lines = async {
             match self.upcoming_usage(customer, None).await {
                 Err(error @ Error::RateLimited { .. }) => Err(error),
                 lines => Ok(lines),
             }
         };
-        // What is remembered has to be given up when a phase ends.
+        // The remembered value must expire when a phase ends.
         let shared = self.shared().await?;
         let plans = shared.memory.entitlements().plans();
         let detail = match self.entitlements(&shared) {
@@ -133,8 +133,8 @@ impl Domain {
         })
     }
 
-    /// Records usage. With `key`, a repetition of the same report counts once: for 24 hours, and with a ledger for as long as
-    /// it keeps entries.
+    /// Records usage. With `key`, repetitions of the same report count once: for 24 hours, or with a ledger for as long
+    /// as it keeps entries.
     pub async fn report(&self, org: &OrgName, report: &Report, key: Option<&str>) -> Result<()> {
         if let Some(ledger) = self.ledger() {
             let report = OrgReport {
@@ -173,7 +173,7 @@ impl Domain {
         counted.map(drop)
     }
 
-    /// Says what that did.
+    /// Returns the effect of the report.
     async fn record_reported(
         &self,
         org: &OrgName,
@@ -195,7 +195,7 @@ impl Domain {
 }
 
 impl Price {
-    /// Whether what is reported adds up over a period.
+    /// Whether reports are summed over a period.
     fn sums(&self) -> bool {
         !self.aggregate().is_level()
     }

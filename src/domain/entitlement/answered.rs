@@ -1,55 +1,56 @@
-//! An answer, and how fresh it is.
+//! Answers with their freshness.
 
 use std::time::Duration;
 
-/// How old an answer from memory may be.
+/// The maximum age of answers from memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MaxAge {
-    /// Usually; zero: Stripe is asked every time.
+    /// The usual maximum; zero: Stripe is asked every time.
     pub usual: Duration,
-    /// While Stripe's events come, if that is longer.
+    /// The maximum while Stripe's events arrive, if it is longer.
     pub with_events: Duration,
-    /// While Stripe cannot be asked.
+    /// The maximum while Stripe cannot be asked.
     pub in_outage: Duration,
 }
 
-/// An answer, and how fresh it is.
+/// An answer with its freshness.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answered<T> {
-    /// What was asked for.
+    /// The answer.
     pub value: T,
-    /// Where it is from.
+    /// The source of the answer.
     pub source: Source,
-    /// How long ago Stripe was asked.
+    /// The time since Stripe was asked.
     pub age: Duration,
-    /// Why it is older than it should be.
+    /// Why it is older than the usual maximum, if it is.
     pub stale: Option<Stale>,
 }
 
-/// Where an answer is from.
+/// The source of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// From Stripe, for this request or for one at the same time.
+    /// Stripe, asked for this request or for a concurrent one.
     Stripe,
-    /// From memory.
+    /// Memory.
     Memory,
-    /// From memory, with usage by the ledger.
+    /// Memory, with usage from the ledger.
     Ledger,
 }
 
-/// Why an answer is older than it should be.
+/// Why an answer is older than the usual maximum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stale {
-    /// Stripe does not answer, or with faults of its own.
+    /// Stripe does not answer, or fails.
     Unavailable,
-    /// Stripe may not be asked so often.
+    /// The account's rate limit is reached.
     RateLimited,
-    /// The same, and the billing period or the plan has ended since: what holds now is computed.
+    /// Stripe is unavailable or rate limited, and the billing period or the plan has ended since: the answer is
+    /// predicted.
     PeriodPredicted,
 }
 
 impl<T> Answered<T> {
-    /// Another value that is as fresh as this one, of which it is made.
+    /// Converts the value, keeping its freshness.
     pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Answered<U> {
         Answered {
             value: make(self.value),

@@ -1,4 +1,4 @@
-//! What this server's own changes do to what is remembered: what Stripe has answered to them is in the next answer.
+//! Applies this server's own changes to remembered entitlements, so that the next answer includes them.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use crate::domain::org::ResolvedOrg;
 use crate::domain::{Domain, Result};
 
 impl Domain {
-    /// The change of an org that is under way has made this of its subscription, as Stripe answered to what was sent at a time
-    /// in Unix milliseconds. None: the org has nothing now.
+    /// Records the subscription that the change in progress has made, as Stripe answered to a request sent at `sent_at`
+    /// (Unix milliseconds). `None`: the org has no subscription now.
     pub(in crate::domain) async fn note_change(
         &self,
         org: &ResolvedOrg,
@@ -39,7 +39,7 @@ impl Domain {
         let usage = remembered.as_ref().map(|entry| &*entry.value);
         let usage = UsageSnapshot::changed(before, &after, usage, store.plans());
         if let Some(usage) = usage.filter(|_| after.test_clock.is_none()) {
-            // The usage of items that stay is as old as it was.
+            // The usage of unchanged items is as old as before.
             let read_at = remembered.map_or(sent_at, |entry| entry.read_at.min(sent_at));
             let usage = Entry {
                 value: Arc::new(usage),
@@ -59,13 +59,13 @@ impl Domain {
         Ok(())
     }
 
-    /// The change of an org that is under way has made the customer that it has now, with nothing to use.
+    /// Records that the change in progress created the org's customer, who is entitled to nothing yet.
     pub(in crate::domain) async fn note_new_customer(&self, org: &ResolvedOrg) -> Result<()> {
         let now = self.account.clock.millis();
         self.note_change(org, None, None, now).await
     }
 
-    /// The change of an org that is under way has left what it may use as it was, if this is still its customer.
+    /// Records that the change in progress did not affect entitlements, if the customer is still the org's.
     pub(in crate::domain) async fn note_no_change(&self, org: &ResolvedOrg) -> Result<()> {
         let shared = self.shared().await?;
         if let Some(store) = self.entitlements(&shared) {
@@ -76,7 +76,7 @@ impl Domain {
     }
 }
 
-/// A part of an org without a subscription that grants anything.
+/// An entry for an org without a subscription that grants anything.
 fn nothing<T>(value: T, read_at: i64) -> Entry<T> {
     Entry {
         value: Arc::new(value),

@@ -1,4 +1,5 @@
-//! What Stripe's events do to what is remembered. An event is not believed: it says what to read again.
+//! Applies Stripe's events to remembered entitlements. The content of an event is not trusted: it only says what to
+//! read again.
 
 use std::sync::Arc;
 
@@ -9,20 +10,20 @@ use crate::domain::refs::OrgName;
 use crate::domain::{Error, Lane, Result};
 use crate::telemetry::error_chain;
 
-/// Whose answers an event makes outdated.
+/// The orgs whose answers an event outdates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Affected {
-    /// The customer that it names is to be read again.
+    /// The event's customer is read again.
     Customer,
-    /// The same; and it may have a second subscription now, which takes the place of the first.
+    /// The event's customer is read again, and may have a second subscription that supersedes the first.
     Purchase,
-    /// The same; and nobody can pay its Checkout page any more.
+    /// The event's customer is read again, and its Checkout page has expired.
     Expiry,
-    /// The same; and it is gone.
+    /// The event's customer is read again, and was deleted.
     Gone,
-    /// What many orgs have may be another.
+    /// Many orgs may be affected.
     Everybody,
-    /// Nothing that is remembered.
+    /// No remembered org is affected.
     Nobody,
 }
 
@@ -34,7 +35,7 @@ impl Affected {
             "customer.subscription.created"
             | "checkout.session.completed"
             | "checkout.session.async_payment_succeeded" => Self::Purchase,
-            // What is new is in nobody's plan yet.
+            // No org has a new object in its plan yet.
             "price.created" | "product.created" | "plan.created" | "coupon.created" => Self::Nobody,
             _ => match kind.split('.').next().unwrap_or_default() {
                 "customer"
@@ -51,11 +52,10 @@ impl Affected {
 }
 
 impl Domain {
-    /// Takes note of an event that Stripe has signed. Events about what is not known, and about other accounts, are
-    /// nothing to us.
+    /// Applies an event with a valid signature. Events of other accounts, and about unknown objects, are ignored.
     ///
     /// # Errors
-    /// The body is no event; Stripe cannot be asked whose the key is.
+    /// If the body is not an event, or Stripe cannot be asked for the key's account.
     pub async fn stripe_event(&self, body: &[u8]) -> Result<()> {
         let event = Event::read(body).map_err(|cause| {
             Error::Invalid(format!("the body is no event of Stripe's: {cause}"))
@@ -71,7 +71,7 @@ impl Domain {
         self.apply_event(&shared, &event).await
     }
 
-    /// Does what an event of this account asks for.
+    /// Applies an event of this account.
     pub(super) async fn apply_event(&self, shared: &SharedState, event: &Event) -> Result<()> {
         let store = shared.memory.entitlements();
         let affected = Affected::of(&event.kind);
@@ -100,7 +100,7 @@ impl Domain {
         Ok(())
     }
 
-    /// Reads the org of a customer, which ends the subscription that a newer one has taken the place of.
+    /// Reads the customer's org, which also ends a superseded subscription.
     pub(super) fn read_in_background(&self, customer: Arc<str>, org: Option<OrgName>) {
         let domain = self.in_background(Lane::Bulk);
         let name = format!("event:{customer}");
@@ -108,7 +108,7 @@ impl Domain {
             let outcome = match domain.read_customer(&customer, org).await {
                 Ok(()) => "ok",
                 Err(error) => {
-                    // The next read of the org sees the same.
+                    // The next read of the org finds the same.
                     tracing::warn!(error = error_chain(&error), %customer, "could not read the customer of an event");
                     "failed"
                 }
@@ -133,13 +133,13 @@ impl Domain {
         domain.ask::<UsageSnapshot>(store, &key).await.map(drop)
     }
 
-    /// The org that a customer stands for, if it is one's, and the test clock that it lives on.
+    /// The org of a customer, if any, and the test clock that it is on.
     async fn org_of(
         &self,
         customer: &str,
         known: Option<OrgName>,
     ) -> Result<Option<(OrgName, Option<String>)>> {
-        // What is remembered lives on no test clock.
+        // A remembered org is on no test clock.
         if let Some(org) = known {
             return Ok(Some((org, None)));
         }
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_reach_those_whose_answers_they_change() {
+    fn events_outdate_the_affected_answers() {
         for (kind, affected) in [
             ("customer.updated", Affected::Customer),
             ("customer.deleted", Affected::Gone),

@@ -1,4 +1,4 @@
-//! What was last read of orgs, as a ledger keeps it: a server that is started while Stripe is away goes on from there.
+//! Snapshots of orgs in the ledger, which a server uses that is started while Stripe is unavailable.
 
 use std::sync::Arc;
 
@@ -11,11 +11,10 @@ use crate::domain::{Domain, Error, Result};
 use crate::ledger::Snapshot;
 use crate::ledger::values::Time;
 
-/// How often what is kept is written again although it is the same, in milliseconds: how old it is decides whether it will
-/// do.
-const EVERY: i64 = 5 * 60 * 1000;
+/// How often an unchanged snapshot is written again, in milliseconds, since its age decides whether it may be used.
+const REWRITE_AFTER: i64 = 5 * 60 * 1000;
 
-/// An entry of the store, and the customer that it is of.
+/// A stored entry, and its customer.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     customer: String,
@@ -26,7 +25,7 @@ struct Kept {
 }
 
 impl Domain {
-    /// Lets the ledger, if there is one, keep what was read of an org, if it has not kept it lately. `before` is what was
+    /// Stores the org's state in the ledger, if there is one and its snapshot is not recent. `before` is the state
     /// remembered until then.
     pub(super) fn keep_in_ledger(
         &self,
@@ -36,7 +35,8 @@ impl Domain {
         before: Option<&Entry<UsageSnapshot>>,
     ) {
         let is_same = |before: &Entry<UsageSnapshot>| {
-            let is_recent = before.read_at.div_euclid(EVERY) == entry.read_at.div_euclid(EVERY);
+            let is_recent =
+                before.read_at.div_euclid(REWRITE_AFTER) == entry.read_at.div_euclid(REWRITE_AFTER);
             is_recent && before.terms == entry.terms && before.until == entry.until
         };
         let Some(ledger) = self.opened_ledger() else {
@@ -61,7 +61,7 @@ impl Domain {
         }
     }
 
-    /// What the ledger has kept of an org, and its customer.
+    /// The ledger's snapshot of an org, and its customer.
     pub(super) async fn kept_in_ledger(
         &self,
         (_, org): &Key,
@@ -88,7 +88,7 @@ impl Domain {
 }
 
 impl Error {
-    /// Why an older answer will do in place of this error, if it will.
+    /// The reason to accept an older answer in place of this error, if there is one.
     pub(super) fn stale(&self) -> Option<Stale> {
         match self {
             Self::RateLimited { .. } => Some(Stale::RateLimited),

@@ -1,30 +1,30 @@
-//! Whether Stripe is away, as far as somebody has found out lately.
+//! Remembers that Stripe was found unavailable.
 
 use std::sync::{Mutex, PoisonError};
 
 use super::Stale;
 
-/// For how long one who found Stripe away speaks for all, in milliseconds.
-const FOUND_OUT: i64 = 1_000;
+/// How long other requests rely on one failed call, in milliseconds.
+const REMEMBERED_FOR: i64 = 1_000;
 
-/// An outage of one account's Stripe.
+/// The last outage of one account's Stripe.
 #[derive(Default)]
 pub(in crate::domain) struct Outage(Mutex<Option<(i64, Stale)>>);
 
 impl Outage {
-    /// Why Stripe is not to be asked at a time in Unix milliseconds, if it is not.
+    /// Why Stripe should not be asked at `now` (Unix milliseconds), if so.
     pub(super) fn reason(&self, now: i64) -> Option<Stale> {
         let found = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, reason) = found?;
-        (0..FOUND_OUT).contains(&(now - at)).then_some(reason)
+        (0..REMEMBERED_FOR).contains(&(now - at)).then_some(reason)
     }
 
-    /// Somebody has found out, at a time in Unix milliseconds.
+    /// Records an outage found at `now` (Unix milliseconds).
     pub(super) fn note(&self, now: i64, reason: Stale) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, reason));
     }
 
-    /// Stripe has answered.
+    /// Records that Stripe has answered.
     pub(super) fn is_over(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }

@@ -1,4 +1,4 @@
-//! What the orgs on a plan have in common, which is in memory once for all of them.
+//! Data that orgs on the same plan share in memory.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use super::usage::Sold;
 use crate::domain::refs::{FeaturePlan, PlanName};
 
-/// What is sold, as long as an org is remembered that it is sold to.
+/// The shared data, each kept while an org uses it.
 #[derive(Default)]
 pub(in crate::domain) struct Plans {
     sold: Shared<String, Sold>,
     granted: Shared<Vec<FeaturePlan>, Granted>,
 }
 
-/// What a phase grants.
+/// The grants of a phase.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::domain) struct Granted {
     pub(in crate::domain) features: Vec<FeaturePlan>,
@@ -24,19 +24,19 @@ pub(in crate::domain) struct Granted {
 }
 
 impl Plans {
-    /// What a price sells, shared with all orgs that it is sold to on the same terms.
+    /// Shares the data of a price among all orgs with the same terms.
     pub(super) fn share_sold(&self, price: &str, sold: Sold) -> Arc<Sold> {
         self.sold.share(price, sold)
     }
 
-    /// What a phase grants, shared with all orgs that it is granted to.
+    /// Shares the grants of a phase among all orgs that have them.
     pub(in crate::domain) fn share_granted(&self, granted: Granted) -> Arc<Granted> {
         let features = granted.features.clone();
         self.granted.share(&features, granted)
     }
 }
 
-/// Values by what they are found by.
+/// Shared values by key.
 struct Shared<K, V>(Mutex<HashMap<K, Weak<V>>>);
 
 impl<K, V> Default for Shared<K, V> {

@@ -1,4 +1,4 @@
-//! What is remembered of orgs.
+//! The store of remembered orgs.
 
 mod activity;
 
@@ -23,38 +23,38 @@ use activity::Activity;
 pub(in crate::domain) use activity::{ChangeWrite, UsageWrite};
 pub(super) use activity::{Made, Overtaken, Reader};
 
-/// An org of the account with that number.
+/// The number of an account, and one of its orgs.
 pub(super) type Key = (u64, OrgName);
 
-/// Reads that several callers wait for, by org, by the writes that they know of, and by the key that they are made with.
+/// Shared reads, keyed by the org, the number of known writes, and the API key.
 type Reads<T> = Flights<(Key, u64, usize), Result<Entry<T>, Error>>;
 
-/// What is remembered of the orgs of one or more accounts.
+/// The remembered orgs of one or more accounts.
 pub(in crate::domain) struct Entitlements {
     pub(super) max_age: MaxAge,
     orgs: Orgs,
     plans: Plans,
-    /// Which of these orgs a customer stands for: Stripe's events name customers.
+    /// The org of each customer, since Stripe's events name customers.
     by_customer: Arc<Mutex<ByCustomer>>,
     under_way: Mutex<HashMap<Key, Activity>>,
     usage_reads: Reads<UsageSnapshot>,
     phase_reads: Reads<InForce>,
-    /// When the last genuine event of Stripe's came, in Unix milliseconds.
+    /// When the last verified event came, in Unix milliseconds.
     last_event: AtomicI64,
-    /// What was read up to then, in Unix milliseconds, is outdated.
+    /// Everything read up to this time is outdated, in Unix milliseconds.
     outdated_until: AtomicI64,
-    /// The newest event that a sweep has seen.
+    /// The newest event that a sweep has processed.
     last_swept_event: tokio::sync::Mutex<Option<String>>,
 }
 
-/// What is remembered, by org.
+/// The remembered orgs.
 type Orgs = Cache<Key, Shared, UnitWeighter, DefaultHashBuilder, Unindex>;
 type Shared = Arc<Mutex<Remembered>>;
 
-/// Orgs by the customers of an account.
+/// Orgs by account and customer.
 type ByCustomer = HashMap<(u64, Arc<str>), OrgName>;
 
-/// Takes the customers of evicted orgs off the index.
+/// Removes the customers of evicted orgs from the index.
 #[derive(Clone)]
 struct Unindex(Arc<Mutex<ByCustomer>>);
 
@@ -69,37 +69,37 @@ impl Lifecycle<Key, Shared> for Unindex {
     }
 }
 
-/// What is remembered of one org: two parts, each read when it is first asked for.
+/// One remembered org: two parts, each read on first use.
 #[derive(Default)]
 pub(in crate::domain) struct Remembered {
     customer: Option<Arc<str>>,
     usage: Option<Entry<UsageSnapshot>>,
     phase: Option<Entry<InForce>>,
     purchase: Option<Box<Purchase>>,
-    /// How many changes of the org this process has under way.
+    /// The number of changes of the org in progress in this process.
     changes: u32,
-    /// No read asks that reports wait for it until then, in Unix milliseconds.
+    /// Exclusive reads are skipped until this time, in Unix milliseconds.
     no_exclusive_read_until: i64,
 }
 
 impl Remembered {
-    /// Keeps a part that was read of a customer. Gives back another customer that it was before.
+    /// Stores a part that was read for a customer. Returns the previous customer if it differs.
     fn keep<T: Part>(&mut self, customer: &Arc<str>, entry: Entry<T>) -> Option<Arc<str>> {
         let subscription = entry.terms.as_ref().map(|terms| &terms.subscription);
         self.purchase
-            .take_if(|purchase| !purchase.is_to_come(subscription, entry.read_at));
+            .take_if(|purchase| !purchase.is_pending(subscription, entry.read_at));
         *T::of(self) = Some(entry);
         self.agree();
         let before = self.customer.replace(Arc::clone(customer));
         before.filter(|before| before != customer)
     }
 
-    /// Gives up all that was read.
+    /// Forgets both parts.
     fn forget(&mut self) {
         (self.usage, self.phase) = (None, None);
     }
 
-    /// Two parts that were read at different times may tell of different plans: the older one is outdated then.
+    /// Outdates the older part if the two parts are of different plans.
     fn agree(&mut self) {
         if let (Some(usage), Some(phase)) = (&mut self.usage, &mut self.phase)
             && usage.terms != phase.terms
@@ -107,30 +107,30 @@ impl Remembered {
             usage.is_outdated |= usage.read_at < phase.read_at;
             phase.is_outdated |= phase.read_at < usage.read_at;
         } else if let (Some(usage), Some(phase)) = (&self.usage, &mut self.phase) {
-            // One text for both.
+            // Both parts share one text.
             phase.terms.clone_from(&usage.terms);
         }
     }
 }
 
-/// A Checkout page that is open, after which the org will have another subscription.
+/// An open Checkout page, after which the org will have another subscription.
 pub(super) struct Purchase {
     /// Unix milliseconds.
     pub(super) until: i64,
     pub(super) before: Before,
 }
 
-/// What an org had when a Checkout page was opened.
+/// The org's subscription when a Checkout page was opened.
 pub(in crate::domain) enum Before {
-    /// What it has when it is next looked at.
+    /// Unknown until the org is read next.
     Unknown,
-    /// No subscription that grants anything, or this one.
+    /// This subscription; `None` if none granted anything.
     Known(Option<Arc<str>>),
 }
 
 impl Purchase {
-    /// Whether it is still to come, when the org has this subscription at a time in Unix milliseconds.
-    fn is_to_come(&mut self, subscription: Option<&Arc<str>>, now: i64) -> bool {
+    /// Whether the purchase is still pending at `now` (Unix milliseconds), given the org's present subscription.
+    fn is_pending(&mut self, subscription: Option<&Arc<str>>, now: i64) -> bool {
         if matches!(self.before, Before::Unknown) {
             self.before = Before::Known(subscription.cloned());
         }
@@ -140,16 +140,16 @@ impl Purchase {
     }
 }
 
-/// A part of what is remembered, as it was read.
+/// A remembered part.
 pub(in crate::domain) struct Entry<T> {
     pub(super) value: Arc<T>,
     /// When the read began, in Unix milliseconds.
     pub(super) read_at: i64,
-    /// When time itself makes it another, in Unix seconds.
+    /// When it changes by the passing of time, in Unix seconds.
     pub(super) until: Option<i64>,
-    /// The subscription, if one grants something.
+    /// The subscription that grants something, if any.
     pub(super) terms: Option<Terms>,
-    /// Somebody has changed it since.
+    /// Whether it was changed after it was read.
     pub(super) is_outdated: bool,
 }
 
@@ -163,17 +163,17 @@ impl<T> Clone for Entry<T> {
     }
 }
 
-/// A part of what is remembered of an org.
+/// A part of a remembered org.
 pub(in crate::domain) trait Part: Sized + Send + Sync + 'static {
     /// Its name in logs and metrics.
     const NAME: &'static str;
     /// Whether reports of usage change it.
     const HAS_USAGE: bool;
 
-    /// Where it is kept.
+    /// The part's place in a remembered org.
     fn of(remembered: &mut Remembered) -> &mut Option<Entry<Self>>;
 
-    /// Where reads of it are shared.
+    /// The shared reads of the part.
     fn reads(store: &Entitlements) -> &Reads<Self>;
 }
 
@@ -204,7 +204,7 @@ impl Part for InForce {
 }
 
 impl Entitlements {
-    /// Room for `most` orgs.
+    /// A store for `most` orgs.
     pub(in crate::domain) fn new(most: usize, max_age: MaxAge) -> Self {
         let by_customer = Arc::<Mutex<ByCustomer>>::default();
         Self {
@@ -227,7 +227,7 @@ impl Entitlements {
         }
     }
 
-    /// What is remembered, and whether a purchase is expected, at a time in Unix milliseconds.
+    /// The remembered part, and whether a purchase is pending, at `now` in Unix milliseconds.
     pub(super) fn get<T: Part>(&self, key: &Key, now: i64) -> Option<(Entry<T>, bool)> {
         let remembered = self.orgs.get(key)?;
         let mut remembered = locked(&remembered);
@@ -241,7 +241,7 @@ impl Entitlements {
         Some((entry, is_expected))
     }
 
-    /// What is remembered of an org's usage whatever its age, unless it is known to be outdated.
+    /// The remembered usage of an org at any age, unless it is known to be outdated.
     pub(super) fn remembered_usage(&self, key: &Key) -> Option<Entry<UsageSnapshot>> {
         let remembered = self.orgs.get(key)?;
         let entry = locked(&remembered).usage.clone()?;
@@ -249,7 +249,7 @@ impl Entitlements {
         Some(entry).filter(|entry| !entry.is_outdated && entry.read_at > until)
     }
 
-    /// The org that a customer stands for is this one; another customer does not any more.
+    /// Adds an org's customer to the index, and removes its previous one.
     fn index(&self, (account, org): &Key, customer: Arc<str>, before: Option<Arc<str>>) {
         let mut by_customer = locked(&self.by_customer);
         if let Some(before) = before {
@@ -258,48 +258,48 @@ impl Entitlements {
         by_customer.insert((*account, customer), org.clone());
     }
 
-    /// Notes that an event came, at a time in Unix milliseconds.
+    /// Records the arrival of an event at `now`, in Unix milliseconds.
     pub(super) fn note_event(&self, now: i64) {
         self.last_event.store(now, Ordering::Relaxed);
     }
 
-    /// When the last one came, in Unix milliseconds.
+    /// When the last event arrived, in Unix milliseconds.
     pub(super) fn last_event(&self) -> i64 {
         self.last_event.load(Ordering::Relaxed)
     }
 
-    /// The place of an org, which is made if there is none.
+    /// The entry of an org, created if missing.
     fn org(&self, key: &Key) -> Shared {
         let new = || Ok::<Shared, Infallible>(Arc::default());
         let Ok(org) = self.orgs.get_or_insert_with(key, new);
         org
     }
 
-    /// What plans grant.
+    /// The data that orgs share by plan.
     pub(in crate::domain) fn plans(&self) -> &Plans {
         &self.plans
     }
 
-    /// The newest event that a sweep has seen, which one sweep at a time holds.
+    /// The newest event that a sweep has processed, locked by one sweep at a time.
     pub(super) fn last_swept_event(&self) -> &tokio::sync::Mutex<Option<String>> {
         &self.last_swept_event
     }
 
-    /// The org that a customer stands for, if anything is remembered of it.
+    /// The remembered org of a customer.
     pub(super) fn org_of(&self, account: u64, customer: &str) -> Option<OrgName> {
         let by_customer = locked(&self.by_customer);
         by_customer.get(&(account, customer.into())).cloned()
     }
 
-    /// The customers of an account of which something is remembered, and the orgs that they stand for.
+    /// The customers of an account's remembered orgs, with the orgs.
     pub(super) fn customers_of(&self, account: u64) -> Vec<(Arc<str>, OrgName)> {
         let by_customer = locked(&self.by_customer);
         let own = by_customer.iter().filter(|(key, _)| key.0 == account);
         own.map(|(key, org)| (key.1.clone(), org.clone())).collect()
     }
 
-    /// Whether something else than `granted` is remembered of an org that was read before a time in Unix milliseconds.
-    /// Then it is outdated.
+    /// Outdates an org that was read before `before` (Unix milliseconds) and whose remembered terms differ from
+    /// `granted`. Returns whether it did.
     pub(super) fn outdate_if_other(&self, key: &Key, granted: Option<&Terms>, before: i64) -> bool {
         let Some((entry, _)) = self.get::<UsageSnapshot>(key, before) else {
             return false;
@@ -311,45 +311,45 @@ impl Entitlements {
         true
     }
 
-    /// What was read of any org is outdated, at a time in Unix milliseconds.
+    /// Outdates all orgs, at `now` in Unix milliseconds.
     pub(super) fn outdate_all(&self, now: i64) {
         self.outdated_until.fetch_max(now, Ordering::Relaxed);
     }
 
-    /// Nothing is known of any org any more, and reads that are under way are not kept.
+    /// Forgets all orgs, and discards reads in flight.
     pub(in crate::domain) fn clear(&self) {
         self.overtake_reads();
         self.orgs.clear();
         locked(&self.by_customer).clear();
     }
 
-    /// No Checkout page of the org is open any more.
+    /// Records that no Checkout page of the org is open.
     pub(super) fn expect_no_purchase(&self, key: &Key) {
         if let Some(remembered) = self.orgs.get(key) {
             locked(&remembered).purchase = None;
         }
     }
 
-    /// Nothing is known of an org any more.
+    /// Forgets an org.
     pub(super) fn forget(&self, key: &Key) {
         if let Some(remembered) = self.orgs.get(key) {
             locked(&remembered).forget();
         }
     }
 
-    /// Whether a read may ask that reports of the org wait for it, at a time in Unix milliseconds.
+    /// Whether an exclusive read of the org must be skipped at `now`, in Unix milliseconds.
     pub(super) fn skips_exclusive_read(&self, key: &Key, now: i64) -> bool {
         let remembered = self.orgs.get(key);
         remembered.is_some_and(|remembered| now < locked(&remembered).no_exclusive_read_until)
     }
 
-    /// No read may, until then.
+    /// Skips exclusive reads of the org until `until`.
     pub(super) fn skip_exclusive_reads(&self, key: &Key, until: i64) {
         let remembered = self.org(key);
         locked(&remembered).no_exclusive_read_until = until;
     }
 
-    /// A Checkout page of the org is open.
+    /// Records that a Checkout page of the org is open.
     pub(super) fn expect_purchase(&self, key: &Key, purchase: Purchase) {
         let remembered = self.org(key);
         locked(&remembered).purchase = Some(Box::new(purchase));

@@ -1,5 +1,5 @@
-//! The sweep: all subscriptions of the account are listed now and then, and compared with what is remembered. Events may
-//! be lost, and nobody may ask for an org whose old subscription is still billed.
+//! The sweep: lists all subscriptions of the account periodically and compares them with the remembered ones. It covers
+//! lost events, and orgs that nobody reads while a superseded subscription is still billed.
 
 use std::collections::HashMap;
 
@@ -7,21 +7,20 @@ use super::{Domain, Entitlements, Key, SharedState, Terms};
 use crate::billing::Subscription;
 use crate::domain::Result;
 
-/// What a sweep has found.
+/// The result of a sweep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Subscriptions of Tier's that may bill somebody.
+    /// Tier's subscriptions that may be billed.
     pub subscriptions: usize,
-    /// Orgs of which something else was remembered than Stripe says.
+    /// Orgs whose remembered terms differ from Stripe's.
     pub drifted: usize,
-    /// Orgs that are read again, because one of their subscriptions takes the place of another or has something left to be
-    /// done.
+    /// Orgs that are read again, because a subscription supersedes another or has pending work.
     pub unsettled: usize,
-    /// Calls to Stripe, without those that read orgs again.
+    /// Calls to Stripe, without those for reading orgs again.
     pub calls: usize,
 }
 
-/// How many pages of events are read. Where more have come, everything is read again when somebody asks for it.
+/// The maximum number of pages of events. With more events, everything is outdated instead.
 const EVENT_PAGES: usize = 50;
 
 /// A customer's subscriptions, newest first.
@@ -30,7 +29,7 @@ struct Customer {
     subscriptions: Vec<Listed>,
 }
 
-/// What is kept of a subscription that was listed.
+/// The relevant fields of a listed subscription.
 struct Listed {
     terms: Terms,
     is_paid_for: bool,
@@ -39,14 +38,14 @@ struct Listed {
 }
 
 impl Customer {
-    /// Whether one subscription takes the place of another, or has something left to be done.
+    /// Whether a subscription supersedes another, or has pending work.
     fn is_unsettled(&self) -> bool {
         let newest_paid = self.subscriptions.iter().position(|one| one.is_paid_for);
         let is_last = newest_paid.is_none_or(|paid| paid + 1 == self.subscriptions.len());
         !is_last || self.subscriptions.iter().any(|one| one.is_unsettled)
     }
 
-    /// The subscription that grants it something.
+    /// The terms of the subscription that grants something.
     fn granted(&self) -> Option<&Terms> {
         let all = &self.subscriptions;
         let paid = all.iter().find(|one| one.is_paid_for);
@@ -56,8 +55,8 @@ impl Customer {
 }
 
 impl Domain {
-    /// Lists all subscriptions and the events since the last sweep. What is remembered otherwise is outdated, and orgs
-    /// that have something to be settled are read again.
+    /// Lists all subscriptions and the events since the last sweep. Outdates orgs whose terms differ, and reads orgs
+    /// with pending work.
     pub async fn sweep(&self) -> Result<Swept> {
         let shared = self.shared().await?;
         let store = shared.memory.entitlements();
@@ -104,7 +103,7 @@ impl Domain {
         Ok(swept)
     }
 
-    /// Takes note of the events since the last sweep. The first one only learns where they begin.
+    /// Applies the events since the last sweep. The first sweep only records the newest event.
     async fn replay_events(&self, shared: &SharedState, store: &Entitlements) -> Result<()> {
         let mut last = store.last_swept_event().lock().await;
         let Some(mut newest) = last.clone() else {
@@ -113,7 +112,7 @@ impl Domain {
         };
         for _ in 0..EVENT_PAGES {
             let page = match self.billing().events_after(&newest).await {
-                // Stripe keeps them for 30 days.
+                // Stripe keeps events for 30 days.
                 Err(error) if error.is_invalid_request() => break,
                 page => page?,
             };
@@ -130,7 +129,7 @@ impl Domain {
                 return Ok(());
             }
         }
-        // Too many, or they are gone.
+        // There are too many events, or they are no longer kept.
         let now = self.account.clock.millis();
         store.outdate_all(now);
         *last = self.billing().newest_event().await?.map(|event| event.id);
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_that_is_paid_for_is_granted_and_older_ones_are_to_be_ended() {
+    fn the_newest_paid_subscription_is_granted_and_older_ones_are_unsettled() {
         let (paid, late, unpaid) = ((true, true), (false, true), (false, false));
         for (statuses, granted, is_unsettled) in [
             (&[][..], None, false),

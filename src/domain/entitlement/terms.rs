@@ -1,4 +1,4 @@
-//! Which subscription it is, and what tells its terms from others.
+//! The identity of a subscription's terms.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::billing::Subscription;
 
-/// A subscription that grants something, and what tells its terms from others: what it grants, until when.
+/// A subscription that grants something, with a digest of its grants and their end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::domain) struct Terms {
     pub(super) subscription: Arc<str>,

@@ -1,4 +1,4 @@
-//! What an org may use and has used, as it is remembered: by subscription item, so that a report can be added to it.
+//! The remembered limits and usage of an org. They are kept by subscription item, so that a report can be added.
 
 use std::sync::Arc;
 
@@ -13,24 +13,24 @@ use crate::domain::refs::{FeatureName, FeaturePlan, OrgName};
 use crate::domain::usage::{Carried, FeatureUsage, Figure, Report, Used};
 use crate::domain::{Domain, Result};
 
-/// What an org may use and has used.
+/// The limits and usage of an org.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(in crate::domain) struct UsageSnapshot {
-    /// By feature name, and by plan.
+    /// Sorted by feature name, then by plan.
     items: Box<[Item]>,
     /// The billing period.
     period: BillingPeriod,
-    /// What the periods before and after it follow from, if that is known.
+    /// The billing cycle, if it is known, from which other periods follow.
     cycle: Option<BillingCycle>,
     /// When the subscription began, in Unix seconds.
     began: i64,
     /// Unix seconds.
     cancel_at: Option<i64>,
-    /// When something else is granted, in Unix seconds; what, is not remembered.
+    /// When the grants change, in Unix seconds. The new grants are not remembered.
     changes_at: Option<i64>,
 }
 
-/// An item that Tier sold.
+/// A subscription item that Tier sold.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::domain) struct Item {
     pub(in crate::domain) id: Arc<str>,
@@ -38,11 +38,11 @@ pub(in crate::domain) struct Item {
     /// When it was created, in Unix seconds.
     pub(in crate::domain) created: i64,
     pub(in crate::domain) used: i64,
-    /// What was used of the feature in this period on items that are gone.
+    /// Usage of the feature in this period on removed items.
     pub(in crate::domain) before: i64,
 }
 
-/// What a price sells: the same for all orgs that it is sold to.
+/// The data of a price, shared by all orgs that have it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::domain) struct Sold {
     pub(in crate::domain) feature: FeatureName,
@@ -52,27 +52,27 @@ pub(in crate::domain) struct Sold {
     limit: i64,
 }
 
-/// What is counted on an item.
+/// How usage of an item is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::domain) enum Kind {
-    /// Nothing: it is paid for as such.
+    /// Not counted: the feature is licensed.
     Licensed,
-    /// Usage adds up.
+    /// The sum.
     Sum,
-    /// The largest figure of the period.
+    /// The maximum in the period.
     Max,
-    /// The last figure of the period.
+    /// The last report in the period.
     Last,
-    /// The last figure, whatever the period.
+    /// The last report, in any period.
     Perpetual,
 }
 
-/// What a report did.
+/// The effect of a report.
 #[derive(Clone, Debug)]
 pub(in crate::domain) enum Counted {
-    /// Nothing.
+    /// None.
     Nothing,
-    /// Something, on top of what is not remembered.
+    /// An effect on usage that is not remembered.
     Unknown,
     /// It added units to a sum.
     Added {
@@ -109,14 +109,15 @@ impl Readable for UsageSnapshot {
         domain.kept_in_ledger(key).await
     }
 
-    /// As far as it is planned: after a cancellation nothing, and in the next billing period nothing is used yet.
+    /// Predicts from the schedule: after a cancellation nothing is granted, and a new billing period starts without
+    /// usage.
     fn predicted(&self, now: i64) -> Option<Self> {
         self.at(now)
     }
 }
 
 impl UsageSnapshot {
-    /// What `subscription` grants, with what was used of each item and, before, on items that are gone.
+    /// The grants of `subscription`, with the usage of each item and of removed items.
     pub(in crate::domain) fn new(
         subscription: &Subscription,
         used: &Used,
@@ -149,8 +150,8 @@ impl UsageSnapshot {
         }
     }
 
-    /// What `after` grants, which a change has just made of `before`. Items that stay keep the usage that is `remembered` of
-    /// them, and levels are where the change has taken them. None if not all of that is known.
+    /// The grants of `after`, which a change has just made of `before`. Unchanged items keep their `remembered` usage,
+    /// and levels have the values that the change set. `None` if some usage is unknown.
     pub(super) fn changed(
         before: Option<&Subscription>,
         after: &Subscription,
@@ -175,8 +176,8 @@ impl UsageSnapshot {
                 }
             }
         }
-        // The change has set open levels on their items, and removed its notes of them.
-        let levels = Figure::open_levels(after);
+        // The change has set pending levels on their items, and removed them from the metadata.
+        let levels = Figure::pending_levels(after);
         let mut carried = Carried::noted(after);
         for feature in levels.keys() {
             carried.remove(feature);
@@ -194,18 +195,18 @@ impl UsageSnapshot {
         Some(snapshot)
     }
 
-    /// The same, after its items have been read from where they are kept.
+    /// Sorts the items, after they were loaded.
     pub(super) fn in_order(mut self) -> Self {
         self.items = sorted(self.items);
         self
     }
 
-    /// What Tier sold.
+    /// The items that Tier sold.
     pub(in crate::domain) fn items(&self) -> &[Item] {
         &self.items
     }
 
-    /// When it is planned that something else is granted, or nothing any more, in Unix seconds.
+    /// When the grants are scheduled to change or end, in Unix seconds.
     pub(in crate::domain) fn planned_end(&self) -> Option<i64> {
         self.cancel_at.into_iter().chain(self.changes_at).min()
     }
@@ -215,7 +216,7 @@ impl UsageSnapshot {
         self.began
     }
 
-    /// The billing period that runs at a time, in Unix seconds, as far as it is known.
+    /// The billing period at `now` (Unix seconds), as far as it is known.
     pub(in crate::domain) fn period_at(&self, now: i64) -> BillingPeriod {
         let mut period = self.period;
         while period.end <= now
@@ -230,7 +231,7 @@ impl UsageSnapshot {
         period
     }
 
-    /// The period before one of these.
+    /// The period before a given one.
     pub(in crate::domain) fn period_before(&self, period: BillingPeriod) -> Option<BillingPeriod> {
         let start = if period.start == self.period.end {
             self.period.start
@@ -243,7 +244,7 @@ impl UsageSnapshot {
         })
     }
 
-    /// The same with other items.
+    /// A copy with other items.
     pub(in crate::domain) fn with_items(&self, items: Box<[Item]>) -> Self {
         Self {
             items: sorted(items),
@@ -251,8 +252,8 @@ impl UsageSnapshot {
         }
     }
 
-    /// What callers are given: one row for each feature name. What two plans grant is summed, and what was used on items that
-    /// are gone counts.
+    /// The rows that callers receive, one for each feature name. Grants of several plans are added up, and usage on
+    /// removed items counts.
     pub(in crate::domain) fn rows(&self) -> Arc<[FeatureUsage]> {
         let by_feature = self
             .items
@@ -260,7 +261,7 @@ impl UsageSnapshot {
         by_feature.map(row).collect()
     }
 
-    /// The item that usage of `feature` is recorded on; none if there is none that it can be recorded on.
+    /// The item to record usage of `feature` on; `None` if there is none.
     pub(in crate::domain) fn metered_item(&self, feature: &FeatureName) -> Option<&Item> {
         let sold = self.items.iter();
         let sold = sold.filter(|item| item.sold.kind != Kind::Licensed);
@@ -268,7 +269,7 @@ impl UsageSnapshot {
             .min_by(|one, other| one.sold.name.cmp(&other.sold.name))
     }
 
-    /// The same after a report; none if it is not known what came of it.
+    /// The snapshot after a report; `None` if its effect is unknown.
     pub(super) fn with(&self, counted: &Counted) -> Option<Self> {
         let mut items = self.items.clone();
         match counted {
@@ -289,7 +290,7 @@ impl UsageSnapshot {
         Some(self.with_items(items))
     }
 
-    /// What holds at a time, in Unix seconds, if that is known.
+    /// The snapshot at `now` (Unix seconds), if it is known.
     fn at(&self, now: i64) -> Option<Self> {
         if self.cancel_at.is_some_and(|at| at <= now) {
             return Some(Self::default());
@@ -316,7 +317,7 @@ impl Sold {
         (&self.feature, &self.name)
     }
 
-    /// None if the price is not Tier's.
+    /// `None` if the price is not Tier's.
     fn of(price: &Price) -> Option<Self> {
         let name = price.feature_plan()?;
         Some(Self {
@@ -329,8 +330,8 @@ impl Sold {
 }
 
 impl Counted {
-    /// What one record did that is written for `report`. One that has a time of its own may be for another period, or
-    /// older than the last.
+    /// The effect of one usage record for `report`. A record with a time may be in another period, or older than the
+    /// last one.
     pub(in crate::domain) fn by(report: &Report, item: &str) -> Self {
         let (item, n) = (item.into(), report.n);
         match report {
@@ -355,18 +356,18 @@ impl Kind {
     }
 }
 
-/// By feature name, and by plan.
+/// Sorted by feature name, then by plan.
 fn sorted(mut items: Box<[Item]>) -> Box<[Item]> {
     items.sort_by(|one, other| one.sold.order().cmp(&other.sold.order()));
     items
 }
 
-/// What is granted and used of the feature that some items sell.
+/// The limit and usage of one feature, from its items.
 fn row(items: &[Item]) -> FeatureUsage {
     let mut row = Row::default();
     for item in items {
         row.used = row.used.saturating_add(item.used);
-        // No limit is the largest number, and stays so.
+        // "No limit" is the largest integer, and stays so.
         row.limit = row.limit.saturating_add(item.sold.limit);
         row.before = item.before;
         row.sums |= item.sold.kind == Kind::Sum;
@@ -380,7 +381,7 @@ fn row(items: &[Item]) -> FeatureUsage {
     }
 }
 
-/// What the items of one feature say together.
+/// The combined figures of one feature's items.
 #[derive(Default)]
 struct Row {
     used: i64,
@@ -391,7 +392,7 @@ struct Row {
 }
 
 impl Row {
-    /// What is used, with what was used before.
+    /// The usage, including usage on removed items.
     fn used_in_all(&self) -> i64 {
         match (self.sums, self.levels) {
             (true, _) => self.used.saturating_add(self.before),

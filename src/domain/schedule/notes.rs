@@ -82,7 +82,7 @@ impl Subscription {
         UsageCharge::noted(self).next().is_some()
             || UnusedTime::noted(self).is_some()
             || (!over && !self.scheduled_changes().is_empty())
-            || (!over && !Figure::open_levels(self).is_empty())
+            || (!over && !Figure::pending_levels(self).is_empty())
     }
 }
 
@@ -128,9 +128,9 @@ impl Domain {
         revision: &Revision,
     ) -> Result<(), Failure> {
         let mut done = Metadata::new();
-        if Figure::open_levels(subscription)
+        if Figure::pending_levels(subscription)
             .values()
-            .any(|figure| figure.billed)
+            .any(|figure| figure.was_billed)
         {
             let since = subscription.current_period_start;
             self.credit_levels(&org.customer, subscription, since, revision)

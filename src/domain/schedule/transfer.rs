@@ -113,9 +113,9 @@ impl<'a> ItemChange<'a> {
             n,
             period: (subscription.current_period_start, ends),
             as_of: self.now,
-            open: false,
-            ever: false,
-            billed: false,
+            is_pending: false,
+            is_perpetual: false,
+            was_billed: false,
         }
     }
 
@@ -170,9 +170,9 @@ impl<'a> ItemChange<'a> {
             // A scheduled change has removed the items already.
             let is_gone = removed.is_empty();
             let figure = Figure {
-                ever: removed.iter().any(|item| item.price.is_perpetual())
+                is_perpetual: removed.iter().any(|item| item.price.is_perpetual())
                     || (is_gone && before.is_perpetual),
-                billed: removed.iter().all(|item| item.price.is_level())
+                was_billed: removed.iter().all(|item| item.price.is_level())
                     && (!is_gone || before.is_level),
                 ..self.figure(n)
             };
@@ -188,7 +188,7 @@ impl<'a> ItemChange<'a> {
         let figure = Figure::of(self.subscription, feature);
         let started = self.subscription.current_period_start;
         let earlier = figure.filter(|figure| {
-            free && !figure.ever && figure.period.0 < started && self.now < figure.period.1
+            free && !figure.is_perpetual && figure.period.0 < started && self.now < figure.period.1
         });
         earlier.map_or(0, |figure| figure.n)
     }
@@ -204,7 +204,8 @@ impl<'a> ItemChange<'a> {
     ) {
         let noted = Figure::of(self.subscription, feature);
         let noted = noted.filter(|figure| figure.counts(self.subscription));
-        let is_taken_along = |figure: &Figure| figure.open || figure.ever || figure.billed;
+        let is_taken_along =
+            |figure: &Figure| figure.is_pending || figure.is_perpetual || figure.was_billed;
         let before = match noted.filter(is_taken_along) {
             Some(figure) if !self.scheduled => figure.n,
             _ if target.is_perpetual() || self.scheduled => carried.get(feature),
@@ -226,9 +227,9 @@ impl<'a> ItemChange<'a> {
             _ => moved.saturating_add(own),
         };
         let figure = Figure {
-            open: true,
-            ever: target.is_perpetual(),
-            billed: noted.is_some_and(|figure| figure.billed),
+            is_pending: true,
+            is_perpetual: target.is_perpetual(),
+            was_billed: noted.is_some_and(|figure| figure.was_billed),
             ..self.figure(value)
         };
         transfer

@@ -1,15 +1,14 @@
-//! What is added to a total, so that of several requests that saw the same total one adds, and of several that saw
-//! different ones none adds to a total that is no longer there.
+//! Additions to a total. Of several requests that saw the same total, only one adds to it.
 //!
-//! The idempotency key of an addition names the total that was seen and nothing else, so Stripe carries out one addition
-//! to it. A request with another quantity is refused, and cannot learn from that whether the addition that has the key is
-//! under way, was made, or failed. So each request [publishes](super::publication) what it is going to add first. Whoever
-//! finds the key taken reads it there and sends that very addition again: Stripe says that it is under way, or answers as
-//! it did the first time. After that the total can be read. No wait decides about it.
+//! The idempotency key of an addition names only the total that was seen, so Stripe carries out one addition to it. A
+//! request with another quantity is refused, and cannot learn from that whether the addition with the key is in flight,
+//! succeeded, or failed. So each request first [publishes](super::publication) its addition. A request that finds the
+//! key taken reads the published addition and sends it again: Stripe answers that it is in flight, or repeats its first
+//! answer. After that the total can be read. No decision depends on a wait.
 //!
-//! Others may add usage without a look at the total, so two requests may see different totals, and have different keys.
-//! Whoever publishes is told what was published before. It settles what was published of another total: it takes the key
-//! for an addition of nothing, or learns what became of the addition. Then it reads the total again.
+//! Others may add usage without reading the total, so two requests may see different totals, and have different keys. A
+//! request that publishes learns of earlier publications, and settles those for another total: it takes the key with an
+//! addition of nothing, or learns the outcome of the addition. Then it reads the total again.
 
 use super::Report;
 use super::keyed::RECORDS;
@@ -19,10 +18,10 @@ use crate::billing::{SubscriptionItem, UsageAction, UsageRecord};
 use crate::domain::{Domain, Error, Failure};
 use crate::stripe;
 
-/// How often the total is read again while an addition that is not published has the key.
+/// How often the total is read again while an unpublished addition has the key.
 const LOOKS: u32 = 8;
 
-/// An addition to a total that was seen.
+/// An addition to an observed total.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Addition {
     pub(super) item: String,
@@ -33,23 +32,23 @@ pub(super) struct Addition {
     pub(super) for_key: String,
 }
 
-/// What has been tried to bring an item to a total.
+/// The attempts to set the total of an item.
 #[derive(Default)]
 pub(super) struct AdditionTries {
-    /// The total that was seen last.
+    /// The last observed total.
     seen: Option<i64>,
-    /// How many keys of additions to it are spent on failures.
+    /// The number of keys of additions to it that are spent on failures.
     failures: u32,
     looks: u32,
-    /// Publications of the item of which nothing more can come.
+    /// Publications of the item that have ended.
     settled: Vec<Publication>,
 }
 
-/// What became of an addition.
+/// The outcome of an addition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Settled {
     Added,
-    /// It was not made, and never will be.
+    /// It was not made, and can no longer be made.
     NotAdded,
 }
 
@@ -93,7 +92,7 @@ impl Addition {
     }
 }
 
-/// An addition of nothing, which takes a key so that no other addition can.
+/// An addition of nothing, which takes a key so that no other addition can use it.
 const NOTHING: UsageRecord = UsageRecord {
     quantity: 0,
     action: UsageAction::Increment,
@@ -109,7 +108,7 @@ impl AdditionTries {
         }
     }
 
-    /// Stripe keeps `error` under the key, so nothing more is added under it, by anyone.
+    /// Notes that Stripe keeps `error` under the key, so no further addition can be made with it.
     fn failed(&mut self, error: stripe::Error) -> Result<(), stripe::Error> {
         if self.failures >= RECORDS {
             return Err(error);
@@ -118,7 +117,7 @@ impl AdditionTries {
         Ok(())
     }
 
-    /// How long to wait, in units of the first wait between tries, before the total is read again.
+    /// How long to wait before the total is read again, in units of the first wait between attempts.
     fn next_look(&mut self) -> Result<u32, Error> {
         self.looks += 1;
         if self.looks > LOOKS {
@@ -127,13 +126,13 @@ impl AdditionTries {
                 source: None,
             });
         }
-        // The first look is free: most often the other request has just ended.
+        // The first retry does not wait: usually the other request has just ended.
         Ok((1 << self.looks.min(5)) >> 2)
     }
 }
 
 impl Domain {
-    /// Before the total of an item is looked at.
+    /// Begins additions to an item, before its total is read.
     pub(super) async fn begin_additions(&self, item: &str) -> Result<AdditionTries, Failure> {
         Ok(AdditionTries {
             settled: self.settled_publications(item).await?,
@@ -141,7 +140,7 @@ impl Domain {
         })
     }
 
-    /// Makes an addition. False: another one was made, or this one failed, and the total has to be read again.
+    /// Makes an addition. `false`: another one was made, or this one failed, and the total must be read again.
     pub(super) async fn add_to_total(
         &self,
         customer: &str,
@@ -153,7 +152,7 @@ impl Domain {
         let before = self.publish(customer, &own, &mut tries.settled).await?;
         let added = match self.settle_published(addition, before, tries).await {
             Ok(true) => self.add_published(customer, &own, tries).await,
-            // It is not sent.
+            // The addition is not sent.
             Ok(false) => Ok(false),
             Err(failure) => Err(failure),
         };
@@ -165,7 +164,7 @@ impl Domain {
         added
     }
 
-    /// Settles what was published of other totals. Says whether the total is still what the addition is for.
+    /// Settles publications for other totals. Returns whether the total is still the addition's.
     async fn settle_published(
         &self,
         addition: &Addition,
@@ -184,7 +183,7 @@ impl Domain {
         Ok(is_unchanged || self.period_usage(&addition.item, None).await? == addition.seen)
     }
 
-    /// Sends an addition that is published.
+    /// Sends a published addition.
     async fn add_published(
         &self,
         customer: &str,
@@ -212,7 +211,7 @@ impl Domain {
         Ok(false)
     }
 
-    /// Sends the addition again that has the key, if it is published. Says whether it is known what became of it.
+    /// Sends the published addition that has the key again. Returns whether its outcome is known.
     async fn finish_other(
         &self,
         customer: &str,
@@ -228,7 +227,7 @@ impl Domain {
         for record in others.chain([NOTHING]) {
             let key = addition.key(tries.failures);
             match self.add_record(&addition.item, record, Some(key)).await {
-                // Somebody has taken the key so that nothing can be added under it.
+                // Another request took the key, so that no addition can use it.
                 Ok(()) if record.quantity == 0 => {
                     tries.failures += 1;
                     return Ok(true);
@@ -240,7 +239,7 @@ impl Domain {
                     tries.failed(error)?;
                     return Ok(true);
                 }
-                // Refused before Stripe looked at the key.
+                // Stripe refused the call before it looked at the key.
                 Err(error) if error.is_definite() => {}
                 Err(error) => return Err(error.into()),
             }
@@ -248,7 +247,7 @@ impl Domain {
         Ok(false)
     }
 
-    /// Whether an addition was made that was published for a client's key. If not, none is made any more.
+    /// Whether an addition that was published for a client's key was made.
     pub(super) async fn was_added_for(
         &self,
         customer: &str,
@@ -265,7 +264,7 @@ impl Domain {
         Ok(false)
     }
 
-    /// Finds out what became of an addition. If it was not made, it cannot be made any more.
+    /// Finds out the outcome of an addition. If it was not made, it can no longer be made.
     async fn settle_addition(&self, addition: &Addition) -> Result<Settled, stripe::Error> {
         let send = async |record, failures| {
             let key = Some(addition.key(failures));
@@ -274,7 +273,7 @@ impl Domain {
         for failures in 0..=RECORDS {
             match send(NOTHING, failures).await {
                 Ok(is_replayed) if !is_replayed => return Ok(Settled::NotAdded),
-                // The key was taken before, so the addition may have another one.
+                // The key was taken before, so the addition may have a later key.
                 Ok(_) => continue,
                 Err(error) if error.is_item_gone() => return Ok(Settled::NotAdded),
                 Err(error) if error.is_idempotency_conflict() => {}

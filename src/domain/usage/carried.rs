@@ -1,8 +1,8 @@
-//! What was used in the running period on items that are gone.
+//! Usage in the running period on removed items.
 //!
-//! `used` belongs to the org, the feature and the period, but Stripe counts on subscription items, which go with a change
-//! of plan. A change that is made now notes in the subscription's metadata what was used until then, one figure for each
-//! feature. A change that was scheduled happens while nobody is there: what was used is on the invoice that it made.
+//! `used` belongs to the org, the feature and the period, but Stripe counts by subscription item, and a change of plan
+//! replaces items. An immediate change records the earlier usage in the subscription's metadata, one figure for each
+//! feature. A scheduled change happens without Tier; its earlier usage is on the invoice that it made.
 
 use std::collections::BTreeMap;
 
@@ -11,24 +11,24 @@ use crate::billing::{AggregateUsage, Invoice, InvoiceLine, Subscription};
 use crate::domain::refs::FeatureName;
 use crate::domain::{Domain, Result};
 
-/// A phase that was scheduled says by this metadata key when it begins, and before that when those before it do, in Unix
-/// seconds: nobody may have been there in between.
+/// The metadata key of a scheduled phase that lists its start, and the starts of the phases before it, in Unix seconds.
+/// Several changes may happen between two reads.
 pub(in crate::domain) const SCHEDULED: &str = "tier.scheduled";
 
-/// The metadata key of the newest scheduled change that is settled, in Unix seconds.
+/// The metadata key of the newest settled scheduled change, in Unix seconds.
 pub(in crate::domain) const SETTLED: &str = "tier.settled";
 
-/// What was used before, by feature.
+/// Earlier usage, by feature.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::domain) struct Carried(BTreeMap<FeatureName, Before>);
 
-/// What was used of one feature before.
+/// The earlier usage of one feature.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::domain) struct Before {
     pub(in crate::domain) n: i64,
-    /// It is a state, not a sum.
+    /// Whether it is a level rather than a sum.
     pub(in crate::domain) is_level: bool,
-    /// It does not start again with the period.
+    /// Whether it carries over to the next period.
     pub(in crate::domain) is_perpetual: bool,
 }
 
@@ -36,14 +36,14 @@ impl From<Figure> for Before {
     fn from(figure: Figure) -> Self {
         Self {
             n: figure.n,
-            is_level: figure.open || figure.billed,
-            is_perpetual: figure.ever,
+            is_level: figure.is_pending || figure.was_billed,
+            is_perpetual: figure.is_perpetual,
         }
     }
 }
 
 impl Carried {
-    /// What the subscription itself says.
+    /// The usage in the subscription's metadata.
     pub(in crate::domain) fn noted(subscription: &Subscription) -> Self {
         let mut carried = BTreeMap::new();
         if Figure::any(subscription) {
@@ -68,18 +68,18 @@ impl Carried {
         self.0.get(feature).copied().unwrap_or_default()
     }
 
-    /// Nothing is known of a feature any more.
+    /// Removes a feature.
     pub(in crate::domain) fn remove(&mut self, feature: &FeatureName) {
         self.0.remove(feature);
     }
 
-    /// The features of which something is known.
+    /// The features with earlier usage.
     pub(in crate::domain) fn features(&self) -> impl Iterator<Item = &FeatureName> {
         self.0.keys()
     }
 }
 
-/// Usage that the invoice of a change billed: of one item.
+/// The usage of one item that the invoice of a change billed.
 #[derive(Clone, Debug)]
 pub(in crate::domain) struct Billed {
     pub(in crate::domain) item: String,
@@ -92,7 +92,7 @@ pub(in crate::domain) struct Billed {
 }
 
 impl Billed {
-    /// What the lines of one invoice bill of metered items that the subscription has no more: one row an item.
+    /// The usage of removed metered items in the lines of one invoice, one entry for each item.
     pub(in crate::domain) fn of(lines: &[InvoiceLine], subscription: &Subscription) -> Vec<Self> {
         let mut rows: BTreeMap<&str, Self> = BTreeMap::new();
         for line in lines.iter().filter(|line| !line.proration) {
@@ -117,7 +117,7 @@ impl Billed {
         rows.into_values().collect()
     }
 
-    /// Whether the usage is a state, not a sum.
+    /// Whether the usage is a level rather than a sum.
     pub(in crate::domain) fn is_level(&self) -> bool {
         self.aggregate.is_level()
     }
@@ -128,8 +128,7 @@ impl Billed {
 }
 
 impl Subscription {
-    /// When the changes that were scheduled happened of which nobody has noted yet what was used before them, in order
-    /// of time.
+    /// The times of past scheduled changes whose earlier usage is not recorded in the metadata yet, in order.
     pub(in crate::domain) fn scheduled_changes(&self) -> Vec<i64> {
         let time = |key: &str| self.metadata.get(key).map_or("", String::as_str);
         let settled: i64 = time(SETTLED).parse().unwrap_or(0);
@@ -140,7 +139,7 @@ impl Subscription {
 }
 
 impl Domain {
-    /// What was used before of what the subscription sells now.
+    /// The earlier usage of the features that the subscription sells now.
     pub(super) async fn carried_to_items(&self, subscription: &Subscription) -> Result<Carried> {
         let changes = subscription.scheduled_changes().into_iter();
         let within = changes.max() > Some(subscription.current_period_start);
@@ -153,7 +152,7 @@ impl Domain {
         }
     }
 
-    /// What was used before, also before a scheduled change.
+    /// The earlier usage, including usage before a scheduled change.
     pub(in crate::domain) async fn carried(&self, subscription: &Subscription) -> Result<Carried> {
         let mut carried = Carried::noted(subscription);
         let Some(at) = subscription.scheduled_changes().into_iter().min() else {
@@ -183,7 +182,7 @@ impl Domain {
                 {
                     *n = one.quantity;
                 }
-                // An item on which nothing was recorded says nothing.
+                // An item without usage records has no level.
                 AggregateUsage::LastEver if one.quantity > 0 => *n = one.quantity,
                 _ => {}
             }
@@ -191,8 +190,8 @@ impl Domain {
         Ok(carried)
     }
 
-    /// The usage of items which are gone, with the invoices that bill it: those since the running period began, or since
-    /// a scheduled change `at` an earlier time. Oldest first.
+    /// The usage of removed items with the invoices that bill it, since the start of the running period, or since a
+    /// scheduled change `at` an earlier time. Oldest first.
     pub(in crate::domain) async fn billed_on_changes(
         &self,
         subscription: &Subscription,
@@ -208,7 +207,7 @@ impl Domain {
         Ok(billed)
     }
 
-    /// The subscription's invoices since a time, each with all its lines.
+    /// The subscription's invoices since a time, each with all lines.
     pub(in crate::domain) async fn invoices_since(
         &self,
         subscription: &str,

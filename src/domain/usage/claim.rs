@@ -1,11 +1,11 @@
-//! What makes a client's idempotency key the key of one report, on every server and after every restart.
+//! Claims, which bind a client's idempotency key to one report across servers and restarts.
 //!
-//! A key is claimed at Stripe before anything is recorded, by an update of the customer that changes nothing: it unsets a
-//! key of its metadata that is not there. The idempotency key of that call is made of the client's key, its parameters
-//! of the report. So another report under the same key is refused by Stripe, and the same report is given the answer
-//! that the first one got, word for word. In that answer are the customer's subscriptions as they were: whoever repeats
-//! the report finds the very item that it was for, whatever the org is subscribed to by then, and can repeat the very
-//! call. A call to Stripe is not spent on it: without a claim the subscriptions would be read instead.
+//! Before anything is recorded, the key is claimed at Stripe by an update of the customer that changes nothing: it
+//! unsets a metadata key that does not exist. The idempotency key of that call is derived from the client's key, and
+//! its parameters from the report. So Stripe refuses another report with the same key, and replays the first answer to
+//! the same report. That answer contains the customer's subscriptions at the time, so a repeated report finds its
+//! original item, even after a change of plan, and can repeat exactly the same call. The claim costs no extra call:
+//! without it the subscriptions would be read.
 
 use sha2::{Digest as _, Sha256};
 
@@ -16,29 +16,29 @@ use crate::domain::subscription::{self, Detail, Subscriptions};
 use crate::domain::{Domain, Error, Failure, Result};
 use crate::num::hex;
 
-/// How often a claim is made under the next key because Stripe tells an earlier failure.
+/// How often a claim is repeated with the next key because Stripe replays an earlier failure.
 const CLAIMS: u32 = 10;
 
-/// A client's key, in the words of Stripe's calls.
+/// A client's key, as it is used in calls to Stripe.
 pub(super) struct Key {
-    /// What the idempotency keys of its calls begin with.
+    /// The prefix of its calls' idempotency keys.
     pub(super) name: String,
-    /// The digest of the report that came with it.
+    /// The digest of its report.
     pub(super) report: [u8; 32],
 }
 
 impl Key {
-    /// A write without effect, by whose parameters the claim says which report it is for.
+    /// A write without effect, whose parameters identify the report.
     pub(super) fn report_mark(&self) -> CustomerUpdate<'static> {
         mark(&self.report[..8])
     }
 
-    /// Likewise, for a call that says that the report is done.
+    /// A write without effect that marks the report as done.
     pub(super) fn done_mark(&self) -> CustomerUpdate<'static> {
         mark(&self.own_digest())
     }
 
-    /// Says which report a published addition is for. It tells nothing of the key.
+    /// Identifies the report of a published addition, without revealing the key.
     pub(super) fn digest(&self) -> String {
         hex(&self.own_digest())
     }
@@ -50,29 +50,29 @@ impl Key {
         *own.finalize().first_chunk().expect("of 32 bytes")
     }
 
-    /// The idempotency key of the record itself, as its `attempt`, from 1.
+    /// The idempotency key of the usage record, for its `attempt` from 1.
     pub(super) fn of_record(&self, attempt: u32) -> String {
         format!("{}:{attempt}", self.name)
     }
 
-    /// The idempotency key of the call that notes that the report is done.
+    /// The idempotency key of the call that marks the report as done.
     pub(super) fn of_end(&self) -> String {
         format!("{}:done", self.name)
     }
 }
 
-/// A key that is claimed.
+/// A claimed key.
 pub(super) struct Claim {
-    /// The org's subscription, as it was when the key was claimed.
+    /// The org's subscription when the key was claimed.
     pub(super) subscription: Subscription,
-    /// The item that the report was for when the key was claimed.
+    /// The report's item when the key was claimed.
     pub(super) item: SubscriptionItem,
-    /// Whether it was claimed before: the report may have been recorded already.
+    /// Whether it had been claimed before; then the report may have been recorded already.
     pub(super) repeated: bool,
 }
 
 impl Domain {
-    /// Claims `key` for its report, or finds that this was done before.
+    /// Claims `key` for its report, or returns the earlier claim.
     pub(super) async fn claim(
         &self,
         customer: &str,
@@ -81,7 +81,7 @@ impl Domain {
     ) -> Result<Claim, Failure> {
         let (subscriptions, repeated) = self.claimed_subscriptions(customer, key).await?;
         match found(subscriptions, feature, repeated) {
-            // There was nothing to record on then. There may be by now.
+            // There was no item to record on then, but there may be one now.
             Err(_) if repeated => {
                 let now = self.subscriptions(customer, Detail::Items).await?;
                 Ok(found(now, feature, true)?)
@@ -119,14 +119,14 @@ impl Domain {
         }
         let repeated = answer.replayed || attempt > 1;
         match answer.value.subscriptions {
-            // An org has one or two; only with many of somebody else's are they not all here.
+            // An org has one or two subscriptions. The page is incomplete only if the customer has many from others.
             Some(page) if !page.has_more => Ok((subscription::sort_out(page.data), repeated)),
             _ => Ok((self.subscriptions(customer, Detail::Items).await?, repeated)),
         }
     }
 }
 
-/// Unsets a key of metadata that is not there.
+/// An update that unsets a metadata key that does not exist.
 fn mark(digest: &[u8]) -> CustomerUpdate<'static> {
     let key = format!("tier.report.{}", hex(digest));
     CustomerUpdate {

@@ -1,4 +1,4 @@
-//! What was used of a feature on items that are gone, as a subscription's metadata has it.
+//! Figures in a subscription's metadata: usage of a feature on removed items.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,23 +11,24 @@ use crate::domain::Result;
 use crate::domain::refs::FeatureName;
 use crate::num::hex;
 
-/// What the metadata key of a figure begins with.
+/// The prefix of a figure's metadata key.
 const PREFIX: &str = "tier.u.";
 
-/// What was used of a feature.
+/// The usage of a feature on removed items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::domain) struct Figure {
     pub(in crate::domain) n: i64,
-    /// The billing period it is for, in Unix seconds.
+    /// Its billing period, in Unix seconds.
     pub(in crate::domain) period: (i64, i64),
-    /// Unix seconds: later changes are not in it.
+    /// The time of the figure in Unix seconds. It excludes later changes.
     pub(in crate::domain) as_of: i64,
-    /// A level that no item has yet: it is still to be set, and to be billed.
-    pub(in crate::domain) open: bool,
+    /// Whether it is a level that no item has yet, and that must still be set and billed.
+    pub(in crate::domain) is_pending: bool,
     /// It does not start again with the period.
-    pub(in crate::domain) ever: bool,
-    /// A level that was billed when its item went: if the feature comes back, that is given back.
-    pub(in crate::domain) billed: bool,
+    pub(in crate::domain) is_perpetual: bool,
+    /// Whether it is a level that was billed when its item was removed. If the feature returns, that charge is
+    /// credited.
+    pub(in crate::domain) was_billed: bool,
 }
 
 impl fmt::Display for Figure {
@@ -36,13 +37,13 @@ impl fmt::Display for Figure {
             n, period, as_of, ..
         } = self;
         write!(f, "{n} {} {} {as_of}", period.0, period.1)?;
-        if self.open {
+        if self.is_pending {
             f.write_str(" open")?;
         }
-        if self.ever {
+        if self.is_perpetual {
             f.write_str(" ever")?;
         }
-        if self.billed {
+        if self.was_billed {
             f.write_str(" billed")?;
         }
         Ok(())
@@ -56,12 +57,12 @@ impl FromStr for Figure {
         let mut words = text.split(' ');
         let mut number = || words.next().and_then(|word| word.parse().ok()).ok_or(());
         let (n, start, end, as_of) = (number()?, number()?, number()?, number()?);
-        let (mut open, mut ever, mut billed) = (false, false, false);
+        let (mut is_pending, mut is_perpetual, mut was_billed) = (false, false, false);
         for word in words {
             match word {
-                "open" => open = true,
-                "ever" => ever = true,
-                "billed" => billed = true,
+                "open" => is_pending = true,
+                "ever" => is_perpetual = true,
+                "billed" => was_billed = true,
                 _ => return Err(()),
             }
         }
@@ -69,21 +70,21 @@ impl FromStr for Figure {
             n,
             period: (start, end),
             as_of,
-            open,
-            ever,
-            billed,
+            is_pending,
+            is_perpetual,
+            was_billed,
         })
     }
 }
 
 impl Figure {
-    /// The metadata key of a feature's figure: names may be longer than Stripe's keys.
+    /// The metadata key of a feature's figure: a digest, since names may be longer than Stripe's keys.
     pub(in crate::domain) fn key(feature: &FeatureName) -> String {
         let digest = hex(&Sha256::digest(feature.to_string().as_bytes()));
         format!("{PREFIX}{}", &digest[..16])
     }
 
-    /// What the subscription says was used of a feature, in whatever period.
+    /// The figure of a feature in the subscription's metadata, for any period.
     pub(in crate::domain) fn of(
         subscription: &Subscription,
         feature: &FeatureName,
@@ -93,10 +94,10 @@ impl Figure {
 
     /// Whether it counts in the running period.
     pub(in crate::domain) fn counts(self, subscription: &Subscription) -> bool {
-        self.ever || self.period.0 == subscription.current_period_start
+        self.is_perpetual || self.period.0 == subscription.current_period_start
     }
 
-    /// Whether the subscription has any.
+    /// Whether the subscription has any figures.
     pub(in crate::domain) fn any(subscription: &Subscription) -> bool {
         subscription
             .metadata
@@ -104,21 +105,21 @@ impl Figure {
             .any(|key| key.starts_with(PREFIX))
     }
 
-    /// The levels that no item has yet, by the features that the subscription sells.
-    pub(in crate::domain) fn open_levels(
+    /// The pending levels of the features that the subscription sells.
+    pub(in crate::domain) fn pending_levels(
         subscription: &Subscription,
     ) -> BTreeMap<FeatureName, Self> {
         let items = subscription.items.data.iter();
         let features = items.filter_map(|item| Some(item.price.feature_plan()?.feature()));
         let figure = |feature| {
             let figure = Self::of(subscription, &feature)?;
-            figure.open.then_some((feature, figure))
+            figure.is_pending.then_some((feature, figure))
         };
         features.filter_map(figure).collect()
     }
 
-    /// The figures that count no more at `now`, each to be removed. One of a trial that ended in the second in which it
-    /// began still counts: the period that follows has the same beginning.
+    /// Metadata that removes the figures that no longer count at `now`. The figure of a trial that ended in the second
+    /// in which it began still counts, since the next period has the same start.
     pub(in crate::domain) fn outdated(subscription: &Subscription, now: i64) -> Metadata {
         let metadata = subscription.metadata.iter();
         let own = metadata.filter(|(key, _)| key.starts_with(PREFIX));
@@ -137,8 +138,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_figure_is_what_was_written() {
-        for (open, ever, billed, text) in [
+    fn a_figure_is_parsed_as_written() {
+        for (is_pending, is_perpetual, was_billed, text) in [
             (false, false, false, "7 10 20 15"),
             (true, false, false, "7 10 20 15 open"),
             (true, true, false, "7 10 20 15 open ever"),
@@ -148,9 +149,9 @@ mod tests {
                 n: 7,
                 period: (10, 20),
                 as_of: 15,
-                open,
-                ever,
-                billed,
+                is_pending,
+                is_perpetual,
+                was_billed,
             };
             assert_eq!(figure.to_string(), text);
             assert_eq!(text.parse(), Ok(figure));
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_counts_no_more_is_removed() {
+    fn outdated_figures_are_removed() {
         let subscription: Subscription = serde_json::from_value(serde_json::json!({
             "id": "sub", "status": "active", "items": {"data": []},
             "current_period_start": 20, "current_period_end": 40,

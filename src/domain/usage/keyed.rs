@@ -1,7 +1,7 @@
 //! Reports with a client's idempotency key: the same key and the same report count once.
 //!
-//! Stripe remembers it, as [`claim`](super::claim) has it: so this holds across restarts and instances, and across a
-//! change of plan. What is remembered here lets a repetition be answered without Stripe.
+//! Stripe remembers the key (see [`claim`](super::claim)), so this holds across restarts, servers and changes of plan.
+//! The memory of this process only answers repetitions without calling Stripe.
 
 use sha2::{Digest, Sha256};
 
@@ -15,29 +15,29 @@ use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Failure, Result};
 use crate::num::hex;
 
-/// The reports' keys. Of those beyond what there is room for, Stripe's memory is all there is.
+/// The keys of reports. Keys beyond the capacity are known to Stripe only.
 pub(in crate::domain) type KeyedReports = ClientKeys<State>;
 
 #[derive(Default)]
 pub(in crate::domain) enum State {
-    /// Not claimed at Stripe yet, as far as this server knows.
+    /// Not claimed, as far as this server knows.
     #[default]
     New,
-    /// Claimed. The outcome is not known: Stripe may have counted it.
+    /// Claimed, with an unknown outcome: Stripe may have counted the report.
     Begun(Progress),
     /// Counted.
     Done,
 }
 
-/// How far a report has come.
+/// The progress of a report.
 pub(in crate::domain) struct Progress {
-    /// Where it is recorded, if that is not the claim's item, which was gone when it was to be recorded.
+    /// The item that it is recorded on, if the claim's item was removed before.
     moved_to: Option<Box<(Subscription, SubscriptionItem)>>,
-    /// The number of the next record's idempotency key. The ones before are known to have counted nothing.
+    /// The number of the next record's idempotency key. The earlier ones are known to have counted nothing.
     pub(super) attempt: u32,
 }
 
-/// How many idempotency keys a report may use up for records that counted nothing.
+/// The maximum number of records of a report that counted nothing.
 pub(super) const RECORDS: u32 = 10;
 
 impl Domain {
@@ -62,7 +62,7 @@ impl Domain {
         let recorded = self.record_claimed(org, report, &key, &mut state).await;
         match &recorded {
             Ok(_) => *state = State::Done,
-            // The key is free, or another report's.
+            // The key is unused, or belongs to another report.
             Err(_) if matches!(*state, State::New) => keys.forget(&entry).await,
             Err(_) => {}
         }
@@ -85,7 +85,7 @@ impl Domain {
         }
     }
 
-    /// Claims the key, and records on the item that it was claimed for, or on the one that took its place.
+    /// Claims the key, and records on the claim's item or on its replacement.
     async fn record_once(
         &self,
         customer: &str,
@@ -130,7 +130,7 @@ impl Domain {
         Err(Error::plan_is_changing().into())
     }
 
-    /// Adds, or sets what can be set, once.
+    /// Adds to a sum, or sets a level, once.
     async fn add_once(
         &self,
         claim: &Claim,
@@ -142,7 +142,7 @@ impl Domain {
         let shared = self.shared().await?;
         let _open = self.share(&shared.items, &item.id).await?;
         let write = shared.writes.begin(&item.id);
-        // What the total moves by tells what became of a record whose answer is a failure.
+        // If the answer is a failure, the change of the total shows whether the record was counted.
         let tells = !report.clobber && item.price.sums() && !claim.repeated;
         let before = if tells {
             Some(self.period_usage(&item.id, None).await?.total)
@@ -153,7 +153,7 @@ impl Domain {
             let name = key.of_record(progress.attempt);
             match self.add_record(&item.id, report.record(), Some(name)).await {
                 Ok(()) => return Ok(()),
-                // The key is this report's alone, so it was sent before, to an item that is unknown by now.
+                // Only this report uses the key, so it was sent before, to an item that is no longer known.
                 Err(error) if error.is_idempotency_conflict() => {
                     tracing::error!(item = %item.id, n = report.n, "this report was sent for another item: whether it was counted is not known");
                     return Err(unknown());
@@ -161,7 +161,7 @@ impl Domain {
                 Err(error) if error.is_replayed() && error.is_failure_of_stripes() => {
                     let after = match self.period_usage(&item.id, None).await {
                         Ok(after) => after.total,
-                        // So the record may have been counted before the item went.
+                        // The record may have been counted before the item was removed.
                         Err(error) if error.is_item_gone() => {
                             tracing::error!(item = %item.id, n = report.n, "stripe keeps a failure for an answer, and the plan was changed since: whether this report was counted is not known");
                             return Err(unknown());
@@ -172,7 +172,7 @@ impl Domain {
                         tracing::error!(item = %item.id, n = report.n, after, "stripe keeps a failure for an answer: whether this report was counted is not known");
                         return Err(unknown());
                     }
-                    match became(before, after, report, write.is_alone()) {
+                    match was_counted(before, after, report, write.is_alone()) {
                         Some(true) => return Ok(()),
                         Some(false) => progress.attempt += 1,
                         None => {
@@ -186,16 +186,16 @@ impl Domain {
         }
     }
 
-    /// A client's key as Stripe is sent it. Stripe takes up to 255 characters; a digest is short, and cannot meet the
-    /// keys that this server makes for other purposes.
+    /// The form of a client's key that is sent to Stripe. Stripe takes up to 255 characters. A digest is short, and
+    /// cannot collide with this server's other keys.
     fn name_of(&self, key: &str) -> String {
         format!("report:{}", hex(&self.client_key_digest(key)))
     }
 }
 
-/// Whether the report was counted, by what the total moved by while it was sent.
-fn became(before: Option<i64>, after: i64, report: &Report, alone: bool) -> Option<bool> {
-    // To set once more is to set.
+/// Whether the report was counted, judged by the change of the total while it was sent.
+fn was_counted(before: Option<i64>, after: i64, report: &Report, alone: bool) -> Option<bool> {
+    // Setting is idempotent.
     let Some(before) = before else {
         return Some(false);
     };
@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_total_tells_what_became_of_a_report_only_if_nothing_else_moved_it() {
+    fn a_total_shows_the_outcome_of_a_report_only_if_nothing_else_changed_it() {
         let report = |n| Report {
             feature: "feature:x".parse().expect("a name"),
             n,
@@ -238,7 +238,7 @@ mod tests {
             (Some(3), 3, 0, true, Some(true)),
             (None, 8, 5, true, Some(false)),
         ] {
-            let told = became(before, after, &report(n), alone);
+            let told = was_counted(before, after, &report(n), alone);
             assert_eq!(told, counted, "{before:?} {after} {n} {alone}");
         }
     }

@@ -1,6 +1,6 @@
-//! Usage that is set under a client's idempotency key, where it adds up: what has to be added depends on what is there,
-//! so a repetition cannot simply be the same call. The addition is made under the key of the total that was seen, as one
-//! without a client's key is, and the client's key is marked afterwards: the same total under two keys is added once.
+//! Setting a sum under a client's idempotency key. The difference to add depends on the current total, so a repetition
+//! cannot be the same call. The addition uses the key of the observed total, as without a client's key, and the
+//! client's key is marked as done afterwards. Two requests with different keys that set the same total add once.
 
 use super::addition::Addition;
 use super::claim::{Claim, Key};
@@ -10,7 +10,7 @@ use crate::domain::{Domain, Failure};
 use crate::stripe;
 
 impl Domain {
-    /// Brings the total of the claim's period to `n`, once, and notes that this is done.
+    /// Sets the total of the claim's period to `n`, once, and marks the report as done.
     pub(super) async fn set_sum_once(
         &self,
         customer: &str,
@@ -25,14 +25,14 @@ impl Domain {
             .unread();
         match done.key(key.of_end()).send().await {
             Ok(_) => {}
-            // Another server has asked whether it is done.
+            // Another server has checked whether it is done.
             Err(error) if error.is_idempotency_conflict() => {}
             Err(error) => tracing::warn!(%error, "could not note that a report is done"),
         }
         Ok(())
     }
 
-    /// Adds what is missing. Of several that saw the same total, one adds.
+    /// Adds the difference. Of several requests that saw the same total, one adds.
     async fn bring_total(
         &self,
         customer: &str,
@@ -79,7 +79,7 @@ impl Domain {
         }
     }
 
-    /// The total that `n` is compared with.
+    /// The total to compare with `n`.
     async fn seen_by(
         &self,
         customer: &str,
@@ -107,10 +107,10 @@ impl Domain {
         Ok(Seen::Total(running))
     }
 
-    /// Where an item that the total is made of is gone, and its usage with it: whether the report was done before.
+    /// Whether the report was done before, when an item of the total was removed together with its usage.
     ///
     /// # Errors
-    /// `gone`, if it was not.
+    /// `gone`, if it was not done.
     async fn done_before(
         &self,
         gone: stripe::Error,
@@ -124,15 +124,14 @@ impl Domain {
         }
     }
 
-    /// Whether the key's report was done before. To find out, a call is made as if it were not: Stripe refuses that if its
-    /// end was noted.
+    /// Whether the key's report was done before. It makes a call that Stripe refuses if the report was marked as done.
     async fn is_done(&self, customer: &str, key: &Key) -> Result<bool, stripe::Error> {
         let ask = self
             .billing()
             .update_customer(customer, &key.report_mark())
             .unread();
         match ask.key(key.of_end()).send().await {
-            // What it adds may have been added although the end was not noted.
+            // The addition may have been made without marking the report as done.
             Ok(_) => self.was_added_for(customer, &key.digest()).await,
             Err(error) if error.is_idempotency_conflict() => Ok(true),
             Err(error) => Err(error),
@@ -141,7 +140,7 @@ impl Domain {
 }
 
 enum Seen {
-    /// It is done already.
+    /// The report was done before.
     Done,
     Total(PeriodUsage),
 }

@@ -1,4 +1,4 @@
-//! Additions that are published: in the metadata of the customer, where every instance finds them.
+//! Published additions, in the customer's metadata, where every instance finds them.
 
 use std::sync::Arc;
 
@@ -11,19 +11,19 @@ use crate::billing::{CustomerUpdate, Metadata};
 use crate::domain::{Domain, Failure};
 use crate::stripe;
 
-/// What the metadata keys begin with under which additions are published.
+/// The prefix of the metadata keys of published additions.
 const PREFIX: &str = "tier.set.";
 
-/// How many publications a customer may have, of all its items. Stripe has room for 50 keys.
-const MOST: usize = 20;
+/// The maximum number of publications of a customer, for all of its items. Stripe has room for 50 keys.
+const MAX_PUBLICATIONS: usize = 20;
 
-/// The publications that are settled, by the number of the account and the item.
+/// Settled publications, by account number and item.
 pub(in crate::domain) type SettledPublications = Cache<(u64, String), Arc<[Publication]>>;
 
-/// An addition that is published.
+/// A published addition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::domain) struct Publication {
-    /// The metadata key. None is used twice.
+    /// The metadata key, which is used only once.
     name: String,
     pub(super) addition: Addition,
 }
@@ -37,7 +37,7 @@ impl Publication {
         }
     }
 
-    /// As it is written. [`Publication::read`] reads it.
+    /// The text that [`Publication::read`] parses.
     fn text(&self) -> String {
         let Addition {
             item,
@@ -83,8 +83,8 @@ impl Publication {
 }
 
 impl Domain {
-    /// Publishes an addition, and removes settled ones that nobody asks for any more. Gives what else was published before:
-    /// of the same item, or of all if there are many.
+    /// Publishes an addition, and removes settled publications that are no longer needed. Returns the other
+    /// publications: those of the item, or all if there are many.
     pub(super) async fn publish(
         &self,
         customer: &str,
@@ -97,7 +97,7 @@ impl Domain {
         let removed = settled
             .iter()
             .enumerate()
-            // Its client may ask once more what became of it.
+            // Its client may still ask for the outcome.
             .filter(|(place, _)| Some(*place) != newest_keyed)
             .map(|(_, settled)| (settled.name.clone(), String::new()));
         let mut metadata: Metadata = removed.collect();
@@ -110,7 +110,7 @@ impl Domain {
         let metadata = customer.send().await?.metadata;
         settled.retain(|settled| metadata.contains_key(&settled.name));
         let published: Vec<_> = Publication::read_all(&metadata).collect();
-        let are_many = published.len() > MOST;
+        let are_many = published.len() > MAX_PUBLICATIONS;
         let others = published.into_iter().filter(|other| {
             let concerns = are_many || other.addition.item == own.addition.item;
             concerns && other != own && !settled.contains(other)
@@ -126,7 +126,7 @@ impl Domain {
         Ok(Publication::read_all(&customer.metadata).collect())
     }
 
-    /// The publications of an item of which this instance knows that nothing more can come.
+    /// The publications of an item that this instance knows to have ended.
     pub(super) async fn settled_publications(
         &self,
         item: &str,

@@ -1,5 +1,4 @@
-//! One more use, recorded: which item it goes to, how it is told to Stripe, and what became of it where Stripe does not
-//! say.
+//! Recording a report: choosing its item, sending it to Stripe, and finding out its outcome.
 
 use super::Report;
 use super::addition::Addition;
@@ -10,11 +9,11 @@ use crate::domain::subscription::{Detail, Subscriptions};
 use crate::domain::{Domain, Error, Failure, Result};
 use crate::stripe;
 
-/// How often an item is looked up for one report, because the one before has gone with a change of plan.
+/// How often one report looks up its item again, because a change of plan removed the previous one.
 pub(super) const LOOK_UPS: u32 = 5;
 
 impl Report {
-    /// The record that the report is, if it need not be compared with what is there.
+    /// The usage record of a report that need not be compared with the total.
     pub(super) fn record(&self) -> UsageRecord {
         let action = if self.clobber {
             UsageAction::Set
@@ -30,8 +29,8 @@ impl Report {
 }
 
 impl Domain {
-    /// Adds or sets, once, on the item that is `remembered` for the feature or on the one that is looked up. Says what
-    /// that did.
+    /// Adds or sets once, on the item that is `remembered` for the feature or on the one that is looked up. Returns the
+    /// effect.
     pub(super) async fn record(
         &self,
         customer: &str,
@@ -42,7 +41,7 @@ impl Domain {
         if let Some(item) = remembered.filter(|item| !report.clobber || item.sold.kind != Kind::Sum)
         {
             match self.write_record(&item.id, report).await {
-                // It was remembered for a while, and Stripe may say in more than one way that its time is over.
+                // The remembered item may be outdated, which Stripe reports in several ways.
                 Err(Failure::Stripe(error))
                     if error.is_item_gone() || error.is_invalid_request() =>
                 {
@@ -78,7 +77,7 @@ impl Domain {
         self.write_record(&item.id, report).await
     }
 
-    /// Writes a usage record that needs no look at the total first.
+    /// Writes a usage record that does not depend on the total.
     async fn write_record(&self, item: &str, report: &Report) -> Result<Counted, Failure> {
         let shared = self.shared().await?;
         let _open = self.share(&shared.items, item).await?;
@@ -96,7 +95,7 @@ impl Domain {
         }
     }
 
-    /// Brings the period's total to `n` by adding what is missing. Of several that saw the same total, one adds.
+    /// Sets the period's total to `n` by adding the difference. Of several requests that saw the same total, one adds.
     async fn set_sum(
         &self,
         customer: &str,
@@ -117,7 +116,7 @@ impl Domain {
             let total = seen.total.saturating_add(beside);
             let missing = report.n.saturating_sub(total);
             if missing == 0 {
-                // Others may have moved the total since it was remembered.
+                // Others may have changed the total since it was remembered.
                 return Ok(Counted::Unknown);
             }
             if missing < 0 {
@@ -125,14 +124,14 @@ impl Domain {
             }
             let addition = Addition::new(item, seen, missing, report, String::new());
             if self.add_to_total(customer, &addition, &mut tries).await? {
-                // Others may have moved the total since it was remembered.
+                // Others may have changed the total since it was remembered.
                 return Ok(Counted::Unknown);
             }
         }
     }
 
-    /// What was used of a feature in the running period that is not on `item`: it is on items that are gone, and on
-    /// those of other plans that sell the feature too.
+    /// The usage of a feature in the running period that is not on `item`: on removed items, and on items of other
+    /// plans that sell the feature.
     pub(super) async fn used_beside(
         &self,
         subscription: &Subscription,
@@ -151,7 +150,7 @@ impl Domain {
         Ok(used)
     }
 
-    /// Writes a usage record. Without a key of ours, our own tries count once all the same.
+    /// Writes a usage record. Without a key, it still counts once across the client's own retries.
     pub(super) async fn add_record(
         &self,
         item: &str,
@@ -161,7 +160,7 @@ impl Domain {
         self.add_record_once(item, record, key).await.map(drop)
     }
 
-    /// The same. Says whether it was done before, under the same key.
+    /// Like [`add_record`](Self::add_record). Returns whether it was recorded before, with the same key.
     pub(super) async fn add_record_once(
         &self,
         item: &str,
@@ -175,7 +174,7 @@ impl Domain {
         Ok(write.send_once().await?.replayed)
     }
 
-    /// The item that usage of `feature` is recorded on.
+    /// The item to record usage of `feature` on.
     pub(super) async fn metered_item(
         &self,
         customer: &str,
@@ -185,7 +184,7 @@ impl Domain {
     }
 }
 
-/// The item that usage of `feature` is recorded on, where nothing is granted none.
+/// The item to record usage of `feature` on; `None` where nothing is granted.
 pub(super) fn metered_item(
     subscriptions: Subscriptions,
     feature: &FeatureName,
@@ -216,7 +215,7 @@ pub(super) fn cannot_be_lowered(report: &Report, total: i64) -> Error {
     ))
 }
 
-/// Stripe failed once and tells that ever since.
+/// Stripe failed once, and replays that failure.
 pub(super) fn unknown() -> Failure {
     Error::OutcomeUnknown("Stripe failed while it was recorded").into()
 }
@@ -226,7 +225,7 @@ mod tests {
     use super::*;
     use crate::domain::subscription::sort_out;
 
-    /// What `/v1/limits` shows as nothing.
+    /// Such an org has no rows in `/v1/limits`.
     #[test]
     fn nothing_is_recorded_where_nothing_is_granted() {
         let feature = "feature:x".parse().expect("a name");

@@ -1,31 +1,31 @@
-//! What Stripe has recorded, whoever told it.
+//! Usage recorded in Stripe, by Tier or by others.
 
 use super::{Domain, Result};
 use crate::billing::UsagePeriod;
 
-/// The periods of an item that are read.
+/// The maximum number of periods to read.
 const PERIODS: u32 = 100;
 
-/// What Stripe has recorded on an item in one period.
+/// Stripe's usage of an item in one period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recorded {
-    /// Unix seconds; none: from the beginning.
+    /// The start in Unix seconds; `None` if it is open.
     start: Option<i64>,
-    /// Unix seconds; none: until further notice.
+    /// The end in Unix seconds; `None` if it is open.
     end: Option<i64>,
-    /// Aggregated as the price says.
+    /// The total, aggregated according to the price.
     pub total: i64,
 }
 
 impl Recorded {
-    /// Whether usage at that Unix second is in it.
+    /// Whether the period contains the Unix second `at`.
     pub fn contains(&self, at: i64) -> bool {
         self.start.is_none_or(|start| start <= at) && self.end.is_none_or(|end| at < end)
     }
 }
 
 impl Domain {
-    /// What Stripe has recorded on an item, in each of its periods; none if the item is gone.
+    /// Stripe's usage of an item in each of its periods; `None` if the item was removed.
     pub async fn recorded_on_item(&self, item: &str) -> Result<Option<Vec<Recorded>>> {
         let summaries = match self.billing().usage_summaries(item, PERIODS).await {
             Ok(summaries) => summaries,

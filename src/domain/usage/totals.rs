@@ -1,4 +1,4 @@
-//! How much was used in the running period, read from what Stripe is about to bill.
+//! Usage in the running period, read from Stripe's upcoming invoice.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,12 @@ use crate::billing::{InvoiceLine, Subscription, SubscriptionItem, UsagePeriod};
 use crate::domain::{Domain, Failure, Result};
 use crate::stripe;
 
-/// Units used by subscription item, as far as they are known.
+/// The used units by subscription item, as far as they are known.
 pub(in crate::domain) type Used = BTreeMap<String, i64>;
 
 impl Domain {
-    /// Usage by item, from the lines of the upcoming invoice: of `subscription`, or of the one that
-    /// the customer is billed for next. Empty if there is nothing to bill.
+    /// Usage by item, from the lines of the upcoming invoice of `subscription`, or of the customer's next invoice.
+    /// Empty if there is nothing to bill.
     pub(super) async fn upcoming_usage(
         &self,
         customer: &str,
@@ -22,7 +22,7 @@ impl Domain {
         Ok(sum(&self.upcoming_lines(customer, subscription).await?))
     }
 
-    /// The lines themselves.
+    /// The lines of the upcoming invoice.
     pub(in crate::domain) async fn upcoming_lines(
         &self,
         customer: &str,
@@ -32,7 +32,7 @@ impl Domain {
         Ok(lines.await?)
     }
 
-    /// `used`, completed for the metered items of `subscription` that it says nothing about.
+    /// `used`, completed by reading the metered items of `subscription` that are missing in it.
     pub(super) async fn complete_usage(
         &self,
         customer: &str,
@@ -41,7 +41,7 @@ impl Domain {
         has_others: bool,
     ) -> Result<Used, Failure> {
         if has_others && !missing(subscription, &used).is_empty() {
-            // The lines were those of another subscription.
+            // The lines belong to another subscription.
             used = self
                 .upcoming_usage(customer, Some(&subscription.id))
                 .await?;
@@ -65,7 +65,7 @@ impl Domain {
             .await
     }
 
-    /// What was recorded on an item in the running period, aggregated as its price says.
+    /// The usage of an item in the running period, aggregated according to its price.
     pub(in crate::domain) async fn total_usage(
         &self,
         item: &SubscriptionItem,
@@ -73,7 +73,7 @@ impl Domain {
         Ok(self.period_usage(&item.id, None).await?.total)
     }
 
-    /// What was recorded on an item in the period that was running `at` some time, or in the one that runs now.
+    /// The usage of an item in the period at `at`, or in the running one.
     pub(super) async fn period_usage(
         &self,
         item: &str,
@@ -96,7 +96,7 @@ impl Domain {
     }
 }
 
-/// What was used of an item in a period.
+/// The usage of an item in a period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PeriodUsage {
     pub(super) total: i64,
@@ -104,7 +104,7 @@ pub(super) struct PeriodUsage {
     pub(super) start: Option<i64>,
 }
 
-/// The metered items that `used` has no figure for. Stripe gives each at least one line.
+/// The metered items that are missing in `used`. Stripe gives each at least one line.
 fn missing<'a>(subscription: &'a Subscription, used: &Used) -> Vec<&'a SubscriptionItem> {
     let items = subscription.items.data.iter();
     items
@@ -112,7 +112,7 @@ fn missing<'a>(subscription: &'a Subscription, used: &Used) -> Vec<&'a Subscript
         .collect()
 }
 
-/// A tiered price has a line for each tier reached, and its usage is their sum.
+/// Sums up lines. A tiered price has a line for each tier that was reached.
 fn sum(lines: &[InvoiceLine]) -> Used {
     let mut used = Used::new();
     for line in lines.iter().filter(|line| !line.proration) {

@@ -1,5 +1,5 @@
-//! Which writes of usage are under way, by item: a total that moved meanwhile tells what one of them did only if it was
-//! the only one.
+//! Tracks the writes of usage in flight, by item. A changed total shows the effect of a write only if it was the only
+//! one.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,15 +11,15 @@ pub(in crate::domain) struct Writes(Mutex<HashMap<String, Item>>);
 #[derive(Default)]
 struct Item {
     under_way: u32,
-    /// How many have begun since the item is listed.
+    /// The number of writes begun since the item is listed.
     begun: u64,
 }
 
-/// A write that is under way until this is dropped.
+/// A write in flight, until this is dropped.
 pub(super) struct Write<'a> {
     writes: &'a Writes,
     item: String,
-    /// Its own number, if no other was under way when it began.
+    /// Its number, if no other write was in flight when it began.
     alone: Option<u64>,
 }
 
@@ -44,7 +44,7 @@ impl Writes {
 }
 
 impl Write<'_> {
-    /// Whether no other write to the item was under way since this one began.
+    /// Whether no other write to the item was in flight since this one began.
     pub(super) fn is_alone(&self) -> bool {
         let items = self.writes.items();
         let begun = items.get(&self.item).map(|item| item.begun);
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_write_is_alone_until_another_begins_and_never_again() {
+    fn a_write_is_alone_only_until_another_begins() {
         let writes = Writes::default();
         let first = writes.begin("si_1");
         let _elsewhere = writes.begin("si_2");

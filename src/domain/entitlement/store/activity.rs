@@ -1,7 +1,7 @@
-//! The reads and writes of orgs that are under way.
+//! The reads and writes of orgs in flight.
 //!
-//! A figure that was read from Stripe while usage was being written is neither right with that usage nor without it. So
-//! every write and every read is listed while it is under way: a read whose answer a write may have overtaken is not kept.
+//! A figure that Stripe returned while usage was being written may or may not include that usage. So all writes and
+//! reads in flight are tracked, and a read is not remembered if a write may have overtaken it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, MutexGuard};
@@ -11,21 +11,21 @@ use crate::domain::CallerState;
 use crate::domain::entitlement::InForce;
 use crate::domain::entitlement::usage::{Counted, UsageSnapshot};
 
-/// The reads and writes of an org that are under way. Listed while there are any.
+/// The reads and writes of an org in flight. The org is listed while there are any.
 #[derive(Default)]
 pub(super) struct Activity {
     readers: u32,
     usage: WriteCount,
     changes: WriteCount,
-    /// What the change under way has made, once that is known.
+    /// The result of the change in progress, once it is known.
     made: Option<Made>,
 }
 
-/// What a change has made of an org.
+/// The result of a change of an org.
 pub(in crate::domain::entitlement) enum Made {
-    /// What is remembered of this customer still holds.
+    /// The remembered values of this customer are still valid.
     Same(Arc<str>),
-    /// All that was remembered is replaced by this.
+    /// The remembered values are replaced by these.
     Other {
         customer: Arc<str>,
         usage: Entry<UsageSnapshot>,
@@ -33,11 +33,11 @@ pub(in crate::domain::entitlement) enum Made {
     },
 }
 
-/// Writes of one kind.
+/// The writes of one kind.
 #[derive(Clone, Copy, Default)]
 struct WriteCount {
     under_way: u32,
-    /// How many have begun, ended, or become known while the org is listed.
+    /// Counts every beginning, end and known result while the org is listed.
     count: u64,
 }
 
@@ -66,19 +66,19 @@ impl Activity {
     }
 }
 
-/// What a read may have been overtaken by.
+/// The kind of write that may have overtaken a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::domain::entitlement) enum Overtaken {
-    /// By nothing.
+    /// None.
     No,
-    /// By a report of usage.
+    /// A report of usage.
     ByUsage,
-    /// By a change of the org's plan or particulars.
+    /// A change of the org's plan or details.
     ByChange,
 }
 
 impl Entitlements {
-    /// Lists a reader.
+    /// Registers a reader.
     pub(in crate::domain::entitlement) fn enter(&self, key: &Key) -> Reader<'_> {
         self.activities().entry(key.clone()).or_default().readers += 1;
         Reader {
@@ -87,7 +87,7 @@ impl Entitlements {
         }
     }
 
-    /// A report of usage begins.
+    /// Begins a report of usage.
     pub(in crate::domain::entitlement) fn begin_usage(self: &Arc<Self>, key: Key) -> UsageWrite {
         let mut activities = self.activities();
         activities.entry(key.clone()).or_default().usage.begin();
@@ -99,7 +99,7 @@ impl Entitlements {
         }
     }
 
-    /// A change of an org begins, for a caller who can tell whether it has had any effect.
+    /// Begins a change of an org. `caller` can tell whether it had any effect.
     pub(in crate::domain::entitlement) fn begin_change(
         self: &Arc<Self>,
         key: Key,
@@ -121,7 +121,7 @@ impl Entitlements {
         }
     }
 
-    /// What the change of an org that is under way has made of it.
+    /// Records the result of the change in progress.
     pub(in crate::domain::entitlement) fn note_made(&self, key: &Key, made: Made) {
         if let Some(activity) = self.activities().get_mut(key)
             && activity.changes.under_way > 0
@@ -130,7 +130,7 @@ impl Entitlements {
         }
     }
 
-    /// Somebody has changed the org in Stripe: what is remembered only serves while Stripe cannot be asked.
+    /// Outdates an org that was changed in Stripe. Its values are used only while Stripe cannot be asked.
     pub(in crate::domain::entitlement) fn outdate(&self, key: &Key) {
         let mut activities = self.activities();
         if let Some(activity) = activities.get_mut(key) {
@@ -147,7 +147,8 @@ impl Entitlements {
         }
     }
 
-    /// An event came about a customer of whom nothing is remembered: it may be the one that a read is under way for.
+    /// Treats all reads in flight as overtaken, because an event came about an unknown customer that one of them may be
+    /// reading.
     pub(in crate::domain::entitlement) fn overtake_reads(&self) {
         let mut activities = self.activities();
         let read = activities
@@ -160,7 +161,7 @@ impl Entitlements {
         locked(&self.under_way)
     }
 
-    /// Takes a guard off the list.
+    /// Unregisters a guard.
     fn leave<R>(
         &self,
         key: &Key,
@@ -178,13 +179,13 @@ impl Entitlements {
     }
 }
 
-/// Someone who waits for a read of an org.
+/// A request that waits for a read of an org.
 pub(in crate::domain::entitlement) struct Reader<'a> {
     store: &'a Entitlements,
     key: Key,
 }
 
-/// What was under way when a read began.
+/// The activity of an org when a read began.
 #[derive(Clone, Copy, Default)]
 pub(in crate::domain::entitlement) struct ReadStart {
     usage: WriteCount,
@@ -192,32 +193,32 @@ pub(in crate::domain::entitlement) struct ReadStart {
 }
 
 impl Reader<'_> {
-    /// Tells reads that know of other writes apart: a caller must not be given one that began before its own write.
+    /// Identifies the writes that a read includes. A caller must not share a read that began before its own write.
     pub(in crate::domain::entitlement) fn generation<T: Part>(&self) -> u64 {
         let ReadStart { usage, changes } = self.begin();
         let usage = if T::HAS_USAGE { usage.count } else { 0 };
         usage + changes.count
     }
 
-    /// What is remembered, at a time in Unix milliseconds.
+    /// The remembered part at `now`, in Unix milliseconds.
     pub(in crate::domain::entitlement) fn remembered<T: Part>(&self, now: i64) -> Option<Entry<T>> {
         let (entry, _) = self.store.get::<T>(&self.key, now)?;
         Some(entry)
     }
 
-    /// A read begins.
+    /// Begins a read.
     pub(in crate::domain::entitlement) fn begin(&self) -> ReadStart {
         let activities = self.store.activities();
         let activity = activities.get(&self.key);
         activity.map(Activity::start).unwrap_or_default()
     }
 
-    /// Stripe knows no such org.
+    /// Forgets the org, which Stripe does not know.
     pub(in crate::domain::entitlement) fn forget(&self) {
         self.store.forget(&self.key);
     }
 
-    /// A read has ended: it is kept, unless a write may have overtaken it.
+    /// Ends a read, and remembers its value unless a write may have overtaken it.
     pub(in crate::domain::entitlement) fn keep<T: Part>(
         &self,
         begun: ReadStart,
@@ -249,7 +250,7 @@ impl Drop for Reader<'_> {
     }
 }
 
-/// A report of usage that is under way. If it is not known to have counted, what is remembered of usage is outdated.
+/// A report of usage in flight. Unless its result is known, dropping it outdates the remembered usage.
 pub(in crate::domain) struct UsageWrite {
     store: Arc<Entitlements>,
     key: Key,
@@ -257,7 +258,7 @@ pub(in crate::domain) struct UsageWrite {
 }
 
 impl UsageWrite {
-    /// Carries the report out. Should its caller leave before that is done, Stripe is asked from then on.
+    /// Runs the report. If the caller leaves before it ends, the remembered usage is outdated.
     pub(in crate::domain) async fn watch<T>(
         &self,
         caller: &CallerState,
@@ -277,7 +278,7 @@ impl UsageWrite {
         report.await
     }
 
-    /// This is all that it did.
+    /// Records the report's effect.
     pub(in crate::domain) fn counted(&mut self, counted: Counted) {
         self.counted = Some(counted);
     }
@@ -299,19 +300,19 @@ impl Drop for UsageWrite {
     }
 }
 
-/// A change of an org that is under way. While it is, Stripe is asked. If it has had any effect, what was remembered before
-/// is nothing to go by afterwards, unless it is known what the change has made of it.
+/// A change of an org in progress. Meanwhile Stripe is asked. If the change had any effect, the remembered values are
+/// outdated afterwards, unless its result is known.
 pub(in crate::domain) struct ChangeWrite {
     store: Arc<Entitlements>,
     key: Key,
-    /// What was under way when it began, this change among it.
+    /// The activity when it began, including this change.
     begun: ReadStart,
     caller: CallerState,
 }
 
 impl ChangeWrite {
-    /// Takes over what it has made, unless somebody else has written meanwhile. Gives back the customer, and another one that
-    /// it was before.
+    /// Applies the result, unless another write happened meanwhile. Returns the customer, and the previous customer if
+    /// it differs.
     fn end(
         &self,
         activity: &mut Activity,

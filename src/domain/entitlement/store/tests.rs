@@ -36,7 +36,8 @@ fn a_read_that_a_write_may_have_overtaken_is_not_kept() {
     drop(reader);
     assert!(quiet.activities().is_empty());
 
-    // Began before, ended before; began before, ends after; begins and ends meanwhile; begins meanwhile.
+    // The write began and ended before the read; began before and ended after; began and ended during it; began during
+    // it.
     for (before, ends_before, after) in [
         (true, true, false),
         (true, false, false),
@@ -109,7 +110,7 @@ fn a_purchase_is_expected_until_the_org_has_another_subscription() {
 }
 
 #[test]
-fn a_change_forgets_and_an_event_outdates() {
+fn a_change_forgets_an_org_and_an_event_outdates_it() {
     let store = store();
     let customer: Arc<str> = "cus_1".into();
     let keep = || {
@@ -143,7 +144,7 @@ fn a_change_forgets_and_an_event_outdates() {
 }
 
 #[test]
-fn orgs_that_nobody_asks_for_make_room_for_others() {
+fn unused_orgs_are_evicted() {
     let store = store();
     let keep = |n: u32| {
         let key = (0, format!("org:{n}").parse().expect("an org"));

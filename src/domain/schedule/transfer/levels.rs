@@ -37,7 +37,7 @@ impl Domain {
         if transfer.cleared.is_empty() {
             return Ok(());
         }
-        let is_open = |figure: &str| figure.parse().is_ok_and(|figure: Figure| figure.open);
+        let is_open = |figure: &str| figure.parse().is_ok_and(|figure: Figure| figure.is_pending);
         let mut open = transfer.figures.clone();
         open.retain(|_, figure| is_open(figure));
         let cleared = transfer.cleared.iter();
@@ -68,7 +68,7 @@ impl Domain {
         if subscription.ended_at.is_some() {
             return Ok(());
         }
-        for (feature, figure) in Figure::open_levels(subscription) {
+        for (feature, figure) in Figure::pending_levels(subscription) {
             let Some(item) = target(subscription, &feature) else {
                 continue;
             };
@@ -76,7 +76,7 @@ impl Domain {
             if !figure.counts(subscription) {
                 // A new period has begun, and the level with it. The figure stays for a return to a free plan.
                 let over = Figure {
-                    open: false,
+                    is_pending: false,
                     ..figure
                 };
                 done.insert(key, over.to_string());
