@@ -79,8 +79,22 @@ app.post('/convert', signedIn, async (req, res) => {
 
 app.get('/usage', signedIn, async (req, res) => {
   const { user } = req
-  const [limits, phase] = await Promise.all([user.tier.lookupLimits(user.org), phaseOf(user)])
-  send(res, views.usage(user, limits, phase, user.now))
+  const [model, limits, phase] = await Promise.all([
+    tier.pull(),
+    user.tier.lookupLimits(user.org),
+    phaseOf(user),
+  ])
+  send(res, views.usage(user, model, limits, phase, user.now))
+})
+
+app.get('/account', signedIn, async (req, res) => {
+  const { user } = req
+  const [model, { methods }, phase] = await Promise.all([
+    tier.pull(),
+    user.tier.lookupPaymentMethods(user.org),
+    phaseOf(user),
+  ])
+  send(res, views.account(user, model, methods, phase))
 })
 
 app.post('/upgrade', signedIn, async (req, res) => {
@@ -102,6 +116,13 @@ app.post('/trial', signedIn, async (req, res) => {
 app.post('/downgrade', signedIn, async (req, res) => {
   await req.user.tier.subscribe(req.user.org, FREE)
   res.redirect(303, '/usage')
+})
+
+app.get('/cancel', signedIn, async (req, res) => {
+  const { user } = req
+  const [model, phase] = await Promise.all([tier.pull(), phaseOf(user)])
+  if (!phase) return res.redirect(303, '/account')
+  send(res, views.cancel(user, model, phase))
 })
 
 app.post('/cancel', signedIn, async (req, res) => {

@@ -15,11 +15,29 @@ const money = (minor, currency) => {
     .format(minor / 10 ** digits)
 }
 
+// What people call a plan and a feature. A feature has its title in every plan that has it.
+const planTitle = (model, name) => model.plans[name]?.title ?? name
+
+const featureTitle = (model, name) => {
+  const plans = Object.values(model.plans)
+  return plans.map(({ features }) => features[name]?.title).find(Boolean) ?? name.replace('feature:', '')
+}
+
+const planTitles = (model, { plans }) =>
+  plans?.map(name => planTitle(model, name)).join(', ') ?? 'a plan of your own'
+
+// What a plan costs before any use.
+const fees = ({ features }) => Object.values(features).reduce((sum, { base = 0 }) => sum + base, 0)
+
+// Whether a plan can cost anything at all.
+const isPaid = ({ features }) =>
+  Object.values(features).some(({ base, tiers = [] }) => base || tiers.some(tier => tier.price || tier.base))
+
 const page = (title, user, body) => html`<!doctype html>
 <html lang="en">
   <head>
     <meta charset="utf-8">
-    <meta name="viewport" content="width=device-width">
+    <meta name="viewport" content="width=device-width, initial-scale=1">
     <title>${title} · Convert</title>
     <link rel="stylesheet" href="/style.css">
   </head>
@@ -28,7 +46,7 @@ const page = (title, user, body) => html`<!doctype html>
       <a class="brand" href="/">°C → °F</a>
       <nav>
         <a href="/">Plans</a>
-        ${user && html`<a href="/convert">Convert</a> <a href="/usage">Usage</a>`}
+        ${user && html`<a href="/convert">Convert</a> <a href="/usage">Usage</a> <a href="/account">Account</a>`}
         ${user && html`<span class="who">${user.name}</span>
         <form method="post" action="/signout"><button class="link">Sign out</button></form>`}
       </nav>
@@ -59,10 +77,9 @@ const planCard = (name, plan, { user, current, free }) => {
   const post = (action, label) => html`<form method="post" action="${action}">
       <input type="hidden" name="plan" value="${name}"><button>${label}</button>
     </form>`
-  const fees = Object.values(features).reduce((sum, { base = 0 }) => sum + base, 0)
   return html`<section class="card" data-plan="${name}">
     <h2>${title}</h2>
-    <p class="price">${money(fees, currency)} <small>${interval.replace('@', '')}</small></p>
+    <p class="price">${money(fees(plan), currency)} <small>${interval.replace('@', '')}</small></p>
     <ul>${Object.entries(features).map(([feature, definition]) =>
       featureLine(feature, definition, currency))}</ul>
     ${current && html`<p class="current">Your plan</p>`}
@@ -93,29 +110,66 @@ export const convert = (user, { celsius, fahrenheit, stopped } = {}) =>
     ${fahrenheit !== undefined && html`<p class="result">${celsius} °C = <b>${fahrenheit} °F</b></p>`}
     ${stopped && html`<p class="stopped">Your plan has no conversions left. <a href="/">See the plans</a></p>`}`)
 
-const usageRow = ({ feature, used, limit }) => html`<tr data-feature="${feature}">
-    <td>${feature.replace('feature:', '')}</td>
+// A meter is at its best when empty: it warns from four fifths on, and alarms when it is full.
+const meter = (title, used, limit) =>
+  html`<meter aria-label="${title} used" max="${limit}" low="${limit * 0.8}" high="${limit - 0.5}" optimum="0" value="${used}"></meter>`
+
+const usageRow = (model, { feature, used, limit }) => html`<tr data-feature="${feature}">
+    <th scope="row">${featureTitle(model, feature)}</th>
     <td class="used">${used}</td>
     <td class="limit">${isUnlimited(limit) ? '∞' : limit}</td>
-    <td>${!isUnlimited(limit) && html`<meter max="${limit}" value="${used}"></meter>`}</td>
+    <td>${!isUnlimited(limit) && meter(featureTitle(model, feature), used, limit)}</td>
   </tr>`
 
-export const usage = (user, { usage: rows }, phase, now) =>
+export const usage = (user, model, { usage: rows }, phase, now) =>
   page('Usage', user, html`
     ${phase
-      ? html`<p id="plan">You are on <b>${(phase.plans ?? ['a plan of your own']).join(', ')}</b>${
+      ? html`<p id="plan">You are on <b>${planTitles(model, phase)}</b>${
           phase.trial && html`, on trial until ${date(phase.end ?? phase.current.end)}`}.
         This period ends on ${date(phase.current.end)}.</p>`
       : html`<p id="plan">You have no plan. <a href="/">Choose one</a></p>`}
     ${rows.length > 0 && html`<table>
-      <thead><tr><th>Feature</th><th>Used</th><th>Limit</th><th></th></tr></thead>
-      <tbody>${rows.map(usageRow)}</tbody>
+      <thead><tr><th scope="col">Feature</th><th scope="col">Used</th><th scope="col">Limit</th><th scope="col">Level</th></tr></thead>
+      <tbody>${rows.map(row => usageRow(model, row))}</tbody>
     </table>`}
-    ${phase && html`<form method="post" action="/cancel"><button class="danger">Cancel</button></form>`}
     ${now && html`<form class="clock" method="post" action="/advance">
       <p>This is a sandbox. Its time is <time>${date(now)}</time>.</p>
       <button>Let a month pass</button>
     </form>`}`)
+
+const card = ({ card: { brand, last4, exp_month: month, exp_year: year } }) =>
+  html`<li>${brand[0].toUpperCase()}${brand.slice(1)} ending in ${last4}, valid until ${month}/${year}</li>`
+
+// The amount of a bill is known when the period ends: it has the use until then.
+const nextBill = (model, { plans = [], current, trial, end }) => {
+  const paid = plans.map(name => model.plans[name]).filter(plan => plan && isPaid(plan))
+  if (paid.length === 0) return html`<p id="bill">Your plan costs nothing.</p>`
+  const [{ currency = 'usd' }] = paid
+  const sum = money(paid.reduce((total, plan) => total + fees(plan), 0), currency)
+  const at = date(trial ? end ?? current.end : current.end)
+  return html`<p id="bill">On ${at}: ${sum} for the time that follows${
+    !trial && ', and what you have used beyond what is included'}.</p>`
+}
+
+export const account = (user, model, methods, phase) =>
+  page('Account', user, html`
+    <h2>Plan</h2>
+    ${phase
+      ? html`<p id="plan">${planTitles(model, phase)}</p>
+        <p><a href="/cancel">Cancel the plan</a></p>`
+      : html`<p id="plan">You have no plan. <a href="/">Choose one</a></p>`}
+    <h2>Next bill</h2>
+    ${phase ? nextBill(model, phase) : html`<p id="bill">There is none.</p>`}
+    <h2>Card</h2>
+    ${methods.length > 0
+      ? html`<ul id="cards">${methods.map(card)}</ul>`
+      : html`<p id="cards">There is none yet. You are asked for one when you upgrade.</p>`}`)
+
+export const cancel = (user, model, phase) =>
+  page('Cancel', user, html`
+    <p>You are about to cancel <b>${planTitles(model, phase)}</b>. It ends at once, and what you have used is billed.</p>
+    <form method="post" action="/cancel"><button class="danger">Cancel the plan</button></form>
+    <p><a href="/account">Keep it</a></p>`)
 
 export const failure = (user, title, message) =>
   page(title, user, html`<p class="stopped">${message}</p>`)

@@ -7,6 +7,7 @@ import { once } from 'node:events'
 import { mkdir, rm } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import axe from 'axe-core'
 import { chromium } from 'playwright-core'
 
 const at = path => fileURLToPath(new URL(path, import.meta.url))
@@ -66,6 +67,24 @@ after(async () => {
   const [code] = await exited
   assert.equal(code, 0, output)
 })
+
+// On a telephone, by day and by night: axe finds nothing, and nothing is wider than the screen.
+const isAccessible = async name => {
+  const size = page.viewportSize()
+  await page.setViewportSize({ width: 375, height: 700 })
+  for (const colorScheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme })
+    await page.evaluate(axe.source)
+    const { violations } = await page.evaluate(() => globalThis.axe.run())
+    const findings = violations.map(({ id, nodes }) => [id, ...nodes.map(node => node.html)])
+    assert.deepEqual(findings, [], `${name}, ${colorScheme}`)
+    const width = await page.evaluate(() => document.documentElement.scrollWidth)
+    assert.ok(width <= 375, `${name} is ${width} px wide`)
+    await look(`${name}-${colorScheme}`)
+  }
+  await page.emulateMedia({ colorScheme: null })
+  await page.setViewportSize(size)
+}
 
 let shot = 0
 const look = name =>
@@ -134,7 +153,7 @@ test('the pricing page shows the model', async () => {
     await card('plan:pro@1'),
     /Pro[^]*\$9\.00[^]*Conversions: first 100 included, more at \$0\.025 each/
   )
-  await look('pricing')
+  await isAccessible('pricing')
 })
 
 // It would run, were it not escaped.
@@ -145,8 +164,10 @@ test('sign-up is the free plan', async () => {
   assert.equal(await page.locator('.who').textContent(), NAME)
   assert.deepEqual(dialogs, [])
   assert.deepEqual(await limits(), { 'feature:convert': ['0', '5'] })
-  assert.match(await plan(), /You are on plan:free@1/)
-  await look('signed-up')
+  assert.match(await plan(), /You are on Free\./)
+  await isAccessible('usage')
+  await page.goto(home)
+  await isAccessible('pricing-signed-in')
 })
 
 test('use, until the limit', async () => {
@@ -160,20 +181,29 @@ test('use, until the limit', async () => {
     const text = await convert(celsius)
     assert.ok(text.endsWith(` = ${fahrenheit} °F`), text)
   }
-  await look('converted')
+  await isAccessible('converted')
   assert.match(await convert(20), /no conversions left/)
-  await look('stopped')
+  await isAccessible('stopped')
   assert.deepEqual(await limits(), { 'feature:convert': ['5', '5'] })
+  // A full meter is not green: its value is above `high`, and the best is 0.
+  const [value, high, optimum] = await page
+    .locator('meter')
+    .evaluate(({ value, high, optimum }) => [value, high, optimum])
+  assert.ok(value > high && high > optimum)
+  await look('full')
 })
 
 test('upgrade, on the checkout page', async () => {
   await page.goto(home)
   await click('Upgrade to Pro', /\/c\/pay\/cs_test_/)
   sandbox = new URL(page.url()).origin
-  await look('checkout')
-  await page.getByRole('button').click()
+  await isAccessible('checkout')
+  // By keyboard: the card, the button.
+  await page.getByLabel('Card').focus()
+  await page.keyboard.press('Tab')
+  await page.keyboard.press('Enter')
   await page.waitForURL(`${home}/usage`)
-  assert.match(await plan(), /You are on plan:pro@1/)
+  assert.match(await plan(), /You are on Pro\./)
   await look('upgraded')
   assert.deepEqual(await limits(), {
     'feature:base': ['1', '∞'],
@@ -204,9 +234,49 @@ test('a month later the count begins anew, and the month is billed', async () =>
   assert.deepEqual(billed('feature:base').map(line => line.amount), [900, 900])
 })
 
+test('the account: plan, next bill and card', async () => {
+  await page.goto(`${home}/account`)
+  assert.equal(await plan(), 'Pro')
+  assert.match(await page.locator('#bill').textContent(), /On \d+ \w+ \d+: \$9\.00 /)
+  assert.match(await page.locator('#cards').textContent(), /Visa ending in 4242, valid until \d+\/\d+/)
+  await isAccessible('account')
+})
+
+test('the pages of the sandbox', async () => {
+  const customer = await customerOf('jo@example.com')
+  const [{ id: invoice }] = await stripe(`/v1/invoices?customer=${customer}`)
+  const [{ id: subscription }] = await stripe(`/v1/subscriptions?customer=${customer}`)
+  for (const [name, path, text] of [
+    ['overview', '/', /jo@example\.com/],
+    ['customer', `/test/customers/${customer}`, /A month passes/],
+    ['invoice', `/test/invoices/${invoice}`, /Amount due/],
+    ['subscription', `/test/subscriptions/${subscription}`, /Current period/],
+    ['thanks', '/thanks', /Thank you/],
+    ['unknown', '/customers/cus_nobody', /No such customer/],
+  ]) {
+    await page.goto(`${sandbox}${path}`)
+    assert.match(await page.locator('main').innerText(), text)
+    await isAccessible(`sandbox-${name}`)
+  }
+  assert.deepEqual(dialogs, [])
+  // The script shows what has changed since.
+  await page.goto(`${sandbox}/customers/${customer}`)
+  const form = new URLSearchParams({ customer, outcome: 'fails' })
+  await fetch(`${sandbox}/_sandbox/next_payment`, { method: 'POST', body: form, redirect: 'manual' })
+  await button('Let the next payment succeed').click()
+  await button('Next payment fails').waitFor()
+})
+
 test('cancel: nothing is granted, and no live subscription is left', async () => {
-  await page.goto(`${home}/usage`)
-  await click('Cancel', `${home}/usage`)
+  await page.goto(`${home}/account`)
+  await page.getByRole('link', { name: 'Cancel the plan' }).click()
+  await page.waitForURL(`${home}/cancel`)
+  await isAccessible('cancel')
+  await page.getByRole('link', { name: 'Keep it' }).click()
+  await page.waitForURL(`${home}/account`)
+  assert.equal(await plan(), 'Pro')
+  await page.goto(`${home}/cancel`)
+  await click('Cancel the plan', `${home}/usage`)
   assert.match(await plan(), /You have no plan/)
   await look('cancelled')
   assert.deepEqual(await limits(), {})
@@ -222,13 +292,13 @@ test('another customer: a trial, paid later, then back to the free plan', async 
   await signUp('Al', 'al@example.com')
   await page.goto(home)
   await click('Try for 14 days', `${home}/usage`)
-  assert.match(await plan(), /You are on plan:pro@1, on trial until/)
+  assert.match(await plan(), /You are on Pro, on trial until/)
   await look('trial')
   await click('Let a month pass', `${home}/usage`)
-  assert.match(await plan(), /You are on plan:pro@1\./)
+  assert.match(await plan(), /You are on Pro\./)
   await page.goto(home)
   await click('Choose', `${home}/usage`)
-  assert.match(await plan(), /You are on plan:free@1\./)
+  assert.match(await plan(), /You are on Free\./)
   await look('back-to-free')
 })
 

@@ -138,7 +138,7 @@ fn table_of<T: Row>(
     }
     let last = rows.rows.last().filter(|_| rows.has_more);
     html! {
-        div class="scroll" tabindex="0" role="region" aria-label=(plural(segment)) {
+        div class="scroll" tabindex="0" role="region" aria-label={ (plural(segment)) " of " (view.account.profile.id) } {
             table {
                 thead { tr { @for head in heads { th scope="col" { (head) } } } }
                 tbody { @for one in &rows.rows { tr { (row(one)) } } }

@@ -152,6 +152,9 @@ impl Line {
     }
 
     fn render(&self) -> Markup {
+        if self.spans.is_empty() {
+            return html! { p class="note" { "It ended before it began." } };
+        }
         let (start, end) = self.range();
         let at = |time: i64| (time.clamp(start, end) - start) * WIDTH / (end - start);
         let bar = |from: i64, to: i64, y: i64, height: i64, class: &str| {
