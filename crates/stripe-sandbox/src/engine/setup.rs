@@ -1,8 +1,9 @@
 //! Set-up intents: they are confirmed, authenticated, and keep their payment method.
 
 use super::payment_methods;
+use crate::error::Error;
 use crate::params::metadata::Metadata;
-use crate::resource::payment_method::MethodRef;
+use crate::resource::payment_method::{MethodRef, PaymentMethod};
 use crate::resource::setup_intent::SetupIntent;
 use crate::store::account::Account;
 use crate::store::context::Ctx;
@@ -20,6 +21,7 @@ pub(crate) fn insert(ctx: &mut Ctx<'_>, customer: Option<Id>, metadata: Metadata
         status: "requires_payment_method",
         authentication_url: None,
         return_url: None,
+        last_error: None,
         secret,
         description: None,
         usage: "off_session",
@@ -48,20 +50,37 @@ pub(crate) fn proceed(ctx: &mut Ctx<'_>, id: &Id, method: MethodRef) {
 
 /// The customer authenticates or refuses. Returns the URL to go to next.
 pub(crate) fn authenticate(ctx: &mut Ctx<'_>, id: &str, agrees: bool) -> Option<String> {
-    let intent = ctx.account.setup_intents.get_mut(id)?;
+    let intent = ctx.account.setup_intents.get(id)?;
     let (id, back) = (intent.id.clone(), intent.return_url.clone());
-    intent.authentication_url = None;
+    let method = MethodRef::Existing(intent.payment_method.clone()?);
     if agrees {
-        let method = intent.payment_method.clone()?;
-        succeed(ctx, &id, MethodRef::Existing(method));
+        succeed(ctx, &id, method);
         return back;
     }
+    let error = Error::invalid(
+        "The latest attempt to set up the payment method has failed because authentication failed.",
+    )
+    .code("setup_intent_authentication_failure");
+    fail(ctx, &id, method, &error);
+    back
+}
+
+/// The bank has declined the card, or the customer has refused to authenticate. The intent waits for another card.
+pub(crate) fn fail(ctx: &mut Ctx<'_>, id: &Id, method: MethodRef, error: &Error) {
+    choose(ctx, id, method);
+    let Some(intent) = ctx.account.setup_intents.get_mut(id) else {
+        return;
+    };
+    let method = intent.payment_method.take();
+    let shown = method.and_then(|method| ctx.account.payment_methods.get(&method));
+    let mut error = error.to_json()["error"].take();
+    error["payment_method"] = shown.map(PaymentMethod::to_json).unwrap_or_default();
     intent.status = "requires_payment_method";
-    intent.payment_method = None;
+    intent.authentication_url = None;
+    intent.last_error = Some(error);
     let (rendered, customer) = (intent.to_json(), intent.customer.clone());
     let now = customer.map_or(ctx.now, |customer| ctx.time_of(&customer));
     ctx.event("setup_intent.setup_failed", &rendered, now);
-    back
 }
 
 /// Attaches the payment method and marks the intent as succeeded.
@@ -88,6 +107,8 @@ pub(crate) fn succeed(ctx: &mut Ctx<'_>, id: &Id, method: MethodRef) {
     };
     intent.payment_method = Some(method);
     intent.status = "succeeded";
+    intent.authentication_url = None;
+    intent.last_error = None;
     let rendered = intent.to_json();
     ctx.event("setup_intent.succeeded", &rendered, now);
 }

@@ -20,6 +20,8 @@ pub(crate) struct SetupIntent {
     /// The URL where the customer authenticates, if the intent waits for it.
     pub(crate) authentication_url: Option<String>,
     pub(crate) return_url: Option<String>,
+    /// Why the last attempt failed.
+    pub(crate) last_error: Option<Value>,
     pub(crate) secret: String,
     pub(crate) description: Option<String>,
     pub(crate) usage: &'static str,
@@ -56,7 +58,7 @@ impl SetupIntent {
             "customer": self.customer.as_deref(),
             "description": self.description,
             "flow_directions": null,
-            "last_setup_error": null,
+            "last_setup_error": self.last_error,
             "latest_attempt": null,
             "livemode": false,
             "mandate": null,

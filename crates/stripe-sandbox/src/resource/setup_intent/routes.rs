@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::SetupIntent;
-use crate::engine::setup::{choose, insert, proceed};
+use crate::engine::setup::{choose, fail, insert, proceed};
 use crate::error::{Error, Result};
 use crate::params::Params;
 use crate::params::metadata::Metadata;
@@ -163,7 +163,6 @@ fn read_confirm(ctx: &Ctx<'_>, params: &Params<'_>) -> Result<Confirmation> {
     let method = given
         .or(chosen.map(MethodRef::Existing))
         .ok_or_else(no_method)?;
-    method.card(ctx).check_attachable()?;
     Ok(Confirmation { method, return_url })
 }
 
@@ -173,6 +172,10 @@ fn confirm(ctx: &mut Ctx<'_>, confirmation: Confirmation) -> Result<Value> {
     let Confirmation { method, return_url } = confirmation;
     if let (Some(url), Some(intent)) = (return_url, ctx.account.setup_intents.get_mut(&id)) {
         intent.return_url = Some(url);
+    }
+    if let Err(error) = method.card(ctx).check_attachable() {
+        fail(ctx, &id, method, &error);
+        return Err(error);
     }
     proceed(ctx, &id, method);
     Ok(find(ctx, &id)?.to_json())

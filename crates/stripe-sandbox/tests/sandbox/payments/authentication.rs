@@ -136,6 +136,55 @@ async fn a_refused_authentication_is_no_payment() {
 }
 
 #[tokio::test]
+async fn a_set_up_intent_says_why_the_last_attempt_failed() {
+    let world = World::new().await;
+    let customer = customer(&world, "").await;
+    let form = format!("customer={customer}&payment_method_types[]=card");
+    let intent = world.api.post("/v1/setup_intents", &form).await.ok();
+    let path = format!(
+        "/v1/setup_intents/{}",
+        intent["id"].as_str().expect("an id")
+    );
+    let confirm = format!("{path}/confirm");
+    let declined = "payment_method=pm_card_visa_chargeDeclined";
+    let declined = world.api.post(&confirm, declined).await.error(402);
+    assert_eq!(declined["code"], "card_declined");
+    let failed = world.api.get(&path).await.ok();
+    assert_eq!(failed["status"], "requires_payment_method");
+    assert_eq!(failed["payment_method"], Value::Null);
+    let error = &failed["last_setup_error"];
+    assert_eq!(
+        (&error["type"], &error["code"], &error["decline_code"]),
+        (
+            &declined["type"],
+            &declined["code"],
+            &declined["decline_code"]
+        )
+    );
+    assert_eq!(error["payment_method"]["object"], "payment_method");
+    let on_set_up = "payment_method=pm_card_authenticationRequiredOnSetup&return_url=http://a.test";
+    let waits = world.api.post(&confirm, on_set_up).await.ok();
+    assert_eq!(waits["status"], "requires_action");
+    answer(&waits, "fail").await;
+    let failed = world.api.get(&path).await.ok();
+    assert_eq!(failed["status"], "requires_payment_method");
+    assert_eq!(failed["next_action"], Value::Null);
+    assert_eq!(
+        failed["last_setup_error"]["code"],
+        "setup_intent_authentication_failure"
+    );
+    let done = world
+        .api
+        .post(&confirm, "payment_method=pm_card_visa")
+        .await
+        .ok();
+    assert_eq!(
+        (&done["status"], &done["last_setup_error"]),
+        (&"succeeded".into(), &Value::Null)
+    );
+}
+
+#[tokio::test]
 async fn a_card_that_was_set_up_renews_without_the_customer() {
     let world = World::new().await;
     let customer = customer(&world, "").await;
