@@ -24,6 +24,13 @@ pub(super) fn from_slice<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeEr
     T::deserialize(Node(&document))
 }
 
+/// Decodes `body`, for fuzzing.
+pub(super) fn exercise<T: DeserializeOwned>(body: &[u8]) {
+    if let Err(fault) = from_slice::<T>(body) {
+        assert!(!fault.to_string().is_empty(), "a fault says what to do");
+    }
+}
+
 fn first_value(body: &[u8]) -> Result<Value, DecodeError> {
     if body.trim_ascii().is_empty() {
         return Ok(Value::Null);

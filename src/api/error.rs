@@ -96,6 +96,28 @@ impl Error {
         Self::new(StatusCode::NOT_FOUND, "not_found", "Not Found")
     }
 
+    /// The error of the API of 2022, which had one code for whatever is not found.
+    pub(super) fn legacy(error: domain::Error) -> Self {
+        use domain::Error as E;
+        match error {
+            E::OrgNotFound
+            | E::FeatureNotFound
+            | E::FeatureOrPlanNotFound(_)
+            | E::SetupIntentNotFound => {
+                Self::new(StatusCode::NOT_FOUND, "not_found", error.to_string())
+            }
+            error => error.into(),
+        }
+    }
+
+    /// The key that browsers call Stripe with is not known.
+    pub(super) fn no_publishable_key() -> Self {
+        Self::invalid(
+            "the publishable key is not known: set STRIPE_PUBLISHABLE_KEY to the account's key that begins with pk_, or run \
+             `tier connect`",
+        )
+    }
+
     /// The path exists, but not for this method.
     pub fn method_not_allowed() -> Self {
         Self::new(
@@ -183,6 +205,7 @@ impl From<domain::Error> for Error {
             E::FeatureOrPlanNotFound(_) => bad("TERR1020"),
             E::PlanArchived(_) => bad("plan_archived"),
             E::InvalidEmail => bad("invalid_email"),
+            E::SetupIntentNotFound => bad("setup_intent_not_found"),
             E::ReservedMetadata => bad("invalid_metadata"),
             E::InvalidPaymentMethod(_) => bad("invalid_payment_method"),
             E::Reference(_)

@@ -47,7 +47,8 @@ impl<T: DeserializeOwned + Change> FromRequest<Shared> for AuditedJson<T> {
     }
 }
 
-fn count_for_org(context: &RequestContext, org: &OrgName) -> Result<(), Error> {
+/// Counts the request as one of an org.
+pub(super) fn count_for_org(context: &RequestContext, org: &OrgName) -> Result<(), Error> {
     match context.domain().and_then(Domain::admission) {
         Some(admission) => Ok(admission.count_for_org(org.as_str())?),
         None => Ok(()),

@@ -1,7 +1,7 @@
 //! The HTTP layer: decodes a request, calls the domain's method of the same name, and encodes its result.
 //!
 //! This module has the state and the router. Each noun in [`v1`] has its requests, answers, handlers and [`Operation`]s
-//! together. [`layers`] has the middleware, [`error`] alone chooses statuses and codes, and [`decode`] and [`json`] read
+//! together; [`legacy`] has those of the API of 2022. [`layers`] has the middleware, [`error`] alone chooses statuses and codes, and [`decode`] and [`json`] read
 //! and write JSON.
 
 mod accounts;
@@ -14,6 +14,7 @@ mod freshness;
 mod json;
 mod keys;
 mod layers;
+mod legacy;
 mod not_json;
 mod operation;
 pub mod ops;
@@ -66,6 +67,8 @@ pub struct App {
     pub limits: RequestLimits,
     /// What deliveries of Stripe's events are signed with, if they are taken.
     pub webhook: Option<WebhookSecrets>,
+    /// The key that browsers call Stripe with, if it is known.
+    pub publishable_key: Option<String>,
     /// The server's metrics.
     pub metrics: Arc<Metrics>,
     /// Whether `/metrics` is served here and not only on a listener of its own.
@@ -110,6 +113,7 @@ impl App {
             audit: Audit::default(),
             limits: RequestLimits::default(),
             webhook: None,
+            publishable_key: None,
             metrics,
             shows_metrics: true,
             writes: background.tasks().clone(),
@@ -125,6 +129,7 @@ impl App {
 pub fn operations() -> &'static [Operation] {
     static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         let mut operations: Vec<_> = v1::operations()
+            .chain(legacy::operations())
             .chain(webhook::operations())
             .chain(ops::operations())
             .collect();
@@ -202,6 +207,7 @@ async fn unknown_method() -> Error {
 /// Reads `body` as each kind of request, for fuzzing.
 pub(crate) fn decode_all(body: &[u8]) {
     v1::decode_all(body);
+    legacy::decode_all(body);
 }
 
 /// The body of `/v1/limits`, for benchmarks.

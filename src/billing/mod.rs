@@ -9,6 +9,7 @@ mod checkout;
 mod clocks;
 mod coupons;
 mod credit_notes;
+mod customer_account;
 mod customers;
 mod events;
 mod invoice_items;
@@ -17,6 +18,7 @@ mod new_price;
 mod new_schedule;
 mod object;
 mod schedules;
+mod setup_intents;
 mod subscriptions;
 mod usage;
 mod webhooks;
@@ -34,6 +36,7 @@ pub use checkout::{CheckoutSession, LineItem, NewSession, NewSessionItems};
 pub use clocks::{ClockStatus, TestClock};
 pub use coupons::{Coupon, Discount};
 pub use credit_notes::{CreditNote, CreditNoteLine, CreditNoteStatus, NewCreditNote};
+pub use customer_account::{CustomerAccount, PaymentMethodDetails};
 pub use customers::{Customer, CustomerUpdate, InvoiceSettings, NewCustomer, PaymentMethod};
 pub use events::Event;
 pub use invoice_items::{InvoiceItem, NewInvoiceItem};
@@ -47,6 +50,7 @@ pub use object::{Expandable, Metadata, Object};
 pub use schedules::{
     EndBehavior, PhaseItem, Schedule, SchedulePhase, ScheduleSettings, ScheduleStatus, Span,
 };
+pub use setup_intents::SetupIntent;
 pub use subscriptions::{
     AutomaticTax, ClearedItem, CustomerSubscription, Detail, Subscription, SubscriptionFilter,
     SubscriptionItem, SubscriptionStatus, SubscriptionUpdate,

@@ -120,7 +120,9 @@ impl Client {
     /// A client of the router in this process, over `session`.
     fn in_process(session: Session, has_ledger: bool) -> Self {
         let (isolation, is_live) = (session.isolation(), session.is_live());
+        let publishable_key = session.publishable_key();
         let mut app = App::new(session.domain());
+        app.publishable_key = publishable_key;
         app.limits.body = MAX_BODY;
         app.limits.request_timeout = TIMEOUT;
         Self {

@@ -39,6 +39,7 @@ Variables that tier reads:
   STRIPE_API_KEY       the Stripe key; without it, the one that `tier connect` saved
   STRIPE_BASE_API_URL  where Stripe is [https://api.stripe.com]
   STRIPE_WEBHOOK_SECRET  for `tier serve`: what Stripe signs its events with, as `tier webhook create` prints it
+  STRIPE_PUBLISHABLE_KEY  what browsers call Stripe with; without it, the one that `tier connect` saved
   STRIPE_DEBUG=1       log every call to Stripe, with secrets masked
   TIER_BASE_URL        send commands to the tier server there, instead of handling them in this process
   TIER_CLOCK           the test clock that the orgs of commands are on

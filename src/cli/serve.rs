@@ -149,11 +149,14 @@ async fn app(
     };
     let session = session.with_rates(rates);
     let url = session.stripe_url().to_owned();
+    let publishable_key = session.publishable_key();
     let mut domain = session.domain_with(memory);
     if let Some(ledger) = ledger {
         domain = domain.with_ledger(ledger);
     }
-    Ok((url, App::new(domain)))
+    let mut app = App::new(domain);
+    app.publishable_key = publishable_key;
+    Ok((url, app))
 }
 
 fn ledger(settings: &config::Serve) -> anyhow::Result<Option<LedgerHandle>> {

@@ -25,6 +25,7 @@ pub(super) struct Session {
     transport: Transport,
     credentials: Credentials,
     key_source: String,
+    publishable_key: Option<String>,
 }
 
 impl Session {
@@ -87,11 +88,12 @@ impl Session {
         let transport = Transport::new(Options {
             base_url: base_url.to_owned(),
             dashboard_url: environment.dashboard_of(stripe),
-            dashboard_account: key.account,
+            dashboard_account: key.account.clone(),
             debug: environment.stripe_debug,
             ..Options::default()
         });
         let prefix = &environment.key_prefix;
+        let publishable_key = key.publishable_with(environment.publishable_key.as_deref());
         Ok(Self {
             transport: transport.context("cannot call Stripe")?,
             credentials: Credentials {
@@ -99,6 +101,7 @@ impl Session {
                 ..Credentials::new(key.secret)
             },
             key_source: key.source,
+            publishable_key,
         })
     }
 
@@ -129,6 +132,11 @@ impl Session {
     /// The key that calls are made with.
     pub(super) fn key(&self) -> &str {
         self.credentials.key.expose_secret()
+    }
+
+    /// What browsers call Stripe with, if it is known.
+    pub(super) fn publishable_key(&self) -> Option<String> {
+        self.publishable_key.clone()
     }
 
     /// The connected account in use, if there is one.

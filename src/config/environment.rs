@@ -24,6 +24,8 @@ pub struct Environment {
     /// `STRIPE_WEBHOOK_SECRET`: what Stripe signs its events with, separated by commas while one replaces the other; none:
     /// events are not taken
     pub webhook_secrets: Vec<SecretString>,
+    /// `STRIPE_PUBLISHABLE_KEY`: what browsers call Stripe with [default: the one that `tier connect` saved]
+    pub publishable_key: Option<String>,
     /// `TIER_BASE_URL`: the tier server that commands are sent to [default: none, they are handled in the process]
     pub base_url: Option<String>,
     /// `TIER_CLOCK`: the test clock that the commands' orgs are on [default: none]
@@ -69,6 +71,7 @@ impl Environment {
                 .into_iter()
                 .map(SecretString::from)
                 .collect(),
+            publishable_key: variable("STRIPE_PUBLISHABLE_KEY"),
             base_url: variable("TIER_BASE_URL"),
             clock: variable("TIER_CLOCK"),
             ledger: variable("TIER_LEDGER").map(PathBuf::from),

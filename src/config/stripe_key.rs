@@ -14,10 +14,15 @@ pub struct StripeKey {
     pub source: String,
     /// `acct_…`, if the account of the key is known.
     pub account: Option<String>,
+    /// What browsers call Stripe with, if it is known.
+    pub publishable: Option<String>,
 }
 
 /// The source that `whoami` shows with a sandbox.
 const SANDBOX: &str = "sandbox";
+
+/// What browsers would call a sandbox with.
+const SANDBOX_PUBLISHABLE_KEY: &str = "pk_test_sandbox";
 
 impl StripeKey {
     /// A key for a sandbox.
@@ -26,12 +31,26 @@ impl StripeKey {
             secret: secret.to_owned(),
             source: SANDBOX.to_owned(),
             account: None,
+            publishable: Some(SANDBOX_PUBLISHABLE_KEY.to_owned()),
         }
     }
 
     /// Whether it is a live key.
     pub fn is_live(&self) -> bool {
         self.secret.contains("_live_")
+    }
+
+    /// What browsers call Stripe with: the key that was `named`, unless this one is for a sandbox, or else the one that is
+    /// saved beside it. None if that is no publishable key of the same mode: a secret one must not reach a browser.
+    pub fn publishable_with(&self, named: Option<&str>) -> Option<String> {
+        let saved = self.publishable.as_deref();
+        let key = named.filter(|_| !self.is_of_sandbox()).or(saved)?.trim();
+        let mode = if self.is_live() {
+            "pk_live_"
+        } else {
+            "pk_test_"
+        };
+        key.starts_with(mode).then(|| key.to_owned())
     }
 
     /// Whether it is for a sandbox.
@@ -81,6 +100,7 @@ pub fn stripe_key(live: bool) -> Result<StripeKey, KeyError> {
                 secret,
                 source: "STRIPE_API_KEY".to_owned(),
                 account: None,
+                publishable: None,
             },
             live,
         ),
@@ -101,10 +121,12 @@ fn saved_key(live: bool) -> Result<StripeKey, KeyError> {
     let path = KeyFile::path().ok_or(KeyError::Missing)?;
     let source = path.display().to_string();
     let profile = KeyFile::open(path)?.profile()?.ok_or(KeyError::Missing)?;
-    let secret = if live {
-        profile.livemode_key_secret
+    let (secret, publishable) = if live {
+        let publishable = profile.livemode_key_publishable;
+        (profile.livemode_key_secret, publishable)
     } else {
-        profile.testmode_key_secret
+        let publishable = profile.testmode_key_publishable;
+        (profile.testmode_key_secret, publishable)
     };
     if secret.is_empty() {
         return Err(KeyError::Missing);
@@ -113,6 +135,7 @@ fn saved_key(live: bool) -> Result<StripeKey, KeyError> {
         secret,
         source,
         account: Some(profile.account_id).filter(|id| !id.is_empty()),
+        publishable: Some(publishable),
     })
 }
 
@@ -125,7 +148,25 @@ mod tests {
             secret: secret.to_owned(),
             source: "STRIPE_API_KEY".to_owned(),
             account: None,
+            publishable: Some("pk_test_saved".to_owned()),
         }
+    }
+
+    #[test]
+    fn browsers_get_a_publishable_key_of_the_same_mode() {
+        let browsers = |secret: &str, named| key(secret).publishable_with(named);
+        let given = |key: &str| Some(key.to_owned());
+        assert_eq!(browsers("sk_test_1", None), given("pk_test_saved"));
+        let named = browsers("sk_test_1", Some("pk_test_named\n"));
+        assert_eq!(named, given("pk_test_named"));
+        assert_eq!(browsers("rk_live_1", Some("pk_live_1")), given("pk_live_1"));
+        for wrong in ["pk_live_1", "sk_test_1", "rk_test_1", "x"] {
+            assert_eq!(browsers("sk_test_1", Some(wrong)), None, "{wrong}");
+        }
+        assert_eq!(browsers("sk_live_1", None), None);
+        let sandbox = StripeKey::of_sandbox("sk_test_sandbox");
+        let key = sandbox.publishable_with(Some("pk_test_named"));
+        assert_eq!(key, given("pk_test_sandbox"));
     }
 
     #[test]

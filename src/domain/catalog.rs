@@ -90,6 +90,11 @@ impl Domain {
         Ok(Catalog::new(self.billing().prices().await?))
     }
 
+    /// Likewise, with what tells whether a feature ever costs anything.
+    pub(super) async fn catalog_with_tiers(&self) -> Result<Catalog> {
+        Ok(Catalog::new(self.billing().prices_with_tiers().await?))
+    }
+
     /// The features of `references`, in order and without duplicates.
     ///
     /// # Errors
@@ -121,7 +126,7 @@ impl Domain {
             self.catalog_of(&names).await?
         } else {
             // Stripe cannot list the prices of one plan only.
-            Catalog::new(self.billing().prices_with_tiers().await?)
+            self.catalog_with_tiers().await?
         };
         lists.iter().map(|list| catalog.expand(list)).collect()
     }

@@ -5,6 +5,9 @@ use super::refs::OrgName;
 use super::{Domain, Error, Result};
 use crate::billing::TestClock;
 
+/// How far a client's clock may be from ours, in seconds, where it tells the time of what it asks for.
+pub(super) const CLOCK_SKEW: i64 = 60;
+
 /// A change of a test clock.
 #[derive(Clone, Debug)]
 pub enum ClockChange {

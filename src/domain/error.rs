@@ -28,6 +28,9 @@ pub enum Error {
     /// Something is asked for that is not sold any more: its plan.
     #[error("plan is archived: {0:?}")]
     PlanArchived(String),
+    /// No set-up intent of that id for the org's customer.
+    #[error("setup intent not found")]
+    SetupIntentNotFound,
     /// Usage was reported for a licensed feature.
     #[error("feature not reportable")]
     FeatureNotReportable,

@@ -34,6 +34,7 @@ mod revision;
 mod schedule;
 pub mod schema;
 mod settle;
+mod setup;
 mod subscription;
 mod usage;
 mod webhooks;
@@ -55,16 +56,17 @@ pub use ledger::{
     Reservation, Reserved, UsageBy, UsageQuery, UsageSpan,
 };
 pub use memory::Memory;
-pub use org::{OrgInfo, OrgInfoUpdate, PaymentMethods};
+pub use org::{OrgAccount, OrgInfo, OrgInfoUpdate, PaymentMethods};
 pub use orgs::{FeatureFilter, ListedOrg, OrgStatus, OrgsPage, OrgsQuery, PlanFilter, Position};
 pub use phases::{Phase, Phases, Span};
 pub use pull::Pulled;
 pub use push::{PushOutcome, PushResult, PushedPrice};
 pub use schedule::{RequestedPhase, Subscribe};
-pub use usage::{FeatureUsage, Recorded, Report};
+pub use setup::StartedSetup;
+pub use usage::{Allowance, FeatureUsage, Recorded, Report};
 pub use webhooks::{Event, EventTypes, WebhookEndpoint};
 
-pub use crate::billing::Coupon;
+pub use crate::billing::{Coupon, PaymentMethodDetails, SetupIntent};
 
 use identity::Identity;
 

@@ -23,6 +23,7 @@ use serde_json::Value;
 
 use super::refs::OrgName;
 use super::{Domain, Error, Result};
+use crate::billing::CustomerAccount;
 
 pub(super) use directory::{Customers, Directory};
 
@@ -34,6 +35,15 @@ pub(super) const ORG: &str = "tier.org";
 pub struct PaymentMethods {
     /// Stripe's objects, untouched.
     pub methods: Vec<Value>,
+}
+
+/// An org's customer as an account.
+#[derive(Clone, Debug)]
+pub struct OrgAccount {
+    /// What Stripe says of it.
+    pub customer: CustomerAccount,
+    /// Its page in Stripe's dashboard, if it has one.
+    pub url: Option<String>,
 }
 
 impl Domain {
@@ -49,6 +59,27 @@ impl Domain {
             match self.existing_customer(&org.customer).await {
                 Ok(customer) => return Ok((org.customer, customer.into())),
                 Err(error) => org = self.resolve_again(&org, error).await?,
+            }
+        }
+    }
+
+    /// The org's customer as an account: what it pays with, and whether it does.
+    pub async fn lookup_org_account(&self, org: &OrgName) -> Result<OrgAccount> {
+        let mut org = self.resolve_org(org).await?;
+        loop {
+            match self.billing().customer_account(&org.customer).await {
+                Ok(customer) if !customer.deleted => {
+                    let page = format!("customers/{}", org.customer);
+                    let url = self.dashboard_page(&page);
+                    return Ok(OrgAccount { customer, url });
+                }
+                gone_or_failed => {
+                    let error = match gone_or_failed {
+                        Ok(_) => Error::CustomerVanished { source: None },
+                        Err(error) => error.into(),
+                    };
+                    org = self.resolve_again(&org, error).await?;
+                }
             }
         }
     }

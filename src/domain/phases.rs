@@ -6,8 +6,10 @@ mod sources;
 
 use chrono::{DateTime, Datelike as _, Months, Utc};
 
+use super::catalog::Catalog;
 use super::entitlement::Answered;
 use super::org::ResolvedOrg;
+use super::plan_change::CurrentState;
 use super::refs::{FeaturePlan, OrgName, PlanName};
 use super::subscription::Detail;
 use super::{Domain, Error, Result};
@@ -16,7 +18,7 @@ use crate::billing::{Coupon, Subscription};
 pub(super) use in_force::InForce;
 
 use history::{needs_past, of_subscription};
-use sources::of_schedule;
+use sources::{of_dates, of_schedule};
 
 /// From a second (included) to a second (excluded), in Unix seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,6 +163,23 @@ impl Domain {
         }
         Ok((timeline, found.current))
     }
+}
+
+/// The phases that an org has after a time, the end of its subscription included.
+pub(super) fn phases_to_come(state: CurrentState<'_>, catalog: &Catalog, now: i64) -> Vec<Phase> {
+    let mut phases = match state {
+        CurrentState::Nothing => Vec::new(),
+        CurrentState::NotStarted(schedule) => of_schedule(schedule, catalog, false).phases,
+        CurrentState::Subscribed(subscription) => {
+            let trialing = subscription.is_trialing();
+            match subscription.active_schedule() {
+                Some(schedule) => of_schedule(schedule, catalog, trialing).phases,
+                None => of_dates(subscription, trialing).phases,
+            }
+        }
+    };
+    phases.retain(|phase| phase.effective > now);
+    phases
 }
 
 impl Phases {

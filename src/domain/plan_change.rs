@@ -1,6 +1,7 @@
 //! Decides what to do in Stripe so that an org's phases become the requested ones. Pure: it turns the current state and
 //! the request into an [`Action`], which `schedule` carries out.
 
+mod append;
 mod current_plan;
 mod phases;
 
@@ -8,6 +9,7 @@ use super::catalog::PricedFeature;
 use super::{Error, Result};
 use crate::billing::{NewPhase, NewSchedule, PhaseEnd, Schedule, ScheduleStart, Subscription};
 
+pub(super) use append::with_phases_to_come;
 pub(super) use current_plan::CurrentPlan;
 
 use phases::{keep, mark_scheduled, period_end_of_long_phase, planned};
@@ -47,6 +49,8 @@ pub(super) struct ResolvedPhase {
 pub(super) struct Change<'a> {
     /// The phases, [normalised](normalise); at least one.
     pub(super) asked: &'a [ResolvedPhase],
+    /// Whether they are added to those that the org has.
+    pub(super) appends: bool,
     /// Whether Stripe computes tax; none: no change.
     pub(super) automatic_tax: Option<bool>,
     /// The payment method of the subscription; none: no change.

@@ -1,5 +1,6 @@
 //! `subscribe`: changes an org's phases in Stripe to the requested ones.
 
+mod append;
 mod change;
 mod checks;
 mod customer_state;
@@ -29,6 +30,8 @@ pub struct Subscribe {
     pub payment_method: String,
     /// Whether Stripe computes tax in all phases; none: no change.
     pub automatic_tax: Option<bool>,
+    /// Whether the phases are added to those that the org has, and do not replace them.
+    pub appends: bool,
     /// The digest of the request's key. If it is known already, nothing is done. [`Domain::subscribe_once`] sets it.
     pub key: Option<String>,
 }

@@ -1,6 +1,7 @@
 //! `limits` and `report`: the limits and usage of an org, and recording of usage.
 
 mod addition;
+mod allowance;
 mod carried;
 mod claim;
 mod figure;
@@ -23,6 +24,7 @@ use crate::billing::{Price, Subscription};
 
 use record::LOOK_UPS;
 
+pub use allowance::Allowance;
 pub(super) use carried::{Billed, Carried, SCHEDULED, SETTLED};
 pub(super) use claim::reused;
 pub(super) use figure::Figure;

@@ -73,6 +73,7 @@ pub(crate) fn check(
 /// Where the document describes this answer. What holds for every path (no such path, no such method) is described
 /// once, among the components.
 fn response(method: &Method, path: &str, status: StatusCode) -> Option<String> {
+    let path = described(path);
     let method = if method == Method::HEAD {
         "get".to_owned()
     } else {
@@ -80,7 +81,7 @@ fn response(method: &Method, path: &str, status: StatusCode) -> Option<String> {
     };
     let operation = format!(
         "/paths/{}/{method}/responses/{}",
-        escape(path),
+        escape(&path),
         status.as_u16()
     );
     let found = match DOCUMENT.pointer(&operation) {
@@ -94,6 +95,16 @@ fn response(method: &Method, path: &str, status: StatusCode) -> Option<String> {
         None => return None,
     };
     Some(found)
+}
+
+/// The path as the document has it, which may end with a parameter.
+fn described(path: &str) -> String {
+    let described = |path: &str| DOCUMENT["paths"].get(path).is_some();
+    let template = path
+        .rsplit_once('/')
+        .map(|(start, _)| format!("{start}/{{name}}"));
+    let template = template.filter(|template| !described(path) && described(template));
+    template.unwrap_or_else(|| path.to_owned())
 }
 
 fn validator(pointer: &str) -> Arc<Validator> {
@@ -110,7 +121,8 @@ fn validator(pointer: &str) -> Arc<Validator> {
 pub(crate) fn compile(pointer: &str) -> Validator {
     let mut root = DOCUMENT.clone();
     root["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
-    root["$ref"] = json!(format!("#{pointer}"));
+    let fragment = pointer.replace('{', "%7B").replace('}', "%7D");
+    root["$ref"] = json!(format!("#{fragment}"));
     jsonschema::options()
         .should_validate_formats(true)
         .build(&root)

@@ -55,6 +55,7 @@ fn table() -> Vec<Row> {
         (Error::Unfinished(Box::new(Error::RateLimited { retry_after: wait, source: None })), 503, "outcome_unknown", "this was started but not finished (too many requests to Stripe); send the same request again to finish it", None),
         (Error::Undelivered, 503, "stripe_unavailable", "Stripe could not be told what was used before, so nothing was changed", Some("1")),
         (Error::ReservationEnded("expired"), 409, "reservation_expired", "reservation has expired", None),
+        (Error::SetupIntentNotFound, 400, "setup_intent_not_found", "setup intent not found", None),
         (Error::LedgerUnavailable("the disk is full".into()), 503, "ledger_unavailable", "the ledger is unavailable: the disk is full", None),
     ]
 }
@@ -90,7 +91,8 @@ fn number(error: &Error) -> usize {
         Error::Unfinished(_) => 25,
         Error::Undelivered => 26,
         Error::ReservationEnded(_) => 27,
-        Error::LedgerUnavailable(_) => 28,
+        Error::SetupIntentNotFound => 28,
+        Error::LedgerUnavailable(_) => 29,
     }
 }
 
@@ -114,7 +116,7 @@ async fn every_error_to_the_byte() {
             .map(|wait| wait.to_str().unwrap());
         assert_eq!(wait, retry_after, "{code}");
     }
-    assert_eq!(table().len(), 29);
+    assert_eq!(table().len(), 30);
 }
 
 /// Stripe's faults after all retries.

@@ -17,6 +17,7 @@ mod faults;
 mod harness;
 mod layers;
 mod ledger;
+mod legacy;
 mod logs;
 mod malformed;
 mod malformed_names;

@@ -20,7 +20,7 @@ async fn whoami(domain: Domain) -> Result<Json<Whoami>, Error> {
 
 /// `GET /v1/whoami`
 #[derive(Serialize)]
-struct Whoami {
+pub(in crate::api) struct Whoami {
     id: String,
     email: String,
     created: Time,

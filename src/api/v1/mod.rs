@@ -1,6 +1,6 @@
 //! The endpoints of `/v1`, a file for each noun.
 
-mod account;
+pub(super) mod account;
 mod archive;
 mod checkout;
 mod clock;
@@ -13,6 +13,7 @@ pub(super) mod pricing;
 mod reports;
 mod reservation;
 mod schedule;
+pub(super) mod setup;
 pub(super) mod usage;
 
 use super::decode;
@@ -34,16 +35,13 @@ pub(super) fn operations() -> impl Iterator<Item = Operation> {
         .chain(reports::operations())
         .chain(reservation::operations())
         .chain(schedule::operations())
+        .chain(setup::operations())
         .chain(usage::operations())
 }
 
 /// Reads `body` as each kind of request, for fuzzing.
 pub(super) fn decode_all(body: &[u8]) {
-    fn read<T: serde::de::DeserializeOwned>(body: &[u8]) {
-        if let Err(fault) = decode::from_slice::<T>(body) {
-            assert!(!fault.to_string().is_empty(), "a fault says what to do");
-        }
-    }
+    use decode::exercise as read;
     read::<schedule::SubscribeRequest>(body);
     read::<checkout::CheckoutRequest>(body);
     read::<usage::ReportRequest>(body);
@@ -54,6 +52,8 @@ pub(super) fn decode_all(body: &[u8]) {
     read::<ledger::ParkedRequest>(body);
     read::<clock::ClockRequest>(body);
     read::<archive::ArchiveRequest>(body);
+    read::<setup::SetupRequest>(body);
+    read::<setup::ConfirmSetupRequest>(body);
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ async fn reserve(
         n: request.n,
         ttl: request.ttl.0,
         commit: request.commit,
+        ignores_limit: false,
     };
     Ok(Json(domain.reserve(&request.org.0, &wanted).await?.into()))
 }

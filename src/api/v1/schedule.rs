@@ -118,6 +118,7 @@ impl From<SubscribeRequest> for Subscribe {
                 .collect(),
             payment_method: request.payment_method_id,
             automatic_tax: request.tax.automatic,
+            appends: false,
             key: None,
         }
     }

@@ -20,6 +20,8 @@ pub struct Reservation {
     pub ttl: Duration,
     /// Whether to commit it at once if it is granted.
     pub commit: bool,
+    /// Whether it is granted beyond the limit too.
+    pub ignores_limit: bool,
 }
 
 /// The result of a request for a reservation.
@@ -74,7 +76,9 @@ impl Domain {
             target,
             n: wanted.n,
             ttl,
-            limit: (limit != NO_LIMIT).then(|| limit.saturating_sub(beside)),
+            limit: Some(limit)
+                .filter(|limit| *limit != NO_LIMIT && !wanted.ignores_limit)
+                .map(|limit| limit.saturating_sub(beside)),
             commit: wanted.commit,
         });
         let Answer::Reserved { expires, used } =

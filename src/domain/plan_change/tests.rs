@@ -87,6 +87,7 @@ fn item(price: &str, quantity: Option<u64>) -> NewPhaseItem {
 fn decide(current_state: CurrentState<'_>, asked: &[ResolvedPhase], now: i64) -> Action {
     let change = Change {
         asked,
+        appends: false,
         automatic_tax: None,
         payment_method: None,
         now,

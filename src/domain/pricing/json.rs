@@ -63,13 +63,13 @@ struct DivideJson {
 }
 
 #[derive(Serialize)]
-struct Number(#[serde(serialize_with = "num::serialize")] Decimal);
+pub(super) struct Number(#[serde(serialize_with = "num::serialize")] pub(super) Decimal);
 
 fn number(value: Decimal) -> Option<Number> {
     (!value.is_zero()).then_some(Number(value))
 }
 
-fn unless_default<T: Default + PartialEq>(value: T) -> Option<T> {
+pub(super) fn unless_default<T: Default + PartialEq>(value: T) -> Option<T> {
     (value != T::default()).then_some(value)
 }
 

@@ -8,6 +8,8 @@ mod fault;
 #[cfg(test)]
 mod fault_tests;
 mod json;
+mod latest;
+mod legacy;
 #[cfg(test)]
 #[path = "../../../tests/it/models.rs"]
 pub(crate) mod models;
@@ -24,6 +26,7 @@ use serde::{Serialize, Serializer};
 use super::refs::{self, FeatureName, FeaturePlan, PlanName};
 pub use fault::{Fault, Faults};
 pub(in crate::domain) use json::fields;
+pub use legacy::{LegacyModel, LegacyPlan};
 
 /// No limit, as it is written on the wire.
 pub const NO_LIMIT: i64 = i64::MAX;

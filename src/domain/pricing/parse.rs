@@ -9,7 +9,7 @@ use super::fault::{Path, short};
 use super::read::{Fields, Reader};
 use super::{
     Aggregate, Currency, Divide, Faults, Feature, Interval, MAX_AMOUNT, MAX_LOOKUP_KEY_CHARS, Mode,
-    Model, NO_LIMIT, Plan, Rounding, Tier,
+    Model, NO_LIMIT, Plan, Rounding, Tier, legacy,
 };
 use crate::domain::refs::{FeatureName, FeaturePlan, PlanName};
 use crate::position::Position;
@@ -46,7 +46,17 @@ pub(super) fn pulled(text: &str) -> Result<(Model, BTreeSet<PlanName>), Faults> 
 }
 
 fn read(text: &str, reader: &mut Reader) -> Result<Model, Faults> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = without_mark(text);
+    model_of(text, syntax_tree(text)?.as_ref(), reader)
+}
+
+/// Without the byte order mark that some editors write.
+pub(super) fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+/// The syntax tree of a text; none if there is nothing in it.
+pub(super) fn syntax_tree(text: &str) -> Result<Option<Value<'_>>, Faults> {
     let parsed = parse_to_ast(text, &CollectOptions::default(), &SYNTAX).map_err(|error| {
         let position = Position {
             line: error.line_display(),
@@ -54,7 +64,16 @@ fn read(text: &str, reader: &mut Reader) -> Result<Model, Faults> {
         };
         Faults::syntax(error.kind().to_string(), position)
     })?;
-    let model = match &parsed.value {
+    Ok(parsed.value)
+}
+
+/// The model that a syntax tree describes. `text` is what the tree is made of.
+pub(super) fn model_of(
+    text: &str,
+    tree: Option<&Value<'_>>,
+    reader: &mut Reader,
+) -> Result<Model, Faults> {
+    let model = match tree {
         None | Some(Value::NullKeyword(_)) => Model::default(),
         Some(value) => reader.model(value),
     };
@@ -74,6 +93,11 @@ impl Reader {
         for (key, start, value) in self.entries(&path, fields.get("plans")) {
             let path = path.entry(key);
             let name = self.name::<PlanName>(&path, key, start);
+            let known = name.as_ref().and_then(|name| self.recognised(name, value));
+            if known.is_some() {
+                model.plans.extend(name.zip(known));
+                continue;
+            }
             let plan = self.plan(&path, name.as_ref(), value);
             model.plans.extend(name.zip(plan));
         }
@@ -91,6 +115,9 @@ impl Reader {
         if self.archived.is_some() {
             known.push(ARCHIVED);
         }
+        if self.is_legacy() {
+            known.extend(legacy::PLAN_FIELDS);
+        }
         let fields = self.fields(path, value, &known)?;
         if let (Some(archived), Some(name), Some(Value::BooleanLit(literal))) =
             (&mut self.archived, name, fields.get(ARCHIVED))
@@ -98,7 +125,7 @@ impl Reader {
         {
             archived.insert(name.clone());
         }
-        let interval = self.word(path, &fields, "interval", Interval::from_word);
+        let mut interval = self.word(path, &fields, "interval", Interval::from_word);
         let currency = match self.string(path, &fields, "currency") {
             None | Some("") => Currency::default(),
             Some(code) => Currency::new(code).unwrap_or_else(|| {
@@ -116,6 +143,13 @@ impl Reader {
         let default_title = name.map_or("", PlanName::as_str);
         let title = self.title(path, &fields, default_title);
         let features = self.features(path, &fields, name);
+        if let Some(reset) = self.common_reset() {
+            if fields.get("interval").is_some() && interval != reset {
+                let message = "interval and reset differ";
+                self.faults.add(fields.offset("interval"), path, message);
+            }
+            interval = reset;
+        }
         Some(Plan {
             title,
             interval,
@@ -159,11 +193,15 @@ impl Reader {
         full: Option<&FeaturePlan>,
         value: &Value<'_>,
     ) -> Option<Feature> {
-        let known = ["title", "base", "mode", "aggregate", "tiers", "divide"];
+        let known: &[_] = if self.is_legacy() {
+            &legacy::FEATURE_FIELDS
+        } else {
+            &["title", "base", "mode", "aggregate", "tiers", "divide"]
+        };
         let fields = if let Value::NullKeyword(null) = value {
             Fields::none(null.range.start)
         } else {
-            self.fields(path, value, &known)?
+            self.fields(path, value, known)?
         };
         let mut feature = Feature {
             title: self.title(path, &fields, full.map_or("", FeaturePlan::as_str)),
@@ -185,6 +223,9 @@ impl Reader {
         if feature.divide.is_some() && !divisible {
             let message = "divide must be used with base, or with one tier that has no base";
             self.faults.add(fields.offset("divide"), path, message);
+        }
+        if self.is_legacy() {
+            self.legacy_terms(path, &fields, &mut feature);
         }
         feature.normalise();
         Some(feature)
@@ -225,7 +266,11 @@ impl Reader {
     /// A tier, and the offset of its bound in the text.
     fn tier(&mut self, path: &Path<'_>, value: &Value<'_>) -> Option<(Tier, usize)> {
         let fields = self.fields(path, value, &["upto", "price", "base"])?;
-        let upto = self.integer(path, &fields, "upto", NO_LIMIT);
+        let upto = if self.is_no_limit_of_2022(&fields) {
+            None
+        } else {
+            self.integer(path, &fields, "upto", NO_LIMIT)
+        };
         if upto.is_some_and(|upto| upto < 1) {
             let message = "upto must be greater than zero";
             self.faults.add(fields.offset("upto"), path, message);

@@ -9,6 +9,7 @@ use jsonc_parser::common::Ranged;
 use rust_decimal::Decimal;
 
 use super::fault::{Collector, Path, short};
+use super::legacy::LegacyReader;
 use super::{MAX_AMOUNT, MAX_DECIMALS, MAX_TITLE_CHARS};
 use crate::domain::refs::{FeaturePlan, PlanName};
 use crate::num::{self, NumberError};
@@ -21,6 +22,8 @@ pub(super) struct Reader {
     pub(super) lookup_keys: HashMap<String, FeaturePlan>,
     /// The plans that say they are archived, where they may.
     pub(super) archived: Option<BTreeSet<PlanName>>,
+    /// What is particular to the format of 2022, if the text may be in that.
+    pub(super) legacy: Option<LegacyReader>,
 }
 
 /// The fields of an object that are present and not null.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::OwnedRwLockWriteGuard;
 
 use super::Subscribe;
+use super::append::appended;
 use super::checks::{Attachment, check_archived};
 use super::customer_state::CustomerState;
 use super::notes::check_metadata_room;
@@ -62,6 +63,7 @@ impl Domain {
                 .await?;
             let change = Change {
                 asked,
+                appends: request.appends,
                 automatic_tax: request.automatic_tax,
                 payment_method: method.as_deref(),
                 now,
@@ -123,6 +125,11 @@ impl Domain {
         let customer = &org.customer;
         let mut decisions = Decisions::new(customer);
         let mut settlements = 0;
+        let catalog = if change.appends {
+            Some(self.catalog_with_tiers().await?)
+        } else {
+            None
+        };
         loop {
             let state = match known.take() {
                 Some(state) => state,
@@ -142,6 +149,13 @@ impl Domain {
             if let Some(key) = key {
                 revision.remember(request_key::with(&state.request_keys, key));
             }
+            let appended = match &catalog {
+                Some(catalog) => Some(appended(change, &state, catalog)?),
+                None => None,
+            };
+            let change = appended
+                .as_deref()
+                .map_or(change, |asked| Change { asked, ..change });
             let written = self.write(org, change, &state, &revision, is_made);
             match written.await {
                 Ok(()) => return Ok(()),

@@ -53,6 +53,7 @@ impl Domain {
         }
         let change = Change {
             asked,
+            appends: request.appends,
             automatic_tax: request.automatic_tax,
             payment_method: method,
             now,

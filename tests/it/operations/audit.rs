@@ -133,8 +133,9 @@ async fn a_write_leaves_a_line() {
 }
 
 /// Writes that are of no org, of many, or of one that the request does not name.
-const WITHOUT_ORG: [&str; 7] = [
+const WITHOUT_ORG: [&str; 8] = [
     "/v1/archive",
+    "/api/v1/push",
     "/v1/push",
     "/v1/clock",
     "/v1/reports",

@@ -46,6 +46,35 @@ fn basic(key: &str) -> String {
 }
 
 #[tokio::test]
+async fn clients_of_2022_bring_their_stripe_key_too() {
+    let app = cloud(None).await;
+    for (key, used) in [("sk_test_a", 3), ("sk_test_b", 4)] {
+        let authorization = basic(key);
+        let send = async |method: Method, path: &str, body: &str| {
+            let call = app.request(method, path).body(body.to_owned());
+            call.header("authorization", &authorization).send().await
+        };
+        send(Method::POST, "/api/v1/push", MODEL).await.ok();
+        let phase = r#"{"org":"org:a","plan":"plan:p@1"}"#;
+        send(Method::POST, "/api/v1/append", phase).await.ok();
+        let take = format!(r#"{{"org":"org:a","feature":"feature:f","p":{used},"op":"incr"}}"#);
+        let taken = send(Method::POST, "/api/v1/reserve", &take)
+            .await
+            .ok()
+            .json();
+        assert_eq!(taken["used"], used);
+        let path = "/api/v1/schedule?org=org:a";
+        let schedule = send(Method::GET, path, "").await.ok().json();
+        assert_eq!(schedule["current"], 0);
+        // Nobody can tell the publishable key from the secret one.
+        let org = r#"{"org":"org:a"}"#;
+        let refused = send(Method::POST, "/api/v1/stripe/options", org).await;
+        refused.fails(400, "invalid_request");
+    }
+    app.get("/api/v1/whoami").await.fails(401, "unauthorized");
+}
+
+#[tokio::test]
 async fn each_key_is_an_account_and_none_sees_another() {
     let app = cloud(None).await;
     for missing in [

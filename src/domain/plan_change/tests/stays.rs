@@ -84,6 +84,7 @@ fn what_is_mentioned_changes() {
     let sub = subscription(Some(&schedule_json("active", None)));
     let change = Change {
         asked: &[ask(None, &["p"])],
+        appends: false,
         automatic_tax: Some(false),
         payment_method: Some("pm_new"),
         now: NOW,

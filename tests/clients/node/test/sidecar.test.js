@@ -49,8 +49,8 @@ const gone = async (pid, port) => {
   while (existsSync(`/proc/${pid}`) || (await listens(port))) await sleep(20)
 }
 
-test('it starts, serves, and ends with the app', async () => {
-  const { code, pid, out, err } = await run({ STRIPE_API_KEY: 'sk_test_sidecar' })
+const startsServesAndEnds = async SDK => {
+  const { code, pid, out, err } = await run({ STRIPE_API_KEY: `sk_test_sidecar_of_${SDK}`, SDK })
   assert.equal(code, 0, err)
   const seen = JSON.parse(out.trim().split('\n').pop())
   const port = 10_000 + (pid % 10_000)
@@ -63,7 +63,11 @@ test('it starts, serves, and ends with the app', async () => {
     [['serve', '--addr', `127.0.0.1:${port}`]]
   )
   await gone(seen.sidecars[0].pid, port)
-})
+}
+
+for (const sdk of ['tier', 'tier-5.9.0', 'tier-4.0.1']) {
+  test(`${sdk}: it starts, serves, and ends with the app`, () => startsServesAndEnds(sdk))
+}
 
 test('in debug mode', async () => {
   const { code, out, err } = await run({ STRIPE_API_KEY: 'sk_test_secret_of_mine', TIER_DEBUG: '1' })

@@ -1,0 +1,135 @@
+//! The pricing model in the format of 2022, and the plans on a pricing page.
+
+use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
+use serde::Serialize;
+use serde_json::json;
+
+use super::LegacyError;
+use crate::api::Role;
+use crate::api::error::Error;
+use crate::api::extract::RawBody;
+use crate::api::json::{Document, Json};
+use crate::api::layers::RequestContext;
+use crate::api::operation::{Access, Operation};
+use crate::domain::pricing::{LegacyPlan, Model};
+use crate::domain::refs::{FeaturePlan, PlanName};
+use crate::domain::{Domain, Lane, PushResult};
+
+/// The name of the page that there always is.
+const DEFAULT: &str = "default";
+
+pub(in crate::api) fn operations() -> [Operation; 5] {
+    let access = |role| Access::Account(Lane::Bulk, role);
+    let page = |id, path| Operation::get(id, path, access(Role::Read), default_page);
+    [
+        Operation::get("legacyPull", "/api/v1/pull", access(Role::Read), pull),
+        Operation::post("legacyPush", "/api/v1/push", access(Role::Admin), push),
+        page("legacyPricingPage", "/web/pricing-page/-/"),
+        page("legacyOldPricingPage", "/web/pricing-page/"),
+        Operation::get(
+            "legacyNamedPricingPage",
+            "/web/pricing-page/-/{name}",
+            access(Role::Read),
+            named_page,
+        ),
+    ]
+}
+
+async fn pull(domain: Domain) -> Result<Document, LegacyError> {
+    document(&domain.pull().await?.to_legacy())
+}
+
+/// Indented as today's models are.
+fn document(value: &impl Serialize) -> Result<Document, LegacyError> {
+    let text = serde_json::to_string_pretty(value);
+    let text = text.map_err(|cause| Error::internal(&cause))?;
+    Ok(Document(text))
+}
+
+async fn push(
+    domain: Domain,
+    context: RequestContext,
+    body: RawBody,
+) -> Result<Json<PushAnswer>, LegacyError> {
+    let existing = domain.pull_all().await?.model;
+    let model = Model::parse_legacy(&body.bytes, existing).map_err(|faults| {
+        let other = faults.is_of_syntax().then(|| body.not_json()).flatten();
+        other.unwrap_or_else(|| faults.into())
+    })?;
+    let plans: Vec<_> = model.plans.keys().map(ToString::to_string).collect();
+    context.note_change(None, json!({ "plans": plans }));
+    let results = domain.push(&model, |_| {}).await?;
+    Ok(Json(results.into()))
+}
+
+/// `POST /api/v1/push`
+#[derive(Default, Serialize)]
+struct PushAnswer {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    succeeded: Vec<FeaturePlan>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failed: Vec<FeaturePlan>,
+}
+
+impl From<Vec<PushResult>> for PushAnswer {
+    fn from(results: Vec<PushResult>) -> Self {
+        let mut answer = Self::default();
+        for result in results {
+            if result.outcome.is_ok() {
+                answer.succeeded.push(result.feature);
+            } else {
+                answer.failed.push(result.feature);
+            }
+        }
+        answer
+    }
+}
+
+/// The newest version of each plan.
+async fn default_page(domain: Domain) -> Result<Document, LegacyError> {
+    let model = domain.pull().await?;
+    let plans = model.latest().into_iter();
+    let plans = plans.map(|(name, plan)| PlanOnPage::of(name, LegacyPlan::of(plan)));
+    document(&PricingPage {
+        name: DEFAULT,
+        plans: plans.collect(),
+    })
+}
+
+async fn named_page(
+    domain: Domain,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<Document, LegacyError> {
+    match name {
+        Ok(Path(name)) if name == DEFAULT => default_page(domain).await,
+        Ok(_) | Err(_) => Err(Error::not_found().into()),
+    }
+}
+
+/// `GET /web/pricing-page/-/`
+#[derive(Serialize)]
+struct PricingPage<'a> {
+    name: &'static str,
+    plans: Vec<PlanOnPage<'a>>,
+}
+
+#[derive(Serialize)]
+struct PlanOnPage<'a> {
+    id: &'a PlanName,
+    name: String,
+    version: &'a str,
+    #[serde(flatten)]
+    plan: LegacyPlan<'a>,
+}
+
+impl<'a> PlanOnPage<'a> {
+    fn of(id: &'a PlanName, plan: LegacyPlan<'a>) -> Self {
+        Self {
+            id,
+            name: format!("plan:{}", id.name()),
+            version: id.version(),
+            plan,
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! `append`: adds a phase to an org's schedule, and leaves the phases before and after it as they are.
+
+use super::customer_state::CustomerState;
+use super::{RequestedPhase, Subscribe};
+use crate::domain::catalog::Catalog;
+use crate::domain::clock::CLOCK_SKEW;
+use crate::domain::phases::phases_to_come;
+use crate::domain::plan_change::{Change, ResolvedPhase, with_phases_to_come};
+use crate::domain::refs::{OrgName, PlanName, Reference};
+use crate::domain::{Domain, Result};
+
+impl Domain {
+    /// Puts the org on `plan` from `effective` (Unix seconds) on, until its next phase begins. Without a time, and with one
+    /// that is at most [`CLOCK_SKEW`] ahead, it replaces the phase in force.
+    pub async fn append(
+        &self,
+        org: &OrgName,
+        plan: &PlanName,
+        effective: Option<i64>,
+    ) -> Result<()> {
+        let soon = self.now().await?.saturating_add(CLOCK_SKEW);
+        let phase = RequestedPhase {
+            effective: effective.filter(|effective| *effective > soon),
+            features: vec![Reference::Plan(plan.clone())],
+            ..RequestedPhase::default()
+        };
+        let request = Subscribe {
+            phases: vec![phase],
+            appends: true,
+            ..Subscribe::default()
+        };
+        self.subscribe(org, &request).await
+    }
+}
+
+/// All phases to come after a change that appends some.
+pub(super) fn appended(
+    change: Change<'_>,
+    state: &CustomerState,
+    catalog: &Catalog,
+) -> Result<Vec<ResolvedPhase>> {
+    let to_come = phases_to_come(state.current_state(), catalog, change.now);
+    let to_come = to_come.into_iter().map(|phase| {
+        let features = phase.features.into_iter().map(Reference::Feature);
+        let features: Vec<Reference> = features.collect();
+        Ok(ResolvedPhase {
+            effective: Some(phase.effective),
+            trial: phase.trial,
+            features: catalog.expand(&features)?,
+            coupon: Some(phase.coupon.map(|coupon| coupon.id).unwrap_or_default()),
+        })
+    });
+    let to_come: Result<Vec<ResolvedPhase>> = to_come.collect();
+    with_phases_to_come(change.asked, to_come?, change.now)
+}

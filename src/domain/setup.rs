@@ -1,0 +1,112 @@
+//! `setup`: an org's card is entered on a page of the app's own, with Stripe's elements.
+//!
+//! It begins with a set-up intent, whose secret the page gets. When Stripe has gone back to the page, the app says which
+//! intent that was, and its card pays for the org from then on.
+
+use super::org::{OrgInfoUpdate, ResolvedOrg};
+use super::refs::OrgName;
+use super::{Domain, Error, Result, Subscribe};
+use crate::billing::SetupIntent;
+
+/// What a page needs to ask for a card.
+#[derive(Clone, Debug)]
+pub struct StartedSetup {
+    /// `seti_…`.
+    pub id: String,
+    /// What the page goes on with.
+    pub client_secret: String,
+    /// `acct_…`: the account in use.
+    pub account: String,
+}
+
+impl Domain {
+    /// Makes a set-up intent for the org, whose customer is created if needed.
+    pub async fn start_setup(&self, org: &OrgName) -> Result<StartedSetup> {
+        let account = match &self.stripe().credentials().account {
+            Some(connected) => connected.clone(),
+            None => self.billing().account().await?.id,
+        };
+        let outcome = self.make_setup_intent(org).await;
+        let intent = outcome.map_err(|error| self.error_to_report(error))?;
+        Ok(StartedSetup {
+            id: intent.id,
+            client_secret: intent.client_secret.unwrap_or_default(),
+            account,
+        })
+    }
+
+    async fn make_setup_intent(&self, org: &OrgName) -> Result<SetupIntent> {
+        let shared = self.shared().await?;
+        let _held = self.hold(&shared.changes, org.as_str()).await?;
+        let _changing = self.changing(&shared, org);
+        match self.make_setup_intent_once(org).await {
+            Err(Error::CustomerVanished { .. }) => {
+                self.forget_customer(org).await?;
+                self.make_setup_intent_once(org).await
+            }
+            made => made,
+        }
+    }
+
+    async fn make_setup_intent_once(&self, org: &OrgName) -> Result<SetupIntent> {
+        let (org, is_new) = self.resolve_or_create_org(org).await?;
+        let create = self.billing().create_setup_intent(&org.customer);
+        let made = create.send().await.map_err(Error::from);
+        if let Err(error) = &made
+            && is_new
+            && error.is_definite_refusal()
+        {
+            self.unmake_customer(&org).await;
+        }
+        let made = made?;
+        if is_new {
+            self.note_new_customer(&org).await?;
+        } else {
+            self.note_no_change(&org).await?;
+        }
+        Ok(made)
+    }
+
+    /// What has become of a set-up intent of the org. If it has succeeded, its card pays for the org from now on. It can
+    /// be repeated.
+    ///
+    /// # Errors
+    /// [`Error::SetupIntentNotFound`] also for one of another org: whoever knows its id must not move its card.
+    pub async fn finish_setup(&self, org: &OrgName, id: &str) -> Result<SetupIntent> {
+        let own = self.resolve_org(org).await?;
+        let intent = self.own_setup_intent(&own, id).await?;
+        if let (true, Some(method)) = (intent.has_succeeded(), &intent.payment_method) {
+            let info = OrgInfoUpdate {
+                default_payment_method: method.clone(),
+                ..OrgInfoUpdate::default()
+            };
+            let request = Subscribe {
+                info: Some(info),
+                ..Subscribe::default()
+            };
+            self.subscribe(org, &request).await?;
+        }
+        Ok(intent)
+    }
+
+    async fn own_setup_intent(&self, org: &ResolvedOrg, id: &str) -> Result<SetupIntent> {
+        if !is_setup_intent(id) {
+            return Err(Error::SetupIntentNotFound);
+        }
+        match self.billing().setup_intent(id).await {
+            Ok(intent) if intent.customer.as_deref() == Some(&*org.customer) => Ok(intent),
+            Ok(_) => Err(Error::SetupIntentNotFound),
+            Err(error) if error.is_missing() => Err(Error::SetupIntentNotFound),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Whether it may be the id of one.
+fn is_setup_intent(id: &str) -> bool {
+    let rest = id.strip_prefix("seti_").unwrap_or_default();
+    !rest.is_empty()
+        && rest
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
