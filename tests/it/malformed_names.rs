@@ -97,7 +97,7 @@ async fn queries() {
     let clock = app.get("/v1/clock").await;
     assert_eq!(
         clock.json()["message"],
-        "id must name a test clock: ?id=clock_…"
+        "id must name a test clock: ?id=clock_…, or org an org that is on one"
     );
     assert_eq!(app.stripe_calls(), 0);
 }
