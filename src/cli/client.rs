@@ -25,7 +25,7 @@ use crate::domain::refs::PlanName;
 /// How long an answer may take. A push of thousands of features takes minutes.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
-/// The largest body in bytes for the router in this process. There is nobody to protect from large ones.
+/// The largest body in bytes for the router in this process, which needs no protection from large ones.
 const MAX_BODY: usize = 1 << 30;
 
 /// Sends requests to the API.
@@ -213,7 +213,7 @@ impl Client {
         }
     }
 
-    /// The answer if it is a success, and otherwise its error.
+    /// The answer if it is a success, or else its error.
     pub(super) fn failure(&self, answer: &Answer) -> Option<CliError> {
         if answer.status.is_success() {
             return None;
@@ -282,7 +282,7 @@ impl Client {
     }
 }
 
-/// A write in this process would bypass what the server has in its ledger.
+/// The error for a write in this process, which would bypass the server's ledger.
 fn without_server() -> CliError {
     let message = "TIER_LEDGER is set, so the server that keeps usage there has to do this: name it in TIER_BASE_URL";
     CliError::new(message)

@@ -136,7 +136,7 @@ pub(super) async fn run(context: &Context, arguments: &ClockArgs) -> anyhow::Res
     }
 }
 
-/// The clock as it is, once it stands still again.
+/// The clock, once it is no longer advancing.
 async fn advanced(client: &Client, id: &str) -> anyhow::Result<Answer> {
     loop {
         let answer = look(client, id).await?;

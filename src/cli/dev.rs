@@ -56,7 +56,7 @@ pub(super) async fn run(
     serve::run_with(&global, &arguments.settings, environment, Some(model)).await
 }
 
-/// A file with a model, and what it had in it when it was last looked at.
+/// A file with a model, and its last known contents.
 #[derive(Clone)]
 pub(super) struct WatchedModel {
     file: PathBuf,
@@ -122,7 +122,7 @@ impl WatchedModel {
         Ok(())
     }
 
-    /// Pushes what the file says. Its faults are printed.
+    /// Pushes the file's model, or prints its faults.
     async fn push(&self, domain: &Domain, forget: impl Fn()) -> anyhow::Result<()> {
         let document = Source::File(self.file.clone()).read().await?;
         let model = match document.model() {

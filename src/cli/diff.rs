@@ -39,7 +39,7 @@ pub(super) async fn run(context: &Context, arguments: &Diff) -> anyhow::Result<(
     show(context, &document, &model).await
 }
 
-/// What a push would do, as JSON.
+/// The outcome of a push, as JSON.
 #[derive(Serialize)]
 struct Report<'a> {
     create: usize,
@@ -70,7 +70,7 @@ struct Field<'a> {
     model: &'a RawValue,
 }
 
-/// Prints how `model` differs from what Stripe has.
+/// Prints the differences between `model` and Stripe.
 ///
 /// # Errors
 /// Something differs, or the model in Stripe cannot be read.
@@ -112,7 +112,7 @@ struct Affected {
     orgs: usize,
 }
 
-/// The plans in Stripe that the model changes, or has new versions of, and that somebody has.
+/// The plans in Stripe that the model changes or has new versions of, and that orgs are on.
 async fn affected(
     client: &Client,
     stripe: &Model,

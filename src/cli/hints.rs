@@ -159,13 +159,13 @@ pub(super) fn add(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// What a word probably means.
+/// The probable meaning of a word.
 enum Guess {
     Command(String),
     Hint(&'static str),
 }
 
-/// What a word in any case probably means: a known word, its beginning, or one with a typo.
+/// The probable meaning of a word in any case: a known word, its beginning, or one with a typo.
 fn meant(typed: &str) -> Option<Guess> {
     let typed = typed.to_lowercase();
     if typed.len() < 2 {

@@ -97,7 +97,7 @@ pub(super) fn table(
     Ok(stdout.flush()?)
 }
 
-/// Removes from foreign text what would break a table or control a terminal.
+/// Removes characters from foreign text that would break a table or control a terminal.
 pub(super) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
@@ -133,7 +133,7 @@ pub(super) fn fault_in_json(error: &serde_json::Value) {
     let _ = writeln!(io::stderr().lock(), "{error}");
 }
 
-/// Waits for `work`. A person who waits for more than half a second sees for how long already.
+/// Waits for `work`. After half a second, a person at the terminal sees the elapsed time.
 pub(super) async fn watched<T>(what: &'static str, work: impl Future<Output = T>) -> T {
     let bar = ProgressBar::new_spinner();
     watched_by(bar, "{spinner} {msg} {elapsed_precise}", what, work, || ()).await

@@ -119,7 +119,7 @@ pub(super) async fn run(context: &Context, arguments: &Push) -> anyhow::Result<(
     output::done(total(pushed.results.len(), created))
 }
 
-/// Prints the answer as it is: its results have the warnings that are about them. Without results it has none.
+/// Prints the answer unchanged. Its results have their own warnings; without results it has none.
 fn print_answer(answer: &Answer, pushed: &Pushed, warnings: &[String]) -> anyhow::Result<()> {
     if pushed.results.is_empty() {
         return output::json(&json!({ "results": [], "warnings": warnings }));
@@ -127,7 +127,7 @@ fn print_answer(answer: &Answer, pushed: &Pushed, warnings: &[String]) -> anyhow
     output::bytes(&answer.body)
 }
 
-/// Sends the model. A person who waits sees how many features are done, if that is counted in this process.
+/// Sends the model. A person at the terminal sees the number of finished features, if this process counts them.
 async fn push(client: &Client, document: Document, features: usize) -> anyhow::Result<Answer> {
     let what = "pushing to Stripe";
     let Some((client, progress)) = client.with_push_progress() else {
@@ -138,7 +138,7 @@ async fn push(client: &Client, document: Document, features: usize) -> anyhow::R
     output::counted(what, features, || progress.done(), push).await
 }
 
-/// What a push of some features has done.
+/// The summary of a push.
 pub(super) fn total(features: usize, created: usize) -> String {
     let all = output::plural(features, "feature");
     format!(

@@ -48,8 +48,8 @@ pub(super) async fn bind(addr: &ListenAddr) -> anyhow::Result<TcpListener> {
     bound.with_context(|| format!("cannot listen on {addr}"))
 }
 
-/// Whether only this machine can reach it. Then it is called by this machine's own names only, or a web page could give
-/// a name of its own this machine's address.
+/// Whether only this machine can reach it. Then it accepts only this machine's own names; otherwise a web page could
+/// point a name of its own at this machine.
 pub(super) fn is_loopback(listener: &TcpListener) -> std::io::Result<bool> {
     let ip = listener.local_addr()?.ip();
     Ok(ip.to_canonical().is_loopback())
@@ -108,7 +108,7 @@ impl Embedded {
         self.pages.as_deref().unwrap_or(&self.url)
     }
 
-    /// Lets it deliver its events to the API that is served on `listener`. What it signs them with.
+    /// Makes it deliver its events to the API at `listener`. Returns the signing secret.
     pub(super) fn deliver_to(&self, listener: &TcpListener) -> anyhow::Result<SecretString> {
         let addr = ListenAddr::from(listener.local_addr()?);
         let url = format!("http://{}{}", addr.reachable(), api::WEBHOOK_PATH);
@@ -122,7 +122,7 @@ impl Embedded {
         self.host.memory.get_or_init(|| memory.clone());
     }
 
-    /// Keeps in it what a file with a model says.
+    /// Pushes a file's model into it, now and whenever it changes.
     pub(super) fn keep_pushed(&self, model: WatchedModel, tasks: &mut Tasks, domain: &Domain) {
         let memory = self.host.memory.get().cloned().unwrap_or_default();
         model.push_in(tasks, domain, &self.sandbox, &memory);
@@ -137,7 +137,7 @@ impl Embedded {
 /// How long a write waits for its events to be delivered.
 const TELLING: Duration = Duration::from_millis(100);
 
-/// What is known of the server that the sandbox is embedded in, once that has started.
+/// The server that the sandbox is embedded in, once it has started.
 #[derive(Default)]
 struct Host {
     /// Where it takes events.

@@ -25,19 +25,19 @@ use crate::server::{self, Tls};
 use crate::stripe::RateSettings;
 use clock::Clock;
 
-/// For what something costs in a month.
+/// The length of a month, for costs per month.
 const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// How often Stripe is asked for the account of a ledger that is not open, if it could not be asked at the start.
 const OPEN_EVERY: Duration = Duration::from_secs(15);
 
-/// How often it is looked what Stripe has to be told of the ledger.
+/// How often due totals of the ledger are delivered.
 const DELIVER_EVERY: Duration = Duration::from_secs(1);
 
-/// How often it is looked whether periods of the ledger are over, and counted what waits in it.
+/// How often ended periods of the ledger are settled, and undelivered usage is counted.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
 
-/// How often reservations whose time is over are taken from the ledger. They do not count until then either.
+/// How often expired reservations are removed from the ledger. They do not count even before that.
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 
 /// Connections to the listener of `--admin-addr`. They are taken from the reserved file descriptors.
@@ -172,7 +172,7 @@ fn ledger(settings: &config::Serve) -> anyhow::Result<Option<LedgerHandle>> {
     Ok(Some(ledger))
 }
 
-/// Opens the ledger, if there is one, and lets Stripe be told what is in it.
+/// Opens the ledger, if there is one, and starts its deliveries.
 async fn keep_ledger(tasks: &mut Tasks, domain: &Domain) -> anyhow::Result<()> {
     if !domain.has_ledger() {
         return Ok(());

@@ -19,7 +19,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// The value that says where a model came from.
 const ORIGIN: HeaderName = HeaderName::from_static("tier-origin");
 
-/// What to do where no model is taken.
+/// The advice for a server that accepts no model.
 const NO_BUILDER: &str = "check that a Model Builder is there: tier itself has none yet";
 
 /// Arguments of `tier share`.

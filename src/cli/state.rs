@@ -23,7 +23,7 @@ pub(super) struct State {
     pub(super) created: String,
     #[serde(rename = "Type", default)]
     kind: String,
-    /// What else there is to know; ours says whether the account was deleted.
+    /// Further data; ours says whether the account was deleted.
     #[serde(rename = "Meta", default)]
     meta: Value,
 }
@@ -57,7 +57,7 @@ pub(super) fn way_back() -> String {
     format!("remove {STATE_FILE} to go back: rm {STATE_FILE}")
 }
 
-/// The account that this directory's commands act in, if it is not that of the key.
+/// The account of this directory's commands, if it is not the key's own.
 ///
 /// # Errors
 /// As [`read`]; or the account was deleted.
@@ -74,7 +74,7 @@ pub(super) fn in_force() -> anyhow::Result<Option<State>> {
 /// The state of this directory, if there is one.
 ///
 /// # Errors
-/// It cannot be read, or is not what `tier switch` writes. Ignoring it would act in the wrong account.
+/// If the file cannot be read, or was not written by `tier switch`. Ignoring it would act in the wrong account.
 pub(super) fn read() -> anyhow::Result<Option<State>> {
     let advice = "remove it to leave isolation mode, then run `tier switch` again";
     let read = file::read(Path::new(STATE_FILE));

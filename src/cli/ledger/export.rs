@@ -47,7 +47,7 @@ fn line(record: &Exported) -> Value {
     line
 }
 
-/// A total, and what Stripe has been told of it.
+/// A total, and its delivery.
 pub(super) fn total(total: &Total) -> Value {
     let parked = total.parked.as_ref();
     json!({
@@ -68,7 +68,7 @@ pub(super) fn total(total: &Total) -> Value {
     })
 }
 
-/// An entry, with what it is about.
+/// An entry, with its org and feature.
 pub(super) fn entry_of((one, total): &(Entry, Total)) -> Value {
     let mut entry = entry(one);
     entry["org"] = total.org.as_str().into();

@@ -58,7 +58,7 @@ pub(super) fn status(context: &Context, file: &File) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a total is of.
+/// The org, feature and item of a total.
 pub(super) fn about(total: &Total) -> String {
     let (id, org, feature) = (total.id.0, &total.org, &total.feature);
     format!("total {id}, {feature} of {org}")

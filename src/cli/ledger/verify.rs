@@ -23,18 +23,18 @@ pub(super) struct Verify {
     offline: bool,
 }
 
-/// What a comparison with Stripe found.
+/// The result of a comparison with Stripe.
 #[derive(Default)]
 struct Comparison {
     /// How many totals were compared.
     compared: usize,
-    /// What Stripe has another figure for than it was told, in a way that only a fault explains.
+    /// Differences that only a fault explains.
     differences: Vec<String>,
-    /// What is worth a look, and may be as it should.
+    /// Differences that may be legitimate.
     notes: Vec<String>,
 }
 
-/// Looks at the file, then at Stripe, and fails if anything is not as it must be.
+/// Checks the file, then compares it with Stripe, and fails if anything is wrong.
 pub(super) async fn run(context: &Context, arguments: &Verify) -> anyhow::Result<()> {
     let session = if arguments.offline {
         None
