@@ -4,16 +4,30 @@ use serde_json::{Value, json};
 use stripe_sandbox::{Action, Amount, Rule, When};
 use tower::ServiceExt as _;
 
-use super::ops::{COMBINATIONS, Combination, FEATURES, Fault, HOUR, Request};
+use super::ops::{COMBINATIONS, Combination, FEATURES, Fault, HOUR, Request, Reservation};
 use crate::harness::{Answer, TestApp};
 
+/// A reservation of a list.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reserved {
+    pub(super) org: u8,
+    /// Once it is granted.
+    pub(super) id: Option<String>,
+}
+
 /// Path and body of a request, made at `now`.
-pub(super) fn body(request: Request, org: &str, now: i64) -> (&'static str, Value) {
+pub(super) fn body(
+    request: Request,
+    org: &str,
+    now: i64,
+    reservations: &[Reserved],
+) -> (&'static str, Value) {
     let features = |of: Combination| json!(COMBINATIONS[usize::from(of)]);
     let time = |hours: u8| {
         let at = chrono::DateTime::from_timestamp(now + i64::from(hours) * HOUR, 0);
         json!(at.expect("a time").to_rfc3339())
     };
+    let id = |number: Reservation| &reservations[usize::from(number)].id;
     let phases = match request {
         Request::Card { declines } => {
             let card = if declines {
@@ -36,11 +50,31 @@ pub(super) fn body(request: Request, org: &str, now: i64) -> (&'static str, Valu
             {"features": features(then), "effective": time(hours)}]),
         Request::CancelLater { hours } => json!([{"effective": time(hours)}]),
         Request::Cancel => json!([{}]),
-        Request::Report { feature, n, .. } | Request::Clobber { feature, n } => {
+        Request::Report { feature, n, .. } => {
             let feature = FEATURES[usize::from(feature)];
-            let body = json!({"org": org, "feature": feature, "n": n,
-                "clobber": request.is_clobber()});
+            return (
+                "/v1/report",
+                json!({"org": org, "feature": feature, "n": n}),
+            );
+        }
+        Request::Clobber { feature, n } => {
+            let feature = FEATURES[usize::from(feature)];
+            let body = json!({"org": org, "feature": feature, "n": n, "clobber": true});
             return ("/v1/report", body);
+        }
+        Request::Reserve {
+            feature, n, hours, ..
+        } => {
+            let feature = FEATURES[usize::from(feature)];
+            let ttl = format!("{hours}h");
+            let body = json!({"org": org, "feature": feature, "n": n, "ttl": ttl});
+            return ("/v1/reserve", body);
+        }
+        Request::Commit { number, n } => {
+            return ("/v1/reserve/commit", json!({"id": id(number), "n": n}));
+        }
+        Request::Release { number } => {
+            return ("/v1/reserve/release", json!({"id": id(number)}));
         }
     };
     ("/v1/subscribe", json!({"org": org, "phases": phases}))
@@ -59,6 +93,11 @@ pub(super) async fn pay(server: &TestApp, opened: &Answer) -> bool {
     let router = server.sandbox().router();
     let paid = router.oneshot(request.expect("a request")).await;
     paid.expect("the router answers everything").status() == 303
+}
+
+/// After so many calls, none reaches Stripe.
+pub(super) fn no_calls_after(calls: u8) -> Rule {
+    Rule::new("*", "/v1/*", Action::Drop).skipping(calls.into())
 }
 
 /// `calls` calls to Stripe in a row go wrong.

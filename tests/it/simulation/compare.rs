@@ -18,17 +18,31 @@ impl Run<'_> {
 
     /// Keeps the states that are what is seen.
     pub(super) async fn compare(&mut self, org: u8, seen: &Seen) -> Outcome {
-        let known = &mut self.orgs[usize::from(org)];
-        known.period = seen.period;
-        keep(&mut known.states, |state| seen.compare(state))?;
-        if known.states.len() > 1 {
+        self.compare_seen(org, seen)?;
+        if self.orgs[usize::from(org)].states.len() > 1 {
             self.compare_usage(org, seen).await?;
         }
         Ok(())
     }
 
+    /// The same, without a look at what Stripe has of usage.
+    pub(super) fn compare_seen(&mut self, org: u8, seen: &Seen) -> Outcome {
+        let known = &mut self.orgs[usize::from(org)];
+        if known.period.start != seen.period.start {
+            known.reported.clear();
+            known.told.clear();
+        }
+        known.period = seen.period;
+        keep(&mut known.states, |state| seen.compare(state))
+    }
+
     async fn compare_usage(&mut self, org: u8, seen: &Seen) -> Outcome {
-        let usage = seen.usage(self.world).await?;
+        let usage = if self.world.has_ledger() {
+            self.deliver_all().await?;
+            self.look(org, 0).await?.usage(self.world).await?
+        } else {
+            seen.usage(self.world).await?
+        };
         let known = &mut self.orgs[usize::from(org)];
         keep(&mut known.states, |state| {
             seen::compare_usage(&usage, state)

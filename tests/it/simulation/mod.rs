@@ -1,5 +1,8 @@
 //! Random lists of operations against two servers over one Stripe, held to a model that shares no code with them.
 //!
+//! Every fifth list runs against one server with a ledger, which also takes usage back, reserves it, and dies. What is
+//! billed is what the totals say.
+//!
 //! A list runs on a Stripe account of its own. After every operation one server is asked for the limits of the orgs that
 //! it touched, the other one for their phase, and Stripe for their subscriptions: what was acknowledged is there,
 //! exactly once, whatever went wrong in between, whoever was asked at the same time, and whoever hung up. What was not
@@ -12,6 +15,7 @@
 
 mod calls;
 mod compare;
+mod delivery;
 mod model;
 mod ops;
 mod plans;
@@ -44,6 +48,9 @@ const INVOICE_DRAFTS: [Duration; 2] = [Duration::ZERO, Duration::from_secs(3600)
 
 /// How many lists run at the same time: what CI has cores.
 const THREADS: u32 = 2;
+
+/// One list in so many is one of a server with a ledger, unless `SIMULATION_LEDGER_EVERY` says otherwise.
+const LEDGER_EVERY: u32 = 5;
 
 fn setting(name: &str) -> Option<u64> {
     std::env::var_os(name)?.to_str()?.parse().ok()
@@ -92,23 +99,31 @@ fn what_was_acknowledged_is_in_stripe_exactly_once() {
 fn run_lists(seed: u64, lists: u32, thread: u32, ran: &AtomicUsize) {
     let runtime = run::runtime();
     let draft = INVOICE_DRAFTS[thread as usize % INVOICE_DRAFTS.len()];
-    let world = runtime.block_on(run::World::start(draft));
+    let world = runtime.block_on(run::World::start(draft, false));
+    let with_ledger = runtime.block_on(run::World::start(draft, true));
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     let lists_of_ops = prop::collection::vec(ops::op(), SHORTEST..=LONGEST);
-    for _ in 0..lists {
-        let list = lists_of_ops
-            .new_tree(&mut runner)
-            .expect("a list")
-            .current();
+    let ledger_lists = prop::collection::vec(ops::ledger_op(), SHORTEST..=LONGEST);
+    let ledger_every = setting("SIMULATION_LEDGER_EVERY");
+    let ledger_every = ledger_every.unwrap_or(LEDGER_EVERY.into()).max(1);
+    for number in 1..=u64::from(lists) {
+        let (world, list) = if number % ledger_every == 0 {
+            let list = ledger_lists.new_tree(&mut runner);
+            (&with_ledger, list.expect("a list").current())
+        } else {
+            let list = lists_of_ops.new_tree(&mut runner);
+            (&world, list.expect("a list").current())
+        };
         ran.fetch_add(list.len(), Ordering::Relaxed);
         let run = |list: &[Op]| runtime.block_on(world.run(list));
         if let Err(failure) = run(&list) {
             let (list, failure) = shorten::shorten(list, failure, run);
             panic!(
-                "{failure}\n\nSIMULATION_SEED={seed}, invoices are drafts for {draft:?}; for regressions.rs:\n{}",
+                "{failure}\n\nSIMULATION_SEED={seed}, invoices are drafts for {draft:?}, ledger: {}; for regressions.rs:\n{}",
+                world.has_ledger(),
                 as_code(&list)
             );
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::ops::{Combination, FEATURES, HOUR, Request};
+use super::ops::{Combination, FEATURES, HOUR, Request, Reservation};
 use super::plans::{Combine, SOLD, bare, features, price, terms};
 
 const DAY_SECONDS: i64 = 24 * HOUR;
@@ -20,9 +20,31 @@ struct Phase {
     trial_end: i64,
 }
 
+/// A billing period, in Unix seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Period {
+    pub(super) start: i64,
+    pub(super) end: i64,
+}
+
+/// Usage that is reserved.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Held {
+    number: Reservation,
+    feature: &'static str,
+    n: i64,
+    until: i64,
+}
+
 /// What should be true of one org.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Org {
+    /// Whether its usage is in a ledger.
+    has_ledger: bool,
+    /// What is reserved, also what has ended by itself.
+    held: Vec<Held>,
+    /// What was committed of reservations; none: they were given back.
+    ended: BTreeMap<Reservation, Option<i64>>,
     /// Whether a customer stands for it.
     pub(super) known: bool,
     /// The phase in force, and those to come.
@@ -52,9 +74,21 @@ pub(super) enum Verdict {
     NotFound,
     /// The feature is not metered, or a sum would have to go down.
     Invalid,
+    /// There is no room for the reservation.
+    Full,
+    /// The reservation has ended.
+    Ended,
 }
 
 impl Org {
+    /// One that nobody knows yet.
+    pub(super) fn new(has_ledger: bool) -> Self {
+        Self {
+            has_ledger,
+            ..Self::default()
+        }
+    }
+
     /// What is in force.
     pub(super) fn current(&self) -> Option<Combination> {
         self.plan.first().and_then(|phase| phase.what)
@@ -65,8 +99,8 @@ impl Org {
         self.current().is_some() || self.plan.iter().any(|phase| phase.what.is_some())
     }
 
-    /// Carries a request out. `period` is when the running one began.
-    pub(super) fn apply(&mut self, now: i64, period: i64, request: Request) -> Verdict {
+    /// Carries a request out.
+    pub(super) fn apply(&mut self, now: i64, period: Period, request: Request) -> Verdict {
         let at = |hours: u8| now + i64::from(hours) * HOUR;
         match request {
             Request::Card { .. } => self.known = true,
@@ -89,11 +123,27 @@ impl Org {
             Request::CancelLater { hours } => self.schedule(now, at(hours), None),
             Request::Cancel => self.cancel(),
             Request::Report { feature, n, .. } => {
-                return self.report(now, FEATURES[usize::from(feature)], n.into());
+                return self.report(now, period, FEATURES[usize::from(feature)], n.into());
             }
             Request::Clobber { feature, n } => {
                 return self.clobber(now, period, FEATURES[usize::from(feature)], n.into());
             }
+            Request::Reserve {
+                feature,
+                n,
+                hours,
+                number,
+            } => {
+                let held = Held {
+                    number,
+                    feature: FEATURES[usize::from(feature)],
+                    n: n.into(),
+                    until: at(hours).min(period.end),
+                };
+                return self.reserve(now, period, held);
+            }
+            Request::Commit { number, n } => return self.commit(now, number, n.map(i64::from)),
+            Request::Release { number } => return self.release(now, number),
         }
         Verdict::Done
     }
@@ -121,6 +171,10 @@ impl Org {
 
     /// This second is the first one of the plan in force: usage that items which stay have of it is free if that is a trial.
     fn charge_again(&mut self, now: i64) {
+        if self.has_ledger {
+            // It was recorded before.
+            return;
+        }
         let is_free = self.is_on_trial(now);
         for (full, ledger) in &self.ledgers {
             let charge = ledger
@@ -168,6 +222,11 @@ impl Org {
         self.ledgers.clear();
         self.totals.clear();
         self.unclaimed.clear();
+    }
+
+    /// Whether a phase begins until `now`.
+    pub(super) fn is_due(&self, now: i64) -> bool {
+        self.plan.get(1).is_some_and(|next| next.starts <= now)
     }
 
     /// Lets time pass until `now`.
@@ -249,9 +308,11 @@ impl Org {
             .ok_or(Verdict::Invalid)
     }
 
-    fn report(&mut self, now: i64, feature: &str, n: i64) -> Verdict {
+    fn report(&mut self, now: i64, period: Period, feature: &str, n: i64) -> Verdict {
         match self.item(feature) {
             Err(verdict) => verdict,
+            // What is used of other items cannot be taken back.
+            Ok(full) if n < 0 && self.used(full, period.start) + n < 0 => Verdict::Invalid,
             Ok(full) => {
                 self.note(now, full, n);
                 Verdict::Done
@@ -259,26 +320,100 @@ impl Org {
         }
     }
 
-    fn clobber(&mut self, now: i64, period: i64, feature: &str, n: i64) -> Verdict {
+    fn clobber(&mut self, now: i64, period: Period, feature: &str, n: i64) -> Verdict {
         let full = match self.item(feature) {
             Err(verdict) => return verdict,
             Ok(full) => full,
         };
         let sums = terms(full).1 == Combine::Sum;
+        if !sums {
+            let ledger = self.ledgers.entry(full).or_default();
+            if self.has_ledger {
+                // It takes the place of what was reported, and is no report beside it.
+                ledger.retain(|at, _| *at < period.start);
+            }
+            ledger.insert(now, n);
+            return Verdict::Done;
+        }
         let used = match self.totals.get(feature) {
-            Some(total) if sums => total.range(period..).map(|(_, n)| *n).sum(),
-            _ => self.used(full, period),
+            Some(total) => total.range(period.start..).map(|(_, n)| *n).sum(),
+            None => self.used(full, period.start),
         };
         let missing = n - used;
-        if sums && missing < 0 {
+        let most = if self.has_ledger {
+            self.used(full, period.start)
+        } else {
+            0
+        };
+        if missing < -most {
             return Verdict::Invalid;
         }
-        if sums {
-            self.note(now, full, missing);
-        } else {
-            self.ledgers.entry(full).or_default().insert(now, n);
-        }
+        self.note(now, full, missing);
         Verdict::Done
+    }
+
+    fn reserve(&mut self, now: i64, period: Period, held: Held) -> Verdict {
+        match self.item(held.feature) {
+            Err(verdict) => return verdict,
+            Ok(full) if terms(full).1 != Combine::Sum => return Verdict::Invalid,
+            Ok(_) => {}
+        }
+        let limits = self.limits(now, period.start);
+        let row = limits.iter().find(|(feature, ..)| feature == held.feature);
+        if row.is_none_or(|(_, used, limit)| used + held.n > *limit) {
+            return Verdict::Full;
+        }
+        self.held.push(held);
+        Verdict::Done
+    }
+
+    fn commit(&mut self, now: i64, number: Reservation, n: Option<i64>) -> Verdict {
+        if let Some(Some(done)) = self.ended.get(&number)
+            && n.is_none_or(|n| n == *done)
+        {
+            return Verdict::Done;
+        }
+        let held = match self.take_held(now, number) {
+            Err(verdict) => return verdict,
+            Ok(held) => held,
+        };
+        let n = n.unwrap_or(held.n);
+        let verdict = match self.item(held.feature) {
+            _ if n > held.n => Verdict::Invalid,
+            Err(verdict) => verdict,
+            Ok(full) if terms(full).1 != Combine::Sum => Verdict::Invalid,
+            Ok(full) => {
+                self.note(now, full, n);
+                self.ended.insert(number, Some(n));
+                return Verdict::Done;
+            }
+        };
+        self.held.push(held);
+        verdict
+    }
+
+    fn release(&mut self, now: i64, number: Reservation) -> Verdict {
+        if self.ended.get(&number) == Some(&None) {
+            return Verdict::Done;
+        }
+        if let Err(verdict) = self.take_held(now, number) {
+            return verdict;
+        }
+        self.ended.insert(number, None);
+        Verdict::Done
+    }
+
+    /// Takes a reservation out that can be ended.
+    fn take_held(&mut self, now: i64, number: Reservation) -> Result<Held, Verdict> {
+        if self.ended.contains_key(&number) {
+            return Err(Verdict::Ended);
+        }
+        let place = self.held.iter().position(|held| held.number == number);
+        match place {
+            None => Err(Verdict::Invalid),
+            Some(place) if self.held[place].until <= now => Err(Verdict::Ended),
+            Some(place) => Ok(self.held.remove(place)),
+        }
     }
 
     /// Whether anything is claimed of a feature in the period that began then.
@@ -290,12 +425,14 @@ impl Org {
     }
 
     fn note(&mut self, now: i64, full: &'static str, n: i64) {
-        *self
-            .ledgers
-            .entry(full)
-            .or_default()
-            .entry(now)
-            .or_default() += n;
+        let noted = self.ledgers.entry(full).or_default();
+        let noted = noted.entry(now).or_default();
+        *noted = match terms(full).1 {
+            Combine::Max if self.has_ledger => n.max(*noted),
+            Combine::Last | Combine::Perpetual if self.has_ledger => n,
+            // Stripe adds up what is recorded in one second.
+            _ => *noted + n,
+        };
         if !self.is_on_trial(now) {
             let charge = price(full) * n * DAY_SECONDS;
             self.owed += charge;
@@ -329,7 +466,7 @@ impl Org {
     }
 
     /// What `/v1/limits` should say: feature, used, limit.
-    pub(super) fn limits(&self, period: i64) -> Vec<(String, i64, i64)> {
+    pub(super) fn limits(&self, now: i64, period: i64) -> Vec<(String, i64, i64)> {
         let mut rows: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
         for full in self.current().map(features).unwrap_or_default() {
             let row = rows.entry(bare(full)).or_default();
@@ -339,6 +476,11 @@ impl Org {
         for (feature, total) in &self.totals {
             if let Some(row) = rows.get_mut(feature.as_str()) {
                 row.0 = total.range(period..).map(|(_, n)| *n).sum();
+            }
+        }
+        for held in self.held.iter().filter(|held| held.until > now) {
+            if let Some(row) = rows.get_mut(held.feature) {
+                row.0 += held.n;
             }
         }
         rows.into_iter()

@@ -56,8 +56,16 @@ pub(super) enum Op {
     },
     /// The org's people subscribe it in Checkout.
     Buy { at: u8, org: u8, to: Combination },
-    /// A server starts again, and remembers nothing.
+    /// A server starts again, and remembers nothing but its ledger.
     Restart { at: u8 },
+    /// With a ledger: a request of which the server dies, before the call to Stripe that comes after so many.
+    Die {
+        org: u8,
+        request: Request,
+        calls: u8,
+    },
+    /// With a ledger: Stripe is told what it is time to tell.
+    Deliver,
     /// Time passes for everybody.
     Advance { hours: u8 },
     /// The next `calls` calls to Stripe go wrong. More of them than a call is tried fail the operation.
@@ -85,16 +93,40 @@ pub(super) enum Request {
     CancelLater { hours: u8 },
     /// An end now.
     Cancel,
-    /// Usage. With `keyed`, it is sent under a key, and once more when it is acknowledged.
-    Report { feature: u8, n: u8, keyed: bool },
+    /// Usage, which only a ledger can take back. With `keyed`, it is sent under a key, and once more when it is acknowledged.
+    Report { feature: u8, n: i8, keyed: bool },
     /// Usage that is set.
     Clobber { feature: u8, n: u8 },
+    /// Usage that is reserved for so many hours. The list numbers its reservations when they are sent.
+    Reserve {
+        feature: u8,
+        n: u8,
+        hours: u8,
+        number: Reservation,
+    },
+    /// All of a reservation, or a part, has happened. As the lists have it, `number` counts from the org's last one.
+    Commit { number: Reservation, n: Option<u8> },
+    /// A reservation is given back. `number` as in `Commit`.
+    Release { number: Reservation },
 }
+
+/// The number of a reservation in its list.
+pub(super) type Reservation = u8;
 
 impl Request {
     /// Whether it asks for a state, so that asking again changes nothing.
     pub(super) fn is_change(self) -> bool {
-        !matches!(self, Self::Report { .. } | Self::Clobber { .. })
+        !self.is_usage() && !self.is_of_reservation()
+    }
+
+    /// Whether it reports usage.
+    pub(super) fn is_usage(self) -> bool {
+        matches!(self, Self::Report { .. } | Self::Clobber { .. })
+    }
+
+    /// Whether it is about a reservation.
+    pub(super) fn is_of_reservation(self) -> bool {
+        self.ends_reservation() || matches!(self, Self::Reserve { .. })
     }
 
     /// Whether a trial begins with it.
@@ -110,9 +142,19 @@ impl Request {
         matches!(self, Self::Report { keyed: true, .. })
     }
 
-    /// Whether what it does depends on what was used before.
-    pub(super) fn is_clobber(self) -> bool {
-        matches!(self, Self::Clobber { .. })
+    /// Whether it ends a reservation, which can be repeated.
+    pub(super) fn ends_reservation(self) -> bool {
+        matches!(self, Self::Commit { .. } | Self::Release { .. })
+    }
+
+    /// The feature by whose usage it is decided what becomes of it.
+    pub(super) fn depends_on(self) -> Option<&'static str> {
+        let feature = match self {
+            Self::Clobber { feature, .. } | Self::Reserve { feature, .. } => feature,
+            Self::Report { feature, n, .. } if n < 0 => feature,
+            _ => return None,
+        };
+        Some(FEATURES[usize::from(feature)])
     }
 }
 
@@ -167,7 +209,7 @@ fn feature() -> impl Strategy<Value = u8> {
 }
 
 fn report() -> impl Strategy<Value = Request> {
-    (feature(), 0..20_u8, any::<bool>()).prop_map(|(feature, n, keyed)| Request::Report {
+    (feature(), 0..20_i8, any::<bool>()).prop_map(|(feature, n, keyed)| Request::Report {
         feature,
         n,
         keyed,
@@ -184,6 +226,32 @@ fn usage() -> impl Strategy<Value = Request> {
 
 fn request() -> impl Strategy<Value = Request> {
     prop_oneof![9 => change(), 10 => usage()]
+}
+
+/// What only a server with a ledger is asked to do.
+fn ledger_request() -> impl Strategy<Value = Request> {
+    let refund = (1..12_i8, any::<bool>()).prop_map(|(n, keyed)| Request::Report {
+        feature: 0,
+        n: -n,
+        keyed,
+    });
+    // Most of what can be reserved adds up.
+    let feature = || prop_oneof![9 => Just(0), 1 => feature()];
+    let reserve = (feature(), 1..9_u8, prop::sample::select(vec![1_u8, 5, 24]));
+    let reserve = reserve.prop_map(|(feature, n, hours)| Request::Reserve {
+        feature,
+        n,
+        hours,
+        number: 0,
+    });
+    let commit = (0..3_u8, prop::option::weighted(0.5, 0..9_u8));
+    let commit = commit.prop_map(|(number, n)| Request::Commit { number, n });
+    prop_oneof![
+        3 => refund,
+        4 => reserve,
+        3 => commit,
+        1 => (0..3_u8).prop_map(|number| Request::Release { number }),
+    ]
 }
 
 /// Two requests at once. What a clobber adds is not known while a plan is changed.
@@ -217,4 +285,39 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         4 => (fault(), prop::sample::select(vec![1_u8, 1, 2, 2, 3, 9]))
             .prop_map(|(fault, calls)| Op::Fault { fault, calls }),
     ]
+}
+
+/// Any operation of a server with a ledger.
+pub(super) fn ledger_op() -> impl Strategy<Value = Op> {
+    let org = || 0..ORGS;
+    let any_request = || prop_oneof![2 => request(), 1 => ledger_request()];
+    let together = || {
+        prop_oneof![
+            2 => at_once(),
+            1 => [usage_with_ledger(), usage_with_ledger()],
+            1 => (change(), ledger_request()).prop_map(|(change, other)| [change, other]),
+            1 => ledger_request().prop_map(|same| [same, same]),
+        ]
+    };
+    prop_oneof![
+        16 => (org(), any_request()).prop_map(|(org, request)| Op::Ask { at: 0, org, request }),
+        4 => (org(), together(), prop::option::weighted(0.3, 0..12_u8)).prop_map(
+            |(org, requests, hang_up)| Op::AtOnce { at: [0, 0], orgs: [org, org], requests, hang_up }
+        ),
+        1 => (org(), any_request(), 0..12_u8, prop::option::weighted(0.7, Just(0))).prop_map(
+            |(org, request, calls, again)| Op::HangUp { at: 0, org, request, calls, again }
+        ),
+        2 => (org(), any_request(), 0..12_u8)
+            .prop_map(|(org, request, calls)| Op::Die { org, request, calls }),
+        1 => (org(), combination()).prop_map(|(org, to)| Op::Buy { at: 0, org, to }),
+        1 => Just(Op::Restart { at: 0 }),
+        3 => Just(Op::Deliver),
+        4 => hours().prop_map(|hours| Op::Advance { hours }),
+        4 => (fault(), prop::sample::select(vec![1_u8, 1, 2, 2, 3, 9]))
+            .prop_map(|(fault, calls)| Op::Fault { fault, calls }),
+    ]
+}
+
+fn usage_with_ledger() -> impl Strategy<Value = Request> {
+    prop_oneof![1 => usage(), 1 => ledger_request()]
 }

@@ -1,10 +1,11 @@
 //! Lists that failed once, shortened. Each stays.
 
 use super::ops::Fault::{DropAfter, TooMany};
-use super::ops::Op::{self, Advance, Ask, AtOnce, Buy, Fault, HangUp, Restart};
+use super::ops::Op::{self, Advance, Ask, AtOnce, Buy, Deliver, Die, Fault, HangUp, Restart};
 use super::ops::Request;
 use super::ops::Request::{
-    Cancel, CancelLater, Clobber, Phases, Report, Schedule, Subscribe, TrialThenPaid,
+    Cancel, CancelLater, Clobber, Commit, Phases, Release, Report, Reserve, Schedule, Subscribe,
+    TrialThenPaid,
 };
 use super::{INVOICE_DRAFTS, run};
 
@@ -28,11 +29,91 @@ const fn at_once(org: u8, requests: [Request; 2]) -> Op {
 }
 
 fn replay(list: &[Op]) {
+    replay_on(false, list);
+}
+
+/// The same, at a server with a ledger.
+fn replay_with_ledger(list: &[Op]) {
+    replay_on(true, list);
+}
+
+fn replay_on(has_ledger: bool, list: &[Op]) {
     let runtime = run::runtime();
     for draft in INVOICE_DRAFTS {
-        let outcome = runtime.block_on(async { run::World::start(draft).await.run(list).await });
+        let world = async { run::World::start(draft, has_ledger).await.run(list).await };
+        let outcome = runtime.block_on(world);
         outcome.expect("what failed once does not fail again");
     }
+}
+
+/// Usage of calls, under a key.
+const fn report(n: i8) -> Request {
+    Report {
+        feature: 0,
+        n,
+        keyed: true,
+    }
+}
+
+const fn reserve(n: u8, hours: u8) -> Request {
+    Reserve {
+        feature: 0,
+        n,
+        hours,
+        number: 0,
+    }
+}
+
+/// What only a server with a ledger does.
+#[test]
+fn one_of_each_with_a_ledger() {
+    let to = |to| Subscribe { to, trial: false };
+    let commit = |number, n| Commit { number, n };
+    let lost = Fault {
+        fault: DropAfter,
+        calls: 9,
+    };
+    let die = |request, calls| Die {
+        org: 0,
+        request,
+        calls,
+    };
+    replay_with_ledger(&[
+        ask(0, to(0)),
+        ask(0, report(3)),
+        Deliver,
+        ask(0, report(-2)),
+        ask(0, Clobber { feature: 0, n: 5 }),
+        ask(0, Clobber { feature: 0, n: 4 }),
+        ask(0, reserve(4, 5)),
+        ask(0, reserve(3, 5)),
+        ask(0, reserve(2, 1)),
+        Restart { at: 0 },
+        ask(0, commit(1, Some(3))),
+        ask(0, Release { number: 0 }),
+        ask(0, reserve(1, 1)),
+        Advance { hours: 1 },
+        ask(0, commit(0, None)),
+        at_once(0, [reserve(2, 5), reserve(2, 5)]),
+        lost,
+        ask(0, report(1)),
+        lost,
+        Deliver,
+        die(to(1), 4),
+        ask(0, report(7)),
+        Advance { hours: 24 },
+        ask(0, report(8)),
+        ask(0, to(3)),
+        ask(0, report(9)),
+        die(report(6), 0),
+        Buy {
+            at: 0,
+            org: 0,
+            to: 2,
+        },
+        ask(0, report(2)),
+        Advance { hours: 48 },
+    ]);
 }
 
 /// The operations themselves, each at least once.

@@ -4,9 +4,9 @@ use std::iter;
 
 use axum::http::Method;
 
-use super::calls::{body, is_unsure};
+use super::calls::{Reserved, body, is_unsure, no_calls_after};
 use super::model::Verdict;
-use super::ops::{FEATURES, Request, SERVERS};
+use super::ops::{Request, Reservation, SERVERS};
 use super::run::{Outcome, Run};
 use super::sent::{History, Sent};
 use crate::harness::Answer;
@@ -20,17 +20,37 @@ struct Try {
     sent: Sent,
 }
 
+fn numbered(place: usize) -> Reservation {
+    place.try_into().expect("lists are short")
+}
+
 impl Run<'_> {
     pub(super) async fn ask(&mut self, at: u8, org: u8, request: Request) -> Outcome {
-        if !self.is_claimed(org, request) {
+        let Some(request) = self.prepare(org, request).await? else {
             return Ok(());
-        }
+        };
         self.arm_faults();
         let key = self.key(request);
         let answer = self.send(at, org, request, key.as_deref()).await;
         let sent = self.sent(request, &answer)?;
         self.settle().await;
         self.conclude(org, &[Try { at, key, sent }]).await
+    }
+
+    /// A request of which the server dies.
+    pub(super) async fn die(&mut self, org: u8, request: Request, calls: u8) -> Outcome {
+        let Some(request) = self.prepare(org, request).await? else {
+            return Ok(());
+        };
+        self.faults.push(no_calls_after(calls));
+        self.arm_faults();
+        let key = self.key(request);
+        let answer = self.send(0, org, request, key.as_deref()).await;
+        let sent = self.sent(request, &answer)?;
+        self.settle().await;
+        self.world.server(0).sandbox().clear_faults();
+        self.world.restart(0).await;
+        self.conclude(org, &[Try { at: 0, key, sent }]).await
     }
 
     pub(super) async fn at_once(
@@ -40,13 +60,25 @@ impl Run<'_> {
         requests: [Request; 2],
         hang_up: Option<u8>,
     ) -> Outcome {
-        if !iter::zip(orgs, requests).all(|(org, request)| self.is_claimed(org, request)) {
+        // The same twice is one request that was sent twice.
+        let is_same = orgs[0] == orgs[1] && requests[0] == requests[1];
+        let Some(one) = self.prepare(orgs[0], requests[0]).await? else {
+            return Ok(());
+        };
+        let other = if is_same {
+            Some(one)
+        } else {
+            self.prepare(orgs[1], requests[1]).await?
+        };
+        let Some(other) = other else {
+            return Ok(());
+        };
+        let requests = [one, other];
+        if orgs[0] == orgs[1] && !self.may_be_at_once(orgs[0], requests) {
             return Ok(());
         }
         self.arm_faults();
         let first = self.key(requests[0]);
-        // The same twice is one request that was sent twice.
-        let is_same = orgs[0] == orgs[1] && requests[0] == requests[1];
         let second = if is_same {
             first.clone()
         } else {
@@ -83,9 +115,9 @@ impl Run<'_> {
         calls: u8,
         again: Option<u8>,
     ) -> Outcome {
-        if !self.is_claimed(org, request) {
+        let Some(request) = self.prepare(org, request).await? else {
             return Ok(());
-        }
+        };
         self.arm_faults();
         let key = self.key(request);
         let answer = self
@@ -132,7 +164,7 @@ impl Run<'_> {
         let mut after = Vec::new();
         for Try { at, key, sent } in tries {
             let request = sent.request;
-            let may_be = request.is_change() || request.is_keyed();
+            let may_be = request.is_change() || request.is_keyed() || request.ends_reservation();
             let failed = sent.told.is_none() && was_faulty && may_be;
             if failed || request.is_keyed() && sent.told == Some(Verdict::Done) {
                 let other = (at + 1) % SERVERS;
@@ -155,26 +187,64 @@ impl Run<'_> {
             return Err(format!("told {at_once:?} and then {after:?}"));
         }
         let seen = self.look(org, tries[0].at).await?;
-        if seen.period != known.period && at_once.iter().any(|sent| sent.request.is_change()) {
+        if seen.period.start != known.period.start
+            && at_once.iter().any(|sent| sent.request.is_change())
+        {
             for state in &mut states {
                 state.restart(self.now);
             }
         }
-        self.orgs[usize::from(org)].states = states;
+        let known = &mut self.orgs[usize::from(org)];
+        known.states = states;
+        if at_once.iter().any(|sent| sent.request.is_change()) {
+            known.reported.clear();
+            known.told.clear();
+        }
         self.compare(org, &seen)
             .await
             .map_err(|reason| format!("told {at_once:?} and then {after:?}: {reason}"))
     }
 
-    /// Whether it is known what a clobber sets.
+    /// Gets ready for a request; none if it is not known what should become of it.
+    async fn prepare(&mut self, org: u8, request: Request) -> Outcome<Option<Request>> {
+        if !self.is_claimed(org, request) {
+            return Ok(None);
+        }
+        self.before_request(org, request).await?;
+        let mut reservations = self.reservations.borrow_mut();
+        let is_own = |one: &Reserved| one.org == org && one.id.is_some();
+        let numbers = (0..reservations.len()).rev();
+        let mut own = numbers.filter(|number| is_own(&reservations[*number]));
+        let mut last = |nth: u8| Some(numbered(own.nth(nth.into())?));
+        Ok(match request {
+            Request::Commit { number, n } => {
+                last(number).map(|number| Request::Commit { number, n })
+            }
+            Request::Release { number } => last(number).map(|number| Request::Release { number }),
+            Request::Reserve {
+                feature, n, hours, ..
+            } => {
+                let number = numbered(reservations.len());
+                reservations.push(Reserved { org, id: None });
+                Some(Request::Reserve {
+                    feature,
+                    n,
+                    hours,
+                    number,
+                })
+            }
+            other => Some(other),
+        })
+    }
+
+    /// Whether it is known what becomes of what the request depends on.
     fn is_claimed(&self, org: u8, request: Request) -> bool {
-        let Request::Clobber { feature, .. } = request else {
+        let Some(feature) = request.depends_on() else {
             return true;
         };
         let known = &self.orgs[usize::from(org)];
-        let feature = FEATURES[usize::from(feature)];
         let mut states = known.states.iter();
-        states.all(|state| state.claims(feature, known.period))
+        states.all(|state| state.claims(feature, known.period.start))
     }
 
     fn key(&mut self, request: Request) -> Option<String> {
@@ -184,7 +254,8 @@ impl Run<'_> {
     }
 
     async fn send(&self, at: u8, org: u8, request: Request, key: Option<&str>) -> Answer {
-        let (path, body) = body(request, &self.name(org), self.now);
+        let reservations = self.reservations.borrow().clone();
+        let (path, body) = body(request, &self.name(org), self.now, &reservations);
         let server = self.world.server(at);
         let call = server.request(Method::POST, path).body(body.to_string());
         match key {
@@ -227,6 +298,20 @@ impl Run<'_> {
         }
     }
 
+    /// What a request that was taken has come to.
+    fn accepted(&self, request: Request, answer: &Answer) -> Verdict {
+        let Request::Reserve { number, .. } = request else {
+            return Verdict::Done;
+        };
+        let answer = answer.json();
+        let Some(id) = answer["id"].as_str() else {
+            return Verdict::Full;
+        };
+        let mut reservations = self.reservations.borrow_mut();
+        reservations[usize::from(number)].id = Some(id.to_owned());
+        Verdict::Done
+    }
+
     fn sent_or_left(&self, request: Request, answer: Option<&Answer>) -> Outcome<Sent> {
         match answer {
             Some(answer) => self.sent(request, answer),
@@ -241,7 +326,9 @@ impl Run<'_> {
     fn sent(&self, request: Request, answer: &Answer) -> Outcome<Sent> {
         let code = |code: &str| answer.status == 400 && answer.json()["code"] == code;
         let told = if answer.status == 200 {
-            Some(Verdict::Done)
+            Some(self.accepted(request, answer))
+        } else if answer.status == 409 && answer.json()["code"] == "reservation_expired" {
+            Some(Verdict::Ended)
         } else if code("org_not_found") {
             Some(Verdict::NoOrg)
         } else if code("feature_not_found") {

@@ -1,15 +1,18 @@
 //! Carries a list out, and compares.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::json;
 use stripe_sandbox::Rule;
+use tempfile::TempDir;
 use tier::domain::MaxAge;
 
-use super::calls::{pay, rule};
-use super::model::Org;
+use super::calls::{Reserved, pay, rule};
+use super::model::{Org, Period};
 use super::ops::{COMBINATIONS, Combination, HOUR, ORGS, Op, SERVERS};
 use super::plans;
 use crate::harness::{Answer, START, Settings, TestApp};
@@ -19,6 +22,8 @@ pub(super) struct World {
     servers: RefCell<Vec<TestApp>>,
     http: reqwest::Client,
     lists: Cell<usize>,
+    /// Where ledgers are; none: the servers have none.
+    ledgers: Option<TempDir>,
 }
 
 /// One list under way.
@@ -28,8 +33,9 @@ pub(super) struct Run<'a> {
     pub(super) now: i64,
     pub(super) orgs: Vec<Known>,
     pub(super) keys: usize,
+    pub(super) reservations: RefCell<Vec<Reserved>>,
     /// What goes wrong in the next operation.
-    faults: Vec<Rule>,
+    pub(super) faults: Vec<Rule>,
     /// Whether calls to Stripe may go wrong now.
     pub(super) faulty: bool,
 }
@@ -39,8 +45,12 @@ pub(super) struct Run<'a> {
 pub(super) struct Known {
     /// All that may be true of it: more than one where something was not acknowledged, or happened at once.
     pub(super) states: Vec<Org>,
-    /// When its billing period began.
-    pub(super) period: i64,
+    /// Its billing period.
+    pub(super) period: Period,
+    /// The features that were reported in it with the plan in force.
+    pub(super) reported: BTreeSet<&'static str>,
+    /// Those of them of which Stripe has been told.
+    pub(super) told: BTreeSet<&'static str>,
 }
 
 pub(super) type Outcome<T = ()> = Result<T, String>;
@@ -66,7 +76,7 @@ pub(super) fn runtime() -> tokio::runtime::Runtime {
 }
 
 impl World {
-    pub(super) async fn start(invoice_draft: Duration) -> Self {
+    pub(super) async fn start(invoice_draft: Duration, has_ledger: bool) -> Self {
         // Fails if another test was first.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let settings = Settings {
@@ -75,23 +85,45 @@ impl World {
         };
         let http = reqwest::Client::builder().no_proxy().build();
         let first = TestApp::with(settings).await;
-        let others = (1..SERVERS).map(|_| first.beside(&self::settings()));
+        // A ledger has one server.
+        let servers = if has_ledger { 1 } else { SERVERS };
+        let others = (1..servers).map(|_| first.beside(&self::settings()));
         let servers: Vec<_> = [first.clone()].into_iter().chain(others).collect();
         Self {
             servers: RefCell::new(servers),
             http: http.expect("a client"),
             lists: Cell::new(0),
+            ledgers: has_ledger.then(|| tempfile::tempdir().expect("a folder")),
         }
     }
 
-    pub(super) fn server(&self, at: u8) -> TestApp {
-        self.servers.borrow()[usize::from(at)].clone()
+    pub(super) fn has_ledger(&self) -> bool {
+        self.ledgers.is_some()
     }
 
-    async fn restart(&self, at: u8) {
+    /// The file of the present list's ledger.
+    fn ledger(&self) -> Option<PathBuf> {
+        let folder = self.ledgers.as_ref()?.path();
+        Some(folder.join(format!("tier-{}.db", self.lists.get())))
+    }
+
+    pub(super) fn server(&self, at: u8) -> TestApp {
+        let servers = self.servers.borrow();
+        servers[usize::from(at) % servers.len()].clone()
+    }
+
+    /// Puts another process in a server's place. A ledger's file is all that the two share.
+    pub(super) async fn restart(&self, at: u8) {
         let server = self.server(at);
         server.settled().await;
-        self.servers.borrow_mut()[usize::from(at)] = server.beside(&settings());
+        let next = server.beside(&settings());
+        drop(server);
+        let place = usize::from(at) % self.servers.borrow().len();
+        self.servers.borrow_mut()[place] = next.clone();
+        if let Some(file) = self.ledger() {
+            let next = next.with_ledger(&file).await;
+            self.servers.borrow_mut()[place] = next;
+        }
     }
 
     pub(super) fn http(&self) -> &reqwest::Client {
@@ -104,20 +136,32 @@ impl World {
 
     /// Runs a list on an account that is empty but for the model.
     pub(super) async fn run(&self, ops: &[Op]) -> Result<(), Failure> {
-        // Stripe gives the same ids out anew, and servers must not remember what was true of them.
         for at in 0..SERVERS {
-            self.restart(at).await;
+            self.server(at).settled().await;
         }
         let server = self.server(0);
         server.sandbox().clear_faults();
         server.sandbox().reset();
         server.set_clock(START);
-        server.post("/v1/push", plans::PRICING).await.ok();
+        drop(server);
         // Servers remember orgs, so each list has its own.
-        let list = self.lists.replace(self.lists.get() + 1);
+        self.lists.set(self.lists.get() + 1);
+        let list = self.lists.get();
+        // Stripe gives the same ids out anew, and servers must not remember what was true of them.
+        for at in 0..SERVERS {
+            self.restart(at).await;
+        }
+        let server = self.server(0);
+        server.post("/v1/push", plans::PRICING).await.ok();
+        drop(server);
         let unknown = Known {
-            states: vec![Org::default()],
-            period: START,
+            states: vec![Org::new(self.has_ledger())],
+            period: Period {
+                start: START,
+                end: i64::MAX,
+            },
+            reported: BTreeSet::new(),
+            told: BTreeSet::new(),
         };
         let mut run = Run {
             world: self,
@@ -125,6 +169,7 @@ impl World {
             now: START,
             orgs: vec![unknown; usize::from(ORGS)],
             keys: 0,
+            reservations: RefCell::default(),
             faults: Vec::new(),
             faulty: false,
         };
@@ -173,7 +218,14 @@ impl Run<'_> {
             } => self.hang_up(at, org, request, calls, again).await?,
             Op::Buy { at, org, to } => self.buy(at, org, to).await?,
             Op::Restart { at } => self.world.restart(at).await,
+            Op::Die {
+                org,
+                request,
+                calls,
+            } => self.die(org, request, calls).await?,
+            Op::Deliver => self.deliver().await?,
             Op::Advance { hours } => {
+                self.deliver_all().await?;
                 self.now += i64::from(hours) * HOUR;
                 self.world.server(0).set_clock(self.now);
                 self.clear_faults();
@@ -195,6 +247,7 @@ impl Run<'_> {
     }
 
     async fn buy(&mut self, at: u8, org: u8, to: Combination) -> Outcome {
+        self.deliver_all().await?;
         self.arm_faults();
         let body = json!({"org": self.name(org), "success_url": "https://app.example/ok",
             "features": COMBINATIONS[usize::from(to)]});
@@ -208,7 +261,11 @@ impl Run<'_> {
         if opened.status != 200 {
             return Err(format!("checkout: {opened:?}"));
         }
-        let paid = pay(&server, &opened).await;
+        drop(server);
+        let paid = pay(&self.world.server(at), &opened).await;
+        let known = &mut self.orgs[usize::from(org)];
+        known.reported.clear();
+        known.told.clear();
         let now = self.now;
         for state in &mut self.orgs[usize::from(org)].states {
             state.known = true;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::model::Org;
+use super::model::{Org, Period};
 use super::plans;
 use super::run::{Outcome, World};
 use crate::harness::{STRIPE_KEY, TestApp};
@@ -18,8 +18,10 @@ pub(super) struct Seen {
     known: bool,
     /// How many subscriptions may bill it.
     live: usize,
-    /// When the running billing period began, by Stripe's word: what is counted in it is the model's matter.
-    pub(super) period: i64,
+    /// When it was.
+    now: i64,
+    /// The running billing period, by Stripe's word: what is counted in it is the model's matter.
+    pub(super) period: Period,
     /// Feature, used, limit.
     limits: Vec<(String, i64, i64)>,
     /// The full names of what is in force; none: no phase.
@@ -39,7 +41,11 @@ impl Seen {
         let mut seen = Self {
             known: false,
             live: 0,
-            period: now,
+            now,
+            period: Period {
+                start: now,
+                end: i64::MAX,
+            },
             limits: Vec::new(),
             features: None,
             metered: Vec::new(),
@@ -59,8 +65,11 @@ impl Seen {
         let live = live_subscriptions(world, name).await?;
         seen.live = live.len();
         if let Some(subscription) = live.first() {
-            let period = subscription["current_period_start"].as_i64();
-            seen.period = period.ok_or("no period")?;
+            let second = |key: &str| subscription[key].as_i64().ok_or("no period");
+            seen.period = Period {
+                start: second("current_period_start")?,
+                end: second("current_period_end")?,
+            };
             let items = subscription["items"]["data"].as_array().ok_or("no items")?;
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             let metered = items
@@ -104,10 +113,10 @@ impl Seen {
 
     /// What `/v1/limits` should say. Where nothing is claimed, what it says.
     fn claimed(&self, state: &Org) -> Vec<(String, i64, i64)> {
-        let mut expected = state.limits(self.period);
+        let mut expected = state.limits(self.now, self.period.start);
         for (feature, used, _) in &mut expected {
             let row = self.limits.iter().find(|(name, ..)| name == feature);
-            if let Some(row) = row.filter(|_| !state.claims(feature, self.period)) {
+            if let Some(row) = row.filter(|_| !state.claims(feature, self.period.start)) {
                 *used = row.1;
             }
         }

@@ -1,6 +1,6 @@
 //! What may have become of requests: some were not acknowledged, some were under way at the same time.
 
-use super::model::{Org, Verdict};
+use super::model::{Org, Period, Verdict};
 use super::ops::Request;
 
 /// A request that was sent.
@@ -21,8 +21,8 @@ pub(super) struct History<'a> {
     pub(super) apart: bool,
     /// When all of this happened.
     pub(super) now: i64,
-    /// When the running billing period began.
-    pub(super) period: i64,
+    /// The running billing period.
+    pub(super) period: Period,
 }
 
 /// A state, and what was counted under a key on the way to it.
