@@ -442,6 +442,16 @@ async fn the_next_payment_fails_at_the_press_of_a_button() {
     assert_eq!(back.0, StatusCode::SEE_OTHER);
     press(&api, "/_sandbox/advance", &month).await;
     assert_eq!(api.get(&subscription).await.ok()["status"], "active");
+    // At checkout, too.
+    let session = format!(
+        "mode=subscription&customer={customer}&line_items[0][price]={price}&line_items[0][quantity]=1&success_url=https://app.test/thanks"
+    );
+    let session = api.create("/v1/checkout/sessions", &session).await;
+    let pay = format!("/c/pay/{session}");
+    press(&api, "/_sandbox/next_payment", &fails).await;
+    assert_eq!(press(&api, &pay, "").await.0, StatusCode::CONFLICT);
+    assert_eq!(press(&api, &pay, "").await.0, StatusCode::SEE_OTHER);
+
     for (form, status) in [
         (format!("customer={customer}&outcome=maybe"), 409),
         ("customer=cus_nobody&outcome=fails".to_owned(), 404),

@@ -46,13 +46,18 @@ pub(crate) fn pay(ctx: &mut Ctx<'_>, id: &str, card: &str, code: Option<&str>) -
         Mode::Subscription(purchase) => purchase.due(),
         Mode::Setup { .. } => 0,
     };
+    let fails = due > 0 && holder.is_some_and(Customer::next_payment_fails);
     ctx.presence = Presence::Authenticated;
     let bank = method.card(ctx);
     let declined = match bank.charge(ctx.presence, false) {
         ChargeOutcome::Declined(_) if due > 0 => true,
         _ => bank.check_attachable().is_err(),
     };
-    if declined {
+    if declined || fails {
+        let holder = session.customer.as_ref().filter(|_| fails);
+        if let Some(holder) = holder.and_then(|id| ctx.account.customers.get_mut(id)) {
+            holder.set_next_payment_fails(false);
+        }
         return Err(Error::invalid(
             "Your card was declined. Choose another one.",
         ));
