@@ -267,6 +267,13 @@ test('the pages of the sandbox', async () => {
   await button('Next payment fails').waitFor()
 })
 
+test('the page about the API', async () => {
+  const [, server] = /listening on (\S+)\n/.exec(output)
+  await page.goto(`http://${server}/docs`)
+  assert.match(await page.locator('main').innerText(), /\/v1\/limits/)
+  await isAccessible('docs')
+})
+
 test('cancel: nothing is granted, and no live subscription is left', async () => {
   await page.goto(`${home}/account`)
   await page.getByRole('link', { name: 'Cancel the plan' }).click()
