@@ -300,6 +300,11 @@ impl Billing<'_> {
         Write::new(self.post((PRODUCT, id)).param("active", active))
     }
 
+    /// Writes to a product's metadata.
+    pub fn note_on_product(self, id: &str, metadata: &Metadata) -> Write<Done> {
+        Write::new(self.post((PRODUCT, id)).metadata(metadata))
+    }
+
     /// Makes a product.
     pub fn create_product(self, new: NewProduct<'_>) -> Write<Product> {
         let request = self

@@ -10,7 +10,8 @@ use crate::stripe::{Error, Page};
 /// An invoice.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Invoice {
-    /// `in_…`.
+    /// `in_…`; empty for one that is only previewed.
+    #[serde(default)]
     pub id: String,
     /// Unix seconds.
     #[serde(default)]

@@ -17,6 +17,7 @@ mod invoices;
 mod new_price;
 mod new_schedule;
 mod object;
+mod previews;
 mod schedules;
 mod setup_intents;
 mod subscriptions;
@@ -47,8 +48,10 @@ pub use invoices::{
 pub use new_price::{NewAmount, NewPrice, NewTier, PriceProduct};
 pub use new_schedule::{NewPhase, NewPhaseItem, NewSchedule, PhaseEnd, ScheduleStart};
 pub use object::{Expandable, Metadata, Object};
+pub use previews::{NewTerms, PreviewedItem};
 pub use schedules::{
-    EndBehavior, PhaseItem, Schedule, SchedulePhase, ScheduleSettings, ScheduleStatus, Span,
+    CustomerSchedule, EndBehavior, PhaseItem, Schedule, SchedulePhase, ScheduleSettings,
+    ScheduleStatus, Span,
 };
 pub use setup_intents::SetupIntent;
 pub use subscriptions::{

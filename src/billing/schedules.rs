@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::new_schedule::NewSchedule;
 use super::object::{Expandable, Metadata, identified};
 use super::words::words;
-use super::{AutomaticTax, Billing, Coupon, Done, Price, Subscription, Write};
+use super::{AutomaticTax, Billing, Coupon, Customer, Done, Price, Subscription, Write};
 use crate::stripe::Error;
 
 /// A subscription schedule.
@@ -105,6 +105,22 @@ pub struct PhaseItem {
 
 identified!(Schedule);
 
+/// A schedule together with its customer.
+#[derive(Clone, Debug, Deserialize)]
+pub struct CustomerSchedule {
+    /// The schedule.
+    #[serde(flatten)]
+    pub schedule: Schedule,
+    /// The customer.
+    pub customer: Customer,
+}
+
+impl crate::stripe::Identified for CustomerSchedule {
+    fn id(&self) -> &str {
+        &self.schedule.id
+    }
+}
+
 words! {
     /// What has become of a schedule.
     ScheduleStatus {
@@ -166,6 +182,12 @@ impl Billing<'_> {
             .expand("data.phases.coupon")
             .expand("data.phases.items.price");
         request.list().await
+    }
+
+    /// All schedules that have not started, with their customers, newest first.
+    pub async fn schedules_to_come(self) -> Result<Vec<CustomerSchedule>, Error> {
+        let request = self.get(SCHEDULES).param("scheduled", true);
+        request.expand("data.customer").list().await
     }
 
     /// Makes a schedule for a customer without a subscription, and answers with its subscription too, if it begins now.

@@ -82,8 +82,8 @@ const HINTS: &[(&[&str], &str)] = &[
         "what was pushed stays; `tier archive PLAN` takes a plan off sale, and with --undo puts it back",
     ),
     (
-        &["migrate", "move"],
-        "there is no command yet that moves all orgs of a plan; `tier subscribe ORG PLAN` moves one",
+        &["move"],
+        "`tier migrate FROM TO` moves all orgs of a plan, `tier subscribe ORG PLAN` moves one",
     ),
     (
         &["login", "auth", "signin", "signup"],
@@ -258,7 +258,7 @@ mod tests {
             ("entitlements", "tier limits"),
             ("plans", "tier ls"),
             ("open", "tier whoami"),
-            ("migrate", "tier subscribe ORG PLAN"),
+            ("move", "tier migrate FROM TO"),
             ("webhooks", "tier webhook create"),
             ("clock", "/v1/clock"),
             ("doctor", "tier whoami"),

@@ -23,6 +23,7 @@ mod init;
 mod isolation;
 mod ledger;
 mod listen;
+mod migrate;
 mod orgs;
 mod output;
 mod phases;
@@ -154,6 +155,8 @@ Examples:
     Subscribe(subscribe::Subscribe),
     /// List orgs: who is on which plan
     Orgs(orgs::Orgs),
+    /// Move all orgs of a plan to another plan
+    Migrate(migrate::Migrate),
     /// List the phases of an org: past, present and to come
     Phases(phases::PhasesArgs),
     /// List what an org may use, and has used
@@ -322,6 +325,7 @@ async fn carry_out(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Schema(_) => pricing::print_schema(),
         Command::Subscribe(arguments) => subscribe::run(context, &arguments).await,
         Command::Orgs(arguments) => orgs::run(context, &arguments).await,
+        Command::Migrate(arguments) => migrate::run(context, &arguments).await,
         Command::Phases(arguments) => phases::run(context, &arguments).await,
         Command::Limits(arguments) => usage::limits(context, &arguments).await,
         Command::Report(arguments) => usage::report(context, &arguments).await,

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -95,6 +96,17 @@ impl Background {
         self.start(name, async move {
             stopping.run_until_cancelled(task).await;
         });
+    }
+
+    /// Whether the server stops, so that what takes long should not go on.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.is_cancelled()
+    }
+
+    /// Waits, but not for a server that stops.
+    pub(super) async fn pause(&self, time: Duration) {
+        let pause = tokio::time::sleep(time);
+        let _: Option<()> = self.stopping.run_until_cancelled(pause).await;
     }
 
     /// Aborts the tasks that a stopping server need not wait for.

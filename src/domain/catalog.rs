@@ -25,6 +25,8 @@ pub(super) struct PricedFeature {
     pub(super) free: bool,
     /// Whether it is not sold any more.
     pub(super) archived: bool,
+    /// How much of it may be used in a period.
+    pub(super) limit: i64,
 }
 
 impl PricedFeature {
@@ -41,6 +43,7 @@ impl PricedFeature {
             billing: BillingTerms::of(price),
             free: price.is_free(),
             archived: !price.active,
+            limit: price.limit(),
             price_id: price.id.clone(),
         }
     }
@@ -168,7 +171,7 @@ pub(super) fn one_price_each(prices: Vec<Price>) -> BTreeMap<FeaturePlan, Price>
 }
 
 impl Catalog {
-    fn new(prices: Vec<Price>) -> Self {
+    pub(super) fn new(prices: Vec<Price>) -> Self {
         let mut catalog = Self::default();
         for price in &prices {
             if let Some(name) = price.feature_plan() {
@@ -226,6 +229,12 @@ impl Catalog {
         let sold = self.sold_by.iter();
         let prices = sold.filter(|(_, name)| name.feature() == *feature);
         prices.map(|(price, _)| price.as_str()).collect()
+    }
+
+    /// Whether usage is reported for a feature, in some plan.
+    pub(super) fn is_metered(&self, name: &FeatureName) -> bool {
+        let mut features = self.features.values();
+        features.any(|feature| feature.metered && feature.name.feature() == *name)
     }
 
     /// The feature that a price sells, if it is Tier's.

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 
 use super::memory::Memory;
-use super::{Domain, Error, Result, entitlement, locks, org, usage};
+use super::{Domain, Error, Result, entitlement, locks, migration, org, usage};
 use crate::num::hex;
 use crate::stripe::{AccountCalls, Client};
 
@@ -30,6 +30,8 @@ pub(super) struct SharedState {
     pub(super) outage: entitlement::Outage,
     /// Usage that is being recorded.
     pub(super) writes: usage::Writes,
+    /// Its migrations that this process has begun.
+    pub(super) migrations: migration::Migrations,
     /// Its calls to Stripe.
     calls: AccountCalls,
 }
@@ -46,6 +48,7 @@ impl SharedState {
             reports: locks::Locks::default(),
             outage: entitlement::Outage::default(),
             writes: usage::Writes::default(),
+            migrations: migration::Migrations::default(),
             calls: AccountCalls::default(),
         }
     }

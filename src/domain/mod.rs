@@ -20,6 +20,7 @@ mod isolation;
 mod ledger;
 mod locks;
 mod memory;
+mod migration;
 mod org;
 mod orgs;
 mod phases;
@@ -56,6 +57,9 @@ pub use ledger::{
     Reservation, Reserved, UsageBy, UsageQuery, UsageSpan,
 };
 pub use memory::Memory;
+pub use migration::{
+    Migrate, MigrateAt, MigrationFailure, MigrationPlan, MigrationState, PlannedMove,
+};
 pub use org::{OrgAccount, OrgInfo, OrgInfoUpdate, PaymentMethods};
 pub use orgs::{FeatureFilter, ListedOrg, OrgStatus, OrgsPage, OrgsQuery, PlanFilter, Position};
 pub use phases::{Phase, Phases, Span};

@@ -308,7 +308,7 @@ impl ListedOrg {
 }
 
 /// The org of a customer, if it is one's.
-fn name_of(customer: &Customer) -> Option<OrgName> {
+pub(super) fn name_of(customer: &Customer) -> Option<OrgName> {
     let name = customer.metadata.get(ORG).filter(|_| !customer.deleted)?;
     name.parse().ok()
 }

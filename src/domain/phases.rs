@@ -13,7 +13,7 @@ use super::plan_change::CurrentState;
 use super::refs::{FeaturePlan, OrgName, PlanName};
 use super::subscription::Detail;
 use super::{Domain, Error, Result};
-use crate::billing::{Coupon, Subscription};
+use crate::billing::{Coupon, Schedule, Subscription};
 
 pub(super) use in_force::InForce;
 
@@ -180,6 +180,23 @@ pub(super) fn phases_to_come(state: CurrentState<'_>, catalog: &Catalog, now: i6
     };
     phases.retain(|phase| phase.effective > now);
     phases
+}
+
+/// The phase in force of a subscription, and those to come.
+pub(super) fn from_now_on(subscription: &Subscription, catalog: &Catalog) -> Vec<Phase> {
+    let trialing = subscription.is_trialing();
+    let planned = match subscription.active_schedule() {
+        Some(schedule) => of_schedule(schedule, catalog, trialing),
+        None => of_dates(subscription, trialing),
+    };
+    let mut phases = planned.phases;
+    phases.drain(..planned.in_force.unwrap_or(0));
+    phases
+}
+
+/// The phases of a schedule that has not started.
+pub(super) fn to_come(schedule: &Schedule, catalog: &Catalog) -> Vec<Phase> {
+    of_schedule(schedule, catalog, false).phases
 }
 
 impl Phases {

@@ -71,11 +71,11 @@ pub(super) fn reused() -> Error {
     )
 }
 
-/// The keys in the metadata of objects, oldest first.
-pub(super) fn noted<'a>(objects: impl Iterator<Item = &'a Metadata>) -> Vec<String> {
+/// The words in the metadata of objects under `name`, such as the keys of requests, oldest first.
+pub(super) fn noted<'a>(name: &str, objects: impl Iterator<Item = &'a Metadata>) -> Vec<String> {
     let mut keys: Vec<String> = Vec::new();
     for key in objects
-        .filter_map(|metadata| metadata.get(KEYS))
+        .filter_map(|metadata| metadata.get(name))
         .flat_map(|keys| keys.split(' '))
     {
         if !key.is_empty() && !keys.iter().any(|known| known == key) {
@@ -100,10 +100,10 @@ mod tests {
     fn the_last_five_keys_are_kept() {
         let metadata = |keys: &str| Metadata::from([(KEYS.to_owned(), keys.to_owned())]);
         let objects = [metadata("b a"), Metadata::new(), metadata("c b")];
-        let known = noted(objects.iter());
+        let known = noted(KEYS, objects.iter());
         assert_eq!(known, ["b", "a", "c"]);
         assert_eq!(with(&known, "d"), "d b a c");
-        let known = noted([metadata("5 4 3 2 1")].iter());
+        let known = noted(KEYS, [metadata("5 4 3 2 1")].iter());
         assert_eq!(with(&known, "6"), "6 5 4 3 2");
     }
 }

@@ -19,6 +19,7 @@
 mod attempts;
 mod refused;
 
+use super::migration::MIGRATIONS;
 use super::request_key::KEYS;
 use crate::billing::{Metadata, Schedule, Subscription, Write};
 
@@ -37,12 +38,19 @@ pub(super) struct Revision {
     attempt: u32,
     /// The clients' request keys to write into the metadata.
     request_keys: Option<String>,
+    /// The migrations that have moved the org once this is written.
+    migrations: Option<String>,
 }
 
 impl Revision {
     /// Adds clients' request keys to the writes.
     pub(super) fn remember(&mut self, request_keys: String) {
         self.request_keys = Some(request_keys);
+    }
+
+    /// Writes into the metadata which migrations have moved the org.
+    pub(super) fn note_migrations(&mut self, migrations: String) {
+        self.migrations = Some(migrations);
     }
 
     /// The clients' request keys to write into the metadata.
@@ -61,6 +69,9 @@ impl Revision {
         if let Some(keys) = &self.request_keys {
             metadata.insert(KEYS.to_owned(), keys.clone());
         }
+        if let Some(migrations) = &self.migrations {
+            metadata.insert(MIGRATIONS.to_owned(), migrations.clone());
+        }
     }
 
     /// A write to a subscription or a schedule as one step of this decision.
@@ -68,6 +79,7 @@ impl Revision {
         self.once(step, write)
             .note(REVISION, self.made())
             .note_some(KEYS, self.request_keys())
+            .note_some(MIGRATIONS, self.migrations.as_deref())
     }
 
     /// A step without metadata.
@@ -96,6 +108,7 @@ impl Revision {
             seen,
             attempt,
             request_keys: _,
+            migrations: _,
         } = self;
         match attempt {
             1 => format!("sub:{customer}:{seen}:{step}"),

@@ -12,6 +12,7 @@ mod sign_up;
 mod transfer;
 mod usage_charge;
 
+pub(super) use change::MAX_SETTLEMENTS;
 pub(super) use customer_state::CustomerState;
 
 use super::org::OrgInfoUpdate;

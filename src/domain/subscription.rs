@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::migration::MIGRATIONS;
 use super::pricing::NO_LIMIT;
 use super::refs::FeaturePlan;
+use super::request_key::KEYS;
 use super::{Domain, Result, price, request_key, revision};
 use crate::billing::SubscriptionStatus::{
     Active, Canceled, Incomplete, IncompleteExpired, PastDue, Trialing,
@@ -32,6 +34,8 @@ pub(super) struct Subscriptions {
     pub(super) revision: u64,
     /// The noted keys of clients' requests.
     pub(super) request_keys: Vec<String>,
+    /// The migrations that have moved the customer.
+    pub(super) migrations: Vec<String>,
 }
 
 impl Subscription {
@@ -165,7 +169,8 @@ impl Domain {
 pub(super) fn sort_out(mut all: Vec<Subscription>) -> Subscriptions {
     all.retain(Subscription::is_tiers);
     let revision = revision::newest(all.iter(), [].iter());
-    let request_keys = request_key::noted(all.iter().map(|subscription| &subscription.metadata));
+    let noted = |name| request_key::noted(name, all.iter().map(|one| &one.metadata));
+    let (request_keys, migrations) = (noted(KEYS), noted(MIGRATIONS));
     let (mut live, over): (Vec<_>, Vec<_>) = all.into_iter().partition(Subscription::is_live);
     let paid = live.iter().position(Subscription::is_paid_for);
     let best = paid.or_else(|| live.iter().position(Subscription::grants));
@@ -185,6 +190,7 @@ pub(super) fn sort_out(mut all: Vec<Subscription>) -> Subscriptions {
         ended_unsettled,
         revision,
         request_keys,
+        migrations,
     }
 }
 

@@ -21,6 +21,7 @@ mod legacy;
 mod logs;
 mod malformed;
 mod malformed_names;
+mod migration;
 mod models;
 mod openapi;
 mod operations;

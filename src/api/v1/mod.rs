@@ -6,6 +6,7 @@ mod checkout;
 mod clock;
 mod history;
 mod ledger;
+mod migration;
 pub(super) mod org;
 mod orgs;
 mod phases;
@@ -28,6 +29,7 @@ pub(super) fn operations() -> impl Iterator<Item = Operation> {
         .chain(clock::operations())
         .chain(history::operations())
         .chain(ledger::operations())
+        .chain(migration::operations())
         .chain(org::operations())
         .chain(orgs::operations())
         .chain(phases::operations())
@@ -54,6 +56,7 @@ pub(super) fn decode_all(body: &[u8]) {
     read::<archive::ArchiveRequest>(body);
     read::<setup::SetupRequest>(body);
     read::<setup::ConfirmSetupRequest>(body);
+    read::<migration::MigrateRequest>(body);
 }
 
 #[cfg(test)]

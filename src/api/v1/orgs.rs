@@ -17,10 +17,10 @@ use crate::domain::refs::{FeaturePlan, OrgName, PlanName};
 use crate::domain::{self, Domain, Lane, ListedOrg, OrgsPage, OrgsQuery};
 
 /// How many orgs a page has unless said otherwise.
-const PAGE: usize = 100;
+pub(super) const PAGE: usize = 100;
 
 /// How many orgs a page can have.
-const LONGEST_PAGE: usize = 1_000;
+pub(super) const LONGEST_PAGE: usize = 1_000;
 
 pub(in crate::api) fn operations() -> [Operation; 1] {
     let access = Access::Account(Lane::Bulk, Role::Read);
@@ -60,7 +60,7 @@ fn parsed<T: FromStr<Err: Into<domain::Error>>>(
 }
 
 /// How many orgs the page has.
-pub(super) fn limit(parts: &Parts) -> Result<usize, Error> {
+fn limit(parts: &Parts) -> Result<usize, Error> {
     let Some(text) = parameter(parts, "limit") else {
         return Ok(PAGE);
     };

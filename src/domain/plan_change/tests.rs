@@ -64,6 +64,7 @@ fn sold(price: &str) -> PricedFeature {
         billing: BillingTerms::default(),
         free: false,
         archived: false,
+        limit: i64::MAX,
     }
 }
 

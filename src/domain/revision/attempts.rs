@@ -71,6 +71,7 @@ impl Decisions {
             seen,
             attempt: self.attempts.at(seen),
             request_keys: None,
+            migrations: None,
         }
     }
 

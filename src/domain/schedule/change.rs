@@ -20,7 +20,7 @@ use crate::domain::{Domain, Failure, Result};
 
 /// How often a request completes earlier changes before its own. What Stripe keeps refusing must not hold it up for
 /// ever.
-const MAX_SETTLEMENTS: u32 = 3;
+pub(in crate::domain) const MAX_SETTLEMENTS: u32 = 3;
 
 /// The step of a change that makes its revision.
 const CHANGE: &str = "change";
@@ -165,7 +165,7 @@ impl Domain {
     }
 
     /// Writes the decision, and then ends what it supersedes. The next answer about the org shows the outcome.
-    async fn write(
+    pub(in crate::domain) async fn write(
         &self,
         org: &ResolvedOrg,
         change: Change<'_>,

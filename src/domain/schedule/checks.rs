@@ -32,7 +32,7 @@ impl Domain {
     ///
     /// # Errors
     /// [`Error::Refused`] for a coupon that does not exist, [`Error::Invalid`] for one that is not valid any more.
-    pub(super) async fn check_coupons(
+    pub(in crate::domain) async fn check_coupons(
         &self,
         asked: &[ResolvedPhase],
         current_plan: &CurrentPlan,

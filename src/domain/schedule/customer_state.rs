@@ -1,8 +1,9 @@
 //! The subscriptions and schedules of a customer, as a decision needs them, and when to decide again.
 
 use crate::billing::{Schedule, Subscription};
+use crate::domain::migration::MIGRATIONS;
 use crate::domain::plan_change::CurrentState;
-use crate::domain::request_key;
+use crate::domain::request_key::{self, KEYS};
 use crate::domain::revision::{self, Decisions, Refusal};
 use crate::domain::subscription::Detail;
 use crate::domain::{Domain, Error, Failure, Result};
@@ -25,6 +26,8 @@ pub(in crate::domain) struct CustomerState {
     pub(in crate::domain) revision: u64,
     /// The keys of the clients' requests that were carried out.
     pub(super) request_keys: Vec<String>,
+    /// The migrations that have moved the org.
+    pub(in crate::domain) migrations: Vec<String>,
 }
 
 impl CustomerState {
@@ -34,7 +37,7 @@ impl CustomerState {
     }
 
     /// Whether earlier changes have left something to be done.
-    pub(super) fn is_unsettled(&self) -> bool {
+    pub(in crate::domain) fn is_unsettled(&self) -> bool {
         let current = self.current.as_ref();
         !self.ended_unsettled.is_empty() || current.is_some_and(Subscription::is_unsettled)
     }
@@ -61,7 +64,7 @@ impl CustomerState {
         items.any(|item| item.price.id == price) || planned.any(|item| item.price.id() == price)
     }
 
-    pub(super) fn current_state(&self) -> CurrentState<'_> {
+    pub(in crate::domain) fn current_state(&self) -> CurrentState<'_> {
         match (&self.current, &self.not_started) {
             (Some(subscription), _) => CurrentState::Subscribed(subscription),
             (None, Some(schedule)) => CurrentState::NotStarted(schedule),
@@ -79,10 +82,13 @@ impl Domain {
         let schedules = self.schedules(customer).await?;
         let found = self.subscriptions(customer, Detail::History).await?;
         let revision = revision::newest([].iter(), schedules.iter()).max(found.revision);
-        let metadata = schedules.iter().map(|schedule| &schedule.metadata);
-        let of_schedules = request_key::noted(metadata);
-        let mut request_keys = found.request_keys;
-        request_keys.extend(of_schedules);
+        let noted = |name| {
+            let metadata = schedules.iter().map(|schedule| &schedule.metadata);
+            request_key::noted(name, metadata)
+        };
+        let (mut request_keys, mut migrations) = (found.request_keys, found.migrations);
+        request_keys.extend(noted(KEYS));
+        migrations.extend(noted(MIGRATIONS));
         let mut not_started = schedules;
         not_started.retain(Schedule::is_not_started);
         let begun = found.current.as_ref().and_then(|s| s.schedule.as_ref());
@@ -100,6 +106,7 @@ impl Domain {
             obsolete,
             revision,
             request_keys,
+            migrations,
         })
     }
 

@@ -10,6 +10,7 @@ use super::customer_state::CustomerState;
 use super::proration::{PLANNED_END, UNUSED_TIME, UnusedTime};
 use super::usage_charge::UsageCharge;
 use crate::billing::{Metadata, NewPhase, Subscription, SubscriptionUpdate};
+use crate::domain::migration::MIGRATIONS;
 use crate::domain::org::ResolvedOrg;
 use crate::domain::plan_change::ResolvedPhase;
 use crate::domain::request_key::KEYS;
@@ -22,10 +23,11 @@ use crate::domain::{Domain, Error, Failure, Result};
 const MAX_PAIRS: usize = 50;
 
 /// The keys that a change may write, beside one figure for each metered feature.
-const NOTE_KEYS: [&str; 7] = [
+const NOTE_KEYS: [&str; 8] = [
     MARK.0,
     REVISION,
     KEYS,
+    MIGRATIONS,
     SCHEDULED,
     SETTLED,
     UNUSED_TIME,

@@ -379,3 +379,82 @@ async fn who_is_affected_by_a_push_is_said_before() {
     let same = place.tier(&["diff", "pricing.json"]).ok().await;
     assert!(!same.contains(" has "), "{same}");
 }
+
+#[tokio::test]
+async fn the_orgs_of_a_plan_are_moved() {
+    let place = Place::pushed().await;
+    place.write(
+        "next.json",
+        &PRICING
+            .replace("plan:pro@1", "plan:pro@2")
+            .replace("1000", "1500"),
+    );
+    place.tier(&["push", "next.json"]).ok().await;
+    for org in ["org:b", "org:a"] {
+        place.tier(&["subscribe", org, "plan:pro@1"]).ok().await;
+    }
+    let period_end = ["--at", "period-end", "plan:pro@1", "plan:pro@2"];
+    let dry = [&["migrate", "--dry-run"][..], &period_end].concat();
+    let plan = place.tier(&dry).ok().await;
+    let rows = cells(&plan);
+    assert_eq!(rows[0], ["ORG", "EFFECTIVE", "BILL", "NEW", "OVER"]);
+    assert_eq!(
+        (rows[1][0], &rows[1][2..]),
+        ("org:a", &["1000", "1500", "-"][..])
+    );
+    assert_eq!(rows[2][0], "org:b");
+    assert!(
+        plan.ends_with("\n2 orgs: next bills of 2000 become 3000, 0 above a limit\n"),
+        "{plan}"
+    );
+    let machine = json(&place.tier(&[&["--json"][..], &dry].concat()).ok().await);
+    assert_eq!(machine["orgs"][1]["next_bill"], 1500);
+    let some = ["migrate", "--org", "org:a", "plan:pro@1", "plan:pro@2"];
+    assert_eq!(place.tier(&some).ok().await, "");
+    assert_eq!(
+        place
+            .tier(&["orgs", "--plan", "plan:pro@2"])
+            .ok()
+            .await
+            .lines()
+            .count(),
+        2
+    );
+    let again = place.tier(&some).end().await;
+    assert_eq!(
+        (again.code, again.stdout.as_str()),
+        (
+            Some(1),
+            "org:a: the org does not have the plan: \"plan:pro@1\" (invalid_request)\n"
+        )
+    );
+    assert!(
+        again.stderr.contains("0 of 1 org moved")
+            && again.stderr.contains("`tier migrate --id mig_"),
+        "{again:?}"
+    );
+    let all = json(
+        &place
+            .tier(&["--json", "migrate", "plan:pro@1", "plan:pro@2"])
+            .ok()
+            .await,
+    );
+    assert_eq!(
+        (&all["state"], &all["total"], &all["done"]),
+        (&"done".into(), &1.into(), &1.into())
+    );
+    let id = all["id"].as_str().expect("an id");
+    assert_eq!(place.tier(&["migrate", "--id", id]).ok().await, "");
+    let fault = place
+        .tier(&["migrate", "plan:pro@1", "plan:pro@1"])
+        .fault()
+        .await;
+    assert!(fault.contains("the same plan"), "{fault}");
+    for wrong in [
+        &["migrate", "plan:pro@1"][..],
+        &["migrate", "--id", id, "plan:pro@1", "plan:pro@2"],
+        &["migrate", "--at", "soon", "a", "b"],
+    ] {
+        place.tier(wrong).misused().await;
+    }
+}

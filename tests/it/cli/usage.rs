@@ -5,7 +5,7 @@ use tier::domain::pricing::Model;
 
 use super::{PRICING, Place, json};
 
-const COMMANDS: [&str; 33] = [
+const COMMANDS: [&str; 34] = [
     "serve",
     "sandbox",
     "dev",
@@ -19,6 +19,7 @@ const COMMANDS: [&str; 33] = [
     "schema",
     "subscribe",
     "orgs",
+    "migrate",
     "phases",
     "limits",
     "report",

@@ -39,7 +39,7 @@ async fn words_that_are_no_commands_have_a_hint() {
         ("advance", "`tier clock advance`"),
         ("customers", "`tier orgs` lists all"),
         ("open", "`tier whoami`"),
-        ("migrate", "`tier subscribe ORG PLAN`"),
+        ("upgrade", "`tier subscribe ORG PLAN`"),
         ("Push", "'push'"),
     ] {
         let said = place.tier(&[word, "org:acme"]).misused().await;

@@ -133,9 +133,10 @@ async fn a_write_leaves_a_line() {
 }
 
 /// Writes that are of no org, of many, or of one that the request does not name.
-const WITHOUT_ORG: [&str; 8] = [
+const WITHOUT_ORG: [&str; 9] = [
     "/v1/archive",
     "/api/v1/push",
+    "/v1/migrate",
     "/v1/push",
     "/v1/clock",
     "/v1/reports",

@@ -1,0 +1,76 @@
+//! Previews of invoices.
+
+use super::{Billing, Invoice};
+use crate::stripe::{Error, Form};
+
+/// Other terms of a subscription, which are only tried.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewTerms {
+    /// What changes.
+    pub items: Vec<PreviewedItem>,
+    /// When the rest of the period changes its price, in Unix seconds; none: it does not.
+    pub prorated_from: Option<i64>,
+}
+
+/// A change of an item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PreviewedItem {
+    /// It is added.
+    Added {
+        /// `price_…`.
+        price: String,
+        /// None of a metered price.
+        quantity: Option<u64>,
+    },
+    /// It is removed.
+    Removed {
+        /// `si_…`.
+        id: String,
+    },
+}
+
+impl NewTerms {
+    fn form(&self) -> Form {
+        let mut form = Form::new();
+        for (i, item) in self.items.iter().enumerate() {
+            let name = format!("subscription_items[{i}]");
+            match item {
+                PreviewedItem::Added { price, quantity } => {
+                    form.push(format!("{name}[price]"), price);
+                    form.push_some(format!("{name}[quantity]"), *quantity);
+                }
+                PreviewedItem::Removed { id } => {
+                    form.push(format!("{name}[id]"), id);
+                    form.push(format!("{name}[deleted]"), true);
+                }
+            }
+        }
+        let behavior = match self.prorated_from {
+            Some(_) => "create_prorations",
+            None => "none",
+        };
+        form.push("subscription_proration_behavior", behavior);
+        form.push_some("subscription_proration_date", self.prorated_from);
+        form
+    }
+}
+
+impl Billing<'_> {
+    /// The next invoice of a subscription, perhaps with other terms. None if there will be none.
+    pub async fn next_invoice(
+        self,
+        subscription: &str,
+        terms: Option<&NewTerms>,
+    ) -> Result<Option<Invoice>, Error> {
+        let request = self.get("/v1/invoices/upcoming");
+        let mut request = request.param("subscription", subscription);
+        if let Some(terms) = terms {
+            request = request.form(terms.form());
+        }
+        match request.send().await {
+            Ok(invoice) => Ok(Some(invoice)),
+            Err(error) if error.is_no_upcoming_invoice() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! `tier migrate`: moves all orgs of a plan to another one.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::client::{Answer, Client};
+use super::confirm::Confirmation;
+use super::error::CliError;
+use super::usage::moment;
+use super::{Context, output};
+
+const PATH: &str = "/v1/migrate";
+
+/// How often a migration is asked how far it is.
+const TICK: Duration = Duration::from_millis(200);
+
+/// How many orgs a page of the plan has.
+const PAGE: usize = 100;
+
+/// Arguments of `tier migrate`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Each org that has the plan, or is to get it, is moved as by `tier subscribe`: its trial, coupon, quantities, other plans \
+and what is scheduled for it stay. A migration that was interrupted goes on with --id; no org is moved twice.
+
+Examples:
+  tier migrate --dry-run plan:pro@1 plan:pro@2     whose bill becomes what
+  tier migrate plan:pro@1 plan:pro@2
+  tier migrate --at period-end plan:pro@1 plan:pro@2
+  tier migrate --org org:acme --org org:b plan:pro@1 plan:pro@2
+  tier migrate --id mig_0123456789abcdef           goes on")]
+pub(super) struct Migrate {
+    /// When: now, period-end, or a date like 2030-01-31 or 2030-01-31T12:00:00Z
+    #[arg(long, default_value = "now", value_parser = at)]
+    at: String,
+
+    /// Only this org; repeatable
+    #[arg(long = "org", value_name = "ORG")]
+    orgs: Vec<String>,
+
+    /// Only say what would become of each org
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Go on with a migration that was interrupted
+    #[arg(long, value_name = "ID", conflicts_with_all = ["at", "orgs", "dry_run", "from", "to"])]
+    id: Option<String>,
+
+    #[command(flatten)]
+    confirmation: Confirmation,
+
+    /// The plan that the orgs have, as plan:NAME@VERSION
+    #[arg(required_unless_present = "id")]
+    from: Option<String>,
+
+    /// The plan that they get
+    #[arg(required_unless_present = "id")]
+    to: Option<String>,
+}
+
+/// Answer of `/v1/migrate`.
+#[derive(Deserialize)]
+struct Migration {
+    id: Option<String>,
+    state: String,
+    total: usize,
+    done: usize,
+    failed: Vec<Failure>,
+}
+
+#[derive(Deserialize)]
+struct Failure {
+    org: String,
+    code: String,
+    message: String,
+}
+
+#[derive(Deserialize)]
+struct Move {
+    org: String,
+    effective: DateTime<Utc>,
+    next_bill: Option<i64>,
+    next_bill_now: Option<i64>,
+    over_limit: Vec<String>,
+}
+
+/// Reads a time as the API writes it.
+fn at(text: &str) -> Result<String, String> {
+    match text {
+        "now" => Ok(text.to_owned()),
+        "period-end" | "period_end" => Ok("period_end".to_owned()),
+        _ => {
+            let day = moment(&format!("{text}T00:00:00Z"));
+            let time = day.or_else(|_| moment(text));
+            let time = time.map_err(
+                |_| "expected now, period-end, or a date like 2030-01-31 or 2030-01-31T12:00:00Z",
+            )?;
+            Ok(time.to_rfc3339())
+        }
+    }
+}
+
+impl Migrate {
+    fn request(&self) -> Value {
+        if let Some(id) = &self.id {
+            return json!({ "id": id });
+        }
+        let mut request = json!({ "from": self.from, "to": self.to, "at": self.at });
+        if !self.orgs.is_empty() {
+            request["orgs"] = json!(self.orgs);
+        }
+        request
+    }
+
+    /// What a person is asked.
+    fn question(&self) -> String {
+        match (&self.id, &self.from, &self.to) {
+            (None, Some(from), Some(to)) => {
+                let whom = match self.orgs.len() {
+                    0 => "all orgs".to_owned(),
+                    named => output::plural(named, "org"),
+                };
+                format!("Move {whom} from {from} to {to} in the live account?")
+            }
+            _ => "Go on with the migration in the live account?".to_owned(),
+        }
+    }
+}
+
+/// Moves the orgs, or says what would become of them.
+pub(super) async fn run(context: &Context, arguments: &Migrate) -> anyhow::Result<()> {
+    let client = context.client().await?;
+    if arguments.dry_run {
+        return show_plan(context, &client, arguments).await;
+    }
+    arguments
+        .confirmation
+        .ask(client.is_live(), &arguments.question())?;
+    let begun: Migration = client.post(PATH, &arguments.request()).await?.decode()?;
+    let id = begun.id.unwrap_or_default();
+    if begun.state != "done" && !context.global.json {
+        output::done(format_args!("{id} has begun"))?;
+    }
+    let answer = tokio::select! {
+        answer = until_done(&client, &id, begun.total) => answer?,
+        _ = tokio::signal::ctrl_c() => {
+            let advice = format!("`tier migrate --id {id}` goes on");
+            return Err(CliError::new("interrupted").advise(advice).into());
+        }
+    };
+    if context.global.json {
+        output::text(&answer.body)?;
+    }
+    let migration: Migration = answer.decode()?;
+    if !context.global.json {
+        for failure in &migration.failed {
+            output::line(failure.text())?;
+        }
+    }
+    let moved = format!(
+        "{} of {} moved",
+        migration.done,
+        output::plural(migration.total, "org")
+    );
+    if migration.done < migration.total {
+        let advice = format!("`tier migrate --id {id}` tries the others again");
+        return Err(CliError::new(moved).advise(advice).into());
+    }
+    if context.global.json {
+        return Ok(());
+    }
+    output::done(moved)
+}
+
+/// Waits until all orgs have been tried. A person sees how many are done.
+async fn until_done(client: &Client, id: &str, total: usize) -> anyhow::Result<Answer> {
+    let done = std::sync::atomic::AtomicUsize::new(0);
+    let ordering = std::sync::atomic::Ordering::Relaxed;
+    let work = async {
+        loop {
+            let answer = client.get(PATH, &[("id", id)]).await?;
+            let migration: Migration = answer.decode()?;
+            done.store(migration.done, ordering);
+            if migration.state == "done" {
+                return Ok(answer);
+            }
+            tokio::time::sleep(TICK).await;
+        }
+    };
+    output::counted("moving orgs", total, || done.load(ordering), work).await
+}
+
+/// Prints what would become of each org, and of all bills together.
+async fn show_plan(context: &Context, client: &Client, arguments: &Migrate) -> anyhow::Result<()> {
+    let pages = plan(client, arguments.request());
+    let (moves, failed) = output::watched("asking Stripe", pages).await?;
+    if context.global.json {
+        return output::json(&json!({ "orgs": moves, "failed": failed }));
+    }
+    let moves: Vec<Move> = serde_json::from_value(moves.into())?;
+    let failed: Vec<Failure> = serde_json::from_value(failed.into())?;
+    for failure in &failed {
+        output::note(failure.text());
+    }
+    let summary = summary(&moves);
+    output::table(
+        "ORG EFFECTIVE BILL NEW OVER",
+        moves.into_iter().map(Move::cells),
+    )?;
+    output::line(summary)
+}
+
+/// The rows of all pages, and those orgs that cannot be moved.
+async fn plan(client: &Client, mut request: Value) -> anyhow::Result<(Vec<Value>, Vec<Value>)> {
+    request["dry_run"] = json!(true);
+    request["limit"] = json!(PAGE);
+    let (mut moves, mut failed) = (Vec::new(), Vec::new());
+    loop {
+        let answer = client.post(PATH, &request).await?;
+        let mut page: Value = answer.decode()?;
+        let mut take = |field: &str, into: &mut Vec<Value>| {
+            if let Value::Array(rows) = page[field].take() {
+                into.extend(rows);
+            }
+        };
+        take("orgs", &mut moves);
+        take("failed", &mut failed);
+        match page["next"].take() {
+            Value::Null => return Ok((moves, failed)),
+            next => request["after"] = next,
+        }
+    }
+}
+
+impl Failure {
+    fn text(&self) -> String {
+        let message = output::printable(&self.message);
+        format!(
+            "{}: {message} ({})",
+            output::printable(&self.org),
+            self.code
+        )
+    }
+}
+
+impl Move {
+    fn cells(self) -> Vec<String> {
+        let cents =
+            |bill: Option<i64>| bill.map_or_else(|| "-".to_owned(), |bill| bill.to_string());
+        let over = if self.over_limit.is_empty() {
+            "-".to_owned()
+        } else {
+            self.over_limit.join(" ")
+        };
+        let effective = self.effective.format("%Y-%m-%dT%H:%M:%SZ").to_string();
+        vec![
+            self.org,
+            effective,
+            cents(self.next_bill_now),
+            cents(self.next_bill),
+            over,
+        ]
+    }
+}
+
+/// What becomes of all orgs together.
+fn summary(moves: &[Move]) -> String {
+    let sum = |bill: fn(&Move) -> Option<i64>| {
+        moves.iter().filter_map(bill).map(i128::from).sum::<i128>()
+    };
+    let (before, after) = (sum(|one| one.next_bill_now), sum(|one| one.next_bill));
+    let over = moves
+        .iter()
+        .filter(|one| !one.over_limit.is_empty())
+        .count();
+    format!(
+        "{}: next bills of {before} become {after}, {over} above a limit",
+        output::plural(moves.len(), "org")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_a_word_a_day_or_an_instant() {
+        for (text, time) in [
+            ("now", "now"),
+            ("period-end", "period_end"),
+            ("period_end", "period_end"),
+            ("2030-01-31", "2030-01-31T00:00:00+00:00"),
+            ("2030-01-31T12:00:00+01:00", "2030-01-31T11:00:00+00:00"),
+            ("1893456000", "2030-01-01T00:00:00+00:00"),
+        ] {
+            assert_eq!(at(text).as_deref(), Ok(time));
+        }
+        for text in ["", "later", "2030-02-31", "31.1.2030"] {
+            assert!(at(text).is_err(), "{text}");
+        }
+    }
+}

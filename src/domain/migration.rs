@@ -1,0 +1,302 @@
+//! `migrate`: moves all orgs of a plan, or some of them, to another plan.
+//!
+//! What a migration is to do is written to Stripe before it begins, as an inactive product of its own, so that any server
+//! can go on with it. Each org is changed as by `subscribe`, and its subscription notes the migration in the same call:
+//! whoever goes on after a crash, or at the same time, leaves it alone. Nothing else has to be kept.
+
+mod course;
+mod one_org;
+mod preview;
+mod progress;
+mod record;
+mod run;
+mod targets;
+
+use std::collections::BTreeSet;
+
+use super::catalog::{Catalog, PricedFeature};
+use super::refs::{FeatureName, FeaturePlan, OrgName, PlanName};
+use super::{Domain, Error, Result};
+
+pub(super) use progress::Migrations;
+
+use course::Swap;
+use record::Record;
+
+/// The metadata key under which subscriptions and schedules have the migrations that moved them, the last one first.
+pub(super) const MIGRATIONS: &str = "tier.migration";
+
+/// How many migrations are noted. Their ids and the spaces between fit into one metadata value.
+const NOTED: usize = 15;
+
+/// Which orgs are to be moved, where to, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Migrate {
+    /// The plan that they have.
+    pub from: PlanName,
+    /// The plan that they get instead.
+    pub to: PlanName,
+    /// When.
+    pub at: MigrateAt,
+    /// Only these; none: all that have the plan, or are to get it.
+    pub orgs: Option<BTreeSet<OrgName>>,
+}
+
+/// When an org is moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MigrateAt {
+    /// At once.
+    #[default]
+    Now,
+    /// When its billing period ends.
+    PeriodEnd,
+    /// In Unix seconds. Once that is over, at once.
+    Time(i64),
+}
+
+impl MigrateAt {
+    /// The time itself, for an org whose billing period ends then.
+    fn resolve(self, now: i64, period_end: i64) -> i64 {
+        match self {
+            Self::Now => now,
+            Self::PeriodEnd => period_end,
+            Self::Time(at) => at,
+        }
+    }
+}
+
+/// How far a migration is.
+#[derive(Clone, Debug)]
+pub struct MigrationState {
+    /// `mig_…`.
+    pub id: String,
+    /// Whether all orgs have been tried.
+    pub is_done: bool,
+    /// How many orgs it is about.
+    pub total: usize,
+    /// How many of them need nothing more.
+    pub done: usize,
+    /// Those that could not be moved, as far as this process has tried.
+    pub failed: Vec<MigrationFailure>,
+}
+
+/// An org that could not be moved.
+#[derive(Clone, Debug)]
+pub struct MigrationFailure {
+    /// The org.
+    pub org: OrgName,
+    /// Why.
+    pub error: Error,
+}
+
+/// What a migration would do: a page of its orgs, by name.
+#[derive(Clone, Debug)]
+pub struct MigrationPlan {
+    /// How many orgs there are on all pages.
+    pub total: usize,
+    /// What becomes of each.
+    pub moves: Vec<PlannedMove>,
+    /// Those of the page that cannot be moved.
+    pub failed: Vec<MigrationFailure>,
+    /// The last org of the page, if there are more.
+    pub next: Option<OrgName>,
+}
+
+/// What a migration would do to an org.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedMove {
+    /// The org.
+    pub org: OrgName,
+    /// When its first phase changes, in Unix seconds.
+    pub effective: i64,
+    /// The total of its next invoice after the change, with what is used so far; none if there will be none.
+    pub next_bill: Option<i64>,
+    /// The same without the change.
+    pub next_bill_now: Option<i64>,
+    /// The metered features of which it has used more by now than it will be allowed in a period.
+    pub over_limit: Vec<FeatureName>,
+}
+
+/// The features of both plans.
+struct Terms {
+    catalog: Catalog,
+    swap: Swap,
+}
+
+impl Domain {
+    /// Begins a migration, which goes on in the background. With `key`, a repetition of the request is the same one.
+    ///
+    /// # Errors
+    /// As [`plan_migration`](Self::plan_migration). Nothing is moved then.
+    pub async fn migrate(&self, request: &Migrate, key: Option<&str>) -> Result<MigrationState> {
+        let outcome = self.begin_migration(request, key).await;
+        outcome.map_err(|error| self.error_to_report(error))
+    }
+
+    async fn begin_migration(
+        &self,
+        request: &Migrate,
+        key: Option<&str>,
+    ) -> Result<MigrationState> {
+        let terms = self.check_migration(request).await?;
+        let id = match key {
+            Some(key) => format!("mig_{}", self.key_digest(key)),
+            None => format!("mig_{}", &uuid::Uuid::new_v4().simple().to_string()[..16]),
+        };
+        let record = Record::new(id, request.clone(), self.test_clock.as_deref());
+        let targets = self.migration_targets(&record, &terms).await?;
+        match self.keep_record(&record).await? {
+            None => self.run_migration(record, terms, targets).await,
+            Some(known) if known.request == record.request => self.go_on(known).await,
+            Some(_) => Err(super::request_key::reused()),
+        }
+    }
+
+    /// Goes on with a migration, unless this process is at it or it has moved all its orgs.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if there is none of that id.
+    pub async fn resume_migration(&self, id: &str) -> Result<MigrationState> {
+        let record = self.migration_record(id).await?;
+        self.go_on(record).await
+    }
+
+    async fn go_on(&self, record: Record) -> Result<MigrationState> {
+        if let Some(progress) = self.running_migration(&record.id).await?
+            && !progress.has_stopped()
+        {
+            return Ok(progress.state());
+        }
+        if let Some(state) = record.finished().filter(|state| state.done == state.total) {
+            return Ok(state);
+        }
+        let domain = self.on_clock_of(&record);
+        let terms = domain.check_migration_terms(&record.request).await?;
+        let targets = domain.migration_targets(&record, &terms).await?;
+        domain.run_migration(record, terms, targets).await
+    }
+
+    /// How far a migration is.
+    ///
+    /// # Errors
+    /// As [`resume_migration`](Self::resume_migration).
+    pub async fn migration(&self, id: &str) -> Result<MigrationState> {
+        if let Some(progress) = self.running_migration(id).await? {
+            return Ok(progress.state());
+        }
+        let record = self.migration_record(id).await?;
+        if let Some(state) = record.finished() {
+            return Ok(state);
+        }
+        // Another server is at it, or it was interrupted.
+        let domain = self.on_clock_of(&record);
+        let terms = domain.terms(&record.request).await?;
+        let targets = domain.migration_targets(&record, &terms).await?;
+        Ok(MigrationState {
+            id: record.id,
+            is_done: false,
+            total: targets.moved + targets.orgs.len(),
+            done: targets.moved,
+            failed: Vec::new(),
+        })
+    }
+
+    /// What a migration would do. Nothing is written.
+    ///
+    /// # Errors
+    /// [`Error::FeatureOrPlanNotFound`] for a plan that does not exist, [`Error::PlanArchived`] for one that nobody new gets,
+    /// [`Error::Invalid`] for plans that do not fit together or a time in the past.
+    pub async fn plan_migration(
+        &self,
+        request: &Migrate,
+        limit: usize,
+        after: Option<&OrgName>,
+    ) -> Result<MigrationPlan> {
+        let terms = self.check_migration(request).await?;
+        let record = Record::new(String::new(), request.clone(), self.test_clock.as_deref());
+        let targets = self.migration_targets(&record, &terms).await?.orgs;
+        let begin = after.map_or(0, |after| targets.partition_point(|one| one.org <= *after));
+        let page = &targets[begin..targets.len().min(begin + limit)];
+        let (moves, failed) = self.preview_moves(page, request.at, &terms).await?;
+        let last = page.last().filter(|_| begin + page.len() < targets.len());
+        Ok(MigrationPlan {
+            total: targets.len(),
+            moves,
+            failed,
+            next: last.map(|last| last.org.clone()),
+        })
+    }
+
+    /// Checks a new request.
+    async fn check_migration(&self, request: &Migrate) -> Result<Terms> {
+        if request.from == request.to {
+            return Err(Error::Invalid(format!(
+                "from and to are the same plan: {:?}",
+                request.from.as_str()
+            )));
+        }
+        if let MigrateAt::Time(at) = request.at
+            && at < self.now().await?
+        {
+            return Err(Error::Invalid("at must not be in the past".into()));
+        }
+        self.check_migration_terms(request).await
+    }
+
+    /// Checks what may have changed since a request was accepted.
+    async fn check_migration_terms(&self, request: &Migrate) -> Result<Terms> {
+        let terms = self.terms(request).await?;
+        let to = terms.catalog.plan(&request.to)?;
+        if to.iter().any(|feature| feature.archived) {
+            return Err(Error::PlanArchived(request.to.to_string()));
+        }
+        let from = terms.catalog.plan(&request.from)?;
+        let currency = |plan: &[PricedFeature]| {
+            let first = plan.first();
+            first
+                .map(|feature| feature.billing.currency.clone())
+                .unwrap_or_default()
+        };
+        let (from, to) = (currency(&from), currency(&to));
+        if from != to {
+            return Err(Error::Invalid(format!(
+                "the currency of a subscription cannot change: from is in {from}, and to in {to}"
+            )));
+        }
+        Ok(terms)
+    }
+
+    async fn terms(&self, request: &Migrate) -> Result<Terms> {
+        let prices = self.billing().prices_with_tiers().await?;
+        let catalog = Catalog::new(prices);
+        let names = |plan: Vec<PricedFeature>| -> BTreeSet<FeaturePlan> {
+            plan.into_iter().map(|feature| feature.name).collect()
+        };
+        let swap = Swap {
+            from: names(catalog.plan(&request.from)?),
+            to: names(catalog.plan(&request.to)?),
+        };
+        Ok(Terms { catalog, swap })
+    }
+
+    /// The same account for the orgs that a migration is about.
+    fn on_clock_of(&self, record: &Record) -> Self {
+        match &record.clock {
+            Some(clock) => self.on_test_clock(clock.as_str()),
+            None => Self {
+                test_clock: None,
+                ..self.clone()
+            },
+        }
+    }
+}
+
+/// The metadata value after a migration was added.
+fn noted_with(known: &[String], id: &str) -> String {
+    let known = known
+        .iter()
+        .map(String::as_str)
+        .filter(|known| *known != id);
+    let all: Vec<_> = std::iter::once(id).chain(known).take(NOTED).collect();
+    all.join(" ")
+}

@@ -1,0 +1,212 @@
+//! The phases of an org, and what they become in a migration. Pure.
+
+use std::collections::BTreeSet;
+
+use crate::domain::phases::Phase;
+use crate::domain::refs::FeaturePlan;
+
+/// A phase of an org, the one in force or one to come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stretch {
+    /// When it begins, in Unix seconds; none: it is in force.
+    pub(super) start: Option<i64>,
+    /// Its features; none: the subscription ends.
+    pub(super) features: BTreeSet<FeaturePlan>,
+    pub(super) trial: bool,
+    /// The id of a coupon, or empty for no coupon; none: that in force.
+    pub(super) coupon: Option<String>,
+}
+
+/// What a migration takes away, and what it gives instead.
+#[derive(Clone, Debug)]
+pub(super) struct Swap {
+    pub(super) from: BTreeSet<FeaturePlan>,
+    pub(super) to: BTreeSet<FeaturePlan>,
+}
+
+/// What an org's phases become.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Course {
+    /// The phases to ask for. The phase in force is left out if it stays as it is.
+    pub(super) phases: Vec<Stretch>,
+    /// When the first change takes place, in Unix seconds.
+    pub(super) effective: i64,
+}
+
+impl Stretch {
+    /// Reads the phases that Stripe has. `has_begun` says that the first of them is in force.
+    pub(super) fn all(phases: Vec<Phase>, has_begun: bool) -> Vec<Self> {
+        let coupon = |phase: &Phase| phase.coupon.as_ref().map(|coupon| coupon.id.clone());
+        let in_force = phases.first().filter(|_| has_begun).and_then(coupon);
+        let read = |(i, phase): (usize, Phase)| {
+            let is_in_force = i == 0 && has_begun;
+            // A coupon that goes on is not redeemed anew.
+            let own = coupon(&phase);
+            let goes_on = is_in_force || (own.is_some() && own == in_force);
+            let ends = phase.features.is_empty();
+            Self {
+                start: (!is_in_force).then_some(phase.effective),
+                features: phase.features.into_iter().collect(),
+                trial: phase.trial,
+                coupon: (!goes_on && !ends).then(|| own.unwrap_or_default()),
+            }
+        };
+        phases.into_iter().enumerate().map(read).collect()
+    }
+}
+
+impl Swap {
+    /// Whether a phase with these features has the plan.
+    pub(super) fn applies_to(&self, features: &BTreeSet<FeaturePlan>) -> bool {
+        self.from.is_subset(features)
+    }
+
+    fn applied(&self, phase: &Stretch) -> Stretch {
+        let rest = phase.features.difference(&self.from);
+        Stretch {
+            features: rest.chain(&self.to).cloned().collect(),
+            ..phase.clone()
+        }
+    }
+
+    /// What `phases` become if the plan is exchanged `at` that time; none if nothing changes. A phase that begins earlier
+    /// and lasts longer is split.
+    pub(super) fn course(&self, phases: &[Stretch], at: i64, now: i64) -> Option<Course> {
+        let mut asked: Vec<Stretch> = Vec::with_capacity(phases.len() + 1);
+        let mut effective = None;
+        for (i, phase) in phases.iter().enumerate() {
+            let starts = phase.start.unwrap_or(now);
+            let next = phases.get(i + 1).and_then(|next| next.start);
+            if !self.applies_to(&phase.features) || next.is_some_and(|next| next <= at) {
+                asked.push(phase.clone());
+            } else if at <= starts {
+                effective.get_or_insert(starts);
+                asked.push(self.applied(phase));
+            } else {
+                effective.get_or_insert(at);
+                asked.push(phase.clone());
+                asked.push(Stretch {
+                    start: Some(at),
+                    ..self.applied(phase)
+                });
+            }
+        }
+        let effective = effective?;
+        if phases.first().is_some_and(|first| first.start.is_none())
+            && asked.first() == phases.first()
+        {
+            asked.remove(0);
+        }
+        Some(Course {
+            phases: asked,
+            effective,
+        })
+    }
+}
+
+impl Course {
+    /// The phase that is in force at a time; none if the one in force now still is.
+    pub(super) fn at(&self, time: i64) -> Option<&Stretch> {
+        let begun = self.phases.iter();
+        begun
+            .rev()
+            .find(|phase| phase.start.is_none_or(|start| start <= time))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 100;
+
+    fn features(names: &str) -> BTreeSet<FeaturePlan> {
+        let names = names.split_whitespace();
+        let name = |name: &str| {
+            let (feature, plan) = name.split_once('@').expect("a plan");
+            format!("feature:{feature}@plan:{plan}@1")
+                .parse()
+                .expect("a feature")
+        };
+        names.map(name).collect()
+    }
+
+    fn stretch(start: Option<i64>, names: &str) -> Stretch {
+        Stretch {
+            start,
+            features: features(names),
+            trial: false,
+            coupon: None,
+        }
+    }
+
+    fn swap() -> Swap {
+        Swap {
+            from: features("a@old b@old"),
+            to: features("a@new c@new"),
+        }
+    }
+
+    /// The phases that are asked for: start and features.
+    fn course(phases: &[Stretch], at: i64) -> Option<(Vec<Stretch>, i64)> {
+        let course = swap().course(phases, at, NOW)?;
+        Some((course.phases, course.effective))
+    }
+
+    #[test]
+    fn the_phase_in_force_is_exchanged_now_or_split() {
+        let has = [stretch(None, "a@old b@old x@other")];
+        let gets = "a@new c@new x@other";
+        for at in [0, NOW] {
+            let expected = (vec![stretch(None, gets)], NOW);
+            assert_eq!(course(&has, at), Some(expected));
+        }
+        let expected = (vec![stretch(Some(150), gets)], 150);
+        assert_eq!(course(&has, 150), Some(expected));
+    }
+
+    #[test]
+    fn only_who_has_the_whole_plan_is_moved() {
+        assert_eq!(course(&[stretch(None, "a@old")], NOW), None);
+        assert_eq!(course(&[stretch(None, "a@new c@new")], NOW), None);
+        assert_eq!(course(&[], NOW), None);
+    }
+
+    #[test]
+    fn later_phases_follow_and_an_end_stays() {
+        let has = [
+            stretch(None, "x@other"),
+            stretch(Some(200), "a@old b@old"),
+            stretch(Some(300), "x@other"),
+            stretch(Some(400), "a@old b@old"),
+            stretch(Some(500), ""),
+        ];
+        let rest = [
+            stretch(Some(300), "x@other"),
+            stretch(Some(400), "a@new c@new"),
+            stretch(Some(500), ""),
+        ];
+        let all = |first: &[Stretch]| [first, &rest].concat();
+        let exchanged = all(&[stretch(Some(200), "a@new c@new")]);
+        assert_eq!(course(&has, NOW), Some((exchanged.clone(), 200)));
+        assert_eq!(course(&has, 200), Some((exchanged, 200)));
+        let split = all(&[
+            stretch(Some(200), "a@old b@old"),
+            stretch(Some(250), "a@new c@new"),
+        ]);
+        assert_eq!(course(&has, 250), Some((split, 250)));
+        let last = all(&[stretch(Some(200), "a@old b@old")]);
+        assert_eq!(course(&has, 300), Some((last, 400)));
+        assert_eq!(course(&has, 500), None, "it has ended by then");
+    }
+
+    #[test]
+    fn the_phase_at_a_time_is_the_last_that_has_begun() {
+        let has = [stretch(None, "a@old b@old"), stretch(Some(300), "x@other")];
+        let course = swap().course(&has, 200, NOW).expect("a change");
+        let at = |time| course.at(time).map(|phase| phase.start);
+        assert_eq!(at(150), None);
+        assert_eq!(at(200), Some(Some(200)));
+        assert_eq!(at(300), Some(Some(300)));
+    }
+}

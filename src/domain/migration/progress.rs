@@ -1,0 +1,140 @@
+//! How far migrations are that this process has begun.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::record::Record;
+use super::targets::Targets;
+use super::{MigrationFailure, MigrationState};
+use crate::domain::refs::OrgName;
+use crate::domain::{Error, Result};
+
+/// How many ended migrations are remembered.
+const REMEMBERED: usize = 64;
+
+/// The migrations that this process has begun.
+#[derive(Default)]
+pub(in crate::domain) struct Migrations(Mutex<BTreeMap<String, Arc<Progress>>>);
+
+/// How far a migration is.
+pub(super) struct Progress {
+    id: String,
+    total: usize,
+    done: AtomicUsize,
+    failed: Mutex<BTreeMap<OrgName, Error>>,
+    /// Whether every org has been tried.
+    is_done: AtomicBool,
+    /// Whether nobody is at it any more.
+    has_stopped: AtomicBool,
+}
+
+/// Somebody is at a migration. Nobody is any more once this is dropped.
+pub(super) struct AtWork(pub(super) Arc<Progress>);
+
+/// Whether an org had anything to be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Moved,
+    /// It has been moved before.
+    MovedBefore,
+    /// It does not have the plan.
+    NotOnPlan,
+}
+
+impl Migrations {
+    pub(super) fn get(&self, id: &str) -> Option<Arc<Progress>> {
+        locked(&self.0).get(id).cloned()
+    }
+
+    /// Begins to count the orgs of a migration.
+    ///
+    /// # Errors
+    /// How far it is, if this process is at it.
+    pub(super) fn begin(&self, id: &str, targets: &Targets) -> Result<AtWork, MigrationState> {
+        let mut known = locked(&self.0);
+        if let Some(running) = known.get(id).filter(|known| !known.has_stopped()) {
+            return Err(running.state());
+        }
+        if known.len() >= REMEMBERED {
+            known.retain(|_, known| !known.has_stopped());
+        }
+        let progress = Arc::new(Progress {
+            id: id.to_owned(),
+            total: targets.moved + targets.orgs.len(),
+            done: AtomicUsize::new(targets.moved),
+            failed: Mutex::default(),
+            is_done: AtomicBool::new(false),
+            has_stopped: AtomicBool::new(false),
+        });
+        known.insert(id.to_owned(), Arc::clone(&progress));
+        Ok(AtWork(progress))
+    }
+}
+
+impl Progress {
+    pub(super) fn has_stopped(&self) -> bool {
+        self.has_stopped.load(Ordering::Acquire)
+    }
+
+    pub(super) fn state(&self) -> MigrationState {
+        // Read first, so that what is counted is complete.
+        let is_done = self.is_done.load(Ordering::Acquire);
+        let failed = locked(&self.failed);
+        let failures = failed.iter().map(|(org, error)| MigrationFailure {
+            org: org.clone(),
+            error: error.clone(),
+        });
+        MigrationState {
+            id: self.id.clone(),
+            is_done,
+            total: self.total,
+            done: self.done.load(Ordering::Acquire),
+            failed: failures.collect(),
+        }
+    }
+
+    /// Every org has been tried.
+    pub(super) fn end(&self) {
+        self.is_done.store(true, Ordering::Release);
+    }
+
+    /// Notes an org that is tried again.
+    pub(super) fn fail(&self, org: OrgName, error: Error) {
+        locked(&self.failed).insert(org, error);
+    }
+
+    /// Counts an org that need not be tried again.
+    pub(super) fn count(&self, org: OrgName, outcome: Result<Outcome>, record: &Record) {
+        let is_named = record.request.orgs.is_some();
+        let error = match outcome {
+            Ok(Outcome::NotOnPlan) if is_named => {
+                let from = record.request.from.as_str();
+                Some(Error::Invalid(format!(
+                    "the org does not have the plan: {from:?}"
+                )))
+            }
+            // It was deleted, or has got another plan, since it was listed.
+            Err(Error::OrgNotFound) if !is_named => None,
+            Ok(_) => None,
+            Err(error) => Some(error),
+        };
+        let mut failed = locked(&self.failed);
+        if let Some(error) = error {
+            failed.insert(org, error);
+        } else {
+            failed.remove(&org);
+            self.done.fetch_add(1, Ordering::Release);
+        }
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.has_stopped.store(true, Ordering::Release);
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,224 @@
+//! What a migration is to do, as it is kept in Stripe: in the metadata of a product of its own.
+
+use super::{Migrate, MigrateAt, MigrationState};
+use crate::billing::{Metadata, NewProduct};
+use crate::domain::{Domain, Error, Result};
+
+/// The prefix of the product's id. What follows is the migration's id without its own prefix.
+const PRODUCT: &str = "tier__migration-";
+
+/// The prefix of a migration's id.
+const PREFIX: &str = "mig_";
+
+/// How much of the list of orgs one metadata value holds, in characters.
+const CHUNK: usize = 480;
+
+/// How many values the list may take.
+const MOST_CHUNKS: usize = 40;
+
+const FROM: &str = "tier.from";
+const TO: &str = "tier.to";
+const AT: &str = "tier.at";
+const CLOCK: &str = "tier.clock";
+const ORGS: &str = "tier.orgs";
+const TOTAL: &str = "tier.total";
+const DONE: &str = "tier.done";
+
+/// A migration.
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    /// `mig_…`.
+    pub(super) id: String,
+    pub(super) request: Migrate,
+    /// The test clock of its orgs.
+    pub(super) clock: Option<String>,
+    /// How many orgs it was about and how many it has moved, once it has ended.
+    ended: Option<(usize, usize)>,
+}
+
+impl Record {
+    pub(super) fn new(id: String, request: Migrate, clock: Option<&str>) -> Self {
+        Self {
+            id,
+            request,
+            clock: clock.map(str::to_owned),
+            ended: None,
+        }
+    }
+
+    /// How it has ended, if it has.
+    pub(super) fn finished(&self) -> Option<MigrationState> {
+        let (total, done) = self.ended?;
+        Some(MigrationState {
+            id: self.id.clone(),
+            is_done: true,
+            total,
+            done,
+            failed: Vec::new(),
+        })
+    }
+
+    fn metadata(&self) -> Result<Metadata> {
+        let Migrate { from, to, at, orgs } = &self.request;
+        let at = match at {
+            MigrateAt::Now => "now".to_owned(),
+            MigrateAt::PeriodEnd => "period_end".to_owned(),
+            MigrateAt::Time(at) => at.to_string(),
+        };
+        let mut metadata = Metadata::from([
+            (FROM.to_owned(), from.to_string()),
+            (TO.to_owned(), to.to_string()),
+            (AT.to_owned(), at),
+        ]);
+        if let Some(clock) = &self.clock {
+            metadata.insert(CLOCK.to_owned(), clock.clone());
+        }
+        if let Some(orgs) = orgs {
+            let text = serde_json::to_string(orgs).expect("names are text");
+            let text: Vec<char> = text.chars().collect();
+            let chunks = text.chunks(CHUNK);
+            if chunks.len() > MOST_CHUNKS {
+                return Err(Error::Invalid(format!(
+                    "too many orgs: their names together must not exceed {} characters; name fewer, or none for all",
+                    CHUNK * MOST_CHUNKS
+                )));
+            }
+            for (i, chunk) in chunks.enumerate() {
+                metadata.insert(format!("{ORGS}.{i:02}"), chunk.iter().collect());
+            }
+        }
+        Ok(metadata)
+    }
+
+    /// Reads a product; none if it is no migration's.
+    fn read(id: &str, metadata: &Metadata) -> Option<Self> {
+        let at = match metadata.get(AT)?.as_str() {
+            "now" => MigrateAt::Now,
+            "period_end" => MigrateAt::PeriodEnd,
+            time => MigrateAt::Time(time.parse().ok()?),
+        };
+        let chunks = metadata.iter().filter(|(key, _)| key.starts_with(ORGS));
+        let orgs: String = chunks.map(|(_, chunk)| chunk.as_str()).collect();
+        let orgs = match orgs.as_str() {
+            "" => None,
+            orgs => Some(serde_json::from_str(orgs).ok()?),
+        };
+        let count = |key| metadata.get(key)?.parse::<usize>().ok();
+        Some(Self {
+            id: id.to_owned(),
+            request: Migrate {
+                from: metadata.get(FROM)?.parse().ok()?,
+                to: metadata.get(TO)?.parse().ok()?,
+                at,
+                orgs,
+            },
+            clock: metadata.get(CLOCK).cloned(),
+            ended: count(TOTAL).zip(count(DONE)),
+        })
+    }
+}
+
+impl Domain {
+    /// Writes a record down. Returns the one that is there already under its id.
+    pub(super) async fn keep_record(&self, record: &Record) -> Result<Option<Record>> {
+        let Migrate { from, to, .. } = &record.request;
+        let id = product_id(&record.id).ok_or_else(|| unknown(&record.id))?;
+        let create = self.billing().create_product(NewProduct {
+            id: &id,
+            name: &format!("Migration from {from} to {to}"),
+            active: false,
+            metadata: &record.metadata()?,
+        });
+        match create
+            .key(format!("migration:{}", record.id))
+            .send_once()
+            .await
+        {
+            Ok(made) if !made.replayed => Ok(None),
+            Ok(_) => self.migration_record(&record.id).await.map(Some),
+            Err(error) if error.is_already_exists() || error.is_idempotency_conflict() => {
+                self.migration_record(&record.id).await.map(Some)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reads a record.
+    pub(super) async fn migration_record(&self, id: &str) -> Result<Record> {
+        let product = product_id(id).ok_or_else(|| unknown(id))?;
+        match self.billing().product(&product).await {
+            Ok(product) => Record::read(id, &product.metadata).ok_or_else(|| unknown(id)),
+            Err(error) if error.is_missing() => Err(unknown(id)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Notes that all orgs of a migration have been tried.
+    pub(super) async fn end_record(&self, state: &MigrationState) -> Result<()> {
+        let Some(product) = product_id(&state.id) else {
+            return Ok(());
+        };
+        let metadata = Metadata::from([
+            (TOTAL.to_owned(), state.total.to_string()),
+            (DONE.to_owned(), state.done.to_string()),
+        ]);
+        self.billing()
+            .note_on_product(&product, &metadata)
+            .send()
+            .await?;
+        Ok(())
+    }
+}
+
+fn unknown(id: &str) -> Error {
+    Error::Invalid(format!("no such migration: {id:?}"))
+}
+
+fn product_id(id: &str) -> Option<String> {
+    let rest = id.strip_prefix(PREFIX)?;
+    let is_id =
+        !rest.is_empty() && rest.len() <= 64 && rest.bytes().all(|b| b.is_ascii_alphanumeric());
+    is_id.then(|| format!("{PRODUCT}{rest}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::refs::OrgName;
+
+    #[test]
+    fn what_is_kept_is_read_back() {
+        let orgs: std::collections::BTreeSet<OrgName> = (0..300)
+            .map(|i| format!("org:\"ö\\ {i}").parse().expect("a name"))
+            .collect();
+        for (at, orgs) in [
+            (MigrateAt::Now, None),
+            (MigrateAt::PeriodEnd, Some([].into())),
+            (MigrateAt::Time(1_700_000_000), Some(orgs)),
+        ] {
+            let request = Migrate {
+                from: "plan:a@1".parse().expect("a plan"),
+                to: "plan:a@2".parse().expect("a plan"),
+                at,
+                orgs,
+            };
+            let record = Record::new("mig_1".to_owned(), request, Some("clock_1"));
+            let metadata = record.metadata().expect("it fits");
+            assert!(metadata.values().all(|value| value.chars().count() <= 500));
+            assert!(metadata.len() <= 48);
+            let read = Record::read("mig_1", &metadata).expect("a migration");
+            assert_eq!((read.request, read.clock), (record.request, record.clock));
+        }
+    }
+
+    #[test]
+    fn an_id_is_not_a_path() {
+        assert_eq!(
+            product_id("mig_12ab").as_deref(),
+            Some("tier__migration-12ab")
+        );
+        for id in ["", "mig_", "12ab", "mig_../prices", "mig_1 2"] {
+            assert_eq!(product_id(id), None, "{id}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Migrations at the same time as each other, and as other changes.
+
+use axum::http::Method;
+use serde_json::{Value, json};
+
+use super::{counts, ended, migrate, plans, pro, start, subscribe, subscription};
+use crate::harness::{DAY, TestApp};
+
+const ORGS: [&str; 8] = [
+    "org:a", "org:b", "org:c", "org:d", "org:e", "org:f", "org:g", "org:h",
+];
+
+async fn subscribed(orgs: &[&str], plan: &str) -> TestApp {
+    let app = start().await;
+    for org in orgs {
+        subscribe(&app, org, json!([{"features": [plan]}])).await;
+    }
+    app.advance(DAY);
+    app
+}
+
+fn back() -> Value {
+    json!({"from": "plan:pro@2", "to": "plan:pro@1"})
+}
+
+#[tokio::test]
+async fn two_servers_move_each_org_once() {
+    let app = subscribed(&ORGS, "plan:pro@1").await;
+    let other = app.twin();
+    let begun = app.post_json("/v1/migrate", &pro()).await.ok().json();
+    let id = json!({"id": begun["id"]});
+    other.post_json("/v1/migrate", &id).await.ok();
+    for app in [&app, &other] {
+        let done = ended(app, &begun).await;
+        assert_eq!(
+            (&done["state"], &done["failed"]),
+            (&json!("done"), &json!([]))
+        );
+    }
+    for org in ORGS {
+        assert_eq!(plans(&app, org).await, json!(["plan:pro@2"]));
+        // Its first plan was the first revision, and this is the second.
+        let metadata = subscription(&app, org).await["metadata"].clone();
+        assert_eq!(metadata["tier.rev"], "2", "{metadata}");
+    }
+}
+
+#[tokio::test]
+async fn opposite_migrations_leave_each_org_one_plan() {
+    let app = subscribed(&ORGS, "plan:pro@1").await;
+    for org in &ORGS[4..] {
+        app.subscribe(org, &["plan:pro@2"]).await;
+    }
+    app.advance(DAY);
+    let (there, back) = (pro(), back());
+    let (there, back) = tokio::join!(
+        app.post_json("/v1/migrate", &there),
+        app.post_json("/v1/migrate", &back)
+    );
+    let (there, back) = (there.ok().json(), back.ok().json());
+    let other = app.twin();
+    for begun in [&there, &back] {
+        let done = ended(&app, begun).await;
+        assert_eq!(
+            (&done["state"], &done["failed"]),
+            (&json!("done"), &json!([]))
+        );
+        let id = json!({"id": begun["id"]});
+        other.post_json("/v1/migrate", &id).await.ok();
+        assert_eq!(ended(&other, begun).await["failed"], json!([]));
+    }
+    for (i, org) in ORGS.into_iter().enumerate() {
+        let has = plans(&app, org).await;
+        let pro = ["plan:pro@1", "plan:pro@2"].map(|plan| json!([plan]));
+        assert!(pro.contains(&has), "{has}");
+        let metadata = subscription(&app, org).await["metadata"].clone();
+        let moved_by = metadata["tier.migration"].as_str().expect("it was moved");
+        let first = if i < 4 { &there } else { &back };
+        assert!(
+            moved_by.contains(first["id"].as_str().expect("an id")),
+            "{moved_by}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_change_in_between_is_not_undone() {
+    let app = subscribed(&["org:a", "org:b"], "plan:pro@1").await;
+    let other = app.twin();
+    // The migration has read the org's state when another server changes its plan.
+    app.slow_down("POST", "/v1/subscription_schedules/*", DAY);
+    let begun = app
+        .post_json(
+            "/v1/migrate",
+            &json!({"from": "plan:pro@1", "to": "plan:pro@2", "orgs": ["org:a"]}),
+        )
+        .await;
+    let begun = begun.ok().json();
+    app.until_slow().await;
+    let changed = async {
+        let request = json!({"org": "org:a", "phases": [{"features": ["plan:addon@1"]}]});
+        other.post_json("/v1/subscribe", &request).await.ok();
+    };
+    let freed = async {
+        tokio::task::yield_now().await;
+        app.sandbox().clear_faults();
+    };
+    tokio::join!(changed, freed);
+    ended(&app, &begun).await;
+    // One of the two came last; what the person asked for came after the migration had begun.
+    assert_eq!(plans(&app, "org:a").await, json!(["plan:addon@1"]));
+}
+
+#[tokio::test]
+async fn it_goes_on_when_the_caller_has_left() {
+    let app = subscribed(&ORGS, "plan:pro@1").await;
+    // Before it has begun, nothing happens.
+    app.slow_down("GET", "/v1/subscriptions", DAY);
+    let request = pro().to_string();
+    let call = app
+        .request(Method::POST, "/v1/migrate")
+        .body(request.clone());
+    app.hang_up(call).await;
+    app.sandbox().clear_faults();
+    app.settled().await;
+    assert_eq!(plans(&app, "org:a").await, json!(["plan:pro@1"]));
+    // Afterwards all does.
+    app.slow_down("POST", "/v1/products", DAY);
+    let call = app.request(Method::POST, "/v1/migrate").body(request);
+    let call = call.header("idempotency-key", "k");
+    app.hang_up(call).await;
+    app.sandbox().clear_faults();
+    let call = app
+        .request(Method::POST, "/v1/migrate")
+        .body(pro().to_string());
+    let begun = call.header("idempotency-key", "k").send().await.ok().json();
+    assert_eq!(counts(&ended(&app, &begun).await), ("done", 8, 8, 0));
+    let call = app
+        .request(Method::POST, "/v1/migrate")
+        .body(back().to_string());
+    let other = call.header("idempotency-key", "k").send().await;
+    other.fails(400, "invalid_request");
+}
+
+#[tokio::test]
+async fn an_org_that_was_moved_back_by_hand_stays() {
+    let app = subscribed(&["org:a", "org:b"], "plan:pro@1").await;
+    let orgs = json!(["org:a", "org:b", "org:nobody"]);
+    let mut request = pro();
+    request["orgs"] = orgs;
+    let first = migrate(&app, &request).await;
+    assert_eq!(counts(&first), ("done", 3, 2, 1));
+    app.subscribe("org:a", &["plan:pro@1"]).await;
+    app.subscribe("org:b", &["plan:free@1"]).await;
+    app.subscribe("org:b", &["plan:pro@1"]).await;
+    for app in [&app, &app.twin()] {
+        let again = migrate(app, &json!({"id": first["id"]})).await;
+        assert_eq!(counts(&again), ("done", 3, 2, 1));
+        for org in ["org:a", "org:b"] {
+            assert_eq!(plans(app, org).await, json!(["plan:pro@1"]));
+        }
+    }
+}
