@@ -33,9 +33,8 @@
 //!
 //! A **plan change** of an org takes four steps. Hold the org's reports. Submit `Seal` with the org until it hands out
 //! nothing: Stripe then has all usage. Change the plan. Let the reports continue. The next report of a feature opens a
-//! total for the feature's new item, which takes over the level of the previous item. A caller that moves levels itself
-//! submits `Detach` before the change and `Attach` with each feature's target after it. `Attach` can be repeated, also
-//! after a restart.
+//! total for the feature's new item, which takes over the level of the previous item. A change that moves levels in
+//! Stripe itself submits `TakeOver`.
 //!
 //! Once the invoice of a period is known, `Settle` compares it with the total. A [`Reader`](store::sqlite::Reader) of
 //! the same file lists the totals that are not settled and those that are parked. [`Ledger::compact`] replaces old

@@ -221,7 +221,11 @@ async fn usage_recorded_by_others_counts_and_is_kept() {
     let refused = app
         .add(json!({"feature": "feature:calls", "n": 6, "clobber": true}))
         .await;
-    assert_eq!(refused.status, 400, "{}", refused.body);
+    let least = "usage of feature:calls cannot be lowered below 7 in this period";
+    assert_eq!(refused.json()["message"], least);
+    let refund = json!({"feature": "feature:calls", "n": -14});
+    let refused = app.add(refund).await.fails(400, "invalid_request");
+    assert_eq!(refused.json()["message"], least);
     app.deliver_all().await;
     assert_eq!(app.used("feature:calls").await, 20);
     assert_eq!(app.upcoming().await, 40 + 400);

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::OwnedRwLockReadGuard;
 
 use super::{LedgerHandle, org_in_ledger};
-use crate::domain::entitlement::{Source, UsageSnapshot};
+use crate::domain::entitlement::{Kind, Source, UsageSnapshot};
 use crate::domain::refs::{FeatureName, OrgName};
 use crate::domain::usage::{Report, reused};
 use crate::domain::{Domain, Error, Result};
@@ -80,7 +80,14 @@ impl Domain {
             match answer {
                 Ok(Answer::Ignored) => {}
                 Ok(_) => outcomes[place] = Ok(()),
-                Err(refusal) => outcomes[place] = Err(refused(&reports[place].report, refusal)),
+                Err(refusal) => {
+                    let OrgReport { org, report, .. } = &reports[place];
+                    let known = orgs[org].as_ref();
+                    let beside = known.map_or(0, |known| {
+                        beside(&known.usage, ledger, org, &report.feature, now)
+                    });
+                    outcomes[place] = Err(refused(report, refusal, beside));
+                }
             }
         }
         for org in orgs.keys() {
@@ -128,7 +135,7 @@ fn event(one: &OrgReport, usage: &UsageSnapshot, ledger: &Ledger, now: Time) -> 
     } else if target.aggregate.is_level() {
         Change::SetTotal(report.n)
     } else {
-        let beside = usage.used_beside(ledger, org, &report.feature, now);
+        let beside = beside(usage, ledger, org, &report.feature, now);
         if report.n < beside {
             return Err(too_low(&report.feature, beside));
         }
@@ -169,10 +176,26 @@ fn digest(report: &Report) -> [u8; 16] {
     std::array::from_fn(|i| digest[i])
 }
 
-fn refused(report: &Report, refusal: Refusal) -> Error {
+/// What the ledger does not know of a sum: it cannot be taken back.
+fn beside(
+    usage: &UsageSnapshot,
+    ledger: &Ledger,
+    org: &OrgName,
+    feature: &FeatureName,
+    now: Time,
+) -> i64 {
+    let item = usage.metered_item(feature);
+    match item.map(|item| item.sold.kind) {
+        Some(Kind::Sum) => usage.used_beside(ledger, org, feature, now),
+        _ => 0,
+    }
+}
+
+/// `beside` is what was used beside the ledger.
+fn refused(report: &Report, refusal: Refusal, beside: i64) -> Error {
     match refusal {
         Refusal::KeyReused => reused(),
-        Refusal::TooLow { least } => too_low(&report.feature, least),
+        Refusal::TooLow { least } => too_low(&report.feature, least.saturating_add(beside)),
         Refusal::TooFarAhead => Error::Invalid("at must be at most 5 minutes ahead".to_owned()),
         Refusal::OutsidePeriod => Error::Invalid(
             "at must be in the running billing period, or in the one before until 4 minutes after its end".to_owned(),

@@ -142,7 +142,7 @@ impl Domain {
         let (outcome, handled) = match write.key(set.key.clone()).send().await {
             Ok(_) => (Outcome::Done, Handled::Told),
             Err(error) if error.is_replayed() && error.is_failure_of_stripes() => {
-                tracing::error!(%error, item = %set.item, "stripe keeps a failure for an answer: the total is told anew");
+                tracing::warn!(%error, item = %set.item, "stripe keeps a failure for an answer: the total is told anew");
                 (Outcome::Ended, Handled::Unanswered)
             }
             Err(error) if is_refusal(&error) => {

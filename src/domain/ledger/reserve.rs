@@ -76,6 +76,7 @@ impl Domain {
             target,
             n: wanted.n,
             ttl,
+            on_test_clock: self.test_clock.is_some(),
             limit: Some(limit)
                 .filter(|limit| *limit != NO_LIMIT && !wanted.ignores_limit)
                 .map(|limit| limit.saturating_sub(beside)),
@@ -145,7 +146,8 @@ impl Domain {
             .map(drop)
     }
 
-    /// Ends expired reservations, which no longer count even before this.
+    /// Ends expired reservations, which no longer count even before this. Reservations on test clocks end when the org next
+    /// reserves.
     pub async fn expire_reservations(&self) -> Result<()> {
         let Some(handle) = self.ledger().filter(|handle| handle.opened().is_ok()) else {
             return Ok(());

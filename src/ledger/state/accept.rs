@@ -30,7 +30,13 @@ impl State {
             Change::SetTotal(n) => (EntryKind::Clobber, self.own_part(draft.main(), n)?),
         };
         self.carry_on(&mut draft, kind, n, at)?;
-        draft.enter(0, kind, n, at)?;
+        let least = self.used_beside(draft.main());
+        draft
+            .enter(0, kind, n, at)
+            .map_err(|refusal| match refusal {
+                Refusal::TooLow { .. } => Refusal::TooLow { least },
+                other => other,
+            })?;
         // Stripe may accept the new total.
         draft.main().parked = None;
         let owner = |key| (target.org.clone(), key);
@@ -59,25 +65,29 @@ impl State {
         }
     }
 
-    /// The total that the item must have for the period's total to be `n`. Usage on other items, and usage that others
-    /// recorded on this one, cannot be changed.
+    /// The total that the item must have for the period's total to be `n`.
     fn own_part(&self, total: &Total, n: i64) -> Result<i64, Refusal> {
         if n < 0 {
             return Err(Refusal::TooLow { least: 0 });
         }
+        let least = self.used_beside(total);
+        match n - least {
+            own @ 0.. => Ok(own),
+            _ => Err(Refusal::TooLow { least }),
+        }
+    }
+
+    /// What cannot be changed of the total of a period: what was used on other items, and what others recorded on this one.
+    fn used_beside(&self, total: &Total) -> i64 {
         if total.aggregate.is_level() {
-            return Ok(n);
+            return 0;
         }
         let all = self.totals_of(&total.org, &total.feature);
         let same_period = all
             .iter()
             .filter(|other| other.period.start == total.period.start && other.id != total.id);
         let elsewhere: i64 = same_period.map(|other| other.billable()).sum();
-        let least = elsewhere.saturating_add(total.others);
-        match n - least {
-            own @ 0.. => Ok(own),
-            _ => Err(Refusal::TooLow { least }),
-        }
+        elsewhere.saturating_add(total.others)
     }
 
     /// Carries a perpetual level that is reported late for the previous period into the running one, unless a newer

@@ -31,17 +31,8 @@ pub enum Event {
     },
     /// Releases a reservation.
     Release(ReservationId),
-    /// Ends the reservations that have expired.
+    /// Ends the reservations that have expired, except those on test clocks.
     Expire,
-    /// A plan change begins: the level of the feature leaves its item, which is told 0. Nothing happens to a `sum`.
-    Detach {
-        /// The org.
-        org: Org,
-        /// The feature.
-        feature: Feature,
-    },
-    /// A plan change was made or has failed: a detached level reaches the item that the feature has now.
-    Attach(Target),
     /// Takes over a level that a plan change moved to the target's item and set there.
     TakeOver {
         /// The level's new target.
@@ -117,6 +108,8 @@ pub struct Reserve {
     pub n: i64,
     /// How long it is held, in milliseconds. It also ends with the period.
     pub ttl: i64,
+    /// Whether its time is that of a test clock.
+    pub on_test_clock: bool,
     /// The org's limit in the period; `None`: no limit.
     pub limit: Option<i64>,
     /// Whether to commit it in the same step.

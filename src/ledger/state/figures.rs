@@ -29,7 +29,7 @@ impl ItemUsed {
         Self {
             total: total.id,
             item: total.item.clone(),
-            n: total.billable().max(total.detached.unwrap_or(0)),
+            n: total.billable(),
             adopted: total.adopted,
             has_level: total.has_level(),
             answered: match total.delivery.open {
@@ -136,13 +136,12 @@ fn used_of(totals: &[&Total], start: Time) -> i64 {
     let Some(newest) = newest else {
         return 0;
     };
-    let n = match newest.aggregate {
+    match newest.aggregate {
         Aggregate::Sum => {
             in_period().fold(0, |sum: i64, total| sum.saturating_add(total.billable()))
         }
         Aggregate::Max => in_period().map(|total| total.billable()).max().unwrap_or(0),
         Aggregate::Last => in_period().next_back().map_or(0, |total| total.n),
         Aggregate::Perpetual => newest.n,
-    };
-    n.max(newest.detached.unwrap_or(0))
+    }
 }

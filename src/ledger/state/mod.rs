@@ -161,8 +161,6 @@ impl State {
             Event::Commit { id, n, target } => self.commit_reserved(id, *n, target, now),
             Event::Release(id) => self.release(id, now),
             Event::Expire => Ok(self.expire(now)),
-            Event::Detach { org, feature } => Ok(self.detach(org, feature, now)),
-            Event::Attach(target) => self.attach(target, now),
             Event::TakeOver {
                 target,
                 n,

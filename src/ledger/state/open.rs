@@ -1,6 +1,6 @@
 //! Opening totals: for a new period, for a new item, and for a level that moves from another item.
 
-use super::super::values::{Aggregate, Feature, Org, Period, Target, Time};
+use super::super::values::{Aggregate, Org, Period, Target, Time};
 use super::total::{Check, Delivery, Entry, EntryId, EntryKind, Figure, Key, Total, TotalId};
 use super::{Answer, Refusal, State};
 
@@ -96,14 +96,8 @@ impl State {
             if let Some(before) = earlier.max_by_key(|total| total.period.start) {
                 continue_from(&mut draft, before)?;
             } else if let Some(from) = source(&others, target, period) {
-                carry(&mut draft, from.clone(), from.n, now)?;
+                carry(&mut draft, from.clone(), now)?;
             }
-        }
-        let is_running = period == target.period;
-        let detached = others.iter().filter(|_| is_running);
-        let detached = detached.filter_map(|total| Some((*total, total.detached?)));
-        for (from, n) in detached {
-            carry(&mut draft, from.clone(), n, now)?;
         }
         Ok(draft)
     }
@@ -158,30 +152,6 @@ impl State {
         let total = self.totals.get(&id);
         total.is_some_and(|total| total.settled.is_some())
     }
-
-    /// Detaches the level at the beginning of a plan change.
-    pub(super) fn detach(&mut self, org: &Org, feature: &Feature, now: Time) -> Answer {
-        let totals = self.totals_of(org, feature);
-        let newest = totals.last().filter(|total| {
-            total.has_level() && total.settled.is_none() && total.period.contains(now)
-        });
-        let Some(total) = newest else {
-            return Answer::Ignored;
-        };
-        let mut draft = Draft::of((*total).clone());
-        draft.main().detached = Some(total.n);
-        let left = draft.enter(0, EntryKind::CarryOut, 0, total.level_at.unwrap_or(now));
-        left.expect("nothing is too low at 0");
-        self.write(draft, now);
-        Answer::Done
-    }
-
-    /// Attaches the detached level after a plan change, which may have failed.
-    pub(super) fn attach(&mut self, target: &Target, now: Time) -> Result<Answer, Refusal> {
-        let draft = self.open(target, target.period, now)?;
-        self.write(draft, now);
-        Ok(Answer::Done)
-    }
 }
 
 impl State {
@@ -229,7 +199,6 @@ fn empty(target: &Target, period: Period) -> Total {
         level_at: None,
         others: 0,
         adopted: false,
-        detached: None,
         delivery: Delivery::default(),
         parked: None,
         settled: None,
@@ -251,7 +220,7 @@ fn continue_from(draft: &mut Draft, before: &Total) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The total whose level a new item takes over if no level was detached: the plan was changed outside the ledger.
+/// The total whose level a new item takes over.
 fn source<'a>(others: &[&'a Total], target: &Target, period: Period) -> Option<&'a Total> {
     let is_perpetual = target.aggregate == Aggregate::Perpetual;
     let is_last = |total: &&&Total| {
@@ -262,21 +231,10 @@ fn source<'a>(others: &[&'a Total], target: &Target, period: Period) -> Option<&
     newest.filter(|from| target.aggregate.is_level() && from.has_level())
 }
 
-/// Moves the level `n` from the total `from` to the main one. A main total that is a sum adds it to its own usage.
-fn carry(draft: &mut Draft, from: Total, n: i64, now: Time) -> Result<(), Refusal> {
-    let at = from.level_at.unwrap_or(now);
-    if from.id == draft.main().id {
-        draft.main().detached = None;
-    } else {
-        draft.totals.push(Total {
-            detached: None,
-            ..from
-        });
-        draft.enter(draft.totals.len() - 1, EntryKind::CarryOut, 0, at)?;
-    }
-    let n = match draft.main().aggregate {
-        Aggregate::Sum => n.checked_add(draft.main().n).ok_or(Refusal::TooLarge)?,
-        Aggregate::Max | Aggregate::Last | Aggregate::Perpetual => n,
-    };
+/// Moves the level of the total `from` to the main one.
+fn carry(draft: &mut Draft, from: Total, now: Time) -> Result<(), Refusal> {
+    let (n, at) = (from.n, from.level_at.unwrap_or(now));
+    draft.totals.push(from);
+    draft.enter(draft.totals.len() - 1, EntryKind::CarryOut, 0, at)?;
     draft.enter(0, EntryKind::CarryIn, n, at)
 }

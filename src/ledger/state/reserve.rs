@@ -23,6 +23,8 @@ pub struct Reservation {
     pub made: Time,
     /// When it expires.
     pub expires: Time,
+    /// Whether that is a time of a test clock, independent of real time.
+    pub on_test_clock: bool,
     /// Whether it is held, or how it ended.
     pub state: ReservationState,
 }
@@ -71,6 +73,11 @@ impl State {
             });
         }
         self.grant(reserve, now)?;
+        if reserve.on_test_clock {
+            // Nobody else tells the time of the clock.
+            let own = |one: &Reservation| one.org == target.org && one.feature == target.feature;
+            self.end_over(now, own);
+        }
         Ok(Answer::Reserved {
             expires: Some(expiry(target.period, now, reserve.ttl)),
             used: after,
@@ -86,6 +93,7 @@ impl State {
             n: reserve.n,
             made: now,
             expires: expiry(target.period, now, reserve.ttl),
+            on_test_clock: reserve.on_test_clock,
             state: ReservationState::Held,
         };
         if reserve.commit {
@@ -146,14 +154,19 @@ impl State {
     }
 
     pub(super) fn expire(&mut self, now: Time) -> Answer {
+        Answer::Expired(self.end_over(now, |one| !one.on_test_clock))
+    }
+
+    /// Ends those of the reservations whose time is over. Gives how many there were.
+    fn end_over(&mut self, now: Time, concerns: impl Fn(&Reservation) -> bool) -> usize {
         let held = self.reservations.iter().map(|(_, one)| one);
-        let over = held.filter(|one| one.is_held() && one.expires <= now);
+        let over = held.filter(|one| one.is_held() && one.expires <= now && concerns(one));
         let over: Vec<Reservation> = over.cloned().collect();
         let count = over.len();
         for reservation in over {
             self.end(reservation, ReservationState::Expired);
         }
-        Answer::Expired(count)
+        count
     }
 
     /// A held or recalled reservation.

@@ -36,8 +36,6 @@ pub struct Total {
     pub others: i64,
     /// Whether Stripe's summary of the item was read before the first delivery.
     pub adopted: bool,
-    /// A level that was detached from this item and not yet attached to the next one.
-    pub detached: Option<i64>,
     /// The state of its delivery.
     pub delivery: Delivery,
     /// Set if Stripe refused it permanently.

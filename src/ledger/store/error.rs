@@ -28,6 +28,24 @@ pub enum StoreError {
         /// The latest version that the program knows.
         known: usize,
     },
+    /// It is of an earlier version of the program, and was opened to look at it.
+    #[error(
+        "the ledger has version {found}, and this program reads version {known}: start the server with this program first"
+    )]
+    Older {
+        /// The file's version.
+        found: usize,
+        /// The version that the program reads.
+        known: usize,
+    },
+    /// Its file has several names.
+    #[error(
+        "the ledger's file has {names} names (hard links), and must have one: remove the others, or copy the file"
+    )]
+    Linked {
+        /// How many.
+        names: u64,
+    },
     /// The ledger belongs to another account.
     #[error("the ledger belongs to {found}, not to {wanted}")]
     OtherAccount {

@@ -1,6 +1,7 @@
 //! The ledger's file, looked into while nobody or a server has it.
 
 use serde_json::Value;
+use testing::time::until;
 use tier::billing::CLASSIC;
 use tier::ledger::state::{
     Answer, Change, Event, Key, Outcome, Report, Reserve, Seal, Sealed, TotalId,
@@ -122,6 +123,7 @@ async fn some_usage(written: &Written) {
         target: acme(),
         n: 4,
         ttl: HOUR,
+        on_test_clock: false,
         limit: None,
         commit: false,
     };
@@ -467,6 +469,43 @@ async fn with_a_ledger_only_its_server_writes() {
     for args in [&["ls"][..], &["pull"], &["whoami"]] {
         with_ledger(args).ok().await;
     }
+}
+
+#[tokio::test]
+async fn a_person_lets_parked_usage_be_told_again_and_gives_it_up() {
+    let place = Place::pushed().await;
+    let stripe = shop::client(place.sandbox(), KEY, 0);
+    let account = get(&stripe, "/v1/account").await["id"].clone();
+    let account = account.as_str().expect("an id");
+    let written = Written::open(&place, &format!("{account}:test"));
+    some_usage(&written).await;
+    written.deliver(START.plus(24 * HOUR), gone()).await;
+    written.close();
+    let serve = ["serve", "--addr", "127.0.0.1:0", "--ledger", "tier.db"];
+    let server = place.tier(&serve).started().await;
+    let at_server = |args: &[&str]| place.tier(args).env("TIER_BASE_URL", &server.url());
+    let parked = async || {
+        let listed = at_server(&["ledger", "parked"]).ok().await;
+        let rows = cells(&listed).into_iter().skip(1);
+        let row = |row: Vec<&str>| (row[0].to_owned(), row[2].to_owned(), row[5].to_owned());
+        rows.map(row).collect::<Vec<_>>()
+    };
+    let of_acme = ("1".to_owned(), "org:acme".to_owned(), "2".to_owned());
+    assert!(parked().await.contains(&of_acme));
+    assert_eq!(at_server(&["ledger", "retry", "1"]).ok().await, "");
+    // Stripe knows no such item, so it is refused again.
+    until("it is parked again", async || {
+        parked().await.contains(&of_acme).then_some(())
+    })
+    .await;
+    assert_eq!(at_server(&["ledger", "write-off", "1"]).ok().await, "");
+    assert!(!parked().await.contains(&of_acme));
+    let again = at_server(&["ledger", "write-off", "1"]).fault().await;
+    assert!(
+        again.contains("the usage with the id 1 is not parked"),
+        "{again}"
+    );
+    assert_eq!(server.stop("-TERM").await.code, Some(0));
 }
 
 #[tokio::test]

@@ -82,6 +82,40 @@ async fn usage_of_a_subscription_cancelled_in_stripe_is_parked() {
     assert_eq!(ledger_metric(&app, "undelivered").await, 0);
 }
 
+/// A person decides about parked usage, and no change waits for that.
+#[tokio::test]
+async fn parked_usage_is_in_the_way_of_no_change_and_can_be_decided_about_after_it() {
+    let app = WithLedger::start().await;
+    app.add(json!({"feature": "feature:calls", "n": 10}))
+        .await
+        .ok();
+    let refused = Action::Status(400, None);
+    let records = "/v1/subscription_items/*/usage_records";
+    app.sandbox().add_fault(Rule::new("POST", records, refused));
+    app.deliver_all().await;
+    app.sandbox().clear_faults();
+    assert_eq!(ledger_metric(&app, "parked").await, 1);
+    app.subscribe("org:a", &["plan:pro@2"]).await;
+    app.add(json!({"feature": "feature:calls", "n": 4}))
+        .await
+        .ok();
+    assert_eq!(app.used("feature:calls").await, 14);
+
+    let parked = async || app.get("/v1/ledger/parked").await.ok().json()["parked"].clone();
+    let listed = parked().await;
+    assert_eq!(listed[0]["n"], 10);
+    let decide = async |action: &str| {
+        let body = json!({"id": listed[0]["id"], "action": action});
+        app.post_json("/v1/ledger/parked", &body).await.ok();
+    };
+    // Its item has gone: it is billed where the feature goes now.
+    decide("retry").await;
+    app.deliver_all().await;
+    assert_eq!(parked().await, json!([]));
+    assert_eq!(app.used("feature:calls").await, 14);
+    assert_eq!(app.upcoming().await, 3 * 14);
+}
+
 #[tokio::test]
 async fn usage_before_a_scheduled_change_is_delivered_before_it() {
     let app = WithLedger::start().await;

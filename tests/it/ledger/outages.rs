@@ -112,6 +112,18 @@ async fn a_file_has_one_server_at_a_time() {
         "{said}"
     );
     assert_eq!(first.stop("-KILL").await.code, None);
+    // By another name, SQLite would not find what was written last.
+    let other = place.path().join("other.db");
+    std::fs::hard_link(place.path().join("tier.db"), &other).expect("a second name");
+    for name in ["tier.db", "other.db"] {
+        let serve = ["serve", "--addr", "127.0.0.1:0", "--ledger", name];
+        let said = place.tier(&serve).fault().await;
+        assert!(said.contains("has 2 names (hard links)"), "{said}");
+        let status = ["ledger", "status", "--ledger", name];
+        let said = place.tier(&status).fault().await;
+        assert!(said.contains("has 2 names (hard links)"), "{said}");
+    }
+    std::fs::remove_file(other).expect("a file");
     let next = place.tier(&SERVE).started().await;
     assert_eq!(next.stop("-TERM").await.code, Some(0));
 }

@@ -1,5 +1,6 @@
 //! Reservations are granted within the limit, billed once committed, and expire.
 
+use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::{MINUTE, SECOND, WithLedger};
@@ -153,6 +154,49 @@ async fn an_expired_reservation_does_not_count() {
         (&again["granted"], &again["remaining"]),
         (&true.into(), &0.into())
     );
+}
+
+#[tokio::test]
+async fn a_reservation_on_a_test_clock_ends_by_that_clock() {
+    let app = start().await;
+    // Real time is far ahead.
+    let clock = json!({"name": "a year", "present": "2022-06-01T00:00:00Z"});
+    let clock = app.post_json("/v1/clock", &clock).await.ok().json();
+    let id = clock["id"].as_str().expect("an id");
+    let send = async |path: &str, body: Value| {
+        let request = app.request(Method::POST, path).header("tier-clock", id);
+        request.body(body.to_string()).send().await
+    };
+    let subscribe = json!({"org": "org:c", "phases": [{"features": ["plan:limited@1"]}]});
+    send("/v1/subscribe", subscribe).await.ok();
+    let reserve = async |n: i64| {
+        let body = json!({"org": "org:c", "feature": "feature:calls", "n": n, "ttl": "1h"});
+        let granted = send("/v1/reserve", body).await.ok().json();
+        granted["id"].as_str().expect("it is granted").to_owned()
+    };
+    let reserved = async || {
+        let request = app.request(Method::GET, "/v1/limits?org=org:c");
+        let limits = request.header("tier-clock", id).send().await.ok().json();
+        limits["usage"][0]["reserved"].as_i64().unwrap_or(0)
+    };
+    let first = reserve(40).await;
+    let second = reserve(2).await;
+    app.domain().expire_reservations().await.expect("a ledger");
+    assert_eq!(reserved().await, 42);
+    send("/v1/reserve/commit", json!({"id": second})).await.ok();
+    assert_eq!(reserved().await, 40);
+
+    let later = json!({"id": id, "present": "2022-06-01T02:00:00Z"});
+    app.post_json("/v1/clock", &later).await.ok();
+    assert_eq!(reserved().await, 0);
+    send("/v1/reserve/commit", json!({"id": first}))
+        .await
+        .fails(409, "reservation_expired");
+    reserve(3).await;
+    assert_eq!(reserved().await, 3);
+    send("/v1/reserve/release", json!({"id": first}))
+        .await
+        .fails(409, "reservation_expired");
 }
 
 #[tokio::test]

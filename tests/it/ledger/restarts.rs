@@ -107,6 +107,64 @@ async fn usage_is_recorded_at_stripes_time_despite_a_wrong_local_clock() {
 }
 
 #[tokio::test]
+async fn a_clock_that_jumps_while_the_server_runs_loses_and_doubles_nothing() {
+    let WithLedger { app, folder } = WithLedger::start().await;
+    let file = folder.path().join("tier.db");
+    let stripe = app.twin();
+    stripe.advance(10 * DAY);
+    drop(app);
+    let right = || stripe.sandbox().clock().unix();
+    let clock = Clock::manual(right());
+    let app = WithLedger {
+        app: stripe.with_clock(clock.clone()).with_ledger(&file).await,
+        folder,
+    };
+    let hour = 3_600;
+    let mut expected = 0;
+    for off in [0, -hour, 2 * hour, -600, 48 * hour, -48 * hour, 0] {
+        clock.set(right() + off);
+        app.add(json!({"feature": "feature:calls", "n": 3}))
+            .await
+            .ok();
+        let reserve = json!({"org": "org:a", "feature": "feature:calls", "n": 2, "ttl": "60s"});
+        let held = app.post_json("/v1/reserve", &reserve).await.ok().json();
+        app.domain().expire_reservations().await.expect("a ledger");
+        let commit = json!({"id": held["id"]});
+        app.post_json("/v1/reserve/commit", &commit).await.ok();
+        expected += 5;
+        assert_eq!(app.used("feature:calls").await, expected, "off by {off} s");
+        for _ in 0..3 {
+            stripe.advance(31 * SECOND);
+            clock.set(clock.unix() + 31);
+            app.domain().deliver().await.expect("a ledger");
+        }
+        assert_eq!(
+            ledger_metric(&app, "undelivered").await,
+            0,
+            "off by {off} s"
+        );
+        assert_eq!(ledger_metric(&app, "parked").await, 0, "off by {off} s");
+        assert_eq!(app.upcoming().await, 2 * expected, "off by {off} s");
+    }
+    // A time before the subscription is in no period, and nothing is counted.
+    clock.set(right() - 20 * 24 * hour);
+    app.add(json!({"feature": "feature:calls", "n": 3}))
+        .await
+        .fails(400, "invalid_request");
+    // What a jump has ended stays so.
+    clock.set(right());
+    let reserve = json!({"org": "org:a", "feature": "feature:calls", "n": 2, "ttl": "60s"});
+    let held = app.post_json("/v1/reserve", &reserve).await.ok().json();
+    clock.set(right() + hour);
+    app.domain().expire_reservations().await.expect("a ledger");
+    clock.set(right());
+    app.post_json("/v1/reserve/commit", &json!({"id": held["id"]}))
+        .await
+        .fails(409, "reservation_expired");
+    assert_eq!(app.used("feature:calls").await, expected);
+}
+
+#[tokio::test]
 async fn a_server_started_without_stripe_uses_the_ledgers_snapshots() {
     let WithLedger { app, folder } = WithLedger::start().await;
     let file = folder.path().join("tier.db");

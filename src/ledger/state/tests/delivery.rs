@@ -184,7 +184,15 @@ fn an_existing_level_is_adopted() {
     let target = target("feature:f", Aggregate::Last, "si_1", 0);
     let mut world = World::new();
     world.stripe.record(&target.item, world.now, 12);
-    world.submit(&Event::Attach(target.clone()));
+    // A total without a level is opened by usage of 0 that is moved into its period.
+    report(&mut world, add(&target, 0));
+    world.disk.entries.clear();
+    world.disk.totals.get_mut(&TotalId(1)).expect("it").level_at = None;
+    world.state = State::load(Stored {
+        totals: world.disk.totals.values().cloned().collect(),
+        last_total: 1,
+        ..Stored::default()
+    });
     world.advance(30 * SECOND);
     world.deliver(None, Fault::None);
     assert_eq!(first(&world).n, 12);

@@ -123,6 +123,7 @@ impl Run {
             target,
             n,
             ttl: 10 * MINUTE,
+            on_test_clock: false,
             limit: Some(LIMIT),
             commit,
         }));
@@ -155,13 +156,9 @@ impl Run {
         }
     }
 
-    fn change(&mut self, feature: usize, announced: bool) {
+    fn change(&mut self, feature: usize, moves: bool) {
         let old = self.target(feature);
         let org = Some(old.org.clone());
-        if announced {
-            let (org, feature) = (old.org.clone(), old.feature.clone());
-            self.world.submit(&Event::Detach { org, feature });
-        }
         self.world.deliver(org.clone(), Fault::None);
         self.world.deliver(org, Fault::None);
         let totals = self.world.disk.totals.values();
@@ -173,8 +170,35 @@ impl Run {
             self.world.stripe.deleted.insert(old.item);
         }
         self.start();
-        let attach = Event::Attach(self.target(feature));
-        while self.world.submit(&attach).is_none() {}
+        if is_told && moves {
+            self.take_over(feature);
+        }
+    }
+
+    /// The change sets the level on the new item, and hands it to the ledger.
+    fn take_over(&mut self, feature: usize) {
+        let target = self.target(feature);
+        let used = self
+            .world
+            .state
+            .used(&target.org, &target.feature, target.period.start);
+        if !target.aggregate.is_level() || used.n == 0 {
+            return;
+        }
+        let timestamp = self
+            .world
+            .now
+            .seconds()
+            .max(target.period.start.seconds() + 1);
+        self.world
+            .stripe
+            .record(&target.item, Time::from_seconds(timestamp), used.n);
+        let taken = Event::TakeOver {
+            target,
+            n: used.n,
+            timestamp,
+        };
+        while self.world.submit(&taken).is_none() {}
     }
 
     /// Moves late usage from an ended period into the next one.
@@ -264,7 +288,7 @@ impl Run {
             Op::Advance(millis) => self.world.advance(millis),
             Op::Deliver(fault) => self.world.deliver(None, fault),
             Op::Arrive => self.world.arrive(),
-            Op::Change { feature, announced } => self.change(feature, announced),
+            Op::Change { feature, moves } => self.change(feature, moves),
             Op::Crash => self.world.crash(),
             Op::DiskFails => self.world.disk_fails = true,
         }

@@ -32,10 +32,10 @@ pub(super) enum Op {
     Advance(i64),
     Deliver(Fault),
     Arrive,
-    /// The plan changes, with or without detaching the level first.
+    /// The plan changes. The change moves the level, or leaves it to the next report.
     Change {
         feature: usize,
-        announced: bool,
+        moves: bool,
     },
     Crash,
     DiskFails,
@@ -74,7 +74,7 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         6 => times.prop_map(Op::Advance),
         6 => fault().prop_map(Op::Deliver),
         2 => Just(Op::Arrive),
-        1 => (0..4_usize, any::<bool>()).prop_map(|(feature, announced)| Op::Change { feature, announced }),
+        1 => (0..4_usize, any::<bool>()).prop_map(|(feature, moves)| Op::Change { feature, moves }),
         1 => Just(Op::Crash),
         1 => Just(Op::DiskFails),
     ]

@@ -46,7 +46,15 @@ pub(super) fn from_columns<R: Record>(
     R::from_values(&mut Columns(values.into_iter())).map_err(|_| damaged())
 }
 
-fn digest(values: &[Value]) -> i64 {
+/// Whether the last of these values is the digest of the others.
+pub(super) fn is_sound(values: &[Value]) -> bool {
+    let Some((last, values)) = values.split_last() else {
+        return false;
+    };
+    *last == Value::Integer(digest(values))
+}
+
+pub(super) fn digest(values: &[Value]) -> i64 {
     let mut hash = Sha256::new();
     for value in values {
         match value {

@@ -4,6 +4,7 @@
 //! process writes. Any number of processes may [read](Reader) at the same time.
 
 mod columns;
+mod migrate;
 mod open;
 mod read;
 mod rows;

@@ -8,17 +8,11 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 use rustix::fs::{FlockOperation, flock};
 
+use super::migrate::{LATEST, migrate, version};
 use super::{Reader, Sqlite, StoreError};
 
 /// The application id of a ledger's SQLite file: "tier" in ASCII.
-const APPLICATION_ID: i32 = 0x7469_6572;
-
-/// Each migration upgrades a ledger by one version. Migrations are never changed and never reverted.
-const MIGRATIONS: [&str; 3] = [
-    include_str!("migrations/0001.sql"),
-    include_str!("migrations/0002.sql"),
-    include_str!("migrations/0003.sql"),
-];
+pub(super) const APPLICATION_ID: i32 = 0x7469_6572;
 
 /// A ledger file that this process has locked, before its account is checked.
 #[derive(Debug)]
@@ -60,6 +54,9 @@ impl Unclaimed {
     /// Opens the file, creating it if it does not exist.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let lock = lock(path)?;
+        if path.exists() {
+            check_names(path)?;
+        }
         let mut connection = Connection::open(path)?;
         connection.pragma_update(None, "busy_timeout", 5_000)?;
         connection.pragma_update(None, "cache_size", -8_192)?;
@@ -69,7 +66,7 @@ impl Unclaimed {
         if version(&connection)? == 0 {
             tracing::info!(path = %path.display(), "a new ledger is made");
         }
-        migrate(&mut connection)?;
+        migrate(&mut connection, APPLICATION_ID)?;
         Ok(Self {
             connection,
             opened: OpenedFile::of(path)?,
@@ -129,10 +126,15 @@ impl Reader {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.pragma_update(None, "busy_timeout", 5_000)?;
         check_application(&connection)?;
-        if version(&connection)? == 0 {
-            return Err(StoreError::NotALedger);
+        check_names(path)?;
+        match version(&connection)? {
+            0 => Err(StoreError::NotALedger),
+            LATEST => Ok(Self { connection }),
+            found => Err(StoreError::Older {
+                found,
+                known: LATEST,
+            }),
         }
-        Ok(Self { connection })
     }
 }
 
@@ -177,41 +179,30 @@ fn canonical(path: &Path) -> Result<PathBuf, StoreError> {
     Ok(folder.join(path.file_name().unwrap_or_default()))
 }
 
+/// Refuses a file that has more than one name (hard links). SQLite finds what was written last by the name of the file, and so
+/// does the lock.
+fn check_names(path: &Path) -> Result<(), StoreError> {
+    match std::fs::metadata(path)?.nlink() {
+        ..=1 => Ok(()),
+        names => Err(StoreError::Linked { names }),
+    }
+}
+
 fn check_application(connection: &Connection) -> Result<(), StoreError> {
     let found: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let sql = "SELECT count(*) FROM sqlite_master";
     let tables: i64 = connection.query_row(sql, [], |row| row.get(0))?;
     let version = version(connection)?;
-    if version > MIGRATIONS.len() && found == APPLICATION_ID {
+    if version > LATEST && found == APPLICATION_ID {
         return Err(StoreError::Newer {
             found: version,
-            known: MIGRATIONS.len(),
+            known: LATEST,
         });
     }
     if found == APPLICATION_ID || (tables == 0 && version == 0) {
         return Ok(());
     }
     Err(StoreError::NotALedger)
-}
-
-fn version(connection: &Connection) -> Result<usize, StoreError> {
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    Ok(version.try_into().unwrap_or(0))
-}
-
-fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    let found = version(connection)?;
-    if found == MIGRATIONS.len() {
-        return Ok(());
-    }
-    let transaction = connection.transaction()?;
-    for migration in &MIGRATIONS[found..] {
-        transaction.execute_batch(migration)?;
-    }
-    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    let version = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    transaction.pragma_update(None, "user_version", version)?;
-    Ok(transaction.commit()?)
 }
 
 /// Checks the owner. A new ledger has none.

@@ -13,12 +13,13 @@ use super::columns::{
 
 /// The columns of `totals` without the digest, in the order of the values.
 pub(super) const TOTAL: &str = "id, org, feature, item, aggregate, period_start, period_end, item_start, item_end, n, \
-     level_at, others, adopted, detached, set_timestamp, moved, set_number, open_n, open_timestamp, open_since, told, unsure, \
+     level_at, others, adopted, set_timestamp, moved, set_number, open_n, open_timestamp, open_since, told, unsure, \
      check_summary, changed, sent, parked_reason, parked_since, settled";
 /// The columns of `entries`.
 pub(super) const ENTRY: &str = "id, total, accepted, at, kind, n, after_n, key, key_org, key_body";
 /// The columns of `reservations`.
-pub(super) const RESERVATION: &str = "id, org, feature, n, made, expires, state, committed";
+pub(super) const RESERVATION: &str =
+    "id, org, feature, n, made, expires, on_test_clock, state, committed";
 
 impl Record for Total {
     fn values(&self) -> Vec<Value> {
@@ -39,7 +40,6 @@ impl Record for Total {
             optional_time(self.level_at),
             int(self.others),
             flag(self.adopted),
-            optional(self.detached),
             optional(delivery.timestamp),
             flag(delivery.moved),
             number(delivery.number),
@@ -78,7 +78,6 @@ impl Record for Total {
             level_at: columns.optional_time()?,
             others: columns.int()?,
             adopted: columns.flag()?,
-            detached: columns.optional()?,
             delivery: delivery(columns)?,
             parked: match (columns.optional_text()?, columns.optional_time()?) {
                 (Some(reason), Some(since)) => Some(Parked {
@@ -181,6 +180,7 @@ impl Record for Reservation {
             int(self.n),
             time(self.made),
             time(self.expires),
+            flag(self.on_test_clock),
             text(state),
             optional(committed),
         ]
@@ -194,6 +194,7 @@ impl Record for Reservation {
             n: columns.int()?,
             made: columns.time()?,
             expires: columns.time()?,
+            on_test_clock: columns.flag()?,
             state: match (columns.text()?.as_str(), columns.optional()?) {
                 ("held", None) => ReservationState::Held,
                 ("committed", Some(n)) => ReservationState::Committed(n),

@@ -62,6 +62,28 @@ impl Ledger {
         Ok(())
     }
 
+    /// Reports each of these figures, with the key `key-FIGURE`.
+    fn report_each(&mut self, org: &str, figures: impl IntoIterator<Item = i64>) {
+        for n in figures {
+            let key = format!("key-{n}");
+            self.report(org, n, Some(&key)).expect("room");
+        }
+    }
+
+    /// Reserves 5 units for a day.
+    fn reserve(&mut self, org: &str, id: &str) {
+        let reserve = Event::Reserve(Reserve {
+            id: id.into(),
+            target: target(org),
+            n: 5,
+            ttl: DAY,
+            on_test_clock: false,
+            limit: None,
+            commit: false,
+        });
+        self.submit(&reserve).expect("room").expect("granted");
+    }
+
     fn used(&self, org: &str) -> i64 {
         let feature = "feature:f".into();
         self.state.used(&org.into(), &feature, START).n
@@ -115,20 +137,8 @@ fn copy(path: &Path, to: &Path) {
 fn stored_records_survive_a_kill() {
     let (folder, path) = folder();
     let mut ledger = Ledger::open(&path);
-    for n in 1..=10 {
-        ledger
-            .report("a", n, Some(&format!("key-{n}")))
-            .expect("room");
-    }
-    let reserve = Event::Reserve(Reserve {
-        id: "rsv_1".into(),
-        target: target("a"),
-        n: 5,
-        ttl: DAY,
-        limit: None,
-        commit: false,
-    });
-    ledger.submit(&reserve).expect("room").expect("granted");
+    ledger.report_each("a", 1..=10);
+    ledger.reserve("a", "rsv_1");
     let killed = folder.path().join("killed.db");
     copy(&path, &killed);
     let mut again = Ledger::open(&killed);
@@ -184,7 +194,7 @@ fn a_file_belongs_to_one_account_and_has_a_known_version() {
         newer,
         StoreError::Newer {
             found: 99,
-            known: 3
+            known: 4
         }
     ));
     let newer = Reader::open(&path).expect_err("newer");

@@ -121,20 +121,8 @@ fn entries_are_filtered_by_org_feature_and_time() {
 fn an_export_reads_a_snapshot_taken_at_its_start() {
     let (_folder, path) = folder();
     let mut ledger = Ledger::open(&path);
-    for n in [1, 2] {
-        ledger
-            .report("a", n, Some(&format!("k-{n}")))
-            .expect("room");
-    }
-    let reserve = Event::Reserve(Reserve {
-        id: "rsv_1".into(),
-        target: target("a"),
-        n: 5,
-        ttl: DAY,
-        limit: None,
-        commit: false,
-    });
-    ledger.submit(&reserve).expect("room").expect("granted");
+    ledger.report_each("a", 1..=2);
+    ledger.reserve("a", "rsv_1");
     let reader = Reader::open(&path).expect("a ledger");
     let mut found = Vec::new();
     let exported: Result<(), StoreError> = reader.export(|record| {
