@@ -4,13 +4,14 @@
 //! must tolerate interruption at any point. Background work that requests start is in
 //! [`domain`](crate::domain::Background).
 
-use std::fmt::Display;
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 
 use crate::metrics::Metrics;
+use crate::telemetry::error_chain;
 use clock::Clock;
 
 /// The longest wait before a task's first run, so that a server that is restarted often runs its tasks too.
@@ -42,7 +43,7 @@ impl Tasks {
         mut task: impl FnMut() -> F + Send + 'static,
     ) where
         F: Future<Output = Result<(), E>> + Send,
-        E: Display + Send,
+        E: Into<Box<dyn Error + Send + Sync>> + Send,
     {
         if every.is_zero() {
             return;
@@ -57,7 +58,12 @@ impl Tasks {
                         "ok"
                     }
                     Err(error) => {
-                        tracing::warn!(%error, task = name, "a background task failed; it is tried again");
+                        let error = error_chain(&*error.into());
+                        tracing::warn!(
+                            error,
+                            task = name,
+                            "a background task failed; it is tried again"
+                        );
                         "failed"
                     }
                 };
@@ -96,7 +102,7 @@ mod tests {
             let run = counted.fetch_add(1, Ordering::SeqCst);
             async move {
                 if run % 2 == 0 {
-                    Err("it failed")
+                    Err(std::io::Error::other("it failed"))
                 } else {
                     Ok(())
                 }
@@ -125,7 +131,7 @@ mod tests {
     async fn its_runs_are_counted() {
         let metrics = Arc::new(Metrics::default());
         let mut tasks = Tasks::new(Clock::manual(7), metrics.clone());
-        tasks.repeat("test", HOUR, || async { Ok::<(), String>(()) });
+        tasks.repeat("test", HOUR, || async { Ok::<(), std::io::Error>(()) });
         tokio::time::sleep(HOUR / 2).await;
         let text = metrics
             .encode(crate::metrics::Format::Classic, [])
