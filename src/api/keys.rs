@@ -1,5 +1,6 @@
 //! The keys that a server accepts, and what each lets its callers do.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -97,7 +98,7 @@ pub struct Keys(Arc<RwLock<Arc<[Key]>>>);
 #[derive(Clone)]
 pub(super) struct Key {
     digest: [u8; 32],
-    pub(super) name: String,
+    pub(super) name: Arc<str>,
     pub(super) role: Role,
     /// The slots of its requests.
     pub(super) slots: CallerSlots,
@@ -135,11 +136,12 @@ impl Keys {
     /// The key that `headers` carry, if it is one of these. Every digest is compared in constant time, so that the time
     /// taken reveals nothing about a key.
     pub(super) fn admit(&self, headers: &HeaderMap) -> Option<Key> {
-        let given = Sha256::digest(presented(headers)?);
+        let given = Sha256::digest(presented(headers)?.as_bytes());
         let keys = self.current();
         let same = |key: &&Key| bool::from(key.digest.as_slice().ct_eq(given.as_slice()));
-        let found: Vec<_> = keys.iter().filter(same).collect();
-        found.first().map(|key| (*key).clone())
+        let found = keys.iter().filter(same);
+        // To the end, so that all are compared.
+        found.fold(None, |_, key| Some(key)).cloned()
     }
 }
 
@@ -150,7 +152,7 @@ fn digests<K: Into<ApiKey>>(keys: impl IntoIterator<Item = K>, old: &[Key]) -> A
         let digest: [u8; 32] = Sha256::digest(key.secret.expose_secret()).into();
         let known = old.iter().find(|key| key.digest == digest);
         Key {
-            name: key.name.unwrap_or_else(|| short(&digest)),
+            name: key.name.unwrap_or_else(|| short(&digest)).into(),
             role: key.role,
             slots: known.map(|key| key.slots.clone()).unwrap_or_default(),
             digest,
@@ -166,15 +168,15 @@ pub(super) fn short(digest: &[u8; 32]) -> String {
 
 /// The user of Basic authorization, or the Bearer token. An empty user means that the client has no key. The crate
 /// `headers` could read it too, but brings four more crates.
-pub(super) fn presented(headers: &HeaderMap) -> Option<String> {
+pub(super) fn presented(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, rest) = header.split_once(' ')?;
     let rest = rest.trim();
     let key = if scheme.eq_ignore_ascii_case("bearer") {
-        rest.to_owned()
+        Cow::Borrowed(rest)
     } else if scheme.eq_ignore_ascii_case("basic") {
         let pair = String::from_utf8(BASE64_STANDARD.decode(rest).ok()?).ok()?;
-        pair.split_once(':')?.0.to_owned()
+        Cow::Owned(pair.split_once(':')?.0.to_owned())
     } else {
         return None;
     };

@@ -24,6 +24,7 @@ mod v1;
 mod values;
 mod webhook;
 
+use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use axum::Router;
@@ -141,9 +142,11 @@ pub fn operations() -> &'static [Operation] {
 
 /// The operations of a path.
 fn operations_at(path: &str) -> &'static [Operation] {
-    let by_path = operations().chunk_by(|one, next| one.path == next.path);
-    let mut found = by_path.filter(|of_path| of_path[0].path == path);
-    found.next().unwrap_or_default()
+    static BY_PATH: LazyLock<HashMap<&str, &[Operation]>> = LazyLock::new(|| {
+        let by_path = operations().chunk_by(|one, next| one.path == next.path);
+        by_path.map(|of_path| (of_path[0].path, of_path)).collect()
+    });
+    BY_PATH.get(path).copied().unwrap_or_default()
 }
 
 /// The router of the API.

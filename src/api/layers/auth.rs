@@ -1,6 +1,7 @@
 //! Authentication: by the server's own keys or, with `--cloud`, by the Stripe key that each caller brings.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
@@ -26,7 +27,7 @@ pub(in crate::api) struct Caller {
     /// The slots of the caller's requests.
     pub(super) slots: CallerSlots,
     /// The name of the caller's key. None if the server has no keys: then all callers are one.
-    pub(in crate::api) key: Option<String>,
+    pub(in crate::api) key: Option<Arc<str>>,
     /// The address that it calls from.
     pub(in crate::api) peer: Option<IpAddr>,
     /// What the caller may do.
@@ -100,7 +101,7 @@ async fn caller(app: &Shared, request: &Parts) -> Result<Caller, Error> {
         }
         Accounts::Many(cloud) => {
             let key = presented(headers).ok_or_else(Error::unauthorized)?;
-            let digest = Sha256::digest(&key).into();
+            let digest = Sha256::digest(key.as_bytes()).into();
             let account = cloud.pin(&key).ok_or_else(Error::overloaded)?;
             let stripe = account.domain.stripe();
             let unknown_key = if stripe.is_key_accepted() {
@@ -124,7 +125,7 @@ async fn caller(app: &Shared, request: &Parts) -> Result<Caller, Error> {
             Ok(Caller {
                 domain: account.domain.clone(),
                 slots: account.slots.clone(),
-                key: Some(short(&digest)),
+                key: Some(short(&digest).into()),
                 peer,
                 role: Role::Admin,
                 _unknown_key: unknown_key,
