@@ -4,7 +4,9 @@
 mod changes;
 mod deliveries;
 mod events;
+mod memory;
 mod races;
+mod strangers;
 mod sweep;
 
 use std::time::Duration;
@@ -430,38 +432,4 @@ async fn a_customer_that_was_deleted_grants_nothing_once_it_is_read_again() {
     app.get("/v1/limits?org=org:a")
         .await
         .fails(400, "org_not_found");
-}
-
-#[tokio::test]
-async fn that_there_is_no_phase_says_how_old_that_is() {
-    let app = start().await;
-    app.post_json("/v1/subscribe", &json!({"org": "org:new", "info": {}}))
-        .await
-        .ok();
-    app.settled().await;
-    app.forget_calls();
-    let phase = app.get("/v1/phase?org=org:new").await;
-    assert_eq!(freshness(&phase), ("memory".to_owned(), 0, None));
-    phase.fails(404, "not_found");
-    assert_eq!(app.stripe_calls(), 0);
-    app.advance(SECOND);
-    let phase = app.get("/v1/phase?org=org:new").await;
-    assert_eq!(freshness(&phase), ("stripe".to_owned(), 0, None));
-}
-
-#[tokio::test]
-async fn a_key_that_was_revoked_is_told_nothing_old() {
-    let app = start().await;
-    calls(&app).await;
-    let revoked = Action::Status(401, None);
-    for method in ["GET", "POST"] {
-        app.sandbox()
-            .add_fault(Rule::new(method, "/v1/*", revoked.clone()));
-    }
-    app.advance(9 * SECOND);
-    assert_eq!(calls(&app).await, memory(0, 9));
-    app.settled().await;
-    app.advance(SECOND);
-    let refused = app.get("/v1/limits?org=org:a").await;
-    refused.fails(401, "invalid_api_key");
 }

@@ -52,6 +52,8 @@ pub(crate) struct Settings {
     /// The maximum age of answers from memory. By default Stripe is asked every time, since most tests change things in
     /// Stripe behind the server's back.
     pub(crate) max_age: MaxAge,
+    /// How many orgs are remembered.
+    pub(crate) max_orgs: usize,
     /// The signing secret of Stripe's events, if they are accepted.
     pub(crate) webhook_secrets: Vec<&'static str>,
 }
@@ -68,6 +70,7 @@ impl Default for Settings {
             first_wait: Duration::from_millis(1),
             rates: RateSettings::default(),
             max_age: MaxAge::default(),
+            max_orgs: 1_000,
             webhook_secrets: Vec::new(),
         }
     }
@@ -175,7 +178,7 @@ impl TestApp {
         let credentials = Credentials::new(settings.stripe_key.as_str());
         let stripe = Client::new(transport(url, settings), credentials);
         let clock = sandbox.sandbox().clock().clone();
-        let memory = Memory::new(1_000, settings.max_age);
+        let memory = Memory::new(settings.max_orgs, settings.max_age);
         let domain = Domain::with_own_memory(stripe.clone(), clock, "sandbox", memory);
         let mut app = App::new(domain);
         let secrets = settings.webhook_secrets.iter();

@@ -9,10 +9,10 @@ use tier::domain::MaxAge;
 use super::{SECOND, calls, memory, start_with, stripe, take_stripe_away};
 use crate::harness::{Answer, Settings, TestApp};
 
-const PATH: &str = "/v1/stripe/webhook";
+pub(super) const PATH: &str = "/v1/stripe/webhook";
 const SECRET: &str = "whsec_test";
 
-async fn start() -> TestApp {
+pub(super) async fn start() -> TestApp {
     start_with(Settings {
         webhook_secrets: vec!["whsec_old", SECRET],
         ..Settings::remembering()
@@ -20,7 +20,7 @@ async fn start() -> TestApp {
     .await
 }
 
-fn signature(secret: &str, at: i64, body: &str) -> String {
+pub(super) fn signature(secret: &str, at: i64, body: &str) -> String {
     let mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key");
     let mac = mac.chain_update(format!("{at}.{body}")).finalize();
     let hex = |hex: String, byte: &u8| hex + &format!("{byte:02x}");
@@ -33,13 +33,13 @@ async fn deliver_signed(app: &TestApp, body: &str, signature: &str) -> Answer {
     delivery.header("stripe-signature", signature).send().await
 }
 
-async fn deliver(app: &TestApp, event: &Value) -> Answer {
+pub(super) async fn deliver(app: &TestApp, event: &Value) -> Answer {
     let body = event.to_string();
     let signature = signature(SECRET, app.sandbox().clock().unix(), &body);
     deliver_signed(app, &body, &signature).await
 }
 
-fn event(kind: &str, object: &Value) -> Value {
+pub(super) fn event(kind: &str, object: &Value) -> Value {
     json!({"id": "evt_1", "object": "event", "type": kind, "livemode": false, "data": {"object": object}})
 }
 

@@ -239,3 +239,32 @@ async fn the_limit_on_open_files_is_raised_as_far_as_allowed() {
     drop(idle);
     assert_eq!(server.stop("-TERM").await.code, Some(0));
 }
+
+#[tokio::test]
+async fn a_refresh_that_hangs_keeps_no_server_from_ending() {
+    let place = Place::start().await;
+    let model = r#"{"plans": {"plan:free@1": {"features": {"feature:x": {}}}}}"#;
+    place.write("pricing.json", model);
+    place.tier(&["push", "pricing.json"]).ok().await;
+    let subscribe = ["subscribe", "org:a", "plan:free@1"];
+    place.tier(&subscribe).ok().await;
+    let serve = ["serve", "--addr", "127.0.0.1:0", "--max-age", "3s"];
+    let server = place.tier(&serve).started().await;
+    let check = async || status(server.address(), "/v1/limits?org=org:a", "x").await;
+    assert_eq!(check().await, 200);
+    let sandbox = place.sandbox().sandbox();
+    let hangs = Action::Delay(Duration::from_secs(3_600));
+    sandbox.add_fault(Rule::new("GET", "/v1/subscriptions", hangs));
+    until("a refresh has begun", async || {
+        assert_eq!(check().await, 200);
+        (sandbox.fault_hits() > 0).then_some(())
+    })
+    .await;
+    let ended = server.stop("-TERM").await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(
+        !ended.stderr.contains("still in flight"),
+        "{}",
+        ended.stderr
+    );
+}

@@ -1,0 +1,70 @@
+//! What is remembered, for how many orgs, and for whom.
+
+use serde_json::json;
+use stripe_sandbox::{Action, Rule};
+
+use super::{SECOND, calls, freshness, memory, start, start_with, used};
+use crate::harness::Settings;
+
+#[tokio::test]
+async fn no_more_orgs_are_remembered_than_there_is_room_for() {
+    const ROOM: usize = 4;
+    let app = start_with(Settings {
+        max_orgs: ROOM,
+        ..Settings::remembering()
+    })
+    .await;
+    let beside = app.twin();
+    let orgs: Vec<String> = (0..3 * ROOM).map(|n| format!("org:{n}")).collect();
+    for org in &orgs {
+        beside.subscribe(org, &["plan:free@1"]).await;
+    }
+    let read = async |org: &str| {
+        let limits = app.get(&format!("/v1/limits?org={org}")).await.ok();
+        assert_eq!(used(&limits, "feature:calls"), Some(0), "{org}");
+        freshness(&limits).0
+    };
+    for org in &orgs {
+        assert_eq!(read(org).await, "stripe", "{org}");
+        assert_eq!(read(org).await, "memory", "{org}");
+    }
+    let mut remembered = 0;
+    for org in &orgs {
+        remembered += usize::from(read(org).await == "memory");
+    }
+    assert!(remembered <= ROOM, "{remembered} of {}", orgs.len());
+}
+
+#[tokio::test]
+async fn that_there_is_no_phase_says_how_old_that_is() {
+    let app = start().await;
+    app.post_json("/v1/subscribe", &json!({"org": "org:new", "info": {}}))
+        .await
+        .ok();
+    app.settled().await;
+    app.forget_calls();
+    let phase = app.get("/v1/phase?org=org:new").await;
+    assert_eq!(freshness(&phase), ("memory".to_owned(), 0, None));
+    phase.fails(404, "not_found");
+    assert_eq!(app.stripe_calls(), 0);
+    app.advance(SECOND);
+    let phase = app.get("/v1/phase?org=org:new").await;
+    assert_eq!(freshness(&phase), ("stripe".to_owned(), 0, None));
+}
+
+#[tokio::test]
+async fn a_key_that_was_revoked_is_told_nothing_old() {
+    let app = start().await;
+    calls(&app).await;
+    let revoked = Action::Status(401, None);
+    for method in ["GET", "POST"] {
+        app.sandbox()
+            .add_fault(Rule::new(method, "/v1/*", revoked.clone()));
+    }
+    app.advance(9 * SECOND);
+    assert_eq!(calls(&app).await, memory(0, 9));
+    app.settled().await;
+    app.advance(SECOND);
+    let refused = app.get("/v1/limits?org=org:a").await;
+    refused.fails(401, "invalid_api_key");
+}
