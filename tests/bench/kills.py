@@ -1,5 +1,6 @@
 """Kills `tier serve --ledger` with SIGKILL at random moments, under load, while Stripe fails at random. Started by
-`tests/bench/kills`, which builds it.
+`tests/bench/kills`, which builds it. With `--soak MINUTES` it kills nothing, and prints every half minute what the server has in
+memory, what is in the file, and what Stripe has yet to be told.
 
 Stripe is `tier sandbox`, a process of its own. Clients report usage of all aggregates with an idempotency key each, also
 refunds and clobbers. They repeat what was not acknowledged, with the same key, until it is.
@@ -144,6 +145,12 @@ class Tier:
         self.process.kill()
         self.start(until_it_listens)
 
+    def resident(self):
+        """What the process has in memory, in MiB, and how many threads it has."""
+        with open(f"/proc/{self.process.process.pid}/status") as status:
+            lines = dict(line.split(":", 1) for line in status)
+        return int(lines["VmRSS"].split()[0]) / 1024, int(lines["Threads"])
+
     def looks(self, *args):
         """What `tier ledger` prints of the file."""
         command = [self.binary, "ledger", *args, "--ledger", self.file]
@@ -259,6 +266,25 @@ def kill_again_and_again(tier, options, chance, clients):
     return options.kills
 
 
+def soak(options, tier, clients):
+    """Lets the server run under the same load and faults, and prints what it holds."""
+    print(f"{'seconds':>8}{'reports':>10}{'a second':>10}{'MiB':>8}{'threads':>9}{'file MiB':>10}{'entries':>10}{'untold':>8}{'parked':>8}")
+    began, reported = time.monotonic(), 0
+    while (passed := time.monotonic() - began) < options.soak * 60 and not any(client.refused for client in clients):
+        time.sleep(min(options.every, options.soak * 60 - passed))
+        reports = sum(client.reports for client in clients)
+        status = json.loads(tier.looks("status", "--json").stdout)
+        memory, threads = tier.resident()
+        size = sum(os.path.getsize(tier.file + end) for end in ("", "-wal") if os.path.exists(tier.file + end))
+        a_second = (reports - reported) / (time.monotonic() - began - passed)
+        print(
+            f"{time.monotonic() - began:8.0f}{reports:10}{a_second:10.0f}{memory:8.1f}{threads:9}{size / 2**20:10.1f}"
+            f"{status['entries']:10}{status['undelivered']:8}{status['parked']:8}",
+            flush=True,
+        )
+        reported = reports
+
+
 def compare(acknowledged, found):
     """Units that are too few, and units that are too many."""
     lost = sum(max(0, n - found[name]) for name, n in acknowledged.items())
@@ -299,7 +325,7 @@ def judge(stripe, tier, clients, orgs):
     price = lambda org: sum(PRICES[feature] * acknowledged[org, feature] for feature in AGGREGATES)
     wrong_invoices = [org for org in orgs if stripe.upcoming(customers[org]) != price(org)]
     verified = tier.looks("verify")
-    print(f"everything told {took:.0f} s after the last kill")
+    print(f"everything told {took:.0f} s after the last report")
     print(f"\n{'':28}{'lost':>10}{'doubled':>10}")
     figures = [
         ("units, ledger", *compare(acknowledged, used)),
@@ -319,6 +345,8 @@ def judge(stripe, tier, clients, orgs):
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("kills", type=int, nargs="?", default=100, help="how often the server is killed (100)")
+    options.add_argument("--soak", type=float, metavar="MINUTES", help="kill nothing, and show what the server holds")
+    options.add_argument("--every", type=float, default=30, help="soak: seconds between two lines (30)")
     options.add_argument("--tier", default=os.environ.get("TIER_BIN", "target/debug/tier"), help="the binary")
     options.add_argument("--orgs", type=int, default=60)
     options.add_argument("--clients", type=int, default=12)
@@ -345,7 +373,11 @@ def run(options, stripe, tier, orgs):
     stripe.break_at_random()
     for client in clients:
         client.start()
-    kills = kill_again_and_again(tier, options, random.Random(options.seed), clients)
+    if options.soak:
+        soak(options, tier, clients)
+        kills = 0
+    else:
+        kills = kill_again_and_again(tier, options, random.Random(options.seed), clients)
     for client in clients:
         client.stop.set()
     for client in clients:
