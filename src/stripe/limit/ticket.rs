@@ -1,12 +1,19 @@
 //! The urgency of a request, and whether one of its calls was let through.
 
-use tokio::sync::watch;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
 
 use super::{Lane, Rank};
 
 /// The urgency of a request. It can increase while the request waits.
+///
+/// Every request has one, and most never wait: a `watch` channel takes ten times as much memory.
 #[derive(Debug)]
-pub(in crate::stripe) struct Ticket(watch::Sender<Urgency>);
+pub(in crate::stripe) struct Ticket {
+    urgency: Mutex<Urgency>,
+    changed: Notify,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Urgency {
@@ -23,15 +30,18 @@ impl Default for Ticket {
 
 impl Ticket {
     pub(in crate::stripe) fn new(lane: Lane) -> Self {
-        Self(watch::Sender::new(Urgency { lane, begun: false }))
+        Self {
+            urgency: Mutex::new(Urgency { lane, begun: false }),
+            changed: Notify::new(),
+        }
     }
 
     pub(in crate::stripe) fn lane(&self) -> Lane {
-        self.0.borrow().lane
+        self.urgency().lane
     }
 
     pub(in crate::stripe) fn has_begun(&self) -> bool {
-        self.0.borrow().begun
+        self.urgency().begun
     }
 
     /// Notes that a call was let through: the request's own, or another one that it shares.
@@ -45,15 +55,22 @@ impl Ticket {
     }
 
     fn change(&self, change: impl FnOnce(&mut Urgency)) {
-        self.0.send_if_modified(|urgency| {
-            let before = *urgency;
-            change(urgency);
-            *urgency != before
-        });
+        let mut urgency = self.urgency();
+        let before = *urgency;
+        change(&mut urgency);
+        let has_changed = *urgency != before;
+        drop(urgency);
+        if has_changed {
+            self.changed.notify_waiters();
+        }
+    }
+
+    fn urgency(&self) -> MutexGuard<'_, Urgency> {
+        self.urgency.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn rank(&self) -> Rank {
-        match *self.0.borrow() {
+        match *self.urgency() {
             Urgency {
                 lane: Lane::Interactive,
                 ..
@@ -73,19 +90,33 @@ impl Ticket {
     }
 
     /// Watches for a higher urgency than the current one.
-    pub(super) fn raised(&self) -> Raised {
-        Raised(self.0.subscribe())
+    pub(super) fn raised(&self) -> Raised<'_> {
+        Raised {
+            ticket: self,
+            seen: *self.urgency(),
+        }
     }
 }
 
 /// Watches a request's urgency.
-pub(super) struct Raised(watch::Receiver<Urgency>);
+pub(super) struct Raised<'a> {
+    ticket: &'a Ticket,
+    seen: Urgency,
+}
 
-impl Raised {
+impl Raised<'_> {
     /// Completes at the next change.
     pub(super) async fn wait(&mut self) {
-        if self.0.changed().await.is_err() {
-            std::future::pending::<()>().await;
+        loop {
+            // Listens before it looks, so that no change is missed in between.
+            let mut changed = std::pin::pin!(self.ticket.changed.notified());
+            changed.as_mut().enable();
+            let now = *self.ticket.urgency();
+            if now != self.seen {
+                self.seen = now;
+                return;
+            }
+            changed.await;
         }
     }
 }
