@@ -1,5 +1,6 @@
 //! Logs to stderr: as text on a terminal, and as one JSON object a line elsewhere.
 
+mod json_line;
 mod log;
 mod mask;
 #[cfg(feature = "otel")]
@@ -13,6 +14,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use json_line::JsonLine;
 use log::Log;
 pub(crate) use log::lines_dropped;
 pub use mask::mask_secrets;
@@ -40,7 +42,8 @@ pub fn init(filter: &str, collector: Option<&str>) -> Guard {
     let started = if io::stderr().is_terminal() {
         registry.with(lines).try_init()
     } else {
-        registry.with(lines.json().flatten_event(true)).try_init()
+        let lines = lines.json().event_format(JsonLine::new());
+        registry.with(lines).try_init()
     };
     let guard = Guard::start(log);
     #[cfg(feature = "otel")]

@@ -1,0 +1,130 @@
+//! Lines of JSON, as `tracing-subscriber` writes them.
+
+use std::fmt;
+
+use serde::Serializer as _;
+use serde::ser::SerializeMap as _;
+use serde_json::Serializer;
+use tracing::{Event, Subscriber};
+use tracing_serde::SerdeMapVisitor;
+use tracing_subscriber::fmt::format::{Format, Json, Writer};
+use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+/// How many bytes the line of a request takes at most, as a rule.
+const USUAL: usize = 512;
+
+/// Writes an event as its crate's own format does. That one checks each piece of a line anew for being UTF-8, which takes as
+/// long as all the rest of it. Events within spans, which only `-v` and traces have, are left to it.
+pub(super) struct JsonLine(Format<Json>);
+
+impl JsonLine {
+    pub(super) fn new() -> Self {
+        Self(
+            Format::default()
+                .json()
+                .flatten_event(true)
+                .with_target(false),
+        )
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for JsonLine
+where
+    S: Subscriber + for<'lookup> LookupSpan<'lookup>,
+    N: for<'writer> FormatFields<'writer> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        if event.parent().is_some() || context.lookup_current().is_some() {
+            return self.0.format_event(context, writer, event);
+        }
+        let mut timestamp = String::new();
+        SystemTime.format_time(&mut Writer::new(&mut timestamp))?;
+        let mut line = Vec::with_capacity(USUAL);
+        write(&mut line, &timestamp, event).map_err(|_| fmt::Error)?;
+        let line = String::from_utf8(line).map_err(|_| fmt::Error)?;
+        writer.write_str(&line)?;
+        writer.write_char('\n')
+    }
+}
+
+fn write(line: &mut Vec<u8>, timestamp: &str, event: &Event<'_>) -> serde_json::Result<()> {
+    let mut serializer = Serializer::new(line);
+    let mut map = serializer.serialize_map(None)?;
+    map.serialize_entry("timestamp", timestamp)?;
+    map.serialize_entry("level", event.metadata().level().as_str())?;
+    let mut fields = SerdeMapVisitor::new(map);
+    event.record(&mut fields);
+    fields.take_serializer()?.end()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use serde_json::Value;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("no panic").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn log() {
+        tracing::info!(
+            status = 200_u16, code = None::<&str>, cause = Some("a \"quoted\"\nline, \u{fc}"), micros = u64::MAX, n = -1,
+            is = true, error = %std::io::Error::other("x"), debug = ?("a", 1), "request"
+        );
+        tracing::warn!("only a text");
+        tracing::info_span!("within", id = "abc").in_scope(|| tracing::error!(a = 1.5, "said"));
+    }
+
+    /// The lines of a format, without their times.
+    fn lines(format: impl Fn(Lines) -> tracing::Dispatch) -> Vec<String> {
+        let lines = Lines::default();
+        tracing::dispatcher::with_default(&format(lines.clone()), log);
+        let text = String::from_utf8(lines.0.lock().expect("no panic").clone()).expect("text");
+        let without_time = |line: &str| {
+            let parsed: Value = serde_json::from_str(line).expect("JSON");
+            let time = parsed["timestamp"].as_str().expect("a time");
+            line.replace(time, "TIME")
+        };
+        text.lines().map(without_time).collect()
+    }
+
+    #[test]
+    fn a_line_is_to_the_byte_what_the_crate_writes() {
+        let own = lines(|lines| {
+            let layer = tracing_subscriber::fmt::layer().json();
+            let layer = layer.with_writer(move || lines.clone());
+            let layer = layer.event_format(JsonLine::new());
+            tracing_subscriber::registry().with(layer).into()
+        });
+        let theirs = lines(|lines| {
+            let layer = tracing_subscriber::fmt::layer().json().flatten_event(true);
+            let layer = layer.with_target(false);
+            let layer = layer.with_writer(move || lines.clone());
+            tracing_subscriber::registry().with(layer).into()
+        });
+        assert_eq!(own, theirs);
+        assert_eq!(own.len(), 3);
+    }
+}
