@@ -45,6 +45,7 @@ mod tests {
     use super::*;
     use crate::billing::AggregateUsage;
     use crate::domain::catalog::{BillingTerms, PricedFeature};
+    use crate::domain::pricing::NO_LIMIT;
 
     const NOW: i64 = 1_000;
 
@@ -60,6 +61,7 @@ mod tests {
                 billing: BillingTerms::default(),
                 free: false,
                 archived: false,
+                limit: NO_LIMIT,
             }
         };
         let plan = Some(plan).filter(|plan| !plan.is_empty());
