@@ -251,7 +251,7 @@ mod tests {
             ("checkout", "tier subscribe --checkout"),
             ("Login", "tier connect"),
             ("logout", "config.json"),
-            ("init", "tier help pricing"),
+            ("new", "tier init"),
             ("customers", "tier whois"),
             ("subscriptions", "tier phases"),
             ("status", "tier phases"),
