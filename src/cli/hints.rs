@@ -260,10 +260,10 @@ mod tests {
             ("open", "tier whoami"),
             ("move", "tier migrate FROM TO"),
             ("webhooks", "tier webhook create"),
-            ("clock", "/v1/clock"),
+            ("advance", "tier clock advance"),
             ("doctor", "tier whoami"),
             ("builder", "tier validate"),
-            ("dev", "tier serve --sandbox"),
+            ("mock", "tier serve --sandbox"),
             ("delete", "tier archive PLAN"),
         ] {
             let text = told(word);
