@@ -194,6 +194,30 @@ async fn paying_upgrades_and_the_next_change_ends_the_old_subscription() {
     );
 }
 
+#[tokio::test]
+async fn of_two_pages_that_are_paid_one_after_the_other_the_second_counts() {
+    let app = start().await;
+    let page = async |feature: &str| {
+        let body = json!({"success_url": "https://app.example/ok", "features": [feature]});
+        checkout(&app, body).await.ok()
+    };
+    let first = page("feature:seats@plan:pro@1").await;
+    let second = page("plan:pro@1").await;
+    for answer in [first, second] {
+        pay(&app, &answer).await;
+        app.advance(std::time::Duration::from_secs(60));
+    }
+    let live = async || {
+        let live = app.stripe_get("/v1/subscriptions").await;
+        live["data"].as_array().map(Vec::len)
+    };
+    assert_eq!(live().await, Some(2), "Stripe has made both");
+    assert_eq!(app.limits("org:a").await.len(), 2, "plan:pro@1 is in force");
+    app.settled().await;
+    assert_eq!(live().await, Some(1), "the older one is ended");
+    assert_eq!(app.limits("org:a").await.len(), 2);
+}
+
 /// An org on the plan, with settings that its people have made in Stripe.
 async fn with_settings_of_its_own(app: &TestApp) -> String {
     app.push(&json!({"plans": {"plan:pro@2": {"features": {

@@ -454,3 +454,33 @@ async fn a_failed_renewal_grants_until_stripe_gives_up_and_a_failed_first_paymen
         .await
         .fails(404, "not_found");
 }
+
+/// Somebody meant some limit, so it is not taken for none.
+#[tokio::test]
+async fn a_limit_in_stripe_that_is_not_a_number_grants_nothing() {
+    let app = start().await;
+    let prices = "/v1/prices?lookup_keys[]=tier__feature-calls-plan-free-1";
+    let prices = app.stripe_get(prices).await;
+    let price = prices["data"][0]["id"].as_str().expect("an id");
+    for limit in ["lots", "10.5", "99999999999999999999"] {
+        let changed = [("metadata[tier.limit]", limit)];
+        app.stripe_post(&format!("/v1/prices/{price}"), &changed)
+            .await;
+        let org = format!("org:{}", limit.len());
+        app.subscribe(&org, &["plan:free@1"]).await;
+        assert_eq!(app.limits(&org).await[0], row("calls", 0, 0), "{limit}");
+    }
+}
+
+#[tokio::test]
+async fn limits_of_several_plans_add_up_to_no_limit_at_most() {
+    let app = start().await;
+    app.push(&json!({"plans": {
+        "plan:huge@1": {"features": {"feature:calls": {"tiers": [{"upto": NONE - 1}]}}},
+    }}))
+    .await;
+    app.subscribe("org:a", &["plan:huge@1", "plan:free@1"])
+        .await;
+    let limits = app.limits("org:a").await;
+    assert_eq!(limits[0], row("calls", 0, NONE));
+}
