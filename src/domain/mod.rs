@@ -268,6 +268,15 @@ impl Domain {
         }
     }
 
+    /// The time now by Stripe's clock, as its last answer showed it. This machine's clock may be behind it, or ahead, and
+    /// Stripe refuses to end a phase in the second in which it began.
+    fn at_stripe(&self, now: i64) -> i64 {
+        match &self.test_clock {
+            None => self.stripe().server_time().unwrap_or(now),
+            Some(_) => now,
+        }
+    }
+
     /// The number of parallel calls.
     fn parallel(&self) -> usize {
         if self.stripe().credentials().is_live() {

@@ -135,6 +135,10 @@ impl Domain {
                 Some(state) => state,
                 None => self.read_customer_state(customer).await?,
             };
+            let change = Change {
+                now: self.at_stripe(change.now),
+                ..change
+            };
             if state.knows(key) {
                 return Ok(());
             }

@@ -187,8 +187,13 @@ impl<'a> ItemChange<'a> {
         let free = self.features.iter().all(|one| one.free);
         let figure = Figure::of(self.subscription, feature);
         let started = self.subscription.current_period_start;
+        // A trial that began in the second in which a period began has the figure of that.
+        let ended_trial = self.subscription.trial_end == Some(started);
+        let trial = self.subscription.trial_start.filter(|_| ended_trial);
         let earlier = figure.filter(|figure| {
-            free && !figure.is_perpetual && figure.period.0 < started && self.now < figure.period.1
+            let is_within = figure.period.0 < started && self.now < figure.period.1;
+            let is_of_trial = trial.is_some_and(|trial| figure.period.0 >= trial);
+            free && !figure.is_perpetual && is_within && !is_of_trial
         });
         earlier.map_or(0, |figure| figure.n)
     }

@@ -42,13 +42,15 @@ impl Domain {
     /// each is answered on top of those before it. A negative `n` gives usage back, which needs a ledger. The time of the
     /// report is a client's, whose clock may be up to [`CLOCK_SKEW`] from ours.
     pub async fn add_usage(&self, org: &OrgName, report: &Report) -> Result<Allowance> {
-        if self.has_ledger() {
-            return self.add_usage_to_ledger(org, report).await;
-        }
-        if report.n < 0 {
+        if report.n < 0 && !self.has_ledger() {
             return Err(Error::Invalid(
                 "refunds need the ledger: start the server with --ledger FILE".into(),
             ));
+        }
+        let usage = self.known::<UsageSnapshot>(org).await?.value;
+        if self.has_ledger() && usage.sums(&report.feature) {
+            let report = self.with_clock_skew(report, &usage).await?;
+            return self.add_to_ledger(org, report).await;
         }
         let shared = self.shared().await?;
         let name = format!("{org} {}", report.feature);
@@ -59,22 +61,26 @@ impl Domain {
             held = shared.totals.exclusive(&name) => held,
         };
         let usage = self.known::<UsageSnapshot>(org).await?.value;
-        let report = self.with_clock_skew(report, &usage).await?;
-        self.report(org, &report, None).await?;
-        if !usage.sums(&report.feature) {
-            return self.allowance(org, &report.feature).await;
+        let mut addition = self.with_clock_skew(report, &usage).await?;
+        let before = self.allowance(org, &report.feature).await?;
+        let used = before.used.saturating_add(report.n);
+        if usage.is_level(&report.feature) {
+            // A report of a level says what it is, and not by how much it changes.
+            if used < 0 {
+                return Err(Error::Invalid(format!(
+                    "usage cannot be lowered below 0: {} is used",
+                    before.used
+                )));
+            }
+            addition.n = used;
+            addition.clobber = report.n < 0;
         }
-        let before = Allowance::of(&usage.rows(), &report.feature);
-        Ok(Allowance {
-            used: before.used.saturating_add(report.n),
-            ..before
-        })
+        self.report(org, &addition, None).await?;
+        Ok(Allowance { used, ..before })
     }
 
-    async fn add_usage_to_ledger(&self, org: &OrgName, report: &Report) -> Result<Allowance> {
-        let usage = self.known::<UsageSnapshot>(org).await?.value;
-        let report = self.with_clock_skew(report, &usage).await?;
-        if report.n > 0 && report.at.is_none() && usage.sums(&report.feature) {
+    async fn add_to_ledger(&self, org: &OrgName, report: Report) -> Result<Allowance> {
+        if report.n > 0 && report.at.is_none() {
             // The ledger says what is used after this one, whatever is in the same commit.
             let addition = Reservation {
                 feature: report.feature,
@@ -94,9 +100,21 @@ impl Domain {
     }
 
     /// The report, as of now if its time is about now, and as of the beginning of the period if it is shortly before that.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it belongs to a plan that is over. What was used then is billed at that plan's price, and can
+    /// neither be added to nor taken back.
     async fn with_clock_skew(&self, report: &Report, usage: &UsageSnapshot) -> Result<Report> {
         let now = self.now().await?;
         let start = usage.period_at(now).start;
+        if let (Some(at), Some(changed)) = (report.at, usage.sold_since(&report.feature)) {
+            let skew = if report.n < 0 { 0 } else { CLOCK_SKEW };
+            if (start..changed.saturating_sub(skew)).contains(&at) {
+                return Err(Error::Invalid(
+                    "at that time another plan was in force, and what was used then is billed already".into(),
+                ));
+            }
+        }
         let at = report.at.and_then(|at| match at {
             _ if at.saturating_sub(now).saturating_abs() <= CLOCK_SKEW => None,
             _ if (start.saturating_sub(CLOCK_SKEW)..start).contains(&at) => Some(start),
@@ -114,5 +132,17 @@ impl UsageSnapshot {
     fn sums(&self, feature: &FeatureName) -> bool {
         let item = self.metered_item(feature);
         item.is_some_and(|item| item.sold.kind == Kind::Sum)
+    }
+
+    /// Whether usage of the feature is a level, which each report states anew.
+    fn is_level(&self, feature: &FeatureName) -> bool {
+        let item = self.metered_item(feature);
+        item.is_some_and(|item| matches!(item.sold.kind, Kind::Max | Kind::Last | Kind::Perpetual))
+    }
+
+    /// When a change of plan gave the feature the item that it has now, in Unix seconds.
+    fn sold_since(&self, feature: &FeatureName) -> Option<i64> {
+        let item = self.metered_item(feature)?;
+        (item.created > self.began()).then_some(item.created)
     }
 }

@@ -185,19 +185,53 @@ async fn where_nothing_is_granted_a_look_shows_nothing_and_usage_is_refused() {
     }
 }
 
+/// A report says what a level is; these clients say by how much it changes.
 #[tokio::test]
-async fn levels_are_answered_as_they_are() {
+async fn what_is_taken_of_a_level_is_added_to_it() {
     for app in subscribed("plan:paid@24").await {
         for (feature, n, used) in [
             ("feature:peak", 3, 3),
-            ("feature:peak", 2, 3),
-            ("feature:peak", 7, 7),
+            ("feature:peak", 2, 5),
+            ("feature:peak", 7, 12),
             ("feature:level", 4, 4),
-            ("feature:level", 2, 2),
+            ("feature:level", 2, 6),
         ] {
             app.advance(SECOND);
             let body = json!({"feature": feature, "p": n, "op": "incr"});
             assert_eq!(figures(reserve(&app, body).await).0, used, "{feature} {n}");
+            assert_eq!(look(&app, "org:acme", feature).await.0, used);
+        }
+        let back = json!({"feature": "feature:level", "n": 5, "op": "decr"});
+        let answer = reserve(&app, back.clone()).await;
+        if !app.has_ledger {
+            answer.fails(400, "invalid_request");
+            continue;
+        }
+        assert_eq!(figures(answer).0, 1);
+        reserve(&app, back).await.fails(400, "invalid_request");
+        assert_eq!(look(&app, "org:acme", "feature:level").await.0, 1);
+    }
+}
+
+/// What was used on an earlier plan is billed at its price, so nothing is added to it or taken back.
+#[tokio::test]
+async fn usage_of_an_earlier_plan_is_neither_added_nor_given_back() {
+    for app in subscribed("plan:paid@24").await {
+        let before = now(&app);
+        take(&app, 9, before).await;
+        app.advance(60 * 60 * SECOND);
+        let bulk = append(&app, "org:acme", "plan:bulk@1", None).await;
+        bulk.ok();
+        app.advance(10 * 60 * SECOND);
+        assert_eq!(take(&app, 2, now(&app)).await, (11, 500));
+        let late = json!({"p": 1, "op": "incr", "now": time(before)});
+        reserve(&app, late).await.fails(400, "invalid_request");
+        let back = json!({"n": 3, "op": "decr", "now": time(before)});
+        reserve(&app, back).await.fails(400, "invalid_request");
+        assert_eq!(used(&app).await, 11);
+        if app.has_ledger {
+            let back = json!({"n": 2, "op": "decr", "now": time(now(&app))});
+            assert_eq!(figures(reserve(&app, back).await), (9, 500));
         }
     }
 }

@@ -389,3 +389,24 @@ fn an_end_that_comes_before_the_one_that_was_planned() {
         ask(0, Cancel),
     ]);
 }
+
+/// Usage of the trial counted in the period after it.
+#[test]
+fn a_report_whose_caller_left_before_a_trial() {
+    let hang_up = |at, feature, n, keyed, calls| HangUp {
+        at,
+        org: 2,
+        request: Report { feature, n, keyed },
+        calls,
+        again: None,
+    };
+    let subscribe = |to| ask(2, Subscribe { to, trial: false });
+    replay(&[
+        subscribe(4),
+        hang_up(0, 0, 10, false, 7),
+        subscribe(5),
+        ask(2, TrialThenPaid { to: 0, hours: 1 }),
+        Advance { hours: 5 },
+        hang_up(1, 3, 8, true, 0),
+    ]);
+}
