@@ -25,6 +25,9 @@ const COME_BACK: Duration = Duration::from_secs(1);
 /// `Retry-After` where it takes a while until there is room.
 const COME_BACK_LATER: Duration = Duration::from_secs(10);
 
+/// `Retry-After` where logins of devices have to expire first.
+const LOGINS_EXPIRE: Duration = Duration::from_secs(600);
+
 /// The message of [`domain::Error::CustomerVanished`]. Its code is the original's: people search for it.
 const TERR1050: &str = "Stripe reported a customer was created and then reported it did not exist. \
     This might mean you purged your Test Mode and need to reset TIER_KEY_PREFIX=<randomString>.";
@@ -153,6 +156,16 @@ impl Error {
             "request_timeout",
             "the body did not arrive in time",
         )
+    }
+
+    /// An address has begun too many logins of devices, or failed too often to approve one.
+    pub(super) fn too_many_logins() -> Self {
+        let error = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "rate_limited",
+            "too many logins from this address: try again in ten minutes",
+        );
+        error.retry_after(LOGINS_EXPIRE)
     }
 
     /// The server is at one of its limits.

@@ -133,10 +133,15 @@ impl Keys {
             .clone()
     }
 
-    /// The key that `headers` carry, if it is one of these. Every digest is compared in constant time, so that the time
-    /// taken reveals nothing about a key.
+    /// The key that `headers` carry, if it is one of these.
     pub(super) fn admit(&self, headers: &HeaderMap) -> Option<Key> {
-        let given = Sha256::digest(presented(headers)?.as_bytes());
+        self.find(&presented(headers)?)
+    }
+
+    /// The key with this secret, if it is one of these. Every digest is compared in constant time, so that the time taken
+    /// reveals nothing about a key.
+    pub(super) fn find(&self, secret: &str) -> Option<Key> {
+        let given = Sha256::digest(secret);
         let keys = self.current();
         let same = |key: &&Key| bool::from(key.digest.as_slice().ct_eq(given.as_slice()));
         let found = keys.iter().filter(same);

@@ -39,6 +39,7 @@ pub use extract::TEST_CLOCK;
 pub use keys::{ApiKey, Keys, Role};
 pub use layers::load::RequestLimits;
 pub use layers::origin::Origins;
+pub use legacy::DeviceLogin;
 pub use operation::{Access, Operation};
 pub use v1::pricing::PushProgress;
 pub use webhook::{WEBHOOK_PATH, WebhookSecrets};
@@ -68,6 +69,8 @@ pub struct App {
     pub limits: RequestLimits,
     /// What deliveries of Stripe's events are signed with, if they are taken.
     pub webhook: Option<WebhookSecrets>,
+    /// Logins of devices, if they are offered.
+    pub login: Option<DeviceLogin>,
     /// The key that browsers call Stripe with, if it is known.
     pub publishable_key: Option<String>,
     /// The server's metrics.
@@ -114,6 +117,7 @@ impl App {
             audit: Audit::default(),
             limits: RequestLimits::default(),
             webhook: None,
+            login: None,
             publishable_key: None,
             metrics,
             shows_metrics: true,

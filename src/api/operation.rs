@@ -21,6 +21,8 @@ pub struct Operation {
     pub access: Access,
     /// The role that `include=info` needs, if it is not the usual one.
     role_for_info: Option<Role>,
+    /// Whether a form of the server's own pages sends it.
+    pub(super) is_form: bool,
     pub(super) handler: MethodRouter<Shared>,
 }
 
@@ -70,6 +72,20 @@ impl Operation {
         Self::new(id, Method::POST, path, access, post(handler))
     }
 
+    /// A write that a form of the server's own pages sends. Browsers name the page's origin with it, which no other
+    /// operation takes unless it was allowed.
+    pub(super) fn form<T: 'static>(
+        id: &'static str,
+        path: &'static str,
+        access: Access,
+        handler: impl Handler<T, Shared>,
+    ) -> Self {
+        Self {
+            is_form: true,
+            ..Self::post(id, path, access, handler)
+        }
+    }
+
     fn new(
         id: &'static str,
         method: Method,
@@ -83,6 +99,7 @@ impl Operation {
             path,
             access,
             role_for_info: None,
+            is_form: false,
             handler,
         }
     }

@@ -1,5 +1,6 @@
 //! `tier serve`: serves the API, with Stripe or a sandbox of its own, for one account or many.
 
+use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -17,7 +18,9 @@ use super::dev::WatchedModel;
 use super::sandbox::{Embedded, bind, is_loopback};
 use super::session::Session;
 use super::{Global, output};
-use crate::api::{self, Accounts, App, Audit, Cloud, Keys, Proxies, RequestLimits, WebhookSecrets};
+use crate::api::{
+    self, Accounts, App, Audit, Cloud, DeviceLogin, Keys, Proxies, RequestLimits, WebhookSecrets,
+};
 use crate::background::Tasks;
 use crate::config::{self, ApiKeys, Environment};
 use crate::domain::{self, Domain, Lane, LedgerHandle, LedgerSettings, MaxAge, Memory};
@@ -39,6 +42,9 @@ const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// How often expired reservations are removed from the ledger. They do not count even before that.
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
+
+/// How often keys that a login of a device has not fetched in time are removed from memory.
+const EXPIRE_LOGINS_EVERY: Duration = Duration::from_secs(60);
 
 /// Connections to the listener of `--admin-addr`. They are taken from the reserved file descriptors.
 const ADMIN_CONNECTIONS: usize = 64;
@@ -96,6 +102,14 @@ pub(super) async fn run_with(
     app.webhook = WebhookSecrets::new(webhook_secrets, Clock::system());
 
     let mut tasks = Tasks::new(Clock::system(), app.metrics.clone());
+    if settings.login {
+        let login = DeviceLogin::new(Clock::system(), tls.is_some());
+        app.login = Some(login.clone());
+        tasks.repeat("expire-logins", EXPIRE_LOGINS_EVERY, move || {
+            login.remove_expired();
+            std::future::ready(Ok::<_, Infallible>(()))
+        });
+    }
     if let Accounts::One(domain) = &app.accounts {
         let every = settings.freshness.reconcile.0;
         let domain = domain.clone();

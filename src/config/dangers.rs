@@ -18,6 +18,13 @@ impl Serve {
                 self.addr
             ));
         }
+        if self.login && self.tls_cert.is_none() && !self.addr.is_loopback() {
+            dangers.push(format!(
+                "--login asks for API keys on {} without TLS: they can be read on the way, unless a proxy in front of it \
+                 speaks HTTPS",
+                self.addr
+            ));
+        }
         if let Some(addr) = self.admin_addr.as_ref().filter(|addr| !addr.is_loopback()) {
             dangers.push(format!(
                 "--admin-addr {addr} shows /metrics without a key to everybody who can reach it"
@@ -99,6 +106,12 @@ mod tests {
                 false,
                 "without TLS",
             ),
+            (
+                &["--login", "--addr", ":8080"],
+                STRIPE,
+                false,
+                "--login asks for API keys",
+            ),
             (&[], "http://stripe.internal", true, "the live key"),
             (
                 &["--cloud"],
@@ -118,6 +131,7 @@ mod tests {
             (&[][..], STRIPE, true),
             (&["--admin-addr", "127.0.0.1:9090"], STRIPE, true),
             (&["--cloud"], STRIPE, false),
+            (&["--login"], STRIPE, false),
             (
                 &[
                     "--cloud",

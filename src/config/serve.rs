@@ -61,6 +61,11 @@ pub struct Serve {
     #[arg(long, env = "TIER_INSECURE_NO_AUTH")]
     pub insecure_no_auth: bool,
 
+    /// Let the command line of 2022 log in (`tier login` of npm's `@tier.run/sdk`): somebody types an API key on the page
+    /// /auth/cli/verify, and the command line receives it. Not with --cloud
+    #[arg(long, env = "TIER_LOGIN", conflicts_with = "cloud")]
+    pub login: bool,
+
     /// A web origin, like `https://app.example`, whose pages may call from browsers; repeatable
     #[arg(
         long,
@@ -232,6 +237,7 @@ mod tests {
         assert!(serve(&["--tls-key", "a"]).is_err());
         assert!(serve(&["--tls-cert", "a", "--tls-key", "b"]).is_ok());
         assert!(serve(&["--cloud", "--api-key-file", "a"]).is_err());
+        assert!(serve(&["--cloud", "--login"]).is_err());
         assert!(serve(&["--stripe-rate", "0"]).is_err());
     }
 

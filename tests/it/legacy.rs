@@ -1,6 +1,7 @@
 //! The API of 2022, as its published clients call it. The npm client itself is in `tests/clients/node`.
 
 mod account;
+mod login;
 mod pricing;
 mod schedule;
 mod setup;

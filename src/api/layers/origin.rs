@@ -8,6 +8,7 @@ use axum::extract::Request;
 use axum::http::header::{
     AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, ORIGIN, RETRY_AFTER, USER_AGENT,
 };
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, Uri};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
@@ -46,14 +47,17 @@ impl Origins {
             .max_age(REMEMBERED)
     }
 
-    /// Refuses requests of pages that may not call. Health probes are exempt: they reveal nothing.
+    /// Refuses requests of pages that may not call. Health probes are exempt: they reveal nothing. So are the forms of the
+    /// server's own pages.
     pub(super) fn check(&self, context: &RequestContext, request: &Request) -> Result<(), Error> {
         if context.is_probe() {
             return Ok(());
         }
         let (headers, uri) = (request.headers(), request.uri());
+        let own_form = context.operation().is_some_and(|op| op.is_form);
         if let Some(origin) = headers.get(ORIGIN)
             && !self.allowed.contains(origin)
+            && !(own_form && is_own(origin, headers, uri))
         {
             return Err(Error::forbidden(
                 "calls from this web page are not allowed: start the server with --cors-origin and the page's origin",
@@ -66,6 +70,20 @@ impl Origins {
         }
         Ok(())
     }
+}
+
+/// Whether `origin` has the name and the port that the request was sent to. The scheme may differ, because the server does
+/// not know what a proxy in front of it speaks.
+fn is_own(origin: &HeaderValue, headers: &HeaderMap, uri: &Uri) -> bool {
+    let authority = uri.authority().map(Authority::as_str);
+    let host = || headers.get(HOST).and_then(|host| host.to_str().ok());
+    let (Some(host), Ok(origin)) = (authority.or_else(host), origin.to_str()) else {
+        return false;
+    };
+    let origin = ["http://", "https://"]
+        .into_iter()
+        .find_map(|scheme| origin.strip_prefix(scheme));
+    origin.is_some_and(|origin| origin.eq_ignore_ascii_case(host))
 }
 
 /// Whether the host name in the request can only mean this machine. Browsers always send one.

@@ -9,7 +9,11 @@ use crate::net::{Peer, Proxies};
 impl Proxies {
     /// The address that a request comes from. Each proxy appends the address of its caller to `X-Forwarded-For`. The last
     /// address that is not a trusted proxy's is the caller's; anybody may have written those before it.
-    pub(super) fn origin(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
+    pub(in crate::api) fn origin(
+        &self,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+    ) -> Option<IpAddr> {
         let peer: &Peer = extensions.get()?;
         let mut address = peer.address.to_canonical();
         let forwarded = headers.get_all("x-forwarded-for").iter();
@@ -27,6 +31,18 @@ impl Proxies {
             address = hop.to_canonical();
         }
         Some(address)
+    }
+
+    /// Whether a request came over HTTPS, as the proxy says that it comes from.
+    pub(in crate::api) fn says_https(&self, headers: &HeaderMap, extensions: &Extensions) -> bool {
+        let peer: Option<&Peer> = extensions.get();
+        let values = headers.get_all("x-forwarded-proto").iter();
+        let last = values
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .next_back();
+        let https = last.is_some_and(|scheme| scheme.trim().eq_ignore_ascii_case("https"));
+        https && peer.is_some_and(|peer| self.contain(peer.address))
     }
 }
 
@@ -51,6 +67,23 @@ mod tests {
         }
         let origin = proxies.origin(&headers, &extensions);
         origin.expect("a peer").to_string()
+    }
+
+    #[test]
+    fn only_proxies_say_which_scheme_it_was() {
+        let proxies = proxies(&["10.0.0.0/8"]);
+        let says_https = |peer: &str, scheme: &'static str| {
+            let mut extensions = Extensions::new();
+            let address = peer.parse().expect("an address");
+            extensions.insert(Peer { address });
+            let scheme = axum::http::HeaderValue::from_static(scheme);
+            let name = axum::http::HeaderName::from_static("x-forwarded-proto");
+            proxies.says_https(&HeaderMap::from_iter([(name, scheme)]), &extensions)
+        };
+        assert!(says_https("10.1.2.3", "https"));
+        assert!(says_https("10.1.2.3", "http, HTTPS"));
+        assert!(!says_https("10.1.2.3", "https, http"));
+        assert!(!says_https("11.1.2.3", "https"));
     }
 
     #[test]

@@ -4,10 +4,13 @@
 //! nobody has encoded.
 
 mod account;
+mod login;
 mod pricing;
 mod schedule;
 mod setup;
 mod usage;
+
+pub use login::DeviceLogin;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -25,6 +28,7 @@ use crate::domain::refs::OrgName;
 pub(super) fn operations() -> impl Iterator<Item = Operation> {
     account::operations()
         .into_iter()
+        .chain(login::operations())
         .chain(pricing::operations())
         .chain(schedule::operations())
         .chain(setup::operations())

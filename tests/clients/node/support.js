@@ -60,8 +60,8 @@ const serve = () => {
   return [...args, '--deliver-after', '0s', '--ledger', join(folder, `${++ledgers}.db`)]
 }
 
-export const startServer = (sandbox, key, env = {}) =>
-  start(serve(), {
+export const startServer = (sandbox, key, env = {}, flags = []) =>
+  start([...serve(), ...flags], {
     STRIPE_API_KEY: key,
     STRIPE_BASE_API_URL: sandbox.url,
     // As with Stripe: a sandbox has none.

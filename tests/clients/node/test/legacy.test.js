@@ -1,7 +1,18 @@
 // The client of 2022, npm's `@tier.run/sdk`: its class, and its command line.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -38,6 +49,8 @@ const tier = new Proxy(at(server), {
 })
 
 const DAY = 86_400_000
+
+const command = fileURLToPath(new URL('../node_modules/@tier.run/sdk/lib/tier.js', import.meta.url))
 
 // Fails with a TierError of this status.
 const refused = (promise, status, code = undefined) =>
@@ -375,7 +388,6 @@ describe('the command', () => {
   after(() => rmSync(folder, { recursive: true }))
   const file = path.join(folder, 'pricing.json')
   writeFileSync(file, model)
-  const command = fileURLToPath(new URL('../node_modules/@tier.run/sdk/lib/tier.js', import.meta.url))
   const env = cleanEnv({
     HOME: folder,
     TIER_API_URL: server.url,
@@ -414,8 +426,69 @@ describe('the command', () => {
   })
 })
 
-test('logging in by a browser is not offered', async () => {
+test('logging in by a browser is not offered unless the server is told to', async () => {
   await refused(tier.initLogin(), 404, 'not_found')
+})
+
+test('the command logs in by a browser, and out', async () => {
+  const keyed = await startServer(sandbox, 'sk_test_legacy', { TIER_API_KEY: 'open-sesame' }, ['--login'])
+  const home = realpathSync(mkdtempSync(path.join(tmpdir(), 'tier-legacy-login-')))
+  try {
+    const project = path.join(home, 'project')
+    mkdirSync(project)
+    writeFileSync(path.join(project, 'package.json'), '{}')
+    // Stands for the browser: it takes a note of the page.
+    const note = path.join(home, 'opened')
+    writeFileSync(path.join(home, 'xdg-open'), `#!/bin/sh\necho "$1" >'${note}.new' && mv '${note}.new' '${note}'\n`, { mode: 0o755 })
+    const env = cleanEnv({
+      HOME: home,
+      PATH: `${home}:${process.env.PATH}`,
+      TIER_API_URL: keyed.url,
+      TIER_WEB_URL: keyed.url,
+    })
+    const run = (...args) => promisify(execFile)(process.execPath, [command, ...args], { env, cwd: project })
+    await assert.rejects(run('whoami'), { code: 1 })
+    let ended = false
+    const login = run('login').finally(() => (ended = true))
+    while (!existsSync(note)) {
+      if (ended) await login
+      await new Promise(resolve => setTimeout(resolve, 20))
+    }
+    const page = new URL(readFileSync(note, 'utf8').trim())
+    assert.equal(page.origin + page.pathname, `${keyed.url}/auth/cli/verify`)
+    const user_code = page.searchParams.get('code')
+    assert.match(await (await fetch(page)).text(), new RegExp(`value="${user_code}"`))
+    const send = key =>
+      fetch(page.origin + page.pathname, {
+        method: 'POST',
+        headers: { origin: page.origin },
+        body: new URLSearchParams({ user_code, key }),
+      })
+    assert.equal((await send('wrong')).status, 400)
+    assert.equal((await send('open-sesame')).status, 200)
+    const { stdout, stderr } = await login
+    assert.match(stdout, /^Logged into tier!/)
+    assert.ok(stderr.includes(user_code))
+
+    const tokens = path.join(home, '.config/tier/tokens')
+    const sha512 = text => createHash('sha512').update(text).digest('hex')
+    const name = sha512(sha512(project) + sha512(keyed.url))
+    assert.deepEqual(readdirSync(tokens), [name])
+    assert.equal(statSync(tokens).mode & 0o777, 0o700)
+    const file = path.join(tokens, name)
+    assert.equal(statSync(file).mode & 0o777, 0o600)
+    const [token, , url] = JSON.parse(readFileSync(file, 'utf8'))
+    assert.deepEqual([token, url], [{ access_token: 'open-sesame', token_type: 'basic' }, keyed.url])
+
+    assert.deepEqual(JSON.parse((await run('whoami')).stdout), await tier.ping())
+    await run('logout')
+    assert.deepEqual(readdirSync(tokens), [])
+    await assert.rejects(run('whoami'), { code: 1 })
+    assert.ok(!keyed.log().includes('open-sesame'))
+  } finally {
+    rmSync(home, { recursive: true })
+    assert.equal(await keyed.stop(), 0)
+  }
 })
 
 after(() => {

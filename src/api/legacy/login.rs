@@ -1,0 +1,323 @@
+//! Device login of the client of 2022: RFC 8628 with one path for all requests of the device, and a page where a person
+//! types the code that the device shows and an API key. The device then receives that key.
+//!
+//! It is off unless the server is told otherwise, because a page that asks for a secret invites imitations.
+
+mod codes;
+mod page;
+mod pending;
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{CACHE_CONTROL, HOST};
+use axum::http::request::Parts;
+use axum::http::uri::Authority;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use clock::Clock;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
+
+use self::codes::{DeviceCode, UserCode};
+use self::page::Notice;
+use self::pending::{INTERVAL, LIFETIME, PendingLogins, PollError, StartError, VerifyError};
+use crate::api::error::Error;
+use crate::api::extract::{parameter, read};
+use crate::api::json::Json;
+use crate::api::operation::{Access, Operation};
+use crate::api::{Keys, Shared};
+use crate::net::bounded_address;
+
+/// Where the device asks.
+const PATH: &str = "/auth/cli";
+
+/// Where the person types the code.
+const PAGE: &str = "/auth/cli/verify";
+
+/// What polls are marked with.
+const DEVICE_CODE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
+/// The key of a server that has none.
+const KEYLESS: &str = "local";
+
+/// In bytes. No form is larger.
+const MAX_FORM: usize = 4096;
+
+/// How long a form may take to arrive. They come in one piece.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The longest id of a device; the client's has 36 characters.
+const MAX_CLIENT_ID: usize = 100;
+
+pub(in crate::api) fn operations() -> [Operation; 3] {
+    let access = Access::Everybody;
+    [
+        Operation::post("legacyLogin", PATH, access, device),
+        Operation::get("legacyLoginPage", PAGE, access, show),
+        Operation::form("legacyLoginVerify", PAGE, access, verify),
+    ]
+}
+
+/// The logins that have begun. Clones share them.
+#[derive(Clone)]
+pub struct DeviceLogin(Arc<Inner>);
+
+struct Inner {
+    pending: Mutex<PendingLogins>,
+    clock: Clock,
+    /// Whether the server itself speaks HTTPS.
+    https: bool,
+}
+
+impl DeviceLogin {
+    /// None have begun. `https` says how the server's own listener is reached.
+    pub fn new(clock: Clock, https: bool) -> Self {
+        Self(Arc::new(Inner {
+            pending: Mutex::default(),
+            clock,
+            https,
+        }))
+    }
+
+    /// Removes those that have expired, with the keys that nobody has fetched.
+    pub fn remove_expired(&self) {
+        self.pending().remove_expired(self.0.clock.millis());
+    }
+
+    fn pending(&self) -> MutexGuard<'_, PendingLogins> {
+        self.0
+            .pending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn login(app: &Shared) -> Result<&DeviceLogin, Error> {
+    app.login.as_ref().ok_or_else(Error::not_found)
+}
+
+/// Begins a login, or answers a poll.
+async fn device(State(app): State<Shared>, request: Request) -> Result<Response, Error> {
+    let login = login(&app)?;
+    let (head, body) = request.into_parts();
+    let form = Form::read(&app, body).await?;
+    let client = form.field("client_id");
+    if client.is_empty() || client.len() > MAX_CLIENT_ID {
+        return Ok(LoginError::InvalidRequest.into_response());
+    }
+    let answer = match (&*form.field("grant_type"), &*form.field("device_code")) {
+        ("", "") => start(&app, login, &head, client.into_owned())?,
+        (DEVICE_CODE_GRANT, code) if !code.is_empty() => poll(login, &client, code),
+        ("" | DEVICE_CODE_GRANT, _) => LoginError::InvalidRequest.into_response(),
+        _ => LoginError::UnsupportedGrantType.into_response(),
+    };
+    Ok(not_stored(answer))
+}
+
+fn start(
+    app: &Shared,
+    login: &DeviceLogin,
+    head: &Parts,
+    client: String,
+) -> Result<Response, Error> {
+    let Some(page) = page_url(app, login, head) else {
+        return Ok(LoginError::InvalidRequest.into_response());
+    };
+    let now = login.0.clock.millis();
+    let (device, user) = login
+        .pending()
+        .start(client, peer(app, head), now)
+        .map_err(|full| match full {
+            StartError::Peer => Error::too_many_logins(),
+            StartError::All => Error::overloaded(),
+        })?;
+    let started = DeviceAuthorization {
+        verification_uri_complete: format!("{page}?code={user}"),
+        verification_uri: page,
+        device_code: device.expose(),
+        user_code: user.to_string(),
+        expires_in: LIFETIME.as_secs(),
+        interval: INTERVAL.as_secs(),
+    };
+    Ok(Json(started).into_response())
+}
+
+fn poll(login: &DeviceLogin, client: &str, code: &str) -> Response {
+    let now = login.0.clock.millis();
+    let polled = login.pending().poll(client, &DeviceCode::digest(code), now);
+    match polled {
+        Ok(key) => Json(DeviceToken {
+            access_token: key.expose_secret(),
+            token_type: "basic",
+        })
+        .into_response(),
+        Err(error) => LoginError::from(error).into_response(),
+    }
+}
+
+/// The page, with the code of the link if there is one.
+async fn show(State(app): State<Shared>, request: Request) -> Result<Response, Error> {
+    login(&app)?;
+    let (head, _) = request.into_parts();
+    let code = parameter(&head, "code").and_then(|code| code.parse().ok());
+    let notice = if app.keys.is_open() {
+        Notice::Keyless
+    } else {
+        Notice::None
+    };
+    Ok(not_stored(page::form(
+        StatusCode::OK,
+        code.as_ref(),
+        notice,
+    )))
+}
+
+/// Lets the device with this code have this key, if the server accepts the key.
+async fn verify(State(app): State<Shared>, request: Request) -> Result<Response, Error> {
+    let login = login(&app)?;
+    let (head, body) = request.into_parts();
+    let form = Form::read(&app, body).await?;
+    let code: Option<UserCode> = form.field("user_code").parse().ok();
+    let key = form.field("key");
+    let accepted = accepted(&app.keys, key.trim()).map(|accepted| (accepted.key, accepted.name));
+    let (key, name) = accepted.unzip();
+    let now = login.0.clock.millis();
+    let verified = login
+        .pending()
+        .verify(code.as_ref(), key, peer(&app, &head), now);
+    let answer = match verified {
+        Ok(()) => {
+            tracing::info!(key = name.flatten().as_deref(), "a device was logged in");
+            page::done()
+        }
+        Err(VerifyError::Code) => page::form(StatusCode::BAD_REQUEST, None, Notice::WrongCode),
+        Err(VerifyError::Key) => {
+            page::form(StatusCode::BAD_REQUEST, code.as_ref(), Notice::WrongKey)
+        }
+        Err(VerifyError::LastKey) => page::form(StatusCode::BAD_REQUEST, None, Notice::Void),
+        Err(VerifyError::Peer) => return Err(Error::too_many_logins()),
+    };
+    Ok(not_stored(answer))
+}
+
+/// A key that the server accepts.
+struct AcceptedKey {
+    key: SecretString,
+    /// None in a server without keys.
+    name: Option<Arc<str>>,
+}
+
+fn accepted(keys: &Keys, given: &str) -> Option<AcceptedKey> {
+    let name = if keys.is_open() {
+        (given == KEYLESS).then_some(None)
+    } else {
+        keys.find(given).map(|key| Some(key.name))
+    };
+    name.map(|name| AcceptedKey {
+        key: given.into(),
+        name,
+    })
+}
+
+/// The fields of a form. The content type is ignored, as everywhere.
+struct Form(Vec<u8>);
+
+impl Form {
+    async fn read(app: &Shared, body: Body) -> Result<Self, Error> {
+        let body = read(body, MAX_FORM.min(app.limits.body), None);
+        let body = tokio::time::timeout(BODY_TIMEOUT, body).await;
+        Ok(Self(body.unwrap_or_else(|_| Err(Error::too_slow()))?))
+    }
+
+    /// A field by its name; an absent one is empty.
+    fn field(&self, name: &str) -> Cow<'_, str> {
+        let mut fields = form_urlencoded::parse(&self.0);
+        let found = fields.find(|(key, _)| key == name);
+        found.map_or(Cow::Borrowed(""), |(_, value)| value)
+    }
+}
+
+/// The address that limits count a request as.
+fn peer(app: &Shared, head: &Parts) -> Option<IpAddr> {
+    let peer = app.proxies.origin(&head.headers, &head.extensions);
+    peer.map(bounded_address)
+}
+
+/// The page as the device reaches this server. None if it does not say under which name.
+fn page_url(app: &Shared, login: &DeviceLogin, head: &Parts) -> Option<String> {
+    let named = || {
+        let host = head.headers.get(HOST)?.to_str().ok()?;
+        host.parse::<Authority>().ok()
+    };
+    let host = head.uri.authority().cloned().or_else(named)?;
+    let https = login.0.https || app.proxies.says_https(&head.headers, &head.extensions);
+    let scheme = if https { "https" } else { "http" };
+    Some(format!("{scheme}://{host}{PAGE}"))
+}
+
+/// The same, for the browser and the device only.
+fn not_stored(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// What the device shows, and how it polls.
+#[derive(Serialize)]
+struct DeviceAuthorization<'a> {
+    device_code: &'a str,
+    user_code: String,
+    verification_uri: String,
+    verification_uri_complete: String,
+    expires_in: u64,
+    interval: u64,
+}
+
+/// The key that the device was let have.
+#[derive(Serialize)]
+struct DeviceToken<'a> {
+    access_token: &'a str,
+    token_type: &'static str,
+}
+
+/// An error in the words of RFC 6749 and RFC 8628.
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum LoginError {
+    InvalidRequest,
+    UnsupportedGrantType,
+    InvalidGrant,
+    AuthorizationPending,
+    SlowDown,
+    AccessDenied,
+    ExpiredToken,
+}
+
+impl From<PollError> for LoginError {
+    fn from(error: PollError) -> Self {
+        match error {
+            PollError::OtherClient => Self::InvalidGrant,
+            PollError::Pending => Self::AuthorizationPending,
+            PollError::TooSoon => Self::SlowDown,
+            PollError::Denied => Self::AccessDenied,
+            PollError::Gone => Self::ExpiredToken,
+        }
+    }
+}
+
+impl IntoResponse for LoginError {
+    fn into_response(self) -> Response {
+        #[derive(Serialize)]
+        struct Body {
+            error: LoginError,
+        }
+        let mut response = Json(Body { error: self }).into_response();
+        *response.status_mut() = StatusCode::BAD_REQUEST;
+        not_stored(response)
+    }
+}
