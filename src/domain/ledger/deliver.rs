@@ -205,7 +205,7 @@ impl Domain {
             period,
         } = read;
         let value = match self.recorded_in(item.as_str(), period).await {
-            Ok(value) => value,
+            Ok(value) => value.unwrap_or(0),
             // The item is gone, so the set will be refused, which decides the outcome.
             Err(error) if error.is_item_gone() => 0,
             Err(error) => {
@@ -235,19 +235,19 @@ impl Domain {
         }))
     }
 
-    /// The value of Stripe's summary for a period of an item.
+    /// The value of Stripe's summary for a period of an item; `None` if there is no such summary.
     pub(super) async fn recorded_in(
         &self,
         item: &str,
         period: crate::ledger::values::Period,
-    ) -> Result<i64, stripe::Error> {
+    ) -> Result<Option<i64>, stripe::Error> {
         let summaries = self.billing().usage_summaries(item, 100).await?;
         let start = period.start.seconds();
         let of_period = summaries.iter().find(|summary| {
             let (from, to) = (summary.period.start, summary.period.end);
             from.is_none_or(|from| from <= start) && to.is_none_or(|to| start < to)
         });
-        Ok(of_period.map_or(0, |summary| summary.total_usage))
+        Ok(of_period.map(|summary| summary.total_usage))
     }
 }
 

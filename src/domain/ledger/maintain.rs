@@ -76,24 +76,31 @@ impl Domain {
 
     /// The quantity that Stripe billed for a total.
     async fn billed(&self, total: &Total) -> Result<i64> {
-        match self.recorded_in(total.item.as_str(), total.period).await {
-            Err(error) if error.is_item_missing() => {}
-            recorded => return Ok(recorded?),
-        }
+        let is_removed = match self.recorded_in(total.item.as_str(), total.period).await {
+            Ok(Some(billed)) => return Ok(billed),
+            // The subscription ended within the period, and Stripe has no summary of it.
+            Ok(None) => false,
+            Err(error) if error.is_item_missing() => true,
+            Err(error) => return Err(error.into()),
+        };
         // A removed item's bill for a level may have been credited, since the next item bills it.
-        if total.aggregate.is_level() {
+        if is_removed && total.aggregate.is_level() {
             return Ok(total.billable());
         }
-        // A change of plan removed the item. The invoice of the change has its bill.
+        // The invoice of the end, or of the change of plan that removed the item, has its bill.
         let org: Result<OrgName, _> = total.org.as_str().parse();
         let found = match org {
             Ok(org) => self.billed_on_invoices(&org, total).await?,
             Err(_) => None,
         };
-        Ok(found.unwrap_or_else(|| {
-            tracing::info!(org = %total.org, item = %total.item, "what was billed of a total cannot be found any more");
-            total.billable()
-        }))
+        Ok(match found {
+            Some(billed) => billed,
+            None if is_removed => {
+                tracing::info!(org = %total.org, item = %total.item, "what was billed of a total cannot be found any more");
+                total.billable()
+            }
+            None => 0,
+        })
     }
 
     async fn billed_on_invoices(&self, org: &OrgName, total: &Total) -> Result<Option<i64>> {

@@ -208,3 +208,44 @@ async fn a_perpetual_level_ends_with_its_subscription() {
     assert_eq!(app.used("feature:disk").await, 3);
     assert_eq!(app.upcoming().await, 3000);
 }
+
+#[tokio::test]
+async fn the_last_period_of_a_subscription_is_compared_with_its_last_invoice() {
+    for (features, cents) in [
+        (
+            &[("calls", 10), ("peak", 4), ("level", 5), ("disk", 6)][..],
+            20 + 40 + 500 + 6000,
+        ),
+        (&[("level", 7)], 700),
+    ] {
+        let app = WithLedger::start().await;
+        for (feature, n) in features {
+            let feature = format!("feature:{feature}");
+            app.add(json!({"feature": feature, "n": n})).await.ok();
+        }
+        app.advance(DAY);
+        app.post_json("/v1/subscribe", &json!({"org": "org:a", "phases": [{}]}))
+            .await
+            .ok();
+        app.advance(32 * DAY);
+        assert_eq!(billed(&app).await, cents);
+        assert_eq!(ledger_metric(&app, "undelivered").await, 0);
+        assert_eq!(ledger_metric(&app, "differences_total").await, 0);
+    }
+}
+
+#[tokio::test]
+async fn usage_that_no_last_invoice_has_is_a_difference() {
+    let app = WithLedger::start().await;
+    for (feature, n) in [("calls", 10), ("peak", 4)] {
+        let feature = format!("feature:{feature}");
+        app.add(json!({"feature": feature, "n": n})).await.ok();
+    }
+    app.deliver_all().await;
+    let subscription = app.stripe_get("/v1/subscriptions").await;
+    let id = subscription["data"][0]["id"].as_str().expect("an id");
+    app.stripe_delete(&format!("/v1/subscriptions/{id}")).await;
+    app.advance(32 * DAY);
+    assert_eq!(billed(&app).await, 0);
+    assert_eq!(ledger_metric(&app, "differences_total").await, 2);
+}

@@ -1,14 +1,18 @@
 //! Compares what is seen of an org with what may be true of it.
 
 use super::model::Org;
-use super::ops::{ORGS, Request, SERVERS};
+use super::ops::{HOUR, ORGS, Request, SERVERS};
 use super::run::{Outcome, Run};
 use super::seen::{self, Seen};
 use crate::owed::owed;
+use tier::metrics::Format;
 
 /// How many cents may be lost or won by rounding in a whole list. An hour of the cheapest plan costs more, and so does a
 /// unit of usage.
 const ROUNDING: i64 = 20;
+
+/// After so many seconds every period has ended, and its invoice is final.
+const INVOICED_AFTER: i64 = 48 * HOUR;
 
 impl Run<'_> {
     pub(super) async fn look(&self, org: u8, at: u8) -> Outcome<Seen> {
@@ -62,6 +66,30 @@ impl Run<'_> {
             {
                 self.ask(org % SERVERS, org, Request::Cancel).await?;
                 self.compare_money(org).await?;
+            }
+        }
+        self.compare_ledger().await
+    }
+
+    /// Once Stripe has billed all periods: it has billed what the ledger has.
+    async fn compare_ledger(&mut self) -> Outcome {
+        if !self.world.has_ledger() {
+            return Ok(());
+        }
+        self.deliver_all().await?;
+        self.now += INVOICED_AFTER;
+        let server = self.world.server(0);
+        server.set_clock(self.now);
+        let settled = server.domain().maintain_ledger().await;
+        settled.map_err(|error| error.to_string())?;
+        let text = server.metrics().encode(Format::Classic, []);
+        let text = text.map_err(|error| error.to_string())?;
+        for name in ["undelivered", "parked", "differences_total"] {
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix(&format!("tier_ledger_{name} ")));
+            if line != Some("0") {
+                return Err(format!("{name}: {}", line.unwrap_or("not counted")));
             }
         }
         Ok(())

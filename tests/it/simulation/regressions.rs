@@ -410,3 +410,27 @@ fn a_report_whose_caller_left_before_a_trial() {
         hang_up(1, 3, 8, true, 0),
     ]);
 }
+
+/// The settlement took a period of which Stripe has no summary for one that it has not billed.
+#[test]
+fn usage_of_a_subscription_that_has_ended() {
+    replay_with_ledger(&[
+        ask(
+            0,
+            Subscribe {
+                to: 4,
+                trial: false,
+            },
+        ),
+        ask(
+            0,
+            Report {
+                feature: 1,
+                n: 18,
+                keyed: true,
+            },
+        ),
+        ask(0, report(2)),
+        ask(0, Cancel),
+    ]);
+}
