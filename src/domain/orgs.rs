@@ -164,6 +164,28 @@ impl Domain {
             with_ended: price.is_none(),
             test_clock: self.test_clock.as_deref(),
         };
+        self.each_subscription(filter, |subscription, customer| {
+            if !subscription.is_tiers() || !is_current(&subscription, &customer) {
+                return;
+            }
+            let rank = subscription.rank().unwrap_or(ENDED);
+            let known = orgs.get(&customer.id).map(|(rank, _)| *rank);
+            if known.is_some_and(|known| known <= rank) {
+                return;
+            }
+            if let Some(row) = ListedOrg::subscribed(&customer, &subscription, catalog) {
+                orgs.insert(customer.id, (rank, row));
+            }
+        })
+        .await
+    }
+
+    /// Calls `each` with every subscription that matches the filter, and its customer. Pages are read one by one.
+    pub(super) async fn each_subscription(
+        &self,
+        filter: SubscriptionFilter<'_>,
+        mut each: impl FnMut(Subscription, Customer) + Send,
+    ) -> Result<()> {
         let mut after: Option<String> = None;
         loop {
             let list = self
@@ -173,18 +195,7 @@ impl Domain {
             after = page.data.last().map(|last| last.subscription.id.clone());
             let is_over = !page.has_more || after.is_none();
             for listed in page.data {
-                let (subscription, customer) = (listed.subscription, listed.customer);
-                if !subscription.is_tiers() || !is_current(&subscription, &customer) {
-                    continue;
-                }
-                let rank = subscription.rank().unwrap_or(ENDED);
-                let known = orgs.get(&customer.id).map(|(rank, _)| *rank);
-                if known.is_some_and(|known| known <= rank) {
-                    continue;
-                }
-                if let Some(row) = ListedOrg::subscribed(&customer, &subscription, catalog) {
-                    orgs.insert(customer.id, (rank, row));
-                }
+                each(listed.subscription, listed.customer);
             }
             if is_over {
                 return Ok(());

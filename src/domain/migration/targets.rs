@@ -113,28 +113,20 @@ impl Domain {
             test_clock: self.test_clock.as_deref(),
             ..SubscriptionFilter::default()
         };
-        let mut after: Option<String> = None;
-        loop {
-            let list = self
-                .billing()
-                .subscriptions_with_customers(filter, after.as_deref());
-            let page = list.await?;
-            after = page.data.last().map(|last| last.subscription.id.clone());
-            let is_over = !page.has_more || after.is_none();
-            for listed in page.data {
-                let (subscription, customer) = (&listed.subscription, &listed.customer);
-                if let Some(rank) = subscription.rank().filter(|_| subscription.is_tiers()) {
-                    let course = terms.course_of_subscribed(subscription, record.request.at, now);
-                    let schedule = subscription.active_schedule();
-                    let metadata = schedule.map(|schedule| &schedule.metadata);
-                    let metadata = metadata.into_iter().chain([&subscription.metadata]);
-                    found.add(customer, rank, Todo::of(metadata, record, course.is_some()));
-                }
+        self.each_subscription(filter, |subscription, customer| {
+            if let Some(rank) = subscription.rank().filter(|_| subscription.is_tiers()) {
+                let course = terms.course_of_subscribed(&subscription, record.request.at, now);
+                let schedule = subscription.active_schedule();
+                let metadata = schedule.map(|schedule| &schedule.metadata);
+                let metadata = metadata.into_iter().chain([&subscription.metadata]);
+                found.add(
+                    &customer,
+                    rank,
+                    Todo::of(metadata, record, course.is_some()),
+                );
             }
-            if is_over {
-                return Ok(());
-            }
-        }
+        })
+        .await
     }
 
     /// Schedules that have not started.
