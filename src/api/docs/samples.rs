@@ -18,7 +18,8 @@ impl Samples {
     /// The call of an operation, with its first example.
     pub(super) fn of(document: Document<'_>, path: &str, method: &str, operation: &Value) -> Self {
         let url = format!("{SERVER}{path}{}", query(document, operation));
-        let body = example(document, operation);
+        let body = Body::of(document, operation);
+        let body = body.as_ref();
         let method = method.to_uppercase();
         Self {
             curl: curl(&method, &url, body),
@@ -47,19 +48,40 @@ fn query(document: Document<'_>, operation: &Value) -> String {
     format!("?{}", pairs.join("&"))
 }
 
-/// The first example of the body.
-fn example<'a>(document: Document<'a>, operation: &'a Value) -> Option<&'a Value> {
-    let body = document.resolved(&operation["requestBody"]);
-    let (_, content) = fields(&body["content"]).next()?;
-    let (_, example) = fields(&content["examples"]).next()?;
-    Some(&example["value"])
+/// An example of a body.
+struct Body<'a> {
+    value: &'a Value,
+    is_form: bool,
 }
 
-fn curl(method: &str, url: &str, body: Option<&Value>) -> String {
+impl<'a> Body<'a> {
+    /// The first example of an operation.
+    fn of(document: Document<'a>, operation: &'a Value) -> Option<Self> {
+        let body = document.resolved(&operation["requestBody"]);
+        let (media_type, content) = fields(&body["content"]).next()?;
+        let (_, example) = fields(&content["examples"]).next()?;
+        Some(Self {
+            value: &example["value"],
+            is_form: media_type == "application/x-www-form-urlencoded",
+        })
+    }
+
+    /// The bytes that are sent.
+    fn encoded(&self) -> String {
+        if !self.is_form {
+            return compact(self.value);
+        }
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.extend_pairs(fields(self.value).map(|(name, value)| (name, compact(value))));
+        form.finish()
+    }
+}
+
+fn curl(method: &str, url: &str, body: Option<&Body<'_>>) -> String {
     match body {
         Some(body) => {
             // A quote ends the shell's string, stands for itself, and begins another.
-            let body = compact(body).replace('\'', r"'\''");
+            let body = body.encoded().replace('\'', r"'\''");
             format!("curl -d '{body}' {url}")
         }
         None if method == "GET" => format!("curl '{url}'"),
@@ -67,30 +89,41 @@ fn curl(method: &str, url: &str, body: Option<&Value>) -> String {
     }
 }
 
-fn node(method: &str, url: &str, body: Option<&Value>) -> String {
+fn node(method: &str, url: &str, body: Option<&Body<'_>>) -> String {
     let options = match body {
-        Some(body) => format!(
-            ", {{\n  method: '{method}',\n  body: JSON.stringify({}),\n}}",
-            compact(body)
-        ),
+        Some(body) => {
+            let value = compact(body.value);
+            let body = if body.is_form {
+                format!("new URLSearchParams({value})")
+            } else {
+                format!("JSON.stringify({value})")
+            };
+            format!(", {{\n  method: '{method}',\n  body: {body},\n}}")
+        }
         None if method == "GET" => String::new(),
         None => format!(", {{ method: '{method}' }}"),
     };
     format!(
-        "const response = await fetch('{url}'{options})\nconsole.log(response.status, await response.json())"
+        "const response = await fetch('{url}'{options})\nconsole.log(response.status, await response.text())"
     )
 }
 
-fn python(method: &str, url: &str, body: Option<&Value>) -> String {
-    let data = match body {
-        Some(body) => format!(
-            ", method=\"{method}\", data=json.dumps(\n    {}\n).encode()",
-            in_python(body)
-        ),
-        None => format!(", method=\"{method}\""),
+fn python(method: &str, url: &str, body: Option<&Body<'_>>) -> String {
+    let (module, data) = match body {
+        Some(body) => {
+            let (module, encode) = if body.is_form {
+                ("urllib.parse", "urllib.parse.urlencode")
+            } else {
+                ("json", "json.dumps")
+            };
+            let value = in_python(body.value);
+            let data = format!(", data={encode}(\n    {value}\n).encode()");
+            (format!("{module}, "), data)
+        }
+        None => (String::new(), String::new()),
     };
     format!(
-        "import json, urllib.request\n\nrequest = urllib.request.Request(\"{url}\"{data})\nwith urllib.request.urlopen(request) as response:\n    print(json.load(response))"
+        "import {module}urllib.request\n\nrequest = urllib.request.Request(\"{url}\", method=\"{method}\"{data})\nwith urllib.request.urlopen(request) as response:\n    print(response.read().decode())"
     )
 }
 
@@ -157,6 +190,14 @@ mod tests {
             r#"curl -d '{"name":"it'\''s","live":true,"at":null,"n":[1.5]}' http://127.0.0.1:8080/v1/x"#
         );
         let python = r#"{"name": "it's", "live": True, "at": None, "n": [1.5]}"#;
+        assert!(samples.python.contains(python), "{}", samples.python);
+
+        let form = "application/x-www-form-urlencoded";
+        let operation = json!({"requestBody": {"content": {form: {"examples": {"one": {"value": {"a": "b c"}}}}}}});
+        let samples = Samples::of(Document(&none), "/auth", "post", &operation);
+        assert_eq!(samples.curl, "curl -d 'a=b+c' http://127.0.0.1:8080/auth");
+        assert!(samples.node.contains(r#"new URLSearchParams({"a":"b c"})"#));
+        let python = "urllib.parse.urlencode(\n    {\"a\": \"b c\"}\n)";
         assert!(samples.python.contains(python), "{}", samples.python);
     }
 }
