@@ -60,7 +60,7 @@ impl Domain {
     /// The test clock of an org; the newest if there are several.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the org has none.
+    /// [`Error::Invalid`] if the org has none, or [`Error::OrgNotFound`] if there is no such org.
     pub async fn clock_of(&self, org: &OrgName) -> Result<ClockState> {
         for clock in self.billing().test_clocks().await? {
             let customers = self.billing().customers_on(&clock.id).await?;
@@ -68,8 +68,10 @@ impl Domain {
                 return Ok(self.clock_state(clock));
             }
         }
+        self.whois(org).await?;
         Err(Error::Invalid(format!(
-            "{org} is not on a test clock: an org is put on one when it is made, by the header Tier-Clock"
+            "{org} is not on a test clock: an org is put on one when it is made, by the header Tier-Clock or the command \
+             line's --clock"
         )))
     }
 

@@ -42,7 +42,7 @@ async fn what_is_no_clock_is_refused() {
         .await;
     for (which, why) in [
         ("org:real", "org:real is not on a test clock"),
-        ("org:nobody", "org:nobody is not on a test clock"),
+        ("org:nobody", "org not found"),
         ("clock_none", "clock_none"),
     ] {
         let refused = place.tier(&["clock", "advance", which, "1d"]).fault().await;
