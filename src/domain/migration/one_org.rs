@@ -74,7 +74,7 @@ impl Domain {
                     Outcome::MovedBefore
                 });
             }
-            let now = self.now().await?;
+            let now = self.at_stripe(self.now().await?);
             let Some((asked, _)) = self.asked_of(&state, record.request.at, terms, now).await?
             else {
                 return Ok(Outcome::NotOnPlan);

@@ -4,6 +4,7 @@ mod ahead;
 mod cancel;
 mod cards;
 mod carried;
+mod clock_skew;
 mod given_back;
 mod history;
 mod refused;
