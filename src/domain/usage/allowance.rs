@@ -47,10 +47,12 @@ impl Domain {
                 "refunds need the ledger: start the server with --ledger FILE".into(),
             ));
         }
-        let usage = self.known::<UsageSnapshot>(org).await?.value;
-        if self.has_ledger() && usage.sums(&report.feature) {
-            let report = self.with_clock_skew(report, &usage).await?;
-            return self.add_to_ledger(org, report).await;
+        if self.has_ledger() {
+            let usage = self.known::<UsageSnapshot>(org).await?.value;
+            if usage.sums(&report.feature) {
+                let report = self.with_clock_skew(report, &usage).await?;
+                return self.add_to_ledger(org, report).await;
+            }
         }
         let shared = self.shared().await?;
         let name = format!("{org} {}", report.feature);
@@ -60,11 +62,24 @@ impl Domain {
             () = self.stripe().caller().leaves() => return Err(Error::Abandoned),
             held = shared.totals.exclusive(&name) => held,
         };
-        let usage = self.known::<UsageSnapshot>(org).await?.value;
+        let mut usage = self.known::<UsageSnapshot>(org).await?.value;
+        let is_level = usage.is_level(&report.feature);
+        if is_level && !self.has_ledger() {
+            // The new level is written over the one that Stripe has, which another instance may have changed.
+            usage = self
+                .asking_stripe()
+                .known::<UsageSnapshot>(org)
+                .await?
+                .value;
+        }
         let mut addition = self.with_clock_skew(report, &usage).await?;
-        let before = self.allowance(org, &report.feature).await?;
+        let before = if self.has_ledger() {
+            self.allowance(org, &report.feature).await?
+        } else {
+            Allowance::of(&usage.rows(), &report.feature)
+        };
         let used = before.used.saturating_add(report.n);
-        if usage.is_level(&report.feature) {
+        if is_level {
             // A report of a level says what it is, and not by how much it changes.
             if used < 0 {
                 return Err(Error::Invalid(format!(

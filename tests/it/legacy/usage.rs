@@ -4,7 +4,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 
 use super::{SECOND, Server, append, now, server, servers, time};
-use crate::harness::{Answer, DAY, TestApp};
+use crate::harness::{Answer, DAY, Settings, TestApp};
 
 const NO_LIMIT: i64 = i64::MAX;
 
@@ -210,6 +210,22 @@ async fn what_is_taken_of_a_level_is_added_to_it() {
         assert_eq!(figures(answer).0, 1);
         reserve(&app, back).await.fails(400, "invalid_request");
         assert_eq!(look(&app, "org:acme", "feature:level").await.0, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_level_is_added_to_although_another_server_has_changed_it() {
+    let one = TestApp::with(Settings::remembering()).await;
+    one.post_json("/api/v1/push", &super::model()).await.ok();
+    append(&one, "org:acme", "plan:paid@24", None).await.ok();
+    one.advance(60 * 60 * SECOND);
+    let two = one.beside(&Settings::remembering());
+    let mut used = 0;
+    for (app, n) in [(&one, 4), (&two, 3), (&one, 2), (&two, 1)] {
+        one.advance(SECOND);
+        used += n;
+        let body = json!({"feature": "feature:level", "p": n, "op": "incr"});
+        assert_eq!(figures(reserve(app, body).await).0, used);
     }
 }
 
