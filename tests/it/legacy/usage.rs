@@ -222,6 +222,9 @@ async fn a_level_is_added_to_although_another_server_has_changed_it() {
     let two = one.beside(&Settings::remembering());
     let mut used = 0;
     for (app, n) in [(&one, 4), (&two, 3), (&one, 2), (&two, 1)] {
+        // Both remember what was used before.
+        look(&one, "org:acme", "feature:level").await;
+        look(&two, "org:acme", "feature:level").await;
         one.advance(SECOND);
         used += n;
         let body = json!({"feature": "feature:level", "p": n, "op": "incr"});
