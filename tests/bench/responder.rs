@@ -3,10 +3,13 @@
 //!
 //! `cargo run --profile dist --example responder -- SANDBOX_URL` prints `listening on <addr>`. It forwards everything until
 //! `GET /_record` tells it to replay; `GET /_calls` answers with the number of calls since the last time it was asked.
+//! `POST /_latency` makes its answers wait for as many milliseconds as the body says. `GET /_constant` answers the bytes
+//! that were last posted there: what a plain axum can do at best.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
@@ -15,7 +18,7 @@ use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{get, post};
 
 /// A recorded answer: its status and its JSON.
 type Answer = (StatusCode, Bytes);
@@ -26,6 +29,8 @@ struct Responder {
     recorded: RwLock<HashMap<(Method, Uri), Answer>>,
     calls: AtomicU64,
     replays: AtomicBool,
+    latency_ms: AtomicU64,
+    constant: RwLock<Bytes>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -42,10 +47,14 @@ async fn main() -> anyhow::Result<()> {
         recorded: RwLock::default(),
         calls: AtomicU64::new(0),
         replays: AtomicBool::new(false),
+        latency_ms: AtomicU64::new(0),
+        constant: RwLock::default(),
     });
     let router = Router::new()
         .route("/_calls", get(calls))
         .route("/_record", get(record))
+        .route("/_latency", post(set_latency))
+        .route("/_constant", get(constant).post(set_constant))
         .fallback(respond)
         .with_state(responder);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
@@ -68,8 +77,29 @@ async fn record(State(responder): State<Arc<Responder>>) {
     responder.replays.store(true, Ordering::Relaxed);
 }
 
+async fn set_latency(State(responder): State<Arc<Responder>>, body: String) -> StatusCode {
+    let Ok(ms) = body.parse() else {
+        return StatusCode::BAD_REQUEST;
+    };
+    responder.latency_ms.store(ms, Ordering::Relaxed);
+    StatusCode::OK
+}
+
+async fn constant(State(responder): State<Arc<Responder>>) -> impl IntoResponse {
+    let answer = responder.constant.read().expect("no writer panics").clone();
+    ([(CONTENT_TYPE, "application/json")], answer)
+}
+
+async fn set_constant(State(responder): State<Arc<Responder>>, body: Bytes) {
+    *responder.constant.write().expect("no writer panics") = body;
+}
+
 async fn respond(State(responder): State<Arc<Responder>>, request: Request) -> impl IntoResponse {
     responder.calls.fetch_add(1, Ordering::Relaxed);
+    let latency = responder.latency_ms.load(Ordering::Relaxed);
+    if latency > 0 {
+        tokio::time::sleep(Duration::from_millis(latency)).await;
+    }
     let (head, body) = request.into_parts();
     let name = (head.method, head.uri);
     let recorded = responder
