@@ -3,12 +3,16 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# Debian packages that are missing; needs root or sudo.
+# Debian packages that are missing; needs root or sudo. One suite at a time, since apt-get fails while another one runs.
 need_packages() {
   local sudo=
   [ "$(id -u)" = 0 ] || sudo=sudo
-  $sudo apt-get update -qq
-  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "$@" >/dev/null
+  (
+    flock 9
+    # A service that a package starts must not inherit the lock.
+    $sudo apt-get update -qq 9>&-
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "$@" >/dev/null 9>&-
+  ) 9>"${TMPDIR:-/tmp}/tier-packages.lock"
 }
 
 need_node() {
