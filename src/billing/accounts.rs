@@ -1,4 +1,4 @@
-//! Stripe accounts: the one whose key it is, and those connected to it.
+//! Stripe accounts: the key's own account, and the accounts connected to it.
 
 use serde::Deserialize;
 
@@ -17,34 +17,34 @@ pub struct Account {
     /// Unix seconds; absent on some older accounts.
     #[serde(default)]
     pub created: Option<i64>,
-    /// Free pairs.
+    /// Its metadata.
     #[serde(default)]
     pub metadata: Metadata,
 }
 
 identified!(Account);
 
-/// A connected account to make.
+/// A connected account to create.
 #[derive(Clone, Copy, Debug)]
 pub struct NewAccount<'a> {
-    /// For people.
+    /// The display name.
     pub name: &'a str,
-    /// Free pairs.
+    /// Its metadata.
     pub metadata: &'a Metadata,
 }
 
 impl Billing<'_> {
-    /// The account whose key it is.
+    /// The account that the key belongs to.
     pub async fn account(self) -> Result<Account, Error> {
         self.get("/v1/account").send().await
     }
 
-    /// The accounts that are connected to it.
+    /// The connected accounts.
     pub async fn connected_accounts(self) -> Result<Vec<Account>, Error> {
         self.get("/v1/accounts").list().await
     }
 
-    /// Makes a connected account.
+    /// Creates a connected account.
     pub fn create_connected_account(self, new: NewAccount<'_>) -> Write<Account> {
         let request = self
             .post("/v1/accounts")
@@ -53,7 +53,7 @@ impl Billing<'_> {
         Write::new(request.metadata(new.metadata))
     }
 
-    /// Deletes a connected account and all that is in it.
+    /// Deletes a connected account and everything in it.
     pub async fn delete_connected_account(self, id: &str) -> Result<Done, Error> {
         let path = ("/v1/accounts/*", id);
         self.delete(path).send().await

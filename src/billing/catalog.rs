@@ -1,6 +1,6 @@
 //! Products and prices.
 //!
-//! A price decides how the usage of what it sells is told to Stripe: see [`usage`](super::usage).
+//! The price of an item decides how its usage is recorded: see [`usage`](super::usage).
 
 use rust_decimal::Decimal;
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use super::words::words;
 use super::{Billing, Done, Write};
 use crate::stripe::{Error, Page, Request};
 
-/// How many prices can be asked for by their lookup keys in one call.
+/// How many lookup keys one call can ask for.
 pub const KEYS_PER_CALL: usize = 10;
 
 /// A price, with its tiers if they were expanded.
@@ -19,37 +19,37 @@ pub const KEYS_PER_CALL: usize = 10;
 pub struct Price {
     /// `price_…`.
     pub id: String,
-    /// Whether it can be bought. Those who bought it before keep it.
+    /// Whether it can be bought. Existing subscriptions keep it.
     #[serde(default = "yes")]
     pub active: bool,
-    /// What it is a price of, or its id.
+    /// The product, or its id.
     #[serde(default)]
     pub product: Option<Expandable<Object>>,
-    /// Unique in the account.
+    /// A key that is unique in the account.
     #[serde(default)]
     pub lookup_key: Option<String>,
-    /// Free pairs.
+    /// Its metadata.
     #[serde(default)]
     pub metadata: Metadata,
-    /// Three lower-case letters.
+    /// The currency: three lower-case letters.
     #[serde(default)]
     pub currency: String,
     /// Absent on one-time prices.
     #[serde(default)]
     pub recurring: Option<Recurring>,
-    /// How amounts come about.
+    /// How amounts are computed.
     #[serde(default)]
     pub billing_scheme: BillingScheme,
-    /// For tiered prices.
+    /// How tiers apply, for tiered prices.
     #[serde(default)]
     pub tiers_mode: Option<TiersMode>,
-    /// The tiers, if expanded; none of a price that is not tiered.
+    /// The tiers, if expanded. A price that is not tiered has none.
     #[serde(default, deserialize_with = "or_default")]
     pub tiers: Vec<PriceTier>,
-    /// Whole cents, if the amount is whole.
+    /// Cents per unit, if that is a whole number.
     #[serde(default)]
     pub unit_amount: Option<i64>,
-    /// Cents.
+    /// Cents per unit.
     #[serde(default, deserialize_with = "decimal")]
     pub unit_amount_decimal: Option<Decimal>,
     /// How a quantity is divided before it is multiplied.
@@ -63,30 +63,30 @@ impl Price {
         self.recurring.is_some() && !self.is_metered()
     }
 
-    /// Whether usage is reported for it.
+    /// Whether it bills reported usage.
     pub fn is_metered(&self) -> bool {
         let recurring = self.recurring.as_ref();
         recurring.is_some_and(|recurring| recurring.usage_type == UsageType::Metered)
     }
 
-    /// How usage adds up, for metered prices.
+    /// How usage is aggregated, for metered prices.
     pub fn aggregate(&self) -> AggregateUsage {
         let recurring = self.recurring.as_ref();
         let aggregate = recurring.and_then(|recurring| recurring.aggregate_usage.clone());
         aggregate.unwrap_or(AggregateUsage::Sum)
     }
 
-    /// Whether usage of it is a state, not a sum.
+    /// Whether its usage is a level, not a sum.
     pub fn is_level(&self) -> bool {
         self.is_metered() && self.aggregate().is_level()
     }
 
-    /// Whether usage of it does not start again with the period.
+    /// Whether its usage continues from one period to the next.
     pub fn is_perpetual(&self) -> bool {
         self.is_metered() && self.aggregate().is_perpetual()
     }
 
-    /// Whether it never costs anything. Of a price with tiers that were not asked for, that is not known.
+    /// Whether it never costs anything. False for a tiered price whose tiers were not expanded.
     pub fn is_free(&self) -> bool {
         let nothing = |amount: Option<i64>, exact: Option<Decimal>| {
             amount.unwrap_or(0) == 0 && exact.is_none_or(|exact| exact.is_zero())
@@ -103,21 +103,21 @@ impl Price {
 }
 
 words! {
-    /// How a price's amounts come about.
+    /// How the amounts of a price are computed.
     BillingScheme {
-        /// So much a unit.
+        /// A fixed amount per unit.
         PerUnit = "per_unit",
-        /// As its tiers say.
+        /// By its tiers.
         Tiered = "tiered",
     }
 }
 
 words! {
-    /// What a tier's price is for.
+    /// Which units a tier prices.
     TiersMode {
-        /// The units within the tier.
+        /// Only the units within the tier.
         Graduated = "graduated",
-        /// All units.
+        /// All units, once the quantity reaches the tier.
         Volume = "volume",
     }
 }
@@ -139,7 +139,7 @@ words! {
 words! {
     /// Where the quantity comes from.
     UsageType {
-        /// It is set on the item.
+        /// It is set on the subscription item.
         Licensed = "licensed",
         /// It is reported.
         Metered = "metered",
@@ -147,37 +147,37 @@ words! {
 }
 
 words! {
-    /// How reported usage adds up.
+    /// How reported usage is aggregated.
     AggregateUsage {
-        /// The sum of all reports.
+        /// The sum of all reports in the period.
         Sum = "sum",
-        /// The greatest report.
+        /// The greatest report in the period.
         Max = "max",
         /// The last report in the period.
         LastDuringPeriod = "last_during_period",
-        /// The last report in whatever period.
+        /// The last report, also of an earlier period.
         LastEver = "last_ever",
     }
 }
 
 impl AggregateUsage {
-    /// Whether usage is a state, not a sum.
+    /// Whether usage is a level, not a sum.
     pub fn is_level(&self) -> bool {
         *self != Self::Sum
     }
 
-    /// Whether usage does not start again with the period.
+    /// Whether usage continues from one period to the next.
     pub fn is_perpetual(&self) -> bool {
         *self == Self::LastEver
     }
 }
 
 words! {
-    /// What becomes of a package that is not full.
+    /// How a package that is only partly used is counted.
     Rounding {
-        /// It counts.
+        /// As a whole one.
         Up = "up",
-        /// It does not.
+        /// Not at all.
         Down = "down",
     }
 }
@@ -185,15 +185,15 @@ words! {
 /// How a price recurs.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Recurring {
-    /// The unit of a period.
+    /// The interval.
     pub interval: RecurringInterval,
-    /// How many of them a period has.
+    /// How many intervals a period has.
     #[serde(default = "one")]
     pub interval_count: u64,
     /// Where the quantity comes from.
     #[serde(default)]
     usage_type: UsageType,
-    /// For metered prices.
+    /// How usage is aggregated, for metered prices.
     #[serde(default)]
     aggregate_usage: Option<AggregateUsage>,
 }
@@ -209,7 +209,7 @@ fn yes() -> bool {
 /// One tier of a tiered price.
 #[derive(Clone, Debug, Deserialize)]
 pub struct PriceTier {
-    /// Up to and including this quantity; none: without end.
+    /// The last quantity of the tier. None: unbounded.
     #[serde(default)]
     pub up_to: Option<i64>,
     /// Cents for reaching the tier.
@@ -228,32 +228,32 @@ pub struct PriceTier {
 pub struct TransformQuantity {
     /// The divisor.
     pub divide_by: i64,
-    /// What becomes of a package that is not full.
+    /// How a package that is only partly used is counted.
     pub round: Rounding,
 }
 
 /// A product.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Product {
-    /// Chosen by whoever made it.
+    /// Its id, chosen by its creator.
     pub id: String,
-    /// Free pairs.
+    /// Its metadata.
     #[serde(default)]
     pub metadata: Metadata,
 }
 
 identified!(Price);
 
-/// A product to make.
+/// A product to create.
 #[derive(Clone, Copy, Debug)]
 pub struct NewProduct<'a> {
-    /// Chosen by the caller.
+    /// Its id, chosen by the caller.
     pub id: &'a str,
-    /// For people.
+    /// The display name.
     pub name: &'a str,
     /// Whether it can be bought.
     pub active: bool,
-    /// Free pairs.
+    /// Its metadata.
     pub metadata: &'a Metadata,
 }
 
@@ -268,7 +268,7 @@ impl Billing<'_> {
         with_tiers(self.get(PRICES)).list().await
     }
 
-    /// The prices that have one of at most [`KEYS_PER_CALL`] keys.
+    /// The prices with these lookup keys, of which there are at most [`KEYS_PER_CALL`].
     pub async fn prices_by_key(self, keys: &[String]) -> Result<Vec<Price>, Error> {
         let mut request = with_tiers(self.get(PRICES).param("limit", 100));
         for key in keys {
@@ -278,7 +278,7 @@ impl Billing<'_> {
         Ok(page.data)
     }
 
-    /// Makes a price, and its product perhaps.
+    /// Creates a price, and its product if that is new.
     pub fn create_price(self, terms: &NewPrice, product: &PriceProduct) -> Write<Price> {
         let request = self.post(PRICES).form(terms.form());
         Write::new(request.form(product.form()))
@@ -289,13 +289,13 @@ impl Billing<'_> {
         self.get((PRODUCT, id)).send().await
     }
 
-    /// Lets a price be bought, or no longer.
+    /// Activates or deactivates a price. An inactive one cannot be bought.
     pub fn set_price_active(self, id: &str, active: bool) -> Write<Done> {
         let request = self.post(("/v1/prices/*", id));
         Write::new(request.param("active", active))
     }
 
-    /// Lets the prices of a product be bought, or no longer.
+    /// Activates or deactivates a product. The prices of an inactive one cannot be bought.
     pub fn set_product_active(self, id: &str, active: bool) -> Write<Done> {
         Write::new(self.post((PRODUCT, id)).param("active", active))
     }
@@ -305,7 +305,7 @@ impl Billing<'_> {
         Write::new(self.post((PRODUCT, id)).metadata(metadata))
     }
 
-    /// Makes a product.
+    /// Creates a product.
     pub fn create_product(self, new: NewProduct<'_>) -> Write<Product> {
         let request = self
             .post("/v1/products")

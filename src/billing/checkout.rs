@@ -1,44 +1,44 @@
-//! Checkout sessions: pages at Stripe where a person leaves a card, and perhaps subscribes.
+//! Checkout sessions: pages at Stripe where a person enters a card, and may subscribe.
 
 use serde::Deserialize;
 
 use super::{Billing, Metadata, Write};
 use crate::stripe::Form;
 
-/// A page at Stripe on which somebody pays.
+/// A Checkout page at Stripe.
 #[derive(Clone, Debug, Deserialize)]
 pub struct CheckoutSession {
-    /// Where it is.
+    /// The URL of the page.
     pub url: String,
 }
 
 /// A Checkout session to open.
 #[derive(Clone, Copy, Debug)]
 pub struct NewSession<'a> {
-    /// Whose it is: `cus_…`.
+    /// The customer: `cus_…`.
     pub customer: &'a str,
-    /// Where the person goes after paying.
+    /// Where the browser goes after a success.
     pub success_url: &'a str,
-    /// Where the person goes on giving up.
+    /// Where the browser goes if the person cancels.
     pub cancel_url: Option<&'a str>,
-    /// What is bought; none: only a card is asked for.
+    /// The subscription to create. None: the page only asks for a card.
     pub subscribes_to: Option<NewSessionItems<'a>>,
     /// Whether Stripe computes tax.
     pub automatic_tax: bool,
-    /// Whether a tax id is asked for, and the customer's name with it.
+    /// Whether the page asks for a tax id, and so for the customer's name.
     pub collects_tax_id: bool,
-    /// Whether an address must be given.
+    /// Whether the page requires an address.
     pub requires_address: bool,
 }
 
-/// The subscription that a Checkout session makes.
+/// The subscription that a Checkout session creates.
 #[derive(Clone, Copy, Debug)]
 pub struct NewSessionItems<'a> {
-    /// The prices, and whether each has a quantity.
+    /// What it sells.
     pub items: &'a [LineItem],
-    /// A pair of its metadata.
+    /// A metadata pair that marks it.
     pub mark: (&'a str, &'a str),
-    /// Further pairs.
+    /// More metadata.
     pub metadata: &'a Metadata,
     /// Days before the first payment.
     pub trial_days: Option<i64>,
@@ -46,7 +46,7 @@ pub struct NewSessionItems<'a> {
     pub coupon: Option<&'a str>,
 }
 
-/// What is bought.
+/// A price to subscribe to.
 #[derive(Clone, Debug)]
 pub struct LineItem {
     /// `price_…`.
@@ -73,7 +73,7 @@ impl NewSession<'_> {
             form.push("tax_id_collection[enabled]", true);
             form.push("customer_update[name]", "auto");
         }
-        // Stripe computes no tax for a customer without an address, so it must be kept from the page.
+        // Stripe computes no tax for a customer without an address, so the one from the page must be saved.
         let subscribes = self.subscribes_to.is_some();
         if self.collects_tax_id || (self.automatic_tax && subscribes) {
             form.push("customer_update[address]", "auto");

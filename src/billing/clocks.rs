@@ -15,20 +15,20 @@ const CLOCK: &str = "/v1/test_helpers/test_clocks/*";
 pub struct TestClock {
     /// `clock_…`.
     pub id: String,
-    /// Unix seconds.
+    /// The time that it shows, in Unix seconds.
     pub frozen_time: i64,
-    /// Whether it stands still.
+    /// Whether it is advancing.
     pub status: ClockStatus,
 }
 
 words! {
-    /// What a test clock does.
+    /// The status of a test clock.
     ClockStatus {
-        /// It stands still.
+        /// It is not advancing.
         Ready = "ready",
-        /// Time passes.
+        /// It is advancing.
         Advancing = "advancing",
-        /// It is of no use any more.
+        /// It failed, and cannot be used any more.
         InternalFailure = "internal_failure",
     }
 }
@@ -36,7 +36,7 @@ words! {
 identified!(TestClock);
 
 impl Billing<'_> {
-    /// Where a test clock stands.
+    /// A test clock.
     pub async fn test_clock(self, id: &str) -> Result<TestClock, Error> {
         self.get((CLOCK, id)).send().await
     }
@@ -46,13 +46,13 @@ impl Billing<'_> {
         self.get(CLOCKS).list().await
     }
 
-    /// Makes a test clock that stands at `time`, in Unix seconds.
+    /// Creates a test clock that shows `time`, in Unix seconds.
     pub fn create_test_clock(self, name: &str, time: i64) -> Write<TestClock> {
         let request = self.post(CLOCKS).param("name", name);
         Write::new(request.param("frozen_time", time))
     }
 
-    /// Lets time pass until `time`, in Unix seconds.
+    /// Advances a test clock to `time`, in Unix seconds.
     pub fn advance_test_clock(self, id: &str, time: i64) -> Write<TestClock> {
         let path = ("/v1/test_helpers/test_clocks/*/advance", id);
         Write::new(self.post(path).param("frozen_time", time))

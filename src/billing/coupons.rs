@@ -1,4 +1,4 @@
-//! Coupons, and discounts by them.
+//! Coupons and discounts.
 
 use rust_decimal::Decimal;
 use serde::Deserialize;
@@ -7,41 +7,41 @@ use super::Billing;
 use super::object::{Metadata, decimal, identified};
 use crate::stripe::Error;
 
-/// A coupon in force.
+/// A discount: a coupon that is applied.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Discount {
     /// `di_…`.
     #[serde(default)]
     pub id: String,
-    /// Its terms.
+    /// The coupon.
     pub coupon: Coupon,
     /// Unix seconds.
     #[serde(default)]
     pub start: i64,
-    /// Unix seconds; none: it has no end.
+    /// Unix seconds. None: it does not end.
     #[serde(default)]
     pub end: Option<i64>,
 }
 
-/// A coupon's terms.
+/// A coupon.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Coupon {
-    /// Chosen by whoever made it.
+    /// Its id, chosen by its creator.
     pub id: String,
-    /// Free pairs.
+    /// Its metadata.
     pub metadata: Metadata,
     /// Unix seconds.
     pub created: i64,
     /// Cents.
     pub amount_off: Option<i64>,
-    /// Of `amount_off`.
+    /// The currency of `amount_off`.
     pub currency: Option<String>,
     /// `once`, `repeating` or `forever`.
     pub duration: String,
-    /// For `repeating`.
+    /// The number of months, if `repeating`.
     pub duration_in_months: Option<i64>,
-    /// How often it may be used.
+    /// How many times it may be redeemed.
     pub max_redemptions: Option<i64>,
     /// Display name.
     pub name: Option<String>,
@@ -50,9 +50,9 @@ pub struct Coupon {
     pub percent_off: Option<Decimal>,
     /// Unix seconds.
     pub redeem_by: Option<i64>,
-    /// How often it was used.
+    /// How many times it was redeemed.
     pub times_redeemed: i64,
-    /// Whether it can be used still.
+    /// Whether it can still be redeemed.
     pub valid: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Credit notes: what is taken off an invoice after it was made.
+//! Credit notes, which reduce an invoice after it was finalized.
 
 use serde::Deserialize;
 
@@ -7,7 +7,7 @@ use super::words::words;
 use super::{Billing, Done, Write};
 use crate::stripe::{Error, Page};
 
-/// What was taken off an invoice after it was made.
+/// A credit note.
 #[derive(Clone, Debug, Deserialize)]
 pub struct CreditNote {
     /// `cn_…`.
@@ -15,31 +15,31 @@ pub struct CreditNote {
     /// `in_…`.
     #[serde(default)]
     pub invoice: String,
-    /// What has become of it.
+    /// Its status.
     #[serde(default)]
     pub status: CreditNoteStatus,
-    /// Cents, discounts deducted and taxes included.
+    /// Cents, after discounts and with taxes.
     #[serde(default)]
     pub amount: i64,
-    /// The refund that pays it out, if one does.
+    /// The refund that pays it out, if there is one.
     #[serde(default)]
     pub refund: Option<Expandable<Object>>,
-    /// The first ten at least.
+    /// At least the first ten lines.
     pub lines: Page<CreditNoteLine>,
-    /// Free pairs.
+    /// Its metadata.
     #[serde(default)]
     pub metadata: Metadata,
 }
 
-/// What was taken off one line of an invoice.
+/// The credit for one line of the invoice.
 #[derive(Clone, Debug, Deserialize)]
 pub struct CreditNoteLine {
     /// `cnli_…`.
     pub id: String,
-    /// Cents, discounts not deducted.
+    /// Cents, before discounts.
     #[serde(default)]
     pub amount: i64,
-    /// `il_…`.
+    /// The invoice line: `il_…`.
     #[serde(default)]
     pub invoice_line_item: Option<String>,
 }
@@ -47,23 +47,23 @@ pub struct CreditNoteLine {
 identified!(CreditNote, CreditNoteLine);
 
 words! {
-    /// What has become of a credit note.
+    /// The status of a credit note.
     CreditNoteStatus {
-        /// It counts.
+        /// It is in effect.
         Issued = "issued",
-        /// It does not.
+        /// It is void.
         Void = "void",
     }
 }
 
-/// A credit note over parts of an invoice's lines, which pays out nothing.
+/// A credit note to create for parts of an invoice's lines. It refunds nothing.
 #[derive(Clone, Debug)]
 pub struct NewCreditNote {
     /// `in_…`.
     pub invoice: String,
-    /// Each line (`il_…`), with the cents to take off it, discounts not deducted.
+    /// Each line (`il_…`), with the cents to credit, before discounts.
     pub lines: Vec<(String, i64)>,
-    /// Cents that go to the customer's balance, of an invoice on which nothing is due.
+    /// Cents that go to the customer's balance, if nothing is due on the invoice.
     pub credit_amount: Option<i64>,
 }
 
@@ -89,7 +89,7 @@ impl Billing<'_> {
         Ok(notes)
     }
 
-    /// Writes a credit note.
+    /// Creates a credit note.
     pub fn create_credit_note(self, new: &NewCreditNote) -> Write<Done> {
         let mut request = self
             .post(NOTES)

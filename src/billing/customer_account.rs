@@ -1,56 +1,56 @@
-//! A customer with the payment method that its invoices are paid with.
+//! A customer with its default payment method.
 
 use serde::Deserialize;
 
 use super::{Billing, Discount};
 use crate::stripe::Error;
 
-/// A customer as an account: what it pays with, and whether it does.
+/// A customer with its payment details.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct CustomerAccount {
-    /// Stripe still answers with a stub for a customer that was deleted.
+    /// Whether it was deleted. Stripe answers with a stub for a deleted customer.
     pub deleted: bool,
     /// Whether its last invoice is unpaid.
     pub delinquent: Option<bool>,
-    /// A discount on all that it buys.
+    /// A discount on all its invoices.
     pub discount: Option<Discount>,
     /// E-mail address.
     pub email: Option<String>,
     /// Phone number.
     pub phone: Option<String>,
-    /// Whether real money moves.
+    /// Whether it is in live mode.
     pub livemode: bool,
-    /// How invoices are paid.
+    /// How its invoices are paid.
     pub invoice_settings: PaymentSettings,
 }
 
-/// How invoices are paid.
+/// How its invoices are paid.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct PaymentSettings {
-    /// With what.
+    /// The default payment method.
     pub default_payment_method: Option<PaymentMethodDetails>,
 }
 
-/// A payment method, with what is known of whoever pays with it.
+/// A payment method with its billing details.
 #[derive(Clone, Debug, Deserialize)]
 pub struct PaymentMethodDetails {
     /// `pm_…`.
     pub id: String,
-    /// Who pays.
+    /// The person or company that pays.
     #[serde(default)]
     pub billing_details: BillingDetails,
-    /// The card, if it is one.
+    /// The card, if the payment method is one.
     #[serde(default)]
     pub card: Card,
 }
 
-/// Who pays.
+/// The person or company that pays.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct BillingDetails {
-    /// Where they are.
+    /// The address.
     pub address: Option<Address>,
     /// E-mail address.
     pub email: Option<String>,
@@ -66,11 +66,11 @@ pub struct BillingDetails {
 pub struct Address {
     /// City.
     pub city: Option<String>,
-    /// Two letters.
+    /// The country code: two letters.
     pub country: Option<String>,
     /// Street.
     pub line1: Option<String>,
-    /// Floor, and so on.
+    /// Apartment, floor or the like.
     pub line2: Option<String>,
     /// Postal code.
     pub postal_code: Option<String>,
@@ -82,18 +82,18 @@ pub struct Address {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Card {
-    /// `visa`, and so on.
+    /// The brand, such as `visa`.
     pub brand: Option<String>,
-    /// From 1 to 12.
+    /// The month in which it expires, from 1 to 12.
     pub exp_month: Option<i64>,
-    /// Four digits.
+    /// The year in which it expires, with four digits.
     pub exp_year: Option<i64>,
-    /// The end of its number.
+    /// The last four digits of its number.
     pub last4: Option<String>,
 }
 
 impl Billing<'_> {
-    /// A customer with its payment method, or the stub that is left of one.
+    /// A customer with its payment method, or the stub of a deleted one.
     pub async fn customer_account(self, id: &str) -> Result<CustomerAccount, Error> {
         let request = self.get(("/v1/customers/*", id));
         let request = request.expand("invoice_settings.default_payment_method");

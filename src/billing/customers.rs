@@ -1,4 +1,4 @@
-//! Customers, and the payment methods that they have.
+//! Customers and their payment methods.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use crate::stripe::{Error, Form, Page};
 const CUSTOMERS: &str = "/v1/customers";
 const CUSTOMER: &str = "/v1/customers/*";
 
-/// How many customers Stripe gives at once.
+/// How many customers a page has.
 const PAGE: u32 = 100;
 
 /// A customer.
@@ -19,7 +19,7 @@ const PAGE: u32 = 100;
 pub struct Customer {
     /// `cus_…`.
     pub id: String,
-    /// Stripe still answers with a stub for a customer that was deleted.
+    /// Whether it was deleted. Stripe answers with a stub for a deleted customer.
     pub deleted: bool,
     /// Unix seconds.
     pub created: i64,
@@ -31,13 +31,13 @@ pub struct Customer {
     pub description: Option<String>,
     /// Phone number.
     pub phone: Option<String>,
-    /// Free pairs.
+    /// Its metadata.
     pub metadata: Metadata,
-    /// `clock_…`, if its time does not pass by itself.
+    /// The test clock that it is on: `clock_…`.
     pub test_clock: Option<String>,
-    /// How invoices are paid.
+    /// How its invoices are paid.
     pub invoice_settings: InvoiceSettings,
-    /// Those that have not ended, if expanded.
+    /// Its subscriptions that have not ended, if expanded.
     pub subscriptions: Option<Page<Subscription>>,
 }
 
@@ -54,14 +54,14 @@ pub struct InvoiceSettings {
 pub struct PaymentMethod {
     /// `pm_…`.
     pub id: String,
-    /// Whose it is, once it is attached.
+    /// The customer that it is attached to.
     #[serde(default)]
     pub customer: Option<String>,
 }
 
 identified!(Customer);
 
-/// What is written to a customer. What is not given stays, and an empty text unsets.
+/// An update of a customer. None leaves a field as it is, and an empty text unsets it.
 #[derive(Clone, Debug, Default)]
 pub struct CustomerUpdate<'a> {
     /// E-mail address.
@@ -72,14 +72,14 @@ pub struct CustomerUpdate<'a> {
     pub description: Option<&'a str>,
     /// Phone number.
     pub phone: Option<&'a str>,
-    /// Free pairs.
+    /// Its metadata.
     pub metadata: Metadata,
-    /// What invoices are paid with: `pm_…`.
+    /// The default payment method of invoices: `pm_…`.
     pub default_payment_method: Option<&'a str>,
 }
 
 impl CustomerUpdate<'_> {
-    /// Whether nothing is written.
+    /// Whether it changes nothing.
     pub fn is_empty(&self) -> bool {
         self.form().is_empty()
     }
@@ -99,28 +99,28 @@ impl CustomerUpdate<'_> {
     }
 }
 
-/// A customer to make.
+/// A customer to create.
 #[derive(Clone, Debug)]
 pub struct NewCustomer<'a> {
-    /// The pair by which it is found again.
+    /// The metadata pair that identifies it.
     pub mark: (&'a str, &'a str),
-    /// The test clock that it lives by: `clock_…`.
+    /// The test clock that it is on: `clock_…`.
     pub test_clock: Option<&'a str>,
     /// A payment method to attach.
     pub payment_method: Option<&'a str>,
-    /// The rest.
+    /// Its other fields.
     pub details: CustomerUpdate<'a>,
 }
 
 /// Reads.
 impl Billing<'_> {
-    /// A customer, or the stub that is left of one.
+    /// A customer, or the stub of a deleted one.
     pub async fn customer(self, id: &str) -> Result<Customer, Error> {
         self.get((CUSTOMER, id)).send().await
     }
 
-    /// A page of what search finds for a pair of metadata: it lags behind, and ignores case. `page` is what the page
-    /// before says.
+    /// A page of the customers that search finds for a metadata pair. Search lags behind, and ignores case. `page` is
+    /// the next page's name from the page before.
     pub async fn search_customers(
         self,
         pair: (&str, &str),
@@ -131,7 +131,7 @@ impl Billing<'_> {
         request.param_some("page", page).send().await
     }
 
-    /// A page of all customers, newest first, after the one that was read last.
+    /// A page of all customers, newest first, that starts after `last`.
     pub async fn customers_after(self, last: Option<&str>) -> Result<Page<Customer>, Error> {
         let request = self.get(CUSTOMERS).param("limit", PAGE);
         request.param_some("starting_after", last).send().await
@@ -143,7 +143,7 @@ impl Billing<'_> {
         request.list().await
     }
 
-    /// The newest of them, as many as one page has.
+    /// The first page of these.
     pub async fn newest_customers_since(self, time: i64) -> Result<Vec<Customer>, Error> {
         let request = self.get(CUSTOMERS).param("created[gte]", time);
         let page: Page<Customer> = request.param("limit", PAGE).send().await?;
@@ -156,7 +156,7 @@ impl Billing<'_> {
         request.list().await
     }
 
-    /// Whether anything was ever made for a customer: a subscription, a schedule, or a Checkout session.
+    /// Whether a customer ever had a subscription, a schedule or a Checkout session.
     pub async fn is_customer_used(self, id: &str) -> Result<bool, Error> {
         let list = |path| self.get(path).param("customer", id).param("limit", 1);
         for list in [
@@ -172,7 +172,7 @@ impl Billing<'_> {
         Ok(false)
     }
 
-    /// The payment methods attached to a customer, as Stripe has them.
+    /// The payment methods attached to a customer, as Stripe returns them.
     pub async fn payment_methods(self, customer: &str) -> Result<Vec<Value>, Error> {
         let path = ("/v1/customers/*/payment_methods", customer);
         self.get(path).list().await
@@ -186,7 +186,7 @@ impl Billing<'_> {
 
 /// Writes.
 impl Billing<'_> {
-    /// Makes a customer.
+    /// Creates a customer.
     pub fn create_customer(self, new: &NewCustomer<'_>) -> Write<Customer> {
         let (key, value) = new.mark;
         let request = self
@@ -197,12 +197,12 @@ impl Billing<'_> {
         Write::new(request.form(new.details.form()))
     }
 
-    /// Writes to a customer.
+    /// Updates a customer.
     pub fn update_customer(self, id: &str, update: &CustomerUpdate<'_>) -> Write<Customer> {
         Write::new(self.post((CUSTOMER, id)).form(update.form()))
     }
 
-    /// Writes to a customer, and answers with its subscriptions too.
+    /// Updates a customer. The answer has its subscriptions.
     pub fn update_customer_and_read_subscriptions(
         self,
         id: &str,
@@ -212,7 +212,7 @@ impl Billing<'_> {
         Write::new(request.expand("subscriptions"))
     }
 
-    /// Deletes a customer, with all that it has.
+    /// Deletes a customer and everything that belongs to it.
     pub async fn delete_customer(self, id: &str) -> Result<Done, Error> {
         self.delete((CUSTOMER, id)).send().await
     }
@@ -223,7 +223,7 @@ impl Billing<'_> {
         Write::new(self.post(path).param("customer", customer))
     }
 
-    /// Takes a payment method away from its customer.
+    /// Detaches a payment method from its customer.
     pub fn detach_payment_method(self, id: &str) -> Write<Done> {
         Write::new(self.post(("/v1/payment_methods/*/detach", id)))
     }

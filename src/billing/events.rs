@@ -1,4 +1,4 @@
-//! Events, by which Stripe tells that something has changed.
+//! Events, with which Stripe reports changes.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -6,19 +6,19 @@ use serde_json::Value;
 use super::Billing;
 use crate::stripe::{Error, Page};
 
-/// An event, as far as it says whose things have changed.
+/// An event: its type, and whose objects have changed.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(from = "Envelope")]
 pub struct Event {
     /// `evt_…`.
     pub id: String,
-    /// Such as `customer.subscription.updated`.
+    /// Its type, such as `customer.subscription.updated`.
     pub kind: String,
-    /// The customer that it is about, if it is about one.
+    /// The customer that it is about, if there is one.
     pub customer: Option<String>,
-    /// The connected account that it is about: `acct_…`; none: the account that the endpoint belongs to.
+    /// The connected account that it is about: `acct_…`. None: the account that the endpoint belongs to.
     pub account: Option<String>,
-    /// Whether real money moves there.
+    /// Whether it is from live mode.
     pub live: bool,
 }
 
@@ -30,7 +30,7 @@ impl Billing<'_> {
         Ok(page.data.into_iter().next())
     }
 
-    /// A page of the events that came after one, newest first: those next to it.
+    /// The page of events that directly follow `event`, newest first.
     pub async fn events_after(self, event: &str) -> Result<Page<Event>, Error> {
         let request = self.get("/v1/events").param("limit", 100);
         request.param("ending_before", event).send().await
@@ -57,10 +57,10 @@ struct Data {
 }
 
 impl Event {
-    /// Reads the body of a delivery. Events of a kind that is not known, and such as carry no object, are read too.
+    /// Reads the body of a delivery. Events of unknown types and events without an object are accepted.
     ///
     /// # Errors
-    /// It is no event.
+    /// If it is not an event.
     pub fn read(body: &[u8]) -> serde_json::Result<Self> {
         serde_json::from_slice(body)
     }
@@ -75,7 +75,7 @@ impl From<Envelope> for Event {
         } else {
             &object["customer"]
         };
-        // An object in place of its id, if somebody asked for that.
+        // It is an object in place of an id if it was expanded.
         let customer = customer.as_str().or_else(|| customer["id"].as_str());
         Self {
             customer: customer.map(str::to_owned),
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_names_its_customer_wherever_that_stands() {
+    fn an_event_names_its_customer_as_an_id_or_an_object() {
         let customer = |object: Value| {
             let event = json!({"id": "evt_1", "type": "x", "data": {"object": object}});
             let event = Event::read(event.to_string().as_bytes()).expect("an event");

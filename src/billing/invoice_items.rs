@@ -1,4 +1,4 @@
-//! Invoice items: what waits for a customer's next invoice.
+//! Invoice items: amounts for a customer's next invoice.
 
 use serde::Deserialize;
 
@@ -6,7 +6,7 @@ use super::object::{Metadata, identified};
 use super::{Billing, Done, Period, Price, Write};
 use crate::stripe::Error;
 
-/// What waits for a customer's next invoice.
+/// An amount on an invoice, or pending for the next one.
 #[derive(Clone, Debug, Deserialize)]
 pub struct InvoiceItem {
     /// `ii_…`.
@@ -14,60 +14,60 @@ pub struct InvoiceItem {
     /// Cents.
     #[serde(default)]
     pub amount: i64,
-    /// Three lower-case letters.
+    /// The currency: three lower-case letters.
     #[serde(default)]
     pub currency: String,
-    /// What it is for.
+    /// The price that it is for.
     #[serde(default)]
     pub price: Option<Price>,
-    /// Whose invoice it waits for.
+    /// The subscription whose invoice it is for.
     #[serde(default)]
     pub subscription: Option<String>,
     /// The subscription item whose time it charges or credits.
     #[serde(default)]
     pub subscription_item: Option<String>,
-    /// Whether it corrects an earlier charge.
+    /// Whether it is a proration, which corrects an earlier charge.
     #[serde(default)]
     pub proration: bool,
-    /// When it was made, Unix seconds.
+    /// When it was created, in Unix seconds.
     #[serde(default)]
     pub date: i64,
-    /// The time that it is for.
+    /// The period that it charges or credits.
     #[serde(default)]
     pub period: Period,
-    /// The invoice that it is on; none while it waits for one.
+    /// The invoice that it is on. None while it is pending.
     #[serde(default)]
     pub invoice: Option<String>,
-    /// Free pairs.
+    /// Its metadata.
     #[serde(default)]
     pub metadata: Metadata,
 }
 
 identified!(InvoiceItem);
 
-/// An amount that a customer's next invoice is to have.
+/// An invoice item to create.
 #[derive(Clone, Copy, Debug)]
 pub struct NewInvoiceItem<'a> {
     /// `cus_…`.
     pub customer: &'a str,
-    /// Whose next invoice it waits for; none: that of any.
+    /// The subscription whose next invoice it goes on. None: the customer's next invoice of any kind.
     pub subscription: Option<&'a str>,
-    /// Cents; negative: a credit.
+    /// Cents. A negative amount is a credit.
     pub amount: i64,
-    /// Three lower-case letters.
+    /// The currency: three lower-case letters.
     pub currency: &'a str,
-    /// For people.
+    /// The text on the invoice.
     pub description: &'a str,
-    /// Free pairs.
+    /// Its metadata.
     pub metadata: &'a Metadata,
-    /// The time that it is for, if not the second in which it is made.
+    /// The period that it charges or credits. None: the second in which it is created.
     pub period: Option<Period>,
-    /// Whether discounts of the invoice apply.
+    /// Whether the invoice's discounts apply to it.
     pub is_discountable: bool,
 }
 
 impl Billing<'_> {
-    /// What was made for a customer since a time (Unix seconds), newest first, on an invoice or not.
+    /// A customer's invoice items created since a time (Unix seconds), newest first, pending or invoiced.
     pub async fn invoice_items_since(
         self,
         customer: &str,
@@ -93,7 +93,7 @@ impl Billing<'_> {
         Write::new(request.param_some("discountable", plain))
     }
 
-    /// Deletes an item that waits for an invoice.
+    /// Deletes a pending item.
     pub async fn delete_invoice_item(self, id: &str) -> Result<Done, Error> {
         let path = ("/v1/invoiceitems/*", id);
         self.delete(path).send().await

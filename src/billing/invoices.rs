@@ -10,57 +10,57 @@ use crate::stripe::{Error, Page};
 /// An invoice.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Invoice {
-    /// `in_…`; empty for one that is only previewed.
+    /// `in_…`. Empty for a preview.
     #[serde(default)]
     pub id: String,
     /// Unix seconds.
     #[serde(default)]
     pub created: i64,
-    /// What has become of it.
+    /// Its status.
     #[serde(default)]
     pub status: Option<InvoiceStatus>,
-    /// How it is to be paid.
+    /// How it is collected.
     #[serde(default)]
     pub collection_method: CollectionMethod,
-    /// When it is to be paid, Unix seconds; none if it is charged automatically.
+    /// When it is due, in Unix seconds. None if it is charged automatically.
     #[serde(default)]
     pub due_date: Option<i64>,
     /// Cents.
     #[serde(default)]
     pub amount_remaining: i64,
-    /// Cents, discounts deducted and taxes included.
+    /// Cents, after discounts and with taxes.
     #[serde(default)]
     pub total: i64,
-    /// What credit notes have taken off it before it was paid, cents.
+    /// Cents that credit notes took off before it was paid.
     #[serde(default)]
     pub pre_payment_credit_notes_amount: i64,
-    /// What credit notes have given back since, cents.
+    /// Cents that credit notes gave back after it was paid.
     #[serde(default)]
     pub post_payment_credit_notes_amount: i64,
-    /// The payment under way.
+    /// The payment, or its id.
     #[serde(default)]
     pub payment_intent: Option<Expandable<PaymentIntent>>,
-    /// The payment that was made.
+    /// The charge that paid it, or its id.
     #[serde(default)]
     pub charge: Option<Expandable<Charge>>,
-    /// The first ten at least.
+    /// At least the first ten lines.
     pub lines: Page<InvoiceLine>,
-    /// Free pairs.
+    /// Its metadata.
     #[serde(default)]
     pub metadata: Metadata,
 }
 
-/// A payment.
+/// A payment intent.
 #[derive(Clone, Debug, Deserialize)]
 pub struct PaymentIntent {
     /// `pi_…`.
     pub id: String,
-    /// What has become of it.
+    /// Its status.
     #[serde(default)]
     pub status: PaymentStatus,
 }
 
-/// A payment that was made.
+/// A charge.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Charge {
     /// `ch_…`.
@@ -76,34 +76,34 @@ pub struct InvoiceLine {
     /// `il_…`.
     #[serde(default)]
     pub id: String,
-    /// The subscription item it bills.
+    /// The subscription item that it bills.
     #[serde(default)]
     pub subscription_item: Option<String>,
-    /// `ii_…`, of what waited for the invoice.
+    /// The invoice item that it came from: `ii_…`.
     #[serde(default)]
     pub invoice_item: Option<String>,
-    /// What it sells.
+    /// The price.
     #[serde(default)]
     pub price: Option<Price>,
-    /// How many.
+    /// The quantity.
     #[serde(default)]
     pub quantity: Option<i64>,
-    /// Cents, discounts not deducted.
+    /// Cents, before discounts.
     #[serde(default)]
     pub amount: i64,
-    /// What discounts take off it.
+    /// What each discount takes off.
     #[serde(default, deserialize_with = "or_default")]
     pub discount_amounts: Vec<DiscountAmount>,
-    /// Three lower-case letters.
+    /// The currency: three lower-case letters.
     #[serde(default)]
     pub currency: String,
-    /// For people.
+    /// The text on the invoice.
     #[serde(default)]
     pub description: Option<String>,
-    /// The time that it is for.
+    /// The period that it bills.
     #[serde(default)]
     pub period: Period,
-    /// Whether it corrects an earlier charge.
+    /// Whether it is a proration, which corrects an earlier charge.
     #[serde(default)]
     pub proration: bool,
 }
@@ -118,7 +118,7 @@ pub struct DiscountAmount {
     pub discount: String,
 }
 
-/// The time that a line is for.
+/// The period that a line bills.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(default)]
 pub struct Period {
@@ -131,48 +131,48 @@ pub struct Period {
 identified!(Invoice, InvoiceLine);
 
 words! {
-    /// What has become of an invoice.
+    /// The status of an invoice.
     InvoiceStatus {
-        /// It may be changed.
+        /// It can still be changed.
         Draft = "draft",
-        /// It is to be paid.
+        /// It is due.
         Open = "open",
         /// It was paid.
         Paid = "paid",
-        /// It will not be paid.
+        /// It is not expected to be paid.
         Uncollectible = "uncollectible",
-        /// It counts for nothing.
+        /// It is void.
         Void = "void",
     }
 }
 
 words! {
-    /// How an invoice is to be paid.
+    /// How an invoice is collected.
     CollectionMethod {
-        /// Stripe charges what the customer pays with.
+        /// Stripe charges the customer's payment method.
         ChargeAutomatically = "charge_automatically",
-        /// The customer pays it.
+        /// It is sent to the customer, who pays it.
         SendInvoice = "send_invoice",
     }
 }
 
 words! {
-    /// What has become of a payment.
+    /// The status of a payment.
     PaymentStatus {
-        /// The bank is at it.
+        /// The bank is processing it.
         Processing = "processing",
-        /// It was made.
+        /// It succeeded.
         Succeeded = "succeeded",
     }
 }
 
 impl Invoice {
-    /// Whether that has become of it.
+    /// Whether it has this status.
     pub fn is(&self, status: &InvoiceStatus) -> bool {
         self.status.as_ref() == Some(status)
     }
 
-    /// Whether a payment is under way.
+    /// Whether a payment is being processed.
     pub fn is_processing(&self) -> bool {
         let payment = self.payment_intent.as_ref();
         let payment = payment.and_then(Expandable::object);
@@ -201,7 +201,7 @@ impl Billing<'_> {
         self.invoices_of("subscription", subscription, time).await
     }
 
-    /// Likewise, of all of a customer's subscriptions.
+    /// Like [`invoices_since`](Self::invoices_since), for all of a customer's subscriptions.
     pub async fn customer_invoices_since(
         self,
         customer: &str,
@@ -212,13 +212,13 @@ impl Billing<'_> {
 
     async fn invoices_of(
         self,
-        whose: &'static str,
+        owner: &'static str,
         id: &str,
         time: i64,
     ) -> Result<Vec<Invoice>, Error> {
         let request = self
             .get(INVOICES)
-            .param(whose, id)
+            .param(owner, id)
             .param("created[gte]", time)
             .expand("data.payment_intent")
             .expand("data.charge");
@@ -232,7 +232,7 @@ impl Billing<'_> {
         Ok(invoices)
     }
 
-    /// Invoices what waits for a customer's next invoice.
+    /// Creates an invoice of a customer's pending items.
     pub fn invoice_pending_items(self, customer: &str) -> Write<Done> {
         let request = self
             .post(INVOICES)
@@ -241,19 +241,19 @@ impl Billing<'_> {
         Write::new(request.param("pending_invoice_items_behavior", "include"))
     }
 
-    /// Lets Stripe finalize and collect an invoice by itself, or not.
+    /// Sets whether Stripe finalizes and collects an invoice by itself.
     pub fn set_auto_advance(self, id: &str, auto_advance: bool) -> Write<Done> {
         let request = self.post((INVOICE, id));
         Write::new(request.param("auto_advance", auto_advance))
     }
 
-    /// Finalizes a draft, which Stripe does not collect by itself.
+    /// Finalizes a draft, without letting Stripe collect it by itself.
     pub fn finalize_invoice(self, id: &str) -> Write<Done> {
         let request = self.post(("/v1/invoices/*/finalize", id));
         Write::new(request.param("auto_advance", false))
     }
 
-    /// Lets an invoice count for nothing.
+    /// Voids an invoice.
     pub fn void_invoice(self, id: &str) -> Write<Done> {
         Write::new(self.post(("/v1/invoices/*/void", id)))
     }

@@ -1,7 +1,7 @@
-//! The translation between Tier's terms and Stripe's calls: a file for each thing that Stripe has.
+//! The translation between Tier's terms and Stripe's calls, with a file for each kind of Stripe object.
 //!
-//! Every path, parameter and expansion, and the shape of every answer, is here and nowhere else. `domain` calls a method
-//! of [`Billing`] for each thing that it wants of Stripe, and is given Stripe's objects as far as it reads them.
+//! Every path, parameter and expansion, and the shape of every answer, is here and nowhere else. `domain` calls a
+//! method of [`Billing`] for each call to Stripe, and gets Stripe's objects with the fields that it reads.
 
 mod accounts;
 mod catalog;
@@ -62,18 +62,17 @@ pub use usage::{UsageAction, UsagePeriod, UsageRecord, UsageRecordSummary};
 pub use webhooks::{EventTypes, WebhookEndpoint};
 pub use write::{Done, Write};
 
-/// The version of Stripe's API that the wire contract of `tier` is pinned to, and in which usage is told by records on
-/// subscription items.
+/// The version of Stripe's API that Tier uses. In this version, usage is recorded on subscription items.
 pub const CLASSIC: ApiVersion = ApiVersion("2022-11-15");
 
-/// One account's Stripe, in the terms of this module.
+/// The calls to Stripe for one account.
 #[derive(Clone, Copy, Debug)]
 pub struct Billing<'a> {
     client: &'a Client,
 }
 
 impl<'a> Billing<'a> {
-    /// What `client` reaches.
+    /// The calls that `client` sends.
     pub fn new(client: &'a Client) -> Self {
         Self { client }
     }

@@ -1,4 +1,4 @@
-//! A price to make.
+//! Prices to create.
 
 use rust_decimal::Decimal;
 
@@ -8,18 +8,18 @@ use super::catalog::{
 use crate::num;
 use crate::stripe::Form;
 
-/// The terms of a price to make.
+/// The terms of a price to create.
 #[derive(Clone, Debug)]
 pub struct NewPrice {
-    /// Unique in the account.
+    /// A key that is unique in the account.
     pub lookup_key: String,
-    /// Free pairs, in the order in which they are sent.
+    /// Its metadata, in the order in which it is sent.
     pub metadata: Vec<(&'static str, String)>,
-    /// Three lower-case letters.
+    /// The currency: three lower-case letters.
     pub currency: String,
-    /// The unit of a period, and how many of them a period has.
+    /// The interval, and the number of intervals in a period.
     pub period: (RecurringInterval, u64),
-    /// How usage adds up, for a metered price; none: it is licensed.
+    /// How usage is aggregated, for a metered price. None: it is licensed.
     pub metered: Option<AggregateUsage>,
     /// What it costs.
     pub amount: NewAmount,
@@ -32,14 +32,14 @@ pub struct NewPrice {
 pub enum NewAmount {
     /// Cents for a unit.
     PerUnit(Decimal),
-    /// What the tiers say.
+    /// By tiers.
     Tiered(TiersMode, Vec<NewTier>),
 }
 
 /// One tier of a new price.
 #[derive(Clone, Copy, Debug)]
 pub struct NewTier {
-    /// Up to and including this quantity; none: without end.
+    /// The last quantity of the tier. None: unbounded.
     pub up_to: Option<i64>,
     /// Cents for a unit.
     pub unit_amount: Decimal,
@@ -47,22 +47,22 @@ pub struct NewTier {
     pub flat_amount: i64,
 }
 
-/// The product that a new price is of.
+/// The product of a new price.
 #[derive(Clone, Debug)]
 pub enum PriceProduct {
-    /// One that is made with it.
+    /// A product that is created together with the price.
     New {
-        /// Chosen by the caller.
+        /// Its id, chosen by the caller.
         id: String,
-        /// For people.
+        /// The display name.
         name: String,
     },
-    /// One that is there, by its id.
+    /// An existing product, by its id.
     Existing(String),
 }
 
 impl NewPrice {
-    /// Its parameters, but for the product.
+    /// Its parameters, except those of the product.
     pub(crate) fn form(&self) -> Form {
         let mut form = Form::new();
         form.push("lookup_key", &self.lookup_key);

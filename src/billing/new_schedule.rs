@@ -1,73 +1,74 @@
-//! A subscription schedule to make, or what one that is there is to become.
+//! Subscription schedules to create, and the new phases of existing ones.
 
 use super::EndBehavior;
 use super::object::Metadata;
 use crate::stripe::Form;
 
-/// What a schedule is to be.
+/// The wanted state of a schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewSchedule {
     /// When its first phase starts.
     pub start: ScheduleStart,
-    /// At least one, in order.
+    /// Its phases, in order. At least one.
     pub phases: Vec<NewPhase>,
     /// Whether the subscription ends with the last phase.
     pub ends: bool,
     /// Whether Stripe computes tax, in all phases.
     pub automatic_tax: bool,
-    /// What invoices are paid with; none: the customer's default.
+    /// The payment method of invoices. None: the customer's default.
     pub payment_method: Option<String>,
-    /// Whether what is unused is not credited, nor the rest of the period charged.
+    /// Whether proration is off, so that unused time is not credited and the rest of the period is not charged.
     pub unprorated: bool,
-    /// Which phase begins now, or is changed in place; none if the first one is kept as it is.
+    /// The index of the phase that begins now, or is changed in place. None if the first one is kept as it is.
     pub begins: Option<usize>,
 }
 
-/// When the first phase of a plan starts.
+/// When the first phase of a schedule starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScheduleStart {
-    /// When Stripe gets to it.
+    /// When Stripe processes the call.
     Now,
     /// Unix seconds.
     At(i64),
-    /// When the phase in force did, which must not change.
+    /// At the start of the phase in force, which must not change.
     WithCurrentPhase,
 }
 
 /// When a phase ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PhaseEnd {
-    /// When Stripe gets to it; the next phase begins.
+    /// When Stripe processes the call. The next phase begins then.
     Now,
     /// Unix seconds.
     At(i64),
 }
 
-/// A phase as it is sent.
+/// A phase to send.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewPhase {
-    /// None on a last phase: one billing interval, then it goes on by itself.
+    /// When it ends. On the last phase, none means after one billing interval; then the subscription continues without
+    /// the schedule.
     pub end: Option<PhaseEnd>,
-    /// What is sold.
+    /// What it sells.
     pub items: Vec<NewPhaseItem>,
     /// Whether the whole phase is a trial.
     pub trial: bool,
-    /// Unix seconds; for a kept phase whose trial ends in the middle.
+    /// Unix seconds. For a kept phase whose trial ends before the phase.
     pub trial_end: Option<i64>,
     /// A coupon's id.
     pub coupon: Option<String>,
-    /// Becomes the subscription's.
+    /// Metadata that Stripe copies to the subscription when the phase begins.
     pub metadata: Metadata,
 }
 
-/// An item of a phase as it is sent.
+/// An item of a phase to send.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewPhaseItem {
     /// `price_…`.
     pub price: String,
-    /// None: one, or none of a metered price.
+    /// The quantity. None: one, or no quantity for a metered price.
     pub quantity: Option<u64>,
-    /// The app's own pairs.
+    /// The app's own metadata.
     pub metadata: Metadata,
 }
 
@@ -84,7 +85,8 @@ impl NewSchedule {
         form
     }
 
-    /// The parameters that give a schedule other phases. `current_phase_start` is when the running one began, if any does.
+    /// The parameters that replace the phases of a schedule. `current_phase_start` is when the phase in force began, if
+    /// there is one.
     pub(super) fn replacement(&self, current_phase_start: Option<i64>) -> Form {
         let start = match (self.start, current_phase_start) {
             (ScheduleStart::WithCurrentPhase, Some(start)) | (ScheduleStart::At(start), _) => {
@@ -97,7 +99,7 @@ impl NewSchedule {
         form
     }
 
-    /// What both have in common.
+    /// The parameters that creation and replacement have in common.
     fn terms(&self) -> Form {
         let mut form = Form::new();
         let end = if self.ends {
@@ -106,7 +108,7 @@ impl NewSchedule {
             EndBehavior::Release
         };
         form.push("end_behavior", end.as_str());
-        // Said of the schedule alone: a phase without a word of its own follows it, the kept one too.
+        // It is set on the schedule only. Phases without a setting of their own use that, the kept one included.
         form.push(
             "default_settings[automatic_tax][enabled]",
             self.automatic_tax,

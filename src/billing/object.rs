@@ -1,7 +1,7 @@
 //! What Stripe's objects have in common.
 //!
-//! Unknown fields are ignored and absent ones read as unset, so that an object of a later API
-//! version, or of an older account, is no error.
+//! Unknown fields are ignored and absent ones read as unset, so objects of later API versions and of older accounts can
+//! be read.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::stripe::Identified;
 
-/// Free key/value pairs on an object, sorted by key.
+/// The metadata of an object, sorted by key.
 pub type Metadata = BTreeMap<String, String>;
 
 /// Any object of which only the id matters.
@@ -21,7 +21,7 @@ pub struct Object {
     pub id: String,
 }
 
-/// An id, or the whole object where it was asked for with `expand[]`.
+/// An id, or the whole object if `expand[]` asked for it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub enum Expandable<T> {
@@ -51,7 +51,7 @@ impl<T: Identified> Expandable<T> {
     }
 }
 
-/// Lets lists of these go on after the last one that was read.
+/// Implements `Identified`, so that lists of these can be read page by page.
 macro_rules! identified {
     ($($name:ty),* $(,)?) => {
         $(impl crate::stripe::Identified for $name {
@@ -66,7 +66,7 @@ pub(super) use identified;
 
 identified!(Object);
 
-/// Null where a price has nothing of the kind.
+/// Reads null as the default.
 pub(super) fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     input: D,
 ) -> Result<T, D::Error> {
@@ -87,7 +87,7 @@ pub(super) fn decimal<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Deci
         .map_err(D::Error::custom)
 }
 
-/// Objects that are passed on untouched.
+/// Objects that are passed on as they are.
 impl Identified for serde_json::Value {
     fn id(&self) -> &str {
         self["id"].as_str().unwrap_or_default()

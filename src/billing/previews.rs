@@ -3,12 +3,12 @@
 use super::{Billing, Invoice};
 use crate::stripe::{Error, Form};
 
-/// Other terms of a subscription, which are only tried.
+/// Changed terms of a subscription, for a preview.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewTerms {
-    /// What changes.
+    /// The changed items.
     pub items: Vec<PreviewedItem>,
-    /// When the rest of the period changes its price, in Unix seconds; none: it does not.
+    /// The time from which prorations are computed, in Unix seconds. None: without prorations.
     pub prorated_from: Option<i64>,
 }
 
@@ -19,7 +19,7 @@ pub enum PreviewedItem {
     Added {
         /// `price_…`.
         price: String,
-        /// None of a metered price.
+        /// None for a metered price.
         quantity: Option<u64>,
     },
     /// It is removed.
@@ -56,7 +56,7 @@ impl NewTerms {
 }
 
 impl Billing<'_> {
-    /// The next invoice of a subscription, perhaps with other terms. None if there will be none.
+    /// A preview of a subscription's next invoice, with `terms` if given. None if there will be no invoice.
     pub async fn next_invoice(
         self,
         subscription: &str,

@@ -13,9 +13,9 @@ use crate::stripe::Error;
 pub struct Schedule {
     /// `sub_sched_…`.
     pub id: String,
-    /// What has become of it.
+    /// Its status.
     pub status: ScheduleStatus,
-    /// Absent before it starts and after it ends.
+    /// The phase in force. None before the schedule starts and after it ends.
     #[serde(default)]
     pub current_phase: Option<Span>,
     /// All phases, past ones too.
@@ -39,21 +39,21 @@ pub struct Schedule {
     /// The subscription that it drives, or its id.
     #[serde(default)]
     pub subscription: Option<Expandable<Subscription>>,
-    /// What holds in a phase that does not say otherwise.
+    /// Settings for phases that have none of their own.
     #[serde(default)]
     pub default_settings: ScheduleSettings,
-    /// The schedule's own; that of a phase goes to the subscription.
+    /// The schedule's own metadata. That of a phase goes to the subscription.
     #[serde(default)]
     pub metadata: Metadata,
 }
 
-/// The terms that phases have in common.
+/// The default settings of phases.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ScheduleSettings {
     /// Whether tax is computed.
     pub automatic_tax: AutomaticTax,
-    /// What invoices are paid with, if not the customer's default.
+    /// The payment method of invoices. None: the customer's default.
     pub default_payment_method: Option<String>,
 }
 
@@ -76,16 +76,16 @@ pub struct SchedulePhase {
     /// Unix seconds.
     #[serde(default)]
     pub trial_end: Option<i64>,
-    /// What is sold in it.
+    /// What it sells.
     #[serde(default)]
     pub items: Vec<PhaseItem>,
     /// The coupon, or its id.
     #[serde(default)]
     pub coupon: Option<Expandable<Coupon>>,
-    /// Becomes the subscription's.
+    /// Metadata that Stripe copies to the subscription when the phase begins.
     #[serde(default)]
     pub metadata: Option<Metadata>,
-    /// Whether tax is computed; unset: as the schedule's default says.
+    /// Whether tax is computed. None: the schedule's default.
     #[serde(default)]
     pub automatic_tax: Option<AutomaticTax>,
 }
@@ -95,10 +95,10 @@ pub struct SchedulePhase {
 pub struct PhaseItem {
     /// The price, or its id.
     pub price: Expandable<Price>,
-    /// Absent on metered items.
+    /// The quantity. Metered items have none.
     #[serde(default)]
     pub quantity: Option<u64>,
-    /// The app's own pairs.
+    /// The app's own metadata.
     #[serde(default)]
     pub metadata: Metadata,
 }
@@ -122,15 +122,15 @@ impl crate::stripe::Identified for CustomerSchedule {
 }
 
 words! {
-    /// What has become of a schedule.
+    /// The status of a schedule.
     ScheduleStatus {
-        /// It waits for its first phase.
+        /// Its first phase has not begun.
         NotStarted = "not_started",
         /// It drives a subscription.
         Active = "active",
         /// Its last phase is over.
         Completed = "completed",
-        /// It let its subscription go.
+        /// It was released: its subscription continues without it.
         Released = "released",
         /// It was canceled.
         Canceled = "canceled",
@@ -153,12 +153,12 @@ impl Schedule {
         self.status == ScheduleStatus::Active
     }
 
-    /// The subscription that it drives, where that was asked for.
+    /// The subscription that it drives, if expanded.
     pub fn driven(&self) -> Option<&Subscription> {
         self.subscription.as_ref()?.object()
     }
 
-    /// The same subscription, with this schedule.
+    /// The subscription that it drives, with this schedule in it.
     pub fn into_subscription(mut self) -> Option<Subscription> {
         let Expandable::Object(mut subscription) = self.subscription.take()? else {
             return None;
@@ -167,14 +167,14 @@ impl Schedule {
         Some(*subscription)
     }
 
-    /// Whether it has not begun.
+    /// Whether it has not started.
     pub fn is_not_started(&self) -> bool {
         self.status == ScheduleStatus::NotStarted
     }
 }
 
 impl Billing<'_> {
-    /// A customer's schedules, newest first: those to come, the one in force, and past ones.
+    /// A customer's schedules, newest first: future, current and past ones.
     pub async fn schedules(self, customer: &str) -> Result<Vec<Schedule>, Error> {
         let request = self
             .get(SCHEDULES)
@@ -190,13 +190,14 @@ impl Billing<'_> {
         request.expand("data.customer").list().await
     }
 
-    /// Makes a schedule for a customer without a subscription, and answers with its subscription too, if it begins now.
+    /// Creates a schedule for a customer without a subscription. The answer has the new subscription, if the schedule
+    /// begins now.
     pub fn create_schedule(self, customer: &str, new: &NewSchedule) -> Write<Schedule> {
         let request = self.post(SCHEDULES).form(new.creation(customer));
         Write::new(request.expand("subscription"))
     }
 
-    /// Gives a subscription a schedule. Stripe takes no metadata along with it.
+    /// Creates a schedule from a subscription. Stripe accepts no metadata in this call.
     pub fn adopt_subscription(self, subscription: &str) -> Write<Schedule> {
         Write::new(
             self.post(SCHEDULES)
@@ -204,8 +205,8 @@ impl Billing<'_> {
         )
     }
 
-    /// Gives a schedule other phases, and answers with its subscription too. `current_phase_start` is when the running
-    /// phase began, if one runs.
+    /// Replaces the phases of a schedule. The answer has its subscription. `current_phase_start` is when the phase in
+    /// force began, if there is one.
     pub fn replace_phases(
         self,
         id: &str,
@@ -217,13 +218,13 @@ impl Billing<'_> {
         Write::new(request.expand("subscription"))
     }
 
-    /// Lets a schedule's invoices be paid with `method`, also those of its later phases.
+    /// Sets the payment method of a schedule's invoices, also for its later phases.
     pub fn set_schedule_payment_method(self, id: &str, method: &str) -> Write<Schedule> {
         let request = self.post((SCHEDULE, id));
         Write::new(request.param("default_settings[default_payment_method]", method))
     }
 
-    /// Cancels a schedule that has not begun.
+    /// Cancels a schedule that has not started.
     pub fn cancel_schedule(self, id: &str) -> Write<Done> {
         Write::new(self.post(("/v1/subscription_schedules/*/cancel", id)))
     }

@@ -1,4 +1,4 @@
-//! Set-up intents: a person enters a card on a page with Stripe's elements, and it is attached to a customer.
+//! Set-up intents: a person enters a card in Stripe's elements on the app's page, and Stripe attaches it to a customer.
 
 use serde::Deserialize;
 
@@ -10,18 +10,18 @@ use crate::stripe::Error;
 pub struct SetupIntent {
     /// `seti_…`.
     pub id: String,
-    /// `succeeded`, or what is still missing.
+    /// Its status, such as `succeeded` or `requires_action`.
     pub status: String,
-    /// With which a browser may go on with it.
+    /// The secret with which a browser confirms it.
     #[serde(default)]
     pub client_secret: Option<String>,
-    /// Whose it is.
+    /// The customer.
     #[serde(default)]
     pub customer: Option<String>,
     /// `pm_…`.
     #[serde(default)]
     pub payment_method: Option<String>,
-    /// Why the last try failed.
+    /// The error of the last attempt.
     #[serde(default)]
     pub last_setup_error: Option<SetupError>,
     /// What the person has to do.
@@ -33,13 +33,13 @@ pub struct SetupIntent {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct SetupError {
-    /// For programs.
+    /// The error code.
     pub code: Option<String>,
-    /// What the card's bank says.
+    /// The bank's reason.
     pub decline_code: Option<String>,
     /// A page that explains the code.
     pub doc_url: Option<String>,
-    /// For people.
+    /// The message for people.
     pub message: Option<String>,
     /// The parameter that is wrong.
     pub param: Option<String>,
@@ -52,7 +52,7 @@ pub struct SetupError {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct NextAction {
-    /// Go to a page.
+    /// The page to go to.
     pub redirect_to_url: Option<Redirect>,
     /// The kind of action.
     #[serde(rename = "type")]
@@ -63,9 +63,9 @@ pub struct NextAction {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Redirect {
-    /// Where the person comes back to.
+    /// Where the browser returns to.
     pub return_url: Option<String>,
-    /// Where it is.
+    /// The URL of the page.
     pub url: Option<String>,
 }
 
@@ -77,7 +77,7 @@ impl SetupIntent {
 }
 
 impl Billing<'_> {
-    /// Makes a set-up intent for a customer's card.
+    /// Creates a set-up intent for a customer's card.
     pub fn create_setup_intent(self, customer: &str) -> Write<SetupIntent> {
         let request = self.post("/v1/setup_intents").param("customer", customer);
         Write::new(request.param("payment_method_types[]", "card"))

@@ -15,15 +15,15 @@ pub struct Subscription {
     /// `cus_…`.
     #[serde(default)]
     pub customer: String,
-    /// What has become of it.
+    /// Its status.
     pub status: SubscriptionStatus,
     /// Unix seconds.
     #[serde(default)]
     pub start_date: i64,
-    /// Unix seconds; when it is going to end.
+    /// When it is scheduled to end, in Unix seconds.
     #[serde(default)]
     pub cancel_at: Option<i64>,
-    /// Unix seconds; when it ended.
+    /// When it ended, in Unix seconds.
     #[serde(default)]
     pub ended_at: Option<i64>,
     /// Unix seconds.
@@ -38,22 +38,22 @@ pub struct Subscription {
     /// Unix seconds.
     #[serde(default)]
     pub current_period_end: i64,
-    /// Unix seconds; a time at which a billing period begins, and whose day of the month others begin on.
+    /// The billing cycle anchor, in Unix seconds: billing periods begin on its day of the month.
     #[serde(default)]
     pub billing_cycle_anchor: Option<i64>,
-    /// Free pairs.
+    /// Its metadata.
     #[serde(default)]
     pub metadata: Metadata,
-    /// Three lower-case letters.
+    /// The currency: three lower-case letters.
     #[serde(default)]
     pub currency: String,
-    /// What its invoices are paid with, if not the customer's default: `pm_…`.
+    /// The payment method of its invoices: `pm_…`. None: the customer's default.
     #[serde(default)]
     pub default_payment_method: Option<String>,
-    /// `clock_…`, if its time does not pass by itself.
+    /// The test clock that it is on: `clock_…`.
     #[serde(default)]
     pub test_clock: Option<String>,
-    /// At most 20, so they are always all here.
+    /// Its items. Stripe allows at most 20, so this page has all of them.
     pub items: Page<SubscriptionItem>,
     /// The schedule that drives it, or its id.
     #[serde(default)]
@@ -70,7 +70,7 @@ pub struct Subscription {
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct AutomaticTax {
-    /// It does.
+    /// Whether it does.
     pub enabled: bool,
 }
 
@@ -79,15 +79,15 @@ pub struct AutomaticTax {
 pub struct SubscriptionItem {
     /// `si_…`.
     pub id: String,
-    /// What is sold.
+    /// The price.
     pub price: Price,
-    /// Unix seconds; when it was created.
+    /// When it was created, in Unix seconds.
     #[serde(default)]
     pub created: i64,
-    /// Absent on metered items.
+    /// The quantity. Metered items have none.
     #[serde(default)]
     pub quantity: Option<u64>,
-    /// The app's own pairs.
+    /// The app's own metadata.
     #[serde(default)]
     pub metadata: Metadata,
 }
@@ -100,7 +100,7 @@ pub struct CustomerSubscription {
     /// The subscription, whose schedule is expanded. It does not name its customer.
     #[serde(flatten)]
     pub subscription: Subscription,
-    /// The customer. All its live subscriptions are here too where they were asked for.
+    /// The customer, with all its live subscriptions if these were expanded.
     pub customer: Customer,
 }
 
@@ -109,22 +109,22 @@ pub struct CustomerSubscription {
 pub struct SubscriptionFilter<'a> {
     /// Only those that sell this price now: `price_…`.
     pub price: Option<&'a str>,
-    /// Those that have ended too.
+    /// Whether to include those that have ended.
     pub with_ended: bool,
-    /// Only those on this test clock; none: only those on none.
+    /// Only those on this test clock. None: only those on no test clock.
     pub test_clock: Option<&'a str>,
 }
 
 words! {
-    /// What has become of a subscription.
+    /// The status of a subscription.
     SubscriptionStatus {
-        /// A trial runs.
+        /// It is in a trial.
         Trialing = "trialing",
         /// It is paid for.
         Active = "active",
-        /// An invoice was not paid, and may be yet.
+        /// An invoice is unpaid, and its payment is retried.
         PastDue = "past_due",
-        /// Invoices are not paid, and not tried any more.
+        /// Invoices are unpaid, and payment is not retried.
         Unpaid = "unpaid",
         /// Its trial ended without a payment method.
         Paused = "paused",
@@ -138,7 +138,7 @@ words! {
 }
 
 impl Subscription {
-    /// Whether a trial runs.
+    /// Whether it is in a trial.
     pub fn is_trialing(&self) -> bool {
         self.status == SubscriptionStatus::Trialing
     }
@@ -150,29 +150,30 @@ impl Subscription {
     }
 }
 
-/// How much of a customer's subscriptions is read.
+/// How much to read of a customer's subscriptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
-    /// Items only: the entitlement path.
+    /// Only items, as the entitlement path needs.
     Items,
-    /// Schedule and coupons too.
+    /// Also schedules and coupons.
     Schedule,
-    /// The same, with subscriptions that have ended.
+    /// Also schedules and coupons, and subscriptions that have ended.
     History,
 }
 
-/// What is written to a subscription. What is not given stays.
+/// An update of a subscription. None leaves a field as it is.
 #[derive(Clone, Debug, Default)]
 pub struct SubscriptionUpdate<'a> {
-    /// What its invoices are paid with: `pm_…`.
+    /// The payment method of its invoices: `pm_…`.
     pub default_payment_method: Option<&'a str>,
-    /// Items that empty ones of the same price take the place of: no later record takes anything away from a maximum.
+    /// Items to replace by empty ones of the same price. Usage records cannot lower a maximum, so clearing needs a new
+    /// item.
     pub cleared_items: Vec<ClearedItem<'a>>,
-    /// Free pairs.
+    /// Its metadata.
     pub metadata: Metadata,
 }
 
-/// An item whose usage is to be forgotten, and not billed.
+/// An item whose usage is discarded and not billed.
 #[derive(Clone, Copy, Debug)]
 pub struct ClearedItem<'a> {
     /// `si_…`.
@@ -206,14 +207,14 @@ impl Billing<'_> {
         self.get((SUBSCRIPTION, id)).send().await
     }
 
-    /// A page of all subscriptions that have not ended, newest first, which goes on `after` one of them.
+    /// A page of all subscriptions that have not ended, newest first, that starts `after` one of them.
     pub async fn all_subscriptions(self, after: Option<&str>) -> Result<Page<Subscription>, Error> {
         let request = self.get("/v1/subscriptions").param("limit", 100);
         request.param_some("starting_after", after).send().await
     }
 
-    /// A page of subscriptions with their customers, newest first, which goes on `after` one of them. Where a price is
-    /// named, each customer has all its live subscriptions.
+    /// A page of subscriptions with their customers, newest first, that starts `after` one of them. If the filter names
+    /// a price, each customer has all its live subscriptions.
     pub async fn subscriptions_with_customers(
         self,
         filter: SubscriptionFilter<'_>,
@@ -256,7 +257,7 @@ impl Billing<'_> {
         let page: Page<Subscription> = request.send().await?;
         Ok(page.data)
     }
-    /// Writes to a subscription.
+    /// Updates a subscription.
     pub fn update_subscription(
         self,
         id: &str,
@@ -265,7 +266,7 @@ impl Billing<'_> {
         Write::new(self.post((SUBSCRIPTION, id)).form(update.form()))
     }
 
-    /// Ends a subscription now, billing what was used, and with `credits`, giving back what was paid and is not used.
+    /// Ends a subscription now and bills what was used. With `credits`, Stripe credits the unused time.
     pub async fn end_subscription(self, id: &str, credits: bool) -> Result<Subscription, Error> {
         let request = self.delete((SUBSCRIPTION, id));
         let request = request.param("invoice_now", true);

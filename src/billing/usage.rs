@@ -1,8 +1,8 @@
-//! Usage of metered items: records of it, and what they add up to.
+//! Usage of metered items: usage records, and their totals.
 //!
-//! How usage is told to Stripe, and read back, is decided by the price of the item. All prices that there are today count
-//! records on the item, by the [classic](super::CLASSIC) API. Calls for prices of another generation, such as meters,
-//! belong here too, in their own version.
+//! The price of an item decides how its usage is recorded and read back. All prices today use records on the item, of
+//! the [classic](super::CLASSIC) API. Calls for other kinds of prices, such as those with meters, belong here too, each
+//! with its own API version.
 
 use serde::Deserialize;
 
@@ -14,14 +14,14 @@ use crate::stripe::{Error, Page};
 pub struct UsageRecordSummary {
     /// `sis_…`.
     pub id: String,
-    /// Aggregated as the price says.
+    /// The total, aggregated as the price says.
     pub total_usage: i64,
     /// The billing period.
     #[serde(default)]
     pub period: UsagePeriod,
 }
 
-/// The period of a summary.
+/// The period of a summary. An end can be missing.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct UsagePeriod {
@@ -36,23 +36,23 @@ pub struct UsagePeriod {
 pub struct UsageRecord {
     /// Units.
     pub quantity: i64,
-    /// Whether it is set or added to what is there.
+    /// Whether it sets the usage or adds to it.
     pub action: UsageAction,
-    /// Unix seconds; none: now, as Stripe's clock says.
+    /// Unix seconds. None: now, by Stripe's clock.
     pub at: Option<i64>,
 }
 
-/// What a usage record does to what is there.
+/// What a usage record does to earlier usage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UsageAction {
-    /// It is added.
+    /// It adds to it.
     Increment,
-    /// It takes its place.
+    /// It replaces it.
     Set,
 }
 
 impl Billing<'_> {
-    /// Records usage on the item of that id.
+    /// Records usage on an item.
     pub fn record_usage(self, item: &str, record: UsageRecord) -> Write<Done> {
         let action = match record.action {
             UsageAction::Increment => "increment",
@@ -65,12 +65,12 @@ impl Billing<'_> {
             .param("action", action);
         Write::new(match record.at {
             Some(at) => request.param("timestamp", at),
-            // Not a computed second: a repetition must have the same parameters.
+            // Not a computed second, since a retry must have the same parameters.
             None => request.param("timestamp", "now"),
         })
     }
 
-    /// What was recorded on an item in each of its last `periods` periods, at most a hundred, newest first.
+    /// The usage of an item in each of its last `periods` billing periods, newest first. At most a hundred.
     pub async fn usage_summaries(
         self,
         item: &str,
@@ -82,8 +82,8 @@ impl Billing<'_> {
         Ok(page.data)
     }
 
-    /// The lines of the upcoming invoice: of `subscription`, or of the one that the customer is billed for next. None if
-    /// there is nothing to bill, or if there are too many.
+    /// The lines of the upcoming invoice of `subscription`, or of the customer's next invoice. Empty if there is
+    /// nothing to bill, or if there are more than a page.
     pub async fn upcoming_lines(
         self,
         customer: &str,
@@ -95,8 +95,8 @@ impl Billing<'_> {
             .param_some("subscription", subscription)
             .param("limit", 100);
         match request.send::<Page<InvoiceLine>>().await {
-            // More lines than a page has: Stripe fails on the second one, and a part of the lines
-            // would be a wrong total.
+            // There are more lines than fit on a page. Stripe fails to return the second page, and some of the lines
+            // would make a wrong total.
             Ok(page) if page.has_more => Ok(Vec::new()),
             Ok(page) => Ok(page.data),
             Err(error) if error.is_no_upcoming_invoice() => Ok(Vec::new()),

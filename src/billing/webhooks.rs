@@ -1,4 +1,4 @@
-//! Webhook endpoints: where Stripe delivers events.
+//! Webhook endpoints, to which Stripe delivers events.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::object::{Object, identified};
 use super::{Billing, CLASSIC, Write};
 use crate::stripe::Error;
 
-/// The events after which something that Tier remembers of a customer may be another.
+/// The events after which something that Tier caches about a customer may be outdated.
 const EVENTS: [&str; 46] = [
     "checkout.session.async_payment_failed",
     "checkout.session.async_payment_succeeded",
@@ -56,11 +56,11 @@ const EVENTS: [&str; 46] = [
     "subscription_schedule.updated",
 ];
 
-/// What an endpoint is sent.
+/// Which events an endpoint receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventTypes {
-    /// The events that Tier heeds.
-    Heeded,
+    /// The events that Tier acts on.
+    Relevant,
     /// Every event.
     All,
 }
@@ -70,18 +70,18 @@ pub enum EventTypes {
 pub struct WebhookEndpoint {
     /// `we_…`.
     pub id: String,
-    /// Where it is.
+    /// Its URL.
     pub url: String,
     /// `enabled` or `disabled`.
     #[serde(default)]
     pub status: String,
-    /// The version that the objects in its events have; none: that of the account.
+    /// The API version of the objects in its events. None: the account's default.
     #[serde(default)]
     pub api_version: Option<String>,
-    /// The types of the events that it is sent.
+    /// The types of events that it receives.
     #[serde(default)]
     pub enabled_events: Vec<String>,
-    /// What its events are signed with (`whsec_…`): told once, when it is made.
+    /// The secret that signs its events (`whsec_…`). Stripe returns it only on creation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
 }
@@ -94,7 +94,7 @@ impl Billing<'_> {
         self.get("/v1/webhook_endpoints").list().await
     }
 
-    /// Makes an endpoint at `url` for some types of events, in the version that Tier speaks.
+    /// Creates an endpoint at `url` for some types of events, with Tier's API version.
     pub fn create_webhook_endpoint(self, url: &str, types: EventTypes) -> Write<WebhookEndpoint> {
         let request = self
             .post("/v1/webhook_endpoints")
@@ -102,7 +102,7 @@ impl Billing<'_> {
             .param("api_version", CLASSIC.0)
             .param("description", "tier");
         let types: &[&str] = match types {
-            EventTypes::Heeded => &EVENTS,
+            EventTypes::Relevant => &EVENTS,
             EventTypes::All => &["*"],
         };
         Write::new(types.iter().fold(request, |request, event| {

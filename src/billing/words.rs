@@ -1,6 +1,6 @@
-//! Stripe's words: statuses, usage types and the like.
+//! Enums for the fixed words in Stripe's answers: statuses, usage types and so on.
 
-/// Declares an enum of words. One that is not known is kept as it is, so that a new one of Stripe's never breaks a read.
+/// Declares an enum of words. Unknown words are kept as they are, so a new one of Stripe's never breaks a read.
 macro_rules! words {
     (
         $(#[$about:meta])*
@@ -10,7 +10,7 @@ macro_rules! words {
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum $name {
             $($(#[$doc])* $variant,)*
-            /// Another word, or none.
+            /// An unknown word. Empty if there is none.
             Other(String),
         }
 
@@ -54,7 +54,7 @@ mod tests {
     use crate::billing::ClockStatus;
 
     #[test]
-    fn a_word_that_is_not_known_is_kept() {
+    fn an_unknown_word_is_kept() {
         let read = |text: &str| -> ClockStatus {
             serde_json::from_value(text.into()).expect("any text can be read")
         };

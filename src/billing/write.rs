@@ -1,4 +1,4 @@
-//! A write that is not sent yet.
+//! Writes that are not sent yet.
 
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
@@ -8,14 +8,14 @@ use serde::de::DeserializeOwned;
 
 use crate::stripe::{Answer, Client, Error, Request};
 
-/// A write that is ready but for what its caller has to say: its idempotency key, and what is noted in the metadata.
+/// A prepared write. The caller may add an idempotency key and metadata, and sends it.
 #[must_use = "a write does nothing until it is sent"]
 pub struct Write<T> {
     request: Request,
     answer: PhantomData<fn() -> T>,
 }
 
-/// An answer of which nothing is read.
+/// An answer whose content is not read.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct Done {}
 
@@ -27,7 +27,8 @@ impl<T> Write<T> {
         }
     }
 
-    /// Lets it happen once under `key`, over several calls. Without, only our own retries of one call are one.
+    /// Sets the idempotency key: all calls with this `key` take effect once. Without one, only the retries of a single
+    /// call do.
     pub fn key(self, key: impl Into<String>) -> Self {
         Self::new(self.request.idempotency_key(key))
     }
@@ -37,12 +38,12 @@ impl<T> Write<T> {
         self.request.given_key()
     }
 
-    /// Writes a pair of the object's metadata along.
+    /// Adds a metadata pair.
     pub fn note(self, key: &str, value: impl Display) -> Self {
         Self::new(self.request.param(format!("metadata[{key}]"), value))
     }
 
-    /// Writes a pair of the object's metadata along, if there is a value.
+    /// Adds a metadata pair, if there is a value.
     pub fn note_some(self, key: &str, value: Option<impl Display>) -> Self {
         match value {
             Some(value) => self.note(key, value),
@@ -50,22 +51,22 @@ impl<T> Write<T> {
         }
     }
 
-    /// The same write, of whose answer nothing is read.
+    /// The same write, without reading its answer.
     pub fn unread(self) -> Write<Done> {
         Write::new(self.request)
     }
 
-    /// The same write, made by another client.
+    /// The same write, sent by another client.
     pub fn by(self, client: Client) -> Self {
         Self::new(self.request.by(client))
     }
 
-    /// Its parameters as they are sent, by which it can be told from another one.
+    /// Its encoded parameters, which distinguish it from other writes.
     pub fn parameters(&self) -> String {
         self.request.parameters()
     }
 
-    /// What it holds, in bytes.
+    /// Its size in memory, in bytes.
     pub fn size(&self) -> usize {
         self.request.size()
     }
@@ -80,7 +81,7 @@ impl<T: DeserializeOwned> Write<T> {
         self.request.send().await
     }
 
-    /// Sends it, and says whether the answer is that of an earlier call with the same key.
+    /// Sends it. Also returns whether Stripe replayed the answer of an earlier call with the same key.
     ///
     /// # Errors
     /// As [`Request::send`].

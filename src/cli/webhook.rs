@@ -55,7 +55,7 @@ pub(super) async fn run(context: &Context, arguments: &Webhook) -> anyhow::Resul
             created(
                 context,
                 &domain
-                    .create_webhook(url.as_str(), EventTypes::Heeded)
+                    .create_webhook(url.as_str(), EventTypes::Relevant)
                     .await?,
             )
         }
