@@ -141,7 +141,7 @@ impl Domain {
             && is_new
             && error.is_definite_refusal()
         {
-            self.unmake_customer(&org).await;
+            self.undo_creation(&org).await;
         }
         let opened = opened?;
         if is_new {

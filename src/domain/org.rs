@@ -1,8 +1,8 @@
 //! Orgs and the Stripe customers that stand for them.
 //!
-//! An org is found by one search on the pair `tier.org` of its metadata and, since search lags behind creation,
-//! one page of the customers created in the last minutes. Never by paging through all of them,
-//! unless Stripe does not search for this account.
+//! A look-up searches for the metadata pair `tier.org` and, since search lags behind creation, lists one page of the
+//! customers created in the last minutes. It never pages through all customers, unless Stripe does not support search
+//! for the account.
 
 mod create;
 mod directory;
@@ -30,17 +30,17 @@ pub(super) use directory::{Customers, Directory};
 /// The metadata key by which a customer is an org's.
 pub(super) const ORG: &str = "tier.org";
 
-/// An org's payment methods, as Stripe has them.
+/// An org's payment methods, as Stripe returns them.
 #[derive(Clone, Debug)]
 pub struct PaymentMethods {
-    /// Stripe's objects, untouched.
+    /// Stripe's objects, unchanged.
     pub methods: Vec<Value>,
 }
 
-/// An org's customer as an account.
+/// An org's customer with its payment details.
 #[derive(Clone, Debug)]
 pub struct OrgAccount {
-    /// What Stripe says of it.
+    /// The customer.
     pub customer: CustomerAccount,
     /// Its page in Stripe's dashboard, if it has one.
     pub url: Option<String>,
@@ -63,7 +63,7 @@ impl Domain {
         }
     }
 
-    /// The org's customer as an account: what it pays with, and whether it does.
+    /// The org's customer with its payment details.
     pub async fn lookup_org_account(&self, org: &OrgName) -> Result<OrgAccount> {
         let mut org = self.resolve_org(org).await?;
         loop {

@@ -59,7 +59,7 @@ impl Span {
     }
 }
 
-/// What an org has, had or will have during a stretch of time.
+/// What an org has, had or will have for some time.
 #[derive(Clone, Debug)]
 pub struct Phase {
     /// The granted features, sorted. None: the subscription is over.
@@ -72,11 +72,11 @@ pub struct Phase {
     pub trial: bool,
     /// The coupon in force.
     pub coupon: Option<Coupon>,
-    /// When it begins, Unix seconds.
+    /// When it begins, in Unix seconds.
     pub effective: i64,
-    /// When it ends, Unix seconds; none: not planned.
+    /// When it ends, in Unix seconds. None: not planned.
     pub end: Option<i64>,
-    /// The running billing period.
+    /// The current billing period.
     pub current: Option<Span>,
     /// Whether Stripe computes tax.
     pub automatic_tax: bool,
@@ -85,7 +85,7 @@ pub struct Phase {
 /// All phases that Stripe knows of.
 #[derive(Clone, Debug, Default)]
 pub struct Phases {
-    /// The running billing period; none without a subscription.
+    /// The current billing period. None without a subscription.
     pub current: Option<Span>,
     /// In order of time.
     pub phases: Vec<Phase>,
@@ -94,21 +94,21 @@ pub struct Phases {
 }
 
 impl Domain {
-    /// The phase in force, or [`Error::NoPhase`] if there is none: that is known of the org too.
+    /// The phase in force, or [`Error::NoPhase`] if there is none. The absence of a phase is a cached answer too.
     ///
     /// # Errors
-    /// It is not known.
+    /// If neither is known.
     pub async fn phase(&self, org: &OrgName) -> Result<Answered<Result<Phase>>> {
         let known = self.known::<InForce>(org).await?;
         Ok(known.map(|in_force| in_force.phase().ok_or(Error::NoPhase)))
     }
 
-    /// All phases: past ones as far as Stripe keeps them, the one in force, and future ones.
+    /// All phases: past ones as far back as Stripe keeps them, the one in force, and future ones.
     pub async fn phases(&self, org: &OrgName) -> Result<Phases> {
         Ok(self.timeline(org, Detail::History).await?.0)
     }
 
-    /// The phases of the org's subscription, and that subscription.
+    /// The phases of the org's subscription, and the subscription itself.
     async fn timeline(
         &self,
         org: &OrgName,
@@ -165,7 +165,7 @@ impl Domain {
     }
 }
 
-/// The phases that an org has after a time, the end of its subscription included.
+/// The phases that an org has from `now` on, including the end of its subscription.
 pub(super) fn phases_to_come(state: CurrentState<'_>, catalog: &Catalog, now: i64) -> Vec<Phase> {
     let mut phases = match state {
         CurrentState::Nothing => Vec::new(),

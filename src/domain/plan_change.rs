@@ -1,5 +1,5 @@
-//! Decides what to do in Stripe so that an org's phases become the requested ones. Pure: it turns the current state and
-//! the request into an [`Action`], which `schedule` carries out.
+//! Decides what to do in Stripe so that an org's phases become the requested ones. Pure: it maps the current state and
+//! the request to an [`Action`], which `schedule` carries out.
 
 mod append;
 mod current_plan;
@@ -20,7 +20,7 @@ pub(super) const LONGEST_TRIAL: i64 = 730 * 24 * 60 * 60;
 /// How many current and future phases Stripe lets a schedule have.
 const MAX_PHASES: usize = 10;
 
-/// What the org has now.
+/// The org's current subscription or schedule.
 #[derive(Clone, Copy)]
 pub(super) enum CurrentState<'a> {
     /// Neither a subscription nor a schedule.
@@ -34,13 +34,13 @@ pub(super) enum CurrentState<'a> {
 /// A requested phase with its features looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ResolvedPhase {
-    /// Unix seconds; none: now.
+    /// Unix seconds. None: now.
     pub(super) effective: Option<i64>,
     /// Whether the whole phase is a trial.
     pub(super) trial: bool,
-    /// Its features; none: the subscription ends.
+    /// Its features. None: the subscription ends.
     pub(super) features: Vec<PricedFeature>,
-    /// The id of a coupon, or empty for no coupon; none: keep the current one.
+    /// The id of a coupon, or empty for no coupon. None: keep the current one.
     pub(super) coupon: Option<String>,
 }
 
@@ -49,11 +49,11 @@ pub(super) struct ResolvedPhase {
 pub(super) struct Change<'a> {
     /// The phases, [normalised](normalise); at least one.
     pub(super) asked: &'a [ResolvedPhase],
-    /// Whether they are added to those that the org has.
+    /// Whether the phases are added to those that the org has.
     pub(super) appends: bool,
-    /// Whether Stripe computes tax; none: no change.
+    /// Whether Stripe computes tax. None: no change.
     pub(super) automatic_tax: Option<bool>,
-    /// The payment method of the subscription; none: no change.
+    /// The payment method of the subscription. None: no change.
     pub(super) payment_method: Option<&'a str>,
     /// Unix seconds.
     pub(super) now: i64,
@@ -62,7 +62,7 @@ pub(super) struct Change<'a> {
 /// What to do in Stripe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    /// Everything is as requested.
+    /// Nothing to do: everything is as requested.
     Nothing,
     /// Create a schedule for the customer.
     Create(NewSchedule),
@@ -76,10 +76,10 @@ pub(super) enum Action {
     CancelSchedule(String),
 }
 
-/// Validates the phases, and replaces a first start that is not in the future by none (now).
+/// Validates the phases. If the first one starts in the past or now, its start becomes none, which means now.
 ///
 /// # Errors
-/// [`Error::Invalid`] if the phases are not in order of time, or one that is not the last is empty.
+/// [`Error::Invalid`] if the phases are not in order of time, or if a phase before the last one is empty.
 pub(super) fn normalise(mut asked: Vec<ResolvedPhase>, now: i64) -> Result<Vec<ResolvedPhase>> {
     let mut previous = None;
     let last = asked.len().saturating_sub(1);
@@ -155,7 +155,7 @@ pub(super) fn decide(current_state: CurrentState<'_>, change: Change<'_>) -> Act
             plan(at.map_or(ScheduleStart::Now, ScheduleStart::At), None, None),
         ),
         (CurrentState::Subscribed(subscription), None) => {
-            let begins = begins_anew(subscription, &current_plan, first, change.now);
+            let begins = ends_current_phase(subscription, &current_plan, first, change.now);
             let kept = begins.then(|| keep(subscription, &current_plan, PhaseEnd::Now, change.now));
             let open_end = period_end_of_long_phase(subscription, change.now);
             let open_end = open_end.filter(|_| !begins);
@@ -174,7 +174,7 @@ pub(super) fn decide(current_state: CurrentState<'_>, change: Change<'_>) -> Act
     }
 }
 
-/// The org is to have nothing any more, from `at` or from now on.
+/// Ends everything that the org has, at `at` or now.
 fn end(
     current_state: CurrentState<'_>,
     current_plan: &CurrentPlan,
@@ -208,7 +208,7 @@ fn end(
     }
 }
 
-/// A schedule of these phases. What the change does not mention stays as it is.
+/// A schedule of these phases. Settings that the change does not mention stay as they are.
 fn schedule(
     start: ScheduleStart,
     mut phases: Vec<NewPhase>,
@@ -236,10 +236,10 @@ fn on_subscription(subscription: &Subscription, plan: NewSchedule) -> Action {
     }
 }
 
-/// Whether an immediate change ends the running phase, in which case Stripe bills the metered items that are removed. A
-/// change that leaves the items as they are changes the phase in place. So does one in the second in which the phase
-/// began, since a phase cannot have zero length.
-fn begins_anew(
+/// Whether an immediate change ends the phase in force, so that Stripe bills the removed metered items. A change that
+/// keeps the items changes the phase in place. So does a change in the second in which the phase began, since a phase
+/// cannot have zero length.
+fn ends_current_phase(
     subscription: &Subscription,
     current_plan: &CurrentPlan,
     first: &ResolvedPhase,

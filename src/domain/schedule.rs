@@ -25,13 +25,13 @@ use super::{Domain, Error, Result};
 pub struct Subscribe {
     /// Details to write first.
     pub info: Option<OrgInfoUpdate>,
-    /// The phases, in order. None: only `info` and `payment_method` are written. One without features: cancel.
+    /// The phases, in order. None: only `info` and `payment_method` are written. A phase without features cancels.
     pub phases: Vec<RequestedPhase>,
     /// The payment method; may be empty. Without phases, it becomes the default.
     pub payment_method: String,
-    /// Whether Stripe computes tax in all phases; none: no change.
+    /// Whether Stripe computes tax in all phases. None: no change.
     pub automatic_tax: Option<bool>,
-    /// Whether the phases are added to those that the org has, and do not replace them.
+    /// Whether the phases are added to those that the org has, instead of replacing them.
     pub appends: bool,
     /// The digest of the request's key. If it is known already, nothing is done. [`Domain::subscribe_once`] sets it.
     pub key: Option<String>,
@@ -40,13 +40,13 @@ pub struct Subscribe {
 /// A requested phase.
 #[derive(Clone, Debug, Default)]
 pub struct RequestedPhase {
-    /// Unix seconds; none: now.
+    /// Unix seconds. None: now.
     pub effective: Option<i64>,
     /// Whether the whole phase is a trial.
     pub trial: bool,
-    /// Plans and features; none: the subscription ends.
+    /// Plans and features. None: the subscription ends.
     pub features: Vec<Reference>,
-    /// The id of a coupon, or empty for no coupon; none: keep the current one.
+    /// The id of a coupon, or empty for no coupon. None: keep the current one.
     pub coupon: Option<String>,
 }
 

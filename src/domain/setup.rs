@@ -56,7 +56,7 @@ impl Domain {
             && is_new
             && error.is_definite_refusal()
         {
-            self.unmake_customer(&org).await;
+            self.undo_creation(&org).await;
         }
         let made = made?;
         if is_new {

@@ -1,4 +1,4 @@
-//! An org's subscription in Stripe: which one it is, and what it grants.
+//! An org's subscription in Stripe: which one counts, and what it grants.
 
 use std::collections::BTreeSet;
 
@@ -19,16 +19,16 @@ pub(super) const MARK: (&str, &str) = ("tier.subscription", "default");
 
 /// Everything that Tier subscribed a customer to.
 pub(super) struct Subscriptions {
-    /// The org's subscription: the newest that is paid for, or else the newest that grants something, or else the
+    /// The org's subscription: the newest one that is paid for, or else the newest that grants something, or else the
     /// newest live one.
     pub(super) current: Option<Subscription>,
-    /// Live ones that are older than a paid one, as after Checkout.
+    /// Live ones that a newer paid one supersedes, as after Checkout.
     pub(super) superseded: Vec<Subscription>,
     /// Other live ones, whose payment is pending. They supersede nothing.
     pub(super) others: Vec<Subscription>,
     /// Ended ones, newest first, if they were requested.
     pub(super) ended: Vec<Subscription>,
-    /// Ended ones with something left to be done, if they were requested.
+    /// Ended ones that still have something to settle, if they were requested.
     pub(super) ended_unsettled: Vec<Subscription>,
     /// The newest revision among all of these.
     pub(super) revision: u64,
@@ -44,7 +44,7 @@ impl Subscription {
         matches!(self.status, Trialing | Active | PastDue)
     }
 
-    /// Whether it is paid for. Only then it supersedes older ones.
+    /// Whether it is paid for. Only a paid one supersedes older ones.
     pub(super) fn is_paid_for(&self) -> bool {
         matches!(self.status, Trialing | Active)
     }
@@ -54,13 +54,13 @@ impl Subscription {
         !matches!(self.status, Incomplete | IncompleteExpired)
     }
 
-    /// Whether it may still bill somebody.
+    /// Whether it can still bill.
     fn is_live(&self) -> bool {
         !matches!(self.status, Canceled | IncompleteExpired)
     }
 
-    /// How far it is from being its customer's: of all that a customer has, the first of the lowest rank is, as in
-    /// [`sort_out`]. None if it has ended.
+    /// Its rank among the customer's subscriptions. The first of the lowest rank is the org's, as in [`sort_out`]. None
+    /// if it has ended.
     pub(super) fn rank(&self) -> Option<u8> {
         match self {
             _ if !self.is_live() => None,
@@ -76,8 +76,8 @@ impl Subscription {
             .is_some_and(|value| value == MARK.1)
     }
 
-    /// When it will change next by itself, in Unix seconds. That may be in the past, if Stripe is late. Changes that
-    /// Stripe has made already do not count, whatever the local clock says.
+    /// When it will next change by itself, in Unix seconds. This may be in the past if Stripe is late. Changes that
+    /// Stripe has already made do not count, whatever the local clock says.
     pub(super) fn next_boundary(&self) -> Option<i64> {
         let current = self
             .active_schedule()
@@ -99,7 +99,7 @@ impl Subscription {
         phases.filter(move |phase| phase.start_date > began)
     }
 
-    /// When it is planned to sell something else, in Unix seconds.
+    /// When its prices are scheduled to change, in Unix seconds.
     pub(super) fn next_change(&self) -> Option<i64> {
         let prices = |phase: &SchedulePhase| -> BTreeSet<String> {
             let items = phase.items.iter();
@@ -122,7 +122,7 @@ impl Schedule {
 }
 
 impl Price {
-    /// The feature that the price sells; none if the price is not Tier's.
+    /// The feature that the price sells. None if the price is not Tier's.
     pub(super) fn feature_plan(&self) -> Option<FeaturePlan> {
         self.metadata.get(price::FEATURE)?.parse().ok()
     }
@@ -135,11 +135,11 @@ impl Price {
         match self.metadata.get(price::LIMIT).map(String::as_str) {
             None | Some("" | "inf") => NO_LIMIT,
             Some(text) => text.parse().unwrap_or_else(|_| {
-                // Somebody meant some limit. No limit at all would give away what should be paid for.
+                // A limit was intended. Without one, paid usage would be given away.
                 let price = &self.id;
                 tracing::error!(
                     price,
-                    "tier.limit in the price's metadata is not a number: the limit is taken to be 0"
+                    "tier.limit in the price's metadata is not a number: the limit is 0"
                 );
                 0
             }),
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_cannot_be_read_is_not_no_limit() {
+    fn an_unreadable_limit_is_zero() {
         let limit = |text: &str| {
             let price: Price = serde_json::from_value(serde_json::json!({
                 "id": "price", "metadata": {"tier.feature": "feature:x@plan:p@1", "tier.limit": text},

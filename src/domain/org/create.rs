@@ -7,9 +7,8 @@ use crate::domain::revision::{Attempts, Refusal};
 use crate::domain::{Domain, Result};
 
 impl Domain {
-    /// Creates the org's customer. It allows for everything that an earlier creation may have left: the customer may
-    /// exist with other details, be in creation on another server, have been created by a call that failed, or have
-    /// been deleted since.
+    /// Creates the org's customer. The customer may already exist with other details, be in creation on another server,
+    /// have been created by a call that failed, or have been deleted since.
     pub(super) async fn create_customer(
         &self,
         org: &OrgName,
@@ -23,7 +22,7 @@ impl Domain {
             details: info.update(None),
         });
         let mut attempts = Attempts::default();
-        // Stripe may replay a failure without saying so. That is tried once.
+        // Stripe may replay a failure without saying so, so one more attempt is made.
         let mut failed = false;
         loop {
             let key = match attempts.at(0) {
@@ -41,12 +40,12 @@ impl Domain {
                 Ok(_) => None,
                 Err(error) if error.is_failure_of_stripes() && !failed => {
                     failed = true;
-                    Some(Refusal::Kept(error))
+                    Some(Refusal::Replayed(error))
                 }
                 Err(error) => Some(Refusal::of(error)?),
             };
-            // The order is the same everywhere: the second request writes its details to the customer that the first
-            // one created.
+            // All servers follow this order: the second request writes its details to the customer that the first one
+            // created.
             if let Some(id) = self.find_recreated(org).await? {
                 return self.update_customer(id, info).await;
             }
@@ -55,18 +54,18 @@ impl Domain {
                     let wait = attempts.after(refusal)?;
                     tokio::time::sleep(self.stripe().first_wait() * wait).await;
                 }
-                // Created within a day, and deleted since.
+                // It was created within the last day, and has been deleted since.
                 None => attempts.next(),
             }
         }
     }
 
     /// Deletes a customer that this request has created, after Stripe has refused the rest of the request. A customer
-    /// that is used by now stays. The caller holds the org's lock.
-    pub(in crate::domain) async fn unmake_customer(&self, org: &ResolvedOrg) {
+    /// that is already in use stays. The caller holds the org's lock.
+    pub(in crate::domain) async fn undo_creation(&self, org: &ResolvedOrg) {
         if let Err(error) = self.delete_unused(org).await {
             let customer = &*org.customer;
-            tracing::warn!(%error, customer, "a refused request left its customer behind");
+            tracing::warn!(%error, customer, "cannot delete the customer that a refused request created");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Finds the customers of orgs, and remembers them for all callers.
+//! Finds the customers of orgs, and caches them for all callers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,32 +17,32 @@ use crate::stripe::Flights;
 /// How long Stripe remembers the idempotency key of a creation, in seconds.
 const KEY_LIFETIME: i64 = 24 * 60 * 60;
 
-/// How long a look-up waits until all customers have been listed.
-const LISTING_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a look-up waits for the listing of all customers.
+const LISTING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a customer is remembered, in seconds. If an org has two, servers that know different ones agree again after
-/// that time.
-const REMEMBERED: i64 = 60;
+/// How long a customer is cached, in seconds. If an org has two customers, servers that cached different ones agree
+/// again after this time.
+const CUSTOMER_LIFETIME: i64 = 60;
 
-/// The number of the account, the org, and its test clock, if any: the same name may exist on several clocks.
+/// The number of the account, the org, and its test clock if any. The same name may exist on several clocks.
 type Key = (u64, OrgName, Option<Arc<str>>);
 
-/// What is looked up, and the deleted customer that does not count.
+/// A look-up: the key, and a deleted customer to ignore.
 type LookUp = (Key, Option<Arc<str>>);
 
-/// The customers that are remembered.
+/// The cached customers.
 pub(in crate::domain) type Customers = Cache<Key, Known>;
 
 /// What is known of an org.
 #[derive(Clone)]
 pub(in crate::domain) struct Known {
-    /// Its customer; none: not known.
+    /// Its customer. None: not known.
     id: Option<Arc<str>>,
-    /// The last deleted customer, which search may still find.
+    /// The customer that was deleted last, which search may still find.
     gone: Option<Arc<str>>,
     /// The sequence number of the look-up that found this.
     asked: u64,
-    /// The same in Unix seconds.
+    /// When that look-up began, in Unix seconds.
     at: i64,
 }
 
@@ -51,27 +51,27 @@ pub(in crate::domain) struct Directory {
     look_ups: Flights<LookUp, Result<Arc<str>>>,
     /// The sequence number of the next look-up.
     asked: AtomicU64,
-    /// Every org, where search is unavailable.
+    /// All orgs, for accounts without search.
     pub(super) listing: Listing,
 }
 
 impl Directory {
-    /// The sequence number of a look-up that begins now.
-    fn ask(&self) -> u64 {
+    /// Returns the sequence number of a new look-up.
+    fn next_look_up(&self) -> u64 {
         self.asked.fetch_add(1, Ordering::Relaxed)
     }
 }
 
 impl Domain {
     /// The org's customer, from memory or from Stripe. Concurrent callers share one look-up. Unknown orgs are not
-    /// remembered.
+    /// cached.
     pub(in crate::domain) async fn customer(&self, org: &OrgName) -> Result<Arc<str>> {
         let shared = self.shared().await?;
         let customers = shared.memory.customers();
         let known = customers.get(&self.directory_key(&shared, org));
         let fresh = known.as_ref().filter(|known| {
             let age = self.account.clock.unix() - known.at;
-            (0..REMEMBERED).contains(&age)
+            (0..CUSTOMER_LIFETIME).contains(&age)
         });
         let id = fresh.and_then(|known| known.id.clone());
         self.stripe().metrics().looked("orgs", id.is_some());
@@ -82,7 +82,7 @@ impl Domain {
         }
     }
 
-    /// Finds an org that is not in memory, or has been there for too long.
+    /// Looks up an org that is not cached, or was cached too long ago.
     async fn look_up(
         &self,
         shared: &Arc<SharedState>,
@@ -90,7 +90,7 @@ impl Domain {
         known: Option<Known>,
     ) -> Result<Arc<str>> {
         let gone = known.and_then(|known| known.gone);
-        let deadline = Instant::now() + LISTING_PATIENCE;
+        let deadline = Instant::now() + LISTING_TIMEOUT;
         loop {
             let progress = shared.orgs.listing.progress();
             match self.look_up_together(shared, org, gone.clone()).await {
@@ -117,7 +117,7 @@ impl Domain {
             };
             let (shared, org) = (shared.clone(), org.clone());
             async move {
-                let (asked, at) = (shared.orgs.ask(), domain.account.clock.unix());
+                let (asked, at) = (shared.orgs.next_look_up(), domain.account.clock.unix());
                 let id = domain.find(&shared, &org, gone.as_deref()).await?;
                 let id = id.ok_or(Error::OrgNotFound)?;
                 let known = Known {
@@ -133,7 +133,7 @@ impl Domain {
         look_up.await
     }
 
-    /// Remembers the customer of an org. Returns its id in the form that is shared.
+    /// Caches the customer of an org. Returns its shared id.
     pub(in crate::domain) async fn remember_customer(
         &self,
         org: &OrgName,
@@ -144,14 +144,14 @@ impl Domain {
         let known = Known {
             id: Some(id.clone()),
             gone: None,
-            asked: shared.orgs.ask(),
+            asked: shared.orgs.next_look_up(),
             at: self.account.clock.unix(),
         };
         self.note(&shared, org, known);
         Ok(id)
     }
 
-    /// Forgets an org's customer, which is gone according to Stripe.
+    /// Removes an org's customer from the cache, after Stripe said that it is gone.
     pub(in crate::domain) async fn forget_customer(&self, org: &OrgName) -> Result<()> {
         let shared = self.shared().await?;
         let customers = shared.memory.customers();
@@ -160,7 +160,7 @@ impl Domain {
         let known = Known {
             id: None,
             gone,
-            asked: shared.orgs.ask(),
+            asked: shared.orgs.next_look_up(),
             at: self.account.clock.unix(),
         };
         self.note(&shared, org, known);
@@ -168,7 +168,7 @@ impl Domain {
         Ok(())
     }
 
-    /// Remembers a result, unless the one in memory is of a later look-up: a slow look-up may return an old state.
+    /// Caches a result, unless the cached one is from a later look-up. A slow look-up may return an old state.
     fn note(&self, shared: &SharedState, org: &OrgName, known: Known) {
         let customers = shared.memory.customers();
         let key = self.directory_key(shared, org);
@@ -179,12 +179,12 @@ impl Domain {
             EntryAction::Retain(())
         });
         if let EntryResult::Vacant(place) = noted {
-            // Only fails where somebody has removed the place, and nobody removes any.
+            // This fails only if the slot was removed, and slots are never removed.
             let _ = place.insert(known);
         }
     }
 
-    /// Finds an org that a look-up did not show although Stripe remembers its creation.
+    /// Finds an org that a look-up missed although Stripe has its creation under an idempotency key.
     pub(super) async fn find_recreated(&self, org: &OrgName) -> Result<Option<Arc<str>>> {
         let customers = if let Some(clock) = &self.test_clock {
             self.billing().customers_on(clock).await?
@@ -215,7 +215,7 @@ mod tests {
 
     /// A slow look-up returns an old customer after a faster one has found the new one.
     #[tokio::test]
-    async fn what_was_asked_for_later_counts_whenever_its_answer_comes() {
+    async fn the_later_look_up_wins_even_if_it_returns_first() {
         let transport = Transport::new(Options::default()).expect("a URL");
         let client = Client::new(transport, Credentials::new("sk_test_x"));
         let domain = Domain::new(client, Clock::manual(0), "here");
@@ -226,7 +226,7 @@ mod tests {
             asked,
             at: 0,
         };
-        let (slow, quick) = (shared.orgs.ask(), shared.orgs.ask());
+        let (slow, quick) = (shared.orgs.next_look_up(), shared.orgs.next_look_up());
         let org = org("org:a");
         for new in [Some("cus_new"), None] {
             domain.note(&shared, &org, known(new, quick));

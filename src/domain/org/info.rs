@@ -46,7 +46,7 @@ impl From<Customer> for OrgInfo {
     }
 }
 
-/// Details to write. An empty text changes nothing. Metadata with an empty value deletes the key.
+/// An update of an org's details. An empty text changes nothing. Metadata with an empty value deletes the key.
 #[derive(Clone, Debug, Default)]
 pub struct OrgInfoUpdate {
     /// E-mail address.
@@ -88,8 +88,8 @@ impl OrgInfoUpdate {
         filled(&self.payment_method)
     }
 
-    /// The update of the customer. `attached` is the id under which [`payment_method`](Self::payment_method) was
-    /// attached: a test token gets a new id each time, and the default must be named by that.
+    /// The update of the customer. `attached` is the id with which [`payment_method`](Self::payment_method) was
+    /// attached. A test token gets a new id each time, and the default is set by that id.
     pub(super) fn update<'a>(&'a self, attached: Option<&'a str>) -> CustomerUpdate<'a> {
         let named = self.default_payment_method.as_str();
         let same = attached.filter(|_| named == self.payment_method);
@@ -103,7 +103,7 @@ impl OrgInfoUpdate {
         }
     }
 
-    /// The update that restores what was there `before`.
+    /// The update that restores the details of `before`.
     pub(super) fn undo<'a>(&self, before: &'a Customer) -> CustomerUpdate<'a> {
         let was = |written: &str, was: &'a Option<String>| {
             filled(written).map(|_| was.as_deref().unwrap_or_default())

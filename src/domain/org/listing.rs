@@ -1,7 +1,7 @@
-//! All orgs of an account whose customers Stripe does not search: read in the background, page by page.
+//! Lists all orgs of an account for which Stripe does not support search, in the background and page by page.
 //!
-//! Each page is kept, so that an interrupted listing resumes where it stopped. Once all customers are read, only new
-//! ones are listed. Search is tried again after a while.
+//! Each page is kept, so an interrupted listing resumes where it stopped. Once all customers are read, only new ones
+//! are listed. Search is tried again after a while.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,15 +33,15 @@ pub(super) struct Listing {
 
 #[derive(Default)]
 struct State {
-    /// Until then, search is not tried.
+    /// When search is tried again.
     until: Option<Instant>,
     /// When each org's newest customer was created (Unix seconds), and its id.
     orgs: HashMap<OrgName, (i64, Arc<str>)>,
     /// The last customer that was read. The next page begins after it.
     last: Option<String>,
-    /// Unix seconds: when the newest customer that was read was created.
+    /// When the newest customer that was read was created, in Unix seconds.
     newest: i64,
-    /// Whether every customer was read that existed when reading began.
+    /// Whether all customers that existed when reading began were read.
     is_complete: bool,
     is_reading: bool,
     reader: JoinSet<()>,
@@ -50,27 +50,27 @@ struct State {
 }
 
 impl Listing {
-    /// Whether orgs are looked up here, and not by search.
+    /// Whether orgs are looked up here instead of by search.
     pub(super) fn is_in_use(&self) -> bool {
         self.state()
             .until
             .is_some_and(|until| Instant::now() < until)
     }
 
-    /// Stripe refused to search: search is not tried again for a while.
+    /// Notes that Stripe refused to search, so that search is not tried again for a while.
     pub(super) fn begin(&self, error: &stripe::Error) {
         let until = Instant::now() + SEARCH_AGAIN;
         if self.state().until.replace(until).is_none() {
-            tracing::warn!(%error, "Stripe does not search the customers of this account: they are listed");
+            tracing::warn!(%error, "Stripe does not support search for this account: all customers are listed instead");
         }
     }
 
-    /// Forgets an org's customer, which is gone according to Stripe.
+    /// Removes an org's customer, after Stripe said that it is gone.
     pub(super) fn forget(&self, org: &OrgName) {
         self.state().orgs.remove(org);
     }
 
-    /// Waits for more progress than up to now.
+    /// A watch for progress from now on.
     pub(super) fn progress(&self) -> Progress {
         Progress(self.steps.subscribe())
     }
@@ -116,7 +116,7 @@ impl State {
 pub(super) struct Progress(watch::Receiver<u64>);
 
 impl Progress {
-    /// Completes when more was read.
+    /// Completes when another page was read, or reading was interrupted.
     pub(super) async fn wait(mut self) {
         if self.0.changed().await.is_err() {
             std::future::pending::<()>().await;

@@ -1,11 +1,11 @@
-//! An org together with its customer, as an operation on it needs them.
+//! An org together with its customer.
 
 use std::sync::Arc;
 
 use crate::domain::refs::OrgName;
 use crate::domain::{Domain, Error, Result};
 
-/// An org and the Stripe customer that stands for it.
+/// An org and its Stripe customer.
 #[derive(Clone, Debug)]
 pub(in crate::domain) struct ResolvedOrg {
     pub(in crate::domain) name: OrgName,
@@ -34,7 +34,7 @@ impl Domain {
     }
 
     /// Finds the customer that an org has now, after an operation on `org` failed because the customer is gone. The
-    /// operation can then be tried with the result. It is offered once per operation.
+    /// operation can then be retried with the result, once.
     ///
     /// # Errors
     /// `failure` if it has another cause. [`Error::OrgNotFound`] if the org has no customer, or if the second one is

@@ -31,7 +31,8 @@ impl Domain {
         }
     }
 
-    /// Two calls, however many customers are new. Of those that search does not know yet, it finds the newest hundred.
+    /// Makes two calls, however many customers are new. Of customers that search does not know yet, it finds the newest
+    /// hundred.
     async fn search_for(
         &self,
         shared: &Arc<SharedState>,
@@ -41,7 +42,7 @@ impl Domain {
         let since = self.account.clock.unix() - RECENT;
         let search = async {
             let searched = self.search(org).await;
-            // Now, since the request may end before the listing is done.
+            // It is noted now, since the request may end before the listing is done.
             searched.inspect_err(|error| {
                 if error.is_search_unavailable() {
                     shared.orgs.listing.begin(error);
@@ -75,7 +76,7 @@ impl Domain {
         Ok(newest(&customers, org).map(|customer| customer.id.as_str().into()))
     }
 
-    /// Every customer that search finds for `org`. Search ignores case, so the exact name is picked later.
+    /// All customers that search finds for `org`. Search ignores case, so the exact name is picked later.
     async fn search(&self, org: &OrgName) -> Result<Vec<Customer>, stripe::Error> {
         let pair = (ORG, org.as_str());
         let mut found = Vec::new();

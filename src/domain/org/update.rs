@@ -6,21 +6,21 @@ use super::OrgInfoUpdate;
 use crate::billing::Customer;
 use crate::domain::{Domain, Error, Result};
 
-/// A customer that was written to.
+/// A customer that was updated.
 pub(in crate::domain) struct Written {
     pub(in crate::domain) id: Arc<str>,
     /// The new default payment method, if one was written.
     pub(in crate::domain) default_payment_method: Option<String>,
-    /// The attached payment method, if it is new to the customer.
+    /// The attached payment method, if the customer did not have it before.
     pub(in crate::domain) attached: Option<String>,
-    /// Whether this request has created it.
+    /// Whether this request created it.
     pub(in crate::domain) is_new: bool,
 }
 
-/// A payment method of the customer.
+/// A payment method that was attached.
 pub(in crate::domain) struct Attached {
     pub(in crate::domain) id: String,
-    /// Whether it is new to the customer.
+    /// Whether the customer did not have it before.
     pub(in crate::domain) is_new: bool,
 }
 
@@ -48,7 +48,7 @@ impl Domain {
         };
         let update = info.update(attached.as_ref().map(|attached| attached.id.as_str()));
         let written = if update.is_empty() {
-            // There is nothing to write, but the customer must still exist.
+            // There is nothing to write, but the customer must exist.
             let there = self.existing_customer(&id).await;
             there.map(|_| Written {
                 id: id.clone(),
@@ -77,7 +77,7 @@ impl Domain {
         }
     }
 
-    /// Attaches a payment method. Also returns whether it is new to the customer.
+    /// Attaches a payment method.
     pub(in crate::domain) async fn attach_named(
         &self,
         customer: &str,
@@ -85,7 +85,8 @@ impl Domain {
     ) -> Result<Attached> {
         let before = self.billing().payment_method(method).await;
         let id = self.attach_payment_method(customer, method).await?;
-        // A test token gets a new id each time. If the method could not be read, it may have been the customer's.
+        // A test token gets a new id each time. If the method could not be read, it may have belonged to the customer
+        // before.
         let is_new = id != method || before.is_ok_and(|before| before.customer.is_none());
         Ok(Attached { id, is_new })
     }
@@ -95,7 +96,7 @@ impl Domain {
         for method in methods {
             let detached = self.billing().detach_payment_method(method).send().await;
             if let Err(error) = detached {
-                tracing::warn!(%error, method, "a refused request left its payment method attached");
+                tracing::warn!(%error, method, "cannot detach the payment method of a refused request");
             }
         }
     }
@@ -113,7 +114,7 @@ impl Domain {
     }
 
     /// Restores the details from before `info` was written, after the rest of the request was refused.
-    pub(in crate::domain) async fn take_back(&self, info: &OrgInfoUpdate, before: &Customer) {
+    pub(in crate::domain) async fn restore_details(&self, info: &OrgInfoUpdate, before: &Customer) {
         let undo = info.undo(before);
         if undo.is_empty() {
             return;
@@ -121,7 +122,7 @@ impl Domain {
         let undo = self.billing().update_customer(&before.id, &undo).unread();
         let undone = undo.send().await;
         if let Err(error) = undone {
-            tracing::warn!(%error, customer = before.id, "a refused request left the org's particulars changed");
+            tracing::warn!(%error, customer = before.id, "cannot restore the org's details after a refused request");
         }
     }
 

@@ -5,7 +5,7 @@ use super::{Phase, Phases, Span};
 use crate::billing::{Expandable, Schedule, Subscription};
 use crate::domain::catalog::Catalog;
 
-/// The phases of a subscription: from its schedules, the `past` ones too, or else from its own dates.
+/// The phases of a subscription, from its schedules, including the `past` ones, or else from its own dates.
 pub(super) fn of_subscription(
     subscription: &Subscription,
     past: &[Schedule],
@@ -85,8 +85,8 @@ impl History {
         }
     }
 
-    /// Adds current and future phases. With `unscheduled`, the last phase of a released schedule continues, whatever
-    /// its coupon.
+    /// Adds current and future phases. With `unscheduled`, the last phase of a released schedule continues, even with
+    /// another coupon.
     fn add_present(&mut self, present: Phases, unscheduled: bool) {
         for (i, phase) in present.phases.into_iter().enumerate() {
             let index = self.add(phase, unscheduled);
@@ -102,7 +102,7 @@ impl History {
             self.phases.push(phase);
             return Some(0);
         };
-        // The schedule in force at the time knows the past better.
+        // The schedule that was in force then is more reliable about the past.
         let began = last.end.unwrap_or(last.effective);
         if !phase.features.is_empty() {
             phase.effective = phase.effective.max(began);
@@ -124,7 +124,7 @@ impl History {
         Some(self.phases.len() - 1)
     }
 
-    /// Before the first schedule, the subscription was as at the schedule's start, except for a trial.
+    /// Before its first schedule, the subscription had what it had at the schedule's start, except for a trial.
     fn begin_with(&mut self, subscription: &Subscription) {
         let start = subscription.start_date;
         let Some(first) = self.phases.first_mut() else {
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subscription_without_a_schedule_is_told_from_its_dates() {
+    fn a_subscription_without_a_schedule_gets_its_phases_from_its_dates() {
         let paid = |from, to| (from, to, false, 1);
         let trial = |from, to| (from, Some(to), true, 1);
         let over = |at| (at, None, false, 0);

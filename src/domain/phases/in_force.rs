@@ -1,4 +1,4 @@
-//! The phase in force, as it is remembered.
+//! The phase in force, as it is cached.
 
 use std::sync::Arc;
 
@@ -11,11 +11,11 @@ use crate::domain::{Domain, Result};
 
 /// The phase in force, if there is one.
 #[derive(Debug)]
-pub(in crate::domain) struct InForce(Option<Remembered>);
+pub(in crate::domain) struct InForce(Option<CompactPhase>);
 
-/// A [`Phase`] in little room: what it grants is shared with the other orgs that have it.
+/// A compact [`Phase`]: what it grants is shared with the other orgs that have the same.
 #[derive(Clone, Debug)]
-struct Remembered {
+struct CompactPhase {
     granted: Arc<Granted>,
     coupon: Option<Box<Coupon>>,
     effective: i64,
@@ -31,7 +31,7 @@ impl InForce {
 
     /// The phase, if there is one.
     pub(super) fn phase(&self) -> Option<Phase> {
-        let Remembered {
+        let CompactPhase {
             granted,
             coupon,
             effective,
@@ -70,7 +70,7 @@ impl Readable for InForce {
         };
         let shared = domain.shared().await?;
         let plans = shared.memory.entitlements().plans();
-        let remembered = Remembered {
+        let remembered = CompactPhase {
             granted: plans.share_granted(granted),
             coupon: phase.coupon.map(Box::new),
             effective: phase.effective,
@@ -88,14 +88,14 @@ impl Readable for InForce {
         })
     }
 
-    /// The next billing period of the same phase. What follows a phase that has ended is not kept.
+    /// The same phase in its next billing period. None if the phase has ended, since the one after it is not cached.
     fn predicted(&self, now: i64) -> Option<Self> {
         let phase = self.0.as_ref()?;
         if phase.end.is_some_and(|end| end <= now) {
             return None;
         }
         let current = phase.current.map(|period| period.at(now));
-        Some(Self(Some(Remembered {
+        Some(Self(Some(CompactPhase {
             current,
             ..phase.clone()
         })))

@@ -3,8 +3,8 @@
 use super::{ResolvedPhase, normalise};
 use crate::domain::{Error, Result};
 
-/// The `asked` phases among those `to_come`, which stay but for one that begins at the same time. Phases before and after
-/// them stay too, and so does an end of the subscription.
+/// Merges the `asked` phases into those `to_come`. An asked phase replaces one that begins at the same time. All other
+/// phases stay, and so does an end of the subscription.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a phase that would begin after the end, and for more phases than Stripe allows.
@@ -49,7 +49,7 @@ mod tests {
 
     const NOW: i64 = 1_000;
 
-    /// A phase with that plan; without a name it is an end.
+    /// A phase with that plan. Without a name it ends the subscription.
     fn phase(effective: Option<i64>, plan: &str) -> ResolvedPhase {
         let feature = |plan: &str| {
             let name = format!("feature:x@plan:{plan}@1");
@@ -73,7 +73,7 @@ mod tests {
         }
     }
 
-    /// The plans that there are after one was appended, with their beginnings.
+    /// The plans after one was appended, with the start of each.
     fn append(asked: (Option<i64>, &str), to_come: &[(i64, &str)]) -> String {
         let to_come = to_come.iter().map(|(at, plan)| phase(Some(*at), plan));
         match with_phases_to_come(&[phase(asked.0, asked.1)], to_come.collect(), NOW) {

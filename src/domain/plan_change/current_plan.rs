@@ -21,13 +21,13 @@ pub(in crate::domain) struct CurrentPlan {
     pub(in crate::domain) payment_method: Option<String>,
     /// Whether it is in a trial.
     pub(super) trialing: bool,
-    /// Whether there is a subscription: its currency cannot change.
+    /// Whether there is a subscription, whose currency cannot change.
     has_begun: bool,
 }
 
 #[derive(Clone, Debug)]
 struct CurrentItem {
-    /// The feature that it sells; none if the item is not Tier's.
+    /// The feature that it sells. None if the item is not Tier's.
     feature: Option<FeaturePlan>,
     price: String,
     metered: bool,
@@ -151,7 +151,7 @@ impl CurrentPlan {
     /// same times, in one currency.
     ///
     /// # Errors
-    /// [`Error::Invalid`], in Stripe's words.
+    /// [`Error::Invalid`], with Stripe's message.
     pub(in crate::domain) fn check(&self, features: &[PricedFeature]) -> Result<()> {
         if features.is_empty() {
             return Ok(());

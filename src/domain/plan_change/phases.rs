@@ -5,8 +5,8 @@ use crate::billing::{Metadata, NewPhase, PhaseEnd, Subscription};
 use crate::domain::subscription::MARK;
 use crate::domain::usage::SCHEDULED;
 
-/// Notes in each later phase when it and the ones before it begin. Whoever finds that in the subscription's metadata
-/// knows that Stripe has changed the items by itself.
+/// Notes in each later phase when it and the ones before it begin. If that note is in a subscription's metadata, Stripe
+/// has changed the items by itself.
 pub(super) fn mark_scheduled(phases: &mut [NewPhase]) {
     let mut changes: Vec<String> = Vec::new();
     for i in 1..phases.len() {
@@ -18,8 +18,8 @@ pub(super) fn mark_scheduled(phases: &mut [NewPhase]) {
     }
 }
 
-/// The requested phases, each ending where the next one begins. `open_end` is for a last phase that would otherwise end
-/// one interval after a start that may be long ago.
+/// The requested phases, each ending where the next one begins. `open_end` is the end of a last phase that began long
+/// ago. Its default end, one interval after its start, may be in the past.
 pub(super) fn planned(
     asked: &[ResolvedPhase],
     ends: Option<i64>,
@@ -59,7 +59,7 @@ pub(super) fn planned(
     asked.iter().zip(next).map(phase).collect()
 }
 
-/// The phase in force, as it must be sent again so that it stays as it is until `end`.
+/// The phase in force, with the parameters that keep it unchanged until `end`.
 pub(super) fn keep(
     subscription: &Subscription,
     current_plan: &CurrentPlan,
@@ -100,7 +100,7 @@ pub(super) fn keep(
     }
 }
 
-/// The metadata of a running phase, without what would undo later writes to the subscription.
+/// The metadata of the phase in force, without pairs that would undo later writes to the subscription.
 fn as_it_is(phase: Option<&Metadata>, subscription: &Metadata) -> Metadata {
     let keys = phase.into_iter().flat_map(Metadata::keys);
     let current = keys.filter_map(|key| subscription.get_key_value(key));

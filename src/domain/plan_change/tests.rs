@@ -1,4 +1,4 @@
-//! The table of decisions: what is × what is asked → what is done.
+//! The table of decisions: current state × request → action.
 
 mod stays;
 mod times;
@@ -68,7 +68,7 @@ fn sold(price: &str) -> PricedFeature {
     }
 }
 
-/// What stays of [`subscription`] whatever is sold.
+/// The item of [`subscription`] that is not Tier's, and stays whatever is sold.
 fn foreign() -> NewPhaseItem {
     NewPhaseItem {
         metadata: [("its".to_owned(), "own".to_owned())].into(),
@@ -84,7 +84,7 @@ fn item(price: &str, quantity: Option<u64>) -> NewPhaseItem {
     }
 }
 
-/// What to do about phases, and nothing else.
+/// The decision for phases alone.
 fn decide(current_state: CurrentState<'_>, asked: &[ResolvedPhase], now: i64) -> Action {
     let change = Change {
         asked,
@@ -118,7 +118,7 @@ fn phase(end: Option<i64>, prices: &[&str]) -> NewPhase {
     }
 }
 
-/// Phases that begin later say when.
+/// Later phases note when they begin.
 fn plan(start: ScheduleStart, mut phases: Vec<NewPhase>) -> NewSchedule {
     for i in 1..phases.len() {
         if let Some(PhaseEnd::At(at)) = phases[i - 1].end {
@@ -137,7 +137,7 @@ fn plan(start: ScheduleStart, mut phases: Vec<NewPhase>) -> NewSchedule {
     }
 }
 
-/// What follows in a subscription that had something: the rest of it stays.
+/// A later phase of [`subscription`], with the items that stay.
 fn next(end: Option<i64>, coupon: &str, prices: &[&str]) -> NewPhase {
     let mut phase = phase(end, prices);
     phase.items.push(foreign());
@@ -162,7 +162,7 @@ fn kept(end: PhaseEnd) -> NewPhase {
     }
 }
 
-/// A plan for [`subscription`], whose payment method and tax stay.
+/// A schedule for [`subscription`], whose payment method and tax stay.
 fn on(phases: Vec<NewPhase>) -> NewSchedule {
     let ends_now = phases[0].end == Some(PhaseEnd::Now);
     NewSchedule {

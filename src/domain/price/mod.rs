@@ -1,6 +1,6 @@
 //! Converts a feature of a plan to a Stripe price, and back. Both directions are pure and tested as inverses.
 //!
-//! Names, metadata keys and defaults are the original's, so that its accounts keep working.
+//! Names, metadata keys and defaults are those of the original, so that its accounts keep working.
 
 use rust_decimal::Decimal;
 
@@ -59,7 +59,7 @@ pub(super) fn new_product(name: &FeaturePlan, plan: &Plan, feature: &Feature) ->
     }
 }
 
-/// The last tier is unbounded in Stripe, which never stops counting. The metadata holds Tier's limit.
+/// The last tier is unbounded in Stripe, since Stripe has no limits. Tier's limit is in the metadata.
 fn tiered(mode: Mode, tiers: &[Tier]) -> NewAmount {
     let mode = match mode {
         Mode::Graduated => TiersMode::Graduated,
@@ -92,7 +92,7 @@ fn aggregate_usage(aggregate: Aggregate) -> AggregateUsage {
     }
 }
 
-/// A price of Tier's, as read from Stripe: its feature and its terms.
+/// A feature and its terms, read from a price of Tier's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PulledFeature {
     /// `price_…`.
@@ -112,7 +112,7 @@ impl PulledFeature {
         if read.is_none() {
             tracing::warn!(
                 price = price.id,
-                "a price marked as Tier's is unlike any that Tier makes"
+                "a price marked as Tier's has terms that Tier never creates"
             );
         }
         read
@@ -133,7 +133,7 @@ impl PulledFeature {
         })
     }
 
-    /// Whether its terms are those of `feature` in `plan`.
+    /// Whether it has the terms of `feature` in `plan`.
     pub(super) fn is_sold_as(&self, plan: &Plan, feature: &Feature) -> bool {
         self.plan_title == plan.title
             && self.interval == plan.interval

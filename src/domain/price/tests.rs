@@ -183,7 +183,7 @@ fn prices_are_read() {
         &price(&json!({ "unit_amount": null, "unit_amount_decimal": "0.5" })),
         &json!({ "base": 0.5 }),
     );
-    // Only an integer amount, and no metadata but the name.
+    // Only an integer amount, and no metadata except the name.
     assert_reads(
         &price(&json!({
             "unit_amount": 7, "unit_amount_decimal": null,

@@ -65,7 +65,7 @@ impl FromStr for Reference {
     type Err = RefError;
 
     fn from_str(text: &str) -> Result<Self, RefError> {
-        // A text of neither kind is more likely meant as a plan: most references are plans.
+        // Text of neither kind was more likely meant as a plan, since most references are plans.
         if text.starts_with("feature:") {
             Self::feature(text)
         } else {

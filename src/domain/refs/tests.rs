@@ -220,8 +220,8 @@ proptest! {
         prop_assert!(kept.is_err() || kept == Ok(text));
     }
 
-    /// The original's lookup keys cannot distinguish `:plan:` inside a name from `@plan:` (the model's validation
-    /// refuses such a pair). No other two names may share a key.
+    /// The lookup keys of the original cannot distinguish `:plan:` inside a name from `@plan:`, so validation refuses
+    /// such a pair. No other two names may share a key.
     #[test]
     fn lookup_keys_are_distinct(a in confusable(), b in confusable()) {
         let (a, b): (FeaturePlan, FeaturePlan) = (a.parse().unwrap(), b.parse().unwrap());

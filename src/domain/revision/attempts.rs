@@ -1,18 +1,17 @@
-//! Repeated decisions for one request, until one succeeds.
+//! Repeats decisions for one request until one succeeds.
 
 use super::Revision;
 use crate::stripe;
 
-/// The maximum number of decisions for one request. Every one but the last met another request's write, or a kept
-/// failure.
-const DECISIONS: u32 = 100;
+/// The maximum number of decisions for one request. Each failed one met another request's write, or a replayed failure.
+const MAX_DECISIONS: u32 = 100;
 
-/// How often a change is decided again because the clock overtook it.
-const RACES: u32 = 3;
+/// How many times a change is decided again because the clock overtook it.
+const MAX_RACES: u32 = 3;
 
-/// How often the revision is read again while another request's write has the key but is not visible. After that the
-/// write is assumed to have failed, and the next key is used.
-const LOOKS: u32 = 5;
+/// How many times the revision is read again while another request's write has the key but is not visible yet. After
+/// that, the write is assumed to have failed, and the next key is used.
+const MAX_READS: u32 = 5;
 
 /// Why a write failed in a way that another decision may avoid.
 #[derive(Debug)]
@@ -22,7 +21,7 @@ pub(in crate::domain) enum Refusal {
     /// Another request used the key with other parameters, and may still be running.
     Taken(stripe::Error),
     /// Stripe replays the failure of an earlier attempt.
-    Kept(stripe::Error),
+    Replayed(stripe::Error),
 }
 
 impl Refusal {
@@ -33,19 +32,19 @@ impl Refusal {
         } else if error.is_schedule_over() {
             Ok(Self::Overtaken(error))
         } else if error.is_replayed() {
-            Ok(Self::Kept(error))
+            Ok(Self::Replayed(error))
         } else {
             Err(error)
         }
     }
 
     fn error(&self) -> &stripe::Error {
-        let (Self::Overtaken(error) | Self::Taken(error) | Self::Kept(error)) = self;
+        let (Self::Overtaken(error) | Self::Taken(error) | Self::Replayed(error)) = self;
         error
     }
 
     fn into_error(self) -> stripe::Error {
-        let (Self::Overtaken(error) | Self::Taken(error) | Self::Kept(error)) = self;
+        let (Self::Overtaken(error) | Self::Taken(error) | Self::Replayed(error)) = self;
         error
     }
 }
@@ -78,7 +77,7 @@ impl Decisions {
     /// How long to wait before everything is read again, in units of the first wait between attempts.
     ///
     /// # Errors
-    /// The final error, if the request is given up.
+    /// The final error, if there are no attempts left.
     pub(in crate::domain) fn after(&mut self, refusal: Refusal) -> Result<u32, stripe::Error> {
         self.attempts.after(refusal)
     }
@@ -92,44 +91,44 @@ pub(in crate::domain) struct Attempts {
     attempt: u32,
     made: u32,
     races: u32,
-    looks: u32,
+    reads: u32,
 }
 
 impl Attempts {
     /// The number of the next key for the state `seen`, from 1.
     pub(in crate::domain) fn at(&mut self, seen: u64) -> u32 {
         if self.seen != Some(seen) {
-            (self.seen, self.attempt, self.looks) = (Some(seen), 1, 0);
+            (self.seen, self.attempt, self.reads) = (Some(seen), 1, 0);
         }
         self.made += 1;
         self.attempt
     }
 
-    /// Moves to the next key, because this one is spent on a write that no longer runs.
+    /// Moves to the next key, because this one was used by a write that has ended.
     pub(in crate::domain) fn next(&mut self) {
         self.attempt += 1;
     }
 
     /// Like [`Decisions::after`].
     pub(in crate::domain) fn after(&mut self, refusal: Refusal) -> Result<u32, stripe::Error> {
-        tracing::info!(error = %refusal.error(), seen = self.seen, "decided anew");
+        tracing::info!(error = %refusal.error(), seen = self.seen, "deciding again");
         let (wait, give_up) = match &refusal {
-            Refusal::Taken(_) if self.looks < LOOKS => {
-                self.looks += 1;
+            Refusal::Taken(_) if self.reads < MAX_READS => {
+                self.reads += 1;
                 // The first retry does not wait: usually the other request has just ended.
-                ((1 << self.looks) >> 2, false)
+                ((1 << self.reads) >> 2, false)
             }
             Refusal::Overtaken(_) => {
                 self.races += 1;
                 self.attempt += 1;
-                (0, self.races >= RACES)
+                (0, self.races >= MAX_RACES)
             }
-            Refusal::Taken(_) | Refusal::Kept(_) => {
+            Refusal::Taken(_) | Refusal::Replayed(_) => {
                 self.attempt += 1;
                 (0, false)
             }
         };
-        if give_up || self.made >= DECISIONS {
+        if give_up || self.made >= MAX_DECISIONS {
             return Err(refusal.into_error());
         }
         Ok(wait)
@@ -191,6 +190,6 @@ mod tests {
                 break error;
             }
         };
-        assert_eq!((made, given_up.is_replayed()), (DECISIONS, true));
+        assert_eq!((made, given_up.is_replayed()), (MAX_DECISIONS, true));
     }
 }

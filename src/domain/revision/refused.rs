@@ -1,8 +1,8 @@
-//! Refused writes, by idempotency key.
+//! Remembers refused writes by idempotency key.
 //!
-//! Stripe keeps a refusal under its key. Another request at the same revision finds the key taken, and cannot tell
-//! whether the other write is still running, so it would have to wait. If the refused write came from this process, it
-//! is sent again: Stripe replays the refusal, which proves that the write has ended.
+//! Stripe keeps a refusal under its idempotency key. Another request at the same revision finds the key in use, and
+//! would have to wait, since it cannot tell whether that write is still running. If the refused write came from this
+//! process, it is sent again. Stripe replays the refusal, which proves that the write has ended.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use crate::billing::{Done, Write};
 use crate::domain::Domain;
 use crate::stripe;
 
-/// The maximum size of remembered writes, in bytes.
-const REMEMBERED: u64 = 4 << 20;
+/// The maximum total size of remembered writes, in bytes.
+const MAX_SIZE: u64 = 4 << 20;
 
 /// How long a write is remembered. Stripe keeps an answer for a day, but corrected requests come soon.
-const KEPT: Duration = Duration::from_secs(600);
+const LIFETIME: Duration = Duration::from_secs(600);
 
 /// The refused writes, by account number and key.
 pub(in crate::domain) type RefusedWrites = Cache<(u64, String), Write<Done>>;
@@ -26,9 +26,9 @@ pub(in crate::domain) fn refused_writes() -> RefusedWrites {
     let size =
         |_: &(u64, String), write: &Write<Done>| u32::try_from(write.size()).unwrap_or(u32::MAX);
     Cache::builder()
-        .max_capacity(REMEMBERED)
+        .max_capacity(MAX_SIZE)
         .weigher(size)
-        .time_to_live(KEPT)
+        .time_to_live(LIFETIME)
         .build()
 }
 

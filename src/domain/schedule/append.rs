@@ -10,8 +10,8 @@ use crate::domain::refs::{OrgName, PlanName, Reference};
 use crate::domain::{Domain, Result};
 
 impl Domain {
-    /// Puts the org on `plan` from `effective` (Unix seconds) on, until its next phase begins. Without a time, and with one
-    /// that is at most [`CLOCK_SKEW`] ahead, it replaces the phase in force.
+    /// Puts the org on `plan` from `effective` (Unix seconds) until its next phase begins. If `effective` is none, or
+    /// at most [`CLOCK_SKEW`] ahead, the plan replaces the phase in force.
     pub async fn append(
         &self,
         org: &OrgName,
@@ -33,7 +33,7 @@ impl Domain {
     }
 }
 
-/// All phases to come after a change that appends some.
+/// All current and future phases after a change that appends some.
 pub(super) fn appended(
     change: Change<'_>,
     state: &CustomerState,

@@ -18,8 +18,8 @@ use crate::domain::request_key;
 use crate::domain::revision::{Decisions, Revision};
 use crate::domain::{Domain, Failure, Result};
 
-/// How often a request completes earlier changes before its own. What Stripe keeps refusing must not hold it up for
-/// ever.
+/// How many times a request completes earlier changes before its own. A step that Stripe keeps refusing must not block
+/// it forever.
 pub(in crate::domain) const MAX_SETTLEMENTS: u32 = 3;
 
 /// The step of a change that makes its revision.
@@ -59,7 +59,7 @@ impl Domain {
         let has_own_method = current_plan.payment_method.is_some();
         let outcome = async {
             let method = self
-                .write_particulars(customer, request, attachment, has_own_method, &mut attached)
+                .write_request_details(customer, request, attachment, has_own_method, &mut attached)
                 .await?;
             let change = Change {
                 asked,
@@ -78,7 +78,7 @@ impl Domain {
             && !is_made
         {
             if let (Some(info), Some(before)) = (&request.info, before) {
-                self.take_back(info, &before).await;
+                self.restore_details(info, &before).await;
             }
             if error.is_definite_refusal() {
                 self.detach(&attached).await;
@@ -89,7 +89,7 @@ impl Domain {
 
     /// Writes the request's details, and attaches its payment method. Returns the payment method that the subscription
     /// is to change to, if any. Adds payment methods that are new to the customer to `attached`.
-    async fn write_particulars(
+    async fn write_request_details(
         &self,
         customer: &Arc<str>,
         request: &Subscribe,
@@ -112,8 +112,9 @@ impl Domain {
         Ok(method.or(default.filter(|_| has_own_method)))
     }
 
-    /// Decides and writes, again if the clock or another request was faster. `known` is a state that was read already. Sets
-    /// `is_made` once the change itself is made, so that a later refusal is not taken for a refusal of the change.
+    /// Decides and writes, and repeats both if the clock or another request was faster. `known` is a state that was
+    /// read already. Sets `is_made` once the change itself is made, so that a refusal of a later step is not mistaken
+    /// for a refusal of the change.
     pub(super) async fn decide_and_write(
         &self,
         org: &ResolvedOrg,
@@ -196,7 +197,7 @@ impl Domain {
         let cancels = matches!(action, Action::CancelSubscription(_));
         let sent_at = self.account.clock.millis();
         let scheduled = self
-            .act(org, change, state, action, revision, is_made)
+            .carry_out_action(org, change, state, action, revision, is_made)
             .await?;
         *is_made = true;
         let changed = scheduled.as_ref().and_then(Schedule::driven);
@@ -226,7 +227,7 @@ impl Domain {
     }
 
     /// Carries out an action. Returns the schedule that it created or changed, with its subscription.
-    async fn act(
+    async fn carry_out_action(
         &self,
         org: &ResolvedOrg,
         change: Change<'_>,
@@ -277,8 +278,9 @@ impl Domain {
         Ok(None)
     }
 
-    /// Blocks reports for the items that an action removes without billing them: what is reported between the read and
-    /// the write would be lost. It blocks reports through this server only; Stripe offers nothing to block others.
+    /// Blocks reports for the items that an action removes without billing them. Usage that is reported between the
+    /// read and the write would be lost. Only reports through this server are blocked, since Stripe has no way to block
+    /// others.
     async fn block_reports(
         &self,
         change: Change<'_>,
@@ -296,7 +298,7 @@ impl Domain {
         Ok(blocked)
     }
 
-    /// Computes what an action transfers of the current subscription's usage, and notes it in the phase that begins.
+    /// Computes which usage of the current subscription an action transfers, and notes it in the phase that begins.
     async fn plan_transfer(
         &self,
         customer: &str,

@@ -14,7 +14,7 @@ pub(super) enum Attachment {
     Unattached,
 }
 
-/// Checks that the request adds nothing that is archived. What the org has, or is to get, may stay.
+/// Checks that the request adds no archived feature. A feature that the org has, or is scheduled to get, may stay.
 ///
 /// # Errors
 /// [`Error::PlanArchived`] for the first such feature.
@@ -31,7 +31,7 @@ impl Domain {
     /// Checks the coupons that the request adds.
     ///
     /// # Errors
-    /// [`Error::Refused`] for a coupon that does not exist, [`Error::Invalid`] for one that is not valid any more.
+    /// [`Error::Refused`] for a coupon that does not exist, and [`Error::Invalid`] for one that is no longer valid.
     pub(in crate::domain) async fn check_coupons(
         &self,
         asked: &[ResolvedPhase],

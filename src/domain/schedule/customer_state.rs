@@ -1,4 +1,4 @@
-//! The subscriptions and schedules of a customer, as a decision needs them, and when to decide again.
+//! The subscriptions and schedules of a customer that a decision is based on, and when to decide again.
 
 use crate::billing::{Schedule, Subscription};
 use crate::domain::migration::MIGRATIONS;
@@ -18,7 +18,7 @@ pub(in crate::domain) struct CustomerState {
     pub(in crate::domain) superseded: Vec<Subscription>,
     /// Other live subscriptions, which supersede nothing. Only a cancellation ends them.
     pub(in crate::domain) others: Vec<Subscription>,
-    /// Ended subscriptions with something left to be done.
+    /// Ended subscriptions that still have something to settle.
     pub(in crate::domain) ended_unsettled: Vec<Subscription>,
     /// Other schedules that have not started, which a change cancels.
     pub(super) obsolete: Vec<Schedule>,
@@ -36,7 +36,7 @@ impl CustomerState {
         key.is_some_and(|key| self.request_keys.iter().any(|known| known == key))
     }
 
-    /// Whether earlier changes have left something to be done.
+    /// Whether earlier changes still have something to settle.
     pub(in crate::domain) fn is_unsettled(&self) -> bool {
         let current = self.current.as_ref();
         !self.ended_unsettled.is_empty() || current.is_some_and(Subscription::is_unsettled)
@@ -46,12 +46,12 @@ impl CustomerState {
         self.current.as_ref().is_some_and(Subscription::is_paid_for)
     }
 
-    /// Whether nothing else is there beside what the org is subscribed to or waits for.
+    /// Whether the org has nothing besides its current subscription or the schedule that has not started.
     pub(super) fn is_alone(&self) -> bool {
         self.superseded.is_empty() && self.others.is_empty() && self.obsolete.is_empty()
     }
 
-    /// Whether the org has something at this price, or is to get it.
+    /// Whether the org has this price, or is scheduled to get it.
     pub(super) fn has_price(&self, price: &str) -> bool {
         let current = self.current.as_ref();
         let mut items = current.iter().flat_map(|current| &current.items.data);
@@ -110,7 +110,7 @@ impl Domain {
         })
     }
 
-    /// Waits until another decision may succeed.
+    /// Waits until another decision can succeed.
     ///
     /// # Errors
     /// If none can succeed.
@@ -132,7 +132,7 @@ impl Domain {
     }
 }
 
-/// The error after too many attempts. It does not show Stripe's ids.
+/// The error after the last attempt. It does not show Stripe's ids.
 fn given_up(error: stripe::Error) -> Error {
     if error.is_item_gone() || error.is_schedule_over() {
         Error::plan_is_changing()

@@ -60,7 +60,7 @@ impl Domain {
             .is_some_and(|noted| noted.cause == Cause::End);
         let id = subscription.id.as_str();
         let ended = match self.billing().end_subscription(id, !is_uncredited).await {
-            // Another request has ended it since it was read, or an earlier attempt did whose answer was lost.
+            // Another request has ended it since it was read, or an earlier attempt did and its answer was lost.
             Err(error) if error.is_subscription_over() && noted.is_some() => {
                 self.billing().subscription(id).await?
             }
@@ -98,7 +98,8 @@ impl Domain {
         }
     }
 
-    /// Notes the request's key on the subscription that it ended, since ending one takes no metadata.
+    /// Notes the request's key on the subscription that it ended. The call that ends a subscription accepts no
+    /// metadata.
     pub(super) async fn note_keys(&self, subscription: &str, revision: &Revision) {
         let Some(keys) = revision.request_keys() else {
             return;
@@ -109,7 +110,7 @@ impl Domain {
         };
         let note = self.billing().update_subscription(subscription, &update);
         if let Err(error) = note.unread().send().await {
-            tracing::warn!(%error, subscription, "another server will not know the key of this cancellation");
+            tracing::warn!(%error, subscription, "cannot note the key of a cancellation: another server may not recognize a repeated request");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! What remains to be done after a change: charges, levels, and credits for unused time.
+//! Work that remains after a change: charges, levels, and credits for unused time.
 //!
-//! The change notes it in the subscription's metadata, in the same call. So it gets done even if this process or Stripe
-//! fails in between: by the request that made the change, or else before the next change or after the next read,
-//! whichever comes first. Each step can be repeated and takes effect once.
+//! The change notes it in the subscription's metadata, in the same call, so it gets done even if this process or Stripe
+//! fails in between. The request that made the change does it, or else the next change or read of the org. Each step
+//! can be repeated and takes effect once.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ use crate::domain::{Domain, Error, Failure, Result};
 /// How many metadata pairs Stripe keeps on an object.
 const MAX_PAIRS: usize = 50;
 
-/// The keys that a change may write, beside one figure for each metered feature.
+/// The keys that a change may write, besides one figure for each metered feature.
 const NOTE_KEYS: [&str; 8] = [
     MARK.0,
     REVISION,
@@ -34,8 +34,8 @@ const NOTE_KEYS: [&str; 8] = [
     PLANNED_END,
 ];
 
-/// Checks that the subscription's metadata has room for all that a change to `asked` may note. Stripe drops or refuses
-/// what does not fit.
+/// Checks that the subscription's metadata has room for everything that a change to `asked` may note. Stripe drops or
+/// refuses pairs that do not fit.
 pub(super) fn check_metadata_room(
     subscription: &Subscription,
     asked: &[ResolvedPhase],
@@ -78,7 +78,7 @@ fn pairs(subscription: &Subscription) -> impl Iterator<Item = &String> {
 }
 
 impl Subscription {
-    /// Whether a change, made by Tier or by a schedule, has left something to be done.
+    /// Whether a change by Tier or by a schedule still has something to settle.
     pub(in crate::domain) fn is_unsettled(&self) -> bool {
         let over = self.ended_at.is_some();
         UsageCharge::noted(self).next().is_some()
@@ -120,8 +120,8 @@ impl Domain {
         self.settle_notes(org, subscription, false, revision).await
     }
 
-    /// Does what is noted on a subscription, and removes the notes. `just_made` says that this request made the change,
-    /// so nobody else can have begun with it.
+    /// Settles what is noted on a subscription, and removes the notes. `just_made` means that this request made the
+    /// change, so no other can have begun to settle it.
     pub(super) async fn settle_notes(
         &self,
         org: &ResolvedOrg,

@@ -53,7 +53,7 @@ impl Domain {
         self.note_no_change(&org).await
     }
 
-    /// Writes `info`. Also returns the new default payment method, if `info` has one and the customer existed before.
+    /// Writes `info`. Also returns the new default payment method if `info` has one and the customer existed already.
     async fn put_details(
         &self,
         org: &OrgName,
@@ -67,7 +67,7 @@ impl Domain {
         let mut info = info.clone();
         let mut new = None;
         if known && !method.is_empty() && info.payment_method != method {
-            // Both are attached. The default must be named by the id that it got.
+            // Both are attached. The default is set by the id that attaching returned.
             let customer = self.customer(org).await?;
             let attached = self.attach_named(&customer, method).await?;
             info.default_payment_method.clone_from(&attached.id);
@@ -85,8 +85,8 @@ impl Domain {
         Ok((written, default.filter(|_| told)))
     }
 
-    /// Makes the org's subscription use the customer's new default payment method: always if the request `asked` for
-    /// it, else only if the subscription has another one of its own, as after Checkout.
+    /// Makes the org's subscription use the customer's new default payment method. It does so if the request `asked`
+    /// for it, or if the subscription has a payment method of its own, as after Checkout.
     pub(super) async fn pay_with(&self, customer: &str, method: &str, asked: bool) -> Result<()> {
         let mut decisions = Decisions::new(customer);
         loop {
@@ -139,7 +139,7 @@ impl Domain {
         method: &str,
         revision: &Revision,
     ) -> Result<(), Failure> {
-        // On the schedule too, or its next phase brings the old one back.
+        // The schedule needs it too, or its next phase would restore the old one.
         if let Some(schedule) = subscription.active_schedule() {
             self.set_schedule_method(schedule, method, revision).await?;
         }

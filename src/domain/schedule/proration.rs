@@ -29,7 +29,7 @@ pub(super) use history::TIME;
 pub(super) use reduction::{LinePart, Reduction};
 pub(super) use unused_time::{Cause, PLANNED_END, StripeCredits, UNUSED_TIME, UnusedTime};
 
-/// What has to be known of unused time before it is credited, if some of it may not have been paid.
+/// What must be known about unused time before it is credited, if some of it may not have been paid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct UnpaidTime {
     /// Whether some of it was paid.
@@ -39,7 +39,7 @@ struct UnpaidTime {
     newest: Newest,
 }
 
-/// Decides whether Stripe's own credit may be wrong: because the time was not paid, or was paid at another price.
+/// Decides whether Stripe's own credit may be wrong because the time was not paid, or was paid at another price.
 struct CreditCheck<'a> {
     /// The discount that stays after the change.
     continuing_discount: Option<&'a str>,
@@ -80,7 +80,8 @@ impl<'a> CreditCheck<'a> {
 }
 
 impl Domain {
-    /// What has to be known of the time of the prices for which `is_removed` holds; none if Stripe's own credit is right.
+    /// What must be known about the time of the prices for which `is_removed` holds. None if Stripe's own credit is
+    /// right.
     async fn unpaid_time(
         &self,
         customer: &str,
@@ -165,7 +166,8 @@ impl Domain {
         Ok(())
     }
 
-    /// The same for a subscription that is about to be ended. Returns the note; none if Stripe's own credit is right.
+    /// Does the same for a subscription that is about to be ended. Returns the note, or none if Stripe's own credit is
+    /// right.
     pub(super) async fn note_unused_time_at_end(
         &self,
         customer: &str,
@@ -180,7 +182,7 @@ impl Domain {
         let Some(unpaid_time) = unpaid_time.await? else {
             return Ok(None);
         };
-        // The last invoice charges what is pending, so it has to credit it too.
+        // The last invoice charges pending items, so it must credit them too.
         let cause = if unpaid_time.is_partly_pending {
             Cause::CreditedEnd
         } else {
@@ -206,7 +208,7 @@ impl Domain {
         Ok(Some(note))
     }
 
-    /// Everything that was charged for the time of a subscription, on `invoices` or pending, and what was credited.
+    /// All charges and credits for the time of a subscription, on `invoices` or pending.
     async fn history(
         &self,
         customer: &str,

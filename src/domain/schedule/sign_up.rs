@@ -33,7 +33,7 @@ impl Domain {
             && written.is_new
             && error.is_definite_refusal()
         {
-            self.unmake_customer(&org).await;
+            self.undo_creation(&org).await;
         }
         outcome
     }

@@ -1,9 +1,9 @@
-//! What an immediate change does with the usage of the metered items that it removes.
+//! Transfers the usage of metered items that an immediate change removes.
 //!
-//! Usage of a `sum` is billed by the change, at its own price. A figure of it goes into the metadata of the phase that
-//! begins. A level (`max`, `last`, `perpetual`) is billed once, at the end of the period, by the plan in force then:
-//! the old item is cleared, and its value is set on the item that replaces it. Until then the figure says that this is
-//! to be done, so that another request can complete what was interrupted.
+//! The usage of a `sum` is billed by the change, at its own price, and noted as a figure in the metadata of the phase
+//! that begins. A level (`max`, `last`, `perpetual`) is billed once, at the end of the period, by the plan in force
+//! then. The old item is cleared, and its value is set on the item that replaces it. Until that is done, the figure is
+//! marked as pending, so that another request can complete an interrupted transfer.
 
 mod charges;
 mod late_usage;
@@ -24,9 +24,9 @@ use crate::domain::{Domain, Error, Failure};
 /// What a change transfers from removed items.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Transfer {
-    /// Goes into the metadata of the phase that begins.
+    /// Figures for the metadata of the phase that begins.
     pub(super) figures: Metadata,
-    /// Items whose level is set on another item: id and price.
+    /// Items whose level is set on another item, as id and price.
     cleared: Vec<(String, String)>,
     /// Usage that Stripe does not bill when the phase ends.
     pub(super) charges: Vec<UsageCharge>,
@@ -42,18 +42,18 @@ struct Basis {
     zero: Figure,
 }
 
-/// A change of a subscription's items, with what matters for usage.
+/// A change of a subscription's items, as far as it matters for usage.
 #[derive(Clone, Copy)]
 pub(super) struct ItemChange<'a> {
     pub(super) subscription: &'a Subscription,
-    /// What is sold from now on.
+    /// The features after the change.
     pub(super) features: &'a [PricedFeature],
-    /// Whether the running phase ends. Then Stripe bills the removed metered items; it does not if the phase is changed
-    /// in place.
+    /// Whether the phase in force ends. Then Stripe bills the removed metered items. If the phase is changed in place,
+    /// it does not.
     pub(super) ends_phase: bool,
     /// Whether a trial begins or continues.
     pub(super) trial: bool,
-    /// Whether it was scheduled, and has happened already.
+    /// Whether it was scheduled, and has already happened.
     pub(super) scheduled: bool,
     /// Unix seconds.
     pub(super) now: i64,
@@ -100,8 +100,8 @@ impl<'a> ItemChange<'a> {
         sold.min_by(|a, b| a.name.cmp(&b.name))
     }
 
-    /// A figure of usage up to now. A trial does not count as an interval of the plan, so a later return finds nothing
-    /// of it.
+    /// A figure of usage up to now. A trial does not count as an interval of the plan, so a later return does not find
+    /// its usage.
     fn figure(&self, n: i64) -> Figure {
         let subscription = self.subscription;
         let ends = if subscription.is_trialing() {
@@ -143,7 +143,7 @@ impl<'a> ItemChange<'a> {
         transfer
     }
 
-    /// Whether a level is transferred from one item to another. In a new period, only a perpetual one is.
+    /// Whether a level is transferred from one item to another. Only a perpetual one is transferred into a new period.
     fn transfers_level(&self, target: &PricedFeature, removed: &[&SubscriptionItem]) -> bool {
         let levels = removed.iter().all(|item| item.price.is_level());
         target.is_level()
@@ -152,7 +152,7 @@ impl<'a> ItemChange<'a> {
                 || !starts_new_period(self.subscription, self.features, self.trial))
     }
 
-    /// Notes what was used of a feature and is billed by the change.
+    /// Notes the usage of a feature that the change bills.
     fn note_usage(
         &self,
         transfer: &mut Transfer,
@@ -187,7 +187,7 @@ impl<'a> ItemChange<'a> {
         let free = self.features.iter().all(|one| one.free);
         let figure = Figure::of(self.subscription, feature);
         let started = self.subscription.current_period_start;
-        // A trial that began in the second in which a period began has the figure of that.
+        // If a trial began in the same second as a period, the figure is of the trial.
         let ended_trial = self.subscription.trial_end == Some(started);
         let trial = self.subscription.trial_start.filter(|_| ended_trial);
         let earlier = figure.filter(|figure| {
@@ -223,7 +223,7 @@ impl<'a> ItemChange<'a> {
             .collect();
         let own = total(&stays, used);
         let moved = total(removed, used);
-        // The value on the item is newer than the one from before. That matters unless it is a maximum.
+        // The value on the item is newer than the noted one and replaces it, unless it is a maximum.
         let is_max = target.aggregate == AggregateUsage::Max;
         let value = match moved {
             0 if before <= own || (own > 0 && !is_max) => return,
@@ -287,7 +287,7 @@ impl Domain {
         let carried = self.carried(subscription).await?;
         let mut transfer = change.transfer(&used, &carried, &lines);
         if !change.ends_phase && !change.is_priced(&transfer, &used, &lines) {
-            // A second later the phase can end, and Stripe bills the usage.
+            // In the next second the phase can end, and Stripe then bills the usage.
             let error = Error::Unavailable {
                 reason: "an upcoming invoice of more than 100 lines; try again in a second".into(),
                 source: None,

@@ -83,14 +83,14 @@ impl UsageCharge {
 
 /// An amount that is added to a customer's next invoice.
 pub(super) struct Adjustment<'a> {
-    /// Identifies it, so that it is added once.
+    /// A name that identifies it, so that it is added once.
     pub(super) name: &'a str,
     pub(super) amount: i64,
     pub(super) currency: &'a str,
     pub(super) description: String,
-    /// Unix seconds. It cannot have been added earlier.
+    /// The earliest time at which it can have been added, in Unix seconds.
     pub(super) since: i64,
-    /// If it credits time: the price of that time, and the period.
+    /// The price and the period, if it credits time.
     pub(super) time: Option<(&'a str, Period)>,
     /// Whether discounts of the invoice apply to it.
     pub(super) is_discountable: bool,
@@ -109,7 +109,7 @@ impl Adjustment<'_> {
 
 impl Domain {
     /// Bills the charges noted on a subscription. Adds each note that is settled to `done`. If the change was
-    /// `just_made`, nobody can have tried before.
+    /// `just_made`, nothing can have been billed yet.
     pub(super) async fn charge_noted(
         &self,
         customer: &str,
@@ -134,7 +134,7 @@ impl Domain {
                 .await;
             match charged {
                 Err(error) if error.is_invalid_request() && !error.is_replayed() => {
-                    // The note stays, so that the next request tries again. Nothing else waits for it.
+                    // The note stays, so that the next request tries again. Nothing else depends on it.
                     tracing::error!(%error, customer, name, "usage cannot be charged");
                 }
                 charged => {
@@ -166,7 +166,7 @@ impl Domain {
         if let Some(item) = added {
             let waits = is_final && item.invoice.is_none();
             return if waits {
-                self.invoice_what_waits(customer, adjustment, revision)
+                self.invoice_pending(customer, adjustment, revision)
                     .await
             } else {
                 Ok(())
@@ -198,14 +198,14 @@ impl Domain {
             added => drop(added?),
         }
         if is_final {
-            self.invoice_what_waits(customer, adjustment, revision)
+            self.invoice_pending(customer, adjustment, revision)
                 .await?;
         }
         Ok(())
     }
 
-    /// Invoices pending items. After the end of a subscription, Stripe makes no more invoices by itself.
-    async fn invoice_what_waits(
+    /// Invoices pending items. After a subscription has ended, Stripe creates no more invoices by itself.
+    async fn invoice_pending(
         &self,
         customer: &str,
         adjustment: &Adjustment<'_>,
@@ -237,7 +237,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_charge_is_what_was_noted() {
+    fn a_charge_is_read_as_it_was_noted() {
         let charge = UsageCharge {
             amount: 150,
             currency: "usd".into(),

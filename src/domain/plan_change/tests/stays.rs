@@ -1,4 +1,4 @@
-//! What stays as it is where a request does not mention it, and what cannot be beside it.
+//! What a change keeps if the request does not mention it, and what cannot be combined with it.
 
 use super::*;
 
@@ -57,7 +57,7 @@ fn a_quantity_follows_the_name_of_its_feature() {
 }
 
 #[test]
-fn a_coupon_runs_on_until_another_word_is_said() {
+fn a_coupon_stays_until_a_phase_changes_it() {
     let with = |coupon: Option<&str>, effective, price: &str| ResolvedPhase {
         coupon: coupon.map(str::to_owned),
         ..ask(effective, &[price])
@@ -100,7 +100,7 @@ fn what_is_mentioned_changes() {
 }
 
 #[test]
-fn what_stripe_would_refuse_is_refused_before() {
+fn what_stripe_would_refuse_is_refused_first() {
     let sub = subscription(None);
     let current_plan = CurrentPlan::of(CurrentState::Subscribed(&sub), NOW);
     let billed = |every: &str, currency: &str| PricedFeature {

@@ -1,4 +1,4 @@
-//! When phases begin and end, and trials with them.
+//! When phases and trials begin and end.
 
 use super::*;
 

@@ -16,8 +16,8 @@ const CREDIT: &str = "tier.credit";
 const HELD_BACK: &str = "tier.held";
 
 impl Domain {
-    /// Takes `credit` off an unpaid invoice, once for each `name`. Returns what exceeds the amount due: that part was
-    /// paid, by the customer's balance or by a credit for paid time. None if Stripe refuses.
+    /// Takes `credit` off an unpaid invoice, once for each `name`. Returns the part that exceeds the amount due, which
+    /// was paid by the customer's balance or by a credit for paid time. None if Stripe refuses.
     pub(in crate::domain::schedule) async fn reduce_invoice(
         &self,
         invoice: &Invoice,
@@ -83,16 +83,16 @@ impl Domain {
             break;
         }
         if is_draft {
-            // Whatever became of the reduction, what is due is collected.
+            // The amount due is collected, whether the reduction succeeded or not.
             self.collect(invoice).await?;
         }
         if rest.is_none() {
-            tracing::error!(invoice = invoice.id, "stripe takes nothing off an invoice");
+            tracing::error!(invoice = invoice.id, "Stripe refuses to reduce an invoice");
         }
         Ok(rest)
     }
 
-    /// Resumes the collection of invoices that were held back, if any were left so.
+    /// Resumes the collection of invoices that are still held back.
     pub(super) async fn resume_collection(
         &self,
         invoices: &[Invoice],
@@ -134,7 +134,7 @@ impl Domain {
         Ok(if written.await? { Vec::new() } else { parts })
     }
 
-    /// Writes a credit note, unless there is one of that name. Returns whether there is one now.
+    /// Creates a credit note, unless there is one with that name. Returns whether there is one now.
     async fn write_credit_note(
         &self,
         note: &NewCreditNote,
@@ -180,11 +180,11 @@ impl Domain {
     }
 }
 
-/// Whether Stripe did it. A refusal means that the invoice has changed since it was read.
+/// Whether Stripe accepted the write. A refusal means that the invoice has changed since it was read.
 fn is_accepted(outcome: Result<Done, stripe::Error>) -> Result<bool, stripe::Error> {
     match outcome {
         Err(error) if error.is_invalid_request() => {
-            tracing::warn!(%error, "stripe takes no more off an invoice");
+            tracing::warn!(%error, "Stripe refused a step of reducing an invoice");
             Ok(false)
         }
         done => done.map(|_| true),

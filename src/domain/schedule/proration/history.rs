@@ -20,17 +20,17 @@ pub(super) struct History {
     pub(super) items: Vec<InvoiceItem>,
     /// Cents that credit notes took off, before discounts, by line.
     credited_by_line: BTreeMap<String, i64>,
-    /// For invoices of which a part was given back that belongs to no line, by index: the cents that remain of all
-    /// lines together, after discounts.
+    /// The cents that remain of all lines together, after discounts, by the index of the invoice. Only for invoices
+    /// that were partly credited or refunded without naming lines.
     remaining_totals: BTreeMap<usize, i64>,
 }
 
 /// What remains of one charge for time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TimeCharge {
-    /// The index of the invoice in the history; none if it is pending.
+    /// The index of the invoice in the history. None if it is pending.
     pub(super) invoice: Option<usize>,
-    /// The invoice item that it came from; none for the regular line of a period.
+    /// The invoice item that it came from. None for the regular line of a period.
     pub(super) invoice_item: Option<String>,
     /// The subscription item, if it is known.
     pub(super) item: Option<String>,
@@ -51,8 +51,8 @@ impl InvoiceItem {
 }
 
 impl TimeCharge {
-    /// Whether `credit` is for a part of the time that this charges for.
-    pub(super) fn is_of(&self, credit: &InvoiceItem) -> bool {
+    /// Whether `credit` is for part of the time that this charges for.
+    pub(super) fn covers(&self, credit: &InvoiceItem) -> bool {
         let (whole, part) = (self.period, credit.period);
         credit.time_of() == Some(self.price.as_str())
             && whole.start <= part.start
@@ -61,15 +61,15 @@ impl TimeCharge {
 }
 
 impl Invoice {
-    /// Cents that were given back by credit notes and refunds.
+    /// Cents that credit notes and refunds gave back.
     pub(super) fn given_back(&self) -> i64 {
         self.pre_payment_credit_notes_amount
             + self.post_payment_credit_notes_amount
             + self.refunded()
     }
 
-    /// The cents that remain of all lines, after discounts, if something was given back that belongs to no line: by a
-    /// refund, or by a credit note for a bare amount.
+    /// The cents that remain of all lines, after discounts. None unless a refund, or a credit note without lines, gave
+    /// something back.
     pub(super) fn remaining_total(&self, notes: &[CreditNote]) -> Option<i64> {
         let own = notes
             .iter()
@@ -136,8 +136,8 @@ impl History {
         credited_by_line
     }
 
-    /// What remains to be credited of the charges for time after `at`, of those for which `is_removed` holds. Credits for
-    /// which `ignored` holds are not deducted.
+    /// What can still be credited of the charges for time after `at` for which `is_removed` holds. Credits for which
+    /// `ignored` holds are not deducted.
     pub(super) fn remaining(
         &self,
         at: i64,
@@ -156,7 +156,7 @@ impl History {
             // A change credits the latest charge. Earlier ones have been credited already.
             let mut credited: Vec<&mut TimeCharge> = charges
                 .iter_mut()
-                .filter(|charge| charge.is_of(item) && self.is_older(charge, place))
+                .filter(|charge| charge.covers(item) && self.is_older(charge, place))
                 .collect();
             credited.sort_by_key(|charge| (Reverse(charge.period.start), self.place(charge)));
             for charge in credited {
@@ -165,7 +165,7 @@ impl History {
                 charge.part = charge.part.up_to(charge.part.net - taken);
             }
         }
-        // The lines of an invoice cannot keep more than the invoice as a whole.
+        // What remains of the lines cannot exceed what remains of the whole invoice.
         for (i, remaining_total) in &self.remaining_totals {
             let mut remaining_total = *remaining_total;
             for charge in charges
@@ -201,7 +201,7 @@ impl History {
         own.is_some_and(|own| Some(own) < charge.invoice)
     }
 
-    /// Whether it is on a voided invoice, and so credits nothing.
+    /// Whether it is on a void invoice, and so credits nothing.
     fn is_void(&self, item: &InvoiceItem) -> bool {
         let mut invoices = self.invoices.iter();
         let own = invoices.find(|invoice| item.invoice.as_ref() == Some(&invoice.id));

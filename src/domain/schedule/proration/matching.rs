@@ -1,4 +1,4 @@
-//! Which charges a change has made unused, and which of Stripe's credits it caused. Pure.
+//! Finds the charges for time that a change left unused, and the credits of Stripe's that it caused. Pure.
 
 use super::history::{History, TimeCharge};
 use super::unused_time::Newest;
@@ -20,8 +20,8 @@ impl History {
         known.map_or(&self.items[..], |known| &self.items[..known])
     }
 
-    /// Whether a charge is older than the decision for the change. A later one may be for what the subscription has
-    /// now, which the change did not remove.
+    /// Whether a charge is older than the decision for the change. A later one may be for current items, which the
+    /// change did not remove.
     fn existed_before(&self, charge: &TimeCharge, unused_time: &UnusedTime) -> bool {
         let StripeCredits::NewerThan(newest) = &unused_time.credits else {
             return true;
@@ -35,7 +35,7 @@ impl History {
         newest.is_none_or(|newest| charge.invoice >= Some(newest))
     }
 
-    /// When the change took effect by Stripe's clock, in Unix seconds; none if no invoice item shows it.
+    /// When the change took effect by Stripe's clock, in Unix seconds. None if no invoice item shows it.
     fn change_time(&self, unused_time: &UnusedTime) -> Option<i64> {
         if unused_time.cause.is_end() || unused_time.credits == StripeCredits::InSameSecond {
             return Some(unused_time.at);
@@ -75,7 +75,7 @@ impl History {
             .collect()
     }
 
-    /// Whether a charge is for the unused time. `credits` are Stripe's for that.
+    /// Whether a charge is for the unused time. `credits` are Stripe's credits for it.
     pub(super) fn includes(
         &self,
         charge: &TimeCharge,
@@ -85,15 +85,15 @@ impl History {
     ) -> bool {
         let is_removed = match (unused_time.cause, &unused_time.credits) {
             (Cause::RemovedItems, credits) => {
-                // The replacement is charged from then on. It may be gone since.
+                // The replacement is charged from then on. It may have been removed since.
                 let is_later = charge.period.start >= unused_time.at;
                 let has_item = still_has_item(subscription, &charge.price, charge.item.as_deref());
                 !(has_item || is_later && *credits == StripeCredits::InSameSecond)
             }
             _ => true,
         };
-        // Stripe may carry out a change after another one that was made since. Then it credits what that one charged.
-        let is_credited = || credits.iter().any(|credit| charge.is_of(credit));
+        // Stripe may carry out a change after a later one. Then it credits what that one charged.
+        let is_credited = || credits.iter().any(|credit| charge.covers(credit));
         is_removed
             && (unused_time.cause.is_end()
                 || self.existed_before(charge, unused_time)

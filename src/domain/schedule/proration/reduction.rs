@@ -1,4 +1,4 @@
-//! By how much an invoice is reduced. Pure.
+//! Computes by how much an invoice is reduced. Pure.
 
 use crate::billing::{
     CollectionMethod, Invoice, InvoiceLine, InvoiceStatus, NewCreditNote, Period,
@@ -15,7 +15,7 @@ pub(in crate::domain::schedule) struct LinePart {
 }
 
 impl LinePart {
-    /// `amount` cents of a line; none for zero.
+    /// `amount` cents of a line. None for zero.
     pub(in crate::domain::schedule) fn of(line: &InvoiceLine, amount: i64) -> Option<Self> {
         let discounts = line.discount_amounts.iter();
         let discount = discounts.map(|discount| discount.amount).sum();
@@ -27,7 +27,7 @@ impl LinePart {
         })
     }
 
-    /// Cents that belong to no line; none for zero.
+    /// Cents that belong to no line. None for zero.
     pub(super) fn without_line(amount: i64) -> Option<Self> {
         (amount > 0).then(|| Self {
             line: String::new(),
@@ -51,7 +51,7 @@ impl LinePart {
     }
 }
 
-/// What is to be taken off an invoice.
+/// The parts to take off an invoice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::domain::schedule) struct Reduction {
     pub(in crate::domain::schedule) parts: Vec<LinePart>,
@@ -73,7 +73,7 @@ impl Reduction {
         }
     }
 
-    /// Splits the reduction into what can be taken off while `due` cents are due, and the rest.
+    /// Splits the parts into those that can be taken off while `due` cents are due, and the rest.
     pub(super) fn split(&self, mut due: i64) -> (Vec<LinePart>, Vec<LinePart>) {
         let (mut taken, mut rest) = (Vec::new(), Vec::new());
         for part in &self.parts {
@@ -91,7 +91,7 @@ impl Reduction {
 }
 
 impl Invoice {
-    /// Whether nobody has paid it by `now`, nor is about to.
+    /// Whether it is not paid by `now`, and no payment is expected.
     pub(in crate::domain::schedule) fn is_unpaid(&self, now: i64) -> bool {
         let waits = !self.is(&InvoiceStatus::Paid);
         let sent = self.collection_method == CollectionMethod::SendInvoice;
@@ -99,12 +99,12 @@ impl Invoice {
         waits && !self.is_processing() && (!sent || overdue) && self.amount_remaining > 0
     }
 
-    /// Whether it has been paid or is still to be paid, so that a later invoice has to credit what it charges.
+    /// Whether it was paid or will be, so that a later invoice must credit what it charges.
     pub(in crate::domain::schedule) fn is_charged(&self) -> bool {
         !self.is(&InvoiceStatus::Void)
     }
 
-    /// Whether it charges for nothing but `lines`.
+    /// Whether it charges only for `lines`.
     pub(in crate::domain::schedule) fn is_only(&self, lines: &[InvoiceLine]) -> bool {
         let mut charges = self.lines.data.iter().filter(|line| line.amount != 0);
         charges.all(|line| lines.iter().any(|own| own.id == line.id))
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn unused_is_the_rest_of_a_period() {
+    fn unused_time_is_the_rest_of_a_period() {
         let period = Period {
             start: 0,
             end: 30 * DAY,
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_what_is_taken_off() {
+    fn a_reduction_may_be_of_the_whole_invoice() {
         let invoice = invoice(
             &json!({}),
             &[
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_counts_as_unpaid() {
+    fn which_invoices_count_as_unpaid() {
         for (more, unpaid) in [
             (json!({}), true),
             (json!({"status": "draft"}), true),
@@ -251,9 +251,9 @@ mod tests {
         assert_eq!((amounts(taken), amounts(rest)), (vec![], vec![1000, 800]));
     }
 
-    /// Stripe takes the line's discount off what is credited of it.
+    /// Stripe deducts the line's discount from the credited amount.
     #[test]
-    fn what_is_due_has_its_discount_deducted() {
+    fn the_amount_due_is_after_discounts() {
         let mut half = line(1000, "licensed");
         half["discount_amounts"] = json!([{"amount": 500}]);
         let invoice = invoice(&json!({}), &[half]);

@@ -1,4 +1,4 @@
-//! Settles unused time: by the request that made the change, or else by the next one.
+//! Settles unused time, in the request that made the change or else in the next one.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ impl History {
 }
 
 impl<'a> PriceSettlement<'a> {
-    /// Adds one of Stripe's credits. A credit on the very invoice that charges for the time is right, paid or not.
+    /// Adds one of Stripe's credits. A credit on the same invoice as the charge is right, paid or not.
     fn add_credit(&mut self, history: &History, item: &'a InvoiceItem) {
         let Some(invoice) = &item.invoice else {
             self.pending.push(item);
@@ -52,8 +52,8 @@ impl<'a> PriceSettlement<'a> {
         self.credited = self.credited.saturating_add(credit);
     }
 
-    /// Whether Stripe has credited what was paid or is still to be charged. The tolerance is a cent a charge, for
-    /// rounding.
+    /// Whether Stripe has credited exactly what was paid or will still be charged. Rounding may differ by a cent per
+    /// charge.
     fn is_right(&self, history: &History, now: i64) -> bool {
         let pending: i64 = self.pending.iter().map(|item| -item.amount).sum();
         let remaining: i64 = self.charges.iter().map(|charge| charge.part.net).sum();
@@ -81,7 +81,7 @@ impl Domain {
             .settle_unused_time(customer, subscription, unused_time, just_made, revision)
             .await?;
         if !settled {
-            // The notes stay, so that the next request tries again. Nothing else waits for it.
+            // The notes stay, so that the next request tries again. Nothing else depends on them.
             return Ok(());
         }
         let is_over = |key: &str| key == UNUSED_TIME || subscription.ended_at.is_some();
@@ -160,7 +160,7 @@ struct Settlement<'a> {
     just_made: bool,
     revision: &'a Revision,
     history: &'a History,
-    /// By price, the cents that are still to be credited; negative: to be charged.
+    /// The cents that are still to be credited, by price. A negative amount is to be charged.
     owed: BTreeMap<&'a str, i64>,
     /// Whether Stripe has accepted everything.
     is_complete: bool,
@@ -204,7 +204,7 @@ impl<'a> Settlement<'a> {
         Ok(())
     }
 
-    /// Deletes pending credits of Stripe's.
+    /// Deletes pending credits that Stripe created.
     async fn delete_pending_credits(&self, credits: &[&InvoiceItem]) -> Result<(), stripe::Error> {
         for item in credits {
             let deleted = self.domain.billing().delete_invoice_item(&item.id);
@@ -246,7 +246,7 @@ impl<'a> Settlement<'a> {
         Ok(())
     }
 
-    /// Credits or charges what is owed for the time of a price.
+    /// Credits or charges the amount that is owed for the time of a price.
     async fn credit(
         &mut self,
         price: &str,
@@ -286,7 +286,7 @@ impl<'a> Settlement<'a> {
             .await;
         match added {
             Err(error) if error.is_invalid_request() && !error.is_replayed() => {
-                tracing::error!(%error, customer, name = adjustment.name, amount = adjustment.amount, "time cannot be settled");
+                tracing::error!(%error, customer, name = adjustment.name, amount = adjustment.amount, "unused time cannot be settled");
                 self.is_complete = false;
                 Ok(())
             }

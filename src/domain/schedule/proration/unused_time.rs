@@ -8,8 +8,8 @@ use crate::domain::schedule::usage_charge::CLOCK_SKEW;
 /// The metadata key of the note.
 pub(in crate::domain::schedule) const UNUSED_TIME: &str = "tier.unpaid";
 
-/// How long after its note an end may happen, in seconds.
-const SOON: i64 = 24 * 60 * 60;
+/// How long the note of an end is valid, in seconds. An end that happens later is another one.
+const NOTE_LIFETIME: i64 = 24 * 60 * 60;
 
 /// The metadata key that says when a schedule ends the subscription, in Unix seconds.
 pub(in crate::domain::schedule) const PLANNED_END: &str = "tier.ends";
@@ -18,7 +18,7 @@ pub(in crate::domain::schedule) const PLANNED_END: &str = "tier.ends";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::domain::schedule) struct UnusedTime {
     pub(in crate::domain::schedule) cause: Cause,
-    /// When it begins, in Unix seconds. For an end, when the subscription ended.
+    /// When it begins, in Unix seconds. If the subscription ended, the time of that.
     pub(in crate::domain::schedule) at: i64,
     /// When the billing period began, in Unix seconds. Earlier charges are used up.
     pub(in crate::domain::schedule) since: i64,
@@ -29,13 +29,13 @@ pub(in crate::domain::schedule) struct UnusedTime {
 /// How to recognise the credits that a change caused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::domain::schedule) enum StripeCredits {
-    /// They are newer than everything that there was when the change was decided.
+    /// They are newer than everything that existed when the change was decided.
     NewerThan(Newest),
-    /// They are of the same second, since Stripe itself set the time of the change.
+    /// They are from the second of the change, whose time Stripe itself set.
     InSameSecond,
 }
 
-/// The newest objects that there were when a change was decided.
+/// The newest objects that existed when a change was decided.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::domain::schedule) struct Newest {
     /// The newest invoice item.
@@ -49,7 +49,7 @@ pub(in crate::domain::schedule) struct Newest {
 pub(in crate::domain::schedule) enum Cause {
     /// The subscription ended, without a credit.
     End,
-    /// The subscription ended, with Stripe's credit; for example because its schedule ended it.
+    /// The subscription ended, with Stripe's credit, for example because its schedule ended it.
     CreditedEnd,
     /// A new billing period began, without a credit.
     NewPeriod,
@@ -102,7 +102,7 @@ impl UnusedTime {
         let name = words.next()?;
         let (cause, _) = Cause::ALL.into_iter().find(|(_, known)| *known == name)?;
         let at = words.next()?.parse().ok()?;
-        // Without a start, all charges are looked at.
+        // Without a start, all charges are considered.
         let since = words.next().and_then(|since| since.parse().ok());
         let credits = match words.next() {
             Some("then") => StripeCredits::InSameSecond,
@@ -138,9 +138,9 @@ impl UnusedTime {
             credits: StripeCredits::InSameSecond,
         };
         let ended = subscription.ended_at;
-        // A noted end that did not happen is not an end that happened much later.
+        // The noted end may not have happened. An end that happened much later is another one.
         let came = |noted: &Self| {
-            !noted.cause.is_end() || ended.is_some_and(|at| (at - noted.at).abs() <= SOON)
+            !noted.cause.is_end() || ended.is_some_and(|at| (at - noted.at).abs() <= NOTE_LIFETIME)
         };
         let noted = noted.filter(came);
         let is_due = |planned: &str| {
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_is_what_was_written() {
+    fn a_note_is_read_as_it_was_written() {
         for (cause, name) in Cause::ALL {
             for (credits, word) in [
                 (newest(None, None), "- -"),
@@ -195,7 +195,7 @@ mod tests {
         }
     }
 
-    /// Whoever ends it earlier settles that end.
+    /// A request that ends the subscription earlier settles that end itself.
     #[test]
     fn the_end_of_a_schedule_counts_once_its_time_has_come() {
         let cause_of = |planned: &str, ended: Option<i64>| {
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn the_note_of_an_end_counts_once_that_has_come_about() {
+    fn the_note_of_an_end_counts_once_the_subscription_has_ended() {
         let subscription = |note: &str, ended: Option<i64>| {
             let subscription =
                 serde_json::from_value(serde_json::json!({"id": "sub", "status": "active",
@@ -222,7 +222,7 @@ mod tests {
             UnusedTime::noted(&subscription.expect("a subscription")).map(|noted| noted.at)
         };
         assert_eq!(subscription("end 0 3", None), None);
-        assert_eq!(subscription("end 0 3", Some(9 * SOON)), None);
+        assert_eq!(subscription("end 0 3", Some(9 * NOTE_LIFETIME)), None);
         assert_eq!(subscription("credited-end 0 3", Some(9)), Some(9));
         assert_eq!(subscription("going 7 3", None), Some(7));
         assert_eq!(subscription("", Some(9)), None);

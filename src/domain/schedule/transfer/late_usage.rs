@@ -1,5 +1,5 @@
-//! Usage that was reported after a change read the usage and before it was written. Stripe bills it with the phase that
-//! ended, but the figure noted by the change does not include it.
+//! Counts usage that was reported after a change read the usage, and before the change was written. Stripe bills it
+//! with the phase that ended, but the figure that the change noted does not include it.
 
 use super::Transfer;
 use crate::billing::{InvoiceLine, Metadata, Subscription};
@@ -9,7 +9,7 @@ use crate::domain::usage::{Billed, Figure};
 use crate::domain::{Domain, Failure};
 
 impl Transfer {
-    /// The figures that have to be raised because `lines` bill more than the change had read.
+    /// The figures that must be raised because `lines` bill more than the change had read.
     fn corrected(&self, lines: &[InvoiceLine], after: &Subscription) -> Metadata {
         let Some(basis) = &self.basis else {
             return Metadata::new();
@@ -49,7 +49,7 @@ impl Domain {
         if basis.used.keys().all(|item| has_item(item)) {
             return Ok(false);
         }
-        // A change that starts a new period makes a second invoice, beside that of the phase that ended.
+        // A change that starts a new period creates a second invoice, besides that of the phase that ended.
         let invoices = self
             .invoices_since(&after.id, basis.zero.as_of - CLOCK_SKEW)
             .await?;

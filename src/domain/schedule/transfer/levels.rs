@@ -74,7 +74,8 @@ impl Domain {
             };
             let key = Figure::key(&feature);
             if !figure.counts(subscription) {
-                // A new period has begun, and the level with it. The figure stays for a return to a free plan.
+                // A new period has begun, in which the level starts from zero. The figure stays for a return to a free
+                // plan.
                 let over = Figure {
                     is_pending: false,
                     ..figure
@@ -91,7 +92,8 @@ impl Domain {
             let is_max = item.price.aggregate() == AggregateUsage::Max;
             if own == 0 || (is_max && own < figure.n) {
                 let name = format!("level:{}:{}:{}", subscription.id, item.id, figure.as_of);
-                // Before the second of the change: usage reported in that second would be added to the value.
+                // The second before the change. Stripe would add usage that is reported in the same second to the
+                // value.
                 let at = (figure.as_of - 1).max(subscription.current_period_start);
                 self.set_level(item, figure.n, Some(at), revision.fixed(&name))
                     .await?;

@@ -1,8 +1,8 @@
-//! The transfer for a scheduled change, which Stripe made by itself. The next request that sees the subscription
-//! completes it.
+//! Transfers usage after a scheduled change, which Stripe made by itself. The next request that reads the subscription
+//! does it.
 //!
 //! Stripe has invoiced the usage of the removed items, levels included. A level is billed again at the end of the
-//! period, by the plan in force then, so what was invoiced of it is credited.
+//! period, by the plan in force then, so the invoiced part is credited.
 
 use super::ItemChange;
 use super::levels::target;
@@ -52,7 +52,7 @@ impl Domain {
             let unused_time = UnusedTime {
                 cause: Cause::RemovedItems,
                 at,
-                // When the period began that the change ended is not known any more.
+                // The start of the period that the change ended is no longer known.
                 since: 0,
                 credits: StripeCredits::InSameSecond,
             };
