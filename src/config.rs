@@ -1,7 +1,7 @@
-//! Every setting, with its flag, its variable and its default. The doc comments are the manual: `tier serve --help` prints
-//! them. No other module reads the environment.
+//! Every setting, with its flag, its variable and its default. Their doc comments are the manual, which `tier serve
+//! --help` prints. No other module reads the environment.
 //!
-//! Defaults of a module are defined there ([`RequestLimits`](crate::api::RequestLimits),
+//! A module's defaults are defined in it ([`RequestLimits`](crate::api::RequestLimits),
 //! [`server::Options`](crate::server::Options)). Only the command line reads this module, and passes the settings on.
 
 mod access;

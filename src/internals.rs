@@ -1,4 +1,4 @@
-//! Doors for the fuzz targets in `fuzz/`, and for benchmarks, to what is not part of the crate's interface.
+//! Entry points for the fuzz targets in `fuzz/` and for benchmarks to private parts of the crate.
 
 use axum::Router;
 
@@ -16,7 +16,7 @@ pub fn limits_answer(org: &OrgName, rows: &[FeatureUsage]) -> Vec<u8> {
     crate::api::limits_answer(org, rows)
 }
 
-/// A `/v1/whois` that asks nobody, behind one more of the API's layers at a time.
+/// Routers with a `/v1/whois` that makes no calls, each behind one more of the API's layers.
 pub fn layers(app: App) -> Vec<(&'static str, Router)> {
     crate::api::layered(app)
 }

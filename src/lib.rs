@@ -1,41 +1,40 @@
 //! Pricing as code for products that bill through Stripe.
 //!
-//! An app describes its plans once, in a `pricing.json`. This crate pushes that model to Stripe,
-//! subscribes the app's customers ("orgs") to plans, answers what an org may use and how much of
-//! it is left, and records usage.
+//! An app describes its plans once, in a `pricing.json`. This crate pushes that model to Stripe, subscribes the app's
+//! customers ("orgs") to plans, answers what an org may use and has used, and records usage.
 //!
 //! # Map
 //!
 //! ```text
 //! main -> cli -> api -> domain -> billing -> stripe -> (HTTP) -> Stripe | sandbox
 //!          |---> server, which serves any router
-//!          |---> background, which repeats what `domain` has to do now and then
-//!          `---> stripe_sandbox, which is a Stripe itself
+//!          |---> background, which runs the periodic tasks of `domain`
+//!          `---> stripe_sandbox, which simulates Stripe
 //! ```
 //!
-//! | part | what it knows |
+//! | part | what is in it |
 //! |---|---|
 //! | [`cli`] | commands, which send the API's requests in process or over HTTP |
 //! | [`config`] | every flag and variable; [`cli`] passes the settings to the other parts |
-//! | [`server`] | a listener, what a connection may do, and how to stop |
-//! | [`background`] | tasks that are repeated while a server runs |
-//! | [`api`] | the HTTP contract: extractors, JSON to the byte, statuses |
-//! | [`domain`] | Tier's rules, in Tier's terms; it names no HTTP, and no parameter of Stripe's |
-//! | [`billing`] | the translation: what is asked of Stripe, and what Stripe's objects look like |
-//! | [`ledger`] | usage that is kept: totals, what Stripe has been told of them, and the file |
+//! | [`server`] | the listener, the limits of connections, and the shutdown |
+//! | [`background`] | periodic tasks of a running server |
+//! | [`api`] | the HTTP contract: extractors, the bytes of JSON, statuses |
+//! | [`domain`] | Tier's rules, in Tier's terms; it names neither HTTP nor Stripe's parameters |
+//! | [`billing`] | the translation: calls to Stripe, and Stripe's objects |
+//! | [`ledger`] | stored usage: totals, how much of them Stripe has, and the store |
 //! | [`stripe`] | how Stripe is called: encoding, time-outs, retries |
 //! | [`admission`] | limits on how many requests run at the same time, and how they are shared |
-//! | [`telemetry`] | where log lines and spans go |
-//! | [`metrics`] | what is counted and timed |
+//! | [`telemetry`] | the log, and traces |
+//! | [`metrics`] | metrics for Prometheus |
 //! | [`num`] | numbers in JSON, as Go writes them |
 //! | [`position`] | line and column in a text |
 //! | `net` | addresses, names of this machine, and TLS settings |
 //!
-//! A noun keeps its file name in `api::v1`, in `domain` and in `tests/it`; in `cli`, commands about one noun share its file,
-//! and others have their own. The last six parts know nothing of the others, and may be named by all; what a part must not
-//! name is held by `tests/it/architecture.rs`.
+//! A noun has the same file name in `api::v1`, in `domain` and in `tests/it`. In `cli`, commands about one noun share
+//! its file, and others have their own. The last six parts depend on none of the others, and all may use them.
+//! `tests/it/architecture.rs` checks which part may name which.
 //!
-//! [`stripe_sandbox`] and [`clock`] are crates of their own: a Stripe in memory, which shares no code with `domain`,
+//! [`stripe_sandbox`] and [`clock`] are crates of their own: a simulated Stripe, which shares no code with `domain`,
 //! `billing` and `stripe`, and the time.
 //!
 //! Three seams, none of them a trait: Stripe is a base URL, the time is a [`clock::Clock`], and the

@@ -1,4 +1,4 @@
-//! What is counted and timed, for Prometheus. The fields' documentation is the help text that `/metrics` shows.
+//! Metrics for Prometheus. The documentation of each field is its help text in `/metrics`.
 
 mod format;
 mod process;
@@ -19,7 +19,7 @@ pub use format::Format;
 
 use crate::telemetry;
 
-/// Seconds; from an answer out of memory to a push that takes minutes.
+/// Buckets in seconds, from cached answers to pushes that take minutes.
 const DURATIONS: [f64; 14] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0,
 ];
@@ -30,7 +30,7 @@ pub type Durations<L> = Family<L, Histogram, fn() -> Histogram>;
 /// A request that was answered.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct HttpRequest {
-    /// The path, or `none` for one that nobody serves.
+    /// The path, or `none` for an unknown one.
     pub endpoint: &'static str,
     /// The HTTP status.
     pub status: u16,
@@ -38,56 +38,56 @@ pub struct HttpRequest {
     pub code: &'static str,
 }
 
-/// A path of ours, or an endpoint of Stripe's with `*` for ids.
+/// A path of this server, or an endpoint of Stripe's with `*` for ids.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Endpoint {
-    /// Which.
+    /// The path.
     pub endpoint: &'static str,
 }
 
-/// A call to Stripe that was made.
+/// A call to Stripe.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct StripeCall {
     /// The path, with `*` for ids.
     pub endpoint: &'static str,
-    /// `ok`; Stripe's status (`400` for every other of a caller's faults, `5xx`, `other`); `unreadable`, if the answer
-    /// was; `timeout` or `no_answer`; `refused`, if the call was not made because it would have waited too long.
+    /// `ok`; Stripe's status (`400` for all other client errors, `5xx`, `other`); `unreadable`, if the answer could not
+    /// be read; `timeout` or `no_answer`; `refused`, if the call was not made because it would have waited too long.
     pub outcome: &'static str,
 }
 
-/// A look into a cache.
+/// A cache lookup.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct CacheLookup {
-    /// Which cache.
+    /// The cache.
     pub cache: &'static str,
     /// `hit` or `miss`.
     pub outcome: &'static str,
 }
 
-/// Work that nobody waited for, and that has ended.
+/// A background task that has ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Task {
-    /// What it was: `settle`.
+    /// The task, such as `settle`.
     pub task: &'static str,
     /// `ok` or `failed`.
     pub outcome: &'static str,
 }
 
-/// A task that is repeated.
+/// A periodic task.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Repeated {
     /// Its name.
     pub task: &'static str,
 }
 
-/// One account towards Stripe.
+/// An account, as a label.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Account {
-    /// `own`, or with many accounts sixteen hexadecimal digits: the beginning of the key's digest.
+    /// `own`, or with many accounts the first sixteen hexadecimal digits of the key's digest.
     pub account: String,
 }
 
-/// A kind of metric that can be made without being told more.
+/// A kind of metric that needs no arguments.
 trait Fresh {
     fn fresh() -> Self;
 }
@@ -128,7 +128,7 @@ impl<L: Clone + Eq + std::hash::Hash> Fresh for Durations<L> {
     }
 }
 
-/// Declares the metrics once: name, kind, and the documentation that is the help text.
+/// Declares each metric once, with its name, kind and help text.
 macro_rules! metrics {
     ($($(#[doc = $help:literal])+ $field:ident: $kind:ty = $name:literal,)+) => {
         /// Every metric. The names of counters get `_total` appended.
@@ -142,7 +142,7 @@ macro_rules! metrics {
                 let mut registry = Registry::with_prefix("tier");
                 $(
                     let $field = <$kind>::fresh();
-                    // The registry ends each text with a full stop of its own.
+                    // The registry adds a full stop to each text.
                     let help = concat!($($help),+).trim().trim_end_matches('.');
                     registry.register($name, help, $field.clone());
                 )+
@@ -204,7 +204,7 @@ metrics! {
 }
 
 impl Metrics {
-    /// Counts a look into `cache`.
+    /// Counts a lookup in `cache`.
     pub fn looked(&self, cache: &'static str, hit: bool) {
         let outcome = if hit { "hit" } else { "miss" };
         self.cache_lookups
@@ -212,12 +212,12 @@ impl Metrics {
             .inc();
     }
 
-    /// Counts a run of a `task` that nobody waited for.
+    /// Counts a run of a background `task`.
     pub fn ran(&self, task: &'static str, outcome: &'static str) {
         self.background.get_or_create(&Task { task, outcome }).inc();
     }
 
-    /// Notes that a repeated `task` has succeeded, at a time in Unix seconds.
+    /// Notes that a periodic `task` succeeded at `now`, in Unix seconds.
     pub fn succeeded(&self, task: &'static str, now: i64) {
         self.last_success.get_or_create(&Repeated { task }).set(now);
     }
@@ -231,8 +231,8 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// All metrics as text, with the free share of each account's rate towards Stripe, what the log has lost, and what
-    /// the system knows of the process.
+    /// All metrics as text, including the headroom of each account's rate limit, the number of dropped log lines, and
+    /// metrics of the process.
     ///
     /// # Errors
     /// Never in practice: writing to a string does not fail.
@@ -282,7 +282,7 @@ mod tests {
     fn the_text_has_names_help_labels_and_an_end() {
         let metrics = Metrics::default();
         metrics.looked("orgs", true);
-        // A family shows once it has something to show.
+        // A family is shown once it has a sample.
         let request = HttpRequest {
             endpoint: "/v1/limits",
             status: 200,
@@ -314,9 +314,9 @@ mod tests {
         assert!(text.ends_with("# EOF\n"));
     }
 
-    /// What `promtool check metrics` looks for.
+    /// `promtool check metrics` requires this.
     #[test]
-    fn every_sample_of_the_classic_format_is_described_before() {
+    fn every_sample_of_the_classic_format_follows_its_description() {
         let metrics = Metrics::default();
         metrics.looked("orgs", true);
         metrics.called("/v1/prices", "ok", Duration::from_millis(3));

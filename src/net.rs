@@ -4,14 +4,14 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// The other end of a connection. It is an extension of each of its requests.
+/// The peer of a connection. It is an extension of each request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer {
     /// Its address.
     pub(crate) address: IpAddr,
 }
 
-/// The trusted proxies. A request from one comes from the address that its `X-Forwarded-For` says.
+/// The trusted proxies. A request from one of them counts as from the address in its `X-Forwarded-For`.
 #[derive(Clone, Debug, Default)]
 pub struct Proxies(pub Arc<[Network]>);
 
@@ -62,8 +62,8 @@ impl Proxies {
     }
 }
 
-/// The address that limits count `address` as. One subscriber of IPv6 has a network of 64 bits and may use all of its
-/// addresses, so they count as one.
+/// The address under which limits count `address`. An IPv6 subscriber can use all addresses of a /64 network, so they
+/// count as one.
 pub(crate) fn bounded_address(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
@@ -71,9 +71,9 @@ pub(crate) fn bounded_address(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Whether `host` can only mean this machine: a loopback address, with or without the brackets of IPv6, `localhost`, or a
-/// name below it, which RFC 6761 keeps out of the DNS. Other names are not looked up, because their owners decide where
-/// they lead, and may change it at any time.
+/// Whether `host` can only mean this machine: a loopback address, with or without the brackets of IPv6, `localhost`, or
+/// a name below it, which RFC 6761 keeps out of the DNS. Other names are not looked up, because their owners decide
+/// where they point, and can change that at any time.
 pub(crate) fn is_loopback_host(host: &str) -> bool {
     let host = host.trim_matches(['[', ']']);
     host.eq_ignore_ascii_case("localhost")
@@ -81,7 +81,8 @@ pub(crate) fn is_loopback_host(host: &str) -> bool {
         || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// The TLS settings of clients, with Mozilla's root certificates compiled in. A container image needs no certificate files.
+/// The TLS settings of clients, with Mozilla's root certificates compiled in, so that a container image needs no
+/// certificate files.
 pub(crate) fn client_tls() -> rustls::ClientConfig {
     let roots = rustls::RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_that_one_subscriber_has_are_bounded_together() {
+    fn the_addresses_of_one_subscriber_count_as_one() {
         let bounded = |text: &str| bounded_address(text.parse().unwrap()).to_string();
         assert_eq!(bounded("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
         assert_eq!(bounded("2001:db8:1:2:ffff::"), "2001:db8:1:2::");
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn only_names_that_lead_nowhere_else_are_loopback() {
+    fn only_names_that_never_leave_this_machine_are_loopback() {
         for host in [
             "localhost",
             "LOCALHOST",

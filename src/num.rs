@@ -33,7 +33,7 @@ pub enum NumberError {
     TooPrecise,
 }
 
-/// Reads a JSON number exactly, also with an exponent. Trailing zeros are dropped (`1.50` is `1.5`).
+/// Parses a JSON number exactly, also with an exponent. Trailing zeros are dropped (`1.50` is `1.5`).
 pub fn parse(text: &str) -> Result<Decimal, NumberError> {
     let (negative, unsigned) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -85,7 +85,7 @@ fn parse_exponent(text: &str) -> Result<i64, NumberError> {
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return Err(NumberError::Invalid);
     }
-    // An exponent of more than 18 digits counts as infinite. It must not overflow when something is added to it.
+    // An exponent of more than 18 digits counts as infinite. Adding to it must not overflow.
     let size: i64 = digits.parse().unwrap_or(i64::MAX / 4);
     let size = size.min(i64::MAX / 4);
     Ok(if text.starts_with('-') { -size } else { size })
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_held_is_refused() {
+    fn numbers_that_a_decimal_cannot_hold_are_refused() {
         for (text, error) in [
             ("", NumberError::Invalid),
             ("-", NumberError::Invalid),
@@ -209,14 +209,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn both_spellings_read_back(mantissa in any::<i64>(), scale in 0_u32..=28) {
+        fn both_formats_can_be_parsed(mantissa in any::<i64>(), scale in 0_u32..=28) {
             let number = Decimal::from_i128_with_scale(mantissa.into(), scale);
             prop_assert_eq!(parse(&go(number)), Ok(number));
             prop_assert_eq!(parse(&plain(number)), Ok(number));
             prop_assert!(!plain(number).contains('e'));
         }
 
-        /// The same as a float prints, where a float can hold the number: Go and Rust both print the shortest digits.
+        /// Go and Rust both print the shortest digits of a float, so a number that a float can hold looks the same.
         #[test]
         fn small_numbers_look_like_floats(mantissa in 1_i64..1_000_000, scale in 0_u32..=12) {
             let number = Decimal::new(mantissa, scale);

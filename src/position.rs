@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_json_parsers_bytes_are_characters() {
+    fn a_json_parsers_byte_offset_becomes_a_column_of_characters() {
         for (text, line, column) in [
             (&b"{"[..], 1, 1),
             (b"nope", 1, 2),
@@ -56,10 +56,10 @@ mod tests {
             ("{\"世界\":\"😀\" x}".as_bytes(), 1, 11),
             ("{\"é\":1,\n \"é\" x}".as_bytes(), 2, 6),
             ("{\"é\":1,\r\n \"é\" x}".as_bytes(), 2, 6),
-            // A line's end is where no line may end.
+            // A string must not contain a line break.
             ("{\"é\n\":1}".as_bytes(), 1, 4),
             ("{\n\n\"é\":\n".as_bytes(), 3, 5),
-            // Nor is every byte a character's.
+            // Invalid UTF-8.
             (b"{\"\xc3\xa9\xff\":1}", 1, 4),
             (b"\xff", 1, 1),
         ] {

@@ -19,9 +19,9 @@ use log::Log;
 pub(crate) use log::lines_dropped;
 pub use mask::mask_secrets;
 
-/// Starts logging for the whole process; a second call changes nothing. `filter` is in `tracing`'s directive syntax
-/// (`info`, `tier=debug`); with the feature `otel`, traces go to the `collector`, if one is named. Keep the guard until
-/// the end: dropping it writes what is left, unless nobody reads it.
+/// Starts logging for the whole process. A second call changes nothing. `filter` has `tracing`'s directive syntax
+/// (`info`, `tier=debug`). With the feature `otel`, traces go to the `collector`, if there is one. Keep the guard until
+/// the end: dropping it writes the remaining lines, unless the reader has stalled.
 #[must_use = "dropping the guard ends the writing of the log"]
 pub fn init(filter: &str, collector: Option<&str>) -> Guard {
     let log = Log::default();
@@ -66,8 +66,8 @@ pub fn request_span(id: &HeaderValue, endpoint: &'static str, headers: &HeaderMa
         traces::continue_trace(&span, headers);
         span
     }
-    // Without traces, only `-v` shows what happens within a request. Its log line has the id anyway, so formatting a span
-    // would be wasted.
+    // Without traces, only `-v` logs events within a request. The request's log line has the id anyway, so formatting a
+    // span would be wasted.
     #[cfg(not(feature = "otel"))]
     {
         let _ = headers;
@@ -81,7 +81,7 @@ pub fn call_span(method: &Method, endpoint: &'static str) -> Span {
     {
         tracing::info_span!("stripe", %method, endpoint)
     }
-    // As for requests, only traces and `-v` show it.
+    // As for requests, only traces and `-v` use it.
     #[cfg(not(feature = "otel"))]
     {
         tracing::debug_span!("stripe", %method, endpoint)
@@ -110,7 +110,7 @@ pub fn panic_text(payload: &(dyn std::any::Any + Send)) -> &str {
         .unwrap_or("(no message)")
 }
 
-/// An error and its sources, the outermost first. A source that the text before it already quotes is left out.
+/// An error and its sources, the outermost first. A source is left out if the text before it already has its message.
 pub fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -145,7 +145,7 @@ impl Guard {
 
 #[cfg(feature = "otel")]
 impl Guard {
-    /// The guard of the traces too, or of the word that there are none.
+    /// Adds the traces to the guard, or logs why there are none.
     fn ending(
         mut self,
         traces: Option<

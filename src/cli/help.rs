@@ -37,20 +37,20 @@ const ENVIRONMENT: &str = "\
 Variables that tier reads:
 
   STRIPE_API_KEY       the Stripe key; without it, the one that `tier connect` saved
-  STRIPE_BASE_API_URL  where Stripe is [https://api.stripe.com]
-  STRIPE_WEBHOOK_SECRET  for `tier serve`: what Stripe signs its events with, as `tier webhook create` prints it
-  STRIPE_PUBLISHABLE_KEY  what browsers call Stripe with; without it, the one that `tier connect` saved
+  STRIPE_BASE_API_URL  the base URL of Stripe [https://api.stripe.com]
+  STRIPE_WEBHOOK_SECRET  for `tier serve`: the secret that signs Stripe's events, which `tier webhook create` prints
+  STRIPE_PUBLISHABLE_KEY  the key with which browsers call Stripe; without it, the one that `tier connect` saved
   STRIPE_DEBUG=1       log every call to Stripe, with secrets masked
   TIER_BASE_URL        send commands to the tier server there, instead of handling them in this process
-  TIER_CLOCK           the test clock that the orgs of commands are on
-  TIER_LEDGER          the file that a server keeps usage in, which `tier ledger` looks into; commands that write go to
+  TIER_CLOCK           the test clock that commands' orgs are on
+  TIER_LEDGER          the file in which a server stores usage, which `tier ledger` reads; commands that write go to
                        that server then, and need TIER_BASE_URL
-  TIER_API_KEY         the key of that server; for `tier serve`, the keys that it asks for, separated by commas
-  TIER_KEY_PREFIX      what idempotency keys begin with; change it after purging test data
+  TIER_API_KEY         the key of that server; for `tier serve`, the keys that it accepts, separated by commas
+  TIER_KEY_PREFIX      a prefix of idempotency keys; change it after purging test data
   TIER_SANDBOX_URL     where --sandbox looks for a sandbox [http://127.0.0.1:12111]
-  TIER_DASHBOARD_URL   where links lead, and `tier connect` asks for keys [https://dashboard.stripe.com; with --sandbox
+  TIER_DASHBOARD_URL   where links lead, and where `tier connect` gets keys [https://dashboard.stripe.com; with --sandbox
                        the sandbox; none if STRIPE_BASE_API_URL begins with http:// and the key is a test key]
-  TIER_MODEL_URL       the Model Builder that `tier share` sends a model to, where --base-url names none [none]
+  TIER_MODEL_URL       the Model Builder that `tier share` sends a model to, unless --base-url names one [none]
   TIER_DEBUG           log in detail, as -v does
   NO_COLOR             no colours
 ";
@@ -59,11 +59,11 @@ const FILES: &str = "\
 Files:
 
   ~/.config/tier/config.json    keys, written by `tier connect`
-  ~/.config/tier/isolated.json  digests of the keys that isolated accounts were made with, written by `tier switch`
-  tier.state                    the account that commands in this directory act in, written by `tier switch`
+  ~/.config/tier/isolated.json  digests of the keys that created isolated accounts, written by `tier switch`
+  tier.state                    the account that commands in this directory use, written by `tier switch`
 ";
 
-const PRICING: &str = r#"A pricing.json has plans, and what each grants and costs. Amounts are in cents. Comments are allowed.
+const PRICING: &str = r#"A pricing.json lists plans, with the features of each and their prices. Amounts are in cents. Comments are allowed.
 
   {
     "plans": {
@@ -78,7 +78,7 @@ const PRICING: &str = r#"A pricing.json has plans, and what each grants and cost
             "mode": "graduated",                            // or volume
             "tiers": [
               { "upto": 1000 },                             // the first thousand are free
-              { "price": 0.5 }                              // half a cent for each one more
+              { "price": 0.5 }                              // then half a cent each
             ]
           }
         }
@@ -86,7 +86,7 @@ const PRICING: &str = r#"A pricing.json has plans, and what each grants and cost
     }
   }
 
-`tier validate FILE` checks one, `tier schema` prints a schema for editors.
+`tier validate FILE` checks a file, and `tier schema` prints a schema for editors.
 "#;
 
 /// Describes all variables and files. Those that are also flags of the server are described there.

@@ -1,20 +1,20 @@
-//! The keys of callers, and why a server does not start with these settings.
+//! The API keys of callers, and errors in the settings of access.
 
 use std::path::PathBuf;
 
 use super::ListenAddr;
 use crate::api::ApiKey;
 
-/// Why a server does not start.
+/// A setting with which the server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
-    /// Without keys, everybody in the network could bill.
+    /// There are no keys, so everybody in the network could bill.
     #[error(
         "listening on {0} without an API key would let everybody there bill your customers: \
          set TIER_API_KEY or --api-key-file, or say --insecure-no-auth"
     )]
     Open(ListenAddr),
-    /// Keys of the server's own have no meaning with `--cloud`.
+    /// The server's own keys are not used with `--cloud`.
     #[error(
         "with --cloud each caller's API key is its Stripe key, so the keys in TIER_API_KEY would let nobody in and \
          keep nobody out: unset it, or leave out --cloud"
@@ -26,18 +26,18 @@ pub enum AccessError {
          leave out --cloud"
     )]
     CloudEvents,
-    /// A ledger is of one account, and `--cloud` has many.
+    /// A ledger is for one account, and `--cloud` has many.
     #[error(
         "a ledger is of one account, and --cloud serves many: leave out --ledger (or unset TIER_LEDGER), or leave out --cloud"
     )]
     CloudLedger,
-    /// The other kind of ledger.
+    /// The value of `--ledger` is not a file.
     #[error("--ledger takes a file: a ledger in PostgreSQL is not supported")]
     Postgres,
     /// The key file cannot be read.
     #[error("cannot read --api-key-file {}: {cause}", .path.display())]
     File {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// The error of the operating system.
         cause: std::io::Error,
@@ -48,12 +48,12 @@ pub enum AccessError {
         .path.display()
     )]
     Line {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Which line, from 1.
+        /// The line, counted from 1.
         line: usize,
     },
-    /// The file has no key, so that everybody could call.
+    /// The file has no key, so everybody could call.
     #[error("--api-key-file {} has no key: write one a line", .0.display())]
     NoKey(PathBuf),
 }
@@ -69,7 +69,7 @@ impl ApiKeys {
     /// Reads the keys.
     ///
     /// # Errors
-    /// The file cannot be read, has a malformed line, or has no key.
+    /// If the file cannot be read, has a malformed line, or has no key.
     pub fn read(&self) -> Result<Vec<ApiKey>, AccessError> {
         let from_environment = self.from_environment.iter().cloned();
         let mut keys: Vec<ApiKey> = from_environment.map(ApiKey::from).collect();

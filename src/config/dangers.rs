@@ -1,5 +1,5 @@
-//! Warnings about settings that are dangerous unless they are intended. The server starts with them all the same, because
-//! they are right behind a proxy that terminates TLS, or with files that Kubernetes mounts.
+//! Warnings about settings that are dangerous unless they are intended. The server starts anyway, because they can be
+//! right, for example behind a proxy that terminates TLS, or with files that Kubernetes mounts.
 
 use std::fs::Metadata;
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,19 +8,19 @@ use super::Serve;
 use crate::net::is_loopback_host;
 
 impl Serve {
-    /// The warnings for these settings, with Stripe at `stripe_url` and a live key or none.
+    /// The warnings for these settings, with Stripe at `stripe_url`.
     pub fn dangers(&self, stripe_url: &str, live_key: bool) -> Vec<String> {
         let mut dangers = Vec::new();
         if self.cloud && self.tls_cert.is_none() && !self.addr.is_loopback() {
             dangers.push(format!(
-                "--cloud listens on {} without TLS: callers' Stripe keys can be read on the way, unless a proxy in front \
+                "--cloud listens on {} without TLS: callers' Stripe keys can be read on the network, unless a proxy in front \
                  of it speaks HTTPS",
                 self.addr
             ));
         }
         if self.login && self.tls_cert.is_none() && !self.addr.is_loopback() {
             dangers.push(format!(
-                "--login asks for API keys on {} without TLS: they can be read on the way, unless a proxy in front of it \
+                "--login asks for API keys on {} without TLS: they can be read on the network, unless a proxy in front of it \
                  speaks HTTPS",
                 self.addr
             ));
@@ -37,14 +37,14 @@ impl Serve {
                 "callers' live keys"
             };
             dangers.push(format!(
-                "STRIPE_BASE_API_URL begins with http://: {whose} can be read on the way"
+                "STRIPE_BASE_API_URL begins with http://: {whose} can be read on the network"
             ));
         }
         let file = self.api_key_file.as_ref();
         let read = file.and_then(|path| Some((path, path.metadata().ok()?)));
         if let Some((path, mode)) = read.and_then(|(path, file)| Some((path, open_mode(&file)?))) {
             dangers.push(format!(
-                "--api-key-file {} can be read by others (mode {mode:o}): chmod 600 keeps it to its owner",
+                "--api-key-file {} can be read by other users (mode {mode:o}): run chmod 600",
                 path.display()
             ));
         }
@@ -86,7 +86,7 @@ mod tests {
     const STRIPE: &str = "https://api.stripe.com";
 
     #[test]
-    fn what_may_be_a_mistake_is_said() {
+    fn likely_mistakes_are_warned_about() {
         for (args, url, live, expected) in [
             (
                 &["--admin-addr", "0.0.0.0:9090"][..],
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_right_is_not_spoken_of() {
+    fn correct_settings_have_no_warnings() {
         for (args, url, live) in [
             (&[][..], STRIPE, true),
             (&["--admin-addr", "127.0.0.1:9090"], STRIPE, true),
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_keys_is_its_owners() {
+    fn a_key_file_is_readable_by_its_owner_only() {
         let file = tempfile::NamedTempFile::new().expect("a file");
         let path = file.path().to_str().expect("text");
         for (mode, is_said) in [(0o600, false), (0o400, false), (0o644, true), (0o440, true)] {

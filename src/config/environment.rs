@@ -7,35 +7,36 @@ use secrecy::SecretString;
 use super::{SANDBOX_ADDR, variable};
 use crate::stripe;
 
-/// The settings that are variables only: secrets, so that none shows in a process list, and settings shared with other
-/// programs.
+/// Settings that are variables only: secrets, which must not show in a process list, and settings that other programs
+/// share.
 #[derive(Clone)]
 pub struct Environment {
-    /// `STRIPE_BASE_API_URL`: where Stripe is [default: <https://api.stripe.com>]
+    /// `STRIPE_BASE_API_URL`: the base URL of Stripe [default: <https://api.stripe.com>]
     pub stripe_base_url: String,
     /// `STRIPE_DEBUG=1`: log every call to Stripe, with secrets masked
     pub stripe_debug: bool,
     /// `TIER_DEBUG`: log in detail, as `-v` does
     pub debug: bool,
-    /// `TIER_KEY_PREFIX`: put before the idempotency keys sent to Stripe; change it after purging test data
+    /// `TIER_KEY_PREFIX`: a prefix of the idempotency keys sent to Stripe; change it after purging test data
     pub key_prefix: String,
-    /// `TIER_API_KEY`: the keys that callers of `/v1` must have one of, separated by commas; none: open to all
+    /// `TIER_API_KEY`: comma-separated API keys, of which callers of `/v1` need one; none: open to all
     pub api_keys: Vec<String>,
-    /// `STRIPE_WEBHOOK_SECRET`: what Stripe signs its events with, separated by commas while one replaces the other; none:
-    /// events are not taken
+    /// `STRIPE_WEBHOOK_SECRET`: the secret that signs Stripe's events, or several with commas during a rotation; none:
+    /// events are not accepted
     pub webhook_secrets: Vec<SecretString>,
-    /// `STRIPE_PUBLISHABLE_KEY`: what browsers call Stripe with [default: the one that `tier connect` saved]
+    /// `STRIPE_PUBLISHABLE_KEY`: the key with which browsers call Stripe [default: the one that `tier connect` saved]
     pub publishable_key: Option<String>,
-    /// `TIER_BASE_URL`: the tier server that commands are sent to [default: none, they are handled in the process]
+    /// `TIER_BASE_URL`: the tier server that handles commands [default: none, they are handled in process]
     pub base_url: Option<String>,
     /// `TIER_CLOCK`: the test clock that the commands' orgs are on [default: none]
     pub clock: Option<String>,
-    /// `TIER_LEDGER`: the file that a server keeps usage in, past which no other process may write [default: none]
+    /// `TIER_LEDGER`: the file in which a server stores usage; no other process may write usage past it [default: none]
     pub ledger: Option<PathBuf>,
     /// `TIER_SANDBOX_URL`: where commands look for a sandbox, with --sandbox [default: <http://127.0.0.1:12111>]
     pub sandbox_url: String,
-    /// `TIER_DASHBOARD_URL`: where links lead, and `tier connect` asks for keys; unless it is set, links to what is in a
-    /// sandbox lead to its own pages, and nothing in another Stripe without TLS has one [default: <https://dashboard.stripe.com>]
+    /// `TIER_DASHBOARD_URL`: the dashboard that links lead to, and where `tier connect` gets keys; if unset, links to
+    /// objects in a sandbox lead to the sandbox's own pages, and objects in another Stripe without TLS have no links
+    /// [default: <https://dashboard.stripe.com>]
     pub dashboard_url: Option<String>,
     /// `TIER_MODEL_URL`: the Model Builder that `tier share` sends models to
     pub model_url: Option<String>,
@@ -43,14 +44,14 @@ pub struct Environment {
     pub otlp_endpoint: Option<String>,
 }
 
-/// Which Stripe it is whose objects links lead to.
+/// What kind of Stripe links lead to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StripeKind<'a> {
     /// Stripe itself.
     Stripe,
-    /// A sandbox of ours.
+    /// A sandbox of Tier's.
     Sandbox {
-        /// Where people see its pages.
+        /// The URL of its pages.
         pages: &'a str,
     },
     /// Another simulator.
@@ -83,13 +84,14 @@ impl Environment {
         }
     }
 
-    /// Where the dashboard is, without a trailing slash.
+    /// The URL of the dashboard, without a trailing slash.
     pub fn dashboard(&self) -> &str {
         let named = self.dashboard_url.as_deref();
         named.unwrap_or(stripe::DASHBOARD_URL).trim_end_matches('/')
     }
 
-    /// The dashboard of a Stripe, without a trailing slash; none if it has no pages and none is named.
+    /// The URL of the dashboard of a Stripe, without a trailing slash. None if it has no pages and no variable names
+    /// one.
     pub fn dashboard_of(&self, stripe: StripeKind<'_>) -> Option<String> {
         let own = match stripe {
             StripeKind::Stripe => Some(stripe::DASHBOARD_URL),
@@ -101,7 +103,7 @@ impl Environment {
     }
 }
 
-/// The values of a variable, which are separated by commas.
+/// The comma-separated values of a variable.
 fn list(name: &str) -> Vec<String> {
     let text = variable(name).unwrap_or_default();
     let values = text.split(',').map(str::trim);
@@ -111,7 +113,8 @@ fn list(name: &str) -> Vec<String> {
         .collect()
 }
 
-/// What is at `stripe_url`. Stripe, and a proxy before it, is called over TLS. A simulator is not, and has no live mode.
+/// The kind of Stripe at `stripe_url`. Stripe, or a proxy in front of it, is called over TLS. A simulator is not, and
+/// has no live mode.
 pub fn stripe_kind(stripe_url: &str, is_live: bool) -> StripeKind<'static> {
     let url = url::Url::parse(stripe_url);
     if !is_live && url.is_ok_and(|url| url.scheme() == "http") {

@@ -15,7 +15,7 @@ use crate::position::Position;
 pub struct Unreadable(String);
 
 impl Unreadable {
-    /// It is JSON, but at `place` it differs from what tier writes.
+    /// It is JSON, but does not have the format that tier writes at `place`.
     pub(crate) fn unknown(path: &Path, place: &str) -> Self {
         Self(format!(
             "{} is not what tier wrote ({place})",
@@ -44,7 +44,7 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Unread
     })
 }
 
-/// Writes a file into a folder that only its owner may open. The folder is made if it does not exist.
+/// Writes a file into a folder that only its owner may open. The folder is created if it does not exist.
 pub(crate) fn write_into_private_folder(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
         DirBuilder::new()

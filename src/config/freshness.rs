@@ -1,19 +1,19 @@
-//! How long what was read from Stripe is remembered.
+//! Settings of the cache of what was read from Stripe.
 
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 
 use super::TimeSpan;
 
-/// More orgs than fit in a large machine's memory.
+/// More orgs than fit into the memory of a large machine.
 const MOST_ORGS: u64 = 100_000_000;
 
-/// How long what was read from Stripe is remembered.
+/// Settings of the cache of what was read from Stripe.
 #[derive(Debug, Clone, Copy, Args)]
 #[command(next_help_heading = "Answers from memory")]
 pub struct Freshness {
-    /// How old the answers of /v1/limits and /v1/phase may be. What this server writes is in them at once. 0s: ask Stripe
-    /// every time
+    /// How old the answers of /v1/limits and /v1/phase may be. Writes through this server show in them at once. 0s: ask
+    /// Stripe every time
     #[arg(
         long,
         env = "TIER_MAX_AGE",
@@ -22,8 +22,9 @@ pub struct Freshness {
     )]
     pub max_age: TimeSpan,
 
-    /// How old they may be while Stripe's events arrive, if that is longer: within the hour after one. Stripe has no event for
-    /// usage, and delivers each event to one of several instances at one address: then set this to --max-age
+    /// How old they may be within an hour after one of Stripe's events, if that is longer than --max-age. Stripe has no
+    /// events for usage, and delivers an event to only one of several instances behind one address: set this to
+    /// --max-age then
     #[arg(
         long,
         env = "TIER_MAX_AGE_WITH_EVENTS",
@@ -32,7 +33,7 @@ pub struct Freshness {
     )]
     pub max_age_with_events: TimeSpan,
 
-    /// How old they may be while Stripe cannot be asked; 0s: they are an error then
+    /// How old they may be while Stripe cannot be reached. 0s: answer with an error then
     #[arg(
         long,
         env = "TIER_MAX_STALE",
@@ -41,8 +42,8 @@ pub struct Freshness {
     )]
     pub max_stale: TimeSpan,
 
-    /// How often all subscriptions are listed, so that what was missed is found: lost events, and subscriptions that another
-    /// one has taken the place of. Not with --cloud; 0s: never
+    /// How often all subscriptions are listed, to find changes whose events were lost, and superseded subscriptions.
+    /// Not with --cloud; 0s: never
     #[arg(
         long,
         env = "TIER_RECONCILE",
@@ -51,7 +52,8 @@ pub struct Freshness {
     )]
     pub reconcile: TimeSpan,
 
-    /// Orgs in memory, with --cloud of all accounts together; those used least recently make room
+    /// How many orgs are kept in memory, with --cloud for all accounts together. The least recently used ones are
+    /// evicted
     #[arg(
         long,
         env = "TIER_MAX_ORGS",

@@ -8,32 +8,32 @@ use serde_json::{Map, Value};
 use super::file::{self, Unreadable};
 use super::variable;
 
-/// The file cannot be read. Writing it now would lose its content.
+/// The file cannot be read. Overwriting it would lose its content.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0}\nrepair it, or move it away, and run `tier connect` again")]
 pub struct KeyFileError(#[from] Unreadable);
 
-/// The keys and the account that Stripe returns after the person has consented. The names are Stripe's.
+/// The keys and the account that Stripe returns after the person consented. The names are Stripe's.
 #[derive(Default, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Profile {
-    /// Whether the person has consented. Before that, the rest is empty.
+    /// Whether the person has consented. Before that, all other fields are empty.
     pub redeemed: bool,
     /// `acct_…`.
     pub account_id: String,
-    /// The account's name for people.
+    /// The account's display name.
     pub account_display_name: String,
     /// The live key.
     pub livemode_key_secret: String,
-    /// Its public half.
+    /// The publishable key of the same mode.
     pub livemode_key_publishable: String,
     /// The test key.
     pub testmode_key_secret: String,
-    /// Its public half.
+    /// The publishable key of the same mode.
     pub testmode_key_publishable: String,
 }
 
-/// The key file. It is kept whole, because it may have profiles of others.
+/// The key file. All of it is preserved when one profile is saved, because it may have other profiles.
 pub struct KeyFile {
     path: PathBuf,
     content: Map<String, Value>,
@@ -61,20 +61,20 @@ impl KeyFile {
         Ok(Self { path, content })
     }
 
-    /// The profile that every command uses, if there is one yet.
+    /// The profile that every command uses, if there is one.
     ///
     /// # Errors
-    /// It is not what [`save`](Self::save) writes.
+    /// If it does not have the format that [`save`](Self::save) writes.
     pub fn profile(&self) -> Result<Option<Profile>, KeyFileError> {
         let profile = self.content.get("profiles").and_then(|all| all.get("tier"));
         let profile = profile.map(Profile::deserialize).transpose();
         profile.map_err(|_| Unreadable::unknown(&self.path, "profiles.tier").into())
     }
 
-    /// Writes the file with `profile` in it, as the one that every command uses.
+    /// Writes the file with `profile` as the one that every command uses.
     ///
     /// # Errors
-    /// The file, or its folder, cannot be written.
+    /// If the file or its folder cannot be written.
     pub fn save(mut self, profile: &Profile) -> std::io::Result<()> {
         let profiles = self
             .content

@@ -1,4 +1,4 @@
-//! Where usage is kept before Stripe is told of it.
+//! Settings of the ledger, which stores usage before it is sent to Stripe.
 
 use std::path::PathBuf;
 
@@ -6,20 +6,20 @@ use clap::Args;
 
 use super::TimeSpan;
 
-/// Entries carry the idempotency keys of reports, which are promised to be known for this long.
+/// Entries have the idempotency keys of reports, which the server promises to recognize for this long.
 const SHORTEST_KEEP: TimeSpan = TimeSpan::days(35);
 
-/// Where usage is kept before Stripe is told of it.
+/// Settings of the ledger, which stores usage before it is sent to Stripe.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Ledger of usage")]
 pub struct Ledger {
-    /// Keep usage in this file (SQLite), which is made if there is none: a report is answered once it is on disk, and Stripe
-    /// is told the totals afterwards. Not with --cloud
+    /// Store usage in this SQLite file, which is created if it does not exist. A report is answered once it is on disk,
+    /// and the totals are sent to Stripe afterwards. Not with --cloud
     #[arg(long, env = "TIER_LEDGER", value_name = "FILE")]
     pub ledger: Option<PathBuf>,
 
-    /// How long a report waits for others that Stripe is told with it, with --ledger. Stripe takes some 200 changes of
-    /// quantity an hour for a subscription
+    /// How long a report waits, so that others can be sent to Stripe with it, with --ledger. Stripe accepts about 200
+    /// changes of quantity an hour for a subscription
     #[arg(
         long,
         env = "TIER_DELIVER_AFTER",
@@ -28,8 +28,8 @@ pub struct Ledger {
     )]
     pub deliver_after: TimeSpan,
 
-    /// How long the reports of periods that are over and settled are kept one by one, with --ledger; 35 days at least.
-    /// After that they are kept as daily totals
+    /// How long single reports are kept once their period is over and settled, with --ledger; at least 35 days. After
+    /// that, only daily totals are kept
     #[arg(
         long,
         env = "TIER_LEDGER_KEEP",

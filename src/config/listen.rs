@@ -45,7 +45,7 @@ impl ListenAddr {
         }
     }
 
-    /// Whether only this machine can reach it. Names that are not known to be loopback do not count.
+    /// Whether only this machine can reach it. False for names that are not known to be loopback.
     pub fn is_loopback(&self) -> bool {
         let host = self.0.rsplit_once(':').map_or("", |(host, _)| host);
         is_loopback_host(host)
@@ -54,7 +54,7 @@ impl ListenAddr {
     /// Binds the first free address that the name resolves to.
     ///
     /// # Errors
-    /// The name does not resolve, or none of its addresses can be bound.
+    /// If the name does not resolve, or if none of its addresses can be bound.
     pub async fn bind(&self) -> std::io::Result<TcpListener> {
         match self.0.strip_prefix(':').map(str::parse) {
             // On a machine with IPv6, one IPv6 socket accepts both families.
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_to_listen_on_can_be_called() {
+    fn the_reachable_address_can_be_called() {
         let called = |text: &str| text.parse::<ListenAddr>().map(|addr| addr.reachable());
         for every in [":80", "0.0.0.0:80", "[::]:80"] {
             assert_eq!(called(every).as_deref(), Ok("127.0.0.1:80"));
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_told_from_the_rest() {
+    fn only_loopback_addresses_are_loopback() {
         let is_loopback = |text: &str| text.parse::<ListenAddr>().unwrap().is_loopback();
         for text in ["127.0.0.1:1", "localhost:1", "[::1]:1", "127.8.0.1:1"] {
             assert!(is_loopback(text), "{text}");

@@ -7,7 +7,7 @@ use super::TimeSpan;
 use crate::api::RequestLimits;
 use crate::server;
 
-/// More connections, and requests and accounts, than one process can have.
+/// More connections, requests and accounts than one process can have.
 const MOST: u64 = 1_000_000;
 
 /// A terabyte, which no request needs.
@@ -21,7 +21,7 @@ fn bytes(least: u64) -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(least..=MOST_BYTES)
 }
 
-/// What the server takes on at once, and for how long.
+/// Limits on concurrency, sizes and durations.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Load")]
 pub struct Load {
@@ -29,7 +29,7 @@ pub struct Load {
     #[arg(long, env = "TIER_MAX_BODY", value_name = "BYTES", value_parser = bytes(1), default_value_t = RequestLimits::default().body)]
     pub max_body: usize,
 
-    /// Bytes of all request bodies that are in memory; one more is answered 503. At least four times --max-body
+    /// Bytes of all request bodies in memory; a request that exceeds it is answered 503. At least four times --max-body
     #[arg(long, env = "TIER_MAX_BODIES", value_name = "BYTES", value_parser = bytes(1), default_value_t = RequestLimits::default().bodies)]
     pub max_bodies: usize,
 
@@ -43,7 +43,7 @@ pub struct Load {
     )]
     pub max_head: usize,
 
-    /// Requests in flight; one more is answered 503 at once
+    /// Requests in flight; any more are answered 503 at once
     #[arg(
         long,
         env = "TIER_MAX_REQUESTS",
@@ -53,7 +53,7 @@ pub struct Load {
     )]
     pub max_requests: usize,
 
-    /// Requests in flight with one API key; one more is answered 429 at once
+    /// Requests in flight with one API key; any more are answered 429 at once
     #[arg(
         long,
         env = "TIER_MAX_REQUESTS_PER_KEY",
@@ -63,8 +63,8 @@ pub struct Load {
     )]
     pub max_requests_per_key: usize,
 
-    /// Open connections. One more takes the place of one that has not brought a request yet; if there is none, it is
-    /// answered 503 and closed, or with TLS just closed. Lowered if the limit on open files has no room for them
+    /// Open connections. A new one replaces one that has not sent a request yet. If there is none, the new one is
+    /// answered 503 and closed, or with TLS just closed. Lowered if the limit on open files is too low
     #[arg(
         long,
         env = "TIER_MAX_CONNECTIONS",
@@ -74,15 +74,15 @@ pub struct Load {
     )]
     pub max_connections: usize,
 
-    /// Open connections of one address, --trusted-proxy left out [default: half of all]
+    /// Open connections from one address, except --trusted-proxy [default: half of all]
     #[arg(long, env = "TIER_MAX_CONNECTIONS_PER_PEER", value_name = "N", value_parser = count())]
     pub max_connections_per_peer: Option<usize>,
 
-    /// How long a request may take, its calls to Stripe included; push and pull, ten times as long
+    /// How long a request may take, including its calls to Stripe; push and pull may take ten times as long
     #[arg(long, env = "TIER_REQUEST_TIMEOUT", value_name = "DURATION", value_parser = TimeSpan::above_zero, default_value_t = RequestLimits::default().request_timeout.into())]
     pub request_timeout: TimeSpan,
 
-    /// How long a request's head, a TLS handshake and the opening of HTTP/2 may take to arrive
+    /// How long a request's head, a TLS handshake or the start of HTTP/2 may take to arrive
     #[arg(long, env = "TIER_HEAD_TIMEOUT", value_name = "DURATION", value_parser = TimeSpan::above_zero, default_value_t = server::Options::default().head_timeout.into())]
     pub head_timeout: TimeSpan,
 
@@ -90,16 +90,16 @@ pub struct Load {
     #[arg(long, env = "TIER_BODY_TIMEOUT", value_name = "DURATION", value_parser = TimeSpan::above_zero, default_value_t = RequestLimits::default().body_timeout.into())]
     pub body_timeout: TimeSpan,
 
-    /// How long a connection may be open without a request in flight
+    /// How long a connection may stay open without a request in flight
     #[arg(long, env = "TIER_IDLE_TIMEOUT", value_name = "DURATION", value_parser = TimeSpan::above_zero, default_value_t = server::Options::default().idle_timeout.into())]
     pub idle_timeout: TimeSpan,
 
-    /// How long requests in flight have to finish after SIGTERM; then they are broken off
+    /// How long requests in flight have to finish after SIGTERM before they are aborted
     #[arg(long, env = "TIER_DRAIN_TIMEOUT", value_name = "DURATION", default_value_t = server::Options::default().drain.into())]
     pub drain_timeout: TimeSpan,
 
-    /// Accounts in memory, with --cloud; the one idle for longest makes room, and if requests hold all of them, one more is
-    /// answered 503
+    /// Accounts in memory, with --cloud. The one that was idle longest is evicted; if all are in use, requests of other
+    /// accounts are answered 503
     #[arg(
         long,
         env = "TIER_MAX_ACCOUNTS",
@@ -109,7 +109,7 @@ pub struct Load {
     )]
     pub max_accounts: usize,
 
-    /// How long an account that nobody uses is kept in memory, with --cloud
+    /// How long an idle account is kept in memory, with --cloud
     #[arg(
         long,
         env = "TIER_ACCOUNT_IDLE",

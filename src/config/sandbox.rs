@@ -7,7 +7,7 @@ use clap::Args;
 use super::{ListenAddr, TimeSpan};
 use stripe_sandbox::Options;
 
-/// Where a sandbox is expected when nobody says otherwise; Stripe clients know this port from other simulators.
+/// Where a sandbox is expected by default. Stripe clients know this port from other simulators.
 pub const SANDBOX_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 12111);
 
 /// Settings of `tier sandbox`.
@@ -17,29 +17,30 @@ pub struct Sandbox {
     #[arg(long, value_name = "HOST:PORT", default_value_t = SANDBOX_ADDR.into())]
     pub addr: ListenAddr,
 
-    /// How long every call takes at least, for example 100ms
+    /// The minimum duration of each call, for example 100ms
     #[arg(long, value_name = "DURATION")]
     pub latency: Option<TimeSpan>,
 
-    /// Calls that an account may make per second; one more is answered 429. Stripe's test mode allows 25 [default: no limit]
+    /// How many calls per second an account may make before it is answered 429. Stripe's test mode allows 25 [default:
+    /// no limit]
     #[arg(long, value_name = "N")]
     pub rate_limit: Option<u32>,
 
-    /// What ids and random faults are made from: with the same seed they are the same in every run
+    /// The seed of ids and random faults. With the same seed they are the same in every run
     #[arg(long, value_name = "N", default_value_t = Options::default().seed)]
     pub seed: u64,
 
-    /// How long it takes until search finds a new customer; with Stripe, it takes a while too
+    /// How long it takes until search finds a new customer. With Stripe, it takes a while too
     #[arg(long, value_name = "DURATION", default_value_t = Options::default().search_lag.into())]
     pub search_lag: TimeSpan,
 
-    /// How long renewals and the first invoices of schedules are drafts, which usage can still be added to, before they
-    /// are charged; with Stripe, an hour
+    /// How long invoices of renewals and the first invoices of schedules stay drafts, to which usage can still be
+    /// added, before they are charged; with Stripe, an hour
     #[arg(long, value_name = "DURATION", default_value_t = Options::default().invoice_draft.into())]
     pub invoice_draft: TimeSpan,
 
-    /// How long after a webhook's first try the second is, if an endpoint has not answered 2xx. There are three more
-    /// tries, and each wait is twice as long as the one before
+    /// How long to wait before a webhook is delivered again, if an endpoint does not answer 2xx. There are three more
+    /// attempts, and each wait is twice as long as the one before
     #[arg(long, value_name = "DURATION", default_value_t = Options::default().webhook_backoff.into())]
     pub webhook_backoff: TimeSpan,
 }

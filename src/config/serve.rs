@@ -11,14 +11,13 @@ use super::{
 };
 use crate::api::Network;
 
-/// Where the API listens when nobody says otherwise.
+/// Where the API listens by default.
 pub const API_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
 /// Settings of `tier serve`.
 #[derive(Debug, Clone, Args)]
 pub struct Serve {
-    /// Where the API listens. Loopback unless told otherwise, because whoever reaches it can bill; `:PORT` is every
-    /// interface
+    /// Where the API listens. Loopback by default, because whoever reaches it can bill; `:PORT` is every interface
     #[arg(
         long,
         env = "TIER_ADDR",
@@ -32,37 +31,37 @@ pub struct Serve {
     #[arg(long, value_name = "HOST:PORT")]
     pub sandbox_addr: Option<ListenAddr>,
 
-    /// What links to the sandbox's checkout pages begin with, if browsers reach it under another name than the one it
+    /// The base URL of links to the sandbox's checkout pages, if browsers reach it under another name than the one it
     /// listens on, with --sandbox
     #[arg(long, value_name = "URL")]
     pub sandbox_url: Option<String>,
 
-    /// How long renewals and the first invoices of schedules are drafts, which usage can still be added to, before they
-    /// are charged, with --sandbox; with Stripe, an hour
+    /// How long invoices of renewals and the first invoices of schedules stay drafts, to which usage can still be
+    /// added, before they are charged, with --sandbox; with Stripe, an hour
     #[arg(long, value_name = "DURATION", default_value = "0s")]
     pub invoice_draft: TimeSpan,
 
-    /// How long after a webhook's first try the sandbox's second is, if an endpoint has not answered 2xx, with --sandbox;
-    /// each wait after that is twice as long
+    /// How long the sandbox waits before it delivers a webhook again, if an endpoint does not answer 2xx, with
+    /// --sandbox; each further wait is twice as long
     #[arg(long, value_name = "DURATION", default_value = "30m")]
     pub webhook_backoff: TimeSpan,
 
-    /// Serve many accounts: each caller's API key is the Stripe key, live or test, that its requests act with
+    /// Serve many accounts: each caller's API key is the Stripe key, live or test, that its requests use
     #[arg(long, env = "TIER_CLOUD", conflicts_with = "api_key_file")]
     pub cloud: bool,
 
-    /// A file with keys besides those in `TIER_API_KEY`, each on a line as KEY or NAME:ROLE:KEY, where ROLE is read, report
-    /// or admin; callers need one of them. Read again on SIGHUP
+    /// A file with more API keys than those in `TIER_API_KEY`, of which callers need one. Each line is KEY or
+    /// NAME:ROLE:KEY, where ROLE is read, report or admin. Read again on SIGHUP
     #[arg(long, env = "TIER_API_KEY_FILE", value_name = "FILE")]
     pub api_key_file: Option<PathBuf>,
 
-    /// Listen beyond loopback without a key, and answer to any name there: whoever reaches the port can bill your
+    /// Listen beyond loopback without a key, and accept any host name there. Whoever reaches the port can bill your
     /// customers
     #[arg(long, env = "TIER_INSECURE_NO_AUTH")]
     pub insecure_no_auth: bool,
 
-    /// Let the command line of 2022 log in (`tier login` of npm's `@tier.run/sdk`): somebody types an API key on the page
-    /// /auth/cli/verify, and the command line receives it. Not with --cloud
+    /// Let the command line of 2022 log in (`tier login` of npm's `@tier.run/sdk`): a person types an API key on the
+    /// page /auth/cli/verify, and the command line receives it. Not with --cloud
     #[arg(long, env = "TIER_LOGIN", conflicts_with = "cloud")]
     pub login: bool,
 
@@ -75,8 +74,7 @@ pub struct Serve {
     )]
     pub cors_origin: Vec<WebOrigin>,
 
-    /// The address or network of a proxy in front of the server, whose X-Forwarded-For says where a request comes from;
-    /// repeatable
+    /// The address or network of a proxy in front of the server, whose X-Forwarded-For is trusted; repeatable
     #[arg(
         long,
         env = "TIER_TRUSTED_PROXY",
@@ -85,19 +83,19 @@ pub struct Serve {
     )]
     pub trusted_proxy: Vec<Network>,
 
-    /// Where a line of JSON is written for every write: who asked for what, and how it ended. A file, or stderr
+    /// The audit log: a line of JSON for every write, with who asked for what, and how it ended. A file, or stderr
     #[arg(long, env = "TIER_AUDIT", value_name = "FILE|stderr")]
     pub audit: Option<PathBuf>,
 
-    /// Speak HTTPS with this certificate chain (PEM), read again on SIGHUP
+    /// Serve HTTPS with this certificate chain (PEM). Read again on SIGHUP
     #[arg(long, env = "TIER_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
 
-    /// The certificate's private key (PEM), read again on SIGHUP
+    /// The certificate's private key (PEM). Read again on SIGHUP
     #[arg(long, env = "TIER_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
 
-    /// Serve /metrics, /healthz and /readyz here, without a key, and /metrics nowhere else
+    /// Serve /metrics, /healthz and /readyz here, without a key, and /metrics only here
     #[arg(long, env = "TIER_ADMIN_ADDR", value_name = "HOST:PORT")]
     pub admin_addr: Option<ListenAddr>,
 
@@ -118,30 +116,31 @@ pub struct Serve {
     pub stripe: StripeBudget,
 }
 
-/// How many calls to Stripe one account may make.
+/// Limits on the calls to Stripe for one account.
 #[derive(Debug, Clone, Copy, Args)]
 #[command(next_help_heading = "Calls to Stripe")]
 pub struct StripeBudget {
     /// Calls to Stripe per second and account [default: what Stripe allows, 100 for live keys and 25 for test keys; no
-    /// limit towards other hosts]
+    /// limit for other hosts]
     #[arg(long, env = "TIER_STRIPE_RATE", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub stripe_rate: Option<u32>,
 
-    /// Calls per second and account to one endpoint of Stripe's; towards other hosts, with --stripe-rate [default: 25]
+    /// Calls per second and account to one of Stripe's endpoints; for other hosts, only with --stripe-rate [default:
+    /// 25]
     #[arg(long, env = "TIER_STRIPE_ENDPOINT_RATE", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub stripe_endpoint_rate: Option<u32>,
 
-    /// Calls per second and account to Stripe's search; towards other hosts, with --stripe-rate [default: 20]
+    /// Calls per second and account to Stripe's search; for other hosts, only with --stripe-rate [default: 20]
     #[arg(long, env = "TIER_STRIPE_SEARCH_RATE", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub stripe_search_rate: Option<u32>,
 
-    /// Calls to Stripe at the same time, by one account; towards other hosts, with --stripe-rate [default: 50]
+    /// Concurrent calls to Stripe per account; for other hosts, only with --stripe-rate [default: 50]
     #[arg(long, env = "TIER_STRIPE_CONCURRENCY", value_name = "N")]
     pub stripe_concurrency: Option<std::num::NonZeroUsize>,
 }
 
 impl Serve {
-    /// Where the keys of callers come from.
+    /// The sources of the API keys.
     pub fn api_keys(&self, environment: &Environment) -> ApiKeys {
         ApiKeys {
             from_environment: environment.api_keys.clone(),
@@ -149,10 +148,10 @@ impl Serve {
         }
     }
 
-    /// What Stripe's events are signed with, if they are taken.
+    /// The secrets that sign Stripe's events, if events are accepted.
     ///
     /// # Errors
-    /// With `--cloud`, if anything is.
+    /// With `--cloud`, if there is one.
     pub fn webhook_secrets(
         &self,
         environment: &Environment,
@@ -164,7 +163,7 @@ impl Serve {
         Ok(secrets)
     }
 
-    /// The file that usage is kept in, if it is.
+    /// The ledger file, if there is one.
     ///
     /// # Errors
     /// With `--cloud`, and for a database.
@@ -182,12 +181,11 @@ impl Serve {
         }
     }
 
-    /// Refuses to be open to a network by mistake, and keys that are not what lets callers in. With `--cloud`, every
-    /// call needs a key by nature.
+    /// Refuses settings that open the server to a network by mistake, and API keys together with `--cloud`, where every
+    /// call needs a Stripe key.
     ///
     /// # Errors
-    /// Always, if the address is not loopback, there is no key, and nobody said that this is meant; and with `--cloud`,
-    /// if there is one.
+    /// If the address is not loopback, there is no key, and no flag allows that. With `--cloud`, if there is a key.
     pub fn check_exposure(&self, has_keys: bool) -> Result<(), AccessError> {
         if self.cloud && has_keys {
             Err(AccessError::CloudKeys)
@@ -218,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn beyond_loopback_a_key_is_needed_or_the_word_that_it_is_not() {
+    fn beyond_loopback_a_key_or_a_flag_is_needed() {
         let refused =
             |args: &[&str], has_keys| serve(args).unwrap().check_exposure(has_keys).is_err();
         assert!(!refused(&[], false));
@@ -232,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_and_its_key_come_together_and_a_cloud_has_no_keys_of_its_own() {
+    fn a_certificate_needs_its_key_and_cloud_excludes_api_keys() {
         assert!(serve(&["--tls-cert", "a"]).is_err());
         assert!(serve(&["--tls-key", "a"]).is_err());
         assert!(serve(&["--tls-cert", "a", "--tls-key", "b"]).is_ok());
@@ -242,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_server_can_have_is_refused() {
+    fn impossible_settings_are_refused() {
         for flag in [
             "--max-connections",
             "--max-connections-per-peer",
@@ -271,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_keys_has_one_a_line_and_at_least_one() {
+    fn a_key_file_has_a_key_per_line_and_at_least_one() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let keys = ApiKeys {
             from_environment: vec!["zero".to_owned()],

@@ -1,4 +1,4 @@
-//! The Stripe key in use: from the variable, or the one that `tier connect` stored.
+//! The Stripe key in use, from the variable or from `tier connect`.
 
 use std::fmt;
 
@@ -8,20 +8,20 @@ use super::variable;
 /// The Stripe key in use, and its source.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct StripeKey {
-    /// The key. It must not be shown.
+    /// The secret key. It must never be shown.
     pub secret: String,
     /// The source as `whoami` shows it: `STRIPE_API_KEY`, or the path of the file.
     pub source: String,
-    /// `acct_…`, if the account of the key is known.
+    /// The account of the key (`acct_…`), if it is known.
     pub account: Option<String>,
-    /// What browsers call Stripe with, if it is known.
+    /// The publishable key, with which browsers call Stripe, if it is known.
     pub publishable: Option<String>,
 }
 
 /// The source that `whoami` shows with a sandbox.
 const SANDBOX: &str = "sandbox";
 
-/// What browsers would call a sandbox with.
+/// The publishable key of a sandbox.
 const SANDBOX_PUBLISHABLE_KEY: &str = "pk_test_sandbox";
 
 impl StripeKey {
@@ -40,8 +40,8 @@ impl StripeKey {
         self.secret.contains("_live_")
     }
 
-    /// What browsers call Stripe with: the key that was `named`, unless this one is for a sandbox, or else the one that is
-    /// saved beside it. None if that is no publishable key of the same mode: a secret one must not reach a browser.
+    /// The publishable key: the `named` one, unless this key is for a sandbox, or else the one that is saved beside it.
+    /// None if it is not a publishable key of the same mode, since a secret key must not reach a browser.
     pub fn publishable_with(&self, named: Option<&str>) -> Option<String> {
         let saved = self.publishable.as_deref();
         let key = named.filter(|_| !self.is_of_sandbox()).or(saved)?.trim();
@@ -70,19 +70,19 @@ impl fmt::Debug for StripeKey {
 /// Why there is no usable Stripe key.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum KeyError {
-    /// A live key without `--live`: it moves real money, so it must be intended.
+    /// A live key without `--live`. A live key moves real money, so its use must be intended.
     #[error("--live is required if stripe key is a live key")]
     LiveKeyWithoutFlag,
-    /// A test key with `--live`: no real money would move.
+    /// A test key with `--live`.
     #[error("--live provided with test key")]
     TestKeyWithFlag,
-    /// Neither source has a key.
+    /// No source has a key.
     #[error(
         "no Stripe key: set STRIPE_API_KEY, run `tier connect` to get one from your Stripe account, \
          or try Tier without an account with --sandbox"
     )]
     Missing,
-    /// The file of `tier connect` exists, but is not what that wrote.
+    /// The file of `tier connect` exists, but has another format.
     #[error(transparent)]
     BrokenFile(#[from] KeyFileError),
 }
@@ -90,7 +90,7 @@ pub enum KeyError {
 /// `STRIPE_API_KEY`, else the key that `tier connect` saved.
 ///
 /// # Errors
-/// There is no key, or it is of the other mode than `live` says.
+/// If there is no key, or if its mode is not the one of `live`.
 pub fn stripe_key(live: bool) -> Result<StripeKey, KeyError> {
     // A variable that was filled from a file may end with a newline.
     let secret = variable("STRIPE_API_KEY").map(|secret| secret.trim().to_owned());

@@ -8,7 +8,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeSpan(pub Duration);
 
-/// The longest duration, a century: longer than anybody waits, and too short to overflow a clock.
+/// The longest duration, a century. It is longer than anybody waits, and too short to overflow a clock.
 const LONGEST: Duration = Duration::from_secs(876_000 * 60 * 60);
 
 impl TimeSpan {
@@ -20,10 +20,10 @@ impl TimeSpan {
     /// Parses a duration that must not be zero.
     ///
     /// # Errors
-    /// It is malformed, or zero.
+    /// If it is malformed, or zero.
     pub fn above_zero(text: &str) -> Result<Self, String> {
         match text.parse()? {
-            Self(Duration::ZERO) => Err("it has to be longer than nothing".to_owned()),
+            Self(Duration::ZERO) => Err("it must be longer than zero".to_owned()),
             span => Ok(span),
         }
     }
@@ -54,7 +54,7 @@ impl From<TimeSpan> for Duration {
     }
 }
 
-/// Displays it in one unit: `75s` is easier to compare than `1m 15s`.
+/// Displays it in one unit, since `75s` is easier to compare than `1m 15s`.
 impl fmt::Display for TimeSpan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.subsec_nanos() {
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_is_shown_as_it_can_be_written() {
+    fn a_displayed_span_can_be_parsed() {
         for text in ["100ms", "1s", "75s", "1800s"] {
             let span: TimeSpan = text.parse().unwrap();
             assert_eq!(span.to_string(), text);

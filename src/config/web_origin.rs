@@ -21,12 +21,12 @@ impl FromStr for WebOrigin {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text == "null" {
             return Err(
-                "\"null\" is what any sandboxed page and any file is, so it cannot be allowed",
+                "any sandboxed page and any file has the origin \"null\", so it cannot be allowed",
             );
         }
         if text.contains('*') {
             return Err(
-                "there are no wildcards: whoever may call can bill, so name each origin, for example https://app.example",
+                "wildcards are not supported, because a page that may call can bill: name each origin, for example https://app.example",
             );
         }
         let expected =
@@ -79,8 +79,8 @@ mod tests {
             ("", "a scheme"),
             ("https://", "a scheme"),
             ("null", "cannot be allowed"),
-            ("*", "no wildcards"),
-            ("https://*.example", "no wildcards"),
+            ("*", "wildcards"),
+            ("https://*.example", "wildcards"),
         ] {
             let refused = text.parse::<WebOrigin>().unwrap_err();
             assert!(refused.contains(hint), "{text}: {refused}");

@@ -1,4 +1,4 @@
-//! The text formats of metrics, and which one a request asks for.
+//! The text formats of metrics, and their choice by `Accept`.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// `OpenMetrics` where a request's `Accept` names it, and does not want the classic format more.
+    /// `OpenMetrics` if a request's `Accept` names it and does not prefer the classic format.
     pub fn of_accept(accept: &str) -> Self {
         let ranges: Vec<Range<'_>> = accept.split(',').map(Range::read).collect();
         let quality = |media_type: &str, versions: &[&str]| {
@@ -42,8 +42,8 @@ impl Format {
 /// The media type of the classic format.
 const CLASSIC: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Prometheus's own text format, from the text of `OpenMetrics`. A counter's name has its `_total` in its description too,
-/// an info is a gauge, and units and the end are not told.
+/// Converts `OpenMetrics` to Prometheus's own text format. The descriptions of counters have the `_total` of their
+/// names, an info becomes a gauge, and units and the end mark are left out.
 pub(super) fn classic(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len());
     let kinds = kinds(open_metrics);
@@ -114,7 +114,7 @@ impl<'a> Range<'a> {
         }
     }
 
-    /// Whether it includes a media type, in one of these versions or in any.
+    /// Whether it includes a media type, with one of these versions or without a version.
     fn is(&self, media_type: &str, versions: &[&str]) -> bool {
         let is_known = |version| versions.contains(&version);
         self.media_type.eq_ignore_ascii_case(media_type) && self.version.is_none_or(is_known)
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn open_metrics_are_for_those_who_ask() {
+    fn open_metrics_is_chosen_by_accept() {
         for accept in [
             "application/openmetrics-text",
             "Application/OpenMetrics-Text; Version=1.0.0",
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_else_gets_the_classic_format() {
+    fn the_classic_format_is_the_default() {
         for accept in [
             "",
             "*/*",
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn counters_and_infos_are_described_under_the_names_of_their_samples() {
+    fn counters_and_infos_are_described_by_the_names_of_their_samples() {
         let open_metrics = "# HELP a Things.\n# TYPE a counter\na_total{x=\"# TYPE\"} 1\n\
             # HELP b What.\n# TYPE b info\nb_info{v=\"1\"} 1\n\
             # HELP c_seconds Time.\n# TYPE c_seconds gauge\n# UNIT c_seconds seconds\nc_seconds 2\n# EOF\n";

@@ -36,7 +36,7 @@ pub(super) fn registry() -> Registry {
 struct Stat {
     cpu_seconds: f64,
     threads: u64,
-    /// When the process started, in Unix seconds. None if the system's start is not known.
+    /// When the process started, in Unix seconds. None if the boot time is not known.
     started: Option<f64>,
     virtual_bytes: u64,
     resident_bytes: u64,
@@ -52,7 +52,7 @@ impl Stat {
     }
 
     fn parse(stat: &str, booted: Option<u64>, ticks: u64, page: u64) -> Option<Self> {
-        // The name is in parentheses, and may contain some.
+        // The name is in parentheses, and may itself contain parentheses.
         let (_, fields) = stat.rsplit_once(") ")?;
         let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
         let field = |number: usize| fields.get(number)?.parse::<u64>().ok();
@@ -104,7 +104,7 @@ fn as_float(number: u64) -> f64 {
     number as f64
 }
 
-/// When the system started, in Unix seconds.
+/// When the system booted, in Unix seconds.
 fn booted(stat: &str) -> Option<u64> {
     let line = stat.lines().find_map(|line| line.strip_prefix("btime "))?;
     line.trim().parse().ok()
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_may_have_any_name() {
+    fn the_name_of_a_process_may_contain_parentheses() {
         let text = "7 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 150 50 13 14 15 16 9 18 300 4096 2 22";
         let stat = Stat::parse(text, Some(1000), 100, 4096).unwrap();
         assert!((stat.cpu_seconds - 2.0).abs() < 1e-9);

@@ -1,8 +1,9 @@
-//! A log queue: a thread writes lines to stderr, so that logging never blocks.
+//! A queue of log lines. A thread writes them to stderr, so that logging never blocks.
 //!
 //! The thread writes all queued lines at once, so a busy server makes one system call for many lines. If the reader of
-//! stderr stalls, lines that do not fit into the queue are dropped and counted. `tracing-appender` costs an allocation, a
-//! message and a system call for each line, and limits lines instead of bytes, so that its memory is not bounded.
+//! stderr stalls, lines that do not fit into the queue are dropped and counted. `tracing-appender` needs an allocation,
+//! a message and a system call for each line, and limits the number of lines instead of bytes, so its memory is not
+//! bounded.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,10 +15,11 @@ use tracing_subscriber::fmt::MakeWriter;
 /// How many bytes may be queued. A busy server logs as much in half a second.
 const MAX_PENDING: usize = 8 << 20;
 
-/// The capacity that the buffer keeps after it was written.
+/// The capacity that the buffer keeps after its content was written.
 const KEPT: usize = 256 << 10;
 
-/// How long the thread lets lines gather before it writes them. A reader does not notice, and hundreds fit in.
+/// How long the thread waits for more lines before it writes. Readers do not notice, and a busy server logs hundreds of
+/// lines in that time.
 const GATHER: Duration = Duration::from_millis(5);
 
 /// How long the end of the process waits for the queue to be written.
@@ -55,16 +57,16 @@ impl Log {
     /// Starts the thread that writes to stderr.
     pub(super) fn start(&self) {
         let shared = Arc::clone(&self.0);
-        let tell = |dropped| {
+        let report = |dropped| {
             tracing::warn!(
                 dropped,
-                "lines of the log were dropped: stderr is read too slowly"
+                "log lines were dropped, because stderr is read too slowly"
             );
         };
         let thread = std::thread::Builder::new().name("log".to_owned());
-        let started = thread.spawn(move || shared.write_until_closed(&mut io::stderr(), tell));
+        let started = thread.spawn(move || shared.write_until_closed(&mut io::stderr(), report));
         if started.is_err() {
-            // Without a thread, each line is written by the one that logs it.
+            // Without the thread, each caller writes its own lines.
             let mut pending = self.0.lock();
             (pending.closed, pending.written) = (true, true);
         }
@@ -90,15 +92,16 @@ impl Shared {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `tell` is told how many lines are missing after what is written then.
-    fn write_until_closed(&self, sink: &mut impl Write, tell: impl Fn(u64)) {
+    /// Writes batches until the queue is closed. Calls `report` with the number of lines that were dropped after a
+    /// batch.
+    fn write_until_closed(&self, sink: &mut impl Write, report: impl Fn(u64)) {
         let mut batch = Vec::new();
         while let Some(dropped) = self.take(&mut batch) {
             if dropped > 0 {
-                // There is room now, so this itself is not dropped.
-                tell(dropped);
+                // There is room now, so this line itself is not dropped.
+                report(dropped);
             }
-            // If stderr is closed, there is nowhere to report it.
+            // If stderr is closed, there is nowhere left to report that.
             let _ = sink.write_all(&batch);
             batch.clear();
             batch.shrink_to(KEPT);
@@ -107,8 +110,8 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Waits for lines, and moves them into the empty `batch`. Returns how many were dropped after them, and none at the
-    /// end.
+    /// Waits for lines, and moves them into the empty `batch`. Returns how many lines were dropped after them. None
+    /// once the queue is closed and empty.
     fn take(&self, batch: &mut Vec<u8>) -> Option<u64> {
         let mut pending = self.lock();
         while pending.bytes.is_empty() && !pending.closed {
@@ -182,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_is_written_whole_and_in_its_threads_order() {
+    fn lines_are_written_whole_and_in_order_for_each_thread() {
         const LINES: usize = 200;
         let log = Log::default();
         let mut written = Vec::new();
@@ -213,7 +216,7 @@ mod tests {
         }
     }
 
-    /// Takes nothing before it is told to, or before nobody can tell it any more.
+    /// A sink that accepts nothing until it is released, or until its sender is gone.
     struct Stuck {
         go_on: mpsc::Receiver<()>,
         bytes: usize,
@@ -232,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_a_reader_that_stands_still_and_dropped_lines_are_counted() {
+    fn a_stalled_reader_blocks_nobody_and_dropped_lines_are_counted() {
         const LINE: usize = 1 << 16;
         let lines = 3 * MAX_PENDING / LINE;
         let log = Log::default();
@@ -246,7 +249,7 @@ mod tests {
                     told.fetch_add(dropped, Ordering::Relaxed);
                 });
             });
-            // Were it waited for, this would never come to its end.
+            // If logging waited for the reader, this would never end.
             let line = "x".repeat(LINE);
             for _ in 0..lines {
                 log_line(&log, &line);
@@ -255,7 +258,7 @@ mod tests {
             close(&log);
         });
         let dropped = usize::try_from(told.into_inner()).unwrap();
-        // One full buffer may be with the sink, and another one waits.
+        // The sink may hold one full buffer, and another one waits.
         assert!(
             (lines / 3..lines).contains(&dropped),
             "{dropped} of {lines}"

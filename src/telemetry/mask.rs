@@ -1,4 +1,4 @@
-//! Masks secrets and personal data in text that others wrote, such as headers and Stripe's messages, for the log.
+//! Masks secrets and personal data in text from outside, such as headers and Stripe's messages, for the log.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -39,8 +39,8 @@ fn is_key(word: &str) -> bool {
     KEYS.iter().any(|kind| word.contains(kind)) || encoded_kinds().any(|kind| word.contains(kind))
 }
 
-/// The prefixes of keys as they look within Base64, as in Basic authorization. There are three for each, because a prefix
-/// may begin at any byte of a group of three.
+/// The prefixes of keys in Base64, as in Basic authorization. Each has three forms, because a prefix can begin at any
+/// byte of a group of three.
 fn encoded_kinds() -> impl Iterator<Item = &'static str> {
     static ENCODED: LazyLock<Vec<String>> = LazyLock::new(|| {
         let variants = KEYS
@@ -60,7 +60,7 @@ fn encoded_kinds() -> impl Iterator<Item = &'static str> {
 
 fn is_email(word: &str) -> bool {
     let parts = word.split_once('@').or_else(|| word.split_once("%40"));
-    // Names of features have an `@` too, but no dot after it.
+    // Feature names have an `@` too, but no dot after it.
     parts.is_some_and(|(name, host)| !name.is_empty() && host.trim_end_matches('.').contains('.'))
 }
 

@@ -12,11 +12,11 @@ use tracing::{Span, Subscriber};
 use tracing_opentelemetry::{OpenTelemetryLayer, OpenTelemetrySpanExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Exports to the collector at `endpoint` (`http://localhost:4318`), in batches, from a thread of its own. Must be
-/// called outside of the runtime.
+/// A provider that exports to the collector at `endpoint` (`http://localhost:4318`), in batches, from its own thread.
+/// Must be called outside of the runtime.
 ///
 /// # Errors
-/// The endpoint is not a URL, or TLS cannot be set up.
+/// If the endpoint is not a URL, or TLS cannot be set up.
 pub(super) fn provider(endpoint: &str) -> Result<SdkTracerProvider, Box<dyn std::error::Error>> {
     let http = reqwest::blocking::Client::builder()
         .tls_backend_preconfigured(crate::net::client_tls())
@@ -90,7 +90,7 @@ mod tests {
 
     use super::*;
 
-    /// Keeps what is exported.
+    /// Keeps exported spans.
     #[derive(Clone, Debug, Default)]
     struct Kept(Arc<Mutex<Vec<SpanData>>>);
 
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_continues_its_callers_trace_and_hands_it_on() {
+    fn a_request_continues_its_callers_trace_and_passes_it_on() {
         let caller = HeaderMap::from_iter(
             [
                 (
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_handed_on_where_nothing_is_traced() {
+    fn without_traces_no_headers_are_passed_on() {
         assert!(headers_of(&tracing::info_span!("stripe")).is_empty());
     }
 }

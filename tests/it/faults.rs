@@ -11,7 +11,7 @@ use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Settings, TestApp};
-use testing::time::{PATIENCE, until};
+use testing::time::{TIMEOUT, until};
 
 use table::{Callers, ENDPOINTS, Endpoint, FAULTS, Fault};
 
@@ -87,7 +87,7 @@ impl<'a> Cell<'a> {
         if self.endpoint.keyed {
             call = call.header("idempotency-key", "a-key");
         }
-        let answered = tokio::time::timeout(PATIENCE, call.send()).await;
+        let answered = tokio::time::timeout(TIMEOUT, call.send()).await;
         answered.expect("an answer")
     }
 

@@ -1,4 +1,4 @@
-//! The time: everything that needs "now" asks a [`Clock`], so that a test can hold it still.
+//! The time. All code that needs the current time asks a [`Clock`], so that a test can set it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 
-/// Where "now" comes from. Cheap to clone; clones of a manual clock share its time.
+/// A source of the current time. Clones of a manual clock share its time.
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Source);
 
@@ -21,7 +21,7 @@ enum Source {
 #[derive(Debug)]
 struct Manual {
     now: AtomicI64,
-    /// Told whenever `now` is set.
+    /// Notified whenever `now` is set.
     changed: Notify,
 }
 
@@ -31,7 +31,7 @@ impl Clock {
         Self(Source::System)
     }
 
-    /// A clock that stands at `unix` seconds until it is [set](Self::set).
+    /// A clock that shows `unix` seconds until it is [set](Self::set).
     pub fn manual(unix: i64) -> Self {
         Self(Source::Manual(Arc::new(Manual {
             now: AtomicI64::new(unix),
@@ -39,7 +39,7 @@ impl Clock {
         })))
     }
 
-    /// Seconds since 1970, UTC; the resolution that Stripe has.
+    /// Seconds since 1970, UTC. Stripe has the same resolution.
     pub fn unix(&self) -> i64 {
         match &self.0 {
             #[expect(
@@ -51,7 +51,7 @@ impl Clock {
         }
     }
 
-    /// Milliseconds since 1970; a manual clock stands at the beginning of its second.
+    /// Milliseconds since 1970. A manual clock has whole seconds.
     pub fn millis(&self) -> i64 {
         match &self.0 {
             #[expect(
@@ -63,13 +63,13 @@ impl Clock {
         }
     }
 
-    /// The same instant as [`unix`](Self::unix), whole seconds.
+    /// The same time as [`unix`](Self::unix), in whole seconds.
     pub fn now(&self) -> DateTime<Utc> {
         DateTime::from_timestamp(self.unix(), 0)
             .expect("a clock is never set beyond chrono's range")
     }
 
-    /// Moves a manual clock to `unix` seconds; the system's clock is not ours to move, and stays.
+    /// Sets a manual clock to `unix` seconds. The system clock is not changed.
     pub fn set(&self, unix: i64) {
         if let Source::Manual(manual) = &self.0 {
             manual.now.store(unix, Ordering::SeqCst);
@@ -77,11 +77,10 @@ impl Clock {
         }
     }
 
-    /// Waits until the clock shows this time, in milliseconds since 1970. A manual clock shows it once it is set to it
-    /// or to a later time.
+    /// Waits until the clock shows this time or a later one, in milliseconds since 1970.
     pub async fn sleep_until(&self, millis: i64) {
         loop {
-            // It is woken by whatever is set from here on.
+            // Subscribed first, so that no change after this point is missed.
             let changed = match &self.0 {
                 Source::System => None,
                 Source::Manual(manual) => Some(manual.changed.notified()),
@@ -104,7 +103,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_manual_clock_wakes_those_whose_time_has_come() {
+    async fn setting_a_manual_clock_wakes_sleepers_whose_time_has_come() {
         let clock = Clock::manual(10);
         clock.sleep_until(10_000).await;
         clock.sleep_until(-1).await;
@@ -118,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_system_clock_waits_as_long_as_it_takes() {
+    async fn the_system_clock_waits_in_real_time() {
         let clock = Clock::system();
         clock.sleep_until(clock.millis() - 1).await;
         let mut waits = Box::pin(clock.sleep_until(clock.millis() + 600_000));

@@ -1,5 +1,5 @@
-//! Keeps what sandboxes answer for the judges (`tests/judges`), where `STRIPE_SANDBOX_ANSWERS` names a file: a line of JSON
-//! for each answer, and for each event.
+//! Records the answers and events of sandboxes for the checks in `tests/judges`, one line of JSON each, in the file
+//! that `STRIPE_SANDBOX_ANSWERS` names.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -13,14 +13,14 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use stripe_sandbox::Sandbox;
 
-/// The file, if there is to be one.
+/// The file, if the variable is set.
 static ANSWERS: LazyLock<Option<Mutex<File>>> = LazyLock::new(|| {
     let path = std::env::var_os("STRIPE_SANDBOX_ANSWERS")?;
     let file = OpenOptions::new().create(true).append(true).open(path);
     Some(Mutex::new(file.expect("the file for answers")))
 });
 
-/// The sandbox's router, watched.
+/// Adds recording to the sandbox's router.
 pub fn watch(router: Router) -> Router {
     match &*ANSWERS {
         Some(_) => router.layer(from_fn(observe)),
@@ -28,7 +28,7 @@ pub fn watch(router: Router) -> Router {
     }
 }
 
-/// Keeps all events of a sandbox, at its end.
+/// Records all events of a sandbox, at its end.
 pub fn keep_events(sandbox: &Sandbox) {
     if ANSWERS.is_none() {
         return;
@@ -42,12 +42,12 @@ pub fn keep_events(sandbox: &Sandbox) {
 async fn observe(request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let (head, body) = next.run(request).await.into_parts();
-    // An answer that a test breaks on its way has no size.
+    // An answer that a test aborts has no size.
     if body.size_hint().exact().is_none() || !path.starts_with("/v1/") {
         return Response::from_parts(head, body);
     }
     let body = to_bytes(body, usize::MAX).await.expect("it is in memory");
-    // One that a test turns to garbage is no JSON.
+    // An answer that a test corrupts is not JSON.
     if let Ok(answer) = serde_json::from_slice::<Value>(&body) {
         keep(method.as_str(), &path, head.status.as_u16(), &answer);
     }

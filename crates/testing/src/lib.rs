@@ -1,4 +1,4 @@
-//! What the tests of the sandbox and those of `tier` share.
+//! Helpers for the tests of several crates.
 
 pub mod answers;
 pub mod observed;

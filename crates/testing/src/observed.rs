@@ -1,4 +1,4 @@
-//! Sandboxes on loopback ports, whose answers are [kept](crate::answers) for the judges.
+//! Sandboxes on loopback ports, whose answers are [recorded](crate::answers).
 
 use std::ops::Deref;
 

@@ -1,4 +1,4 @@
-//! A server that webhooks are sent to: it keeps them, and answers as it is told.
+//! A server that receives webhooks, keeps them, and answers as told.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-/// See the module's text. It stops when it is dropped.
+/// A receiver of webhooks. It stops when it is dropped.
 pub struct Receiver {
     url: String,
     kept: Arc<Kept>,
@@ -33,12 +33,12 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// The event that is its body.
+    /// The event in its body.
     pub fn event(&self) -> Value {
         serde_json::from_str(&self.body).expect("a webhook's body is JSON")
     }
 
-    /// A header's value; empty without it.
+    /// The value of a header, or empty.
     pub fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name);
         value.map_or("", |value| value.to_str().expect("an ASCII header"))
@@ -65,19 +65,20 @@ impl Receiver {
         }
     }
 
-    /// Where it is.
+    /// Its URL.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Answers the next webhooks with these statuses, one after the other, and 0 by never answering; then with 200 again.
+    /// Answers the next webhooks with these statuses in turn, and then with 200 again. It never answers a webhook for
+    /// which the status is 0.
     pub fn answer(&self, statuses: &[u16]) {
         let mut answers = self.kept.answers.lock();
         let answers = answers.as_mut().expect("no test panics in here");
         answers.extend(statuses);
     }
 
-    /// What has arrived, in order.
+    /// The webhooks that have arrived, in order.
     pub fn webhooks(&self) -> Vec<Webhook> {
         let webhooks = self.kept.webhooks.lock();
         webhooks.expect("no test panics in here").clone()

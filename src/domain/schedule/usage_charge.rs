@@ -166,8 +166,7 @@ impl Domain {
         if let Some(item) = added {
             let waits = is_final && item.invoice.is_none();
             return if waits {
-                self.invoice_pending(customer, adjustment, revision)
-                    .await
+                self.invoice_pending(customer, adjustment, revision).await
             } else {
                 Ok(())
             };
@@ -198,8 +197,7 @@ impl Domain {
             added => drop(added?),
         }
         if is_final {
-            self.invoice_pending(customer, adjustment, revision)
-                .await?;
+            self.invoice_pending(customer, adjustment, revision).await?;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::{exchange, get, serve, start, status, status_of};
 use crate::binary::{Place, Server};
-use testing::time::{PATIENCE, until};
+use testing::time::{TIMEOUT, until};
 
 /// Sends requests whose lines are long, over one connection, and reads the answers.
 async fn fill_the_log(server: &Server) {
@@ -22,7 +22,7 @@ async fn fill_the_log(server: &Server) {
     let mut stream = TcpStream::connect(host).await.expect("it listens");
     stream.write_all(all.as_bytes()).await.expect("it reads");
     let mut answers = String::new();
-    let read = tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answers)).await;
+    let read = tokio::time::timeout(TIMEOUT, stream.read_to_string(&mut answers)).await;
     read.expect("it does not wait").expect("answers");
     assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 200);
 }
@@ -58,7 +58,7 @@ async fn an_unread_log_blocks_nothing_and_reports_dropped_lines() {
 
     // More than a pipe holds: the shutdown does not wait for a reader either.
     fill_the_log(&server).await;
-    let ended = tokio::time::timeout(PATIENCE, server.stop("-TERM")).await;
+    let ended = tokio::time::timeout(TIMEOUT, server.stop("-TERM")).await;
     assert_eq!(ended.expect("it does not wait").code, Some(0));
     drop(log);
 }

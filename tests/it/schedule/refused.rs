@@ -7,7 +7,7 @@ use super::{schedule, start};
 use stripe_sandbox::{Action, Rule};
 
 use crate::harness::{Settings, TestApp};
-use testing::time::PATIENCE;
+use testing::time::TIMEOUT;
 
 #[tokio::test]
 async fn contradictory_requests_are_refused() {
@@ -338,7 +338,7 @@ async fn a_corrected_request_does_not_wait_for_the_refused_one() {
                 .fails(400, "invalid_request");
         }
         let corrected = schedule(&app, json!([{"features": [first]}]));
-        let corrected = tokio::time::timeout(PATIENCE, corrected).await;
+        let corrected = tokio::time::timeout(TIMEOUT, corrected).await;
         corrected.expect("it does not wait").ok();
         app.advance(crate::harness::DAY);
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 
 use reqwest::Response;
-use testing::time::{PATIENCE, until};
+use testing::time::{TIMEOUT, until};
 use tokio::task::JoinSet;
 
 use crate::store::accounts::LockedAccount;
@@ -67,7 +67,7 @@ fn hold(account: &Arc<LockedAccount>) -> Sender<()> {
         let _account = account.account();
         held.send(()).expect("the test waits for it");
         // This ends when the test drops its end, or by the time-out if the test itself is blocked.
-        let _ = released.recv_timeout(PATIENCE);
+        let _ = released.recv_timeout(TIMEOUT);
     });
     is_held.recv().expect("the thread has the lock");
     release
