@@ -1,4 +1,4 @@
-//! Whose Stripe account a request acts on: the server's own, or the one that the request's key opens.
+//! The Stripe account that a request acts on: the server's own, or the one of the request's key.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use clock::Clock;
 pub enum Accounts {
     /// The server's own account, for every caller.
     One(Domain),
-    /// One account for each caller: a request's API key is the Stripe key that it acts with.
+    /// One account for each caller. A request's API key is the Stripe key that it uses.
     Many(Cloud),
 }
 
@@ -44,7 +44,7 @@ pub(super) type Digest = [u8; 32];
 /// An account that is not evicted while a request uses it.
 pub(super) type PinnedAccount = pinned_cache::Pinned<Digest, CallerAccount>;
 
-/// What belongs to one caller's account.
+/// One caller's account.
 #[derive(Clone)]
 pub(super) struct CallerAccount {
     pub(super) domain: Domain,
@@ -53,7 +53,7 @@ pub(super) struct CallerAccount {
 }
 
 impl Cloud {
-    /// Accounts at the Stripe of `transport`. At most `most` of them are in memory, and one that was not used for `idle`
+    /// Accounts at the Stripe of `transport`. At most `most` of them are in memory, and one that is idle for `idle`
     /// expires. They share `memory`.
     pub fn new(
         transport: Transport,
@@ -63,7 +63,7 @@ impl Cloud {
         idle: Duration,
         memory: Memory,
     ) -> Self {
-        // Anybody can make up keys, so those that Stripe has not accepted are not kept.
+        // Anybody can make up keys, so accounts whose key Stripe has not accepted are not kept.
         let accepted = |account: &CallerAccount| account.domain.stripe().is_key_accepted();
         Self {
             transport,
@@ -102,7 +102,7 @@ impl Cloud {
     }
 }
 
-/// How many accounts `/metrics` shows the rate of. Those with the least headroom come first.
+/// How many accounts `/metrics` shows. Those with the least headroom come first.
 const SHOWN: usize = 100;
 
 impl Accounts {
@@ -122,8 +122,8 @@ impl Accounts {
         }
     }
 
-    /// How much of each account's rate limit is free, by a name that does not reveal its key. The number of accounts is
-    /// bounded, since each is a time series in the monitor.
+    /// The free share of each account's rate limit, by a name that does not reveal the key. The number of accounts is
+    /// limited, since each is a time series.
     pub(super) fn headroom(&self) -> Vec<(String, f64)> {
         match self {
             Self::One(domain) => {
@@ -150,7 +150,7 @@ impl Accounts {
     pub(super) async fn reach_stripe(&self) -> crate::domain::Result<()> {
         match self {
             Self::One(domain) => domain.reach_stripe().await,
-            // There is no key to check, so any answer will do: without a key Stripe refuses the call.
+            // There is no key to check, so any answer counts, even Stripe's refusal of a call without a key.
             Self::Many(cloud) => {
                 let stripe = Client::new(cloud.transport.clone(), Credentials::new(""));
                 match Domain::new(stripe, cloud.clock.clone(), "")

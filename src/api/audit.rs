@@ -1,8 +1,8 @@
-//! The audit log: one line of JSON for every write, with who asked for what, and how it ended.
+//! The audit log, with one line of JSON for every write: who asked for what, and how it ended.
 //!
-//! A write that the role of a known key does not allow has a line too. A request that is refused before its key is known
-//! has none, because otherwise anybody could fill the file. Unlike the server's log it names orgs. Of customer details it
-//! has the names of the fields that were written, but not their values.
+//! A write that the role of its key does not allow has a line too. A request without a known key has none, because
+//! otherwise anybody could fill the file. Unlike the server's log it names orgs. For customer details it has the names
+//! of the written fields, but not their values.
 
 use std::io::{self, Write};
 use std::net::IpAddr;
@@ -46,7 +46,7 @@ impl Audit {
         });
     }
 
-    /// Writes the line of a subscription that was ended because another one superseded it. No request asked for that.
+    /// Writes the line of a subscription that was ended because another one superseded it, which no request asked for.
     pub(super) fn superseded(&self, superseded: &Superseded) {
         let Superseded { org, ended, by } = superseded;
         self.write(&Entry {
@@ -62,7 +62,7 @@ impl Audit {
         });
     }
 
-    /// Writes a line. A failure is only logged, because the audited write is already done.
+    /// Writes a line. A failure is only logged, because the write itself is already done.
     fn write(&self, entry: &Entry<'_>) {
         let Some(place) = &self.0 else { return };
         let written = serde_json::to_vec(entry).map_err(io::Error::other);
@@ -73,7 +73,7 @@ impl Audit {
             place.flush()
         });
         if let Err(cause) = written {
-            tracing::error!(%cause, "the audit trail cannot be written");
+            tracing::error!(%cause, "the audit log cannot be written");
         }
     }
 }
@@ -81,7 +81,7 @@ impl Audit {
 /// One line.
 #[derive(Serialize)]
 struct Entry<'a> {
-    /// The time at which the write ended.
+    /// When the write ended.
     time: String,
     request_id: &'a str,
     /// The path, or `supersede`.
@@ -107,7 +107,7 @@ fn time() -> String {
 
 /// The body of a write.
 pub(super) trait Change {
-    /// The org that it is about. None if it is not about a single org.
+    /// The org of the write. None if it is not about a single org.
     fn org(&self) -> Option<&OrgName>;
     /// Its parameters, as the audit log has them.
     fn change(&self) -> Value;

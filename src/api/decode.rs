@@ -1,9 +1,9 @@
 //! Reads a request's JSON with the meaning that the published clients give it.
 //!
-//! They send every field they know and mean "not set" by `null`, so `null` reads as the type's zero value, the same
-//! as an absent field does. Everything else is strict: a field that nobody declared, or a value of another type, is a
-//! fault that names its place. `serde_json`'s errors say that only in their text, so this module has a small
-//! [`Deserializer`] with an error type of its own.
+//! They send every field they know, with `null` for "not set", so `null` is read as the type's zero value, like an
+//! absent field. Everything else is strict: an undeclared field, or a value of another type, is an error that names its
+//! place. `serde_json`'s errors have the place only in their text, so this module has a small [`Deserializer`] with its
+//! own error type.
 
 mod containers;
 mod error;
@@ -18,7 +18,7 @@ use error::Problem;
 
 use crate::position::Position;
 
-/// Decodes the first JSON value in `body`, and ignores what follows it. An empty body is read as `null`.
+/// Decodes the first JSON value in `body`, and ignores anything after it. An empty body is read as `null`.
 pub(super) fn from_slice<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError> {
     let document = first_value(body)?;
     T::deserialize(Node(&document))
@@ -49,7 +49,7 @@ struct Node<'de>(&'de Value);
 
 const INTEGER: &str = "an integer of at most 64 bits";
 
-/// JSON has one number type: `3.0` and `3e0` are the integer 3, as long as a double holds it exactly.
+/// JSON has a single number type: `3.0` and `3e0` are the integer 3, as long as a double can hold it exactly.
 fn integer(value: &Value) -> Result<i64, DecodeError> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     let Value::Number(number) = value else {

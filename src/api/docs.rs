@@ -1,7 +1,7 @@
-//! `/docs`: a page about the API, made from `openapi.yaml`.
+//! `/docs`: a page about the API, generated from `openapi.yaml`.
 //!
-//! It has no script and loads nothing. The crates that show OpenAPI documents (Swagger UI, Redoc, Scalar) serve a script,
-//! most of them from another host, and none of them renders on the server.
+//! It has no script and loads nothing. The crates for OpenAPI pages (Swagger UI, Redoc, Scalar) serve a script, most of
+//! them from another host, and none renders on the server.
 
 mod samples;
 
@@ -16,12 +16,12 @@ use serde_json::Value;
 use self::samples::Samples;
 use super::ops::OPENAPI_JSON;
 
-/// Lets the page load, run and send nothing.
+/// Forbids the page to load, run and send anything.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
 );
 
-/// The menu stays beside the text; where there is no room for both, it is above and folded.
+/// The menu is beside the text. On a narrow screen it is above the text, and folded.
 const STYLE: &str = include_str!("docs/style.css");
 
 /// The page. It is rendered once.
@@ -136,7 +136,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// The successes in full, and the errors by name: what these say is the same for all operations.
+    /// Successes in full, and errors by name, since errors are the same for all operations.
     fn answers(self, responses: &Value) -> Markup {
         let is_success = |status: &str| status.starts_with('2');
         html! {
@@ -159,7 +159,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// What several operations answer when they fail.
+    /// The error answers that operations share.
     fn errors(self) -> Markup {
         html! {
             h2 #errors { "Errors" }
@@ -185,13 +185,13 @@ impl<'a> Document<'a> {
     }
 }
 
-/// What the first security scheme of an operation needs.
+/// The role that the first security scheme of an operation needs.
 fn role(operation: &Value) -> Option<&str> {
     let mut schemes = operation["security"].as_array().into_iter().flatten();
     schemes.find_map(|scheme| scheme["basic"][0].as_str())
 }
 
-/// A body: its schema's name, and examples.
+/// A body: the name of its schema, and examples.
 fn content(content: &Value) -> Markup {
     html! {
         @for (media_type, body) in fields(content) {
@@ -274,7 +274,7 @@ fn pretty(value: &Value) -> String {
     string.unwrap_or_else(|| format!("{value:#}"))
 }
 
-/// The part of Markdown that the document uses: paragraphs, `code` and **bold**.
+/// Renders the part of Markdown that the document uses: paragraphs, `code` and **bold**.
 fn markdown(node: &Value) -> Markup {
     html! {
         @for paragraph in text(node).trim().split("\n\n").filter(|text| !text.is_empty()) {
@@ -307,7 +307,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn marks_in_pairs_become_elements_and_html_does_not_get_through() {
+    fn pairs_of_marks_become_elements_and_html_is_escaped() {
         assert_eq!(spans("a `b` c `d").into_string(), "a <code>b</code> c `d");
         assert_eq!(
             markdown(&json!("<i> **x** & \"\n\ny")).into_string(),

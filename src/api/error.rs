@@ -16,19 +16,19 @@ use crate::admission::AdmissionError;
 use crate::domain::{self, pricing};
 use crate::telemetry::error_chain;
 
-/// The code for a client's mistake that has no code of its own.
+/// The code of client errors that have no code of their own.
 const INVALID_REQUEST: &str = "invalid_request";
 
-/// `Retry-After` where there will soon be room again.
+/// `Retry-After` if there will be room again soon.
 const COME_BACK: Duration = Duration::from_secs(1);
 
-/// `Retry-After` where it takes a while until there is room.
+/// `Retry-After` if it takes a while until there is room.
 const COME_BACK_LATER: Duration = Duration::from_secs(10);
 
-/// `Retry-After` where logins of devices have to expire first.
+/// `Retry-After` if device logins have to expire first.
 const LOGINS_EXPIRE: Duration = Duration::from_secs(600);
 
-/// The message of [`domain::Error::CustomerVanished`]. Its code is the original's: people search for it.
+/// The message of [`domain::Error::CustomerVanished`]. It has the code of the original, because people search for it.
 const TERR1050: &str = "Stripe reported a customer was created and then reported it did not exist. \
     This might mean you purged your Test Mode and need to reset TIER_KEY_PREFIX=<randomString>.";
 
@@ -42,7 +42,7 @@ pub struct Error {
     cause: Option<Cause>,
 }
 
-/// The cause of a 5xx answer. It travels with the answer to the request's log line, and is never sent.
+/// The cause of a 5xx answer. It is an extension of the answer, for the request's log line, and is never sent.
 #[derive(Clone, Debug)]
 pub(super) struct Cause(pub(super) Arc<str>);
 
@@ -69,12 +69,12 @@ impl Error {
         }
     }
 
-    /// What it is, for programs.
+    /// The code, for programs.
     pub(super) fn code(&self) -> &'static str {
         self.code
     }
 
-    /// What it is, for people.
+    /// The message, for people.
     pub(super) fn message(&self) -> &str {
         &self.message
     }
@@ -89,7 +89,7 @@ impl Error {
         self
     }
 
-    /// An invalid request. `message` says what to do about it.
+    /// An invalid request. `message` says how to correct it.
     pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, INVALID_REQUEST, message)
     }
@@ -99,7 +99,7 @@ impl Error {
         Self::new(StatusCode::NOT_FOUND, "not_found", "Not Found")
     }
 
-    /// The error of the API of 2022, which had one code for whatever is not found.
+    /// An error of the API of 2022, which has one code for everything that is not found.
     pub(super) fn legacy(error: domain::Error) -> Self {
         use domain::Error as E;
         match error {
@@ -113,7 +113,7 @@ impl Error {
         }
     }
 
-    /// The key that browsers call Stripe with is not known.
+    /// The publishable key is not known.
     pub(super) fn no_publishable_key() -> Self {
         Self::invalid(
             "the publishable key is not known: set STRIPE_PUBLISHABLE_KEY to the account's key that begins with pk_, or run \
@@ -130,7 +130,7 @@ impl Error {
         )
     }
 
-    /// None of the server's own keys came with the request.
+    /// The request has none of the server's own keys.
     pub fn unauthorized() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized")
     }
@@ -144,7 +144,7 @@ impl Error {
         )
     }
 
-    /// The caller's key, or the page that it calls from, does not allow this.
+    /// The caller's key, or the web page that it calls from, does not allow this.
     pub fn forbidden(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", message)
     }
@@ -158,7 +158,7 @@ impl Error {
         )
     }
 
-    /// An address has begun too many logins of devices, or failed too often to approve one.
+    /// An address has begun too many device logins, or failed too often to approve one.
     pub(super) fn too_many_logins() -> Self {
         let error = Self::new(
             StatusCode::TOO_MANY_REQUESTS,
@@ -168,7 +168,7 @@ impl Error {
         error.retry_after(LOGINS_EXPIRE)
     }
 
-    /// The server is at one of its limits.
+    /// The server has reached one of its limits.
     pub fn overloaded() -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -178,7 +178,7 @@ impl Error {
         .retry_after(COME_BACK)
     }
 
-    /// The answer to a probe while Stripe has not answered a call that was made `ago`.
+    /// The answer to a probe if Stripe has not answered a call that began `ago`.
     pub fn still_asking(ago: Duration) -> Self {
         let message = format!(
             "Stripe was asked {} s ago and has not answered yet",

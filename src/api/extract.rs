@@ -1,4 +1,4 @@
-//! Extractors: what handlers take from a request. Bodies, query parameters and headers are read strictly.
+//! The extractors of handlers. They read bodies, query parameters and headers strictly.
 
 use std::borrow::Cow;
 
@@ -19,14 +19,14 @@ use crate::admission::{Admission, BodyBuffer};
 use crate::domain::Domain;
 use crate::domain::refs::OrgName;
 
-/// The header that names the test clock of a request's orgs.
+/// The header with the test clock of a request's orgs.
 pub const TEST_CLOCK: &str = "tier-clock";
 
-/// The longest idempotency key, as with Stripe.
+/// The maximum length of an idempotency key, as with Stripe.
 pub(super) const MAX_IDEMPOTENCY_KEY: usize = 255;
 
-/// The JSON body of a write, read as [`decode`] says. The content type is ignored, because clients send any. The body
-/// goes to the audit log, and the request counts as one of its org.
+/// The JSON body of a write, read by [`decode`]. The content type is ignored, because clients send various ones. The
+/// body goes to the audit log, and the request counts for its org.
 pub(super) struct AuditedJson<T>(pub T);
 
 impl<T: DeserializeOwned + Change> FromRequest<Shared> for AuditedJson<T> {
@@ -39,7 +39,7 @@ impl<T: DeserializeOwned + Change> FromRequest<Shared> for AuditedJson<T> {
             let other = fault.is_of_syntax().then(|| body.not_json()).flatten();
             other.unwrap_or_else(|| fault.into())
         })?;
-        context.note_change(request.org(), request.change());
+        context.set_change(request.org(), request.change());
         if let Some(org) = request.org() {
             count_for_org(&context, org)?;
         }
@@ -47,7 +47,7 @@ impl<T: DeserializeOwned + Change> FromRequest<Shared> for AuditedJson<T> {
     }
 }
 
-/// Counts the request as one of an org.
+/// Counts the request for an org.
 pub(super) fn count_for_org(context: &RequestContext, org: &OrgName) -> Result<(), Error> {
     match context.domain().and_then(Domain::admission) {
         Some(admission) => Ok(admission.count_for_org(org.as_str())?),
@@ -55,16 +55,16 @@ pub(super) fn count_for_org(context: &RequestContext, org: &OrgName) -> Result<(
     }
 }
 
-/// A body as it came, within the size limit.
+/// An unparsed body, within the size limit.
 pub(super) struct RawBody {
     pub(super) bytes: Vec<u8>,
     content_type: Option<HeaderValue>,
-    /// The memory that is counted for it.
+    /// Its part of the memory for bodies.
     _room: Option<BodyBuffer>,
 }
 
 impl RawBody {
-    /// The error for a body that is not JSON because it is encoded in another way.
+    /// The error for a body in another encoding than JSON.
     pub(super) fn not_json(&self) -> Option<Error> {
         let encoding = NotJson::of(&self.bytes, self.content_type.as_ref())?;
         Some(Error::invalid(encoding.to_string()))
@@ -89,7 +89,7 @@ impl FromRequest<Shared> for RawBody {
     }
 }
 
-/// Reads a body to its end. Fails if it is larger than `most` bytes, or announces that it is.
+/// Reads a body to its end. Fails if it is larger than `most` bytes, or if its headers say so.
 pub(super) async fn read(
     body: Body,
     most: usize,
@@ -115,7 +115,7 @@ pub(super) async fn read(
     Ok(bytes)
 }
 
-/// The account that the request acts on. The header `Tier-Clock` puts it on a test clock.
+/// The account that the request acts on, on the test clock in the header `Tier-Clock` if there is one.
 impl FromRequestParts<Shared> for Domain {
     type Rejection = Error;
 
@@ -134,7 +134,7 @@ impl FromRequestParts<Shared> for Domain {
     }
 }
 
-/// The org that the query names. The request counts as one of that org.
+/// The org in the query. The request counts for that org.
 pub(super) struct Org(pub OrgName);
 
 impl FromRequestParts<Shared> for Org {
@@ -149,11 +149,11 @@ impl FromRequestParts<Shared> for Org {
     }
 }
 
-/// The test clock that the query names.
+/// The test clock in the query.
 pub(super) enum ClockQuery {
     /// By its id.
     Id(String),
-    /// By an org that is on it.
+    /// By the org that is on it.
     Of(OrgName),
 }
 
@@ -212,13 +212,13 @@ pub(super) fn query(parts: &Parts) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_
     form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
 }
 
-/// A parameter of the query by its name; an empty one counts as absent.
+/// A query parameter by its name. An empty one counts as absent.
 pub(super) fn parameter<'a>(parts: &'a Parts, name: &str) -> Option<Cow<'a, str>> {
     let found = query(parts).find(|(key, value)| key == name && !value.is_empty());
     found.map(|(_, value)| value)
 }
 
-/// A parameter that is `true` or `false`; absent means false.
+/// A parameter that is `true` or `false`. Absent means false.
 pub(super) fn flag(parts: &Parts, name: &str) -> Result<bool, Error> {
     match parameter(parts, name).as_deref() {
         None | Some("false") => Ok(false),
@@ -229,7 +229,7 @@ pub(super) fn flag(parts: &Parts, name: &str) -> Result<bool, Error> {
     }
 }
 
-/// Whether what is remembered will not do.
+/// Whether the client refuses cached answers.
 fn asks_for_no_cache(headers: &HeaderMap) -> bool {
     let values = headers.get_all(CACHE_CONTROL).iter();
     let mut directives = values
@@ -238,7 +238,7 @@ fn asks_for_no_cache(headers: &HeaderMap) -> bool {
     directives.any(|directive| directive.trim().eq_ignore_ascii_case("no-cache"))
 }
 
-/// A header's value; an empty one counts as absent.
+/// The value of a header. An empty one counts as absent.
 fn text_header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Error> {
     let Some(value) = headers.get(name).filter(|value| !value.is_empty()) else {
         return Ok(None);

@@ -1,5 +1,4 @@
-//! How fresh an answer is, in its headers: where it is from, how old it is in seconds, and why it is older than it should
-//! be.
+//! Headers about the freshness of an answer: its source, its age in seconds, and why it is stale.
 
 use axum::http::header::AGE;
 use axum::http::{HeaderName, HeaderValue};

@@ -1,5 +1,5 @@
-//! JSON answers, byte for byte as the clients know them: indented by tabs, errors by four spaces, a pulled model by two,
-//! and a bare `{}` for a success without a result.
+//! JSON answers, byte for byte as clients expect them: indented by tabs, errors by four spaces, a pulled model by two,
+//! and `{}` for a success without a result.
 
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
@@ -9,14 +9,14 @@ use serde_json::ser::{PrettyFormatter, Serializer};
 
 use super::error::Error;
 
-/// A success with a body: indented by tabs, ended by a newline.
+/// A success with a body, indented by tabs, with a newline at its end.
 pub(super) struct Json<T>(pub T);
 
 /// A success with a document that is JSON already.
 pub(super) struct Document(pub String);
 
-/// A success without a result: the two bytes `{}` as plain text. One client compares them as a string, and the others
-/// parse them as JSON.
+/// A success without a result: the two bytes `{}` as plain text. One client compares them as a string, and others parse
+/// them as JSON.
 pub(super) struct Empty;
 
 /// `value` as indented JSON.

@@ -1,4 +1,4 @@
-//! The keys that a server accepts, and what each lets its callers do.
+//! The API keys that a server accepts, and the role of each.
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -15,10 +15,10 @@ use subtle::ConstantTimeEq as _;
 use crate::admission::CallerSlots;
 use crate::num;
 
-/// What a key lets its callers do. Each role may do what those before it may.
+/// What a key allows. Each role includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// Look at plans, limits and phases; not at a customer's details or cards.
+    /// Read plans, limits and phases, but not a customer's details or cards.
     Read,
     /// Record usage.
     Report,
@@ -27,7 +27,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// As the file of keys has it.
+    /// The role as it is in the key file.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -68,7 +68,7 @@ impl From<&str> for ApiKey {
 impl FromStr for ApiKey {
     type Err = ();
 
-    /// `KEY`, or `NAME:ROLE:KEY`. No key has a colon, since Basic authorization could not carry it.
+    /// `KEY`, or `NAME:ROLE:KEY`. A key has no colon, since Basic authorization could not carry it.
     fn from_str(line: &str) -> Result<Self, ()> {
         let (name, role, secret) = match line.split(':').collect::<Vec<_>>()[..] {
             [secret] => (None, Role::Admin, secret),
@@ -90,8 +90,8 @@ impl FromStr for ApiKey {
     }
 }
 
-/// The server's API keys. Callers need one of them; without any, the server is open to everybody. Only their digests
-/// are kept. Clones share them, so that they can be [replaced](Self::replace) while the server runs.
+/// The server's API keys. Callers need one of them. Without keys, the server is open to everybody. Only digests are
+/// kept. Clones share the keys, so that they can be [replaced](Self::replace) while the server runs.
 #[derive(Clone, Default)]
 pub struct Keys(Arc<RwLock<Arc<[Key]>>>);
 
@@ -110,8 +110,8 @@ impl Keys {
         Self(Arc::new(RwLock::new(digests(keys, &[]))))
     }
 
-    /// Replaces the keys by `keys`, and returns whether it did. An empty list is ignored, because it would open the server
-    /// to everybody.
+    /// Replaces the keys by `keys`, and returns whether it did. An empty list is ignored, since it would open the
+    /// server to everybody.
     pub fn replace<K: Into<ApiKey>>(&self, keys: impl IntoIterator<Item = K>) -> bool {
         let new = digests(keys, &self.current());
         if new.is_empty() {
@@ -138,14 +138,14 @@ impl Keys {
         self.find(&presented(headers)?)
     }
 
-    /// The key with this secret, if it is one of these. Every digest is compared in constant time, so that the time taken
+    /// The key with this secret, if it is one of these. All digests are compared in constant time, so that timing
     /// reveals nothing about a key.
     pub(super) fn find(&self, secret: &str) -> Option<Key> {
         let given = Sha256::digest(secret);
         let keys = self.current();
         let same = |key: &&Key| bool::from(key.digest.as_slice().ct_eq(given.as_slice()));
         let found = keys.iter().filter(same);
-        // To the end, so that all are compared.
+        // This does not stop at a match, so that all are compared.
         found.fold(None, |_, key| Some(key)).cloned()
     }
 }
@@ -166,13 +166,14 @@ fn digests<K: Into<ApiKey>>(keys: impl IntoIterator<Item = K>, old: &[Key]) -> A
     keys.into_iter().map(key).collect()
 }
 
-/// Enough of a key's digest to tell keys apart. It is longer than a card number, so that it is not taken for one.
+/// The beginning of a key's digest, to tell keys apart. It is longer than a card number, so that scanners do not
+/// mistake it for one.
 pub(super) fn short(digest: &[u8; 32]) -> String {
     num::hex(&digest[..10])
 }
 
 /// The user of Basic authorization, or the Bearer token. An empty user means that the client has no key. The crate
-/// `headers` could read it too, but brings four more crates.
+/// `headers` could parse this, but needs four more crates.
 pub(super) fn presented(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, rest) = header.split_once(' ')?;

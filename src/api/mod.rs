@@ -1,8 +1,8 @@
 //! The HTTP layer: decodes a request, calls the domain's method of the same name, and encodes its result.
 //!
 //! This module has the state and the router. Each noun in [`v1`] has its requests, answers, handlers and [`Operation`]s
-//! together; [`legacy`] has those of the API of 2022. [`layers`] has the middleware, [`error`] alone chooses statuses and codes, and [`decode`] and [`json`] read
-//! and write JSON.
+//! together; [`legacy`] has those of the API of 2022. [`layers`] has the middleware, only [`error`] chooses statuses
+//! and codes, and [`decode`] and [`json`] read and write JSON.
 
 mod accounts;
 mod audit;
@@ -67,28 +67,28 @@ pub struct App {
     pub audit: Audit,
     /// Limits on requests.
     pub limits: RequestLimits,
-    /// What deliveries of Stripe's events are signed with, if they are taken.
+    /// The secrets that sign Stripe's events, if events are accepted.
     pub webhook: Option<WebhookSecrets>,
-    /// Logins of devices, if they are offered.
+    /// Device logins, if they are enabled.
     pub login: Option<DeviceLogin>,
-    /// The key that browsers call Stripe with, if it is known.
+    /// The publishable key, with which browsers call Stripe, if it is known.
     pub publishable_key: Option<String>,
     /// The server's metrics.
     pub metrics: Arc<Metrics>,
-    /// Whether `/metrics` is served here and not only on a listener of its own.
+    /// Whether `/metrics` is served here, and not only on a separate listener.
     pub shows_metrics: bool,
-    /// Tasks that go on without a caller: writes whose caller has left, and background work.
+    /// Tasks that run without a caller: writes whose caller has left, and background work.
     pub writes: TaskTracker,
-    /// Background work alone.
+    /// Only background work.
     pub background: Background,
     /// Slots for requests in flight.
     pub slots: RequestSlots,
-    /// The slots that all callers share where the server has no keys.
+    /// The slots that all callers share if the server has no keys.
     everybody: CallerSlots,
     readiness: ops::Readiness,
 }
 
-/// The state as layers and handlers have it, behind a pointer that is cheap to copy.
+/// The state, behind a pointer that is cheap to clone.
 type Shared = Arc<App>;
 
 impl App {
@@ -102,7 +102,7 @@ impl App {
     pub fn for_many(cloud: Cloud) -> Self {
         let metrics = cloud.metrics().clone();
         let mut app = Self::over(Accounts::Many(cloud), metrics);
-        // One caller must not see the numbers of another.
+        // One caller must not see another's numbers.
         app.shows_metrics = false;
         app
     }
@@ -177,8 +177,8 @@ pub fn router(app: App) -> Router {
     finished(router, app)
 }
 
-/// The router of `--admin-addr`: probes and metrics, without a key. `loopback_only` refuses web pages where only this
-/// machine can reach the listener, whatever the API allows.
+/// The router of `--admin-addr`: probes and metrics, without a key. With `loopback_only`, it accepts only loopback
+/// names, whatever the API allows.
 pub fn admin_router(mut app: App, loopback_only: bool) -> Router {
     app.origins.loopback_only = loopback_only;
     let served = operations().iter();
@@ -222,7 +222,7 @@ pub(crate) fn limits_answer(org: &OrgName, rows: &[FeatureUsage]) -> Vec<u8> {
     v1::usage::limits_body(org, rows)
 }
 
-/// Routers with a `/v1/whois` that makes no calls, each behind one layer more, for benchmarks.
+/// Routers with a `/v1/whois` that makes no calls, each behind one more layer, for benchmarks.
 pub(crate) fn layered(app: App) -> Vec<(&'static str, Router)> {
     let app = Arc::new(app);
     let constant = || get(async || v1::org::whois_of_nobody("org:00".parse().expect("an org")));

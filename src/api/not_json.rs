@@ -1,4 +1,5 @@
-//! Recognizes a form that was sent in place of JSON. Its name tells the client more than the position of a syntax error.
+//! Recognizes a form that was sent instead of JSON. Naming the encoding helps the client more than the position of a
+//! syntax error.
 
 use std::fmt;
 
@@ -13,12 +14,12 @@ pub(super) enum NotJson {
     Multipart,
 }
 
-/// How many bytes of a multipart body are looked at. The headers of its first part are among them.
+/// How many bytes of a multipart body are inspected. They include the headers of its first part.
 const LOOKED_AT: usize = 1024;
 
 impl NotJson {
-    /// The encoding of a body that is not JSON, if it is recognized. The content type alone says nothing: curl calls JSON
-    /// a form, too.
+    /// The encoding of a body that is not JSON, if it is recognized. The content type alone does not tell, since curl
+    /// also sends JSON as a form.
     pub(super) fn of(body: &[u8], content_type: Option<&HeaderValue>) -> Option<Self> {
         let body = body.trim_ascii_start();
         let is_told = |media_type: &str| {
@@ -55,7 +56,7 @@ fn is_multipart(body: &[u8]) -> bool {
     body.starts_with(b"--") && head.windows(name.len()).any(|window| window == name)
 }
 
-/// Whether the body has fields (`org=org:acme`), or is one value as forms write it (`org:acme`).
+/// Whether the body has fields (`org=org:acme`), or is a single value as forms encode it (`org:acme`).
 fn is_form(body: &[u8]) -> bool {
     let body = body.trim_ascii_end();
     if !begins_form(body) || std::str::from_utf8(body).is_err() {
@@ -68,7 +69,7 @@ fn is_form(body: &[u8]) -> bool {
     body.iter().copied().all(is_of_form) && body.iter().any(|byte| b"&%:".contains(byte))
 }
 
-/// Whether a form can begin with this first byte, and neither JSON, a comment in it nor another kind of document can.
+/// Whether a form can begin with this byte, while JSON, a comment in it and other kinds of documents cannot.
 fn begins_form(body: &[u8]) -> bool {
     let first = body.first();
     first.is_some_and(|first| first.is_ascii_alphanumeric() || b"_.~*+%&=@$!(".contains(first))
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn forms_are_known_by_their_looks() {
+    fn forms_are_recognized_by_their_content() {
         for body in [
             "org=org:acme",
             "org=org%3Aacme&feature=feature%3Ax&n=1",
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn the_content_type_counts_where_looks_say_nothing() {
+    fn the_content_type_decides_if_the_content_is_ambiguous() {
         let form = Some("Application/X-WWW-Form-Urlencoded; charset=utf-8");
         for body in ["org", "Jo Doe"] {
             assert_eq!(told(body, form), Some(NotJson::Form), "{body}");

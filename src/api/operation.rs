@@ -1,5 +1,5 @@
-//! An operation: one method of one path. It is declared beside its handler, with who may call it, how urgent it is, and
-//! its name in `openapi.yaml`.
+//! An operation is one method of one path. It is declared beside its handler, with who may call it, how urgent it is,
+//! and its id in `openapi.yaml`.
 
 use axum::handler::Handler;
 use axum::http::Method;
@@ -19,7 +19,7 @@ pub struct Operation {
     pub path: &'static str,
     /// Who may call it.
     pub access: Access,
-    /// The role that `include=info` needs, if it is not the usual one.
+    /// The role that `include=info` needs, if it differs.
     role_for_info: Option<Role>,
     /// Whether a form of the server's own pages sends it.
     pub(super) is_form: bool,
@@ -29,19 +29,19 @@ pub struct Operation {
 /// Who may call an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Health probes: on every listener, with any `Host`, without a key.
+    /// Health probes: allowed on every listener, with any `Host`, without a key.
     Probe,
     /// Everybody, without a key.
     Everybody,
-    /// The operator. Where the server has keys of its own, any of them will do.
+    /// The operator. If the server has keys of its own, any of them is enough.
     Operator,
-    /// Callers with a key of this role or a higher one. The lane says which calls to Stripe go first when they have to
+    /// Callers with a key of this role or a higher one. The lane decides which calls to Stripe go first when they must
     /// wait: those that a person waits for, then checks, then bulk. Bulk has a longer time-out.
     Account(Lane, Role),
 }
 
 impl Access {
-    /// The role that a caller needs. None where no key is needed.
+    /// The role that a caller needs. None if no key is needed.
     pub fn role(self) -> Option<Role> {
         match self {
             Self::Probe | Self::Everybody => None,
@@ -72,8 +72,8 @@ impl Operation {
         Self::new(id, Method::POST, path, access, post(handler))
     }
 
-    /// A write that a form of the server's own pages sends. Browsers name the page's origin with it, which no other
-    /// operation takes unless it was allowed.
+    /// A write that a form on the server's own pages sends. Browsers send the page's origin with it, which other
+    /// operations refuse unless it is allowed.
     pub(super) fn form<T: 'static>(
         id: &'static str,
         path: &'static str,
@@ -104,13 +104,13 @@ impl Operation {
         }
     }
 
-    /// The same, where `include=info` needs another `role`.
+    /// The same operation, with another `role` for `include=info`.
     pub(super) fn with_info(mut self, role: Role) -> Self {
         self.role_for_info = Some(role);
         self
     }
 
-    /// The role that `request` needs. None where no key is needed.
+    /// The role that `request` needs. None if no key is needed.
     pub(super) fn role(&self, request: &Parts) -> Option<Role> {
         let for_info = self.role_for_info.filter(|_| {
             let query = request.uri.query().unwrap_or_default();

@@ -18,23 +18,23 @@ use super::{Accounts, Shared, docs};
 use crate::domain;
 use crate::metrics::Format;
 
-/// The OpenAPI description of this API, as it is in the repository.
+/// The OpenAPI description of this API, as in the repository.
 pub const OPENAPI_YAML: &str = include_str!("../../openapi.yaml");
 
 /// The same as JSON.
 pub const OPENAPI_JSON: &str = include_str!(concat!(env!("OUT_DIR"), "/openapi.json"));
 
-/// How long a success is cached. Probes come often, and must not use up the rate limit.
+/// How long a success is cached. Probes are frequent, and must not use up the rate limit.
 const READY_FOR: Duration = Duration::from_secs(10);
 
 /// How long a failure is cached.
 const UNREADY_FOR: Duration = Duration::from_secs(2);
 
 /// How long Stripe may take to answer.
-const PROBE: Duration = Duration::from_secs(5);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a probe waits for that. Probes time out soon, and an answer tells more than none.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a probe waits for Stripe. Probes time out soon, and an error tells more than no answer.
+const PROBE_WAIT: Duration = Duration::from_secs(2);
 
 pub(super) fn operations() -> [Operation; 6] {
     use Access::{Everybody, Operator, Probe};
@@ -48,12 +48,12 @@ pub(super) fn operations() -> [Operation; 6] {
     ]
 }
 
-/// Says that the process is alive.
+/// Shows that the process is alive.
 async fn healthz() -> Empty {
     Empty
 }
 
-/// Says whether Stripe can be reached.
+/// Shows whether Stripe can be reached.
 async fn readyz(State(app): State<Shared>) -> Result<Empty, Error> {
     app.readiness.check(&app.accounts).await?;
     Ok(Empty)
@@ -63,8 +63,8 @@ async fn readyz(State(app): State<Shared>) -> Result<Empty, Error> {
 #[derive(Clone, Default)]
 pub(super) struct Readiness(Arc<Mutex<Option<Check>>>);
 
-/// One call to Stripe. It goes on when the probe that caused it is gone: otherwise probes that time out early would
-/// cause more and more calls.
+/// One call to Stripe. It continues when the probe that caused it is gone, since otherwise probes that time out early
+/// would cause more and more calls.
 struct Check {
     asked: Instant,
     seen: watch::Receiver<Option<Seen>>,
@@ -81,7 +81,7 @@ impl Check {
         let (tell, seen) = watch::channel(None);
         let mut task = JoinSet::new();
         task.spawn(async move {
-            let asked = tokio::time::timeout(PROBE, accounts.reach_stripe()).await;
+            let asked = tokio::time::timeout(PROBE_TIMEOUT, accounts.reach_stripe()).await;
             let reached = asked.unwrap_or(Err(domain::Error::TimedOut { source: None }));
             let counts = if reached.is_ok() {
                 READY_FOR
@@ -98,7 +98,7 @@ impl Check {
         }
     }
 
-    /// Whether its result is still cached, or may still come.
+    /// Whether its result is still cached, or still pending.
     fn counts(&self) -> bool {
         match &*self.seen.borrow() {
             Some(seen) => Instant::now() < seen.until,
@@ -108,8 +108,8 @@ impl Check {
 }
 
 impl Readiness {
-    /// Calls Stripe, unless the last result is still cached. Probes that come meanwhile wait for the same call, for at
-    /// most [`PATIENCE`].
+    /// Calls Stripe, unless the last result is still cached. Concurrent probes wait for the same call, for at most
+    /// [`PROBE_WAIT`].
     async fn check(&self, accounts: &Accounts) -> Result<(), Error> {
         let (asked, mut seen) = {
             let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -120,7 +120,7 @@ impl Readiness {
             (check.asked, check.seen.clone())
         };
         let answered = seen.wait_for(Option::is_some);
-        let answered = tokio::time::timeout_at(asked + PATIENCE, answered).await;
+        let answered = tokio::time::timeout_at(asked + PROBE_WAIT, answered).await;
         let Ok(Ok(seen)) = answered else {
             return Err(Error::still_asking(asked.elapsed()));
         };

@@ -1,7 +1,7 @@
 //! An LRU cache that never evicts an entry in use.
 //!
-//! The caches of `moka` and `lru` evict entries that are in use. A request that came next would then make the entry a
-//! second time, with a second set of locks and limits.
+//! The caches of `moka` and `lru` evict entries that are in use. The next request would then create the entry again,
+//! with a second set of locks and limits.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
@@ -22,9 +22,9 @@ pub(super) struct PinnedCache<K, V> {
 
 struct State<K, V> {
     entries: HashMap<K, Entry<V>>,
-    /// The idle entries in the order in which they were unpinned, with the time of that.
+    /// The idle entries in the order in which they were unpinned, each with that time.
     idle: BTreeMap<u64, (Instant, K)>,
-    /// How often an entry was unpinned.
+    /// How many times an entry was unpinned.
     unpinned: u64,
 }
 
@@ -48,8 +48,8 @@ pub(super) struct Pinned<K: Copy + Eq + Hash, V> {
 }
 
 impl<K: Copy + Eq + Hash, V: Clone> PinnedCache<K, V> {
-    /// A cache of at most `capacity` entries. An idle one expires after `time_to_idle`. One for which `keep` is false is
-    /// removed as soon as it is idle.
+    /// A cache of at most `capacity` entries. An idle entry expires after `time_to_idle`. An entry for which `keep` is
+    /// false is removed as soon as it is idle.
     pub(super) fn new(capacity: usize, time_to_idle: Duration, keep: fn(&V) -> bool) -> Self {
         let state = State {
             entries: HashMap::new(),
@@ -64,7 +64,7 @@ impl<K: Copy + Eq + Hash, V: Clone> PinnedCache<K, V> {
         }
     }
 
-    /// The value of `key`, and whether the cache had it; otherwise `make` makes it. None if the cache is full and every
+    /// The value of `key`, and whether the cache had it. If not, `make` creates it. None if the cache is full and every
     /// entry is in use.
     pub(super) fn pin(&self, key: K, make: impl FnOnce() -> V) -> Option<(Pinned<K, V>, bool)> {
         // Values are dropped after the lock is released.
@@ -148,7 +148,7 @@ impl<K: Copy + Eq + Hash, V> State<K, V> {
         self.entries.remove(&key).map(|entry| entry.value)
     }
 
-    /// Unpins the entry of `key`. Returns its value if the entry was removed, because it is idle now and `keep` is false.
+    /// Unpins the entry of `key`. Returns its value if the entry was removed because it is idle and `keep` is false.
     fn unpin(&mut self, key: K, keep: fn(&V) -> bool) -> Option<V> {
         let entry = self.entries.get_mut(&key)?;
         match entry.usage {
@@ -198,13 +198,13 @@ mod tests {
         Some(cache.pin(key, || Arc::new(AtomicUsize::new(1)))?.0)
     }
 
-    /// Whether holding `key` finds the value that was there.
+    /// Whether pinning `key` finds the existing value.
     fn knows(cache: &PinnedCache<u32, Value>, key: u32) -> bool {
         cache.pin(key, Value::default).expect("room").1
     }
 
     #[test]
-    fn what_is_held_is_neither_forgotten_nor_made_again() {
+    fn a_pinned_entry_is_neither_evicted_nor_created_again() {
         let cache = cache(10);
         let first = pin(&cache, 0).unwrap();
         for key in 1..5_000 {
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_room_for_a_new_one_unless_all_are_held() {
+    fn a_new_entry_fits_unless_all_are_pinned() {
         let cache = cache(2);
         let (one, two) = (pin(&cache, 1), pin(&cache, 2));
         assert!(one.is_some() && two.is_some());
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_are_kept_and_what_is_not_wanted_is_not() {
+    fn the_latest_entries_stay_and_unwanted_ones_do_not() {
         let cache = cache(3);
         for key in [1, 2, 3, 1, 4] {
             pin(&cache, key).unwrap();
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_idle_for_long_is_forgotten() {
+    async fn an_entry_expires_after_being_idle() {
         let cache = cache(10);
         let held = pin(&cache, 1).unwrap();
         pin(&cache, 2).unwrap();

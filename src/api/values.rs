@@ -1,7 +1,7 @@
 //! Values that requests and answers share.
 //!
-//! References are parsed here. Optional fields have a default, because clients send `null`, nothing at all, or for
-//! times the year 1 to mean "not set" (see [`super::decode`]).
+//! References are parsed here. Optional fields have a default, because clients send `null`, no field, or for times the
+//! year 1 to mean "not set" (see [`super::decode`]).
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,8 +10,7 @@ use chrono::{DateTime, SecondsFormat};
 use serde::de::{Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A required reference. A missing one is read as the empty text, so that the error is the one of the reference's own
-/// parser.
+/// A required reference. A missing one is read as empty text, so that the error comes from the reference's own parser.
 #[derive(Debug)]
 pub(super) struct Required<T>(pub T);
 
@@ -25,7 +24,7 @@ where
     }
 }
 
-/// An instant in Unix seconds; RFC 3339 on the wire, in UTC and whole seconds.
+/// A time in Unix seconds. In JSON it is RFC 3339, in UTC and whole seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Time(pub i64);
 
@@ -39,7 +38,7 @@ impl Time {
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // A time that RFC 3339 cannot write becomes the nearest one that it can.
+        // A time that RFC 3339 cannot represent becomes the nearest one that it can.
         let seconds = self.0.clamp(Self::ZERO.0, Self::LAST.0);
         let time = DateTime::from_timestamp(seconds, 0)
             .ok_or_else(|| serde::ser::Error::custom(format!("{seconds} s is no time")))?;
@@ -90,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_beyond_what_can_be_written_is_the_nearest_that_can() {
+    fn a_time_out_of_range_becomes_the_nearest_one_in_range() {
         let shown = |seconds| serde_json::to_string(&Time(seconds)).expect("a time");
         for (seconds, expected) in [
             (i64::MIN, "0001-01-01T00:00:00Z"),

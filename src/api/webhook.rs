@@ -1,4 +1,4 @@
-//! `POST /v1/stripe/webhook`: Stripe tells that something has changed.
+//! `POST /v1/stripe/webhook`: receives Stripe's events.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,16 +23,17 @@ const STRIPE_SIGNATURE: HeaderName = HeaderName::from_static("stripe-signature")
 /// Where Stripe delivers events.
 pub const WEBHOOK_PATH: &str = "/v1/stripe/webhook";
 
-/// How many deliveries are read at once. Anybody may send what looks like one; Stripe tries again what is turned away.
-const AT_ONCE: usize = 64;
+/// How many deliveries are read at once. Anybody can send something that looks like one, and Stripe repeats those that
+/// are refused.
+const MAX_CONCURRENT: usize = 64;
 
-/// In bytes. Events are far smaller.
-const LARGEST: usize = 512 * 1024;
+/// The maximum size of a delivery, in bytes. Events are far smaller.
+const MAX_SIZE: usize = 512 * 1024;
 
-/// How long a delivery may take to arrive: Stripe's come in one piece.
+/// How long a delivery may take to arrive. Stripe's arrive in one piece.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What deliveries of Stripe's are signed with. Clones are the same.
+/// The secrets that sign Stripe's deliveries. Clones share them.
 #[derive(Clone)]
 pub struct WebhookSecrets(Arc<Secrets>);
 
@@ -43,12 +44,12 @@ struct Secrets {
 }
 
 impl WebhookSecrets {
-    /// One secret, or several while they are replaced. None: there is no such endpoint.
+    /// One secret, or several during a rotation. None if there are no secrets, so that there is no endpoint.
     pub fn new(secrets: Vec<SecretString>, clock: Clock) -> Option<Self> {
         let secrets = Secrets {
             in_force: secrets,
             clock,
-            places: Semaphore::new(AT_ONCE),
+            places: Semaphore::new(MAX_CONCURRENT),
         };
         (!secrets.in_force.is_empty()).then(|| Self(Arc::new(secrets)))
     }
@@ -79,11 +80,11 @@ async fn webhook(
     } = &*webhook.0;
     let signature = headers.get(STRIPE_SIGNATURE);
     let signature = signature.and_then(|value| value.to_str().ok());
-    // What was never signed, or long ago, takes no place.
+    // A delivery that is not signed, or was signed long ago, is refused before it takes a slot.
     let signature =
         Signature::read(signature.unwrap_or_default(), clock.unix()).map_err(refused)?;
     let _place = places.try_acquire().map_err(|_| Error::overloaded())?;
-    let largest = LARGEST.min(app.limits.body);
+    let largest = MAX_SIZE.min(app.limits.body);
     let body = tokio::time::timeout(BODY_TIMEOUT, read(request.into_body(), largest, None)).await;
     let body = body.unwrap_or_else(|_| Err(Error::too_slow()))?;
     signature.verify(&body, in_force).map_err(refused)?;

@@ -40,8 +40,8 @@ pub(super) struct Field<'de> {
     pub(super) value: &'de Value,
 }
 
-/// The items of a list, with their numbers. A `null` in a list is refused, because it is not an unset field: a phase
-/// made of it would have no features, and such a phase cancels.
+/// The items of a list, with their indices. A `null` in a list is refused, because it is not an unset field: it would
+/// become a phase without features, which cancels.
 pub(super) struct List<'de> {
     items: std::iter::Enumerate<std::slice::Iter<'de, Value>>,
 }

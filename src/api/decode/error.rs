@@ -1,4 +1,4 @@
-//! What is wrong with a request's JSON.
+//! Errors in a request's JSON.
 
 use std::fmt::{self, Display};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::position::Position;
 
-/// What is wrong with a request's JSON. Its text is the message of the answer.
+/// An error in a request's JSON. Its text is the message of the answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::api) struct DecodeError {
     path: String,
@@ -23,7 +23,7 @@ pub(super) enum Problem {
 }
 
 impl DecodeError {
-    /// Whether the body is not JSON at all.
+    /// Whether the body is not valid JSON.
     pub(in crate::api) fn is_of_syntax(&self) -> bool {
         matches!(self.problem, Problem::Syntax(_))
     }
@@ -36,7 +36,7 @@ impl DecodeError {
         .into()
     }
 
-    /// The same fault, with `step` before its path.
+    /// The same error, with `step` before its path.
     pub(super) fn within(mut self, place: impl Display) -> Self {
         let separator = if self.path.is_empty() || self.path.starts_with('[') {
             ""

@@ -28,7 +28,7 @@ fn read(body: &str) -> Result<Outer, String> {
 }
 
 #[test]
-fn nothing_null_and_nulls_are_the_defaults() {
+fn an_empty_body_null_and_null_fields_are_the_defaults() {
     for body in [
         "",
         " \n",
@@ -48,13 +48,13 @@ fn only_the_first_value_counts() {
 }
 
 #[test]
-fn names_are_read_in_whatever_case() {
+fn the_case_of_names_does_not_matter() {
     let body = r#"{"N":1,"NAME":"a","Inner":{"FLAG":true},"pairs":{"K":"v","k":"w"}}"#;
     let outer = read(body).unwrap();
     assert_eq!((outer.n, outer.name.as_str()), (1, "a"));
     assert!(outer.inner.flag);
     assert_eq!(outer.pairs.len(), 2, "these are the caller's own names");
-    // The exact name wins, wherever it stands. Otherwise the last field does.
+    // The exact name wins, at any position. Otherwise the last field does.
     for body in [
         r#"{"n":1,"N":2}"#,
         r#"{"N":2,"n":1}"#,
@@ -77,7 +77,7 @@ fn an_integer_may_be_written_as_any_whole_number() {
 }
 
 #[test]
-fn faults_say_where_and_what_was_expected() {
+fn errors_say_where_and_what_was_expected() {
     for (body, message) in [
         ("{", "invalid json syntax at line 1, column 1"),
         ("nul", "invalid json syntax at line 1, column 3"),
@@ -124,13 +124,13 @@ fn faults_say_where_and_what_was_expected() {
 }
 
 #[test]
-fn anything_goes_where_it_is_ignored() {
+fn an_ignored_field_may_have_any_value() {
     let body = r#"{"inner":{"anything":{"x":[1,{"y":null}]}}}"#;
     assert_eq!(read(body).map(|o| o.inner.anything.is_some()), Ok(true));
 }
 
 #[test]
-fn nesting_without_end_is_a_fault_and_no_overflow() {
+fn endless_nesting_is_an_error_and_no_overflow() {
     let body = format!("{{\"inner\":{}", "[".repeat(100_000));
     let fault = read(&body).unwrap_err();
     assert!(

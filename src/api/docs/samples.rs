@@ -1,10 +1,10 @@
-//! How an operation is called: with curl, and in Node and Python without a library.
+//! Samples of calling an operation with curl, and in Node and Python without a library.
 
 use serde_json::Value;
 
 use super::{Document, fields};
 
-/// Where a server listens when nobody says otherwise.
+/// Where a server listens by default.
 const SERVER: &str = "http://127.0.0.1:8080";
 
 /// One call, in three languages.
@@ -66,7 +66,7 @@ impl<'a> Body<'a> {
         })
     }
 
-    /// The bytes that are sent.
+    /// The body as it is sent.
     fn encoded(&self) -> String {
         if !self.is_form {
             return compact(self.value);
@@ -80,7 +80,7 @@ impl<'a> Body<'a> {
 fn curl(method: &str, url: &str, body: Option<&Body<'_>>) -> String {
     match body {
         Some(body) => {
-            // A quote ends the shell's string, stands for itself, and begins another.
+            // A quote ends the shell's string, is escaped, and begins another string.
             let body = body.encoded().replace('\'', r"'\''");
             format!("curl -d '{body}' {url}")
         }

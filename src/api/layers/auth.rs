@@ -26,15 +26,16 @@ pub(in crate::api) struct Caller {
     pub(super) domain: Domain,
     /// The slots of the caller's requests.
     pub(super) slots: CallerSlots,
-    /// The name of the caller's key. None if the server has no keys: then all callers are one.
+    /// The name of the caller's key. None if the server has no keys, so that all callers count as one.
     pub(in crate::api) key: Option<Arc<str>>,
-    /// The address that it calls from.
+    /// The address of the caller.
     pub(in crate::api) peer: Option<IpAddr>,
     /// What the caller may do.
     role: Role,
-    /// Present if Stripe has not accepted the key yet.
+    /// Set if Stripe has not accepted the key yet.
     _unknown_key: Option<UnknownKeyGuard>,
-    /// Keeps the account in memory until the answer is there, so that other requests with this key find the same one.
+    /// Keeps the account in memory until the request is answered, so that other requests with this key use the same
+    /// one.
     _account: Option<accounts::PinnedAccount>,
 }
 
@@ -56,7 +57,7 @@ impl Drop for UnknownKeyGuard {
 pub(super) async fn authorize(app: &Shared, request: &Parts) -> Result<(), Response> {
     let context = RequestContext::of(&request.extensions).map_err(Error::into_response)?;
     let caller = caller(app, request).await.map_err(Error::into_response)?;
-    let caller = context.note_caller(caller);
+    let caller = context.set_caller(caller);
     let operation = context.operation();
     let needed = operation.and_then(|operation| operation.role(request));
     let Some(needed) = needed.filter(|needed| caller.role < *needed) else {
@@ -116,7 +117,7 @@ async fn caller(app: &Shared, request: &Parts) -> Result<Caller, Error> {
                     stripe: stripe.clone(),
                 })
             };
-            // Nobody reads a body before Stripe has accepted the key. A request without a body calls Stripe anyway.
+            // A body is only read once Stripe has accepted the key. A request without a body calls Stripe anyway.
             if unknown_key.is_some() && !request.method.is_safe() {
                 let asked = account.domain.check_key();
                 let asked = tokio::time::timeout(app.limits.request_timeout, asked).await;

@@ -59,7 +59,7 @@ impl RequestContext {
         self.0.id.to_str().unwrap_or_default()
     }
 
-    /// The path of its operation, or `none` if there is none. It is a metrics label, so callers must not make it up.
+    /// The path of its operation, or `none`. It is a metrics label, so callers must not be able to choose it.
     pub(in crate::api) fn endpoint(&self) -> &'static str {
         let first = self.0.of_path.first();
         first.map_or("none", |operation| operation.path)
@@ -89,18 +89,18 @@ impl RequestContext {
         self.0.caller.get()
     }
 
-    /// Sets its caller, unless it has one. So do the other setters.
-    pub(super) fn note_caller(&self, caller: Caller) -> &Caller {
+    /// Sets its caller. Like the other setters, it does nothing if there is one already.
+    pub(super) fn set_caller(&self, caller: Caller) -> &Caller {
         self.0.caller.get_or_init(|| caller)
     }
 
-    /// The account that it acts on, once it was admitted. It counts the calls that were made for this request.
+    /// The account that it acts on, once it was admitted. It counts the calls made for this request.
     pub(in crate::api) fn domain(&self) -> Option<&Domain> {
         self.0.domain.get()
     }
 
     /// Sets the account that it acts on.
-    pub(super) fn note_domain(&self, domain: Domain) {
+    pub(super) fn set_domain(&self, domain: Domain) {
         self.0.domain.get_or_init(|| domain);
     }
 
@@ -110,7 +110,7 @@ impl RequestContext {
     }
 
     /// Sets the org and the parameters of a write.
-    pub(in crate::api) fn note_change(&self, org: Option<&OrgName>, change: Value) {
+    pub(in crate::api) fn set_change(&self, org: Option<&OrgName>, change: Value) {
         self.0.change.get_or_init(|| (org.cloned(), change));
     }
 }

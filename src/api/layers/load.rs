@@ -1,5 +1,5 @@
 //! Limits on load: how many requests run at the same time, and for how long. A request over a limit is refused at once.
-//! A queue would delay everybody, and its callers would have timed out by the time they are served.
+//! A queue would delay everybody, and its callers would time out before they are served.
 
 use std::panic::resume_unwind;
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub struct RequestLimits {
     pub body_timeout: Duration,
     /// How long a request may take. Push and pull may take ten times as long.
     pub request_timeout: Duration,
-    /// Bytes of all bodies in memory. A few of the largest always fit.
+    /// Bytes of all bodies in memory. At least a few of the largest bodies fit.
     pub bodies: usize,
     /// Requests in flight.
     pub concurrent: usize,
@@ -68,10 +68,10 @@ impl RequestLimits {
 
 /// Refuses requests that there is no slot for, and times out those that take too long.
 ///
-/// A write that has begun runs to its end, also if its caller leaves. Half of it may be in Stripe, and the caller's next
-/// try must find the lock held until all of it is. A write that has not begun when its caller leaves or times out never
-/// begins, because the caller may have changed its mind. `tower-http`'s time-out cancels the handler in both cases, and
-/// answers without a body.
+/// A write that has begun runs to its end, even if its caller leaves. Half of it may be in Stripe, and the caller's
+/// next attempt must find the lock held until the rest is. A write that has not begun when its caller leaves or times
+/// out never begins, because the caller may have changed its mind. `tower-http`'s time-out cancels the handler in both
+/// cases, and answers without a body.
 pub(super) async fn limit(app: &Shared, request: Request, next: Next) -> Result<Response, Error> {
     let context = RequestContext::of(request.extensions())?.clone();
     let caller = context.caller();
@@ -89,7 +89,7 @@ pub(super) async fn limit(app: &Shared, request: Request, next: Next) -> Result<
     let lane = context.lane();
     let admission = admitted.admission().clone();
     let domain = caller.domain.for_caller(lane, state.clone(), admission);
-    context.note_domain(domain);
+    context.set_domain(domain);
     let wait = app.limits.request_timeout
         * match lane {
             Lane::Bulk => BULK_FACTOR,
@@ -110,7 +110,7 @@ pub(super) async fn limit(app: &Shared, request: Request, next: Next) -> Result<
             response
         };
         let write = app.writes.spawn(handled.in_current_span());
-        // The caller leaves when it hangs up, which drops this future, or when it is told that its time is up.
+        // The caller leaves when it hangs up, which drops this future, or when it gets the time-out answer.
         let waiting = CallerWaits(Some(state));
         let ended = tokio::time::timeout(wait, write).await;
         let ended = ended.map_err(|_| waiting.time_out())?;
@@ -131,7 +131,7 @@ impl CallerWaits {
         self.0 = None;
     }
 
-    /// The time is up. Returns what the caller is told.
+    /// The time is up. Returns the error for the caller.
     fn time_out(&self) -> DomainError {
         match &self.0 {
             Some(state) if state.leave() => DomainError::Abandoned,

@@ -17,8 +17,8 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::Shared;
 
-/// Authenticates a request that acts on an account, and then gives it a slot. It is one layer because each layer boxes
-/// what is inside it.
+/// Authenticates a request that acts on an account, and then gives it a slot. This is one layer, because each layer
+/// boxes what is inside it.
 pub(super) async fn admit(State(app): State<Shared>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     if let Err(refused) = auth::authorize(&app, &parts).await {

@@ -23,13 +23,13 @@ use crate::telemetry::{mask_secrets, panic_text};
 /// The header with the request's id, which is also in the log.
 pub(in crate::api) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The status that logs and metrics show for a client that did not wait for the answer, as nginx does.
+/// The status in logs and metrics for a client that did not wait for the answer, as in nginx.
 const CLIENT_GONE: u16 = 499;
 
 /// The longest request id that is accepted from a client.
 const MAX_REQUEST_ID: usize = 128;
 
-/// Logs and counts a request when it is dropped: with its answer, or because the client went away before.
+/// Logs and counts a request when it is dropped: with its answer, or because the client left before.
 struct RequestLog {
     metrics: Arc<Metrics>,
     started: Instant,
@@ -102,8 +102,8 @@ impl Drop for RequestLog {
 
 /// Gives the request its context, logs and counts it, and turns a panic into a 500.
 ///
-/// `tower-http` has a layer for each part of this. They would box the request three more times, which a warm request
-/// cannot afford, and its request ids are whatever a client sends, secrets included.
+/// `tower-http` has a layer for each part of this. They would box the request three more times, which is too slow for a
+/// warm request, and they accept any request id from a client, even a secret.
 pub(in crate::api) async fn observe(
     State(app): State<Shared>,
     mut request: Request,
@@ -133,12 +133,12 @@ pub(in crate::api) async fn observe(
     response
 }
 
-/// The beginning of the key's SHA-256. Clients put all kinds of things into their keys, so the key itself is not logged.
+/// The beginning of the key's SHA-256. The key itself is not logged, because clients put all kinds of data into it.
 fn digest(key: &HeaderValue) -> String {
     keys::short(&Sha256::digest(key.as_bytes()).into())
 }
 
-/// The ids of the calls that were answered. Only the first ones, so that the log line stays readable.
+/// The ids of the first calls that were answered, so that the log line stays readable.
 fn joined(calls: &[Option<String>]) -> Option<String> {
     const SHOWN: usize = 20;
     let ids: Vec<&str> = calls
@@ -150,7 +150,7 @@ fn joined(calls: &[Option<String>]) -> Option<String> {
     (!ids.is_empty()).then(|| ids.join(" "))
 }
 
-/// The client's own id if it is fit for a log line. Otherwise a new one: a random start, counted up.
+/// The client's own id, if it is suitable for a log line. Otherwise a new one, counted up from a random start.
 pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
     static START: LazyLock<u128> = LazyLock::new(|| uuid::Uuid::new_v4().as_u128());
     static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clients_request_id_is_taken_over_if_it_is_fit_for_a_log() {
+    fn a_clients_request_id_is_used_if_it_is_suitable_for_a_log() {
         let id = request_id(&with(X_REQUEST_ID, "abc-1"));
         assert_eq!(id, "abc-1");
         for unfit in ["", "two words", "jo@acme.example", &"x".repeat(129)] {

@@ -1,5 +1,5 @@
-//! Which web pages may call. A browser sends a page's requests to loopback ports too, so without this check a server on
-//! loopback would be open to every page that somebody visits on the machine.
+//! Checks which web pages may call. Browsers send a page's requests to loopback ports too, so without this check a
+//! server on loopback would be open to every page that somebody visits on the machine.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,13 +26,13 @@ const REMEMBERED: Duration = Duration::from_secs(600);
 pub struct Origins {
     /// As browsers send them: `https://app.example`.
     pub allowed: Arc<[HeaderValue]>,
-    /// Accept loopback names only. This is for servers without keys that only this machine can reach: a page could point
-    /// a name of its own at this machine ("DNS rebinding").
+    /// Whether to accept loopback names only. This is for servers without keys that only this machine can reach,
+    /// because a page could point its own host name at this machine ("DNS rebinding").
     pub loopback_only: bool,
 }
 
 impl Origins {
-    /// Answers preflight requests, and makes answers readable for the allowed origins.
+    /// Answers preflight requests, and lets the allowed origins read answers.
     pub(in crate::api) fn cors(&self) -> CorsLayer {
         let sent = [TEST_CLOCK, "idempotency-key"].map(HeaderName::from_static);
         let sent = [AUTHORIZATION, CONTENT_TYPE, USER_AGENT]
@@ -47,8 +47,8 @@ impl Origins {
             .max_age(REMEMBERED)
     }
 
-    /// Refuses requests of pages that may not call. Health probes are exempt: they reveal nothing. So are the forms of the
-    /// server's own pages.
+    /// Refuses requests of pages that may not call. Health probes are exempt, because they reveal nothing. So are forms
+    /// of the server's own pages.
     pub(super) fn check(&self, context: &RequestContext, request: &Request) -> Result<(), Error> {
         if context.is_probe() {
             return Ok(());
@@ -72,8 +72,8 @@ impl Origins {
     }
 }
 
-/// Whether `origin` has the name and the port that the request was sent to. The scheme may differ, because the server does
-/// not know what a proxy in front of it speaks.
+/// Whether `origin` has the name and the port that the request was sent to. The scheme may differ, because the server
+/// does not know which one a proxy in front of it uses.
 fn is_own(origin: &HeaderValue, headers: &HeaderMap, uri: &Uri) -> bool {
     let authority = uri.authority().map(Authority::as_str);
     let host = || headers.get(HOST).and_then(|host| host.to_str().ok());
@@ -86,7 +86,7 @@ fn is_own(origin: &HeaderValue, headers: &HeaderMap, uri: &Uri) -> bool {
     origin.is_some_and(|origin| origin.eq_ignore_ascii_case(host))
 }
 
-/// Whether the host name in the request can only mean this machine. Browsers always send one.
+/// Whether the request's host name can only mean this machine. Browsers always send one.
 fn named_loopback(headers: &HeaderMap, uri: &Uri) -> bool {
     let header = || headers.get(HOST).map(HeaderValue::to_str);
     match uri.authority() {
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_is_judged_without_its_port() {
+    fn a_host_is_checked_without_its_port() {
         for host in [
             "localhost",
             "LOCALHOST:8080",

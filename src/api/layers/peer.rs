@@ -7,8 +7,8 @@ use axum::http::{Extensions, HeaderMap};
 use crate::net::{Peer, Proxies};
 
 impl Proxies {
-    /// The address that a request comes from. Each proxy appends the address of its caller to `X-Forwarded-For`. The last
-    /// address that is not a trusted proxy's is the caller's; anybody may have written those before it.
+    /// The address that a request comes from. Each proxy appends the address of its caller to `X-Forwarded-For`. The
+    /// last address that is not a trusted proxy's is the caller's. Anybody may have written those before it.
     pub(in crate::api) fn origin(
         &self,
         headers: &HeaderMap,
@@ -33,7 +33,7 @@ impl Proxies {
         Some(address)
     }
 
-    /// Whether a request came over HTTPS, as the proxy says that it comes from.
+    /// Whether a request came over HTTPS, according to a trusted proxy.
     pub(in crate::api) fn says_https(&self, headers: &HeaderMap, extensions: &Extensions) -> bool {
         let peer: Option<&Peer> = extensions.get();
         let values = headers.get_all("x-forwarded-proto").iter();
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn only_proxies_say_which_scheme_it_was() {
+    fn only_proxies_are_trusted_about_the_scheme() {
         let proxies = proxies(&["10.0.0.0/8"]);
         let says_https = |peer: &str, scheme: &'static str| {
             let mut extensions = Extensions::new();
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn only_proxies_are_believed() {
+    fn only_proxies_are_trusted_about_the_address() {
         let none = Proxies::default();
         assert_eq!(origin(&none, "192.0.2.1", &["198.51.100.7"]), "192.0.2.1");
         let own = proxies(&["10.0.0.0/8", "::1"]);

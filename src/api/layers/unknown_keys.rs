@@ -1,8 +1,8 @@
 //! Limits on requests whose key Stripe has not accepted yet. Anybody can make up keys, and each costs a call to Stripe.
 //!
-//! Keys that Stripe refused are remembered for a while, and Stripe is not asked about them again. The number of keys that
-//! are refused in that time is limited, and so is the number of requests with unknown keys in flight: in all, and for
-//! each address.
+//! Keys that Stripe refused are remembered for a while, and not sent to Stripe again. The number of keys that are
+//! refused in that time is limited, and so is the number of requests with unknown keys in flight, both in total and per
+//! address.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::api::accounts::Digest;
 
-/// How long a refusal is remembered.
+/// How long a refused key is remembered.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// How many keys may be refused within [`REMEMBERED`].
@@ -22,10 +22,10 @@ const MAX_REFUSED: usize = 1000;
 /// How many of those may come from one address.
 const MAX_REFUSED_OF_PEER: usize = 60;
 
-/// The part of the server's slots that requests with unknown keys may take: one in this many.
+/// Requests with unknown keys may take one in this many of the server's slots.
 const FRACTION_OF_ALL: usize = 2;
 
-/// The part that those from one address may take.
+/// Those from one address may take one in this many.
 const FRACTION_OF_PEER: usize = 8;
 
 /// Counts requests with unknown keys, and remembers refused keys. Clones share it.
@@ -52,9 +52,9 @@ struct Peer {
 pub(in crate::api) enum UnknownKeyError {
     /// Stripe has refused the key.
     Key,
-    /// Its address is at a limit.
+    /// Its address has reached a limit.
     Peer,
-    /// All requests with unknown keys together are at a limit.
+    /// All requests with unknown keys together have reached a limit.
     All,
 }
 
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_is_limited_and_all_together_are() {
+    fn one_address_is_limited_and_so_is_the_total() {
         let unknown_keys = UnknownKeys::default();
         let mut held = Vec::new();
         for number in 0..8 {

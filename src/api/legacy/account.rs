@@ -26,7 +26,7 @@ async fn whoami(domain: Domain) -> Result<Json<LegacyWhoami>, LegacyError> {
     }))
 }
 
-/// `GET /api/v1/whoami`. The account is the org of the one who asks.
+/// `GET /api/v1/whoami`. The account counts as the caller's org.
 #[derive(Serialize)]
 struct LegacyWhoami {
     org: String,
@@ -61,7 +61,7 @@ struct LegacyOrgDetails {
     url: Option<String>,
 }
 
-/// A payment method. What is not known of it is left out.
+/// A payment method. Unknown fields are left out.
 #[derive(Serialize)]
 struct PaymentMethod {
     id: String,

@@ -1,7 +1,7 @@
 //! Device login of the client of 2022: RFC 8628 with one path for all requests of the device, and a page where a person
 //! types the code that the device shows and an API key. The device then receives that key.
 //!
-//! It is off unless the server is told otherwise, because a page that asks for a secret invites imitations.
+//! It is off by default, because a page that asks for a secret invites imitations.
 
 mod codes;
 mod page;
@@ -33,25 +33,25 @@ use crate::api::operation::{Access, Operation};
 use crate::api::{Keys, Shared};
 use crate::net::bounded_address;
 
-/// Where the device asks.
+/// The path for the device.
 const PATH: &str = "/auth/cli";
 
-/// Where the person types the code.
+/// The path for the person who types the code.
 const PAGE: &str = "/auth/cli/verify";
 
-/// What polls are marked with.
+/// The grant type of polls.
 const DEVICE_CODE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
-/// The key of a server that has none.
+/// The word to type as the key if the server has none.
 const KEYLESS: &str = "local";
 
-/// In bytes. No form is larger.
+/// The maximum size of a form, in bytes.
 const MAX_FORM: usize = 4096;
 
-/// How long a form may take to arrive. They come in one piece.
+/// How long a form may take to arrive. Forms arrive in one piece.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The longest id of a device; the client's has 36 characters.
+/// The maximum length of a device's id. The client's has 36 characters.
 const MAX_CLIENT_ID: usize = 100;
 
 pub(in crate::api) fn operations() -> [Operation; 3] {
@@ -63,7 +63,7 @@ pub(in crate::api) fn operations() -> [Operation; 3] {
     ]
 }
 
-/// The logins that have begun. Clones share them.
+/// Pending device logins. Clones share them.
 #[derive(Clone)]
 pub struct DeviceLogin(Arc<Inner>);
 
@@ -75,7 +75,7 @@ struct Inner {
 }
 
 impl DeviceLogin {
-    /// None have begun. `https` says how the server's own listener is reached.
+    /// No pending logins. `https` says whether the server's own listener serves HTTPS.
     pub fn new(clock: Clock, https: bool) -> Self {
         Self(Arc::new(Inner {
             pending: Mutex::default(),
@@ -84,7 +84,7 @@ impl DeviceLogin {
         }))
     }
 
-    /// Removes those that have expired, with the keys that nobody has fetched.
+    /// Removes expired logins, together with keys that were not fetched.
     pub fn remove_expired(&self) {
         self.pending().remove_expired(self.0.clock.millis());
     }
@@ -160,7 +160,7 @@ fn poll(login: &DeviceLogin, client: &str, code: &str) -> Response {
     }
 }
 
-/// The page, with the code of the link if there is one.
+/// The page, with the code from the link if there is one.
 async fn show(State(app): State<Shared>, request: Request) -> Result<Response, Error> {
     login(&app)?;
     let (head, _) = request.into_parts();
@@ -177,7 +177,7 @@ async fn show(State(app): State<Shared>, request: Request) -> Result<Response, E
     )))
 }
 
-/// Lets the device with this code have this key, if the server accepts the key.
+/// Gives this key to the device with this code, if the server accepts the key.
 async fn verify(State(app): State<Shared>, request: Request) -> Result<Response, Error> {
     let login = login(&app)?;
     let (head, body) = request.into_parts();
@@ -208,7 +208,7 @@ async fn verify(State(app): State<Shared>, request: Request) -> Result<Response,
 /// A key that the server accepts.
 struct AcceptedKey {
     key: SecretString,
-    /// None in a server without keys.
+    /// None if the server has no keys.
     name: Option<Arc<str>>,
 }
 
@@ -234,7 +234,7 @@ impl Form {
         Ok(Self(body.unwrap_or_else(|_| Err(Error::too_slow()))?))
     }
 
-    /// A field by its name; an absent one is empty.
+    /// A field by its name. An absent one is empty.
     fn field(&self, name: &str) -> Cow<'_, str> {
         let mut fields = form_urlencoded::parse(&self.0);
         let found = fields.find(|(key, _)| key == name);
@@ -242,13 +242,13 @@ impl Form {
     }
 }
 
-/// The address that limits count a request as.
+/// The address under which limits count a request.
 fn peer(app: &Shared, head: &Parts) -> Option<IpAddr> {
     let peer = app.proxies.origin(&head.headers, &head.extensions);
     peer.map(bounded_address)
 }
 
-/// The page as the device reaches this server. None if it does not say under which name.
+/// The URL of the page under the host name of the device's request. None if the request has no host name.
 fn page_url(app: &Shared, login: &DeviceLogin, head: &Parts) -> Option<String> {
     let named = || {
         let host = head.headers.get(HOST)?.to_str().ok()?;
@@ -260,14 +260,14 @@ fn page_url(app: &Shared, login: &DeviceLogin, head: &Parts) -> Option<String> {
     Some(format!("{scheme}://{host}{PAGE}"))
 }
 
-/// The same, for the browser and the device only.
+/// The same response, which no cache may store.
 fn not_stored(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
-/// What the device shows, and how it polls.
+/// What the device shows to the person, and how it polls.
 #[derive(Serialize)]
 struct DeviceAuthorization<'a> {
     device_code: &'a str,
@@ -278,14 +278,14 @@ struct DeviceAuthorization<'a> {
     interval: u64,
 }
 
-/// The key that the device was let have.
+/// The key for the device.
 #[derive(Serialize)]
 struct DeviceToken<'a> {
     access_token: &'a str,
     token_type: &'static str,
 }
 
-/// An error in the words of RFC 6749 and RFC 8628.
+/// An error as defined by RFC 6749 and RFC 8628.
 #[derive(Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum LoginError {

@@ -1,7 +1,7 @@
-//! The API of 2022, `/api/v1`, for the clients of then: their requests and answers over today's domain.
+//! The API of 2022, `/api/v1`, for the clients of that time: their requests and answers over today's domain.
 //!
-//! They need no more than this: any JSON for an answer, `not_found` for whatever is not found, and orgs in the query that
-//! nobody has encoded.
+//! Those clients accept any JSON as an answer, expect `not_found` for everything that is not found, and send orgs in
+//! the query without encoding them.
 
 mod account;
 mod login;
@@ -41,7 +41,7 @@ pub(super) fn decode_all(body: &[u8]) {
     decode::exercise::<usage::ReserveRequest>(body);
 }
 
-/// An error as the clients of 2022 know it: what is not found has one code, and the status 404.
+/// An error as the clients of 2022 expect it: everything that is not found has one code, and the status 404.
 pub(super) struct LegacyError(Error);
 
 impl From<domain::Error> for LegacyError {
@@ -62,7 +62,7 @@ impl IntoResponse for LegacyError {
     }
 }
 
-/// The org that the query names. Clients send it as it is, so a `+` in it is no space.
+/// The org in the query. Clients do not encode it, so a `+` is not a space.
 pub(super) struct LegacyOrg(pub OrgName);
 
 impl FromRequestParts<Shared> for LegacyOrg {

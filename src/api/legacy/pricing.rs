@@ -16,7 +16,7 @@ use crate::domain::pricing::{LegacyPlan, Model};
 use crate::domain::refs::{FeaturePlan, PlanName};
 use crate::domain::{Domain, Lane, PushResult};
 
-/// The name of the page that there always is.
+/// The name of the page that always exists.
 const DEFAULT: &str = "default";
 
 pub(in crate::api) fn operations() -> [Operation; 5] {
@@ -40,7 +40,7 @@ async fn pull(domain: Domain) -> Result<Document, LegacyError> {
     document(&domain.pull().await?.to_legacy())
 }
 
-/// Indented as today's models are.
+/// Indented like today's models.
 fn document(value: &impl Serialize) -> Result<Document, LegacyError> {
     let text = serde_json::to_string_pretty(value);
     let text = text.map_err(|cause| Error::internal(&cause))?;
@@ -58,7 +58,7 @@ async fn push(
         other.unwrap_or_else(|| faults.into())
     })?;
     let plans: Vec<_> = model.plans.keys().map(ToString::to_string).collect();
-    context.note_change(None, json!({ "plans": plans }));
+    context.set_change(None, json!({ "plans": plans }));
     let results = domain.push(&model, |_| {}).await?;
     Ok(Json(results.into()))
 }

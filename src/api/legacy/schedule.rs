@@ -43,7 +43,7 @@ async fn schedule(
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AppendRequest {
-    /// Whose plan changes.
+    /// The org.
     pub org: Required<OrgName>,
     /// The plan.
     pub plan: Required<PlanName>,
@@ -65,7 +65,7 @@ impl Change for AppendRequest {
 /// `GET /api/v1/schedule`
 #[derive(Serialize)]
 struct Schedule {
-    /// The index of the phase in force; -1: none.
+    /// The index of the phase in force, or -1.
     current: i64,
     phases: Vec<LegacyPhase>,
 }
@@ -78,8 +78,8 @@ struct LegacyPhase {
 }
 
 impl Schedule {
-    /// The phases in which the org has something. A phase without features ends a subscription, which there was no word
-    /// for.
+    /// The phases in which the org has something. A phase without features ends a subscription, which the API of 2022
+    /// could not express.
     fn of(org: &OrgName, phases: Phases) -> Self {
         let mut current = -1;
         let mut listed = Vec::with_capacity(phases.phases.len());

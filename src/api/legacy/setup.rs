@@ -1,4 +1,4 @@
-//! Cards that are entered on a page of the app's own, with Stripe's elements.
+//! Cards that a person enters on the app's own page, with Stripe's elements.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -51,13 +51,13 @@ async fn setup(
     let succeeded = intent.has_succeeded();
     let mut response = Json(SetupIntent::from(intent)).into_response();
     if !succeeded {
-        // The client throws what a failure has for a body.
+        // On failure, the client throws the body.
         *response.status_mut() = StatusCode::BAD_REQUEST;
     }
     Ok(response)
 }
 
-/// What a page needs for Stripe's elements.
+/// The settings for Stripe's elements on a page.
 #[derive(Serialize)]
 struct StripeOptions {
     #[serde(rename = "publishableKey")]
@@ -68,7 +68,7 @@ struct StripeOptions {
     client_secret: String,
 }
 
-/// What has become of a set-up intent. Clients know it by its fields: those that hold objects are never left out, and
+/// The state of a set-up intent. Clients recognize it by its fields, so fields with objects are never left out, and
 /// never null.
 #[derive(Serialize)]
 struct SetupIntent {
@@ -78,7 +78,7 @@ struct SetupIntent {
     payment_method: Option<String>,
     last_setup_error: SetupError,
     next_action: NextAction,
-    /// Also here, as the documentation of the client has it.
+    /// The same status, also here as the client's documentation has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     redirect_to_url: Option<Redirect>,
 }

@@ -1,4 +1,4 @@
-//! Usage of a feature: one endpoint takes, gives back and looks.
+//! Usage of a feature. One endpoint takes units, gives them back, and reads usage.
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -45,30 +45,30 @@ async fn reserve(
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReserveRequest {
-    /// Whose usage.
+    /// The org.
     pub org: Required<OrgName>,
-    /// Of what.
+    /// The feature.
     pub feature: Required<FeatureName>,
-    /// How much is taken. Some clients name it `n`.
+    /// The number of units. Some clients name it `n`.
     #[serde(default)]
     pub p: i64,
-    /// How much is given back, or without an `op`, how much is taken if it is positive.
+    /// The number of units to give back. Without an `op`, a positive number is taken instead.
     #[serde(default)]
     pub n: i64,
     /// `incr` or `decr`.
     #[serde(default)]
     pub op: String,
-    /// When it happened. Unset is now.
+    /// The time. Unset is now.
     #[serde(default)]
     pub now: OptionalTime,
-    /// Sent by the Go client, always empty.
+    /// Ignored. The Go client sends it, always empty.
     #[serde(default, rename = "CounterID")]
-    #[expect(dead_code, reason = "it is taken, and means nothing")]
+    #[expect(dead_code, reason = "it is accepted and ignored")]
     pub counter: IgnoredAny,
 }
 
 impl ReserveRequest {
-    /// What is added to the usage; 0: it is only looked at.
+    /// The number to add to the usage. 0 only reads it.
     fn signed(&self) -> Result<i64, Error> {
         let or = |one: i64, other: i64| if one == 0 { other } else { one };
         let amount = match self.op.as_str() {
@@ -99,7 +99,7 @@ impl Change for ReserveRequest {
     }
 }
 
-/// The answer of `reserve`: what is used after it.
+/// The answer of `reserve`: the usage after it.
 #[derive(Serialize)]
 struct ReserveAnswer {
     used: i64,

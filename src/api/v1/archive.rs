@@ -32,9 +32,9 @@ async fn archive(
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ArchiveRequest {
-    /// What is taken off sale, or put back.
+    /// The plan to take off sale or put back.
     pub plan: Required<PlanName>,
-    /// Whether it is archived from now on. Unset is true.
+    /// Whether to archive it. Unset is true.
     #[serde(default)]
     pub archived: Option<bool>,
 }

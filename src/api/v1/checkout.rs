@@ -1,4 +1,4 @@
-//! Pages on which an org leaves a card, and subscribes.
+//! Checkout pages, on which an org enters a card and may subscribe.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ async fn checkout(
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CheckoutRequest {
-    /// Who pays.
+    /// The org.
     pub org: Required<OrgName>,
     /// Where the browser goes afterwards.
     #[serde(default)]

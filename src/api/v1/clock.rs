@@ -41,7 +41,7 @@ async fn change(
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ClockRequest {
-    /// The clock to advance. None: a new one is made.
+    /// The clock to advance. None: a new one is created.
     #[serde(default)]
     pub id: String,
     /// A new clock's name.

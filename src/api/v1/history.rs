@@ -22,7 +22,7 @@ pub(in crate::api) fn operations() -> [Operation; 1] {
 async fn usage(
     domain: Domain,
     Org(org): Org,
-    Asked(asked): Asked,
+    Query(asked): Query,
 ) -> Result<Json<UsageAnswer>, Error> {
     let usage = domain.usage(&org, &asked).await?;
     Ok(Json(UsageAnswer {
@@ -32,10 +32,10 @@ async fn usage(
     }))
 }
 
-/// What the query asks for.
-struct Asked(UsageQuery);
+/// The query.
+struct Query(UsageQuery);
 
-impl FromRequestParts<Shared> for Asked {
+impl FromRequestParts<Shared> for Query {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Error> {
@@ -62,7 +62,7 @@ impl FromRequestParts<Shared> for Asked {
     }
 }
 
-/// A time in a query; an empty one counts as absent.
+/// A time in a query. An empty one counts as absent.
 fn time(name: &str, text: &str) -> Result<Option<i64>, Error> {
     if text.is_empty() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! What a person decides about the ledger: usage that Stripe has refused.
+//! Decisions about usage in the ledger that Stripe has refused.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -44,10 +44,10 @@ async fn decide(
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ParkedRequest {
-    /// The total.
+    /// The id of the total.
     #[serde(default)]
     pub id: u64,
-    /// What becomes of it.
+    /// `retry` or `write_off`.
     #[serde(default)]
     pub action: String,
 }

@@ -8,7 +8,7 @@ use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
-use super::orgs::{LONGEST_PAGE, PAGE};
+use super::orgs::{MAX_PAGE, PAGE};
 use crate::api::audit::Change;
 use crate::api::error::Error;
 use crate::api::extract::{AuditedJson, IdempotencyKey, parameter};
@@ -48,8 +48,8 @@ async fn migrate(
         return Ok(Json(domain.resume_migration(id).await?.into()));
     }
     let page = request.limit.unwrap_or(PAGE);
-    if !(1..=LONGEST_PAGE).contains(&page) {
-        let message = format!("limit must be a number from 1 to {LONGEST_PAGE}, not {page}");
+    if !(1..=MAX_PAGE).contains(&page) {
+        let message = format!("limit must be a number from 1 to {MAX_PAGE}, not {page}");
         return Err(Error::invalid(message));
     }
     let asked = Migrate {
@@ -66,7 +66,7 @@ async fn migrate(
     }))
 }
 
-/// The migration that the query names.
+/// The migration in the query.
 struct MigrationId(String);
 
 impl FromRequestParts<Shared> for MigrationId {
@@ -83,28 +83,28 @@ impl FromRequestParts<Shared> for MigrationId {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MigrateRequest {
-    /// A migration that goes on, in place of all other fields.
+    /// A migration to continue. It excludes all other fields.
     #[serde(default)]
     pub id: Option<String>,
-    /// The plan that orgs have.
+    /// The plan to move orgs from.
     #[serde(default)]
     pub from: String,
-    /// The plan that they get.
+    /// The plan to move them to.
     #[serde(default)]
     pub to: String,
-    /// When.
+    /// When each org moves.
     #[serde(default)]
     pub at: At,
     /// Only these orgs. Unset is all.
     #[serde(default)]
     pub orgs: Option<BTreeSet<OrgName>>,
-    /// Only say what would be done.
+    /// Whether to only return what would be done.
     #[serde(default)]
     pub dry_run: bool,
-    /// How many orgs the page of a dry run has.
+    /// How many orgs a page of a dry run has.
     #[serde(default)]
     pub limit: Option<usize>,
-    /// The last org of the page before.
+    /// The last org of the previous page.
     #[serde(default)]
     pub after: Option<OrgName>,
 }
@@ -178,7 +178,7 @@ struct Migration {
     next: Option<OrgName>,
 }
 
-/// An org that is not moved.
+/// An org that could not be moved.
 #[derive(Serialize)]
 struct Failure {
     org: OrgName,
@@ -186,7 +186,7 @@ struct Failure {
     message: String,
 }
 
-/// What would become of an org.
+/// The change that an org would have.
 #[derive(Serialize)]
 struct Move {
     org: OrgName,

@@ -1,4 +1,4 @@
-//! The endpoints of `/v1`, a file for each noun.
+//! The endpoints of `/v1`, with a file for each noun.
 
 pub(super) mod account;
 mod archive;
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_go_client_sends_for_unset_is_unset() {
+    fn the_go_clients_unset_values_are_unset() {
         let body = br#"{"org":"org:a","payment_method_id":"","tax":{},"info":null,"phases":[
             {"trial":false,"effective":"0001-01-01T00:00:00Z","features":null,"coupon":"","coupon_data":null}]}"#;
         let request: SubscribeRequest = from_slice(body).unwrap();

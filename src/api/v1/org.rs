@@ -43,7 +43,7 @@ async fn whois(domain: Domain, Org(org): Org, include: Include) -> Result<Json<W
     }))
 }
 
-/// An answer to `whois` without any lookup, for benchmarks.
+/// An answer of `whois` without a look-up, for benchmarks.
 pub(in crate::api) fn whois_of_nobody(org: OrgName) -> impl IntoResponse {
     let stripe_id = "cus_NffrFeUfNV2Hib".to_owned();
     let info = None;
@@ -119,6 +119,6 @@ struct PaymentMethods {
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct InvoiceSettings {
-    /// `pm_…`, or empty.
+    /// The default payment method (`pm_…`), or empty.
     pub default_payment_method: String,
 }

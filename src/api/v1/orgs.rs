@@ -1,4 +1,4 @@
-//! Who is on which plan.
+//! Lists orgs with their plans.
 
 use std::str::FromStr;
 
@@ -16,25 +16,25 @@ use crate::api::{Role, Shared};
 use crate::domain::refs::{FeaturePlan, OrgName, PlanName};
 use crate::domain::{self, Domain, Lane, ListedOrg, OrgsPage, OrgsQuery};
 
-/// How many orgs a page has unless said otherwise.
+/// How many orgs a page has by default.
 pub(super) const PAGE: usize = 100;
 
-/// How many orgs a page can have.
-pub(super) const LONGEST_PAGE: usize = 1_000;
+/// The maximum number of orgs on a page.
+pub(super) const MAX_PAGE: usize = 1_000;
 
 pub(in crate::api) fn operations() -> [Operation; 1] {
     let access = Access::Account(Lane::Bulk, Role::Read);
     [Operation::get("orgs", "/v1/orgs", access, orgs)]
 }
 
-async fn orgs(domain: Domain, Asked(query): Asked) -> Result<Json<Orgs>, Error> {
+async fn orgs(domain: Domain, Query(query): Query) -> Result<Json<Orgs>, Error> {
     Ok(Json(domain.orgs(&query).await?.into()))
 }
 
-/// What the query asks for.
-struct Asked(OrgsQuery);
+/// The query.
+struct Query(OrgsQuery);
 
-impl FromRequestParts<Shared> for Asked {
+impl FromRequestParts<Shared> for Query {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Error> {
@@ -67,10 +67,10 @@ fn limit(parts: &Parts) -> Result<usize, Error> {
     let limit = text
         .parse()
         .ok()
-        .filter(|limit| (1..=LONGEST_PAGE).contains(limit));
+        .filter(|limit| (1..=MAX_PAGE).contains(limit));
     limit.ok_or_else(|| {
         Error::invalid(format!(
-            "limit must be a number from 1 to {LONGEST_PAGE}, not {text:?}"
+            "limit must be a number from 1 to {MAX_PAGE}, not {text:?}"
         ))
     })
 }

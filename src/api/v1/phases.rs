@@ -114,7 +114,7 @@ struct Tax {
     automatic: bool,
 }
 
-/// A coupon's terms. Three keys are capitalised and always present, as in the original.
+/// A coupon's terms. As in the original, three keys are capitalized and always present.
 #[derive(Serialize)]
 struct Coupon {
     id: String,

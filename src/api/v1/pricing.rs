@@ -36,7 +36,7 @@ async fn pull(domain: Domain, Archived(archived): Archived) -> Result<Document, 
     }))
 }
 
-/// The query parameter `archived`: whether archived plans are wanted too.
+/// The query parameter `archived`: whether to include archived plans.
 struct Archived(bool);
 
 impl FromRequestParts<Shared> for Archived {
@@ -47,8 +47,8 @@ impl FromRequestParts<Shared> for Archived {
     }
 }
 
-/// Counts the features that a push has done. It travels in the request's extensions to whoever shows the progress in
-/// the same process.
+/// Counts the features that a push has done. It is in the request's extensions, for callers in the same process that
+/// show progress.
 #[derive(Clone, Default)]
 pub struct PushProgress(Arc<AtomicUsize>);
 
@@ -70,7 +70,7 @@ async fn push(
         other.unwrap_or_else(|| faults.into())
     })?;
     let plans: Vec<_> = model.plans.keys().map(ToString::to_string).collect();
-    context.note_change(None, json!({"plans": plans}));
+    context.set_change(None, json!({"plans": plans}));
     let progress = progress.map(|Extension(progress)| progress);
     let progress = progress.unwrap_or_default();
     let count = |_: &_| {

@@ -13,8 +13,8 @@ use crate::api::values::{OptionalTime, Time};
 use crate::domain::refs::OrgName;
 use crate::domain::{self, Domain, Lane, OrgReport, Report};
 
-/// The most reports in one request.
-const MOST: usize = 1_000;
+/// The maximum number of reports in one request.
+const MAX_REPORTS: usize = 1_000;
 
 pub(in crate::api) fn operations() -> [Operation; 1] {
     let access = Access::Account(Lane::Check, Role::Report);
@@ -26,8 +26,9 @@ async fn reports(
     AuditedJson(request): AuditedJson<ReportsRequest>,
 ) -> Result<Json<ReportsAnswer>, Error> {
     let count = request.reports.len();
-    if count > MOST {
-        let message = format!("there are {count} reports, and {MOST} at most are taken at once");
+    if count > MAX_REPORTS {
+        let message =
+            format!("there are {count} reports, and {MAX_REPORTS} at most are taken at once");
         return Err(Error::invalid(message));
     }
     let read: Vec<Result<OrgReport, Error>> = request
@@ -51,25 +52,25 @@ async fn reports(
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReportsRequest {
-    /// In the order in which they count.
+    /// The reports, in the order in which they are recorded.
     #[serde(default)]
     pub reports: Vec<BatchedReport>,
 }
 
-/// One of many reports. A name that does not parse is the fault of this one alone.
+/// One of the reports. If a name does not parse, only this report fails.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BatchedReport {
-    /// Whose usage.
+    /// The org.
     #[serde(default)]
     org: String,
-    /// Of what.
+    /// The feature.
     #[serde(default)]
     feature: String,
-    /// How much.
+    /// The number of units.
     #[serde(default)]
     n: i64,
-    /// When. Unset is now.
+    /// The time. Unset is now.
     #[serde(default)]
     at: OptionalTime,
     /// Whether to set the period's total instead of adding to it.
@@ -126,7 +127,7 @@ struct ReportsAnswer {
     results: Vec<ReportResult>,
 }
 
-/// What became of one report.
+/// The result of one report.
 #[derive(Serialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 enum ReportResult {

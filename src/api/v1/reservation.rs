@@ -1,4 +1,4 @@
-//! Reservations: usage that is allowed before it happens.
+//! Reservations, which allow usage before it happens.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use crate::api::values::{Required, Time};
 use crate::domain::refs::{FeatureName, OrgName};
 use crate::domain::{Domain, Lane, Reservation, Reserved};
 
-/// How long a reservation may be held.
-const SHORTEST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// The range of a reservation's time to live.
+const MIN_TTL: Duration = Duration::from_secs(1);
+const MAX_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(in crate::api) fn operations() -> [Operation; 3] {
     let access = Access::Account(Lane::Check, Role::Report);
@@ -62,22 +62,22 @@ async fn release(
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReserveRequest {
-    /// Whose usage.
+    /// The org.
     pub org: Required<OrgName>,
-    /// Of what.
+    /// The feature.
     pub feature: Required<FeatureName>,
-    /// How much.
+    /// The number of units.
     #[serde(default)]
     pub n: i64,
     /// How long it is held.
     #[serde(default)]
     pub ttl: Ttl,
-    /// Whether it counts as used at once.
+    /// Whether to record it as used at once.
     #[serde(default)]
     pub commit: bool,
 }
 
-/// How long a reservation is held; a minute unless something else is said.
+/// How long a reservation is held. A minute by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ttl(Duration);
 
@@ -93,7 +93,7 @@ impl<'de> Deserialize<'de> for Ttl {
             return Ok(Self::default());
         };
         let span = humantime::parse_duration(&text).ok();
-        let span = span.filter(|span| (SHORTEST..=LONGEST).contains(span));
+        let span = span.filter(|span| (MIN_TTL..=MAX_TTL).contains(span));
         span.map(Self).ok_or_else(|| {
             let expected = "a duration from 1s to 24h, like 60s";
             serde::de::Error::custom(format!("ttl must be {expected}: {text:?}"))
@@ -118,10 +118,10 @@ impl Change for ReserveRequest {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CommitRequest {
-    /// The reservation.
+    /// The id of the reservation.
     #[serde(default)]
     pub id: String,
-    /// How much of it; unset: all.
+    /// The number of units. Unset is all.
     #[serde(default)]
     pub n: Option<i64>,
 }
@@ -140,7 +140,7 @@ impl Change for CommitRequest {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReleaseRequest {
-    /// The reservation.
+    /// The id of the reservation.
     #[serde(default)]
     pub id: String,
 }

@@ -43,18 +43,18 @@ async fn subscribe(
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SubscribeRequest {
-    /// Whose plan changes.
+    /// The org.
     pub org: Required<OrgName>,
-    /// `pm_…` for the invoices to come.
+    /// The payment method of future invoices: `pm_…`.
     #[serde(default)]
     pub payment_method_id: String,
     /// Settings for tax.
     #[serde(default)]
     pub tax: TaxRequest,
-    /// Customer details to write. None leaves them as they are.
+    /// Customer details to write. Unset leaves them as they are.
     #[serde(default)]
     pub info: Option<InfoRequest>,
-    /// The phases of the subscription. None leaves it as it is.
+    /// The phases of the subscription. Unset leaves it as it is.
     #[serde(default)]
     pub phases: Vec<PhaseRequest>,
 }
@@ -81,11 +81,11 @@ pub(super) struct InfoRequest {
     pub description: String,
     /// Phone number.
     pub phone: String,
-    /// Ignored. Clients send back what `whois` has answered.
+    /// Ignored. Clients send back the answer of `whois`.
     pub created: IgnoredAny,
     /// Keys to set; an empty value deletes the key.
     pub metadata: BTreeMap<String, Option<String>>,
-    /// `pm_…` to attach.
+    /// A payment method to attach: `pm_…`.
     pub payment_method: String,
     /// How invoices are paid.
     pub invoice_settings: InvoiceSettings,
@@ -97,13 +97,13 @@ pub(super) struct InfoRequest {
 pub(super) struct PhaseRequest {
     /// Whether the whole phase is a trial.
     pub trial: bool,
-    /// When it starts. Unset is now.
+    /// When it begins. Unset is now.
     pub effective: OptionalTime,
     /// Plans, and single features of plans.
     pub features: Vec<Reference>,
-    /// Id of a coupon. Unset keeps the present one, empty removes it.
+    /// The id of a coupon. Unset keeps the current one, and empty removes it.
     pub coupon: Option<String>,
-    /// Ignored. Clients send back what `phase` has answered.
+    /// Ignored. Clients send back the answer of `phase`.
     pub coupon_data: IgnoredAny,
 }
 
@@ -178,7 +178,7 @@ impl PhaseRequest {
 }
 
 impl InfoRequest {
-    /// The names of the fields that are written.
+    /// The names of the written fields.
     fn written(&self) -> Vec<String> {
         let texts = [
             ("email", &self.email),

@@ -48,7 +48,7 @@ async fn confirm(
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::api) struct SetupRequest {
-    /// Whose card it will be.
+    /// The org.
     pub org: Required<OrgName>,
 }
 
@@ -66,9 +66,9 @@ impl Change for SetupRequest {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::api) struct ConfirmSetupRequest {
-    /// Whose card it is.
+    /// The org.
     pub org: Required<OrgName>,
-    /// `seti_…`, which Stripe puts into the query of the page that it goes back to.
+    /// The set-up intent (`seti_…`). Stripe puts it into the query of the page that it returns to.
     #[serde(default)]
     pub setup_intent: String,
 }
@@ -83,7 +83,7 @@ impl Change for ConfirmSetupRequest {
     }
 }
 
-/// What a page needs to ask for a card.
+/// What a page needs in order to ask for a card.
 #[derive(Serialize)]
 struct StartedSetup {
     setup_intent: String,
@@ -93,17 +93,17 @@ struct StartedSetup {
     publishable_key: Option<String>,
 }
 
-/// What has become of a set-up intent.
+/// The state of a set-up intent.
 #[derive(Serialize)]
 struct ConfirmedSetup {
     setup_intent: String,
     status: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     payment_method: Option<String>,
-    /// Where the person has to go first.
+    /// The page that the person has to visit first.
     #[serde(skip_serializing_if = "Option::is_none")]
     redirect_url: Option<String>,
-    /// Why the last try failed.
+    /// The error of the last attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<SetupError>,
 }

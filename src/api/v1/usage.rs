@@ -48,14 +48,14 @@ async fn report(
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReportRequest {
-    /// Whose usage.
+    /// The org.
     pub org: Required<OrgName>,
-    /// Of what.
+    /// The feature.
     pub feature: Required<FeatureName>,
-    /// How much.
+    /// The number of units.
     #[serde(default)]
     pub n: i64,
-    /// When. Unset is now.
+    /// The time. Unset is now.
     #[serde(default)]
     pub at: OptionalTime,
     /// Whether to set the period's total instead of adding to it.

@@ -7,13 +7,13 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
-/// No vowels, so that no words come about, and nothing that looks like a digit or like another letter when it is read
-/// aloud or copied (RFC 8628, 6.1).
+/// No vowels, so that codes form no words, and no letters that are easily mistaken for a digit or another letter (RFC
+/// 8628, 6.1).
 const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
 
 const LENGTH: usize = 8;
 
-/// What a device polls with: 244 random bits in hexadecimal.
+/// The code with which a device polls: 244 random bits in hexadecimal.
 pub(super) struct DeviceCode(String);
 
 impl DeviceCode {
@@ -26,13 +26,13 @@ impl DeviceCode {
         &self.0
     }
 
-    /// What is kept of a code, so that the time of a look-up reveals nothing about it.
+    /// The digest of a code. Only this is kept, so that the timing of a look-up reveals nothing about the code.
     pub(super) fn digest(code: &str) -> [u8; 32] {
         Sha256::digest(code).into()
     }
 }
 
-/// What a person types, as `BCDF-GHJK`.
+/// The code that a person types, such as `BCDF-GHJK`.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct UserCode([u8; LENGTH]);
 
@@ -48,7 +48,7 @@ impl UserCode {
         }))
     }
 
-    /// Whether both are the same, in a time that does not depend on the letters.
+    /// Compares two codes in constant time.
     pub(super) fn is(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_random_and_have_their_form() {
+    fn codes_are_random_and_well_formed() {
         let codes: Vec<String> = (0..100).map(|_| UserCode::random().to_string()).collect();
         for (i, code) in codes.iter().enumerate() {
             let (first, second) = code.split_once('-').expect("two parts");

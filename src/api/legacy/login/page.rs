@@ -8,12 +8,12 @@ use maud::{DOCTYPE, Markup, html};
 use super::codes::UserCode;
 use super::{KEYLESS, PAGE};
 
-/// Lets the page load and run nothing, be part of no other page, and send its form to this server alone.
+/// Forbids the page to load or run anything and to be framed, and lets it send its form only to this server.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
 );
 
-/// What the page says above the form.
+/// The text above the form.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Notice {
     None,
@@ -74,7 +74,7 @@ pub(super) fn done() -> Response {
 
 fn page(status: StatusCode, body: &Markup) -> Response {
     const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
-    // The page's own form needs an origin, and nobody else needs the code in the address.
+    // The page's own form must send its origin, and no other site may see the code in the address.
     const REFERRER: HeaderValue = HeaderValue::from_static("same-origin");
     let page = html! {
         (DOCTYPE)

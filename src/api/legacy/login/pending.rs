@@ -1,4 +1,4 @@
-//! The logins that have begun and not ended, and what each step does to them. Times are in milliseconds.
+//! Pending logins, and the steps of a login. Times are in milliseconds.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -11,19 +11,19 @@ use super::codes::{DeviceCode, UserCode};
 /// How long a login may take.
 pub(super) const LIFETIME: Duration = Duration::from_secs(600);
 
-/// How long a device waits before each poll, at first.
+/// How long a device waits between polls, at first.
 pub(super) const INTERVAL: Duration = Duration::from_secs(2);
 
-/// What is added to that for a device that did not wait (RFC 8628, 3.5).
+/// How much is added to that for a device that polls too soon (RFC 8628, 3.5).
 const SLOWER_BY: Duration = Duration::from_secs(5);
 
-/// How much too soon a poll may come: timers of clients are not exact.
-const EARLY: Duration = Duration::from_millis(250);
+/// How much too early a poll may be, since clients' timers are not exact.
+const POLL_TOLERANCE: Duration = Duration::from_millis(250);
 
-/// How many wrong keys a code survives, less one.
+/// How many keys may be tried with a code. The last wrong one voids it.
 const TRIES: u8 = 5;
 
-/// How many logins there may be.
+/// The maximum number of pending logins.
 const MAX_LOGINS: usize = 1000;
 
 /// How many of those may come from one address.
@@ -35,7 +35,7 @@ const MAX_FAILURES: usize = 10_000;
 /// How many of those may come from one address.
 const MAX_FAILURES_OF_PEER: usize = 20;
 
-/// The logins that have begun and not ended, and the forms that have failed.
+/// Pending logins and failed forms.
 #[derive(Default)]
 pub(super) struct PendingLogins {
     by_device: HashMap<[u8; 32], PendingLogin>,
@@ -54,20 +54,20 @@ struct PendingLogin {
 }
 
 enum State {
-    /// Nobody has typed an accepted key yet, and this many are left to try.
+    /// No accepted key was entered yet, and this many attempts are left.
     Waiting { tries: u8 },
-    /// The device may have this key.
+    /// Approved: the device may fetch this key.
     Approved(SecretString),
-    /// The last try was used up.
+    /// The last attempt failed.
     Denied,
 }
 
-/// Why no login can begin.
+/// Why a login cannot begin.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum StartError {
-    /// The address has too many.
+    /// The address has too many pending logins.
     Peer,
-    /// All addresses together have.
+    /// All addresses together have too many.
     All,
 }
 
@@ -75,26 +75,26 @@ pub(super) enum StartError {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum PollError {
     Pending,
-    /// The device did not wait for as long as it was told to.
+    /// The device polled too soon.
     TooSoon,
-    /// The last try was used up.
+    /// The last attempt failed.
     Denied,
     /// The code belongs to another device.
     OtherClient,
-    /// The login has expired or ended, or never began.
+    /// The login has expired or ended, or never existed.
     Gone,
 }
 
-/// Why a form approves nothing.
+/// Why a form does not approve a login.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum VerifyError {
-    /// No login waits for this code.
+    /// There is no pending login with this code.
     Code,
     /// The key is not accepted.
     Key,
-    /// It is not accepted either, and the code is void now.
+    /// The key is not accepted, and it was the last attempt, so the code is void.
     LastKey,
-    /// The address has sent too many forms that failed.
+    /// The address has sent too many failed forms.
     Peer,
 }
 
@@ -139,7 +139,7 @@ impl PendingLogins {
         }
     }
 
-    /// Hands out the key of an approved login, and ends the login.
+    /// Returns the key of an approved login, and ends the login.
     pub(super) fn poll(
         &mut self,
         client: &str,
@@ -151,7 +151,7 @@ impl PendingLogins {
         if login.client != client {
             return Err(PollError::OtherClient);
         }
-        let due = login.polled + millis(login.interval.saturating_sub(EARLY));
+        let due = login.polled + millis(login.interval.saturating_sub(POLL_TOLERANCE));
         login.polled = now;
         if now < due {
             login.interval += SLOWER_BY;
@@ -166,7 +166,7 @@ impl PendingLogins {
         }
     }
 
-    /// Approves the login with this code. None as the code is one that cannot be, and as the key one that is not accepted.
+    /// Approves the login with this code. A code of none is malformed, and a key of none is not accepted.
     pub(super) fn verify(
         &mut self,
         code: Option<&UserCode>,
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_handed_out_once() {
+    fn a_key_is_returned_once() {
         let mut one = One::start();
         assert_eq!(one.poll(2 * SECOND), Err(PollError::Pending));
         assert_eq!(one.verify(Some("key"), 3 * SECOND), Ok(()));
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_does_not_wait_has_to_wait_for_longer() {
+    fn a_device_that_polls_too_soon_has_to_wait_longer() {
         let mut one = One::start();
         one.verify(Some("key"), 0).expect("it is accepted");
         assert_eq!(one.poll(SECOND), Err(PollError::TooSoon));
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn logins_are_limited_for_one_address_and_in_all() {
+    fn logins_are_limited_per_address_and_in_total() {
         let mut logins = PendingLogins::default();
         let mut start = |peer, now| logins.start("a".to_owned(), peer, now).err();
         for _ in 0..MAX_LOGINS_OF_PEER {
