@@ -21,8 +21,8 @@ async fn start() -> TestApp {
     app
 }
 
-/// Sends a request, hangs up when the call to Stripe that `path` names is under way, and lets that call end while
-/// `next` goes on.
+/// Sends a request, hangs up while its call to `path` at Stripe is in progress, and lets that call end while `next`
+/// runs.
 async fn hang_up<T>(
     app: &TestApp,
     path: &str,
@@ -173,7 +173,7 @@ async fn a_write_that_outlasts_its_time_limit_is_completed_and_counted() {
     assert_eq!(app.limits("org:a").await.len(), 1);
 }
 
-/// It is answered so, and told when to come back.
+/// The answer says so, and has `Retry-After`.
 #[tokio::test]
 async fn a_write_that_is_still_waiting_at_its_time_limit_does_not_begin() {
     let app = start().await;
@@ -205,7 +205,7 @@ async fn a_write_that_is_still_waiting_at_its_time_limit_does_not_begin() {
     assert_eq!(app.limits("org:a").await.len(), 1);
 }
 
-/// The same at the time limit while Stripe is asked about the current state.
+/// Checks that a request that reaches its time limit while it reads from Stripe writes nothing.
 async fn writes_nothing_after_its_time_limit(path: &str, body: &str) {
     let app = start().await;
     app.subscribe("org:a", &["plan:pro@1"]).await;

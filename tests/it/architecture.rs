@@ -15,17 +15,18 @@ const STACK: [&str; 9] = [
     "crate::stripe",
 ];
 
-/// Each part of the crate, the parts of the stack that it may name besides itself, and the crates that it must not name.
+/// Each part of the crate, the parts of the stack that it may name besides itself, and the crates that it must not
+/// name.
 const RULES: &[(&str, &[&str], &[&str])] = &[
-    // The sandbox is no part of what calls it: a wrong field name in shared code would cancel out, and every test would
-    // pass.
+    // The sandbox must not share code with its callers. A wrong field name in shared code would cancel out, and every
+    // test would pass.
     ("stripe", &[], &["axum", "stripe_sandbox"]),
     (
         "billing",
         &["crate::stripe"],
         &["axum", "reqwest", "stripe_sandbox"],
     ),
-    // Usage is kept without knowing how it is reported, or how it is billed.
+    // The ledger knows neither how usage is reported nor how it is billed.
     (
         "ledger",
         &[],
@@ -140,7 +141,7 @@ fn statements(text: &str) -> Vec<(usize, String)> {
 }
 
 #[test]
-fn every_part_names_only_what_lies_below_it() {
+fn every_part_names_only_parts_below_it() {
     let mut offences = Vec::new();
     for (part, below, crates) in RULES {
         let own = format!("crate::{part}");
@@ -167,7 +168,7 @@ fn every_part_names_only_what_lies_below_it() {
     );
 }
 
-/// What only `billing` says: Stripe's paths, its parameters, and how they are put together.
+/// Words that only `billing` may use: Stripe's paths and parameters, and the functions that build them.
 const SAID_BY_BILLING: &[&str] = &[
     "/v1/",
     "metadata[",
@@ -185,7 +186,7 @@ const SAID_BY_BILLING: &[&str] = &[
     "stripe::Request",
 ];
 
-/// The lines of a source before its tests, which read what was sent.
+/// The lines of a source before its tests, since tests read what was sent.
 fn without_tests(text: &str) -> &str {
     let tests = text.find("#[cfg(test)]\nmod ");
     &text[..tests.unwrap_or(text.len())]
@@ -220,7 +221,7 @@ fn every_part_is_on_the_map() {
         let part = line.trim_start_matches("pub ").strip_prefix("mod ")?;
         part.strip_suffix(';')
     });
-    // What is for benchmarks and fuzzing belongs to no product.
+    // Parts for benchmarks and fuzzing are not part of the product.
     for part in parts.filter(|part| *part != "internals") {
         let row = [format!("//! | [`{part}`] |"), format!("//! | `{part}` |")];
         assert!(
@@ -233,7 +234,7 @@ fn every_part_is_on_the_map() {
 }
 
 #[test]
-fn the_reader_of_imports_sees_what_it_must() {
+fn the_reader_of_imports_sees_all_forms() {
     for text in [
         "use crate::api;",
         "    crate::api::Error",

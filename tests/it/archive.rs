@@ -1,4 +1,4 @@
-//! `POST /v1/archive`: plans that are not sold any more.
+//! `POST /v1/archive`: plans that are taken off sale.
 
 use serde_json::{Value, json};
 use stripe_sandbox::{Action, Rule};
@@ -35,7 +35,7 @@ fn subscribe(org: &str, features: &[&str]) -> Value {
 }
 
 #[tokio::test]
-async fn pull_leaves_it_out_unless_it_is_asked_for() {
+async fn a_pull_omits_archived_plans_by_default() {
     let app = start().await;
     let before = app.get("/v1/pull").await.ok().body;
     archive(&app, "plan:pro@1", true).await;
@@ -59,7 +59,7 @@ async fn pull_leaves_it_out_unless_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn what_a_pull_says_is_not_pushed() {
+async fn the_archived_field_of_a_pull_cannot_be_pushed() {
     let app = start().await;
     archive(&app, "plan:pro@1", true).await;
     let all = json!({"plans": pulled(&app, "?archived=true").await});
@@ -84,7 +84,7 @@ async fn what_a_pull_says_is_not_pushed() {
 }
 
 #[tokio::test]
-async fn nobody_new_gets_it() {
+async fn an_archived_plan_cannot_be_subscribed_to() {
     let app = start().await;
     app.subscribe("org:other", &["plan:pro@2"]).await;
     archive(&app, "plan:pro@1", true).await;
@@ -133,7 +133,7 @@ async fn nobody_new_gets_it() {
 }
 
 #[tokio::test]
-async fn whoever_has_it_keeps_it() {
+async fn orgs_keep_an_archived_plan() {
     let app = start().await;
     app.subscribe("org:a", &["plan:pro@1"]).await;
     let planned = json!({"org": "org:planned", "phases": [
@@ -144,7 +144,7 @@ async fn whoever_has_it_keeps_it() {
     app.post_json("/v1/subscribe", &waiting).await.ok();
     archive(&app, "plan:pro@1", true).await;
     app.advance(DAY);
-    // Resent alone, with something else, and as it was planned.
+    // The plan alone, together with another one, and as it was scheduled.
     app.subscribe("org:a", &["plan:pro@1"]).await;
     app.subscribe("org:a", &["plan:extra@1", "plan:pro@1"])
         .await;
@@ -177,7 +177,7 @@ async fn whoever_has_it_keeps_it() {
         amounts.contains(&1000) && amounts.contains(&7),
         "{amounts:?}"
     );
-    // What it has given up is not sold to it again.
+    // An org that has left the plan cannot get it again.
     app.subscribe("org:a", &["plan:pro@2"]).await;
     let back = app
         .post_json("/v1/subscribe", &subscribe("org:a", &["plan:pro@1"]))
@@ -186,7 +186,7 @@ async fn whoever_has_it_keeps_it() {
 }
 
 #[tokio::test]
-async fn what_was_interrupted_is_completed_by_doing_it_again() {
+async fn repeating_completes_an_interrupted_archive() {
     for write in 0..4 {
         let app = start().await;
         for archived in [true, false] {
@@ -264,7 +264,7 @@ async fn the_plan_has_to_exist() {
         assert_eq!(body["message"], message, "{request}");
     }
     assert_eq!(plans(&pulled(&app, "").await).len(), 3);
-    // Unless it says otherwise, a request archives.
+    // By default, a request archives.
     app.post_json(
         "/v1/archive",
         &json!({"plan": "plan:pro@1", "archived": null}),

@@ -14,7 +14,7 @@ use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 /// The binary under test.
 pub(crate) const TIER: &str = env!("CARGO_BIN_EXE_tier");
 
-/// The Stripe key of these tests; it must never be seen.
+/// The Stripe key of these tests, which must never be printed.
 pub(crate) const KEY: &str = "sk_test_secret";
 
 /// An empty working directory and home, with or without a Stripe.
@@ -24,7 +24,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Without a Stripe: calls to it reach nobody.
+    /// A place without a Stripe. Calls to it fail.
     pub(crate) fn offline() -> Self {
         Self {
             folder: tempfile::tempdir().expect("a temporary folder"),
@@ -32,7 +32,7 @@ impl Place {
         }
     }
 
-    /// With a Stripe of its own.
+    /// A place with its own Stripe.
     pub(crate) async fn start() -> Self {
         Self::with(Options::default()).await
     }
@@ -68,12 +68,12 @@ impl Place {
         std::fs::read_to_string(self.path().join(name)).expect("a file")
     }
 
-    /// A run of the binary, not started yet.
+    /// A run of the binary that is not started yet.
     pub(crate) fn tier(&self, args: &[&str]) -> Run {
         self.run(Command::new(TIER), args)
     }
 
-    /// As [`tier`](Self::tier), after a shell command that changes what the process may do.
+    /// Like [`tier`](Self::tier), after a shell command that changes the limits of the process.
     pub(crate) fn tier_after(&self, before: &str, args: &[&str]) -> Run {
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", &format!("{before} && exec \"$0\" \"$@\""), TIER]);
@@ -109,7 +109,7 @@ impl Place {
     }
 }
 
-/// A run in the making.
+/// A run that is being prepared.
 pub(crate) struct Run {
     command: Command,
     stdin: Vec<u8>,
@@ -131,12 +131,12 @@ impl Run {
         self
     }
 
-    /// Waits until it says where it listens.
+    /// Starts it, and waits until it prints the address that it listens on.
     pub(crate) async fn started(self) -> Server {
         self.started_with("listening on ").await
     }
 
-    /// Waits until it prints a line that begins like that. The rest of the line is the address.
+    /// Starts it, and waits for a line with this beginning. The rest of the line is the address.
     pub(crate) async fn started_with(mut self, beginning: &str) -> Server {
         let mut child = self.command.spawn().expect("the binary starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
@@ -154,7 +154,7 @@ impl Run {
     pub(crate) async fn end(mut self) -> Ended {
         let mut child = self.command.spawn().expect("the binary starts");
         let mut stdin = child.stdin.take().expect("it is piped");
-        // A program that does not read its input may end before that is written.
+        // A program that does not read its input may end before the input is written.
         let _ = stdin.write_all(&self.stdin).await;
         drop(stdin);
         let output = child.wait_with_output().await.expect("it ends");
@@ -203,7 +203,7 @@ impl Run {
     }
 }
 
-/// The address in the next line, which has to begin like that.
+/// The address in the next line, which must have this beginning.
 async fn address(stdout: &mut BufReader<ChildStdout>, beginning: &str) -> Option<String> {
     let mut line = String::new();
     stdout.read_line(&mut line).await.expect("it prints");
@@ -244,7 +244,7 @@ impl Server {
         address(&mut self.stdout, "").await.expect("a line")
     }
 
-    /// Takes over its log from now on.
+    /// Takes its log from now on.
     pub(crate) fn stderr(&mut self) -> ChildStderr {
         self.child.stderr.take().expect("it is taken once")
     }
@@ -252,13 +252,13 @@ impl Server {
     /// Sends a signal, such as `-HUP`.
     pub(crate) async fn signal(&self, name: &str) {
         let process = self.child.id().expect("it runs");
-        // The shell's own, since not every machine has the program.
+        // The shell's builtin, since not every machine has the program.
         let kill = format!("kill {name} {process}");
         let sent = Command::new("sh").args(["-c", &kill]).status().await;
         assert!(sent.expect("there is a shell").success());
     }
 
-    /// Sends a signal, and waits for the end. The result lacks what it printed at the start.
+    /// Sends a signal, and waits for the end. The result lacks the output from the start.
     pub(crate) async fn stop(mut self, signal: &str) -> Ended {
         self.signal(signal).await;
         let mut stdout = String::new();

@@ -20,7 +20,7 @@ async fn checkout(app: &TestApp, mut body: Value) -> Answer {
     app.post_json("/v1/checkout", &body).await
 }
 
-/// The session behind the answer, as Stripe has it.
+/// The session of the answer, read from Stripe.
 async fn session(app: &TestApp, answer: &Answer) -> Value {
     let url = answer.json()["url"].as_str().expect("a page").to_owned();
     let id = url.rsplit('/').next().expect("an id").to_owned();
@@ -125,7 +125,7 @@ async fn calls_to_stripe_with_a_warm_cache() {
     checkout(&app, body.clone()).await.ok();
     app.forget_calls();
     checkout(&app, body).await.ok();
-    // One of them reads the org's subscriptions: after a purchase, the page is another one.
+    // One of them reads the org's subscriptions, since after a purchase the page differs.
     assert!(app.stripe_calls() <= 3, "{:?}", app.sandbox().counts(None));
 }
 
@@ -195,7 +195,7 @@ async fn paying_upgrades_and_the_next_change_ends_the_old_subscription() {
 }
 
 #[tokio::test]
-async fn of_two_pages_that_are_paid_one_after_the_other_the_second_counts() {
+async fn if_two_pages_are_paid_the_second_counts() {
     let app = start().await;
     let page = async |feature: &str| {
         let body = json!({"success_url": "https://app.example/ok", "features": [feature]});
@@ -218,7 +218,7 @@ async fn of_two_pages_that_are_paid_one_after_the_other_the_second_counts() {
     assert_eq!(app.limits("org:a").await.len(), 2);
 }
 
-/// An org on the plan, with settings that its people have made in Stripe.
+/// An org on the plan, with settings that were made in Stripe.
 async fn with_settings_of_its_own(app: &TestApp) -> String {
     app.push(&json!({"plans": {"plan:pro@2": {"features": {
         "feature:calls": {"tiers": [{"upto": 10, "price": 4}]},
@@ -271,7 +271,7 @@ async fn an_upgrade_keeps_what_it_does_not_mention() {
     let opened = checkout(&app, upgrade).await.ok();
     pay(&app, &opened).await;
     let [upgraded] = &subscriptions(&app).await[..] else {
-        panic!("it takes the place of the old one")
+        panic!("it replaces the old one")
     };
     assert_ne!(upgraded["id"], before);
     let items = upgraded["items"]["data"].as_array().expect("items").iter();
@@ -296,7 +296,7 @@ async fn an_upgrade_may_turn_tax_off() {
 }
 
 #[tokio::test]
-async fn a_coupon_that_cannot_be_redeemed_again_does_not_stand_in_the_way() {
+async fn a_coupon_that_cannot_be_redeemed_again_is_kept() {
     for key in [None, Some("k")] {
         let app = start().await;
         with_settings_of_its_own(&app).await;
@@ -318,7 +318,7 @@ async fn a_coupon_that_cannot_be_redeemed_again_does_not_stand_in_the_way() {
     }
 }
 
-/// What takes a card only buys nothing.
+/// A page that only takes a card buys nothing.
 #[tokio::test]
 async fn a_page_that_takes_a_card_leaves_the_subscription_alone() {
     let app = start().await;

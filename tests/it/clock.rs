@@ -68,7 +68,7 @@ async fn the_go_clients_spelling() {
 }
 
 #[tokio::test]
-async fn refusals_are_reported_in_stripes_words() {
+async fn refusals_have_stripes_message() {
     let app = TestApp::start().await;
     let unknown = app
         .get("/v1/clock?id=clock_none")
@@ -106,7 +106,7 @@ async fn an_org_belongs_to_the_test_clock_it_was_created_on() {
         .send()
         .await
         .ok();
-    // Details can be written whatever the time is.
+    // Writing details does not need the time.
     assert!(
         app.sent("GET /v1/test_helpers/test_clocks/:id").is_empty(),
         "{:?}",

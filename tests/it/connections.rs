@@ -58,7 +58,7 @@ async fn server(options: Options) -> Server {
     }
 }
 
-/// Answers without a look at the body.
+/// Answers without reading the body.
 async fn refuse() -> (StatusCode, &'static str) {
     (StatusCode::PAYLOAD_TOO_LARGE, "no thanks")
 }
@@ -71,7 +71,7 @@ impl Server {
         stream
     }
 
-    /// Sends a request for the slow path, lets a day pass while it is worked on, and reads until `end`.
+    /// Sends a request for the slow path, lets a day pass while it runs, and reads until `end`.
     async fn wait_for_a_day(&self, request: &[u8], end: &[u8]) {
         let mut stream = self.begin(request).await;
         self.reached.notified().await;
@@ -103,7 +103,7 @@ async fn rest(mut stream: impl AsyncRead + Unpin) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// The same while time passes, with a `step` at each interval.
+/// Reads to the end while time passes, with a `step` at each interval.
 async fn rest_in_time(stream: impl AsyncRead + Unpin, mut step: impl AsyncFnMut()) -> String {
     let mut rest = std::pin::pin!(rest(stream));
     until("the server ends the connection", async || {
@@ -117,7 +117,7 @@ async fn rest_in_time(stream: impl AsyncRead + Unpin, mut step: impl AsyncFnMut(
     .await
 }
 
-/// The same for a client that does nothing but read.
+/// Reads to the end while time passes.
 async fn rest_while_silent(stream: TcpStream) -> String {
     rest_in_time(stream, async || ()).await
 }
@@ -132,7 +132,7 @@ async fn an_incomplete_head_times_out() {
     let _time = hold_time();
     let begun = server.begin(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ").await;
     assert_eq!(rest_while_silent(begun).await, "");
-    // The same for the second head on a connection.
+    // The same applies to the second head on a connection.
     let mut stream = server.begin(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
     let answer = read_to(&mut stream, b"here").await;
     assert!(answer.starts_with(b"HTTP/1.1 200 OK"), "{answer:?}");
@@ -206,7 +206,7 @@ async fn a_malformed_head_gets_the_usual_error_body() {
         let answer = rest(server.begin(head.as_bytes()).await).await;
         has_error_body(&answer, status, code);
     }
-    // What was answered before on the same connection stays as it was.
+    // Earlier answers on the same connection are not affected.
     let both = "GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nno colon\r\n\r\n";
     let answer = rest(server.begin(both.as_bytes()).await).await;
     let (first, second) = answer.split_once("here").unwrap();
@@ -232,7 +232,7 @@ fn has_error_body(answer: &str, status: u16, code: &str) {
     assert!(body.starts_with("{\n    \"status\": "), "{answer}");
 }
 
-/// Writes a new certificate for localhost; the client trusts exactly this one.
+/// Writes a new certificate for localhost. The returned client trusts only this one.
 pub(crate) fn certify(folder: &Path) -> TlsConnector {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     std::fs::write(folder.join("cert.pem"), made.cert.pem()).expect("a folder of ours");
@@ -255,7 +255,7 @@ async fn call(server: &Server, trusting: &TlsConnector) -> std::io::Result<Strin
     get_over_tls(server.web.connect().await, "/", trusting).await
 }
 
-/// What a GET is answered.
+/// The answer to a GET.
 pub(crate) async fn get_over_tls(
     stream: TcpStream,
     path: &str,

@@ -1,4 +1,4 @@
-//! Holds every answer that a test sees to `openapi.yaml`.
+//! Validates every answer in the tests against `openapi.yaml`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -7,15 +7,15 @@ use axum::http::{Method, StatusCode};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-/// The document, as it is served.
+/// The document as it is served.
 pub(crate) static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     serde_json::from_str(tier::api::ops::OPENAPI_JSON).expect("build.rs writes JSON")
 });
 
-/// Compiled schemas by where they are in the document; many tests share a few.
+/// Compiled schemas by their JSON pointers. Many tests share a few of them.
 static VALIDATORS: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
 
-/// The methods that a path of the document has.
+/// The documented methods of a path.
 pub(crate) fn documented_methods(path: &str) -> Vec<String> {
     let operations = DOCUMENT["paths"][path].as_object();
     operations
@@ -56,7 +56,7 @@ pub(crate) fn check(
         "{method} {path}: {status} is not as in openapi.yaml\n{}\n{body}",
         faults.join("\n")
     );
-    // Generators do not understand schemas that narrow the one of all errors, so codes stand beside it.
+    // Generators do not understand schemas that narrow the general error schema, so the codes are listed beside it.
     if let Some(codes) = DOCUMENT
         .pointer(&response)
         .and_then(|r| r["x-codes"].as_array())
@@ -70,8 +70,8 @@ pub(crate) fn check(
     }
 }
 
-/// Where the document describes this answer. What holds for every path (no such path, no such method) is described
-/// once, among the components.
+/// The JSON pointer to the description of this answer. Errors of every path, such as unknown paths and methods, are
+/// described once, among the components.
 fn response(method: &Method, path: &str, status: StatusCode) -> Option<String> {
     let path = described(path);
     let method = if method == Method::HEAD {
@@ -97,7 +97,7 @@ fn response(method: &Method, path: &str, status: StatusCode) -> Option<String> {
     Some(found)
 }
 
-/// The path as the document has it, which may end with a parameter.
+/// The path as in the document, where it may end with a parameter.
 fn described(path: &str) -> String {
     let described = |path: &str| DOCUMENT["paths"].get(path).is_some();
     let template = path

@@ -1,4 +1,4 @@
-//! How an org's customer is found: by few calls, by all callers together, and never another org's.
+//! Finding an org's customer: with few calls, shared by all callers, and never another org's.
 
 mod listing;
 
@@ -49,7 +49,7 @@ async fn a_cold_look_up_is_two_calls_however_many_customers_there_are() {
     assert_eq!(
         app.stripe_calls(),
         4,
-        "each time, whether the customer is still there"
+        "each time, whether the customer still exists"
     );
 }
 
@@ -75,7 +75,7 @@ async fn an_unknown_org_is_two_calls_however_many_customers_are_new() {
     assert_eq!((look_ups(&app), app.stripe_calls()), ((1, 1), 2));
 }
 
-/// The check would be told to come back after 25 ms. The person at the checkout waits until there is room.
+/// The check alone would be refused after 25 ms. The checkout waits until there is room.
 #[tokio::test]
 async fn a_checkout_that_joins_the_look_up_of_a_check_is_not_refused_with_it() {
     let rates = RateSettings {
@@ -141,7 +141,7 @@ async fn a_deleted_customer_is_forgotten() {
     );
 }
 
-/// Stripe would repeat its answer about the old customer, and search would still find that.
+/// Stripe would replay its answer about the old customer, and search would still find it.
 #[tokio::test]
 async fn an_org_whose_customer_was_deleted_within_a_day_gets_a_new_one() {
     let app = TestApp::start().await;

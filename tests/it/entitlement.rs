@@ -1,5 +1,5 @@
-//! Checks answered from memory: what is right at once, what takes until it is read again, and what happens when Stripe
-//! is away.
+//! Checks that are answered from memory: what is correct at once, what only after the next read, and what happens while
+//! Stripe is unavailable.
 
 mod changes;
 mod deliveries;
@@ -35,12 +35,12 @@ async fn start_with(settings: Settings) -> TestApp {
         }},
     }}))
     .await;
-    // By another server, so that this one knows nothing of it.
+    // By another server, so that this one has nothing cached.
     app.twin().subscribe("org:a", &["plan:free@1"]).await;
     app
 }
 
-/// What `/v1/limits` says of the calls, and how fresh that is: used, source, age, and why it is stale.
+/// The calls in `/v1/limits`: used, source, age, and why they are stale.
 async fn calls(app: &TestApp) -> (i64, String, u64, Option<String>) {
     let answer = app.get("/v1/limits?org=org:a").await.ok();
     let used = used(&answer, "feature:calls");
@@ -77,7 +77,7 @@ fn stale(used: i64, age: u64, why: &str) -> (i64, String, u64, Option<String>) {
     (used, "memory".to_owned(), age, Some(why.to_owned()))
 }
 
-/// Stripe answers nothing until faults are cleared.
+/// Makes Stripe unavailable until faults are cleared.
 fn take_stripe_away(app: &TestApp) {
     for method in ["GET", "POST"] {
         let gone = Action::Status(503, None);
@@ -86,7 +86,7 @@ fn take_stripe_away(app: &TestApp) {
 }
 
 #[tokio::test]
-async fn a_check_costs_no_call_until_it_is_too_old() {
+async fn a_check_makes_no_call_until_the_answer_is_too_old() {
     let app = start().await;
     assert_eq!(calls(&app).await, stripe(0));
     app.get("/v1/phase?org=org:a").await.ok();
@@ -124,7 +124,7 @@ async fn a_busy_org_never_waits() {
 }
 
 #[tokio::test]
-async fn what_this_server_writes_is_there_at_once() {
+async fn writes_by_this_server_show_at_once() {
     let app = start().await;
     calls(&app).await;
     app.forget_calls();
@@ -167,7 +167,7 @@ async fn what_this_server_writes_is_there_at_once() {
 }
 
 #[tokio::test]
-async fn what_others_write_is_there_when_it_is_read_again() {
+async fn writes_by_others_show_after_the_next_read() {
     let app = start().await;
     let other = app.beside(&Settings::remembering());
     calls(&app).await;
@@ -177,7 +177,7 @@ async fn what_others_write_is_there_when_it_is_read_again() {
     assert_eq!(calls(&other).await, memory(7, 0));
     app.advance(5 * SECOND);
     assert_eq!(calls(&app).await, memory(0, 5));
-    // The item that is remembered is gone.
+    // The cached item is gone.
     app.report("org:a", "feature:calls", 1).await;
     assert_eq!(calls(&app).await.0, 8);
     assert_eq!(calls(&other).await, memory(7, 5));
@@ -186,7 +186,7 @@ async fn what_others_write_is_there_when_it_is_read_again() {
 }
 
 #[tokio::test]
-async fn nothing_is_recorded_on_a_subscription_that_has_ended_since() {
+async fn nothing_is_recorded_on_an_ended_subscription() {
     let app = start().await;
     calls(&app).await;
     let subscription = app.stripe_get("/v1/subscriptions").await["data"][0]["id"].clone();
@@ -208,7 +208,7 @@ async fn nothing_is_recorded_on_a_subscription_that_has_ended_since() {
 }
 
 #[tokio::test]
-async fn a_period_that_ends_ends_the_answer() {
+async fn a_cached_answer_ends_with_its_period() {
     let app = start().await;
     app.report("org:a", "feature:calls", 3).await;
     app.set_clock(START + 31 * 86_400 - 2);
@@ -231,7 +231,7 @@ async fn a_period_that_ends_ends_the_answer() {
 }
 
 #[tokio::test]
-async fn while_stripe_is_away_the_last_answer_will_do_for_a_while() {
+async fn the_last_answer_is_served_for_a_while_during_an_outage() {
     let app = start().await;
     app.report("org:a", "feature:calls", 3).await;
     let disk = json!({"org": "org:a", "feature": "feature:disk", "n": 4, "clobber": true});
@@ -263,7 +263,7 @@ async fn while_stripe_is_away_the_last_answer_will_do_for_a_while() {
 }
 
 #[tokio::test]
-async fn after_a_cancellation_that_was_planned_nothing_is_granted_whether_stripe_is_there_or_not() {
+async fn nothing_is_granted_after_a_scheduled_end_even_during_an_outage() {
     let app = start().await;
     let leave = json!({"org": "org:a", "phases": [
         {"features": ["plan:free@1"]}, {"effective": "2023-01-05T00:00:00Z", "features": []},
@@ -279,7 +279,7 @@ async fn after_a_cancellation_that_was_planned_nothing_is_granted_whether_stripe
 }
 
 #[tokio::test]
-async fn over_budget_is_no_outage_of_a_warm_org() {
+async fn a_warm_org_is_answered_from_memory_when_the_rate_limit_is_used_up() {
     let app = start().await;
     calls(&app).await;
     let limited = Action::Status(429, Some("global-rate".to_owned()));
@@ -289,7 +289,7 @@ async fn over_budget_is_no_outage_of_a_warm_org() {
 }
 
 #[tokio::test]
-async fn a_stripe_that_hangs_holds_no_check_up() {
+async fn checks_do_not_wait_for_a_stripe_that_hangs() {
     let app = start().await;
     calls(&app).await;
     app.advance(20 * SECOND);
@@ -307,7 +307,7 @@ async fn a_stripe_that_hangs_holds_no_check_up() {
 }
 
 #[tokio::test]
-async fn a_read_that_a_report_may_have_overtaken_is_read_again() {
+async fn a_read_that_overlaps_a_report_is_repeated() {
     let app = start().await;
     app.slow_down(
         "GET",
@@ -326,7 +326,7 @@ async fn a_read_that_a_report_may_have_overtaken_is_read_again() {
 }
 
 #[tokio::test]
-async fn a_read_during_a_change_is_not_remembered() {
+async fn a_read_during_a_change_is_not_cached() {
     let app = start().await;
     app.slow_down(
         "POST",
@@ -347,7 +347,7 @@ async fn a_read_during_a_change_is_not_remembered() {
 }
 
 #[tokio::test]
-async fn a_report_whose_outcome_is_not_known_is_looked_up() {
+async fn after_a_report_with_unknown_outcome_stripe_is_read() {
     let app = start().await;
     calls(&app).await;
     let lost = Action::Drop;
@@ -360,7 +360,7 @@ async fn a_report_whose_outcome_is_not_known_is_looked_up() {
 }
 
 #[tokio::test]
-async fn those_who_come_at_once_share_a_read() {
+async fn concurrent_checks_share_a_read() {
     let app = start().await;
     app.get("/v1/whois?org=org:a").await.ok();
     app.forget_calls();
@@ -370,7 +370,7 @@ async fn those_who_come_at_once_share_a_read() {
 }
 
 #[tokio::test]
-async fn an_org_that_may_subscribe_at_any_moment_is_read_each_second() {
+async fn an_org_that_may_be_subscribing_is_read_every_second() {
     let app = start().await;
     app.post_json("/v1/subscribe", &json!({"org": "org:new", "info": {}}))
         .await
@@ -383,7 +383,7 @@ async fn an_org_that_may_subscribe_at_any_moment_is_read_each_second() {
     app.advance(SECOND);
     assert_eq!(app.limits("org:new").await.len(), 3);
 
-    // Likewise while a Checkout page is open.
+    // The same holds while a Checkout page is open.
     calls(&app).await;
     let checkout =
         json!({"org": "org:a", "features": ["plan:pro@1"], "success_url": "https://x.example"});
@@ -421,7 +421,7 @@ async fn an_org_on_a_test_clock_is_read_every_time() {
 }
 
 #[tokio::test]
-async fn a_customer_that_was_deleted_grants_nothing_once_it_is_read_again() {
+async fn a_deleted_customer_grants_nothing_after_the_next_read() {
     let app = start().await;
     calls(&app).await;
     let whois = app.get("/v1/whois?org=org:a").await.ok().json();

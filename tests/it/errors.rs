@@ -60,7 +60,7 @@ fn table() -> Vec<Row> {
     ]
 }
 
-/// A new error belongs into the table above. This match makes sure of it.
+/// This match fails to compile for a new error, which must be added to the table above.
 fn number(error: &Error) -> usize {
     match error {
         Error::Reference(_) => 0,
@@ -119,9 +119,9 @@ async fn every_error_to_the_byte() {
     assert_eq!(table().len(), 30);
 }
 
-/// Stripe's faults after all retries.
+/// Stripe's failures after all retries.
 #[tokio::test]
-async fn faults_of_stripe() {
+async fn stripes_failures_become_errors() {
     let app = TestApp::with(Settings {
         retries: 0,
         ..Settings::default()
@@ -153,7 +153,7 @@ async fn faults_of_stripe() {
     app.get("/v1/whoami").await.ok();
 }
 
-/// Stripe, or a proxy before it, may leave out anything. The error still says which call was refused, and how.
+/// Stripe, or a proxy in front of it, may omit anything. The error still names the refused call and the status.
 #[tokio::test]
 async fn a_refusal_without_a_message_names_the_call() {
     let bodies = [
@@ -188,7 +188,7 @@ async fn a_refusal_without_a_message_names_the_call() {
     }
 }
 
-/// Some HTTP clients retry on `Retry-After` by themselves, and would count twice.
+/// Some HTTP clients retry on `Retry-After` by themselves, which would count twice.
 #[tokio::test]
 async fn a_write_has_retry_after_only_if_no_attempt_can_have_taken_effect() {
     let app = TestApp::start().await;

@@ -15,10 +15,10 @@ use testing::time::{TIMEOUT, until};
 
 use table::{Callers, ENDPOINTS, Endpoint, FAULTS, Fault};
 
-/// The time limit of a try in the tests of time-outs.
-const TRY: Duration = Duration::from_millis(1500);
+/// The time limit of an attempt in the tests of time-outs.
+const ATTEMPT: Duration = Duration::from_millis(1500);
 
-/// How many cells run at once.
+/// How many cells run concurrently.
 const AT_ONCE: usize = 30;
 
 /// One account of the sandbox, set up for one cell of the table.
@@ -67,7 +67,7 @@ impl<'a> Cell<'a> {
         cell
     }
 
-    /// A server that remembers nothing.
+    /// A server with an empty cache.
     fn server(&self, settings: Settings) -> TestApp {
         self.stripe.beside(&Settings {
             stripe_key: self.key.clone(),
@@ -91,7 +91,7 @@ impl<'a> Cell<'a> {
         answered.expect("an answer")
     }
 
-    /// Sends it, and hangs up as soon as a call that may fail has ended. There may be an answer before that.
+    /// Sends it, and hangs up as soon as a call that may fail has ended. The answer may arrive before that.
     async fn send_and_hang_up(&self, app: &TestApp) -> Option<Answer> {
         let account = self.stripe.sandbox().account_id(&self.key);
         let calls = || {
@@ -118,7 +118,7 @@ impl<'a> Cell<'a> {
                 ..Settings::default()
             },
             Fault::Delay => Settings {
-                timeout: TRY,
+                timeout: ATTEMPT,
                 ..Settings::default()
             },
             // Two callers wait for each other's calls.
@@ -132,7 +132,8 @@ impl<'a> Cell<'a> {
         [self.server(settings()), self.server(settings())]
     }
 
-    /// Sends the request into a fault that lasts or that happens once; then, with the fault gone, until it succeeds.
+    /// Sends the request while calls fail, once or lastingly. Then clears the fault, and repeats the request until it
+    /// succeeds.
     async fn run(&self) -> String {
         let cell = format!(
             "{} × {}, {}, {:?}",
@@ -192,7 +193,7 @@ impl<'a> Cell<'a> {
         let told_at_once = self.fault == Fault::Delay || self.fault == Fault::Refused;
         assert!(self.lasting || told_at_once, "{cell}: {body}");
         let told = (answer.status.as_u16(), body["code"].as_str());
-        // One that waits too long for the other one's call is told so.
+        // A caller that waits too long for the other's call is refused.
         let other = self.callers == Callers::AtOnce && told == (503, Some("stripe_unavailable"));
         // Something was written, so no client may retry by itself.
         let begun = told == (503, Some("outcome_unknown"));
@@ -255,7 +256,7 @@ impl<'a> Cell<'a> {
 
     async fn until_done(&self, app: &TestApp, cell: &str) {
         // A call whose delay has just ended, or whose caller has left, may still hold its idempotency key.
-        until("it gets better", async || {
+        until("the request succeeds", async || {
             let answer = self.send(app).await;
             if answer.status == 200 && none_failed(&answer.json()) {
                 return Some(());
@@ -270,7 +271,7 @@ impl<'a> Cell<'a> {
         .await;
     }
 
-    /// Every org is one customer, with one live subscription at most; every feature is sold by one price.
+    /// Every org has one customer with at most one live subscription, and every feature has one price.
     async fn check_world(&self, cell: &str) {
         let stripe = self.healthy();
         let list = async |path: &str, status: &str| -> Vec<Value> {
@@ -317,7 +318,7 @@ fn none_failed(body: &Value) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[expect(clippy::print_stdout, reason = "the table is what people run this for")]
-async fn every_fault_on_every_endpoint_is_reported_and_doubles_or_loses_nothing() {
+async fn every_fault_on_every_endpoint_is_reported_and_nothing_is_lost_or_doubled() {
     let stripe = TestApp::with(Settings {
         search_lag: Duration::ZERO,
         ..Settings::default()

@@ -1,5 +1,5 @@
-//! The whole server in one process: the API's router over the test's own sandbox. Their clock stands still unless the test
-//! moves it. Every answer is validated against `openapi.yaml` before the test sees it.
+//! The whole server in one process: the API's router over the test's own sandbox. Their clock stands still unless the
+//! test advances it. Every answer is validated against `openapi.yaml` before the test sees it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,22 +37,22 @@ pub(crate) struct Settings {
     pub(crate) stripe_key: String,
     /// The URL of Stripe, if it is not the sandbox.
     pub(crate) stripe_url: Option<String>,
-    /// How long a try of a Stripe call may take.
+    /// How long an attempt of a call to Stripe may take.
     pub(crate) timeout: Duration,
-    /// How long new customers cannot be searched for.
+    /// How long it takes until search finds a new customer.
     pub(crate) search_lag: Duration,
     /// How long invoices are drafts.
     pub(crate) invoice_draft: Duration,
-    /// How often a Stripe call is tried again.
+    /// How many times a call to Stripe is retried.
     pub(crate) retries: usize,
-    /// The wait before the first of these tries.
+    /// The wait before the first retry.
     pub(crate) first_wait: Duration,
     /// How many calls to Stripe an account may make.
     pub(crate) rates: RateSettings,
-    /// The maximum age of answers from memory. By default Stripe is asked every time, since most tests change things in
-    /// Stripe behind the server's back.
+    /// The maximum age of answers from memory. By default Stripe is asked every time, since most tests change objects
+    /// in Stripe without the server.
     pub(crate) max_age: MaxAge,
-    /// How many orgs are remembered.
+    /// How many orgs are kept in memory.
     pub(crate) max_orgs: usize,
     /// The signing secret of Stripe's events, if they are accepted.
     pub(crate) webhook_secrets: Vec<&'static str>,
@@ -77,7 +77,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// As a server is set up that nobody has told otherwise: it answers from memory. Calls are not tried again.
+    /// The default settings of a server, which answers from memory, but without retries.
     pub(crate) fn remembering() -> Self {
         let second = Duration::from_secs(1);
         Self {
@@ -102,12 +102,12 @@ pub(crate) struct TestApp {
 }
 
 impl TestApp {
-    /// As most tests need it.
+    /// Starts one with the default settings of tests.
     pub(crate) async fn start() -> Self {
         Self::with(Settings::default()).await
     }
 
-    /// With settings of its own.
+    /// Starts one with these settings.
     pub(crate) async fn with(settings: Settings) -> Self {
         crate::logs::watch();
         let options = Options {
@@ -120,7 +120,7 @@ impl TestApp {
         Self::over(Arc::new(sandbox), &settings)
     }
 
-    /// The same, with another `App` than most tests need.
+    /// The same, with a changed `App`.
     pub(crate) fn adjusted(mut self, adjust: impl FnOnce(&mut App)) -> Self {
         adjust(&mut self.app);
         self.router = router(self.app.clone());
@@ -136,7 +136,7 @@ impl TestApp {
         app
     }
 
-    /// A server over the same Stripe whose machine has a clock of its own.
+    /// A server over the same Stripe, on a machine with another clock.
     pub(crate) fn with_clock(&self, clock: Clock) -> Self {
         let memory = Memory::new(1_000, MaxAge::default());
         let domain = Domain::with_own_memory(self.stripe.clone(), clock, "sandbox", memory);
@@ -155,12 +155,12 @@ impl TestApp {
         app
     }
 
-    /// A second server over the same Stripe, with a memory of its own.
+    /// A second server over the same Stripe, with its own memory.
     pub(crate) fn twin(&self) -> Self {
         self.beside(&Settings::default())
     }
 
-    /// As [`twin`](Self::twin), with settings of its own.
+    /// Like [`twin`](Self::twin), with other settings.
     pub(crate) fn beside(&self, settings: &Settings) -> Self {
         Self::over(Arc::clone(&self.sandbox), settings)
     }
@@ -226,7 +226,7 @@ impl TestApp {
         self.post(path, body.to_string()).await
     }
 
-    /// Pushes a model, every feature of which has to be created.
+    /// Pushes a model, and checks that every feature is created.
     pub(crate) async fn push(&self, model: &Value) {
         let pushed = self.post_json("/v1/push", model).await.ok().json();
         for result in pushed["results"].as_array().expect("something was pushed") {
@@ -270,13 +270,13 @@ impl TestApp {
         }
     }
 
-    /// Asks Stripe itself.
+    /// Reads from Stripe directly.
     pub(crate) async fn stripe_get(&self, path: &str) -> Value {
         let answer = self.stripe.get(CLASSIC, any_path(path)).send().await;
         answer.expect("Stripe has it")
     }
 
-    /// Does something at Stripe behind the server's back.
+    /// Writes to Stripe directly, without the server.
     pub(crate) async fn stripe_post(&self, path: &str, params: &[(&'static str, &str)]) -> Value {
         let request = params.iter().fold(
             self.stripe.post(CLASSIC, any_path(path)),
@@ -285,7 +285,7 @@ impl TestApp {
         request.send().await.expect("Stripe takes it")
     }
 
-    /// Deletes something at Stripe behind the server's back.
+    /// Deletes an object in Stripe directly, without the server.
     pub(crate) async fn stripe_delete(&self, path: &str) -> Value {
         let answer = self.stripe.delete(CLASSIC, any_path(path)).send().await;
         answer.expect("Stripe deletes it")
@@ -298,7 +298,7 @@ impl TestApp {
         clock.set(clock.unix() + seconds);
     }
 
-    /// Makes the next call like this take that much longer. Its idempotency key is in use from the beginning.
+    /// Makes the next call of this kind take longer by `by`. Its idempotency key is in use from its beginning.
     pub(crate) fn slow_down(&self, method: &str, path: &str, by: Duration) {
         let mut rule = Rule::new(method, path, Action::Delay(by)).times(1);
         rule.account = Some(self.sandbox().account_id(STRIPE_KEY));
@@ -340,12 +340,12 @@ impl TestApp {
         self.sandbox().clock().set(unix);
     }
 
-    /// Where the Stripe of this test listens.
+    /// The URL of this test's Stripe.
     pub(crate) fn stripe_url(&self) -> &str {
         self.sandbox.url()
     }
 
-    /// What it serves.
+    /// The router of this server.
     pub(crate) fn router(&self) -> Router {
         self.router.clone()
     }
@@ -363,7 +363,7 @@ impl TestApp {
         &self.app.slots
     }
 
-    /// What this server counts.
+    /// The metrics of this server.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.app.metrics
     }
@@ -374,7 +374,7 @@ impl TestApp {
     }
 }
 
-/// The way to the Stripe at `url`.
+/// A transport to the Stripe at `url`.
 pub(crate) fn transport(url: &str, settings: &Settings) -> Transport {
     let options = stripe::Options {
         base_url: url.to_owned(),
@@ -423,7 +423,7 @@ impl Call<'_> {
         self
     }
 
-    /// Sends it, and validates the answer against the document, which has no preflight requests.
+    /// Sends it, and validates the answer against `openapi.yaml`, unless it is a preflight request.
     pub(crate) async fn send(self) -> Answer {
         let asked = "access-control-request-method";
         let is_preflight = self.headers.iter().any(|(name, _)| *name == asked);
@@ -472,14 +472,14 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// This answer, which has to be a success.
+    /// This answer, which must be a success.
     #[track_caller]
     pub(crate) fn ok(self) -> Self {
         assert_eq!(self.status, StatusCode::OK, "{}", self.body);
         self
     }
 
-    /// This answer, which has to be an error with `status` and `code`.
+    /// This answer, which must be an error with `status` and `code`.
     #[track_caller]
     pub(crate) fn fails(self, status: u16, code: &str) -> Self {
         assert_eq!(self.status.as_u16(), status, "{}", self.body);
@@ -493,7 +493,7 @@ impl Answer {
         serde_json::from_str(&self.body).expect("JSON")
     }
 
-    /// A header's value, empty if it is not there.
+    /// The value of a header, or empty.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
@@ -501,7 +501,7 @@ impl Answer {
     }
 }
 
-/// A path of Stripe's API that a test names, ids and all.
+/// A path of Stripe's API with its ids.
 pub(crate) fn any_path(path: &str) -> Path {
     let path: &'static str = path.to_owned().leak();
     path.into()

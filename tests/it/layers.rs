@@ -78,7 +78,7 @@ async fn head_is_get_without_its_body() {
 }
 
 #[tokio::test]
-async fn a_request_keeps_its_id_or_gets_one() {
+async fn a_request_keeps_its_id_or_gets_a_new_one() {
     let app = TestApp::start().await;
     let named = app
         .request(Method::GET, "/healthz")
@@ -190,7 +190,7 @@ async fn a_body_over_the_limit_is_413() {
 }
 
 #[tokio::test]
-async fn health_asks_nobody() {
+async fn health_probes_make_no_calls() {
     let app = TestApp::start().await;
     let answer = app.get("/healthz").await.ok();
     assert_eq!(
@@ -200,9 +200,9 @@ async fn health_asks_nobody() {
     assert_eq!(app.stripe_calls(), 0);
 }
 
-/// The Go client sends one with every GET.
+/// The Go client sends a body with every GET.
 #[tokio::test]
-async fn the_body_of_a_read_is_not_looked_at() {
+async fn the_body_of_a_read_is_ignored() {
     let app = TestApp::start().await;
     for body in ["null", "{", "\u{0}"] {
         app.request(Method::GET, "/v1/whoami")
@@ -214,7 +214,7 @@ async fn the_body_of_a_read_is_not_looked_at() {
 }
 
 #[tokio::test]
-async fn content_types_are_not_looked_at() {
+async fn content_types_are_ignored() {
     let app = TestApp::start().await;
     for content_type in [
         "",

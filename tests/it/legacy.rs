@@ -32,7 +32,7 @@ impl std::ops::Deref for Server {
     }
 }
 
-/// One server that asks Stripe every time, one that answers from memory, and one with a ledger. Each has the plans of the
+/// A server that asks Stripe every time, one that answers from memory, and one with a ledger. Each has the plans of the
 /// documentation of 2022.
 async fn servers() -> Vec<Server> {
     let mut servers = Vec::new();

@@ -1,5 +1,5 @@
-//! Nothing secret is ever logged: every line that the tests of this binary cause, at the most talkative setting, is
-//! looked through when it is written. One that holds a key, an e-mail address or a card number ends the run.
+//! Checks that no secret is ever logged. Every line that the tests of this binary cause, at the most verbose level, is
+//! checked when it is written. One with a key, an e-mail address or a card number ends the run.
 
 use std::io::{self, Write};
 use std::sync::Once;
@@ -7,7 +7,7 @@ use std::sync::Once;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// From now on, every line is looked through.
+/// Starts to check every line.
 pub(crate) fn watch() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
@@ -34,7 +34,7 @@ impl<'a> MakeWriter<'a> for Watch {
 impl Write for Watch {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if let Some(secret) = secret(&String::from_utf8_lossy(line)) {
-            // The line may come from a task whose panic nobody would see.
+            // The line may be from a task whose panic would go unnoticed.
             let _ = writeln!(
                 io::stderr(),
                 "a log line holds {secret:?}:\n{}",
@@ -70,7 +70,7 @@ fn is_key(word: &str) -> bool {
             .any(|kind| word.contains(kind))
 }
 
-/// Names of features and plans have an `@` too, but no dot behind it.
+/// Names of features and plans have an `@` too, but no dot after it.
 fn is_email(word: &str) -> bool {
     let word = word.replace("%40", "@");
     word.split_once('@').is_some_and(|(name, host)| {
@@ -105,7 +105,7 @@ fn is_card(word: &str) -> bool {
 }
 
 #[test]
-fn the_watch_sees_what_it_must_and_nothing_else() {
+fn the_check_finds_secrets_and_nothing_else() {
     for line in [
         r#"{"key":"sk_test_51abc"}"#,
         "Bearer rk_live_x",

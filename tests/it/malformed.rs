@@ -1,5 +1,4 @@
-//! Requests that are wrong in every way that the contract names: the right 400, never a 500, and nothing sent to
-//! Stripe.
+//! Malformed requests of all kinds get the right 400 and never a 500, and nothing is sent to Stripe.
 
 use axum::http::{Method, StatusCode};
 
@@ -7,7 +6,7 @@ use crate::harness::TestApp;
 
 const POSTS: [&str; 4] = ["/v1/report", "/v1/subscribe", "/v1/checkout", "/v1/clock"];
 
-/// Posts `body` and expects a 400 `invalid_request` that says `message`.
+/// Posts `body`, and expects a 400 `invalid_request` with `message`.
 pub(crate) async fn refused(app: &TestApp, path: &str, body: impl Into<Vec<u8>>, message: &str) {
     let body = body.into();
     let shown = String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned();
@@ -18,7 +17,7 @@ pub(crate) async fn refused(app: &TestApp, path: &str, body: impl Into<Vec<u8>>,
     assert_eq!(error["message"], message, "{path} {shown}");
 }
 
-/// Posts what is no JSON, and expects to be told where it is none.
+/// Posts a body that is not JSON, and expects an error with its position.
 async fn not_json(app: &TestApp, path: &str, body: impl Into<Vec<u8>>) {
     let answer = app.post(path, body.into()).await;
     let message = answer.fails(400, "invalid_request").json()["message"].clone();
@@ -62,7 +61,7 @@ async fn forms_are_told_that_json_is_expected() {
         let answer = form.body("acme").send().await.fails(400, "invalid_request");
         assert!(answer.body.contains("and is form-encoded"), "{path}");
     }
-    // A Content-Type alone says nothing: curl says that of JSON, too.
+    // The content type alone does not matter, since curl also sends JSON with it.
     for (body, begins) in [
         (r#"{"org":"org:a"}"#, "feature name"),
         (
@@ -139,7 +138,7 @@ async fn bad_syntax() {
 }
 
 #[tokio::test]
-async fn another_type_than_an_object() {
+async fn bodies_that_are_not_objects() {
     let app = TestApp::start().await;
     for path in POSTS {
         for (body, kind) in [
@@ -192,7 +191,7 @@ async fn unknown_fields_at_every_depth() {
 }
 
 #[tokio::test]
-async fn wrong_types_name_the_field_and_what_is_due() {
+async fn errors_about_types_name_the_field_and_the_expected_type() {
     let app = TestApp::start().await;
     for (path, body, message) in [
         (
@@ -301,7 +300,7 @@ async fn fractions_and_numbers_out_of_range() {
 }
 
 #[tokio::test]
-async fn times_that_are_none() {
+async fn malformed_times() {
     let app = TestApp::start().await;
     for (time, shown) in [
         ("\"today\"", "\"today\""),

@@ -1,4 +1,4 @@
-//! Names, queries and headers that are wrong: the right 400, and nothing sent to Stripe.
+//! Wrong names, queries and headers get the right 400, and nothing is sent to Stripe.
 
 use axum::http::{Method, StatusCode};
 
@@ -16,7 +16,7 @@ const ORG: &str = "org must be prefixed with \"org:\"";
 const NO_ORG: &str = "org is required: org must be prefixed with \"org:\"";
 
 #[tokio::test]
-async fn references_that_are_none() {
+async fn malformed_references() {
     let app = TestApp::start().await;
     for (body, message) in [
         ("", NO_ORG),

@@ -1,4 +1,4 @@
-//! `POST /v1/migrate`: orgs of a plan are moved to another one.
+//! `POST /v1/migrate`: moves the orgs of a plan to another plan.
 
 mod crashes;
 mod money;
@@ -9,7 +9,7 @@ use stripe_sandbox::{Action, Rule};
 
 use crate::harness::{DAY, START, TestApp};
 
-/// A plan in two versions, one of which has other limits, and plans beside it.
+/// A plan in two versions with different limits, and other plans.
 async fn start() -> TestApp {
     let app = TestApp::start().await;
     app.push(&model()).await;
@@ -41,13 +41,13 @@ async fn subscribe(app: &TestApp, org: &str, phases: Value) {
     app.post_json("/v1/subscribe", &request).await.ok();
 }
 
-/// Migrates, and waits until all is done. Returns how it ended.
+/// Migrates, and waits for the end. Returns the last answer.
 async fn migrate(app: &TestApp, request: &Value) -> Value {
     let begun = app.post_json("/v1/migrate", request).await.ok().json();
     ended(app, &begun).await
 }
 
-/// How a migration has ended.
+/// Waits for the end of a migration.
 async fn ended(app: &TestApp, begun: &Value) -> Value {
     app.settled().await;
     let id = begun["id"].as_str().expect("an id");
@@ -78,7 +78,7 @@ async fn customer(app: &TestApp, org: &str) -> String {
     org["stripe_id"].as_str().expect("an id").to_owned()
 }
 
-/// The org's subscription that is live.
+/// The org's live subscription.
 async fn subscription(app: &TestApp, org: &str) -> Value {
     let id = customer(app, org).await;
     let list = app
@@ -193,7 +193,7 @@ async fn all_orgs_of_a_plan_are_moved() {
         subscription(&app, "org:a").await["metadata"]["tier.migration"],
         id
     );
-    // Done is done, here and on another server, also for who came later.
+    // Repeating it does nothing, here and on another server, also for orgs that came later.
     subscribe(&app, "org:late", json!([{"features": ["plan:pro@1"]}])).await;
     for app in [&app, &app.twin()] {
         let again = app
@@ -239,7 +239,7 @@ async fn some_orgs_are_moved() {
     );
     assert_eq!(plans(&app, "org:a").await, json!(["plan:pro@1"]));
     assert_eq!(plans(&app, "org:b").await, json!(["plan:pro@2"]));
-    // Another server goes on with the others.
+    // Another server continues with the other orgs.
     subscribe(&app, "org:nobody", json!([{"features": ["plan:pro@1"]}])).await;
     let again = migrate(&app.twin(), &json!({"id": some["id"]})).await;
     assert_eq!(counts(&again), ("done", 3, 2, 1));
@@ -247,7 +247,7 @@ async fn some_orgs_are_moved() {
 }
 
 #[tokio::test]
-async fn phases_to_come_are_moved_too() {
+async fn future_phases_are_moved_too() {
     let app = start().await;
     let later =
         json!([{"features": ["plan:free@1"]}, {"features": ["plan:pro@1"], "effective": day(10)}]);
@@ -302,7 +302,7 @@ async fn at_a_time_or_at_the_end_of_each_period() {
         json!([day(50), null]),
     ];
     assert_eq!(starts("org:b").await, moved);
-    // Planned once, whatever else is planned.
+    // It is scheduled once, whatever else is scheduled.
     assert_eq!(
         counts(&migrate(&app, &with(pro(), "at", json!("period_end"))).await),
         ("done", 0, 0, 0)
@@ -318,7 +318,7 @@ async fn at_a_time_or_at_the_end_of_each_period() {
     assert_eq!(plans(&app, "org:a").await, json!(["plan:pro@2"]));
 }
 
-/// Requests that make no sense: code and message.
+/// Invalid requests, each with its code and message.
 #[rustfmt::skip]
 fn nonsense() -> Vec<(Value, &'static str, &'static str)> {
     let to = |to: &str| json!({"from": "plan:pro@1", "to": to});
@@ -345,7 +345,7 @@ fn nonsense() -> Vec<(Value, &'static str, &'static str)> {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_has_to_make_sense() {
+async fn invalid_requests_are_refused() {
     let app = start().await;
     subscribe(&app, "org:a", json!([{"features": ["plan:pro@1"]}])).await;
     app.post_json("/v1/archive", &json!({"plan": "plan:free@1"}))
@@ -407,13 +407,13 @@ async fn an_archived_plan_can_be_left() {
 }
 
 #[tokio::test]
-async fn one_that_fails_does_not_stop_the_rest() {
+async fn a_failure_of_one_org_does_not_stop_the_others() {
     let app = start().await;
     for org in ["org:a", "org:b", "org:c"] {
         subscribe(&app, org, json!([{"features": ["plan:pro@1"]}])).await;
     }
     app.advance(DAY);
-    // Stripe does not take the change of one of them.
+    // Stripe refuses the change of one of them.
     let failing = customer(&app, "org:b").await;
     let path = format!("/v1/subscription_schedules?customer={failing}");
     let schedule = app.stripe_get(&path).await["data"][0]["id"].clone();
@@ -463,7 +463,7 @@ async fn a_test_clock_has_migrations_of_its_own() {
         .await
         .ok();
     let begun = post("/v1/migrate", pro()).await;
-    // Whoever asks need not know the clock.
+    // A caller that polls need not know the clock.
     assert_eq!(counts(&ended(&app, &begun).await), ("done", 2, 2, 0));
     assert_eq!(plans(&app, "org:real").await, json!(["plan:pro@1"]));
     let phase = app
@@ -475,7 +475,7 @@ async fn a_test_clock_has_migrations_of_its_own() {
 
 /// `MIGRATION_ORGS=10000 cargo test --test it migration::many` moves more of them.
 #[tokio::test]
-async fn many_are_moved_each_once() {
+async fn many_orgs_are_moved_once_each() {
     let orgs = std::env::var_os("MIGRATION_ORGS");
     let orgs = orgs.and_then(|orgs| orgs.to_str()?.parse().ok());
     let orgs: u64 = orgs.unwrap_or(150);
@@ -512,7 +512,7 @@ async fn many_are_moved_each_once() {
     assert_eq!(counted["POST /v1/subscription_schedules"], orgs);
     assert_eq!(counted["POST /v1/subscription_schedules/:id"], orgs);
     app.advance(31 * DAY);
-    // The sandbox renews all of them in its next call, which may take longer than a server waits.
+    // The sandbox renews all subscriptions in its next call, which may take longer than a server waits.
     app.stripe_get("/v1/prices?limit=1").await;
     let listed = app
         .get("/v1/orgs?plan=plan:pro@2&limit=1000")

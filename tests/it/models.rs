@@ -1,6 +1,6 @@
-//! Random pricing models as the text that a user would push: every legal shape, defaults spelt out or left out.
+//! Random pricing models as a user would write them: every legal form, with defaults written out or omitted.
 //!
-//! It knows the rules of `pricing.json` and nothing of the code that reads it.
+//! It knows the rules of `pricing.json`, but not the code that reads it.
 
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -73,7 +73,7 @@ pub(crate) fn feature() -> impl Strategy<Value = Value> {
     })
 }
 
-/// None, or up to six tiers whose bounds increase; the last may be without.
+/// Up to six tiers, whose bounds increase. The last may be unbounded.
 fn tiers() -> impl Strategy<Value = Vec<Value>> {
     (vec((1_i64..1_000_000, tier(true)), 0..=6), any::<bool>()).prop_map(|(steps, open)| {
         let mut upto = 0;
@@ -115,7 +115,7 @@ fn divide() -> impl Strategy<Value = Value> {
     })
 }
 
-/// An amount that a float holds exactly as it is written, so that [`Value`] can carry it.
+/// An amount that a float holds exactly, so that [`Value`] can represent it.
 fn amount() -> impl Strategy<Value = Value> {
     (0_u64..=999_999_999_999, 0_u32..=12).prop_map(|(digits, decimals)| {
         let text = format!("{digits}e-{decimals}");
@@ -134,7 +134,7 @@ fn title() -> impl Strategy<Value = String> {
         "\\PC{0,20}",
         Just("naïve 🦀 title\twith\nspace".to_owned()),
     ]
-    // Stripe cuts what surrounds a text, and an empty one is none.
+    // Stripe trims text, and empty text counts as none.
     .prop_map(|title| title.trim().to_owned())
 }
 
@@ -146,12 +146,12 @@ fn feature_name() -> impl Strategy<Value = String> {
     "feature:[a-z0-9:-]{1,8}".prop_filter("confusable", |name| apart(name))
 }
 
-/// Whether a name keeps clear of those that Stripe's ids cannot tell apart, which a model must not contain.
+/// Whether a name avoids forms that Stripe's ids cannot tell apart, which a model must not contain.
 fn apart(name: &str) -> bool {
     !name.contains(":plan:")
 }
 
-/// What pull shows of a model: every default left out, and what means nothing.
+/// A model as pull returns it, without defaults and without fields that have no effect.
 pub(crate) fn as_pulled(model: &Value) -> Value {
     let plans =
         entries(&model["plans"]).map(|(name, plan)| (name.clone(), plan_as_pulled(name, plan)));
@@ -236,7 +236,7 @@ fn entries(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
     object.as_object().into_iter().flatten()
 }
 
-/// A text that is there and says something other than the default.
+/// A text that is present and differs from the default.
 fn text<'a>(object: &'a Value, key: &str, default: &str) -> Option<&'a str> {
     object[key]
         .as_str()

@@ -1,5 +1,5 @@
-//! The document and the server say the same: about paths and methods here, about answers in every test
-//! (see [`crate::contract`]).
+//! Checks that `openapi.yaml` agrees with the server about paths and methods. [`crate::contract`] checks the answers in
+//! every test.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::harness::TestApp;
 /// The id, the method, the path and the role of an operation.
 type Described<'a> = (&'a str, String, &'a str, Option<&'a str>);
 
-/// Those that the document describes.
+/// The operations in `openapi.yaml`.
 fn documented() -> BTreeSet<Described<'static>> {
     let paths = DOCUMENT["paths"].as_object().expect("paths");
     let operations = paths.iter().flat_map(|(path, operations)| {
@@ -53,7 +53,7 @@ fn every_operation_is_documented_as_it_is_declared() {
     );
 }
 
-/// The paths that are served.
+/// The served paths.
 fn paths() -> BTreeSet<&'static str> {
     let operations = tier::api::operations().iter();
     operations.map(|operation| operation.path).collect()
@@ -118,10 +118,10 @@ fn every_example_is_valid() {
     assert!(seen > 30, "{seen} examples were found");
 }
 
-/// Whatever may be left out of a model may be left empty as well. The document describes less: generators make no code
-/// of objects and words that may be null.
+/// A field of a model that may be left out may also be null. The document describes less than that, because generators
+/// cannot handle nullable objects and enums.
 #[tokio::test]
-async fn what_a_pushed_model_may_leave_empty() {
+async fn optional_fields_of_a_pushed_model_may_be_null() {
     let app = TestApp::start().await;
     let request = "/paths/~1v1~1push/post/requestBody";
     let schema = compile(&format!("{request}/content/application~1json/schema"));
@@ -170,9 +170,9 @@ async fn what_a_pushed_model_may_leave_empty() {
     assert!(DOCUMENT.pointer(&format!("{request}/required")).is_none());
 }
 
-/// What has made generators drop answers, or make code that does not run.
+/// Forms that made generators drop answers, or generate code that does not run.
 #[test]
-fn the_document_is_plain_enough_for_generators() {
+fn the_document_avoids_what_generators_cannot_handle() {
     walk(&DOCUMENT, "", &mut |pointer, node| {
         let is_example = pointer.contains("/example");
         let Some(fields) = node.as_object().filter(|_| !is_example) else {
@@ -196,9 +196,9 @@ fn the_document_is_plain_enough_for_generators() {
     });
 }
 
-/// Objects are closed: what is not described is not sent, and not taken.
+/// Objects are closed: fields that are not described are neither sent nor accepted.
 #[test]
-fn every_object_of_ours_is_closed() {
+fn every_object_is_closed() {
     let strangers = ["PaymentMethods/properties/methods/items"];
     walk(
         &DOCUMENT["components"]["schemas"],

@@ -1,4 +1,4 @@
-//! What makes a server fit to be exposed: who may call and from where, how much at once, and what operators see.
+//! Operating a server: access, load, fairness, audit and monitoring.
 
 mod audit;
 mod fairness;

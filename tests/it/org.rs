@@ -37,7 +37,7 @@ async fn whois_to_the_byte() {
     assert_eq!(
         app.stripe_calls(),
         1,
-        "a customer that is known is asked for only to see whether it is still there"
+        "a cached customer is read only to see whether it still exists"
     );
 }
 
@@ -95,7 +95,7 @@ async fn whois_with_info_to_the_byte() {
 }
 
 #[tokio::test]
-async fn an_org_nobody_made_is_unknown() {
+async fn an_org_that_was_never_created_is_unknown() {
     let app = TestApp::start().await;
     for path in ["whois", "limits", "phase", "phases", "payment_methods"] {
         let answer = app.get(&format!("/v1/{path}?org=org:nobody")).await;
@@ -235,7 +235,7 @@ async fn neither_info_nor_phases_does_nothing() {
 }
 
 #[tokio::test]
-async fn payment_methods_as_stripe_has_them() {
+async fn payment_methods_are_stripes_objects() {
     let app = TestApp::start().await;
     create(&app, "org:a").await;
     let none = app.get("/v1/payment_methods?org=org:a").await.ok();
@@ -284,7 +284,7 @@ async fn a_new_org_is_found_although_search_lags() {
     .await;
     create(&app, "org:new").await;
     let id = whois(&app, "org:new").await;
-    // Another server, which has not seen its creation.
+    // Another server, which has not cached the new org.
     let cold = app.twin();
     cold.forget_calls();
     assert_eq!(whois(&cold, "org:new").await, id);

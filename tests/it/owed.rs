@@ -1,10 +1,10 @@
-//! What customers owe in all, by Stripe's word.
+//! What customers owe in total, according to Stripe.
 
 use serde_json::Value;
 
 use crate::harness::TestApp;
 
-/// What all invoices charge, and what waits for the next one, without what was credited: of one customer, or of all.
+/// The total of all invoices and pending items, minus credits, in cents, for one customer or for all.
 pub(crate) async fn owed(app: &TestApp, customer: Option<&str>) -> i64 {
     let customer = customer.map(|id| format!("&customer={id}"));
     let customer = customer.unwrap_or_default();

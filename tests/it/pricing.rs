@@ -1,4 +1,4 @@
-//! Any pushed model comes back by pull.
+//! A pull returns any pushed model.
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};

@@ -13,7 +13,7 @@ use crate::binary::{Place, Server};
 use crate::{connections, logs};
 use testing::time::until;
 
-/// A server with a sandbox inside, on a port of its own.
+/// A server with its own sandbox, on a free port.
 async fn start(place: &Place, args: &[&str]) -> Server {
     place.tier(&serve(args)).started().await
 }
@@ -39,12 +39,12 @@ async fn get(address: &str, path: &str, key: &str) -> String {
 /// The answer to these bytes, until the connection ends.
 async fn exchange(address: &str, bytes: &str) -> String {
     let mut stream = TcpStream::connect(address).await.expect("it listens");
-    // It may be rejected before all is sent.
+    // The request may be rejected before all of it is sent.
     let _ = stream.write_all(bytes.as_bytes()).await;
     rest(stream).await
 }
 
-/// What is read until the other side ends the connection, in whatever way.
+/// Reads until the other side closes or resets the connection.
 async fn rest(mut stream: TcpStream) -> String {
     let mut bytes = Vec::new();
     let _ = stream.read_to_end(&mut bytes).await;

@@ -51,7 +51,7 @@ async fn results_are_sorted_and_lead_to_the_dashboard() {
 }
 
 #[tokio::test]
-async fn nothing_pushed_is_nothing_done() {
+async fn pushing_an_empty_model_does_nothing() {
     let shop = Shop::new().await;
     assert_eq!(shop.push(&Model::default()).await, []);
     assert_eq!(shop.stripe.sandbox().requests(None).len(), 0);
@@ -73,7 +73,7 @@ async fn a_plan_never_changes() {
     "#);
     assert_eq!(shop.count("/v1/prices").await, 4);
 
-    // With one feature more, it is another plan too.
+    // With one more feature, it is a different plan too.
     let mut more = abc("1");
     more["plans"]["plan:a@1"]["features"]["feature:d"] = json!({});
     let results = shop.push(&parse(&more)).await;
@@ -166,7 +166,7 @@ async fn two_pushes_at_once_are_one() {
 }
 
 #[tokio::test]
-async fn a_stripe_that_is_down_fails_the_push() {
+async fn a_push_fails_while_stripe_is_down() {
     let shop = Shop::new().await;
     let model = parse(&abc("1"));
     shop.fail("*", "*", Action::Status(503, None), When::Before, 2);
@@ -199,7 +199,7 @@ async fn a_stripe_that_is_down_fails_the_push() {
 }
 
 #[tokio::test]
-async fn a_key_that_stripe_refuses_fails_the_push() {
+async fn a_push_fails_with_a_refused_key() {
     let shop = Shop::new().await;
     let domain = Domain::new(client(&shop.stripe, "sk_bogus", 0), Clock::system(), "flag");
     let pushed = domain.push(&parse(&abc("1")), |_| ()).await;
@@ -220,7 +220,7 @@ async fn links_lead_to_the_connected_account() {
         let page = format!("https://dashboard.stripe.com/{id}/test/prices/{}", price.id);
         assert_eq!(price.link, Some(page));
     }
-    // The account that owns the key has nothing of it.
+    // The account that owns the key has no prices.
     assert_eq!(shop.count("/v1/prices").await, 0);
 }
 
@@ -249,7 +249,7 @@ async fn plans_pushed_by_the_original_are_recognised() {
       }
     }
     "#);
-    // The third feature of the plan cannot be added, and no other one changed.
+    // A third feature cannot be added to the plan, and no feature can be changed.
     let mut model = abc("1");
     assert_snapshot!(shop.pushed(&model).await, @r#"
     ok feature:a@plan:a@1 priced feature already exists

@@ -1,4 +1,4 @@
-//! The listener: it answers over a real socket, and stops without aborting requests in flight.
+//! The listener answers over a real socket, and stops without aborting requests in flight.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use crate::web::Web;
 use testing::time::until;
 
-/// A server with one slow path, in the hands of the test.
+/// A server with one slow path, which the test controls.
 struct Slow {
     web: Web,
     /// A request has reached the handler.
@@ -65,7 +65,7 @@ async fn read_to_end(mut stream: TcpStream) -> String {
     text
 }
 
-/// Its port may be another test's for a while.
+/// Another test may take its port for a while.
 async fn until_nobody_listens(web: &Web) {
     until("nobody listens", async || {
         TcpStream::connect(web.address()).await.err()
@@ -87,7 +87,7 @@ async fn answers_until_told_to_stop() {
 }
 
 #[tokio::test]
-async fn what_is_in_flight_is_finished() {
+async fn requests_in_flight_are_finished() {
     let mut server = Slow::start().await;
     let in_flight = server.send("/slow", "keep-alive").await;
     server.reached.notified().await;
@@ -102,7 +102,7 @@ async fn what_is_in_flight_is_finished() {
 }
 
 #[tokio::test]
-async fn what_is_in_flight_for_too_long_is_broken_off() {
+async fn requests_in_flight_for_too_long_are_aborted() {
     let mut server = Slow::with(Options {
         drain: Duration::from_millis(50),
         ..Options::default()
@@ -116,7 +116,7 @@ async fn what_is_in_flight_for_too_long_is_broken_off() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_does_not_hold_up_the_end() {
+async fn an_idle_connection_does_not_delay_the_shutdown() {
     let mut server = Slow::start().await;
     let mut idle = server.send("/fast", "keep-alive").await;
     let mut answer = [0; 12];

@@ -1,4 +1,4 @@
-//! A shop to push models to: Tier's domain and a bare Stripe client, over one account of a sandbox of its own.
+//! An account to push models to: Tier's domain and a plain Stripe client over one account of a sandbox.
 
 use clock::Clock;
 use serde_json::{Value, json};
@@ -12,18 +12,18 @@ use crate::harness::any_path;
 
 use testing::observed::{self, Observed};
 
-/// One account in a sandbox, through Tier and through a bare Stripe client.
+/// One account in a sandbox, with access through Tier and through a plain Stripe client.
 pub(crate) struct Shop {
     /// The sandbox.
     pub(crate) stripe: Observed,
-    /// Straight to it.
+    /// A plain client.
     pub(crate) client: Client,
-    /// By way of Tier.
+    /// Tier's domain.
     pub(crate) domain: Domain,
 }
 
 impl Shop {
-    /// An account whose calls are not tried again, so that each fault shows.
+    /// An account whose calls are not retried, so that each fault shows.
     pub(crate) async fn new() -> Self {
         Self::with_retries(0).await
     }
@@ -46,7 +46,7 @@ impl Shop {
             .expect("the sandbox answers")
     }
 
-    /// Pushes, and says a line for each feature.
+    /// Pushes a model. Returns one line per feature.
     pub(crate) async fn pushed(&self, model: &Value) -> String {
         lines(&self.push(&parse(model)).await)
     }
@@ -91,7 +91,7 @@ impl Shop {
     }
 }
 
-/// Tries each call `retries` times more.
+/// Retries each call `retries` times.
 pub(crate) fn transport(stripe: &Running, retries: usize) -> Transport {
     let options = Options {
         base_url: stripe.url().to_owned(),

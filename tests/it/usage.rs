@@ -170,7 +170,7 @@ async fn clobber_sets_the_total_of_all_plans_that_sell_the_feature() {
     report(&app, lower).await.fails(400, "invalid_request");
 }
 
-/// The other plan's item was part of the total. It is removed, and a period begins, before the report is repeated.
+/// The other plan's item was part of the total. Before the report is repeated, the item is removed and a period begins.
 #[tokio::test]
 async fn a_keyed_clobber_is_recognised_after_another_plan_with_the_feature_ended() {
     let app = start().await;
@@ -314,7 +314,7 @@ async fn an_idempotency_key_counts_once() {
     assert_eq!(app.limits("org:a").await[0], row("calls", 4, 10));
 }
 
-/// Stripe's memory of a key outlives the server's.
+/// Stripe remembers a key for longer than a server lives.
 #[tokio::test]
 async fn an_idempotency_key_counts_once_across_restarts() {
     let app = start().await;
@@ -352,7 +352,7 @@ async fn an_idempotency_key_counts_once_across_restarts() {
 
 /// A refused report was not counted. A retry does not say otherwise after the total has changed.
 #[tokio::test]
-async fn a_refused_clobber_is_not_taken_for_done() {
+async fn a_refused_clobber_is_not_mistaken_for_a_counted_one() {
     let app = start().await;
     app.subscribe("org:a", &["plan:free@1"]).await;
     let body = json!({"org": "org:a", "feature": "feature:calls", "n": 6, "clobber": true,
@@ -395,7 +395,7 @@ async fn an_idempotency_key_belongs_to_its_test_clock() {
     }
 }
 
-/// The original's numbers, or better.
+/// No more calls than the original makes.
 #[tokio::test]
 async fn calls_to_stripe_with_a_warm_cache() {
     let app = start().await;
@@ -455,7 +455,7 @@ async fn a_failed_renewal_grants_until_stripe_gives_up_and_a_failed_first_paymen
         .fails(404, "not_found");
 }
 
-/// Somebody meant some limit, so it is not taken for none.
+/// A limit was intended, so it does not become no limit.
 #[tokio::test]
 async fn a_limit_in_stripe_that_is_not_a_number_grants_nothing() {
     let app = start().await;

@@ -1,4 +1,4 @@
-//! A web server of the test: something to call, or the server's own listener under test.
+//! A web server for tests, or the server's own listener under test.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// It serves until it is told to stop, or dropped.
+/// A server that runs until it is stopped or dropped.
 pub(crate) struct Web {
     address: SocketAddr,
     url: String,
@@ -17,18 +17,18 @@ pub(crate) struct Web {
 }
 
 impl Web {
-    /// On a port of its own.
+    /// Starts one on a free port.
     pub(crate) async fn start(router: Router) -> Self {
         Self::with(Options::default(), router).await
     }
 
-    /// With connections treated as `options` say.
+    /// Starts one with these options.
     pub(crate) async fn with(options: Options, router: Router) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await;
         Self::on(listener.expect("a free port"), options, |_| router)
     }
 
-    /// A server whose answers have its own address in them.
+    /// A server whose answers contain its own address.
     pub(crate) async fn knowing_itself(router: impl FnOnce(&str) -> Router) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await;
         Self::on(listener.expect("a free port"), Options::default(), router)

@@ -144,7 +144,7 @@ async fn pull_to_the_byte() {
 }
 
 #[tokio::test]
-async fn nothing_pushed_is_nothing_done() {
+async fn pushing_an_empty_model_does_nothing() {
     let app = TestApp::start().await;
     for body in [
         "",

@@ -11,7 +11,7 @@ use serde_json::json as object;
 use super::{KEY, Place, Web, json};
 
 #[tokio::test]
-async fn whoami_tells_the_account_and_where_its_key_is_from() {
+async fn whoami_shows_the_account_and_the_source_of_its_key() {
     let place = Place::start().await;
     let id = place.sandbox().sandbox().account_id(KEY);
     let text = place.tier(&["whoami"]).ok().await;
@@ -33,7 +33,7 @@ async fn whoami_tells_the_account_and_where_its_key_is_from() {
 }
 
 #[tokio::test]
-async fn switch_makes_an_account_of_its_own() {
+async fn switch_creates_an_isolated_account() {
     let place = Place::pushed().await;
     let owner = place.sandbox().sandbox().account_id(KEY);
     let said = place.tier(&["switch", "-c"]).ok().await;
@@ -84,7 +84,7 @@ async fn switch_makes_an_account_of_its_own() {
 }
 
 #[tokio::test]
-async fn the_created_account_is_marked_as_tiers() {
+async fn a_created_account_is_marked_as_tiers() {
     let place = Place::start().await;
     place.tier(&["switch", "-c"]).ok().await;
     let requests = place.sandbox().sandbox().requests(None);
@@ -155,7 +155,7 @@ async fn switch_accepts_only_existing_accounts() {
         );
         assert!(!place.path().join("tier.state").exists());
     }
-    // Nor an account that Stripe cannot be asked about.
+    // An account cannot be checked while Stripe is unavailable.
     let fault = Place::offline().tier(&["switch", "acct_9"]).fault().await;
     assert!(fault.starts_with("tier: Stripe is unavailable"), "{fault}");
 }
@@ -239,7 +239,7 @@ async fn an_account_cleaned_elsewhere_is_reported_as_such() {
         fault.starts_with(&format!("tier: {made} is gone: ")),
         "{fault}"
     );
-    // Another key may be the wrong one.
+    // With another key, the key may be the wrong one.
     let run = place.tier(&["ls"]).env("STRIPE_API_KEY", "sk_test_other");
     let fault = run.fault().await;
     assert!(
@@ -279,7 +279,7 @@ async fn a_broken_state_is_neither_ignored_nor_overwritten() {
 }
 
 #[tokio::test]
-async fn clean_deletes_what_switch_made() {
+async fn clean_deletes_accounts_that_switch_created() {
     let place = Place::start().await;
     let mut made = Vec::new();
     for _ in 0..2 {
@@ -296,7 +296,7 @@ async fn clean_deletes_what_switch_made() {
         place.tier(&["clean", "--switchaccounts", "1h"]).ok().await,
         ""
     );
-    // From inside such an account too: its owner is asked.
+    // It also works from inside such an account, by calling its owner.
     place.tier(&["switch", &made[0]]).ok().await;
     let cleaned = place.tier(&["clean", "-switchaccounts", "0s"]).ok().await;
     let mut ids: Vec<&str> = cleaned.lines().collect();
@@ -310,7 +310,7 @@ async fn clean_deletes_what_switch_made() {
     assert_eq!(json(&machine)["deleted"], serde_json::json!([]));
 }
 
-/// A Stripe with five connected accounts, of which it does not let the second go.
+/// A Stripe with five connected accounts, the second of which cannot be deleted.
 async fn stripe_with_accounts() -> Web {
     let account = |id: &str, made_by: &str, created: i64| object!({ "id": id, "object": "account", "created": created, "metadata": { "tier.account": made_by } });
     let list = object!({

@@ -16,7 +16,7 @@ async fn a_month_passes_for_an_org_on_a_clock() {
     on_clock(&["report", "org:acme", "feature:convert", "7"])
         .ok()
         .await;
-    // The flag says the same as the variable.
+    // The flag has the same effect as the variable.
     let limits = ["limits", "org:acme", "--clock", clock];
     let limits = place.tier(&limits).ok().await;
     assert_eq!(cells(&limits)[2], ["feature:convert", "∞", "7"]);
@@ -34,7 +34,7 @@ async fn a_month_passes_for_an_org_on_a_clock() {
 }
 
 #[tokio::test]
-async fn what_is_no_clock_is_refused() {
+async fn an_unknown_clock_is_refused() {
     let place = Place::pushed().await;
     place
         .tier(&["subscribe", "org:real", "plan:pro@1"])

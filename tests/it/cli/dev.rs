@@ -19,7 +19,7 @@ async fn dev(place: &Place) -> Server {
 }
 
 #[tokio::test]
-async fn the_sandbox_has_what_the_file_says() {
+async fn the_sandbox_has_the_plans_of_the_file() {
     let place = Place::offline();
     place.write("pricing.json", PRICING);
     let server = dev(&place).await;
@@ -37,7 +37,7 @@ async fn the_sandbox_has_what_the_file_says() {
     let org = ["--base-url", &url, "subscribe", "org:acme", "plan:free@1"];
     place.tier(&org).ok().await;
 
-    // A new plan leaves everything as it is.
+    // A new plan changes nothing else.
     let more = PRICING.replacen(
         "\"plans\": {",
         "\"plans\": {\"plan:max@1\": {\"features\": {\"feature:base\": {\"base\": 9}}},",
@@ -48,7 +48,7 @@ async fn the_sandbox_has_what_the_file_says() {
     let whois = ["--base-url", &url, "whois", "org:acme"];
     place.tier(&whois).ok().await;
 
-    // A faulty file changes nothing, and a plan that changed begins anew.
+    // A faulty file changes nothing, and a changed plan resets the sandbox.
     place.write("pricing.json", "{");
     place.write("pricing.json", &more.replace("1000", "1200"));
     shows("plan:pro@1", "feature:base", 1200).await;
@@ -60,7 +60,7 @@ async fn the_sandbox_has_what_the_file_says() {
 }
 
 #[tokio::test]
-async fn it_waits_for_a_file_that_is_not_there() {
+async fn it_waits_for_a_missing_file() {
     let place = Place::offline();
     let server = dev(&place).await;
     let url = server.url();

@@ -1,4 +1,4 @@
-//! Follows the page on the command line from top to bottom, and checks what the pages name.
+//! Runs the commands of the page about the command line, and checks links, flags and variables of all pages.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -142,14 +142,14 @@ async fn sandbox(place: &Place) -> Server {
 }
 
 #[tokio::test]
-async fn the_page_on_the_command_line_can_be_followed() {
+async fn the_commands_of_the_page_work() {
     let place = Place::offline();
     let sandbox = sandbox(&place).await;
     follow(&place, &sandbox.url()).await;
 }
 
 #[tokio::test]
-async fn it_can_be_followed_in_the_sandbox_of_the_readme_too() {
+async fn the_commands_work_in_the_sandbox_of_the_readme_too() {
     let place = Place::offline();
     let sandbox = sandbox(&place).await;
     let readme = page("README.md");
@@ -171,7 +171,7 @@ async fn the_docs_have_every_flag_and_variable_of_serve() {
         .filter(|word| word.starts_with("--") || word.starts_with("TIER_"))
         .collect();
     assert!(named.len() > 40, "{help}");
-    // These are every command's.
+    // All commands have these.
     let others = [
         "--help",
         "--json",
@@ -189,7 +189,7 @@ async fn the_docs_have_every_flag_and_variable_of_serve() {
 }
 
 #[test]
-fn the_pages_link_to_what_is_there() {
+fn links_between_pages_work() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let docs = std::fs::read_dir(root.join("docs")).expect("a folder");
     let mut pages: Vec<PathBuf> = docs.map(|entry| entry.unwrap().path()).collect();

@@ -19,7 +19,7 @@ async fn each_template_can_be_pushed() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_there_stays() {
+async fn an_existing_file_stays() {
     let place = Place::offline();
     place.write("pricing.json", "mine");
     let refused = place.tier(&["init"]).fault().await;

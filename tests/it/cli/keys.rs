@@ -1,4 +1,4 @@
-//! Which key is used, which is refused, and that none is ever shown. Every run of the binary checks that too.
+//! Stripe keys: which one is used, and which are refused. None is ever shown, which every run of the binary checks.
 
 use super::{KEY, Place, json};
 
@@ -42,7 +42,7 @@ async fn a_live_key_requires_live() {
             assert_eq!(run.fault().await, expected, "{args:?}");
         }
     }
-    // The key is taken, as far as the sandbox, which knows no live mode.
+    // The key is accepted, and only the sandbox refuses it, since it has no live mode.
     let run = place.tier(&["whoami", "--live"]);
     let fault = run.env("STRIPE_API_KEY", "sk_live_secret").fault().await;
     assert!(fault.contains("(invalid_api_key)"), "{fault}");

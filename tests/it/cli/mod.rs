@@ -1,4 +1,4 @@
-//! The real binary, as people and programs run it: its output and its exit codes.
+//! The real binary: its output and its exit codes.
 
 mod accounts;
 mod clocks;

@@ -16,7 +16,7 @@ fn masked(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_push_says_what_became_of_each_feature() {
+async fn a_push_prints_the_result_for_each_feature() {
     let place = Place::start().await;
     place.write("pricing.json", PRICING);
     let pushed = place.tier(&["push", "pricing.json"]).ok().await;
@@ -76,14 +76,14 @@ async fn links_use_the_account_of_the_keys() {
     let pushed = run.without("STRIPE_API_KEY").ok().await;
     let link = "\thttps://dashboard.stripe.com/acct_9/test/prices/price_";
     assert!(pushed.lines().all(|line| line.contains(link)), "{pushed}");
-    // A variable takes precedence, and the account of its key is not known.
+    // The variable takes precedence, and the account of its key is unknown.
     let pushed = place.tier(&["push", "-"]).stdin(PRICING).ok().await;
     let link = "\thttps://dashboard.stripe.com/test/prices/price_";
     assert!(pushed.lines().all(|line| line.contains(link)), "{pushed}");
 }
 
 #[tokio::test]
-async fn links_to_what_is_in_a_sandbox_lead_to_the_sandbox() {
+async fn links_to_objects_in_a_sandbox_lead_to_the_sandbox() {
     for flags in [&["--sandbox"][..], &[]] {
         leads_to_no_dashboard(flags).await;
     }
@@ -103,8 +103,8 @@ async fn links_to_what_is_in_a_sandbox_lead_to_the_sandbox() {
     }
 }
 
-/// Runs all commands that print links, against a sandbox that is named by flags or, without, by the address of its API.
-/// Only where it is known to be a sandbox do links lead to its pages.
+/// Runs all commands that print links, against a sandbox that is named by flags or only by the URL of its API. Links
+/// lead to its pages only if it is known to be a sandbox.
 async fn leads_to_no_dashboard(flags: &[&str]) {
     let place = Place::start().await;
     let sandboxed = |args: &[&str]| {
@@ -158,7 +158,7 @@ async fn an_existing_plan_is_not_changed() {
 }
 
 #[tokio::test]
-async fn what_is_pulled_can_be_pushed() {
+async fn a_pulled_model_can_be_pushed() {
     let place = Place::pushed().await;
     let pulled = place.tier(&["pull"]).ok().await;
     assert_eq!(json(&pulled)["plans"]["plan:pro@1"]["title"], "Pro");

@@ -97,7 +97,7 @@ async fn phases_marks_the_current_phase() {
     assert_eq!((rows[1][0], rows[1][3]), ("*", "feature:convert"));
     assert_eq!(rows[1][4..], ["plan:free@1", "(trial)"]);
     assert_eq!(rows[2][2..], ["feature:convert", "plan:free@1"]);
-    // The paid part begins where the trial ends, two weeks later.
+    // The paid phase begins when the trial ends, two weeks later.
     assert_eq!(rows[1][2], rows[2][0]);
     let machine = json(&place.tier(&["phases", "--json", "org:acme"]).ok().await);
     let time = |i: usize| -> chrono::DateTime<chrono::Utc> {
@@ -107,7 +107,7 @@ async fn phases_marks_the_current_phase() {
             .parse()
             .unwrap()
     };
-    // To the hour: the trial began when Stripe learned of it.
+    // To the hour, since the trial began when Stripe received the call.
     assert_eq!(((time(1) - time(0)).num_minutes() + 30) / 60, 14 * 24);
     assert_eq!(machine["phases"][0]["trial"], true);
 }
@@ -146,7 +146,7 @@ async fn without_a_plan_only_the_customer_is_written() {
         .await;
     assert_eq!(json(&info)["email"], "ops@acme.example");
 
-    // An org that is not there yet is created.
+    // An unknown org is created.
     place.tier(&["subscribe", "org:new"]).ok().await;
     let id = place.tier(&["whois", "org:new"]).ok().await;
     assert!(id.starts_with("cus_") && id.lines().count() == 1, "{id}");
@@ -325,7 +325,7 @@ async fn a_plan_is_taken_off_sale_and_put_back() {
         .fault()
         .await;
     assert!(fault.contains("(plan_archived)"), "{fault}");
-    // What Stripe has is compared, archived or not.
+    // A diff compares archived plans too.
     let diff = place.tier(&["diff", "pricing.json"]).ok().await;
     assert!(
         diff.ends_with("0 to create, 3 the same, 0 different\n"),
@@ -337,7 +337,7 @@ async fn a_plan_is_taken_off_sale_and_put_back() {
 }
 
 #[tokio::test]
-async fn who_is_affected_by_a_push_is_said_before() {
+async fn affected_orgs_are_shown_before_a_push() {
     let place = Place::pushed().await;
     for org in ["org:a", "org:b"] {
         place.tier(&["subscribe", org, "plan:pro@1"]).ok().await;

@@ -1,4 +1,4 @@
-//! `serve` and `sandbox`, as SDKs and process managers start and stop them.
+//! Starting and stopping `serve` and `sandbox`, as SDKs and process managers do.
 
 use tokio::net::TcpListener;
 

@@ -96,7 +96,7 @@ async fn a_slow_push_shows_progress() {
     assert!(counts.is_sorted(), "{seen:?}");
     assert!(seen.ends_with("30 features: 30 created, 0 already there\r\n"));
     assert!(seen.contains("[created]"), "{seen:?}");
-    // A pipe gets no spinner.
+    // There is no spinner in a pipe.
     let piped = place.tier(&["push", "pricing.json"]).ok().await;
     assert_eq!(piped.lines().count(), 30);
 }
@@ -190,7 +190,7 @@ async fn a_write_says_what_it_did() {
     assert_eq!(place.tier(&silent).ok().await, "");
 }
 
-/// The output of a run with a live key on a terminal where somebody types `answer`.
+/// The output of a run with a live key on a terminal, on which `answer` is typed.
 async fn asked(place: &Place, args: &[&str], answer: &'static str) -> (String, String) {
     let mut command = Command::new(TIER);
     command.args(args);
@@ -252,7 +252,7 @@ async fn live_data_is_changed_only_after_confirmation() {
         }
         place.sandbox().sandbox().reset();
     }
-    // The question is put to the person, whatever is redirected.
+    // The question goes to the terminal, whatever is redirected.
     let mut shell = Command::new("sh");
     shell.args([
         "-c",

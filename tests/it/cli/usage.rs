@@ -43,7 +43,7 @@ const COMMANDS: [&str; 34] = [
 ];
 
 #[tokio::test]
-async fn help_is_there_for_everything() {
+async fn every_command_has_help() {
     let place = Place::offline();
     let first = place.tier(&["--help"]).ok().await;
     assert_snapshot!("help", first);
@@ -96,7 +96,7 @@ async fn help_has_topics() {
 }
 
 #[tokio::test]
-async fn wrong_usage_ends_with_2_and_says_what_is_right() {
+async fn wrong_usage_exits_with_2_and_has_a_hint() {
     let place = Place::offline();
     let none = place.tier(&[]).misused().await;
     assert!(none.contains("Usage: tier"), "{none}");
@@ -155,7 +155,7 @@ async fn wrong_usage_ends_with_2_and_says_what_is_right() {
 }
 
 #[tokio::test]
-async fn the_version_is_the_first_thing_on_its_line() {
+async fn the_version_begins_the_line() {
     let place = Place::offline();
     let version = concat!(env!("CARGO_PKG_VERSION"), "\n");
     assert_eq!(place.tier(&["version"]).ok().await, version);
@@ -164,7 +164,7 @@ async fn the_version_is_the_first_thing_on_its_line() {
 }
 
 #[tokio::test]
-async fn shells_learn_the_commands() {
+async fn completion_scripts_have_the_commands() {
     let place = Place::offline();
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = place.tier(&["completions", shell]).ok().await;
@@ -243,7 +243,7 @@ async fn faults_of_a_model_are_shown_in_place() {
         6 |         "feature:y": { "bas": 1 }
           |                        ^
     "#);
-    // Nothing is sent, whatever the command.
+    // No command sends anything.
     for args in [
         &["push", "bad.json"][..],
         &["diff", "bad.json"],

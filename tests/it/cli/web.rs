@@ -1,4 +1,4 @@
-//! Commands that talk to others: a tier server, a web server with a model, the Model Builder.
+//! Commands that call other servers: a tier server, a web server with a model, the Model Builder.
 
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
@@ -33,7 +33,7 @@ async fn commands_can_be_sent_to_a_server() {
     at(&["report", "org:acme", "feature:convert", "2"])
         .ok()
         .await;
-    // One behaviour, here and there.
+    // The behaviour is the same in process and over HTTP.
     for args in [
         &["limits", "org:acme"][..],
         &["phases", "org:acme"],
@@ -77,7 +77,7 @@ async fn a_push_to_a_server_cannot_switch_accounts() {
 }
 
 #[tokio::test]
-async fn a_server_may_want_a_key() {
+async fn a_server_may_require_a_key() {
     let place = Place::start().await;
     let run = place.tier(&["serve", "--addr", "127.0.0.1:0"]);
     let server = run.env("TIER_API_KEY", "server-secret").started().await;
@@ -94,7 +94,7 @@ async fn a_server_may_want_a_key() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_told_as_such() {
+async fn an_unreachable_server_is_reported_as_such() {
     let place = Place::offline();
     let run = place.tier(&["ls", "--base-url", "http://me:secret@127.0.0.1:9"]);
     let fault = run.fault().await;
@@ -110,7 +110,7 @@ async fn a_server_that_is_not_there_is_told_as_such() {
         let fault = place.tier(&["ls"]).env("TIER_BASE_URL", url).fault().await;
         assert!(fault.contains(expected), "{fault}");
     }
-    // Not every server is one of ours.
+    // The server may be another program.
     let web = Web::start(Router::new()).await;
     let fault = place.tier(&["ls", "--base-url", web.url()]).fault().await;
     assert!(
@@ -182,7 +182,7 @@ async fn healthcheck_tells_by_its_exit_status() {
     let server = run.env("TIER_API_KEY", "server-secret").started().await;
     let url = server.url();
     let addr = url.strip_prefix("http://").unwrap();
-    // A proxy does not stand before this machine.
+    // A proxy is not used for this machine.
     for proxy in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
         let run = place.tier(&["healthcheck", "--addr", addr]);
         assert_eq!(run.env(proxy, "http://127.0.0.1:9").ok().await, "");
@@ -241,7 +241,7 @@ async fn healthcheck_asks_a_server_with_a_certificate_over_tls() {
 }
 
 #[tokio::test]
-async fn a_model_can_be_on_the_web() {
+async fn a_model_can_be_read_from_a_url() {
     let place = Place::start().await;
     let router = Router::new().route(
         "/pricing.json",
@@ -320,7 +320,7 @@ async fn share_prints_the_link() {
     let url = format!("{source}?token=secret");
     let link = at("/models", &["share", &url]).ok().await;
     assert_eq!(link, format!("https://example.com/m/1?from={source}\n"));
-    // The flag goes before the variable.
+    // The flag takes precedence over the variable.
     let flag = [
         "share",
         "pricing.json",
@@ -348,7 +348,7 @@ async fn share_prints_the_link() {
 }
 
 #[tokio::test]
-async fn a_model_goes_nowhere_unless_a_server_is_named() {
+async fn a_model_is_sent_only_to_a_named_server() {
     let place = Place::offline();
     place.write("pricing.json", PRICING);
     let said = place.tier(&["share", "pricing.json"]).misused().await;
@@ -360,7 +360,7 @@ async fn a_model_goes_nowhere_unless_a_server_is_named() {
 }
 
 #[tokio::test]
-async fn a_server_that_takes_no_models_is_told_as_such() {
+async fn a_server_that_accepts_no_models_is_reported_as_such() {
     let place = Place::start().await;
     place.write("pricing.json", PRICING);
     let server = place

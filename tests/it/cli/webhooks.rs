@@ -3,7 +3,7 @@
 use super::{Place, cells, json};
 
 #[tokio::test]
-async fn an_endpoint_is_made_listed_and_deleted() {
+async fn an_endpoint_is_created_listed_and_deleted() {
     let place = Place::pushed().await;
     let made = place
         .tier(&["webhook", "create", "https://tier.example"])

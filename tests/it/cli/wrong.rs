@@ -1,10 +1,10 @@
-//! Command lines that are wrong, and what is said of what fails: to people, and with `--json` to programs.
+//! Wrong command lines, and error messages for people and, with `--json`, for programs.
 
 use serde_json::json as object;
 
 use super::{PRICING, Place, json};
 
-/// The calls that this place's Stripe has got.
+/// The calls that this place's Stripe has received.
 fn calls(place: &Place) -> String {
     let sandbox = place.sandbox().sandbox();
     format!("{:?}", sandbox.requests(None))
@@ -28,7 +28,7 @@ async fn the_version_has_a_flag() {
 }
 
 #[tokio::test]
-async fn words_that_are_no_commands_have_a_hint() {
+async fn unknown_commands_have_a_hint() {
     let place = Place::offline();
     for (word, hint) in [
         ("cancel", "`tier subscribe --cancel ORG`"),
@@ -106,7 +106,7 @@ async fn programs_get_errors_as_json() {
 }
 
 #[tokio::test]
-async fn names_are_looked_for_only_if_they_were_not_found() {
+async fn suggestions_are_looked_up_only_after_a_failure() {
     let place = Place::pushed().await;
     place
         .tier(&["subscribe", "org:acme", "plan:free@1"])
@@ -125,7 +125,7 @@ async fn names_are_looked_for_only_if_they_were_not_found() {
         let before = pulls();
         let said = place.tier(args).fault().await;
         assert!(!said.contains("did you mean"), "{args:?}: {said}");
-        // What a request names is looked up by its keys; the list of all prices is for suggestions.
+        // The names in a request are looked up by their keys. The list of all prices is only for suggestions.
         assert!(pulls() - before <= 1, "{args:?}: {}", calls(&place));
     }
     let list = "`tier ls` lists what there is to subscribe to\n";
@@ -154,7 +154,7 @@ async fn names_are_looked_for_only_if_they_were_not_found() {
             assert_eq!(pulls(), before, "{args:?}");
         }
     }
-    // It is clear what this is, wherever it is.
+    // The name only lacks its `plan:`.
     let before = pulls();
     for typed in ["free@1", "fre@7"] {
         let said = place.tier(&["subscribe", "org:acme", typed]).fault().await;
@@ -178,7 +178,7 @@ async fn names_are_looked_for_only_if_they_were_not_found() {
 }
 
 #[tokio::test]
-async fn an_empty_model_is_told_as_such() {
+async fn an_empty_model_is_reported_as_such() {
     let place = Place::start().await;
     for empty in ["{}", "", "{\"plans\": {}}", "// nothing\n"] {
         place.write("empty.json", empty);
@@ -208,7 +208,7 @@ async fn an_empty_model_is_told_as_such() {
 }
 
 #[tokio::test]
-async fn names_that_some_clients_refuse_are_warned_of() {
+async fn names_that_some_clients_refuse_are_warned_about() {
     let place = Place::start().await;
     place.write(
         "pricing.json",

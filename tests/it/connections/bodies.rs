@@ -1,4 +1,4 @@
-//! Clients that are still sending their body when the answer comes can read the answer.
+//! Clients that are still sending their body when they are answered can read the answer.
 
 use reqwest::Client;
 use tier::server::Options;
@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt as _;
 use super::{SOON, Server, has_error_body, read_to, rest, rest_while_silent, server};
 use testing::time::hold_time;
 
-/// More than sockets and the windows of HTTP/2 have room for.
+/// More than fits into socket buffers and HTTP/2 windows.
 const LARGE: usize = 8 << 20;
 
 /// A client that speaks HTTP/1, and one that speaks HTTP/2 from the first byte.
@@ -56,13 +56,13 @@ async fn clients_read_why_their_body_is_refused() {
 }
 
 #[tokio::test]
-async fn a_body_without_an_end_is_not_read_for_ever() {
+async fn an_endless_body_is_not_read_forever() {
     let server = a_server().await;
     let mut stream = server.begin(post(LARGE).as_bytes()).await;
     read_to(&mut stream, b"no thanks").await;
     let _time = hold_time();
     assert_eq!(rest_while_silent(stream).await, "");
-    // Not even all that is there.
+    // It does not even read all that was sent.
     let mut stream = server.begin(post(LARGE * 1024).as_bytes()).await;
     while stream.write_all(&[b' '; 8 * 1024]).await.is_ok() {}
 }
@@ -111,7 +111,7 @@ async fn clients_read_why_their_head_is_refused() {
     }
 }
 
-/// A head of as many bytes as no socket has room for.
+/// The head is larger than any socket buffer.
 #[tokio::test]
 async fn a_client_that_sends_its_whole_head_first_reads_that_it_is_too_large() {
     let server = a_server().await;
@@ -120,7 +120,7 @@ async fn a_client_that_sends_its_whole_head_first_reads_that_it_is_too_large() {
         stream.write_all(&[b'x'; 1024]).await.expect("it reads");
     }
     has_error_body(&rest(stream).await, 431, "headers_too_large");
-    // It is not read for ever.
+    // The server does not read it forever.
     let server = super::server(Options {
         head_timeout: SOON,
         ..Options::default()

@@ -1,4 +1,4 @@
-//! Slow clients: only a timely request keeps a connection open.
+//! Slow clients. Only a timely request keeps a connection open.
 
 use tier::server::Options;
 use tokio::io::AsyncWriteExt as _;
@@ -8,7 +8,7 @@ use testing::time::hold_time;
 
 /// The opening of HTTP/2: the preface, and empty settings.
 pub(super) const OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-/// The header of the server's settings, but for their length.
+/// The frame header of the server's settings, without the length.
 pub(super) const SETTINGS: &[u8] = b"\x04\0\0\0\0\0";
 const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0everyday";
 
@@ -34,14 +34,14 @@ pub(super) fn get(path: &str) -> Vec<u8> {
 /// A HEADERS frame on stream 3 that needs a CONTINUATION.
 const HALF_A_HEAD: &[u8] = b"\0\0\x01\x01\x01\0\0\0\x03\x82";
 
-/// Opens a connection with `opening`. Once the server has said `awaited`, time passes, and `piece` is sent again and
-/// again until the server ends the connection; what it said.
+/// Opens a connection with `opening`. Once the server has sent `awaited`, time passes, and `piece` is sent repeatedly
+/// until the server ends the connection. Returns what it sent.
 async fn dribble(server: &Server, opening: &[u8], awaited: &[u8], piece: &[u8]) -> Vec<u8> {
     let mut stream = server.begin(opening).await;
     let mut said = read_to(&mut stream, awaited).await;
     let (reader, mut writer) = stream.into_split();
     let rest = rest_in_time(reader, async || {
-        // It may just have been ended.
+        // The connection may just have ended.
         let _ = writer.write_all(piece).await;
     });
     said.extend(rest.await.into_bytes());
@@ -78,7 +78,7 @@ async fn a_connection_without_requests_is_closed_whatever_else_it_sends() {
     let _time = hold_time();
     let said = dribble(&server, OPENING, SETTINGS, PING).await;
     assert!(kinds(&said).contains(&GOAWAY), "{said:?}");
-    // A request only postpones it.
+    // A request only postpones the close.
     let said = dribble(&server, &[OPENING, &get("/")].concat(), b"here", PING).await;
     let (kinds, text) = (kinds(&said), String::from_utf8_lossy(&said));
     assert!(kinds.contains(&GOAWAY) && text.contains("here"), "{said:?}");

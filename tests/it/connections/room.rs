@@ -57,7 +57,7 @@ async fn idle_connections_make_room_after_a_request() {
     let mut works = server.begin(SLOW).await;
     server.reached.notified().await;
     let request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-    // Its request may not quite be finished when the next connection comes.
+    // Its request may not be quite finished when the next connection arrives.
     until("the idle one makes room", async || {
         let mut stream = server.web.connect().await;
         let _ = stream.write_all(request).await;

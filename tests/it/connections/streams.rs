@@ -1,4 +1,4 @@
-//! What HTTP/2 lets a client have is bounded, whoever it is.
+//! Limits on HTTP/2 connections.
 
 use tier::server::Options;
 use tokio::net::TcpStream;
@@ -6,14 +6,14 @@ use tokio::net::TcpStream;
 use super::heads::{OPENING, SETTINGS, get};
 use super::{Server, read_to, server};
 
-/// A setting: streams at once.
+/// The setting for concurrent streams.
 const STREAMS: u16 = 3;
-/// How much of a body a client may send before it is read.
+/// The setting for the bytes of a body that may be sent before it is read.
 const WINDOW: u16 = 4;
-/// The largest head.
+/// The setting for the largest head.
 const HEADS: u16 = 6;
 
-/// A connection, and what the server allows it.
+/// A connection, and the settings that the server sends.
 async fn open(server: &Server) -> (TcpStream, Vec<(u16, u32)>) {
     let mut stream = server.begin(OPENING).await;
     let mut said = read_to(&mut stream, SETTINGS).await;
@@ -37,7 +37,7 @@ fn allowed(settings: &[(u16, u32)], name: u16) -> Option<u32> {
 }
 
 #[tokio::test]
-async fn a_connection_may_do_less_where_there_are_many() {
+async fn a_connection_may_have_fewer_streams_if_there_are_many_connections() {
     let server = server(Options {
         connections: 16,
         connections_per_peer: Some(16),
@@ -48,7 +48,7 @@ async fn a_connection_may_do_less_where_there_are_many() {
     for number in 1..=4 {
         let (stream, settings) = open(&server).await;
         held.push(stream);
-        // One of them may be taken by another connection before it has brought a request.
+        // Another connection may hold one slot before it has sent a request.
         let is_one_of_few = number <= 2;
         let (streams, heads) = if is_one_of_few { (64, 64) } else { (8, 16) };
         assert_eq!(allowed(&settings, STREAMS), Some(streams), "{number}");
@@ -58,7 +58,7 @@ async fn a_connection_may_do_less_where_there_are_many() {
     }
 }
 
-/// What is kept of bodies that no handler has read yet is bounded for each connection: no more may be sent.
+/// The unread bytes of bodies are limited for each connection. No more may be sent.
 #[tokio::test]
 async fn a_connection_may_send_no_more_than_its_window_before_it_is_read() {
     let server = server(Options::default()).await;

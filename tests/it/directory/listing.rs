@@ -1,4 +1,4 @@
-//! Accounts whose customers Stripe does not search: all customers are listed.
+//! Accounts for which Stripe does not support search. All customers are listed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,16 +20,16 @@ const UNAVAILABLE: &str = "search feature unavailable for merchant";
 /// The faults of a Stripe.
 #[derive(Default)]
 struct Faulty {
-    /// The message with which searches are refused, and how many of them.
+    /// The message that refuses searches, and how many are refused.
     words: &'static str,
     searches: AtomicUsize,
-    /// The page of customers, after the first, that cannot be had, and how many were asked for.
+    /// Which page of customers after the first fails, and how many were requested.
     broken_page: usize,
     pages: AtomicUsize,
 }
 
 impl Faulty {
-    /// The answer in place of Stripe's, if there is a fault.
+    /// The faulty answer, if there is one.
     fn answer(&self, request: &Request) -> Option<Response> {
         let order = Ordering::Relaxed;
         let uri = request.uri();
@@ -151,7 +151,7 @@ async fn a_search_that_fails_for_another_reason_changes_nothing() {
     whois(&app, "org:a").await;
 }
 
-/// Creates 451 customers, which make five pages. Returns the oldest.
+/// Creates 451 customers, which are five pages. Returns the oldest.
 async fn many(app: &TestApp) -> String {
     let oldest = create(app, "org:oldest").await;
     for i in 0..450 {
@@ -174,7 +174,7 @@ async fn an_interrupted_listing_resumes_where_it_stopped() {
     let broken = app.get("/v1/whois?org=org:oldest").await;
     broken.fails(502, "stripe_unavailable");
     assert_eq!(whois(&app, "org:oldest").await, oldest);
-    // One call along with the search, and five pages.
+    // One call beside the search, and five pages.
     assert_eq!(look_ups(&app), (0, 6));
 }
 
@@ -190,7 +190,7 @@ async fn a_listing_continues_after_its_callers_have_left() {
         .adjusted(|app| app.limits.request_timeout = Duration::from_millis(30));
     while hasty.get("/v1/whois?org=org:oldest").await.status != 200 {}
     assert_eq!(whois(&app, "org:oldest").await, oldest);
-    // Each caller that leaves before the search has answered lists the newest customers, and no more.
+    // Each caller that leaves before the search is answered only lists the newest customers.
     let listed = app.sent(LIST);
     let pages = listed
         .iter()

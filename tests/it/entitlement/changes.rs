@@ -1,4 +1,4 @@
-//! What this server's own changes are answered with by Stripe is in the next answer, which costs no call.
+//! Stripe's answers to this server's own changes are cached, so that the next check makes no call.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tier::domain::MaxAge;
 use super::{SECOND, calls, freshness, memory};
 use crate::harness::{Settings, TestApp};
 
-/// Plans of which every two have a feature in common, each with another price, and one price in two of them.
+/// Plans that share features in pairs, each at another price, and one price in two of them.
 async fn start() -> TestApp {
     let app = TestApp::with(Settings {
         max_age: MaxAge {
@@ -107,7 +107,7 @@ async fn is_right_after(from: &Value, to: &Value, wait: Duration) {
     is_right_at_once(&app, "before the change").await;
     subscribe(&app, to).await;
     let when = format!("{from} -> {to} after {wait:?}");
-    // What was used of items that stay is not known of a period that begins with the change.
+    // If the change starts a new period, the usage of items that stay is not known.
     let ends_trial = from[0]["trial"] == true && from[0]["features"] == to[0]["features"];
     assert_eq!(is_right_at_once(&app, &when).await, !ends_trial, "{when}");
     subscribe(&app, from).await;
@@ -117,7 +117,7 @@ async fn is_right_after(from: &Value, to: &Value, wait: Duration) {
 }
 
 #[tokio::test]
-async fn particulars_and_a_checkout_leave_what_is_remembered() {
+async fn details_and_a_checkout_leave_the_cache() {
     let app = super::start().await;
     calls(&app).await;
     app.get("/v1/phase?org=org:a").await.ok();
@@ -147,9 +147,9 @@ async fn particulars_and_a_checkout_leave_what_is_remembered() {
     assert_eq!(app.stripe_calls(), 0);
 }
 
-/// What another server has reported on items that stay was not seen, so the answer is as old as it was.
+/// Reports by another server on items that stay were not read, so the answer keeps its age.
 #[tokio::test]
-async fn usage_of_items_that_stay_is_as_old_as_it_was() {
+async fn usage_of_items_that_stay_keeps_its_age() {
     let app = start().await;
     subscribe(&app, &json!([{"features": ["plan:a@1"]}])).await;
     app.twin().report("org:a", "feature:sum", 5).await;

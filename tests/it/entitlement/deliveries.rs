@@ -1,5 +1,5 @@
-//! What others write is known within the promised time, whatever becomes of Stripe's events on their way. How many calls
-//! that costs is printed (`-- --nocapture`).
+//! Changes by others show within the promised time, whatever happens to Stripe's events. `-- --nocapture` prints how
+//! many calls that takes.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use super::{SECOND, start_with};
 use crate::harness::{STRIPE_KEY, Settings, TestApp};
 use testing::time::until;
 
-/// As long as answers may be old while events come.
+/// How old answers may be while events arrive.
 const WITH_EVENTS: Duration = Duration::from_secs(300);
 
-/// What another server does.
+/// A step of another server.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Subscribe(&'static str),
@@ -36,7 +36,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..12)
 }
 
-/// A server that takes its sandbox's events over HTTP.
+/// A server that receives its sandbox's events over HTTP.
 async fn start() -> (TestApp, JoinSet<()>) {
     let app = start_with(Settings::remembering()).await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
@@ -57,7 +57,7 @@ async fn start() -> (TestApp, JoinSet<()>) {
 async fn shown(app: &TestApp) -> (serde_json::Value, String) {
     let limits = app.get("/v1/limits?org=org:a").await.ok().json();
     let phase = app.get("/v1/phase?org=org:a").await;
-    // Each read says how old it is allowed to be, and the rest has to be equal.
+    // Each answer has its own age, and the rest must be equal.
     (limits, phase.body)
 }
 
@@ -77,8 +77,8 @@ async fn carry_out(other: &TestApp, step: Step) {
     }
 }
 
-/// Waits until every event is delivered, or lost. One that a busy machine did not take in time is tried again later, by
-/// the sandbox's clock.
+/// Waits until every event is delivered or lost. The sandbox retries one that a busy machine did not accept in time, by
+/// its own clock.
 async fn delivered(app: &TestApp) {
     let mut failed = 0;
     until("every event has been delivered", async || {
@@ -92,8 +92,8 @@ async fn delivered(app: &TestApp) {
     .await;
 }
 
-/// Carries `steps` out at another server; at the end this one has to know the same `within` a time. The calls that its
-/// reads have cost.
+/// Carries out `steps` at another server. Afterwards this one must answer the same `within` a time. Returns the number
+/// of calls that its reads made.
 async fn run(fault: Option<&Action>, steps: &[Step], within: Duration) -> u64 {
     let (app, _server) = start().await;
     if let Some(action) = fault {
@@ -151,12 +151,12 @@ fn all_are_lost() {
 }
 
 #[test]
-fn all_come_twice() {
+fn all_arrive_twice() {
     check("all twice", Some(&Action::Double), WITH_EVENTS);
 }
 
 #[test]
-fn all_come_in_another_order() {
+fn all_arrive_in_another_order() {
     let minutes = Action::Shuffle(Duration::from_secs(180));
     check("shuffled by minutes", Some(&minutes), WITH_EVENTS);
 }

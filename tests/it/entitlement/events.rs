@@ -1,4 +1,4 @@
-//! Stripe's events: who is believed, and what is read again because of one.
+//! Stripe's events: which are accepted, and what is read again after one.
 
 use axum::http::Method;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -49,7 +49,7 @@ async fn customer(app: &TestApp) -> String {
 }
 
 #[tokio::test]
-async fn only_what_stripe_has_signed_is_taken() {
+async fn only_signed_events_are_accepted() {
     let app = start().await;
     let now = app.sandbox().clock().unix();
     let body = event(
@@ -86,7 +86,7 @@ async fn only_what_stripe_has_signed_is_taken() {
 }
 
 #[tokio::test]
-async fn an_event_says_whom_to_read_again() {
+async fn an_event_outdates_the_org_of_its_customer() {
     let app = start().await;
     let customer = customer(&app).await;
     calls(&app).await;
@@ -122,7 +122,7 @@ async fn an_event_says_whom_to_read_again() {
 }
 
 #[tokio::test]
-async fn while_events_come_answers_may_be_older() {
+async fn answers_may_be_older_while_events_arrive() {
     let app = start().await;
     let nothing = event("something.new", &json!({"object": "x"}));
     calls(&app).await;
@@ -138,7 +138,7 @@ async fn while_events_come_answers_may_be_older() {
 }
 
 #[tokio::test]
-async fn what_an_event_outdated_serves_while_stripe_is_away() {
+async fn an_outdated_answer_is_served_during_an_outage() {
     let app = start().await;
     let customer = customer(&app).await;
     calls(&app).await;
@@ -157,7 +157,7 @@ async fn what_an_event_outdated_serves_while_stripe_is_away() {
 }
 
 #[tokio::test]
-async fn a_customer_that_was_deleted_is_nobodys_at_once() {
+async fn a_deleted_customer_is_forgotten_at_once() {
     let app = start().await;
     let customer = customer(&app).await;
     calls(&app).await;
@@ -172,9 +172,9 @@ async fn a_customer_that_was_deleted_is_nobodys_at_once() {
         .fails(400, "org_not_found");
 }
 
-/// Nobody asks for the org after the purchase, and the first subscription must not be billed on.
+/// The org is not read after the purchase, and the first subscription must not be billed any longer.
 #[tokio::test]
-async fn a_purchase_ends_what_it_supersedes_though_nobody_reads_the_org() {
+async fn a_purchase_ends_superseded_subscriptions_without_a_read_of_the_org() {
     for (is_known, max_age) in [
         (true, Settings::remembering().max_age),
         (false, Settings::remembering().max_age),
@@ -212,7 +212,7 @@ async fn a_purchase_ends_what_it_supersedes_though_nobody_reads_the_org() {
     }
 }
 
-/// The org's first read is under way, and nobody knows yet that the customer is its.
+/// During the org's first read, the server does not know yet that the customer is the org's.
 #[tokio::test]
 async fn an_event_during_the_first_read_is_not_lost() {
     let app = start().await;
@@ -245,7 +245,7 @@ async fn an_event_during_the_first_read_is_not_lost() {
 }
 
 #[tokio::test]
-async fn a_page_that_has_expired_is_no_reason_to_read_each_second() {
+async fn an_expired_page_does_not_cause_reads_every_second() {
     let app = start().await;
     let customer = customer(&app).await;
     let checkout =

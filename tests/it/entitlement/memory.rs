@@ -1,4 +1,4 @@
-//! What is remembered, for how many orgs, and for whom.
+//! The size of the cache, and who gets its answers.
 
 use serde_json::json;
 use stripe_sandbox::{Action, Rule};
@@ -7,7 +7,7 @@ use super::{SECOND, calls, freshness, memory, start, start_with, used};
 use crate::harness::Settings;
 
 #[tokio::test]
-async fn no_more_orgs_are_remembered_than_there_is_room_for() {
+async fn the_number_of_cached_orgs_is_limited() {
     const ROOM: usize = 4;
     let app = start_with(Settings {
         max_orgs: ROOM,
@@ -36,7 +36,7 @@ async fn no_more_orgs_are_remembered_than_there_is_room_for() {
 }
 
 #[tokio::test]
-async fn that_there_is_no_phase_says_how_old_that_is() {
+async fn the_absence_of_a_phase_has_an_age() {
     let app = start().await;
     app.post_json("/v1/subscribe", &json!({"org": "org:new", "info": {}}))
         .await
@@ -53,7 +53,7 @@ async fn that_there_is_no_phase_says_how_old_that_is() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_revoked_is_told_nothing_old() {
+async fn a_revoked_key_gets_no_cached_answers() {
     let app = start().await;
     calls(&app).await;
     let revoked = Action::Status(401, None);

@@ -1,4 +1,4 @@
-//! Reads, writes, events and the clock meet: nobody is told what is over, and nobody waits for what hangs.
+//! Races of reads, writes, events and the clock. No answer is outdated, and no check waits for a call that hangs.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ async fn cancel(app: &TestApp) -> crate::harness::Answer {
     app.post_json("/v1/subscribe", &cancel).await
 }
 
-/// The org's plan is another from the 5th of January on.
+/// Schedules another plan from 5 January on.
 async fn plan_change(app: &TestApp, features: Value) {
     let phases = json!([
         {"features": ["plan:free@1"]}, {"effective": "2023-01-05T00:00:00Z", "features": features},
@@ -27,7 +27,7 @@ async fn plan_change(app: &TestApp, features: Value) {
 }
 
 #[tokio::test]
-async fn what_follows_a_planned_change_is_not_guessed_while_stripe_is_away() {
+async fn the_state_after_a_scheduled_change_is_not_guessed_during_an_outage() {
     let app = start().await;
     plan_change(&app, json!(["plan:pro@1"])).await;
     app.set_clock(START + 4 * 86_400 - 5);
@@ -46,12 +46,12 @@ async fn what_follows_a_planned_change_is_not_guessed_while_stripe_is_away() {
 }
 
 #[tokio::test]
-async fn a_change_that_comes_due_during_a_read_is_seen_by_the_next() {
+async fn a_change_that_comes_due_during_a_read_shows_in_the_next() {
     for (features, granted) in [(json!(["plan:pro@1"]), Some(0)), (json!([]), None)] {
         let app = start().await;
         plan_change(&app, features).await;
         app.set_clock(START + 4 * 86_400 - 5);
-        // What is slow is answered with what was, and read by a server for which it is later.
+        // The slow read returns the state before the change, to a server for which the change is due.
         app.slow_down("GET", "/v1/invoices/upcoming/lines", FOREVER);
         let pass = async {
             app.until_slow().await;
@@ -67,7 +67,7 @@ async fn a_change_that_comes_due_during_a_read_is_seen_by_the_next() {
 }
 
 #[tokio::test]
-async fn while_a_report_hangs_whose_caller_has_left_stripe_is_asked() {
+async fn stripe_is_asked_while_an_abandoned_report_hangs() {
     let app = start().await;
     calls(&app).await;
     let hangs = Rule::new("POST", "/v1/subscription_items/*", Action::Delay(FOREVER));
@@ -80,7 +80,7 @@ async fn while_a_report_hangs_whose_caller_has_left_stripe_is_asked() {
     })
     .await;
     assert_eq!(calls(&app).await.1, "stripe", "it may count at any moment");
-    // It holds up nobody else's report.
+    // It does not delay other reports.
     app.report("org:a", "feature:calls", 2).await;
     app.sandbox().clear_faults();
     app.settled().await;
@@ -88,7 +88,7 @@ async fn while_a_report_hangs_whose_caller_has_left_stripe_is_asked() {
 }
 
 #[tokio::test]
-async fn during_a_change_stripe_is_asked() {
+async fn stripe_is_asked_during_a_change() {
     let app = start().await;
     calls(&app).await;
     app.slow_down("POST", "/v1/subscription_schedules*", FOREVER);
@@ -103,7 +103,7 @@ async fn during_a_change_stripe_is_asked() {
 }
 
 #[tokio::test]
-async fn a_change_that_did_nothing_leaves_the_last_answer() {
+async fn a_change_without_effect_keeps_the_cached_answer() {
     let app = start().await;
     calls(&app).await;
     app.get("/v1/phase?org=org:a").await.ok();
@@ -116,7 +116,7 @@ async fn a_change_that_did_nothing_leaves_the_last_answer() {
 }
 
 #[tokio::test]
-async fn in_an_outage_one_asks_for_all() {
+async fn one_request_probes_stripe_for_all_during_an_outage() {
     let app = start().await;
     app.subscribe("org:b", &["plan:free@1"]).await;
     calls(&app).await;
@@ -137,7 +137,7 @@ async fn in_an_outage_one_asks_for_all() {
 }
 
 #[tokio::test]
-async fn an_org_that_is_gone_is_not_remembered() {
+async fn an_org_that_is_gone_is_not_cached() {
     let app = start().await;
     calls(&app).await;
     app.get("/v1/phase?org=org:a").await.ok();
@@ -154,7 +154,7 @@ async fn an_org_that_is_gone_is_not_remembered() {
 }
 
 #[tokio::test]
-async fn no_cache_is_not_answered_by_a_read_that_began_before() {
+async fn no_cache_does_not_join_an_earlier_read() {
     let app = start().await;
     let other = app.beside(&crate::harness::Settings::default());
     app.slow_down("GET", "/v1/invoices/upcoming/lines", FOREVER);
@@ -170,7 +170,7 @@ async fn no_cache_is_not_answered_by_a_read_that_began_before() {
 }
 
 #[tokio::test]
-async fn an_answer_that_took_long_says_how_old_it_is() {
+async fn a_slow_answer_has_its_real_age() {
     let app = start().await;
     app.slow_down("GET", "/v1/invoices/upcoming/lines", FOREVER);
     let pass = async {
@@ -183,7 +183,7 @@ async fn an_answer_that_took_long_says_how_old_it_is() {
 }
 
 #[tokio::test]
-async fn a_total_that_is_there_already_is_in_the_next_answer() {
+async fn clobbering_to_the_current_total_shows_in_the_next_answer() {
     let app = start().await;
     calls(&app).await;
     app.twin().report("org:a", "feature:calls", 9).await;
@@ -193,7 +193,7 @@ async fn a_total_that_is_there_already_is_in_the_next_answer() {
 }
 
 #[tokio::test]
-async fn limits_and_phase_tell_of_one_plan() {
+async fn limits_and_phase_agree_about_the_plan() {
     let app = start().await;
     calls(&app).await;
     let other = app.beside(&crate::harness::Settings::default());
@@ -206,7 +206,7 @@ async fn limits_and_phase_tell_of_one_plan() {
 }
 
 #[tokio::test]
-async fn a_keyed_report_is_in_memory_and_its_repetition_changes_nothing() {
+async fn a_keyed_report_is_cached_and_its_repetition_changes_nothing() {
     let app = start().await;
     calls(&app).await;
     for _ in 0..2 {
@@ -218,7 +218,7 @@ async fn a_keyed_report_is_in_memory_and_its_repetition_changes_nothing() {
 }
 
 #[tokio::test]
-async fn that_one_org_is_busy_says_nothing_of_another() {
+async fn a_busy_org_does_not_affect_another() {
     let app = start().await;
     app.subscribe("org:b", &["plan:free@1"]).await;
     calls(&app).await;

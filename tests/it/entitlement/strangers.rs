@@ -1,4 +1,4 @@
-//! Strangers that send slowly what looks like a delivery of Stripe's.
+//! Slow requests from others that look like deliveries of Stripe's.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -28,7 +28,7 @@ async fn send_head(app: &TestApp, signature: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn slow_strangers_hold_deliveries_up_for_seconds_at_most() {
+async fn slow_requests_delay_deliveries_for_seconds_at_most() {
     let app = start().await;
     let genuine = event(
         "customer.updated",
@@ -37,7 +37,7 @@ async fn slow_strangers_hold_deliveries_up_for_seconds_at_most() {
     let now = app.sandbox().clock().unix();
     let _held = hold_time();
     for unsigned in [String::new(), signature("whsec_guess", now - 301, "")] {
-        // It is refused before its body is waited for.
+        // It is refused before its body arrives.
         let refused = send_head(&app, &unsigned).await;
         refused.fails(400, "invalid_request");
     }

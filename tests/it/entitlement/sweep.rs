@@ -1,4 +1,4 @@
-//! The sweep: what nobody has told of is found.
+//! The sweep, which finds changes that no event reported.
 
 use stripe_sandbox::{Action, Rule};
 use tier::domain::{Domain, Lane, Swept};
@@ -6,7 +6,7 @@ use tier::domain::{Domain, Lane, Swept};
 use super::{SECOND, calls, memory, start_with, stripe};
 use crate::harness::{Settings, TestApp};
 
-/// A server that remembers for a day.
+/// A server whose cache lasts for a day.
 async fn start() -> TestApp {
     let mut settings = Settings::remembering();
     settings.max_age.usual = 86_400 * SECOND;
@@ -14,7 +14,7 @@ async fn start() -> TestApp {
 }
 
 async fn sweep(app: &TestApp) -> Swept {
-    // Only what was read before it is compared.
+    // Only orgs that were read before the sweep are compared.
     app.advance(SECOND);
     let domain: Domain = app.domain().in_background(Lane::Bulk);
     let swept = domain.sweep().await.expect("Stripe answers");
@@ -23,7 +23,7 @@ async fn sweep(app: &TestApp) -> Swept {
 }
 
 #[tokio::test]
-async fn what_is_remembered_otherwise_is_found() {
+async fn outdated_cache_entries_are_found() {
     let app = start().await;
     calls(&app).await;
     app.subscribe("org:other", &["plan:free@1"]).await;
@@ -40,7 +40,7 @@ async fn what_is_remembered_otherwise_is_found() {
 
     let other = app.beside(&Settings::default());
     other.subscribe("org:a", &["plan:pro@1"]).await;
-    // The events since the last sweep tell of it too.
+    // The events since the last sweep report it too.
     assert_eq!(sweep(&app).await.subscriptions, 2);
     assert_eq!(calls(&app).await, stripe(0));
     let limits = app.limits("org:a").await;
@@ -48,7 +48,7 @@ async fn what_is_remembered_otherwise_is_found() {
 }
 
 #[tokio::test]
-async fn drift_is_counted_where_even_the_events_are_gone() {
+async fn drift_is_counted_if_the_events_are_lost_too() {
     let app = start().await;
     calls(&app).await;
     let other = app.beside(&Settings::default());
@@ -65,7 +65,7 @@ async fn drift_is_counted_where_even_the_events_are_gone() {
 }
 
 #[tokio::test]
-async fn a_subscription_that_is_superseded_is_ended_though_nobody_reads_the_org() {
+async fn a_superseded_subscription_is_ended_without_a_read_of_the_org() {
     for (is_known, remembers) in [(true, true), (false, true), (false, false)] {
         let app = if remembers {
             start().await
@@ -98,7 +98,7 @@ async fn a_subscription_that_is_superseded_is_ended_though_nobody_reads_the_org(
 }
 
 #[tokio::test]
-async fn it_lists_a_hundred_a_call_and_goes_on_next_time_if_stripe_fails() {
+async fn a_sweep_lists_a_hundred_per_call_and_resumes_after_a_failure() {
     let app = start().await;
     for n in 0..101 {
         let org = format!("org:many-{n}");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stripe_sandbox::{Action, Rule};
 
-/// Until the fault is gone: no try takes that long.
+/// A delay that lasts until the fault is cleared. No attempt takes that long.
 const DELAY: Duration = Duration::from_secs(600);
 
 /// A fault.
@@ -51,7 +51,7 @@ impl Fault {
         }
     }
 
-    /// The sandbox's rule; none if the sandbox is not reached.
+    /// The rule for the sandbox. None if the sandbox is not reached.
     pub(super) fn rule(self, method: &str, path: &str) -> Option<Rule> {
         let rule = |action| Rule::new(method, path, action);
         Some(match self {
@@ -68,7 +68,7 @@ impl Fault {
         })
     }
 
-    /// The answer while it lasts.
+    /// The answer while the fault lasts.
     pub(super) fn answer(self) -> (u16, &'static str) {
         match self {
             Self::Delay => (504, "stripe_unavailable"),
@@ -85,7 +85,7 @@ pub(super) enum Callers {
     One,
     /// Two, to two servers.
     AtOnce,
-    /// One that does not wait for the answer.
+    /// One that hangs up before the answer.
     HangUp,
 }
 
@@ -114,13 +114,13 @@ pub(super) struct Endpoint {
     pub(super) method: &'static str,
     pub(super) path: &'static str,
     pub(super) body: &'static str,
-    /// The method of these calls: of a write, those that have an effect.
+    /// The method of the failing calls. For a write, these are the calls that have an effect.
     pub(super) calls: &'static str,
     /// Their path.
     pub(super) calls_path: &'static str,
     /// Whether it is sent with an `Idempotency-Key`.
     pub(super) keyed: bool,
-    /// Whether 7 units are used in the end, however often it is sent.
+    /// Whether exactly 7 units are used in the end, however often it is sent.
     pub(super) counts_once: bool,
 }
 

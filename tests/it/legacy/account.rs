@@ -1,4 +1,4 @@
-//! Who calls, whose account that is, and what an org has there.
+//! `whoami` and `org` of the API of 2022.
 
 use axum::http::Method;
 use base64::Engine as _;
@@ -22,7 +22,7 @@ async fn the_account_is_an_org() {
 }
 
 #[tokio::test]
-async fn keys_are_basic_users_or_bearer_tokens_and_not_looked_at_where_there_are_none() {
+async fn keys_are_basic_users_or_bearer_tokens_and_are_ignored_without_keys() {
     let app = TestApp::start().await;
     let basic = |key: &str| format!("Basic {}", BASE64_STANDARD.encode(format!("{key}:")));
     for authorization in [basic("any"), "Bearer any".to_owned(), "Digest x".to_owned()] {
@@ -51,7 +51,7 @@ async fn keys_are_basic_users_or_bearer_tokens_and_not_looked_at_where_there_are
 }
 
 #[tokio::test]
-async fn an_org_is_told_from_its_customer() {
+async fn an_org_has_the_details_of_its_customer() {
     let app = server().await;
     append(&app, "org:user+x@example.com", "plan:free@1", None)
         .await
@@ -81,7 +81,7 @@ async fn an_org_is_told_from_its_customer() {
         .await
         .fails(404, "not_found");
     app.get("/api/v1/org").await.fails(400, "invalid_request");
-    // Deleted in Stripe behind our back.
+    // Deleted in Stripe without the server.
     let whois = app.get("/v1/whois?org=org:acme").await.ok().json();
     let customer = whois["stripe_id"].as_str().expect("an id");
     app.stripe_delete(&format!("/v1/customers/{customer}"))
@@ -92,7 +92,7 @@ async fn an_org_is_told_from_its_customer() {
 }
 
 #[tokio::test]
-async fn what_was_never_there_is_not_found() {
+async fn unknown_paths_and_orgs_are_not_found() {
     let app = TestApp::start().await;
     for (method, path, status) in [
         (Method::GET, "/api/v1/check", 404),

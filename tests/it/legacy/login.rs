@@ -1,4 +1,4 @@
-//! Device login of the client of 2022: the device, and the page on which a person lets it have a key.
+//! Device login of the client of 2022: the device, and the page on which a person gives it a key.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ async fn poll_as(app: &TestApp, client: &str, login: &Value) -> Answer {
     answer
 }
 
-/// Polls when it is time to.
+/// Polls after the interval.
 async fn poll(app: &TestApp, login: &Value) -> Answer {
     app.advance(2 * SECOND);
     poll_as(app, DEVICE, login).await
@@ -71,7 +71,7 @@ fn code(login: &Value) -> &str {
     login["user_code"].as_str().expect("a code")
 }
 
-/// That the page has this status and says this; it loads nothing and is in nobody's frame or cache.
+/// Checks that the page has this status and text, loads nothing, and can be neither framed nor cached.
 #[track_caller]
 fn says(page: &Answer, status: u16, text: &str) {
     assert_eq!(page.status, status, "{}", page.body);
@@ -117,7 +117,7 @@ async fn a_device_receives_the_key_that_a_person_types_with_its_code() {
 }
 
 #[tokio::test]
-async fn a_server_without_keys_has_a_word_for_one() {
+async fn a_server_without_keys_accepts_a_word_as_the_key() {
     let app = start(&[]).await;
     says(
         &app.get("/auth/cli/verify").await,
@@ -189,7 +189,7 @@ async fn a_device_that_polls_too_often_is_slowed_down() {
 }
 
 #[tokio::test]
-async fn what_no_device_sends_is_refused_in_the_words_of_the_standard() {
+async fn malformed_requests_get_the_errors_of_the_standard() {
     let app = start(&["right"]).await;
     let login = begin(&app).await;
     let long = "x".repeat(101);
@@ -235,7 +235,7 @@ async fn what_no_device_sends_is_refused_in_the_words_of_the_standard() {
 }
 
 #[tokio::test]
-async fn an_address_may_begin_and_fail_only_so_often() {
+async fn logins_and_failures_are_limited_per_address() {
     let app = start(&["right"]).await;
     let login = begin(&app).await;
     for _ in 1..20 {
@@ -291,7 +291,7 @@ async fn only_the_servers_own_page_may_send_the_form() {
 }
 
 #[tokio::test]
-async fn it_is_off_unless_the_server_is_told_otherwise() {
+async fn it_is_off_by_default() {
     let app = TestApp::start().await;
     for path in ["/auth/cli", "/auth/cli/verify"] {
         let refused = post(&app, path, &[("client_id", DEVICE)]).await;

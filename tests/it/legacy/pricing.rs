@@ -15,7 +15,7 @@ async fn pull(app: &TestApp) -> Value {
 }
 
 #[tokio::test]
-async fn a_push_says_what_is_there_now_and_what_is_not() {
+async fn a_push_returns_the_result_for_each_feature() {
     let app = TestApp::start().await;
     let all = json!([
         "feature:convert@plan:bulk@1",
@@ -54,7 +54,7 @@ async fn a_push_says_what_is_there_now_and_what_is_not() {
 }
 
 #[tokio::test]
-async fn what_was_pulled_can_be_pushed() {
+async fn a_pulled_model_can_be_pushed() {
     let app = server().await;
     let more = json!({"plans": {
         "plan:yen@1": {"currency": "jpy", "interval": "@yearly", "features": {
@@ -85,7 +85,7 @@ async fn what_was_pulled_can_be_pushed() {
         today["plans"]["plan:yen@1"]["features"]["feature:a"]["base"],
         json!(0.123_456_789_012)
     );
-    // In a new account it is what it says: a charge for using it at all.
+    // In a new account, it is a flat charge for any usage.
     let elsewhere = TestApp::start().await;
     push(
         &elsewhere,

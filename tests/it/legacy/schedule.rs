@@ -7,7 +7,7 @@ use crate::harness::{DAY, TestApp};
 
 const FORTNIGHT: i64 = 14 * 86_400;
 
-/// The plans of the org with the seconds from now at which they begin; the one in force is marked.
+/// The plans of the org, each with its beginning in seconds from now. The one in force is marked.
 async fn schedule(app: &TestApp, org: &str) -> Vec<String> {
     let schedule = app
         .get(&format!("/api/v1/schedule?org={org}"))
@@ -123,7 +123,7 @@ async fn a_time_about_now_is_now() {
 }
 
 #[tokio::test]
-async fn two_at_once_are_both_there() {
+async fn two_concurrent_appends_both_take_effect() {
     for app in servers().await {
         let twin = app.twin();
         append(&app, "org:a", "plan:free@1", None).await.ok();
@@ -136,7 +136,7 @@ async fn two_at_once_are_both_there() {
         second.ok();
         let all = ["*plan:free@1 0", "plan:paid@24 86400", "plan:bulk@1 172800"];
         assert_eq!(schedule(&app, "org:a").await, all);
-        // And at two servers.
+        // Also at two servers.
         let (one, other) = (now(&app) + 3 * 86_400, now(&app) + 4 * 86_400);
         let (first, second) = tokio::join!(
             append(&app, "org:a", "plan:free@1", Some(one)),
@@ -161,7 +161,7 @@ async fn two_at_once_are_both_there() {
 }
 
 #[tokio::test]
-async fn what_was_subscribed_today_stays() {
+async fn phases_of_todays_api_stay() {
     let app = server().await;
     let at = |days: i64| time(now(&app) + days * 86_400);
     // A trial, a plan after it, and an end.
@@ -189,7 +189,7 @@ async fn what_was_subscribed_today_stays() {
         [null, null, whole(30)],
     ]);
     assert_eq!(json!(rows), expected);
-    // A phase without features has no place in the old format.
+    // The old format cannot express a phase without features.
     assert_eq!(schedule(&app, "org:a").await.len(), 3);
     let refused = append(&app, "org:a", "plan:bulk@1", Some(now(&app) + 31 * 86_400)).await;
     refused.fails(400, "invalid_request");
@@ -272,7 +272,7 @@ async fn usage_before_an_appended_plan_is_billed_by_the_one_before() {
 }
 
 #[tokio::test]
-async fn what_is_not_found_or_not_valid() {
+async fn unknown_and_invalid_names_are_refused() {
     let app = server().await;
     append(&app, "org:a", "plan:gone@1", None)
         .await

@@ -37,7 +37,7 @@ async fn confirm(app: &TestApp, org: &str, intent: &str) -> Answer {
     app.post_json("/v1/setup/confirm", &body).await
 }
 
-/// What a browser does with a card.
+/// Confirms a set-up intent with a card, as a browser does.
 async fn enter(app: &TestApp, intent: &str, card: &'static str) -> Value {
     let path = format!("/v1/setup_intents/{intent}/confirm");
     let params = [
@@ -47,7 +47,7 @@ async fn enter(app: &TestApp, intent: &str, card: &'static str) -> Value {
     app.stripe_post(&path, &params).await
 }
 
-/// What a person does on the page where the bank wants the customer to authenticate.
+/// Authenticates on the bank's page, as a person does.
 async fn authenticate(app: &TestApp, url: &str, outcome: &str) {
     let page = url
         .strip_prefix(app.stripe_url())
@@ -97,7 +97,7 @@ async fn a_card_that_was_set_up_pays_for_the_org() {
     );
     assert!(card["exp_month"].is_i64() && card["exp_year"].is_i64());
     append(&app, org, "plan:free@1", None).await.ok();
-    // Another card, also for a subscription that has one of its own.
+    // Another card, also for a subscription with its own card.
     let next = intent(&app, org).await;
     let entered = enter(&app, &next, "pm_card_mastercard").await;
     let done = confirm(&app, org, &next).await.ok().json();
@@ -111,7 +111,7 @@ async fn a_card_that_was_set_up_pays_for_the_org() {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_said_in_a_form_that_clients_recognise() {
+async fn incomplete_intents_have_a_form_that_clients_recognise() {
     let app = start().await;
     let org = "org:acme";
     let id = intent(&app, org).await;
@@ -218,7 +218,7 @@ async fn a_set_up_intent_of_another_org_is_not_found() {
 }
 
 #[tokio::test]
-async fn without_a_publishable_key_nothing_is_made() {
+async fn without_a_publishable_key_nothing_is_created() {
     let app = super::server().await;
     app.forget_calls();
     let refused = options(&app, "org:acme")
@@ -253,7 +253,7 @@ async fn without_a_publishable_key_nothing_is_made() {
 }
 
 #[tokio::test]
-async fn two_at_once_have_one_customer() {
+async fn concurrent_set_ups_create_one_customer() {
     let app = start().await;
     let twin = app.twin();
     let body = json!({"org": "org:acme"});

@@ -23,7 +23,7 @@ fn figures(answer: Answer) -> (i64, i64) {
     (number("used"), number("limit"))
 }
 
-/// As npm's `@tier.run/sdk` 1.1.1 takes, with the time of a client.
+/// Takes units as npm's `@tier.run/sdk` 1.1.1 does, with a client's time.
 async fn take(app: &TestApp, p: i64, at: i64) -> (i64, i64) {
     figures(reserve(app, json!({"p": p, "op": "incr", "now": time(at)})).await)
 }
@@ -49,7 +49,7 @@ async fn subscribed(plan: &str) -> Vec<Server> {
 }
 
 #[tokio::test]
-async fn usage_is_answered_with_what_is_used_after_it_also_beyond_the_limit() {
+async fn the_answer_has_the_usage_afterwards_also_beyond_the_limit() {
     for app in subscribed("plan:free@1").await {
         let now = now(&app);
         assert_eq!(look(&app, "org:acme", "feature:convert").await, (0, 10));
@@ -71,7 +71,7 @@ async fn usage_is_answered_with_what_is_used_after_it_also_beyond_the_limit() {
 }
 
 #[tokio::test]
-async fn of_many_at_once_each_is_answered_on_top_of_the_others() {
+async fn concurrent_requests_are_each_answered_with_their_own_total() {
     for app in subscribed("plan:bulk@1").await {
         let now = now(&app);
         let all = (0..40).map(|_| take(&app, 75, now));
@@ -102,7 +102,7 @@ async fn a_refund_is_exact_with_a_ledger_and_refused_without() {
             continue;
         }
         assert_eq!(figures(answer), (9, NO_LIMIT));
-        // As clients of before 1.0 and Go's give back.
+        // As the Go client and clients before 1.0 give units back.
         assert_eq!(
             figures(reserve(&app, json!({"n": -2})).await),
             (7, NO_LIMIT)
@@ -143,7 +143,7 @@ async fn a_clients_clock_may_be_a_minute_off() {
             .await
             .fails(400, "invalid_request");
         app.advance(10 * 60 * SECOND);
-        // Shortly before the period, and a while ago by our clock.
+        // Shortly before the period, and some time ago by the server's clock.
         assert_eq!(take(&app, 1, start - 60).await, (4, 10));
         assert_eq!(take(&app, 1, start + 200).await, (5, 10));
         reserve(&app, early).await.fails(400, "invalid_request");
@@ -156,7 +156,7 @@ async fn a_clients_clock_may_be_a_minute_off() {
 }
 
 #[tokio::test]
-async fn where_nothing_is_granted_a_look_shows_nothing_and_usage_is_refused() {
+async fn without_a_grant_a_read_shows_zero_and_usage_is_refused() {
     for app in subscribed("plan:free@1").await {
         let later = now(&app) + 86_400;
         append(&app, "org:later", "plan:free@1", Some(later))
@@ -185,9 +185,9 @@ async fn where_nothing_is_granted_a_look_shows_nothing_and_usage_is_refused() {
     }
 }
 
-/// A report says what a level is; these clients say by how much it changes.
+/// A report sets a level, but these clients send the change of it.
 #[tokio::test]
-async fn what_is_taken_of_a_level_is_added_to_it() {
+async fn units_taken_of_a_level_are_added_to_it() {
     for app in subscribed("plan:paid@24").await {
         for (feature, n, used) in [
             ("feature:peak", 3, 3),
@@ -214,7 +214,7 @@ async fn what_is_taken_of_a_level_is_added_to_it() {
 }
 
 #[tokio::test]
-async fn a_level_is_added_to_although_another_server_has_changed_it() {
+async fn units_are_added_to_a_level_that_another_server_has_changed() {
     let one = TestApp::with(Settings::remembering()).await;
     one.post_json("/api/v1/push", &super::model()).await.ok();
     append(&one, "org:acme", "plan:paid@24", None).await.ok();
@@ -222,7 +222,7 @@ async fn a_level_is_added_to_although_another_server_has_changed_it() {
     let two = one.beside(&Settings::remembering());
     let mut used = 0;
     for (app, n) in [(&one, 4), (&two, 3), (&one, 2), (&two, 1)] {
-        // Both remember what was used before.
+        // Both have cached the usage.
         look(&one, "org:acme", "feature:level").await;
         look(&two, "org:acme", "feature:level").await;
         one.advance(SECOND);
@@ -232,7 +232,7 @@ async fn a_level_is_added_to_although_another_server_has_changed_it() {
     }
 }
 
-/// What was used on an earlier plan is billed at its price, so nothing is added to it or taken back.
+/// Usage on an earlier plan is billed at its price, so it cannot be added to or given back.
 #[tokio::test]
 async fn usage_of_an_earlier_plan_is_neither_added_nor_given_back() {
     for app in subscribed("plan:paid@24").await {

@@ -1,5 +1,5 @@
-//! A server that dies in the middle of a migration: before each of its calls to Stripe takes effect, and after. Another server
-//! goes on, and in the end every org is billed what it is billed if nothing happens.
+//! A server dies during a migration, before or after each of its calls to Stripe takes effect. Another server
+//! continues, and in the end every org is billed as without a crash.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,10 +11,10 @@ use tokio::task::JoinSet;
 use super::{counts, customer, day, ended, model, plans, pro, subscribe, with};
 use crate::harness::{DAY, START, Settings, TestApp};
 
-/// Runs at the same time.
+/// The number of parallel runs.
 const WORKERS: usize = 8;
 
-/// When the server dies: before or after a call takes effect, counted from the beginning of the migration.
+/// When the server dies: before or after which call takes effect, counted from the beginning of the migration.
 #[derive(Clone, Copy, Debug)]
 struct Death {
     call: u32,
@@ -23,8 +23,8 @@ struct Death {
 
 const ORGS: [&str; 3] = ["org:a", "org:trial", "org:later"];
 
-/// Moves all, goes on after the death if there is one, and returns what orgs are billed in the end, the number of calls, and
-/// whether anything was cut.
+/// Moves all orgs, and continues after the death if there is one. Returns what orgs are billed in the end, the number
+/// of calls, and whether the server died.
 async fn run(at: &str, death: Option<Death>) -> (Value, u64, bool) {
     let mortal = Settings {
         retries: usize::from(death.is_none()),
@@ -45,7 +45,7 @@ async fn run(at: &str, death: Option<Death>) -> (Value, u64, bool) {
         let rule = |at| Rule::new("*", "/v1/*", Action::Drop).skipping(at);
         let at = rule(call).times(1);
         app.sandbox().add_fault(if after { at.after() } else { at });
-        // Nothing that it does afterwards reaches Stripe.
+        // No later call of it reaches Stripe.
         app.sandbox().add_fault(rule(call));
     }
     let request = with(pro(), "at", json!(at));
@@ -61,7 +61,7 @@ async fn run(at: &str, death: Option<Death>) -> (Value, u64, bool) {
     let is_cut = app.sandbox().fault_hits() > 0;
     app.sandbox().clear_faults();
     let other = app.twin();
-    // Whoever has no answer asks again, with the same key.
+    // A caller without an answer repeats the request with the same key.
     let id = if begun.status == 200 {
         begun
     } else {
@@ -103,7 +103,7 @@ async fn run(at: &str, death: Option<Death>) -> (Value, u64, bool) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whenever_it_dies_another_goes_on() {
+async fn another_server_completes_the_migration_wherever_one_dies() {
     for at in ["now", "period_end"] {
         let (expected, calls, _) = run(at, None).await;
         let calls = u32::try_from(calls).expect("not so many");
@@ -123,7 +123,7 @@ async fn whenever_it_dies_another_goes_on() {
             });
         }
         while let Some(worker) = workers.join_next().await {
-            worker.expect("every run ends as if nothing had happened");
+            worker.expect("every run ends as without a crash");
         }
     }
 }

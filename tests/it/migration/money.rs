@@ -1,16 +1,16 @@
-//! What a migration makes of an org's money is what `subscribe` makes of it.
+//! A migration bills an org exactly as `subscribe` would.
 
 use serde_json::{Value, json};
 
 use super::{customer, day, ended, plans, pro, start, subscription, with};
 use crate::harness::{DAY, START, TestApp};
 
-/// What an org has before, and what somebody would have to ask for by hand.
+/// An org's phases before, and the request that would move it by hand.
 struct Case {
     name: &'static str,
     /// Its phases.
     has: Value,
-    /// The phases that are asked for, to move it.
+    /// The phases of a request that moves it.
     asks: Value,
     has_card: bool,
     quantity: bool,
@@ -94,7 +94,7 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// Sets an org up as in the case.
+/// Creates the org of the case.
 async fn set_up(app: &TestApp, org: &str, case: &Case) {
     if case.has_card {
         super::subscribe(app, org, case.has.clone()).await;
@@ -123,7 +123,7 @@ async fn set_up(app: &TestApp, org: &str, case: &Case) {
     }
 }
 
-/// All that an org is billed, and what it has then.
+/// Everything that an org is billed, and what it has in the end.
 async fn outcome(app: &TestApp, org: &str) -> Value {
     let id = customer(app, org).await;
     let invoices = app
@@ -162,7 +162,7 @@ async fn coupons(app: &TestApp) {
     }
 }
 
-/// Two orgs that are the same: one is moved by a migration, the other by hand.
+/// Compares two equal orgs, one moved by a migration and the other by hand.
 async fn compare(case: &Case, at: &str, asks: &Value) {
     let app = start().await;
     coupons(&app).await;
@@ -188,7 +188,7 @@ async fn compare(case: &Case, at: &str, asks: &Value) {
     for (days, used) in [(4, 5), (25, 0), (33, 6), (70, 0)] {
         app.set_clock(START + days * 86_400);
         for org in ["org:migrated", "org:by-hand"] {
-            // Stripe settles what a change has left when somebody looks.
+            // A read settles what a change has left.
             app.limits(org).await;
             app.settled().await;
             let has_calls = app
@@ -237,8 +237,8 @@ async fn at_a_time() {
     }
 }
 
-/// Credits that take the form of credit notes, or go to the customer's balance, and changes that are planned for later are
-/// not in Stripe's previews.
+/// Stripe's previews do not include credit notes, credits to the customer's balance, and changes that are scheduled for
+/// later.
 const NOT_PREVIEWED: [&str; 4] = [
     "unpaid",
     "coupon unpaid",
@@ -246,7 +246,7 @@ const NOT_PREVIEWED: [&str; 4] = [
     "another plan later",
 ];
 
-/// What a dry run shows is what is billed until the next regular invoice, that included, if nothing more is used.
+/// A dry run shows what is billed up to and including the next regular invoice, if nothing more is used.
 #[tokio::test]
 async fn a_dry_run_shows_the_next_bill() {
     let mut others = Vec::new();
@@ -304,7 +304,7 @@ async fn invoices(app: &TestApp) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn with_a_ledger_what_was_used_is_billed_at_its_price() {
+async fn with_a_ledger_usage_is_billed_at_the_price_before_the_move() {
     let folder = tempfile::tempdir().expect("a folder");
     let stripe = start().await;
     let app = stripe.with_ledger(&folder.path().join("ledger")).await;

@@ -1,4 +1,4 @@
-//! Migrations at the same time as each other, and as other changes.
+//! Concurrent migrations, and migrations concurrent with other changes.
 
 use axum::http::Method;
 use serde_json::{Value, json};
@@ -87,7 +87,7 @@ async fn opposite_migrations_leave_each_org_one_plan() {
 async fn a_change_in_between_is_not_undone() {
     let app = subscribed(&["org:a", "org:b"], "plan:pro@1").await;
     let other = app.twin();
-    // The migration has read the org's state when another server changes its plan.
+    // Another server changes the org's plan after the migration has read its state.
     app.slow_down("POST", "/v1/subscription_schedules/*", DAY);
     let begun = app
         .post_json(
@@ -107,12 +107,12 @@ async fn a_change_in_between_is_not_undone() {
     };
     tokio::join!(changed, freed);
     ended(&app, &begun).await;
-    // One of the two came last; what the person asked for came after the migration had begun.
+    // Either may come last, and the person's change came after the migration had begun.
     assert_eq!(plans(&app, "org:a").await, json!(["plan:addon@1"]));
 }
 
 #[tokio::test]
-async fn it_goes_on_when_the_caller_has_left() {
+async fn a_migration_continues_after_its_caller_has_left() {
     let app = subscribed(&ORGS, "plan:pro@1").await;
     // Before it has begun, nothing happens.
     app.slow_down("GET", "/v1/subscriptions", DAY);

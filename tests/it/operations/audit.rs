@@ -1,4 +1,4 @@
-//! Every write leaves one line that says who asked for what, and how it ended.
+//! Every write has one line in the audit log: who asked for what, and how it ended.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use tier::api::{ApiKey, Audit, Keys};
 use crate::contract::DOCUMENT;
 use crate::harness::{DAY, TestApp};
 
-/// Where the lines go.
+/// The audit log.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
@@ -58,7 +58,7 @@ async fn post(app: &TestApp, key: &str, path: &str, body: &Value) -> u16 {
 }
 
 #[tokio::test]
-async fn a_write_leaves_a_line() {
+async fn a_write_has_a_line() {
     let (app, lines) = start().await;
     let model = json!({"plans": {"plan:p@1": {"features": {"feature:f": {"tiers": [{}]}}}}});
     let info = json!({"email": "jo@acme.example", "metadata": {"k": "secret"}});
@@ -132,7 +132,7 @@ async fn a_write_leaves_a_line() {
     );
 }
 
-/// Writes that are of no org, of many, or of one that the request does not name.
+/// Writes about no org, about many, or about one that the request does not name.
 const WITHOUT_ORG: [&str; 9] = [
     "/v1/archive",
     "/api/v1/push",
@@ -145,14 +145,14 @@ const WITHOUT_ORG: [&str; 9] = [
     "/v1/ledger/parked",
 ];
 
-/// Every operation that writes for a caller, with the document's own example of a body.
+/// Every operation that writes for a caller, with an example body from `openapi.yaml`.
 #[tokio::test]
-async fn each_kind_of_write_leaves_a_line() {
+async fn each_kind_of_write_has_a_line() {
     let (app, lines) = start().await;
     let paths = DOCUMENT["paths"].as_object().expect("paths");
     let mut written = 0;
     for (path, operations) in paths {
-        // Stripe's own events ask for nothing to be written.
+        // Stripe's events do not ask for a write.
         if operations.pointer("/post/security") == Some(&json!([{}])) {
             continue;
         }
@@ -199,7 +199,7 @@ async fn each_kind_of_write_leaves_a_line() {
 }
 
 #[tokio::test]
-async fn a_write_that_the_role_does_not_allow_leaves_a_line_and_one_without_a_key_none() {
+async fn a_write_refused_by_role_has_a_line_and_one_without_a_key_has_none() {
     let (app, lines) = start().await;
     let reader: ApiKey = "front:read:r".parse().expect("a key");
     let app = app.adjusted(|app| app.keys = Keys::new([reader]));
@@ -228,9 +228,9 @@ async fn a_write_that_the_role_does_not_allow_leaves_a_line_and_one_without_a_ke
     );
 }
 
-/// Nobody asked for the end of a subscription that Checkout has superseded.
+/// No request asks for the end of a subscription that Checkout superseded.
 #[tokio::test]
-async fn what_is_superseded_leaves_a_line() {
+async fn a_superseded_subscription_has_a_line() {
     for path in ["/v1/limits?org=org:a", "/v1/subscribe"] {
         let (app, lines) = start().await;
         let key = "sk_own_secret";

@@ -1,4 +1,4 @@
-//! One org, however busy, leaves room to the others.
+//! A busy org leaves room for the others.
 
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ fn report(org: &str) -> Value {
     json!({"org": org, "feature": "feature:f", "n": 1})
 }
 
-/// With two orgs that are subscribed, and a Stripe that takes for ever to change another subscription.
-/// A key has so few places that the requests of one org would take all of them.
+/// A server with two subscribed orgs, over a Stripe that never finishes changing a subscription. A key has so few slots
+/// that the requests of one org would take all of them.
 async fn start(places: usize) -> TestApp {
     let app = TestApp::start().await;
     app.push(&model()).await;
@@ -43,7 +43,7 @@ async fn start(places: usize) -> TestApp {
 
 const ONE: (&str, &str) = ("authorization", "Bearer one");
 
-/// The same request again and again, with one idempotency key.
+/// Sends a request with one idempotency key.
 async fn repeat(app: TestApp, path: &'static str, body: Value) -> Answer {
     let call = app.request(axum::http::Method::POST, path);
     let call = call.headers(&[ONE, ("idempotency-key", "again")]);
@@ -55,7 +55,7 @@ async fn post(app: TestApp, path: &'static str, body: Value) -> Answer {
     call.headers(&[ONE]).body(body.to_string()).send().await
 }
 
-/// Requests that cannot be worked on at once: one that Stripe works on for ever, and `waiting` that wait for it.
+/// Requests that run one after the other: one that Stripe never finishes, and `waiting` ones behind it.
 async fn queue<F>(app: &TestApp, waiting: usize, send: impl Fn() -> F) -> JoinSet<Answer>
 where
     F: Future<Output = Answer> + Send + 'static,
@@ -76,7 +76,7 @@ where
 }
 
 #[tokio::test]
-async fn what_waits_for_an_org_takes_no_place_and_the_queue_has_an_end() {
+async fn requests_that_wait_for_an_org_hold_no_slot_and_their_queue_is_limited() {
     let app = start(33).await;
     let change = || post(app.clone(), "/v1/subscribe", subscribe("org:busy"));
     let _queued = queue(&app, 32, change).await;
@@ -88,7 +88,7 @@ async fn what_waits_for_an_org_takes_no_place_and_the_queue_has_an_end() {
         "too many requests are waiting to change this org, and nothing was done"
     );
     assert_eq!(refused.header("retry-after"), "1");
-    // One works, and the others have given their places away.
+    // One is running, and the others have given up their slots.
     for _ in 0..3 {
         post(app.clone(), "/v1/report", report("org:other"))
             .await
@@ -104,7 +104,7 @@ async fn what_waits_for_an_org_takes_no_place_and_the_queue_has_an_end() {
 }
 
 #[tokio::test]
-async fn what_waits_for_its_idempotency_key_takes_no_place_and_the_queue_has_an_end() {
+async fn requests_that_wait_for_a_key_hold_no_slot_and_their_queue_is_limited() {
     for (path, body) in [
         ("/v1/report", report("org:busy")),
         ("/v1/subscribe", subscribe("org:busy")),
@@ -136,7 +136,7 @@ async fn what_waits_for_its_idempotency_key_takes_no_place_and_the_queue_has_an_
 }
 
 #[tokio::test]
-async fn requests_of_one_org_leave_places_to_those_of_another() {
+async fn requests_of_one_org_leave_slots_to_another() {
     let app = start(6).await;
     let never = Action::Delay(Duration::from_secs(600));
     app.sandbox()

@@ -1,4 +1,5 @@
-//! When calls to Stripe have to wait, what a person waits for goes first, and whoever would wait too long is told so.
+//! When calls to Stripe must wait, those that a person waits for go first, and requests that would wait too long are
+//! refused.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -28,7 +29,7 @@ fn settings() -> Settings {
     }
 }
 
-/// With orgs that are subscribed.
+/// A server with subscribed orgs.
 async fn start() -> TestApp {
     let app = TestApp::with(settings()).await;
     let model = json!({"plans": {"plan:p@1": {"features": {"feature:f": {"tiers": [{}]}}}}});
@@ -43,7 +44,7 @@ async fn send(app: TestApp, method: Method, path: &'static str, body: &'static s
     app.request(method, path).body(body).send().await
 }
 
-/// Takes the room for calls, until faults are cleared. From then on time stands still.
+/// Occupies the room for calls until faults are cleared, and pauses time.
 async fn take_the_room(app: &TestApp, requests: &mut JoinSet<(&'static str, Answer)>) -> HeldTime {
     let clocks = "/v1/test_helpers/test_clocks*";
     app.slow_down("GET", clocks, Duration::from_secs(6000));
@@ -51,19 +52,19 @@ async fn take_the_room(app: &TestApp, requests: &mut JoinSet<(&'static str, Answ
     requests.spawn(async { ("first", first.await) });
     let time = hold_time();
     app.until_slow().await;
-    // A check waits for longer behind what was pushed in the last second.
+    // A check waits longer behind a push of the last second.
     tokio::time::advance(Duration::from_secs(2)).await;
     time
 }
 
-/// Lets every task go as far as it can without time passing: none of them waits for anything else.
+/// Lets every task run as far as it can without time passing.
 async fn go_as_far_as_they_can() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
 }
 
-// Each is about an org of its own: requests about one share calls, or wait for each other.
+// Each is about a different org, since requests about one org share calls or wait for each other.
 const CHECKOUT: &str = r#"{"org": "org:1", "success_url": "https://app.example"}"#;
 const SUBSCRIBE: &str = r#"{"org": "org:2", "phases": [{"features": ["plan:p@1"]}]}"#;
 const REPORT: &str = r#"{"org": "org:3", "feature": "feature:f", "n": 1}"#;
@@ -98,7 +99,7 @@ async fn checks_are_refused_at_once_and_the_others_wait() {
         requests.spawn(async move { (path, request.await) });
     }
     go_as_far_as_they_can().await;
-    // A check's patience, and the grain of timers.
+    // How long a check waits, plus the resolution of timers.
     tokio::time::advance(Duration::from_millis(25 + 2)).await;
     let mut refused = BTreeSet::new();
     until("all checks are refused", async || {
@@ -147,7 +148,7 @@ async fn a_checkout_goes_before_a_pull_that_came_first() {
     assert!(of_checkout.is_some() && of_checkout < of_pull, "{calls:?}");
 }
 
-/// More checks than may wait: whatever a person waits for is worked on before all of them.
+/// There are more checks than may wait. Requests that a person waits for go before all of them.
 #[tokio::test]
 async fn checks_that_fill_every_queue_leave_room_for_a_checkout_and_a_subscribe() {
     let app = start().await;
@@ -189,25 +190,25 @@ async fn checks_that_fill_every_queue_leave_room_for_a_checkout_and_a_subscribe(
             "{path}: {answer:?}"
         );
     }
-    // Only while neither of them has a call to make.
+    // Checks are only served while neither of these has a call to make.
     assert!(checks_before < 100, "{checks_before}");
     while let Some((number, answer)) = checks.next().await {
         assert_ne!(answer.status, 429, "{number}: {answer:?}");
     }
 }
 
-/// A look-up that several requests wait for is as urgent as the most urgent of them, whoever began it.
+/// A shared look-up is as urgent as the most urgent request that waits for it, whichever began it.
 #[tokio::test]
 async fn a_checkout_that_joins_the_look_up_of_a_check_is_not_refused_with_it() {
     join_a_check(&[]).await;
 }
 
 #[tokio::test]
-async fn checks_that_have_nothing_to_join_are_refused_beside_it() {
+async fn checks_that_cannot_join_are_refused_meanwhile() {
     join_a_check(&["/v1/whois?org=org:4", "/v1/whois?org=org:5"]).await;
 }
 
-/// A check and a checkout of an org that is not known yet, and `others`.
+/// Sends a check and a checkout of an unknown org, and `others`.
 async fn join_a_check(others: &[&'static str]) {
     let known = start().await;
     // It knows no org yet.

@@ -1,4 +1,4 @@
-//! What is too much, too slow or broken is told so at once, and hurts nobody else.
+//! Requests that are too many, too large, too slow or broken are refused at once, and do not affect others.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +19,7 @@ use crate::harness::{Settings, TestApp};
 use crate::web::Web;
 use testing::time::{hold_time, until};
 
-/// Reports with a body that does not come. Tells when it is waited for, and hangs up when told so.
+/// Sends a report whose body never arrives. Signals when the body is read, and hangs up when told to.
 async fn report_endlessly(
     app: TestApp,
     key: &str,
@@ -60,7 +60,7 @@ async fn one_request_too_many_is_503_at_once() {
 }
 
 #[tokio::test]
-async fn one_key_cannot_take_all_places() {
+async fn one_key_cannot_take_all_slots() {
     let app = TestApp::start().await.adjusted(|app| {
         app.keys = Keys::new(["one", "two"]);
         app.limits.concurrent_per_key = 1;
@@ -92,14 +92,14 @@ async fn one_key_cannot_take_all_places() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_is_408() {
+async fn a_body_that_does_not_arrive_is_408() {
     let app = TestApp::start().await;
     let app = app.adjusted(|app| app.limits.body_timeout = Duration::from_millis(10));
     let status = report_endlessly(app, "x", Arc::default(), Arc::default()).await;
     assert_eq!(status, 408);
 }
 
-/// A body that never comes, of a size that is said.
+/// A body of an announced size that never arrives.
 struct Promised(u64);
 
 impl hyper::body::Body for Promised {
@@ -119,7 +119,7 @@ impl hyper::body::Body for Promised {
 }
 
 #[tokio::test]
-async fn a_body_that_says_it_is_too_large_is_not_waited_for() {
+async fn a_body_announced_as_too_large_is_not_read() {
     let app = TestApp::start().await;
     let app = app.adjusted(|app| app.limits.body = 100);
     for path in ["/v1/report", "/v1/push"] {
@@ -130,7 +130,7 @@ async fn a_body_that_says_it_is_too_large_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn the_bytes_of_all_bodies_are_bounded() {
+async fn the_bytes_of_all_bodies_are_limited() {
     let app = TestApp::start().await.adjusted(|app| {
         app.limits.body = 100;
         app.limits.bodies = 400;
@@ -160,9 +160,9 @@ async fn a_request_that_takes_too_long_is_504() {
     app.get("/v1/whoami").await.fails(504, "stripe_unavailable");
 }
 
-/// What was told 504 is carried through; its place is free when it is done.
+/// A write that was answered 504 is completed, and then its slot is free.
 #[tokio::test]
-async fn a_write_that_takes_too_long_is_504_and_goes_on() {
+async fn a_write_that_takes_too_long_is_504_and_is_completed() {
     let patience = Duration::from_secs(2);
     let app = TestApp::start().await.adjusted(|app| {
         app.limits.request_timeout = patience;
@@ -175,7 +175,7 @@ async fn a_write_that_takes_too_long_is_504_and_goes_on() {
     let late = app.post("/v1/subscribe", r#"{"org": "org:a", "info": {}}"#);
     let time_passes = async {
         app.until_slow().await;
-        // More than that: timers round up.
+        // A little more, since timers round up.
         tokio::time::advance(patience * 2).await;
     };
     let (late, ()) = tokio::join!(late, time_passes);
@@ -183,7 +183,7 @@ async fn a_write_that_takes_too_long_is_504_and_goes_on() {
     let whois = async || app.get("/v1/whois?org=org:a").await;
     whois().await.fails(503, "overloaded");
     app.sandbox().clear_faults();
-    until("its place is free", async || {
+    until("its slot is free", async || {
         (whois().await.status != 503).then_some(())
     })
     .await;
@@ -227,7 +227,7 @@ async fn a_panic_is_a_500_for_its_request_alone_and_is_counted_and_logged() {
     let subscriber = tracing_subscriber::fmt()
         .json()
         .with_writer(move || writer.clone());
-    // This test's requests are all worked on by its own thread.
+    // All requests of this test run on its own thread.
     let _logging = tracing::subscriber::set_default(subscriber.finish());
     let body = stream::poll_fn(
         |_| -> std::task::Poll<Option<Result<&'static [u8], std::io::Error>>> {
@@ -249,7 +249,7 @@ async fn a_panic_is_a_500_for_its_request_alone_and_is_counted_and_logged() {
 }
 
 #[tokio::test]
-async fn a_call_that_several_requests_wait_for_is_in_the_line_of_each() {
+async fn a_shared_call_is_in_the_log_line_of_each_request() {
     let app = TestApp::start().await;
     let log = Log::default();
     let writer = log.clone();
@@ -272,7 +272,7 @@ async fn a_call_that_several_requests_wait_for_is_in_the_line_of_each() {
 }
 
 #[tokio::test]
-async fn an_answer_without_end_does_not_use_up_the_memory() {
+async fn an_endless_answer_does_not_exhaust_memory() {
     let megabytes = Arc::new(AtomicUsize::new(0));
     let counted = megabytes.clone();
     let chunk = Bytes::from(vec![b' '; 1 << 20]);

@@ -1,4 +1,4 @@
-//! Web pages cannot call unless they may.
+//! Web pages may call only if their origin is allowed.
 
 use std::sync::Arc;
 
@@ -104,7 +104,7 @@ async fn an_allowed_page_may_ask_and_read_answers_and_errors_with_credentials() 
 }
 
 #[tokio::test]
-async fn an_open_port_is_called_by_loopback_names_only() {
+async fn an_open_port_accepts_loopback_names_only() {
     let app = TestApp::start().await;
     let app = app.adjusted(|app| app.origins = allow(&[], true));
     for host in ["127.0.0.1:8080", "localhost:8080", "[::1]:8080"] {
@@ -126,7 +126,7 @@ async fn an_open_port_is_called_by_loopback_names_only() {
 }
 
 #[tokio::test]
-async fn the_operators_listener_has_a_rule_of_its_own() {
+async fn the_admin_listener_has_its_own_rule() {
     let app = TestApp::start().await;
     for api_is_loopback_only in [true, false] {
         let origins = allow(&[], api_is_loopback_only);

@@ -1,4 +1,4 @@
-//! What a key of a role lets its callers do, and what not.
+//! What each role of a key allows.
 
 use axum::http::Method;
 use serde_json::{Value, json};
@@ -109,7 +109,7 @@ async fn a_refusal_names_the_roles() {
     );
 }
 
-/// The least role that the document says an operation needs; none if it needs no key.
+/// The role that an operation needs according to `openapi.yaml`. None if it needs no key.
 fn documented(operation: &Value) -> Option<&str> {
     let schemes = operation["security"].as_array().expect("each says so");
     let role = |scheme: &str| schemes.iter().find_map(|known| known[scheme][0].as_str());

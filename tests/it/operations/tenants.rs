@@ -1,4 +1,4 @@
-//! One server for many: each caller's key is the Stripe key that its requests act with.
+//! A server with `--cloud`: each caller's key is the Stripe key that its requests use.
 
 use std::sync::{Arc, Mutex};
 
@@ -19,12 +19,12 @@ use crate::web::Web;
 
 const MODEL: &str = r#"{"plans":{"plan:p@1":{"features":{"feature:f":{"tiers":[{}]}}}}}"#;
 
-/// A server for everybody who has a key of the Stripe at `url`, or at its own sandbox.
+/// A server for all keys of the Stripe at `url`, or of its own sandbox.
 async fn cloud(url: Option<&str>) -> TestApp {
     cloud_of(100, url).await
 }
 
-/// With room for `most` accounts.
+/// The same, with at most `most` accounts.
 async fn cloud_of(most: usize, url: Option<&str>) -> TestApp {
     cloud_with(most, url, Clock::system(), Memory::default()).await
 }
@@ -66,7 +66,7 @@ async fn clients_of_2022_bring_their_stripe_key_too() {
         let path = "/api/v1/schedule?org=org:a";
         let schedule = send(Method::GET, path, "").await.ok().json();
         assert_eq!(schedule["current"], 0);
-        // Nobody can tell the publishable key from the secret one.
+        // The publishable key cannot be derived from the secret one.
         let org = r#"{"org":"org:a"}"#;
         let refused = send(Method::POST, "/api/v1/stripe/options", org).await;
         refused.fails(400, "invalid_request");
@@ -127,7 +127,7 @@ async fn each_key_is_an_account_and_none_sees_another() {
         .await
         .fails(401, "invalid_api_key");
 
-    // Nor does one know the other's reports by their keys.
+    // The idempotency keys of their reports are separate too.
     for (key, org, refused) in [
         (&one, "org:a", None),
         (&one, "org:b", Some("invalid_request")),
@@ -144,7 +144,7 @@ async fn each_key_is_an_account_and_none_sees_another() {
     }
 }
 
-/// Over a Stripe that accepts every key, and has answers for the one held back only when it is told to.
+/// A server over a Stripe that accepts every key, and holds back its answers for one key until it is released.
 struct Reluctant {
     app: TestApp,
     asked: Arc<Notify>,
@@ -175,7 +175,7 @@ impl Reluctant {
         }
     }
 
-    /// A request that Stripe lets wait.
+    /// A request whose answer Stripe holds back.
     async fn hold(&self) -> JoinSet<Answer> {
         let app = self.app.clone();
         let mut held = JoinSet::new();
@@ -187,7 +187,7 @@ impl Reluctant {
         held
     }
 
-    /// Stripe answers, and so do we.
+    /// Lets Stripe answer, and waits for the answers of the server.
     async fn release(&self, mut held: JoinSet<Answer>) {
         self.answer.notify_one();
         let answer = held.join_next().await.expect("one is held");
@@ -214,7 +214,7 @@ async fn an_account_in_use_is_the_only_one_of_its_key() {
 }
 
 #[tokio::test]
-async fn a_new_key_is_told_to_come_back_when_all_accounts_are_in_use() {
+async fn a_new_key_gets_503_while_all_accounts_are_in_use() {
     let stripe = Reluctant::start(1).await;
     let held = stripe.hold().await;
     let refused = stripe.whoami("Bearer sk_test_new").await;
@@ -225,12 +225,12 @@ async fn a_new_key_is_told_to_come_back_when_all_accounts_are_in_use() {
 }
 
 #[tokio::test]
-async fn what_stripe_does_not_let_in_is_not_kept() {
+async fn accounts_with_refused_keys_are_not_kept() {
     let app = cloud(None).await;
     for _ in 0..2 {
         for i in 0..20 {
             let invented = format!("Bearer invented_{i}");
-            // Some never get as far as Stripe.
+            // Some never reach Stripe.
             let (path, status, code) = match i % 2 {
                 0 => ("/v1/whoami", 401, "invalid_api_key"),
                 _ => ("/v1/whois?org=x", 400, "invalid_request"),
@@ -253,7 +253,7 @@ async fn what_stripe_does_not_let_in_is_not_kept() {
 }
 
 #[tokio::test]
-async fn however_many_accounts_there_are_a_monitor_gets_a_hundred_series() {
+async fn metrics_show_at_most_a_hundred_accounts() {
     let app = cloud_of(200, None).await;
     for i in 0..120 {
         let bearer = format!("Bearer sk_test_number{i}");
@@ -276,7 +276,7 @@ async fn invented_keys_reach_stripe_once_and_their_bodies_are_not_read() {
             } else {
                 "/v1/limits?org=org:a"
             };
-            // It never comes.
+            // A body that never arrives.
             let body = axum::body::Body::from_stream(futures::stream::pending::<
                 Result<&[u8], std::io::Error>,
             >());
@@ -293,11 +293,11 @@ async fn invented_keys_reach_stripe_once_and_their_bodies_are_not_read() {
 }
 
 #[tokio::test]
-async fn strangers_have_a_bound_and_known_callers_notice_nothing() {
+async fn unknown_callers_are_limited_and_known_ones_are_not_affected() {
     let mut stripe = Reluctant::start(10).await;
     stripe.app = stripe.app.clone().adjusted(|app| app.limits.concurrent = 2);
     stripe.whoami("Bearer sk_test_known").await.ok();
-    // Nobody knows yet whether this key is good.
+    // Whether this key is valid is not known yet.
     let held = stripe.hold().await;
     let refused = stripe.whoami("Bearer sk_test_new").await;
     let refused = refused.fails(503, "overloaded");
@@ -308,7 +308,7 @@ async fn strangers_have_a_bound_and_known_callers_notice_nothing() {
 }
 
 #[tokio::test]
-async fn numbers_are_for_the_operator_and_name_no_key() {
+async fn metrics_are_for_the_operator_and_name_no_key() {
     let app = cloud(None).await;
     let admin = app.admin(true);
     app.get_with(
@@ -355,7 +355,7 @@ async fn live_and_test_keys_are_passed_on_as_they_are() {
 }
 
 fn http_client() -> reqwest::Client {
-    // The client asks for TLS although nothing here has it. A second caller finds it installed.
+    // The client needs a TLS provider, although nothing here uses TLS. A second caller finds it installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().build();
     client.expect("a client")
@@ -397,7 +397,7 @@ async fn one_account(app: &TestApp) -> Web {
 }
 
 #[tokio::test]
-async fn two_keys_of_one_account_share_what_is_known_of_it() {
+async fn two_keys_of_one_account_share_its_cached_data() {
     let stripe = TestApp::start().await;
     let web = one_account(&stripe).await;
     let app = cloud(Some(web.url())).await;
@@ -431,9 +431,9 @@ async fn two_keys_of_one_account_share_what_is_known_of_it() {
     assert_eq!(limits.ok().json()["usage"][0]["used"], 10);
 }
 
-/// A key that may not read, or not any more, is told so by Stripe alone.
+/// Only Stripe knows whether a key may still read.
 #[tokio::test]
-async fn what_one_key_has_read_is_told_to_another_only_once_that_has_read() {
+async fn a_key_gets_another_keys_cached_data_only_after_its_own_read() {
     let stripe = TestApp::start().await;
     let web = one_account(&stripe).await;
     let memory = Memory::new(
@@ -475,7 +475,7 @@ async fn what_one_key_has_read_is_told_to_another_only_once_that_has_read() {
     assert_eq!(limits.json()["usage"][0]["used"], 3);
     assert_eq!(limits.header("tier-source"), "memory");
 
-    // Nor while Stripe is away.
+    // The same holds while Stripe is unavailable.
     let third = "Bearer rk_test_three";
     app.get_with("/v1/whois?org=org:a", &[("authorization", third)])
         .await

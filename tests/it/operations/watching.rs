@@ -1,4 +1,4 @@
-//! What operators look at: probes and numbers.
+//! Probes and metrics.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use crate::web::Web;
 use testing::time::{hold_time, until};
 
 #[tokio::test]
-async fn readiness_asks_stripe_but_not_for_every_probe() {
+async fn readiness_calls_stripe_but_not_for_every_probe() {
     let nowhere = Settings {
         stripe_url: Some("http://127.0.0.1:1".to_owned()),
         ..Settings::default()
@@ -34,7 +34,7 @@ async fn readiness_asks_stripe_but_not_for_every_probe() {
 }
 
 #[tokio::test]
-async fn probes_that_give_up_leave_one_question_and_its_answer() {
+async fn probes_that_time_out_share_one_call_and_its_result() {
     let (asked, answer) = (Arc::<Notify>::default(), Arc::<Notify>::default());
     let calls = Arc::<AtomicUsize>::default();
     let (reached, told, counted) = (asked.clone(), answer.clone(), calls.clone());
@@ -57,7 +57,7 @@ async fn probes_that_give_up_leave_one_question_and_its_answer() {
     }
     asked.notified().await;
 
-    // Those who wait are told soon what is known.
+    // Waiting probes are soon answered with what is known.
     tokio::time::advance(Duration::from_millis(2500)).await;
     let unsure = app.get("/readyz").await.fails(503, "stripe_unavailable");
     assert_eq!(unsure.header("retry-after"), "1");
@@ -126,7 +126,7 @@ async fn requests_and_calls_are_counted_by_endpoint_and_outcome() {
 }
 
 #[tokio::test]
-async fn numbers_need_a_key_where_calls_do() {
+async fn metrics_need_a_key_where_calls_do() {
     let app = TestApp::start().await;
     let app = app.adjusted(|app| app.keys = Keys::new(["one"]));
     app.get("/metrics").await.fails(401, "unauthorized");
@@ -138,7 +138,7 @@ async fn numbers_need_a_key_where_calls_do() {
 }
 
 #[tokio::test]
-async fn the_document_is_a_page_that_loads_nothing() {
+async fn the_page_about_the_api_loads_nothing() {
     let app = TestApp::start().await;
     let page = app.get("/docs").await.ok();
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
@@ -149,9 +149,9 @@ async fn the_document_is_a_page_that_loads_nothing() {
     assert!(page.body.contains("<code>/v1/limits</code>"));
 }
 
-/// The watch over all lines ends the run if one of these comes through.
+/// The check of all log lines fails the run if one of these is logged.
 #[tokio::test]
-async fn secrets_that_others_wrote_are_not_logged() {
+async fn secrets_in_text_from_outside_are_not_logged() {
     let app = TestApp::start().await;
     let answer = app
         .request(Method::GET, "/v1/whois?org=org:jo@acme.example")

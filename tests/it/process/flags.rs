@@ -12,7 +12,7 @@ async fn with(flags: &[&str]) -> Server {
     start(&Place::offline(), &flags).await
 }
 
-/// A server with these flags over a Stripe that accepts every call and answers none.
+/// A server with these flags over a Stripe that accepts connections and never answers.
 async fn over_a_silent_stripe(flags: &[&str]) -> (Server, TcpListener) {
     let stripe = TcpListener::bind("127.0.0.1:0").await;
     let stripe = stripe.expect("a free port");
@@ -39,12 +39,12 @@ async fn begin(server: &Server, bytes: &str) -> TcpStream {
     stream
 }
 
-/// A request that is in flight until the connection is dropped: its body does not come.
+/// A request that stays in flight until the connection is dropped, because its body never arrives.
 async fn begin_report(server: &Server, key: &str) -> TcpStream {
     let head = "POST /v1/report HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n";
     let head = format!("{head}Authorization: Bearer {key}\r\nExpect: 100-continue\r\n\r\n");
     let mut stream = begin(server, &head).await;
-    // The body is asked for once the request has its places.
+    // The body is requested once the request has its slots.
     let mut go_on = [0; 25];
     stream.read_exact(&mut go_on).await.expect("an answer");
     assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -56,7 +56,7 @@ async fn get_with(server: &Server, path: &str, key: &str) -> String {
     answer(server, path, "Authorization", &format!("Bearer {key}")).await
 }
 
-/// Asks until the status is 200: it takes the server a moment to notice that a client is gone.
+/// Polls until the status is 200, since the server notices a little later that a client is gone.
 async fn comes_to_ok(server: &Server, path: &str, key: &str) {
     until("200", async || {
         (get(server, path, key).await == 200).then_some(())
@@ -64,9 +64,9 @@ async fn comes_to_ok(server: &Server, path: &str, key: &str) {
     .await;
 }
 
-/// The 429 that one of many GETs at once is answered. The paths differ by a number: reads of the same share a call.
+/// The 429 answer to one of many concurrent GETs. The paths differ by a number, since equal reads share a call.
 async fn one_too_many(server: &Server, path: &str) -> String {
-    // On a slow machine, so many may take longer than a rate counts.
+    // On a slow machine, the requests may take longer than the period of the rate.
     until("429", async || {
         let paths: Vec<_> = (0..10).map(|n| format!("{path}{n}")).collect();
         let burst = paths.iter().map(|path| get_with(server, path, "x"));
@@ -151,14 +151,14 @@ async fn limits_on_connections() {
     let first = begin_report(&server, "x").await;
     assert_eq!(get(&server, "/healthz", "x").await, 503);
     drop(first);
-    // One that brings nothing makes room.
+    // A connection without a request is replaced.
     let _silent = begin(&server, "").await;
     comes_to_ok(&server, "/healthz", "x").await;
 }
 
 #[tokio::test]
 async fn time_limits() {
-    // In each case the others are long.
+    // In each case the other limits are long.
     let server = with(&["--body-timeout", "50ms"]).await;
     let answer = rest(begin_report(&server, "x").await).await;
     assert_eq!(status_of(&answer), 408);
@@ -214,7 +214,7 @@ async fn limits_on_calls_to_stripe() {
         assert!(refused.contains("rate_limited"), "{refused}");
         assert!(refused.contains("retry-after: "), "{refused}");
     }
-    // Elsewhere than at Stripe's own host, there is no limit without the first of them.
+    // For other hosts than Stripe's, there is no limit without the first flag.
     let flags = ["--stripe-endpoint-rate", "1", "--stripe-search-rate", "1"];
     let server = with(&flags).await;
     for _ in 0..3 {

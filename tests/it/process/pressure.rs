@@ -1,4 +1,4 @@
-//! A process under pressure: nobody reads its log, file descriptors run out, requests do not end.
+//! A process under pressure: its log is not read, file descriptors run out, requests do not end.
 
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ async fn a_request_that_outlasts_the_drain_is_aborted_and_the_exit_code_is_0() {
     let head = format!("{head}Host: {host}\r\n\r\n");
     let mut stream = TcpStream::connect(host).await.expect("it listens");
     stream.write_all(head.as_bytes()).await.expect("it reads");
-    // It is in flight now, and waits for a body that does not come.
+    // It is in flight now, and waits for a body that never arrives.
     let mut go_on = [0; 25];
     stream.read_exact(&mut go_on).await.expect("an answer");
     assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -241,7 +241,7 @@ async fn the_limit_on_open_files_is_raised_as_far_as_allowed() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_hangs_keeps_no_server_from_ending() {
+async fn a_refresh_that_hangs_does_not_prevent_the_shutdown() {
     let place = Place::start().await;
     let model = r#"{"plans": {"plan:free@1": {"features": {"feature:x": {}}}}}"#;
     place.write("pricing.json", model);

@@ -1,9 +1,9 @@
-//! What a server reads and prints when it starts.
+//! Reading settings, and warnings at the start.
 
 use super::*;
 
 #[tokio::test]
-async fn likely_mistakes_are_warned_of() {
+async fn likely_mistakes_are_warned_about() {
     let place = Place::offline();
     place.write("keys", "one\n");
     let loopback = ["--addr", "127.0.0.1:0"];
@@ -33,7 +33,7 @@ async fn likely_mistakes_are_warned_of() {
 }
 
 #[tokio::test]
-async fn sending_a_live_key_unencrypted_is_warned_of() {
+async fn sending_a_live_key_unencrypted_is_warned_about() {
     let place = Place::offline();
     let run = place.tier(&["serve", "--addr", "127.0.0.1:0", "--live"]);
     let run = run
@@ -45,7 +45,7 @@ async fn sending_a_live_key_unencrypted_is_warned_of() {
     assert!(ended.stderr.lines().any(warned), "{}", ended.stderr);
 }
 
-/// Some editors write one.
+/// Some editors write a byte order mark.
 #[tokio::test]
 async fn a_key_file_may_begin_with_a_byte_order_mark() {
     let place = Place::offline();

@@ -1,4 +1,4 @@
-//! Callers with unknown keys, who are told apart by their address.
+//! Callers with unknown keys are limited by their address.
 
 use super::{exchange, start, status_of};
 use crate::binary::Place;

@@ -1,4 +1,4 @@
-//! A client's `Idempotency-Key` on subscribe and checkout: a repeated request gets the first answer, on every server and
+//! A client's `Idempotency-Key` on subscribe and checkout. A repeated request gets the first answer on every server,
 //! whatever has changed since.
 
 use axum::http::Method;

@@ -1,4 +1,4 @@
-//! A change of plan that Stripe carries out late: another server has given up waiting for it, and made its own.
+//! A change of plan that Stripe carries out late, after another server has stopped waiting for it and made its own.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ const PLANS: [[&str; 2]; 6] = [
     ["plan:big@1", "plan:free@1"],
 ];
 
-/// Whoever leaves at once owes nothing but what was used.
+/// An org that leaves at once owes only what it used.
 #[tokio::test]
 async fn a_change_that_stripe_carries_out_late_bills_nothing_twice() {
     for plans in PLANS {
@@ -74,7 +74,7 @@ async fn a_change_that_stripe_carries_out_late_bills_nothing_twice() {
             subscribe(&two, "org:a", &[]).await.ok();
             let owed = owed(&one, None).await;
             let case = format!("{plans:?} after {wait} s, {pays}: {owed}");
-            // To the rounding of each charge and credit.
+            // Except for the rounding of each charge and credit.
             assert!((-3..=3).contains(&owed), "{case}");
         }
     }

@@ -1,4 +1,4 @@
-//! Several servers over one Stripe: what they do at the same time takes effect once.
+//! Several servers over one Stripe. Their concurrent requests take effect once.
 
 mod keys;
 mod late;
@@ -12,7 +12,7 @@ use stripe_sandbox::{Action, Rule};
 use crate::harness::{Answer, Settings, TestApp};
 use testing::time::until;
 
-/// Two servers that share nothing but their Stripe, where the plans are pushed.
+/// Two servers that share only their Stripe, with plans pushed.
 async fn two() -> (TestApp, TestApp) {
     let one = TestApp::with(patient()).await;
     one.push(&json!({"plans": {
@@ -35,8 +35,8 @@ fn patient() -> Settings {
     }
 }
 
-/// Runs both, and delays the next call like this until the other one meets it: Stripe refuses a call because of it, or the
-/// other one waits for its turn.
+/// Runs both, and delays the next call of this kind until the other request meets it: Stripe refuses a call because of
+/// it, or the other request waits for its turn.
 async fn meeting<A, B>(
     [one, two]: [&TestApp; 2],
     (method, path): (&str, &str),
@@ -182,7 +182,7 @@ async fn an_org_that_returns_within_a_day_gets_a_new_subscription() {
     }
 }
 
-/// It grows with every write, also when a phase begins, whose metadata Stripe copies.
+/// It grows with every write, also when Stripe copies the metadata of a phase that begins.
 #[tokio::test]
 async fn the_revision_never_goes_back() {
     let (one, two) = two().await;

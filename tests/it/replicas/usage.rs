@@ -40,7 +40,7 @@ fn fails(app: &TestApp, method: &str, path: &str, status: u16) {
     app.sandbox().add_fault(rule.after().times(1));
 }
 
-/// Lets a call reach Stripe once more.
+/// Sends a recorded call to Stripe again.
 async fn repeat(app: &TestApp, call: &Request) -> u16 {
     // Fails if another test was first.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -81,7 +81,7 @@ async fn a_clobber_on_two_servers_at_once_counts_once() {
     }
 }
 
-/// Whoever waits for the other does not add in the end, however long that takes.
+/// A server that waits for the other's addition does not add afterwards, however long the wait.
 #[tokio::test]
 async fn totals_on_two_servers_are_not_both_added_when_stripe_is_slow() {
     for (totals, keys) in [
@@ -127,9 +127,9 @@ async fn totals_on_two_servers_are_not_both_added_when_stripe_is_slow() {
     }
 }
 
-/// The total that an addition was meant for has moved, and the addition is still under way.
+/// The total that an addition was based on has changed, and the addition is still in progress.
 #[tokio::test]
-async fn an_addition_that_is_under_way_is_known_to_who_sees_another_total() {
+async fn a_server_that_reads_another_total_sees_an_addition_in_progress() {
     for keys in [[None, None], [Some("k"), Some("l")], [None, Some("l")]] {
         for again_at_third in [false, true] {
             let (one, two) = two().await;
@@ -159,7 +159,7 @@ async fn an_addition_that_is_under_way_is_known_to_who_sees_another_total() {
     }
 }
 
-/// The other one's addition is made after the total was read, and before this one's is published.
+/// The other server adds after this one has read the total, and before this one publishes its own addition.
 #[tokio::test]
 async fn an_addition_that_was_made_since_the_total_was_read_is_seen() {
     for n in [10, 30] {
@@ -183,7 +183,7 @@ async fn an_addition_that_was_made_since_the_total_was_read_is_seen() {
     }
 }
 
-/// Its sender has given up, and the network has not.
+/// The sender has given up on the call, but the network delivers it.
 #[tokio::test]
 async fn an_addition_that_reaches_stripe_after_another_total_was_set_is_refused() {
     for key in [None, Some("k")] {
@@ -208,9 +208,9 @@ async fn an_addition_that_reaches_stripe_after_another_total_was_set_is_refused(
     }
 }
 
-/// What a client was told nothing of is not carried out later.
+/// A report that was not acknowledged is not carried out later.
 #[tokio::test]
-async fn a_total_that_was_announced_only_is_never_added() {
+async fn an_addition_that_was_only_announced_is_never_made() {
     for key in [None, Some("k")] {
         let (one, two) = two().await;
         subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
@@ -226,9 +226,9 @@ async fn a_total_that_was_announced_only_is_never_added() {
     }
 }
 
-/// The addition is Stripe's, and the server did not live to note the key.
+/// Stripe has the addition, and the server died before it noted the key.
 #[tokio::test]
-async fn a_total_whose_end_was_not_noted_is_known_again() {
+async fn an_addition_whose_key_was_not_noted_is_recognised() {
     let (one, two) = two().await;
     subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
     let lost = Rule::new("POST", RECORDS, Action::Drop);
@@ -243,9 +243,9 @@ async fn a_total_whose_end_was_not_noted_is_known_again() {
     assert_eq!(used(&two).await, 15);
 }
 
-/// Nothing had to be added, and later that is no longer so.
+/// Nothing had to be added at first, but a repetition would have to add.
 #[tokio::test]
-async fn a_total_that_was_there_already_is_answered_as_the_first_time() {
+async fn repeating_a_clobber_to_the_current_total_gets_the_first_answer() {
     let (one, two) = two().await;
     subscribe(&one, "org:a", &["plan:pro@1"]).await.ok();
     report(&one, &body(10), None).await.ok();
@@ -289,7 +289,7 @@ async fn a_key_belongs_to_one_report_on_every_server() {
     assert_eq!(used(&one).await, 20);
 }
 
-/// The item of the first attempt is gone, and the retry is still the same report.
+/// The item of the first attempt is gone, but the retry is still the same report.
 #[tokio::test]
 async fn a_retry_after_a_change_of_plan_gets_the_first_answer() {
     let (one, two) = two().await;
@@ -345,10 +345,14 @@ async fn a_report_with_a_stored_failure_is_not_guessed_at() {
     let bare = report(&one, &body(5), None).await;
     let bare = bare.fails(503, "outcome_unknown");
     assert_eq!(bare.header("retry-after"), "");
-    assert_eq!(used(&two).await, 5, "it was counted, and nobody can tell");
+    assert_eq!(
+        used(&two).await,
+        5,
+        "it was counted, but nothing shows that"
+    );
 }
 
-/// The item is gone, and so is what would show whether the report was counted.
+/// The item is gone, and with it the total that would show whether the report was counted.
 #[tokio::test]
 async fn a_report_with_a_stored_failure_is_not_repeated_after_a_change_of_plan() {
     let (one, two) = two().await;

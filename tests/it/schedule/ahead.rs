@@ -49,7 +49,7 @@ async fn only_one_schedule_may_be_about_to_start() {
     let prices = app
         .stripe_get("/v1/prices?lookup_keys[]=tier__feature-calls-plan-free-1")
         .await;
-    // As after requests at two servers at once.
+    // As after concurrent requests at two servers.
     app.stripe_post(
         "/v1/subscription_schedules",
         &[

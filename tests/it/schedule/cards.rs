@@ -92,7 +92,7 @@ async fn a_new_default_replaces_the_card_of_the_subscription() {
     write(&app, json!({"info": info})).await.ok();
     assert_eq!(paid_with(&app).await.1, [json!(new)]);
 
-    // With phases, too.
+    // Also in a request with phases.
     let newer = card(&app).await;
     app.advance(DAY);
     let info = json!({"invoice_settings": {"default_payment_method": newer}});

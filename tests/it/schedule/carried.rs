@@ -1,5 +1,5 @@
-//! Usage before a change of plan is billed once, at the price at which it was used. A level is billed by the plan in force
-//! at the end of the period. Both hold whatever fails in between.
+//! Usage before a change of plan is billed once, at the price of the plan before. A level is billed by the plan in
+//! force at the end of the period. Both hold whatever fails in between.
 
 mod failures;
 mod levels;
@@ -14,7 +14,7 @@ use crate::harness::{DAY, Settings, TestApp};
 /// Longer than Stripe keeps an idempotency key.
 const FORGOTTEN: std::time::Duration = std::time::Duration::from_secs(25 * 3600);
 
-/// Plans that count calls and hold levels, at prices that tell them apart. The paid ones cost nothing without usage.
+/// Plans with calls and levels at different prices. Paid plans cost nothing without usage.
 async fn start() -> TestApp {
     let app = TestApp::with(Settings::default()).await;
     let feature =
@@ -70,7 +70,7 @@ async fn used(app: &TestApp, feature: &str) -> i64 {
     row.map_or(-1, |row| row.1)
 }
 
-/// The metadata keys of the org's subscriptions that note something that is still to be done.
+/// The metadata keys of the org's subscriptions that note unsettled work.
 async fn notes(app: &TestApp) -> Vec<String> {
     let mut notes = Vec::new();
     for subscription in subscriptions(app).await {

@@ -1,4 +1,4 @@
-//! A server whose clock is not Stripe's: changes are decided by Stripe's time.
+//! A server whose clock differs from Stripe's decides changes by Stripe's time.
 
 use axum::http::Method;
 use clock::Clock;

@@ -1,4 +1,4 @@
-//! Credits for unused time that was paid in part: in the end the org owes what it has used.
+//! Credits for unused time that was partly paid. In the end the org owes what it used.
 
 mod lists;
 
@@ -175,7 +175,7 @@ async fn an_interrupted_settlement_is_completed_once() {
                 app.sandbox().add_fault(rule);
                 take(&app, last).await;
                 app.sandbox().clear_faults();
-                // The same request at another server, which has seen none of this.
+                // The same request at another server, which has no state of it.
                 let twin = app.twin();
                 if !matches!(last, Later(_))
                     && let Some(answer) = take(&twin, last).await
@@ -218,9 +218,9 @@ async fn an_end_during_a_change_credits_what_the_change_charges() {
     assert_eq!(owed(&app, None).await, 1000);
 }
 
-/// Stripe refuses to reduce an invoice for a while.
+/// For a while, Stripe refuses to reduce an invoice.
 #[tokio::test]
-async fn a_refused_credit_is_tried_again_by_the_next_request() {
+async fn the_next_request_retries_a_refused_credit() {
     let app = start(Duration::ZERO).await;
     take(&app, &Decline).await;
     take(&app, &To(&[A])).await;
@@ -238,7 +238,7 @@ async fn a_refused_credit_is_tried_again_by_the_next_request() {
 
 /// The change credits unpaid time, and charges it back after the subscription has ended.
 #[tokio::test]
-async fn a_cancel_at_one_server_while_another_changes_the_plan() {
+async fn a_cancellation_on_one_server_while_another_changes_the_plan() {
     let app = start(Duration::ZERO).await;
     let other = app.twin();
     pay_with(&app, "pm_card_chargeCustomerFail").await;

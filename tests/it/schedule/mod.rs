@@ -73,7 +73,7 @@ async fn timeline(app: &TestApp) -> Vec<String> {
     phases.iter().map(line).collect()
 }
 
-/// A subscription to one feature of a plan, as Checkout makes one.
+/// A subscription to one feature of a plan, as Checkout creates it.
 async fn buy(app: &TestApp, feature: &str, more: &[(&'static str, &str)]) {
     let org = app.get("/v1/whois?org=org:a").await.ok().json();
     let key = format!("/v1/prices?lookup_keys[]=tier__{feature}");

@@ -328,7 +328,7 @@ async fn a_corrected_request_does_not_wait_for_the_refused_one() {
         "plan:old@1": {"features": {"feature:old": {"base": 7}}},
     }}))
     .await;
-    // Its price is on sale, so nobody but Stripe refuses it.
+    // Its price is active, so only Stripe refuses it.
     let product = "/v1/products/tier__feature-old-plan-old-1";
     app.stripe_post(product, &[("active", "false")]).await;
     for first in ["plan:free@1", "plan:pro@1"] {

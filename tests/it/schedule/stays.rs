@@ -1,4 +1,4 @@
-//! A change keeps what the request does not mention.
+//! A change keeps settings that the request does not mention.
 
 use serde_json::{Value, json};
 
@@ -76,7 +76,7 @@ async fn a_quantity_follows_its_feature_to_another_price() {
         [desks, seats("plan:large@1", 5)]
     );
 
-    // At a later time, and before that time.
+    // With a change at a later time, and before that time.
     let later = json!([{"effective": "2023-01-20T00:00:00Z", "features": ["plan:small@1"]}]);
     schedule(&app, later).await.ok();
     assert_eq!(quantities(&live(&app).await).len(), 2);

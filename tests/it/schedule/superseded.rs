@@ -1,4 +1,4 @@
-//! Several subscriptions of one org: the newest paid one is the org's, and the older ones are ended in the background.
+//! Several subscriptions of one org. The newest paid one is the org's, and older ones are ended in the background.
 
 use serde_json::{Value, json};
 use stripe_sandbox::{Action, Rule};
@@ -87,7 +87,7 @@ async fn an_unpaid_subscription_supersedes_nothing() {
         phase(&app).await.ok().json()["plans"],
         json!(["plan:pro@1"])
     );
-    // A change is made to the paid one, and leaves the other alone.
+    // A change applies to the paid one, and leaves the other unchanged.
     app.subscribe("org:a", &["plan:free@1"]).await;
     assert_eq!(live(&app).await.len(), 2);
     assert!(live(&app).await.contains(&old[0]));

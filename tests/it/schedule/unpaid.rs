@@ -121,7 +121,7 @@ async fn the_same_plan_again_is_paid_for() {
 }
 
 #[tokio::test]
-async fn a_new_period_brings_no_credit_for_unpaid_time() {
+async fn a_new_period_does_not_credit_unpaid_time() {
     let app = start("").await;
     app.advance(10 * DAY);
     app.subscribe("org:a", &["plan:yearly@1"]).await;
@@ -146,7 +146,7 @@ async fn pending(app: &TestApp) -> Vec<i64> {
     amounts
 }
 
-/// Does to the first invoice what the account's owner may do in Stripe's dashboard.
+/// Performs an action of the account's owner on the first invoice.
 async fn treat(app: &TestApp, action: &str) {
     let first = &app.stripe_get("/v1/invoices").await["data"][0];
     let path = format!("/v1/invoices/{}/{action}", id(first));
@@ -170,7 +170,7 @@ async fn a_downgrade_takes_unused_time_off_the_unpaid_invoice() {
         let case = format!("{card:?} {action:?}");
         assert_eq!(invoices(&app).await[0], first, "{case}");
         assert_eq!(pending(&app).await, [210], "{case}");
-        // There and back: the next invoice credits what it charges.
+        // After changing back, the next invoice credits what it charges.
         app.advance(5 * DAY);
         app.subscribe("org:a", &["plan:big@1"]).await;
         app.advance(5 * DAY);

@@ -1,4 +1,4 @@
-//! Calls that fail while usage is carried over: everything is billed once all the same.
+//! Calls fail while usage is carried over. Everything is still billed once.
 
 use super::*;
 
@@ -133,7 +133,7 @@ async fn a_change_that_fails_after_clearing_levels_counts_nothing_twice() {
             .json()["name"]
             .clone();
         assert_eq!(name == "New", status >= 409, "{status}: {name}");
-        // The levels are on their way: nobody is asked to come back by himself.
+        // The levels are being set in the background, so no client needs to retry.
         assert!(!answer.headers.contains_key("retry-after"), "{status}");
         app.settled().await;
         app.subscribe("org:a", &["plan:b@1"]).await;

@@ -24,7 +24,7 @@ async fn a_level_on_an_unpaid_invoice_is_taken_off_it() {
     assert_eq!(balance, 0);
 }
 
-/// It was billed when its feature was removed, and the feature returns in the same period.
+/// The level was billed when its feature was removed, and the feature returns in the same period.
 #[tokio::test]
 async fn a_level_that_returns_is_billed_once() {
     for (plan, price) in [("plan:a@1", 10), ("plan:b@1", 200)] {
@@ -114,7 +114,7 @@ async fn a_level_restarts_when_a_paid_plan_starts_a_new_period() {
             rows
         };
         assert_eq!(rows().await, [0, 0, 0, 5], "{scheduled}");
-        // In one second, usage would be added to the level that has been set.
+        // In the same second, usage would be added to the level that was set.
         app.advance(std::time::Duration::from_secs(1));
         report_all(&app, 2).await;
         assert_eq!(rows().await, [2, 2, 2, 2], "{scheduled}");

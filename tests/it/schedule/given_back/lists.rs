@@ -1,4 +1,4 @@
-//! Lists of what an org does in a month, and what it owes for that.
+//! Lists of steps of an org in a month, and what it owes in the end.
 
 /// A step on one day of January 2023, which has 31 days.
 pub(super) enum Step {

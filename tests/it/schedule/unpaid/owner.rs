@@ -2,15 +2,15 @@
 
 use super::*;
 
-/// What the account's owner gave back in Stripe counts as not paid.
+/// Time that the account's owner refunded or credited in Stripe counts as unpaid.
 #[tokio::test]
-async fn what_the_owner_refunded_is_not_credited_again() {
+async fn time_that_the_owner_refunded_is_not_credited_again() {
     let note = |more: &[(&'static str, &str)]| {
         let more = more.iter().map(|(key, value)| (*key, (*value).to_owned()));
         ("/v1/credit_notes", more.collect::<Vec<_>>())
     };
     let refund = |amount: &str| ("/v1/refunds", vec![("amount", amount.to_owned())]);
-    // What the owner does, and the cents that are owed to the customer ten days later.
+    // The owner's action, and the cents that are owed to the customer ten days later.
     for (card, (path, given), credit) in [
         ("pm_card_visa", refund("3100"), 0),
         ("pm_card_visa", refund("1000"), 2100),
@@ -73,7 +73,7 @@ async fn what_the_owner_refunded_is_not_credited_again() {
 }
 
 #[tokio::test]
-async fn what_the_balance_paid_is_credited_to_the_balance() {
+async fn time_paid_from_the_balance_is_credited_to_the_balance() {
     for (balance, due, back) in [(-1000, 0, 0), (-500, 500, 0), (-2000, 0, -1000)] {
         for cancel in [false, true] {
             let app = start_with(Settings::default(), "", balance).await;

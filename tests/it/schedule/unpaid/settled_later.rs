@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Each change reduces the invoices by its own unused time, however late that is.
+/// Each change reduces the invoices by its own unused time, however late.
 #[tokio::test]
 async fn unseen_scheduled_changes_are_settled_one_by_one() {
     for (second, due) in [("plan:tiny@1", 1000), ("plan:big@1", 1000)] {
@@ -52,7 +52,7 @@ async fn a_scheduled_change_is_settled_later_if_stripe_refuses_at_first() {
     }
 }
 
-/// Stripe keeps fifty metadata pairs. What cannot be noted would be lost.
+/// Stripe keeps fifty metadata pairs. Work that cannot be noted would be lost.
 #[tokio::test]
 async fn a_subscription_with_full_metadata_cannot_be_changed_but_can_be_canceled() {
     for count in [35, 47, 48, 49, 50] {
@@ -169,7 +169,7 @@ async fn a_failed_reduction_is_made_by_the_next_request() {
                 let case = format!("{cancel} {what} {next}");
                 assert_eq!(answer.status, 502, "{case}");
                 app.sandbox().clear_faults();
-                // Another server has seen none of this.
+                // Another server has no state of this.
                 let app = app.twin();
                 let get = async |path: &str| {
                     app.get(path).await.ok();
